@@ -1,0 +1,1 @@
+"""Judge labels by their tiles' similarity to the class prototypes."""

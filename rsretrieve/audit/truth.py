@@ -1,0 +1,84 @@
+"""Measure an audit against true labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class AuditFigures:
+    """How well wrong labels were found; a figure is None where it is not defined.
+
+    Attributes:
+        noise_rate: share of labels that are truly wrong.
+        auroc: probability that a wrong label is scored worse than a right one.
+        average_precision: of the wrong labels, in the order of their scores, worst first.
+        precision, recall, f1: of the labels flagged as issues.
+        suggestion_accuracy: share of the truly wrong labels flagged whose suggested label
+            is the true one.
+    """
+
+    noise_rate: float
+    auroc: float | None
+    average_precision: float | None
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    suggestion_accuracy: float | None
+
+
+def audit_figures(
+    badness: NDArray[np.float64],
+    flagged: NDArray[np.bool_],
+    wrong: NDArray[np.bool_],
+    suggestion_right: NDArray[np.bool_],
+) -> AuditFigures:
+    """Compute all figures.
+
+    Args:
+        badness: (N,) higher is worse.
+        flagged: (N,) labels thought wrong.
+        wrong: (N,) labels that are wrong.
+        suggestion_right: (N,) the suggested label is the true one.
+    """
+    hits = int((flagged & wrong).sum())
+    precision = _share(hits, int(flagged.sum()))
+    recall = _share(hits, int(wrong.sum()))
+    return AuditFigures(
+        noise_rate=float(wrong.mean()),
+        auroc=auroc(badness, wrong),
+        average_precision=average_precision(badness, wrong),
+        precision=precision,
+        recall=recall,
+        f1=_share(2 * hits, int(flagged.sum() + wrong.sum())),
+        suggestion_accuracy=_share(int((flagged & wrong & suggestion_right).sum()), hits),
+    )
+
+
+def auroc(badness: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float | None:
+    """Area under the receiver operating characteristic, ties counting half (Mann–Whitney)."""
+    bad, good = int(wrong.sum()), int((~wrong).sum())
+    if not bad or not good:
+        return None
+    _, inverse, counts = np.unique(badness, return_inverse=True, return_counts=True)
+    mean_rank = np.cumsum(counts) - (counts - 1) / 2
+    rank_sum = mean_rank[inverse][wrong].sum()
+    return float((rank_sum - bad * (bad + 1) / 2) / (bad * good))
+
+
+def average_precision(badness: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float | None:
+    """Σ (R_n − R_{n−1})·P_n over the thresholds, equal scores being one threshold."""
+    if not wrong.any():
+        return None
+    order = np.argsort(-badness, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(badness[order])), len(order) - 1)
+    hits = wrong[order].cumsum()[ends]
+    precisions = hits / (ends + 1)
+    return float((np.diff(hits, prepend=0) * precisions).sum() / wrong.sum())
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

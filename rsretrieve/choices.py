@@ -1,0 +1,58 @@
+"""The names that a user can choose from; light, so that `--help` can list them at once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class LossName(StrEnum):
+    """The losses."""
+
+    T_RNSL = "t-rnsl"
+    RNSL = "rnsl"
+    NSL = "nsl"
+
+
+class RecipeName(StrEnum):
+    """The recipes that come with rsretrieve."""
+
+    ROBUST = "robust"
+    PAPER = "paper"
+
+
+class OptimizerName(StrEnum):
+    """The optimizers."""
+
+    SGD = "sgd"  # with Nesterov momentum
+    ADAMW = "adamw"
+
+
+class Schedule(StrEnum):
+    """How the learning rate goes."""
+
+    HALVING = "halving"  # constant, halved at fixed intervals
+    ONE_CYCLE = "one-cycle"  # up by a cosine, then down to zero by a longer one
+
+
+class Judge(StrEnum):
+    """Which of the networks that a training passes through sets the weights m_i, and is kept."""
+
+    LAST = "last"  # the current one
+    BEST = "best"  # the one with the best validation accuracy so far
+    AVERAGE = "average"  # an exponential moving average of the parameters
+
+
+class Symmetry(StrEnum):
+    """Which mirror images and turns of a tile count as the same scene."""
+
+    NONE = "none"
+    HORIZONTAL = "horizontal"  # left and right swapped
+    DIHEDRAL = "dihedral"  # all eight flips and quarter turns: overhead there is no up
+
+
+class NoiseKind(StrEnum):
+    """How labels go wrong."""
+
+    UNIFORM = "uniform"
+    TABLE = "table"
+    INSTANCE = "instance"

@@ -1,0 +1,1 @@
+"""The program: a file a subcommand; the only code that prints or exits."""

@@ -1,0 +1,77 @@
+"""The program: its commands, and the one place where errors become messages."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from rsretrieve import __version__
+from rsretrieve.cli.audit_labels import audit_labels
+from rsretrieve.cli.corrupt_labels import corrupt_labels
+from rsretrieve.cli.demo import demo
+from rsretrieve.cli.evaluate import evaluate
+from rsretrieve.cli.index import index
+from rsretrieve.cli.query import query
+from rsretrieve.cli.split import split
+from rsretrieve.cli.train import train
+from rsretrieve.errors import InvalidArgument, RsretrieveError
+from rsretrieve.text import printable
+
+EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+
+app = typer.Typer(
+    name="rsretrieve",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, index, query, audit_labels, evaluate, corrupt_labels, split, demo):
+    app.command()(command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"rsretrieve {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def rsretrieve(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Find remote-sensing scenes by example, and the labels among them that are wrong.
+
+    train an embedding on tiles whose labels cannot all be trusted, index tiles with it, query
+    by example, and audit the labels. `rsretrieve demo` shows it all on a made-up landscape.
+    """
+
+
+def main() -> None:
+    """Run the program; errors of ours become a message and an exit code, others a traceback."""
+    try:
+        app()
+    except RsretrieveError as error:
+        _complain(error.message, error.hint)
+        sys.exit(EXIT_USAGE if isinstance(error, InvalidArgument) else EXIT_ERROR)
+    except KeyboardInterrupt:
+        _complain("interrupted", "an unfinished training goes on with --resume")
+        sys.exit(EXIT_INTERRUPTED)
+    except OSError as error:
+        # Of the user's environment: no room, no permission. Tiles' own errors never get here.
+        place = f"{error.filename}: " if error.filename else ""
+        _complain(f"{place}{error.strerror or error}")
+        sys.exit(EXIT_ERROR)
+
+
+def _complain(message: str, hint: str = "") -> None:
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]error:[/] {escape(printable(message))}")
+    if hint:
+        console.print(f"[cyan]hint:[/] {escape(printable(hint))}")

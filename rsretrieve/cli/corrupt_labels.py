@@ -1,0 +1,82 @@
+"""`rsretrieve corrupt-labels`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsretrieve.choices import NoiseKind
+from rsretrieve.cli import options
+from rsretrieve.cli.terminal import Terminal
+
+
+def corrupt_labels(
+    tiles: options.Tiles,
+    rate: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of labels that go wrong, 0…1.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="The labels file to write (CSV: tile,label,true_label)."),
+    ],
+    kind: Annotated[
+        NoiseKind,
+        typer.Option(
+            help="uniform: to any other class. table: along --table. instance: the tiles most "
+            "easily taken for another class, by --model."
+        ),
+    ] = NoiseKind.UNIFORM,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="aid or nwpu-resisc45 (the published ones), or a CSV with from,to,share.",
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The model for --kind instance.")
+    ] = None,
+    labels: options.Labels = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    strict: options.Strict = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Make labels wrong on purpose, to measure what that does."""
+    if (kind is NoiseKind.TABLE) != (table is not None):
+        raise typer.BadParameter("--kind table and --table TABLE go together")
+    if (kind is NoiseKind.INSTANCE) != (model is not None):
+        raise typer.BadParameter("--kind instance and --model DIR go together")
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        from rsretrieve.cli.render import corruption_summary
+        from rsretrieve.storage import refuse_to_overwrite
+        from rsretrieve.tiles.catalog import find_tiles
+        from rsretrieve.tiles.noise import corrupt_by_table, corrupt_uniformly, read_transitions
+        from rsretrieve.tiles.stream import FailureLog
+        from rsretrieve.tiles.tables import write_csv
+
+        refuse_to_overwrite(output, overwrite=overwrite)
+        found = find_tiles(tiles, labels)
+        terminal.notice(*found.notices)
+        log = FailureLog(strict=strict)
+        if table is not None:
+            corrupted = corrupt_by_table(found, rate, read_transitions(table), seed)
+        elif model is not None:
+            from rsretrieve.learning.device import choose_device
+            from rsretrieve.learning.model_store import load_model
+            from rsretrieve.retrieval.instance_noise import corrupt_with_model
+
+            loaded = load_model(model, choose_device(device))
+            corrupted = corrupt_with_model(loaded, found, rate, seed, log, terminal.listen)
+        else:
+            corrupted = corrupt_uniformly(found, rate, seed)
+        rows = [(tile.id, corrupted[tile.id], tile.label) for tile in found.labelled()]
+        write_csv(output, ("tile", "label", "true_label"), rows, overwrite=overwrite)
+        changed = sum(label != true for _, label, true in rows)
+        content = {"labels": str(output), "tiles": len(rows), "changed": changed}
+        terminal.result(content, corruption_summary(output, len(rows), changed))
+        raise typer.Exit(terminal.failures(log.failures))

@@ -1,0 +1,77 @@
+"""`rsretrieve evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsretrieve.cli import options
+from rsretrieve.cli.terminal import Terminal
+
+
+def evaluate(
+    index: options.Index,
+    queries: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[QUERIES]",
+            help="Tiles with labels, as TILES elsewhere. [default: every tile of the index is "
+            "a query for the others]",
+        ),
+    ] = None,
+    labels: options.Labels = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="True labels of the index's tiles (CSV or list: tile,label): the figures are "
+            "then those of the clean gallery.",
+        ),
+    ] = None,
+    model: options.IndexModel = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    strict: options.Strict = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure retrieval: mAP, mAP@R, precision and recall at k, K-NN accuracy, NMI.
+
+    A hit is relevant when it has the query's label; a query is never its own hit. mAP is over
+    the whole ranking, mAP@R over the first R, the number of relevant tiles. K-NN: 10
+    neighbours, weighted by inverse distance. NMI: of a k-means clustering of the queries.
+    """
+    if queries is None and (labels is not None or model is not None):
+        raise typer.BadParameter("--labels and --model are of QUERIES, and there are none")
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        from rsretrieve.cli.render import evaluation_table
+        from rsretrieve.learning.device import choose_device
+        from rsretrieve.learning.model_store import load_model
+        from rsretrieve.report.records import evaluation_json
+        from rsretrieve.retrieval.evaluation import evaluate_index
+        from rsretrieve.retrieval.index_store import open_index
+        from rsretrieve.retrieval.search import model_folder_of
+        from rsretrieve.tiles.catalog import find_tiles
+        from rsretrieve.tiles.labels import read_true_labels
+        from rsretrieve.tiles.stream import FailureLog
+
+        store = open_index(index)
+        found = loaded = None
+        if queries is not None:
+            found = find_tiles(queries, labels)
+            terminal.notice(*found.notices)
+            loaded = load_model(model or model_folder_of(store), choose_device(device))
+        log = FailureLog(strict=strict)
+        evaluation = evaluate_index(
+            store,
+            seed,
+            log,
+            terminal.listen,
+            queries=found,
+            model=loaded,
+            true_labels=read_true_labels(truth) if truth is not None else None,
+        )
+        terminal.result(evaluation_json(evaluation), evaluation_table(evaluation))
+        raise typer.Exit(terminal.failures(log.failures))

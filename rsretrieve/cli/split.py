@@ -1,0 +1,54 @@
+"""`rsretrieve split`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsretrieve.cli import options
+from rsretrieve.cli.terminal import Terminal
+
+PARTS = ("train", "val", "test")
+
+
+def split(
+    tiles: options.Tiles,
+    output: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder for train.csv, val.csv and test.csv.")
+    ],
+    fractions: Annotated[
+        str, typer.Option(metavar="F,F,F", help="The shares of train, val and test.")
+    ] = "0.7,0.1,0.2",
+    labels: options.Labels = None,
+    seed: options.Seed = 0,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Split tiles into lists for training, validation and test, class by class.
+
+    Which list a tile comes into hangs on the seed and on the ids in its class alone.
+    """
+    shares = options.parse_numbers(fractions, "--fractions", float)
+    if len(shares) != len(PARTS):
+        raise typer.BadParameter(
+            "three fractions are needed: train, val, test", param_hint="--fractions"
+        )
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        from rsretrieve.cli.render import split_summary
+        from rsretrieve.storage import refuse_to_overwrite
+        from rsretrieve.tiles.catalog import find_tiles, write_list
+        from rsretrieve.tiles.splits import split_per_class
+
+        files = [output / f"{part}.csv" for part in PARTS]
+        for path in files:
+            refuse_to_overwrite(path, overwrite=overwrite)
+        found = find_tiles(tiles, labels)
+        terminal.notice(*found.notices)
+        parts = split_per_class(found, shares, seed)
+        for path, part in zip(files, parts):
+            write_list(path, part, overwrite=overwrite)
+        counts = {name: len(part) for name, part in zip(PARTS, parts)}
+        terminal.result({"output": str(output), **counts}, split_summary(output, counts))

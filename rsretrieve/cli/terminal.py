@@ -1,0 +1,124 @@
+"""What a command shows: results on standard output, everything else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted
+from rsretrieve.text import printable
+
+EXIT_SOME_FAILED = 3
+
+
+class Terminal:
+    """The two ends of a command: a listener for its progress, and a printer for its result.
+
+    Args:
+        as_json: the result is one JSON object.
+        quiet: no progress and no notices.
+    """
+
+    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+        self._as_json, self._quiet = as_json, quiet
+        self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(compact=True),
+            console=self._err,
+            transient=True,
+            disable=quiet or not self._err.is_terminal,
+        )
+        self._stage: TaskID | None = None
+        self._note = ""
+
+    def __enter__(self) -> Terminal:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._progress.stop()
+
+    def listen(self, event: Event) -> None:
+        """Show an event of the library's work."""
+        match event:
+            case StageStarted(name, total):
+                self._start_stage(name, total)
+            case Advanced(tiles):
+                if self._stage is not None:
+                    self._progress.advance(self._stage, tiles)
+            case Noticed(text):
+                self.notice(text)
+            case EpochFinished():
+                self._finish_epoch(event)
+
+    def notice(self, *texts: str) -> None:
+        """Say what the user should know and what stops nothing."""
+        for text in texts if not self._quiet else ():
+            self._err.print(f"[yellow]note:[/] {escape(printable(text))}")
+
+    def failures(self, failures: Sequence[Any]) -> int:
+        """List the tiles that could not be used, and return the exit code."""
+        self._progress.stop()
+        if not failures:
+            return 0
+        plural = "tile" if len(failures) == 1 else "tiles"
+        self._err.print(f"[red]{len(failures)} {plural} could not be used:[/]")
+        for failure in failures:
+            self._err.print(escape(printable(f"  {failure.tile_id}: {failure.reason}")))
+        return EXIT_SOME_FAILED
+
+    def result(self, content: dict[str, Any], *rendered: RenderableType) -> None:
+        """Print a command's result, as JSON or as text."""
+        self._progress.stop()
+        if self._as_json:
+            sys.stdout.write(json.dumps(content, allow_nan=False) + "\n")
+            return
+        for part in rendered:
+            self._out.print(part)
+
+    def _start_stage(self, name: str, total: int | None) -> None:
+        if self._stage is not None:
+            self._progress.remove_task(self._stage)
+        self._stage = self._progress.add_task(name, total=total, note=self._note)
+        if not self._err.is_terminal and not self._quiet and not name.startswith("epoch "):
+            self._err.print(f"{name} ({total} tiles)" if total else name)
+
+    def _finish_epoch(self, epoch: EpochFinished) -> None:
+        parts = [f"loss {epoch.loss:.4f}", f"kept {epoch.kept_fraction:.1%}"]
+        if epoch.validation_accuracy is not None:
+            parts.append(f"validation {epoch.validation_accuracy:.3f}")
+        left = (epoch.epochs - epoch.epoch) * epoch.seconds
+        parts += [f"{epoch.tiles_per_second:.0f} tiles/s", f"{_minutes(left)} left"]
+        self._note = ", ".join(parts)
+        if not self._err.is_terminal and not self._quiet:
+            self._err.print(f"epoch {epoch.epoch}/{epoch.epochs}: {self._note}")
+
+
+def _minutes(seconds: float) -> str:
+    return (
+        f"{seconds // 60:.0f} min {seconds % 60:02.0f} s" if seconds >= 60 else f"{seconds:.0f} s"
+    )

@@ -1,0 +1,152 @@
+"""`rsretrieve train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsretrieve.choices import LossName, OptimizerName, RecipeName
+from rsretrieve.cli import options
+from rsretrieve.cli.terminal import Terminal
+
+_FROM_RECIPE = "[default: the recipe's]"
+
+
+def train(
+    tiles: options.Tiles,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The model folder to write. [default: models/NAME]"),
+    ] = None,
+    labels: options.Labels = None,
+    val: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TILES",
+            help="Tiles that say which epoch is best, by their labels as given. "
+            "[default: a tenth of the training tiles]",
+        ),
+    ] = None,
+    recipe: Annotated[
+        RecipeName,
+        typer.Option(help="robust: t-RNSL made for users. paper: as Kang et al. published it."),
+    ] = RecipeName.ROBUST,
+    loss: Annotated[LossName | None, typer.Option(help=f"The loss. {_FROM_RECIPE}")] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A torchvision classification model, by its torchvision name. [default: resnet18]",
+        ),
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="imagenet (torchvision's, downloaded), none, a .safetensors or .pth file, "
+            "or a model folder to go on from.",
+        ),
+    ] = "imagenet",
+    size: Annotated[
+        int | None,
+        typer.Option(metavar="PX", help=f"Tiles are resized to this square. {_FROM_RECIPE}"),
+    ] = None,
+    bands: Annotated[
+        str | None,
+        typer.Option(
+            metavar="B,B,…", help="The bands to use, counted from 1, such as 3,2,1. [default: all]"
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(metavar="N", help=f"Schedules scale with this. {_FROM_RECIPE}"),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(metavar="N", help=f"Tiles a step. {_FROM_RECIPE}")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help=f"The peak learning rate. {_FROM_RECIPE}")
+    ] = None,
+    optimizer: Annotated[
+        OptimizerName | None, typer.Option(help=f"The optimizer. {_FROM_RECIPE}")
+    ] = None,
+    dimensions: Annotated[
+        int | None, typer.Option(metavar="D", help="Of the embedding. [default: 128]")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="The temperature σ. [default: 0.05]")
+    ] = None,
+    learn_temperature: Annotated[
+        bool, typer.Option("--learn-temperature", help="The temperature is learned.")
+    ] = False,
+    q: Annotated[
+        float | None, typer.Option(help="Of RNSL and t-RNSL, 0 < q ≤ 1. [default: 0.7]")
+    ] = None,
+    truncation: Annotated[
+        float | None,
+        typer.Option(
+            help="Of t-RNSL: tiles whose label's probability is at most this are left out. "
+            "[default: 0.5]"
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with this output's unfinished training.")
+    ] = False,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    strict: options.Strict = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train an embedding that stays good when many labels are wrong.
+
+    Writes a model folder: weights and prototypes, description, model card, history and plot.
+    An interrupted training goes on with --resume.
+    """
+    chosen_bands = tuple(map(int, options.parse_numbers(bands, "--bands", int))) if bands else ()
+    output = output or Path("models", tiles.resolve().stem)
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        from rsretrieve.cli.render import training_summary
+        from rsretrieve.learning.device import choose_device
+        from rsretrieve.learning.recipes import RECIPES
+        from rsretrieve.learning.trainer import TrainingRequest, train_model
+        from rsretrieve.report.model_card import embellish_model
+        from rsretrieve.report.records import training_json
+        from rsretrieve.tiles.catalog import find_tiles
+        from rsretrieve.tiles.stream import FailureLog
+
+        request = TrainingRequest(
+            tiles=find_tiles(tiles, labels),
+            output=output,
+            recipe=RECIPES[recipe].changed(
+                loss=loss,
+                backbone=backbone,
+                size_px=size,
+                epochs=epochs,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                optimizer=optimizer,
+                dimensions=dimensions,
+                temperature=temperature,
+                learn_temperature=learn_temperature or None,
+                q=q,
+                k=truncation,
+            ),
+            device=choose_device(device),
+            validation=find_tiles(val) if val is not None else None,
+            weights=weights,
+            bands=chosen_bands,
+            seed=seed,
+            overwrite=overwrite,
+            resume=resume,
+        )
+        terminal.notice(*request.tiles.notices)
+        log = FailureLog(strict=strict)
+        summary = train_model(
+            request, log, terminal.listen, lambda folder: embellish_model(folder, str(output))
+        )
+        terminal.result(training_json(summary), training_summary(summary))
+        raise typer.Exit(terminal.failures(log.failures))

@@ -1,0 +1,1 @@
+"""Losses, the network, recipes, the one training loop, and the model store."""

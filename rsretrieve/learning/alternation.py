@@ -1,0 +1,65 @@
+"""The other half of t-RNSL's optimisation: the weights m_i, given the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rsretrieve.learning.embedder import Embedder
+from rsretrieve.learning.losses import Prototypes, kept, own_log_probability
+
+
+def plain_log_probabilities(
+    embedder: Embedder,
+    prototypes: Prototypes,
+    pixels: NDArray[Any],
+    labels: Tensor,
+    batch_size: int = 256,
+) -> tuple[Tensor, Tensor]:
+    """One pass over tiles as they are: not augmented, the network in evaluation mode.
+
+    Args:
+        embedder: the network that judges.
+        prototypes: that network's own.
+        pixels: (N, C, S, S) preprocessed tiles.
+        labels: (N,) int64 class numbers, on the embedder's device.
+        batch_size: tiles at a time.
+
+    Returns:
+        log p_{i,y_i}, (N,) float32, and the class of the nearest prototype, (N,) int64.
+    """
+    own, nearest = [], []
+    with torch.inference_mode():
+        for start in range(0, len(pixels), batch_size):
+            log_p = prototypes(embedder.embed(pixels[start : start + batch_size]))
+            own.append(own_log_probability(log_p, labels[start : start + batch_size]))
+            nearest.append(log_p.argmax(dim=1))
+    # Clones: tensors made in inference mode cannot take part in a training step.
+    return torch.cat(own).clone(), torch.cat(nearest).clone()
+
+
+def updated_weights(own_log_p: Tensor, k: float, previous: Tensor) -> Tensor:
+    """m_i ← 1 if p_i > k else 0, which minimises t-RNSL over m_i with the network held fixed.
+
+    Where not one tile passes, nothing could be learned any more and the previous weights
+    stay: an untrained network judges nobody.
+
+    Args:
+        own_log_p: (N,) log p_{i,y_i} on plain tiles.
+        k: the truncation.
+        previous: (N,) the weights until now.
+
+    Returns:
+        (N,) of 0 and 1.
+    """
+    weights = kept(own_log_p, k).to(previous.dtype)
+    return weights if weights.any() else previous
+
+
+def accuracy(predicted: Tensor, labels: Tensor) -> float:
+    """Share of tiles whose predicted class number is their label's."""
+    return float(np.mean((predicted == labels).cpu().numpy()))

@@ -1,0 +1,54 @@
+"""Embed plain tiles with a network, the one way that training, index, query and audit share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rsretrieve.learning.device import Precision, best_precision, computing_in
+from rsretrieve.learning.network import EmbeddingNetwork
+from rsretrieve.tiles.normalisation import Normaliser
+from rsretrieve.tiles.preprocessing import Preprocessing
+
+
+class Embedder:
+    """Preprocessed pixels in, unit embeddings out, in evaluation mode and without gradients.
+
+    Args:
+        network: on `device`; put into evaluation mode for every batch and then back.
+        preprocessing: how the pixels were made.
+        device: where it computes.
+        precision: in what; by default what the device gains by.
+    """
+
+    def __init__(
+        self,
+        network: EmbeddingNetwork,
+        preprocessing: Preprocessing,
+        device: torch.device,
+        precision: Precision | None = None,
+    ) -> None:
+        self.network = network
+        self.device = device
+        self.precision = precision or best_precision(device)
+        self._normaliser = Normaliser(preprocessing, device)
+
+    def embed(self, pixels: NDArray[Any]) -> Tensor:
+        """(B, C, S, S) in the tiles' type → (B, D) float32 unit rows, on the device."""
+        was_training = self.network.training
+        self.network.eval()
+        with torch.inference_mode(), computing_in(self.precision, self.device):
+            tiles = self._normaliser.network_input(self._normaliser.unit_values(pixels))
+            embeddings: Tensor = self.network(tiles)
+        self.network.train(was_training)
+        return embeddings
+
+    def embed_all(self, pixels: NDArray[Any], batch_size: int = 256) -> NDArray[np.float32]:
+        """(N, C, S, S) → (N, D) float32, in batches."""
+        starts = range(0, len(pixels), batch_size)
+        batches = [self.embed(pixels[i : i + batch_size]).cpu().numpy() for i in starts]
+        return np.concatenate(batches)

@@ -1,0 +1,141 @@
+"""The model folder: the only reader and writer of trained models. Never a pickle."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import torch
+from numpy.typing import NDArray
+from pyarrow import parquet
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from rsretrieve.errors import InvalidArgument, ModelDamaged, ModelNotFound
+from rsretrieve.learning.losses import Prototypes
+from rsretrieve.learning.model import SCHEMA_VERSION, Model, ModelDescription, PrototypeModel
+from rsretrieve.learning.network import build_network
+from rsretrieve.progress import EpochFinished
+from rsretrieve.storage import sha256_of_file, write_json
+from rsretrieve.tiles.records import TileSet
+from rsretrieve.tiles.tables import write_csv
+
+WEIGHTS_FILE = "model.safetensors"
+DESCRIPTION_FILE = "model.json"
+HISTORY_FILE = "history.csv"
+TILES_FILE = "tiles.parquet"
+
+
+def write_weights(folder: Path, model: PrototypeModel) -> str:
+    """Write the network and the prototypes; return the file's SHA-256."""
+    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    save_file(state, folder / WEIGHTS_FILE)
+    return sha256_of_file(folder / WEIGHTS_FILE)
+
+
+def write_description(folder: Path, description: ModelDescription) -> None:
+    """Write `model.json`."""
+    write_json(folder / DESCRIPTION_FILE, description.to_json(), overwrite=True)
+
+
+def write_history(folder: Path, history: Sequence[EpochFinished]) -> None:
+    """Write `history.csv`, a row an epoch."""
+    columns = [field.name for field in fields(EpochFinished)]
+    rows = (["" if v is None else v for v in asdict(epoch).values()] for epoch in history)
+    write_csv(folder / HISTORY_FILE, columns, rows, overwrite=True)
+
+
+def write_training_tiles(folder: Path, tiles: TileSet, weights: NDArray[np.float32]) -> None:
+    """Write `tiles.parquet`: id, given label and final weight m_i of every training tile."""
+    table = {
+        "tile": [tile.id for tile in tiles],
+        "label": [tile.label for tile in tiles],
+        "weight": weights.astype(np.float32),
+    }
+    parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
+
+
+def read_description(folder: Path) -> ModelDescription:
+    """Read `model.json`.
+
+    Raises:
+        ModelNotFound: there is no model.
+        ModelDamaged: it is not one, or comes from a newer version.
+    """
+    path = folder / DESCRIPTION_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content["schema_version"]
+        if version > SCHEMA_VERSION:
+            raise ModelDamaged(
+                f"{path} was written by a newer rsretrieve (schema {version}; this one reads up "
+                f"to {SCHEMA_VERSION})",
+                hint="pip install --upgrade rsretrieve",
+            )
+        return ModelDescription.from_json(content)
+    except FileNotFoundError as error:
+        raise ModelNotFound(
+            f"{folder}: no model there ({DESCRIPTION_FILE} is missing)",
+            hint="`rsretrieve train TILES --output DIR` makes one",
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelDamaged(f"{path} cannot be read as a model's description ({error})") from error
+
+
+def load_model(folder: Path, device: torch.device) -> Model:
+    """Read a model folder and put the network on a device.
+
+    Raises:
+        ModelNotFound: there is no model.
+        ModelDamaged: a file is missing, was cut short or edited, or is too new.
+    """
+    description = read_description(folder)
+    trained = _empty_model(folder, description)
+    try:
+        trained.load_state_dict(_checked_state(folder, description))
+    except RuntimeError as error:
+        raise ModelDamaged(
+            f"{folder / WEIGHTS_FILE} does not fit {DESCRIPTION_FILE} ({error})"
+        ) from error
+    trained.eval()
+    return Model(
+        folder=folder,
+        description=description,
+        network=trained.network.to(device),
+        prototypes=trained.prototypes.unit.detach().numpy(),
+        temperature=float(trained.prototypes.temperature),
+        device=device,
+    )
+
+
+def _checked_state(folder: Path, description: ModelDescription) -> dict[str, Any]:
+    path = folder / WEIGHTS_FILE
+    try:
+        if sha256_of_file(path) != description.weights_sha256:
+            raise ModelDamaged(
+                f"{path} is not the file that {DESCRIPTION_FILE} describes (its SHA-256 differs)",
+                hint="copy the model folder again, or train anew",
+            )
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ModelDamaged(f"{path} cannot be read ({error})") from error
+
+
+def _empty_model(folder: Path, description: ModelDescription) -> PrototypeModel:
+    preprocessing = description.preprocessing
+    try:
+        network = build_network(
+            description.backbone,
+            bands=len(preprocessing.bands),
+            size_px=preprocessing.size_px,
+            dimensions=description.dimensions,
+        )
+    except InvalidArgument as error:
+        raise ModelDamaged(f"{folder / DESCRIPTION_FILE}: {error}", hint=error.hint) from error
+    prototypes = Prototypes(len(description.class_names), description.dimensions, 1.0)
+    return PrototypeModel(network, prototypes)

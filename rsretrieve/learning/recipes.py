@@ -1,0 +1,166 @@
+"""Recipes: a training's every choice, in one record."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from rsretrieve.choices import Judge, LossName, OptimizerName, RecipeName, Schedule, Symmetry
+from rsretrieve.errors import InvalidArgument
+from rsretrieve.tiles.augment import Augmentation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every hyper-parameter of a training.
+
+    Attributes:
+        name: where the recipe started from.
+        backbone: a torchvision classification model.
+        size_px: the side of the square that tiles are resized to.
+        dimensions: D of the embedding.
+        loss: which loss.
+        temperature: σ, where it starts.
+        learn_temperature: σ is learned.
+        q: of RNSL and t-RNSL.
+        k: the truncation of t-RNSL.
+        optimizer, learning_rate, momentum, weight_decay: of the optimizer.
+        schedule: how the learning rate goes.
+        halve_every: share of the epochs after which it is halved (halving).
+        warm_up: share of the epochs in which it rises (one-cycle).
+        epochs, batch_size: how long, and how many tiles a step.
+        first_update, update_every: shares of the epochs after which the weights m_i of
+            t-RNSL are set for the first time, and again.
+        weights_by: the network that sets the weights m_i.
+        average_decay: of the moving average, for each step.
+        keep: the network that is saved.
+        imagenet_statistics: 8-bit RGB tiles are normalised by ImageNet's mean and deviation
+            instead of their own.
+        augmentation: how training tiles are varied.
+    """
+
+    name: RecipeName
+    backbone: str
+    size_px: int
+    dimensions: int
+    loss: LossName
+    temperature: float
+    learn_temperature: bool
+    q: float
+    k: float
+    optimizer: OptimizerName
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    schedule: Schedule
+    halve_every: float
+    warm_up: float
+    epochs: int
+    batch_size: int
+    first_update: float
+    update_every: float
+    weights_by: Judge
+    average_decay: float
+    keep: Judge
+    imagenet_statistics: bool
+    augmentation: Augmentation
+
+    def __post_init__(self) -> None:
+        positive = ("size_px", "dimensions", "temperature", "learning_rate", "epochs", "batch_size")
+        for name in positive:
+            if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
+                raise InvalidArgument(f"{name} must be positive, not {getattr(self, name)}")
+        if not 0 < self.q <= 1 or not 0 <= self.k < 1:
+            raise InvalidArgument(f"0 < q ≤ 1 and 0 ≤ k < 1, not q = {self.q}, k = {self.k}")
+
+    @property
+    def uses_average(self) -> bool:
+        """A moving average of the parameters is needed."""
+        return Judge.AVERAGE in (self.weights_by, self.keep)
+
+    @property
+    def update_epochs(self) -> frozenset[int]:
+        """After how many epochs the weights m_i are set; empty but for t-RNSL."""
+        if self.loss is not LossName.T_RNSL:
+            return frozenset()
+        first, step = self.first_update * self.epochs, max(1.0, self.update_every * self.epochs)
+        turns = range(math.ceil(max(0.0, self.epochs - first) / step))
+        due = (math.ceil(first + turn * step) for turn in turns)
+        return frozenset(epoch for epoch in due if 1 <= epoch < self.epochs)
+
+    def learning_rate_at(self, progress: float) -> float:
+        """The learning rate when this share of the training (0…1) is done."""
+        if self.schedule is Schedule.HALVING:
+            return float(self.learning_rate * 0.5 ** math.floor(progress / self.halve_every))
+        if progress < self.warm_up:
+            rise = (1 - math.cos(math.pi * progress / self.warm_up)) / 2
+            return self.learning_rate * (0.04 + 0.96 * rise)
+        fall = (progress - self.warm_up) / (1 - self.warm_up)
+        return self.learning_rate * (1 + math.cos(math.pi * fall)) / 2
+
+    def changed(self, **choices: Any) -> Recipe:
+        """The same recipe with the choices that are not None in place of its own."""
+        return replace(self, **{name: v for name, v in choices.items() if v is not None})
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+PAPER = Recipe(
+    # Kang et al. 2020 and the defaults of its reference code; intervals in epochs of 130.
+    name=RecipeName.PAPER,
+    backbone="resnet18",
+    size_px=256,
+    dimensions=128,
+    loss=LossName.T_RNSL,
+    temperature=0.05,
+    learn_temperature=False,
+    q=0.7,
+    k=0.5,
+    optimizer=OptimizerName.SGD,
+    learning_rate=0.1,
+    momentum=0.9,
+    weight_decay=1e-4,
+    schedule=Schedule.HALVING,
+    halve_every=30 / 130,
+    warm_up=0.0,
+    epochs=130,
+    batch_size=256,
+    first_update=40 / 130,
+    update_every=10 / 130,
+    weights_by=Judge.BEST,
+    average_decay=0.0,
+    keep=Judge.BEST,
+    imagenet_statistics=True,
+    augmentation=Augmentation(
+        symmetry=Symmetry.HORIZONTAL,
+        grayscale=0.2,
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        hue=0.4,
+    ),
+)
+
+ROBUST = replace(
+    # Small batches and one cycle make more of few tiles; overhead there is no up; and an
+    # average of the parameters, looking at plain tiles, says which labels to leave out.
+    PAPER,
+    name=RecipeName.ROBUST,
+    size_px=128,
+    learning_rate=0.01,
+    schedule=Schedule.ONE_CYCLE,
+    warm_up=0.3,
+    epochs=40,
+    batch_size=64,
+    first_update=0.3,
+    update_every=0.0,
+    weights_by=Judge.AVERAGE,
+    average_decay=0.99,
+    keep=Judge.AVERAGE,
+    augmentation=Augmentation(symmetry=Symmetry.DIHEDRAL, zoom=0.25, shift=0.1),
+)
+
+RECIPES = {RecipeName.ROBUST: ROBUST, RecipeName.PAPER: PAPER}

@@ -1,0 +1,257 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from rsretrieve.choices import Judge, OptimizerName
+from rsretrieve.errors import TrainingDiverged
+from rsretrieve.learning.alternation import accuracy, plain_log_probabilities, updated_weights
+from rsretrieve.learning.checkpoints import (
+    Checkpoint,
+    named_part,
+    optimizer_tensors,
+    part,
+    read_checkpoint,
+    restore_optimizer,
+    write_checkpoint,
+)
+from rsretrieve.learning.device import Precision, computing_in
+from rsretrieve.learning.embedder import Embedder
+from rsretrieve.learning.losses import MetricLoss, own_log_probability
+from rsretrieve.learning.model import PrototypeModel
+from rsretrieve.learning.recipes import Recipe
+from rsretrieve.progress import Advanced, EpochFinished, Listener, StageStarted
+from rsretrieve.tiles.augment import augmented
+from rsretrieve.tiles.normalisation import Normaliser
+from rsretrieve.tiles.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Tiles to learn from or to validate by.
+
+    Attributes:
+        pixels: (N, C, S, S) preprocessed.
+        labels: (N,) int64 class numbers, as given.
+    """
+
+    pixels: NDArray[Any]
+    labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training is run with, beside its tiles and its model."""
+
+    recipe: Recipe
+    preprocessing: Preprocessing
+    seed: int
+    device: torch.device
+    precision: Precision
+
+
+class Training:
+    """A training in progress: its state, and how an epoch changes it.
+
+    Args:
+        settings: what it is run with.
+        model: where it starts; trained in place.
+        train: the N training tiles.
+        validation: the tiles that say which epoch is best, or None.
+        listener: is told of every batch and epoch.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: PrototypeModel,
+        train: Examples,
+        validation: Examples | None,
+        listener: Listener,
+    ) -> None:
+        self.settings, self.recipe, self.listener = settings, settings.recipe, listener
+        self.model = model.to(settings.device)
+        self.train, self.validation = train, validation
+        self.weights = torch.ones(len(train.labels), device=settings.device)
+        self.history: list[EpochFinished] = []
+        self.best: dict[str, Tensor] | None = None
+        self.best_accuracy = -1.0
+        self._labels = torch.from_numpy(train.labels).to(settings.device)
+        self._loss = MetricLoss(self.recipe.loss, self.recipe.q, self.recipe.k)
+        self._normaliser = Normaliser(settings.preprocessing, settings.device)
+        self._optimizer = _optimizer(self.model, self.recipe)
+        self._average = _average(self.model, self.recipe)
+
+    def run(self, checkpoint: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
+        """Train to the recipe's last epoch, with a checkpoint after each.
+
+        Raises:
+            CheckpointError: `resume`, and the checkpoint cannot be gone on from.
+            TrainingDiverged: the loss is not finite.
+        """
+        if resume:
+            self._restore(read_checkpoint(checkpoint, identity))
+        for epoch in range(len(self.history), self.recipe.epochs):
+            self.listener(
+                StageStarted(f"epoch {epoch + 1}/{self.recipe.epochs}", len(self._labels))
+            )
+            finished = self._epoch(epoch)
+            self.history.append(finished)
+            write_checkpoint(checkpoint, Checkpoint(identity, self._tensors(), self._facts()))
+            self.listener(finished)
+
+    def judge(self, which: Judge) -> PrototypeModel:
+        """The network of that kind, as it is now."""
+        if which is Judge.AVERAGE and self._average is not None:
+            averaged = self._average.module
+            assert isinstance(averaged, PrototypeModel)
+            return averaged
+        if which is Judge.BEST and self.best is not None:
+            best = copy.deepcopy(self.model)
+            best.load_state_dict(self.best)
+            return best
+        return self.model
+
+    def _epoch(self, epoch: int) -> EpochFinished:
+        started = time.perf_counter()
+        loss = self._pass_over_batches(epoch)
+        trained = time.perf_counter()
+        validation_accuracy = self._validate()
+        if epoch + 1 in self.recipe.update_epochs:
+            self._update_weights()
+        return EpochFinished(
+            epoch=epoch + 1,
+            epochs=self.recipe.epochs,
+            learning_rate=self._optimizer.param_groups[0]["lr"],
+            loss=loss,
+            kept_fraction=float(self.weights.mean()),
+            temperature=float(self.model.prototypes.temperature),
+            validation_accuracy=validation_accuracy,
+            seconds=time.perf_counter() - started,
+            tiles_per_second=len(self._labels) / (trained - started),
+        )
+
+    def _pass_over_batches(self, epoch: int) -> float:
+        """Train one epoch; chance hangs on the seed and the epoch alone, so it can resume."""
+        seeds = np.random.SeedSequence((self.settings.seed, epoch)).generate_state(3)
+        generator = torch.Generator(self.settings.device).manual_seed(int(seeds[0]))
+        torch.manual_seed(int(seeds[1]))  # what layers such as stochastic depth draw from
+        order = np.random.default_rng(seeds[2]).permutation(len(self._labels))
+        steps = math.ceil(len(order) / self.recipe.batch_size)
+        self.model.train()
+        total = torch.zeros((), device=self.settings.device)
+        # Batches of nearly one size: a last one of a single tile would break batch norm.
+        for step, chosen in enumerate(np.array_split(order, steps)):
+            self._set_learning_rate((epoch + step / steps) / self.recipe.epochs)
+            total += self._step(np.sort(chosen), generator) * len(chosen)
+            self.listener(Advanced(len(chosen)))
+        loss = float(total) / len(order)
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss is {loss} in epoch {epoch + 1}",
+                hint="give a smaller --learning-rate, or look for tiles with absurd values",
+            )
+        return loss
+
+    def _step(self, chosen: NDArray[np.int64], generator: torch.Generator) -> Tensor:
+        """One step on one batch; returns its mean loss."""
+        positions = torch.from_numpy(chosen).to(self.settings.device)
+        tiles = self._normaliser.unit_values(self.train.pixels[chosen])
+        rgb = self._normaliser.is_rgb
+        tiles = augmented(tiles, self.recipe.augmentation, generator, rgb=rgb)
+        with computing_in(self.settings.precision, self.settings.device):
+            embeddings = self.model.network(self._normaliser.network_input(tiles))
+        log_p = own_log_probability(self.model.prototypes(embeddings), self._labels[positions])
+        loss: Tensor = self._loss(log_p, self.weights[positions])
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update_parameters(self.model)
+        return loss.detach()
+
+    def _set_learning_rate(self, progress: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate_at(progress)
+
+    def _look_at(self, model: PrototypeModel, examples: Examples) -> tuple[Tensor, Tensor]:
+        """Log p_{i,y_i} and nearest class of plain tiles."""
+        settings = self.settings
+        embedder = Embedder(
+            model.network, settings.preprocessing, settings.device, settings.precision
+        )
+        labels = torch.from_numpy(examples.labels).to(settings.device)
+        return plain_log_probabilities(embedder, model.prototypes, examples.pixels, labels)
+
+    def _validate(self) -> float | None:
+        """Accuracy by the labels as given of the network that would be kept now."""
+        if self.validation is None:
+            return None
+        candidate = self.judge(Judge.AVERAGE if self.recipe.uses_average else Judge.LAST)
+        _, predicted = self._look_at(candidate, self.validation)
+        found = accuracy(predicted.cpu(), torch.from_numpy(self.validation.labels))
+        if found > self.best_accuracy:
+            self.best_accuracy = found
+            self.best = {name: t.detach().clone() for name, t in candidate.state_dict().items()}
+        return found
+
+    def _update_weights(self) -> None:
+        own_log_p, _ = self._look_at(self.judge(self.recipe.weights_by), self.train)
+        self.weights = updated_weights(own_log_p, self.recipe.k, self.weights)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = named_part("model", self.model.state_dict())
+        tensors |= named_part("optimizer", optimizer_tensors(self._optimizer))
+        tensors["weights"] = self.weights
+        if self._average is not None:
+            tensors |= named_part("average", self._average.state_dict())
+        if self.best is not None:
+            tensors |= named_part("best", self.best)
+        return tensors
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "best_accuracy": self.best_accuracy,
+            "history": [asdict(finished) for finished in self.history],
+        }
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        tensors = {n: t.to(self.settings.device) for n, t in checkpoint.tensors.items()}
+        self.model.load_state_dict(part(tensors, "model"))
+        restore_optimizer(self._optimizer, part(tensors, "optimizer"))
+        self.weights = tensors["weights"]
+        if self._average is not None:
+            self._average.load_state_dict(part(tensors, "average"))
+        self.best = part(tensors, "best") or None
+        self.best_accuracy = checkpoint.facts["best_accuracy"]
+        self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]
+
+
+def _optimizer(model: PrototypeModel, recipe: Recipe) -> torch.optim.Optimizer:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    rate, decay, momentum = recipe.learning_rate, recipe.weight_decay, recipe.momentum
+    if recipe.optimizer is OptimizerName.ADAMW:
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
+    return torch.optim.SGD(
+        parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=momentum > 0
+    )
+
+
+def _average(model: PrototypeModel, recipe: Recipe) -> AveragedModel | None:
+    if not recipe.uses_average:
+        return None
+    rule = get_ema_multi_avg_fn(recipe.average_decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(model, multi_avg_fn=rule, use_buffers=True)

@@ -1,0 +1,132 @@
+"""Results as plain values: the JSON objects and CSV rows that other programs rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rsretrieve.audit.audit import Audit
+from rsretrieve.learning.trainer import TrainingSummary
+from rsretrieve.retrieval.evaluation import Evaluation
+from rsretrieve.retrieval.indexing import IndexingSummary
+from rsretrieve.retrieval.search import Hit, QueryResult
+from rsretrieve.tiles.tables import write_csv
+
+AUDIT_COLUMNS = (
+    "tile",
+    "given_label",
+    "predicted_label",
+    "is_label_issue",
+    "label_score",
+    "own_similarity",
+    "predicted_similarity",
+)
+HIT_COLUMNS = ("query", "rank", "tile", "path", "similarity", "label", "crs", "lon", "lat")
+
+
+def training_json(summary: TrainingSummary) -> dict[str, Any]:
+    """The object that `train --json` prints."""
+    return asdict(summary)
+
+
+def indexing_json(summary: IndexingSummary) -> dict[str, Any]:
+    """The object that `index --json` prints."""
+    return asdict(summary)
+
+
+def query_json(index: Path, model: Path, results: Sequence[QueryResult]) -> dict[str, Any]:
+    """The object that `query --json` prints."""
+    return {
+        "index": str(index),
+        "model": str(model),
+        "queries": [
+            {"query": result.query.path, "hits": [hit_json(hit) for hit in result.hits]}
+            for result in results
+        ],
+    }
+
+
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """A hit; the last four are null where the tile has no georeference."""
+    place = hit.found.place
+    lon, lat = place.centre if place else (None, None)
+    return {
+        "rank": hit.rank,
+        "tile": hit.found.id,
+        "path": hit.found.path,
+        "similarity": hit.similarity,
+        "label": hit.found.label,
+        "crs": place.crs if place else None,
+        "bounds": list(place.bounds) if place else None,
+        "lon": lon,
+        "lat": lat,
+    }
+
+
+def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
+    """The object that `evaluate --json` prints."""
+    figures = evaluation.figures
+    return {
+        "queries": figures.queries,
+        "gallery": evaluation.gallery,
+        "knn_accuracy": figures.knn_accuracy,
+        "map": figures.map,
+        "map_at_r": figures.map_at_r,
+        "precision_at": {str(k): value for k, value in figures.precision_at.items()},
+        "recall_at": {str(k): value for k, value in figures.recall_at.items()},
+        "nmi": evaluation.nmi,
+        "gallery_labels": evaluation.gallery_labels,
+    }
+
+
+def audit_json(audit: Audit, device: str) -> dict[str, Any]:
+    """The object that `audit-labels --json` prints."""
+    content: dict[str, Any] = {
+        "tiles": len(audit.tiles),
+        "issues": len(audit.issues),
+        "noise_rate": audit.noise_rate,
+        "per_class": [
+            {
+                "label": entry.label,
+                "tiles": entry.tiles,
+                "issues": entry.issues,
+                "noise_rate": entry.noise_rate,
+            }
+            for entry in audit.per_class
+        ],
+        "device": device,
+    }
+    if audit.figures is not None:
+        content["truth"] = asdict(audit.figures)
+    return content
+
+
+def write_audit_csv(path: Path, audit: Audit, *, overwrite: bool) -> None:
+    """Write every audited tile, worst first."""
+    rows = (
+        (
+            audited.tile.id,
+            audited.tile.label,
+            audited.predicted_label,
+            audited.is_label_issue,
+            audited.label_score,
+            audited.own_similarity,
+            audited.predicted_similarity,
+        )
+        for audited in audit.tiles
+    )
+    write_csv(path, AUDIT_COLUMNS, rows, overwrite=overwrite)
+
+
+def write_hits_csv(path: Path, results: Sequence[QueryResult], *, overwrite: bool) -> None:
+    """Write a row a hit."""
+    write_csv(path, HIT_COLUMNS, _hit_rows(results), overwrite=overwrite)
+
+
+def _hit_rows(results: Sequence[QueryResult]) -> Iterator[list[Any]]:
+    for result in results:
+        for hit in result.hits:
+            values = {"query": result.query.path, **hit_json(hit)}
+            yield ["" if values[name] is None else values[name] for name in HIT_COLUMNS]

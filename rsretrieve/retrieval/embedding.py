@@ -1,0 +1,72 @@
+"""Embed a set of tiles: pixels stream in, vectors come out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.errors import NoUsableTiles
+from rsretrieve.learning.model import Model
+from rsretrieve.progress import Advanced, Listener, StageStarted, unheard
+from rsretrieve.tiles.records import Place, Tile, TileSet
+from rsretrieve.tiles.stream import FailureLog, stream_batches
+
+BATCH_SIZE = 128
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Embedded tiles, row by row.
+
+    Attributes:
+        tiles: N tiles.
+        places: where each lies, or None.
+        vectors: (N, D) float32, unit rows.
+        seconds: the time it took.
+    """
+
+    tiles: TileSet
+    places: tuple[Place | None, ...]
+    vectors: NDArray[np.float32]
+    seconds: float
+
+
+def embed_tiles(
+    model: Model, tiles: TileSet, log: FailureLog, listener: Listener = unheard
+) -> Embeddings:
+    """Embed every tile that can be read.
+
+    Args:
+        model: the model.
+        tiles: the tiles; an empty set gives no rows.
+        log: takes the tiles that cannot be read.
+        listener: is told how the work goes.
+
+    Raises:
+        NoUsableTiles: there are tiles, and not one can be read.
+        TileError: one cannot, and `log` is strict.
+    """
+    started = time.perf_counter()
+    listener(StageStarted("embedding tiles", len(tiles)))
+    embedder, preprocessing = model.embedder(), model.description.preprocessing
+    kept: list[Tile] = []
+    places: list[Place | None] = []
+    vectors = np.empty((len(tiles), model.description.dimensions), np.float32)
+    for batch in stream_batches(
+        tiles, preprocessing, BATCH_SIZE, log, lambda count: listener(Advanced(count))
+    ):
+        rows = slice(len(kept), len(kept) + len(batch.tiles))
+        vectors[rows] = embedder.embed(batch.pixels).cpu().numpy()
+        kept.extend(batch.tiles)
+        places.extend(batch.places)
+    if len(tiles) and not kept:
+        raise NoUsableTiles(
+            f"{tiles.source}: none of {len(tiles)} tiles can be used with this model "
+            f"(the first, {log.failures[0].tile_id}: {log.failures[0].reason})"
+        )
+    embedded = TileSet(tiles.source, tuple(kept))
+    seconds = time.perf_counter() - started
+    return Embeddings(embedded, tuple(places), vectors[: len(kept)], seconds)

@@ -1,0 +1,149 @@
+"""Writing so that a crash at any moment leaves the old content or the new, whole.
+
+Files and folders are made beside their final place and switched in by one rename.
+Every station writes through here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rsretrieve.errors import OutputExists
+
+_RENAME_EXCHANGE = 2  # linux/fs.h
+_AT_FDCWD = -100  # linux/fcntl.h
+
+
+def refuse_to_overwrite(path: Path, *, overwrite: bool) -> None:
+    """Raise `OutputExists` when `path` is there and may not be replaced.
+
+    Called before the work starts, so that nobody waits an hour to be refused.
+    """
+    if not overwrite and os.path.lexists(path):
+        raise OutputExists(
+            f"{path} is there already", hint="give --overwrite to replace it, or another output"
+        )
+
+
+@contextmanager
+def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield a path to write a file at; on success it becomes `path` in one rename.
+
+    On any error the unfinished file is removed and `path` is as it was.
+    """
+    refuse_to_overwrite(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    aside = Path(name)
+    try:
+        aside.chmod(_default_file_mode())
+        yield aside
+        _flush(aside)
+        refuse_to_overwrite(path, overwrite=overwrite)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    _flush(path.parent)
+
+
+def write_text(path: Path, text: str, *, overwrite: bool) -> None:
+    """Write a UTF-8 text file aside and switch it in."""
+    with written_aside(path, overwrite=overwrite) as aside:
+        aside.write_text(text, encoding="utf-8", newline="")
+
+
+def write_json(path: Path, content: Any, *, overwrite: bool) -> None:
+    """Write `content` as indented JSON (no NaN) aside and switch it in."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n", overwrite=overwrite)
+
+
+@contextmanager
+def folder_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Yield a new empty folder; on success it becomes `path` in one rename.
+
+    A folder that was there is exchanged with the new one and then removed. On any
+    error the unfinished folder is removed and `path` is as it was.
+    """
+    refuse_to_overwrite(path, overwrite=overwrite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.building-"))
+    try:
+        aside.chmod(0o777 & ~_umask())
+        yield aside
+        for written in aside.iterdir():
+            _flush(written)
+        _flush(aside)
+        refuse_to_overwrite(path, overwrite=overwrite)
+        _switch_in(aside, path)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    _flush(path.parent)
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file's content, read in blocks."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sha256_of_json(content: Any) -> str:
+    """Return the hexadecimal SHA-256 of `content` as canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _switch_in(aside: Path, path: Path) -> None:
+    if not path.exists():
+        aside.rename(path)
+    elif not _exchange(aside, path):
+        # No exchange on this system: two renames, with a moment between them in which
+        # the old folder stands beside under the name `.NAME.old`.
+        old = path.with_name(f".{path.name}.old")
+        shutil.rmtree(old, ignore_errors=True)
+        path.rename(old)
+        aside.rename(path)
+        shutil.rmtree(old)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two paths in one step (Linux `renameat2`); False where that cannot be done."""
+    if not sys.platform.startswith("linux"):
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    arguments = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE)
+    return bool(rename(*arguments) == 0)
+
+
+def _flush(path: Path) -> None:
+    """Force a file or a folder to disk, so that the rename cannot outrun the content."""
+    if path.is_dir() and os.name == "nt":
+        return  # Windows cannot open folders
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _default_file_mode() -> int:
+    return 0o666 & ~_umask()

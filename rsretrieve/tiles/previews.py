@@ -1,0 +1,48 @@
+"""Tiles as RGB pictures for people to look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from rsretrieve.tiles.pixels import RawTile, read_raw
+from rsretrieve.tiles.records import Tile
+
+
+def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image.Image:
+    """Read a tile as an RGB picture.
+
+    Args:
+        tile: the tile.
+        size_px: the longer side of the picture.
+        bands: the bands to show as red, green and blue, counted from 1; by default the
+            first three. Fewer than three are shown grey. Bands other than 8-bit are
+            stretched between their 2nd and 98th percentiles.
+
+    Raises:
+        TileError: the tile cannot be read.
+    """
+    picture = Image.fromarray(_as_rgb(read_raw(tile), bands))
+    scale = size_px / max(picture.size)
+    shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(shape, Image.Resampling.BICUBIC)
+
+
+def _as_rgb(raw: RawTile, bands: tuple[int, ...]) -> NDArray[np.uint8]:
+    there = [band - 1 for band in bands if band <= len(raw.values)] or range(len(raw.values))
+    chosen = list(there[:3]) if len(there) >= 3 else [there[0]] * 3
+    values = raw.values[chosen]
+    if values.dtype != np.uint8:
+        valid = np.ones(values.shape, bool) if raw.valid is None else raw.valid[chosen]
+        values = np.stack([_stretched(band, seen) for band, seen in zip(values, valid)])
+    return np.ascontiguousarray(values.transpose(1, 2, 0))
+
+
+def _stretched(band: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    seen = band[valid].astype(np.float32)
+    low, high = np.percentile(seen, (2, 98)) if seen.size else (0.0, 1.0)
+    scaled = (np.where(valid, band, low).astype(np.float32) - low) / max(high - low, 1e-6)
+    return (np.clip(scaled, 0, 1) * 255).astype(np.uint8)

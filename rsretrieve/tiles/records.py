@@ -1,0 +1,155 @@
+"""What a tile is: the records that every station passes on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rsretrieve.errors import InvalidArgument
+
+_WINDOW_SUFFIX = re.compile(r"#(\d+),(\d+),(\d+),(\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of a scene, in pixels from its upper left corner.
+
+    Written `#col,row,width,height` at the end of a tile's id.
+    """
+
+    col: int
+    row: int
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if self.col < 0 or self.row < 0 or self.width < 1 or self.height < 1:
+            raise InvalidArgument(f"not a window of a scene: {self}")
+
+    def __str__(self) -> str:
+        return f"#{self.col},{self.row},{self.width},{self.height}"
+
+
+def split_window(tile_id: str) -> tuple[str, Window | None]:
+    """Split a tile's id into the path part and the window, if it names one.
+
+    >>> split_window("scene.tif#64,0,32,32")
+    ('scene.tif', Window(col=64, row=0, width=32, height=32))
+    >>> split_window("forest/a.jpg")
+    ('forest/a.jpg', None)
+    """
+    found = _WINDOW_SUFFIX.search(tile_id)
+    if found is None:
+        return tile_id, None
+    return tile_id[: found.start()], Window(*map(int, found.groups()))
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One image, the unit of everything.
+
+    Attributes:
+        id: POSIX path relative to the root it was found under, plus the window if any.
+        path: where the file lies.
+        label: the label as given, or None.
+        window: the part of the file that is the tile, or None for all of it.
+    """
+
+    id: str
+    path: str
+    label: str | None = None
+    window: Window | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A tile that could not be used, and why."""
+
+    tile_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where on Earth a tile lies.
+
+    Attributes:
+        crs: the tile's coordinate reference system, "EPSG:32618" or WKT.
+        bounds: left, bottom, right, top in the units of `crs`.
+        footprint: the tile's corners as (lon, lat) in WGS 84 degrees: upper left, lower
+            left, lower right, upper right (counter-clockwise for a north-up tile).
+    """
+
+    crs: str
+    bounds: tuple[float, float, float, float]
+    footprint: tuple[tuple[float, float], ...]
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """Mean of the corners, (lon, lat) in degrees, also across the antimeridian."""
+        longitudes = [lon for lon, _ in self.footprint]
+        if max(longitudes) - min(longitudes) > 180:
+            longitudes = [lon + 360 if lon < 0 else lon for lon in longitudes]
+        lon = sum(longitudes) / len(longitudes)
+        lat = sum(lat for _, lat in self.footprint) / len(self.footprint)
+        return (lon - 360 if lon > 180 else lon), lat
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """Tiles in a fixed order, each id once.
+
+    Attributes:
+        source: what the user named, for messages.
+        tiles: the tiles.
+        notices: what the user should know about how the tiles were found.
+    """
+
+    source: str
+    tiles: tuple[Tile, ...]
+    notices: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if len({tile.id for tile in self.tiles}) != len(self.tiles):
+            raise InvalidArgument(f"{self.source}: a tile's id stands there twice")
+
+    def __len__(self) -> int:
+        return len(self.tiles)
+
+    def __iter__(self) -> Iterator[Tile]:
+        return iter(self.tiles)
+
+    def __getitem__(self, position: int) -> Tile:
+        return self.tiles[position]
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The labels that occur, sorted."""
+        return tuple(sorted({tile.label for tile in self.tiles if tile.label is not None}))
+
+    def select(self, positions: Sequence[int]) -> TileSet:
+        """The tiles at these positions, in that order."""
+        return replace(self, tiles=tuple(self.tiles[i] for i in positions))
+
+    def labelled(self) -> TileSet:
+        """The tiles that have a label."""
+        return replace(self, tiles=tuple(tile for tile in self.tiles if tile.label is not None))
+
+    def relabelled(self, labels: Mapping[str, str | None]) -> TileSet:
+        """The same tiles, with the label of every tile named in `labels` replaced."""
+        tiles = tuple(
+            replace(tile, label=labels[tile.id]) if tile.id in labels else tile
+            for tile in self.tiles
+        )
+        return replace(self, tiles=tiles)
+
+    def with_notices(self, *notices: str) -> TileSet:
+        """The same tiles, with more to say about them."""
+        return replace(self, notices=self.notices + notices)
+
+
+def absolute(path: str | Path) -> str:
+    """The absolute form of a path, links resolved: what two spellings of one file share."""
+    return str(Path(path).resolve())

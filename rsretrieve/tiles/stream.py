@@ -1,0 +1,196 @@
+"""Stream tiles from disk: read ahead by threads, in order, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.errors import NoUsableTiles, TileError
+from rsretrieve.tiles.pixels import RawTile, read_raw
+from rsretrieve.tiles.preprocessing import Preprocessing
+from rsretrieve.tiles.records import Failure, Place, Tile, TileSet
+
+T = TypeVar("T")
+Progress = Callable[[int], None]
+"""Called with how many tiles were dealt with since the last call."""
+
+
+@dataclass(frozen=True)
+class Read(Generic[T]):
+    """A tile that was read, and what was made of it."""
+
+    tile: Tile
+    content: T
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A tile that could not be used, and why."""
+
+    tile: Tile
+    reason: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Preprocessed tiles.
+
+    Attributes:
+        tiles: B tiles.
+        places: where each lies, or None.
+        pixels: (B, C, S, S) in the tiles' own type and units.
+    """
+
+    tiles: list[Tile]
+    places: list[Place | None]
+    pixels: NDArray[Any]
+
+
+class FailureLog:
+    """Collects the tiles that failed; when strict, the first one ends the run."""
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self.strict = strict
+        self.failures: list[Failure] = []
+
+    def add(self, failed: Failed) -> None:
+        """Note a failure.
+
+        Raises:
+            TileError: when strict.
+        """
+        if self.strict:
+            raise TileError(failed.tile.id, failed.reason)
+        self.failures.append(Failure(failed.tile.id, failed.reason))
+
+
+def read_in_order(
+    tiles: TileSet, make: Callable[[str, RawTile], T], workers: int | None = None
+) -> Iterator[Read[T] | Failed]:
+    """Read tiles by several threads and yield them in their order.
+
+    Args:
+        tiles: the tiles.
+        make: what to make of a raw tile, given its id; runs in the threads.
+        workers: how many threads; by default one a core. A few tiles for each are read
+            ahead, never more.
+    """
+    workers = workers or os.cpu_count() or 1
+    pending: deque[Future[Read[T] | Failed]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="tiles") as pool:
+        try:
+            for tile in tiles:
+                pending.append(pool.submit(_read_one, tile, make))
+                if len(pending) >= 8 * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _read_one(tile: Tile, make: Callable[[str, RawTile], T]) -> Read[T] | Failed:
+    try:
+        return Read(tile, make(tile.id, read_raw(tile)))
+    except TileError as error:
+        return Failed(tile, error.reason)
+
+
+def stream_batches(
+    tiles: TileSet,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    log: FailureLog,
+    progress: Progress = lambda _: None,
+) -> Iterator[Batch]:
+    """Preprocess tiles and yield them in batches, in order; failures go to `log`."""
+
+    def make(tile_id: str, raw: RawTile) -> tuple[NDArray[Any], Place | None]:
+        return preprocessing.apply(tile_id, raw), raw.place
+
+    waiting: list[Read[tuple[NDArray[Any], Place | None]]] = []
+    for read in read_in_order(tiles, make):
+        if isinstance(read, Failed):
+            log.add(read)
+            progress(1)
+            continue
+        waiting.append(read)
+        if len(waiting) == batch_size:
+            yield _as_batch(waiting)
+            progress(len(waiting))
+            waiting.clear()
+    if waiting:
+        yield _as_batch(waiting)
+        progress(len(waiting))
+
+
+def _as_batch(reads: list[Read[tuple[NDArray[Any], Place | None]]]) -> Batch:
+    return Batch(
+        tiles=[read.tile for read in reads],
+        places=[read.content[1] for read in reads],
+        pixels=np.stack([read.content[0] for read in reads]),
+    )
+
+
+@dataclass(frozen=True)
+class PixelStore:
+    """Every tile of a set, decoded once and kept at working size.
+
+    Attributes:
+        tiles: the N tiles that could be read.
+        pixels: (N, C, S, S) in the tiles' own type; in memory, or memory-mapped from a
+            temporary file that vanishes with the process when they are too many.
+    """
+
+    tiles: TileSet
+    pixels: NDArray[Any]
+
+
+def read_into_store(
+    tiles: TileSet,
+    preprocessing: Preprocessing,
+    log: FailureLog,
+    progress: Progress = lambda _: None,
+) -> PixelStore:
+    """Read all tiles once, to be passed over many times.
+
+    Raises:
+        NoUsableTiles: not one can be read.
+        TileError: one cannot, and `log` is strict.
+    """
+    side = preprocessing.size_px
+    shape = (len(tiles), len(preprocessing.bands), side, side)
+    pixels = _room_for(shape, np.dtype(preprocessing.dtype))
+    kept: list[Tile] = []
+    for batch in stream_batches(tiles, preprocessing, 64, log, progress):
+        pixels[len(kept) : len(kept) + len(batch.tiles)] = batch.pixels
+        kept.extend(batch.tiles)
+    if not kept:
+        raise NoUsableTiles(f"{tiles.source}: none of {len(tiles)} tiles can be used")
+    return PixelStore(TileSet(tiles.source, tuple(kept)), pixels[: len(kept)])
+
+
+def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    size_bytes = int(np.prod(shape)) * dtype.itemsize
+    if size_bytes <= _free_memory_bytes() // 2:
+        return np.empty(shape, dtype)
+    with tempfile.NamedTemporaryFile(prefix="rsretrieve-pixels-") as file:
+        # The mapping keeps the content alive after the name is gone (not on Windows,
+        # where the delete waits for the mapping).
+        return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+
+
+def _free_memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 4 << 30  # a system that does not tell
