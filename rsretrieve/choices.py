@@ -42,6 +42,13 @@ class Judge(StrEnum):
     AVERAGE = "average"  # an exponential moving average of the parameters
 
 
+class Validation(StrEnum):
+    """How a validation tile's class is predicted, to be held against its given label."""
+
+    PROTOTYPES = "prototypes"  # the nearest prototype
+    NEIGHBOURS = "neighbours"  # 10 nearest training tiles vote with their given labels
+
+
 class Symmetry(StrEnum):
     """Which mirror images and turns of a tile count as the same scene."""
 

@@ -39,8 +39,8 @@ class EpochFinished:
         loss: mean over the epoch's tiles.
         kept_fraction: the share of the training tiles with weight m_i = 1.
         temperature: σ.
-        validation_accuracy: share of the validation tiles whose nearest prototype is their
-            given label's; None without validation tiles.
+        validation_accuracy: share of the validation tiles whose predicted class is their
+            given label; None without validation tiles.
         seconds: the epoch's time, validation and weights' update included.
         tiles_per_second: training tiles over the time of training alone.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -19,7 +18,7 @@ def plain_log_probabilities(
     pixels: NDArray[Any],
     labels: Tensor,
     batch_size: int = 256,
-) -> tuple[Tensor, Tensor]:
+) -> Tensor:
     """One pass over tiles as they are: not augmented, the network in evaluation mode.
 
     Args:
@@ -30,16 +29,15 @@ def plain_log_probabilities(
         batch_size: tiles at a time.
 
     Returns:
-        log p_{i,y_i}, (N,) float32, and the class of the nearest prototype, (N,) int64.
+        log p_{i,y_i}, (N,) float32.
     """
-    own, nearest = [], []
+    own = []
     with torch.inference_mode():
         for start in range(0, len(pixels), batch_size):
             log_p = prototypes(embedder.embed(pixels[start : start + batch_size]))
             own.append(own_log_probability(log_p, labels[start : start + batch_size]))
-            nearest.append(log_p.argmax(dim=1))
-    # Clones: tensors made in inference mode cannot take part in a training step.
-    return torch.cat(own).clone(), torch.cat(nearest).clone()
+    # A clone: tensors made in inference mode cannot take part in a training step.
+    return torch.cat(own).clone()
 
 
 def updated_weights(own_log_p: Tensor, k: float, previous: Tensor) -> Tensor:
@@ -58,8 +56,3 @@ def updated_weights(own_log_p: Tensor, k: float, previous: Tensor) -> Tensor:
     """
     weights = kept(own_log_p, k).to(previous.dtype)
     return weights if weights.any() else previous
-
-
-def accuracy(predicted: Tensor, labels: Tensor) -> float:
-    """Share of tiles whose predicted class number is their label's."""
-    return float(np.mean((predicted == labels).cpu().numpy()))

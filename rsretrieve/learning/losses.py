@@ -86,7 +86,7 @@ def truncated_rnsl(log_p: Tensor, q: float, k: float) -> Tensor:
     Returns:
         (B,) in 0…(1 − k^q)/q.
     """
-    return weighted_rnsl(log_p, kept(log_p, k), q, k) + (1 - k**q) / q
+    return weighted_rnsl(log_p, kept(log_p, k), q, k) + (1 - math.pow(k, q)) / q
 
 
 def kept(log_p: Tensor, k: float) -> Tensor:
@@ -109,7 +109,7 @@ def weighted_rnsl(log_p: Tensor, weights: Tensor, q: float, k: float) -> Tensor:
     Returns:
         (B,), negative for kept tiles with p > k.
     """
-    return weights * (rnsl(log_p, q) - (1 - k**q) / q)
+    return weights * (rnsl(log_p, q) - (1 - math.pow(k, q)) / q)
 
 
 class Prototypes(nn.Module):

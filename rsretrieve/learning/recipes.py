@@ -6,7 +6,15 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rsretrieve.choices import Judge, LossName, OptimizerName, RecipeName, Schedule, Symmetry
+from rsretrieve.choices import (
+    Judge,
+    LossName,
+    OptimizerName,
+    RecipeName,
+    Schedule,
+    Symmetry,
+    Validation,
+)
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.tiles.augment import Augmentation
 
@@ -35,6 +43,7 @@ class Recipe:
         weights_by: the network that sets the weights m_i.
         average_decay: of the moving average, for each step.
         keep: the network that is saved.
+        validation: how validation tiles are judged.
         imagenet_statistics: 8-bit RGB tiles are normalised by ImageNet's mean and deviation
             instead of their own.
         augmentation: how training tiles are varied.
@@ -63,6 +72,7 @@ class Recipe:
     weights_by: Judge
     average_decay: float
     keep: Judge
+    validation: Validation
     imagenet_statistics: bool
     augmentation: Augmentation
 
@@ -133,6 +143,7 @@ PAPER = Recipe(
     weights_by=Judge.BEST,
     average_decay=0.0,
     keep=Judge.BEST,
+    validation=Validation.NEIGHBOURS,
     imagenet_statistics=True,
     augmentation=Augmentation(
         symmetry=Symmetry.HORIZONTAL,
@@ -160,6 +171,7 @@ ROBUST = replace(
     weights_by=Judge.AVERAGE,
     average_decay=0.99,
     keep=Judge.AVERAGE,
+    validation=Validation.PROTOTYPES,
     augmentation=Augmentation(symmetry=Symmetry.DIHEDRAL, zoom=0.25, shift=0.1),
 )
 

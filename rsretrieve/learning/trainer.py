@@ -25,7 +25,8 @@ from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.model import ModelDescription, PrototypeModel
 from rsretrieve.learning.network import build_network, check_backbone
 from rsretrieve.learning.recipes import Recipe
-from rsretrieve.learning.training import Examples, Settings, Training
+from rsretrieve.learning.training import Settings, Training
+from rsretrieve.learning.validation import Examples
 from rsretrieve.learning.weights import WeightsReport, fit_weights, load_weights
 from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted, unheard
 from rsretrieve.storage import folder_aside, refuse_to_overwrite

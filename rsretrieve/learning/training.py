@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from rsretrieve.choices import Judge, OptimizerName
+from rsretrieve.choices import Judge, OptimizerName, Validation
 from rsretrieve.errors import TrainingDiverged
-from rsretrieve.learning.alternation import accuracy, plain_log_probabilities, updated_weights
+from rsretrieve.learning.alternation import plain_log_probabilities, updated_weights
 from rsretrieve.learning.checkpoints import (
     Checkpoint,
     named_part,
@@ -33,23 +33,11 @@ from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.losses import MetricLoss, own_log_probability
 from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.recipes import Recipe
+from rsretrieve.learning.validation import Examples, accuracy
 from rsretrieve.progress import Advanced, EpochFinished, Listener, StageStarted
 from rsretrieve.tiles.augment import augmented
 from rsretrieve.tiles.normalisation import Normaliser
 from rsretrieve.tiles.preprocessing import Preprocessing
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Tiles to learn from or to validate by.
-
-    Attributes:
-        pixels: (N, C, S, S) preprocessed.
-        labels: (N,) int64 class numbers, as given.
-    """
-
-    pixels: NDArray[Any]
-    labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -187,29 +175,31 @@ class Training:
         for group in self._optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(progress)
 
-    def _look_at(self, model: PrototypeModel, examples: Examples) -> tuple[Tensor, Tensor]:
-        """Log p_{i,y_i} and nearest class of plain tiles."""
+    def _embedder(self, model: PrototypeModel) -> Embedder:
         settings = self.settings
-        embedder = Embedder(
-            model.network, settings.preprocessing, settings.device, settings.precision
-        )
-        labels = torch.from_numpy(examples.labels).to(settings.device)
-        return plain_log_probabilities(embedder, model.prototypes, examples.pixels, labels)
+        return Embedder(model.network, settings.preprocessing, settings.device, settings.precision)
 
     def _validate(self) -> float | None:
         """Accuracy by the labels as given of the network that would be kept now."""
         if self.validation is None:
             return None
         candidate = self.judge(Judge.AVERAGE if self.recipe.uses_average else Judge.LAST)
-        _, predicted = self._look_at(candidate, self.validation)
-        found = accuracy(predicted.cpu(), torch.from_numpy(self.validation.labels))
+        found = accuracy(
+            self._embedder(candidate),
+            candidate.prototypes,
+            self.validation,
+            self.train if self.recipe.validation is Validation.NEIGHBOURS else None,
+        )
         if found > self.best_accuracy:
             self.best_accuracy = found
             self.best = {name: t.detach().clone() for name, t in candidate.state_dict().items()}
         return found
 
     def _update_weights(self) -> None:
-        own_log_p, _ = self._look_at(self.judge(self.recipe.weights_by), self.train)
+        judge = self.judge(self.recipe.weights_by)
+        own_log_p = plain_log_probabilities(
+            self._embedder(judge), judge.prototypes, self.train.pixels, self._labels
+        )
         self.weights = updated_weights(own_log_p, self.recipe.k, self.weights)
 
     def _tensors(self) -> dict[str, Tensor]:

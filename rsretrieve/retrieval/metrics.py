@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import InputError
+from rsretrieve.learning.neighbours import NEIGHBOURS, knn_votes
 
 PRECISION_CUTS = (1, 5, 10, 20, 50)
 RECALL_CUTS = (1, 5, 10)
-KNN_NEIGHBOURS = 10
 _BLOCK_BYTES = 64 << 20
 
 
@@ -120,30 +120,6 @@ def ranked(
     return Ranking(rows, np.take_along_axis(similarities, rows, axis=1))
 
 
-def knn_votes(
-    similarities: NDArray[np.float32], labels: NDArray[np.int64], classes: int
-) -> NDArray[np.float64]:
-    """Votes of neighbours, weighted by inverse Euclidean distance.
-
-    Of unit vectors the squared distance is 2 − 2·cos. Neighbours at distance zero outvote
-    all others, as in scikit-learn.
-
-    Args:
-        similarities: (B, k) cosines.
-        labels: (B, k) the neighbours' class numbers.
-        classes: K.
-
-    Returns:
-        (B, K).
-    """
-    distances = np.sqrt(np.maximum(2 - 2 * similarities.astype(np.float64), 0))
-    same = distances < 1e-3  # the cosine in float32 tells no finer
-    weights = np.where(same.any(axis=1, keepdims=True), same, 1 / np.maximum(distances, 1e-3))
-    votes = np.zeros((len(labels), classes))
-    np.add.at(votes, (np.arange(len(labels))[:, None], labels), weights)
-    return votes
-
-
 def normalized_mutual_information(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
     """NMI = 2·I(A; B) / (H(A) + H(B)) of two clusterings (N,), 0…1; 1 where both are trivial."""
     _, a = np.unique(one, return_inverse=True)
@@ -162,10 +138,8 @@ def _entropy(shares: NDArray[np.float64]) -> float:
 
 def _knn(ranking: Ranking, labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """(B,) the class with the most votes; of equals the first."""
-    similarities = ranking.similarities[:, :KNN_NEIGHBOURS]
-    # An own row at −inf can only come among them in a tiny gallery: it gets no weight.
-    there = np.where(np.isfinite(similarities), similarities, -1e12)
-    votes = knn_votes(there, labels[ranking.rows[:, :KNN_NEIGHBOURS]], int(labels.max()) + 1)
+    rows, similarities = ranking.rows[:, :NEIGHBOURS], ranking.similarities[:, :NEIGHBOURS]
+    votes = knn_votes(similarities, labels[rows], int(labels.max()) + 1)
     return np.asarray(votes.argmax(axis=1), np.int64)
 
 

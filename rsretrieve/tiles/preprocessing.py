@@ -151,4 +151,4 @@ def _as_type(values: NDArray[Any], dtype: Any) -> NDArray[Any]:
     if np.dtype(dtype).kind == "f":
         return values.astype(dtype)
     limits = np.iinfo(dtype)
-    return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
+    return np.asarray(np.clip(np.rint(values), limits.min, limits.max), dtype)

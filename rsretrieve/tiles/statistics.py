@@ -98,4 +98,5 @@ def _band_statistics(raws: Sequence[RawTile], band: int) -> tuple[float, float, 
 
 
 def _valid_values(raw: RawTile, band: int) -> NDArray[Any]:
-    return raw.values[band] if raw.valid is None else raw.values[band][raw.valid[band]]
+    values: NDArray[Any] = raw.values[band]
+    return values if raw.valid is None else values[raw.valid[band]]

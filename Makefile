@@ -1,0 +1,38 @@
+# Every target makes what it needs: `make demo` and `make test` work in a fresh clone.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= 2
+
+.PHONY: demo test check format benchmark clean
+
+# The main job, shown on a made-up landscape: everything lands in demo/.
+demo: $(VENV)/.installed
+	$(BIN)/rsretrieve demo --output demo --overwrite
+
+# One thread a worker: PyTorch programs side by side spin against one another.
+test: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term:skip-covered tests
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The figures that the README quotes; needs real tiles: make benchmark TILES=folder WEIGHTS=file
+benchmark: $(VENV)/.installed
+	$(BIN)/python benchmarks/training_speed.py $(TILES) --weights $(WEIGHTS)
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .hypothesis .coverage*
