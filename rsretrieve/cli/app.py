@@ -6,8 +6,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from rsretrieve import __version__
 from rsretrieve.cli.audit_labels import audit_labels
@@ -17,11 +15,11 @@ from rsretrieve.cli.evaluate import evaluate
 from rsretrieve.cli.index import index
 from rsretrieve.cli.query import query
 from rsretrieve.cli.split import split
+from rsretrieve.cli.terminal import Terminal
 from rsretrieve.cli.train import train
 from rsretrieve.errors import InvalidArgument, RsretrieveError
-from rsretrieve.text import printable
 
-EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_ERROR, EXIT_USAGE = 1, 2
 
 app = typer.Typer(
     name="rsretrieve",
@@ -58,20 +56,10 @@ def main() -> None:
     try:
         app()
     except RsretrieveError as error:
-        _complain(error.message, error.hint)
+        Terminal(as_json=False, quiet=False).complain(error.message, error.hint)
         sys.exit(EXIT_USAGE if isinstance(error, InvalidArgument) else EXIT_ERROR)
-    except KeyboardInterrupt:
-        _complain("interrupted", "an unfinished training goes on with --resume")
-        sys.exit(EXIT_INTERRUPTED)
     except OSError as error:
         # Of the user's environment: no room, no permission. Tiles' own errors never get here.
         place = f"{error.filename}: " if error.filename else ""
-        _complain(f"{place}{error.strerror or error}")
+        Terminal(as_json=False, quiet=False).complain(f"{place}{error.strerror or error}")
         sys.exit(EXIT_ERROR)
-
-
-def _complain(message: str, hint: str = "") -> None:
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"[bold red]error:[/] {escape(printable(message))}")
-    if hint:
-        console.print(f"[cyan]hint:[/] {escape(printable(hint))}")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from rsretrieve.audit.audit import Audit
-from rsretrieve.learning.trainer import TrainingSummary
-from rsretrieve.retrieval.evaluation import Evaluation
-from rsretrieve.retrieval.indexing import IndexingSummary
-from rsretrieve.retrieval.search import QueryResult
 from rsretrieve.text import printable
+
+if TYPE_CHECKING:  # records of heavy stations, which light commands never load
+    from rsretrieve.audit.audit import Audit
+    from rsretrieve.learning.trainer import TrainingSummary
+    from rsretrieve.retrieval.evaluation import Evaluation
+    from rsretrieve.retrieval.indexing import IndexingSummary
+    from rsretrieve.retrieval.search import QueryResult
 
 WORST_SHOWN = 20
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
+import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.progress import (
@@ -22,7 +23,7 @@ from rich.progress import (
 from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted
 from rsretrieve.text import printable
 
-EXIT_SOME_FAILED = 3
+EXIT_SOME_FAILED, EXIT_INTERRUPTED = 3, 130
 
 
 class Terminal:
@@ -31,9 +32,11 @@ class Terminal:
     Args:
         as_json: the result is one JSON object.
         quiet: no progress and no notices.
+        after_interrupt: what to say to who pressed Ctrl-C.
     """
 
-    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+    def __init__(self, *, as_json: bool, quiet: bool, after_interrupt: str = "") -> None:
+        self._after_interrupt = after_interrupt
         self._as_json, self._quiet = as_json, quiet
         self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -61,6 +64,9 @@ class Terminal:
         traceback: TracebackType | None,
     ) -> None:
         self._progress.stop()
+        if isinstance(error, KeyboardInterrupt):
+            self.complain("interrupted", self._after_interrupt)
+            raise typer.Exit(EXIT_INTERRUPTED) from error
 
     def listen(self, event: Event) -> None:
         """Show an event of the library's work."""
@@ -79,6 +85,12 @@ class Terminal:
         """Say what the user should know and what stops nothing."""
         for text in texts if not self._quiet else ():
             self._err.print(f"[yellow]note:[/] {escape(printable(text))}")
+
+    def complain(self, message: str, hint: str = "") -> None:
+        """Say what went wrong, and what to do about it."""
+        self._err.print(f"[bold red]error:[/] {escape(printable(message))}")
+        if hint:
+            self._err.print(f"[cyan]hint:[/] {escape(printable(hint))}")
 
     def failures(self, failures: Sequence[Any]) -> int:
         """List the tiles that could not be used, and return the exit code."""

@@ -108,7 +108,8 @@ def train(
     """
     chosen_bands = tuple(map(int, options.parse_numbers(bands, "--bands", int))) if bands else ()
     output = output or Path("models", tiles.resolve().stem)
-    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+    go_on = "the epochs that are done are kept: the same command with --resume goes on"
+    with Terminal(as_json=as_json, quiet=quiet, after_interrupt=go_on) as terminal:
         from rsretrieve.cli.render import training_summary
         from rsretrieve.learning.device import choose_device
         from rsretrieve.learning.recipes import RECIPES

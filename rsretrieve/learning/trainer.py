@@ -6,7 +6,6 @@ import hashlib
 import platform
 import shutil
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,26 +17,21 @@ import torchvision
 
 import rsretrieve
 from rsretrieve.choices import Judge
-from rsretrieve.errors import LabelsError, OutputExists
+from rsretrieve.errors import OutputExists
 from rsretrieve.learning import model_store
 from rsretrieve.learning.device import best_precision, describe_device
-from rsretrieve.learning.losses import Prototypes
-from rsretrieve.learning.model import ModelDescription, PrototypeModel
-from rsretrieve.learning.network import build_network, check_backbone
+from rsretrieve.learning.model import ModelDescription
+from rsretrieve.learning.network import check_backbone
+from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import Recipe
+from rsretrieve.learning.starting import starting_model
 from rsretrieve.learning.training import Settings, Training
-from rsretrieve.learning.validation import Examples
-from rsretrieve.learning.weights import WeightsReport, fit_weights, load_weights
-from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted, unheard
+from rsretrieve.learning.weights import WeightsReport
+from rsretrieve.progress import Listener, Noticed, unheard
 from rsretrieve.storage import folder_aside, refuse_to_overwrite
-from rsretrieve.tiles.labels import some_of
-from rsretrieve.tiles.preprocessing import Preprocessing
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.splits import split_per_class
-from rsretrieve.tiles.statistics import measure_preprocessing
-from rsretrieve.tiles.stream import FailureLog, PixelStore, read_into_store
+from rsretrieve.tiles.stream import FailureLog
 
-VALIDATION_FRACTION = 0.1
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
@@ -117,8 +111,14 @@ def train_model(
     refuse_to_overwrite(request.output, overwrite=request.overwrite)
     unfinished = _unfinished_folder(request)
     check_backbone(request.recipe.backbone)
-    prepared = _prepare(request, log, listener)
-    model, weights_report = _starting_model(request, prepared)
+    recipe, seed = request.recipe, request.seed
+    prepared = prepare_tiles(
+        request.tiles, request.validation, recipe, request.bands, seed, log, listener
+    )
+    bands = len(prepared.preprocessing.bands)
+    model, weights_report = starting_model(
+        recipe, bands, prepared.class_names, request.weights, seed
+    )
     if weights_report is not None:
         listener(Noticed(str(weights_report)))
     settings = Settings(
@@ -140,17 +140,6 @@ def train_model(
     return summary
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """Tiles read and made ready."""
-
-    class_names: tuple[str, ...]
-    preprocessing: Preprocessing
-    tiles: TileSet
-    train: Examples
-    validation: Examples | None
-
-
 def _unfinished_folder(request: TrainingRequest) -> Path:
     """Where the checkpoint of this output's training lies."""
     folder = request.output.with_name(f".{request.output.name}.unfinished")
@@ -164,116 +153,9 @@ def _unfinished_folder(request: TrainingRequest) -> Path:
     return folder
 
 
-def _prepare(request: TrainingRequest, log: FailureLog, listener: Listener) -> _Prepared:
-    labelled = request.tiles.labelled()
-    if left_out := len(request.tiles) - len(labelled):
-        listener(Noticed(f"{left_out} tiles have no label and are left out of training"))
-    _require_two_classes(labelled)
-    train_tiles, validation_tiles = labelled, request.validation
-    if validation_tiles is None:
-        shares = (1 - VALIDATION_FRACTION, VALIDATION_FRACTION)
-        train_tiles, validation_tiles = split_per_class(labelled, shares, request.seed)
-    recipe = request.recipe
-    listener(StageStarted("measuring the tiles"))
-    preprocessing = measure_preprocessing(
-        train_tiles, recipe.size_px, request.bands, imagenet=recipe.imagenet_statistics
-    )
-    train = _read("reading training tiles", train_tiles, preprocessing, log, listener)
-    names = train.tiles.class_names
-    _require_two_classes(train.tiles)
-    _notice_small_classes(train.tiles, listener)
-    validation = _validation(validation_tiles, names, preprocessing, log, listener)
-    return _Prepared(names, preprocessing, train.tiles, _examples(train, names), validation)
-
-
-def _validation(
-    tiles: TileSet,
-    names: tuple[str, ...],
-    preprocessing: Preprocessing,
-    log: FailureLog,
-    listener: Listener,
-) -> Examples | None:
-    known = tiles.select([i for i, tile in enumerate(tiles) if tile.label in names])
-    if left_out := len(tiles) - len(known):
-        listener(Noticed(f"{left_out} validation tiles have no label that is trained; left out"))
-    if not len(known):
-        listener(Noticed("no tiles to validate by: the last epoch is taken for the best"))
-        return None
-    return _examples(_read("reading validation tiles", known, preprocessing, log, listener), names)
-
-
-def _read(
-    stage: str, tiles: TileSet, preprocessing: Preprocessing, log: FailureLog, listener: Listener
-) -> PixelStore:
-    listener(StageStarted(stage, len(tiles)))
-    return read_into_store(tiles, preprocessing, log, lambda n: listener(Advanced(n)))
-
-
-def _examples(store: PixelStore, names: tuple[str, ...]) -> Examples:
-    numbers = {name: number for number, name in enumerate(names)}
-    labels = [numbers[str(tile.label)] for tile in store.tiles]
-    return Examples(store.pixels, np.array(labels, np.int64))
-
-
-def _require_two_classes(tiles: TileSet) -> None:
-    names = tiles.class_names
-    if len(names) < 2:
-        found = f"only {names[0]!r}" if names else "none at all"
-        raise LabelsError(
-            f"{tiles.source}: training needs tiles of at least two classes, and there is {found}",
-            hint="class sub-folders are the labels, or give --labels FILE.csv (tile,label)",
-        )
-
-
-def _notice_small_classes(tiles: TileSet, listener: Listener) -> None:
-    counts = Counter(tile.label for tile in tiles)
-    small = sorted(str(name) for name, count in counts.items() if count == 1)
-    if small:
-        listener(
-            Noticed(
-                f"{len(small)} classes have one training tile only ({some_of(small)}): "
-                "there is nothing to hold their labels against"
-            )
-        )
-
-
-def _starting_model(
-    request: TrainingRequest, prepared: _Prepared
-) -> tuple[PrototypeModel, WeightsReport | None]:
-    recipe = request.recipe
-    torch.manual_seed(request.seed)
-    network = build_network(
-        recipe.backbone,
-        bands=len(prepared.preprocessing.bands),
-        size_px=recipe.size_px,
-        dimensions=recipe.dimensions,
-    )
-    prototypes = Prototypes(
-        len(prepared.class_names),
-        recipe.dimensions,
-        recipe.temperature,
-        learn_temperature=recipe.learn_temperature,
-    )
-    model = PrototypeModel(network, prototypes)
-    if request.weights == "none":
-        return model, None
-    if Path(request.weights).is_dir():
-        return model, _go_on_from(model, Path(request.weights), prepared.class_names)
-    return model, load_weights(network, recipe.backbone, request.weights)
-
-
-def _go_on_from(model: PrototypeModel, folder: Path, class_names: tuple[str, ...]) -> WeightsReport:
-    """Start from a model of ours: its backbone, and what else of it fits."""
-    old = model_store.load_model(folder, torch.device("cpu"))
-    report = fit_weights(model.network, old.network.backbone.state_dict(), str(folder))
-    if old.description.dimensions == model.network.projection.out_features:
-        model.network.projection.load_state_dict(old.network.projection.state_dict())
-        if old.description.class_names == class_names:
-            model.prototypes.weight.data.copy_(torch.from_numpy(old.prototypes))
-    return report
-
-
-def _identity(request: TrainingRequest, prepared: _Prepared, settings: Settings) -> dict[str, Any]:
+def _identity(
+    request: TrainingRequest, prepared: PreparedTiles, settings: Settings
+) -> dict[str, Any]:
     """All that decides the result, so that a training only ever goes on as itself."""
     tiles = hashlib.sha256()
     for tile, label in zip(prepared.tiles, prepared.train.labels):
@@ -293,7 +175,7 @@ def _identity(request: TrainingRequest, prepared: _Prepared, settings: Settings)
 
 
 def _summary(
-    request: TrainingRequest, prepared: _Prepared, training: Training, seconds: float
+    request: TrainingRequest, prepared: PreparedTiles, training: Training, seconds: float
 ) -> TrainingSummary:
     rates = [finished.tiles_per_second for finished in training.history]
     return TrainingSummary(
@@ -309,7 +191,7 @@ def _summary(
 
 
 def _training_facts(
-    prepared: _Prepared,
+    prepared: PreparedTiles,
     settings: Settings,
     training: Training,
     summary: TrainingSummary,
@@ -339,7 +221,7 @@ def _training_facts(
 def _write_model(
     folder: Path,
     request: TrainingRequest,
-    prepared: _Prepared,
+    prepared: PreparedTiles,
     training: Training,
     facts: Mapping[str, Any],
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,8 +120,10 @@ def _without_prefix(state: Mapping[str, Tensor], wanted: set[str]) -> dict[str, 
 def _imagenet(backbone_name: str) -> Mapping[str, Tensor]:
     weights = torchvision.models.get_model_weights(backbone_name).DEFAULT
     try:
-        # By way of the whole model: some families rename their weights while loading.
-        model = torchvision.models.get_model(backbone_name, weights=weights, progress=False)
+        # By way of the whole model: some families rename their weights while loading. And
+        # the downloader prints, where standard output is for results.
+        with contextlib.redirect_stdout(sys.stderr):
+            model = torchvision.models.get_model(backbone_name, weights=weights, progress=False)
         return dict(model.state_dict())
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsError(

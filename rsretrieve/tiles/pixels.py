@@ -1,7 +1,7 @@
 """Read a tile's pixels and its place: the only module that opens images.
 
-JPEG, PNG and plain TIFF are read by Pillow, everything else by rasterio. The file's content
-decides, never its suffix.
+JPEG, PNG, GIF, BMP and plain TIFF of 8 bits are read by Pillow, everything else by rasterio.
+The file's content decides, never its suffix.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ MAX_PIXELS = 64 * 1024 * 1024
 _READABLE_TYPES = ("uint8", "uint16", "int16", "float32")
 _GEOTIFF_TAGS = frozenset((33550, 33922, 34264, 34735, 42112, 42113))
 # ModelPixelScale, ModelTiepoint, ModelTransformation, GeoKeyDirectory; GDAL's metadata and nodata
+_BITS, _BANDS, _FORMAT = 258, 277, 339  # BitsPerSample, SamplesPerPixel, SampleFormat
 
 # An image over Pillow's own limit is an error for us, not a warning.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
@@ -80,7 +81,7 @@ def _translated(tile_id: str) -> Iterator[None]:
         raise TileError(tile_id, _too_large()) from error
     except UnidentifiedImageError as error:
         raise TileError(tile_id, "not an image that can be read") from error
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+    except Exception as error:  # decoders raise what they like over a damaged file
         reason = " ".join(str(error).split()) or type(error).__name__
         raise TileError(tile_id, f"cannot be decoded: {reason}") from error
 
@@ -96,20 +97,22 @@ def _read_by_content(tile: Tile) -> RawTile:
 
 
 def _is_for_pillow(start: bytes, path: str) -> bool:
-    if start.startswith(b"\xff\xd8\xff"):
+    if start.startswith((b"\xff\xd8\xff", b"GIF8", b"BM")):
         return True
     if start.startswith(b"\x89PNG"):
-        bit_depth, colour_type = start[24:25], start[25:26]
         # Pillow cuts 16-bit colour down to 8 bits without a word; rasterio does not.
-        return bit_depth != b"\x10" or colour_type == b"\0"
+        return start[24:25] != b"\x10"
     return start[:4] in (b"II*\0", b"MM\0*") and _is_plain_tiff(path)
 
 
 def _is_plain_tiff(path: str) -> bool:
+    """Whether it has no georeference, and Pillow gives every band in its own type."""
     try:
         with Image.open(path) as image:
             tags = getattr(image, "tag_v2", {})
-            return not _GEOTIFF_TAGS.intersection(tags)
+            unsigned_8_bit = max(tags.get(_BITS, (1,))) <= 8 and set(tags.get(_FORMAT, (1,))) == {1}
+            all_bands = tags.get(_BANDS, 1) == len(image.getbands())
+            return unsigned_8_bit and all_bands and not _GEOTIFF_TAGS.intersection(tags)
     except (OSError, SyntaxError, ValueError):
         return False  # more bands, or other types, than Pillow knows
 
@@ -117,25 +120,23 @@ def _is_plain_tiff(path: str) -> bool:
 def _read_by_pillow(tile: Tile) -> RawTile:
     with Image.open(tile.path) as image:
         _check_size(tile.id, image.width, image.height)
-        return _from_pillow(tile.id, image)
+        return _from_pillow(image)
 
 
-def _from_pillow(tile_id: str, image: Image.Image) -> RawTile:
+def _from_pillow(image: Image.Image) -> RawTile:
     alpha = None
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         alpha = np.asarray(rgba)[..., 3] > 0
-        image = rgba.convert("L" if image.mode == "LA" else "RGB")
+        image = rgba.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
     elif image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV"):
         image = image.convert("RGB")
     elif image.mode == "1":
         image = image.convert("L")
     values = np.asarray(image)
     values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
-    values = _readable_type(tile_id, values)
-    finite = _finite(values)
-    valid = finite if alpha is None else _and(finite, np.broadcast_to(alpha, values.shape))
-    return RawTile(values, _none_if_all(valid), None)
+    valid = None if alpha is None else np.broadcast_to(alpha, values.shape)
+    return RawTile(np.ascontiguousarray(values), _none_if_all(valid), None)
 
 
 def _read_by_rasterio(tile: Tile) -> RawTile:
@@ -145,7 +146,8 @@ def _read_by_rasterio(tile: Tile) -> RawTile:
             return _from_dataset(tile, dataset)
     except rasterio.errors.RasterioIOError as error:
         known = "not recognized as being in a supported file format" in str(error)
-        reason = "not an image that can be read" if known else f"cannot be decoded: {error}"
+        cause = error.__cause__ or error  # "see previous exception" helps nobody
+        reason = "not an image that can be read" if known else f"cannot be decoded: {cause}"
         raise TileError(tile.id, " ".join(reason.split())) from error
 
 
@@ -172,6 +174,13 @@ def _from_dataset(tile: Tile, dataset: DatasetReader) -> RawTile:
 
 def _place(dataset: DatasetReader, window: Any) -> Place | None:
     """Corners and bounds of a window; None where the file does not say where it lies."""
+    try:
+        return _computed_place(dataset, window)
+    except Exception:  # GDAL's errors have no public root, and a tile can do without a place
+        return None
+
+
+def _computed_place(dataset: DatasetReader, window: Any) -> Place | None:
     from rasterio.transform import xy as corners_of
     from rasterio.warp import transform as to_crs
 

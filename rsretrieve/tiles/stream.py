@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.errors import NoUsableTiles, TileError
+from rsretrieve.errors import TileError
 from rsretrieve.tiles.pixels import RawTile, read_raw
 from rsretrieve.tiles.preprocessing import Preprocessing
 from rsretrieve.tiles.records import Failure, Place, Tile, TileSet
@@ -146,7 +146,7 @@ class PixelStore:
     """Every tile of a set, decoded once and kept at working size.
 
     Attributes:
-        tiles: the N tiles that could be read.
+        tiles: the N tiles that could be read; it may be none.
         pixels: (N, C, S, S) in the tiles' own type; in memory, or memory-mapped from a
             temporary file that vanishes with the process when they are too many.
     """
@@ -164,8 +164,7 @@ def read_into_store(
     """Read all tiles once, to be passed over many times.
 
     Raises:
-        NoUsableTiles: not one can be read.
-        TileError: one cannot, and `log` is strict.
+        TileError: one cannot be read, and `log` is strict.
     """
     side = preprocessing.size_px
     shape = (len(tiles), len(preprocessing.bands), side, side)
@@ -174,8 +173,6 @@ def read_into_store(
     for batch in stream_batches(tiles, preprocessing, 64, log, progress):
         pixels[len(kept) : len(kept) + len(batch.tiles)] = batch.pixels
         kept.extend(batch.tiles)
-    if not kept:
-        raise NoUsableTiles(f"{tiles.source}: none of {len(tiles)} tiles can be used")
     return PixelStore(TileSet(tiles.source, tuple(kept)), pixels[: len(kept)])
 
 

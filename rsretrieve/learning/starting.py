@@ -1,0 +1,65 @@
+"""Where a training starts from: nothing, pre-trained weights, or a model of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from rsretrieve.learning import model_store
+from rsretrieve.learning.losses import Prototypes
+from rsretrieve.learning.model import PrototypeModel
+from rsretrieve.learning.network import build_network
+from rsretrieve.learning.recipes import Recipe
+from rsretrieve.learning.weights import WeightsReport, fit_weights, load_weights
+
+
+def starting_model(
+    recipe: Recipe, bands: int, class_names: tuple[str, ...], weights: str, seed: int
+) -> tuple[PrototypeModel, WeightsReport | None]:
+    """Build the network and the prototypes that a training starts from.
+
+    Args:
+        recipe: says the backbone and its sizes.
+        bands: C of the input.
+        class_names: the K classes.
+        weights: `imagenet`, `none`, a weights file, or a model folder of ours.
+        seed: of what starts at random.
+
+    Returns:
+        The model, and how the weights fitted; None when there were none.
+
+    Raises:
+        InvalidArgument: no such backbone, or it cannot take tiles of the recipe's size.
+        WeightsError, ModelError: the weights cannot be had, or do not fit.
+    """
+    torch.manual_seed(seed)
+    network = build_network(
+        recipe.backbone,
+        bands=bands,
+        size_px=recipe.size_px,
+        dimensions=recipe.dimensions,
+    )
+    prototypes = Prototypes(
+        len(class_names),
+        recipe.dimensions,
+        recipe.temperature,
+        learn_temperature=recipe.learn_temperature,
+    )
+    model = PrototypeModel(network, prototypes)
+    if weights == "none":
+        return model, None
+    if Path(weights).is_dir():
+        return model, _go_on_from(model, Path(weights), class_names)
+    return model, load_weights(network, recipe.backbone, weights)
+
+
+def _go_on_from(model: PrototypeModel, folder: Path, class_names: tuple[str, ...]) -> WeightsReport:
+    """Start from a model of ours: its backbone, and what else of it fits."""
+    old = model_store.load_model(folder, torch.device("cpu"))
+    report = fit_weights(model.network, old.network.backbone.state_dict(), str(folder))
+    if old.description.dimensions == model.network.projection.out_features:
+        model.network.projection.load_state_dict(old.network.projection.state_dict())
+        if old.description.class_names == class_names:
+            model.prototypes.weight.data.copy_(torch.from_numpy(old.prototypes))
+    return report

@@ -1,0 +1,48 @@
+"""A model and an index made by the program itself, once for all tests of the commands."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TRAINING = ("--backbone", "shufflenet_v2_x0_5", "--weights", "none", "--size", "32")
+
+
+def rsretrieve(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the program in a process of its own."""
+    command = [sys.executable, "-m", "rsretrieve", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def noisy(landscape: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A labels file for the landscape with 30 % wrong labels and the true ones beside them."""
+    path = tmp_path_factory.mktemp("noisy") / "noisy.csv"
+    ran = rsretrieve("corrupt-labels", landscape, "--rate", 0.3, "--output", path)
+    assert ran.returncode == 0, ran.stderr
+    return path
+
+
+@pytest.fixture(scope="session")
+def model(landscape: Path, noisy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder, trained for a moment on the noisy labels; not to be changed."""
+    path = tmp_path_factory.mktemp("models") / "model"
+    ran = rsretrieve(
+        *("train", landscape, "--labels", noisy, "--output", path, *TRAINING),
+        *("--epochs", 12, "--learning-rate", 0.05, "--batch-size", 16, "--quiet"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr == ""
+    return path
+
+
+@pytest.fixture(scope="session")
+def index(landscape: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of the landscape; not to be changed."""
+    path = tmp_path_factory.mktemp("indexes") / "index"
+    ran = rsretrieve("index", landscape, "--model", model, "--output", path, "--quiet")
+    assert ran.returncode == 0, ran.stderr
+    return path

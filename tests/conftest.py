@@ -1,0 +1,86 @@
+"""What every test may use: a made-up landscape, and the program run in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Workers run side by side: more than one thread each, and they spin against one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+CELLS, CELL_PX = 12, 32
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the program gave."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output, which must be one JSON object and nothing else."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `rsretrieve ARGUMENTS…` in this process."""
+    return _runner(monkeypatch, capsys)
+
+
+def _runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    from rsretrieve.cli.app import main
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["rsretrieve", *map(str, arguments)])
+        # Messages as they are, not wrapped to the terminal of whoever runs the tests.
+        monkeypatch.setenv("COLUMNS", "200")
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Outcome(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def landscape(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 144 georeferenced six-band tiles in nine class sub-folders; not to be changed."""
+    from rsretrieve.tiles.landscape import make_landscape, write_tiles
+
+    folder = tmp_path_factory.mktemp("landscape") / "tiles"
+    write_tiles(make_landscape(CELLS, CELL_PX, seed=1), CELL_PX, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real tiles; the test is skipped where there is none."""
+    folder = os.environ.get("RSRETRIEVE_DATA")
+    if not folder:
+        pytest.skip("RSRETRIEVE_DATA is not set: no real tiles on this machine")
+    return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def _gpu_or_skip(request: pytest.FixtureRequest) -> None:
+    """Skip the tests marked `gpu` where there is none."""
+    if request.node.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA GPU on this machine")

@@ -1,0 +1,54 @@
+"""Tiles, preprocessing and networks so small that a training takes a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from rsretrieve.learning.network import EmbeddingNetwork, build_network
+from rsretrieve.tiles.catalog import find_tiles
+from rsretrieve.tiles.landscape import make_landscape, write_tiles
+from rsretrieve.tiles.noise import corrupt_uniformly
+from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing
+from rsretrieve.tiles.records import TileSet
+
+SIZE_PX = 32
+
+
+@pytest.fixture(scope="session")
+def tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
+    """64 tiles of nine classes: six bands, uint16, georeferenced, their labels right."""
+    folder = tmp_path_factory.mktemp("landscape") / "tiles"
+    write_tiles(make_landscape(8, 16, seed=0), 16, folder)
+    return find_tiles(folder)
+
+
+@pytest.fixture(scope="session")
+def noisy_tiles(tiles: TileSet) -> TileSet:
+    """The same tiles, 30 % of their labels wrong."""
+    return tiles.relabelled(corrupt_uniformly(tiles, 0.3, seed=1))
+
+
+@pytest.fixture(scope="session")
+def preprocessing() -> Preprocessing:
+    """Of 8-bit RGB tiles."""
+    statistics = BandStatistics((100.0,) * 3, (50.0,) * 3, (0.0,) * 3, (255.0,) * 3)
+    return Preprocessing(SIZE_PX, 3, (1, 2, 3), "uint8", statistics)
+
+
+@pytest.fixture(scope="session")
+def pixels() -> NDArray[np.uint8]:
+    """Seven preprocessed tiles of noise."""
+    shape = (7, 3, SIZE_PX, SIZE_PX)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+@pytest.fixture
+def network() -> EmbeddingNetwork:
+    """An untrained network."""
+    torch.manual_seed(0)
+    return build_network("squeezenet1_1", bands=3, size_px=SIZE_PX, dimensions=8)

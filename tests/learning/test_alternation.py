@@ -1,0 +1,92 @@
+"""Setting the weights m_i: one plain pass over the tiles, then a threshold."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rsretrieve.learning.alternation import accuracy, plain_log_probabilities, updated_weights
+from rsretrieve.learning.device import Precision
+from rsretrieve.learning.embedder import Embedder
+from rsretrieve.learning.losses import Prototypes
+from rsretrieve.learning.network import EmbeddingNetwork
+from rsretrieve.tiles.preprocessing import Preprocessing
+
+SIGMA = 0.5
+LABELS = (0, 2, 1, 1, 0, 2, 2)
+
+
+@pytest.fixture
+def embedder(network: EmbeddingNetwork, preprocessing: Preprocessing) -> Embedder:
+    return Embedder(network, preprocessing, torch.device("cpu"), Precision.FLOAT32)
+
+
+@pytest.fixture
+def prototypes() -> Prototypes:
+    return Prototypes(3, 8, SIGMA, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7, 256])
+def test_the_plain_pass_gives_log_p_and_the_nearest_class_of_every_tile(
+    embedder: Embedder, prototypes: Prototypes, pixels: NDArray[np.uint8], batch_size: int
+) -> None:
+    own, nearest = plain_log_probabilities(
+        embedder, prototypes, pixels, torch.tensor(LABELS), batch_size
+    )
+    for i, label in enumerate(LABELS):
+        vector = embedder.embed(pixels[i : i + 1])[0].tolist()
+        cosines = [
+            sum(a * b for a, b in zip(row, vector)) for row in prototypes.unit.detach().tolist()
+        ]
+        total = sum(math.exp(cosine / SIGMA) for cosine in cosines)
+        assert float(own[i]) == pytest.approx(cosines[label] / SIGMA - math.log(total), abs=1e-4)
+        assert int(nearest[i]) == cosines.index(max(cosines))
+
+
+def test_the_results_can_take_part_in_a_training_step(
+    embedder: Embedder, prototypes: Prototypes, pixels: NDArray[np.uint8]
+) -> None:
+    results = plain_log_probabilities(embedder, prototypes, pixels, torch.tensor(LABELS))
+    assert [result.is_inference() for result in results] == [False, False]
+    assert [result.requires_grad for result in results] == [False, False]
+
+
+def test_a_tile_is_kept_where_p_is_above_the_truncation() -> None:
+    own_log_p = torch.tensor([0.1, 0.49, 0.5, 0.51, 0.99]).log()
+    assert updated_weights(own_log_p, 0.5, torch.ones(5)).tolist() == [0, 0, 0, 1, 1]
+
+
+def test_a_tile_once_left_out_can_come_back() -> None:
+    previous = torch.tensor([0.0, 1.0])
+    assert updated_weights(torch.tensor([0.9, 0.1]).log(), 0.5, previous).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("previous", [[1.0, 1.0], [0.0, 1.0]])
+def test_where_nobody_passes_the_previous_weights_stay(previous: list[float]) -> None:
+    weights = updated_weights(torch.tensor([0.2, 0.3]).log(), 0.5, torch.tensor(previous))
+    assert weights.tolist() == previous
+
+
+def test_weights_keep_their_type() -> None:
+    weights = updated_weights(torch.tensor([-0.1]).double(), 0.5, torch.ones(1))
+    assert weights.dtype is torch.float32
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=20), st.floats(0, 0.99))
+def test_weights_are_those_of_the_rule_or_the_previous(ps: list[float], k: float) -> None:
+    own_log_p = torch.tensor(ps, dtype=torch.float64).log()
+    by_rule = [1.0 if math.log(p) > (math.log(k) if k else -math.inf) else 0.0 for p in ps]
+    previous = torch.full((len(ps),), 0.5)
+    expected = by_rule if any(by_rule) else previous.tolist()
+    assert updated_weights(own_log_p, k, previous).tolist() == expected
+
+
+def test_accuracy_is_the_share_of_agreements() -> None:
+    assert accuracy(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 1, 2])) == 0.75
