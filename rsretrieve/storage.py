@@ -73,7 +73,7 @@ def write_json(path: Path, content: Any, *, overwrite: bool) -> None:
 def folder_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a new empty folder; on success it becomes `path` in one rename.
 
-    A folder that was there is exchanged with the new one and then removed. On any
+    What was there is exchanged with the new one and then removed. On any
     error the unfinished folder is removed and `path` is as it was.
     """
     refuse_to_overwrite(path, overwrite=overwrite)
@@ -88,7 +88,7 @@ def folder_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
         refuse_to_overwrite(path, overwrite=overwrite)
         _switch_in(aside, path)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(aside)
     _flush(path.parent)
 
 
@@ -105,16 +105,24 @@ def sha256_of_json(content: Any) -> str:
 
 
 def _switch_in(aside: Path, path: Path) -> None:
-    if not path.exists():
+    if not os.path.lexists(path):
         aside.rename(path)
     elif not _exchange(aside, path):
         # No exchange on this system: two renames, with a moment between them in which
         # the old folder stands beside under the name `.NAME.old`.
         old = path.with_name(f".{path.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
         path.rename(old)
         aside.rename(path)
-        shutil.rmtree(old)
+        _remove(old)
+
+
+def _remove(path: Path) -> None:
+    """Remove whatever stands at a path: a folder, a file, a link (not what it leads to)."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -44,7 +44,8 @@ class Augmentation:
     def __post_init__(self) -> None:
         object.__setattr__(self, "symmetry", Symmetry(self.symmetry))
         amounts = (self.zoom, self.shift, self.brightness, self.contrast, self.saturation)
-        if min(amounts) < 0 or not 0 <= self.hue <= 0.5 or not 0 <= self.grayscale <= 1:
+        in_range = all(0 <= amount < math.inf for amount in amounts)  # NaN is not, either
+        if not in_range or not 0 <= self.hue <= 0.5 or not 0 <= self.grayscale <= 1:
             raise InvalidArgument(f"augmentation amounts out of range: {self}")
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from rsretrieve.errors import TableError, TilesNotFound
+from rsretrieve.errors import InvalidArgument, TableError, TilesNotFound
 from rsretrieve.tiles.labels import override_labels
 from rsretrieve.tiles.records import Tile, TileSet, absolute, split_window
 from rsretrieve.tiles.tables import TABLE_SUFFIXES, Row, read_table, write_csv
@@ -86,7 +86,7 @@ def _tiles_in_folder(root: Path) -> Iterator[Tile]:
 
 
 def _image_files(root: Path) -> list[Path]:
-    """All image files under `root`, sorted; links are followed, but no folder twice."""
+    """All image files under `root`, sorted as ids are; links are followed, but no folder twice."""
     found, visited = [], set()
     for folder, subfolders, names in os.walk(root, followlinks=True):
         identity = Path(folder).stat()
@@ -99,7 +99,7 @@ def _image_files(root: Path) -> list[Path]:
             path = Path(folder, name)
             if not name.startswith(".") and path.is_file() and _looks_like_image(path):
                 found.append(path)
-    return sorted(found)
+    return sorted(found, key=Path.as_posix)
 
 
 def _looks_like_image(path: Path) -> bool:
@@ -137,7 +137,10 @@ def _tile_of_row(source: Path, line: int, row: Row) -> Tile:
     tile_id = row["tile"]
     if not tile_id:
         raise TableError(f"{source}: line {line} has an empty tile id")
-    file_part, window = split_window(tile_id)
+    try:
+        file_part, window = split_window(tile_id)
+    except InvalidArgument as error:
+        raise TableError(f"{source}: line {line}: {error}") from error
     path = source.parent / (row.get("path") or file_part)
     return Tile(id=tile_id, path=str(path), label=row.get("label") or None, window=window)
 

@@ -29,7 +29,7 @@ def split_per_class(tiles: TileSet, fractions: Sequence[float], seed: int) -> li
     Raises:
         InvalidArgument: fractions that are not positive or sum to more than 1.
     """
-    if not fractions or min(fractions) <= 0 or sum(fractions) > 1 + 1e-9:
+    if not (fractions and min(fractions) > 0 and sum(fractions) <= 1 + 1e-9):  # nor NaN
         raise InvalidArgument(
             f"fractions must be positive and sum to at most 1, not {list(fractions)}"
         )

@@ -80,7 +80,7 @@ def _sample(tiles: TileSet) -> tuple[list[RawTile], list[Failed]]:
 def _thinned(_: str, raw: RawTile) -> RawTile:
     """Keep at most `SAMPLED_PIXELS` of a tile, evenly spread, as one row."""
     bands = len(raw.values)
-    step = max(1, raw.values[0].size // SAMPLED_PIXELS)
+    step = -(-raw.values[0].size // SAMPLED_PIXELS)  # rounded up
     values = raw.values.reshape(bands, -1)[:, ::step].copy()
     valid = None if raw.valid is None else raw.valid.reshape(bands, -1)[:, ::step].copy()
     return RawTile(values, valid, None)

@@ -181,9 +181,19 @@ def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     if size_bytes <= _free_memory_bytes() // 2:
         return np.empty(shape, dtype)
     with tempfile.NamedTemporaryFile(prefix="rsretrieve-pixels-") as file:
+        _reserve(file.fileno(), size_bytes, file.name)
         # The mapping keeps the content alive after the name is gone (not on Windows,
         # where the delete waits for the mapping).
         return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+
+
+def _reserve(descriptor: int, size_bytes: int, name: str) -> None:
+    """Take the room on the disk now: a mapping of a file that has none kills the process."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(descriptor, 0, size_bytes)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, name) from error
 
 
 def _free_memory_bytes() -> int:

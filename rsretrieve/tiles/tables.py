@@ -46,9 +46,9 @@ def columns_of(path: Path) -> tuple[str, ...]:
     if path.suffix.lower() in PARQUET_SUFFIXES:
         return tuple(_open_parquet(path).schema_arrow.names)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             return tuple(next(csv.reader(stream, strict=True), ()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise _unreadable(path, error) from error
 
 

@@ -55,12 +55,12 @@ def test_the_model_folder_holds_what_the_contract_says_and_no_pickle(model):
     assert {path.name for path in model.iterdir()} == FILES | {"tiles.parquet"}
     content = json.loads((model / "model.json").read_text())
     assert content["schema_version"] == 1
-    assert content["architecture"] == {"backbone": "shufflenet_v2_x0_5", "dimensions": 128}
+    assert content["architecture"] == {"backbone": "resnet18", "dimensions": 128}
     assert content["preprocessing"]["size_px"] == 32
     assert content["preprocessing"]["dtype"] == "uint16"
     assert content["preprocessing"]["bands"] == [1, 2, 3, 4, 5, 6]
     assert len(content["class_names"]) == 9
-    assert content["recipe"]["loss"] == "t-rnsl"
+    assert content["recipe"]["loss"] == "rnsl"
     with safe_open(model / "model.safetensors", framework="numpy") as file:
         assert "prototypes.weight" in file.keys()  # noqa: SIM118
     with (model / "history.csv").open() as stream:
