@@ -46,7 +46,9 @@ class Validation(StrEnum):
     """How a validation tile's class is predicted, to be held against its given label."""
 
     PROTOTYPES = "prototypes"  # the nearest prototype
-    NEIGHBOURS = "neighbours"  # 10 nearest training tiles vote with their given labels
+    NEIGHBOURS = (
+        "neighbours"  # the 10 nearest training tiles with weight 1 vote with their given labels
+    )
 
 
 class Symmetry(StrEnum):

@@ -188,12 +188,17 @@ class Training:
             self._embedder(candidate),
             candidate.prototypes,
             self.validation,
-            self.train if self.recipe.validation is Validation.NEIGHBOURS else None,
+            self._voters() if self.recipe.validation is Validation.NEIGHBOURS else None,
         )
         if found > self.best_accuracy:
             self.best_accuracy = found
             self.best = {name: t.detach().clone() for name, t in candidate.state_dict().items()}
         return found
+
+    def _voters(self) -> Examples:
+        """The training tiles whose labels are trusted now: one that is left out has no vote."""
+        kept = np.flatnonzero(self.weights.cpu().numpy())
+        return Examples(self.train.pixels[kept], self.train.labels[kept])
 
     def _update_weights(self) -> None:
         judge = self.judge(self.recipe.weights_by)

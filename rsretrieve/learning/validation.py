@@ -35,7 +35,8 @@ def accuracy(
     """Share of validation tiles whose predicted class is their given label.
 
     The published protocol votes among *clean* training labels, which nobody with noisy
-    labels has; here the gallery's labels, too, are those given.
+    labels has; here the gallery's labels, too, are those given. A training gives as gallery
+    the tiles with weight m_i = 1, whose labels it trusts.
 
     Args:
         embedder: the network.

@@ -60,9 +60,12 @@ def write_csv(
         written_aside(path, overwrite=overwrite) as aside,
         aside.open("w", encoding="utf-8", newline="", errors="surrogateescape") as stream,
     ):
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
+        plain = csv.writer(stream, lineterminator="\n")
+        quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
+        plain.writerow(columns)
+        for row in map(tuple, rows):
+            # The writer knows only its own line end as one; the reader knows "\r", too.
+            (quoted if any("\r" in str(field) for field in row) else plain).writerow(row)
 
 
 def _csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:

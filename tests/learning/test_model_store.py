@@ -113,6 +113,7 @@ def test_loaded_prototypes_are_unit_rows_at_the_saved_temperature(
     assert model.temperature == pytest.approx(0.125)
 
 
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")
 def test_a_model_with_a_learned_temperature_is_loaded(
     tmp_path: Path, network: EmbeddingNetwork, description: ModelDescription
 ) -> None:

@@ -80,9 +80,10 @@ def test_examples_are_the_tiles_in_order_with_their_class_numbers(
 
 
 def test_bands_are_chosen(prepare: Prepare, tiles: TileSet) -> None:
-    prepared = prepare(tiles, bands=(3, 2, 1))
+    few = tiles.select(range(6, 10))
+    prepared = prepare(few, bands=(3, 2, 1))
     assert prepared.preprocessing.bands == (3, 2, 1)
-    assert np.array_equal(prepared.train.pixels, prepare(tiles).train.pixels[:, [2, 1, 0]])
+    assert np.array_equal(prepared.train.pixels, prepare(few).train.pixels[:, [2, 1, 0]])
 
 
 def test_bands_that_tiles_do_not_have_are_refused(prepare: Prepare, tiles: TileSet) -> None:
@@ -94,7 +95,7 @@ def test_tiles_without_a_label_are_left_out_with_a_notice(
     prepare: Prepare, tiles: TileSet, events: list[Event]
 ) -> None:
     unlabelled = {tiles[0].id: None, tiles[5].id: None}
-    prepared = prepare(tiles.relabelled(unlabelled))
+    prepared = prepare(of_class(tiles, "bare_soil", "road").relabelled(unlabelled))
     assert not unlabelled.keys() & {tile.id for tile in prepared.tiles}
     assert notices(events) == ["2 tiles have no label and are left out of training"]
 
@@ -148,12 +149,12 @@ def test_without_enough_tiles_to_hold_any_back_the_last_epoch_counts(
 def test_given_validation_tiles_are_taken_and_nothing_is_held_back(
     prepare: Prepare, tiles: TileSet
 ) -> None:
-    prepared = prepare(tiles.select(range(0, 64, 2)), tiles.select(range(1, 64, 2)))
-    assert len(prepared.tiles) == 32
+    validation = tiles.select(range(1, 64, 9))
+    prepared = prepare(tiles.select(range(0, 64, 4)), validation)
+    assert len(prepared.tiles) == 16
     assert prepared.validation is not None
-    assert len(prepared.validation.labels) == 32
     numbers = {name: i for i, name in enumerate(prepared.class_names)}
-    expected = [numbers[str(tile.label)] for tile in tiles.select(range(1, 64, 2))]
+    expected = [numbers[str(tile.label)] for tile in validation]
     assert prepared.validation.labels.tolist() == expected
 
 
@@ -182,16 +183,16 @@ def test_validation_tiles_of_unknown_labels_alone_validate_nothing(
 def test_bad_tiles_are_logged_and_the_others_prepared(
     prepare: Prepare, tiles: TileSet, log: FailureLog
 ) -> None:
-    train, validation = broken(tiles.select(range(32)), 3), broken(tiles.select(range(40, 48)), 0)
+    train, validation = broken(tiles.select(range(12)), 3), broken(tiles.select([40, 41]), 0)
     prepared = prepare(train, validation)
-    assert len(prepared.tiles) == 31
+    assert len(prepared.tiles) == 11
     assert [failure.tile_id for failure in log.failures] == [tiles[3].id, tiles[40].id]
 
 
 def test_validation_tiles_that_are_all_bad_end_nothing(
     prepare: Prepare, tiles: TileSet, log: FailureLog
 ) -> None:
-    prepared = prepare(tiles.select(range(32)), broken(tiles.select([40]), 0))
+    prepared = prepare(tiles.select(range(12)), broken(tiles.select([40]), 0))
     assert prepared.validation is None
     assert len(log.failures) == 1
 

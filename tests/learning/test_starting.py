@@ -65,7 +65,8 @@ def test_a_weights_file_fills_the_backbone(
     tmp_path: Path, recipe: Recipe, old: PrototypeModel
 ) -> None:
     path = tmp_path / "backbone.safetensors"
-    save_file(dict(old.network.backbone.state_dict()), path)
+    state = old.network.backbone.state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
     model, report = starting_model(recipe, 3, CLASSES, str(path), seed=0)
     assert same(model.network.backbone, old.network.backbone)
     assert not same(model.network.projection, old.network.projection)

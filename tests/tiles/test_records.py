@@ -85,9 +85,8 @@ def test_relabelling_changes_the_named_tiles_and_no_other():
 
 
 def test_notices_add_up():
-    assert labelled_tiles(a=1).with_notices("one").with_notices("two", "three").notices == (
-        *("one", "two", "three"),
-    )
+    tiles = labelled_tiles(a=1).with_notices("one").with_notices("two", "three")
+    assert tiles.notices == ("one", "two", "three")
 
 
 def square(west, east):

@@ -1,0 +1,282 @@
+"""The training loop from the inside: its weights, its judges, its checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from rsretrieve.choices import Judge, LossName, OptimizerName, RecipeName, Schedule
+from rsretrieve.errors import TrainingDiverged
+from rsretrieve.learning.device import Precision
+from rsretrieve.learning.losses import MetricLoss
+from rsretrieve.learning.model import PrototypeModel
+from rsretrieve.learning.recipes import RECIPES, Recipe
+from rsretrieve.learning.starting import starting_model
+from rsretrieve.learning.training import Settings, Training
+from rsretrieve.learning.validation import Examples
+from rsretrieve.progress import Advanced, EpochFinished, Event, StageStarted
+from rsretrieve.tiles.preprocessing import Preprocessing
+
+CPU = torch.device("cpu")
+CLASSES = ("a", "b", "c")
+TINY = RECIPES[RecipeName.ROBUST].changed(
+    backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=2, batch_size=4
+)
+
+Start = Callable[..., Training]
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def start(
+    preprocessing: Preprocessing, pixels: NDArray[np.uint8], events: list[Event]
+) -> Start:
+    """Begin a training on seven tiles of noise, of which the first three also validate."""
+
+    def start(recipe: Recipe, *, validate: bool = True) -> Training:
+        settings = Settings(recipe, preprocessing, 0, CPU, Precision.FLOAT32)
+        model, _ = starting_model(recipe, 3, CLASSES, "none", seed=0)
+        train = Examples(pixels, np.array([0, 1, 2, 0, 1, 2, 0]))
+        validation = Examples(pixels[:3], np.array([0, 1, 2])) if validate else None
+        return Training(settings, model, train, validation, events.append)
+
+    return start
+
+
+def run(training: Training, tmp_path: Path) -> Training:
+    training.run(tmp_path / "checkpoint.safetensors", {}, resume=False)
+    return training
+
+
+def finished(events: list[Event]) -> list[EpochFinished]:
+    return [event for event in events if isinstance(event, EpochFinished)]
+
+
+def states_by_epoch(training: Training, which: Judge, events: list[Event]) -> list[torch.Tensor]:
+    """Note a network's projection after every epoch."""
+    noted: list[torch.Tensor] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, EpochFinished):
+            noted.append(projection(training.judge(which)))
+
+    training.listener = listen
+    return noted
+
+
+def projection(model: PrototypeModel) -> torch.Tensor:
+    return model.network.projection.weight.detach().clone()
+
+
+def test_the_listener_hears_of_every_epoch_and_batch(
+    start: Start, events: list[Event], tmp_path: Path
+) -> None:
+    training = run(start(TINY), tmp_path)
+    stages = [event for event in events if isinstance(event, StageStarted)]
+    assert stages == [StageStarted("epoch 1/2", 7), StageStarted("epoch 2/2", 7)]
+    assert [e.tiles for e in events if isinstance(e, Advanced)] == [4, 3, 4, 3]
+    assert finished(events) == training.history
+    assert [epoch.epoch for epoch in training.history] == [1, 2]
+
+
+def test_an_epoch_tells_what_it_came_to(start: Start, events: list[Event], tmp_path: Path) -> None:
+    run(start(TINY), tmp_path)
+    last = finished(events)[-1]
+    assert (last.epoch, last.epochs) == (2, 2)
+    assert math.isfinite(last.loss)
+    assert last.temperature == pytest.approx(0.05)
+    assert last.validation_accuracy in [right / 3 for right in range(4)]
+    assert last.seconds > 0
+    assert last.tiles_per_second > 0
+
+
+@pytest.mark.parametrize(("size", "batches"), [(1, [1] * 7), (2, [2, 2, 2, 1]), (3, [3, 2, 2])])
+def test_batches_are_of_nearly_one_size(
+    start: Start, events: list[Event], tmp_path: Path, size: int, batches: list[int]
+) -> None:
+    run(start(TINY.changed(batch_size=size, epochs=1)), tmp_path)
+    assert [e.tiles for e in events if isinstance(e, Advanced)] == batches
+
+
+def test_every_tile_is_seen_once_an_epoch_in_an_order_of_its_own(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[int]] = []
+    training = start(TINY)
+    step = training._step
+
+    def noting(chosen: NDArray[np.int64], generator: torch.Generator) -> torch.Tensor:
+        seen.append(chosen.tolist())
+        return step(chosen, generator)
+
+    monkeypatch.setattr(training, "_step", noting)
+    run(training, tmp_path)
+    assert sorted(seen[0] + seen[1]) == sorted(seen[2] + seen[3]) == list(range(7))
+    assert seen[0] != seen[2]
+
+
+def test_the_learning_rate_follows_the_schedule(
+    start: Start, events: list[Event], tmp_path: Path
+) -> None:
+    recipe = TINY.changed(schedule=Schedule.HALVING, halve_every=0.5, learning_rate=0.01)
+    run(start(recipe), tmp_path)
+    assert [epoch.learning_rate for epoch in finished(events)] == [0.01, 0.005]
+
+
+def test_the_loss_told_is_the_mean_over_tiles_not_batches(
+    start: Start, events: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start(TINY.changed(epochs=1))
+    losses = iter([1.0, 8.0])  # of batches of four and of three tiles
+    monkeypatch.setattr(training, "_step", lambda *_: torch.tensor(next(losses)))
+    run(training, tmp_path)
+    assert finished(events)[0].loss == pytest.approx((4 * 1 + 3 * 8) / 7)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_ends_the_training(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    monkeypatch.setattr(MetricLoss, "forward", lambda _, log_p, __: log_p.sum() * value)
+    with pytest.raises(TrainingDiverged, match=r"^the loss is (nan|-?inf) in epoch 1$") as caught:
+        run(start(TINY), tmp_path)
+    assert caught.value.hint == (
+        "give a smaller --learning-rate, or look for tiles with absurd values"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+# The weights m_i
+
+
+@pytest.mark.parametrize("loss", [LossName.NSL, LossName.RNSL])
+def test_losses_without_truncation_keep_every_tile(
+    start: Start, tmp_path: Path, loss: LossName
+) -> None:
+    training = run(start(TINY.changed(loss=loss)), tmp_path)
+    assert training.weights.tolist() == [1] * 7
+
+
+@pytest.mark.parametrize("judge", [Judge.LAST, Judge.AVERAGE, Judge.BEST])
+def test_weights_are_set_by_the_judges_log_p_on_plain_tiles(
+    start: Start, pixels: NDArray[np.uint8], tmp_path: Path, judge: Judge
+) -> None:
+    recipe = TINY.changed(weights_by=judge, first_update=0.5, update_every=1.0, k=0.35)
+    training = start(recipe)
+    judges: list[PrototypeModel] = []
+    training.listener = lambda event: (
+        judges.append(training.judge(judge)) if isinstance(event, StageStarted) else None
+    )
+    training.run(tmp_path / "one", {}, resume=False)
+    # One epoch, its update, and one more that changes no weights: look again at the first.
+    again = start(recipe)
+    again._epoch(0)
+    network = again.judge(judge)
+    normalised = torch.from_numpy((pixels.astype(np.float32) - 100) / 50)
+    network.eval()
+    with torch.no_grad():
+        p = network(normalised).exp()
+    labels = [0, 1, 2, 0, 1, 2, 0]
+    expected = [float(p[i, label] > 0.35) for i, label in enumerate(labels)]
+    assert 0 < sum(expected) < 7
+    assert training.weights.tolist() == expected
+
+
+def test_left_out_tiles_move_nothing(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = start(TINY.changed(epochs=1, weight_decay=0.0))
+    still.weights = torch.zeros(7)
+    before = {name: value.clone() for name, value in still.model.state_dict().items()}
+    run(still, tmp_path)
+    after = still.model.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+# The judges
+
+
+def test_the_best_network_is_that_of_the_first_epoch_with_the_best_accuracy(
+    start: Start, events: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = iter([0.2, 0.7, 0.7, 0.5])
+    monkeypatch.setattr(
+        "rsretrieve.learning.training.accuracy", lambda *_: next(accuracies)
+    )
+    recipe = TINY.changed(epochs=4, keep=Judge.BEST, weights_by=Judge.LAST, loss=LossName.NSL)
+    training = start(recipe)
+    noted = states_by_epoch(training, Judge.LAST, events)
+    run(training, tmp_path)
+    assert torch.equal(projection(training.judge(Judge.BEST)), noted[1])
+    assert not torch.equal(noted[1], noted[2])
+
+
+def test_without_validation_the_last_network_is_the_best(
+    start: Start, events: list[Event], tmp_path: Path
+) -> None:
+    training = run(start(TINY, validate=False), tmp_path)
+    assert training.judge(Judge.BEST) is training.judge(Judge.LAST) is training.model
+    assert [epoch.validation_accuracy for epoch in finished(events)] == [None, None]
+
+
+def test_the_average_is_an_exponential_one_over_steps(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start(TINY.changed(average_decay=0.9, learning_rate=0.1))
+    step, after = training._step, []
+
+    def noting(chosen: NDArray[np.int64], generator: torch.Generator) -> torch.Tensor:
+        loss = step(chosen, generator)
+        after.append(projection(training.model))
+        return loss
+
+    monkeypatch.setattr(training, "_step", noting)
+    run(training, tmp_path)
+    expected = after[0]
+    for weight in after[1:]:
+        expected = 0.9 * expected + 0.1 * weight
+    torch.testing.assert_close(projection(training.judge(Judge.AVERAGE)), expected)
+    assert not torch.allclose(expected, after[-1])
+
+
+def test_without_an_average_the_last_network_stands_in(start: Start) -> None:
+    training = start(TINY.changed(weights_by=Judge.LAST, keep=Judge.LAST))
+    assert training.judge(Judge.AVERAGE) is training.model
+
+
+# The optimizers
+
+
+def test_adamw_is_made_with_the_recipes_rates(start: Start) -> None:
+    training = start(TINY.changed(optimizer=OptimizerName.ADAMW, weight_decay=0.3))
+    optimizer = training._optimizer
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert optimizer.param_groups[0]["weight_decay"] == 0.3
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.9, True), (0.0, False)])
+def test_sgd_is_nesterovs_where_there_is_momentum(
+    start: Start, momentum: float, nesterov: bool
+) -> None:
+    optimizer = start(TINY.changed(momentum=momentum))._optimizer
+    assert isinstance(optimizer, torch.optim.SGD)
+    assert optimizer.param_groups[0]["momentum"] == momentum
+    assert optimizer.param_groups[0]["nesterov"] is nesterov
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")
+def test_a_learned_temperature_is_trained(start: Start, tmp_path: Path) -> None:
+    recipe = TINY.changed(learn_temperature=True, loss=LossName.NSL, learning_rate=0.05)
+    training = run(start(recipe), tmp_path)
+    assert training.history[-1].temperature != pytest.approx(0.05, rel=1e-4)

@@ -1,0 +1,130 @@
+"""Real imagery, read from the folder in RSRETRIEVE_DATA; skipped where there is none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.warp import transform
+from rasterio.windows import Window
+
+from rsretrieve.tiles.catalog import find_tiles
+from tests.conftest import Run
+
+pytestmark = pytest.mark.real
+WINDOW_PX = 96
+
+
+@pytest.fixture(scope="module")
+def weights(real_data: Path) -> Path:
+    path = real_data.parent / "weights" / "mobilenet_v2_imagenet1k.safetensors"
+    if not path.exists():
+        pytest.skip("no ImageNet weights beside the real tiles")
+    return path
+
+
+@pytest.fixture(scope="module")
+def some_ucmerced(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Thirty tiles each of six classes, as links."""
+    folder = tmp_path_factory.mktemp("ucmerced")
+    for name in ("airplane", "beach", "chaparral", "forest", "harbor", "parkinglot"):
+        (folder / name).mkdir()
+        for path in sorted((real_data / "ucmerced" / name).iterdir())[:30]:
+            (folder / name / path.name).symlink_to(path)
+    return folder
+
+
+def test_the_data_sets_are_found_whole(real_data):
+    ucmerced, aid = find_tiles(real_data / "ucmerced"), find_tiles(real_data / "aid128")
+    assert (len(ucmerced), len(ucmerced.class_names)) == (2_100, 21)
+    assert (len(aid), len(aid.class_names)) == (10_000, 30)
+
+
+def test_a_third_of_wrong_labels_is_found_and_the_embedding_stays_good(
+    run: Run, some_ucmerced, weights, tmp_path
+):
+    noisy, model, index = (tmp_path / name for name in ("noisy.csv", "model", "index"))
+    assert run("corrupt-labels", some_ucmerced, "--rate", 0.3, "--output", noisy).code == 0
+    trained = run(
+        *("train", some_ucmerced, "--labels", noisy, "--output", model, "--size", 64),
+        *("--backbone", "mobilenet_v2", "--weights", weights, "--epochs", 8),
+    )
+    assert trained.code == 0, trained.err
+    assert "260 of 260 tensors matched" in trained.err
+    audit = run(
+        "audit-labels",
+        some_ucmerced,
+        "--labels",
+        noisy,
+        "--model",
+        model,
+        "--truth",
+        noisy,
+        "--json",
+    ).json
+    assert audit["truth"]["auroc"] > 0.9
+    assert audit["truth"]["suggestion_accuracy"] > 0.7
+    assert run("index", some_ucmerced, "--model", model, "--output", index).code == 0
+    evaluation = run("evaluate", "--index", index, "--json").json
+    assert evaluation["knn_accuracy"] > 0.9
+    assert evaluation["map"] > 0.7
+    # The data set holds this picture twice.
+    twin = some_ucmerced / "airplane" / "airplane01.jpg"
+    answer = run("query", twin, "--index", index, "--exclude-self", "--json").json
+    best = answer["queries"][0]["hits"][0]
+    assert best["tile"] == "airplane/airplane02.jpg"
+    assert best["similarity"] > 0.999
+
+
+@pytest.fixture(scope="module")
+def scene_tiles(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both scenes cut into six-band uint16 tiles by rasterio, a class for each sensor."""
+    folder = tmp_path_factory.mktemp("scenes") / "tiles"
+    for path in sorted((real_data / "scenes").glob("*.tif")):
+        (folder / path.name.split("_")[0]).mkdir(parents=True)
+        with rasterio.open(path) as scene:
+            for row in range(0, scene.height - WINDOW_PX, WINDOW_PX):
+                for col in range(0, scene.width - WINDOW_PX, WINDOW_PX):
+                    _cut(scene, Window(col, row, WINDOW_PX, WINDOW_PX), folder, path)
+    return folder
+
+
+def _cut(scene, window, folder, path):
+    profile = scene.profile | {
+        **{"width": WINDOW_PX, "height": WINDOW_PX, "transform": scene.window_transform(window)},
+        **{"tiled": False, "driver": "GTiff"},
+    }
+    profile = {key: profile[key] for key in profile if not key.startswith("block")}
+    name = f"{path.stem}_{window.row_off}_{window.col_off}.tif"
+    with rasterio.open(folder / path.name.split("_")[0] / name, "w", **profile) as tile:
+        tile.write(scene.read(window=window))
+
+
+def test_six_band_scenes_are_trained_indexed_and_found_where_they_lie(
+    run: Run, scene_tiles, weights, real_data, tmp_path
+):
+    model, index, written = (tmp_path / name for name in ("model", "index", "hits.geojson"))
+    trained = run(
+        *("train", scene_tiles, "--output", model, "--weights", weights, "--size", 48),
+        *("--backbone", "mobilenet_v2", "--epochs", 3),
+    )
+    assert trained.code == 0, trained.err
+    description = json.loads((model / "model.json").read_text())
+    assert description["preprocessing"]["dtype"] == "uint16"
+    assert description["preprocessing"]["bands"] == [1, 2, 3, 4, 5, 6]
+    assert run("index", scene_tiles, "--model", model, "--output", index).code == 0
+    image = sorted((scene_tiles / "sentinel2").iterdir())[40]
+    ran = run("query", image, "--index", index, "--geojson", written, "--json")
+    assert ran.json["queries"][0]["hits"][0]["path"] == str(image)
+    for feature in json.loads(written.read_text())["features"]:
+        name = Path(feature["properties"]["path"]).stem
+        scene, row, col = name.rsplit("_", 2)
+        with rasterio.open(real_data / "scenes" / f"{scene}.tif") as dataset:
+            corners = [(0, 0), (WINDOW_PX, 0), (WINDOW_PX, WINDOW_PX), (0, WINDOW_PX)]
+            places = [dataset.xy(int(row) + r, int(col) + c, offset="ul") for r, c in corners]
+            lons, lats = transform(dataset.crs, "EPSG:4326", *zip(*places))
+        ring = feature["geometry"]["coordinates"][0]
+        np.testing.assert_allclose(ring[:-1], list(zip(lons, lats)), atol=1e-6)
