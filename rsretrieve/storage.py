@@ -47,7 +47,7 @@ def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
     os.close(handle)
     aside = Path(name)
     try:
-        aside.chmod(_default_file_mode())
+        aside.chmod(default_file_mode())
         yield aside
         _flush(aside)
         refuse_to_overwrite(path, overwrite=overwrite)
@@ -153,5 +153,6 @@ def _umask() -> int:
     return mask
 
 
-def _default_file_mode() -> int:
+def default_file_mode() -> int:
+    """The permissions that a new file gets by the user's umask."""
     return 0o666 & ~_umask()

@@ -21,7 +21,7 @@ from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.model import SCHEMA_VERSION, Model, ModelDescription, PrototypeModel
 from rsretrieve.learning.network import build_network
 from rsretrieve.progress import EpochFinished
-from rsretrieve.storage import sha256_of_file, write_json
+from rsretrieve.storage import default_file_mode, sha256_of_file, write_json
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.tables import write_csv
 
@@ -35,6 +35,7 @@ def write_weights(folder: Path, model: PrototypeModel) -> str:
     """Write the network and the prototypes; return the file's SHA-256."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     save_file(state, folder / WEIGHTS_FILE)
+    (folder / WEIGHTS_FILE).chmod(default_file_mode())  # safetensors lets only the owner read
     return sha256_of_file(folder / WEIGHTS_FILE)
 
 

@@ -92,6 +92,11 @@ class Training:
         """
         if resume:
             self._restore(read_checkpoint(checkpoint, identity))
+        # A GPU's convolutions, too, are to give the same result each time.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+            self._run_epochs(checkpoint, identity)
+
+    def _run_epochs(self, checkpoint: Path, identity: Mapping[str, Any]) -> None:
         for epoch in range(len(self.history), self.recipe.epochs):
             self.listener(
                 StageStarted(f"epoch {epoch + 1}/{self.recipe.epochs}", len(self._labels))

@@ -37,18 +37,37 @@ class Embeddings:
 def embed_tiles(
     model: Model, tiles: TileSet, log: FailureLog, listener: Listener = unheard
 ) -> Embeddings:
-    """Embed every tile that can be read.
+    """Embed every tile that can be read, of which there must be one.
 
     Args:
         model: the model.
-        tiles: the tiles; an empty set gives no rows.
+        tiles: the tiles.
         log: takes the tiles that cannot be read.
         listener: is told how the work goes.
 
     Raises:
-        NoUsableTiles: there are tiles, and not one can be read.
+        NoUsableTiles: not one can be read.
         TileError: one cannot, and `log` is strict.
     """
+    embedded = embed_readable_tiles(model, tiles, log, listener)
+    if not len(embedded.tiles):
+        raise none_usable(tiles, log)
+    return embedded
+
+
+def none_usable(tiles: TileSet, log: FailureLog) -> NoUsableTiles:
+    """The error for tiles of which not one can be used."""
+    first = log.failures[0]
+    return NoUsableTiles(
+        f"{tiles.source}: none of {len(tiles)} tiles can be used with this model "
+        f"(the first, {first.tile_id}: {first.reason})"
+    )
+
+
+def embed_readable_tiles(
+    model: Model, tiles: TileSet, log: FailureLog, listener: Listener = unheard
+) -> Embeddings:
+    """As `embed_tiles`, but there may be no tiles, and not one that can be read."""
     started = time.perf_counter()
     listener(StageStarted("embedding tiles", len(tiles)))
     embedder, preprocessing = model.embedder(), model.description.preprocessing
@@ -62,11 +81,6 @@ def embed_tiles(
         vectors[rows] = embedder.embed(batch.pixels).cpu().numpy()
         kept.extend(batch.tiles)
         places.extend(batch.places)
-    if len(tiles) and not kept:
-        raise NoUsableTiles(
-            f"{tiles.source}: none of {len(tiles)} tiles can be used with this model "
-            f"(the first, {log.failures[0].tile_id}: {log.failures[0].reason})"
-        )
     embedded = TileSet(tiles.source, tuple(kept))
     seconds = time.perf_counter() - started
     return Embeddings(embedded, tuple(places), vectors[: len(kept)], seconds)

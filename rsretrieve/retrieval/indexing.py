@@ -13,7 +13,7 @@ from rsretrieve.errors import ModelMismatch
 from rsretrieve.learning.device import describe_device
 from rsretrieve.learning.model import Model
 from rsretrieve.progress import Listener, StageStarted, unheard
-from rsretrieve.retrieval.embedding import embed_tiles
+from rsretrieve.retrieval.embedding import embed_readable_tiles, none_usable
 from rsretrieve.retrieval.index_store import IndexStore, open_index, write_index
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import EXACT_KEY, VectorIndex, measured_recall, usable_gpu
@@ -94,7 +94,9 @@ def index_tiles(
     known = _known(open_index(folder), tiles, model) if update else _nothing_known(model)
     known_ids = {row.id for row in known.rows}
     new = tiles.select([i for i, tile in enumerate(tiles) if tile.id not in known_ids])
-    embedded = embed_tiles(model, new, log, listener)
+    embedded = embed_readable_tiles(model, new, log, listener)
+    if not known.rows and not len(embedded.tiles):
+        raise none_usable(tiles, log)
     added = [IndexedTile.of(t, place) for t, place in zip(embedded.tiles, embedded.places)]
     rows, vectors = _in_order(tiles, known, added, embedded.vectors)
     listener(StageStarted("building the index"))

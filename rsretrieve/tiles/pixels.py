@@ -27,6 +27,7 @@ MIN_SIDE_PX = 8
 MAX_PIXELS = 64 * 1024 * 1024
 """A tile of more pixels is refused before it is decoded: 64 Mpx of RGB take 200 MB."""
 
+_FARTHEST = 1e9  # no coordinate on Earth is farther, in degrees, metres or feet
 _READABLE_TYPES = ("uint8", "uint16", "int16", "float32")
 _GEOTIFF_TAGS = frozenset((33550, 33922, 34264, 34735, 42112, 42113))
 # ModelPixelScale, ModelTiepoint, ModelTransformation, GeoKeyDirectory; GDAL's metadata and nodata
@@ -190,6 +191,9 @@ def _computed_place(dataset: DatasetReader, window: Any) -> Place | None:
     right, bottom = left + window.width, top + window.height
     cols, rows = [left, left, right, right], [top, bottom, bottom, top]
     xs, ys = corners_of(dataset.transform, rows, cols, offset="ul")
+    # PROJ brings a longitude of 1e308 into range by turns of 360 degrees, for ever.
+    if not np.all(np.abs([xs, ys]) < _FARTHEST):
+        return None
     lons, lats = to_crs(dataset.crs, "EPSG:4326", xs, ys)
     if not np.isfinite([lons, lats]).all():
         return None
