@@ -1,0 +1,39 @@
+"""What the README says a user can type is what the program takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from rsretrieve.cli.app import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [line.strip() for line in README.splitlines() if re.match(r" {4}rsretrieve [a-z]", line)]
+
+
+def test_the_readme_shows_every_main_command():
+    named = {line.split()[1] for line in COMMANDS}
+    assert {"train", "index", "query", "audit-labels", "evaluate"} <= named
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_of_the_readme_is_accepted(line):
+    _, name, *arguments = shlex.split(line)
+    command = typer.main.get_command(app).commands[name]
+    # Parses every argument and option, and runs nothing.
+    command.make_context(name, arguments)
+
+
+@pytest.mark.parametrize("target", re.findall(r"\bmake (\w+)", README))
+def test_a_make_target_of_the_readme_is_there(target):
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)\)", README))
+def test_a_link_of_the_readme_leads_somewhere(link):
+    assert (ROOT / link).exists()
