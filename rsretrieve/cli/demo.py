@@ -66,7 +66,9 @@ def _commands(output: Path, seed: int, device: str) -> list[list[str]]:
         ["corrupt-labels", train, "--rate", "0.3", "--output", noisy, *chance],
         [
             *["train", train, "--labels", noisy, "--output", at["model"], "--weights", "none"],
-            *["--size", str(CELL_PX), "--epochs", "20", "--device", device, *chance],
+            # Red, green and blue first, so that pictures come in natural colours.
+            *["--bands", "3,2,1,4,5,6", "--size", str(CELL_PX), "--epochs", "20"],
+            *["--device", device, *chance],
         ],
         ["index", at["tiles"], *model, "--output", at["index"], *tail],
         [

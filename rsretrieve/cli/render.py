@@ -108,7 +108,7 @@ def _worst(audit: Audit) -> Table:
     table = _table(title, "label score", "given", "suggested", "tile")
     for audited in audit.issues[:WORST_SHOWN]:
         table.add_row(
-            f"{audited.label_score:.4f}",
+            f"{audited.label_score:.3g}",
             _text(str(audited.tile.label)),
             _text(audited.predicted_label),
             _text(audited.tile.id),
@@ -138,7 +138,7 @@ def _table(title: str, *columns: str) -> Table:
             "issues",
             "share",
         )
-        table.add_column(column, justify="right" if numeric else "left")
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     return table
 
 

@@ -38,7 +38,9 @@ class Terminal:
     def __init__(self, *, as_json: bool, quiet: bool, after_interrupt: str = "") -> None:
         self._after_interrupt = after_interrupt
         self._as_json, self._quiet = as_json, quiet
-        self._out = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+        # Into a file or a pipe nothing is cut to a width.
+        width = None if sys.stdout.isatty() else 240
+        self._out = Console(highlight=False, width=width)
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
         self._progress = Progress(
             TextColumn("{task.description}"),

@@ -40,19 +40,23 @@ def plain_log_probabilities(
     return torch.cat(own).clone()
 
 
-def updated_weights(own_log_p: Tensor, k: float, previous: Tensor) -> Tensor:
+def updated_weights(own_log_p: Tensor, k: float, labels: Tensor, previous: Tensor) -> Tensor:
     """m_i ← 1 if p_i > k else 0, which minimises t-RNSL over m_i with the network held fixed.
 
-    Where not one tile passes, nothing could be learned any more and the previous weights
-    stay: an untrained network judges nobody.
+    We deviate in one case: where not one tile of a class passes, the network has not learned
+    that class yet and judges nobody in it, and its previous weights stay. Left out whole, a
+    class could never be learned any more.
 
     Args:
         own_log_p: (N,) log p_{i,y_i} on plain tiles.
         k: the truncation.
+        labels: (N,) int64 class numbers.
         previous: (N,) the weights until now.
 
     Returns:
         (N,) of 0 and 1.
     """
-    weights = kept(own_log_p, k).to(previous.dtype)
-    return weights if weights.any() else previous
+    passing = kept(own_log_p, k).to(previous.dtype)
+    counts = torch.zeros(int(labels.max()) + 1, dtype=passing.dtype, device=passing.device)
+    known = counts.index_add(0, labels, passing) > 0
+    return torch.where(known[labels], passing, previous)

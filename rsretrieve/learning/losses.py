@@ -180,4 +180,7 @@ class MetricLoss(nn.Module):
             return nsl(log_p).mean()
         if self.name is LossName.RNSL:
             return rnsl(log_p, self.q).mean()
-        return weighted_rnsl(log_p, weights, self.q, self.k).mean()
+        # The constant moves nothing; with it a tile that is left out costs what the
+        # truncated loss says, and the value goes on where RNSL's was.
+        constant = (1 - math.pow(self.k, self.q)) / self.q
+        return weighted_rnsl(log_p, weights, self.q, self.k).mean() + constant

@@ -41,7 +41,7 @@ class Recipe:
         first_update, update_every: shares of the epochs after which the weights m_i of
             t-RNSL are set for the first time, and again.
         weights_by: the network that sets the weights m_i.
-        average_decay: of the moving average, for each step.
+        average_decay: of the moving average, for each step, once it has warmed up.
         keep: the network that is saved.
         validation: how validation tiles are judged.
         imagenet_statistics: 8-bit RGB tiles are normalised by ImageNet's mean and deviation

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rsretrieve.choices import Judge, OptimizerName, Validation
 from rsretrieve.errors import TrainingDiverged
 from rsretrieve.learning.alternation import plain_log_probabilities, updated_weights
+from rsretrieve.learning.averaging import average_of
 from rsretrieve.learning.checkpoints import (
     Checkpoint,
     named_part,
@@ -81,7 +81,9 @@ class Training:
         self._loss = MetricLoss(self.recipe.loss, self.recipe.q, self.recipe.k)
         self._normaliser = Normaliser(settings.preprocessing, settings.device)
         self._optimizer = _optimizer(self.model, self.recipe)
-        self._average = _average(self.model, self.recipe)
+        self._average = (
+            average_of(self.model, self.recipe.average_decay) if self.recipe.uses_average else None
+        )
 
     def run(self, checkpoint: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         """Train to the recipe's last epoch, with a checkpoint after each.
@@ -210,7 +212,7 @@ class Training:
         own_log_p = plain_log_probabilities(
             self._embedder(judge), judge.prototypes, self.train.pixels, self._labels
         )
-        self.weights = updated_weights(own_log_p, self.recipe.k, self.weights)
+        self.weights = updated_weights(own_log_p, self.recipe.k, self._labels, self.weights)
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = named_part("model", self.model.state_dict())
@@ -248,10 +250,3 @@ def _optimizer(model: PrototypeModel, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(
         parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=momentum > 0
     )
-
-
-def _average(model: PrototypeModel, recipe: Recipe) -> AveragedModel | None:
-    if not recipe.uses_average:
-        return None
-    rule = get_ema_multi_avg_fn(recipe.average_decay)  # type: ignore[no-untyped-call]
-    return AveragedModel(model, multi_avg_fn=rule, use_buffers=True)

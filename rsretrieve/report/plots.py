@@ -20,7 +20,7 @@ def plot_training(history: Path, path: Path) -> None:
     """
     rows = [row for _, row in read_table(history, ("epoch", "loss", "kept_fraction"))]
     epochs = [int(row["epoch"]) for row in rows]
-    figure = _figure_class()(figsize=(7, 4.2), layout="constrained")
+    figure = _figure_class()(figsize=(8, 4.2), layout="constrained")
     losses = figure.add_subplot()
     losses.plot(epochs, [float(row["loss"]) for row in rows], color="tab:gray", label="loss")
     losses.set_xlabel("epoch")
@@ -33,7 +33,9 @@ def plot_training(history: Path, path: Path) -> None:
         shares, epochs, rows, "validation_accuracy", "validation accuracy, given labels", "tab:blue"
     )
     lines = [*losses.get_lines(), *shares.get_lines()]
-    losses.legend(lines, [line.get_label() for line in lines], loc="lower center", frameon=False)
+    names = [line.get_label() for line in lines]
+    figure.legend(lines, names, loc="outside upper center", ncols=3, frameon=False)
+    losses.xaxis.get_major_locator().set_params(integer=True)
     losses.grid(alpha=0.25)
     with written_aside(path, overwrite=True) as aside:
         figure.savefig(aside, format="png", dpi=130)

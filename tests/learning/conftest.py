@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from rsretrieve.learning.network import EmbeddingNetwork, build_network
 from rsretrieve.tiles.catalog import find_tiles
 from rsretrieve.tiles.landscape import make_landscape, write_tiles
 from rsretrieve.tiles.noise import corrupt_uniformly
+from rsretrieve.tiles.pixels import read_raw
 from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing
 from rsretrieve.tiles.records import TileSet
 
@@ -20,10 +20,22 @@ SIZE_PX = 32
 
 
 @pytest.fixture(scope="session")
-def tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
+def six_band_tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
     """64 tiles of nine classes: six bands, uint16, georeferenced, their labels right."""
     folder = tmp_path_factory.mktemp("landscape") / "tiles"
     write_tiles(make_landscape(8, 16, seed=0), 16, folder)
+    return find_tiles(folder)
+
+
+@pytest.fixture(scope="session")
+def tiles(six_band_tiles: TileSet, tmp_path_factory: pytest.TempPathFactory) -> TileSet:
+    """The same tiles as 8-bit RGB pictures, which are read ten times as fast."""
+    folder = tmp_path_factory.mktemp("pictures") / "tiles"
+    for tile in six_band_tiles:
+        path = (folder / tile.id).with_suffix(".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        red_green_blue = read_raw(tile).values[[2, 1, 0]].transpose(1, 2, 0)
+        Image.fromarray((red_green_blue // 16).clip(1, 255).astype(np.uint8)).save(path)
     return find_tiles(folder)
 
 

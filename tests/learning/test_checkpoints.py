@@ -79,7 +79,7 @@ def test_a_crash_while_writing_leaves_the_last_checkpoint_whole(
         raise OSError("no space left on device")
 
     monkeypatch.setattr(checkpoints, "save_file", crash)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(OSError, match=r"no space left"):
         write_checkpoint(path, Checkpoint(IDENTITY, {}, {}))
     assert "weights" in read_checkpoint(path, IDENTITY).tensors
     assert [file.name for file in path.parent.iterdir()] == [path.name]
@@ -139,13 +139,13 @@ def test_a_file_of_tensors_that_is_no_checkpoint_is_refused(
 ) -> None:
     path.parent.mkdir()
     save_file({"weights": torch.ones(1)}, path, metadata)
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match=r"cannot be read"):
         read_checkpoint(path, {})
 
 
 def test_a_folder_in_the_checkpoints_place_is_refused(path: Path) -> None:
     path.mkdir(parents=True)
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match=r"cannot be read"):
         read_checkpoint(path, {})
 
 

@@ -63,12 +63,14 @@ def test_a_gpu_that_is_not_there_is_refused(name: str) -> None:
 
 @pytest.mark.usefixtures("gpus")
 def test_a_gpu_beyond_the_last_is_refused() -> None:
-    with pytest.raises(DeviceUnavailable, match="^device cuda:2 is not there: 2 GPUs are usable$"):
+    with pytest.raises(DeviceUnavailable, match=r"^device cuda:2 is not there: 2 GPUs are usable$"):
         choose_device("cuda:2")
 
 
 @pytest.mark.usefixtures("gpus")
-@pytest.mark.parametrize("name", ["", "gpu", "CUDA", "mps", "cuda:x", "cuda:-1", "cpu:", "cuda:0:1"])
+@pytest.mark.parametrize(
+    "name", ["", "gpu", "CUDA", "mps", "cuda:x", "cuda:-1", "cpu:", "cuda:0:1"]
+)
 def test_names_that_are_no_device_are_refused(name: str) -> None:
     message = re.escape(f"no such device: {name!r}; choose auto, cpu, cuda or cuda:N")
     with pytest.raises(InvalidArgument, match=f"^{message}$"):

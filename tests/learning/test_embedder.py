@@ -25,9 +25,7 @@ def one_by_one(embedder: Embedder, pixels: NDArray[np.uint8]) -> NDArray[np.floa
     return np.array([embedder.embed(tile[None]).numpy()[0] for tile in pixels])
 
 
-def test_embeddings_are_unit_rows_in_float32(
-    embedder: Embedder, pixels: NDArray[np.uint8]
-) -> None:
+def test_embeddings_are_unit_rows_in_float32(embedder: Embedder, pixels: NDArray[np.uint8]) -> None:
     embeddings = embedder.embed(pixels)
     assert embeddings.shape == (7, 8)
     assert embeddings.dtype is torch.float32
@@ -49,9 +47,7 @@ def test_all_tiles_are_embedded_in_their_order(
     assert np.abs(everything - one_by_one(embedder, pixels)).max() < 1e-5
 
 
-def test_the_order_of_tiles_does_not_matter(
-    embedder: Embedder, pixels: NDArray[np.uint8]
-) -> None:
+def test_the_order_of_tiles_does_not_matter(embedder: Embedder, pixels: NDArray[np.uint8]) -> None:
     forwards, backwards = embedder.embed(pixels), embedder.embed(pixels[::-1])
     assert torch.allclose(forwards, backwards.flip(0), atol=1e-5)
 

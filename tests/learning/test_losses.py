@@ -381,7 +381,15 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_tiles() -> None:
 
 @pytest.mark.parametrize(
     ("q", "k"),
-    [(0.0, 0.5), (-0.1, 0.5), (1.1, 0.5), (math.nan, 0.5), (0.7, -0.1), (0.7, 1.0), (0.7, math.nan)],
+    [
+        (0.0, 0.5),
+        (-0.1, 0.5),
+        (1.1, 0.5),
+        (math.nan, 0.5),
+        (0.7, -0.1),
+        (0.7, 1.0),
+        (0.7, math.nan),
+    ],
 )
 def test_exponents_and_truncations_out_of_range_are_refused(q: float, k: float) -> None:
     message = f"a loss takes 0 < q ≤ 1 and 0 ≤ k < 1, not q = {q}, k = {k}"
@@ -395,5 +403,5 @@ def test_a_loss_can_be_named_by_its_text() -> None:
 
 @pytest.mark.parametrize("name", ["RNSL", "t_rnsl", ""])
 def test_an_unknown_loss_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="is not a valid LossName"):
+    with pytest.raises(ValueError, match=r"is not a valid LossName"):
         MetricLoss(name, Q, K)  # type: ignore[arg-type]

@@ -227,7 +227,7 @@ def test_a_description_edited_into_nonsense_is_refused(
     folder: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
     edited(folder, change)
-    with pytest.raises(ModelDamaged, match="cannot be read as a model's description"):
+    with pytest.raises(ModelDamaged, match=r"cannot be read as a model's description"):
         load_model(folder, CPU)
 
 
@@ -250,9 +250,7 @@ def test_edited_weights_are_refused(folder: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    message = re.escape(
-        f"{path} is not the file that model.json describes (its SHA-256 differs)"
-    )
+    message = re.escape(f"{path} is not the file that model.json describes (its SHA-256 differs)")
     with pytest.raises(ModelDamaged, match=f"^{message}$") as caught:
         load_model(folder, CPU)
     assert caught.value.hint == "copy the model folder again, or train anew"

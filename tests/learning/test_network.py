@@ -114,7 +114,7 @@ def test_a_name_near_to_nothing_lists_all_backbones() -> None:
 
 @pytest.mark.parametrize("name", ["fasterrcnn_resnet50_fpn", "raft_small", "fcn_resnet50"])
 def test_models_that_classify_nothing_are_no_backbones(name: str) -> None:
-    with pytest.raises(InvalidArgument, match="^no such backbone"):
+    with pytest.raises(InvalidArgument, match=r"^no such backbone"):
         check_backbone(name)
 
 

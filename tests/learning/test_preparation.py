@@ -73,21 +73,22 @@ def test_examples_are_the_tiles_in_order_with_their_class_numbers(
 ) -> None:
     prepared = prepare(noisy_tiles)
     assert prepared.class_names == noisy_tiles.class_names
-    assert prepared.train.pixels.shape == (len(prepared.tiles), 6, 16, 16)
-    assert prepared.train.pixels.dtype == np.uint16
+    assert prepared.train.pixels.shape == (len(prepared.tiles), 3, 16, 16)
+    assert prepared.train.pixels.dtype == np.uint8
     for tile, number in zip(prepared.tiles, prepared.train.labels):
         assert prepared.class_names[number] == tile.label
 
 
-def test_bands_are_chosen(prepare: Prepare, tiles: TileSet) -> None:
-    few = tiles.select(range(6, 10))
+def test_bands_are_chosen(prepare: Prepare, six_band_tiles: TileSet) -> None:
+    few = six_band_tiles.select(range(6, 10))
+    assert prepare(few).train.pixels.shape == (4, 6, 16, 16)
     prepared = prepare(few, bands=(3, 2, 1))
     assert prepared.preprocessing.bands == (3, 2, 1)
     assert np.array_equal(prepared.train.pixels, prepare(few).train.pixels[:, [2, 1, 0]])
 
 
 def test_bands_that_tiles_do_not_have_are_refused(prepare: Prepare, tiles: TileSet) -> None:
-    with pytest.raises(InvalidArgument, match="^bands are counted from 1 to 6 in these tiles"):
+    with pytest.raises(InvalidArgument, match=r"^bands are counted from 1 to 3 in these tiles"):
         prepare(tiles, bands=(7,))
 
 
@@ -112,7 +113,7 @@ def test_one_class_is_refused(prepare: Prepare, tiles: TileSet) -> None:
 
 
 def test_tiles_without_any_label_are_refused(prepare: Prepare, tiles: TileSet) -> None:
-    with pytest.raises(LabelsError, match="and there is none at all$"):
+    with pytest.raises(LabelsError, match=r"and there is none at all$"):
         prepare(tiles.relabelled({tile.id: None for tile in tiles}))
 
 
@@ -121,7 +122,7 @@ def test_two_classes_of_which_one_cannot_be_read_are_refused(
 ) -> None:
     two = of_class(tiles, "water", "road")
     unreadable = [i for i, tile in enumerate(two) if tile.label == "road"]
-    with pytest.raises(LabelsError, match="and there is only 'water'$"):
+    with pytest.raises(LabelsError, match=r"and there is only 'water'$"):
         prepare(broken(two, *unreadable))
 
 
@@ -204,7 +205,7 @@ def test_tiles_that_are_all_bad_are_refused(prepare: Prepare, tmp_path: Path) ->
 
 
 def test_a_strict_log_ends_at_the_first_bad_tile(tiles: TileSet) -> None:
-    with pytest.raises(TileError, match="no such file$"):
+    with pytest.raises(TileError, match=r"no such file$"):
         prepare_tiles(
             broken(tiles, 3), None, RECIPE, (), 0, FailureLog(strict=True), lambda _: None
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -73,7 +74,7 @@ def test_updates_never_come_before_the_first_nor_closer_than_their_interval(
     due = sorted(recipe.update_epochs)
     assert all(epoch >= first * epochs - 1e-9 for epoch in due)
     assert all(1 <= epoch < epochs for epoch in due)
-    gaps = [later - earlier for earlier, later in zip(due, due[1:])]
+    gaps = [later - earlier for earlier, later in pairwise(due)]
     assert all(gap > max(1, every * epochs) - 1 for gap in gaps)
 
 

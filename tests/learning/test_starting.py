@@ -101,10 +101,10 @@ def test_a_model_of_other_dimensions_lends_its_backbone(
 @pytest.mark.usefixtures("old")
 def test_a_model_of_another_backbone_is_refused(tmp_path: Path, recipe: Recipe) -> None:
     other = recipe.changed(backbone="resnet18")
-    with pytest.raises(WeightsError, match="0 of 100 tensors matched"):
+    with pytest.raises(WeightsError, match=r"0 of 100 tensors matched"):
         starting_model(other, 3, CLASSES, str(tmp_path), seed=0)
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path, recipe: Recipe) -> None:
-    with pytest.raises(ModelNotFound, match="no model there"):
+    with pytest.raises(ModelNotFound, match=r"no model there"):
         starting_model(recipe, 3, CLASSES, str(tmp_path), seed=0)

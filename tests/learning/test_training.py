@@ -39,9 +39,7 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def start(
-    preprocessing: Preprocessing, pixels: NDArray[np.uint8], events: list[Event]
-) -> Start:
+def start(preprocessing: Preprocessing, pixels: NDArray[np.uint8], events: list[Event]) -> Start:
     """Begin a training on seven tiles of noise, of which the first three also validate."""
 
     def start(recipe: Recipe, *, validate: bool = True) -> Training:
@@ -207,9 +205,7 @@ def test_the_best_network_is_that_of_the_first_epoch_with_the_best_accuracy(
     start: Start, events: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accuracies = iter([0.2, 0.7, 0.7, 0.5])
-    monkeypatch.setattr(
-        "rsretrieve.learning.training.accuracy", lambda *_: next(accuracies)
-    )
+    monkeypatch.setattr("rsretrieve.learning.training.accuracy", lambda *_: next(accuracies))
     recipe = TINY.changed(epochs=4, keep=Judge.BEST, weights_by=Judge.LAST, loss=LossName.NSL)
     training = start(recipe)
     noted = states_by_epoch(training, Judge.LAST, events)

@@ -106,7 +106,7 @@ def test_a_pth_file_cut_short_is_refused(tmp_path: Path, state: dict[str, Tensor
     path = tmp_path / "w.pth"
     torch.save(state, path)
     path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(WeightsError, match="cannot be read as weights"):
+    with pytest.raises(WeightsError, match=r"cannot be read as weights"):
         load_weights(fresh(), NAME, str(path))
 
 
@@ -134,7 +134,7 @@ def test_code_in_a_pth_file_is_refused_and_never_runs(tmp_path: Path, plain: boo
         path.write_bytes(pickle.dumps(Intruder(trace), protocol=2))
     else:
         torch.save({"features": Intruder(trace)}, path)
-    with pytest.raises(WeightsError, match="cannot be read as weights"):
+    with pytest.raises(WeightsError, match=r"cannot be read as weights"):
         load_weights(fresh(), NAME, str(path))
     assert not trace.exists()
 
@@ -161,21 +161,21 @@ def test_nine_tenths_of_the_tensors_are_enough(
     if enough:
         assert fit_weights(fresh(), part, "here").matched == TENSORS - missing
     else:
-        with pytest.raises(WeightsError, match="^weights here: 44 of 50 tensors matched"):
+        with pytest.raises(WeightsError, match=r"^weights here: 44 of 50 tensors matched"):
             fit_weights(fresh(), part, "here")
 
 
 def test_a_refusal_leaves_the_network_as_it_was(state: dict[str, Tensor]) -> None:
     network = fresh()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    with pytest.raises(WeightsError, match="nine tenths"):
+    with pytest.raises(WeightsError, match=r"nine tenths"):
         fit_weights(network, {"features.0.weight": state["features.0.weight"]}, "here")
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
 def test_tensors_of_another_shape_do_not_count(state: dict[str, Tensor]) -> None:
     odd = {key: torch.zeros(2, 2) for key in state}
-    with pytest.raises(WeightsError, match="0 of 50 tensors matched"):
+    with pytest.raises(WeightsError, match=r"0 of 50 tensors matched"):
         fit_weights(fresh(), odd, "here")
 
 
@@ -208,9 +208,7 @@ def test_bands_are_filtered_by_the_three_filters_in_turn() -> None:
 
 
 @pytest.mark.parametrize("bands", [1, 2, 4, 5])
-@pytest.mark.xfail(
-    reason="filters repeated unequally do not sum to the same response", strict=True
-)
+@pytest.mark.xfail(reason="filters repeated unequally do not sum to the same response", strict=True)
 def test_the_response_to_a_grey_tile_stays_whatever_the_number_of_bands(bands: int) -> None:
     weight = torch.tensor([1.0, 2.0, 3.0]).view(1, 3, 1, 1)
     assert adapt_bands(weight, bands).sum().item() == pytest.approx(6.0)
@@ -258,7 +256,9 @@ def test_imagenet_weights_come_from_torchvision(
     assert holds(network, state)
 
 
-@pytest.mark.parametrize("error", [URLError("no route"), OSError("disk full"), RuntimeError("hash")])
+@pytest.mark.parametrize(
+    "error", [URLError("no route"), OSError("disk full"), RuntimeError("hash")]
+)
 def test_imagenet_weights_that_cannot_be_had_tell_what_to_do(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:

@@ -1,0 +1,154 @@
+"""The id table beside an index: what is written is read, and files that changed are told."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from rsretrieve.errors import IndexDamaged
+from rsretrieve.retrieval.table import IndexedTile, read_table, write_table
+from rsretrieve.tiles.records import Place, Tile, Window
+
+PLACE = Place(
+    "EPSG:32632",
+    (600_000.0, 5_300_000.0, 600_080.5, 5_300_080.0),
+    ((9.1, 47.9), (9.1, 47.8), (9.2, 47.8), (9.2, 47.9)),
+)
+PLACED = IndexedTile("a/1.tif", "/tiles/a/1.tif", "a", 10, 1_700_000_000_123_456_789, PLACE)
+BARE = IndexedTile("großes Feld.png", "/tiles/großes Feld.png", None, 0, 0, None)
+
+
+@pytest.fixture
+def tile(tmp_path: Path) -> Tile:
+    """A tile whose file is there."""
+    path = tmp_path / "tile.tif"
+    path.write_bytes(b"0123456789")
+    return Tile("tile.tif", str(path), "forest")
+
+
+def test_rows_with_and_without_place_and_label_are_read_as_written(tmp_path: Path) -> None:
+    write_table(tmp_path / "tiles.parquet", [PLACED, BARE, replace(PLACED, id="b", label=None)])
+    rows = read_table(tmp_path / "tiles.parquet")
+    assert rows == [PLACED, BARE, replace(PLACED, id="b", label=None)]
+
+
+def test_an_empty_table_is_read_as_none(tmp_path: Path) -> None:
+    write_table(tmp_path / "tiles.parquet", [])
+    assert read_table(tmp_path / "tiles.parquet") == []
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
+numbers = st.floats(-1e7, 1e7)
+corners = st.tuples(numbers, numbers)
+places = st.builds(
+    Place, texts, st.tuples(*[numbers] * 4), st.tuples(corners, corners, corners, corners)
+)
+sizes = st.integers(0, 2**63 - 1)
+rows = st.builds(
+    IndexedTile, texts, texts, st.none() | texts, sizes, sizes, st.none() | places
+)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(rows, max_size=5))
+def test_any_rows_survive_the_file(
+    tmp_path_factory: pytest.TempPathFactory, table: list[IndexedTile]
+) -> None:
+    path = tmp_path_factory.mktemp("table") / "tiles.parquet"
+    write_table(path, table)
+    assert read_table(path) == table
+
+
+def test_the_table_has_the_columns_of_the_contract(tmp_path: Path) -> None:
+    write_table(tmp_path / "tiles.parquet", [PLACED])
+    assert parquet.read_table(tmp_path / "tiles.parquet").column_names == [
+        *("id", "path", "label", "size_bytes", "mtime_ns", "crs", "bounds", "footprint")
+    ]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1 garbage PAR1"], ids=["none", "empty", "bad"])
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "tiles.parquet"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(IndexDamaged, match=rf"^{re.escape(str(path))} cannot be read \("):
+        read_table(path)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"id": ["a"]},
+        {
+            **{"id": ["a"], "path": ["a"], "label": ["a"], "size_bytes": [1], "mtime_ns": [1]},
+            **{"crs": ["EPSG:4326"], "bounds": [None], "footprint": [None]},
+        },
+    ],
+    ids=["columns missing", "half a place"],
+)
+def test_another_table_is_refused(tmp_path: Path, columns: dict[str, list[object]]) -> None:
+    path = tmp_path / "tiles.parquet"
+    parquet.write_table(pyarrow.table(columns), path)
+    with pytest.raises(IndexDamaged, match=r"cannot be read \("):
+        read_table(path)
+
+
+def test_a_row_notes_the_files_size_and_time_of_change(tile: Tile) -> None:
+    os.utime(tile.path, ns=(1, 1_700_000_000_000_000_007))
+    row = IndexedTile.of(tile, PLACE)
+    assert row == IndexedTile(
+        "tile.tif", tile.path, "forest", 10, 1_700_000_000_000_000_007, PLACE
+    )
+
+
+def test_a_row_gives_its_tile_back_with_its_window() -> None:
+    row = replace(BARE, id="scene.tif#16,0,32,64", label="a")
+    assert row.tile == Tile(row.id, row.path, "a", Window(16, 0, 32, 64))
+
+
+def test_a_tile_is_current_while_its_file_is_untouched(tile: Tile) -> None:
+    assert IndexedTile.of(tile, None).is_current(tile)
+
+
+def test_another_label_leaves_a_tile_current(tile: Tile) -> None:
+    assert IndexedTile.of(tile, None).is_current(replace(tile, label="water"))
+
+
+def test_two_spellings_of_one_path_are_the_same_file(tile: Tile) -> None:
+    path = Path(tile.path)
+    detour = path.parent / ".." / path.parent.name / path.name
+    assert IndexedTile.of(tile, None).is_current(replace(tile, path=str(detour)))
+
+
+def test_a_file_of_another_size_is_not_current(tile: Tile) -> None:
+    row, status = IndexedTile.of(tile, None), Path(tile.path).stat()
+    Path(tile.path).write_bytes(b"01234567890")
+    os.utime(tile.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not row.is_current(tile)
+
+
+def test_a_file_changed_at_another_time_is_not_current(tile: Tile) -> None:
+    row = IndexedTile.of(tile, None)
+    os.utime(tile.path, ns=(1, 1))
+    assert not row.is_current(tile)
+
+
+def test_a_copy_elsewhere_is_not_current(tile: Tile, tmp_path: Path) -> None:
+    row, copy = IndexedTile.of(tile, None), tmp_path / "copy.tif"
+    copy.write_bytes(Path(tile.path).read_bytes())
+    os.utime(copy, ns=(row.mtime_ns, row.mtime_ns))
+    assert not row.is_current(replace(tile, path=str(copy)))
+
+
+def test_a_file_that_is_gone_is_not_current(tile: Tile) -> None:
+    row = IndexedTile.of(tile, None)
+    Path(tile.path).unlink()
+    assert not row.is_current(tile)
