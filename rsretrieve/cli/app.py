@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from typing import Annotated
 
@@ -21,6 +22,13 @@ from rsretrieve.errors import InvalidArgument, RsretrieveError
 
 EXIT_ERROR, EXIT_USAGE = 1, 2
 
+
+def _filled(docstring: str) -> str:
+    """Join the lines of each paragraph: help is broken where the terminal is, not the source."""
+    paragraphs = inspect.cleandoc(docstring).split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split("\n")) for paragraph in paragraphs)
+
+
 app = typer.Typer(
     name="rsretrieve",
     no_args_is_help=True,
@@ -28,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (train, index, query, audit_labels, evaluate, corrupt_labels, split, demo):
-    app.command()(command)
+    app.command(help=_filled(command.__doc__ or ""))(command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -44,11 +52,7 @@ def rsretrieve(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Find remote-sensing scenes by example, and the labels among them that are wrong.
-
-    train an embedding on tiles whose labels cannot all be trusted, index tiles with it, query
-    by example, and audit the labels. `rsretrieve demo` shows it all on a made-up landscape.
-    """
+    """Find remote-sensing scenes by example, and the labels among them that are wrong."""
 
 
 def main() -> None:

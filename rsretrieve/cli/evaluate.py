@@ -16,7 +16,7 @@ def evaluate(
     queries: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[QUERIES]",
+            metavar="QUERIES",
             help="Tiles with labels, as TILES elsewhere. [default: every tile of the index is "
             "a query for the others]",
         ),

@@ -6,24 +6,20 @@ import json
 import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted
 from rsretrieve.text import printable
 
 EXIT_SOME_FAILED, EXIT_INTERRUPTED = 3, 130
+
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 
 class Terminal:
@@ -42,16 +38,7 @@ class Terminal:
         width = None if sys.stdout.isatty() else 240
         self._out = Console(highlight=False, width=width)
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(compact=True),
-            console=self._err,
-            transient=True,
-            disable=quiet or not self._err.is_terminal,
-        )
+        self._progress = _progress_bar(self._err, hidden=quiet or not self._err.is_terminal)
         self._stage: TaskID | None = None
         self._note = ""
 
@@ -135,4 +122,26 @@ class Terminal:
 def _minutes(seconds: float) -> str:
     return (
         f"{seconds // 60:.0f} min {seconds % 60:02.0f} s" if seconds >= 60 else f"{seconds:.0f} s"
+    )
+
+
+def _progress_bar(console: Console, *, hidden: bool) -> Progress:
+    # Imported here: `--help` makes no bar, and is to answer at once.
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+        disable=hidden,
     )

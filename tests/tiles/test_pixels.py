@@ -324,10 +324,11 @@ def test_a_window_is_small_or_large_by_itself(tmp_path):
     path = save_raster(tmp_path / "a.tif", noise((1, 32, 48)))
     assert reason_of(path, Window(0, 0, 16, 7)).startswith("16×7 px is too small")
     scene = tmp_path / "scene.tif"
-    giant = {"width": 20_000, "height": 20_000, "count": 1, "dtype": "uint8", **UTM}
+    giant = {"width": 20_000, "height": 20_000, "count": 2, "dtype": "int16"}
+    values = noise((2, 8, 8), "int16")
     with rasterio.open(scene, "w", "GTiff", sparse_ok=True, tiled=True, **giant) as dataset:
-        dataset.write(np.full((1, 8, 8), 5, np.uint8), window=((256, 264), (512, 520)))
-    assert_same(read(scene, Window(512, 256, 8, 8)).values, np.full((1, 8, 8), 5, np.uint8))
+        dataset.write(values, window=((256, 264), (512, 520)))
+    assert_same(read(scene, Window(512, 256, 8, 8)).values, values)
     assert reason_of(scene) == "20000×20000 px: too large for a tile: at most 67 million pixels"
 
 
