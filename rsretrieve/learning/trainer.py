@@ -201,7 +201,8 @@ def _training_facts(
     validation = prepared.validation
     accuracies = [finished.validation_accuracy or 0.0 for finished in training.history]
     kept = settings.recipe.keep
-    best = int(np.argmax(accuracies)) + 1 if kept is Judge.BEST and validation else None
+    last_best = max(range(len(accuracies)), key=lambda epoch: (accuracies[epoch], epoch)) + 1
+    best = last_best if kept is Judge.BEST and validation else None
     return {
         "tiles": summary.tiles,
         "validation_tiles": 0 if validation is None else len(validation.labels),

@@ -197,7 +197,7 @@ class Training:
             self.validation,
             self._voters() if self.recipe.validation is Validation.NEIGHBOURS else None,
         )
-        if found > self.best_accuracy:
+        if found >= self.best_accuracy:  # of equals the later, which has learned more
             self.best_accuracy = found
             self.best = {name: t.detach().clone() for name, t in candidate.state_dict().items()}
         return found
