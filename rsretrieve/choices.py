@@ -38,7 +38,7 @@ class Judge(StrEnum):
     """Which of the networks that a training passes through sets the weights m_i, and is kept."""
 
     LAST = "last"  # the current one
-    BEST = "best"  # the one with the best validation accuracy so far
+    BEST = "best"  # the latest whose validation accuracy is within a standard error of the best
     AVERAGE = "average"  # an exponential moving average of the parameters
 
 

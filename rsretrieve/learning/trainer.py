@@ -199,10 +199,7 @@ def _training_facts(
 ) -> dict[str, Any]:
     """The summary of training that `model.json` keeps."""
     validation = prepared.validation
-    accuracies = [finished.validation_accuracy or 0.0 for finished in training.history]
-    kept = settings.recipe.keep
-    last_best = max(range(len(accuracies)), key=lambda epoch: (accuracies[epoch], epoch)) + 1
-    best = last_best if kept is Judge.BEST and validation else None
+    best = training.best_epoch if settings.recipe.keep is Judge.BEST else 0
     return {
         "tiles": summary.tiles,
         "validation_tiles": 0 if validation is None else len(validation.labels),

@@ -33,7 +33,7 @@ from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.losses import MetricLoss, own_log_probability
 from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.recipes import Recipe
-from rsretrieve.learning.validation import Examples, accuracy
+from rsretrieve.learning.validation import Examples, accuracy, standard_error
 from rsretrieve.progress import Advanced, EpochFinished, Listener, StageStarted
 from rsretrieve.tiles.augment import augmented
 from rsretrieve.tiles.normalisation import Normaliser
@@ -76,7 +76,7 @@ class Training:
         self.weights = torch.ones(len(train.labels), device=settings.device)
         self.history: list[EpochFinished] = []
         self.best: dict[str, Tensor] | None = None
-        self.best_accuracy = -1.0
+        self.best_accuracy, self.best_epoch = 0.0, 0
         self._labels = torch.from_numpy(train.labels).to(settings.device)
         self._loss = MetricLoss(self.recipe.loss, self.recipe.q, self.recipe.k)
         self._normaliser = Normaliser(settings.preprocessing, settings.device)
@@ -197,9 +197,12 @@ class Training:
             self.validation,
             self._voters() if self.recipe.validation is Validation.NEIGHBOURS else None,
         )
-        if found >= self.best_accuracy:  # of equals the later, which has learned more
-            self.best_accuracy = found
+        # Of epochs that so few validation tiles cannot tell apart the later is the best: it has
+        # learned more, at a lower rate. A lucky early epoch would set the weights to the end.
+        if found >= self.best_accuracy - standard_error(self.best_accuracy, len(self.validation)):
+            self.best_epoch = len(self.history) + 1
             self.best = {name: t.detach().clone() for name, t in candidate.state_dict().items()}
+        self.best_accuracy = max(found, self.best_accuracy)
         return found
 
     def _voters(self) -> Examples:
@@ -227,6 +230,7 @@ class Training:
     def _facts(self) -> dict[str, Any]:
         return {
             "best_accuracy": self.best_accuracy,
+            "best_epoch": self.best_epoch,
             "history": [asdict(finished) for finished in self.history],
         }
 
@@ -239,6 +243,7 @@ class Training:
             self._average.load_state_dict(part(tensors, "average"))
         self.best = part(tensors, "best") or None
         self.best_accuracy = checkpoint.facts["best_accuracy"]
+        self.best_epoch = checkpoint.facts["best_epoch"]
         self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]
 
 

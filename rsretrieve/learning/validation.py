@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,14 @@ class Examples:
 
     pixels: NDArray[Any]
     labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def standard_error(accuracy: float, tiles: int) -> float:
+    """Standard error of an accuracy measured on so many tiles (of a binomial share)."""
+    return math.sqrt(accuracy * (1 - accuracy) / tiles)
 
 
 def accuracy(

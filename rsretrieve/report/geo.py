@@ -49,7 +49,11 @@ def footprint_geometry(footprint: Sequence[Point]) -> dict[str, Any]:
     eastward = [(lon + 360 if lon < 0 else lon, lat) for lon, lat in footprint]
     west = _cut(eastward, keep_below=True)
     east = [(lon - 360, lat) for lon, lat in _cut(eastward, keep_below=False)]
-    return {"type": "MultiPolygon", "coordinates": [[_ring(west)], [_ring(east)]]}
+    # A tile that only touches the line has a corner or an edge beyond it, and no area there.
+    polygons = [[_ring(part)] for part in (west, east) if len(part) > 2]
+    if len(polygons) == 1:
+        return {"type": "Polygon", "coordinates": polygons[0]}
+    return {"type": "MultiPolygon", "coordinates": polygons}
 
 
 def _ring(corners: Sequence[Point]) -> list[list[float]]:

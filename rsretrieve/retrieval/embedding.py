@@ -57,10 +57,9 @@ def embed_tiles(
 
 def none_usable(tiles: TileSet, log: FailureLog) -> NoUsableTiles:
     """The error for tiles of which not one can be used."""
-    first = log.failures[0]
+    first = "".join(f" (the first, {bad.tile_id}: {bad.reason})" for bad in log.failures[:1])
     return NoUsableTiles(
-        f"{tiles.source}: none of {len(tiles)} tiles can be used with this model "
-        f"(the first, {first.tile_id}: {first.reason})"
+        f"{tiles.source}: none of {len(tiles)} tiles can be used with this model{first}"
     )
 
 

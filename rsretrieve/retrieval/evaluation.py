@@ -109,18 +109,21 @@ def _side(part: _Labelled, numbers: Mapping[str, int]) -> Side:
 
 
 def _gallery(store: IndexStore, true_labels: Mapping[str, str] | None) -> _Labelled:
+    """The labelled tiles of an index; one that stands there under several ids counts once."""
     known = {row.id: row.label for row in store.rows} if true_labels is None else true_labels
-    kept = [i for i, row in enumerate(store.rows) if known.get(row.id) is not None]
+    kept: dict[tuple[str, str], int] = {}
+    for i, row in enumerate(store.rows):
+        if known.get(row.id) is not None:
+            kept.setdefault((row.path, str(row.tile.window)), i)
     if not kept:
         raise LabelsError(
             f"not one tile of {store.folder} has a label to measure by",
             hint="index tiles in class sub-folders, or with --labels, or give --truth FILE",
         )
-    rows = [store.rows[i] for i in kept]
     return _Labelled(
-        vectors=np.ascontiguousarray(store.vectors[kept]),
-        labels=[str(known[row.id]) for row in rows],
-        keys=[(row.path, str(row.tile.window)) for row in rows],
+        vectors=np.ascontiguousarray(store.vectors[list(kept.values())]),
+        labels=[str(known[store.rows[i].id]) for i in kept.values()],
+        keys=list(kept),
     )
 
 

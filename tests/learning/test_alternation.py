@@ -69,32 +69,54 @@ def test_the_result_can_take_part_in_a_training_step(
     assert not own.requires_grad
 
 
+ONE_CLASS = torch.zeros(5, dtype=torch.int64)
+
+
 def test_a_tile_is_kept_where_p_is_above_the_truncation() -> None:
     own_log_p = torch.tensor([0.1, 0.49, 0.5, 0.51, 0.99]).log()
-    assert updated_weights(own_log_p, 0.5, torch.ones(5)).tolist() == [0, 0, 0, 1, 1]
+    assert updated_weights(own_log_p, 0.5, ONE_CLASS, torch.ones(5)).tolist() == [0, 0, 0, 1, 1]
 
 
 def test_a_tile_once_left_out_can_come_back() -> None:
-    previous = torch.tensor([0.0, 1.0])
-    assert updated_weights(torch.tensor([0.9, 0.1]).log(), 0.5, previous).tolist() == [1, 0]
+    own_log_p, previous = torch.tensor([0.9, 0.1]).log(), torch.tensor([0.0, 1.0])
+    assert updated_weights(own_log_p, 0.5, ONE_CLASS[:2], previous).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("previous", [[1.0, 1.0], [0.0, 1.0]])
-def test_where_nobody_passes_the_previous_weights_stay(previous: list[float]) -> None:
-    weights = updated_weights(torch.tensor([0.2, 0.3]).log(), 0.5, torch.tensor(previous))
+def test_where_nobody_of_all_passes_the_previous_weights_stay(previous: list[float]) -> None:
+    own_log_p = torch.tensor([0.2, 0.3]).log()
+    weights = updated_weights(own_log_p, 0.5, torch.tensor([0, 1]), torch.tensor(previous))
     assert weights.tolist() == previous
 
 
+def test_where_nobody_of_a_class_passes_the_previous_weights_of_that_class_stay() -> None:
+    own_log_p = torch.tensor([0.9, 0.1, 0.2, 0.3, 0.1]).log()
+    labels, previous = torch.tensor([0, 0, 2, 2, 2]), torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
+    assert updated_weights(own_log_p, 0.5, labels, previous).tolist() == [1, 0, 1, 0, 1]
+
+
 def test_weights_keep_their_type() -> None:
-    weights = updated_weights(torch.tensor([-0.1]).double(), 0.5, torch.ones(1))
+    own_log_p = torch.tensor([-0.1]).double()
+    weights = updated_weights(own_log_p, 0.5, ONE_CLASS[:1], torch.ones(1))
     assert weights.dtype is torch.float32
 
 
-@settings(deadline=None)
-@given(st.lists(st.floats(0.01, 1), min_size=1, max_size=20), st.floats(0, 0.99))
-def test_weights_are_those_of_the_rule_or_the_previous(ps: list[float], k: float) -> None:
-    own_log_p = torch.tensor(ps, dtype=torch.float64).log()
-    by_rule = [1.0 if math.log(p) > (math.log(k) if k else -math.inf) else 0.0 for p in ps]
-    previous = torch.full((len(ps),), 0.5)
-    expected = by_rule if any(by_rule) else previous.tolist()
-    assert updated_weights(own_log_p, k, previous).tolist() == expected
+judged_tiles = st.lists(st.tuples(st.floats(0.01, 1), st.integers(0, 3)), min_size=1, max_size=20)
+
+
+@settings(deadline=None, max_examples=50)
+@given(judged_tiles, st.floats(0, 0.99))
+def test_weights_follow_the_rule_class_by_class(tiles: list[tuple[float, int]], k: float) -> None:
+    own_log_p = torch.tensor([p for p, _ in tiles], dtype=torch.float64).log()
+    labels = torch.tensor([label for _, label in tiles])
+    expected = []
+    for p, label in tiles:
+        learned = any(
+            math.log(other) > (math.log(k) if k else -math.inf)
+            for other, same in tiles
+            if same == label
+        )
+        passes = math.log(p) > (math.log(k) if k else -math.inf)
+        expected.append(float(passes) if learned else 0.25)
+    previous = torch.full((len(tiles),), 0.25)
+    assert updated_weights(own_log_p, k, labels, previous).tolist() == expected

@@ -16,7 +16,7 @@ import torch
 from pyarrow import parquet
 from safetensors.torch import load_file
 
-from rsretrieve.choices import LossName, OptimizerName, RecipeName
+from rsretrieve.choices import Judge, LossName, OptimizerName, RecipeName
 from rsretrieve.errors import (
     CheckpointError,
     InvalidArgument,
@@ -156,17 +156,19 @@ def test_the_model_says_what_it_was_trained_on(
     assert {"rsretrieve", "python", "torch", "torchvision", "numpy"} == set(description.versions)
 
 
-def test_the_kept_epoch_is_the_first_of_the_best(
-    few: TileSet, request_of: Requests, output: Path
+@pytest.mark.parametrize(("keep", "kept_epoch"), [(Judge.BEST, 2), (Judge.AVERAGE, 3)])
+def test_the_kept_epoch_is_the_best_or_the_last(
+    request_of: Requests,
+    output: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    keep: Judge,
+    kept_epoch: int,
 ) -> None:
-    recipe = tiny(RecipeName.PAPER, epochs=3, batch_size=6, learning_rate=0.02)
-    train(request_of(validation=few, recipe=recipe))
-    with (output / "history.csv").open(encoding="utf-8") as stream:
-        accuracies = [float(row["validation_accuracy"]) for row in csv.DictReader(stream)]
+    accuracies = iter([0.2, 1.0, 0.5])
+    monkeypatch.setattr("rsretrieve.learning.training.accuracy", lambda *_: next(accuracies))
+    train(request_of(recipe=tiny(keep=keep, epochs=3)))
     facts = load_model(output, CPU).description.training
-    assert facts["kept_epoch"] == accuracies.index(max(accuracies)) + 1
-    assert facts["validation_tiles"] == 12
-    assert len(set(accuracies)) > 1
+    assert (facts["kept_epoch"], facts["validation_tiles"]) == (kept_epoch, 2)
 
 
 def test_the_seed_decides_everything(request_of: Requests, output: Path) -> None:
@@ -363,6 +365,8 @@ def assert_same_model(one: Path, other: Path) -> None:
             rows = list(csv.DictReader(stream))
         timeless.append([{k: v for k, v in row.items() if "second" not in k} for row in rows])
     assert timeless[0] == timeless[1]
+    facts = [load_model(folder, CPU).description.training for folder in (one, other)]
+    assert facts[0]["kept_epoch"] == facts[1]["kept_epoch"]
 
 
 def test_a_training_that_stops_before_its_first_epoch_ends_cannot_be_resumed(

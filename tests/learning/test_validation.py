@@ -11,7 +11,7 @@ from rsretrieve.learning.device import Precision
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.network import EmbeddingNetwork
-from rsretrieve.learning.validation import Examples, accuracy
+from rsretrieve.learning.validation import Examples, accuracy, standard_error
 from rsretrieve.tiles.preprocessing import Preprocessing
 
 LABELS = np.array([0, 2, 1, 1, 0, 2, 2])
@@ -50,3 +50,16 @@ def test_a_gallery_votes_with_its_labels_as_given(
     prototypes = Prototypes(3, 8, 0.05)
     found = accuracy(embedder, prototypes, Examples(pixels, LABELS), gallery)
     assert found == pytest.approx(6 / 7)
+
+
+@pytest.mark.parametrize(
+    ("share", "tiles", "error"), [(0.5, 25, 0.1), (0.9, 36, 0.05), (0.0, 9, 0.0), (1.0, 9, 0.0)]
+)
+def test_the_standard_error_of_an_accuracy_is_that_of_a_share(
+    share: float, tiles: int, error: float
+) -> None:
+    assert standard_error(share, tiles) == pytest.approx(error)
+
+
+def test_examples_are_as_many_as_their_labels(pixels: NDArray[np.uint8]) -> None:
+    assert len(Examples(pixels, LABELS)) == 7

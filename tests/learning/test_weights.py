@@ -224,15 +224,44 @@ def test_three_band_weights_are_adapted_to_more_bands(state: dict[str, Tensor]) 
 # Position embeddings
 
 
-def test_position_embeddings_are_interpolated_to_the_size() -> None:
-    small = build_network("vit_b_32", bands=3, size_px=64, dimensions=8)
-    state = dict(small.backbone.state_dict())
-    state["encoder.pos_embedding"] = torch.ones(1, 1 + 7 * 7, 768)  # of 224 px
-    report = fit_weights(small, state, "here")
+@pytest.fixture(scope="module")
+def vit() -> EmbeddingNetwork:
+    """A vision transformer for five bands and tiles of 64 px, which are 2 × 2 patches."""
+    return build_network("vit_b_32", bands=5, size_px=64, dimensions=8)
+
+
+def vit_state(vit: EmbeddingNetwork, patches: int) -> dict[str, Tensor]:
+    """Weights by torchvision's names for three bands and so many patches; positions are ones."""
+    state = dict(vit.backbone.state_dict())
+    state["conv_proj.weight"] = torch.ones(768, 3, 32, 32)
+    state["encoder.pos_embedding"] = torch.ones(1, 1 + patches, 768)
+    return state
+
+
+def test_a_vision_transformer_takes_any_bands_and_sizes_of_its_patches(
+    vit: EmbeddingNetwork,
+) -> None:
+    with torch.inference_mode():
+        embeddings = vit(torch.randn(2, 5, 64, 64))
+    assert embeddings.shape == (2, 8)
+    assert embeddings.norm(dim=1).tolist() == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_position_embeddings_are_interpolated_to_the_size(vit: EmbeddingNetwork) -> None:
+    report = fit_weights(vit, vit_state(vit, patches=7 * 7), "here")
     assert report.matched == report.wanted
-    positions = small.backbone.state_dict()["encoder.pos_embedding"]
+    positions = vit.backbone.state_dict()["encoder.pos_embedding"]
     assert positions.shape == (1, 1 + 2 * 2, 768)
     torch.testing.assert_close(positions, torch.ones_like(positions))
+    assert vit.backbone.state_dict()["conv_proj.weight"].shape == (768, 5, 32, 32)
+
+
+@pytest.mark.xfail(
+    reason="torchvision's own ValueError comes through", raises=ValueError, strict=True
+)
+def test_position_embeddings_of_no_square_are_refused(vit: EmbeddingNetwork) -> None:
+    with pytest.raises(WeightsError):
+        fit_weights(vit, vit_state(vit, patches=50), "here")
 
 
 # ImageNet

@@ -79,8 +79,10 @@ def test_vectors_are_mapped_not_read(folder: Path) -> None:
 
 
 def test_an_index_that_is_there_is_not_overwritten(folder: Path) -> None:
-    with pytest.raises(OutputExists, match="is there already"):
-        write_index(folder, FACTS, [], VECTORS[:0], VectorIndex.build(VECTORS, "Flat"), overwrite=False)
+    with pytest.raises(OutputExists, match=r"is there already"):
+        write_index(
+            folder, FACTS, [], VECTORS[:0], VectorIndex.build(VECTORS, "Flat"), overwrite=False
+        )
     assert len(open_index(folder).rows) == 3
 
 
@@ -91,8 +93,10 @@ def test_a_crash_while_writing_leaves_the_old_index_whole(
         raise OSError("no space left on device")
 
     monkeypatch.setattr(index_store, "write_table", crash)
-    with pytest.raises(OSError, match="no space left"):
-        write_index(folder, FACTS, [], VECTORS[:0], VectorIndex.build(VECTORS, "Flat"), overwrite=True)
+    with pytest.raises(OSError, match=r"no space left"):
+        write_index(
+            folder, FACTS, [], VECTORS[:0], VectorIndex.build(VECTORS, "Flat"), overwrite=True
+        )
     assert len(open_index(folder).rows) == 3
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
@@ -166,7 +170,7 @@ def test_a_manifest_edited_into_nonsense_is_refused(
     folder: Path, change: Callable[[dict[str, Any]], object]
 ) -> None:
     edited(folder, change)
-    with pytest.raises(IndexDamaged, match="cannot be read as an index's manifest"):
+    with pytest.raises(IndexDamaged, match=r"cannot be read as an index's manifest"):
         open_index(folder)
 
 
@@ -181,7 +185,7 @@ def test_vectors_of_another_shape_or_type_are_refused(folder: Path, vectors: Any
     np.save(folder / "embeddings.npy", vectors)
     resealed(folder, "embeddings.npy")
     store = open_index(folder)
-    with pytest.raises(IndexDamaged, match=rf"embeddings\.npy: \(\d, \d\) for 3 tiles$"):
+    with pytest.raises(IndexDamaged, match=r"embeddings\.npy: \(\d, \d\) for 3 tiles$"):
         _ = store.vectors
 
 

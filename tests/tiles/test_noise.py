@@ -63,6 +63,10 @@ def typed_rows(text):
     return rows
 
 
+def by_three(tiles, rate, seed):
+    return corrupt_by_table(tiles, rate, THREE, seed)
+
+
 def counts_by_class(tiles, labels):
     """How often each (true, given) pair of labels occurs."""
     return Counter((tile.label, labels[tile.id]) for tile in tiles)
@@ -103,7 +107,7 @@ def test_noise_by_a_published_table_follows_its_shares(name):
     assert_drawn_from(tiles, corrupt_by_table(tiles, 0.5, table, seed=5), table, 0.5)
 
 
-@pytest.mark.parametrize("corrupt", [corrupt_uniformly, lambda *a: corrupt_by_table(*a[:2], THREE, 0)])
+@pytest.mark.parametrize("corrupt", [corrupt_uniformly, by_three])
 def test_at_rate_0_every_label_stays_and_at_rate_1_none(corrupt):
     tiles = labelled_tiles(a=50, b=50, c=50)
     assert corrupt(tiles, 0, 0) == {tile.id: tile.label for tile in tiles}
@@ -111,7 +115,7 @@ def test_at_rate_0_every_label_stays_and_at_rate_1_none(corrupt):
     assert all(labels[tile.id] != tile.label for tile in tiles)
 
 
-@pytest.mark.parametrize("corrupt", [corrupt_uniformly, lambda *a: corrupt_by_table(*a[:2], THREE, a[2])])
+@pytest.mark.parametrize("corrupt", [corrupt_uniformly, by_three])
 def test_seeds_decide_which_labels_go_wrong(corrupt):
     tiles = labelled_tiles(a=100, b=100, c=100)
     one, again, other = (corrupt(tiles, 0.5, seed) for seed in (1, 1, 2))
@@ -152,9 +156,7 @@ def test_a_rate_outside_0_to_1_is_refused(rate):
 @pytest.mark.parametrize(("counts", "classes"), [({}, 0), ({"a": 3}, 1)])
 def test_one_class_alone_has_no_wrong_labels(counts, classes):
     tiles = labelled_tiles(**counts)
-    message = (
-        f"^made up: labels go wrong between at least two classes, and there are {classes}$"
-    )
+    message = f"^made up: labels go wrong between at least two classes, and there are {classes}$"
     with pytest.raises(LabelsError, match=message):
         corrupt_uniformly(tiles, 0.5, 0)
     with pytest.raises(LabelsError, match=message):
@@ -163,9 +165,7 @@ def test_one_class_alone_has_no_wrong_labels(counts, classes):
 
 def test_a_table_without_a_row_for_a_class_is_refused():
     tiles = labelled_tiles(a=1, d=1, e=1)
-    message = re.escape(
-        "the noise table has no row for 2 of the 3 classes of made up ('d', 'e')"
-    )
+    message = re.escape("the noise table has no row for 2 of the 3 classes of made up ('d', 'e')")
     with pytest.raises(LabelsError, match=f"^{message}$") as caught:
         corrupt_by_table(tiles, 0.5, THREE, 0)
     assert "--table FILE.csv" in caught.value.hint
@@ -208,7 +208,7 @@ def test_published_tables_are_those_of_the_paper(name, classes, text):
 
 def test_the_published_tables_have_no_other_names():
     assert PUBLISHED_TABLES == ("aid", "nwpu-resisc45")
-    with pytest.raises(TableError, match="^AID: no such file$"):
+    with pytest.raises(TableError, match=r"^AID: no such file$"):
         read_transitions("AID")
 
 

@@ -149,7 +149,8 @@ def test_a_grey_picture_among_coloured_ones_gets_three_equal_bands():
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "dtype"), [(4, 3, "uint8"), (1, 3, "uint16"), (1, 4, "uint8"), (3, 1, "uint8")]
+    ("found", "wanted", "dtype"),
+    [(4, 3, "uint8"), (1, 3, "uint16"), (1, 4, "uint8"), (3, 1, "uint8")],
 )
 def test_another_number_of_bands_is_refused(found, wanted, dtype):
     expecting = preprocessing(bands=(1,), source_bands=wanted, dtype=dtype)

@@ -37,7 +37,12 @@ def slowly_stretched(values, seen):
 
 @pytest.mark.parametrize(
     ("shape", "size_px", "expected"),
-    [((16, 32), 64, (32, 64)), ((32, 16), 8, (8, 4)), ((200, 8), 10, (10, 1)), ((16, 16), 16, (16, 16))],
+    [
+        ((16, 32), 64, (32, 64)),
+        ((32, 16), 8, (8, 4)),
+        ((200, 8), 10, (10, 1)),
+        ((16, 16), 16, (16, 16)),
+    ],
 )
 def test_the_longer_side_has_the_size_asked_for(tmp_path, shape, size_px, expected):
     path = save_picture(tmp_path / "a.png", noise((3, *shape)))
@@ -61,7 +66,8 @@ def test_bands_are_chosen_and_those_beyond_the_tile_passed_over(tmp_path, bands,
 
 
 @pytest.mark.parametrize(
-    ("count", "bands", "band"), [(1, (), 0), (2, (), 0), (5, (4, 2), 3), (5, (2, 9, 9), 1), (2, (7,), 0)]
+    ("count", "bands", "band"),
+    [(1, (), 0), (2, (), 0), (5, (4, 2), 3), (5, (2, 9, 9), 1), (2, (7,), 0)],
 )
 def test_fewer_than_three_bands_are_shown_grey(tmp_path, count, bands, band):
     values = noise((count, 16, 16))

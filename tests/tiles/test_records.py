@@ -94,7 +94,8 @@ def square(west, east):
 
 
 @pytest.mark.parametrize(
-    ("west", "east", "centre"), [(10, 12, 11), (-60, -58, -59), (179, -179, 180), (178, -179, 179.5)]
+    ("west", "east", "centre"),
+    [(10, 12, 11), (-60, -58, -59), (179, -179, 180), (178, -179, 179.5)],
 )
 def test_the_centre_of_a_place_is_the_mean_of_its_corners(west, east, centre):
     assert square(west, east).centre == (centre, 1)

@@ -27,7 +27,14 @@ def counts(tiles, fractions, seed=0):
 
 @pytest.mark.parametrize(
     ("tiles", "expected"),
-    [(100, [70, 10, 20]), (10, [7, 1, 2]), (4, [3, 0, 1]), (3, [2, 0, 1]), (2, [1, 1, 0]), (1, [1, 0, 0])],
+    [
+        (100, [70, 10, 20]),
+        (10, [7, 1, 2]),
+        (4, [3, 0, 1]),
+        (3, [2, 0, 1]),
+        (2, [1, 1, 0]),
+        (1, [1, 0, 0]),
+    ],
 )
 def test_a_class_is_cut_at_the_rounded_sums_of_the_fractions(tiles, expected):
     assert counts(labelled_tiles(a=tiles), [0.7, 0.1, 0.2]) == expected

@@ -171,6 +171,8 @@ def test_tiles_that_cannot_be_read_are_passed_over(tmp_path):
 
 
 def test_no_tile_that_can_be_read_is_an_error(tmp_path):
-    message = re.escape("the files: none of 1 tiles can be read (the first, gone.png: no such file)")
+    message = re.escape(
+        "the files: none of 1 tiles can be read (the first, gone.png: no such file)"
+    )
     with pytest.raises(NoUsableTiles, match=f"^{message}$"):
         measure_preprocessing(tiles_at(tmp_path / "gone.png"), 8)

@@ -30,7 +30,9 @@ from tests.tiles.conftest import UTM, noise, preprocessing, save_picture, save_r
 def pictures(tmp_path_factory):
     """Forty readable RGB tiles."""
     folder = tmp_path_factory.mktemp("pictures")
-    return tiles_at(*(save_picture(folder / f"{i:02}.png", noise((3, 9, 12), seed=i)) for i in range(40)))
+    return tiles_at(
+        *(save_picture(folder / f"{i:02}.png", noise((3, 9, 12), seed=i)) for i in range(40))
+    )
 
 
 @pytest.fixture
@@ -141,7 +143,9 @@ def test_without_tiles_there_are_no_batches():
 
 
 @pytest.mark.parametrize(("free_bytes", "kind"), [(1 << 40, np.ndarray), (0, np.memmap)])
-def test_a_store_holds_what_single_reads_give(pictures, single_reads, free_bytes, kind, monkeypatch):
+def test_a_store_holds_what_single_reads_give(
+    pictures, single_reads, free_bytes, kind, monkeypatch
+):
     monkeypatch.setattr(stream, "_free_memory_bytes", lambda: free_bytes)
     steps = []
     store = read_into_store(pictures, preprocessing(), FailureLog(), steps.append)

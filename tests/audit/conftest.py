@@ -1,0 +1,62 @@
+"""Tiles with a few wrong labels, and a model whose prototypes know better."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from rsretrieve.choices import RecipeName
+from rsretrieve.learning.device import Precision
+from rsretrieve.learning.model import Model
+from rsretrieve.learning.model_store import load_model
+from rsretrieve.learning.recipes import RECIPES
+from rsretrieve.learning.trainer import TrainingRequest, train_model
+from rsretrieve.retrieval.embedding import embed_tiles
+from rsretrieve.retrieval.instance_noise import class_means
+from rsretrieve.tiles.catalog import find_tiles
+from rsretrieve.tiles.landscape import make_landscape, write_tiles
+from rsretrieve.tiles.records import TileSet
+from rsretrieve.tiles.stream import FailureLog
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _in_float32() -> Iterator[None]:
+    """In fewer bits, the same tile in another batch has a slightly other embedding."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rsretrieve.learning.embedder.best_precision", lambda _: Precision.FLOAT32)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
+    """16 tiles of four classes; their labels are right."""
+    folder = tmp_path_factory.mktemp("landscape") / "tiles"
+    write_tiles(make_landscape(6, 16, seed=0), 16, folder)
+    return find_tiles(folder).select([*range(4, 8), *range(12, 20), *range(32, 36)])
+
+
+@pytest.fixture(scope="session")
+def noisy_tiles(tiles: TileSet) -> TileSet:
+    """The same tiles; each fifth label is that of the next class."""
+    names = tiles.class_names
+    wrong = {t.id: names[(names.index(str(t.label)) + 1) % 4] for t in tiles.tiles[::5]}
+    return tiles.relabelled(wrong)
+
+
+@pytest.fixture(scope="session")
+def model(tiles: TileSet, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A model whose prototypes are the means of the classes."""
+    folder = tmp_path_factory.mktemp("models") / "model"
+    recipe = RECIPES[RecipeName.PAPER].changed(
+        backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=3, learning_rate=0.05
+    )
+    request = TrainingRequest(tiles, folder, recipe, torch.device("cpu"), weights="none")
+    train_model(request, FailureLog())
+    loaded = load_model(folder, torch.device("cpu"))
+    vectors = embed_tiles(loaded, tiles, FailureLog()).vectors
+    labels = np.array([tiles.class_names.index(str(tile.label)) for tile in tiles])
+    return replace(loaded, prototypes=class_means(vectors, labels, 4))

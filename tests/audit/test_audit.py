@@ -1,0 +1,220 @@
+"""Auditing labels: order, issues, classes, fixed labels, and what is left out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from rsretrieve.audit.audit import Audit, AuditedTile, ClassIssues, audit_labels
+from rsretrieve.errors import LabelsError, NoUsableTiles
+from rsretrieve.learning.model import Model
+from rsretrieve.progress import Advanced, Event, Noticed, StageStarted
+from rsretrieve.retrieval.embedding import embed_tiles
+from rsretrieve.tiles.records import Tile, TileSet
+from rsretrieve.tiles.stream import FailureLog
+
+
+@pytest.fixture(scope="module")
+def audit(model: Model, noisy_tiles: TileSet) -> Audit:
+    return audit_labels(model, noisy_tiles, FailureLog())
+
+
+def notices(events: list[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Noticed)]
+
+
+def truth_of(tiles: TileSet) -> dict[str, str]:
+    return {tile.id: str(tile.label) for tile in tiles}
+
+
+# What it says of each tile
+
+
+def test_every_tile_is_judged_by_its_cosines_to_the_prototypes(
+    audit: Audit, model: Model, noisy_tiles: TileSet
+) -> None:
+    names = model.description.class_names
+    vectors = embed_tiles(model, noisy_tiles, FailureLog()).vectors
+    cosines_of = {
+        tile.id: {
+            name: sum(float(a) * float(b) for a, b in zip(w, vector))
+            for name, w in zip(names, model.prototypes)
+        }
+        for tile, vector in zip(noisy_tiles, vectors)
+    }
+    assert len(audit.tiles) == 16
+    for audited in audit.tiles:
+        cosines, given = cosines_of[audited.tile.id], str(audited.tile.label)
+        assert audited.predicted_label == max(cosines, key=lambda name: cosines[name])
+        assert audited.own_similarity == pytest.approx(cosines[given], abs=1e-5)
+        assert audited.predicted_similarity == pytest.approx(max(cosines.values()), abs=1e-5)
+        assert audited.is_label_issue == (audited.predicted_label != given)
+        assert audited.is_label_issue == (audited.label_score < 0.5)
+
+
+def test_the_worst_labels_stand_first(audit: Audit) -> None:
+    scores = [audited.label_score for audited in audit.tiles]
+    assert scores == sorted(scores)
+    issues = [audited.is_label_issue for audited in audit.tiles]
+    assert issues == sorted(issues, reverse=True)
+    assert audit.issues == audit.tiles[: sum(issues)]
+
+
+def test_labels_that_were_made_wrong_are_found(
+    model: Model, tiles: TileSet, noisy_tiles: TileSet
+) -> None:
+    audit = audit_labels(model, noisy_tiles, FailureLog(), true_labels=truth_of(tiles))
+    assert audit.figures is not None
+    assert audit.figures.noise_rate == pytest.approx(4 / 16)
+    assert audit.figures.auroc is not None
+    assert audit.figures.auroc > 0.8
+
+
+def test_the_order_of_tiles_changes_only_that_of_equals(
+    audit: Audit, model: Model, noisy_tiles: TileSet
+) -> None:
+    backwards = audit_labels(model, noisy_tiles.select(range(15, -1, -1)), FailureLog())
+    assert [a.tile for a in backwards.tiles] == [a.tile for a in audit.tiles]
+
+
+# Classes, and fixed labels
+
+
+def test_issues_are_counted_by_given_label(audit: Audit, noisy_tiles: TileSet) -> None:
+    tiles = Counter(str(tile.label) for tile in noisy_tiles)
+    issues = Counter(str(audited.tile.label) for audited in audit.issues)
+    assert list(audit.per_class) == [
+        ClassIssues(name, tiles[name], issues[name]) for name in noisy_tiles.class_names
+    ]
+    assert sum(entry.issues for entry in audit.per_class) == len(audit.issues) > 0
+
+
+def test_classes_without_a_tile_are_not_listed(model: Model, tiles: TileSet) -> None:
+    name = tiles.class_names[2]
+    only = tiles.select([i for i, tile in enumerate(tiles) if tile.label == name])
+    audit = audit_labels(model, only, FailureLog())
+    assert [entry.label for entry in audit.per_class] == [name]
+
+
+def judged(tile_id: str, given: str, predicted: str) -> AuditedTile:
+    return AuditedTile(Tile(tile_id, tile_id, given), predicted, given != predicted, 0.5, 0.1, 0.2)
+
+
+def test_fixed_labels_take_the_suggestion_for_issues_alone_and_stand_by_id() -> None:
+    tiles = (judged("b", "road", "water"), judged("c", "road", "road"), judged("a", "x", "y"))
+    fixed = Audit(tiles, (), None).fixed_labels()
+    assert list(fixed.items()) == [("a", "y"), ("b", "water"), ("c", "road")]
+
+
+def test_the_noise_rate_is_the_share_of_issues() -> None:
+    tiles = (judged("a", "road", "water"), judged("b", "road", "road"), judged("c", "x", "x"))
+    assert Audit(tiles, (), None).noise_rate == pytest.approx(1 / 3)
+    assert ClassIssues("road", 8, 2).noise_rate == 0.25
+
+
+# The truth
+
+
+def test_figures_are_measured_against_the_truth(
+    model: Model, tiles: TileSet, noisy_tiles: TileSet
+) -> None:
+    truth = truth_of(tiles)
+    audit = audit_labels(model, noisy_tiles, FailureLog(), true_labels=truth)
+    wrong = {tile.id for tile in noisy_tiles if tile.label != truth[tile.id]}
+    flagged = {audited.tile.id for audited in audit.issues}
+    found = wrong & flagged
+    right = {a.tile.id for a in audit.issues if a.predicted_label == truth[a.tile.id]}
+    assert audit.figures is not None
+    assert audit.figures.precision == pytest.approx(len(found) / len(flagged))
+    assert audit.figures.recall == pytest.approx(len(found) / len(wrong))
+    assert audit.figures.suggestion_accuracy == pytest.approx(len(found & right) / len(found))
+
+
+def test_without_the_truth_there_are_no_figures(audit: Audit) -> None:
+    assert audit.figures is None
+
+
+def test_true_labels_that_the_model_does_not_know_are_wrong_labels_still(
+    model: Model, tiles: TileSet
+) -> None:
+    truth = {**truth_of(tiles), tiles[0].id: "glacier"}
+    audit = audit_labels(model, tiles, FailureLog(), true_labels=truth)
+    assert audit.figures is not None
+    assert audit.figures.noise_rate == pytest.approx(1 / 16)
+
+
+def test_true_labels_that_lack_a_tile_are_refused(model: Model, tiles: TileSet) -> None:
+    truth = truth_of(tiles)
+    missing = [tile.id for tile in tiles][:5]
+    for tile_id in missing:
+        del truth[tile_id]
+    shown = ", ".join(map(repr, missing[:3]))
+    message = re.escape(f"the file of true labels lacks 5 of 16 tiles ({shown}, …)")
+    with pytest.raises(LabelsError, match=rf"^{message}$") as caught:
+        audit_labels(model, tiles, FailureLog(), true_labels=truth)
+    assert caught.value.hint == "it must name every tile that is audited, by its id"
+
+
+# What is left out
+
+
+def test_tiles_without_a_label_are_left_out_with_a_notice(model: Model, tiles: TileSet) -> None:
+    events: list[Event] = []
+    partly = tiles.relabelled({tiles[0].id: None, tiles[9].id: None})
+    audit = audit_labels(model, partly, FailureLog(), events.append)
+    assert len(audit.tiles) == 14
+    assert notices(events) == ["2 tiles have no label to audit and are left out"]
+
+
+def test_labels_that_the_model_does_not_know_are_left_out_with_a_notice(
+    model: Model, tiles: TileSet
+) -> None:
+    events: list[Event] = []
+    foreign = tiles.relabelled({tiles[0].id: "glacier", tiles[1].id: "moor"})
+    audit = audit_labels(model, foreign, FailureLog(), events.append)
+    assert len(audit.tiles) == 14
+    assert notices(events) == [
+        "2 tiles have labels that the model does not know ('glacier', 'moor') and are left out"
+    ]
+
+
+def test_labels_of_which_the_model_knows_none_are_refused(model: Model, tiles: TileSet) -> None:
+    known = ", ".join(map(repr, tiles.class_names[:3]))
+    message = re.escape(
+        f"{tiles.source}: not one tile has a label that the model knows (the model knows "
+        f"{known}, …; the tiles have 'glacier')"
+    )
+    with pytest.raises(LabelsError, match=rf"^{message}$") as caught:
+        audit_labels(model, tiles.relabelled({t.id: "glacier" for t in tiles}), FailureLog())
+    assert "--labels FILE.csv" in caught.value.hint
+
+
+def test_tiles_without_any_label_are_refused(model: Model, tiles: TileSet) -> None:
+    nameless = tiles.relabelled({tile.id: None for tile in tiles})
+    with pytest.raises(LabelsError, match=r"; the tiles have no labels\)$"):
+        audit_labels(model, nameless, FailureLog())
+
+
+def test_tiles_that_cannot_be_read_are_logged_and_left_out(model: Model, tiles: TileSet) -> None:
+    log = FailureLog()
+    bad = TileSet("here", (replace(tiles[0], path="nowhere"), *tiles.tiles[1:]))
+    audit = audit_labels(model, bad, log, true_labels=truth_of(tiles))
+    assert len(audit.tiles) == 15
+    assert [failure.tile_id for failure in log.failures] == [tiles[0].id]
+
+
+def test_tiles_of_which_none_can_be_read_are_refused(model: Model, tiles: TileSet) -> None:
+    bad = TileSet("here", (replace(tiles[0], path="nowhere"),))
+    with pytest.raises(NoUsableTiles, match=r"^here: none of 1 tiles can be used"):
+        audit_labels(model, bad, FailureLog())
+
+
+def test_the_listener_hears_of_both_stages(model: Model, tiles: TileSet) -> None:
+    events: list[Event] = []
+    audit_labels(model, tiles, FailureLog(), events.append)
+    stages = [event for event in events if isinstance(event, StageStarted)]
+    assert stages == [StageStarted("embedding tiles", 16), StageStarted("auditing labels")]
+    assert sum(event.tiles for event in events if isinstance(event, Advanced)) == 16

@@ -1,0 +1,114 @@
+"""Label scores against plain loops over the formula, and their extremes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from rsretrieve.audit import scores as module
+from rsretrieve.audit.scores import LabelScores, score_labels
+
+Vectors = NDArray[np.float32]
+SIGMA = 0.05
+
+
+def unit_rows(rows: int, seed: int) -> Vectors:
+    vectors = np.random.default_rng(seed).standard_normal((rows, 6))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def at_degrees(*angles: float) -> Vectors:
+    return np.array([[math.cos(a), math.sin(a)] for a in np.radians(angles)], np.float32)
+
+
+def random_scores(rows: int, classes: int, seed: int, sigma: float = SIGMA) -> LabelScores:
+    labels = np.random.default_rng(seed).integers(0, classes, rows)
+    return score_labels(unit_rows(rows, seed), labels, unit_rows(classes, seed + 1), sigma)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_scores_are_a_softmax_over_the_own_and_the_best_other_class(classes: int) -> None:
+    vectors, prototypes = unit_rows(30, 1), unit_rows(classes, 2)
+    labels = np.random.default_rng(3).integers(0, classes, 30)
+    scores = score_labels(vectors, labels, prototypes, SIGMA)
+    for i, label in enumerate(labels):
+        cosines = [sum(float(a) * float(b) for a, b in zip(w, vectors[i])) for w in prototypes]
+        own, best_other = cosines[label], max(c for k, c in enumerate(cosines) if k != label)
+        score = math.exp(own / SIGMA) / (math.exp(own / SIGMA) + math.exp(best_other / SIGMA))
+        assert scores.label_score[i] == pytest.approx(score, abs=1e-5)
+        assert scores.margin[i] == pytest.approx(own - best_other, abs=1e-6)
+        assert scores.own_similarity[i] == pytest.approx(own, abs=1e-6)
+        assert scores.predicted[i] == cosines.index(max(cosines))
+        assert scores.predicted_similarity[i] == pytest.approx(max(cosines), abs=1e-6)
+        assert scores.is_issue[i] == (best_other > own)
+
+
+def test_scores_by_hand() -> None:
+    # Prototypes at 0° and 90°; cosines of 30° are √¾ and ½.
+    scores = score_labels(at_degrees(30, 30, 45), np.array([0, 1, 0]), at_degrees(0, 90), 0.5)
+    gap = math.sqrt(0.75) - 0.5
+    assert scores.label_score.tolist() == pytest.approx(
+        [1 / (1 + math.exp(-gap / 0.5)), 1 / (1 + math.exp(gap / 0.5)), 0.5], abs=1e-6
+    )
+    assert scores.is_issue.tolist()[:2] == [False, True]
+    assert scores.predicted.tolist()[:2] == [0, 0]
+
+
+def test_a_label_as_good_as_the_best_other_is_no_issue() -> None:
+    prototypes = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    scores = score_labels(at_degrees(0, 0), np.array([0, 1]), prototypes, SIGMA)
+    assert scores.label_score.tolist() == [0.5, 0.5]
+    assert scores.is_issue.tolist() == [False, False]
+
+
+@pytest.mark.parametrize("sigma", [1e-9, 1e-4, 1e4])
+def test_scores_of_any_temperature_lie_within_their_range(sigma: float) -> None:
+    scores = random_scores(50, 4, 0, sigma)
+    assert ((scores.label_score >= 0) & (scores.label_score <= 1)).all()
+    assert (np.abs(scores.margin) <= 2).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 6), st.integers(0, 1000), st.floats(0.01, 2))
+def test_scores_order_tiles_as_margins_do(classes: int, seed: int, sigma: float) -> None:
+    scores = random_scores(20, classes, seed, sigma)
+    ordered = scores.label_score[np.argsort(scores.margin)]
+    assert (np.diff(ordered) >= 0).all()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 6), st.integers(0, 1000))
+def test_a_label_is_an_issue_where_another_is_predicted(classes: int, seed: int) -> None:
+    scores = random_scores(20, classes, seed)
+    labels = np.random.default_rng(seed).integers(0, classes, 20)
+    assert np.array_equal(scores.is_issue, scores.predicted != labels)
+    assert np.array_equal(scores.is_issue, scores.margin < 0)
+
+
+@pytest.mark.parametrize("block_bytes", [1, 100])
+def test_the_size_of_blocks_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    whole = random_scores(23, 5, 0)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", block_bytes)
+    parted = random_scores(23, 5, 0)
+    assert parted.label_score == pytest.approx(whole.label_score, abs=1e-6)
+    assert parted.predicted.tolist() == whole.predicted.tolist()
+
+
+def test_no_tiles_have_no_scores() -> None:
+    scores = score_labels(np.empty((0, 6), np.float32), np.empty(0, int), unit_rows(3, 0), SIGMA)
+    assert len(scores.label_score) == len(scores.predicted) == len(scores.is_issue) == 0
+
+
+def test_the_vectors_given_are_left_as_they_are() -> None:
+    vectors, prototypes = unit_rows(5, 0), unit_rows(3, 1)
+    before = vectors.copy(), prototypes.copy()
+    score_labels(vectors, np.zeros(5, int), prototypes, SIGMA)
+    assert np.array_equal(vectors, before[0])
+    assert np.array_equal(prototypes, before[1])
