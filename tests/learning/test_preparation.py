@@ -13,6 +13,7 @@ import pytest
 
 from rsretrieve.choices import RecipeName
 from rsretrieve.errors import InvalidArgument, LabelsError, NoUsableTiles, TileError
+from rsretrieve.learning import preparation
 from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import RECIPES
 from rsretrieve.progress import Event, Noticed
@@ -202,6 +203,18 @@ def test_tiles_that_are_all_bad_are_refused(prepare: Prepare, tmp_path: Path) ->
     bad = tuple(Tile(name, str(tmp_path / name), name) for name in ("a", "b"))
     with pytest.raises(NoUsableTiles, match=r"^here: none of 2 tiles can be read \(the first, "):
         prepare(TileSet("here", bad))
+
+
+def test_tiles_that_all_go_bad_after_they_were_measured_are_refused(
+    prepare: Prepare, tiles: TileSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = tiles.select([0, 1, 62, 63])
+    measured = prepare(few).preprocessing
+    monkeypatch.setattr(
+        preparation, "measure_preprocessing", lambda *_, **__: replace(measured, dtype="uint16")
+    )
+    with pytest.raises(NoUsableTiles, match=r": none of 4 tiles can be used$"):
+        prepare(few)
 
 
 def test_a_strict_log_ends_at_the_first_bad_tile(tiles: TileSet) -> None:

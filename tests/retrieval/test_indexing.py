@@ -169,18 +169,6 @@ def test_the_listener_hears_of_both_stages(model: Model, root: Path, tmp_path: P
     assert stages == [StageStarted("embedding tiles", 8), StageStarted("building the index")]
 
 
-@pytest.mark.xfail(
-    reason="Parquet holds UTF-8 alone, and the name is looked at last of all",
-    raises=UnicodeEncodeError,
-    strict=True,
-)
-def test_a_file_whose_name_is_no_utf_8_ends_nothing(
-    model: Model, root: Path, tmp_path: Path
-) -> None:
-    os.rename(paths(root)[0], os.fsencode(root) + b"/\xff.tif")
-    assert index(model, find_tiles(root), tmp_path / "new").tiles >= 7
-
-
 # Updates
 
 
