@@ -60,7 +60,7 @@ def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
 def write_text(path: Path, text: str, *, overwrite: bool) -> None:
     """Write a UTF-8 text file aside and switch it in."""
     with written_aside(path, overwrite=overwrite) as aside:
-        aside.write_text(text, encoding="utf-8", newline="")
+        aside.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
 
 
 def write_json(path: Path, content: Any, *, overwrite: bool) -> None:

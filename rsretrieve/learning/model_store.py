@@ -109,7 +109,7 @@ def load_model(folder: Path, device: torch.device) -> Model:
         description=description,
         network=trained.network.to(device),
         prototypes=trained.prototypes.unit.detach().numpy(),
-        temperature=float(trained.prototypes.temperature),
+        temperature=float(trained.prototypes.temperature.detach()),
         device=device,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import warnings
 
@@ -135,3 +136,5 @@ def _try_out(network: EmbeddingNetwork, bands: int, size_px: int) -> None:
     network.eval()
     with torch.inference_mode():
         network(torch.zeros(1, bands, size_px, size_px))
+        # Training takes more of some (auxiliary classifiers), and leaves its mark: on a copy.
+        copy.deepcopy(network).train()(torch.zeros(2, bands, size_px, size_px))

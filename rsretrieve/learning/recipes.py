@@ -81,6 +81,8 @@ class Recipe:
         for name in positive:
             if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
                 raise InvalidArgument(f"{name} must be positive, not {getattr(self, name)}")
+        if self.batch_size < 2:
+            raise InvalidArgument("a batch has at least 2 tiles: batch norm compares them")
         if not 0 < self.q <= 1 or not 0 <= self.k < 1:
             raise InvalidArgument(f"0 < q ≤ 1 and 0 ≤ k < 1, not q = {self.q}, k = {self.k}")
 
@@ -102,7 +104,8 @@ class Recipe:
     def learning_rate_at(self, progress: float) -> float:
         """The learning rate when this share of the training (0…1) is done."""
         if self.schedule is Schedule.HALVING:
-            return float(self.learning_rate * 0.5 ** math.floor(progress / self.halve_every))
+            halvings = math.floor(progress / self.halve_every + 1e-9)  # against rounding
+            return float(self.learning_rate * 0.5**halvings)
         if progress < self.warm_up:
             rise = (1 - math.cos(math.pi * progress / self.warm_up)) / 2
             return self.learning_rate * (0.04 + 0.96 * rise)

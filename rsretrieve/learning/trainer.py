@@ -26,6 +26,7 @@ from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import Recipe
 from rsretrieve.learning.starting import starting_model
 from rsretrieve.learning.training import Settings, Training
+from rsretrieve.learning.validation import Examples
 from rsretrieve.learning.weights import WeightsReport
 from rsretrieve.progress import Listener, Noticed, unheard
 from rsretrieve.storage import folder_aside, refuse_to_overwrite
@@ -165,13 +166,19 @@ def _identity(
         **{f"recipe.{name}": value for name, value in request.recipe.to_json().items()},
         "tiles and labels": tiles.hexdigest()[:16],
         "classes": list(prepared.class_names),
-        "validation tiles": 0 if validation is None else len(validation.labels),
+        "validation tiles": "none" if validation is None else _digest(validation),
         "bands": list(prepared.preprocessing.bands),
         "weights": request.weights,
         "seed": request.seed,
         "device": request.device.type,
         "precision": str(settings.precision),
     }
+
+
+def _digest(examples: Examples) -> str:
+    content = hashlib.sha256(examples.labels.tobytes())
+    content.update(examples.pixels.tobytes())
+    return content.hexdigest()[:16]
 
 
 def _summary(

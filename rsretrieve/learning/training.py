@@ -133,7 +133,7 @@ class Training:
             learning_rate=self._optimizer.param_groups[0]["lr"],
             loss=loss,
             kept_fraction=float(self.weights.mean()),
-            temperature=float(self.model.prototypes.temperature),
+            temperature=float(self.model.prototypes.temperature.detach()),
             validation_accuracy=validation_accuracy,
             seconds=time.perf_counter() - started,
             tiles_per_second=len(self._labels) / (trained - started),
@@ -145,10 +145,10 @@ class Training:
         generator = torch.Generator(self.settings.device).manual_seed(int(seeds[0]))
         torch.manual_seed(int(seeds[1]))  # what layers such as stochastic depth draw from
         order = np.random.default_rng(seeds[2]).permutation(len(self._labels))
-        steps = math.ceil(len(order) / self.recipe.batch_size)
+        # Batches of nearly one size, none of a single tile, which would break batch norm.
+        steps = max(1, min(math.ceil(len(order) / self.recipe.batch_size), len(order) // 2))
         self.model.train()
         total = torch.zeros((), device=self.settings.device)
-        # Batches of nearly one size: a last one of a single tile would break batch norm.
         for step, chosen in enumerate(np.array_split(order, steps)):
             self._set_learning_rate((epoch + step / steps) / self.recipe.epochs)
             total += self._step(np.sort(chosen), generator) * len(chosen)

@@ -79,8 +79,9 @@ def fit_weights(
 def adapt_bands(weight: Tensor, bands: int) -> Tensor:
     """Adapt a first convolution's weight to another number of bands.
 
-    The bands' filters are repeated in turn and scaled, so that a tile that is the same in
-    every band excites the layer as before.
+    The bands' filters are repeated in turn and scaled, and what is then missing of their sum
+    is spread over all, so that a tile that is the same in every band excites the layer as
+    before.
 
     Args:
         weight: (O, C, h, w).
@@ -90,7 +91,9 @@ def adapt_bands(weight: Tensor, bands: int) -> Tensor:
         (O, C', h, w).
     """
     chosen = torch.arange(bands) % weight.shape[1]
-    return weight[:, chosen] * (weight.shape[1] / bands)
+    adapted = weight[:, chosen] * (weight.shape[1] / bands)
+    missing = weight.sum(dim=1, keepdim=True) - adapted.sum(dim=1, keepdim=True)
+    return adapted + missing / bands
 
 
 def _adapted(network: EmbeddingNetwork, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -103,7 +106,10 @@ def _adapted(network: EmbeddingNetwork, state: dict[str, Tensor]) -> dict[str, T
         from torchvision.models.vision_transformer import interpolate_embeddings
 
         size, patch = network.backbone.image_size, network.backbone.patch_size
-        return dict(interpolate_embeddings(size, patch, state))
+        try:
+            return dict(interpolate_embeddings(size, patch, state))
+        except ValueError as error:
+            raise WeightsError(f"position embeddings that do not fit ({error})") from error
     return state
 
 

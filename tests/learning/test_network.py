@@ -42,11 +42,6 @@ def test_outputs_of_auxiliary_classifiers_are_passed_over_in_training() -> None:
     assert network(torch.randn(2, 3, 32, 32)).shape == (2, 8)
 
 
-@pytest.mark.xfail(
-    reason="tried out in evaluation mode only: the auxiliary classifier fails in training",
-    raises=RuntimeError,
-    strict=True,
-)
 def test_a_backbone_that_is_built_can_also_be_trained() -> None:
     try:
         network = build_network("inception_v3", bands=3, size_px=96, dimensions=8).train()

@@ -85,7 +85,6 @@ def test_the_papers_learning_rate_is_halved_every_30_epochs(epoch: float, rate: 
     assert PAPER.learning_rate_at(epoch / 130) == pytest.approx(rate)
 
 
-@pytest.mark.xfail(reason="90/130 over 30/130 rounds to a hair less than 3", strict=True)
 @pytest.mark.parametrize("epoch", [90])
 def test_the_papers_learning_rate_is_halved_at_the_very_start_of_the_epoch(epoch: int) -> None:
     assert PAPER.learning_rate_at(epoch / 130) == pytest.approx(0.1 / 2 ** (epoch // 30))

@@ -101,7 +101,9 @@ def test_an_epoch_tells_what_it_came_to(start: Start, events: list[Event], tmp_p
     assert last.tiles_per_second > 0
 
 
-@pytest.mark.parametrize(("size", "batches"), [(1, [1] * 7), (2, [2, 2, 2, 1]), (3, [3, 2, 2])])
+@pytest.mark.parametrize(
+    ("size", "batches"), [(2, [3, 2, 2]), (3, [3, 2, 2]), (4, [4, 3]), (7, [7])]
+)
 def test_batches_are_of_nearly_one_size(
     start: Start, events: list[Event], tmp_path: Path, size: int, batches: list[int]
 ) -> None:
