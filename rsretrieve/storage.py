@@ -24,11 +24,24 @@ _RENAME_EXCHANGE = 2  # linux/fs.h
 _AT_FDCWD = -100  # linux/fcntl.h
 
 
-def refuse_to_overwrite(path: Path, *, overwrite: bool) -> None:
+def refuse_to_overwrite(path: Path, *, overwrite: bool, marker: str = "") -> None:
     """Raise `OutputExists` when `path` is there and may not be replaced.
 
     Called before the work starts, so that nobody waits an hour to be refused.
+
+    Args:
+        path: a file or folder to be written.
+        overwrite: the user asked for what is there to be replaced.
+        marker: the name of a file that tells a folder of ours; a folder that is not empty
+            and has none is the user's own, and never replaced.
     """
+    has_content = path.is_dir() and any(path.iterdir())
+    if overwrite and marker and has_content and not (path / marker).exists():
+        raise OutputExists(
+            f"{path} is a folder that rsretrieve did not write ({marker} is missing in it), "
+            "and is not replaced",
+            hint="give another output",
+        )
     if not overwrite and os.path.lexists(path):
         raise OutputExists(
             f"{path} is there already", hint="give --overwrite to replace it, or another output"
@@ -70,13 +83,14 @@ def write_json(path: Path, content: Any, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def folder_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
+def folder_aside(path: Path, *, overwrite: bool, marker: str = "") -> Iterator[Path]:
     """Yield a new empty folder; on success it becomes `path` in one rename.
 
     What was there is exchanged with the new one and then removed. On any
-    error the unfinished folder is removed and `path` is as it was.
+    error the unfinished folder is removed and `path` is as it was. With a `marker`, only a
+    folder that holds a file of that name is replaced.
     """
-    refuse_to_overwrite(path, overwrite=overwrite)
+    refuse_to_overwrite(path, overwrite=overwrite, marker=marker)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.building-"))
     try:
@@ -85,7 +99,7 @@ def folder_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
         for written in aside.iterdir():
             _flush(written)
         _flush(aside)
-        refuse_to_overwrite(path, overwrite=overwrite)
+        refuse_to_overwrite(path, overwrite=overwrite, marker=marker)
         _switch_in(aside, path)
     finally:
         _remove(aside)

@@ -109,7 +109,8 @@ def train_model(
         RsretrieveError: see the leaves; the output is then as it was.
     """
     started = time.perf_counter()
-    refuse_to_overwrite(request.output, overwrite=request.overwrite)
+    marker = model_store.DESCRIPTION_FILE
+    refuse_to_overwrite(request.output, overwrite=request.overwrite, marker=marker)
     unfinished = _unfinished_folder(request)
     check_backbone(request.recipe.backbone)
     recipe, seed = request.recipe, request.seed
@@ -134,7 +135,7 @@ def train_model(
     training.run(unfinished / CHECKPOINT_FILE, identity, resume=request.resume)
     summary = _summary(request, prepared, training, time.perf_counter() - started)
     facts = _training_facts(prepared, settings, training, summary, weights_report)
-    with folder_aside(request.output, overwrite=request.overwrite) as folder:
+    with folder_aside(request.output, overwrite=request.overwrite, marker=marker) as folder:
         _write_model(folder, request, prepared, training, facts)
         embellish(folder)
     shutil.rmtree(unfinished)

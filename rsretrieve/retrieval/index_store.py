@@ -85,7 +85,7 @@ def write_index(
     overwrite: bool,
 ) -> None:
     """Write an index folder aside and switch it in with one rename."""
-    with folder_aside(folder, overwrite=overwrite) as aside:
+    with folder_aside(folder, overwrite=overwrite, marker=MANIFEST_FILE) as aside:
         vector_index.write(aside / FAISS_FILE)
         write_table(aside / TABLE_FILE, rows)
         np.save(aside / VECTORS_FILE, vectors, allow_pickle=False)

@@ -14,7 +14,12 @@ from rsretrieve.learning.device import describe_device
 from rsretrieve.learning.model import Model
 from rsretrieve.progress import Listener, StageStarted, unheard
 from rsretrieve.retrieval.embedding import embed_readable_tiles, none_usable
-from rsretrieve.retrieval.index_store import IndexStore, open_index, write_index
+from rsretrieve.retrieval.index_store import (
+    MANIFEST_FILE,
+    IndexStore,
+    open_index,
+    write_index,
+)
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import EXACT_KEY, VectorIndex, measured_recall, usable_gpu
 from rsretrieve.storage import refuse_to_overwrite
@@ -90,7 +95,7 @@ def index_tiles(
         ModelMismatch: `update` with another model than the index was built with.
     """
     started = time.perf_counter()
-    refuse_to_overwrite(folder, overwrite=overwrite or update)
+    refuse_to_overwrite(folder, overwrite=overwrite or update, marker=MANIFEST_FILE)
     known = _known(open_index(folder), tiles, model) if update else _nothing_known(model)
     known_ids = {row.id for row in known.rows}
     new = tiles.select([i for i, tile in enumerate(tiles) if tile.id not in known_ids])

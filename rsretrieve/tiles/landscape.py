@@ -35,6 +35,7 @@ __all__ = [
     "CLASS_NAMES",
     "CRS",
     "DOMINANCE",
+    "MARKER_FILE",
     "PIXEL_M",
     "Landscape",
     "make_landscape",
@@ -45,6 +46,8 @@ __all__ = [
 BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
 CRS = "EPSG:32632"
 PIXEL_M = 2.5
+MARKER_FILE = ".landscape"
+"""Tells a folder of made-up tiles, which may be replaced, from a user's own."""
 _LEFT_M, _TOP_M = 600_000.0, 5_340_000.0
 
 
@@ -117,7 +120,8 @@ def write_tiles(
     ruling = np.argmax(
         [shares_of_cells(landscape.class_map == k, cell_px) for k in CLASS_INDICES], axis=0
     )
-    with folder_aside(folder, overwrite=overwrite) as aside:
+    with folder_aside(folder, overwrite=overwrite, marker=MARKER_FILE) as aside:
+        (aside / MARKER_FILE).touch()
         for (row, col), index in np.ndenumerate(ruling):
             name = CLASS_NAMES[index]
             (aside / name).mkdir(exist_ok=True)

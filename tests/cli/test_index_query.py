@@ -216,3 +216,18 @@ def test_no_index_there(run, first, tmp_path):
     ran = run("query", first, "--index", tmp_path)
     assert ran.code == 1
     assert "no index there" in ran.err
+
+
+@pytest.mark.parametrize("command", ["index", "train", "demo"])
+def test_overwrite_never_replaces_a_folder_of_the_user_s(run, landscape, model, tmp_path, command):
+    mine = tmp_path / "tiles"
+    shutil.copytree(landscape / "forest", mine / "forest")
+    arguments = {
+        "index": [landscape, "--model", model, "--output", mine],
+        "train": [landscape, "--weights", "none", "--output", mine],
+        "demo": ["--output", tmp_path],
+    }[command]
+    ran = run(command, *arguments, "--overwrite")
+    assert ran.code == 1
+    assert f"{mine} is a folder that rsretrieve did not write" in ran.err
+    assert len(list((mine / "forest").iterdir())) == 16

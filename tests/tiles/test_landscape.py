@@ -179,14 +179,23 @@ def test_tiles_say_what_they_are(folder: Path) -> None:
 
 def test_a_folder_is_replaced_only_when_asked(tmp_path: Path) -> None:
     made, tiles = make_landscape(2, 16, seed=1), tmp_path / "tiles"
-    tiles.mkdir()
-    (tiles / "mine.txt").write_text("precious")
-    with pytest.raises(OutputExists):
+    assert write_tiles(made, 16, tiles) == 4
+    (tiles / "left.tif").touch()
+    with pytest.raises(OutputExists, match="is there already"):
         write_tiles(made, 16, tiles)
-    assert [path.name for path in tmp_path.rglob("*")] == ["tiles", "mine.txt"]
+    assert (tiles / "left.tif").exists()
     assert write_tiles(made, 16, tiles, overwrite=True) == 4
     assert len(list(tiles.glob("*/*.tif"))) == 4
-    assert not (tiles / "mine.txt").exists()
+    assert not (tiles / "left.tif").exists()
+
+
+def test_a_folder_of_the_user_s_is_never_replaced(tmp_path: Path) -> None:
+    tiles = tmp_path / "tiles"
+    tiles.mkdir()
+    (tiles / "mine.txt").write_text("precious")
+    with pytest.raises(OutputExists, match="did not write"):
+        write_tiles(make_landscape(2, 16, seed=1), 16, tiles, overwrite=True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["tiles", "mine.txt"]
 
 
 @pytest.mark.parametrize("cell_px", [0, 15])
