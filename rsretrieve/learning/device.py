@@ -28,7 +28,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or name == "cpu:":
+    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or name.endswith(":"):
         raise InvalidArgument(f"no such device: {name!r}; choose auto, cpu, cuda or cuda:N")
     if kind == "cpu":
         return torch.device("cpu")

@@ -85,7 +85,8 @@ def index_tiles(
         folder: the index folder.
         log: takes the tiles that cannot be read.
         listener: is told how the work goes.
-        faiss_key: `auto` (exact search), or a key in FAISS's notation.
+        faiss_key: `auto` (exact search; in an update what the index is), or a key in FAISS's
+            notation.
         overwrite: replace an index that is there.
         update: keep the vectors of tiles whose files did not change (by path, size and
             time of change), embed the others, drop what is no longer among `tiles`.
@@ -96,7 +97,8 @@ def index_tiles(
     """
     started = time.perf_counter()
     refuse_to_overwrite(folder, overwrite=overwrite or update, marker=MANIFEST_FILE)
-    known = _known(open_index(folder), tiles, model) if update else _nothing_known(model)
+    store = open_index(folder) if update else None
+    known = _nothing_known(model) if store is None else _known(store, tiles, model)
     known_ids = {row.id for row in known.rows}
     new = tiles.select([i for i, tile in enumerate(tiles) if tile.id not in known_ids])
     embedded = embed_readable_tiles(model, new, log, listener)
@@ -105,7 +107,9 @@ def index_tiles(
     added = [IndexedTile.of(t, place) for t, place in zip(embedded.tiles, embedded.places)]
     rows, vectors = _in_order(tiles, known, added, embedded.vectors)
     listener(StageStarted("building the index"))
-    key = EXACT_KEY if faiss_key == "auto" else faiss_key
+    key = faiss_key
+    if key == "auto":
+        key = EXACT_KEY if store is None else store.manifest.faiss_key
     gpu = usable_gpu(str(model.device))
     vector_index = VectorIndex.build(vectors, key, gpu)
     recall = measured_recall(vector_index, vectors)

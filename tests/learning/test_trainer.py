@@ -274,9 +274,18 @@ def test_a_model_that_is_there_is_overwritten_when_asked_for(
     request_of: Requests, output: Path
 ) -> None:
     output.mkdir(parents=True)
+    (output / "model.json").touch()
     (output / "old").touch()
     train(request_of(overwrite=True))
     assert {path.name for path in output.iterdir()} == FILES
+
+
+def test_a_folder_that_is_no_model_is_never_overwritten(request_of: Requests, output: Path) -> None:
+    output.mkdir(parents=True)
+    (output / "mine").touch()
+    with pytest.raises(OutputExists, match=r"is a folder that rsretrieve did not write"):
+        train(request_of(overwrite=True))
+    assert (output / "mine").exists()
 
 
 def test_a_misspelt_backbone_is_refused_before_any_tile_is_read(request_of: Requests) -> None:
