@@ -67,7 +67,7 @@ def test_corrupt_labels_writes_the_true_label_beside_and_is_seeded(run, landscap
 
 def test_corrupt_labels_along_a_table_and_by_instance(run, landscape, model, tmp_path):
     table = tmp_path / "table.csv"
-    names = sorted(path.name for path in landscape.iterdir())
+    names = sorted(path.name for path in landscape.iterdir() if path.is_dir())
     lines = [f"{name},{names[i - 1]},1" for i, name in enumerate(names)]
     table.write_text("from,to,share\n" + "\n".join(lines) + "\n")
     output = tmp_path / "t.csv"
