@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,13 +40,20 @@ class Embedder:
 
     def embed(self, pixels: NDArray[Any]) -> Tensor:
         """(B, C, S, S) in the tiles' type → (B, D) float32 unit rows, on the device."""
+        return self._through(self.network, pixels)
+
+    def features(self, pixels: NDArray[Any]) -> Tensor:
+        """(B, C, S, S) in the tiles' type → (B, F) float32 of the backbone, on the device."""
+        return self._through(self.network.features, pixels)
+
+    def _through(self, layers: Callable[[Tensor], Tensor], pixels: NDArray[Any]) -> Tensor:
         was_training = self.network.training
         self.network.eval()
         with torch.inference_mode(), computing_in(self.precision, self.device):
             tiles = self._normaliser.network_input(self._normaliser.unit_values(pixels))
-            embeddings: Tensor = self.network(tiles)
+            result = layers(tiles)
         self.network.train(was_training)
-        return embeddings
+        return result
 
     def embed_all(self, pixels: NDArray[Any], batch_size: int = 256) -> NDArray[np.float32]:
         """(N, C, S, S) → (N, D) float32, in batches."""

@@ -35,14 +35,23 @@ class EmbeddingNetwork(nn.Module):
         # PyTorch's own start, √6 times smaller, a learning rate of 0.1 spins it.
         nn.init.kaiming_normal_(self.projection.weight)
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Embed a batch."""
+    def features(self, pixels: Tensor) -> Tensor:
+        """What the backbone makes of a batch: (B, F) float32."""
         features = self.backbone(pixels)
         if not isinstance(features, Tensor):
             features = features[0]  # beside the outputs of auxiliary classifiers
+        flat: Tensor = features.flatten(1).float()
+        return flat
+
+    def embed_features(self, features: Tensor) -> Tensor:
+        """(B, F) float32 → (B, D) unit embeddings."""
         # The last layer and the norm in float32: similarities need more than 8 bits.
-        with torch.autocast(pixels.device.type, enabled=False):
-            return functional.normalize(self.projection(features.flatten(1).float()), dim=1)
+        with torch.autocast(features.device.type, enabled=False):
+            return functional.normalize(self.projection(features), dim=1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Embed a batch."""
+        return self.embed_features(self.features(pixels))
 
 
 def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> EmbeddingNetwork:

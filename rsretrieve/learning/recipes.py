@@ -38,6 +38,8 @@ class Recipe:
         halve_every: share of the epochs after which it is halved (halving).
         warm_up: share of the epochs in which it rises (one-cycle).
         epochs, batch_size: how long, and how many tiles a step.
+        head_epochs: how long the projection and the prototypes alone are fitted to the
+            features of the starting backbone, before all learns together.
         first_update, update_every: shares of the epochs after which the weights m_i of
             t-RNSL are set for the first time, and again.
         weights_by: the network that sets the weights m_i.
@@ -67,6 +69,7 @@ class Recipe:
     warm_up: float
     epochs: int
     batch_size: int
+    head_epochs: int
     first_update: float
     update_every: float
     weights_by: Judge
@@ -141,6 +144,7 @@ PAPER = Recipe(
     warm_up=0.0,
     epochs=130,
     batch_size=256,
+    head_epochs=0,
     first_update=40 / 130,
     update_every=10 / 130,
     weights_by=Judge.BEST,
@@ -169,6 +173,7 @@ ROBUST = replace(
     warm_up=0.3,
     epochs=40,
     batch_size=64,
+    head_epochs=30,
     first_update=0.3,
     update_every=0.0,
     weights_by=Judge.AVERAGE,

@@ -20,15 +20,17 @@ from rsretrieve.choices import Judge
 from rsretrieve.errors import OutputExists
 from rsretrieve.learning import model_store
 from rsretrieve.learning.device import best_precision, describe_device
-from rsretrieve.learning.model import ModelDescription
+from rsretrieve.learning.embedder import Embedder
+from rsretrieve.learning.model import ModelDescription, PrototypeModel
 from rsretrieve.learning.network import check_backbone
 from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import Recipe
 from rsretrieve.learning.starting import starting_model
 from rsretrieve.learning.training import Settings, Training
 from rsretrieve.learning.validation import Examples
+from rsretrieve.learning.warm_start import warm_start
 from rsretrieve.learning.weights import WeightsReport
-from rsretrieve.progress import Listener, Noticed, unheard
+from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
 from rsretrieve.storage import folder_aside, refuse_to_overwrite
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.stream import FailureLog
@@ -117,19 +119,10 @@ def train_model(
     prepared = prepare_tiles(
         request.tiles, request.validation, recipe, request.bands, seed, log, listener
     )
-    bands = len(prepared.preprocessing.bands)
-    model, weights_report = starting_model(
-        recipe, bands, prepared.class_names, request.weights, seed
-    )
-    if weights_report is not None:
-        listener(Noticed(str(weights_report)))
     settings = Settings(
-        request.recipe,
-        prepared.preprocessing,
-        request.seed,
-        request.device,
-        best_precision(request.device),
+        recipe, prepared.preprocessing, seed, request.device, best_precision(request.device)
     )
+    model, weights_report = _start(request, prepared, settings, listener)
     training = Training(settings, model, prepared.train, prepared.validation, listener)
     identity = _identity(request, prepared, settings)
     training.run(unfinished / CHECKPOINT_FILE, identity, resume=request.resume)
@@ -140,6 +133,26 @@ def train_model(
         embellish(folder)
     shutil.rmtree(unfinished)
     return summary
+
+
+def _start(
+    request: TrainingRequest, prepared: PreparedTiles, settings: Settings, listener: Listener
+) -> tuple[PrototypeModel, WeightsReport | None]:
+    """The model that the training loop starts from."""
+    recipe, bands = settings.recipe, len(prepared.preprocessing.bands)
+    model, report = starting_model(
+        recipe, bands, prepared.class_names, request.weights, settings.seed
+    )
+    if report is not None:
+        listener(Noticed(str(report)))
+    model.to(settings.device)
+    if recipe.head_epochs and not request.resume:
+        listener(StageStarted("fitting projection and prototypes to the starting features"))
+        embedder = Embedder(
+            model.network, settings.preprocessing, settings.device, settings.precision
+        )
+        warm_start(model, embedder, prepared.train, recipe.q, recipe.head_epochs, settings.seed)
+    return model, report
 
 
 def _unfinished_folder(request: TrainingRequest) -> Path:

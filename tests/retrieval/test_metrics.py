@@ -8,11 +8,14 @@ from dataclasses import astuple
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, normalized_mutual_info_score
 from sklearn.neighbors import KNeighborsClassifier
+from torchmetrics.retrieval import RetrievalHitRate, RetrievalMAP, RetrievalPrecision
+from torchmetrics.retrieval.base import RetrievalMetric
 
 from rsretrieve.errors import InputError
 from rsretrieve.retrieval import metrics
@@ -220,6 +223,28 @@ def test_knn_accuracy_leaving_one_out_equals_scikit_learns() -> None:
         right += int(oracle.predict(gallery.vectors[row : row + 1])[0] == gallery.labels[row])
     figures = retrieval_figures(gallery, gallery, np.arange(40))
     assert figures.knn_accuracy == pytest.approx(right / 40)
+
+
+# torchmetrics
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_retrieval_figures_equal_torchmetrics(seed: int) -> None:
+    queries, gallery = random_side(12, 4, seed), random_side(70, 4, seed + 10)
+    # Only what has a positive score counts as retrieved there.
+    similarities = torch.from_numpy(queries.vectors @ gallery.vectors.T) + 2
+    relevant = torch.from_numpy(queries.labels[:, None] == gallery.labels[None, :])
+    asked = torch.arange(12)[:, None].expand_as(similarities)
+
+    def oracle(metric: RetrievalMetric) -> float:
+        return float(metric(similarities.flatten(), relevant.flatten(), indexes=asked.flatten()))
+
+    figures = retrieval_figures(queries, gallery, none_own(queries))
+    assert figures.map == pytest.approx(oracle(RetrievalMAP()))
+    for k in CUTS:
+        assert figures.precision_at[k] == pytest.approx(oracle(RetrievalPrecision(top_k=k)))
+    for k in (1, 5, 10):
+        assert figures.recall_at[k] == pytest.approx(oracle(RetrievalHitRate(top_k=k)))
 
 
 @settings(deadline=None, max_examples=60)

@@ -1,0 +1,153 @@
+"""What others would do with the same tiles and labels."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from grid.cells import Cell
+from grid.data import CellTiles, Place
+from rsretrieve.choices import Judge, LossName
+from rsretrieve.learning.device import best_precision, choose_device
+from rsretrieve.learning.embedder import Embedder
+from rsretrieve.learning.losses import Prototypes
+from rsretrieve.learning.model import PrototypeModel
+from rsretrieve.learning.network import EmbeddingNetwork
+from rsretrieve.learning.preparation import prepare_tiles
+from rsretrieve.learning.recipes import ROBUST, Recipe
+from rsretrieve.learning.starting import starting_model
+from rsretrieve.learning.training import Settings, Training
+from rsretrieve.progress import unheard
+from rsretrieve.retrieval.instance_noise import class_means
+from rsretrieve.tiles.stream import FailureLog, read_into_store
+
+FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A cell's tiles in an embedding.
+
+    Attributes:
+        train, test: (N, D) float32, unit rows.
+        prototypes: (K, D) float32, unit rows.
+        temperature: σ.
+    """
+
+    train: NDArray[np.float32]
+    test: NDArray[np.float32]
+    prototypes: NDArray[np.float32]
+    temperature: float
+
+
+class FeatureNetwork(EmbeddingNetwork):
+    """A backbone's own features, neither projected nor of unit norm."""
+
+    def __init__(self, network: EmbeddingNetwork) -> None:
+        nn.Module.__init__(self)
+        self.backbone = network.backbone
+        self.features = network.projection.in_features
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Normalised pixels (B, C, S, S) → (B, F) float32."""
+        features: Tensor = self.backbone(pixels)
+        return features.flatten(1).float()
+
+
+class LinearClassifier(Prototypes):
+    """A linear layer and a softmax in the place of prototypes: cross entropy is their NSL."""
+
+    def __init__(self, classes: int, features: int) -> None:
+        super().__init__(classes, features, temperature=1.0)
+        self.layer = nn.Linear(features, classes)
+        self.weight.requires_grad_(False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) → (B, K) log p_ic."""
+        return torch.log_softmax(self.layer(features), dim=1)
+
+
+def cross_entropy(cell: Cell, tiles: CellTiles, place: Place) -> Embedded:
+    """A linear classifier on the backbone, trained as `robust` trains but for the loss.
+
+    The embedding is the backbone's features.
+    """
+    # Nothing of robust that hangs on prototypes; its schedule, batches, augmentation, average.
+    recipe = _recipe(cell).changed(loss=LossName.NSL, weights_by=Judge.AVERAGE)
+    return _features(cell, tiles, place, recipe)
+
+
+def frozen(cell: Cell, tiles: CellTiles, place: Place) -> Embedded:
+    """The features of the backbone as it was downloaded."""
+    return _features(cell, tiles, place, None)
+
+
+def _recipe(cell: Cell) -> Recipe:
+    return ROBUST.changed(backbone=cell.backbone, size_px=cell.size_px, epochs=cell.epochs)
+
+
+def _features(cell: Cell, tiles: CellTiles, place: Place, recipe: Recipe | None) -> Embedded:
+    device, log = choose_device(place.device), FailureLog(strict=True)
+    prepared = prepare_tiles(
+        tiles.train, tiles.validation, recipe or _recipe(cell), (), cell.seed, log, unheard
+    )
+    model, _ = starting_model(
+        recipe or _recipe(cell), 3, prepared.class_names, place.weights, cell.seed
+    )
+    network = FeatureNetwork(model.network)
+    kept: EmbeddingNetwork = network.to(device)
+    if recipe is not None:
+        classifier = PrototypeModel(
+            network, LinearClassifier(len(prepared.class_names), network.features)
+        )
+        settings = Settings(
+            recipe, prepared.preprocessing, cell.seed, device, best_precision(device)
+        )
+        training = Training(settings, classifier, prepared.train, None, unheard)
+        with tempfile.TemporaryDirectory() as folder:
+            training.run(Path(folder) / "checkpoint", {}, resume=False)
+        kept = training.judge(recipe.keep).network
+    embedder = Embedder(kept, prepared.preprocessing, device)
+    train = _unit(embedder.embed_all(prepared.train.pixels))
+    test = read_into_store(tiles.test, prepared.preprocessing, log)
+    given = prepared.train.labels
+    return Embedded(
+        train=train,
+        test=_unit(embedder.embed_all(test.pixels)),
+        prototypes=class_means(train, given, len(prepared.class_names)),
+        temperature=ROBUST.temperature,
+    )
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), np.float32)
+
+
+def confident_learning(
+    vectors: NDArray[np.float32], labels: NDArray[np.int64], seed: int
+) -> NDArray[np.float64]:
+    """Cleanlab's label quality of out-of-sample probabilities; higher is worse, (N,).
+
+    The probabilities come from a logistic regression, cross-validated over 5 folds, on the
+    vectors. Ranked by cleanlab's default, the self-confidence: the probability of the label.
+    """
+    from cleanlab.rank import get_label_quality_scores
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    judge = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # iterations run out; classes of fewer tiles than folds
+        probabilities = cross_val_predict(judge, vectors, labels, cv=folds, method="predict_proba")
+    return 1 - np.asarray(get_label_quality_scores(labels, probabilities), np.float64)

@@ -1,0 +1,142 @@
+"""What finished cells gave: kept in a CSV, printed as a table, drawn as a plot."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from grid.cells import CELL_COLUMNS, Cell, Method
+from grid.running import Figures
+from rsretrieve.tiles.tables import write_csv
+
+FIGURE_COLUMNS = tuple(field.name for field in fields(Figures))
+SHOWN = (
+    *("knn_clean", "knn_given", "map", "map_at_r", "p20", "nmi"),
+    *("audit_auroc", "audit_ap", "cleanlab_auroc", "cleanlab_ap", "train_s", "train_cpu_s"),
+)
+Row = dict[str, str]
+
+
+class Results:
+    """The finished cells, one a row; a cell is there once.
+
+    Args:
+        path: the CSV, made with the first cell.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: dict[tuple[str, ...], Row] = {}
+        if path.exists():
+            with path.open(encoding="utf-8", newline="") as stream:
+                for row in csv.DictReader(stream):
+                    self.rows[tuple(row[name] for name in CELL_COLUMNS)] = row
+
+    def __contains__(self, cell: Cell) -> bool:
+        return cell.key in self.rows
+
+    def add(self, cell: Cell, figures: Figures) -> None:
+        """Keep a finished cell; the file is switched in whole."""
+        texts = {name: _figure_text(value) for name, value in asdict(figures).items()}
+        self.rows[cell.key] = {**dict(zip(CELL_COLUMNS, cell.key)), **texts}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        columns = (*CELL_COLUMNS, *FIGURE_COLUMNS)
+        rows = ([row[name] for name in columns] for row in self.rows.values())
+        write_csv(self.path, columns, rows, overwrite=True)
+
+    def of(self, cells: Iterable[Cell]) -> list[Row]:
+        """The rows of those of the cells that are finished."""
+        return [self.rows[cell.key] for cell in cells if cell in self]
+
+
+def _figure_text(value: object) -> str:
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4f}"
+    return str(value)
+
+
+def mean_and_interval(values: Sequence[float]) -> tuple[float, float]:
+    """The mean, and half the width of its 95 % interval by Student's t; NaN for one value."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, math.nan
+    error = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return mean, float(stats.t.ppf(0.975, len(values) - 1)) * error
+
+
+def markdown_table(rows: Sequence[Row]) -> str:
+    """One line a cell but for its seed: means over seeds, ± half a 95 % interval."""
+    names = [name for name in CELL_COLUMNS if name != "seed"]
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[name] for name in names)].append(row)
+    lines = [
+        "| " + " | ".join((*names, "seeds", *SHOWN)) + " |",
+        "|" + "---|" * (len(names) + 1 + len(SHOWN)),
+    ]
+    for key in sorted(groups, key=_reading_order):
+        texts = [_cell_text([row[name] for row in groups[key]], name) for name in SHOWN]
+        lines.append("| " + " | ".join((*key, str(len(groups[key])), *texts)) + " |")
+    return "\n".join(lines)
+
+
+def _reading_order(key: tuple[str, ...]) -> tuple[object, ...]:
+    dataset, size, noise, rate, method, *rest = key
+    return dataset, int(size), noise, float(rate), list(Method).index(Method(method)), *rest
+
+
+def _cell_text(texts: Sequence[str], name: str) -> str:
+    values = [float(text) for text in texts if text]
+    if not values:
+        return "–"
+    mean, half = mean_and_interval(values)
+    digits = 0 if name.endswith("_s") else 3
+    shown = f"{mean:.{digits}f}"
+    return shown if math.isnan(half) else f"{shown} ± {half:.{digits}f}"
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Draw mAP against the noise rate, a line a method, a panel a kind of noise."""
+    from matplotlib.figure import Figure
+
+    kinds = [kind for kind in ("uniform", "table") if any(r["noise"] == kind for r in rows)]
+    figure = Figure(figsize=(4.6 * len(kinds), 3.6), layout="constrained", dpi=150)
+    panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for panel, kind in zip(panels, kinds):
+        for method in Method:
+            _draw_line(panel, rows, kind, method)
+        panel.set(title=f"{kind} noise", xlabel="share of wrong training labels", ylim=(0, 1))
+        panel.grid(alpha=0.3)
+    panels[0].set_ylabel("mAP of test tiles")
+    panels[-1].legend(frameon=False, fontsize="small", loc="lower left")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+def _draw_line(panel: object, rows: Sequence[Row], kind: str, method: Method) -> None:
+    values: dict[float, list[float]] = defaultdict(list)
+    for row in rows:
+        # Without wrong labels the kinds are one.
+        if row["method"] == method and (row["noise"] == kind or float(row["rate"]) == 0):
+            values[float(row["rate"])].append(float(row["map"]))
+    if not values:
+        return
+    rates = sorted(values)
+    means, halves = zip(*(mean_and_interval(values[rate]) for rate in rates))
+    panel.errorbar(  # type: ignore[attr-defined]
+        rates,
+        means,
+        yerr=np.nan_to_num(halves),
+        marker="o",
+        markersize=4,
+        capsize=2,
+        linewidth=2 if method is Method.ROBUST else 1,
+        label=method,
+    )

@@ -1,0 +1,181 @@
+"""Run one cell, and measure what comes of it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from grid.baselines import Embedded, confident_learning, cross_entropy, frozen
+from grid.cells import Cell, Method
+from grid.data import CellTiles, Place, cell_folder, cell_tiles
+from rsretrieve.audit.scores import score_labels
+from rsretrieve.audit.truth import auroc, average_precision
+from rsretrieve.learning.device import choose_device, describe_device
+from rsretrieve.learning.model import Model
+from rsretrieve.learning.model_store import DESCRIPTION_FILE, HISTORY_FILE, load_model
+from rsretrieve.learning.recipes import PAPER, ROBUST, Recipe
+from rsretrieve.learning.trainer import TrainingRequest, train_model
+from rsretrieve.progress import Listener, unheard
+from rsretrieve.retrieval.embedding import embed_tiles
+from rsretrieve.retrieval.metrics import Side, normalized_mutual_information, retrieval_figures
+from rsretrieve.retrieval.vector_index import clusters_of
+from rsretrieve.tiles.stream import FailureLog
+from rsretrieve.tiles.tables import read_table
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is measured of a cell; NaN where it is not defined.
+
+    Attributes:
+        wrong: share of training labels that are wrong, as drawn.
+        knn_clean: K-NN accuracy of the test tiles in the training tiles with true labels.
+        knn_given: the same with the training labels as given.
+        map, map_at_r, p20, nmi: of the test tiles, in the gallery with true labels.
+        audit_auroc, audit_ap: of the training labels, by similarity to prototypes.
+        cleanlab_auroc, cleanlab_ap: of the same labels, by cleanlab on the same vectors.
+        knn_drop: best epoch's validation K-NN less the last's, where a training kept them.
+        train_s, train_cpu_s: wall and processor seconds of the training alone.
+        threads: of PyTorch.
+        device: what computed.
+    """
+
+    wrong: float
+    knn_clean: float
+    knn_given: float
+    map: float
+    map_at_r: float
+    p20: float
+    nmi: float
+    audit_auroc: float
+    audit_ap: float
+    cleanlab_auroc: float
+    cleanlab_ap: float
+    knn_drop: float
+    train_s: float
+    train_cpu_s: float
+    threads: int
+    device: str
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What a method made of a cell, and what it took."""
+
+    embedded: Embedded
+    knn_drop: float
+    wall_s: float
+    cpu_s: float
+
+
+def run_cell(cell: Cell, place: Place, listener: Listener = unheard) -> Figures:
+    """Train and measure; a training that was interrupted is gone on with."""
+    tiles = cell_tiles(cell, place, lambda other: trained_model(other, place, listener))
+    trained = _train(cell, tiles, place, listener)
+    return _measure(cell, tiles, trained, place)
+
+
+def trained_model(cell: Cell, place: Place, listener: Listener = unheard) -> Model:
+    """The model of a cell, trained when it is not there yet."""
+    tiles = cell_tiles(cell, place, lambda other: trained_model(other, place, listener))
+    folder = cell_folder(cell, place)
+    if not (folder / DESCRIPTION_FILE).exists():
+        unfinished = folder.with_name(f".{folder.name}.unfinished")
+        request = TrainingRequest(
+            tiles=tiles.train,
+            output=folder,
+            recipe=recipe_of(cell),
+            device=choose_device(place.device),
+            validation=tiles.validation,
+            weights=place.weights,
+            seed=cell.seed,
+            resume=unfinished.exists(),
+        )
+        started = time.process_time()
+        train_model(request, FailureLog(strict=True), listener, _note_time(started))
+    return load_model(folder, choose_device(place.device))
+
+
+def recipe_of(cell: Cell) -> Recipe:
+    """The recipe of a cell whose method is one of ours."""
+    start = ROBUST if cell.method is Method.ROBUST else PAPER
+    return start.changed(
+        loss=cell.method.paper_loss,
+        backbone=cell.backbone,
+        size_px=cell.size_px,
+        epochs=cell.epochs,
+    )
+
+
+def _note_time(started: float) -> Callable[[Path], None]:
+    def note(folder: Path) -> None:
+        (folder / "cpu_seconds.txt").write_text(f"{time.process_time() - started:.1f}\n")
+
+    return note
+
+
+def _train(cell: Cell, tiles: CellTiles, place: Place, listener: Listener) -> _Trained:
+    baselines = {Method.CROSS_ENTROPY: cross_entropy, Method.FROZEN: frozen}
+    if cell.method in baselines:
+        wall, cpu = time.perf_counter(), time.process_time()
+        embedded = baselines[cell.method](cell, tiles, place)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        return _Trained(embedded, np.nan, wall, cpu)
+    model = trained_model(cell, place, listener)
+    log = FailureLog(strict=True)
+    embedded = Embedded(
+        train=embed_tiles(model, tiles.train, log).vectors,
+        test=embed_tiles(model, tiles.test, log).vectors,
+        prototypes=model.prototypes,
+        temperature=model.temperature,
+    )
+    rows = [row for _, row in read_table(model.folder / HISTORY_FILE, ())]
+    accuracies = [float(row["validation_accuracy"]) for row in rows]
+    seconds = sum(float(row["seconds"]) for row in rows)
+    cpu = float((model.folder / "cpu_seconds.txt").read_text())
+    return _Trained(embedded, max(accuracies) - accuracies[-1], seconds, cpu)
+
+
+def _measure(cell: Cell, tiles: CellTiles, trained: _Trained, place: Place) -> Figures:
+    embedded = trained.embedded
+    given, true, test = tiles.given_classes(), tiles.true_classes(), tiles.test_classes()
+    queries, nobody = Side(embedded.test, test), np.full(len(test), -1)
+    clean = retrieval_figures(queries, Side(embedded.train, true), nobody)
+    as_given = retrieval_figures(queries, Side(embedded.train, given), nobody)
+    wrong = given != true
+    scores = score_labels(embedded.train, given, embedded.prototypes, embedded.temperature)
+    others = confident_learning(embedded.train, given, cell.seed)
+    clusters = clusters_of(embedded.test, len(tiles.class_names), cell.seed)
+    return Figures(
+        wrong=float(wrong.mean()),
+        knn_clean=clean.knn_accuracy,
+        knn_given=as_given.knn_accuracy,
+        map=clean.map,
+        map_at_r=clean.map_at_r,
+        p20=clean.precision_at[20],
+        nmi=normalized_mutual_information(test, clusters),
+        audit_auroc=_or_nan(auroc(-scores.margin, wrong)),
+        audit_ap=_or_nan(average_precision(-scores.margin, wrong)),
+        cleanlab_auroc=_or_nan(auroc(others, wrong)),
+        cleanlab_ap=_or_nan(average_precision(others, wrong)),
+        knn_drop=trained.knn_drop,
+        train_s=trained.wall_s,
+        train_cpu_s=trained.cpu_s,
+        threads=torch.get_num_threads(),
+        device=describe_device(choose_device(place.device)),
+    )
+
+
+def _or_nan(figure: float | None) -> float:
+    return np.nan if figure is None else figure
+
+
+def forget(cell: Cell, place: Place) -> None:
+    """Drop what is kept of a cell's training, so that it is run anew."""
+    shutil.rmtree(cell_folder(cell, place), ignore_errors=True)

@@ -1,0 +1,91 @@
+"""Retrieval and audit under label noise: ours, the paper's and others', on one grid.
+
+Every cell (a data set, a noise, a method, a seed) is split, corrupted, trained and measured
+as `split`, `corrupt-labels`, `train`, `evaluate` and `audit-labels` do it. A finished cell
+is a row of the results and never runs again; an interrupted one goes on where it stopped.
+
+    python benchmarks/noise_robustness.py --quick    minutes: to see that all runs
+    python benchmarks/noise_robustness.py --cpu      UC Merced, hours on two cores
+    python benchmarks/noise_robustness.py --gpu      AID at 128 px, the published 130 epochs
+    python benchmarks/noise_robustness.py --table    what is finished, as a table and a plot
+
+Validation tiles have their true labels, as published. The paper's recipe picks its best
+epoch by them; `robust` and the others never look at them but for the record.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from grid.cells import Cell, Dataset, Method, cpu_cells, gpu_cells, quick_cells
+from grid.data import Place
+from grid.results import Results, markdown_table
+from grid.running import run_cell
+
+from rsretrieve.choices import NoiseKind
+
+HERE = Path(__file__).parent
+app = typer.Typer(add_completion=False)
+
+
+def chosen_cells(presets: Sequence[bool], cell: Cell) -> list[Cell]:
+    """The cells of the presets that are named, or the one cell."""
+    grids = (quick_cells, cpu_cells, gpu_cells)
+    named = [cell for wanted, grid in zip(presets, grids) if wanted for cell in grid()]
+    return named or [cell]
+
+
+def run(cells: Sequence[Cell], place: Place, results: Results) -> None:
+    """Run the cells that are not finished, one at a time, keeping each as it ends."""
+    for number, cell in enumerate(cells, start=1):
+        done = "finished before" if cell in results else "running"
+        print(f"[{number}/{len(cells)}] {done}: {cell.command}", file=sys.stderr, flush=True)
+        if cell not in results:
+            results.add(cell, run_cell(cell, place))
+
+
+@app.command()
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="Four cells of two epochs.")] = False,
+    cpu: Annotated[bool, typer.Option("--cpu", help="UC Merced, the whole grid.")] = False,
+    gpu: Annotated[bool, typer.Option("--gpu", help="AID at 128 px, 130 epochs.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Run nothing; show all there is.")] = False,
+    dataset: Annotated[Dataset, typer.Option()] = Dataset.UC_MERCED,
+    size: Annotated[int, typer.Option(metavar="PX")] = 64,
+    noise: Annotated[NoiseKind, typer.Option()] = NoiseKind.UNIFORM,
+    rate: Annotated[float, typer.Option(min=0, max=1)] = 0.5,
+    method: Annotated[Method, typer.Option()] = Method.ROBUST,
+    backbone: Annotated[str, typer.Option()] = "mobilenet_v2",
+    epochs: Annotated[int, typer.Option(min=1)] = 40,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path(
+        os.environ.get("RSRETRIEVE_DATA", "data")
+    ),
+    weights: Annotated[str, typer.Option(help="imagenet or a file.")] = "imagenet",
+    work: Annotated[Path, typer.Option(help="Keeps splits, labels, models.")] = Path("build/grid"),
+    results: Annotated[Path, typer.Option(help="CSV of finished cells.")] = HERE
+    / "results/noise_robustness.csv",
+    plot: Annotated[Path | None, typer.Option(help="Draw mAP against rate.")] = None,
+    device: Annotated[str, typer.Option()] = "auto",
+) -> None:
+    """Run what is not finished of a preset, or one cell, and print one table."""
+    one = Cell(dataset, size, noise, rate, method, backbone, epochs, seed)
+    kept = Results(results)
+    cells = chosen_cells((quick, cpu, gpu), one)
+    if not table:
+        run(cells, Place(data, weights, work, device), kept)
+    rows = list(kept.rows.values()) if table else kept.of(cells)
+    print(markdown_table(rows))
+    if plot is not None:
+        from grid.results import draw
+
+        draw(rows, plot)
+
+
+if __name__ == "__main__":
+    app()
