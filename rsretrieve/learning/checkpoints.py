@@ -67,6 +67,12 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
         raise CheckpointError(
             f"{path} cannot be read ({error})", hint="start the training anew with --overwrite"
         ) from error
+    if (version := metadata.get("schema_version")) != str(SCHEMA_VERSION):
+        raise CheckpointError(
+            f"{path} was written by another rsretrieve (schema {version}; this one reads "
+            f"{SCHEMA_VERSION})",
+            hint="finish it with that version, or start anew with --overwrite",
+        )
     _require_same(found, json.loads(json.dumps(identity)))
     return Checkpoint(found, tensors, facts)
 

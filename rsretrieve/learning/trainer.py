@@ -29,7 +29,7 @@ from rsretrieve.learning.starting import starting_model
 from rsretrieve.learning.training import Settings, Training
 from rsretrieve.learning.validation import Examples
 from rsretrieve.learning.warm_start import warm_start
-from rsretrieve.learning.weights import WeightsReport
+from rsretrieve.learning.weights import WeightsReport, check_weights
 from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
 from rsretrieve.storage import folder_aside, refuse_to_overwrite
 from rsretrieve.tiles.records import TileSet
@@ -113,8 +113,9 @@ def train_model(
     started = time.perf_counter()
     marker = model_store.DESCRIPTION_FILE
     refuse_to_overwrite(request.output, overwrite=request.overwrite, marker=marker)
-    unfinished = _unfinished_folder(request)
     check_backbone(request.recipe.backbone)
+    check_weights(request.recipe.backbone, request.weights)
+    unfinished = _unfinished_folder(request)
     recipe, seed = request.recipe, request.seed
     prepared = prepare_tiles(
         request.tiles, request.validation, recipe, request.bands, seed, log, listener

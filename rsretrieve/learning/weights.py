@@ -49,8 +49,20 @@ def load_weights(network: EmbeddingNetwork, backbone_name: str, source: str) -> 
         WeightsError: they cannot be had or read, or less than nine tenths of the backbone's
             tensors are among them.
     """
-    state = _imagenet(backbone_name) if source == "imagenet" else _read_file(Path(source))
-    return fit_weights(network, state, source)
+    return fit_weights(network, _read(backbone_name, source), source)
+
+
+def check_weights(backbone_name: str, source: str) -> None:
+    """Raise the `WeightsError` of weights that cannot be had, before long work begins.
+
+    What is downloaded is kept by torchvision, and not downloaded again.
+    """
+    if source != "none" and not Path(source).is_dir():
+        _read(backbone_name, source)
+
+
+def _read(backbone_name: str, source: str) -> Mapping[str, Tensor]:
+    return _imagenet(backbone_name) if source == "imagenet" else _read_file(Path(source))
 
 
 def fit_weights(

@@ -143,6 +143,16 @@ def test_a_file_of_tensors_that_is_no_checkpoint_is_refused(
         read_checkpoint(path, {})
 
 
+@pytest.mark.usefixtures("written")
+def test_a_checkpoint_of_another_version_is_refused(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "SCHEMA_VERSION", checkpoints.SCHEMA_VERSION + 1)
+    message = r"was written by another rsretrieve \(schema 1; this one reads 2\)$"
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(path, IDENTITY)
+
+
 def test_a_folder_in_the_checkpoints_place_is_refused(path: Path) -> None:
     path.mkdir(parents=True)
     with pytest.raises(CheckpointError, match=r"cannot be read"):

@@ -22,6 +22,7 @@ from rsretrieve.errors import (
     LabelsError,
     OutputExists,
     TrainingDiverged,
+    WeightsError,
 )
 from rsretrieve.learning.model_store import load_model
 from rsretrieve.learning.recipes import RECIPES, Recipe
@@ -291,6 +292,20 @@ def test_a_folder_that_is_no_model_is_never_overwritten(request_of: Requests, ou
 def test_a_misspelt_backbone_is_refused_before_any_tile_is_read(request_of: Requests) -> None:
     with pytest.raises(InvalidArgument, match=r"^no such backbone: 'ResNet50'$"):
         train(request_of(recipe=tiny(backbone="ResNet50")), listener=stopping_when(lambda _: True))
+
+
+@pytest.mark.parametrize(
+    ("choices", "error"),
+    [({"recipe": tiny(backbone="ResNet50")}, InvalidArgument), ({"weights": "no"}, WeightsError)],
+)
+def test_a_misspelt_choice_costs_no_unfinished_training_and_no_reading_of_tiles(
+    request_of: Requests, output: Path, choices: dict[str, object], error: type[Exception]
+) -> None:
+    with pytest.raises(Stopped):
+        train(request_of(), listener=after_epoch(1))
+    with pytest.raises(error):
+        train(request_of(overwrite=True, **choices), listener=stopping_when(lambda _: True))
+    assert unfinished(output).is_dir()
 
 
 def test_one_class_is_refused(tiles: TileSet, request_of: Requests, output: Path) -> None:
