@@ -37,7 +37,9 @@ class EpochFinished:
         epochs: how many there will be.
         learning_rate: at the epoch's end.
         loss: mean over the epoch's tiles.
-        kept_fraction: the share of the training tiles with weight m_i = 1.
+        kept_fraction: the share of the training tiles that are taught with the label they
+            were given (m_i = 1).
+        relabelled_fraction: the share that is taught with another one.
         temperature: σ.
         validation_accuracy: share of the validation tiles whose predicted class is their
             given label; None without validation tiles.
@@ -50,6 +52,7 @@ class EpochFinished:
     learning_rate: float
     loss: float
     kept_fraction: float
+    relabelled_fraction: float
     temperature: float
     validation_accuracy: float | None
     seconds: float

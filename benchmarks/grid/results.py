@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -34,8 +35,11 @@ class Results:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: dict[tuple[str, ...], Row] = {}
-        if path.exists():
-            with path.open(encoding="utf-8", newline="") as stream:
+        self._read()
+
+    def _read(self) -> None:
+        if self.path.exists():
+            with self.path.open(encoding="utf-8", newline="") as stream:
                 for row in csv.DictReader(stream):
                     self.rows[tuple(row[name] for name in CELL_COLUMNS)] = row
 
@@ -43,13 +47,16 @@ class Results:
         return cell.key in self.rows
 
     def add(self, cell: Cell, figures: Figures) -> None:
-        """Keep a finished cell; the file is switched in whole."""
+        """Keep a finished cell, beside those that another process kept meanwhile."""
         texts = {name: _figure_text(value) for name, value in asdict(figures).items()}
-        self.rows[cell.key] = {**dict(zip(CELL_COLUMNS, cell.key)), **texts}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        columns = (*CELL_COLUMNS, *FIGURE_COLUMNS)
-        rows = ([row[name] for name in columns] for row in self.rows.values())
-        write_csv(self.path, columns, rows, overwrite=True)
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._read()
+            self.rows[cell.key] = {**dict(zip(CELL_COLUMNS, cell.key)), **texts}
+            columns = (*CELL_COLUMNS, *FIGURE_COLUMNS)
+            rows = ([row[name] for name in columns] for row in self.rows.values())
+            write_csv(self.path, columns, rows, overwrite=True)
 
     def of(self, cells: Iterable[Cell]) -> list[Row]:
         """The rows of those of the cells that are finished."""

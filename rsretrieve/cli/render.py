@@ -14,7 +14,7 @@ from rsretrieve.text import printable
 
 if TYPE_CHECKING:  # records of heavy stations, which light commands never load
     from rsretrieve.audit.audit import Audit
-    from rsretrieve.learning.trainer import TrainingSummary
+    from rsretrieve.learning.finishing import TrainingSummary
     from rsretrieve.retrieval.evaluation import Evaluation
     from rsretrieve.retrieval.indexing import IndexingSummary
     from rsretrieve.retrieval.search import QueryResult
@@ -29,6 +29,11 @@ def training_summary(summary: TrainingSummary) -> Text:
         f"{summary.epochs} epochs in {summary.seconds:.0f} s on {summary.device} "
         f"({summary.tiles_per_second:.0f} tiles/s)\n"
         f"{summary.kept_fraction:.1%} of the labels were trusted at the end"
+        + (
+            f", {summary.relabelled_fraction:.1%} of the tiles were taught with another one"
+            if summary.relabelled_fraction
+            else ""
+        )
     )
 
 

@@ -110,6 +110,8 @@ class Terminal:
 
     def _finish_epoch(self, epoch: EpochFinished) -> None:
         parts = [f"loss {epoch.loss:.4f}", f"kept {epoch.kept_fraction:.1%}"]
+        if epoch.relabelled_fraction:
+            parts.append(f"relabelled {epoch.relabelled_fraction:.1%}")
         if epoch.validation_accuracy is not None:
             parts.append(f"validation {epoch.validation_accuracy:.3f}")
         left = (epoch.epochs - epoch.epoch) * epoch.seconds

@@ -76,7 +76,8 @@ def train(
         int | None, typer.Option(metavar="D", help="Of the embedding. [default: 128]")
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="The temperature σ. [default: 0.05]")
+        float | None,
+        typer.Option(help="The temperature σ. [default: by the number of classes; paper: 0.05]"),
     ] = None,
     learn_temperature: Annotated[
         bool, typer.Option("--learn-temperature", help="The temperature is learned.")

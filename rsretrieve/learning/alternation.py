@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,6 +11,38 @@ from torch import Tensor
 
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.losses import Prototypes, kept, own_log_probability
+from rsretrieve.learning.targets import Targets, known_classes
+
+
+class Truncation:
+    """The published strategy: the labels stay, the weights m_i follow the truncation.
+
+    Args:
+        k: the truncation.
+    """
+
+    def __init__(self, k: float) -> None:
+        self.k = k
+
+    def update(
+        self,
+        embedder: Embedder,
+        prototypes: Prototypes,
+        pixels: NDArray[Any],
+        given: Tensor,
+        previous: Targets,
+        progress: float,
+    ) -> Targets:
+        """See `Strategy.update`."""
+        own_log_p = plain_log_probabilities(embedder, prototypes, pixels, given)
+        return Targets(given, updated_weights(own_log_p, self.k, given, previous.weights))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """See `Strategy.tensors`: it remembers nothing."""
+        return {}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """See `Strategy.restore`."""
 
 
 def plain_log_probabilities(
@@ -57,6 +90,5 @@ def updated_weights(own_log_p: Tensor, k: float, labels: Tensor, previous: Tenso
         (N,) of 0 and 1.
     """
     passing = kept(own_log_p, k).to(previous.dtype)
-    counts = torch.zeros(int(labels.max()) + 1, dtype=passing.dtype, device=passing.device)
-    known = counts.index_add(0, labels, passing) > 0
+    known = known_classes(labels, passing > 0, int(labels.max()) + 1)
     return torch.where(known[labels], passing, previous)

@@ -51,12 +51,22 @@ def write_history(folder: Path, history: Sequence[EpochFinished]) -> None:
     write_csv(folder / HISTORY_FILE, columns, rows, overwrite=True)
 
 
-def write_training_tiles(folder: Path, tiles: TileSet, weights: NDArray[np.float32]) -> None:
-    """Write `tiles.parquet`: id, given label and final weight m_i of every training tile."""
+def write_training_tiles(
+    folder: Path, tiles: TileSet, weights: NDArray[np.float32], taught: Sequence[str | None]
+) -> None:
+    """Write `tiles.parquet`, a row a training tile.
+
+    Args:
+        folder: the model folder.
+        tiles: the N training tiles, with their labels as given.
+        weights: (N,) 1 where the tile was taught with the given label at the end, else 0.
+        taught: the label it was taught with at the end, or None where it was left out.
+    """
     table = {
         "tile": [tile.id for tile in tiles],
         "label": [tile.label for tile in tiles],
         "weight": weights.astype(np.float32),
+        "taught_label": pyarrow.array(taught, pyarrow.string()),
     }
     parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
 

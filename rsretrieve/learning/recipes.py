@@ -18,6 +18,29 @@ from rsretrieve.choices import (
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.tiles.augment import Augmentation
 
+_CERTAINTY = 0.975
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What is asked of a label beside p > k; see `learning/agreement.py`.
+
+    Attributes:
+        share: a, of the neighbours' votes, above which a given label is kept.
+        relabel: r, the probability above which another label takes its place.
+        relabel_after: the share of the epochs after which labels are mended.
+        memory: share of the old in the averages of probabilities over updates.
+    """
+
+    share: float
+    relabel: float
+    relabel_after: float
+    memory: float
+
+    def __post_init__(self) -> None:
+        if not all(0 <= value <= 1 for value in asdict(self).values()):
+            raise InvalidArgument(f"shares and probabilities lie in 0…1, unlike in {self}")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -29,7 +52,7 @@ class Recipe:
         size_px: the side of the square that tiles are resized to.
         dimensions: D of the embedding.
         loss: which loss.
-        temperature: σ, where it starts.
+        temperature: σ, where it starts; None sets it by the number of classes.
         learn_temperature: σ is learned.
         q: of RNSL and t-RNSL.
         k: the truncation of t-RNSL.
@@ -43,6 +66,8 @@ class Recipe:
         first_update, update_every: shares of the epochs after which the weights m_i of
             t-RNSL are set for the first time, and again.
         weights_by: the network that sets the weights m_i.
+        agreement: how labels are kept and mended where the network and a tile's neighbours
+            agree; None leaves it to the truncation alone, as published.
         average_decay: of the moving average, for each step, once it has warmed up.
         keep: the network that is saved.
         validation: how validation tiles are judged.
@@ -56,7 +81,7 @@ class Recipe:
     size_px: int
     dimensions: int
     loss: LossName
-    temperature: float
+    temperature: float | None
     learn_temperature: bool
     q: float
     k: float
@@ -73,6 +98,7 @@ class Recipe:
     first_update: float
     update_every: float
     weights_by: Judge
+    agreement: Agreement | None
     average_decay: float
     keep: Judge
     validation: Validation
@@ -82,12 +108,27 @@ class Recipe:
     def __post_init__(self) -> None:
         positive = ("size_px", "dimensions", "temperature", "learning_rate", "epochs", "batch_size")
         for name in positive:
-            if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InvalidArgument(f"{name} must be positive, not {getattr(self, name)}")
         if self.batch_size < 2:
             raise InvalidArgument("a batch has at least 2 tiles: batch norm compares them")
         if not 0 < self.q <= 1 or not 0 <= self.k < 1:
             raise InvalidArgument(f"0 < q ≤ 1 and 0 ≤ k < 1, not q = {self.q}, k = {self.k}")
+
+    def for_classes(self, classes: int) -> Recipe:
+        """The same recipe, its temperature a number."""
+        return replace(self, temperature=self.temperature_for(classes))
+
+    def temperature_for(self, classes: int) -> float:
+        """σ, where it starts, for K classes.
+
+        Where it is left open, a tile that lies on its prototype, the others at right angles
+        to it, has p = 0.975:  σ = 1 / ln(39·(K − 1)). At the published 0.05 p saturates at
+        small angles, and what lies near a wrong prototype is soon believed.
+        """
+        odds = _CERTAINTY / (1 - _CERTAINTY)
+        return self.temperature or 1 / math.log(odds * max(1, classes - 1))
 
     @property
     def uses_average(self) -> bool:
@@ -148,6 +189,7 @@ PAPER = Recipe(
     first_update=40 / 130,
     update_every=10 / 130,
     weights_by=Judge.BEST,
+    agreement=None,
     average_decay=0.0,
     keep=Judge.BEST,
     validation=Validation.NEIGHBOURS,
@@ -164,10 +206,12 @@ PAPER = Recipe(
 
 ROBUST = replace(
     # Small batches and one cycle make more of few tiles; overhead there is no up; and an
-    # average of the parameters, looking at plain tiles, says which labels to leave out.
+    # average of the parameters, looking at plain tiles together with each tile's neighbours,
+    # says which labels to keep and which to mend. Figures: benchmarks/RESULTS.md.
     PAPER,
     name=RecipeName.ROBUST,
     size_px=128,
+    temperature=None,
     learning_rate=0.01,
     schedule=Schedule.ONE_CYCLE,
     warm_up=0.3,
@@ -177,6 +221,7 @@ ROBUST = replace(
     first_update=0.3,
     update_every=0.0,
     weights_by=Judge.AVERAGE,
+    agreement=Agreement(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7),
     average_decay=0.99,
     keep=Judge.AVERAGE,
     validation=Validation.PROTOTYPES,

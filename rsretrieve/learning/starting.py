@@ -20,7 +20,7 @@ def starting_model(
     """Build the network and the prototypes that a training starts from.
 
     Args:
-        recipe: says the backbone and its sizes.
+        recipe: says the backbone, its sizes and the temperature.
         bands: C of the input.
         class_names: the K classes.
         weights: `imagenet`, `none`, a weights file, or a model folder of ours.
@@ -43,7 +43,7 @@ def starting_model(
     prototypes = Prototypes(
         len(class_names),
         recipe.dimensions,
-        recipe.temperature,
+        recipe.temperature_for(len(class_names)),
         learn_temperature=recipe.learn_temperature,
     )
     model = PrototypeModel(network, prototypes)

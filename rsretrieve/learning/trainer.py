@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import torchvision
 
-import rsretrieve
-from rsretrieve.choices import Judge
 from rsretrieve.errors import OutputExists
 from rsretrieve.learning import model_store
-from rsretrieve.learning.device import best_precision, describe_device
+from rsretrieve.learning.device import best_precision
 from rsretrieve.learning.embedder import Embedder
-from rsretrieve.learning.model import ModelDescription, PrototypeModel
+from rsretrieve.learning.finishing import TrainingSummary, summary_of, write_model
+from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.network import check_backbone
 from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import Recipe
@@ -67,31 +63,6 @@ class TrainingRequest:
     resume: bool = False
 
 
-@dataclass(frozen=True)
-class TrainingSummary:
-    """What came of a training.
-
-    Attributes:
-        model: the model folder.
-        classes: K.
-        tiles: how many tiles were trained on.
-        epochs: how many epochs.
-        seconds: of the whole run (of this run, when it was resumed).
-        tiles_per_second: mean over the epochs, of training alone.
-        device: what computed.
-        kept_fraction: share of the training tiles with weight m_i = 1 at the end.
-    """
-
-    model: str
-    classes: int
-    tiles: int
-    epochs: int
-    seconds: float
-    tiles_per_second: float
-    device: str
-    kept_fraction: float
-
-
 def train_model(
     request: TrainingRequest,
     log: FailureLog,
@@ -120,6 +91,7 @@ def train_model(
     prepared = prepare_tiles(
         request.tiles, request.validation, recipe, request.bands, seed, log, listener
     )
+    recipe = recipe.for_classes(len(prepared.class_names))
     settings = Settings(
         recipe, prepared.preprocessing, seed, request.device, best_precision(request.device)
     )
@@ -127,10 +99,9 @@ def train_model(
     training = Training(settings, model, prepared.train, prepared.validation, listener)
     identity = _identity(request, prepared, settings)
     training.run(unfinished / CHECKPOINT_FILE, identity, resume=request.resume)
-    summary = _summary(request, prepared, training, time.perf_counter() - started)
-    facts = _training_facts(prepared, settings, training, summary, weights_report)
+    summary = summary_of(training, request.output, prepared, time.perf_counter() - started)
     with folder_aside(request.output, overwrite=request.overwrite, marker=marker) as folder:
-        _write_model(folder, request, prepared, training, facts)
+        write_model(folder, training, prepared, summary, weights_report)
         embellish(folder)
     shutil.rmtree(unfinished)
     return summary
@@ -194,79 +165,3 @@ def _digest(examples: Examples) -> str:
     content = hashlib.sha256(examples.labels.tobytes())
     content.update(examples.pixels.tobytes())
     return content.hexdigest()[:16]
-
-
-def _summary(
-    request: TrainingRequest, prepared: PreparedTiles, training: Training, seconds: float
-) -> TrainingSummary:
-    rates = [finished.tiles_per_second for finished in training.history]
-    return TrainingSummary(
-        model=str(request.output),
-        classes=len(prepared.class_names),
-        tiles=len(prepared.tiles),
-        epochs=len(training.history),
-        seconds=seconds,
-        tiles_per_second=len(rates) / sum(1 / rate for rate in rates),
-        device=describe_device(request.device),
-        kept_fraction=float(training.weights.mean()),
-    )
-
-
-def _training_facts(
-    prepared: PreparedTiles,
-    settings: Settings,
-    training: Training,
-    summary: TrainingSummary,
-    weights_report: WeightsReport | None,
-) -> dict[str, Any]:
-    """The summary of training that `model.json` keeps."""
-    validation = prepared.validation
-    best = training.best_epoch if settings.recipe.keep is Judge.BEST else 0
-    return {
-        "tiles": summary.tiles,
-        "validation_tiles": 0 if validation is None else len(validation.labels),
-        "validation_labels": "as given",
-        "epochs": summary.epochs,
-        "kept_epoch": best or summary.epochs,
-        "seconds": round(sum(finished.seconds for finished in training.history), 1),
-        "tiles_per_second": round(summary.tiles_per_second, 1),
-        "kept_fraction": summary.kept_fraction,
-        "seed": settings.seed,
-        "device": summary.device,
-        "precision": str(settings.precision),
-        "weights": "none" if weights_report is None else str(weights_report),
-    }
-
-
-def _write_model(
-    folder: Path,
-    request: TrainingRequest,
-    prepared: PreparedTiles,
-    training: Training,
-    facts: Mapping[str, Any],
-) -> None:
-    sha256 = model_store.write_weights(folder, training.judge(request.recipe.keep))
-    description = ModelDescription(
-        backbone=request.recipe.backbone,
-        dimensions=request.recipe.dimensions,
-        preprocessing=prepared.preprocessing,
-        class_names=prepared.class_names,
-        recipe=request.recipe.to_json(),
-        training=facts,
-        versions=_versions(),
-        weights_sha256=sha256,
-    )
-    model_store.write_description(folder, description)
-    model_store.write_history(folder, training.history)
-    weights = training.weights.cpu().numpy()
-    model_store.write_training_tiles(folder, prepared.tiles, weights)
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "rsretrieve": rsretrieve.__version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "torchvision": str(torchvision.__version__),
-        "numpy": np.__version__,
-    }

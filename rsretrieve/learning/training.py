@@ -17,7 +17,8 @@ from torch import Tensor
 
 from rsretrieve.choices import Judge, OptimizerName, Validation
 from rsretrieve.errors import TrainingDiverged
-from rsretrieve.learning.alternation import plain_log_probabilities, updated_weights
+from rsretrieve.learning.agreement import NeighbourAgreement
+from rsretrieve.learning.alternation import Truncation
 from rsretrieve.learning.averaging import average_of
 from rsretrieve.learning.checkpoints import (
     Checkpoint,
@@ -33,6 +34,7 @@ from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.losses import MetricLoss, own_log_probability
 from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.recipes import Recipe
+from rsretrieve.learning.targets import Strategy, Targets
 from rsretrieve.learning.validation import Examples, accuracy, standard_error
 from rsretrieve.progress import Advanced, EpochFinished, Listener, StageStarted
 from rsretrieve.tiles.augment import augmented
@@ -73,11 +75,12 @@ class Training:
         self.settings, self.recipe, self.listener = settings, settings.recipe, listener
         self.model = model.to(settings.device)
         self.train, self.validation = train, validation
-        self.weights = torch.ones(len(train.labels), device=settings.device)
         self.history: list[EpochFinished] = []
         self.best: dict[str, Tensor] | None = None
         self.best_accuracy, self.best_epoch = 0.0, 0
         self._labels = torch.from_numpy(train.labels).to(settings.device)
+        self.targets = Targets.as_given(self._labels)
+        self._strategy = _strategy(self.recipe)
         self._loss = MetricLoss(self.recipe.loss, self.recipe.q, self.recipe.k)
         self._normaliser = Normaliser(settings.preprocessing, settings.device)
         self._optimizer = _optimizer(self.model, self.recipe)
@@ -120,19 +123,30 @@ class Training:
             return best
         return self.model
 
+    @property
+    def kept(self) -> Tensor:
+        """(N,) 1 where a tile is taught with the label it was given (m_i = 1), else 0."""
+        return self.targets.keeps(self._labels)
+
+    @property
+    def relabelled(self) -> Tensor:
+        """(N,) 1 where a tile is taught with another label than it was given, else 0."""
+        return self.targets.relabels(self._labels)
+
     def _epoch(self, epoch: int) -> EpochFinished:
         started = time.perf_counter()
         loss = self._pass_over_batches(epoch)
         trained = time.perf_counter()
         validation_accuracy = self._validate()
         if epoch + 1 in self.recipe.update_epochs:
-            self._update_weights()
+            self._update_targets(epoch + 1)
         return EpochFinished(
             epoch=epoch + 1,
             epochs=self.recipe.epochs,
             learning_rate=self._optimizer.param_groups[0]["lr"],
             loss=loss,
-            kept_fraction=float(self.weights.mean()),
+            kept_fraction=float(self.kept.mean()),
+            relabelled_fraction=float(self.relabelled.mean()),
             temperature=float(self.model.prototypes.temperature.detach()),
             validation_accuracy=validation_accuracy,
             seconds=time.perf_counter() - started,
@@ -169,8 +183,10 @@ class Training:
         tiles = augmented(tiles, self.recipe.augmentation, generator, rgb=rgb)
         with computing_in(self.settings.precision, self.settings.device):
             embeddings = self.model.network(self._normaliser.network_input(tiles))
-        log_p = own_log_probability(self.model.prototypes(embeddings), self._labels[positions])
-        loss: Tensor = self._loss(log_p, self.weights[positions])
+        log_p = own_log_probability(
+            self.model.prototypes(embeddings), self.targets.labels[positions]
+        )
+        loss: Tensor = self._loss(log_p, self.targets.weights[positions])
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -206,21 +222,26 @@ class Training:
         return found
 
     def _voters(self) -> Examples:
-        """The training tiles whose labels are trusted now: one that is left out has no vote."""
-        kept = np.flatnonzero(self.weights.cpu().numpy())
-        return Examples(self.train.pixels[kept], self.train.labels[kept])
+        """The training tiles as they are taught now: one that is left out has no vote."""
+        taught = np.flatnonzero(self.targets.weights.cpu().numpy())
+        return Examples(self.train.pixels[taught], self.targets.labels.cpu().numpy()[taught])
 
-    def _update_weights(self) -> None:
+    def _update_targets(self, epochs_done: int) -> None:
         judge = self.judge(self.recipe.weights_by)
-        own_log_p = plain_log_probabilities(
-            self._embedder(judge), judge.prototypes, self.train.pixels, self._labels
+        self.targets = self._strategy.update(
+            self._embedder(judge),
+            judge.prototypes,
+            self.train.pixels,
+            self._labels,
+            self.targets,
+            epochs_done / self.recipe.epochs,
         )
-        self.weights = updated_weights(own_log_p, self.recipe.k, self._labels, self.weights)
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = named_part("model", self.model.state_dict())
         tensors |= named_part("optimizer", optimizer_tensors(self._optimizer))
-        tensors["weights"] = self.weights
+        tensors |= named_part("targets", vars(self.targets))
+        tensors |= named_part("strategy", self._strategy.tensors())
         if self._average is not None:
             tensors |= named_part("average", self._average.state_dict())
         if self.best is not None:
@@ -238,13 +259,20 @@ class Training:
         tensors = {n: t.to(self.settings.device) for n, t in checkpoint.tensors.items()}
         self.model.load_state_dict(part(tensors, "model"))
         restore_optimizer(self._optimizer, part(tensors, "optimizer"))
-        self.weights = tensors["weights"]
+        self.targets = Targets(**part(tensors, "targets"))
+        self._strategy.restore(part(tensors, "strategy"))
         if self._average is not None:
             self._average.load_state_dict(part(tensors, "average"))
         self.best = part(tensors, "best") or None
         self.best_accuracy = checkpoint.facts["best_accuracy"]
         self.best_epoch = checkpoint.facts["best_epoch"]
         self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]
+
+
+def _strategy(recipe: Recipe) -> Strategy:
+    if recipe.agreement is None:
+        return Truncation(recipe.k)
+    return NeighbourAgreement(recipe.k, recipe.agreement)
 
 
 def _optimizer(model: PrototypeModel, recipe: Recipe) -> torch.optim.Optimizer:

@@ -73,6 +73,7 @@ def _facts(description: ModelDescription) -> str:
         f"{training['epochs']} epochs (kept: epoch {training['kept_epoch']}), "
         f"seed {training['seed']}",
         "Labels kept (m = 1)": f"{training['kept_fraction']:.1%}",
+        "Tiles taught with another label": f"{training.get('relabelled_fraction', 0):.1%}",
         "Time": f"{training['seconds']:.0f} s on {training['device']}, {training['precision']}, "
         f"{training['tiles_per_second']:.0f} tiles/s",
         "Versions": ", ".join(f"{k} {v}" for k, v in description.versions.items()),

@@ -28,13 +28,15 @@ def plot_training(history: Path, path: Path) -> None:
     shares = losses.twinx()
     shares.set_ylim(0, 1.02)
     shares.set_ylabel("share of tiles")
-    _plot_known(shares, epochs, rows, "kept_fraction", "kept training tiles (m = 1)", "tab:green")
+    _plot_known(shares, epochs, rows, "kept_fraction", "labels kept (m = 1)", "tab:green")
+    if any(float(row.get("relabelled_fraction") or 0) for row in rows):
+        _plot_known(shares, epochs, rows, "relabelled_fraction", "relabelled", "tab:orange")
     _plot_known(
         shares, epochs, rows, "validation_accuracy", "validation accuracy, given labels", "tab:blue"
     )
     lines = [*losses.get_lines(), *shares.get_lines()]
     names = [line.get_label() for line in lines]
-    figure.legend(lines, names, loc="outside upper center", ncols=3, frameon=False)
+    figure.legend(lines, names, loc="outside upper center", ncols=4, frameon=False)
     losses.xaxis.get_major_locator().set_params(integer=True)
     losses.grid(alpha=0.25)
     with written_aside(path, overwrite=True) as aside:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rsretrieve.audit.audit import Audit
-from rsretrieve.learning.trainer import TrainingSummary
+from rsretrieve.learning.finishing import TrainingSummary
 from rsretrieve.retrieval.evaluation import Evaluation
 from rsretrieve.retrieval.indexing import IndexingSummary
 from rsretrieve.retrieval.search import Hit, QueryResult

@@ -23,6 +23,7 @@ KEYS = {
     "tiles_per_second",
     "device",
     "kept_fraction",
+    "relabelled_fraction",
 }
 FILES = {"model.safetensors", "model.json", "README.md", "history.csv", "training.png"}
 

@@ -284,22 +284,25 @@ def test_weights_that_are_no_safetensors_are_refused_though_described(folder: Pa
 
 
 def test_the_history_is_a_row_an_epoch(tmp_path: Path) -> None:
-    first = EpochFinished(1, 2, 0.1, 1.5, 1.0, 0.05, None, 2.0, 30.0)
+    first = EpochFinished(1, 2, 0.1, 1.5, 1.0, 0.0, 0.05, None, 2.0, 30.0)
     model_store.write_history(tmp_path, [first, replace(first, epoch=2, validation_accuracy=0.5)])
     assert (tmp_path / "history.csv").read_text(encoding="utf-8") == (
-        "epoch,epochs,learning_rate,loss,kept_fraction,temperature,validation_accuracy,seconds,"
+        "epoch,epochs,learning_rate,loss,kept_fraction,relabelled_fraction,temperature,"
+        "validation_accuracy,seconds,"
         "tiles_per_second\n"
-        "1,2,0.1,1.5,1.0,0.05,,2.0,30.0\n"
-        "2,2,0.1,1.5,1.0,0.05,0.5,2.0,30.0\n"
+        "1,2,0.1,1.5,1.0,0.0,0.05,,2.0,30.0\n"
+        "2,2,0.1,1.5,1.0,0.0,0.05,0.5,2.0,30.0\n"
     )
 
 
 def test_the_training_tiles_are_stored_with_their_weights(tmp_path: Path) -> None:
     tiles = TileSet("here", (Tile("a/é.tif", "a", "a"), Tile("b/2.tif", "b", "b")))
-    model_store.write_training_tiles(tmp_path, tiles, np.array([1, 0], np.float32))
+    weights = np.array([1, 0], np.float32)
+    model_store.write_training_tiles(tmp_path, tiles, weights, ["a", None])
     table = parquet.read_table(tmp_path / "tiles.parquet").to_pydict()
     assert table == {
         "tile": ["a/é.tif", "b/2.tif"],
         "label": ["a", "b"],
         "weight": [1.0, 0.0],
+        "taught_label": ["a", None],
     }

@@ -24,9 +24,10 @@ from rsretrieve.errors import (
     TrainingDiverged,
     WeightsError,
 )
+from rsretrieve.learning.finishing import TrainingSummary
 from rsretrieve.learning.model_store import load_model
 from rsretrieve.learning.recipes import RECIPES, Recipe
-from rsretrieve.learning.trainer import TrainingRequest, TrainingSummary, train_model
+from rsretrieve.learning.trainer import TrainingRequest, train_model
 from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted, unheard
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.statistics import IMAGENET
@@ -126,6 +127,10 @@ def test_every_recipe_learns_from_noisy_labels_with_every_loss(
     assert table["label"] == [given[tile] for tile in table["tile"]]
     assert set(table["weight"]) <= {0.0, 1.0}
     assert np.mean(table["weight"]) == pytest.approx(summary.kept_fraction)
+    kept = [taught == label for taught, label in zip(table["taught_label"], table["label"])]
+    assert kept == [weight == 1 for weight in table["weight"]]
+    other = [t not in (None, label) for t, label in zip(table["taught_label"], table["label"])]
+    assert np.mean(other) == pytest.approx(summary.relabelled_fraction)
     if loss is not LossName.T_RNSL:
         assert summary.kept_fraction == 1
 

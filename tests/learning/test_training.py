@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,11 +15,13 @@ from numpy.typing import NDArray
 
 from rsretrieve.choices import Judge, LossName, OptimizerName, RecipeName, Schedule, Validation
 from rsretrieve.errors import TrainingDiverged
+from rsretrieve.learning.agreement import NeighbourAgreement
 from rsretrieve.learning.device import Precision
 from rsretrieve.learning.losses import MetricLoss
 from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.recipes import RECIPES, Recipe
 from rsretrieve.learning.starting import starting_model
+from rsretrieve.learning.targets import Targets
 from rsretrieve.learning.training import Settings, Training
 from rsretrieve.learning.validation import Examples
 from rsretrieve.progress import Advanced, EpochFinished, Event, StageStarted
@@ -167,14 +171,14 @@ def test_losses_without_truncation_keep_every_tile(
     start: Start, tmp_path: Path, loss: LossName
 ) -> None:
     training = run(start(ONE_EPOCH.changed(loss=loss)), tmp_path)
-    assert training.weights.tolist() == [1] * 7
+    assert training.targets.weights.tolist() == [1] * 7
 
 
 @pytest.mark.parametrize("judge", [Judge.LAST, Judge.AVERAGE, Judge.BEST])
 def test_weights_are_set_by_the_judges_log_p_on_plain_tiles(
     start: Start, pixels: NDArray[np.uint8], judge: Judge
 ) -> None:
-    recipe = TINY.changed(weights_by=judge, first_update=0.5, update_every=1.0)
+    recipe = replace(TINY, agreement=None, weights_by=judge, first_update=0.5, update_every=1.0)
     once = start(recipe)
     once._epoch(0)
     network = once.judge(judge).eval()
@@ -188,7 +192,7 @@ def test_weights_are_set_by_the_judges_log_p_on_plain_tiles(
     again._epoch(0)
     learned = {label for label, probability in zip(LABELS, own) if probability > k}
     expected = [float(own[i] > k or LABELS[i] not in learned) for i in range(7)]
-    assert again.weights.tolist() == pytest.approx(expected)
+    assert again.targets.weights.tolist() == pytest.approx(expected)
     assert 0 < sum(expected) < 7
 
 
@@ -196,7 +200,7 @@ def test_left_out_tiles_move_nothing(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     still = start(ONE_EPOCH.changed(weight_decay=0.0))
-    still.weights = torch.zeros(7)
+    still.targets = Targets(torch.tensor(LABELS), torch.zeros(7))
     before = {name: value.clone() for name, value in still.model.state_dict().items()}
     run(still, tmp_path)
     after = still.model.state_dict()
@@ -276,9 +280,44 @@ def test_left_out_tiles_do_not_vote_in_validation(
 
     monkeypatch.setattr("rsretrieve.learning.training.accuracy", noting)
     training = start(ONE_EPOCH.changed(validation=Validation.NEIGHBOURS))
-    training.weights = torch.tensor([1.0, 0, 0, 1, 1, 1, 0])
+    taught = torch.tensor([2, 1, 2, 0, 1, 2, 0])  # the first is taught another label
+    training.targets = Targets(taught, torch.tensor([1.0, 0, 0, 1, 1, 1, 0]))
     run(training, tmp_path)
-    assert galleries == [[0, 0, 1, 2]]
+    assert galleries == [[2, 0, 1, 2]]
+
+
+def test_a_tile_is_taught_its_target_and_counted_as_relabelled(
+    start: Start, tmp_path: Path, events: list[Event]
+) -> None:
+    """Taught other labels, a training goes as one that was given those."""
+    others = torch.tensor([1, 1, 2, 0, 1, 2, 0])
+    relabelled, given = start(ONE_EPOCH), start(ONE_EPOCH)
+    relabelled.targets = Targets.as_given(others)
+    given.targets = given_targets = Targets.as_given(others)
+    given._labels = given_targets.labels
+    states = [run(training, tmp_path).model.state_dict() for training in (relabelled, given)]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    shares = [(e.kept_fraction, e.relabelled_fraction) for e in finished(events)]
+    assert shares == [pytest.approx((6 / 7, 1 / 7)), (1, 0)]
+
+
+def test_robust_targets_are_set_by_the_agreement_of_network_and_neighbours(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[list[int], float]] = []
+    wanted = Targets(torch.tensor([2] * 7), torch.ones(7))
+
+    def noting(self: object, *arguments: Any) -> Targets:
+        _, _, pixels, given, _, progress = arguments
+        seen.append((given.tolist(), progress))
+        assert len(pixels) == 7
+        return wanted
+
+    monkeypatch.setattr(NeighbourAgreement, "update", noting)
+    training = start(TINY.changed(first_update=0.5))
+    training._epoch(0)
+    assert seen == [([*LABELS], 0.5)]
+    assert training.targets is wanted
 
 
 def test_without_an_average_the_last_network_stands_in(start: Start) -> None:

@@ -42,7 +42,7 @@ def test_loss_kept_tiles_and_known_accuracies_are_plotted_by_epoch(
     plot_training(history, tmp_path / "training.png")
     assert lines == {
         "loss": ([1, 2, 3], [2.5, 1.5, 1.0]),
-        "kept training tiles (m = 1)": ([1, 2, 3], [1.0, 1.0, 0.7]),
+        "labels kept (m = 1)": ([1, 2, 3], [1.0, 1.0, 0.7]),
         "validation accuracy, given labels": ([1, 2], [0.25, 0.5]),
     }
 
@@ -57,7 +57,7 @@ def test_without_validation_its_line_is_left_out(
         f"epoch,loss,kept_fraction{column}{name}\n1,2.5,1.0{column}\n", encoding="utf-8"
     )
     plot_training(history, tmp_path / "training.png")
-    assert list(lines) == ["loss", "kept training tiles (m = 1)"]
+    assert list(lines) == ["loss", "labels kept (m = 1)"]
 
 
 def test_an_old_plot_is_replaced(tmp_path: Path, history: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from rsretrieve.audit.audit import Audit, AuditedTile, ClassIssues
 from rsretrieve.audit.truth import AuditFigures
 from rsretrieve.errors import OutputExists
-from rsretrieve.learning.trainer import TrainingSummary
+from rsretrieve.learning.finishing import TrainingSummary
 from rsretrieve.report.records import (
     audit_json,
     evaluation_json,
@@ -48,7 +48,7 @@ def as_read_back(content: object) -> object:
 
 
 def test_a_training_as_json() -> None:
-    summary = TrainingSummary("models/one", 9, 120, 40, 12.5, 99.0, "cpu", 0.75)
+    summary = TrainingSummary("models/one", 9, 120, 40, 12.5, 99.0, "cpu", 0.75, 0.125)
     assert as_read_back(training_json(summary)) == {
         "model": "models/one",
         "classes": 9,
@@ -58,6 +58,7 @@ def test_a_training_as_json() -> None:
         "tiles_per_second": 99.0,
         "device": "cpu",
         "kept_fraction": 0.75,
+        "relabelled_fraction": 0.125,
     }
 
 
