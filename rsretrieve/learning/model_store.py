@@ -71,6 +71,21 @@ def write_training_tiles(
     parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
 
 
+def training_class_sizes(model: Model) -> NDArray[np.int64]:
+    """How many training tiles each class of a model had: (K,); zeros where nobody wrote it down."""
+    names = model.description.class_names
+    numbers = {name: number for number, name in enumerate(names)}
+    sizes = np.zeros(len(names), np.int64)
+    try:
+        labels = parquet.read_table(model.folder / TILES_FILE, columns=["label"]).column("label")
+    except (pyarrow.ArrowException, OSError):
+        return sizes  # a model is whole without it
+    for label, count in zip(*map(pyarrow.Array.to_pylist, labels.value_counts().flatten())):
+        if label in numbers:
+            sizes[numbers[label]] = count
+    return sizes
+
+
 def read_description(folder: Path) -> ModelDescription:
     """Read `model.json`.
 
