@@ -82,6 +82,7 @@ def audit_labels(request: AuditRequest, log: FailureLog, listener: Listener = un
             for tile in (evidence.tiles[int(row)] for row in checked)
             if tile.id in evidence.places
         },
+        checked=tuple(rows.records(checked)),
     )
 
 

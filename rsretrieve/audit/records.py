@@ -111,6 +111,7 @@ class Audit:
         noise_matrix: given → predicted among the issues; None where it was not asked for.
         comparisons: tile id → tiles to compare with, for as many as were asked for.
         places: tile id → where it lies, of the tiles that need a look.
+        checked: those that need a look, where somebody knows; else they are looked for.
     """
 
     tiles: Sequence[AuditedTile]
@@ -119,10 +120,13 @@ class Audit:
     noise_matrix: NoiseMatrix | None = None
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)
+    checked: tuple[AuditedTile, ...] | None = None
 
     @cached_property
     def to_check(self) -> tuple[AuditedTile, ...]:
         """The tiles that need a look, worst first."""
+        if self.checked is not None:
+            return self.checked
         return tuple(audited for audited in self.tiles if audited.needs_a_look)
 
     @cached_property

@@ -117,9 +117,9 @@ def _looks_like_image(path: Path) -> bool:
 
 def _tiles_in_list(source: Path) -> TileSet:
     tiles: dict[str, Tile] = {}
-    repeated = 0
+    repeated, folder = 0, str(source.parent)
     for line, row in read_table(source, ("tile",)):
-        tile = _tile_of_row(source, line, row)
+        tile = _tile_of_row(source, folder, line, row)
         known = tiles.setdefault(tile.id, tile)
         if known is not tile:
             repeated += 1
@@ -133,7 +133,7 @@ def _tiles_in_list(source: Path) -> TileSet:
     return TileSet(str(source), tuple(tiles.values()), notices)
 
 
-def _tile_of_row(source: Path, line: int, row: Row) -> Tile:
+def _tile_of_row(source: Path, folder: str, line: int, row: Row) -> Tile:
     tile_id = row["tile"]
     if not tile_id:
         raise TableError(f"{source}: line {line} has an empty tile id")
@@ -141,8 +141,9 @@ def _tile_of_row(source: Path, line: int, row: Row) -> Tile:
         file_part, window = split_window(tile_id)
     except InvalidArgument as error:
         raise TableError(f"{source}: line {line}: {error}") from error
-    path = source.parent / (row.get("path") or file_part)
-    return Tile(id=tile_id, path=str(path), label=row.get("label") or None, window=window)
+    # A list may have a million lines, and a `Path` for each would take as long as all the rest.
+    path = os.path.join(folder, row.get("path") or file_part)  # noqa: PTH118
+    return Tile(id=tile_id, path=path, label=row.get("label") or None, window=window)
 
 
 def tiles_of_images(images: Sequence[str]) -> TileSet:
