@@ -5,8 +5,10 @@ Three steps, each a plain mean of unit vectors over fewer wrong labels than the 
 1. *Half of each class.* The mean of the half of a class that lies nearest to that very mean,
    found by repeating (the concentration step of least trimmed squares, Rousseeuw & Van
    Driessen 1999, here with cosines). Up to half of a class may be wrong.
-2. *Competition*, twice. The mean of the tiles to which their own class's prototype is the
-   nearest of all. That brings back the other half, and scenes of one class that look different.
+2. *Competition*, twice. The mean of the tiles that no other class claims: their own
+   class's prototype is the nearest of all, or the nearest class is one in which they would be
+   strangers, farther out than 1.5 times the angle of its own half. That brings back the other half,
+   and the second kind of scene in a class that has two.
 3. *Temperature.* σ maximises the likelihood of the given labels when each is drawn from the
    softmax of the tile's similarities with probability 1 − ε and from all classes alike with
    probability ε, which is fitted with it: without ε, wrong labels would make σ too large.
@@ -25,6 +27,7 @@ from rsretrieve.audit.unit_rows import UnitRows, blocks_of
 
 _ROUNDS = 2
 _STEPS = 20
+_REACH = 1.5
 _MOST_OF_A_CLASS = 20_000
 _SAMPLE = 4_000
 _TEMPERATURES = np.geomspace(0.01, 1.0, 25)
@@ -59,11 +62,12 @@ def robust_prototypes(
         classes: K ≥ 2.
         advance: is called with how many more tiles are done; N tiles are done `PASSES` times.
     """
-    prototypes = _central_halves(vectors, labels, classes, advance)
+    prototypes, reach = _central_halves(vectors, labels, classes, advance)
     members = np.zeros(len(labels), bool)
     sums = prototypes.astype(np.float64)
     for _ in range(_ROUNDS):
-        members = nearest_classes(vectors, prototypes, advance) == labels
+        nearest, similarity = nearest_classes(vectors, prototypes, advance)
+        members = (nearest == labels) | (similarity < reach[nearest])
         sums = _class_sums(vectors, labels, members, classes)
         # A class whose every tile lies nearer to others keeps its first prototype.
         norms = np.linalg.norm(sums, axis=1, keepdims=True)
@@ -83,15 +87,21 @@ def _central_halves(
     labels: NDArray[np.int64],
     classes: int,
     advance: Callable[[int], None],
-) -> NDArray[np.float32]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The prototypes, and the similarity below which a tile is a stranger to each class."""
     order = np.argsort(labels, kind="stable")
     ends = np.cumsum(np.bincount(labels, minlength=classes))
     prototypes = np.empty((classes, vectors.dimensions), np.float32)
+    reach = np.empty(classes, np.float32)
     for number, rows in enumerate(np.split(order, ends[:-1])):
         sample = rows[:: max(1, len(rows) // _MOST_OF_A_CLASS)]
-        prototypes[number] = central_half(vectors[sample])
+        members = vectors[sample]
+        prototypes[number] = central_half(members)
+        # The median is the farthest of the half.
+        angle = np.arccos(np.clip(np.median(members @ prototypes[number]), -1, 1))
+        reach[number] = np.cos(min(_REACH * float(angle), np.pi))
         advance(len(rows))
-    return prototypes
+    return prototypes, reach
 
 
 def central_half(members: NDArray[np.float32]) -> NDArray[np.float32]:

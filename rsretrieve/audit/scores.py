@@ -103,7 +103,7 @@ def score_labels(
     count = len(vectors)
     own, nearest, second = (np.empty(count, np.float32) for _ in range(3))
     predicted, runner_up = np.empty(count, np.int64), np.empty(count, np.int64)
-    for rows in blocks_of(count, len(prototypes)):
+    for rows in blocks_of(count, max(prototypes.shape)):
         similarities = vectors[rows] @ prototypes.T
         numbers = np.arange(len(similarities))
         own[rows] = similarities[numbers, labels[rows]]
@@ -123,13 +123,16 @@ def nearest_classes(
     vectors: UnitRows,
     prototypes: NDArray[np.float32],
     advance: Callable[[int], None] = lambda _: None,
-) -> NDArray[np.int64]:
-    """The class of each tile's nearest prototype alone, (N,), which is quicker than scores."""
-    nearest = np.empty(len(vectors), np.int64)
-    for rows in blocks_of(len(vectors), len(prototypes)):
-        nearest[rows] = (vectors[rows] @ prototypes.T).argmax(axis=1)
-        advance(rows.stop - rows.start)
-    return nearest
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The class of each tile's nearest prototype and its similarity, quicker than scores."""
+    nearest, similarity = np.empty(len(vectors), np.int64), np.empty(len(vectors), np.float32)
+    for rows in blocks_of(len(vectors), max(prototypes.shape)):
+        similarities = vectors[rows] @ prototypes.T
+        numbers = np.arange(len(similarities))
+        nearest[rows] = similarities.argmax(axis=1)
+        similarity[rows] = similarities[numbers, nearest[rows]]
+        advance(len(numbers))
+    return nearest, similarity
 
 
 def _taken(

@@ -44,10 +44,6 @@ class UnitRows:
         block /= np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)
         return block
 
-    def select(self, chosen: NDArray[np.int64]) -> UnitRows:
-        """These rows alone."""
-        return UnitRows(self.source, chosen if self.rows is None else self.rows[chosen])
-
 
 def blocks_of(count: int, columns: int) -> Iterator[slice]:
     """Cut rows into blocks whose products with `columns` vectors stay within `BLOCK_BYTES`.

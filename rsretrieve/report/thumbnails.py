@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from PIL import Image
 
 from rsretrieve.progress import Advanced, Listener, StageStarted
+from rsretrieve.tiles.pixels import RawTile
 from rsretrieve.tiles.previews import preview_of
 from rsretrieve.tiles.records import Tile, TileSet
 from rsretrieve.tiles.stream import Read, read_in_order
@@ -40,7 +41,11 @@ class Thumbnails:
             sizes.setdefault(tile, set()).add(size)
         listener(StageStarted("drawing the page's pictures", len(sizes)))
         tiles = TileSet("the page", tuple({tile.id: tile for tile in sizes}.values()))
-        for read in read_in_order(tiles, lambda _, raw: preview_of(raw, LARGE_PX, bands)):
+
+        def make(_: str, raw: RawTile) -> Image.Image:
+            return preview_of(raw, min(LARGE_PX, max(raw.values.shape[1:])), bands)
+
+        for read in read_in_order(tiles, make):
             if isinstance(read, Read):
                 self._keep(read.tile, read.content, sizes[read.tile])
             else:

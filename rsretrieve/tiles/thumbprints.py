@@ -24,14 +24,22 @@ def thumbprint(raw: RawTile) -> NDArray[np.float32]:
     turn it round), and so is all that is broader than some 10 px: two fields or two stretches of
     water are alike in that without being the same. The band is a difference of Gaussians.
     """
-    values = np.asarray(raw.values, np.float32)
-    valid = np.isfinite(values) if raw.valid is None else raw.valid
-    filled = np.where(valid, values, values[valid].mean())
-    grey = Image.fromarray(filled.mean(axis=0))
+    grey = Image.fromarray(_grey_levels(raw))
     small = np.asarray(grey.resize((SIDE_PX, SIDE_PX), Image.Resampling.BOX), np.float32)
     padded = np.pad(small, _MARGIN_PX, mode="symmetric")
     passed = np.fft.irfft2(np.fft.rfft2(padded) * _band_pass(), s=padded.shape)
     return np.asarray(passed[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX], np.float32)
+
+
+def _grey_levels(raw: RawTile) -> NDArray[np.float32]:
+    """The mean of the bands, (H, W); other types than 8 bits are scaled to the range of these."""
+    values = np.asarray(raw.values, np.float32)
+    valid = np.isfinite(values) if raw.valid is None else raw.valid
+    filled = np.where(valid, values, values[valid].mean())
+    if raw.values.dtype != np.uint8:
+        low, high = np.percentile(filled, (2, 98))
+        filled = (filled - low) * (255 / max(high - low, 1e-6))
+    return np.asarray(filled.mean(axis=0), np.float32)
 
 
 def coarse_direction(print_: NDArray[np.float32]) -> NDArray[np.float16]:

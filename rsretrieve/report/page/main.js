@@ -106,9 +106,10 @@ function openChooser(position) {
   list();
   by("chooser-search").oninput = list;
   const dialog = by("chooser");
-  dialog.returnValue = "";
-  dialog.onclose = () => {
-    const chosen = dialog.returnValue;
+  dialog.querySelector("form").onsubmit = (event) => {
+    event.preventDefault();
+    dialog.close();
+    const chosen = event.submitter.value;
     if (chosen === "none") ACTIONS.remove(position);
     else if (chosen.startsWith("label:")) {
       const label = chosen.slice(6);
