@@ -24,9 +24,10 @@ def audit_labels(
         Path | None,
         typer.Argument(
             metavar="TILES",
-            help="As for train. With --embeddings FILE.parquet it can be left out; with "
-            "--embeddings FILE.npy, row i of the file is the i-th of these tiles (a folder's are "
-            "sorted by id).",
+            help="A folder of images (class sub-folders are the labels), or a CSV or Parquet list "
+            "with the columns tile, and optionally path and label. With --embeddings FILE.npy its "
+            "rows are these tiles in their order (a folder's is by id); with "
+            "--embeddings FILE.parquet TILES may be left out.",
         ),
     ] = None,
     model: Annotated[
