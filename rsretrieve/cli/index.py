@@ -8,9 +8,12 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
+from rsretrieve.tiles.windows import SceneChoices
 
 
+@takes_scenes
 def index(
     tiles: options.Tiles,
     model: options.Model,
@@ -37,6 +40,7 @@ def index(
     strict: options.Strict = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    scenes: SceneChoices = SceneChoices(),
 ) -> None:
     """Embed tiles and build an index in which a scene finds its like."""
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
@@ -48,9 +52,9 @@ def index(
         from rsretrieve.tiles.catalog import find_tiles
         from rsretrieve.tiles.stream import FailureLog
 
-        found = find_tiles(tiles, labels)
-        terminal.notice(*found.notices)
         log = FailureLog(strict=strict)
+        found = find_tiles(tiles, labels, scenes, log)
+        terminal.notice(*found.notices)
         summary = index_tiles(
             load_model(model, choose_device(device)),
             found,
@@ -61,5 +65,6 @@ def index(
             overwrite=overwrite,
             update=update,
         )
+        terminal.notice(*log.notices)
         terminal.result(indexing_json(summary), indexing_summary(summary))
         raise typer.Exit(terminal.failures(log.failures))

@@ -9,11 +9,15 @@ import typer
 
 from rsretrieve.choices import LossName, OptimizerName, RecipeName
 from rsretrieve.cli import options
+from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
+from rsretrieve.tiles.sources import name_of
+from rsretrieve.tiles.windows import SceneChoices
 
 _FROM_RECIPE = "[default: the recipe's]"
 
 
+@takes_scenes
 def train(
     tiles: options.Tiles,
     output: Annotated[
@@ -22,7 +26,7 @@ def train(
     ] = None,
     labels: options.Labels = None,
     val: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="TILES",
             help="Tiles that say which epoch is best, by their labels as given. "
@@ -101,6 +105,7 @@ def train(
     strict: options.Strict = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    scenes: SceneChoices = SceneChoices(),
 ) -> None:
     """Train an embedding that stays good when many labels are wrong.
 
@@ -108,7 +113,7 @@ def train(
     An interrupted training goes on with --resume.
     """
     chosen_bands = tuple(map(int, options.parse_numbers(bands, "--bands", int))) if bands else ()
-    output = output or Path("models", tiles.resolve().stem)
+    output = output or Path("models", Path(name_of(tiles)).stem)
     go_on = "the epochs that are done are kept: the same command with --resume goes on"
     with Terminal(as_json=as_json, quiet=quiet, after_interrupt=go_on) as terminal:
         from rsretrieve.cli.render import training_summary
@@ -120,8 +125,9 @@ def train(
         from rsretrieve.tiles.catalog import find_tiles
         from rsretrieve.tiles.stream import FailureLog
 
+        log = FailureLog(strict=strict)
         request = TrainingRequest(
-            tiles=find_tiles(tiles, labels),
+            tiles=find_tiles(tiles, labels, scenes, log),
             output=output,
             recipe=RECIPES[recipe].changed(
                 loss=loss,
@@ -138,7 +144,7 @@ def train(
                 k=truncation,
             ),
             device=choose_device(device),
-            validation=find_tiles(val) if val is not None else None,
+            validation=find_tiles(val, None, scenes, log) if val is not None else None,
             weights=weights,
             bands=chosen_bands,
             seed=seed,
@@ -146,9 +152,9 @@ def train(
             resume=resume,
         )
         terminal.notice(*request.tiles.notices)
-        log = FailureLog(strict=strict)
         summary = train_model(
             request, log, terminal.listen, lambda folder: embellish_model(folder, str(output))
         )
+        terminal.notice(*log.notices)
         terminal.result(training_json(summary), training_summary(summary))
         raise typer.Exit(terminal.failures(log.failures))

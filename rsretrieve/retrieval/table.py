@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from rsretrieve.errors import IndexDamaged
 from rsretrieve.tiles.records import Place, Tile, absolute, split_window
+from rsretrieve.tiles.sources import file_state
 
 _PAIR = pyarrow.list_(pyarrow.float64(), 2)
 SCHEMA = pyarrow.schema(
@@ -24,6 +25,7 @@ SCHEMA = pyarrow.schema(
         ("crs", pyarrow.string()),
         ("bounds", pyarrow.list_(pyarrow.float64(), 4)),  # left, bottom, right, top, in `crs`
         ("footprint", pyarrow.list_(_PAIR)),  # corners, lon and lat in degrees
+        ("read_px", pyarrow.int32()),
     ]
 )
 
@@ -36,8 +38,9 @@ class IndexedTile:
         id: the tile's id.
         path: the absolute path of its file.
         label: its label as given, or None.
-        size_bytes, mtime_ns: of the file when it was embedded.
+        size_bytes, mtime_ns: of the file when it was embedded; −1 of what lies elsewhere.
         place: where it lies, or None.
+        read_px: of its window, if it is one; see `Window`.
     """
 
     id: str
@@ -46,27 +49,31 @@ class IndexedTile:
     size_bytes: int
     mtime_ns: int
     place: Place | None
+    read_px: int | None = None
 
     @property
     def tile(self) -> Tile:
         """The tile, to be read again."""
-        return Tile(self.id, self.path, self.label, split_window(self.id)[1])
+        window = split_window(self.id)[1]
+        window = window and replace(window, read_px=self.read_px)
+        return Tile(self.id, self.path, self.label, window)
 
     @classmethod
     def of(cls, tile: Tile, place: Place | None) -> IndexedTile:
         """The row of a tile whose file is there."""
         path = absolute(tile.path)
-        status = Path(path).stat()
-        return cls(tile.id, path, tile.label, status.st_size, status.st_mtime_ns, place)
+        size_bytes, mtime_ns = file_state(path)
+        read_px = tile.window and tile.window.read_px
+        return cls(tile.id, path, tile.label, size_bytes, mtime_ns, place, read_px)
 
     def is_current(self, tile: Tile) -> bool:
         """Whether a tile's file is still the one that was embedded, by path, size and mtime."""
         try:
-            now = Path(tile.path).stat()
+            now = file_state(tile.path)
         except OSError:
             return False
-        same_file = self.path == absolute(tile.path)
-        return same_file and (now.st_size, now.st_mtime_ns) == (self.size_bytes, self.mtime_ns)
+        same = self.path == absolute(tile.path) and self.tile.window == tile.window
+        return same and now == (self.size_bytes, self.mtime_ns)
 
 
 def write_table(path: Path, rows: Sequence[IndexedTile]) -> None:
@@ -80,6 +87,7 @@ def write_table(path: Path, rows: Sequence[IndexedTile]) -> None:
         "crs": [row.place and row.place.crs for row in rows],
         "bounds": [row.place and row.place.bounds for row in rows],
         "footprint": [row.place and row.place.footprint for row in rows],
+        "read_px": [row.read_px for row in rows],
     }
     parquet.write_table(pyarrow.table(columns, schema=SCHEMA), path)
 
@@ -101,5 +109,7 @@ def _row(values: Mapping[str, Any]) -> IndexedTile:
     if values["crs"] is not None:
         footprint = tuple((lon, lat) for lon, lat in values["footprint"])
         place = Place(values["crs"], tuple(values["bounds"]), footprint)
-    plain = {key: values[key] for key in ("id", "path", "label", "size_bytes", "mtime_ns")}
+    plain = {
+        key: values[key] for key in ("id", "path", "label", "size_bytes", "mtime_ns", "read_px")
+    }
     return IndexedTile(**plain, place=place)
