@@ -50,11 +50,14 @@ def index(
         from rsretrieve.report.records import indexing_json
         from rsretrieve.retrieval.indexing import index_tiles
         from rsretrieve.tiles.catalog import find_tiles
+        from rsretrieve.tiles.sources import unchecked_notices
         from rsretrieve.tiles.stream import FailureLog
 
         log = FailureLog(strict=strict)
         found = find_tiles(tiles, labels, scenes, log)
         terminal.notice(*found.notices)
+        if update:
+            terminal.notice(*unchecked_notices(tile.path for tile in found))
         summary = index_tiles(
             load_model(model, choose_device(device)),
             found,

@@ -63,7 +63,7 @@ class IndexedTile:
         """The row of a tile whose file is there."""
         path = absolute(tile.path)
         size_bytes, mtime_ns = file_state(path)
-        read_px = tile.window and tile.window.read_px
+        read_px = None if tile.window is None else tile.window.read_px
         return cls(tile.id, path, tile.label, size_bytes, mtime_ns, place, read_px)
 
     def is_current(self, tile: Tile) -> bool:
@@ -109,7 +109,5 @@ def _row(values: Mapping[str, Any]) -> IndexedTile:
     if values["crs"] is not None:
         footprint = tuple((lon, lat) for lon, lat in values["footprint"])
         place = Place(values["crs"], tuple(values["bounds"]), footprint)
-    plain = {
-        key: values[key] for key in ("id", "path", "label", "size_bytes", "mtime_ns", "read_px")
-    }
-    return IndexedTile(**plain, place=place)
+    names = ("id", "path", "label", "size_bytes", "mtime_ns", "read_px")
+    return IndexedTile(**{name: values[name] for name in names}, place=place)

@@ -45,7 +45,8 @@ def _computed_places(dataset: DatasetReader, windows: Sequence[Window]) -> list[
     if near.any():
         found = to_crs(dataset.crs, "EPSG:4326", xs[near].ravel(), ys[near].ravel())
         degrees[:, near] = np.reshape(found, (2, -1, 4))
-    crs, known = _name_of(dataset.crs), np.isfinite(degrees).all(axis=2).all(axis=0)
+    crs = _name_of(dataset.crs)
+    known = np.asarray(np.isfinite(degrees).all(axis=(0, 2))).tolist()
     bounds = np.stack((xs.min(1), ys.min(1), xs.max(1), ys.max(1)), axis=1).tolist()
     footprints = degrees.transpose(1, 2, 0).tolist()
     return [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -21,7 +21,7 @@ from rsretrieve.tiles.windows import SceneFacts
 if TYPE_CHECKING:
     from rasterio import DatasetReader
 
-_IDLE_DATASETS = 8
+_IDLE_RASTERS = 8
 
 
 @contextmanager
@@ -44,16 +44,43 @@ def raster_errors(tile_id: str) -> Iterator[None]:
         raise TileError(tile_id, " ".join(reason.split())) from error
 
 
-def open_raster(tile_id: str, path: str) -> DatasetReader:
+@dataclass(frozen=True)
+class Raster:
+    """An open raster, and what rasterio is asked about it only once.
+
+    After a read that failed, some of its answers would be that failure again.
+
+    Attributes:
+        dataset: rasterio's.
+        bands: those with measurements: all but transparency, counted from 1.
+        masked: something in it may be nodata or transparent.
+    """
+
+    dataset: DatasetReader
+    bands: tuple[int, ...]
+    masked: bool
+
+    def close(self) -> None:
+        """Close it."""
+        self.dataset.close()
+
+
+def open_raster(tile_id: str, path: str) -> Raster:
     """Open a raster; within `raster_errors`."""
     import rasterio
     import rasterio.errors
+    from rasterio.enums import ColorInterp, MaskFlags
 
     # Plain images carry no georeference, and need none.
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
     if not is_elsewhere(path) and Path(path).stat().st_size == 0:
         raise TileError(tile_id, "the file is empty (0 bytes)")
-    return rasterio.open(path)
+    dataset = rasterio.open(path)
+    meanings = zip(dataset.indexes, dataset.colorinterp)
+    bands = tuple(band for band, meaning in meanings if meaning != ColorInterp.alpha)
+    flags = dataset.mask_flag_enums
+    masked = any(flags[band - 1] != [MaskFlags.all_valid] for band in bands)
+    return Raster(dataset, bands, masked)
 
 
 def read_facts(tile: Tile) -> SceneFacts:
@@ -62,7 +89,8 @@ def read_facts(tile: Tile) -> SceneFacts:
     Raises:
         TileError: it cannot be opened, or has no pixels of a type that is read.
     """
-    with raster_errors(tile.id), open_raster(tile.id, tile.path) as dataset:
+    with raster_errors(tile.id), closing(open_raster(tile.id, tile.path)) as raster:
+        dataset = raster.dataset
         if not dataset.count:
             inner = f", such as {dataset.subdatasets[0]}" if dataset.subdatasets else ""
             raise TileError(tile.id, f"holds no bands itself{inner}")
@@ -74,15 +102,15 @@ def read_facts(tile: Tile) -> SceneFacts:
 
 @dataclass
 class _Opened:
-    """A dataset that several threads use in turn."""
+    """A raster that several threads use in turn."""
 
     lock: Lock = field(default_factory=Lock)
     users: int = 0
-    dataset: DatasetReader | None = None
+    raster: Raster | None = None
 
 
 class OpenRasters:
-    """Datasets that stay open while tiles are streamed.
+    """Rasters that stay open while tiles are streamed.
 
     A scene is opened once, and its blocks stay in GDAL's cache, which belongs to the dataset:
     threads that each opened it would each decode every block.
@@ -93,24 +121,24 @@ class OpenRasters:
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
 
     @contextmanager
-    def borrow(self, tile_id: str, path: str) -> Iterator[DatasetReader]:
-        """The dataset at a path, for this thread alone; within `raster_errors`."""
+    def borrow(self, tile_id: str, path: str) -> Iterator[Raster]:
+        """The raster at a path, for this thread alone; within `raster_errors`."""
         with self._lock:
             entry = self._opened.setdefault(path, _Opened())
             self._opened.move_to_end(path)
             entry.users += 1
         try:
             with entry.lock:
-                if entry.dataset is None:
-                    entry.dataset = open_raster(tile_id, path)
-                yield entry.dataset
+                if entry.raster is None:
+                    entry.raster = open_raster(tile_id, path)
+                yield entry.raster
         finally:
             with self._lock:
                 entry.users -= 1
-                self._close_idle(_IDLE_DATASETS)
+                self._close_idle(_IDLE_RASTERS)
 
     def close(self) -> None:
-        """Close every dataset that nobody is using."""
+        """Close every raster that nobody is using."""
         with self._lock:
             self._close_idle(0)
 
@@ -120,5 +148,5 @@ class OpenRasters:
                 return
             if not entry.users:
                 del self._opened[path]
-                if entry.dataset is not None:
-                    entry.dataset.close()
+                if entry.raster is not None:
+                    entry.raster.close()

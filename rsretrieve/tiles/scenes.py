@@ -5,8 +5,9 @@ from __future__ import annotations
 from rsretrieve.errors import NoUsableTiles, TileError, TilesNotFound
 from rsretrieve.tiles.rasters import read_facts
 from rsretrieve.tiles.raw import check_tile_size
+from rsretrieve.tiles.reading import Failed
 from rsretrieve.tiles.records import Tile, TileSet, Window
-from rsretrieve.tiles.stream import Failed, FailureLog
+from rsretrieve.tiles.stream import FailureLog
 from rsretrieve.tiles.windows import WindowChoices, windows_of
 
 
@@ -39,9 +40,7 @@ def cut_scenes(scenes: TileSet, choices: WindowChoices, log: FailureLog) -> Tile
         raise _nothing_cut(scenes, choices, log)
     notices = scenes.notices
     if small:
-        notices += (
-            f"{small} scenes are smaller than a window, and left out; --edges pad cuts them",
-        )
+        notices += (f"{small} scenes are smaller than a window: left out (--edges pad keeps them)",)
     return TileSet(scenes.source, tuple(tiles), notices, choices)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -49,3 +50,14 @@ def file_state(path: str) -> tuple[int, int]:
         return -1, -1
     status = Path(path).stat()
     return status.st_size, status.st_mtime_ns
+
+
+def unchecked_notices(paths: Iterable[str]) -> tuple[str, ...]:
+    """What to say where an update cannot see whether files changed."""
+    elsewhere = {path for path in paths if is_elsewhere(path)}
+    if not elsewhere:
+        return ()
+    return (
+        f"{len(elsewhere)} of the files lie behind a URL, which has no time of change: they are "
+        "taken to be unchanged (build the index anew with --overwrite if they are not)",
+    )

@@ -13,8 +13,8 @@ from rsretrieve.errors import NoUsableTiles
 from rsretrieve.tiles.chance import chance_of
 from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing, check_bands, check_size
 from rsretrieve.tiles.raw import RawTile
+from rsretrieve.tiles.reading import Failed, read_in_order
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import Failed, read_in_order
 
 SAMPLED_TILES = 1000
 SAMPLED_PIXELS = 4096

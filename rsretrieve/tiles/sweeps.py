@@ -21,20 +21,21 @@ def in_sweeps(tiles: Iterable[Tile]) -> Iterator[list[Tile]]:
     run: list[Tile] = []
     around, area = (0, 0, 0, 0), 0
     for tile in tiles:
-        window = tile.window
-        if window is None:
+        if tile.window is None:
             if run:
                 yield run
             run = []
             yield [tile]
             continue
-        wider = _around(around, window) if run else _edges(window)
-        together = area + window.width * window.height
-        if run and not _belong_together(run, tile, wider, together):
+        size = tile.window.width * tile.window.height
+        wider = _around(around, tile.window)
+        if run and _belong_together(run, tile, wider, area + size):
+            run.append(tile)
+            around, area = wider, area + size
+            continue
+        if run:
             yield run
-            run, wider, together = [], _edges(window), window.width * window.height
-        run.append(tile)
-        around, area = wider, together
+        run, around, area = [tile], _edges(tile.window), size
     if run:
         yield run
 
