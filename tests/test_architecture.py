@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "rsretrieve"
 GROUND = ("errors", "text", "choices", "progress", "storage")
 STATIONS = ("tiles", "learning", "retrieval", "audit", "report", "cli")
-HEAVY = ("torch", "torchvision", "faiss", "rasterio", "pyarrow", "matplotlib")
+HEAVY = ("torch", "torchvision", "faiss", "rasterio", "pyarrow", "matplotlib", "pystac")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -74,6 +74,12 @@ def test_only_the_vector_index_knows_faiss_and_only_pixels_opens_images():
         module_name(path) for path in MODULES if "Image.open(" in path.read_text(encoding="utf-8")
     }
     assert openers == {"rsretrieve.tiles.pixels"}
+    rasters = {name for name in map(module_name, MODULES) if "rasterio.open(" in text_of(name)}
+    assert rasters == {"rsretrieve.tiles.rasters", "rsretrieve.tiles.landscape"}  # read, write
+
+
+def text_of(module: str) -> str:
+    return PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8")
 
 
 def loaded_after(*arguments: str) -> set[str]:

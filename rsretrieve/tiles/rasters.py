@@ -75,7 +75,13 @@ def open_raster(tile_id: str, path: str) -> Raster:
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
     if not is_elsewhere(path) and Path(path).stat().st_size == 0:
         raise TileError(tile_id, "the file is empty (0 bytes)")
-    dataset = rasterio.open(path)
+    try:
+        dataset = rasterio.open(path)
+    except rasterio.errors.RasterioIOError as error:
+        if not is_elsewhere(path):
+            raise
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise TileError(tile_id, f"cannot be opened: {reason}") from error
     meanings = zip(dataset.indexes, dataset.colorinterp)
     bands = tuple(band for band, meaning in meanings if meaning != ColorInterp.alpha)
     flags = dataset.mask_flag_enums

@@ -40,7 +40,7 @@ def cut_scenes(scenes: TileSet, choices: WindowChoices, log: FailureLog) -> Tile
         raise _nothing_cut(scenes, choices, log)
     notices = scenes.notices
     if small:
-        notices += (f"{small} scenes are smaller than a window: left out (--edges pad keeps them)",)
+        notices += (f"scenes left out as smaller than a window: {small} (--edges pad keeps them)",)
     return TileSet(scenes.source, tuple(tiles), notices, choices)
 
 

@@ -58,6 +58,6 @@ def unchecked_notices(paths: Iterable[str]) -> tuple[str, ...]:
     if not elsewhere:
         return ()
     return (
-        f"{len(elsewhere)} of the files lie behind a URL, which has no time of change: they are "
-        "taken to be unchanged (build the index anew with --overwrite if they are not)",
+        f"files behind a URL: {len(elsewhere)}; a URL has no time of change, and they are taken "
+        "to be unchanged (--overwrite instead of --update reads them again)",
     )

@@ -55,7 +55,7 @@ class FailureLog:
         """What the user should know beside the failures."""
         if not self.skipped:
             return ()
-        return (f"{self.skipped} windows hold more nodata than --max-nodata allows: skipped",)
+        return (f"windows skipped for more nodata than --max-nodata allows: {self.skipped}",)
 
     def add(self, failed: Failed) -> None:
         """Note a failure, or count a tile that was skipped.

@@ -136,8 +136,8 @@ def test_edges_nodata_and_small_scenes_are_said_and_counted(run: Run, scene, mod
     index = ("index", folder, *BY_CELL, "--model", model, "--json", "--overwrite", "--output")
     dropped = run(*index, tmp_path / "index")
     assert dropped.json["tiles"] == 9 - 3  # the first column is nodata, a quarter of the second
-    assert "note: 3 windows hold more nodata than --max-nodata allows: skipped" in dropped.err
-    assert "note: 1 scenes are smaller than a window: left out" in dropped.err
+    assert "note: windows skipped for more nodata than --max-nodata allows: 3" in dropped.err
+    assert "note: scenes left out as smaller than a window: 1" in dropped.err
     padded = run(*index, tmp_path / "index", "--edges", "pad", "--max-nodata", 0.9)
     # Of the last column and row an eighth is there: enough, but not in the corner, and not
     # where a quarter of the rest is nodata. And small.tif.
@@ -209,7 +209,7 @@ def test_a_scene_behind_a_url_is_indexed_and_its_update_says_what_it_cannot_see(
     sent = served.sent_bytes
     again = run("index", url, *BY_CELL, "--model", model, "--output", index, "--update", "--json")
     assert [again.json[key] for key in ("added", "unchanged")] == [0, 144]
-    assert "note: 1 of the files lie behind a URL, which has no time of change" in again.err
+    assert "note: files behind a URL: 1; a URL has no time of change" in again.err
     assert served.sent_bytes - sent < 40_000
     hit = run("query", f"{url}#32,32,32,32", "--index", index, "-k", 1, "--json")
     assert hit.json["queries"][0]["hits"][0]["path"] == url

@@ -139,3 +139,31 @@ def test_a_file_that_is_gone_is_not_current(tile: Tile) -> None:
     row = IndexedTile.of(tile, None)
     Path(tile.path).unlink()
     assert not row.is_current(tile)
+
+
+COARSE = Tile("s.tif#0,0,64,64", "s.tif", None, Window(0, 0, 64, 64, read_px=16))
+
+
+def test_a_window_is_read_again_at_the_side_it_was_read_at(tmp_path: Path) -> None:
+    (tmp_path / "s.tif").write_bytes(b"x")
+    tile = replace(COARSE, path=str(tmp_path / "s.tif"))
+    row = IndexedTile.of(tile, None)
+    write_table(tmp_path / "tiles.parquet", [row])
+    assert read_table(tmp_path / "tiles.parquet")[0].tile == tile
+    assert row.is_current(tile)
+    assert not row.is_current(replace(tile, window=Window(0, 0, 64, 64)))
+
+
+def test_a_table_of_before_there_were_scenes_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "tiles.parquet"
+    write_table(path, [PLACED, BARE])
+    parquet.write_table(parquet.read_table(path).drop_columns("read_px"), path)
+    assert read_table(path) == [PLACED, BARE]
+
+
+def test_what_lies_behind_a_url_is_current_while_its_path_is_the_same() -> None:
+    tile = replace(COARSE, path="https://example.org/s.tif")
+    row = IndexedTile.of(tile, None)
+    assert (row.path, row.size_bytes, row.mtime_ns) == (tile.path, -1, -1)
+    assert row.is_current(tile)
+    assert not row.is_current(replace(tile, path="https://example.org/other/s.tif"))

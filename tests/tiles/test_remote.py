@@ -67,7 +67,7 @@ def test_an_image_behind_a_url_can_be_named_whole(served):
 
 
 def test_a_url_that_leads_nowhere_is_an_error_with_its_reason(served):
-    with pytest.raises(NoUsableTiles, match=r"gone\.tif: cannot be decoded: .*404"):
+    with pytest.raises(NoUsableTiles, match=r"gone\.tif: cannot be opened: .*404"):
         find_tiles(f"{served.url}/gone.tif", scenes=CHOICES, log=FailureLog())
 
 

@@ -96,7 +96,7 @@ def test_scenes_smaller_than_a_window_are_left_out_with_a_notice_or_padded(scene
     tiles = find_tiles(scene.parent, scenes=by(32))
     assert ids(tiles) == ["scene.tif#0,0,32,32"]
     assert tiles.notices == (
-        "1 scenes are smaller than a window: left out (--edges pad keeps them)",
+        "scenes left out as smaller than a window: 1 (--edges pad keeps them)",
     )
     padded = find_tiles(scene.parent, scenes=by(32, edges=Edges.PAD))
     assert ids(padded) == ["scene.tif#0,0,32,32", "scene.tif#32,0,32,32", "small.tif#0,0,32,32"]

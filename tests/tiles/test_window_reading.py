@@ -243,7 +243,7 @@ def test_windows_with_too_much_nodata_are_skipped_and_counted(tmp_path):
         assert sum(isinstance(read, Read) for read in reads) == kept
         assert log.skipped == 4 - kept
         assert log.notices == (
-            f"{4 - kept} windows hold more nodata than --max-nodata allows: skipped",
+            f"windows skipped for more nodata than --max-nodata allows: {4 - kept}",
         )
     assert FailureLog().notices == ()
 
