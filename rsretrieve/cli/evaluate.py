@@ -20,7 +20,7 @@ def evaluate(
         str | None,
         typer.Argument(
             metavar="QUERIES",
-            help="Tiles with labels, as TILES elsewhere. [default: every tile of the index is "
+            help="Tiles with labels, as TILES elsewhere. \\[default: every tile of the index is "
             "a query for the others]",
         ),
     ] = None,

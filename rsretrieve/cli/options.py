@@ -31,7 +31,7 @@ Stride = Annotated[
     int | None,
     typer.Option(
         metavar="PX",
-        help="From one window to the next. [default: the window's side]",
+        help="From one window to the next. \\[default: the window's side]",
         rich_help_panel=_SCENES,
     ),
 ]
@@ -40,7 +40,7 @@ Resolution = Annotated[
     typer.Option(
         metavar="M",
         help="Metres a pixel of a window spans: --window and --stride are counted in such pixels, "
-        "and scenes that are finer are read coarser, from their overviews. [default: the scene's]",
+        "and finer scenes are read coarser, from their overviews. \\[default: the scene's]",
         rich_help_panel=_SCENES,
     ),
 ]
@@ -48,7 +48,7 @@ EdgesOption = Annotated[
     Edges | None,
     typer.Option(
         help="drop: no window reaches over the edge. pad: the last ones do, and what lies outside "
-        "is nodata. [default: drop]",
+        "is nodata. \\[default: drop]",
         rich_help_panel=_SCENES,
     ),
 ]
@@ -56,7 +56,7 @@ MaxNodata = Annotated[
     float | None,
     typer.Option(
         metavar="SHARE",
-        help="Windows with a larger share of nodata, 0…1, are skipped. [default: 0.5]",
+        help="Windows with a larger share of nodata, 0…1, are skipped. \\[default: 0.5]",
         rich_help_panel=_SCENES,
     ),
 ]
@@ -66,7 +66,7 @@ Assets = Annotated[
         "--asset",
         metavar="NAME",
         help="Of STAC items: the asset that is the scene; may be given several times. "
-        "[default: the only raster]",
+        "\\[default: the only raster]",
         rich_help_panel=_SCENES,
     ),
 ]

@@ -14,7 +14,7 @@ from rsretrieve.cli.terminal import Terminal
 from rsretrieve.tiles.sources import name_of
 from rsretrieve.tiles.windows import SceneChoices
 
-_FROM_RECIPE = "[default: the recipe's]"
+_FROM_RECIPE = "\\[default: the recipe's]"
 
 
 @takes_scenes
@@ -22,7 +22,7 @@ def train(
     tiles: options.Tiles,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The model folder to write. [default: models/NAME]"),
+        typer.Option(metavar="DIR", help="The model folder to write. \\[default: models/NAME]"),
     ] = None,
     labels: options.Labels = None,
     val: Annotated[
@@ -30,7 +30,7 @@ def train(
         typer.Option(
             metavar="TILES",
             help="Tiles that say which epoch is best, by their labels as given. "
-            "[default: a tenth of the training tiles]",
+            "\\[default: a tenth of the training tiles]",
         ),
     ] = None,
     recipe: Annotated[
@@ -42,7 +42,7 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A torchvision classification model, by its torchvision name. [default: resnet18]",
+            help="A torchvision classification model, by its torchvision name. \\[default: resnet18]",
         ),
     ] = None,
     weights: Annotated[
@@ -60,7 +60,8 @@ def train(
     bands: Annotated[
         str | None,
         typer.Option(
-            metavar="B,B,…", help="The bands to use, counted from 1, such as 3,2,1. [default: all]"
+            metavar="B,B,…",
+            help="The bands to use, counted from 1, such as 3,2,1. \\[default: all]",
         ),
     ] = None,
     epochs: Annotated[
@@ -77,23 +78,23 @@ def train(
         OptimizerName | None, typer.Option(help=f"The optimizer. {_FROM_RECIPE}")
     ] = None,
     dimensions: Annotated[
-        int | None, typer.Option(metavar="D", help="Of the embedding. [default: 128]")
+        int | None, typer.Option(metavar="D", help="Of the embedding. \\[default: 128]")
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(help="The temperature σ. [default: by the number of classes; paper: 0.05]"),
+        typer.Option(help="The temperature σ. \\[default: by the number of classes; paper: 0.05]"),
     ] = None,
     learn_temperature: Annotated[
         bool, typer.Option("--learn-temperature", help="The temperature is learned.")
     ] = False,
     q: Annotated[
-        float | None, typer.Option(help="Of RNSL and t-RNSL, 0 < q ≤ 1. [default: 0.7]")
+        float | None, typer.Option(help="Of RNSL and t-RNSL, 0 < q ≤ 1. \\[default: 0.7]")
     ] = None,
     truncation: Annotated[
         float | None,
         typer.Option(
             help="Of t-RNSL: tiles whose label's probability is at most this are left out. "
-            "[default: 0.5]"
+            "\\[default: 0.5]"
         ),
     ] = None,
     resume: Annotated[

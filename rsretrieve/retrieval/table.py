@@ -25,7 +25,7 @@ SCHEMA = pyarrow.schema(
         ("crs", pyarrow.string()),
         ("bounds", pyarrow.list_(pyarrow.float64(), 4)),  # left, bottom, right, top, in `crs`
         ("footprint", pyarrow.list_(_PAIR)),  # corners, lon and lat in degrees
-        ("read_px", pyarrow.int32()),
+        ("read_px", pyarrow.int32()),  # of windows read coarser; absent where there are none
     ]
 )
 
@@ -89,7 +89,10 @@ def write_table(path: Path, rows: Sequence[IndexedTile]) -> None:
         "footprint": [row.place and row.place.footprint for row in rows],
         "read_px": [row.read_px for row in rows],
     }
-    parquet.write_table(pyarrow.table(columns, schema=SCHEMA), path)
+    table = pyarrow.table(columns, schema=SCHEMA)
+    if not any(columns["read_px"]):
+        table = table.drop_columns("read_px")
+    parquet.write_table(table, path)
 
 
 def read_table(path: Path) -> list[IndexedTile]:

@@ -154,11 +154,11 @@ def test_a_window_is_read_again_at_the_side_it_was_read_at(tmp_path: Path) -> No
     assert not row.is_current(replace(tile, window=Window(0, 0, 64, 64)))
 
 
-def test_a_table_of_before_there_were_scenes_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "tiles.parquet"
-    write_table(path, [PLACED, BARE])
-    parquet.write_table(parquet.read_table(path).drop_columns("read_px"), path)
-    assert read_table(path) == [PLACED, BARE]
+def test_only_a_table_of_such_windows_has_a_column_for_the_side(tmp_path: Path) -> None:
+    for read_px, has_column in ((None, False), (16, True)):
+        write_table(tmp_path / "tiles.parquet", [PLACED, replace(BARE, read_px=read_px)])
+        names = parquet.read_table(tmp_path / "tiles.parquet").column_names
+        assert ("read_px" in names) == has_column
 
 
 def test_what_lies_behind_a_url_is_current_while_its_path_is_the_same() -> None:
