@@ -42,7 +42,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A torchvision classification model, by its torchvision name. \\[default: resnet18]",
+            help="A torchvision classification model, by its torchvision name. "
+            "\\[default: resnet18]",
         ),
     ] = None,
     weights: Annotated[

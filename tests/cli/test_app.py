@@ -37,6 +37,12 @@ def test_every_command_has_json_quiet_and_overwrite_where_the_contract_says(run,
     assert ("--overwrite" in out) == (command != "evaluate")
 
 
+def test_help_names_defaults_that_are_no_values(run):
+    out = run("train", "--help").out
+    assert "[default: the recipe's]" in out
+    assert "[default: the window's side]" in out
+
+
 def test_version(run):
     assert run("--version").out == f"rsretrieve {rsretrieve.__version__}\n"
 

@@ -85,7 +85,8 @@ def test_half_a_place_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tiles.parquet"
     write_table(path, [PLACED])
     table = parquet.read_table(path).to_pydict()
-    parquet.write_table(pyarrow.table({**table, "bounds": [None]}, schema=SCHEMA), path)
+    halved = {**table, "bounds": [None], "read_px": [None]}
+    parquet.write_table(pyarrow.table(halved, schema=SCHEMA), path)
     with pytest.raises(IndexDamaged, match=r"cannot be read \("):
         read_table(path)
 
