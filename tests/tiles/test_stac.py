@@ -87,6 +87,7 @@ def test_a_folder_of_items_is_walked_and_its_sub_folders_are_labels(tmp_path):
     write_item(tmp_path / "c" / "deep" / "d.json", data=("https://example.org/d.tif", TIFF))
     write_item(tmp_path / ".hidden" / "e.json", data=("e.tif", TIFF))
     (tmp_path / "catalog.json").write_text('{"type": "Catalog", "id": "c"}')
+    (tmp_path / "collection.json").write_text('{"type": "Collection", "assets": {}}')
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "broken.json").write_text("{")
     tiles = find_tiles(tmp_path)

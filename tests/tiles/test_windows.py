@@ -63,6 +63,7 @@ def test_padding_adds_one_window_at_most_and_only_for_what_is_not_covered(length
         (start, size) = padded[-1]
         assert (size, start) == (side, len(whole) * stride)
         assert start < length < start + size
+        assert not whole or sum(whole[-1]) < length
 
 
 def test_a_stride_is_a_windows_side_unless_it_is_given():
