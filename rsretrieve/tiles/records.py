@@ -183,4 +183,4 @@ def absolute(path: str | Path) -> str:
 
     What is no path on this machine's disk stays as it is.
     """
-    return str(path) if is_elsewhere(str(path)) else str(Path(path).resolve())
+    return str(path) if is_elsewhere(path) else str(Path(path).resolve())

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 _ELSEWHERE = re.compile(r"/vsi[a-z0-9_]+/|[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 
-def is_elsewhere(path: str) -> bool:
+def is_elsewhere(path: str | Path) -> bool:
     """Whether a path is GDAL's to understand: a URL, or one of its virtual file systems.
 
     Such a path is handed on as it is: nothing of it is resolved, and it has no size and no
@@ -21,7 +21,7 @@ def is_elsewhere(path: str) -> bool:
     >>> is_elsewhere("scenes/scene.tif")
     False
     """
-    return _ELSEWHERE.match(path) is not None
+    return _ELSEWHERE.match(str(path)) is not None
 
 
 def name_of(source: str) -> str:
