@@ -170,6 +170,25 @@ def test_a_scene_that_cannot_be_opened_is_listed_and_the_run_goes_on(
     assert "b.tif" in ran.err
 
 
+def test_many_windows_that_fail_alike_share_a_line(run: Run, scene, model, tmp_path):
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    shutil.copy(scene, folder / "a.tif")
+    with rasterio.open(scene) as source:
+        profile, values = source.profile, source.read([1, 2])
+    for name, side in (("many.tif", 4 * CELL_PX), ("few.tif", 3 * CELL_PX)):
+        size = {"count": 2, "width": side, "height": side}
+        with rasterio.open(folder / name, "w", **profile | size) as target:
+            target.write(values[:, :side, :side])
+    ran = run("index", folder, *BY_CELL, "--model", model, "--output", tmp_path / "index")
+    assert ran.code == 3
+    lines = ran.err.splitlines()
+    assert "25 tiles could not be used:" in lines
+    why = "has 2 bands, and 6 are expected"
+    assert f"  many.tif#0,0,32,32 to #96,96,32,32, 16 windows: {why}" in lines
+    assert sum(line.startswith("  few.tif#") and line.endswith(why) for line in lines) == 9
+
+
 @pytest.mark.parametrize(
     ("choices", "code", "message"),
     [
