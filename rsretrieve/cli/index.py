@@ -23,7 +23,7 @@ def index(
     tiles: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[TILES]",
+            metavar="TILES",
             help="A folder of images (class sub-folders are the labels), or a CSV or Parquet "
             "list with the columns tile, and optionally path and label. Not needed by --verify, "
             "--repair and --export.",
@@ -33,7 +33,7 @@ def index(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="The model folder, made by train. [default of --verify and --repair: where the "
+            help="The model folder, made by train. \\[default of --verify and --repair: where the "
             "index's model lay]",
         ),
     ] = None,
@@ -43,7 +43,7 @@ def index(
             "--index",
             metavar="KEY",
             help="auto (chosen by the number of tiles, --recall and --memory), or a FAISS key "
-            "such as Flat, IVF256,Flat or HNSW32. [default: auto; of --update, what it is]",
+            "such as Flat, IVF256,Flat or HNSW32. \\[default: auto; of --update, what it is]",
         ),
     ] = None,
     recall: Annotated[
@@ -51,14 +51,14 @@ def index(
         typer.Option(
             metavar="SHARE",
             help="The share of the true 10 nearest that a search should find; 1 is exact search. "
-            "Search is set so that it does, by measurement. [default: 0.95]",
+            "Search is set so that it does, by measurement. \\[default: 0.95]",
         ),
     ] = None,
     memory: Annotated[
         str | None,
         typer.Option(
             metavar="SIZE",
-            help="What the index may take in memory, such as 500MB or 2GB. [default: half of "
+            help="What the index may take in memory, such as 500MB or 2GB. \\[default: half of "
             "what is free]",
         ),
     ] = None,

@@ -75,6 +75,19 @@ def inverted_lists_of(index: Any) -> Any | None:
     return faiss_module().try_extract_index_ivf(index)
 
 
+def bytes_a_vector(index: Any) -> int:
+    """What an index keeps of a vector: 4·D bytes of all of it, fewer of a code for it."""
+    ivf = inverted_lists_of(index)
+    if ivf is not None:
+        return int(ivf.code_size)
+    flat = faiss_module().downcast_index(index)
+    storage = getattr(flat, "storage", None)  # of a graph
+    try:
+        return int((flat if storage is None else storage).sa_code_size())
+    except RuntimeError:  # a kind that has no codes of its own
+        return int(4 * index.d)
+
+
 def last_line(error: Exception) -> str:
     """What FAISS says, without where in its code."""
     return str(error).strip().split("\n")[-1]

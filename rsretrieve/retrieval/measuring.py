@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rsretrieve.retrieval.vector_index import RERANK, Knob, VectorIndex
 
 SAMPLED, NEAREST = 400, 10
-_BLOCK = 65_536
+_BLOCK = 16_384  # vectors compared with the whole sample at once: 26 MB
 _TOLERANCE = 1e-5  # of similarities in float32
 _RERANKS = (2, 4, 8, 16, 32)
 _CANDIDATE_COST = 50  # of ranking a candidate again, beside comparing a code

@@ -32,11 +32,9 @@ def built(vectors: NDArray[np.float32], key: str, gpu: int | None) -> Any:
         _hush(index)
         # In half precision nothing is built: what is saved holds the vectors as they are.
         there = None if gpu is None else on_gpu(index, gpu, vectors.nbytes, exact=True)
-        if gpu is not None and there is None:
-            _cluster_on_gpu(index, gpu)
         filled = index if there is None else there
         if not filled.is_trained:
-            filled.train(_training_sample(vectors, index))
+            _train(filled, _training_sample(vectors, index), gpu if there is None else None)
         for start in range(0, len(vectors), BLOCK):
             filled.add(np.ascontiguousarray(vectors[start : start + BLOCK], np.float32))
     except RuntimeError as error:
@@ -55,12 +53,17 @@ def _hush(index: Any) -> None:
             part.cp.min_points_per_centroid = 1
 
 
-def _cluster_on_gpu(index: Any, gpu: int) -> None:
-    """Let an index that has no form on the GPU find its cells there."""
+def _train(index: Any, sample: NDArray[np.float32], gpu: int | None) -> None:
+    """Train an index; of one that has no form on the GPU, the cells are still found there."""
     ivf = inverted_lists_of(index)
+    # Held here until the end: the index itself does not keep it.
+    flat = None
+    if ivf is not None and gpu is not None:
+        flat = on_gpu(faiss_module().IndexFlatIP(ivf.d), gpu, 0, exact=True)
+        ivf.clustering_index = flat
+    index.train(sample)
     if ivf is not None:
-        flat = faiss_module().IndexFlatIP(ivf.d)
-        ivf.clustering_index = on_gpu(flat, gpu, 0, exact=True)
+        ivf.clustering_index = None
 
 
 def _training_sample(vectors: NDArray[np.float32], index: Any) -> NDArray[np.float32]:

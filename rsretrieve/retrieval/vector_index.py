@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.retrieval.faiss_library import (
     MOST_ON_GPU,
+    bytes_a_vector,
     faiss_module,
     inverted_lists_of,
     last_line,
@@ -63,7 +64,7 @@ class VectorIndex:
         self.cpu_index, self._stored = cpu_index, stored
         self._gpu_index = None
         if gpu is not None:
-            size = cpu_index.ntotal * cpu_index.sa_code_size()
+            size = cpu_index.ntotal * bytes_a_vector(cpu_index)
             self._gpu_index = on_gpu(cpu_index, gpu, size, exact=False)
         self.parameters: dict[str, int] = {}
         for name, value in (parameters or {}).items():
@@ -91,7 +92,7 @@ class VectorIndex:
     @property
     def is_lossy(self) -> bool:
         """Whether it holds less of a vector than there is."""
-        return bool(self.cpu_index.sa_code_size() < 4 * self.cpu_index.d)
+        return bytes_a_vector(self.cpu_index) < 4 * self.dimensions
 
     @property
     def knob(self) -> Knob | None:
