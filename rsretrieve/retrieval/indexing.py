@@ -87,53 +87,55 @@ def index_tiles(
     refuse_to_overwrite(folder, overwrite=overwrite or update, marker=MANIFEST_FILE)
     with only_writer(folder):
         journal = Journal(folder, model.description.fingerprint, model.description.dimensions)
-        files = FileStates(tiles)
+        work = _Work(model, tiles, log, listener, journal, FileStates(tiles))
         store = open_index(folder) if update else None
         if store is not None:
             require_same_model(store, model)
-        known = _known(store, journal, tiles, files, listener)
+        known = _known(work, store)
         new = tiles.select([i for i, tile in enumerate(tiles) if tile.id not in known.rows])
-        embedded = _embedded(model, new, log, listener, journal, files)
+        embedded = _embedded(work, new)
         if not known.rows and not len(embedded.tiles):
             raise none_usable(tiles, log)
-        content, origin = _in_order(tiles, known, embedded, files, model)
-        filing = Filing(
-            folder,
-            goal,
-            usable_gpu(str(model.device)),
-            None if store is None else Previous(store, origin),
-            overwrite or update,
-        )
+        content, origin = _in_order(work, known, embedded)
+        previous = None if store is None else Previous(store, origin)
+        gpu = usable_gpu(str(model.device))
+        filing = Filing(folder, goal, gpu, previous, overwrite or update)
         filed = file_vectors(content, filing, listener)
         journal.discard()
-    return _summary(folder, content.rows, known, embedded, filed, len(log.failures), started, model)
+    summary = _summary(work, known, embedded, filed, len(content.rows))
+    return replace(summary, index=str(folder), seconds=time.perf_counter() - started)
 
 
-def _known(
-    store: IndexStore | None,
-    journal: Journal,
-    tiles: TileSet,
-    files: FileStates,
-    listener: Listener,
-) -> _Known:
+@dataclass(frozen=True)
+class _Work:
+    """What an indexing works with."""
+
+    model: Model
+    tiles: TileSet
+    log: FailureLog
+    listener: Listener
+    journal: Journal
+    files: FileStates
+
+
+def _known(work: _Work, store: IndexStore | None) -> _Known:
     """The tiles of the index and of the journal that are still there, unchanged."""
-    today = {tile.id: tile for tile in tiles}
-    known = _Known({}, {}, {}, 0)
+    today, files = {tile.id: tile for tile in work.tiles}, work.files
+    known, removed = _Known({}, {}, {}, 0), 0
     rows: Sequence[IndexedTile] = () if store is None else store.rows
-    removed = 0
     for i, row in enumerate(rows):
         tile = today.get(row.id)
         removed += tile is None
         if store is not None and tile is not None and row.is_current(tile, files):
             known.rows[row.id] = _as_today(row, tile, files)
             known.vectors[row.id], known.origin[row.id] = store.vectors[i], i
-    journalled = journal.read()
+    journalled = work.journal.read()
     for row, vector in zip(journalled.rows, journalled.vectors):
         tile = today.get(row.id)
         if tile is not None and row.id not in known.origin and row.is_current(tile, files):
             known.rows[row.id], known.vectors[row.id] = _as_today(row, tile, files), vector
     if resumed := len(known.rows) - len(known.origin):
-        listener(Noticed(f"{resumed} tiles that an interrupted run embedded are taken over"))
+        work.listener(Noticed(f"{resumed} tiles that an interrupted run embedded are taken over"))
     return replace(known, removed=removed)
 
 
@@ -143,68 +145,55 @@ def _as_today(row: IndexedTile, tile: Tile, files: FileStates) -> IndexedTile:
     return replace(row, label=tile.label, path=path, mtime_ns=state.mtime_ns)
 
 
-def _embedded(
-    model: Model,
-    tiles: TileSet,
-    log: FailureLog,
-    listener: Listener,
-    journal: Journal,
-    files: FileStates,
-) -> Embeddings:
+def _embedded(work: _Work, tiles: TileSet) -> Embeddings:
     """Embed tiles, and note every batch in the journal as soon as it is done."""
 
     def keep(done: list[Tile], places: list[Place | None], vectors: NDArray[np.float32]) -> None:
-        journal.append([IndexedTile.of(t, p, files) for t, p in zip(done, places)], vectors)
+        rows = [IndexedTile.of(tile, place, work.files) for tile, place in zip(done, places)]
+        work.journal.append(rows, vectors)
 
-    return embed_readable_tiles(model, tiles, log, listener, keep)
+    return embed_readable_tiles(work.model, tiles, work.log, work.listener, keep)
 
 
 def _in_order(
-    tiles: TileSet, known: _Known, embedded: Embeddings, files: FileStates, model: Model
+    work: _Work, known: _Known, embedded: Embeddings
 ) -> tuple[Vectors, NDArray[np.int64]]:
-    """Everything in the order of the tiles, so that an update equals a rebuild."""
+    """Everything in the order of the tiles, so that an update equals a rebuild.
+
+    Returns:
+        The rows with their vectors; for each the row of the old index that it was, or −1.
+    """
     rows, vectors = dict(known.rows), dict(known.vectors)
     for tile, place, vector in zip(embedded.tiles, embedded.places, embedded.vectors):
-        rows[tile.id], vectors[tile.id] = IndexedTile.of(tile, place, files), vector
-    ids = [tile.id for tile in tiles if tile.id in rows]
-    stacked = np.empty((len(ids), model.description.dimensions), np.float32)
+        rows[tile.id], vectors[tile.id] = IndexedTile.of(tile, place, work.files), vector
+    ids = [tile.id for tile in work.tiles if tile.id in rows]
+    stacked = np.empty((len(ids), work.model.description.dimensions), np.float32)
     for i, tile_id in enumerate(ids):
         stacked[i] = vectors[tile_id]
     origin = np.array([known.origin.get(tile_id, -1) for tile_id in ids], np.int64)
-    return Vectors([rows[tile_id] for tile_id in ids], stacked, model_facts(model)), origin
-
-
-def model_facts(model: Model) -> dict[str, object]:
-    """What the manifest says of the model."""
-    return {
-        "model": str(model.folder.resolve()),
-        "model_fingerprint": model.description.fingerprint,
+    facts = {
+        "model": str(work.model.folder.resolve()),
+        "model_fingerprint": work.model.description.fingerprint,
     }
+    return Vectors([rows[tile_id] for tile_id in ids], stacked, facts), origin
 
 
 def _summary(
-    folder: Path,
-    rows: Sequence[IndexedTile],
-    known: _Known,
-    embedded: Embeddings,
-    filed: Filed,
-    failed: int,
-    started: float,
-    model: Model,
+    work: _Work, known: _Known, embedded: Embeddings, filed: Filed, count: int
 ) -> IndexingSummary:
-    count = len(embedded.tiles)
+    done = len(embedded.tiles)
     return IndexingSummary(
-        index=str(folder),
-        tiles=len(rows),
-        added=len(rows) - len(known.origin),
+        index="",
+        tiles=count,
+        added=count - len(known.origin),
         removed=known.removed,
         unchanged=len(known.origin),
-        failed=failed,
+        failed=len(work.log.failures),
         faiss_key=filed.faiss_key,
         recall_at_10=filed.recall_at_10,
-        seconds=time.perf_counter() - started,
-        tiles_per_second=count / embedded.seconds if count else 0.0,
-        device=describe_device(model.device),
+        seconds=0.0,
+        tiles_per_second=done / embedded.seconds if done else 0.0,
+        device=describe_device(work.model.device),
         resumed=len(known.rows) - len(known.origin),
         predicted_bytes=filed.predicted_bytes,
         search=filed.search,

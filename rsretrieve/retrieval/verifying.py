@@ -24,9 +24,10 @@ FindModel = Callable[[Manifest], Model | None]
 
 EMBEDDED_AGAIN, SEARCHED = 32, 256
 SAME = 0.99  # a tile's embedding in another batch, or on another device, is not the same to the bit
+_NEARER = 1e-3  # by how much, for the same reason, another row may be more similar than its own
 _SAME_FOUND = 1 - 1e-4
 _FOUND_LEAST = 0.9  # of an index that is approximate
-_BLOCK = 65_536
+_BLOCK = 16_384
 
 
 @dataclass(frozen=True)
@@ -163,14 +164,23 @@ def misplaced(
     embedded = embed_readable_tiles(model, tiles, FailureLog(), listener)
     row_of = {store.rows[i].id: i for i in current}
     problems = []
-    for tile, vector in zip(embedded.tiles, embedded.vectors):
+    for tile, vector, best in zip(embedded.tiles, embedded.vectors, _best(store, embedded.vectors)):
         similarity = float(vector @ store.vectors[row_of[tile.id]])
-        if similarity < SAME:
+        if similarity < max(SAME, best - _NEARER):
             problems.append(
                 f"{store.folder}: row {row_of[tile.id]} is not the vector of {tile.id} (their "
                 f"similarity is {similarity:.3f})"
             )
     return problems, (len(embedded.tiles), len(rows) - len(embedded.tiles))
+
+
+def _best(store: IndexStore, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The similarity of vectors (S, D) to the row of the index that is most similar, (S,)."""
+    best = np.full(len(vectors), -1, np.float32)
+    for start in range(0, len(store.vectors), _BLOCK):
+        block = store.vectors[start : start + _BLOCK]
+        best = np.maximum(best, (vectors @ block.T).max(axis=1, initial=-1))
+    return best
 
 
 def _spread(count: int, size: int) -> NDArray[np.int64]:

@@ -21,7 +21,7 @@ from rsretrieve.retrieval.filing import (
     goal_of,
 )
 from rsretrieve.retrieval.index_plan import IndexGoal
-from rsretrieve.retrieval.index_store import open_index
+from rsretrieve.retrieval.index_store import IndexStore, open_index
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import VectorIndex
 from tests.retrieval.vectors import clustered_rows, unit_rows
@@ -54,6 +54,13 @@ def file(tmp_path: Path, notes: Notes) -> File:
         return file_vectors(content(vectors), filing, hear)
 
     return file
+
+
+def centres_of(store: IndexStore) -> np.ndarray:
+    """Of the 16 cells."""
+    index = store.open_vector_index(mapped=False)
+    centres: np.ndarray = index.cpu_index.quantizer.reconstruct_n(0, 16)
+    return centres
 
 
 def updated(file: File, old: np.ndarray, new: np.ndarray, folder: Path, **choices: Any) -> Filed:
@@ -109,13 +116,11 @@ def test_an_update_keeps_kind_cells_and_floor(file: File, tmp_path: Path, notes:
     old, new = clustered_rows(2000, 16, 20, 0), clustered_rows(40, 16, 20, 1)
     file(old, goal=IndexGoal("IVF16,Flat"))
     before = open_index(tmp_path / "index")
-    centres = before.open_vector_index().cpu_index.quantizer.reconstruct_n(0, 16)
+    centres = centres_of(before)
     filed = updated(file, old, new, tmp_path / "index")
     after = open_index(tmp_path / "index")
     assert filed.faiss_key == "IVF16,Flat"
-    assert np.array_equal(
-        after.open_vector_index().cpu_index.quantizer.reconstruct_n(0, 16), centres
-    )
+    assert np.array_equal(centres_of(after), centres)
     assert after.manifest.similarity_floor == before.manifest.similarity_floor
     assert after.open_vector_index().search(new, 1)[1].ravel().tolist() == list(range(2000, 2040))
     assert notes == []

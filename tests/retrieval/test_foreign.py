@@ -108,9 +108,9 @@ def test_a_pickle_is_never_read(tmp_path: Path) -> None:
 # Parquet
 
 
-def table(path: Path, **columns: Any) -> Path:
-    parquet.write_table(pyarrow.table(columns), path)
-    return path
+def table(file: Path, /, **columns: Any) -> Path:
+    parquet.write_table(pyarrow.table(columns), file)
+    return file
 
 
 @pytest.mark.parametrize(
