@@ -45,14 +45,14 @@ class Upkeep:
 
     def find_model(self, manifest: Manifest, terminal: Terminal) -> Model | None:
         """The model of an index; where it lay, it may be no longer."""
+        if self.model is None and not manifest.model:
+            return None
         from rsretrieve.errors import ModelError
         from rsretrieve.learning.device import choose_device
         from rsretrieve.learning.model_store import load_model
 
         if self.model is not None:
             return load_model(self.model, choose_device(self.device))
-        if not manifest.model:
-            return None
         try:
             return load_model(Path(manifest.model), choose_device(self.device))
         except ModelError as error:

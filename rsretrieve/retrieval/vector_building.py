@@ -55,7 +55,7 @@ def _hush(index: Any) -> None:
 
 def _train(index: Any, sample: NDArray[np.float32], gpu: int | None) -> None:
     """Train an index; of one that has no form on the GPU, the cells are still found there."""
-    ivf = inverted_lists_of(index)
+    ivf = inverted_lists_of(index) if gpu is not None else None
     # Held here until the end: the index itself does not keep it.
     flat = None
     if ivf is not None and gpu is not None:

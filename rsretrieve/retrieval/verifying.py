@@ -5,21 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import IndexDamaged
-from rsretrieve.learning.model import Model
 from rsretrieve.progress import Listener, StageStarted, unheard
 from rsretrieve.retrieval.checksums import wrong_files
-from rsretrieve.retrieval.embedding import embed_readable_tiles
 from rsretrieve.retrieval.index_store import IndexStore, open_index
 from rsretrieve.retrieval.manifest import MANIFEST_FILE, Manifest, read_manifest
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.stream import FailureLog
 
-FindModel = Callable[[Manifest], Model | None]
+if TYPE_CHECKING:
+    from rsretrieve.learning.model import Model
+
+FindModel = Callable[[Manifest], "Model | None"]
 """Gives the model of an index, or None where it cannot be had."""
 
 EMBEDDED_AGAIN, SEARCHED = 32, 256
@@ -156,6 +158,9 @@ def misplaced(
     Returns:
         What is wrong; how many were compared, and how many could not be.
     """
+    # Here, for it loads PyTorch, which an index without its model is checked without.
+    from rsretrieve.retrieval.embedding import embed_readable_tiles
+
     if model.description.fingerprint != store.manifest.model_fingerprint:
         return [f"{store.folder} was not built with {model.folder}"], (0, 0)
     rows = _spread(len(store.rows), EMBEDDED_AGAIN)

@@ -8,6 +8,8 @@ import shutil
 import numpy as np
 import pytest
 
+from rsretrieve.retrieval.index_store import open_index, write_index
+from rsretrieve.retrieval.vector_index import VectorIndex
 from rsretrieve.storage import only_writer
 
 
@@ -36,6 +38,22 @@ def test_verify_says_what_is_sound_and_what_is_not(run, copied):
     assert f"wrong: {copied}/embeddings.npy is not the file that manifest.json" in ran.out
     assert f"hint: `rsretrieve index --repair --output {copied}` mends" in ran.out
     assert run("index", "--verify", "--output", copied / "none").code == 1
+
+
+def test_vectors_in_another_order_are_told_and_put_right(run, copied):
+    store = open_index(copied)
+    vectors = np.roll(store.vectors, 1, axis=0)
+    kept = ("model", "model_fingerprint", "faiss_key", "recall_at_10")
+    facts = {name: getattr(store.manifest, name) for name in kept}
+    index = VectorIndex.build(vectors, "Flat")
+    write_index(copied, facts, store.rows, vectors, index, overwrite=True)
+    ran = run("index", "--verify", "--output", copied)
+    assert ran.code == 1
+    assert " is not the vector of " in ran.out
+    ran = run("index", "--repair", "--output", copied, "--json")
+    assert ran.json["mended"] == ["all vectors from the tiles that the table names"]
+    assert (ran.code, ran.json["sound"]) == (0, True)
+    np.testing.assert_allclose(open_index(copied).vectors, store.vectors, atol=0.02)
 
 
 def test_repair_mends_and_says_what(run, copied, landscape):

@@ -112,10 +112,10 @@ def test_no_index_is_no_damage(tmp_path: Path) -> None:
         verify_index(tmp_path, without_model)
 
 
-def test_vectors_in_another_order_are_told_by_embedding_a_sample(
+def test_vectors_that_are_not_their_tiles_are_told_by_embedding_a_sample(
     folder: Path, model: Model
 ) -> None:
-    rewritten(folder, lambda vectors: np.roll(vectors, 1, axis=0))
+    rewritten(folder, lambda vectors: -vectors)
     assert verify_index(folder, without_model).sound
     found = verify_index(folder, lambda _: model)
     assert not found.sound
@@ -285,7 +285,7 @@ def test_a_manifest_beyond_reading_cannot_be_mended(folder: Path, model: Model) 
 def test_rows_that_are_not_their_vectors_are_embedded_again(
     folder: Path, store: IndexStore, model: Model
 ) -> None:
-    rewritten(folder, lambda vectors: np.roll(vectors, 1, axis=0))
+    rewritten(folder, lambda vectors: -vectors)
     assert repaired(folder, model).mended == ("all vectors from the tiles that the table names",)
     assert_as_before(folder, store)
 
