@@ -21,6 +21,7 @@ from rsretrieve.retrieval.index_plan import (
 )
 from rsretrieve.retrieval.index_store import IndexStore, Manifest, write_index
 from rsretrieve.retrieval.measuring import sample_of, tune
+from rsretrieve.retrieval.memory import available_bytes
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import VectorIndex
 
@@ -245,17 +246,3 @@ def _warn_of_drift(
                 "nothing again"
             )
         )
-
-
-def available_bytes() -> int:
-    """The memory that is to be had now: what the system says, and what the container allows."""
-    available = 4 << 30  # a system that does not tell
-    with suppress(OSError, ValueError, IndexError):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        found = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-        available = int(found[0]) << 10
-    with suppress(OSError, ValueError):  # no limit reads "max"
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-        available = min(available, max(0, limit - used))
-    return available

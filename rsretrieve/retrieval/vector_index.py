@@ -138,6 +138,8 @@ class VectorIndex:
         similarities, rows = self._candidates(queries, min(k * rerank, len(self)))
         if rerank > 1:
             similarities = self._exact_similarities(queries, rows)
+        if (similarities[:, :-1] > similarities[:, 1:]).all():  # no ties to put in order
+            return similarities[:, :k], rows[:, :k]
         order = np.lexsort((rows, -similarities), axis=1)[:, :k]
         return np.take_along_axis(similarities, order, 1), np.take_along_axis(rows, order, 1)
 

@@ -16,12 +16,12 @@ from rsretrieve.retrieval.filing import (
     Filing,
     Previous,
     Vectors,
-    available_bytes,
     file_vectors,
     goal_of,
 )
 from rsretrieve.retrieval.index_plan import IndexGoal
 from rsretrieve.retrieval.index_store import IndexStore, open_index
+from rsretrieve.retrieval.memory import available_bytes
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import VectorIndex
 from tests.retrieval.vectors import clustered_rows, unit_rows
