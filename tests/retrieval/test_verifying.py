@@ -101,6 +101,32 @@ def test_a_byte_changed_anywhere_is_found_by_opening_and_by_verifying(
             assert f"`rsretrieve index --repair --output {folder}`" in found.hint
 
 
+def test_even_a_space_of_the_manifest_is_vouched_for(folder: Path) -> None:
+    path = folder / "manifest.json"
+    for one, other in ((b'{\n  "', b'{\n \t"'), (b"}\n", b"} "), (b": ", b":\t")):
+        whole = path.read_bytes()
+        assert one in whole
+        path.write_bytes(whole.replace(one, other, 1))
+        json.loads(path.read_text())  # the same content still
+        with pytest.raises(IndexDamaged, match=r"not as it was written"):
+            open_index(folder)
+        path.write_bytes(whole)
+
+
+def test_a_vector_that_is_nearly_its_tile_s_is_told_by_the_row_that_is_more_so(
+    folder: Path, model: Model
+) -> None:
+    def moved(vectors: np.ndarray) -> np.ndarray:
+        across = np.linalg.qr(vectors[:1].T, mode="complete")[0][:, 1]
+        near = 0.994 * vectors[0] + np.sqrt(1 - 0.994**2) * across
+        return np.stack([near, *vectors[1:-1], vectors[0]]).astype(np.float32)
+
+    rewritten(folder, moved)
+    problems = verify_index(folder, lambda _: model).problems
+    assert any("row 0 is not the vector of " in problem for problem in problems)
+    assert "similarity is 0.994)" in problems[0]
+
+
 @pytest.mark.parametrize("name", DATA_FILES)
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
