@@ -19,6 +19,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 CELLS, CELL_PX = 12, 32
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of what takes long is done."""
+    parser.addoption("--kills", type=int, default=4, help="how often the index is killed")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_the_tests_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing is noted in the cache of whoever runs the tests."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run of the program gave."""

@@ -67,9 +67,9 @@ def test_the_library_never_prints_exits_or_asserts_on_input(path):
     assert not called & {"print", "exit", "sys.exit", "os._exit", "typer.echo"}
 
 
-def test_only_the_vector_index_knows_faiss_and_only_pixels_opens_images():
+def test_only_the_faiss_library_imports_faiss_and_only_pixels_opens_images():
     users = {module_name(path) for path in MODULES if "faiss" in imports_of(path)}
-    assert users == {"rsretrieve.retrieval.vector_index"}
+    assert users == {"rsretrieve.retrieval.faiss_library"}
     openers = {
         module_name(path) for path in MODULES if "Image.open(" in path.read_text(encoding="utf-8")
     }
@@ -101,7 +101,7 @@ def loaded_after(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["train", "--help"], ["query", "--help"], ["audit-labels", "-h"]],
+    [["--help"], ["--version"], ["train", "--help"], ["query", "--help"], ["index", "-h"]],
     ids=" ".join,
 )
 def test_help_answers_without_any_heavy_package(arguments):
@@ -114,3 +114,20 @@ def test_split_and_corrupt_labels_never_need_torch(landscape, tmp_path):
     noisy = str(tmp_path / "noisy.csv")
     arguments = [str(lists / "train.csv"), "--rate", "0.3", "--output", noisy]
     assert loaded_after("corrupt-labels", *arguments) == set()
+
+
+def test_info_and_embeddings_made_elsewhere_never_need_torch(tmp_path):
+    import numpy as np
+
+    np.save(tmp_path / "vectors.npy", np.eye(5, 4, dtype=np.float32) + 0.1)
+    arguments = ["--from-embeddings", str(tmp_path / "vectors.npy"), "--output"]
+    index, exported = str(tmp_path / "index"), str(tmp_path / "out.parquet")
+    for command in (
+        ["index", *arguments, index],
+        ["index", "--verify", "--output", index],
+        ["index", "--export", exported, "--output", index],
+        ["info", index],
+    ):
+        loaded = loaded_after(*command)
+        assert "torch" not in loaded, command
+        assert ("faiss" in loaded) <= (command[0] == "index")

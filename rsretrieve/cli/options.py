@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -120,3 +121,19 @@ def parse_numbers(text: str, option: str, kind: type) -> tuple[float, ...]:
         raise typer.BadParameter(
             f"{text!r} is not a list of numbers separated by commas", param_hint=option
         ) from error
+
+
+def parse_bytes(text: str, option: str) -> int:
+    """Parse a size such as 500MB, 2GB or 1.5GiB, or end with a usage error.
+
+    >>> parse_bytes("2 GB", "--memory"), parse_bytes("1.5KiB", "--memory")
+    (2000000000, 1536)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]?)(i?)b?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise typer.BadParameter(
+            f"{text!r} is not a size; expected is one such as 500MB or 2GB", param_hint=option
+        )
+    number, prefix, binary = found.groups()
+    power = " kmgt".index(prefix.lower() or " ")
+    return int(float(number) * (1024 if binary else 1000) ** power)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rsretrieve.report.records import hit_json
-from rsretrieve.retrieval.search import QueryResult
 from rsretrieve.storage import write_json
+
+if TYPE_CHECKING:  # it loads PyTorch
+    from rsretrieve.retrieval.search import QueryResult
 
 Point = tuple[float, float]
 

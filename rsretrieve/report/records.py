@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rsretrieve.audit.audit import Audit
-from rsretrieve.learning.finishing import TrainingSummary
-from rsretrieve.retrieval.evaluation import Evaluation
-from rsretrieve.retrieval.indexing import IndexingSummary
-from rsretrieve.retrieval.search import Hit, QueryResult
 from rsretrieve.tiles.tables import write_csv
+
+if TYPE_CHECKING:  # they load PyTorch, which not every command needs
+    from rsretrieve.audit.audit import Audit
+    from rsretrieve.learning.description import ModelDescription
+    from rsretrieve.learning.finishing import TrainingSummary
+    from rsretrieve.retrieval.evaluation import Evaluation
+    from rsretrieve.retrieval.filing import IndexingSummary
+    from rsretrieve.retrieval.search import Hit, QueryResult
 
 AUDIT_COLUMNS = (
     "tile",
@@ -34,6 +37,18 @@ def training_json(summary: TrainingSummary) -> dict[str, Any]:
 def indexing_json(summary: IndexingSummary) -> dict[str, Any]:
     """The object that `index --json` prints."""
     return asdict(summary)
+
+
+def model_json(folder: Path, description: ModelDescription) -> dict[str, Any]:
+    """The object that `info --json` prints of a model."""
+    content = description.to_json()
+    return {
+        "kind": "model",
+        "path": str(folder),
+        "fingerprint": description.fingerprint,
+        "classes": len(description.class_names),
+        **content,
+    }
 
 
 def query_json(index: Path, model: Path, results: Sequence[QueryResult]) -> dict[str, Any]:
