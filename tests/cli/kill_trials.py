@@ -33,7 +33,7 @@ from rsretrieve.retrieval import embedding, verifying
 from rsretrieve.retrieval.index_store import open_index
 from rsretrieve.retrieval.journal import Journal
 from rsretrieve.retrieval.verifying import content_problems
-from rsretrieve.tiles import stream
+from rsretrieve.tiles import reading
 from rsretrieve.tiles.catalog import find_tiles, write_list
 
 BATCH = 4  # tiles, so that there are many moments between two of them
@@ -108,13 +108,13 @@ def program(place: Place, arguments: list[str]) -> int:
     # A repair ends with a check that embeds a sample again, as it should: not counted here.
     verifying.EMBEDDED_AGAIN = 0
     noted = os.open(place.reads, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    read = stream.read_raw
+    read = reading.read_raw
 
     def noting(tile: Any) -> Any:
         os.write(noted, f"{tile.id}\n".encode())
         return read(tile)
 
-    stream.read_raw = noting
+    reading.read_raw = noting
     sys.argv = ["rsretrieve", "index", *arguments]
     try:
         app.main()
