@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test check format benchmark clean
+.PHONY: demo test check format benchmark benchmark-noise clean
 
 # The main job, shown on a made-up landscape: everything lands in demo/.
 demo: $(VENV)/.installed
@@ -27,6 +27,11 @@ format: $(VENV)/.installed
 # The figures that the README quotes; needs real tiles: make benchmark TILES=folder WEIGHTS=file
 benchmark: $(VENV)/.installed
 	$(BIN)/python benchmarks/training_speed.py $(TILES) --weights $(WEIGHTS)
+
+# The grid under label noise; takes hours, and goes on where it stopped: PRESET=--quick for minutes.
+PRESET ?= --cpu
+benchmark-noise: $(VENV)/.installed
+	$(BIN)/python benchmarks/noise_robustness.py $(PRESET) --data $(DATA) --weights $(WEIGHTS)
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

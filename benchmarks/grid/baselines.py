@@ -122,7 +122,7 @@ def _features(cell: Cell, tiles: CellTiles, place: Place, recipe: Recipe | None)
         train=train,
         test=_unit(embedder.embed_all(test.pixels)),
         prototypes=class_means(train, given, len(prepared.class_names)),
-        temperature=ROBUST.temperature,
+        temperature=ROBUST.temperature_for(len(prepared.class_names)),
     )
 
 

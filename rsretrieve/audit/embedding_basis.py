@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rsretrieve.audit.evidence import Evidence, class_numbers
+from rsretrieve.audit.given_embeddings import GivenEmbeddings
 from rsretrieve.audit.prototypes import PASSES, robust_prototypes
-from rsretrieve.audit.unit_rows import UnitRows, usable_rows
-from rsretrieve.errors import LabelsError, NoUsableTiles
+from rsretrieve.audit.unit_rows import UnitRows
+from rsretrieve.errors import LabelsError
 from rsretrieve.progress import Advanced, Listener, StageStarted
-from rsretrieve.retrieval.embeddings_file import GivenEmbeddings
 from rsretrieve.tiles.labels import some_of
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import Failed, FailureLog
+from rsretrieve.tiles.stream import FailureLog
 
 
 @dataclass(frozen=True)
@@ -36,16 +35,12 @@ class EmbeddingBasis:
         Raises:
             InputError: a tile has no embedding.
             LabelsError: all have one label.
-            NoUsableTiles: no embedding has a direction.
-            TileError: one has none, and `log` is strict.
         """
-        rows = self.embeddings.rows_of(tiles)
-        usable = self._usable(tiles, rows, log)
-        tiles = tiles if len(usable) == len(tiles) else tiles.select(usable.tolist())
+        tiles, rows = self.embeddings.of(tiles)
         names = self._two_or_more(tiles)
-        whole = len(usable) == len(self.embeddings.vectors)
+        whole = len(rows) == len(self.embeddings.vectors)
         in_order = whole and bool((rows == np.arange(len(rows))).all())
-        vectors = UnitRows(self.embeddings.vectors, None if in_order else rows[usable])
+        vectors = UnitRows(self.embeddings.vectors, None if in_order else rows)
         labels = class_numbers(tiles, names)
         listener(StageStarted("estimating the classes' prototypes", PASSES * len(tiles)))
         found = robust_prototypes(vectors, labels, len(names), _advancing(listener))
@@ -59,17 +54,6 @@ class EmbeddingBasis:
             left_out=found.left_out,
             has_pixels=Path(tiles[0].path).is_file(),
         )
-
-    def _usable(
-        self, tiles: TileSet, rows: NDArray[np.int64], log: FailureLog
-    ) -> NDArray[np.int64]:
-        """The positions of the tiles whose embeddings have a direction."""
-        has_direction = usable_rows(self.embeddings.vectors)[rows]
-        for position in np.flatnonzero(~has_direction).tolist():
-            log.add(Failed(tiles[position], "its embedding is all zeros, or not finite"))
-        if not has_direction.any():
-            raise NoUsableTiles(f"{self.embeddings.source}: not one embedding can be used")
-        return np.flatnonzero(has_direction)
 
     def _two_or_more(self, tiles: TileSet) -> tuple[str, ...]:
         names = tiles.class_names

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from rsretrieve.audit.alignment import SAME_PIXELS, agreement
 from rsretrieve.audit.neighbours import Neighbours
 from rsretrieve.progress import Advanced, Listener, StageStarted
-from rsretrieve.tiles.pixels import RawTile
+from rsretrieve.tiles.raw import RawTile
+from rsretrieve.tiles.reading import Read, read_in_order
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import Read, read_in_order
 from rsretrieve.tiles.thumbprints import coarse_direction, thumbprint
 
 NEIGHBOURS_WITH_PIXELS, NEIGHBOURS_WITHOUT = 20, 3

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 BLOCK_BYTES = 64 << 20
 """What a block of an N × K matrix may take; no such matrix is ever kept."""
 
-_NORM_BLOCK_ROWS = 1 << 16
-
 
 @dataclass(frozen=True)
 class UnitRows:
@@ -53,13 +51,3 @@ def blocks_of(count: int, columns: int) -> Iterator[slice]:
     """
     size = max(1, BLOCK_BYTES // (4 * max(1, columns)))
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
-
-
-def usable_rows(source: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which rows of (M, D) have a direction: finite, and not all zeros."""
-    usable = np.empty(len(source), bool)
-    for start in range(0, len(source), _NORM_BLOCK_ROWS):
-        block = np.asarray(source[start : start + _NORM_BLOCK_ROWS], np.float64)
-        squares = np.einsum("ij,ij->i", block, block)
-        usable[start : start + len(block)] = np.isfinite(squares) & (squares > 0)
-    return usable

@@ -11,8 +11,10 @@ import typer
 if TYPE_CHECKING:  # heavy stations, which `--help` never loads
     from rsretrieve.audit.decisions import Decided
     from rsretrieve.audit.evidence import Basis
-    from rsretrieve.retrieval.embeddings_file import GivenEmbeddings
+    from rsretrieve.audit.given_embeddings import GivenEmbeddings
     from rsretrieve.tiles.records import TileSet
+    from rsretrieve.tiles.stream import FailureLog
+    from rsretrieve.tiles.windows import SceneChoices
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Judge:
 class AuditInputs:
     """The options of `audit-labels` that say what to read."""
 
-    tiles: Path | None
+    tiles: str | None
+    scenes: SceneChoices
     labels: Path | None
     model: Path | None
     embeddings: Path | None
@@ -63,15 +66,21 @@ class AuditInputs:
         if self.embeddings is not None and self.device not in ("auto", "cpu"):
             raise typer.BadParameter("embeddings are audited on the CPU", param_hint="--device")
 
-    def find(self) -> Found:
-        """Read lists, labels, embeddings and decisions; no image yet."""
+    def find(self, log: FailureLog) -> Found:
+        """Read lists, labels, embeddings and decisions; no image yet.
+
+        Scenes that cannot be opened, and embeddings without a direction, go to `log`.
+        """
         from rsretrieve.audit.decisions import decide, read_decisions
-        from rsretrieve.retrieval.embeddings_file import read_embeddings
+        from rsretrieve.audit.given_embeddings import given_embeddings
         from rsretrieve.tiles.catalog import find_tiles
         from rsretrieve.tiles.labels import override_labels
 
-        tiles = find_tiles(self.tiles, self.labels) if self.tiles is not None else None
-        given = read_embeddings(self.embeddings, tiles) if self.embeddings is not None else None
+        tiles, given = None, None
+        if self.tiles is not None:
+            tiles = find_tiles(self.tiles, self.labels, self.scenes, log)
+        if self.embeddings is not None:
+            given = given_embeddings(self.embeddings, tiles, log)
         if tiles is None and given is not None:
             tiles = given.tiles
             tiles = tiles if self.labels is None else override_labels(tiles, self.labels)

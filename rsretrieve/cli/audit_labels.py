@@ -10,7 +10,9 @@ import typer
 from rsretrieve.cli import options
 from rsretrieve.cli.audit_inputs import AuditInputs, Found, Judge
 from rsretrieve.cli.audit_outputs import AuditOutputs
+from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
+from rsretrieve.tiles.windows import SceneChoices
 
 if TYPE_CHECKING:
     from rsretrieve.audit.records import Audit
@@ -19,9 +21,10 @@ if TYPE_CHECKING:
 EXIT_ISSUES = 4
 
 
+@takes_scenes
 def audit_labels(
     tiles: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="TILES",
             help="A folder of images (class sub-folders are the labels), or a CSV or Parquet list "
@@ -103,6 +106,7 @@ def audit_labels(
     strict: options.Strict = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    scenes: SceneChoices = SceneChoices(),
 ) -> None:
     """List the labels that are probably wrong, worst first, with the label each should have.
 
@@ -117,7 +121,7 @@ def audit_labels(
     outputs = AuditOutputs(
         output, page, fixed_labels, changes, fiftyone, label_studio, geojson, overwrite
     )
-    inputs = AuditInputs(tiles, labels, model, embeddings, decisions, truth, device)
+    inputs = AuditInputs(tiles, scenes, labels, model, embeddings, decisions, truth, device)
     inputs.check()
     if not inputs.is_audit and (outputs.of_an_audit or fail_on_issues or not outputs.of_labels):
         raise typer.BadParameter(
@@ -129,19 +133,20 @@ def audit_labels(
         from rsretrieve.tiles.stream import FailureLog
 
         outputs.refuse_to_overwrite()
-        found = inputs.find()
+        log = FailureLog(strict=strict)
+        found = inputs.find(log)
         terminal.notice(*found.tiles.notices)
         if found.decided is not None:
             outputs.write_decided(found.decided)
             if not inputs.is_audit:
                 terminal.result(*decisions_result(found.decided))
-                return
-        log = FailureLog(strict=strict)
+                raise typer.Exit(terminal.failures(log.failures))
         judge = inputs.judge(found)
         audit = _audited(inputs, found, judge, log, terminal, with_page=page is not None)
         terminal.notice(*outputs.write(audit, found.tiles, judge.bands, terminal.listen))
         if found.decided is None:
             outputs.write_suggested(audit)
+        terminal.notice(*log.notices)
         terminal.result(*audit_result(audit, judge.device, found.decided))
         code = terminal.failures(log.failures)
         raise typer.Exit(EXIT_ISSUES if fail_on_issues and audit.issues else code)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rsretrieve.report.records import hit_json
 from rsretrieve.storage import write_json
 
-if TYPE_CHECKING:  # an audit of embeddings alone never loads PyTorch
+if TYPE_CHECKING:  # it loads PyTorch
     from rsretrieve.retrieval.search import QueryResult
 
 Point = tuple[float, float]

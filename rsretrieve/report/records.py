@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from rsretrieve.audit.records import Audit, AuditedTile
 from rsretrieve.tiles.tables import write_csv
 
-if TYPE_CHECKING:  # an audit of embeddings alone never loads PyTorch
+if TYPE_CHECKING:  # they load PyTorch, which not every command needs
+    from rsretrieve.learning.description import ModelDescription
     from rsretrieve.learning.finishing import TrainingSummary
     from rsretrieve.retrieval.evaluation import Evaluation
-    from rsretrieve.retrieval.indexing import IndexingSummary
+    from rsretrieve.retrieval.filing import IndexingSummary
     from rsretrieve.retrieval.search import Hit, QueryResult
 
 AUDIT_COLUMNS = (
@@ -40,6 +41,18 @@ def training_json(summary: TrainingSummary) -> dict[str, Any]:
 def indexing_json(summary: IndexingSummary) -> dict[str, Any]:
     """The object that `index --json` prints."""
     return asdict(summary)
+
+
+def model_json(folder: Path, description: ModelDescription) -> dict[str, Any]:
+    """The object that `info --json` prints of a model."""
+    content = description.to_json()
+    return {
+        "kind": "model",
+        "path": str(folder),
+        "fingerprint": description.fingerprint,
+        "classes": len(description.class_names),
+        **content,
+    }
 
 
 def query_json(index: Path, model: Path, results: Sequence[QueryResult]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from PIL import Image
 
 from rsretrieve.progress import Advanced, Listener, StageStarted
-from rsretrieve.tiles.pixels import RawTile
-from rsretrieve.tiles.previews import preview_of
+from rsretrieve.tiles.previews import preview_of, reduced
+from rsretrieve.tiles.raw import RawTile
+from rsretrieve.tiles.reading import Read, read_in_order
 from rsretrieve.tiles.records import Tile, TileSet
-from rsretrieve.tiles.stream import Read, read_in_order
 
 LARGE_PX, SMALL_PX = 224, 96
 
@@ -40,14 +40,15 @@ class Thumbnails:
         for tile, size in wanted:
             sizes.setdefault(tile, set()).add(size)
         listener(StageStarted("drawing the page's pictures", len(sizes)))
-        tiles = TileSet("the page", tuple({tile.id: tile for tile in sizes}.values()))
+        by_id = {tile.id: tile for tile in sizes}
+        tiles = TileSet("the page", tuple(reduced(t, 2 * LARGE_PX) for t in by_id.values()))
 
         def make(_: str, raw: RawTile) -> Image.Image:
             return preview_of(raw, min(LARGE_PX, max(raw.values.shape[1:])), bands)
 
         for read in read_in_order(tiles, make):
             if isinstance(read, Read):
-                self._keep(read.tile, read.content, sizes[read.tile])
+                self._keep(read.tile, read.content, sizes[by_id[read.tile.id]])
             else:
                 self._reasons[read.tile.id] = read.reason
             listener(Advanced(1))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rsretrieve.tiles.pixels import RawTile
+from rsretrieve.tiles.raw import RawTile
 
 SIDE_PX = 64
 COARSE_PX = 16

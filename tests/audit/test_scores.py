@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.audit import unit_rows as module
 from rsretrieve.audit.scores import LabelScores, LeftOut, nearest_classes, score_labels
-from rsretrieve.audit.unit_rows import UnitRows, usable_rows
+from rsretrieve.audit.unit_rows import UnitRows
 
 Vectors = NDArray[np.float32]
 SIGMA = 0.05
@@ -167,9 +167,3 @@ def test_rows_of_any_length_and_type_are_made_unit(dtype: type) -> None:
     assert rows[:].dtype == np.float32
     assert rows[:] == pytest.approx(unit_rows(5, 0)[[4, 2]], abs=2e-3)
     assert rows[np.array([1])] == pytest.approx(unit_rows(5, 0)[[2]], abs=2e-3)
-
-
-def test_rows_without_a_direction_are_not_usable() -> None:
-    source = unit_rows(4, 0)
-    source[1], source[2, 3] = 0, np.nan
-    assert usable_rows(source).tolist() == [True, False, False, True]

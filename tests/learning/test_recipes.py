@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -148,3 +149,23 @@ def test_exponents_and_truncations_out_of_range_are_refused(q: float, k: float) 
     message = re.escape(f"0 < q ≤ 1 and 0 ≤ k < 1, not q = {q}, k = {k}")
     with pytest.raises(InvalidArgument, match=f"^{message}$"):
         PAPER.changed(q=q, k=k)
+
+
+@pytest.mark.parametrize(("classes", "sigma"), [(2, 0.2730), (21, 0.1502), (1000, 0.0946)])
+def test_an_open_temperature_makes_a_tile_on_its_prototype_nearly_certain(
+    classes: int, sigma: float
+) -> None:
+    open_recipe = replace(PAPER, temperature=None)
+    assert open_recipe.temperature_for(classes) == pytest.approx(sigma, abs=1e-4)
+    # Its cosine is 1 to its own prototype and 0 to each of the others.
+    own = math.exp(1 / open_recipe.temperature_for(classes))
+    assert own / (own + classes - 1) == pytest.approx(0.975)
+    assert open_recipe.for_classes(classes).temperature == open_recipe.temperature_for(classes)
+
+
+def test_a_temperature_that_is_given_stays() -> None:
+    assert PAPER.for_classes(1000) == PAPER
+
+
+def test_of_one_class_alone_there_is_a_temperature() -> None:
+    assert replace(PAPER, temperature=None).temperature_for(1) > 0

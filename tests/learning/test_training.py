@@ -99,7 +99,7 @@ def test_an_epoch_tells_what_it_came_to(start: Start, events: list[Event], tmp_p
     last = finished(events)[-1]
     assert (last.epoch, last.epochs) == (2, 2)
     assert math.isfinite(last.loss)
-    assert last.temperature == pytest.approx(0.05)
+    assert last.temperature == pytest.approx(TINY.temperature_for(len(CLASSES)))
     assert last.validation_accuracy in [right / 3 for right in range(4)]
     assert last.seconds > 0
     assert last.tiles_per_second > 0
