@@ -20,6 +20,7 @@ from rsretrieve.learning.description import DESCRIPTION_FILE, read_description
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.model import Model, ModelDescription, PrototypeModel
 from rsretrieve.learning.network import build_network
+from rsretrieve.learning.training_record import TILES_FILE, TrainingRecord
 from rsretrieve.progress import EpochFinished
 from rsretrieve.storage import default_file_mode, sha256_of_file, write_json
 from rsretrieve.tiles.records import TileSet
@@ -32,7 +33,6 @@ __all__ = [
     "WEIGHTS_FILE",
     "load_model",
     "read_description",
-    "training_class_sizes",
     "write_description",
     "write_history",
     "write_training_tiles",
@@ -40,7 +40,6 @@ __all__ = [
 ]
 WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.csv"
-TILES_FILE = "tiles.parquet"
 
 
 def write_weights(folder: Path, model: PrototypeModel) -> str:
@@ -64,7 +63,11 @@ def write_history(folder: Path, history: Sequence[EpochFinished]) -> None:
 
 
 def write_training_tiles(
-    folder: Path, tiles: TileSet, weights: NDArray[np.float32], taught: Sequence[str | None]
+    folder: Path,
+    tiles: TileSet,
+    weights: NDArray[np.float32],
+    taught: Sequence[str | None],
+    record: TrainingRecord,
 ) -> None:
     """Write `tiles.parquet`, a row a training tile.
 
@@ -73,29 +76,16 @@ def write_training_tiles(
         tiles: the N training tiles, with their labels as given.
         weights: (N,) 1 where the tile was taught with the given label at the end, else 0.
         taught: the label it was taught with at the end, or None where it was left out.
+        record: what else was noted of them.
     """
     table = {
         "tile": [tile.id for tile in tiles],
         "label": [tile.label for tile in tiles],
         "weight": weights.astype(np.float32),
         "taught_label": pyarrow.array(taught, pyarrow.string()),
+        **record.columns(),
     }
     parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
-
-
-def training_class_sizes(model: Model) -> NDArray[np.int64]:
-    """How many training tiles each class of a model had: (K,); zeros where nobody wrote it down."""
-    names = model.description.class_names
-    numbers = {name: number for number, name in enumerate(names)}
-    sizes = np.zeros(len(names), np.int64)
-    try:
-        labels = parquet.read_table(model.folder / TILES_FILE, columns=["label"]).column("label")
-    except (pyarrow.ArrowException, OSError):
-        return sizes  # a model is whole without it
-    for label, count in zip(*map(pyarrow.Array.to_pylist, labels.value_counts().flatten())):
-        if label in numbers:
-            sizes[numbers[label]] = count
-    return sizes
 
 
 def load_model(folder: Path, device: torch.device) -> Model:
