@@ -50,16 +50,17 @@ def indexing_summary(summary: IndexingSummary) -> Text:
 
 def hit_table(result: QueryResult) -> Table:
     """A query's hits."""
-    table = _table(f"{result.query.id}", "rank", "similarity", "label", "tile", "lon", "lat")
+    table = _table(result.query, "rank", "similarity", "label", "lon", "lat", "tile", "path")
     for hit in result.hits:
         lon, lat = hit.found.place.centre if hit.found.place else (None, None)
         table.add_row(
             str(hit.rank),
             f"{hit.similarity:.4f}",
             _text(hit.found.label or "–"),
-            _text(hit.found.id),
             "–" if lon is None else f"{lon:.5f}",
             "–" if lat is None else f"{lat:.5f}",
+            _text(hit.found.id),
+            _text(hit.found.path),
         )
     return table
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -16,17 +15,22 @@ from pyarrow import parquet
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from rsretrieve.errors import InvalidArgument, ModelDamaged, ModelNotFound
+from rsretrieve.errors import InvalidArgument, ModelDamaged
+from rsretrieve.learning.description import (
+    DESCRIPTION_FILE,
+    ModelDescription,
+    read_description,
+)
 from rsretrieve.learning.losses import Prototypes
-from rsretrieve.learning.model import SCHEMA_VERSION, Model, ModelDescription, PrototypeModel
+from rsretrieve.learning.model import Model, PrototypeModel
 from rsretrieve.learning.network import build_network
 from rsretrieve.progress import EpochFinished
 from rsretrieve.storage import default_file_mode, sha256_of_file, write_json
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.tables import write_csv
 
+__all__ = ["DESCRIPTION_FILE", "load_model", "read_description", "write_description"]
 WEIGHTS_FILE = "model.safetensors"
-DESCRIPTION_FILE = "model.json"
 HISTORY_FILE = "history.csv"
 TILES_FILE = "tiles.parquet"
 
@@ -69,33 +73,6 @@ def write_training_tiles(
         "taught_label": pyarrow.array(taught, pyarrow.string()),
     }
     parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
-
-
-def read_description(folder: Path) -> ModelDescription:
-    """Read `model.json`.
-
-    Raises:
-        ModelNotFound: there is no model.
-        ModelDamaged: it is not one, or comes from a newer version.
-    """
-    path = folder / DESCRIPTION_FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        version = content["schema_version"]
-        if version > SCHEMA_VERSION:
-            raise ModelDamaged(
-                f"{path} was written by a newer rsretrieve (schema {version}; this one reads up "
-                f"to {SCHEMA_VERSION})",
-                hint="pip install --upgrade rsretrieve",
-            )
-        return ModelDescription.from_json(content)
-    except FileNotFoundError as error:
-        raise ModelNotFound(
-            f"{folder}: no model there ({DESCRIPTION_FILE} is missing)",
-            hint="`rsretrieve train TILES --output DIR` makes one",
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelDamaged(f"{path} cannot be read as a model's description ({error})") from error
 
 
 def load_model(folder: Path, device: torch.device) -> Model:

@@ -7,7 +7,6 @@ import difflib
 import warnings
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -66,6 +65,8 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
     Raises:
         InvalidArgument: no such backbone, or it cannot take tiles of that size.
     """
+    import torchvision  # takes longer than all else: a stored network can do without
+
     check_backbone(name)
     arguments = {key: size_px for start, key in _SIZE_ARGUMENTS.items() if name.startswith(start)}
     if "input_size" in arguments:
@@ -89,6 +90,8 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
 
 def check_backbone(name: str) -> None:
     """Raise `InvalidArgument`, naming the nearest, for a name that torchvision does not have."""
+    import torchvision
+
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rsretrieve.audit.audit import Audit
-from rsretrieve.learning.finishing import TrainingSummary
-from rsretrieve.retrieval.evaluation import Evaluation
-from rsretrieve.retrieval.indexing import IndexingSummary
 from rsretrieve.retrieval.search import Hit, QueryResult
 from rsretrieve.tiles.tables import write_csv
+
+if TYPE_CHECKING:  # they bring PyTorch, which a query of an indexed tile does without
+    from rsretrieve.audit.audit import Audit
+    from rsretrieve.learning.finishing import TrainingSummary
+    from rsretrieve.retrieval.evaluation import Evaluation
+    from rsretrieve.retrieval.indexing import IndexingSummary
 
 AUDIT_COLUMNS = (
     "tile",
@@ -41,11 +43,13 @@ def query_json(index: Path, model: Path, results: Sequence[QueryResult]) -> dict
     return {
         "index": str(index),
         "model": str(model),
-        "queries": [
-            {"query": result.query.path, "hits": [hit_json(hit) for hit in result.hits]}
-            for result in results
-        ],
+        "queries": [result_json(result) for result in results],
     }
+
+
+def result_json(result: QueryResult) -> dict[str, Any]:
+    """A query and its hits: a line of `query --jsonl`."""
+    return {"query": result.query, "hits": [hit_json(hit) for hit in result.hits]}
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
@@ -128,5 +132,5 @@ def write_hits_csv(path: Path, results: Sequence[QueryResult], *, overwrite: boo
 def _hit_rows(results: Sequence[QueryResult]) -> Iterator[list[Any]]:
     for result in results:
         for hit in result.hits:
-            values = {"query": result.query.path, **hit_json(hit)}
+            values = {"query": result.query, **hit_json(hit)}
             yield ["" if values[name] is None else values[name] for name in HIT_COLUMNS]

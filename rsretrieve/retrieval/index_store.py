@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import IndexDamaged, IndexNotFound
-from rsretrieve.retrieval.table import IndexedTile, read_table, write_table
+from rsretrieve.retrieval.table import IndexedTile, TileTable, read_table, write_table
 from rsretrieve.retrieval.vector_index import VectorIndex
 from rsretrieve.storage import folder_aside, sha256_of_file, write_json
 
@@ -63,7 +63,7 @@ class IndexStore:
 
     folder: Path
     manifest: Manifest
-    rows: list[IndexedTile]
+    rows: TileTable
 
     @cached_property
     def vectors(self) -> NDArray[np.float32]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import pyarrow
 from pyarrow import parquet
@@ -69,29 +69,76 @@ class IndexedTile:
         return same_file and (now.st_size, now.st_mtime_ns) == (self.size_bytes, self.mtime_ns)
 
 
+class TileTable(Sequence[IndexedTile]):
+    """The rows of an index, made one by one as they are asked for.
+
+    Args:
+        columns: a table of `SCHEMA`.
+    """
+
+    def __init__(self, columns: pyarrow.Table) -> None:
+        self.columns = columns
+
+    @classmethod
+    def of(cls, rows: Sequence[IndexedTile]) -> TileTable:
+        """The table of these rows."""
+        if isinstance(rows, TileTable):
+            return rows
+        columns: dict[str, list[Any]] = {
+            "id": [row.id for row in rows],
+            "path": [row.path for row in rows],
+            "label": [row.label for row in rows],
+            "size_bytes": [row.size_bytes for row in rows],
+            "mtime_ns": [row.mtime_ns for row in rows],
+            "crs": [row.place and row.place.crs for row in rows],
+            "bounds": [row.place and row.place.bounds for row in rows],
+            "footprint": [row.place and row.place.footprint for row in rows],
+        }
+        return cls(pyarrow.table(columns, schema=SCHEMA))
+
+    def __len__(self) -> int:
+        return int(self.columns.num_rows)
+
+    @overload
+    def __getitem__(self, position: int) -> IndexedTile: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[IndexedTile]: ...
+    def __getitem__(self, position: int | slice) -> IndexedTile | list[IndexedTile]:
+        if isinstance(position, slice):
+            return [self[i] for i in range(*position.indices(len(self)))]
+        if not -len(self) <= position < len(self):
+            raise IndexError(position)
+        return _row(self.columns.slice(position % len(self), 1).to_pylist()[0])
+
+    def __iter__(self) -> Iterator[IndexedTile]:
+        for batch in self.columns.to_batches(max_chunksize=10_000):
+            yield from map(_row, batch.to_pylist())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def write_table(path: Path, rows: Sequence[IndexedTile]) -> None:
     """Write the table as Parquet."""
-    columns: dict[str, list[Any]] = {
-        "id": [row.id for row in rows],
-        "path": [row.path for row in rows],
-        "label": [row.label for row in rows],
-        "size_bytes": [row.size_bytes for row in rows],
-        "mtime_ns": [row.mtime_ns for row in rows],
-        "crs": [row.place and row.place.crs for row in rows],
-        "bounds": [row.place and row.place.bounds for row in rows],
-        "footprint": [row.place and row.place.footprint for row in rows],
-    }
-    parquet.write_table(pyarrow.table(columns, schema=SCHEMA), path)
+    parquet.write_table(TileTable.of(rows).columns, path)
 
 
-def read_table(path: Path) -> list[IndexedTile]:
+def read_table(path: Path) -> TileTable:
     """Read the table.
 
     Raises:
         IndexDamaged: it is missing or cannot be read.
     """
     try:
-        return [_row(values) for values in parquet.read_table(path, schema=SCHEMA).to_pylist()]
+        # Not `parquet.read_table`: that takes half a second to import what it needs.
+        with parquet.ParquetFile(path, memory_map=True) as file:
+            found = file.read(SCHEMA.names)
+        places = {found.column(name).null_count for name in ("crs", "bounds", "footprint")}
+        if len(places) != 1:
+            raise TypeError("a tile has half a place")
+        return TileTable(found if found.schema.equals(SCHEMA) else found.cast(SCHEMA))
     except (OSError, pyarrow.ArrowException, TypeError, KeyError) as error:
         raise IndexDamaged(f"{path} cannot be read ({error})") from error
 
