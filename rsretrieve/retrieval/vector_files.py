@@ -23,8 +23,9 @@ def read_vectors(path: Path, dimensions: int) -> NDArray[np.float32]:
     """
     wanted = f"a NumPy file of one vector ({dimensions},) or of several (Q, {dimensions})"
     try:
-        found = np.load(path, allow_pickle=False)
-        if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
+        with path.open("rb") as stream:
+            found = np.lib.format.read_array(stream, allow_pickle=False)
+        if found.dtype.kind not in "fiu":
             raise ValueError("it holds no numbers")
         vectors = np.atleast_2d(found).astype(np.float64)
     except FileNotFoundError as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ def placed(rectangle: Rectangle) -> Place:
     return Place("EPSG:4326", (west, south, east, north), corners)
 
 
+@cache
 def parts(rectangle: Rectangle) -> list[Any]:
     """A tile as boxes between −180 and 180."""
     west, south, width, height = rectangle
@@ -78,11 +79,17 @@ def parts(rectangle: Rectangle) -> list[Any]:
     return [shapely.box(west, south, 180, north), shapely.box(-180, south, east - 360, north)]
 
 
-def area_of(bbox: Sequence[float]) -> list[Any]:
+@cache
+def area_of(bbox: tuple[float, float, float, float]) -> list[Any]:
     west, south, east, north = bbox
     if west <= east:
         return [shapely.box(west, south, east, north)]
     return [shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)]
+
+
+@cache
+def polygons_of(path: Path) -> Any:
+    return shapely.geometry.shape(json.loads(path.read_text()))
 
 
 def passes(planet: Planet, row: int, filters: Filters) -> bool:
@@ -96,8 +103,7 @@ def passes(planet: Planet, row: int, filters: Filters) -> bool:
     ):
         return False
     if filters.within is not None:
-        geometry = json.loads(filters.within.read_text())
-        area = shapely.geometry.shape(geometry)
+        area = polygons_of(filters.within)
         if where is None or not all(area.covers(part) for part in parts(where)):
             return False
     return True
