@@ -176,6 +176,8 @@ def query(
     if jsonl and as_json:
         raise typer.BadParameter("give --json or --jsonl, not both", param_hint="--jsonl")
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        from rsretrieve.cli.render import hit_table
+        from rsretrieve.report.records import query_json, result_json
         from rsretrieve.retrieval.filters import DUPLICATE_SIMILARITY, Filters
         from rsretrieve.retrieval.index_store import open_index
         from rsretrieve.retrieval.questions import QueryRequest
@@ -216,13 +218,8 @@ def query(
         folder = model or Path(store.manifest.model)
         outputs.write(store, folder, results, terminal)
         if jsonl:
-            from rsretrieve.report.records import result_json
-
             terminal.lines(map(result_json, results))
         else:
-            from rsretrieve.cli.render import hit_table
-            from rsretrieve.report.records import query_json
-
             terminal.result(query_json(index, folder, results), *map(hit_table, results))
         raise typer.Exit(terminal.failures(log.failures))
 
