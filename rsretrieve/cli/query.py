@@ -18,7 +18,7 @@ def query(
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[IMAGE]...",
+            metavar="IMAGE",
             help="Image files; FILE#COL,ROW,WIDTH,HEIGHT is a window of one; FILE.npy holds a "
             "vector (D,) or several (Q, D).",
         ),
