@@ -65,3 +65,10 @@ class NoiseKind(StrEnum):
     UNIFORM = "uniform"
     TABLE = "table"
     INSTANCE = "instance"
+
+
+class Edges(StrEnum):
+    """What becomes of the windows that reach over a scene's right and lower edge."""
+
+    DROP = "drop"
+    PAD = "pad"  # what lies outside counts as nodata

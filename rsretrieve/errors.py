@@ -9,6 +9,7 @@
     │   └── NoUsableTiles                  tiles were found, but too few can be used
     ├── TileError         (OSError)        one tile cannot be used; a run goes on without it
     ├── OutputExists      (FileExistsError)
+    ├── OutputBusy        (OSError)        another run is writing it
     ├── ModelError
     │   ├── ModelNotFound (FileNotFoundError)
     │   ├── ModelDamaged                   cut short, edited, or written by a newer version
@@ -86,6 +87,10 @@ class TileError(RsretrieveError, OSError):
 
 class OutputExists(RsretrieveError, FileExistsError):
     """The output is there already and overwriting was not asked for."""
+
+
+class OutputBusy(RsretrieveError, OSError):
+    """Another run is writing the same output."""
 
 
 class ModelError(RsretrieveError):

@@ -7,6 +7,7 @@ Every station writes through here.
 from __future__ import annotations
 
 import ctypes
+import glob
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rsretrieve.errors import OutputExists
+from rsretrieve.errors import OutputBusy, OutputExists
 
 _RENAME_EXCHANGE = 2  # linux/fs.h
 _AT_FDCWD = -100  # linux/fcntl.h
@@ -104,6 +105,62 @@ def folder_aside(path: Path, *, overwrite: bool, marker: str = "") -> Iterator[P
     finally:
         _remove(aside)
     _flush(path.parent)
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Hold the right to write the folder `path`; whoever else asks for it is refused.
+
+    The lock is the system's, on a file beside the folder, and ends with the process, however
+    that ends. What a killed writer left behind is cleared away first.
+
+    Raises:
+        OutputBusy: another process holds it.
+    """
+    path = path.resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    handle = _locked(lock, path)
+    try:
+        _clear_leftovers(path)
+        yield
+    finally:
+        lock.unlink(missing_ok=True)  # before it is let go, or another's file would vanish
+        os.close(handle)
+
+
+def _locked(lock: Path, path: Path) -> int:
+    """Open and lock a file; it may vanish between the two, when another writer ends."""
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, default_file_mode())
+        try:
+            _lock(handle)
+            if lock.exists() and os.path.samestat(os.fstat(handle), lock.stat()):
+                return handle
+        except BlockingIOError as error:
+            os.close(handle)
+            raise OutputBusy(
+                f"{path} is being written by another rsretrieve",
+                hint="wait until it is done, or stop it; whoever reads sees the old one meanwhile",
+            ) from error
+        os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    if sys.platform != "win32":  # there, two writers are not told apart
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Put back, or remove, what a writer of `path` that was killed left beside it."""
+    old = path.with_name(f".{path.name}.old")
+    if old.exists() and not path.exists():
+        old.rename(path)
+    _remove(old)
+    for unfinished in path.parent.glob(f".{glob.escape(path.name)}.building-*"):
+        _remove(unfinished)
 
 
 def sha256_of_file(path: Path) -> str:

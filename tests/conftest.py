@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,17 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 CELLS, CELL_PX = 12, 32
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of what takes long is done."""
+    parser.addoption("--kills", type=int, default=4, help="how often the index is killed")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_the_tests_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing is noted in the cache of whoever runs the tests."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,47 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("RSRETRIEVE_DATA is not set: no real tiles on this machine")
     return Path(folder)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A folder behind a URL, and what was fetched from it."""
+
+    folder: Path
+    url: str
+    log: Path
+
+    def _answers(self) -> list[list[int]]:
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [list(map(int, line.split())) for line in lines]
+
+    @property
+    def sent_bytes(self) -> int:
+        return sum(sent for _, sent in self._answers())
+
+    @property
+    def ranges(self) -> int:
+        return sum(status == 206 for status, _ in self._answers())
+
+    def fail(self) -> None:
+        """From now on every answer is an error of the server's."""
+        (self.folder / ".failing").touch()
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A folder and its server on this machine, asked directly whatever the proxy is."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    monkeypatch.setenv("GDAL_HTTP_TIMEOUT", "20")
+    folder, log = tmp_path / "served", tmp_path / "served.log"
+    folder.mkdir()
+    program = Path(__file__).with_name("range_server.py")
+    command = [sys.executable, str(program), str(folder), str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield Served(folder, f"http://127.0.0.1:{int(server.stdout.readline())}", log)
+        server.terminate()
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "rsretrieve"
 GROUND = ("errors", "text", "choices", "progress", "storage")
 STATIONS = ("tiles", "learning", "retrieval", "audit", "report", "cli")
-HEAVY = ("torch", "torchvision", "faiss", "rasterio", "pyarrow", "matplotlib")
+HEAVY = ("torch", "torchvision", "faiss", "rasterio", "pyarrow", "matplotlib", "pystac")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -67,13 +67,19 @@ def test_the_library_never_prints_exits_or_asserts_on_input(path):
     assert not called & {"print", "exit", "sys.exit", "os._exit", "typer.echo"}
 
 
-def test_only_the_vector_index_knows_faiss_and_only_pixels_opens_images():
+def test_only_the_faiss_library_imports_faiss_and_only_pixels_opens_images():
     users = {module_name(path) for path in MODULES if "faiss" in imports_of(path)}
-    assert users == {"rsretrieve.retrieval.vector_index"}
+    assert users == {"rsretrieve.retrieval.faiss_library"}
     openers = {
         module_name(path) for path in MODULES if "Image.open(" in path.read_text(encoding="utf-8")
     }
     assert openers == {"rsretrieve.tiles.pixels"}
+    rasters = {name for name in map(module_name, MODULES) if "rasterio.open(" in text_of(name)}
+    assert rasters == {"rsretrieve.tiles.rasters", "rsretrieve.tiles.landscape"}  # read, write
+
+
+def text_of(module: str) -> str:
+    return PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8")
 
 
 def loaded_after(*arguments: str) -> set[str]:
@@ -95,7 +101,7 @@ def loaded_after(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["--version"], ["train", "--help"], ["query", "--help"], ["audit-labels", "-h"]],
+    [["--help"], ["--version"], ["train", "--help"], ["query", "--help"], ["index", "-h"]],
     ids=" ".join,
 )
 def test_help_answers_without_any_heavy_package(arguments):
@@ -108,3 +114,20 @@ def test_split_and_corrupt_labels_never_need_torch(landscape, tmp_path):
     noisy = str(tmp_path / "noisy.csv")
     arguments = [str(lists / "train.csv"), "--rate", "0.3", "--output", noisy]
     assert loaded_after("corrupt-labels", *arguments) == set()
+
+
+def test_info_and_embeddings_made_elsewhere_never_need_torch(tmp_path):
+    import numpy as np
+
+    np.save(tmp_path / "vectors.npy", np.eye(5, 4, dtype=np.float32) + 0.1)
+    arguments = ["--from-embeddings", str(tmp_path / "vectors.npy"), "--output"]
+    index, exported = str(tmp_path / "index"), str(tmp_path / "out.parquet")
+    for command in (
+        ["index", *arguments, index],
+        ["index", "--verify", "--output", index],
+        ["index", "--export", exported, "--output", index],
+        ["info", index],
+    ):
+        loaded = loaded_after(*command)
+        assert "torch" not in loaded, command
+        assert ("faiss" in loaded) <= (command[0] == "index")

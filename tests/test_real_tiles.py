@@ -9,11 +9,15 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+import rasterio.windows
 import shapely
 from rasterio.warp import transform, transform_bounds
 from rasterio.windows import Window
 
 from rsretrieve.tiles.catalog import find_tiles
+from rsretrieve.tiles.pixels import read_raw
+from rsretrieve.tiles.records import split_window
+from rsretrieve.tiles.windows import SceneChoices, WindowChoices
 from tests.conftest import Run
 
 pytestmark = pytest.mark.real
@@ -140,3 +144,56 @@ def test_six_band_scenes_are_trained_indexed_and_found_where_they_lie(
         of_scene = found[found["tile"].str.startswith("sentinel2/")]
         assert len(of_scene) > 0
         assert of_scene.within(whole).all()
+
+
+def test_every_window_of_a_scene_lies_where_rasterio_says(
+    run: Run, real_data, scene_tiles, tmp_path
+):
+    """A window of 64 px every 32 px, in the table, in JSON, and in GeoJSON as others read it."""
+    path = real_data / "scenes" / "sentinel2_18SVG_20160112_20m.tif"
+    model, index, written = (tmp_path / name for name in ("model", "index", "hits.geojson"))
+    tiny = ("--backbone", "shufflenet_v2_x0_5", "--weights", "none", "--size", 32, "--epochs", 1)
+    assert run("train", scene_tiles, *tiny, "--output", model).code == 0
+    by_window = ("--window", 64, "--stride", 32)
+    ran = run("index", path, *by_window, "--model", model, "--output", index, "--json")
+    assert (ran.code, ran.json["tiles"], ran.json["failed"]) == (0, 29 * 29, 0)
+    asked = f"{path}#320,480,64,64"
+    ran = run("query", asked, "--index", index, "-k", 841, "--geojson", written, "--json")
+    hits = ran.json["queries"][0]["hits"]
+    assert len({hit["tile"] for hit in hits}) == 841
+    footprints = geopandas.read_file(written)
+    assert footprints.crs == "EPSG:4326"
+    with rasterio.open(path) as dataset:
+        crs, bounds = dataset.crs, dataset.bounds
+        for hit, footprint in zip(hits, footprints.geometry):
+            part = split_window(hit["tile"])[1]
+            window = Window(part.col, part.row, part.width, part.height)
+            left, bottom, right, top = rasterio.windows.bounds(window, dataset.transform)
+            assert hit["bounds"] == pytest.approx([left, bottom, right, top], abs=1e-6)
+            assert hit["crs"] == "EPSG:32618"
+            corners = [(left, top), (left, bottom), (right, bottom), (right, top)]
+            lons, lats = transform(crs, "EPSG:4326", *zip(*corners))
+            ring = np.array(footprint.exterior.coords)[:-1]
+            np.testing.assert_allclose(ring, list(zip(lons, lats)), atol=1e-6)
+            assert hit["lon"] == pytest.approx(np.mean(lons), abs=1e-6)
+            assert hit["lat"] == pytest.approx(np.mean(lats), abs=1e-6)
+    on_the_ground = footprints.to_crs(crs.to_wkt())
+    together = on_the_ground.union_all()
+    # All windows together are the scene but for the few pixels beyond the last ones.
+    assert together.bounds == pytest.approx(
+        (bounds.left, bounds.top - 960 * 20, bounds.left + 960 * 20, bounds.top), abs=0.1
+    )
+    assert together.area == pytest.approx((960 * 20) ** 2, rel=1e-4)
+
+
+def test_a_large_scene_coarser_is_cut_on_the_ground(real_data):
+    """Both scenes at 60 m, of pixels of 20 m and of 30 m: windows of the same size on Earth."""
+    choices = SceneChoices(WindowChoices(64, resolution_m=60.0))
+    tiles = find_tiles(real_data / "scenes", scenes=choices)
+    sizes = {tile.path: (tile.window.width, tile.window.height) for tile in tiles}
+    assert sorted(sizes.values()) == [(128, 128), (192, 192)]
+    for tile in (tiles[0], tiles[len(tiles) - 1]):
+        raw = read_raw(tile)
+        assert raw.values.shape == (6, 64, 64)
+        left, bottom, right, top = raw.place.bounds
+        assert (right - left, top - bottom) == (64 * 60, 64 * 60)

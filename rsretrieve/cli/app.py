@@ -14,6 +14,7 @@ from rsretrieve.cli.corrupt_labels import corrupt_labels
 from rsretrieve.cli.demo import demo
 from rsretrieve.cli.evaluate import evaluate
 from rsretrieve.cli.index import index
+from rsretrieve.cli.info import info
 from rsretrieve.cli.query import query
 from rsretrieve.cli.split import split
 from rsretrieve.cli.terminal import Terminal
@@ -35,7 +36,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, index, query, audit_labels, evaluate, corrupt_labels, split, demo):
+for command in (
+    *(train, index, query, audit_labels, evaluate),
+    *(info, corrupt_labels, split, demo),
+):
     app.command(help=_filled(command.__doc__ or ""))(command)
 
 

@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
+from rsretrieve.tiles.windows import SceneChoices
 
 EXIT_ISSUES = 4
 
 
+@takes_scenes
 def audit_labels(
     tiles: options.Tiles,
     model: options.Model,
@@ -42,6 +45,7 @@ def audit_labels(
     strict: options.Strict = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    scenes: SceneChoices = SceneChoices(),
 ) -> None:
     """List the labels that are probably wrong, worst first, with the label each should have.
 
@@ -62,9 +66,9 @@ def audit_labels(
 
         for path in filter(None, (output, page, fixed_labels)):
             refuse_to_overwrite(path, overwrite=overwrite)
-        found = find_tiles(tiles, labels)
-        terminal.notice(*found.notices)
         log = FailureLog(strict=strict)
+        found = find_tiles(tiles, labels, scenes, log)
+        terminal.notice(*found.notices)
         loaded = load_model(model, choose_device(device))
         true_labels = read_true_labels(truth) if truth is not None else None
         audit = audit_labels_of(loaded, found, log, terminal.listen, true_labels)
@@ -75,6 +79,7 @@ def audit_labels(
         if page is not None:
             bands = loaded.description.preprocessing.bands
             write_audit_page(page, audit, str(tiles), bands, overwrite=overwrite)
+        terminal.notice(*log.notices)
         terminal.result(audit_json(audit, describe_device(loaded.device)), *audit_summary(audit))
         code = terminal.failures(log.failures)
         raise typer.Exit(EXIT_ISSUES if fail_on_issues and audit.issues else code)

@@ -9,9 +9,12 @@ import typer
 
 from rsretrieve.choices import NoiseKind
 from rsretrieve.cli import options
+from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
+from rsretrieve.tiles.windows import SceneChoices
 
 
+@takes_scenes
 def corrupt_labels(
     tiles: options.Tiles,
     rate: Annotated[
@@ -45,6 +48,7 @@ def corrupt_labels(
     strict: options.Strict = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    scenes: SceneChoices = SceneChoices(),
 ) -> None:
     """Make labels wrong on purpose, to measure what that does."""
     if (kind is NoiseKind.TABLE) != (table is not None):
@@ -60,9 +64,9 @@ def corrupt_labels(
         from rsretrieve.tiles.tables import write_csv
 
         refuse_to_overwrite(output, overwrite=overwrite)
-        found = find_tiles(tiles, labels)
-        terminal.notice(*found.notices)
         log = FailureLog(strict=strict)
+        found = find_tiles(tiles, labels, scenes, log)
+        terminal.notice(*found.notices)
         if table is not None:
             corrupted = corrupt_by_table(found, rate, read_transitions(table), seed)
         elif model is not None:
@@ -78,5 +82,6 @@ def corrupt_labels(
         write_csv(output, ("tile", "label", "true_label"), rows, overwrite=overwrite)
         changed = sum(label != true for _, label, true in rows)
         content = {"labels": str(output), "tiles": len(rows), "changed": changed}
+        terminal.notice(*log.notices)
         terminal.result(content, corruption_summary(output, len(rows), changed))
         raise typer.Exit(terminal.failures(log.failures))

@@ -8,16 +8,19 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
+from rsretrieve.tiles.windows import SceneChoices
 
 
+@takes_scenes
 def evaluate(
     index: options.Index,
     queries: Annotated[
-        Path | None,
+        str | None,
         typer.Argument(
             metavar="QUERIES",
-            help="Tiles with labels, as TILES elsewhere. [default: every tile of the index is "
+            help="Tiles with labels, as TILES elsewhere. \\[default: every tile of the index is "
             "a query for the others]",
         ),
     ] = None,
@@ -36,6 +39,7 @@ def evaluate(
     strict: options.Strict = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    scenes: SceneChoices = SceneChoices(),
 ) -> None:
     """Measure retrieval: mAP, mAP@R, precision and recall at k, K-NN accuracy, NMI.
 
@@ -43,8 +47,10 @@ def evaluate(
     the whole ranking, mAP@R over the first R, the number of relevant tiles. K-NN: 10
     neighbours, weighted by inverse distance. NMI: of a k-means clustering of the queries.
     """
-    if queries is None and (labels is not None or model is not None):
-        raise typer.BadParameter("--labels and --model are of QUERIES, and there are none")
+    if queries is None and (labels or model or scenes != SceneChoices()):
+        raise typer.BadParameter(
+            "--labels, --model, --window and --asset are of QUERIES, and there are none"
+        )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         from rsretrieve.cli.render import evaluation_table
         from rsretrieve.learning.device import choose_device
@@ -58,12 +64,12 @@ def evaluate(
         from rsretrieve.tiles.stream import FailureLog
 
         store = open_index(index)
+        log = FailureLog(strict=strict)
         found = loaded = None
         if queries is not None:
-            found = find_tiles(queries, labels)
+            found = find_tiles(queries, labels, scenes, log)
             terminal.notice(*found.notices)
             loaded = load_model(model or model_folder_of(store), choose_device(device))
-        log = FailureLog(strict=strict)
         evaluation = evaluate_index(
             store,
             seed,
@@ -73,5 +79,6 @@ def evaluate(
             model=loaded,
             true_labels=read_true_labels(truth) if truth is not None else None,
         )
+        terminal.notice(*log.notices)
         terminal.result(evaluation_json(evaluation), evaluation_table(evaluation))
         raise typer.Exit(terminal.failures(log.failures))

@@ -2,17 +2,73 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rsretrieve.choices import Edges
+
 Tiles = Annotated[
-    Path,
+    str,
     typer.Argument(
         metavar="TILES",
         help="A folder of images (class sub-folders are the labels), or a CSV or Parquet list "
-        "with the columns tile, and optionally path and label.",
+        "with the columns tile, and optionally path and label. With --window also a scene, by a "
+        "path or URL that GDAL opens. Or a STAC item (.json), or a folder of them.",
+    ),
+]
+_SCENES = "Scenes"  # the heading in --help
+Window = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PX",
+        help="Cut every image into windows of this side; each is a tile. Nothing is written.",
+        rich_help_panel=_SCENES,
+    ),
+]
+Stride = Annotated[
+    int | None,
+    typer.Option(
+        metavar="PX",
+        help="From one window to the next. \\[default: the window's side]",
+        rich_help_panel=_SCENES,
+    ),
+]
+Resolution = Annotated[
+    float | None,
+    typer.Option(
+        metavar="M",
+        help="Metres a pixel of a window spans: --window and --stride are counted in such pixels, "
+        "and finer scenes are read coarser, from their overviews. \\[default: the scene's]",
+        rich_help_panel=_SCENES,
+    ),
+]
+EdgesOption = Annotated[
+    Edges | None,
+    typer.Option(
+        help="drop: no window reaches over the edge. pad: the last ones do, and what lies outside "
+        "is nodata. \\[default: drop]",
+        rich_help_panel=_SCENES,
+    ),
+]
+MaxNodata = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Windows with a larger share of nodata, 0…1, are skipped. \\[default: 0.5]",
+        rich_help_panel=_SCENES,
+    ),
+]
+Assets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--asset",
+        metavar="NAME",
+        help="Of STAC items: the asset that is the scene; may be given several times. "
+        "\\[default: the only raster]",
+        rich_help_panel=_SCENES,
     ),
 ]
 Labels = Annotated[
@@ -72,3 +128,19 @@ def parse_numbers(
             f"{text!r} is not {count} numbers separated by commas", param_hint=option
         )
     return numbers
+
+
+def parse_bytes(text: str, option: str) -> int:
+    """Parse a size such as 500MB, 2GB or 1.5GiB, or end with a usage error.
+
+    >>> parse_bytes("2 GB", "--memory"), parse_bytes("1.5KiB", "--memory")
+    (2000000000, 1536)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]?)(i?)b?", text.strip(), re.IGNORECASE)
+    if found is None:
+        raise typer.BadParameter(
+            f"{text!r} is not a size; expected is one such as 500MB or 2GB", param_hint=option
+        )
+    number, prefix, binary = found.groups()
+    power = " kmgt".index(prefix.lower() or " ")
+    return int(float(number) * (1024 if binary else 1000) ** power)

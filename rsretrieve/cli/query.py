@@ -215,7 +215,8 @@ def query(
 
         means = Means(open_model, log, _search_device(device))
         results = answer(store, request, means, terminal.listen)
-        folder = model or Path(store.manifest.model)
+        named = store.manifest.model
+        folder = model or (Path(named) if named else None)
         outputs.write(store, folder, results, terminal)
         if jsonl:
             terminal.lines(map(result_json, results))

@@ -35,7 +35,7 @@ class QueryOutputs:
     def write(
         self,
         store: IndexStore,
-        model: Path,
+        model: Path | None,
         results: Sequence[QueryResult],
         terminal: Terminal,
     ) -> None:
@@ -50,16 +50,10 @@ class QueryOutputs:
             placed = write_geojson(self.geojson, results, overwrite=self.overwrite)
             _notice_unplaced(self.geojson, placed, results, terminal)
         if self.geoparquet is not None:
-            from rsretrieve.report.geoparquet import write_geoparquet
+            from rsretrieve.report.geoparquet import provenance_of, write_hits
 
-            provenance = {
-                "index": str(store.folder),
-                "model": str(model),
-                "model_fingerprint": store.manifest.model_fingerprint,
-            }
-            placed = write_geoparquet(
-                self.geoparquet, results, provenance, overwrite=self.overwrite
-            )
+            told = {"index": str(store.folder), **provenance_of(store)}
+            placed = write_hits(self.geoparquet, results, told, overwrite=self.overwrite)
             _notice_unplaced(self.geoparquet, placed, results, terminal)
         if self.sheet is not None:
             from rsretrieve.report.sheets import write_query_sheet
@@ -75,11 +69,13 @@ def _notice_unplaced(
         terminal.notice(f"{unplaced} hits have no georeference: null in {path}")
 
 
-def _bands(model: Path) -> tuple[int, ...]:
-    """Those that the model looks at; of one that is gone, those that come first."""
+def _bands(model: Path | None) -> tuple[int, ...]:
+    """Those that the model looks at; where there is none, or no more, those that come first."""
     from rsretrieve.errors import ModelError
     from rsretrieve.learning.description import read_description
 
+    if model is None:
+        return ()
     try:
         return read_description(model).preprocessing.bands
     except ModelError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,16 @@ from rsretrieve.text import printable
 
 if TYPE_CHECKING:  # records of heavy stations, which light commands never load
     from rsretrieve.audit.audit import Audit
+    from rsretrieve.learning.description import ModelDescription
     from rsretrieve.learning.finishing import TrainingSummary
+    from rsretrieve.retrieval.describing import IndexDescription
     from rsretrieve.retrieval.evaluation import Evaluation
-    from rsretrieve.retrieval.indexing import IndexingSummary
+    from rsretrieve.retrieval.filing import IndexingSummary
     from rsretrieve.retrieval.search import QueryResult
+    from rsretrieve.retrieval.verifying import Verification
 
 WORST_SHOWN = 20
+_NAMES_SHOWN = 12
 
 
 def training_summary(summary: TrainingSummary) -> Text:
@@ -39,12 +43,103 @@ def training_summary(summary: TrainingSummary) -> Text:
 
 def indexing_summary(summary: IndexingSummary) -> Text:
     """Two lines about an index."""
+    search = "".join(f", {name} {value}" for name, value in summary.search.items())
+    size = f", {_size(summary.predicted_bytes)}" if summary.predicted_bytes is not None else ""
+    speed = f" ({summary.tiles_per_second:.0f} tiles/s)" if summary.tiles_per_second else ""
     return _text(
-        f"indexed {summary.tiles} tiles in {summary.index} ({summary.faiss_key}, recall@10 "
-        f"{summary.recall_at_10:.3f}) in {summary.seconds:.1f} s on {summary.device} "
-        f"({summary.tiles_per_second:.0f} tiles/s)\n"
+        f"indexed {summary.tiles} tiles in {summary.index} ({summary.faiss_key}{search}{size}, "
+        f"recall@10 {summary.recall_at_10:.3f}) in {summary.seconds:.1f} s on {summary.device}"
+        f"{speed}\n"
         f"{summary.added} added, {summary.removed} removed, {summary.unchanged} unchanged, "
         f"{summary.failed} failed"
+    )
+
+
+def verification_text(found: Verification, mended: Sequence[str] = ()) -> Text:
+    """What is wrong with an index, or that nothing is, and what was mended."""
+    lines = [f"mended: {part}" for part in mended]
+    if found.sound:
+        compared = f", {found.embedded_again} of them embedded again and compared"
+        lines.append(
+            f"{found.index} is sound: {found.tiles} tiles{compared if found.embedded_again else ''}"
+        )
+        if found.changed_since:
+            lines.append(f"{found.changed_since} tiles of the sample changed since, or are gone")
+    else:
+        lines += [f"wrong: {problem}" for problem in found.problems]
+    lines += [f"hint: {found.hint}"] if found.hint else []
+    return _text("\n".join(lines))
+
+
+def model_table(folder: Path, description: ModelDescription) -> Table:
+    """What a model is."""
+    preprocessing, training = description.preprocessing, description.training
+    names = description.class_names
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+    return _facts(
+        f"model {folder}",
+        {
+            "backbone": description.backbone,
+            "embedding": f"{description.dimensions} dimensions",
+            "input": f"{preprocessing.size_px} px, bands "
+            f"{', '.join(map(str, preprocessing.bands))} of {preprocessing.source_bands}, "
+            f"{preprocessing.dtype}",
+            "classes": f"{len(names)}: {shown}",
+            "loss": str(description.recipe.get("loss", "–")),
+            "training": ", ".join(
+                f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+                for name, value in training.items()
+                if isinstance(value, int | float | str)
+            ),
+            "made with": ", ".join(f"{n} {v}" for n, v in description.versions.items()),
+            "fingerprint": description.fingerprint,
+        },
+    )
+
+
+def index_table(described: IndexDescription) -> Table:
+    """What an index is."""
+    manifest = described.manifest
+    search = ", ".join(f"{name} {value}" for name, value in manifest.search.items())
+    labels = [f"{label} {count}" for label, count in described.labels if label is not None]
+    more = ", …" if len(labels) > _NAMES_SHOWN else ""
+    model = manifest.model if described.model_found else f"{manifest.model} (no longer there)"
+    facts = {
+        "tiles": str(manifest.tiles),
+        "vectors": f"{manifest.dimensions} dimensions, cosine",
+        "search": f"{manifest.faiss_key}{', ' + search if search else ''}, recall@10 "
+        f"{manifest.recall_at_10:.3f}",
+        "size": f"{_size(described.bytes_on_disk)} on disk",
+        "labels": f"{len(labels)}: {', '.join(labels[:_NAMES_SHOWN])}{more}" if labels else "none",
+        "places": f"{described.placed} tiles are georeferenced",
+        "model": model if manifest.model else "none: the embeddings were made elsewhere",
+        "fingerprint": manifest.model_fingerprint or "–",
+    }
+    if described.extent is not None:
+        west, south, east, north = described.extent
+        facts["places"] += f", lon {west:.4f} to {east:.4f}, lat {south:.4f} to {north:.4f}"
+    if "embeddings" in manifest.provenance:
+        facts["embeddings"] = str(manifest.provenance["embeddings"])
+    return _facts(f"index {described.folder}", facts)
+
+
+def _facts(title: str, facts: Mapping[str, str]) -> Table:
+    table = Table(title=_text(title), title_justify="left", box=None, pad_edge=False)
+    table.show_header = False
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        table.add_row(name, _text(value))
+    return table
+
+
+def _size(count: int) -> str:
+    """A size in bytes, in decimal units."""
+    size, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size, _ = size / 1000, units.pop(0)
+    return (
+        f"{size:.0f} {units[0]}" if size >= 10 or units[0] == "bytes" else f"{size:.1f} {units[0]}"
     )
 
 

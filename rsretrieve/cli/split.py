@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
+from rsretrieve.tiles.windows import SceneChoices
 
 PARTS = ("train", "val", "test")
 
 
+@takes_scenes
 def split(
     tiles: options.Tiles,
     output: Annotated[
@@ -26,6 +29,7 @@ def split(
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    scenes: SceneChoices = SceneChoices(),
 ) -> None:
     """Split tiles into lists for training, validation and test, class by class.
 
@@ -45,7 +49,7 @@ def split(
         files = [output / f"{part}.csv" for part in PARTS]
         for path in files:
             refuse_to_overwrite(path, overwrite=overwrite)
-        found = find_tiles(tiles, labels)
+        found = find_tiles(tiles, labels, scenes)
         terminal.notice(*found.notices)
         parts = split_per_class(found, shares, seed)
         for path, part in zip(files, parts):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,8 @@ from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageSt
 from rsretrieve.text import printable
 
 EXIT_SOME_FAILED, EXIT_INTERRUPTED = 3, 130
+WINDOWS_LISTED = 10  # of one scene, for one reason; more share a line
+_WINDOW = re.compile(r"#\d+,\d+,\d+,\d+$")
 
 
 if TYPE_CHECKING:
@@ -87,8 +91,8 @@ class Terminal:
             return 0
         plural = "tile" if len(failures) == 1 else "tiles"
         self._err.print(f"[red]{len(failures)} {plural} could not be used:[/]")
-        for failure in failures:
-            self._err.print(escape(printable(f"  {failure.tile_id}: {failure.reason}")))
+        for line in _failure_lines(failures):
+            self._err.print(escape(printable(f"  {line}")))
         return EXIT_SOME_FAILED
 
     def result(self, content: dict[str, Any], *rendered: RenderableType) -> None:
@@ -132,6 +136,21 @@ class Terminal:
         self._note = ", ".join(parts)
         if not self._err.is_terminal and not self._quiet:
             self._err.print(f"epoch {epoch.epoch}/{epoch.epochs}: {self._note}")
+
+
+def _failure_lines(failures: Sequence[Any]) -> Iterator[str]:
+    """A line a tile; many windows of one scene that failed alike share one."""
+
+    def scene_and_reason(failure: Any) -> tuple[str, str]:
+        return _WINDOW.sub("#", failure.tile_id), failure.reason
+
+    for (scene, reason), alike in groupby(failures, scene_and_reason):
+        bad = list(alike)
+        if scene.endswith("#") and len(bad) > WINDOWS_LISTED:
+            first, last = bad[0].tile_id, bad[-1].tile_id.removeprefix(scene[:-1])
+            yield f"{first} to {last}, {len(bad)} windows: {reason}"
+        else:
+            yield from (f"{failure.tile_id}: {failure.reason}" for failure in bad)
 
 
 def _minutes(seconds: float) -> str:

@@ -9,24 +9,28 @@ import typer
 
 from rsretrieve.choices import LossName, OptimizerName, RecipeName
 from rsretrieve.cli import options
+from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
+from rsretrieve.tiles.sources import name_of
+from rsretrieve.tiles.windows import SceneChoices
 
-_FROM_RECIPE = "[default: the recipe's]"
+_FROM_RECIPE = "\\[default: the recipe's]"
 
 
+@takes_scenes
 def train(
     tiles: options.Tiles,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The model folder to write. [default: models/NAME]"),
+        typer.Option(metavar="DIR", help="The model folder to write. \\[default: models/NAME]"),
     ] = None,
     labels: options.Labels = None,
     val: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="TILES",
             help="Tiles that say which epoch is best, by their labels as given. "
-            "[default: a tenth of the training tiles]",
+            "\\[default: a tenth of the training tiles]",
         ),
     ] = None,
     recipe: Annotated[
@@ -38,7 +42,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="A torchvision classification model, by its torchvision name. [default: resnet18]",
+            help="A torchvision classification model, by its torchvision name. "
+            "\\[default: resnet18]",
         ),
     ] = None,
     weights: Annotated[
@@ -56,7 +61,8 @@ def train(
     bands: Annotated[
         str | None,
         typer.Option(
-            metavar="B,B,…", help="The bands to use, counted from 1, such as 3,2,1. [default: all]"
+            metavar="B,B,…",
+            help="The bands to use, counted from 1, such as 3,2,1. \\[default: all]",
         ),
     ] = None,
     epochs: Annotated[
@@ -73,23 +79,23 @@ def train(
         OptimizerName | None, typer.Option(help=f"The optimizer. {_FROM_RECIPE}")
     ] = None,
     dimensions: Annotated[
-        int | None, typer.Option(metavar="D", help="Of the embedding. [default: 128]")
+        int | None, typer.Option(metavar="D", help="Of the embedding. \\[default: 128]")
     ] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(help="The temperature σ. [default: by the number of classes; paper: 0.05]"),
+        typer.Option(help="The temperature σ. \\[default: by the number of classes; paper: 0.05]"),
     ] = None,
     learn_temperature: Annotated[
         bool, typer.Option("--learn-temperature", help="The temperature is learned.")
     ] = False,
     q: Annotated[
-        float | None, typer.Option(help="Of RNSL and t-RNSL, 0 < q ≤ 1. [default: 0.7]")
+        float | None, typer.Option(help="Of RNSL and t-RNSL, 0 < q ≤ 1. \\[default: 0.7]")
     ] = None,
     truncation: Annotated[
         float | None,
         typer.Option(
             help="Of t-RNSL: tiles whose label's probability is at most this are left out. "
-            "[default: 0.5]"
+            "\\[default: 0.5]"
         ),
     ] = None,
     resume: Annotated[
@@ -101,6 +107,7 @@ def train(
     strict: options.Strict = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
+    scenes: SceneChoices = SceneChoices(),
 ) -> None:
     """Train an embedding that stays good when many labels are wrong.
 
@@ -108,7 +115,7 @@ def train(
     An interrupted training goes on with --resume.
     """
     chosen_bands = tuple(map(int, options.parse_numbers(bands, "--bands", int))) if bands else ()
-    output = output or Path("models", tiles.resolve().stem)
+    output = output or Path("models", Path(name_of(tiles)).stem)
     go_on = "the epochs that are done are kept: the same command with --resume goes on"
     with Terminal(as_json=as_json, quiet=quiet, after_interrupt=go_on) as terminal:
         from rsretrieve.cli.render import training_summary
@@ -120,8 +127,9 @@ def train(
         from rsretrieve.tiles.catalog import find_tiles
         from rsretrieve.tiles.stream import FailureLog
 
+        log = FailureLog(strict=strict)
         request = TrainingRequest(
-            tiles=find_tiles(tiles, labels),
+            tiles=find_tiles(tiles, labels, scenes, log),
             output=output,
             recipe=RECIPES[recipe].changed(
                 loss=loss,
@@ -138,7 +146,7 @@ def train(
                 k=truncation,
             ),
             device=choose_device(device),
-            validation=find_tiles(val) if val is not None else None,
+            validation=find_tiles(val, None, scenes, log) if val is not None else None,
             weights=weights,
             bands=chosen_bands,
             seed=seed,
@@ -146,9 +154,9 @@ def train(
             resume=resume,
         )
         terminal.notice(*request.tiles.notices)
-        log = FailureLog(strict=strict)
         summary = train_model(
             request, log, terminal.listen, lambda folder: embellish_model(folder, str(output))
         )
+        terminal.notice(*log.notices)
         terminal.result(training_json(summary), training_summary(summary))
         raise typer.Exit(terminal.failures(log.failures))

@@ -1,4 +1,4 @@
-"""What a model is: the record in `model.json`. Read without PyTorch."""
+"""What a model is, as its folder says it: readable without loading the model, or PyTorch."""
 
 from __future__ import annotations
 

@@ -31,7 +31,18 @@ from rsretrieve.storage import default_file_mode, sha256_of_file, write_json, wr
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.tables import write_csv
 
-__all__ = ["DESCRIPTION_FILE", "load_model", "read_description", "write_description"]
+__all__ = [
+    "DESCRIPTION_FILE",
+    "HISTORY_FILE",
+    "TILES_FILE",
+    "WEIGHTS_FILE",
+    "load_model",
+    "read_description",
+    "write_description",
+    "write_history",
+    "write_training_tiles",
+    "write_weights",
+]
 WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.csv"
 TILES_FILE = "tiles.parquet"

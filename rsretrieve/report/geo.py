@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rsretrieve.report.records import hit_json
-from rsretrieve.retrieval.search import QueryResult
 from rsretrieve.storage import write_json
 from rsretrieve.tiles.footprints import Point, rings_of
+
+if TYPE_CHECKING:
+    from rsretrieve.retrieval.search import QueryResult
 
 __all__ = ["Point", "footprint_geometry", "write_geojson"]
 

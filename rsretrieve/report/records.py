@@ -7,14 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rsretrieve.retrieval.search import Hit, QueryResult
 from rsretrieve.tiles.tables import write_csv
 
-if TYPE_CHECKING:  # they bring PyTorch, which a query of an indexed tile does without
+if TYPE_CHECKING:  # they load PyTorch, which not every command needs
     from rsretrieve.audit.audit import Audit
+    from rsretrieve.learning.description import ModelDescription
     from rsretrieve.learning.finishing import TrainingSummary
     from rsretrieve.retrieval.evaluation import Evaluation
-    from rsretrieve.retrieval.indexing import IndexingSummary
+    from rsretrieve.retrieval.filing import IndexingSummary
+    from rsretrieve.retrieval.search import Hit, QueryResult
 
 AUDIT_COLUMNS = (
     "tile",
@@ -38,11 +39,23 @@ def indexing_json(summary: IndexingSummary) -> dict[str, Any]:
     return asdict(summary)
 
 
-def query_json(index: Path, model: Path, results: Sequence[QueryResult]) -> dict[str, Any]:
-    """The object that `query --json` prints."""
+def model_json(folder: Path, description: ModelDescription) -> dict[str, Any]:
+    """The object that `info --json` prints of a model."""
+    content = description.to_json()
+    return {
+        "kind": "model",
+        "path": str(folder),
+        "fingerprint": description.fingerprint,
+        "classes": len(description.class_names),
+        **content,
+    }
+
+
+def query_json(index: Path, model: Path | None, results: Sequence[QueryResult]) -> dict[str, Any]:
+    """The object that `query --json` prints; of embeddings made elsewhere there is no model."""
     return {
         "index": str(index),
-        "model": str(model),
+        "model": None if model is None else str(model),
         "queries": [result_json(result) for result in results],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,12 @@ from rsretrieve.tiles.records import Place, Tile, TileSet
 from rsretrieve.tiles.stream import FailureLog, stream_batches
 
 BATCH_SIZE = 128
+Keep = Callable[[list[Tile], list[Place | None], NDArray[np.float32]], None]
+"""Called with every batch that is done: tiles, places, vectors."""
+
+
+def _keep_nothing(*_: object) -> None:
+    """For work that is not worth going on with when it is interrupted."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,11 @@ def none_usable(tiles: TileSet, log: FailureLog) -> NoUsableTiles:
 
 
 def embed_readable_tiles(
-    model: Model, tiles: TileSet, log: FailureLog, listener: Listener = unheard
+    model: Model,
+    tiles: TileSet,
+    log: FailureLog,
+    listener: Listener = unheard,
+    keep: Keep = _keep_nothing,
 ) -> Embeddings:
     """As `embed_tiles`, but there may be no tiles, and not one that can be read."""
     started = time.perf_counter()
@@ -78,6 +89,7 @@ def embed_readable_tiles(
     ):
         rows = slice(len(kept), len(kept) + len(batch.tiles))
         vectors[rows] = embedder.embed(batch.pixels).cpu().numpy()
+        keep(batch.tiles, batch.places, vectors[rows])
         kept.extend(batch.tiles)
         places.extend(batch.places)
     embedded = TileSet(tiles.source, tuple(kept))

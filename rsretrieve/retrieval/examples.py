@@ -15,6 +15,7 @@ from rsretrieve.retrieval.index_store import IndexStore
 from rsretrieve.retrieval.vector_files import is_vector_file, read_vectors
 from rsretrieve.tiles.catalog import tiles_of_images
 from rsretrieve.tiles.records import Tile
+from rsretrieve.tiles.sources import is_elsewhere
 
 LIKE_WEIGHT, UNLIKE_WEIGHT = 1.0, 0.5
 _LEAST_NORM = 1e-6
@@ -139,7 +140,7 @@ def _example(store: IndexStore, text: str) -> Term | None:
     if not text:
         return None
     [tile] = tiles_of_images([text])
-    if not Path(tile.path).exists():
+    if not is_elsewhere(tile.path) and not Path(tile.path).exists():
         return None
     if not is_vector_file(text):
         return Term(image=tile)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,43 +13,37 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.errors import IndexDamaged, IndexNotFound
+from rsretrieve.errors import IndexDamaged, IndexStoreError
+from rsretrieve.retrieval.checksums import wrong_files
+from rsretrieve.retrieval.manifest import (
+    DATA_FILES,
+    FAISS_FILE,
+    MANIFEST_FILE,
+    TABLE_FILE,
+    VECTORS_FILE,
+    Manifest,
+    read_manifest,
+    write_manifest,
+)
 from rsretrieve.retrieval.table import IndexedTile, TileTable, read_table, write_table
 from rsretrieve.retrieval.vector_index import VectorIndex
-from rsretrieve.storage import folder_aside, sha256_of_file, write_json
+from rsretrieve.storage import folder_aside, sha256_of_file
 
-SCHEMA_VERSION = 1
-MANIFEST_FILE = "manifest.json"
-FAISS_FILE = "index.faiss"
-TABLE_FILE = "tiles.parquet"
-VECTORS_FILE = "embeddings.npy"
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What `manifest.json` holds.
-
-    Attributes:
-        model: the model folder, as an absolute path.
-        model_fingerprint: of that model and its preprocessing.
-        faiss_key: of the index, in FAISS's notation.
-        metric: always the inner product, which of unit vectors is the cosine.
-        tiles: N.
-        dimensions: D.
-        recall_at_10: of this index against exact search, measured on a sample.
-        sha256: of every other file, by its name.
-        schema_version: of this folder's layout.
-    """
-
-    model: str
-    model_fingerprint: str
-    faiss_key: str
-    metric: str
-    tiles: int
-    dimensions: int
-    recall_at_10: float
-    sha256: dict[str, str]
-    schema_version: int = SCHEMA_VERSION
+__all__ = [
+    "DATA_FILES",
+    "FAISS_FILE",
+    "MANIFEST_FILE",
+    "TABLE_FILE",
+    "VECTORS_FILE",
+    "IndexStore",
+    "Manifest",
+    "open_index",
+    "read_manifest",
+    "read_vectors",
+    "write_index",
+]
+_BLOCK = 65_536  # vectors written at once
+_TRIES = 5  # to open an index that is being replaced
 
 
 @dataclass(frozen=True)
@@ -59,20 +54,51 @@ class IndexStore:
         folder: where it lies.
         manifest: what it is.
         rows: the N tiles; row i is vector i.
+        files: where each file that was checked can be read, even when a writer has put
+            another index in the folder's place since.
     """
 
     folder: Path
     manifest: Manifest
     rows: TileTable
+    files: Mapping[str, Path] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
         """(N, D) unit rows, memory-mapped."""
-        return _read_vectors(self.folder, self.manifest)
+        try:
+            return read_vectors(self._file(VECTORS_FILE), self.manifest)
+        except ValueError as error:
+            path = self.folder / VECTORS_FILE
+            raise IndexDamaged(f"{path} {error}", hint=_mend(self.folder)) from error
 
-    def open_vector_index(self, gpu: int | None = None) -> VectorIndex:
-        """The FAISS index, on a GPU or on the CPU."""
-        return VectorIndex.read(self.folder / FAISS_FILE, gpu)
+    def open_vector_index(self, gpu: int | None = None, *, mapped: bool = True) -> VectorIndex:
+        """The FAISS index, on a GPU or on the CPU.
+
+        Args:
+            gpu: the GPU's number, or None.
+            mapped: leave it in its file, which may be larger than memory; else it may be changed.
+
+        Raises:
+            IndexDamaged: it is not the index of these tiles.
+        """
+        path, manifest = self.folder / FAISS_FILE, self.manifest
+        try:
+            index = VectorIndex.read(
+                self._file(FAISS_FILE), gpu, self.vectors, manifest.search, mapped=mapped
+            )
+        except ValueError as error:
+            raise IndexDamaged(f"{path} {error}", hint=_mend(self.folder)) from error
+        if (len(index), index.dimensions) != (manifest.tiles, manifest.dimensions):
+            raise IndexDamaged(
+                f"{path} holds {len(index)} vectors of {index.dimensions} dimensions, not "
+                f"{manifest.tiles} of {manifest.dimensions}",
+                hint=_mend(self.folder),
+            )
+        return index
+
+    def _file(self, name: str) -> Path:
+        return self.files.get(name, self.folder / name)
 
 
 def write_index(
@@ -88,75 +114,97 @@ def write_index(
     with folder_aside(folder, overwrite=overwrite, marker=MANIFEST_FILE) as aside:
         vector_index.write(aside / FAISS_FILE)
         write_table(aside / TABLE_FILE, rows)
-        np.save(aside / VECTORS_FILE, vectors, allow_pickle=False)
-        names = (FAISS_FILE, TABLE_FILE, VECTORS_FILE)
+        _write_vectors(aside / VECTORS_FILE, vectors)
         manifest = Manifest(
             **manifest_facts,
             metric="inner product",
             tiles=len(rows),
             dimensions=vectors.shape[1],
-            sha256={name: sha256_of_file(aside / name) for name in names},
+            sha256={name: sha256_of_file(aside / name) for name in DATA_FILES},
         )
-        write_json(aside / MANIFEST_FILE, asdict(manifest), overwrite=True)
+        write_manifest(aside / MANIFEST_FILE, manifest)
 
 
 def open_index(folder: Path) -> IndexStore:
     """Open an index folder; every file is checked against the manifest first.
 
+    A writer may put a new index in its place at any moment: what was opened stays what it was.
+
     Raises:
         IndexNotFound: there is no index.
         IndexDamaged: a file is missing, was cut short or edited, or is too new.
     """
-    manifest = read_manifest(folder)
-    for name, sha256 in manifest.sha256.items():
-        path = folder / name
-        if not path.is_file() or sha256_of_file(path) != sha256:
-            raise IndexDamaged(
-                f"{path} is not the file that {MANIFEST_FILE} describes",
-                hint="build the index again: rsretrieve index TILES --model DIR --output DIR "
-                "--overwrite",
-            )
-    rows = read_table(folder / TABLE_FILE)
+    for _ in range(_TRIES):
+        manifest, files = read_manifest(folder), _HeldFiles(folder)
+        if _is_still(folder, manifest):
+            break
+    wrong = wrong_files(files.paths, manifest.sha256)
+    if wrong:
+        raise IndexDamaged(
+            f"{folder / wrong[0]} is not the file that {MANIFEST_FILE} describes",
+            hint=_mend(folder),
+        )
+    rows = read_table(files.paths[TABLE_FILE])
     if len(rows) != manifest.tiles:
-        raise IndexDamaged(f"{folder}: {len(rows)} rows for {manifest.tiles} tiles")
-    return IndexStore(folder, manifest, rows)
+        raise IndexDamaged(
+            f"{folder}: {len(rows)} rows for {manifest.tiles} tiles", hint=_mend(folder)
+        )
+    return IndexStore(folder, manifest, rows, files.paths)
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read `manifest.json`.
+def _is_still(folder: Path, manifest: Manifest) -> bool:
+    try:
+        return read_manifest(folder) == manifest
+    except IndexStoreError:
+        return False
+
+
+class _HeldPaths(dict[str, Path]):
+    """Paths that lead to open files, which are closed with this."""
+
+
+class _HeldFiles:
+    """The files of an index, held open: they stay readable when the folder is replaced."""
+
+    def __init__(self, folder: Path) -> None:
+        self.paths = _HeldPaths({name: folder / name for name in DATA_FILES})
+        for name in DATA_FILES if Path("/dev/fd").is_dir() else ():
+            try:
+                handle = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                continue  # found missing when it is checked
+            self.paths[name] = Path(f"/dev/fd/{handle}")
+            weakref.finalize(self.paths, os.close, handle)
+
+
+def read_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
+    """The stored vectors, memory-mapped.
 
     Raises:
-        IndexNotFound: there is no index.
-        IndexDamaged: it is not a manifest, or comes from a newer version.
+        ValueError: they cannot be read, or are not those of the manifest.
     """
-    path = folder / MANIFEST_FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema_version"] > SCHEMA_VERSION:
-            raise IndexDamaged(
-                f"{path} was written by a newer rsretrieve (schema "
-                f"{content['schema_version']}; this one reads up to {SCHEMA_VERSION})",
-                hint="pip install --upgrade rsretrieve",
-            )
-        manifest = Manifest(**content)
-        if set(manifest.sha256) != {FAISS_FILE, TABLE_FILE, VECTORS_FILE}:
-            raise ValueError("it does not name the index's files")
-        return manifest
-    except FileNotFoundError as error:
-        raise IndexNotFound(
-            f"{folder}: no index there ({MANIFEST_FILE} is missing)",
-            hint="`rsretrieve index TILES --model DIR --output DIR` makes one",
-        ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise IndexDamaged(f"{path} cannot be read as an index's manifest ({error})") from error
-
-
-def _read_vectors(folder: Path, manifest: Manifest) -> NDArray[np.float32]:
-    path = folder / VECTORS_FILE
     try:
         vectors: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise IndexDamaged(f"{path} cannot be read ({error})") from error
-    if vectors.shape != (manifest.tiles, manifest.dimensions) or vectors.dtype != np.float32:
-        raise IndexDamaged(f"{path}: {vectors.shape} for {manifest.tiles} tiles")
+        raise ValueError(f"cannot be read ({error})") from error
+    expected = (manifest.tiles, manifest.dimensions)
+    if vectors.shape != expected or vectors.dtype != np.float32:
+        raise ValueError(f"holds {vectors.shape} {vectors.dtype} for {expected} float32")
     return vectors
+
+
+def _write_vectors(path: Path, vectors: NDArray[np.float32]) -> None:
+    """Write `embeddings.npy` block by block: they may be mapped from a file of their own."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": vectors.shape}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for start in range(0, len(vectors), _BLOCK):
+            block = vectors[start : start + _BLOCK]
+            stream.write(np.ascontiguousarray(block, "<f4").tobytes())
+
+
+def _mend(folder: Path) -> str:
+    return (
+        f"`rsretrieve index --repair --output {folder}` mends what can be mended; or build it "
+        "again with --overwrite"
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,57 +13,41 @@ from numpy.typing import NDArray
 from rsretrieve.errors import ModelMismatch
 from rsretrieve.learning.device import describe_device
 from rsretrieve.learning.model import Model
-from rsretrieve.progress import Listener, StageStarted, unheard
-from rsretrieve.retrieval.embedding import embed_readable_tiles, none_usable
-from rsretrieve.retrieval.index_store import (
-    MANIFEST_FILE,
-    IndexStore,
-    open_index,
-    write_index,
+from rsretrieve.progress import Listener, Noticed, unheard
+from rsretrieve.retrieval.embedding import Embeddings, embed_readable_tiles, none_usable
+from rsretrieve.retrieval.file_state import FileStates
+from rsretrieve.retrieval.filing import (
+    Filed,
+    Filing,
+    IndexingSummary,
+    Previous,
+    Vectors,
+    file_vectors,
 )
+from rsretrieve.retrieval.index_plan import IndexGoal
+from rsretrieve.retrieval.index_store import MANIFEST_FILE, IndexStore, open_index
+from rsretrieve.retrieval.journal import Journal
 from rsretrieve.retrieval.table import IndexedTile
-from rsretrieve.retrieval.vector_index import EXACT_KEY, VectorIndex, measured_recall, usable_gpu
-from rsretrieve.storage import refuse_to_overwrite
-from rsretrieve.tiles.records import TileSet
+from rsretrieve.retrieval.vector_index import usable_gpu
+from rsretrieve.storage import only_writer, refuse_to_overwrite
+from rsretrieve.tiles.records import Place, Tile, TileSet, absolute
 from rsretrieve.tiles.stream import FailureLog
 
 
 @dataclass(frozen=True)
-class IndexingSummary:
-    """What came of indexing.
+class _Known:
+    """What need not be embedded.
 
     Attributes:
-        index: the index folder.
-        tiles: how many it holds.
-        added, removed, unchanged: against the index that was there; a changed tile counts
-            as added.
-        failed: how many tiles could not be used.
-        faiss_key: of the index.
-        recall_at_10: measured against exact search.
-        seconds: of the whole run.
-        tiles_per_second: of embedding alone; 0 when nothing had to be embedded.
-        device: what computed.
+        rows: tiles by their ids, as they are today.
+        vectors: of each.
+        origin: the row of the index that each was, if it was one.
+        removed: how many rows of the index are gone.
     """
 
-    index: str
-    tiles: int
-    added: int
-    removed: int
-    unchanged: int
-    failed: int
-    faiss_key: str
-    recall_at_10: float
-    seconds: float
-    tiles_per_second: float
-    device: str
-
-
-@dataclass(frozen=True)
-class _Known:
-    """The part of an index that stays."""
-
-    rows: list[IndexedTile]
-    vectors: NDArray[np.float32]
+    rows: dict[str, IndexedTile]
+    vectors: dict[str, NDArray[np.float32]]
+    origin: dict[str, int]
     removed: int
 
 
@@ -73,11 +58,14 @@ def index_tiles(
     log: FailureLog,
     listener: Listener = unheard,
     *,
-    faiss_key: str = "auto",
+    goal: IndexGoal | None = None,
     overwrite: bool = False,
     update: bool = False,
 ) -> IndexingSummary:
     """Embed tiles and write an index folder.
+
+    What an interrupted run has embedded is taken over: tiles whose files did not change since
+    are not read again.
 
     Args:
         model: embeds the tiles, and their queries later on.
@@ -85,80 +73,131 @@ def index_tiles(
         folder: the index folder.
         log: takes the tiles that cannot be read.
         listener: is told how the work goes.
-        faiss_key: `auto` (exact search; in an update what the index is), or a key in FAISS's
-            notation.
+        goal: what the index is to be; None for `IndexGoal()`, and in an update for what it is.
         overwrite: replace an index that is there.
         update: keep the vectors of tiles whose files did not change (by path, size and
-            time of change), embed the others, drop what is no longer among `tiles`.
+            time of change, then by content), embed the others, drop what is no longer among
+            `tiles`.
 
     Raises:
-        OutputExists, InvalidArgument, NoUsableTiles, TileError: see their own texts.
+        OutputExists, OutputBusy, InvalidArgument, NoUsableTiles, TileError: see their own texts.
         ModelMismatch: `update` with another model than the index was built with.
     """
     started = time.perf_counter()
     refuse_to_overwrite(folder, overwrite=overwrite or update, marker=MANIFEST_FILE)
-    store = open_index(folder) if update else None
-    known = _nothing_known(model) if store is None else _known(store, tiles, model)
-    known_ids = {row.id for row in known.rows}
-    new = tiles.select([i for i, tile in enumerate(tiles) if tile.id not in known_ids])
-    embedded = embed_readable_tiles(model, new, log, listener)
-    if not known.rows and not len(embedded.tiles):
-        raise none_usable(tiles, log)
-    added = [IndexedTile.of(t, place) for t, place in zip(embedded.tiles, embedded.places)]
-    rows, vectors = _in_order(tiles, known, added, embedded.vectors)
-    listener(StageStarted("building the index"))
-    key = faiss_key
-    if key == "auto":
-        key = EXACT_KEY if store is None else store.manifest.faiss_key
-    gpu = usable_gpu(str(model.device))
-    vector_index = VectorIndex.build(vectors, key, gpu)
-    recall = measured_recall(vector_index, vectors)
-    facts = {
-        "model": str(model.folder.resolve()),
-        "model_fingerprint": model.description.fingerprint,
-        "faiss_key": key,
-        "recall_at_10": recall,
-    }
-    write_index(folder, facts, rows, vectors, vector_index, overwrite=overwrite or update)
-    return IndexingSummary(
-        index=str(folder),
-        tiles=len(rows),
-        added=len(added),
-        removed=known.removed,
-        unchanged=len(known.rows),
-        failed=len(log.failures),
-        faiss_key=key,
-        recall_at_10=recall,
-        seconds=time.perf_counter() - started,
-        tiles_per_second=len(added) / embedded.seconds if added else 0.0,
-        device=describe_device(model.device),
-    )
+    with only_writer(folder):
+        journal = Journal(folder, model.description.fingerprint, model.description.dimensions)
+        work = _Work(model, tiles, log, listener, journal, FileStates(tiles))
+        store = open_index(folder) if update else None
+        if store is not None:
+            require_same_model(store, model)
+        known = _known(work, store)
+        new = tiles.select([i for i, tile in enumerate(tiles) if tile.id not in known.rows])
+        embedded = _embedded(work, new)
+        if not known.rows and not len(embedded.tiles):
+            raise none_usable(tiles, log)
+        content, origin = _in_order(work, known, embedded)
+        previous = None if store is None else Previous(store, origin)
+        gpu = usable_gpu(str(model.device))
+        filing = Filing(folder, goal, gpu, previous, overwrite or update)
+        filed = file_vectors(content, filing, listener)
+        journal.discard()
+    summary = _summary(work, known, embedded, filed, len(content.rows))
+    return replace(summary, index=str(folder), seconds=time.perf_counter() - started)
 
 
-def _nothing_known(model: Model) -> _Known:
-    return _Known([], np.empty((0, model.description.dimensions), np.float32), 0)
+@dataclass(frozen=True)
+class _Work:
+    """What an indexing works with."""
+
+    model: Model
+    tiles: TileSet
+    log: FailureLog
+    listener: Listener
+    journal: Journal
+    files: FileStates
 
 
-def _known(store: IndexStore, tiles: TileSet, model: Model) -> _Known:
-    """The rows of an index whose tiles are still there, unchanged, with their labels of today."""
-    require_same_model(store, model)
-    today = {tile.id: tile for tile in tiles}
-    kept = [
-        i for i, row in enumerate(store.rows) if row.id in today and row.is_current(today[row.id])
-    ]
-    rows = [replace(store.rows[i], label=today[store.rows[i].id].label) for i in kept]
-    removed = sum(row.id not in today for row in store.rows)
-    return _Known(rows, np.array(store.vectors[kept]), removed)
+def _known(work: _Work, store: IndexStore | None) -> _Known:
+    """The tiles of the index and of the journal that are still there, unchanged."""
+    today, files = {tile.id: tile for tile in work.tiles}, work.files
+    known, removed = _Known({}, {}, {}, 0), 0
+    rows: Sequence[IndexedTile] = () if store is None else store.rows
+    for i, row in enumerate(rows):
+        tile = today.get(row.id)
+        removed += tile is None
+        if store is not None and tile is not None and row.is_current(tile, files):
+            known.rows[row.id] = _as_today(row, tile, files)
+            known.vectors[row.id], known.origin[row.id] = store.vectors[i], i
+    journalled = work.journal.read()
+    for row, vector in zip(journalled.rows, journalled.vectors):
+        tile = today.get(row.id)
+        if tile is not None and row.id not in known.origin and row.is_current(tile, files):
+            known.rows[row.id], known.vectors[row.id] = _as_today(row, tile, files), vector
+    if resumed := len(known.rows) - len(known.origin):
+        work.listener(Noticed(f"{resumed} tiles that an interrupted run embedded are taken over"))
+    return replace(known, removed=removed)
+
+
+def _as_today(row: IndexedTile, tile: Tile, files: FileStates) -> IndexedTile:
+    """A row whose tile is still what was embedded, with its label, path and time of today."""
+    path, state = absolute(tile.path), files.state(tile.path)
+    return replace(row, label=tile.label, path=path, mtime_ns=state.mtime_ns)
+
+
+def _embedded(work: _Work, tiles: TileSet) -> Embeddings:
+    """Embed tiles, and note every batch in the journal as soon as it is done."""
+
+    def keep(done: list[Tile], places: list[Place | None], vectors: NDArray[np.float32]) -> None:
+        rows = [IndexedTile.of(tile, place, work.files) for tile, place in zip(done, places)]
+        work.journal.append(rows, vectors)
+
+    return embed_readable_tiles(work.model, tiles, work.log, work.listener, keep)
 
 
 def _in_order(
-    tiles: TileSet, known: _Known, added: list[IndexedTile], vectors: NDArray[np.float32]
-) -> tuple[list[IndexedTile], NDArray[np.float32]]:
-    """Known and added rows in the order of the tiles, so that an update equals a rebuild."""
-    rows = known.rows + added
-    position = {tile.id: i for i, tile in enumerate(tiles)}
-    order = sorted(range(len(rows)), key=lambda i: position[rows[i].id])
-    return [rows[i] for i in order], np.concatenate((known.vectors, vectors))[order]
+    work: _Work, known: _Known, embedded: Embeddings
+) -> tuple[Vectors, NDArray[np.int64]]:
+    """Everything in the order of the tiles, so that an update equals a rebuild.
+
+    Returns:
+        The rows with their vectors; for each the row of the old index that it was, or −1.
+    """
+    rows, vectors = dict(known.rows), dict(known.vectors)
+    for tile, place, vector in zip(embedded.tiles, embedded.places, embedded.vectors):
+        rows[tile.id], vectors[tile.id] = IndexedTile.of(tile, place, work.files), vector
+    ids = [tile.id for tile in work.tiles if tile.id in rows]
+    stacked = np.empty((len(ids), work.model.description.dimensions), np.float32)
+    for i, tile_id in enumerate(ids):
+        stacked[i] = vectors[tile_id]
+    origin = np.array([known.origin.get(tile_id, -1) for tile_id in ids], np.int64)
+    facts = {
+        "model": str(work.model.folder.resolve()),
+        "model_fingerprint": work.model.description.fingerprint,
+    }
+    return Vectors([rows[tile_id] for tile_id in ids], stacked, facts), origin
+
+
+def _summary(
+    work: _Work, known: _Known, embedded: Embeddings, filed: Filed, count: int
+) -> IndexingSummary:
+    done = len(embedded.tiles)
+    return IndexingSummary(
+        index="",
+        tiles=count,
+        added=count - len(known.origin),
+        removed=known.removed,
+        unchanged=len(known.origin),
+        failed=len(work.log.failures),
+        faiss_key=filed.faiss_key,
+        recall_at_10=filed.recall_at_10,
+        seconds=0.0,
+        tiles_per_second=done / embedded.seconds if done else 0.0,
+        device=describe_device(work.model.device),
+        resumed=len(known.rows) - len(known.origin),
+        predicted_bytes=filed.predicted_bytes,
+        search=filed.search,
+    )
 
 
 def require_same_model(store: IndexStore, model: Model) -> None:
@@ -168,6 +207,12 @@ def require_same_model(store: IndexStore, model: Model) -> None:
         ModelMismatch: naming both fingerprints.
     """
     found, wanted = model.description.fingerprint, store.manifest.model_fingerprint
+    if not wanted:
+        raise ModelMismatch(
+            f"{store.folder} was built of embeddings made elsewhere, not with {model.folder}: "
+            "their vectors cannot be compared",
+            hint="ask it by vectors of the same origin, or by tiles that it holds",
+        )
     if found != wanted:
         raise ModelMismatch(
             f"{store.folder} was built with the model {wanted[:12]}, and {model.folder} is "

@@ -113,7 +113,7 @@ def own_rows(store: IndexStore, question: Question) -> set[int]:
     own = {term.row for term in question.terms if term.row is not None}
     for term in question.terms:
         tile = term.image if term.row is None else store.rows[term.row].tile
-        if tile is None:
+        if tile is None or not tile.path:
             continue
         same_file = rows_with(store.rows, "path", absolute(tile.path))
         ids = store.rows.columns.column("id").take(same_file).to_pylist() if len(same_file) else []

@@ -14,6 +14,7 @@ from rsretrieve.retrieval.exact_search import Ranking, exact_search, ranked, sim
 from rsretrieve.retrieval.filters import Filters
 from rsretrieve.retrieval.index_store import IndexStore
 from rsretrieve.retrieval.vector_index import EXACT_KEY
+from rsretrieve.tiles.records import split_window
 
 _WIDER = 8
 _LEAST_CANDIDATES = 32
@@ -134,5 +135,12 @@ class FilteredSearch:
 
     @cached_property
     def _scenes(self) -> NDArray[np.int64]:
-        """(N,) a number for each file."""
-        return codes_of(self.store.rows, "path")[0]
+        """(N,) a number for each file; where none is known, for what the id says it is."""
+        codes, paths = codes_of(self.store.rows, "path")
+        if "" in paths:
+            ids = self.store.rows.columns.column("id")
+            numbers: dict[str, int] = {}
+            for row in np.flatnonzero(codes == paths.index("")).tolist():
+                scene = split_window(ids[row].as_py())[0]
+                codes[row] = numbers.setdefault(scene, len(paths) + len(numbers))
+        return codes

@@ -77,10 +77,16 @@ def model_folder_of(store: IndexStore) -> Path:
     """Where the index says its model lies.
 
     Raises:
-        ModelNotFound: it is no longer there.
+        ModelNotFound: it is no longer there, or there never was one.
     """
     from rsretrieve.learning.description import DESCRIPTION_FILE
 
+    if not store.manifest.model:
+        raise ModelNotFound(
+            f"{store.folder} was built of embeddings made elsewhere: no model is known that "
+            "embeds an image as they were",
+            hint="ask by --tile ID, by --at LON,LAT, or by a .npy of vectors of the same origin",
+        )
     folder = Path(store.manifest.model)
     if not (folder / DESCRIPTION_FILE).is_file():
         raise ModelNotFound(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -11,6 +11,7 @@ import pyarrow
 from pyarrow import parquet
 
 from rsretrieve.errors import IndexDamaged
+from rsretrieve.retrieval.file_state import FileStates
 from rsretrieve.tiles.records import Place, Tile, absolute, split_window
 
 _PAIR = pyarrow.list_(pyarrow.float64(), 2)
@@ -21,11 +22,15 @@ SCHEMA = pyarrow.schema(
         ("label", pyarrow.string()),
         ("size_bytes", pyarrow.int64()),
         ("mtime_ns", pyarrow.int64()),
+        ("content", pyarrow.string()),  # a digest of the file's
         ("crs", pyarrow.string()),
         ("bounds", pyarrow.list_(pyarrow.float64(), 4)),  # left, bottom, right, top, in `crs`
         ("footprint", pyarrow.list_(_PAIR)),  # corners, lon and lat in degrees
+        ("read_px", pyarrow.int32()),  # of windows read coarser; absent where there are none
     ]
 )
+# What a column is that is not there: of an index from before it was, or of no such windows.
+_OPTIONAL = {"content": "", "read_px": None}
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,10 @@ class IndexedTile:
         id: the tile's id.
         path: the absolute path of its file.
         label: its label as given, or None.
-        size_bytes, mtime_ns: of the file when it was embedded.
+        size_bytes, mtime_ns: of the file when it was embedded; −1 of what lies elsewhere.
         place: where it lies, or None.
+        content: the digest of the file's content when it was embedded; empty when unknown.
+        read_px: of its window, if it is one; see `Window`.
     """
 
     id: str
@@ -46,27 +53,44 @@ class IndexedTile:
     size_bytes: int
     mtime_ns: int
     place: Place | None
+    content: str = ""
+    read_px: int | None = None
 
     @property
     def tile(self) -> Tile:
         """The tile, to be read again."""
-        return Tile(self.id, self.path, self.label, split_window(self.id)[1])
+        window = split_window(self.id)[1]
+        window = window and replace(window, read_px=self.read_px)
+        return Tile(self.id, self.path, self.label, window)
 
     @classmethod
-    def of(cls, tile: Tile, place: Place | None) -> IndexedTile:
-        """The row of a tile whose file is there."""
-        path = absolute(tile.path)
-        status = Path(path).stat()
-        return cls(tile.id, path, tile.label, status.st_size, status.st_mtime_ns, place)
+    def of(cls, tile: Tile, place: Place | None, files: FileStates | None = None) -> IndexedTile:
+        """The row of a tile that was read, its file's state as it was before that."""
+        state, content = (files or FileStates([tile])).of(tile.path)
+        return cls(
+            id=tile.id,
+            path=absolute(tile.path),
+            label=tile.label,
+            size_bytes=state.size_bytes,
+            mtime_ns=state.mtime_ns,
+            place=place,
+            content=content,
+            read_px=None if tile.window is None else tile.window.read_px,
+        )
 
-    def is_current(self, tile: Tile) -> bool:
-        """Whether a tile's file is still the one that was embedded, by path, size and mtime."""
-        try:
-            now = Path(tile.path).stat()
-        except OSError:
+    def is_current(self, tile: Tile, files: FileStates | None = None) -> bool:
+        """Whether a tile's file is still what was embedded.
+
+        It is when its path, size and time of change are; and when only its path or its time
+        changed, but not its content.
+        """
+        files = files or FileStates([tile])
+        now = files.state(tile.path)
+        if now.size_bytes != self.size_bytes or self.tile.window != tile.window:
             return False
-        same_file = self.path == absolute(tile.path)
-        return same_file and (now.st_size, now.st_mtime_ns) == (self.size_bytes, self.mtime_ns)
+        if now.mtime_ns == self.mtime_ns and self.path == absolute(tile.path):
+            return True
+        return self.content != "" and files.of(tile.path)[1] == self.content
 
 
 class TileTable(Sequence[IndexedTile]):
@@ -90,11 +114,18 @@ class TileTable(Sequence[IndexedTile]):
             "label": [row.label for row in rows],
             "size_bytes": [row.size_bytes for row in rows],
             "mtime_ns": [row.mtime_ns for row in rows],
+            "content": [row.content for row in rows],
             "crs": [row.place and row.place.crs for row in rows],
             "bounds": [row.place and row.place.bounds for row in rows],
             "footprint": [row.place and row.place.footprint for row in rows],
+            "read_px": [row.read_px for row in rows],
         }
         return cls(pyarrow.table(columns, schema=SCHEMA))
+
+    def column(self, name: str) -> list[Any]:
+        """One column as plain values."""
+        values: list[Any] = self.columns.column(name).to_pylist()
+        return values
 
     def __len__(self) -> int:
         return int(self.columns.num_rows)
@@ -122,7 +153,10 @@ class TileTable(Sequence[IndexedTile]):
 
 def write_table(path: Path, rows: Sequence[IndexedTile]) -> None:
     """Write the table as Parquet."""
-    parquet.write_table(TileTable.of(rows).columns, path)
+    table = TileTable.of(rows).columns
+    if table.column("read_px").null_count == table.num_rows:
+        table = table.drop_columns("read_px")
+    parquet.write_table(table, path)
 
 
 def read_table(path: Path) -> TileTable:
@@ -134,9 +168,13 @@ def read_table(path: Path) -> TileTable:
     try:
         # Not `parquet.read_table`: that takes half a second to import what it needs.
         with parquet.ParquetFile(path, memory_map=True) as file:
-            found = file.read(SCHEMA.names)
-        places = {found.column(name).null_count for name in ("crs", "bounds", "footprint")}
-        if len(places) != 1:
+            found = file.read()
+        for name, absent in _OPTIONAL.items():
+            if name not in found.column_names:
+                values = pyarrow.array([absent] * found.num_rows, SCHEMA.field(name).type)
+                found = found.append_column(name, values)
+        found = found.select(SCHEMA.names)
+        if len({found.column(name).null_count for name in ("crs", "bounds", "footprint")}) != 1:
             raise TypeError("a tile has half a place")
         return TileTable(found if found.schema.equals(SCHEMA) else found.cast(SCHEMA))
     except (OSError, pyarrow.ArrowException, TypeError, KeyError) as error:
@@ -148,5 +186,5 @@ def _row(values: Mapping[str, Any]) -> IndexedTile:
     if values["crs"] is not None:
         footprint = tuple((lon, lat) for lon, lat in values["footprint"])
         place = Place(values["crs"], tuple(values["bounds"]), footprint)
-    plain = {key: values[key] for key in ("id", "path", "label", "size_bytes", "mtime_ns")}
-    return IndexedTile(**plain, place=place)
+    names = ("id", "path", "label", "size_bytes", "mtime_ns", "content", "read_px")
+    return IndexedTile(**{name: values[name] for name in names}, place=place)

@@ -1,15 +1,21 @@
-"""Find tiles: a folder, a CSV list or a Parquet list becomes a `TileSet`."""
+"""Find tiles: a folder, a list, a scene, a URL or STAC items become a `TileSet`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from rsretrieve.errors import InvalidArgument, TableError, TilesNotFound
+from rsretrieve.errors import InputError, InvalidArgument, TableError, TilesNotFound
 from rsretrieve.tiles.labels import override_labels
-from rsretrieve.tiles.records import Tile, TileSet, absolute, split_window
+from rsretrieve.tiles.records import Tile, TileSet, Window, absolute, split_window
+from rsretrieve.tiles.scenes import cut_scenes
+from rsretrieve.tiles.sources import is_elsewhere, name_of
+from rsretrieve.tiles.stac import stac_tiles
+from rsretrieve.tiles.stream import FailureLog
 from rsretrieve.tiles.tables import TABLE_SUFFIXES, Row, read_table, write_csv
+from rsretrieve.tiles.windows import SceneChoices
 
 IMAGE_SUFFIXES = frozenset(
     [
@@ -43,39 +49,71 @@ _IMAGE_STARTS = (
 )
 
 
-def find_tiles(source: Path, labels: Path | None = None) -> TileSet:
+def find_tiles(
+    source: Path | str,
+    labels: Path | None = None,
+    scenes: SceneChoices = SceneChoices(),
+    log: FailureLog | None = None,
+) -> TileSet:
     """Find the tiles that `source` names.
 
     Args:
-        source: a folder (class sub-folders are the labels), or a CSV or Parquet list with
-            the columns `tile`, optionally `path` and `label`.
+        source: a folder (class sub-folders are the labels); a CSV or Parquet list with the
+            columns `tile`, optionally `path` and `label`; a scene, by a path, a URL or a name
+            in GDAL's virtual file systems; a STAC item, or a folder of them.
         labels: a CSV with `tile,label` whose labels replace those found.
+        scenes: whether and how images are cut into windows, and which assets are meant.
+        log: takes the scenes that cannot be opened; without one, the first ends the search.
 
     Returns:
-        The tiles, sorted by id for a folder, in the list's order for a list.
+        The tiles, sorted by id for a folder, in the list's order for a list; the windows of
+        a scene in the order of its blocks.
 
     Raises:
         TilesNotFound: there is no such place, or no tile in it.
         TableError: the list, or the labels file, cannot be read as one.
+        InputError: not a STAC item, or no such asset.
+        NoUsableTiles: not one scene can be opened.
         LabelsError: the labels file does not fit the tiles.
     """
-    if source.is_dir():
-        tiles = TileSet(str(source), tuple(_tiles_in_folder(source)))
-    elif source.suffix.lower() in TABLE_SUFFIXES and source.is_file():
-        tiles = _tiles_in_list(source)
-    elif source.exists():
-        raise TilesNotFound(
-            f"{source} is neither a folder nor a list of tiles",
-            hint=f"give a folder of images, or a list ({', '.join(TABLE_SUFFIXES)})",
-        )
-    else:
-        raise TilesNotFound(f"{source}: no such folder or list")
+    tiles = _images(str(source), scenes)
     if not tiles.tiles:
         raise TilesNotFound(
             f"{source}: no tiles in it",
             hint="tiles are images such as .jpg, .png or .tif, in class sub-folders or not",
         )
+    if scenes.windows is not None:
+        tiles = cut_scenes(tiles, scenes.windows, log or FailureLog(strict=True))
     return override_labels(tiles, labels) if labels is not None else tiles
+
+
+def _images(source: str, scenes: SceneChoices) -> TileSet:
+    """The images that `source` names, whole."""
+    path = Path(source)
+    if not is_elsewhere(source) and path.is_dir():
+        tiles = TileSet(source, () if scenes.assets else tuple(_tiles_in_folder(path)))
+        return tiles if tiles.tiles else stac_tiles(source, scenes.assets)
+    if name_of(source).lower().endswith((".json", ".geojson")):
+        return stac_tiles(source, scenes.assets)
+    if scenes.assets:
+        raise InputError(f"{source} is no STAC item, and has no assets to choose by --asset")
+    if is_elsewhere(source):
+        return _single_scene(source, scenes)
+    if path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
+        return _tiles_in_list(path)
+    if path.exists():
+        return _single_scene(source, scenes)
+    raise TilesNotFound(f"{source}: no such folder or list")
+
+
+def _single_scene(source: str, scenes: SceneChoices) -> TileSet:
+    if scenes.windows is None:
+        raise TilesNotFound(
+            f"{source} is neither a folder nor a list of tiles",
+            hint="a scene is cut into tiles by --window PX; otherwise give a folder of images, "
+            f"or a list ({', '.join(TABLE_SUFFIXES)})",
+        )
+    return TileSet(source, (Tile(name_of(source), source),))
 
 
 def _tiles_in_folder(root: Path) -> Iterator[Tile]:
@@ -141,12 +179,22 @@ def _tile_of_row(source: Path, line: int, row: Row) -> Tile:
         file_part, window = split_window(tile_id)
     except InvalidArgument as error:
         raise TableError(f"{source}: line {line}: {error}") from error
-    path = source.parent / (row.get("path") or file_part)
-    return Tile(id=tile_id, path=str(path), label=row.get("label") or None, window=window)
+    named = row.get("path") or file_part
+    path = named if is_elsewhere(named) else str(source.parent / named)
+    if window is not None and row.get("read_px"):
+        window = _read_at(window, row["read_px"], f"{source}: line {line}")
+    return Tile(id=tile_id, path=path, label=row.get("label") or None, window=window)
+
+
+def _read_at(window: Window, side_px: str, where: str) -> Window:
+    try:
+        return replace(window, read_px=int(side_px))
+    except ValueError as error:  # no number, or none that makes sense
+        raise TableError(f"{where}: read_px is no number of pixels: {side_px!r}") from error
 
 
 def tiles_of_images(images: Sequence[str]) -> TileSet:
-    """Image files that the user named one by one, as tiles without labels; each once.
+    """Image files, or URLs, that the user named one by one, as tiles without labels; each once.
 
     A window of an image is named `FILE#col,row,width,height`, unless there is a file of
     just that name.
@@ -159,10 +207,20 @@ def tiles_of_images(images: Sequence[str]) -> TileSet:
 
 
 def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
-    """Write a list of tiles (CSV: tile, path, label), paths relative to the list's folder."""
+    """Write a list of tiles (CSV: tile, path, label), paths relative to the list's folder.
+
+    Where scenes are read coarser than they are, a column `read_px` says so.
+    """
     folder = path.resolve().parent
-    rows = (
-        (tile.id, Path(os.path.relpath(absolute(tile.path), folder)).as_posix(), tile.label or "")
-        for tile in tiles
-    )
-    write_csv(path, ("tile", "path", "label"), rows, overwrite=overwrite)
+    columns: tuple[str, ...] = ("tile", "path", "label")
+    rows = [(tile.id, _relative(tile.path, folder), tile.label or "") for tile in tiles]
+    sides = [(tile.window and tile.window.read_px) or "" for tile in tiles]
+    if any(sides):
+        columns += ("read_px",)
+        write_csv(path, columns, ((*r, s) for r, s in zip(rows, sides)), overwrite=overwrite)
+    else:
+        write_csv(path, columns, rows, overwrite=overwrite)
+
+
+def _relative(path: str, folder: Path) -> str:
+    return path if is_elsewhere(path) else Path(os.path.relpath(absolute(path), folder)).as_posix()

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rsretrieve.errors import InvalidArgument, TileError
-from rsretrieve.tiles.pixels import MIN_SIDE_PX, RawTile
+from rsretrieve.tiles.raw import RawTile
+from rsretrieve.tiles.records import MIN_SIDE_PX
 
 MAX_SIZE_PX = 2048
 

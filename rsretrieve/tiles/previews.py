@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rsretrieve.tiles.pixels import RawTile, read_raw
+from rsretrieve.tiles.pixels import read_raw
+from rsretrieve.tiles.raw import RawTile
 from rsretrieve.tiles.records import Tile
 
 
@@ -25,10 +27,18 @@ def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image
     Raises:
         TileError: the tile cannot be read.
     """
-    picture = Image.fromarray(_as_rgb(read_raw(tile), bands))
+    picture = Image.fromarray(_as_rgb(read_raw(_reduced(tile, 2 * size_px)), bands))
     scale = size_px / max(picture.size)
     shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.resize(shape, Image.Resampling.BICUBIC)
+
+
+def _reduced(tile: Tile, side_px: int) -> Tile:
+    """The same tile, a window of a scene to be read no larger than it takes."""
+    if tile.window is None:
+        return tile
+    side_px = min(side_px, tile.window.read_px or side_px)
+    return replace(tile, window=replace(tile.window, read_px=side_px))
 
 
 def _as_rgb(raw: RawTile, bands: tuple[int, ...]) -> NDArray[np.uint8]:

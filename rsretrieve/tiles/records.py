@@ -6,8 +6,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.tiles.sources import is_elsewhere
+
+if TYPE_CHECKING:
+    from rsretrieve.tiles.windows import WindowChoices
+
+MIN_SIDE_PX = 8
+MAX_PIXELS = 64 * 1024 * 1024
+"""A tile of more pixels is refused before it is decoded: 64 Mpx of RGB take 200 MB."""
 
 _WINDOW_SUFFIX = re.compile(r"#(\d+),(\d+),(\d+),(\d+)$")
 
@@ -16,17 +25,33 @@ _WINDOW_SUFFIX = re.compile(r"#(\d+),(\d+),(\d+),(\d+)$")
 class Window:
     """A rectangle of a scene, in pixels from its upper left corner.
 
-    Written `#col,row,width,height` at the end of a tile's id.
+    Written `#col,row,width,height` at the end of a tile's id. What lies beyond the scene's
+    right and lower edge is nodata.
+
+    Attributes:
+        col, row, width, height: the rectangle.
+        read_px: the side that a larger rectangle is reduced to while it is read, with the
+            help of the file's overviews; None: it is read at the scene's own resolution.
     """
 
     col: int
     row: int
     width: int
     height: int
+    read_px: int | None = None
 
     def __post_init__(self) -> None:
         if self.col < 0 or self.row < 0 or self.width < 1 or self.height < 1:
             raise InvalidArgument(f"not a window of a scene: {self}")
+        if self.read_px is not None and self.read_px < 1:
+            raise InvalidArgument(f"a window is not read at {self.read_px} px")
+
+    @property
+    def shape_px(self) -> tuple[int, int]:
+        """Height and width that it is read at."""
+        if self.read_px is None:
+            return self.height, self.width
+        return min(self.height, self.read_px), min(self.width, self.read_px)
 
     def __str__(self) -> str:
         return f"#{self.col},{self.row},{self.width},{self.height}"
@@ -52,7 +77,7 @@ class Tile:
 
     Attributes:
         id: POSIX path relative to the root it was found under, plus the window if any.
-        path: where the file lies.
+        path: where the file lies: a path, a URL, or a name in GDAL's virtual file systems.
         label: the label as given, or None.
         window: the part of the file that is the tile, or None for all of it.
     """
@@ -105,11 +130,14 @@ class TileSet:
         source: what the user named, for messages.
         tiles: the tiles.
         notices: what the user should know about how the tiles were found.
+        windows: how scenes were cut into these tiles, if they were; whoever reads them
+            keeps to it.
     """
 
     source: str
     tiles: tuple[Tile, ...]
     notices: tuple[str, ...] = field(default=())
+    windows: WindowChoices | None = None
 
     def __post_init__(self) -> None:
         if len({tile.id for tile in self.tiles}) != len(self.tiles):
@@ -151,5 +179,8 @@ class TileSet:
 
 
 def absolute(path: str | Path) -> str:
-    """The absolute form of a path, links resolved: what two spellings of one file share."""
-    return str(Path(path).resolve())
+    """The absolute form of a path, links resolved: what two spellings of one file share.
+
+    What is no path on this machine's disk stays as it is.
+    """
+    return str(path) if is_elsewhere(path) else str(Path(path).resolve())

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from rsretrieve.errors import NoUsableTiles
 from rsretrieve.tiles.chance import chance_of
-from rsretrieve.tiles.pixels import RawTile
 from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing, check_bands, check_size
+from rsretrieve.tiles.raw import RawTile
+from rsretrieve.tiles.reading import Failed, read_in_order
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import Failed, read_in_order
 
 SAMPLED_TILES = 1000
 SAMPLED_PIXELS = 4096
@@ -69,7 +69,10 @@ def _sample(tiles: TileSet) -> tuple[list[RawTile], list[Failed]]:
     order = sorted(range(len(tiles)), key=lambda i: chance_of(0, "statistics", tiles[i].id))
     raws: list[RawTile] = []
     failures: list[Failed] = []
-    for read in read_in_order(tiles.select(order[:SAMPLED_TILES]), _thinned):
+    sample = order[:SAMPLED_TILES]
+    if tiles.windows is not None:
+        sample.sort()  # in the order of the scenes' blocks
+    for read in read_in_order(tiles.select(sample), _thinned):
         if isinstance(read, Failed):
             failures.append(read)
         else:

@@ -1,42 +1,24 @@
-"""Stream tiles from disk: read ahead by threads, in order, in bounded memory."""
+"""Stream tiles from disk: in batches, or all into one store, with the failures told."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import TileError
-from rsretrieve.tiles.pixels import RawTile, read_raw
 from rsretrieve.tiles.preprocessing import Preprocessing
+from rsretrieve.tiles.raw import RawTile
+from rsretrieve.tiles.reading import Failed, Read, read_in_order
 from rsretrieve.tiles.records import Failure, Place, Tile, TileSet
 
-T = TypeVar("T")
 Progress = Callable[[int], None]
 """Called with how many tiles were dealt with since the last call."""
-
-
-@dataclass(frozen=True)
-class Read(Generic[T]):
-    """A tile that was read, and what was made of it."""
-
-    tile: Tile
-    content: T
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A tile that could not be used, and why."""
-
-    tile: Tile
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -55,54 +37,38 @@ class Batch:
 
 
 class FailureLog:
-    """Collects the tiles that failed; when strict, the first one ends the run."""
+    """Collects the tiles that failed; when strict, the first one ends the run.
+
+    Attributes:
+        strict: the first failure ends the run.
+        failures: what failed, and why.
+        skipped: how many windows were passed over for their nodata.
+    """
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
         self.failures: list[Failure] = []
+        self.skipped = 0
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know beside the failures."""
+        if not self.skipped:
+            return ()
+        return (f"windows skipped for more nodata than --max-nodata allows: {self.skipped}",)
 
     def add(self, failed: Failed) -> None:
-        """Note a failure.
+        """Note a failure, or count a tile that was skipped.
 
         Raises:
-            TileError: when strict.
+            TileError: when strict, and it is a failure.
         """
+        if failed.skipped:
+            self.skipped += 1
+            return
         if self.strict:
             raise TileError(failed.tile.id, failed.reason)
         self.failures.append(Failure(failed.tile.id, failed.reason))
-
-
-def read_in_order(
-    tiles: TileSet, make: Callable[[str, RawTile], T], workers: int | None = None
-) -> Iterator[Read[T] | Failed]:
-    """Read tiles by several threads and yield them in their order.
-
-    Args:
-        tiles: the tiles.
-        make: what to make of a raw tile, given its id; runs in the threads.
-        workers: how many threads; by default one a core. A few tiles for each are read
-            ahead, never more.
-    """
-    workers = workers or os.cpu_count() or 1
-    pending: deque[Future[Read[T] | Failed]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="tiles") as pool:
-        try:
-            for tile in tiles:
-                pending.append(pool.submit(_read_one, tile, make))
-                if len(pending) >= 8 * workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-def _read_one(tile: Tile, make: Callable[[str, RawTile], T]) -> Read[T] | Failed:
-    try:
-        return Read(tile, make(tile.id, read_raw(tile)))
-    except TileError as error:
-        return Failed(tile, error.reason)
 
 
 def stream_batches(

@@ -17,6 +17,7 @@ COMMANDS = (
     "query",
     "audit-labels",
     "evaluate",
+    "info",
     "corrupt-labels",
     "split",
     "demo",
@@ -34,7 +35,13 @@ def test_every_command_has_json_quiet_and_overwrite_where_the_contract_says(run,
     out = run(command, "--help").out
     assert "--quiet" in out
     assert ("--json" in out) == (command != "demo")
-    assert ("--overwrite" in out) == (command != "evaluate")
+    assert ("--overwrite" in out) == (command not in ("evaluate", "info"))
+
+
+def test_help_names_defaults_that_are_no_values(run):
+    out = run("train", "--help").out
+    assert "[default: the recipe's]" in out
+    assert "[default: the window's side]" in out
 
 
 def test_version(run):

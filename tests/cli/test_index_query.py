@@ -16,6 +16,7 @@ from tests.cli.conftest import rsretrieve
 INDEX_KEYS = {
     *("index", "tiles", "added", "removed", "unchanged", "failed", "faiss_key"),
     *("recall_at_10", "seconds", "tiles_per_second", "device"),
+    *("resumed", "predicted_bytes", "search"),
 }
 HIT_KEYS = {"rank", "tile", "path", "similarity", "label", "crs", "bounds", "lon", "lat"}
 
@@ -60,8 +61,10 @@ def test_update_embeds_new_and_changed_tiles_only(run, landscape, model, tmp_pat
     spare = min((tiles / "road").iterdir()).rename(tmp_path / "spare.tif")
     assert run("index", tiles, "--model", model, "--output", folder).code == 0
     spare.rename(tiles / "road" / "new.tif")
-    changed = min((tiles / "water").iterdir())
+    changed, touched = sorted((tiles / "water").iterdir())[:2]
+    shutil.copyfile(min((tiles / "forest").iterdir()), changed)
     os.utime(changed, (1, 1))
+    os.utime(touched, (1, 1))
     for gone in sorted((tiles / "beach").iterdir())[:2]:
         gone.unlink()
     ran = run("index", tiles, "--model", model, "--output", folder, "--update", "--json")
@@ -188,17 +191,16 @@ def test_another_model_is_refused_with_both_fingerprints(run, index, landscape, 
     assert f"{other} is " in ran.err
 
 
-def test_a_moved_model_is_asked_for_and_taken_from_where_it_is(run, index, model, first, tmp_path):
-    copied, moved = tmp_path / "i", tmp_path / "moved"
-    shutil.copytree(index, copied)
-    shutil.copytree(model, moved)
-    manifest = json.loads((copied / "manifest.json").read_text())
-    manifest["model"] = str(tmp_path / "gone")
-    (copied / "manifest.json").write_text(json.dumps(manifest))
-    lost = run("query", first, "--index", copied)
+def test_a_moved_model_is_asked_for_and_taken_from_where_it_is(run, landscape, model, tmp_path):
+    copied, moved, folder = tmp_path / "m", tmp_path / "moved", tmp_path / "i"
+    shutil.copytree(model, copied)
+    assert run("index", landscape / "water", "--model", copied, "--output", folder).code == 0
+    copied.rename(moved)
+    image = min((landscape / "water").iterdir())
+    lost = run("query", image, "--index", folder)
     assert lost.code == 1
     assert "--model DIR" in lost.err
-    assert run("query", first, "--index", copied, "--model", moved).code == 0
+    assert run("query", image, "--index", folder, "--model", moved).code == 0
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "index.faiss", "tiles.parquet"])

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from rsretrieve.errors import OutputExists
 from rsretrieve.report.geo import footprint_geometry, write_geojson
-from rsretrieve.report.geoparquet import write_geoparquet
+from rsretrieve.report.geoparquet import write_hits
 from rsretrieve.report.records import hit_json
 from rsretrieve.retrieval.search import QueryResult
 
@@ -36,7 +36,7 @@ def test_both_files_open_in_geopandas_with_every_hit_where_it_lies(
     tmp_path: Path, result: QueryResult
 ) -> None:
     results = [result, without_place(result), across_the_antimeridian(result)]
-    assert write_geoparquet(tmp_path / "h.parquet", results, PROVENANCE, overwrite=False) == 8
+    assert write_hits(tmp_path / "h.parquet", results, PROVENANCE, overwrite=False) == 8
     assert write_geojson(tmp_path / "h.geojson", results, overwrite=False) == 8
     hits = [(r.query, hit) for r in results for hit in r.hits]
     tables = {
@@ -62,11 +62,13 @@ def test_both_files_open_in_geopandas_with_every_hit_where_it_lies(
 
 
 def test_the_metadata_is_that_of_geoparquet_1_1(tmp_path: Path, result: QueryResult) -> None:
-    write_geoparquet(
+    write_hits(
         tmp_path / "h.parquet", [across_the_antimeridian(result)], PROVENANCE, overwrite=False
     )
     metadata = parquet.read_schema(tmp_path / "h.parquet").metadata
     geo = json.loads(metadata[b"geo"])
+    sides = geo["columns"]["geometry"].pop("bbox")
+    assert (sides[0], sides[2]) == (-180, 180)  # one of the hits crosses the antimeridian
     assert geo == {
         "version": "1.1.0",
         "primary_column": "geometry",
@@ -76,6 +78,9 @@ def test_the_metadata_is_that_of_geoparquet_1_1(tmp_path: Path, result: QueryRes
                 "geometry_types": ["MultiPolygon", "Polygon"],
                 "orientation": "counterclockwise",
                 "edges": "planar",
+                "covering": {
+                    "bbox": {side: ["bbox", side] for side in ("xmin", "ymin", "xmax", "ymax")}
+                },
             }
         },
     }
@@ -84,12 +89,12 @@ def test_the_metadata_is_that_of_geoparquet_1_1(tmp_path: Path, result: QueryRes
 
 def test_no_hits_are_a_table_without_rows(tmp_path: Path, result: QueryResult) -> None:
     empty = replace(result, hits=())
-    assert write_geoparquet(tmp_path / "h.parquet", [empty], PROVENANCE, overwrite=False) == 0
+    assert write_hits(tmp_path / "h.parquet", [empty], PROVENANCE, overwrite=False) == 0
     assert len(geopandas.read_parquet(tmp_path / "h.parquet")) == 0
 
 
 def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path, result: QueryResult) -> None:
     (tmp_path / "h.parquet").write_bytes(b"mine")
     with pytest.raises(OutputExists):
-        write_geoparquet(tmp_path / "h.parquet", [result], PROVENANCE, overwrite=False)
+        write_hits(tmp_path / "h.parquet", [result], PROVENANCE, overwrite=False)
     assert (tmp_path / "h.parquet").read_bytes() == b"mine"

@@ -63,7 +63,9 @@ def test_a_training_as_json() -> None:
 
 
 def test_an_indexing_as_json() -> None:
-    summary = IndexingSummary("index", 10, 4, 2, 6, 1, "Flat", 1.0, 2.5, 4.0, "cpu")
+    summary = IndexingSummary(
+        *("index", 10, 4, 2, 6, 1, "IVF4,SQ8", 1.0, 2.5, 4.0, "cpu", 3, 700, {"nprobe": 2})
+    )
     assert as_read_back(indexing_json(summary)) == {
         "index": "index",
         "tiles": 10,
@@ -71,11 +73,14 @@ def test_an_indexing_as_json() -> None:
         "removed": 2,
         "unchanged": 6,
         "failed": 1,
-        "faiss_key": "Flat",
+        "faiss_key": "IVF4,SQ8",
         "recall_at_10": 1.0,
         "seconds": 2.5,
         "tiles_per_second": 4.0,
         "device": "cpu",
+        "resumed": 3,
+        "predicted_bytes": 700,
+        "search": {"nprobe": 2},
     }
 
 

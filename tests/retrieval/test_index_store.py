@@ -17,7 +17,7 @@ from rsretrieve.retrieval import index_store
 from rsretrieve.retrieval.index_store import IndexStore, open_index, read_manifest, write_index
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import VectorIndex
-from rsretrieve.storage import sha256_of_file
+from rsretrieve.storage import sha256_of_file, sha256_of_json, write_json
 
 FILES = ("manifest.json", "index.faiss", "tiles.parquet", "embeddings.npy")
 DATA_FILES = FILES[1:]
@@ -43,7 +43,9 @@ def edited(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = folder / "manifest.json"
     content = json.loads(path.read_text(encoding="utf-8"))
     change(content)
-    path.write_text(json.dumps(content), encoding="utf-8")
+    # As by somebody who knows how it is sealed: by the digest, and by the layout.
+    content.pop("digest", None)
+    write_json(path, {**content, "digest": sha256_of_json(content)}, overwrite=True)
 
 
 def resealed(folder: Path, name: str) -> None:
@@ -71,6 +73,12 @@ def test_the_folder_holds_what_the_contract_names(folder: Path) -> None:
         "dimensions": 4,
         "sha256": {name: sha256_of_file(folder / name) for name in DATA_FILES},
         "schema_version": 1,
+        "search": {},
+        "predicted_bytes": None,
+        "goal": {},
+        "similarity_floor": None,
+        "provenance": {},
+        "digest": content["digest"],
     }
 
 
@@ -131,7 +139,8 @@ def test_a_file_that_is_edited_cut_short_or_missing_is_named(
     with pytest.raises(IndexDamaged, match=f"^{message}$") as caught:
         open_index(folder)
     assert caught.value.hint == (
-        "build the index again: rsretrieve index TILES --model DIR --output DIR --overwrite"
+        f"`rsretrieve index --repair --output {folder}` mends what can be mended; or build it "
+        "again with --overwrite"
     )
 
 
@@ -160,7 +169,6 @@ def test_a_manifest_that_is_none_is_refused(folder: Path, text: str) -> None:
     "change",
     [
         lambda content: content.pop("model"),
-        lambda content: content.update(extra=1),
         lambda content: content.update(sha256=None),
         lambda content: content["sha256"].pop("index.faiss"),
         lambda content: content["sha256"].update({"../../elsewhere": "0"}),
@@ -185,7 +193,8 @@ def test_vectors_of_another_shape_or_type_are_refused(folder: Path, vectors: Any
     np.save(folder / "embeddings.npy", vectors)
     resealed(folder, "embeddings.npy")
     store = open_index(folder)
-    with pytest.raises(IndexDamaged, match=r"embeddings\.npy: \(\d, \d\) for 3 tiles$"):
+    message = r"embeddings\.npy holds \(\d, \d\) float\d\d for \(3, 4\) float32$"
+    with pytest.raises(IndexDamaged, match=message):
         _ = store.vectors
 
 
@@ -203,6 +212,66 @@ def test_a_faiss_file_that_is_none_is_refused_when_it_is_opened(folder: Path) ->
     store = open_index(folder)
     with pytest.raises(IndexDamaged, match=r"index\.faiss cannot be read \("):
         store.open_vector_index()
+
+
+def test_what_a_later_version_adds_is_passed_over(folder: Path) -> None:
+    edited(folder, lambda content: content.update(novelty=1))
+    assert open_index(folder).rows == ROWS
+
+
+def test_an_index_from_before_there_was_a_digest_is_read(folder: Path) -> None:
+    path = folder / "manifest.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    first = (*FACTS, "metric", "tiles", "dimensions", "sha256", "schema_version")
+    path.write_text(json.dumps({key: content[key] for key in first}), encoding="utf-8")
+    assert open_index(folder).rows == ROWS
+    content["digset"] = content.pop("digest")
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(IndexDamaged, match=r"unknown key 'digset'"):
+        open_index(folder)
+
+
+def test_an_index_whose_faiss_file_is_another_s_is_refused(folder: Path) -> None:
+    VectorIndex.build(VECTORS[:2], "Flat").write(folder / "index.faiss")
+    resealed(folder, "index.faiss")
+    with pytest.raises(IndexDamaged, match=r"holds 2 vectors of 4 dimensions, not 3 of 4$"):
+        open_index(folder).open_vector_index()
+
+
+def test_who_opened_an_index_goes_on_with_it_when_another_takes_its_place(folder: Path) -> None:
+    store = open_index(folder)
+    other = VECTORS[::-1].copy()
+    write_index(folder, FACTS, ROWS[::-1], other, VectorIndex.build(other, "Flat"), overwrite=True)
+    assert np.array_equal(store.vectors, VECTORS)
+    assert store.open_vector_index().search(VECTORS, 1)[1].tolist() == [[0], [1], [2]]
+    assert open_index(folder).open_vector_index().search(VECTORS, 1)[1].tolist() == [[2], [1], [0]]
+
+
+def test_an_index_that_is_replaced_while_it_is_opened_is_opened_anew(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = index_store._HeldFiles
+    other = VECTORS[::-1].copy()
+
+    def replaced_first(path: Path) -> object:
+        monkeypatch.setattr(index_store, "_HeldFiles", held)
+        built = VectorIndex.build(other, "Flat")
+        write_index(folder, FACTS, ROWS[::-1], other, built, overwrite=True)
+        return held(path)
+
+    monkeypatch.setattr(index_store, "_HeldFiles", replaced_first)
+    store = open_index(folder)
+    assert (store.rows, store.vectors.tolist()) == (ROWS[::-1], other.tolist())
+
+
+def test_no_file_stays_open_when_an_index_is_let_go(folder: Path) -> None:
+    def handles() -> int:
+        return len(list(Path("/dev/fd").iterdir()))
+
+    before = handles()
+    for _ in range(5):
+        _ = open_index(folder).vectors[0]
+    assert handles() <= before + 1  # of listing the handles itself
 
 
 def test_an_index_can_be_moved(folder: Path, tmp_path: Path) -> None:

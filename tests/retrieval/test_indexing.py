@@ -7,6 +7,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,15 +17,20 @@ from rsretrieve.errors import (
     InvalidArgument,
     ModelMismatch,
     NoUsableTiles,
+    OutputBusy,
     OutputExists,
     TileError,
 )
 from rsretrieve.learning.model import Model
 from rsretrieve.progress import Event, StageStarted
-from rsretrieve.retrieval import indexing
+from rsretrieve.retrieval import embedding, indexing
 from rsretrieve.retrieval.embedding import Embeddings, embed_readable_tiles, embed_tiles
+from rsretrieve.retrieval.filing import IndexingSummary
+from rsretrieve.retrieval.index_plan import IndexGoal
 from rsretrieve.retrieval.index_store import IndexStore, open_index
-from rsretrieve.retrieval.indexing import IndexingSummary, index_tiles
+from rsretrieve.retrieval.indexing import index_tiles
+from rsretrieve.retrieval.journal import Journal
+from rsretrieve.storage import only_writer
 from rsretrieve.tiles.catalog import find_tiles
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.stream import FailureLog
@@ -115,7 +121,7 @@ def test_the_summary_tells_what_was_indexed(model: Model, root: Path, tmp_path: 
 def test_a_faiss_key_is_taken_and_its_recall_measured(
     model: Model, root: Path, tmp_path: Path
 ) -> None:
-    summary = index(model, find_tiles(root), tmp_path / "new", faiss_key="HNSW8")
+    summary = index(model, find_tiles(root), tmp_path / "new", goal=IndexGoal("HNSW8"))
     manifest = open_index(tmp_path / "new").manifest
     assert summary.faiss_key == manifest.faiss_key == "HNSW8"
     assert 0 < manifest.recall_at_10 == summary.recall_at_10
@@ -125,7 +131,7 @@ def test_a_key_that_cannot_be_built_leaves_no_index(
     model: Model, root: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidArgument, match=r"^FAISS cannot build 'nonsense' over 8 vectors"):
-        index(model, find_tiles(root), tmp_path / "new", faiss_key="nonsense")
+        index(model, find_tiles(root), tmp_path / "new", goal=IndexGoal("nonsense"))
     assert not (tmp_path / "new").exists()
 
 
@@ -166,7 +172,12 @@ def test_the_listener_hears_of_both_stages(model: Model, root: Path, tmp_path: P
     events: list[Event] = []
     index_tiles(model, find_tiles(root), tmp_path / "new", FailureLog(), events.append)
     stages = [event for event in events if isinstance(event, StageStarted)]
-    assert stages == [StageStarted("embedding tiles", 8), StageStarted("building the index")]
+    assert [stage.name for stage in stages] == [
+        "embedding tiles",
+        "building the index",
+        "measuring recall",
+    ]
+    assert stages[0] == StageStarted("embedding tiles", 8)
 
 
 # Updates
@@ -284,3 +295,113 @@ def test_an_update_by_another_model_is_refused(
 def test_an_update_of_no_index_is_refused(model: Model, root: Path, tmp_path: Path) -> None:
     with pytest.raises(IndexNotFound, match=r"no index there"):
         index(model, find_tiles(root), tmp_path / "nowhere", update=True)
+
+
+def test_a_tile_that_was_only_touched_or_moved_is_not_embedded_again(
+    model: Model, root: Path, folder: Path, embedded_ids: list[str]
+) -> None:
+    os.utime(paths(root)[0], ns=(1, 1))
+    moved = root.rename(root.with_name("moved"))
+    summary = index(model, find_tiles(moved), folder, update=True)
+    assert embedded_ids == []
+    assert (summary.added, summary.unchanged) == (0, 8)
+    first = open_index(folder).rows[0]
+    assert (first.path, first.mtime_ns) == (str(paths(moved)[0]), 1)
+    assert_equals_rebuild(folder, model, find_tiles(moved))
+
+
+def test_a_tile_changed_in_place_at_the_same_size_is_embedded_again(
+    model: Model, root: Path, folder: Path, embedded_ids: list[str]
+) -> None:
+    tile = find_tiles(root)[3]
+    content = bytearray(Path(tile.path).read_bytes())
+    content[-1] ^= 1
+    Path(tile.path).write_bytes(content)
+    os.utime(tile.path, ns=(5, 5))
+    index(model, find_tiles(root), folder, update=True)
+    assert embedded_ids == [tile.id]
+
+
+# Interrupted
+
+
+class Interrupted(Exception):
+    """Stands for a crash."""
+
+
+@pytest.fixture
+def interrupted(model: Model, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An index folder to be, whose first run ended after three batches of two tiles."""
+    batches = []
+
+    def failing(self: Journal, rows: list[Any], vectors: Any) -> None:
+        batches.append(rows)
+        append(self, rows, vectors)
+        if len(batches) == 3:
+            raise Interrupted
+
+    append = Journal.append
+    monkeypatch.setattr(embedding, "BATCH_SIZE", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", failing)
+        with pytest.raises(Interrupted):
+            index(model, find_tiles(root), tmp_path / "late")
+    return tmp_path / "late"
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    model: Model, root: Path, interrupted: Path, embedded_ids: list[str]
+) -> None:
+    tiles = find_tiles(root)
+    assert not interrupted.exists()
+    summary = index(model, tiles, interrupted)
+    assert embedded_ids == [tile.id for tile in tiles][6:]
+    assert (summary.tiles, summary.added, summary.resumed) == (8, 8, 6)
+    assert sorted(path.name for path in interrupted.parent.iterdir()) == ["late", "tiles"]
+    assert_equals_rebuild(interrupted, model, tiles)
+
+
+def test_what_changed_since_the_interruption_is_embedded_again(
+    model: Model, root: Path, interrupted: Path, embedded_ids: list[str]
+) -> None:
+    tiles = find_tiles(root)
+    shutil.copyfile(tiles[7].path, tiles[0].path)
+    Path(tiles[1].path).unlink()
+    index(model, find_tiles(root), interrupted)
+    assert embedded_ids == [tiles[i].id for i in (0, 6, 7)]
+    assert_equals_rebuild(interrupted, model, find_tiles(root))
+
+
+def test_an_interrupted_run_of_another_model_is_not_gone_on_with(
+    other_model: Model, root: Path, interrupted: Path, embedded_ids: list[str]
+) -> None:
+    index(other_model, find_tiles(root), interrupted)
+    assert len(embedded_ids) == 8
+
+
+def test_an_interrupted_update_goes_on_too(
+    model: Model,
+    tiles: TileSet,
+    root: Path,
+    folder: Path,
+    embedded_ids: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for i in range(8, 12):
+        shutil.copy2(tiles[i].path, root / f"{i}.tif")
+    with monkeypatch.context() as patch:
+        patch.setattr(indexing, "file_vectors", lambda *_: (_ for _ in ()).throw(Interrupted))
+        with pytest.raises(Interrupted):
+            index(model, find_tiles(root), folder, update=True)
+    assert len(open_index(folder).rows) == 8
+    embedded_ids.clear()
+    summary = index(model, find_tiles(root), folder, update=True)
+    assert embedded_ids == []
+    assert (summary.added, summary.resumed, summary.unchanged) == (4, 4, 8)
+
+
+def test_a_second_writer_is_refused(model: Model, root: Path, folder: Path) -> None:
+    with only_writer(folder):
+        with pytest.raises(OutputBusy, match=r"is being written by another rsretrieve$"):
+            index(model, find_tiles(root), folder, update=True)
+        assert len(open_index(folder).rows) == 8  # whoever reads is not kept waiting

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from dataclasses import replace
@@ -14,6 +15,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from rsretrieve.errors import IndexDamaged
+from rsretrieve.retrieval import file_state
+from rsretrieve.retrieval.file_state import FileStates, content_digest
 from rsretrieve.retrieval.table import SCHEMA, IndexedTile, read_table, write_table
 from rsretrieve.tiles.records import Place, Tile, Window
 
@@ -68,7 +71,8 @@ def test_any_rows_survive_the_file(
 def test_the_table_has_the_columns_of_the_contract(tmp_path: Path) -> None:
     write_table(tmp_path / "tiles.parquet", [PLACED])
     assert parquet.read_table(tmp_path / "tiles.parquet").column_names == [
-        *("id", "path", "label", "size_bytes", "mtime_ns", "crs", "bounds", "footprint")
+        *("id", "path", "label", "size_bytes", "mtime_ns"),
+        *("content", "crs", "bounds", "footprint"),
     ]
 
 
@@ -85,7 +89,8 @@ def test_half_a_place_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tiles.parquet"
     write_table(path, [PLACED])
     table = parquet.read_table(path).to_pydict()
-    parquet.write_table(pyarrow.table({**table, "bounds": [None]}, schema=SCHEMA), path)
+    halved = {**table, "bounds": [None], "read_px": [None]}
+    parquet.write_table(pyarrow.table(halved, schema=SCHEMA), path)
     with pytest.raises(IndexDamaged, match=r"cannot be read \("):
         read_table(path)
 
@@ -93,7 +98,59 @@ def test_half_a_place_is_refused(tmp_path: Path) -> None:
 def test_a_row_notes_the_files_size_and_time_of_change(tile: Tile) -> None:
     os.utime(tile.path, ns=(1, 1_700_000_000_000_000_007))
     row = IndexedTile.of(tile, PLACE)
-    assert row == IndexedTile("tile.tif", tile.path, "forest", 10, 1_700_000_000_000_000_007, PLACE)
+    digest = hashlib.blake2b(b"0123456789", digest_size=16).hexdigest()
+    time_ns = 1_700_000_000_000_000_007
+    assert row == IndexedTile("tile.tif", tile.path, "forest", 10, time_ns, PLACE, digest)
+
+
+def test_a_file_that_changes_while_it_is_read_has_no_digest(tile: Tile) -> None:
+    files = FileStates([tile])
+    Path(tile.path).write_bytes(b"9876543210")
+    os.utime(tile.path, ns=(1, 1))
+    row = IndexedTile.of(tile, None, files)
+    assert row.content == ""
+    assert not row.is_current(tile)
+
+
+def test_what_is_no_file_here_is_current_while_its_path_is_the_same() -> None:
+    tile = Tile("a", "/nowhere/a.tif")
+    row = IndexedTile.of(tile, None)
+    assert (row.size_bytes, row.content) == (-1, "")
+    assert row.is_current(tile)
+    assert not row.is_current(replace(tile, path="/nowhere/b.tif"))
+
+
+def test_every_file_is_looked_at_once_however_many_windows_it_has(
+    tile: Tile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = [replace(tile, id=f"tile.tif#{i},0,1,1") for i in range(50)]
+    read: list[str] = []
+
+    def noting(path: str) -> str:
+        read.append(path)
+        return content_digest(path)
+
+    monkeypatch.setattr(file_state, "content_digest", noting)
+    files = FileStates(windows)
+    rows = [IndexedTile.of(window, None, files) for window in windows]
+    assert read == [tile.path]
+    assert len({row.content for row in rows}) == 1
+
+
+def test_a_table_from_before_there_were_digests_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "tiles.parquet"
+    write_table(path, [PLACED, BARE])
+    parquet.write_table(parquet.read_table(path).drop_columns(["content"]), path)
+    assert read_table(path) == [PLACED, BARE]
+
+
+def test_rows_are_made_one_by_one(tmp_path: Path) -> None:
+    write_table(tmp_path / "tiles.parquet", [PLACED, BARE])
+    table = read_table(tmp_path / "tiles.parquet")
+    assert (table[0], table[-1], table[0:2]) == (PLACED, BARE, [PLACED, BARE])
+    assert table.column("id") == [PLACED.id, BARE.id]
+    with pytest.raises(IndexError):
+        table[2]
 
 
 def test_a_row_gives_its_tile_back_with_its_window() -> None:
@@ -122,15 +179,25 @@ def test_a_file_of_another_size_is_not_current(tile: Tile) -> None:
     assert not row.is_current(tile)
 
 
-def test_a_file_changed_at_another_time_is_not_current(tile: Tile) -> None:
+def test_a_file_written_anew_at_the_same_size_is_not_current(tile: Tile) -> None:
     row = IndexedTile.of(tile, None)
+    Path(tile.path).write_bytes(b"9876543210")
     os.utime(tile.path, ns=(1, 1))
     assert not row.is_current(tile)
 
 
-def test_a_copy_elsewhere_is_not_current(tile: Tile, tmp_path: Path) -> None:
+def test_a_file_that_was_only_touched_is_current(tile: Tile) -> None:
+    row = IndexedTile.of(tile, None)
+    os.utime(tile.path, ns=(1, 1))
+    assert row.is_current(tile)
+    assert not replace(row, content="").is_current(tile)  # when nothing is known of its content
+
+
+def test_a_copy_elsewhere_is_current_by_its_content(tile: Tile, tmp_path: Path) -> None:
     row, copy = IndexedTile.of(tile, None), tmp_path / "copy.tif"
     copy.write_bytes(Path(tile.path).read_bytes())
+    assert row.is_current(replace(tile, path=str(copy)))
+    copy.write_bytes(b"9876543210")
     os.utime(copy, ns=(row.mtime_ns, row.mtime_ns))
     assert not row.is_current(replace(tile, path=str(copy)))
 
@@ -139,3 +206,31 @@ def test_a_file_that_is_gone_is_not_current(tile: Tile) -> None:
     row = IndexedTile.of(tile, None)
     Path(tile.path).unlink()
     assert not row.is_current(tile)
+
+
+COARSE = Tile("s.tif#0,0,64,64", "s.tif", None, Window(0, 0, 64, 64, read_px=16))
+
+
+def test_a_window_is_read_again_at_the_side_it_was_read_at(tmp_path: Path) -> None:
+    (tmp_path / "s.tif").write_bytes(b"x")
+    tile = replace(COARSE, path=str(tmp_path / "s.tif"))
+    row = IndexedTile.of(tile, None)
+    write_table(tmp_path / "tiles.parquet", [row])
+    assert read_table(tmp_path / "tiles.parquet")[0].tile == tile
+    assert row.is_current(tile)
+    assert not row.is_current(replace(tile, window=Window(0, 0, 64, 64)))
+
+
+def test_only_a_table_of_such_windows_has_a_column_for_the_side(tmp_path: Path) -> None:
+    for read_px, has_column in ((None, False), (16, True)):
+        write_table(tmp_path / "tiles.parquet", [PLACED, replace(BARE, read_px=read_px)])
+        names = parquet.read_table(tmp_path / "tiles.parquet").column_names
+        assert ("read_px" in names) == has_column
+
+
+def test_what_lies_behind_a_url_is_current_while_its_path_is_the_same() -> None:
+    tile = replace(COARSE, path="https://example.org/s.tif")
+    row = IndexedTile.of(tile, None)
+    assert (row.path, row.size_bytes, row.mtime_ns) == (tile.path, -1, -1)
+    assert row.is_current(tile)
+    assert not row.is_current(replace(tile, path="https://example.org/other/s.tif"))

@@ -163,7 +163,10 @@ def test_a_file_that_is_no_list_is_refused(tmp_path):
     message = re.escape(f"{path} is neither a folder nor a list of tiles")
     with pytest.raises(TilesNotFound, match=f"^{message}$") as caught:
         find_tiles(path)
-    assert caught.value.hint == "give a folder of images, or a list (.csv, .parquet, .pq)"
+    assert caught.value.hint == (
+        "a scene is cut into tiles by --window PX; otherwise give a folder of images, "
+        "or a list (.csv, .parquet, .pq)"
+    )
 
 
 @pytest.mark.parametrize("suffix", ["csv", "CSV", "parquet", "pq"])

@@ -314,10 +314,18 @@ def test_a_window_is_that_part_of_the_scene(tmp_path, name):
     assert_same(read(path, Window(0, 0, 48, 32)).values, values)
 
 
-@pytest.mark.parametrize("window", [Window(33, 0, 16, 16), Window(0, 17, 16, 16)])
-def test_a_window_that_leaves_the_scene_is_refused(tmp_path, window):
+@pytest.mark.parametrize("window", [Window(48, 0, 16, 16), Window(0, 32, 16, 16)])
+def test_a_window_outside_the_scene_is_refused(tmp_path, window):
     path = save_raster(tmp_path / "a.tif", noise((1, 32, 48)))
-    assert reason_of(path, window) == "the window leaves the scene of 48×32 px"
+    assert reason_of(path, window) == "the window lies outside the scene of 48×32 px"
+
+
+def test_what_a_window_holds_beyond_the_edge_is_not_valid(tmp_path):
+    values = noise((2, 32, 48))
+    raw = read(save_raster(tmp_path / "a.tif", values), Window(40, 20, 16, 16))
+    assert_same(raw.values[:, :12, :8], values[:, 20:, 40:])
+    assert raw.valid[:, :12, :8].all()
+    assert raw.valid.sum() == 2 * 12 * 8
 
 
 def test_a_window_is_small_or_large_by_itself(tmp_path):

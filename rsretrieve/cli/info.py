@@ -1,0 +1,45 @@
+"""`rsretrieve info`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsretrieve.cli import options
+from rsretrieve.cli.terminal import Terminal
+from rsretrieve.errors import InputError
+
+
+def info(
+    folder: Annotated[
+        Path, typer.Argument(metavar="MODEL|INDEX", help="A model folder, or an index folder.")
+    ],
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Say what a model or an index is, at a glance.
+
+    Nothing is checked: `rsretrieve index --verify` does that for an index.
+    """
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        from rsretrieve.cli.render import index_table, model_table
+        from rsretrieve.learning.description import DESCRIPTION_FILE, read_description
+        from rsretrieve.report.records import model_json
+        from rsretrieve.retrieval.manifest import MANIFEST_FILE
+
+        if (folder / DESCRIPTION_FILE).exists():
+            description = read_description(folder)
+            terminal.result(model_json(folder, description), model_table(folder, description))
+        elif (folder / MANIFEST_FILE).exists():
+            from rsretrieve.retrieval.describing import describe_index
+
+            described = describe_index(folder)
+            terminal.result(described.to_json(), index_table(described))
+        else:
+            raise InputError(
+                f"{folder} is neither a model nor an index ({DESCRIPTION_FILE} and "
+                f"{MANIFEST_FILE} are missing)",
+                hint="`rsretrieve train` makes the one, `rsretrieve index` the other",
+            )

@@ -1,0 +1,96 @@
+"""Places out of the columns of a foreign table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow
+
+from rsretrieve.tiles.records import Place
+
+LON_LAT = "OGC:CRS84"
+_OWN = ("crs", "bounds", "footprint")
+
+
+@dataclass(frozen=True)
+class PlaceReader:
+    """Reads a row's place.
+
+    Attributes:
+        own: the columns of our own tables are there.
+        geometry: the column with well-known binary, or None.
+        crs: of that column, as rasterio takes it; None is longitude and latitude.
+    """
+
+    own: bool
+    geometry: str | None
+    crs: str | None
+
+    @classmethod
+    def of(cls, schema: pyarrow.Schema) -> PlaceReader:
+        """For a table of this schema; a GeoParquet file says in it which column is where."""
+        own = all(name in schema.names for name in _OWN)
+        told = _geo_metadata(schema)
+        column = str(told.get("primary_column", "geometry"))
+        if column not in schema.names:
+            return cls(own, None, None)
+        crs = told.get("columns", {}).get(column, {}).get("crs")
+        return cls(own, column, None if _is_lon_lat(crs) else json.dumps(crs))
+
+    def place(self, values: Mapping[str, Any]) -> Place | None:
+        """The place of a row, or None."""
+        if self.own and values["crs"] is not None:
+            footprint = tuple((lon, lat) for lon, lat in values["footprint"])
+            return Place(values["crs"], tuple(values["bounds"]), footprint)
+        content = values.get(self.geometry) if self.geometry is not None else None
+        return None if not isinstance(content, bytes) else self._of_geometry(content)
+
+    def _of_geometry(self, content: bytes) -> Place | None:
+        """The outer ring of a polygon; of anything else, its convex hull or its box."""
+        import shapely
+
+        geometry = shapely.from_wkb(content, on_invalid="ignore")
+        if geometry is None or geometry.is_empty:
+            return None
+        outline = geometry if geometry.geom_type == "Polygon" else geometry.convex_hull
+        if outline.geom_type == "Polygon":
+            ring = list(outline.exterior.coords)[:-1]
+        else:
+            ring = list(outline.coords)
+        corners = [(float(point[0]), float(point[1])) for point in ring]
+        left, bottom, right, top = map(float, geometry.bounds)
+        bounds = (left, bottom, right, top)
+        if self.crs is None:
+            return Place(LON_LAT, bounds, tuple(corners))
+        return Place(*_in_degrees(self.crs, bounds, corners))
+
+
+def _in_degrees(
+    crs: str, bounds: tuple[float, float, float, float], corners: list[tuple[float, float]]
+) -> tuple[str, tuple[float, float, float, float], tuple[tuple[float, float], ...]]:
+    from rasterio.crs import CRS
+    from rasterio.warp import transform
+
+    system = CRS.from_user_input(crs)
+    lons, lats = transform(system, CRS.from_epsg(4326), *zip(*corners))
+    return system.to_string(), bounds, tuple(zip(lons, lats))
+
+
+def _geo_metadata(schema: pyarrow.Schema) -> dict[str, Any]:
+    try:
+        told = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _is_lon_lat(crs: object) -> bool:
+    """No CRS at all means longitude and latitude in GeoParquet; so do these two names."""
+    if not isinstance(crs, Mapping):
+        return True
+    identity = crs.get("id", {})
+    name = f"{identity.get('authority')}:{identity.get('code')}"
+    return name in (LON_LAT, "EPSG:4326")

@@ -1,0 +1,213 @@
+"""Mend an index folder from what is whole of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from rsretrieve.errors import IndexDamaged, ModelMismatch
+from rsretrieve.learning.model import Model
+from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
+from rsretrieve.retrieval.checksums import wrong_files
+from rsretrieve.retrieval.filing import Filing, Vectors, file_vectors, goal_of
+from rsretrieve.retrieval.index_plan import IndexGoal
+from rsretrieve.retrieval.index_store import IndexStore, read_vectors
+from rsretrieve.retrieval.indexing import index_tiles
+from rsretrieve.retrieval.manifest import (
+    DATA_FILES,
+    FAISS_FILE,
+    MANIFEST_FILE,
+    TABLE_FILE,
+    VECTORS_FILE,
+    Manifest,
+    read_manifest,
+)
+from rsretrieve.retrieval.table import read_table
+from rsretrieve.retrieval.vector_index import VectorIndex
+from rsretrieve.retrieval.verifying import (
+    FindModel,
+    Verification,
+    content_problems,
+    file_problems,
+    misplaced,
+    verify_index,
+)
+from rsretrieve.storage import only_writer
+from rsretrieve.tiles.records import TileSet
+from rsretrieve.tiles.stream import FailureLog
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What mending an index did.
+
+    Attributes:
+        mended: what was made anew, and from what; empty when nothing was wrong.
+        after: what a check found afterwards.
+    """
+
+    mended: tuple[str, ...]
+    after: Verification
+
+
+def repair_index(
+    folder: Path, find_model: FindModel, log: FailureLog, listener: Listener = unheard
+) -> Repair:
+    """Mend what is wrong with an index folder.
+
+    The FAISS index is built again from the stored vectors, the vectors are taken from a flat
+    FAISS index or embedded again from the tiles that the table names, and the manifest is
+    written again where all that it vouches for is whole. Without the table nobody knows which
+    vector is whose: then the index must be built again.
+
+    Args:
+        folder: the index folder.
+        find_model: gives its model.
+        log: takes the tiles that cannot be read, if they have to be.
+        listener: is told how the work goes.
+
+    Raises:
+        IndexNotFound: there is none.
+        IndexDamaged: too much is lost.
+        OutputBusy: another run is writing it.
+    """
+    with only_writer(folder):
+        mended = _mended(folder, find_model, listener)
+    if mended is None:  # takes the lock itself
+        mended = _embedded_again(folder, find_model, log, listener)
+    return Repair(mended, verify_index(folder, find_model, listener))
+
+
+def _mended(folder: Path, find_model: FindModel, listener: Listener) -> tuple[str, ...] | None:
+    """What was mended without reading all tiles again; None where they must be."""
+    listener(StageStarted("checking files"))
+    if not file_problems(folder):
+        return _nothing_or_all(folder, find_model, listener)
+    manifest, sealed = _salvaged_manifest(folder)
+    wrong = set(wrong_files({n: folder / n for n in DATA_FILES}, manifest.sha256, thorough=True))
+    if TABLE_FILE in wrong:
+        raise _lost(folder, f"{TABLE_FILE} is damaged, and nothing else says whose a vector is")
+    if not sealed:
+        if wrong:
+            raise _lost(folder, f"{MANIFEST_FILE} is damaged, and {sorted(wrong)[0]} is, too")
+        return _sealed_again(folder, manifest, find_model, listener)
+    mended = f"{FAISS_FILE} from {VECTORS_FILE}"
+    path = folder / VECTORS_FILE
+    if VECTORS_FILE in wrong:
+        path, mended = folder / FAISS_FILE, f"{VECTORS_FILE} from {FAISS_FILE}"
+        if FAISS_FILE in wrong or not VectorIndex.read(path, mapped=True).is_exact:
+            return None
+    _file_again(folder, manifest, path, listener)
+    return (mended,)
+
+
+def _nothing_or_all(
+    folder: Path, find_model: FindModel, listener: Listener
+) -> tuple[str, ...] | None:
+    """Every file is as it was written: nothing to mend, unless what it says is not true."""
+    store = _opened(folder, read_manifest(folder))
+    model = find_model(store.manifest)
+    problems = content_problems(store)
+    if not problems and model is not None:
+        problems, _ = misplaced(store, model, listener)
+    return None if problems else ()
+
+
+def _opened(folder: Path, manifest: Manifest) -> IndexStore:
+    return IndexStore(folder, manifest, read_table(folder / TABLE_FILE))
+
+
+def _salvaged_manifest(folder: Path) -> tuple[Manifest, bool]:
+    """The manifest, and whether its digest vouches for it.
+
+    Raises:
+        IndexDamaged: it cannot even be read.
+    """
+    try:
+        return read_manifest(folder), True
+    except IndexDamaged:
+        known = {field.name for field in fields(Manifest)}
+        try:
+            content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+            manifest = Manifest(**{key: content[key] for key in content if key in known})
+            if set(manifest.sha256) == set(DATA_FILES):
+                return manifest, False
+        except (OSError, ValueError, TypeError, AttributeError):
+            pass
+        raise _lost(folder, f"{MANIFEST_FILE} is damaged beyond reading") from None
+
+
+def _sealed_again(
+    folder: Path, manifest: Manifest, find_model: FindModel, listener: Listener
+) -> tuple[str, ...]:
+    """Write the manifest again: the files are whole; whose model they are of, a sample tells."""
+    model = find_model(manifest)
+    if model is None:
+        raise _lost(folder, f"{MANIFEST_FILE} is damaged, and its model cannot be had to judge by")
+    vectors = VectorIndex.read(folder / FAISS_FILE, mapped=True)
+    counted = replace(
+        manifest,
+        tiles=len(vectors),
+        dimensions=vectors.dimensions,
+        model_fingerprint=model.description.fingerprint,
+    )
+    problems, (compared, _) = misplaced(_opened(folder, counted), model, listener)
+    if problems or not compared:
+        raise _lost(folder, f"{MANIFEST_FILE} is damaged, and {model.folder} is not its model")
+    folder_now = str(model.folder.resolve())
+    whole = replace(counted, model=folder_now, provenance={}, goal={}, search={})
+    _file_again(folder, whole, folder / VECTORS_FILE, listener)
+    return (f"{MANIFEST_FILE} from the other files and the model",)
+
+
+def _file_again(folder: Path, manifest: Manifest, source: Path, listener: Listener) -> None:
+    """Build the index again from the stored vectors, or from a flat FAISS index."""
+    if source.name == FAISS_FILE:
+        vectors = VectorIndex.read(source).reconstructed()
+    else:
+        vectors = read_vectors(source, manifest)
+    if vectors is None or len(vectors) != manifest.tiles:
+        raise _lost(folder, f"{source.name} does not hold the vectors")
+    facts: dict[str, Any] = {
+        "model": manifest.model,
+        "model_fingerprint": manifest.model_fingerprint,
+        "provenance": manifest.provenance,
+    }
+    rows = read_table(folder / TABLE_FILE)
+    goal = replace(goal_of(manifest), key=manifest.faiss_key)
+    file_vectors(Vectors(rows, vectors, facts), Filing(folder, goal, overwrite=True), listener)
+
+
+def _embedded_again(
+    folder: Path, find_model: FindModel, log: FailureLog, listener: Listener
+) -> tuple[str, ...]:
+    """Embed the tiles that the table names; the vectors of neither file can be had."""
+    manifest = read_manifest(folder)
+    model = find_model(manifest)
+    if model is None:
+        raise _lost(folder, "its vectors are damaged, and its model cannot be had to make them")
+    _require_model(manifest, model)
+    rows = read_table(folder / TABLE_FILE)
+    listener(Noticed(f"the vectors are damaged: {len(rows)} tiles are embedded again"))
+    tiles = TileSet(str(folder), tuple(row.tile for row in rows))
+    goal = IndexGoal(key=manifest.faiss_key, recall=goal_of(manifest).recall)
+    index_tiles(model, tiles, folder, log, listener, goal=goal, overwrite=True)
+    return ("all vectors from the tiles that the table names",)
+
+
+def _require_model(manifest: Manifest, model: Model) -> None:
+    if model.description.fingerprint != manifest.model_fingerprint:
+        raise ModelMismatch(
+            f"the index was built with the model {manifest.model_fingerprint[:12]}, and "
+            f"{model.folder} is {model.description.fingerprint[:12]}",
+            hint=f"give --model with the model it was built with (it was {manifest.model})",
+        )
+
+
+def _lost(folder: Path, why: str) -> IndexDamaged:
+    return IndexDamaged(
+        f"{folder} cannot be mended: {why}",
+        hint=f"build it again: rsretrieve index TILES --model DIR --output {folder} --overwrite",
+    )

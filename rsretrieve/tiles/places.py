@@ -1,0 +1,94 @@
+"""Where the windows of a raster lie on Earth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import cos, hypot, radians
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.tiles.records import Place, Window
+
+if TYPE_CHECKING:
+    from rasterio import DatasetReader
+
+_FARTHEST = 1e9  # no coordinate on Earth is farther, in degrees, metres or feet
+_WGS84_EQUATOR_M, _WGS84_ECCENTRICITY2 = 6_378_137.0, 0.00669437999014
+
+
+def places_of(dataset: DatasetReader, windows: Sequence[Window]) -> list[Place | None]:
+    """Corners and bounds of windows; None where the file does not say where they lie.
+
+    All at once: for a single window, the way from one reference system to another costs more
+    than its four corners.
+    """
+    try:
+        return _computed_places(dataset, windows)
+    except Exception:  # GDAL's errors have no public root, and a tile can do without a place
+        if len(windows) == 1:
+            return [None]
+        return [place for window in windows for place in places_of(dataset, [window])]
+
+
+def _computed_places(dataset: DatasetReader, windows: Sequence[Window]) -> list[Place | None]:
+    from rasterio.warp import transform as to_crs
+
+    if dataset.crs is None or dataset.transform.is_identity:
+        return [None] * len(windows)
+    xs, ys = _corners(dataset.transform, windows)
+    # PROJ brings a longitude of 1e308 into range by turns of 360 degrees, for ever.
+    near = (np.abs([xs, ys]) < _FARTHEST).all(axis=(0, 2))
+    degrees = np.full((2, *xs.shape), np.nan)
+    if near.any():
+        found = to_crs(dataset.crs, "EPSG:4326", xs[near].ravel(), ys[near].ravel())
+        degrees[:, near] = np.reshape(found, (2, -1, 4))
+    crs = _name_of(dataset.crs)
+    known = np.asarray(np.isfinite(degrees).all(axis=(0, 2))).tolist()
+    bounds = np.stack((xs.min(1), ys.min(1), xs.max(1), ys.max(1)), axis=1).tolist()
+    footprints = degrees.transpose(1, 2, 0).tolist()
+    return [
+        Place(crs, tuple(bounds[i]), tuple(map(tuple, footprints[i]))) if known[i] else None
+        for i in range(len(windows))
+    ]
+
+
+def _corners(
+    transform: Any, windows: Sequence[Window]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(W, 4) x and y, each: upper left, lower left, lower right, upper right."""
+    edges = np.array([(w.col, w.row, w.col + w.width, w.row + w.height) for w in windows], float)
+    cols, rows = edges[:, [0, 0, 2, 2]], edges[:, [1, 3, 3, 1]]
+    xs = transform.a * cols + transform.b * rows + transform.c
+    ys = transform.d * cols + transform.e * rows + transform.f
+    return xs, ys
+
+
+@lru_cache(maxsize=16)
+def _name_of(crs: Any) -> str:
+    return str(crs.to_string())
+
+
+def pixel_size_m(dataset: DatasetReader) -> tuple[float, float] | None:
+    """Width and height of a pixel in metres; None where the file does not say.
+
+    In a projected reference system by its unit of length; in a geographic one by the lengths
+    that a degree of longitude and one of latitude have at the scene's centre on the ellipsoid
+    of WGS 84 (its radii of curvature there times π/180).
+    """
+    transform, crs = dataset.transform, dataset.crs
+    if crs is None or transform.is_identity:
+        return None
+    unit_x = unit_y = 1.0
+    if crs.is_geographic:
+        latitude = radians((transform * (dataset.width / 2, dataset.height / 2))[1])
+        flattened = 1 - _WGS84_ECCENTRICITY2 * (1 - cos(latitude) ** 2)
+        unit_x = radians(_WGS84_EQUATOR_M * cos(latitude) / flattened**0.5)
+        unit_y = radians(_WGS84_EQUATOR_M * (1 - _WGS84_ECCENTRICITY2) / flattened**1.5)
+    elif crs.is_projected:
+        unit_x = unit_y = crs.linear_units_factor[1]
+    width = hypot(transform.a * unit_x, transform.d * unit_y)
+    height = hypot(transform.b * unit_x, transform.e * unit_y)
+    return (width, height) if min(width, height) > 0 and max(width, height) < _FARTHEST else None

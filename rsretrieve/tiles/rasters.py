@@ -1,0 +1,158 @@
+"""Open rasters: the only module that opens them with rasterio."""
+
+from __future__ import annotations
+
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from rsretrieve.errors import TileError
+from rsretrieve.tiles.places import pixel_size_m
+from rsretrieve.tiles.raw import require_readable_type
+from rsretrieve.tiles.records import Tile
+from rsretrieve.tiles.sources import is_elsewhere
+from rsretrieve.tiles.windows import SceneFacts
+
+if TYPE_CHECKING:
+    from rasterio import DatasetReader
+
+_IDLE_RASTERS = 8
+
+
+@contextmanager
+def raster_errors(tile_id: str) -> Iterator[None]:
+    """Turn whatever rasterio raises for one file into a `TileError`."""
+    try:
+        yield
+    except TileError:
+        raise
+    except FileNotFoundError as error:
+        raise TileError(tile_id, "no such file") from error
+    except ImportError as error:
+        raise TileError(
+            tile_id, "neither JPEG, PNG nor plain TIFF, and rasterio is not installed"
+        ) from error
+    except Exception as error:  # drivers raise what they like over a damaged file
+        known = "not recognized as being in a supported file format" in str(error)
+        cause = error.__cause__ or error  # "see previous exception" helps nobody
+        reason = "not an image that can be read" if known else f"cannot be decoded: {cause}"
+        raise TileError(tile_id, " ".join(reason.split())) from error
+
+
+@dataclass(frozen=True)
+class Raster:
+    """An open raster, and what rasterio is asked about it only once.
+
+    After a read that failed, some of its answers would be that failure again.
+
+    Attributes:
+        dataset: rasterio's.
+        bands: those with measurements: all but transparency, counted from 1.
+        masked: something in it may be nodata or transparent.
+    """
+
+    dataset: DatasetReader
+    bands: tuple[int, ...]
+    masked: bool
+
+    def close(self) -> None:
+        """Close it."""
+        self.dataset.close()
+
+
+def open_raster(tile_id: str, path: str) -> Raster:
+    """Open a raster; within `raster_errors`."""
+    import rasterio
+    import rasterio.errors
+    from rasterio.enums import ColorInterp, MaskFlags
+
+    # Plain images carry no georeference, and need none.
+    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
+    if not is_elsewhere(path) and Path(path).stat().st_size == 0:
+        raise TileError(tile_id, "the file is empty (0 bytes)")
+    try:
+        dataset = rasterio.open(path)
+    except rasterio.errors.RasterioIOError as error:
+        if not is_elsewhere(path):
+            raise
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise TileError(tile_id, f"cannot be opened: {reason}") from error
+    meanings = zip(dataset.indexes, dataset.colorinterp)
+    bands = tuple(band for band, meaning in meanings if meaning != ColorInterp.alpha)
+    flags = dataset.mask_flag_enums
+    masked = any(flags[band - 1] != [MaskFlags.all_valid] for band in bands)
+    return Raster(dataset, bands, masked)
+
+
+def read_facts(tile: Tile) -> SceneFacts:
+    """What must be known of a scene to cut it into windows.
+
+    Raises:
+        TileError: it cannot be opened, or has no pixels of a type that is read.
+    """
+    with raster_errors(tile.id), closing(open_raster(tile.id, tile.path)) as raster:
+        dataset = raster.dataset
+        if not dataset.count:
+            inner = f", such as {dataset.subdatasets[0]}" if dataset.subdatasets else ""
+            raise TileError(tile.id, f"holds no bands itself{inner}")
+        require_readable_type(tile.id, dataset.dtypes[0])
+        block_height, block_width = dataset.block_shapes[0]
+        size_m = pixel_size_m(dataset)
+        return SceneFacts(dataset.width, dataset.height, (block_width, block_height), size_m)
+
+
+@dataclass
+class _Opened:
+    """A raster that several threads use in turn."""
+
+    lock: Lock = field(default_factory=Lock)
+    users: int = 0
+    raster: Raster | None = None
+
+
+class OpenRasters:
+    """Rasters that stay open while tiles are streamed.
+
+    A scene is opened once, and its blocks stay in GDAL's cache, which belongs to the dataset:
+    threads that each opened it would each decode every block.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._opened: OrderedDict[str, _Opened] = OrderedDict()
+
+    @contextmanager
+    def borrow(self, tile_id: str, path: str) -> Iterator[Raster]:
+        """The raster at a path, for this thread alone; within `raster_errors`."""
+        with self._lock:
+            entry = self._opened.setdefault(path, _Opened())
+            self._opened.move_to_end(path)
+            entry.users += 1
+        try:
+            with entry.lock:
+                if entry.raster is None:
+                    entry.raster = open_raster(tile_id, path)
+                yield entry.raster
+        finally:
+            with self._lock:
+                entry.users -= 1
+                self._close_idle(_IDLE_RASTERS)
+
+    def close(self) -> None:
+        """Close every raster that nobody is using."""
+        with self._lock:
+            self._close_idle(0)
+
+    def _close_idle(self, kept: int) -> None:
+        for path, entry in list(self._opened.items()):
+            if len(self._opened) <= kept:
+                return
+            if not entry.users:
+                del self._opened[path]
+                if entry.raster is not None:
+                    entry.raster.close()

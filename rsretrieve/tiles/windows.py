@@ -1,0 +1,146 @@
+"""How scenes are cut into windows: one record, from the command line to the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from rsretrieve.choices import Edges
+from rsretrieve.errors import InvalidArgument
+from rsretrieve.tiles.records import MAX_PIXELS, MIN_SIDE_PX, Window
+
+if TYPE_CHECKING:
+    from rsretrieve.tiles.raw import RawTile
+
+DEFAULT_MAX_NODATA = 0.5
+CHUNK_PX = 1024
+"""Windows are listed chunk by chunk, of whole blocks and about this side: the blocks of a few
+chunks fit into GDAL's cache however wide the scene is."""
+
+
+@dataclass(frozen=True)
+class WindowChoices:
+    """How a scene is cut.
+
+    Attributes:
+        window_px: the side of a window.
+        stride_px: from one window to the next; None: a window's side.
+        resolution_m: how many metres a pixel of a window spans; None: as the scene has it.
+            Window and stride are counted in such pixels.
+        edges: what becomes of windows that reach over the edge.
+        max_nodata: windows with a larger share of nodata, 0…1, are skipped.
+    """
+
+    window_px: int
+    stride_px: int | None = None
+    resolution_m: float | None = None
+    edges: Edges = Edges.DROP
+    max_nodata: float = DEFAULT_MAX_NODATA
+
+    def __post_init__(self) -> None:
+        if self.window_px < MIN_SIDE_PX or self.window_px**2 > MAX_PIXELS:
+            raise InvalidArgument(
+                f"a window's side lies in {MIN_SIDE_PX}…{int(MAX_PIXELS**0.5)} px, "
+                f"not {self.window_px}"
+            )
+        if self.stride_px is not None and self.stride_px < 1:
+            raise InvalidArgument(f"a stride is at least 1 px, not {self.stride_px}")
+        if self.resolution_m is not None and not 0 < self.resolution_m < float("inf"):
+            raise InvalidArgument(f"a resolution is a positive length, not {self.resolution_m} m")
+        if not 0 <= self.max_nodata <= 1:
+            raise InvalidArgument(f"a share of nodata lies in 0…1, not {self.max_nodata}")
+
+    def skip(self, raw: RawTile) -> bool:
+        """Whether a window has so much nodata that it is passed over."""
+        return raw.nodata_share > self.max_nodata or raw.nodata_share == 1
+
+    def along(self, length_px: int, scale: float) -> list[tuple[int, int]]:
+        """Cut one axis of a scene.
+
+        Args:
+            length_px: of the axis, in the scene's pixels.
+            scale: how many of the scene's pixels a window's pixel spans.
+
+        Returns:
+            (start, size) of every window along it, in the scene's pixels. Starts are rounded
+            one by one, so that no error adds up along the axis.
+        """
+        size, step = max(1, round(self.window_px * scale)), self.stride_px or self.window_px
+        cut: list[tuple[int, int]] = []
+        start = 0
+        while start + size <= length_px:
+            cut.append((start, size))
+            start = max(round(len(cut) * step * scale), start + 1)
+        covered = sum(cut[-1]) if cut else 0
+        # One window over the edge covers what is left, however small the stride.
+        if self.edges is Edges.PAD and max(start, covered) < length_px:
+            cut.append((start, size))
+        return cut
+
+
+@dataclass(frozen=True)
+class SceneChoices:
+    """What a user chose about scenes.
+
+    Attributes:
+        windows: how they are cut; None: every image is a tile.
+        assets: which assets of STAC items are the scenes; none named: the only one there is.
+    """
+
+    windows: WindowChoices | None = None
+    assets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SceneFacts:
+    """What must be known of a scene to cut it.
+
+    Attributes:
+        width, height: in pixels.
+        block_px: width and height of the blocks that it is stored in.
+        pixel_m: width and height of a pixel in metres, or None where nothing says it.
+    """
+
+    width: int
+    height: int
+    block_px: tuple[int, int]
+    pixel_m: tuple[float, float] | None
+
+
+def windows_of(scene: SceneFacts, choices: WindowChoices) -> Iterator[Window]:
+    """The windows of a scene in the order of its blocks, so that each is decoded once.
+
+    Raises:
+        InvalidArgument: `choices` name a resolution, and the scene has none.
+    """
+    scale_x, scale_y = _scales(scene, choices)
+    columns = choices.along(scene.width, scale_x)
+    rows = choices.along(scene.height, scale_y)
+    for band_of_rows in _chunked(rows, scene.block_px[1], scale_y):
+        for band_of_columns in _chunked(columns, scene.block_px[0], scale_x):
+            for row, height in band_of_rows:
+                for col, width in band_of_columns:
+                    coarser = max(width, height) > choices.window_px
+                    read_px = choices.window_px if coarser else None
+                    yield Window(col, row, width, height, read_px)
+
+
+def _scales(scene: SceneFacts, choices: WindowChoices) -> tuple[float, float]:
+    if choices.resolution_m is None:
+        return 1.0, 1.0
+    if scene.pixel_m is None:
+        raise InvalidArgument("it has no georeference to tell --resolution by")
+    return choices.resolution_m / scene.pixel_m[0], choices.resolution_m / scene.pixel_m[1]
+
+
+def _chunked(
+    cut: list[tuple[int, int]], block_px: int, scale: float
+) -> Iterator[list[tuple[int, int]]]:
+    """Windows along an axis, those that start in the same chunk together."""
+    chunk_px = block_px * ceil(max(CHUNK_PX * max(scale, 1.0), 1) / block_px)
+    chunks: dict[int, list[tuple[int, int]]] = {}
+    for start, size in cut:
+        chunks.setdefault(start // chunk_px, []).append((start, size))
+    yield from chunks.values()

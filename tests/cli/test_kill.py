@@ -1,0 +1,23 @@
+"""`kill -9` at any moment leaves the old index or the new one; `--kills 50` for many of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_an_index_survives_being_killed(landscape, model, tmp_path, request):
+    kills = request.config.getoption("--kills")
+    command = [sys.executable, "-m", "tests.cli.kill_trials", landscape, model, tmp_path / "work"]
+    ran = subprocess.run(
+        [*map(str, command), "--kills", str(kills)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert len(ran.stdout.splitlines()) == kills
