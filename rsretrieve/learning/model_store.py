@@ -38,6 +38,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "load_model",
     "read_description",
+    "training_class_sizes",
     "write_description",
     "write_history",
     "write_training_tiles",
@@ -97,6 +98,21 @@ def write_program(folder: Path, program: Program | None) -> str | None:
     text = json.dumps(program, separators=(",", ":"), allow_nan=False)
     write_text(folder / PROGRAM_FILE, text + "\n", overwrite=True)
     return sha256_of_file(folder / PROGRAM_FILE)
+
+
+def training_class_sizes(model: Model) -> NDArray[np.int64]:
+    """How many training tiles each class of a model had: (K,); zeros where nobody wrote it down."""
+    names = model.description.class_names
+    numbers = {name: number for number, name in enumerate(names)}
+    sizes = np.zeros(len(names), np.int64)
+    try:
+        labels = parquet.read_table(model.folder / TILES_FILE, columns=["label"]).column("label")
+    except (pyarrow.ArrowException, OSError):
+        return sizes  # a model is whole without it
+    for label, count in zip(*map(pyarrow.Array.to_pylist, labels.value_counts().flatten())):
+        if label in numbers:
+            sizes[numbers[label]] = count
+    return sizes
 
 
 def load_model(folder: Path, device: torch.device) -> Model:

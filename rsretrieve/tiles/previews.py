@@ -27,13 +27,18 @@ def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image
     Raises:
         TileError: the tile cannot be read.
     """
-    picture = Image.fromarray(_as_rgb(read_raw(_reduced(tile, 2 * size_px)), bands))
+    return preview_of(read_raw(reduced(tile, 2 * size_px)), size_px, bands)
+
+
+def preview_of(raw: RawTile, size_px: int, bands: tuple[int, ...] = ()) -> Image.Image:
+    """As `read_preview`, of a tile that has been read."""
+    picture = Image.fromarray(_as_rgb(raw, bands))
     scale = size_px / max(picture.size)
     shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.resize(shape, Image.Resampling.BICUBIC)
 
 
-def _reduced(tile: Tile, side_px: int) -> Tile:
+def reduced(tile: Tile, side_px: int) -> Tile:
     """The same tile, a window of a scene to be read no larger than it takes."""
     if tile.window is None:
         return tile

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas
@@ -14,6 +15,7 @@ from PIL import Image
 from pyarrow import parquet
 from rasterio.warp import transform_bounds
 
+from rsretrieve.retrieval.manifest import read_manifest, write_manifest
 from tests.cli.conftest import rsretrieve
 
 RESULT_KEYS = {"index", "model", "queries"}
@@ -25,10 +27,22 @@ def modelless(index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The index, with a model that is gone."""
     folder = tmp_path_factory.mktemp("modelless") / "index"
     shutil.copytree(index, folder)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["model"] = "/nowhere"
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    manifest = replace(read_manifest(folder), model="/nowhere")
+    write_manifest(folder / "manifest.json", manifest)
     return folder
+
+
+@pytest.fixture(scope="module")
+def foreign(index: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same embeddings, of which nobody says what made them."""
+    folder = tmp_path_factory.mktemp("foreign")
+    exported, made = folder / "exported.parquet", folder / "index"
+    assert rsretrieve("index", "--export", exported, "--output", index).returncode == 0
+    table = parquet.read_table(exported).replace_schema_metadata({})
+    parquet.write_table(table.drop_columns(["path", "crs"]), exported)
+    ran = rsretrieve("index", "--from-embeddings", exported, "--output", made)
+    assert ran.returncode == 0, ran.stderr
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +101,26 @@ def test_vectors_give_what_their_tiles_give(run, modelless, tile, tmp_path):
         assert [h["tile"] for h in found["hits"]] == [h["tile"] for h in wanted["hits"]]
     names = [query["query"] for query in ran.json["queries"]]
     assert names == [f"{tmp_path / 'v.npy'}[0]", f"{tmp_path / 'v.npy'}[1]"]
+
+
+def test_an_index_without_a_model_is_asked_by_tile_place_and_vector(
+    run, index, foreign, tile, landscape, tmp_path
+):
+    ids = parquet.read_table(index / "tiles.parquet").column("id").to_pylist()
+    np.save(tmp_path / "v.npy", np.load(index / "embeddings.npy")[ids.index(tile)])
+    wanted = run("query", "--tile", tile, "--index", index, "--json", "-k", 7)
+    point = "{lon},{lat}".format(**hits(wanted)[0])
+    for asked in (["--tile", tile], ["--at", point], [tmp_path / "v.npy"], ["--like", tile]):
+        ran = run("query", *asked, "--index", foreign, "--json", "-k", 7, "--distinct-scene")
+        assert [hit["tile"] for hit in hits(ran)] == [hit["tile"] for hit in hits(wanted)]
+        assert ran.json["model"] is None
+    sheet = tmp_path / "sheet.png"
+    ran = run("query", "--tile", tile, "--index", foreign, "--exclude-self", "--sheet", sheet)
+    assert (ran.code, sheet.exists()) == (0, True)
+    refused = run("query", landscape / tile, "--index", foreign)
+    assert (refused.code, refused.out) == (1, "")
+    assert "no model is known that embeds an image" in refused.err
+    assert "--tile ID" in refused.err
 
 
 def test_every_filter_is_heard(run, modelless, tile, tmp_path):
