@@ -142,16 +142,17 @@ def _size(count: int) -> str:
 
 def hit_table(result: QueryResult) -> Table:
     """A query's hits."""
-    table = plain_table(f"{result.query.id}", "rank", "similarity", "label", "tile", "lon", "lat")
+    table = plain_table(result.query, "rank", "similarity", "label", "lon", "lat", "tile", "path")
     for hit in result.hits:
         lon, lat = hit.found.place.centre if hit.found.place else (None, None)
         table.add_row(
             str(hit.rank),
             f"{hit.similarity:.4f}",
             plain(hit.found.label or "–"),
-            plain(hit.found.id),
             "–" if lon is None else f"{lon:.5f}",
             "–" if lat is None else f"{lat:.5f}",
+            plain(hit.found.id),
+            plain(hit.found.path),
         )
     return table
 

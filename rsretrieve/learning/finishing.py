@@ -16,10 +16,11 @@ from rsretrieve.choices import Judge
 from rsretrieve.learning import model_store
 from rsretrieve.learning.device import describe_device
 from rsretrieve.learning.model import ModelDescription
+from rsretrieve.learning.network import program_of
 from rsretrieve.learning.preparation import PreparedTiles
 from rsretrieve.learning.starting import Start
 from rsretrieve.learning.training import Training
-from rsretrieve.learning.training_record import TrainingRecord
+from rsretrieve.learning.training_record import TrainingRecord, write_training_tiles
 from rsretrieve.learning.weights import WeightsReport
 
 
@@ -86,15 +87,18 @@ def write_model(
     """Write all of a model folder but what people look at."""
     recipe = training.recipe
     sha256 = model_store.write_weights(folder, training.judge(recipe.keep))
+    preprocessing = prepared.preprocessing
+    program = program_of(recipe.backbone, len(preprocessing.bands), preprocessing.size_px)
     description = ModelDescription(
         backbone=recipe.backbone,
         dimensions=recipe.dimensions,
-        preprocessing=prepared.preprocessing,
+        preprocessing=preprocessing,
         class_names=prepared.class_names,
         recipe=recipe.to_json(),
         training=_training_facts(training, prepared, summary, start.weights),
         versions=_versions(),
         weights_sha256=sha256,
+        program_sha256=model_store.write_program(folder, program),
     )
     model_store.write_description(folder, description)
     model_store.write_history(folder, training.history)
@@ -102,7 +106,7 @@ def write_model(
     taught = [prepared.class_names[number] if number >= 0 else None for number in numbers]
     kept = training.kept.cpu().numpy()
     record = TrainingRecord(training.margins.areas, start.view)
-    model_store.write_training_tiles(folder, prepared.tiles, kept, taught, record)
+    write_training_tiles(folder, prepared.tiles, kept, taught, record)
 
 
 def _training_facts(

@@ -40,6 +40,32 @@ class TrainingRecord:
         return columns
 
 
+def write_training_tiles(
+    folder: Path,
+    tiles: TileSet,
+    weights: NDArray[np.float32],
+    taught: Sequence[str | None],
+    record: TrainingRecord,
+) -> None:
+    """Write `tiles.parquet`, a row a training tile.
+
+    Args:
+        folder: the model folder.
+        tiles: the N training tiles, with their labels as given.
+        weights: (N,) 1 where the tile was taught with the given label at the end, else 0.
+        taught: the label it was taught with at the end, or None where it was left out.
+        record: what else was noted of them.
+    """
+    table = {
+        "tile": [tile.id for tile in tiles],
+        "label": [tile.label for tile in tiles],
+        "weight": weights.astype(np.float32),
+        "taught_label": pyarrow.array(taught, pyarrow.string()),
+        **record.columns(),
+    }
+    parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
+
+
 def read_record(folder: Path, tiles: TileSet) -> TrainingRecord:
     """What a model folder tells of these tiles; nothing where it is older, or has no such file."""
     areas = np.full(len(tiles), np.nan, np.float32)

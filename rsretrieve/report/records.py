@@ -55,16 +55,18 @@ def model_json(folder: Path, description: ModelDescription) -> dict[str, Any]:
     }
 
 
-def query_json(index: Path, model: Path, results: Sequence[QueryResult]) -> dict[str, Any]:
-    """The object that `query --json` prints."""
+def query_json(index: Path, model: Path | None, results: Sequence[QueryResult]) -> dict[str, Any]:
+    """The object that `query --json` prints; of embeddings made elsewhere there is no model."""
     return {
         "index": str(index),
-        "model": str(model),
-        "queries": [
-            {"query": result.query.path, "hits": [hit_json(hit) for hit in result.hits]}
-            for result in results
-        ],
+        "model": None if model is None else str(model),
+        "queries": [result_json(result) for result in results],
     }
+
+
+def result_json(result: QueryResult) -> dict[str, Any]:
+    """A query and its hits: a line of `query --jsonl`."""
+    return {"query": result.query, "hits": [hit_json(hit) for hit in result.hits]}
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
@@ -153,5 +155,5 @@ def write_hits_csv(path: Path, results: Sequence[QueryResult], *, overwrite: boo
 def _hit_rows(results: Sequence[QueryResult]) -> Iterator[list[Any]]:
     for result in results:
         for hit in result.hits:
-            values = {"query": result.query.path, **hit_json(hit)}
+            values = {"query": result.query, **hit_json(hit)}
             yield ["" if values[name] is None else values[name] for name in HIT_COLUMNS]

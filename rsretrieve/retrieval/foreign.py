@@ -16,7 +16,7 @@ from pyarrow import parquet
 from rsretrieve.errors import NoUsableTiles, TableError
 from rsretrieve.retrieval.file_state import NO_FILE_BYTES
 from rsretrieve.retrieval.filing import Vectors
-from rsretrieve.retrieval.footprints import PlaceReader
+from rsretrieve.retrieval.foreign_places import PlaceReader
 from rsretrieve.retrieval.table import SCHEMA, IndexedTile, TileTable
 from rsretrieve.tiles.reading import Failed
 from rsretrieve.tiles.records import Tile, TileSet

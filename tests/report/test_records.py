@@ -95,7 +95,7 @@ def test_a_query_as_json(result: QueryResult) -> None:
         "model": "models/one",
         "queries": [
             {
-                "query": result.query.path,
+                "query": result.query,
                 "hits": [as_read_back(hit_json(hit)) for hit in result.hits],
             }
         ],
