@@ -157,8 +157,8 @@ def _own(work: _Work, terminal: Terminal) -> int:
     from rsretrieve.report.records import indexing_json
     from rsretrieve.retrieval.indexing import index_tiles
     from rsretrieve.tiles.catalog import find_tiles
+    from rsretrieve.tiles.failures import FailureLog
     from rsretrieve.tiles.sources import unchecked_notices
-    from rsretrieve.tiles.stream import FailureLog
 
     upkeep = work.upkeep
     if work.tiles is None or upkeep.model is None:
@@ -191,7 +191,7 @@ def _foreign(work: _Work, source: Path, terminal: Terminal) -> int:
     from rsretrieve.retrieval.filing import Filing
     from rsretrieve.retrieval.foreign_indexing import index_embeddings
     from rsretrieve.tiles.catalog import find_tiles
-    from rsretrieve.tiles.stream import FailureLog
+    from rsretrieve.tiles.failures import FailureLog
 
     upkeep = work.upkeep
     if work.tiles is None and work.labels is not None:

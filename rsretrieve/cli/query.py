@@ -182,7 +182,7 @@ def query(
         from rsretrieve.retrieval.index_store import open_index
         from rsretrieve.retrieval.questions import QueryRequest
         from rsretrieve.retrieval.search import Means, answer, model_folder_of
-        from rsretrieve.tiles.stream import FailureLog
+        from rsretrieve.tiles.failures import FailureLog
 
         if fold_duplicates and duplicate_similarity is None:
             duplicate_similarity = DUPLICATE_SIMILARITY

@@ -13,7 +13,6 @@ from rsretrieve.errors import InputError
 from rsretrieve.retrieval.columns import rows_with
 from rsretrieve.retrieval.index_store import IndexStore
 from rsretrieve.retrieval.vector_files import is_vector_file, read_vectors
-from rsretrieve.tiles.catalog import tiles_of_images
 from rsretrieve.tiles.records import Tile
 from rsretrieve.tiles.sources import is_elsewhere
 
@@ -139,6 +138,8 @@ def _example(store: IndexStore, text: str) -> Term | None:
         return Term(row=int(rows[0]))
     if not text:
         return None
+    from rsretrieve.tiles.catalog import tiles_of_images  # it loads Pillow
+
     [tile] = tiles_of_images([text])
     if not is_elsewhere(tile.path) and not Path(tile.path).exists():
         return None

@@ -54,8 +54,8 @@ class IndexStore:
         folder: where it lies.
         manifest: what it is.
         rows: the N tiles; row i is vector i.
-        files: where each file that was checked can be read, even when a writer has put
-            another index in the folder's place since.
+        files: where each file can be read, even when a writer has put another index in the
+            folder's place since.
     """
 
     folder: Path
@@ -73,7 +73,7 @@ class IndexStore:
             raise IndexDamaged(f"{path} {error}", hint=_mend(self.folder)) from error
 
     def open_vector_index(self, gpu: int | None = None, *, mapped: bool = True) -> VectorIndex:
-        """The FAISS index, on a GPU or on the CPU.
+        """The FAISS index, on a GPU or on the CPU; its file is checked now.
 
         Args:
             gpu: the GPU's number, or None.
@@ -83,6 +83,7 @@ class IndexStore:
             IndexDamaged: it is not the index of these tiles.
         """
         path, manifest = self.folder / FAISS_FILE, self.manifest
+        _check(self.folder, {FAISS_FILE: self._file(FAISS_FILE)}, manifest)
         try:
             index = VectorIndex.read(
                 self._file(FAISS_FILE), gpu, self.vectors, manifest.search, mapped=mapped
@@ -126,9 +127,10 @@ def write_index(
 
 
 def open_index(folder: Path) -> IndexStore:
-    """Open an index folder; every file is checked against the manifest first.
+    """Open an index folder, with its table and its vectors checked against the manifest.
 
-    A writer may put a new index in its place at any moment: what was opened stays what it was.
+    The FAISS index is checked when it is opened: not every query needs it. A writer may put a
+    new index in the folder's place at any moment: what was opened stays what it was.
 
     Raises:
         IndexNotFound: there is no index.
@@ -138,18 +140,25 @@ def open_index(folder: Path) -> IndexStore:
         manifest, files = read_manifest(folder), _HeldFiles(folder)
         if _is_still(folder, manifest):
             break
-    wrong = wrong_files(files.paths, manifest.sha256)
-    if wrong:
-        raise IndexDamaged(
-            f"{folder / wrong[0]} is not the file that {MANIFEST_FILE} describes",
-            hint=_mend(folder),
-        )
+    _check(folder, {name: files.paths[name] for name in (TABLE_FILE, VECTORS_FILE)}, manifest)
     rows = read_table(files.paths[TABLE_FILE])
     if len(rows) != manifest.tiles:
         raise IndexDamaged(
             f"{folder}: {len(rows)} rows for {manifest.tiles} tiles", hint=_mend(folder)
         )
     return IndexStore(folder, manifest, rows, files.paths)
+
+
+def _check(folder: Path, paths: Mapping[str, Path], manifest: Manifest) -> None:
+    """Compare files with their checksums.
+
+    Raises:
+        IndexDamaged: naming the first that differs, or is missing.
+    """
+    for name in wrong_files(paths, {name: manifest.sha256[name] for name in paths}):
+        raise IndexDamaged(
+            f"{folder / name} is not the file that {MANIFEST_FILE} describes", hint=_mend(folder)
+        )
 
 
 def _is_still(folder: Path, manifest: Manifest) -> bool:

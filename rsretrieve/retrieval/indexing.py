@@ -30,8 +30,8 @@ from rsretrieve.retrieval.journal import Journal
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import usable_gpu
 from rsretrieve.storage import only_writer, refuse_to_overwrite
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import Place, Tile, TileSet, absolute
-from rsretrieve.tiles.stream import FailureLog
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from rsretrieve.retrieval.examples import Question, Term, composed
 from rsretrieve.retrieval.filters import Filters
 from rsretrieve.retrieval.index_store import IndexStore
 from rsretrieve.retrieval.vector_files import is_vector_file, read_vectors
-from rsretrieve.tiles.catalog import tiles_of_images
 from rsretrieve.tiles.records import absolute, split_window
 
 
@@ -73,6 +72,8 @@ def _of_files(store: IndexStore, names: Sequence[str]) -> Iterator[Question]:
         if is_vector_file(name):
             yield from _of_vectors(store, Path(name))
         else:
+            from rsretrieve.tiles.catalog import tiles_of_images  # it loads Pillow
+
             [tile] = tiles_of_images([name])
             yield Question(name, (Term(image=tile),), tile)
 

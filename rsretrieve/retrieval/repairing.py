@@ -35,8 +35,8 @@ from rsretrieve.retrieval.verifying import (
     verify_index,
 )
 from rsretrieve.storage import only_writer
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from rsretrieve.errors import InputError, InvalidArgument, TableError, TilesNotFound
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.labels import override_labels
 from rsretrieve.tiles.records import Tile, TileSet, Window, absolute, split_window
 from rsretrieve.tiles.scenes import cut_scenes
 from rsretrieve.tiles.sources import is_elsewhere, name_of
 from rsretrieve.tiles.stac import stac_tiles
-from rsretrieve.tiles.stream import FailureLog
 from rsretrieve.tiles.tables import TABLE_SUFFIXES, Row, read_table, write_csv
 from rsretrieve.tiles.windows import SceneChoices
 

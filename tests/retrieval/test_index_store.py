@@ -137,7 +137,7 @@ def test_a_file_that_is_edited_cut_short_or_missing_is_named(
     damage(folder / name)
     message = re.escape(f"{folder / name} is not the file that manifest.json describes")
     with pytest.raises(IndexDamaged, match=f"^{message}$") as caught:
-        open_index(folder)
+        open_index(folder).open_vector_index()
     assert caught.value.hint == (
         f"`rsretrieve index --repair --output {folder}` mends what can be mended; or build it "
         "again with --overwrite"

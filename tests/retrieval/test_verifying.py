@@ -23,7 +23,7 @@ from rsretrieve.retrieval.vector_index import VectorIndex
 from rsretrieve.retrieval.verifying import verify_index
 from rsretrieve.storage import only_writer
 from rsretrieve.tiles.catalog import find_tiles
-from rsretrieve.tiles.stream import FailureLog
+from rsretrieve.tiles.failures import FailureLog
 
 FILES = ("manifest.json", *DATA_FILES)
 

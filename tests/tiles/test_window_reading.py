@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from rsretrieve.errors import TileError
 from rsretrieve.tiles import rasters
+from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.rasters import OpenRasters, read_facts
-from rsretrieve.tiles.reading import Failed, Read, read_in_order
+from rsretrieve.tiles.reading import Read, read_in_order
 from rsretrieve.tiles.records import Tile, TileSet, Window
 from rsretrieve.tiles.scenes import cut_scenes
-from rsretrieve.tiles.stream import FailureLog
 from rsretrieve.tiles.window_reading import read_raster, read_windows
 from rsretrieve.tiles.windows import WindowChoices
 from tests.tiles.conftest import UTM, noise, save_raster, tile_at, tiles_at
