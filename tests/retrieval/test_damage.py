@@ -37,6 +37,14 @@ def found(folder: Path) -> list[QueryResult]:
     return answer(open_index(folder), request, Means(no_model, FailureLog()))  # type: ignore[arg-type]
 
 
+def told(folder: Path) -> list[QueryResult] | str:
+    """The hits, or what is said instead."""
+    try:
+        return found(folder)
+    except IndexStoreError as error:
+        return str(error)
+
+
 def damaged_at(path: Path, rng: np.random.Generator) -> Iterator[int]:
     """Change one byte, at one random place after the other, and mend it again."""
     whole = path.read_bytes()
@@ -60,11 +68,9 @@ def test_a_changed_byte_is_told_and_gives_no_wrong_hit(
         verified = verify_index(folder, no_model)
         assert not verified.sound, place
         assert name in " ".join(verified.problems), place
-        try:
-            assert found(folder) == expected, place
-        except IndexStoreError as error:
-            assert name in str(error)
-            refused += 1
+        answered = told(folder)
+        assert answered == expected or name in answered, place
+        refused += answered != expected
     read = by_index or name != "index.faiss"
     assert refused == (PLACES if read else 0)
     assert verify_index(folder, no_model).sound
