@@ -19,6 +19,7 @@ from rsretrieve.retrieval.manifest import (
     DATA_FILES,
     FAISS_FILE,
     MANIFEST_FILE,
+    SKIPPED_FILE,
     TABLE_FILE,
     VECTORS_FILE,
     Manifest,
@@ -72,6 +73,18 @@ class IndexStore:
             path = self.folder / VECTORS_FILE
             raise IndexDamaged(f"{path} {error}", hint=_mend(self.folder)) from error
 
+    @cached_property
+    def skipped(self) -> TileTable:
+        """The windows of its scenes that are no tiles of it, for their nodata.
+
+        Raises:
+            IndexDamaged: their file is not what was written.
+        """
+        if SKIPPED_FILE not in self.manifest.sha256:
+            return TileTable.of(())
+        _check(self.folder, {SKIPPED_FILE: self._file(SKIPPED_FILE)}, self.manifest)
+        return read_table(self._file(SKIPPED_FILE))
+
     def open_vector_index(self, gpu: int | None = None, *, mapped: bool = True) -> VectorIndex:
         """The FAISS index, on a GPU or on the CPU; its file is checked now.
 
@@ -109,6 +122,7 @@ def write_index(
     vectors: NDArray[np.float32],
     vector_index: VectorIndex,
     *,
+    skipped: Sequence[IndexedTile] = (),
     overwrite: bool,
 ) -> None:
     """Write an index folder aside and switch it in with one rename."""
@@ -116,12 +130,15 @@ def write_index(
         vector_index.write(aside / FAISS_FILE)
         write_table(aside / TABLE_FILE, rows)
         _write_vectors(aside / VECTORS_FILE, vectors)
+        if skipped:
+            write_table(aside / SKIPPED_FILE, skipped)
+        files = [*DATA_FILES, *([SKIPPED_FILE] if skipped else [])]
         manifest = Manifest(
             **manifest_facts,
             metric="inner product",
             tiles=len(rows),
             dimensions=vectors.shape[1],
-            sha256={name: sha256_of_file(aside / name) for name in DATA_FILES},
+            sha256={name: sha256_of_file(aside / name) for name in files},
         )
         write_manifest(aside / MANIFEST_FILE, manifest)
 
@@ -137,7 +154,8 @@ def open_index(folder: Path) -> IndexStore:
         IndexDamaged: a file is missing, was cut short or edited, or is too new.
     """
     for _ in range(_TRIES):
-        manifest, files = read_manifest(folder), _HeldFiles(folder)
+        manifest = read_manifest(folder)
+        files = _HeldFiles(folder, tuple(manifest.sha256))
         if _is_still(folder, manifest):
             break
     _check(folder, {name: files.paths[name] for name in (TABLE_FILE, VECTORS_FILE)}, manifest)
@@ -175,9 +193,9 @@ class _HeldPaths(dict[str, Path]):
 class _HeldFiles:
     """The files of an index, held open: they stay readable when the folder is replaced."""
 
-    def __init__(self, folder: Path) -> None:
-        self.paths = _HeldPaths({name: folder / name for name in DATA_FILES})
-        for name in DATA_FILES if Path("/dev/fd").is_dir() else ():
+    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+        self.paths = _HeldPaths({name: folder / name for name in names})
+        for name in names if Path("/dev/fd").is_dir() else ():
             try:
                 handle = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:

@@ -30,29 +30,29 @@ class FailureLog:
     Attributes:
         strict: the first failure ends the run.
         failures: what failed, and why.
-        skipped: how many windows were passed over for their nodata.
+        skipped: the windows that were passed over for their nodata.
     """
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
         self.failures: list[Failure] = []
-        self.skipped = 0
+        self.skipped: list[Tile] = []
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know beside the failures."""
         if not self.skipped:
             return ()
-        return (f"windows skipped for more nodata than --max-nodata allows: {self.skipped}",)
+        return (f"windows skipped for more nodata than --max-nodata allows: {len(self.skipped)}",)
 
     def add(self, failed: Failed) -> None:
-        """Note a failure, or count a tile that was skipped.
+        """Note a failure, or a tile that was skipped.
 
         Raises:
             TileError: when strict, and it is a failure.
         """
         if failed.skipped:
-            self.skipped += 1
+            self.skipped.append(failed.tile)
             return
         if self.strict:
             raise TileError(failed.tile.id, failed.reason)

@@ -78,6 +78,7 @@ def test_the_folder_holds_what_the_contract_names(folder: Path) -> None:
         "goal": {},
         "similarity_floor": None,
         "provenance": {},
+        "windows": {},
         "digest": content["digest"],
     }
 
@@ -253,11 +254,11 @@ def test_an_index_that_is_replaced_while_it_is_opened_is_opened_anew(
     held = index_store._HeldFiles
     other = VECTORS[::-1].copy()
 
-    def replaced_first(path: Path) -> object:
+    def replaced_first(path: Path, names: tuple[str, ...]) -> object:
         monkeypatch.setattr(index_store, "_HeldFiles", held)
         built = VectorIndex.build(other, "Flat")
         write_index(folder, FACTS, ROWS[::-1], other, built, overwrite=True)
-        return held(path)
+        return held(path, names)
 
     monkeypatch.setattr(index_store, "_HeldFiles", replaced_first)
     store = open_index(folder)
