@@ -146,4 +146,6 @@ def _draw_line(panel: object, rows: Sequence[Row], kind: str, method: Method) ->
         capsize=2,
         linewidth=2 if method is Method.ROBUST else 1,
         label=method,
+        # One colour a method in every panel, whichever methods a panel has.
+        color=f"C{list(Method).index(method)}",
     )
