@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsretrieve.learning.embedder import Embedder
-from rsretrieve.learning.losses import log_probabilities, own_log_probability, rnsl
+from rsretrieve.learning.losses import own_log_probability, rnsl
 from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.validation import Examples
 
@@ -26,10 +26,6 @@ _BATCH_SIZE = 64
 _EMBEDDED_AT_ONCE = 256
 _LEARNING_RATE = 0.05  # falls to 0 by a cosine
 _DROPPED = 0.2  # share of the features left out at random, a step
-
-_SOFTENED = 2.0
-"""So many times σ is the temperature here: where most labels are wrong, a head that is less sure
-of each follows them less. The figures are in benchmarks/RESULTS.md."""
 
 
 def warm_start(
@@ -49,7 +45,6 @@ def warm_start(
     features = _features(embedder, examples.pixels, chosen)
     labels = torch.from_numpy(examples.labels[chosen]).to(features.device)
     generator = torch.Generator(features.device).manual_seed(seed)
-    temperature = _SOFTENED * model.prototypes.temperature.detach()
     parameters = [*model.network.projection.parameters(), model.prototypes.weight]
     optimizer = torch.optim.SGD(
         parameters, lr=_LEARNING_RATE, momentum=0.9, nesterov=True, weight_decay=1e-4
@@ -61,9 +56,7 @@ def warm_start(
         for start in range(0, len(order), _BATCH_SIZE):
             batch = order[start : start + _BATCH_SIZE]
             embeddings = model.network.embed_features(_dropped(features[batch], generator))
-            log_p = own_log_probability(
-                log_probabilities(embeddings, model.prototypes.unit, temperature), labels[batch]
-            )
+            log_p = own_log_probability(model.prototypes(embeddings), labels[batch])
             optimizer.zero_grad(set_to_none=True)
             rnsl(log_p, q).mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()
