@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rsretrieve.errors import TileError
 from rsretrieve.tiles.pixels import read_raw
 from rsretrieve.tiles.raw import RawTile
 from rsretrieve.tiles.records import Tile
+from rsretrieve.tiles.sources import time_limit_s
+from rsretrieve.tiles.workers import WorkerLost, ask_once
 
 
 def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image.Image:
@@ -27,10 +30,19 @@ def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image
     Raises:
         TileError: the tile cannot be read.
     """
+    asked = tile, size_px, bands
+    try:
+        return Image.fromarray(ask_once(_preview, asked, time_limit_s(tile.path)))
+    except WorkerLost as lost:
+        raise TileError(tile.id, lost.reason) from lost
+
+
+def _preview(asked: tuple[Tile, int, tuple[int, ...]]) -> NDArray[np.uint8]:
+    tile, size_px, bands = asked
     picture = Image.fromarray(_as_rgb(read_raw(_reduced(tile, 2 * size_px)), bands))
     scale = size_px / max(picture.size)
     shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(shape, Image.Resampling.BICUBIC)
+    return np.asarray(picture.resize(shape, Image.Resampling.BICUBIC))
 
 
 def _reduced(tile: Tile, side_px: int) -> Tile:
