@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.windows
-from rasterio.warp import transform
+import shapely
+from rasterio.warp import transform, transform_bounds
 from rasterio.windows import Window
 
 from rsretrieve.tiles.catalog import find_tiles
@@ -122,7 +123,10 @@ def test_six_band_scenes_are_trained_indexed_and_found_where_they_lie(
     assert description["preprocessing"]["bands"] == [1, 2, 3, 4, 5, 6]
     assert run("index", scene_tiles, "--model", model, "--output", index).code == 0
     image = sorted((scene_tiles / "sentinel2").iterdir())[40]
-    ran = run("query", image, "--index", index, "--geojson", written, "--json")
+    table = tmp_path / "hits.parquet"
+    ran = run(
+        "query", image, "--index", index, "--geojson", written, "--geoparquet", table, "--json"
+    )
     assert ran.json["queries"][0]["hits"][0]["path"] == str(image)
     for feature in json.loads(written.read_text())["features"]:
         name = Path(feature["properties"]["path"]).stem
@@ -133,6 +137,13 @@ def test_six_band_scenes_are_trained_indexed_and_found_where_they_lie(
             lons, lats = transform(dataset.crs, "EPSG:4326", *zip(*places))
         ring = feature["geometry"]["coordinates"][0]
         np.testing.assert_allclose(ring[:-1], list(zip(lons, lats)), atol=1e-6)
+    with rasterio.open(real_data / "scenes" / "sentinel2_18SVG_20160112_20m.tif") as scene:
+        whole = shapely.box(*transform_bounds(scene.crs, "EPSG:4326", *scene.bounds))
+    for found in (geopandas.read_file(written), geopandas.read_parquet(table)):
+        assert found.crs.to_authority() in {("EPSG", "4326"), ("OGC", "CRS84")}
+        of_scene = found[found["tile"].str.startswith("sentinel2/")]
+        assert len(of_scene) > 0
+        assert of_scene.within(whole).all()
 
 
 def test_every_window_of_a_scene_lies_where_rasterio_says(

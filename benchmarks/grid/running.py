@@ -16,6 +16,7 @@ from grid.cells import Cell, Method
 from grid.data import CellTiles, Place, cell_folder, cell_tiles
 from rsretrieve.audit.scores import score_labels
 from rsretrieve.audit.truth import auroc, average_precision
+from rsretrieve.audit.unit_rows import UnitRows
 from rsretrieve.choices import Validation
 from rsretrieve.learning.device import choose_device, describe_device
 from rsretrieve.learning.model import Model
@@ -155,7 +156,9 @@ def _measure(cell: Cell, tiles: CellTiles, trained: _Trained, place: Place) -> F
     clean = retrieval_figures(queries, Side(embedded.train, true), nobody)
     as_given = retrieval_figures(queries, Side(embedded.train, given), nobody)
     wrong = given != true
-    scores = score_labels(embedded.train, given, embedded.prototypes, embedded.temperature)
+    scores = score_labels(
+        UnitRows(embedded.train), given, embedded.prototypes, embedded.temperature
+    )
     others = confident_learning(embedded.train, given, cell.seed)
     clusters = clusters_of(embedded.test, len(tiles.class_names), cell.seed)
     return Figures(

@@ -1,121 +1,88 @@
-"""Audit the labels of tiles with a trained model."""
+"""Audit the labels of tiles: gather evidence, score, tell kinds and twins, put the worst first."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.audit.columns import JudgedRows, JudgedTiles
+from rsretrieve.audit.evidence import Basis, Evidence
+from rsretrieve.audit.exemplars import Exemplars
+from rsretrieve.audit.kinds import NO_KIND, KindRules, kinds_of
+from rsretrieve.audit.neighbours import nearest_neighbours
+from rsretrieve.audit.records import Audit, ClassIssues, Comparison, NoiseMatrix
 from rsretrieve.audit.scores import LabelScores, score_labels
 from rsretrieve.audit.truth import AuditFigures, audit_figures
+from rsretrieve.audit.twins import (
+    NEIGHBOURS_WITH_PIXELS,
+    NEIGHBOURS_WITHOUT,
+    Twins,
+    twins_by_embedding,
+    twins_by_pixels,
+)
 from rsretrieve.errors import LabelsError
-from rsretrieve.learning.model import Model
-from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
-from rsretrieve.retrieval.embedding import embed_tiles
+from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted, unheard
 from rsretrieve.tiles.labels import some_of
-from rsretrieve.tiles.records import Tile, TileSet
+from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.stream import FailureLog
 
 
 @dataclass(frozen=True)
-class AuditedTile:
-    """A tile's label and what the audit makes of it; the columns of the audit's CSV.
+class AuditRequest:
+    """What is to be audited, and by what.
 
     Attributes:
-        tile: the tile, with its given label.
-        predicted_label: the class of the nearest prototype: the label suggested.
-        is_label_issue: the given label is thought wrong.
-        label_score: 0…1, lower is worse.
-        own_similarity, predicted_similarity: to the two labels' prototypes.
+        tiles: tiles with labels.
+        basis: a model, or embeddings.
+        true_labels: tile id → true label, to measure the audit by; must name every tile.
+        settled: ids of tiles whose label a person has decided: they are never an issue.
+        comparisons: for how many of the worst tiles to find others to compare them with.
     """
 
-    tile: Tile
-    predicted_label: str
-    is_label_issue: bool
-    label_score: float
-    own_similarity: float
-    predicted_similarity: float
+    tiles: TileSet
+    basis: Basis
+    true_labels: Mapping[str, str] | None = None
+    settled: frozenset[str] = field(default=frozenset())
+    comparisons: int = 0
 
 
-@dataclass(frozen=True)
-class ClassIssues:
-    """The issues among the tiles given one label."""
-
-    label: str
-    tiles: int
-    issues: int
-
-    @property
-    def noise_rate(self) -> float:
-        """Share of issues."""
-        return self.issues / self.tiles
-
-
-@dataclass(frozen=True)
-class Audit:
-    """The audited tiles, worst first; the issues by class; figures where the truth is known."""
-
-    tiles: tuple[AuditedTile, ...]
-    per_class: tuple[ClassIssues, ...]
-    figures: AuditFigures | None
-
-    @property
-    def issues(self) -> tuple[AuditedTile, ...]:
-        """The tiles whose labels are thought wrong, worst first."""
-        return tuple(audited for audited in self.tiles if audited.is_label_issue)
-
-    @property
-    def noise_rate(self) -> float:
-        """Share of issues."""
-        return len(self.issues) / len(self.tiles)
-
-    def fixed_labels(self) -> dict[str, str]:
-        """Tile id → label, the suggested one where the given one is thought wrong."""
-        return {
-            audited.tile.id: audited.predicted_label
-            if audited.is_label_issue
-            else str(audited.tile.label)
-            for audited in sorted(self.tiles, key=lambda audited: audited.tile.id)
-        }
-
-
-def audit_labels(
-    model: Model,
-    tiles: TileSet,
-    log: FailureLog,
-    listener: Listener = unheard,
-    true_labels: Mapping[str, str] | None = None,
-) -> Audit:
+def audit_labels(request: AuditRequest, log: FailureLog, listener: Listener = unheard) -> Audit:
     """Judge the given label of every tile.
 
     Args:
-        model: gives embeddings and prototypes.
-        tiles: tiles with labels.
-        log: takes the tiles that cannot be read.
+        request: what is to be audited, and by what.
+        log: takes the tiles that cannot be used.
         listener: is told how the work goes.
-        true_labels: tile id → true label, to measure the audit by; must name every tile.
 
     Raises:
-        LabelsError: no tile has a label that the model knows, or `true_labels` lacks one.
+        LabelsError: no tile has a label that can be judged, or a true label is missing.
     """
-    names = model.description.class_names
-    known = _auditable(tiles, names, listener)
-    if true_labels is not None:
-        _require_truth(known, true_labels)
-    embedded = embed_tiles(model, known, log, listener)
-    listener(StageStarted("auditing labels"))
-    numbers = {name: number for number, name in enumerate(names)}
-    labels = np.array([numbers[str(tile.label)] for tile in embedded.tiles], np.int64)
-    scores = score_labels(embedded.vectors, labels, model.prototypes, model.temperature)
-    figures = None
-    if true_labels is not None:
-        figures = _figures(embedded.tiles, scores, names, true_labels)
+    names = request.basis.class_names(request.tiles.labelled())
+    known = _auditable(request.tiles, names, listener)
+    if request.true_labels is not None:
+        _require_truth(known, request.true_labels)
+    evidence = request.basis.evidence(known, log, listener)
+    labels = evidence.labels()
+    scores = _scored(evidence, labels, listener)
+    twins = _twins(evidence, scores, labels, listener)
+    rows = _judged(request, evidence, scores, twins)
+    order = np.argsort(scores.margin, kind="stable")
+    checked = order[rows.needs_a_look[order]]
     return Audit(
-        tiles=_worst_first(embedded.tiles, scores, names),
-        per_class=_per_class(labels, scores.is_issue, names),
-        figures=figures,
+        tiles=JudgedTiles(rows, order),
+        per_class=_per_class(labels, rows.flagged, evidence.class_names),
+        figures=_figures(rows, request.true_labels),
+        noise_matrix=_noise_matrix(labels, rows),
+        comparisons=_comparisons(evidence, rows, labels, checked[: request.comparisons]),
+        places={
+            tile.id: evidence.places[tile.id]
+            for tile in (evidence.tiles[int(row)] for row in checked)
+            if tile.id in evidence.places
+        },
+        checked=tuple(rows.records(checked)),
     )
 
 
@@ -123,8 +90,9 @@ def _auditable(tiles: TileSet, names: tuple[str, ...], listener: Listener) -> Ti
     labelled = tiles.labelled()
     if left_out := len(tiles) - len(labelled):
         listener(Noticed(f"{left_out} tiles have no label to audit and are left out"))
-    known = labelled.select([i for i, tile in enumerate(labelled) if tile.label in names])
-    unknown = sorted(set(labelled.class_names) - set(names))
+    known_names = frozenset(names)
+    known = labelled.select([i for i, tile in enumerate(labelled) if tile.label in known_names])
+    unknown = sorted(set(labelled.class_names) - known_names)
     if not len(known):
         raise LabelsError(
             f"{tiles.source}: not one tile has a label that the model knows (the model knows "
@@ -151,21 +119,38 @@ def _require_truth(tiles: TileSet, true_labels: Mapping[str, str]) -> None:
         )
 
 
-def _worst_first(
-    tiles: TileSet, scores: LabelScores, names: tuple[str, ...]
-) -> tuple[AuditedTile, ...]:
-    order = np.argsort(scores.margin, kind="stable")
-    return tuple(
-        AuditedTile(
-            tile=tiles[i],
-            predicted_label=names[scores.predicted[i]],
-            is_label_issue=bool(scores.is_issue[i]),
-            label_score=float(scores.label_score[i]),
-            own_similarity=float(scores.own_similarity[i]),
-            predicted_similarity=float(scores.predicted_similarity[i]),
-        )
-        for i in map(int, order)
+def _scored(evidence: Evidence, labels: NDArray[np.int64], listener: Listener) -> LabelScores:
+    listener(StageStarted("auditing labels", len(labels)))
+    return score_labels(
+        evidence.vectors,
+        labels,
+        evidence.prototypes,
+        evidence.temperature,
+        evidence.left_out,
+        lambda count: listener(Advanced(count)),
     )
+
+
+def _twins(
+    evidence: Evidence, scores: LabelScores, labels: NDArray[np.int64], listener: Listener
+) -> Twins:
+    listener(StageStarted("looking for twins with two labels"))
+    k = NEIGHBOURS_WITH_PIXELS if evidence.has_pixels else NEIGHBOURS_WITHOUT
+    neighbours = nearest_neighbours(evidence.vectors, scores.predicted, k)
+    if evidence.has_pixels:
+        return twins_by_pixels(evidence.tiles, neighbours, labels, listener)
+    return twins_by_embedding(neighbours, labels)
+
+
+def _judged(
+    request: AuditRequest, evidence: Evidence, scores: LabelScores, twins: Twins
+) -> JudgedRows:
+    rules = KindRules(evidence.labels(), evidence.class_sizes, evidence.temperature, twins.has_twin)
+    kinds, flagged = kinds_of(scores, rules), scores.is_issue
+    if request.settled:
+        settled = np.array([tile.id in request.settled for tile in evidence.tiles], bool)
+        kinds, flagged = np.where(settled, np.int8(NO_KIND), kinds), flagged & ~settled
+    return JudgedRows(evidence.tiles, evidence.class_names, scores, flagged, kinds, twins.twin)
 
 
 def _per_class(
@@ -178,10 +163,35 @@ def _per_class(
     )
 
 
-def _figures(
-    tiles: TileSet, scores: LabelScores, names: tuple[str, ...], true_labels: Mapping[str, str]
-) -> AuditFigures:
-    true = [true_labels[tile.id] for tile in tiles]
-    wrong = np.array([tile.label != label for tile, label in zip(tiles, true)])
-    right = np.array([names[p] == label for p, label in zip(scores.predicted, true)])
-    return audit_figures(-scores.margin, scores.is_issue, wrong, right)
+def _noise_matrix(labels: NDArray[np.int64], rows: JudgedRows) -> NoiseMatrix:
+    """Counts of given → predicted among the issues."""
+    values = np.zeros((len(rows.class_names), len(rows.class_names)))
+    np.add.at(values, (labels[rows.flagged], rows.scores.predicted[rows.flagged]), 1)
+    return NoiseMatrix(rows.class_names, values)
+
+
+def _comparisons(
+    evidence: Evidence, rows: JudgedRows, labels: NDArray[np.int64], asking: NDArray[np.int64]
+) -> dict[str, Comparison]:
+    exemplars = Exemplars.trusted(evidence.vectors, labels, ~rows.needs_a_look)
+    numbers = {name: number for number, name in enumerate(rows.class_names)}
+    suggested = np.array(
+        [numbers[rows.record(row).suggested_label] for row in asking.tolist()], np.int64
+    )
+    own = exemplars.nearest(asking, labels[asking])
+    others = exemplars.nearest(asking, suggested)
+    tiles = evidence.tiles
+    return {
+        tiles[row].id: Comparison(tuple(tiles[i] for i in near), tuple(tiles[i] for i in other))
+        for row, near, other in zip(asking.tolist(), own, others)
+    }
+
+
+def _figures(rows: JudgedRows, true_labels: Mapping[str, str] | None) -> AuditFigures | None:
+    if true_labels is None:
+        return None
+    true = [true_labels[tile.id] for tile in rows.tiles]
+    predicted = rows.scores.predicted.tolist()
+    wrong = np.array([tile.label != label for tile, label in zip(rows.tiles, true)])
+    right = np.array([rows.class_names[p] == label for p, label in zip(predicted, true)])
+    return audit_figures(-rows.scores.margin, rows.flagged, wrong, right)

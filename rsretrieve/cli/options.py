@@ -113,14 +113,21 @@ Quiet = Annotated[
 ]
 
 
-def parse_numbers(text: str, option: str, kind: type) -> tuple[float, ...]:
-    """Parse comma-separated numbers, or end with a usage error."""
+def parse_numbers(
+    text: str, option: str, kind: type, count: int | None = None
+) -> tuple[float, ...]:
+    """Parse comma-separated numbers, `count` of them, or end with a usage error."""
     try:
-        return tuple(kind(part) for part in text.split(","))
+        numbers = tuple(kind(part) for part in text.split(","))
     except ValueError as error:
         raise typer.BadParameter(
             f"{text!r} is not a list of numbers separated by commas", param_hint=option
         ) from error
+    if count is not None and len(numbers) != count:
+        raise typer.BadParameter(
+            f"{text!r} is not {count} numbers separated by commas", param_hint=option
+        )
+    return numbers
 
 
 def parse_bytes(text: str, option: str) -> int:

@@ -3,34 +3,162 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.query_outputs import QueryOutputs
 from rsretrieve.cli.terminal import Terminal
+
+_ASKED, _FILTERS, _OUTPUTS = "What is asked", "Which tiles may be hits", "Outputs"
 
 
 def query(
     images: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="IMAGE...", help="Image files; FILE#COL,ROW,WIDTH,HEIGHT is a window of one."
+            metavar="IMAGE",
+            help="Image files; FILE#COL,ROW,WIDTH,HEIGHT is a window of one; FILE.npy holds a "
+            "vector (D,) or several (Q, D).",
         ),
-    ],
+    ] = None,
+    *,
     index: options.Index,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many hits for each image.")] = 10,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the hits as CSV.")] = None,
+    tile: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="A tile of the index, by its id: needs no model. Repeatable.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
+    at: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LON,LAT",
+            help="The tile of the index that holds the point (the smallest, if several). "
+            "Repeatable.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EXAMPLE[@W]",
+            help="An example: an id of the index, an image, or a .npy of one vector. All --like "
+            "and --unlike together are one query: the mean of w·like less the mean of "
+            "u·unlike, made unit; w is 1 and u is 0.5 unless @W says otherwise. Repeatable.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EXAMPLE[@U]",
+            help="What hits should be unlike. Repeatable.",
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many hits for each query.")] = 10,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="Only tiles of this label. Repeatable.", rich_help_panel=_FILTERS
+        ),
+    ] = None,
+    bbox: Annotated[
+        str | None,
+        typer.Option(
+            metavar="W,S,E,N",
+            help="Only tiles whose footprint meets this box (degrees; W > E crosses the "
+            "antimeridian).",
+            rich_help_panel=_FILTERS,
+        ),
+    ] = None,
+    within: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.geojson",
+            help="Only tiles that lie whole in these polygons.",
+            rich_help_panel=_FILTERS,
+        ),
+    ] = None,
+    min_similarity: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S", min=-1, max=1, help="Only hits this similar.", rich_help_panel=_FILTERS
+        ),
+    ] = None,
+    exclude_self: Annotated[
+        bool,
+        typer.Option(
+            "--exclude-self",
+            help="No hits that are the query's own file (and window).",
+            rich_help_panel=_FILTERS,
+        ),
+    ] = False,
+    distinct_scene: Annotated[
+        bool,
+        typer.Option(
+            "--distinct-scene",
+            help="The best hit only of each file: of windows, of each scene.",
+            rich_help_panel=_FILTERS,
+        ),
+    ] = False,
+    fold_duplicates: Annotated[
+        bool,
+        typer.Option(
+            "--fold-duplicates",
+            help="No hits that are at least 0.999 similar to a better hit.",
+            rich_help_panel=_FILTERS,
+        ),
+    ] = False,
+    duplicate_similarity: Annotated[
+        float | None,
+        typer.Option(
+            metavar="S",
+            min=-1,
+            max=1,
+            help="Fold from this similarity on, instead of 0.999.",
+            rich_help_panel=_FILTERS,
+        ),
+    ] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the hits as CSV.", rich_help_panel=_OUTPUTS),
+    ] = None,
     geojson: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the hits' footprints (lon, lat) as GeoJSON."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the hits' footprints (lon, lat) as GeoJSON.",
+            rich_help_panel=_OUTPUTS,
+        ),
+    ] = None,
+    geoparquet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the hits' footprints as GeoParquet 1.1.",
+            rich_help_panel=_OUTPUTS,
+        ),
     ] = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.png", help="Draw each image with its hits, as a picture."),
+        typer.Option(
+            metavar="FILE.png",
+            help="Draw each query with its hits, as a picture.",
+            rich_help_panel=_OUTPUTS,
+        ),
     ] = None,
-    exclude_self: Annotated[
-        bool, typer.Option("--exclude-self", help="Leave out hits that are the image's own file.")
+    jsonl: Annotated[
+        bool,
+        typer.Option(
+            "--jsonl",
+            help="Print a JSON object a query, each on its own line.",
+            rich_help_panel=_OUTPUTS,
+        ),
     ] = False,
     model: options.IndexModel = None,
     device: options.Device = "auto",
@@ -39,43 +167,78 @@ def query(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find the indexed tiles most like an image, and where on Earth they lie."""
+    """Find the indexed tiles most like an image, a tile, a place or a vector, and where they lie.
+
+    With filters every vector that passes is looked at, so that there are k hits wherever k
+    tiles pass; without, an approximate index answers as it was built.
+    """
+    outputs = QueryOutputs(csv, geojson, geoparquet, sheet, overwrite=overwrite)
+    if jsonl and as_json:
+        raise typer.BadParameter("give --json or --jsonl, not both", param_hint="--jsonl")
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         from rsretrieve.cli.render import hit_table
-        from rsretrieve.learning.device import choose_device
-        from rsretrieve.learning.model_store import load_model
-        from rsretrieve.report.geo import write_geojson
-        from rsretrieve.report.records import query_json, write_hits_csv
-        from rsretrieve.report.sheets import write_query_sheet
+        from rsretrieve.report.records import query_json, result_json
+        from rsretrieve.retrieval.filters import DUPLICATE_SIMILARITY, Filters
         from rsretrieve.retrieval.index_store import open_index
-        from rsretrieve.retrieval.search import model_folder_of, query_images
-        from rsretrieve.storage import refuse_to_overwrite
-        from rsretrieve.tiles.catalog import tiles_of_images
+        from rsretrieve.retrieval.questions import QueryRequest
+        from rsretrieve.retrieval.search import Means, answer, model_folder_of
         from rsretrieve.tiles.stream import FailureLog
 
-        for path in filter(None, (csv, geojson, sheet)):
-            refuse_to_overwrite(path, overwrite=overwrite)
-        store = open_index(index)
-        loaded = load_model(model or model_folder_of(store), choose_device(device))
-        log = FailureLog(strict=strict)
-        results = query_images(
-            store,
-            loaded,
-            tiles_of_images(images),
-            k,
-            log,
-            terminal.listen,
-            exclude_self=exclude_self,
+        if fold_duplicates and duplicate_similarity is None:
+            duplicate_similarity = DUPLICATE_SIMILARITY
+        request = QueryRequest(
+            images=tuple(images or ()),
+            tiles=tuple(tile or ()),
+            points=tuple(map(_point, at or ())),
+            likes=tuple(like or ()),
+            unlikes=tuple(unlike or ()),
+            k=k,
+            filters=Filters(
+                labels=tuple(label or ()),
+                bbox=None if bbox is None else _box(bbox),
+                within=within,
+                min_similarity=min_similarity,
+                exclude_self=exclude_self,
+                distinct_scene=distinct_scene,
+                duplicate_similarity=duplicate_similarity,
+            ),
         )
-        if csv is not None:
-            write_hits_csv(csv, results, overwrite=overwrite)
-        if geojson is not None:
-            placed = write_geojson(geojson, results, overwrite=overwrite)
-            unplaced = sum(len(result.hits) for result in results) - placed
-            if unplaced:
-                terminal.notice(f"{unplaced} hits have no georeference: null in {geojson}")
-        if sheet is not None:
-            bands = loaded.description.preprocessing.bands
-            write_query_sheet(sheet, results, bands, overwrite=overwrite)
-        terminal.result(query_json(index, loaded.folder, results), *map(hit_table, results))
+        outputs.refuse_to_overwrite()
+        store = open_index(index)
+        log = FailureLog(strict=strict)
+
+        def open_model() -> Any:
+            from rsretrieve.learning.device import choose_device
+            from rsretrieve.learning.model_store import load_model
+
+            return load_model(model or model_folder_of(store), choose_device(device))
+
+        means = Means(open_model, log, _search_device(device))
+        results = answer(store, request, means, terminal.listen)
+        named = store.manifest.model
+        folder = model or (Path(named) if named else None)
+        outputs.write(store, folder, results, terminal)
+        if jsonl:
+            terminal.lines(map(result_json, results))
+        else:
+            terminal.result(query_json(index, folder, results), *map(hit_table, results))
         raise typer.Exit(terminal.failures(log.failures))
+
+
+def _point(text: str) -> tuple[float, float]:
+    lon, lat = options.parse_numbers(text, "--at", float, 2)
+    return lon, lat
+
+
+def _box(text: str) -> tuple[float, float, float, float]:
+    west, south, east, north = options.parse_numbers(text, "--bbox", float, 4)
+    return west, south, east, north
+
+
+def _search_device(name: str) -> str:
+    """What searches where no model is opened; PyTorch is asked only for a GPU by name."""
+    if name in ("auto", "cpu"):
+        return "cpu"
+    from rsretrieve.learning.device import choose_device
+
+    return str(choose_device(name))

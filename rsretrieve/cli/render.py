@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from rsretrieve.text import printable
 
 if TYPE_CHECKING:  # records of heavy stations, which light commands never load
-    from rsretrieve.audit.audit import Audit
     from rsretrieve.learning.description import ModelDescription
     from rsretrieve.learning.finishing import TrainingSummary
     from rsretrieve.retrieval.describing import IndexDescription
@@ -22,13 +20,12 @@ if TYPE_CHECKING:  # records of heavy stations, which light commands never load
     from rsretrieve.retrieval.search import QueryResult
     from rsretrieve.retrieval.verifying import Verification
 
-WORST_SHOWN = 20
 _NAMES_SHOWN = 12
 
 
 def training_summary(summary: TrainingSummary) -> Text:
     """Two lines about a training."""
-    return _text(
+    return plain(
         f"trained {summary.model}: {summary.classes} classes, {summary.tiles} tiles, "
         f"{summary.epochs} epochs in {summary.seconds:.0f} s on {summary.device} "
         f"({summary.tiles_per_second:.0f} tiles/s)\n"
@@ -46,7 +43,7 @@ def indexing_summary(summary: IndexingSummary) -> Text:
     search = "".join(f", {name} {value}" for name, value in summary.search.items())
     size = f", {_size(summary.predicted_bytes)}" if summary.predicted_bytes is not None else ""
     speed = f" ({summary.tiles_per_second:.0f} tiles/s)" if summary.tiles_per_second else ""
-    return _text(
+    return plain(
         f"indexed {summary.tiles} tiles in {summary.index} ({summary.faiss_key}{search}{size}, "
         f"recall@10 {summary.recall_at_10:.3f}) in {summary.seconds:.1f} s on {summary.device}"
         f"{speed}\n"
@@ -68,7 +65,7 @@ def verification_text(found: Verification, mended: Sequence[str] = ()) -> Text:
     else:
         lines += [f"wrong: {problem}" for problem in found.problems]
     lines += [f"hint: {found.hint}"] if found.hint else []
-    return _text("\n".join(lines))
+    return plain("\n".join(lines))
 
 
 def model_table(folder: Path, description: ModelDescription) -> Table:
@@ -124,12 +121,12 @@ def index_table(described: IndexDescription) -> Table:
 
 
 def _facts(title: str, facts: Mapping[str, str]) -> Table:
-    table = Table(title=_text(title), title_justify="left", box=None, pad_edge=False)
+    table = Table(title=plain(title), title_justify="left", box=None, pad_edge=False)
     table.show_header = False
     table.add_column()
     table.add_column(overflow="fold")
     for name, value in facts.items():
-        table.add_row(name, _text(value))
+        table.add_row(name, plain(value))
     return table
 
 
@@ -145,16 +142,17 @@ def _size(count: int) -> str:
 
 def hit_table(result: QueryResult) -> Table:
     """A query's hits."""
-    table = _table(f"{result.query.id}", "rank", "similarity", "label", "tile", "lon", "lat")
+    table = plain_table(result.query, "rank", "similarity", "label", "lon", "lat", "tile", "path")
     for hit in result.hits:
         lon, lat = hit.found.place.centre if hit.found.place else (None, None)
         table.add_row(
             str(hit.rank),
             f"{hit.similarity:.4f}",
-            _text(hit.found.label or "–"),
-            _text(hit.found.id),
+            plain(hit.found.label or "–"),
             "–" if lon is None else f"{lon:.5f}",
             "–" if lat is None else f"{lat:.5f}",
+            plain(hit.found.id),
+            plain(hit.found.path),
         )
     return table
 
@@ -163,7 +161,7 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     """Retrieval figures."""
     figures = evaluation.figures
     title = f"{figures.queries} queries, {evaluation.gallery} tiles ({evaluation.gallery_labels})"
-    table = _table(title, "figure", "value")
+    table = plain_table(title, "figure", "value")
     rows = {
         "K-NN accuracy (10 neighbours)": figures.knn_accuracy,
         "mAP": figures.map,
@@ -177,56 +175,20 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     return table
 
 
-def audit_summary(audit: Audit) -> Iterator[RenderableType]:
-    """The worst labels, the classes with a bar each, and a sentence."""
-    if audit.issues:
-        yield _worst(audit)
-        yield _classes(audit)
-    yield _text(
-        f"{len(audit.issues)} of {len(audit.tiles)} labels look wrong ({audit.noise_rate:.1%})"
-    )
-    if audit.figures is not None:
-        names = ("noise_rate", "auroc", "average_precision", "precision", "recall", "f1")
-        values = {name: getattr(audit.figures, name) for name in (*names, "suggestion_accuracy")}
-        shown = (f"{n} {'–' if v is None else format(v, '.4f')}" for n, v in values.items())
-        yield _text("against the truth: " + ", ".join(shown))
-
-
 def corruption_summary(output: Path, tiles: int, changed: int) -> Text:
     """A line about corrupted labels."""
-    return _text(f"{changed} of {tiles} labels changed ({changed / max(tiles, 1):.1%}): {output}")
+    return plain(f"{changed} of {tiles} labels changed ({changed / max(tiles, 1):.1%}): {output}")
 
 
 def split_summary(output: Path, counts: Mapping[str, int]) -> Text:
     """A line about lists."""
     lists = ", ".join(f"{name}.csv {count}" for name, count in counts.items())
-    return _text(f"{output}: {lists} tiles")
+    return plain(f"{output}: {lists} tiles")
 
 
-def _worst(audit: Audit) -> Table:
-    title = f"the worst {min(WORST_SHOWN, len(audit.issues))} of {len(audit.issues)} issues"
-    table = _table(title, "label score", "given", "suggested", "tile")
-    for audited in audit.issues[:WORST_SHOWN]:
-        table.add_row(
-            f"{audited.label_score:.3g}",
-            _text(str(audited.tile.label)),
-            _text(audited.predicted_label),
-            _text(audited.tile.id),
-        )
-    return table
-
-
-def _classes(audit: Audit) -> Table:
-    table = _table("issues by given label", "label", "tiles", "issues", "share", "")
-    for entry in sorted(audit.per_class, key=lambda entry: -entry.noise_rate):
-        bar = "█" * round(20 * entry.noise_rate)
-        share = f"{entry.noise_rate:.1%}"
-        table.add_row(_text(entry.label), str(entry.tiles), str(entry.issues), share, bar)
-    return table
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=_text(title), title_justify="left", box=None, pad_edge=False)
+def plain_table(title: str, *columns: str) -> Table:
+    """A table without lines; columns of numbers stand to the right."""
+    table = Table(title=plain(title), title_justify="left", box=None, pad_edge=False)
     for column in columns:
         numeric = column in (
             "rank",
@@ -242,6 +204,6 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _text(text: str) -> Text:
+def plain(text: str) -> Text:
     """Plain text: names are never taken for markup."""
     return Text("\n".join(printable(line) for line in text.split("\n")))

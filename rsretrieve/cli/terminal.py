@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -42,12 +42,11 @@ class Terminal:
         width = None if sys.stdout.isatty() else 240
         self._out = Console(highlight=False, width=width)
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._progress = _progress_bar(self._err, hidden=quiet or not self._err.is_terminal)
+        self._progress: Progress | None = None  # made when the first stage starts
         self._stage: TaskID | None = None
         self._note = ""
 
     def __enter__(self) -> Terminal:
-        self._progress.start()
         return self
 
     def __exit__(
@@ -56,7 +55,7 @@ class Terminal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._progress.stop()
+        self._stop_progress()
         if isinstance(error, KeyboardInterrupt):
             self.complain("interrupted", self._after_interrupt)
             raise typer.Exit(EXIT_INTERRUPTED) from error
@@ -67,7 +66,7 @@ class Terminal:
             case StageStarted(name, total):
                 self._start_stage(name, total)
             case Advanced(tiles):
-                if self._stage is not None:
+                if self._progress is not None and self._stage is not None:
                     self._progress.advance(self._stage, tiles)
             case Noticed(text):
                 self.notice(text)
@@ -87,7 +86,7 @@ class Terminal:
 
     def failures(self, failures: Sequence[Any]) -> int:
         """List the tiles that could not be used, and return the exit code."""
-        self._progress.stop()
+        self._stop_progress()
         if not failures:
             return 0
         plural = "tile" if len(failures) == 1 else "tiles"
@@ -98,19 +97,33 @@ class Terminal:
 
     def result(self, content: dict[str, Any], *rendered: RenderableType) -> None:
         """Print a command's result, as JSON or as text."""
-        self._progress.stop()
+        self._stop_progress()
         if self._as_json:
             sys.stdout.write(json.dumps(content, allow_nan=False) + "\n")
             return
         for part in rendered:
             self._out.print(part)
 
+    def lines(self, contents: Iterable[dict[str, Any]]) -> None:
+        """Print JSON objects, each on a line of its own."""
+        self._stop_progress()
+        for content in contents:
+            sys.stdout.write(json.dumps(content, allow_nan=False) + "\n")
+
     def _start_stage(self, name: str, total: int | None) -> None:
+        if self._progress is None:
+            hidden = self._quiet or not self._err.is_terminal
+            self._progress = _progress_bar(self._err, hidden=hidden)
+            self._progress.start()
         if self._stage is not None:
             self._progress.remove_task(self._stage)
         self._stage = self._progress.add_task(name, total=total, note=self._note)
         if not self._err.is_terminal and not self._quiet and not name.startswith("epoch "):
             self._err.print(f"{name} ({total} tiles)" if total else name)
+
+    def _stop_progress(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
 
     def _finish_epoch(self, epoch: EpochFinished) -> None:
         parts = [f"loss {epoch.loss:.4f}", f"kept {epoch.kept_fraction:.1%}"]
@@ -147,7 +160,7 @@ def _minutes(seconds: float) -> str:
 
 
 def _progress_bar(console: Console, *, hidden: bool) -> Progress:
-    # Imported here: `--help` makes no bar, and is to answer at once.
+    # Imported here: what shows no bar is to answer at once.
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

@@ -29,6 +29,7 @@ class ModelDescription:
         training: a summary of the training.
         versions: of the libraries that trained it.
         weights_sha256: of `model.safetensors`.
+        program_sha256: of `backbone.json`, or None where there is none.
     """
 
     backbone: str
@@ -39,6 +40,7 @@ class ModelDescription:
     training: Mapping[str, Any]
     versions: Mapping[str, str]
     weights_sha256: str
+    program_sha256: str | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -59,6 +61,7 @@ class ModelDescription:
             "training": dict(self.training),
             "versions": dict(self.versions),
             "weights_sha256": self.weights_sha256,
+            "program_sha256": self.program_sha256,
         }
 
     @classmethod
@@ -77,6 +80,7 @@ class ModelDescription:
             training=dict(content["training"]),
             versions=dict(content["versions"]),
             weights_sha256=str(content["weights_sha256"]),
+            program_sha256=content.get("program_sha256"),  # none in models of before
         )
 
 

@@ -16,6 +16,7 @@ from rsretrieve.choices import Judge
 from rsretrieve.learning import model_store
 from rsretrieve.learning.device import describe_device
 from rsretrieve.learning.model import ModelDescription
+from rsretrieve.learning.network import program_of
 from rsretrieve.learning.preparation import PreparedTiles
 from rsretrieve.learning.training import Training
 from rsretrieve.learning.weights import WeightsReport
@@ -84,15 +85,18 @@ def write_model(
     """Write all of a model folder but what people look at."""
     recipe = training.recipe
     sha256 = model_store.write_weights(folder, training.judge(recipe.keep))
+    preprocessing = prepared.preprocessing
+    program = program_of(recipe.backbone, len(preprocessing.bands), preprocessing.size_px)
     description = ModelDescription(
         backbone=recipe.backbone,
         dimensions=recipe.dimensions,
-        preprocessing=prepared.preprocessing,
+        preprocessing=preprocessing,
         class_names=prepared.class_names,
         recipe=recipe.to_json(),
         training=_training_facts(training, prepared, summary, weights_report),
         versions=_versions(),
         weights_sha256=sha256,
+        program_sha256=model_store.write_program(folder, program),
     )
     model_store.write_description(folder, description)
     model_store.write_history(folder, training.history)

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rsretrieve.learning.description import SCHEMA_VERSION, ModelDescription
+from rsretrieve.learning.description import ModelDescription
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.network import EmbeddingNetwork
 
-__all__ = ["SCHEMA_VERSION", "Model", "ModelDescription", "PrototypeModel"]
+__all__ = ["Model", "ModelDescription", "PrototypeModel"]
 
 
 class PrototypeModel(nn.Module):

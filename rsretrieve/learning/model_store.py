@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow
@@ -14,14 +14,20 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from rsretrieve.errors import InvalidArgument, ModelDamaged
-from rsretrieve.learning.description import DESCRIPTION_FILE, read_description
+from rsretrieve.learning.backbone_program import Program, ProgramBackbone
+from rsretrieve.learning.description import (
+    DESCRIPTION_FILE,
+    ModelDescription,
+    read_description,
+)
 from rsretrieve.learning.losses import Prototypes
-from rsretrieve.learning.model import Model, ModelDescription, PrototypeModel
-from rsretrieve.learning.network import build_network
+from rsretrieve.learning.model import Model, PrototypeModel
+from rsretrieve.learning.network import EmbeddingNetwork, build_network
 from rsretrieve.progress import EpochFinished
-from rsretrieve.storage import default_file_mode, sha256_of_file, write_json
+from rsretrieve.storage import default_file_mode, sha256_of_file, write_json, write_text
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.tables import write_csv
 
@@ -32,6 +38,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "load_model",
     "read_description",
+    "training_class_sizes",
     "write_description",
     "write_history",
     "write_training_tiles",
@@ -40,6 +47,8 @@ __all__ = [
 WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.csv"
 TILES_FILE = "tiles.parquet"
+PROGRAM_FILE = "backbone.json"
+_BACKBONE, _PROJECTION = "network.backbone.", "network.projection.weight"
 
 
 def write_weights(folder: Path, model: PrototypeModel) -> str:
@@ -82,6 +91,30 @@ def write_training_tiles(
     parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
 
 
+def write_program(folder: Path, program: Program | None) -> str | None:
+    """Write what the backbone computes, if that can be told; return the file's SHA-256."""
+    if program is None:
+        return None
+    text = json.dumps(program, separators=(",", ":"), allow_nan=False)
+    write_text(folder / PROGRAM_FILE, text + "\n", overwrite=True)
+    return sha256_of_file(folder / PROGRAM_FILE)
+
+
+def training_class_sizes(model: Model) -> NDArray[np.int64]:
+    """How many training tiles each class of a model had: (K,); zeros where nobody wrote it down."""
+    names = model.description.class_names
+    numbers = {name: number for number, name in enumerate(names)}
+    sizes = np.zeros(len(names), np.int64)
+    try:
+        labels = parquet.read_table(model.folder / TILES_FILE, columns=["label"]).column("label")
+    except (pyarrow.ArrowException, OSError):
+        return sizes  # a model is whole without it
+    for label, count in zip(*map(pyarrow.Array.to_pylist, labels.value_counts().flatten())):
+        if label in numbers:
+            sizes[numbers[label]] = count
+    return sizes
+
+
 def load_model(folder: Path, device: torch.device) -> Model:
     """Read a model folder and put the network on a device.
 
@@ -90,13 +123,16 @@ def load_model(folder: Path, device: torch.device) -> Model:
         ModelDamaged: a file is missing, was cut short or edited, or is too new.
     """
     description = read_description(folder)
-    trained = _empty_model(folder, description)
+    weights_path = folder / WEIGHTS_FILE
+    _check_file(weights_path, description.weights_sha256)
     try:
-        trained.load_state_dict(_checked_state(folder, description))
+        state = load_file(weights_path)
+        trained = _empty_model(folder, description, state)
+        trained.load_state_dict(state)
+    except (OSError, SafetensorError) as error:
+        raise ModelDamaged(f"{weights_path} cannot be read ({error})") from error
     except RuntimeError as error:
-        raise ModelDamaged(
-            f"{folder / WEIGHTS_FILE} does not fit {DESCRIPTION_FILE} ({error})"
-        ) from error
+        raise ModelDamaged(f"{weights_path} does not fit {DESCRIPTION_FILE} ({error})") from error
     trained.eval()
     return Model(
         folder=folder,
@@ -108,20 +144,24 @@ def load_model(folder: Path, device: torch.device) -> Model:
     )
 
 
-def _checked_state(folder: Path, description: ModelDescription) -> dict[str, Any]:
-    path = folder / WEIGHTS_FILE
+def _check_file(path: Path, sha256: str) -> None:
     try:
-        if sha256_of_file(path) != description.weights_sha256:
-            raise ModelDamaged(
-                f"{path} is not the file that {DESCRIPTION_FILE} describes (its SHA-256 differs)",
-                hint="copy the model folder again, or train anew",
-            )
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
+        found = sha256_of_file(path)
+    except OSError as error:
         raise ModelDamaged(f"{path} cannot be read ({error})") from error
+    if found != sha256:
+        raise ModelDamaged(
+            f"{path} is not the file that {DESCRIPTION_FILE} describes (its SHA-256 differs)",
+            hint="copy the model folder again, or train anew",
+        )
 
 
-def _empty_model(folder: Path, description: ModelDescription) -> PrototypeModel:
+def _empty_model(
+    folder: Path, description: ModelDescription, state: Mapping[str, Tensor]
+) -> PrototypeModel:
+    prototypes = Prototypes(len(description.class_names), description.dimensions, 1.0)
+    if description.program_sha256 is not None:
+        return PrototypeModel(_network_of_program(folder, description, state), prototypes)
     preprocessing = description.preprocessing
     try:
         network = build_network(
@@ -132,5 +172,20 @@ def _empty_model(folder: Path, description: ModelDescription) -> PrototypeModel:
         )
     except InvalidArgument as error:
         raise ModelDamaged(f"{folder / DESCRIPTION_FILE}: {error}", hint=error.hint) from error
-    prototypes = Prototypes(len(description.class_names), description.dimensions, 1.0)
     return PrototypeModel(network, prototypes)
+
+
+def _network_of_program(
+    folder: Path, description: ModelDescription, state: Mapping[str, Tensor]
+) -> EmbeddingNetwork:
+    path = folder / PROGRAM_FILE
+    _check_file(path, str(description.program_sha256))
+    tensors = {
+        name.removeprefix(_BACKBONE): tensor
+        for name, tensor in state.items()
+        if name.startswith(_BACKBONE)
+    }
+    backbone = ProgramBackbone(json.loads(path.read_text(encoding="utf-8")), tensors)
+    features = state[_PROJECTION].shape[1] if _PROJECTION in state else 1
+    network = EmbeddingNetwork(backbone, features, description.dimensions)
+    return network.to(memory_format=torch.channels_last)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import difflib
 import warnings
+from functools import lru_cache
+from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.learning.backbone_program import Program, export_program
 
 _IMAGENET_CLASSES = 1000
 _SIZE_ARGUMENTS = {"vit_": "image_size", "maxvit_": "input_size"}
@@ -67,15 +69,8 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
         InvalidArgument: no such backbone, or it cannot take tiles of that size.
     """
     check_backbone(name)
-    arguments = {key: size_px for start, key in _SIZE_ARGUMENTS.items() if name.startswith(start)}
-    if "input_size" in arguments:
-        arguments["input_size"] = (size_px, size_px)  # type: ignore[assignment]
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on slow initialisation, of no concern here
-            backbone = torchvision.models.get_model(name, weights=None, **arguments)
-        _take_bands(backbone, bands)
-        features = _behead(backbone)
+        backbone, features = _bare_backbone(name, bands, size_px)
         network = EmbeddingNetwork(backbone, features, dimensions)
         _try_out(network, bands, size_px)
     except (RuntimeError, ValueError, AssertionError) as error:
@@ -87,8 +82,18 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
     return network.to(memory_format=torch.channels_last)
 
 
+@lru_cache(maxsize=4)
+def program_of(name: str, bands: int, size_px: int) -> Program | None:
+    """What a backbone that `build_network` builds computes, or None where it cannot be told."""
+    with torch.device("meta"):  # its layers alone matter, not their weights
+        backbone, _ = _bare_backbone(name, bands, size_px)
+    return export_program(backbone, bands, size_px)
+
+
 def check_backbone(name: str) -> None:
     """Raise `InvalidArgument`, naming the nearest, for a name that torchvision does not have."""
+    import torchvision
+
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
@@ -102,6 +107,22 @@ def first_convolution(backbone: nn.Module) -> tuple[str, nn.Conv2d]:
     """The layer that takes the bands, and its name."""
     layers = backbone.named_modules()
     return next((name, layer) for name, layer in layers if isinstance(layer, nn.Conv2d))
+
+
+def _bare_backbone(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]:
+    """A backbone that gives features, and how many."""
+    import torchvision  # takes longer than all else: a model with a program does without
+
+    arguments: dict[str, Any] = {
+        key: size_px for start, key in _SIZE_ARGUMENTS.items() if name.startswith(start)
+    }
+    if "input_size" in arguments:
+        arguments["input_size"] = (size_px, size_px)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on slow initialisation, of no concern here
+        backbone: nn.Module = torchvision.models.get_model(name, weights=None, **arguments)
+    _take_bands(backbone, bands)
+    return backbone, _behead(backbone)
 
 
 def _take_bands(backbone: nn.Module, bands: int) -> None:

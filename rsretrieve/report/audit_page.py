@@ -1,78 +1,120 @@
-"""The audit as one page: the worst labels as cards, in a single file that opens from disk."""
+"""The audit as one page to decide on: a single file that opens from disk and asks no network."""
 
 from __future__ import annotations
 
 import base64
-import io
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from html import escape
+from importlib.resources import files
 from pathlib import Path
+from string import Template
+from typing import Any
 
-from rsretrieve.audit.audit import Audit, AuditedTile
-from rsretrieve.errors import TileError
+from rsretrieve.audit.kinds import IssueKind
+from rsretrieve.audit.records import Audit, AuditedTile, Comparison, NoiseMatrix
+from rsretrieve.progress import Listener, unheard
+from rsretrieve.report.matrix_picture import matrix_picture
+from rsretrieve.report.reasons import KIND_MEANINGS, KIND_NAMES, reason_for
+from rsretrieve.report.thumbnails import LARGE_PX, SMALL_PX, Thumbnails
 from rsretrieve.storage import write_text
 from rsretrieve.text import printable
-from rsretrieve.tiles.previews import read_preview
 from rsretrieve.tiles.records import Tile
 
-MOST_CARDS = 500
-_THUMBNAIL_PX = 144
+MOST_CARDS = 2000
+_SCRIPTS = ("decisions.js", "cards.js", "main.js")
 
-_STYLE = """
-:root { color-scheme: light dark; font: 15px/1.45 system-ui, sans-serif; }
-body { max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.4rem; }
-.cards { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); }
-figure { margin: 0; }
-figure img { width: 100%; aspect-ratio: 1; object-fit: contain; background: #8882; }
-figcaption { font-size: .85rem; overflow-wrap: anywhere; }
-figcaption b { display: block; }
-.given { text-decoration: line-through; opacity: .75; }
-table { border-collapse: collapse; margin: 1rem 0 2rem; }
-td, th { padding: .15rem .8rem .15rem 0; text-align: left; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; }
-meter { width: 8rem; }
-"""
+
+@dataclass(frozen=True)
+class PageRequest:
+    """What a page is made of.
+
+    Attributes:
+        audit: what to show; the worst 2,000 tiles that need a look at most.
+        source: what the user called the tiles.
+        bands: those shown as red, green and blue, counted from 1; none for the first three.
+        noise_matrix: given → suggested; None for the audit's own.
+    """
+
+    audit: Audit
+    source: str
+    bands: tuple[int, ...] = ()
+    noise_matrix: NoiseMatrix | None = None
+
+    @property
+    def shown(self) -> tuple[AuditedTile, ...]:
+        """The tiles that get a card, worst first."""
+        return self.audit.to_check[:MOST_CARDS]
+
+    @property
+    def matrix(self) -> NoiseMatrix | None:
+        """The matrix to draw."""
+        return self.noise_matrix or self.audit.noise_matrix
 
 
 def write_audit_page(
-    path: Path, audit: Audit, source: str, bands: tuple[int, ...], *, overwrite: bool
+    path: Path, request: PageRequest, *, overwrite: bool, listener: Listener = unheard
 ) -> None:
-    """Write the issues, worst first, with their pictures, and the classes' shares of issues.
+    """Write the tiles that need a look as cards with pictures, to be decided on in a browser.
 
     Args:
         path: the HTML file to write; it holds its pictures and needs nothing beside it.
-        audit: what to show; the worst 500 issues at most.
-        source: what the user called the tiles.
-        bands: those shown as red, green and blue, counted from 1.
+        request: what it is made of.
         overwrite: replace a file that is there.
+        listener: is told how the reading of pictures goes.
     """
-    shown = audit.issues[:MOST_CARDS]
-    count = f"{len(audit.issues)} of {len(audit.tiles)} labels look wrong"
-    more = f" The worst {len(shown)} are shown." if len(shown) < len(audit.issues) else ""
-    cards = "\n".join(_card(audited, bands) for audited in shown)
-    write_text(
-        path,
-        f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Labels to check: {_text(source)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<h1>Labels to check in {_text(source)}</h1>
-<p>{count} ({audit.noise_rate:.1%}), worst first.{more} Struck through: the given label;
-below it the label suggested.</p>
-{_class_table(audit)}
-<div class="cards">
-{cards}
-</div>
-</body>
-</html>
-""",
-        overwrite=overwrite,
+    thumbnails = Thumbnails()
+    thumbnails.read(_wanted(request), request.bands, listener)
+    script = "\n".join(_resource(name) for name in _SCRIPTS)
+    style = _resource("audit.css")
+    matrix = request.matrix
+    content = Template(_resource("audit.html")).substitute(
+        policy=_policy(style, script),
+        source=_text(request.source),
+        summary=_summary(request),
+        style=style,
+        classes=_class_table(request.audit),
+        matrix="" if matrix is None or not matrix.values.any() else matrix_picture(matrix),
+        data=_as_script_text(_data(request, thumbnails)),
+        script=script,
     )
+    write_text(path, content, overwrite=overwrite)
+
+
+def _resource(name: str) -> str:
+    return (files("rsretrieve.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Let this page run its own script and style and show its own pictures, and nothing else.
+
+    Whatever a tile's name may hold: nothing is fetched, and no other script runs.
+    """
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
+        f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _as_script_text(content: Any) -> str:
+    """JSON that cannot end the element it stands in."""
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _summary(request: PageRequest) -> str:
+    audit = request.audit
+    count = f"{len(audit.issues):,} of {len(audit.tiles):,} labels look wrong"
+    others = len(audit.to_check) - len(audit.issues)
+    more = f"; {others:,} more tiles need a look" if others else ""
+    cut = len(request.shown) < len(audit.to_check)
+    least = f" The worst {len(request.shown):,} are shown." if cut else ""
+    return f"{count} ({audit.noise_rate:.1%}){more}. The worst stand first.{least}"
 
 
 def _class_table(audit: Audit) -> str:
@@ -86,26 +128,73 @@ def _class_table(audit: Audit) -> str:
     return f"<table>\n{head}\n{rows}\n</table>"
 
 
-def _card(audited: AuditedTile, bands: tuple[int, ...]) -> str:
-    return (
-        f"<figure>{_picture(audited.tile, bands)}<figcaption>"
-        f'<span class="given">{_text(str(audited.tile.label))}</span>'
-        f"<b>{_text(audited.predicted_label)}</b>"
-        f"{_text(audited.tile.id)}<br>score {audited.label_score:.3f}, similarity "
-        f"{audited.own_similarity:.2f} → {audited.predicted_similarity:.2f}"
-        "</figcaption></figure>"
-    )
+def _wanted(request: PageRequest) -> Iterator[tuple[Tile, int]]:
+    """Every picture of the page, with its size."""
+    for audited in request.shown:
+        yield audited.tile, LARGE_PX
+        compared = _compared(request.audit, audited)
+        for tile in (*compared.own, *compared.suggested):
+            yield tile, SMALL_PX
+        if audited.twin is not None:
+            yield audited.twin, SMALL_PX
 
 
-def _picture(tile: Tile, bands: tuple[int, ...]) -> str:
-    try:
-        picture = read_preview(tile, _THUMBNAIL_PX, bands)
-    except TileError as error:
-        return f"<p>{_text(error.reason)}</p>"
-    content = io.BytesIO()
-    picture.save(content, format="JPEG", quality=82)
-    data = base64.b64encode(content.getvalue()).decode("ascii")
-    return f'<img loading="lazy" alt="{_text(tile.id)}" src="data:image/jpeg;base64,{data}">'
+def _compared(audit: Audit, audited: AuditedTile) -> Comparison:
+    return audit.comparisons.get(audited.tile.id, Comparison((), ()))
+
+
+def _data(request: PageRequest, thumbnails: Thumbnails) -> dict[str, Any]:
+    cards = [_card(audited, request.audit, thumbnails) for audited in request.shown]
+    labels = {entry.label for entry in request.audit.per_class}
+    labels |= {audited.suggested_label for audited in request.shown}
+    shown_kinds = [card["kind"] for card in cards]
+    return {
+        "id": _identity(request.shown),
+        "classes": sorted(labels),
+        "kinds": [
+            {
+                "kind": kind,
+                "name": KIND_NAMES[kind],
+                "about": KIND_MEANINGS[kind],
+                "count": shown_kinds.count(kind),
+            }
+            for kind in IssueKind
+        ],
+        "cards": cards,
+        "pictures": thumbnails.pictures,
+    }
+
+
+def _identity(shown: Sequence[AuditedTile]) -> str:
+    """The same for the same questions: decisions of one audit are not taken for another's."""
+    questions = [[a.tile.id, a.tile.label, a.suggested_label] for a in shown]
+    return hashlib.sha256(json.dumps(questions).encode()).hexdigest()[:16]
+
+
+def _card(audited: AuditedTile, audit: Audit, thumbnails: Thumbnails) -> dict[str, Any]:
+    compared = _compared(audit, audited)
+    return {
+        "tile": audited.tile.id,
+        "given": audited.tile.label,
+        "suggested": audited.suggested_label,
+        "runnerUp": audited.runner_up_label or audited.suggested_label,
+        "kind": audited.kind or IssueKind.WRONG_LABEL,
+        "score": f"{audited.label_score:.3g}",
+        "why": reason_for(audited),
+        "picture": thumbnails.position(audited.tile, LARGE_PX),
+        "reason": thumbnails.reason(audited.tile),
+        "own": [_small(tile, thumbnails) for tile in compared.own],
+        "others": [_small(tile, thumbnails) for tile in compared.suggested],
+        "twin": None if audited.twin is None else _small(audited.twin, thumbnails),
+    }
+
+
+def _small(tile: Tile, thumbnails: Thumbnails) -> dict[str, Any]:
+    return {
+        "tile": tile.id,
+        "label": tile.label,
+        "picture": thumbnails.position(tile, SMALL_PX),
+    }
 
 
 def _text(text: str) -> str:

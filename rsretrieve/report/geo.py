@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from rsretrieve.report.records import hit_json
 from rsretrieve.storage import write_json
+from rsretrieve.tiles.footprints import Point, rings_of
 
-if TYPE_CHECKING:  # it loads PyTorch
+if TYPE_CHECKING:
     from rsretrieve.retrieval.search import QueryResult
 
-Point = tuple[float, float]
+__all__ = ["Point", "footprint_geometry", "write_geojson"]
 
 
 def write_geojson(path: Path, results: Sequence[QueryResult], *, overwrite: bool) -> int:
@@ -27,7 +28,7 @@ def write_geojson(path: Path, results: Sequence[QueryResult], *, overwrite: bool
             "geometry": None
             if hit.found.place is None
             else footprint_geometry(hit.found.place.footprint),
-            "properties": {"query": result.query.path, **hit_json(hit)},
+            "properties": {"query": result.query, **hit_json(hit)},
         }
         for result in results
         for hit in result.hits
@@ -45,33 +46,7 @@ def footprint_geometry(footprint: Sequence[Point]) -> dict[str, Any]:
     Args:
         footprint: the corners, (lon, lat) in degrees.
     """
-    longitudes = [lon for lon, _ in footprint]
-    if max(longitudes) - min(longitudes) <= 180:
-        return {"type": "Polygon", "coordinates": [_ring(footprint)]}
-    eastward = [(lon + 360 if lon < 0 else lon, lat) for lon, lat in footprint]
-    west = _cut(eastward, keep_below=True)
-    east = [(lon - 360, lat) for lon, lat in _cut(eastward, keep_below=False)]
-    # A tile that only touches the line has a corner or an edge beyond it, and no area there.
-    polygons = [[_ring(part)] for part in (west, east) if len(part) > 2]
-    if len(polygons) == 1:
-        return {"type": "Polygon", "coordinates": polygons[0]}
-    return {"type": "MultiPolygon", "coordinates": polygons}
-
-
-def _ring(corners: Sequence[Point]) -> list[list[float]]:
-    """Close a ring and turn it counter-clockwise."""
-    following = [*corners[1:], corners[0]]
-    doubled_area = sum(x * b - a * y for (x, y), (a, b) in zip(corners, following))
-    ordered = list(corners) if doubled_area >= 0 else list(reversed(corners))
-    return [[lon, lat] for lon, lat in [*ordered, ordered[0]]]
-
-
-def _cut(corners: Sequence[Point], *, keep_below: bool) -> list[Point]:
-    """The part of a convex ring on one side of longitude 180 (Sutherland & Hodgman 1974)."""
-    kept: list[Point] = []
-    for (x, y), (a, b) in zip(corners, [*corners[1:], corners[0]]):
-        if (x <= 180) == keep_below or x == 180:
-            kept.append((x, y))
-        if (x < 180 < a) or (a < 180 < x):
-            kept.append((180.0, y + (b - y) * (180 - x) / (a - x)))
-    return kept
+    rings = rings_of(footprint)
+    if len(rings) == 1:
+        return {"type": "Polygon", "coordinates": rings}
+    return {"type": "MultiPolygon", "coordinates": [[ring] for ring in rings]}

@@ -1,11 +1,17 @@
-"""The embeddings of an index as GeoParquet 1.1, with what is known of the model."""
+"""GeoParquet 1.1: hits of a query, and the embeddings of a whole index.
+
+Geometries are footprints in longitude and latitude (OGC:CRS84, the format's default); a tile
+without a place has none. The key `rsretrieve` of a file's metadata says where it comes from.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow
@@ -13,22 +19,66 @@ from pyarrow import parquet
 
 from rsretrieve import __version__
 from rsretrieve.report.geo import footprint_geometry
+from rsretrieve.report.records import hit_json
 from rsretrieve.retrieval.foreign import METADATA_KEY
 from rsretrieve.retrieval.index_store import IndexStore
 from rsretrieve.retrieval.table import SCHEMA, IndexedTile, TileTable
 from rsretrieve.storage import written_aside
 
+if TYPE_CHECKING:
+    from rsretrieve.retrieval.search import QueryResult
+
+GEOPARQUET_VERSION = "1.1.0"
 _GROUP = 20_000  # rows written at once
-_BOX = pyarrow.struct([(name, pyarrow.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
-Extent = list[float]
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_BOX = pyarrow.struct([(name, pyarrow.float64()) for name in _SIDES])
+_PLACE = [("geometry", pyarrow.binary()), ("bbox", _BOX)]
+_HIT = [
+    ("query", pyarrow.string()),
+    ("rank", pyarrow.int32()),
+    ("tile", pyarrow.string()),
+    ("path", pyarrow.string()),
+    ("similarity", pyarrow.float64()),
+    ("label", pyarrow.string()),
+    ("crs", pyarrow.string()),
+    ("bounds", pyarrow.list_(pyarrow.float64())),  # left, bottom, right, top, in `crs`
+    ("lon", pyarrow.float64()),
+    ("lat", pyarrow.float64()),
+]
+Geometry = dict[str, Any] | None
+Box = tuple[float, float, float, float]
+
+
+def write_hits(
+    path: Path, results: Sequence[QueryResult], provenance: dict[str, Any], *, overwrite: bool
+) -> int:
+    """Write a row a hit.
+
+    Args:
+        path: the file.
+        results: the queries and their hits.
+        provenance: of the hits, for the file's metadata.
+        overwrite: replace a file that is there.
+
+    Returns:
+        How many hits have a footprint.
+    """
+    geometries = [_geometry(hit.found) for result in results for hit in result.hits]
+    rows = [{"query": result.query, **hit_json(hit)} for result in results for hit in result.hits]
+    for row, geometry in zip(rows, geometries):
+        row.update(geometry=_binary(geometry), bbox=_named(geometry))
+    schema = pyarrow.schema([*_HIT, *_PLACE], _metadata(_Extent.of(geometries), provenance))
+    table = pyarrow.Table.from_pylist(rows, schema=schema)
+    with written_aside(path, overwrite=overwrite) as aside:
+        parquet.write_table(table, aside)
+    return sum(geometry is not None for geometry in geometries)
 
 
 def write_embeddings(path: Path, store: IndexStore, *, overwrite: bool) -> int:
     """Write every tile of an index with its embedding and its footprint.
 
-    The geometry is the footprint in longitude and latitude (OGC:CRS84, the format's default);
-    a tile without a place has none. The key `rsretrieve` of the file's metadata says which
-    model made the vectors, so that an index built of the file can be asked by that model.
+    The metadata says which model made the vectors, so that an index built of the file can be
+    asked by that model.
 
     Args:
         path: the file.
@@ -39,80 +89,112 @@ def write_embeddings(path: Path, store: IndexStore, *, overwrite: bool) -> int:
         How many tiles have a footprint.
     """
     placed, extents = 0, []
+    groups = [slice(start, start + _GROUP) for start in range(0, len(store.rows), _GROUP)]
     with written_aside(path, overwrite=overwrite) as aside:
         # The extent of all stands in the file's head: it is found before anything is written.
-        for start in range(0, len(store.rows), _GROUP):
-            boxes = [_box(geometry) for geometry in map(_geometry, store.rows[start:][:_GROUP])]
-            known = [list(box.values()) for box in boxes if box is not None]
-            placed += len(known)
-            extents += [_extent(known)] if known else []
-        schema = _schema(store, _extent(extents) if extents else None)
+        for part in groups:
+            geometries = [_geometry(row) for row in store.rows[part]]
+            placed += sum(geometry is not None for geometry in geometries)
+            extents.append(_Extent.of(geometries))
+        vector = pyarrow.list_(pyarrow.float32(), store.manifest.dimensions)
+        metadata = _metadata(_Extent.together(extents), provenance_of(store))
+        schema = pyarrow.schema([*SCHEMA, ("embedding", vector), *_PLACE], metadata)
         with parquet.ParquetWriter(aside, schema) as writer:
-            for start in range(0, len(store.rows), _GROUP):
-                writer.write_table(_group(store, slice(start, start + _GROUP), schema))
+            for part in groups:
+                writer.write_table(_group(store, part, schema))
     return placed
 
 
 def _group(store: IndexStore, part: slice, schema: pyarrow.Schema) -> pyarrow.Table:
-    from shapely import to_wkb
-    from shapely.geometry import shape
-
     rows = store.rows[part]
     geometries = [_geometry(row) for row in rows]
     columns = TileTable.of(rows).columns
     flat = pyarrow.array(np.asarray(store.vectors[part]).reshape(-1))
-    vectors = pyarrow.FixedSizeListArray.from_arrays(flat, store.manifest.dimensions)
-    binary = [None if g is None else to_wkb(shape(g)) for g in geometries]
     arrays = [columns.column(name) for name in SCHEMA.names]
     arrays += [
-        vectors,
-        pyarrow.array(binary, pyarrow.binary()),
-        pyarrow.array([_box(g) for g in geometries], _BOX),
+        pyarrow.FixedSizeListArray.from_arrays(flat, store.manifest.dimensions),
+        pyarrow.array(map(_binary, geometries), pyarrow.binary()),
+        pyarrow.array(map(_named, geometries), _BOX),
     ]
     return pyarrow.table(dict(zip(schema.names, arrays)), schema=schema)
 
 
-def _geometry(row: IndexedTile) -> dict[str, Any] | None:
+def _geometry(row: IndexedTile) -> Geometry:
     return None if row.place is None else footprint_geometry(row.place.footprint)
 
 
-def _box(geometry: dict[str, Any] | None) -> dict[str, float] | None:
-    """A footprint's box; one across the antimeridian has its west beyond its east (RFC 7946)."""
+def _binary(geometry: Geometry) -> bytes | None:
+    from shapely.geometry import shape
+
     if geometry is None:
         return None
+    binary: bytes = shape(geometry).wkb
+    return binary
+
+
+def _named(geometry: Geometry) -> dict[str, float] | None:
+    return None if geometry is None else dict(zip(_SIDES, _box(geometry)))
+
+
+def _box(geometry: dict[str, Any]) -> Box:
+    """A footprint's box; one across the antimeridian has its west beyond its east (RFC 7946)."""
     many = geometry["type"] == "MultiPolygon"
     rings = [p[0] for p in geometry["coordinates"]] if many else [geometry["coordinates"][0]]
     lons = [[lon for lon, _ in ring] for ring in rings]
     lats = [lat for ring in rings for _, lat in ring]
-    west, east = min(lons[0]), max(lons[-1])
-    return {"xmin": west, "ymin": min(lats), "xmax": east, "ymax": max(lats)}
+    return min(lons[0]), min(lats), max(lons[-1]), max(lats)
 
 
-def _extent(boxes: list[Extent]) -> Extent:
-    across = any(box[0] > box[2] for box in boxes)
-    west, south, east, north = zip(*boxes)
-    return [-180.0 if across else min(west), min(south), 180.0 if across else max(east), max(north)]
+@dataclass(frozen=True)
+class _Extent:
+    """What the head of a file says of its geometries.
+
+    Attributes:
+        sides: of the box around them all, as in `_SIDES`; None where there are none.
+        types: their types, sorted.
+    """
+
+    sides: Box | None = None
+    types: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, geometries: Sequence[Geometry]) -> _Extent:
+        """That of some geometries."""
+        there = [geometry for geometry in geometries if geometry is not None]
+        return cls.together([cls(_box(found), (str(found["type"]),)) for found in there])
+
+    @classmethod
+    def together(cls, parts: Sequence[_Extent]) -> _Extent:
+        """The extent of extents; where one crosses the antimeridian, it goes around the globe."""
+        boxes = [part.sides for part in parts if part.sides is not None]
+        if not boxes:
+            return cls()
+        west, south, east, north = zip(*boxes)
+        sides = (min(west), min(south), max(east), max(north))
+        if any(box[0] > box[2] for box in boxes):
+            sides = (-180.0, sides[1], 180.0, sides[3])
+        return cls(sides, tuple(sorted({kind for part in parts for kind in part.types})))
 
 
-def _schema(store: IndexStore, extent: Extent | None) -> pyarrow.Schema:
-    vector = pyarrow.list_(pyarrow.float32(), store.manifest.dimensions)
-    schema = pyarrow.schema(
-        [*SCHEMA, ("embedding", vector), ("geometry", pyarrow.binary()), ("bbox", _BOX)]
-    )
+def _metadata(extent: _Extent, told: dict[str, Any]) -> dict[bytes, bytes]:
     column: dict[str, Any] = {
         "encoding": "WKB",
-        "geometry_types": ["MultiPolygon", "Polygon"] if extent else [],
+        "geometry_types": list(extent.types),
         "orientation": "counterclockwise",
-        "covering": {"bbox": {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}},
+        "edges": "planar",
+        "covering": {"bbox": {name: ["bbox", name] for name in _SIDES}},
     }
-    if extent is not None:
-        column["bbox"] = extent
-    geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-    told = {b"geo": json.dumps(geo).encode(), METADATA_KEY: json.dumps(_provenance(store)).encode()}
-    return schema.with_metadata(told)
+    if extent.sides is not None:
+        column["bbox"] = list(extent.sides)
+    geo = {
+        "version": GEOPARQUET_VERSION,
+        "primary_column": "geometry",
+        "columns": {"geometry": column},
+    }
+    return {b"geo": json.dumps(geo).encode(), METADATA_KEY: json.dumps(told).encode()}
 
 
-def _provenance(store: IndexStore) -> dict[str, Any]:
+def provenance_of(store: IndexStore) -> dict[str, Any]:
     """What is known of what made the vectors, the model's own description included."""
     manifest = store.manifest
     told: dict[str, Any] = {

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rsretrieve.audit.records import Audit, AuditedTile
 from rsretrieve.tiles.tables import write_csv
 
 if TYPE_CHECKING:  # they load PyTorch, which not every command needs
-    from rsretrieve.audit.audit import Audit
     from rsretrieve.learning.description import ModelDescription
     from rsretrieve.learning.finishing import TrainingSummary
     from rsretrieve.retrieval.evaluation import Evaluation
@@ -25,6 +25,10 @@ AUDIT_COLUMNS = (
     "label_score",
     "own_similarity",
     "predicted_similarity",
+    "kind",
+    "runner_up_label",
+    "runner_up_similarity",
+    "twin",
 )
 HIT_COLUMNS = ("query", "rank", "tile", "path", "similarity", "label", "crs", "lon", "lat")
 
@@ -51,16 +55,18 @@ def model_json(folder: Path, description: ModelDescription) -> dict[str, Any]:
     }
 
 
-def query_json(index: Path, model: Path, results: Sequence[QueryResult]) -> dict[str, Any]:
-    """The object that `query --json` prints."""
+def query_json(index: Path, model: Path | None, results: Sequence[QueryResult]) -> dict[str, Any]:
+    """The object that `query --json` prints; of embeddings made elsewhere there is no model."""
     return {
         "index": str(index),
-        "model": str(model),
-        "queries": [
-            {"query": result.query.path, "hits": [hit_json(hit) for hit in result.hits]}
-            for result in results
-        ],
+        "model": None if model is None else str(model),
+        "queries": [result_json(result) for result in results],
     }
+
+
+def result_json(result: QueryResult) -> dict[str, Any]:
+    """A query and its hits: a line of `query --jsonl`."""
+    return {"query": result.query, "hits": [hit_json(hit) for hit in result.hits]}
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
@@ -112,6 +118,7 @@ def audit_json(audit: Audit, device: str) -> dict[str, Any]:
             for entry in audit.per_class
         ],
         "device": device,
+        "kinds": {str(kind): count for kind, count in audit.kinds.items()},
     }
     if audit.figures is not None:
         content["truth"] = asdict(audit.figures)
@@ -120,19 +127,24 @@ def audit_json(audit: Audit, device: str) -> dict[str, Any]:
 
 def write_audit_csv(path: Path, audit: Audit, *, overwrite: bool) -> None:
     """Write every audited tile, worst first."""
-    rows = (
-        (
-            audited.tile.id,
-            audited.tile.label,
-            audited.predicted_label,
-            audited.is_label_issue,
-            audited.label_score,
-            audited.own_similarity,
-            audited.predicted_similarity,
-        )
-        for audited in audit.tiles
-    )
+    rows = map(_audit_row, audit.tiles)
     write_csv(path, AUDIT_COLUMNS, rows, overwrite=overwrite)
+
+
+def _audit_row(audited: AuditedTile) -> tuple[object, ...]:
+    return (
+        audited.tile.id,
+        audited.tile.label,
+        audited.predicted_label,
+        audited.is_label_issue,
+        audited.label_score,
+        audited.own_similarity,
+        audited.predicted_similarity,
+        audited.kind or "",
+        audited.runner_up_label,
+        audited.runner_up_similarity,
+        audited.twin.id if audited.twin is not None else "",
+    )
 
 
 def write_hits_csv(path: Path, results: Sequence[QueryResult], *, overwrite: bool) -> None:
@@ -143,5 +155,5 @@ def write_hits_csv(path: Path, results: Sequence[QueryResult], *, overwrite: boo
 def _hit_rows(results: Sequence[QueryResult]) -> Iterator[list[Any]]:
     for result in results:
         for hit in result.hits:
-            values = {"query": result.query.path, **hit_json(hit)}
+            values = {"query": result.query, **hit_json(hit)}
             yield ["" if values[name] is None else values[name] for name in HIT_COLUMNS]

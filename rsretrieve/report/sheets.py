@@ -41,12 +41,13 @@ def write_query_sheet(
     sheet = _Sheet(Image.new("RGB", shape, _BACKGROUND), bands)
     for number, result in enumerate(results):
         top = _GAP_PX + number * row
-        name = result.query.label or Path(result.query.path).name
-        sheet.draw_tile(result.query, _GAP_PX, top, ("query", name), _INK)
+        shown = result.picture
+        name = shown.label or Path(shown.path).name if shown else Path(result.query).name
+        sheet.draw_tile(shown, _GAP_PX, top, ("query", name), _INK)
         for column, hit in enumerate(result.hits, start=1):
             label = hit.found.label or Path(hit.found.path).name
             lines = (f"{hit.rank}.  {hit.similarity:.3f}", label)
-            colour = _label_colour(result.query.label, hit.found.label)
+            colour = _label_colour(shown.label if shown else None, hit.found.label)
             sheet.draw_tile(hit.found.tile, 2 * _GAP_PX + column * cell, top, lines, colour)
     with written_aside(path, overwrite=overwrite) as aside:
         sheet.picture.save(aside, format="PNG")
@@ -69,21 +70,26 @@ class _Sheet:
 
     def draw_tile(
         self,
-        tile: Tile,
+        tile: Tile | None,
         left: int,
         top: int,
         lines: tuple[str, str],
         colour: tuple[int, int, int],
     ) -> None:
-        """Draw a thumbnail and two lines of text under it."""
+        """Draw a thumbnail, or a frame where there is none, and two lines of text under it."""
         try:
-            thumbnail = read_preview(tile, THUMBNAIL_PX, self._bands)
-            self.picture.paste(thumbnail, (left, top))
+            if tile is None:
+                self._draw_frame(left, top, "a vector")
+            else:
+                self.picture.paste(read_preview(tile, THUMBNAIL_PX, self._bands), (left, top))
         except TileError:
-            box = (left, top, left + THUMBNAIL_PX - 1, top + THUMBNAIL_PX - 1)
-            self._draw.rectangle(box, outline=_FAINT)
-            self._draw.text((left + 8, top + 56), "not readable now", _FAINT, self._font)
+            self._draw_frame(left, top, "not readable now")
         below = top + THUMBNAIL_PX + 3
         self._draw.text((left, below), lines[0], _FAINT, self._font)
         label = shortened(lines[1], THUMBNAIL_PX, self._font.getlength)
         self._draw.text((left, below + _LINE_PX), label, colour, self._font)
+
+    def _draw_frame(self, left: int, top: int, text: str) -> None:
+        box = (left, top, left + THUMBNAIL_PX - 1, top + THUMBNAIL_PX - 1)
+        self._draw.rectangle(box, outline=_FAINT)
+        self._draw.text((left + 8, top + 56), text, _FAINT, self._font)

@@ -16,10 +16,10 @@ from pyarrow import parquet
 from rsretrieve.errors import NoUsableTiles, TableError
 from rsretrieve.retrieval.file_state import NO_FILE_BYTES
 from rsretrieve.retrieval.filing import Vectors
-from rsretrieve.retrieval.footprints import PlaceReader
+from rsretrieve.retrieval.foreign_places import PlaceReader
 from rsretrieve.retrieval.table import SCHEMA, IndexedTile, TileTable
 from rsretrieve.tiles.reading import Failed
-from rsretrieve.tiles.records import Place, Tile, TileSet
+from rsretrieve.tiles.records import Tile, TileSet
 from rsretrieve.tiles.stream import FailureLog
 from rsretrieve.tiles.tables import PARQUET_SUFFIXES
 
@@ -86,11 +86,17 @@ def _listed(path: Path, listing: TileSet, count: int) -> TileTable:
             f"{path} has {count} rows, and {listing.source} {len(listing)} tiles",
             hint="row i of the array is the vector of tile i of the list",
         )
-    return TileTable.of([_row(tile, None) for tile in listing])
+    columns = {
+        "id": pyarrow.array([tile.id for tile in listing]),
+        "path": pyarrow.array([tile.path for tile in listing]),
+        "label": pyarrow.array([tile.label for tile in listing], pyarrow.string()),
+        "read_px": pyarrow.array([_read_px(tile) for tile in listing], pyarrow.int32()),
+    }
+    return _table(columns, count)
 
 
-def _row(tile: Tile, place: Place | None) -> IndexedTile:
-    return IndexedTile(tile.id, tile.path, tile.label, NO_FILE_BYTES, 0, place)
+def _read_px(tile: Tile) -> int | None:
+    return None if tile.window is None else tile.window.read_px
 
 
 def _table(columns: dict[str, pyarrow.Array], count: int) -> TileTable:

@@ -1,24 +1,30 @@
-"""Query by example: from images to the tiles most like them."""
+"""Query by example: from what a user asks to the tiles most like it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.errors import InvalidArgument, ModelNotFound
-from rsretrieve.learning.model import Model
-from rsretrieve.learning.model_store import DESCRIPTION_FILE
-from rsretrieve.progress import Listener, unheard
-from rsretrieve.retrieval.embedding import embed_tiles
+from rsretrieve.errors import ModelNotFound, NoUsableTiles
+from rsretrieve.progress import Listener, Noticed, unheard
+from rsretrieve.retrieval.exact_search import Ranking
+from rsretrieve.retrieval.examples import Question, question_vector
+from rsretrieve.retrieval.filters import chosen_rows
 from rsretrieve.retrieval.index_store import IndexStore
-from rsretrieve.retrieval.indexing import require_same_model
+from rsretrieve.retrieval.questions import QueryRequest, own_rows, questions_of
+from rsretrieve.retrieval.ranking import FilteredSearch
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import usable_gpu
-from rsretrieve.tiles.records import Tile, TileSet, absolute
-from rsretrieve.tiles.stream import FailureLog
+from rsretrieve.tiles.records import Tile, TileSet
+
+if TYPE_CHECKING:  # which brings PyTorch: only images need it
+    from rsretrieve.learning.model import Model
+    from rsretrieve.tiles.stream import FailureLog
 
 
 @dataclass(frozen=True)
@@ -38,18 +44,49 @@ class Hit:
 
 @dataclass(frozen=True)
 class QueryResult:
-    """A query image and its hits, best first."""
+    """A query and its hits.
 
-    query: Tile
+    Attributes:
+        query: what the user called it: a file, a window, a tile's id.
+        picture: the tile that shows it, or None.
+        hits: best first.
+    """
+
+    query: str
+    picture: Tile | None
     hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True)
+class Means:
+    """What answering may take beside the index.
+
+    Attributes:
+        open_model: loads the model that the index was built with; called where there are
+            images to embed, and only then.
+        log: takes the images that cannot be read.
+        device: what searches where no model is opened; else the model's does.
+    """
+
+    open_model: Callable[[], Model]
+    log: FailureLog
+    device: str = "cpu"
 
 
 def model_folder_of(store: IndexStore) -> Path:
     """Where the index says its model lies.
 
     Raises:
-        ModelNotFound: it is no longer there.
+        ModelNotFound: it is no longer there, or there never was one.
     """
+    from rsretrieve.learning.description import DESCRIPTION_FILE
+
+    if not store.manifest.model:
+        raise ModelNotFound(
+            f"{store.folder} was built of embeddings made elsewhere: no model is known that "
+            "embeds an image as they were",
+            hint="ask by --tile ID, by --at LON,LAT, or by a .npy of vectors of the same origin",
+        )
     folder = Path(store.manifest.model)
     if not (folder / DESCRIPTION_FILE).is_file():
         raise ModelNotFound(
@@ -59,66 +96,72 @@ def model_folder_of(store: IndexStore) -> Path:
     return folder
 
 
-def query_images(
-    store: IndexStore,
-    model: Model,
-    images: TileSet,
-    k: int,
-    log: FailureLog,
-    listener: Listener = unheard,
-    *,
-    exclude_self: bool = False,
+def answer(
+    store: IndexStore, request: QueryRequest, means: Means, listener: Listener = unheard
 ) -> list[QueryResult]:
-    """Find the tiles most like each image.
+    """Find the tiles most like each query of a request.
 
     Args:
         store: the index.
-        model: the one that it was built with.
-        images: the queries.
-        k: how many hits each.
-        log: takes the images that cannot be read.
+        request: what is asked.
+        means: what it may take.
         listener: is told how the work goes.
-        exclude_self: leave out hits that are the query's own file.
 
     Returns:
-        One result an image that could be read, in their order.
+        One result a query whose image could be read, in the request's order.
 
     Raises:
-        InvalidArgument: k below 1.
+        InputError: what is asked for is not there, or does not fit.
         ModelMismatch: another model than the index was built with.
-        NoUsableTiles: not one image can be read.
+        NoUsableTiles: not one image can be read, and nothing else is asked.
     """
-    if k < 1:
-        raise InvalidArgument(f"at least one hit must be asked for, not {k}")
-    require_same_model(store, model)
-    embedded = embed_tiles(model, images, log, listener)
-    own = _own_rows(store, embedded.tiles) if exclude_self else [set()] * len(embedded.tiles)
-    most_own = max(map(len, own), default=0)
-    vector_index = store.open_vector_index(usable_gpu(str(model.device)))
-    similarities, rows = vector_index.search(embedded.vectors, k + most_own)
+    questions = questions_of(store, request)
+    rows = chosen_rows(store.rows, request.filters)
+    if rows is not None and not len(rows):
+        listener(Noticed("no tile of the index passes the filters"))
+    embedded = _embed_images(store, questions, means, listener)
+    answered = [q for q in questions if all(image.id in embedded.vectors for image in q.images)]
+    if not answered:
+        raise embedded.none_usable
+    vectors = np.stack([question_vector(q, store.vectors, embedded.vectors) for q in answered])
+    excluded = request.filters.exclude_self
+    own = [own_rows(store, q) if excluded else set() for q in answered]
+    search = FilteredSearch(store, request.filters, rows, usable_gpu(embedded.device))
+    rankings = search.rankings(vectors, own, request.k)
     return [
-        QueryResult(tile, _hits(store, similarities[i], rows[i], own[i], k))
-        for i, tile in enumerate(embedded.tiles)
+        QueryResult(question.name, question.picture, _hits(store, ranking))
+        for question, ranking in zip(answered, rankings)
     ]
 
 
-def _own_rows(store: IndexStore, images: TileSet) -> list[set[int]]:
-    """For every image, the rows of the index that are of the same file and window."""
-    rows_of: dict[tuple[str, str], set[int]] = {}
-    for number, row in enumerate(store.rows):
-        rows_of.setdefault((row.path, str(row.tile.window)), set()).add(number)
-    return [rows_of.get((absolute(tile.path), str(tile.window)), set()) for tile in images]
+@dataclass(frozen=True)
+class _Embedded:
+    """The vectors of images by their tiles' ids, and what computed them."""
+
+    vectors: dict[str, NDArray[np.float32]]
+    device: str
+    none_usable: NoUsableTiles
 
 
-def _hits(
-    store: IndexStore,
-    similarities: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    excluded: set[int],
-    k: int,
-) -> tuple[Hit, ...]:
-    found = [(s, int(r)) for s, r in zip(similarities, rows) if r >= 0 and int(r) not in excluded]
+def _embed_images(
+    store: IndexStore, questions: Sequence[Question], means: Means, listener: Listener
+) -> _Embedded:
+    images = {image.id: image for question in questions for image in question.images}
+    if not images:
+        return _Embedded({}, means.device, NoUsableTiles("the images: there are none"))
+    from rsretrieve.retrieval.embedding import embed_readable_tiles, none_usable
+    from rsretrieve.retrieval.indexing import require_same_model
+
+    model = means.open_model()
+    require_same_model(store, model)
+    tiles = TileSet("the images", tuple(images.values()))
+    found = embed_readable_tiles(model, tiles, means.log, listener)
+    vectors = dict(zip((tile.id for tile in found.tiles), found.vectors))
+    return _Embedded(vectors, str(model.device), none_usable(tiles, means.log))
+
+
+def _hits(store: IndexStore, ranking: Ranking) -> tuple[Hit, ...]:
     return tuple(
-        Hit(rank, float(np.clip(similarity, -1, 1)), store.rows[row])
-        for rank, (similarity, row) in enumerate(found[:k], start=1)
+        Hit(rank, float(np.clip(similarity, -1, 1)), store.rows[int(row)])
+        for rank, (row, similarity) in enumerate(zip(ranking.rows, ranking.similarities), start=1)
     )

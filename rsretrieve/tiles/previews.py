@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,13 +39,31 @@ def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image
 
 def _preview(asked: tuple[Tile, int, tuple[int, ...]]) -> NDArray[np.uint8]:
     tile, size_px, bands = asked
-    picture = Image.fromarray(_as_rgb(read_raw(_reduced(tile, 2 * size_px)), bands))
+    return np.asarray(preview_of(read_raw(reduced(tile, 2 * size_px)), size_px, bands))
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """Makes pictures of raw tiles, wherever they are read."""
+
+    most_px: int
+    bands: tuple[int, ...]
+
+    def __call__(self, _: str, raw: RawTile) -> NDArray[np.uint8]:
+        """(H, W, 3); the longer side as it is, or `most_px`."""
+        size_px = min(self.most_px, max(raw.values.shape[1:]))
+        return np.asarray(preview_of(raw, size_px, self.bands))
+
+
+def preview_of(raw: RawTile, size_px: int, bands: tuple[int, ...] = ()) -> Image.Image:
+    """As `read_preview`, of a tile that has been read."""
+    picture = Image.fromarray(_as_rgb(raw, bands))
     scale = size_px / max(picture.size)
     shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return np.asarray(picture.resize(shape, Image.Resampling.BICUBIC))
+    return picture.resize(shape, Image.Resampling.BICUBIC)
 
 
-def _reduced(tile: Tile, side_px: int) -> Tile:
+def reduced(tile: Tile, side_px: int) -> Tile:
     """The same tile, a window of a scene to be read no larger than it takes."""
     if tile.window is None:
         return tile

@@ -65,7 +65,7 @@ def write_csv(
         plain.writerow(columns)
         for row in map(tuple, rows):
             # The writer knows only its own line end as one; the reader knows "\r", too.
-            (quoted if any("\r" in str(field) for field in row) else plain).writerow(row)
+            (quoted if any(isinstance(f, str) and "\r" in f for f in row) else plain).writerow(row)
 
 
 def _csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing import Pipe
+from pathlib import Path
 from signal import Signals
 from threading import Lock
 from typing import Any, TypeVar, cast
@@ -124,8 +125,12 @@ def _how_it_ended(code: int | None) -> str:
 def _surroundings() -> Any:
     """What a worker hangs on that may change while we run."""
     settings = {k: v for k, v in os.environ.items() if k.upper().startswith(_SETTINGS)}
+    try:
+        folder = str(Path.cwd())
+    except OSError:  # it is gone
+        folder = ""
     proxies = {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}
-    return settings, proxies, list(sys.path)
+    return settings, proxies, list(sys.path), folder
 
 
 class _Idle:

@@ -5,16 +5,31 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from rsretrieve.audit.audit import Audit, AuditedTile, ClassIssues, audit_labels
+from rsretrieve.audit import audit as module
+from rsretrieve.audit.audit import AuditRequest
+from rsretrieve.audit.kinds import IssueKind
+from rsretrieve.audit.model_basis import ModelBasis
+from rsretrieve.audit.records import Audit, AuditedTile, ClassIssues
 from rsretrieve.errors import LabelsError, NoUsableTiles
 from rsretrieve.learning.model import Model
-from rsretrieve.progress import Advanced, Event, Noticed, StageStarted
+from rsretrieve.progress import Advanced, Event, Listener, Noticed, StageStarted, unheard
 from rsretrieve.retrieval.embedding import embed_tiles
 from rsretrieve.tiles.records import Tile, TileSet
 from rsretrieve.tiles.stream import FailureLog
+
+
+def audit_labels(
+    model: Model,
+    tiles: TileSet,
+    log: FailureLog,
+    listener: Listener = unheard,
+    **asked: Any,
+) -> Audit:
+    return module.audit_labels(AuditRequest(tiles, ModelBasis(model), **asked), log, listener)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +75,7 @@ def test_the_worst_labels_stand_first(audit: Audit) -> None:
     assert scores == sorted(scores)
     issues = [audited.is_label_issue for audited in audit.tiles]
     assert issues == sorted(issues, reverse=True)
-    assert audit.issues == audit.tiles[: sum(issues)]
+    assert audit.issues == tuple(audit.tiles[: sum(issues)])
 
 
 def test_labels_that_were_made_wrong_are_found(
@@ -107,6 +122,75 @@ def test_fixed_labels_take_the_suggestion_for_issues_alone_and_stand_by_id() -> 
     tiles = (judged("b", "road", "water"), judged("c", "road", "road"), judged("a", "x", "y"))
     fixed = Audit(tiles, (), None).fixed_labels()
     assert list(fixed.items()) == [("a", "y"), ("b", "water"), ("c", "road")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_taken"),
+    [
+        (IssueKind.WRONG_LABEL, True),
+        (IssueKind.DUPLICATE, True),
+        (IssueKind.AMBIGUOUS, False),
+        (IssueKind.OFF_TOPIC, False),
+        (IssueKind.RARE_CLASS, False),
+    ],
+)
+def test_fixed_labels_take_confident_suggestions_alone(kind: IssueKind, is_taken: bool) -> None:
+    doubtful = replace(judged("a", "road", "water"), kind=kind)
+    fixed = Audit((doubtful, judged("b", "water", "water")), (), None).fixed_labels()
+    assert fixed == {"a": "water" if is_taken else "road", "b": "water"}
+
+
+def test_a_twin_s_label_is_suggested_where_the_audit_has_no_other() -> None:
+    twin = Tile("b", "b", "water")
+    seen = replace(judged("a", "road", "road"), kind=IssueKind.DUPLICATE, twin=twin)
+    assert seen.suggested_label == "water"
+    assert replace(seen, predicted_label="sand").suggested_label == "sand"
+    assert Audit((seen,), (), None).to_check == (seen,)
+    assert Audit((seen,), (), None).fixed_labels() == {"a": "road"}
+
+
+def test_settled_tiles_are_never_an_issue(audit: Audit, model: Model, noisy_tiles: TileSet) -> None:
+    settled = frozenset(audited.tile.id for audited in audit.issues[:2])
+    assert settled
+    again = audit_labels(model, noisy_tiles, FailureLog(), settled=settled)
+    assert {a.tile.id for a in again.issues} == {a.tile.id for a in audit.issues} - settled
+    assert not settled & {a.tile.id for a in again.to_check}
+
+
+def test_the_noise_matrix_counts_given_and_predicted_of_issues(audit: Audit) -> None:
+    assert audit.noise_matrix is not None
+    names = audit.noise_matrix.class_names
+    counts = Counter((str(a.tile.label), a.predicted_label) for a in audit.issues)
+    for row, given in enumerate(names):
+        for column, predicted in enumerate(names):
+            assert audit.noise_matrix.values[row, column] == counts[given, predicted]
+
+
+def test_comparisons_are_the_nearest_trusted_tiles_of_both_classes(
+    model: Model, noisy_tiles: TileSet
+) -> None:
+    audit = audit_labels(model, noisy_tiles, FailureLog(), comparisons=3)
+    vectors = dict(
+        zip((t.id for t in noisy_tiles), embed_tiles(model, noisy_tiles, FailureLog()).vectors)
+    )
+    trusted = [a.tile for a in audit.tiles if not a.needs_a_look]
+    assert list(audit.comparisons) == [a.tile.id for a in audit.to_check[:3]]
+    for audited in audit.to_check[:3]:
+        found = audit.comparisons[audited.tile.id]
+        asked = ((found.own, audited.tile.label), (found.suggested, audited.suggested_label))
+        for tiles, label in asked:
+            of_class = [t for t in trusted if t.label == label]
+            similarities = {t.id: float(vectors[t.id] @ vectors[audited.tile.id]) for t in of_class}
+            nearest = sorted(similarities, key=lambda name: -similarities[name])[:3]
+            assert [t.id for t in tiles] == nearest
+
+
+def test_without_asking_there_are_no_comparisons(audit: Audit) -> None:
+    assert audit.comparisons == {}
+
+
+def test_places_are_those_of_the_tiles_that_need_a_look(audit: Audit) -> None:
+    assert set(audit.places) == {audited.tile.id for audited in audit.to_check}
 
 
 def test_the_noise_rate_is_the_share_of_issues() -> None:
@@ -212,9 +296,15 @@ def test_tiles_of_which_none_can_be_read_are_refused(model: Model, tiles: TileSe
         audit_labels(model, bad, FailureLog())
 
 
-def test_the_listener_hears_of_both_stages(model: Model, tiles: TileSet) -> None:
+def test_the_listener_hears_of_every_stage(model: Model, tiles: TileSet) -> None:
     events: list[Event] = []
     audit_labels(model, tiles, FailureLog(), events.append)
     stages = [event for event in events if isinstance(event, StageStarted)]
-    assert stages == [StageStarted("embedding tiles", 16), StageStarted("auditing labels")]
-    assert sum(event.tiles for event in events if isinstance(event, Advanced)) == 16
+    assert [stage.name for stage in stages] == [
+        "embedding tiles",
+        "auditing labels",
+        "looking for twins with two labels",
+        "comparing tiles that look alike",
+    ]
+    totals = sum(stage.total or 0 for stage in stages)
+    assert sum(event.tiles for event in events if isinstance(event, Advanced)) == totals

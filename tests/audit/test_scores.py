@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from rsretrieve.audit import scores as module
-from rsretrieve.audit.scores import LabelScores, score_labels
+from rsretrieve.audit import unit_rows as module
+from rsretrieve.audit.scores import LabelScores, LeftOut, nearest_classes, score_labels
+from rsretrieve.audit.unit_rows import UnitRows
 
 Vectors = NDArray[np.float32]
 SIGMA = 0.05
@@ -28,14 +29,16 @@ def at_degrees(*angles: float) -> Vectors:
 
 def random_scores(rows: int, classes: int, seed: int, sigma: float = SIGMA) -> LabelScores:
     labels = np.random.default_rng(seed).integers(0, classes, rows)
-    return score_labels(unit_rows(rows, seed), labels, unit_rows(classes, seed + 1), sigma)
+    return score_labels(
+        UnitRows(unit_rows(rows, seed)), labels, unit_rows(classes, seed + 1), sigma
+    )
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10])
 def test_scores_are_a_softmax_over_the_own_and_the_best_other_class(classes: int) -> None:
     vectors, prototypes = unit_rows(30, 1), unit_rows(classes, 2)
     labels = np.random.default_rng(3).integers(0, classes, 30)
-    scores = score_labels(vectors, labels, prototypes, SIGMA)
+    scores = score_labels(UnitRows(vectors), labels, prototypes, SIGMA)
     for i, label in enumerate(labels):
         cosines = [sum(float(a) * float(b) for a, b in zip(w, vectors[i])) for w in prototypes]
         own, best_other = cosines[label], max(c for k, c in enumerate(cosines) if k != label)
@@ -50,7 +53,9 @@ def test_scores_are_a_softmax_over_the_own_and_the_best_other_class(classes: int
 
 def test_scores_by_hand() -> None:
     # Prototypes at 0° and 90°; cosines of 30° are √¾ and ½.
-    scores = score_labels(at_degrees(30, 30, 45), np.array([0, 1, 0]), at_degrees(0, 90), 0.5)
+    scores = score_labels(
+        UnitRows(at_degrees(30, 30, 45)), np.array([0, 1, 0]), at_degrees(0, 90), 0.5
+    )
     gap = math.sqrt(0.75) - 0.5
     assert scores.label_score.tolist() == pytest.approx(
         [1 / (1 + math.exp(-gap / 0.5)), 1 / (1 + math.exp(gap / 0.5)), 0.5], abs=1e-6
@@ -61,7 +66,7 @@ def test_scores_by_hand() -> None:
 
 def test_a_label_as_good_as_the_best_other_is_no_issue() -> None:
     prototypes = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
-    scores = score_labels(at_degrees(0, 0), np.array([0, 1]), prototypes, SIGMA)
+    scores = score_labels(UnitRows(at_degrees(0, 0)), np.array([0, 1]), prototypes, SIGMA)
     assert scores.label_score.tolist() == [0.5, 0.5]
     assert scores.is_issue.tolist() == [False, False]
 
@@ -95,20 +100,70 @@ def test_the_size_of_blocks_changes_nothing(
     monkeypatch: pytest.MonkeyPatch, block_bytes: int
 ) -> None:
     whole = random_scores(23, 5, 0)
-    monkeypatch.setattr(module, "_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(module, "BLOCK_BYTES", block_bytes)
     parted = random_scores(23, 5, 0)
     assert parted.label_score == pytest.approx(whole.label_score, abs=1e-6)
     assert parted.predicted.tolist() == whole.predicted.tolist()
 
 
 def test_no_tiles_have_no_scores() -> None:
-    scores = score_labels(np.empty((0, 6), np.float32), np.empty(0, int), unit_rows(3, 0), SIGMA)
+    scores = score_labels(
+        UnitRows(np.empty((0, 6), np.float32)), np.empty(0, int), unit_rows(3, 0), SIGMA
+    )
     assert len(scores.label_score) == len(scores.predicted) == len(scores.is_issue) == 0
 
 
 def test_the_vectors_given_are_left_as_they_are() -> None:
     vectors, prototypes = unit_rows(5, 0), unit_rows(3, 1)
     before = vectors.copy(), prototypes.copy()
-    score_labels(vectors, np.zeros(5, int), prototypes, SIGMA)
+    score_labels(UnitRows(vectors), np.zeros(5, int), prototypes, SIGMA)
     assert np.array_equal(vectors, before[0])
     assert np.array_equal(prototypes, before[1])
+
+
+def test_left_out_similarities_are_those_to_the_mean_of_the_others() -> None:
+    vectors, labels = unit_rows(30, 4), np.random.default_rng(5).integers(0, 3, 30)
+    members = np.random.default_rng(6).random(30) < 0.7
+    sums = np.stack([vectors[members & (labels == c)].sum(axis=0) for c in range(3)])
+    norms = np.linalg.norm(sums, axis=1)
+    prototypes = (sums / norms[:, None]).astype(np.float32)
+    left_out = LeftOut(norms.astype(np.float64), members)
+    scores = score_labels(UnitRows(vectors), labels, prototypes, SIGMA, left_out)
+    for i, label in enumerate(labels):
+        rest = [vectors[j] for j in range(30) if members[j] and labels[j] == label and j != i]
+        mean = np.sum(rest, axis=0)
+        expected = float(mean @ vectors[i]) / float(np.linalg.norm(mean))
+        assert scores.own_similarity[i] == pytest.approx(expected, abs=1e-5)
+        others = [float(prototypes[c] @ vectors[i]) for c in range(3) if c != label]
+        assert scores.margin[i] == pytest.approx(expected - max(others), abs=1e-5)
+
+
+def test_of_the_only_member_of_a_class_nothing_is_known() -> None:
+    vectors = unit_rows(3, 0)
+    left_out = LeftOut(np.ones(3), np.ones(3, bool))
+    scores = score_labels(UnitRows(vectors), np.arange(3), vectors, SIGMA, left_out)
+    assert scores.own_similarity.tolist() == [0, 0, 0]
+
+
+def test_the_runner_up_is_the_second_nearest_class() -> None:
+    vectors, prototypes = unit_rows(30, 1), unit_rows(7, 2)
+    labels = np.random.default_rng(3).integers(0, 7, 30)
+    scores = score_labels(UnitRows(vectors), labels, prototypes, SIGMA)
+    for i in range(30):
+        cosines = {c: float(prototypes[c] @ vectors[i]) for c in range(7)}
+        first, second = sorted(cosines, key=lambda c: -cosines[c])[:2]
+        assert (scores.predicted[i], scores.runner_up[i]) == (first, second)
+        assert scores.runner_up_similarity[i] == pytest.approx(cosines[second], abs=1e-5)
+    nearest, similarity = nearest_classes(UnitRows(vectors), prototypes)
+    assert np.array_equal(nearest, scores.predicted)
+    assert np.array_equal(similarity, scores.predicted_similarity)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_rows_of_any_length_and_type_are_made_unit(dtype: type) -> None:
+    source = (unit_rows(5, 0) * np.array([[1], [2], [0.5], [7], [3]])).astype(dtype)
+    rows = UnitRows(source, np.array([4, 2]))
+    assert len(rows) == 2
+    assert rows[:].dtype == np.float32
+    assert rows[:] == pytest.approx(unit_rows(5, 0)[[4, 2]], abs=2e-3)
+    assert rows[np.array([1])] == pytest.approx(unit_rows(5, 0)[[2]], abs=2e-3)

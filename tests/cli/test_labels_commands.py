@@ -8,7 +8,7 @@ import pytest
 
 AUDIT_HEADER = (
     "tile,given_label,predicted_label,is_label_issue,label_score,own_similarity,"
-    "predicted_similarity"
+    "predicted_similarity,kind,runner_up_label,runner_up_similarity,twin"
 )
 EVALUATION_KEYS = {
     *("queries", "gallery", "knn_accuracy", "map", "map_at_r", "precision_at", "recall_at"),
@@ -114,7 +114,9 @@ def test_audit_labels_writes_the_contract_s_csv_worst_first_and_json(
         *("--output", output, "--page", page, "--fixed-labels", fixed, "--json"),
     )
     assert ran.code == 0
-    assert set(ran.json) == {"tiles", "issues", "noise_rate", "per_class", "device", "truth"}
+    assert set(ran.json) == {
+        *("tiles", "issues", "noise_rate", "per_class", "device", "kinds", "truth"),
+    }
     assert set(ran.json["truth"]) == TRUTH_KEYS
     assert 0.2 < ran.json["truth"]["noise_rate"] < 0.4
     assert ran.json["truth"]["auroc"] > 0.75
@@ -127,14 +129,14 @@ def test_audit_labels_writes_the_contract_s_csv_worst_first_and_json(
     assert sum(row["is_label_issue"] == "True" for row in rows) == ran.json["issues"]
     suggested = {
         row["tile"]: row["predicted_label"]
-        if row["is_label_issue"] == "True"
+        if row["is_label_issue"] == "True" and row["kind"] in ("wrong_label", "duplicate")
         else row["given_label"]
         for row in rows
     }
     assert {row["tile"]: row["label"] for row in rows_of(fixed)} == suggested
     html = page.read_text(encoding="utf-8")
-    assert html.count("<figure>") == ran.json["issues"]
-    assert "http" not in html
+    assert html.count('"own":') == sum(ran.json["kinds"].values()) >= ran.json["issues"]
+    assert "http://" not in html
 
 
 def test_audit_labels_for_people_ends_with_a_sentence(run, landscape, noisy, model):

@@ -87,6 +87,7 @@ def test_the_description_holds_what_the_contract_names(folder: Path) -> None:
         "training",
         "versions",
         "weights_sha256",
+        "program_sha256",
     ]
     assert content["schema_version"] == 1
     assert content["architecture"] == {"backbone": "squeezenet1_1", "dimensions": 8}

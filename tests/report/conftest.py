@@ -38,7 +38,7 @@ def hits_of(*tiles: Tile) -> tuple[Hit, ...]:
 def result(tiles: TileSet) -> QueryResult:
     """A query of the class forest, and its three hits."""
     query = Tile("query.tif", tiles[1].path, "forest")
-    return QueryResult(query, hits_of(*tiles))
+    return QueryResult(query.path, query, hits_of(*tiles))
 
 
 @pytest.fixture

@@ -1,24 +1,33 @@
-"""The audit as a page: one file that needs nothing beside it and trusts no name."""
+"""The audit as a page, as it is written: one file that needs nothing and trusts no name."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from rsretrieve.audit.audit import Audit, AuditedTile, ClassIssues
+from rsretrieve.audit.kinds import IssueKind
+from rsretrieve.audit.records import Audit, AuditedTile, ClassIssues, Comparison, NoiseMatrix
 from rsretrieve.errors import OutputExists
+from rsretrieve.progress import Advanced, Event, StageStarted
 from rsretrieve.report import audit_page
-from rsretrieve.report.audit_page import write_audit_page
+from rsretrieve.report.audit_page import PageRequest, write_audit_page
+from rsretrieve.report.reasons import reason_for
 from rsretrieve.tiles.records import Tile, TileSet
 
 BANDS = (3, 2, 1)
-NASTY = "<script>alert('é & \"x\"')</script>"
+NASTY = "<script>alert('é & \"x\"')</script><!-- ${x} $y \u2028"
+VOID = ("meta", "img", "br", "input", "link")
 
 
 class Page(HTMLParser):
@@ -27,8 +36,8 @@ class Page(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[str] = []
-        self.sources: list[str] = []
-        self.links: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.inside: dict[str, list[str]] = {}
         self.texts: list[str] = []
         self.open: list[str] = []
         self.feed(html)
@@ -36,82 +45,127 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        if tag not in ("meta", "img", "br"):
+        if tag not in VOID:
             self.open.append(tag)
-        self.sources += [str(value) for name, value in attributes if name == "src"]
-        self.links += [str(value) for name, value in attributes if name == "href"]
+        self.attributes += attributes
+
+    def handle_startendtag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attributes
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.texts.append(data)
+        self.inside.setdefault(self.open[-1] if self.open else "", []).append(data)
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.texts.append(data)
 
     @property
     def text(self) -> str:
         return " ".join(" ".join(self.texts).split())
 
+    @property
+    def data(self) -> Any:
+        return json.loads(self.inside["script"][0])
+
+    def values(self, name: str) -> list[str]:
+        return [str(value) for key, value in self.attributes if key == name]
+
 
 @pytest.fixture
 def audit(tiles: TileSet) -> Audit:
-    """Two issues and a label that is right."""
-    worst = AuditedTile(tiles[0], "water", True, 0.0625, -0.25, 0.75)
+    """Two issues, the first with tiles to compare with, and a label that is right."""
+    worst = AuditedTile(
+        *(tiles[0], "water", True, 0.0625, -0.25, 0.75, IssueKind.WRONG_LABEL, "forest", 0.5)
+    )
     return Audit(
         tiles=(
             worst,
-            replace(worst, tile=tiles[1], label_score=0.25),
-            replace(worst, tile=tiles[2], is_label_issue=False, label_score=0.9),
+            replace(worst, tile=tiles[1], label_score=0.25, kind=IssueKind.AMBIGUOUS),
+            replace(worst, tile=tiles[2], is_label_issue=False, label_score=0.9, kind=None),
         ),
         per_class=(ClassIssues("bare_soil", 4, 1), ClassIssues("forest", 2, 1)),
         figures=None,
+        noise_matrix=NoiseMatrix(("bare_soil", "forest", "water"), np.eye(3)[[2, 2, 1]] * 3),
+        comparisons={tiles[0].id: Comparison((tiles[1],), (tiles[2], tiles[1]))},
     )
 
 
-def page_of(audit: Audit, path: Path, source: str = "my tiles") -> Page:
-    write_audit_page(path / "audit.html", audit, source, BANDS, overwrite=False)
-    return Page((path / "audit.html").read_text(encoding="utf-8"))
+def page_of(audit: Audit, folder: Path, source: str = "my tiles") -> Page:
+    write_audit_page(folder / "audit.html", PageRequest(audit, source, BANDS), overwrite=False)
+    return Page((folder / "audit.html").read_text(encoding="utf-8"))
 
 
-def with_tile(audit: Audit, tile: Tile, predicted: str = "water") -> Audit:
-    first = replace(audit.tiles[0], tile=tile, predicted_label=predicted)
-    return replace(audit, tiles=(first, *audit.tiles[1:]))
+def with_first(audit: Audit, **changes: Any) -> Audit:
+    return replace(audit, tiles=(replace(audit.tiles[0], **changes), *audit.tiles[1:]))
 
 
-def test_the_page_shows_the_issues_alone_worst_first(audit: Audit, tmp_path: Path) -> None:
+def picture_of(page: Page, position: int) -> Image.Image:
+    kind, _, data = page.data["pictures"][position].partition(",")
+    assert kind == "data:image/webp;base64"
+    return Image.open(io.BytesIO(base64.b64decode(data, validate=True)))
+
+
+def test_the_page_holds_the_tiles_that_need_a_look_alone_worst_first(
+    audit: Audit, tmp_path: Path
+) -> None:
+    cards = page_of(audit, tmp_path).data["cards"]
+    assert [card["tile"] for card in cards] == [a.tile.id for a in audit.tiles[:2]]
+    assert [card["kind"] for card in cards] == ["wrong_label", "ambiguous"]
+
+
+def test_a_card_has_labels_reason_and_pictures(
+    audit: Audit, tiles: TileSet, tmp_path: Path
+) -> None:
     page = page_of(audit, tmp_path)
-    assert page.tags.count("figure") == page.tags.count("img") == 2
-    assert page.text.index(audit.tiles[0].tile.id) < page.text.index(audit.tiles[1].tile.id)
-    assert audit.tiles[2].tile.id not in page.text
+    card = page.data["cards"][0]
+    assert (card["given"], card["suggested"], card["score"]) == ("bare_soil", "water", "0.0625")
+    assert card["why"] == "It looks like water (similarity 0.75), not like bare_soil (-0.25)."
+    assert [small["tile"] for small in card["own"]] == [tiles[1].id]
+    assert [small["tile"] for small in card["others"]] == [tiles[2].id, tiles[1].id]
+    assert max(picture_of(page, card["picture"]).size) == 16  # never enlarged
+    assert card["own"][0]["picture"] == card["others"][1]["picture"] >= 0
+
+
+def test_large_tiles_are_made_small(audit: Audit, tmp_path: Path) -> None:
+    Image.fromarray(np.full((300, 600, 3), 99, np.uint8)).save(tmp_path / "large.png")
+    large = Tile("large.png", str(tmp_path / "large.png"), "road")
+    audit = with_first(audit, tile=large)
+    compared = {large.id: Comparison((), (large,))}
+    page = page_of(replace(audit, comparisons=compared), tmp_path)
+    card = page.data["cards"][0]
+    assert picture_of(page, card["picture"]).size == (224, 112)
+    assert picture_of(page, card["others"][0]["picture"]).size == (96, 48)
 
 
 def test_the_page_says_how_many_labels_look_wrong(audit: Audit, tmp_path: Path) -> None:
     page = page_of(audit, tmp_path)
     assert "Labels to check in my tiles" in page.text
-    assert "2 of 3 labels look wrong (66.7%), worst first. Struck through" in page.text
+    assert "2 of 3 labels look wrong (66.7%). The worst stand first." in page.text
 
 
-def test_a_card_shows_both_labels_and_the_figures(audit: Audit, tmp_path: Path) -> None:
-    text = page_of(audit, tmp_path).text
-    assert "bare_soil water bare_soil/" in text
-    assert "score 0.062, similarity -0.25 → 0.75" in text
+def test_a_tile_that_is_no_issue_and_needs_a_look_is_counted_apart(
+    audit: Audit, tmp_path: Path
+) -> None:
+    odd = with_first(audit, is_label_issue=False, kind=IssueKind.OFF_TOPIC)
+    page = page_of(odd, tmp_path)
+    assert "1 of 3 labels look wrong (33.3%); 1 more tiles need a look." in page.text
+    assert len(page.data["cards"]) == 2
 
 
-def test_pictures_are_part_of_the_page(audit: Audit, tmp_path: Path) -> None:
-    for source in page_of(audit, tmp_path).sources:
-        kind, _, data = source.partition(",")
-        assert kind == "data:image/jpeg;base64"
-        with Image.open(io.BytesIO(base64.b64decode(data, validate=True))) as picture:
-            assert picture.size == (144, 144)
-
-
-def test_the_page_needs_nothing_beside_it(audit: Audit, tmp_path: Path) -> None:
+def test_the_page_needs_nothing_beside_it_and_lets_nothing_in(audit: Audit, tmp_path: Path) -> None:
     page = page_of(audit, tmp_path)
     html = (tmp_path / "audit.html").read_text(encoding="utf-8")
-    assert page.links == []
-    assert not {"script", "link", "iframe"} & set(page.tags)
-    assert "http://" not in html
-    assert "https://" not in html
-    assert "url(" not in html
+    assert page.values("href") == ["data:,"]
+    assert page.values("src") == []
+    assert not {"iframe", "object", "embed", "img"} & set(page.tags)
+    assert not re.search(r"https?://|url\(|@import|\bfetch\(|XMLHttpRequest", html)
+    policy = page.values("content")[0]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    for text in (page.inside["script"][1], page.inside["style"][0]):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
 
 
 def test_classes_are_listed_by_their_share_of_issues(audit: Audit, tmp_path: Path) -> None:
@@ -121,25 +175,30 @@ def test_classes_are_listed_by_their_share_of_issues(audit: Audit, tmp_path: Pat
 
 def test_names_are_text_never_markup(audit: Audit, tiles: TileSet, tmp_path: Path) -> None:
     tile = Tile(NASTY, tiles[0].path, NASTY)
-    nasty = replace(with_tile(audit, tile, NASTY), per_class=(ClassIssues(NASTY, 1, 1),))
+    nasty = replace(
+        with_first(audit, tile=tile, predicted_label=NASTY),
+        per_class=(ClassIssues(NASTY, 1, 1),),
+        noise_matrix=NoiseMatrix((NASTY, "x"), np.ones((2, 2))),
+    )
     page = page_of(nasty, tmp_path, NASTY)
-    assert "script" not in page.tags
-    assert page.text.count(NASTY) == 6  # title, heading, class, given, suggested, id
+    assert page.tags.count("script") == 2
+    assert page.data["cards"][0]["tile"] == page.data["cards"][0]["given"] == NASTY
+    assert NASTY.replace("\u2028", "\\u2028") in page.text
+    assert NASTY in page.values("data-given")
 
 
-def test_control_characters_in_names_are_escaped(
+def test_the_file_s_own_script_never_ends_in_the_data(
     audit: Audit, tiles: TileSet, tmp_path: Path
 ) -> None:
-    page = page_of(with_tile(audit, Tile("a\x1b[2J\udcff", tiles[0].path, "x")), tmp_path)
-    assert "a\\x1b[2J\\udcff" in page.text
+    page_of(with_first(audit, tile=Tile("</script>", tiles[0].path, "a")), tmp_path)
+    html = (tmp_path / "audit.html").read_text(encoding="utf-8")
+    assert html.count("</script>") == 2
 
 
 def test_a_tile_that_cannot_be_read_is_shown_with_its_reason(audit: Audit, tmp_path: Path) -> None:
     gone = Tile("gone.tif", str(tmp_path / "gone.tif"), "road")
-    page = page_of(with_tile(audit, gone), tmp_path)
-    assert page.tags.count("figure") == 2
-    assert page.tags.count("img") == 1
-    assert "no such file road water gone.tif" in page.text
+    card = page_of(with_first(audit, tile=gone), tmp_path).data["cards"][0]
+    assert (card["picture"], card["reason"]) == (-1, "no such file")
 
 
 def test_beyond_the_most_cards_the_page_says_that_more_are_not_shown(
@@ -147,14 +206,48 @@ def test_beyond_the_most_cards_the_page_says_that_more_are_not_shown(
 ) -> None:
     monkeypatch.setattr(audit_page, "MOST_CARDS", 1)
     page = page_of(audit, tmp_path)
-    assert page.tags.count("figure") == 1
-    assert "2 of 3 labels look wrong (66.7%), worst first. The worst 1 are shown." in page.text
+    assert len(page.data["cards"]) == 1
+    assert "The worst 1 are shown." in page.text
 
 
 def test_an_audit_without_issues_is_a_page_still(audit: Audit, tmp_path: Path) -> None:
-    page = page_of(replace(audit, tiles=audit.tiles[2:]), tmp_path)
-    assert page.tags.count("figure") == 0
+    page = page_of(replace(audit, tiles=audit.tiles[2:], noise_matrix=None), tmp_path)
+    assert page.data["cards"] == page.data["pictures"] == []
     assert "0 of 1 labels look wrong (0.0%)" in page.text
+    assert "svg" not in page.tags
+
+
+def test_decisions_on_one_audit_are_not_taken_for_another_s(audit: Audit, tmp_path: Path) -> None:
+    one = page_of(audit, tmp_path).data["id"]
+    (tmp_path / "again").mkdir()
+    assert page_of(audit, tmp_path / "again").data["id"] == one
+    (tmp_path / "other").mkdir()
+    other = with_first(audit, predicted_label="road")
+    assert page_of(other, tmp_path / "other").data["id"] != one
+
+
+def test_the_matrix_draws_confusions_and_not_the_diagonal(audit: Audit, tmp_path: Path) -> None:
+    page = page_of(audit, tmp_path)
+    pairs = list(zip(page.values("data-given"), page.values("data-suggested")))
+    assert pairs == [("bare_soil", "water"), ("forest", "water"), ("water", "forest")]
+    assert "bare_soil → water: 3" in page.values("aria-label")
+
+
+def test_a_matrix_of_one_s_own_is_drawn_instead(audit: Audit, tmp_path: Path) -> None:
+    own = NoiseMatrix(("a", "b"), np.array([[0.9, 0.1], [0.0, 1.0]]))
+    request = PageRequest(audit, "tiles", BANDS, own)
+    write_audit_page(tmp_path / "a.html", request, overwrite=False)
+    page = Page((tmp_path / "a.html").read_text(encoding="utf-8"))
+    assert page.values("data-given") == ["a"]
+    assert "a → b: 0.1" in page.values("aria-label")
+
+
+def test_the_listener_hears_of_every_picture(audit: Audit, tmp_path: Path) -> None:
+    events: list[Event] = []
+    request = PageRequest(audit, "tiles", BANDS)
+    write_audit_page(tmp_path / "a.html", request, overwrite=False, listener=events.append)
+    assert events[0] == StageStarted("drawing the page's pictures", 3)
+    assert events[1:] == [Advanced(1)] * 3
 
 
 def test_a_page_that_is_there_is_not_overwritten(audit: Audit, tmp_path: Path) -> None:
@@ -162,3 +255,19 @@ def test_a_page_that_is_there_is_not_overwritten(audit: Audit, tmp_path: Path) -
     with pytest.raises(OutputExists, match=r"is there already$"):
         page_of(audit, tmp_path)
     assert (tmp_path / "audit.html").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (IssueKind.AMBIGUOUS, "It lies between water (0.75) and forest (0.50); bare_soil has"),
+        (IssueKind.OFF_TOPIC, "No class is near: the nearest, water, has a similarity of only 0.7"),
+        (IssueKind.RARE_CLASS, "one of the two has fewer than 5 tiles"),
+        (IssueKind.DUPLICATE, "The same pixels are labelled forest in"),
+        (None, "It looks like water (similarity 0.75)"),
+    ],
+)
+def test_every_kind_has_its_reason(
+    audit: Audit, tiles: TileSet, kind: IssueKind | None, said: str
+) -> None:
+    assert said in reason_for(replace(audit.tiles[0], kind=kind, twin=tiles[1]))

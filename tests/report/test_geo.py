@@ -123,7 +123,7 @@ def test_hits_are_features_with_their_properties(tmp_path: Path, result: QueryRe
     assert content["type"] == "FeatureCollection"
     assert [feature["type"] for feature in content["features"]] == ["Feature"] * 3
     for feature, hit in zip(content["features"], result.hits):
-        expected = {"query": result.query.path, **json.loads(json.dumps(hit_json(hit)))}
+        expected = {"query": result.query, **json.loads(json.dumps(hit_json(hit)))}
         assert feature["properties"] == expected
         [ring] = rings(feature["geometry"])
         assert area(ring) > 0

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rsretrieve.audit.audit import Audit, AuditedTile, ClassIssues
+from rsretrieve.audit.kinds import IssueKind
+from rsretrieve.audit.records import Audit, AuditedTile, ClassIssues
 from rsretrieve.audit.truth import AuditFigures
 from rsretrieve.errors import OutputExists
 from rsretrieve.learning.finishing import TrainingSummary
@@ -31,7 +32,10 @@ from rsretrieve.tiles.records import Tile
 
 AUDIT = Audit(
     tiles=(
-        AuditedTile(Tile("b, 1.tif", "b", "road"), "water", True, 0.125, 0.25, 0.75),
+        AuditedTile(
+            *(Tile("b, 1.tif", "b", "road"), "water", True, 0.125, 0.25, 0.75),
+            *(IssueKind.DUPLICATE, "sand", 0.5, Tile("c.tif", "c", "sand")),
+        ),
         AuditedTile(Tile('a "é".tif', "a", "road"), "road", False, 0.5, 0.5, 0.5),
     ),
     per_class=(ClassIssues("road", 2, 1),),
@@ -91,7 +95,7 @@ def test_a_query_as_json(result: QueryResult) -> None:
         "model": "models/one",
         "queries": [
             {
-                "query": result.query.path,
+                "query": result.query,
                 "hits": [as_read_back(hit_json(hit)) for hit in result.hits],
             }
         ],
@@ -153,6 +157,10 @@ def test_an_audit_as_json() -> None:
         "noise_rate": 0.5,
         "per_class": [{"label": "road", "tiles": 2, "issues": 1, "noise_rate": 0.5}],
         "device": "cpu",
+        "kinds": {
+            **{"duplicate": 1, "rare_class": 0, "off_topic": 0, "ambiguous": 0},
+            "wrong_label": 0,
+        },
     }
 
 
@@ -175,9 +183,9 @@ def test_an_audit_as_csv(tmp_path: Path) -> None:
     write_audit_csv(tmp_path / "audit.csv", AUDIT, overwrite=False)
     assert (tmp_path / "audit.csv").read_text(encoding="utf-8") == (
         "tile,given_label,predicted_label,is_label_issue,label_score,own_similarity,"
-        "predicted_similarity\n"
-        '"b, 1.tif",road,water,True,0.125,0.25,0.75\n'
-        '"a ""é"".tif",road,road,False,0.5,0.5,0.5\n'
+        "predicted_similarity,kind,runner_up_label,runner_up_similarity,twin\n"
+        '"b, 1.tif",road,water,True,0.125,0.25,0.75,duplicate,sand,0.5,c.tif\n'
+        '"a ""é"".tif",road,road,False,0.5,0.5,0.5,,,0.0,\n'
     )
 
 

@@ -60,7 +60,7 @@ def test_a_sheet_has_a_row_a_query_and_a_column_a_hit(tmp_path: Path, result: Qu
 
 def test_the_query_and_its_hits_are_shown_in_order(tmp_path: Path, result: QueryResult) -> None:
     picture = sheet(tmp_path / "sheet.png", result)
-    shown = [result.query, *(hit.found.tile for hit in result.hits)]
+    shown = [result.picture, *(hit.found.tile for hit in result.hits)]
     for column, tile in enumerate(shown):
         expected = read_preview(tile, 128, BANDS)
         assert np.array_equal(np.asarray(thumbnail(picture, column)), np.asarray(expected))
@@ -86,7 +86,7 @@ def test_without_labels_on_both_sides_nothing_is_judged(
     tmp_path: Path, result: QueryResult, side: str
 ) -> None:
     if side == "query":
-        result = replace(result, query=Tile("q.tif", result.query.path))
+        result = replace(result, picture=Tile("q.tif", result.query))
     else:
         hits = tuple(replace(h, found=replace(h.found, label=None)) for h in result.hits)
         result = replace(result, hits=hits)

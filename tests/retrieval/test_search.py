@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,18 +16,28 @@ from rsretrieve.learning.model import Model
 from rsretrieve.learning.model_store import load_model
 from rsretrieve.retrieval import search
 from rsretrieve.retrieval.embedding import embed_tiles
+from rsretrieve.retrieval.filters import Filters
 from rsretrieve.retrieval.index_store import IndexStore, open_index
 from rsretrieve.retrieval.indexing import index_tiles
-from rsretrieve.retrieval.search import QueryResult, model_folder_of, query_images
+from rsretrieve.retrieval.questions import QueryRequest
+from rsretrieve.retrieval.search import Means, QueryResult, answer, model_folder_of
 from rsretrieve.tiles.catalog import tiles_of_images
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.stream import FailureLog
 
 
 def query(
-    store: IndexStore, model: Model, images: TileSet, k: int, **choices: bool
+    store: IndexStore, model: Model, images: TileSet, k: int, *, exclude_self: bool = False
 ) -> list[QueryResult]:
-    return query_images(store, model, images, k, FailureLog(), **choices)
+    paths = tuple(tile.path for tile in images)
+    return asked(store, model, images=paths, k=k, filters=Filters(exclude_self=exclude_self))
+
+
+def asked(
+    store: IndexStore, model: Model, log: FailureLog | None = None, **request: Any
+) -> list[QueryResult]:
+    means = Means(lambda: model, log or FailureLog())
+    return answer(store, QueryRequest(**request), means)
 
 
 def found(result: QueryResult) -> list[str]:
@@ -47,9 +58,9 @@ def test_hits_are_the_nearest_by_cosine(store: IndexStore, model: Model, tiles: 
 def test_results_stand_in_the_order_of_queries_and_ranks_rise_from_one(
     store: IndexStore, model: Model, tiles: TileSet
 ) -> None:
-    asked = tiles.select([7, 2])
-    results = query(store, model, asked, 4)
-    assert [result.query for result in results] == list(asked)
+    images = tiles.select([7, 2])
+    results = query(store, model, images, 4)
+    assert [result.query for result in results] == [tile.path for tile in images]
     assert [[hit.rank for hit in result.hits] for result in results] == [[1, 2, 3, 4]] * 2
 
 
@@ -110,7 +121,7 @@ def test_a_copy_of_a_file_is_a_hit_like_any_other(
     store: IndexStore, model: Model, tiles: TileSet, tmp_path: Path
 ) -> None:
     copy = shutil.copy(tiles[3].path, tmp_path / "copy.tif")
-    [result] = query(store, model, tiles_of_images([copy]), 1, exclude_self=True)
+    [result] = query(store, model, tiles_of_images([str(copy)]), 1, exclude_self=True)
     assert found(result) == [tiles[3].id]
 
 
@@ -121,7 +132,7 @@ def test_more_hits_than_the_index_has_are_all_of_them(
     assert sorted(found(result)) == sorted(tile.id for tile in tiles)
 
 
-def test_hits_that_an_approximate_index_did_not_find_are_left_out(
+def test_what_an_approximate_index_does_not_find_is_searched_for(
     store: IndexStore, model: Model, tiles: TileSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Sparse:
@@ -129,17 +140,19 @@ def test_hits_that_an_approximate_index_did_not_find_are_left_out(
             rows = np.array([[2, 5, *[-1] * (k - 2)]])
             return np.array([[0.9, 0.5, *[-3e38] * (k - 2)]], np.float32), rows
 
+    whole = found(query(store, model, tiles.select([0]), 6)[0])
+    approximate = replace(store, manifest=replace(store.manifest, faiss_key="HNSW16"))
     monkeypatch.setattr(IndexStore, "open_vector_index", lambda *_: Sparse())
-    [result] = query(store, model, tiles.select([0]), 6)
-    assert found(result) == [tiles[2].id, tiles[5].id]
+    [result] = query(approximate, model, tiles.select([0]), 2)
+    assert set(found(result)) == {tiles[2].id, tiles[5].id}
+    assert found(query(approximate, model, tiles.select([0]), 6)[0]) == whole
 
 
 def test_bad_images_are_logged_and_the_others_answered(
     store: IndexStore, model: Model, tiles: TileSet
 ) -> None:
     log = FailureLog()
-    images = tiles_of_images(["nowhere.tif", tiles[1].path])
-    results = query_images(store, model, images, 1, log)
+    results = asked(store, model, log, images=("nowhere.tif", tiles[1].path), k=1)
     assert [found(result) for result in results] == [[tiles[1].id]]
     assert [failure.tile_id for failure in log.failures] == ["nowhere.tif"]
 
@@ -160,10 +173,12 @@ def test_at_least_one_hit_must_be_asked_for(
 def test_the_gpu_of_the_model_searches(
     store: IndexStore, model: Model, tiles: TileSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr(search, "usable_gpu", asked.append)
+    devices: list[str] = []
+    monkeypatch.setattr(search, "usable_gpu", devices.append)
     query(store, model, tiles.select([0]), 1)
-    assert asked == ["cpu"]
+    means = Means(lambda: model, FailureLog(), "cuda:3")
+    answer(store, QueryRequest(tiles=(tiles[0].id,)), means)
+    assert devices == ["cpu", "cuda:3"]
 
 
 # Models

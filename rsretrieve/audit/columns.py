@@ -1,0 +1,99 @@
+"""Judged tiles kept as columns; a record is made when somebody looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.audit.kinds import KINDS, NO_KIND
+from rsretrieve.audit.records import AuditedTile
+from rsretrieve.audit.scores import LabelScores
+from rsretrieve.audit.twins import NO_TWIN
+from rsretrieve.tiles.records import TileSet
+
+_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class JudgedRows:
+    """What was found of N tiles, in the tiles' own order.
+
+    Attributes:
+        tiles: N tiles.
+        class_names: of the K classes.
+        scores: of their labels.
+        flagged: (N,) bool, labels thought wrong.
+        kinds: (N,) int8, positions in `KINDS`.
+        twin: (N,) int64, rows, or −1.
+    """
+
+    tiles: TileSet
+    class_names: tuple[str, ...]
+    scores: LabelScores
+    flagged: NDArray[np.bool_]
+    kinds: NDArray[np.int8]
+    twin: NDArray[np.int64]
+
+    @property
+    def needs_a_look(self) -> NDArray[np.bool_]:
+        """(N,)."""
+        return np.asarray(self.flagged | (self.kinds != NO_KIND))
+
+    def records(self, rows: NDArray[np.int64]) -> Iterator[AuditedTile]:
+        """Some rows as records."""
+        scores, names, tiles = self.scores, self.class_names, self.tiles
+        columns = (
+            *(scores.predicted, self.flagged, scores.label_score, scores.own_similarity),
+            *(scores.predicted_similarity, self.kinds, scores.runner_up),
+            *(scores.runner_up_similarity, self.twin),
+        )
+        values = (rows.tolist(), *(column[rows].tolist() for column in columns))
+        for row, predicted, flagged, score, own, best, kind, second, next_best, twin in zip(
+            *values
+        ):
+            yield AuditedTile(
+                tiles[row],
+                names[predicted],
+                flagged,
+                score,
+                own,
+                best,
+                None if kind == NO_KIND else KINDS[kind],
+                names[second],
+                next_best,
+                None if twin == NO_TWIN else tiles[twin],
+            )
+
+    def record(self, row: int) -> AuditedTile:
+        """One row as a record."""
+        return next(self.records(np.array([row])))
+
+
+@dataclass(frozen=True)
+class JudgedTiles(Sequence[AuditedTile]):
+    """Judged rows in some order, as a sequence of records."""
+
+    rows: JudgedRows
+    order: NDArray[np.int64]
+
+    def __iter__(self) -> Iterator[AuditedTile]:
+        """All of them, which is much quicker in a row than one by one."""
+        for start in range(0, len(self.order), _AT_ONCE):
+            yield from self.rows.records(self.order[start : start + _AT_ONCE])
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    @overload
+    def __getitem__(self, position: int) -> AuditedTile: ...
+    @overload
+    def __getitem__(self, position: slice) -> tuple[AuditedTile, ...]: ...
+    def __getitem__(self, position: int | slice) -> AuditedTile | tuple[AuditedTile, ...]:
+        """One record, or some."""
+        if isinstance(position, slice):
+            return tuple(self.rows.records(self.order[position]))
+        return self.rows.record(int(self.order[position]))

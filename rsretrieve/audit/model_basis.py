@@ -1,0 +1,54 @@
+"""Judge by a trained model: its embedding, its prototypes, its temperature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsretrieve.audit.evidence import Evidence, class_numbers
+from rsretrieve.audit.unit_rows import UnitRows
+from rsretrieve.learning.model import Model
+from rsretrieve.learning.model_store import training_class_sizes
+from rsretrieve.progress import Listener
+from rsretrieve.retrieval.embedding import embed_tiles
+from rsretrieve.tiles.records import TileSet
+from rsretrieve.tiles.stream import FailureLog
+
+
+@dataclass(frozen=True)
+class ModelBasis:
+    """A trained model as the basis of an audit."""
+
+    model: Model
+
+    def class_names(self, tiles: TileSet) -> tuple[str, ...]:
+        """The classes that the model was trained on, whatever labels the tiles have."""
+        return self.model.description.class_names
+
+    def evidence(self, tiles: TileSet, log: FailureLog, listener: Listener) -> Evidence:
+        """Embed the tiles.
+
+        Raises:
+            NoUsableTiles: not one can be read.
+            TileError: one cannot, and `log` is strict.
+        """
+        names = self.class_names(tiles)
+        embedded = embed_tiles(self.model, tiles, log, listener)
+        audited = np.bincount(class_numbers(embedded.tiles, names), minlength=len(names))
+        trained = training_class_sizes(self.model)
+        return Evidence(
+            tiles=embedded.tiles,
+            class_names=names,
+            vectors=UnitRows(embedded.vectors),
+            prototypes=self.model.prototypes,
+            temperature=self.model.temperature,
+            # Of a class that is rare here the model may have seen many.
+            class_sizes=np.maximum(audited, trained),
+            places={
+                tile.id: place
+                for tile, place in zip(embedded.tiles, embedded.places)
+                if place is not None
+            },
+            has_pixels=True,
+        )

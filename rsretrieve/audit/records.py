@@ -1,0 +1,158 @@
+"""What an audit finds: judged tiles, worst first, and what they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.audit.kinds import IssueKind
+from rsretrieve.audit.truth import AuditFigures
+from rsretrieve.tiles.records import Place, Tile
+
+_CONFIDENT = (None, IssueKind.WRONG_LABEL, IssueKind.DUPLICATE)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedTile:
+    """A tile's label and what the audit makes of it; the columns of the audit's CSV.
+
+    Attributes:
+        tile: the tile, with its given label.
+        predicted_label: the class of the nearest prototype: the label suggested.
+        is_label_issue: the given label is thought wrong.
+        label_score: 0…1, lower is worse.
+        own_similarity, predicted_similarity: to the two labels' prototypes.
+        kind: what kind of issue it is, or None where nothing seems wrong.
+        runner_up_label, runner_up_similarity: the second nearest class.
+        twin: the tile with the same pixels and another label, or None.
+    """
+
+    tile: Tile
+    predicted_label: str
+    is_label_issue: bool
+    label_score: float
+    own_similarity: float
+    predicted_similarity: float
+    kind: IssueKind | None = None
+    runner_up_label: str = ""
+    runner_up_similarity: float = 0.0
+    twin: Tile | None = None
+
+    @property
+    def suggested_label(self) -> str:
+        """The predicted label; where that is the given one and a twin has another, the twin's."""
+        if self.predicted_label == self.tile.label and self.twin is not None:
+            return str(self.twin.label)
+        return self.predicted_label
+
+    @property
+    def needs_a_look(self) -> bool:
+        """The label is thought wrong, or something else about the tile is."""
+        return self.is_label_issue or self.kind is not None
+
+    @property
+    def has_confident_suggestion(self) -> bool:
+        """The suggestion can be taken unseen: the label is thought wrong, and one class is near."""
+        return self.is_label_issue and self.kind in _CONFIDENT
+
+
+@dataclass(frozen=True)
+class ClassIssues:
+    """The issues among the tiles given one label."""
+
+    label: str
+    tiles: int
+    issues: int
+
+    @property
+    def noise_rate(self) -> float:
+        """Share of issues."""
+        return self.issues / self.tiles
+
+
+@dataclass(frozen=True)
+class NoiseMatrix:
+    """How often a label of each class should be one of each other.
+
+    Attributes:
+        class_names: of the K classes.
+        values: (K, K), row given, column suggested; counts or rates.
+    """
+
+    class_names: tuple[str, ...]
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Tiles to hold a doubtful one against: trusted ones, nearest first.
+
+    Attributes:
+        own: of its given label.
+        suggested: of the label suggested.
+    """
+
+    own: tuple[Tile, ...]
+    suggested: tuple[Tile, ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The audited tiles, worst first, and what they add up to.
+
+    Attributes:
+        tiles: all of them.
+        per_class: issues by given label.
+        figures: where the truth is known.
+        noise_matrix: given → predicted among the issues; None where it was not asked for.
+        comparisons: tile id → tiles to compare with, for as many as were asked for.
+        places: tile id → where it lies, of the tiles that need a look.
+        checked: those that need a look, where somebody knows; else they are looked for.
+    """
+
+    tiles: Sequence[AuditedTile]
+    per_class: tuple[ClassIssues, ...]
+    figures: AuditFigures | None
+    noise_matrix: NoiseMatrix | None = None
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
+    checked: tuple[AuditedTile, ...] | None = None
+
+    @cached_property
+    def to_check(self) -> tuple[AuditedTile, ...]:
+        """The tiles that need a look, worst first."""
+        if self.checked is not None:
+            return self.checked
+        return tuple(audited for audited in self.tiles if audited.needs_a_look)
+
+    @cached_property
+    def issues(self) -> tuple[AuditedTile, ...]:
+        """The tiles whose labels are thought wrong, worst first."""
+        return tuple(audited for audited in self.to_check if audited.is_label_issue)
+
+    @property
+    def kinds(self) -> dict[IssueKind, int]:
+        """How many tiles are of each kind."""
+        counts = dict.fromkeys(IssueKind, 0)
+        for audited in self.to_check:
+            if audited.kind is not None:
+                counts[audited.kind] += 1
+        return counts
+
+    @property
+    def noise_rate(self) -> float:
+        """Share of issues."""
+        return len(self.issues) / len(self.tiles)
+
+    def fixed_labels(self) -> dict[str, str]:
+        """Tile id → label: the suggested one where the audit is confident of it."""
+        return {
+            audited.tile.id: audited.suggested_label
+            if audited.has_confident_suggestion
+            else str(audited.tile.label)
+            for audited in sorted(self.tiles, key=lambda audited: audited.tile.id)
+        }

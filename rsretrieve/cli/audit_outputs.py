@@ -1,0 +1,101 @@
+"""What `audit-labels` writes, each file where it was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # heavy stations, which `--help` never loads
+    from rsretrieve.audit.decisions import Decided
+    from rsretrieve.audit.records import Audit
+    from rsretrieve.progress import Listener
+    from rsretrieve.tiles.records import TileSet
+
+
+@dataclass(frozen=True)
+class AuditOutputs:
+    """The options of `audit-labels` that say what to write; None for what is not wanted."""
+
+    output: Path | None
+    page: Path | None
+    fixed_labels: Path | None
+    changes: Path | None
+    fiftyone: Path | None
+    label_studio: Path | None
+    geojson: Path | None
+    overwrite: bool
+
+    @property
+    def of_labels(self) -> bool:
+        """Something is wanted that decisions alone can fill."""
+        return self.fixed_labels is not None or self.changes is not None
+
+    @property
+    def of_an_audit(self) -> bool:
+        """Something is wanted that only an audit can fill."""
+        wanted = (self.output, self.page, self.fiftyone, self.label_studio, self.geojson)
+        return any(path is not None for path in wanted)
+
+    def refuse_to_overwrite(self) -> None:
+        """Raise before the work starts when a file is there and may not be replaced."""
+        from rsretrieve.storage import refuse_to_overwrite
+
+        labels = (self.fixed_labels, self.changes)
+        audit = (self.output, self.page, self.fiftyone, self.label_studio, self.geojson)
+        for path in filter(None, (*labels, *audit)):
+            refuse_to_overwrite(path, overwrite=self.overwrite)
+
+    def write_decided(self, decided: Decided) -> None:
+        """Write the labels as people decided, and the log of it."""
+        from rsretrieve.audit.decisions import labels_of, write_changes
+        from rsretrieve.tiles.labels import write_labels
+
+        if self.fixed_labels is not None:
+            write_labels(self.fixed_labels, labels_of(decided.tiles), overwrite=self.overwrite)
+        if self.changes is not None:
+            write_changes(self.changes, decided.changes, overwrite=self.overwrite)
+
+    def write_suggested(self, audit: Audit) -> None:
+        """Write the labels as the audit suggests, and the log of it."""
+        from rsretrieve.audit.decisions import suggested_changes, write_changes
+        from rsretrieve.tiles.labels import write_labels
+
+        if self.fixed_labels is not None:
+            write_labels(self.fixed_labels, audit.fixed_labels(), overwrite=self.overwrite)
+        if self.changes is not None:
+            write_changes(self.changes, suggested_changes(audit), overwrite=self.overwrite)
+
+    def write(
+        self, audit: Audit, tiles: TileSet, bands: tuple[int, ...], listener: Listener
+    ) -> list[str]:
+        """Write tables and the page; return what the user should know about them."""
+        from rsretrieve.report.audit_exports import write_samples_csv
+        from rsretrieve.report.audit_page import PageRequest, write_audit_page
+        from rsretrieve.report.records import write_audit_csv
+
+        if self.output is not None:
+            write_audit_csv(self.output, audit, overwrite=self.overwrite)
+        if self.fiftyone is not None:
+            write_samples_csv(self.fiftyone, audit, tiles, overwrite=self.overwrite)
+        if self.page is not None:
+            request = PageRequest(audit, tiles.source, bands)
+            write_audit_page(self.page, request, overwrite=self.overwrite, listener=listener)
+        return [*self._write_label_studio(audit), *self._write_geojson(audit)]
+
+    def _write_label_studio(self, audit: Audit) -> list[str]:
+        from rsretrieve.report.audit_exports import write_label_studio
+
+        if self.label_studio is None:
+            return []
+        root = write_label_studio(self.label_studio, audit, overwrite=self.overwrite)
+        return [f"Label Studio finds the images with LOCAL_FILES_DOCUMENT_ROOT={root}"]
+
+    def _write_geojson(self, audit: Audit) -> list[str]:
+        from rsretrieve.report.audit_exports import write_issues_geojson
+
+        if self.geojson is None:
+            return []
+        placed = write_issues_geojson(self.geojson, audit, overwrite=self.overwrite)
+        unplaced = len(audit.to_check) - placed
+        return [f"{unplaced} tiles have no known place: null in {self.geojson}"] * bool(unplaced)

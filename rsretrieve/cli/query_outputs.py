@@ -1,0 +1,82 @@
+"""The files that `rsretrieve query` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rsretrieve.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rsretrieve.retrieval.index_store import IndexStore
+    from rsretrieve.retrieval.search import QueryResult
+
+
+@dataclass(frozen=True)
+class QueryOutputs:
+    """The files to write, None for those that are not asked for."""
+
+    csv: Path | None
+    geojson: Path | None
+    geoparquet: Path | None
+    sheet: Path | None
+    overwrite: bool
+
+    def refuse_to_overwrite(self) -> None:
+        """Raise `OutputExists` before the work where a file is there already."""
+        from rsretrieve.storage import refuse_to_overwrite
+
+        for path in (self.csv, self.geojson, self.geoparquet, self.sheet):
+            if path is not None:
+                refuse_to_overwrite(path, overwrite=self.overwrite)
+
+    def write(
+        self,
+        store: IndexStore,
+        model: Path | None,
+        results: Sequence[QueryResult],
+        terminal: Terminal,
+    ) -> None:
+        """Write them all."""
+        if self.csv is not None:
+            from rsretrieve.report.records import write_hits_csv
+
+            write_hits_csv(self.csv, results, overwrite=self.overwrite)
+        if self.geojson is not None:
+            from rsretrieve.report.geo import write_geojson
+
+            placed = write_geojson(self.geojson, results, overwrite=self.overwrite)
+            _notice_unplaced(self.geojson, placed, results, terminal)
+        if self.geoparquet is not None:
+            from rsretrieve.report.geoparquet import provenance_of, write_hits
+
+            told = {"index": str(store.folder), **provenance_of(store)}
+            placed = write_hits(self.geoparquet, results, told, overwrite=self.overwrite)
+            _notice_unplaced(self.geoparquet, placed, results, terminal)
+        if self.sheet is not None:
+            from rsretrieve.report.sheets import write_query_sheet
+
+            write_query_sheet(self.sheet, results, _bands(model), overwrite=self.overwrite)
+
+
+def _notice_unplaced(
+    path: Path, placed: int, results: Sequence[QueryResult], terminal: Terminal
+) -> None:
+    unplaced = sum(len(result.hits) for result in results) - placed
+    if unplaced:
+        terminal.notice(f"{unplaced} hits have no georeference: null in {path}")
+
+
+def _bands(model: Path | None) -> tuple[int, ...]:
+    """Those that the model looks at; where there is none, or no more, those that come first."""
+    from rsretrieve.errors import ModelError
+    from rsretrieve.learning.description import read_description
+
+    if model is None:
+        return ()
+    try:
+        return read_description(model).preprocessing.bands
+    except ModelError:
+        return ()

@@ -1,0 +1,222 @@
+"""A backbone as a list of tensor operations in JSON, which runs without torchvision.
+
+To import torchvision takes longer than to import PyTorch, embed a tile and search an index
+together. So a trained model keeps, beside its weights, what its backbone computes: the
+operations that PyTorch's exporter records, each with its arguments. Only operations of the
+list below are ever written or run, so that a model's files cannot make a program do anything
+but arithmetic. A backbone that needs others is built by torchvision as before.
+"""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rsretrieve.errors import ModelDamaged
+
+Program = dict[str, Any]
+SCHEMA_VERSION = 1
+_ATEN = frozenset(
+    [
+        *("adaptive_avg_pool2d.default", "add.Tensor", "add_.Tensor", "avg_pool2d.default"),
+        *("batch_norm.default", "cat.default", "chunk.default", "clamp.default"),
+        *("clamp_min.default", "clone.default", "contiguous.default", "conv2d.default"),
+        *("div.Tensor", "dropout.default", "dropout_.default", "einsum.default", "eq.Scalar"),
+        *("exp.default", "expand.default", "expand_as.default", "fill_.Scalar"),
+        *("flatten.using_ints", "gelu.default", "hardsigmoid.default", "hardswish_.default"),
+        *("hardtanh_.default", "index.Tensor", "layer_norm.default", "linalg_vector_norm.default"),
+        *("linear.default", "masked_fill.Scalar", "matmul.default", "max_pool2d.default"),
+        *("mean.dim", "mul.Tensor", "ne.Scalar", "new_zeros.default", "pad.default"),
+        *("permute.default", "relu.default", "relu_.default", "reshape.default", "roll.default"),
+        *("scaled_dot_product_attention.default", "select.int", "sigmoid.default", "silu.default"),
+        *("silu_.default", "slice.Tensor", "softmax.int", "squeeze.dim", "sub.Tensor"),
+        *("swapaxes.default", "sym_size.int", "tanh.default", "transpose.int", "unflatten.int"),
+        *("unsqueeze.default", "view.default", "zero_.default"),
+    ]
+)
+_PLAIN: dict[str, Callable[..., Any]] = {
+    "getitem": operator.getitem,
+    "mul": operator.mul,
+    "add": operator.add,
+    "floordiv": operator.floordiv,
+}
+_NODE, _TENSOR = "node", "tensor"
+
+
+def export_program(backbone: nn.Module, bands: int, size_px: int) -> Program | None:
+    """Record what a backbone computes of tiles (B, bands, size_px, size_px), B free.
+
+    Args:
+        backbone: in any mode; what it does in evaluation is recorded.
+        bands: C of the input.
+        size_px: S of the input.
+
+    Returns:
+        The program, or None where it cannot be recorded or needs other operations.
+    """
+    was_training = backbone.training
+    device = next(backbone.parameters()).device
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the exporter, about itself
+            exported = torch.export.export(
+                backbone.eval(),
+                (torch.zeros(2, bands, size_px, size_px, device=device),),
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                strict=False,
+            )
+        return _as_program(exported)
+    except Exception:  # the exporter raises what it likes; its work is no more than a saving
+        return None
+    finally:
+        backbone.train(was_training)
+
+
+def _as_program(exported: Any) -> Program:
+    """The graph as plain values.
+
+    Raises:
+        KeyError, ValueError: it holds what a program cannot.
+    """
+    signature = exported.graph_signature
+    tensors = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    if signature.lifted_tensor_constants or signature.non_persistent_buffers:
+        raise ValueError("it needs tensors that are not among the weights")
+    names: dict[Any, dict[str, Any]] = {}
+    nodes: list[dict[str, Any]] = []
+    for node in exported.graph.nodes:
+        if node.op == "placeholder":
+            known = tensors.get(node.name)
+            names[node] = {_NODE: 0} if known is None else {_TENSOR: known}
+        elif node.op == "call_function":
+            names[node] = {_NODE: len(nodes) + 1}
+            arguments = [_encoded(value, names) for value in node.args]
+            keywords = {key: _encoded(value, names) for key, value in node.kwargs.items()}
+            nodes.append({"op": _name_of(node.target), "args": arguments, "kwargs": keywords})
+        elif node.op == "output":
+            [output] = node.args[0]
+            return {"schema_version": SCHEMA_VERSION, "nodes": nodes, "output": names[output]}
+    raise ValueError("it has no output")
+
+
+def _name_of(target: Any) -> str:
+    name = str(target).removeprefix("aten.")
+    if name in _ATEN and name != "view.default":
+        return name
+    if name == "view.default":
+        # A view is recorded of tensors in the default order; those of a network in another
+        # order must be copied where they cannot be viewed.
+        return "reshape.default"
+    return {function: plain for plain, function in _PLAIN.items()}[target]
+
+
+def _encoded(value: Any, names: Mapping[Any, dict[str, Any]]) -> Any:
+    if isinstance(value, torch.fx.Node):
+        return names[value]
+    if isinstance(value, (list, tuple)):
+        return [_encoded(item, names) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise ValueError(f"{value!r} has no plain form")
+
+
+class ProgramBackbone(nn.Module):
+    """A backbone that runs a program. Its tensors have the names they had in torchvision's.
+
+    Args:
+        program: what `export_program` gave.
+        tensors: the weights, by name.
+
+    Raises:
+        ModelDamaged: this is no such program, or a tensor of it is not there.
+    """
+
+    def __init__(self, program: Program, tensors: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self._names = {name: _hold(self, name, tensor) for name, tensor in tensors.items()}
+        try:
+            self._steps = [_step(node) for node in program["nodes"]]
+            self._output = int(program["output"][_NODE])
+            needed = {n for _, *values in self._steps for n in _mentioned(values, _TENSOR)}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ModelDamaged(f"a backbone's program cannot be run ({error!r})") from error
+        if missing := needed - set(tensors):
+            raise ModelDamaged(f"a backbone's program needs {min(missing)}, which is not there")
+        self._last_use = _last_uses(self._steps, self._output)
+
+    def forward(self, pixels: Tensor) -> Any:
+        """Normalised pixels (B, C, S, S) → features."""
+        results: dict[int, Any] = {0: pixels}
+        for number, (function, arguments, keywords) in enumerate(self._steps, start=1):
+            values = [self._decoded(value, results) for value in arguments]
+            named = {key: self._decoded(value, results) for key, value in keywords.items()}
+            results[number] = function(*values, **named)
+            for done in self._last_use.get(number, ()):
+                del results[done]  # or every layer's output would stay to the end
+        return results[self._output]
+
+    def _decoded(self, value: Any, results: Mapping[int, Any]) -> Any:
+        if isinstance(value, dict):
+            if _NODE in value:
+                return results[value[_NODE]]
+            holder, leaf = self._names[value[_TENSOR]]
+            return getattr(holder, leaf)
+        if isinstance(value, list):
+            return [self._decoded(item, results) for item in value]
+        return value
+
+
+_Step = tuple[Callable[..., Any], list[Any], dict[str, Any]]
+
+
+def _step(node: Mapping[str, Any]) -> _Step:
+    name = node["op"]
+    function: Callable[..., Any]
+    if name in _PLAIN:
+        function = _PLAIN[name]
+    elif name in _ATEN:
+        packet, overload = name.split(".")
+        function = getattr(getattr(torch.ops.aten, packet), overload)
+    else:
+        raise ValueError(f"no such operation: {name}")
+    return function, list(node["args"]), dict(node["kwargs"])
+
+
+def _hold(module: nn.Module, name: str, tensor: Tensor) -> tuple[nn.Module, str]:
+    """Keep a tensor under its dotted name, in modules made for it."""
+    *folders, leaf = name.split(".")
+    for folder in folders:
+        if folder not in module._modules:
+            module.add_module(folder, nn.Module())
+        module = module.get_submodule(folder)
+    module.register_buffer(leaf, tensor)
+    return module, leaf
+
+
+def _mentioned(value: Any, kind: str) -> set[Any]:
+    """The nodes, or the tensors, that arguments name."""
+    if isinstance(value, dict):
+        if kind in value:
+            return {value[kind]}
+        return set().union(*(_mentioned(item, kind) for item in value.values()))
+    if isinstance(value, list):
+        return set().union(*(_mentioned(item, kind) for item in value))
+    return set()
+
+
+def _last_uses(steps: list[_Step], output: int) -> dict[int, list[int]]:
+    """For each step the results that nothing needs after it."""
+    last: dict[int, int] = {}
+    for number, (_, arguments, keywords) in enumerate(steps, start=1):
+        for used in _mentioned([arguments, keywords], _NODE):
+            last[used] = number
+    freed: dict[int, list[int]] = {}
+    for result, number in last.items():
+        if result != output:
+            freed.setdefault(number, []).append(result)
+    return freed

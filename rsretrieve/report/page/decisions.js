@@ -1,0 +1,110 @@
+"use strict";
+// The data of the page, and what was decided: kept in the browser, saved as CSV and read back.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const KEY = `rsretrieve-audit-${DATA.id}`;
+const COLUMNS = ["tile", "label", "decision", "given_label", "suggested_label", "kind", "by", "at"];
+const RULES = ["accept", "reject", "choose", "remove", "skip"];
+const POSITION = new Map(DATA.cards.map((card, position) => [card.tile, position]));
+
+const Decisions = {
+  of: new Map(),  // position of a card -> {decision, label, by, at}
+  kept: true,
+
+  restore() {
+    try {
+      for (const [tile, decision] of Object.entries(JSON.parse(localStorage.getItem(KEY) || "{}"))) {
+        if (POSITION.has(tile)) this.of.set(POSITION.get(tile), decision);
+      }
+    } catch {
+      this.kept = false;  // a browser that keeps nothing for files
+    }
+  },
+
+  keep() {
+    const content = Object.create(null);
+    for (const [position, decision] of this.of) content[DATA.cards[position].tile] = decision;
+    try {
+      localStorage.setItem(KEY, JSON.stringify(content));
+      this.kept = true;
+    } catch {
+      this.kept = false;
+    }
+  },
+
+  set(position, rule, label) {
+    const by = document.getElementById("reviewer").value.trim();
+    this.of.set(position, { decision: rule, label, by, at: new Date().toISOString() });
+    this.keep();
+  },
+
+  undo(position) {
+    this.of.delete(position);
+    this.keep();
+  },
+
+  get count() {
+    let count = 0;
+    for (const { decision } of this.of.values()) count += decision !== "skip";
+    return count;
+  },
+
+  csv() {
+    const rows = [...this.of.keys()].sort((a, b) => a - b).map((position) => {
+      const card = DATA.cards[position];
+      const { decision, label, by, at } = this.of.get(position);
+      return [card.tile, label, decision, card.given, card.suggested, card.kind, by, at];
+    });
+    return [COLUMNS, ...rows].map((row) => row.map(quoted).join(",") + "\n").join("");
+  },
+
+  // Returns how many lines were about tiles of this page.
+  readCsv(text) {
+    const [header = [], ...rows] = csvRows(text.replace(/^\ufeff/, ""));
+    const at = Object.fromEntries(header.map((name, column) => [name, column]));
+    if (at.tile === undefined || at.label === undefined) {
+      throw new Error("the file has no columns “tile” and “label”");
+    }
+    let taken = 0;
+    for (const row of rows) {
+      const position = POSITION.get(row[at.tile]);
+      if (position === undefined) continue;
+      const label = row[at.label];
+      const rule = RULES.includes(row[at.decision]) ? row[at.decision] : ruleFor(position, label);
+      this.of.set(position, { decision: rule, label, by: row[at.by] || "", at: row[at.at] || "" });
+      taken += 1;
+    }
+    this.keep();
+    return taken;
+  },
+};
+
+function ruleFor(position, label) {
+  const card = DATA.cards[position];
+  if (label === "") return "remove";
+  if (label === card.given) return "reject";
+  return label === card.suggested ? "accept" : "choose";
+}
+
+function quoted(field) {
+  return /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
+}
+
+// RFC 4180: fields between commas, lines between line ends, either inside double quotes.
+function csvRows(text) {
+  const rows = [];
+  let row = [], field = "", inQuotes = false;
+  for (let i = 0; i < text.length; i += 1) {
+    const character = text[i];
+    if (inQuotes) {
+      if (character !== '"') field += character;
+      else if (text[i + 1] === '"') { field += '"'; i += 1; }
+      else inQuotes = false;
+    } else if (character === '"') inQuotes = true;
+    else if (character === ",") { row.push(field); field = ""; }
+    else if (character === "\n") { row.push(field); rows.push(row); row = []; field = ""; }
+    else if (character !== "\r") field += character;
+  }
+  if (field !== "" || row.length) { row.push(field); rows.push(row); }
+  return rows;
+}

@@ -1,0 +1,48 @@
+"""Why a label was picked out, in a sentence."""
+
+from __future__ import annotations
+
+from rsretrieve.audit.kinds import SMALLEST_CLASS, IssueKind
+from rsretrieve.audit.records import AuditedTile
+
+KIND_NAMES = {
+    IssueKind.WRONG_LABEL: "wrong label",
+    IssueKind.AMBIGUOUS: "ambiguous",
+    IssueKind.OFF_TOPIC: "off-topic",
+    IssueKind.DUPLICATE: "duplicate with two labels",
+    IssueKind.RARE_CLASS: "rare class",
+}
+
+KIND_MEANINGS = {
+    IssueKind.WRONG_LABEL: "Another class is near, and the given one is not.",
+    IssueKind.AMBIGUOUS: "Two classes are about equally near.",
+    IssueKind.OFF_TOPIC: "No class is near.",
+    IssueKind.DUPLICATE: "The same pixels, or nearly the same, have another label elsewhere.",
+    IssueKind.RARE_CLASS: f"A class of fewer than {SMALLEST_CLASS} tiles is too small to judge by.",
+}
+
+
+def reason_for(audited: AuditedTile) -> str:
+    """Why a tile needs a look."""
+    given, near = str(audited.tile.label), audited.predicted_label
+    own, best = audited.own_similarity, audited.predicted_similarity
+    match audited.kind:
+        case IssueKind.DUPLICATE if audited.twin is not None:
+            return (
+                f"The same pixels are labelled {audited.twin.label} in {audited.twin.id}. "
+                f"The nearest class is {near} (similarity {best:.2f})."
+            )
+        case IssueKind.OFF_TOPIC:
+            return f"No class is near: the nearest, {near}, has a similarity of only {best:.2f}."
+        case IssueKind.AMBIGUOUS:
+            return (
+                f"It lies between {near} ({best:.2f}) and {audited.runner_up_label} "
+                f"({audited.runner_up_similarity:.2f}); {given} has {own:.2f}."
+            )
+        case IssueKind.RARE_CLASS:
+            return (
+                f"It looks more like {near} ({best:.2f}) than {given} ({own:.2f}), but one of "
+                f"the two has fewer than {SMALLEST_CLASS} tiles, too few to judge by."
+            )
+        case _:
+            return f"It looks like {near} (similarity {best:.2f}), not like {given} ({own:.2f})."

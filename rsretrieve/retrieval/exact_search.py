@@ -1,0 +1,129 @@
+"""Exact search: every vector that may be a hit is looked at, block by block.
+
+Similarities are sums of products in float64, the same to the last bit however many queries
+or vectors are looked at together; hits are ranked by falling similarity and equal ones in
+the order of their rows, so that the first k of k + 1 hits are the k hits. Speed comes from
+a first look in float32, of which only what may be among the k nearest is computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BLOCK_ROWS = 1 << 16
+_QUERIES_AT_ONCE = 256  # 64 MiB of similarities a block
+_FLOAT32_ULP = 2.0**-24
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The vectors nearest to a query.
+
+    Attributes:
+        rows: (R,) int64, best first.
+        similarities: (R,) float64, falling; equal ones in the order of rows.
+    """
+
+    rows: NDArray[np.int64]
+    similarities: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+NOTHING = Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
+
+
+def exact_search(
+    vectors: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    k: int,
+    rows: NDArray[np.int64] | None = None,
+) -> list[Ranking]:
+    """Find the k nearest of some vectors.
+
+    Args:
+        vectors: (N, D) float32, unit rows; may be memory-mapped.
+        queries: (Q, D) float32, unit rows.
+        k: how many.
+        rows: the rows that are looked at, rising; by default all.
+
+    Returns:
+        A ranking a query: of k, or of all where there are fewer.
+    """
+    found: list[Ranking] = []
+    for start in range(0, len(queries), _QUERIES_AT_ONCE):
+        group = np.ascontiguousarray(queries[start : start + _QUERIES_AT_ONCE], np.float32)
+        best = [NOTHING] * len(group)
+        for numbers, block in _blocks(vectors, rows):
+            best = _with_block(best, group, numbers, block, k)
+        found.extend(best)
+    return found
+
+
+def similarities_to(
+    query: NDArray[np.float32], vectors: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """(M, D) vectors → (M,) cosines in float64; of a vector always the same."""
+    products: NDArray[np.float64] = vectors.astype(np.float64) * query.astype(np.float64)
+    return np.asarray(products.sum(axis=1), np.float64)
+
+
+def ranked(rows: NDArray[np.int64], similarities: NDArray[np.float64], k: int) -> Ranking:
+    """The k best of some rows."""
+    order = np.lexsort((rows, -similarities))[:k]
+    return Ranking(rows[order], similarities[order])
+
+
+def _blocks(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64] | None
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+    count = len(vectors) if rows is None else len(rows)
+    for start in range(0, count, _BLOCK_ROWS):
+        stop = min(start + _BLOCK_ROWS, count)
+        if rows is None:
+            yield np.arange(start, stop), vectors[start:stop]
+        else:
+            yield rows[start:stop], vectors[rows[start:stop]]
+
+
+def _with_block(
+    best: list[Ranking],
+    queries: NDArray[np.float32],
+    numbers: NDArray[np.int64],
+    block: NDArray[np.float32],
+    k: int,
+) -> list[Ranking]:
+    rough = queries @ block.T
+    # Twice what float32 can be off: by one in the k-th similarity, by one in another's.
+    slack = 4 * block.shape[1] * _FLOAT32_ULP
+    return [
+        _merged(so_far, query, row, numbers, block, k, slack)
+        for so_far, query, row in zip(best, queries, rough)
+    ]
+
+
+def _merged(
+    so_far: Ranking,
+    query: NDArray[np.float32],
+    rough: NDArray[np.float32],
+    numbers: NDArray[np.int64],
+    block: NDArray[np.float32],
+    k: int,
+    slack: float,
+) -> Ranking:
+    """A ranking with what a block adds to it."""
+    least = so_far.similarities[-1] if len(so_far) >= k else -np.inf
+    chosen = np.flatnonzero(rough >= least - slack)
+    if len(chosen) > 2 * k:
+        kth = np.partition(rough[chosen], len(chosen) - k)[len(chosen) - k]
+        chosen = chosen[rough[chosen] >= kth - slack]
+    if not len(chosen):
+        return so_far
+    rows = np.concatenate((so_far.rows, numbers[chosen]))
+    similarities = np.concatenate((so_far.similarities, similarities_to(query, block[chosen])))
+    return ranked(rows, similarities, k)

@@ -1,0 +1,184 @@
+"""Where on Earth: which tiles hold a point, meet a box, or lie in polygons.
+
+Everything is longitude and latitude in WGS 84 degrees, edges straight between corners.
+Whole columns of bounding boxes leave few candidates, which Shapely then looks at. The
+globe is one sheet from −180 to 180: what crosses the antimeridian is cut there.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import shapely
+import shapely.geometry
+from numpy.typing import NDArray
+
+from rsretrieve.errors import InputError, InvalidArgument
+from rsretrieve.retrieval.columns import Footprints
+from rsretrieve.tiles.footprints import rings_of
+
+Box = tuple[float, float, float, float]
+_SLACK = 1e-9  # degrees: rounding must not lose a candidate
+_TURNS = (-360.0, 0.0, 360.0)
+_EARTH_KM = 6371.0
+
+
+def box_area(box: Box) -> Any:
+    """West, south, east, north as an area; west beyond east crosses the antimeridian.
+
+    Raises:
+        InvalidArgument: these are no such bounds.
+    """
+    west, south, east, north = box
+    good = all(-180 <= lon <= 180 for lon in (west, east)) and -90 <= south <= north <= 90
+    if not good:
+        raise InvalidArgument(
+            f"{west:g},{south:g},{east:g},{north:g} is not west,south,east,north in degrees",
+            hint="west and east lie in -180…180 (west > east crosses the antimeridian), south "
+            "and north in -90…90",
+        )
+    if west <= east:
+        return shapely.box(west, south, east, north)
+    return shapely.union(
+        shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)
+    )
+
+
+def read_area(path: Path) -> Any:
+    """All polygons of a GeoJSON file, as one area.
+
+    Polygons that run over ±180 (to 190, say) are folded back.
+
+    Raises:
+        InputError: no such file, no GeoJSON, no polygon in it, or not in degrees.
+    """
+    expected = "give a GeoJSON file with polygons, in longitude and latitude (RFC 7946)"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        shapes = [shapely.geometry.shape(found) for found in _geometries(content)]
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file", hint=expected) from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+        raise InputError(f"{path} cannot be read as GeoJSON ({error})", hint=expected) from error
+    except shapely.errors.ShapelyError as error:
+        raise InputError(f"{path} cannot be read as GeoJSON ({error})", hint=expected) from error
+    polygons = [shape for shape in shapes if shape.geom_type in ("Polygon", "MultiPolygon")]
+    area = shapely.union_all([shapely.make_valid(polygon) for polygon in polygons])
+    if area.is_empty:
+        raise InputError(f"{path}: there is no polygon in it", hint=expected)
+    west, south, east, north = area.bounds
+    if not (west >= -540 and east <= 540 and south >= -90 and north <= 90):
+        raise InputError(
+            f"{path}: its polygons reach from {west:g},{south:g} to {east:g},{north:g}, which "
+            "are no degrees",
+            hint="GeoJSON is in longitude and latitude: ogr2ogr -t_srs EPSG:4326 out.geojson in",
+        )
+    return _folded(area)
+
+
+def _geometries(content: Any) -> list[Any]:
+    match content["type"]:
+        case "FeatureCollection":
+            return [g for feature in content["features"] for g in _geometries(feature)]
+        case "Feature":
+            return _geometries(content["geometry"]) if content["geometry"] else []
+        case "GeometryCollection":
+            return [g for geometry in content["geometries"] for g in _geometries(geometry)]
+        case _:
+            return [content]
+
+
+def _folded(area: Any) -> Any:
+    turned = [shapely.transform(area, lambda xy, by=by: xy + (by, 0)) for by in _TURNS]
+    return shapely.intersection(shapely.union_all(turned), shapely.box(-180, -90, 180, 90))
+
+
+def rows_meeting(footprints: Footprints, area: Any) -> NDArray[np.int64]:
+    """The rows, rising, of the tiles that have a point in common with an area."""
+    chosen = _near(footprints, area)
+    shapely.prepare(area)
+    meeting: NDArray[np.bool_] = shapely.intersects(_shapes(footprints, chosen), area)
+    return footprints.rows[chosen[meeting]]
+
+
+def rows_within(footprints: Footprints, area: Any) -> NDArray[np.int64]:
+    """The rows, rising, of the tiles that lie in an area with all of their footprint."""
+    chosen = _near(footprints, area)
+    shapely.prepare(area)
+    inside: NDArray[np.bool_] = shapely.covered_by(_shapes(footprints, chosen), area)
+    return footprints.rows[chosen[inside]]
+
+
+def row_at(footprints: Footprints, lon: float, lat: float) -> int:
+    """The row of the tile that holds a point: of several the smallest, of equals the first.
+
+    Raises:
+        InvalidArgument: no point on Earth.
+        InputError: no tile holds it.
+    """
+    if not (-180 <= lon <= 180 and -90 <= lat <= 90):
+        raise InvalidArgument(
+            f"{lon:g},{lat:g} is not a longitude and latitude in degrees",
+            hint="give --at LON,LAT, longitude first",
+        )
+    # A point on the antimeridian has two names.
+    names = [lon, -lon] if abs(lon) == 180 else [lon]
+    point = shapely.multipoints([(name, lat) for name in names])
+    chosen = _near(footprints, point)
+    shapes = _shapes(footprints, chosen)
+    holding = shapely.intersects(shapes, point)
+    if not holding.any():
+        raise InputError(
+            f"no tile of the index holds the point {lon:g},{lat:g}{_nearest(footprints, lon, lat)}"
+        )
+    sizes = shapely.area(shapes[holding]) * np.cos(np.radians(lat))
+    return int(footprints.rows[chosen[holding][int(sizes.argmin())]])
+
+
+def _nearest(footprints: Footprints, lon: float, lat: float) -> str:
+    if not len(footprints):
+        return ": none of its tiles has a georeference"
+    west, south, east, north = np.radians(footprints.boxes().T)
+    there_lon, there_lat = (west + east) / 2, (south + north) / 2
+    lon, lat = np.radians(lon), np.radians(lat)
+    along = np.sin((there_lat - lat) / 2) ** 2
+    across = np.cos(lat) * np.cos(there_lat) * np.sin((there_lon - lon) / 2) ** 2
+    away_km = 2 * _EARTH_KM * np.arcsin(np.sqrt(np.clip(along + across, 0, 1)))
+    return f"; the middle of the nearest is {away_km.min():.1f} km away"
+
+
+def _near(footprints: Footprints, area: Any) -> NDArray[np.int64]:
+    """The positions of footprints whose bounding box meets that of a part of an area."""
+    west, south, east, north = footprints.boxes().T
+    near = np.zeros(len(footprints), bool)
+    for part in shapely.get_parts(area):
+        w, s, e, n = shapely.bounds(part) + (-_SLACK, -_SLACK, _SLACK, _SLACK)
+        level = (south <= n) & (north >= s)
+        for turn in _TURNS:
+            near |= level & (west + turn <= e) & (east + turn >= w)
+    return np.flatnonzero(near)
+
+
+def _shapes(footprints: Footprints, chosen: NDArray[np.int64]) -> NDArray[np.object_]:
+    """The footprints at some positions as Shapely's polygons."""
+    shapes = np.empty(len(chosen), object)
+    crossing = footprints.cross_antimeridian()[chosen]
+    if not crossing.all():
+        shapes[~crossing] = _plain_shapes(footprints, chosen[~crossing])
+    for i in np.flatnonzero(crossing):
+        rings = rings_of(footprints[int(chosen[i])])
+        shapes[i] = shapely.MultiPolygon([shapely.Polygon(ring) for ring in rings])
+    return shapes
+
+
+def _plain_shapes(footprints: Footprints, chosen: NDArray[np.int64]) -> NDArray[np.object_]:
+    """Those that stay on one side, all at once: there may be millions."""
+    lengths = np.diff(footprints.starts)[chosen]
+    owners = np.repeat(np.arange(len(chosen)), lengths)
+    within = np.arange(len(owners)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    corners = footprints.corners[footprints.starts[chosen][owners] + within]
+    shapes: NDArray[np.object_] = shapely.polygons(shapely.linearrings(corners, indices=owners))
+    return shapes
