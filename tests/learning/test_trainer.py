@@ -34,7 +34,7 @@ from rsretrieve.tiles.statistics import IMAGENET
 from rsretrieve.tiles.stream import FailureLog
 
 CPU = torch.device("cpu")
-FILES = {"model.safetensors", "model.json", "history.csv", "tiles.parquet"}
+FILES = {"model.safetensors", "model.json", "backbone.json", "history.csv", "tiles.parquet"}
 
 
 def tiny(name: RecipeName = RecipeName.ROBUST, **choices: object) -> Recipe:
