@@ -9,7 +9,7 @@ import numpy as np
 from rsretrieve.audit.evidence import Evidence, class_numbers
 from rsretrieve.audit.unit_rows import UnitRows
 from rsretrieve.learning.model import Model
-from rsretrieve.learning.model_store import training_class_sizes
+from rsretrieve.learning.training_record import class_sizes
 from rsretrieve.progress import Listener
 from rsretrieve.retrieval.embedding import embed_tiles
 from rsretrieve.tiles.failures import FailureLog
@@ -36,7 +36,7 @@ class ModelBasis:
         names = self.class_names(tiles)
         embedded = embed_tiles(self.model, tiles, log, listener)
         audited = np.bincount(class_numbers(embedded.tiles, names), minlength=len(names))
-        trained = training_class_sizes(self.model)
+        trained = class_sizes(self.model.folder, names)
         return Evidence(
             tiles=embedded.tiles,
             class_names=names,

@@ -16,7 +16,7 @@ from torch import Tensor
 from rsretrieve.errors import CheckpointError
 from rsretrieve.storage import written_aside
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)

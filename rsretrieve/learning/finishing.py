@@ -18,7 +18,9 @@ from rsretrieve.learning.device import describe_device
 from rsretrieve.learning.model import ModelDescription
 from rsretrieve.learning.network import program_of
 from rsretrieve.learning.preparation import PreparedTiles
+from rsretrieve.learning.starting import Start
 from rsretrieve.learning.training import Training
+from rsretrieve.learning.training_record import TrainingRecord, write_training_tiles
 from rsretrieve.learning.weights import WeightsReport
 
 
@@ -80,7 +82,7 @@ def write_model(
     training: Training,
     prepared: PreparedTiles,
     summary: TrainingSummary,
-    weights_report: WeightsReport | None,
+    start: Start,
 ) -> None:
     """Write all of a model folder but what people look at."""
     recipe = training.recipe
@@ -93,7 +95,7 @@ def write_model(
         preprocessing=preprocessing,
         class_names=prepared.class_names,
         recipe=recipe.to_json(),
-        training=_training_facts(training, prepared, summary, weights_report),
+        training=_training_facts(training, prepared, summary, start.weights),
         versions=_versions(),
         weights_sha256=sha256,
         program_sha256=model_store.write_program(folder, program),
@@ -103,7 +105,8 @@ def write_model(
     numbers = torch.where(training.targets.weights > 0, training.targets.labels, -1).tolist()
     taught = [prepared.class_names[number] if number >= 0 else None for number in numbers]
     kept = training.kept.cpu().numpy()
-    model_store.write_training_tiles(folder, prepared.tiles, kept, taught)
+    record = TrainingRecord(training.margins.areas, start.view)
+    write_training_tiles(folder, prepared.tiles, kept, taught, record)
 
 
 def _training_facts(

@@ -7,11 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-import numpy as np
-import pyarrow
 import torch
-from numpy.typing import NDArray
-from pyarrow import parquet
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -28,25 +24,20 @@ from rsretrieve.learning.model import Model, PrototypeModel
 from rsretrieve.learning.network import EmbeddingNetwork, build_network
 from rsretrieve.progress import EpochFinished
 from rsretrieve.storage import default_file_mode, sha256_of_file, write_json, write_text
-from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.tables import write_csv
 
 __all__ = [
     "DESCRIPTION_FILE",
     "HISTORY_FILE",
-    "TILES_FILE",
     "WEIGHTS_FILE",
     "load_model",
     "read_description",
-    "training_class_sizes",
     "write_description",
     "write_history",
-    "write_training_tiles",
     "write_weights",
 ]
 WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.csv"
-TILES_FILE = "tiles.parquet"
 PROGRAM_FILE = "backbone.json"
 _BACKBONE, _PROJECTION = "network.backbone.", "network.projection.weight"
 
@@ -71,26 +62,6 @@ def write_history(folder: Path, history: Sequence[EpochFinished]) -> None:
     write_csv(folder / HISTORY_FILE, columns, rows, overwrite=True)
 
 
-def write_training_tiles(
-    folder: Path, tiles: TileSet, weights: NDArray[np.float32], taught: Sequence[str | None]
-) -> None:
-    """Write `tiles.parquet`, a row a training tile.
-
-    Args:
-        folder: the model folder.
-        tiles: the N training tiles, with their labels as given.
-        weights: (N,) 1 where the tile was taught with the given label at the end, else 0.
-        taught: the label it was taught with at the end, or None where it was left out.
-    """
-    table = {
-        "tile": [tile.id for tile in tiles],
-        "label": [tile.label for tile in tiles],
-        "weight": weights.astype(np.float32),
-        "taught_label": pyarrow.array(taught, pyarrow.string()),
-    }
-    parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
-
-
 def write_program(folder: Path, program: Program | None) -> str | None:
     """Write what the backbone computes, if that can be told; return the file's SHA-256."""
     if program is None:
@@ -98,21 +69,6 @@ def write_program(folder: Path, program: Program | None) -> str | None:
     text = json.dumps(program, separators=(",", ":"), allow_nan=False)
     write_text(folder / PROGRAM_FILE, text + "\n", overwrite=True)
     return sha256_of_file(folder / PROGRAM_FILE)
-
-
-def training_class_sizes(model: Model) -> NDArray[np.int64]:
-    """How many training tiles each class of a model had: (K,); zeros where nobody wrote it down."""
-    names = model.description.class_names
-    numbers = {name: number for number, name in enumerate(names)}
-    sizes = np.zeros(len(names), np.int64)
-    try:
-        labels = parquet.read_table(model.folder / TILES_FILE, columns=["label"]).column("label")
-    except (pyarrow.ArrowException, OSError):
-        return sizes  # a model is whole without it
-    for label, count in zip(*map(pyarrow.Array.to_pylist, labels.value_counts().flatten())):
-        if label in numbers:
-            sizes[numbers[label]] = count
-    return sizes
 
 
 def load_model(folder: Path, device: torch.device) -> Model:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rsretrieve.learning import model_store
 from rsretrieve.learning.losses import Prototypes
@@ -12,6 +15,21 @@ from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.network import build_network
 from rsretrieve.learning.recipes import Recipe
 from rsretrieve.learning.weights import WeightsReport, fit_weights, load_weights
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a training starts.
+
+    Attributes:
+        model: the network and the prototypes.
+        weights: how the weights fitted; None when there were none.
+        view: (N, d) float16, how the training tiles look to it; see `first_view`.
+    """
+
+    model: PrototypeModel
+    weights: WeightsReport | None
+    view: NDArray[np.float16] | None
 
 
 def starting_model(

@@ -17,15 +17,15 @@ from rsretrieve.learning import model_store
 from rsretrieve.learning.device import best_precision
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.finishing import TrainingSummary, summary_of, write_model
-from rsretrieve.learning.model import PrototypeModel
+from rsretrieve.learning.first_view import first_view
 from rsretrieve.learning.network import check_backbone
 from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import Recipe
-from rsretrieve.learning.starting import starting_model
+from rsretrieve.learning.starting import Start, starting_model
 from rsretrieve.learning.training import Settings, Training
 from rsretrieve.learning.validation import Examples
 from rsretrieve.learning.warm_start import warm_start
-from rsretrieve.learning.weights import WeightsReport, check_weights
+from rsretrieve.learning.weights import check_weights
 from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
 from rsretrieve.storage import folder_aside, refuse_to_overwrite
 from rsretrieve.tiles.failures import FailureLog
@@ -95,13 +95,13 @@ def train_model(
     settings = Settings(
         recipe, prepared.preprocessing, seed, request.device, best_precision(request.device)
     )
-    model, weights_report = _start(request, prepared, settings, listener)
-    training = Training(settings, model, prepared.train, prepared.validation, listener)
+    start = _start(request, prepared, settings, listener)
+    training = Training(settings, start.model, prepared.train, prepared.validation, listener)
     identity = _identity(request, prepared, settings)
     training.run(unfinished / CHECKPOINT_FILE, identity, resume=request.resume)
     summary = summary_of(training, request.output, prepared, time.perf_counter() - started)
     with folder_aside(request.output, overwrite=request.overwrite, marker=marker) as folder:
-        write_model(folder, training, prepared, summary, weights_report)
+        write_model(folder, training, prepared, summary, start)
         embellish(folder)
     shutil.rmtree(unfinished)
     return summary
@@ -109,8 +109,8 @@ def train_model(
 
 def _start(
     request: TrainingRequest, prepared: PreparedTiles, settings: Settings, listener: Listener
-) -> tuple[PrototypeModel, WeightsReport | None]:
-    """The model that the training loop starts from."""
+) -> Start:
+    """What the training loop starts from."""
     recipe, bands = settings.recipe, len(prepared.preprocessing.bands)
     model, report = starting_model(
         recipe, bands, prepared.class_names, request.weights, settings.seed
@@ -118,13 +118,15 @@ def _start(
     if report is not None:
         listener(Noticed(str(report)))
     model.to(settings.device)
+    embedder = Embedder(model.network, settings.preprocessing, settings.device, settings.precision)
+    view = None
+    if report is not None:  # features of a network that starts from nothing tell nothing
+        listener(StageStarted("keeping how the tiles look before labels are learned"))
+        view = first_view(embedder, prepared.train.pixels, settings.seed)
     if recipe.head_epochs and not request.resume:
         listener(StageStarted("fitting projection and prototypes to the starting features"))
-        embedder = Embedder(
-            model.network, settings.preprocessing, settings.device, settings.precision
-        )
         warm_start(model, embedder, prepared.train, recipe.q, recipe.head_epochs, settings.seed)
-    return model, report
+    return Start(model, report, view)
 
 
 def _unfinished_folder(request: TrainingRequest) -> Path:

@@ -32,6 +32,7 @@ from rsretrieve.learning.checkpoints import (
 from rsretrieve.learning.device import Precision, computing_in
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.losses import MetricLoss, own_log_probability
+from rsretrieve.learning.margins import Margins
 from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.recipes import Recipe
 from rsretrieve.learning.targets import Strategy, Targets
@@ -80,6 +81,7 @@ class Training:
         self.best_accuracy, self.best_epoch = 0.0, 0
         self._labels = torch.from_numpy(train.labels).to(settings.device)
         self.targets = Targets.as_given(self._labels)
+        self.margins = Margins(len(self._labels), settings.device)
         self._strategy = _strategy(self.recipe)
         self._loss = MetricLoss(self.recipe.loss, self.recipe.q, self.recipe.k)
         self._normaliser = Normaliser(settings.preprocessing, settings.device)
@@ -183,10 +185,10 @@ class Training:
         tiles = augmented(tiles, self.recipe.augmentation, generator, rgb=rgb)
         with computing_in(self.settings.precision, self.settings.device):
             embeddings = self.model.network(self._normaliser.network_input(tiles))
-        log_p = own_log_probability(
-            self.model.prototypes(embeddings), self.targets.labels[positions]
-        )
-        loss: Tensor = self._loss(log_p, self.targets.weights[positions])
+        log_p = self.model.prototypes(embeddings)
+        self.margins.note(positions, log_p, self._labels[positions])
+        own_log_p = own_log_probability(log_p, self.targets.labels[positions])
+        loss: Tensor = self._loss(own_log_p, self.targets.weights[positions])
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
@@ -241,6 +243,7 @@ class Training:
         tensors = named_part("model", self.model.state_dict())
         tensors |= named_part("optimizer", optimizer_tensors(self._optimizer))
         tensors |= named_part("targets", vars(self.targets))
+        tensors |= named_part("margins", self.margins.tensors())
         tensors |= named_part("strategy", self._strategy.tensors())
         if self._average is not None:
             tensors |= named_part("average", self._average.state_dict())
@@ -260,6 +263,7 @@ class Training:
         self.model.load_state_dict(part(tensors, "model"))
         restore_optimizer(self._optimizer, part(tensors, "optimizer"))
         self.targets = Targets(**part(tensors, "targets"))
+        self.margins.restore(part(tensors, "margins"))
         self._strategy.restore(part(tensors, "strategy"))
         if self._average is not None:
             self._average.load_state_dict(part(tensors, "average"))

@@ -164,16 +164,27 @@ def _image_files(root: Path) -> list[Path]:
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in names:
             path = Path(folder, name)
-            if not name.startswith(".") and path.is_file() and _looks_like_image(path):
+            if not name.startswith(".") and _looks_like_image(path):
                 found.append(path)
     return sorted(found, key=Path.as_posix)
 
 
 def _looks_like_image(path: Path) -> bool:
-    """By its name, or, where the name says nothing, by its first bytes."""
+    """By its name, or, where the name says nothing, by its first bytes.
+
+    A link that leads nowhere, or a pipe, that is named like an image is one that cannot be read.
+    """
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
-    if path.suffix.lower() in (".csv", ".txt", ".json", ".xml", ".md", ".parquet", ".npy"):
+    if not path.is_file() or path.suffix.lower() in (
+        ".csv",
+        ".txt",
+        ".json",
+        ".xml",
+        ".md",
+        ".parquet",
+        ".npy",
+    ):
         return False
     try:
         with path.open("rb") as stream:

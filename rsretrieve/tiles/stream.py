@@ -37,6 +37,16 @@ class Batch:
     pixels: NDArray[Any]
 
 
+@dataclass(frozen=True)
+class _Preprocessed:
+    """Makes of a raw tile what a batch takes."""
+
+    preprocessing: Preprocessing
+
+    def __call__(self, tile_id: str, raw: RawTile) -> tuple[NDArray[Any], Place | None]:
+        return self.preprocessing.apply(tile_id, raw), raw.place
+
+
 def stream_batches(
     tiles: TileSet,
     preprocessing: Preprocessing,
@@ -45,12 +55,8 @@ def stream_batches(
     progress: Progress = lambda _: None,
 ) -> Iterator[Batch]:
     """Preprocess tiles and yield them in batches, in order; failures go to `log`."""
-
-    def make(tile_id: str, raw: RawTile) -> tuple[NDArray[Any], Place | None]:
-        return preprocessing.apply(tile_id, raw), raw.place
-
     waiting: list[Read[tuple[NDArray[Any], Place | None]]] = []
-    for read in read_in_order(tiles, make):
+    for read in read_in_order(tiles, _Preprocessed(preprocessing)):
         if isinstance(read, Failed):
             log.add(read)
             progress(1)

@@ -148,7 +148,7 @@ def test_a_checkpoint_of_another_version_is_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "SCHEMA_VERSION", checkpoints.SCHEMA_VERSION + 1)
-    message = r"was written by another rsretrieve \(schema 1; this one reads 2\)$"
+    message = r"was written by another rsretrieve \(schema 2; this one reads 3\)$"
     with pytest.raises(CheckpointError, match=message):
         read_checkpoint(path, IDENTITY)
 

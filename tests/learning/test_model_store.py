@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from pyarrow import parquet
 
 from rsretrieve.choices import RecipeName
 from rsretrieve.errors import ModelDamaged, ModelNotFound
@@ -25,7 +24,6 @@ from rsretrieve.learning.network import EmbeddingNetwork
 from rsretrieve.learning.recipes import RECIPES
 from rsretrieve.progress import EpochFinished
 from rsretrieve.tiles.preprocessing import Preprocessing
-from rsretrieve.tiles.records import Tile, TileSet
 
 CPU = torch.device("cpu")
 
@@ -294,16 +292,3 @@ def test_the_history_is_a_row_an_epoch(tmp_path: Path) -> None:
         "1,2,0.1,1.5,1.0,0.0,0.05,,2.0,30.0\n"
         "2,2,0.1,1.5,1.0,0.0,0.05,0.5,2.0,30.0\n"
     )
-
-
-def test_the_training_tiles_are_stored_with_their_weights(tmp_path: Path) -> None:
-    tiles = TileSet("here", (Tile("a/é.tif", "a", "a"), Tile("b/2.tif", "b", "b")))
-    weights = np.array([1, 0], np.float32)
-    model_store.write_training_tiles(tmp_path, tiles, weights, ["a", None])
-    table = parquet.read_table(tmp_path / "tiles.parquet").to_pydict()
-    assert table == {
-        "tile": ["a/é.tif", "b/2.tif"],
-        "label": ["a", "b"],
-        "weight": [1.0, 0.0],
-        "taught_label": ["a", None],
-    }

@@ -34,7 +34,7 @@ from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.statistics import IMAGENET
 
 CPU = torch.device("cpu")
-FILES = {"model.safetensors", "model.json", "history.csv", "tiles.parquet"}
+FILES = {"model.safetensors", "model.json", "backbone.json", "history.csv", "tiles.parquet"}
 
 
 def tiny(name: RecipeName = RecipeName.ROBUST, **choices: object) -> Recipe:

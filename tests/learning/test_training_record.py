@@ -1,0 +1,103 @@
+"""What a training notes of its tiles: margins, a first view, and the file that keeps them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+from rsretrieve.learning.embedder import Embedder
+from rsretrieve.learning.first_view import first_view
+from rsretrieve.learning.margins import Margins
+from rsretrieve.learning.training_record import (
+    TrainingRecord,
+    class_sizes,
+    read_record,
+    write_training_tiles,
+)
+from rsretrieve.tiles.records import Tile, TileSet
+
+TILES = TileSet("here", (Tile("a/é.tif", "a", "a"), Tile("b/2.tif", "b", "b")))
+CPU = torch.device("cpu")
+
+
+def test_the_area_is_the_mean_margin_of_the_given_label() -> None:
+    rng = np.random.default_rng(0)
+    log_p = np.log(rng.dirichlet(np.ones(4), (3, 5)))  # 3 epochs, 5 tiles
+    given = np.array([0, 1, 2, 3, 1])
+    margins, half = Margins(5, CPU), Margins(5, CPU)
+    for epoch in log_p:
+        order = rng.permutation(5)
+        for rows in (order[:2], order[2:]):
+            batch = torch.from_numpy(epoch[rows])
+            margins.note(torch.from_numpy(rows), batch, torch.from_numpy(given[rows]))
+    for tile, label in enumerate(given):
+        found = []
+        for epoch in log_p:
+            others = [epoch[tile, c] for c in range(4) if c != label]
+            found.append(epoch[tile, label] - max(others))
+        assert margins.areas[tile] == pytest.approx(sum(found) / 3, abs=1e-5)
+    half.restore(margins.tensors())
+    assert np.array_equal(half.areas, margins.areas)
+    assert np.isnan(Margins(2, CPU).areas).all()
+
+
+def test_a_probability_of_nothing_spoils_no_area() -> None:
+    margins = Margins(1, CPU)
+    margins.note(torch.tensor([0]), torch.tensor([[-torch.inf, 0.0]]), torch.tensor([0]))
+    assert np.isfinite(margins.areas).all()
+
+
+class Flat:
+    """Features that are the pixels."""
+
+    def features(self, pixels: NDArray[np.float32]) -> torch.Tensor:
+        return torch.from_numpy(pixels.reshape(len(pixels), -1))
+
+
+def test_the_first_view_keeps_the_angles_between_centred_features() -> None:
+    pixels = np.random.default_rng(0).random((40, 1, 16, 16), np.float32)
+    view = first_view(cast(Embedder, Flat()), pixels, seed=0).astype(np.float64)
+    rows = pixels.reshape(40, -1).astype(np.float64)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows -= rows.mean(axis=0)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    assert view.shape == (40, 39)
+    np.testing.assert_allclose(view @ view.T, rows @ rows.T, atol=3e-3)
+
+
+def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
+    weights = np.array([1, 0], np.float32)
+    view = np.array([[0.6, 0.8], [1, 0]], np.float16)
+    record = TrainingRecord(np.array([0.5, np.nan], np.float32), view)
+    write_training_tiles(tmp_path, TILES, weights, ["a", None], record)
+    table = parquet.read_table(tmp_path / "tiles.parquet").to_pydict()
+    assert table["tile"] == ["a/é.tif", "b/2.tif"]
+    assert table["label"] == ["a", "b"]
+    assert table["weight"] == [1.0, 0.0]
+    assert table["taught_label"] == ["a", None]
+    more = TileSet("more", (Tile("b/2.tif", "b"), Tile("c", "c"), Tile("a/é.tif", "a")))
+    found = read_record(tmp_path, more)
+    assert found.areas[2] == 0.5
+    assert np.isnan(found.areas[:2]).all()
+    assert found.view is not None
+    np.testing.assert_array_equal(found.view, view[[1, 0, 0]] * [[1], [0], [1]])
+    assert class_sizes(tmp_path, ("b", "x", "a")).tolist() == [1, 0, 1]
+
+
+def test_a_model_of_an_older_version_tells_nothing(tmp_path: Path) -> None:
+    for content in (None, b"nonsense"):
+        if content is not None:
+            (tmp_path / "tiles.parquet").write_bytes(content)
+        found = read_record(tmp_path, TILES)
+        assert found.view is None
+        assert np.isnan(found.areas).all()
+        assert class_sizes(tmp_path, ("a",)).tolist() == [0]
+    nothing_known = TrainingRecord(np.zeros(2, np.float32), None)
+    write_training_tiles(tmp_path, TILES, np.ones(2, np.float32), ["a", "b"], nothing_known)
+    assert read_record(tmp_path, TILES).view is None
