@@ -83,7 +83,8 @@ def index(
         typer.Option(
             "--update",
             help="Bring the index up to date: embed new and changed tiles (by size and time of "
-            "change, then by content), drop vanished ones, read no others.",
+            "change, then by content), drop vanished ones, try again what could not be read, and "
+            "read nothing else.",
         ),
     ] = False,
     verify: Annotated[
