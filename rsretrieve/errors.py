@@ -84,6 +84,9 @@ class TileError(RsretrieveError, OSError):
         self.tile_id = tile_id
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[TileError], tuple[str, str]]:
+        return type(self), (self.tile_id, self.reason)  # it comes from another process
+
 
 class OutputExists(RsretrieveError, FileExistsError):
     """The output is there already and overwriting was not asked for."""

@@ -30,9 +30,9 @@ from rsretrieve.audit.twins import (
 from rsretrieve.audit.verdicts import Verdicts
 from rsretrieve.errors import InvalidArgument, LabelsError
 from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted, unheard
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.labels import some_of
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 FOLDS = 5
 

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from rsretrieve.audit.alignment import SAME_PIXELS, agreement
 from rsretrieve.audit.neighbours import Neighbours
 from rsretrieve.progress import Advanced, Listener, StageStarted
-from rsretrieve.tiles.raw import RawTile
 from rsretrieve.tiles.reading import Read, read_in_order
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.thumbprints import coarse_direction, thumbprint
+from rsretrieve.tiles.thumbprints import direction_made, thumbprint_made
 
 NEIGHBOURS_WITH_PIXELS, NEIGHBOURS_WITHOUT = 20, 3
 NO_TWIN = -1
@@ -109,12 +108,8 @@ def _coarse_directions(
     tiles: TileSet, rows: NDArray[np.int64], listener: Listener
 ) -> NDArray[np.float16]:
     """(n, 256); a tile that can no longer be read has zeros, which are like nothing."""
-
-    def make(_: str, raw: RawTile) -> NDArray[np.float16]:
-        return coarse_direction(thumbprint(raw))
-
     found = np.zeros((len(rows), 256), np.float16)
-    for number, read in enumerate(read_in_order(tiles.select(rows.tolist()), make)):
+    for number, read in enumerate(read_in_order(tiles.select(rows.tolist()), direction_made)):
         if isinstance(read, Read):
             found[number] = read.content
         listener(Advanced(1))
@@ -134,8 +129,5 @@ def _alike_at_a_glance(
 
 
 def _thumbprints(tiles: TileSet, rows: NDArray[np.int64]) -> dict[int, NDArray[np.float32]]:
-    def make(_: str, raw: RawTile) -> NDArray[np.float32]:
-        return thumbprint(raw)
-
-    reads = read_in_order(tiles.select(rows.tolist()), make)
+    reads = read_in_order(tiles.select(rows.tolist()), thumbprint_made)
     return {row: read.content for row, read in zip(rows.tolist(), reads) if isinstance(read, Read)}

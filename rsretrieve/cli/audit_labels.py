@@ -168,8 +168,8 @@ def audit_labels(
         from rsretrieve.audit.thresholds import Choice
         from rsretrieve.cli.render_audit import audit_result, decisions_result
         from rsretrieve.report.audit_page import MOST_CARDS
+        from rsretrieve.tiles.failures import FailureLog
         from rsretrieve.tiles.labels import read_true_labels
-        from rsretrieve.tiles.stream import FailureLog
 
         outputs.refuse_to_overwrite()
         log = FailureLog(strict=strict)

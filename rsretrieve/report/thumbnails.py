@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from PIL import Image
 
 from rsretrieve.progress import Advanced, Listener, StageStarted
-from rsretrieve.tiles.previews import preview_of, reduced
-from rsretrieve.tiles.raw import RawTile
+from rsretrieve.tiles.previews import Previewed, reduced
 from rsretrieve.tiles.reading import Read, read_in_order
 from rsretrieve.tiles.records import Tile, TileSet
 
@@ -42,13 +41,9 @@ class Thumbnails:
         listener(StageStarted("drawing the page's pictures", len(sizes)))
         by_id = {tile.id: tile for tile in sizes}
         tiles = TileSet("the page", tuple(reduced(t, 2 * LARGE_PX) for t in by_id.values()))
-
-        def make(_: str, raw: RawTile) -> Image.Image:
-            return preview_of(raw, min(LARGE_PX, max(raw.values.shape[1:])), bands)
-
-        for read in read_in_order(tiles, make):
+        for read in read_in_order(tiles, Previewed(LARGE_PX, bands)):
             if isinstance(read, Read):
-                self._keep(read.tile, read.content, sizes[by_id[read.tile.id]])
+                self._keep(read.tile, Image.fromarray(read.content), sizes[by_id[read.tile.id]])
             else:
                 self._reasons[read.tile.id] = read.reason
             listener(Advanced(1))

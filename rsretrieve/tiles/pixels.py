@@ -19,8 +19,10 @@ from rsretrieve.errors import TileError
 from rsretrieve.tiles.raw import (
     RawTile,
     check_tile_size,
+    decoding_trouble,
     none_if_all,
     require_measurement,
+    require_openable,
     too_large,
 )
 from rsretrieve.tiles.records import Tile
@@ -54,19 +56,17 @@ def _translated(tile_id: str) -> Iterator[None]:
         yield
     except TileError:
         raise
-    except FileNotFoundError as error:
-        raise TileError(tile_id, "no such file") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise TileError(tile_id, too_large()) from error
     except UnidentifiedImageError as error:
         raise TileError(tile_id, "not an image that can be read") from error
     except Exception as error:  # decoders raise what they like over a damaged file
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise TileError(tile_id, f"cannot be decoded: {reason}") from error
+        raise TileError(tile_id, decoding_trouble(error)) from error
 
 
 def _read_by_content(tile: Tile) -> RawTile:
     if tile.window is None and not is_elsewhere(tile.path):
+        require_openable(tile.id, tile.path)
         with Path(tile.path).open("rb") as stream:
             start = stream.read(26)
         if _is_for_pillow(start, tile.path):

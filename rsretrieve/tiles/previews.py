@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rsretrieve.errors import TileError
 from rsretrieve.tiles.pixels import read_raw
 from rsretrieve.tiles.raw import RawTile
 from rsretrieve.tiles.records import Tile
+from rsretrieve.tiles.sources import time_limit_s
+from rsretrieve.tiles.workers import WorkerLost, ask_once
 
 
 def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image.Image:
@@ -27,7 +30,29 @@ def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image
     Raises:
         TileError: the tile cannot be read.
     """
-    return preview_of(read_raw(reduced(tile, 2 * size_px)), size_px, bands)
+    asked = tile, size_px, bands
+    try:
+        return Image.fromarray(ask_once(_preview, asked, time_limit_s(tile.path)))
+    except WorkerLost as lost:
+        raise TileError(tile.id, lost.reason) from lost
+
+
+def _preview(asked: tuple[Tile, int, tuple[int, ...]]) -> NDArray[np.uint8]:
+    tile, size_px, bands = asked
+    return np.asarray(preview_of(read_raw(reduced(tile, 2 * size_px)), size_px, bands))
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """Makes pictures of raw tiles, wherever they are read."""
+
+    most_px: int
+    bands: tuple[int, ...]
+
+    def __call__(self, _: str, raw: RawTile) -> NDArray[np.uint8]:
+        """(H, W, 3); the longer side as it is, or `most_px`."""
+        size_px = min(self.most_px, max(raw.values.shape[1:]))
+        return np.asarray(preview_of(raw, size_px, self.bands))
 
 
 def preview_of(raw: RawTile, size_px: int, bands: tuple[int, ...] = ()) -> Image.Image:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rsretrieve.errors import TileError
 from rsretrieve.tiles.places import pixel_size_m
-from rsretrieve.tiles.raw import require_readable_type
+from rsretrieve.tiles.raw import decoding_trouble, require_openable, require_readable_type
 from rsretrieve.tiles.records import Tile
 from rsretrieve.tiles.sources import is_elsewhere
 from rsretrieve.tiles.windows import SceneFacts
@@ -31,17 +31,14 @@ def raster_errors(tile_id: str) -> Iterator[None]:
         yield
     except TileError:
         raise
-    except FileNotFoundError as error:
-        raise TileError(tile_id, "no such file") from error
     except ImportError as error:
         raise TileError(
             tile_id, "neither JPEG, PNG nor plain TIFF, and rasterio is not installed"
         ) from error
     except Exception as error:  # drivers raise what they like over a damaged file
         known = "not recognized as being in a supported file format" in str(error)
-        cause = error.__cause__ or error  # "see previous exception" helps nobody
-        reason = "not an image that can be read" if known else f"cannot be decoded: {cause}"
-        raise TileError(tile_id, " ".join(reason.split())) from error
+        reason = "not an image that can be read" if known else decoding_trouble(error)
+        raise TileError(tile_id, reason) from error
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,10 @@ def open_raster(tile_id: str, path: str) -> Raster:
 
     # Plain images carry no georeference, and need none.
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
-    if not is_elsewhere(path) and Path(path).stat().st_size == 0:
-        raise TileError(tile_id, "the file is empty (0 bytes)")
+    if not is_elsewhere(path):
+        require_openable(tile_id, path)
+        if Path(path).stat().st_size == 0:
+            raise TileError(tile_id, "the file is empty (0 bytes)")
     try:
         dataset = rasterio.open(path)
     except rasterio.errors.RasterioIOError as error:
@@ -108,7 +107,7 @@ def read_facts(tile: Tile) -> SceneFacts:
 
 @dataclass
 class _Opened:
-    """A raster that several threads use in turn."""
+    """A raster, and how many are using it, in turn."""
 
     lock: Lock = field(default_factory=Lock)
     users: int = 0
@@ -118,8 +117,8 @@ class _Opened:
 class OpenRasters:
     """Rasters that stay open while tiles are streamed.
 
-    A scene is opened once, and its blocks stay in GDAL's cache, which belongs to the dataset:
-    threads that each opened it would each decode every block.
+    A worker opens a scene once, and its blocks stay in GDAL's cache, which belongs to the
+    dataset: opened again for every sweep, the blocks between two would be decoded again.
     """
 
     def __init__(self) -> None:

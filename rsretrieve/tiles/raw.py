@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,21 @@ from numpy.typing import NDArray
 
 from rsretrieve.errors import TileError
 from rsretrieve.tiles.records import MAX_PIXELS, MIN_SIDE_PX, Place
+from rsretrieve.tiles.worker_process import MEMORY_BYTES
 
 _READABLE_TYPES = ("uint8", "uint16", "int16", "float32")
+
+
+_FILE_TROUBLES = {
+    errno.ENOENT: "no such file",
+    errno.ENOTDIR: "no such file",
+    errno.ELOOP: "a link that leads back to itself",
+    errno.EACCES: "may not be read (permission denied)",
+    errno.EPERM: "may not be read (permission denied)",
+    errno.EISDIR: "is a folder, not a file",
+    errno.ENAMETOOLONG: "no such file: its name is too long",
+    errno.EIO: "the disk cannot read it (input/output error)",
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +77,32 @@ def check_tile_size(tile_id: str, width: int, height: int) -> None:
         raise TileError(tile_id, f"{width}×{height} px: {too_large()}")
 
 
+def require_openable(tile_id: str, path: str) -> None:
+    """Raise a `TileError` for what is no file, and might never end, or never begin, to be read.
+
+    Raises:
+        OSError: there is nothing, or a link that leads nowhere.
+    """
+    mode = Path(path).stat().st_mode
+    kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
+    kinds |= {stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
+    for is_kind, name in kinds.items():
+        if is_kind(mode):
+            raise TileError(tile_id, f"is {name}, not a file")
+
+
+def decoding_trouble(error: Exception) -> str:
+    """What a decoder, or the system, has against a file, in words a user can act on."""
+    if isinstance(error, MemoryError):
+        return needs_too_much()
+    if isinstance(error, OSError) and error.errno in _FILE_TROUBLES:
+        return _FILE_TROUBLES[error.errno]
+    cause: BaseException = error
+    if type(error).__module__.startswith("rasterio"):  # "see previous exception" helps nobody
+        cause = error.__cause__ or error
+    return f"cannot be decoded: {' '.join(str(cause).split()) or type(cause).__name__}"
+
+
 def require_readable_type(tile_id: str, kind: str) -> None:
     """Raise a `TileError` for a type of pixel that is not read (float64 is, as float32)."""
     if kind not in (*_READABLE_TYPES, "float64"):
@@ -70,6 +112,11 @@ def require_readable_type(tile_id: str, kind: str) -> None:
 def too_large() -> str:
     """Why a tile of too many pixels is refused."""
     return f"too large for a tile: at most {MAX_PIXELS / 1e6:.0f} million pixels"
+
+
+def needs_too_much() -> str:
+    """Why a tile is refused that there is not the memory for."""
+    return f"takes more than {MEMORY_BYTES >> 30} GiB of memory to decode"
 
 
 def none_if_all(valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from rsretrieve.errors import NoUsableTiles, TileError, TilesNotFound
+from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.rasters import read_facts
 from rsretrieve.tiles.raw import check_tile_size
-from rsretrieve.tiles.reading import Failed
 from rsretrieve.tiles.records import Tile, TileSet, Window
-from rsretrieve.tiles.stream import FailureLog
+from rsretrieve.tiles.sources import time_limit_s
 from rsretrieve.tiles.windows import WindowChoices, windows_of
+from rsretrieve.tiles.workers import WorkerLost, ask_once
 
 
 def cut_scenes(scenes: TileSet, choices: WindowChoices, log: FailureLog) -> TileSet:
@@ -49,7 +50,10 @@ def _cut(scene: Tile, window: Window) -> Tile:
 
 
 def _windows_of(scene: Tile, choices: WindowChoices) -> list[Window]:
-    facts = read_facts(scene)
+    try:
+        facts = ask_once(read_facts, scene, time_limit_s(scene.path))
+    except WorkerLost as lost:
+        raise TileError(scene.id, lost.reason) from lost
     if choices.resolution_m is not None and facts.pixel_m is None:
         raise TileError(scene.id, "has no georeference to tell --resolution by")
     windows = list(windows_of(facts, choices))

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+TIME_LIMIT_S, TIME_LIMIT_ELSEWHERE_S = 60.0, 600.0
+"""What lies elsewhere may have a long way to come."""
+
 _ELSEWHERE = re.compile(r"/vsi[a-z0-9_]+/|[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 
@@ -35,6 +38,11 @@ def name_of(source: str) -> str:
     inner = re.sub(r"^(/vsi[a-z0-9_]+/)+", "", source)
     path = urlsplit(inner).path if "://" in inner else inner
     return PurePosixPath(path).name or source
+
+
+def time_limit_s(path: str) -> float:
+    """How long a tile there may take to be read, or a few that are read together."""
+    return TIME_LIMIT_ELSEWHERE_S if is_elsewhere(path) else TIME_LIMIT_S
 
 
 def file_state(path: str) -> tuple[int, int]:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.errors import TileError
+from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.preprocessing import Preprocessing
 from rsretrieve.tiles.raw import RawTile
-from rsretrieve.tiles.reading import Failed, Read, read_in_order
-from rsretrieve.tiles.records import Failure, Place, Tile, TileSet
+from rsretrieve.tiles.reading import Read, read_in_order
+from rsretrieve.tiles.records import Place, Tile, TileSet
 
+__all__ = ["Batch", "FailureLog", "PixelStore", "Progress", "read_into_store", "stream_batches"]
 Progress = Callable[[int], None]
 """Called with how many tiles were dealt with since the last call."""
 
@@ -36,39 +37,14 @@ class Batch:
     pixels: NDArray[Any]
 
 
-class FailureLog:
-    """Collects the tiles that failed; when strict, the first one ends the run.
+@dataclass(frozen=True)
+class _Preprocessed:
+    """Makes of a raw tile what a batch takes."""
 
-    Attributes:
-        strict: the first failure ends the run.
-        failures: what failed, and why.
-        skipped: how many windows were passed over for their nodata.
-    """
+    preprocessing: Preprocessing
 
-    def __init__(self, *, strict: bool = False) -> None:
-        self.strict = strict
-        self.failures: list[Failure] = []
-        self.skipped = 0
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What the user should know beside the failures."""
-        if not self.skipped:
-            return ()
-        return (f"windows skipped for more nodata than --max-nodata allows: {self.skipped}",)
-
-    def add(self, failed: Failed) -> None:
-        """Note a failure, or count a tile that was skipped.
-
-        Raises:
-            TileError: when strict, and it is a failure.
-        """
-        if failed.skipped:
-            self.skipped += 1
-            return
-        if self.strict:
-            raise TileError(failed.tile.id, failed.reason)
-        self.failures.append(Failure(failed.tile.id, failed.reason))
+    def __call__(self, tile_id: str, raw: RawTile) -> tuple[NDArray[Any], Place | None]:
+        return self.preprocessing.apply(tile_id, raw), raw.place
 
 
 def stream_batches(
@@ -79,12 +55,8 @@ def stream_batches(
     progress: Progress = lambda _: None,
 ) -> Iterator[Batch]:
     """Preprocess tiles and yield them in batches, in order; failures go to `log`."""
-
-    def make(tile_id: str, raw: RawTile) -> tuple[NDArray[Any], Place | None]:
-        return preprocessing.apply(tile_id, raw), raw.place
-
     waiting: list[Read[tuple[NDArray[Any], Place | None]]] = []
-    for read in read_in_order(tiles, make):
+    for read in read_in_order(tiles, _Preprocessed(preprocessing)):
         if isinstance(read, Failed):
             log.add(read)
             progress(1)

@@ -31,6 +31,16 @@ def thumbprint(raw: RawTile) -> NDArray[np.float32]:
     return np.asarray(passed[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX], np.float32)
 
 
+def thumbprint_made(_: str, raw: RawTile) -> NDArray[np.float32]:
+    """Makes the thumbprint of a raw tile, wherever it is read."""
+    return thumbprint(raw)
+
+
+def direction_made(_: str, raw: RawTile) -> NDArray[np.float16]:
+    """Makes the coarse direction of a raw tile, wherever it is read."""
+    return coarse_direction(thumbprint(raw))
+
+
 def _grey_levels(raw: RawTile) -> NDArray[np.float32]:
     """The mean of the bands, (H, W); other types than 8 bits are scaled to the range of these."""
     values = np.asarray(raw.values, np.float32)

@@ -108,13 +108,13 @@ def program(place: Place, arguments: list[str]) -> int:
     # A repair ends with a check that embeds a sample again, as it should: not counted here.
     verifying.EMBEDDED_AGAIN = 0
     noted = os.open(place.reads, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    read = reading.read_raw
+    read = reading._Reader.read
 
-    def noting(tile: Any) -> Any:
-        os.write(noted, f"{tile.id}\n".encode())
-        return read(tile)
+    def noting(reader: Any, lane: Any, chunk: Any) -> Any:
+        os.write(noted, "".join(f"{tile.id}\n" for run in chunk for tile in run).encode())
+        return read(reader, lane, chunk)
 
-    reading.read_raw = noting
+    reading._Reader.read = noting
     sys.argv = ["rsretrieve", "index", *arguments]
     try:
         app.main()

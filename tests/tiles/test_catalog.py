@@ -10,8 +10,10 @@ import pytest
 
 from rsretrieve.errors import InvalidArgument, TableError, TilesNotFound
 from rsretrieve.tiles.catalog import find_tiles, tiles_of_images, write_list
+from rsretrieve.tiles.reading import read_in_order
 from rsretrieve.tiles.records import Tile, TileSet, Window
-from tests.tiles.conftest import save_table
+from tests.tiles.conftest import noise, save_picture, save_table
+from tests.tiles.over_there import made_into_0
 
 JPEG_START = b"\xff\xd8\xff\xe0"
 
@@ -118,7 +120,6 @@ def test_links_to_folders_and_files_are_followed(tmp_path):
     root = touch(tmp_path, "tiles/water/c.png") / "tiles"
     (root / "forest").symlink_to(tmp_path / "elsewhere")
     (root / "water" / "d.png").symlink_to(tmp_path / "elsewhere" / "a.png")
-    (root / "water" / "gone.png").symlink_to(tmp_path / "nowhere.png")
     assert ids(find_tiles(root)) == ["forest/a.png", "forest/b.png", "water/c.png", "water/d.png"]
 
 
@@ -129,11 +130,21 @@ def test_a_loop_of_links_is_walked_once(tmp_path):
     assert ids(find_tiles(tmp_path)) == ["forest/a.png", "forest/deep/b.png"]
 
 
-def test_a_pipe_is_no_tile_whatever_its_name(tmp_path):
-    touch(tmp_path, "a.png")
-    os.mkfifo(tmp_path / "pipe.png")
-    os.mkfifo(tmp_path / "pipe")
-    assert ids(find_tiles(tmp_path)) == ["a.png"]
+def test_what_is_named_like_an_image_is_a_tile_though_it_may_turn_out_not_to_be_one(tmp_path):
+    save_picture(tmp_path / "a.png", noise((3, 8, 8)))
+    for name in ("pipe.png", "pipe"):
+        os.mkfifo(tmp_path / name)
+    for name in ("gone.png", "gone"):
+        (tmp_path / name).symlink_to(tmp_path / "nowhere.png")
+    for name in ("loop.tif", "loop"):
+        (tmp_path / name).symlink_to(tmp_path / name)
+    tiles = find_tiles(tmp_path)
+    assert ids(tiles) == ["a.png", "gone.png", "loop.tif", "pipe.png"]
+    assert [read.reason for read in list(read_in_order(tiles, made_into_0))[1:]] == [
+        "no such file",
+        "a link that leads back to itself",
+        "is a pipe, not a file",
+    ]
 
 
 def test_names_may_hold_spaces_and_any_letters(tmp_path):

@@ -9,14 +9,15 @@ import pytest
 
 from rsretrieve.errors import NoUsableTiles
 from rsretrieve.tiles.catalog import find_tiles, tiles_of_images
+from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.pixels import read_raw
 from rsretrieve.tiles.rasters import OpenRasters
-from rsretrieve.tiles.reading import Failed, read_in_order
+from rsretrieve.tiles.reading import read_in_order
 from rsretrieve.tiles.records import Tile
-from rsretrieve.tiles.stream import FailureLog
 from rsretrieve.tiles.window_reading import read_windows
 from rsretrieve.tiles.windows import SceneChoices, WindowChoices
 from tests.tiles.conftest import UTM, noise, save_raster
+from tests.tiles.over_there import the_raw_tile
 from tests.tiles.test_stac import TIFF, write_item
 
 SIDE = 1024
@@ -31,7 +32,7 @@ def scene(served):
 
 
 def everything(tiles):
-    return list(read_in_order(tiles, lambda _, raw: raw))
+    return list(read_in_order(tiles, the_raw_tile))
 
 
 @pytest.mark.parametrize("prefix", ["", "/vsicurl/"])
@@ -77,7 +78,7 @@ def test_a_server_that_fails_on_the_way_fails_its_windows_and_no_more(served, sc
     served.fail()
     with closing(OpenRasters()) as rasters:
         for error in read_windows(rasters, tiles):
-            assert error.reason.startswith("cannot be decoded: ")
+            assert error.reason == "cannot be opened: HTTP response code: 500"
         local = Tile("local.tif#0,0,64,64", str(served.folder / "local.tif"), None, tiles[0].window)
         (raw,) = read_windows(rasters, [local])
         assert raw.values.shape == (2, 64, 64)

@@ -23,7 +23,15 @@ from rsretrieve.tiles.stream import (
     read_into_store,
     stream_batches,
 )
-from tests.tiles.conftest import UTM, noise, preprocessing, save_picture, save_raster, tiles_at
+from tests.tiles.conftest import (
+    UTM,
+    noise,
+    preprocessing,
+    save_picture,
+    save_raster,
+    tiles_at,
+)
+from tests.tiles.over_there import Noted, broken, id_and_shape, made_into_0
 
 
 @pytest.fixture(scope="module")
@@ -55,50 +63,39 @@ def names(reads):
     return [read.tile.id for read in reads]
 
 
-@pytest.mark.parametrize("workers", [1, 4, None])
+@pytest.mark.parametrize("workers", [1, 3, None])
 def test_tiles_come_in_their_order_however_long_each_takes(pictures, workers):
-    def make(tile_id, raw):
-        time.sleep(0.004 if int(tile_id[:2]) % 4 == 0 else 0)
-        return tile_id, raw.values.shape
-
-    reads = list(read_in_order(pictures, make, workers))
+    reads = list(read_in_order(pictures, id_and_shape, workers))
     assert names(reads) == names(Read(tile, None) for tile in pictures)
     assert [read.content for read in reads] == [(t.id, (3, 9, 12)) for t in pictures]
 
 
-def test_only_a_few_tiles_for_each_worker_are_read_ahead(pictures):
-    started, lock = [], threading.Lock()
-
-    def make(tile_id, _):
-        with lock:
-            started.append(tile_id)
-
-    with closing(read_in_order(pictures, make, workers=2)) as reads:
-        assert started == []
+def test_only_a_few_tiles_for_each_worker_are_read_ahead(pictures, tmp_path):
+    noted = Noted(tmp_path)
+    with closing(read_in_order(pictures, noted, workers=2)) as reads:
+        assert noted.count == 0
         next(reads)
-        deadline = time.monotonic() + 5
-        while len(started) < 16 and time.monotonic() < deadline:
+        deadline = time.monotonic() + 10
+        while noted.count < 24 and time.monotonic() < deadline:
             time.sleep(0.001)
-        time.sleep(0.02)
-        assert len(started) == 16
+        time.sleep(0.05)
+        assert noted.count == 24  # three times eight: two for the workers, one being looked at
         next(reads)
-    assert len(started) <= 17
+    assert noted.count == 24
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("tiles")]
 
 
 def test_a_tile_that_fails_stands_in_its_place_with_the_reason(with_bad):
-    reads = list(read_in_order(with_bad, lambda *_: "made", workers=3))
+    reads = list(read_in_order(with_bad, made_into_0, workers=3))
     assert names(reads) == [tile.id for tile in with_bad]
     assert reads[3] == Failed(with_bad[3], "no such file")
-    assert [read.content for read in reads if isinstance(read, Read)] == ["made"] * 9
+    assert [read.content for read in reads if isinstance(read, Read)] == [0] * 9
 
 
 def test_an_error_that_is_no_tiles_ends_the_stream(pictures):
-    def make(*_):
-        raise ZeroDivisionError("a bug of ours")
-
     with pytest.raises(ZeroDivisionError, match="a bug of ours"):
-        list(read_in_order(pictures, make, workers=2))
+        list(read_in_order(pictures, broken, workers=2))
+    assert [read.content for read in read_in_order(pictures, made_into_0)] == [0] * 40
 
 
 @pytest.mark.parametrize(("batch_size", "sizes"), [(16, [16, 16, 8]), (20, [20, 20]), (99, [40])])

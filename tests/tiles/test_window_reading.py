@@ -11,15 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsretrieve.errors import TileError
-from rsretrieve.tiles import rasters
+from rsretrieve.tiles import rasters, reading
+from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.rasters import OpenRasters, read_facts
-from rsretrieve.tiles.reading import Failed, Read, read_in_order
+from rsretrieve.tiles.reading import Read, read_in_order
 from rsretrieve.tiles.records import Tile, TileSet, Window
 from rsretrieve.tiles.scenes import cut_scenes
-from rsretrieve.tiles.stream import FailureLog
+from rsretrieve.tiles.sweeps import in_sweeps
 from rsretrieve.tiles.window_reading import read_raster, read_windows
 from rsretrieve.tiles.windows import WindowChoices
-from tests.tiles.conftest import UTM, noise, save_raster, tile_at, tiles_at
+from tests.tiles.conftest import (
+    UTM,
+    noise,
+    save_raster,
+    tile_at,
+    tiles_at,
+)
+from tests.tiles.over_there import made_into_0, the_raw_tile
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
 
@@ -123,10 +131,10 @@ def test_a_damaged_block_costs_only_the_windows_on_it(tmp_path):
     other = save_raster(tmp_path / "b.tif", noise((1, 64, 256)), **TILED, **UTM)
     windows = [Window(64 * i, 0, 64, 64) for i in range(4)]
     tiles = TileSet("", (*window_tiles(path, windows), *window_tiles(other, windows)))
-    reads = list(read_in_order(tiles, lambda _, raw: raw.place, workers=1))
+    reads = list(read_in_order(tiles, the_raw_tile, workers=1))
     assert [isinstance(read, Read) for read in reads] == [True, True, False] + [True] * 5
     assert reads[2].reason.startswith("cannot be decoded: ")
-    assert all(read.content is not None for read in reads if isinstance(read, Read))
+    assert all(read.content.place is not None for read in reads if isinstance(read, Read))
 
 
 def test_a_coarser_window_is_the_average_of_what_is_valid(tmp_path):
@@ -166,7 +174,7 @@ def test_a_coarser_window_over_the_edge_is_padded_in_proportion(tmp_path):
     assert raw.place.bounds == (500_640, 3_999_360, 501_280, 4_000_000)
 
 
-def test_a_scene_is_opened_once_and_closed(scenes, monkeypatch):
+def test_a_worker_opens_a_scene_once_and_closes_it_in_the_end(scenes, monkeypatch):
     opened = []
     real = rasters.open_raster
     monkeypatch.setattr(
@@ -174,8 +182,12 @@ def test_a_scene_is_opened_once_and_closed(scenes, monkeypatch):
     )
     tiles = cut_scenes(tiles_at(scenes["plain"]), WindowChoices(16, 8), FailureLog())
     opened.clear()
-    assert all(isinstance(r, Read) for r in read_in_order(tiles, lambda *_: 0, workers=4))
+    over_there = reading._Reading(made_into_0, tiles.windows)
+    for run in in_sweeps(tiles):
+        assert all(isinstance(read, Read) for read in over_there([run]))
     assert len(opened) == 1
+    assert not opened[0].dataset.closed
+    reading._close_rasters(None)
     assert opened[0].dataset.closed
 
 
@@ -236,12 +248,12 @@ def test_windows_with_too_much_nodata_are_skipped_and_counted(tmp_path):
     for share, kept in ((0.5, 2), (0.7, 3), (0.0, 1), (1.0, 3)):
         tiles = cut_scenes(tiles_at(path), WindowChoices(32, max_nodata=share), FailureLog())
         log = FailureLog(strict=True)
-        reads = list(read_in_order(tiles, lambda *_: 0))
+        reads = list(read_in_order(tiles, made_into_0))
         for read in reads:
             if isinstance(read, Failed):
                 log.add(read)
         assert sum(isinstance(read, Read) for read in reads) == kept
-        assert log.skipped == 4 - kept
+        assert len(log.skipped) == 4 - kept
         assert log.notices == (
             f"windows skipped for more nodata than --max-nodata allows: {4 - kept}",
         )
@@ -253,7 +265,7 @@ def test_a_window_named_one_by_one_is_never_skipped(tmp_path):
     values[0, 0, 0] = 1
     path = save_raster(tmp_path / "a.tif", values, nodata=0)
     tiles = TileSet("", (tile_at(path, window=Window(0, 0, 16, 16)),))
-    assert [type(read) for read in read_in_order(tiles, lambda *_: 0)] == [Read]
+    assert [type(read) for read in read_in_order(tiles, made_into_0)] == [Read]
 
 
 def test_a_tile_keeps_its_side_in_a_lists_row():

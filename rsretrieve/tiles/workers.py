@@ -1,0 +1,236 @@
+"""Processes that decode: one that crashes, hangs or is greedy takes its tile along, and no more.
+
+Decoders are a million lines of C that read whatever a folder holds. They run in processes
+of their own, kept from one set of tiles to the next, and ended with ours.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from multiprocessing import Pipe
+from pathlib import Path
+from signal import Signals
+from threading import Lock
+from typing import Any, TypeVar, cast
+
+A = TypeVar("A")
+R = TypeVar("R")
+
+START_LIMIT_S = 60.0
+_END_LIMIT_S = 5.0
+_PROGRAM = (
+    "import sys; sys.path[:] = {path!r}; "
+    "from rsretrieve.tiles.worker_process import main; main({descriptor})"
+)
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+_BLOCK_CACHE_MB = "256"  # GDAL's own choice is a share of the machine, for one process
+_SETTINGS = ("GDAL_", "CPL_", "VSI", "AWS_", "GS_", "AZURE_", "OSS_", "SWIFT_", "PROJ_", "CURL_")
+
+
+class WorkerLost(Exception):
+    """A worker ended, or had to be ended, before it answered.
+
+    Args:
+        reason: why, as what is wrong with the tile that it was reading.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Worker:
+    """A process that calls functions for us, one after another."""
+
+    def __init__(self) -> None:
+        self.made_for = _surroundings()
+        self._connection, theirs = Pipe()
+        program = _PROGRAM.format(path=sys.path, descriptor=theirs.fileno())
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", program],
+                env={**_ONE_THREAD, "GDAL_CACHEMAX": _BLOCK_CACHE_MB, **os.environ},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # what a file made a library say is not for terminals
+            )
+        self._ready = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether it runs, and was started as it would be started now."""
+        return self._process.poll() is None and self.made_for == _surroundings()
+
+    def ask(self, function: Callable[[A], R], argument: A, limit_s: float) -> R:
+        """Call a function over there, and wait for what it gives back.
+
+        Args:
+            function: it, its argument and what it gives back can be pickled.
+            argument: its only one.
+            limit_s: how long it may take.
+
+        Raises:
+            WorkerLost: it was not answered.
+            Exception: what the function raised.
+        """
+        self._wait_until_ready()
+        try:
+            self._connection.send((function, argument))
+            if not self._connection.poll(limit_s):
+                self.kill()
+                raise WorkerLost(f"not decoded within {limit_s:g} s")
+            fine, answer = self._connection.recv()
+        except (EOFError, OSError) as error:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_LIMIT_S)
+            raise WorkerLost(_how_it_ended(self._process.returncode)) from error
+        if not fine:
+            raise answer
+        return cast("R", answer)
+
+    def kill(self) -> None:
+        """End it at once; whoever waits for its answer gets a `WorkerLost`."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it when it has nothing to do."""
+        self._connection.close()
+        with suppress(subprocess.TimeoutExpired):  # stuck in the system, which will let it go
+            self._process.wait(_END_LIMIT_S)
+
+    def _wait_until_ready(self) -> None:
+        if self._ready:
+            return
+        with suppress(EOFError, OSError):
+            self._ready = self._connection.poll(START_LIMIT_S) and bool(self._connection.recv())
+        if not self._ready:
+            self.kill()
+            raise OSError(f"the process that decodes tiles did not start: {sys.executable}")
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is not None and code < 0:
+        with suppress(ValueError):
+            return f"the decoder crashed on it ({Signals(-code).name})"
+    return f"the decoder ended over it (exit code {code})"
+
+
+def _surroundings() -> Any:
+    """What a worker hangs on that may change while we run."""
+    settings = {k: v for k, v in os.environ.items() if k.upper().startswith(_SETTINGS)}
+    try:
+        folder = str(Path.cwd())
+    except OSError:  # it is gone
+        folder = ""
+    proxies = {k: v for k, v in os.environ.items() if k.lower().endswith("_proxy")}
+    return settings, proxies, list(sys.path), folder
+
+
+class _Idle:
+    """Workers that wait to be asked."""
+
+    def __init__(self) -> None:
+        self._lock, self._workers = Lock(), list[Worker]()
+
+    def take(self) -> Worker:
+        """A worker for who calls, alone."""
+        with self._lock:
+            known = self._workers.pop() if self._workers else None
+        if known is None:
+            return Worker()
+        if known.usable:
+            return known
+        known.close()
+        return self.take()
+
+    def give_back(self, worker: Worker) -> None:
+        """Let a worker that has answered everything wait."""
+        with self._lock:
+            self._workers.append(worker)
+
+    def close(self) -> None:
+        """End all."""
+        while self._workers:
+            self._workers.pop().close()
+
+    def forget(self) -> None:
+        """In a fork: they are our parent's."""
+        self._lock, self._workers = Lock(), []
+
+
+_IDLE = _Idle()
+atexit.register(_IDLE.close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_IDLE.forget)
+
+
+class Lane:
+    """One worker at a time, and a thread that waits for its answers.
+
+    Attributes:
+        thread: runs what is submitted, which asks here.
+    """
+
+    def __init__(self) -> None:
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="tiles")
+        self._worker: Worker | None = None
+        self._answering = self._stopped = False
+
+    @property
+    def has_worker(self) -> bool:
+        """Whether a worker sits in it."""
+        return self._worker is not None
+
+    def ask(self, function: Callable[[A], R], argument: A, limit_s: float) -> R:
+        """As `Worker.ask`; after an error, another worker will answer what is asked next."""
+        if self._stopped:
+            raise WorkerLost("the work was stopped")
+        self._worker = self._worker or _IDLE.take()
+        self._answering = True
+        try:
+            answer = self._worker.ask(function, argument, limit_s)
+        except BaseException:
+            self._end_worker()
+            raise
+        self._answering = False
+        return answer
+
+    def stop(self) -> None:
+        """End the thread, and the worker if it is still at work."""
+        self._stopped = True
+        if self._answering and self._worker is not None:
+            self._worker.kill()
+        self.thread.shutdown(cancel_futures=True)
+        if self._worker is not None:
+            _IDLE.give_back(self._worker)
+
+    def _end_worker(self) -> None:
+        worker, self._worker, self._answering = self._worker, None, False
+        if worker is not None:
+            worker.kill()
+            worker.close()
+
+
+def ask_once(function: Callable[[A], R], argument: A, limit_s: float) -> R:
+    """Call a function in a worker, and wait for it.
+
+    Raises:
+        WorkerLost: it was not answered.
+        Exception: what the function raised.
+    """
+    worker = _IDLE.take()
+    try:
+        answer = worker.ask(function, argument, limit_s)
+    except BaseException:
+        worker.kill()
+        worker.close()
+        raise
+    _IDLE.give_back(worker)
+    return answer

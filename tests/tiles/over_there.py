@@ -1,0 +1,81 @@
+"""What the tests have workers do: a module that they can import without the tests' own needs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rsretrieve.errors import TileError
+
+
+def made_into_0(*_):
+    """What workers make of a tile when only reading it matters."""
+    return 0
+
+
+def the_raw_tile(_, raw):
+    """What workers make of a tile when it is to come as it is."""
+    return raw
+
+
+def id_and_shape(tile_id, raw):
+    """Some take longer than others."""
+    time.sleep(0.004 if int(tile_id[:2]) % 4 == 0 else 0)
+    return tile_id, raw.values.shape
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Leaves a file for every tile that was read."""
+
+    folder: Path
+
+    def __call__(self, tile_id, _):
+        (self.folder / tile_id).touch()
+
+    @property
+    def count(self):
+        return len(list(self.folder.iterdir()))
+
+
+def broken(*_):
+    raise ZeroDivisionError("a bug of ours")
+
+
+def process_number(_):
+    return os.getpid()
+
+
+def dying(tile_id, _):
+    """Some tiles are the end of whoever looks at them."""
+    if tile_id.startswith("05"):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if tile_id.startswith("06"):
+        os._exit(7)
+    return tile_id
+
+
+def sleeping(tile_id, _):
+    if tile_id.startswith("12"):
+        time.sleep(60)
+    return tile_id
+
+
+def greedy(tile_id, _):
+    return len(bytearray(3 << 30)) if tile_id.startswith("04") else tile_id
+
+
+def dying_at_once(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def failing(_):
+    raise TileError("a.png", "no good")
+
+
+def losing_a(tile_id, _):
+    """Whatever is of this one file."""
+    return dying_at_once(_) if tile_id.startswith("a.tif") else tile_id
