@@ -70,7 +70,9 @@ def main(
     work: Annotated[Path, typer.Option(help="Keeps splits, labels, models.")] = Path("build/grid"),
     results: Annotated[Path, typer.Option(help="CSV of finished cells.")] = HERE
     / "results/noise_robustness.csv",
-    plot: Annotated[Path | None, typer.Option(help="Draw mAP against rate.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw mAP against rate, of one data set and size.")
+    ] = None,
     device: Annotated[str, typer.Option()] = "auto",
 ) -> None:
     """Run what is not finished of a preset, or one cell, and print one table."""
@@ -84,7 +86,7 @@ def main(
     if plot is not None:
         from grid.results import draw
 
-        draw(rows, plot)
+        draw([row for row in rows if (row["dataset"], row["size_px"]) == one.key[:2]], plot)
 
 
 if __name__ == "__main__":

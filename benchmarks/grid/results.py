@@ -115,14 +115,14 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 
     kinds = [kind for kind in ("uniform", "table") if any(r["noise"] == kind for r in rows)]
     figure = Figure(figsize=(4.6 * len(kinds), 3.6), layout="constrained", dpi=150)
-    panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    panels = figure.subplots(1, len(kinds), sharex=True, sharey=True, squeeze=False)[0]
     for panel, kind in zip(panels, kinds):
         for method in Method:
             _draw_line(panel, rows, kind, method)
         panel.set(title=f"{kind} noise", xlabel="share of wrong training labels", ylim=(0, 1))
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("mAP of test tiles")
-    panels[-1].legend(frameon=False, fontsize="small", loc="lower left")
+    panels[0].legend(frameon=False, fontsize="small", loc="lower left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 
@@ -146,4 +146,6 @@ def _draw_line(panel: object, rows: Sequence[Row], kind: str, method: Method) ->
         capsize=2,
         linewidth=2 if method is Method.ROBUST else 1,
         label=method,
+        # One colour a method in every panel, whichever methods a panel has.
+        color=f"C{list(Method).index(method)}",
     )

@@ -12,6 +12,10 @@ and y_i the given label,
     left out:    else.
 
 A neighbour's vote, for the label that it is taught, weighs exp(s / 0.1), s its cosine.
+
+Aligned: p_ic ∝ p_ic · (n_c / N) / mean_j p_jc, n_c the tiles that were given label c (as
+Berthelot et al., ICLR 2020, align the guesses of a semi-supervised training). Without it a
+class that the network is slow to learn loses its tiles to others, label by label, for good.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from rsretrieve.learning.targets import Targets, known_classes
 NEIGHBOURS = 10
 VOTE_TEMPERATURE = 0.1
 _BLOCK_BYTES = 64 << 20
+_LEAST_MEAN = 1e-6
 _EMBEDDED_AT_ONCE = 256
 
 
@@ -61,6 +66,7 @@ class NeighbourAgreement:
             share = self.asked.memory
             probabilities = share * self._mean.float() + (1 - share) * probabilities
         self._mean = probabilities.half()
+        probabilities = aligned(probabilities, given)
         may_relabel = progress >= self.asked.relabel_after
         votes = neighbour_votes(embeddings, previous, probabilities.shape[1])
         return agreed_targets(
@@ -74,6 +80,23 @@ class NeighbourAgreement:
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """See `Strategy.restore`."""
         self._mean = tensors.get("mean")
+
+
+def aligned(probabilities: Tensor, given: Tensor) -> Tensor:
+    """Make each class as frequent, summed over all tiles, as among the given labels.
+
+    Args:
+        probabilities: (N, K), rows summing to 1.
+        given: (N,) int64, y_i.
+
+    Returns:
+        (N, K), rows summing to 1; one step towards that frequency, by the rule above.
+    """
+    classes = probabilities.shape[1]
+    frequency = torch.bincount(given, minlength=classes).to(probabilities.dtype) / len(given)
+    # A mean kept in half precision may be 0 where nobody is near a class.
+    aligned = probabilities * frequency / probabilities.mean(dim=0).clamp_min(_LEAST_MEAN)
+    return aligned / aligned.sum(dim=1, keepdim=True)
 
 
 def agreed_targets(
@@ -92,7 +115,7 @@ def agreed_targets(
     alternation of t-RNSL: the network has not learned it yet, and judges nobody in it.
 
     Args:
-        probabilities: (N, K) p̄_ic.
+        probabilities: (N, K) p̄_ic, aligned.
         votes: (N, K) u_ic, rows summing to 1, or to 0 where nobody votes.
         given: (N,) int64, y_i.
         previous: the targets until now.

@@ -14,7 +14,12 @@ from torch import Tensor
 
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.learning import agreement
-from rsretrieve.learning.agreement import NeighbourAgreement, agreed_targets, neighbour_votes
+from rsretrieve.learning.agreement import (
+    NeighbourAgreement,
+    agreed_targets,
+    aligned,
+    neighbour_votes,
+)
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.network import EmbeddingNetwork
@@ -168,6 +173,41 @@ def test_shares_out_of_range_are_refused(name: str, value: float) -> None:
         Agreement(**{**vars(ASKED), name: value})
 
 
+# Alignment
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 6))
+@settings(deadline=None)
+def test_alignment_is_that_of_a_plain_loop(seed: int, count: int, classes: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.rand(count, classes, generator=generator, dtype=torch.float64).softmax(dim=1)
+    labels = torch.randint(0, classes, (count,), generator=generator)
+    found = aligned(rows, labels)
+    for i in range(count):
+        shares = [
+            float(rows[i, c])
+            * sum(int(label) == c for label in labels)
+            / sum(float(rows[j, c]) for j in range(count))
+            for c in range(classes)
+        ]
+        assert found[i].tolist() == pytest.approx([share / sum(shares) for share in shares])
+
+
+def test_a_class_that_the_network_is_slow_to_learn_keeps_its_tiles() -> None:
+    # The network says "0" of all tiles, of those of class 1 a little less.
+    rows = torch.tensor([[0.9, 0.1]] * 5 + [[0.7, 0.3]] * 5)
+    labels = torch.tensor([0] * 5 + [1] * 5)
+    assert (rows.argmax(dim=1) == 0).all()
+    assert aligned(rows, labels).argmax(dim=1).tolist() == labels.tolist()
+
+
+def test_a_class_that_no_tile_is_near_or_that_is_never_given_is_no_trouble() -> None:
+    rows = torch.tensor([[0.5, 0.0, 0.5], [0.75, 0.0, 0.25]])
+    found = aligned(rows, torch.tensor([0, 1]))
+    assert found.isfinite().all()
+    assert found.tolist() == [[1, 0, 0], [1, 0, 0]]
+
+
 # The strategy
 
 
@@ -218,6 +258,7 @@ def test_labels_are_mended_from_their_time_on(
     relabelled: bool,
 ) -> None:
     monkeypatch.setattr(agreement, "neighbour_votes", lambda e, t, k: torch.eye(k)[[0] * len(e)])
+    monkeypatch.setattr(agreement, "aligned", lambda p, given: p)
     sure = torch.tensor([[0.9, 0.05, 0.05]]).log()
     monkeypatch.setattr(prototypes, "forward", lambda e: sure.expand(len(e), 3))
     labels = torch.tensor([0, 0, 0, 1, 1, 2, 2])
