@@ -27,9 +27,9 @@ from rsretrieve.learning.model_store import load_model
 from rsretrieve.progress import unheard
 from rsretrieve.retrieval.embedding import embed_tiles
 from rsretrieve.tiles.catalog import find_tiles, write_list
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.previews import read_preview
 from rsretrieve.tiles.records import Tile, TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 SHIFTS = ((2, 0), (0, 2), (2, 2), (-2, 0), (0, -2))
 QUALITIES = (40, 50, 60, 75, 90)

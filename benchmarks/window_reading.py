@@ -21,8 +21,9 @@ import rasterio
 from rasterio.windows import Window
 
 from rsretrieve.tiles.catalog import find_tiles
+from rsretrieve.tiles.failures import Failed
 from rsretrieve.tiles.raw import RawTile
-from rsretrieve.tiles.reading import Failed, read_in_order
+from rsretrieve.tiles.reading import read_in_order
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.windows import SceneChoices, WindowChoices
 

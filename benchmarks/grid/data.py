@@ -14,11 +14,11 @@ from rsretrieve.choices import NoiseKind
 from rsretrieve.learning.model import Model
 from rsretrieve.retrieval.instance_noise import corrupt_with_model
 from rsretrieve.tiles.catalog import find_tiles, write_list
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.labels import override_labels, write_labels
 from rsretrieve.tiles.noise import corrupt_by_table, corrupt_uniformly, read_transitions
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.splits import split_per_class
-from rsretrieve.tiles.stream import FailureLog
 
 FRACTIONS = (0.7, 0.1, 0.2)  # as published: train, validation, test
 

@@ -27,7 +27,7 @@ from rsretrieve.progress import Listener, unheard
 from rsretrieve.retrieval.embedding import embed_tiles
 from rsretrieve.retrieval.metrics import Side, normalized_mutual_information, retrieval_figures
 from rsretrieve.retrieval.vector_index import clusters_of
-from rsretrieve.tiles.stream import FailureLog
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.tables import read_table
 
 

@@ -25,9 +25,9 @@ from rsretrieve.audit.twins import (
 )
 from rsretrieve.errors import LabelsError
 from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted, unheard
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.labels import some_of
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from rsretrieve.audit.prototypes import PASSES, robust_prototypes
 from rsretrieve.audit.unit_rows import UnitRows
 from rsretrieve.errors import LabelsError
 from rsretrieve.progress import Advanced, Listener, StageStarted
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.labels import some_of
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rsretrieve.audit.scores import LeftOut
 from rsretrieve.audit.unit_rows import UnitRows
 from rsretrieve.progress import Listener
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import Place, TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.retrieval.foreign import read_embeddings
 from rsretrieve.retrieval.table import IndexedTile, TileTable
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.labels import some_of
 from rsretrieve.tiles.records import Tile, TileSet, split_window
 from rsretrieve.tiles.sources import is_elsewhere
-from rsretrieve.tiles.stream import FailureLog
 from rsretrieve.tiles.tables import PARQUET_SUFFIXES
 
 

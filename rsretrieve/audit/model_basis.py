@@ -12,8 +12,8 @@ from rsretrieve.learning.model import Model
 from rsretrieve.learning.training_record import class_sizes
 from rsretrieve.progress import Listener
 from rsretrieve.retrieval.embedding import embed_tiles
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 @dataclass(frozen=True)

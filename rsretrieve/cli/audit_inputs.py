@@ -12,8 +12,8 @@ if TYPE_CHECKING:  # heavy stations, which `--help` never loads
     from rsretrieve.audit.decisions import Decided
     from rsretrieve.audit.evidence import Basis
     from rsretrieve.audit.given_embeddings import GivenEmbeddings
+    from rsretrieve.tiles.failures import FailureLog
     from rsretrieve.tiles.records import TileSet
-    from rsretrieve.tiles.stream import FailureLog
     from rsretrieve.tiles.windows import SceneChoices
 
 

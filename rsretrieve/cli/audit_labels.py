@@ -16,7 +16,7 @@ from rsretrieve.tiles.windows import SceneChoices
 
 if TYPE_CHECKING:
     from rsretrieve.audit.records import Audit
-    from rsretrieve.tiles.stream import FailureLog
+    from rsretrieve.tiles.failures import FailureLog
 
 EXIT_ISSUES = 4
 
@@ -130,7 +130,7 @@ def audit_labels(
         )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         from rsretrieve.cli.render_audit import audit_result, decisions_result
-        from rsretrieve.tiles.stream import FailureLog
+        from rsretrieve.tiles.failures import FailureLog
 
         outputs.refuse_to_overwrite()
         log = FailureLog(strict=strict)

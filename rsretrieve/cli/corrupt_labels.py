@@ -59,8 +59,8 @@ def corrupt_labels(
         from rsretrieve.cli.render import corruption_summary
         from rsretrieve.storage import refuse_to_overwrite
         from rsretrieve.tiles.catalog import find_tiles
+        from rsretrieve.tiles.failures import FailureLog
         from rsretrieve.tiles.noise import corrupt_by_table, corrupt_uniformly, read_transitions
-        from rsretrieve.tiles.stream import FailureLog
         from rsretrieve.tiles.tables import write_csv
 
         refuse_to_overwrite(output, overwrite=overwrite)

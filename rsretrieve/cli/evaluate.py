@@ -60,8 +60,8 @@ def evaluate(
         from rsretrieve.retrieval.index_store import open_index
         from rsretrieve.retrieval.search import model_folder_of
         from rsretrieve.tiles.catalog import find_tiles
+        from rsretrieve.tiles.failures import FailureLog
         from rsretrieve.tiles.labels import read_true_labels
-        from rsretrieve.tiles.stream import FailureLog
 
         store = open_index(index)
         log = FailureLog(strict=strict)

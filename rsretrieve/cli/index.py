@@ -83,7 +83,8 @@ def index(
         typer.Option(
             "--update",
             help="Bring the index up to date: embed new and changed tiles (by size and time of "
-            "change, then by content), drop vanished ones, read no others.",
+            "change, then by content), drop vanished ones, try again what could not be read, and "
+            "read nothing else.",
         ),
     ] = False,
     verify: Annotated[
@@ -157,8 +158,8 @@ def _own(work: _Work, terminal: Terminal) -> int:
     from rsretrieve.report.records import indexing_json
     from rsretrieve.retrieval.indexing import index_tiles
     from rsretrieve.tiles.catalog import find_tiles
+    from rsretrieve.tiles.failures import FailureLog
     from rsretrieve.tiles.sources import unchecked_notices
-    from rsretrieve.tiles.stream import FailureLog
 
     upkeep = work.upkeep
     if work.tiles is None or upkeep.model is None:
@@ -191,7 +192,7 @@ def _foreign(work: _Work, source: Path, terminal: Terminal) -> int:
     from rsretrieve.retrieval.filing import Filing
     from rsretrieve.retrieval.foreign_indexing import index_embeddings
     from rsretrieve.tiles.catalog import find_tiles
-    from rsretrieve.tiles.stream import FailureLog
+    from rsretrieve.tiles.failures import FailureLog
 
     upkeep = work.upkeep
     if work.tiles is None and work.labels is not None:

@@ -76,7 +76,7 @@ def repair_index(upkeep: Upkeep, terminal: Terminal) -> int:
     """`index --repair`."""
     from rsretrieve.cli.render import verification_text
     from rsretrieve.retrieval import repairing
-    from rsretrieve.tiles.stream import FailureLog
+    from rsretrieve.tiles.failures import FailureLog
 
     log = FailureLog(strict=upkeep.strict)
     repair = repairing.repair_index(

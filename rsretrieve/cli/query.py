@@ -170,7 +170,8 @@ def query(
     """Find the indexed tiles most like an image, a tile, a place or a vector, and where they lie.
 
     With filters every vector that passes is looked at, so that there are k hits wherever k
-    tiles pass; without, an approximate index answers as it was built.
+    tiles pass; so it is where queries and tiles are few. Otherwise an approximate index
+    answers as it was built.
     """
     outputs = QueryOutputs(csv, geojson, geoparquet, sheet, overwrite=overwrite)
     if jsonl and as_json:
@@ -182,7 +183,7 @@ def query(
         from rsretrieve.retrieval.index_store import open_index
         from rsretrieve.retrieval.questions import QueryRequest
         from rsretrieve.retrieval.search import Means, answer, model_folder_of
-        from rsretrieve.tiles.stream import FailureLog
+        from rsretrieve.tiles.failures import FailureLog
 
         if fold_duplicates and duplicate_similarity is None:
             duplicate_similarity = DUPLICATE_SIMILARITY

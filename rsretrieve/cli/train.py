@@ -125,7 +125,7 @@ def train(
         from rsretrieve.report.model_card import embellish_model
         from rsretrieve.report.records import training_json
         from rsretrieve.tiles.catalog import find_tiles
-        from rsretrieve.tiles.stream import FailureLog
+        from rsretrieve.tiles.failures import FailureLog
 
         log = FailureLog(strict=strict)
         request = TrainingRequest(

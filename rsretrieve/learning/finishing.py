@@ -117,7 +117,7 @@ def _training_facts(
 ) -> dict[str, Any]:
     """The summary of training that `model.json` keeps."""
     settings, validation = training.settings, prepared.validation
-    best = training.best_epoch if settings.recipe.keep is Judge.BEST else 0
+    best = training.best.number if settings.recipe.keep is Judge.BEST else 0
     return {
         "tiles": summary.tiles,
         "validation_tiles": 0 if validation is None else len(validation.labels),

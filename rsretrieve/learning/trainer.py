@@ -28,8 +28,8 @@ from rsretrieve.learning.warm_start import warm_start
 from rsretrieve.learning.weights import check_weights
 from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
 from rsretrieve.storage import folder_aside, only_writer, refuse_to_overwrite
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 

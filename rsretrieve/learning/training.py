@@ -20,6 +20,7 @@ from rsretrieve.errors import TrainingDiverged
 from rsretrieve.learning.agreement import NeighbourAgreement
 from rsretrieve.learning.alternation import Truncation
 from rsretrieve.learning.averaging import average_of
+from rsretrieve.learning.best_epoch import BestEpoch
 from rsretrieve.learning.checkpoints import (
     Checkpoint,
     named_part,
@@ -36,7 +37,7 @@ from rsretrieve.learning.margins import Margins
 from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.recipes import Recipe
 from rsretrieve.learning.targets import Strategy, Targets
-from rsretrieve.learning.validation import Examples, accuracy, standard_error
+from rsretrieve.learning.validation import Examples, accuracy
 from rsretrieve.progress import Advanced, EpochFinished, Listener, StageStarted
 from rsretrieve.tiles.augment import augmented
 from rsretrieve.tiles.normalisation import Normaliser
@@ -77,8 +78,7 @@ class Training:
         self.model = model.to(settings.device)
         self.train, self.validation = train, validation
         self.history: list[EpochFinished] = []
-        self.best: dict[str, Tensor] | None = None
-        self.best_accuracy, self.best_epoch = 0.0, 0
+        self.best = BestEpoch()
         self._labels = torch.from_numpy(train.labels).to(settings.device)
         self.targets = Targets.as_given(self._labels)
         self.margins = Margins(len(self._labels), settings.device)
@@ -119,9 +119,9 @@ class Training:
             averaged = self._average.module
             assert isinstance(averaged, PrototypeModel)
             return averaged
-        if which is Judge.BEST and self.best is not None:
+        if which is Judge.BEST and self.best.state is not None:
             best = copy.deepcopy(self.model)
-            best.load_state_dict(self.best)
+            best.load_state_dict(self.best.state)
             return best
         return self.model
 
@@ -215,12 +215,9 @@ class Training:
             self.validation,
             self._voters() if self.recipe.validation is Validation.NEIGHBOURS else None,
         )
-        # Of epochs that so few validation tiles cannot tell apart the later is the best: it has
-        # learned more, at a lower rate. A lucky early epoch would set the weights to the end.
-        if found >= self.best_accuracy - standard_error(self.best_accuracy, len(self.validation)):
-            self.best_epoch = len(self.history) + 1
-            self.best = {name: t.detach().clone() for name, t in candidate.state_dict().items()}
-        self.best_accuracy = max(found, self.best_accuracy)
+        self.best.consider(
+            len(self.history) + 1, found, len(self.validation), candidate.state_dict()
+        )
         return found
 
     def _voters(self) -> Examples:
@@ -247,16 +244,12 @@ class Training:
         tensors |= named_part("strategy", self._strategy.tensors())
         if self._average is not None:
             tensors |= named_part("average", self._average.state_dict())
-        if self.best is not None:
-            tensors |= named_part("best", self.best)
+        if self.best.state is not None:
+            tensors |= named_part("best", self.best.state)
         return tensors
 
     def _facts(self) -> dict[str, Any]:
-        return {
-            "best_accuracy": self.best_accuracy,
-            "best_epoch": self.best_epoch,
-            "history": [asdict(finished) for finished in self.history],
-        }
+        return {**self.best.facts(), "history": [asdict(finished) for finished in self.history]}
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         tensors = {n: t.to(self.settings.device) for n, t in checkpoint.tensors.items()}
@@ -267,9 +260,7 @@ class Training:
         self._strategy.restore(part(tensors, "strategy"))
         if self._average is not None:
             self._average.load_state_dict(part(tensors, "average"))
-        self.best = part(tensors, "best") or None
-        self.best_accuracy = checkpoint.facts["best_accuracy"]
-        self.best_epoch = checkpoint.facts["best_epoch"]
+        self.best.restore(checkpoint.facts, part(tensors, "best"))
         self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]
 
 

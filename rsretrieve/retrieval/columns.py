@@ -87,25 +87,27 @@ class Footprints:
         return [(float(lon), float(lat)) for lon, lat in part]
 
     def cross_antimeridian(self) -> NDArray[np.bool_]:
-        """(M,) whether a footprint spans more than half the globe, and so crosses ±180."""
+        """(M,) whether a footprint goes over ±180, as `tiles.footprints` tells it."""
         if not len(self):
             return np.empty(0, bool)
-        lon, firsts = self.corners[:, 0], self.starts[:-1]
-        span = np.maximum.reduceat(lon, firsts) - np.minimum.reduceat(lon, firsts)
-        return np.asarray(span > 180)
+        firsts, ends = self.starts[:-1], self.starts[1:] - 1
+        following = np.arange(1, len(self.corners) + 1)
+        following[ends] = firsts
+        (x, y), (a, b) = self.corners.T, self.corners[following].T
+        span = np.maximum.reduceat(x, firsts) - np.minimum.reduceat(x, firsts)
+        return np.asarray((span > 180) & (np.add.reduceat(x * b - a * y, firsts) < 0))
 
     def boxes(self) -> NDArray[np.float64]:
         """(M, 4) west, south, east, north of each; one that crosses ±180 reaches over it.
 
-        Longitudes run on from a footprint's first corner by steps of at most 180 degrees, so
-        that a tile across the antimeridian goes from 179 to 181 and not around the globe.
+        A tile across the antimeridian goes from 179 to 181 and not around the globe.
         """
         if not len(self):
             return np.empty((0, 4))
         firsts = self.starts[:-1]
-        anchor = np.repeat(self.corners[firsts, 0], np.diff(self.starts))
-        lon = anchor + (self.corners[:, 0] - anchor + 180) % 360 - 180
-        lat = self.corners[:, 1]
+        lon, lat = self.corners.T
+        crossing = np.repeat(self.cross_antimeridian(), np.diff(self.starts))
+        lon = np.where(crossing & (lon < 0), lon + 360, lon)
         columns = (
             np.minimum.reduceat(lon, firsts),
             np.minimum.reduceat(lat, firsts),

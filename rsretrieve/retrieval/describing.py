@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 
 from rsretrieve.learning.description import DESCRIPTION_FILE
 from rsretrieve.retrieval.manifest import (
-    DATA_FILES,
     MANIFEST_FILE,
     TABLE_FILE,
     Manifest,
@@ -59,6 +58,7 @@ class IndexDescription:
             "model_found": self.model_found,
             "model_fingerprint": manifest.model_fingerprint or None,
             "provenance": manifest.provenance,
+            "windows": manifest.windows or None,
             "labels": {label: count for label, count in self.labels if label is not None},
             "unlabelled": dict(self.labels).get(None, 0),
             "georeferenced": self.placed,
@@ -76,7 +76,7 @@ def describe_index(folder: Path) -> IndexDescription:
     """
     manifest = read_manifest(folder)
     rows = read_table(folder / TABLE_FILE)
-    sizes = [(folder / name).stat().st_size for name in (MANIFEST_FILE, *DATA_FILES)]
+    sizes = [(folder / name).stat().st_size for name in (MANIFEST_FILE, *manifest.sha256)]
     return IndexDescription(
         folder=folder,
         manifest=manifest,

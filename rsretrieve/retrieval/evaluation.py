@@ -21,8 +21,8 @@ from rsretrieve.retrieval.metrics import (
     retrieval_figures,
 )
 from rsretrieve.retrieval.vector_index import clusters_of
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet, absolute
-from rsretrieve.tiles.stream import FailureLog
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,9 @@ from rsretrieve.errors import InputError
 from rsretrieve.retrieval.columns import rows_with
 from rsretrieve.retrieval.index_store import IndexStore
 from rsretrieve.retrieval.vector_files import is_vector_file, read_vectors
-from rsretrieve.tiles.catalog import tiles_of_images
 from rsretrieve.tiles.records import Tile
 from rsretrieve.tiles.sources import is_elsewhere
+from rsretrieve.tiles.windows import WindowChoices
 
 LIKE_WEIGHT, UNLIKE_WEIGHT = 1.0, 0.5
 _LEAST_NORM = 1e-6
@@ -89,6 +89,17 @@ def _vector_of(
     return term.vector
 
 
+def image_of(store: IndexStore, name: str) -> Tile:
+    """An image, or a window of a scene, read as coarse as those of the index were."""
+    from rsretrieve.tiles.catalog import tiles_of_images  # it loads Pillow
+
+    [tile] = tiles_of_images([name])
+    choices = WindowChoices.from_json(store.manifest.windows)
+    if tile.window is None or choices is None:
+        return tile
+    return replace(tile, window=choices.as_coarse(tile.window))
+
+
 def composed(store: IndexStore, likes: Sequence[str], unlikes: Sequence[str]) -> Question:
     """Positives and negatives as one query.
 
@@ -139,7 +150,7 @@ def _example(store: IndexStore, text: str) -> Term | None:
         return Term(row=int(rows[0]))
     if not text:
         return None
-    [tile] = tiles_of_images([text])
+    tile = image_of(store, text)
     if not is_elsewhere(tile.path) and not Path(tile.path).exists():
         return None
     if not is_vector_file(text):

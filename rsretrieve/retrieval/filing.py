@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.progress import Listener, Noticed, StageStarted
+from rsretrieve.retrieval.drift import similarity_floor, strange_to_cells, strange_to_tiles
+from rsretrieve.retrieval.faiss_library import inverted_lists_of
 from rsretrieve.retrieval.index_plan import (
     AUTO,
     IndexGoal,
@@ -25,10 +27,6 @@ from rsretrieve.retrieval.memory import available_bytes
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import VectorIndex
 
-_USUAL = 0.99  # the share of vectors that the similarity floor lies under
-_STRANGE_SHARE, _STRANGE_LEAST = 0.1, 5  # ten times what is usual, and more than a chance few
-_FLOOR_SAMPLE = 20_000
-
 
 @dataclass(frozen=True)
 class Vectors:
@@ -37,12 +35,14 @@ class Vectors:
     Attributes:
         rows: N tiles.
         vectors: (N, D) float32, unit rows.
-        facts: of the model, for the manifest: `model`, `model_fingerprint`, `provenance`.
+        facts: for the manifest: `model`, `model_fingerprint`, `provenance`, `windows`.
+        skipped: windows that are no tiles, for their nodata; an update reads them no more.
     """
 
     rows: Sequence[IndexedTile]
     vectors: NDArray[np.float32]
     facts: dict[str, Any]
+    skipped: Sequence[IndexedTile] = ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ def file_vectors(content: Vectors, filing: Filing, listener: Listener) -> Filed:
     goal, plan = _planned(content.vectors, filing, listener)
     index, floor = _indexed(content.vectors, plan, filing, listener)
     listener(StageStarted("measuring recall"))
-    recall = tune(index, content.vectors, sample_of(content.vectors), goal.recall)
+    sample = sample_of(content.vectors)
+    recall = tune(index, content.vectors, sample, goal.recall)
     if recall < goal.recall and not index.is_exact:
         listener(
             Noticed(
@@ -156,10 +157,18 @@ def file_vectors(content: Vectors, filing: Filing, listener: Listener) -> Filed:
         "search": index.parameters,
         "predicted_bytes": plan.predicted_bytes,
         "goal": asdict(goal),
-        "similarity_floor": floor,
+        "similarity_floor": similarity_floor(index, content.vectors, sample)
+        if floor is None
+        else floor,
     }
     write_index(
-        filing.folder, facts, content.rows, content.vectors, index, overwrite=filing.overwrite
+        filing.folder,
+        facts,
+        content.rows,
+        content.vectors,
+        index,
+        skipped=content.skipped,
+        overwrite=filing.overwrite,
     )
     return Filed(plan.faiss_key, recall, plan.predicted_bytes, dict(index.parameters))
 
@@ -211,38 +220,24 @@ def _is_another_kind(kept: str, better: str, count: int) -> bool:
 def _indexed(
     vectors: NDArray[np.float32], plan: IndexPlan, filing: Filing, listener: Listener
 ) -> tuple[VectorIndex, float | None]:
-    """The filled index, and the similarity floor of what it was trained on."""
+    """The filled index, and the similarity floor of what it was trained on, if it stays that."""
     previous = filing.previous
     if previous is not None and plan.faiss_key == previous.store.manifest.faiss_key:
         index = previous.store.open_vector_index(mapped=False)
+        floor = previous.store.manifest.similarity_floor
+        new = vectors[previous.origin < 0]
         if index.renumber(previous.origin, vectors):
-            floor = previous.store.manifest.similarity_floor
-            _warn_of_drift(index, vectors[previous.origin < 0], floor, listener)
+            _notice(strange_to_cells(index, new, floor), listener)
             return VectorIndex(index.cpu_index, filing.gpu, vectors), floor
+        if inverted_lists_of(index.cpu_index) is None:
+            _notice(strange_to_tiles(previous.store.vectors, new, floor), listener)
     index = VectorIndex.build(vectors, plan.faiss_key, filing.gpu)
     if filing.gpu is not None:
         where = "on the GPU" if index.runs_on_gpu else "by the CPU: the GPU cannot hold or run it"
         listener(Noticed(f"{plan.faiss_key} is searched {where}"))
-    rows = np.linspace(0, len(vectors) - 1, min(_FLOOR_SAMPLE, len(vectors))).astype(np.int64)
-    similarities = index.centre_similarities(vectors[rows])
-    floor = None if similarities is None else float(np.quantile(similarities, 1 - _USUAL))
-    return index, floor
+    return index, None
 
 
-def _warn_of_drift(
-    index: VectorIndex, new: NDArray[np.float32], floor: float | None, listener: Listener
-) -> None:
-    """Say so when new vectors lie off the cells that the index was trained to."""
-    similarities = index.centre_similarities(new) if len(new) and floor is not None else None
-    if similarities is None or floor is None:
-        return
-    strange = int((similarities < floor).sum())
-    if strange >= _STRANGE_LEAST and strange >= _STRANGE_SHARE * len(new):
-        listener(
-            Noticed(
-                f"{strange} of {len(new)} new tiles ({strange / len(new):.0%}) lie farther from "
-                f"the cells of the index than {_USUAL:.0%} of those it was trained on: recall "
-                "falls as they grow in number; --update --index auto trains it anew, and embeds "
-                "nothing again"
-            )
-        )
+def _notice(text: str | None, listener: Listener) -> None:
+    if text is not None:
+        listener(Noticed(text))

@@ -18,9 +18,8 @@ from rsretrieve.retrieval.file_state import NO_FILE_BYTES
 from rsretrieve.retrieval.filing import Vectors
 from rsretrieve.retrieval.foreign_places import PlaceReader
 from rsretrieve.retrieval.table import SCHEMA, IndexedTile, TileTable
-from rsretrieve.tiles.reading import Failed
-from rsretrieve.tiles.records import Tile, TileSet
-from rsretrieve.tiles.stream import FailureLog
+from rsretrieve.tiles.failures import Failed, FailureLog
+from rsretrieve.tiles.records import Tile, TileSet, absolute
 from rsretrieve.tiles.tables import PARQUET_SUFFIXES
 
 METADATA_KEY = b"rsretrieve"  # what our own export says of the model
@@ -88,7 +87,7 @@ def _listed(path: Path, listing: TileSet, count: int) -> TileTable:
         )
     columns = {
         "id": pyarrow.array([tile.id for tile in listing]),
-        "path": pyarrow.array([tile.path for tile in listing]),
+        "path": pyarrow.array([absolute(tile.path) for tile in listing]),
         "label": pyarrow.array([tile.label for tile in listing], pyarrow.string()),
         "read_px": pyarrow.array([_read_px(tile) for tile in listing], pyarrow.int32()),
     }

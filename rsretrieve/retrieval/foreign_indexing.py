@@ -10,8 +10,8 @@ from rsretrieve.retrieval.filing import Filing, IndexingSummary, file_vectors
 from rsretrieve.retrieval.foreign import read_embeddings
 from rsretrieve.retrieval.manifest import MANIFEST_FILE
 from rsretrieve.storage import only_writer, refuse_to_overwrite
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 def index_embeddings(

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow
+from numpy.typing import NDArray
 
+from rsretrieve.tiles.footprints import Point
 from rsretrieve.tiles.records import Place
 
 LON_LAT = "OGC:CRS84"
@@ -55,21 +58,42 @@ class PlaceReader:
         geometry = shapely.from_wkb(content, on_invalid="ignore")
         if geometry is None or geometry.is_empty:
             return None
-        outline = geometry if geometry.geom_type == "Polygon" else geometry.convex_hull
-        if outline.geom_type == "Polygon":
-            ring = list(outline.exterior.coords)[:-1]
-        else:
-            ring = list(outline.coords)
-        corners = [(float(point[0]), float(point[1])) for point in ring]
         left, bottom, right, top = map(float, geometry.bounds)
         bounds = (left, bottom, right, top)
-        if self.crs is None:
+        if self.crs is not None:
+            return Place(*_in_degrees(self.crs, bounds, _outline(geometry)))
+        eastward = shapely.transform(geometry, _eastward)
+        if geometry.geom_type == "MultiPolygon" and _width(eastward) < 180 < _width(geometry):
+            # Cut at the antimeridian, as the format asks for.
+            corners = [(lon - 360 if lon > 180 else lon, lat) for lon, lat in _outline(eastward)]
             return Place(LON_LAT, bounds, tuple(corners))
-        return Place(*_in_degrees(self.crs, bounds, corners))
+        return Place(LON_LAT, bounds, tuple(_outline(geometry)))
+
+
+def _eastward(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    lon, lat = points.T
+    return np.stack((np.where(lon < 0, lon + 360, lon), lat), axis=1)
+
+
+def _width(geometry: Any) -> float:
+    west, _, east, _ = geometry.bounds
+    return float(east - west)
+
+
+def _outline(geometry: Any) -> list[Point]:
+    """The corners of a polygon, or of the hull of anything else, counter-clockwise."""
+    import shapely
+
+    outline = geometry if geometry.geom_type == "Polygon" else geometry.convex_hull
+    if outline.geom_type == "Polygon":
+        ring = list(shapely.geometry.polygon.orient(outline).exterior.coords)[:-1]
+    else:
+        ring = list(outline.coords)
+    return [(float(point[0]), float(point[1])) for point in ring]
 
 
 def _in_degrees(
-    crs: str, bounds: tuple[float, float, float, float], corners: list[tuple[float, float]]
+    crs: str, bounds: tuple[float, float, float, float], corners: list[Point]
 ) -> tuple[str, tuple[float, float, float, float], tuple[tuple[float, float], ...]]:
     from rasterio.crs import CRS
     from rasterio.warp import transform

@@ -19,6 +19,7 @@ from rsretrieve.retrieval.manifest import (
     DATA_FILES,
     FAISS_FILE,
     MANIFEST_FILE,
+    SKIPPED_FILE,
     TABLE_FILE,
     VECTORS_FILE,
     Manifest,
@@ -54,8 +55,8 @@ class IndexStore:
         folder: where it lies.
         manifest: what it is.
         rows: the N tiles; row i is vector i.
-        files: where each file that was checked can be read, even when a writer has put
-            another index in the folder's place since.
+        files: where each file can be read, even when a writer has put another index in the
+            folder's place since.
     """
 
     folder: Path
@@ -72,8 +73,20 @@ class IndexStore:
             path = self.folder / VECTORS_FILE
             raise IndexDamaged(f"{path} {error}", hint=_mend(self.folder)) from error
 
+    @cached_property
+    def skipped(self) -> TileTable:
+        """The windows of its scenes that are no tiles of it, for their nodata.
+
+        Raises:
+            IndexDamaged: their file is not what was written.
+        """
+        if SKIPPED_FILE not in self.manifest.sha256:
+            return TileTable.of(())
+        _check(self.folder, {SKIPPED_FILE: self._file(SKIPPED_FILE)}, self.manifest)
+        return read_table(self._file(SKIPPED_FILE))
+
     def open_vector_index(self, gpu: int | None = None, *, mapped: bool = True) -> VectorIndex:
-        """The FAISS index, on a GPU or on the CPU.
+        """The FAISS index, on a GPU or on the CPU; its file is checked now.
 
         Args:
             gpu: the GPU's number, or None.
@@ -83,6 +96,7 @@ class IndexStore:
             IndexDamaged: it is not the index of these tiles.
         """
         path, manifest = self.folder / FAISS_FILE, self.manifest
+        _check(self.folder, {FAISS_FILE: self._file(FAISS_FILE)}, manifest)
         try:
             index = VectorIndex.read(
                 self._file(FAISS_FILE), gpu, self.vectors, manifest.search, mapped=mapped
@@ -108,6 +122,7 @@ def write_index(
     vectors: NDArray[np.float32],
     vector_index: VectorIndex,
     *,
+    skipped: Sequence[IndexedTile] = (),
     overwrite: bool,
 ) -> None:
     """Write an index folder aside and switch it in with one rename."""
@@ -115,41 +130,53 @@ def write_index(
         vector_index.write(aside / FAISS_FILE)
         write_table(aside / TABLE_FILE, rows)
         _write_vectors(aside / VECTORS_FILE, vectors)
+        if skipped:
+            write_table(aside / SKIPPED_FILE, skipped)
+        files = [*DATA_FILES, *([SKIPPED_FILE] if skipped else [])]
         manifest = Manifest(
             **manifest_facts,
             metric="inner product",
             tiles=len(rows),
             dimensions=vectors.shape[1],
-            sha256={name: sha256_of_file(aside / name) for name in DATA_FILES},
+            sha256={name: sha256_of_file(aside / name) for name in files},
         )
         write_manifest(aside / MANIFEST_FILE, manifest)
 
 
 def open_index(folder: Path) -> IndexStore:
-    """Open an index folder; every file is checked against the manifest first.
+    """Open an index folder, with its table and its vectors checked against the manifest.
 
-    A writer may put a new index in its place at any moment: what was opened stays what it was.
+    The FAISS index is checked when it is opened: not every query needs it. A writer may put a
+    new index in the folder's place at any moment: what was opened stays what it was.
 
     Raises:
         IndexNotFound: there is no index.
         IndexDamaged: a file is missing, was cut short or edited, or is too new.
     """
     for _ in range(_TRIES):
-        manifest, files = read_manifest(folder), _HeldFiles(folder)
+        manifest = read_manifest(folder)
+        files = _HeldFiles(folder, tuple(manifest.sha256))
         if _is_still(folder, manifest):
             break
-    wrong = wrong_files(files.paths, manifest.sha256)
-    if wrong:
-        raise IndexDamaged(
-            f"{folder / wrong[0]} is not the file that {MANIFEST_FILE} describes",
-            hint=_mend(folder),
-        )
+    _check(folder, {name: files.paths[name] for name in (TABLE_FILE, VECTORS_FILE)}, manifest)
     rows = read_table(files.paths[TABLE_FILE])
     if len(rows) != manifest.tiles:
         raise IndexDamaged(
             f"{folder}: {len(rows)} rows for {manifest.tiles} tiles", hint=_mend(folder)
         )
     return IndexStore(folder, manifest, rows, files.paths)
+
+
+def _check(folder: Path, paths: Mapping[str, Path], manifest: Manifest) -> None:
+    """Compare files with their checksums.
+
+    Raises:
+        IndexDamaged: naming the first that differs, or is missing.
+    """
+    for name in wrong_files(paths, {name: manifest.sha256[name] for name in paths}):
+        raise IndexDamaged(
+            f"{folder / name} is not the file that {MANIFEST_FILE} describes", hint=_mend(folder)
+        )
 
 
 def _is_still(folder: Path, manifest: Manifest) -> bool:
@@ -166,9 +193,9 @@ class _HeldPaths(dict[str, Path]):
 class _HeldFiles:
     """The files of an index, held open: they stay readable when the folder is replaced."""
 
-    def __init__(self, folder: Path) -> None:
-        self.paths = _HeldPaths({name: folder / name for name in DATA_FILES})
-        for name in DATA_FILES if Path("/dev/fd").is_dir() else ():
+    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+        self.paths = _HeldPaths({name: folder / name for name in names})
+        for name in names if Path("/dev/fd").is_dir() else ():
             try:
                 handle = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from rsretrieve.errors import ModelMismatch
 from rsretrieve.learning.device import describe_device
 from rsretrieve.learning.model import Model
-from rsretrieve.progress import Listener, Noticed, unheard
+from rsretrieve.progress import Listener, unheard
 from rsretrieve.retrieval.embedding import Embeddings, embed_readable_tiles, none_usable
 from rsretrieve.retrieval.file_state import FileStates
 from rsretrieve.retrieval.filing import (
@@ -28,27 +27,11 @@ from rsretrieve.retrieval.index_plan import IndexGoal
 from rsretrieve.retrieval.index_store import MANIFEST_FILE, IndexStore, open_index
 from rsretrieve.retrieval.journal import Journal
 from rsretrieve.retrieval.table import IndexedTile
+from rsretrieve.retrieval.unchanged import Known, Work, find_known, windows_json
 from rsretrieve.retrieval.vector_index import usable_gpu
 from rsretrieve.storage import only_writer, refuse_to_overwrite
-from rsretrieve.tiles.records import Place, Tile, TileSet, absolute
-from rsretrieve.tiles.stream import FailureLog
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What need not be embedded.
-
-    Attributes:
-        rows: tiles by their ids, as they are today.
-        vectors: of each.
-        origin: the row of the index that each was, if it was one.
-        removed: how many rows of the index are gone.
-    """
-
-    rows: dict[str, IndexedTile]
-    vectors: dict[str, NDArray[np.float32]]
-    origin: dict[str, int]
-    removed: int
+from rsretrieve.tiles.failures import FailureLog
+from rsretrieve.tiles.records import Place, Tile, TileSet
 
 
 def index_tiles(
@@ -86,13 +69,15 @@ def index_tiles(
     started = time.perf_counter()
     refuse_to_overwrite(folder, overwrite=overwrite or update, marker=MANIFEST_FILE)
     with only_writer(folder):
-        journal = Journal(folder, model.description.fingerprint, model.description.dimensions)
-        work = _Work(model, tiles, log, listener, journal, FileStates(tiles))
+        description = model.description
+        windows = windows_json(tiles)
+        journal = Journal(folder, description.fingerprint, description.dimensions, windows)
+        work = Work(model, tiles, log, listener, journal, FileStates(tiles))
         store = open_index(folder) if update else None
         if store is not None:
             require_same_model(store, model)
-        known = _known(work, store)
-        new = tiles.select([i for i, tile in enumerate(tiles) if tile.id not in known.rows])
+        known = find_known(work, store)
+        new = tiles.select([i for i, tile in enumerate(tiles) if tile not in known])
         embedded = _embedded(work, new)
         if not known.rows and not len(embedded.tiles):
             raise none_usable(tiles, log)
@@ -106,46 +91,7 @@ def index_tiles(
     return replace(summary, index=str(folder), seconds=time.perf_counter() - started)
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What an indexing works with."""
-
-    model: Model
-    tiles: TileSet
-    log: FailureLog
-    listener: Listener
-    journal: Journal
-    files: FileStates
-
-
-def _known(work: _Work, store: IndexStore | None) -> _Known:
-    """The tiles of the index and of the journal that are still there, unchanged."""
-    today, files = {tile.id: tile for tile in work.tiles}, work.files
-    known, removed = _Known({}, {}, {}, 0), 0
-    rows: Sequence[IndexedTile] = () if store is None else store.rows
-    for i, row in enumerate(rows):
-        tile = today.get(row.id)
-        removed += tile is None
-        if store is not None and tile is not None and row.is_current(tile, files):
-            known.rows[row.id] = _as_today(row, tile, files)
-            known.vectors[row.id], known.origin[row.id] = store.vectors[i], i
-    journalled = work.journal.read()
-    for row, vector in zip(journalled.rows, journalled.vectors):
-        tile = today.get(row.id)
-        if tile is not None and row.id not in known.origin and row.is_current(tile, files):
-            known.rows[row.id], known.vectors[row.id] = _as_today(row, tile, files), vector
-    if resumed := len(known.rows) - len(known.origin):
-        work.listener(Noticed(f"{resumed} tiles that an interrupted run embedded are taken over"))
-    return replace(known, removed=removed)
-
-
-def _as_today(row: IndexedTile, tile: Tile, files: FileStates) -> IndexedTile:
-    """A row whose tile is still what was embedded, with its label, path and time of today."""
-    path, state = absolute(tile.path), files.state(tile.path)
-    return replace(row, label=tile.label, path=path, mtime_ns=state.mtime_ns)
-
-
-def _embedded(work: _Work, tiles: TileSet) -> Embeddings:
+def _embedded(work: Work, tiles: TileSet) -> Embeddings:
     """Embed tiles, and note every batch in the journal as soon as it is done."""
 
     def keep(done: list[Tile], places: list[Place | None], vectors: NDArray[np.float32]) -> None:
@@ -155,9 +101,7 @@ def _embedded(work: _Work, tiles: TileSet) -> Embeddings:
     return embed_readable_tiles(work.model, tiles, work.log, work.listener, keep)
 
 
-def _in_order(
-    work: _Work, known: _Known, embedded: Embeddings
-) -> tuple[Vectors, NDArray[np.int64]]:
+def _in_order(work: Work, known: Known, embedded: Embeddings) -> tuple[Vectors, NDArray[np.int64]]:
     """Everything in the order of the tiles, so that an update equals a rebuild.
 
     Returns:
@@ -174,12 +118,17 @@ def _in_order(
     facts = {
         "model": str(work.model.folder.resolve()),
         "model_fingerprint": work.model.description.fingerprint,
+        "windows": windows_json(work.tiles),
     }
-    return Vectors([rows[tile_id] for tile_id in ids], stacked, facts), origin
+    skipped = [
+        known.skipped.get(tile.id) or IndexedTile.of(tile, None, work.files)
+        for tile in work.log.skipped
+    ]
+    return Vectors([rows[tile_id] for tile_id in ids], stacked, facts, skipped), origin
 
 
 def _summary(
-    work: _Work, known: _Known, embedded: Embeddings, filed: Filed, count: int
+    work: Work, known: Known, embedded: Embeddings, filed: Filed, count: int
 ) -> IndexingSummary:
     done = len(embedded.tiles)
     return IndexingSummary(

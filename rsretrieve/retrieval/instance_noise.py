@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from rsretrieve.learning.model import Model
 from rsretrieve.progress import Listener, unheard
 from rsretrieve.retrieval.embedding import embed_tiles
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.noise import corrupt_by_instance
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 def corrupt_with_model(

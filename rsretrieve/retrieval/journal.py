@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,19 @@ class Journal:
         index: the index folder.
         fingerprint: of the model that embeds.
         dimensions: D.
+        windows: how scenes are cut: what another choice skips stands in no journal of its.
     """
 
-    def __init__(self, index: Path, fingerprint: str, dimensions: int) -> None:
+    def __init__(
+        self,
+        index: Path,
+        fingerprint: str,
+        dimensions: int,
+        windows: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = index.resolve().with_name(f".{index.resolve().name}.embedding")
-        self._head = json.dumps({"model_fingerprint": fingerprint, "dimensions": dimensions})
+        head = {"model_fingerprint": fingerprint, "dimensions": dimensions}
+        self._head = json.dumps({**head, **({"windows": dict(windows)} if windows else {})})
         self._dimensions = dimensions
 
     def read(self) -> Journalled:

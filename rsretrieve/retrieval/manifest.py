@@ -16,6 +16,7 @@ MANIFEST_FILE = "manifest.json"
 FAISS_FILE = "index.faiss"
 TABLE_FILE = "tiles.parquet"
 VECTORS_FILE = "embeddings.npy"
+SKIPPED_FILE = "skipped.parquet"  # only where there is something in it
 DATA_FILES = (FAISS_FILE, TABLE_FILE, VECTORS_FILE)
 _MOST = 1 << 48  # of anything that is counted
 _DIGEST = "digest"  # of all else in the manifest
@@ -41,8 +42,10 @@ class Manifest:
         predicted_bytes: what the index takes in memory.
         goal: what was asked of the choice of the index.
         similarity_floor: all but a hundredth of the vectors that the index was trained on
-            are at least this similar to the centre of their cell; None without cells.
+            are at least this similar to the centre of their cell; without cells, to the tenth
+            most similar of the others.
         provenance: of embeddings made elsewhere.
+        windows: how scenes were cut into the tiles; empty where every image is a tile.
     """
 
     model: str
@@ -59,6 +62,7 @@ class Manifest:
     goal: dict[str, Any] = field(default_factory=dict)
     similarity_floor: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
+    windows: dict[str, Any] = field(default_factory=dict)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -87,7 +91,7 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = Manifest(**_unsealed(text, content))
         if strange := _of_another_kind(manifest):
             raise ValueError(f"{strange!r} is not what it should be")
-        if set(manifest.sha256) != set(DATA_FILES):
+        if set(manifest.sha256) - {SKIPPED_FILE} != set(DATA_FILES):
             raise ValueError("it does not name the index's files")
         return manifest
     except FileNotFoundError as error:

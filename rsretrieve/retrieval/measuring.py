@@ -50,15 +50,33 @@ def sample_of(
         return None
     rows = np.unique(np.linspace(0, len(vectors) - 1, min(size, len(vectors))).astype(np.int64))
     asked = np.ascontiguousarray(vectors[rows])
-    best = np.full((len(rows), nearest), -np.inf, np.float32)
+    return Sample(rows, asked, similarities_to_kth(asked, vectors, nearest, rows), nearest)
+
+
+def similarities_to_kth(
+    asked: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    nearest: int,
+    rows: NDArray[np.int64] | None = None,
+) -> NDArray[np.float32]:
+    """The similarity of vectors (S, D) to the k-th most similar of others (N, D), (S,).
+
+    Args:
+        asked: the S vectors.
+        vectors: the others.
+        nearest: k, at most N; less where the S are among them.
+        rows: (S,) which of them each of the S is itself, and is not compared with.
+    """
+    best = np.full((len(asked), nearest), -np.inf, np.float32)
     for start in range(0, len(vectors), _BLOCK):
         block = vectors[start : start + _BLOCK]
         similarities = asked @ block.T
-        own = np.flatnonzero((rows >= start) & (rows < start + len(block)))
-        similarities[own, rows[own] - start] = -np.inf
+        if rows is not None:
+            own = np.flatnonzero((rows >= start) & (rows < start + len(block)))
+            similarities[own, rows[own] - start] = -np.inf
         merged = np.concatenate((best, similarities), axis=1)
         best = -np.partition(-merged, nearest - 1, axis=1)[:, :nearest]
-    return Sample(rows, asked, best.min(axis=1), nearest)
+    return np.asarray(best.min(axis=1), np.float32)
 
 
 def recalls_of(

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.retrieval.columns import Footprints, rows_with
-from rsretrieve.retrieval.examples import Question, Term, composed
+from rsretrieve.retrieval.examples import Question, Term, composed, image_of
 from rsretrieve.retrieval.filters import Filters
 from rsretrieve.retrieval.index_store import IndexStore
 from rsretrieve.retrieval.vector_files import is_vector_file, read_vectors
-from rsretrieve.tiles.catalog import tiles_of_images
 from rsretrieve.tiles.records import absolute, split_window
 
 
@@ -73,7 +72,7 @@ def _of_files(store: IndexStore, names: Sequence[str]) -> Iterator[Question]:
         if is_vector_file(name):
             yield from _of_vectors(store, Path(name))
         else:
-            [tile] = tiles_of_images([name])
+            tile = image_of(store, name)
             yield Question(name, (Term(image=tile),), tile)
 
 

@@ -18,6 +18,9 @@ from rsretrieve.tiles.records import split_window
 
 _WIDER = 8
 _LEAST_CANDIDATES = 32
+# Looked at one by one in less time than FAISS takes to load: vectors of 256 MB, and four
+# queries of so many, or a hundred of 10,000 tiles.
+_FEW_NUMBERS, _FEW_PRODUCTS = 1 << 26, 1 << 28
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,9 @@ class FilteredSearch:
     """A search in an index of which some tiles may be hits.
 
     Where anything is filtered, every vector that may be a hit is looked at: an approximate
-    index gives no promise of k hits when most of what it finds is filtered away. A search
-    of all tiles goes by the index, and its hits are ranked by the stored vectors.
+    index gives no promise of k hits when most of what it finds is filtered away. So it is
+    where queries and vectors are few. Any other search of all tiles goes by the index, and
+    its hits are ranked by the stored vectors.
 
     Attributes:
         store: the index.
@@ -52,17 +56,21 @@ class FilteredSearch:
         """
         asked = min(k + max(map(len, own), default=0), len(self.store.rows))
         found = (
-            self._by_index(queries, asked) if self._goes_by_index else self._exact(queries, asked)
+            self._by_index(queries, asked)
+            if self._goes_by_index(len(queries))
+            else self._exact(queries, asked)
         )
         return [
             self._widened(query, rows, ranking, k, asked)
             for query, rows, ranking in zip(queries, own, found)
         ]
 
-    @property
-    def _goes_by_index(self) -> bool:
-        approximate = self.store.manifest.faiss_key != EXACT_KEY
-        return self.filters.pass_all and (approximate or self.gpu is not None)
+    def _goes_by_index(self, queries: int) -> bool:
+        manifest = self.store.manifest
+        numbers = manifest.tiles * manifest.dimensions
+        few = numbers <= _FEW_NUMBERS and queries * numbers <= _FEW_PRODUCTS
+        approximate = manifest.faiss_key != EXACT_KEY
+        return self.filters.pass_all and not few and (approximate or self.gpu is not None)
 
     def _exact(self, queries: NDArray[np.float32], count: int) -> list[Ranking]:
         return exact_search(self.store.vectors, queries, count, self.rows)

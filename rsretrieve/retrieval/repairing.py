@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from rsretrieve.retrieval.manifest import (
     DATA_FILES,
     FAISS_FILE,
     MANIFEST_FILE,
+    SKIPPED_FILE,
     TABLE_FILE,
     VECTORS_FILE,
     Manifest,
     read_manifest,
 )
-from rsretrieve.retrieval.table import read_table
+from rsretrieve.retrieval.table import IndexedTile, read_table
 from rsretrieve.retrieval.vector_index import VectorIndex
 from rsretrieve.retrieval.verifying import (
     FindModel,
@@ -35,8 +37,9 @@ from rsretrieve.retrieval.verifying import (
     verify_index,
 )
 from rsretrieve.storage import only_writer
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
+from rsretrieve.tiles.windows import WindowChoices
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def _mended(folder: Path, find_model: FindModel, listener: Listener) -> tuple[st
     if not file_problems(folder):
         return _nothing_or_all(folder, find_model, listener)
     manifest, sealed = _salvaged_manifest(folder)
-    wrong = set(wrong_files({n: folder / n for n in DATA_FILES}, manifest.sha256, thorough=True))
+    paths = {name: folder / name for name in manifest.sha256}
+    wrong = set(wrong_files(paths, manifest.sha256, thorough=True))
     if TABLE_FILE in wrong:
         raise _lost(folder, f"{TABLE_FILE} is damaged, and nothing else says whose a vector is")
     if not sealed:
@@ -94,12 +98,15 @@ def _mended(folder: Path, find_model: FindModel, listener: Listener) -> tuple[st
             raise _lost(folder, f"{MANIFEST_FILE} is damaged, and {sorted(wrong)[0]} is, too")
         return _sealed_again(folder, manifest, find_model, listener)
     mended = f"{FAISS_FILE} from {VECTORS_FILE}"
+    if wrong == {SKIPPED_FILE}:
+        mended = f"{SKIPPED_FILE} left out: an update looks at those windows again"
     path = folder / VECTORS_FILE
     if VECTORS_FILE in wrong:
         path, mended = folder / FAISS_FILE, f"{VECTORS_FILE} from {FAISS_FILE}"
         if FAISS_FILE in wrong or not VectorIndex.read(path, mapped=True).is_exact:
             return None
-    _file_again(folder, manifest, path, listener)
+    whole = () if SKIPPED_FILE in wrong else _opened(folder, manifest).skipped
+    _file_again(folder, manifest, path, listener, whole)
     return (mended,)
 
 
@@ -132,7 +139,7 @@ def _salvaged_manifest(folder: Path) -> tuple[Manifest, bool]:
         try:
             content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
             manifest = Manifest(**{key: content[key] for key in content if key in known})
-            if set(manifest.sha256) == set(DATA_FILES):
+            if set(manifest.sha256) - {SKIPPED_FILE} == set(DATA_FILES):
                 return manifest, False
         except (OSError, ValueError, TypeError, AttributeError):
             pass
@@ -157,12 +164,18 @@ def _sealed_again(
     if problems or not compared:
         raise _lost(folder, f"{MANIFEST_FILE} is damaged, and {model.folder} is not its model")
     folder_now = str(model.folder.resolve())
-    whole = replace(counted, model=folder_now, provenance={}, goal={}, search={})
+    whole = replace(counted, model=folder_now, provenance={}, goal={}, search={}, windows={})
     _file_again(folder, whole, folder / VECTORS_FILE, listener)
     return (f"{MANIFEST_FILE} from the other files and the model",)
 
 
-def _file_again(folder: Path, manifest: Manifest, source: Path, listener: Listener) -> None:
+def _file_again(
+    folder: Path,
+    manifest: Manifest,
+    source: Path,
+    listener: Listener,
+    skipped: Sequence[IndexedTile] = (),
+) -> None:
     """Build the index again from the stored vectors, or from a flat FAISS index."""
     if source.name == FAISS_FILE:
         vectors = VectorIndex.read(source).reconstructed()
@@ -174,10 +187,12 @@ def _file_again(folder: Path, manifest: Manifest, source: Path, listener: Listen
         "model": manifest.model,
         "model_fingerprint": manifest.model_fingerprint,
         "provenance": manifest.provenance,
+        "windows": manifest.windows,
     }
     rows = read_table(folder / TABLE_FILE)
     goal = replace(goal_of(manifest), key=manifest.faiss_key)
-    file_vectors(Vectors(rows, vectors, facts), Filing(folder, goal, overwrite=True), listener)
+    content = Vectors(rows, vectors, facts, skipped)
+    file_vectors(content, Filing(folder, goal, overwrite=True), listener)
 
 
 def _embedded_again(
@@ -191,7 +206,8 @@ def _embedded_again(
     _require_model(manifest, model)
     rows = read_table(folder / TABLE_FILE)
     listener(Noticed(f"the vectors are damaged: {len(rows)} tiles are embedded again"))
-    tiles = TileSet(str(folder), tuple(row.tile for row in rows))
+    choices = WindowChoices.from_json(manifest.windows)
+    tiles = TileSet(str(folder), tuple(row.tile for row in rows), windows=choices)
     goal = IndexGoal(key=manifest.faiss_key, recall=goal_of(manifest).recall)
     index_tiles(model, tiles, folder, log, listener, goal=goal, overwrite=True)
     return ("all vectors from the tiles that the table names",)

@@ -24,7 +24,7 @@ from rsretrieve.tiles.records import Tile, TileSet
 
 if TYPE_CHECKING:  # which brings PyTorch: only images need it
     from rsretrieve.learning.model import Model
-    from rsretrieve.tiles.stream import FailureLog
+    from rsretrieve.tiles.failures import FailureLog
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,7 @@ SCHEMA = pyarrow.schema(
         ("read_px", pyarrow.int32()),  # of windows read coarser; absent where there are none
     ]
 )
-# What a column is that is not there: of an index from before it was, or of no such windows.
-_OPTIONAL = {"content": "", "read_px": None}
+_OPTIONAL = ("content", "read_px")  # of an index from before they were, or of no such windows
 
 
 @dataclass(frozen=True)
@@ -169,9 +168,9 @@ def read_table(path: Path) -> TileTable:
         # Not `parquet.read_table`: that takes half a second to import what it needs.
         with parquet.ParquetFile(path, memory_map=True) as file:
             found = file.read()
-        for name, absent in _OPTIONAL.items():
+        for name in _OPTIONAL:
             if name not in found.column_names:
-                values = pyarrow.array([absent] * found.num_rows, SCHEMA.field(name).type)
+                values = pyarrow.nulls(found.num_rows, SCHEMA.field(name).type)
                 found = found.append_column(name, values)
         found = found.select(SCHEMA.names)
         if len({found.column(name).null_count for name in ("crs", "bounds", "footprint")}) != 1:
@@ -186,5 +185,6 @@ def _row(values: Mapping[str, Any]) -> IndexedTile:
     if values["crs"] is not None:
         footprint = tuple((lon, lat) for lon, lat in values["footprint"])
         place = Place(values["crs"], tuple(values["bounds"]), footprint)
-    names = ("id", "path", "label", "size_bytes", "mtime_ns", "content", "read_px")
-    return IndexedTile(**{name: values[name] for name in names}, place=place)
+    names = ("id", "path", "label", "size_bytes", "mtime_ns", "read_px")
+    known = {name: values[name] for name in names}
+    return IndexedTile(**known, content=values["content"] or "", place=place)

@@ -121,12 +121,19 @@ def _renumbered_lists(ivf: Any, row_now: NDArray[np.int64]) -> Any:
 
 
 def centre_similarities(index: Any, vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """The similarity of vectors to the centres of their cells, (N,); None without cells."""
+    """The similarity of vectors to the centres of their cells, (N,); None without cells.
+
+    Behind a transform of the vectors, such as OPQ's, it is that of what they become there.
+    """
     faiss = faiss_module()
     ivf = inverted_lists_of(index)
-    if ivf is None or isinstance(faiss.downcast_index(index), faiss.IndexPreTransform):
+    if ivf is None:
         return None
-    similarities, _ = ivf.quantizer.search(np.ascontiguousarray(vectors, np.float32), 1)
+    vectors, outer = np.ascontiguousarray(vectors, np.float32), faiss.downcast_index(index)
+    if isinstance(outer, faiss.IndexPreTransform):
+        for number in range(outer.chain.size()):
+            vectors = faiss.downcast_VectorTransform(outer.chain.at(number)).apply(vectors)
+    similarities, _ = ivf.quantizer.search(vectors, 1)
     return np.asarray(similarities[:, 0], np.float32)
 
 

@@ -15,8 +15,8 @@ from rsretrieve.progress import Listener, StageStarted, unheard
 from rsretrieve.retrieval.checksums import wrong_files
 from rsretrieve.retrieval.index_store import IndexStore, open_index
 from rsretrieve.retrieval.manifest import MANIFEST_FILE, Manifest, read_manifest
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 if TYPE_CHECKING:
     from rsretrieve.learning.model import Model

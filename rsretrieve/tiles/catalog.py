@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from rsretrieve.errors import InputError, InvalidArgument, TableError, TilesNotFound
+from rsretrieve.errors import InputError, InvalidArgument, NoUsableTiles, TableError, TilesNotFound
+from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.labels import override_labels
 from rsretrieve.tiles.records import Tile, TileSet, Window, absolute, split_window
 from rsretrieve.tiles.scenes import cut_scenes
 from rsretrieve.tiles.sources import is_elsewhere, name_of
 from rsretrieve.tiles.stac import stac_tiles
-from rsretrieve.tiles.stream import FailureLog
 from rsretrieve.tiles.tables import TABLE_SUFFIXES, Row, read_table, write_csv
 from rsretrieve.tiles.windows import SceneChoices
 
@@ -82,9 +82,38 @@ def find_tiles(
             f"{source}: no tiles in it",
             hint="tiles are images such as .jpg, .png or .tif, in class sub-folders or not",
         )
+    tiles = _with_names_in_utf8(tiles, log)
     if scenes.windows is not None:
         tiles = cut_scenes(tiles, scenes.windows, log or FailureLog(strict=True))
     return override_labels(tiles, labels) if labels is not None else tiles
+
+
+def _with_names_in_utf8(tiles: TileSet, log: FailureLog | None) -> TileSet:
+    """Leave out those whose names no table can hold.
+
+    Raises:
+        NoUsableTiles: none is left.
+    """
+    misnamed = [i for i, tile in enumerate(tiles) if not _is_utf8(tile.id + tile.path)]
+    if not misnamed:
+        return tiles
+    left_out = f"tiles left out because their names are not UTF-8: {len(misnamed)}"
+    if len(misnamed) == len(tiles):
+        raise NoUsableTiles(f"{tiles.source}: {left_out}", hint="rename them")
+    kept = tiles.select(sorted(set(range(len(tiles))) - set(misnamed)))
+    if log is None:
+        return kept.with_notices(left_out)
+    for i in misnamed:
+        log.add(Failed(tiles[i], "its name is not UTF-8: rename it"))
+    return kept
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _images(source: str, scenes: SceneChoices) -> TileSet:

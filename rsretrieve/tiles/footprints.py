@@ -8,17 +8,25 @@ Point = tuple[float, float]
 Ring = list[list[float]]
 
 
+def crosses_antimeridian(footprint: Sequence[Point]) -> bool:
+    """Whether a footprint goes over ±180: it spans more than half the globe, and runs clockwise.
+
+    One that is so wide in truth runs counter-clockwise, as all do that stay on one side: to
+    take one over the line, from 179 to −179, as if it stayed there turns it around.
+    """
+    longitudes = [lon for lon, _ in footprint]
+    return max(longitudes) - min(longitudes) > 180 and _doubled_area(footprint) < 0
+
+
 def rings_of(footprint: Sequence[Point]) -> list[Ring]:
     """A footprint as one closed, counter-clockwise ring, or as two at the antimeridian.
 
-    A footprint that spans more than half the globe is one that crosses the antimeridian; it
-    is cut there (RFC 7946, section 3.1.9).
+    One that crosses the antimeridian is cut there (RFC 7946, section 3.1.9).
 
     Args:
         footprint: the corners, (lon, lat) in degrees.
     """
-    longitudes = [lon for lon, _ in footprint]
-    if max(longitudes) - min(longitudes) <= 180:
+    if not crosses_antimeridian(footprint):
         return [_ring(footprint)]
     eastward = [(lon + 360 if lon < 0 else lon, lat) for lon, lat in footprint]
     west = _cut(eastward, keep_below=True)
@@ -29,10 +37,14 @@ def rings_of(footprint: Sequence[Point]) -> list[Ring]:
 
 def _ring(corners: Sequence[Point]) -> Ring:
     """Close a ring and turn it counter-clockwise."""
-    following = [*corners[1:], corners[0]]
-    doubled_area = sum(x * b - a * y for (x, y), (a, b) in zip(corners, following))
-    ordered = list(corners) if doubled_area >= 0 else list(reversed(corners))
+    ordered = list(corners) if _doubled_area(corners) >= 0 else list(reversed(corners))
     return [[lon, lat] for lon, lat in [*ordered, ordered[0]]]
+
+
+def _doubled_area(corners: Sequence[Point]) -> float:
+    """Twice the area that a ring goes around; negative where it runs clockwise."""
+    following = [*corners[1:], corners[0]]
+    return sum(x * b - a * y for (x, y), (a, b) in zip(corners, following))
 
 
 def _cut(corners: Sequence[Point], *, keep_below: bool) -> list[Point]:

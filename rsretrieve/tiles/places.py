@@ -45,6 +45,7 @@ def _computed_places(dataset: DatasetReader, windows: Sequence[Window]) -> list[
     if near.any():
         found = to_crs(dataset.crs, "EPSG:4326", xs[near].ravel(), ys[near].ravel())
         degrees[:, near] = np.reshape(found, (2, -1, 4))
+    degrees = _around_the_globe(degrees, mirrored=_is_mirrored(dataset.transform))
     crs = _name_of(dataset.crs)
     known = np.asarray(np.isfinite(degrees).all(axis=(0, 2))).tolist()
     bounds = np.stack((xs.min(1), ys.min(1), xs.max(1), ys.max(1)), axis=1).tolist()
@@ -64,6 +65,27 @@ def _corners(
     xs = transform.a * cols + transform.b * rows + transform.c
     ys = transform.d * cols + transform.e * rows + transform.f
     return xs, ys
+
+
+def _is_mirrored(transform: Any) -> bool:
+    """Whether rows and columns run the other way around than in a north-up scene."""
+    return bool(transform.a * transform.e - transform.b * transform.d > 0)
+
+
+def _around_the_globe(degrees: NDArray[np.float64], *, mirrored: bool) -> NDArray[np.float64]:
+    """Footprints (2, W, 4) with longitudes in −180…180, as `crosses_antimeridian` wants them.
+
+    Scenes in degrees may count from 0 to 360.
+    """
+    lon, lat = degrees
+    around = np.ptp(lon, axis=1) >= 360
+    middle = (lon.min(1, keepdims=True) + lon.max(1, keepdims=True)) / 2
+    lon = np.where(around[:, None], np.where(lon < middle, -180.0, 180.0), lon)
+    lon = np.where(lon > 180, lon - 360, np.where(lon < -180, lon + 360, lon))
+    if mirrored:
+        wide = np.ptp(lon, axis=1) > 180
+        lon[wide], lat[wide] = lon[wide][:, [1, 0, 3, 2]], lat[wide][:, [1, 0, 3, 2]]
+    return np.stack((lon, lat))
 
 
 @lru_cache(maxsize=16)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rsretrieve.errors import TileError
+from rsretrieve.tiles.failures import Failed
 from rsretrieve.tiles.pixels import read_raw
 from rsretrieve.tiles.rasters import OpenRasters
 from rsretrieve.tiles.raw import RawTile, needs_too_much, require_measurement
@@ -35,22 +36,6 @@ class Read(Generic[T]):
 
     tile: Tile
     content: T
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A tile that could not be used, and why.
-
-    Attributes:
-        tile: the tile.
-        reason: why.
-        skipped: it was to be passed over if it is like this (a window with too much
-            nodata), which is nobody's failure.
-    """
-
-    tile: Tile
-    reason: str
-    skipped: bool = False
 
 
 def read_in_order(

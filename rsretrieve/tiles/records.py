@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.tiles.footprints import crosses_antimeridian
 from rsretrieve.tiles.sources import is_elsewhere
 
 if TYPE_CHECKING:
@@ -104,7 +105,8 @@ class Place:
         crs: the tile's coordinate reference system, "EPSG:32618" or WKT.
         bounds: left, bottom, right, top in the units of `crs`.
         footprint: the tile's corners as (lon, lat) in WGS 84 degrees: upper left, lower
-            left, lower right, upper right (counter-clockwise for a north-up tile).
+            left, lower right, upper right (counter-clockwise for a north-up tile, and always
+            for one wider than half the globe; see `crosses_antimeridian`).
     """
 
     crs: str
@@ -115,7 +117,7 @@ class Place:
     def centre(self) -> tuple[float, float]:
         """Mean of the corners, (lon, lat) in degrees, also across the antimeridian."""
         longitudes = [lon for lon, _ in self.footprint]
-        if max(longitudes) - min(longitudes) > 180:
+        if crosses_antimeridian(self.footprint):
             longitudes = [lon + 360 if lon < 0 else lon for lon in longitudes]
         lon = sum(longitudes) / len(longitudes)
         lat = sum(lat for _, lat in self.footprint) / len(self.footprint)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from rsretrieve.errors import NoUsableTiles, TileError, TilesNotFound
+from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.rasters import read_facts
 from rsretrieve.tiles.raw import check_tile_size
-from rsretrieve.tiles.reading import Failed
 from rsretrieve.tiles.records import Tile, TileSet, Window
 from rsretrieve.tiles.sources import time_limit_s
-from rsretrieve.tiles.stream import FailureLog
 from rsretrieve.tiles.windows import WindowChoices, windows_of
 from rsretrieve.tiles.workers import WorkerLost, ask_once
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from rsretrieve.errors import NoUsableTiles
 from rsretrieve.tiles.chance import chance_of
+from rsretrieve.tiles.failures import Failed
 from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing, check_bands, check_size
 from rsretrieve.tiles.raw import RawTile
-from rsretrieve.tiles.reading import Failed, read_in_order
+from rsretrieve.tiles.reading import read_in_order
 from rsretrieve.tiles.records import TileSet
 
 SAMPLED_TILES = 1000

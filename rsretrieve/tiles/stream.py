@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.errors import TileError
+from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.preprocessing import Preprocessing
 from rsretrieve.tiles.raw import RawTile
-from rsretrieve.tiles.reading import Failed, Read, read_in_order
-from rsretrieve.tiles.records import Failure, Place, Tile, TileSet
+from rsretrieve.tiles.reading import Read, read_in_order
+from rsretrieve.tiles.records import Place, Tile, TileSet
 
+__all__ = ["Batch", "FailureLog", "PixelStore", "Progress", "read_into_store", "stream_batches"]
 Progress = Callable[[int], None]
 """Called with how many tiles were dealt with since the last call."""
 
@@ -34,41 +35,6 @@ class Batch:
     tiles: list[Tile]
     places: list[Place | None]
     pixels: NDArray[Any]
-
-
-class FailureLog:
-    """Collects the tiles that failed; when strict, the first one ends the run.
-
-    Attributes:
-        strict: the first failure ends the run.
-        failures: what failed, and why.
-        skipped: how many windows were passed over for their nodata.
-    """
-
-    def __init__(self, *, strict: bool = False) -> None:
-        self.strict = strict
-        self.failures: list[Failure] = []
-        self.skipped = 0
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What the user should know beside the failures."""
-        if not self.skipped:
-            return ()
-        return (f"windows skipped for more nodata than --max-nodata allows: {self.skipped}",)
-
-    def add(self, failed: Failed) -> None:
-        """Note a failure, or count a tile that was skipped.
-
-        Raises:
-            TileError: when strict, and it is a failure.
-        """
-        if failed.skipped:
-            self.skipped += 1
-            return
-        if self.strict:
-            raise TileError(failed.tile.id, failed.reason)
-        self.failures.append(Failure(failed.tile.id, failed.reason))
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rsretrieve.choices import Edges
 from rsretrieve.errors import InvalidArgument
@@ -51,6 +51,33 @@ class WindowChoices:
             raise InvalidArgument(f"a resolution is a positive length, not {self.resolution_m} m")
         if not 0 <= self.max_nodata <= 1:
             raise InvalidArgument(f"a share of nodata lies in 0…1, not {self.max_nodata}")
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> WindowChoices | None:
+        """The choices of which these are the fields; None of nothing.
+
+        Raises:
+            TypeError, ValueError: these are no such choices.
+        """
+        if not content:
+            return None
+        return cls(**{**content, "edges": Edges(content["edges"])})
+
+    def __str__(self) -> str:
+        """As a user types them."""
+        typed = {
+            "--window": self.window_px,
+            "--stride": self.stride_px,
+            "--resolution": self.resolution_m,
+            "--edges": self.edges,
+            "--max-nodata": self.max_nodata,
+        }
+        return " ".join(f"{name} {value}" for name, value in typed.items() if value is not None)
+
+    def as_coarse(self, window: Window) -> Window:
+        """A window as it is read where a resolution was chosen: no finer than that."""
+        finer = self.resolution_m is not None and max(window.shape_px) > self.window_px
+        return replace(window, read_px=self.window_px) if finer else window
 
     def skip(self, raw: RawTile) -> bool:
         """Whether a window has so much nodata that it is passed over."""
@@ -122,9 +149,7 @@ def windows_of(scene: SceneFacts, choices: WindowChoices) -> Iterator[Window]:
         for band_of_columns in _chunked(columns, scene.block_px[0], scale_x):
             for row, height in band_of_rows:
                 for col, width in band_of_columns:
-                    coarser = max(width, height) > choices.window_px
-                    read_px = choices.window_px if coarser else None
-                    yield Window(col, row, width, height, read_px)
+                    yield choices.as_coarse(Window(col, row, width, height))
 
 
 def _scales(scene: SceneFacts, choices: WindowChoices) -> tuple[float, float]:

@@ -18,9 +18,9 @@ from rsretrieve.learning.trainer import TrainingRequest, train_model
 from rsretrieve.retrieval.embedding import embed_tiles
 from rsretrieve.retrieval.instance_noise import class_means
 from rsretrieve.tiles.catalog import find_tiles
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.landscape import make_landscape, write_tiles
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 @pytest.fixture(scope="session", autouse=True)

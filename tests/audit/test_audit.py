@@ -18,8 +18,8 @@ from rsretrieve.errors import LabelsError, NoUsableTiles
 from rsretrieve.learning.model import Model
 from rsretrieve.progress import Advanced, Event, Listener, Noticed, StageStarted, unheard
 from rsretrieve.retrieval.embedding import embed_tiles
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import Tile, TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 def audit_labels(

@@ -11,8 +11,8 @@ from pyarrow import parquet
 
 from rsretrieve.audit.given_embeddings import GivenEmbeddings, given_embeddings
 from rsretrieve.errors import InputError, InvalidArgument, TableError
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import Tile, TileSet
-from rsretrieve.tiles.stream import FailureLog
 from tests.retrieval.vectors import unit_rows
 
 VECTORS = unit_rows(3, 4, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import numpy as np
@@ -125,3 +126,23 @@ def test_nothing_but_bad_tiles_is_one_error(run, tiles, model, tmp_path):
     ran = run("index", tiles / "bad", "--model", model, "--output", tmp_path / "i")
     assert ran.code == 1
     assert "none of 7 tiles can be used with this model (the first, empty.png: " in ran.err
+
+
+def test_a_name_that_is_not_utf8_is_listed_and_does_not_end_the_run(run, tiles, model, tmp_path):
+    folder = tmp_path / "tiles"
+    shutil.copytree(tiles / "forest", folder / "forest")
+    good = sorted((folder / "forest").iterdir())
+    bad = os.fsencode(folder / "forest") + b"/caf\xe9.png"
+    try:
+        shutil.copy(good[0], bad)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    arguments = ("--model", model, "--output", tmp_path / "index", "--json")
+    ran = run("index", folder, *arguments)
+    assert (ran.code, ran.json["tiles"], ran.json["failed"]) == (3, len(good), 1)
+    assert ".png: its name is not UTF-8: rename it" in ran.err
+    for path in good:
+        path.unlink()
+    ran = run("index", folder, *arguments, "--overwrite")
+    assert (ran.code, ran.out) == (1, "")
+    assert "tiles left out because their names are not UTF-8: 1" in ran.err

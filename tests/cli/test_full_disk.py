@@ -28,11 +28,11 @@ def files_end_at(size_bytes: int) -> Iterator[None]:
 
 
 def content(folder):
-    """The digest of every file, by its path."""
+    """The digest of every file, by its path; but for what is kept to go on with indexing."""
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and not path.parent.name.endswith(".embedding")
     }
 
 

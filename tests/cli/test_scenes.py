@@ -251,3 +251,50 @@ def test_hits_of_windows_lie_where_rasterio_says(run: Run, scene_index, scene, t
             expected = rasterio.warp.transform(dataset.crs, "EPSG:4326", xs, ys)
         ring = feature["geometry"]["coordinates"][0]
         assert np.allclose(ring[:-1], list(zip(*expected)), atol=1e-9)
+
+
+def test_skipped_windows_are_not_read_again_unless_more_or_fewer_would_be(
+    run: Run, scene, model, tmp_path
+):
+    """Of the left half one window in eight has no nodata, of the right half all have much."""
+    path, index = tmp_path / "scene.tif", tmp_path / "index"
+    with rasterio.open(scene) as dataset:
+        profile, values = dataset.profile | {"nodata": 0}, dataset.read()
+    values[:, :20, 192:] = 0
+    values[:, 64:, 192:] = 0
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(values)
+
+    def indexed(*choices):
+        ran = run("index", path, *BY_CELL, *choices, "--model", model, "--output", index, "--json")
+        assert ran.code == 0, ran.err
+        counts = ran.json["added"], ran.json["unchanged"], ran.json["removed"]
+        read = [line for line in ran.err.splitlines() if line.startswith("embedding tiles")]
+        return counts, read, [line for line in ran.err.splitlines() if "skipped for" in line]
+
+    counts, read, skipped = indexed()
+    assert (counts, read) == ((78, 0, 0), ["embedding tiles (144 tiles)"])
+    again = indexed("--update")
+    assert again == ((0, 78, 0), ["embedding tiles"], skipped)
+    counts, read, _ = indexed("--update", "--max-nodata", 0.7)
+    assert (counts, read) == ((6, 78, 0), ["embedding tiles (66 tiles)"])
+    counts, read, _ = indexed("--update", "--max-nodata", 0.3)
+    assert (counts, read) == ((78, 0, 0), ["embedding tiles (144 tiles)"])
+    assert run("index", "--verify", "--output", index).code == 0
+    (index / "skipped.parquet").write_bytes(b"damaged")
+    assert run("index", "--verify", "--output", index).code == 1
+    ran = run("index", "--repair", "--output", index)
+    assert (ran.code, "an update looks at those windows again" in ran.out) == (0, True)
+
+
+def test_a_window_is_asked_as_coarse_as_the_index_was_read(run: Run, scene, model, tmp_path):
+    index = tmp_path / "index"
+    coarse = ("--window", 16, "--resolution", 10)  # four pixels of the scene's to one
+    assert run("index", scene, *coarse, "--model", model, "--output", index).code == 0
+    assert run("index", "--verify", "--output", index).code == 0
+    window, tile = f"{scene}#64,128,64,64", "scene.tif#64,128,64,64"
+    asked = run("query", window, "--index", index, "--json").json["queries"][0]["hits"]
+    stored = run("query", "--tile", tile, "--index", index, "--json").json["queries"][0]["hits"]
+    assert [hit["tile"] for hit in asked] == [hit["tile"] for hit in stored]
+    similarities = [hit["similarity"] for hit in stored]
+    assert [hit["similarity"] for hit in asked] == pytest.approx(similarities, abs=1e-5)

@@ -17,8 +17,8 @@ from rsretrieve.learning import preparation
 from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import RECIPES
 from rsretrieve.progress import Event, Noticed
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import Tile, TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 RECIPE = RECIPES[RecipeName.ROBUST].changed(size_px=16)
 

@@ -29,9 +29,9 @@ from rsretrieve.learning.model_store import load_model
 from rsretrieve.learning.recipes import RECIPES, Recipe
 from rsretrieve.learning.trainer import TrainingRequest, train_model
 from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted, unheard
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.statistics import IMAGENET
-from rsretrieve.tiles.stream import FailureLog
 
 CPU = torch.device("cpu")
 FILES = {"model.safetensors", "model.json", "backbone.json", "history.csv", "tiles.parquet"}

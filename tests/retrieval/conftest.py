@@ -17,9 +17,9 @@ from rsretrieve.learning.trainer import TrainingRequest, train_model
 from rsretrieve.retrieval.index_store import IndexStore, open_index
 from rsretrieve.retrieval.indexing import index_tiles
 from rsretrieve.tiles.catalog import find_tiles
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.landscape import make_landscape, write_tiles
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 CPU = torch.device("cpu")
 

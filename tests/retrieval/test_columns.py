@@ -51,12 +51,15 @@ def test_footprints_are_those_of_the_rows_that_have_one(size: int) -> None:
     square = place((1, 1), (1, 0), (2, 0), (2, 1))
     triangle = place((5, 5), (6, 5), (6, 6))
     across = place((179, 1), (179, 0), (-179, 0), (-179, 1))
-    table = in_chunks(table_of(list("abcdef"), [None, square, None, triangle, across, None]), size)
-    found = Footprints.of(table)
-    assert found.rows.tolist() == [1, 3, 4]
-    assert [found[i] for i in range(3)] == [list(p.footprint) for p in (square, triangle, across)]
-    assert found.cross_antimeridian().tolist() == [False, False, True]
-    np.testing.assert_allclose(found.boxes(), [(1, 0, 2, 1), (5, 5, 6, 6), (179, 0, 181, 1)])
+    globe = place((-180, 90), (-180, -90), (180, -90), (180, 90))
+    places = [None, square, None, triangle, across, globe]
+    found = Footprints.of(in_chunks(table_of(list("abcdef"), places), size))
+    assert found.rows.tolist() == [1, 3, 4, 5]
+    there = [p for p in places if p is not None]
+    assert [found[i] for i in range(4)] == [list(p.footprint) for p in there]
+    assert found.cross_antimeridian().tolist() == [False, False, True, False]
+    boxes = [(1, 0, 2, 1), (5, 5, 6, 6), (179, 0, 181, 1), (-180, -90, 180, 90)]
+    np.testing.assert_allclose(found.boxes(), boxes)
 
 
 def test_an_index_without_places_has_no_footprints() -> None:

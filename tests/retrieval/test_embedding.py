@@ -13,9 +13,9 @@ from rsretrieve.learning.model import Model
 from rsretrieve.progress import Advanced, Event, StageStarted
 from rsretrieve.retrieval import embedding
 from rsretrieve.retrieval.embedding import embed_readable_tiles, embed_tiles
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.pixels import read_raw
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 def without_file(tiles: TileSet, *positions: int) -> TileSet:

@@ -16,8 +16,8 @@ from rsretrieve.retrieval.evaluation import Evaluation, evaluate_index
 from rsretrieve.retrieval.index_store import IndexStore, open_index
 from rsretrieve.retrieval.indexing import index_tiles
 from rsretrieve.retrieval.metrics import RetrievalFigures, Side, retrieval_figures
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 def evaluate(store: IndexStore, **choices: object) -> Evaluation:

@@ -12,10 +12,11 @@ import pytest
 
 from rsretrieve.errors import InputError, InvalidArgument, LabelsError
 from rsretrieve.progress import Noticed
+from rsretrieve.retrieval import ranking
 from rsretrieve.retrieval.filters import Filters
 from rsretrieve.retrieval.questions import QueryRequest
 from rsretrieve.retrieval.search import Means, answer
-from rsretrieve.tiles.stream import FailureLog
+from rsretrieve.tiles.failures import FailureLog
 from tests.retrieval.planet import LABELS, TILES, Planet, make_planet, plain_loop
 
 COMBINATIONS = 500
@@ -114,8 +115,9 @@ def test_an_approximate_index_with_filters_is_searched_exactly(
 
 
 def test_an_approximate_index_without_filters_gives_k_hits_ranked_by_the_stored_vectors(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ranking, "_FEW_NUMBERS", 0)  # else they are looked at one by one
     coarse = make_planet(tmp_path / "coarse", "IVF32,PQ4x4np")
     vectors = coarse.store.vectors
     for k in (4, 10, TILES):

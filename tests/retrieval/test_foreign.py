@@ -21,8 +21,8 @@ from rsretrieve.retrieval.foreign_indexing import index_embeddings
 from rsretrieve.retrieval.index_store import IndexStore, open_index, write_index
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import VectorIndex
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import Place, Tile, TileSet
-from rsretrieve.tiles.stream import FailureLog
 from tests.retrieval.vectors import unit_rows
 
 

@@ -78,6 +78,7 @@ def test_the_folder_holds_what_the_contract_names(folder: Path) -> None:
         "goal": {},
         "similarity_floor": None,
         "provenance": {},
+        "windows": {},
         "digest": content["digest"],
     }
 
@@ -137,7 +138,7 @@ def test_a_file_that_is_edited_cut_short_or_missing_is_named(
     damage(folder / name)
     message = re.escape(f"{folder / name} is not the file that manifest.json describes")
     with pytest.raises(IndexDamaged, match=f"^{message}$") as caught:
-        open_index(folder)
+        open_index(folder).open_vector_index()
     assert caught.value.hint == (
         f"`rsretrieve index --repair --output {folder}` mends what can be mended; or build it "
         "again with --overwrite"
@@ -253,11 +254,11 @@ def test_an_index_that_is_replaced_while_it_is_opened_is_opened_anew(
     held = index_store._HeldFiles
     other = VECTORS[::-1].copy()
 
-    def replaced_first(path: Path) -> object:
+    def replaced_first(path: Path, names: tuple[str, ...]) -> object:
         monkeypatch.setattr(index_store, "_HeldFiles", held)
         built = VectorIndex.build(other, "Flat")
         write_index(folder, FACTS, ROWS[::-1], other, built, overwrite=True)
-        return held(path)
+        return held(path, names)
 
     monkeypatch.setattr(index_store, "_HeldFiles", replaced_first)
     store = open_index(folder)

@@ -32,8 +32,8 @@ from rsretrieve.retrieval.indexing import index_tiles
 from rsretrieve.retrieval.journal import Journal
 from rsretrieve.storage import only_writer
 from rsretrieve.tiles.catalog import find_tiles
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 @pytest.fixture

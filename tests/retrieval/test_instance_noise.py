@@ -13,8 +13,8 @@ from rsretrieve.learning.model import Model
 from rsretrieve.retrieval import instance_noise
 from rsretrieve.retrieval.embedding import embed_tiles
 from rsretrieve.retrieval.instance_noise import class_means, corrupt_with_model
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 def nearest_other_class(model: Model, tiles: TileSet) -> dict[str, str]:

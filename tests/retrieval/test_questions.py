@@ -14,8 +14,8 @@ from rsretrieve.retrieval.filters import Filters
 from rsretrieve.retrieval.index_store import IndexStore
 from rsretrieve.retrieval.questions import QueryRequest
 from rsretrieve.retrieval.search import Means, QueryResult, answer
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 def no_model() -> Model:

@@ -14,7 +14,7 @@ import pytest
 from rsretrieve.errors import InvalidArgument, ModelMismatch, ModelNotFound, NoUsableTiles
 from rsretrieve.learning.model import Model
 from rsretrieve.learning.model_store import load_model
-from rsretrieve.retrieval import search
+from rsretrieve.retrieval import ranking, search
 from rsretrieve.retrieval.embedding import embed_tiles
 from rsretrieve.retrieval.filters import Filters
 from rsretrieve.retrieval.index_store import IndexStore, open_index
@@ -22,8 +22,8 @@ from rsretrieve.retrieval.indexing import index_tiles
 from rsretrieve.retrieval.questions import QueryRequest
 from rsretrieve.retrieval.search import Means, QueryResult, answer, model_folder_of
 from rsretrieve.tiles.catalog import tiles_of_images
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.stream import FailureLog
 
 
 def query(
@@ -143,6 +143,9 @@ def test_what_an_approximate_index_does_not_find_is_searched_for(
     whole = found(query(store, model, tiles.select([0]), 6)[0])
     approximate = replace(store, manifest=replace(store.manifest, faiss_key="HNSW16"))
     monkeypatch.setattr(IndexStore, "open_vector_index", lambda *_: Sparse())
+    # So few tiles are looked at one by one, and the index is left closed.
+    assert found(query(approximate, model, tiles.select([0]), 6)[0]) == whole
+    monkeypatch.setattr(ranking, "_FEW_NUMBERS", 0)
     [result] = query(approximate, model, tiles.select([0]), 2)
     assert set(found(result)) == {tiles[2].id, tiles[5].id}
     assert found(query(approximate, model, tiles.select([0]), 6)[0]) == whole

@@ -9,11 +9,11 @@ import pytest
 
 from rsretrieve.errors import NoUsableTiles
 from rsretrieve.tiles.catalog import find_tiles, tiles_of_images
+from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.pixels import read_raw
 from rsretrieve.tiles.rasters import OpenRasters
-from rsretrieve.tiles.reading import Failed, read_in_order
+from rsretrieve.tiles.reading import read_in_order
 from rsretrieve.tiles.records import Tile
-from rsretrieve.tiles.stream import FailureLog
 from rsretrieve.tiles.window_reading import read_windows
 from rsretrieve.tiles.windows import SceneChoices, WindowChoices
 from tests.tiles.conftest import UTM, noise, save_raster

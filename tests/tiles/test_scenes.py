@@ -8,8 +8,8 @@ import rasterio
 from rsretrieve.choices import Edges
 from rsretrieve.errors import InputError, NoUsableTiles, TableError, TileError, TilesNotFound
 from rsretrieve.tiles.catalog import find_tiles, write_list
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import Failure, Tile, TileSet, Window
-from rsretrieve.tiles.stream import FailureLog
 from rsretrieve.tiles.windows import SceneChoices, WindowChoices
 from tests.tiles.conftest import UTM, noise, save_picture, save_raster, save_table
 

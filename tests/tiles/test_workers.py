@@ -17,11 +17,11 @@ import pytest
 
 from rsretrieve.errors import TileError
 from rsretrieve.tiles import sources, worker_process, workers
+from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.previews import read_preview
-from rsretrieve.tiles.reading import Failed, Read, read_in_order
+from rsretrieve.tiles.reading import Read, read_in_order
 from rsretrieve.tiles.records import Tile, TileSet, Window
 from rsretrieve.tiles.scenes import cut_scenes
-from rsretrieve.tiles.stream import FailureLog
 from rsretrieve.tiles.windows import WindowChoices
 from rsretrieve.tiles.workers import Lane, Worker, WorkerLost, ask_once
 from tests.tiles.conftest import noise, save_picture, save_raster, tile_at, tiles_at
