@@ -88,7 +88,7 @@ def require_openable(tile_id: str, path: str) -> None:
     try:
         f"{tile_id}{path}".encode()
     except UnicodeEncodeError as error:
-        raise TileError(tile_id, "its name is not UTF-8: give the file another one") from error
+        raise TileError(tile_id, "its name is not UTF-8: rename it") from error
     mode = Path(path).stat().st_mode
     kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
     kinds |= {stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}

@@ -103,7 +103,7 @@ def test_names_of_any_text_go_through_every_command_and_others_are_named(
         assert ran.stdout.isascii()
         json.loads(ran.stdout)
         if code:
-            assert "\\udcff.tif: its name is not UTF-8: give the file another one\n" in ran.stderr
+            assert "\\udcff.tif: its name is not UTF-8: rename it\n" in ran.stderr
     assert "<img src=x>" not in page.read_text()
 
 
