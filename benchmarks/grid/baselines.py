@@ -136,10 +136,18 @@ def confident_learning(
 ) -> NDArray[np.float64]:
     """Cleanlab's label quality of out-of-sample probabilities; higher is worse, (N,).
 
-    The probabilities come from a logistic regression, cross-validated over 5 folds, on the
-    vectors. Ranked by cleanlab's default, the self-confidence: the probability of the label.
+    Ranked by cleanlab's default, the self-confidence: the probability of the label.
     """
     from cleanlab.rank import get_label_quality_scores
+
+    probabilities = out_of_sample(vectors, labels, seed)
+    return 1 - np.asarray(get_label_quality_scores(labels, probabilities), np.float64)
+
+
+def out_of_sample(
+    vectors: NDArray[np.float32], labels: NDArray[np.int64], seed: int
+) -> NDArray[np.float64]:
+    """(N, K) probabilities by a logistic regression on the vectors, over 5 folds."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -149,5 +157,5 @@ def confident_learning(
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # iterations run out; classes of fewer tiles than folds
-        probabilities = cross_val_predict(judge, vectors, labels, cv=folds, method="predict_proba")
-    return 1 - np.asarray(get_label_quality_scores(labels, probabilities), np.float64)
+        found = cross_val_predict(judge, vectors, labels, cv=folds, method="predict_proba")
+    return np.asarray(found, np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,14 @@ from numpy.typing import NDArray
 from rsretrieve.audit.columns import JudgedRows, JudgedTiles
 from rsretrieve.audit.evidence import Basis, Evidence
 from rsretrieve.audit.exemplars import Exemplars
+from rsretrieve.audit.judgement import Judgement
+from rsretrieve.audit.judging import judge
 from rsretrieve.audit.kinds import NO_KIND, KindRules, kinds_of
 from rsretrieve.audit.neighbours import nearest_neighbours
+from rsretrieve.audit.noise_rate import rate_interval
 from rsretrieve.audit.records import Audit, ClassIssues, Comparison, NoiseMatrix
 from rsretrieve.audit.scores import LabelScores, score_labels
+from rsretrieve.audit.thresholds import Choice
 from rsretrieve.audit.truth import AuditFigures, audit_figures
 from rsretrieve.audit.twins import (
     NEIGHBOURS_WITH_PIXELS,
@@ -23,11 +27,14 @@ from rsretrieve.audit.twins import (
     twins_by_embedding,
     twins_by_pixels,
 )
-from rsretrieve.errors import LabelsError
+from rsretrieve.audit.verdicts import Verdicts
+from rsretrieve.errors import InvalidArgument, LabelsError
 from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted, unheard
 from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.labels import some_of
 from rsretrieve.tiles.records import TileSet
+
+FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,8 @@ class AuditRequest:
         true_labels: tile id → true label, to measure the audit by; must name every tile.
         settled: ids of tiles whose label a person has decided: they are never an issue.
         comparisons: for how many of the worst tiles to find others to compare them with.
+        choice: how many issues are asked for.
+        folds: of cross-fitting, at least 2.
     """
 
     tiles: TileSet
@@ -47,6 +56,12 @@ class AuditRequest:
     true_labels: Mapping[str, str] | None = None
     settled: frozenset[str] = field(default=frozenset())
     comparisons: int = 0
+    choice: Choice = field(default_factory=Choice)
+    folds: int = FOLDS
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise InvalidArgument(f"cross-fitting takes at least 2 folds, not {self.folds}")
 
 
 def audit_labels(request: AuditRequest, log: FailureLog, listener: Listener = unheard) -> Audit:
@@ -68,14 +83,18 @@ def audit_labels(request: AuditRequest, log: FailureLog, listener: Listener = un
     labels = evidence.labels()
     scores = _scored(evidence, labels, listener)
     twins = _twins(evidence, scores, labels, listener)
-    rows = _judged(request, evidence, scores, twins)
-    order = np.argsort(scores.margin, kind="stable")
+    judgement, verdicts = judge(evidence, scores, request.choice, request.folds, listener)
+    rows = _judged(request, evidence, scores, verdicts, twins)
+    order = np.argsort(judgement.margin, kind="stable")
     checked = order[rows.needs_a_look[order]]
+    probability = judgement.issue_probability
     return Audit(
         tiles=JudgedTiles(rows, order),
-        per_class=_per_class(labels, rows.flagged, evidence.class_names),
-        figures=_figures(rows, request.true_labels),
-        noise_matrix=_noise_matrix(labels, rows),
+        per_class=_per_class(labels, rows, probability),
+        noise_rate=float(probability.mean()),
+        interval=rate_interval(probability),
+        figures=_figures(rows, judgement, request.true_labels),
+        noise_matrix=NoiseMatrix(evidence.class_names, judgement.counts),
         comparisons=_comparisons(evidence, rows, labels, checked[: request.comparisons]),
         places={
             tile.id: evidence.places[tile.id]
@@ -143,31 +162,37 @@ def _twins(
 
 
 def _judged(
-    request: AuditRequest, evidence: Evidence, scores: LabelScores, twins: Twins
+    request: AuditRequest,
+    evidence: Evidence,
+    scores: LabelScores,
+    verdicts: Verdicts,
+    twins: Twins,
 ) -> JudgedRows:
-    rules = KindRules(evidence.labels(), evidence.class_sizes, evidence.temperature, twins.has_twin)
-    kinds, flagged = kinds_of(scores, rules), scores.is_issue
+    rules = KindRules(evidence.labels(), evidence.class_sizes, twins.has_twin)
+    kinds = kinds_of(scores, verdicts, rules)
     if request.settled:
         settled = np.array([tile.id in request.settled for tile in evidence.tiles], bool)
-        kinds, flagged = np.where(settled, np.int8(NO_KIND), kinds), flagged & ~settled
-    return JudgedRows(evidence.tiles, evidence.class_names, scores, flagged, kinds, twins.twin)
+        kinds = np.where(settled, np.int8(NO_KIND), kinds)
+        verdicts = replace(verdicts, flagged=verdicts.flagged & ~settled)
+    return JudgedRows(evidence.tiles, evidence.class_names, verdicts, kinds, twins.twin)
 
 
 def _per_class(
-    labels: NDArray[np.int64], is_issue: NDArray[np.bool_], names: tuple[str, ...]
+    labels: NDArray[np.int64], rows: JudgedRows, probability: NDArray[np.float64]
 ) -> tuple[ClassIssues, ...]:
-    tiles = np.bincount(labels, minlength=len(names))
-    issues = np.bincount(labels, weights=is_issue, minlength=len(names))
+    names, order = rows.class_names, np.argsort(labels, kind="stable")
+    ends = np.cumsum(np.bincount(labels, minlength=len(names)))
     return tuple(
-        ClassIssues(name, int(tiles[c]), int(issues[c])) for c, name in enumerate(names) if tiles[c]
+        ClassIssues(
+            name,
+            len(members),
+            int(rows.verdicts.flagged[members].sum()),
+            float(probability[members].mean()),
+            rate_interval(probability[members]),
+        )
+        for name, members in zip(names, np.split(order, ends[:-1]))
+        if len(members)
     )
-
-
-def _noise_matrix(labels: NDArray[np.int64], rows: JudgedRows) -> NoiseMatrix:
-    """Counts of given → predicted among the issues."""
-    values = np.zeros((len(rows.class_names), len(rows.class_names)))
-    np.add.at(values, (labels[rows.flagged], rows.scores.predicted[rows.flagged]), 1)
-    return NoiseMatrix(rows.class_names, values)
 
 
 def _comparisons(
@@ -187,11 +212,13 @@ def _comparisons(
     }
 
 
-def _figures(rows: JudgedRows, true_labels: Mapping[str, str] | None) -> AuditFigures | None:
+def _figures(
+    rows: JudgedRows, judgement: Judgement, true_labels: Mapping[str, str] | None
+) -> AuditFigures | None:
     if true_labels is None:
         return None
     true = [true_labels[tile.id] for tile in rows.tiles]
-    predicted = rows.scores.predicted.tolist()
+    predicted = rows.verdicts.predicted.tolist()
     wrong = np.array([tile.label != label for tile, label in zip(rows.tiles, true)])
     right = np.array([rows.class_names[p] == label for p, label in zip(predicted, true)])
-    return audit_figures(-rows.scores.margin, rows.flagged, wrong, right)
+    return audit_figures(-judgement.margin, rows.verdicts.flagged, wrong, right)

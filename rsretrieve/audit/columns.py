@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isnan
 from typing import overload
 
 import numpy as np
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 
 from rsretrieve.audit.kinds import KINDS, NO_KIND
 from rsretrieve.audit.records import AuditedTile
-from rsretrieve.audit.scores import LabelScores
 from rsretrieve.audit.twins import NO_TWIN
+from rsretrieve.audit.verdicts import Verdicts
 from rsretrieve.tiles.records import TileSet
 
 _AT_ONCE = 8192
@@ -25,47 +26,46 @@ class JudgedRows:
     Attributes:
         tiles: N tiles.
         class_names: of the K classes.
-        scores: of their labels.
-        flagged: (N,) bool, labels thought wrong.
+        verdicts: on their labels.
         kinds: (N,) int8, positions in `KINDS`.
         twin: (N,) int64, rows, or −1.
     """
 
     tiles: TileSet
     class_names: tuple[str, ...]
-    scores: LabelScores
-    flagged: NDArray[np.bool_]
+    verdicts: Verdicts
     kinds: NDArray[np.int8]
     twin: NDArray[np.int64]
 
     @property
     def needs_a_look(self) -> NDArray[np.bool_]:
         """(N,)."""
-        return np.asarray(self.flagged | (self.kinds != NO_KIND))
+        return np.asarray(self.verdicts.flagged | (self.kinds != NO_KIND))
 
     def records(self, rows: NDArray[np.int64]) -> Iterator[AuditedTile]:
         """Some rows as records."""
-        scores, names, tiles = self.scores, self.class_names, self.tiles
+        said, names, tiles = self.verdicts, self.class_names, self.tiles
         columns = (
-            *(scores.predicted, self.flagged, scores.label_score, scores.own_similarity),
-            *(scores.predicted_similarity, self.kinds, scores.runner_up),
-            *(scores.runner_up_similarity, self.twin),
+            *(said.predicted, said.flagged, said.probability, said.own_similarity),
+            *(said.predicted_similarity, self.kinds, said.runner_up),
+            *(said.runner_up_similarity, self.twin, said.votes, said.area),
         )
         values = (rows.tolist(), *(column[rows].tolist() for column in columns))
-        for row, predicted, flagged, score, own, best, kind, second, next_best, twin in zip(
+        for row, predicted, flagged, wrong, own, best, kind, second, next_best, twin, *parts in zip(
             *values
         ):
             yield AuditedTile(
                 tiles[row],
                 names[predicted],
                 flagged,
-                score,
+                1 - wrong,
                 own,
                 best,
                 None if kind == NO_KIND else KINDS[kind],
                 names[second],
                 next_best,
                 None if twin == NO_TWIN else tiles[twin],
+                *(None if isnan(part) else part for part in parts),
             )
 
     def record(self, row: int) -> AuditedTile:

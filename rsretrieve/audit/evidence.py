@@ -30,6 +30,9 @@ class Evidence:
         left_out: for prototypes that are means of these very tiles.
         places: tile id → where it lies, of those of which that is known.
         has_pixels: the tiles can be read, and twins be told by their pixels.
+        first_view: (N, d) float32 unit rows, the tiles as they looked before labels were
+            learned; rows of zeros where that is not known.
+        areas: (N,) float32, area under the margin in training; NaN where it is not known.
     """
 
     tiles: TileSet
@@ -41,6 +44,8 @@ class Evidence:
     left_out: LeftOut | None = None
     places: Mapping[str, Place] = field(default_factory=dict)
     has_pixels: bool = False
+    first_view: NDArray[np.float32] | None = None
+    areas: NDArray[np.float32] | None = None
 
     def labels(self) -> NDArray[np.int64]:
         """(N,) the given labels' class numbers."""

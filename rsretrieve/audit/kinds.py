@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import log
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.audit.scores import LabelScores
+from rsretrieve.audit.verdicts import Verdicts
 
 SMALLEST_CLASS = 5
 """A class of fewer tiles is too small for its prototype to judge, or to accuse, anybody."""
-
-AMBIGUOUS_ODDS = 3.0
-"""Below these odds of the nearest class against the second nearest, two classes are near."""
 
 _FENCE = 3.0  # interquartile ranges beyond the third quartile: Tukey's "far out"
 _FEWEST_FOR_A_FENCE = 20
@@ -28,8 +25,8 @@ class IssueKind(StrEnum):
     DUPLICATE = "duplicate"  # the same, or nearly the same, pixels have another label elsewhere
     RARE_CLASS = "rare_class"  # thought wrong, but a class concerned is too small to judge
     OFF_TOPIC = "off_topic"  # no class is near
-    AMBIGUOUS = "ambiguous"  # thought wrong, and two classes are near
-    WRONG_LABEL = "wrong_label"  # thought wrong, and one other class is near
+    AMBIGUOUS = "ambiguous"  # thought wrong, and two classes are about as likely
+    WRONG_LABEL = "wrong_label"  # thought wrong, and one other class is likely
 
 
 KINDS = tuple(IssueKind)
@@ -38,35 +35,32 @@ NO_KIND = -1
 
 @dataclass(frozen=True)
 class KindRules:
-    """What the kinds hang on, beside the scores.
+    """What the kinds hang on, beside scores and verdicts.
 
     Attributes:
         labels: (N,) int64, given class numbers.
         class_sizes: (K,) int64, how many tiles stand behind each class's prototype.
-        temperature: σ.
         has_twin: (N,) bool, the tile has a twin of another label.
     """
 
     labels: NDArray[np.int64]
     class_sizes: NDArray[np.int64]
-    temperature: float
     has_twin: NDArray[np.bool_]
 
 
-def kinds_of(scores: LabelScores, rules: KindRules) -> NDArray[np.int8]:
+def kinds_of(scores: LabelScores, verdicts: Verdicts, rules: KindRules) -> NDArray[np.int8]:
     """Tell the kinds apart.
 
     Returns:
         (N,) positions in `KINDS`, or `NO_KIND` for labels with which nothing seems wrong.
     """
-    flagged = scores.is_issue
+    flagged = verdicts.flagged
     rare = rules.class_sizes < SMALLEST_CLASS
-    gap = scores.predicted_similarity - scores.runner_up_similarity
     fits = {
         IssueKind.DUPLICATE: rules.has_twin,
-        IssueKind.RARE_CLASS: flagged & (rare[rules.labels] | rare[scores.predicted]),
+        IssueKind.RARE_CLASS: flagged & (rare[rules.labels] | rare[verdicts.predicted]),
         IssueKind.OFF_TOPIC: off_topic(scores, len(rules.class_sizes)),
-        IssueKind.AMBIGUOUS: flagged & (gap < rules.temperature * log(AMBIGUOUS_ODDS)),
+        IssueKind.AMBIGUOUS: flagged & ~verdicts.is_clear,
         IssueKind.WRONG_LABEL: flagged,
     }
     kinds = np.full(len(flagged), NO_KIND, np.int8)

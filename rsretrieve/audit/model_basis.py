@@ -9,7 +9,7 @@ import numpy as np
 from rsretrieve.audit.evidence import Evidence, class_numbers
 from rsretrieve.audit.unit_rows import UnitRows
 from rsretrieve.learning.model import Model
-from rsretrieve.learning.training_record import class_sizes
+from rsretrieve.learning.training_record import class_sizes, read_record
 from rsretrieve.progress import Listener
 from rsretrieve.retrieval.embedding import embed_tiles
 from rsretrieve.tiles.failures import FailureLog
@@ -36,6 +36,7 @@ class ModelBasis:
         names = self.class_names(tiles)
         embedded = embed_tiles(self.model, tiles, log, listener)
         audited = np.bincount(class_numbers(embedded.tiles, names), minlength=len(names))
+        record = read_record(self.model.folder, embedded.tiles)
         trained = class_sizes(self.model.folder, names)
         return Evidence(
             tiles=embedded.tiles,
@@ -51,4 +52,6 @@ class ModelBasis:
                 if place is not None
             },
             has_pixels=True,
+            first_view=record.view,
+            areas=record.areas,
         )

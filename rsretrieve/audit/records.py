@@ -22,13 +22,16 @@ class AuditedTile:
 
     Attributes:
         tile: the tile, with its given label.
-        predicted_label: the class of the nearest prototype: the label suggested.
+        predicted_label: the likeliest class, or, of an issue, the likeliest but the given one:
+            the label suggested.
         is_label_issue: the given label is thought wrong.
-        label_score: 0…1, lower is worse.
+        label_score: the probability that the label is right, 0…1, lower is worse.
         own_similarity, predicted_similarity: to the two labels' prototypes.
         kind: what kind of issue it is, or None where nothing seems wrong.
-        runner_up_label, runner_up_similarity: the second nearest class.
+        runner_up_label, runner_up_similarity: the likeliest class but the predicted one.
         twin: the tile with the same pixels and another label, or None.
+        neighbour_share: of the neighbours' votes, for the given label; None when not asked.
+        area_under_margin: in training, in nats, lower is worse; None where it is not known.
     """
 
     tile: Tile
@@ -41,6 +44,13 @@ class AuditedTile:
     runner_up_label: str = ""
     runner_up_similarity: float = 0.0
     twin: Tile | None = None
+    neighbour_share: float | None = None
+    area_under_margin: float | None = None
+
+    @property
+    def issue_probability(self) -> float:
+        """That the label is wrong."""
+        return 1 - self.label_score
 
     @property
     def suggested_label(self) -> str:
@@ -62,29 +72,41 @@ class AuditedTile:
 
 @dataclass(frozen=True)
 class ClassIssues:
-    """The issues among the tiles given one label."""
+    """The issues among the tiles given one label.
+
+    Attributes:
+        label: the given label.
+        tiles: how many have it.
+        issues: how many of them are issues.
+        noise_rate: the share that is thought wrong, which need not be that of issues: of ten
+            labels each wrong with probability 0.2 none may be an issue.
+        interval: of the noise rate, 95 %.
+    """
 
     label: str
     tiles: int
     issues: int
-
-    @property
-    def noise_rate(self) -> float:
-        """Share of issues."""
-        return self.issues / self.tiles
+    noise_rate: float
+    interval: tuple[float, float]
 
 
 @dataclass(frozen=True)
 class NoiseMatrix:
-    """How often a label of each class should be one of each other.
+    """How many tiles of each given label are thought to be of each class.
 
     Attributes:
         class_names: of the K classes.
-        values: (K, K), row given, column suggested; counts or rates.
+        values: (K, K) expected tiles, row given label, column true class.
     """
 
     class_names: tuple[str, ...]
     values: NDArray[np.float64]
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """(K, K), each row summing to 1, or to 0 where no tile has the label."""
+        totals = self.values.sum(axis=1, keepdims=True)
+        return np.asarray(self.values / np.maximum(totals, 1e-12))
 
 
 @dataclass(frozen=True)
@@ -107,8 +129,10 @@ class Audit:
     Attributes:
         tiles: all of them.
         per_class: issues by given label.
+        noise_rate: the share of labels that is thought wrong.
+        interval: of that, 95 %.
         figures: where the truth is known.
-        noise_matrix: given → predicted among the issues; None where it was not asked for.
+        noise_matrix: expected tiles, given label → true class; None where there is none.
         comparisons: tile id → tiles to compare with, for as many as were asked for.
         places: tile id → where it lies, of the tiles that need a look.
         checked: those that need a look, where somebody knows; else they are looked for.
@@ -116,7 +140,9 @@ class Audit:
 
     tiles: Sequence[AuditedTile]
     per_class: tuple[ClassIssues, ...]
-    figures: AuditFigures | None
+    noise_rate: float
+    interval: tuple[float, float]
+    figures: AuditFigures | None = None
     noise_matrix: NoiseMatrix | None = None
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)
@@ -142,11 +168,6 @@ class Audit:
             if audited.kind is not None:
                 counts[audited.kind] += 1
         return counts
-
-    @property
-    def noise_rate(self) -> float:
-        """Share of issues."""
-        return len(self.issues) / len(self.tiles)
 
     def fixed_labels(self) -> dict[str, str]:
         """Tile id → label: the suggested one where the audit is confident of it."""

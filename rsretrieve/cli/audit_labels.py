@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from rsretrieve.cli import options
-from rsretrieve.cli.audit_inputs import AuditInputs, Found, Judge
+from rsretrieve.cli.audit_inputs import AuditInputs
 from rsretrieve.cli.audit_outputs import AuditOutputs
 from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.tiles.windows import SceneChoices
-
-if TYPE_CHECKING:
-    from rsretrieve.audit.records import Audit
-    from rsretrieve.tiles.failures import FailureLog
 
 EXIT_ISSUES = 4
 
@@ -46,7 +42,10 @@ def audit_labels(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write every tile, worst label first, as CSV."),
+        typer.Option(
+            metavar="FILE",
+            help="Write every tile, worst label first, as CSV, with all that it was judged by.",
+        ),
     ] = None,
     page: Annotated[
         Path | None,
@@ -96,6 +95,32 @@ def audit_labels(
             metavar="FILE", help="Write the tiles that need a look as GeoJSON footprints."
         ),
     ] = None,
+    noise_matrix: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write which class the tiles of each given label are thought to be of, as CSV.",
+        ),
+    ] = None,
+    expected_precision: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Call as many labels issues as are expected to be wrong to this share, 0…1.",
+        ),
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Call the N worst labels issues, and no others.", min=1),
+    ] = None,
+    cross_fit: Annotated[
+        int,
+        typer.Option(
+            metavar="K",
+            help="Judge each tile by classes fitted to the other K − 1 of K parts.",
+            min=2,
+        ),
+    ] = 5,
     truth: options.Truth = None,
     labels: options.Labels = None,
     fail_on_issues: Annotated[
@@ -110,17 +135,26 @@ def audit_labels(
 ) -> None:
     """List the labels that are probably wrong, worst first, with the label each should have.
 
-    label_score = 1 / (1 + exp((best other − own) / σ)), of a tile's similarities to the class
-    prototypes: 0…1, lower is worse; below 1/2 another class is nearer, and the label an issue.
-    With --embeddings, prototypes are class means over the tiles that agree with them.
+    issue_probability = 1 − q_y, q_t ∝ T_ty · Π P_view(t): how likely each class t is for the
+    tile by each view, and for such tiles to be labelled y. label_score is 1 less that. T (who is
+    taken for whom) and q are estimated in turns. Views: a discriminant of the starting features,
+    fitted to the other --cross-fit parts; the votes of neighbours in these; with a trained model
+    also the votes of neighbours in its embedding, and its prototypes' softmax, as sharp as the
+    first two bear out. With --embeddings, or a model that kept no starting features, discriminant
+    and votes are of the embeddings.
 
-    Kinds of issue: wrong_label (another class is near), ambiguous (two are about equally near),
+    Above 50,000 tiles, or below 10 a class, prototypes alone judge: label_score = 1 / (1 +
+    exp((best other − own) / σ)), of cosines.
+
+    Issues are chosen for the highest expected F1, or by --expected-precision or --budget.
+    The noise rate is the mean issue_probability, its interval a bootstrap over tiles.
+
+    Kinds of issue: wrong_label (another class is likelier), ambiguous (two are about as likely),
     off_topic (no class is near), duplicate (nearly the same pixels have another label; the twin is
     named), rare_class (fewer than 5 tiles, too few to judge by).
     """
-    outputs = AuditOutputs(
-        output, page, fixed_labels, changes, fiftyone, label_studio, geojson, overwrite
-    )
+    exports = (fiftyone, label_studio, geojson, noise_matrix)
+    outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, overwrite)
     inputs = AuditInputs(tiles, scenes, labels, model, embeddings, decisions, truth, device)
     inputs.check()
     if not inputs.is_audit and (outputs.of_an_audit or fail_on_issues or not outputs.of_labels):
@@ -129,8 +163,13 @@ def audit_labels(
             "at least one of them, and nothing else"
         )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        from rsretrieve.audit.audit import AuditRequest
+        from rsretrieve.audit.audit import audit_labels as audit_labels_of
+        from rsretrieve.audit.thresholds import Choice
         from rsretrieve.cli.render_audit import audit_result, decisions_result
+        from rsretrieve.report.audit_page import MOST_CARDS
         from rsretrieve.tiles.failures import FailureLog
+        from rsretrieve.tiles.labels import read_true_labels
 
         outputs.refuse_to_overwrite()
         log = FailureLog(strict=strict)
@@ -142,7 +181,16 @@ def audit_labels(
                 terminal.result(*decisions_result(found.decided))
                 raise typer.Exit(terminal.failures(log.failures))
         judge = inputs.judge(found)
-        audit = _audited(inputs, found, judge, log, terminal, with_page=page is not None)
+        request = AuditRequest(
+            found.tiles,
+            judge.basis,
+            true_labels=read_true_labels(truth) if truth is not None else None,
+            settled=found.decided.settled if found.decided is not None else frozenset(),
+            comparisons=MOST_CARDS if page is not None else 0,
+            choice=Choice(expected_precision, budget),
+            folds=cross_fit,
+        )
+        audit = audit_labels_of(request, log, terminal.listen)
         terminal.notice(*outputs.write(audit, found.tiles, judge.bands, terminal.listen))
         if found.decided is None:
             outputs.write_suggested(audit)
@@ -150,27 +198,3 @@ def audit_labels(
         terminal.result(*audit_result(audit, judge.device, found.decided))
         code = terminal.failures(log.failures)
         raise typer.Exit(EXIT_ISSUES if fail_on_issues and audit.issues else code)
-
-
-def _audited(
-    inputs: AuditInputs,
-    found: Found,
-    judge: Judge,
-    log: FailureLog,
-    terminal: Terminal,
-    *,
-    with_page: bool,
-) -> Audit:
-    from rsretrieve.audit.audit import AuditRequest
-    from rsretrieve.audit.audit import audit_labels as audit_labels_of
-    from rsretrieve.report.audit_page import MOST_CARDS
-    from rsretrieve.tiles.labels import read_true_labels
-
-    request = AuditRequest(
-        found.tiles,
-        judge.basis,
-        true_labels=read_true_labels(inputs.truth) if inputs.truth is not None else None,
-        settled=found.decided.settled if found.decided is not None else frozenset(),
-        comparisons=MOST_CARDS if with_page else 0,
-    )
-    return audit_labels_of(request, log, terminal.listen)

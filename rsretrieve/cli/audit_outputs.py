@@ -24,6 +24,7 @@ class AuditOutputs:
     fiftyone: Path | None
     label_studio: Path | None
     geojson: Path | None
+    noise_matrix: Path | None
     overwrite: bool
 
     @property
@@ -34,16 +35,19 @@ class AuditOutputs:
     @property
     def of_an_audit(self) -> bool:
         """Something is wanted that only an audit can fill."""
-        wanted = (self.output, self.page, self.fiftyone, self.label_studio, self.geojson)
-        return any(path is not None for path in wanted)
+        return any(path is not None for path in self._audit_files)
+
+    @property
+    def _audit_files(self) -> tuple[Path | None, ...]:
+        tables = (self.output, self.fiftyone, self.label_studio, self.geojson, self.noise_matrix)
+        return (*tables, self.page)
 
     def refuse_to_overwrite(self) -> None:
         """Raise before the work starts when a file is there and may not be replaced."""
         from rsretrieve.storage import refuse_to_overwrite
 
         labels = (self.fixed_labels, self.changes)
-        audit = (self.output, self.page, self.fiftyone, self.label_studio, self.geojson)
-        for path in filter(None, (*labels, *audit)):
+        for path in filter(None, (*labels, *self._audit_files)):
             refuse_to_overwrite(path, overwrite=self.overwrite)
 
     def write_decided(self, decided: Decided) -> None:
@@ -72,10 +76,12 @@ class AuditOutputs:
         """Write tables and the page; return what the user should know about them."""
         from rsretrieve.report.audit_exports import write_samples_csv
         from rsretrieve.report.audit_page import PageRequest, write_audit_page
-        from rsretrieve.report.records import write_audit_csv
+        from rsretrieve.report.records import write_audit_csv, write_noise_matrix
 
         if self.output is not None:
             write_audit_csv(self.output, audit, overwrite=self.overwrite)
+        if self.noise_matrix is not None and audit.noise_matrix is not None:
+            write_noise_matrix(self.noise_matrix, audit.noise_matrix, overwrite=self.overwrite)
         if self.fiftyone is not None:
             write_samples_csv(self.fiftyone, audit, tiles, overwrite=self.overwrite)
         if self.page is not None:

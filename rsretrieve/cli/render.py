@@ -198,7 +198,7 @@ def plain_table(title: str, *columns: str) -> Table:
             "value",
             "tiles",
             "issues",
-            "share",
+            "thought wrong",
         )
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     return table

@@ -60,9 +60,10 @@ def _sentence(audit: Audit) -> str:
 
     kinds = [f"{count} {KIND_NAMES[kind]}" for kind, count in audit.kinds.items() if count]
     parts = f"; to look at: {', '.join(kinds)}" if kinds else ""
+    low, high = audit.interval
     return (
-        f"{len(audit.issues)} of {len(audit.tiles)} labels look wrong "
-        f"({audit.noise_rate:.1%}){parts}"
+        f"{len(audit.issues)} of {len(audit.tiles)} labels look wrong; about "
+        f"{audit.noise_rate:.1%} are (95 % interval {low:.1%} to {high:.1%}){parts}"
     )
 
 
@@ -86,7 +87,7 @@ def _worst(audit: Audit) -> Table:
 
 
 def _classes(audit: Audit) -> Table:
-    table = plain_table("issues by given label", "label", "tiles", "issues", "share", "")
+    table = plain_table("issues by given label", "label", "tiles", "issues", "thought wrong", "")
     for entry in sorted(audit.per_class, key=lambda entry: -entry.noise_rate):
         bar = "█" * round(20 * entry.noise_rate)
         share = f"{entry.noise_rate:.1%}"

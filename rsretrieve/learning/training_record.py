@@ -29,7 +29,7 @@ class TrainingRecord:
     """
 
     areas: NDArray[np.float32]
-    view: NDArray[np.floating[Any]] | None
+    view: NDArray[Any] | None
 
     def columns(self) -> dict[str, Any]:
         """As columns of the table."""

@@ -17,7 +17,7 @@ from rsretrieve.tiles.tables import write_csv
 
 SAMPLE_COLUMNS = (
     *("filepath", "tile", "given_label", "predicted_label", "is_label_issue", "label_score"),
-    *("kind", "lon", "lat"),
+    *("issue_probability", "kind", "lon", "lat"),
 )
 
 
@@ -41,6 +41,7 @@ def _sample(audited: AuditedTile, audit: Audit) -> tuple[object, ...]:
         audited.predicted_label,
         audited.is_label_issue,
         audited.label_score,
+        audited.issue_probability,
         audited.kind or "",
         *(place.centre if place is not None else ("", "")),
     )

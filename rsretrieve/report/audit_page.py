@@ -14,7 +14,7 @@ from string import Template
 from typing import Any
 
 from rsretrieve.audit.kinds import IssueKind
-from rsretrieve.audit.records import Audit, AuditedTile, Comparison, NoiseMatrix
+from rsretrieve.audit.records import Audit, AuditedTile, Comparison
 from rsretrieve.progress import Listener, unheard
 from rsretrieve.report.matrix_picture import matrix_picture
 from rsretrieve.report.reasons import KIND_MEANINGS, KIND_NAMES, reason_for
@@ -35,23 +35,16 @@ class PageRequest:
         audit: what to show; the worst 2,000 tiles that need a look at most.
         source: what the user called the tiles.
         bands: those shown as red, green and blue, counted from 1; none for the first three.
-        noise_matrix: given → suggested; None for the audit's own.
     """
 
     audit: Audit
     source: str
     bands: tuple[int, ...] = ()
-    noise_matrix: NoiseMatrix | None = None
 
     @property
     def shown(self) -> tuple[AuditedTile, ...]:
         """The tiles that get a card, worst first."""
         return self.audit.to_check[:MOST_CARDS]
-
-    @property
-    def matrix(self) -> NoiseMatrix | None:
-        """The matrix to draw."""
-        return self.noise_matrix or self.audit.noise_matrix
 
 
 def write_audit_page(
@@ -69,7 +62,7 @@ def write_audit_page(
     thumbnails.read(_wanted(request), request.bands, listener)
     script = "\n".join(_resource(name) for name in _SCRIPTS)
     style = _resource("audit.css")
-    matrix = request.matrix
+    matrix = request.audit.noise_matrix
     content = Template(_resource("audit.html")).substitute(
         policy=_policy(style, script),
         source=_text(request.source),
@@ -114,7 +107,9 @@ def _summary(request: PageRequest) -> str:
     more = f"; {others:,} more tiles need a look" if others else ""
     cut = len(request.shown) < len(audit.to_check)
     least = f" The worst {len(request.shown):,} are shown." if cut else ""
-    return f"{count} ({audit.noise_rate:.1%}){more}. The worst stand first.{least}"
+    low, high = audit.interval
+    rate = f"about {audit.noise_rate:.1%} are ({low:.1%} to {high:.1%})"
+    return f"{count}; {rate}{more}. The worst stand first.{least}"
 
 
 def _class_table(audit: Audit) -> str:
@@ -124,7 +119,7 @@ def _class_table(audit: Audit) -> str:
         f'<td><meter value="{entry.noise_rate:.4f}"></meter> {entry.noise_rate:.0%}</td></tr>'
         for entry in sorted(audit.per_class, key=lambda entry: -entry.noise_rate)
     )
-    head = "<tr><th>given label</th><th>issues</th><th>tiles</th><th>share</th></tr>"
+    head = "<tr><th>given label</th><th>issues</th><th>tiles</th><th>thought wrong</th></tr>"
     return f"<table>\n{head}\n{rows}\n</table>"
 
 

@@ -1,4 +1,4 @@
-"""A noise matrix as a picture: given labels down, suggested ones across."""
+"""A noise matrix as a picture: given labels down, true classes across."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from rsretrieve.text import printable, shortened
 
 MOST_CLASSES = 40
 _CELL_PX, _LABEL_PX, _LETTERS = 18, 130, 20
+_LEAST_DRAWN = 0.5
 
 
 def matrix_picture(matrix: NoiseMatrix) -> str:
     """Draw the confusions between classes as an SVG element; large values are dark.
 
-    Of more than 40 classes those with the largest sums of given and suggested are drawn.
+    Of more than 40 classes those with the largest sums of rows and columns are drawn.
 
     Args:
-        matrix: counts or rates of given → suggested; its diagonal is not drawn.
+        matrix: what to draw; its diagonal is not drawn, nor what is less than half a tile.
     """
-    values = np.where(np.eye(len(matrix.class_names), dtype=bool), 0, matrix.values)
+    diagonal = np.eye(len(matrix.class_names), dtype=bool)
+    values = np.where(diagonal | (matrix.values < _LEAST_DRAWN), 0, matrix.values)
     drawn = _worth_drawing(values)
     names = [matrix.class_names[c] for c in drawn]
     values = values[np.ix_(drawn, drawn)]

@@ -14,8 +14,8 @@ KIND_NAMES = {
 }
 
 KIND_MEANINGS = {
-    IssueKind.WRONG_LABEL: "Another class is near, and the given one is not.",
-    IssueKind.AMBIGUOUS: "Two classes are about equally near.",
+    IssueKind.WRONG_LABEL: "Another class is likelier than the given one.",
+    IssueKind.AMBIGUOUS: "Two classes are about as likely.",
     IssueKind.OFF_TOPIC: "No class is near.",
     IssueKind.DUPLICATE: "The same pixels, or nearly the same, have another label elsewhere.",
     IssueKind.RARE_CLASS: f"A class of fewer than {SMALLEST_CLASS} tiles is too small to judge by.",
@@ -30,14 +30,14 @@ def reason_for(audited: AuditedTile) -> str:
         case IssueKind.DUPLICATE if audited.twin is not None:
             return (
                 f"The same pixels are labelled {audited.twin.label} in {audited.twin.id}. "
-                f"The nearest class is {near} (similarity {best:.2f})."
+                f"The likeliest class is {near} (similarity {best:.2f})."
             )
         case IssueKind.OFF_TOPIC:
             return f"No class is near: the nearest, {near}, has a similarity of only {best:.2f}."
         case IssueKind.AMBIGUOUS:
             return (
-                f"It lies between {near} ({best:.2f}) and {audited.runner_up_label} "
-                f"({audited.runner_up_similarity:.2f}); {given} has {own:.2f}."
+                f"It may be {near} (similarity {best:.2f}) as well as {audited.runner_up_label} "
+                f"({audited.runner_up_similarity:.2f}); {given} has {own:.2f}{_odds(audited)}."
             )
         case IssueKind.RARE_CLASS:
             return (
@@ -45,4 +45,15 @@ def reason_for(audited: AuditedTile) -> str:
                 f"the two has fewer than {SMALLEST_CLASS} tiles, too few to judge by."
             )
         case _:
-            return f"It looks like {near} (similarity {best:.2f}), not like {given} ({own:.2f})."
+            return (
+                f"It looks like {near} (similarity {best:.2f}), not like {given} ({own:.2f})"
+                f"{_odds(audited)}."
+            )
+
+
+def _odds(audited: AuditedTile) -> str:
+    """How likely the label is wrong, and what its neighbours say, where that is known."""
+    said = f"; wrong with probability {audited.issue_probability:.2f}"
+    if audited.neighbour_share is None:
+        return said
+    return f"{said}, and {audited.neighbour_share:.0%} of its neighbours' votes are for the label"

@@ -7,7 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rsretrieve.audit.records import Audit, AuditedTile
+import numpy as np
+
+from rsretrieve.audit.records import Audit, AuditedTile, NoiseMatrix
 from rsretrieve.tiles.tables import write_csv
 
 if TYPE_CHECKING:  # they load PyTorch, which not every command needs
@@ -29,7 +31,12 @@ AUDIT_COLUMNS = (
     "runner_up_label",
     "runner_up_similarity",
     "twin",
+    "issue_probability",
+    "neighbour_share",
+    "area_under_margin",
 )
+MATRIX_COLUMNS = ("given_label", "true_label", "expected_tiles", "share")
+_LEAST_EXPECTED = 0.01
 HIT_COLUMNS = ("query", "rank", "tile", "path", "similarity", "label", "crs", "lon", "lat")
 
 
@@ -108,12 +115,14 @@ def audit_json(audit: Audit, device: str) -> dict[str, Any]:
         "tiles": len(audit.tiles),
         "issues": len(audit.issues),
         "noise_rate": audit.noise_rate,
+        "noise_interval": list(audit.interval),
         "per_class": [
             {
                 "label": entry.label,
                 "tiles": entry.tiles,
                 "issues": entry.issues,
                 "noise_rate": entry.noise_rate,
+                "noise_interval": list(entry.interval),
             }
             for entry in audit.per_class
         ],
@@ -144,7 +153,23 @@ def _audit_row(audited: AuditedTile) -> tuple[object, ...]:
         audited.runner_up_label,
         audited.runner_up_similarity,
         audited.twin.id if audited.twin is not None else "",
+        audited.issue_probability,
+        "" if audited.neighbour_share is None else audited.neighbour_share,
+        "" if audited.area_under_margin is None else audited.area_under_margin,
     )
+
+
+def write_noise_matrix(path: Path, matrix: NoiseMatrix, *, overwrite: bool) -> None:
+    """Write which class the tiles of each given label are thought to be of, a row a pair.
+
+    Pairs of which less than a hundredth of a tile is expected are left out.
+    """
+    names, shares = matrix.class_names, matrix.shares
+    rows = (
+        (names[given], names[true], matrix.values[given, true], shares[given, true])
+        for given, true in np.argwhere(matrix.values >= _LEAST_EXPECTED).tolist()
+    )
+    write_csv(path, MATRIX_COLUMNS, rows, overwrite=overwrite)
 
 
 def write_hits_csv(path: Path, results: Sequence[QueryResult], *, overwrite: bool) -> None:

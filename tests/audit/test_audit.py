@@ -7,14 +7,16 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rsretrieve.audit import audit as module
 from rsretrieve.audit.audit import AuditRequest
 from rsretrieve.audit.kinds import IssueKind
 from rsretrieve.audit.model_basis import ModelBasis
-from rsretrieve.audit.records import Audit, AuditedTile, ClassIssues
-from rsretrieve.errors import LabelsError, NoUsableTiles
+from rsretrieve.audit.records import Audit, AuditedTile
+from rsretrieve.audit.thresholds import Choice
+from rsretrieve.errors import InvalidArgument, LabelsError, NoUsableTiles
 from rsretrieve.learning.model import Model
 from rsretrieve.progress import Advanced, Event, Listener, Noticed, StageStarted, unheard
 from rsretrieve.retrieval.embedding import embed_tiles
@@ -101,8 +103,8 @@ def test_the_order_of_tiles_changes_only_that_of_equals(
 def test_issues_are_counted_by_given_label(audit: Audit, noisy_tiles: TileSet) -> None:
     tiles = Counter(str(tile.label) for tile in noisy_tiles)
     issues = Counter(str(audited.tile.label) for audited in audit.issues)
-    assert list(audit.per_class) == [
-        ClassIssues(name, tiles[name], issues[name]) for name in noisy_tiles.class_names
+    assert [(entry.label, entry.tiles, entry.issues) for entry in audit.per_class] == [
+        (name, tiles[name], issues[name]) for name in noisy_tiles.class_names
     ]
     assert sum(entry.issues for entry in audit.per_class) == len(audit.issues) > 0
 
@@ -120,7 +122,7 @@ def judged(tile_id: str, given: str, predicted: str) -> AuditedTile:
 
 def test_fixed_labels_take_the_suggestion_for_issues_alone_and_stand_by_id() -> None:
     tiles = (judged("b", "road", "water"), judged("c", "road", "road"), judged("a", "x", "y"))
-    fixed = Audit(tiles, (), None).fixed_labels()
+    fixed = Audit(tiles, (), 0.0, (0.0, 0.0)).fixed_labels()
     assert list(fixed.items()) == [("a", "y"), ("b", "water"), ("c", "road")]
 
 
@@ -136,7 +138,7 @@ def test_fixed_labels_take_the_suggestion_for_issues_alone_and_stand_by_id() -> 
 )
 def test_fixed_labels_take_confident_suggestions_alone(kind: IssueKind, is_taken: bool) -> None:
     doubtful = replace(judged("a", "road", "water"), kind=kind)
-    fixed = Audit((doubtful, judged("b", "water", "water")), (), None).fixed_labels()
+    fixed = Audit((doubtful, judged("b", "water", "water")), (), 0.0, (0.0, 0.0)).fixed_labels()
     assert fixed == {"a": "water" if is_taken else "road", "b": "water"}
 
 
@@ -145,8 +147,8 @@ def test_a_twin_s_label_is_suggested_where_the_audit_has_no_other() -> None:
     seen = replace(judged("a", "road", "road"), kind=IssueKind.DUPLICATE, twin=twin)
     assert seen.suggested_label == "water"
     assert replace(seen, predicted_label="sand").suggested_label == "sand"
-    assert Audit((seen,), (), None).to_check == (seen,)
-    assert Audit((seen,), (), None).fixed_labels() == {"a": "road"}
+    assert Audit((seen,), (), 0.0, (0.0, 0.0)).to_check == (seen,)
+    assert Audit((seen,), (), 0.0, (0.0, 0.0)).fixed_labels() == {"a": "road"}
 
 
 def test_settled_tiles_are_never_an_issue(audit: Audit, model: Model, noisy_tiles: TileSet) -> None:
@@ -157,13 +159,19 @@ def test_settled_tiles_are_never_an_issue(audit: Audit, model: Model, noisy_tile
     assert not settled & {a.tile.id for a in again.to_check}
 
 
-def test_the_noise_matrix_counts_given_and_predicted_of_issues(audit: Audit) -> None:
+def test_the_noise_matrix_counts_expected_tiles(audit: Audit) -> None:
     assert audit.noise_matrix is not None
-    names = audit.noise_matrix.class_names
-    counts = Counter((str(a.tile.label), a.predicted_label) for a in audit.issues)
+    names, values = audit.noise_matrix.class_names, audit.noise_matrix.values
+    expected: Counter[tuple[str, str]] = Counter()
+    for audited in audit.tiles:
+        given, wrong = str(audited.tile.label), audited.issue_probability
+        right_class = given == audited.predicted_label
+        other = audited.runner_up_label if right_class else audited.predicted_label
+        expected[given, given] += 1 - wrong
+        expected[given, other] += wrong
     for row, given in enumerate(names):
-        for column, predicted in enumerate(names):
-            assert audit.noise_matrix.values[row, column] == counts[given, predicted]
+        for column, true in enumerate(names):
+            assert values[row, column] == pytest.approx(expected[given, true])
 
 
 def test_comparisons_are_the_nearest_trusted_tiles_of_both_classes(
@@ -193,10 +201,31 @@ def test_places_are_those_of_the_tiles_that_need_a_look(audit: Audit) -> None:
     assert set(audit.places) == {audited.tile.id for audited in audit.to_check}
 
 
-def test_the_noise_rate_is_the_share_of_issues() -> None:
-    tiles = (judged("a", "road", "water"), judged("b", "road", "road"), judged("c", "x", "x"))
-    assert Audit(tiles, (), None).noise_rate == pytest.approx(1 / 3)
-    assert ClassIssues("road", 8, 2).noise_rate == 0.25
+def test_the_noise_rate_is_the_mean_probability_of_all_and_of_each_class(audit: Audit) -> None:
+    wrong = {a.tile.id: (str(a.tile.label), a.issue_probability) for a in audit.tiles}
+    assert audit.noise_rate == pytest.approx(np.mean([p for _, p in wrong.values()]))
+    assert audit.interval[0] <= audit.noise_rate <= audit.interval[1]
+    for entry in audit.per_class:
+        of_class = [p for label, p in wrong.values() if label == entry.label]
+        assert entry.noise_rate == pytest.approx(np.mean(of_class))
+
+
+def test_a_budget_and_a_precision_choose_the_issues(model: Model, noisy_tiles: TileSet) -> None:
+    one = audit_labels(model, noisy_tiles, FailureLog(), choice=Choice(budget=3))
+    assert [a.is_label_issue for a in one.tiles] == [True] * 3 + [False] * 13
+    sure = audit_labels(model, noisy_tiles, FailureLog(), choice=Choice(expected_precision=0.9))
+    chosen = [a.issue_probability for a in sure.issues]
+    assert not chosen or np.mean(chosen) >= 0.9
+
+
+def test_few_tiles_a_class_are_judged_by_prototypes_alone(model: Model, tiles: TileSet) -> None:
+    events: list[Event] = []
+    audit_labels(model, tiles, FailureLog(), events.append)
+    assert notices(events) == [
+        "16 tiles of 4 classes are judged by prototypes alone: probabilities are not calibrated"
+    ]
+    with pytest.raises(InvalidArgument, match="at least 2 folds"):
+        audit_labels(model, tiles, FailureLog(), folds=1)
 
 
 # The truth
@@ -250,7 +279,7 @@ def test_tiles_without_a_label_are_left_out_with_a_notice(model: Model, tiles: T
     partly = tiles.relabelled({tiles[0].id: None, tiles[9].id: None})
     audit = audit_labels(model, partly, FailureLog(), events.append)
     assert len(audit.tiles) == 14
-    assert notices(events) == ["2 tiles have no label to audit and are left out"]
+    assert notices(events)[0] == "2 tiles have no label to audit and are left out"
 
 
 def test_labels_that_the_model_does_not_know_are_left_out_with_a_notice(
@@ -260,9 +289,9 @@ def test_labels_that_the_model_does_not_know_are_left_out_with_a_notice(
     foreign = tiles.relabelled({tiles[0].id: "glacier", tiles[1].id: "moor"})
     audit = audit_labels(model, foreign, FailureLog(), events.append)
     assert len(audit.tiles) == 14
-    assert notices(events) == [
+    assert notices(events)[0] == (
         "2 tiles have labels that the model does not know ('glacier', 'moor') and are left out"
-    ]
+    )
 
 
 def test_labels_of_which_the_model_knows_none_are_refused(model: Model, tiles: TileSet) -> None:

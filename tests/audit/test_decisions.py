@@ -120,7 +120,7 @@ def test_the_log_says_who_changed_what_by_which_rule(tmp_path: Path) -> None:
 def test_suggestions_are_logged_where_they_are_taken() -> None:
     taken = AuditedTile(TILES[0], "water", True, 0.1, 0.2, 0.9, IssueKind.WRONG_LABEL)
     left = AuditedTile(TILES[1], "water", True, 0.1, 0.2, 0.9, IssueKind.AMBIGUOUS)
-    audit = Audit((taken, left), (), None)
+    audit = Audit((taken, left), (), 0.0, (0.0, 0.0))
     changes = suggested_changes(audit)
     assert changes == (Change("b", "road", "water", Rule.SUGGESTION, "rsretrieve", ""),)
     fixed = audit.fixed_labels()

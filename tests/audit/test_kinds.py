@@ -7,9 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rsretrieve.audit.evidence import Evidence
+from rsretrieve.audit.judgement import by_prototypes
 from rsretrieve.audit.kinds import KINDS, NO_KIND, SMALLEST_CLASS, IssueKind, KindRules, kinds_of
 from rsretrieve.audit.scores import LabelScores, score_labels
 from rsretrieve.audit.unit_rows import UnitRows
+from rsretrieve.audit.verdicts import Verdicts, verdicts_of
+from rsretrieve.tiles.records import Tile, TileSet
 
 SIGMA = 0.1
 
@@ -24,13 +28,25 @@ PROTOTYPES = directions(0, 60, 120)
 GOOD = np.concatenate([np.linspace(-3, 3, 30), 60 + np.linspace(-3, 3, 30)])
 
 
+def verdicts(degrees: np.ndarray, labels: np.ndarray, scores: LabelScores) -> Verdicts:
+    """By the prototypes alone."""
+    tiles = tuple(Tile(str(i), str(i), "abc"[label]) for i, label in enumerate(labels))
+    evidence = Evidence(
+        *(TileSet("here", tiles), ("a", "b", "c"), UnitRows(directions(*degrees)), PROTOTYPES),
+        *(SIGMA, np.bincount(labels, minlength=3)),
+    )
+    judgement = by_prototypes(scores, labels, SIGMA, 3)
+    return verdicts_of(evidence, judgement, scores.is_issue, scores.own_similarity, None)
+
+
 def kinds(doubtful: dict[float, int], sizes: tuple[int, ...] = (50, 50, 50), twin: int = -1):
     """The kinds of tiles (degrees → given class) that stand among good ones."""
     degrees = np.array([*GOOD, *doubtful])
     labels = np.array([0] * 30 + [1] * 30 + list(doubtful.values()))
     scores = score_labels(UnitRows(directions(*degrees)), labels, PROTOTYPES, SIGMA)
     has_twin = np.arange(len(labels)) == (60 + twin if twin >= 0 else -1)
-    found = kinds_of(scores, KindRules(labels, np.array(sizes), SIGMA, has_twin))
+    said = verdicts(degrees, labels, scores)
+    found = kinds_of(scores, said, KindRules(labels, np.array(sizes), has_twin))
     assert (found[:60] == NO_KIND).all()
     return [None if kind == NO_KIND else KINDS[kind] for kind in found[60:]]
 
@@ -65,14 +81,15 @@ def test_a_small_class_neither_accuses_nor_is_accused(sizes: tuple[int, ...]) ->
 
 
 def test_of_few_tiles_nobody_is_off_topic() -> None:
-    scores = score_labels(UnitRows(directions(0, 60, 300)), np.array([0, 1, 0]), PROTOTYPES, SIGMA)
-    rules = KindRules(np.array([0, 1, 0]), np.full(3, 50), SIGMA, np.zeros(3, bool))
-    assert (kinds_of(scores, rules) == NO_KIND).all()
+    degrees, labels = np.array([0, 60, 300]), np.array([0, 1, 0])
+    scores = score_labels(UnitRows(directions(*degrees)), labels, PROTOTYPES, SIGMA)
+    rules = KindRules(labels, np.full(3, 50), np.zeros(3, bool))
+    assert (kinds_of(scores, verdicts(degrees, labels, scores), rules) == NO_KIND).all()
 
 
 def test_without_flags_and_twins_there_are_no_kinds() -> None:
-    labels = np.array([0] * 30 + [1] * 30)
-    scores: LabelScores = score_labels(UnitRows(directions(*GOOD)), labels, PROTOTYPES, SIGMA)
+    degrees, labels = np.array([*GOOD]), np.array([0] * 30 + [1] * 30)
+    scores: LabelScores = score_labels(UnitRows(directions(*degrees)), labels, PROTOTYPES, SIGMA)
     scores = replace(scores, label_score=np.full(60, 0.9))
-    rules = KindRules(labels, np.full(3, 50), SIGMA, np.zeros(60, bool))
-    assert (kinds_of(scores, rules) == NO_KIND).all()
+    rules = KindRules(labels, np.full(3, 50), np.zeros(60, bool))
+    assert (kinds_of(scores, verdicts(degrees, labels, scores), rules) == NO_KIND).all()

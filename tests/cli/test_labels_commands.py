@@ -8,7 +8,8 @@ import pytest
 
 AUDIT_HEADER = (
     "tile,given_label,predicted_label,is_label_issue,label_score,own_similarity,"
-    "predicted_similarity,kind,runner_up_label,runner_up_similarity,twin"
+    "predicted_similarity,kind,runner_up_label,runner_up_similarity,twin,issue_probability,neighbour_share,"
+    "area_under_margin"
 )
 EVALUATION_KEYS = {
     *("queries", "gallery", "knn_accuracy", "map", "map_at_r", "precision_at", "recall_at"),
@@ -115,13 +116,16 @@ def test_audit_labels_writes_the_contract_s_csv_worst_first_and_json(
     )
     assert ran.code == 0
     assert set(ran.json) == {
-        *("tiles", "issues", "noise_rate", "per_class", "device", "kinds", "truth"),
+        *("tiles", "issues", "noise_rate", "noise_interval", "per_class", "device", "kinds"),
+        "truth",
     }
     assert set(ran.json["truth"]) == TRUTH_KEYS
     assert 0.2 < ran.json["truth"]["noise_rate"] < 0.4
     assert ran.json["truth"]["auroc"] > 0.75
     assert sum(entry["issues"] for entry in ran.json["per_class"]) == ran.json["issues"]
-    assert set(ran.json["per_class"][0]) == {"label", "tiles", "issues", "noise_rate"}
+    assert set(ran.json["per_class"][0]) == {
+        *("label", "tiles", "issues", "noise_rate", "noise_interval")
+    }
     assert output.read_text().splitlines()[0] == AUDIT_HEADER
     rows = rows_of(output)
     scores = [float(row["label_score"]) for row in rows]
@@ -143,7 +147,7 @@ def test_audit_labels_for_people_ends_with_a_sentence(run, landscape, noisy, mod
     ran = run("audit-labels", landscape, "--labels", noisy, "--model", model, "--truth", noisy)
     assert ran.code == 0
     assert "the worst 20 of" in ran.out
-    assert "of 144 labels look wrong" in ran.out
+    assert "of 144 labels look wrong; about " in ran.out
     assert "against the truth: noise_rate" in ran.out
 
 

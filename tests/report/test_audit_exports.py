@@ -27,7 +27,7 @@ def audit(tiles: TileSet) -> Audit:
     worst = AuditedTile(tiles[2], "road", True, 0.25, 0.1, 0.9, IssueKind.WRONG_LABEL)
     twin = AuditedTile(tiles[1], "forest", False, 0.6, 0.9, 0.9, IssueKind.DUPLICATE, twin=tiles[0])
     good = AuditedTile(tiles[0], "bare_soil", False, 0.9, 0.9, 0.9)
-    return Audit((worst, twin, good), (), None, places={tiles[2].id: place})
+    return Audit((worst, twin, good), (), 0.0, (0.0, 0.0), places={tiles[2].id: place})
 
 
 def test_samples_stand_in_the_tiles_order_with_their_files(
@@ -81,7 +81,7 @@ def test_issues_as_geojson_have_their_place_or_none(
 
 
 def test_an_audit_without_issues_exports_empty_lists(tiles: TileSet, tmp_path: Path) -> None:
-    clean = Audit((AuditedTile(tiles[0], "bare_soil", False, 0.9, 0.9, 0.9),), (), None)
+    clean = Audit((AuditedTile(tiles[0], "bare_soil", False, 0.9, 0.9, 0.9),), (), 0.0, (0.0, 0.0))
     write_label_studio(tmp_path / "t.json", clean, overwrite=False)
     assert json.loads((tmp_path / "t.json").read_text(encoding="utf-8")) == []
     assert write_issues_geojson(tmp_path / "g.json", clean, overwrite=False) == 0

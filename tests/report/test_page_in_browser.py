@@ -51,9 +51,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         judged.append(AuditedTile(tile, "water", True, 0.1, 0.2, 0.9, kind, "forest", 0.5))
     audit = Audit(
         tuple(judged),
-        (ClassIssues("road", 60, 60), ClassIssues("sand", 60, 60), ClassIssues("forest", 9, 0)),
-        None,
-        NoiseMatrix(("road", "sand", "water"), np.array([[0, 0, 60], [0, 0, 60], [0, 0, 0.0]])),
+        tuple(
+            ClassIssues(name, tiles, issues, 0.5, (0.4, 0.6))
+            for name, tiles, issues in (("road", 60, 60), ("sand", 60, 60), ("forest", 9, 0))
+        ),
+        0.5,
+        (0.4, 0.6),
+        noise_matrix=NoiseMatrix(
+            ("road", "sand", "water"), np.array([[0, 0, 60], [0, 0, 60], [0, 0, 0.0]])
+        ),
     )
     write_audit_page(folder / "audit.html", PageRequest(audit, NASTY), overwrite=False)
     return folder

@@ -7,10 +7,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rsretrieve.audit.kinds import IssueKind
-from rsretrieve.audit.records import Audit, AuditedTile, ClassIssues
+from rsretrieve.audit.records import Audit, AuditedTile, ClassIssues, NoiseMatrix
 from rsretrieve.audit.truth import AuditFigures
 from rsretrieve.errors import OutputExists
 from rsretrieve.learning.finishing import TrainingSummary
@@ -23,6 +24,7 @@ from rsretrieve.report.records import (
     training_json,
     write_audit_csv,
     write_hits_csv,
+    write_noise_matrix,
 )
 from rsretrieve.retrieval.evaluation import Evaluation
 from rsretrieve.retrieval.indexing import IndexingSummary
@@ -34,12 +36,13 @@ AUDIT = Audit(
     tiles=(
         AuditedTile(
             *(Tile("b, 1.tif", "b", "road"), "water", True, 0.125, 0.25, 0.75),
-            *(IssueKind.DUPLICATE, "sand", 0.5, Tile("c.tif", "c", "sand")),
+            *(IssueKind.DUPLICATE, "sand", 0.5, Tile("c.tif", "c", "sand"), 0.25, -1.5),
         ),
         AuditedTile(Tile('a "é".tif', "a", "road"), "road", False, 0.5, 0.5, 0.5),
     ),
-    per_class=(ClassIssues("road", 2, 1),),
-    figures=None,
+    per_class=(ClassIssues("road", 2, 1, 0.375, (0.25, 0.5)),),
+    noise_rate=0.375,
+    interval=(0.25, 0.5),
 )
 
 
@@ -154,8 +157,17 @@ def test_an_audit_as_json() -> None:
     assert as_read_back(audit_json(AUDIT, "cpu")) == {
         "tiles": 2,
         "issues": 1,
-        "noise_rate": 0.5,
-        "per_class": [{"label": "road", "tiles": 2, "issues": 1, "noise_rate": 0.5}],
+        "noise_rate": 0.375,
+        "noise_interval": [0.25, 0.5],
+        "per_class": [
+            {
+                "label": "road",
+                "tiles": 2,
+                "issues": 1,
+                "noise_rate": 0.375,
+                "noise_interval": [0.25, 0.5],
+            }
+        ],
         "device": "cpu",
         "kinds": {
             **{"duplicate": 1, "rare_class": 0, "off_topic": 0, "ambiguous": 0},
@@ -183,10 +195,22 @@ def test_an_audit_as_csv(tmp_path: Path) -> None:
     write_audit_csv(tmp_path / "audit.csv", AUDIT, overwrite=False)
     assert (tmp_path / "audit.csv").read_text(encoding="utf-8") == (
         "tile,given_label,predicted_label,is_label_issue,label_score,own_similarity,"
-        "predicted_similarity,kind,runner_up_label,runner_up_similarity,twin\n"
-        '"b, 1.tif",road,water,True,0.125,0.25,0.75,duplicate,sand,0.5,c.tif\n'
-        '"a ""é"".tif",road,road,False,0.5,0.5,0.5,,,0.0,\n'
+        "predicted_similarity,kind,runner_up_label,runner_up_similarity,twin,"
+        "issue_probability,neighbour_share,area_under_margin\n"
+        '"b, 1.tif",road,water,True,0.125,0.25,0.75,duplicate,sand,0.5,c.tif,0.875,0.25,-1.5\n'
+        '"a ""é"".tif",road,road,False,0.5,0.5,0.5,,,0.0,,0.5,,\n'
     )
+
+
+def test_a_noise_matrix_as_csv(tmp_path: Path) -> None:
+    matrix = NoiseMatrix(("a", "b"), np.array([[3.0, 1.0], [0.001, 0.5]]))
+    write_noise_matrix(tmp_path / "m.csv", matrix, overwrite=False)
+    assert (tmp_path / "m.csv").read_text(encoding="utf-8").splitlines() == [
+        "given_label,true_label,expected_tiles,share",
+        "a,a,3.0,0.75",
+        "a,b,1.0,0.25",
+        f"b,b,0.5,{0.5 / 0.501!r}",
+    ]
 
 
 def test_hits_as_csv(tmp_path: Path, result: QueryResult) -> None:

@@ -1,0 +1,94 @@
+"""Auditing labels: ours and others' on the same tiles, labels and vectors, as one table.
+
+Cells are those of `noise_robustness.py`, and so are the trained models, taken from the same
+folder where they are; with --train those that are missing are trained first (minutes to
+an hour each). Where there is no model, ours audits the starting network's features, as
+`audit-labels --embeddings` does. Finished rows are kept in a CSV and never computed again.
+
+    python benchmarks/audit.py --data DATA --weights FILE --work build/grid
+    python benchmarks/audit.py --table               what is finished
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from grid.audit_results import AuditResults, audit_table
+from grid.auditing import audited
+from grid.cells import Cell, Dataset, Method
+from grid.data import Place, cell_folder, cell_tiles, model_that_errs
+from grid.running import trained_model
+
+from rsretrieve.choices import NoiseKind
+from rsretrieve.learning.model_store import DESCRIPTION_FILE
+
+HERE = Path(__file__).parent
+NOISES = (
+    *((NoiseKind.UNIFORM, rate) for rate in (0.0, 0.1, 0.3, 0.5)),
+    (NoiseKind.TABLE, 0.3),
+    (NoiseKind.INSTANCE, 0.2),
+)
+
+
+def cells_of(datasets: list[Dataset], seeds: list[int], start: Cell) -> list[Cell]:
+    """Every noise, of each data set and seed."""
+    return [
+        replace(start, dataset=dataset, seed=seed, noise=noise, rate=rate)
+        for dataset in datasets
+        for seed in seeds
+        for noise, rate in NOISES
+    ]
+
+
+def run(cells: list[Cell], place: Place, results: AuditResults, *, train: bool) -> None:
+    """Audit each cell by those whose rows are missing."""
+    for cell in cells:
+        errs = model_that_errs(cell)
+        needs = errs if cell.noise is NoiseKind.INSTANCE else None
+        if needs and not train and not (cell_folder(needs, place) / DESCRIPTION_FILE).exists():
+            print(f"left out, no model that errs: {cell.key}", file=sys.stderr)
+            continue
+        if train:
+            trained_model(cell, place)
+        tiles = cell_tiles(cell, place, lambda other: trained_model(other, place))
+        for auditor, basis, measure in audited(cell, tiles, place):
+            if (cell, auditor, basis) not in results:
+                results.add(cell, auditor, basis, measure())
+                print(f"{' '.join(cell.key)}: {auditor} on {basis}", file=sys.stderr, flush=True)
+
+
+def main(
+    dataset: Annotated[list[Dataset], typer.Option()] = [Dataset.UC_MERCED],  # noqa: B006
+    seed: Annotated[list[int], typer.Option(min=0)] = [0],  # noqa: B006
+    size: Annotated[int, typer.Option(metavar="PX")] = 64,
+    method: Annotated[Method, typer.Option(help="The training whose models are taken.")] = (
+        Method.ROBUST
+    ),
+    epochs: Annotated[int, typer.Option(min=1)] = 40,
+    train: Annotated[bool, typer.Option("--train", help="Train models that are missing.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Run nothing; show all there is.")] = False,
+    data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path(
+        os.environ.get("RSRETRIEVE_DATA", "data")
+    ),
+    weights: Annotated[str, typer.Option(help="imagenet or a file.")] = "imagenet",
+    work: Annotated[Path, typer.Option(help="Keeps splits, labels, models.")] = Path("build/grid"),
+    results: Annotated[Path, typer.Option(help="CSV of finished rows.")] = HERE
+    / "results/audit.csv",
+    device: Annotated[str, typer.Option()] = "auto",
+) -> None:
+    """Audit by everybody what is not finished, and print one table."""
+    kept = AuditResults(results)
+    if not table:
+        start = Cell(dataset[0], size, NoiseKind.UNIFORM, 0.0, method, "mobilenet_v2", epochs, 0)
+        place = Place(data, weights, work, device)
+        run(cells_of(dataset, seed, start), place, kept, train=train)
+    print(audit_table(list(kept.rows.values())))
+
+
+if __name__ == "__main__":
+    typer.run(main)

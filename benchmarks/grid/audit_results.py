@@ -1,0 +1,97 @@
+"""What auditors found: kept in a CSV, printed as tables, held against the best of the others."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+
+from grid.auditing import FEATURES, Found
+from grid.auditors import Auditor
+from grid.cells import CELL_COLUMNS, Cell
+from rsretrieve.tiles.tables import write_csv
+
+FIGURES = tuple(field.name for field in fields(Found))
+COLUMNS = (*CELL_COLUMNS, "auditor", "basis", *FIGURES)
+_KEY = len(CELL_COLUMNS) + 2
+_CELL = ("dataset", "size_px", "noise", "rate", "seed")
+Row = dict[str, str]
+
+
+class AuditResults:
+    """The finished rows; one of a cell, an auditor and what it audits on.
+
+    Args:
+        path: the CSV, made with the first row.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: dict[tuple[str, ...], Row] = {}
+        if path.exists():
+            with path.open(encoding="utf-8", newline="") as stream:
+                for row in csv.DictReader(stream):
+                    self.rows[tuple(row[name] for name in COLUMNS[:_KEY])] = row
+
+    def __contains__(self, wanted: tuple[Cell, Auditor, str]) -> bool:
+        cell, auditor, basis = wanted
+        return (*cell.key, str(auditor), basis) in self.rows
+
+    def add(self, cell: Cell, auditor: Auditor, basis: str, found: Found) -> None:
+        """Keep a row."""
+        key = (*cell.key, str(auditor), basis)
+        texts = ["" if math.isnan(v) else f"{v:.4f}" for v in asdict(found).values()]
+        self.rows[key] = dict(zip(COLUMNS, (*key, *texts)))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        rows = ([row[name] for name in COLUMNS] for row in self.rows.values())
+        write_csv(self.path, COLUMNS, rows, overwrite=True)
+
+
+def audit_table(rows: Sequence[Row]) -> str:
+    """Every row, and below, by cell, ours beside the best of the others."""
+    shown = ("auditor", "basis", *FIGURES)
+    lines = ["| " + " | ".join((*_CELL, *shown)) + " |", "|" + "---|" * (len(_CELL) + len(shown))]
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[name] for name in _CELL)].append(row)
+    for key, members in sorted(groups.items()):
+        for row in members:
+            lines.append("| " + " | ".join((*key, *(row[name] or "–" for name in shown))) + " |")
+    return "\n".join([*lines, "", *_bars(groups)])
+
+
+def _bars(groups: dict[tuple[str, ...], list[Row]]) -> list[str]:
+    """What must hold, cell by cell and in the mean."""
+    head = ("cell", "AP, best other", "AUROC, best other", "F1, best other", "rate off by")
+    lines = ["| " + " | ".join((*head, "flagged", "suggestions", "ECE")) + " |"]
+    lines.append("|" + "---|" * 8)
+    missed, gained = [], []
+    for key, rows in sorted(groups.items()):
+        own = [row for row in rows if row["auditor"] == Auditor.OURS]
+        ours = min(own, key=lambda row: row["basis"] == FEATURES)  # a trained model's, if any
+        others = [row for row in rows if row["auditor"] != Auditor.OURS]
+        texts = [_against(ours, others, name) for name in ("ap", "auroc", "f1")]
+        off = float(ours["estimate"]) - float(ours["wrong"])
+        texts += [f"{off:+.3f}", ours["flagged"], ours["suggestions"] or "–", ours["ece"]]
+        lines.append(f"| {' '.join(key)} ({ours['basis']}) | {' | '.join(texts)} |")
+        if ours["ap"]:
+            best = {n: max(float(r[n]) for r in others) for n in ("ap", "f1")}
+            missed.append((1 - float(ours["ap"]), 1 - best["ap"]))
+            gained.append(float(ours["f1"]) - best["f1"])
+    if missed:
+        own, other = np.mean(missed, axis=0)
+        lines += ["", f"mean of 1 − AP: {own:.4f}, best others' {other:.4f}, {own / other:.2f} ×"]
+        lines.append(f"mean of F1 above the best other's: {np.mean(gained):+.3f}")
+    return lines
+
+
+def _against(ours: Row, others: Sequence[Row], name: str) -> str:
+    if not ours[name]:
+        return "–"
+    best = max(others, key=lambda row: float(row[name] or 0))
+    return f"{ours[name]}, {best[name]} ({best['auditor']} on {best['basis']})"

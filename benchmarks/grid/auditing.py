@@ -1,0 +1,182 @@
+"""Audit a cell by every auditor, and measure what they find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from grid.auditors import ON_VECTORS, Auditor, Opinion, area_under_margin
+from grid.baselines import FeatureNetwork
+from grid.cells import Cell
+from grid.data import CellTiles, Place, cell_folder
+from rsretrieve.audit.audit import FOLDS
+from rsretrieve.audit.embedding_basis import EmbeddingBasis
+from rsretrieve.audit.evidence import Evidence
+from rsretrieve.audit.given_embeddings import GivenEmbeddings
+from rsretrieve.audit.judging import judge
+from rsretrieve.audit.model_basis import ModelBasis
+from rsretrieve.audit.scores import score_labels
+from rsretrieve.audit.thresholds import Choice
+from rsretrieve.audit.truth import audit_figures
+from rsretrieve.learning.device import choose_device
+from rsretrieve.learning.embedder import Embedder
+from rsretrieve.learning.first_view import first_view
+from rsretrieve.learning.model_store import DESCRIPTION_FILE, load_model
+from rsretrieve.learning.recipes import ROBUST
+from rsretrieve.learning.starting import starting_model
+from rsretrieve.progress import unheard
+from rsretrieve.tiles.statistics import measure_preprocessing
+from rsretrieve.tiles.stream import FailureLog, read_into_store
+
+FEATURES = "features"
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is measured of one auditor in one cell; NaN where it is not defined.
+
+    Attributes:
+        wrong: share of labels that are wrong, as drawn.
+        auroc, ap: of its ranking.
+        f1: at its own threshold.
+        flagged: share of labels above it.
+        estimate: of the share of wrong labels.
+        suggestions: share of the truly wrong labels flagged whose suggestion is right.
+        ece: expected calibration error of its probability, over 10 bins of it.
+    """
+
+    wrong: float
+    auroc: float
+    ap: float
+    f1: float
+    flagged: float
+    estimate: float
+    suggestions: float
+    ece: float
+
+
+def audited(
+    cell: Cell, tiles: CellTiles, place: Place
+) -> Iterator[tuple[Auditor, str, Callable[[], Found]]]:
+    """Who audits on what, and how to measure it."""
+    given, true = tiles.given_classes(), tiles.true_classes()
+
+    def measure(opinion: Callable[[], Opinion]) -> Callable[[], Found]:
+        return lambda: _measured(opinion(), given, true)
+
+    look = features_of(cell, tiles, place)
+    bases = {FEATURES: look.vectors}
+    evidence = _model_evidence(cell, tiles, place, look.view)
+    if evidence is None:
+        evidence = _feature_evidence(tiles, look.vectors)
+        yield Auditor.OURS, FEATURES, measure(lambda: _ours(evidence))
+    else:
+        bases[str(cell.method)] = evidence.vectors[np.arange(len(given))]
+        yield Auditor.OURS, str(cell.method), measure(lambda: _ours(evidence))
+        areas = evidence.areas
+        if areas is not None and np.isfinite(areas).all():
+            yield Auditor.AUM, str(cell.method), measure(lambda: area_under_margin(areas))
+    for basis, vectors in bases.items():
+        for auditor, says in ON_VECTORS.items():
+            yield auditor, basis, measure(lambda f=says, v=vectors: f(v, given, cell.seed))
+
+
+@dataclass(frozen=True)
+class FirstLook:
+    """The tiles by the network before it learns.
+
+    Attributes:
+        vectors: (N, F) float32 unit rows, its features.
+        view: (N, d) float32, as `train` keeps them.
+    """
+
+    vectors: NDArray[np.float32]
+    view: NDArray[np.float32]
+
+
+def features_of(cell: Cell, tiles: CellTiles, place: Place) -> FirstLook:
+    """Look at the training tiles with the starting network, once for all noises."""
+    name = f"first-look-{cell.backbone}-{cell.size_px}px.npz"
+    path = place.work / cell.dataset / f"seed{cell.seed}" / name
+    if not path.exists():
+        recipe = ROBUST.changed(backbone=cell.backbone, size_px=cell.size_px)
+        preprocessing = measure_preprocessing(
+            tiles.train, cell.size_px, (), imagenet=recipe.imagenet_statistics
+        )
+        store = read_into_store(tiles.train, preprocessing, FailureLog(strict=True))
+        model, _ = starting_model(recipe, 3, tiles.class_names, place.weights, cell.seed)
+        device = choose_device(place.device)
+        view = first_view(Embedder(model.network, preprocessing, device), store.pixels, cell.seed)
+        network = FeatureNetwork(model.network)
+        vectors = Embedder(network, preprocessing, device).embed_all(store.pixels)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        np.savez(path, vectors=vectors, view=view.astype(np.float32))
+    with np.load(path) as kept:
+        return FirstLook(kept["vectors"], kept["view"])
+
+
+def _model_evidence(
+    cell: Cell, tiles: CellTiles, place: Place, view: NDArray[np.float32]
+) -> Evidence | None:
+    """By the cell's trained model, if there is one."""
+    folder: Path = cell_folder(cell, place)
+    if not (folder / DESCRIPTION_FILE).exists():
+        return None
+    model = load_model(folder, choose_device(place.device))
+    evidence = ModelBasis(model).evidence(tiles.train, FailureLog(strict=True), unheard)
+    # Models trained before `train` kept it have no first view of their own.
+    return evidence if evidence.first_view is not None else replace(evidence, first_view=view)
+
+
+def _feature_evidence(tiles: CellTiles, vectors: NDArray[np.float32]) -> Evidence:
+    """As `audit-labels --embeddings` gathers it."""
+    ids = [tile.id for tile in tiles.train]
+    given = GivenEmbeddings("features", tiles.train, ids, vectors, frozenset())
+    return EmbeddingBasis(given).evidence(tiles.train, FailureLog(strict=True), unheard)
+
+
+def _ours(evidence: Evidence) -> Opinion:
+    labels = evidence.labels()
+    scores = score_labels(
+        evidence.vectors, labels, evidence.prototypes, evidence.temperature, evidence.left_out
+    )
+    judgement, verdicts = judge(evidence, scores, Choice(), FOLDS, unheard)
+    probability = judgement.issue_probability
+    return Opinion(
+        -judgement.margin,
+        verdicts.flagged,
+        verdicts.predicted,
+        probability,
+        float(probability.mean()),
+    )
+
+
+def _measured(opinion: Opinion, given: NDArray[np.int64], true: NDArray[np.int64]) -> Found:
+    wrong = given != true
+    suggested = given if opinion.suggested is None else opinion.suggested
+    found = audit_figures(opinion.badness, opinion.flagged, wrong, suggested == true)
+    values = (found.auroc, found.average_precision, found.f1, found.suggestion_accuracy)
+    auroc, ap, f1, suggestions = (np.nan if value is None else value for value in values)
+    claimed = opinion.probability
+    return Found(
+        wrong=float(wrong.mean()),
+        auroc=auroc,
+        ap=ap,
+        f1=f1 if wrong.any() else np.nan,
+        flagged=float(opinion.flagged.mean()),
+        estimate=np.nan if opinion.rate is None else opinion.rate,
+        suggestions=np.nan if opinion.suggested is None else suggestions,
+        ece=np.nan if claimed is None else calibration_error(claimed, wrong),
+    )
+
+
+def calibration_error(probability: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float:
+    """Expected calibration error: the mean over tiles of |mean probability − share| in its bin."""
+    bins = np.minimum((probability * _BINS).astype(np.int64), _BINS - 1)
+    gaps = np.bincount(bins, weights=probability - wrong, minlength=_BINS)
+    return float(np.abs(gaps).sum() / len(wrong))

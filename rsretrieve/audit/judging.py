@@ -1,0 +1,93 @@
+"""Choose how to judge: by views of the tiles where they can be had, else by prototypes alone."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.audit.beliefs import Beliefs, beliefs_of, turns
+from rsretrieve.audit.evidence import Evidence
+from rsretrieve.audit.judgement import Judgement, by_beliefs, by_prototypes
+from rsretrieve.audit.scores import LabelScores
+from rsretrieve.audit.thresholds import Choice, issues_among
+from rsretrieve.audit.unit_rows import UnitRows
+from rsretrieve.audit.verdicts import Verdicts, verdicts_of
+from rsretrieve.audit.views import Discriminant, Prototypical, View, Votes, folds_of
+from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted
+
+MOST_TILES, MOST_SCORES = 50_000, 10_000_000
+"""Of more tiles, or tiles times classes, prototypes alone are asked: the others take too long."""
+
+FEWEST_PER_CLASS = 10
+"""With fewer tiles a class on average views of one another would be guesses."""
+
+
+def judge(
+    evidence: Evidence, scores: LabelScores, choice: Choice, folds: int, listener: Listener
+) -> tuple[Judgement, Verdicts]:
+    """Judge every label.
+
+    Args:
+        evidence: of N tiles.
+        scores: by the prototypes.
+        choice: how many issues the user asks for.
+        folds: of cross-fitting.
+        listener: is told how the work goes.
+    """
+    labels, votes = evidence.labels(), None
+    if _has_views(evidence):
+        beliefs, neighbours = _believed(evidence, labels, folds, listener)
+        judgement = by_beliefs(beliefs, labels)
+        votes = neighbours.shares(beliefs.posterior)[np.arange(len(labels)), labels]
+    else:
+        listener(
+            Noticed(
+                f"{len(labels)} tiles of {len(evidence.class_names)} classes are judged by "
+                "prototypes alone: probabilities are not calibrated"
+            )
+        )
+        classes = len(evidence.class_names)
+        judgement = by_prototypes(scores, labels, evidence.temperature, classes)
+    flagged = issues_among(
+        judgement.issue_probability,
+        judgement.margin,
+        choice,
+        is_calibrated=judgement.is_calibrated,
+    )
+    return judgement, verdicts_of(evidence, judgement, flagged, scores.own_similarity, votes)
+
+
+def _has_views(evidence: Evidence) -> bool:
+    tiles, classes = len(evidence.tiles), len(evidence.class_names)
+    small = tiles <= MOST_TILES and tiles * classes <= MOST_SCORES
+    return small and tiles >= FEWEST_PER_CLASS * classes
+
+
+def _believed(
+    evidence: Evidence, labels: NDArray[np.int64], folds: int, listener: Listener
+) -> tuple[Beliefs, Votes]:
+    """What is believed by all views, and the votes in the embedding."""
+    classes, everything = len(evidence.class_names), np.arange(len(labels))
+    rows = evidence.vectors[everything]
+    dealt = folds_of(labels, folds)
+    own_votes = Votes.among(evidence.vectors, _groups(rows, labels, dealt, classes))
+    trained: list[View] = []
+    if evidence.first_view is None:
+        free: list[View] = [Discriminant(rows, dealt), own_votes]
+    else:
+        first = evidence.first_view
+        votes = Votes.among(UnitRows(first), _groups(first, labels, dealt, classes))
+        free = [Discriminant(first, dealt), votes]
+        trained = [own_votes, Prototypical(rows @ evidence.prototypes.T)]
+    looks = turns(with_trained=bool(trained)) * len(labels)
+    listener(StageStarted("weighing views", looks))
+    found = beliefs_of(labels, classes, free, trained, lambda count: listener(Advanced(count)))
+    return found, own_votes
+
+
+def _groups(
+    rows: NDArray[np.float32], labels: NDArray[np.int64], dealt: NDArray[np.int64], classes: int
+) -> NDArray[np.int64]:
+    """Which tiles are likely neighbours, for sets too large to hold each against each."""
+    given = np.eye(classes, dtype=np.float32)[labels]
+    return np.asarray(Discriminant(rows, dealt).opinions(given).argmax(axis=1), np.int64)
