@@ -96,6 +96,19 @@ class ModelDescription:
         )
 
 
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model that is not loaded.
+
+    Attributes:
+        folder: where it lies.
+        description: what it is.
+    """
+
+    folder: Path
+    description: ModelDescription
+
+
 def read_description(folder: Path) -> ModelDescription:
     """Read `model.json`.
 
