@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -17,7 +17,7 @@ from rsretrieve.cli.index import index
 from rsretrieve.cli.info import info
 from rsretrieve.cli.query import query
 from rsretrieve.cli.split import split
-from rsretrieve.cli.terminal import Terminal
+from rsretrieve.cli.terminal import EXIT_INTERRUPTED, Terminal
 from rsretrieve.cli.train import train
 from rsretrieve.errors import InvalidArgument, RsretrieveError
 
@@ -60,7 +60,7 @@ def rsretrieve(
 
 
 def main() -> None:
-    """Run the program; errors of ours become a message and an exit code, others a traceback."""
+    """Run the program; every error becomes a message and an exit code."""
     try:
         app()
     except RsretrieveError as error:
@@ -71,3 +71,23 @@ def main() -> None:
         place = f"{error.filename}: " if error.filename else ""
         Terminal(as_json=False, quiet=False).complain(f"{place}{error.strerror or error}")
         sys.exit(EXIT_ERROR)
+    except KeyboardInterrupt:  # before a command began, or after it ended
+        Terminal(as_json=False, quiet=False).complain("interrupted")
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:
+        _end_over(error)
+
+
+def _end_over(error: Exception) -> NoReturn:
+    """Say what happened that nobody foresaw."""
+    from rsretrieve.cli.unexpected import EXIT_UNEXPECTED, apology, is_out_of_memory
+
+    terminal = Terminal(as_json=False, quiet=False)
+    if is_out_of_memory(error):
+        terminal.complain(
+            f"there is not enough memory ({' '.join(str(error).split())[:120] or 'none is left'})",
+            "give a smaller --batch-size or --size, or --device cpu, where the command has them",
+        )
+        sys.exit(EXIT_ERROR)
+    terminal.complain(*apology(error))
+    sys.exit(EXIT_UNEXPECTED)

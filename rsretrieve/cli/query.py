@@ -178,10 +178,12 @@ def query(
         raise typer.BadParameter("give --json or --jsonl, not both", param_hint="--jsonl")
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         from rsretrieve.cli.render import hit_table
+        from rsretrieve.learning.description import ModelFolder, read_description
         from rsretrieve.report.records import query_json, result_json
         from rsretrieve.retrieval.filters import DUPLICATE_SIMILARITY, Filters
         from rsretrieve.retrieval.index_store import open_index
         from rsretrieve.retrieval.questions import QueryRequest
+        from rsretrieve.retrieval.same_model import require_same_model
         from rsretrieve.retrieval.search import Means, answer, model_folder_of
         from rsretrieve.tiles.failures import FailureLog
 
@@ -207,6 +209,9 @@ def query(
         outputs.refuse_to_overwrite()
         store = open_index(index)
         log = FailureLog(strict=strict)
+        if model is not None:  # also where it is not needed: whoever names one means it
+            described = ModelFolder(model, read_description(model))
+            require_same_model(index, store.manifest, described)
 
         def open_model() -> Any:
             from rsretrieve.learning.device import choose_device

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from rsretrieve.errors import CheckpointError
+from rsretrieve.learning.tensor_file import write_tensors
 from rsretrieve.storage import written_aside
 
 SCHEMA_VERSION = 2
@@ -37,14 +37,13 @@ class Checkpoint:
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint aside and switch it in, so that a crash leaves the last one whole."""
-    tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
     metadata = {
         "schema_version": str(SCHEMA_VERSION),
         "identity": json.dumps(checkpoint.identity),
         "facts": json.dumps(checkpoint.facts),
     }
     with written_aside(path, overwrite=True) as aside:
-        save_file(tensors, aside, metadata)
+        write_tensors(aside, checkpoint.tensors, metadata)
 
 
 def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:

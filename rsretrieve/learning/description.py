@@ -15,6 +15,14 @@ from rsretrieve.tiles.preprocessing import Preprocessing
 SCHEMA_VERSION = 1
 DESCRIPTION_FILE = "model.json"
 
+_MOST_DIMENSIONS, _MOST_BANDS = 65_536, 4096
+"""More would take memory that no file is there to fill."""
+
+_NOT_A_DESCRIPTION = (
+    *(OSError, ValueError, KeyError, TypeError, AttributeError),
+    *(OverflowError, RecursionError),  # of a number without end, of JSON nested without end
+)
+
 
 @dataclass(frozen=True)
 class ModelDescription:
@@ -71,6 +79,10 @@ class ModelDescription:
         Raises:
             KeyError, TypeError, ValueError: not a description.
         """
+        if not 1 <= int(content["architecture"]["dimensions"]) <= _MOST_DIMENSIONS:
+            raise ValueError(f"an embedding has 1 to {_MOST_DIMENSIONS} dimensions")
+        if not 1 <= len(content["preprocessing"]["bands"]) <= _MOST_BANDS:
+            raise ValueError(f"a tile has 1 to {_MOST_BANDS} bands")
         return cls(
             backbone=str(content["architecture"]["backbone"]),
             dimensions=int(content["architecture"]["dimensions"]),
@@ -82,6 +94,19 @@ class ModelDescription:
             weights_sha256=str(content["weights_sha256"]),
             program_sha256=content.get("program_sha256"),  # none in models of before
         )
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model that is not loaded.
+
+    Attributes:
+        folder: where it lies.
+        description: what it is.
+    """
+
+    folder: Path
+    description: ModelDescription
 
 
 def read_description(folder: Path) -> ModelDescription:
@@ -107,5 +132,5 @@ def read_description(folder: Path) -> ModelDescription:
             f"{folder}: no model there ({DESCRIPTION_FILE} is missing)",
             hint="`rsretrieve train TILES --output DIR` makes one",
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except _NOT_A_DESCRIPTION as error:
         raise ModelDamaged(f"{path} cannot be read as a model's description ({error})") from error

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from rsretrieve.errors import InvalidArgument, ModelDamaged
@@ -22,6 +22,7 @@ from rsretrieve.learning.description import (
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.model import Model, PrototypeModel
 from rsretrieve.learning.network import EmbeddingNetwork, build_network
+from rsretrieve.learning.tensor_file import write_tensors
 from rsretrieve.progress import EpochFinished
 from rsretrieve.storage import default_file_mode, sha256_of_file, write_json, write_text
 from rsretrieve.tiles.tables import write_csv
@@ -44,8 +45,7 @@ _BACKBONE, _PROJECTION = "network.backbone.", "network.projection.weight"
 
 def write_weights(folder: Path, model: PrototypeModel) -> str:
     """Write the network and the prototypes; return the file's SHA-256."""
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    save_file(state, folder / WEIGHTS_FILE)
+    write_tensors(folder / WEIGHTS_FILE, model.state_dict())
     (folder / WEIGHTS_FILE).chmod(default_file_mode())  # safetensors lets only the owner read
     return sha256_of_file(folder / WEIGHTS_FILE)
 

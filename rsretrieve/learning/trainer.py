@@ -14,7 +14,7 @@ import torch
 
 from rsretrieve.errors import OutputExists
 from rsretrieve.learning import model_store
-from rsretrieve.learning.device import best_precision
+from rsretrieve.learning.device import training_precision
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.finishing import TrainingSummary, summary_of, write_model
 from rsretrieve.learning.first_view import first_view
@@ -27,7 +27,7 @@ from rsretrieve.learning.validation import Examples
 from rsretrieve.learning.warm_start import warm_start
 from rsretrieve.learning.weights import check_weights
 from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
-from rsretrieve.storage import folder_aside, refuse_to_overwrite
+from rsretrieve.storage import folder_aside, only_writer, refuse_to_overwrite
 from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
 
@@ -81,9 +81,24 @@ def train_model(
     Raises:
         RsretrieveError: see the leaves; the output is then as it was.
     """
-    started = time.perf_counter()
     marker = model_store.DESCRIPTION_FILE
     refuse_to_overwrite(request.output, overwrite=request.overwrite, marker=marker)
+    with only_writer(request.output):
+        _clear_unfinished(request.output)
+        try:
+            return _train(request, log, listener, embellish, marker)
+        finally:
+            _clear_unfinished(request.output)
+
+
+def _train(
+    request: TrainingRequest,
+    log: FailureLog,
+    listener: Listener,
+    embellish: Callable[[Path], None],
+    marker: str,
+) -> TrainingSummary:
+    started = time.perf_counter()
     check_backbone(request.recipe.backbone)
     check_weights(request.recipe.backbone, request.weights)
     unfinished = _unfinished_folder(request)
@@ -92,9 +107,8 @@ def train_model(
         request.tiles, request.validation, recipe, request.bands, seed, log, listener
     )
     recipe = recipe.for_classes(len(prepared.class_names))
-    settings = Settings(
-        recipe, prepared.preprocessing, seed, request.device, best_precision(request.device)
-    )
+    precision = training_precision(request.device, recipe.size_px)
+    settings = Settings(recipe, prepared.preprocessing, seed, request.device, precision)
     start = _start(request, prepared, settings, listener)
     training = Training(settings, start.model, prepared.train, prepared.validation, listener)
     identity = _identity(request, prepared, settings)
@@ -129,9 +143,20 @@ def _start(
     return Start(model, report, view)
 
 
+def _unfinished(output: Path) -> Path:
+    return output.with_name(f".{output.name}.unfinished")
+
+
+def _clear_unfinished(output: Path) -> None:
+    """Remove what a training left that ended before its first epoch did: nothing to go on with."""
+    folder = _unfinished(output)
+    if folder.exists() and not (folder / CHECKPOINT_FILE).exists():
+        shutil.rmtree(folder)
+
+
 def _unfinished_folder(request: TrainingRequest) -> Path:
     """Where the checkpoint of this output's training lies."""
-    folder = request.output.with_name(f".{request.output.name}.unfinished")
+    folder = _unfinished(request.output)
     if folder.exists() and not request.resume:
         if not request.overwrite:
             raise OutputExists(

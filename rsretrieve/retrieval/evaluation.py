@@ -13,13 +13,13 @@ from rsretrieve.learning.model import Model
 from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
 from rsretrieve.retrieval.embedding import embed_tiles
 from rsretrieve.retrieval.index_store import IndexStore
-from rsretrieve.retrieval.indexing import require_same_model
 from rsretrieve.retrieval.metrics import (
     RetrievalFigures,
     Side,
     normalized_mutual_information,
     retrieval_figures,
 )
+from rsretrieve.retrieval.same_model import require_same_model
 from rsretrieve.retrieval.vector_index import clusters_of
 from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet, absolute
@@ -85,7 +85,7 @@ def evaluate_index(
     else:
         if model is None:
             raise LabelsError("queries need a model to embed them")
-        require_same_model(store, model)
+        require_same_model(store.folder, store.manifest, model)
         asking = _embedded(queries, model, log, listener)
         row_of = {key: row for row, key in enumerate(gallery.keys)}
         own_rows = np.array([row_of.get(key, -1) for key in asking.keys], np.int64)

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.errors import ModelMismatch
 from rsretrieve.learning.device import describe_device
 from rsretrieve.learning.model import Model
 from rsretrieve.progress import Listener, unheard
@@ -24,8 +23,9 @@ from rsretrieve.retrieval.filing import (
     file_vectors,
 )
 from rsretrieve.retrieval.index_plan import IndexGoal
-from rsretrieve.retrieval.index_store import MANIFEST_FILE, IndexStore, open_index
+from rsretrieve.retrieval.index_store import MANIFEST_FILE, open_index
 from rsretrieve.retrieval.journal import Journal
+from rsretrieve.retrieval.same_model import require_same_model
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.unchanged import Known, Work, find_known, windows_json
 from rsretrieve.retrieval.vector_index import usable_gpu
@@ -75,7 +75,7 @@ def index_tiles(
         work = Work(model, tiles, log, listener, journal, FileStates(tiles))
         store = open_index(folder) if update else None
         if store is not None:
-            require_same_model(store, model)
+            require_same_model(store.folder, store.manifest, model)
         known = find_known(work, store)
         new = tiles.select([i for i, tile in enumerate(tiles) if tile not in known])
         embedded = _embedded(work, new)
@@ -147,25 +147,3 @@ def _summary(
         predicted_bytes=filed.predicted_bytes,
         search=filed.search,
     )
-
-
-def require_same_model(store: IndexStore, model: Model) -> None:
-    """Refuse a model, or a preprocessing, that the index was not built with.
-
-    Raises:
-        ModelMismatch: naming both fingerprints.
-    """
-    found, wanted = model.description.fingerprint, store.manifest.model_fingerprint
-    if not wanted:
-        raise ModelMismatch(
-            f"{store.folder} was built of embeddings made elsewhere, not with {model.folder}: "
-            "their vectors cannot be compared",
-            hint="ask it by vectors of the same origin, or by tiles that it holds",
-        )
-    if found != wanted:
-        raise ModelMismatch(
-            f"{store.folder} was built with the model {wanted[:12]}, and {model.folder} is "
-            f"{found[:12]}: their vectors cannot be compared",
-            hint=f"give --model with the model it was built with (it was {store.manifest.model}), "
-            "or build the index again with this one",
-        )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from rsretrieve.errors import IndexDamaged, IndexNotFound
 from rsretrieve.storage import sha256_of_json, write_json
@@ -18,6 +18,7 @@ TABLE_FILE = "tiles.parquet"
 VECTORS_FILE = "embeddings.npy"
 SKIPPED_FILE = "skipped.parquet"  # only where there is something in it
 DATA_FILES = (FAISS_FILE, TABLE_FILE, VECTORS_FILE)
+_MOST = 1 << 48  # of anything that is counted
 _DIGEST = "digest"  # of all else in the manifest
 
 
@@ -88,6 +89,8 @@ def read_manifest(folder: Path) -> Manifest:
                 hint="pip install --upgrade rsretrieve",
             )
         manifest = Manifest(**_unsealed(text, content))
+        if strange := _of_another_kind(manifest):
+            raise ValueError(f"{strange!r} is not what it should be")
         if set(manifest.sha256) - {SKIPPED_FILE} != set(DATA_FILES):
             raise ValueError("it does not name the index's files")
         return manifest
@@ -96,12 +99,29 @@ def read_manifest(folder: Path) -> Manifest:
             f"{folder}: no index there ({MANIFEST_FILE} is missing)",
             hint="`rsretrieve index TILES --model DIR --output DIR` makes one",
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IndexDamaged(
             f"{path} cannot be read as an index's manifest ({error})",
             hint=f"build the index again, or mend it with the model it was built with: "
             f"rsretrieve index --repair --model DIR --output {folder}",
         ) from error
+
+
+def _of_another_kind(manifest: Manifest) -> str:
+    """The name of a value that is not of its declared kind; empty where all are."""
+    for name, kind in get_type_hints(Manifest).items():
+        kinds = tuple(get_origin(part) or part for part in (get_args(kind) or (kind,)))
+        if get_origin(kind) is dict:
+            kinds = (dict,)
+        value = getattr(manifest, name)
+        wanted = (*kinds, int) if float in kinds else kinds
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            return name
+    counted = {"tiles": [manifest.tiles], "dimensions": [manifest.dimensions]}
+    for name, counts in (counted | {"search": list(manifest.search.values())}).items():
+        if not all(isinstance(count, int) and 0 <= count < _MOST for count in counts):
+            return name
+    return ""
 
 
 def _unsealed(text: str, content: Mapping[str, Any]) -> dict[str, Any]:

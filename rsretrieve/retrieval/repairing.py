@@ -8,8 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from rsretrieve.errors import IndexDamaged, ModelMismatch
-from rsretrieve.learning.model import Model
+from rsretrieve.errors import IndexDamaged
 from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
 from rsretrieve.retrieval.checksums import wrong_files
 from rsretrieve.retrieval.filing import Filing, Vectors, file_vectors, goal_of
@@ -26,6 +25,7 @@ from rsretrieve.retrieval.manifest import (
     Manifest,
     read_manifest,
 )
+from rsretrieve.retrieval.same_model import require_same_model
 from rsretrieve.retrieval.table import IndexedTile, read_table
 from rsretrieve.retrieval.vector_index import VectorIndex
 from rsretrieve.retrieval.verifying import (
@@ -203,7 +203,7 @@ def _embedded_again(
     model = find_model(manifest)
     if model is None:
         raise _lost(folder, "its vectors are damaged, and its model cannot be had to make them")
-    _require_model(manifest, model)
+    require_same_model(folder, manifest, model)
     rows = read_table(folder / TABLE_FILE)
     listener(Noticed(f"the vectors are damaged: {len(rows)} tiles are embedded again"))
     choices = WindowChoices.from_json(manifest.windows)
@@ -211,15 +211,6 @@ def _embedded_again(
     goal = IndexGoal(key=manifest.faiss_key, recall=goal_of(manifest).recall)
     index_tiles(model, tiles, folder, log, listener, goal=goal, overwrite=True)
     return ("all vectors from the tiles that the table names",)
-
-
-def _require_model(manifest: Manifest, model: Model) -> None:
-    if model.description.fingerprint != manifest.model_fingerprint:
-        raise ModelMismatch(
-            f"the index was built with the model {manifest.model_fingerprint[:12]}, and "
-            f"{model.folder} is {model.description.fingerprint[:12]}",
-            hint=f"give --model with the model it was built with (it was {manifest.model})",
-        )
 
 
 def _lost(folder: Path, why: str) -> IndexDamaged:

@@ -18,6 +18,7 @@ from rsretrieve.retrieval.filters import chosen_rows
 from rsretrieve.retrieval.index_store import IndexStore
 from rsretrieve.retrieval.questions import QueryRequest, own_rows, questions_of
 from rsretrieve.retrieval.ranking import FilteredSearch
+from rsretrieve.retrieval.same_model import require_same_model
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import usable_gpu
 from rsretrieve.tiles.records import Tile, TileSet
@@ -150,10 +151,9 @@ def _embed_images(
     if not images:
         return _Embedded({}, means.device, NoUsableTiles("the images: there are none"))
     from rsretrieve.retrieval.embedding import embed_readable_tiles, none_usable
-    from rsretrieve.retrieval.indexing import require_same_model
 
     model = means.open_model()
-    require_same_model(store, model)
+    require_same_model(store.folder, store.manifest, model)
     tiles = TileSet("the images", tuple(images.values()))
     found = embed_readable_tiles(model, tiles, means.log, listener)
     vectors = dict(zip((tile.id for tile in found.tiles), found.vectors))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,8 +183,17 @@ class VectorIndex:
         return renumber(self.cpu_index, origin, vectors)
 
     def write(self, path: Path) -> None:
-        """Write the index, in its form for the CPU."""
-        faiss_module().write_index(self.cpu_index, str(path))
+        """Write the index, in its form for the CPU.
+
+        Raises:
+            OSError: there is no room, or no permission.
+        """
+        try:
+            faiss_module().write_index(self.cpu_index, str(path))
+        except RuntimeError as error:  # FAISS has no other
+            reason = last_line(error)
+            in_brackets = reason.rpartition("(")[2].rstrip(")")  # the system's own words
+            raise OSError(errno.EIO, in_brackets or reason, str(path)) from error
 
     @classmethod
     def read(

@@ -80,9 +80,15 @@ def check_tile_size(tile_id: str, width: int, height: int) -> None:
 def require_openable(tile_id: str, path: str) -> None:
     """Raise a `TileError` for what is no file, and might never end, or never begin, to be read.
 
+    And for names that are no text: GDAL does not take them, nor does an index's table.
+
     Raises:
         OSError: there is nothing, or a link that leads nowhere.
     """
+    try:
+        f"{tile_id}{path}".encode()
+    except UnicodeEncodeError as error:
+        raise TileError(tile_id, "its name is not UTF-8: rename it") from error
     mode = Path(path).stat().st_mode
     kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
     kinds |= {stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}

@@ -141,7 +141,7 @@ class _Reader(Generic[T]):
         try:
             return lane.ask(self._reading, chunk, time_limit_s(path))
         except WorkerLost as lost:
-            smaller = _halved(chunk)
+            smaller = _taken_apart(chunk)
             if len(smaller) == 1:
                 self._losses[path] += 1
                 return _given_up(chunk, lost.reason)
@@ -157,10 +157,10 @@ def _given_up(chunk: list[list[Tile]], reason: str) -> list[Read[T] | Failed]:
     return [Failed(tile, reason) for run in chunk for tile in run]
 
 
-def _halved(chunk: list[list[Tile]]) -> list[list[list[Tile]]]:
-    """A chunk in two, or its only run in two, or, where it is a single tile, as it is."""
+def _taken_apart(chunk: list[list[Tile]]) -> list[list[list[Tile]]]:
+    """A chunk's runs one by one, or its only run in two, or, where it is a tile, as it is."""
     if len(chunk) > 1:
-        return [chunk[: len(chunk) // 2], chunk[len(chunk) // 2 :]]
+        return [[run] for run in chunk]
     (run,) = chunk
     if len(run) > 1:
         return [[run[: len(run) // 2]], [run[len(run) // 2 :]]]

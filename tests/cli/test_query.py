@@ -15,6 +15,7 @@ from PIL import Image
 from pyarrow import parquet
 from rasterio.warp import transform_bounds
 
+from rsretrieve.learning.description import read_description
 from rsretrieve.retrieval.manifest import read_manifest, write_manifest
 from tests.cli.conftest import rsretrieve
 
@@ -121,6 +122,22 @@ def test_an_index_without_a_model_is_asked_by_tile_place_and_vector(
     assert (refused.code, refused.out) == (1, "")
     assert "no model is known that embeds an image" in refused.err
     assert "--tile ID" in refused.err
+
+
+def test_another_preprocessing_is_refused_with_both_fingerprints(
+    run, index, model, tile, landscape, tmp_path
+):
+    other = tmp_path / "other"
+    shutil.copytree(model, other)
+    description = json.loads((other / "model.json").read_text())
+    description["preprocessing"]["bands"][0] = 2
+    (other / "model.json").write_text(json.dumps(description))
+    fingerprints = [read_description(folder).fingerprint[:12] for folder in (model, other)]
+    for asked in ([landscape / tile], ["--tile", tile]):
+        ran = run("query", *asked, "--index", index, "--model", other)
+        assert (ran.code, ran.out) == (1, "")
+        assert f"was built with the model {fingerprints[0]}" in ran.err
+        assert f"is {fingerprints[1]}: their vectors cannot be compared" in ran.err
 
 
 def test_every_filter_is_heard(run, modelless, tile, tmp_path):

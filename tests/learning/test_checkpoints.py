@@ -74,11 +74,11 @@ def test_a_later_checkpoint_replaces_the_earlier(path: Path) -> None:
 def test_a_crash_while_writing_leaves_the_last_checkpoint_whole(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def crash(_: object, aside: Path, __: object) -> None:
+    def crash(aside: Path, *_: object) -> None:
         aside.write_bytes(b"half")
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(checkpoints, "save_file", crash)
+    monkeypatch.setattr(checkpoints, "write_tensors", crash)
     with pytest.raises(OSError, match=r"no space left"):
         write_checkpoint(path, Checkpoint(IDENTITY, {}, {}))
     assert "weights" in read_checkpoint(path, IDENTITY).tensors

@@ -240,7 +240,7 @@ def test_what_needs_a_model_says_so_where_there_is_none(folder: Path, vectors_on
 def test_another_model_mends_nothing(folder: Path, other_model: Model) -> None:
     damage(folder / "embeddings.npy")
     damage(folder / "index.faiss")
-    with pytest.raises(ModelMismatch, match=r"the index was built with the model"):
+    with pytest.raises(ModelMismatch, match=r"was built with the model"):
         repaired(folder, other_model)
 
 

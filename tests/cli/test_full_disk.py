@@ -1,0 +1,130 @@
+"""A disk that fills up, and Ctrl-C: what was there stays, one line says why, nothing is left."""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from rsretrieve.learning import trainer
+from tests.cli.conftest import TRAINING
+
+TINY = (*TRAINING, "--epochs", 1, "--device", "cpu")
+
+
+@contextmanager
+def files_end_at(size_bytes: int) -> Iterator[None]:
+    """No file can grow beyond this: what a full disk is to who writes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def content(folder):
+    """The digest of every file, by its path; but for what is kept to go on with indexing."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.parent.name.endswith(".embedding")
+    }
+
+
+def errors(ran):
+    return [line for line in ran.err.splitlines() if line.startswith("error: ")]
+
+
+@pytest.mark.parametrize(
+    "size_bytes",
+    [1_000, 500_000, 1_600_000],
+    ids=["no checkpoint", "part of one", "no weights"],
+)
+def test_a_training_for_which_there_is_no_room(run, landscape, tmp_path, size_bytes):
+    with files_end_at(size_bytes):
+        ran = run("train", landscape, "--output", tmp_path / "model", *TINY)
+    assert ran.code == 1
+    (error,) = errors(ran)
+    assert error.endswith(": File too large")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_there_is_no_room_for_replaces_nothing(run, landscape, model, index, tmp_path):
+    """An index, an audit's CSV and page, hits and lists, written over what is there."""
+    old = tmp_path / "old"
+    (old / "lists").mkdir(parents=True)
+    index_there = old / "index"
+    run("index", landscape, "--model", model, "--output", index_there, "--quiet")
+    for name in ("audit.csv", "audit.html", "hits.csv", "hits.geojson", "sheet.png"):
+        (old / name).write_text("what was there")
+    (old / "lists" / "train.csv").write_text("what was there")
+    before = content(old)
+    image = next(landscape.rglob("*.tif"))
+    outputs = {"--csv": "hits.csv", "--geojson": "hits.geojson", "--sheet": "sheet.png"}
+    commands = [
+        ["index", landscape, "--model", model, "--output", index_there],
+        ["audit-labels", landscape, "--model", model, "--output", old / "audit.csv"],
+        ["audit-labels", landscape, "--model", model, "--output", tmp_path / "a.csv",
+         "--page", old / "audit.html"],
+        ["split", landscape, "--output", old / "lists"],
+        *(["query", image, "--index", index, name, old / file] for name, file in outputs.items()),
+    ]  # fmt: skip
+    for command in commands:
+        (tmp_path / "a.csv").unlink(missing_ok=True)
+        with files_end_at(100):
+            ran = run(*command, "--overwrite")
+        assert ran.code == 1, (command, ran.err)
+        assert errors(ran)[0].endswith("File too large"), ran.err
+        assert len(errors(ran)) == 1
+        assert content(old) == before
+
+
+def test_ctrl_c_leaves_what_was_there(run, landscape, model, tmp_path, monkeypatch):
+    """In the middle of reading, and in the middle of writing."""
+    index_there = tmp_path / "index"
+    run("index", landscape, "--model", model, "--output", index_there, "--quiet")
+    before = content(tmp_path)
+
+    def interrupted(*_, **__):
+        signal.raise_signal(signal.SIGINT)
+
+    for place in (
+        "rsretrieve.tiles.stream.read_in_order",
+        "rsretrieve.retrieval.index_store._write_vectors",
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, interrupted)
+            ran = run("index", landscape, "--model", model, "--output", index_there, "--overwrite")
+        assert (ran.code, ran.out) == (130, "")
+        assert errors(ran) == ["error: interrupted"]
+        kept = {name: digest for name, digest in content(tmp_path).items() if name in before}
+        assert kept == before
+
+
+def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing(
+    run, landscape, tmp_path, monkeypatch
+):
+    def interrupted(*_):
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(trainer.Training, "_epoch", interrupted)
+    ran = run("train", landscape, "--output", tmp_path / "model", *TINY)
+    assert ran.code == 130
+    assert errors(ran) == ["error: interrupted"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_training_left_before_its_first_epoch_is_in_nobodys_way(
+    run, landscape, tmp_path
+):
+    left = tmp_path / ".model.unfinished"
+    left.mkdir()
+    (left / ".checkpoint.safetensors.abc.safetensors").write_text("half of one")
+    ran = run("train", landscape, "--output", tmp_path / "model", *TINY)
+    assert ran.code == 0, ran.err
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

@@ -1,0 +1,185 @@
+"""Files from strangers: whatever they hold, an error of ours says what is wrong; nothing runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import struct
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rsretrieve.errors import IndexStoreError, InputError, InvalidArgument, ModelError
+from rsretrieve.learning.description import ModelDescription, read_description
+from rsretrieve.retrieval.manifest import Manifest, read_manifest, write_manifest
+from rsretrieve.tiles.catalog import find_tiles
+from rsretrieve.tiles.labels import read_labels, read_true_labels
+from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing
+
+PACKAGE = Path(__file__).parent.parent / "rsretrieve"
+fuzzed = settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+texts = st.text(st.characters(), max_size=12)
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=8,
+)
+cells = texts | st.sampled_from(["tile", "path", "label", "a.png#0,0,8,8", "a#9,9,0,0", '"', "\r"])
+tables = st.lists(st.lists(cells, max_size=4), max_size=5).map(
+    lambda rows: "\n".join(",".join(row) for row in rows).encode("utf-8", "surrogatepass")
+)
+headed = st.binary(max_size=60).map(lambda rest: b"tile,path,label\n" + rest)
+bytes_of_tables = st.binary(max_size=80) | tables | headed
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("strangers")
+
+
+@fuzzed
+@given(bytes_of_tables, st.sampled_from([".csv", ".parquet"]))
+def test_a_list_is_tiles_or_an_error_of_ours(place, content, suffix):
+    path = place / f"list{suffix}"
+    path.write_bytes(content)
+    for read in (find_tiles, read_labels, read_true_labels):
+        try:
+            read(path)
+        except (InputError, InvalidArgument) as error:
+            assert str(path) in str(error)  # noqa: PT017  # either is right
+
+
+def description():
+    statistics = BandStatistics((1.0,) * 3, (1.0,) * 3, (0.0,) * 3, (255.0,) * 3)
+    preprocessing = Preprocessing(32, 3, (1, 2, 3), "uint8", statistics)
+    return ModelDescription("resnet18", 8, preprocessing, ("a", "b"), {}, {}, {}, "0" * 64)
+
+
+def manifest():
+    names = ("index.faiss", "tiles.parquet", "embeddings.npy")
+    return Manifest("model", "f", "Flat", "inner product", 2, 8, 1.0, dict.fromkeys(names, "0"))
+
+
+@st.composite
+def edited(draw, whole):
+    """JSON with one value, at any depth, replaced by something else, or taken out."""
+    content = json.loads(json.dumps(whole))
+    here = content
+    while True:
+        key = draw(st.sampled_from(sorted(here)))
+        if isinstance(here[key], dict) and here[key] and draw(st.booleans()):
+            here = here[key]
+            continue
+        if draw(st.booleans()):
+            here[key] = draw(plain)
+        else:
+            del here[key]
+        return json.dumps(content).encode()
+
+
+@fuzzed
+@given(st.binary(max_size=60) | plain.map(lambda v: json.dumps(v).encode()) | edited(
+    description().to_json()))  # fmt: skip
+def test_a_model_json_is_a_description_or_an_error_of_ours(place, content):
+    folder = place / "model"
+    folder.mkdir(exist_ok=True)
+    (folder / "model.json").write_bytes(content)
+    try:
+        assert isinstance(read_description(folder), ModelDescription)
+    except ModelError as error:
+        assert str(folder) in str(error)  # noqa: PT017
+
+
+@fuzzed
+@given(st.binary(max_size=60) | plain.map(lambda v: json.dumps(v).encode()) | edited(
+    asdict(manifest())))  # fmt: skip
+def test_a_manifest_is_one_or_an_error_of_ours(place, content):
+    folder = place / "index"
+    folder.mkdir(exist_ok=True)
+    (folder / "manifest.json").write_bytes(content)
+    try:
+        assert isinstance(read_manifest(folder), Manifest)
+    except IndexStoreError as error:
+        assert str(folder) in str(error)  # noqa: PT017
+
+
+ABSURD = ["1e999", "-1", "0", "1000000000000", "true", "[]", "[" * 100_000, '{"a":' * 100_000]
+
+
+@pytest.mark.parametrize("value", ABSURD, ids=lambda value: value[:13])
+def test_a_model_of_absurd_dimensions_is_refused_before_it_is_made(place, value):
+    folder = place / "absurd"
+    folder.mkdir(exist_ok=True)
+    text = json.dumps(description().to_json())
+    (folder / "model.json").write_text(text.replace('"dimensions": 8', f'"dimensions": {value}'))
+    if value == "true":
+        assert read_description(folder).dimensions == 1
+        return
+    with pytest.raises(ModelError, match="cannot be read as a model's description"):
+        read_description(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("tiles", "many"), ("tiles", -2), ("dimensions", 1 << 60), ("search", {"nprobe": "all"}),
+     ("search", []), ("recall_at_10", "good"), ("model", None), ("faiss_key", 7), ("tiles", True)],
+)  # fmt: skip
+def test_a_sealed_manifest_of_another_kind_is_refused(place, key, value):
+    folder = place / "sealed"
+    folder.mkdir(exist_ok=True)
+    write_manifest(folder / "manifest.json", replace(manifest(), **{key: value}))
+    with pytest.raises(IndexStoreError, match=f"'{key}' is not what it should be"):
+        read_manifest(folder)
+
+
+def test_a_manifest_nested_without_end_is_refused(place):
+    folder = place / "sealed"
+    folder.mkdir(exist_ok=True)
+    (folder / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(IndexStoreError):
+        read_manifest(folder)
+
+
+def test_nothing_of_ours_unpickles_a_file():
+    """Pickles run what they like: only our own processes talk in them, over a socket."""
+    loaders = {"pickle.load", "pickle.loads", "joblib.load", "torch.jit.load", "eval", "exec"}
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            called, given = ast.unparse(node.func), {k.arg: k.value for k in node.keywords}
+            assert called not in loaders, path
+            if called in ("torch.load", "torch.export.load"):
+                assert ast.unparse(given["weights_only"]) == "True", path
+            if called == "np.load":
+                assert ast.unparse(given["allow_pickle"]) == "False", path
+
+
+def test_weights_that_promise_more_than_they_hold_are_refused_before_memory_is_taken(tmp_path):
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    header = {"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}
+    text = json.dumps(header).encode()
+    for length in (len(text), 1 << 60):
+        path = tmp_path / "model.safetensors"
+        path.write_bytes(struct.pack("<Q", length) + text + b"\0" * 16)
+        with pytest.raises(SafetensorError):
+            load_file(path)
+
+
+def test_vectors_that_promise_more_than_they_hold_are_refused_before_memory_is_taken(tmp_path):
+    from rsretrieve.retrieval.index_store import read_vectors
+
+    path = tmp_path / "embeddings.npy"
+    with path.open("wb") as stream:
+        facts = {"descr": "<f4", "fortran_order": False, "shape": (1 << 40, 8)}
+        np.lib.format.write_array_header_1_0(stream, facts)
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_vectors(path, manifest())
