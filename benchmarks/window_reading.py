@@ -99,4 +99,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # The processes that read look for `as_it_is` in a module, and a script is none.
+    from window_reading import main as run_as_module
+
+    run_as_module()

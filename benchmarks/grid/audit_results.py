@@ -19,7 +19,7 @@ from rsretrieve.tiles.tables import write_csv
 FIGURES = tuple(field.name for field in fields(Found))
 COLUMNS = (*CELL_COLUMNS, "auditor", "basis", *FIGURES)
 _KEY = len(CELL_COLUMNS) + 2
-_CELL = ("dataset", "size_px", "noise", "rate", "seed")
+_CELL = ("dataset", "size_px", "noise", "rate", "method", "seed")
 Row = dict[str, str]
 
 

@@ -15,6 +15,10 @@ now instead of by the labels. A view's scores become probabilities by a factor o
 - of views trained on the very labels, which they may have learned by heart, the factor
   under which *what the first kind believes* is likeliest: they get as much of a say as an
   honest witness confirms. P is then the product of all views.
+
+The area under the margin of the training speaks of the given label alone, right or wrong. It
+becomes a probability by a logistic curve fitted to the same witness; what is left is shared
+by the other classes alike.
 """
 
 from __future__ import annotations
@@ -35,6 +39,7 @@ _PRIOR_TILES = 50.0
 _FACTORS = np.geomspace(0.02, 200, 11)
 _FINER = np.array([0.4, 0.63, 1, 1.58, 2.5]), np.array([0.73, 0.86, 1, 1.17, 1.37])
 _SAMPLE = 4_000
+_NEWTON_STEPS = 15
 _LEAST = np.float32(1e-12)
 
 
@@ -66,6 +71,7 @@ def beliefs_of(
     classes: int,
     free: Sequence[View],
     trained: Sequence[View],
+    areas: NDArray[np.float32] | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Beliefs:
     """Estimate.
@@ -75,6 +81,7 @@ def beliefs_of(
         classes: K.
         free: views that know labels only by belief; at least one.
         trained: views trained on these labels.
+        areas: (N,) under the margins of that training, NaN where not known; None without.
         advance: is called with how many more tiles were looked at: N for each turn.
     """
     judge = _Judge(labels, classes)
@@ -89,6 +96,8 @@ def beliefs_of(
         for _ in range(_SECOND_TURNS):
             seen = [judge.by_labels(view.opinions(judge.posterior)) for view in free]
             told = [judge.by_witness(v.opinions(judge.posterior), witness) for v in trained]
+            if areas is not None:
+                told.append(judge.by_area(areas, witness))
             judge.believe(np.sum([*seen, *told], axis=0))
             advance(len(labels))
     return Beliefs(judge.log_odds, judge.transitions)
@@ -121,6 +130,17 @@ class _Judge:
             scores, lambda log_p: float((believed * np.maximum(log_p, floor)).sum())
         )
 
+    def by_area(self, areas: NDArray[np.float32], witness: Scores) -> Scores:
+        """Log probabilities: of the label by a logistic curve in the area, of others alike."""
+        rows = np.flatnonzero(np.isfinite(areas))
+        right = witness[rows, self.labels[rows]].astype(np.float64)
+        slope, offset = _logistic_curve(areas[rows].astype(np.float64), right)
+        log_odds = slope * areas[rows] + offset
+        log_p = np.full((len(self.labels), self.classes), -np.log(self.classes), np.float32)
+        log_p[rows] = (-np.logaddexp(0, log_odds) - np.log(self.classes - 1))[:, None]
+        log_p[rows, self.labels[rows]] = -np.logaddexp(0, -log_odds)
+        return log_p
+
     def _by_best_factor(self, scores: Scores, worth: Callable[[Scores], float]) -> Scores:
         sample = scores[self._sample]
 
@@ -144,6 +164,22 @@ class _Judge:
         wrong = min(max(1 - np.trace(counts) / counts.sum(), 1e-6), 1 - 1e-6)
         prior = _PRIOR_TILES * _even(wrong, self.classes)
         self.transitions = (counts + prior) / (counts + prior).sum(axis=1, keepdims=True)
+
+
+def _logistic_curve(values: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[float, float]:
+    """Slope and offset under which shares `right`, 0…1, are likeliest (Newton's method)."""
+    if not len(values):
+        return 0.0, 0.0
+    scale = max(float(values.std()), 1e-6)
+    inputs = np.stack([values / scale, np.ones(len(values))], axis=1)
+    found = np.zeros(2)
+    for _ in range(_NEWTON_STEPS):
+        p = 1 / (1 + np.exp(-np.clip(inputs @ found, -30, 30)))
+        # A little stiffness keeps the slope finite where the classes part cleanly.
+        gradient = inputs.T @ (p - right) + found
+        curvature = (inputs.T * (p * (1 - p))) @ inputs + np.eye(2)
+        found -= np.linalg.solve(curvature, gradient)
+    return float(found[0] / scale), float(found[1])
 
 
 def _even(rate: float, classes: int) -> Transitions:

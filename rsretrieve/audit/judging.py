@@ -81,7 +81,10 @@ def _believed(
         trained = [own_votes, Prototypical(rows @ evidence.prototypes.T)]
     looks = turns(with_trained=bool(trained)) * len(labels)
     listener(StageStarted("weighing views", looks))
-    found = beliefs_of(labels, classes, free, trained, lambda count: listener(Advanced(count)))
+    areas = evidence.areas if trained else None
+    found = beliefs_of(
+        labels, classes, free, trained, areas, lambda count: listener(Advanced(count))
+    )
     return found, own_votes
 
 

@@ -139,9 +139,9 @@ def audit_labels(
     tile by each view, and for such tiles to be labelled y. label_score is 1 less that. T (who is
     taken for whom) and q are estimated in turns. Views: a discriminant of the starting features,
     fitted to the other --cross-fit parts; the votes of neighbours in these; with a trained model
-    also the votes of neighbours in its embedding, and its prototypes' softmax, as sharp as the
-    first two bear out. With --embeddings, or a model that kept no starting features, discriminant
-    and votes are of the embeddings.
+    also the votes of neighbours in its embedding, its prototypes' softmax and the area under the
+    margin of the training, as sharp as the first two bear out. With --embeddings, or a model that
+    kept no starting features, discriminant and votes are of the embeddings.
 
     Above 50,000 tiles, or below 10 a class, prototypes alone judge: label_score = 1 / (1 +
     exp((best other − own) / σ)), of cosines.

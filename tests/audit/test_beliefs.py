@@ -133,12 +133,30 @@ def test_a_view_that_learned_the_labels_by_heart_is_not_believed() -> None:
     assert figures[1] > figures[2]
 
 
+def test_the_area_under_the_margin_is_heard_where_it_is_known() -> None:
+    rows, true = clusters(spread=1.0)
+    given = noisy(true, 0.3)
+    wrong = given != true
+    rng = np.random.default_rng(3)
+    telling = np.where(wrong, -2, 2) + rng.normal(0, 1.0, len(true)).astype(np.float32)
+    views = [Discriminant(rows, folds_of(given, 5)), Votes.among(UnitRows(rows), given)]
+    told = Prototypical(np.zeros((len(true), CLASSES), np.float32))
+    unknown = np.full(len(true), np.nan, np.float32)
+    found = {}
+    for name, areas in (("none", None), ("unknown", unknown), ("telling", telling)):
+        beliefs = beliefs_of(given, CLASSES, views, [told], areas)
+        found[name] = by_beliefs(beliefs, given).margin
+    figures = {name: auroc(-margin, wrong) or 0 for name, margin in found.items()}
+    np.testing.assert_allclose(found["unknown"], found["none"], atol=1e-3)
+    assert figures["telling"] > figures["none"] + 0.02
+
+
 def test_beliefs_sum_to_one_and_transitions_too() -> None:
     rows, true = clusters()
     given = noisy(true, 0.2)
     advanced: list[int] = []
     found = beliefs_of(
-        given, CLASSES, [Discriminant(rows, folds_of(given, 5))], [], advanced.append
+        given, CLASSES, [Discriminant(rows, folds_of(given, 5))], [], None, advanced.append
     )
     np.testing.assert_allclose(found.posterior.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(found.transitions.sum(axis=1), 1)
