@@ -34,7 +34,7 @@ def built(vectors: NDArray[np.float32], key: str, gpu: int | None) -> Any:
         raise InvalidArgument(
             f"FAISS cannot build {key!r} over {len(vectors)} vectors "
             f"({cells[1]} cells; there are 1 to as many as vectors)",
-            hint="give --index Flat, which is exact and always fits, or fewer cells",
+            hint="give --index Flat, which is exact and always fits, or another FAISS key",
         )
     try:
         index = faiss.index_factory(vectors.shape[1], key, faiss.METRIC_INNER_PRODUCT)
