@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -24,12 +24,12 @@ class Start:
     Attributes:
         model: the network and the prototypes.
         weights: how the weights fitted; None when there were none.
-        view: (N, d) float16, how the training tiles look to it; see `first_view`.
+        view: (N, d), how the training tiles look to it; see `first_view`.
     """
 
     model: PrototypeModel
     weights: WeightsReport | None
-    view: NDArray[np.float16] | None
+    view: NDArray[Any] | None
 
 
 def starting_model(

@@ -23,6 +23,7 @@ from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import Recipe
 from rsretrieve.learning.starting import Start, starting_model
 from rsretrieve.learning.training import Settings, Training
+from rsretrieve.learning.training_record import read_record
 from rsretrieve.learning.validation import Examples
 from rsretrieve.learning.warm_start import warm_start
 from rsretrieve.learning.weights import check_weights
@@ -134,7 +135,9 @@ def _start(
     model.to(settings.device)
     embedder = Embedder(model.network, settings.preprocessing, settings.device, settings.precision)
     view = None
-    if report is not None:  # features of a network that starts from nothing tell nothing
+    if Path(request.weights).is_dir():  # that model has seen labels: what its own start saw
+        view = read_record(Path(request.weights), prepared.tiles).view
+    elif report is not None:  # features of a network that starts from nothing tell nothing
         listener(StageStarted("keeping how the tiles look before labels are learned"))
         view = first_view(embedder, prepared.train.pixels, settings.seed)
     if recipe.head_epochs and not request.resume:
