@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,14 @@ def built(vectors: NDArray[np.float32], key: str, gpu: int | None) -> Any:
         InvalidArgument: a key that FAISS does not know, or that these vectors do not fit.
     """
     faiss = faiss_module()
+    cells = re.search(r"IVF(\d+)", key)
+    if cells is not None and not 1 <= int(cells[1]) <= len(vectors):
+        # FAISS makes room for all of them before it looks.
+        raise InvalidArgument(
+            f"FAISS cannot build {key!r} over {len(vectors)} vectors "
+            f"({cells[1]} cells; there are 1 to as many as vectors)",
+            hint="give --index Flat, which is exact and always fits, or another FAISS key",
+        )
     try:
         index = faiss.index_factory(vectors.shape[1], key, faiss.METRIC_INNER_PRODUCT)
         _hush(index)
