@@ -203,7 +203,7 @@ def test_a_moved_model_is_asked_for_and_taken_from_where_it_is(run, landscape, m
     assert run("query", image, "--index", folder, "--model", moved).code == 0
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "index.faiss", "tiles.parquet"])
+@pytest.mark.parametrize("name", ["manifest.json", "embeddings.npy", "tiles.parquet"])
 def test_an_edited_index_is_refused(run, index, first, tmp_path, name):
     copied = tmp_path / "i"
     shutil.copytree(index, copied)
@@ -212,6 +212,20 @@ def test_an_edited_index_is_refused(run, index, first, tmp_path, name):
     ran = run("query", first, "--index", copied)
     assert (ran.code, ran.out) == (1, "")
     assert str(path) in ran.err
+
+
+def test_an_edited_faiss_file_is_told_and_misleads_no_query(run, index, first, tmp_path):
+    """Few queries over few tiles are answered from the stored vectors, without that file."""
+    copied = tmp_path / "i"
+    shutil.copytree(index, copied)
+    path = copied / "index.faiss"
+    path.write_bytes(path.read_bytes()[:-40])
+    ran = run("index", "--verify", "--output", copied)
+    assert ran.code == 1
+    assert "index.faiss" in ran.out + ran.err
+    sound, edited = (run("query", first, "--index", i, "--json") for i in (index, copied))
+    assert edited.code == 0
+    assert edited.json["queries"] == sound.json["queries"]
 
 
 def test_no_index_there(run, first, tmp_path):

@@ -57,9 +57,9 @@ def test_vectors_in_another_order_are_told_and_put_right(run, copied):
 
 
 def test_repair_mends_and_says_what(run, copied, landscape):
-    damaged(copied / "index.faiss")
     image = min((landscape / "forest").iterdir())
-    assert run("query", image, "--index", copied).code == 1
+    damaged(copied / "index.faiss")
+    assert run("index", "--verify", "--output", copied).code == 1
     ran = run("index", "--repair", "--output", copied, "--json")
     assert ran.code == 0
     assert ran.json["mended"] == ["index.faiss from embeddings.npy"]

@@ -25,7 +25,10 @@ KEYS = {
     "kept_fraction",
     "relabelled_fraction",
 }
-FILES = {"model.safetensors", "model.json", "README.md", "history.csv", "training.png"}
+FILES = {
+    *("model.safetensors", "model.json", "backbone.json"),
+    *("README.md", "history.csv", "training.png"),
+}
 
 
 def few(landscape, folder, per_class=4):
@@ -68,7 +71,7 @@ def test_the_model_folder_holds_what_the_contract_says_and_no_pickle(model):
         rows = list(csv.DictReader(stream))
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 13)]
     tiles = pyarrow.parquet.read_table(model / "tiles.parquet").to_pydict()
-    assert set(tiles) == {"tile", "label", "weight", "taught_label"}
+    assert set(tiles) == {"tile", "label", "weight", "taught_label", "area_under_margin"}
     assert set(tiles["weight"]) <= {0.0, 1.0}
     assert (model / "training.png").read_bytes().startswith(b"\x89PNG")
 
