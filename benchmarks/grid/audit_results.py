@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -14,16 +12,13 @@ import numpy as np
 from grid.auditing import FEATURES, Found
 from grid.auditors import Auditor
 from grid.cells import CELL_COLUMNS, Cell
-from rsretrieve.tiles.tables import write_csv
+from grid.kept_rows import KeptRows, Row
 
 FIGURES = tuple(field.name for field in fields(Found))
-COLUMNS = (*CELL_COLUMNS, "auditor", "basis", *FIGURES)
-_KEY = len(CELL_COLUMNS) + 2
 _CELL = ("dataset", "size_px", "noise", "rate", "method", "seed")
-Row = dict[str, str]
 
 
-class AuditResults:
+class AuditResults(KeptRows):
     """The finished rows; one of a cell, an auditor and what it audits on.
 
     Args:
@@ -31,12 +26,7 @@ class AuditResults:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: dict[tuple[str, ...], Row] = {}
-        if path.exists():
-            with path.open(encoding="utf-8", newline="") as stream:
-                for row in csv.DictReader(stream):
-                    self.rows[tuple(row[name] for name in COLUMNS[:_KEY])] = row
+        super().__init__(path, (*CELL_COLUMNS, "auditor", "basis"), FIGURES)
 
     def __contains__(self, wanted: tuple[Cell, Auditor, str]) -> bool:
         cell, auditor, basis = wanted
@@ -44,12 +34,7 @@ class AuditResults:
 
     def add(self, cell: Cell, auditor: Auditor, basis: str, found: Found) -> None:
         """Keep a row."""
-        key = (*cell.key, str(auditor), basis)
-        texts = ["" if math.isnan(v) else f"{v:.4f}" for v in asdict(found).values()]
-        self.rows[key] = dict(zip(COLUMNS, (*key, *texts)))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        rows = ([row[name] for name in COLUMNS] for row in self.rows.values())
-        write_csv(self.path, COLUMNS, rows, overwrite=True)
+        self.keep((*cell.key, str(auditor), basis), asdict(found))
 
 
 def audit_table(rows: Sequence[Row]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import fcntl
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -14,18 +12,18 @@ import numpy as np
 from scipy import stats
 
 from grid.cells import CELL_COLUMNS, Cell, Method
+from grid.kept_rows import KeptRows, Row
 from grid.running import Figures
-from rsretrieve.tiles.tables import write_csv
 
 FIGURE_COLUMNS = tuple(field.name for field in fields(Figures))
 SHOWN = (
     *("knn_clean", "knn_given", "map", "map_at_r", "p20", "nmi"),
-    *("audit_auroc", "audit_ap", "cleanlab_auroc", "cleanlab_ap", "train_s", "train_cpu_s"),
+    *("audit_auroc", "audit_ap", "cleanlab_auroc", "cleanlab_ap"),
+    *("knn_drop", "train_s", "train_cpu_s"),
 )
-Row = dict[str, str]
 
 
-class Results:
+class Results(KeptRows):
     """The finished cells, one a row; a cell is there once.
 
     Args:
@@ -33,40 +31,18 @@ class Results:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.rows: dict[tuple[str, ...], Row] = {}
-        self._read()
-
-    def _read(self) -> None:
-        if self.path.exists():
-            with self.path.open(encoding="utf-8", newline="") as stream:
-                for row in csv.DictReader(stream):
-                    self.rows[tuple(row[name] for name in CELL_COLUMNS)] = row
+        super().__init__(path, CELL_COLUMNS, FIGURE_COLUMNS)
 
     def __contains__(self, cell: Cell) -> bool:
         return cell.key in self.rows
 
     def add(self, cell: Cell, figures: Figures) -> None:
-        """Keep a finished cell, beside those that another process kept meanwhile."""
-        texts = {name: _figure_text(value) for name, value in asdict(figures).items()}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            self._read()
-            self.rows[cell.key] = {**dict(zip(CELL_COLUMNS, cell.key)), **texts}
-            columns = (*CELL_COLUMNS, *FIGURE_COLUMNS)
-            rows = ([row[name] for name in columns] for row in self.rows.values())
-            write_csv(self.path, columns, rows, overwrite=True)
+        """Keep a finished cell."""
+        self.keep(cell.key, asdict(figures))
 
     def of(self, cells: Iterable[Cell]) -> list[Row]:
         """The rows of those of the cells that are finished."""
         return [self.rows[cell.key] for cell in cells if cell in self]
-
-
-def _figure_text(value: object) -> str:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.4f}"
-    return str(value)
 
 
 def mean_and_interval(values: Sequence[float]) -> tuple[float, float]:
