@@ -156,9 +156,11 @@ def main(
     )
     print(f"\ntraining\n\n{table(training, (CEILING, OURS, EPOCH, PLAIN))}")
     print(f"\nembedding\n\n{table(embedding, (CEILING, OURS, PLAIN))}")
-    print(f"\nwhere a tile's time goes (ms; the network in training "
-          f"{1e3 / training.by_processor(CEILING):.2f}, embedding "
-          f"{1e3 / embedding.by_processor(CEILING):.2f})\n")
+    print(
+        f"\nwhere a tile's time goes (ms; the network in training "
+        f"{1e3 / training.by_processor(CEILING):.2f}, embedding "
+        f"{1e3 / embedding.by_processor(CEILING):.2f})\n"
+    )
     print("| " + " | ".join(parts) + " |\n|" + "---|" * len(parts))
     print("| " + " | ".join(f"{value:.3f}" for value in parts.values()) + " |")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speed.clocks import Moment
-from speed.contenders import Case
 from rsretrieve.learning.averaging import average_of
 from rsretrieve.tiles.augment import augmented
 from rsretrieve.tiles.normalisation import Normaliser
 from rsretrieve.tiles.pixels import read_raw
 from rsretrieve.tiles.preprocessing import Preprocessing
+from speed.clocks import Moment
+from speed.contenders import Case
 
 _TILES = 64
 

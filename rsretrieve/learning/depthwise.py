@@ -1,9 +1,9 @@
 """Depthwise convolutions that processors are slow at in bfloat16, and wrong.
 
-oneDNN has no vector code for the bfloat16 gradient of a depthwise convolution with a stride or
-a large kernel: it takes ten times as long as in float32 (more than half of a training step of
-MobileNetV2, PyTorch 2.15), and over a single pixel it reads memory that nobody wrote. These few
-layers compute in float32 while they learn; what they give is rounded back.
+oneDNN has no vector code for the bfloat16 gradient of a depthwise convolution with a stride, a
+large kernel, or one that reaches over the whole image: it takes ten times as long as in float32
+(two thirds of a training step of MobileNetV2, PyTorch 2.15), and over a single pixel it reads
+memory that nobody wrote. These layers compute in float32 there; what they give is rounded back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _FAST_KERNEL = 3
 
 
 class DepthwiseInFloat32(nn.Conv2d):
-    """A depthwise convolution that learns in float32 on a processor, whatever is asked for.
+    """A depthwise convolution that learns in float32 on a processor where that is faster.
 
     Args:
         layer: whose arguments and parameters it takes over.
@@ -38,19 +38,18 @@ class DepthwiseInFloat32(nn.Conv2d):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """As any convolution; in the type of `pixels`."""
-        if not self.training or pixels.device.type != "cpu":
+        if not self.training or pixels.device.type != "cpu" or not self._is_slow_over(pixels):
             return super().forward(pixels)
         with torch.autocast("cpu", enabled=False):
             return super().forward(pixels.float()).to(pixels.dtype)
 
+    def _is_slow_over(self, pixels: Tensor) -> bool:
+        strides_or_is_large = max(self.stride) > 1 or max(self.kernel_size) > _FAST_KERNEL
+        return strides_or_is_large or min(pixels.shape[-2:]) < max(self.kernel_size)
+
 
 def keep_depthwise_in_float32(backbone: nn.Module) -> None:
-    """Put `DepthwiseInFloat32` in place of the layers that gain by it."""
+    """Put `DepthwiseInFloat32` in place of the depthwise layers."""
     for name, layer in list(backbone.named_modules()):
-        if type(layer) is nn.Conv2d and _is_slow(layer):
+        if type(layer) is nn.Conv2d and layer.groups == layer.in_channels > 1:
             backbone.set_submodule(name, DepthwiseInFloat32(layer))
-
-
-def _is_slow(layer: nn.Conv2d) -> bool:
-    depthwise = layer.groups == layer.in_channels > 1
-    return depthwise and (max(layer.stride) > 1 or max(layer.kernel_size) > _FAST_KERNEL)

@@ -17,19 +17,39 @@ def layer(stride: int = 2, kernel: int = 3, groups: int = 8) -> nn.Conv2d:
 @pytest.mark.parametrize(
     ("convolution", "changes"),
     [
-        (layer(stride=2), True),
-        (layer(stride=1, kernel=5), True),
-        (layer(stride=1), False),
-        (layer(stride=2, groups=1), False),
-        (layer(stride=2, groups=4), False),
+        (layer(), True),
+        (layer(groups=1), False),
+        (layer(groups=4), False),
         (nn.Conv2d(1, 8, 3, 2), False),
     ],
 )
-def test_layers_that_bfloat16_is_slow_for_are_changed_and_no_others(convolution, changes):
+def test_depthwise_layers_are_changed_and_no_others(convolution, changes):
     backbone = nn.Sequential(nn.Sequential(convolution))
     keep_depthwise_in_float32(backbone)
     assert isinstance(backbone[0][0], DepthwiseInFloat32) == changes
     assert backbone[0][0].weight is convolution.weight
+
+
+@pytest.mark.parametrize(
+    ("convolution", "side", "exact"),
+    [
+        (layer(stride=2), 9, True),
+        (layer(stride=1, kernel=5), 9, True),
+        (layer(stride=1), 2, True),
+        (layer(stride=1), 9, False),
+    ],
+)
+def test_those_that_bfloat16_is_slow_for_compute_in_float32(convolution, side, exact, monkeypatch):
+    computed_in = []
+    as_before = nn.Conv2d._conv_forward
+
+    def noted(self, pixels, weight, bias):
+        computed_in.append(torch.is_autocast_enabled("cpu"))
+        return as_before(self, pixels, weight, bias)
+
+    monkeypatch.setattr(nn.Conv2d, "_conv_forward", noted)
+    in_bfloat16(DepthwiseInFloat32(convolution).train(), torch.randn(2, 8, side, side))
+    assert computed_in == [not exact]
 
 
 def in_bfloat16(module: nn.Module, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
