@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.tiles.footprints import crosses_antimeridian
@@ -54,6 +54,10 @@ class Window:
             return self.height, self.width
         return min(self.height, self.read_px), min(self.width, self.read_px)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Between processes; what a frozen record with slots does of itself takes ten times as long.
+        return Window, (self.col, self.row, self.width, self.height, self.read_px)
+
     def __str__(self) -> str:
         return f"#{self.col},{self.row},{self.width},{self.height}"
 
@@ -88,6 +92,9 @@ class Tile:
     label: str | None = None
     window: Window | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tile, (self.id, self.path, self.label, self.window)
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -112,6 +119,9 @@ class Place:
     crs: str
     bounds: tuple[float, float, float, float]
     footprint: tuple[tuple[float, float], ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Place, (self.crs, self.bounds, self.footprint)
 
     @property
     def centre(self) -> tuple[float, float]:
