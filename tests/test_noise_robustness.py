@@ -23,8 +23,11 @@ METHODS = ["robust", "paper-t-rnsl", "cross-entropy", "frozen"]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_up_data(tmp_path_factory.mktemp("data"))
+
+
+def made_up_data(folder: Path) -> Path:
     """Made-up tiles under the name of a real data set."""
-    folder = tmp_path_factory.mktemp("data")
     write_tiles(make_landscape(12, 16, seed=0), 16, folder / "bands")
     for tile in find_tiles(folder / "bands"):
         path = (folder / "ucmerced" / tile.id).with_suffix(".png")

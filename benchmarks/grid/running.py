@@ -86,7 +86,13 @@ def run_cell(cell: Cell, place: Place, listener: Listener = unheard) -> Figures:
 def trained_model(cell: Cell, place: Place, listener: Listener = unheard) -> Model:
     """The model of a cell, trained when it is not there yet."""
     tiles = cell_tiles(cell, place, lambda other: trained_model(other, place, listener))
-    folder = cell_folder(cell, place)
+    return model_in(cell_folder(cell, place), cell, tiles, place, listener)
+
+
+def model_in(
+    folder: Path, cell: Cell, tiles: CellTiles, place: Place, listener: Listener = unheard
+) -> Model:
+    """The model in a folder, trained by a cell's method on these tiles when it is not there."""
     if not (folder / DESCRIPTION_FILE).exists():
         unfinished = folder.with_name(f".{folder.name}.unfinished")
         request = TrainingRequest(

@@ -17,8 +17,8 @@ now instead of by the labels. A view's scores become probabilities by a factor o
   honest witness confirms. P is then the product of all views.
 
 The area under the margin of the training speaks of the given label alone, right or wrong. It
-becomes a probability by a logistic curve fitted to the same witness; what is left is shared
-by the other classes alike.
+becomes a probability by a logistic curve fitted to what all other views believe together;
+what is left is shared by the other classes alike.
 """
 
 from __future__ import annotations
@@ -96,9 +96,10 @@ def beliefs_of(
         for _ in range(_SECOND_TURNS):
             seen = [judge.by_labels(view.opinions(judge.posterior)) for view in free]
             told = [judge.by_witness(v.opinions(judge.posterior), witness) for v in trained]
+            joint = np.sum([*seen, *told], axis=0)
             if areas is not None:
-                told.append(judge.by_area(areas, witness))
-            judge.believe(np.sum([*seen, *told], axis=0))
+                joint += judge.by_area(areas, _softmax(judge.odds(joint)))
+            judge.believe(joint)
             advance(len(labels))
     return Beliefs(judge.log_odds, judge.transitions)
 
@@ -153,10 +154,14 @@ class _Judge:
             best = best_of(best * finer)
         return np.maximum(_log_softmax(scores * np.float32(best)), np.log(_LEAST))
 
+    def odds(self, log_p: Scores) -> Scores:
+        """Log(P_it · T_{t,y_i}), unnormalised."""
+        given = np.log(self.transitions[:, self.labels].T).astype(np.float32)
+        return _log_softmax(np.asarray(log_p, np.float32)) + given
+
     def believe(self, log_p: Scores) -> None:
         """Set q by the views' log P and T, then T by q."""
-        log_p = _log_softmax(np.asarray(log_p, np.float32))
-        self.log_odds = log_p + np.log(self.transitions[:, self.labels].T).astype(np.float32)
+        self.log_odds = self.odds(log_p)
         self.posterior = _softmax(self.log_odds)
         counts = np.zeros((self.classes, self.classes))
         np.add.at(counts.T, self.labels, self.posterior)

@@ -1,0 +1,80 @@
+"""Train, audit, mend the labels, train again: what the second training gains by each mending."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from grid.cells import Cell
+from grid.data import CellTiles, Place, cell_folder, cell_tiles
+from grid.running import model_in, trained_model
+from rsretrieve.audit.audit import AuditRequest, audit_labels
+from rsretrieve.audit.model_basis import ModelBasis
+from rsretrieve.audit.records import Audit
+from rsretrieve.learning.model import Model
+from rsretrieve.retrieval.embedding import embed_tiles
+from rsretrieve.retrieval.metrics import Side, retrieval_figures
+from rsretrieve.tiles.failures import FailureLog
+from rsretrieve.tiles.records import TileSet
+
+
+class Mending(StrEnum):
+    """What is done to the labels before a training."""
+
+    NOTHING = "as given"
+    DROPPED = "flagged tiles dropped"
+    FIXED = "fixed labels"
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What is measured of a training.
+
+    Attributes:
+        tiles: how many it learned from.
+        wrong: share of their labels that are wrong.
+        map, knn: of the test tiles, among all training tiles with true labels.
+    """
+
+    tiles: int
+    wrong: float
+    map: float
+    knn: float
+
+
+def gain_by(mending: Mending, cell: Cell, place: Place) -> Gain:
+    """Train a cell's method on mended labels, or take the model that was trained so; measure."""
+    tiles = cell_tiles(cell, place, lambda other: trained_model(other, place))
+    model = trained_model(cell, place)
+    taught = tiles
+    if mending is not Mending.NOTHING:
+        basis = ModelBasis(model)
+        audit = audit_labels(AuditRequest(tiles.train, basis), FailureLog(strict=True))
+        taught = replace(tiles, train=_mended(tiles.train, audit, mending))
+        folder = cell_folder(cell, place)
+        folder = folder.with_name(f"{folder.name}-{mending.replace(' ', '-')}")
+        model = model_in(folder, cell, taught, place)
+    return _measured(model, tiles, taught)
+
+
+def _mended(tiles: TileSet, audit: Audit, mending: Mending) -> TileSet:
+    if mending is Mending.FIXED:
+        fixed = audit.fixed_labels()
+        return replace(
+            tiles, tiles=tuple(replace(tile, label=fixed[tile.id]) for tile in tiles.tiles)
+        )
+    flagged = {audited.tile.id for audited in audit.tiles if audited.is_label_issue}
+    return tiles.select([row for row, tile in enumerate(tiles) if tile.id not in flagged])
+
+
+def _measured(model: Model, tiles: CellTiles, taught: CellTiles) -> Gain:
+    log, test = FailureLog(strict=True), tiles.test_classes()
+    figures = retrieval_figures(
+        Side(embed_tiles(model, tiles.test, log).vectors, test),
+        Side(embed_tiles(model, tiles.train, log).vectors, tiles.true_classes()),
+        np.full(len(test), -1),
+    )
+    wrong = taught.given_classes() != taught.true_classes()
+    return Gain(len(wrong), float(wrong.mean()), figures.map, figures.knn_accuracy)
