@@ -52,14 +52,15 @@ def gain_by(mending: Mending, cell: Cell, place: Place) -> Gain:
     if mending is not Mending.NOTHING:
         basis = ModelBasis(model)
         audit = audit_labels(AuditRequest(tiles.train, basis), FailureLog(strict=True))
-        taught = replace(tiles, train=_mended(tiles.train, audit, mending))
+        taught = replace(tiles, train=mended(tiles.train, audit, mending))
         folder = cell_folder(cell, place)
         folder = folder.with_name(f"{folder.name}-{mending.replace(' ', '-')}")
         model = model_in(folder, cell, taught, place)
     return _measured(model, tiles, taught)
 
 
-def _mended(tiles: TileSet, audit: Audit, mending: Mending) -> TileSet:
+def mended(tiles: TileSet, audit: Audit, mending: Mending) -> TileSet:
+    """Tiles with the labels that a training gets."""
     if mending is Mending.FIXED:
         fixed = audit.fixed_labels()
         return replace(
