@@ -26,7 +26,8 @@ import typer
 from numpy.typing import NDArray
 
 from rsretrieve.retrieval.faiss_library import MOST_ON_GPU
-from rsretrieve.retrieval.index_store import FAISS_FILE, IndexStore, open_index
+from rsretrieve.retrieval.index_store import IndexStore, open_index
+from rsretrieve.retrieval.manifest import FAISS_FILE
 from rsretrieve.retrieval.vector_index import VectorIndex
 
 Vectors = NDArray[np.float32]

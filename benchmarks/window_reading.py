@@ -3,57 +3,76 @@
     python benchmarks/window_reading.py SCENE --window 64 --stride 32
 
 The bare loop opens the scene once and reads every window, in the same order, and no more:
-no masks, no places. Ours is what every command does before preprocessing. The first lap of
-each is not counted: it brings the file into the system's cache.
+no masks, no places. Ours is what every command does before preprocessing. Both take turns.
+`--laps` of each are read in this process, and the first is not counted: it brings the file into
+the system's cache, and starts the process that reads for us. `--starts` of each are whole
+programs, from `python` to the last window, with everything that each has to import and start.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-import rasterio
-from rasterio.windows import Window
-
-from rsretrieve.tiles.catalog import find_tiles
-from rsretrieve.tiles.failures import Failed
-from rsretrieve.tiles.raw import RawTile
-from rsretrieve.tiles.reading import read_in_order
-from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.windows import SceneChoices, WindowChoices
+Seconds = tuple[float, float]
+"""Wall-clock and processor seconds."""
 
 
-def read_bare(path: str, tiles: TileSet) -> None:
-    """Read every window, one by one."""
+def read_bare(path: str, window_px: int, stride_px: int) -> int:
+    """Read every window, one by one; imports nothing of ours."""
+    import rasterio
+    from rasterio.windows import Window
+
+    count = 0
     with rasterio.open(path) as dataset:
-        for tile in tiles:
-            window = tile.window
-            assert window is not None
-            dataset.read(window=Window(window.col, window.row, window.width, window.height))
+        for row in range(0, dataset.height - window_px + 1, stride_px):
+            for col in range(0, dataset.width - window_px + 1, stride_px):
+                dataset.read(window=Window(col, row, window_px, window_px))
+                count += 1
+    return count
 
 
-def as_it_is(_: str, raw: RawTile) -> RawTile:
+def read_ours(path: str, window_px: int, stride_px: int, workers: int | None = None) -> int:
+    """Find and read every window as the commands do: valid pixels and places, too."""
+    from rsretrieve.tiles.catalog import find_tiles
+    from rsretrieve.tiles.failures import Failed
+    from rsretrieve.tiles.reading import read_in_order
+    from rsretrieve.tiles.windows import SceneChoices, WindowChoices
+
+    tiles = find_tiles(path, scenes=SceneChoices(WindowChoices(window_px, stride_px)))
+    for read in read_in_order(tiles, as_it_is, workers):
+        if isinstance(read, Failed) and not read.skipped:
+            raise SystemExit(f"{read.tile.id}: {read.reason}")
+    return len(tiles)
+
+
+def as_it_is(_: str, raw: object) -> object:
     """What the workers make of a window: nothing else."""
     return raw
 
 
-def read_ours(tiles: TileSet, workers: int | None) -> None:
-    """Read every window as the commands do: valid pixels and places, too."""
-    for read in read_in_order(tiles, as_it_is, workers):
-        if isinstance(read, Failed) and not read.skipped:
-            raise SystemExit(f"{read.tile.id}: {read.reason}")
-
-
-def timed(work: Callable[[], None]) -> tuple[float, float]:
-    """Wall-clock and processor seconds of one lap."""
+def timed_lap(work: Callable[[], object]) -> Seconds:
+    """Of one lap in this process, the processes that read for it included."""
     wall, processor = time.perf_counter(), processor_seconds()
     work()
     return time.perf_counter() - wall, processor_seconds() - processor
+
+
+def timed_program(arguments: list[str]) -> Seconds:
+    """Of this script run once, its processes included."""
+    wall, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, __file__, *arguments], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - wall, processor
 
 
 def processor_seconds() -> float:
@@ -63,39 +82,61 @@ def processor_seconds() -> float:
         with suppress(OSError):  # ended since
             fields = status.read_text().rpartition(")")[2].split()
             if int(fields[1]) == os.getpid():  # its parent
-                seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+                for schedule in status.parent.glob("task/*/schedstat"):  # in ns, not in ticks
+                    seconds += int(schedule.read_text().split()[0]) / 1e9
     return seconds
 
 
+def by_turns(contenders: dict[str, Callable[[], Seconds]], rounds: int) -> None:
+    """Print the medians of each, and the median of the ratios of each round."""
+    taken: dict[str, list[Seconds]] = {name: [] for name in contenders}
+    for number in range(rounds + 1):
+        for name, measured in contenders.items():
+            seconds = measured()
+            if number:
+                taken[name].append(seconds)
+    for name, laps in taken.items():
+        wall, processor = (statistics.median(column) for column in zip(*laps))
+        print(f"  {name:20} {wall:8.3f} s wall {processor:8.3f} s processor")
+    bare, ours = taken.values()
+    ratios = [[o / b for o, b in zip(*pair)] for pair in zip(ours, bare)]
+    wall, processor = (statistics.median(column) for column in zip(*ratios))
+    print(f"  ratio {wall:.2f} wall, {processor:.2f} processor (ours / bare, of each round)")
+
+
 def main() -> None:
-    """Measure laps in turn, and print the medians and their ratios."""
+    """Measure laps and whole programs in turn."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("scene")
     parser.add_argument("--window", type=int, default=64)
     parser.add_argument("--stride", type=int, default=32)
     parser.add_argument("--laps", type=int, default=15)
-    parser.add_argument("--workers", type=int, help="processes of ours [default: one a core]")
+    parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--workers", type=int, help="processes of ours [default: as it chooses]")
+    parser.add_argument("--once", choices=("bare", "ours"), help="read once, and measure nothing")
     asked = parser.parse_args()
-    choices = SceneChoices(WindowChoices(asked.window, asked.stride))
-    tiles = find_tiles(asked.scene, scenes=choices)
-    contenders = {
-        "bare rasterio loop": lambda: read_bare(asked.scene, tiles),
-        "rsretrieve": lambda: read_ours(tiles, asked.workers),
+    cut = asked.scene, asked.window, asked.stride
+    works: dict[str, Callable[[], object]] = {
+        "bare": lambda: read_bare(*cut),
+        "ours": lambda: read_ours(*cut, asked.workers),
     }
-    laps: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
-    for lap in range(asked.laps + 1):
-        for name, work in contenders.items():
-            seconds = timed(work)
-            if lap:
-                laps[name].append(seconds)
-    print(f"{len(tiles)} windows of {asked.window} px every {asked.stride} px of {asked.scene}")
-    medians = {}
-    for name, seconds in laps.items():
-        medians[name] = [statistics.median(column) for column in zip(*seconds)]
-        wall, processor = medians[name]
-        print(f"{name:20} {wall:8.3f} s wall {processor:8.3f} s processor")
-    bare, ours = medians.values()
-    print(f"ratio {ours[0] / bare[0]:.2f} wall, {ours[1] / bare[1]:.2f} processor (ours / bare)")
+    if asked.once:
+        if asked.once == "ours":
+            from rsretrieve.tiles.workers import start_for_scenes
+
+            start_for_scenes()  # as the commands do, which have much more to load meanwhile
+        works[asked.once]()
+        return
+    counts = {work() for work in works.values()}
+    print(f"{counts} windows of {asked.window} px every {asked.stride} px of {asked.scene}")
+    names = {"bare rasterio loop": "bare", "rsretrieve": "ours"}
+    print(f"reading, {asked.laps} laps:")
+    laps = {n: lambda work=works[key]: timed_lap(work) for n, key in names.items()}
+    by_turns(laps, asked.laps)
+    print(f"whole programs, {asked.starts} of each:")
+    given = [asked.scene, "--window", str(asked.window), "--stride", str(asked.stride)]
+    starts = {n: lambda key=k: timed_program([*given, "--once", key]) for n, k in names.items()}
+    by_turns(starts, asked.starts)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,12 @@ def takes_scenes(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def with_scenes(**given: Any) -> None:
         chosen = {name: given.pop(name) for name in _OPTIONS}
-        command(**given, scenes=_chosen(**chosen))
+        scenes = _chosen(**chosen)
+        if scenes.windows is not None:
+            from rsretrieve.tiles.workers import start_for_scenes
+
+            start_for_scenes()
+        command(**given, scenes=scenes)
 
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in kept] + added
     with_scenes.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

@@ -41,11 +41,16 @@ def footprint_geometry(footprint: Sequence[Point]) -> dict[str, Any]:
     """A footprint as a GeoJSON geometry.
 
     Rings are closed and counter-clockwise. A footprint across the antimeridian is cut there
-    into two polygons (RFC 7946, section 3.1.9).
+    into two polygons (RFC 7946, section 3.1.9). Embeddings made elsewhere may have points and
+    lines for footprints, which stay that.
 
     Args:
         footprint: the corners, (lon, lat) in degrees.
     """
+    if len(footprint) == 1:
+        return {"type": "Point", "coordinates": list(footprint[0])}
+    if len(footprint) == 2:
+        return {"type": "LineString", "coordinates": [list(point) for point in footprint]}
     rings = rings_of(footprint)
     if len(rings) == 1:
         return {"type": "Polygon", "coordinates": rings}

@@ -138,11 +138,22 @@ def _named(geometry: Geometry) -> dict[str, float] | None:
 
 def _box(geometry: dict[str, Any]) -> Box:
     """A footprint's box; one across the antimeridian has its west beyond its east (RFC 7946)."""
-    many = geometry["type"] == "MultiPolygon"
-    rings = [p[0] for p in geometry["coordinates"]] if many else [geometry["coordinates"][0]]
-    lons = [[lon for lon, _ in ring] for ring in rings]
-    lats = [lat for ring in rings for _, lat in ring]
+    parts = _parts(geometry["type"], geometry["coordinates"])
+    lons = [[lon for lon, _ in part] for part in parts]
+    lats = [lat for part in parts for _, lat in part]
     return min(lons[0]), min(lats), max(lons[-1]), max(lats)
+
+
+def _parts(kind: str, coordinates: Any) -> list[Any]:
+    """The points of each part of a geometry."""
+    match kind:
+        case "Point":
+            return [[coordinates]]
+        case "LineString":
+            return [coordinates]
+        case "Polygon":
+            return [coordinates[0]]
+    return [polygon[0] for polygon in coordinates]
 
 
 @dataclass(frozen=True)

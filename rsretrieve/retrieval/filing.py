@@ -21,7 +21,8 @@ from rsretrieve.retrieval.index_plan import (
     plan_index,
     predicted_bytes,
 )
-from rsretrieve.retrieval.index_store import IndexStore, Manifest, write_index
+from rsretrieve.retrieval.index_store import IndexStore, write_index
+from rsretrieve.retrieval.manifest import Manifest
 from rsretrieve.retrieval.measuring import sample_of, tune
 from rsretrieve.retrieval.memory import available_bytes
 from rsretrieve.retrieval.table import IndexedTile

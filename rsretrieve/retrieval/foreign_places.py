@@ -59,20 +59,25 @@ class PlaceReader:
         if geometry is None or geometry.is_empty:
             return None
         left, bottom, right, top = map(float, geometry.bounds)
-        bounds = (left, bottom, right, top)
         if self.crs is not None:
+            bounds = (left, bottom, right, top)
             return Place(*_in_degrees(self.crs, bounds, _outline(geometry)))
         eastward = shapely.transform(geometry, _eastward)
         if geometry.geom_type == "MultiPolygon" and _width(eastward) < 180 < _width(geometry):
-            # Cut at the antimeridian, as the format asks for.
-            corners = [(lon - 360 if lon > 180 else lon, lat) for lon, lat in _outline(eastward)]
-            return Place(LON_LAT, bounds, tuple(corners))
-        return Place(LON_LAT, bounds, tuple(_outline(geometry)))
+            # Cut at the antimeridian, as the format asks for: its parts are one again.
+            geometry = shapely.union_all(shapely.get_parts(eastward))
+            left, bottom, right, top = map(float, geometry.bounds)
+        return Place(LON_LAT, (left, bottom, right, top), tuple(map(_wrapped, _outline(geometry))))
 
 
 def _eastward(points: NDArray[np.float64]) -> NDArray[np.float64]:
     lon, lat = points.T
     return np.stack((np.where(lon < 0, lon + 360, lon), lat), axis=1)
+
+
+def _wrapped(point: Point) -> Point:
+    lon, lat = point
+    return (lon - 360 if lon > 180 else lon + 360 if lon < -180 else lon), lat
 
 
 def _width(geometry: Any) -> float:

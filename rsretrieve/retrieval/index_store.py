@@ -30,19 +30,6 @@ from rsretrieve.retrieval.table import IndexedTile, TileTable, read_table, write
 from rsretrieve.retrieval.vector_index import VectorIndex
 from rsretrieve.storage import folder_aside, sha256_of_file
 
-__all__ = [
-    "DATA_FILES",
-    "FAISS_FILE",
-    "MANIFEST_FILE",
-    "TABLE_FILE",
-    "VECTORS_FILE",
-    "IndexStore",
-    "Manifest",
-    "open_index",
-    "read_manifest",
-    "read_vectors",
-    "write_index",
-]
 _BLOCK = 65_536  # vectors written at once
 _TRIES = 5  # to open an index that is being replaced
 

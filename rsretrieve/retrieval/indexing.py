@@ -23,8 +23,9 @@ from rsretrieve.retrieval.filing import (
     file_vectors,
 )
 from rsretrieve.retrieval.index_plan import IndexGoal
-from rsretrieve.retrieval.index_store import MANIFEST_FILE, open_index
+from rsretrieve.retrieval.index_store import open_index
 from rsretrieve.retrieval.journal import Journal
+from rsretrieve.retrieval.manifest import MANIFEST_FILE
 from rsretrieve.retrieval.same_model import require_same_model
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.unchanged import Known, Work, find_known, windows_json

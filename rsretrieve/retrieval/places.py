@@ -166,8 +166,13 @@ def _shapes(footprints: Footprints, chosen: NDArray[np.int64]) -> NDArray[np.obj
     """The footprints at some positions as Shapely's polygons."""
     shapes = np.empty(len(chosen), object)
     crossing = footprints.cross_antimeridian()[chosen]
-    if not crossing.all():
-        shapes[~crossing] = _plain_shapes(footprints, chosen[~crossing])
+    small = np.diff(footprints.starts)[chosen] < 3
+    plain = ~(crossing | small)
+    if plain.any():
+        shapes[plain] = _plain_shapes(footprints, chosen[plain])
+    for i in np.flatnonzero(small):  # points and lines, of embeddings made elsewhere
+        corners = footprints[int(chosen[i])]
+        shapes[i] = shapely.LineString(corners) if len(corners) > 1 else shapely.Point(corners)
     for i in np.flatnonzero(crossing):
         rings = rings_of(footprints[int(chosen[i])])
         shapes[i] = shapely.MultiPolygon([shapely.Polygon(ring) for ring in rings])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rasterio import DatasetReader
 
 _FARTHEST = 1e9  # no coordinate on Earth is farther, in degrees, metres or feet
+_POINTS_OF_EDGE = 16  # of a footprint with a pole inside
 _WGS84_EQUATOR_M, _WGS84_ECCENTRICITY2 = 6_378_137.0, 0.00669437999014
 
 
@@ -43,13 +44,18 @@ def _computed_places(dataset: DatasetReader, windows: Sequence[Window]) -> list[
     near = (np.abs([xs, ys]) < _FARTHEST).all(axis=(0, 2))
     degrees = np.full((2, *xs.shape), np.nan)
     if near.any():
-        found = to_crs(dataset.crs, "EPSG:4326", xs[near].ravel(), ys[near].ravel())
-        degrees[:, near] = np.reshape(found, (2, -1, 4))
+        # Windows side by side share corners: each is brought over once.
+        points, which = np.unique(xs[near] + 1j * ys[near], return_inverse=True)
+        found = np.array(to_crs(dataset.crs, "EPSG:4326", points.real, points.imag))
+        degrees[:, near] = found[:, which.reshape(-1, 4)]
     degrees = _around_the_globe(degrees, mirrored=_is_mirrored(dataset.transform))
     crs = _name_of(dataset.crs)
     known = np.asarray(np.isfinite(degrees).all(axis=(0, 2))).tolist()
     bounds = np.stack((xs.min(1), ys.min(1), xs.max(1), ys.max(1)), axis=1).tolist()
     footprints = degrees.transpose(1, 2, 0).tolist()
+    turns = _turns_around_a_pole(degrees[0])
+    for i in np.flatnonzero(turns).tolist():
+        footprints[i] = _around_a_pole(dataset, windows[i], 90.0 * turns[i])
     return [
         Place(crs, tuple(bounds[i]), tuple(map(tuple, footprints[i]))) if known[i] else None
         for i in range(len(windows))
@@ -62,6 +68,13 @@ def _corners(
     """(W, 4) x and y, each: upper left, lower left, lower right, upper right."""
     edges = np.array([(w.col, w.row, w.col + w.width, w.row + w.height) for w in windows], float)
     cols, rows = edges[:, [0, 0, 2, 2]], edges[:, [1, 3, 3, 1]]
+    return _scene_points(transform, cols, rows)
+
+
+def _scene_points(
+    transform: Any, cols: NDArray[np.float64], rows: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """X and y of points that are given in pixels."""
     xs = transform.a * cols + transform.b * rows + transform.c
     ys = transform.d * cols + transform.e * rows + transform.f
     return xs, ys
@@ -86,6 +99,37 @@ def _around_the_globe(degrees: NDArray[np.float64], *, mirrored: bool) -> NDArra
         wide = np.ptp(lon, axis=1) > 180
         lon[wide], lat[wide] = lon[wide][:, [1, 0, 3, 2]], lat[wide][:, [1, 0, 3, 2]]
     return np.stack((lon, lat))
+
+
+def _turns_around_a_pole(lon: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How often corners (W, 4) go eastward around a pole, (W,).
+
+    Counter-clockwise ones, as `_around_the_globe` leaves all that are so wide: 1 around the
+    north pole, −1 around the south pole, and 0 where there is none inside.
+    """
+    steps = (np.diff(lon, axis=1, append=lon[:, :1]) + 180) % 360 - 180
+    return np.asarray(np.round(np.nan_to_num(steps.sum(axis=1)) / 360), np.int64)
+
+
+def _around_a_pole(dataset: DatasetReader, window: Window, pole: float) -> list[list[float]]:
+    """The footprint of a window with a pole inside: a ring as wide as the globe, up to the pole.
+
+    Its edges are far from straight in degrees, so that points between the corners are taken, too.
+    """
+    from rasterio.warp import transform as to_crs
+
+    edge = np.arange(_POINTS_OF_EDGE) / _POINTS_OF_EDGE
+    none, all_of_it = np.zeros(_POINTS_OF_EDGE), np.ones(_POINTS_OF_EDGE)
+    cols = window.col + window.width * np.concatenate((none, edge, all_of_it, 1 - edge))
+    rows = window.row + window.height * np.concatenate((edge, all_of_it, 1 - edge, none))
+    xs, ys = _scene_points(dataset.transform, cols, rows)
+    lon, lat = np.array(to_crs(dataset.crs, "EPSG:4326", xs, ys))
+    order = np.argsort(lon, kind="stable")
+    lon, lat = lon[order], lat[order]
+    at_line = np.interp(180, (lon[-1], lon[0] + 360), (lat[-1], lat[0]))
+    line = [[-180.0, at_line], *np.stack((lon, lat), axis=1).tolist(), [180.0, at_line]]
+    ring = [*line, [180.0, float(pole)], [-180.0, float(pole)]]
+    return ring if pole > 0 else ring[::-1]  # counter-clockwise
 
 
 @lru_cache(maxsize=16)

@@ -12,7 +12,6 @@ from typing import Generic, TypeVar
 
 from rsretrieve.errors import TileError
 from rsretrieve.tiles.failures import Failed
-from rsretrieve.tiles.pixels import read_raw
 from rsretrieve.tiles.rasters import OpenRasters
 from rsretrieve.tiles.raw import RawTile, needs_too_much, require_measurement
 from rsretrieve.tiles.records import Tile, TileSet
@@ -26,6 +25,8 @@ T = TypeVar("T")
 Make = Callable[[str, RawTile], T]
 
 _CHUNK = 8  # tiles asked for at once
+_A_TURN = 2  # runs of windows in a row for a worker: between workers, blocks are decoded twice
+_WORTH_PX = 16 << 20  # of windows, which are read in the time in which a worker starts
 _LOSSES = 3  # of workers over one file, until all that is left of it is given up
 _RASTERS = OpenRasters()  # used in a worker
 
@@ -50,22 +51,24 @@ def read_in_order(
         tiles: the tiles.
         make: what to make of a raw tile, given its id; it runs in the processes, and gets
             there, as what it makes gets here, by a pickle.
-        workers: how many processes; by default one a core. A few tiles for each, or a run of
-            windows for each, are read ahead, never more.
+        workers: how many processes; by default one a core, as far as there is work for them.
+            A few tiles for each, or a turn of windows for each, are read ahead, never more.
     """
-    workers = workers or max(1, min(_cores(), len(tiles) // 4))
-    pending: deque[tuple[int, Future[list[Read[T] | Failed]]]] = deque()
+    workers = workers or max(1, min(_cores(), _worth(tiles)))
+    pending: deque[_Pending[T]] = deque()
     lanes = [Lane() for _ in range(workers)]
     reader = _Reader(_Reading(make, tiles.windows))
     try:
         for number, chunk in enumerate(_in_chunks(tiles, workers)):
-            lane = lanes[_lane_number(number, chunk[0][0].path) % workers]
+            first = chunk[0][0]
+            lane = lanes[_lane_number(number, first) % workers]
             work = lane.thread.submit(reader.read, lane, chunk)
-            pending.append((sum(map(len, chunk)), work))
+            turns = 1 if first.window is None else 1 / _A_TURN
+            pending.append(_Pending(sum(map(len, chunk)), turns, work))
             while _enough(pending, workers):
-                yield from pending.popleft()[1].result()
+                yield from pending.popleft().work.result()
         while pending:
-            yield from pending.popleft()[1].result()
+            yield from pending.popleft().work.result()
         for lane in lanes:
             lane.thread.submit(reader.finish, lane).result()
     finally:
@@ -77,6 +80,13 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _worth(tiles: TileSet) -> int:
+    """How many workers have enough to do to be started."""
+    windows = [tile.window for tile in tiles if tile.window and not is_elsewhere(tile.path)]
+    area_px = sum(window.width * window.height for window in windows)
+    return (len(tiles) - len(windows)) // 4 + -(-area_px // _WORTH_PX)
 
 
 def _in_chunks(tiles: TileSet, workers: int) -> Iterator[list[list[Tile]]]:
@@ -96,27 +106,47 @@ def _in_chunks(tiles: TileSet, workers: int) -> Iterator[list[list[Tile]]]:
         yield chunk
 
 
-def _lane_number(number: int, path: str) -> int:
+def _lane_number(number: int, first: Tile) -> int:
     """Lanes take turns; but a file elsewhere has its own, which keeps what it fetched of it."""
-    return zlib.crc32(os.fsencode(path)) if is_elsewhere(path) else number
+    if is_elsewhere(first.path):
+        return zlib.crc32(os.fsencode(first.path))
+    return number if first.window is None else number // _A_TURN
 
 
-def _enough(pending: deque[tuple[int, Future[list[Read[T] | Failed]]]], workers: int) -> bool:
+@dataclass(frozen=True)
+class _Pending(Generic[T]):
+    """A chunk that is being read: how many tiles, and how much of a worker's turn."""
+
+    tiles: int
+    turns: float
+    work: Future[list[Read[T] | Failed]]
+
+
+def _enough(pending: deque[_Pending[T]], workers: int) -> bool:
     """Whether enough is read ahead to keep every worker busy."""
-    return len(pending) > workers and sum(count for count, _ in pending) >= 8 * workers
+    turns = sum(chunk.turns for chunk in pending)
+    return turns > workers and sum(chunk.tiles for chunk in pending) >= 8 * workers
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    """Why a tile could not be used, as of `Failed`."""
+
+    reason: str
+    skipped: bool = False
 
 
 @dataclass(frozen=True)
 class _Reading(Generic[T]):
-    """What a worker does with a chunk of runs, over there."""
+    """What a worker does with a chunk of runs, over there. The tiles are not sent back."""
 
     make: Make[T]
     windows: WindowChoices | None
 
-    def __call__(self, chunk: list[list[Tile]]) -> list[Read[T] | Failed]:
-        return [read for run in chunk for read in self._of_run(run)]
+    def __call__(self, chunk: list[list[Tile]]) -> list[tuple[T] | _Trouble]:
+        return [outcome for run in chunk for outcome in self._of_run(run)]
 
-    def _of_run(self, run: list[Tile]) -> Iterator[Read[T] | Failed]:
+    def _of_run(self, run: list[Tile]) -> Iterator[tuple[T] | _Trouble]:
         whole = run[0].window is None
         raws = map(_read_whole, run) if whole else read_windows(_RASTERS, run)
         return (_made(tile, raw, self.make, self.windows) for tile, raw in zip(run, raws))
@@ -139,7 +169,8 @@ class _Reader(Generic[T]):
         if len(chunk) == 1 and self._losses[path] >= _LOSSES:
             return _given_up(chunk, "was given up: decoders were lost over other parts of its file")
         try:
-            return lane.ask(self._reading, chunk, time_limit_s(path))
+            outcomes = lane.ask(self._reading, chunk, time_limit_s(path))
+            return [*map(_read_of, (tile for run in chunk for tile in run), outcomes)]
         except WorkerLost as lost:
             smaller = _taken_apart(chunk)
             if len(smaller) == 1:
@@ -151,6 +182,12 @@ class _Reader(Generic[T]):
         """Close what the lane's worker has open."""
         if lane.has_worker:
             lane.ask(_close_rasters, None, TIME_LIMIT_S)
+
+
+def _read_of(tile: Tile, outcome: tuple[T] | _Trouble) -> Read[T] | Failed:
+    if isinstance(outcome, _Trouble):
+        return Failed(tile, outcome.reason, outcome.skipped)
+    return Read(tile, *outcome)
 
 
 def _given_up(chunk: list[list[Tile]], reason: str) -> list[Read[T] | Failed]:
@@ -172,6 +209,8 @@ def _close_rasters(_: None) -> None:
 
 
 def _read_whole(tile: Tile) -> RawTile | TileError:
+    from rsretrieve.tiles.pixels import read_raw  # brings Pillow: over there, and not for scenes
+
     try:
         return read_raw(tile)
     except TileError as error:
@@ -183,14 +222,14 @@ def _made(
     raw: RawTile | TileError,
     make: Callable[[str, RawTile], T],
     windows: WindowChoices | None,
-) -> Read[T] | Failed:
+) -> tuple[T] | _Trouble:
     try:
         if isinstance(raw, TileError):
             raise raw
         if windows is not None and windows.skip(raw):
-            return Failed(tile, "too much of it is nodata", skipped=True)
-        return Read(tile, make(tile.id, require_measurement(tile.id, raw)))
+            return _Trouble("too much of it is nodata", skipped=True)
+        return (make(tile.id, require_measurement(tile.id, raw)),)
     except TileError as error:
-        return Failed(tile, error.reason)
+        return _Trouble(error.reason)
     except MemoryError:
-        return Failed(tile, needs_too_much())
+        return _Trouble(needs_too_much())

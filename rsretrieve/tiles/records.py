@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.tiles.footprints import crosses_antimeridian
@@ -54,6 +54,10 @@ class Window:
             return self.height, self.width
         return min(self.height, self.read_px), min(self.width, self.read_px)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Between processes; what a frozen record with slots does of itself takes ten times as long.
+        return Window, (self.col, self.row, self.width, self.height, self.read_px)
+
     def __str__(self) -> str:
         return f"#{self.col},{self.row},{self.width},{self.height}"
 
@@ -88,6 +92,9 @@ class Tile:
     label: str | None = None
     window: Window | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Tile, (self.id, self.path, self.label, self.window)
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -106,16 +113,26 @@ class Place:
         bounds: left, bottom, right, top in the units of `crs`.
         footprint: the tile's corners as (lon, lat) in WGS 84 degrees: upper left, lower
             left, lower right, upper right (counter-clockwise for a north-up tile, and always
-            for one wider than half the globe; see `crosses_antimeridian`).
+            for one wider than half the globe; see `crosses_antimeridian`). Of a tile with a
+            pole inside: its outline from −180 to 180, and back along the pole.
     """
 
     crs: str
     bounds: tuple[float, float, float, float]
     footprint: tuple[tuple[float, float], ...]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Place, (self.crs, self.bounds, self.footprint)
+
     @property
     def centre(self) -> tuple[float, float]:
-        """Mean of the corners, (lon, lat) in degrees, also across the antimeridian."""
+        """Mean of the corners, (lon, lat) in degrees, also across the antimeridian.
+
+        Of a tile with a pole inside, the pole: it is no farther from the middle than that.
+        """
+        poles = [lat for _, lat in self.footprint if abs(lat) == 90]
+        if len(poles) == 2 and len(self.footprint) > 4:
+            return 0.0, poles[0]
         longitudes = [lon for lon, _ in self.footprint]
         if crosses_antimeridian(self.footprint):
             longitudes = [lon + 360 if lon < 0 else lon for lon in longitudes]

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from rsretrieve.errors import InputError, TilesNotFound
 from rsretrieve.tiles.records import Tile, TileSet
@@ -120,6 +119,8 @@ def _may_be_raster(asset: Asset) -> bool:
 
 
 def _path_of(asset: Asset) -> str:
+    from urllib.request import url2pathname
+
     href = asset.get_absolute_href() or asset.href
     return url2pathname(urlsplit(href).path) if href.startswith("file://") else href
 

@@ -81,7 +81,8 @@ class WindowChoices:
 
     def skip(self, raw: RawTile) -> bool:
         """Whether a window has so much nodata that it is passed over."""
-        return raw.nodata_share > self.max_nodata or raw.nodata_share == 1
+        share = raw.nodata_share
+        return share > self.max_nodata or share == 1
 
     def along(self, length_px: int, scale: float) -> list[tuple[int, int]]:
         """Cut one axis of a scene.

@@ -19,14 +19,16 @@ from signal import Signals
 from threading import Lock
 from typing import Any, TypeVar, cast
 
+from rsretrieve.tiles.transport import mapped, received_answer, shared_file
+
 A = TypeVar("A")
 R = TypeVar("R")
 
 START_LIMIT_S = 60.0
 _END_LIMIT_S = 5.0
 _PROGRAM = (
-    "import sys; sys.path[:] = {path!r}; "
-    "from rsretrieve.tiles.worker_process import main; main({descriptor})"
+    "import sys; sys.path[:] = {path!r}; {loading}"
+    "from rsretrieve.tiles.worker_process import main; main({descriptor}, {shared})"
 )
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _BLOCK_CACHE_MB = "256"  # GDAL's own choice is a share of the machine, for one process
@@ -46,21 +48,29 @@ class WorkerLost(Exception):
 
 
 class Worker:
-    """A process that calls functions for us, one after another."""
+    """A process that calls functions for us, one after another.
 
-    def __init__(self) -> None:
+    Args:
+        loading: modules that it loads before it is asked for anything.
+    """
+
+    def __init__(self, *loading: str) -> None:
         self.made_for = _surroundings()
         self._connection, theirs = Pipe()
-        program = _PROGRAM.format(path=sys.path, descriptor=theirs.fileno())
+        memory = shared_file()
+        socket = theirs.fileno()
+        imports = "".join(f"import {module}; " for module in loading)
+        program = _PROGRAM.format(path=sys.path, descriptor=socket, shared=memory, loading=imports)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program],
                 env={**_ONE_THREAD, "GDAL_CACHEMAX": _BLOCK_CACHE_MB, **os.environ},
-                pass_fds=[theirs.fileno()],
+                pass_fds=[socket] if memory is None else [socket, memory],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # what a file made a library say is not for terminals
             )
+        self._shared = mapped(memory)
         self._ready = False
 
     @property
@@ -86,7 +96,7 @@ class Worker:
             if not self._connection.poll(limit_s):
                 self.kill()
                 raise WorkerLost(f"not decoded within {limit_s:g} s")
-            fine, answer = self._connection.recv()
+            fine, answer = received_answer(self._connection, self._shared)
         except (EOFError, OSError) as error:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_LIMIT_S)
@@ -216,6 +226,11 @@ class Lane:
         if worker is not None:
             worker.kill()
             worker.close()
+
+
+def start_for_scenes() -> None:
+    """Start a worker that will read scenes, to be ready when all else is loaded."""
+    _IDLE.give_back(Worker("rsretrieve.tiles.reading", "rasterio"))
 
 
 def ask_once(function: Callable[[A], R], argument: A, limit_s: float) -> R:

@@ -10,7 +10,8 @@ import pytest
 
 from rsretrieve.errors import IndexStoreError
 from rsretrieve.retrieval import ranking
-from rsretrieve.retrieval.index_store import DATA_FILES, MANIFEST_FILE, open_index
+from rsretrieve.retrieval.index_store import open_index
+from rsretrieve.retrieval.manifest import DATA_FILES, MANIFEST_FILE
 from rsretrieve.retrieval.questions import QueryRequest
 from rsretrieve.retrieval.search import Means, QueryResult, answer
 from rsretrieve.retrieval.verifying import verify_index

@@ -14,7 +14,8 @@ import pytest
 
 from rsretrieve.errors import IndexDamaged, IndexNotFound, OutputExists
 from rsretrieve.retrieval import index_store
-from rsretrieve.retrieval.index_store import IndexStore, open_index, read_manifest, write_index
+from rsretrieve.retrieval.index_store import IndexStore, open_index, write_index
+from rsretrieve.retrieval.manifest import read_manifest
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import VectorIndex
 from rsretrieve.storage import sha256_of_file, sha256_of_json, write_json

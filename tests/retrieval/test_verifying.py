@@ -14,9 +14,9 @@ import pytest
 from rsretrieve.errors import IndexDamaged, IndexNotFound, ModelMismatch, OutputBusy
 from rsretrieve.learning.model import Model
 from rsretrieve.retrieval.index_plan import IndexGoal
-from rsretrieve.retrieval.index_store import DATA_FILES, IndexStore, open_index, write_index
+from rsretrieve.retrieval.index_store import IndexStore, open_index, write_index
 from rsretrieve.retrieval.indexing import index_tiles
-from rsretrieve.retrieval.manifest import Manifest
+from rsretrieve.retrieval.manifest import DATA_FILES, Manifest
 from rsretrieve.retrieval.repairing import Repair, repair_index
 from rsretrieve.retrieval.vector_index import VectorIndex
 from rsretrieve.retrieval.verifying import verify_index

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,3 +80,8 @@ def failing(_):
 def losing_a(tile_id, _):
     """Whatever is of this one file."""
     return dying_at_once(_) if tile_id.startswith("a.tif") else tile_id
+
+
+def has_loaded(module: str) -> bool:
+    """Whether the process has loaded a module."""
+    return module in sys.modules

@@ -48,6 +48,13 @@ def test_windows_in_a_row_are_one_run():
     assert len(list(in_sweeps(window_tile("a", 16 * i, 0) for i in range(MAX_WINDOWS + 1)))) == 2
 
 
+def test_a_run_ends_with_a_row_so_that_the_next_one_is_long_too():
+    rows = [window_tile("a", 32 * i, 32 * j, 64, 64) for j in range(29) for i in range(29)]
+    assert [len(run) for run in in_sweeps(rows)] == [232, 232, 232, 145]
+    long_row = [window_tile("a", 8 * i, 0) for i in range(MAX_WINDOWS + 9)]
+    assert [len(run) for run in in_sweeps(long_row)] == [MAX_WINDOWS, 9]
+
+
 def test_windows_far_from_one_another_are_read_alone():
     far = [window_tile("a", 1000 * i, 0) for i in range(3)]
     assert list(in_sweeps(far)) == [[tile] for tile in far]
@@ -56,5 +63,7 @@ def test_windows_far_from_one_another_are_read_alone():
 def test_a_run_is_bounded_however_large_its_windows_are():
     large = [window_tile("a", 1024 * i, 0, 1024, 1024) for i in range(4)]
     assert [len(run) for run in in_sweeps(large)] == [2, 2]
+    overlapping = [window_tile("a", 64 * i, 0, 512, 512) for i in range(12)]
+    assert [len(run) for run in in_sweeps(overlapping)] == [8, 4]
     giant = [window_tile("a", 4096 * i, 0, 4096, 4096) for i in range(2)]
     assert [len(run) for run in in_sweeps(giant)] == [1, 1]

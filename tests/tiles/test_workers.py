@@ -22,6 +22,7 @@ from rsretrieve.tiles.previews import read_preview
 from rsretrieve.tiles.reading import Read, read_in_order
 from rsretrieve.tiles.records import Tile, TileSet, Window
 from rsretrieve.tiles.scenes import cut_scenes
+from rsretrieve.tiles.transport import received_answer
 from rsretrieve.tiles.windows import WindowChoices
 from rsretrieve.tiles.workers import Lane, Worker, WorkerLost, ask_once
 from tests.tiles.conftest import noise, save_picture, save_raster, tile_at, tiles_at
@@ -30,6 +31,7 @@ from tests.tiles.over_there import (
     dying_at_once,
     failing,
     greedy,
+    has_loaded,
     losing_a,
     made_into_0,
     process_number,
@@ -121,6 +123,14 @@ def test_a_lane_that_was_stopped_asks_nobody():
         lane.ask(process_number, None, 10)
 
 
+def test_a_worker_for_scenes_has_loaded_what_it_takes_before_it_is_asked(monkeypatch):
+    monkeypatch.setattr(workers, "_IDLE", workers._Idle())
+    workers.start_for_scenes()
+    assert ask_once(has_loaded, "rasterio", 60)
+    assert not ask_once(has_loaded, "PIL", 60)
+    workers._IDLE.close()
+
+
 def test_a_fork_leaves_our_workers_alone():
     ours = ask_once(process_number, None, 10)
     here, there = os.pipe()
@@ -161,14 +171,14 @@ def test_a_worker_answers_what_it_is_asked_and_knows_when_it_is_left():
     ours, theirs = Pipe()
     left = []
     thread = threading.Thread(
-        target=worker_process.serve, args=(theirs, lambda: left.append(True)), daemon=True
+        target=worker_process.serve, args=(theirs, None, lambda: left.append(True)), daemon=True
     )
     thread.start()
     assert ours.recv() == "ready"
     ours.send((len, "four"))
-    assert ours.recv() == (True, 4)
+    assert received_answer(ours, None) == (True, 4)
     ours.send((failing, None))
-    fine, error = ours.recv()
+    fine, error = received_answer(ours, None)
     assert (fine, str(error)) == (False, "a.png: no good")
     ours.close()
     thread.join(10)

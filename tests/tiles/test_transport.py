@@ -1,0 +1,102 @@
+"""What comes through shared memory is what was sent, and stays it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+from multiprocessing import Pipe
+
+import numpy as np
+import pytest
+
+from rsretrieve.tiles import transport
+from rsretrieve.tiles.raw import RawTile
+from rsretrieve.tiles.records import Place, Tile, Window
+from rsretrieve.tiles.transport import mapped, received_answer, send_answer, shared_file
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="no memory to share here")
+
+
+@pytest.fixture
+def shared():
+    """Memory that both ends share."""
+    return mapped(shared_file())
+
+
+def through(answer, shared, sizes=None):
+    """What comes out at the other end; `sizes` takes how many bytes went through the socket."""
+    here, there = Pipe()
+    sender = threading.Thread(target=send_answer, args=(there, answer, shared))
+    sender.start()
+    if sizes is not None:
+        assert here.poll(10)
+        content = here.recv_bytes()
+        sizes.append(len(content))
+        here, again = Pipe()
+        threading.Thread(target=again.send_bytes, args=(content,)).start()
+    received = received_answer(here, shared)
+    sender.join()
+    return received
+
+
+def arrays():
+    """Of many kinds: small and large, cut out of others, of odd orders and lengths."""
+    rng = np.random.default_rng(0)
+    scene = rng.integers(0, 60_000, (6, 80, 90)).astype(np.uint16)
+    return [
+        scene[:, 3:67, 5:69],
+        scene[0, 0, 0],
+        np.float32(rng.standard_normal((3, 31, 33))),
+        np.asfortranarray(rng.random((40, 50)) > 0.5),
+        np.broadcast_to(scene[0, 0], (50, 90)),
+        scene.astype(">f8")[:1],
+        np.zeros((0, 7)),
+        np.arange(12),
+        np.array(["wörds"] * 999),
+        np.array([{"a": 1}] * 999, object),
+    ]
+
+
+def test_arrays_come_as_they_were_and_are_their_own(shared):
+    sent = arrays()
+    received = through({"them": sent, "and": "more"}, shared)
+    assert received["and"] == "more"
+    through([np.full(1 << 20, 7, np.uint8)], shared)  # the next answer uses the same memory
+    for one, other in zip(sent, received["them"], strict=True):
+        np.testing.assert_array_equal(one, other)
+        assert (one.dtype, one.shape) == (other.dtype, other.shape)
+    assert received["them"][0].flags.writeable
+    assert received["them"][0].flags.owndata or received["them"][0].base.flags.owndata
+
+
+def test_large_arrays_do_not_go_through_the_socket_and_what_has_no_room_does(shared, monkeypatch):
+    block, sizes = np.arange(100_000, dtype=np.int32), []
+    through([block] * 2, shared, sizes)
+    through([block, block + 1, block.copy()], None, sizes)
+    assert sizes[0] < 2000
+    assert sizes[1] > 3 * block.nbytes
+    small = mapped(_file_of(monkeypatch, 500_000))
+    for one, other in zip([block, block + 1], through([block, block + 1], small, sizes)):
+        np.testing.assert_array_equal(one, other)
+    assert block.nbytes < sizes[2] < 1.1 * block.nbytes
+
+
+def _file_of(monkeypatch, size_bytes):
+    monkeypatch.setattr(transport, "SHARED_BYTES", size_bytes)
+    return shared_file()
+
+
+def test_a_system_without_memory_to_share_does_without(monkeypatch):
+    monkeypatch.delattr(os, "memfd_create")
+    assert shared_file() is None
+    assert mapped(None) is None
+
+
+def test_what_is_sent_between_processes_is_the_same_over_there():
+    place = Place("EPSG:4326", (0, 1, 2, 3), ((0, 3), (0, 1), (2, 1), (2, 3)))
+    window = Window(1, 2, 30, 40, 16)
+    for record in (window, Tile("a", "b", None, window), Tile("a", "b", "c"), place):
+        assert pickle.loads(pickle.dumps(record)) == record
+    raw = RawTile(np.zeros((1, 8, 8), np.uint8), None, place)
+    assert pickle.loads(pickle.dumps(raw)).place == place
