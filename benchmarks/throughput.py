@@ -2,8 +2,9 @@
 
 The ceiling is the network alone on a batch that is already there: for training forward, loss,
 backward and optimizer, in the number format and memory layout of rsretrieve. Ours is
-`train_model` from its second epoch on, and `embed_tiles`, both as the commands call them. The
-plain loop is what one writes first: a Dataset that opens each tile with Pillow, torchvision's
+`train_model` from its second epoch on, and `embed_tiles`, both as the commands call them, the
+latter once with its tiles to be decoded and once with what an earlier command decoded. The plain
+loop is what one writes first: a Dataset that opens each tile with Pillow, torchvision's
 transforms tile by tile, a DataLoader, float32 in the default layout. They take turns, so that
 other programs disturb them alike.
 
@@ -13,6 +14,7 @@ other programs disturb them alike.
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -42,7 +44,8 @@ from rsretrieve.retrieval.embedding import BATCH_SIZE, embed_tiles
 from rsretrieve.tiles.catalog import find_tiles
 from rsretrieve.tiles.failures import FailureLog
 
-CEILING, OURS, EPOCH, PLAIN = "the network alone", "rsretrieve", "its whole epochs", "a plain loop"
+CEILING, OURS, PLAIN = "the network alone", "rsretrieve", "a plain loop"
+EPOCH, CACHED = "its whole epochs", "rsretrieve, tiles in the cache"
 
 
 class TurnsWithTraining:
@@ -94,7 +97,8 @@ def measure_embedding(case: Case, rounds: int, model: Model) -> Rates:
     rates = Rates(case.device)
     contenders = {
         CEILING: embedding_ceiling(case, model.network, BATCH_SIZE, len(case.tiles)),
-        OURS: lambda: len(embed_tiles(model, case.tiles, FailureLog(strict=True)).tiles),
+        OURS: lambda: _embedded(model, case, cache_limit="0"),
+        CACHED: lambda: _embedded(model, case, cache_limit=""),
         PLAIN: plain_embedding(case, BATCH_SIZE),
     }
     for work in contenders.values():
@@ -103,6 +107,11 @@ def measure_embedding(case: Case, rounds: int, model: Model) -> Rates:
         for name, work in contenders.items():
             rates.measure(name, work)
     return rates
+
+
+def _embedded(model: Model, case: Case, cache_limit: str) -> int:
+    os.environ["RSRETRIEVE_CACHE_SIZE"] = cache_limit
+    return len(embed_tiles(model, case.tiles, FailureLog(strict=True)).tiles)
 
 
 def table(rates: Rates, names: tuple[str, ...]) -> str:
@@ -137,14 +146,16 @@ def main(
     asked = RECIPES[recipe].changed(backbone=network, size_px=size, batch_size=batch_size)
     case = Case(chosen, asked, choose_device(device), workers)
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["RSRETRIEVE_CACHE"] = str(Path(folder) / "cache")
         training, model = measure_training(case, rounds, Path(folder) / "model")
-    embedding = measure_embedding(case, rounds, model)
+        embedding = measure_embedding(case, rounds, model)
     parts = milliseconds_of_parts(case, model.description.preprocessing)
     if as_json:
         ratios = {
             "training": training.ratio(OURS, CEILING),
             "training_to_plain": training.ratio(OURS, PLAIN),
             "embedding": embedding.ratio(OURS, CEILING),
+            "embedding_cached": embedding.ratio(CACHED, CEILING),
             "embedding_to_plain": embedding.ratio(OURS, PLAIN),
         }
         print(json.dumps({**ratios, "milliseconds": parts}))
@@ -155,7 +166,7 @@ def main(
         f"{threads()}, PyTorch {torch.__version__}"
     )
     print(f"\ntraining\n\n{table(training, (CEILING, OURS, EPOCH, PLAIN))}")
-    print(f"\nembedding\n\n{table(embedding, (CEILING, OURS, PLAIN))}")
+    print(f"\nembedding\n\n{table(embedding, (CEILING, CACHED, OURS, PLAIN))}")
     print(
         f"\nwhere a tile's time goes (ms; the network in training "
         f"{1e3 / training.by_processor(CEILING):.2f}, embedding "
