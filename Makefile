@@ -24,9 +24,9 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The figures that the README quotes; needs real tiles: make benchmark TILES=folder WEIGHTS=file
+# The figures that the README quotes; needs real tiles: make benchmark TILES=folder
 benchmark: $(VENV)/.installed
-	$(BIN)/python benchmarks/training_speed.py $(TILES) --weights $(WEIGHTS)
+	$(BIN)/python benchmarks/throughput.py $(TILES)
 
 # The grid under label noise; takes hours, and goes on where it stopped: PRESET=--quick for minutes.
 PRESET ?= --cpu

@@ -10,8 +10,6 @@ import torch
 
 from rsretrieve.errors import DeviceUnavailable, InvalidArgument
 
-_SIZE_OF_ONE_PX = 16  # of tiles that backbones halve to a pixel before they halve it again
-
 
 class Precision(StrEnum):
     """The type that a network's layers compute in; parameters stay float32."""
@@ -58,17 +56,6 @@ def best_precision(device: torch.device) -> Precision:
         capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
         gains = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return Precision.BFLOAT16 if gains else Precision.FLOAT32
-
-
-def training_precision(device: torch.device, size_px: int) -> Precision:
-    """The best precision that gradients are right in.
-
-    oneDNN's bfloat16 gradient of a depthwise 3×3 convolution with stride 2 over a single pixel
-    reads memory that nobody wrote (PyTorch 2.15): backbones come to that in small tiles.
-    """
-    if device.type == "cpu" and size_px <= _SIZE_OF_ONE_PX:
-        return Precision.FLOAT32
-    return best_precision(device)
 
 
 def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

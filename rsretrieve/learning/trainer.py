@@ -14,7 +14,7 @@ import torch
 
 from rsretrieve.errors import OutputExists
 from rsretrieve.learning import model_store
-from rsretrieve.learning.device import training_precision
+from rsretrieve.learning.device import best_precision
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.finishing import TrainingSummary, summary_of, write_model
 from rsretrieve.learning.first_view import first_view
@@ -108,7 +108,7 @@ def _train(
         request.tiles, request.validation, recipe, request.bands, seed, log, listener
     )
     recipe = recipe.for_classes(len(prepared.class_names))
-    precision = training_precision(request.device, recipe.size_px)
+    precision = best_precision(request.device)
     settings = Settings(recipe, prepared.preprocessing, seed, request.device, precision)
     start = _start(request, prepared, settings, listener)
     training = Training(settings, start.model, prepared.train, prepared.validation, listener)

@@ -14,7 +14,6 @@ from rsretrieve.learning.device import (
     choose_device,
     computing_in,
     describe_device,
-    training_precision,
 )
 
 
@@ -118,10 +117,3 @@ def test_a_torch_that_does_not_tell_computes_in_float32(monkeypatch: pytest.Monk
 def test_matrices_multiply_in_the_precision(precision: Precision, dtype: torch.dtype) -> None:
     with computing_in(precision, torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is dtype
-
-
-def test_tiny_tiles_are_trained_in_float32_where_bfloat16_gradients_are_wrong(monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True}, raising=False)
-    cpu = torch.device("cpu")
-    assert training_precision(cpu, 16) is Precision.FLOAT32
-    assert training_precision(cpu, 17) is Precision.BFLOAT16
