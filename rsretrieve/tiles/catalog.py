@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from rsretrieve.errors import InputError, InvalidArgument, NoUsableTiles, TableError, TilesNotFound
 from rsretrieve.tiles.failures import Failed, FailureLog
+from rsretrieve.tiles.folders import Unlisted, image_files
 from rsretrieve.tiles.labels import override_labels
 from rsretrieve.tiles.records import Tile, TileSet, Window, absolute, split_window
 from rsretrieve.tiles.scenes import cut_scenes
@@ -16,37 +17,6 @@ from rsretrieve.tiles.sources import is_elsewhere, name_of
 from rsretrieve.tiles.stac import stac_tiles
 from rsretrieve.tiles.tables import TABLE_SUFFIXES, Row, read_table, write_csv
 from rsretrieve.tiles.windows import SceneChoices
-
-IMAGE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".png",
-        ".tif",
-        ".tiff",
-        ".gtiff",
-        ".jp2",
-        ".j2k",
-        ".webp",
-        ".bmp",
-        ".gif",
-        ".img",
-        ".vrt",
-        ".ntf",
-        ".nitf",
-    ]
-)
-_IMAGE_STARTS = (
-    b"\xff\xd8\xff",  # JPEG
-    b"\x89PNG",
-    b"II*\0",  # TIFF, little-endian
-    b"MM\0*",  # TIFF, big-endian
-    b"II+\0",  # BigTIFF
-    b"MM\0+",
-    b"\0\0\0\x0cjP  ",  # JPEG 2000
-    b"\xff\x4f\xff\x51",  # JPEG 2000 code stream
-)
 
 
 def find_tiles(
@@ -63,7 +33,8 @@ def find_tiles(
             in GDAL's virtual file systems; a STAC item, or a folder of them.
         labels: a CSV with `tile,label` whose labels replace those found.
         scenes: whether and how images are cut into windows, and which assets are meant.
-        log: takes the scenes that cannot be opened; without one, the first ends the search.
+        log: takes the scenes that cannot be opened; without one, the first ends the search. And
+            the folders that cannot be listed; without one, a notice says so.
 
     Returns:
         The tiles, sorted by id for a folder, in the list's order for a list; the windows of
@@ -73,16 +44,18 @@ def find_tiles(
         TilesNotFound: there is no such place, or no tile in it.
         TableError: the list, or the labels file, cannot be read as one.
         InputError: not a STAC item, or no such asset.
-        NoUsableTiles: not one scene can be opened.
+        NoUsableTiles: not one scene can be opened, or no folder can be listed.
         LabelsError: the labels file does not fit the tiles.
     """
-    tiles = _images(str(source), scenes)
+    unlisted = Unlisted(str(source))
+    tiles = _images(str(source), scenes, unlisted)
     if not tiles.tiles:
+        unlisted.raise_if_all()
         raise TilesNotFound(
             f"{source}: no tiles in it",
             hint="tiles are images such as .jpg, .png or .tif, in class sub-folders or not",
         )
-    tiles = _with_names_in_utf8(tiles, log)
+    tiles = unlisted.told(_with_names_in_utf8(tiles, log), log)
     if scenes.windows is not None:
         tiles = cut_scenes(tiles, scenes.windows, log or FailureLog(strict=True))
     return override_labels(tiles, labels) if labels is not None else tiles
@@ -116,14 +89,14 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _images(source: str, scenes: SceneChoices) -> TileSet:
+def _images(source: str, scenes: SceneChoices, unlisted: Unlisted) -> TileSet:
     """The images that `source` names, whole."""
     path = Path(source)
     if not is_elsewhere(source) and path.is_dir():
-        tiles = TileSet(source, () if scenes.assets else tuple(_tiles_in_folder(path)))
-        return tiles if tiles.tiles else stac_tiles(source, scenes.assets)
+        found = () if scenes.assets else tuple(_tiles_in_folder(path, unlisted))
+        return TileSet(source, found) if found else stac_tiles(source, scenes.assets, unlisted)
     if name_of(source).lower().endswith((".json", ".geojson")):
-        return stac_tiles(source, scenes.assets)
+        return stac_tiles(source, scenes.assets, unlisted)
     if scenes.assets:
         raise InputError(f"{source} is no STAC item, and has no assets to choose by --asset")
     if is_elsewhere(source):
@@ -145,52 +118,11 @@ def _single_scene(source: str, scenes: SceneChoices) -> TileSet:
     return TileSet(source, (Tile(name_of(source), source),))
 
 
-def _tiles_in_folder(root: Path) -> Iterator[Tile]:
-    for path in _image_files(root):
+def _tiles_in_folder(root: Path, unlisted: Unlisted) -> Iterator[Tile]:
+    for path in image_files(root, unlisted):
         relative = PurePosixPath(path.relative_to(root).as_posix())
         label = relative.parts[0] if len(relative.parts) > 1 else None
         yield Tile(id=str(relative), path=str(path), label=label)
-
-
-def _image_files(root: Path) -> list[Path]:
-    """All image files under `root`, sorted as ids are; links are followed, but no folder twice."""
-    found, visited = [], set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        identity = Path(folder).stat()
-        if (identity.st_dev, identity.st_ino) in visited:
-            subfolders.clear()
-            continue
-        visited.add((identity.st_dev, identity.st_ino))
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in names:
-            path = Path(folder, name)
-            if not name.startswith(".") and _looks_like_image(path):
-                found.append(path)
-    return sorted(found, key=Path.as_posix)
-
-
-def _looks_like_image(path: Path) -> bool:
-    """By its name, or, where the name says nothing, by its first bytes.
-
-    A link that leads nowhere, or a pipe, that is named like an image is one that cannot be read.
-    """
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        return True
-    if not path.is_file() or path.suffix.lower() in (
-        ".csv",
-        ".txt",
-        ".json",
-        ".xml",
-        ".md",
-        ".parquet",
-        ".npy",
-    ):
-        return False
-    try:
-        with path.open("rb") as stream:
-            return stream.read(12).startswith(_IMAGE_STARTS)
-    except OSError:
-        return False
 
 
 def _tiles_in_list(source: Path) -> TileSet:

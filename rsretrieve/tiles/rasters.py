@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from rsretrieve.errors import TileError
+from rsretrieve.tiles.drivers import OFFLINE, for_files, trusted, why_not
 from rsretrieve.tiles.places import pixel_size_m
 from rsretrieve.tiles.raw import decoding_trouble, require_openable, require_readable_type
 from rsretrieve.tiles.records import Tile
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rasterio import DatasetReader
 
 _IDLE_RASTERS = 8
+_UNRECOGNISED = "not recognized as being in a supported file format"
 
 
 @contextmanager
@@ -36,9 +38,19 @@ def raster_errors(tile_id: str) -> Iterator[None]:
             tile_id, "neither JPEG, PNG nor plain TIFF, and rasterio is not installed"
         ) from error
     except Exception as error:  # drivers raise what they like over a damaged file
-        known = "not recognized as being in a supported file format" in str(error)
+        known = _UNRECOGNISED in str(error)
         reason = "not an image that can be read" if known else decoding_trouble(error)
         raise TileError(tile_id, reason) from error
+
+
+def reading_from(path: str) -> AbstractContextManager[object]:
+    """The surroundings in which a raster is opened and read."""
+    import rasterio
+
+    surroundings: AbstractContextManager[object] = nullcontext()
+    if not is_elsewhere(path):
+        surroundings = rasterio.Env(**({} if trusted() else OFFLINE))
+    return surroundings
 
 
 @dataclass(frozen=True)
@@ -63,8 +75,7 @@ class Raster:
 
 
 def open_raster(tile_id: str, path: str) -> Raster:
-    """Open a raster; within `raster_errors`."""
-    import rasterio
+    """Open a raster; within `raster_errors` and `reading_from`."""
     import rasterio.errors
     from rasterio.enums import ColorInterp, MaskFlags
 
@@ -74,18 +85,33 @@ def open_raster(tile_id: str, path: str) -> Raster:
         require_openable(tile_id, path)
         if Path(path).stat().st_size == 0:
             raise TileError(tile_id, "the file is empty (0 bytes)")
-    try:
-        dataset = rasterio.open(path)
-    except rasterio.errors.RasterioIOError as error:
-        if not is_elsewhere(path):
-            raise
-        reason = " ".join(str(error.__cause__ or error).split())
-        raise TileError(tile_id, f"cannot be opened: {reason}") from error
+    dataset = _opened(tile_id, path)
     meanings = zip(dataset.indexes, dataset.colorinterp)
     bands = tuple(band for band, meaning in meanings if meaning != ColorInterp.alpha)
     flags = dataset.mask_flag_enums
     masked = any(flags[band - 1] != [MaskFlags.all_valid] for band in bands)
     return Raster(dataset, bands, masked)
+
+
+def _opened(tile_id: str, path: str) -> DatasetReader:
+    import rasterio
+    from rasterio.errors import RasterioIOError
+
+    if not is_elsewhere(path):
+        try:
+            # `rasterio.open` takes one driver; what it opens takes several.
+            return rasterio.DatasetReader(path, driver=for_files())
+        except RasterioIOError as error:
+            with Path(path).open("rb") as stream:
+                reason = why_not(stream.read(64)) if _UNRECOGNISED in str(error) else None
+            if reason is None:
+                raise
+            raise TileError(tile_id, reason) from error
+    try:
+        return rasterio.open(path)
+    except RasterioIOError as error:
+        reason = " ".join(str(error.__cause__ or error).split())
+        raise TileError(tile_id, f"cannot be opened: {reason}") from error
 
 
 def read_facts(tile: Tile) -> SceneFacts:
@@ -94,7 +120,11 @@ def read_facts(tile: Tile) -> SceneFacts:
     Raises:
         TileError: it cannot be opened, or has no pixels of a type that is read.
     """
-    with raster_errors(tile.id), closing(open_raster(tile.id, tile.path)) as raster:
+    with (
+        raster_errors(tile.id),
+        reading_from(tile.path),
+        closing(open_raster(tile.id, tile.path)) as raster,
+    ):
         dataset = raster.dataset
         if not dataset.count:
             inner = f", such as {dataset.subdatasets[0]}" if dataset.subdatasets else ""
@@ -127,7 +157,7 @@ class OpenRasters:
 
     @contextmanager
     def borrow(self, tile_id: str, path: str) -> Iterator[Raster]:
-        """The raster at a path, for this thread alone; within `raster_errors`."""
+        """The raster at a path, for this thread alone; within what `open_raster` is in."""
         with self._lock:
             entry = self._opened.setdefault(path, _Opened())
             self._opened.move_to_end(path)

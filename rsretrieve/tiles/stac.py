@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from rsretrieve.errors import InputError, TilesNotFound
+from rsretrieve.tiles.folders import Unlisted
 from rsretrieve.tiles.records import Tile, TileSet
 from rsretrieve.tiles.sources import is_elsewhere, name_of
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _NO_PICTURES = ("thumbnail", "overview", "metadata")
 
 
-def stac_tiles(source: str, assets: Sequence[str] = ()) -> TileSet:
+def stac_tiles(source: str, assets: Sequence[str], unlisted: Unlisted) -> TileSet:
     """Find the assets of a STAC item, or of all items in a folder and its sub-folders.
 
     A tile's id is the path of the item's file relative to the folder, and the asset's name:
@@ -28,6 +29,7 @@ def stac_tiles(source: str, assets: Sequence[str] = ()) -> TileSet:
     Args:
         source: a JSON file, by a path or a URL, or a folder.
         assets: the names of the assets; none: the only raster that an item has.
+        unlisted: takes the folders that cannot be listed.
 
     Raises:
         InputError: not a STAC item, or an item has no such asset, or several to choose from.
@@ -39,11 +41,12 @@ def stac_tiles(source: str, assets: Sequence[str] = ()) -> TileSet:
         return TileSet(source, tuple(tiles))
     root = Path(source)
     tiles = []
-    for path in _item_files(root):
+    for path in _item_files(root, unlisted):
         relative = PurePosixPath(path.relative_to(root).as_posix())
         label = relative.parts[0] if len(relative.parts) > 1 else None
         tiles += _tiles_of(_read_item(str(path)), str(relative), label, str(path), assets)
     if not tiles:
+        unlisted.raise_if_all()
         raise TilesNotFound(
             f"{source}: no {'STAC items' if assets else 'tiles'} in it",
             hint="tiles are images such as .jpg, .png or .tif, in class sub-folders or not, "
@@ -52,10 +55,10 @@ def stac_tiles(source: str, assets: Sequence[str] = ()) -> TileSet:
     return TileSet(source, tuple(tiles))
 
 
-def _item_files(root: Path) -> list[Path]:
+def _item_files(root: Path, unlisted: Unlisted) -> list[Path]:
     """The items among the JSON files of a folder; catalogues, collections and others are not."""
     found = []
-    for folder, subfolders, names in os.walk(root):
+    for folder, subfolders, names in os.walk(root, onerror=unlisted.add):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         paths = (Path(folder, name) for name in names if not name.startswith("."))
         found += [path for path in paths if path.suffix.lower() in (".json", ".geojson")]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.errors import TileError
 from rsretrieve.tiles.places import places_of
-from rsretrieve.tiles.rasters import OpenRasters, Raster, open_raster, raster_errors
+from rsretrieve.tiles.rasters import OpenRasters, Raster, open_raster, raster_errors, reading_from
 from rsretrieve.tiles.raw import RawTile, check_tile_size, none_if_all, require_readable_type
 from rsretrieve.tiles.records import Tile, Window
 
@@ -25,7 +25,11 @@ def read_raster(tile: Tile) -> RawTile:
     Raises:
         TileError: it cannot be read.
     """
-    with raster_errors(tile.id), closing(open_raster(tile.id, tile.path)) as raster:
+    with (
+        raster_errors(tile.id),
+        reading_from(tile.path),
+        closing(open_raster(tile.id, tile.path)) as raster,
+    ):
         window = tile.window or Window(0, 0, raster.dataset.width, raster.dataset.height)
         values, valid = _read_window(raster, tile.id, window)
         return RawTile(values, valid, places_of(raster.dataset, [window])[0])
@@ -46,7 +50,11 @@ def read_windows(rasters: OpenRasters, tiles: Sequence[Tile]) -> list[RawTile | 
     first = tiles[0]
     windows = [tile.window for tile in tiles if tile.window is not None]
     try:
-        with raster_errors(first.id), rasters.borrow(first.id, first.path) as raster:
+        with (
+            raster_errors(first.id),
+            reading_from(first.path),
+            rasters.borrow(first.id, first.path) as raster,
+        ):
             places = places_of(raster.dataset, windows)
             pixels = _read_all(raster, tiles, windows)
     except TileError as error:

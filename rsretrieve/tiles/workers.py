@@ -19,6 +19,7 @@ from signal import Signals
 from threading import Lock
 from typing import Any, TypeVar, cast
 
+from rsretrieve.tiles.drivers import VARIABLE, left_out
 from rsretrieve.tiles.transport import mapped, received_answer, shared_file
 
 A = TypeVar("A")
@@ -64,7 +65,7 @@ class Worker:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program],
-                env={**_ONE_THREAD, "GDAL_CACHEMAX": _BLOCK_CACHE_MB, **os.environ},
+                env={**_ONE_THREAD, **_for_gdal(), **os.environ},
                 pass_fds=[socket] if memory is None else [socket, memory],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -132,9 +133,15 @@ def _how_it_ended(code: int | None) -> str:
     return f"the decoder ended over it (exit code {code})"
 
 
+def _for_gdal() -> dict[str, str]:
+    """Settings that the user's own come before."""
+    return {"GDAL_CACHEMAX": _BLOCK_CACHE_MB, "GDAL_SKIP": left_out()}
+
+
 def _surroundings() -> Any:
     """What a worker hangs on that may change while we run."""
     settings = {k: v for k, v in os.environ.items() if k.upper().startswith(_SETTINGS)}
+    settings[VARIABLE] = os.environ.get(VARIABLE, "")
     try:
         folder = str(Path.cwd())
     except OSError:  # it is gone
