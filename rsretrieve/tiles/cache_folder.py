@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,9 @@ from rsretrieve.text import size_in_bytes
 
 FOLDER_VARIABLE, LIMIT_VARIABLE = "RSRETRIEVE_CACHE", "RSRETRIEVE_CACHE_SIZE"
 DEFAULT_LIMIT_BYTES = 2_000_000_000
+
+_UNFINISHED = "*/.*.unfinished"
+_ABANDONED_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -54,19 +58,32 @@ class CacheFolder:
         return sorted(found)
 
     def make_room(self, wanted_bytes: int) -> None:
-        """Remove the least lately used files until there is room under the limit."""
+        """Remove the least lately used files until there is room under the limit.
+
+        And what killed processes left unfinished, when it is old enough to be nobody's.
+        """
+        for path in self.path.glob(_UNFINISHED):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                    discard(path)
         files = self.files()
         total = wanted_bytes + sum(size for _, size, _ in files)
         for _, size, path in files:
             if total <= self.limit_bytes:
                 return
-            path.unlink(missing_ok=True)
+            discard(path)
             total -= size
 
     def clear(self) -> None:
         """Remove every file, those that a killed process left unfinished, too."""
-        for path in [*self.path.glob("*/*.tiles"), *self.path.glob("*/.*.unfinished")]:
-            path.unlink(missing_ok=True)
+        for path in [*self.path.glob("*/*.tiles"), *self.path.glob(_UNFINISHED)]:
+            discard(path)
         for folder in self.path.glob("*"):
             with suppress(OSError):  # somebody writes into it
                 folder.rmdir()
+
+
+def discard(path: Path) -> None:
+    """Remove a file, if it is there and may be removed."""
+    with suppress(OSError):
+        path.unlink()

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from rsretrieve.storage import sha256_of_json
 from rsretrieve.tiles.cache_file import KEY_BYTES, KeptTiles, Waiting, as_file, write_aside
-from rsretrieve.tiles.cache_folder import CacheFolder
+from rsretrieve.tiles.cache_folder import CacheFolder, discard
+from rsretrieve.tiles.drivers import trusted
 from rsretrieve.tiles.preprocessing import Preprocessing
 from rsretrieve.tiles.records import Place, Tile, TileSet
 from rsretrieve.tiles.sources import is_elsewhere
@@ -35,6 +36,7 @@ FEWEST_TILES = 64
 _OF_READING = 1  # to be raised when reading or resizing gives other pixels than before
 _FILE_BYTES = 32 << 20  # of pixels in a file, and so in memory until they are written
 _SETTLED_NS = 2_000_000_000
+_WITHOUT_COMPANIONS = frozenset((".jpg", ".jpeg", ".png", ".gif", ".bmp"))
 Pixels = NDArray[Any]
 
 
@@ -63,7 +65,7 @@ class PixelCache:
             kept = KeptTiles.read(path, self._tile_bytes)
             os.utime(path)  # it was used
         except (OSError, ValueError):  # gone meanwhile, or damaged
-            path.unlink(missing_ok=True)
+            discard(path)
             return
         self._found |= {key: (kept, row) for row, key in enumerate(kept.keys())}
 
@@ -78,7 +80,7 @@ class PixelCache:
         try:
             pixels, place = kept.tile(row)
         except (OSError, ValueError):
-            kept.path.unlink(missing_ok=True)
+            discard(kept.path)
             return None
         return np.frombuffer(pixels, self._dtype).reshape(self._shape), place
 
@@ -103,11 +105,15 @@ class PixelCache:
 
 
 def open_cache(preprocessing: Preprocessing, tiles: TileSet) -> PixelCache | None:
-    """The cache for these tiles; None where it would not pay, or they do not all fit in."""
+    """The cache for these tiles; None where it would not pay, or they do not all fit in.
+
+    And where the user trusts files that name others: nobody would see those change.
+    """
     folder = CacheFolder.of_environment()
     channels = len(preprocessing.bands)
     tile_bytes = channels * preprocessing.size_px**2 * np.dtype(preprocessing.dtype).itemsize
-    if len(tiles) < FEWEST_TILES or len(tiles) * tile_bytes > folder.limit_bytes:
+    fits = len(tiles) * tile_bytes <= folder.limit_bytes
+    if len(tiles) < FEWEST_TILES or not fits or trusted():
         return None
     return PixelCache(folder, preprocessing, tiles)
 
@@ -116,18 +122,32 @@ def key_of(tile: Tile) -> bytes | None:
     """What a tile's pixels hang on; None where nobody could see them change."""
     if is_elsewhere(tile.path):
         return None
+    path = Path(tile.path)
+    alone = path.suffix.lower() in _WITHOUT_COMPANIONS
+    states = [_state(path), *(_state(other) for other in (() if alone else _companions(path)))]
+    latest = max((max(state[1:3]) for state in states if state), default=0)
+    # What is new could change again within one tick of its file system's clock.
+    if states[0] is None or time.time_ns() - latest < _SETTLED_NS:
+        return None
+    said = str(path.absolute()), states, tile.window
+    return blake2b(repr(said).encode(), digest_size=KEY_BYTES).digest()
+
+
+def _companions(path: Path) -> list[Path]:
+    """The files beside a raster that GDAL reads with it."""
+    beside = [path.with_name(path.name + ending) for ending in (".aux.xml", ".ovr", ".msk")]
+    if path.suffix:
+        beside += [path.with_suffix(ending) for ending in (".hdr", ".tfw", ".wld", ".prj")]
+    return beside
+
+
+def _state(path: Path) -> tuple[int, int, int, int] | None:
+    """What changes when somebody writes to a file; None where there is none."""
     try:
-        status = Path(tile.path).stat()
+        status = path.stat()
     except OSError:
         return None
-    if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) < _SETTLED_NS:
-        return None  # it could change again within one tick of its file system's clock
-    window = tile.window
-    said = (
-        *(str(Path(tile.path).absolute()), status.st_size, status.st_mtime_ns),
-        *(status.st_ctime_ns, status.st_ino, window, window and window.read_px),
-    )
-    return blake2b(repr(said).encode(errors="surrogateescape"), digest_size=KEY_BYTES).digest()
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _digest(preprocessing: Preprocessing, tiles: TileSet) -> str:

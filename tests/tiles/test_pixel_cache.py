@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -181,6 +182,21 @@ def test_a_file_that_may_still_change_unseen_is_not_kept(folder, tiles, monkeypa
     assert folder.files() == []
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["located.tif.aux.xml", "located.tfw", "located.hdr"])
+def test_a_file_beside_a_raster_that_changes_makes_it_another(tiles, tmp_path, name):
+    picture, raster = key_of(tiles[0]), key_of(tiles[10])
+    (tmp_path / name).write_text("1")
+    assert key_of(tiles[10]) not in (raster, None)
+    assert key_of(tiles[0]) == picture
+
+
+def test_files_that_name_others_are_not_kept(folder, tiles, monkeypatch):
+    monkeypatch.setenv("RSRETRIEVE_GDAL_DRIVERS", "VRT")
+    read(tiles)
+    assert folder.files() == []
+
+
 def test_what_nobody_could_see_change_has_no_key(tmp_path):
     assert key_of(Tile("a", "https://example.org/a.tif")) is None
     assert key_of(Tile("a", str(tmp_path / "gone"))) is None
@@ -208,6 +224,16 @@ def test_clearing_removes_everything_and_what_a_killed_process_left(folder, tile
     (path.parent / ".half.unfinished").write_bytes(b"half")
     folder.clear()
     assert list(folder.path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_long_ago_goes_when_something_is_kept(folder, tiles):
+    others = folder.path / "settings"
+    others.mkdir(parents=True)
+    for name, age_s in ((".old.unfinished", 4000), (".new.unfinished", 10)):
+        (others / name).write_bytes(b"half")
+        os.utime(others / name, (0, time.time() - age_s))
+    read(tiles)
+    assert [path.name for path in others.iterdir()] == [".new.unfinished"]
 
 
 def test_large_sets_are_kept_in_several_files(folder, tiles, decoded, monkeypatch):
