@@ -14,6 +14,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import asdict
+from functools import lru_cache
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -36,7 +37,7 @@ FEWEST_TILES = 64
 _OF_READING = 1  # to be raised when reading or resizing gives other pixels than before
 _FILE_BYTES = 32 << 20  # of pixels in a file, and so in memory until they are written
 _SETTLED_NS = 2_000_000_000
-_WITHOUT_COMPANIONS = frozenset((".jpg", ".jpeg", ".png", ".gif", ".bmp"))
+_WITHOUT_COMPANIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 Pixels = NDArray[Any]
 
 
@@ -122,35 +123,38 @@ def key_of(tile: Tile) -> bytes | None:
     """What a tile's pixels hang on; None where nobody could see them change."""
     if is_elsewhere(tile.path):
         return None
-    path = Path(tile.path)
-    alone = path.suffix.lower() in _WITHOUT_COMPANIONS
+    path = tile.path  # as text: a `Path` for each takes as long as all the rest
+    alone = path.lower().endswith(_WITHOUT_COMPANIONS)
     states = [_state(path), *(_state(other) for other in (() if alone else _companions(path)))]
     latest = max((max(state[1:3]) for state in states if state), default=0)
     # What is new could change again within one tick of its file system's clock.
     if states[0] is None or time.time_ns() - latest < _SETTLED_NS:
         return None
-    said = str(path.absolute()), states, tile.window
+    said = os.path.abspath(path), states, tile.window  # noqa: PTH100
     return blake2b(repr(said).encode(), digest_size=KEY_BYTES).digest()
 
 
-def _companions(path: Path) -> list[Path]:
+def _companions(path: str) -> list[str]:
     """The files beside a raster that GDAL reads with it."""
-    beside = [path.with_name(path.name + ending) for ending in (".aux.xml", ".ovr", ".msk")]
-    if path.suffix:
-        beside += [path.with_suffix(ending) for ending in (".hdr", ".tfw", ".wld", ".prj")]
-    return beside
+    stem = os.path.splitext(path)[0]  # noqa: PTH122
+    beside = [stem + ending for ending in (".hdr", ".tfw", ".wld", ".prj")]
+    return beside + [path + ending for ending in (".aux.xml", ".ovr", ".msk")]
 
 
-def _state(path: Path) -> tuple[int, int, int, int] | None:
+def _state(path: str) -> tuple[int, int, int, int] | None:
     """What changes when somebody writes to a file; None where there is none."""
     try:
-        status = path.stat()
-    except OSError:
+        status = os.stat(path)  # noqa: PTH116
+    except (OSError, ValueError):
         return None
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
+@lru_cache(maxsize=1)
+def _decoders() -> list[str]:
+    return [version("pillow"), version("rasterio")]
+
+
 def _digest(preprocessing: Preprocessing, tiles: TileSet) -> str:
     windows = None if tiles.windows is None else asdict(tiles.windows)
-    decoders = [version("pillow"), version("rasterio")]
-    return sha256_of_json([_OF_READING, decoders, asdict(preprocessing), windows])
+    return sha256_of_json([_OF_READING, _decoders(), asdict(preprocessing), windows])
