@@ -35,6 +35,7 @@ from speed.parts import milliseconds_of_parts
 
 from rsretrieve.choices import RecipeName
 from rsretrieve.learning.device import best_precision, choose_device, describe_device
+from rsretrieve.learning.embedder import tiles_at_once
 from rsretrieve.learning.model import Model
 from rsretrieve.learning.model_store import load_model
 from rsretrieve.learning.recipes import RECIPES
@@ -95,8 +96,9 @@ def measure_training(case: Case, rounds: int, folder: Path) -> tuple[Rates, Mode
 def measure_embedding(case: Case, rounds: int, model: Model) -> Rates:
     """Rates of embedding, after a warm-up of each."""
     rates = Rates(case.device)
+    best = tiles_at_once(case.device, case.recipe.size_px) or BATCH_SIZE
     contenders = {
-        CEILING: embedding_ceiling(case, model.network, BATCH_SIZE, len(case.tiles)),
+        CEILING: embedding_ceiling(case, model.network, best, len(case.tiles)),
         OURS: lambda: _embedded(model, case, cache_limit="0"),
         CACHED: lambda: _embedded(model, case, cache_limit=""),
         PLAIN: plain_embedding(case, BATCH_SIZE),

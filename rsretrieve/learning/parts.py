@@ -23,12 +23,17 @@ class Parts:
     Args:
         fewest: a part is never smaller; where it does not fit, nothing does.
         noticed: told the new number where it falls.
+        most: where it begins; None with all at once.
     """
 
-    def __init__(self, fewest: int, noticed: Callable[[int], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        fewest: int,
+        noticed: Callable[[int], None] = lambda _: None,
+        most: int | None = None,
+    ) -> None:
         self.fewest = fewest
-        self.most: int | None = None
-        """The largest part that may fit; None while everything did."""
+        self.most = most
         self._noticed = noticed
 
     def over(self, count: int, work: Callable[[slice], T]) -> list[T]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from rsretrieve.learning.device import Precision
-from rsretrieve.learning.embedder import Embedder
+from rsretrieve.learning.embedder import Embedder, tiles_at_once
 from rsretrieve.learning.network import build_network
 from rsretrieve.learning.parts import Parts, ran_out_of_memory
 from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing
@@ -113,3 +113,21 @@ def test_embedding_in_parts_gives_the_same(monkeypatch):
     network.train()
     torch.testing.assert_close(embedder.embed(pixels), whole, rtol=1e-5, atol=1e-6)
     assert network.training
+
+
+def test_a_processor_embeds_as_many_tiles_at_once_as_its_caches_bear(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
+    assert [tiles_at_once(cpu, size) for size in (64, 128, 512)] == [97, 24, 8]
+    assert tiles_at_once(gpu, 64) is None
+    statistics = BandStatistics((90.0,) * 3, (40.0,) * 3, (0.0,) * 3, (255.0,) * 3)
+    network = build_network("squeezenet1_1", bands=3, size_px=32, dimensions=8)
+    preprocessing = Preprocessing(32, 3, (1, 2, 3), "uint8", statistics)
+    embedder = Embedder(network, preprocessing, cpu, Precision.FLOAT32)
+    sizes = []
+    monkeypatch.setattr(
+        network.backbone,
+        "forward",
+        lambda tiles: sizes.append(len(tiles)) or torch.ones(len(tiles), 512),
+    )
+    assert embedder.embed(np.ones((800, 3, 32, 32), np.uint8)).shape == (800, 8)
+    assert sizes == [267, 267, 266]
