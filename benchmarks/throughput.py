@@ -33,12 +33,12 @@ from speed.contenders import (
 )
 from speed.parts import milliseconds_of_parts
 
-from rsretrieve.choices import RecipeName
+from rsretrieve.choices import NO_WEIGHTS, RecipeName
 from rsretrieve.learning.device import best_precision, choose_device, describe_device
 from rsretrieve.learning.embedder import tiles_at_once
 from rsretrieve.learning.model import Model
 from rsretrieve.learning.model_store import load_model
-from rsretrieve.learning.recipes import RECIPES
+from rsretrieve.learning.recipes import recipe_for
 from rsretrieve.learning.trainer import TrainingRequest, train_model
 from rsretrieve.progress import Advanced, EpochFinished, Event, StageStarted
 from rsretrieve.retrieval.embedding import BATCH_SIZE, embed_tiles
@@ -145,7 +145,9 @@ def main(
     """Print what each does, the ratios, and where a tile's time goes."""
     found = find_tiles(str(tiles))
     chosen = found.select(np.linspace(0, len(found) - 1, count).astype(int).tolist())
-    asked = RECIPES[recipe].changed(backbone=network, size_px=size, batch_size=batch_size)
+    asked = recipe_for(recipe, NO_WEIGHTS).changed(
+        backbone=network, size_px=size, batch_size=batch_size
+    )
     case = Case(chosen, asked, choose_device(device), workers)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["RSRETRIEVE_CACHE"] = str(Path(folder) / "cache")

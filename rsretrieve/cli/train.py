@@ -127,7 +127,7 @@ def train(
     with Terminal(as_json=as_json, quiet=quiet, after_interrupt=go_on) as terminal:
         from rsretrieve.cli.render import training_summary
         from rsretrieve.learning.device import choose_device
-        from rsretrieve.learning.recipes import RECIPES
+        from rsretrieve.learning.recipes import recipe_for
         from rsretrieve.learning.trainer import TrainingRequest, train_model
         from rsretrieve.report.model_card import embellish_model
         from rsretrieve.report.records import training_json
@@ -138,7 +138,7 @@ def train(
         request = TrainingRequest(
             tiles=find_tiles(tiles, labels, scenes, log),
             output=output,
-            recipe=RECIPES[recipe].changed(
+            recipe=recipe_for(recipe, weights).changed(
                 loss=loss,
                 backbone=backbone,
                 size_px=size,

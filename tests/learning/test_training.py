@@ -13,13 +13,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rsretrieve.choices import Judge, LossName, OptimizerName, RecipeName, Schedule, Validation
+from rsretrieve.choices import Judge, LossName, OptimizerName, Schedule, Validation
 from rsretrieve.errors import TrainingDiverged
 from rsretrieve.learning.agreement import NeighbourAgreement
 from rsretrieve.learning.device import Precision
 from rsretrieve.learning.losses import MetricLoss
 from rsretrieve.learning.model import PrototypeModel
-from rsretrieve.learning.recipes import RECIPES, Recipe
+from rsretrieve.learning.recipes import ROBUST, Recipe
 from rsretrieve.learning.starting import starting_model
 from rsretrieve.learning.targets import Targets
 from rsretrieve.learning.training import Settings, Training
@@ -30,9 +30,7 @@ from rsretrieve.tiles.preprocessing import Preprocessing
 CPU = torch.device("cpu")
 CLASSES = ("a", "b", "c")
 LABELS = (0, 1, 2, 0, 1, 2, 0)
-TINY = RECIPES[RecipeName.ROBUST].changed(
-    backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=2, batch_size=4
-)
+TINY = ROBUST.changed(backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=2, batch_size=4)
 ONE_EPOCH = TINY.changed(epochs=1)
 
 Start = Callable[..., Training]
