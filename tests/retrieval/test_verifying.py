@@ -23,6 +23,8 @@ from rsretrieve.retrieval.verifying import verify_index
 from rsretrieve.storage import only_writer
 from rsretrieve.tiles.catalog import find_tiles
 from rsretrieve.tiles.failures import FailureLog
+from rsretrieve.tiles.windows import SceneChoices, WindowChoices
+from tests.tiles.conftest import save_raster
 
 FILES = ("manifest.json", *DATA_FILES)
 
@@ -258,6 +260,35 @@ def test_a_manifest_is_written_again_where_it_vouches_for_all_the_rest(
     assert repair.after.sound
     assert_as_before(folder, store)
     assert open_index(folder).manifest.model == str(model.folder)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({}, True),
+        ({"max_nodata": 0.9}, True),
+        ({"stride_px": 12}, False),  # no tile says so
+        ({"window_px": 12}, False),
+        ({"window_px": "?"}, False),
+        ({"edges": "torn"}, False),
+    ],
+)
+def test_how_scenes_were_cut_is_kept_where_the_tiles_bear_it_out(
+    tmp_path: Path, model: Model, told: dict[str, object], kept: bool
+) -> None:
+    values = np.random.default_rng(0).integers(1, 9999, (6, 64, 40), dtype=np.uint16)
+    values[:, :, :16] = 0
+    scene = save_raster(tmp_path / "a.tif", values)
+    choices = SceneChoices(WindowChoices(16, 8, max_nodata=0.4))
+    tiles = find_tiles(scene, scenes=choices)
+    index_tiles(model, tiles, tmp_path / "index", FailureLog())
+    before = open_index(tmp_path / "index")
+    assert len(before.skipped) > 0
+    edited(tmp_path / "index", tiles=5, windows={**before.manifest.windows, **told})
+    repaired(tmp_path / "index", model)
+    after = open_index(tmp_path / "index")
+    assert after.manifest.windows == ({**before.manifest.windows, **told} if kept else {})
+    assert after.skipped == (before.skipped if kept else [])
 
 
 @pytest.mark.parametrize(
