@@ -15,6 +15,7 @@ from rsretrieve.retrieval.filing import Filing, Vectors, file_vectors, goal_of
 from rsretrieve.retrieval.index_plan import IndexGoal
 from rsretrieve.retrieval.index_store import IndexStore, read_vectors
 from rsretrieve.retrieval.indexing import index_tiles
+from rsretrieve.retrieval.journal import Journal
 from rsretrieve.retrieval.manifest import (
     DATA_FILES,
     FAISS_FILE,
@@ -119,7 +120,24 @@ def _nothing_or_all(
     problems = content_problems(store)
     if not problems and model is not None:
         problems, _ = misplaced(store, model, listener)
-    return None if problems else ()
+    if problems:
+        return None
+    _discard_what_is_filed(store)
+    return ()
+
+
+def _discard_what_is_filed(store: IndexStore) -> None:
+    """Remove the journal of a run that was killed after it had written the index.
+
+    That of an update, which has tiles that the index has not, stays for the next one.
+    """
+    manifest = store.manifest
+    journal = Journal(
+        store.folder, manifest.model_fingerprint, manifest.dimensions, manifest.windows
+    )
+    filed = set(store.rows.column("id"))
+    if all(row.id in filed for row in journal.read().rows):
+        journal.discard()
 
 
 def _opened(folder: Path, manifest: Manifest) -> IndexStore:
@@ -187,14 +205,9 @@ def _as_the_tiles_are_cut(told: Mapping[str, Any], rows: TileTable) -> dict[str,
         return {}
     if choices is None:
         return {}
-    side_px, step_px = choices.window_px, choices.stride_px or choices.window_px
-    coarse = choices.resolution_m is not None
     for tile_id, read_px in zip(rows.column("id"), rows.column("read_px")):
         window = split_window(tile_id)[1]
-        if window is None or read_px not in (None, side_px):
-            return {}
-        plain = (window.width, window.height) == (side_px, side_px)
-        if not coarse and not (plain and window.col % step_px == window.row % step_px == 0):
+        if window is None or not choices.may_have_cut(replace(window, read_px=read_px)):
             return {}
     return dict(told)
 

@@ -16,6 +16,7 @@ from rsretrieve.learning.model import Model
 from rsretrieve.retrieval.index_plan import IndexGoal
 from rsretrieve.retrieval.index_store import IndexStore, open_index, write_index
 from rsretrieve.retrieval.indexing import index_tiles
+from rsretrieve.retrieval.journal import Journal
 from rsretrieve.retrieval.manifest import DATA_FILES, Manifest
 from rsretrieve.retrieval.repairing import Repair, repair_index
 from rsretrieve.retrieval.vector_index import VectorIndex
@@ -325,6 +326,19 @@ def test_rows_that_are_not_their_vectors_are_embedded_again(
     rewritten(folder, lambda vectors: -vectors)
     assert repaired(folder, model).mended == ("all vectors from the tiles that the table names",)
     assert_as_before(folder, store)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_the_journal_of_a_run_that_was_killed_when_all_was_written_goes(
+    folder: Path, store: IndexStore, model: Model, finished: bool
+) -> None:
+    description = model.description
+    journal = Journal(folder, description.fingerprint, description.dimensions)
+    more = () if finished else (replace(store.rows[0], id="not yet in the index"),)
+    rows = [*store.rows[:3], *more]
+    journal.append(rows, np.array(store.vectors[: len(rows)]))
+    assert repaired(folder, model).mended == ()
+    assert journal.folder.exists() is not finished
 
 
 def test_nothing_is_mended_while_another_writes(folder: Path) -> None:
