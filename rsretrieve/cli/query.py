@@ -178,12 +178,10 @@ def query(
         raise typer.BadParameter("give --json or --jsonl, not both", param_hint="--jsonl")
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         from rsretrieve.cli.render import hit_table
-        from rsretrieve.learning.description import ModelFolder, read_description
         from rsretrieve.report.records import query_json, result_json
         from rsretrieve.retrieval.filters import DUPLICATE_SIMILARITY, Filters
         from rsretrieve.retrieval.index_store import open_index
         from rsretrieve.retrieval.questions import QueryRequest
-        from rsretrieve.retrieval.same_model import require_same_model
         from rsretrieve.retrieval.search import Means, answer, model_folder_of
         from rsretrieve.tiles.failures import FailureLog
 
@@ -210,6 +208,9 @@ def query(
         store = open_index(index)
         log = FailureLog(strict=strict)
         if model is not None:  # also where it is not needed: whoever names one means it
+            from rsretrieve.learning.description import ModelFolder, read_description
+            from rsretrieve.retrieval.same_model import require_same_model
+
             described = ModelFolder(model, read_description(model))
             require_same_model(index, store.manifest, described)
 
