@@ -2,8 +2,9 @@
 
 The ceiling is the network alone on a batch that is already there: for training forward, loss,
 backward and optimizer, in the number format and memory layout of rsretrieve. Ours is
-`train_model` from its second epoch on, and `embed_tiles`, both as the commands call them. The
-plain loop is what one writes first: a Dataset that opens each tile with Pillow, torchvision's
+`train_model` from its second epoch on, and `embed_tiles`, both as the commands call them, the
+latter once with its tiles to be decoded and once with what an earlier command decoded. The plain
+loop is what one writes first: a Dataset that opens each tile with Pillow, torchvision's
 transforms tile by tile, a DataLoader, float32 in the default layout. They take turns, so that
 other programs disturb them alike.
 
@@ -13,6 +14,7 @@ other programs disturb them alike.
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -31,18 +33,20 @@ from speed.contenders import (
 )
 from speed.parts import milliseconds_of_parts
 
-from rsretrieve.choices import RecipeName
+from rsretrieve.choices import NO_WEIGHTS, RecipeName
 from rsretrieve.learning.device import best_precision, choose_device, describe_device
+from rsretrieve.learning.embedder import tiles_at_once
 from rsretrieve.learning.model import Model
 from rsretrieve.learning.model_store import load_model
-from rsretrieve.learning.recipes import RECIPES
+from rsretrieve.learning.recipes import recipe_for
 from rsretrieve.learning.trainer import TrainingRequest, train_model
 from rsretrieve.progress import Advanced, EpochFinished, Event, StageStarted
 from rsretrieve.retrieval.embedding import BATCH_SIZE, embed_tiles
 from rsretrieve.tiles.catalog import find_tiles
 from rsretrieve.tiles.failures import FailureLog
 
-CEILING, OURS, EPOCH, PLAIN = "the network alone", "rsretrieve", "its whole epochs", "a plain loop"
+CEILING, OURS, PLAIN = "the network alone", "rsretrieve", "a plain loop"
+EPOCH, CACHED = "its whole epochs", "rsretrieve, tiles in the cache"
 
 
 class TurnsWithTraining:
@@ -92,9 +96,11 @@ def measure_training(case: Case, rounds: int, folder: Path) -> tuple[Rates, Mode
 def measure_embedding(case: Case, rounds: int, model: Model) -> Rates:
     """Rates of embedding, after a warm-up of each."""
     rates = Rates(case.device)
+    best = tiles_at_once(case.device, case.recipe.size_px) or BATCH_SIZE
     contenders = {
-        CEILING: embedding_ceiling(case, model.network, BATCH_SIZE, len(case.tiles)),
-        OURS: lambda: len(embed_tiles(model, case.tiles, FailureLog(strict=True)).tiles),
+        CEILING: embedding_ceiling(case, model.network, best, len(case.tiles)),
+        OURS: lambda: _embedded(model, case, cache_limit="0"),
+        CACHED: lambda: _embedded(model, case, cache_limit=""),
         PLAIN: plain_embedding(case, BATCH_SIZE),
     }
     for work in contenders.values():
@@ -103,6 +109,11 @@ def measure_embedding(case: Case, rounds: int, model: Model) -> Rates:
         for name, work in contenders.items():
             rates.measure(name, work)
     return rates
+
+
+def _embedded(model: Model, case: Case, cache_limit: str) -> int:
+    os.environ["RSRETRIEVE_CACHE_SIZE"] = cache_limit
+    return len(embed_tiles(model, case.tiles, FailureLog(strict=True)).tiles)
 
 
 def table(rates: Rates, names: tuple[str, ...]) -> str:
@@ -134,17 +145,21 @@ def main(
     """Print what each does, the ratios, and where a tile's time goes."""
     found = find_tiles(str(tiles))
     chosen = found.select(np.linspace(0, len(found) - 1, count).astype(int).tolist())
-    asked = RECIPES[recipe].changed(backbone=network, size_px=size, batch_size=batch_size)
+    asked = recipe_for(recipe, NO_WEIGHTS).changed(
+        backbone=network, size_px=size, batch_size=batch_size
+    )
     case = Case(chosen, asked, choose_device(device), workers)
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["RSRETRIEVE_CACHE"] = str(Path(folder) / "cache")
         training, model = measure_training(case, rounds, Path(folder) / "model")
-    embedding = measure_embedding(case, rounds, model)
+        embedding = measure_embedding(case, rounds, model)
     parts = milliseconds_of_parts(case, model.description.preprocessing)
     if as_json:
         ratios = {
             "training": training.ratio(OURS, CEILING),
             "training_to_plain": training.ratio(OURS, PLAIN),
             "embedding": embedding.ratio(OURS, CEILING),
+            "embedding_cached": embedding.ratio(CACHED, CEILING),
             "embedding_to_plain": embedding.ratio(OURS, PLAIN),
         }
         print(json.dumps({**ratios, "milliseconds": parts}))
@@ -155,7 +170,7 @@ def main(
         f"{threads()}, PyTorch {torch.__version__}"
     )
     print(f"\ntraining\n\n{table(training, (CEILING, OURS, EPOCH, PLAIN))}")
-    print(f"\nembedding\n\n{table(embedding, (CEILING, OURS, PLAIN))}")
+    print(f"\nembedding\n\n{table(embedding, (CEILING, CACHED, OURS, PLAIN))}")
     print(
         f"\nwhere a tile's time goes (ms; the network in training "
         f"{1e3 / training.by_processor(CEILING):.2f}, embedding "

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+NO_WEIGHTS = "none"
+"""As `train --weights` takes it: start from nothing."""
+
 
 class LossName(StrEnum):
     """The losses."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 
@@ -23,3 +24,17 @@ def printable(text: str) -> str:
         else character.encode("unicode_escape", "surrogatepass").decode("ascii")
         for character in text
     )
+
+
+def size_in_bytes(text: str) -> int | None:
+    """Parse a size such as 500MB, 2GB or 1.5GiB; None where it is none.
+
+    >>> size_in_bytes("2 GB"), size_in_bytes("1.5KiB"), size_in_bytes("much")
+    (2000000000, 1536, None)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]?)(i?)b?", text.strip(), re.IGNORECASE)
+    if found is None:
+        return None
+    number, prefix, binary = found.groups()
+    power = " kmgt".index(prefix.lower() or " ")
+    return int(float(number) * (1024 if binary else 1000) ** power)

@@ -123,7 +123,7 @@ def test_split_and_corrupt_labels_never_need_torch(landscape, tmp_path):
     assert loaded_after("corrupt-labels", *arguments) == set()
 
 
-def test_info_and_embeddings_made_elsewhere_never_need_torch(tmp_path):
+def test_info_queries_by_tile_and_embeddings_made_elsewhere_never_need_torch(tmp_path):
     import numpy as np
 
     np.save(tmp_path / "vectors.npy", np.eye(5, 4, dtype=np.float32) + 0.1)
@@ -134,6 +134,7 @@ def test_info_and_embeddings_made_elsewhere_never_need_torch(tmp_path):
         ["index", "--verify", "--output", index],
         ["index", "--export", exported, "--output", index],
         ["info", index],
+        ["query", "--tile", "0", "--index", index],
     ):
         loaded = loaded_after(*command)
         assert "torch" not in loaded, command

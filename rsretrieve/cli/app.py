@@ -10,6 +10,7 @@ import typer
 
 from rsretrieve import __version__
 from rsretrieve.cli.audit_labels import audit_labels
+from rsretrieve.cli.cache import cache
 from rsretrieve.cli.corrupt_labels import corrupt_labels
 from rsretrieve.cli.demo import demo
 from rsretrieve.cli.evaluate import evaluate
@@ -38,7 +39,7 @@ app = typer.Typer(
 )
 for command in (
     *(train, index, query, audit_labels, evaluate),
-    *(info, corrupt_labels, split, demo),
+    *(info, corrupt_labels, split, demo, cache),
 ):
     app.command(help=_filled(command.__doc__ or ""))(command)
 
@@ -86,7 +87,7 @@ def _end_over(error: Exception) -> NoReturn:
     if is_out_of_memory(error):
         terminal.complain(
             f"there is not enough memory ({' '.join(str(error).split())[:120] or 'none is left'})",
-            "give a smaller --batch-size or --size, or --device cpu, where the command has them",
+            "give --batch-size auto, a smaller --size, or --device cpu, where the command has them",
         )
         sys.exit(EXIT_ERROR)
     terminal.complain(*apology(error))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from rsretrieve.choices import Edges
+from rsretrieve.text import size_in_bytes
 
 Tiles = Annotated[
     str,
@@ -130,17 +130,27 @@ def parse_numbers(
     return numbers
 
 
+def parse_count(text: str | None, option: str) -> int | None:
+    """Parse a whole number, or end with a usage error; None of nothing."""
+    if text is None:
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is neither a number nor auto", param_hint=option
+        ) from error
+
+
 def parse_bytes(text: str, option: str) -> int:
     """Parse a size such as 500MB, 2GB or 1.5GiB, or end with a usage error.
 
     >>> parse_bytes("2 GB", "--memory"), parse_bytes("1.5KiB", "--memory")
     (2000000000, 1536)
     """
-    found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*([kmgt]?)(i?)b?", text.strip(), re.IGNORECASE)
-    if found is None:
+    size = size_in_bytes(text)
+    if size is None:
         raise typer.BadParameter(
             f"{text!r} is not a size; expected is one such as 500MB or 2GB", param_hint=option
         )
-    number, prefix, binary = found.groups()
-    power = " kmgt".index(prefix.lower() or " ")
-    return int(float(number) * (1024 if binary else 1000) ** power)
+    return size

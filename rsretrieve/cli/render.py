@@ -186,6 +186,12 @@ def split_summary(output: Path, counts: Mapping[str, int]) -> Text:
     return plain(f"{output}: {lists} tiles")
 
 
+def cache_summary(folder: str, held: int, limit: int, removed: int) -> Text:
+    """A line about what is kept of decoded tiles."""
+    gone = f", {_size(removed)} removed" if removed else ""
+    return plain(f"{folder}: {_size(held)} of at most {_size(limit)}{gone}")
+
+
 def plain_table(title: str, *columns: str) -> Table:
     """A table without lines; columns of numbers stand to the right."""
     table = Table(title=plain(title), title_justify="left", box=None, pad_edge=False)

@@ -70,7 +70,12 @@ def train(
         typer.Option(metavar="N", help=f"Schedules scale with this. {_FROM_RECIPE}"),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(metavar="N", help=f"Tiles a step. {_FROM_RECIPE}")
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Tiles a step. auto: the recipe's, taken in parts where memory runs out; the "
+            f"gradients add up, and batch norm sees a part's tiles alone. {_FROM_RECIPE}",
+        ),
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help=f"The peak learning rate. {_FROM_RECIPE}")
@@ -115,12 +120,14 @@ def train(
     An interrupted training goes on with --resume.
     """
     chosen_bands = tuple(map(int, options.parse_numbers(bands, "--bands", int))) if bands else ()
+    in_parts = batch_size == "auto"
+    tiles_a_step = None if in_parts else options.parse_count(batch_size, "--batch-size")
     output = output or Path("models", Path(name_of(tiles)).stem)
     go_on = "the epochs that are done are kept: the same command with --resume goes on"
     with Terminal(as_json=as_json, quiet=quiet, after_interrupt=go_on) as terminal:
         from rsretrieve.cli.render import training_summary
         from rsretrieve.learning.device import choose_device
-        from rsretrieve.learning.recipes import RECIPES
+        from rsretrieve.learning.recipes import recipe_for
         from rsretrieve.learning.trainer import TrainingRequest, train_model
         from rsretrieve.report.model_card import embellish_model
         from rsretrieve.report.records import training_json
@@ -131,12 +138,12 @@ def train(
         request = TrainingRequest(
             tiles=find_tiles(tiles, labels, scenes, log),
             output=output,
-            recipe=RECIPES[recipe].changed(
+            recipe=recipe_for(recipe, weights).changed(
                 loss=loss,
                 backbone=backbone,
                 size_px=size,
                 epochs=epochs,
-                batch_size=batch_size,
+                batch_size=tiles_a_step,
                 learning_rate=learning_rate,
                 optimizer=optimizer,
                 dimensions=dimensions,
@@ -152,6 +159,7 @@ def train(
             seed=seed,
             overwrite=overwrite,
             resume=resume,
+            in_parts=in_parts,
         )
         terminal.notice(*request.tiles.notices)
         summary = train_model(

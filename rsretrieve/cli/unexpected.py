@@ -49,4 +49,5 @@ def apology(error: BaseException) -> tuple[str, str]:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of the machine or of its GPU."""
     # PyTorch's own class is told by its name: to import it would take longer than most commands.
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rsretrieve.choices import (
+    NO_WEIGHTS,
     Judge,
     LossName,
     OptimizerName,
@@ -228,4 +229,24 @@ ROBUST = replace(
     augmentation=Augmentation(symmetry=Symmetry.DIHEDRAL, zoom=0.25, shift=0.1),
 )
 
-RECIPES = {RecipeName.ROBUST: ROBUST, RecipeName.PAPER: PAPER}
+ROBUST_FROM_NOTHING = replace(
+    # Without pretrained weights larger steps are needed, and it takes longer until what the
+    # network and the neighbours say is worth hearing.
+    ROBUST,
+    learning_rate=0.03,
+    head_epochs=0,
+    first_update=0.5,
+    agreement=Agreement(share=0.3, relabel=0.6, relabel_after=0.7, memory=0.7),
+)
+
+
+def recipe_for(name: RecipeName, weights: str) -> Recipe:
+    """The recipe of that name for a training that starts from these weights.
+
+    Args:
+        name: which.
+        weights: as `train --weights` takes them; `none` starts from nothing.
+    """
+    if name is RecipeName.PAPER:
+        return PAPER
+    return ROBUST_FROM_NOTHING if weights == NO_WEIGHTS else ROBUST

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from rsretrieve.choices import NO_WEIGHTS
 from rsretrieve.learning import model_store
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.model import PrototypeModel
@@ -65,7 +66,7 @@ def starting_model(
         learn_temperature=recipe.learn_temperature,
     )
     model = PrototypeModel(network, prototypes)
-    if weights == "none":
+    if weights == NO_WEIGHTS:
         return model, None
     if Path(weights).is_dir():
         return model, _go_on_from(model, Path(weights), class_names)

@@ -50,6 +50,7 @@ class TrainingRequest:
         seed: of every chance.
         overwrite: replace a model, or an unfinished training, that is there.
         resume: go on with the unfinished training of this output.
+        in_parts: where memory runs out, take a batch in parts.
     """
 
     tiles: TileSet
@@ -62,6 +63,7 @@ class TrainingRequest:
     seed: int = 0
     overwrite: bool = False
     resume: bool = False
+    in_parts: bool = False
 
 
 def train_model(
@@ -109,7 +111,9 @@ def _train(
     )
     recipe = recipe.for_classes(len(prepared.class_names))
     precision = best_precision(request.device)
-    settings = Settings(recipe, prepared.preprocessing, seed, request.device, precision)
+    settings = Settings(
+        recipe, prepared.preprocessing, seed, request.device, precision, request.in_parts
+    )
     start = _start(request, prepared, settings, listener)
     training = Training(settings, start.model, prepared.train, prepared.validation, listener)
     identity = _identity(request, prepared, settings)

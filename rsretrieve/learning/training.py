@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rsretrieve.choices import Judge, OptimizerName, Validation
+from rsretrieve.choices import Judge, Validation
 from rsretrieve.errors import TrainingDiverged
 from rsretrieve.learning.agreement import NeighbourAgreement
 from rsretrieve.learning.alternation import Truncation
@@ -35,10 +35,12 @@ from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.losses import MetricLoss, own_log_probability
 from rsretrieve.learning.margins import Margins
 from rsretrieve.learning.model import PrototypeModel
+from rsretrieve.learning.optimizers import build_optimizer
+from rsretrieve.learning.parts import Parts
 from rsretrieve.learning.recipes import Recipe
 from rsretrieve.learning.targets import Strategy, Targets
 from rsretrieve.learning.validation import Examples, accuracy
-from rsretrieve.progress import Advanced, EpochFinished, Listener, StageStarted
+from rsretrieve.progress import Advanced, EpochFinished, Listener, Noticed, StageStarted
 from rsretrieve.tiles.augment import augmented
 from rsretrieve.tiles.normalisation import Normaliser
 from rsretrieve.tiles.preprocessing import Preprocessing
@@ -46,13 +48,18 @@ from rsretrieve.tiles.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class Settings:
-    """What a training is run with, beside its tiles and its model."""
+    """What a training is run with, beside its tiles and its model.
+
+    `in_parts`: where memory runs out, a batch is taken in parts whose gradients add up to its
+    own, but for batch norm, which sees a part's tiles alone.
+    """
 
     recipe: Recipe
     preprocessing: Preprocessing
     seed: int
     device: torch.device
     precision: Precision
+    in_parts: bool = False
 
 
 class Training:
@@ -85,7 +92,10 @@ class Training:
         self._strategy = _strategy(self.recipe)
         self._loss = MetricLoss(self.recipe.loss, self.recipe.q, self.recipe.k)
         self._normaliser = Normaliser(settings.preprocessing, settings.device)
-        self._optimizer = _optimizer(self.model, self.recipe)
+        # Never a single tile, of which batch norm takes none; or never less than all.
+        fewest = 2 if settings.in_parts else len(self._labels)
+        self._parts = Parts(fewest, self._notice_parts)
+        self._optimizer = build_optimizer(self.model, self.recipe)
         self._average = (
             average_of(self.model, self.recipe.average_decay) if self.recipe.uses_average else None
         )
@@ -183,18 +193,33 @@ class Training:
         tiles = self._normaliser.unit_values(self.train.pixels[chosen])
         rgb = self._normaliser.is_rgb
         tiles = augmented(tiles, self.recipe.augmentation, generator, rgb=rgb)
-        with computing_in(self.settings.precision, self.settings.device):
-            embeddings = self.model.network(self._normaliser.network_input(tiles))
-        log_p = self.model.prototypes(embeddings)
-        self.margins.note(positions, log_p, self._labels[positions])
-        own_log_p = own_log_probability(log_p, self.targets.labels[positions])
-        loss: Tensor = self._loss(own_log_p, self.targets.weights[positions])
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        labels, weights = self.targets.labels[positions], self.targets.weights[positions]
+
+        def add_gradients(part: slice) -> tuple[Tensor, Tensor]:
+            if part.start == 0:  # or the trial that failed would be added, too
+                self._optimizer.zero_grad(set_to_none=True)
+            with computing_in(self.settings.precision, self.settings.device):
+                embeddings = self.model.network(self._normaliser.network_input(tiles[part]))
+            log_p = self.model.prototypes(embeddings)
+            loss = self._loss(own_log_probability(log_p, labels[part]), weights[part])
+            loss = loss * (len(log_p) / len(chosen))
+            loss.backward()
+            return loss.detach(), log_p.detach()
+
+        losses, log_p = zip(*self._parts.over(len(chosen), add_gradients))
+        self.margins.note(positions, torch.cat(log_p), self._labels[positions])
         self._optimizer.step()
         if self._average is not None:
             self._average.update_parameters(self.model)
-        return loss.detach()
+        return torch.stack(losses).sum()
+
+    def _notice_parts(self, most: int) -> None:
+        self.listener(
+            Noticed(
+                f"memory ran out: batches of {self.recipe.batch_size} tiles are taken in parts of "
+                f"at most {most}; batch norm sees a part's tiles alone"
+            )
+        )
 
     def _set_learning_rate(self, progress: float) -> None:
         for group in self._optimizer.param_groups:
@@ -249,7 +274,8 @@ class Training:
         return tensors
 
     def _facts(self) -> dict[str, Any]:
-        return {**self.best.facts(), "history": [asdict(finished) for finished in self.history]}
+        history = [asdict(finished) for finished in self.history]
+        return {**self.best.facts(), "history": history, "largest_part": self._parts.most}
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         tensors = {n: t.to(self.settings.device) for n, t in checkpoint.tensors.items()}
@@ -262,19 +288,10 @@ class Training:
             self._average.load_state_dict(part(tensors, "average"))
         self.best.restore(checkpoint.facts, part(tensors, "best"))
         self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]
+        self._parts.most = checkpoint.facts.get("largest_part")
 
 
 def _strategy(recipe: Recipe) -> Strategy:
     if recipe.agreement is None:
         return Truncation(recipe.k)
     return NeighbourAgreement(recipe.k, recipe.agreement)
-
-
-def _optimizer(model: PrototypeModel, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    rate, decay, momentum = recipe.learning_rate, recipe.weight_decay, recipe.momentum
-    if recipe.optimizer is OptimizerName.ADAMW:
-        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
-    return torch.optim.SGD(
-        parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=momentum > 0
-    )

@@ -14,6 +14,7 @@ import torch
 import torchvision
 from torch import Tensor
 
+from rsretrieve.choices import NO_WEIGHTS
 from rsretrieve.errors import WeightsError
 from rsretrieve.learning.network import EmbeddingNetwork, first_convolution
 
@@ -57,7 +58,7 @@ def check_weights(backbone_name: str, source: str) -> None:
 
     What is downloaded is kept by torchvision, and not downloaded again.
     """
-    if source != "none" and not Path(source).is_dir():
+    if source != NO_WEIGHTS and not Path(source).is_dir():
         _read(backbone_name, source)
 
 

@@ -39,9 +39,10 @@ class Normaliser:
         if pixels.dtype != np.uint8:
             pixels = pixels.astype(np.float32)
         tiles = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
-        return tiles.to(torch.float32) / self._scale
+        # In place: `pixels` are another type's, or were copied above.
+        return tiles.to(torch.float32).div_(self._scale)
 
     def network_input(self, unit_values: Tensor) -> Tensor:
         """Unit values less the mean, over the deviation; in channels-last layout."""
-        normalised = ((unit_values - self._mean) / self._deviation).clamp_(-_REACH, _REACH)
+        normalised = (unit_values - self._mean).div_(self._deviation).clamp_(-_REACH, _REACH)
         return normalised.contiguous(memory_format=torch.channels_last)

@@ -114,4 +114,4 @@ def _from_pillow(image: Image.Image) -> RawTile:
     values = np.asarray(image)
     values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
     valid = None if alpha is None else np.broadcast_to(alpha, values.shape)
-    return RawTile(np.ascontiguousarray(values), none_if_all(valid), None)
+    return RawTile(values, none_if_all(valid), None)  # a view: resizing wants pixels together

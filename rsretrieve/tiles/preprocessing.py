@@ -89,7 +89,8 @@ class Preprocessing:
             TileError: another number of bands, or another type of pixel.
         """
         values, valid = self._checked(tile_id, raw)
-        values = values[[band - 1 for band in self.bands]]
+        if self.bands != tuple(range(1, len(values) + 1)):
+            values = values[[band - 1 for band in self.bands]]
         if valid is None:
             return resized(values, self.size_px)
         valid = valid[[band - 1 for band in self.bands]]

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.tiles.cached_reading import Content, read_preprocessed
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.preprocessing import Preprocessing
-from rsretrieve.tiles.raw import RawTile
-from rsretrieve.tiles.reading import Read, read_in_order
+from rsretrieve.tiles.reading import Read
 from rsretrieve.tiles.records import Place, Tile, TileSet
 
 __all__ = ["Batch", "FailureLog", "PixelStore", "Progress", "read_into_store", "stream_batches"]
@@ -37,16 +37,6 @@ class Batch:
     pixels: NDArray[Any]
 
 
-@dataclass(frozen=True)
-class _Preprocessed:
-    """Makes of a raw tile what a batch takes."""
-
-    preprocessing: Preprocessing
-
-    def __call__(self, tile_id: str, raw: RawTile) -> tuple[NDArray[Any], Place | None]:
-        return self.preprocessing.apply(tile_id, raw), raw.place
-
-
 def stream_batches(
     tiles: TileSet,
     preprocessing: Preprocessing,
@@ -55,8 +45,8 @@ def stream_batches(
     progress: Progress = lambda _: None,
 ) -> Iterator[Batch]:
     """Preprocess tiles and yield them in batches, in order; failures go to `log`."""
-    waiting: list[Read[tuple[NDArray[Any], Place | None]]] = []
-    for read in read_in_order(tiles, _Preprocessed(preprocessing)):
+    waiting: list[Read[Content]] = []
+    for read in read_preprocessed(tiles, preprocessing):
         if isinstance(read, Failed):
             log.add(read)
             progress(1)
@@ -71,7 +61,7 @@ def stream_batches(
         progress(len(waiting))
 
 
-def _as_batch(reads: list[Read[tuple[NDArray[Any], Place | None]]]) -> Batch:
+def _as_batch(reads: list[Read[Content]]) -> Batch:
     return Batch(
         tiles=[read.tile for read in reads],
         places=[read.content[1] for read in reads],

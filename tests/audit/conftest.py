@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from rsretrieve.choices import RecipeName
 from rsretrieve.learning.device import Precision
 from rsretrieve.learning.model import Model
 from rsretrieve.learning.model_store import load_model
-from rsretrieve.learning.recipes import RECIPES
+from rsretrieve.learning.recipes import PAPER
 from rsretrieve.learning.trainer import TrainingRequest, train_model
 from rsretrieve.retrieval.embedding import embed_tiles
 from rsretrieve.retrieval.instance_noise import class_means
@@ -51,7 +50,7 @@ def noisy_tiles(tiles: TileSet) -> TileSet:
 def model(tiles: TileSet, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """A model whose prototypes are the means of the classes."""
     folder = tmp_path_factory.mktemp("models") / "model"
-    recipe = RECIPES[RecipeName.PAPER].changed(
+    recipe = PAPER.changed(
         backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=3, learning_rate=0.05
     )
     request = TrainingRequest(tiles, folder, recipe, torch.device("cpu"), weights="none")

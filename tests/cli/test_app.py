@@ -97,7 +97,14 @@ class OutOfMemoryError(RuntimeError):
     """Named like PyTorch's."""
 
 
-@pytest.mark.parametrize("error", [MemoryError(), OutOfMemoryError("CUDA out of memory.")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
 def test_memory_that_runs_out_is_no_bug(run, monkeypatch, tmp_path, error):
     def greedy(*_, **__):
         raise error
@@ -106,7 +113,9 @@ def test_memory_that_runs_out_is_no_bug(run, monkeypatch, tmp_path, error):
     ran = run("split", tmp_path, "--output", tmp_path / "lists")
     assert ran.code == 1
     said = str(error) or "none is left"
-    assert ran.err.startswith(f"error: there is not enough memory ({said})\nhint: give a smaller ")
+    assert ran.err.startswith(
+        f"error: there is not enough memory ({said})\nhint: give --batch-size "
+    )
 
 
 def test_ctrl_c_outside_of_a_command_is_one_line(monkeypatch, capsys):

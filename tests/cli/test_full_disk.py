@@ -94,7 +94,7 @@ def test_ctrl_c_leaves_what_was_there(run, landscape, model, tmp_path, monkeypat
         signal.raise_signal(signal.SIGINT)
 
     for place in (
-        "rsretrieve.tiles.stream.read_in_order",
+        "rsretrieve.tiles.cached_reading.read_in_order",
         "rsretrieve.retrieval.index_store._write_vectors",
     ):
         with monkeypatch.context() as patch:

@@ -10,8 +10,10 @@ import time
 
 import pyarrow.parquet
 import pytest
+import torch
 from safetensors import safe_open
 
+from rsretrieve.learning.network import EmbeddingNetwork
 from tests.cli.conftest import TRAINING
 
 KEYS = {
@@ -212,3 +214,37 @@ def test_resume_without_anything_to_resume_says_so(run, landscape, tmp_path):
     ran = run("train", landscape, "--output", tmp_path / "m", *TRAINING, "--resume")
     assert ran.code == 1
     assert "no unfinished training to resume" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "code", "said"),
+    [
+        ("auto", 0, "memory ran out: batches of 64 tiles are taken in parts of at most 7"),
+        ("64", 1, "error: there is not enough memory (CUDA out of memory)"),
+    ],
+)
+def test_a_step_that_does_not_fit_in_memory(
+    run, landscape, tmp_path, monkeypatch, batch_size, code, said
+):
+    as_before = EmbeddingNetwork.forward
+
+    def greedy(network, tiles):
+        if network.training and len(tiles) > 7:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return as_before(network, tiles)
+
+    monkeypatch.setattr(EmbeddingNetwork, "forward", greedy)
+    tiles = few(landscape, tmp_path / "tiles", per_class=5)
+    ran = run(
+        "train", tiles, "--val", tiles, "--output", tmp_path / "model", *TRAINING,
+        *("--epochs", 1, "--batch-size", batch_size),
+    )  # fmt: skip
+    assert ran.code == code, ran.err
+    assert said in ran.err
+    assert ("--batch-size auto" in ran.err) == (code == 1)
+
+
+def test_a_batch_size_that_is_no_number_is_wrong_usage(run, landscape, tmp_path):
+    ran = run("train", landscape, "--output", tmp_path / "model", "--batch-size", "large")
+    assert ran.code == 2
+    assert "'large' is neither a number nor auto" in ran.err

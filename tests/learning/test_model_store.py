@@ -14,14 +14,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rsretrieve.choices import RecipeName
 from rsretrieve.errors import ModelDamaged, ModelNotFound
 from rsretrieve.learning import model_store
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.model import ModelDescription, PrototypeModel
 from rsretrieve.learning.model_store import load_model, read_description
 from rsretrieve.learning.network import EmbeddingNetwork
-from rsretrieve.learning.recipes import RECIPES
+from rsretrieve.learning.recipes import PAPER
 from rsretrieve.progress import EpochFinished
 from rsretrieve.tiles.preprocessing import Preprocessing
 
@@ -40,7 +39,7 @@ def description(preprocessing: Preprocessing) -> ModelDescription:
         dimensions=8,
         preprocessing=preprocessing,
         class_names=("forest", "größe", "water"),
-        recipe=RECIPES[RecipeName.PAPER].to_json(),
+        recipe=PAPER.to_json(),
         training={"epochs": 3, "kept_fraction": 0.5},
         versions={"torch": "2"},
         weights_sha256="",

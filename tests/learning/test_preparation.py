@@ -11,16 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsretrieve.choices import RecipeName
 from rsretrieve.errors import InvalidArgument, LabelsError, NoUsableTiles, TileError
 from rsretrieve.learning import preparation
 from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
-from rsretrieve.learning.recipes import RECIPES
+from rsretrieve.learning.recipes import ROBUST
 from rsretrieve.progress import Event, Noticed
 from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import Tile, TileSet
 
-RECIPE = RECIPES[RecipeName.ROBUST].changed(size_px=16)
+RECIPE = ROBUST.changed(size_px=16)
 
 Prepare = Callable[..., PreparedTiles]
 

@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 
 from rsretrieve.choices import Judge, LossName, OptimizerName, RecipeName, Schedule, Symmetry
 from rsretrieve.errors import InvalidArgument
-from rsretrieve.learning.recipes import RECIPES, Recipe
-
-PAPER, ROBUST = RECIPES[RecipeName.PAPER], RECIPES[RecipeName.ROBUST]
+from rsretrieve.learning.recipes import PAPER, ROBUST, ROBUST_FROM_NOTHING, Recipe, recipe_for
 
 
 def test_the_papers_recipe_is_as_published() -> None:
@@ -39,8 +37,19 @@ def test_the_papers_tiles_are_varied_as_published() -> None:
     assert (augmentation.zoom, augmentation.shift) == (0, 0)
 
 
-def test_each_recipe_knows_its_name() -> None:
-    assert {name: recipe.name for name, recipe in RECIPES.items()} == {n: n for n in RecipeName}
+@pytest.mark.parametrize("weights", ["imagenet", "none", "a.pth"])
+@pytest.mark.parametrize("name", RecipeName)
+def test_each_recipe_knows_its_name(name: RecipeName, weights: str) -> None:
+    assert recipe_for(name, weights).name == name
+
+
+def test_from_nothing_the_robust_recipe_takes_larger_steps_and_judges_later() -> None:
+    assert recipe_for(RecipeName.ROBUST, "some.pth") == ROBUST
+    assert recipe_for(RecipeName.PAPER, "none") == PAPER
+    from_nothing = recipe_for(RecipeName.ROBUST, "none")
+    assert from_nothing == ROBUST_FROM_NOTHING
+    assert from_nothing.learning_rate > ROBUST.learning_rate
+    assert min(from_nothing.update_epochs) > min(ROBUST.update_epochs)
 
 
 def test_the_paper_updates_weights_from_epoch_40_on_every_10_epochs() -> None:
@@ -127,7 +136,7 @@ def test_an_average_is_needed_where_it_judges_or_is_kept(weights_by: Judge, keep
     assert recipe.uses_average == ("average" in (weights_by, keep))
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=str)
+@pytest.mark.parametrize("recipe", [PAPER, ROBUST, ROBUST_FROM_NOTHING], ids=str)
 def test_a_recipe_survives_json(recipe: Recipe) -> None:
     plain = json.loads(json.dumps(recipe.to_json()))
     assert plain == recipe.to_json()

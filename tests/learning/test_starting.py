@@ -9,11 +9,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rsretrieve.choices import RecipeName
 from rsretrieve.errors import ModelNotFound, WeightsError
 from rsretrieve.learning import model_store
 from rsretrieve.learning.model import ModelDescription, PrototypeModel
-from rsretrieve.learning.recipes import RECIPES, Recipe
+from rsretrieve.learning.recipes import ROBUST, Recipe
 from rsretrieve.learning.starting import starting_model
 from rsretrieve.tiles.preprocessing import Preprocessing
 
@@ -22,7 +21,7 @@ CLASSES = ("forest", "water")
 
 @pytest.fixture(scope="module")
 def recipe() -> Recipe:
-    return RECIPES[RecipeName.ROBUST].changed(backbone="squeezenet1_1", size_px=32, dimensions=8)
+    return ROBUST.changed(backbone="squeezenet1_1", size_px=32, dimensions=8)
 
 
 @pytest.fixture

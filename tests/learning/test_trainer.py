@@ -26,7 +26,7 @@ from rsretrieve.errors import (
 )
 from rsretrieve.learning.finishing import TrainingSummary
 from rsretrieve.learning.model_store import load_model
-from rsretrieve.learning.recipes import RECIPES, Recipe
+from rsretrieve.learning.recipes import Recipe, recipe_for
 from rsretrieve.learning.trainer import TrainingRequest, train_model
 from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted, unheard
 from rsretrieve.tiles.failures import FailureLog
@@ -39,7 +39,7 @@ FILES = {"model.safetensors", "model.json", "backbone.json", "history.csv", "til
 
 def tiny(name: RecipeName = RecipeName.ROBUST, **choices: object) -> Recipe:
     smallest = {"backbone": "squeezenet1_1", "size_px": 32, "dimensions": 8, "epochs": 1}
-    return RECIPES[name].changed(**{**smallest, "batch_size": 16, **choices})
+    return recipe_for(name, "imagenet").changed(**{**smallest, "batch_size": 16, **choices})
 
 
 @pytest.fixture

@@ -13,26 +13,24 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rsretrieve.choices import Judge, LossName, OptimizerName, RecipeName, Schedule, Validation
+from rsretrieve.choices import Judge, LossName, OptimizerName, Schedule, Validation
 from rsretrieve.errors import TrainingDiverged
 from rsretrieve.learning.agreement import NeighbourAgreement
 from rsretrieve.learning.device import Precision
 from rsretrieve.learning.losses import MetricLoss
 from rsretrieve.learning.model import PrototypeModel
-from rsretrieve.learning.recipes import RECIPES, Recipe
+from rsretrieve.learning.recipes import ROBUST, Recipe
 from rsretrieve.learning.starting import starting_model
 from rsretrieve.learning.targets import Targets
 from rsretrieve.learning.training import Settings, Training
 from rsretrieve.learning.validation import Examples
-from rsretrieve.progress import Advanced, EpochFinished, Event, StageStarted
+from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted
 from rsretrieve.tiles.preprocessing import Preprocessing
 
 CPU = torch.device("cpu")
 CLASSES = ("a", "b", "c")
 LABELS = (0, 1, 2, 0, 1, 2, 0)
-TINY = RECIPES[RecipeName.ROBUST].changed(
-    backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=2, batch_size=4
-)
+TINY = ROBUST.changed(backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=2, batch_size=4)
 ONE_EPOCH = TINY.changed(epochs=1)
 
 Start = Callable[..., Training]
@@ -350,3 +348,55 @@ def test_a_learned_temperature_is_trained(start: Start, tmp_path: Path) -> None:
     recipe = TINY.changed(learn_temperature=True, loss=LossName.NSL, learning_rate=0.05)
     training = run(start(recipe), tmp_path)
     assert training.history[-1].temperature != pytest.approx(0.05, rel=1e-4)
+
+
+def greedy(training: Training, most: int) -> None:
+    """Let memory run out over more tiles than these, while the network learns."""
+    network = training.model.network
+    as_before = network.forward
+
+    def forward(tiles: torch.Tensor) -> torch.Tensor:
+        if network.training and len(tiles) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return as_before(tiles)
+
+    network.forward = forward
+
+
+def test_a_batch_taken_in_parts_teaches_the_same(
+    start: Start, events: list[Event], tmp_path: Path
+) -> None:
+    whole, in_parts = (
+        start(TINY.changed(learning_rate=0.001)),
+        start(TINY.changed(learning_rate=0.001)),
+    )
+    in_parts._parts.fewest = 2
+    greedy(in_parts, most=3)
+    for training, name in ((whole, "whole"), (in_parts, "parts")):
+        training.run(tmp_path / name, {}, resume=False)
+    torch.testing.assert_close(projection(in_parts.model), projection(whole.model))
+    assert in_parts.history[-1].loss == pytest.approx(whole.history[-1].loss, rel=1e-4)
+    np.testing.assert_allclose(in_parts.margins.areas, whole.margins.areas, rtol=1e-3, atol=1e-4)
+    told = [event.text for event in events if isinstance(event, Noticed)]
+    assert told == [
+        "memory ran out: batches of 4 tiles are taken in parts of at most 2; batch norm sees a "
+        "part's tiles alone"
+    ]
+    resumed = start(TINY.changed(learning_rate=0.001))
+    resumed.run(tmp_path / "parts", {}, resume=True)
+    assert resumed._parts.most == 2
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_batch_is_taken_in_parts_only_where_that_was_asked_for(
+    start: Start, tmp_path: Path, in_parts: bool
+) -> None:
+    training = start(ONE_EPOCH)
+    settings = replace(training.settings, in_parts=in_parts)
+    training = Training(settings, training.model, training.train, None, lambda _: None)
+    greedy(training, most=3)
+    if in_parts:
+        run(training, tmp_path)
+        return
+    with pytest.raises(torch.OutOfMemoryError):
+        run(training, tmp_path)

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rsretrieve.choices import RecipeName
 from rsretrieve.learning.model import ModelDescription
-from rsretrieve.learning.recipes import RECIPES
+from rsretrieve.learning.recipes import ROBUST
 from rsretrieve.retrieval.search import Hit, QueryResult
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.tiles.catalog import find_tiles
@@ -49,7 +48,7 @@ def description() -> ModelDescription:
         dimensions=128,
         preprocessing=Preprocessing(64, 6, (4, 2), "uint16", statistics),
         class_names=("forest", "water"),
-        recipe=RECIPES[RecipeName.ROBUST].changed(temperature=0.05).to_json(),
+        recipe=ROBUST.changed(temperature=0.05).to_json(),
         training={
             **{"tiles": 90, "validation_tiles": 10, "epochs": 40, "kept_epoch": 37, "seed": 3},
             **{"kept_fraction": 0.7125, "seconds": 61.4, "tiles_per_second": 1234.5},

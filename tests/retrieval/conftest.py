@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from rsretrieve.choices import RecipeName
 from rsretrieve.learning.device import Precision
 from rsretrieve.learning.model import Model
 from rsretrieve.learning.model_store import load_model
-from rsretrieve.learning.recipes import RECIPES
+from rsretrieve.learning.recipes import PAPER
 from rsretrieve.learning.trainer import TrainingRequest, train_model
 from rsretrieve.retrieval.index_store import IndexStore, open_index
 from rsretrieve.retrieval.indexing import index_tiles
@@ -53,7 +52,7 @@ def other_model(tiles: TileSet, tmp_path_factory: pytest.TempPathFactory) -> Mod
 
 
 def trained(tiles: TileSet, folder: Path, seed: int) -> Model:
-    recipe = RECIPES[RecipeName.PAPER].changed(
+    recipe = PAPER.changed(
         backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=3, learning_rate=0.05
     )
     request = TrainingRequest(tiles, folder, recipe, CPU, weights="none", seed=seed)
