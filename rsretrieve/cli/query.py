@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,10 @@ from rsretrieve.cli import options
 from rsretrieve.cli.query_outputs import QueryOutputs
 from rsretrieve.cli.terminal import Terminal
 
-_ASKED, _FILTERS, _OUTPUTS = "What is asked", "Which tiles may be hits", "Outputs"
+# Their headings in --help.
+_asked = partial(typer.Option, rich_help_panel="What is asked")
+_filter = partial(typer.Option, rich_help_panel="Which tiles may be hits")
+_output = partial(typer.Option, rich_help_panel="Outputs")
 
 
 def query(
@@ -27,138 +31,89 @@ def query(
     index: options.Index,
     tile: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="ID",
-            help="A tile of the index, by its id: needs no model. Repeatable.",
-            rich_help_panel=_ASKED,
-        ),
+        _asked(metavar="ID", help="A tile of the index, by its id: needs no model. Repeatable."),
     ] = None,
     at: Annotated[
         list[str] | None,
-        typer.Option(
+        _asked(
             metavar="LON,LAT",
             help="The tile of the index that holds the point (the smallest, if several). "
             "Repeatable.",
-            rich_help_panel=_ASKED,
         ),
     ] = None,
     like: Annotated[
         list[str] | None,
-        typer.Option(
+        _asked(
             metavar="EXAMPLE[@W]",
             help="An example: an id of the index, an image, or a .npy of one vector. All --like "
             "and --unlike together are one query: the mean of w·like less the mean of "
             "u·unlike, made unit; w is 1 and u is 0.5 unless @W says otherwise. Repeatable.",
-            rich_help_panel=_ASKED,
         ),
     ] = None,
     unlike: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="EXAMPLE[@U]",
-            help="What hits should be unlike. Repeatable.",
-            rich_help_panel=_ASKED,
-        ),
+        _asked(metavar="EXAMPLE[@U]", help="What hits should be unlike. Repeatable."),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits for each query.")] = 10,
     label: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME", help="Only tiles of this label. Repeatable.", rich_help_panel=_FILTERS
-        ),
+        _filter(metavar="NAME", help="Only tiles of this label. Repeatable."),
     ] = None,
     bbox: Annotated[
         str | None,
-        typer.Option(
+        _filter(
             metavar="W,S,E,N",
             help="Only tiles whose footprint meets this box (degrees; W > E crosses the "
             "antimeridian).",
-            rich_help_panel=_FILTERS,
         ),
     ] = None,
     within: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE.geojson",
-            help="Only tiles that lie whole in these polygons.",
-            rich_help_panel=_FILTERS,
-        ),
+        _filter(metavar="FILE.geojson", help="Only tiles that lie whole in these polygons."),
     ] = None,
     min_similarity: Annotated[
         float | None,
-        typer.Option(
-            metavar="S", min=-1, max=1, help="Only hits this similar.", rich_help_panel=_FILTERS
-        ),
+        _filter(metavar="S", min=-1, max=1, help="Only hits this similar."),
     ] = None,
     exclude_self: Annotated[
         bool,
-        typer.Option(
-            "--exclude-self",
-            help="No hits that are the query's own file (and window).",
-            rich_help_panel=_FILTERS,
-        ),
+        _filter("--exclude-self", help="No hits that are the query's own file (and window)."),
     ] = False,
     distinct_scene: Annotated[
         bool,
-        typer.Option(
-            "--distinct-scene",
-            help="The best hit only of each file: of windows, of each scene.",
-            rich_help_panel=_FILTERS,
+        _filter(
+            "--distinct-scene", help="The best hit only of each file: of windows, of each scene."
         ),
     ] = False,
     fold_duplicates: Annotated[
         bool,
-        typer.Option(
-            "--fold-duplicates",
-            help="No hits that are at least 0.999 similar to a better hit.",
-            rich_help_panel=_FILTERS,
+        _filter(
+            "--fold-duplicates", help="No hits that are at least 0.999 similar to a better hit."
         ),
     ] = False,
     duplicate_similarity: Annotated[
         float | None,
-        typer.Option(
-            metavar="S",
-            min=-1,
-            max=1,
-            help="Fold from this similarity on, instead of 0.999.",
-            rich_help_panel=_FILTERS,
-        ),
+        _filter(metavar="S", min=-1, max=1, help="Fold from this similarity on, instead of 0.999."),
     ] = None,
     csv: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the hits as CSV.", rich_help_panel=_OUTPUTS),
+        _output(metavar="FILE", help="Write the hits as CSV."),
     ] = None,
     geojson: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the hits' footprints (lon, lat) as GeoJSON.",
-            rich_help_panel=_OUTPUTS,
-        ),
+        _output(metavar="FILE", help="Write the hits' footprints (lon, lat) as GeoJSON."),
     ] = None,
     geoparquet: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write the hits' footprints as GeoParquet 1.1.",
-            rich_help_panel=_OUTPUTS,
-        ),
+        _output(metavar="FILE", help="Write the hits' footprints as GeoParquet 1.1."),
     ] = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE.png",
-            help="Draw each query with its hits, as a picture.",
-            rich_help_panel=_OUTPUTS,
-        ),
+        _output(metavar="FILE.png", help="Draw each query with its hits, as a picture."),
     ] = None,
     jsonl: Annotated[
         bool,
-        typer.Option(
-            "--jsonl",
-            help="Print a JSON object a query, each on its own line.",
-            rich_help_panel=_OUTPUTS,
-        ),
+        _output("--jsonl", help="Print a JSON object a query, each on its own line."),
     ] = False,
     model: options.IndexModel = None,
     device: options.Device = "auto",
@@ -178,12 +133,10 @@ def query(
         raise typer.BadParameter("give --json or --jsonl, not both", param_hint="--jsonl")
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         from rsretrieve.cli.render import hit_table
-        from rsretrieve.learning.description import ModelFolder, read_description
         from rsretrieve.report.records import query_json, result_json
         from rsretrieve.retrieval.filters import DUPLICATE_SIMILARITY, Filters
         from rsretrieve.retrieval.index_store import open_index
         from rsretrieve.retrieval.questions import QueryRequest
-        from rsretrieve.retrieval.same_model import require_same_model
         from rsretrieve.retrieval.search import Means, answer, model_folder_of
         from rsretrieve.tiles.failures import FailureLog
 
@@ -210,6 +163,9 @@ def query(
         store = open_index(index)
         log = FailureLog(strict=strict)
         if model is not None:  # also where it is not needed: whoever names one means it
+            from rsretrieve.learning.description import ModelFolder, read_description
+            from rsretrieve.retrieval.same_model import require_same_model
+
             described = ModelFolder(model, read_description(model))
             require_same_model(index, store.manifest, described)
 

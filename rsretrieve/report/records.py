@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rsretrieve.audit.records import Audit, AuditedTile, NoiseMatrix
 from rsretrieve.tiles.tables import write_csv
 
-if TYPE_CHECKING:  # they load PyTorch, which not every command needs
+if TYPE_CHECKING:  # what a command needs of them it has loaded
+    from rsretrieve.audit.records import Audit, AuditedTile, NoiseMatrix
     from rsretrieve.learning.description import ModelDescription
     from rsretrieve.learning.finishing import TrainingSummary
     from rsretrieve.retrieval.evaluation import Evaluation

@@ -3,6 +3,11 @@
 On a GPU there are the flat index and those of inverted lists (Flat, SQ, PQ) with a flat
 coarse quantizer; k and nprobe go up to 2048; nothing is removed and nothing added under
 given ids (FAISS's wiki, "Faiss on the GPU"). All else stays on the CPU.
+
+Half precision there is two things. A flat index is stored in it, and takes half the room. One
+of product codes keeps the tables that it looks products up in, of 256 numbers a byte of code,
+in the 48 KB that a block of threads shares: in float32 codes of up to 48 bytes, in half of
+up to 96. Lists of whole vectors know none: what is too large for the GPU stays on the CPU.
 """
 
 from __future__ import annotations
@@ -49,17 +54,21 @@ def on_gpu(index: Any, gpu: int, size_bytes: int, *, exact: bool) -> Any | None:
     faiss = faiss_module()
     options = faiss.GpuClonerOptions()
     free = free_bytes(gpu)
+    flat = isinstance(faiss.downcast_index(index), faiss.IndexFlat)
     if size_bytes > free:
-        # Of flat codes alone: others are small already, and do not shrink.
-        if exact or size_bytes // 2 > free:
+        if exact or not flat or size_bytes // 2 > free:
             return None
         options.useFloat16 = True
+    ivf = inverted_lists_of(index)
+    if ivf is not None and isinstance(faiss.downcast_index(ivf), faiss.IndexIVFPQ):
+        options.useFloat16 = True  # of its tables: candidates are ranked again by the vectors
     resources = faiss.StandardGpuResources()
     try:
         copied = faiss.index_cpu_to_gpu(resources, gpu, index, options)
     except RuntimeError:  # no form of this index on a GPU, or no room for it after all
         return None
-    copied.resources = resources  # they must live as long as the index does
+    # They live as long as the index does. FAISS takes no attribute of another name.
+    copied.referenced_objects = [resources]
     return copied
 
 

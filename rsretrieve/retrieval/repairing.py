@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from rsretrieve.retrieval.filing import Filing, Vectors, file_vectors, goal_of
 from rsretrieve.retrieval.index_plan import IndexGoal
 from rsretrieve.retrieval.index_store import IndexStore, read_vectors
 from rsretrieve.retrieval.indexing import index_tiles
+from rsretrieve.retrieval.journal import Journal
 from rsretrieve.retrieval.manifest import (
     DATA_FILES,
     FAISS_FILE,
@@ -26,7 +27,7 @@ from rsretrieve.retrieval.manifest import (
     read_manifest,
 )
 from rsretrieve.retrieval.same_model import require_same_model
-from rsretrieve.retrieval.table import IndexedTile, read_table
+from rsretrieve.retrieval.table import IndexedTile, TileTable, read_table
 from rsretrieve.retrieval.vector_index import VectorIndex
 from rsretrieve.retrieval.verifying import (
     FindModel,
@@ -38,7 +39,7 @@ from rsretrieve.retrieval.verifying import (
 )
 from rsretrieve.storage import only_writer
 from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.records import TileSet
+from rsretrieve.tiles.records import TileSet, split_window
 from rsretrieve.tiles.windows import WindowChoices
 
 
@@ -119,7 +120,24 @@ def _nothing_or_all(
     problems = content_problems(store)
     if not problems and model is not None:
         problems, _ = misplaced(store, model, listener)
-    return None if problems else ()
+    if problems:
+        return None
+    _discard_what_is_filed(store)
+    return ()
+
+
+def _discard_what_is_filed(store: IndexStore) -> None:
+    """Remove the journal of a run that was killed after it had written the index.
+
+    That of an update, which has tiles that the index has not, stays for the next one.
+    """
+    manifest = store.manifest
+    journal = Journal(
+        store.folder, manifest.model_fingerprint, manifest.dimensions, manifest.windows
+    )
+    filed = set(store.rows.column("id"))
+    if all(row.id in filed for row in journal.read().rows):
+        journal.discard()
 
 
 def _opened(folder: Path, manifest: Manifest) -> IndexStore:
@@ -163,10 +181,35 @@ def _sealed_again(
     problems, (compared, _) = misplaced(_opened(folder, counted), model, listener)
     if problems or not compared:
         raise _lost(folder, f"{MANIFEST_FILE} is damaged, and {model.folder} is not its model")
-    folder_now = str(model.folder.resolve())
-    whole = replace(counted, model=folder_now, provenance={}, goal={}, search={}, windows={})
-    _file_again(folder, whole, folder / VECTORS_FILE, listener)
+    whole = replace(
+        counted,
+        model=str(model.folder.resolve()),
+        provenance={},
+        goal={},
+        search={},
+        windows=_as_the_tiles_are_cut(manifest.windows, read_table(folder / TABLE_FILE)),
+    )
+    skipped = _opened(folder, manifest).skipped if whole.windows else ()
+    _file_again(folder, whole, folder / VECTORS_FILE, listener, skipped)
     return (f"{MANIFEST_FILE} from the other files and the model",)
+
+
+def _as_the_tiles_are_cut(told: Mapping[str, Any], rows: TileTable) -> dict[str, Any]:
+    """What a damaged manifest tells of windows, if all tiles are cut like that; else nothing.
+
+    Where it is wrong about the edges or the nodata, an update looks at those windows again.
+    """
+    try:
+        choices = WindowChoices.from_json(told)
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return {}
+    if choices is None:
+        return {}
+    for tile_id, read_px in zip(rows.column("id"), rows.column("read_px")):
+        window = split_window(tile_id)[1]
+        if window is None or not choices.may_have_cut(replace(window, read_px=read_px)):
+            return {}
+    return dict(told)
 
 
 def _file_again(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rsretrieve.errors import ModelMismatch
-from rsretrieve.learning.description import ModelDescription
 from rsretrieve.retrieval.manifest import Manifest
+
+if TYPE_CHECKING:  # a tile of the index is asked for without a model
+    from rsretrieve.learning.description import ModelDescription
 
 
 class Described(Protocol):

@@ -39,19 +39,38 @@ def built(vectors: NDArray[np.float32], key: str, gpu: int | None) -> Any:
     try:
         index = faiss.index_factory(vectors.shape[1], key, faiss.METRIC_INNER_PRODUCT)
         _hush(index)
-        # In half precision nothing is built: what is saved holds the vectors as they are.
-        there = None if gpu is None else on_gpu(index, gpu, vectors.nbytes, exact=True)
-        filled = index if there is None else there
-        if not filled.is_trained:
-            _train(filled, _training_sample(vectors, index), gpu if there is None else None)
-        for start in range(0, len(vectors), BLOCK):
-            filled.add(np.ascontiguousarray(vectors[start : start + BLOCK], np.float32))
+        there = None if gpu is None else _filled_on_gpu(index, vectors, gpu)
+        if there is not None:
+            return there
+        if not index.is_trained:
+            _train(index, _training_sample(vectors, index), gpu)
+        _fill(index, vectors)
     except RuntimeError as error:
         raise InvalidArgument(
             f"FAISS cannot build {key!r} over {len(vectors)} vectors ({last_line(error)})",
             hint="give --index Flat, which is exact and always fits, or another FAISS key",
         ) from error
-    return index if there is None else faiss.index_gpu_to_cpu(there)
+    return index
+
+
+def _filled_on_gpu(index: Any, vectors: NDArray[np.float32], gpu: int) -> Any | None:
+    """The index, trained and filled by a GPU, in its form for the CPU; None where none can."""
+    # In half precision nothing is built: what is saved holds the vectors as they are.
+    there = on_gpu(index, gpu, vectors.nbytes, exact=True)
+    if there is None:
+        return None
+    try:
+        if not there.is_trained:
+            _train(there, _training_sample(vectors, index), None)
+        _fill(there, vectors)
+        return faiss_module().index_gpu_to_cpu(there)
+    except RuntimeError:  # its memory was full after all: others use it, too
+        return None
+
+
+def _fill(index: Any, vectors: NDArray[np.float32]) -> None:
+    for start in range(0, len(vectors), BLOCK):
+        index.add(np.ascontiguousarray(vectors[start : start + BLOCK], np.float32))
 
 
 def _hush(index: Any) -> None:

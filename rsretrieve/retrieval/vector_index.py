@@ -117,6 +117,8 @@ class VectorIndex:
             return
         faiss = faiss_module()
         faiss.ParameterSpace().set_index_parameter(self.cpu_index, name, value)
+        if name == "nprobe" and value > MOST_ON_GPU:
+            self._gpu_index = None  # it was measured on a CPU, and searches more than a GPU can
         if self._gpu_index is not None:
             faiss.GpuParameterSpace().set_index_parameter(self._gpu_index, name, value)
 

@@ -79,6 +79,16 @@ class WindowChoices:
         finer = self.resolution_m is not None and max(window.shape_px) > self.window_px
         return replace(window, read_px=self.window_px) if finer else window
 
+    def may_have_cut(self, window: Window) -> bool:
+        """Whether a window is like those that these choices give, as far as it shows."""
+        if window.read_px not in (None, self.window_px):
+            return False
+        if self.resolution_m is not None:  # its size and place hang on the scene's pixels
+            return True
+        step = self.stride_px or self.window_px
+        square = window.width == window.height == self.window_px
+        return square and window.col % step == window.row % step == 0
+
     def skip(self, raw: RawTile) -> bool:
         """Whether a window has so much nodata that it is passed over."""
         share = raw.nodata_share

@@ -4,8 +4,15 @@
 
 After every `kill -9` the index is the old one or the new one, whole (or not there yet, or, in a
 repair, as damaged as it was); the same command then completes, reads no tile that was
-finished, and leaves nothing beside the index. One line a trial, and exit code 1 at the first
-that is not so. Every run is a fork of this process, which has imported all it needs and
+finished, and leaves nothing beside the index. One line a trial, a last one that counts what was
+left, and exit code 1 at the first that is not so.
+
+Half of the moments are spread evenly over the whole of a run, by chance within their parts. A
+run takes seconds and the exchange of the old index for the new one far less than a
+millisecond, so the run is held for a moment before it, and the other half lie within that
+moment, in the next one as long, and from there to the end of the run.
+
+Every run is a fork of this process, which has imported all it needs and
 computes nothing itself, so that a trial takes a second and not ten.
 """
 
@@ -19,6 +26,7 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +35,7 @@ from typing import Any
 import faiss  # noqa: F401  (imported before the forks)
 import torch
 
+from rsretrieve import storage
 from rsretrieve.cli import app
 from rsretrieve.errors import IndexStoreError
 from rsretrieve.retrieval import embedding, verifying
@@ -37,6 +46,7 @@ from rsretrieve.tiles import reading
 from rsretrieve.tiles.catalog import find_tiles, write_list
 
 BATCH = 4  # tiles, so that there are many moments between two of them
+HELD_S = 0.01
 KINDS = ("index", "update", "repair the search", "repair the vectors")
 
 
@@ -97,8 +107,24 @@ def told(work: Callable[[], Any], place: Place) -> Any:
     return json.loads(answer.read_text())
 
 
-def program(place: Place, arguments: list[str]) -> int:
-    """Run `rsretrieve index ARGUMENTS` here, noting every tile that is read."""
+@dataclass(frozen=True)
+class Moment:
+    """When a run is killed.
+
+    Attributes:
+        wait_s: how long to wait.
+        at_exchange: from `HELD_S` before the new index is switched in; else from the start.
+    """
+
+    wait_s: float
+    at_exchange: bool
+
+
+def program(place: Place, arguments: list[str], exchange: int | None = None) -> int:
+    """Run `rsretrieve index ARGUMENTS` here, noting every tile that is read.
+
+    Into the descriptor `exchange` a byte is written `HELD_S` before the new index is switched in.
+    """
     torch.set_num_threads(1)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
@@ -115,6 +141,15 @@ def program(place: Place, arguments: list[str]) -> int:
         return read(reader, lane, chunk)
 
     reading._Reader.read = noting
+    switch_in = storage._switch_in
+
+    def telling(aside: Path, path: Path) -> None:
+        if exchange is not None:
+            os.write(exchange, b"!")
+            time.sleep(HELD_S)
+        switch_in(aside, path)
+
+    storage._switch_in = telling
     sys.argv = ["rsretrieve", "index", *arguments]
     try:
         app.main()
@@ -187,12 +222,27 @@ def set_up(place: Place, kind: str) -> None:
         (place.index / name).write_bytes(content)
 
 
-def trial(place: Place, kind: str, wait_s: float, states: dict[str, dict[str, Any]]) -> str:
-    """One run, killed after `wait_s`; raises `Broken` where something is not as it must be."""
+def started(place: Place, kind: str) -> tuple[int, int]:
+    """Start a run: its process, and a descriptor that tells of the exchange."""
+    here, there = os.pipe()
+    pid = forked(lambda: program(place, place.arguments(kind), there))
+    os.close(there)  # so that a run that ends without an exchange is heard of, too
+    return pid, here
+
+
+def trial(place: Place, kind: str, moment: Moment, states: dict[str, dict[str, Any]]) -> str:
+    """One run, killed at a moment; raises `Broken` where something is not as it must be.
+
+    Returns:
+        What was left: the old or the new index.
+    """
     set_up(place, kind)
-    pid = forked(lambda: program(place, place.arguments(kind)))
-    time.sleep(wait_s)
-    os.kill(pid, signal.SIGKILL)
+    pid, exchange = started(place, kind)
+    with os.fdopen(exchange, "rb", 0) as told_of:
+        if moment.at_exchange:
+            told_of.read(1)
+        time.sleep(moment.wait_s)
+        os.kill(pid, signal.SIGKILL)
     killed = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
     goal = states["new" if kind == "update" else "old"]
     before = {"index": {"error": "IndexNotFound"}, "update": states["old"]}.get(
@@ -220,14 +270,31 @@ def trial(place: Place, kind: str, wait_s: float, states: dict[str, dict[str, An
     return f"{'killed' if killed else 'was done'}, {what} index left, {len(finished)} finished"
 
 
-def duration(place: Place, kind: str) -> float:
-    """How long a run of this kind takes."""
+def durations(place: Place, kind: str) -> tuple[float, float]:
+    """How long a run of this kind takes, and how long from the exchange to its end."""
     set_up(place, kind)
-    started = time.perf_counter()
-    pid = forked(lambda: program(place, place.arguments(kind)))
-    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
-        raise Broken(f"{kind} fails")
-    return time.perf_counter() - started
+    begun = time.perf_counter()
+    pid, exchange = started(place, kind)
+    with os.fdopen(exchange, "rb", 0) as told_of:
+        told_of.read(1)
+        exchanged = time.perf_counter()
+        if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+            raise Broken(f"{kind} fails")
+    ended = time.perf_counter()
+    return ended - begun, ended - exchanged
+
+
+def moments(lengths: tuple[float, float], count: int, chance: random.Random) -> list[Moment]:
+    """Half of them all along a run, a chance moment in each of equal parts; half at its end."""
+    whole = [
+        Moment(lengths[0] * (i + chance.random()) / (count - count // 2), at_exchange=False)
+        for i in range(count - count // 2)
+    ]
+    lasts = (2 * HELD_S, 2 * HELD_S, lengths[1])
+    end = [Moment(lasts[i % 3] * chance.random(), at_exchange=True) for i in range(count // 2)]
+    mixed = [*whole, *end]
+    chance.shuffle(mixed)
+    return mixed
 
 
 def main() -> int:
@@ -241,14 +308,19 @@ def main() -> int:
     given = parser.parse_args()
     place = Place(given.work.resolve(), given.model.resolve())
     chance = random.Random(given.seed)
+    counted: Counter[str] = Counter()
     try:
         states = prepare(place, given.tiles)
-        lengths = {kind: min(duration(place, kind) for _ in range(2)) for kind in KINDS}
-        for i in range(given.kills):
-            kind = KINDS[i % len(KINDS)]
-            wait_s = chance.uniform(0, lengths[kind])
-            outcome = trial(place, kind, wait_s, states)
-            print(f"{i + 1}: {kind} after {wait_s:.3f} of {lengths[kind]:.3f} s: {outcome}")
+        kinds = [KINDS[i % len(KINDS)] for i in range(given.kills)]
+        lengths = {kind: durations(place, kind) for kind in set(kinds)}
+        ahead = {kind: moments(lengths[kind], kinds.count(kind), chance) for kind in lengths}
+        for i, kind in enumerate(kinds, start=1):
+            moment = ahead[kind].pop()
+            after = "its exchange" if moment.at_exchange else f"0 of {lengths[kind][0]:.3f} s"
+            outcome = trial(place, kind, moment, states)
+            counted[outcome.split(", ")[1]] += 1
+            print(f"{i}: {kind}, {moment.wait_s:.4f} s after {after}: {outcome}", flush=True)
+        print(", ".join(f"{what}: {count}" for what, count in sorted(counted.items())))
     except Broken as broken:
         print(f"BROKEN: {broken}")
         return 1

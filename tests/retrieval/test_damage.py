@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rsretrieve.errors import IndexStoreError
-from rsretrieve.retrieval import ranking
-from rsretrieve.retrieval.index_store import open_index
+from rsretrieve.retrieval.checksums import wrong_files
 from rsretrieve.retrieval.manifest import DATA_FILES, MANIFEST_FILE
-from rsretrieve.retrieval.questions import QueryRequest
-from rsretrieve.retrieval.search import Means, QueryResult, answer
-from rsretrieve.retrieval.verifying import verify_index
-from rsretrieve.tiles.failures import FailureLog
+from tests.cli.damage_trials import Noticed, Unnoticed, trial
 from tests.retrieval.planet import make_planet
 
 PLACES = 200
-TILES = ("scenes/0.tif#5,0,8,8", "scenes/30.tif#19,0,8,8")
+ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -29,50 +25,30 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def no_model(*_: object) -> None:
-    """Verification does without: every byte is vouched for by checksums."""
-
-
-def found(folder: Path) -> list[QueryResult]:
-    request = QueryRequest(tiles=TILES, k=12)
-    return answer(open_index(folder), request, Means(no_model, FailureLog()))  # type: ignore[arg-type]
-
-
-def told(folder: Path) -> list[QueryResult] | str:
-    """The hits, or what is said instead."""
-    try:
-        return found(folder)
-    except IndexStoreError as error:
-        return str(error)
-
-
-def damaged_at(path: Path, rng: np.random.Generator) -> Iterator[int]:
-    """Change one byte, at one random place after the other, and mend it again."""
-    whole = path.read_bytes()
-    for place in rng.choice(len(whole), min(PLACES, len(whole)), replace=False).tolist():
-        content = bytearray(whole)
-        content[place] ^= int(rng.integers(1, 256))
-        path.write_bytes(content)
-        yield place
-    path.write_bytes(whole)
-
-
-@pytest.mark.parametrize("by_index", [True, False])
 @pytest.mark.parametrize("name", [MANIFEST_FILE, *DATA_FILES])
-def test_a_changed_byte_is_told_and_gives_no_wrong_hit(
-    folder: Path, name: str, by_index: bool, monkeypatch: pytest.MonkeyPatch
+def test_a_changed_byte_is_told_and_gives_no_wrong_hit(folder: Path, name: str) -> None:
+    found = trial(folder, name, PLACES, np.random.default_rng(3))
+    # The FAISS index is not even read where few tiles are looked at one by one.
+    unread = name == "index.faiss"
+    assert found == Noticed(PLACES, 0 if unread else PLACES, PLACES)
+
+
+def test_a_change_that_nobody_told_would_be_seen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if by_index:  # or such few tiles are looked at without it
-        monkeypatch.setattr(ranking, "_FEW_NUMBERS", 0)
-    expected, refused = found(folder), 0
-    for place in damaged_at(folder / name, np.random.default_rng(3)):
-        verified = verify_index(folder, no_model)
-        assert not verified.sound, place
-        assert str(folder / name) in verified.problems[0], place
-        assert f"`rsretrieve index --repair --output {folder}`" in verified.hint
-        answered = told(folder)
-        assert answered == expected or name in answered, place
-        refused += answered != expected
-    read = by_index or name != "index.faiss"
-    assert refused == (PLACES if read else 0)
-    assert verify_index(folder, no_model).sound
+    def blind(*given: object, **named: object) -> list[str]:
+        return [n for n in wrong_files(*given, **named) if n != "embeddings.npy"]  # type: ignore[arg-type]
+
+    for module in ("index_store", "verifying"):
+        monkeypatch.setattr(f"rsretrieve.retrieval.{module}.wrong_files", blind)
+    with pytest.raises(Unnoticed, match=r"^byte \d+ of embeddings\.npy: "):
+        trial(folder, "embeddings.npy", 3, np.random.default_rng(0))
+
+
+def test_the_program_says_so_file_by_file(folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.cli.damage_trials", str(folder), str(tmp_path / "w")]
+    ran = subprocess.run(
+        [*command, "--places", "5"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert [line.split(":")[0] for line in ran.stdout.splitlines()] == [MANIFEST_FILE, *DATA_FILES]

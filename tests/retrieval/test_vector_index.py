@@ -61,6 +61,20 @@ def test_ties_that_are_cut_off_still_stand_in_the_order_of_rows() -> None:
     assert rows[0].tolist() == sorted(rows[0].tolist())
 
 
+@pytest.mark.parametrize("key", ["Flat", "IVF8,Flat"])
+def test_of_many_ties_at_the_last_rank_a_batch_takes_what_one_query_takes(key: str) -> None:
+    """Whichever of the ties FAISS chooses, it is the same in a batch of any size."""
+    few = unit_rows(40, 8, 0)
+    gallery = few[np.random.default_rng(1).integers(0, 40, 2000)]
+    index = VectorIndex.build(gallery, key)
+    similarities, rows = index.search(np.repeat(few, 30, axis=0), 12)
+    assert (np.diff(similarities, axis=1) <= 0).all()
+    assert (gallery[rows[:, 0]] == np.repeat(few, 30, axis=0)).all()
+    for i in range(len(few)):
+        one = index.search(few[i : i + 1], 12)[1]
+        assert (rows[30 * i : 30 * i + 30] == one).all()
+
+
 def test_more_hits_than_vectors_are_all_of_them() -> None:
     similarities, rows = VectorIndex.build(unit_rows(3, 4, 0), "Flat").search(unit_rows(2, 4, 1), 9)
     assert similarities.shape == (2, 3)
@@ -215,14 +229,24 @@ def test_a_gpu_is_usable_where_faiss_sees_it(
 class OnGpu:
     """Stands for an index on a GPU: it notes what it is asked."""
 
-    def __init__(self, index: Any, half: bool) -> None:
-        self.index, self.half, self.is_trained = index, half, index.is_trained
-        self.train = index.train
+    def __init__(self, index: Any, half: bool, room: int | None = None) -> None:
+        # FAISS makes a copy of it; what is built there is not the one that was given.
+        self.index = faiss_module().clone_index(index)
+        self.half, self.room, self.is_trained = half, room, index.is_trained
+        self.train = self.index.train
         self.asked: list[int] = []
         self.ntotal = index.ntotal
 
     def add(self, vectors: Vectors) -> None:
+        if self.room is not None and self.index.ntotal + len(vectors) > self.room:
+            raise RuntimeError("Error: 'err == cudaSuccess' failed: out of memory")
         self.index.add(vectors)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        allowed = ("index", "half", "room", "is_trained", "train", "asked", "ntotal")
+        if name not in (*allowed, "referenced_objects"):  # as FAISS has it since 1.15
+            raise AttributeError(name)
+        object.__setattr__(self, name, value)
 
     def search(self, queries: Vectors, k: int) -> tuple[Any, Any]:
         self.asked.append(k)
@@ -234,6 +258,7 @@ class FakeFaiss:
 
     def __init__(self, free: int) -> None:
         self.free, self.set_on_gpu = free, []
+        self.room: int | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(faiss_module(), name)
@@ -249,7 +274,12 @@ class FakeFaiss:
     def index_cpu_to_gpu(self, _: object, __: int, index: Any, options: Any) -> OnGpu:
         if "HNSW" in type(faiss_module().downcast_index(index)).__name__:
             raise RuntimeError("This index type is not implemented on GPU.")
-        return OnGpu(index, options.useFloat16)
+        ivf = faiss_module().downcast_index(index)
+        if isinstance(ivf, faiss_module().IndexIVFPQ):  # as GpuIndexIVFPQ checks it
+            table_bytes = ivf.pq.M * 256 * (2 if options.useFloat16 else 4)
+            if table_bytes > 49152:
+                raise RuntimeError("Device 0 has 49152 bytes of shared memory")
+        return OnGpu(index, options.useFloat16, self.room)
 
     @staticmethod
     def index_gpu_to_cpu(on_gpu: OnGpu) -> Any:
@@ -305,6 +335,39 @@ def test_parameters_are_set_on_both_and_within_what_a_gpu_takes(gpu: FakeFaiss) 
     index.cpu_index.nlist = 5000
     assert index.knob is not None
     assert index.knob.most == 2048
+
+
+def test_lists_of_whole_vectors_that_do_not_fit_stay_on_the_cpu(gpu: FakeFaiss) -> None:
+    built = VectorIndex.build(unit_rows(3000, 4, 0), "IVF10,Flat").cpu_index
+    assert VectorIndex(built, 0).runs_on_gpu
+    gpu.free = 30_000  # there would be room for half of it, and there is no such form
+    assert not VectorIndex(built, 0).runs_on_gpu
+
+
+def test_long_product_codes_look_up_in_half_precision(gpu: FakeFaiss) -> None:
+    for key, half in (("IVF4,PQ64", True), ("IVF4,SQ8", False)):
+        index = faiss_module().index_factory(128, key, faiss_module().METRIC_INNER_PRODUCT)
+        there = module.on_gpu(index, 0, 0, exact=True)
+        assert there is not None
+        assert there.half == half
+
+
+def test_what_runs_out_of_memory_on_the_gpu_is_built_by_the_cpu(
+    gpu: FakeFaiss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu.room = 1000
+    monkeypatch.setattr(vector_building, "_train", lambda index, sample, _: index.train(sample))
+    vectors = unit_rows(3000, 4, 0)
+    index = VectorIndex.build(vectors, "IVF10,Flat", gpu=0)
+    assert len(index) == 3000
+    index.adjust("nprobe", 10)
+    assert np.array_equal(np.sort(index.search(vectors[:50], 1)[1][:, 0]), np.arange(50))
+
+
+def test_more_cells_than_a_gpu_probes_are_searched_by_the_cpu(gpu: FakeFaiss) -> None:
+    built = VectorIndex.build(unit_rows(3000, 4, 0), "IVF10,Flat").cpu_index
+    assert VectorIndex(built, 0, parameters={"nprobe": 2048}).runs_on_gpu
+    assert not VectorIndex(built, 0, parameters={"nprobe": 2049}).runs_on_gpu
 
 
 def test_without_faiss_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

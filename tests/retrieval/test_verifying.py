@@ -16,6 +16,7 @@ from rsretrieve.learning.model import Model
 from rsretrieve.retrieval.index_plan import IndexGoal
 from rsretrieve.retrieval.index_store import IndexStore, open_index, write_index
 from rsretrieve.retrieval.indexing import index_tiles
+from rsretrieve.retrieval.journal import Journal
 from rsretrieve.retrieval.manifest import DATA_FILES, Manifest
 from rsretrieve.retrieval.repairing import Repair, repair_index
 from rsretrieve.retrieval.vector_index import VectorIndex
@@ -23,6 +24,8 @@ from rsretrieve.retrieval.verifying import verify_index
 from rsretrieve.storage import only_writer
 from rsretrieve.tiles.catalog import find_tiles
 from rsretrieve.tiles.failures import FailureLog
+from rsretrieve.tiles.windows import SceneChoices, WindowChoices
+from tests.tiles.conftest import save_raster
 
 FILES = ("manifest.json", *DATA_FILES)
 
@@ -261,6 +264,35 @@ def test_a_manifest_is_written_again_where_it_vouches_for_all_the_rest(
 
 
 @pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({}, True),
+        ({"max_nodata": 0.9}, True),
+        ({"stride_px": 12}, False),  # no tile says so
+        ({"window_px": 12}, False),
+        ({"window_px": "?"}, False),
+        ({"edges": "torn"}, False),
+    ],
+)
+def test_how_scenes_were_cut_is_kept_where_the_tiles_bear_it_out(
+    tmp_path: Path, model: Model, told: dict[str, object], kept: bool
+) -> None:
+    values = np.random.default_rng(0).integers(1, 9999, (6, 64, 40), dtype=np.uint16)
+    values[:, :, :16] = 0
+    scene = save_raster(tmp_path / "a.tif", values)
+    choices = SceneChoices(WindowChoices(16, 8, max_nodata=0.4))
+    tiles = find_tiles(scene, scenes=choices)
+    index_tiles(model, tiles, tmp_path / "index", FailureLog())
+    before = open_index(tmp_path / "index")
+    assert len(before.skipped) > 0
+    edited(tmp_path / "index", tiles=5, windows={**before.manifest.windows, **told})
+    repaired(tmp_path / "index", model)
+    after = open_index(tmp_path / "index")
+    assert after.manifest.windows == ({**before.manifest.windows, **told} if kept else {})
+    assert after.skipped == (before.skipped if kept else [])
+
+
+@pytest.mark.parametrize(
     ("damaged", "why"),
     [
         (["tiles.parquet"], "tiles.parquet is damaged, and nothing else says whose a vector is"),
@@ -294,6 +326,19 @@ def test_rows_that_are_not_their_vectors_are_embedded_again(
     rewritten(folder, lambda vectors: -vectors)
     assert repaired(folder, model).mended == ("all vectors from the tiles that the table names",)
     assert_as_before(folder, store)
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_the_journal_of_a_run_that_was_killed_when_all_was_written_goes(
+    folder: Path, store: IndexStore, model: Model, finished: bool
+) -> None:
+    description = model.description
+    journal = Journal(folder, description.fingerprint, description.dimensions)
+    more = () if finished else (replace(store.rows[0], id="not yet in the index"),)
+    rows = [*store.rows[:3], *more]
+    journal.append(rows, np.array(store.vectors[: len(rows)]))
+    assert repaired(folder, model).mended == ()
+    assert journal.folder.exists() is not finished
 
 
 def test_nothing_is_mended_while_another_writes(folder: Path) -> None:
