@@ -22,8 +22,9 @@ from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.network import EmbeddingNetwork
 from rsretrieve.learning.preparation import prepare_tiles
 from rsretrieve.learning.recipes import ROBUST, Recipe
+from rsretrieve.learning.settings import Settings
 from rsretrieve.learning.starting import starting_model
-from rsretrieve.learning.training import Settings, Training
+from rsretrieve.learning.training import Training
 from rsretrieve.progress import unheard
 from rsretrieve.retrieval.instance_noise import class_means
 from rsretrieve.tiles.stream import FailureLog, read_into_store

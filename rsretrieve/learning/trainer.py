@@ -21,8 +21,9 @@ from rsretrieve.learning.first_view import first_view
 from rsretrieve.learning.network import check_backbone
 from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import Recipe
+from rsretrieve.learning.settings import Settings
 from rsretrieve.learning.starting import Start, starting_model
-from rsretrieve.learning.training import Settings, Training
+from rsretrieve.learning.training import Training
 from rsretrieve.learning.training_record import read_record
 from rsretrieve.learning.validation import Examples
 from rsretrieve.learning.warm_start import warm_start

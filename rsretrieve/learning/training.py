@@ -6,7 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ from torch import Tensor
 
 from rsretrieve.choices import Judge, Validation
 from rsretrieve.errors import TrainingDiverged
-from rsretrieve.learning.agreement import NeighbourAgreement
-from rsretrieve.learning.alternation import Truncation
 from rsretrieve.learning.averaging import average_of
 from rsretrieve.learning.best_epoch import BestEpoch
 from rsretrieve.learning.checkpoints import (
@@ -30,36 +28,20 @@ from rsretrieve.learning.checkpoints import (
     restore_optimizer,
     write_checkpoint,
 )
-from rsretrieve.learning.device import Precision, computing_in
+from rsretrieve.learning.device import computing_in
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.losses import MetricLoss, own_log_probability
 from rsretrieve.learning.margins import Margins
 from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.optimizers import build_optimizer
 from rsretrieve.learning.parts import Parts
-from rsretrieve.learning.recipes import Recipe
-from rsretrieve.learning.targets import Strategy, Targets
+from rsretrieve.learning.settings import Settings
+from rsretrieve.learning.strategies import strategy_of
+from rsretrieve.learning.targets import Targets
 from rsretrieve.learning.validation import Examples, accuracy
 from rsretrieve.progress import Advanced, EpochFinished, Listener, Noticed, StageStarted
 from rsretrieve.tiles.augment import augmented
 from rsretrieve.tiles.normalisation import Normaliser
-from rsretrieve.tiles.preprocessing import Preprocessing
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a training is run with, beside its tiles and its model.
-
-    `in_parts`: where memory runs out, a batch is taken in parts whose gradients add up to its
-    own, but for batch norm, which sees a part's tiles alone.
-    """
-
-    recipe: Recipe
-    preprocessing: Preprocessing
-    seed: int
-    device: torch.device
-    precision: Precision
-    in_parts: bool = False
 
 
 class Training:
@@ -89,7 +71,7 @@ class Training:
         self._labels = torch.from_numpy(train.labels).to(settings.device)
         self.targets = Targets.as_given(self._labels)
         self.margins = Margins(len(self._labels), settings.device)
-        self._strategy = _strategy(self.recipe)
+        self._strategy = strategy_of(self.recipe)
         self._loss = MetricLoss(self.recipe.loss, self.recipe.q, self.recipe.k)
         self._normaliser = Normaliser(settings.preprocessing, settings.device)
         # Never a single tile, of which batch norm takes none; or never less than all.
@@ -289,9 +271,3 @@ class Training:
         self.best.restore(checkpoint.facts, part(tensors, "best"))
         self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]
         self._parts.most = checkpoint.facts.get("largest_part")
-
-
-def _strategy(recipe: Recipe) -> Strategy:
-    if recipe.agreement is None:
-        return Truncation(recipe.k)
-    return NeighbourAgreement(recipe.k, recipe.agreement)

@@ -20,9 +20,10 @@ from rsretrieve.learning.device import Precision
 from rsretrieve.learning.losses import MetricLoss
 from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.recipes import ROBUST, Recipe
+from rsretrieve.learning.settings import Settings
 from rsretrieve.learning.starting import starting_model
 from rsretrieve.learning.targets import Targets
-from rsretrieve.learning.training import Settings, Training
+from rsretrieve.learning.training import Training
 from rsretrieve.learning.validation import Examples
 from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted
 from rsretrieve.tiles.preprocessing import Preprocessing
