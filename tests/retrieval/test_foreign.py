@@ -21,6 +21,7 @@ from rsretrieve.retrieval.foreign_indexing import index_embeddings
 from rsretrieve.retrieval.index_store import IndexStore, open_index, write_index
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import VectorIndex
+from rsretrieve.tiles.catalog import find_tiles
 from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import Place, Tile, TileSet
 from tests.retrieval.vectors import unit_rows
@@ -63,6 +64,20 @@ def test_a_list_names_the_rows(tmp_path: Path) -> None:
     ]
     with pytest.raises(TableError, match=r"v\.npy has 3 rows, and list\.csv 2 tiles$"):
         read(saved(tmp_path / "v.npy", unit_rows(3, 4, 0)), tiles)
+
+
+def test_a_list_with_relative_paths_names_files_beside_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "list.csv").write_text("tile,path\nb,../tiles/b.png\na.png,\n")
+    monkeypatch.chdir(tmp_path)
+    content = read(saved(tmp_path / "v.npy", unit_rows(2, 4, 0)), find_tiles("lists/list.csv"))
+    monkeypatch.chdir(tmp_path / "lists")  # from where else it is asked later
+    assert [(row.id, row.path) for row in content.rows] == [
+        ("b", str(tmp_path / "tiles" / "b.png")),
+        ("a.png", str(tmp_path / "lists" / "a.png")),
+    ]
 
 
 def test_rows_without_a_direction_are_left_out_and_named(tmp_path: Path) -> None:
