@@ -1,4 +1,4 @@
-"""What the README says a user can type is what the program takes."""
+"""What the README and the guide say a user can type is what the program takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from rsretrieve.cli.app import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [line.strip() for line in README.splitlines() if re.match(r" {4}rsretrieve [a-z]", line)]
+GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+LINES = [*README.splitlines(), *GUIDE.splitlines()]
+COMMANDS = [line.strip() for line in LINES if re.match(r" {4}rsretrieve [a-z]", line)]
 
 
 def test_the_readme_shows_every_main_command():
@@ -37,3 +39,9 @@ def test_a_make_target_of_the_readme_is_there(target):
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)\)", README))
 def test_a_link_of_the_readme_leads_somewhere(link):
     assert (ROOT / link).exists()
+
+
+@pytest.mark.parametrize("title", re.findall(r"\]\(docs/guide\.md#([^)]+)\)", README))
+def test_a_link_into_the_guide_finds_its_heading(title):
+    headings = re.findall(r"^## (.+)$", GUIDE, re.MULTILINE)
+    assert title in {heading.lower().replace(" ", "-") for heading in headings}
