@@ -11,13 +11,13 @@ an hour each). Where there is no model, ours audits the starting network's featu
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from grid import options
 from grid.audit_results import AuditResults, audit_table
 from grid.auditing import audited
 from grid.cells import Cell, Dataset, Method
@@ -27,7 +27,6 @@ from grid.running import trained_model
 from rsretrieve.choices import NoiseKind
 from rsretrieve.learning.model_store import DESCRIPTION_FILE
 
-HERE = Path(__file__).parent
 NOISES = (
     *((NoiseKind.UNIFORM, rate) for rate in (0.0, 0.1, 0.3, 0.5)),
     (NoiseKind.TABLE, 0.3),
@@ -65,21 +64,20 @@ def run(cells: list[Cell], place: Place, results: AuditResults, *, train: bool) 
 def main(
     dataset: Annotated[list[Dataset], typer.Option()] = [Dataset.UC_MERCED],  # noqa: B006
     seed: Annotated[list[int], typer.Option(min=0)] = [0],  # noqa: B006
-    size: Annotated[int, typer.Option(metavar="PX")] = 64,
+    size: options.Size = 64,
     method: Annotated[Method, typer.Option(help="The training whose models are taken.")] = (
         Method.ROBUST
     ),
-    epochs: Annotated[int, typer.Option(min=1)] = 40,
+    epochs: options.Epochs = 40,
     train: Annotated[bool, typer.Option("--train", help="Train models that are missing.")] = False,
-    table: Annotated[bool, typer.Option("--table", help="Run nothing; show all there is.")] = False,
-    data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path(
-        os.environ.get("RSRETRIEVE_DATA", "data")
+    table: options.Table = False,
+    data: options.DataFolder = options.DATA,
+    weights: options.Weights = "imagenet",
+    work: options.Work = options.WORK,
+    results: Annotated[Path, typer.Option(help="CSV of finished rows.")] = (
+        options.RESULTS / "audit.csv"
     ),
-    weights: Annotated[str, typer.Option(help="imagenet or a file.")] = "imagenet",
-    work: Annotated[Path, typer.Option(help="Keeps splits, labels, models.")] = Path("build/grid"),
-    results: Annotated[Path, typer.Option(help="CSV of finished rows.")] = HERE
-    / "results/audit.csv",
-    device: Annotated[str, typer.Option()] = "auto",
+    device: options.Device = "auto",
 ) -> None:
     """Audit by everybody what is not finished, and print one table."""
     kept = AuditResults(results)

@@ -10,12 +10,12 @@ audits them, and trains again by the same recipe twice: on the labels that
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from grid import options
 from grid.cells import CELL_COLUMNS, Cell, Dataset, Method
 from grid.data import Place
 from grid.fixing import Gain, Mending, gain_by
@@ -23,7 +23,6 @@ from grid.kept_rows import KeptRows
 
 from rsretrieve.choices import NoiseKind
 
-HERE = Path(__file__).parent
 FIGURES = tuple(field.name for field in fields(Gain))
 
 
@@ -37,22 +36,21 @@ def table_of(kept: KeptRows) -> str:
 
 def main(
     dataset: Annotated[Dataset, typer.Option()] = Dataset.UC_MERCED,
-    size: Annotated[int, typer.Option(metavar="PX")] = 64,
+    size: options.Size = 64,
     noise: Annotated[NoiseKind, typer.Option()] = NoiseKind.UNIFORM,
     rate: Annotated[float, typer.Option(min=0, max=1)] = 0.3,
     method: Annotated[Method, typer.Option(help="Of both trainings.")] = Method.ROBUST,
     backbone: Annotated[str, typer.Option()] = "mobilenet_v2",
-    epochs: Annotated[int, typer.Option(min=1)] = 40,
+    epochs: options.Epochs = 40,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    table: Annotated[bool, typer.Option("--table", help="Run nothing; show all there is.")] = False,
-    data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path(
-        os.environ.get("RSRETRIEVE_DATA", "data")
+    table: options.Table = False,
+    data: options.DataFolder = options.DATA,
+    weights: options.Weights = "imagenet",
+    work: options.Work = options.WORK,
+    results: Annotated[Path, typer.Option(help="CSV of finished rows.")] = (
+        options.RESULTS / "audit_loop.csv"
     ),
-    weights: Annotated[str, typer.Option(help="imagenet or a file.")] = "imagenet",
-    work: Annotated[Path, typer.Option(help="Keeps splits, labels, models.")] = Path("build/grid"),
-    results: Annotated[Path, typer.Option(help="CSV of finished rows.")] = HERE
-    / "results/audit_loop.csv",
-    device: Annotated[str, typer.Option()] = "auto",
+    device: options.Device = "auto",
 ) -> None:
     """Run what is not finished of one cell, and print all that is."""
     kept = KeptRows(results, (*CELL_COLUMNS, "labels"), FIGURES)

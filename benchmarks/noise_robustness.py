@@ -15,13 +15,13 @@ epoch by them; `robust` and the others never look at them but for the record.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from grid import options
 from grid.cells import Cell, Dataset, Method, cpu_cells, gpu_cells, quick_cells
 from grid.data import Place
 from grid.results import Results, markdown_table
@@ -29,7 +29,6 @@ from grid.running import run_cell
 
 from rsretrieve.choices import NoiseKind
 
-HERE = Path(__file__).parent
 app = typer.Typer(add_completion=False)
 
 
@@ -54,26 +53,25 @@ def main(
     quick: Annotated[bool, typer.Option("--quick", help="Four cells of two epochs.")] = False,
     cpu: Annotated[bool, typer.Option("--cpu", help="UC Merced, the whole grid.")] = False,
     gpu: Annotated[bool, typer.Option("--gpu", help="AID at 128 px, 130 epochs.")] = False,
-    table: Annotated[bool, typer.Option("--table", help="Run nothing; show all there is.")] = False,
+    table: options.Table = False,
     dataset: Annotated[Dataset, typer.Option()] = Dataset.UC_MERCED,
-    size: Annotated[int, typer.Option(metavar="PX")] = 64,
+    size: options.Size = 64,
     noise: Annotated[NoiseKind, typer.Option()] = NoiseKind.UNIFORM,
     rate: Annotated[float, typer.Option(min=0, max=1)] = 0.5,
     method: Annotated[Method, typer.Option()] = Method.ROBUST,
     backbone: Annotated[str, typer.Option()] = "mobilenet_v2",
-    epochs: Annotated[int, typer.Option(min=1)] = 40,
+    epochs: options.Epochs = 40,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    data: Annotated[Path, typer.Option(help="Folder of the data sets.")] = Path(
-        os.environ.get("RSRETRIEVE_DATA", "data")
+    data: options.DataFolder = options.DATA,
+    weights: options.Weights = "imagenet",
+    work: options.Work = options.WORK,
+    results: Annotated[Path, typer.Option(help="CSV of finished cells.")] = (
+        options.RESULTS / "noise_robustness.csv"
     ),
-    weights: Annotated[str, typer.Option(help="imagenet or a file.")] = "imagenet",
-    work: Annotated[Path, typer.Option(help="Keeps splits, labels, models.")] = Path("build/grid"),
-    results: Annotated[Path, typer.Option(help="CSV of finished cells.")] = HERE
-    / "results/noise_robustness.csv",
     plot: Annotated[
         Path | None, typer.Option(help="Draw mAP against rate, of one data set and size.")
     ] = None,
-    device: Annotated[str, typer.Option()] = "auto",
+    device: options.Device = "auto",
 ) -> None:
     """Run what is not finished of a preset, or one cell, and print one table."""
     one = Cell(dataset, size, noise, rate, method, backbone, epochs, seed)

@@ -142,3 +142,11 @@ class DeviceUnavailable(RsretrieveError, RuntimeError):
 
 class MissingPackage(RsretrieveError, ImportError):
     """A package that this command needs is not installed."""
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of the machine or of its GPU, whoever raised the error."""
+    # PyTorch's own class is told by its name: to import it would take longer than most commands.
+    # On a processor it has none.
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))

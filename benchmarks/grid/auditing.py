@@ -29,8 +29,9 @@ from rsretrieve.learning.model_store import DESCRIPTION_FILE, load_model
 from rsretrieve.learning.recipes import ROBUST
 from rsretrieve.learning.starting import starting_model
 from rsretrieve.progress import unheard
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.statistics import measure_preprocessing
-from rsretrieve.tiles.stream import FailureLog, read_into_store
+from rsretrieve.tiles.stream import read_into_store
 
 FEATURES = "features"
 _BINS = 10

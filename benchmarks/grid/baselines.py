@@ -27,7 +27,8 @@ from rsretrieve.learning.starting import starting_model
 from rsretrieve.learning.training import Training
 from rsretrieve.progress import unheard
 from rsretrieve.retrieval.instance_noise import class_means
-from rsretrieve.tiles.stream import FailureLog, read_into_store
+from rsretrieve.tiles.failures import FailureLog
+from rsretrieve.tiles.stream import read_into_store
 
 FOLDS = 5
 

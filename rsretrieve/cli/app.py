@@ -20,7 +20,7 @@ from rsretrieve.cli.query import query
 from rsretrieve.cli.split import split
 from rsretrieve.cli.terminal import EXIT_INTERRUPTED, Terminal
 from rsretrieve.cli.train import train
-from rsretrieve.errors import InvalidArgument, RsretrieveError
+from rsretrieve.errors import InvalidArgument, RsretrieveError, ran_out_of_memory
 
 EXIT_ERROR, EXIT_USAGE = 1, 2
 
@@ -81,10 +81,10 @@ def main() -> None:
 
 def _end_over(error: Exception) -> NoReturn:
     """Say what happened that nobody foresaw."""
-    from rsretrieve.cli.unexpected import EXIT_UNEXPECTED, apology, is_out_of_memory
+    from rsretrieve.cli.unexpected import EXIT_UNEXPECTED, apology
 
     terminal = Terminal(as_json=False, quiet=False)
-    if is_out_of_memory(error):
+    if ran_out_of_memory(error):
         terminal.complain(
             f"there is not enough memory ({' '.join(str(error).split())[:120] or 'none is left'})",
             "give --batch-size auto, a smaller --size, or --device cpu, where the command has them",

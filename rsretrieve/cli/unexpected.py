@@ -44,10 +44,3 @@ def apology(error: BaseException) -> tuple[str, str]:
     if written is None:
         return message, "sorry; please report it, with the command that you gave"
     return message, f"sorry; please report it, with what stands in {written}"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, of the machine or of its GPU."""
-    # PyTorch's own class is told by its name: to import it would take longer than most commands.
-    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))

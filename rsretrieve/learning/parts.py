@@ -14,6 +14,8 @@ from typing import TypeVar
 
 import torch
 
+from rsretrieve.errors import ran_out_of_memory
+
 T = TypeVar("T")
 
 
@@ -75,11 +77,3 @@ class Parts:
 def _slices(sizes: list[int]) -> list[slice]:
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
     return [slice(end - size, end) for size, end in zip(sizes, ends)]
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, of the machine or of its GPU."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    # On a processor PyTorch has no class of its own for it.
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

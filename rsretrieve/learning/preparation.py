@@ -11,12 +11,13 @@ from rsretrieve.errors import LabelsError, NoUsableTiles
 from rsretrieve.learning.recipes import Recipe
 from rsretrieve.learning.validation import Examples
 from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.labels import some_of
 from rsretrieve.tiles.preprocessing import Preprocessing
 from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.splits import split_per_class
 from rsretrieve.tiles.statistics import measure_preprocessing
-from rsretrieve.tiles.stream import FailureLog, PixelStore, read_into_store
+from rsretrieve.tiles.stream import PixelStore, read_into_store
 
 VALIDATION_FRACTION = 0.1
 

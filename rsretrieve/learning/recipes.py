@@ -205,6 +205,8 @@ PAPER = Recipe(
     ),
 )
 
+_AGREEMENT = Agreement(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7)
+
 ROBUST = replace(
     # Small batches and one cycle make more of few tiles; overhead there is no up; and an
     # average of the parameters, looking at plain tiles together with each tile's neighbours,
@@ -222,7 +224,7 @@ ROBUST = replace(
     first_update=0.3,
     update_every=0.0,
     weights_by=Judge.AVERAGE,
-    agreement=Agreement(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7),
+    agreement=_AGREEMENT,
     average_decay=0.99,
     keep=Judge.AVERAGE,
     validation=Validation.PROTOTYPES,
@@ -236,7 +238,7 @@ ROBUST_FROM_NOTHING = replace(
     learning_rate=0.03,
     head_epochs=0,
     first_update=0.5,
-    agreement=Agreement(share=0.3, relabel=0.6, relabel_after=0.7, memory=0.7),
+    agreement=replace(_AGREEMENT, relabel_after=0.7),
 )
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from rsretrieve.errors import NoUsableTiles
 from rsretrieve.learning.model import Model
 from rsretrieve.progress import Advanced, Listener, StageStarted, unheard
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import Place, Tile, TileSet
-from rsretrieve.tiles.stream import FailureLog, stream_batches
+from rsretrieve.tiles.stream import stream_batches
 
 BATCH_SIZE = 128
 Keep = Callable[[list[Tile], list[Place | None], NDArray[np.float32]], None]

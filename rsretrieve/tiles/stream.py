@@ -17,7 +17,6 @@ from rsretrieve.tiles.preprocessing import Preprocessing
 from rsretrieve.tiles.reading import Read
 from rsretrieve.tiles.records import Place, Tile, TileSet
 
-__all__ = ["Batch", "FailureLog", "PixelStore", "Progress", "read_into_store", "stream_batches"]
 Progress = Callable[[int], None]
 """Called with how many tiles were dealt with since the last call."""
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from rsretrieve.audit.beliefs import beliefs_of
+from rsretrieve.audit.beliefs import _Judge, beliefs_of
 from rsretrieve.audit.judgement import by_beliefs
 from rsretrieve.audit.noise_rate import rate_interval
 from rsretrieve.audit.thresholds import Choice, issues_among
@@ -149,6 +149,31 @@ def test_the_area_under_the_margin_is_heard_where_it_is_known() -> None:
     figures = {name: auroc(-margin, wrong) or 0 for name, margin in found.items()}
     np.testing.assert_allclose(found["unknown"], found["none"], atol=1e-3)
     assert figures["telling"] > figures["none"] + 0.02
+
+
+def test_the_area_is_believed_as_all_other_views_together_bear_it_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows, true = clusters(spread=1.4)
+    given = noisy(true, 0.3)
+    wrong = given != true
+    witnesses: list[NDArray[np.float32]] = []
+
+    def heard(
+        judge: _Judge, areas: NDArray[np.float32], witness: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        witnesses.append(witness)
+        return np.zeros_like(witness)
+
+    monkeypatch.setattr(_Judge, "by_area", heard)
+    views = [Discriminant(rows, folds_of(given, 5)), Votes.among(UnitRows(rows), given)]
+    knowing = Prototypical(np.eye(CLASSES, dtype=np.float32)[true])
+    areas = np.zeros(len(true), np.float32)
+    beliefs_of(given, CLASSES, views, [knowing], areas)
+    honest = beliefs_of(given, CLASSES, views, []).posterior
+    labels = np.arange(len(true)), given
+    by_all, by_honest = (auroc(-found[labels], wrong) or 0 for found in (witnesses[-1], honest))
+    assert by_all > by_honest + 0.05
 
 
 def test_beliefs_sum_to_one_and_transitions_too() -> None:

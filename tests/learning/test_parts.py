@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from rsretrieve.errors import ran_out_of_memory
 from rsretrieve.learning.device import Precision
 from rsretrieve.learning.embedder import Embedder, tiles_at_once
 from rsretrieve.learning.network import build_network
-from rsretrieve.learning.parts import Parts, ran_out_of_memory
+from rsretrieve.learning.parts import Parts
 from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing
 
 ON_A_PROCESSOR = RuntimeError(

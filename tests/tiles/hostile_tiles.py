@@ -28,8 +28,8 @@ from rasterio.io import MemoryFile
 
 from rsretrieve.tiles import sources, workers
 from rsretrieve.tiles.catalog import find_tiles
+from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.reading import Failed, read_in_order
-from rsretrieve.tiles.stream import FailureLog
 from tests.tiles.over_there import made_into_0
 
 Chance = random.Random

@@ -13,11 +13,11 @@ import pytest
 
 from rsretrieve.errors import TileError
 from rsretrieve.tiles import stream
-from rsretrieve.tiles.failures import Failed
+from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.pixels import read_raw
 from rsretrieve.tiles.reading import Read, read_in_order
 from rsretrieve.tiles.records import Failure, TileSet
-from rsretrieve.tiles.stream import FailureLog, read_into_store, stream_batches
+from rsretrieve.tiles.stream import read_into_store, stream_batches
 from tests.tiles.conftest import (
     UTM,
     noise,
