@@ -73,7 +73,7 @@ def average_precision(badness: NDArray[np.float64], wrong: NDArray[np.bool_]) ->
     """Σ (R_n − R_{n−1})·P_n over the thresholds, equal scores being one threshold."""
     if not wrong.any():
         return None
-    order = np.argsort(-badness, kind="stable")
+    order = np.argsort(-badness)
     ends = np.append(np.flatnonzero(np.diff(badness[order])), len(order) - 1)
     hits = wrong[order].cumsum()[ends]
     precisions = hits / (ends + 1)

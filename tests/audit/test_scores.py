@@ -121,7 +121,11 @@ def test_the_vectors_given_are_left_as_they_are() -> None:
     assert np.array_equal(prototypes, before[1])
 
 
-def test_left_out_similarities_are_those_to_the_mean_of_the_others() -> None:
+@pytest.mark.parametrize("block_bytes", [100, module.BLOCK_BYTES])
+def test_left_out_similarities_are_those_to_the_mean_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    monkeypatch.setattr(module, "BLOCK_BYTES", block_bytes)
     vectors, labels = unit_rows(30, 4), np.random.default_rng(5).integers(0, 3, 30)
     members = np.random.default_rng(6).random(30) < 0.7
     sums = np.stack([vectors[members & (labels == c)].sum(axis=0) for c in range(3)])
@@ -134,8 +138,51 @@ def test_left_out_similarities_are_those_to_the_mean_of_the_others() -> None:
         mean = np.sum(rest, axis=0)
         expected = float(mean @ vectors[i]) / float(np.linalg.norm(mean))
         assert scores.own_similarity[i] == pytest.approx(expected, abs=1e-5)
-        others = [float(prototypes[c] @ vectors[i]) for c in range(3) if c != label]
-        assert scores.margin[i] == pytest.approx(expected - max(others), abs=1e-5)
+        cosines = {c: float(prototypes[c] @ vectors[i]) for c in range(3)} | {label: expected}
+        best_other = max(cosine for c, cosine in cosines.items() if c != label)
+        assert scores.margin[i] == pytest.approx(expected - best_other, abs=1e-5)
+        assert scores.predicted[i] == max(cosines, key=lambda c: cosines[c])
+        assert scores.predicted_similarity[i] == pytest.approx(max(cosines.values()), abs=1e-5)
+
+
+def test_what_is_left_of_a_prototype_may_be_short() -> None:
+    # Of three members at 0°, 70° and 200° the last two add up to a vector at 135°, which is
+    # 2·cos 65° = 0.85 long.
+    vectors = at_degrees(0, 70, 200)
+    norm = np.linalg.norm(vectors.sum(axis=0))
+    own = (vectors[:1] @ vectors.sum(axis=0) / norm).astype(np.float32)
+    left_out = LeftOut(np.array([norm], np.float64), np.ones(1, bool))
+    found = left_out.own_similarity(own, np.zeros(1, int), slice(0, 1))
+    assert found == pytest.approx([math.cos(math.radians(135))], abs=1e-5)
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("cosine", [-1, 1])
+def test_rounding_leaves_cosines_between_minus_one_and_one(cosine: int) -> None:
+    own = np.array([cosine * (1 + 2**-21)], np.float32)  # as products of unit rows may be
+    left_out = LeftOut(np.full(1, 100.0), np.ones(1, bool))
+    found = left_out.own_similarity(own, np.zeros(1, int), slice(0, 1))
+    assert found.tolist() == [cosine]
+
+
+def test_scores_have_the_types_that_are_promised() -> None:
+    scores = random_scores(5, 3, 0)
+    assert scores.label_score.dtype == scores.margin.dtype == np.float64
+    for similarity in (scores.own_similarity, scores.predicted_similarity):
+        assert similarity.dtype == scores.runner_up_similarity.dtype == np.float32
+    assert scores.predicted.dtype == scores.runner_up.dtype == np.int64
+    classes, similarity = nearest_classes(UnitRows(unit_rows(5, 0)), unit_rows(3, 1))
+    assert (classes.dtype, similarity.dtype) == (np.int64, np.float32)
+
+
+def test_progress_tells_of_every_tile_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK_BYTES", 100)
+    scored, found = list[int](), list[int]()
+    vectors, prototypes = UnitRows(unit_rows(23, 0)), unit_rows(3, 1)
+    score_labels(vectors, np.zeros(23, int), prototypes, SIGMA, advance=scored.append)
+    nearest_classes(vectors, prototypes, found.append)
+    assert sum(scored) == sum(found) == 23
+    assert len(scored) == len(found) > 1
 
 
 def test_of_the_only_member_of_a_class_nothing_is_known() -> None:

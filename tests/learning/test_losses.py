@@ -397,6 +397,12 @@ def test_exponents_and_truncations_out_of_range_are_refused(q: float, k: float) 
         MetricLoss(LossName.T_RNSL, q, k)
 
 
+@pytest.mark.parametrize(("q", "k"), [(1.0, 0.5), (0.7, 0.0)])
+def test_the_ends_of_both_ranges_are_taken(q: float, k: float) -> None:
+    loss = MetricLoss(LossName.T_RNSL, q, k)(logs(0.9), torch.ones(1, dtype=torch.float64))
+    assert float(loss) == pytest.approx(truncated_by_hand(0.9, q, k))
+
+
 def test_a_loss_can_be_named_by_its_text() -> None:
     assert MetricLoss("rnsl", Q, K).name is LossName.RNSL  # type: ignore[arg-type]
 

@@ -177,6 +177,24 @@ def test_the_size_of_blocks_changes_nothing(
     assert retrieval_figures(gallery, gallery, own) == whole
 
 
+@pytest.mark.parametrize("block_bytes", [1, 8 * 30, 8 * 30 * 7])
+def test_no_more_queries_are_ranked_at_once_than_memory_is_set_aside_for(
+    monkeypatch: pytest.MonkeyPatch, block_bytes: int
+) -> None:
+    monkeypatch.setattr(metrics, "_BLOCK_BYTES", block_bytes)
+    at_once: list[int] = []
+
+    def noted(queries: Vectors, gallery: Vectors, own_rows: NDArray[np.int64]) -> metrics.Ranking:
+        at_once.append(len(queries))
+        return ranked(queries, gallery, own_rows)
+
+    monkeypatch.setattr(metrics, "ranked", noted)
+    gallery = random_side(30, 4, 0)
+    retrieval_figures(gallery, gallery, np.arange(30))
+    assert sum(at_once) == 30
+    assert max(at_once) <= max(1, block_bytes // (8 * 30))
+
+
 @settings(deadline=None, max_examples=30)
 @given(st.permutations(range(12)), st.permutations(range(8)))
 def test_the_order_of_tiles_changes_nothing(gallery_order: list[int], order: list[int]) -> None:
@@ -307,6 +325,11 @@ def test_the_own_row_stands_last_at_minus_infinity() -> None:
 def test_ties_stand_in_the_order_of_rows() -> None:
     ranking = ranked(at_degrees(0), at_degrees(30, 0, -30, 0, 30), np.array([-1]))
     assert ranking.rows[0].tolist() == [1, 3, 0, 2, 4]
+    # Short rows are sorted in a way of their own.
+    angles = np.random.default_rng(0).choice([0, 10, 20], 200)
+    ranking = ranked(at_degrees(0), at_degrees(*angles), np.array([-1]))
+    expected = sorted(range(200), key=lambda row: (angles[row], row))
+    assert ranking.rows[0].tolist() == expected
 
 
 def test_queries_without_a_relevant_tile_are_left_out_of_all_but_knn() -> None:
