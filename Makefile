@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test check format benchmark benchmark-noise clean
+.PHONY: demo test check mutation format benchmark benchmark-noise clean
 
 # The main job, shown on a made-up landscape: everything lands in demo/.
 demo: $(VENV)/.installed
@@ -19,6 +19,12 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+# Losses, metrics and audit scores computed in some 700 other ways, each of which a test must
+# notice; takes minutes, and goes on where it stopped. What survived is listed.
+mutation: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run --max-children $(JOBS)
+	$(BIN)/python -m mutmut results
 
 format: $(VENV)/.installed
 	$(BIN)/ruff check --fix .
@@ -40,4 +46,4 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .hypothesis mutants .coverage*

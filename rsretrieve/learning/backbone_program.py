@@ -45,7 +45,8 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "floordiv": operator.floordiv,
 }
-_NODE, _TENSOR = "node", "tensor"
+NODE, TENSOR = "node", "tensor"
+"""How arguments name a result, by its number (0: the input), and a weight."""
 
 
 def export_program(backbone: nn.Module, bands: int, size_px: int) -> Program | None:
@@ -92,9 +93,9 @@ def _as_program(exported: Any) -> Program:
     for node in exported.graph.nodes:
         if node.op == "placeholder":
             known = tensors.get(node.name)
-            names[node] = {_NODE: 0} if known is None else {_TENSOR: known}
+            names[node] = {NODE: 0} if known is None else {TENSOR: known}
         elif node.op == "call_function":
-            names[node] = {_NODE: len(nodes) + 1}
+            names[node] = {NODE: len(nodes) + 1}
             arguments = [_encoded(value, names) for value in node.args]
             keywords = {key: _encoded(value, names) for key, value in node.kwargs.items()}
             nodes.append({"op": _name_of(node.target), "args": arguments, "kwargs": keywords})
@@ -138,11 +139,12 @@ class ProgramBackbone(nn.Module):
 
     def __init__(self, program: Program, tensors: Mapping[str, Tensor]) -> None:
         super().__init__()
+        self.program = program
         self._names = {name: _hold(self, name, tensor) for name, tensor in tensors.items()}
         try:
             self._steps = [_step(node) for node in program["nodes"]]
-            self._output = int(program["output"][_NODE])
-            needed = {n for _, *values in self._steps for n in _mentioned(values, _TENSOR)}
+            self._output = int(program["output"][NODE])
+            needed = {n for _, *values in self._steps for n in mentioned(values, TENSOR)}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelDamaged(f"a backbone's program cannot be run ({error!r})") from error
         if missing := needed - set(tensors):
@@ -162,9 +164,9 @@ class ProgramBackbone(nn.Module):
 
     def _decoded(self, value: Any, results: Mapping[int, Any]) -> Any:
         if isinstance(value, dict):
-            if _NODE in value:
-                return results[value[_NODE]]
-            holder, leaf = self._names[value[_TENSOR]]
+            if NODE in value:
+                return results[value[NODE]]
+            holder, leaf = self._names[value[TENSOR]]
             return getattr(holder, leaf)
         if isinstance(value, list):
             return [self._decoded(item, results) for item in value]
@@ -198,14 +200,14 @@ def _hold(module: nn.Module, name: str, tensor: Tensor) -> tuple[nn.Module, str]
     return module, leaf
 
 
-def _mentioned(value: Any, kind: str) -> set[Any]:
-    """The nodes, or the tensors, that arguments name."""
+def mentioned(value: Any, kind: str) -> set[Any]:
+    """The results (`NODE`), or the weights (`TENSOR`), that arguments or nodes name."""
     if isinstance(value, dict):
         if kind in value:
             return {value[kind]}
-        return set().union(*(_mentioned(item, kind) for item in value.values()))
+        return set().union(*(mentioned(item, kind) for item in value.values()))
     if isinstance(value, list):
-        return set().union(*(_mentioned(item, kind) for item in value))
+        return set().union(*(mentioned(item, kind) for item in value))
     return set()
 
 
@@ -213,7 +215,7 @@ def _last_uses(steps: list[_Step], output: int) -> dict[int, list[int]]:
     """For each step the results that nothing needs after it."""
     last: dict[int, int] = {}
     for number, (_, arguments, keywords) in enumerate(steps, start=1):
-        for used in _mentioned([arguments, keywords], _NODE):
+        for used in mentioned([arguments, keywords], NODE):
             last[used] = number
     freed: dict[int, list[int]] = {}
     for result, number in last.items():

@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rsretrieve.learning.backbone_program import ProgramBackbone
 from rsretrieve.learning.description import ModelDescription
 from rsretrieve.learning.embedder import Embedder
+from rsretrieve.learning.folding import folded
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.network import EmbeddingNetwork
 
@@ -54,4 +56,7 @@ class Model:
 
     def embedder(self) -> Embedder:
         """What embeds tiles with this model."""
-        return Embedder(self.network, self.description.preprocessing, self.device)
+        backbone = self.network.backbone
+        program = backbone.program if isinstance(backbone, ProgramBackbone) else None
+        network = folded(self.network, program)
+        return Embedder(network, self.description.preprocessing, self.device)

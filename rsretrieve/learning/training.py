@@ -30,9 +30,11 @@ from rsretrieve.learning.checkpoints import (
 )
 from rsretrieve.learning.device import computing_in
 from rsretrieve.learning.embedder import Embedder
+from rsretrieve.learning.folding import folded
 from rsretrieve.learning.losses import MetricLoss, own_log_probability
 from rsretrieve.learning.margins import Margins
 from rsretrieve.learning.model import PrototypeModel
+from rsretrieve.learning.network import program_of
 from rsretrieve.learning.optimizers import build_optimizer
 from rsretrieve.learning.parts import Parts
 from rsretrieve.learning.settings import Settings
@@ -208,8 +210,10 @@ class Training:
             group["lr"] = self.recipe.learning_rate_at(progress)
 
     def _embedder(self, model: PrototypeModel) -> Embedder:
-        settings = self.settings
-        return Embedder(model.network, settings.preprocessing, settings.device, settings.precision)
+        settings, recipe = self.settings, self.recipe
+        bands = len(settings.preprocessing.bands)
+        network = folded(model.network, program_of(recipe.backbone, bands, recipe.size_px))
+        return Embedder(network, settings.preprocessing, settings.device, settings.precision)
 
     def _validate(self) -> float | None:
         """Accuracy by the labels as given of the network that would be kept now."""

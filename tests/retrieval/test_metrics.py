@@ -293,6 +293,7 @@ def test_mutual_information_of_trivial_clusterings() -> None:
     same, parted = np.zeros(4, int), np.arange(4)
     assert normalized_mutual_information(same, same) == 1
     assert normalized_mutual_information(same, parted) == 0
+    assert normalized_mutual_information(same, np.array([0, 0, 0, 1])) == 0
     assert normalized_mutual_information(parted, parted) == pytest.approx(1)
 
 

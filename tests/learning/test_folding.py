@@ -1,0 +1,127 @@
+"""A folded network embeds as the network does that it was folded from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from rsretrieve.learning.backbone_program import Program, ProgramBackbone, export_program
+from rsretrieve.learning.device import Precision, computing_in
+from rsretrieve.learning.folding import folded, folded_program
+from rsretrieve.learning.network import EmbeddingNetwork, build_network, program_of
+
+CPU = torch.device("cpu")
+BACKBONES = {"mobilenet_v2": 3, "resnet18": 6, "shufflenet_v2_x0_5": 3, "densenet121": 3}
+SIZE_PX = 32
+
+
+def as_if_trained(module: nn.Module) -> None:
+    """Give batch norms the statistics of something, so that folding them is not trivial."""
+    generator = torch.Generator().manual_seed(0)
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            for tensor, least in (
+                (norm.running_mean, -0.5),
+                (norm.running_var, 0.5),
+                (norm.weight.data, 0.5),
+                (norm.bias.data, -0.5),
+            ):
+                assert tensor is not None
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) + least)
+
+
+def network_of(name: str, bands: int) -> EmbeddingNetwork:
+    network = build_network(name, bands=bands, size_px=SIZE_PX, dimensions=8)
+    as_if_trained(network)
+    return network.eval()
+
+
+def embedded(network: EmbeddingNetwork, pixels: torch.Tensor, precision: Precision) -> torch.Tensor:
+    with torch.inference_mode(), computing_in(precision, CPU):
+        result: torch.Tensor = network(pixels)
+    return result
+
+
+def operations(program: Program) -> Counter[Any]:
+    return Counter(node["op"] for node in program["nodes"])
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_folded_network_embeds_alike(name: str) -> None:
+    network, program = network_of(name, BACKBONES[name]), program_of(name, BACKBONES[name], SIZE_PX)
+    pixels = torch.randn(5, BACKBONES[name], SIZE_PX, SIZE_PX)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    quick = folded(network, program)
+    expected = embedded(network, pixels, Precision.FLOAT32)
+    torch.testing.assert_close(
+        embedded(quick, pixels, Precision.FLOAT32), expected, rtol=1e-3, atol=1e-4
+    )
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_in_bfloat16_a_folded_network_is_no_farther_from_float32() -> None:
+    network = network_of("mobilenet_v2", 3)
+    pixels = torch.randn(16, 3, SIZE_PX, SIZE_PX)
+    exact = embedded(network, pixels, Precision.FLOAT32)
+    quick = folded(network, program_of("mobilenet_v2", 3, SIZE_PX))
+    as_it_is, as_folded = (
+        (embedded(one, pixels, Precision.BFLOAT16) * exact).sum(dim=1).mean().item()
+        for one in (network, quick)
+    )
+    assert as_folded > min(0.999, as_it_is)
+
+
+@pytest.mark.parametrize(("name", "left"), [("mobilenet_v2", 0), ("resnet18", 0)])
+def test_no_batch_norm_is_left_where_each_follows_a_convolution(name: str, left: int) -> None:
+    program = program_of(name, 3, SIZE_PX)
+    assert program is not None
+    quick, tensors = folded_program(program, network_of(name, 3).backbone.state_dict())
+    assert operations(quick)["batch_norm.default"] == left
+    assert operations(quick)["conv2d.default"] == operations(program)["conv2d.default"]
+    assert not [key for key in tensors if "running" in key]
+
+
+class Branching(nn.Module):
+    """A convolution whose output goes two ways, another with a bias, and a batch norm alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1)
+        self.norm, self.second_norm = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        self.plain_norm, self.bare_norm = nn.BatchNorm2d(3), nn.BatchNorm2d(4, affine=False)
+        self.third = nn.Conv2d(4, 4, 1, bias=False)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        seen = self.first(self.plain_norm(pixels))
+        both = seen + self.norm(seen)
+        after: torch.Tensor = self.bare_norm(self.third(self.second_norm(self.second(both))))
+        return after.flatten(1)
+
+
+def test_what_cannot_be_folded_stays() -> None:
+    backbone = Branching().eval()
+    backbone.bare_norm.running_var = torch.full((4,), 2.0)
+    as_if_trained(nn.ModuleList([backbone.norm, backbone.second_norm, backbone.plain_norm]))
+    program = export_program(backbone, 3, 8)
+    assert program is not None
+    quick, tensors = folded_program(program, backbone.state_dict())
+    assert operations(quick)["batch_norm.default"] == 3
+    pixels = torch.randn(2, 3, 8, 8)
+    with torch.inference_mode():
+        torch.testing.assert_close(ProgramBackbone(quick, tensors)(pixels), backbone(pixels))
+
+
+def test_without_a_program_a_network_stays_as_it_is() -> None:
+    network = network_of("resnet18", 3)
+    assert folded(network, None) is network
+
+
+def test_folding_draws_nothing_by_chance() -> None:
+    network, program = network_of("resnet18", 3), program_of("resnet18", 3, SIZE_PX)
+    before = torch.get_rng_state()
+    folded(network, program)
+    assert torch.equal(torch.get_rng_state(), before)
