@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from rsretrieve.errors import NoUsableTiles
+from rsretrieve.tiles.drivers import begins_like_an_image
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.raw import decoding_trouble
 from rsretrieve.tiles.records import Tile, TileSet
@@ -29,16 +30,6 @@ IMAGE_SUFFIXES = frozenset(
         ".ntf",
         ".nitf",
     ]
-)
-_IMAGE_STARTS = (
-    b"\xff\xd8\xff",  # JPEG
-    b"\x89PNG",
-    b"II*\0",  # TIFF, little-endian
-    b"MM\0*",  # TIFF, big-endian
-    b"II+\0",  # BigTIFF
-    b"MM\0+",
-    b"\0\0\0\x0cjP  ",  # JPEG 2000
-    b"\xff\x4f\xff\x51",  # JPEG 2000 code stream
 )
 
 
@@ -126,8 +117,7 @@ def _looks_like_image(path: Path) -> bool:
     ):
         return False
     try:
-        with path.open("rb") as stream:
-            return stream.read(12).startswith(_IMAGE_STARTS)
+        return begins_like_an_image(path)
     except OSError:
         return False
 

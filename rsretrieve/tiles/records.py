@@ -85,15 +85,17 @@ class Tile:
         path: where the file lies: a path, a URL, or a name in GDAL's virtual file systems.
         label: the label as given, or None.
         window: the part of the file that is the tile, or None for all of it.
+        named: the user named this very file, not a folder or a list that holds it; see `drivers`.
     """
 
     id: str
     path: str
     label: str | None = None
     window: Window | None = None
+    named: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tile, (self.id, self.path, self.label, self.window)
+        return Tile, (self.id, self.path, self.label, self.window, self.named)
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def cut_scenes(scenes: TileSet, choices: WindowChoices, log: FailureLog) -> Tile
 
 
 def _cut(scene: Tile, window: Window) -> Tile:
-    return Tile(f"{scene.id}{window}", scene.path, scene.label, window)
+    return Tile(f"{scene.id}{window}", scene.path, scene.label, window, scene.named)
 
 
 def _windows_of(scene: Tile, choices: WindowChoices) -> list[Window]:
