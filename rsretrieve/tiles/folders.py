@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from rsretrieve.errors import NoUsableTiles
@@ -54,12 +55,17 @@ class Unlisted:
         Raises:
             TileError: there is one, and the log is strict.
         """
+        names = {
+            folder: Path(os.path.relpath(folder, self._source)).as_posix()
+            for folder in self._reasons
+        }
+        tiles = replace(tiles, unseen=tuple(f"{name}/" for name in names.values()))
         if log is None:
-            told = (f"folders left out: {self._in_words()}",) if self._reasons else ()
+            told = (f"folders left out: {self._in_words()}",) if names else ()
             return tiles.with_notices(*told)
         for folder, reason in self._reasons.items():
-            name = Path(os.path.relpath(folder, self._source)).as_posix()
-            log.add(Failed(Tile(name, folder), f"a folder that cannot be listed: {reason}"))
+            failed = Tile(names[folder], folder)
+            log.add(Failed(failed, f"a folder that cannot be listed: {reason}"))
         return tiles
 
     def raise_if_all(self) -> None:

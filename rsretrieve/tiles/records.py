@@ -153,12 +153,15 @@ class TileSet:
         notices: what the user should know about how the tiles were found.
         windows: how scenes were cut into these tiles, if they were; whoever reads them
             keeps to it.
+        unseen: what the ids of tiles begin with that may be there, too: of folders that cannot
+            be listed, and of scenes that cannot be opened.
     """
 
     source: str
     tiles: tuple[Tile, ...]
     notices: tuple[str, ...] = field(default=())
     windows: WindowChoices | None = None
+    unseen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len({tile.id for tile in self.tiles}) != len(self.tiles):
