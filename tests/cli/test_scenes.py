@@ -9,6 +9,8 @@ import shutil
 import numpy as np
 import pytest
 import rasterio
+import rasterio.warp
+import rasterio.windows
 
 from rsretrieve.tiles.landscape import make_landscape, write_scene
 from tests.conftest import CELL_PX, CELLS, Run, Served
