@@ -155,7 +155,7 @@ def test_rows_are_made_one_by_one(tmp_path: Path) -> None:
 
 def test_a_row_gives_its_tile_back_with_its_window() -> None:
     row = replace(BARE, id="scene.tif#16,0,32,64", label="a")
-    assert row.tile == Tile(row.id, row.path, "a", Window(16, 0, 32, 64))
+    assert row.tile == Tile(row.id, row.path, "a", Window(16, 0, 32, 64), named=True)
 
 
 def test_a_tile_is_current_while_its_file_is_untouched(tile: Tile) -> None:

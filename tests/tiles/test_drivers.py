@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.io import netcdf_file
 
 from rsretrieve.errors import NoUsableTiles
+from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.tiles.catalog import find_tiles, tiles_of_images
 from rsretrieve.tiles.drivers import VARIABLE, for_files, left_out
 from rsretrieve.tiles.failures import Failed, FailureLog
@@ -94,8 +97,10 @@ def test_a_mosaic_is_cut_into_windows_where_it_is_named_itself(tmp_path):
     assert [tile.named for tile in tiles] == [True] * 4
     (asked,) = tiles_of_images([f"{path}#0,0,32,32"])
     assert (asked.named, asked.window) == (True, Window(0, 0, 32, 32))
-    for read_tile in read_in_order(tiles, the_raw_tile, 1):
-        assert read_tile.content.values.shape == (1, 32, 32)
+    again = replace(tiles, tiles=tuple(IndexedTile.of(tile, None).tile for tile in tiles))
+    for those in (tiles, again):
+        for read_tile in read_in_order(those, the_raw_tile, 1):
+            assert read_tile.content.values.shape == (1, 32, 32)
     with pytest.raises(NoUsableTiles, match="its format is VRT"):
         find_tiles(path.parent, scenes=SceneChoices(WindowChoices(32, 32)), log=FailureLog())
 
