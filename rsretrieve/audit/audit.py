@@ -15,7 +15,7 @@ from rsretrieve.audit.judgement import Judgement
 from rsretrieve.audit.judging import judge
 from rsretrieve.audit.kinds import NO_KIND, KindRules, kinds_of
 from rsretrieve.audit.neighbours import nearest_neighbours
-from rsretrieve.audit.noise_rate import rate_interval
+from rsretrieve.audit.noise_rate import rate_interval, share_intervals
 from rsretrieve.audit.records import Audit, ClassIssues, Comparison, NoiseMatrix
 from rsretrieve.audit.scores import LabelScores, score_labels
 from rsretrieve.audit.thresholds import Choice
@@ -180,18 +180,20 @@ def _judged(
 def _per_class(
     labels: NDArray[np.int64], rows: JudgedRows, probability: NDArray[np.float64]
 ) -> tuple[ClassIssues, ...]:
-    names, order = rows.class_names, np.argsort(labels, kind="stable")
-    ends = np.cumsum(np.bincount(labels, minlength=len(names)))
+    classes = len(rows.class_names)
+    sizes = np.bincount(labels, minlength=classes)
+    issues = np.bincount(labels[rows.verdicts.flagged], minlength=classes)
+    rates = np.bincount(labels, weights=probability, minlength=classes) / np.maximum(sizes, 1)
+    low, high = share_intervals(rates, np.maximum(sizes, 1))
     return tuple(
         ClassIssues(
-            name,
-            len(members),
-            int(rows.verdicts.flagged[members].sum()),
-            float(probability[members].mean()),
-            rate_interval(probability[members]),
+            rows.class_names[c],
+            int(sizes[c]),
+            int(issues[c]),
+            float(rates[c]),
+            (float(low[c]), float(high[c])),
         )
-        for name, members in zip(names, np.split(order, ends[:-1]))
-        if len(members)
+        for c in np.flatnonzero(sizes).tolist()
     )
 
 

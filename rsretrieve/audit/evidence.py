@@ -33,6 +33,7 @@ class Evidence:
         first_view: (N, d) float32 unit rows, the tiles as they looked before labels were
             learned; rows of zeros where that is not known.
         areas: (N,) float32, area under the margin in training; NaN where it is not known.
+        weights: (N,) float32, m_i at the end of training; NaN where it is not known.
     """
 
     tiles: TileSet
@@ -46,6 +47,7 @@ class Evidence:
     has_pixels: bool = False
     first_view: NDArray[np.float32] | None = None
     areas: NDArray[np.float32] | None = None
+    weights: NDArray[np.float32] | None = None
 
     def labels(self) -> NDArray[np.int64]:
         """(N,) the given labels' class numbers."""

@@ -18,14 +18,14 @@ class Judgement:
     Attributes:
         margin: (N,) float64, log odds of the given label against all others; lower is worse.
         ranked: (N, 3) int64 the likeliest classes, falling (2 where there are only two).
-        log_odds: (N, 3) float64 of those classes, up to a constant for each row.
+        log_probability: (N, 3) float64, log of theirs.
         counts: (K, K) expected tiles, row given label, column true class.
         is_calibrated: the odds are estimates of probabilities, not a rule of thumb.
     """
 
     margin: NDArray[np.float64]
     ranked: NDArray[np.int64]
-    log_odds: NDArray[np.float64]
+    log_probability: NDArray[np.float64]
     counts: NDArray[np.float64]
     is_calibrated: bool
 
@@ -47,13 +47,14 @@ def by_beliefs(beliefs: Beliefs, labels: NDArray[np.int64]) -> Judgement:
     others[rows, labels] = -np.inf
     top = others.max(axis=1)
     rest = top + np.log(np.exp(others - top[:, None]).sum(axis=1, dtype=np.float64))
-    posterior = beliefs.posterior
+    margin = log_odds[rows, labels].astype(np.float64) - rest
+    total = log_odds[rows, labels] + np.logaddexp(0, -margin)
     counts = np.zeros((log_odds.shape[1],) * 2)
-    np.add.at(counts, labels, posterior)
+    np.add.at(counts, labels, beliefs.posterior)
     return Judgement(
-        margin=log_odds[rows, labels].astype(np.float64) - rest,
+        margin=margin,
         ranked=ranked.astype(np.int64),
-        log_odds=np.take_along_axis(log_odds, ranked, 1).astype(np.float64),
+        log_probability=np.take_along_axis(log_odds, ranked, 1) - total[:, None],
         counts=counts,
         is_calibrated=True,
     )
@@ -63,7 +64,8 @@ def by_prototypes(
     scores: LabelScores, labels: NDArray[np.int64], temperature: float, classes: int
 ) -> Judgement:
     """Judge by the nearest prototypes alone: the odds are those of the two classes' softmax."""
-    similarities = np.stack([scores.predicted_similarity, scores.runner_up_similarity], axis=1)
+    gap = scores.predicted_similarity.astype(np.float64) - scores.runner_up_similarity
+    odds = np.stack([gap, -gap], axis=1) / temperature
     other = np.where(scores.predicted == labels, scores.runner_up, scores.predicted)
     wrong = 1 - scores.label_score
     counts = np.zeros((classes, classes))
@@ -72,7 +74,7 @@ def by_prototypes(
     return Judgement(
         margin=scores.margin / temperature,
         ranked=np.stack([scores.predicted, scores.runner_up], axis=1),
-        log_odds=similarities.astype(np.float64) / temperature,
+        log_probability=-np.logaddexp(0, -odds),
         counts=counts,
         is_calibrated=False,
     )

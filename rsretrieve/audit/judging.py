@@ -54,7 +54,7 @@ def judge(
         choice,
         is_calibrated=judgement.is_calibrated,
     )
-    return judgement, verdicts_of(evidence, judgement, flagged, scores.own_similarity, votes)
+    return judgement, verdicts_of(evidence, judgement, flagged, scores, votes)
 
 
 def _has_views(evidence: Evidence) -> bool:

@@ -54,4 +54,5 @@ class ModelBasis:
             has_pixels=True,
             first_view=record.view,
             areas=record.areas,
+            weights=record.weights,
         )

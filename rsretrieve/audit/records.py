@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.audit.kinds import IssueKind
+from rsretrieve.audit.noise_rate import share_intervals
 from rsretrieve.audit.truth import AuditFigures
 from rsretrieve.tiles.records import Place, Tile
 
@@ -32,6 +33,10 @@ class AuditedTile:
         twin: the tile with the same pixels and another label, or None.
         neighbour_share: of the neighbours' votes, for the given label; None when not asked.
         area_under_margin: in training, in nats, lower is worse; None where it is not known.
+        training_weight: m_i at the end of training, 1 where the tile was taught with the given
+            label; None where it is not known.
+        prototype_score: what `label_score` would be by the prototypes alone.
+        predicted_probability: that the predicted label is the tile's.
     """
 
     tile: Tile
@@ -46,6 +51,9 @@ class AuditedTile:
     twin: Tile | None = None
     neighbour_share: float | None = None
     area_under_margin: float | None = None
+    training_weight: float | None = None
+    prototype_score: float | None = None
+    predicted_probability: float | None = None
 
     @property
     def issue_probability(self) -> float:
@@ -107,6 +115,18 @@ class NoiseMatrix:
         """(K, K), each row summing to 1, or to 0 where no tile has the label."""
         totals = self.values.sum(axis=1, keepdims=True)
         return np.asarray(self.values / np.maximum(totals, 1e-12))
+
+    def intervals(
+        self, given: NDArray[np.int64], true: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The 95 % intervals of some shares: (M,) lower and upper ends.
+
+        Args:
+            given: (M,) their rows, each of a label that some tile has.
+            true: (M,) their columns.
+        """
+        tiles = np.maximum(np.rint(self.values.sum(axis=1)), 1).astype(np.int64)
+        return share_intervals(self.shares[given, true], tiles[given])
 
 
 @dataclass(frozen=True)

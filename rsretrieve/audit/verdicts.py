@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.audit.evidence import Evidence
 from rsretrieve.audit.judgement import Judgement
+from rsretrieve.audit.scores import LabelScores
 from rsretrieve.audit.unit_rows import blocks_of
 
 CLEAR_ODDS = 3.0
@@ -30,6 +31,9 @@ class Verdicts:
             prototypes of the given label and of these two.
         votes: (N,) float32, the share of the neighbours' votes for the given label, or NaN.
         area: (N,) float32, area under the margin in training, or NaN.
+        weight: (N,) float32, m_i at the end of training, or NaN.
+        prototype_score: (N,) float64, that the label is right by the prototypes alone.
+        predicted_probability: (N,) float64, that the predicted class is the tile's.
     """
 
     flagged: NDArray[np.bool_]
@@ -42,13 +46,16 @@ class Verdicts:
     runner_up_similarity: NDArray[np.float32]
     votes: NDArray[np.float32]
     area: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    prototype_score: NDArray[np.float64]
+    predicted_probability: NDArray[np.float64]
 
 
 def verdicts_of(
     evidence: Evidence,
     judgement: Judgement,
     flagged: NDArray[np.bool_],
-    own_similarity: NDArray[np.float32],
+    scores: LabelScores,
     votes: NDArray[np.float32] | None,
 ) -> Verdicts:
     """Put a judgement into words for each label.
@@ -57,7 +64,7 @@ def verdicts_of(
         evidence: what there was to judge by.
         judgement: how likely labels and classes are.
         flagged: (N,) bool, the labels that are called issues.
-        own_similarity: (N,) to the own prototype, without the tile itself where that matters.
+        scores: by the prototypes alone.
         votes: (N,) of the neighbours for the given label, where they were asked.
     """
     labels, rows = evidence.labels(), np.arange(len(flagged))
@@ -65,9 +72,10 @@ def verdicts_of(
     place = (flagged & (judgement.ranked[:, 0] == labels)).astype(np.int64)
     predicted = judgement.ranked[rows, place]
     runner_up = judgement.ranked[rows, 1 - place]
-    gap = judgement.log_odds[rows, place] - judgement.log_odds[rows, 1 - place]
+    log_p = judgement.log_probability[rows, place]
+    gap = log_p - judgement.log_probability[rows, 1 - place]
     nothing = np.full(len(rows), np.nan, np.float32)
-    own = labels == predicted
+    own, own_similarity = labels == predicted, scores.own_similarity
     return Verdicts(
         flagged=flagged,
         probability=judgement.issue_probability,
@@ -81,6 +89,9 @@ def verdicts_of(
         ),
         votes=nothing if votes is None else votes,
         area=nothing if evidence.areas is None else evidence.areas,
+        weight=nothing if evidence.weights is None else evidence.weights,
+        prototype_score=scores.label_score,
+        predicted_probability=np.exp(log_p),
     )
 
 

@@ -61,7 +61,8 @@ def verification_text(found: Verification, mended: Sequence[str] = ()) -> Text:
             f"{found.index} is sound: {found.tiles} tiles{compared if found.embedded_again else ''}"
         )
         if found.changed_since:
-            lines.append(f"{found.changed_since} tiles of the sample changed since, or are gone")
+            why = "changed since, are gone, or cannot be read"
+            lines.append(f"{found.changed_since} tiles of the sample {why}")
     else:
         lines += [f"wrong: {problem}" for problem in found.problems]
     lines += [f"hint: {found.hint}"] if found.hint else []

@@ -87,9 +87,12 @@ def _worst(audit: Audit) -> Table:
 
 
 def _classes(audit: Audit) -> Table:
-    table = plain_table("issues by given label", "label", "tiles", "issues", "thought wrong", "")
+    table = plain_table(
+        "issues by given label", "label", "tiles", "issues", "thought wrong", "95 %", ""
+    )
     for entry in sorted(audit.per_class, key=lambda entry: -entry.noise_rate):
         bar = "█" * round(20 * entry.noise_rate)
-        share = f"{entry.noise_rate:.1%}"
-        table.add_row(plain(entry.label), str(entry.tiles), str(entry.issues), share, bar)
+        low, high = entry.interval
+        shares = f"{entry.noise_rate:.1%}", f"{low:.0%} to {high:.0%}"
+        table.add_row(plain(entry.label), str(entry.tiles), str(entry.issues), *shares, bar)
     return table

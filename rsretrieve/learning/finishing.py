@@ -104,9 +104,9 @@ def write_model(
     model_store.write_history(folder, training.history)
     numbers = torch.where(training.targets.weights > 0, training.targets.labels, -1).tolist()
     taught = [prepared.class_names[number] if number >= 0 else None for number in numbers]
-    kept = training.kept.cpu().numpy()
-    record = TrainingRecord(training.margins.areas, start.view)
-    write_training_tiles(folder, prepared.tiles, kept, taught, record)
+    kept = training.kept.cpu().numpy().astype(np.float32)
+    record = TrainingRecord(kept, training.margins.areas, start.view)
+    write_training_tiles(folder, prepared.tiles, taught, record)
 
 
 def _training_facts(

@@ -15,7 +15,7 @@ from pyarrow import parquet
 from rsretrieve.tiles.records import TileSet
 
 TILES_FILE = "tiles.parquet"
-_AREA, _VIEW = "area_under_margin", "first_view"
+_WEIGHT, _AREA, _VIEW = "weight", "area_under_margin", "first_view"
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,20 @@ class TrainingRecord:
     """What a training notes of N tiles, whatever its recipe.
 
     Attributes:
+        weights: (N,) float32, m_i: 1 where the tile was taught with the given label at the end,
+            else 0; NaN where it is not known.
         areas: (N,) float32, area under the margin, in nats; NaN where it is not known.
         view: (N, d) unit rows, how they looked before labels were learned; rows of zeros
             where that is not known, and None where it is known of no tile.
     """
 
+    weights: NDArray[np.float32]
     areas: NDArray[np.float32]
     view: NDArray[Any] | None
 
     def columns(self) -> dict[str, Any]:
         """As columns of the table."""
-        columns: dict[str, Any] = {_AREA: self.areas}
+        columns: dict[str, Any] = {_WEIGHT: self.weights, _AREA: self.areas}
         if self.view is not None:
             flat = pyarrow.array(np.ascontiguousarray(self.view, np.float16).ravel())
             columns[_VIEW] = pyarrow.FixedSizeListArray.from_arrays(flat, self.view.shape[1])
@@ -43,7 +46,6 @@ class TrainingRecord:
 def write_training_tiles(
     folder: Path,
     tiles: TileSet,
-    weights: NDArray[np.float32],
     taught: Sequence[str | None],
     record: TrainingRecord,
 ) -> None:
@@ -52,14 +54,12 @@ def write_training_tiles(
     Args:
         folder: the model folder.
         tiles: the N training tiles, with their labels as given.
-        weights: (N,) 1 where the tile was taught with the given label at the end, else 0.
         taught: the label it was taught with at the end, or None where it was left out.
         record: what else was noted of them.
     """
     table = {
         "tile": [tile.id for tile in tiles],
         "label": [tile.label for tile in tiles],
-        "weight": weights.astype(np.float32),
         "taught_label": pyarrow.array(taught, pyarrow.string()),
         **record.columns(),
     }
@@ -68,22 +68,23 @@ def write_training_tiles(
 
 def read_record(folder: Path, tiles: TileSet) -> TrainingRecord:
     """What a model folder tells of these tiles; nothing where it is older, or has no such file."""
-    areas = np.full(len(tiles), np.nan, np.float32)
-    table = _table(folder, ("tile", _AREA, _VIEW))
+    weights, areas = np.full((2, len(tiles)), np.nan, np.float32)
+    table = _table(folder, ("tile", _WEIGHT, _AREA, _VIEW))
     if table is None:
-        return TrainingRecord(areas, None)
+        return TrainingRecord(weights, areas, None)
     rows = {name: row for row, name in enumerate(table.column("tile").to_pylist())}
     found = np.array([rows.get(tile.id, -1) for tile in tiles], np.int64)
     here, there = np.flatnonzero(found >= 0), found[found >= 0]
-    if _AREA in table.column_names:
-        areas[here] = table.column(_AREA).to_numpy()[there]
+    for name, column in ((_WEIGHT, weights), (_AREA, areas)):
+        if name in table.column_names:
+            column[here] = table.column(name).to_numpy()[there]
     if _VIEW not in table.column_names or not len(here):
-        return TrainingRecord(areas, None)
+        return TrainingRecord(weights, areas, None)
     kept = table.column(_VIEW).combine_chunks()
     values = kept.flatten().to_numpy().reshape(len(kept), -1)
     view = np.zeros((len(tiles), values.shape[1]), np.float32)
     view[here] = values[there]
-    return TrainingRecord(areas, view)
+    return TrainingRecord(weights, areas, view)
 
 
 def class_sizes(folder: Path, names: Sequence[str]) -> NDArray[np.int64]:

@@ -116,7 +116,8 @@ def _class_table(audit: Audit) -> str:
     rows = "\n".join(
         f'<tr><td>{_text(entry.label)}</td><td class="number">{entry.issues}</td>'
         f'<td class="number">{entry.tiles}</td>'
-        f'<td><meter value="{entry.noise_rate:.4f}"></meter> {entry.noise_rate:.0%}</td></tr>'
+        f'<td><meter value="{entry.noise_rate:.4f}"></meter> {entry.noise_rate:.0%} '
+        f"<small>({entry.interval[0]:.0%} to {entry.interval[1]:.0%})</small></td></tr>"
         for entry in sorted(audit.per_class, key=lambda entry: -entry.noise_rate)
     )
     head = "<tr><th>given label</th><th>issues</th><th>tiles</th><th>thought wrong</th></tr>"

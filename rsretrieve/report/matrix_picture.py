@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -27,7 +28,6 @@ def matrix_picture(matrix: NoiseMatrix) -> str:
     values = np.where(diagonal | (matrix.values < _LEAST_DRAWN), 0, matrix.values)
     drawn = _worth_drawing(values)
     names = [matrix.class_names[c] for c in drawn]
-    values = values[np.ix_(drawn, drawn)]
     side = len(names) * _CELL_PX
     width = side + _LABEL_PX + 2
     parts = [
@@ -36,7 +36,7 @@ def matrix_picture(matrix: NoiseMatrix) -> str:
         f'<rect class="grid" x="{_LABEL_PX}" y="{_LABEL_PX}" width="{side}" height="{side}"/>',
         *(_row_name(name, number) for number, name in enumerate(names)),
         *(_column_name(name, number) for number, name in enumerate(names)),
-        *_cells(names, values),
+        *_cells(matrix, values, drawn),
         "</svg>",
     ]
     return "\n".join(parts)
@@ -59,21 +59,35 @@ def _column_name(name: str, number: int) -> str:
     return f'<text transform="translate({x:.1f} {y}) rotate(-90)">{_short(name)}</text>'
 
 
-def _cells(names: list[str], values: NDArray[np.float64]) -> list[str]:
-    most = float(values.max(initial=0))
+def _cells(matrix: NoiseMatrix, values: NDArray[np.float64], drawn: list[int]) -> list[str]:
+    rows, columns = np.nonzero(values[np.ix_(drawn, drawn)])
+    given, true = np.array(drawn, np.int64)[rows], np.array(drawn, np.int64)[columns]
+    low, high = matrix.intervals(given, true)
+    tiles = matrix.values.sum(axis=1)[given]
+    found = np.stack([values[given, true], low * tiles, high * tiles], axis=1)
+    darkness = 0.15 + 0.85 * found[:, 0] / found[:, 0].max(initial=0)
+    names = matrix.class_names
     return [
-        _cell(names[row], names[column], float(values[row, column]), most, (row, column))
-        for row, column in np.argwhere(values > 0).tolist()
+        _cell(names[pair[0]], names[pair[1]], figures, dark, at)
+        for *pair, figures, dark, at in zip(
+            *(given.tolist(), true.tolist(), found.tolist(), darkness.tolist()),
+            zip(rows.tolist(), columns.tolist()),
+        )
     ]
 
 
-def _cell(given: str, suggested: str, value: float, most: float, at: tuple[int, int]) -> str:
+def _cell(
+    given: str, suggested: str, tiles: Sequence[float], darkness: float, at: tuple[int, int]
+) -> str:
     x, y = _LABEL_PX + at[1] * _CELL_PX + 1, _LABEL_PX + at[0] * _CELL_PX + 1
     size = _CELL_PX - 2
-    said = escape(f"{printable(given)} → {printable(suggested)}: {value:.4g}")
+    expected, low, high = tiles
+    said = escape(
+        f"{printable(given)} → {printable(suggested)}: {expected:.4g} ({low:.3g} to {high:.3g})"
+    )
     return (
         f'<rect class="cell" tabindex="0" role="button" x="{x}" y="{y}" width="{size}" '
-        f'height="{size}" fill-opacity="{0.15 + 0.85 * value / most:.3f}" '
+        f'height="{size}" fill-opacity="{darkness:.3f}" '
         f'data-given="{escape(given)}" data-suggested="{escape(suggested)}" '
         f'aria-label="{said}"><title>{said}</title></rect>'
     )

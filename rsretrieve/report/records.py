@@ -34,8 +34,11 @@ AUDIT_COLUMNS = (
     "issue_probability",
     "neighbour_share",
     "area_under_margin",
+    "training_weight",
+    "prototype_score",
+    "predicted_probability",
 )
-MATRIX_COLUMNS = ("given_label", "true_label", "expected_tiles", "share")
+MATRIX_COLUMNS = ("given_label", "true_label", "expected_tiles", "share", "share_low", "share_high")
 _LEAST_EXPECTED = 0.01
 HIT_COLUMNS = ("query", "rank", "tile", "path", "similarity", "label", "crs", "lon", "lat")
 
@@ -154,20 +157,32 @@ def _audit_row(audited: AuditedTile) -> tuple[object, ...]:
         audited.runner_up_similarity,
         audited.twin.id if audited.twin is not None else "",
         audited.issue_probability,
-        "" if audited.neighbour_share is None else audited.neighbour_share,
-        "" if audited.area_under_margin is None else audited.area_under_margin,
+        *("" if part is None else part for part in _parts(audited)),
+    )
+
+
+def _parts(audited: AuditedTile) -> tuple[float | None, ...]:
+    """What the judgement is made of, and how sure the suggestion is, where that is known."""
+    return (
+        audited.neighbour_share,
+        audited.area_under_margin,
+        audited.training_weight,
+        audited.prototype_score,
+        audited.predicted_probability,
     )
 
 
 def write_noise_matrix(path: Path, matrix: NoiseMatrix, *, overwrite: bool) -> None:
     """Write which class the tiles of each given label are thought to be of, a row a pair.
 
-    Pairs of which less than a hundredth of a tile is expected are left out.
+    Shares are of the given label's tiles, with their 95 % intervals. Pairs of which less than a
+    hundredth of a tile is expected are left out.
     """
-    names, shares = matrix.class_names, matrix.shares
+    names, pairs = matrix.class_names, np.nonzero(matrix.values >= _LEAST_EXPECTED)
+    shown = (matrix.values[pairs], matrix.shares[pairs], *matrix.intervals(*pairs))
     rows = (
-        (names[given], names[true], matrix.values[given, true], shares[given, true])
-        for given, true in np.argwhere(matrix.values >= _LEAST_EXPECTED).tolist()
+        (names[given], names[true], *figures)
+        for given, true, *figures in zip(*(column.tolist() for column in (*pairs, *shown)))
     )
     write_csv(path, MATRIX_COLUMNS, rows, overwrite=overwrite)
 

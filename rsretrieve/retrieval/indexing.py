@@ -105,13 +105,16 @@ def _embedded(work: Work, tiles: TileSet) -> Embeddings:
 def _in_order(work: Work, known: Known, embedded: Embeddings) -> tuple[Vectors, NDArray[np.int64]]:
     """Everything in the order of the tiles, so that an update equals a rebuild.
 
+    What nobody can see today comes last.
+
     Returns:
         The rows with their vectors; for each the row of the old index that it was, or −1.
     """
     rows, vectors = dict(known.rows), dict(known.vectors)
     for tile, place, vector in zip(embedded.tiles, embedded.places, embedded.vectors):
         rows[tile.id], vectors[tile.id] = IndexedTile.of(tile, place, work.files), vector
-    ids = [tile.id for tile in work.tiles if tile.id in rows]
+    seen = {tile.id: None for tile in work.tiles if tile.id in rows}
+    ids = [*seen, *(tile_id for tile_id in rows if tile_id not in seen)]
     stacked = np.empty((len(ids), work.model.description.dimensions), np.float32)
     for i, tile_id in enumerate(ids):
         stacked[i] = vectors[tile_id]

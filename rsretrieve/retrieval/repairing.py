@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rsretrieve.errors import IndexDamaged
 from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
 from rsretrieve.retrieval.checksums import wrong_files
 from rsretrieve.retrieval.filing import Filing, Vectors, file_vectors, goal_of
@@ -17,7 +15,6 @@ from rsretrieve.retrieval.index_store import IndexStore, read_vectors
 from rsretrieve.retrieval.indexing import index_tiles
 from rsretrieve.retrieval.journal import Journal
 from rsretrieve.retrieval.manifest import (
-    DATA_FILES,
     FAISS_FILE,
     MANIFEST_FILE,
     SKIPPED_FILE,
@@ -26,8 +23,9 @@ from rsretrieve.retrieval.manifest import (
     Manifest,
     read_manifest,
 )
+from rsretrieve.retrieval.salvaging import as_the_tiles_are_cut, lost, salvaged_manifest
 from rsretrieve.retrieval.same_model import require_same_model
-from rsretrieve.retrieval.table import IndexedTile, TileTable, read_table
+from rsretrieve.retrieval.table import IndexedTile, read_table
 from rsretrieve.retrieval.vector_index import VectorIndex
 from rsretrieve.retrieval.verifying import (
     FindModel,
@@ -39,7 +37,7 @@ from rsretrieve.retrieval.verifying import (
 )
 from rsretrieve.storage import only_writer
 from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.records import TileSet, split_window
+from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.windows import WindowChoices
 
 
@@ -89,14 +87,14 @@ def _mended(folder: Path, find_model: FindModel, listener: Listener) -> tuple[st
     listener(StageStarted("checking files"))
     if not file_problems(folder):
         return _nothing_or_all(folder, find_model, listener)
-    manifest, sealed = _salvaged_manifest(folder)
+    manifest, sealed = salvaged_manifest(folder)
     paths = {name: folder / name for name in manifest.sha256}
     wrong = set(wrong_files(paths, manifest.sha256, thorough=True))
     if TABLE_FILE in wrong:
-        raise _lost(folder, f"{TABLE_FILE} is damaged, and nothing else says whose a vector is")
+        raise lost(folder, f"{TABLE_FILE} is damaged, and nothing else says whose a vector is")
     if not sealed:
         if wrong:
-            raise _lost(folder, f"{MANIFEST_FILE} is damaged, and {sorted(wrong)[0]} is, too")
+            raise lost(folder, f"{MANIFEST_FILE} is damaged, and {sorted(wrong)[0]} is, too")
         return _sealed_again(folder, manifest, find_model, listener)
     mended = f"{FAISS_FILE} from {VECTORS_FILE}"
     if wrong == {SKIPPED_FILE}:
@@ -144,33 +142,13 @@ def _opened(folder: Path, manifest: Manifest) -> IndexStore:
     return IndexStore(folder, manifest, read_table(folder / TABLE_FILE))
 
 
-def _salvaged_manifest(folder: Path) -> tuple[Manifest, bool]:
-    """The manifest, and whether its digest vouches for it.
-
-    Raises:
-        IndexDamaged: it cannot even be read.
-    """
-    try:
-        return read_manifest(folder), True
-    except IndexDamaged:
-        known = {field.name for field in fields(Manifest)}
-        try:
-            content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
-            manifest = Manifest(**{key: content[key] for key in content if key in known})
-            if set(manifest.sha256) - {SKIPPED_FILE} == set(DATA_FILES):
-                return manifest, False
-        except (OSError, ValueError, TypeError, AttributeError):
-            pass
-        raise _lost(folder, f"{MANIFEST_FILE} is damaged beyond reading") from None
-
-
 def _sealed_again(
     folder: Path, manifest: Manifest, find_model: FindModel, listener: Listener
 ) -> tuple[str, ...]:
     """Write the manifest again: the files are whole; whose model they are of, a sample tells."""
     model = find_model(manifest)
     if model is None:
-        raise _lost(folder, f"{MANIFEST_FILE} is damaged, and its model cannot be had to judge by")
+        raise lost(folder, f"{MANIFEST_FILE} is damaged, and its model cannot be had to judge by")
     vectors = VectorIndex.read(folder / FAISS_FILE, mapped=True)
     counted = replace(
         manifest,
@@ -180,36 +158,18 @@ def _sealed_again(
     )
     problems, (compared, _) = misplaced(_opened(folder, counted), model, listener)
     if problems or not compared:
-        raise _lost(folder, f"{MANIFEST_FILE} is damaged, and {model.folder} is not its model")
+        raise lost(folder, f"{MANIFEST_FILE} is damaged, and {model.folder} is not its model")
     whole = replace(
         counted,
         model=str(model.folder.resolve()),
         provenance={},
         goal={},
         search={},
-        windows=_as_the_tiles_are_cut(manifest.windows, read_table(folder / TABLE_FILE)),
+        windows=as_the_tiles_are_cut(manifest.windows, read_table(folder / TABLE_FILE)),
     )
     skipped = _opened(folder, manifest).skipped if whole.windows else ()
     _file_again(folder, whole, folder / VECTORS_FILE, listener, skipped)
     return (f"{MANIFEST_FILE} from the other files and the model",)
-
-
-def _as_the_tiles_are_cut(told: Mapping[str, Any], rows: TileTable) -> dict[str, Any]:
-    """What a damaged manifest tells of windows, if all tiles are cut like that; else nothing.
-
-    Where it is wrong about the edges or the nodata, an update looks at those windows again.
-    """
-    try:
-        choices = WindowChoices.from_json(told)
-    except (TypeError, ValueError, KeyError, AttributeError):
-        return {}
-    if choices is None:
-        return {}
-    for tile_id, read_px in zip(rows.column("id"), rows.column("read_px")):
-        window = split_window(tile_id)[1]
-        if window is None or not choices.may_have_cut(replace(window, read_px=read_px)):
-            return {}
-    return dict(told)
 
 
 def _file_again(
@@ -225,7 +185,7 @@ def _file_again(
     else:
         vectors = read_vectors(source, manifest)
     if vectors is None or len(vectors) != manifest.tiles:
-        raise _lost(folder, f"{source.name} does not hold the vectors")
+        raise lost(folder, f"{source.name} does not hold the vectors")
     facts: dict[str, Any] = {
         "model": manifest.model,
         "model_fingerprint": manifest.model_fingerprint,
@@ -245,7 +205,7 @@ def _embedded_again(
     manifest = read_manifest(folder)
     model = find_model(manifest)
     if model is None:
-        raise _lost(folder, "its vectors are damaged, and its model cannot be had to make them")
+        raise lost(folder, "its vectors are damaged, and its model cannot be had to make them")
     require_same_model(folder, manifest, model)
     rows = read_table(folder / TABLE_FILE)
     listener(Noticed(f"the vectors are damaged: {len(rows)} tiles are embedded again"))
@@ -254,10 +214,3 @@ def _embedded_again(
     goal = IndexGoal(key=manifest.faiss_key, recall=goal_of(manifest).recall)
     index_tiles(model, tiles, folder, log, listener, goal=goal, overwrite=True)
     return ("all vectors from the tiles that the table names",)
-
-
-def _lost(folder: Path, why: str) -> IndexDamaged:
-    return IndexDamaged(
-        f"{folder} cannot be mended: {why}",
-        hint=f"build it again: rsretrieve index TILES --model DIR --output {folder} --overwrite",
-    )

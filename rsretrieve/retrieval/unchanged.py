@@ -37,7 +37,8 @@ class Known:
     """What need not be embedded.
 
     Attributes:
-        rows: tiles by their ids, as they are today.
+        rows: tiles by their ids, as they are today; those of the index that nobody can see today
+            (`TileSet.unseen`) as they were.
         vectors: of each.
         origin: the row of the index that each was, if it was one.
         removed: how many rows of the index are gone.
@@ -74,16 +75,35 @@ def _known_to_index(work: Work, store: IndexStore, today: Mapping[str, Tile]) ->
     if before and before != now:
         work.listener(Noticed(_otherwise(WindowChoices.from_json(before))))
     skipped = dict(_skipped(work, store, today)) if before == now else {}
-    removed = sum(row_id not in today for row_id in store.rows.column("id"))
-    known = Known({}, {}, {}, removed, skipped)
+    known = Known({}, {}, {}, _removed(work, store, today), skipped)
     for i, row in enumerate(store.rows):
         tile = today.get(row.id)
+        if tile is None and _is_unseen(work, store, row.id):
+            known.rows[row.id] = row
+            known.vectors[row.id], known.origin[row.id] = store.vectors[i], i
         # Of windows that are judged more strictly now, each may have too much nodata.
         judged = tile is not None and (tile.window is None or not _is_stricter(now, before))
         if tile is not None and judged and row.is_current(tile, work.files):
             known.rows[row.id] = _as_today(row, tile, work.files)
             known.vectors[row.id], known.origin[row.id] = store.vectors[i], i
     return known
+
+
+def _removed(work: Work, store: IndexStore, today: Mapping[str, Tile]) -> int:
+    """How many rows of the index are gone; those that nobody can see are not."""
+    missing = [row_id for row_id in store.rows.column("id") if row_id not in today]
+    unseen = sum(_is_unseen(work, store, row_id) for row_id in missing)
+    if unseen:
+        work.listener(
+            Noticed(f"{unseen} tiles in what cannot be opened now stay as they are in the index")
+        )
+    return len(missing) - unseen
+
+
+def _is_unseen(work: Work, store: IndexStore, row_id: str) -> bool:
+    """Whether a tile of the index, cut as today's, may still be where nobody can look now."""
+    as_today = store.manifest.windows == windows_json(work.tiles)
+    return as_today and row_id.startswith(work.tiles.unseen)
 
 
 def _skipped(

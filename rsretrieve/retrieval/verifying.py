@@ -42,8 +42,8 @@ class Verification:
         problems: what is wrong, in words.
         tiles: how many it holds; None where that cannot be said.
         embedded_again: how many tiles of a sample were embedded again and compared.
-        changed_since: how many of the sample could not be: their files changed or are gone,
-            which is no damage, but work for an update.
+        changed_since: how many of the sample could not be: their files changed, are gone or
+            cannot be read, which is no damage, but work for an update.
         hint: what to do.
     """
 

@@ -115,7 +115,7 @@ def _single_scene(source: str, scenes: SceneChoices) -> TileSet:
             hint="a scene is cut into tiles by --window PX; otherwise give a folder of images, "
             f"or a list ({', '.join(TABLE_SUFFIXES)})",
         )
-    return TileSet(source, (Tile(name_of(source), source),))
+    return TileSet(source, (Tile(name_of(source), source, named=True),))
 
 
 def _tiles_in_folder(root: Path, unlisted: Unlisted) -> Iterator[Tile]:
@@ -175,7 +175,7 @@ def tiles_of_images(images: Sequence[str]) -> TileSet:
     tiles = []
     for name in dict.fromkeys(images):
         path, window = (name, None) if Path(name).exists() else split_window(name)
-        tiles.append(Tile(id=name, path=path, window=window))
+        tiles.append(Tile(id=name, path=path, window=window, named=True))
     return TileSet("the images", tuple(tiles))
 
 

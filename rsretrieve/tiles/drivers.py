@@ -5,12 +5,17 @@ kerchunk. So are sidecars, such as overviews that a `.aux.xml` names. A stranger
 read any file of the user's, or have any server asked, as soon as it is indexed. Therefore files
 are opened with the formats below alone, which hold their pixels themselves, and nothing that
 they name is fetched over a network. A URL or a `/vsi…` path is the user's own word, and is
-opened with all that GDAL has.
+opened with all that GDAL has; and so is a file that the user named by itself, if it is
+none of those whose pixels are their own.
 """
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
+
+from rsretrieve.tiles.records import Tile
+from rsretrieve.tiles.sources import is_elsewhere
 
 VARIABLE = "RSRETRIEVE_GDAL_DRIVERS"
 """Names more drivers, by commas, for files that are trusted; what these name is then fetched."""
@@ -26,7 +31,38 @@ _SERVICES = (  # which ask their servers by ways of their own
 OFFLINE = {"CPL_VSIL_CURL_ALLOWED_FILENAME": "none", "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none"}
 """GDAL's settings while a file is read that may name no address."""
 
+_IMAGE_STARTS = (
+    b"\xff\xd8\xff",  # JPEG
+    b"\x89PNG",
+    b"II*\0",  # TIFF, little-endian
+    b"MM\0*",  # TIFF, big-endian
+    b"II+\0",  # BigTIFF
+    b"MM\0+",
+    b"\0\0\0\x0cjP  ",  # JPEG 2000
+    b"\xff\x4f\xff\x51",  # JPEG 2000 code stream
+)
 _KNOWN = ((b"<VRTDataset", "VRT"), (b"\x89HDF", "HDF5"), (b"CDF", "netCDF"), (b"<GDAL_WMS", "WMS"))
+
+
+def is_trusted(tile: Tile) -> bool:
+    """Whether a tile is opened with all that GDAL has, and whatever it names, too.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    if is_elsewhere(tile.path):
+        return True
+    return tile.named and not begins_like_an_image(Path(tile.path))
+
+
+def begins_like_an_image(path: Path) -> bool:
+    """Whether a file is, by its first bytes, of one of the formats that most images have.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    with path.open("rb") as stream:
+        return stream.read(12).startswith(_IMAGE_STARTS)
 
 
 def trusted() -> tuple[str, ...]:

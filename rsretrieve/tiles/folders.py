@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from rsretrieve.errors import NoUsableTiles
+from rsretrieve.tiles.drivers import begins_like_an_image
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.raw import decoding_trouble
 from rsretrieve.tiles.records import Tile, TileSet
@@ -30,16 +32,6 @@ IMAGE_SUFFIXES = frozenset(
         ".nitf",
     ]
 )
-_IMAGE_STARTS = (
-    b"\xff\xd8\xff",  # JPEG
-    b"\x89PNG",
-    b"II*\0",  # TIFF, little-endian
-    b"MM\0*",  # TIFF, big-endian
-    b"II+\0",  # BigTIFF
-    b"MM\0+",
-    b"\0\0\0\x0cjP  ",  # JPEG 2000
-    b"\xff\x4f\xff\x51",  # JPEG 2000 code stream
-)
 
 
 class Unlisted:
@@ -63,12 +55,17 @@ class Unlisted:
         Raises:
             TileError: there is one, and the log is strict.
         """
+        names = {
+            folder: Path(os.path.relpath(folder, self._source)).as_posix()
+            for folder in self._reasons
+        }
+        tiles = replace(tiles, unseen=tuple(f"{name}/" for name in names.values()))
         if log is None:
-            told = (f"folders left out: {self._in_words()}",) if self._reasons else ()
+            told = (f"folders left out: {self._in_words()}",) if names else ()
             return tiles.with_notices(*told)
         for folder, reason in self._reasons.items():
-            name = Path(os.path.relpath(folder, self._source)).as_posix()
-            log.add(Failed(Tile(name, folder), f"a folder that cannot be listed: {reason}"))
+            failed = Tile(names[folder], folder)
+            log.add(Failed(failed, f"a folder that cannot be listed: {reason}"))
         return tiles
 
     def raise_if_all(self) -> None:
@@ -126,8 +123,7 @@ def _looks_like_image(path: Path) -> bool:
     ):
         return False
     try:
-        with path.open("rb") as stream:
-            return stream.read(12).startswith(_IMAGE_STARTS)
+        return begins_like_an_image(path)
     except OSError:
         return False
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from rsretrieve.storage import sha256_of_json
 from rsretrieve.tiles.cache_file import KEY_BYTES, KeptTiles, Waiting, as_file, write_aside
 from rsretrieve.tiles.cache_folder import CacheFolder, discard
-from rsretrieve.tiles.drivers import trusted
+from rsretrieve.tiles.drivers import is_trusted, trusted
 from rsretrieve.tiles.preprocessing import Preprocessing
 from rsretrieve.tiles.records import Place, Tile, TileSet
 from rsretrieve.tiles.sources import is_elsewhere
@@ -127,11 +127,20 @@ def key_of(tile: Tile) -> bytes | None:
     alone = path.lower().endswith(_WITHOUT_COMPANIONS)
     states = [_state(path), *(_state(other) for other in (() if alone else _companions(path)))]
     latest = max((max(state[1:3]) for state in states if state), default=0)
+    if states[0] is None or _names_others(tile):
+        return None
     # What is new could change again within one tick of its file system's clock.
-    if states[0] is None or time.time_ns() - latest < _SETTLED_NS:
+    if time.time_ns() - latest < _SETTLED_NS:
         return None
     said = os.path.abspath(path), states, tile.window  # noqa: PTH100
     return blake2b(repr(said).encode(), digest_size=KEY_BYTES).digest()
+
+
+def _names_others(tile: Tile) -> bool:
+    try:
+        return is_trusted(tile)
+    except OSError:  # gone since
+        return True
 
 
 def _companions(path: str) -> list[str]:

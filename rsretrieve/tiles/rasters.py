@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from rsretrieve.errors import TileError
-from rsretrieve.tiles.drivers import OFFLINE, for_files, trusted, why_not
+from rsretrieve.tiles.drivers import OFFLINE, for_files, is_trusted, trusted, why_not
 from rsretrieve.tiles.places import pixel_size_m
 from rsretrieve.tiles.raw import decoding_trouble, require_openable, require_readable_type
 from rsretrieve.tiles.records import Tile
@@ -43,12 +43,20 @@ def raster_errors(tile_id: str) -> Iterator[None]:
         raise TileError(tile_id, reason) from error
 
 
-def reading_from(path: str) -> AbstractContextManager[object]:
-    """The surroundings in which a raster is opened and read."""
+def reading_from(tile: Tile) -> AbstractContextManager[object]:
+    """The surroundings in which a raster is opened and read.
+
+    Raises:
+        OSError, TileError: there is no file that can be opened.
+    """
     import rasterio
 
     surroundings: AbstractContextManager[object] = nullcontext()
-    if not is_elsewhere(path):
+    if not is_elsewhere(tile.path):
+        require_openable(tile.id, tile.path)
+        if Path(tile.path).stat().st_size == 0:
+            raise TileError(tile.id, "the file is empty (0 bytes)")
+    if not is_trusted(tile):
         surroundings = rasterio.Env(**({} if trusted() else OFFLINE))
     return surroundings
 
@@ -74,18 +82,14 @@ class Raster:
         self.dataset.close()
 
 
-def open_raster(tile_id: str, path: str) -> Raster:
+def open_raster(tile: Tile) -> Raster:
     """Open a raster; within `raster_errors` and `reading_from`."""
     import rasterio.errors
     from rasterio.enums import ColorInterp, MaskFlags
 
     # Plain images carry no georeference, and need none.
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
-    if not is_elsewhere(path):
-        require_openable(tile_id, path)
-        if Path(path).stat().st_size == 0:
-            raise TileError(tile_id, "the file is empty (0 bytes)")
-    dataset = _opened(tile_id, path)
+    dataset = _opened(tile)
     meanings = zip(dataset.indexes, dataset.colorinterp)
     bands = tuple(band for band, meaning in meanings if meaning != ColorInterp.alpha)
     flags = dataset.mask_flag_enums
@@ -93,11 +97,12 @@ def open_raster(tile_id: str, path: str) -> Raster:
     return Raster(dataset, bands, masked)
 
 
-def _opened(tile_id: str, path: str) -> DatasetReader:
+def _opened(tile: Tile) -> DatasetReader:
     import rasterio
     from rasterio.errors import RasterioIOError
 
-    if not is_elsewhere(path):
+    path = tile.path
+    if not is_trusted(tile):
         try:
             # `rasterio.open` takes one driver; what it opens takes several.
             return rasterio.DatasetReader(path, driver=for_files())
@@ -106,12 +111,14 @@ def _opened(tile_id: str, path: str) -> DatasetReader:
                 reason = why_not(stream.read(64)) if _UNRECOGNISED in str(error) else None
             if reason is None:
                 raise
-            raise TileError(tile_id, reason) from error
+            raise TileError(tile.id, reason) from error
     try:
         return rasterio.open(path)
     except RasterioIOError as error:
+        if not is_elsewhere(path):
+            raise
         reason = " ".join(str(error.__cause__ or error).split())
-        raise TileError(tile_id, f"cannot be opened: {reason}") from error
+        raise TileError(tile.id, f"cannot be opened: {reason}") from error
 
 
 def read_facts(tile: Tile) -> SceneFacts:
@@ -122,8 +129,8 @@ def read_facts(tile: Tile) -> SceneFacts:
     """
     with (
         raster_errors(tile.id),
-        reading_from(tile.path),
-        closing(open_raster(tile.id, tile.path)) as raster,
+        reading_from(tile),
+        closing(open_raster(tile)) as raster,
     ):
         dataset = raster.dataset
         if not dataset.count:
@@ -153,19 +160,20 @@ class OpenRasters:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._opened: OrderedDict[str, _Opened] = OrderedDict()
+        self._opened: OrderedDict[tuple[str, bool], _Opened] = OrderedDict()
 
     @contextmanager
-    def borrow(self, tile_id: str, path: str) -> Iterator[Raster]:
-        """The raster at a path, for this thread alone; within what `open_raster` is in."""
+    def borrow(self, tile: Tile) -> Iterator[Raster]:
+        """The raster of a tile, for this thread alone; within what `open_raster` is in."""
+        key = tile.path, tile.named
         with self._lock:
-            entry = self._opened.setdefault(path, _Opened())
-            self._opened.move_to_end(path)
+            entry = self._opened.setdefault(key, _Opened())
+            self._opened.move_to_end(key)
             entry.users += 1
         try:
             with entry.lock:
                 if entry.raster is None:
-                    entry.raster = open_raster(tile_id, path)
+                    entry.raster = open_raster(tile)
                 yield entry.raster
         finally:
             with self._lock:
@@ -178,10 +186,10 @@ class OpenRasters:
             self._close_idle(0)
 
     def _close_idle(self, kept: int) -> None:
-        for path, entry in list(self._opened.items()):
+        for key, entry in list(self._opened.items()):
             if len(self._opened) <= kept:
                 return
             if not entry.users:
-                del self._opened[path]
+                del self._opened[key]
                 if entry.raster is not None:
                     entry.raster.close()

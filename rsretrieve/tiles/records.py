@@ -85,15 +85,17 @@ class Tile:
         path: where the file lies: a path, a URL, or a name in GDAL's virtual file systems.
         label: the label as given, or None.
         window: the part of the file that is the tile, or None for all of it.
+        named: the user named this very file, not a folder or a list that holds it; see `drivers`.
     """
 
     id: str
     path: str
     label: str | None = None
     window: Window | None = None
+    named: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tile, (self.id, self.path, self.label, self.window)
+        return Tile, (self.id, self.path, self.label, self.window, self.named)
 
 
 @dataclass(frozen=True)
@@ -151,12 +153,15 @@ class TileSet:
         notices: what the user should know about how the tiles were found.
         windows: how scenes were cut into these tiles, if they were; whoever reads them
             keeps to it.
+        unseen: what the ids of tiles begin with that may be there, too: of folders that cannot
+            be listed, and of scenes that cannot be opened.
     """
 
     source: str
     tiles: tuple[Tile, ...]
     notices: tuple[str, ...] = field(default=())
     windows: WindowChoices | None = None
+    unseen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len({tile.id for tile in self.tiles}) != len(self.tiles):

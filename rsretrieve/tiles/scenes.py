@@ -28,12 +28,13 @@ def cut_scenes(scenes: TileSet, choices: WindowChoices, log: FailureLog) -> Tile
         TilesNotFound: not one is as large as a window.
     """
     tiles: list[Tile] = []
-    small = 0
+    small, unseen = 0, scenes.unseen
     for scene in scenes:
         try:
             windows = [scene.window] if scene.window else _windows_of(scene, choices)
         except TileError as error:
             log.add(Failed(scene, error.reason))
+            unseen += (f"{scene.id}#",)
             continue
         small += not windows
         tiles.extend(scene if scene.window else _cut(scene, window) for window in windows)
@@ -42,11 +43,11 @@ def cut_scenes(scenes: TileSet, choices: WindowChoices, log: FailureLog) -> Tile
     notices = scenes.notices
     if small:
         notices += (f"scenes left out as smaller than a window: {small} (--edges pad keeps them)",)
-    return TileSet(scenes.source, tuple(tiles), notices, choices)
+    return TileSet(scenes.source, tuple(tiles), notices, choices, unseen)
 
 
 def _cut(scene: Tile, window: Window) -> Tile:
-    return Tile(f"{scene.id}{window}", scene.path, scene.label, window)
+    return Tile(f"{scene.id}{window}", scene.path, scene.label, window, scene.named)
 
 
 def _windows_of(scene: Tile, choices: WindowChoices) -> list[Window]:

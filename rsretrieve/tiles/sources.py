@@ -10,19 +10,23 @@ from urllib.parse import urlsplit
 TIME_LIMIT_S, TIME_LIMIT_ELSEWHERE_S = 60.0, 600.0
 """What lies elsewhere may have a long way to come."""
 
-_ELSEWHERE = re.compile(r"/vsi[a-z0-9_]+/|[a-zA-Z][a-zA-Z0-9+.-]+://")
+_ELSEWHERE = re.compile(
+    r"/vsi[a-z0-9_]+/|[a-zA-Z][a-zA-Z0-9+.-]+://"
+    # GDAL's names for a part of a file: format, file, part
+    r"|(?i:netcdf|hdf5|hdf4_sds|hdf4_eos|zarr|gpkg|bag|gtiff_dir|sentinel[12]_[a-z0-9_]+):"
+)
 
 
 def is_elsewhere(path: str | Path) -> bool:
-    """Whether a path is GDAL's to understand: a URL, or one of its virtual file systems.
+    """Whether a path is GDAL's to understand: a URL, one of its virtual file systems, or a part.
 
     Such a path is handed on as it is: nothing of it is resolved, and it has no size and no
     time of change that could be asked for.
 
     >>> is_elsewhere("https://example.org/scene.tif"), is_elsewhere("/vsis3/bucket/scene.tif")
     (True, True)
-    >>> is_elsewhere("scenes/scene.tif")
-    False
+    >>> is_elsewhere("netcdf:scenes/sst.nc:day"), is_elsewhere("scenes/scene.tif")
+    (True, False)
     """
     return _ELSEWHERE.match(str(path)) is not None
 
@@ -37,7 +41,7 @@ def name_of(source: str) -> str:
         return Path(source).resolve().name
     inner = re.sub(r"^(/vsi[a-z0-9_]+/)+", "", source)
     path = urlsplit(inner).path if "://" in inner else inner
-    return PurePosixPath(path).name or source
+    return PurePosixPath(path.replace('"', "")).name or source
 
 
 def time_limit_s(path: str) -> float:
@@ -66,6 +70,6 @@ def unchecked_notices(paths: Iterable[str]) -> tuple[str, ...]:
     if not elsewhere:
         return ()
     return (
-        f"files behind a URL: {len(elsewhere)}; a URL has no time of change, and they are taken "
+        f"files behind a URL: {len(elsewhere)}; these have no time of change, and are taken "
         "to be unchanged (--overwrite instead of --update reads them again)",
     )

@@ -82,8 +82,13 @@ class _Pickler(pickle.Pickler):
         # By its name: where nothing made an array, there is no need to load NumPy.
         if type(value).__name__ != "ndarray" or not value.nbytes >= _LEAST_BYTES:
             return NotImplemented
+        if self._shared is None or value.dtype.hasobject:
+            return NotImplemented
+        if _is_cut_from_what_is_shared(value):
+            offset = _address(value) - _address(value.base)
+            return _cut_from, (value.base, offset, value.dtype, value.shape, value.strides)
         end = self._used + value.nbytes
-        if self._shared is None or end > len(self._shared) or value.dtype.hasobject:
+        if end > len(self._shared):
             return NotImplemented
         import numpy as np
 
@@ -95,8 +100,31 @@ class _Pickler(pickle.Pickler):
         return _array_of, (self._copied, value.dtype, value.shape)
 
 
+def _is_cut_from_what_is_shared(value: Any) -> bool:
+    """Whether an array is a view of a read-only one: windows that overlap are sent as one."""
+    base = value.base
+    if type(base).__name__ != "ndarray" or value.flags.writeable or base.flags.writeable:
+        return False
+    return bool(base.flags.c_contiguous and not base.dtype.hasobject)
+
+
+def _address(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
 def _array_of(content: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
     """An array of its own."""
     import numpy as np
 
     return np.frombuffer(content, dtype).reshape(shape).copy()
+
+
+def _cut_from(
+    base: Any, offset: int, dtype: Any, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> Any:
+    """A view, as it was of another process's array, that nobody writes to either."""
+    import numpy as np
+
+    view = np.ndarray(shape, dtype, base, offset, strides)
+    view.flags.writeable = False
+    return view

@@ -27,8 +27,8 @@ def read_raster(tile: Tile) -> RawTile:
     """
     with (
         raster_errors(tile.id),
-        reading_from(tile.path),
-        closing(open_raster(tile.id, tile.path)) as raster,
+        reading_from(tile),
+        closing(open_raster(tile)) as raster,
     ):
         window = tile.window or Window(0, 0, raster.dataset.width, raster.dataset.height)
         values, valid = _read_window(raster, tile.id, window)
@@ -52,8 +52,8 @@ def read_windows(rasters: OpenRasters, tiles: Sequence[Tile]) -> list[RawTile | 
     try:
         with (
             raster_errors(first.id),
-            reading_from(first.path),
-            rasters.borrow(first.id, first.path) as raster,
+            reading_from(first),
+            rasters.borrow(first) as raster,
         ):
             places = places_of(raster.dataset, windows)
             pixels = _read_all(raster, tiles, windows)

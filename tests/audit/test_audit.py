@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 from rsretrieve.audit import audit as module
 from rsretrieve.audit.audit import AuditRequest
@@ -172,6 +173,20 @@ def test_the_noise_matrix_counts_expected_tiles(audit: Audit) -> None:
     for row, given in enumerate(names):
         for column, true in enumerate(names):
             assert values[row, column] == pytest.approx(expected[given, true])
+
+
+def test_a_record_tells_what_training_and_prototypes_said_of_the_label(
+    audit: Audit, model: Model, tiles: TileSet
+) -> None:
+    table = parquet.read_table(model.folder / "tiles.parquet").to_pydict()
+    taught = dict(zip(table["tile"], table["weight"]))
+    assert {a.tile.id: a.training_weight for a in audit.tiles} == taught
+    for audited in audit.tiles:
+        # So few tiles are judged by prototypes alone, between the nearest two.
+        assert audited.prototype_score == pytest.approx(audited.label_score)
+        ahead = audited.predicted_similarity - audited.runner_up_similarity
+        expected = 1 / (1 + np.exp(-ahead / model.temperature))
+        assert audited.predicted_probability == pytest.approx(expected)
 
 
 def test_comparisons_are_the_nearest_trusted_tiles_of_both_classes(

@@ -11,7 +11,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from rsretrieve.audit.beliefs import _Judge, beliefs_of
 from rsretrieve.audit.judgement import by_beliefs
-from rsretrieve.audit.noise_rate import rate_interval
+from rsretrieve.audit.noise_rate import rate_interval, share_intervals
 from rsretrieve.audit.thresholds import Choice, issues_among
 from rsretrieve.audit.truth import auroc
 from rsretrieve.audit.unit_rows import UnitRows
@@ -241,3 +241,14 @@ def test_an_interval_is_that_of_drawing_tiles_and_labels_anew() -> None:
     low, high = rate_interval(probability)
     assert low == pytest.approx(np.quantile(means, 0.025), abs=0.012)
     assert high == pytest.approx(np.quantile(means, 0.975), abs=0.012)
+
+
+def test_intervals_of_many_shares_are_those_of_each_alone() -> None:
+    shares, counts = np.tile([0.0, 0.1, 1.0], 5_000), np.tile([7, 400, 3], 5_000)
+    low, high = share_intervals(shares, counts)
+    # Of 400 tiles with 0.1 the middle 95 % of the binomial lies in 28…52.
+    assert low[1::3] == pytest.approx(28 / 400, abs=0.02)
+    assert high[1::3] == pytest.approx(52 / 400, abs=0.02)
+    for ends in (low, high):
+        assert not ends[::3].any()
+        assert (ends[2::3] == 1).all()

@@ -36,7 +36,7 @@ def verdicts(degrees: np.ndarray, labels: np.ndarray, scores: LabelScores) -> Ve
         *(SIGMA, np.bincount(labels, minlength=3)),
     )
     judgement = by_prototypes(scores, labels, SIGMA, 3)
-    return verdicts_of(evidence, judgement, scores.is_issue, scores.own_similarity, None)
+    return verdicts_of(evidence, judgement, scores.is_issue, scores, None)
 
 
 def kinds(doubtful: dict[float, int], sizes: tuple[int, ...] = (50, 50, 50), twin: int = -1):

@@ -9,7 +9,7 @@ import pytest
 AUDIT_HEADER = (
     "tile,given_label,predicted_label,is_label_issue,label_score,own_similarity,"
     "predicted_similarity,kind,runner_up_label,runner_up_similarity,twin,issue_probability,neighbour_share,"
-    "area_under_margin"
+    "area_under_margin,training_weight,prototype_score,predicted_probability"
 )
 EVALUATION_KEYS = {
     *("queries", "gallery", "knn_accuracy", "map", "map_at_r", "precision_at", "recall_at"),

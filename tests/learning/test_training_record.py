@@ -74,8 +74,8 @@ def test_the_first_view_keeps_the_angles_between_centred_features() -> None:
 def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
     weights = np.array([1, 0], np.float32)
     view = np.array([[0.6, 0.8], [1, 0]], np.float16)
-    record = TrainingRecord(np.array([0.5, np.nan], np.float32), view)
-    write_training_tiles(tmp_path, TILES, weights, ["a", None], record)
+    record = TrainingRecord(weights, np.array([0.5, np.nan], np.float32), view)
+    write_training_tiles(tmp_path, TILES, ["a", None], record)
     table = parquet.read_table(tmp_path / "tiles.parquet").to_pydict()
     assert table["tile"] == ["a/é.tif", "b/2.tif"]
     assert table["label"] == ["a", "b"]
@@ -85,6 +85,7 @@ def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
     found = read_record(tmp_path, more)
     assert found.areas[2] == 0.5
     assert np.isnan(found.areas[:2]).all()
+    np.testing.assert_array_equal(found.weights, [0, np.nan, 1])
     assert found.view is not None
     np.testing.assert_array_equal(found.view, view[[1, 0, 0]] * [[1], [0], [1]])
     assert class_sizes(tmp_path, ("b", "x", "a")).tolist() == [1, 0, 1]
@@ -97,7 +98,8 @@ def test_a_model_of_an_older_version_tells_nothing(tmp_path: Path) -> None:
         found = read_record(tmp_path, TILES)
         assert found.view is None
         assert np.isnan(found.areas).all()
+        assert np.isnan(found.weights).all()
         assert class_sizes(tmp_path, ("a",)).tolist() == [0]
-    nothing_known = TrainingRecord(np.zeros(2, np.float32), None)
-    write_training_tiles(tmp_path, TILES, np.ones(2, np.float32), ["a", "b"], nothing_known)
+    nothing_known = TrainingRecord(np.ones(2, np.float32), np.zeros(2, np.float32), None)
+    write_training_tiles(tmp_path, TILES, ["a", "b"], nothing_known)
     assert read_record(tmp_path, TILES).view is None

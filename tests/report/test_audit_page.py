@@ -181,7 +181,8 @@ def test_the_page_needs_nothing_beside_it_and_lets_nothing_in(audit: Audit, tmp_
 
 def test_classes_are_listed_by_their_share_of_issues(audit: Audit, tmp_path: Path) -> None:
     text = page_of(audit, tmp_path).text
-    assert "given label issues tiles thought wrong forest 1 2 50% bare_soil 1 4 25%" in text
+    rows = "forest 1 2 50% (0% to 100%) bare_soil 1 4 25% (0% to 50%)"
+    assert f"given label issues tiles thought wrong {rows}" in text
 
 
 def test_names_are_text_never_markup(audit: Audit, tiles: TileSet, tmp_path: Path) -> None:
@@ -241,7 +242,7 @@ def test_the_matrix_draws_confusions_and_not_the_diagonal(audit: Audit, tmp_path
     page = page_of(audit, tmp_path)
     pairs = list(zip(page.values("data-given"), page.values("data-suggested")))
     assert pairs == [("bare_soil", "water"), ("forest", "water"), ("water", "forest")]
-    assert "bare_soil → water: 3" in page.values("aria-label")
+    assert "bare_soil → water: 3 (3 to 3)" in page.values("aria-label")
 
 
 def test_the_listener_hears_of_every_picture(audit: Audit, tmp_path: Path) -> None:

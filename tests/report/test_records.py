@@ -37,6 +37,7 @@ AUDIT = Audit(
         AuditedTile(
             *(Tile("b, 1.tif", "b", "road"), "water", True, 0.125, 0.25, 0.75),
             *(IssueKind.DUPLICATE, "sand", 0.5, Tile("c.tif", "c", "sand"), 0.25, -1.5),
+            *(0.0, 0.25, 0.75),
         ),
         AuditedTile(Tile('a "é".tif', "a", "road"), "road", False, 0.5, 0.5, 0.5),
     ),
@@ -196,21 +197,32 @@ def test_an_audit_as_csv(tmp_path: Path) -> None:
     assert (tmp_path / "audit.csv").read_text(encoding="utf-8") == (
         "tile,given_label,predicted_label,is_label_issue,label_score,own_similarity,"
         "predicted_similarity,kind,runner_up_label,runner_up_similarity,twin,"
-        "issue_probability,neighbour_share,area_under_margin\n"
-        '"b, 1.tif",road,water,True,0.125,0.25,0.75,duplicate,sand,0.5,c.tif,0.875,0.25,-1.5\n'
-        '"a ""é"".tif",road,road,False,0.5,0.5,0.5,,,0.0,,0.5,,\n'
+        "issue_probability,neighbour_share,area_under_margin,training_weight,prototype_score,"
+        "predicted_probability\n"
+        '"b, 1.tif",road,water,True,0.125,0.25,0.75,duplicate,sand,0.5,c.tif,0.875,'
+        "0.25,-1.5,0.0,0.25,0.75\n"
+        '"a ""é"".tif",road,road,False,0.5,0.5,0.5,,,0.0,,0.5,,,,,\n'
     )
 
 
 def test_a_noise_matrix_as_csv(tmp_path: Path) -> None:
-    matrix = NoiseMatrix(("a", "b"), np.array([[3.0, 1.0], [0.001, 0.5]]))
+    matrix = NoiseMatrix(("a", "b"), np.array([[300.0, 100.0], [0.001, 0.5]]))
     write_noise_matrix(tmp_path / "m.csv", matrix, overwrite=False)
-    assert (tmp_path / "m.csv").read_text(encoding="utf-8").splitlines() == [
-        "given_label,true_label,expected_tiles,share",
-        "a,a,3.0,0.75",
-        "a,b,1.0,0.25",
-        f"b,b,0.5,{0.5 / 0.501!r}",
+    with (tmp_path / "m.csv").open(encoding="utf-8", newline="") as stream:
+        head, *rows = csv.reader(stream)
+    assert head == [
+        "given_label",
+        "true_label",
+        "expected_tiles",
+        "share",
+        *("share_low", "share_high"),
     ]
+    assert [row[:2] for row in rows] == [["a", "a"], ["a", "b"], ["b", "b"]]
+    figures = [[float(text) for text in row[2:]] for row in rows]
+    assert [values[:2] for values in figures] == [[300, 0.75], [100, 0.25], [0.5, 0.5 / 0.501]]
+    # 400 tiles are a: a binomial's deviation is 0.0217, and 1.96 of it 0.042.
+    assert figures[0][2:] == pytest.approx([0.708, 0.792], abs=0.015)
+    assert figures[1][2:] == pytest.approx([0.208, 0.292], abs=0.015)
 
 
 def test_hits_as_csv(tmp_path: Path, result: QueryResult) -> None:

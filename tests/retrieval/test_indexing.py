@@ -22,7 +22,7 @@ from rsretrieve.errors import (
     TileError,
 )
 from rsretrieve.learning.model import Model
-from rsretrieve.progress import Event, StageStarted
+from rsretrieve.progress import Event, Noticed, StageStarted
 from rsretrieve.retrieval import embedding, indexing
 from rsretrieve.retrieval.embedding import Embeddings, embed_readable_tiles, embed_tiles
 from rsretrieve.retrieval.filing import IndexingSummary
@@ -34,6 +34,7 @@ from rsretrieve.storage import only_writer
 from rsretrieve.tiles.catalog import find_tiles
 from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
+from rsretrieve.tiles.windows import SceneChoices, WindowChoices
 
 
 @pytest.fixture
@@ -266,6 +267,61 @@ def test_a_tile_that_went_bad_is_dropped_by_an_update(
     paths(root)[2].write_bytes(b"")
     summary = index(model, find_tiles(root), folder, update=True)
     assert (summary.tiles, summary.added, summary.unchanged, summary.failed) == (7, 0, 7, 1)
+
+
+def test_an_update_keeps_the_tiles_that_nobody_can_see_now(
+    model: Model, tiles: TileSet, root: Path, tmp_path: Path, embedded_ids: list[str]
+) -> None:
+    for i in (8, 9):
+        shutil.copy2(tiles[i].path, root / f"{i}.tif")
+    found, heard = find_tiles(root), list[Event]()
+    folder = tmp_path / "index"
+    index(model, found, folder)
+    before, hidden = open_index(folder), Path(found[-1].id).parts[0] + "/"
+    embedded_ids.clear()
+    (root / "8.tif").unlink()
+    seen = [i for i, t in enumerate(find_tiles(root)) if not t.id.startswith(hidden)]
+    today = replace(find_tiles(root).select(seen), unseen=(hidden,))
+    summary = index(model, today, folder, update=True, listener=heard.append)
+    gone = len(found) - 1 - len(today)
+    assert gone > 0
+    assert embedded_ids == []
+    assert (summary.tiles, summary.removed, summary.unchanged) == (9, 1, 9)
+    told = f"{gone} tiles in what cannot be opened now stay as they are in the index"
+    assert [event.text for event in heard if isinstance(event, Noticed)] == [told]
+    after = open_index(folder)
+    assert [row.id for row in after.rows][: len(today)] == [tile.id for tile in today]
+    old = {row.id: i for i, row in enumerate(before.rows)}
+    for i, row in enumerate(after.rows):
+        assert row == before.rows[old[row.id]]
+        assert np.array_equal(after.vectors[i], before.vectors[old[row.id]])
+    index(model, find_tiles(root), folder, update=True)
+    assert embedded_ids == []
+    assert_equals_rebuild(folder, model, find_tiles(root))
+
+
+def test_windows_of_a_scene_that_cannot_be_opened_are_kept_unless_cut_otherwise(
+    model: Model, tiles: TileSet, tmp_path: Path, embedded_ids: list[str]
+) -> None:
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    for i in (0, 1):
+        shutil.copy2(tiles[i].path, scenes / f"{i}.tif")
+    halves, whole = (SceneChoices(WindowChoices(side, side)) for side in (8, 16))
+    folder = tmp_path / "index"
+    index(model, find_tiles(scenes, scenes=halves), folder)
+    count = len(open_index(folder).rows) // 2
+    content = (scenes / "1.tif").read_bytes()
+    (scenes / "1.tif").write_bytes(b"")
+    embedded_ids.clear()
+    log = FailureLog()
+    today = find_tiles(scenes, scenes=halves, log=log)
+    assert today.unseen == ("1.tif#",)
+    summary = index(model, today, folder, update=True)
+    assert (embedded_ids, summary.unchanged, summary.removed) == ([], 2 * count, 0)
+    summary = index(model, find_tiles(scenes, scenes=whole, log=log), folder, update=True)
+    assert summary.removed == 2 * count
+    (scenes / "1.tif").write_bytes(content)
 
 
 def test_an_update_that_leaves_no_tile_is_refused_and_the_index_kept(

@@ -313,15 +313,15 @@ def test_images_named_one_by_one_are_tiles_without_labels(tmp_path):
     assert tiles == TileSet(
         "the images",
         (
-            Tile(image, image),
-            Tile("b.tif#0,8,16,16", "b.tif", None, Window(0, 8, 16, 16)),
+            Tile(image, image, named=True),
+            Tile("b.tif#0,8,16,16", "b.tif", None, Window(0, 8, 16, 16), named=True),
         ),
     )
 
 
 def test_an_image_whose_name_looks_like_a_window_is_taken_whole(tmp_path):
     path = str(touch(tmp_path, "a#0,0,8,8") / "a#0,0,8,8")
-    assert tiles_of_images([path]).tiles == (Tile(path, path),)
+    assert tiles_of_images([path]).tiles == (Tile(path, path, named=True),)
 
 
 def test_a_window_without_pixels_is_wrong_usage():

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.io import netcdf_file
 
+from rsretrieve.errors import NoUsableTiles
+from rsretrieve.retrieval.table import IndexedTile
+from rsretrieve.tiles.catalog import find_tiles, tiles_of_images
 from rsretrieve.tiles.drivers import VARIABLE, for_files, left_out
-from rsretrieve.tiles.failures import Failed
+from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.reading import read_in_order
 from rsretrieve.tiles.records import Tile, TileSet, Window
+from rsretrieve.tiles.windows import SceneChoices, WindowChoices
 from tests.tiles.conftest import UTM, noise, save_raster
 from tests.tiles.over_there import the_raw_tile
 
@@ -38,19 +45,21 @@ SIDECARS = {
 }
 
 
-def read(path, window=None):
-    (found,) = read_in_order(TileSet("", (Tile("a", str(path), None, window),)), the_raw_tile, 1)
+def read(path, window=None, *, named=False):
+    tiles = TileSet("", (Tile("a", str(path), None, window, named),))
+    (found,) = read_in_order(tiles, the_raw_tile, 1)
     return found
 
 
 @pytest.mark.parametrize("kind", SIDECARS)
-def test_no_file_has_a_server_asked(served, tmp_path, kind):
+@pytest.mark.parametrize("named", [False, True])
+def test_no_file_has_a_server_asked(served, tmp_path, kind, named):
     suffix, content = SIDECARS[kind]
     path = save_raster(tmp_path / "a.tif", noise((1, 64, 64)), **UTM)
     save_raster(served.folder / "a.tif", noise((1, 32, 32)), **UTM)
     path.with_name(f"a.tif{suffix}").write_text(content.replace("{url}", served.url))
-    assert read(path).content.values.shape == (1, 64, 64)
-    read(path, Window(0, 0, 64, 64, 16))  # by its overviews, which may be of no use
+    assert read(path, named=named).content.values.shape == (1, 64, 64)
+    read(path, Window(0, 0, 64, 64, 16), named=named)  # by its overviews, which may be of no use
     assert not served.log.exists()
 
 
@@ -64,6 +73,36 @@ def test_a_mosaic_is_opened_where_the_user_says_that_it_is_trusted(tmp_path, mon
     assert f"set {VARIABLE}=VRT if" in refused.reason
     monkeypatch.setenv(VARIABLE, "netCDF, VRT")
     assert np.array_equal(read(path).content.values, noise((1, 64, 64)))
+
+
+def test_a_mosaic_that_the_user_names_is_opened_with_all_that_it_names(served, tmp_path):
+    scene = noise((1, 64, 64))
+    inner = save_raster(tmp_path / "inner.tif", scene, **UTM)
+    save_raster(served.folder / "a.tif", scene, **UTM)
+    path = tmp_path / "a.vrt"
+    for source in (inner, f"/vsicurl/{served.url}/a.tif"):
+        path.write_text(VRT.format(side=64, source=source))
+        assert isinstance(read(path), Failed)
+        assert np.array_equal(read(path, named=True).content.values, scene)
+        cut = read(path, Window(8, 4, 32, 16), named=True).content.values
+        assert np.array_equal(cut, scene[:, 4:20, 8:40])
+
+
+def test_a_mosaic_is_cut_into_windows_where_it_is_named_itself(tmp_path):
+    inner = save_raster(tmp_path / "inner.tif", noise((1, 64, 64)), **UTM)
+    path = tmp_path / "mosaics" / "a.vrt"
+    path.parent.mkdir()
+    path.write_text(VRT.format(side=64, source=inner))
+    tiles = find_tiles(path, scenes=SceneChoices(WindowChoices(32, 32)))
+    assert [tile.named for tile in tiles] == [True] * 4
+    (asked,) = tiles_of_images([f"{path}#0,0,32,32"])
+    assert (asked.named, asked.window) == (True, Window(0, 0, 32, 32))
+    again = replace(tiles, tiles=tuple(IndexedTile.of(tile, None).tile for tile in tiles))
+    for those in (tiles, again):
+        for read_tile in read_in_order(those, the_raw_tile, 1):
+            assert read_tile.content.values.shape == (1, 32, 32)
+    with pytest.raises(NoUsableTiles, match="its format is VRT"):
+        find_tiles(path.parent, scenes=SceneChoices(WindowChoices(32, 32)), log=FailureLog())
 
 
 def test_a_url_of_a_mosaic_is_the_users_own_word(served):
@@ -87,3 +126,21 @@ def test_what_the_variable_names_is_there(monkeypatch):
     monkeypatch.setenv(VARIABLE, " VRT,WMS,, ")
     assert for_files()[-2:] == ["VRT", "WMS"]
     assert "WMS" not in left_out().split(",")
+
+
+def test_a_part_of_a_file_is_named_as_gdal_names_it(tmp_path):
+    path, values = tmp_path / "sea.nc", noise((1, 64, 64)).astype(np.float32)
+    with netcdf_file(path, "w") as file:
+        for name in ("y", "x"):
+            file.createDimension(name, 64)
+        for name in ("day", "night"):
+            file.createVariable(name, "f4", ("y", "x"))[:] = values[0]
+    windows = SceneChoices(WindowChoices(32, 32))
+    with pytest.raises(NoUsableTiles, match="holds no bands itself, such as netcdf:"):
+        find_tiles(path, scenes=windows, log=FailureLog())
+    tiles = find_tiles(f'NETCDF:"{path}":day', scenes=windows)
+    assert tiles[0].id == "sea.nc:day#0,0,32,32"
+    for found in read_in_order(tiles, the_raw_tile, 1):
+        top, left = found.tile.window.row, found.tile.window.col
+        part = values[:, ::-1][:, top : top + 32, left : left + 32]  # GDAL has north at the top
+        assert np.array_equal(found.content.values, part)

@@ -35,7 +35,9 @@ def folder(tmp_path, monkeypatch):
 
 def test_they_are_failures_like_tiles_that_cannot_be_read(folder):
     log = FailureLog()
-    assert [tile.id for tile in find_tiles(folder, log=log)] == ["a/x.png", "c/x.png"]
+    found = find_tiles(folder, log=log)
+    assert [tile.id for tile in found] == ["a/x.png", "c/x.png"]
+    assert found.unseen == ("b/", "c/inner/")
     assert [(bad.tile_id, bad.reason) for bad in log.failures] == [
         ("b", f"a folder that cannot be listed: {DENIED}"),
         ("c/inner", f"a folder that cannot be listed: {DENIED}"),

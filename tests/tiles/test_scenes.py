@@ -30,7 +30,9 @@ def scene(tmp_path):
 def test_a_scene_is_its_windows(scene):
     tiles = find_tiles(scene, scenes=by(16))
     assert ids(tiles) == [f"scene.tif#{col},{row},16,16" for row in (0, 16) for col in (0, 16, 32)]
-    assert tiles[1] == Tile("scene.tif#16,0,16,16", str(scene), None, Window(16, 0, 16, 16))
+    assert tiles[1] == Tile(
+        "scene.tif#16,0,16,16", str(scene), None, Window(16, 0, 16, 16), named=True
+    )
     assert tiles.windows == WindowChoices(16)
     assert tiles.notices == ()
 

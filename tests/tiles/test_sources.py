@@ -48,5 +48,5 @@ def test_a_files_state_is_its_size_and_its_time_of_change(tmp_path):
 def test_an_update_says_what_it_cannot_see():
     assert unchecked_notices(["a.tif", "/data/b.tif"]) == ()
     (notice,) = unchecked_notices(["a.tif", ELSEWHERE[0], ELSEWHERE[0], ELSEWHERE[2]])
-    assert notice.startswith("files behind a URL: 2; a URL has no time of change")
+    assert notice.startswith("files behind a URL: 2; these have no time of change")
     assert "--overwrite" in notice

@@ -70,6 +70,30 @@ def test_arrays_come_as_they_were_and_are_their_own(shared):
     assert received["them"][0].flags.owndata or received["them"][0].base.flags.owndata
 
 
+def test_overlapping_views_of_what_nobody_writes_to_are_sent_as_one(monkeypatch):
+    scene = np.random.default_rng(1).integers(0, 60_000, (6, 400, 400)).astype(np.uint16)
+    scene.flags.writeable = False
+    cut = [scene[:, row : row + 90, row : row + 80] for row in range(0, 310, 5)]
+    cut += [scene[::-1, ::2, ::-3], scene[2].T, np.broadcast_to(scene[0, 0], (50, 400))]
+    assert sum(view.nbytes for view in cut) > 2 * scene.nbytes
+    room, sizes = mapped(_file_of(monkeypatch, 2 * scene.nbytes)), []
+    received = through([*cut, scene], room, sizes)
+    assert sizes[0] < 20_000
+    through([np.full(scene.nbytes, 7, np.uint8)], room)
+    for one, other in zip([*cut, scene], received, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not any(view.flags.writeable for view in received[:-1])
+    assert np.shares_memory(received[0], received[1])
+
+
+def test_views_of_what_somebody_writes_to_are_their_own(shared):
+    scene = np.zeros((6, 200, 200), np.uint16)
+    view = scene[:, :90, :90]
+    view.flags.writeable = False
+    first, second = through([view, scene[:, 50:150, 50:150]], shared)
+    assert not np.shares_memory(first, second)
+
+
 def test_large_arrays_do_not_go_through_the_socket_and_what_has_no_room_does(shared, monkeypatch):
     block, sizes = np.arange(100_000, dtype=np.int32), []
     through([block] * 2, shared, sizes)

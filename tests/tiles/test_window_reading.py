@@ -196,10 +196,10 @@ def test_only_a_few_scenes_stay_open(tmp_path):
     opened = OpenRasters()
     datasets = []
     for path in paths:
-        with opened.borrow(path.name, str(path)) as raster:
+        with opened.borrow(Tile(path.name, str(path))) as raster:
             datasets.append(raster.dataset)
     assert sum(not dataset.closed for dataset in datasets) == 8
-    with opened.borrow("again", str(paths[-1])) as raster:
+    with opened.borrow(Tile("again", str(paths[-1]))) as raster:
         assert raster.dataset is datasets[-1]
         opened.close()
         assert not raster.dataset.closed  # somebody is using it
