@@ -26,7 +26,7 @@ def milliseconds_of_parts(case: Case, preprocessing: Preprocessing) -> dict[str,
     `read`; `copy` takes pixels to the network's values; `average` is of a step's parameters.
     """
     tiles = [case.tiles[i] for i in range(min(_TILES, len(case.tiles)))]
-    raws = [read_raw(tile) for tile in tiles]
+    raws = [read_raw(tile, preprocessing.jpeg_px) for tile in tiles]
     pixels = np.stack([preprocessing.apply(t.id, raw) for t, raw in zip(tiles, raws)])
     normaliser = Normaliser(preprocessing, case.device)
     values = normaliser.unit_values(pixels)
@@ -48,7 +48,7 @@ def milliseconds_of_parts(case: Case, preprocessing: Preprocessing) -> dict[str,
 
     parts = {
         "read": timed(lambda: [Path(tile.path).read_bytes() for tile in tiles], count),
-        "decode": timed(lambda: [read_raw(tile) for tile in tiles], count),
+        "decode": timed(lambda: [read_raw(tile, preprocessing.jpeg_px) for tile in tiles], count),
         "resize": timed(
             lambda: [preprocessing.apply(t.id, raw) for t, raw in zip(tiles, raws)], count
         ),

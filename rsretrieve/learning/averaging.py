@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rsretrieve.learning.model import PrototypeModel
 
@@ -24,11 +24,12 @@ def average_of(model: PrototypeModel, decay: float) -> AveragedModel:
 
     def rule(averaged: Sequence[Tensor], current: Sequence[Tensor], steps: Tensor | int) -> None:
         now = min(decay, (1 + int(steps)) / (10 + int(steps)))
-        for mean, value in zip(averaged, current):
-            if mean.is_floating_point():
-                mean.lerp_(value.to(mean.dtype), 1 - now)
-            else:
-                mean.copy_(value)  # counters of batches
+        if averaged[0].is_floating_point():  # they come sorted by type
+            all_at_once = get_ema_multi_avg_fn(now)  # type: ignore[no-untyped-call]
+            all_at_once(averaged, current, steps)
+            return
+        for count, value in zip(averaged, current):
+            count.copy_(value)  # of batches
 
     with torch.no_grad():
         return AveragedModel(model, multi_avg_fn=rule, use_buffers=True)

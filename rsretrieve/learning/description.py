@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rsretrieve.errors import ModelDamaged, ModelNotFound
 from rsretrieve.storage import sha256_of_json
 from rsretrieve.tiles.preprocessing import Preprocessing
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: preprocessing may say `reduced_jpeg`
 DESCRIPTION_FILE = "model.json"
 
 _MOST_DIMENSIONS, _MOST_BANDS = 65_536, 4096
@@ -63,7 +63,7 @@ class ModelDescription:
         return {
             "schema_version": SCHEMA_VERSION,
             "architecture": {"backbone": self.backbone, "dimensions": self.dimensions},
-            "preprocessing": asdict(self.preprocessing),
+            "preprocessing": self.preprocessing.to_json(),
             "class_names": list(self.class_names),
             "recipe": dict(self.recipe),
             "training": dict(self.training),

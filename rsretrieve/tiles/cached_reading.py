@@ -39,7 +39,8 @@ def read_preprocessed(
 
 
 def _from_files(tiles: TileSet, preprocessing: Preprocessing) -> Iterator[Read[Content] | Failed]:
-    return read_in_order(tiles, _Preprocessed(preprocessing))
+    made = _Preprocessed(preprocessing)
+    return read_in_order(tiles, made, jpeg_px=preprocessing.jpeg_px)
 
 
 def _through(

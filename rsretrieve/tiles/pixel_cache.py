@@ -166,4 +166,4 @@ def _decoders() -> list[str]:
 
 def _digest(preprocessing: Preprocessing, tiles: TileSet) -> str:
     windows = None if tiles.windows is None else asdict(tiles.windows)
-    return sha256_of_json([_OF_READING, _decoders(), asdict(preprocessing), windows])
+    return sha256_of_json([_OF_READING, _decoders(), preprocessing.to_json(), windows])

@@ -37,15 +37,20 @@ _BITS, _BANDS, _FORMAT = 258, 277, 339  # BitsPerSample, SamplesPerPixel, Sample
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-def read_raw(tile: Tile) -> RawTile:
+def read_raw(tile: Tile, jpeg_px: int | None = None) -> RawTile:
     """Read a tile whole, at its own resolution unless its window says otherwise.
+
+    Args:
+        tile: the tile.
+        jpeg_px: a JPEG may be decoded to 1/2, 1/4 or 1/8 of its size, where that leaves each
+            side at least this long: the rest of it is not even computed.
 
     Raises:
         TileError: the file is missing, cut short, no image, has a type of pixel that is
             not read, is too small or too large, or holds no measurement at all.
     """
     with _translated(tile.id):
-        raw = _read_by_content(tile)
+        raw = _read_by_content(tile, jpeg_px)
     return require_measurement(tile.id, raw)
 
 
@@ -64,13 +69,13 @@ def _translated(tile_id: str) -> Iterator[None]:
         raise TileError(tile_id, decoding_trouble(error)) from error
 
 
-def _read_by_content(tile: Tile) -> RawTile:
+def _read_by_content(tile: Tile, jpeg_px: int | None) -> RawTile:
     if tile.window is None and not is_elsewhere(tile.path):
         require_openable(tile.id, tile.path)
         with Path(tile.path).open("rb") as stream:
             start = stream.read(26)
         if _is_for_pillow(start, tile.path):
-            return _read_by_pillow(tile)
+            return _read_by_pillow(tile, jpeg_px)
     return read_raster(tile)
 
 
@@ -95,9 +100,11 @@ def _is_plain_tiff(path: str) -> bool:
         return False  # more bands, or other types, than Pillow knows
 
 
-def _read_by_pillow(tile: Tile) -> RawTile:
+def _read_by_pillow(tile: Tile, jpeg_px: int | None) -> RawTile:
     with Image.open(tile.path) as image:
         check_tile_size(tile.id, image.width, image.height)
+        if jpeg_px is not None:
+            image.draft(None, (jpeg_px, jpeg_px))  # does nothing to other formats
         return _from_pillow(image)
 
 

@@ -40,7 +40,7 @@ class Read(Generic[T]):
 
 
 def read_in_order(
-    tiles: TileSet, make: Make[T], workers: int | None = None
+    tiles: TileSet, make: Make[T], workers: int | None = None, jpeg_px: int | None = None
 ) -> Iterator[Read[T] | Failed]:
     """Read tiles in several processes and yield them in their order.
 
@@ -53,11 +53,12 @@ def read_in_order(
             there, as what it makes gets here, by a pickle.
         workers: how many processes; by default one a core, as far as there is work for them.
             A few tiles for each, or a turn of windows for each, are read ahead, never more.
+        jpeg_px: JPEG tiles may be decoded smaller than they are, each side to this at least.
     """
     workers = workers or max(1, min(_cores(), _worth(tiles)))
     pending: deque[_Pending[T]] = deque()
     lanes = [Lane() for _ in range(workers)]
-    reader = _Reader(_Reading(make, tiles.windows))
+    reader = _Reader(_Reading(make, tiles.windows, jpeg_px))
     try:
         for number, chunk in enumerate(_in_chunks(tiles, workers)):
             first = chunk[0][0]
@@ -142,14 +143,23 @@ class _Reading(Generic[T]):
 
     make: Make[T]
     windows: WindowChoices | None
+    jpeg_px: int | None
 
     def __call__(self, chunk: list[list[Tile]]) -> list[tuple[T] | _Trouble]:
         return [outcome for run in chunk for outcome in self._of_run(run)]
 
     def _of_run(self, run: list[Tile]) -> Iterator[tuple[T] | _Trouble]:
         whole = run[0].window is None
-        raws = map(_read_whole, run) if whole else read_windows(_RASTERS, run)
+        raws = map(self._read_whole, run) if whole else read_windows(_RASTERS, run)
         return (_made(tile, raw, self.make, self.windows) for tile, raw in zip(run, raws))
+
+    def _read_whole(self, tile: Tile) -> RawTile | TileError:
+        from rsretrieve.tiles.pixels import read_raw  # brings Pillow: not for scenes
+
+        try:
+            return read_raw(tile, self.jpeg_px)
+        except TileError as error:
+            return error
 
 
 class _Reader(Generic[T]):
@@ -206,15 +216,6 @@ def _taken_apart(chunk: list[list[Tile]]) -> list[list[list[Tile]]]:
 
 def _close_rasters(_: None) -> None:
     _RASTERS.close()
-
-
-def _read_whole(tile: Tile) -> RawTile | TileError:
-    from rsretrieve.tiles.pixels import read_raw  # brings Pillow: over there, and not for scenes
-
-    try:
-        return read_raw(tile)
-    except TileError as error:
-        return error
 
 
 def _made(

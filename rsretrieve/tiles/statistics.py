@@ -60,10 +60,12 @@ def measure_preprocessing(
     chosen = tuple(bands) or tuple(range(1, source_bands + 1))
     check_bands(chosen, source_bands)
     if imagenet and dtype == "uint8" and len(chosen) == 3:
-        return Preprocessing(size_px, source_bands, chosen, dtype, IMAGENET)
+        return Preprocessing(size_px, source_bands, chosen, dtype, IMAGENET, reduced_jpeg=True)
     alike = [r for r in raws if len(r.values) == source_bands and r.values.dtype == dtype]
     measured = [_band_statistics(alike, band - 1) for band in chosen]
-    return Preprocessing(size_px, source_bands, chosen, dtype, BandStatistics(*zip(*measured)))
+    statistics = BandStatistics(*zip(*measured))
+    reduced = dtype == "uint8"  # as all JPEG are
+    return Preprocessing(size_px, source_bands, chosen, dtype, statistics, reduced)
 
 
 def _sample(tiles: TileSet) -> tuple[list[RawTile], list[Failed]]:

@@ -60,7 +60,7 @@ def test_json_has_the_contract_s_keys_and_nothing_else_is_on_standard_output(
 def test_the_model_folder_holds_what_the_contract_says_and_no_pickle(model):
     assert {path.name for path in model.iterdir()} == FILES | {"tiles.parquet"}
     content = json.loads((model / "model.json").read_text())
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert content["architecture"] == {"backbone": "resnet18", "dimensions": 128}
     assert content["preprocessing"]["size_px"] == 32
     assert content["preprocessing"]["dtype"] == "uint16"

@@ -22,6 +22,7 @@ from rsretrieve.learning.model_store import load_model, read_description
 from rsretrieve.learning.network import EmbeddingNetwork
 from rsretrieve.learning.recipes import PAPER
 from rsretrieve.progress import EpochFinished
+from rsretrieve.storage import sha256_of_json
 from rsretrieve.tiles.preprocessing import Preprocessing
 
 CPU = torch.device("cpu")
@@ -86,9 +87,23 @@ def test_the_description_holds_what_the_contract_names(folder: Path) -> None:
         "weights_sha256",
         "program_sha256",
     ]
-    assert content["schema_version"] == 1
+    assert content["schema_version"] == 2
     assert content["architecture"] == {"backbone": "squeezenet1_1", "dimensions": 8}
     assert content["preprocessing"]["statistics"]["mean"] == [100.0] * 3
+
+
+def test_a_model_of_before_decodes_jpegs_whole_and_keeps_its_fingerprint(folder: Path) -> None:
+    content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    assert "reduced_jpeg" not in content["preprocessing"]
+    edited(folder, lambda content: content.update(schema_version=1))
+    of_before = read_description(folder)
+    assert of_before.preprocessing.jpeg_px is None
+    parts = ("architecture", "preprocessing", "weights_sha256")
+    as_text = json.dumps({part: content[part] for part in parts}, sort_keys=True)
+    assert sha256_of_json(json.loads(as_text)) == of_before.fingerprint
+    reduced = replace(of_before, preprocessing=replace(of_before.preprocessing, reduced_jpeg=True))
+    assert reduced.fingerprint != of_before.fingerprint
+    assert ModelDescription.from_json(reduced.to_json()) == reduced
 
 
 def test_a_loaded_model_embeds_as_the_saved_one(
@@ -172,10 +187,10 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_model_by_a_newer_version_is_refused(folder: Path) -> None:
-    edited(folder, lambda content: content.update(schema_version=2))
+    edited(folder, lambda content: content.update(schema_version=3))
     message = re.escape(
-        f"{folder / 'model.json'} was written by a newer rsretrieve (schema 2; this one reads "
-        "up to 1)"
+        f"{folder / 'model.json'} was written by a newer rsretrieve (schema 3; this one reads "
+        "up to 2)"
     )
     with pytest.raises(ModelDamaged, match=f"^{message}$") as caught:
         load_model(folder, CPU)

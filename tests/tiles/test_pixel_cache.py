@@ -47,9 +47,9 @@ def decoded(monkeypatch):
     names = []
     as_before = cached_reading.read_in_order
 
-    def noted(tiles, make):
+    def noted(tiles, make, **choices):
         names.extend(Path(tile.path).name for tile in tiles)
-        return as_before(tiles, make, 1)
+        return as_before(tiles, make, 1, **choices)
 
     monkeypatch.setattr(cached_reading, "read_in_order", noted)
     return names

@@ -57,6 +57,53 @@ def test_grey_pictures_are_one_band(tmp_path, name):
     assert_same(read(save_picture(tmp_path / name, values)).values, values[None])
 
 
+@pytest.mark.parametrize(
+    ("size", "asked", "found"),
+    [
+        ((64, 64), 64, (64, 64)),
+        ((64, 64), 33, (64, 64)),
+        ((64, 64), 32, (32, 32)),
+        ((64, 64), 17, (32, 32)),
+        ((64, 64), 1, (8, 8)),
+        ((100, 50), 25, (50, 25)),  # the shorter side decides
+        ((33, 65), 16, (17, 33)),  # odd ones are rounded up
+    ],
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_is_decoded_no_smaller_than_was_asked_for(tmp_path, mode, size, asked, found):
+    path = tmp_path / "a.jpg"
+    ramp = np.add.outer(np.arange(size[1]), np.arange(size[0])).astype(np.uint8)
+    Image.fromarray(ramp).convert(mode).save(path, quality=95)
+    raw = read_raw(tile_at(path), asked)
+    assert raw.values.shape[:0:-1] == found
+    whole = read(path)
+    assert raw.values.dtype == whole.values.dtype
+    assert len(raw.values) == len(whole.values)
+    # Each of its pixels is the mean of those that it stands for.
+    step = round(size[0] / found[0])
+    rows, columns = (length // step * step for length in whole.values.shape[1:])
+    blocks = whole.values[:, :rows, :columns].reshape(
+        len(whole.values), rows // step, step, columns // step, step
+    )
+    means = blocks.mean(axis=(2, 4))
+    assert np.abs(raw.values[:, : rows // step, : columns // step] - means).max() < 4
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.bmp", "a.gif"])
+def test_other_formats_are_decoded_whole(tmp_path, name):
+    path = save_picture(tmp_path / name, noise((3, 64, 64)))
+    assert_same(read_raw(tile_at(path), 8).values, read(path).values)
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.9])
+def test_a_jpeg_that_was_cut_short_is_refused_at_any_size(tmp_path, keep):
+    path = save_picture(tmp_path / "a.jpg", noise((3, 64, 64)))
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * keep)])
+    for asked in (None, 8, 32):
+        with pytest.raises(TileError, match="truncated"):
+            read_raw(tile_at(path), asked)
+
+
 def test_a_jpeg_is_read(tmp_path):
     y, x = np.mgrid[:32, :48]
     values = np.stack([4 * x, 5 * y, 2 * x + 3 * y]).astype(np.uint8)

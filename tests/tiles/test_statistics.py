@@ -164,6 +164,17 @@ def test_imagenets_statistics_are_not_for_other_tiles(tmp_path):
     assert chosen.statistics is IMAGENET
 
 
+@pytest.mark.parametrize(("dtype", "reduced"), [("uint8", True), ("uint16", False)])
+@pytest.mark.parametrize("imagenet", [True, False])
+def test_jpegs_are_decoded_no_larger_than_needed_where_tiles_are_8_bit(
+    tmp_path, dtype, reduced, imagenet
+):
+    tiles = tiles_at(save_raster(tmp_path / "a.tif", noise((3, 8, 8), dtype)))
+    found = measure_preprocessing(tiles, 8, imagenet=imagenet)
+    assert found.reduced_jpeg is reduced
+    assert found.jpeg_px == (16 if reduced else None)
+
+
 def test_tiles_that_cannot_be_read_are_passed_over(tmp_path):
     good = save_picture(tmp_path / "a.png", np.full((3, 16, 16), 9, np.uint8))
     measured = measure_preprocessing(tiles_at(tmp_path / "gone.png", good), 8)

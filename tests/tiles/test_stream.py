@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,18 @@ def single_reads(pictures):
 
 def names(reads):
     return [read.tile.id for read in reads]
+
+
+@pytest.mark.parametrize("reduced", [False, True])
+def test_jpegs_are_decoded_as_the_preprocessing_says(tmp_path, reduced):
+    tiles = tiles_at(save_picture(tmp_path / "a.jpg", noise((3, 64, 64))))
+    wanted = replace(preprocessing(8), reduced_jpeg=reduced)
+    (batch,) = stream_batches(tiles, wanted, 1, FailureLog())
+    raw = read_raw(tiles[0], 16 if reduced else None)
+    assert raw.values.shape == ((3, 16, 16) if reduced else (3, 64, 64))
+    assert np.array_equal(batch.pixels[0], wanted.apply("a", raw))
+    other = read_raw(tiles[0], None if reduced else 16)
+    assert not np.array_equal(batch.pixels[0], wanted.apply("a", other))
 
 
 @pytest.mark.parametrize("workers", [1, 3, None])
