@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rsretrieve.learning.averaging import average_of
+from rsretrieve.learning.averaging import MovingAverage
 from rsretrieve.tiles.augment import augmented
 from rsretrieve.tiles.normalisation import Normaliser
 from rsretrieve.tiles.pixels import read_raw
@@ -58,7 +58,7 @@ def milliseconds_of_parts(case: Case, preprocessing: Preprocessing) -> dict[str,
     parts["decode"] -= parts["read"]
     if case.recipe.uses_average:
         model = case.model()
-        average = average_of(model, case.recipe.average_decay)
-        step = timed(lambda: average.update_parameters(model), 1)
+        average = MovingAverage(model, case.recipe.average_decay)
+        step = timed(average.update, 1)
         parts["average"] = step / case.recipe.batch_size
     return parts

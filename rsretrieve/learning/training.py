@@ -17,7 +17,7 @@ from torch import Tensor
 
 from rsretrieve.choices import Judge, Validation
 from rsretrieve.errors import TrainingDiverged
-from rsretrieve.learning.averaging import average_of
+from rsretrieve.learning.averaging import MovingAverage
 from rsretrieve.learning.best_epoch import BestEpoch
 from rsretrieve.learning.checkpoints import (
     Checkpoint,
@@ -81,7 +81,9 @@ class Training:
         self._parts = Parts(fewest, self._notice_parts)
         self._optimizer = build_optimizer(self.model, self.recipe)
         self._average = (
-            average_of(self.model, self.recipe.average_decay) if self.recipe.uses_average else None
+            MovingAverage(self.model, self.recipe.average_decay)
+            if self.recipe.uses_average
+            else None
         )
 
     def run(self, checkpoint: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
@@ -194,7 +196,7 @@ class Training:
         self.margins.note(positions, torch.cat(log_p), self._labels[positions])
         self._optimizer.step()
         if self._average is not None:
-            self._average.update_parameters(self.model)
+            self._average.update()
         return torch.stack(losses).sum()
 
     def _notice_parts(self, most: int) -> None:

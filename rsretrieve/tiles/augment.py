@@ -77,30 +77,58 @@ def _uniform(tiles: Tensor, generator: torch.Generator, low: float, high: float)
 
 
 def _moved(tiles: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    if augmentation.symmetry is not Symmetry.NONE:
-        tiles = _one_of(tiles, tiles.flip(3), _uniform(tiles, generator, 0, 1))
-    if augmentation.symmetry is Symmetry.DIHEDRAL:
-        tiles = _one_of(tiles, tiles.flip(2), _uniform(tiles, generator, 0, 1))
-        tiles = _one_of(tiles, tiles.transpose(2, 3), _uniform(tiles, generator, 0, 1))
+    faces = _faces(tiles, augmentation.symmetry, generator)
     if augmentation.zoom > 0 or augmentation.shift > 0:
-        tiles = _zoomed(tiles, augmentation, generator)
+        return _zoomed(tiles, augmentation, faces, generator)
+    across, down, turned = faces
+    if augmentation.symmetry is not Symmetry.NONE:
+        tiles = torch.where(across, tiles.flip(3), tiles)
+    if augmentation.symmetry is Symmetry.DIHEDRAL:
+        tiles = torch.where(down, tiles.flip(2), tiles)
+        tiles = torch.where(turned, tiles.transpose(2, 3), tiles)
     return tiles
 
 
-def _one_of(one: Tensor, other: Tensor, chance: Tensor) -> Tensor:
-    return torch.where(chance < 0.5, one, other)
+def _faces(
+    tiles: Tensor, symmetry: Symmetry, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Who is mirrored left to right, who top to bottom, and who then changes x and y.
+
+    Returns:
+        Three times (B, 1, 1, 1) bool.
+    """
+    nobody = torch.zeros(len(tiles), 1, 1, 1, dtype=torch.bool, device=tiles.device)
+    if symmetry is Symmetry.NONE:
+        return nobody, nobody, nobody
+    across = _uniform(tiles, generator, 0, 1) >= 0.5
+    if symmetry is Symmetry.HORIZONTAL:
+        return across, nobody, nobody
+    down = _uniform(tiles, generator, 0, 1) >= 0.5
+    return across, down, _uniform(tiles, generator, 0, 1) >= 0.5
 
 
-def _zoomed(tiles: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+def _zoomed(
+    tiles: Tensor,
+    augmentation: Augmentation,
+    faces: tuple[Tensor, Tensor, Tensor],
+    generator: torch.Generator,
+) -> Tensor:
+    """Zoom and shift, and show the face, all in one sampling: each pass over tiles costs."""
     reach = math.log1p(augmentation.zoom)
-    side = _uniform(tiles, generator, -reach, reach).exp().flatten()
-    dx = _uniform(tiles, generator, -2 * augmentation.shift, 2 * augmentation.shift).flatten()
-    dy = _uniform(tiles, generator, -2 * augmentation.shift, 2 * augmentation.shift).flatten()
-    zero = torch.zeros_like(side)
-    rows = (torch.stack((side, zero, dx), 1), torch.stack((zero, side, dy), 1))
-    grid = functional.affine_grid(torch.stack(rows, 1), list(tiles.shape), align_corners=False)
+    side = _uniform(tiles, generator, -reach, reach).exp()
+    dx = _uniform(tiles, generator, -2 * augmentation.shift, 2 * augmentation.shift)
+    dy = _uniform(tiles, generator, -2 * augmentation.shift, 2 * augmentation.shift)
+    length = tiles.shape[-1]
+    # Centres of pixels, from −1 at one edge of a tile to 1 at the other.
+    centres = (2 * torch.arange(length, dtype=tiles.dtype, device=tiles.device) + 1) / length - 1
+    x, y = side * centres + dx, side * centres.view(-1, 1) + dy  # (B, 1, 1, S), (B, 1, S, 1)
+    across, down, turned = faces
+    places = torch.empty(len(tiles), length, length, 2, dtype=tiles.dtype, device=tiles.device)
+    for axis, (one, other, mirrored) in enumerate(((x, y, across), (y, x, down))):
+        sign = torch.where(mirrored, -1, 1)
+        places[..., axis] = torch.where(turned, sign * other, sign * one).squeeze(1)
     return functional.grid_sample(
-        tiles, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+        tiles, places, mode="bilinear", padding_mode="reflection", align_corners=False
     )
 
 

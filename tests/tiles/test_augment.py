@@ -127,6 +127,14 @@ def test_a_vanishing_zoom_and_shift_change_next_to_nothing():
     assert torch.allclose(vary(tiles, Augmentation(zoom=1e-7, shift=1e-7)), tiles, atol=1e-4)
 
 
+@pytest.mark.parametrize("symmetry", Symmetry)
+@pytest.mark.parametrize("amounts", [{"zoom": 1e-7}, {"shift": 1e-7}])
+def test_a_face_is_the_same_with_a_zoom_or_a_shift_as_without(symmetry, amounts):
+    tiles = some_tiles(60)
+    moved = vary(tiles, Augmentation(symmetry=symmetry, **amounts))
+    assert torch.allclose(moved, vary(tiles, Augmentation(symmetry=symmetry)), atol=1e-4)
+
+
 def ramps(count, side=65):
     """Two bands that rise by one a pixel, from left to right and from top to bottom."""
     line = torch.arange(side, dtype=torch.float32)
