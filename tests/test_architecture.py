@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "rsretrieve"
 GROUND = ("errors", "text", "choices", "progress", "storage")
 STATIONS = ("tiles", "learning", "retrieval", "audit", "report", "cli")
-HEAVY = ("torch", "torchvision", "faiss", "rasterio", "pyarrow", "matplotlib", "pystac")
+HEAVY = ("torch", "torchvision", "faiss", "rasterio", "pyarrow", "matplotlib", "pystac", "sympy")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

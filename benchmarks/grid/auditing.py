@@ -102,7 +102,7 @@ class FirstLook:
 
 def features_of(cell: Cell, tiles: CellTiles, place: Place) -> FirstLook:
     """Look at the training tiles with the starting network, once for all noises."""
-    name = f"first-look-{cell.backbone}-{cell.size_px}px.npz"
+    name = f"first-look-{cell.backbone}-{cell.size_px}px-turned.npz"
     path = place.work / cell.dataset / f"seed{cell.seed}" / name
     if not path.exists():
         recipe = ROBUST.changed(backbone=cell.backbone, size_px=cell.size_px)
@@ -130,8 +130,8 @@ def _model_evidence(
         return None
     model = load_model(folder, choose_device(place.device))
     evidence = ModelBasis(model).evidence(tiles.train, FailureLog(strict=True), unheard)
-    # Models trained before `train` kept it have no first view of their own.
-    return evidence if evidence.first_view is not None else replace(evidence, first_view=view)
+    # As `train` keeps it now: some of these models were trained before it did.
+    return replace(evidence, first_view=view)
 
 
 def _feature_evidence(tiles: CellTiles, vectors: NDArray[np.float32]) -> Evidence:

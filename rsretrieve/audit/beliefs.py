@@ -14,7 +14,8 @@ now instead of by the labels. A view's scores become probabilities by a factor o
   of such views, which see the same vectors, gets one more such factor.
 - of views trained on the very labels, which they may have learned by heart, the factor
   under which *what the first kind believes* is likeliest: they get as much of a say as an
-  honest witness confirms. P is then the product of all views.
+  honest witness confirms; what they say together, of the same vectors, gets one more such
+  factor. P is then the product of all views.
 
 The area under the margin of the training speaks of the given label alone, right or wrong. It
 becomes a probability by a logistic curve fitted to what all other views believe together;
@@ -96,7 +97,8 @@ def beliefs_of(
         for _ in range(_SECOND_TURNS):
             seen = [judge.by_labels(view.opinions(judge.posterior)) for view in free]
             told = [judge.by_witness(v.opinions(judge.posterior), witness) for v in trained]
-            joint = np.sum([*seen, *told], axis=0)
+            together = judge.by_witness(np.sum(told, axis=0), witness)
+            joint = np.sum([*seen, together], axis=0)
             if areas is not None:
                 joint += judge.by_area(areas, _softmax(judge.odds(joint)))
             judge.believe(joint)

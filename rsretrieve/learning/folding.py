@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import torch
@@ -44,9 +45,9 @@ def folded(network: EmbeddingNetwork, program: Program | None) -> EmbeddingNetwo
     if program is None:
         return network
     backbone = ProgramBackbone(*folded_program(program, network.backbone.state_dict()))
-    with torch.device("meta"):  # a projection that is replaced need not be drawn by chance
-        quick = EmbeddingNetwork(backbone, 1, 1)
-    quick.projection = network.projection
+    # A copy: to make one draws a projection by chance, or, on the meta device, loads for seconds.
+    quick = copy(network)
+    quick._modules = {**network._modules, "backbone": backbone}
     return quick.eval().to(memory_format=torch.channels_last)
 
 

@@ -176,6 +176,15 @@ def test_the_area_is_believed_as_all_other_views_together_bear_it_out(
     assert by_all > by_honest + 0.05
 
 
+def test_what_trained_views_say_twice_counts_once() -> None:
+    rows, true = clusters(spread=1.2)
+    given = noisy(true, 0.3)
+    free = [Discriminant(rows[:, :3].copy(), folds_of(given, 5))]
+    learned = Prototypical(rows @ np.eye(6, CLASSES, dtype=np.float32))
+    once, thrice = (beliefs_of(given, CLASSES, free, [learned] * n).posterior for n in (1, 3))
+    np.testing.assert_allclose(thrice, once, atol=0.06)
+
+
 def test_beliefs_sum_to_one_and_transitions_too() -> None:
     rows, true = clusters()
     given = noisy(true, 0.2)

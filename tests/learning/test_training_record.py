@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from rsretrieve.learning import first_view as first_view_module
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.first_view import first_view
 from rsretrieve.learning.margins import Margins
@@ -54,21 +55,39 @@ def test_a_probability_of_nothing_spoils_no_area() -> None:
 
 
 class Flat:
-    """Features that are the pixels."""
+    """Features that are the pixels, weighed so that a turned tile has others."""
 
     def features(self, pixels: NDArray[np.float32]) -> torch.Tensor:
-        return torch.from_numpy(pixels.reshape(len(pixels), -1))
+        flat = pixels.reshape(len(pixels), -1)
+        return torch.from_numpy(flat * np.linspace(0, 1, flat.shape[1], dtype=np.float32))
 
 
 def test_the_first_view_keeps_the_angles_between_centred_features() -> None:
     pixels = np.random.default_rng(0).random((40, 1, 16, 16), np.float32)
     view = first_view(cast(Embedder, Flat()), pixels, seed=0).astype(np.float64)
-    rows = pixels.reshape(40, -1).astype(np.float64)
+    rows = np.zeros((40, 256))
+    for tile in range(40):
+        for turn in range(4):
+            seen = np.rot90(pixels[tile, 0], turn).ravel() * np.linspace(0, 1, 256)
+            rows[tile] += seen / np.linalg.norm(seen)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     rows -= rows.mean(axis=0)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     assert view.shape == (40, 39)
     np.testing.assert_allclose(view @ view.T, rows @ rows.T, atol=3e-3)
+
+
+def test_the_first_view_of_many_is_in_the_directions_of_some_and_turning_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(first_view_module, "_SAMPLE", 30)
+    pixels = np.random.default_rng(1).random((600, 1, 8, 8), np.float32)
+    pixels[300:] = np.rot90(pixels[:300], 1, axes=(2, 3))
+    view = first_view(cast(Embedder, Flat()), pixels, seed=0)
+    assert view.shape == (600, 29)
+    np.testing.assert_allclose(view[:300], view[300:], atol=2e-3)
+    again = first_view(cast(Embedder, Flat()), pixels[::-1].copy(), seed=1)
+    assert not np.allclose(again[::-1], view, atol=0.05)
 
 
 def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
