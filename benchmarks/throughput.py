@@ -1,7 +1,8 @@
 """Tiles per second of training and embedding: the ceiling, ours, and a plain loop, in one run.
 
 The ceiling is the network alone on a batch that is already there: for training forward, loss,
-backward and optimizer, in the number format and memory layout of rsretrieve. Ours is
+backward and optimizer, in the number format and memory layout of rsretrieve; for embedding
+also with batch norms folded into convolutions, as rsretrieve does it. Ours is
 `train_model` from its second epoch on, and `embed_tiles`, both as the commands call them, the
 latter once with its tiles to be decoded and once with what an earlier command decoded. The plain
 loop is what one writes first: a Dataset that opens each tile with Pillow, torchvision's
@@ -46,6 +47,7 @@ from rsretrieve.tiles.catalog import find_tiles
 from rsretrieve.tiles.failures import FailureLog
 
 CEILING, OURS, PLAIN = "the network alone", "rsretrieve", "a plain loop"
+FOLDED = "the same, batch norms folded"
 EPOCH, CACHED = "its whole epochs", "rsretrieve, tiles in the cache"
 
 
@@ -99,6 +101,7 @@ def measure_embedding(case: Case, rounds: int, model: Model) -> Rates:
     best = tiles_at_once(case.device, case.recipe.size_px) or BATCH_SIZE
     contenders = {
         CEILING: embedding_ceiling(case, model.network, best, len(case.tiles)),
+        FOLDED: embedding_ceiling(case, model.embedder().network, best, len(case.tiles)),
         OURS: lambda: _embedded(model, case, cache_limit="0"),
         CACHED: lambda: _embedded(model, case, cache_limit=""),
         PLAIN: plain_embedding(case, BATCH_SIZE),
@@ -160,6 +163,7 @@ def main(
             "training_to_plain": training.ratio(OURS, PLAIN),
             "embedding": embedding.ratio(OURS, CEILING),
             "embedding_cached": embedding.ratio(CACHED, CEILING),
+            "embedding_cached_to_folded": embedding.ratio(CACHED, FOLDED),
             "embedding_to_plain": embedding.ratio(OURS, PLAIN),
         }
         print(json.dumps({**ratios, "milliseconds": parts}))
@@ -170,7 +174,7 @@ def main(
         f"{threads()}, PyTorch {torch.__version__}"
     )
     print(f"\ntraining\n\n{table(training, (CEILING, OURS, EPOCH, PLAIN))}")
-    print(f"\nembedding\n\n{table(embedding, (CEILING, CACHED, OURS, PLAIN))}")
+    print(f"\nembedding\n\n{table(embedding, (CEILING, FOLDED, CACHED, OURS, PLAIN))}")
     print(
         f"\nwhere a tile's time goes (ms; the network in training "
         f"{1e3 / training.by_processor(CEILING):.2f}, embedding "

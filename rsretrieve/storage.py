@@ -107,6 +107,14 @@ def folder_aside(path: Path, *, overwrite: bool, marker: str = "") -> Iterator[P
     _flush(path.parent)
 
 
+def resolved(path: Path) -> Path:
+    """As `Path.resolve`, which before Python 3.13 has an error of its own for links in a circle.
+
+    Whoever opens what this gives is told so by the system.
+    """
+    return Path(os.path.realpath(path))
+
+
 @contextmanager
 def only_writer(path: Path) -> Iterator[None]:
     """Hold the right to write the folder `path`; whoever else asks for it is refused.
@@ -117,7 +125,7 @@ def only_writer(path: Path) -> Iterator[None]:
     Raises:
         OutputBusy: another process holds it.
     """
-    path = path.resolve()
+    path = resolved(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
     handle = _locked(lock, path)

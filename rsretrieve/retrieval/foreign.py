@@ -207,7 +207,7 @@ def _provenance(path: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
     found: dict[str, Any] = {"embeddings": str(path.resolve())}
     try:
         told = json.loads(metadata.get(METADATA_KEY, b"{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return found
     return {**found, **told} if isinstance(told, dict) else found
 

@@ -111,7 +111,7 @@ def _in_degrees(
 def _geo_metadata(schema: pyarrow.Schema) -> dict[str, Any]:
     try:
         told = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
 

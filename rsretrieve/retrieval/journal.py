@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.retrieval.table import IndexedTile
+from rsretrieve.storage import resolved
 from rsretrieve.tiles.records import Place
 
 _ROWS_FILE, _VECTORS_FILE = "rows.jsonl", "vectors.bin"
@@ -50,7 +51,7 @@ class Journal:
         dimensions: int,
         windows: Mapping[str, Any] | None = None,
     ) -> None:
-        self.folder = index.resolve().with_name(f".{index.resolve().name}.embedding")
+        self.folder = resolved(index).with_name(f".{resolved(index).name}.embedding")
         head = {"model_fingerprint": fingerprint, "dimensions": dimensions}
         self._head = json.dumps({**head, **({"windows": dict(windows)} if windows else {})})
         self._dimensions = dimensions

@@ -24,6 +24,10 @@ Box = tuple[float, float, float, float]
 _SLACK = 1e-9  # degrees: rounding must not lose a candidate
 _TURNS = (-360.0, 0.0, 360.0)
 _EARTH_KM = 6371.0
+_NO_GEOJSON = (
+    *(OSError, ValueError, TypeError, KeyError, AttributeError, IndexError),
+    *(RecursionError, shapely.errors.ShapelyError),  # of JSON nested without end
+)
 
 
 def box_area(box: Box) -> Any:
@@ -61,9 +65,7 @@ def read_area(path: Path) -> Any:
         shapes = [shapely.geometry.shape(found) for found in _geometries(content)]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", hint=expected) from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-        raise InputError(f"{path} cannot be read as GeoJSON ({error})", hint=expected) from error
-    except shapely.errors.ShapelyError as error:
+    except _NO_GEOJSON as error:
         raise InputError(f"{path} cannot be read as GeoJSON ({error})", hint=expected) from error
     polygons = [shape for shape in shapes if shape.geom_type in ("Polygon", "MultiPolygon")]
     area = shapely.union_all([shapely.make_valid(polygon) for polygon in polygons])

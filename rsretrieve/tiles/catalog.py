@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from rsretrieve.errors import InputError, InvalidArgument, NoUsableTiles, TableError, TilesNotFound
+from rsretrieve.storage import resolved
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.folders import Unlisted, image_files
 from rsretrieve.tiles.labels import override_labels
@@ -184,7 +185,7 @@ def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
 
     Where scenes are read coarser than they are, a column `read_px` says so.
     """
-    folder = path.resolve().parent
+    folder = resolved(path).parent
     columns: tuple[str, ...] = ("tile", "path", "label")
     rows = [(tile.id, _relative(tile.path, folder), tile.label or "") for tile in tiles]
     sides = [(tile.window and tile.window.read_px) or "" for tile in tiles]

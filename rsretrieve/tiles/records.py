@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.storage import resolved
 from rsretrieve.tiles.footprints import crosses_antimeridian
 from rsretrieve.tiles.sources import is_elsewhere
 
@@ -207,4 +208,4 @@ def absolute(path: str | Path) -> str:
 
     What is no path on this machine's disk stays as it is.
     """
-    return str(path) if is_elsewhere(path) else str(Path(path).resolve())
+    return str(path) if is_elsewhere(path) else str(resolved(Path(path)))

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from rsretrieve.storage import resolved
+
 TIME_LIMIT_S, TIME_LIMIT_ELSEWHERE_S = 60.0, 600.0
 """What lies elsewhere may have a long way to come."""
 
@@ -38,7 +40,7 @@ def name_of(source: str) -> str:
     ('scene.tif', 'scene.tif')
     """
     if not is_elsewhere(source):
-        return Path(source).resolve().name
+        return resolved(Path(source)).name
     inner = re.sub(r"^(/vsi[a-z0-9_]+/)+", "", source)
     path = urlsplit(inner).path if "://" in inner else inner
     return PurePosixPath(path.replace('"', "")).name or source

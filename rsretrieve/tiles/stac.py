@@ -68,7 +68,7 @@ def _item_files(root: Path, unlisted: Unlisted) -> list[Path]:
 def _is_item(path: Path) -> bool:
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(content, dict) and content.get("type") == "Feature" and "assets" in content
 
