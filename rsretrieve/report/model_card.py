@@ -62,11 +62,13 @@ def _facts(description: ModelDescription) -> str:
     recipe, training = description.recipe, description.training
     preprocessing = description.preprocessing
     bands = ",".join(map(str, preprocessing.bands))
+    jpeg_px = preprocessing.jpeg_px
+    decoded = "" if jpeg_px is None else f" (JPEG decoded to no less than {jpeg_px} px)"
     rows = {
         "Backbone": f"{description.backbone}, {description.dimensions} dimensions",
         "Started from": training["weights"],
         "Tiles": f"{preprocessing.dtype}, bands {bands} of {preprocessing.source_bands}, "
-        f"resized to {preprocessing.size_px} px",
+        f"resized to {preprocessing.size_px} px{decoded}",
         "Recipe": f"{recipe['name']}, loss {recipe['loss']}, q = {recipe['q']}, "
         f"k = {recipe['k']}, σ = {recipe['temperature']}",
         "Trained on": f"{training['tiles']} tiles, {training['validation_tiles']} to validate, "

@@ -32,6 +32,14 @@ def test_the_card_says_how_the_model_came_about(description: ModelDescription) -
     }
 
 
+def test_the_card_says_how_jpegs_are_decoded(description: ModelDescription) -> None:
+    preprocessing = replace(description.preprocessing, dtype="uint8", reduced_jpeg=True)
+    card = model_card(replace(description, preprocessing=preprocessing), "m")
+    assert facts_of(card)["Tiles"] == (
+        "uint8, bands 4,2 of 6, resized to 64 px (JPEG decoded to no less than 128 px)"
+    )
+
+
 def test_the_card_names_the_model_and_how_to_use_it(description: ModelDescription) -> None:
     card = model_card(description, "land cover")
     assert card.startswith("# land cover\n")
