@@ -66,8 +66,8 @@ def audit_labels(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write a labels file: with the confident suggestions applied, or, with "
-            "--decisions, with these alone.",
+            help="Write a labels file to train on: suggestions that are sure are applied, other "
+            "labels thought wrong are left empty; or, with --decisions, with these alone.",
         ),
     ] = None,
     changes: Annotated[
@@ -193,7 +193,7 @@ def audit_labels(
         audit = audit_labels_of(request, log, terminal.listen)
         terminal.notice(*outputs.write(audit, found.tiles, judge.bands, terminal.listen))
         if found.decided is None:
-            outputs.write_suggested(audit)
+            terminal.notice(*outputs.write_suggested(audit))
         terminal.notice(*log.notices)
         terminal.result(*audit_result(audit, judge.device, found.decided))
         code = terminal.failures(log.failures)
