@@ -158,7 +158,7 @@ def test_audit_labels_for_people_ends_with_a_sentence(run, landscape, noisy, mod
     ran = run("audit-labels", landscape, "--labels", noisy, "--model", model, "--truth", noisy)
     assert ran.code == 0
     assert "the worst 20 of" in ran.out
-    assert "of 144 labels look wrong; about " in ran.out
+    assert "of 144 labels are called wrong; about " in ran.out
     assert "against the truth: noise_rate" in ran.out
 
 
