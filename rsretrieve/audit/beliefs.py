@@ -51,10 +51,12 @@ class Beliefs:
     Attributes:
         log_odds: (N, K) float32, log(P_it · T_{t,y_i}), unnormalised.
         transitions: (K, K) T, row true class, column label given.
+        witness: (N, K) q by the views alone that know labels only by belief.
     """
 
     log_odds: Scores
     transitions: Transitions
+    witness: Scores
 
     @property
     def posterior(self) -> Scores:
@@ -92,8 +94,8 @@ def beliefs_of(
             joint = np.sum([judge.by_labels(scores) for scores in opinions], axis=0)
             judge.believe(judge.by_labels(joint))
         advance(len(labels))
+    witness = judge.posterior
     if trained:
-        witness = judge.posterior
         for _ in range(_SECOND_TURNS):
             seen = [judge.by_labels(view.opinions(judge.posterior)) for view in free]
             told = [judge.by_witness(v.opinions(judge.posterior), witness) for v in trained]
@@ -103,7 +105,7 @@ def beliefs_of(
                 joint += judge.by_area(areas, _softmax(judge.odds(joint)))
             judge.believe(joint)
             advance(len(labels))
-    return Beliefs(judge.log_odds, judge.transitions)
+    return Beliefs(judge.log_odds, judge.transitions, witness)
 
 
 class _Judge:

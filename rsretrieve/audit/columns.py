@@ -49,7 +49,8 @@ class JudgedRows:
             *(said.predicted, said.flagged, said.probability, said.own_similarity),
             *(said.predicted_similarity, self.kinds, said.runner_up),
             *(said.runner_up_similarity, self.twin, said.votes, said.area),
-            *(said.weight, said.prototype_score, said.predicted_probability),
+            *(said.weight, said.prototype_score),
+            *(said.predicted_probability, said.witnessed_probability),
         )
         values = (rows.tolist(), *(column[rows].tolist() for column in columns))
         for row, predicted, flagged, wrong, own, best, kind, second, next_best, twin, *parts in zip(

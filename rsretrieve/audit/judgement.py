@@ -19,6 +19,7 @@ class Judgement:
         margin: (N,) float64, log odds of the given label against all others; lower is worse.
         ranked: (N, 3) int64 the likeliest classes, falling (2 where there are only two).
         log_probability: (N, 3) float64, log of theirs.
+        witnessed: (N, 3) float64, their probabilities by views not trained on the labels.
         counts: (K, K) expected tiles, row given label, column true class.
         is_calibrated: the odds are estimates of probabilities, not a rule of thumb.
     """
@@ -26,6 +27,7 @@ class Judgement:
     margin: NDArray[np.float64]
     ranked: NDArray[np.int64]
     log_probability: NDArray[np.float64]
+    witnessed: NDArray[np.float64]
     counts: NDArray[np.float64]
     is_calibrated: bool
 
@@ -55,6 +57,7 @@ def by_beliefs(beliefs: Beliefs, labels: NDArray[np.int64]) -> Judgement:
         margin=margin,
         ranked=ranked.astype(np.int64),
         log_probability=np.take_along_axis(log_odds, ranked, 1) - total[:, None],
+        witnessed=np.take_along_axis(beliefs.witness, ranked, 1).astype(np.float64),
         counts=counts,
         is_calibrated=True,
     )
@@ -75,6 +78,7 @@ def by_prototypes(
         margin=scores.margin / temperature,
         ranked=np.stack([scores.predicted, scores.runner_up], axis=1),
         log_probability=-np.logaddexp(0, -odds),
+        witnessed=1 / (1 + np.exp(np.clip(-odds, -700, 700))),
         counts=counts,
         is_calibrated=False,
     )

@@ -26,6 +26,8 @@ class Choice:
     budget: int | None = None
 
     def __post_init__(self) -> None:
+        if self.expected_precision is not None and self.budget is not None:
+            raise InvalidArgument("a budget and an expected precision do not go together")
         if self.expected_precision is not None and not 0 < self.expected_precision <= 1:
             raise InvalidArgument(
                 f"an expected precision lies in 0…1, not {self.expected_precision}"

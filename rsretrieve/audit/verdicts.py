@@ -34,6 +34,7 @@ class Verdicts:
         weight: (N,) float32, m_i at the end of training, or NaN.
         prototype_score: (N,) float64, that the label is right by the prototypes alone.
         predicted_probability: (N,) float64, that the predicted class is the tile's.
+        witnessed_probability: (N,) float64, the same by views not trained on the labels.
     """
 
     flagged: NDArray[np.bool_]
@@ -49,6 +50,7 @@ class Verdicts:
     weight: NDArray[np.float32]
     prototype_score: NDArray[np.float64]
     predicted_probability: NDArray[np.float64]
+    witnessed_probability: NDArray[np.float64]
 
 
 def verdicts_of(
@@ -92,6 +94,7 @@ def verdicts_of(
         weight=nothing if evidence.weights is None else evidence.weights,
         prototype_score=scores.label_score,
         predicted_probability=np.exp(log_p),
+        witnessed_probability=judgement.witnessed[rows, place],
     )
 
 

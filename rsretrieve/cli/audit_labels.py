@@ -66,8 +66,8 @@ def audit_labels(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write a labels file: with the confident suggestions applied, or, with "
-            "--decisions, with these alone.",
+            help="Write a labels file to train on: suggestions that are sure are applied, other "
+            "labels thought wrong are left empty; or, with --decisions, with these alone.",
         ),
     ] = None,
     changes: Annotated[
@@ -111,7 +111,11 @@ def audit_labels(
     ] = None,
     budget: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Call the N worst labels issues, and no others.", min=1),
+        typer.Option(
+            metavar="N",
+            help="Call the N worst labels issues, and no others; not with --expected-precision.",
+            min=1,
+        ),
     ] = None,
     cross_fit: Annotated[
         int,
@@ -171,6 +175,7 @@ def audit_labels(
         from rsretrieve.tiles.failures import FailureLog
         from rsretrieve.tiles.labels import read_true_labels
 
+        choice = Choice(expected_precision, budget)
         outputs.refuse_to_overwrite()
         log = FailureLog(strict=strict)
         found = inputs.find(log)
@@ -187,13 +192,13 @@ def audit_labels(
             true_labels=read_true_labels(truth) if truth is not None else None,
             settled=found.decided.settled if found.decided is not None else frozenset(),
             comparisons=MOST_CARDS if page is not None else 0,
-            choice=Choice(expected_precision, budget),
+            choice=choice,
             folds=cross_fit,
         )
         audit = audit_labels_of(request, log, terminal.listen)
         terminal.notice(*outputs.write(audit, found.tiles, judge.bands, terminal.listen))
         if found.decided is None:
-            outputs.write_suggested(audit)
+            terminal.notice(*outputs.write_suggested(audit))
         terminal.notice(*log.notices)
         terminal.result(*audit_result(audit, judge.device, found.decided))
         code = terminal.failures(log.failures)

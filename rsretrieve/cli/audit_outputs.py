@@ -60,15 +60,25 @@ class AuditOutputs:
         if self.changes is not None:
             write_changes(self.changes, decided.changes, overwrite=self.overwrite)
 
-    def write_suggested(self, audit: Audit) -> None:
-        """Write the labels as the audit suggests, and the log of it."""
+    def write_suggested(self, audit: Audit) -> list[str]:
+        """Write the labels as the audit suggests, and the log of it; return what was done."""
         from rsretrieve.audit.decisions import suggested_changes, write_changes
         from rsretrieve.tiles.labels import write_labels
 
         if self.fixed_labels is not None:
             write_labels(self.fixed_labels, audit.fixed_labels(), overwrite=self.overwrite)
+        changes = suggested_changes(audit)
         if self.changes is not None:
-            write_changes(self.changes, suggested_changes(audit), overwrite=self.overwrite)
+            write_changes(self.changes, changes, overwrite=self.overwrite)
+        if not self.of_labels:
+            return []
+        taken = sum(change.label is not None for change in changes)
+        left = len(changes) - taken
+        doubtful = f", {left} taken away: thought wrong, and no other is sure enough" * bool(left)
+        return [
+            f"of {len(audit.tiles)} labels {taken} are changed as suggested{doubtful} (a tile "
+            "without a label is left out when you train)"
+        ]
 
     def write(
         self, audit: Audit, tiles: TileSet, bands: tuple[int, ...], listener: Listener

@@ -62,13 +62,13 @@ def _sentence(audit: Audit) -> str:
     parts = f"; to look at: {', '.join(kinds)}" if kinds else ""
     low, high = audit.interval
     return (
-        f"{len(audit.issues)} of {len(audit.tiles)} labels look wrong; about "
-        f"{audit.noise_rate:.1%} are (95 % interval {low:.1%} to {high:.1%}){parts}"
+        f"{len(audit.issues)} of {len(audit.tiles)} labels are called wrong; about "
+        f"{audit.noise_rate:.1%} of all are (95 % interval {low:.1%} to {high:.1%}){parts}"
     )
 
 
 def _worst(audit: Audit) -> Table:
-    from rsretrieve.report.reasons import KIND_NAMES
+    from rsretrieve.report.reasons import KIND_NAMES, score_text
 
     shown = audit.to_check[:WORST_SHOWN]
     title = f"the worst {len(shown)} of {len(audit.to_check)} tiles that need a look"
@@ -77,7 +77,7 @@ def _worst(audit: Audit) -> Table:
         kind = "wrong label" if audited.kind is None else KIND_NAMES[audited.kind]
         twin = f" (twin: {audited.twin.id})" if audited.twin is not None else ""
         table.add_row(
-            f"{audited.label_score:.3g}",
+            score_text(audited.label_score),
             plain(str(audited.tile.label)),
             plain(audited.suggested_label),
             kind,

@@ -17,7 +17,7 @@ from rsretrieve.audit.kinds import IssueKind
 from rsretrieve.audit.records import Audit, AuditedTile, Comparison
 from rsretrieve.progress import Listener, unheard
 from rsretrieve.report.matrix_picture import matrix_picture
-from rsretrieve.report.reasons import KIND_MEANINGS, KIND_NAMES, reason_for
+from rsretrieve.report.reasons import KIND_MEANINGS, KIND_NAMES, reason_for, score_text
 from rsretrieve.report.thumbnails import LARGE_PX, SMALL_PX, Thumbnails
 from rsretrieve.storage import write_text
 from rsretrieve.text import printable
@@ -102,13 +102,13 @@ def _as_script_text(content: Any) -> str:
 
 def _summary(request: PageRequest) -> str:
     audit = request.audit
-    count = f"{len(audit.issues):,} of {len(audit.tiles):,} labels look wrong"
+    count = f"{len(audit.issues):,} of {len(audit.tiles):,} labels are called wrong"
     others = len(audit.to_check) - len(audit.issues)
     more = f"; {others:,} more tiles need a look" if others else ""
     cut = len(request.shown) < len(audit.to_check)
     least = f" The worst {len(request.shown):,} are shown." if cut else ""
     low, high = audit.interval
-    rate = f"about {audit.noise_rate:.1%} are ({low:.1%} to {high:.1%})"
+    rate = f"about {audit.noise_rate:.1%} of all are ({low:.1%} to {high:.1%})"
     return f"{count}; {rate}{more}. The worst stand first.{least}"
 
 
@@ -175,7 +175,7 @@ def _card(audited: AuditedTile, audit: Audit, thumbnails: Thumbnails) -> dict[st
         "suggested": audited.suggested_label,
         "runnerUp": audited.runner_up_label or audited.suggested_label,
         "kind": audited.kind or IssueKind.WRONG_LABEL,
-        "score": f"{audited.label_score:.3g}",
+        "score": score_text(audited.label_score),
         "why": reason_for(audited),
         "picture": thumbnails.position(audited.tile, LARGE_PX),
         "reason": thumbnails.reason(audited.tile),

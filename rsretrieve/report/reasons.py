@@ -22,6 +22,14 @@ KIND_MEANINGS = {
 }
 
 
+_LEAST_SHOWN = 0.001
+
+
+def score_text(score: float) -> str:
+    """A label's score for people, to whom 1e-16 says no more than 1e-5."""
+    return f"{score:.3g}" if score >= _LEAST_SHOWN else f"<{_LEAST_SHOWN}"
+
+
 def reason_for(audited: AuditedTile) -> str:
     """Why a tile needs a look."""
     given, near = str(audited.tile.label), audited.predicted_label

@@ -37,6 +37,7 @@ AUDIT_COLUMNS = (
     "training_weight",
     "prototype_score",
     "predicted_probability",
+    "witnessed_probability",
 )
 MATRIX_COLUMNS = ("given_label", "true_label", "expected_tiles", "share", "share_low", "share_high")
 _LEAST_EXPECTED = 0.01
@@ -169,6 +170,7 @@ def _parts(audited: AuditedTile) -> tuple[float | None, ...]:
         audited.training_weight,
         audited.prototype_score,
         audited.predicted_probability,
+        audited.witnessed_probability,
     )
 
 

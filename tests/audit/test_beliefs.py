@@ -234,7 +234,9 @@ def test_of_a_clean_set_nothing_is_an_issue() -> None:
     assert not flagged.any()
 
 
-@pytest.mark.parametrize("wrong", [{"budget": 0}, {"expected_precision": 0.0}])
+@pytest.mark.parametrize(
+    "wrong", [{"budget": 0}, {"expected_precision": 0.0}, {"budget": 3, "expected_precision": 0.9}]
+)
 def test_choices_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InvalidArgument):
         Choice(**wrong)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,9 +120,13 @@ def test_the_log_says_who_changed_what_by_which_rule(tmp_path: Path) -> None:
 
 def test_suggestions_are_logged_where_they_are_taken() -> None:
     taken = AuditedTile(TILES[0], "water", True, 0.1, 0.2, 0.9, IssueKind.WRONG_LABEL)
-    left = AuditedTile(TILES[1], "water", True, 0.1, 0.2, 0.9, IssueKind.AMBIGUOUS)
-    audit = Audit((taken, left), (), 0.0, (0.0, 0.0))
-    changes = suggested_changes(audit)
-    assert changes == (Change("b", "road", "water", Rule.SUGGESTION, "rsretrieve", ""),)
+    taken = replace(taken, predicted_probability=1.0, witnessed_probability=1.0)
+    doubtful = AuditedTile(TILES[1], "water", True, 0.1, 0.2, 0.9, IssueKind.AMBIGUOUS)
+    rare = AuditedTile(TILES[2], "water", True, 0.1, 0.2, 0.9, IssueKind.RARE_CLASS)
+    audit = Audit((taken, doubtful, rare), (), 0.0, (0.0, 0.0))
+    assert suggested_changes(audit) == (
+        Change(TILES[0].id, "road", "water", Rule.SUGGESTION, "rsretrieve", ""),
+        Change(TILES[1].id, "road", None, Rule.DOUBT, "rsretrieve", ""),
+    )
     fixed = audit.fixed_labels()
-    assert [name for name, label in fixed.items() if label != "road"] == ["b"]
+    assert [fixed[TILES[i].id] for i in range(3)] == ["water", None, TILES[2].label]

@@ -189,6 +189,10 @@ def test_an_audit_after_decisions_leaves_decided_tiles_alone(run, clusters, deci
     [
         (["list.csv"], "give --model DIR or --embeddings FILE"),
         (["list.csv", "--embeddings", "e.npy", "--model", "m"], "do not go together"),
+        (
+            ["list.csv", "--embeddings", "e.npy", "--budget", "3", "--expected-precision", "0.9"],
+            "do not go together",
+        ),
         (["--model", "m"], "Missing argument 'TILES'"),
         (["--embeddings", "e.npy"], "says nothing of tiles"),
         (["list.csv", "--embeddings", "e.npy", "--device", "cuda"], "audited on the CPU"),

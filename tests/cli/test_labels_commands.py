@@ -9,7 +9,8 @@ import pytest
 AUDIT_HEADER = (
     "tile,given_label,predicted_label,is_label_issue,label_score,own_similarity,"
     "predicted_similarity,kind,runner_up_label,runner_up_similarity,twin,issue_probability,neighbour_share,"
-    "area_under_margin,training_weight,prototype_score,predicted_probability"
+    "area_under_margin,training_weight,prototype_score,predicted_probability,"
+    "witnessed_probability"
 )
 EVALUATION_KEYS = {
     *("queries", "gallery", "knn_accuracy", "map", "map_at_r", "precision_at", "recall_at"),
@@ -24,6 +25,16 @@ TRUTH_KEYS = {
 def rows_of(path):
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
+
+
+def fixed_label(row):
+    """What `--fixed-labels` makes of a row of the audit's CSV."""
+    if row["is_label_issue"] == "False" or row["kind"] == "rare_class":
+        return row["given_label"]
+    is_sure = float(row["predicted_probability"]) >= 0.99
+    is_sure &= float(row["witnessed_probability"]) >= 0.8
+    is_sure &= row["kind"] in ("wrong_label", "duplicate")
+    return row["predicted_label"] if is_sure else ""
 
 
 def test_split_writes_three_lists_class_by_class_that_can_be_read_again(run, landscape, tmp_path):
@@ -131,13 +142,13 @@ def test_audit_labels_writes_the_contract_s_csv_worst_first_and_json(
     scores = [float(row["label_score"]) for row in rows]
     assert scores == sorted(scores)
     assert sum(row["is_label_issue"] == "True" for row in rows) == ran.json["issues"]
-    suggested = {
-        row["tile"]: row["predicted_label"]
-        if row["is_label_issue"] == "True" and row["kind"] in ("wrong_label", "duplicate")
-        else row["given_label"]
-        for row in rows
+    assert {row["tile"]: row["label"] for row in rows_of(fixed)} == {
+        row["tile"]: fixed_label(row) for row in rows
     }
-    assert {row["tile"]: row["label"] for row in rows_of(fixed)} == suggested
+    taken = [fixed_label(r) for r in rows if fixed_label(r) not in ("", r["given_label"])]
+    left = sum(fixed_label(row) == "" for row in rows)
+    assert f"{len(taken)} are changed as suggested" in " ".join(ran.err.split())
+    assert f"{left} taken away: thought wrong" in " ".join(ran.err.split())
     html = page.read_text(encoding="utf-8")
     assert html.count('"own":') == sum(ran.json["kinds"].values()) >= ran.json["issues"]
     assert "http://" not in html
@@ -147,7 +158,7 @@ def test_audit_labels_for_people_ends_with_a_sentence(run, landscape, noisy, mod
     ran = run("audit-labels", landscape, "--labels", noisy, "--model", model, "--truth", noisy)
     assert ran.code == 0
     assert "the worst 20 of" in ran.out
-    assert "of 144 labels look wrong; about " in ran.out
+    assert "of 144 labels are called wrong; about " in ran.out
     assert "against the truth: noise_rate" in ran.out
 
 

@@ -22,7 +22,7 @@ from rsretrieve.errors import OutputExists
 from rsretrieve.progress import Advanced, Event, StageStarted
 from rsretrieve.report import audit_page
 from rsretrieve.report.audit_page import PageRequest, write_audit_page
-from rsretrieve.report.reasons import reason_for
+from rsretrieve.report.reasons import reason_for, score_text
 from rsretrieve.tiles.records import Tile, TileSet
 
 BANDS = (3, 2, 1)
@@ -150,10 +150,8 @@ def test_large_tiles_are_made_small(audit: Audit, tmp_path: Path) -> None:
 def test_the_page_says_how_many_labels_look_wrong(audit: Audit, tmp_path: Path) -> None:
     page = page_of(audit, tmp_path)
     assert "Labels to check in my tiles" in page.text
-    assert (
-        "2 of 3 labels look wrong; about 60.0% are (50.0% to 75.0%). The worst stand first."
-        in page.text
-    )
+    rate = "about 60.0% of all are (50.0% to 75.0%)"
+    assert f"2 of 3 labels are called wrong; {rate}. The worst stand first." in page.text
 
 
 def test_a_tile_that_is_no_issue_and_needs_a_look_is_counted_apart(
@@ -161,7 +159,10 @@ def test_a_tile_that_is_no_issue_and_needs_a_look_is_counted_apart(
 ) -> None:
     odd = with_first(audit, is_label_issue=False, kind=IssueKind.OFF_TOPIC)
     page = page_of(odd, tmp_path)
-    assert "1 of 3 labels look wrong; about 60.0% are (50.0% to 75.0%); 1 more tiles" in page.text
+    assert (
+        "1 of 3 labels are called wrong; about 60.0% of all are (50.0% to 75.0%); 1 more tiles"
+        in page.text
+    )
     assert len(page.data["cards"]) == 2
 
 
@@ -225,7 +226,7 @@ def test_beyond_the_most_cards_the_page_says_that_more_are_not_shown(
 def test_an_audit_without_issues_is_a_page_still(audit: Audit, tmp_path: Path) -> None:
     page = page_of(replace(audit, tiles=audit.tiles[2:], noise_matrix=None), tmp_path)
     assert page.data["cards"] == page.data["pictures"] == []
-    assert "0 of 1 labels look wrong" in page.text
+    assert "0 of 1 labels are called wrong" in page.text
     assert "svg" not in page.tags
 
 
@@ -274,3 +275,9 @@ def test_every_kind_has_its_reason(
     audit: Audit, tiles: TileSet, kind: IssueKind | None, said: str
 ) -> None:
     assert said in reason_for(replace(audit.tiles[0], kind=kind, twin=tiles[1]))
+
+
+def test_scores_too_small_to_say_more_are_not_spelled_out() -> None:
+    assert [score_text(score) for score in (0.25, 0.001, 0.0009, 0.0)] == [
+        *("0.25", "0.001", "<0.001", "<0.001")
+    ]

@@ -37,7 +37,7 @@ AUDIT = Audit(
         AuditedTile(
             *(Tile("b, 1.tif", "b", "road"), "water", True, 0.125, 0.25, 0.75),
             *(IssueKind.DUPLICATE, "sand", 0.5, Tile("c.tif", "c", "sand"), 0.25, -1.5),
-            *(0.0, 0.25, 0.75),
+            *(0.0, 0.25, 0.75, 0.5),
         ),
         AuditedTile(Tile('a "é".tif', "a", "road"), "road", False, 0.5, 0.5, 0.5),
     ),
@@ -198,10 +198,10 @@ def test_an_audit_as_csv(tmp_path: Path) -> None:
         "tile,given_label,predicted_label,is_label_issue,label_score,own_similarity,"
         "predicted_similarity,kind,runner_up_label,runner_up_similarity,twin,"
         "issue_probability,neighbour_share,area_under_margin,training_weight,prototype_score,"
-        "predicted_probability\n"
+        "predicted_probability,witnessed_probability\n"
         '"b, 1.tif",road,water,True,0.125,0.25,0.75,duplicate,sand,0.5,c.tif,0.875,'
-        "0.25,-1.5,0.0,0.25,0.75\n"
-        '"a ""é"".tif",road,road,False,0.5,0.5,0.5,,,0.0,,0.5,,,,,\n'
+        "0.25,-1.5,0.0,0.25,0.75,0.5\n"
+        '"a ""é"".tif",road,road,False,0.5,0.5,0.5,,,0.0,,0.5,,,,,,\n'
     )
 
 
