@@ -17,33 +17,25 @@ from torch import Tensor
 
 from rsretrieve.choices import Judge, Validation
 from rsretrieve.errors import TrainingDiverged
-from rsretrieve.learning.averaging import MovingAverage
 from rsretrieve.learning.best_epoch import BestEpoch
 from rsretrieve.learning.checkpoints import (
     Checkpoint,
     named_part,
-    optimizer_tensors,
     part,
     read_checkpoint,
-    restore_optimizer,
     write_checkpoint,
 )
-from rsretrieve.learning.device import computing_in
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.folding import folded
-from rsretrieve.learning.losses import MetricLoss, own_log_probability
 from rsretrieve.learning.margins import Margins
 from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.network import program_of
-from rsretrieve.learning.optimizers import build_optimizer
-from rsretrieve.learning.parts import Parts
 from rsretrieve.learning.settings import Settings
+from rsretrieve.learning.stepping import Stepper
 from rsretrieve.learning.strategies import strategy_of
 from rsretrieve.learning.targets import Targets
 from rsretrieve.learning.validation import Examples, accuracy
-from rsretrieve.progress import Advanced, EpochFinished, Listener, Noticed, StageStarted
-from rsretrieve.tiles.augment import augmented
-from rsretrieve.tiles.normalisation import Normaliser
+from rsretrieve.progress import Advanced, EpochFinished, Listener, StageStarted
 
 
 class Training:
@@ -74,17 +66,7 @@ class Training:
         self.targets = Targets.as_given(self._labels)
         self.margins = Margins(len(self._labels), settings.device)
         self._strategy = strategy_of(self.recipe)
-        self._loss = MetricLoss(self.recipe.loss, self.recipe.q, self.recipe.k)
-        self._normaliser = Normaliser(settings.preprocessing, settings.device)
-        # Never a single tile, of which batch norm takes none; or never less than all.
-        fewest = 2 if settings.in_parts else len(self._labels)
-        self._parts = Parts(fewest, self._notice_parts)
-        self._optimizer = build_optimizer(self.model, self.recipe)
-        self._average = (
-            MovingAverage(self.model, self.recipe.average_decay)
-            if self.recipe.uses_average
-            else None
-        )
+        self._stepper = Stepper(settings, self.model, len(self._labels), listener)
 
     def run(self, checkpoint: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         """Train to the recipe's last epoch, with a checkpoint after each.
@@ -111,8 +93,8 @@ class Training:
 
     def judge(self, which: Judge) -> PrototypeModel:
         """The network of that kind, as it is now."""
-        if which is Judge.AVERAGE and self._average is not None:
-            averaged = self._average.module
+        if which is Judge.AVERAGE and self._stepper.average is not None:
+            averaged = self._stepper.average.module
             assert isinstance(averaged, PrototypeModel)
             return averaged
         if which is Judge.BEST and self.best.state is not None:
@@ -141,7 +123,7 @@ class Training:
         return EpochFinished(
             epoch=epoch + 1,
             epochs=self.recipe.epochs,
-            learning_rate=self._optimizer.param_groups[0]["lr"],
+            learning_rate=self._stepper.learning_rate,
             loss=loss,
             kept_fraction=float(self.kept.mean()),
             relabelled_fraction=float(self.relabelled.mean()),
@@ -162,8 +144,8 @@ class Training:
         self.model.train()
         total = torch.zeros((), device=self.settings.device)
         for step, chosen in enumerate(np.array_split(order, steps)):
-            self._set_learning_rate((epoch + step / steps) / self.recipe.epochs)
-            total += self._step(np.sort(chosen), generator) * len(chosen)
+            progress = (epoch + step / steps) / self.recipe.epochs
+            total += self._step(np.sort(chosen), progress, generator) * len(chosen)
             self.listener(Advanced(len(chosen)))
         loss = float(total) / len(order)
         if not math.isfinite(loss):
@@ -173,43 +155,17 @@ class Training:
             )
         return loss
 
-    def _step(self, chosen: NDArray[np.int64], generator: torch.Generator) -> Tensor:
+    def _step(
+        self, chosen: NDArray[np.int64], progress: float, generator: torch.Generator
+    ) -> Tensor:
         """One step on one batch; returns its mean loss."""
         positions = torch.from_numpy(chosen).to(self.settings.device)
-        tiles = self._normaliser.unit_values(self.train.pixels[chosen])
-        rgb = self._normaliser.is_rgb
-        tiles = augmented(tiles, self.recipe.augmentation, generator, rgb=rgb)
         labels, weights = self.targets.labels[positions], self.targets.weights[positions]
-
-        def add_gradients(part: slice) -> tuple[Tensor, Tensor]:
-            if part.start == 0:  # or the trial that failed would be added, too
-                self._optimizer.zero_grad(set_to_none=True)
-            with computing_in(self.settings.precision, self.settings.device):
-                embeddings = self.model.network(self._normaliser.network_input(tiles[part]))
-            log_p = self.model.prototypes(embeddings)
-            loss = self._loss(own_log_probability(log_p, labels[part]), weights[part])
-            loss = loss * (len(log_p) / len(chosen))
-            loss.backward()
-            return loss.detach(), log_p.detach()
-
-        losses, log_p = zip(*self._parts.over(len(chosen), add_gradients))
-        self.margins.note(positions, torch.cat(log_p), self._labels[positions])
-        self._optimizer.step()
-        if self._average is not None:
-            self._average.update()
-        return torch.stack(losses).sum()
-
-    def _notice_parts(self, most: int) -> None:
-        self.listener(
-            Noticed(
-                f"memory ran out: batches of {self.recipe.batch_size} tiles are taken in parts of "
-                f"at most {most}; batch norm sees a part's tiles alone"
-            )
+        loss, log_p = self._stepper.step(
+            self.train.pixels[chosen], labels, weights, progress, generator
         )
-
-    def _set_learning_rate(self, progress: float) -> None:
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate_at(progress)
+        self.margins.note(positions, log_p, self._labels[positions])
+        return loss
 
     def _embedder(self, model: PrototypeModel) -> Embedder:
         settings, recipe = self.settings, self.recipe
@@ -251,29 +207,24 @@ class Training:
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = named_part("model", self.model.state_dict())
-        tensors |= named_part("optimizer", optimizer_tensors(self._optimizer))
+        tensors |= self._stepper.tensors()
         tensors |= named_part("targets", vars(self.targets))
         tensors |= named_part("margins", self.margins.tensors())
         tensors |= named_part("strategy", self._strategy.tensors())
-        if self._average is not None:
-            tensors |= named_part("average", self._average.state_dict())
         if self.best.state is not None:
             tensors |= named_part("best", self.best.state)
         return tensors
 
     def _facts(self) -> dict[str, Any]:
         history = [asdict(finished) for finished in self.history]
-        return {**self.best.facts(), "history": history, "largest_part": self._parts.most}
+        return {**self.best.facts(), "history": history, "largest_part": self._stepper.parts.most}
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         tensors = {n: t.to(self.settings.device) for n, t in checkpoint.tensors.items()}
         self.model.load_state_dict(part(tensors, "model"))
-        restore_optimizer(self._optimizer, part(tensors, "optimizer"))
+        self._stepper.restore(tensors, checkpoint.facts.get("largest_part"))
         self.targets = Targets(**part(tensors, "targets"))
         self.margins.restore(part(tensors, "margins"))
         self._strategy.restore(part(tensors, "strategy"))
-        if self._average is not None:
-            self._average.load_state_dict(part(tensors, "average"))
         self.best.restore(checkpoint.facts, part(tensors, "best"))
         self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]
-        self._parts.most = checkpoint.facts.get("largest_part")

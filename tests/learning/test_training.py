@@ -121,9 +121,9 @@ def test_every_tile_is_seen_once_an_epoch_in_an_order_of_its_own(
     training = start(TINY)
     step = training._step
 
-    def noting(chosen: NDArray[np.int64], generator: torch.Generator) -> torch.Tensor:
+    def noting(chosen: NDArray[np.int64], *rest: Any) -> torch.Tensor:
         seen.append(chosen.tolist())
-        return step(chosen, generator)
+        return step(chosen, *rest)
 
     monkeypatch.setattr(training, "_step", noting)
     run(training, tmp_path)
@@ -254,8 +254,8 @@ def test_the_average_is_updated_after_every_step(
     training = start(TINY.changed(average_decay=0.15, learning_rate=0.1))
     step, after = training._step, []
 
-    def noting(chosen: NDArray[np.int64], generator: torch.Generator) -> torch.Tensor:
-        loss = step(chosen, generator)
+    def noting(*arguments: Any) -> torch.Tensor:
+        loss = step(*arguments)
         after.append(projection(training.model))
         return loss
 
@@ -329,7 +329,7 @@ def test_without_an_average_the_last_network_stands_in(start: Start) -> None:
 
 def test_adamw_is_made_with_the_recipes_rates(start: Start) -> None:
     training = start(TINY.changed(optimizer=OptimizerName.ADAMW, weight_decay=0.3))
-    optimizer = training._optimizer
+    optimizer = training._stepper.optimizer
     assert isinstance(optimizer, torch.optim.AdamW)
     assert optimizer.param_groups[0]["weight_decay"] == 0.3
 
@@ -338,7 +338,7 @@ def test_adamw_is_made_with_the_recipes_rates(start: Start) -> None:
 def test_sgd_is_nesterovs_where_there_is_momentum(
     start: Start, momentum: float, nesterov: bool
 ) -> None:
-    optimizer = start(TINY.changed(momentum=momentum))._optimizer
+    optimizer = start(TINY.changed(momentum=momentum))._stepper.optimizer
     assert isinstance(optimizer, torch.optim.SGD)
     assert optimizer.param_groups[0]["momentum"] == momentum
     assert optimizer.param_groups[0]["nesterov"] is nesterov
@@ -371,7 +371,7 @@ def test_a_batch_taken_in_parts_teaches_the_same(
         start(TINY.changed(learning_rate=0.001)),
         start(TINY.changed(learning_rate=0.001)),
     )
-    in_parts._parts.fewest = 2
+    in_parts._stepper.parts.fewest = 2
     greedy(in_parts, most=3)
     for training, name in ((whole, "whole"), (in_parts, "parts")):
         training.run(tmp_path / name, {}, resume=False)
@@ -385,7 +385,7 @@ def test_a_batch_taken_in_parts_teaches_the_same(
     ]
     resumed = start(TINY.changed(learning_rate=0.001))
     resumed.run(tmp_path / "parts", {}, resume=True)
-    assert resumed._parts.most == 2
+    assert resumed._stepper.parts.most == 2
 
 
 @pytest.mark.parametrize("in_parts", [False, True])
