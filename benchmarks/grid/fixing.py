@@ -25,7 +25,7 @@ class Mending(StrEnum):
 
     NOTHING = "as given"
     DROPPED = "flagged tiles dropped"
-    FIXED = "sure suggestions"
+    FIXED = "fixed labels"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def gain_by(mending: Mending, cell: Cell, place: Place) -> Gain:
 def mended(tiles: TileSet, audit: Audit, mending: Mending) -> TileSet:
     """Tiles with the labels that a training gets."""
     if mending is Mending.FIXED:
-        return tiles.relabelled(audit.fixed_labels()).labelled()
+        return tiles.relabelled(audit.fixed_labels())
     flagged = {audited.tile.id for audited in audit.tiles if audited.is_label_issue}
     return tiles.select([row for row, tile in enumerate(tiles) if tile.id not in flagged])
 

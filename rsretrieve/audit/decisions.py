@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from rsretrieve.audit.records import Audit, AuditedTile
+from rsretrieve.audit.records import Audit
 from rsretrieve.errors import LabelsError
 from rsretrieve.tiles.labels import some_of
 from rsretrieve.tiles.records import TileSet
@@ -26,7 +26,6 @@ class Rule(StrEnum):
     SKIP = "skip"  # a person looked, and left it open
     PERSON = "person"  # a person's labels file that says no more than tile and label
     SUGGESTION = "suggestion"  # the audit's own, taken unseen
-    DOUBT = "doubt"  # the audit took the label away: wrong, and no other is sure
 
 
 @dataclass(frozen=True)
@@ -161,14 +160,10 @@ def _change(decision: Decision, given: str | None) -> Change:
 def suggested_changes(audit: Audit) -> tuple[Change, ...]:
     """The log of what the audit alone does to labels, worst first."""
     return tuple(
-        Change(a.tile.id, a.tile.label, a.fixed_label, _own_rule(a), "rsretrieve", "")
+        Change(a.tile.id, a.tile.label, a.fixed_label, Rule.SUGGESTION, "rsretrieve", "")
         for a in audit.issues
         if a.fixed_label != a.tile.label
     )
-
-
-def _own_rule(audited: AuditedTile) -> Rule:
-    return Rule.SUGGESTION if audited.has_confident_suggestion else Rule.DOUBT
 
 
 def labels_of(tiles: TileSet) -> Mapping[str, str | None]:

@@ -15,9 +15,6 @@ from rsretrieve.audit.truth import AuditFigures
 from rsretrieve.tiles.records import Place, Tile
 
 _CONFIDENT = (None, IssueKind.WRONG_LABEL, IssueKind.DUPLICATE)
-_SURE, _SURE_OF_WITNESSES = 0.99, 0.8
-"""How likely a suggestion must be to be taken unseen: by all views, and by those that were not
-trained on the labels. A network is sure of what it has learned wrong, so it takes both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +76,13 @@ class AuditedTile:
 
     @property
     def has_confident_suggestion(self) -> bool:
-        """The suggestion can be taken unseen: the label is thought wrong, and one other is sure."""
-        probable = (self.predicted_probability or 0) >= _SURE
-        witnessed = (self.witnessed_probability or 0) >= _SURE_OF_WITNESSES
-        return self.is_label_issue and self.kind in _CONFIDENT and probable and witnessed
+        """The suggestion can be taken unseen: the label is thought wrong, and one class is near."""
+        return self.is_label_issue and self.kind in _CONFIDENT
 
     @property
-    def fixed_label(self) -> str | None:
-        """What to train on: a sure suggestion; None where the label is wrong, and none is sure.
-
-        Where a class is too small to judge by, its tiles keep their labels.
-        """
-        if self.has_confident_suggestion:
-            return self.suggested_label
-        keeps = not self.is_label_issue or self.kind is IssueKind.RARE_CLASS
-        return self.tile.label if keeps else None
+    def fixed_label(self) -> str:
+        """What to train on: the suggestion where it is confident, else the label as given."""
+        return self.suggested_label if self.has_confident_suggestion else str(self.tile.label)
 
 
 @dataclass(frozen=True)
@@ -207,7 +196,7 @@ class Audit:
                 counts[audited.kind] += 1
         return counts
 
-    def fixed_labels(self) -> dict[str, str | None]:
-        """Tile id → label: as given, as suggested, or none; see `AuditedTile.fixed_label`."""
+    def fixed_labels(self) -> dict[str, str]:
+        """Tile id → label: as given, or as suggested; see `AuditedTile.fixed_label`."""
         by_id = sorted(self.tiles, key=lambda audited: audited.tile.id)
         return {audited.tile.id: audited.fixed_label for audited in by_id}

@@ -66,8 +66,9 @@ def audit_labels(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Write a labels file to train on: suggestions that are sure are applied, other "
-            "labels thought wrong are left empty; or, with --decisions, with these alone.",
+            help="Write a labels file to train on: with the confident suggestions applied "
+            "(at least three times as likely as the next class), or, with --decisions, with these "
+            "alone.",
         ),
     ] = None,
     changes: Annotated[

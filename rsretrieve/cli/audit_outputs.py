@@ -72,13 +72,9 @@ class AuditOutputs:
             write_changes(self.changes, changes, overwrite=self.overwrite)
         if not self.of_labels:
             return []
-        taken = sum(change.label is not None for change in changes)
-        left = len(changes) - taken
-        doubtful = f", {left} taken away: thought wrong, and no other is sure enough" * bool(left)
-        return [
-            f"of {len(audit.tiles)} labels {taken} are changed as suggested{doubtful} (a tile "
-            "without a label is left out when you train)"
-        ]
+        left = len(audit.issues) - len(changes)
+        doubtful = f"; {left} more are thought wrong and stay: no other label is clear" * bool(left)
+        return [f"of {len(audit.tiles)} labels {len(changes)} are changed as suggested{doubtful}"]
 
     def write(
         self, audit: Audit, tiles: TileSet, bands: tuple[int, ...], listener: Listener

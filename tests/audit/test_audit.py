@@ -135,35 +135,15 @@ def test_fixed_labels_take_the_suggestion_for_issues_alone_and_stand_by_id() -> 
     [
         (IssueKind.WRONG_LABEL, "water"),
         (IssueKind.DUPLICATE, "water"),
-        (IssueKind.AMBIGUOUS, None),
-        (IssueKind.OFF_TOPIC, None),
-        (IssueKind.RARE_CLASS, "road"),  # it would have none left
+        (IssueKind.AMBIGUOUS, "road"),
+        (IssueKind.OFF_TOPIC, "road"),
+        (IssueKind.RARE_CLASS, "road"),
     ],
 )
-def test_fixed_labels_take_confident_suggestions_and_no_doubtful_label(
-    kind: IssueKind, fixed_label: str | None
-) -> None:
+def test_fixed_labels_take_confident_suggestions_alone(kind: IssueKind, fixed_label: str) -> None:
     doubtful = replace(judged("a", "road", "water"), kind=kind)
     fixed = Audit((doubtful, judged("b", "water", "water")), (), 0.0, (0.0, 0.0)).fixed_labels()
     assert fixed == {"a": fixed_label, "b": "water"}
-
-
-@pytest.mark.parametrize(
-    ("by_all", "by_witnesses", "is_taken"),
-    [(0.99, 0.8, True), (0.98, 1.0, False), (1.0, 0.79, False), (None, None, False)],
-)
-def test_a_suggestion_is_confident_where_all_views_and_the_untaught_ones_are(
-    by_all: float | None, by_witnesses: float | None, is_taken: bool
-) -> None:
-    said = replace(
-        judged("a", "road", "water"),
-        kind=IssueKind.WRONG_LABEL,
-        predicted_probability=by_all,
-        witnessed_probability=by_witnesses,
-    )
-    assert said.has_confident_suggestion == is_taken
-    assert said.fixed_label == ("water" if is_taken else None)
-    assert replace(said, is_label_issue=False).fixed_label == "road"
 
 
 def test_a_twin_s_label_is_suggested_where_the_audit_has_no_other() -> None:
