@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isnan
 from typing import overload
 
 import numpy as np
@@ -48,11 +47,17 @@ class JudgedRows:
         columns = (
             *(said.predicted, said.flagged, said.probability, said.own_similarity),
             *(said.predicted_similarity, self.kinds, said.runner_up),
-            *(said.runner_up_similarity, self.twin, said.votes, said.area),
-            *(said.weight, said.prototype_score),
+            *(said.runner_up_similarity, self.twin),
+        )
+        parts_of = (
+            *(said.votes, said.area, said.weight, said.prototype_score),
             *(said.predicted_probability, said.witnessed_probability),
         )
-        values = (rows.tolist(), *(column[rows].tolist() for column in columns))
+        values = (
+            rows.tolist(),
+            *(column[rows].tolist() for column in columns),
+            *(_known(column[rows]) for column in parts_of),
+        )
         for row, predicted, flagged, wrong, own, best, kind, second, next_best, twin, *parts in zip(
             *values
         ):
@@ -67,12 +72,20 @@ class JudgedRows:
                 names[second],
                 next_best,
                 None if twin == NO_TWIN else tiles[twin],
-                *(None if isnan(part) else part for part in parts),
+                *parts,
             )
 
     def record(self, row: int) -> AuditedTile:
         """One row as a record."""
         return next(self.records(np.array([row])))
+
+
+def _known(values: NDArray[np.floating]) -> list[float | None]:
+    """The values as a list, None for NaN; at once, since there may be a million."""
+    unknown = np.isnan(values)
+    found = values.astype(object)
+    found[unknown] = None
+    return list(found.tolist())
 
 
 @dataclass(frozen=True)

@@ -158,13 +158,6 @@ def _audit_row(audited: AuditedTile) -> tuple[object, ...]:
         audited.runner_up_similarity,
         audited.twin.id if audited.twin is not None else "",
         audited.issue_probability,
-        *("" if part is None else part for part in _parts(audited)),
-    )
-
-
-def _parts(audited: AuditedTile) -> tuple[float | None, ...]:
-    """What the judgement is made of, and how sure the suggestion is, where that is known."""
-    return (
         audited.neighbour_share,
         audited.area_under_margin,
         audited.training_weight,
