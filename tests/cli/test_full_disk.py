@@ -84,6 +84,15 @@ def test_what_there_is_no_room_for_replaces_nothing(run, landscape, model, index
         assert content(old) == before
 
 
+@pytest.fixture
+def sigint_heard():
+    """As in a terminal: what a shell starts in the background ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("sigint_heard")
 def test_ctrl_c_leaves_what_was_there(run, landscape, model, tmp_path, monkeypatch):
     """In the middle of reading, and in the middle of writing."""
     index_there = tmp_path / "index"
@@ -106,6 +115,7 @@ def test_ctrl_c_leaves_what_was_there(run, landscape, model, tmp_path, monkeypat
         assert kept == before
 
 
+@pytest.mark.usefixtures("sigint_heard")
 def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing(
     run, landscape, tmp_path, monkeypatch
 ):

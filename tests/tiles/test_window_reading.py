@@ -182,7 +182,7 @@ def test_a_worker_opens_a_scene_once_and_closes_it_in_the_end(scenes, monkeypatc
     )
     tiles = cut_scenes(tiles_at(scenes["plain"]), WindowChoices(16, 8), FailureLog())
     opened.clear()
-    over_there = reading._Reading(made_into_0, tiles.windows)
+    over_there = reading._Reading(made_into_0, tiles.windows, None)
     for run in in_sweeps(tiles):
         assert over_there([run]) == [(0,)] * len(run)
     assert len(opened) == 1
