@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsretrieve.errors import InvalidArgument
-from rsretrieve.storage import resolved
 from rsretrieve.tiles.footprints import crosses_antimeridian
 from rsretrieve.tiles.sources import is_elsewhere
 
@@ -208,4 +208,5 @@ def absolute(path: str | Path) -> str:
 
     What is no path on this machine's disk stays as it is.
     """
-    return str(path) if is_elsewhere(path) else str(resolved(Path(path)))
+    # Without a `Path`, which takes as long as all the rest: lists may have a million tiles.
+    return str(path) if is_elsewhere(path) else os.path.realpath(path)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from rsretrieve.storage import written_aside
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 TABLE_SUFFIXES = (".csv", *PARQUET_SUFFIXES)
+_ROWS_AT_ONCE = 1000
 
 Row = dict[str, str]
 
@@ -60,12 +63,24 @@ def write_csv(
         written_aside(path, overwrite=overwrite) as aside,
         aside.open("w", encoding="utf-8", newline="", errors="surrogateescape") as stream,
     ):
-        plain = csv.writer(stream, lineterminator="\n")
-        quoted = csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        plain.writerow(columns)
-        for row in map(tuple, rows):
-            # The writer knows only its own line end as one; the reader knows "\r", too.
-            (quoted if any(isinstance(f, str) and "\r" in f for f in row) else plain).writerow(row)
+        stream.write(_as_csv([columns]))
+        remaining = map(tuple, rows)
+        # Many at once: looked at one by one, the rows of a million tiles take seconds.
+        while chunk := list(islice(remaining, _ROWS_AT_ONCE)):
+            stream.write(_as_csv(chunk))
+
+
+def _as_csv(rows: Sequence[Sequence[object]]) -> str:
+    lines = io.StringIO(newline="")
+    csv.writer(lines, lineterminator="\n").writerows(rows)
+    # The writer knows only its own line end as one; the reader knows "\r", too.
+    if "\r" not in lines.getvalue():
+        return lines.getvalue()
+    if len(rows) > 1:
+        return "".join(_as_csv([row]) for row in rows)
+    lines = io.StringIO(newline="")
+    csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
+    return lines.getvalue()
 
 
 def _csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
