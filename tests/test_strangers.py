@@ -10,12 +10,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rsretrieve.errors import IndexStoreError, InputError, InvalidArgument, ModelError
+from rsretrieve.learning import model_store
+from rsretrieve.learning.backbone_program import export_program
 from rsretrieve.learning.description import ModelDescription, read_description
+from rsretrieve.learning.losses import Prototypes
+from rsretrieve.learning.model import PrototypeModel
+from rsretrieve.learning.network import EmbeddingNetwork
 from rsretrieve.retrieval.manifest import Manifest, read_manifest, write_manifest
+from rsretrieve.storage import sha256_of_file
 from rsretrieve.tiles.catalog import find_tiles
 from rsretrieve.tiles.labels import read_labels, read_true_labels
 from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing
@@ -144,6 +151,86 @@ def test_a_manifest_nested_without_end_is_refused(place):
     (folder / "manifest.json").write_text("[" * 100_000)
     with pytest.raises(IndexStoreError):
         read_manifest(folder)
+
+
+small = st.none() | st.booleans() | st.integers(-9, 99) | st.floats(-9, 99) | texts
+"""What takes no great memory where it becomes a size."""
+
+
+@st.composite
+def edited_program(draw, program):
+    """A backbone's program of which one to three arguments are others."""
+    content = json.loads(json.dumps(program))
+    for _ in range(draw(st.integers(1, 3))):
+        here = content["nodes"][draw(st.integers(0, len(content["nodes"]) - 1))]
+        arguments = here.get("args")
+        if isinstance(arguments, list) and arguments and draw(st.booleans()):
+            here, key = arguments, draw(st.integers(0, len(arguments) - 1))
+        else:
+            key = draw(st.sampled_from(["op", "args", "kwargs"]))
+        here[key] = draw(
+            small
+            | st.lists(small, max_size=4)
+            | st.builds(lambda number: {"node": number}, st.integers(-1, 9))
+            | st.builds(lambda name: {"tensor": name}, st.sampled_from(["0.weight", "1.bias", "2"]))
+        )
+    return content
+
+
+@pytest.fixture(scope="module")
+def layers():
+    """A backbone of four layers."""
+    return torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3),
+        torch.nn.BatchNorm2d(4),
+        torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1),
+    )
+
+
+@pytest.fixture(scope="module")
+def program(layers):
+    """What they compute."""
+    return export_program(layers, 3, 32)
+
+
+def write_model_of(folder, layers, program):
+    """A model folder whose checksums are right, whoever made its program."""
+    folder.mkdir(exist_ok=True)
+    model = PrototypeModel(EmbeddingNetwork(layers, 4, 8), Prototypes(2, 8, 1.0))
+    model_store.write_description(
+        folder,
+        replace(
+            description(),
+            weights_sha256=model_store.write_weights(folder, model),
+            program_sha256=model_store.write_program(folder, program),
+        ),
+    )
+
+
+@fuzzed
+@given(st.data())
+def test_a_program_with_right_checksums_embeds_or_is_refused(place, layers, program, data):
+    folder = place / "programmed"
+    write_model_of(folder, layers, data.draw(edited_program(program)))
+    try:
+        model = model_store.load_model(folder, torch.device("cpu"))
+        tiles = np.zeros((1, 3, 32, 32), dtype=np.uint8)
+        assert model.embedder().embed(tiles).shape == (1, 8)
+    except ModelError as error:
+        assert str(folder) in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("content", ["", "[" * 100_000, "[]", "{}"], ids=lambda c: c[:2])
+def test_what_is_no_program_at_all_is_refused(place, layers, program, content):
+    folder = place / "unprogrammed"
+    write_model_of(folder, layers, program)
+    (folder / model_store.PROGRAM_FILE).write_text(content)
+    sha256 = sha256_of_file(folder / model_store.PROGRAM_FILE)
+    text = read_description(folder)
+    model_store.write_description(folder, replace(text, program_sha256=sha256))
+    with pytest.raises(ModelError, match=r"backbone\.json cannot embed a tile"):
+        model_store.load_model(folder, torch.device("cpu"))
 
 
 def test_nothing_of_ours_unpickles_a_file():

@@ -3,19 +3,25 @@
 oneDNN has no vector code for the bfloat16 gradient of a depthwise convolution with a stride, a
 large kernel, or one that reaches over the whole image: it takes ten times as long as in float32
 (two thirds of a training step of MobileNetV2, PyTorch 2.15), and over a single pixel it reads
-memory that nobody wrote. These layers compute in float32 there; what they give is rounded back.
+memory that nobody wrote. But that of a 3 × 3 kernel in single steps over a larger image is fast,
+and the others are such a one in disguise: a stride s leaves out all but each s-th result, whose
+gradients are zeros, and zeros around a small image make it a large one. Larger kernels compute
+in float32; what they give is rounded back.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-_FAST_KERNEL = 3
+_FAST_KERNEL = (3, 3)
 
 
-class DepthwiseInFloat32(nn.Conv2d):
-    """A depthwise convolution that learns in float32 on a processor where that is faster.
+class Depthwise(nn.Conv2d):
+    """A depthwise convolution that learns as fast on a processor as it can.
 
     Args:
         layer: whose arguments and parameters it takes over.
@@ -37,19 +43,104 @@ class DepthwiseInFloat32(nn.Conv2d):
         self.weight, self.bias = layer.weight, layer.bias
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """As any convolution; in the type of `pixels`."""
-        if not self.training or pixels.device.type != "cpu" or not self._is_slow_over(pixels):
+        """As any convolution; in the type of `pixels`, or of autocast."""
+        learns_in_bfloat16 = (
+            self.training
+            and pixels.device.type == "cpu"
+            and torch.is_autocast_enabled("cpu")
+            and torch.get_autocast_dtype("cpu") is torch.bfloat16
+        )
+        if not learns_in_bfloat16 or not self._is_slow_over(pixels):
             return super().forward(pixels)
+        pixels = pixels.bfloat16()
+        if self._is_one_in_disguise():
+            weight = self.weight.bfloat16()
+            bias = None if self.bias is None else self.bias.bfloat16()
+            convolved: Tensor
+            convolved = _ThreeByThree.apply(pixels, weight, bias, self.stride, self.padding)
+            return convolved
         with torch.autocast("cpu", enabled=False):
-            return super().forward(pixels.float()).to(pixels.dtype)
+            return super().forward(pixels.float()).bfloat16()
 
     def _is_slow_over(self, pixels: Tensor) -> bool:
-        strides_or_is_large = max(self.stride) > 1 or max(self.kernel_size) > _FAST_KERNEL
+        strides_or_is_large = max(self.stride) > 1 or max(self.kernel_size) > max(_FAST_KERNEL)
         return strides_or_is_large or min(pixels.shape[-2:]) < max(self.kernel_size)
 
+    def _is_one_in_disguise(self) -> bool:
+        return (
+            self.kernel_size == _FAST_KERNEL
+            and self.dilation == (1, 1)
+            and self.padding_mode == "zeros"
+            and isinstance(self.padding, tuple)
+            and self.out_channels == self.in_channels
+        )
 
-def keep_depthwise_in_float32(backbone: nn.Module) -> None:
-    """Put `DepthwiseInFloat32` in place of the depthwise layers."""
+
+class _ThreeByThree(torch.autograd.Function):
+    """A depthwise 3 × 3 convolution with any stride, over any image, whose gradient is fast."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        pixels: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: tuple[int, int],
+        padding: tuple[int, int],
+    ) -> Tensor:
+        """(B, C, H, W), (C, 1, 3, 3) and (C,) → (B, C, H', W')."""
+        ctx.border = (0, 0)
+        if min(pixels.shape[-2:]) < max(_FAST_KERNEL):
+            ctx.border, padding = padding, (0, 0)
+            down, across = ctx.border
+            pixels = functional.pad(pixels, (across, across, down, down))
+        ctx.save_for_backward(pixels, weight)
+        ctx.stride, ctx.padding = stride, padding
+        return functional.conv2d(pixels, weight, bias, stride, padding, groups=len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        """Of (B, C, H', W'), to the three tensors."""
+        [gradient] = gradients
+        pixels, weight = ctx.saved_tensors
+        of_pixels, of_weight, of_bias = torch.ops.aten.convolution_backward(
+            _in_single_steps(gradient, pixels, ctx.stride, ctx.padding),
+            pixels,
+            weight,
+            list(weight.shape[:1]),
+            [1, 1],
+            list(ctx.padding),
+            [1, 1],
+            False,
+            [0, 0],
+            len(weight),
+            list(ctx.needs_input_grad[:3]),
+        )
+        if of_pixels is not None:
+            down, across = ctx.border
+            height, width = of_pixels.shape[-2:]
+            of_pixels = of_pixels[:, :, down : height - down, across : width - across]
+        return of_pixels, of_weight, of_bias, None, None
+
+
+def _in_single_steps(
+    gradient: Tensor, pixels: Tensor, stride: tuple[int, int], padding: tuple[int, int]
+) -> Tensor:
+    """A gradient where the results lie that a convolution without a stride would have, too."""
+    if max(stride) == 1:
+        return gradient
+    height, width = (
+        side + 2 * around - kernel + 1
+        for side, around, kernel in zip(pixels.shape[-2:], padding, _FAST_KERNEL)
+    )
+    shape = (*gradient.shape[:2], height, width)
+    everywhere = torch.empty(shape, dtype=gradient.dtype, memory_format=torch.channels_last).zero_()
+    everywhere[:, :, :: stride[0], :: stride[1]] = gradient
+    return everywhere
+
+
+def quicken_depthwise(backbone: nn.Module) -> None:
+    """Put `Depthwise` in place of the depthwise layers."""
     for name, layer in list(backbone.named_modules()):
         if type(layer) is nn.Conv2d and layer.groups == layer.in_channels > 1:
-            backbone.set_submodule(name, DepthwiseInFloat32(layer))
+            backbone.set_submodule(name, Depthwise(layer))

@@ -29,6 +29,8 @@ from rsretrieve.learning.backbone_program import (
 from rsretrieve.learning.network import EmbeddingNetwork
 
 _CONVOLUTION, _BATCH_NORM = "conv2d.default", "batch_norm.default"
+_BATCH_NORM_ARGUMENTS = 8
+"""Up to ε, as the exporter writes them; one that is written otherwise is not folded."""
 
 
 def folded(network: EmbeddingNetwork, program: Program | None) -> EmbeddingNetwork:
@@ -75,10 +77,17 @@ def folded_program(
 def _convolution_before(node: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> int:
     """The number of the convolution whose output this batch norm takes; 0 where there is none."""
     arguments = node["args"]
-    if node["op"] != _BATCH_NORM or None in arguments[1:5] or arguments[5]:
+    if node["op"] != _BATCH_NORM or len(arguments) < _BATCH_NORM_ARGUMENTS or arguments[5]:
         return 0
     number = max(mentioned(arguments[:1], NODE), default=0)
-    return number if number and nodes[number - 1]["op"] == _CONVOLUTION else 0
+    before = nodes[number - 1] if number else {"op": None, "args": []}
+    fixed = [*arguments[1:5], *before["args"][1:2], *filter(None, before["args"][2:3])]
+    foldable = before["op"] == _CONVOLUTION and len(fixed) > 4 and all(map(_is_weight, fixed))
+    return number if foldable else 0
+
+
+def _is_weight(argument: Any) -> bool:
+    return isinstance(argument, dict) and TENSOR in argument
 
 
 def _fold(

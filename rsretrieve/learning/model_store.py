@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from rsretrieve.errors import InvalidArgument, ModelDamaged
+from rsretrieve.errors import InvalidArgument, ModelDamaged, ran_out_of_memory
 from rsretrieve.learning.backbone_program import Program, ProgramBackbone
 from rsretrieve.learning.description import (
     DESCRIPTION_FILE,
@@ -40,6 +40,10 @@ __all__ = [
 WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.csv"
 PROGRAM_FILE = "backbone.json"
+_OF_A_BAD_PROGRAM = (
+    *(ModelDamaged, ArithmeticError, AttributeError, LookupError),
+    *(RuntimeError, TypeError, ValueError),
+)
 _BACKBONE, _PROJECTION = "network.backbone.", "network.projection.weight"
 
 
@@ -141,7 +145,17 @@ def _network_of_program(
         for name, tensor in state.items()
         if name.startswith(_BACKBONE)
     }
-    backbone = ProgramBackbone(json.loads(path.read_text(encoding="utf-8")), tensors)
     features = state[_PROJECTION].shape[1] if _PROJECTION in state else 1
-    network = EmbeddingNetwork(backbone, features, description.dimensions)
+    preprocessing = description.preprocessing
+    size_px = preprocessing.size_px
+    try:
+        backbone = ProgramBackbone(json.loads(path.read_text(encoding="utf-8")), tensors)
+        network = EmbeddingNetwork(backbone, features, description.dimensions).eval()
+        with torch.inference_mode():  # what it computes can only be told by computing it
+            network(torch.zeros(1, len(preprocessing.bands), size_px, size_px))
+    except _OF_A_BAD_PROGRAM as error:
+        if ran_out_of_memory(error):
+            raise
+        reason = str(error).split("\n")[0]
+        raise ModelDamaged(f"{path} cannot embed a tile ({reason})") from error
     return network.to(memory_format=torch.channels_last)

@@ -1,12 +1,15 @@
-"""Depthwise convolutions with a stride learn in float32, and nothing else changes."""
+"""Depthwise convolutions learn another way than PyTorch's, and learn the same."""
 
 from __future__ import annotations
+
+import copy
 
 import pytest
 import torch
 from torch import nn
 
-from rsretrieve.learning.depthwise import DepthwiseInFloat32, keep_depthwise_in_float32
+from rsretrieve.learning import depthwise
+from rsretrieve.learning.depthwise import Depthwise, quicken_depthwise
 from rsretrieve.learning.network import build_network
 
 
@@ -25,31 +28,9 @@ def layer(stride: int = 2, kernel: int = 3, groups: int = 8) -> nn.Conv2d:
 )
 def test_depthwise_layers_are_changed_and_no_others(convolution, changes):
     backbone = nn.Sequential(nn.Sequential(convolution))
-    keep_depthwise_in_float32(backbone)
-    assert isinstance(backbone[0][0], DepthwiseInFloat32) == changes
+    quicken_depthwise(backbone)
+    assert isinstance(backbone[0][0], Depthwise) == changes
     assert backbone[0][0].weight is convolution.weight
-
-
-@pytest.mark.parametrize(
-    ("convolution", "side", "exact"),
-    [
-        (layer(stride=2), 9, True),
-        (layer(stride=1, kernel=5), 9, True),
-        (layer(stride=1), 2, True),
-        (layer(stride=1), 9, False),
-    ],
-)
-def test_those_that_bfloat16_is_slow_for_compute_in_float32(convolution, side, exact, monkeypatch):
-    computed_in = []
-    as_before = nn.Conv2d._conv_forward
-
-    def noted(self, pixels, weight, bias):
-        computed_in.append(torch.is_autocast_enabled("cpu"))
-        return as_before(self, pixels, weight, bias)
-
-    monkeypatch.setattr(nn.Conv2d, "_conv_forward", noted)
-    in_bfloat16(DepthwiseInFloat32(convolution).train(), torch.randn(2, 8, side, side))
-    assert computed_in == [not exact]
 
 
 def in_bfloat16(module: nn.Module, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,38 +41,114 @@ def in_bfloat16(module: nn.Module, pixels: torch.Tensor) -> tuple[torch.Tensor, 
     return out.detach(), pixels.grad
 
 
-def test_it_learns_by_gradients_of_float32_and_gives_bfloat16():
+def exactly(module: nn.Conv2d, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+    """In float64, of what bfloat16 makes of the weights; the loss as in `in_bfloat16`."""
+    exact = copy.deepcopy(module).bfloat16().double()
+    pixels = pixels.double().requires_grad_()
+    out = exact(pixels)
+    out.backward(2 * out.detach().bfloat16().double())
+    results = {"out": out.detach(), "pixels": pixels.grad, "weight": exact.weight.grad}
+    return results if exact.bias is None else {**results, "bias": exact.bias.grad}
+
+
+LAYERS = {
+    "stride": {"stride": 2, "padding": 1},
+    "stride down alone": {"stride": (2, 1), "padding": 1},
+    "stride of three": {"stride": 3, "padding": 1},
+    "single steps": {"padding": 1},
+    "no padding": {"stride": 2},
+    "bias": {"stride": 2, "padding": 1, "bias": True},
+    "dilation": {"stride": 2, "padding": 2, "dilation": 2},
+    "mirrored": {"stride": 2, "padding": 1, "padding_mode": "reflect"},
+    "large kernel": {"kernel_size": 5, "padding": 2},
+    "large kernel, stride": {"kernel_size": 5, "padding": 2, "stride": 2},
+    "by name": {"padding": "same"},
+    "twice the channels": {"out_channels": 16, "stride": 2, "padding": 1},
+}
+
+
+SMALLEST = {"no padding": 3, "mirrored": 2}
+"""PyTorch takes no smaller image there."""
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [(name, side) for name in LAYERS for side in (1, 2, 3, 4, 9) if side >= SMALLEST.get(name, 1)],
+)
+def test_it_learns_what_float64_learns_but_for_rounding(name, side):
+    arguments = {"out_channels": 8, "kernel_size": 3, "bias": False, **LAYERS[name]}
+    convolution = nn.Conv2d(8, groups=8, **arguments)
+    pixels = torch.randn(6, 8, side, side).bfloat16()
+    expected = exactly(convolution, pixels)
+    given, gradient = in_bfloat16(Depthwise(convolution).train(), pixels)
+    assert given.dtype is gradient.dtype is torch.bfloat16
+    found = {"out": given, "pixels": gradient}
+    found |= {name: parameter.grad for name, parameter in convolution.named_parameters()}
+    assert found.keys() == expected.keys()
+    for key, exact in expected.items():
+        assert found[key].shape == exact.shape
+        error = (found[key].double() - exact).norm() / exact.norm()
+        assert error < 0.01, (key, float(error))
+
+
+def test_a_non_square_image_that_is_low_and_wide():
+    convolution = layer(stride=2)
+    pixels = torch.randn(4, 8, 2, 9).bfloat16()
+    expected = exactly(convolution, pixels)
+    given, gradient = in_bfloat16(Depthwise(convolution).train(), pixels)
+    torch.testing.assert_close(given.double(), expected["out"], rtol=0.01, atol=0.01)
+    torch.testing.assert_close(gradient.double(), expected["pixels"], rtol=0.02, atol=0.05)
+
+
+def test_what_needs_no_gradient_is_given_none():
+    convolution = layer()
+    convolution.weight.requires_grad_(requires_grad=False)
+    _, gradient = in_bfloat16(Depthwise(convolution).train(), torch.randn(4, 8, 9, 9))
+    assert gradient is not None
+    assert convolution.weight.grad is None
+    assert convolution.bias.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("convolution", "side", "own_way"),
+    [
+        (layer(stride=2), 9, True),
+        (layer(stride=1, kernel=5), 9, False),
+        (layer(stride=1), 2, True),
+        (layer(stride=1), 9, False),
+    ],
+)
+def test_only_those_that_are_slow_go_their_own_way(convolution, side, own_way, monkeypatch):
+    taken = []
+    apply = depthwise._ThreeByThree.apply
+    monkeypatch.setattr(
+        depthwise._ThreeByThree, "apply", lambda *args: taken.append(1) or apply(*args)
+    )
+    in_bfloat16(Depthwise(convolution).train(), torch.randn(2, 8, side, side))
+    assert taken == [1] * own_way
+
+
+def test_in_float32_it_is_its_layer():
     plain = layer()
-    steady = DepthwiseInFloat32(plain).train()
-    pixels = torch.randn(4, 8, 9, 9).bfloat16()
-    given, gradient = in_bfloat16(steady, pixels)
-    assert given.dtype is torch.bfloat16
-    exact = plain(pixels.float())
-    assert torch.equal(given, exact.detach().bfloat16())
-    weights_gradient = steady.weight.grad.clone()
-    plain.weight.grad = None
-    exact_pixels = pixels.float().requires_grad_()
-    out = plain(exact_pixels)
-    out.backward(2 * out.detach().bfloat16().float())
-    torch.testing.assert_close(weights_gradient, plain.weight.grad, rtol=0.02, atol=0.05)
-    torch.testing.assert_close(gradient, exact_pixels.grad.bfloat16(), rtol=0.02, atol=0.02)
+    pixels = torch.randn(4, 8, 9, 9)
+    assert torch.equal(Depthwise(plain).train()(pixels), plain(pixels))
 
 
 def test_in_evaluation_it_computes_as_its_layer_would():
     plain = layer()
-    steady = DepthwiseInFloat32(plain).eval()
+    quick = Depthwise(plain).eval()
     pixels = torch.randn(4, 8, 9, 9)
     with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
-        assert torch.equal(steady(pixels), plain(pixels))
+        assert torch.equal(quick(pixels), plain(pixels))
 
 
 def test_a_single_pixel_has_the_right_gradient():
     """Whose bfloat16 gradient reads memory that nobody wrote (oneDNN, PyTorch 2.15)."""
-    steady = DepthwiseInFloat32(layer()).train()
+    quick = Depthwise(layer()).train()
     pixels = torch.randn(4, 8, 1, 1).bfloat16()
-    _, gradient = in_bfloat16(steady, pixels)
-    centre = steady.weight.detach()[:, 0, 1, 1]
-    out = pixels.float()[..., 0, 0] * centre + steady.bias.detach()
+    _, gradient = in_bfloat16(quick, pixels)
+    centre = quick.weight.detach()[:, 0, 1, 1]
+    out = pixels.float()[..., 0, 0] * centre + quick.bias.detach()
     expected = 2 * out * centre
     torch.testing.assert_close(gradient.float()[..., 0, 0], expected, rtol=0.03, atol=0.03)
 
@@ -99,9 +156,7 @@ def test_a_single_pixel_has_the_right_gradient():
 def test_a_network_starts_with_the_weights_it_would_have_without(monkeypatch):
     torch.manual_seed(0)
     ours = build_network("mobilenet_v2", bands=3, size_px=32, dimensions=8).state_dict()
-    monkeypatch.setattr(
-        "rsretrieve.learning.network.keep_depthwise_in_float32", lambda backbone: None
-    )
+    monkeypatch.setattr("rsretrieve.learning.network.quicken_depthwise", lambda backbone: None)
     torch.manual_seed(0)
     without = build_network("mobilenet_v2", bands=3, size_px=32, dimensions=8).state_dict()
     assert list(ours) == list(without)
