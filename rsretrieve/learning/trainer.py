@@ -18,6 +18,7 @@ from rsretrieve.learning.device import best_precision
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.finishing import TrainingSummary, summary_of, write_model
 from rsretrieve.learning.first_view import first_view
+from rsretrieve.learning.heap import keep_freed_memory
 from rsretrieve.learning.network import check_backbone
 from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import Recipe
@@ -116,6 +117,8 @@ def _train(
         recipe, prepared.preprocessing, seed, request.device, precision, request.in_parts
     )
     start = _start(request, prepared, settings, listener)
+    if request.device.type == "cpu":
+        keep_freed_memory()
     training = Training(settings, start.model, prepared.train, prepared.validation, listener)
     identity = _identity(request, prepared, settings)
     training.run(unfinished / CHECKPOINT_FILE, identity, resume=request.resume)
