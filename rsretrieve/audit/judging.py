@@ -12,7 +12,7 @@ from rsretrieve.audit.scores import LabelScores
 from rsretrieve.audit.thresholds import Choice, issues_among
 from rsretrieve.audit.unit_rows import UnitRows
 from rsretrieve.audit.verdicts import Verdicts, verdicts_of
-from rsretrieve.audit.views import Discriminant, Prototypical, View, Votes, folds_of
+from rsretrieve.audit.views import Discriminant, Only, Prototypical, View, Votes, folds_of
 from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted
 
 MOST_TILES, MOST_SCORES = 50_000, 10_000_000
@@ -66,19 +66,26 @@ def _has_views(evidence: Evidence) -> bool:
 def _believed(
     evidence: Evidence, labels: NDArray[np.int64], folds: int, listener: Listener
 ) -> tuple[Beliefs, Votes]:
-    """What is believed by all views, and the votes in the embedding."""
+    """What is believed by all views, and the votes in the embedding.
+
+    Of a tile that the model was not trained on, its embedding and its prototypes are honest
+    witnesses; of one that it was, they may only know the label by heart.
+    """
     classes, everything = len(evidence.class_names), np.arange(len(labels))
     rows = evidence.vectors[everything]
     dealt = folds_of(labels, folds)
     own_votes = Votes.among(evidence.vectors, _groups(rows, labels, dealt, classes))
+    free: list[View] = [Discriminant(rows, dealt), own_votes]
     trained: list[View] = []
-    if evidence.first_view is None:
-        free: list[View] = [Discriminant(rows, dealt), own_votes]
-    else:
-        first = evidence.first_view
+    first = evidence.first_view
+    known = np.zeros(len(labels), bool) if first is None else first.any(axis=1)
+    if first is not None and known.sum() >= FEWEST_PER_CLASS * classes:
+        own = [*free, Prototypical(rows @ evidence.prototypes.T)]
         votes = Votes.among(UnitRows(first), _groups(first, labels, dealt, classes))
         free = [Discriminant(first, dealt), votes]
-        trained = [own_votes, Prototypical(rows @ evidence.prototypes.T)]
+        trained = [Only(view, known) for view in own[1:]]
+        if not known.all():
+            free += [Only(view, ~known) for view in own]
     looks = turns(with_trained=bool(trained)) * len(labels)
     listener(StageStarted("weighing views", looks))
     areas = evidence.areas if trained else None

@@ -36,7 +36,7 @@ class ModelBasis:
         names = self.class_names(tiles)
         embedded = embed_tiles(self.model, tiles, log, listener)
         audited = np.bincount(class_numbers(embedded.tiles, names), minlength=len(names))
-        record = read_record(self.model.folder, embedded.tiles)
+        record = read_record(self.model.folder, embedded.tiles, embedded.quadrants, listener)
         trained = class_sizes(self.model.folder, names)
         return Evidence(
             tiles=embedded.tiles,

@@ -135,6 +135,23 @@ class Votes:
 
 
 @dataclass(frozen=True)
+class Only:
+    """A view's opinions on some tiles; of the others it has none.
+
+    Attributes:
+        view: of N tiles.
+        rows: (N,) bool, the tiles it is asked about.
+    """
+
+    view: View
+    rows: NDArray[np.bool_]
+
+    def opinions(self, belief: Scores) -> Scores:
+        """See `View.opinions`."""
+        return np.where(self.rows[:, None], self.view.opinions(belief), np.float32(0))
+
+
+@dataclass(frozen=True)
 class Prototypical:
     """What a trained model says: score_ic = w_c·v_i, whatever is believed of others.
 

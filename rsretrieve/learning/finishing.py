@@ -22,6 +22,7 @@ from rsretrieve.learning.starting import Start
 from rsretrieve.learning.training import Training
 from rsretrieve.learning.training_record import TrainingRecord, write_training_tiles
 from rsretrieve.learning.weights import WeightsReport
+from rsretrieve.tiles.likeness import quadrant_means
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def write_model(
     taught = [prepared.class_names[number] if number >= 0 else None for number in numbers]
     kept = training.kept.cpu().numpy().astype(np.float32)
     record = TrainingRecord(kept, training.margins.areas, start.view)
-    write_training_tiles(folder, prepared.tiles, taught, record)
+    quadrants = quadrant_means(prepared.train.pixels)
+    write_training_tiles(folder, prepared.tiles, taught, record, quadrants)
 
 
 def _training_facts(

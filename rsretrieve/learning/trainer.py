@@ -32,6 +32,7 @@ from rsretrieve.learning.weights import check_weights
 from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
 from rsretrieve.storage import folder_aside, only_writer, refuse_to_overwrite
 from rsretrieve.tiles.failures import FailureLog
+from rsretrieve.tiles.likeness import quadrant_means
 from rsretrieve.tiles.records import TileSet
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -144,7 +145,8 @@ def _start(
     embedder = Embedder(model.network, settings.preprocessing, settings.device, settings.precision)
     view = None
     if Path(request.weights).is_dir():  # that model has seen labels: what its own start saw
-        view = read_record(Path(request.weights), prepared.tiles).view
+        quadrants = quadrant_means(prepared.train.pixels)
+        view = read_record(Path(request.weights), prepared.tiles, quadrants, listener).view
     elif report is not None:  # features of a network that starts from nothing tell nothing
         listener(StageStarted("keeping how the tiles look before labels are learned"))
         view = first_view(embedder, prepared.train.pixels, settings.seed)

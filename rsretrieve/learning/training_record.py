@@ -12,10 +12,13 @@ import pyarrow
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from rsretrieve.progress import Listener, Noticed, unheard
+from rsretrieve.tiles.labels import some_of
+from rsretrieve.tiles.likeness import are_alike
 from rsretrieve.tiles.records import TileSet
 
 TILES_FILE = "tiles.parquet"
-_WEIGHT, _AREA, _VIEW = "weight", "area_under_margin", "first_view"
+_WEIGHT, _AREA, _VIEW, _QUADRANTS = "weight", "area_under_margin", "first_view", "quadrants"
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,7 @@ class TrainingRecord:
         """As columns of the table."""
         columns: dict[str, Any] = {_WEIGHT: self.weights, _AREA: self.areas}
         if self.view is not None:
-            flat = pyarrow.array(np.ascontiguousarray(self.view, np.float16).ravel())
-            columns[_VIEW] = pyarrow.FixedSizeListArray.from_arrays(flat, self.view.shape[1])
+            columns[_VIEW] = _lists(self.view.astype(np.float16, copy=False))
         return columns
 
 
@@ -48,6 +50,7 @@ def write_training_tiles(
     tiles: TileSet,
     taught: Sequence[str | None],
     record: TrainingRecord,
+    quadrants: NDArray[np.float32],
 ) -> None:
     """Write `tiles.parquet`, a row a training tile.
 
@@ -56,35 +59,86 @@ def write_training_tiles(
         tiles: the N training tiles, with their labels as given.
         taught: the label it was taught with at the end, or None where it was left out.
         record: what else was noted of them.
+        quadrants: (N, 4), how bright each quarter is; see `quadrant_means`.
     """
     table = {
         "tile": [tile.id for tile in tiles],
         "label": [tile.label for tile in tiles],
         "taught_label": pyarrow.array(taught, pyarrow.string()),
         **record.columns(),
+        _QUADRANTS: _lists(quadrants),
     }
     parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
 
 
-def read_record(folder: Path, tiles: TileSet) -> TrainingRecord:
-    """What a model folder tells of these tiles; nothing where it is older, or has no such file."""
+def read_record(
+    folder: Path,
+    tiles: TileSet,
+    quadrants: NDArray[np.float32],
+    listener: Listener = unheard,
+) -> TrainingRecord:
+    """What a model folder tells of these tiles; nothing where it is older, or has no such file.
+
+    Nothing is told of a tile whose name a training tile has, but other pixels; and of one that
+    has another label now neither weight nor area, which are of the label that was given then.
+
+    Args:
+        folder: the model folder.
+        tiles: N tiles with labels.
+        quadrants: (N, 4), how bright each quarter is; see `quadrant_means`.
+        listener: is told of tiles with the names of others.
+    """
     weights, areas = np.full((2, len(tiles)), np.nan, np.float32)
-    table = _table(folder, ("tile", _WEIGHT, _AREA, _VIEW))
+    table = _table(folder, ("tile", "label", _WEIGHT, _AREA, _VIEW, _QUADRANTS))
     if table is None:
         return TrainingRecord(weights, areas, None)
     rows = {name: row for row, name in enumerate(table.column("tile").to_pylist())}
     found = np.array([rows.get(tile.id, -1) for tile in tiles], np.int64)
+    if _QUADRANTS in table.column_names:
+        _let_go_of_others(found, _matrix(table, _QUADRANTS), tiles, quadrants, listener)
     here, there = np.flatnonzero(found >= 0), found[found >= 0]
+    given = table.column("label").take(pyarrow.array(there)).to_pylist()
+    same = np.array([tiles[row].label == label for row, label in zip(here.tolist(), given)], bool)
     for name, column in ((_WEIGHT, weights), (_AREA, areas)):
         if name in table.column_names:
-            column[here] = table.column(name).to_numpy()[there]
+            column[here[same]] = table.column(name).to_numpy()[there[same]]
     if _VIEW not in table.column_names or not len(here):
         return TrainingRecord(weights, areas, None)
-    kept = table.column(_VIEW).combine_chunks()
-    values = kept.flatten().to_numpy().reshape(len(kept), -1)
+    values = _matrix(table, _VIEW)
     view = np.zeros((len(tiles), values.shape[1]), np.float32)
     view[here] = values[there]
     return TrainingRecord(weights, areas, view)
+
+
+def _let_go_of_others(
+    found: NDArray[np.int64],
+    kept: NDArray[np.float32],
+    tiles: TileSet,
+    seen: NDArray[np.float32],
+    listener: Listener,
+) -> None:
+    """Set to −1 the rows of tiles that are not the pictures they were in training."""
+    here = np.flatnonzero(found >= 0)
+    others = here[~are_alike(seen[here], kept[found[here]])]
+    found[others] = -1
+    if len(others):
+        names = (tiles[row].id for row in others.tolist())
+        listener(
+            Noticed(
+                f"{len(others)} of {len(here)} tiles that the model was trained on have other "
+                f"pixels now ({some_of(names)}); what was noted of them in training is not used"
+            )
+        )
+
+
+def _lists(values: NDArray[Any]) -> pyarrow.Array:
+    flat = pyarrow.array(np.ascontiguousarray(values).ravel())
+    return pyarrow.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
+def _matrix(table: pyarrow.Table, name: str) -> NDArray[Any]:
+    kept = table.column(name).combine_chunks()
+    return np.asarray(kept.flatten().to_numpy().reshape(len(kept), -1))
 
 
 def class_sizes(folder: Path, names: Sequence[str]) -> NDArray[np.int64]:

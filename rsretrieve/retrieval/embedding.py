@@ -13,6 +13,7 @@ from rsretrieve.errors import NoUsableTiles
 from rsretrieve.learning.model import Model
 from rsretrieve.progress import Advanced, Listener, StageStarted, unheard
 from rsretrieve.tiles.failures import FailureLog
+from rsretrieve.tiles.likeness import QUADRANTS, quadrant_means
 from rsretrieve.tiles.records import Place, Tile, TileSet
 from rsretrieve.tiles.stream import stream_batches
 
@@ -33,12 +34,14 @@ class Embeddings:
         tiles: N tiles.
         places: where each lies, or None.
         vectors: (N, D) float32, unit rows.
+        quadrants: (N, 4) float32, how bright each quarter is; see `quadrant_means`.
         seconds: the time it took.
     """
 
     tiles: TileSet
     places: tuple[Place | None, ...]
     vectors: NDArray[np.float32]
+    quadrants: NDArray[np.float32]
     seconds: float
 
 
@@ -85,14 +88,17 @@ def embed_readable_tiles(
     kept: list[Tile] = []
     places: list[Place | None] = []
     vectors = np.empty((len(tiles), model.description.dimensions), np.float32)
+    quadrants = np.empty((len(tiles), QUADRANTS), np.float32)
     for batch in stream_batches(
         tiles, preprocessing, BATCH_SIZE, log, lambda count: listener(Advanced(count))
     ):
         rows = slice(len(kept), len(kept) + len(batch.tiles))
         vectors[rows] = embedder.embed(batch.pixels).cpu().numpy()
+        quadrants[rows] = quadrant_means(batch.pixels)
         keep(batch.tiles, batch.places, vectors[rows])
         kept.extend(batch.tiles)
         places.extend(batch.places)
     embedded = TileSet(tiles.source, tuple(kept))
     seconds = time.perf_counter() - started
-    return Embeddings(embedded, tuple(places), vectors[: len(kept)], seconds)
+    found = vectors[: len(kept)], quadrants[: len(kept)]
+    return Embeddings(embedded, tuple(places), *found, seconds)

@@ -179,7 +179,7 @@ def _refuse(*_, **__):
 def test_an_interrupted_training_says_how_to_go_on_and_goes_on_to_the_same_weights(
     landscape, tmp_path
 ):
-    arguments = ["train", str(landscape), *TRAINING, "--epochs", "20", "--seed", "3"]
+    arguments = ["train", str(landscape), *TRAINING, "--epochs", "5", "--seed", "3"]
     program = [sys.executable, "-m", "rsretrieve"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     subprocess.run([*program, *arguments, "--output", str(whole)], check=True, capture_output=True)

@@ -21,9 +21,11 @@ from rsretrieve.learning.training_record import (
     read_record,
     write_training_tiles,
 )
+from rsretrieve.progress import Event, Noticed
 from rsretrieve.tiles.records import Tile, TileSet
 
 TILES = TileSet("here", (Tile("a/é.tif", "a", "a"), Tile("b/2.tif", "b", "b")))
+LOOKS = np.array([[10, 20, 30, 40], [90, 70, 50, 30]], np.float32)
 CPU = torch.device("cpu")
 
 
@@ -94,14 +96,14 @@ def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
     weights = np.array([1, 0], np.float32)
     view = np.array([[0.6, 0.8], [1, 0]], np.float16)
     record = TrainingRecord(weights, np.array([0.5, np.nan], np.float32), view)
-    write_training_tiles(tmp_path, TILES, ["a", None], record)
+    write_training_tiles(tmp_path, TILES, ["a", None], record, LOOKS)
     table = parquet.read_table(tmp_path / "tiles.parquet").to_pydict()
     assert table["tile"] == ["a/é.tif", "b/2.tif"]
     assert table["label"] == ["a", "b"]
     assert table["weight"] == [1.0, 0.0]
     assert table["taught_label"] == ["a", None]
-    more = TileSet("more", (Tile("b/2.tif", "b"), Tile("c", "c"), Tile("a/é.tif", "a")))
-    found = read_record(tmp_path, more)
+    more = TileSet("more", (Tile("b/2.tif", "", "b"), Tile("c", "c"), Tile("a/é.tif", "", "a")))
+    found = read_record(tmp_path, more, LOOKS[[1, 0, 0]])
     assert found.areas[2] == 0.5
     assert np.isnan(found.areas[:2]).all()
     np.testing.assert_array_equal(found.weights, [0, np.nan, 1])
@@ -114,11 +116,52 @@ def test_a_model_of_an_older_version_tells_nothing(tmp_path: Path) -> None:
     for content in (None, b"nonsense"):
         if content is not None:
             (tmp_path / "tiles.parquet").write_bytes(content)
-        found = read_record(tmp_path, TILES)
+        found = read_record(tmp_path, TILES, LOOKS)
         assert found.view is None
         assert np.isnan(found.areas).all()
         assert np.isnan(found.weights).all()
         assert class_sizes(tmp_path, ("a",)).tolist() == [0]
     nothing_known = TrainingRecord(np.ones(2, np.float32), np.zeros(2, np.float32), None)
-    write_training_tiles(tmp_path, TILES, ["a", "b"], nothing_known)
-    assert read_record(tmp_path, TILES).view is None
+    write_training_tiles(tmp_path, TILES, ["a", "b"], nothing_known, LOOKS)
+    assert read_record(tmp_path, TILES, LOOKS).view is None
+
+
+def read_with(folder: Path, tiles: TileSet, looks: NDArray[np.float32]) -> TrainingRecord:
+    view = np.array([[0.6, 0.8], [1, 0]], np.float16)
+    record = TrainingRecord(np.ones(2, np.float32), np.full(2, 0.5, np.float32), view)
+    write_training_tiles(folder, TILES, ["a", "b"], record, LOOKS)
+    events: list[Event] = []
+    found = read_record(folder, tiles, looks, events.append)
+    assert [type(event) for event in events] == [Noticed] * bool(events)
+    for event in events:
+        assert "1 of 2 tiles that the model was trained on have other pixels" in str(event)
+        assert "b/2.tif" in str(event)
+    assert bool(events) == (looks is not LOOKS and abs(looks - LOOKS).max() > 1)
+    return found
+
+
+def test_weights_and_areas_are_of_the_label_that_was_given_then(tmp_path: Path) -> None:
+    found = read_with(tmp_path, TILES.relabelled({"b/2.tif": "a"}), LOOKS)
+    np.testing.assert_array_equal(found.weights, [1, np.nan])
+    np.testing.assert_array_equal(found.areas, [0.5, np.nan])
+    assert found.view is not None
+    assert found.view.any(axis=1).all()
+
+
+@pytest.mark.parametrize(("change", "known"), [(0.0, True), (0.05, True), (9.0, False)])
+def test_another_picture_of_that_name_is_told_nothing_of(
+    tmp_path: Path, change: float, known: bool
+) -> None:
+    found = read_with(tmp_path, TILES, LOOKS + np.array([[0], [change]], np.float32))
+    assert np.isnan(found.weights).tolist() == [False, not known]
+    assert np.isnan(found.areas).tolist() == [False, not known]
+    assert found.view is not None
+    assert found.view.any(axis=1).tolist() == [True, known]
+
+
+def test_a_table_without_looks_is_believed(tmp_path: Path) -> None:
+    read_with(tmp_path, TILES, LOOKS)
+    table = parquet.read_table(tmp_path / "tiles.parquet").drop_columns("quadrants")
+    parquet.write_table(table, tmp_path / "tiles.parquet")
+    found = read_record(tmp_path, TILES, LOOKS + 100)
+    np.testing.assert_array_equal(found.weights, [1, 1])
