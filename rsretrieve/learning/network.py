@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.learning.backbone_program import Program, export_program
-from rsretrieve.learning.depthwise import quicken_depthwise
+from rsretrieve.learning.convolutions import mend_convolutions
 
 _IMAGENET_CLASSES = 1000
 _SIZE_ARGUMENTS = {"vit_": "image_size", "maxvit_": "input_size"}
@@ -72,7 +72,7 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
     check_backbone(name)
     try:
         backbone, features = _bare_backbone(name, bands, size_px)
-        quicken_depthwise(backbone)
+        mend_convolutions(backbone)
         network = EmbeddingNetwork(backbone, features, dimensions)
         _try_out(network, bands, size_px)
     except (RuntimeError, ValueError, AssertionError) as error:

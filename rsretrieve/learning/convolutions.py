@@ -1,12 +1,14 @@
-"""Depthwise convolutions that processors are slow at in bfloat16, and wrong.
+"""Convolutions that processors are slow at in bfloat16, or wrong.
 
 oneDNN has no vector code for the bfloat16 gradient of a depthwise convolution with a stride, a
 large kernel, or one that reaches over the whole image: it takes ten times as long as in float32
-(two thirds of a training step of MobileNetV2, PyTorch 2.15), and over a single pixel it reads
-memory that nobody wrote. But that of a 3 × 3 kernel in single steps over a larger image is fast,
-and the others are such a one in disguise: a stride s leaves out all but each s-th result, whose
-gradients are zeros, and zeros around a small image make it a large one. Larger kernels compute
-in float32; what they give is rounded back.
+(two thirds of a training step of MobileNetV2, PyTorch 2.15). But that of a 3 × 3 kernel in
+single steps over a larger image is fast, and the others are such a one in disguise: a stride s
+leaves out all but each s-th result, whose gradients are zeros, and zeros around a small image
+make it a large one. Larger kernels compute in float32; what they give is rounded back.
+
+And over a single pixel the gradient of any kernel's weights is of memory that nobody wrote,
+where the convolution has a stride. There a padded kernel is its centre alone.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from torch.nn import functional
 _FAST_KERNEL = (3, 3)
 
 
-class Depthwise(nn.Conv2d):
-    """A depthwise convolution that learns as fast on a processor as it can.
+class _Substitute(nn.Conv2d):
+    """A convolution that goes its own way where it learns in bfloat16 on a processor.
 
     Args:
         layer: whose arguments and parameters it takes over.
@@ -50,23 +52,62 @@ class Depthwise(nn.Conv2d):
             and torch.is_autocast_enabled("cpu")
             and torch.get_autocast_dtype("cpu") is torch.bfloat16
         )
-        if not learns_in_bfloat16 or not self._is_slow_over(pixels):
+        if not learns_in_bfloat16 or not self._goes_its_own_way_over(pixels):
             return super().forward(pixels)
-        pixels = pixels.bfloat16()
-        if self._is_one_in_disguise():
-            weight = self.weight.bfloat16()
-            bias = None if self.bias is None else self.bias.bfloat16()
-            convolved: Tensor
-            convolved = _ThreeByThree.apply(pixels, weight, bias, self.stride, self.padding)
-            return convolved
+        return self._own_way(pixels.bfloat16())
+
+    def _goes_its_own_way_over(self, pixels: Tensor) -> bool:
+        raise NotImplementedError
+
+    def _own_way(self, pixels: Tensor) -> Tensor:
+        """In float32, where there is nothing faster that is right."""
         with torch.autocast("cpu", enabled=False):
             return super().forward(pixels.float()).bfloat16()
 
-    def _is_slow_over(self, pixels: Tensor) -> bool:
+    @property
+    def _parameters_in_bfloat16(self) -> tuple[Tensor, Tensor | None]:
+        return self.weight.bfloat16(), None if self.bias is None else self.bias.bfloat16()
+
+
+class OverFewPixels(_Substitute):
+    """A convolution whose gradient is right over images smaller than its stride, too."""
+
+    def _goes_its_own_way_over(self, pixels: Tensor) -> bool:
+        return min(pixels.shape[-2:]) < max(2, *self.stride)
+
+    def _own_way(self, pixels: Tensor) -> Tensor:
+        if pixels.shape[-2:] != (1, 1) or not self._is_centred:
+            return super()._own_way(pixels)
+        weight, bias = self._parameters_in_bfloat16
+        down, across = (side // 2 for side in self.kernel_size)
+        centre = weight[:, :, down : down + 1, across : across + 1]
+        return functional.conv2d(pixels, centre, bias, groups=self.groups)
+
+    @property
+    def _is_centred(self) -> bool:
+        """Zeros around a single pixel leave one place for the kernel, its middle on the pixel."""
+        reach = tuple(step * (side // 2) for step, side in zip(self.dilation, self.kernel_size))
+        odd = all(side % 2 for side in self.kernel_size)
+        return odd and self.padding == reach and self.padding_mode == "zeros"
+
+
+class Depthwise(_Substitute):
+    """A depthwise convolution that learns as fast on a processor as it can."""
+
+    def _goes_its_own_way_over(self, pixels: Tensor) -> bool:
         strides_or_is_large = max(self.stride) > 1 or max(self.kernel_size) > max(_FAST_KERNEL)
         return strides_or_is_large or min(pixels.shape[-2:]) < max(self.kernel_size)
 
-    def _is_one_in_disguise(self) -> bool:
+    def _own_way(self, pixels: Tensor) -> Tensor:
+        if not self._is_fast_in_disguise:
+            return super()._own_way(pixels)
+        convolved: Tensor
+        parameters = self._parameters_in_bfloat16
+        convolved = _ThreeByThree.apply(pixels, *parameters, self.stride, self.padding)
+        return convolved
+
+    @property
+    def _is_fast_in_disguise(self) -> bool:
         return (
             self.kernel_size == _FAST_KERNEL
             and self.dilation == (1, 1)
@@ -139,8 +180,12 @@ def _in_single_steps(
     return everywhere
 
 
-def quicken_depthwise(backbone: nn.Module) -> None:
-    """Put `Depthwise` in place of the depthwise layers."""
+def mend_convolutions(backbone: nn.Module) -> None:
+    """Put substitutes in place of the convolutions that need one somewhere."""
     for name, layer in list(backbone.named_modules()):
-        if type(layer) is nn.Conv2d and layer.groups == layer.in_channels > 1:
+        if type(layer) is not nn.Conv2d:
+            continue
+        if layer.groups == layer.in_channels > 1:
             backbone.set_submodule(name, Depthwise(layer))
+        elif max(layer.kernel_size) > 1:
+            backbone.set_submodule(name, OverFewPixels(layer))

@@ -1,4 +1,4 @@
-"""Depthwise convolutions learn another way than PyTorch's, and learn the same."""
+"""Convolutions that learn another way than PyTorch's learn what theirs should."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from rsretrieve.learning import depthwise
-from rsretrieve.learning.depthwise import Depthwise, quicken_depthwise
+from rsretrieve.learning import convolutions
+from rsretrieve.learning.convolutions import Depthwise, OverFewPixels, mend_convolutions
 from rsretrieve.learning.network import build_network
 
 
@@ -18,18 +18,20 @@ def layer(stride: int = 2, kernel: int = 3, groups: int = 8) -> nn.Conv2d:
 
 
 @pytest.mark.parametrize(
-    ("convolution", "changes"),
+    ("convolution", "kind"),
     [
-        (layer(), True),
-        (layer(groups=1), False),
-        (layer(groups=4), False),
-        (nn.Conv2d(1, 8, 3, 2), False),
+        (layer(), Depthwise),
+        (layer(kernel=1), Depthwise),
+        (layer(groups=1), OverFewPixels),
+        (layer(groups=4), OverFewPixels),
+        (nn.Conv2d(1, 8, 3, 2), OverFewPixels),
+        (layer(groups=1, kernel=1), nn.Conv2d),
     ],
 )
-def test_depthwise_layers_are_changed_and_no_others(convolution, changes):
+def test_layers_that_need_a_substitute_get_theirs(convolution, kind):
     backbone = nn.Sequential(nn.Sequential(convolution))
-    quicken_depthwise(backbone)
-    assert isinstance(backbone[0][0], Depthwise) == changes
+    mend_convolutions(backbone)
+    assert type(backbone[0][0]) is kind
     assert backbone[0][0].weight is convolution.weight
 
 
@@ -75,12 +77,37 @@ SMALLEST = {"no padding": 3, "mirrored": 2}
     ("name", "side"),
     [(name, side) for name in LAYERS for side in (1, 2, 3, 4, 9) if side >= SMALLEST.get(name, 1)],
 )
-def test_it_learns_what_float64_learns_but_for_rounding(name, side):
+def test_a_depthwise_layer_learns_what_float64_learns_but_for_rounding(name, side):
     arguments = {"out_channels": 8, "kernel_size": 3, "bias": False, **LAYERS[name]}
-    convolution = nn.Conv2d(8, groups=8, **arguments)
-    pixels = torch.randn(6, 8, side, side).bfloat16()
+    learns_as_float64(Depthwise, nn.Conv2d(8, groups=8, **arguments), side)
+
+
+DENSE = {
+    "stride": {"stride": 2, "padding": 1},
+    "stride of three": {"stride": 3, "padding": 1, "bias": True},
+    "large kernel": {"kernel_size": 5, "padding": 2},
+    "large kernel, stride": {"kernel_size": 7, "padding": 3, "stride": 2},
+    "dilation": {"stride": 2, "padding": 2, "dilation": 2},
+    "not in the middle": {"stride": 2, "padding": 2},
+    "even kernel": {"kernel_size": 2, "padding": 1, "stride": 2},
+    "mirrored": {"stride": 2, "padding": 1, "padding_mode": "circular"},
+    "groups": {"stride": 2, "padding": 1, "groups": 4},
+}
+
+
+@pytest.mark.parametrize("side", [1, 2, 3])
+@pytest.mark.parametrize("name", DENSE)
+def test_a_dense_layer_learns_what_float64_learns_but_for_rounding(name, side):
+    poison = [torch.full((1 << 18,), 1e30) for _ in range(9)]
+    del poison  # memory that nobody wrote holds it now
+    arguments = {"out_channels": 32, "kernel_size": 3, "bias": False, **DENSE[name]}
+    learns_as_float64(OverFewPixels, nn.Conv2d(32, **arguments), side)
+
+
+def learns_as_float64(kind: type[nn.Conv2d], convolution: nn.Conv2d, side: int) -> None:
+    pixels = torch.randn(6, convolution.in_channels, side, side).bfloat16()
     expected = exactly(convolution, pixels)
-    given, gradient = in_bfloat16(Depthwise(convolution).train(), pixels)
+    given, gradient = in_bfloat16(kind(convolution).train(), pixels)
     assert given.dtype is gradient.dtype is torch.bfloat16
     found = {"out": given, "pixels": gradient}
     found |= {name: parameter.grad for name, parameter in convolution.named_parameters()}
@@ -120,9 +147,9 @@ def test_what_needs_no_gradient_is_given_none():
 )
 def test_only_those_that_are_slow_go_their_own_way(convolution, side, own_way, monkeypatch):
     taken = []
-    apply = depthwise._ThreeByThree.apply
+    apply = convolutions._ThreeByThree.apply
     monkeypatch.setattr(
-        depthwise._ThreeByThree, "apply", lambda *args: taken.append(1) or apply(*args)
+        convolutions._ThreeByThree, "apply", lambda *args: taken.append(1) or apply(*args)
     )
     in_bfloat16(Depthwise(convolution).train(), torch.randn(2, 8, side, side))
     assert taken == [1] * own_way
@@ -132,6 +159,7 @@ def test_in_float32_it_is_its_layer():
     plain = layer()
     pixels = torch.randn(4, 8, 9, 9)
     assert torch.equal(Depthwise(plain).train()(pixels), plain(pixels))
+    assert torch.equal(OverFewPixels(plain).train()(pixels), plain(pixels))
 
 
 def test_in_evaluation_it_computes_as_its_layer_would():
@@ -156,7 +184,7 @@ def test_a_single_pixel_has_the_right_gradient():
 def test_a_network_starts_with_the_weights_it_would_have_without(monkeypatch):
     torch.manual_seed(0)
     ours = build_network("mobilenet_v2", bands=3, size_px=32, dimensions=8).state_dict()
-    monkeypatch.setattr("rsretrieve.learning.network.quicken_depthwise", lambda backbone: None)
+    monkeypatch.setattr("rsretrieve.learning.network.mend_convolutions", lambda backbone: None)
     torch.manual_seed(0)
     without = build_network("mobilenet_v2", bands=3, size_px=32, dimensions=8).state_dict()
     assert list(ours) == list(without)
