@@ -78,7 +78,7 @@ def _believed(
     free: list[View] = [Discriminant(rows, dealt), own_votes]
     trained: list[View] = []
     first = evidence.first_view
-    known = np.zeros(len(labels), bool) if first is None else first.any(axis=1)
+    known = np.zeros(len(labels), bool) if first is None else np.asarray(first.any(axis=1))
     if first is not None and known.sum() >= FEWEST_PER_CLASS * classes:
         own = [*free, Prototypical(rows @ evidence.prototypes.T)]
         votes = Votes.among(UnitRows(first), _groups(first, labels, dealt, classes))

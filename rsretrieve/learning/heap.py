@@ -9,23 +9,43 @@ at 64 px, batches of 64, one thread). Embedding, which takes less at once, gains
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Their numbers in glibc's <malloc.h>."""
-_KEPT = 1 << 30
+_LARGEST_KEPT = 1 << 28
 _LARGEST_OF_OLD_GLIBC = 1 << 25
 
 
-def keep_freed_memory() -> bool:
-    """Let the C library keep up to a gigabyte that is free, for this process from now on.
+@contextmanager
+def freed_memory_kept() -> Iterator[bool]:
+    """Let the C library keep blocks of up to 256 MB that are free, and give them back at the end.
 
-    Returns:
+    What is kept is for the same process to take again: its peak grows by no more than the holes
+    that blocks of many sizes leave between them.
+
+    Yields:
         Whether it does; libraries other than glibc are left as they are.
     """
-    try:
-        set_option = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):  # Windows and macOS have none
-        return False
+    library = _glibc()
+    if library is None:
+        yield False
+        return
     # Blocks first: with the other alone, all above 128 kB would go back to the system.
-    blocks_stay = any(set_option(_MMAP_THRESHOLD, size) for size in (_KEPT, _LARGEST_OF_OLD_GLIBC))
-    return blocks_stay and bool(set_option(_TRIM_THRESHOLD, _KEPT))
+    sizes = (_LARGEST_KEPT, _LARGEST_OF_OLD_GLIBC)
+    blocks_stay = any(library.mallopt(_MMAP_THRESHOLD, size) for size in sizes)
+    try:
+        yield blocks_stay and bool(library.mallopt(_TRIM_THRESHOLD, _LARGEST_KEPT))
+    finally:
+        library.malloc_trim(0)
+
+
+def _glibc() -> Any:
+    """The C library, if it is one that can be told; Windows and macOS have others."""
+    try:
+        library = ctypes.CDLL(None)
+        return library if library.mallopt and library.malloc_trim else None
+    except (OSError, AttributeError, TypeError):
+        return None

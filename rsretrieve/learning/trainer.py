@@ -6,6 +6,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from rsretrieve.learning.device import best_precision
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.finishing import TrainingSummary, summary_of, write_model
 from rsretrieve.learning.first_view import first_view
-from rsretrieve.learning.heap import keep_freed_memory
+from rsretrieve.learning.heap import freed_memory_kept
 from rsretrieve.learning.network import check_backbone
 from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import Recipe
@@ -118,11 +119,10 @@ def _train(
         recipe, prepared.preprocessing, seed, request.device, precision, request.in_parts
     )
     start = _start(request, prepared, settings, listener)
-    if request.device.type == "cpu":
-        keep_freed_memory()
     training = Training(settings, start.model, prepared.train, prepared.validation, listener)
     identity = _identity(request, prepared, settings)
-    training.run(unfinished / CHECKPOINT_FILE, identity, resume=request.resume)
+    with freed_memory_kept() if request.device.type == "cpu" else nullcontext():
+        training.run(unfinished / CHECKPOINT_FILE, identity, resume=request.resume)
     summary = summary_of(training, request.output, prepared, time.perf_counter() - started)
     with folder_aside(request.output, overwrite=request.overwrite, marker=marker) as folder:
         write_model(folder, training, prepared, summary, start)
