@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,8 +83,11 @@ def audit_labels(request: AuditRequest, log: FailureLog, listener: Listener = un
     labels = evidence.labels()
     scores = _scored(evidence, labels, listener)
     twins = _twins(evidence, scores, labels, listener)
-    judgement, verdicts = judge(evidence, scores, request.choice, request.folds, listener)
-    rows = _judged(request, evidence, scores, verdicts, twins)
+    settled = np.zeros(len(labels), bool)
+    if request.settled:
+        settled[:] = [tile.id in request.settled for tile in evidence.tiles]
+    judgement, verdicts = judge(evidence, scores, request.choice, request.folds, settled, listener)
+    rows = _judged(evidence, scores, verdicts, twins, settled)
     order = np.argsort(judgement.margin, kind="stable")
     checked = order[rows.needs_a_look[order]]
     probability = judgement.issue_probability
@@ -162,19 +165,16 @@ def _twins(
 
 
 def _judged(
-    request: AuditRequest,
     evidence: Evidence,
     scores: LabelScores,
     verdicts: Verdicts,
     twins: Twins,
+    settled: NDArray[np.bool_],
 ) -> JudgedRows:
     rules = KindRules(evidence.labels(), evidence.class_sizes, twins.has_twin)
-    kinds = kinds_of(scores, verdicts, rules)
-    if request.settled:
-        settled = np.array([tile.id in request.settled for tile in evidence.tiles], bool)
-        kinds = np.where(settled, np.int8(NO_KIND), kinds)
-        verdicts = replace(verdicts, flagged=verdicts.flagged & ~settled)
-    return JudgedRows(evidence.tiles, evidence.class_names, verdicts, kinds, twins.twin)
+    kinds, sure = kinds_of(scores, verdicts, rules)
+    kinds = np.where(settled, np.int8(NO_KIND), kinds)
+    return JudgedRows(evidence.tiles, evidence.class_names, verdicts, kinds, sure, twins.twin)
 
 
 def _per_class(

@@ -42,6 +42,7 @@ _FINER = np.array([0.4, 0.63, 1, 1.58, 2.5]), np.array([0.73, 0.86, 1, 1.17, 1.3
 _SAMPLE = 4_000
 _NEWTON_STEPS = 15
 _LEAST = np.float32(1e-12)
+_LOG_CERTAIN = np.float32(100)
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,13 @@ class Beliefs:
     def posterior(self) -> Scores:
         """(N, K) q."""
         return _softmax(self.log_odds)
+
+    def settled(self, labels: NDArray[np.int64], rows: NDArray[np.bool_]) -> Beliefs:
+        """The same, where of some tiles, rows (N,), it is known that their label is right."""
+        certain = np.eye(self.log_odds.shape[1], dtype=np.float32)[labels[rows]]
+        log_odds, witness = self.log_odds.copy(), self.witness.copy()
+        log_odds[rows], witness[rows] = _LOG_CERTAIN * (certain - 1), certain
+        return Beliefs(log_odds, self.transitions, witness)
 
 
 def turns(*, with_trained: bool) -> int:

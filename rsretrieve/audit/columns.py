@@ -27,6 +27,7 @@ class JudgedRows:
         class_names: of the K classes.
         verdicts: on their labels.
         kinds: (N,) int8, positions in `KINDS`.
+        confident: (N,) bool, by `kinds_of`.
         twin: (N,) int64, rows, or −1.
     """
 
@@ -34,6 +35,7 @@ class JudgedRows:
     class_names: tuple[str, ...]
     verdicts: Verdicts
     kinds: NDArray[np.int8]
+    confident: NDArray[np.bool_]
     twin: NDArray[np.int64]
 
     @property
@@ -49,6 +51,7 @@ class JudgedRows:
             *(said.predicted_similarity, self.kinds, said.runner_up),
             *(said.runner_up_similarity, self.twin),
         )
+        twin_flagged = said.flagged[self.twin] & (self.twin != NO_TWIN)
         parts_of = (
             *(said.votes, said.area, said.weight, said.prototype_score),
             *(said.predicted_probability, said.witnessed_probability),
@@ -57,6 +60,8 @@ class JudgedRows:
             rows.tolist(),
             *(column[rows].tolist() for column in columns),
             *(_known(column[rows]) for column in parts_of),
+            self.confident[rows].tolist(),
+            twin_flagged[rows].tolist(),
         )
         for row, predicted, flagged, wrong, own, best, kind, second, next_best, twin, *parts in zip(
             *values

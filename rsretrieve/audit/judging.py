@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +25,12 @@ FEWEST_PER_CLASS = 10
 
 
 def judge(
-    evidence: Evidence, scores: LabelScores, choice: Choice, folds: int, listener: Listener
+    evidence: Evidence,
+    scores: LabelScores,
+    choice: Choice,
+    folds: int,
+    settled: NDArray[np.bool_],
+    listener: Listener,
 ) -> tuple[Judgement, Verdicts]:
     """Judge every label.
 
@@ -32,12 +39,13 @@ def judge(
         scores: by the prototypes.
         choice: how many issues the user asks for.
         folds: of cross-fitting.
+        settled: (N,) the labels that a person has decided: they are right, whatever is seen.
         listener: is told how the work goes.
     """
     labels, votes = evidence.labels(), None
     if _has_views(evidence):
         beliefs, neighbours = _believed(evidence, labels, folds, listener)
-        judgement = by_beliefs(beliefs, labels)
+        judgement = by_beliefs(beliefs.settled(labels, settled), labels)
         votes = neighbours.shares(beliefs.posterior)[np.arange(len(labels)), labels]
     else:
         listener(
@@ -47,14 +55,24 @@ def judge(
             )
         )
         classes = len(evidence.class_names)
-        judgement = by_prototypes(scores, labels, evidence.temperature, classes)
+        known = scores.settled(settled)
+        judgement = by_prototypes(known, labels, evidence.temperature, classes)
     flagged = issues_among(
         judgement.issue_probability,
         judgement.margin,
         choice,
         is_calibrated=judgement.is_calibrated,
     )
-    return judgement, verdicts_of(evidence, judgement, flagged, scores, votes)
+    if not _has_honest_witness(evidence):
+        unknown = np.full(judgement.witnessed.shape, np.nan)
+        judgement = replace(judgement, witnessed=unknown)
+    return judgement, verdicts_of(evidence, judgement, flagged & ~settled, scores, votes)
+
+
+def _has_honest_witness(evidence: Evidence) -> bool:
+    """Something is asked that was not trained on the labels, at least not on the tile's own."""
+    means_of_others = evidence.left_out is not None
+    return means_of_others or (_has_views(evidence) and _first_view_tells(evidence) is not None)
 
 
 def _has_views(evidence: Evidence) -> bool:
@@ -77,9 +95,9 @@ def _believed(
     own_votes = Votes.among(evidence.vectors, _groups(rows, labels, dealt, classes))
     free: list[View] = [Discriminant(rows, dealt), own_votes]
     trained: list[View] = []
-    first = evidence.first_view
-    known = np.zeros(len(labels), bool) if first is None else np.asarray(first.any(axis=1))
-    if first is not None and known.sum() >= FEWEST_PER_CLASS * classes:
+    known = _first_view_tells(evidence)
+    if known is not None and evidence.first_view is not None:
+        first = evidence.first_view
         own = [*free, Prototypical(rows @ evidence.prototypes.T)]
         votes = Votes.among(UnitRows(first), _groups(first, labels, dealt, classes))
         free = [Discriminant(first, dealt), votes]
@@ -93,6 +111,14 @@ def _believed(
         labels, classes, free, trained, areas, lambda count: listener(Advanced(count))
     )
     return found, own_votes
+
+
+def _first_view_tells(evidence: Evidence) -> NDArray[np.bool_] | None:
+    """(N,) of which tiles the first view is known; None where of too few to be a view."""
+    if evidence.first_view is None:
+        return None
+    known = np.asarray(evidence.first_view.any(axis=1))
+    return known if known.sum() >= FEWEST_PER_CLASS * len(evidence.class_names) else None
 
 
 def _groups(

@@ -48,14 +48,19 @@ class KindRules:
     has_twin: NDArray[np.bool_]
 
 
-def kinds_of(scores: LabelScores, verdicts: Verdicts, rules: KindRules) -> NDArray[np.int8]:
-    """Tell the kinds apart.
+def kinds_of(
+    scores: LabelScores, verdicts: Verdicts, rules: KindRules
+) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """Tell the kinds apart, and which suggestions can be taken unseen.
+
+    These are of labels thought wrong, where one other class is clearly likelier than any, no
+    class concerned is too small, and the tile is of some class at all; twin or none.
 
     Returns:
-        (N,) positions in `KINDS`, or `NO_KIND` for labels with which nothing seems wrong.
+        (N,) positions in `KINDS`, or `NO_KIND` for labels with which nothing seems wrong; and
+        (N,) bool, which suggestions can be taken unseen.
     """
-    flagged = verdicts.flagged
-    rare = rules.class_sizes < SMALLEST_CLASS
+    flagged, rare = verdicts.flagged, rules.class_sizes < SMALLEST_CLASS
     fits = {
         IssueKind.DUPLICATE: rules.has_twin,
         IssueKind.RARE_CLASS: flagged & (rare[rules.labels] | rare[verdicts.predicted]),
@@ -66,7 +71,9 @@ def kinds_of(scores: LabelScores, verdicts: Verdicts, rules: KindRules) -> NDArr
     kinds = np.full(len(flagged), NO_KIND, np.int8)
     for kind in reversed(KINDS):
         kinds[fits[kind]] = KINDS.index(kind)
-    return kinds
+    doubts = (IssueKind.RARE_CLASS, IssueKind.OFF_TOPIC, IssueKind.AMBIGUOUS)
+    is_doubtful = np.logical_or.reduce([fits[kind] for kind in doubts])
+    return kinds, np.asarray(flagged & ~is_doubtful)
 
 
 def off_topic(scores: LabelScores, classes: int) -> NDArray[np.bool_]:

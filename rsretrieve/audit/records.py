@@ -14,8 +14,6 @@ from rsretrieve.audit.noise_rate import share_intervals
 from rsretrieve.audit.truth import AuditFigures
 from rsretrieve.tiles.records import Place, Tile
 
-_CONFIDENT = (None, IssueKind.WRONG_LABEL, IssueKind.DUPLICATE)
-
 
 @dataclass(frozen=True, slots=True)
 class AuditedTile:
@@ -37,7 +35,10 @@ class AuditedTile:
             label; None where it is not known.
         prototype_score: what `label_score` would be by the prototypes alone.
         predicted_probability: that the predicted label is the tile's.
-        witnessed_probability: the same by the views that were not trained on the labels.
+        witnessed_probability: the same by the views that were not trained on the labels; None
+            where there are none.
+        has_confident_suggestion: the suggestion can be taken unseen; see `kinds_of`.
+        twin_is_issue: the twin's label is thought wrong.
     """
 
     tile: Tile
@@ -56,6 +57,8 @@ class AuditedTile:
     prototype_score: float | None = None
     predicted_probability: float | None = None
     witnessed_probability: float | None = None
+    has_confident_suggestion: bool = False
+    twin_is_issue: bool = False
 
     @property
     def issue_probability(self) -> float:
@@ -64,20 +67,19 @@ class AuditedTile:
 
     @property
     def suggested_label(self) -> str:
-        """The predicted label; where that is the given one and a twin has another, the twin's."""
-        if self.predicted_label == self.tile.label and self.twin is not None:
-            return str(self.twin.label)
-        return self.predicted_label
+        """The predicted label; where that is the given one and a twin has another, the twin's.
+
+        Unless that label is thought wrong: then this tile's own may stay.
+        """
+        alone = self.twin is None or self.twin_is_issue
+        if alone or self.predicted_label != self.tile.label:
+            return self.predicted_label
+        return str(self.twin and self.twin.label)
 
     @property
     def needs_a_look(self) -> bool:
         """The label is thought wrong, or something else about the tile is."""
         return self.is_label_issue or self.kind is not None
-
-    @property
-    def has_confident_suggestion(self) -> bool:
-        """The suggestion can be taken unseen: the label is thought wrong, and one class is near."""
-        return self.is_label_issue and self.kind in _CONFIDENT
 
     @property
     def fixed_label(self) -> str:

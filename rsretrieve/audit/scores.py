@@ -12,7 +12,7 @@ A label is an issue where another prototype is nearer than its own: label_score 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from rsretrieve.audit.unit_rows import UnitRows, blocks_of
 
 ISSUE_THRESHOLD = 0.5
+_LARGEST_MARGIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,14 @@ class LabelScores:
     def is_issue(self) -> NDArray[np.bool_]:
         """(N,) labels thought wrong."""
         return self.label_score < ISSUE_THRESHOLD
+
+    def settled(self, rows: NDArray[np.bool_]) -> LabelScores:
+        """The same, where of some tiles, rows (N,), it is known that their label is right."""
+        return replace(
+            self,
+            label_score=np.where(rows, 1.0, self.label_score),
+            margin=np.where(rows, _LARGEST_MARGIN, self.margin),
+        )
 
 
 def score_labels(

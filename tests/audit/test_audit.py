@@ -121,7 +121,7 @@ def judged(tile_id: str, given: str, predicted: str) -> AuditedTile:
     audited = AuditedTile(
         Tile(tile_id, tile_id, given), predicted, given != predicted, 0.5, 0.1, 0.2
     )
-    return replace(audited, predicted_probability=1.0, witnessed_probability=1.0)
+    return replace(audited, has_confident_suggestion=audited.is_label_issue)
 
 
 def test_fixed_labels_take_the_suggestion_for_issues_alone_and_stand_by_id() -> None:
@@ -130,20 +130,10 @@ def test_fixed_labels_take_the_suggestion_for_issues_alone_and_stand_by_id() -> 
     assert list(fixed.items()) == [("a", "y"), ("b", "water"), ("c", "road")]
 
 
-@pytest.mark.parametrize(
-    ("kind", "fixed_label"),
-    [
-        (IssueKind.WRONG_LABEL, "water"),
-        (IssueKind.DUPLICATE, "water"),
-        (IssueKind.AMBIGUOUS, "road"),
-        (IssueKind.OFF_TOPIC, "road"),
-        (IssueKind.RARE_CLASS, "road"),
-    ],
-)
-def test_fixed_labels_take_confident_suggestions_alone(kind: IssueKind, fixed_label: str) -> None:
-    doubtful = replace(judged("a", "road", "water"), kind=kind)
-    fixed = Audit((doubtful, judged("b", "water", "water")), (), 0.0, (0.0, 0.0)).fixed_labels()
-    assert fixed == {"a": fixed_label, "b": "water"}
+def test_fixed_labels_take_confident_suggestions_alone() -> None:
+    doubtful = replace(judged("a", "road", "water"), has_confident_suggestion=False)
+    fixed = Audit((doubtful, judged("b", "water", "road")), (), 0.0, (0.0, 0.0)).fixed_labels()
+    assert fixed == {"a": "road", "b": "road"}
 
 
 def test_a_twin_s_label_is_suggested_where_the_audit_has_no_other() -> None:
@@ -151,6 +141,7 @@ def test_a_twin_s_label_is_suggested_where_the_audit_has_no_other() -> None:
     seen = replace(judged("a", "road", "road"), kind=IssueKind.DUPLICATE, twin=twin)
     assert seen.suggested_label == "water"
     assert replace(seen, predicted_label="sand").suggested_label == "sand"
+    assert replace(seen, twin_is_issue=True).suggested_label == "road"
     assert Audit((seen,), (), 0.0, (0.0, 0.0)).to_check == (seen,)
     assert Audit((seen,), (), 0.0, (0.0, 0.0)).fixed_labels() == {"a": "road"}
 
@@ -161,6 +152,18 @@ def test_settled_tiles_are_never_an_issue(audit: Audit, model: Model, noisy_tile
     again = audit_labels(model, noisy_tiles, FailureLog(), settled=settled)
     assert {a.tile.id for a in again.issues} == {a.tile.id for a in audit.issues} - settled
     assert not settled & {a.tile.id for a in again.to_check}
+    assert all(a.label_score > 0.99 for a in again.tiles if a.tile.id in settled)
+    assert again.noise_rate < audit.noise_rate
+    expected = np.trace(again.noise_matrix.values) - np.trace(audit.noise_matrix.values)
+    assert expected > 0.5 * len(settled)
+
+
+def test_a_budget_is_spent_on_what_nobody_has_settled(
+    audit: Audit, model: Model, noisy_tiles: TileSet
+) -> None:
+    settled = frozenset(audited.tile.id for audited in audit.tiles[:3])
+    again = audit_labels(model, noisy_tiles, FailureLog(), settled=settled, choice=Choice(budget=3))
+    assert [a.tile.id for a in again.issues] == [a.tile.id for a in audit.tiles[3:6]]
 
 
 def test_the_noise_matrix_counts_expected_tiles(audit: Audit) -> None:
@@ -182,7 +185,10 @@ def test_a_record_tells_what_training_and_prototypes_said_of_the_label(
     audit: Audit, model: Model, tiles: TileSet
 ) -> None:
     table = parquet.read_table(model.folder / "tiles.parquet").to_pydict()
-    taught = dict(zip(table["tile"], table["weight"]))
+    given = {audited.tile.id: audited.tile.label for audited in audit.tiles}
+    rows = zip(table["tile"], table["label"], table["weight"])
+    taught = {tile: weight if given[tile] == label else None for tile, label, weight in rows}
+    assert 0 < sum(weight is None for weight in taught.values()) < len(taught)
     assert {a.tile.id: a.training_weight for a in audit.tiles} == taught
     for audited in audit.tiles:
         # So few tiles are judged by prototypes alone, between the nearest two.

@@ -120,7 +120,7 @@ def test_the_log_says_who_changed_what_by_which_rule(tmp_path: Path) -> None:
 
 def test_suggestions_are_logged_where_they_are_taken() -> None:
     taken = AuditedTile(TILES[0], "water", True, 0.1, 0.2, 0.9, IssueKind.WRONG_LABEL)
-    taken = replace(taken, predicted_probability=1.0, witnessed_probability=1.0)
+    taken = replace(taken, has_confident_suggestion=True)
     doubtful = AuditedTile(TILES[1], "water", True, 0.1, 0.2, 0.9, IssueKind.AMBIGUOUS)
     rare = AuditedTile(TILES[2], "water", True, 0.1, 0.2, 0.9, IssueKind.RARE_CLASS)
     audit = Audit((taken, doubtful, rare), (), 0.0, (0.0, 0.0))

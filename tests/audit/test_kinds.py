@@ -39,16 +39,22 @@ def verdicts(degrees: np.ndarray, labels: np.ndarray, scores: LabelScores) -> Ve
     return verdicts_of(evidence, judgement, scores.is_issue, scores, None)
 
 
-def kinds(doubtful: dict[float, int], sizes: tuple[int, ...] = (50, 50, 50), twin: int = -1):
-    """The kinds of tiles (degrees → given class) that stand among good ones."""
+def told(doubtful: dict[float, int], sizes: tuple[int, ...] = (50, 50, 50), twin: int = -1):
+    """Kinds, and whose suggestion is sure, of tiles (degrees → given) among good ones."""
     degrees = np.array([*GOOD, *doubtful])
     labels = np.array([0] * 30 + [1] * 30 + list(doubtful.values()))
     scores = score_labels(UnitRows(directions(*degrees)), labels, PROTOTYPES, SIGMA)
     has_twin = np.arange(len(labels)) == (60 + twin if twin >= 0 else -1)
     said = verdicts(degrees, labels, scores)
-    found = kinds_of(scores, said, KindRules(labels, np.array(sizes), has_twin))
+    found, sure = kinds_of(scores, said, KindRules(labels, np.array(sizes), has_twin))
     assert (found[:60] == NO_KIND).all()
-    return [None if kind == NO_KIND else KINDS[kind] for kind in found[60:]]
+    assert not sure[:60].any()
+    names = [None if kind == NO_KIND else KINDS[kind] for kind in found[60:]]
+    return names, sure[60:].tolist()
+
+
+def kinds(*args, **kwargs):
+    return told(*args, **kwargs)[0]
 
 
 def test_kinds_are_told_apart() -> None:
@@ -74,6 +80,23 @@ def test_a_twin_with_another_label_comes_before_every_other_kind() -> None:
     assert kinds({1.0: 0}, twin=0) == [IssueKind.DUPLICATE]
 
 
+@pytest.mark.parametrize("twin", [-1, 0])
+@pytest.mark.parametrize(
+    ("degrees", "given", "sizes", "sure"),
+    [
+        (2.0, 1, (50, 50, 50), True),
+        (1.0, 0, (50, 50, 50), False),  # not thought wrong
+        (31.0, 0, (50, 50, 50), False),  # between two classes
+        (240.0, 1, (50, 50, 50), False),  # of no class
+        (2.0, 1, (SMALLEST_CLASS - 1, 50, 50), False),
+    ],
+)
+def test_a_suggestion_is_sure_where_one_class_is_near_twin_or_none(
+    degrees: float, given: int, sizes: tuple[int, ...], sure: bool, twin: int
+) -> None:
+    assert told({degrees: given}, sizes, twin)[1] == [sure]
+
+
 @pytest.mark.parametrize("sizes", [(SMALLEST_CLASS - 1, 50, 50), (50, SMALLEST_CLASS - 1, 50)])
 def test_a_small_class_neither_accuses_nor_is_accused(sizes: tuple[int, ...]) -> None:
     assert kinds({2.0: 1}, sizes) == [IssueKind.RARE_CLASS]
@@ -84,7 +107,9 @@ def test_of_few_tiles_nobody_is_off_topic() -> None:
     degrees, labels = np.array([0, 60, 300]), np.array([0, 1, 0])
     scores = score_labels(UnitRows(directions(*degrees)), labels, PROTOTYPES, SIGMA)
     rules = KindRules(labels, np.full(3, 50), np.zeros(3, bool))
-    assert (kinds_of(scores, verdicts(degrees, labels, scores), rules) == NO_KIND).all()
+    kinds, confident = kinds_of(scores, verdicts(degrees, labels, scores), rules)
+    assert (kinds == NO_KIND).all()
+    assert not confident.any()
 
 
 def test_without_flags_and_twins_there_are_no_kinds() -> None:
@@ -92,4 +117,6 @@ def test_without_flags_and_twins_there_are_no_kinds() -> None:
     scores: LabelScores = score_labels(UnitRows(directions(*degrees)), labels, PROTOTYPES, SIGMA)
     scores = replace(scores, label_score=np.full(60, 0.9))
     rules = KindRules(labels, np.full(3, 50), np.zeros(60, bool))
-    assert (kinds_of(scores, verdicts(degrees, labels, scores), rules) == NO_KIND).all()
+    kinds, confident = kinds_of(scores, verdicts(degrees, labels, scores), rules)
+    assert (kinds == NO_KIND).all()
+    assert not confident.any()
