@@ -24,10 +24,11 @@ Rectangle = tuple[float, float, float, float]  # west, south, width, height
 
 @dataclass(frozen=True)
 class Planet:
-    """The index, and where each tile lies, None for one without a place."""
+    """The index, where each tile lies, None for one without a place, and their labels."""
 
     store: IndexStore
     rectangles: list[Rectangle | None]
+    labels: list[str | None]
 
 
 def make_planet(folder: Path, key: str = "Flat") -> Planet:
@@ -41,7 +42,8 @@ def make_planet(folder: Path, key: str = "Flat") -> Planet:
     rows = [indexed(i, place) for i, place in enumerate(rectangles)]
     facts = {"model": "", "model_fingerprint": "", "faiss_key": key, "recall_at_10": 1.0}
     write_index(folder, facts, rows, vectors, VectorIndex.build(vectors, key), overwrite=True)
-    return Planet(open_index(folder), rectangles)
+    store = open_index(folder)
+    return Planet(store, rectangles, [row.label for row in store.rows])
 
 
 def rectangle(rng: np.random.Generator) -> Rectangle:
@@ -80,6 +82,8 @@ def parts(rectangle: Rectangle) -> list[Any]:
 
 
 @cache
+@cache
+@cache
 def area_of(bbox: tuple[float, float, float, float]) -> list[Any]:
     west, south, east, north = bbox
     if west <= east:
@@ -94,7 +98,7 @@ def polygons_of(path: Path) -> Any:
 
 def passes(planet: Planet, row: int, filters: Filters) -> bool:
     """Whether a tile passes by label and place."""
-    if filters.labels and planet.store.rows[row].label not in filters.labels:
+    if filters.labels and planet.labels[row] not in filters.labels:
         return False
     where = planet.rectangles[row]
     if filters.bbox is not None and (
@@ -113,8 +117,8 @@ def plain_loop(
     planet: Planet, query: np.ndarray, own: set[int], filters: Filters, k: int
 ) -> list[int]:
     """The rows of the k best hits, by looking at every vector one after the other."""
-    vectors = planet.store.vectors
-    similarities = [float(np.dot(query.astype(float), v.astype(float))) for v in vectors]
+    vectors = np.array(planet.store.vectors, float)  # out of the file, once
+    similarities = [float(np.dot(query.astype(float), vector)) for vector in vectors]
     ranked = sorted(range(len(vectors)), key=lambda row: (-similarities[row], row))
     kept: list[int] = []
     for row in ranked:
@@ -131,8 +135,7 @@ def plain_loop(
             continue
         fold = filters.duplicate_similarity
         if fold is not None and any(
-            float(np.dot(vectors[row].astype(float), vectors[other].astype(float))) >= fold
-            for other in kept
+            float(np.dot(vectors[row], vectors[other])) >= fold for other in kept
         ):
             continue
         kept.append(row)

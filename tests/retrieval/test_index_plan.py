@@ -77,7 +77,7 @@ def test_cells_are_a_power_of_two_that_can_be_trained(tiles: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["Flat", "IVF32,Flat", "IVF32,SQ8", "IVF32,PQ8", "HNSW32", "HNSW8", "IVF32_HNSW8,Flat"]
+    "key", ["Flat", "IVF32,Flat", "IVF32,SQ8", "IVF32,PQ2", "HNSW32", "HNSW8", "IVF32_HNSW8,Flat"]
 )
 def test_the_predicted_size_is_what_is_written(key: str, tmp_path: Path) -> None:
     VectorIndex.build(unit_rows(6000, 32, 0), key).write(tmp_path / "index.faiss")

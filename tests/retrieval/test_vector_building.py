@@ -62,7 +62,7 @@ def test_vectors_are_as_similar_to_the_centre_of_their_cell_as_to_no_other() -> 
 def test_building_is_quiet_however_little_there_is_to_train_on(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    for key in ("IVF16,Flat", "IVF16,PQ4x4", "PQ4"):
+    for key in ("IVF16,Flat", "IVF16,PQ4x4", "PQ1"):
         VectorIndex.build(unit_rows(300, 16, 0), key)
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
