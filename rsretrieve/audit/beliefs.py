@@ -16,6 +16,7 @@ now instead of by the labels. A view's scores become probabilities by a factor o
   under which *what the first kind believes* is likeliest: they get as much of a say as an
   honest witness confirms; what they say together, of the same vectors, gets one more such
   factor. P is then the product of all views.
+- of such views on tiles that they were not trained on, factors as of the first kind.
 
 The area under the margin of the training speaks of the given label alone, right or wrong. It
 becomes a probability by a logistic curve fitted to what all other views believe together;
@@ -84,6 +85,7 @@ def beliefs_of(
     trained: Sequence[View],
     areas: NDArray[np.float32] | None = None,
     advance: Callable[[int], None] = lambda _: None,
+    unspoilt: Sequence[View] = (),
 ) -> Beliefs:
     """Estimate.
 
@@ -94,13 +96,14 @@ def beliefs_of(
         trained: views trained on these labels.
         areas: (N,) under the margins of that training, NaN where not known; None without.
         advance: is called with how many more tiles were looked at: N for each turn.
+        unspoilt: trained views' opinions on the tiles alone that they were not trained on.
     """
     judge = _Judge(labels, classes)
     for _ in range(_FIRST_TURNS):
         opinions = [view.opinions(judge.posterior) for view in free]
+        beside = [view.opinions(judge.posterior) for view in unspoilt]
         for _ in range(_INNER):
-            joint = np.sum([judge.by_labels(scores) for scores in opinions], axis=0)
-            judge.believe(judge.by_labels(joint))
+            judge.believe(judge.together(opinions) + judge.together(beside))
         advance(len(labels))
     witness = judge.posterior
     if trained:
@@ -109,6 +112,7 @@ def beliefs_of(
             told = [judge.by_witness(v.opinions(judge.posterior), witness) for v in trained]
             together = judge.by_witness(np.sum(told, axis=0), witness)
             joint = np.sum([*seen, together], axis=0)
+            joint += judge.together([view.opinions(judge.posterior) for view in unspoilt])
             if areas is not None:
                 joint += judge.by_area(areas, _softmax(judge.odds(joint)))
             judge.believe(joint)
@@ -134,6 +138,13 @@ class _Judge:
             return float(np.log((np.exp(log_p) * given).sum(axis=1) + _LEAST).sum())
 
         return self._by_best_factor(scores, likelihood)
+
+    def together(self, opinions: Sequence[Scores]) -> Scores:
+        """Log probabilities by views of the same vectors, with one more factor for all."""
+        if not opinions:
+            return np.zeros((), np.float32)
+        joint = np.sum([self.by_labels(scores) for scores in opinions], axis=0)
+        return self.by_labels(joint)
 
     def by_witness(self, scores: Scores, witness: Scores) -> Scores:
         """Log probabilities, by the factor under which what a witness believes is likeliest."""

@@ -94,7 +94,7 @@ def _believed(
     dealt = folds_of(labels, folds)
     own_votes = Votes.among(evidence.vectors, _groups(rows, labels, dealt, classes))
     free: list[View] = [Discriminant(rows, dealt), own_votes]
-    trained: list[View] = []
+    trained, unspoilt = list[View](), list[View]()
     known = _first_view_tells(evidence)
     if known is not None and evidence.first_view is not None:
         first = evidence.first_view
@@ -103,12 +103,18 @@ def _believed(
         free = [Discriminant(first, dealt), votes]
         trained = [Only(view, known) for view in own[1:]]
         if not known.all():
-            free += [Only(view, ~known) for view in own]
+            unspoilt = [Only(view, ~known) for view in own]
     looks = turns(with_trained=bool(trained)) * len(labels)
     listener(StageStarted("weighing views", looks))
     areas = evidence.areas if trained else None
     found = beliefs_of(
-        labels, classes, free, trained, areas, lambda count: listener(Advanced(count))
+        labels,
+        classes,
+        free,
+        trained,
+        areas,
+        lambda count: listener(Advanced(count)),
+        unspoilt,
     )
     return found, own_votes
 
