@@ -101,7 +101,8 @@ class AuditOutputs:
         if self.label_studio is None:
             return []
         root = write_label_studio(self.label_studio, audit, overwrite=self.overwrite)
-        return [f"Label Studio finds the images with LOCAL_FILES_DOCUMENT_ROOT={root}"]
+        told = f"Label Studio finds the images with LOCAL_FILES_DOCUMENT_ROOT={root}"
+        return [told] * (root is not None)
 
     def _write_geojson(self, audit: Audit) -> list[str]:
         from rsretrieve.report.audit_exports import write_issues_geojson

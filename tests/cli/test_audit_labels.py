@@ -140,6 +140,20 @@ def test_exports_of_a_model_s_audit(run, landscape, noisy, model, tmp_path):
     assert all(feature["geometry"] for feature in features)
 
 
+def test_tiles_behind_urls_go_to_label_studio_without_any_folder(run, clusters):
+    lines = (clusters / "list.csv").read_text(encoding="utf-8").splitlines()[1:]
+    named = [f"{line},https://example.org/{line.split(',')[0]}" for line in lines]
+    (clusters / "far.csv").write_text("\n".join(["tile,label,path", *named]), encoding="utf-8")
+    ran = run(
+        *("audit-labels", clusters / "far.csv", "--embeddings", clusters / "e.npy"),
+        *("--label-studio", clusters / "l.json"),
+    )
+    assert (ran.code, "LOCAL_FILES_DOCUMENT_ROOT" in ran.err) == (0, False), ran.err
+    images = [task["data"]["image"] for task in json.loads((clusters / "l.json").read_text())]
+    assert len(images) == 10
+    assert all(image.startswith("https://example.org/") for image in images)
+
+
 @pytest.fixture
 def decisions(clusters):
     path = clusters / "decisions.csv"
