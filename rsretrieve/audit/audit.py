@@ -96,11 +96,7 @@ def audit_labels(request: AuditRequest, log: FailureLog, listener: Listener = un
         figures=_figures(rows, judgement, request.true_labels),
         noise_matrix=NoiseMatrix(evidence.class_names, judgement.counts),
         comparisons=_comparisons(evidence, rows, labels, checked[: request.comparisons]),
-        places={
-            tile.id: evidence.places[tile.id]
-            for tile in (evidence.tiles[int(row)] for row in checked)
-            if tile.id in evidence.places
-        },
+        places=evidence.places,
         checked=tuple(rows.records(checked)),
     )
 

@@ -52,6 +52,7 @@ class EmbeddingBasis:
             temperature=found.temperature,
             class_sizes=np.bincount(labels, minlength=len(names)),
             left_out=found.left_out,
+            places=self.embeddings.places,
             has_pixels=Path(tiles[0].path).is_file(),
         )
 

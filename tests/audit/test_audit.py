@@ -215,8 +215,8 @@ def test_without_asking_there_are_no_comparisons(audit: Audit) -> None:
     assert audit.comparisons == {}
 
 
-def test_places_are_those_of_the_tiles_that_need_a_look(audit: Audit) -> None:
-    assert set(audit.places) == {audited.tile.id for audited in audit.to_check}
+def test_places_are_those_of_all_tiles(audit: Audit, noisy_tiles: TileSet) -> None:
+    assert set(audit.places) == {tile.id for tile in noisy_tiles}
 
 
 def test_the_noise_rate_is_the_mean_probability_of_all_and_of_each_class(audit: Audit) -> None:

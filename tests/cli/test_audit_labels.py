@@ -154,6 +154,28 @@ def test_tiles_behind_urls_go_to_label_studio_without_any_folder(run, clusters):
     assert all(image.startswith("https://example.org/") for image in images)
 
 
+def test_places_of_embeddings_reach_maps_and_samples(run, clusters):
+    table = parquet.read_table(clusters / "e.parquet")
+    corner = [[i / 10, 47.0] for i in range(90)]
+    feet = [[c, [c[0], 46.9], [c[0] + 0.1, 46.9], [c[0] + 0.1, 47.0]] for c in corner]
+    columns = {"crs": ["EPSG:4326"] * 90, "bounds": [[0.0, 46.9, 0.1, 47.0]] * 90}
+    for name, values in {**columns, "footprint": feet}.items():
+        table = table.append_column(name, [values])
+    parquet.write_table(table, clusters / "placed.parquet")
+    ran = run(
+        *("audit-labels", "--embeddings", clusters / "placed.parquet"),
+        *("--geojson", clusters / "g.json", "--fiftyone", clusters / "f.csv"),
+    )
+    assert (ran.code, "no known place" in ran.err) == (0, False), ran.err
+    features = json.loads((clusters / "g.json").read_text())["features"]
+    assert len(features) == 10
+    assert all(feature["geometry"]["type"] == "Polygon" for feature in features)
+    samples = rows_of(clusters / "f.csv")  # those with which nothing is wrong, too
+    assert [float(row["lon"]) for row in samples] == pytest.approx(
+        [c[0] + 0.05 for c in corner], abs=1e-9
+    )
+
+
 @pytest.fixture
 def decisions(clusters):
     path = clusters / "decisions.csv"
