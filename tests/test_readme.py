@@ -31,6 +31,20 @@ def test_a_command_of_the_readme_is_accepted(line):
     command.make_context(name, arguments)
 
 
+def test_no_command_of_the_walk_through_writes_what_an_earlier_one_wrote():
+    shown = [shlex.split(line) for line in README.splitlines() if line.startswith("    rsretrieve ")]
+    outputs = ("--output", "--page", "--fixed-labels", "--changes", "--sheet", "--geojson")
+    written = [
+        value
+        for line in shown
+        if "--update" not in line
+        for option, value in zip(line, line[1:])
+        if option in outputs
+    ]
+    twice = {name for name in written if written.count(name) > 1}
+    assert twice <= {"index"}  # made of tiles, then of scenes
+
+
 @pytest.mark.parametrize("target", re.findall(r"^ {4}make (\w+)", README, re.MULTILINE))
 def test_a_make_target_of_the_readme_is_there(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:  # heavy stations, which `--help` never loads
     from rsretrieve.audit.decisions import Decided
@@ -43,11 +45,21 @@ class AuditOutputs:
         return (*tables, self.page)
 
     def refuse_to_overwrite(self) -> None:
-        """Raise before the work starts when a file is there and may not be replaced."""
-        from rsretrieve.storage import refuse_to_overwrite
+        """Raise before the work starts when a file is there and may not be replaced.
 
-        labels = (self.fixed_labels, self.changes)
-        for path in filter(None, (*labels, *self._audit_files)):
+        Nor may two outputs be one file, of which only the later would be left.
+        """
+        from rsretrieve.storage import refuse_to_overwrite, resolved
+
+        wanted: dict[Path, str] = {}
+        for field in fields(self):
+            path = getattr(self, field.name)
+            if not isinstance(path, Path):
+                continue
+            option = f"--{field.name.replace('_', '-')}"
+            other = wanted.setdefault(resolved(path), option)
+            if other != option:
+                raise typer.BadParameter(f"{option} and {other} would write the same file, {path}")
             refuse_to_overwrite(path, overwrite=self.overwrite)
 
     def write_decided(self, decided: Decided) -> None:

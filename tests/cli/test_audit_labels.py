@@ -204,6 +204,20 @@ def test_decisions_alone_need_no_model(run, clusters, decisions):
     ]
 
 
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_two_outputs_never_go_to_one_file(run, clusters, overwrite):
+    (clusters / "here").symlink_to(clusters)
+    ran = run(
+        *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
+        *("--output", clusters / "s.csv", "--changes", clusters / "c.csv"),
+        *("--fixed-labels", clusters / "here" / "s.csv", *overwrite),
+    )
+    assert ran.code == 2
+    said = " ".join(ran.err.replace("│", " ").split())
+    assert "--fixed-labels and --output would write the same file" in said
+    assert not (clusters / "s.csv").exists()
+
+
 def test_an_audit_after_decisions_leaves_decided_tiles_alone(run, clusters, decisions):
     ran = run(
         *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
