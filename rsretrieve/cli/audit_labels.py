@@ -199,7 +199,7 @@ def audit_labels(
         audit = audit_labels_of(request, log, terminal.listen)
         terminal.notice(*outputs.write(audit, found.tiles, judge.bands, terminal.listen))
         if found.decided is None:
-            terminal.notice(*outputs.write_suggested(audit))
+            terminal.notice(*outputs.write_suggested(audit, found.tiles))
         terminal.notice(*log.notices)
         terminal.result(*audit_result(audit, judge.device, found.decided))
         code = terminal.failures(log.failures)

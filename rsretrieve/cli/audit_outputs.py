@@ -72,21 +72,28 @@ class AuditOutputs:
         if self.changes is not None:
             write_changes(self.changes, decided.changes, overwrite=self.overwrite)
 
-    def write_suggested(self, audit: Audit) -> list[str]:
-        """Write the labels as the audit suggests, and the log of it; return what was done."""
-        from rsretrieve.audit.decisions import suggested_changes, write_changes
+    def write_suggested(self, audit: Audit, tiles: TileSet) -> list[str]:
+        """Write the labels as the audit suggests, and the log of it; return what was done.
+
+        Tiles that were not audited, such as those that cannot be read, stay as they are given.
+        """
+        from rsretrieve.audit.decisions import labels_of, suggested_changes, write_changes
         from rsretrieve.tiles.labels import write_labels
 
         if self.fixed_labels is not None:
-            write_labels(self.fixed_labels, audit.fixed_labels(), overwrite=self.overwrite)
+            labels = {**labels_of(tiles), **audit.fixed_labels()}
+            write_labels(self.fixed_labels, labels, overwrite=self.overwrite)
         changes = suggested_changes(audit)
         if self.changes is not None:
             write_changes(self.changes, changes, overwrite=self.overwrite)
         if not self.of_labels:
             return []
-        left = len(audit.issues) - len(changes)
-        doubtful = f"; {left} more are thought wrong and stay: no other label is clear" * bool(left)
-        return [f"of {len(audit.tiles)} labels {len(changes)} are changed as suggested{doubtful}"]
+        done = f"of {len(audit.tiles)} labels {len(changes)} are changed as suggested"
+        if left := len(audit.issues) - len(changes):
+            done += f"; {left} more are thought wrong and stay: no other label is clear"
+        if unjudged := len(tiles.labelled()) - len(audit.tiles):
+            done += f"; {unjudged} that were not audited stay"
+        return [done]
 
     def write(
         self, audit: Audit, tiles: TileSet, bands: tuple[int, ...], listener: Listener

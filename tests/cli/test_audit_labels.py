@@ -115,6 +115,26 @@ def test_embeddings_that_point_nowhere_are_left_out_and_listed(run, clusters):
     assert (none.code, "not one of 90 embeddings can be used" in none.err) == (1, True)
 
 
+def test_fixed_labels_hold_tiles_that_were_not_audited_as_they_are(run, clusters):
+    vectors = np.load(clusters / "e.npy")
+    vectors[3], vectors[10] = 0, np.nan  # one with a right label, and one with a wrong one
+    np.save(clusters / "e.npy", vectors)
+    lines = (clusters / "list.csv").read_text(encoding="utf-8").splitlines()
+    lines[1 + 5] = "05.jpg,"  # without a label
+    (clusters / "list.csv").write_text("\n".join(lines), encoding="utf-8")
+    ran = run(
+        *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
+        *("--fixed-labels", clusters / "fixed.csv"),
+    )
+    assert ran.code == 3
+    assert "of 87 labels 8 are changed as suggested; 2 that were not audited stay" in ran.err
+    before = {row["tile"]: row["label"] for row in rows_of(clusters / "list.csv")}
+    after = {row["tile"]: row["label"] for row in rows_of(clusters / "fixed.csv")}
+    assert list(after) == sorted(before)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {f"{i}0.jpg" for i in (0, *range(2, 9))}
+
+
 def test_one_class_alone_cannot_be_audited(run, clusters):
     (clusters / "list.csv").write_text(
         "tile,label\n" + "".join(f"{i:02d}.jpg,field\n" for i in range(90)), encoding="utf-8"
