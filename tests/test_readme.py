@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,13 +33,13 @@ def test_a_command_of_the_readme_is_accepted(line):
 
 
 def test_no_command_of_the_walk_through_writes_what_an_earlier_one_wrote():
-    shown = [shlex.split(line) for line in README.splitlines() if line.startswith("    rsretrieve ")]
+    shown = [shlex.split(line) for line in COMMANDS if line in README]
     outputs = ("--output", "--page", "--fixed-labels", "--changes", "--sheet", "--geojson")
     written = [
         value
         for line in shown
         if "--update" not in line
-        for option, value in zip(line, line[1:])
+        for option, value in pairwise(line)
         if option in outputs
     ]
     twice = {name for name in written if written.count(name) > 1}

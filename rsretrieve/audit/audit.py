@@ -108,11 +108,14 @@ def _auditable(tiles: TileSet, names: tuple[str, ...], listener: Listener) -> Ti
     known_names = frozenset(names)
     known = labelled.select([i for i, tile in enumerate(labelled) if tile.label in known_names])
     unknown = sorted(set(labelled.class_names) - known_names)
+    hint = "class sub-folders are the labels, or give --labels FILE.csv (tile,label)"
+    if not names:  # of embeddings, whose classes are the tiles' own labels
+        raise LabelsError(f"{tiles.source}: not one tile has a label", hint=hint)
     if not len(known):
         raise LabelsError(
             f"{tiles.source}: not one tile has a label that the model knows (the model knows "
             f"{some_of(names)}; the tiles have {some_of(unknown) or 'no labels'})",
-            hint="class sub-folders are the labels, or give --labels FILE.csv (tile,label)",
+            hint=hint,
         )
     if unknown:
         listener(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,12 @@ class GivenEmbeddings:
     vectors: NDArray[Any]
     unusable: frozenset[str]
     places: Mapping[str, Place] = field(default_factory=dict)
+
+    @property
+    def has_pixels(self) -> bool:
+        """The tiles can be read, as far as the first that can be used tells."""
+        usable = (tile for tile in self.tiles if tile.id not in self.unusable)
+        return any(Path(tile.path).is_file() for tile in islice(usable, 1))
 
     def of(self, tiles: TileSet) -> tuple[TileSet, NDArray[np.int64]]:
         """Those of these tiles that can be used, and their rows: (n,) int64.

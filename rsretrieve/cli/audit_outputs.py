@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:  # heavy stations, which `--help` never loads
     from rsretrieve.audit.decisions import Decided
     from rsretrieve.audit.records import Audit
+    from rsretrieve.cli.audit_inputs import Judge
     from rsretrieve.progress import Listener
     from rsretrieve.tiles.records import TileSet
 
@@ -95,9 +96,7 @@ class AuditOutputs:
             done += f"; {unjudged} that were not audited stay"
         return [done]
 
-    def write(
-        self, audit: Audit, tiles: TileSet, bands: tuple[int, ...], listener: Listener
-    ) -> list[str]:
+    def write(self, audit: Audit, tiles: TileSet, judge: Judge, listener: Listener) -> list[str]:
         """Write tables and the page; return what the user should know about them."""
         from rsretrieve.report.audit_exports import write_samples_csv
         from rsretrieve.report.audit_page import PageRequest, write_audit_page
@@ -110,7 +109,7 @@ class AuditOutputs:
         if self.fiftyone is not None:
             write_samples_csv(self.fiftyone, audit, tiles, overwrite=self.overwrite)
         if self.page is not None:
-            request = PageRequest(audit, tiles.source, bands)
+            request = PageRequest(audit, tiles.source, judge.bands, judge.compares_pixels)
             write_audit_page(self.page, request, overwrite=self.overwrite, listener=listener)
         return [*self._write_label_studio(audit), *self._write_geojson(audit)]
 

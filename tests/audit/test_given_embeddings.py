@@ -111,3 +111,16 @@ def test_places_of_a_table_are_kept_and_found_by_the_tile_s_id(tmp_path: Path) -
     assert (len(places), places.get("a"), "b" in places) == (1, None, False)
     np.save(tmp_path / "e.npy", VECTORS)
     assert not given(tmp_path / "e.npy").places
+
+
+def test_pixels_are_at_hand_where_the_first_tile_that_can_be_used_is_a_file(tmp_path: Path) -> None:
+    path = table_at(
+        tmp_path / "e.parquet",
+        tile=["a", "b"],
+        embedding=[[0.0] * 4, VECTORS[0].tolist()],
+        label=["road", "water"],
+    )
+    (tmp_path / "a").touch()
+    assert not given(path, None).has_pixels
+    (tmp_path / "b").touch()
+    assert given(path, None).has_pixels

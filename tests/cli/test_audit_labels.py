@@ -6,11 +6,14 @@ import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
+
+from rsretrieve.audit.judging import FEWEST_PER_CLASS, MOST_SCORES, MOST_TILES
 
 CLASSES, PER_CLASS = ("field", "forest", "water"), 30
 
@@ -62,7 +65,9 @@ def test_embeddings_are_audited_without_any_image(run, clusters):
     assert rows_of(clusters / "fixed.csv") == rows_of(clusters / "truth.csv")
     assert {row["rule"] for row in rows_of(clusters / "log.csv")} == {"suggestion"}
     assert len(rows_of(clusters / "log.csv")) == 9
-    assert "no such file" in (clusters / "a.html").read_text(encoding="utf-8")
+    page = (clusters / "a.html").read_text(encoding="utf-8")
+    assert "no such file" in page
+    assert "Nearly the same embedding is labelled forest in 10.jpg" in page
 
 
 def test_a_parquet_table_needs_no_list(run, clusters):
@@ -133,6 +138,24 @@ def test_fixed_labels_hold_tiles_that_were_not_audited_as_they_are(run, clusters
     assert list(after) == sorted(before)
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {f"{i}0.jpg" for i in (0, *range(2, 9))}
+
+
+def test_embeddings_without_labels_are_told_so(run, clusters):
+    table = parquet.read_table(clusters / "e.parquet").drop_columns("label")
+    parquet.write_table(table, clusters / "e.parquet")
+    ran = run("audit-labels", "--embeddings", clusters / "e.parquet")
+    assert ran.code == 1
+    assert "e.parquet: not one tile has a label" in ran.err
+    assert "model" not in ran.err
+
+
+def test_help_and_guide_say_when_prototypes_alone_judge(run):
+    said = " ".join(run("audit-labels", "--help").out.replace("│", " ").split())
+    limits = f"Above {MOST_TILES:,} tiles, above {MOST_SCORES:,} tiles × classes, or below"
+    assert f"{limits} {FEWEST_PER_CLASS} tiles a class" in said
+    guide = Path(__file__).parents[2] / "docs" / "guide.md"
+    words = " ".join(guide.read_text(encoding="utf-8").split())
+    assert f"{limits} {FEWEST_PER_CLASS} tiles a class" in words
 
 
 def test_one_class_alone_cannot_be_audited(run, clusters):
