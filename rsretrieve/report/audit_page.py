@@ -145,6 +145,8 @@ def _data(request: PageRequest, thumbnails: Thumbnails) -> dict[str, Any]:
     cards = [_card(audited, request, thumbnails) for audited in request.shown]
     labels = {entry.label for entry in request.audit.per_class}
     labels |= {audited.suggested_label for audited in request.shown}
+    if request.audit.noise_matrix is not None:  # classes of the model, that no tile may have
+        labels |= set(request.audit.noise_matrix.class_names)
     shown_kinds = [card["kind"] for card in cards]
     return {
         "id": _identity(request.shown),

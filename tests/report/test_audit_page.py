@@ -246,6 +246,22 @@ def test_the_matrix_draws_confusions_and_not_the_diagonal(audit: Audit, tmp_path
     assert "bare_soil → water: 3 (3 to 3)" in page.values("aria-label")
 
 
+@pytest.mark.parametrize(("classes", "is_cut"), [(40, False), (41, True)])
+def test_a_matrix_of_too_many_classes_says_that_it_is_cut(
+    audit: Audit, tmp_path: Path, classes: int, is_cut: bool
+) -> None:
+    names = tuple(f"class {number}" for number in range(classes))
+    matrix = NoiseMatrix(names, np.roll(np.eye(classes), 1, axis=1) * 3)
+    page = page_of(replace(audit, noise_matrix=matrix), tmp_path)
+    assert ("Of 41 classes with confusions the 40 with the most are drawn" in page.text) == is_cut
+
+
+def test_classes_that_no_tile_has_can_be_chosen(audit: Audit, tmp_path: Path) -> None:
+    matrix = NoiseMatrix(("bare_soil", "forest", "ice"), np.zeros((3, 3)))
+    page = page_of(replace(audit, noise_matrix=matrix), tmp_path)
+    assert page.data["classes"] == ["bare_soil", "forest", "ice", "water"]
+
+
 def test_the_listener_hears_of_every_picture(audit: Audit, tmp_path: Path) -> None:
     events: list[Event] = []
     request = PageRequest(audit, "tiles", BANDS)
