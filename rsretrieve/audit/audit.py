@@ -152,9 +152,11 @@ def _scored(evidence: Evidence, labels: NDArray[np.int64], listener: Listener) -
 def _twins(
     evidence: Evidence, scores: LabelScores, labels: NDArray[np.int64], listener: Listener
 ) -> Twins:
-    listener(StageStarted("looking for twins with two labels"))
+    listener(StageStarted("looking for twins with two labels", len(labels)))
     k = NEIGHBOURS_WITH_PIXELS if evidence.has_pixels else NEIGHBOURS_WITHOUT
-    neighbours = nearest_neighbours(evidence.vectors, scores.predicted, k)
+    neighbours = nearest_neighbours(
+        evidence.vectors, scores.predicted, k, lambda count: listener(Advanced(count))
+    )
     if evidence.has_pixels:
         return twins_by_pixels(evidence.tiles, neighbours, labels, listener)
     return twins_by_embedding(neighbours, labels)

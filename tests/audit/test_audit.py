@@ -352,6 +352,9 @@ def test_the_listener_hears_of_every_stage(model: Model, tiles: TileSet) -> None
         "auditing labels",
         "looking for twins with two labels",
         "comparing tiles that look alike",
+        "reading tiles that look alike at a glance",
+        "comparing pairs of tiles by their pixels",
     ]
+    assert stages[2].total == len(tiles)
     totals = sum(stage.total or 0 for stage in stages)
     assert sum(event.tiles for event in events if isinstance(event, Advanced)) == totals
