@@ -125,7 +125,8 @@ def given_embeddings(path: Path, tiles: TileSet | None, log: FailureLog) -> Give
     ids = table.column("id")
     if tiles is None:
         tiles = TileSet(str(path), tuple(_tile(path.parent, row) for row in content.rows))
-    places = TablePlaces(ids, table)
+    has_places = table.columns.column("crs").null_count < len(table)
+    places = TablePlaces(ids, table) if has_places else {}
     return GivenEmbeddings(str(path), tiles, ids, content.vectors, unusable, places)
 
 
