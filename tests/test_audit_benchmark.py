@@ -6,7 +6,9 @@ import csv
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import Result
 from typer import Typer
@@ -96,4 +98,54 @@ def test_finished_rows_are_kept(data: Path, finished: Result) -> None:
     again = audit(data)
     assert again.stdout == finished.stdout
     assert " on " not in again.stderr
+    assert (data / "audit.csv").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def auditing() -> Any:
+    """The benchmark's own module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        return import_module("grid.auditing")
+
+
+@pytest.mark.parametrize("count", [1, 7, 400])
+def test_the_reliability_curve_and_its_error_equal_those_of_a_loop(
+    auditing: Any, count: int
+) -> None:
+    rng = np.random.default_rng(count)
+    probability = rng.choice([0.0, 0.1, 0.25, 0.349, 0.7, 0.95, 1.0], count)
+    wrong = rng.random(count) < probability / 2
+    expected, error = [], 0.0
+    for tenth in range(10):
+        inside = [
+            (p, w)
+            for p, w in zip(probability.tolist(), wrong.tolist())
+            if tenth <= 10 * p < tenth + 1 or (tenth == 9 and p == 1)
+        ]
+        if inside:
+            mean = sum(p for p, _ in inside) / len(inside)
+            share = sum(w for _, w in inside) / len(inside)
+            expected.append((mean, share, len(inside)))
+            error += abs(mean - share) * len(inside) / count
+    found = auditing.reliability_curve(probability, wrong)
+    assert [bin_.tiles for bin_ in found] == [tiles for *_, tiles in expected]
+    for bin_, (mean, share, _) in zip(found, expected):
+        assert (bin_.probability, bin_.wrong) == (pytest.approx(mean), pytest.approx(share))
+    assert auditing.calibration_error(probability, wrong) == pytest.approx(error)
+
+
+@pytest.mark.parametrize("rate", ["0.3", "0"])
+def test_the_reliability_of_ours_in_a_cell_is_printed_and_nothing_else(
+    data: Path, finished: Result, rate: str
+) -> None:
+    before = (data / "audit.csv").read_bytes()
+    _, _, *lines, _, last = audit(data, "--reliability", "uniform", rate).stdout.splitlines()
+    bins = [list(map(float, line.strip("| ").split(" | "))) for line in lines]
+    (ours,) = [r for r in rows(data) if (r["rate"], r["auditor"]) == (rate, "ours")]
+    tiles = sum(count for *_, count in bins)
+    assert sum(share * count for _, share, count in bins) / tiles == pytest.approx(
+        float(ours["wrong"]), abs=1e-3
+    )
+    assert last == f"expected calibration error: {ours['ece']}"
     assert (data / "audit.csv").read_bytes() == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,20 @@ def test_a_command_of_the_readme_is_accepted(line):
     command = typer.main.get_command(app).commands[name]
     # Parses every argument and option, and runs nothing.
     command.make_context(name, arguments)
+
+
+def test_no_command_of_the_walk_through_writes_what_an_earlier_one_wrote():
+    shown = [shlex.split(line) for line in COMMANDS if line in README]
+    outputs = ("--output", "--page", "--fixed-labels", "--changes", "--sheet", "--geojson")
+    written = [
+        value
+        for line in shown
+        if "--update" not in line
+        for option, value in pairwise(line)
+        if option in outputs
+    ]
+    twice = {name for name in written if written.count(name) > 1}
+    assert twice <= {"index"}  # made of tiles, then of scenes
 
 
 @pytest.mark.parametrize("target", re.findall(r"^ {4}make (\w+)", README, re.MULTILINE))

@@ -8,8 +8,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from grid.auditing import FEATURES, Found
+from grid.auditing import FEATURES, Found, calibration_error, reliability_curve
 from grid.auditors import Auditor
 from grid.cells import CELL_COLUMNS, Cell
 from grid.kept_rows import KeptRows, Row
@@ -48,6 +49,15 @@ def audit_table(rows: Sequence[Row]) -> str:
         for row in members:
             lines.append("| " + " | ".join((*key, *(row[name] or "–" for name in shown))) + " |")
     return "\n".join([*lines, "", *_bars(groups)])
+
+
+def reliability_table(claimed: NDArray[np.float64], wrong: NDArray[np.bool_]) -> str:
+    """What probabilities claim, and what is so, and how far they are from each other."""
+    lines = ["| mean issue_probability | share wrong | tiles |", "|---|---|---|"]
+    for found in reliability_curve(claimed, wrong):
+        lines.append(f"| {found.probability:.4f} | {found.wrong:.4f} | {found.tiles} |")
+    error = calibration_error(claimed, wrong)
+    return "\n".join([*lines, "", f"expected calibration error: {error:.4f}"])
 
 
 def _bars(groups: dict[tuple[str, ...], list[Row]]) -> list[str]:

@@ -176,8 +176,50 @@ def _measured(opinion: Opinion, given: NDArray[np.int64], true: NDArray[np.int64
     )
 
 
+@dataclass(frozen=True)
+class Bin:
+    """The tiles whose probability lies in one tenth of 0…1.
+
+    Attributes:
+        probability: their mean.
+        wrong: the share of them whose label is wrong.
+        tiles: how many they are.
+    """
+
+    probability: float
+    wrong: float
+    tiles: int
+
+
+def reliability_curve(probability: NDArray[np.float64], wrong: NDArray[np.bool_]) -> list[Bin]:
+    """What probabilities claim and what is so, by tenths; those without a tile are left out."""
+    bins = np.minimum((probability * _BINS).astype(np.int64), _BINS - 1)
+    tiles = np.bincount(bins, minlength=_BINS)
+    claimed = np.bincount(bins, weights=probability, minlength=_BINS)
+    found = np.bincount(bins, weights=wrong, minlength=_BINS)
+    return [
+        Bin(float(claimed[b] / tiles[b]), float(found[b] / tiles[b]), int(tiles[b]))
+        for b in np.flatnonzero(tiles).tolist()
+    ]
+
+
 def calibration_error(probability: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float:
     """Expected calibration error: the mean over tiles of |mean probability − share| in its bin."""
-    bins = np.minimum((probability * _BINS).astype(np.int64), _BINS - 1)
-    gaps = np.bincount(bins, weights=probability - wrong, minlength=_BINS)
-    return float(np.abs(gaps).sum() / len(wrong))
+    curve = reliability_curve(probability, wrong)
+    return sum(b.tiles * abs(b.probability - b.wrong) for b in curve) / len(wrong)
+
+
+def our_probabilities(
+    cell: Cell, tiles: CellTiles, place: Place
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """How likely wrong we call each label of a cell, and whether it is: (N,) each.
+
+    By the cell's trained model where there is one, else by the starting network's features.
+    """
+    look = features_of(cell, tiles, place)
+    evidence = _model_evidence(cell, tiles, place, look.view)
+    if evidence is None:
+        evidence = _feature_evidence(tiles, look.vectors)
+    claimed = _ours(evidence).probability
+    assert claimed is not None
+    return claimed, tiles.given_classes() != tiles.true_classes()

@@ -99,11 +99,7 @@ def audit_labels(request: AuditRequest, log: FailureLog, listener: Listener = un
         figures=_figures(rows, judgement, request.true_labels),
         noise_matrix=NoiseMatrix(evidence.class_names, judgement.counts),
         comparisons=_comparisons(evidence, rows, labels, checked[: request.comparisons]),
-        places={
-            tile.id: evidence.places[tile.id]
-            for tile in (evidence.tiles[int(row)] for row in checked)
-            if tile.id in evidence.places
-        },
+        places=evidence.places,
         checked=tuple(rows.records(checked)),
     )
 
@@ -115,11 +111,14 @@ def _auditable(tiles: TileSet, names: tuple[str, ...], listener: Listener) -> Ti
     known_names = frozenset(names)
     known = labelled.select([i for i, tile in enumerate(labelled) if tile.label in known_names])
     unknown = sorted(set(labelled.class_names) - known_names)
+    hint = "class sub-folders are the labels, or give --labels FILE.csv (tile,label)"
+    if not names:  # of embeddings, whose classes are the tiles' own labels
+        raise LabelsError(f"{tiles.source}: not one tile has a label", hint=hint)
     if not len(known):
         raise LabelsError(
             f"{tiles.source}: not one tile has a label that the model knows (the model knows "
             f"{some_of(names)}; the tiles have {some_of(unknown) or 'no labels'})",
-            hint="class sub-folders are the labels, or give --labels FILE.csv (tile,label)",
+            hint=hint,
         )
     if unknown:
         listener(
@@ -156,9 +155,11 @@ def _scored(evidence: Evidence, labels: NDArray[np.int64], listener: Listener) -
 def _twins(
     evidence: Evidence, scores: LabelScores, labels: NDArray[np.int64], listener: Listener
 ) -> Twins:
-    listener(StageStarted("looking for twins with two labels"))
+    listener(StageStarted("looking for twins with two labels", len(labels)))
     k = NEIGHBOURS_WITH_PIXELS if evidence.has_pixels else NEIGHBOURS_WITHOUT
-    neighbours = nearest_neighbours(evidence.vectors, scores.predicted, k)
+    neighbours = nearest_neighbours(
+        evidence.vectors, scores.predicted, k, lambda count: listener(Advanced(count))
+    )
     if evidence.has_pixels:
         return twins_by_pixels(evidence.tiles, neighbours, labels, listener)
     return twins_by_embedding(neighbours, labels)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -52,7 +51,8 @@ class EmbeddingBasis:
             temperature=found.temperature,
             class_sizes=np.bincount(labels, minlength=len(names)),
             left_out=found.left_out,
-            has_pixels=Path(tiles[0].path).is_file(),
+            places=self.embeddings.places,
+            has_pixels=self.embeddings.has_pixels,
         )
 
     def _two_or_more(self, tiles: TileSet) -> tuple[str, ...]:

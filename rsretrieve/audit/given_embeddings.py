@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,38 @@ from rsretrieve.retrieval.foreign import read_embeddings
 from rsretrieve.retrieval.table import IndexedTile, TileTable
 from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.labels import some_of
-from rsretrieve.tiles.records import Tile, TileSet, split_window
+from rsretrieve.tiles.records import Place, Tile, TileSet, split_window
 from rsretrieve.tiles.sources import is_elsewhere
 from rsretrieve.tiles.tables import PARQUET_SUFFIXES
+
+
+class TablePlaces(Mapping[str, Place]):
+    """Where the tiles of a table lie, each made when it is asked for: there may be a million.
+
+    Args:
+        ids: of the rows, in their order.
+        table: the rows; those without a place are no keys.
+    """
+
+    def __init__(self, ids: Sequence[str], table: TileTable) -> None:
+        self._ids = ids
+        self._columns = [table.columns.column(name) for name in ("crs", "bounds", "footprint")]
+
+    @cached_property
+    def _row_of(self) -> dict[str, int]:
+        placed = np.flatnonzero(self._columns[0].is_valid().to_numpy())
+        return {self._ids[row]: row for row in placed.tolist()}
+
+    def __getitem__(self, tile_id: str) -> Place:
+        row = self._row_of[tile_id]
+        crs, bounds, footprint = (column[row].as_py() for column in self._columns)
+        return Place(crs, tuple(bounds), tuple((lon, lat) for lon, lat in footprint))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._row_of)
+
+    def __len__(self) -> int:
+        return len(self._ids) - int(self._columns[0].null_count)
 
 
 @dataclass(frozen=True)
@@ -30,6 +61,7 @@ class GivenEmbeddings:
         ids: (M,) the tiles of the rows that can be used.
         vectors: (M, D) float32, unit rows; maybe memory-mapped.
         unusable: the tiles that have an embedding without a direction.
+        places: tile id → where it lies, of those rows of which the file says so.
     """
 
     source: str
@@ -37,6 +69,13 @@ class GivenEmbeddings:
     ids: Sequence[str]
     vectors: NDArray[Any]
     unusable: frozenset[str]
+    places: Mapping[str, Place] = field(default_factory=dict)
+
+    @property
+    def has_pixels(self) -> bool:
+        """The tiles can be read, as far as the first that can be used tells."""
+        usable = (tile for tile in self.tiles if tile.id not in self.unusable)
+        return any(Path(tile.path).is_file() for tile in islice(usable, 1))
 
     def of(self, tiles: TileSet) -> tuple[TileSet, NDArray[np.int64]]:
         """Those of these tiles that can be used, and their rows: (n,) int64.
@@ -82,10 +121,13 @@ def given_embeddings(path: Path, tiles: TileSet | None, log: FailureLog) -> Give
     failed_before = len(log.failures)
     content = read_embeddings(path, None if names_its_tiles else tiles, log)
     unusable = frozenset(failure.tile_id for failure in log.failures[failed_before:])
-    ids = TileTable.of(content.rows).column("id")
+    table = TileTable.of(content.rows)
+    ids = table.column("id")
     if tiles is None:
         tiles = TileSet(str(path), tuple(_tile(path.parent, row) for row in content.rows))
-    return GivenEmbeddings(str(path), tiles, ids, content.vectors, unusable)
+    has_places = table.columns.column("crs").null_count < len(table)
+    places = TablePlaces(ids, table) if has_places else {}
+    return GivenEmbeddings(str(path), tiles, ids, content.vectors, unusable, places)
 
 
 def _tile(folder: Path, row: IndexedTile) -> Tile:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,12 @@ class Neighbours:
     similarities: NDArray[np.float32]
 
 
-def nearest_neighbours(vectors: UnitRows, groups: NDArray[np.int64], k: int) -> Neighbours:
+def nearest_neighbours(
+    vectors: UnitRows,
+    groups: NDArray[np.int64],
+    k: int,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Neighbours:
     """Find the nearest others: among all tiles while they are few, else within their group.
 
     N² products are too many for a million tiles. Twins look alike, so they have the same
@@ -39,12 +44,13 @@ def nearest_neighbours(vectors: UnitRows, groups: NDArray[np.int64], k: int) -> 
         vectors: N unit rows.
         groups: (N,) int64, the class of the nearest prototype.
         k: how many.
+        advance: is called with how many more tiles are done.
     """
     found = Neighbours(
         np.full((len(vectors), k), -1, np.int64), np.full((len(vectors), k), -1, np.float32)
     )
     for members in _gatherings(vectors, groups):
-        _search(vectors[members], members, found)
+        _search(vectors[members], members, found, advance)
     return found
 
 
@@ -66,9 +72,15 @@ def _gatherings(vectors: UnitRows, groups: NDArray[np.int64]) -> Iterator[NDArra
             yield members[start : start + _MOST_TOGETHER]
 
 
-def _search(vectors: NDArray[np.float32], members: NDArray[np.int64], found: Neighbours) -> None:
+def _search(
+    vectors: NDArray[np.float32],
+    members: NDArray[np.int64],
+    found: Neighbours,
+    advance: Callable[[int], None],
+) -> None:
     k = min(found.rows.shape[1], len(members) - 1)
     if k < 1:
+        advance(len(members))
         return
     for rows in blocks_of(len(members), len(members)):
         similarities = vectors[rows] @ vectors.T
@@ -77,6 +89,7 @@ def _search(vectors: NDArray[np.float32], members: NDArray[np.int64], found: Nei
         best, values = _largest(similarities, k)
         found.rows[members[rows], :k] = members[best]
         found.similarities[members[rows], :k] = values
+        advance(len(numbers))
 
 
 def _largest(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.alignment import SAME_PIXELS, agreement
+from rsretrieve.audit.alignment import SAME_PIXELS, Print, agreement
 from rsretrieve.audit.neighbours import Neighbours
 from rsretrieve.progress import Advanced, Listener, StageStarted
 from rsretrieve.tiles.reading import Read, read_in_order
@@ -94,13 +94,9 @@ def twins_by_pixels(
     listener(StageStarted("comparing tiles that look alike", len(concerned)))
     coarse = _coarse_directions(tiles, concerned, listener)
     pairs = _alike_at_a_glance(pairs, concerned, coarse)
-    prints = _thumbprints(tiles, np.unique(pairs))
-    agreements = [
-        agreement(prints[one], prints[other]) if one in prints and other in prints else 0.0
-        for one, other in pairs.tolist()
-    ]
-    order = np.argsort(-np.array(agreements, np.float64), kind="stable")
-    confirmed = order[np.array(agreements)[order] >= SAME_PIXELS] if len(order) else order
+    agreements = _agreements(pairs, _thumbprints(tiles, np.unique(pairs), listener), listener)
+    order = np.argsort(-agreements, kind="stable")
+    confirmed = order[agreements[order] >= SAME_PIXELS]
     return Twins.of(len(tiles), pairs[confirmed])
 
 
@@ -128,6 +124,24 @@ def _alike_at_a_glance(
     return np.concatenate(kept) if kept else pairs
 
 
-def _thumbprints(tiles: TileSet, rows: NDArray[np.int64]) -> dict[int, NDArray[np.float32]]:
+def _thumbprints(tiles: TileSet, rows: NDArray[np.int64], listener: Listener) -> dict[int, Print]:
+    """By row; a tile that can no longer be read has none."""
+    listener(StageStarted("reading tiles that look alike at a glance", len(rows)))
+    found = {}
     reads = read_in_order(tiles.select(rows.tolist()), thumbprint_made)
-    return {row: read.content for row, read in zip(rows.tolist(), reads) if isinstance(read, Read)}
+    for row, read in zip(rows.tolist(), reads):
+        if isinstance(read, Read):
+            found[row] = read.content
+        listener(Advanced(1))
+    return found
+
+
+def _agreements(pairs: Pairs, prints: dict[int, Print], listener: Listener) -> NDArray[np.float64]:
+    """(P,); of a pair of which one has no print, 0."""
+    listener(StageStarted("comparing pairs of tiles by their pixels", 2 * len(pairs)))
+    found = np.zeros(len(pairs))
+    for number, (one, other) in enumerate(pairs.tolist()):
+        if one in prints and other in prints:
+            found[number] = agreement(prints[one], prints[other])
+        listener(Advanced(2))
+    return found

@@ -28,11 +28,19 @@ class Found:
 
 @dataclass(frozen=True)
 class Judge:
-    """What labels are judged by, the bands to show as colours, and the device that computes."""
+    """What labels are judged by.
+
+    Attributes:
+        basis: that.
+        bands: those to show as colours.
+        device: that computes.
+        compares_pixels: twins are told by their pixels, not by embeddings alone.
+    """
 
     basis: Basis
     bands: tuple[int, ...]
     device: str
+    compares_pixels: bool
 
 
 @dataclass(frozen=True)
@@ -96,13 +104,14 @@ class AuditInputs:
         if self.model is None:
             from rsretrieve.audit.embedding_basis import EmbeddingBasis
 
-            if found.embeddings is None:
+            given = found.embeddings
+            if given is None:
                 raise typer.BadParameter("give --model DIR or --embeddings FILE to judge by")
-            return Judge(EmbeddingBasis(found.embeddings), (), "cpu")
+            return Judge(EmbeddingBasis(given), (), "cpu", given.has_pixels)
         from rsretrieve.audit.model_basis import ModelBasis
         from rsretrieve.learning.device import choose_device, describe_device
         from rsretrieve.learning.model_store import load_model
 
         model = load_model(self.model, choose_device(self.device))
         bands = model.description.preprocessing.bands
-        return Judge(ModelBasis(model), bands, describe_device(model.device))
+        return Judge(ModelBasis(model), bands, describe_device(model.device), True)

@@ -148,15 +148,16 @@ def audit_labels(
     margin of the training, as sharp as the first two bear out. With --embeddings, or a model that
     kept no starting features, discriminant and votes are of the embeddings.
 
-    Above 50,000 tiles, or below 10 a class, prototypes alone judge: label_score = 1 / (1 +
-    exp((best other − own) / σ)), of cosines.
+    Above 50,000 tiles, above 10,000,000 tiles × classes, or below 10 tiles a class, prototypes
+    alone judge: label_score = 1 / (1 + exp((best other − own) / σ)), of cosines.
 
     Issues are chosen for the highest expected F1, or by --expected-precision or --budget.
     The noise rate is the mean issue_probability, its interval a bootstrap over tiles.
 
     Kinds of issue: wrong_label (another class is likelier), ambiguous (two are about as likely),
-    off_topic (no class is near), duplicate (nearly the same pixels have another label; the twin is
-    named), rare_class (fewer than 5 tiles, too few to judge by).
+    off_topic (no class is near), duplicate (nearly the same pixels, or without images nearly the
+    same embedding, have another label; the twin is named), rare_class (fewer than 5 tiles, too few
+    to judge by).
     """
     exports = (fiftyone, label_studio, geojson, noise_matrix)
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, overwrite)
@@ -197,9 +198,9 @@ def audit_labels(
             folds=cross_fit,
         )
         audit = audit_labels_of(request, log, terminal.listen)
-        terminal.notice(*outputs.write(audit, found.tiles, judge.bands, terminal.listen))
+        terminal.notice(*outputs.write(audit, found.tiles, judge, terminal.listen))
         if found.decided is None:
-            terminal.notice(*outputs.write_suggested(audit))
+            terminal.notice(*outputs.write_suggested(audit, found.tiles))
         terminal.notice(*log.notices)
         terminal.result(*audit_result(audit, judge.device, found.decided))
         code = terminal.failures(log.failures)

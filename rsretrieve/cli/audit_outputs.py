@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import typer
 
 if TYPE_CHECKING:  # heavy stations, which `--help` never loads
     from rsretrieve.audit.decisions import Decided
     from rsretrieve.audit.records import Audit
+    from rsretrieve.cli.audit_inputs import Judge
     from rsretrieve.progress import Listener
     from rsretrieve.tiles.records import TileSet
 
@@ -43,11 +46,21 @@ class AuditOutputs:
         return (*tables, self.page)
 
     def refuse_to_overwrite(self) -> None:
-        """Raise before the work starts when a file is there and may not be replaced."""
-        from rsretrieve.storage import refuse_to_overwrite
+        """Raise before the work starts when a file is there and may not be replaced.
 
-        labels = (self.fixed_labels, self.changes)
-        for path in filter(None, (*labels, *self._audit_files)):
+        Nor may two outputs be one file, of which only the later would be left.
+        """
+        from rsretrieve.storage import refuse_to_overwrite, resolved
+
+        wanted: dict[Path, str] = {}
+        for field in fields(self):
+            path = getattr(self, field.name)
+            if not isinstance(path, Path):
+                continue
+            option = f"--{field.name.replace('_', '-')}"
+            other = wanted.setdefault(resolved(path), option)
+            if other != option:
+                raise typer.BadParameter(f"{option} and {other} would write the same file, {path}")
             refuse_to_overwrite(path, overwrite=self.overwrite)
 
     def write_decided(self, decided: Decided) -> None:
@@ -60,25 +73,30 @@ class AuditOutputs:
         if self.changes is not None:
             write_changes(self.changes, decided.changes, overwrite=self.overwrite)
 
-    def write_suggested(self, audit: Audit) -> list[str]:
-        """Write the labels as the audit suggests, and the log of it; return what was done."""
-        from rsretrieve.audit.decisions import suggested_changes, write_changes
+    def write_suggested(self, audit: Audit, tiles: TileSet) -> list[str]:
+        """Write the labels as the audit suggests, and the log of it; return what was done.
+
+        Tiles that were not audited, such as those that cannot be read, stay as they are given.
+        """
+        from rsretrieve.audit.decisions import labels_of, suggested_changes, write_changes
         from rsretrieve.tiles.labels import write_labels
 
         if self.fixed_labels is not None:
-            write_labels(self.fixed_labels, audit.fixed_labels(), overwrite=self.overwrite)
+            labels = {**labels_of(tiles), **audit.fixed_labels()}
+            write_labels(self.fixed_labels, labels, overwrite=self.overwrite)
         changes = suggested_changes(audit)
         if self.changes is not None:
             write_changes(self.changes, changes, overwrite=self.overwrite)
         if not self.of_labels:
             return []
-        left = len(audit.issues) - len(changes)
-        doubtful = f"; {left} more are thought wrong and stay: no other label is clear" * bool(left)
-        return [f"of {len(audit.tiles)} labels {len(changes)} are changed as suggested{doubtful}"]
+        done = f"of {len(audit.tiles)} labels {len(changes)} are changed as suggested"
+        if left := len(audit.issues) - len(changes):
+            done += f"; {left} more are thought wrong and stay: no other label is clear"
+        if unjudged := len(tiles.labelled()) - len(audit.tiles):
+            done += f"; {unjudged} that were not audited stay"
+        return [done]
 
-    def write(
-        self, audit: Audit, tiles: TileSet, bands: tuple[int, ...], listener: Listener
-    ) -> list[str]:
+    def write(self, audit: Audit, tiles: TileSet, judge: Judge, listener: Listener) -> list[str]:
         """Write tables and the page; return what the user should know about them."""
         from rsretrieve.report.audit_exports import write_samples_csv
         from rsretrieve.report.audit_page import PageRequest, write_audit_page
@@ -91,7 +109,7 @@ class AuditOutputs:
         if self.fiftyone is not None:
             write_samples_csv(self.fiftyone, audit, tiles, overwrite=self.overwrite)
         if self.page is not None:
-            request = PageRequest(audit, tiles.source, bands)
+            request = PageRequest(audit, tiles.source, judge.bands, judge.compares_pixels)
             write_audit_page(self.page, request, overwrite=self.overwrite, listener=listener)
         return [*self._write_label_studio(audit), *self._write_geojson(audit)]
 
@@ -101,7 +119,8 @@ class AuditOutputs:
         if self.label_studio is None:
             return []
         root = write_label_studio(self.label_studio, audit, overwrite=self.overwrite)
-        return [f"Label Studio finds the images with LOCAL_FILES_DOCUMENT_ROOT={root}"]
+        told = f"Label Studio finds the images with LOCAL_FILES_DOCUMENT_ROOT={root}"
+        return [told] * (root is not None)
 
     def _write_geojson(self, audit: Audit) -> list[str]:
         from rsretrieve.report.audit_exports import write_issues_geojson

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -13,11 +13,12 @@ from rsretrieve.audit.records import Audit, AuditedTile
 from rsretrieve.report.geo import footprint_geometry
 from rsretrieve.storage import write_json
 from rsretrieve.tiles.records import Tile, TileSet, absolute
+from rsretrieve.tiles.sources import is_elsewhere
 from rsretrieve.tiles.tables import write_csv
 
 SAMPLE_COLUMNS = (
     *("filepath", "tile", "given_label", "predicted_label", "is_label_issue", "label_score"),
-    *("issue_probability", "kind", "lon", "lat"),
+    *("issue_probability", "kind", "lon", "lat", "window"),
 )
 
 
@@ -26,6 +27,7 @@ def write_samples_csv(path: Path, audit: Audit, tiles: TileSet, *, overwrite: bo
 
     The columns `is_label_issue`, `label_score`, `given_label` and `predicted_label` are those of
     cleanlab's tables of issues; `filepath`, absolute, is what FiftyOne's CSV importer looks for.
+    Of a window of a scene it is the scene; `window` is col,row,width,height in its pixels.
     """
     judged = {audited.tile.id: audited for audited in audit.tiles}
     rows = (_sample(judged[tile.id], audit) for tile in tiles if tile.id in judged)
@@ -44,32 +46,50 @@ def _sample(audited: AuditedTile, audit: Audit) -> tuple[object, ...]:
         audited.issue_probability,
         audited.kind or "",
         *(place.centre if place is not None else ("", "")),
+        ",".join(map(str, _window(audited.tile) or ())),
     )
 
 
-def write_label_studio(path: Path, audit: Audit, *, overwrite: bool) -> Path:
+def _window(tile: Tile) -> tuple[int, int, int, int] | None:
+    """Column, row, width and height in the scene's pixels; None for a whole file."""
+    window = tile.window
+    return None if window is None else (window.col, window.row, window.width, window.height)
+
+
+def write_label_studio(path: Path, audit: Audit, *, overwrite: bool) -> Path | None:
     """Write the tiles that need a look as Label Studio tasks, our suggestion pre-annotated.
 
     The labelling interface needs `<Image name="image" value="$image"/>` and
-    `<Choices name="label" toName="image">` with the classes.
+    `<Choices name="label" toName="image">` with the classes. What lies elsewhere is named by
+    its address; of a window of a scene the image is the scene, and `window` says which.
 
     Returns:
         The folder that Label Studio must be told to serve (its
-        `LOCAL_FILES_DOCUMENT_ROOT`): images are named relative to it.
+        `LOCAL_FILES_DOCUMENT_ROOT`): images on disk are named relative to it. None where
+        there are none.
     """
-    root = _common_folder([audited.tile for audited in audit.to_check])
+    root = _common_folder(audited.tile for audited in audit.to_check)
     tasks = [_task(audited, root) for audited in audit.to_check]
     write_json(path, tasks, overwrite=overwrite)
     return root
 
 
-def _common_folder(tiles: Sequence[Tile]) -> Path:
-    folders = {str(Path(absolute(tile.path)).parent) for tile in tiles}
-    return Path(os.path.commonpath(folders)) if folders else Path("/")
+def _common_folder(tiles: Iterable[Tile]) -> Path | None:
+    """The folder that holds every tile on this machine's disk, if there are such."""
+    local = (absolute(tile.path) for tile in tiles if not is_elsewhere(tile.path))
+    folders = {str(Path(path).parent) for path in local}
+    return Path(os.path.commonpath(folders)) if folders else None
 
 
-def _task(audited: AuditedTile, root: Path) -> dict[str, Any]:
-    relative = os.path.relpath(absolute(audited.tile.path), root)
+def _address(tile: Tile, root: Path | None) -> str:
+    """What Label Studio finds an image by: a URL, or where it lies below what it serves."""
+    if root is None or is_elsewhere(tile.path):
+        return tile.path
+    relative = os.path.relpath(absolute(tile.path), root)
+    return f"/data/local-files/?d={quote(Path(relative).as_posix())}"
+
+
+def _task(audited: AuditedTile, root: Path | None) -> dict[str, Any]:
     choice = {
         "from_name": "label",
         "to_name": "image",
@@ -77,10 +97,7 @@ def _task(audited: AuditedTile, root: Path) -> dict[str, Any]:
         "value": {"choices": [audited.suggested_label]},
     }
     return {
-        "data": {
-            "image": f"/data/local-files/?d={quote(Path(relative).as_posix())}",
-            **_properties(audited),
-        },
+        "data": {"image": _address(audited.tile, root), **_properties(audited)},
         "predictions": [
             {
                 "model_version": f"rsretrieve {__version__}",
@@ -117,4 +134,5 @@ def _properties(audited: AuditedTile) -> dict[str, Any]:
         "label_score": audited.label_score,
         "kind": audited.kind,
         "twin": audited.twin.id if audited.twin else None,
+        "window": _window(audited.tile),
     }

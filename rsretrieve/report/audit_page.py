@@ -35,11 +35,13 @@ class PageRequest:
         audit: what to show; the worst 2,000 tiles that need a look at most.
         source: what the user called the tiles.
         bands: those shown as red, green and blue, counted from 1; none for the first three.
+        compares_pixels: twins were told by their pixels, not by embeddings alone.
     """
 
     audit: Audit
     source: str
     bands: tuple[int, ...] = ()
+    compares_pixels: bool = True
 
     @property
     def shown(self) -> tuple[AuditedTile, ...]:
@@ -140,9 +142,11 @@ def _compared(audit: Audit, audited: AuditedTile) -> Comparison:
 
 
 def _data(request: PageRequest, thumbnails: Thumbnails) -> dict[str, Any]:
-    cards = [_card(audited, request.audit, thumbnails) for audited in request.shown]
+    cards = [_card(audited, request, thumbnails) for audited in request.shown]
     labels = {entry.label for entry in request.audit.per_class}
     labels |= {audited.suggested_label for audited in request.shown}
+    if request.audit.noise_matrix is not None:  # classes of the model, that no tile may have
+        labels |= set(request.audit.noise_matrix.class_names)
     shown_kinds = [card["kind"] for card in cards]
     return {
         "id": _identity(request.shown),
@@ -167,8 +171,8 @@ def _identity(shown: Sequence[AuditedTile]) -> str:
     return hashlib.sha256(json.dumps(questions).encode()).hexdigest()[:16]
 
 
-def _card(audited: AuditedTile, audit: Audit, thumbnails: Thumbnails) -> dict[str, Any]:
-    compared = _compared(audit, audited)
+def _card(audited: AuditedTile, request: PageRequest, thumbnails: Thumbnails) -> dict[str, Any]:
+    compared = _compared(request.audit, audited)
     return {
         "tile": audited.tile.id,
         "given": audited.tile.label,
@@ -176,7 +180,7 @@ def _card(audited: AuditedTile, audit: Audit, thumbnails: Thumbnails) -> dict[st
         "runnerUp": audited.runner_up_label or audited.suggested_label,
         "kind": audited.kind or IssueKind.WRONG_LABEL,
         "score": score_text(audited.label_score),
-        "why": reason_for(audited),
+        "why": reason_for(audited, compares_pixels=request.compares_pixels),
         "picture": thumbnails.position(audited.tile, LARGE_PX),
         "reason": thumbnails.reason(audited.tile),
         "own": [_small(tile, thumbnails) for tile in compared.own],

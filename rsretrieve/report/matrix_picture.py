@@ -19,18 +19,23 @@ _LEAST_DRAWN = 0.5
 def matrix_picture(matrix: NoiseMatrix) -> str:
     """Draw the confusions between classes as an SVG element; large values are dark.
 
-    Of more than 40 classes those with the largest sums of rows and columns are drawn.
+    Of more than 40 classes those with the largest sums of rows and columns are drawn, below a
+    paragraph that says so.
 
     Args:
         matrix: what to draw; its diagonal is not drawn, nor what is less than half a tile.
     """
     diagonal = np.eye(len(matrix.class_names), dtype=bool)
     values = np.where(diagonal | (matrix.values < _LEAST_DRAWN), 0, matrix.values)
-    drawn = _worth_drawing(values)
+    weight = values.sum(axis=0) + values.sum(axis=1)
+    drawn = _worth_drawing(weight)
     names = [matrix.class_names[c] for c in drawn]
     side = len(names) * _CELL_PX
     width = side + _LABEL_PX + 2
+    confused = int((weight > 0).sum())
+    cut = f"Of {confused:,} classes with confusions the {len(drawn)} with the most are drawn."
     parts = [
+        *[f"<p>{cut}</p>"] * (confused > len(drawn)),
         f'<svg viewBox="0 0 {width} {width}" width="{width}" height="{width}" role="img" '
         'aria-label="How often each given label should be another one">',
         f'<rect class="grid" x="{_LABEL_PX}" y="{_LABEL_PX}" width="{side}" height="{side}"/>',
@@ -42,9 +47,8 @@ def matrix_picture(matrix: NoiseMatrix) -> str:
     return "\n".join(parts)
 
 
-def _worth_drawing(values: NDArray[np.float64]) -> list[int]:
+def _worth_drawing(weight: NDArray[np.float64]) -> list[int]:
     """The classes that have any confusion, the 40 with the most, in their own order."""
-    weight = values.sum(axis=0) + values.sum(axis=1)
     largest = np.argsort(-weight, kind="stable")[:MOST_CLASSES]
     return sorted(int(c) for c in largest if weight[c] > 0)
 

@@ -17,7 +17,8 @@ KIND_MEANINGS = {
     IssueKind.WRONG_LABEL: "Another class is likelier than the given one.",
     IssueKind.AMBIGUOUS: "Two classes are about as likely.",
     IssueKind.OFF_TOPIC: "No class is near.",
-    IssueKind.DUPLICATE: "The same pixels, or nearly the same, have another label elsewhere.",
+    IssueKind.DUPLICATE: "Nearly the same pixels (without images, nearly the same embedding) have "
+    "another label elsewhere.",
     IssueKind.RARE_CLASS: f"A class of fewer than {SMALLEST_CLASS} tiles is too small to judge by.",
 }
 
@@ -30,18 +31,24 @@ def score_text(score: float) -> str:
     return f"{score:.3g}" if score >= _LEAST_SHOWN else f"<{_LEAST_SHOWN}"
 
 
-def reason_for(audited: AuditedTile) -> str:
-    """Why a tile needs a look."""
+def reason_for(audited: AuditedTile, *, compares_pixels: bool = True) -> str:
+    """Why a tile needs a look.
+
+    Args:
+        audited: the tile.
+        compares_pixels: its twin was told by its pixels, not by its embedding alone.
+    """
     given, near = str(audited.tile.label), audited.predicted_label
     own, best = audited.own_similarity, audited.predicted_similarity
     match audited.kind:
         case IssueKind.DUPLICATE if audited.twin is not None:
+            same = "The same pixels are" if compares_pixels else "Nearly the same embedding is"
             return (
-                f"The same pixels are labelled {audited.twin.label} in {audited.twin.id}. "
+                f"{same} labelled {audited.twin.label} in {audited.twin.id}. "
                 f"The likeliest class is {near} (similarity {best:.2f})."
             )
         case IssueKind.OFF_TOPIC:
-            return f"No class is near: the nearest, {near}, has a similarity of only {best:.2f}."
+            return f"No class is near; the likeliest, {near}, has a similarity of only {best:.2f}."
         case IssueKind.AMBIGUOUS:
             return (
                 f"It may be {near} (similarity {best:.2f}) as well as {audited.runner_up_label} "

@@ -221,8 +221,8 @@ def test_without_asking_there_are_no_comparisons(audit: Audit) -> None:
     assert audit.comparisons == {}
 
 
-def test_places_are_those_of_the_tiles_that_need_a_look(audit: Audit) -> None:
-    assert set(audit.places) == {audited.tile.id for audited in audit.to_check}
+def test_places_are_those_of_all_tiles(audit: Audit, noisy_tiles: TileSet) -> None:
+    assert set(audit.places) == {tile.id for tile in noisy_tiles}
 
 
 def test_the_noise_rate_is_the_mean_probability_of_all_and_of_each_class(audit: Audit) -> None:
@@ -358,6 +358,9 @@ def test_the_listener_hears_of_every_stage(model: Model, tiles: TileSet) -> None
         "auditing labels",
         "looking for twins with two labels",
         "comparing tiles that look alike",
+        "reading tiles that look alike at a glance",
+        "comparing pairs of tiles by their pixels",
     ]
+    assert stages[2].total == len(tiles)
     totals = sum(stage.total or 0 for stage in stages)
     assert sum(event.tiles for event in events if isinstance(event, Advanced)) == totals

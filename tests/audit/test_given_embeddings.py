@@ -12,7 +12,7 @@ from pyarrow import parquet
 from rsretrieve.audit.given_embeddings import GivenEmbeddings, given_embeddings
 from rsretrieve.errors import InputError, InvalidArgument, TableError
 from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.records import Tile, TileSet
+from rsretrieve.tiles.records import Place, Tile, TileSet
 from tests.retrieval.vectors import unit_rows
 
 VECTORS = unit_rows(3, 4, 0)
@@ -94,3 +94,33 @@ def test_an_array_without_tiles_is_wrong_usage(npy: Path) -> None:
         given(npy, None)
     with pytest.raises(TableError, match=r"neither a \.npy nor a Parquet file"):
         given(npy.with_suffix(".txt"), None)
+
+
+def test_places_of_a_table_are_kept_and_found_by_the_tile_s_id(tmp_path: Path) -> None:
+    corners = ((11.0, 47.0), (11.0, 46.0), (12.0, 46.0), (12.0, 47.0))
+    path = table_at(
+        tmp_path / "e.parquet",
+        tile=["a", "b", "c"],
+        embedding=[VECTORS[0].tolist(), [0.0] * 4, VECTORS[2].tolist()],
+        crs=[None, "EPSG:4326", "EPSG:32632"],
+        bounds=[None, [1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]],
+        footprint=[None, corners, corners],
+    )
+    places = given(path).places
+    assert dict(places) == {"c": Place("EPSG:32632", (5, 6, 7, 8), corners)}  # b has no direction
+    assert (len(places), places.get("a"), "b" in places) == (1, None, False)
+    np.save(tmp_path / "e.npy", VECTORS)
+    assert not given(tmp_path / "e.npy").places
+
+
+def test_pixels_are_at_hand_where_the_first_tile_that_can_be_used_is_a_file(tmp_path: Path) -> None:
+    path = table_at(
+        tmp_path / "e.parquet",
+        tile=["a", "b"],
+        embedding=[[0.0] * 4, VECTORS[0].tolist()],
+        label=["road", "water"],
+    )
+    (tmp_path / "a").touch()
+    assert not given(path, None).has_pixels
+    (tmp_path / "b").touch()
+    assert given(path, None).has_pixels

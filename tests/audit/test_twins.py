@@ -19,7 +19,7 @@ from rsretrieve.audit.twins import (
     twins_by_pixels,
 )
 from rsretrieve.audit.unit_rows import UnitRows
-from rsretrieve.progress import unheard
+from rsretrieve.progress import Advanced, Event, StageStarted, unheard
 from rsretrieve.tiles.pixels import read_raw
 from rsretrieve.tiles.records import Tile, TileSet
 from rsretrieve.tiles.thumbprints import coarse_direction, thumbprint
@@ -69,6 +69,25 @@ def test_the_same_pixels_are_found_under_another_label_alone(tiles: TileSet) -> 
     expected = np.full(16, -1)
     expected[[0, 1, 2, 12, 13, 14]] = [12, 13, 14, 0, 1, 2]
     assert found.tolist() == expected.tolist()
+
+
+def test_the_listener_hears_of_every_tile_and_every_pair(tiles: TileSet) -> None:
+    neighbours = nearest_neighbours(UnitRows(unit_rows(16, 0)), np.zeros(16, int), 15)
+    heard: dict[str, list[int]] = {}  # a stage's total, and all steps of it
+    events: list[Event] = []
+    twins_by_pixels(tiles, neighbours, labels_of(tiles), events.append)
+    for event in events:
+        if isinstance(event, StageStarted):
+            assert event.total is not None
+            stage = heard[event.name] = [event.total]
+        elif isinstance(event, Advanced):
+            stage.append(event.tiles)
+    assert list(heard) == [
+        *("comparing tiles that look alike", "reading tiles that look alike at a glance"),
+        "comparing pairs of tiles by their pixels",
+    ]
+    assert all(total == sum(steps) > 0 for total, *steps in heard.values())
+    assert all(set(steps) <= {1, 2} for _, *steps in heard.values())
 
 
 def test_a_tile_that_can_no_longer_be_read_has_no_twin(tiles: TileSet) -> None:
@@ -131,7 +150,9 @@ def test_neighbours_equal_those_of_a_loop(k: int) -> None:
 def test_many_tiles_are_searched_within_their_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_TOGETHER", 12)
     vectors, groups = unit_rows(30, 1), np.repeat([0, 1, 2], 10)
-    found = nearest_neighbours(UnitRows(vectors), groups, 2)
+    steps: list[int] = []
+    found = nearest_neighbours(UnitRows(vectors), groups, 2, steps.append)
+    assert steps == [10, 10, 10]
     for group in range(3):
         rows = np.flatnonzero(groups == group)
         inside = plain_neighbours(vectors[rows], 2)
@@ -147,7 +168,9 @@ def test_a_large_group_is_cut_where_twins_stay_together(monkeypatch: pytest.Monk
 
 def test_a_tile_alone_in_its_group_has_no_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_TOGETHER", 2)
-    found = nearest_neighbours(UnitRows(unit_rows(3, 0)), np.array([0, 1, 1]), 2)
+    steps: list[int] = []
+    found = nearest_neighbours(UnitRows(unit_rows(3, 0)), np.array([0, 1, 1]), 2, steps.append)
+    assert steps == [1, 2]
     assert found.rows.tolist() == [[-1, -1], [2, -1], [1, -1]]
 
 

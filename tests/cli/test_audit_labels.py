@@ -6,11 +6,14 @@ import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
+
+from rsretrieve.audit.judging import FEWEST_PER_CLASS, MOST_SCORES, MOST_TILES
 
 CLASSES, PER_CLASS = ("field", "forest", "water"), 30
 
@@ -62,7 +65,9 @@ def test_embeddings_are_audited_without_any_image(run, clusters):
     assert rows_of(clusters / "fixed.csv") == rows_of(clusters / "truth.csv")
     assert {row["rule"] for row in rows_of(clusters / "log.csv")} == {"suggestion"}
     assert len(rows_of(clusters / "log.csv")) == 9
-    assert "no such file" in (clusters / "a.html").read_text(encoding="utf-8")
+    page = (clusters / "a.html").read_text(encoding="utf-8")
+    assert "no such file" in page
+    assert "Nearly the same embedding is labelled forest in 10.jpg" in page
 
 
 def test_a_parquet_table_needs_no_list(run, clusters):
@@ -115,6 +120,44 @@ def test_embeddings_that_point_nowhere_are_left_out_and_listed(run, clusters):
     assert (none.code, "not one of 90 embeddings can be used" in none.err) == (1, True)
 
 
+def test_fixed_labels_hold_tiles_that_were_not_audited_as_they_are(run, clusters):
+    vectors = np.load(clusters / "e.npy")
+    vectors[3], vectors[10] = 0, np.nan  # one with a right label, and one with a wrong one
+    np.save(clusters / "e.npy", vectors)
+    lines = (clusters / "list.csv").read_text(encoding="utf-8").splitlines()
+    lines[1 + 5] = "05.jpg,"  # without a label
+    (clusters / "list.csv").write_text("\n".join(lines), encoding="utf-8")
+    ran = run(
+        *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
+        *("--fixed-labels", clusters / "fixed.csv"),
+    )
+    assert ran.code == 3
+    assert "of 87 labels 8 are changed as suggested; 2 that were not audited stay" in ran.err
+    before = {row["tile"]: row["label"] for row in rows_of(clusters / "list.csv")}
+    after = {row["tile"]: row["label"] for row in rows_of(clusters / "fixed.csv")}
+    assert list(after) == sorted(before)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {f"{i}0.jpg" for i in (0, *range(2, 9))}
+
+
+def test_embeddings_without_labels_are_told_so(run, clusters):
+    table = parquet.read_table(clusters / "e.parquet").drop_columns("label")
+    parquet.write_table(table, clusters / "e.parquet")
+    ran = run("audit-labels", "--embeddings", clusters / "e.parquet")
+    assert ran.code == 1
+    assert "e.parquet: not one tile has a label" in ran.err
+    assert "model" not in ran.err
+
+
+def test_help_and_guide_say_when_prototypes_alone_judge(run):
+    said = " ".join(run("audit-labels", "--help").out.replace("│", " ").split())
+    limits = f"Above {MOST_TILES:,} tiles, above {MOST_SCORES:,} tiles × classes, or below"
+    assert f"{limits} {FEWEST_PER_CLASS} tiles a class" in said
+    guide = Path(__file__).parents[2] / "docs" / "guide.md"
+    words = " ".join(guide.read_text(encoding="utf-8").split())
+    assert f"{limits} {FEWEST_PER_CLASS} tiles a class" in words
+
+
 def test_one_class_alone_cannot_be_audited(run, clusters):
     (clusters / "list.csv").write_text(
         "tile,label\n" + "".join(f"{i:02d}.jpg,field\n" for i in range(90)), encoding="utf-8"
@@ -138,6 +181,42 @@ def test_exports_of_a_model_s_audit(run, landscape, noisy, model, tmp_path):
     features = json.loads((tmp_path / "g.json").read_text())["features"]
     assert len(features) == checked
     assert all(feature["geometry"] for feature in features)
+
+
+def test_tiles_behind_urls_go_to_label_studio_without_any_folder(run, clusters):
+    lines = (clusters / "list.csv").read_text(encoding="utf-8").splitlines()[1:]
+    named = [f"{line},https://example.org/{line.split(',')[0]}" for line in lines]
+    (clusters / "far.csv").write_text("\n".join(["tile,label,path", *named]), encoding="utf-8")
+    ran = run(
+        *("audit-labels", clusters / "far.csv", "--embeddings", clusters / "e.npy"),
+        *("--label-studio", clusters / "l.json"),
+    )
+    assert (ran.code, "LOCAL_FILES_DOCUMENT_ROOT" in ran.err) == (0, False), ran.err
+    images = [task["data"]["image"] for task in json.loads((clusters / "l.json").read_text())]
+    assert len(images) == 10
+    assert all(image.startswith("https://example.org/") for image in images)
+
+
+def test_places_of_embeddings_reach_maps_and_samples(run, clusters):
+    table = parquet.read_table(clusters / "e.parquet")
+    corner = [[i / 10, 47.0] for i in range(90)]
+    feet = [[c, [c[0], 46.9], [c[0] + 0.1, 46.9], [c[0] + 0.1, 47.0]] for c in corner]
+    columns = {"crs": ["EPSG:4326"] * 90, "bounds": [[0.0, 46.9, 0.1, 47.0]] * 90}
+    for name, values in {**columns, "footprint": feet}.items():
+        table = table.append_column(name, [values])
+    parquet.write_table(table, clusters / "placed.parquet")
+    ran = run(
+        *("audit-labels", "--embeddings", clusters / "placed.parquet"),
+        *("--geojson", clusters / "g.json", "--fiftyone", clusters / "f.csv"),
+    )
+    assert (ran.code, "no known place" in ran.err) == (0, False), ran.err
+    features = json.loads((clusters / "g.json").read_text())["features"]
+    assert len(features) == 10
+    assert all(feature["geometry"]["type"] == "Polygon" for feature in features)
+    samples = rows_of(clusters / "f.csv")  # those with which nothing is wrong, too
+    assert [float(row["lon"]) for row in samples] == pytest.approx(
+        [c[0] + 0.05 for c in corner], abs=1e-9
+    )
 
 
 @pytest.fixture
@@ -166,6 +245,20 @@ def test_decisions_alone_need_no_model(run, clusters, decisions):
         ("20.jpg", "reject", "Ada"),
         ("30.jpg", "remove", "Ada"),
     ]
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_two_outputs_never_go_to_one_file(run, clusters, overwrite):
+    (clusters / "here").symlink_to(clusters)
+    ran = run(
+        *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
+        *("--output", clusters / "s.csv", "--changes", clusters / "c.csv"),
+        *("--fixed-labels", clusters / "here" / "s.csv", *overwrite),
+    )
+    assert ran.code == 2
+    said = " ".join(ran.err.replace("│", " ").split())
+    assert "--fixed-labels and --output would write the same file" in said
+    assert not (clusters / "s.csv").exists()
 
 
 def test_an_audit_after_decisions_leaves_decided_tiles_alone(run, clusters, decisions):

@@ -16,7 +16,7 @@ from rsretrieve.report.audit_exports import (
     write_samples_csv,
 )
 from rsretrieve.tiles.pixels import read_raw
-from rsretrieve.tiles.records import TileSet
+from rsretrieve.tiles.records import Tile, TileSet, Window
 
 
 @pytest.fixture
@@ -53,6 +53,7 @@ def test_label_studio_tasks_carry_the_suggestion(
     audit: Audit, tiles: TileSet, tmp_path: Path
 ) -> None:
     root = write_label_studio(tmp_path / "t.json", audit, overwrite=False)
+    assert root is not None
     tasks = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
     assert [task["data"]["tile"] for task in tasks] == [tiles[2].id, tiles[1].id]
     for task, tile, choice in zip(tasks, (tiles[2], tiles[1]), ("road", "bare_soil")):
@@ -82,6 +83,40 @@ def test_issues_as_geojson_have_their_place_or_none(
 
 def test_an_audit_without_issues_exports_empty_lists(tiles: TileSet, tmp_path: Path) -> None:
     clean = Audit((AuditedTile(tiles[0], "bare_soil", False, 0.9, 0.9, 0.9),), (), 0.0, (0.0, 0.0))
-    write_label_studio(tmp_path / "t.json", clean, overwrite=False)
+    assert write_label_studio(tmp_path / "t.json", clean, overwrite=False) is None
     assert json.loads((tmp_path / "t.json").read_text(encoding="utf-8")) == []
     assert write_issues_geojson(tmp_path / "g.json", clean, overwrite=False) == 0
+
+
+FAR = ("https://example.org/a.tif?t=1", "/vsis3/bucket/b.tif")
+
+
+def judged_wrong(tile: Tile) -> AuditedTile:
+    return AuditedTile(tile, "road", True, 0.25, 0.1, 0.9, IssueKind.WRONG_LABEL)
+
+
+def audit_of(*tiles: Tile) -> Audit:
+    return Audit(tuple(judged_wrong(tile) for tile in tiles), (), 0.0, (0.0, 0.0))
+
+
+def test_what_lies_elsewhere_is_named_by_its_address(tiles: TileSet, tmp_path: Path) -> None:
+    far = tuple(Tile(path, path, "water") for path in FAR)
+    assert write_label_studio(tmp_path / "far.json", audit_of(*far), overwrite=False) is None
+    root = write_label_studio(tmp_path / "both.json", audit_of(tiles[0], *far), overwrite=False)
+    assert root == Path(tiles[0].path).parent.resolve()
+    for name, local in (("far.json", []), ("both.json", [Path(tiles[0].path).name])):
+        tasks = json.loads((tmp_path / name).read_text(encoding="utf-8"))
+        named = [f"/data/local-files/?d={file}" for file in local]
+        assert [task["data"]["image"] for task in tasks] == [*named, *FAR]
+
+
+def test_a_window_of_a_scene_is_told_beside_the_scene(tiles: TileSet, tmp_path: Path) -> None:
+    window = Tile("s.tif#64,0,32,16", tiles[0].path, "water", Window(64, 0, 32, 16))
+    audit = audit_of(window, tiles[1])
+    write_label_studio(tmp_path / "t.json", audit, overwrite=False)
+    tasks = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert [task["data"]["window"] for task in tasks] == [[64, 0, 32, 16], None]
+    both = TileSet("both", (window, tiles[1]))
+    write_samples_csv(tmp_path / "s.csv", audit, both, overwrite=False)
+    with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as stream:
+        assert [row["window"] for row in csv.DictReader(stream)] == ["64,0,32,16", ""]

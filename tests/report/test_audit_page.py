@@ -246,6 +246,22 @@ def test_the_matrix_draws_confusions_and_not_the_diagonal(audit: Audit, tmp_path
     assert "bare_soil → water: 3 (3 to 3)" in page.values("aria-label")
 
 
+@pytest.mark.parametrize(("classes", "is_cut"), [(40, False), (41, True)])
+def test_a_matrix_of_too_many_classes_says_that_it_is_cut(
+    audit: Audit, tmp_path: Path, classes: int, is_cut: bool
+) -> None:
+    names = tuple(f"class {number}" for number in range(classes))
+    matrix = NoiseMatrix(names, np.roll(np.eye(classes), 1, axis=1) * 3)
+    page = page_of(replace(audit, noise_matrix=matrix), tmp_path)
+    assert ("Of 41 classes with confusions the 40 with the most are drawn" in page.text) == is_cut
+
+
+def test_classes_that_no_tile_has_can_be_chosen(audit: Audit, tmp_path: Path) -> None:
+    matrix = NoiseMatrix(("bare_soil", "forest", "ice"), np.zeros((3, 3)))
+    page = page_of(replace(audit, noise_matrix=matrix), tmp_path)
+    assert page.data["classes"] == ["bare_soil", "forest", "ice", "water"]
+
+
 def test_the_listener_hears_of_every_picture(audit: Audit, tmp_path: Path) -> None:
     events: list[Event] = []
     request = PageRequest(audit, "tiles", BANDS)
@@ -265,7 +281,7 @@ def test_a_page_that_is_there_is_not_overwritten(audit: Audit, tmp_path: Path) -
     ("kind", "said"),
     [
         (IssueKind.AMBIGUOUS, "It may be water (similarity 0.75) as well as forest (0.50)"),
-        (IssueKind.OFF_TOPIC, "No class is near: the nearest, water, has a similarity of only 0.7"),
+        (IssueKind.OFF_TOPIC, "No class is near; the likeliest, water, has a similarity of only"),
         (IssueKind.RARE_CLASS, "one of the two has fewer than 5 tiles"),
         (IssueKind.DUPLICATE, "The same pixels are labelled forest in"),
         (None, "It looks like water (similarity 0.75)"),
@@ -275,6 +291,17 @@ def test_every_kind_has_its_reason(
     audit: Audit, tiles: TileSet, kind: IssueKind | None, said: str
 ) -> None:
     assert said in reason_for(replace(audit.tiles[0], kind=kind, twin=tiles[1]))
+
+
+def test_twins_told_by_embeddings_are_not_said_to_share_their_pixels(
+    audit: Audit, tiles: TileSet, tmp_path: Path
+) -> None:
+    twin = with_first(audit, kind=IssueKind.DUPLICATE, twin=tiles[1])
+    request = PageRequest(twin, "my tiles", BANDS, compares_pixels=False)
+    write_audit_page(tmp_path / "audit.html", request, overwrite=False)
+    card = Page((tmp_path / "audit.html").read_text(encoding="utf-8")).data["cards"][0]
+    assert card["why"].startswith("Nearly the same embedding is labelled forest in")
+    assert "pixels" not in card["why"]
 
 
 def test_scores_too_small_to_say_more_are_not_spelled_out() -> None:

@@ -58,7 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         0.5,
         (0.4, 0.6),
         noise_matrix=NoiseMatrix(
-            ("road", "sand", "water"), np.array([[0, 0, 60], [0, 0, 60], [0, 0, 0.0]])
+            ("road", "sand", "water", "zoo"),
+            np.array([[0, 0, 60, 0], [0, 0, 60, 0], [0, 0, 0, 1.0], [0, 0, 0, 0]]),
         ),
     )
     write_audit_page(folder / "audit.html", PageRequest(audit, NASTY), overwrite=False)
@@ -193,6 +194,39 @@ def test_buttons_and_the_matrix_do_what_they_say(session: Session) -> None:
     assert session.shown == "10 of 120 shown"
 
 
+def test_a_cell_whose_pair_has_no_card_shows_none(session: Session) -> None:
+    page = session.page
+    page.click("summary")
+    page.locator("rect.cell[data-given=water][data-suggested=zoo]").click()
+    assert session.shown == "0 of 120 shown"
+    assert page.input_value("#given") == "water"
+    page.click("#clear")
+    assert session.shown == "120 of 120 shown"
+
+
+def test_a_class_that_no_tile_has_and_a_new_one_can_be_chosen(
+    session: Session, tmp_path: Path
+) -> None:
+    page = session.page
+    for wanted in ("zoo", "green roof", "green"):
+        session.press("c")
+        page.fill("#chooser-search", f" {wanted} ")
+        session.press("Enter")
+    session.press("c")
+    page.fill("#chooser-search", "roof")
+    names = page.locator("#chooser-list button").all_inner_texts()
+    assert names == ["green roof", "new class: roof"]
+    page.fill("#chooser-search", "water")
+    assert page.locator("#chooser-list button").all_inner_texts() == ["water"]
+    page.click("text=Cancel")
+    rows = session.saved(tmp_path / "d.csv")
+    assert [(row["label"], row["decision"]) for row in rows] == [
+        ("zoo", "choose"),
+        ("green roof", "choose"),
+        ("green roof", "choose"),
+    ]
+
+
 def test_cards_are_made_when_they_are_scrolled_to(session: Session) -> None:
     page = session.page
     assert page.locator("article").count() < CARDS
@@ -223,6 +257,34 @@ def test_saved_decisions_are_read_back(
     assert "the file has no columns “tile” and “label”" in other.status
     assert other.complaints == []
     other.context.close()
+
+
+def test_decisions_on_tiles_without_a_card_are_kept_and_saved_along(
+    session: Session, tmp_path: Path
+) -> None:
+    page, earlier = session.page, tmp_path / "earlier.csv"
+    earlier.write_text(
+        "label,tile,decision,by\n"
+        'sand,"gone, 1.png",accept,Ada\nroad,tile 002.png,choose,Ada\n,gone 2.png,remove,\n',
+        encoding="utf-8",
+    )
+    page.set_input_files("#file", earlier)
+    page.locator("#status", has_text="read from").wait_for()
+    assert session.status == (
+        "1 of 120 decided, and 2 on tiles without a card. 3 decisions read from earlier.csv."
+    )
+    page.reload()
+    page.wait_for_selector("article")
+    assert session.status == "1 of 120 decided, and 2 on tiles without a card."
+    page.locator("article").nth(0).focus()
+    session.press("a")
+    rows = session.saved(tmp_path / "d.csv")
+    assert [(row["tile"], row["label"], row["decision"], row["by"]) for row in rows] == [
+        (NASTY, "water", "accept", ""),
+        ("tile 002.png", "road", "choose", "Ada"),
+        ("gone, 1.png", "sand", "accept", "Ada"),
+        ("gone 2.png", "", "remove", ""),
+    ]
 
 
 def test_names_are_shown_as_they_are(session: Session) -> None:

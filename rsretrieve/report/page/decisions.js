@@ -3,16 +3,20 @@
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const KEY = `rsretrieve-audit-${DATA.id}`;
+const KEY_OF_OTHERS = `${KEY}-others`;
 const COLUMNS = ["tile", "label", "decision", "given_label", "suggested_label", "kind", "by", "at"];
 const RULES = ["accept", "reject", "choose", "remove", "skip"];
 const POSITION = new Map(DATA.cards.map((card, position) => [card.tile, position]));
 
 const Decisions = {
   of: new Map(),  // position of a card -> {decision, label, by, at}
+  others: new Map(),  // tile without a card -> its row as it was loaded, to be saved along
   kept: true,
+  othersKept: true,
 
   restore() {
     try {
+      this.others = new Map(JSON.parse(localStorage.getItem(KEY_OF_OTHERS) || "[]"));
       for (const [tile, decision] of Object.entries(JSON.parse(localStorage.getItem(KEY) || "{}"))) {
         if (POSITION.has(tile)) this.of.set(POSITION.get(tile), decision);
       }
@@ -24,12 +28,7 @@ const Decisions = {
   keep() {
     const content = Object.create(null);
     for (const [position, decision] of this.of) content[DATA.cards[position].tile] = decision;
-    try {
-      localStorage.setItem(KEY, JSON.stringify(content));
-      this.kept = true;
-    } catch {
-      this.kept = false;
-    }
+    this.kept = stored(KEY, content);
   },
 
   set(position, rule, label) {
@@ -41,6 +40,11 @@ const Decisions = {
   undo(position) {
     this.of.delete(position);
     this.keep();
+  },
+
+  // The labels given so far, among them some that are new.
+  get labels() {
+    return [...this.of.values()].map(({ label }) => label).filter((label) => label !== "");
   },
 
   get count() {
@@ -55,10 +59,10 @@ const Decisions = {
       const { decision, label, by, at } = this.of.get(position);
       return [card.tile, label, decision, card.given, card.suggested, card.kind, by, at];
     });
-    return [COLUMNS, ...rows].map((row) => row.map(quoted).join(",") + "\n").join("");
+    return [COLUMNS, ...rows, ...this.others.values()].map((row) => row.map(quoted).join(",") + "\n").join("");
   },
 
-  // Returns how many lines were about tiles of this page.
+  // Returns how many lines it took, be they about tiles of this page or not.
   readCsv(text) {
     const [header = [], ...rows] = csvRows(text.replace(/^\ufeff/, ""));
     const at = Object.fromEntries(header.map((name, column) => [name, column]));
@@ -67,17 +71,31 @@ const Decisions = {
     }
     let taken = 0;
     for (const row of rows) {
+      if (!row[at.tile]) continue;
+      taken += 1;
       const position = POSITION.get(row[at.tile]);
-      if (position === undefined) continue;
-      const label = row[at.label];
+      if (position === undefined) {
+        this.others.set(row[at.tile], COLUMNS.map((name) => row[at[name]] ?? ""));
+        continue;
+      }
+      const label = row[at.label] ?? "";
       const rule = RULES.includes(row[at.decision]) ? row[at.decision] : ruleFor(position, label);
       this.of.set(position, { decision: rule, label, by: row[at.by] || "", at: row[at.at] || "" });
-      taken += 1;
     }
     this.keep();
+    this.othersKept = stored(KEY_OF_OTHERS, [...this.others]);
     return taken;
   },
 };
+
+function stored(key, content) {
+  try {
+    localStorage.setItem(key, JSON.stringify(content));
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function ruleFor(position, label) {
   const card = DATA.cards[position];

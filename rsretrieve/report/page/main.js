@@ -58,8 +58,10 @@ function showProgress(said = "") {
   bar.style.width = `${(100 * Decisions.count) / Math.max(1, DATA.cards.length)}%`;
   bar.parentNode.setAttribute("aria-valuemax", DATA.cards.length);
   bar.parentNode.setAttribute("aria-valuenow", Decisions.count);
-  const warning = Decisions.kept ? "" : " This browser keeps nothing: save before you close the page.";
-  by("status").textContent = `${Decisions.count} of ${DATA.cards.length} decided. ${said}${warning}`;
+  const kept = Decisions.kept && Decisions.othersKept;
+  const warning = kept ? "" : " This browser keeps nothing: save before you close the page.";
+  const others = Decisions.others.size ? `, and ${Decisions.others.size} on tiles without a card` : "";
+  by("status").textContent = `${Decisions.count} of ${DATA.cards.length} decided${others}. ${said}${warning}`;
 }
 
 function decide(position, rule, label) {
@@ -89,13 +91,16 @@ function openChooser(position) {
   by("chooser-search").value = "";
   const list = () => {
     const wanted = by("chooser-search").value.trim().toLowerCase();
-    const near = [card.suggested, card.runnerUp];
-    const names = [...near, ...DATA.classes.filter((name) => !near.includes(name))];
-    const buttons = names.filter((name) => name.toLowerCase().includes(wanted)).map((name) => {
-      const button = element("button", "", shown(name));
+    const names = new Set([card.suggested, card.runnerUp, ...DATA.classes, ...Decisions.labels]);
+    const labelled = (name, text) => {
+      const button = element("button", "", text);
       button.value = `label:${name}`;
       return element("li", "", button);
-    });
+    };
+    const buttons = [...names].filter((name) => name.toLowerCase().includes(wanted))
+      .map((name) => labelled(name, shown(name)));
+    const typed = by("chooser-search").value.trim();
+    if (typed && !names.has(typed)) buttons.push(labelled(typed, `new class: ${shown(typed)}`));
     if (!wanted) {
       const none = element("button", "plain", "of no class: take the label away");
       none.value = "none";
@@ -170,12 +175,19 @@ function onCardClick(event) {
   if (button) ACTIONS[button.dataset.action](Number(article.dataset.position));
 }
 
+// A label that no card has is no option yet, and a select has no value that is none.
+function filterBy(side, name) {
+  const options = [...by(side).options];
+  if (!options.some(({ value }) => value === name)) by(side).append(option(name, `${shown(name)} (0)`));
+  by(side).value = name;
+}
+
 function onCell(event) {
   const cell = event.target.closest(".cell");
   if (!cell || (event.type === "keydown" && event.key !== "Enter")) return;
   clearFilters();
-  by("given").value = cell.dataset.given;
-  by("suggested").value = cell.dataset.suggested;
+  filterBy("given", cell.dataset.given);
+  filterBy("suggested", cell.dataset.suggested);
   applyFilters();
   by("filters").scrollIntoView({ block: "center" });
 }
