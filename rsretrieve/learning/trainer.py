@@ -161,22 +161,26 @@ def _unfinished(output: Path) -> Path:
 
 
 def _clear_unfinished(output: Path) -> None:
-    """Remove what a training left that ended before its first epoch did: nothing to go on with."""
+    """Remove what a training left that cannot be gone on with: all that is no checkpoint."""
     folder = _unfinished(output)
     if folder.exists() and not (folder / CHECKPOINT_FILE).exists():
         shutil.rmtree(folder)
+    for half_written in folder.glob(f".{CHECKPOINT_FILE}.*"):
+        half_written.unlink()
 
 
 def _unfinished_folder(request: TrainingRequest) -> Path:
-    """Where the checkpoint of this output's training lies."""
+    """Where the checkpoint of this output's training lies.
+
+    One that is to be overwritten stays until the first checkpoint of the new training takes its
+    place: until an epoch is done there is nothing better. Nobody reads it but who resumes.
+    """
     folder = _unfinished(request.output)
-    if folder.exists() and not request.resume:
-        if not request.overwrite:
-            raise OutputExists(
-                f"an unfinished training of {request.output} is there ({folder})",
-                hint="give --resume to go on with it, or --overwrite to start anew",
-            )
-        shutil.rmtree(folder)
+    if folder.exists() and not request.resume and not request.overwrite:
+        raise OutputExists(
+            f"an unfinished training of {request.output} is there ({folder})",
+            hint="give --resume to go on with it, or --overwrite to start anew",
+        )
     return folder
 
 

@@ -20,6 +20,7 @@ from rsretrieve.errors import (
     CheckpointError,
     InvalidArgument,
     LabelsError,
+    NoUsableTiles,
     OutputExists,
     TrainingDiverged,
     WeightsError,
@@ -27,7 +28,7 @@ from rsretrieve.errors import (
 from rsretrieve.learning.finishing import TrainingSummary
 from rsretrieve.learning.model_store import load_model
 from rsretrieve.learning.recipes import Recipe, recipe_for
-from rsretrieve.learning.trainer import TrainingRequest, train_model
+from rsretrieve.learning.trainer import CHECKPOINT_FILE, TrainingRequest, train_model
 from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted, unheard
 from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
@@ -406,6 +407,63 @@ def test_an_unfinished_training_is_neither_taken_for_finished_nor_lost(
         train(request_of())
     assert caught.value.hint == "give --resume to go on with it, or --overwrite to start anew"
     assert unfinished(output).is_dir()
+
+
+def of_one_class(tiles: TileSet) -> TileSet:
+    return tiles.select([i for i, tile in enumerate(tiles) if tile.label == "water"])
+
+
+def gone(tiles: TileSet) -> TileSet:
+    return replace(tiles, tiles=tuple(replace(tile, path="nowhere") for tile in tiles))
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (lambda request: replace(request, bands=(7,)), InvalidArgument),
+        (lambda request: replace(request, tiles=of_one_class(request.tiles)), LabelsError),
+        (lambda request: replace(request, tiles=gone(request.tiles)), NoUsableTiles),
+        (lambda request: request, Stopped),
+    ],
+    ids=["no such band", "one class", "no readable tile", "stopped in its first epoch"],
+)
+def test_overwriting_that_comes_to_nothing_costs_no_unfinished_training(
+    request_of: Requests,
+    output: Path,
+    change: Callable[[TrainingRequest], TrainingRequest],
+    error: type[Exception],
+) -> None:
+    request = request_of(recipe=tiny(batch_size=5, epochs=2))
+    with pytest.raises(Stopped):
+        train(request, listener=after_epoch(1))
+    kept = (unfinished(output) / CHECKPOINT_FILE).read_bytes()
+    with pytest.raises(error):
+        train(change(replace(request, overwrite=True)), listener=within_epoch(1))
+    assert [path.name for path in unfinished(output).iterdir()] == [CHECKPOINT_FILE]
+    assert (unfinished(output) / CHECKPOINT_FILE).read_bytes() == kept
+
+
+def test_overwriting_replaces_an_unfinished_training_when_an_epoch_is_done(
+    request_of: Requests,
+) -> None:
+    with pytest.raises(Stopped):
+        train(request_of(seed=1), listener=after_epoch(1))
+    with pytest.raises(Stopped):
+        train(request_of(seed=2, overwrite=True), listener=after_epoch(1))
+    with pytest.raises(CheckpointError, match="seed was 2, and is 1"):
+        train(request_of(seed=1, resume=True))
+    assert train(request_of(seed=2, resume=True)).epochs == 1
+
+
+def test_what_a_killed_process_left_beside_its_checkpoint_is_removed(
+    request_of: Requests, output: Path
+) -> None:
+    with pytest.raises(Stopped):
+        train(request_of(), listener=after_epoch(1))
+    (unfinished(output) / f".{CHECKPOINT_FILE}.x3.safetensors").write_bytes(b"half of one")
+    with pytest.raises(OutputExists):
+        train(request_of())
+    assert [path.name for path in unfinished(output).iterdir()] == [CHECKPOINT_FILE]
 
 
 def test_overwriting_starts_an_unfinished_training_anew(request_of: Requests, output: Path) -> None:
