@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rsretrieve.errors import OutputExists
 from rsretrieve.learning import model_store
@@ -26,16 +28,21 @@ from rsretrieve.learning.settings import Settings
 from rsretrieve.learning.starting import Start, starting_model
 from rsretrieve.learning.training import Training
 from rsretrieve.learning.training_record import read_record
-from rsretrieve.learning.validation import Examples
 from rsretrieve.learning.warm_start import warm_start
 from rsretrieve.learning.weights import check_weights
 from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
-from rsretrieve.storage import folder_aside, only_writer, refuse_to_overwrite
+from rsretrieve.storage import (
+    folder_aside,
+    only_writer,
+    refuse_to_overwrite,
+    sha256_of_json,
+)
 from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.likeness import quadrant_means
 from rsretrieve.tiles.records import TileSet
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+_HASHED_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -191,13 +198,18 @@ def _identity(
     tiles = hashlib.sha256()
     for tile, label in zip(prepared.tiles, prepared.train.labels):
         tiles.update(f"{tile.id}\0{label}\0".encode("utf-8", "surrogateescape"))
-    validation = prepared.validation
+    held_back = prepared.validation
+    validation = "none"
+    if held_back is not None:
+        validation = digest_of(held_back.pixels, held_back.labels)
     return {
         **{f"recipe.{name}": value for name, value in request.recipe.to_json().items()},
         "tiles and labels": tiles.hexdigest()[:16],
+        "training pixels": digest_of(prepared.train.pixels),
         "classes": list(prepared.class_names),
-        "validation tiles": "none" if validation is None else _digest(validation),
+        "validation tiles": validation,
         "bands": list(prepared.preprocessing.bands),
+        "preprocessing": sha256_of_json(prepared.preprocessing.to_json())[:16],
         "weights": request.weights,
         "seed": request.seed,
         "device": request.device.type,
@@ -205,7 +217,12 @@ def _identity(
     }
 
 
-def _digest(examples: Examples) -> str:
-    content = hashlib.sha256(examples.labels.tobytes())
-    content.update(examples.pixels.tobytes())
+def digest_of(*arrays: NDArray[Any]) -> str:
+    """A digest of some arrays, hashed block by block: pixels may be larger than memory."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(f"{array.shape} {array.dtype.str} ".encode())
+        for start in range(0, len(array), _HASHED_AT_ONCE):
+            block = np.ascontiguousarray(array[start : start + _HASHED_AT_ONCE])
+            content.update(block.reshape(-1).view(np.uint8).data)
     return content.hexdigest()[:16]
