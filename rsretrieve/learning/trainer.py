@@ -211,6 +211,7 @@ def _identity(
         "bands": list(prepared.preprocessing.bands),
         "preprocessing": sha256_of_json(prepared.preprocessing.to_json())[:16],
         "weights": request.weights,
+        "--batch-size auto": "given" if request.in_parts else "not given",
         "seed": request.seed,
         "device": request.device.type,
         "precision": str(settings.precision),

@@ -502,6 +502,7 @@ def test_a_finished_training_leaves_nothing_beside_its_model(
         ({"bands": (3, 2, 1)}, "bands was [1, 2, 3], and is [3, 2, 1]"),
         ({"recipe": tiny(epochs=3)}, "recipe.epochs was 1, and is 3"),
         ({"recipe": tiny(q=0.5)}, "recipe.q was 0.7, and is 0.5"),
+        ({"in_parts": True}, "another one: --batch-size auto was not given, and is given"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
