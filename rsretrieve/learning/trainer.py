@@ -129,7 +129,7 @@ def _train(
         keep_freed_memory()
     training = Training(settings, start.model, prepared.train, prepared.validation, listener)
     identity = _identity(request, prepared, settings)
-    training.run(unfinished / CHECKPOINT_FILE, identity, resume=request.resume)
+    training.run(checkpoint_of(request.output), identity, resume=request.resume)
     summary = summary_of(training, request.output, prepared, time.perf_counter() - started)
     with folder_aside(request.output, overwrite=request.overwrite, marker=marker) as folder:
         write_model(folder, training, prepared, summary, start)
@@ -167,10 +167,15 @@ def _unfinished(output: Path) -> Path:
     return output.with_name(f".{output.name}.unfinished")
 
 
+def checkpoint_of(output: Path) -> Path:
+    """Where a training of this output keeps what `resume` goes on with."""
+    return _unfinished(output) / CHECKPOINT_FILE
+
+
 def _clear_unfinished(output: Path) -> None:
     """Remove what a training left that cannot be gone on with: all that is no checkpoint."""
     folder = _unfinished(output)
-    if folder.exists() and not (folder / CHECKPOINT_FILE).exists():
+    if folder.exists() and not checkpoint_of(output).exists():
         shutil.rmtree(folder)
     for half_written in folder.glob(f".{CHECKPOINT_FILE}.*"):
         half_written.unlink()
