@@ -296,6 +296,21 @@ def test_a_model_that_is_there_is_overwritten_when_asked_for(
     assert {path.name for path in output.iterdir()} == FILES
 
 
+def test_a_model_behind_a_link_is_overwritten_where_it_lies(
+    request_of: Requests, output: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "on a larger disk"
+    target.mkdir()
+    (target / "model.json").touch()
+    output.parent.mkdir()
+    output.symlink_to(target)
+    train(request_of(overwrite=True))
+    assert output.readlink() == target
+    assert {path.name for path in target.iterdir()} == FILES
+    assert list(output.parent.iterdir()) == [output]
+    assert {path.name for path in tmp_path.iterdir()} == {output.parent.name, target.name}
+
+
 def test_a_folder_that_is_no_model_is_never_overwritten(request_of: Requests, output: Path) -> None:
     output.mkdir(parents=True)
     (output / "mine").touch()
