@@ -28,36 +28,45 @@ _AT_FDCWD = -100  # linux/fcntl.h
 def refuse_to_overwrite(path: Path, *, overwrite: bool, marker: str = "") -> None:
     """Raise `OutputExists` when `path` is there and may not be replaced.
 
-    Called before the work starts, so that nobody waits an hour to be refused.
+    Called before the work starts, so that nobody waits an hour to be refused. A device or a
+    pipe is never replaced: a file in its place would be of use to nobody.
 
     Args:
         path: a file or folder to be written.
         overwrite: the user asked for what is there to be replaced.
         marker: the name of a file that tells a folder of ours; a folder that is not empty
-            and has none is the user's own, and never replaced.
+            and has none, or a file, is the user's own, and never replaced.
     """
-    has_content = path.is_dir() and any(path.iterdir())
-    if overwrite and marker and has_content and not (path / marker).exists():
-        raise OutputExists(
-            f"{path} is a folder that rsretrieve did not write ({marker} is missing in it), "
-            "and is not replaced",
-            hint="give another output",
-        )
+    if found := _never_replaced(path, marker if overwrite else ""):
+        raise OutputExists(f"{path} is {found}, and is not replaced", hint="give another output")
     if not overwrite and os.path.lexists(path):
         raise OutputExists(
             f"{path} is there already", hint="give --overwrite to replace it, or another output"
         )
 
 
+def _never_replaced(path: Path, marker: str) -> str:
+    """What stands at a path, where that is nothing to be replaced; else nothing."""
+    if path.is_dir():
+        ours = not marker or (path / marker).exists() or not any(path.iterdir())
+        return "" if ours else f"a folder that rsretrieve did not write ({marker} is missing in it)"
+    if path.is_file():
+        return "a file, not a folder that rsretrieve wrote" if marker else ""
+    return "a pipe, a socket or a device" if path.exists() else ""
+
+
 @contextmanager
 def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a path to write a file at; on success it becomes `path` in one rename.
 
-    On any error the unfinished file is removed and `path` is as it was.
+    On any error the unfinished file is removed and `path` is as it was. Where `path` is a link,
+    what it leads to is replaced, and the link stays.
     """
     refuse_to_overwrite(path, overwrite=overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    target = resolved(path) if path.is_symlink() else path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    prefix, suffix = f".{target.name}.", path.suffix
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=suffix)
     os.close(handle)
     aside = Path(name)
     try:
@@ -65,10 +74,10 @@ def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
         yield aside
         _flush(aside)
         refuse_to_overwrite(path, overwrite=overwrite)
-        aside.replace(path)
+        aside.replace(target)
     finally:
         aside.unlink(missing_ok=True)
-    _flush(path.parent)
+    _flush(target.parent)
 
 
 def write_text(path: Path, text: str, *, overwrite: bool) -> None:
@@ -89,11 +98,13 @@ def folder_aside(path: Path, *, overwrite: bool, marker: str = "") -> Iterator[P
 
     What was there is exchanged with the new one and then removed. On any
     error the unfinished folder is removed and `path` is as it was. With a `marker`, only a
-    folder that holds a file of that name is replaced.
+    folder that holds a file of that name is replaced. Where `path` is a link, what it leads to is
+    replaced, and the link stays.
     """
     refuse_to_overwrite(path, overwrite=overwrite, marker=marker)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.building-"))
+    target = resolved(path) if path.is_symlink() else path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.building-"))
     try:
         aside.chmod(0o777 & ~_umask())
         yield aside
@@ -101,10 +112,10 @@ def folder_aside(path: Path, *, overwrite: bool, marker: str = "") -> Iterator[P
             _flush(written)
         _flush(aside)
         refuse_to_overwrite(path, overwrite=overwrite, marker=marker)
-        _switch_in(aside, path)
+        _switch_in(aside, target)
     finally:
         _remove(aside)
-    _flush(path.parent)
+    _flush(target.parent)
 
 
 def resolved(path: Path) -> Path:

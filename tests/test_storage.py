@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,13 +33,13 @@ def names(folder):
 
 
 def make_folder(path, content="old"):
-    path.mkdir()
+    path.mkdir(parents=True)
     (path / "content").write_text(content)
     return path
 
 
-def replace_folder(path, *, overwrite=True):
-    with folder_aside(path, overwrite=overwrite) as aside:
+def replace_folder(path, *, overwrite=True, marker=""):
+    with folder_aside(path, overwrite=overwrite, marker=marker) as aside:
         (aside / "content").write_text("new")
 
 
@@ -119,6 +120,42 @@ def test_a_file_is_replaced_when_asked(tmp_path):
     write_text(path, "new", overwrite=True)
     assert path.read_text() == "new"
     assert names(tmp_path) == ["a.txt"]
+
+
+def test_what_a_link_leads_to_is_replaced_and_the_link_stays(tmp_path):
+    target, path = tmp_path / "there" / "data", tmp_path / "a.txt"
+    path.symlink_to(Path("there", "data"))
+    for content in ("first", "second"):  # that it leads nowhere yet is no reason to break it
+        with written_aside(path, overwrite=True) as aside:
+            assert (aside.parent, aside.suffix) == (target.parent, ".txt")
+            aside.write_text(content)
+        assert path.readlink() == Path("there", "data")
+        assert target.read_text() == content
+    assert names(tmp_path) == ["a.txt", "there"]
+    assert names(target.parent) == ["data"]
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+@pytest.mark.parametrize("linked", [True, False])
+def test_what_is_no_file_and_no_folder_is_never_replaced(tmp_path, overwrite, linked):
+    pipe = path = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    if linked:
+        path = tmp_path / "link"
+        path.symlink_to(pipe)
+    message = f"^{re.escape(str(path))} is a pipe, a socket or a device, and is not replaced$"
+    for write in (replace_folder, partial(write_text, text="new")):
+        with pytest.raises(OutputExists, match=message) as caught:
+            write(path, overwrite=overwrite)
+        assert caught.value.hint == "give another output"
+    assert pipe.is_fifo()
+    assert set(names(tmp_path)) == {"pipe", path.name}
+
+
+@pytest.mark.skipif(not Path("/dev/null").is_char_device(), reason="there are no devices here")
+def test_a_device_is_never_replaced():
+    with pytest.raises(OutputExists, match=r"^/dev/null is a pipe, a socket or a device"):
+        refuse_to_overwrite(Path("/dev/null"), overwrite=True)
 
 
 def test_the_path_aside_has_the_same_suffix_and_folder(tmp_path):
@@ -209,17 +246,45 @@ def test_a_file_in_a_folders_place_is_replaced(tmp_path, either_way):
     assert names(tmp_path) == ["folder"]
 
 
-def test_a_link_in_a_folders_place_is_replaced_and_not_what_it_leads_to(tmp_path, either_way):
-    target = make_folder(tmp_path / "target")
+def test_what_a_link_in_a_folders_place_leads_to_is_replaced_and_the_link_stays(
+    tmp_path, either_way
+):
+    target = make_folder(tmp_path / "there" / "target")
     path, broken = tmp_path / "link", tmp_path / "broken"
     path.symlink_to(target)
     broken.symlink_to("gone")
     for link in (path, broken):
         replace_folder(link)
-        assert not link.is_symlink()
+        assert link.is_symlink()
         assert (link / "content").read_text() == "new"
-    assert (target / "content").read_text() == "old"
-    assert names(tmp_path) == ["broken", "link", "target"]
+    assert (target / "content").read_text() == "new"
+    assert names(tmp_path) == ["broken", "gone", "link", "there"]
+    assert names(target.parent) == ["target"]
+
+
+def test_a_marked_folder_behind_a_link_is_replaced_and_no_other(tmp_path, either_way):
+    target = make_folder(tmp_path / "target")
+    path = tmp_path / "link"
+    path.symlink_to(target)
+    with pytest.raises(OutputExists, match=r"link is a folder that rsretrieve did not write"):
+        replace_folder(path, marker="model.json")
+    (target / "model.json").touch()
+    replace_folder(path, marker="model.json")
+    assert names(target) == ["content"]
+    assert (target / "content").read_text() == "new"
+    assert names(tmp_path) == ["link", "target"]
+
+
+def test_a_users_file_in_a_marked_folders_place_is_kept(tmp_path):
+    path = tmp_path / "model"
+    path.write_text("mine")
+    message = re.escape(
+        f"{path} is a file, not a folder that rsretrieve wrote, and is not replaced"
+    )
+    with pytest.raises(OutputExists, match=f"^{message}$"):
+        replace_folder(path, marker="model.json")
+    assert path.read_text() == "mine"
+    assert names(tmp_path) == ["model"]
 
 
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])

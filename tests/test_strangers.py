@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from rsretrieve.errors import IndexStoreError, InputError, InvalidArgument, ModelError
 from rsretrieve.learning import model_store
@@ -21,6 +22,7 @@ from rsretrieve.learning.description import ModelDescription, read_description
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.network import EmbeddingNetwork
+from rsretrieve.learning.tensor_file import write_tensors
 from rsretrieve.retrieval.manifest import Manifest, read_manifest, write_manifest
 from rsretrieve.storage import sha256_of_file
 from rsretrieve.tiles.catalog import find_tiles
@@ -155,6 +157,7 @@ def test_a_manifest_nested_without_end_is_refused(place):
 
 small = st.none() | st.booleans() | st.integers(-9, 99) | st.floats(-9, 99) | texts
 """What takes no great memory where it becomes a size."""
+floats = st.integers(-1, 9).map(float)
 
 
 @st.composite
@@ -171,10 +174,21 @@ def edited_program(draw, program):
         here[key] = draw(
             small
             | st.lists(small, max_size=4)
-            | st.builds(lambda number: {"node": number}, st.integers(-1, 9))
+            | st.builds(lambda number: {"node": number}, st.integers(-1, 9) | floats | small)
             | st.builds(lambda name: {"tensor": name}, st.sampled_from(["0.weight", "1.bias", "2"]))
         )
+    if draw(st.booleans()):
+        add_reshaping(content, draw(st.lists(st.integers(-1, 4), max_size=4)))
+    if draw(st.booleans()):
+        content["output"] = {"node": draw(small)}
     return content
+
+
+def add_reshaping(program, shape):
+    """Let a program end with features of that shape."""
+    arguments = [program["output"], shape]
+    program["nodes"].append({"op": "reshape.default", "args": arguments, "kwargs": {}})
+    program["output"] = {"node": len(program["nodes"])}
 
 
 @pytest.fixture(scope="module")
@@ -194,15 +208,17 @@ def program(layers):
     return export_program(layers, 3, 32)
 
 
-def write_model_of(folder, layers, program):
-    """A model folder whose checksums are right, whoever made its program."""
+def write_model_of(folder, layers, program, **tensors):
+    """A model folder whose checksums are right, whoever made its program and its tensors."""
     folder.mkdir(exist_ok=True)
     model = PrototypeModel(EmbeddingNetwork(layers, 4, 8), Prototypes(2, 8, 1.0))
+    weights = folder / model_store.WEIGHTS_FILE
+    write_tensors(weights, {**model.state_dict(), **tensors})
     model_store.write_description(
         folder,
         replace(
             description(),
-            weights_sha256=model_store.write_weights(folder, model),
+            weights_sha256=sha256_of_file(weights),
             program_sha256=model_store.write_program(folder, program),
         ),
     )
@@ -215,10 +231,79 @@ def test_a_program_with_right_checksums_embeds_or_is_refused(place, layers, prog
     write_model_of(folder, layers, data.draw(edited_program(program)))
     try:
         model = model_store.load_model(folder, torch.device("cpu"))
-        tiles = np.zeros((1, 3, 32, 32), dtype=np.uint8)
-        assert model.embedder().embed(tiles).shape == (1, 8)
+        embedder = model.embedder()
+        for count in (1, 2, 3):
+            tiles = np.zeros((count, 3, 32, 32), dtype=np.uint8)
+            assert embedder.embed(tiles).shape == (count, 8)
     except ModelError as error:
         assert str(folder) in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("shape", [[1, -1], [2, -1], [-1, 2], [-1], [0, 4], [2, 4]], ids=str)
+def test_a_program_that_embeds_another_number_of_tiles_is_refused(place, layers, program, shape):
+    content = json.loads(json.dumps(program))
+    add_reshaping(content, shape)
+    write_model_of(place / "reshaped", layers, content)
+    with pytest.raises(ModelError, match=r"backbone\.json cannot embed a tile"):
+        model_store.load_model(place / "reshaped", torch.device("cpu"))
+
+
+@pytest.mark.parametrize("number", [1.0, True])
+def test_a_program_that_runs_but_cannot_be_folded_is_refused(place, layers, program, number):
+    content = json.loads(json.dumps(program))
+    [norm] = (node for node in content["nodes"] if node["op"] == "batch_norm.default")
+    assert norm["args"][0] == {"node": 1}
+    norm["args"][0] = {"node": number}
+    write_model_of(place / "unfolded", layers, content)
+    try:
+        model_store.load_model(place / "unfolded", torch.device("cpu")).embedder()
+    except ModelError as error:
+        assert "backbone.json cannot embed a tile" in str(error)  # noqa: PT017
+
+
+BAD_SHAPES = [
+    ("network.projection.weight", ()),
+    ("network.projection.weight", (8,)),
+    ("network.projection.weight", (0, 100_000_000)),
+    ("network.projection.weight", (8, 0)),
+    ("network.projection.weight", (4, 4)),
+    ("network.projection.weight", (8, 2, 2)),
+    ("prototypes.weight", ()),
+    ("prototypes.weight", (8,)),
+    ("prototypes.weight", (3, 8)),
+    ("prototypes.weight", (0, 100_000_000)),
+]
+
+
+@pytest.mark.parametrize("programmed", [True, False])
+@pytest.mark.parametrize(("name", "shape"), BAD_SHAPES, ids=str)
+def test_tensors_of_other_shapes_are_refused_before_anything_is_made(
+    place, layers, program, monkeypatch, name, shape, programmed
+):
+    folder = place / "misshapen"
+    write_model_of(folder, layers, program if programmed else None, **{name: torch.zeros(shape)})
+
+    def made(*_, **__):
+        raise AssertionError("a network was made, of whatever size")
+
+    for maker in ("Prototypes", "EmbeddingNetwork", "build_network"):
+        monkeypatch.setattr(model_store, maker, made)
+    with pytest.raises(ModelError, match=rf"does not fit model\.json \({name} is ") as caught:
+        model_store.load_model(folder, torch.device("cpu"))
+    assert str(shape) in str(caught.value)
+
+
+def test_a_model_without_prototypes_is_refused(place, layers, program):
+    folder = place / "incomplete"
+    write_model_of(folder, layers, program)
+    weights = folder / model_store.WEIGHTS_FILE
+    state = load_file(weights)
+    del state["prototypes.weight"]
+    write_tensors(weights, state)
+    text = read_description(folder)
+    model_store.write_description(folder, replace(text, weights_sha256=sha256_of_file(weights)))
+    with pytest.raises(ModelError, match=r"\(prototypes\.weight is not there"):
+        model_store.load_model(folder, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("content", ["", "[" * 100_000, "[]", "{}"], ids=lambda c: c[:2])
@@ -252,7 +337,6 @@ def test_nothing_of_ours_unpickles_a_file():
 
 def test_weights_that_promise_more_than_they_hold_are_refused_before_memory_is_taken(tmp_path):
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     header = {"a": {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}}
     text = json.dumps(header).encode()

@@ -146,7 +146,8 @@ def _ours(evidence: Evidence) -> Opinion:
     scores = score_labels(
         evidence.vectors, labels, evidence.prototypes, evidence.temperature, evidence.left_out
     )
-    judgement, verdicts = judge(evidence, scores, Choice(), FOLDS, unheard)
+    nobody = np.zeros(len(labels), bool)
+    judgement, verdicts = judge(evidence, scores, Choice(), FOLDS, nobody, unheard)
     probability = judgement.issue_probability
     return Opinion(
         -judgement.margin,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +12,7 @@ import typer
 from rsretrieve.choices import LossName, OptimizerName, RecipeName
 from rsretrieve.cli import options
 from rsretrieve.cli.scenes import takes_scenes
-from rsretrieve.cli.terminal import Terminal
+from rsretrieve.cli.terminal import EXIT_INTERRUPTED, Terminal
 from rsretrieve.tiles.sources import name_of
 from rsretrieve.tiles.windows import SceneChoices
 
@@ -123,12 +125,11 @@ def train(
     in_parts = batch_size == "auto"
     tiles_a_step = None if in_parts else options.parse_count(batch_size, "--batch-size")
     output = output or Path("models", Path(name_of(tiles)).stem)
-    go_on = "the epochs that are done are kept: the same command with --resume goes on"
-    with Terminal(as_json=as_json, quiet=quiet, after_interrupt=go_on) as terminal:
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
         from rsretrieve.cli.render import training_summary
         from rsretrieve.learning.device import choose_device
         from rsretrieve.learning.recipes import recipe_for
-        from rsretrieve.learning.trainer import TrainingRequest, train_model
+        from rsretrieve.learning.trainer import TrainingRequest, checkpoint_of, train_model
         from rsretrieve.report.model_card import embellish_model
         from rsretrieve.report.records import training_json
         from rsretrieve.tiles.catalog import find_tiles
@@ -162,9 +163,37 @@ def train(
             in_parts=in_parts,
         )
         terminal.notice(*request.tiles.notices)
-        summary = train_model(
-            request, log, terminal.listen, lambda folder: embellish_model(folder, str(output))
-        )
+        with _saying_what_is_kept(terminal, checkpoint_of(output), resume=resume):
+            summary = train_model(
+                request, log, terminal.listen, lambda folder: embellish_model(folder, str(output))
+            )
         terminal.notice(*log.notices)
         terminal.result(training_json(summary), training_summary(summary))
         raise typer.Exit(terminal.failures(log.failures))
+
+
+@contextmanager
+def _saying_what_is_kept(terminal: Terminal, checkpoint: Path, *, resume: bool) -> Iterator[None]:
+    """After a Ctrl-C: what there is to go on with, by the checkpoint before and after."""
+    before = None if resume else _state(checkpoint)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        after = _state(checkpoint)
+        if after is None:
+            kept = "no epoch was done: nothing is kept, and the same command starts anew"
+        elif after == before:
+            kept = "no epoch was done: the unfinished training that was there before is as it was"
+        else:
+            kept = "the epochs that are done are kept: the same command with --resume goes on"
+        terminal.complain("interrupted", kept)
+        raise typer.Exit(EXIT_INTERRUPTED) from error
+
+
+def _state(path: Path) -> tuple[int, int] | None:
+    """What tells a file from one that took its place; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns

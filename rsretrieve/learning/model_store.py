@@ -19,6 +19,7 @@ from rsretrieve.learning.description import (
     ModelDescription,
     read_description,
 )
+from rsretrieve.learning.folding import folded
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.model import Model, PrototypeModel
 from rsretrieve.learning.network import EmbeddingNetwork, build_network
@@ -45,6 +46,7 @@ _OF_A_BAD_PROGRAM = (
     *(RuntimeError, TypeError, ValueError),
 )
 _BACKBONE, _PROJECTION = "network.backbone.", "network.projection.weight"
+_PROTOTYPES = "prototypes.weight"
 
 
 def write_weights(folder: Path, model: PrototypeModel) -> str:
@@ -87,11 +89,14 @@ def load_model(folder: Path, device: torch.device) -> Model:
     _check_file(weights_path, description.weights_sha256)
     try:
         state = load_file(weights_path)
+        _check_shapes(description, state)
         trained = _empty_model(folder, description, state)
         trained.load_state_dict(state)
     except (OSError, SafetensorError) as error:
         raise ModelDamaged(f"{weights_path} cannot be read ({error})") from error
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
+        if ran_out_of_memory(error):
+            raise
         raise ModelDamaged(f"{weights_path} does not fit {DESCRIPTION_FILE} ({error})") from error
     trained.eval()
     return Model(
@@ -114,6 +119,23 @@ def _check_file(path: Path, sha256: str) -> None:
             f"{path} is not the file that {DESCRIPTION_FILE} describes (its SHA-256 differs)",
             hint="copy the model folder again, or train anew",
         )
+
+
+def _check_shapes(description: ModelDescription, state: Mapping[str, Tensor]) -> None:
+    """What the layers' sizes are taken from must be as described, before memory is taken for them.
+
+    Raises:
+        ValueError: it is not.
+    """
+    dimensions, classes = description.dimensions, len(description.class_names)
+    for name, wanted in ((_PROJECTION, (dimensions, "F")), (_PROTOTYPES, (classes, dimensions))):
+        if name not in state:
+            raise ValueError(f"{name} is not there")
+        shape = tuple(state[name].shape)
+        fits = len(shape) == 2 and 0 not in shape and shape[0] == wanted[0]
+        if not fits or wanted[1] not in (shape[1], "F"):
+            expected = ", ".join(map(str, wanted))
+            raise ValueError(f"{name} is of shape {shape}, and ({expected}) is expected")
 
 
 def _empty_model(
@@ -145,17 +167,30 @@ def _network_of_program(
         for name, tensor in state.items()
         if name.startswith(_BACKBONE)
     }
-    features = state[_PROJECTION].shape[1] if _PROJECTION in state else 1
-    preprocessing = description.preprocessing
-    size_px = preprocessing.size_px
+    features = state[_PROJECTION].shape[1]
     try:
         backbone = ProgramBackbone(json.loads(path.read_text(encoding="utf-8")), tensors)
         network = EmbeddingNetwork(backbone, features, description.dimensions).eval()
-        with torch.inference_mode():  # what it computes can only be told by computing it
-            network(torch.zeros(1, len(preprocessing.bands), size_px, size_px))
+        _try_out(network, backbone.program, description)
     except _OF_A_BAD_PROGRAM as error:
         if ran_out_of_memory(error):
             raise
         reason = str(error).split("\n")[0]
         raise ModelDamaged(f"{path} cannot embed a tile ({reason})") from error
     return network.to(memory_format=torch.channels_last)
+
+
+def _try_out(network: EmbeddingNetwork, program: Program, description: ModelDescription) -> None:
+    """Embed as training and as search will: what a program computes can only be told by doing it.
+
+    Raises:
+        ValueError, or whatever the program makes of it: it does not embed.
+    """
+    preprocessing, quick = description.preprocessing, folded(network, program)
+    size_px = preprocessing.size_px
+    # One tile and two: a program may be made for either number alone.
+    for layers, tiles in ((network, 1), (quick, 2)):
+        with torch.inference_mode():
+            found = layers(torch.zeros(tiles, len(preprocessing.bands), size_px, size_px)).shape
+        if found != (tiles, description.dimensions):
+            raise ValueError(f"{tiles} tiles become embeddings of shape {tuple(found)}")

@@ -109,7 +109,9 @@ def _validation(
     if not known:
         listener(Noticed("no tiles to validate by: the last epoch is taken for the best"))
         return None
-    return _examples(PixelStore(store.tiles.select(known), store.pixels[known]), names)
+    if left_out:  # else without a copy: they may be larger than memory
+        store = PixelStore(store.tiles.select(known), store.pixels[known])
+    return _examples(store, names)
 
 
 def _examples(store: PixelStore, names: tuple[str, ...]) -> Examples:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rsretrieve.errors import OutputExists
 from rsretrieve.learning import model_store
@@ -27,16 +29,21 @@ from rsretrieve.learning.settings import Settings
 from rsretrieve.learning.starting import Start, starting_model
 from rsretrieve.learning.training import Training
 from rsretrieve.learning.training_record import read_record
-from rsretrieve.learning.validation import Examples
 from rsretrieve.learning.warm_start import warm_start
 from rsretrieve.learning.weights import check_weights
 from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
-from rsretrieve.storage import folder_aside, only_writer, refuse_to_overwrite
+from rsretrieve.storage import (
+    folder_aside,
+    only_writer,
+    refuse_to_overwrite,
+    sha256_of_json,
+)
 from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.likeness import quadrant_means
 from rsretrieve.tiles.records import TileSet
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
+_HASHED_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ def _train(
     training = Training(settings, start.model, prepared.train, prepared.validation, listener)
     identity = _identity(request, prepared, settings)
     with freed_memory_kept() if request.device.type == "cpu" else nullcontext():
-        training.run(unfinished / CHECKPOINT_FILE, identity, resume=request.resume)
+        training.run(checkpoint_of(request.output), identity, resume=request.resume)
     summary = summary_of(training, request.output, prepared, time.perf_counter() - started)
     with folder_aside(request.output, overwrite=request.overwrite, marker=marker) as folder:
         write_model(folder, training, prepared, summary, start)
@@ -160,23 +167,32 @@ def _unfinished(output: Path) -> Path:
     return output.with_name(f".{output.name}.unfinished")
 
 
+def checkpoint_of(output: Path) -> Path:
+    """Where a training of this output keeps what `resume` goes on with."""
+    return _unfinished(output) / CHECKPOINT_FILE
+
+
 def _clear_unfinished(output: Path) -> None:
-    """Remove what a training left that ended before its first epoch did: nothing to go on with."""
+    """Remove what a training left that cannot be gone on with: all that is no checkpoint."""
     folder = _unfinished(output)
-    if folder.exists() and not (folder / CHECKPOINT_FILE).exists():
+    if folder.exists() and not checkpoint_of(output).exists():
         shutil.rmtree(folder)
+    for half_written in folder.glob(f".{CHECKPOINT_FILE}.*"):
+        half_written.unlink()
 
 
 def _unfinished_folder(request: TrainingRequest) -> Path:
-    """Where the checkpoint of this output's training lies."""
+    """Where the checkpoint of this output's training lies.
+
+    One that is to be overwritten stays until the first checkpoint of the new training takes its
+    place: until an epoch is done there is nothing better. Nobody reads it but who resumes.
+    """
     folder = _unfinished(request.output)
-    if folder.exists() and not request.resume:
-        if not request.overwrite:
-            raise OutputExists(
-                f"an unfinished training of {request.output} is there ({folder})",
-                hint="give --resume to go on with it, or --overwrite to start anew",
-            )
-        shutil.rmtree(folder)
+    if folder.exists() and not request.resume and not request.overwrite:
+        raise OutputExists(
+            f"an unfinished training of {request.output} is there ({folder})",
+            hint="give --resume to go on with it, or --overwrite to start anew",
+        )
     return folder
 
 
@@ -187,21 +203,32 @@ def _identity(
     tiles = hashlib.sha256()
     for tile, label in zip(prepared.tiles, prepared.train.labels):
         tiles.update(f"{tile.id}\0{label}\0".encode("utf-8", "surrogateescape"))
-    validation = prepared.validation
+    held_back = prepared.validation
+    validation = "none"
+    if held_back is not None:
+        validation = digest_of(held_back.pixels, held_back.labels)
     return {
         **{f"recipe.{name}": value for name, value in request.recipe.to_json().items()},
         "tiles and labels": tiles.hexdigest()[:16],
+        "training pixels": digest_of(prepared.train.pixels),
         "classes": list(prepared.class_names),
-        "validation tiles": "none" if validation is None else _digest(validation),
+        "validation tiles": validation,
         "bands": list(prepared.preprocessing.bands),
+        "preprocessing": sha256_of_json(prepared.preprocessing.to_json())[:16],
         "weights": request.weights,
+        "--batch-size auto": "given" if request.in_parts else "not given",
         "seed": request.seed,
         "device": request.device.type,
         "precision": str(settings.precision),
     }
 
 
-def _digest(examples: Examples) -> str:
-    content = hashlib.sha256(examples.labels.tobytes())
-    content.update(examples.pixels.tobytes())
+def digest_of(*arrays: NDArray[Any]) -> str:
+    """A digest of some arrays, hashed block by block: pixels may be larger than memory."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(f"{array.shape} {array.dtype.str} ".encode())
+        for start in range(0, len(array), _HASHED_AT_ONCE):
+            block = np.ascontiguousarray(array[start : start + _HASHED_AT_ONCE])
+            content.update(block.reshape(-1).view(np.uint8).data)
     return content.hexdigest()[:16]

@@ -34,7 +34,7 @@ from rsretrieve.learning.settings import Settings
 from rsretrieve.learning.stepping import Stepper
 from rsretrieve.learning.strategies import strategy_of
 from rsretrieve.learning.targets import Targets
-from rsretrieve.learning.validation import Examples, accuracy
+from rsretrieve.learning.validation import Examples, Voters, accuracy
 from rsretrieve.progress import Advanced, EpochFinished, Listener, StageStarted
 
 
@@ -189,10 +189,10 @@ class Training:
         )
         return found
 
-    def _voters(self) -> Examples:
+    def _voters(self) -> Voters:
         """The training tiles as they are taught now: one that is left out has no vote."""
         taught = np.flatnonzero(self.targets.weights.cpu().numpy())
-        return Examples(self.train.pixels[taught], self.targets.labels.cpu().numpy()[taught])
+        return Voters(self.train.pixels, taught, self.targets.labels.cpu().numpy()[taught])
 
     def _update_targets(self, epochs_done: int) -> None:
         judge = self.judge(self.recipe.weights_by)

@@ -13,6 +13,8 @@ from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.neighbours import knn_predictions
 
+_EMBEDDED_AT_ONCE = 256
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -30,6 +32,27 @@ class Examples:
         return len(self.labels)
 
 
+@dataclass(frozen=True)
+class Voters:
+    """Some of the tiles of an array, which vote with their labels.
+
+    Attributes:
+        pixels: (N, C, S, S) preprocessed, of all tiles; they may be larger than memory.
+        rows: (M,) int64, those that vote.
+        labels: (M,) int64, what each of them votes for.
+    """
+
+    pixels: NDArray[Any]
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int64]
+
+    def embedded(self, embedder: Embedder) -> NDArray[np.float32]:
+        """(M, D) float32, of a copy of a few tiles at a time."""
+        starts = range(0, len(self.rows), _EMBEDDED_AT_ONCE)
+        parts = [self.rows[start : start + _EMBEDDED_AT_ONCE] for start in starts]
+        return np.concatenate([embedder.embed(self.pixels[part]).cpu().numpy() for part in parts])
+
+
 def standard_error(accuracy: float, tiles: int) -> float:
     """Standard error of an accuracy measured on so many tiles (of a binomial share)."""
     return math.sqrt(accuracy * (1 - accuracy) / tiles)
@@ -39,24 +62,24 @@ def accuracy(
     embedder: Embedder,
     prototypes: Prototypes,
     validation: Examples,
-    gallery: Examples | None = None,
+    voters: Voters | None = None,
 ) -> float:
     """Share of validation tiles whose predicted class is their given label.
 
     The published protocol votes among *clean* training labels, which nobody with noisy
-    labels has; here the gallery's labels, too, are those given. A training gives as gallery
-    the tiles with weight m_i = 1, whose labels it trusts.
+    labels has; here the voters' labels, too, are those given. A training lets those tiles vote
+    that have the weight m_i = 1, whose labels it trusts.
 
     Args:
         embedder: the network.
-        prototypes: its prototypes, which predict where there is no gallery.
+        prototypes: its prototypes, which predict where nobody votes.
         validation: the tiles that are predicted.
-        gallery: training tiles, of which the 10 nearest vote; or None.
+        voters: training tiles, of which the 10 nearest vote; or None.
     """
     vectors = embedder.embed_all(validation.pixels)
-    if gallery is None:
+    if voters is None:
         similarities = vectors @ prototypes.unit.detach().cpu().numpy().T
         predicted = similarities.argmax(axis=1)
     else:
-        predicted = knn_predictions(vectors, embedder.embed_all(gallery.pixels), gallery.labels)
+        predicted = knn_predictions(vectors, voters.embedded(embedder), voters.labels)
     return float((predicted == validation.labels).mean())

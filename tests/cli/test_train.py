@@ -14,6 +14,7 @@ import torch
 from safetensors import safe_open
 
 from rsretrieve.learning.network import EmbeddingNetwork
+from rsretrieve.learning.training import Training
 from tests.cli.conftest import TRAINING
 
 KEYS = {
@@ -208,6 +209,33 @@ def test_an_interrupted_training_says_how_to_go_on_and_goes_on_to_the_same_weigh
     one, other = (folder / "model.safetensors" for folder in (whole, broken))
     assert one.read_bytes() == other.read_bytes()
     assert not checkpoint.parent.exists()
+
+
+def test_after_ctrl_c_is_said_what_is_kept_and_no_more(run, landscape, tmp_path, monkeypatch):
+    whole = Training._epoch
+
+    def interrupted_in(epoch, *choices):
+        def until(training, number):
+            if number + 1 == epoch:
+                raise KeyboardInterrupt
+            return whole(training, number)
+
+        monkeypatch.setattr(Training, "_epoch", until)
+        ran = run(
+            "train", tiles, "--output", tmp_path / "model", *TRAINING, "--epochs", 3, *choices
+        )
+        assert ran.code == 130, ran.err
+        return ran.err[ran.err.index("error:") :]
+
+    tiles = few(landscape, tmp_path / "tiles")
+    nothing = "error: interrupted\nhint: no epoch was done: "
+    kept = "error: interrupted\nhint: the epochs that are done are kept: the same command with "
+    assert interrupted_in(1) == f"{nothing}nothing is kept, and the same command starts anew\n"
+    assert interrupted_in(2) == f"{kept}--resume goes on\n"
+    earlier = "the unfinished training that was there before is as it was"
+    assert interrupted_in(1, "--overwrite") == f"{nothing}{earlier}\n"
+    assert interrupted_in(2, "--resume") == f"{kept}--resume goes on\n"
+    assert interrupted_in(2, "--overwrite") == f"{kept}--resume goes on\n"
 
 
 def test_resume_without_anything_to_resume_says_so(run, landscape, tmp_path):

@@ -258,6 +258,17 @@ def test_weights_that_do_not_fit_the_description_are_refused(folder: Path) -> No
         load_model(folder, CPU)
 
 
+def test_a_model_that_finds_no_memory_is_not_called_damaged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def greedy(_: Path) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] can't allocate memory: you tried")
+
+    monkeypatch.setattr(model_store, "load_file", greedy)
+    with pytest.raises(RuntimeError, match="can't allocate memory"):
+        load_model(folder, CPU)
+
+
 def test_edited_weights_are_refused(folder: Path) -> None:
     path = folder / "model.safetensors"
     content = bytearray(path.read_bytes())

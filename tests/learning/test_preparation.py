@@ -16,6 +16,7 @@ from rsretrieve.learning import preparation
 from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import ROBUST
 from rsretrieve.progress import Event, Noticed
+from rsretrieve.tiles import stream
 from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import Tile, TileSet
 
@@ -171,6 +172,22 @@ def test_validation_tiles_of_unknown_labels_are_left_out_with_a_notice(
     assert notices(events) == [
         f"{foreign} validation tiles have no label that is trained; left out"
     ]
+
+
+@pytest.mark.parametrize(("foreign", "kind"), [((), np.memmap), (("forest",), np.ndarray)])
+def test_validation_tiles_are_copied_only_where_some_are_left_out(
+    prepare: Prepare,
+    tiles: TileSet,
+    monkeypatch: pytest.MonkeyPatch,
+    foreign: tuple[str, ...],
+    kind: type,
+) -> None:
+    monkeypatch.setattr(stream, "_free_memory_bytes", lambda: 0)
+    train = of_class(tiles, "water", "road")
+    prepared = prepare(train, of_class(tiles, "water", *foreign))
+    assert prepared.validation is not None
+    assert type(prepared.validation.pixels) is kind
+    assert len(prepared.validation.pixels) == len(of_class(tiles, "water"))
 
 
 def test_validation_tiles_of_unknown_labels_alone_validate_nothing(

@@ -65,6 +65,16 @@ def finished(events: list[Event]) -> list[EpochFinished]:
     return [event for event in events if isinstance(event, EpochFinished)]
 
 
+def test_the_tiles_that_vote_are_named_and_not_copied(start: Start) -> None:
+    training = start(ONE_EPOCH)
+    labels = torch.tensor([0, 1, 2, 1, 1, 2, 0])
+    training.targets = Targets(labels, torch.tensor([1.0, 0, 1, 1, 0, 1, 1]))
+    voters = training._voters()
+    assert voters.pixels is training.train.pixels
+    assert voters.rows.tolist() == [0, 2, 3, 5, 6]
+    assert voters.labels.tolist() == [0, 2, 1, 2, 0]
+
+
 def states_by_epoch(training: Training, which: Judge, events: list[Event]) -> list[torch.Tensor]:
     """Note a network's projection after every epoch."""
     noted: list[torch.Tensor] = []
