@@ -28,7 +28,7 @@ class AuditedTile:
         own_similarity, predicted_similarity: to the two labels' prototypes.
         kind: what kind of issue it is, or None where nothing seems wrong.
         runner_up_label, runner_up_similarity: the likeliest class but the predicted one.
-        twin: the tile with the same pixels and another label, or None.
+        twin: the tile with nearly the same pixels, or embedding, and another label; or None.
         neighbour_share: of the neighbours' votes, for the given label; None when not asked.
         area_under_margin: in training, in nats, lower is worse; None where it is not known.
         training_weight: m_i at the end of training, 1 where the tile was taught with the given
@@ -163,7 +163,7 @@ class Audit:
         figures: where the truth is known.
         noise_matrix: expected tiles, given label → true class; None where there is none.
         comparisons: tile id → tiles to compare with, for as many as were asked for.
-        places: tile id → where it lies, of the tiles that need a look.
+        places: tile id → where it lies, of those of which that is known.
         checked: those that need a look, where somebody knows; else they are looked for.
     """
 
