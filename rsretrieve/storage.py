@@ -154,8 +154,10 @@ def _locked(lock: Path, path: Path) -> int:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, default_file_mode())
         try:
             _lock(handle)
-            if lock.exists() and os.path.samestat(os.fstat(handle), lock.stat()):
+            if os.path.samestat(os.fstat(handle), lock.stat()):
                 return handle
+        except FileNotFoundError:
+            pass  # it vanished: the next try makes it
         except BlockingIOError as error:
             os.close(handle)
             raise OutputBusy(

@@ -19,6 +19,7 @@ from rsretrieve import storage
 from rsretrieve.errors import OutputExists
 from rsretrieve.storage import (
     folder_aside,
+    only_writer,
     refuse_to_overwrite,
     sha256_of_file,
     sha256_of_json,
@@ -407,6 +408,26 @@ def test_no_file_stays_open(tmp_path, open_files):
     write_text(tmp_path / "a", "new", overwrite=False)
     replace_folder(tmp_path / "folder", overwrite=False)
     assert len(list(open_files.iterdir())) == before
+
+
+# Who may write
+
+
+@pytest.mark.parametrize("look", [1, 2])
+def test_a_lock_that_vanishes_while_it_is_looked_at_is_made_anew(tmp_path, monkeypatch, look):
+    looks, stat = [], Path.stat
+
+    def vanishing(path, **choices):
+        if path.name == ".out.lock":
+            looks.append(path)
+            if len(looks) == look:
+                path.unlink()
+        return stat(path, **choices)
+
+    monkeypatch.setattr(Path, "stat", vanishing)
+    with only_writer(tmp_path / "out"):
+        assert names(tmp_path) == [".out.lock"]
+    assert names(tmp_path) == []
 
 
 # Fingerprints

@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -94,10 +94,18 @@ class KeptTiles:
         return pixels, _place(json.loads(about)) if about else None
 
 
-def _place(content: Mapping[str, Any]) -> Place:
-    left, bottom, right, top = content["bounds"]
-    footprint = tuple((lon, lat) for lon, lat in content["footprint"])
-    return Place(content["crs"], (left, bottom, right, top), footprint)
+def _place(content: Any) -> Place:
+    """A place that another version may have written, in another form.
+
+    Raises:
+        ValueError: it is no place.
+    """
+    try:
+        left, bottom, right, top = map(float, content["bounds"])
+        footprint = tuple((float(lon), float(lat)) for lon, lat in content["footprint"])
+        return Place(content["crs"], (left, bottom, right, top), footprint)
+    except (KeyError, TypeError) as error:
+        raise ValueError("a place of another form") from error
 
 
 def as_file(waiting: Sequence[Waiting], tile_bytes: int) -> bytes:

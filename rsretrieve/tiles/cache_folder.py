@@ -16,6 +16,8 @@ DEFAULT_LIMIT_BYTES = 2_000_000_000
 
 _UNFINISHED = "*/.*.unfinished"
 _ABANDONED_S = 3600.0
+_NOWHERE = Path(os.devnull, "rsretrieve", "tiles")
+"""A folder in which nothing can lie."""
 
 
 @dataclass(frozen=True)
@@ -34,19 +36,20 @@ class CacheFolder:
     def of_environment(cls) -> CacheFolder:
         """By `RSRETRIEVE_CACHE` and `RSRETRIEVE_CACHE_SIZE`, else in the user's cache folder.
 
+        Who has no home, as in some containers, keeps nothing.
+
         Raises:
             InvalidArgument: the limit is no size.
         """
-        chosen, limit = os.environ.get(FOLDER_VARIABLE), os.environ.get(LIMIT_VARIABLE)
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        path = Path(chosen) if chosen else Path(root, "rsretrieve")
+        limit = os.environ.get(LIMIT_VARIABLE)
         limit_bytes = size_in_bytes(limit) if limit else DEFAULT_LIMIT_BYTES
         if limit_bytes is None:
             raise InvalidArgument(
                 f"{LIMIT_VARIABLE} is {limit!r}, which is not a size; expected is one such as "
                 "500MB or 2GB, or 0 to keep nothing"
             )
-        return cls(path / "tiles", limit_bytes)
+        path = _chosen_folder()
+        return cls(_NOWHERE, 0) if path is None else cls(path / "tiles", limit_bytes)
 
     def files(self) -> list[tuple[int, int, Path]]:
         """Time of last use (ns), bytes and path of every file, the least lately used first."""
@@ -81,6 +84,17 @@ class CacheFolder:
         for folder in self.path.glob("*"):
             with suppress(OSError):  # somebody writes into it
                 folder.rmdir()
+
+
+def _chosen_folder() -> Path | None:
+    if chosen := os.environ.get(FOLDER_VARIABLE):
+        return Path(chosen)
+    if root := os.environ.get("XDG_CACHE_HOME"):
+        return Path(root, "rsretrieve")
+    try:
+        return Path.home() / ".cache" / "rsretrieve"
+    except RuntimeError:
+        return None
 
 
 def discard(path: Path) -> None:

@@ -222,8 +222,9 @@ class Lane:
     def stop(self) -> None:
         """End the thread, and the worker if it is still at work."""
         self._stopped = True
-        if self._answering and self._worker is not None:
-            self._worker.kill()
+        worker = self._worker  # looked at once: the thread may end it any moment
+        if self._answering and worker is not None:
+            worker.kill()
         self.thread.shutdown(cancel_futures=True)
         if self._worker is not None:
             _IDLE.give_back(self._worker)

@@ -257,3 +257,46 @@ def test_by_default_it_lies_in_the_users_cache(monkeypatch, tmp_path):
     assert CacheFolder.of_environment() == CacheFolder(
         tmp_path / "rsretrieve" / "tiles", 2_000_000_000
     )
+
+
+def homeless():
+    raise RuntimeError("Could not determine home directory.")
+
+
+def test_whoever_names_a_folder_needs_no_home(folder, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", homeless)
+    assert CacheFolder.of_environment() == folder
+
+
+def test_without_a_home_nothing_is_kept(folder, tiles, decoded, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("RSRETRIEVE_CACHE")
+    monkeypatch.setattr(Path, "home", homeless)
+    nowhere = CacheFolder.of_environment()
+    assert (nowhere.limit_bytes, nowhere.files()) == (0, [])
+    same(read(tiles), read(tiles))
+    assert len(decoded) == 2 * COUNT
+    nowhere.clear()
+    assert not folder.path.exists()
+
+
+OTHER_PLACES = [
+    {},
+    {"crs": "EPSG:32618", "bounds": [1, 2, 3], "footprint": []},
+    {"crs": "EPSG:32618", "bounds": [1, 2, 3, "4 m"], "footprint": []},
+    {"crs": "EPSG:32618", "bounds": [1, 2, 3, 4], "footprint": 5},
+    {"crs": "EPSG:32618", "bounds": [1, 2, 3, 4], "footprint": [[1, None]]},
+]
+
+
+@pytest.mark.parametrize("place", OTHER_PLACES, ids=str)
+def test_a_place_of_another_form_though_its_sum_is_right_is_read_anew(
+    folder, tiles, monkeypatch, place
+):
+    with monkeypatch.context() as another_version:
+        another_version.setattr(pixel_cache, "asdict", lambda _: place)
+        first = read(tiles)
+    [(_, _, path)] = folder.files()
+    same(first, read(tiles))
+    assert not path.exists()

@@ -123,6 +123,26 @@ def test_a_lane_that_was_stopped_asks_nobody():
         lane.ask(process_number, None, 10)
 
 
+def test_a_lane_may_lose_its_worker_while_it_is_stopped():
+    class Losing(Lane):
+        """Whose thread ends its worker as soon as somebody has looked for it."""
+
+        @property
+        def _worker(self):
+            found, self.there = self.there, None
+            return found
+
+        @_worker.setter
+        def _worker(self, worker):
+            self.there = worker
+
+    lane, worker = Losing(), Worker()
+    lane.there, lane._answering = worker, True
+    lane.stop()
+    worker.close()
+    assert not worker.usable
+
+
 def test_a_worker_for_scenes_has_loaded_what_it_takes_before_it_is_asked(monkeypatch):
     monkeypatch.setattr(workers, "_IDLE", workers._Idle())
     workers.start_for_scenes()
