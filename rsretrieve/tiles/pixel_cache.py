@@ -58,13 +58,13 @@ class PixelCache:
         self._tile_bytes = int(np.prod(self._shape)) * self._dtype.itemsize
         self._found: dict[bytes, tuple[KeptTiles, int]] = {}
         self._waiting: list[Waiting] = []
+        self._used: set[Path] = set()
         for path in self._folder.glob("*.tiles"):
             self._open(path)
 
     def _open(self, path: Path) -> None:
         try:
             kept = KeptTiles.read(path, self._tile_bytes)
-            os.utime(path)  # it was used
         except (OSError, ValueError):  # gone meanwhile, or damaged
             discard(path)
             return
@@ -83,7 +83,15 @@ class PixelCache:
         except (OSError, ValueError):
             discard(kept.path)
             return None
+        self._note_use(kept.path)
         return np.frombuffer(pixels, self._dtype).reshape(self._shape), place
+
+    def _note_use(self, path: Path) -> None:
+        """Let a file be the last that has to go: once, when a tile of it is first used."""
+        if path not in self._used:
+            self._used.add(path)
+            with suppress(OSError):  # a cache that may only be read is as good
+                os.utime(path)
 
     def put(self, key: bytes | None, pixels: Pixels, place: Place | None) -> None:
         """Keep a tile, from the next `PixelCache` on."""

@@ -164,6 +164,34 @@ def test_the_least_lately_used_goes_when_there_is_no_room(folder, tiles, monkeyp
     assert sum(size for _, size, _ in files) <= held + 1000
 
 
+def test_within_one_preprocessing_the_least_lately_used_file_goes_first(folder, tiles, monkeypatch):
+    monkeypatch.setattr(pixel_cache, "FEWEST_TILES", 1)
+    for few in (tiles.select([0, 1]), tiles.select([2, 3])):
+        read(few)
+    files = [path for _, _, path in folder.files()]
+    assert len(files) == 2
+    for age, path in enumerate(files):
+        os.utime(path, ns=(0, age))
+    touched, utime = [], os.utime
+    monkeypatch.setattr(os, "utime", lambda path: touched.append(path) or utime(path))
+    read(tiles.select([0, 1]))
+    assert touched == files[:1]
+    assert [path for _, _, path in folder.files()] == files[::-1]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_cache_that_may_only_be_read_is_used(tiles, decoded, monkeypatch):
+    def forbidden(*_, **__):
+        raise PermissionError("Read-only file system")
+
+    first = read(tiles)
+    decoded.clear()
+    for name in ("utime", "unlink"):
+        monkeypatch.setattr(os, name, forbidden)
+    same(first, read(tiles))
+    assert decoded == ["gone.png"]
+
+
 @pytest.mark.parametrize("limit", ["0", "2kB"])
 def test_what_does_not_fit_in_whole_is_not_kept_at_all(folder, tiles, monkeypatch, limit):
     monkeypatch.setenv("RSRETRIEVE_CACHE_SIZE", limit)
