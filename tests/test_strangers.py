@@ -134,6 +134,16 @@ def test_a_model_of_absurd_dimensions_is_refused_before_it_is_made(place, value)
         read_description(folder)
 
 
+def test_a_model_of_tiles_beyond_all_memory_is_refused_before_it_is_made(place):
+    folder = place / "immense"
+    folder.mkdir(exist_ok=True)
+    content = description().to_json()
+    content["preprocessing"] |= {"size_px": 1 << 14, "bands": [1, 2, 3]}
+    (folder / "model.json").write_text(json.dumps(content))
+    with pytest.raises(ModelError, match="at most 268435456 values"):
+        read_description(folder)
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [("tiles", "many"), ("tiles", -2), ("dimensions", 1 << 60), ("search", {"nprobe": "all"}),

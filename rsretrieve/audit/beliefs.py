@@ -11,7 +11,8 @@ now instead of by the labels. A view's scores become probabilities by a factor o
 
 - of views that know no labels but by belief (cross-fitted discriminant, neighbours' votes),
   the factor under which the given labels are likeliest, Σ_t P_it T_{t,y_i}. The product
-  of such views, which see the same vectors, gets one more such factor.
+  of such views, which see the same vectors, gets one more such factor; beside views of other
+  vectors √½ instead, half way between two witnesses and one that is heard twice.
 - of views trained on the very labels, which they may have learned by heart, the factor
   under which *what the first kind believes* is likeliest: they get as much of a say as an
   honest witness confirms; what they say together, of the same vectors, gets one more such
@@ -43,6 +44,7 @@ _FINER = np.array([0.4, 0.63, 1, 1.58, 2.5]), np.array([0.73, 0.86, 1, 1.17, 1.3
 _SAMPLE = 4_000
 _NEWTON_STEPS = 15
 _LEAST = np.float32(1e-12)
+_SAME_VECTORS = np.float32(0.5**0.5)
 _LOG_CERTAIN = np.float32(100)
 
 
@@ -111,7 +113,7 @@ def beliefs_of(
             seen = [judge.by_labels(view.opinions(judge.posterior)) for view in free]
             told = [judge.by_witness(v.opinions(judge.posterior), witness) for v in trained]
             together = judge.by_witness(np.sum(told, axis=0), witness)
-            joint = np.sum([*seen, together], axis=0)
+            joint = _SAME_VECTORS * np.sum(seen, axis=0) + together
             joint += judge.together([view.opinions(judge.posterior) for view in unspoilt])
             if areas is not None:
                 joint += judge.by_area(areas, _softmax(judge.odds(joint)))

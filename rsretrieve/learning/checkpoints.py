@@ -16,7 +16,7 @@ from rsretrieve.errors import CheckpointError
 from rsretrieve.learning.tensor_file import write_tensors
 from rsretrieve.storage import written_aside
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True)

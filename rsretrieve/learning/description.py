@@ -15,7 +15,7 @@ from rsretrieve.tiles.preprocessing import Preprocessing
 SCHEMA_VERSION = 2  # 2: preprocessing may say `reduced_jpeg`
 DESCRIPTION_FILE = "model.json"
 
-_MOST_DIMENSIONS, _MOST_BANDS = 65_536, 4096
+_MOST_DIMENSIONS, _MOST_BANDS, _MOST_VALUES = 65_536, 4096, 1 << 28
 """More would take memory that no file is there to fill."""
 
 _NOT_A_DESCRIPTION = (
@@ -81,8 +81,11 @@ class ModelDescription:
         """
         if not 1 <= int(content["architecture"]["dimensions"]) <= _MOST_DIMENSIONS:
             raise ValueError(f"an embedding has 1 to {_MOST_DIMENSIONS} dimensions")
-        if not 1 <= len(content["preprocessing"]["bands"]) <= _MOST_BANDS:
+        bands, size_px = (content["preprocessing"][name] for name in ("bands", "size_px"))
+        if not 1 <= len(bands) <= _MOST_BANDS:
             raise ValueError(f"a tile has 1 to {_MOST_BANDS} bands")
+        if len(bands) * int(size_px) ** 2 > _MOST_VALUES:
+            raise ValueError(f"a tile has at most {_MOST_VALUES} values")
         return cls(
             backbone=str(content["architecture"]["backbone"]),
             dimensions=int(content["architecture"]["dimensions"]),

@@ -65,7 +65,11 @@ def _noted(note: Path) -> object:
         return None
 
 
-def _note_path(path: Path) -> Path:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+def _note_path(path: Path) -> Path | None:
+    """Where the note on a file lies; None for who has no home to keep it in."""
+    try:
+        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:
+        return None
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
     return Path(root, "rsretrieve", "checked", f"{name}.json")

@@ -99,3 +99,16 @@ def test_a_note_that_cannot_be_read_or_kept_costs_time_only(
     assert wrong_files(*files) == []
     os.environ["XDG_CACHE_HOME"] = str(tmp_path / "one")  # a file, in which nothing can be kept
     assert wrong_files(*files) == []
+
+
+def test_who_has_no_home_reads_the_file_each_time(tmp_path, monkeypatch):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr("rsretrieve.retrieval.checksums.NOTED_FROM_BYTES", 1)
+    (tmp_path / "file").write_bytes(b"content")
+    sha256 = sha256_of_file(tmp_path / "file")
+    assert wrong_files({"file": tmp_path / "file"}, {"file": sha256}) == []
+    assert wrong_files({"file": tmp_path / "file"}, {"file": "0" * 64}) == ["file"]
