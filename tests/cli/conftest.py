@@ -32,7 +32,7 @@ def model(landscape: Path, noisy: Path, tmp_path_factory: pytest.TempPathFactory
     path = tmp_path_factory.mktemp("models") / "model"
     ran = rsretrieve(
         *("train", landscape, "--labels", noisy, "--output", path, "--quiet"),
-        *("--backbone", "resnet18", "--weights", "none", "--size", 32, "--loss", "rnsl"),
+        *(*TRAINING, "--loss", "rnsl"),
         *("--epochs", 12, "--learning-rate", 0.01, "--batch-size", 16),
     )
     assert ran.returncode == 0, ran.stderr
