@@ -6,8 +6,8 @@ also with batch norms folded into convolutions, as rsretrieve does it. Ours is
 `train_model` from its second epoch on, and `embed_tiles`, both as the commands call them, the
 latter once with its tiles to be decoded and once with what an earlier command decoded. The plain
 loop is what one writes first: a Dataset that opens each tile with Pillow, torchvision's
-transforms tile by tile, a DataLoader, float32 in the default layout. They take turns, so that
-other programs disturb them alike.
+transforms tile by tile, a DataLoader, float32 in the default layout, and the C library as it
+comes. They take turns, so that other programs disturb them alike.
 
     OMP_NUM_THREADS=1 python benchmarks/throughput.py ../shared/data/ucmerced --size 64
 """
@@ -37,6 +37,7 @@ from speed.parts import milliseconds_of_parts
 from rsretrieve.choices import NO_WEIGHTS, RecipeName
 from rsretrieve.learning.device import best_precision, choose_device, describe_device
 from rsretrieve.learning.embedder import tiles_at_once
+from rsretrieve.learning.heap import keep_freed_memory
 from rsretrieve.learning.model import Model
 from rsretrieve.learning.model_store import load_model
 from rsretrieve.learning.recipes import recipe_for
@@ -79,10 +80,13 @@ class TurnsWithTraining:
                 self.rates.note(OURS, self._tiles, self._start, self._passed)
                 self.rates.note(EPOCH, self._tiles, self._start, end)
             for name, work in self.others.items():
+                # Who writes a plain loop lets the C library be as it comes.
+                keep_freed_memory(keep=name != PLAIN)
                 if event.epoch == 1:
                     work()  # a warm-up
                 else:
                     self.rates.measure(name, work)
+            keep_freed_memory(keep=True)
 
 
 def measure_training(case: Case, rounds: int, folder: Path) -> tuple[Rates, Model]:
@@ -110,6 +114,7 @@ def measure_embedding(case: Case, rounds: int, model: Model) -> Rates:
         work()
     for _ in range(rounds):
         for name, work in contenders.items():
+            keep_freed_memory(keep=name in (CEILING, FOLDED))  # ours sees to it itself
             rates.measure(name, work)
     return rates
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import NoUsableTiles
+from rsretrieve.learning.heap import freed_memory_kept
 from rsretrieve.learning.model import Model
 from rsretrieve.progress import Advanced, Listener, StageStarted, unheard
 from rsretrieve.tiles.failures import FailureLog
@@ -89,15 +91,16 @@ def embed_readable_tiles(
     places: list[Place | None] = []
     vectors = np.empty((len(tiles), model.description.dimensions), np.float32)
     quadrants = np.empty((len(tiles), QUADRANTS), np.float32)
-    for batch in stream_batches(
-        tiles, preprocessing, BATCH_SIZE, log, lambda count: listener(Advanced(count))
-    ):
-        rows = slice(len(kept), len(kept) + len(batch.tiles))
-        vectors[rows] = embedder.embed(batch.pixels).cpu().numpy()
-        quadrants[rows] = quadrant_means(batch.pixels)
-        keep(batch.tiles, batch.places, vectors[rows])
-        kept.extend(batch.tiles)
-        places.extend(batch.places)
+    with freed_memory_kept() if model.device.type == "cpu" else nullcontext():
+        for batch in stream_batches(
+            tiles, preprocessing, BATCH_SIZE, log, lambda count: listener(Advanced(count))
+        ):
+            rows = slice(len(kept), len(kept) + len(batch.tiles))
+            vectors[rows] = embedder.embed(batch.pixels).cpu().numpy()
+            quadrants[rows] = quadrant_means(batch.pixels)
+            keep(batch.tiles, batch.places, vectors[rows])
+            kept.extend(batch.tiles)
+            places.extend(batch.places)
     embedded = TileSet(tiles.source, tuple(kept))
     seconds = time.perf_counter() - started
     found = vectors[: len(kept)], quadrants[: len(kept)]

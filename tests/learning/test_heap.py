@@ -79,7 +79,9 @@ def test_without_room_for_blocks_nothing_is_set(monkeypatch, taken, kept, asked)
     with heap.freed_memory_kept() as found:
         assert found is kept
         assert library.asked == asked
-    assert library.asked == [*asked, "trim"]
+    del library.asked[: len(asked)]
+    restored = [(-3, 1 << 25), (-1, 1 << 26)] if (-3, 1 << 25) in taken else [(-3, 1 << 25)]
+    assert library.asked == [*restored, "trim"]
 
 
 @pytest.mark.parametrize("error", [OSError, TypeError])
