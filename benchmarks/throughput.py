@@ -6,8 +6,9 @@ also with batch norms folded into convolutions, as rsretrieve does it. Ours is
 `train_model` from its second epoch on, and `embed_tiles`, both as the commands call them, the
 latter once with its tiles to be decoded and once with what an earlier command decoded. The plain
 loop is what one writes first: a Dataset that opens each tile with Pillow, torchvision's
-transforms tile by tile, a DataLoader, float32 in the default layout, and the C library as it
-comes. They take turns, so that other programs disturb them alike.
+transforms tile by tile, a DataLoader, float32 in the default layout; in a process of its own,
+for rsretrieve tells the C library to keep what is free. They take turns, so that other programs
+disturb them alike.
 
     OMP_NUM_THREADS=1 python benchmarks/throughput.py ../shared/data/ucmerced --size 64
 """
@@ -32,12 +33,13 @@ from speed.contenders import (
     plain_training,
     training_ceiling,
 )
+from speed.elsewhere import Elsewhere
 from speed.parts import milliseconds_of_parts
 
 from rsretrieve.choices import NO_WEIGHTS, RecipeName
 from rsretrieve.learning.device import best_precision, choose_device, describe_device
 from rsretrieve.learning.embedder import tiles_at_once
-from rsretrieve.learning.heap import keep_freed_memory
+from rsretrieve.learning.heap import freed_memory_kept
 from rsretrieve.learning.model import Model
 from rsretrieve.learning.model_store import load_model
 from rsretrieve.learning.recipes import recipe_for
@@ -58,10 +60,13 @@ class TurnsWithTraining:
     Args:
         rates: where rounds are taken down.
         others: what takes its turn, by name.
+        plain: what takes its turn last, in another process.
     """
 
-    def __init__(self, rates: Rates, others: dict[str, Callable[[], int]]) -> None:
-        self.rates, self.others = rates, others
+    def __init__(
+        self, rates: Rates, others: dict[str, Callable[[], int]], plain: Elsewhere
+    ) -> None:
+        self.rates, self.others, self.plain = rates, others, plain
         self._start = self._passed = Moment(0, 0)
         self._epoch = self._tiles = self._done = 0
 
@@ -75,27 +80,29 @@ class TurnsWithTraining:
             if self._done == self._tiles:
                 self._passed = Moment.now(self.rates.device)
         elif isinstance(event, EpochFinished):
-            end = Moment.now(self.rates.device)
-            if event.epoch > 1:
-                self.rates.note(OURS, self._tiles, self._start, self._passed)
-                self.rates.note(EPOCH, self._tiles, self._start, end)
-            for name, work in self.others.items():
-                # Who writes a plain loop lets the C library be as it comes.
-                keep_freed_memory(keep=name != PLAIN)
-                if event.epoch == 1:
-                    work()  # a warm-up
-                else:
-                    self.rates.measure(name, work)
-            keep_freed_memory(keep=True)
+            self._end_epoch(is_warm_up=event.epoch == 1)
+
+    def _end_epoch(self, *, is_warm_up: bool) -> None:
+        end = Moment.now(self.rates.device)
+        if is_warm_up:
+            for work in self.others.values():
+                work()
+            return
+        self.rates.note(OURS, self._tiles, self._start, self._passed)
+        self.rates.note(EPOCH, self._tiles, self._start, end)
+        for name, work in self.others.items():
+            self.rates.measure(name, work)
+        self.plain.measure(self.rates, PLAIN)
 
 
 def measure_training(case: Case, rounds: int, folder: Path) -> tuple[Rates, Model]:
     """Rates of training, and the model that came of it."""
     rates = Rates(case.device)
-    others = {CEILING: training_ceiling(case, len(case.tiles)), PLAIN: plain_training(case)}
+    others = {CEILING: training_ceiling(case, len(case.tiles))}
     recipe = case.recipe.changed(epochs=rounds + 1)
     request = TrainingRequest(case.tiles, folder, recipe, case.device, weights="none")
-    train_model(request, FailureLog(strict=True), TurnsWithTraining(rates, others))
+    with Elsewhere(case.device, plain_training, case) as plain:
+        train_model(request, FailureLog(strict=True), TurnsWithTraining(rates, others, plain))
     return rates, load_model(folder, case.device)
 
 
@@ -108,14 +115,15 @@ def measure_embedding(case: Case, rounds: int, model: Model) -> Rates:
         FOLDED: embedding_ceiling(case, model.embedder().network, best, len(case.tiles)),
         OURS: lambda: _embedded(model, case, cache_limit="0"),
         CACHED: lambda: _embedded(model, case, cache_limit=""),
-        PLAIN: plain_embedding(case, BATCH_SIZE),
     }
     for work in contenders.values():
         work()
-    for _ in range(rounds):
-        for name, work in contenders.items():
-            keep_freed_memory(keep=name in (CEILING, FOLDED))  # ours sees to it itself
-            rates.measure(name, work)
+    with Elsewhere(case.device, plain_embedding, case, BATCH_SIZE) as plain:
+        for _ in range(rounds):
+            for name, work in contenders.items():
+                with freed_memory_kept():
+                    rates.measure(name, work)
+            plain.measure(rates, PLAIN)
     return rates
 
 
