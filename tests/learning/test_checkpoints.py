@@ -147,8 +147,11 @@ def test_a_file_of_tensors_that_is_no_checkpoint_is_refused(
 def test_a_checkpoint_of_another_version_is_refused(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "SCHEMA_VERSION", checkpoints.SCHEMA_VERSION + 1)
-    message = r"was written by another rsretrieve \(schema 2; this one reads 3\)$"
+    written = checkpoints.SCHEMA_VERSION
+    monkeypatch.setattr(checkpoints, "SCHEMA_VERSION", written + 1)
+    message = (
+        rf"was written by another rsretrieve \(schema {written}; this one reads {written + 1}\)$"
+    )
     with pytest.raises(CheckpointError, match=message):
         read_checkpoint(path, IDENTITY)
 
