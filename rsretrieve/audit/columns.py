@@ -51,7 +51,7 @@ class JudgedRows:
             *(said.predicted_similarity, self.kinds, said.runner_up),
             *(said.runner_up_similarity, self.twin),
         )
-        twin_flagged = said.flagged[self.twin] & (self.twin != NO_TWIN)
+        twins = self.twin[rows]
         parts_of = (
             *(said.votes, said.area, said.weight, said.prototype_score),
             *(said.predicted_probability, said.witnessed_probability),
@@ -61,7 +61,7 @@ class JudgedRows:
             *(column[rows].tolist() for column in columns),
             *(_known(column[rows]) for column in parts_of),
             self.confident[rows].tolist(),
-            twin_flagged[rows].tolist(),
+            (said.flagged[twins] & (twins != NO_TWIN)).tolist(),
         )
         for row, predicted, flagged, wrong, own, best, kind, second, next_best, twin, *parts in zip(
             *values

@@ -145,8 +145,10 @@ def audit_labels(
     taken for whom) and q are estimated in turns. Views: a discriminant of the starting features,
     fitted to the other --cross-fit parts; the votes of neighbours in these; with a trained model
     also the votes of neighbours in its embedding, its prototypes' softmax and the area under the
-    margin of the training, as sharp as the first two bear out. With --embeddings, or a model that
-    kept no starting features, discriminant and votes are of the embeddings.
+    margin of the training, as sharp as the first two bear out, which then count √½ each (they see
+    the same features). Of tiles that the model was not trained on, its own views count in place of
+    the first two. With --embeddings, or a model that kept no starting features, discriminant and
+    votes are of the embeddings.
 
     Above 50,000 tiles, above 10,000,000 tiles × classes, or below 10 tiles a class, prototypes
     alone judge: label_score = 1 / (1 + exp((best other − own) / σ)), of cosines.
