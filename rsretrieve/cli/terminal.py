@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -33,10 +33,13 @@ class Terminal:
         as_json: the result is one JSON object.
         quiet: no progress and no notices.
         after_interrupt: what to say to who pressed Ctrl-C.
+
+    Attributes:
+        after_interrupt: gives that; may be replaced when more is known.
     """
 
     def __init__(self, *, as_json: bool, quiet: bool, after_interrupt: str = "") -> None:
-        self._after_interrupt = after_interrupt
+        self.after_interrupt: Callable[[], str] = lambda: after_interrupt
         self._as_json, self._quiet = as_json, quiet
         # Into a file or a pipe nothing is cut to a width.
         width = None if sys.stdout.isatty() else 240
@@ -57,7 +60,7 @@ class Terminal:
     ) -> None:
         self._stop_progress()
         if isinstance(error, KeyboardInterrupt):
-            self.complain("interrupted", self._after_interrupt)
+            self.complain("interrupted", self.after_interrupt())
             raise typer.Exit(EXIT_INTERRUPTED) from error
 
     def listen(self, event: Event) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +10,7 @@ import typer
 from rsretrieve.choices import LossName, OptimizerName, RecipeName
 from rsretrieve.cli import options
 from rsretrieve.cli.scenes import takes_scenes
-from rsretrieve.cli.terminal import EXIT_INTERRUPTED, Terminal
+from rsretrieve.cli.terminal import Terminal
 from rsretrieve.tiles.sources import name_of
 from rsretrieve.tiles.windows import SceneChoices
 
@@ -163,31 +161,25 @@ def train(
             in_parts=in_parts,
         )
         terminal.notice(*request.tiles.notices)
-        with _saying_what_is_kept(terminal, checkpoint_of(output), resume=resume):
-            summary = train_model(
-                request, log, terminal.listen, lambda folder: embellish_model(folder, str(output))
-            )
+        checkpoint = checkpoint_of(output)
+        before = None if resume else _state(checkpoint)
+        terminal.after_interrupt = lambda: _what_is_kept(checkpoint, before)
+        summary = train_model(
+            request, log, terminal.listen, lambda folder: embellish_model(folder, str(output))
+        )
         terminal.notice(*log.notices)
         terminal.result(training_json(summary), training_summary(summary))
         raise typer.Exit(terminal.failures(log.failures))
 
 
-@contextmanager
-def _saying_what_is_kept(terminal: Terminal, checkpoint: Path, *, resume: bool) -> Iterator[None]:
-    """After a Ctrl-C: what there is to go on with, by the checkpoint before and after."""
-    before = None if resume else _state(checkpoint)
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        after = _state(checkpoint)
-        if after is None:
-            kept = "no epoch was done: nothing is kept, and the same command starts anew"
-        elif after == before:
-            kept = "no epoch was done: the unfinished training that was there before is as it was"
-        else:
-            kept = "the epochs that are done are kept: the same command with --resume goes on"
-        terminal.complain("interrupted", kept)
-        raise typer.Exit(EXIT_INTERRUPTED) from error
+def _what_is_kept(checkpoint: Path, before: tuple[int, int] | None) -> str:
+    """What there is to go on with after a Ctrl-C, by the checkpoint before and now."""
+    now = _state(checkpoint)
+    if now is None:
+        return "no epoch was done: nothing is kept, and the same command starts anew"
+    if now == before:
+        return "no epoch was done: the unfinished training that was there before is as it was"
+    return "the epochs that are done are kept: the same command with --resume goes on"
 
 
 def _state(path: Path) -> tuple[int, int] | None:
