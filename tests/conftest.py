@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -49,26 +51,27 @@ class Outcome:
 Run = Callable[..., Outcome]
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+def run_here(*arguments: object) -> Outcome:
     """Run `rsretrieve ARGUMENTS…` in this process."""
-    return _runner(monkeypatch, capsys)
-
-
-def _runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     from rsretrieve.cli.app import main
 
-    def run(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["rsretrieve", *map(str, arguments)])
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(StringIO()) as out,
+        redirect_stderr(StringIO()) as err,
+    ):
+        patch.setattr(sys, "argv", ["rsretrieve", *map(str, arguments)])
         # Messages as they are, not wrapped to the terminal of whoever runs the tests.
-        monkeypatch.setenv("COLUMNS", "200")
-        capsys.readouterr()
+        patch.setenv("COLUMNS", "200")
         with pytest.raises(SystemExit) as ended:
             main()
-        captured = capsys.readouterr()
-        return Outcome(int(ended.value.code or 0), captured.out, captured.err)
+    return Outcome(int(ended.value.code or 0), out.getvalue(), err.getvalue())
 
-    return run
+
+@pytest.fixture
+def run() -> Run:
+    """What runs `rsretrieve ARGUMENTS…` in this process."""
+    return run_here
 
 
 @pytest.fixture(scope="session")

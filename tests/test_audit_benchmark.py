@@ -5,17 +5,14 @@ from __future__ import annotations
 import csv
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import Result
-from typer import Typer
-from typer.testing import CliRunner
 
 from rsretrieve.choices import NoiseKind
-from tests.test_noise_robustness import ROOT, benchmark, made_up_data
+from tests.benchmark_programs import ROOT, made_up_data, run_benchmark
 
 OTHERS = {"cleanlab", "topofilter", "selfclean", "neighbours"}
 MODEL = ["--method", "robust", "--noise", "uniform", "--rate", "0.3", "--epochs", "2"]
@@ -27,7 +24,7 @@ NOISES = ((NoiseKind.UNIFORM, 0.0), (NoiseKind.UNIFORM, 0.3), (NoiseKind.INSTANC
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made-up tiles, and one trained model: of uniform noise, 0.3."""
     folder = made_up_data(tmp_path_factory.mktemp("data"))
-    benchmark(folder, *MODEL)
+    run_benchmark("noise_robustness", folder, *MODEL)
     return folder
 
 
@@ -37,17 +34,7 @@ def finished(data: Path) -> Result:
 
 
 def audit(data: Path, *arguments: str) -> Result:
-    files = ["--work", str(data / "work"), "--results", str(data / "audit.csv")]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
-        module: ModuleType = import_module("audit")
-        patch.setattr(module, "NOISES", NOISES)
-        app = Typer()
-        app.command()(module.main)
-        options = ["--weights", "none", "--device", "cpu", "--epochs", "2"]
-        ran = CliRunner().invoke(app, ["--data", str(data), *files, *options, *arguments])
-    assert ran.exit_code == 0, ran.output
-    return ran
+    return run_benchmark("audit", data, "--epochs", "2", *arguments, NOISES=NOISES)
 
 
 def rows(data: Path) -> list[dict[str, str]]:

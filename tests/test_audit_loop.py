@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +12,7 @@ import pytest
 from rsretrieve.audit.kinds import IssueKind
 from rsretrieve.audit.records import AuditedTile
 from rsretrieve.tiles.records import Tile, TileSet
-from tests.test_noise_robustness import ROOT, made_up_data
+from tests.benchmark_programs import ROOT, made_up_data, run_benchmark
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +55,9 @@ def test_labels_are_mended_by_what_the_audit_is_sure_of(monkeypatch: pytest.Monk
 
 
 def run(data: Path) -> None:
-    subprocess.run(
-        [sys.executable, "benchmarks/audit_loop.py", "--data", str(data), "--weights", "none"]
-        + ["--work", str(data / "work"), "--results", str(data / "loop.csv"), "--device", "cpu"]
-        + ["--epochs", "2"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=True,
-    )
+    run_benchmark("audit_loop", data, "--epochs", "2")
 
 
 def table(data: Path) -> list[dict[str, str]]:
-    with (data / "loop.csv").open(newline="") as stream:
+    with (data / "audit_loop.csv").open(newline="") as stream:
         return list(csv.DictReader(stream))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import run_here
+
 TRAINING = ("--backbone", "shufflenet_v2_x0_5", "--weights", "none", "--size", "32")
 
 
@@ -21,8 +23,8 @@ def rsretrieve(*arguments: object) -> subprocess.CompletedProcess[str]:
 def noisy(landscape: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A labels file for the landscape with 30 % wrong labels and the true ones beside them."""
     path = tmp_path_factory.mktemp("noisy") / "noisy.csv"
-    ran = rsretrieve("corrupt-labels", landscape, "--rate", 0.3, "--output", path)
-    assert ran.returncode == 0, ran.stderr
+    ran = run_here("corrupt-labels", landscape, "--rate", 0.3, "--output", path)
+    assert ran.code == 0, ran.err
     return path
 
 
@@ -30,13 +32,13 @@ def noisy(landscape: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(landscape: Path, noisy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder, trained for a moment on the noisy labels; not to be changed."""
     path = tmp_path_factory.mktemp("models") / "model"
-    ran = rsretrieve(
+    ran = run_here(
         *("train", landscape, "--labels", noisy, "--output", path, "--quiet"),
         *(*TRAINING, "--loss", "rnsl"),
         *("--epochs", 12, "--learning-rate", 0.01, "--batch-size", 16),
     )
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stderr == ""
+    assert ran.code == 0, ran.err
+    assert ran.err == ""
     return path
 
 
@@ -44,6 +46,6 @@ def model(landscape: Path, noisy: Path, tmp_path_factory: pytest.TempPathFactory
 def index(landscape: Path, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An index of the landscape; not to be changed."""
     path = tmp_path_factory.mktemp("indexes") / "index"
-    ran = rsretrieve("index", landscape, "--model", model, "--output", path, "--quiet")
-    assert ran.returncode == 0, ran.stderr
+    ran = run_here("index", landscape, "--model", model, "--output", path, "--quiet")
+    assert ran.code == 0, ran.err
     return path

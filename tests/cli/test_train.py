@@ -179,14 +179,13 @@ def _refuse(*_, **__):
 
 
 def test_an_interrupted_training_says_how_to_go_on_and_goes_on_to_the_same_weights(
-    landscape, tmp_path
+    run, landscape, tmp_path
 ):
     arguments = ["train", str(landscape), *TRAINING, "--epochs", "5", "--seed", "3"]
-    program = [sys.executable, "-m", "rsretrieve"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    subprocess.run([*program, *arguments, "--output", str(whole)], check=True, capture_output=True)
+    assert run(*arguments, "--output", whole).code == 0
     process = subprocess.Popen(
-        [*program, *arguments, "--output", str(broken)],
+        [sys.executable, "-m", "rsretrieve", *arguments, "--output", str(broken)],
         stderr=subprocess.PIPE,
         text=True,
         # Whatever is started in the background of a shell inherits that Ctrl-C is ignored.
@@ -202,11 +201,10 @@ def test_an_interrupted_training_says_how_to_go_on_and_goes_on_to_the_same_weigh
     assert "--resume" in err
     assert "Traceback" not in err
     assert not broken.exists()
-    again = [*program, *arguments, "--output", str(broken)]
-    refused = subprocess.run(again, capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
-    assert "an unfinished training" in refused.stderr
-    subprocess.run([*again, "--resume"], check=True, capture_output=True)
+    refused = run(*arguments, "--output", broken)
+    assert refused.code == 1
+    assert "an unfinished training" in refused.err
+    assert run(*arguments, "--output", broken, "--resume").code == 0
     one, other = (folder / "model.safetensors" for folder in (whole, broken))
     assert one.read_bytes() == other.read_bytes()
     assert not checkpoint.parent.exists()
