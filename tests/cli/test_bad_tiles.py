@@ -12,6 +12,7 @@ from PIL import Image
 
 from rsretrieve.tiles.landscape import make_landscape, write_tiles
 from tests.cli.conftest import TRAINING
+from tests.conftest import run_here
 
 BAD = {
     "bad/empty.png": "the file is empty (0 bytes)",
@@ -61,13 +62,11 @@ def tiles(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(tiles, tmp_path_factory):
-    from tests.cli.conftest import rsretrieve
-
     path = tmp_path_factory.mktemp("bad-model") / "model"
     arguments = ["train", tiles, "--output", path, *TRAINING, "--epochs", 2, "--seed", 5]
-    ran = rsretrieve(*arguments, "--json")
-    assert ran.returncode == 3, ran.stderr
-    assert_listed(ran.stderr)
+    ran = run_here(*arguments, "--json")
+    assert ran.code == 3, ran.err
+    assert_listed(ran.err)
     return path
 
 

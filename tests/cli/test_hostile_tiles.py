@@ -113,7 +113,9 @@ def write_list(path, *rows):
     return path
 
 
-def test_a_list_that_leaves_its_folder_names_files_that_are_no_tiles(model, landscape, tmp_path):
+def test_a_list_that_leaves_its_folder_names_files_that_are_no_tiles(
+    run, model, landscape, tmp_path
+):
     good = sorted(landscape.rglob("*.tif"))[:2]
     rows = [(f"good {i}", os.path.relpath(path, tmp_path), "a") for i, path in enumerate(good)]
     bad = {
@@ -131,10 +133,10 @@ def test_a_list_that_leaves_its_folder_names_files_that_are_no_tiles(model, land
     }
     rows += [(name, name, "b") for name in bad if "\0" not in name]
     listed = write_list(tmp_path / "list.csv", *rows)
-    ran = rsretrieve("index", listed, "--model", model, "--output", tmp_path / "index", "--json")
-    assert ran.returncode == 3, ran.stderr
-    assert "Traceback" not in ran.stderr
-    assert json.loads(ran.stdout)["tiles"] == 2
+    ran = run("index", listed, "--model", model, "--output", tmp_path / "index", "--json")
+    assert ran.code == 3, ran.err
+    assert "Traceback" not in ran.err
+    assert ran.json["tiles"] == 2
     for name, reason in bad.items():
         if "\0" not in name:
-            assert f"  {name}: {reason}" in ran.stderr, name
+            assert f"  {name}: {reason}" in ran.err, name

@@ -11,8 +11,6 @@ import rasterio
 from PIL import Image
 from rasterio.warp import transform
 
-from tests.cli.conftest import rsretrieve
-
 INDEX_KEYS = {
     *("index", "tiles", "added", "removed", "unchanged", "failed", "faiss_key"),
     *("recall_at_10", "seconds", "tiles_per_second", "device"),
@@ -179,11 +177,11 @@ def test_images_that_cannot_be_read_are_listed_and_the_others_answered(run, inde
 
 def test_another_model_is_refused_with_both_fingerprints(run, index, landscape, first, tmp_path):
     other = tmp_path / "other"
-    ran = rsretrieve(
+    ran = run(
         *("train", landscape, "--output", other, "--weights", "none", "--size", 16),
         *("--backbone", "shufflenet_v2_x0_5", "--epochs", 1),
     )
-    assert ran.returncode == 0, ran.stderr
+    assert ran.code == 0, ran.err
     ran = run("query", first, "--index", index, "--model", other)
     assert (ran.code, ran.out) == (1, "")
     wanted = json.loads((index / "manifest.json").read_text())["model_fingerprint"][:12]
