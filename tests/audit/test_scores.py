@@ -214,3 +214,17 @@ def test_rows_of_any_length_and_type_are_made_unit(dtype: type) -> None:
     assert rows[:].dtype == np.float32
     assert rows[:] == pytest.approx(unit_rows(5, 0)[[4, 2]], abs=2e-3)
     assert rows[np.array([1])] == pytest.approx(unit_rows(5, 0)[[2]], abs=2e-3)
+
+
+def test_settled_labels_are_right_beyond_all_others_and_the_rest_is_as_it_was() -> None:
+    scores = random_scores(rows=12, classes=4, seed=5)
+    rows = np.arange(12) % 3 == 0
+    settled = scores.settled(rows)
+    assert (settled.label_score[rows] == 1).all()
+    assert (settled.margin[rows] == 2).all()  # two unit vectors lie no further apart
+    assert not settled.is_issue[rows].any()
+    for name in ("label_score", "margin"):
+        assert np.array_equal(getattr(settled, name)[~rows], getattr(scores, name)[~rows])
+    for name in ("own_similarity", "predicted", "predicted_similarity", "runner_up"):
+        assert getattr(settled, name) is getattr(scores, name)
+    assert settled.runner_up_similarity is scores.runner_up_similarity
