@@ -113,6 +113,7 @@ class Depthwise(_Substitute):
             and self.dilation == (1, 1)
             and self.padding_mode == "zeros"
             and isinstance(self.padding, tuple)
+            and max(self.padding) < max(_FAST_KERNEL)
             and self.out_channels == self.in_channels
         )
 
@@ -144,23 +145,30 @@ class _ThreeByThree(torch.autograd.Function):
         """Of (B, C, H', W'), to the three tensors."""
         [gradient] = gradients
         pixels, weight = ctx.saved_tensors
-        of_pixels, of_weight, of_bias = torch.ops.aten.convolution_backward(
-            _in_single_steps(gradient, pixels, ctx.stride, ctx.padding),
-            pixels,
-            weight,
-            list(weight.shape[:1]),
-            [1, 1],
-            list(ctx.padding),
-            [1, 1],
-            False,
-            [0, 0],
-            len(weight),
-            list(ctx.needs_input_grad[:3]),
-        )
-        if of_pixels is not None:
+        channels = len(weight)
+        of_pixels, of_weight, of_bias = None, None, None
+        if ctx.needs_input_grad[0]:
+            # That of single steps is itself a convolution, with the kernel turned round.
+            around = [max(_FAST_KERNEL) - 1 - padding for padding in ctx.padding]
+            spread = _in_single_steps(gradient, pixels, ctx.stride, ctx.padding)
+            of_pixels = functional.conv2d(spread, weight.flip(2, 3), None, 1, around, 1, channels)
             down, across = ctx.border
             height, width = of_pixels.shape[-2:]
             of_pixels = of_pixels[:, :, down : height - down, across : width - across]
+        if any(ctx.needs_input_grad[1:3]):
+            _, of_weight, of_bias = torch.ops.aten.convolution_backward(
+                gradient,
+                pixels,
+                weight,
+                [channels],
+                list(ctx.stride),
+                list(ctx.padding),
+                [1, 1],
+                False,
+                [0, 0],
+                channels,
+                [False, *ctx.needs_input_grad[1:3]],
+            )
         return of_pixels, of_weight, of_bias, None, None
 
 

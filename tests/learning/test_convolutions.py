@@ -59,6 +59,8 @@ LAYERS = {
     "stride of three": {"stride": 3, "padding": 1},
     "single steps": {"padding": 1},
     "no padding": {"stride": 2},
+    "padding as wide as the kernel allows": {"stride": 2, "padding": 2},
+    "wider padding": {"stride": 2, "padding": 3},
     "bias": {"stride": 2, "padding": 1, "bias": True},
     "dilation": {"stride": 2, "padding": 2, "dilation": 2},
     "mirrored": {"stride": 2, "padding": 1, "padding_mode": "reflect"},
