@@ -2,10 +2,11 @@
 
 oneDNN has no vector code for the bfloat16 gradient of a depthwise convolution with a stride, a
 large kernel, or one that reaches over the whole image: it takes ten times as long as in float32
-(two thirds of a training step of MobileNetV2, PyTorch 2.15). But that of a 3 × 3 kernel in
-single steps over a larger image is fast, and the others are such a one in disguise: a stride s
-leaves out all but each s-th result, whose gradients are zeros, and zeros around a small image
-make it a large one. Larger kernels compute in float32; what they give is rounded back.
+(two thirds of a training step of MobileNetV2, PyTorch 2.15). But convolutions themselves are
+fast, and the gradient of the pixels is one: the kernel, turned round, in single steps over the
+gradient of the results, with zeros for those that a stride leaves out. That of the weights is
+fast wherever the image is larger than the kernel, and zeros around a small one make it so.
+Larger kernels compute in float32; what they give is rounded back.
 
 And over a single pixel the gradient of any kernel's weights is of memory that nobody wrote,
 where the convolution has a stride. There a padded kernel is its centre alone.
@@ -148,7 +149,6 @@ class _ThreeByThree(torch.autograd.Function):
         channels = len(weight)
         of_pixels, of_weight, of_bias = None, None, None
         if ctx.needs_input_grad[0]:
-            # That of single steps is itself a convolution, with the kernel turned round.
             around = [max(_FAST_KERNEL) - 1 - padding for padding in ctx.padding]
             spread = _in_single_steps(gradient, pixels, ctx.stride, ctx.padding)
             of_pixels = functional.conv2d(spread, weight.flip(2, 3), None, 1, around, 1, channels)
