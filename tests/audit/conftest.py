@@ -22,15 +22,18 @@ from rsretrieve.tiles.landscape import make_landscape, write_tiles
 from rsretrieve.tiles.records import TileSet
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _in_float32() -> Iterator[None]:
-    """In fewer bits, the same tile in another batch has a slightly other embedding."""
+    """In fewer bits, the same tile in another batch has a slightly other embedding.
+
+    In this package alone: elsewhere the program is to compute as it does for its users.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rsretrieve.learning.embedder.best_precision", lambda _: Precision.FLOAT32)
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
     """16 tiles of four classes; their labels are right."""
     folder = tmp_path_factory.mktemp("landscape") / "tiles"
@@ -38,7 +41,7 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
     return find_tiles(folder).select([*range(4, 8), *range(12, 20), *range(32, 36)])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def noisy_tiles(tiles: TileSet) -> TileSet:
     """The same tiles; each fifth label is that of the next class."""
     names = tiles.class_names
@@ -46,7 +49,7 @@ def noisy_tiles(tiles: TileSet) -> TileSet:
     return tiles.relabelled(wrong)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def model(tiles: TileSet, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """A model whose prototypes are the means of the classes."""
     folder = tmp_path_factory.mktemp("models") / "model"

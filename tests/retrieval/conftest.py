@@ -23,15 +23,18 @@ from rsretrieve.tiles.records import TileSet
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def _in_float32() -> Iterator[None]:
-    """In fewer bits, the same tile in another batch has a slightly other embedding."""
+    """In fewer bits, the same tile in another batch has a slightly other embedding.
+
+    In this package alone: elsewhere the program is to compute as it does for its users.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rsretrieve.learning.embedder.best_precision", lambda _: Precision.FLOAT32)
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
     """18 georeferenced tiles of nine classes, two of each; not to be changed."""
     folder = tmp_path_factory.mktemp("landscape") / "tiles"
@@ -39,13 +42,13 @@ def tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
     return find_tiles(folder).select(range(0, 36, 2))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def model(tiles: TileSet, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """A model that was trained for a moment."""
     return trained(tiles, tmp_path_factory.mktemp("models") / "model", seed=0)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def other_model(tiles: TileSet, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """Another one."""
     return trained(tiles, tmp_path_factory.mktemp("models") / "other", seed=1)
@@ -60,7 +63,7 @@ def trained(tiles: TileSet, folder: Path, seed: int) -> Model:
     return load_model(folder, CPU)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def store(tiles: TileSet, model: Model, tmp_path_factory: pytest.TempPathFactory) -> IndexStore:
     """An index of the tiles; not to be changed."""
     folder = tmp_path_factory.mktemp("indexes") / "index"
