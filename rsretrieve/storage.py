@@ -7,6 +7,7 @@ Every station writes through here.
 from __future__ import annotations
 
 import ctypes
+import errno
 import glob
 import hashlib
 import json
@@ -23,6 +24,7 @@ from rsretrieve.errors import OutputBusy, OutputExists
 
 _RENAME_EXCHANGE = 2  # linux/fs.h
 _AT_FDCWD = -100  # linux/fcntl.h
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def refuse_to_overwrite(path: Path, *, overwrite: bool, marker: str = "") -> None:
@@ -56,6 +58,17 @@ def _never_replaced(path: Path, marker: str) -> str:
 
 
 @contextmanager
+def wanting_room(path: Path) -> Iterator[None]:
+    """Let an error for want of room name `path`: the system names no file, or the one aside."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a path to write a file at; on success it becomes `path` in one rename.
 
@@ -70,9 +83,10 @@ def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
     os.close(handle)
     aside = Path(name)
     try:
-        aside.chmod(default_file_mode())
-        yield aside
-        _flush(aside)
+        with wanting_room(path):
+            aside.chmod(default_file_mode())
+            yield aside
+            _flush(aside)
         refuse_to_overwrite(path, overwrite=overwrite)
         aside.replace(target)
     finally:
@@ -106,11 +120,12 @@ def folder_aside(path: Path, *, overwrite: bool, marker: str = "") -> Iterator[P
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.building-"))
     try:
-        aside.chmod(0o777 & ~_umask())
-        yield aside
-        for written in aside.iterdir():
-            _flush(written)
-        _flush(aside)
+        with wanting_room(path):
+            aside.chmod(0o777 & ~_umask())
+            yield aside
+            for written in aside.iterdir():
+                _flush(written)
+            _flush(aside)
         refuse_to_overwrite(path, overwrite=overwrite, marker=marker)
         _switch_in(aside, target)
     finally:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.retrieval.table import IndexedTile
-from rsretrieve.storage import resolved
+from rsretrieve.storage import resolved, wanting_room
 from rsretrieve.tiles.records import Place
 
 _ROWS_FILE, _VECTORS_FILE = "rows.jsonl", "vectors.bin"
@@ -74,16 +74,26 @@ class Journal:
         return Journalled(rows, vectors[: len(rows)])
 
     def append(self, rows: Sequence[IndexedTile], vectors: NDArray[np.float32]) -> None:
-        """Note tiles with their vectors."""
+        """Note tiles with their vectors.
+
+        Raises:
+            OSError: no room, no permission; what was noted before is kept.
+        """
         fresh = not self.folder.is_dir()
-        self.folder.mkdir(parents=True, exist_ok=True)
         content = np.ascontiguousarray(vectors, "<f4")
-        with (self.folder / _VECTORS_FILE).open("ab") as stream:
-            stream.write(content.tobytes())
-        with (self.folder / _ROWS_FILE).open("ab") as stream:
-            if fresh:
-                stream.write(f"{self._head}\n".encode())
-            stream.write(b"".join(map(_line, rows, content)))
+        try:
+            with wanting_room(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with (self.folder / _VECTORS_FILE).open("ab") as stream:
+                    stream.write(content.tobytes())
+                with (self.folder / _ROWS_FILE).open("ab") as stream:
+                    if fresh:
+                        stream.write(f"{self._head}\n".encode())
+                    stream.write(b"".join(map(_line, rows, content)))
+        except OSError:
+            if fresh:  # there is nothing to go on from
+                self.discard()
+            raise
 
     def discard(self) -> None:
         """Remove it."""

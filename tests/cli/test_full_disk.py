@@ -7,6 +7,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 import pytest
 
@@ -41,17 +42,34 @@ def errors(ran):
 
 
 @pytest.mark.parametrize(
-    "size_bytes",
-    [1_000, 500_000, 1_600_000],
+    ("place", "size_bytes", "wanted", "left"),
+    [
+        ("training.write_checkpoint", 1_000, ".model.unfinished/checkpoint.safetensors", []),
+        ("training.write_checkpoint", 500_000, ".model.unfinished/checkpoint.safetensors", []),
+        ("trainer.write_model", 500_000, "model", [".model.unfinished"]),
+    ],
     ids=["no checkpoint", "part of one", "no weights"],
 )
-def test_a_training_for_which_there_is_no_room(run, landscape, tmp_path, size_bytes):
-    with files_end_at(size_bytes):
-        ran = run("train", landscape, "--output", tmp_path / "model", *TINY)
+def test_a_training_for_which_there_is_no_room(
+    run, landscape, tmp_path, monkeypatch, place, size_bytes, wanted, left
+):
+    """From some moment on: before that, the processes that read tiles are to start."""
+    writes = import_module(f"rsretrieve.learning.{place.partition('.')[0]}")
+    name = place.partition(".")[2]
+    write = getattr(writes, name)
+
+    def without_room(*arguments):
+        with files_end_at(size_bytes):
+            return write(*arguments)
+
+    command = ("train", landscape, "--output", tmp_path / "model", *TINY)
+    with monkeypatch.context() as patch:
+        patch.setattr(writes, name, without_room)
+        ran = run(*command)
     assert ran.code == 1
-    (error,) = errors(ran)
-    assert error.endswith(": File too large")
-    assert list(tmp_path.iterdir()) == []
+    assert errors(ran) == [f"error: {tmp_path / wanted}: File too large"]
+    assert [path.name for path in tmp_path.iterdir()] == left
+    assert run(*command, *["--resume"] * len(left)).code == 0
 
 
 def test_what_there_is_no_room_for_replaces_nothing(run, landscape, model, index, tmp_path):
@@ -79,8 +97,11 @@ def test_what_there_is_no_room_for_replaces_nothing(run, landscape, model, index
         with files_end_at(100):
             ran = run(*command, "--overwrite")
         assert ran.code == 1, (command, ran.err)
-        assert errors(ran)[0].endswith("File too large"), ran.err
-        assert len(errors(ran)) == 1
+        [error] = errors(ran)
+        wanted = old / ".index.embedding" if command[0] == "index" else command[-1]
+        wanted = tmp_path / "a.csv" if "--page" in command else wanted
+        wanted = wanted / "train.csv" if command[0] == "split" else wanted
+        assert error == f"error: {wanted}: File too large"
         assert content(old) == before
 
 

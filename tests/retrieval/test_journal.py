@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -100,3 +101,22 @@ def test_a_journal_of_vectors_alone_holds_nothing(journal: Journal) -> None:
 def test_the_head_names_the_model(journal: Journal) -> None:
     head = (journal.folder / "rows.jsonl").read_text().splitlines()[0]
     assert json.loads(head) == {"model_fingerprint": "f" * 64, "dimensions": 4}
+
+
+def test_where_there_is_no_room_nothing_is_left_but_what_was_noted_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> bytes:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    journal = Journal(tmp_path / "index", "f" * 64, 4)
+    for noted in (0, 2):
+        with monkeypatch.context() as patch:
+            patch.setattr("rsretrieve.retrieval.journal._line", full)
+            with pytest.raises(OSError, match="No space left on device") as error:
+                journal.append(ROWS[noted:], VECTORS[noted:])
+        assert error.value.filename == str(journal.folder)
+        assert journal.folder.exists() == bool(noted)
+        assert again(journal).read().rows == ROWS[:noted]
+        journal.append(ROWS[noted : noted + 2], VECTORS[noted : noted + 2])
+    assert again(journal).read().rows == ROWS
