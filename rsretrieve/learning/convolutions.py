@@ -1,7 +1,7 @@
 """Convolutions that processors are slow at in bfloat16, or wrong.
 
-oneDNN has no vector code for the bfloat16 gradient of a depthwise convolution with a stride, a
-large kernel, or one that reaches over the whole image: it takes ten times as long as in float32
+oneDNN has no vector code for bfloat16 gradients of a depthwise convolution with a stride, a
+large kernel, or one that reaches over the whole image: they take ten times as long as in float32
 (two thirds of a training step of MobileNetV2, PyTorch 2.15). But convolutions themselves are
 fast, and the gradient of the pixels is one: the kernel, turned round, in single steps over the
 gradient of the results, with zeros for those that a stride leaves out. That of the weights is
