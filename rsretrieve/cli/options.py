@@ -71,6 +71,24 @@ Assets = Annotated[
         rich_help_panel=_SCENES,
     ),
 ]
+MaxWindows = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="A scene of more windows is refused. \\[default: 50,000,000]",
+        rich_help_panel=_SCENES,
+    ),
+]
+TrustSources = Annotated[
+    bool,
+    typer.Option(
+        "--trust-sources",
+        help="Open whatever the tiles' files, lists and items name: other files, every format of "
+        "GDAL, private addresses. Without it only formats open that hold their pixels themselves, "
+        "and nothing else is read or asked.",
+    ),
+]
 Labels = Annotated[
     Path | None,
     typer.Option(

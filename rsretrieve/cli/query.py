@@ -116,6 +116,7 @@ def query(
         _output("--jsonl", help="Print a JSON object a query, each on its own line."),
     ] = False,
     model: options.IndexModel = None,
+    trust_sources: options.TrustSources = False,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     strict: options.Strict = False,
@@ -128,7 +129,7 @@ def query(
     tiles pass; so it is where queries and tiles are few. Otherwise an approximate index
     answers as it was built.
     """
-    outputs = QueryOutputs(csv, geojson, geoparquet, sheet, overwrite=overwrite)
+    outputs = QueryOutputs(csv, geojson, geoparquet, sheet, overwrite, trusted=trust_sources)
     if jsonl and as_json:
         raise typer.BadParameter("give --json or --jsonl, not both", param_hint="--jsonl")
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
@@ -139,6 +140,7 @@ def query(
         from rsretrieve.retrieval.questions import QueryRequest
         from rsretrieve.retrieval.search import Means, answer, model_folder_of
         from rsretrieve.tiles.failures import FailureLog
+        from rsretrieve.tiles.records import Trust
 
         if fold_duplicates and duplicate_similarity is None:
             duplicate_similarity = DUPLICATE_SIMILARITY
@@ -149,6 +151,7 @@ def query(
             likes=tuple(like or ()),
             unlikes=tuple(unlike or ()),
             k=k,
+            trust=Trust.TRUSTED if trust_sources else Trust.NAMED,
             filters=Filters(
                 labels=tuple(label or ()),
                 bbox=None if bbox is None else _box(bbox),

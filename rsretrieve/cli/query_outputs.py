@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QueryOutputs:
-    """The files to write, None for those that are not asked for."""
+    """The files to write, None for those that are not asked for.
+
+    Attributes:
+        trusted: whatever the shown tiles' files name is opened, too.
+    """
 
     csv: Path | None
     geojson: Path | None
     geoparquet: Path | None
     sheet: Path | None
     overwrite: bool
+    trusted: bool = False
 
     def refuse_to_overwrite(self) -> None:
         """Raise `OutputExists` before the work where a file is there already."""
@@ -58,7 +63,10 @@ class QueryOutputs:
         if self.sheet is not None:
             from rsretrieve.report.sheets import write_query_sheet
 
-            write_query_sheet(self.sheet, results, _bands(model), overwrite=self.overwrite)
+            bands = _bands(model)
+            write_query_sheet(
+                self.sheet, results, bands, overwrite=self.overwrite, trusted=self.trusted
+            )
 
 
 def _notice_unplaced(

@@ -11,7 +11,12 @@ import typer
 
 from rsretrieve.choices import Edges
 from rsretrieve.cli import options
-from rsretrieve.tiles.windows import DEFAULT_MAX_NODATA, SceneChoices, WindowChoices
+from rsretrieve.tiles.windows import (
+    DEFAULT_MAX_NODATA,
+    MAX_WINDOWS,
+    SceneChoices,
+    WindowChoices,
+)
 
 _OPTIONS = {
     "window": options.Window,
@@ -20,7 +25,10 @@ _OPTIONS = {
     "edges": options.EdgesOption,
     "max_nodata": options.MaxNodata,
     "asset": options.Assets,
+    "max_windows": options.MaxWindows,
+    "trust_sources": options.TrustSources,
 }
+_SWITCHES = ("trust_sources",)
 
 
 def takes_scenes(command: Callable[..., None]) -> Callable[..., None]:
@@ -33,7 +41,12 @@ def takes_scenes(command: Callable[..., None]) -> Callable[..., None]:
         if name != "scenes"
     ]
     added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if name in _SWITCHES else None,
+            annotation=option,
+        )
         for name, option in _OPTIONS.items()
     ]
 
@@ -60,12 +73,15 @@ def _chosen(
     edges: Edges | None,
     max_nodata: float | None,
     asset: list[str] | None,
+    max_windows: int | None,
+    trust_sources: bool,
 ) -> SceneChoices:
     of_windows = {
         "--stride": stride,
         "--resolution": resolution,
         "--edges": edges,
         "--max-nodata": max_nodata,
+        "--max-windows": max_windows,
     }
     useless = [name for name, value in of_windows.items() if value is not None]
     windows = None
@@ -79,4 +95,6 @@ def _chosen(
         )
     elif useless:
         raise typer.BadParameter(f"{useless[0]} is of windows, and --window PX is not given")
-    return SceneChoices(windows, tuple(asset or ()))
+    return SceneChoices(
+        windows, tuple(asset or ()), max_windows or MAX_WINDOWS, trusted=trust_sources
+    )

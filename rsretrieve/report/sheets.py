@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from rsretrieve.errors import TileError
 from rsretrieve.retrieval.search import QueryResult
 from rsretrieve.storage import written_aside
 from rsretrieve.text import shortened
-from rsretrieve.tiles.previews import read_preview
-from rsretrieve.tiles.records import Tile
+from rsretrieve.tiles.previews import Previewed, reduced
+from rsretrieve.tiles.reading import Read, read_in_order
+from rsretrieve.tiles.records import Tile, TileSet, Trust
 
 THUMBNAIL_PX = 128
 _GAP_PX = 10
@@ -23,7 +24,12 @@ _SAME, _OTHER = (24, 128, 56), (190, 60, 30)
 
 
 def write_query_sheet(
-    path: Path, results: Sequence[QueryResult], bands: tuple[int, ...], *, overwrite: bool
+    path: Path,
+    results: Sequence[QueryResult],
+    bands: tuple[int, ...],
+    *,
+    overwrite: bool,
+    trusted: bool = False,
 ) -> None:
     """Draw a row a query: the query, then its hits with rank, similarity and label.
 
@@ -34,11 +40,13 @@ def write_query_sheet(
         results: the queries and their hits.
         bands: those shown as red, green and blue, counted from 1.
         overwrite: replace a file that is there.
+        trusted: whatever the tiles' files name is opened, too.
     """
     columns = 1 + max(len(result.hits) for result in results)
     cell, row = THUMBNAIL_PX + _GAP_PX, THUMBNAIL_PX + 2 * _LINE_PX + 2 * _GAP_PX
     shape = (columns * cell + 2 * _GAP_PX, len(results) * row + _GAP_PX)
-    sheet = _Sheet(Image.new("RGB", shape, _BACKGROUND), bands)
+    tiles = [tile for r in results for tile in (r.picture, *(hit.found.tile for hit in r.hits))]
+    sheet = _Sheet(Image.new("RGB", shape, _BACKGROUND), _pictures(tiles, bands, trusted))
     for number, result in enumerate(results):
         top = _GAP_PX + number * row
         shown = result.picture
@@ -59,12 +67,36 @@ def _label_colour(wanted: str | None, found: str | None) -> tuple[int, int, int]
     return _SAME if wanted == found else _OTHER
 
 
-class _Sheet:
-    """A picture that tiles are drawn on."""
+def _pictures(
+    tiles: Iterable[Tile | None], bands: tuple[int, ...], trusted: bool
+) -> dict[tuple[str, str], Image.Image]:
+    """Tiles as pictures, by id and path; those that cannot be read are not among them."""
+    wanted = {(tile.id, tile.path): tile for tile in tiles if tile is not None}
+    numbered = enumerate(wanted.values())  # two folders may have tiles of one id
+    small = [replace(reduced(tile, 2 * THUMBNAIL_PX), id=str(n)) for n, tile in numbered]
+    if trusted:
+        small = [replace(tile, trust=Trust.TRUSTED) for tile in small]
+    reads = read_in_order(TileSet("the sheet", tuple(small)), Previewed(THUMBNAIL_PX, bands))
+    return {
+        name: Image.fromarray(read.content)
+        for name, read in zip(wanted, reads)
+        if isinstance(read, Read)
+    }
 
-    def __init__(self, picture: Image.Image, bands: tuple[int, ...]) -> None:
+
+class _Sheet:
+    """A picture that tiles are drawn on.
+
+    Args:
+        picture: the picture.
+        tiles: those to draw, by id and path.
+    """
+
+    def __init__(
+        self, picture: Image.Image, tiles: Mapping[tuple[str, str], Image.Image]
+    ) -> None:
         self.picture = picture
-        self._bands = bands
+        self._tiles = tiles
         self._draw = ImageDraw.Draw(picture)
         self._font = ImageFont.load_default(_TEXT_PX)
 
@@ -77,13 +109,11 @@ class _Sheet:
         colour: tuple[int, int, int],
     ) -> None:
         """Draw a thumbnail, or a frame where there is none, and two lines of text under it."""
-        try:
-            if tile is None:
-                self._draw_frame(left, top, "a vector")
-            else:
-                self.picture.paste(read_preview(tile, THUMBNAIL_PX, self._bands), (left, top))
-        except TileError:
-            self._draw_frame(left, top, "not readable now")
+        shown = None if tile is None else self._tiles.get((tile.id, tile.path))
+        if shown is not None:
+            self.picture.paste(shown, (left, top))
+        else:
+            self._draw_frame(left, top, "a vector" if tile is None else "not readable now")
         below = top + THUMBNAIL_PX + 3
         self._draw.text((left, below), lines[0], _FAINT, self._font)
         label = shortened(lines[1], THUMBNAIL_PX, self._font.getlength)

@@ -41,7 +41,7 @@ class Thumbnails:
         listener(StageStarted("drawing the page's pictures", len(sizes)))
         by_id = {tile.id: tile for tile in sizes}
         tiles = TileSet("the page", tuple(reduced(t, 2 * LARGE_PX) for t in by_id.values()))
-        for read in read_in_order(tiles, Previewed(LARGE_PX, bands)):
+        for read in read_in_order(tiles, Previewed(LARGE_PX, bands, enlarged=False)):
             if isinstance(read, Read):
                 self._keep(read.tile, Image.fromarray(read.content), sizes[by_id[read.tile.id]])
             else:

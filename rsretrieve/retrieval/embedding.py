@@ -101,7 +101,7 @@ def embed_readable_tiles(
             keep(batch.tiles, batch.places, vectors[rows])
             kept.extend(batch.tiles)
             places.extend(batch.places)
-    embedded = TileSet(tiles.source, tuple(kept))
+    embedded = TileSet(tiles.source, tuple(kept), folders=tiles.folders)
     seconds = time.perf_counter() - started
     found = vectors[: len(kept)], quadrants[: len(kept)]
     return Embeddings(embedded, tuple(places), *found, seconds)

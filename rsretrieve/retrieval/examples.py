@@ -13,7 +13,7 @@ from rsretrieve.errors import InputError
 from rsretrieve.retrieval.columns import rows_with
 from rsretrieve.retrieval.index_store import IndexStore
 from rsretrieve.retrieval.vector_files import is_vector_file, read_vectors
-from rsretrieve.tiles.records import Tile
+from rsretrieve.tiles.records import Tile, Trust
 from rsretrieve.tiles.sources import is_elsewhere
 from rsretrieve.tiles.windows import WindowChoices
 
@@ -89,18 +89,23 @@ def _vector_of(
     return term.vector
 
 
-def image_of(store: IndexStore, name: str) -> Tile:
+def image_of(store: IndexStore, name: str, trust: Trust = Trust.NAMED) -> Tile:
     """An image, or a window of a scene, read as coarse as those of the index were."""
     from rsretrieve.tiles.catalog import tiles_of_images  # it loads Pillow
 
-    [tile] = tiles_of_images([name])
+    [tile] = tiles_of_images([name], trust)
     choices = WindowChoices.from_json(store.manifest.windows)
     if tile.window is None or choices is None:
         return tile
     return replace(tile, window=choices.as_coarse(tile.window))
 
 
-def composed(store: IndexStore, likes: Sequence[str], unlikes: Sequence[str]) -> Question:
+def composed(
+    store: IndexStore,
+    likes: Sequence[str],
+    unlikes: Sequence[str],
+    trust: Trust = Trust.NAMED,
+) -> Question:
     """Positives and negatives as one query.
 
         q = Σ wᵢ·vᵢ / P − Σ uⱼ·nⱼ / U,  then made unit
@@ -109,8 +114,8 @@ def composed(store: IndexStore, likes: Sequence[str], unlikes: Sequence[str]) ->
     0.5 where nothing else is said. It is Rocchio's formula (in Salton, The SMART Retrieval
     System, 1971) with a weight for each example.
     """
-    liked = [_term(store, text, LIKE_WEIGHT, len(likes)) for text in likes]
-    unliked = [_term(store, text, -UNLIKE_WEIGHT, len(unlikes)) for text in unlikes]
+    liked = [_term(store, text, LIKE_WEIGHT, len(likes), trust) for text in likes]
+    unliked = [_term(store, text, -UNLIKE_WEIGHT, len(unlikes), trust) for text in unlikes]
     name = "like " + ", ".join(likes)
     if unlikes:
         name += " unlike " + ", ".join(unlikes)
@@ -121,12 +126,12 @@ def _picture(store: IndexStore, term: Term) -> Tile | None:
     return term.image if term.row is None else store.rows[term.row].tile
 
 
-def _term(store: IndexStore, text: str, weight: float, count: int) -> Term:
+def _term(store: IndexStore, text: str, weight: float, count: int, trust: Trust) -> Term:
     """The term of an example; `weight` is its default, negative for what is not liked."""
-    term = _example(store, text)
+    term = _example(store, text, trust)
     if term is None:
         name, _, number = text.rpartition("@")
-        term = _example(store, name) if _is_weight(number) else None
+        term = _example(store, name, trust) if _is_weight(number) else None
         weight = float(number) * (1 if weight > 0 else -1) if term is not None else weight
     if term is None:
         raise InputError(
@@ -144,13 +149,13 @@ def _is_weight(text: str) -> bool:
         return False
 
 
-def _example(store: IndexStore, text: str) -> Term | None:
+def _example(store: IndexStore, text: str, trust: Trust) -> Term | None:
     rows = rows_with(store.rows, "id", text)
     if len(rows):
         return Term(row=int(rows[0]))
     if not text:
         return None
-    tile = image_of(store, text)
+    tile = image_of(store, text, trust)
     if not is_elsewhere(tile.path) and not Path(tile.path).exists():
         return None
     if not is_vector_file(text):

@@ -12,7 +12,7 @@ from rsretrieve.retrieval.examples import Question, Term, composed, image_of
 from rsretrieve.retrieval.filters import Filters
 from rsretrieve.retrieval.index_store import IndexStore
 from rsretrieve.retrieval.vector_files import is_vector_file, read_vectors
-from rsretrieve.tiles.records import absolute, split_window
+from rsretrieve.tiles.records import Trust, absolute, split_window
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class QueryRequest:
             `.npy` file, and may end in `@WEIGHT`.
         k: how many hits each.
         filters: what a hit must be.
+        trust: who vouches for the images.
     """
 
     images: tuple[str, ...] = ()
@@ -37,6 +38,7 @@ class QueryRequest:
     unlikes: tuple[str, ...] = ()
     k: int = 10
     filters: Filters = field(default_factory=Filters)
+    trust: Trust = Trust.NAMED
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -60,19 +62,23 @@ def questions_of(store: IndexStore, request: QueryRequest) -> list[Question]:
         InputError: a tile, a place or a file of vectors that is not there or does not fit.
     """
     return [
-        *_of_files(store, request.images),
+        *_of_files(store, request.images, request.trust),
         *(_of_row(store, _row_of_id(store, tile_id)) for tile_id in request.tiles),
         *(_of_points(store, request.points) if request.points else ()),
-        *((composed(store, request.likes, request.unlikes),) if request.likes else ()),
+        *(_of_examples(store, request) if request.likes else ()),
     ]
 
 
-def _of_files(store: IndexStore, names: Sequence[str]) -> Iterator[Question]:
+def _of_examples(store: IndexStore, request: QueryRequest) -> list[Question]:
+    return [composed(store, request.likes, request.unlikes, request.trust)]
+
+
+def _of_files(store: IndexStore, names: Sequence[str], trust: Trust) -> Iterator[Question]:
     for name in dict.fromkeys(names):
         if is_vector_file(name):
             yield from _of_vectors(store, Path(name))
         else:
-            tile = image_of(store, name)
+            tile = image_of(store, name, trust)
             yield Question(name, (Term(image=tile),), tile)
 
 

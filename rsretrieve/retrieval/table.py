@@ -57,13 +57,10 @@ class IndexedTile:
 
     @property
     def tile(self) -> Tile:
-        """The tile, to be read again.
-
-        A window counts as named: its scene was, or else needs no trust.
-        """
+        """The tile, to be read again; an index vouches for no file."""
         window = split_window(self.id)[1]
         window = window and replace(window, read_px=self.read_px)
-        return Tile(self.id, self.path, self.label, window, named=window is not None)
+        return Tile(self.id, self.path, self.label, window)
 
     @classmethod
     def of(cls, tile: Tile, place: Place | None, files: FileStates | None = None) -> IndexedTile:

@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from rsretrieve.errors import InputError, InvalidArgument, NoUsableTiles, TableError, TilesNotFound
 from rsretrieve.storage import resolved
+from rsretrieve.tiles.access import hosts_of
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.folders import Unlisted, image_files
-from rsretrieve.tiles.labels import override_labels
-from rsretrieve.tiles.records import Tile, TileSet, Window, absolute, split_window
+from rsretrieve.tiles.labels import override_labels, some_of
+from rsretrieve.tiles.records import Tile, TileSet, Trust, Window, absolute, split_window
 from rsretrieve.tiles.scenes import cut_scenes
 from rsretrieve.tiles.sources import is_elsewhere, name_of
 from rsretrieve.tiles.stac import stac_tiles
@@ -57,9 +58,24 @@ def find_tiles(
             hint="tiles are images such as .jpg, .png or .tif, in class sub-folders or not",
         )
     tiles = unlisted.told(_with_names_in_utf8(tiles, log), log)
+    tiles = _trusted(tiles) if scenes.trusted else _with_hosts_told(tiles)
     if scenes.windows is not None:
-        tiles = cut_scenes(tiles, scenes.windows, log or FailureLog(strict=True))
+        tiles = cut_scenes(
+            tiles, scenes.windows, log or FailureLog(strict=True), scenes.max_windows
+        )
     return override_labels(tiles, labels) if labels is not None else tiles
+
+
+def _trusted(tiles: TileSet) -> TileSet:
+    """The same tiles, with all that their files name."""
+    return replace(tiles, tiles=tuple(replace(tile, trust=Trust.TRUSTED) for tile in tiles))
+
+
+def _with_hosts_told(tiles: TileSet) -> TileSet:
+    hosts = hosts_of(tiles)
+    if not hosts:
+        return tiles
+    return tiles.with_notices(f"{tiles.source} names tiles that are fetched from {some_of(hosts)}")
 
 
 def _with_names_in_utf8(tiles: TileSet, log: FailureLog | None) -> TileSet:
@@ -95,7 +111,9 @@ def _images(source: str, scenes: SceneChoices, unlisted: Unlisted) -> TileSet:
     path = Path(source)
     if not is_elsewhere(source) and path.is_dir():
         found = () if scenes.assets else tuple(_tiles_in_folder(path, unlisted))
-        return TileSet(source, found) if found else stac_tiles(source, scenes.assets, unlisted)
+        if not found:
+            return stac_tiles(source, scenes.assets, unlisted)
+        return TileSet(source, found, folders=(source,))
     if name_of(source).lower().endswith((".json", ".geojson")):
         return stac_tiles(source, scenes.assets, unlisted)
     if scenes.assets:
@@ -116,7 +134,7 @@ def _single_scene(source: str, scenes: SceneChoices) -> TileSet:
             hint="a scene is cut into tiles by --window PX; otherwise give a folder of images, "
             f"or a list ({', '.join(TABLE_SUFFIXES)})",
         )
-    return TileSet(source, (Tile(name_of(source), source, named=True),))
+    return TileSet(source, (Tile(name_of(source), source, trust=Trust.NAMED),))
 
 
 def _tiles_in_folder(root: Path, unlisted: Unlisted) -> Iterator[Tile]:
@@ -141,7 +159,7 @@ def _tiles_in_list(source: Path) -> TileSet:
                     hint="keep one row for each tile",
                 )
     notices = (f"{source}: {repeated} repeated rows were folded",) if repeated else ()
-    return TileSet(str(source), tuple(tiles.values()), notices)
+    return TileSet(str(source), tuple(tiles.values()), notices, folders=(folder,))
 
 
 def _tile_of_row(source: Path, folder: str, line: int, row: Row) -> Tile:
@@ -167,7 +185,7 @@ def _read_at(window: Window, side_px: str, where: str) -> Window:
         raise TableError(f"{where}: read_px is no number of pixels: {side_px!r}") from error
 
 
-def tiles_of_images(images: Sequence[str]) -> TileSet:
+def tiles_of_images(images: Sequence[str], trust: Trust = Trust.NAMED) -> TileSet:
     """Image files, or URLs, that the user named one by one, as tiles without labels; each once.
 
     A window of an image is named `FILE#col,row,width,height`, unless there is a file of
@@ -176,7 +194,7 @@ def tiles_of_images(images: Sequence[str]) -> TileSet:
     tiles = []
     for name in dict.fromkeys(images):
         path, window = (name, None) if Path(name).exists() else split_window(name)
-        tiles.append(Tile(id=name, path=path, window=window, named=True))
+        tiles.append(Tile(id=name, path=path, window=window, trust=trust))
     return TileSet("the images", tuple(tiles))
 
 

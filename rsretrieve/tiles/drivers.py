@@ -1,35 +1,38 @@
-"""What GDAL may do over a file on this machine's disk: a file that somebody made is not trusted.
+"""Which of GDAL's drivers a process has that decodes.
 
 Some formats are no pixels but a description of where they are: a `.vrt`, a WMS service, a
-kerchunk. So are sidecars, such as overviews that a `.aux.xml` names. A stranger's folder would
-read any file of the user's, or have any server asked, as soon as it is indexed. Therefore files
-are opened with the formats below alone, which hold their pixels themselves, and nothing that
-they name is fetched over a network. A URL or a `/vsi…` path is the user's own word, and is
-opened with all that GDAL has; and so is a file that the user named by itself, if it is
-none of those whose pixels are their own.
+kerchunk. So are sidecars, such as overviews that a `.aux.xml` names, and GDAL opens what they
+name with every driver that it has, whatever list the first file was opened with. Therefore a
+process that reads files of strangers has only the drivers below, which hold their pixels
+themselves: all others are removed before it opens its first file. What the user typed is opened
+with all that GDAL has (see `access`).
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
+from collections.abc import Mapping
 from pathlib import Path
-
-from rsretrieve.tiles.records import Tile
-from rsretrieve.tiles.sources import is_elsewhere
+from typing import Any
 
 VARIABLE = "RSRETRIEVE_GDAL_DRIVERS"
 """Names more drivers, by commas, for files that are trusted; what these name is then fetched."""
 
 _PIXELS_OF_THEIR_OWN = (
     *("GTiff", "PNG", "JPEG", "GIF", "BIGGIF", "BMP", "WEBP", "JPEGXL", "AVIF", "HEIF"),
-    *("JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "ECW", "MrSID", "HFA", "NITF", "ENVI"),
+    *("JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "ECW", "MrSID", "NITF", "ENVI"),
     *("EHdr", "AAIGrid", "DTED", "SRTMHGT", "USGSDEM", "GRIB", "PNM", "SGI", "TGA", "BSB", "RMF"),
 )
+CONFINED_ONLY = ("HFA",)
+"""Formats whose files may name a second one with their pixels: only where the system sees to it
+that it lies beside them."""
 _SERVICES = (  # which ask their servers by ways of their own
     *("WMS", "WMTS", "WCS", "OGCAPI", "HTTP", "DAAS", "EEDA", "EEDAI", "PLMOSAIC", "NGW"),
 )
-OFFLINE = {"CPL_VSIL_CURL_ALLOWED_FILENAME": "none", "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none"}
-"""GDAL's settings while a file is read that may name no address."""
+_OFFLINE = {"CPL_VSIL_CURL_ALLOWED_FILENAME": "none", "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none"}
+_BY_NAME = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"}  # sidecars have these names, and no others
+_ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}  # none is asked for over a network
 
 _IMAGE_STARTS = (
     b"\xff\xd8\xff",  # JPEG
@@ -42,17 +45,6 @@ _IMAGE_STARTS = (
     b"\xff\x4f\xff\x51",  # JPEG 2000 code stream
 )
 _KNOWN = ((b"<VRTDataset", "VRT"), (b"\x89HDF", "HDF5"), (b"CDF", "netCDF"), (b"<GDAL_WMS", "WMS"))
-
-
-def is_trusted(tile: Tile) -> bool:
-    """Whether a tile is opened with all that GDAL has, and whatever it names, too.
-
-    Raises:
-        OSError: there is no such file.
-    """
-    if is_elsewhere(tile.path):
-        return True
-    return tile.named and not begins_like_an_image(Path(tile.path))
 
 
 def begins_like_an_image(path: Path) -> bool:
@@ -78,6 +70,36 @@ def for_files() -> list[str]:
 def left_out() -> str:
     """The drivers that GDAL is started without, as its `GDAL_SKIP` takes them."""
     return ",".join(name for name in _SERVICES if name not in trusted())
+
+
+def limit_drivers(allowed: tuple[str, ...]) -> None:
+    """Remove, in this process and for ever, every driver of GDAL's but these.
+
+    Raises:
+        OSError: another driver is still there.
+    """
+    import rasterio
+    from rasterio import _env
+
+    gdal = rasterio.Env()
+    gdal.__enter__()  # to the end of the process: GDAL registers drivers when one begins
+    others = set(gdal.drivers()) - set(allowed)
+    os.environ["GDAL_SKIP"] = ",".join(sorted(others))  # should it ever register them again
+    # rasterio has no function for it; a symbol is found in what its module is linked to.
+    library = ctypes.CDLL(_env.__file__)
+    library.GDALGetDriverByName.restype = ctypes.c_void_p
+    library.GDALDeregisterDriver.argtypes = [ctypes.c_void_p]
+    for name in others:
+        library.GDALDeregisterDriver(library.GDALGetDriverByName(name.encode()))
+    if left := set(gdal.drivers()) - set(allowed):
+        raise OSError(f"GDAL cannot do without its drivers {', '.join(sorted(left))}")
+
+
+def settings_for(*, remote: bool) -> Mapping[str, Any]:
+    """GDAL's settings while a stranger's file is read, from disk or from a public address."""
+    if trusted():
+        return {}
+    return _ALONE if remote else {**_OFFLINE, **_BY_NAME}
 
 
 def why_not(start: bytes) -> str | None:

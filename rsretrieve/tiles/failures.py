@@ -31,19 +31,22 @@ class FailureLog:
         strict: the first failure ends the run.
         failures: what failed, and why.
         skipped: the windows that were passed over for their nodata.
+        unread: how many more were, of which the scene's file holds nothing.
     """
 
     def __init__(self, *, strict: bool = False) -> None:
         self.strict = strict
         self.failures: list[Failure] = []
         self.skipped: list[Tile] = []
+        self.unread = 0
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know beside the failures."""
-        if not self.skipped:
+        count = len(self.skipped) + self.unread
+        if not count:
             return ()
-        return (f"windows skipped for more nodata than --max-nodata allows: {len(self.skipped)}",)
+        return (f"windows skipped for more nodata than --max-nodata allows: {count}",)
 
     def add(self, failed: Failed) -> None:
         """Note a failure, or a tile that was skipped.

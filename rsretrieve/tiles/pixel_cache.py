@@ -24,9 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.storage import sha256_of_json
+from rsretrieve.tiles.access import is_trusted
 from rsretrieve.tiles.cache_file import KEY_BYTES, KeptTiles, Waiting, as_file, write_aside
 from rsretrieve.tiles.cache_folder import CacheFolder, discard
-from rsretrieve.tiles.drivers import is_trusted, trusted
+from rsretrieve.tiles.drivers import trusted
 from rsretrieve.tiles.preprocessing import Preprocessing
 from rsretrieve.tiles.records import Place, Tile, TileSet
 from rsretrieve.tiles.sources import is_elsewhere

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from rsretrieve.errors import TileError
+from rsretrieve.tiles.limits import allow_values
 from rsretrieve.tiles.raw import (
     RawTile,
     check_tile_size,
@@ -103,6 +104,7 @@ def _is_plain_tiff(path: str) -> bool:
 def _read_by_pillow(tile: Tile, jpeg_px: int | None) -> RawTile:
     with Image.open(tile.path) as image:
         check_tile_size(tile.id, image.width, image.height)
+        allow_values(image.width * image.height * len(image.getbands()))
         if jpeg_px is not None:
             image.draft(None, (jpeg_px, jpeg_px))  # does nothing to other formats
         return _from_pillow(image)

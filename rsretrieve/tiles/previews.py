@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rsretrieve.errors import TileError
-from rsretrieve.tiles.pixels import read_raw
+from rsretrieve.tiles.failures import Failed
 from rsretrieve.tiles.raw import RawTile
-from rsretrieve.tiles.records import Tile
-from rsretrieve.tiles.sources import time_limit_s
-from rsretrieve.tiles.workers import WorkerLost, ask_once
+from rsretrieve.tiles.reading import read_in_order
+from rsretrieve.tiles.records import Tile, TileSet
 
 
 def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image.Image:
@@ -30,28 +29,29 @@ def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image
     Raises:
         TileError: the tile cannot be read.
     """
-    asked = tile, size_px, bands
-    try:
-        return Image.fromarray(ask_once(_preview, asked, time_limit_s(tile.path)))
-    except WorkerLost as lost:
-        raise TileError(tile.id, lost.reason) from lost
-
-
-def _preview(asked: tuple[Tile, int, tuple[int, ...]]) -> NDArray[np.uint8]:
-    tile, size_px, bands = asked
-    return np.asarray(preview_of(read_raw(reduced(tile, 2 * size_px)), size_px, bands))
+    (read,) = read_in_order(TileSet("", (reduced(tile, 2 * size_px),)), Previewed(size_px, bands))
+    if isinstance(read, Failed):
+        raise TileError(tile.id, read.reason)
+    return Image.fromarray(read.content)
 
 
 @dataclass(frozen=True)
 class Previewed:
-    """Makes pictures of raw tiles, wherever they are read."""
+    """Makes pictures of raw tiles, wherever they are read.
 
-    most_px: int
+    Attributes:
+        side_px: the longer side of the picture.
+        bands: those to show.
+        enlarged: smaller tiles are enlarged to it; else it is the most.
+    """
+
+    side_px: int
     bands: tuple[int, ...]
+    enlarged: bool = True
 
     def __call__(self, _: str, raw: RawTile) -> NDArray[np.uint8]:
-        """(H, W, 3); the longer side as it is, or `most_px`."""
-        size_px = min(self.most_px, max(raw.values.shape[1:]))
+        """(H, W, 3)."""
+        size_px = self.side_px if self.enlarged else min(self.side_px, max(raw.values.shape[1:]))
         return np.asarray(preview_of(raw, size_px, self.bands))
 
 

@@ -7,22 +7,36 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rsretrieve.errors import TileError
-from rsretrieve.tiles.drivers import OFFLINE, for_files, is_trusted, trusted, why_not
+from rsretrieve.tiles.access import is_trusted
+from rsretrieve.tiles.drivers import for_files, limit_drivers, settings_for, why_not
+from rsretrieve.tiles.limits import begin_tile, end_tile, measure_base
 from rsretrieve.tiles.places import pixel_size_m
 from rsretrieve.tiles.raw import decoding_trouble, require_openable, require_readable_type
-from rsretrieve.tiles.records import Tile
+from rsretrieve.tiles.records import Tile, Trust
+from rsretrieve.tiles.sidecars import require_harmless_sidecars, require_own_overviews
 from rsretrieve.tiles.sources import is_elsewhere
 from rsretrieve.tiles.windows import SceneFacts
+from rsretrieve.tiles.worker_process import policy_here
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
 
 _IDLE_RASTERS = 8
+_FILE_SYSTEMS = {
+    **{"http": "curl", "https": "curl"},
+    **{"s3": "s3", "gs": "gs", "az": "az"},
+}
+_HEADER_BYTES = 4_000_000
+_MOST_BLOCKS = 1_000_000  # that are looked at one by one
 _UNRECOGNISED = "not recognized as being in a supported file format"
 
 
@@ -51,14 +65,24 @@ def reading_from(tile: Tile) -> AbstractContextManager[object]:
     """
     import rasterio
 
-    surroundings: AbstractContextManager[object] = nullcontext()
-    if not is_elsewhere(tile.path):
+    _limit_gdal()
+    remote = is_elsewhere(tile.path)
+    if not remote:
         require_openable(tile.id, tile.path)
         if Path(tile.path).stat().st_size == 0:
             raise TileError(tile.id, "the file is empty (0 bytes)")
-    if not is_trusted(tile):
-        surroundings = rasterio.Env(**({} if trusted() else OFFLINE))
-    return surroundings
+    if is_trusted(tile):
+        return nullcontext()
+    return rasterio.Env(**settings_for(remote=remote))
+
+
+@cache
+def _limit_gdal() -> None:
+    """In a worker, leave GDAL the drivers of its policy, once."""
+    policy = policy_here()
+    if policy is not None and policy.drivers is not None:
+        limit_drivers(policy.drivers)
+        measure_base()
 
 
 @dataclass(frozen=True)
@@ -90,6 +114,8 @@ def open_raster(tile: Tile) -> Raster:
     # Plain images carry no georeference, and need none.
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
     dataset = _opened(tile)
+    if not is_trusted(tile):
+        require_own_overviews(tile.id, dataset)
     meanings = zip(dataset.indexes, dataset.colorinterp)
     bands = tuple(band for band, meaning in meanings if meaning != ColorInterp.alpha)
     flags = dataset.mask_flag_enums
@@ -103,12 +129,18 @@ def _opened(tile: Tile) -> DatasetReader:
 
     path = tile.path
     if not is_trusted(tile):
+        if is_elsewhere(path):
+            path = _of_gdal(path)
+        else:
+            require_harmless_sidecars(tile.id, path)
         try:
             # `rasterio.open` takes one driver; what it opens takes several.
             return rasterio.DatasetReader(path, driver=for_files())
         except RasterioIOError as error:
-            with Path(path).open("rb") as stream:
-                reason = why_not(stream.read(64)) if _UNRECOGNISED in str(error) else None
+            reason = None
+            if _UNRECOGNISED in str(error) and not is_elsewhere(tile.path):
+                with Path(path).open("rb") as stream:
+                    reason = why_not(stream.read(64))
             if reason is None:
                 raise
             raise TileError(tile.id, reason) from error
@@ -121,25 +153,64 @@ def _opened(tile: Tile) -> DatasetReader:
         raise TileError(tile.id, f"cannot be opened: {reason}") from error
 
 
+def _of_gdal(url: str) -> str:
+    """GDAL's name for an address; none of its other ways to open a file hides in it."""
+    scheme, _, rest = url.partition("://")
+    kind = _FILE_SYSTEMS[scheme.lower()]
+    return f"/vsicurl/{url}" if kind == "curl" else f"/vsi{kind}/{rest}"
+
+
 def read_facts(tile: Tile) -> SceneFacts:
     """What must be known of a scene to cut it into windows.
 
     Raises:
         TileError: it cannot be opened, or has no pixels of a type that is read.
     """
-    with (
-        raster_errors(tile.id),
-        reading_from(tile),
-        closing(open_raster(tile)) as raster,
-    ):
-        dataset = raster.dataset
-        if not dataset.count:
-            inner = f", such as {dataset.subdatasets[0]}" if dataset.subdatasets else ""
-            raise TileError(tile.id, f"holds no bands itself{inner}")
-        require_readable_type(tile.id, dataset.dtypes[0])
-        block_height, block_width = dataset.block_shapes[0]
-        size_m = pixel_size_m(dataset)
-        return SceneFacts(dataset.width, dataset.height, (block_width, block_height), size_m)
+    begin_tile(_HEADER_BYTES)
+    try:
+        with (
+            raster_errors(tile.id),
+            reading_from(tile),
+            closing(open_raster(tile)) as raster,
+        ):
+            return _facts_of(tile, raster.dataset)
+    finally:
+        end_tile()
+
+
+def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:
+    if not dataset.count:
+        inner = f", such as {dataset.subdatasets[0]}" if dataset.subdatasets else ""
+        raise TileError(tile.id, f"holds no bands itself{inner}")
+    require_readable_type(tile.id, dataset.dtypes[0])
+    block_height, block_width = dataset.block_shapes[0]
+    return SceneFacts(
+        dataset.width,
+        dataset.height,
+        (block_width, block_height),
+        pixel_size_m(dataset),
+        _stored_blocks(dataset),
+    )
+
+
+def _stored_blocks(dataset: DatasetReader) -> NDArray[np.bool_] | None:
+    """Which blocks of a TIFF its file holds, (rows, columns); None where that is not known, or all.
+
+    Of the others a sparse file says nothing but that they are nodata.
+    """
+    height, width = dataset.block_shapes[0]
+    shape = -(-dataset.height // height), -(-dataset.width // width)
+    if dataset.driver != "GTiff" or not 1 < shape[0] * shape[1] <= _MOST_BLOCKS:
+        return None
+    from rasterio.enums import Interleaving
+
+    bands = dataset.indexes if dataset.interleaving == Interleaving.band else (1,)
+    stored = np.zeros(shape, bool)
+    for band in bands:
+        for row, column in np.argwhere(~stored).tolist():
+            name = f"BLOCK_OFFSET_{column}_{row}"
+            stored[row, column] = dataset.get_tag_item(name, ns="TIFF", bidx=band) is not None
+    return None if stored.all() else stored
 
 
 @dataclass
@@ -160,12 +231,12 @@ class OpenRasters:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._opened: OrderedDict[tuple[str, bool], _Opened] = OrderedDict()
+        self._opened: OrderedDict[tuple[str, Trust], _Opened] = OrderedDict()
 
     @contextmanager
     def borrow(self, tile: Tile) -> Iterator[Raster]:
         """The raster of a tile, for this thread alone; within what `open_raster` is in."""
-        key = tile.path, tile.named
+        key = tile.path, tile.trust
         with self._lock:
             entry = self._opened.setdefault(key, _Opened())
             self._opened.move_to_end(key)

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import TileError
+from rsretrieve.tiles.limits import MEMORY_BYTES
 from rsretrieve.tiles.records import MAX_PIXELS, MIN_SIDE_PX, Place
-from rsretrieve.tiles.worker_process import MEMORY_BYTES
 
 _READABLE_TYPES = ("uint8", "uint16", "int16", "float32")
 

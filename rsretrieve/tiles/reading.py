@@ -8,10 +8,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Generic, TypeVar
 
 from rsretrieve.errors import TileError
+from rsretrieve.tiles.access import Readable, policy_for
+from rsretrieve.tiles.confinement import Policy
 from rsretrieve.tiles.failures import Failed
+from rsretrieve.tiles.limits import begin_tile, end_tile
 from rsretrieve.tiles.rasters import OpenRasters
 from rsretrieve.tiles.raw import RawTile, needs_too_much, require_measurement
 from rsretrieve.tiles.records import Tile, TileSet
@@ -19,6 +23,7 @@ from rsretrieve.tiles.sources import TIME_LIMIT_S, is_elsewhere, time_limit_s
 from rsretrieve.tiles.sweeps import in_sweeps
 from rsretrieve.tiles.window_reading import read_windows
 from rsretrieve.tiles.windows import WindowChoices
+from rsretrieve.tiles.worker_process import note_progress
 from rsretrieve.tiles.workers import Lane, WorkerLost
 
 T = TypeVar("T")
@@ -27,6 +32,7 @@ Make = Callable[[str, RawTile], T]
 _CHUNK = 8  # tiles asked for at once
 _A_TURN = 2  # runs of windows in a row for a worker: between workers, blocks are decoded twice
 _WORTH_PX = 16 << 20  # of windows, which are read in the time in which a worker starts
+_SWEEP_BYTES = 4_000_000  # of a scene's file: its blocks are counted when they are known
 _LOSSES = 3  # of workers over one file, until all that is left of it is given up
 _RASTERS = OpenRasters()  # used in a worker
 
@@ -58,7 +64,8 @@ def read_in_order(
     workers = workers or max(1, min(_cores(), _worth(tiles)))
     pending: deque[_Pending[T]] = deque()
     lanes = [Lane() for _ in range(workers)]
-    reader = _Reader(_Reading(make, tiles.windows, jpeg_px))
+    readable = Readable.of(tiles, tiles.folders)
+    reader = _Reader(_Reading(make, tiles.windows, jpeg_px), readable)
     try:
         for number, chunk in enumerate(_in_chunks(tiles, workers)):
             first = chunk[0][0]
@@ -130,7 +137,7 @@ def _enough(pending: deque[_Pending[T]], workers: int) -> bool:
 
 
 @dataclass(frozen=True)
-class _Trouble:
+class Trouble:
     """Why a tile could not be used, as of `Failed`."""
 
     reason: str
@@ -145,10 +152,16 @@ class _Reading(Generic[T]):
     windows: WindowChoices | None
     jpeg_px: int | None
 
-    def __call__(self, chunk: list[list[Tile]]) -> list[tuple[T] | _Trouble]:
-        return [outcome for run in chunk for outcome in self._of_run(run)]
+    def __call__(self, chunk: list[list[Tile]]) -> list[tuple[T] | Trouble]:
+        outcomes: list[tuple[T] | Trouble] = []
+        for position, run in enumerate(chunk):
+            note_progress(position)
+            begin_tile(_bytes_of(run[0]))
+            outcomes += self._of_run(run)
+            end_tile()
+        return outcomes
 
-    def _of_run(self, run: list[Tile]) -> Iterator[tuple[T] | _Trouble]:
+    def _of_run(self, run: list[Tile]) -> Iterator[tuple[T] | Trouble]:
         whole = run[0].window is None
         raws = map(self._read_whole, run) if whole else read_windows(_RASTERS, run)
         return (_made(tile, raw, self.make, self.windows) for tile, raw in zip(run, raws))
@@ -162,15 +175,25 @@ class _Reading(Generic[T]):
             return error
 
 
+def _bytes_of(tile: Tile) -> int:
+    """How large a file is that a tile is all of; of a scene, what a sweep may take of it."""
+    try:
+        size = os.stat(tile.path).st_size  # noqa: PTH116
+    except (OSError, ValueError):
+        size = _SWEEP_BYTES
+    return size if tile.window is None else min(size, _SWEEP_BYTES)
+
+
 class _Reader(Generic[T]):
     """Asks workers for tiles, and finds out which tile it was when one is lost.
 
     Args:
         reading: what workers do.
+        readable: what they may read for it.
     """
 
-    def __init__(self, reading: _Reading[T]) -> None:
-        self._reading = reading
+    def __init__(self, reading: _Reading[T], readable: Readable) -> None:
+        self._reading, self._readable = reading, readable
         self._losses: Counter[str] = Counter()
 
     def read(self, lane: Lane, chunk: list[list[Tile]]) -> list[Read[T] | Failed]:
@@ -179,29 +202,60 @@ class _Reader(Generic[T]):
         if len(chunk) == 1 and self._losses[path] >= _LOSSES:
             return _given_up(chunk, "was given up: decoders were lost over other parts of its file")
         try:
-            outcomes = lane.ask(self._reading, chunk, time_limit_s(path))
+            policies = [policy_for(run[0], self._readable) for run in chunk]
+        except TileError as error:
+            if len(chunk) == 1:
+                return _given_up(chunk, error.reason)
+            return [read for run in chunk for read in self.read(lane, [run])]
+        if len(set(policies)) > 1:
+            return [read for part in _alike(chunk, policies) for read in self.read(lane, part)]
+        try:
+            outcomes = lane.ask(self._reading, chunk, time_limit_s(path), policies[0])
             return [*map(_read_of, (tile for run in chunk for tile in run), outcomes)]
         except WorkerLost as lost:
-            smaller = _taken_apart(chunk)
-            if len(smaller) == 1:
-                self._losses[path] += 1
+            if lost.took_too_long or len(chunk) == len(chunk[0]) == 1:
+                self._losses[chunk[_position(lost, chunk)][0].path] += 1
+            if len(chunk) == len(chunk[0]) == 1:
                 return _given_up(chunk, lost.reason)
-        return [read for part in smaller for read in self.read(lane, part)]
+            return self._read_the_rest(lane, chunk, lost)
+
+    def _read_the_rest(
+        self, lane: Lane, chunk: list[list[Tile]], lost: WorkerLost
+    ) -> list[Read[T] | Failed]:
+        """After a worker was lost over a chunk: ask for less, until it is known over which tile."""
+        position = _position(lost, chunk)
+        if lost.took_too_long and len(chunk) > 1 and lost.position >= 0:
+            guilty = _given_up([chunk[position]], lost.reason)
+            before, after = chunk[:position], chunk[position + 1 :]
+            first = self.read(lane, before) if before else []
+            return [*first, *guilty, *(self.read(lane, after) if after else [])]
+        return [read for part in _taken_apart(chunk) for read in self.read(lane, part)]
 
     def finish(self, lane: Lane) -> None:
         """Close what the lane's worker has open."""
-        if lane.has_worker:
-            lane.ask(_close_rasters, None, TIME_LIMIT_S)
+        if lane.policy is not None:
+            lane.ask(_close_rasters, None, TIME_LIMIT_S, lane.policy)
 
 
-def _read_of(tile: Tile, outcome: tuple[T] | _Trouble) -> Read[T] | Failed:
-    if isinstance(outcome, _Trouble):
+def _read_of(tile: Tile, outcome: tuple[T] | Trouble) -> Read[T] | Failed:
+    if isinstance(outcome, Trouble):
         return Failed(tile, outcome.reason, outcome.skipped)
     return Read(tile, *outcome)
 
 
 def _given_up(chunk: list[list[Tile]], reason: str) -> list[Read[T] | Failed]:
     return [Failed(tile, reason) for run in chunk for tile in run]
+
+
+def _position(lost: WorkerLost, chunk: list[list[Tile]]) -> int:
+    """Over which run a worker was lost, as far as it can be known; it is a number of its own."""
+    return lost.position if 0 <= lost.position < len(chunk) else 0
+
+
+def _alike(chunk: list[list[Tile]], policies: list[Policy]) -> Iterator[list[list[Tile]]]:
+    """Runs that follow one another and may be read by the same worker."""
+    pairs = groupby(zip(chunk, policies), key=lambda pair: pair[1])
+    return ([run for run, _ in alike] for _, alike in pairs)
 
 
 def _taken_apart(chunk: list[list[Tile]]) -> list[list[list[Tile]]]:
@@ -223,14 +277,14 @@ def _made(
     raw: RawTile | TileError,
     make: Callable[[str, RawTile], T],
     windows: WindowChoices | None,
-) -> tuple[T] | _Trouble:
+) -> tuple[T] | Trouble:
     try:
         if isinstance(raw, TileError):
             raise raw
         if windows is not None and windows.skip(raw):
-            return _Trouble("too much of it is nodata", skipped=True)
+            return Trouble("too much of it is nodata", skipped=True)
         return (make(tile.id, require_measurement(tile.id, raw)),)
     except TileError as error:
-        return _Trouble(error.reason)
+        return Trouble(error.reason)
     except MemoryError:
-        return _Trouble(needs_too_much())
+        return Trouble(needs_too_much())

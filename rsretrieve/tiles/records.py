@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,14 @@ def split_window(tile_id: str) -> tuple[str, Window | None]:
     return tile_id[: found.start()], Window(*map(int, found.groups()))
 
 
+class Trust(IntEnum):
+    """Who vouches for a tile's file."""
+
+    STRANGER = 0  # found in a folder, or named by a list, a STAC item or an index
+    NAMED = 1  # the user typed this very file or URL
+    TRUSTED = 2  # the user trusts all that it names, too
+
+
 @dataclass(frozen=True, slots=True)
 class Tile:
     """One image, the unit of everything.
@@ -86,17 +95,17 @@ class Tile:
         path: where the file lies: a path, a URL, or a name in GDAL's virtual file systems.
         label: the label as given, or None.
         window: the part of the file that is the tile, or None for all of it.
-        named: the user named this very file, not a folder or a list that holds it; see `drivers`.
+        trust: who vouches for the file; see `access`.
     """
 
     id: str
     path: str
     label: str | None = None
     window: Window | None = None
-    named: bool = False
+    trust: Trust = Trust.STRANGER
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tile, (self.id, self.path, self.label, self.window, self.named)
+        return Tile, (self.id, self.path, self.label, self.window, self.trust)
 
 
 @dataclass(frozen=True)
@@ -156,6 +165,7 @@ class TileSet:
             keeps to it.
         unseen: what the ids of tiles begin with that may be there, too: of folders that cannot
             be listed, and of scenes that cannot be opened.
+        folders: that the user typed, and whoever reads the tiles may read.
     """
 
     source: str
@@ -163,6 +173,7 @@ class TileSet:
     notices: tuple[str, ...] = field(default=())
     windows: WindowChoices | None = None
     unseen: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len({tile.id for tile in self.tiles}) != len(self.tiles):

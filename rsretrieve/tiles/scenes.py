@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future
+
 from rsretrieve.errors import NoUsableTiles, TileError, TilesNotFound
+from rsretrieve.tiles.access import Readable, policy_for
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.rasters import read_facts
 from rsretrieve.tiles.raw import check_tile_size
 from rsretrieve.tiles.records import Tile, TileSet, Window
 from rsretrieve.tiles.sources import time_limit_s
-from rsretrieve.tiles.windows import WindowChoices, windows_of
-from rsretrieve.tiles.workers import WorkerLost, ask_once
+from rsretrieve.tiles.windows import (
+    MAX_WINDOWS,
+    SceneFacts,
+    WindowChoices,
+    count_windows,
+    windows_of,
+)
+from rsretrieve.tiles.workers import Lane, WorkerLost
+
+_LANES = 2  # of scenes that are opened side by side: few take long, and these are damaged
 
 
-def cut_scenes(scenes: TileSet, choices: WindowChoices, log: FailureLog) -> TileSet:
+def cut_scenes(
+    scenes: TileSet, choices: WindowChoices, log: FailureLog, max_windows: int = MAX_WINDOWS
+) -> TileSet:
     """Cut every image of a set into windows; windows that a list named stay as they are.
 
     Args:
         scenes: the images; only their headers are read.
         choices: how they are cut.
-        log: takes the scenes that cannot be opened.
+        log: takes the scenes that cannot be opened, or have too many windows.
+        max_windows: more of one scene are too many.
 
     Returns:
         The windows, scene by scene, each in the order of its blocks, with the scene's label.
@@ -29,35 +44,75 @@ def cut_scenes(scenes: TileSet, choices: WindowChoices, log: FailureLog) -> Tile
     """
     tiles: list[Tile] = []
     small, unseen = 0, scenes.unseen
-    for scene in scenes:
+    for scene, facts in _facts_of(scenes):
         try:
-            windows = [scene.window] if scene.window else _windows_of(scene, choices)
+            if isinstance(facts, TileError):
+                raise facts
+            windows = _windows_of(scene, facts, choices, max_windows, log)
         except TileError as error:
             log.add(Failed(scene, error.reason))
             unseen += (f"{scene.id}#",)
             continue
-        small += not windows
+        small += not windows and (facts is None or facts.stored is None)
         tiles.extend(scene if scene.window else _cut(scene, window) for window in windows)
     if not tiles:
         raise _nothing_cut(scenes, choices, log)
     notices = scenes.notices
     if small:
         notices += (f"scenes left out as smaller than a window: {small} (--edges pad keeps them)",)
-    return TileSet(scenes.source, tuple(tiles), notices, choices, unseen)
+    return TileSet(scenes.source, tuple(tiles), notices, choices, unseen, scenes.folders)
 
 
 def _cut(scene: Tile, window: Window) -> Tile:
-    return Tile(f"{scene.id}{window}", scene.path, scene.label, window, scene.named)
+    return Tile(f"{scene.id}{window}", scene.path, scene.label, window, scene.trust)
 
 
-def _windows_of(scene: Tile, choices: WindowChoices) -> list[Window]:
+def _facts_of(scenes: TileSet) -> Iterator[tuple[Tile, SceneFacts | TileError | None]]:
+    """Open scenes side by side; of windows that a list named, nothing is asked."""
+    readable = Readable.of(scenes, scenes.folders)
+    lanes = [Lane() for _ in range(min(_LANES, len(scenes)))]
+
+    def facts_of(lane: Lane, scene: Tile) -> SceneFacts | TileError:
+        try:
+            policy = policy_for(scene, readable)
+            return lane.ask(read_facts, scene, time_limit_s(scene.path), policy)
+        except TileError as error:
+            return error
+        except WorkerLost as lost:
+            return TileError(scene.id, lost.reason)
+
+    asked: list[Future[SceneFacts | TileError] | None] = []
     try:
-        facts = ask_once(read_facts, scene, time_limit_s(scene.path))
-    except WorkerLost as lost:
-        raise TileError(scene.id, lost.reason) from lost
+        for number, scene in enumerate(scenes):
+            lane = lanes[number % len(lanes)]
+            work = None if scene.window else lane.thread.submit(facts_of, lane, scene)
+            asked.append(work)
+        for scene, answer in zip(scenes, asked):
+            yield scene, None if answer is None else answer.result()
+    finally:
+        for lane in lanes:
+            lane.stop()
+
+
+def _windows_of(
+    scene: Tile,
+    facts: SceneFacts | None,
+    choices: WindowChoices,
+    max_windows: int,
+    log: FailureLog,
+) -> list[Window]:
+    if facts is None:
+        return [scene.window] if scene.window else []
     if choices.resolution_m is not None and facts.pixel_m is None:
         raise TileError(scene.id, "has no georeference to tell --resolution by")
+    count = count_windows(facts, choices)
+    if count > max_windows:
+        raise TileError(
+            scene.id, f"has {count:,} windows, and --max-windows allows {max_windows:,} of a scene"
+        )
     windows = list(windows_of(facts, choices))
+    if facts.stored is not None:
+        log.unread += count - len(windows)
     for window in windows[:1]:  # all are of one size
         check_tile_size(scene.id, *window.shape_px)
     return windows
@@ -70,6 +125,8 @@ def _nothing_cut(scenes: TileSet, choices: WindowChoices, log: FailureLog) -> Ex
         if len(scenes) == 1:
             return NoUsableTiles(f"{scenes.source}: {first}")
         return NoUsableTiles(f"{scenes.source}: none of {len(scenes)} scenes can be used{first}")
+    if log.unread:
+        return NoUsableTiles(f"{scenes.source}: none of {log.unread} windows holds anything")
     at = f" at {choices.resolution_m:g} m" if choices.resolution_m is not None else ""
     return TilesNotFound(
         f"{scenes.source}: no scene is as large as a window of {choices.window_px} px{at}",

@@ -108,7 +108,8 @@ def read_into_store(
     for batch in stream_batches(tiles, preprocessing, 64, log, progress):
         pixels[len(kept) : len(kept) + len(batch.tiles)] = batch.pixels
         kept.extend(batch.tiles)
-    return PixelStore(TileSet(tiles.source, tuple(kept)), pixels[: len(kept)])
+    found = TileSet(tiles.source, tuple(kept), folders=tiles.folders)
+    return PixelStore(found, pixels[: len(kept)])
 
 
 def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -1,15 +1,18 @@
 """Answers of a worker: large arrays go through memory that both processes share.
 
 A scene's windows are tens of megabytes. Through a socket each byte of them would be copied
-five times, and take longer to bring here than to decode.
+five times, and take longer to bring here than to decode. An answer comes from a process that
+decodes files of strangers: only the plain records below are ever made of it.
 """
 
 from __future__ import annotations
 
+import builtins
 import io
 import mmap
 import os
 import pickle
+import struct
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -18,6 +21,23 @@ SHARED_BYTES = 32 << 20
 through the socket."""
 _LEAST_BYTES = 1024  # smaller arrays are cheaper as part of the answer
 _ALIGNED = 64
+_MARK = struct.Struct("=q")  # at the end of the memory: what is being read
+_ROOM_BYTES = SHARED_BYTES - _MARK.size
+
+_RECORDS = {
+    "rsretrieve.errors": ("TileError", "InvalidArgument"),
+    "rsretrieve.tiles.raw": ("RawTile",),
+    "rsretrieve.tiles.reading": ("Trouble",),
+    "rsretrieve.tiles.records": ("Place", "Window"),
+    "rsretrieve.tiles.scenes": ("SceneWindows",),
+    "rsretrieve.tiles.transport": ("_array_of", "_cut_from"),
+    "rsretrieve.tiles.windows": ("SceneFacts",),
+    "numpy": ("dtype", "ndarray"),
+    "numpy._core.multiarray": ("_reconstruct", "scalar"),
+    "numpy.core.multiarray": ("_reconstruct", "scalar"),
+    "numpy._core.numeric": ("_frombuffer",),
+    "numpy.core.numeric": ("_frombuffer",),
+}
 
 
 def shared_file() -> int | None:
@@ -49,7 +69,7 @@ def send_answer(connection: Connection, answer: Any, shared: mmap.mmap | None) -
     stream = io.BytesIO()
     pickler = _Pickler(stream, shared)
     pickler.dump(answer)
-    connection.send((pickler.parts, stream.getvalue()))
+    connection.send_bytes(pickle.dumps((pickler.parts, stream.getvalue())))
 
 
 def received_answer(connection: Connection, shared: mmap.mmap | None) -> Any:
@@ -58,9 +78,47 @@ def received_answer(connection: Connection, shared: mmap.mmap | None) -> Any:
     Raises:
         EOFError, OSError: who answers is gone.
     """
-    parts, content = connection.recv()
+    parts, content = _Unpickler(io.BytesIO(connection.recv_bytes())).load()
     memory = memoryview(b"" if shared is None else shared)
-    return pickle.loads(content, buffers=[memory[start : start + size] for start, size in parts])
+    buffers = [memory[start : start + size] for start, size in parts]
+    return _Unpickler(io.BytesIO(content), buffers=buffers).load()
+
+
+def mark(shared: mmap.mmap | None, position: int) -> None:
+    """Note which part of a question is being worked on, for who asked."""
+    if shared is not None:
+        _MARK.pack_into(shared, _ROOM_BYTES, position)
+
+
+def marked(shared: mmap.mmap | None) -> int:
+    """What was noted last; −1 where nothing can be."""
+    return -1 if shared is None else int(_MARK.unpack_from(shared, _ROOM_BYTES)[0])
+
+
+def plain_error(error: Exception) -> Exception:
+    """An error that an answer may hold: Python's own, or of ours."""
+    kind = type(error)
+    known = kind.__name__ in _RECORDS.get(kind.__module__, ())
+    if known or kind.__module__ == "builtins":
+        return error
+    return RuntimeError(f"{kind.__name__}: {error}")
+
+
+class _Unpickler(pickle.Unpickler):
+    """Makes nothing but records, arrays and Python's errors: a pickle can call any function."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What a pickle names, where it may.
+
+        Raises:
+            UnpicklingError: it names something else.
+        """
+        if name in _RECORDS.get(module, ()):
+            return super().find_class(module, name)
+        found = getattr(builtins, name, None) if module == "builtins" else None
+        if isinstance(found, type) and issubclass(found, Exception):
+            return found
+        raise pickle.UnpicklingError(f"{module}.{name} is no part of an answer")
 
 
 class _Pickler(pickle.Pickler):
@@ -88,7 +146,7 @@ class _Pickler(pickle.Pickler):
             offset = _address(value) - _address(value.base)
             return _cut_from, (value.base, offset, value.dtype, value.shape, value.strides)
         end = self._used + value.nbytes
-        if end > len(self._shared):
+        if end > _ROOM_BYTES:
             return NotImplemented
         import numpy as np
 

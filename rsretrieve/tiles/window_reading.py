@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import TileError
+from rsretrieve.tiles.limits import allow_values
 from rsretrieve.tiles.places import places_of
 from rsretrieve.tiles.rasters import OpenRasters, Raster, open_raster, raster_errors, reading_from
 from rsretrieve.tiles.raw import RawTile, check_tile_size, none_if_all, require_readable_type
@@ -133,6 +134,7 @@ def _read_part(raster: Raster, tile_id: str, window: Window, shape: tuple[int, i
     from rasterio.windows import Window as RasterWindow
 
     bands, dataset = list(raster.bands), raster.dataset
+    allow_values(_values_to_decode(raster, window))
     part: dict[str, Any] = {"window": RasterWindow(window.col, window.row, *_size(window))}
     if shape != (window.height, window.width):
         part |= {"out_shape": (len(bands), *shape), "resampling": Resampling.average}
@@ -143,6 +145,14 @@ def _read_part(raster: Raster, tile_id: str, window: Window, shape: tuple[int, i
             masked = dataset.read_masks(bands, **part) > 0
             valid = masked if valid is None else valid & masked
     return values, none_if_all(valid)
+
+
+def _values_to_decode(raster: Raster, window: Window) -> int:
+    """How many values the blocks have that a rectangle touches, bands included."""
+    height, width = raster.dataset.block_shapes[0]
+    rows = (window.row + window.height - 1) // height - window.row // height + 1
+    columns = (window.col + window.width - 1) // width - window.col // width + 1
+    return rows * height * columns * width * len(raster.bands)
 
 
 def _size(window: Window) -> tuple[int, int]:

@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rsretrieve.choices import Edges
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.tiles.records import MAX_PIXELS, MIN_SIDE_PX, Window
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from rsretrieve.tiles.raw import RawTile
 
 DEFAULT_MAX_NODATA = 0.5
+MAX_WINDOWS = 50_000_000
 CHUNK_PX = 1024
 """Windows are listed chunk by chunk, of whole blocks and about this side: the blocks of a few
 chunks fit into GDAL's cache however wide the scene is."""
@@ -94,6 +98,14 @@ class WindowChoices:
         share = raw.nodata_share
         return share > self.max_nodata or share == 1
 
+    def count_along(self, length_px: int, scale: float) -> int:
+        """How many windows `along` gives, without listing them; about, where `scale` is not 1."""
+        size, step = max(1, round(self.window_px * scale)), self.stride_px or self.window_px
+        apart = max(1.0, step * scale)
+        count = int((length_px - size) // apart) + 1 if length_px >= size else 0
+        over = self.edges is Edges.PAD and (count == 0 or (count - 1) * apart + size < length_px)
+        return count + over
+
     def along(self, length_px: int, scale: float) -> list[tuple[int, int]]:
         """Cut one axis of a scene.
 
@@ -125,10 +137,14 @@ class SceneChoices:
     Attributes:
         windows: how they are cut; None: every image is a tile.
         assets: which assets of STAC items are the scenes; none named: the only one there is.
+        max_windows: a scene of more is refused.
+        trusted: whatever the tiles' files name is opened, too.
     """
 
     windows: WindowChoices | None = None
     assets: tuple[str, ...] = ()
+    max_windows: int = MAX_WINDOWS
+    trusted: bool = False
 
 
 @dataclass(frozen=True)
@@ -139,12 +155,24 @@ class SceneFacts:
         width, height: in pixels.
         block_px: width and height of the blocks that it is stored in.
         pixel_m: width and height of a pixel in metres, or None where nothing says it.
+        stored: (rows, columns) which of its blocks hold anything but nodata; None: all may.
     """
 
     width: int
     height: int
     block_px: tuple[int, int]
     pixel_m: tuple[float, float] | None
+    stored: NDArray[np.bool_] | None = None
+
+
+def count_windows(scene: SceneFacts, choices: WindowChoices) -> int:
+    """How many windows a scene has, without listing them; about, where a resolution is chosen.
+
+    Raises:
+        InvalidArgument: `choices` name a resolution, and the scene has none.
+    """
+    scale_x, scale_y = _scales(scene, choices)
+    return choices.count_along(scene.width, scale_x) * choices.count_along(scene.height, scale_y)
 
 
 def windows_of(scene: SceneFacts, choices: WindowChoices) -> Iterator[Window]:
@@ -156,11 +184,49 @@ def windows_of(scene: SceneFacts, choices: WindowChoices) -> Iterator[Window]:
     scale_x, scale_y = _scales(scene, choices)
     columns = choices.along(scene.width, scale_x)
     rows = choices.along(scene.height, scale_y)
+    is_stored = _StoredBlocks(scene) if scene.stored is not None else None
     for band_of_rows in _chunked(rows, scene.block_px[1], scale_y):
         for band_of_columns in _chunked(columns, scene.block_px[0], scale_x):
-            for row, height in band_of_rows:
-                for col, width in band_of_columns:
-                    yield choices.as_coarse(Window(col, row, width, height))
+            there = None if is_stored is None else is_stored.among(band_of_rows, band_of_columns)
+            if there is not None and not there.any():
+                continue
+            for i, (row, height) in enumerate(band_of_rows):
+                for j, (col, width) in enumerate(band_of_columns):
+                    if there is None or there[i, j]:
+                        yield choices.as_coarse(Window(col, row, width, height))
+
+
+class _StoredBlocks:
+    """Tells of windows whether a sparse scene's file holds a block that they touch.
+
+    Args:
+        scene: of which is known which blocks are stored.
+    """
+
+    def __init__(self, scene: SceneFacts) -> None:
+        stored = np.asarray(scene.stored, np.int64)
+        self._until = np.pad(stored.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+        self._block_px = scene.block_px
+
+    def among(
+        self, rows: list[tuple[int, int]], columns: list[tuple[int, int]]
+    ) -> NDArray[np.bool_]:
+        """(R, C) for R starts and sizes down and C across."""
+        top, bottom = self._blocks(rows, 0)
+        left, right = self._blocks(columns, 1)
+        until = self._until
+        count = until[np.ix_(bottom, right)] - until[np.ix_(top, right)]
+        count += until[np.ix_(top, left)] - until[np.ix_(bottom, left)]
+        return np.asarray(count > 0)
+
+    def _blocks(
+        self, cut: list[tuple[int, int]], axis: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The first block that each touches along an axis, and the one after the last."""
+        starts, sizes = np.array(cut, np.int64).T
+        block_px, most = self._block_px[1 - axis], self._until.shape[axis] - 1
+        ends = -(-(starts + sizes) // block_px)
+        return np.minimum(starts // block_px, most), np.minimum(ends, most)
 
 
 def _scales(scene: SceneFacts, choices: WindowChoices) -> tuple[float, float]:

@@ -1,26 +1,29 @@
 """What a worker process runs: it does as it is asked, one thing after another, until it is left.
 
-It is a program of its own, which loads nothing that decoding does not need.
+It is a program of its own, which loads nothing that decoding does not need. The first thing that
+it is told is what it may do.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import pickle
 import signal
 import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from rsretrieve.tiles.transport import mapped, send_answer
+from rsretrieve.tiles.confinement import Policy, enter
+from rsretrieve.tiles.limits import limit_process
+from rsretrieve.tiles.transport import mapped, mark, plain_error, send_answer
 
-MEMORY_BYTES = 2 << 30
-"""What a worker may take above what it is made of: a few copies of the largest RGB tile."""
+_shared: mmap.mmap | None = None
+_policy: Policy | None = None
 
 
 def main(descriptor: int, shared: int | None) -> None:
@@ -30,11 +33,37 @@ def main(descriptor: int, shared: int | None) -> None:
         descriptor: the socket's number.
         shared: that of the memory that large arrays go through, or None.
     """
+    global _shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks, whose end ends this
     warnings.simplefilter("ignore")  # nobody reads them here
-    memory = mapped(shared)
-    limit_memory()
-    serve(Connection(descriptor), memory, left=lambda: os._exit(0))
+    _shared = mapped(shared)
+    connection = Connection(descriptor)
+    connection.send("ready")
+    with suppress(EOFError, OSError):
+        confine(connection.recv())
+        serve(connection, _shared, left=lambda: os._exit(0))
+
+
+def confine(policy: Policy) -> None:
+    """Give up what a policy does not allow, and limit GDAL to its drivers when it is loaded."""
+    global _policy
+    _policy = policy
+    for name in [name for name in os.environ if policy.proxy and name.lower() == "no_proxy"]:
+        del os.environ[name]
+    if policy.proxy:
+        os.environ["GDAL_HTTP_PROXY"] = policy.proxy
+    limit_process()
+    enter(policy)
+
+
+def policy_here() -> Policy | None:
+    """What this process may do; None where it is no worker."""
+    return _policy
+
+
+def note_progress(position: int) -> None:
+    """Say which part of a question is being worked on: it is the one that ends us, if any."""
+    mark(_shared, position)
 
 
 def serve(
@@ -51,14 +80,14 @@ def serve(
         shared: what large arrays go through.
         left: called when who asks is gone, even in the middle of an answer.
     """
-    connection.send("ready")
     questions: SimpleQueue[Any] = SimpleQueue()
     threading.Thread(target=_listen, args=(connection, questions, left), daemon=True).start()
     while (question := questions.get()) is not None:
         try:
-            reply = True, question[0](question[1])
+            function, argument = pickle.loads(question)
+            reply = True, function(argument)
         except Exception as error:
-            reply = False, error
+            reply = False, plain_error(error)
         send_answer(connection, reply, shared)
 
 
@@ -67,17 +96,6 @@ def _listen(
 ) -> None:
     with suppress(EOFError, OSError):
         while True:
-            questions.put(connection.recv())
+            questions.put(connection.recv_bytes())
     left()
     questions.put(None)
-
-
-def limit_memory() -> None:
-    """Let an allocation fail before the machine suffers, and let a crash leave no core file."""
-    with suppress(ImportError, OSError, ValueError):  # no such limits here, or stricter ones
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * resource.getpagesize() + MEMORY_BYTES
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))

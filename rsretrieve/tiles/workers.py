@@ -1,13 +1,15 @@
 """Processes that decode: one that crashes, hangs or is greedy takes its tile along, and no more.
 
 Decoders are a million lines of C that read whatever a folder holds. They run in processes
-of their own, kept from one set of tiles to the next, and ended with ours.
+of their own, kept from one set of tiles to the next, and ended with ours. What a process may do
+(`Policy`) is settled when it is first asked for something, and never changes.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,14 +21,19 @@ from signal import Signals
 from threading import Lock
 from typing import Any, TypeVar, cast
 
+from rsretrieve.tiles.confinement import VARIABLE as SANDBOX_VARIABLE
+from rsretrieve.tiles.confinement import Policy
 from rsretrieve.tiles.drivers import VARIABLE, left_out
-from rsretrieve.tiles.transport import mapped, received_answer, shared_file
+from rsretrieve.tiles.transport import mapped, marked, received_answer, shared_file
 
 A = TypeVar("A")
 R = TypeVar("R")
 
 START_LIMIT_S = 60.0
 _END_LIMIT_S = 5.0
+_MOST_IDLE = 4
+NOTHING = Policy(drivers=(), readable=())
+"""What a process may do that reads no file."""
 _PROGRAM = (
     "import sys; sys.path[:] = {path!r}; {loading}"
     "from rsretrieve.tiles.worker_process import main; main({descriptor}, {shared})"
@@ -41,11 +48,13 @@ class WorkerLost(Exception):
 
     Args:
         reason: why, as what is wrong with the tile that it was reading.
+        position: which part of the question it was working on; −1 where nobody knows.
+        took_too_long: it was ended over the time that it took.
     """
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, position: int = -1, *, took_too_long: bool = False) -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason, self.position, self.took_too_long = reason, position, took_too_long
 
 
 class Worker:
@@ -53,9 +62,13 @@ class Worker:
 
     Args:
         loading: modules that it loads before it is asked for anything.
+
+    Attributes:
+        policy: what it may do; None until that is settled.
     """
 
     def __init__(self, *loading: str) -> None:
+        self.policy: Policy | None = None
         self.made_for = _surroundings()
         self._connection, theirs = Pipe()
         memory = shared_file()
@@ -79,6 +92,17 @@ class Worker:
         """Whether it runs, and was started as it would be started now."""
         return self._process.poll() is None and self.made_for == _surroundings()
 
+    def settle(self, policy: Policy) -> None:
+        """Say what it may do, once, before it is asked for anything.
+
+        Raises:
+            OSError: it did not start.
+        """
+        self._wait_until_ready()
+        self.policy = policy
+        with suppress(OSError):  # it is gone: who asks next is told
+            self._connection.send(policy)
+
     def ask(self, function: Callable[[A], R], argument: A, limit_s: float) -> R:
         """Call a function over there, and wait for what it gives back.
 
@@ -91,20 +115,27 @@ class Worker:
             WorkerLost: it was not answered.
             Exception: what the function raised.
         """
-        self._wait_until_ready()
+        if self.policy is None:
+            self.settle(NOTHING)
         try:
             self._connection.send((function, argument))
             if not self._connection.poll(limit_s):
                 self.kill()
-                raise WorkerLost(f"not decoded within {limit_s:g} s")
+                raise self._lost(f"not decoded within {limit_s:g} s", took_too_long=True)
             fine, answer = received_answer(self._connection, self._shared)
         except (EOFError, OSError) as error:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_LIMIT_S)
-            raise WorkerLost(_how_it_ended(self._process.returncode)) from error
+            code = self._process.returncode
+            raise self._lost(_how_it_ended(code), took_too_long=code == -_TIME_IS_UP) from error
+        except (pickle.UnpicklingError, AttributeError, ImportError, IndexError) as error:
+            raise self._lost(f"the decoder gave an answer of another form ({error})") from error
         if not fine:
             raise answer
         return cast("R", answer)
+
+    def _lost(self, reason: str, *, took_too_long: bool = False) -> WorkerLost:
+        return WorkerLost(reason, marked(self._shared), took_too_long=took_too_long)
 
     def kill(self) -> None:
         """End it at once; whoever waits for its answer gets a `WorkerLost`."""
@@ -126,7 +157,12 @@ class Worker:
             raise OSError(f"the process that decodes tiles did not start: {sys.executable}")
 
 
+_TIME_IS_UP = getattr(Signals, "SIGPROF", -1)
+
+
 def _how_it_ended(code: int | None) -> str:
+    if code == -_TIME_IS_UP:
+        return "takes more of the processor's time to decode than its size accounts for"
     if code is not None and code < 0:
         with suppress(ValueError):
             return f"the decoder crashed on it ({Signals(-code).name})"
@@ -141,7 +177,7 @@ def _for_gdal() -> dict[str, str]:
 def _surroundings() -> Any:
     """What a worker hangs on that may change while we run."""
     settings = {k: v for k, v in os.environ.items() if k.upper().startswith(_SETTINGS)}
-    settings[VARIABLE] = os.environ.get(VARIABLE, "")
+    settings |= {name: os.environ.get(name, "") for name in (VARIABLE, SANDBOX_VARIABLE)}
     try:
         folder = str(Path.cwd())
     except OSError:  # it is gone
@@ -151,26 +187,35 @@ def _surroundings() -> Any:
 
 
 class _Idle:
-    """Workers that wait to be asked."""
+    """Workers that wait to be asked: some that may do what they did before, some undecided."""
 
     def __init__(self) -> None:
         self._lock, self._workers = Lock(), list[Worker]()
 
-    def take(self) -> Worker:
-        """A worker for who calls, alone."""
+    def take(self, policy: Policy) -> Worker:
+        """A worker for who calls, alone, that may do what a policy says."""
         with self._lock:
-            known = self._workers.pop() if self._workers else None
-        if known is None:
-            return Worker()
-        if known.usable:
-            return known
-        known.close()
-        return self.take()
+            usable = [worker for worker in self._workers if worker.usable]
+            useless = [worker for worker in self._workers if worker not in usable]
+            fitting = [worker for worker in usable if worker.policy in (policy, None)]
+            # One that has done such work, before one that still has to load what that takes.
+            fitting.sort(key=lambda worker: worker.policy is None)
+            self._workers = [worker for worker in usable if worker not in fitting[:1]]
+        for worker in useless:
+            worker.close()
+        worker = fitting[0] if fitting else Worker()
+        if worker.policy is None:
+            worker.settle(policy)
+        return worker
 
     def give_back(self, worker: Worker) -> None:
-        """Let a worker that has answered everything wait."""
+        """Let a worker that has answered everything wait; of many the first has to go."""
         with self._lock:
             self._workers.append(worker)
+            leaving = self._workers[:-_MOST_IDLE]
+            self._workers = self._workers[-_MOST_IDLE:]
+        for one in leaving:
+            one.close()
 
     def close(self) -> None:
         """End all."""
@@ -201,15 +246,25 @@ class Lane:
         self._answering = self._stopped = False
 
     @property
-    def has_worker(self) -> bool:
-        """Whether a worker sits in it."""
-        return self._worker is not None
+    def policy(self) -> Policy | None:
+        """What the worker may do that sits in it, if one does."""
+        return None if self._worker is None else self._worker.policy
 
-    def ask(self, function: Callable[[A], R], argument: A, limit_s: float) -> R:
-        """As `Worker.ask`; after an error, another worker will answer what is asked next."""
+    def ask(
+        self, function: Callable[[A], R], argument: A, limit_s: float, policy: Policy = NOTHING
+    ) -> R:
+        """As `Worker.ask`; after an error, another worker will answer what is asked next.
+
+        Args:
+            function, argument, limit_s: see there.
+            policy: what the worker may do.
+        """
         if self._stopped:
             raise WorkerLost("the work was stopped")
-        self._worker = self._worker or _IDLE.take()
+        if self._worker is not None and self._worker.policy != policy:
+            worker, self._worker = self._worker, None
+            _IDLE.give_back(worker)
+        self._worker = self._worker or _IDLE.take(policy)
         self._answering = True
         try:
             answer = self._worker.ask(function, argument, limit_s)
@@ -241,14 +296,16 @@ def start_for_scenes() -> None:
     _IDLE.give_back(Worker("rsretrieve.tiles.reading", "rasterio"))
 
 
-def ask_once(function: Callable[[A], R], argument: A, limit_s: float) -> R:
+def ask_once(
+    function: Callable[[A], R], argument: A, limit_s: float, policy: Policy = NOTHING
+) -> R:
     """Call a function in a worker, and wait for it.
 
     Raises:
         WorkerLost: it was not answered.
         Exception: what the function raised.
     """
-    worker = _IDLE.take()
+    worker = _IDLE.take(policy)
     try:
         answer = worker.ask(function, argument, limit_s)
     except BaseException:

@@ -1,0 +1,103 @@
+"""Files beside a raster that GDAL reads with it: which of a stranger's are harmless.
+
+What gives a place (world files, `.prj`, the transform and CRS of `.aux.xml`) GDAL reads by
+itself: text, in which it follows no name. Overviews and masks are rasters, and may be of any
+format, lead elsewhere by a link, or be named inside a file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import Any
+
+from rsretrieve.errors import TileError
+
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_RASTERS = (".ovr", ".OVR", ".msk", ".MSK")
+_DEPTH = 3  # a mask may have overviews, and these a mask
+_STRANGE = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
+_STRANGE |= {stat.S_IFBLK: "a device"}
+
+
+def require_harmless_sidecars(tile_id: str, path: str) -> None:
+    """Refuse a file whose overviews or mask are no TIFF beside it, or beside which a pipe lies.
+
+    Raises:
+        TileError: naming the sidecar.
+    """
+    folder, name = os.path.split(path)
+    real = os.path.realpath(folder or ".")
+    for other in _strange_entries(real).get(_stem(name), ()):
+        raise TileError(tile_id, f"beside it lies {other}")
+    for suffix in _RASTERS:
+        _require_tiff(tile_id, path + suffix, real)
+
+
+def require_own_overviews(tile_id: str, dataset: Any) -> None:
+    """Refuse a raster that names another file as its overviews.
+
+    Args:
+        tile_id: the tile.
+        dataset: rasterio's, before anything is read.
+
+    Raises:
+        TileError: it does.
+    """
+    if named := dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
+        raise TileError(
+            tile_id, f"it names another file as its overviews (OVERVIEW_FILE={named[:80]})"
+        )
+
+
+def _require_tiff(tile_id: str, path: str, folder: str, depth: int = 0) -> None:
+    """Refuse an overview or mask that is there and no TIFF in this folder, and its own likewise."""
+    import rasterio
+
+    if not os.path.lexists(path):
+        return
+    name = os.path.basename(path)  # noqa: PTH119
+    if os.path.dirname(os.path.realpath(path)) != folder:  # noqa: PTH120
+        raise TileError(tile_id, f"{name} leads out of its folder by a link")
+    with open(path, "rb", opener=_without_waiting) as stream:
+        start = stream.read(4) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else b""
+    if start not in _TIFF_STARTS or depth == _DEPTH:
+        raise TileError(tile_id, f"{name}, its overviews or its mask, is no TIFF")
+    for suffix in _RASTERS:
+        _require_tiff(tile_id, path + suffix, folder, depth + 1)
+    with rasterio.DatasetReader(path, driver=["GTiff"]) as dataset:
+        require_own_overviews(tile_id, dataset)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+_seen: dict[str, tuple[int, dict[str, list[str]]]] = {}  # the folder that was looked at last
+
+
+def _strange_entries(folder: str) -> dict[str, list[str]]:
+    """What is neither a file nor a folder, by the beginning of its name; a tile would wait for it."""
+    changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
+    if folder in _seen and _seen[folder][0] == changed:
+        return _seen[folder][1]
+    found: dict[str, list[str]] = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_file() and not entry.is_dir() and (kind := _kind(entry)):
+                found.setdefault(_stem(entry.name), []).append(f"{kind}, {entry.name}")
+    _seen.clear()
+    _seen[folder] = changed, found
+    return found
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    """What an entry is, in words; nothing of a link that leads nowhere."""
+    try:
+        return _STRANGE.get(stat.S_IFMT(entry.stat().st_mode), "")
+    except OSError:
+        return ""
+
+
+def _stem(name: str) -> str:
+    return name.partition(".")[0].lower()
