@@ -92,9 +92,7 @@ class _Sheet:
         tiles: those to draw, by id and path.
     """
 
-    def __init__(
-        self, picture: Image.Image, tiles: Mapping[tuple[str, str], Image.Image]
-    ) -> None:
+    def __init__(self, picture: Image.Image, tiles: Mapping[tuple[str, str], Image.Image]) -> None:
         self.picture = picture
         self._tiles = tiles
         self._draw = ImageDraw.Draw(picture)

@@ -28,7 +28,7 @@ from rsretrieve.tiles.records import Tile, Trust
 from rsretrieve.tiles.sources import is_elsewhere
 
 WAY_OUT = "give --trust-sources if you trust who named it"
-_REMOTE = ("http", "https", "s3", "gs", "az", "abfs", "abfss", "adl")
+_REMOTE = ("http", "https", "s3", "gs", "az")
 _ASKS_A_NETWORK = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|webhdfs|hdfs)|[a-z0-9+]+://", re.I)
 _CONFINED_SUFFIXES = (".img",)
 _MOST_FILES = 2000
@@ -110,8 +110,9 @@ def _with_companions(files: dict[str, list[str]]) -> Iterator[str]:
     for folder, names in files.items():
         stems = {_stem(name) for name in names}
         with suppress(OSError):
-            beside = {name for name in os.listdir(folder) if _stem(name) in stems}
-            yield from (os.path.join(folder, name) for name in sorted(beside))  # noqa: PTH118
+            beside = sorted(name for name in os.listdir(folder) if _stem(name) in stems)
+            paths = (os.path.join(folder, name) for name in beside)  # noqa: PTH118
+            yield from (path for path in paths if os.path.isfile(path))  # noqa: PTH113
 
 
 def _stem(name: str) -> str:
@@ -165,4 +166,5 @@ def _of_remote(tile: Tile) -> Policy:
 def hosts_of(tiles: Iterable[Tile]) -> tuple[str, ...]:
     """The hosts that tiles of strangers are fetched from, sorted."""
     paths = {tile.path for tile in tiles if tile.trust is Trust.STRANGER and "://" in tile.path}
-    return tuple(sorted({urlsplit(path).netloc.rpartition("@")[2] for path in paths} - {""}))
+    known = {path for path in paths if urlsplit(path).scheme.lower() in _REMOTE}
+    return tuple(sorted({urlsplit(path).netloc.rpartition("@")[2] for path in known} - {""}))

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from rsretrieve.errors import InputError, InvalidArgument, NoUsableTiles, TableError, TilesNotFound
 from rsretrieve.storage import resolved
 from rsretrieve.tiles.access import hosts_of
+from rsretrieve.tiles.address_guard import allow_typed
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.folders import Unlisted, image_files
 from rsretrieve.tiles.labels import override_labels, some_of
@@ -109,11 +110,10 @@ def _is_utf8(name: str) -> bool:
 def _images(source: str, scenes: SceneChoices, unlisted: Unlisted) -> TileSet:
     """The images that `source` names, whole."""
     path = Path(source)
-    if not is_elsewhere(source) and path.is_dir():
-        found = () if scenes.assets else tuple(_tiles_in_folder(path, unlisted))
-        if not found:
-            return stac_tiles(source, scenes.assets, unlisted)
-        return TileSet(source, found, folders=(source,))
+    if is_elsewhere(source):
+        allow_typed(source)  # what an item there names on the same host is fetched, too
+    elif path.is_dir():
+        return _images_in_folder(path, scenes, unlisted)
     if name_of(source).lower().endswith((".json", ".geojson")):
         return stac_tiles(source, scenes.assets, unlisted)
     if scenes.assets:
@@ -125,6 +125,13 @@ def _images(source: str, scenes: SceneChoices, unlisted: Unlisted) -> TileSet:
     if path.exists():
         return _single_scene(source, scenes)
     raise TilesNotFound(f"{source}: no such folder or list")
+
+
+def _images_in_folder(folder: Path, scenes: SceneChoices, unlisted: Unlisted) -> TileSet:
+    found = () if scenes.assets else tuple(_tiles_in_folder(folder, unlisted))
+    if not found:
+        return stac_tiles(str(folder), scenes.assets, unlisted)
+    return TileSet(str(folder), found, folders=(str(folder),))
 
 
 def _single_scene(source: str, scenes: SceneChoices) -> TileSet:

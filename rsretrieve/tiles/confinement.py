@@ -120,7 +120,8 @@ def own_code() -> tuple[str, ...]:
     """What a process reads that runs our code: the interpreter, packages, libraries, their data."""
     data = [os.environ[name] for name in _DATA_OF_LIBRARIES if name in os.environ]
     places = [part for value in data for part in value.split(os.pathsep) if part]
-    installed = [*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()]
+    installed = [*sysconfig.get_paths().values(), *site.getsitepackages()]
+    installed.append(site.getusersitepackages())
     return (*_LIBRARIES, *_DEVICES, *places, *installed, *_packages(installed))
 
 

@@ -23,7 +23,7 @@ _base_bytes = 0
 
 
 def limit_process() -> None:
-    """Let no file be written, no core file either, and few files be open; from now on limit tiles."""
+    """Let no file be written, also no core file, and few be open; from now on tiles are limited."""
     global _limited
     if not _POSIX:
         return

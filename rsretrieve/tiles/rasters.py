@@ -73,7 +73,8 @@ def reading_from(tile: Tile) -> AbstractContextManager[object]:
             raise TileError(tile.id, "the file is empty (0 bytes)")
     if is_trusted(tile):
         return nullcontext()
-    return rasterio.Env(**settings_for(remote=remote))
+    surroundings: AbstractContextManager[object] = rasterio.Env(**settings_for(remote=remote))
+    return surroundings
 
 
 @cache
@@ -209,7 +210,7 @@ def _stored_blocks(dataset: DatasetReader) -> NDArray[np.bool_] | None:
     for band in bands:
         for row, column in np.argwhere(~stored).tolist():
             name = f"BLOCK_OFFSET_{column}_{row}"
-            stored[row, column] = dataset.get_tag_item(name, ns="TIFF", bidx=band) is not None
+            stored[row, column] = dataset.get_tag_item(name, "TIFF", bidx=band) is not None
     return None if stored.all() else stored
 
 

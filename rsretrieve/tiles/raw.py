@@ -91,7 +91,7 @@ def require_openable(tile_id: str, path: str) -> None:
         raise TileError(tile_id, "its name is not UTF-8: rename it") from error
     mode = Path(path).stat().st_mode
     kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
-    kinds |= {stat.S_ISCHR: "a device", stat.S_ISBLK: "a device"}
+    kinds |= {stat.S_ISCHR: "a device", stat.S_ISBLK: "a device", stat.S_ISDIR: "a folder"}
     for is_kind, name in kinds.items():
         if is_kind(mode):
             raise TileError(tile_id, f"is {name}, not a file")

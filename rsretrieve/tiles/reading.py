@@ -225,7 +225,7 @@ class _Reader(Generic[T]):
         """After a worker was lost over a chunk: ask for less, until it is known over which tile."""
         position = _position(lost, chunk)
         if lost.took_too_long and len(chunk) > 1 and lost.position >= 0:
-            guilty = _given_up([chunk[position]], lost.reason)
+            guilty: list[Read[T] | Failed] = _given_up([chunk[position]], lost.reason)
             before, after = chunk[:position], chunk[position + 1 :]
             first = self.read(lane, before) if before else []
             return [*first, *guilty, *(self.read(lane, after) if after else [])]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from typing import Any
 
 from rsretrieve.errors import TileError
@@ -77,12 +78,13 @@ _seen: dict[str, tuple[int, dict[str, list[str]]]] = {}  # the folder that was l
 
 
 def _strange_entries(folder: str) -> dict[str, list[str]]:
-    """What is neither a file nor a folder, by the beginning of its name; a tile would wait for it."""
+    """What is neither a file nor a folder, by the beginning of its name: GDAL would wait for it."""
     changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
     if folder in _seen and _seen[folder][0] == changed:
         return _seen[folder][1]
     found: dict[str, list[str]] = {}
-    with os.scandir(folder) as entries:
+    # A folder that may not be listed is none that may be read: then single files were chosen.
+    with suppress(PermissionError), os.scandir(folder) as entries:
         for entry in entries:
             if not entry.is_file() and not entry.is_dir() and (kind := _kind(entry)):
                 found.setdefault(_stem(entry.name), []).append(f"{kind}, {entry.name}")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from rsretrieve.errors import InputError, TilesNotFound
 from rsretrieve.tiles.folders import Unlisted
@@ -38,7 +38,8 @@ def stac_tiles(source: str, assets: Sequence[str], unlisted: Unlisted) -> TileSe
     if is_elsewhere(source) or not Path(source).is_dir():
         item = _read_item(source)
         tiles = list(_tiles_of(item, name_of(source), None, source, assets))
-        return TileSet(source, tuple(tiles))
+        own = () if is_elsewhere(source) else (str(Path(source).parent),)
+        return TileSet(source, tuple(tiles), folders=own)
     root = Path(source)
     tiles = []
     for path in _item_files(root, unlisted):
@@ -52,7 +53,7 @@ def stac_tiles(source: str, assets: Sequence[str], unlisted: Unlisted) -> TileSe
             hint="tiles are images such as .jpg, .png or .tif, in class sub-folders or not, "
             "or assets of STAC items (.json)",
         )
-    return TileSet(source, tuple(tiles))
+    return TileSet(source, tuple(tiles), folders=(source,))
 
 
 def _item_files(root: Path, unlisted: Unlisted) -> list[Path]:
@@ -67,6 +68,8 @@ def _item_files(root: Path, unlisted: Unlisted) -> list[Path]:
 
 def _is_item(path: Path) -> bool:
     try:
+        if not path.is_file():  # a pipe would be waited for
+            return False
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
@@ -98,7 +101,7 @@ def _tiles_of(
                 f"{source}: the item has no asset {name!r} (its assets are: {_names(item)})",
                 hint="choose by --asset NAME",
             )
-        yield Tile(f"{item_id}/{name}", _path_of(asset), label)
+        yield Tile(f"{item_id}/{name}", _path_of(asset, source), label)
 
 
 def _only_raster(item: Item, source: str) -> str:
@@ -121,11 +124,21 @@ def _may_be_raster(asset: Asset) -> bool:
     return name_of(asset.href).lower().endswith((".tif", ".tiff", ".jp2", ".vrt", ".png", ".jpg"))
 
 
-def _path_of(asset: Asset) -> str:
+def _path_of(asset: Asset, source: str) -> str:
+    """Where an asset lies: by its own word, or beside the item's file.
+
+    What the item says of its own place (the link `self`) counts for nothing.
+    """
     from urllib.request import url2pathname
 
-    href = asset.get_absolute_href() or asset.href
-    return url2pathname(urlsplit(href).path) if href.startswith("file://") else href
+    href = asset.href
+    if href.startswith("file://"):
+        return url2pathname(urlsplit(href).path)
+    if is_elsewhere(href):
+        return href
+    if "://" in source:
+        return urljoin(source, href)
+    return os.path.normpath(os.path.join(os.path.dirname(source), href))  # noqa: PTH118, PTH120
 
 
 def _names(item: Item) -> str:

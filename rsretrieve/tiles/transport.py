@@ -22,7 +22,6 @@ through the socket."""
 _LEAST_BYTES = 1024  # smaller arrays are cheaper as part of the answer
 _ALIGNED = 64
 _MARK = struct.Struct("=q")  # at the end of the memory: what is being read
-_ROOM_BYTES = SHARED_BYTES - _MARK.size
 
 _RECORDS = {
     "rsretrieve.errors": ("TileError", "InvalidArgument"),
@@ -87,12 +86,16 @@ def received_answer(connection: Connection, shared: mmap.mmap | None) -> Any:
 def mark(shared: mmap.mmap | None, position: int) -> None:
     """Note which part of a question is being worked on, for who asked."""
     if shared is not None:
-        _MARK.pack_into(shared, _ROOM_BYTES, position)
+        _MARK.pack_into(shared, _room_bytes(shared), position)
 
 
 def marked(shared: mmap.mmap | None) -> int:
     """What was noted last; −1 where nothing can be."""
-    return -1 if shared is None else int(_MARK.unpack_from(shared, _ROOM_BYTES)[0])
+    return -1 if shared is None else int(_MARK.unpack_from(shared, _room_bytes(shared))[0])
+
+
+def _room_bytes(shared: mmap.mmap) -> int:
+    return len(shared) - _MARK.size
 
 
 def plain_error(error: Exception) -> Exception:
@@ -146,7 +149,7 @@ class _Pickler(pickle.Pickler):
             offset = _address(value) - _address(value.base)
             return _cut_from, (value.base, offset, value.dtype, value.shape, value.strides)
         end = self._used + value.nbytes
-        if end > _ROOM_BYTES:
+        if end > _room_bytes(self._shared):
             return NotImplemented
         import numpy as np
 

@@ -152,7 +152,7 @@ def _values_to_decode(raster: Raster, window: Window) -> int:
     height, width = raster.dataset.block_shapes[0]
     rows = (window.row + window.height - 1) // height - window.row // height + 1
     columns = (window.col + window.width - 1) // width - window.col // width + 1
-    return rows * height * columns * width * len(raster.bands)
+    return int(rows * height * columns * width * len(raster.bands))
 
 
 def _size(window: Window) -> tuple[int, int]:

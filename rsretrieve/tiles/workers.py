@@ -205,7 +205,11 @@ class _Idle:
             worker.close()
         worker = fitting[0] if fitting else Worker()
         if worker.policy is None:
-            worker.settle(policy)
+            try:
+                worker.settle(policy)
+            except OSError:
+                worker.close()
+                raise
         return worker
 
     def give_back(self, worker: Worker) -> None:
@@ -256,7 +260,9 @@ class Lane:
         """As `Worker.ask`; after an error, another worker will answer what is asked next.
 
         Args:
-            function, argument, limit_s: see there.
+            function: see there.
+            argument: see there.
+            limit_s: see there.
             policy: what the worker may do.
         """
         if self._stopped:

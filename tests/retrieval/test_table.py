@@ -155,7 +155,7 @@ def test_rows_are_made_one_by_one(tmp_path: Path) -> None:
 
 def test_a_row_gives_its_tile_back_with_its_window() -> None:
     row = replace(BARE, id="scene.tif#16,0,32,64", label="a")
-    assert row.tile == Tile(row.id, row.path, "a", Window(16, 0, 32, 64), named=True)
+    assert row.tile == Tile(row.id, row.path, "a", Window(16, 0, 32, 64))
 
 
 def test_a_tile_is_current_while_its_file_is_untouched(tile: Tile) -> None:
@@ -213,7 +213,7 @@ COARSE = Tile("s.tif#0,0,64,64", "s.tif", None, Window(0, 0, 64, 64, read_px=16)
 
 def test_a_window_is_read_again_at_the_side_it_was_read_at(tmp_path: Path) -> None:
     (tmp_path / "s.tif").write_bytes(b"x")
-    tile = replace(COARSE, path=str(tmp_path / "s.tif"), named=True)
+    tile = replace(COARSE, path=str(tmp_path / "s.tif"))
     row = IndexedTile.of(tile, None)
     write_table(tmp_path / "tiles.parquet", [row])
     assert read_table(tmp_path / "tiles.parquet")[0].tile == tile

@@ -11,7 +11,7 @@ import pytest
 from rsretrieve.errors import InvalidArgument, TableError, TilesNotFound
 from rsretrieve.tiles.catalog import find_tiles, tiles_of_images, write_list
 from rsretrieve.tiles.reading import read_in_order
-from rsretrieve.tiles.records import Tile, TileSet, Window
+from rsretrieve.tiles.records import Tile, TileSet, Trust, Window
 from tests.tiles.conftest import noise, save_picture, save_table
 from tests.tiles.over_there import made_into_0
 
@@ -313,15 +313,15 @@ def test_images_named_one_by_one_are_tiles_without_labels(tmp_path):
     assert tiles == TileSet(
         "the images",
         (
-            Tile(image, image, named=True),
-            Tile("b.tif#0,8,16,16", "b.tif", None, Window(0, 8, 16, 16), named=True),
+            Tile(image, image, trust=Trust.NAMED),
+            Tile("b.tif#0,8,16,16", "b.tif", None, Window(0, 8, 16, 16), trust=Trust.NAMED),
         ),
     )
 
 
 def test_an_image_whose_name_looks_like_a_window_is_taken_whole(tmp_path):
     path = str(touch(tmp_path, "a#0,0,8,8") / "a#0,0,8,8")
-    assert tiles_of_images([path]).tiles == (Tile(path, path, named=True),)
+    assert tiles_of_images([path]).tiles == (Tile(path, path, trust=Trust.NAMED),)
 
 
 def test_a_window_without_pixels_is_wrong_usage():

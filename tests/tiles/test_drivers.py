@@ -14,7 +14,7 @@ from rsretrieve.tiles.catalog import find_tiles, tiles_of_images
 from rsretrieve.tiles.drivers import VARIABLE, for_files, left_out
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.reading import read_in_order
-from rsretrieve.tiles.records import Tile, TileSet, Window
+from rsretrieve.tiles.records import Tile, TileSet, Trust, Window
 from rsretrieve.tiles.windows import SceneChoices, WindowChoices
 from tests.tiles.conftest import UTM, noise, save_raster
 from tests.tiles.over_there import the_raw_tile
@@ -45,21 +45,22 @@ SIDECARS = {
 }
 
 
-def read(path, window=None, *, named=False):
-    tiles = TileSet("", (Tile("a", str(path), None, window, named),))
+def read(path, window=None, *, trust=Trust.STRANGER):
+    tiles = TileSet("", (Tile("a", str(path), None, window, trust),))
     (found,) = read_in_order(tiles, the_raw_tile, 1)
     return found
 
 
 @pytest.mark.parametrize("kind", SIDECARS)
-@pytest.mark.parametrize("named", [False, True])
-def test_no_file_has_a_server_asked(served, tmp_path, kind, named):
+@pytest.mark.parametrize("trust", [Trust.STRANGER, Trust.NAMED])
+def test_no_file_has_a_server_asked(served, tmp_path, kind, trust):
     suffix, content = SIDECARS[kind]
     path = save_raster(tmp_path / "a.tif", noise((1, 64, 64)), **UTM)
     save_raster(served.folder / "a.tif", noise((1, 32, 32)), **UTM)
     path.with_name(f"a.tif{suffix}").write_text(content.replace("{url}", served.url))
-    assert read(path, named=named).content.values.shape == (1, 64, 64)
-    read(path, Window(0, 0, 64, 64, 16), named=named)  # by its overviews, which may be of no use
+    for window in (None, Window(0, 0, 64, 64, 16)):  # by its overviews, too
+        reason = read(path, window, trust=trust).reason
+        assert "OVERVIEW_FILE" in reason or f"a.tif{suffix}" in reason
     assert not served.log.exists()
 
 
@@ -80,11 +81,12 @@ def test_a_mosaic_that_the_user_names_is_opened_with_all_that_it_names(served, t
     inner = save_raster(tmp_path / "inner.tif", scene, **UTM)
     save_raster(served.folder / "a.tif", scene, **UTM)
     path = tmp_path / "a.vrt"
-    for source in (inner, f"/vsicurl/{served.url}/a.tif"):
+    for source, enough in ((inner, Trust.NAMED), (f"/vsicurl/{served.url}/a.tif", Trust.TRUSTED)):
         path.write_text(VRT.format(side=64, source=source))
-        assert isinstance(read(path), Failed)
-        assert np.array_equal(read(path, named=True).content.values, scene)
-        cut = read(path, Window(8, 4, 32, 16), named=True).content.values
+        # Who types a file types no address: a network is asked only where one was typed.
+        assert all(isinstance(read(path, trust=less), Failed) for less in range(enough))
+        assert np.array_equal(read(path, trust=enough).content.values, scene)
+        cut = read(path, Window(8, 4, 32, 16), trust=enough).content.values
         assert np.array_equal(cut, scene[:, 4:20, 8:40])
 
 
@@ -94,13 +96,14 @@ def test_a_mosaic_is_cut_into_windows_where_it_is_named_itself(tmp_path):
     path.parent.mkdir()
     path.write_text(VRT.format(side=64, source=inner))
     tiles = find_tiles(path, scenes=SceneChoices(WindowChoices(32, 32)))
-    assert [tile.named for tile in tiles] == [True] * 4
+    assert [tile.trust for tile in tiles] == [Trust.NAMED] * 4
     (asked,) = tiles_of_images([f"{path}#0,0,32,32"])
-    assert (asked.named, asked.window) == (True, Window(0, 0, 32, 32))
+    assert (asked.trust, asked.window) == (Trust.NAMED, Window(0, 0, 32, 32))
+    for read_tile in read_in_order(tiles, the_raw_tile, 1):
+        assert read_tile.content.values.shape == (1, 32, 32)
     again = replace(tiles, tiles=tuple(IndexedTile.of(tile, None).tile for tile in tiles))
-    for those in (tiles, again):
-        for read_tile in read_in_order(those, the_raw_tile, 1):
-            assert read_tile.content.values.shape == (1, 32, 32)
+    for read_tile in read_in_order(again, the_raw_tile, 1):  # an index is nobody's word
+        assert read_tile.reason.startswith("its format is VRT")
     with pytest.raises(NoUsableTiles, match="its format is VRT"):
         find_tiles(path.parent, scenes=SceneChoices(WindowChoices(32, 32)), log=FailureLog())
 
@@ -109,7 +112,10 @@ def test_a_url_of_a_mosaic_is_the_users_own_word(served):
     save_raster(served.folder / "inner.tif", noise((1, 64, 64)), **UTM)
     source = f"/vsicurl/{served.url}/inner.tif"
     (served.folder / "a.vrt").write_text(VRT.format(side=64, source=source))
-    assert np.array_equal(read(f"{served.url}/a.vrt").content.values, noise((1, 64, 64)))
+    url = f"{served.url}/a.vrt"
+    assert np.array_equal(read(url, trust=Trust.NAMED).content.values, noise((1, 64, 64)))
+    assert "no host of the public internet" in read(url).reason
+    assert "no plain path" in read(source).reason
 
 
 @pytest.mark.parametrize(

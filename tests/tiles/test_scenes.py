@@ -9,7 +9,7 @@ from rsretrieve.choices import Edges
 from rsretrieve.errors import InputError, NoUsableTiles, TableError, TileError, TilesNotFound
 from rsretrieve.tiles.catalog import find_tiles, write_list
 from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.records import Failure, Tile, TileSet, Window
+from rsretrieve.tiles.records import Failure, Tile, TileSet, Trust, Window
 from rsretrieve.tiles.windows import SceneChoices, WindowChoices
 from tests.tiles.conftest import UTM, noise, save_picture, save_raster, save_table
 
@@ -31,7 +31,7 @@ def test_a_scene_is_its_windows(scene):
     tiles = find_tiles(scene, scenes=by(16))
     assert ids(tiles) == [f"scene.tif#{col},{row},16,16" for row in (0, 16) for col in (0, 16, 32)]
     assert tiles[1] == Tile(
-        "scene.tif#16,0,16,16", str(scene), None, Window(16, 0, 16, 16), named=True
+        "scene.tif#16,0,16,16", str(scene), None, Window(16, 0, 16, 16), trust=Trust.NAMED
     )
     assert tiles.windows == WindowChoices(16)
     assert tiles.notices == ()

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from rsretrieve.errors import TileError
+from rsretrieve.tiles import limits as limits_of_tiles
 from rsretrieve.tiles import sources, worker_process, workers
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.previews import read_preview
@@ -67,7 +68,7 @@ def test_a_tile_that_takes_too_long_is_given_up(pictures, monkeypatch):
 def test_a_tile_that_takes_too_much_memory_is_refused_and_the_worker_lives_on(pictures):
     reads = list(read_in_order(pictures, greedy, 1))
     failed = [read for read in reads if isinstance(read, Failed)]
-    assert failed == [Failed(pictures[4], "takes more than 2 GiB of memory to decode")]
+    assert failed == [Failed(pictures[4], "takes more than 1 GiB of memory to decode")]
 
 
 def test_of_a_scene_that_is_lost_again_and_again_the_rest_is_given_up(tmp_path, monkeypatch):
@@ -118,7 +119,7 @@ def test_who_stops_in_the_middle_does_not_wait(pictures):
 def test_a_lane_that_was_stopped_asks_nobody():
     lane = Lane()
     lane.stop()
-    assert not lane.has_worker
+    assert lane.policy is None
     with pytest.raises(WorkerLost, match="stopped"):
         lane.ask(process_number, None, 10)
 
@@ -194,7 +195,6 @@ def test_a_worker_answers_what_it_is_asked_and_knows_when_it_is_left():
         target=worker_process.serve, args=(theirs, None, lambda: left.append(True)), daemon=True
     )
     thread.start()
-    assert ours.recv() == "ready"
     ours.send((len, "four"))
     assert received_answer(ours, None) == (True, 4)
     ours.send((failing, None))
@@ -208,9 +208,18 @@ def test_a_worker_answers_what_it_is_asked_and_knows_when_it_is_left():
 def test_the_limits_of_a_worker(monkeypatch):
     limits = {}
     monkeypatch.setattr(resource, "setrlimit", lambda what, limit: limits.update({what: limit}))
-    worker_process.limit_memory()
-    assert limits[resource.RLIMIT_CORE] == (0, 0)
-    assert limits[resource.RLIMIT_AS][0] > worker_process.MEMORY_BYTES
+    monkeypatch.setattr(limits_of_tiles, "_limited", False)
+    limits_of_tiles.begin_tile(10)
+    assert not limits  # of a process that is no worker nothing is limited
+    limits_of_tiles.limit_process()
+    assert limits[resource.RLIMIT_CORE] == limits[resource.RLIMIT_FSIZE] == (0, 0)
+    limits_of_tiles.begin_tile(10_000_000)
+    assert limits[resource.RLIMIT_AS][0] > limits_of_tiles.MEMORY_BYTES
+    left_s, _ = signal.getitimer(signal.ITIMER_PROF)
+    limits_of_tiles.allow_values(50_000_000)
+    assert signal.getitimer(signal.ITIMER_PROF)[0] > left_s + 4
+    limits_of_tiles.end_tile()
+    assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
 
 
 def test_a_preview_and_a_scene_that_crash_the_decoder_are_bad_tiles(tmp_path, monkeypatch):
@@ -218,8 +227,7 @@ def test_a_preview_and_a_scene_that_crash_the_decoder_are_bad_tiles(tmp_path, mo
         raise WorkerLost("the decoder crashed on it (SIGSEGV)")
 
     path = save_picture(tmp_path / "a.png", noise((3, 9, 9)))
-    for module in ("previews", "scenes"):
-        monkeypatch.setattr(f"rsretrieve.tiles.{module}.ask_once", crashing)
+    monkeypatch.setattr(Lane, "ask", crashing)
     with pytest.raises(TileError, match=r"a\.png: the decoder crashed on it"):
         read_preview(tile_at(path), 64)
     log = FailureLog()
