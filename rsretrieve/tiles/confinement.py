@@ -20,6 +20,7 @@ from functools import cache
 from pathlib import Path
 
 from rsretrieve.tiles.landlock import NET_ABI, landlock_abi, restrict_files_and_network
+from rsretrieve.tiles.limits import let_no_file_be_written
 from rsretrieve.tiles.seccomp import deny_system_calls, has_seccomp
 
 VARIABLE = "RSRETRIEVE_SANDBOX"
@@ -107,6 +108,7 @@ def enter(policy: Policy) -> None:
     sys.dont_write_bytecode = True
     if not policy.system or is_switched_off():
         return
+    let_no_file_be_written()
     if landlock_abi():
         ports = policy.ports or None if policy.network else ()
         paths = [*own_code(), *(_FOR_NETWORK if policy.network else ()), *policy.readable]

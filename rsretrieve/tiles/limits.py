@@ -23,7 +23,7 @@ _base_bytes = 0
 
 
 def limit_process() -> None:
-    """Let no file be written, also no core file, and few be open; from now on tiles are limited."""
+    """Let few files be open, and no core file be left; from now on tiles are limited."""
     global _limited
     if not _POSIX:
         return
@@ -31,13 +31,18 @@ def limit_process() -> None:
 
     _limited = True
 
-    for limit, most in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, _FILES),
-    ):
+    for limit, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, _FILES)):
         with suppress(OSError, ValueError):  # stricter ones are set
             resource.setrlimit(limit, (most, most))
+
+
+def let_no_file_be_written() -> None:
+    """Let files be made, at most, and nothing be written into them, wherever there are limits."""
+    if _POSIX:
+        import resource
+
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
 def measure_base() -> None:

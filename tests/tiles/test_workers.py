@@ -212,6 +212,7 @@ def test_the_limits_of_a_worker(monkeypatch):
     limits_of_tiles.begin_tile(10)
     assert not limits  # of a process that is no worker nothing is limited
     limits_of_tiles.limit_process()
+    limits_of_tiles.let_no_file_be_written()
     assert limits[resource.RLIMIT_CORE] == limits[resource.RLIMIT_FSIZE] == (0, 0)
     limits_of_tiles.begin_tile(10_000_000)
     assert limits[resource.RLIMIT_AS][0] > limits_of_tiles.MEMORY_BYTES

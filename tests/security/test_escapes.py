@@ -1,0 +1,156 @@
+"""What a stranger's files try: to read a private picture, to write, to ask a server. None gets out.
+
+Two layers stand in the way: a process has only the drivers that hold their pixels themselves
+(and looks at sidecars first), and the system denies it all else. Each is tried alone, too; with
+both switched off the known ways lead out, so that these tests can fail.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from rsretrieve.tiles.access import Readable, policy_for
+from rsretrieve.tiles.confinement import Policy, enforced
+from rsretrieve.tiles.drivers import for_files
+from rsretrieve.tiles.records import Tile, Trust
+from rsretrieve.tiles.workers import Lane, WorkerLost
+from tests.security.attempts import Home, made_attempts
+from tests.security.reading_here import shows_private_pixels
+
+CONFINED = pytest.mark.skipif(
+    not (enforced().files and enforced().network), reason="this system has no Landlock"
+)
+
+
+@dataclass
+class Found:
+    """What got out: tiles that show private pixels, requests to a server, files that changed."""
+
+    shown: list[str]
+    asked: list[str]
+    changed: list[str]
+
+    @property
+    def nothing(self) -> bool:
+        return not (self.shown or self.asked or self.changed)
+
+
+class Yard:
+    """A stranger's folder, a user's, and a server that notes who asks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.requests: list[str] = []
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.home = Home.made(folder / "home", url)
+        self.root = folder / "stranger"
+        self.root.mkdir()
+        self.tiles = made_attempts(self.root, self.home)
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        noted = self.requests
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                noted.append(self.path)
+                self.send_error(404)
+
+            do_HEAD = do_GET
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        return Handler
+
+    def tried(self, paths: list[Path], policy: Policy, trust: Trust) -> Found:
+        """Read tiles in a process of this policy."""
+        before, self.requests[:] = self.home.state(), []
+        lane, shown = Lane(), []
+        for path in paths:
+            tile = Tile(path.relative_to(self.root).as_posix(), str(path), trust=trust)
+            try:
+                if lane.ask(shows_private_pixels, tile, 20, policy):
+                    shown.append(tile.id)
+            except WorkerLost:
+                pass
+        lane.stop()
+        after = self.home.state()
+        changed = [p for p in {**before, **after} if before.get(p) != after.get(p)]
+        return Found(shown, list(self.requests), changed)
+
+
+@pytest.fixture(scope="module")
+def yard(tmp_path_factory):
+    made = Yard(tmp_path_factory.mktemp("yard"))
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def policy(yard, *, drivers, system):
+    """As it is for tiles in a folder; or with a layer left out."""
+    names = tuple(for_files()) if drivers else None
+    readable = (str(yard.root),)
+    return Policy(names, readable, network=not system, system=system)
+
+
+def test_there_is_something_to_try(yard):
+    assert len(yard.home.pictures) > 15
+    assert len(yard.tiles) > 1000
+
+
+def test_the_policy_of_a_folder_is_the_one_that_is_tried(yard):
+    tile = Tile("a", str(yard.tiles[0]))
+    readable = Readable.of([tile], [yard.root])
+    assert policy_for(tile, readable) == policy(yard, drivers=True, system=True)
+
+
+@CONFINED
+def test_nothing_gets_out(yard):
+    found = yard.tried(yard.tiles, policy(yard, drivers=True, system=True), Trust.STRANGER)
+    assert found.nothing, found
+
+
+def test_nothing_gets_out_where_the_system_enforces_nothing(yard):
+    found = yard.tried(yard.tiles, policy(yard, drivers=True, system=False), Trust.STRANGER)
+    assert found.nothing, found
+
+
+@CONFINED
+def test_nothing_gets_out_where_gdal_has_every_driver(yard):
+    found = yard.tried(yard.tiles, policy(yard, drivers=False, system=True), Trust.TRUSTED)
+    assert found.nothing, found
+
+
+def test_without_both_layers_the_known_ways_lead_out(yard):
+    known = ("MRF.msk", "VRT_GTiff_tile", "VRT_http_tile", "vsicurl_named", "VRT_GTiff.ovr")
+    paths = [path for path in yard.tiles if path.parent.name in known]
+    assert len(paths) == len(known)
+    found = yard.tried(paths, policy(yard, drivers=False, system=False), Trust.TRUSTED)
+    assert {"VRT_GTiff_tile/a.tif", "VRT_GTiff.ovr/a.tif"} <= set(found.shown)
+    assert any("vrt.tif" in path for path in found.asked)
+    assert any("/a.tif" in path for path in found.asked)
+    assert str(yard.home.folder / "profile") in found.changed
+
+
+@pytest.mark.parametrize("name", ["vrt", "subfile", "vsicurl", "zarr", "derived", "wms", "http"])
+def test_a_row_that_is_no_plain_path_is_opened_by_nobody(yard, name):
+    from tests.security.attempts import names
+
+    with pytest.raises(OSError, match="--trust-sources"):
+        policy_for(Tile("a", names(yard.home)[name]), Readable(()))
+
+
+def test_what_the_user_trusts_is_opened_with_all_that_it_names(yard):
+    tile = Tile("a", "vrt://whatever", trust=Trust.TRUSTED)
+    assert policy_for(tile, Readable(())) == Policy(None, ("/",), network=True)
+    typed = replace(tile, path="/vsicurl/http://127.0.0.1/a.vrt", trust=Trust.NAMED)
+    assert policy_for(typed, Readable(())).network
+    local = replace(typed, path="/vsizip/a.zip/a.vrt")
+    assert not policy_for(local, Readable(())).network
