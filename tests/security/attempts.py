@@ -1,4 +1,4 @@
-"""Files that try to get out: to read a private picture, to write into a user's file, to ask a server.
+"""Files that try to get out: to read a private picture, to write to a file, to ask a server.
 
 For every driver of GDAL that is here, and for formats whose files name others by their own ways,
 each through every sidecar and name by which GDAL, or we, open a second file.
@@ -7,7 +7,6 @@ each through every sidecar and name by which GDAL, or we, open a second file.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,8 @@ import rasterio
 from numpy.typing import NDArray
 
 PRIVATE, OWN, SIDE = 201, 7, 64
-"""The value of private pixels (the right half of a private picture is 0, so that it shows as a mask,
-too), that of every pixel of a stranger's, and a side in px."""
+"""The value of private pixels (the right half of a private picture is 0, so that it shows as a
+mask, too), that of every pixel of a stranger's, and a side in px."""
 _BYTE = {"height": SIDE, "width": SIDE, "dtype": "uint8"}
 _OVERVIEW = (
     '<PAMDataset><Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">{}</MDI></Metadata>'
@@ -72,6 +71,7 @@ def _written_as(driver: str, path: Path) -> bool:
     try:
         with rasterio.open(path, "w", driver=driver, count=1, **_BYTE) as dataset:
             dataset.write(_private_pixels())
+            dataset.update_tags(INTERNAL_MASK_FLAGS_1="2")  # it may serve as a mask
         with rasterio.open(path) as dataset:
             return bool(dataset.read(1)[:, : SIDE // 4].mean() > PRIVATE - 20)
     except Exception:  # it cannot write, or not such a picture, or under another name
@@ -83,6 +83,7 @@ def plain(path: Path, **metadata: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with rasterio.open(path, "w", driver="GTiff", count=1, **_BYTE) as dataset:
         dataset.write(np.full((1, SIDE, SIDE), OWN, np.uint8))
+        dataset.update_tags(INTERNAL_MASK_FLAGS_1="2")
         if metadata:
             dataset.update_tags(ns="OVERVIEWS", **metadata)
     return path
@@ -112,7 +113,7 @@ def texts(home: Home, payload: Path) -> dict[str, str]:
     raw, url = home.folder / "private.raw", home.url
     up = f"../../../{home.folder.name}/private.raw"
     return {
-        "MRF": mrf(payload, home.folder / "profile"),
+        "cached_MRF": mrf(payload, home.folder / "profile"),
         "VRT_http": vrt(f"/vsicurl/{url}/vrt.tif"),
         "VRT_raw": vrt(str(home.pictures["GTiff"])).replace("SimpleSource", "ComplexSource"),
         "VRT_RAW_BAND": (
@@ -150,7 +151,7 @@ def texts(home: Home, payload: Path) -> dict[str, str]:
             "      Multiplier = 1.0\n    End_Group\n  End_Object\nEnd_Object\nEnd\n"
         ),
         "ILWIS": f"[Ilwis]\nType=Map\n[Map]\nSize=64 64\n[MapStore]\nData={raw}\nType=Byte\n",
-        "OZI": f"OziExplorer Map Data File Version 2.2\na\n{home.pictures['GTiff']}\n1 ,Map Code,\n",
+        "OZI": f"OziExplorer Map Data File Version 2.2\na\n{raw}\n1 ,Map Code,\n",
         "PAux": f"AuxilaryTarget: {raw}\nRawDefinition: 64 64 1\nChanDefinition-1: 8U 0 1 64\n",
         "DIMAP": f'<Dimap_Document><DATA_FILE_PATH href="{raw}"/></Dimap_Document>',
         "STACIT": json.dumps(
@@ -192,7 +193,8 @@ def names(home: Home) -> dict[str, str]:
 def files_by_driver(home: Home, payload: Path) -> dict[str, str | Path]:
     """What a stranger may put into a file: texts, and links to the user's own pictures."""
     mosaics = {f"VRT_{name}": vrt(str(path)) for name, path in home.pictures.items()}
-    return {**texts(home, payload), **mosaics, **home.pictures}
+    named = {f"text_{name}": text for name, text in texts(home, payload).items()}
+    return {**named, **mosaics, **home.pictures}
 
 
 def made_attempts(root: Path, home: Home) -> list[Path]:
@@ -240,4 +242,4 @@ def _put(path: Path, content: str | Path) -> None:
     if isinstance(content, str):
         path.write_text(content)
     else:
-        os.symlink(content, path)
+        path.symlink_to(content)

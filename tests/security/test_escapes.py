@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from rsretrieve.errors import TileError
 from rsretrieve.tiles.access import Readable, policy_for
 from rsretrieve.tiles.confinement import Policy, enforced
 from rsretrieve.tiles.drivers import for_files
+from rsretrieve.tiles.previews import read_preview
 from rsretrieve.tiles.records import Tile, Trust
 from rsretrieve.tiles.workers import Lane, WorkerLost
-from tests.security.attempts import Home, made_attempts
+from tests.security.attempts import Home, made_attempts, names
 from tests.security.reading_here import shows_private_pixels
 
 CONFINED = pytest.mark.skipif(
@@ -61,7 +63,8 @@ class Yard:
                 noted.append(self.path)
                 self.send_error(404)
 
-            do_HEAD = do_GET
+            def do_HEAD(self) -> None:
+                self.do_GET()
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -129,7 +132,13 @@ def test_nothing_gets_out_where_gdal_has_every_driver(yard):
 
 
 def test_without_both_layers_the_known_ways_lead_out(yard):
-    known = ("MRF.msk", "VRT_GTiff_tile", "VRT_http_tile", "vsicurl_named", "VRT_GTiff.ovr")
+    known = (
+        "text_cached_MRF_tile",
+        "VRT_GTiff_tile",
+        "text_VRT_http_tile",
+        "vsicurl_named",
+        "VRT_GTiff.ovr",
+    )
     paths = [path for path in yard.tiles if path.parent.name in known]
     assert len(paths) == len(known)
     found = yard.tried(paths, policy(yard, drivers=False, system=False), Trust.TRUSTED)
@@ -139,12 +148,22 @@ def test_without_both_layers_the_known_ways_lead_out(yard):
     assert str(yard.home.folder / "profile") in found.changed
 
 
-@pytest.mark.parametrize("name", ["vrt", "subfile", "vsicurl", "zarr", "derived", "wms", "http"])
+@pytest.mark.parametrize("name", ["vrt", "subfile", "vsicurl", "zarr", "gtiff_dir", "http"])
 def test_a_row_that_is_no_plain_path_is_opened_by_nobody(yard, name):
-    from tests.security.attempts import names
-
     with pytest.raises(OSError, match="--trust-sources"):
         policy_for(Tile("a", names(yard.home)[name]), Readable(()))
+
+
+@pytest.mark.parametrize("name", ["derived", "wms", "NITF_name", "STACIT_url"])
+def test_other_names_of_gdal_are_names_of_files_that_are_not_there(yard, name):
+    found = read_preview_reason(names(yard.home)[name])
+    assert found == "no such file"
+
+
+def read_preview_reason(path):
+    with pytest.raises(TileError) as caught:
+        read_preview(Tile("a", path), 16)
+    return caught.value.reason
 
 
 def test_what_the_user_trusts_is_opened_with_all_that_it_names(yard):
