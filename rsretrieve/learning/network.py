@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rsretrieve.errors import InvalidArgument
-from rsretrieve.learning.backbone_program import Program, export_program
+from rsretrieve.learning.backbone_program import Recording, export_program
 from rsretrieve.learning.convolutions import mend_convolutions
 
 _IMAGENET_CLASSES = 1000
@@ -85,11 +85,23 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
 
 
 @lru_cache(maxsize=4)
-def program_of(name: str, bands: int, size_px: int) -> Program | None:
-    """What a backbone that `build_network` builds computes, or None where it cannot be told."""
-    with torch.device("meta"):  # its layers alone matter, not their weights
-        backbone, _ = _bare_backbone(name, bands, size_px)
+def program_of(name: str, bands: int, size_px: int) -> Recording:
+    """What a backbone that `build_network` builds computes, or why it cannot be recorded."""
+    try:
+        backbone = _layers_alone(name, bands, size_px)
+    except Exception as error:  # a constructor raises what it likes
+        return Recording.failed(error)
     return export_program(backbone, bands, size_px)
+
+
+def _layers_alone(name: str, bands: int, size_px: int) -> nn.Module:
+    """A backbone whose weights do not matter; without memory for them where that is possible."""
+    try:
+        with torch.device("meta"):
+            return _bare_backbone(name, bands, size_px)[0]
+    except (NotImplementedError, RuntimeError):  # RegNet computes its widths with tensors
+        with torch.random.fork_rng(devices=[]):  # or training would draw other numbers after it
+            return _bare_backbone(name, bands, size_px)[0]
 
 
 def check_backbone(name: str) -> None:
