@@ -195,7 +195,7 @@ def test_a_record_tells_what_training_and_prototypes_said_of_the_label(
         assert audited.prototype_score == pytest.approx(audited.label_score)
         ahead = audited.predicted_similarity - audited.runner_up_similarity
         expected = 1 / (1 + np.exp(-ahead / model.temperature))
-        # Similarities near 1 are known to 6e-8 in float32; σ = 0.05 makes that twenty times as much.
+        # Similarities are float32, known to 6e-8 near 1; they are divided by σ = 0.05.
         assert audited.predicted_probability == pytest.approx(expected, abs=1e-5)
 
 

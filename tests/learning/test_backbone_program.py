@@ -18,7 +18,12 @@ from rsretrieve.learning.device import Precision, computing_in
 from rsretrieve.learning.network import build_network, program_of
 
 CPU = torch.device("cpu")
-BACKBONES = {"resnet18": (3, 32), "shufflenet_v2_x0_5": (6, 32), "swin_t": (2, 32), "swin_v2_t": (3, 32)}
+BACKBONES = {
+    "resnet18": (3, 32),
+    "shufflenet_v2_x0_5": (6, 32),
+    "swin_t": (2, 32),
+    "swin_v2_t": (3, 32),
+}
 
 
 def stored(program: Program | None) -> Program:
