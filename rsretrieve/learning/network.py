@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.learning.backbone_program import Recording, export_program
@@ -94,13 +95,27 @@ def program_of(name: str, bands: int, size_px: int) -> Recording:
     return export_program(backbone, bands, size_px)
 
 
+class _WithoutWeights(TorchFunctionMode):
+    """Puts weights on the meta device, as `torch.device("meta")` does; numbers are computed."""
+
+    _MAKES_WEIGHTS = (torch.empty, torch.zeros, torch.ones, torch.tensor)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        known = dict(kwargs or {})
+        if func in self._MAKES_WEIGHTS and known.get("device") is None:
+            known["device"] = "meta"
+        return func(*args, **known)
+
+
 def _layers_alone(name: str, bands: int, size_px: int) -> nn.Module:
-    """A backbone whose weights do not matter; without memory for them where that is possible."""
+    """A backbone without memory for its weights, which do not matter."""
     try:
         with torch.device("meta"):
             return _bare_backbone(name, bands, size_px)[0]
     except (NotImplementedError, RuntimeError):  # RegNet computes its widths with tensors
-        with torch.random.fork_rng(devices=[]):  # or training would draw other numbers after it
+        with _WithoutWeights():
             return _bare_backbone(name, bands, size_px)[0]
 
 

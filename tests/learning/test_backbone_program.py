@@ -100,10 +100,16 @@ def test_what_cannot_be_recorded_has_a_cause_and_no_program(kind: type[nn.Module
     assert backbone.training
 
 
-def test_recording_a_backbone_that_computes_its_widths_draws_nothing_by_chance() -> None:
+def test_a_backbone_that_computes_its_widths_is_recorded_without_drawing_by_chance() -> None:
     before = torch.get_rng_state()
-    assert program_of("regnet_y_400mf", 3, 32).cause == ""
+    assert program_of("regnet_x_400mf", 3, 32).cause == ""
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_backbone_that_cannot_be_built_for_recording_has_a_cause() -> None:
+    recording = program_of("maxvit_t", 3, 37)
+    assert recording.program is None
+    assert "ValueError" in recording.cause
 
 
 def test_only_listed_operations_run() -> None:
