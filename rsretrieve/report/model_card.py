@@ -30,9 +30,9 @@ def model_card(description: ModelDescription, name: str) -> str:
     classes = ", ".join(f"`{printable(label)}`" for label in description.class_names)
     return f"""# {printable(name)}
 
-A scene embedding trained by [rsretrieve](https://pypi.org/project/rsretrieve/), with a prototype
-for each of {len(description.class_names)} classes. Tiles of like scenes lie close together by
-cosine similarity, and a label far from its prototype is likely wrong.
+A scene embedding trained by rsretrieve, with a prototype for each of
+{len(description.class_names)} classes. Tiles of like scenes lie close together by cosine
+similarity, and a label far from its prototype is likely wrong.
 
 {_facts(description)}
 
