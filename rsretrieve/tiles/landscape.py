@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.errors import InvalidArgument, MissingPackage
 from rsretrieve.storage import folder_aside, written_aside
+from rsretrieve.tiles import proj_data
 from rsretrieve.tiles.landscape_chance import Floats, nearest, noise
 from rsretrieve.tiles.landscape_covers import PAINTERS, SPECTRA, WARMTH, Cover, Patch
 from rsretrieve.tiles.landscape_layout import (
@@ -146,7 +147,8 @@ def _write(
 ) -> None:
     """Write the square of `side_px` whose upper left pixel is `origin_px`, (row, col)."""
     try:
-        import rasterio
+        with proj_data.of_rasterio():
+            import rasterio
     except ImportError as error:
         raise MissingPackage(
             "GeoTIFF is written by rasterio, which is not installed", hint="pip install rasterio"
