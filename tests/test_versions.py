@@ -67,3 +67,10 @@ def test_a_requirement_without_a_floor_is_refused(versions, tmp_path):
     (tmp_path / "pyproject.toml").write_text("[project]\ndependencies = ['a<3']\n")
     with pytest.raises(ValueError, match="'a<3' has no lowest version"):
         list(versions.lowest(tmp_path / "pyproject.toml"))
+
+
+def test_an_archive_of_the_sources_holds_all_that_tests_need():
+    configuration = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    included = configuration["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert {"tests", "benchmarks", "tools", "docs", "constraints.txt", "Makefile"} <= {*included}
+    assert [name for name in included if not (ROOT / name).exists()] == []
