@@ -98,7 +98,7 @@ def program_of(name: str, bands: int, size_px: int) -> Recording:
 class _WithoutWeights(TorchFunctionMode):
     """Puts weights on the meta device, as `torch.device("meta")` does; numbers are computed."""
 
-    _MAKES_WEIGHTS = (torch.empty, torch.zeros, torch.ones, torch.tensor)
+    _MAKES_WEIGHTS = (torch.empty, torch.zeros, torch.ones)
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

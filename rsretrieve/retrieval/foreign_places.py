@@ -105,9 +105,9 @@ def _in_degrees(
         from rasterio.crs import CRS
         from rasterio.warp import transform
 
-    system = CRS.from_user_input(crs)
-    lons, lats = transform(system, CRS.from_epsg(4326), *zip(*corners))
-    return system.to_string(), bounds, tuple(zip(lons, lats))
+        system = CRS.from_user_input(crs)
+        lons, lats = transform(system, CRS.from_epsg(4326), *zip(*corners))
+        return system.to_string(), bounds, tuple(zip(lons, lats))
 
 
 def _geo_metadata(schema: pyarrow.Schema) -> dict[str, Any]:

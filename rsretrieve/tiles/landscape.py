@@ -147,8 +147,7 @@ def _write(
 ) -> None:
     """Write the square of `side_px` whose upper left pixel is `origin_px`, (row, col)."""
     try:
-        with proj_data.of_rasterio():
-            import rasterio
+        import rasterio
     except ImportError as error:
         raise MissingPackage(
             "GeoTIFF is written by rasterio, which is not installed", hint="pip install rasterio"
@@ -162,7 +161,10 @@ def _write(
         "crs": landscape.crs,
         "transform": rasterio.Affine(pixel_m, 0, left_m, 0, -pixel_m, top_m),
     }
-    with rasterio.open(path, "w", **form, **size, **place) as dataset:
+    with (
+        proj_data.of_rasterio(),
+        rasterio.open(path, "w", **form, **size, **place) as dataset,
+    ):
         dataset.write(landscape.pixels[:, row : row + side_px, col : col + side_px])
         dataset.descriptions = BANDS
 

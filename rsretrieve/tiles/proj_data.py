@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -23,7 +24,10 @@ def environment() -> dict[str, str]:
 
 @contextmanager
 def of_rasterio() -> Iterator[None]:
-    """Surroundings in which rasterio is imported: it looks at the variables only then."""
+    """Surroundings in which our own process imports and uses rasterio.
+
+    It looks at the variables when it is imported, and whenever one of its environments starts.
+    """
     hidden = {name: os.environ.pop(name) for name in environment()}
     try:
         yield
@@ -31,6 +35,7 @@ def of_rasterio() -> Iterator[None]:
         os.environ.update(hidden)
 
 
+@cache
 def _bundled() -> str | None:
     """The folder of the data in rasterio's wheels; None where PROJ is the system's."""
     spec = find_spec("rasterio")

@@ -58,7 +58,7 @@ def test_the_card_names_the_model_and_how_to_use_it(description: ModelDescriptio
 
 def test_the_card_names_the_classes_and_the_limits(description: ModelDescription) -> None:
     card = model_card(replace(description, class_names=("forest", "große Stadt")), "m")
-    assert "for each of 2 classes" in card
+    assert "for each of\n2 classes" in card
     assert "\n`forest`, `große Stadt`\n" in card
     assert "agreement with given labels, not with the truth" in card
 

@@ -53,13 +53,27 @@ def test_our_own_process_computes_places(foreign):
         "from rsretrieve.tiles import proj_data\n"
         "with proj_data.of_rasterio():\n"
         "    from rasterio.warp import transform\n"
-        "print(json.dumps([transform('EPSG:32633', 'EPSG:4326', [5e5], [5e6]), dict(os.environ)]))"
+        "    place = transform('EPSG:32633', 'EPSG:4326', [5e5], [5e6])\n"
+        "print(json.dumps([place, dict(os.environ)]))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     (longitude, latitude), left = json.loads(ran.stdout)
     assert longitude == pytest.approx([15])
     assert latitude == pytest.approx([45.1535], abs=1e-3)
     assert left[foreign] == os.environ[foreign]
+
+
+def test_places_of_a_table_made_elsewhere_are_computed(foreign):
+    """In a process of its own: rasterio keeps reference systems that it knows."""
+    code = (
+        "from rsretrieve.retrieval.foreign_places import PlaceReader\n"
+        "import shapely\n"
+        "reader = PlaceReader(False, 'geometry', 'EPSG:32633')\n"
+        "wkb = shapely.to_wkb(shapely.box(5e5, 5e6, 500100, 5000100))\n"
+        "print(reader.place({'geometry': wkb}))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "EPSG:32633" in ran.stdout
 
 
 def test_without_the_variables_nothing_is_set(monkeypatch):
@@ -70,4 +84,6 @@ def test_without_the_variables_nothing_is_set(monkeypatch):
 
 def test_where_rasterio_brings_no_data_the_variables_stay(foreign, monkeypatch):
     monkeypatch.setattr(proj_data, "find_spec", lambda _: None)
+    proj_data._bundled.cache_clear()
     assert proj_data.environment() == {}
+    proj_data._bundled.cache_clear()
