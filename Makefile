@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
+CONSTRAINTS ?= constraints.txt
+# Where an environment is made for one target, and removed after it (8 GB).
+TRIAL ?= .trial
 
-.PHONY: demo test check mutation format benchmark benchmark-noise clean
+.PHONY: demo test test-fast test-lowest test-newest constraints check mutation format benchmark \
+	benchmark-noise clean
 
 # The main job, shown on a made-up landscape: everything lands in demo/.
 demo: $(VENV)/.installed
@@ -13,6 +17,31 @@ demo: $(VENV)/.installed
 # One thread a worker: PyTorch programs side by side spin against one another.
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term:skip-covered tests
+
+# All but the tests marked slow.
+test-fast: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m "not slow" tests
+
+# The fast tests with the lowest versions that pyproject.toml allows, and with the newest.
+test-lowest:
+	rm -rf $(TRIAL) && mkdir -p $(TRIAL)
+	$(PYTHON) tools/versions.py lowest > $(TRIAL)/lowest.txt
+	$(MAKE) test-fast VENV=$(TRIAL)/venv CONSTRAINTS=$(TRIAL)/lowest.txt
+	rm -rf $(TRIAL)
+
+test-newest:
+	rm -rf $(TRIAL) && mkdir -p $(TRIAL) && touch $(TRIAL)/none.txt
+	$(MAKE) test-fast VENV=$(TRIAL)/venv CONSTRAINTS=$(TRIAL)/none.txt
+	rm -rf $(TRIAL)
+
+# Write constraints.txt anew: the newest versions today.
+constraints:
+	rm -rf $(TRIAL) && mkdir -p $(TRIAL) && touch $(TRIAL)/none.txt
+	$(MAKE) $(TRIAL)/venv/.installed VENV=$(TRIAL)/venv CONSTRAINTS=$(TRIAL)/none.txt
+	$(TRIAL)/venv/bin/python -m pip freeze --all > $(TRIAL)/frozen.txt
+	$(PYTHON) tools/versions.py installed < $(TRIAL)/frozen.txt > $(TRIAL)/constraints.txt
+	mv $(TRIAL)/constraints.txt constraints.txt
+	rm -rf $(TRIAL)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -39,11 +68,11 @@ PRESET ?= --cpu
 benchmark-noise: $(VENV)/.installed
 	$(BIN)/python benchmarks/noise_robustness.py $(PRESET) --data $(DATA) --weights $(WEIGHTS)
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .hypothesis mutants .coverage*
+	rm -rf $(VENV) $(TRIAL) demo build dist .mypy_cache .ruff_cache .hypothesis mutants .coverage*

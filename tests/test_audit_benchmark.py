@@ -14,6 +14,8 @@ from click.testing import Result
 from rsretrieve.choices import NoiseKind
 from tests.benchmark_programs import ROOT, made_up_data, run_benchmark
 
+pytestmark = pytest.mark.slow
+
 OTHERS = {"cleanlab", "topofilter", "selfclean", "neighbours"}
 MODEL = ["--method", "robust", "--noise", "uniform", "--rate", "0.3", "--epochs", "2"]
 # Three of the cells stand for all: with a model, without one, and one that needs another's.

@@ -14,6 +14,8 @@ from rsretrieve.audit.records import AuditedTile
 from rsretrieve.tiles.records import Tile, TileSet
 from tests.benchmark_programs import ROOT, made_up_data, run_benchmark
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:

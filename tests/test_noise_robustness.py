@@ -15,6 +15,8 @@ from PIL import Image
 
 from tests.benchmark_programs import ROOT, made_up_data, run_benchmark
 
+pytestmark = pytest.mark.slow
+
 RESULTS = "noise_robustness.csv"
 METHODS = ["robust", "paper-t-rnsl", "cross-entropy", "frozen"]
 

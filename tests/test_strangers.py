@@ -215,7 +215,7 @@ def layers():
 @pytest.fixture(scope="module")
 def program(layers):
     """What they compute."""
-    return export_program(layers, 3, 32)
+    return export_program(layers, 3, 32).program
 
 
 def write_model_of(folder, layers, program, **tensors):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 BENCHMARK = Path(__file__).parent.parent / "benchmarks" / "throughput.py"
@@ -23,6 +24,7 @@ def write_tiles(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / label / f"{number}.png")
 
 
+@pytest.mark.slow
 def test_it_measures_training_and_embedding_beside_the_ceiling_and_a_plain_loop(tmp_path):
     write_tiles(tmp_path / "tiles")
     options = ["--network", "shufflenet_v2_x0_5", "--size", "32", "--count", "20"]

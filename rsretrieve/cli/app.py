@@ -21,6 +21,7 @@ from rsretrieve.cli.split import split
 from rsretrieve.cli.terminal import EXIT_INTERRUPTED, Terminal
 from rsretrieve.cli.train import train
 from rsretrieve.errors import InvalidArgument, RsretrieveError, ran_out_of_memory
+from rsretrieve.threads import let_waiting_threads_sleep
 
 EXIT_ERROR, EXIT_USAGE = 1, 2
 
@@ -62,6 +63,7 @@ def rsretrieve(
 
 def main() -> None:
     """Run the program; every error becomes a message and an exit code."""
+    let_waiting_threads_sleep()
     try:
         app()
     except RsretrieveError as error:

@@ -125,7 +125,8 @@ class Terminal:
             self._err.print(f"{name} ({total} tiles)" if total else name)
 
     def _stop_progress(self) -> None:
-        if self._progress is not None:
+        # Rich before 15 ends even a hidden one with an empty line.
+        if self._progress is not None and not self._progress.disable:
             self._progress.stop()
 
     def _finish_epoch(self, epoch: EpochFinished) -> None:

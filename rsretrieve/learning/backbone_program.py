@@ -12,6 +12,7 @@ from __future__ import annotations
 import operator
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -45,11 +46,31 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "floordiv": operator.floordiv,
 }
+_VIEWS = ("aten.view.default", "aten.expand.default")
 NODE, TENSOR = "node", "tensor"
 """How arguments name a result, by its number (0: the input), and a weight."""
 
 
-def export_program(backbone: nn.Module, bands: int, size_px: int) -> Program | None:
+@dataclass(frozen=True)
+class Recording:
+    """The result of recording a backbone.
+
+    Attributes:
+        program: what the backbone computes, or None where it cannot be recorded.
+        cause: why there is no program; empty where there is one.
+    """
+
+    program: Program | None
+    cause: str = ""
+
+    @classmethod
+    def failed(cls, error: Exception) -> Recording:
+        """The recording that ended with this error."""
+        said = str(error).strip().split("\n")[0][:200]
+        return cls(None, f"{type(error).__name__}: {said}" if said else type(error).__name__)
+
+
+def export_program(backbone: nn.Module, bands: int, size_px: int) -> Recording:
     """Record what a backbone computes of tiles (B, bands, size_px, size_px), B free.
 
     Args:
@@ -58,7 +79,7 @@ def export_program(backbone: nn.Module, bands: int, size_px: int) -> Program | N
         size_px: S of the input.
 
     Returns:
-        The program, or None where it cannot be recorded or needs other operations.
+        The program, or the cause where it cannot be recorded or needs other operations.
     """
     was_training = backbone.training
     device = next(backbone.parameters()).device
@@ -71,9 +92,9 @@ def export_program(backbone: nn.Module, bands: int, size_px: int) -> Program | N
                 dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
                 strict=False,
             )
-        return _as_program(exported)
-    except Exception:  # the exporter raises what it likes; its work is no more than a saving
-        return None
+        return Recording(_as_program(exported))
+    except Exception as error:  # the exporter raises what it likes; without a program it is slower
+        return Recording.failed(error)
     finally:
         backbone.train(was_training)
 
@@ -82,27 +103,51 @@ def _as_program(exported: Any) -> Program:
     """The graph as plain values.
 
     Raises:
-        KeyError, ValueError: it holds what a program cannot.
+        ValueError: it holds what a program cannot.
     """
     signature = exported.graph_signature
     tensors = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     if signature.lifted_tensor_constants or signature.non_persistent_buffers:
         raise ValueError("it needs tensors that are not among the weights")
     names: dict[Any, dict[str, Any]] = {}
+    numbers: dict[Any, Any] = {}  # tensors that are one number, whatever their shape
     nodes: list[dict[str, Any]] = []
     for node in exported.graph.nodes:
         if node.op == "placeholder":
             known = tensors.get(node.name)
             names[node] = {NODE: 0} if known is None else {TENSOR: known}
-        elif node.op == "call_function":
+        elif node.op == "call_function" and not _is_number(node, numbers):
             names[node] = {NODE: len(nodes) + 1}
-            arguments = [_encoded(value, names) for value in node.args]
-            keywords = {key: _encoded(value, names) for key, value in node.kwargs.items()}
-            nodes.append({"op": _name_of(node.target), "args": arguments, "kwargs": keywords})
+            nodes.append(_as_operation(node, names, numbers))
         elif node.op == "output":
             [output] = node.args[0]
             return {"schema_version": SCHEMA_VERSION, "nodes": nodes, "output": names[output]}
     raise ValueError("it has no output")
+
+
+def _is_number(node: Any, numbers: dict[Any, Any]) -> bool:
+    """Whether a node gives a tensor of one number, which is then kept in `numbers`."""
+    target = str(node.target)
+    if target == "aten.scalar_tensor.default":
+        numbers[node] = node.args[0]
+    elif target in _VIEWS and node.args[0] in numbers:
+        numbers[node] = numbers[node.args[0]]
+    return node in numbers
+
+
+def _as_operation(
+    node: Any, names: Mapping[Any, dict[str, Any]], numbers: Mapping[Any, Any]
+) -> dict[str, Any]:
+    """A node as plain values."""
+    name, given = str(node.target), node.args
+    if name == "aten.copy_.default" and given[1] in numbers:
+        # Since PyTorch 2.14 `mask[a:b] = 3` is recorded as a copy of a tensor, with the type and
+        # the device that it was recorded on; a fill has neither.
+        arguments = [_encoded(given[0], names), numbers[given[1]]]
+        return {"op": "fill_.Scalar", "args": arguments, "kwargs": {}}
+    arguments = [_encoded(value, names) for value in given]
+    keywords = {key: _encoded(value, names) for key, value in node.kwargs.items()}
+    return {"op": _name_of(node.target), "args": arguments, "kwargs": keywords}
 
 
 def _name_of(target: Any) -> str:
@@ -113,11 +158,16 @@ def _name_of(target: Any) -> str:
         # A view is recorded of tensors in the default order; those of a network in another
         # order must be copied where they cannot be viewed.
         return "reshape.default"
-    return {function: plain for plain, function in _PLAIN.items()}[target]
+    for plain, function in _PLAIN.items():
+        if function is target:
+            return plain
+    raise ValueError(f"operation {name} is not among those that a model may hold")
 
 
 def _encoded(value: Any, names: Mapping[Any, dict[str, Any]]) -> Any:
     if isinstance(value, torch.fx.Node):
+        if value not in names:
+            raise ValueError(f"{value} is a tensor that no operation of the list gives")
         return names[value]
     if isinstance(value, (list, tuple)):
         return [_encoded(item, names) for item in value]

@@ -89,17 +89,18 @@ def write_model(
     recipe = training.recipe
     sha256 = model_store.write_weights(folder, training.judge(recipe.keep))
     preprocessing = prepared.preprocessing
-    program = program_of(recipe.backbone, len(preprocessing.bands), preprocessing.size_px)
+    recording = program_of(recipe.backbone, len(preprocessing.bands), preprocessing.size_px)
+    facts = _training_facts(training, prepared, summary, start.weights)
     description = ModelDescription(
         backbone=recipe.backbone,
         dimensions=recipe.dimensions,
         preprocessing=preprocessing,
         class_names=prepared.class_names,
         recipe=recipe.to_json(),
-        training=_training_facts(training, prepared, summary, start.weights),
+        training={**facts, "not_recorded": recording.cause or None},
         versions=_versions(),
         weights_sha256=sha256,
-        program_sha256=model_store.write_program(folder, program),
+        program_sha256=model_store.write_program(folder, recording.program),
     )
     model_store.write_description(folder, description)
     model_store.write_history(folder, training.history)

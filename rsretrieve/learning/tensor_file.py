@@ -25,7 +25,7 @@ def write_tensors(
     try:
         save_file(plain, path, None if metadata is None else dict(metadata))
     except SafetensorError as error:
-        found = re.search(r"os error (\d+)", str(error))
+        found = re.search(r"(?:os error|code:) (\d+)", str(error))  # as newer ones say, and 0.4
         if found is None:
             raise
         number = int(found[1]) or errno.EIO

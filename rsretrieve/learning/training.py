@@ -170,7 +170,7 @@ class Training:
     def _embedder(self, model: PrototypeModel) -> Embedder:
         settings, recipe = self.settings, self.recipe
         bands = len(settings.preprocessing.bands)
-        network = folded(model.network, program_of(recipe.backbone, bands, recipe.size_px))
+        network = folded(model.network, program_of(recipe.backbone, bands, recipe.size_px).program)
         return Embedder(network, settings.preprocessing, settings.device, settings.precision)
 
     def _validate(self) -> float | None:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rsretrieve.storage import sha256_of_file, write_json
+from rsretrieve.tiles.cache_folder import cache_root
 
 NOTED_FROM_BYTES = 256 << 20  # below, reading takes a moment
 
@@ -67,9 +68,6 @@ def _noted(note: Path) -> object:
 
 def _note_path(path: Path) -> Path | None:
     """Where the note on a file lies; None for who has no home to keep it in."""
-    try:
-        root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    except RuntimeError:
-        return None
+    root = cache_root()
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
-    return Path(root, "rsretrieve", "checked", f"{name}.json")
+    return None if root is None else root / "checked" / f"{name}.json"

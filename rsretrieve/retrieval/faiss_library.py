@@ -23,16 +23,30 @@ def faiss_module() -> Any:
     """FAISS, imported when it is first needed.
 
     Raises:
-        MissingPackage: it is not installed.
+        MissingPackage: it is not installed, or not all of it.
     """
     try:
         import faiss
     except ImportError as error:
-        raise MissingPackage(
-            "this command needs FAISS, which is not installed",
-            hint="pip install faiss-gpu (Linux x86-64), or faiss-cpu elsewhere",
-        ) from error
+        if error.name == "faiss":
+            raise MissingPackage(
+                "this command needs FAISS, which is not installed",
+                hint="pip install faiss-gpu (Linux x86-64), or faiss-cpu elsewhere",
+            ) from error
+        raise _in_part(str(error)) from error
+    if not hasattr(faiss, "IndexFlat"):
+        raise _in_part("faiss has no IndexFlat")
     return faiss
+
+
+def _in_part(reason: str) -> MissingPackage:
+    """Of an installation that lacks files: faiss-gpu and faiss-cpu share a folder."""
+    return MissingPackage(
+        f"FAISS is installed only in part ({reason}): faiss-cpu and faiss-gpu have the same files, "
+        "and to uninstall one removes those of the other",
+        hint="pip uninstall --yes faiss-cpu faiss-gpu, then pip install faiss-gpu (Linux x86-64), "
+        "or faiss-cpu elsewhere",
+    )
 
 
 def usable_gpu(device: str) -> int | None:

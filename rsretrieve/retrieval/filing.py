@@ -24,9 +24,9 @@ from rsretrieve.retrieval.index_plan import (
 from rsretrieve.retrieval.index_store import IndexStore, write_index
 from rsretrieve.retrieval.manifest import Manifest
 from rsretrieve.retrieval.measuring import sample_of, tune
-from rsretrieve.retrieval.memory import available_bytes
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import VectorIndex
+from rsretrieve.tiles.memory import available_bytes
 
 
 @dataclass(frozen=True)

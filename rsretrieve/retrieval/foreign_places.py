@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow
 from numpy.typing import NDArray
 
+from rsretrieve.tiles import proj_data
 from rsretrieve.tiles.footprints import Point
 from rsretrieve.tiles.records import Place
 
@@ -100,12 +101,13 @@ def _outline(geometry: Any) -> list[Point]:
 def _in_degrees(
     crs: str, bounds: tuple[float, float, float, float], corners: list[Point]
 ) -> tuple[str, tuple[float, float, float, float], tuple[tuple[float, float], ...]]:
-    from rasterio.crs import CRS
-    from rasterio.warp import transform
+    with proj_data.of_rasterio():
+        from rasterio.crs import CRS
+        from rasterio.warp import transform
 
-    system = CRS.from_user_input(crs)
-    lons, lats = transform(system, CRS.from_epsg(4326), *zip(*corners))
-    return system.to_string(), bounds, tuple(zip(lons, lats))
+        system = CRS.from_user_input(crs)
+        lons, lats = transform(system, CRS.from_epsg(4326), *zip(*corners))
+        return system.to_string(), bounds, tuple(zip(lons, lats))
 
 
 def _geo_metadata(schema: pyarrow.Schema) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
+import numpy as np
 import pyarrow
 from pyarrow import parquet
 
@@ -24,7 +25,9 @@ SCHEMA = pyarrow.schema(
         ("mtime_ns", pyarrow.int64()),
         ("content", pyarrow.string()),  # a digest of the file's
         ("crs", pyarrow.string()),
-        ("bounds", pyarrow.list_(pyarrow.float64(), 4)),  # left, bottom, right, top, in `crs`
+        # Left, bottom, right, top, in `crs`. A list of any length: before 26 pyarrow cannot write,
+        # or cannot read, rows of null among lists of a fixed length (indexes of before have them).
+        ("bounds", pyarrow.list_(pyarrow.float64())),
         ("footprint", pyarrow.list_(_PAIR)),  # corners, lon and lat in degrees
         ("read_px", pyarrow.int32()),  # of windows read coarser; absent where there are none
     ]
@@ -175,9 +178,18 @@ def read_table(path: Path) -> TileTable:
         found = found.select(SCHEMA.names)
         if len({found.column(name).null_count for name in ("crs", "bounds", "footprint")}) != 1:
             raise TypeError("a tile has half a place")
-        return TileTable(found if found.schema.equals(SCHEMA) else found.cast(SCHEMA))
+        found = found if found.schema.equals(SCHEMA) else found.cast(SCHEMA)
+        if not all(map(_are_boxes, found.column("bounds").chunks)):
+            raise TypeError("the bounds of a tile are not four numbers")
+        return TileTable(found)
     except (OSError, pyarrow.ArrowException, TypeError, KeyError) as error:
         raise IndexDamaged(f"{path} cannot be read ({error})") from error
+
+
+def _are_boxes(bounds: pyarrow.ListArray) -> bool:
+    """Whether all that is not null is four numbers."""
+    most = np.diff(bounds.offsets).max(initial=0)  # `bounds.value_lengths` would import much
+    return bool(most <= 4) and len(bounds.flatten()) == 4 * (len(bounds) - bounds.null_count)
 
 
 def _row(values: Mapping[str, Any]) -> IndexedTile:

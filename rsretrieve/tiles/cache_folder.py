@@ -48,7 +48,7 @@ class CacheFolder:
                 f"{LIMIT_VARIABLE} is {limit!r}, which is not a size; expected is one such as "
                 "500MB or 2GB, or 0 to keep nothing"
             )
-        path = _chosen_folder()
+        path = cache_root()
         return cls(_NOWHERE, 0) if path is None else cls(path / "tiles", limit_bytes)
 
     def files(self) -> list[tuple[int, int, Path]]:
@@ -86,7 +86,8 @@ class CacheFolder:
                 folder.rmdir()
 
 
-def _chosen_folder() -> Path | None:
+def cache_root() -> Path | None:
+    """The user's folder of what can be made again, by the environment; None for who has no home."""
     if chosen := os.environ.get(FOLDER_VARIABLE):
         return Path(chosen)
     if root := os.environ.get("XDG_CACHE_HOME"):

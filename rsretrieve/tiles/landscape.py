@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.errors import InvalidArgument, MissingPackage
 from rsretrieve.storage import folder_aside, written_aside
+from rsretrieve.tiles import proj_data
 from rsretrieve.tiles.landscape_chance import Floats, nearest, noise
 from rsretrieve.tiles.landscape_covers import PAINTERS, SPECTRA, WARMTH, Cover, Patch
 from rsretrieve.tiles.landscape_layout import (
@@ -160,7 +161,10 @@ def _write(
         "crs": landscape.crs,
         "transform": rasterio.Affine(pixel_m, 0, left_m, 0, -pixel_m, top_m),
     }
-    with rasterio.open(path, "w", **form, **size, **place) as dataset:
+    with (
+        proj_data.of_rasterio(),
+        rasterio.open(path, "w", **form, **size, **place) as dataset,
+    ):
         dataset.write(landscape.pixels[:, row : row + side_px, col : col + side_px])
         dataset.descriptions = BANDS
 

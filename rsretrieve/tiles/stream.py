@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +13,11 @@ from numpy.typing import NDArray
 
 from rsretrieve.tiles.cached_reading import Content, read_preprocessed
 from rsretrieve.tiles.failures import Failed, FailureLog
+from rsretrieve.tiles.memory import available_bytes
 from rsretrieve.tiles.preprocessing import Preprocessing
 from rsretrieve.tiles.reading import Read
 from rsretrieve.tiles.records import Place, Tile, TileSet
 
-_OWN_GROUPS, _GROUPS = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
-_MEMORY_FILES = {
-    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    2: ("memory.max", "memory.current", "inactive_file"),
-}
 Progress = Callable[[int], None]
 """Called with how many tiles were dealt with since the last call."""
 
@@ -114,7 +107,7 @@ def read_into_store(
 
 def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     size_bytes = int(np.prod(shape)) * dtype.itemsize
-    if size_bytes <= _free_memory_bytes() // 2:
+    if size_bytes <= available_bytes() // 2:
         return np.empty(shape, dtype)
     with tempfile.NamedTemporaryFile(prefix="rsretrieve-pixels-") as file:
         _reserve(file.fileno(), size_bytes, file.name)
@@ -130,44 +123,3 @@ def _reserve(descriptor: int, size_bytes: int, name: str) -> None:
             os.posix_fallocate(descriptor, 0, size_bytes)
         except OSError as error:
             raise OSError(error.errno, error.strerror, name) from error
-
-
-def _free_memory_bytes() -> int:
-    """What is free in the machine, or left to the container or job that we run in."""
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        free = 4 << 30  # a system that does not tell
-    return max(0, min([free, *_left_to_groups()]))
-
-
-def _left_to_groups() -> Iterator[int]:
-    """What the control groups that we are in, and those above them, may still take."""
-    try:
-        own = _OWN_GROUPS.read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return  # another system
-    for line in own:
-        controllers, _, place = line.partition(":")[2].partition(":")
-        version = 1 if "memory" in controllers.split(",") else 2
-        if version == 1 or not controllers:
-            root = _GROUPS / "memory" if version == 1 else _GROUPS
-            names = [name for name in place.split("/") if name not in ("", "..")]
-            for group in accumulate(names, Path.joinpath, initial=root):
-                # In a container the names may be the host's: what is not there has no limit.
-                with suppress(OSError, ValueError):
-                    yield _left_to(group, *_MEMORY_FILES[version])
-
-
-def _left_to(group: Path, limit: str, usage: str, reclaimable: str) -> int:
-    """What a group may still take, if what it holds of files that were read is let go.
-
-    Raises:
-        OSError, ValueError: it has no limit, or does not tell.
-    """
-    left = int((group / limit).read_text()) - int((group / usage).read_text())
-    with suppress(OSError, ValueError):
-        for line in (group / "memory.stat").read_text().splitlines():
-            name, _, value = line.partition(" ")
-            left += int(value) if name == reclaimable else 0
-    return left

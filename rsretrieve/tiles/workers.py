@@ -21,6 +21,7 @@ from signal import Signals
 from threading import Lock
 from typing import Any, TypeVar, cast
 
+from rsretrieve.tiles import proj_data
 from rsretrieve.tiles.confinement import VARIABLE as SANDBOX_VARIABLE
 from rsretrieve.tiles.confinement import Policy
 from rsretrieve.tiles.drivers import VARIABLE, left_out
@@ -78,7 +79,7 @@ class Worker:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program],
-                env={**_ONE_THREAD, **_for_gdal(), **os.environ},
+                env={**_ONE_THREAD, **_for_gdal(), **os.environ, **proj_data.environment()},
                 pass_fds=[socket] if memory is None else [socket, memory],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

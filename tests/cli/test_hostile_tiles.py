@@ -15,6 +15,8 @@ import pytest
 from tests.cli.conftest import rsretrieve
 from tests.tiles.hostile_tiles import CONTENTS, OTHERS, make_hostile_tiles
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 
 

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 
 
+@pytest.mark.slow
 def test_an_index_survives_being_killed(landscape, model, tmp_path, request):
     kills = request.config.getoption("--kills")
     command = [sys.executable, "-m", "tests.cli.kill_trials", landscape, model, tmp_path / "work"]

@@ -178,6 +178,7 @@ def _refuse(*_, **__):
     raise URLError("no network here")
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_says_how_to_go_on_and_goes_on_to_the_same_weights(
     run, landscape, tmp_path
 ):

@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 
 
+@pytest.mark.slow
 def test_a_training_survives_being_killed(tmp_path, request):
     kills = request.config.getoption("--kills")
     command = [sys.executable, "-m", "tests.cli.train_kill_trials", str(tmp_path / "work")]

@@ -18,7 +18,12 @@ from rsretrieve.learning.device import Precision, computing_in
 from rsretrieve.learning.network import build_network, program_of
 
 CPU = torch.device("cpu")
-BACKBONES = {"resnet18": (3, 32), "shufflenet_v2_x0_5": (6, 32), "swin_t": (2, 32)}
+BACKBONES = {
+    "resnet18": (3, 32),
+    "shufflenet_v2_x0_5": (6, 32),
+    "swin_t": (2, 32),
+    "swin_v2_t": (3, 32),
+}
 
 
 def stored(program: Program | None) -> Program:
@@ -33,7 +38,7 @@ def test_a_program_gives_what_the_backbone_gives(name: str, precision: Precision
     bands, size_px = BACKBONES[name]
     network = build_network(name, bands=bands, size_px=size_px, dimensions=4).eval()
     tensors = network.backbone.state_dict()
-    rebuilt = ProgramBackbone(stored(program_of(name, bands, size_px)), tensors)
+    rebuilt = ProgramBackbone(stored(program_of(name, bands, size_px).program), tensors)
     for batch in (1, 2, 5):
         pixels = torch.randn(batch, bands, size_px, size_px)
         with torch.inference_mode(), computing_in(precision, CPU):
@@ -45,7 +50,7 @@ def test_a_program_gives_what_the_backbone_gives(name: str, precision: Precision
 
 def test_inputs_are_left_as_they_were() -> None:
     rebuilt = ProgramBackbone(
-        stored(program_of("resnet18", 3, 32)),
+        stored(program_of("resnet18", 3, 32).program),
         build_network("resnet18", bands=3, size_px=32, dimensions=4).backbone.state_dict(),
     )
     pixels = torch.randn(2, 3, 32, 32)
@@ -75,11 +80,36 @@ class Growing(Sorting):
         return found.flatten(1) if found.sum() > 0 else found.flatten(1) * 2
 
 
-@pytest.mark.parametrize("kind", [Sorting, Growing])
-def test_what_cannot_be_told_has_no_program(kind: type[nn.Module]) -> None:
+class Adding(Sorting):
+    """A tensor of one number, which is not copied to anywhere."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.layer(pixels)
+        return found.flatten(1) + torch.ops.aten.scalar_tensor(3.0)
+
+
+CANNOT_BE_RECORDED = {Sorting: "sort", Growing: "data-dependent", Adding: "scalar_tensor"}
+
+
+@pytest.mark.parametrize("kind", CANNOT_BE_RECORDED)
+def test_what_cannot_be_recorded_has_a_cause_and_no_program(kind: type[nn.Module]) -> None:
     backbone = kind()
-    assert export_program(backbone, 3, 16) is None
+    recording = export_program(backbone, 3, 16)
+    assert recording.program is None
+    assert CANNOT_BE_RECORDED[kind] in recording.cause
     assert backbone.training
+
+
+def test_a_backbone_that_computes_its_widths_is_recorded_without_drawing_by_chance() -> None:
+    before = torch.get_rng_state()
+    assert program_of("regnet_x_400mf", 3, 32).cause == ""
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_backbone_that_cannot_be_built_for_recording_has_a_cause() -> None:
+    recording = program_of("maxvit_t", 3, 37)
+    assert recording.program is None
+    assert "ValueError" in recording.cause
 
 
 def test_only_listed_operations_run() -> None:
@@ -100,7 +130,7 @@ def test_what_is_no_program_is_refused(program: Program) -> None:
 def test_a_tensor_that_is_not_there_is_named() -> None:
     tensors = build_network("resnet18", bands=3, size_px=32, dimensions=4).backbone.state_dict()
     del tensors["bn1.bias"]
-    program = stored(program_of("resnet18", 3, 32))
+    program = stored(program_of("resnet18", 3, 32).program)
     with pytest.raises(ModelDamaged, match=r"needs bn1\.bias, which is not there"):
         ProgramBackbone(program, tensors)
 

@@ -52,7 +52,8 @@ def operations(program: Program) -> Counter[Any]:
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_a_folded_network_embeds_alike(name: str) -> None:
-    network, program = network_of(name, BACKBONES[name]), program_of(name, BACKBONES[name], SIZE_PX)
+    network = network_of(name, BACKBONES[name])
+    program = program_of(name, BACKBONES[name], SIZE_PX).program
     pixels = torch.randn(5, BACKBONES[name], SIZE_PX, SIZE_PX)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     quick = folded(network, program)
@@ -67,7 +68,7 @@ def test_in_bfloat16_a_folded_network_is_no_farther_from_float32() -> None:
     network = network_of("mobilenet_v2", 3)
     pixels = torch.randn(16, 3, SIZE_PX, SIZE_PX)
     exact = embedded(network, pixels, Precision.FLOAT32)
-    quick = folded(network, program_of("mobilenet_v2", 3, SIZE_PX))
+    quick = folded(network, program_of("mobilenet_v2", 3, SIZE_PX).program)
     as_it_is, as_folded = (
         (embedded(one, pixels, Precision.BFLOAT16) * exact).sum(dim=1).mean().item()
         for one in (network, quick)
@@ -77,7 +78,7 @@ def test_in_bfloat16_a_folded_network_is_no_farther_from_float32() -> None:
 
 @pytest.mark.parametrize(("name", "left"), [("mobilenet_v2", 0), ("resnet18", 0)])
 def test_no_batch_norm_is_left_where_each_follows_a_convolution(name: str, left: int) -> None:
-    program = program_of(name, 3, SIZE_PX)
+    program = program_of(name, 3, SIZE_PX).program
     assert program is not None
     quick, tensors = folded_program(program, network_of(name, 3).backbone.state_dict())
     assert operations(quick)["batch_norm.default"] == left
@@ -106,7 +107,7 @@ def test_what_cannot_be_folded_stays() -> None:
     backbone = Branching().eval()
     backbone.bare_norm.running_var = torch.full((4,), 2.0)
     as_if_trained(nn.ModuleList([backbone.norm, backbone.second_norm, backbone.plain_norm]))
-    program = export_program(backbone, 3, 8)
+    program = export_program(backbone, 3, 8).program
     assert program is not None
     quick, tensors = folded_program(program, backbone.state_dict())
     assert operations(quick)["batch_norm.default"] == 3
@@ -121,7 +122,7 @@ def test_without_a_program_a_network_stays_as_it_is() -> None:
 
 
 def test_folding_draws_nothing_by_chance() -> None:
-    network, program = network_of("resnet18", 3), program_of("resnet18", 3, SIZE_PX)
+    network, program = network_of("resnet18", 3), program_of("resnet18", 3, SIZE_PX).program
     before = torch.get_rng_state()
     folded(network, program)
     assert torch.equal(torch.get_rng_state(), before)

@@ -182,7 +182,7 @@ def test_validation_tiles_are_copied_only_where_some_are_left_out(
     foreign: tuple[str, ...],
     kind: type,
 ) -> None:
-    monkeypatch.setattr(stream, "_free_memory_bytes", lambda: 0)
+    monkeypatch.setattr(stream, "available_bytes", lambda: 0)
     train = of_class(tiles, "water", "road")
     prepared = prepare(train, of_class(tiles, "water", *foreign))
     assert prepared.validation is not None

@@ -27,6 +27,8 @@ from rsretrieve.errors import (
     TrainingDiverged,
     WeightsError,
 )
+from rsretrieve.learning import network
+from rsretrieve.learning.backbone_program import Recording
 from rsretrieve.learning.finishing import TrainingSummary
 from rsretrieve.learning.model_store import load_model
 from rsretrieve.learning.recipes import Recipe, recipe_for
@@ -142,6 +144,37 @@ def test_every_recipe_learns_from_noisy_labels_with_every_loss(
     assert np.mean(other) == pytest.approx(summary.relabelled_fraction)
     if loss is not LossName.T_RNSL:
         assert summary.kept_fraction == 1
+
+
+@pytest.fixture
+def unrecorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Why no backbone can be recorded during the test."""
+    cause = "ValueError: operation sort.stable is not among those that a model may hold"
+    monkeypatch.setattr(network, "export_program", lambda *_: Recording(None, cause))
+    network.program_of.cache_clear()
+    yield cause
+    network.program_of.cache_clear()
+
+
+def test_a_backbone_that_cannot_be_recorded_is_told_with_its_cause(
+    request_of: Requests, output: Path, unrecorded: str
+) -> None:
+    events: list[Event] = []
+    train(request_of(), listener=events.append)
+    notices = [event.text for event in events if isinstance(event, Noticed)]
+    assert [unrecorded in notice for notice in notices].count(True) == 1
+    assert {path.name for path in output.iterdir()} == FILES - {"backbone.json"}
+    description = json.loads((output / "model.json").read_text(encoding="utf-8"))
+    assert description["training"]["not_recorded"] == unrecorded
+    assert load_model(output, CPU).description.program_sha256 is None
+
+
+def test_a_recorded_backbone_has_no_cause_and_no_notice(request_of: Requests, output: Path) -> None:
+    events: list[Event] = []
+    train(request_of(), listener=events.append)
+    assert not [e for e in events if isinstance(e, Noticed) and "recorded" in e.text]
+    description = json.loads((output / "model.json").read_text(encoding="utf-8"))
+    assert description["training"]["not_recorded"] is None
 
 
 def test_a_training_finds_what_is_alike(request_of: Requests) -> None:

@@ -40,6 +40,16 @@ def test_the_card_says_how_jpegs_are_decoded(description: ModelDescription) -> N
     )
 
 
+def test_the_card_says_why_a_backbone_was_not_recorded(description: ModelDescription) -> None:
+    training = {**description.training, "not_recorded": "ValueError: sort is not among them"}
+    facts = facts_of(model_card(replace(description, training=training), "m"))
+    assert facts["Needs torchvision, because"] == "ValueError: sort is not among them"
+
+
+def test_the_card_links_to_no_page_that_does_not_exist(description: ModelDescription) -> None:
+    assert "http" not in model_card(description, "m")
+
+
 def test_the_card_names_the_model_and_how_to_use_it(description: ModelDescription) -> None:
     card = model_card(description, "land cover")
     assert card.startswith("# land cover\n")
@@ -48,7 +58,7 @@ def test_the_card_names_the_model_and_how_to_use_it(description: ModelDescriptio
 
 def test_the_card_names_the_classes_and_the_limits(description: ModelDescription) -> None:
     card = model_card(replace(description, class_names=("forest", "große Stadt")), "m")
-    assert "for each of 2 classes" in card
+    assert "for each of\n2 classes" in card
     assert "\n`forest`, `große Stadt`\n" in card
     assert "agreement with given labels, not with the truth" in card
 

@@ -47,6 +47,15 @@ def test_a_large_file_found_right_is_not_read_again_unless_thoroughly(
     assert len(read) == 4
 
 
+def test_notes_lie_in_the_folder_that_the_user_chose(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RSRETRIEVE_CACHE", str(tmp_path / "chosen"))
+    assert wrong_files(*files) == []
+    assert len(list((tmp_path / "chosen" / "checked").glob("*.json"))) == 2
+    assert not (tmp_path / "cache").exists()
+
+
 def test_a_small_file_is_read_each_time(
     files: Files, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,6 @@ from rsretrieve.retrieval.filing import (
 )
 from rsretrieve.retrieval.index_plan import IndexGoal
 from rsretrieve.retrieval.index_store import IndexStore, open_index
-from rsretrieve.retrieval.memory import available_bytes
 from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import VectorIndex
 from tests.retrieval.vectors import clustered_rows, unit_rows
@@ -195,7 +194,3 @@ def test_where_a_gpu_is_asked_for_it_is_said_whether_it_searches(
     file(vectors, gpu=0)
     end = "on the GPU" if runs else "by the CPU: the GPU cannot hold or run it"
     assert notes == [f"Flat is searched {end}"]
-
-
-def test_some_memory_is_available() -> None:
-    assert 1 << 20 < available_bytes() < 1 << 50

@@ -69,6 +69,7 @@ def random_filters(rng: np.random.Generator, areas: list[Path]) -> Filters:
     )
 
 
+@pytest.mark.slow
 def test_any_filters_give_what_a_plain_loop_gives(planet: Planet, areas: list[Path]) -> None:
     rng = np.random.default_rng(0)
     full = 0

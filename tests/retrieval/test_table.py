@@ -95,6 +95,38 @@ def test_half_a_place_is_refused(tmp_path: Path) -> None:
         read_table(path)
 
 
+@pytest.mark.parametrize("box", [[], [1.0, 2.0, 3.0], [1.0, 2.0, 3.0, 4.0, 5.0]], ids=len)
+def test_bounds_that_are_not_four_numbers_are_refused(tmp_path: Path, box: list[float]) -> None:
+    path = tmp_path / "tiles.parquet"
+    write_table(path, [PLACED, PLACED, BARE])
+    table = parquet.read_table(path).to_pydict()
+    other = [0.0] * (8 - len(box))  # in all there are four numbers a tile
+    changed = {**table, "bounds": [box, other, None], "read_px": [None] * 3}
+    parquet.write_table(pyarrow.table(changed, schema=SCHEMA), path)
+    with pytest.raises(IndexDamaged, match="bounds of a tile are not four numbers"):
+        read_table(path)
+
+
+def test_no_list_of_fixed_length_is_written_for_tiles_without_a_place(tmp_path: Path) -> None:
+    """Before 26, pyarrow cannot write or cannot read null among lists of a fixed length."""
+    write_table(tmp_path / "tiles.parquet", [PLACED, BARE])
+    written = parquet.read_schema(tmp_path / "tiles.parquet")
+    assert written.field("bounds").type == pyarrow.list_(pyarrow.float64())
+
+
+@pytest.mark.parametrize("table", [[PLACED], [PLACED, BARE], [BARE]])
+def test_a_table_of_before_is_read(tmp_path: Path, table: list[IndexedTile]) -> None:
+    if int(pyarrow.__version__.split(".")[0]) < 26 and BARE in table:
+        pytest.skip("this pyarrow cannot read null among lists of a fixed length")
+    path = tmp_path / "tiles.parquet"
+    write_table(path, table)
+    found = parquet.read_table(path)
+    place = found.schema.get_field_index("bounds")
+    fixed = pyarrow.array(found.column("bounds").to_pylist(), pyarrow.list_(pyarrow.float64(), 4))
+    parquet.write_table(found.set_column(place, "bounds", fixed), path)
+    assert read_table(path) == table
+
+
 def test_a_row_notes_the_files_size_and_time_of_change(tile: Tile) -> None:
     os.utime(tile.path, ns=(1, 1_700_000_000_000_000_007))
     row = IndexedTile.of(tile, PLACE)

@@ -152,7 +152,7 @@ def test_without_tiles_there_are_no_batches():
 def test_a_store_holds_what_single_reads_give(
     pictures, single_reads, free_bytes, kind, monkeypatch
 ):
-    monkeypatch.setattr(stream, "_free_memory_bytes", lambda: free_bytes)
+    monkeypatch.setattr(stream, "available_bytes", lambda: free_bytes)
     steps = []
     store = read_into_store(pictures, preprocessing(), FailureLog(), steps.append)
     assert type(store.pixels) is kind
@@ -165,13 +165,13 @@ def test_a_store_holds_what_single_reads_give(
 def test_a_store_may_take_half_of_the_free_memory(pictures, monkeypatch):
     kinds = []
     for free_bytes in (2 * 40 * 3 * 64, 2 * 40 * 3 * 64 - 1):
-        monkeypatch.setattr(stream, "_free_memory_bytes", lambda free=free_bytes: free)
+        monkeypatch.setattr(stream, "available_bytes", lambda free=free_bytes: free)
         kinds.append(type(read_into_store(pictures, preprocessing(), FailureLog()).pixels))
     assert kinds == [np.ndarray, np.memmap]
 
 
 def test_a_mapped_store_leaves_no_file_behind(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "_free_memory_bytes", lambda: 0)
+    monkeypatch.setattr(stream, "available_bytes", lambda: 0)
     monkeypatch.setattr(stream.tempfile, "tempdir", str(tmp_path))
     store = read_into_store(pictures, preprocessing(), FailureLog())
     assert list(tmp_path.iterdir()) == []
@@ -183,7 +183,7 @@ def test_a_full_disk_is_an_error_before_anything_is_mapped(pictures, tmp_path, m
     def no_room(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(stream, "_free_memory_bytes", lambda: 0)
+    monkeypatch.setattr(stream, "available_bytes", lambda: 0)
     monkeypatch.setattr(stream.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(os, "posix_fallocate", no_room, raising=False)
     with pytest.raises(OSError, match="No space left on device") as caught:
@@ -195,7 +195,7 @@ def test_a_full_disk_is_an_error_before_anything_is_mapped(pictures, tmp_path, m
 def test_where_room_cannot_be_reserved_the_store_is_mapped_all_the_same(
     pictures, single_reads, monkeypatch
 ):
-    monkeypatch.setattr(stream, "_free_memory_bytes", lambda: 0)
+    monkeypatch.setattr(stream, "available_bytes", lambda: 0)
     monkeypatch.delattr(os, "posix_fallocate", raising=False)
     store = read_into_store(pictures, preprocessing(), FailureLog())
     assert np.array_equal(store.pixels, single_reads)
@@ -220,71 +220,3 @@ def test_a_store_of_no_readable_tile_is_empty(tmp_path):
 def test_a_strict_store_ends_at_the_first_failure(with_bad):
     with pytest.raises(TileError, match=r"^gone\.png: no such file$"):
         read_into_store(with_bad, preprocessing(), FailureLog(strict=True))
-
-
-@pytest.fixture
-def groups(tmp_path, monkeypatch):
-    """A machine with 4 GiB of free memory, and the files in which it tells of groups: none yet."""
-    monkeypatch.setattr(os, "sysconf", {"SC_AVPHYS_PAGES": 1 << 20, "SC_PAGE_SIZE": 4096}.get)
-    monkeypatch.setattr(stream, "_GROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(stream, "_OWN_GROUPS", tmp_path / "own")
-    return tmp_path
-
-
-def write_group(folder, **contents):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in contents.items():
-        (folder / name.replace("__", ".")).write_text(f"{content}\n")
-
-
-def test_the_free_memory_is_asked_of_the_system(groups):
-    assert stream._free_memory_bytes() == 4 << 30
-
-
-def test_a_system_that_does_not_tell_is_taken_to_have_4_gib_free(groups, monkeypatch):
-    def unknown(_):
-        raise ValueError("unrecognized configuration name")
-
-    monkeypatch.setattr(os, "sysconf", unknown)
-    assert stream._free_memory_bytes() == 4 * 2**30
-
-
-@pytest.mark.parametrize(
-    ("own", "at"),
-    [
-        ("0::/", ""),
-        ("0::/job/step", "job/step"),
-        ("0::/job/step", "job"),  # the limit of the whole job
-        ("0::/elsewhere/on/the/host", ""),
-        ("0::/../outside", ""),
-    ],
-)
-def test_a_group_may_have_less_than_the_machine(groups, own, at):
-    (groups / "own").write_text(f"{own}\n")
-    folder = groups / "cgroup" / at
-    write_group(folder, memory__max=3 << 30, memory__current=2 << 30)
-    assert stream._free_memory_bytes() == 1 << 30
-    # What was read from files can be let go at any time.
-    write_group(folder, memory__stat=f"anon 5\ninactive_file {1 << 29}\nactive_file 7")
-    assert stream._free_memory_bytes() == 3 << 29
-    write_group(folder, memory__max=1 << 30)
-    assert stream._free_memory_bytes() == 0
-    write_group(folder, memory__max=8 << 30)
-    assert stream._free_memory_bytes() == 4 << 30
-
-
-def test_a_group_of_the_older_kind_may_have_less_too(groups):
-    (groups / "own").write_text("9:name=systemd:/\n4:cpu,memory:/job\n0::/\n")
-    v1 = groups / "cgroup" / "memory"
-    usage = {"memory__limit_in_bytes": 3 << 30, "memory__usage_in_bytes": 2 << 30}
-    write_group(v1 / "job", **usage, memory__stat=f"total_inactive_file {1 << 29}")
-    write_group(v1, memory__limit_in_bytes=9223372036854771712, memory__usage_in_bytes=5)
-    assert stream._free_memory_bytes() == 3 << 29
-
-
-@pytest.mark.parametrize("own", ["", "0::/", "nonsense", "4:memory:/gone", "\udcff:"])
-@pytest.mark.parametrize("limit", ["max", "", "many"])
-def test_groups_that_tell_nothing_have_no_limit(groups, own, limit):
-    (groups / "own").write_text(own, errors="surrogateescape")
-    write_group(groups / "cgroup", memory__max=limit, memory__current=1)
-    assert stream._free_memory_bytes() == 4 << 30

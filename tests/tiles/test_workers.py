@@ -58,6 +58,7 @@ def test_a_crash_costs_one_tile_which_is_named_with_the_signal(pictures, count):
     }
 
 
+@pytest.mark.slow
 def test_a_tile_that_takes_too_long_is_given_up(pictures, monkeypatch):
     monkeypatch.setattr(sources, "TIME_LIMIT_S", 5.0)
     reads = list(read_in_order(pictures, sleeping, 1))

@@ -1,0 +1,98 @@
+"""How long `train`, `index` and `audit-labels` take alone, and beside a program of two threads.
+
+    python benchmarks/beside.py TILES WORK --weights FILE --epochs 3
+
+Each command runs alone twice: as it is, and with threads that wait as OpenMP has it by default
+(300,000 tries before they sleep). Then it runs beside a program whose two threads multiply
+matrices without end. Nothing else should run on the machine; it has two cores in the README's
+figures.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+THREADS = 2
+DEFAULT_SPINS = {"GOMP_SPINCOUNT": "300000"}
+NEIGHBOUR = f"""
+import threading
+import numpy as np
+def multiply():
+    matrix = np.ones((512, 512), np.float32)
+    while True:
+        matrix @ matrix
+for _ in range({THREADS}):
+    threading.Thread(target=multiply).start()
+"""
+
+
+@contextmanager
+def neighbour() -> Iterator[None]:
+    """A program that computes in two threads meanwhile."""
+    one_each = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, "-c", NEIGHBOUR], env={**os.environ, **one_each}) as it:
+        time.sleep(1)  # it starts
+        try:
+            yield
+        finally:
+            it.kill()
+
+
+def seconds_of(arguments: list[str], settings: dict[str, str]) -> float:
+    """Wall-clock seconds of a command, from the start of its process to its end."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "OMP_"))}
+    environment = {**kept, "RSRETRIEVE_CACHE_SIZE": "0", **settings}
+    started = time.perf_counter()
+    program = [sys.executable, "-m", "rsretrieve", *arguments, "--overwrite", "--quiet"]
+    subprocess.run(program, env=environment, stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - started
+
+
+def commands(tiles: Path, work: Path, weights: str, size: int, epochs: int) -> list[list[str]]:
+    """What is measured; the first makes the model that the others need."""
+    model = ["--model", str(work / "model")]
+    training = ["--weights", weights, "--backbone", "mobilenet_v2", "--size", str(size)]
+    return [
+        ["train", str(tiles), "--output", model[1], *training, "--epochs", str(epochs)],
+        ["index", str(tiles), *model, "--output", str(work / "index")],
+        ["audit-labels", str(tiles), *model, "--output", str(work / "audit.csv")],
+    ]
+
+
+def main(
+    tiles: Annotated[Path, typer.Argument(help="A folder of labelled tiles.")],
+    work: Annotated[Path, typer.Argument(help="A folder for what the commands write.")],
+    weights: Annotated[str, typer.Option(help="A weights file of mobilenet_v2.")] = "none",
+    size: Annotated[int, typer.Option(help="Tiles are resized to this square.")] = 64,
+    epochs: Annotated[int, typer.Option(help="Of the training.")] = 3,
+    rounds: Annotated[int, typer.Option(help="How often each is measured alone.")] = 2,
+) -> None:
+    """Print seconds and ratios, a line a command."""
+    work.mkdir(parents=True, exist_ok=True)
+    print("command        alone s  default s  rate by default's  beside s  times alone")
+    for arguments in commands(tiles, work, weights, size, epochs):
+        pairs = [
+            (seconds_of(arguments, {}), seconds_of(arguments, DEFAULT_SPINS)) for _ in range(rounds)
+        ]
+        alone, default = (statistics.median(column) for column in zip(*pairs))
+        with neighbour():
+            beside = seconds_of(arguments, {})
+        print(
+            f"{arguments[0]:<13}{alone:9.1f}{default:11.1f}{default / alone:19.3f}"
+            f"{beside:10.1f}{beside / alone:13.2f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)
