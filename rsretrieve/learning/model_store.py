@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import torch
@@ -16,31 +16,37 @@ from rsretrieve.errors import InvalidArgument, ModelDamaged, ran_out_of_memory
 from rsretrieve.learning.backbone_program import Program, ProgramBackbone
 from rsretrieve.learning.description import (
     DESCRIPTION_FILE,
+    PROGRAM_FILE,
+    WEIGHTS_FILE,
     ModelDescription,
+    ModelFolder,
+    check_file,
     read_description,
+    unchecked_notices,
 )
 from rsretrieve.learning.folding import folded
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.model import Model, PrototypeModel
 from rsretrieve.learning.network import EmbeddingNetwork, build_network
 from rsretrieve.learning.tensor_file import write_tensors
-from rsretrieve.progress import EpochFinished
-from rsretrieve.storage import default_file_mode, sha256_of_file, write_json, write_text
+from rsretrieve.progress import EpochFinished, Listener, Noticed, unheard
+from rsretrieve.sealing import write_sealed
+from rsretrieve.storage import default_file_mode, sha256_of_file, write_text
 from rsretrieve.tiles.tables import write_csv
 
 __all__ = [
     "DESCRIPTION_FILE",
     "HISTORY_FILE",
+    "PROGRAM_FILE",
     "WEIGHTS_FILE",
     "load_model",
     "read_description",
+    "seal_folder",
     "write_description",
     "write_history",
     "write_weights",
 ]
-WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.csv"
-PROGRAM_FILE = "backbone.json"
 _OF_A_BAD_PROGRAM = (
     *(ModelDamaged, ArithmeticError, AttributeError, LookupError),
     *(RuntimeError, TypeError, ValueError),
@@ -57,8 +63,16 @@ def write_weights(folder: Path, model: PrototypeModel) -> str:
 
 
 def write_description(folder: Path, description: ModelDescription) -> None:
-    """Write `model.json`."""
-    write_json(folder / DESCRIPTION_FILE, description.to_json(), overwrite=True)
+    """Write `model.json`, sealed by a digest of its own content."""
+    write_sealed(folder / DESCRIPTION_FILE, description.to_json())
+
+
+def seal_folder(folder: Path) -> None:
+    """Write `model.json` anew, with a checksum of every other file of a folder that is done."""
+    sealed_already = (DESCRIPTION_FILE, WEIGHTS_FILE, PROGRAM_FILE)
+    names = sorted(path.name for path in folder.iterdir() if path.name not in sealed_already)
+    files = {name: sha256_of_file(folder / name) for name in names}
+    write_description(folder, replace(read_description(folder), files=files))
 
 
 def write_history(folder: Path, history: Sequence[EpochFinished]) -> None:
@@ -77,16 +91,23 @@ def write_program(folder: Path, program: Program | None) -> str | None:
     return sha256_of_file(folder / PROGRAM_FILE)
 
 
-def load_model(folder: Path, device: torch.device) -> Model:
+def load_model(folder: Path, device: torch.device, listener: Listener = unheard) -> Model:
     """Read a model folder and put the network on a device.
+
+    Args:
+        folder: the model folder.
+        device: where it is to compute.
+        listener: is told of files without a checksum.
 
     Raises:
         ModelNotFound: there is no model.
         ModelDamaged: a file is missing, was cut short or edited, or is too new.
     """
     description = read_description(folder)
+    for notice in unchecked_notices(ModelFolder(folder, description)):
+        listener(Noticed(notice))
     weights_path = folder / WEIGHTS_FILE
-    _check_file(weights_path, description.weights_sha256)
+    check_file(weights_path, description.weights_sha256)
     try:
         state = load_file(weights_path)
         _check_shapes(description, state)
@@ -107,18 +128,6 @@ def load_model(folder: Path, device: torch.device) -> Model:
         temperature=float(trained.prototypes.temperature.detach()),
         device=device,
     )
-
-
-def _check_file(path: Path, sha256: str) -> None:
-    try:
-        found = sha256_of_file(path)
-    except OSError as error:
-        raise ModelDamaged(f"{path} cannot be read ({error})") from error
-    if found != sha256:
-        raise ModelDamaged(
-            f"{path} is not the file that {DESCRIPTION_FILE} describes (its SHA-256 differs)",
-            hint="copy the model folder again, or train anew",
-        )
 
 
 def _check_shapes(description: ModelDescription, state: Mapping[str, Tensor]) -> None:
@@ -161,7 +170,7 @@ def _network_of_program(
     folder: Path, description: ModelDescription, state: Mapping[str, Tensor]
 ) -> EmbeddingNetwork:
     path = folder / PROGRAM_FILE
-    _check_file(path, str(description.program_sha256))
+    check_file(path, str(description.program_sha256))
     tensors = {
         name.removeprefix(_BACKBONE): tensor
         for name, tensor in state.items()

@@ -69,7 +69,7 @@ class IndexStore:
         """
         if SKIPPED_FILE not in self.manifest.sha256:
             return TileTable.of(())
-        _check(self.folder, {SKIPPED_FILE: self._file(SKIPPED_FILE)}, self.manifest)
+        check_files(self.folder, {SKIPPED_FILE: self._file(SKIPPED_FILE)}, self.manifest)
         return read_table(self._file(SKIPPED_FILE))
 
     def open_vector_index(self, gpu: int | None = None, *, mapped: bool = True) -> VectorIndex:
@@ -83,7 +83,7 @@ class IndexStore:
             IndexDamaged: it is not the index of these tiles.
         """
         path, manifest = self.folder / FAISS_FILE, self.manifest
-        _check(self.folder, {FAISS_FILE: self._file(FAISS_FILE)}, manifest)
+        check_files(self.folder, {FAISS_FILE: self._file(FAISS_FILE)}, manifest)
         try:
             index = VectorIndex.read(
                 self._file(FAISS_FILE), gpu, self.vectors, manifest.search, mapped=mapped
@@ -145,7 +145,7 @@ def open_index(folder: Path) -> IndexStore:
         files = _HeldFiles(folder, tuple(manifest.sha256))
         if _is_still(folder, manifest):
             break
-    _check(folder, {name: files.paths[name] for name in (TABLE_FILE, VECTORS_FILE)}, manifest)
+    check_files(folder, {name: files.paths[name] for name in (TABLE_FILE, VECTORS_FILE)}, manifest)
     rows = read_table(files.paths[TABLE_FILE])
     if len(rows) != manifest.tiles:
         raise IndexDamaged(
@@ -154,7 +154,7 @@ def open_index(folder: Path) -> IndexStore:
     return IndexStore(folder, manifest, rows, files.paths)
 
 
-def _check(folder: Path, paths: Mapping[str, Path], manifest: Manifest) -> None:
+def check_files(folder: Path, paths: Mapping[str, Path], manifest: Manifest) -> None:
     """Compare files with their checksums.
 
     Raises:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from rsretrieve.errors import IndexDamaged, IndexNotFound
-from rsretrieve.storage import sha256_of_json, write_json
+from rsretrieve.sealing import parsed, unsealed, write_sealed
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -19,7 +17,6 @@ VECTORS_FILE = "embeddings.npy"
 SKIPPED_FILE = "skipped.parquet"  # only where there is something in it
 DATA_FILES = (FAISS_FILE, TABLE_FILE, VECTORS_FILE)
 _MOST = 1 << 48  # of anything that is counted
-_DIGEST = "digest"  # of all else in the manifest
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,7 @@ class Manifest:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write a manifest, sealed by a digest of its own content."""
-    content = asdict(manifest)
-    write_json(path, {**content, _DIGEST: sha256_of_json(content)}, overwrite=True)
+    write_sealed(path, asdict(manifest))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -81,14 +77,16 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_FILE
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
+        content = parsed(text)
         if content["schema_version"] > SCHEMA_VERSION:
             raise IndexDamaged(
                 f"{path} was written by a newer rsretrieve (schema "
                 f"{content['schema_version']}; this one reads up to {SCHEMA_VERSION})",
                 hint="pip install --upgrade rsretrieve",
             )
-        manifest = Manifest(**_unsealed(text, content))
+        known = {field.name for field in fields(Manifest)}
+        facts, _ = unsealed(text, content, known)
+        manifest = Manifest(**{key: facts[key] for key in facts if key in known})
         if strange := _of_another_kind(manifest):
             raise ValueError(f"{strange!r} is not what it should be")
         if set(manifest.sha256) - {SKIPPED_FILE} != set(DATA_FILES):
@@ -122,24 +120,3 @@ def _of_another_kind(manifest: Manifest) -> str:
         if not all(isinstance(count, int) and 0 <= count < _MOST for count in counts):
             return name
     return ""
-
-
-def _unsealed(text: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content whose digest is right; of what was added since this version, nothing.
-
-    Indexes from before there was a digest have none, and no key that is not known.
-
-    Raises:
-        ValueError: a byte is not as it was written.
-    """
-    known = {field.name for field in fields(Manifest)}
-    facts = {key: value for key, value in content.items() if key != _DIGEST}
-    if _DIGEST not in content:
-        if unknown := sorted(set(facts) - known):
-            raise ValueError(f"unknown key {unknown[0]!r}")
-        return facts
-    # Down to the spaces between: the text must be just what `write_json` makes of it.
-    written = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    if content[_DIGEST] != sha256_of_json(facts) or text != written:
-        raise ValueError("it is not as it was written: its digest differs")
-    return {key: value for key, value in facts.items() if key in known}
