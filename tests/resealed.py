@@ -1,4 +1,4 @@
-"""Change what a sealed file says, and seal it again: what a stranger can do, and a bit flip cannot."""
+"""Change a sealed file and seal it again: what a stranger can do, and a bit flip cannot."""
 
 from __future__ import annotations
 

@@ -21,9 +21,9 @@ TILES_FILE = "tiles.parquet"
 _MOST_DIMENSIONS, _MOST_BANDS, _MOST_VALUES = 65_536, 4096, 1 << 28
 """More would take memory that no file is there to fill."""
 _MOST_SOURCE_BANDS, _MOST_VALUE = 65_536, 1e30  # which float32 holds
-_PIXEL_TYPES = frozenset(f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 64)) | {
-    "float16", "float32", "float64", "bool"
-}
+_PIXEL_TYPES = frozenset(
+    f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 64)
+) | {"float16", "float32", "float64", "bool"}
 
 _KEYS_OF_BEFORE = (
     *("schema_version", "architecture", "preprocessing", "class_names", "recipe", "training"),

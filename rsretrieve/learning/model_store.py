@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from rsretrieve.errors import InvalidArgument, ModelDamaged, ran_out_of_memory
-from rsretrieve.learning.backbone_program import Program, ProgramBackbone
+from rsretrieve.learning.backbone_program import OF_A_BAD_PROGRAM, Program, ProgramBackbone
 from rsretrieve.learning.description import (
     DESCRIPTION_FILE,
     PROGRAM_FILE,
@@ -28,6 +28,7 @@ from rsretrieve.learning.folding import folded
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.model import Model, PrototypeModel
 from rsretrieve.learning.network import EmbeddingNetwork, build_network
+from rsretrieve.learning.program_limits import MOST_BYTES, NUMBER_TYPES
 from rsretrieve.learning.tensor_file import write_tensors
 from rsretrieve.progress import EpochFinished, Listener, Noticed, unheard
 from rsretrieve.sealing import write_sealed
@@ -47,12 +48,8 @@ __all__ = [
     "write_weights",
 ]
 HISTORY_FILE = "history.csv"
-_OF_A_BAD_PROGRAM = (
-    *(ModelDamaged, ArithmeticError, AttributeError, LookupError),
-    *(RuntimeError, TypeError, ValueError),
-)
 _BACKBONE, _PROJECTION = "network.backbone.", "network.projection.weight"
-_PROTOTYPES = "prototypes.weight"
+_PROTOTYPES, _TEMPERATURE, _HOTTEST = "prototypes.weight", "prototypes.log_temperature", 1e6
 
 
 def write_weights(folder: Path, model: PrototypeModel) -> str:
@@ -111,6 +108,7 @@ def load_model(folder: Path, device: torch.device, listener: Listener = unheard)
     try:
         state = load_file(weights_path)
         _check_shapes(description, state)
+        _check_numbers(state)
         trained = _empty_model(folder, description, state)
         trained.load_state_dict(state)
     except (OSError, SafetensorError) as error:
@@ -137,6 +135,8 @@ def _check_shapes(description: ModelDescription, state: Mapping[str, Tensor]) ->
         ValueError: it is not.
     """
     dimensions, classes = description.dimensions, len(description.class_names)
+    if _TEMPERATURE not in state or state[_TEMPERATURE].ndim:
+        raise ValueError(f"{_TEMPERATURE} is not there, or no single number")
     for name, wanted in ((_PROJECTION, (dimensions, "F")), (_PROTOTYPES, (classes, dimensions))):
         if name not in state:
             raise ValueError(f"{name} is not there")
@@ -145,6 +145,20 @@ def _check_shapes(description: ModelDescription, state: Mapping[str, Tensor]) ->
         if not fits or wanted[1] not in (shape[1], "F"):
             expected = ", ".join(map(str, wanted))
             raise ValueError(f"{name} is of shape {shape}, and ({expected}) is expected")
+
+
+def _check_numbers(state: Mapping[str, Tensor]) -> None:
+    """Raise `ValueError` where a number is not finite, or of a type that no network has."""
+    for name, tensor in state.items():
+        if tensor.dtype not in NUMBER_TYPES:
+            raise ValueError(f"{name} is of {tensor.dtype}, which no network has")
+        # Where the sum is finite, all are; that takes a fifth of the time.
+        if not tensor.sum().isfinite() and not tensor.isfinite().all():
+            raise ValueError(f"{name} is damaged: a number in it is not finite")
+        if name.endswith("running_var") and len(tensor) and tensor.min() < 0:
+            raise ValueError(f"{name} is damaged: a variance is negative")
+    if not 0 < float(state[_TEMPERATURE].exp()) < _HOTTEST:
+        raise ValueError(f"{_TEMPERATURE} is damaged: no temperature")
 
 
 def _empty_model(
@@ -170,6 +184,8 @@ def _network_of_program(
     folder: Path, description: ModelDescription, state: Mapping[str, Tensor]
 ) -> EmbeddingNetwork:
     path = folder / PROGRAM_FILE
+    if path.exists() and path.stat().st_size > MOST_BYTES:
+        raise ModelDamaged(f"{path} is larger than any network's ({MOST_BYTES >> 20} MiB)")
     check_file(path, str(description.program_sha256))
     tensors = {
         name.removeprefix(_BACKBONE): tensor
@@ -181,7 +197,7 @@ def _network_of_program(
         backbone = ProgramBackbone(json.loads(path.read_text(encoding="utf-8")), tensors)
         network = EmbeddingNetwork(backbone, features, description.dimensions).eval()
         _try_out(network, backbone.program, description)
-    except _OF_A_BAD_PROGRAM as error:
+    except OF_A_BAD_PROGRAM as error:
         if ran_out_of_memory(error):
             raise
         reason = str(error).split("\n")[0]
@@ -195,11 +211,14 @@ def _try_out(network: EmbeddingNetwork, program: Program, description: ModelDesc
     Raises:
         ValueError, or whatever the program makes of it: it does not embed.
     """
-    preprocessing, quick = description.preprocessing, folded(network, program)
-    size_px = preprocessing.size_px
-    # One tile and two: a program may be made for either number alone.
-    for layers, tiles in ((network, 1), (quick, 2)):
+    preprocessing = description.preprocessing
+    shape = (len(preprocessing.bands), preprocessing.size_px, preprocessing.size_px)
+    # One tile and two: a program may be made for either number alone. And one first: what it
+    # takes is the measure for many, and what cannot be run is not folded.
+    for make, tiles in ((lambda: network, 1), (lambda: folded(network, program), 2)):
         with torch.inference_mode():
-            found = layers(torch.zeros(tiles, len(preprocessing.bands), size_px, size_px)).shape
-        if found != (tiles, description.dimensions):
-            raise ValueError(f"{tiles} tiles become embeddings of shape {tuple(found)}")
+            found = make()(torch.zeros(tiles, *shape))
+        if found.shape != (tiles, description.dimensions):
+            raise ValueError(f"{tiles} tiles become embeddings of shape {tuple(found.shape)}")
+        if not found.isfinite().all():
+            raise ValueError("an embedding is not finite")
