@@ -215,9 +215,10 @@ def _try_out(network: EmbeddingNetwork, program: Program, description: ModelDesc
     shape = (len(preprocessing.bands), preprocessing.size_px, preprocessing.size_px)
     # One tile and two: a program may be made for either number alone. And one first: what it
     # takes is the measure for many, and what cannot be run is not folded.
-    for make, tiles in ((lambda: network, 1), (lambda: folded(network, program), 2)):
+    for fold, tiles in ((False, 1), (True, 2)):
         with torch.inference_mode():
-            found = make()(torch.zeros(tiles, *shape))
+            layers = folded(network, program) if fold else network
+            found = layers(torch.zeros(tiles, *shape))
         if found.shape != (tiles, description.dimensions):
             raise ValueError(f"{tiles} tiles become embeddings of shape {tuple(found.shape)}")
         if not found.isfinite().all():

@@ -16,8 +16,9 @@ from rsretrieve.errors import ModelDamaged
 from rsretrieve.learning.description import TILES_FILE, ModelFolder, check_file
 from rsretrieve.progress import Listener, Noticed, unheard
 from rsretrieve.tiles.labels import some_of
-from rsretrieve.tiles.likeness import are_alike
+from rsretrieve.tiles.likeness import QUADRANTS, are_alike
 from rsretrieve.tiles.records import TileSet
+from rsretrieve.tiles.tables import refuse_bombs
 
 _WEIGHT, _AREA, _VIEW, _QUADRANTS = "weight", "area_under_margin", "first_view", "quadrants"
 
@@ -167,7 +168,30 @@ def _table(model: ModelFolder, columns: Sequence[str]) -> pyarrow.Table | None:
         return None  # a model of before is whole without it
     try:
         with parquet.ParquetFile(path) as file:
+            refuse_bombs(path, file)
             there = [name for name in columns if name in file.schema_arrow.names]
-            return file.read(there) if columns[0] in there else None
-    except (pyarrow.ArrowException, OSError) as error:
+            if columns[0] not in there:
+                return None
+            table = file.read(there)
+            _check_types(table)
+            return table
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise ModelDamaged(f"{path} cannot be read ({error})") from error
+
+
+def _check_types(table: pyarrow.Table) -> None:
+    """Raise `ValueError` for columns that are not what `write_training_tiles` writes."""
+    types = pyarrow.types
+    for entry in table.schema:
+        kind, values = entry.type, table.column(entry.name)
+        if entry.name in (_VIEW, _QUADRANTS):
+            fits = types.is_fixed_size_list(kind) and types.is_floating(kind.value_type)
+            values = values.combine_chunks().flatten() if fits else values
+            if not fits or (entry.name == _QUADRANTS and kind.list_size != QUADRANTS):
+                raise ValueError(f"{entry.name} holds {kind}")
+        elif not (types.is_string(kind) or types.is_floating(kind)):
+            raise ValueError(f"{entry.name} holds {kind}")
+        if types.is_string(kind) != (entry.name in ("tile", "label")):
+            raise ValueError(f"{entry.name} holds {kind}")
+        if entry.name != "label" and values.null_count:
+            raise ValueError(f"{entry.name} has gaps")

@@ -77,7 +77,7 @@ def describe_index(folder: Path) -> IndexDescription:
     """
     manifest = read_manifest(folder)
     check_files(folder, {TABLE_FILE: folder / TABLE_FILE}, manifest)
-    rows = read_table(folder / TABLE_FILE)
+    rows = read_table(folder / TABLE_FILE, manifest.tiles)
     sizes = [(folder / name).stat().st_size for name in (MANIFEST_FILE, *manifest.sha256)]
     return IndexDescription(
         folder=folder,

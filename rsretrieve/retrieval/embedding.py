@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.errors import NoUsableTiles
+from rsretrieve.errors import ModelDamaged, NoUsableTiles
 from rsretrieve.learning.heap import freed_memory_kept
 from rsretrieve.learning.model import Model
 from rsretrieve.progress import Advanced, Listener, StageStarted, unheard

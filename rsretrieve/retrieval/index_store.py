@@ -146,11 +146,12 @@ def open_index(folder: Path) -> IndexStore:
         if _is_still(folder, manifest):
             break
     check_files(folder, {name: files.paths[name] for name in (TABLE_FILE, VECTORS_FILE)}, manifest)
-    rows = read_table(files.paths[TABLE_FILE])
-    if len(rows) != manifest.tiles:
+    try:
+        rows = read_table(files.paths[TABLE_FILE], manifest.tiles)
+    except IndexDamaged as error:
         raise IndexDamaged(
-            f"{folder}: {len(rows)} rows for {manifest.tiles} tiles", hint=_mend(folder)
-        )
+            f"{folder / TABLE_FILE} {error.message.partition(' ')[2]}", hint=_mend(folder)
+        ) from error
     return IndexStore(folder, manifest, rows, files.paths)
 
 
@@ -199,10 +200,10 @@ def read_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
     """
     try:
         vectors: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, OverflowError, TypeError, MemoryError) as error:
         raise ValueError(f"cannot be read ({error})") from error
     expected = (manifest.tiles, manifest.dimensions)
-    if vectors.shape != expected or vectors.dtype != np.float32:
+    if vectors.shape != expected or vectors.dtype != np.dtype("<f4"):
         raise ValueError(f"holds {vectors.shape} {vectors.dtype} for {expected} float32")
     return vectors
 

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from rsretrieve.errors import IndexDamaged, IndexNotFound
 from rsretrieve.sealing import parsed, unsealed, write_sealed
+from rsretrieve.tiles.windows import WindowChoices
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -17,6 +18,7 @@ VECTORS_FILE = "embeddings.npy"
 SKIPPED_FILE = "skipped.parquet"  # only where there is something in it
 DATA_FILES = (FAISS_FILE, TABLE_FILE, VECTORS_FILE)
 _MOST = 1 << 48  # of anything that is counted
+_MOST_SEARCHED, _LONGEST_KEY = 1 << 20, 200
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,9 @@ def read_manifest(folder: Path) -> Manifest:
         known = {field.name for field in fields(Manifest)}
         facts, _ = unsealed(text, content, known)
         manifest = Manifest(**{key: facts[key] for key in facts if key in known})
-        if strange := _of_another_kind(manifest):
+        if strange := of_another_kind(manifest):
             raise ValueError(f"{strange!r} is not what it should be")
+        WindowChoices.from_json(manifest.windows)
         if set(manifest.sha256) - {SKIPPED_FILE} != set(DATA_FILES):
             raise ValueError("it does not name the index's files")
         return manifest
@@ -105,7 +108,7 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
 
 
-def _of_another_kind(manifest: Manifest) -> str:
+def of_another_kind(manifest: Manifest) -> str:
     """The name of a value that is not of its declared kind; empty where all are."""
     for name, kind in get_type_hints(Manifest).items():
         kinds = tuple(get_origin(part) or part for part in (get_args(kind) or (kind,)))
@@ -115,8 +118,12 @@ def _of_another_kind(manifest: Manifest) -> str:
         wanted = (*kinds, int) if float in kinds else kinds
         if not isinstance(value, wanted) or isinstance(value, bool):
             return name
-    counted = {"tiles": [manifest.tiles], "dimensions": [manifest.dimensions]}
-    for name, counts in (counted | {"search": list(manifest.search.values())}).items():
-        if not all(isinstance(count, int) and 0 <= count < _MOST for count in counts):
-            return name
-    return ""
+    counts = list(manifest.search.values())
+    fits = {
+        "sha256": all(isinstance(sha256, str) for sha256 in manifest.sha256.values()),
+        "faiss_key": len(manifest.faiss_key) <= _LONGEST_KEY,
+        "tiles": 0 <= manifest.tiles < _MOST,
+        "dimensions": 0 <= manifest.dimensions < _MOST,
+        "search": all(type(count) is int and 0 < count <= _MOST_SEARCHED for count in counts),
+    }
+    return next((name for name, fitting in fits.items() if not fitting), "")
