@@ -134,7 +134,9 @@ def _from_parquet(path: Path, log: FailureLog) -> Vectors:
             count = file.metadata.num_rows
             raw = np.zeros((count, columns.dimensions), np.float32)
             rows: list[IndexedTile] = []
-            for batch in file.iter_batches(10_000):
+            told = {columns.id, columns.vector, places.geometry, *SCHEMA.names}
+            names = [name for name in file.schema_arrow.names if name in told]
+            for batch in file.iter_batches(10_000, columns=names):
                 raw[len(rows) : len(rows) + len(batch)] = _vectors_of(path, batch, columns)
                 rows.extend(_rows_of(batch, columns, places))
             provenance = _provenance(path, file.schema_arrow.metadata or {})

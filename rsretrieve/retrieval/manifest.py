@@ -123,7 +123,7 @@ def of_another_kind(manifest: Manifest) -> str:
         "sha256": all(isinstance(sha256, str) for sha256 in manifest.sha256.values()),
         "faiss_key": len(manifest.faiss_key) <= _LONGEST_KEY,
         "tiles": 0 <= manifest.tiles < _MOST,
-        "dimensions": 0 <= manifest.dimensions < _MOST,
+        "dimensions": 0 < manifest.dimensions < _MOST,
         "search": all(type(count) is int and 0 < count <= _MOST_SEARCHED for count in counts),
     }
     return next((name for name, fitting in fits.items() if not fitting), "")

@@ -17,7 +17,7 @@ _WKT = re.compile(
     re.IGNORECASE,
 )
 _FILES = re.compile(
-    r"EXTENSION\s*[\[(]|grids|PARAMETERFILE|\+init|\+proj|://|/vsi|\.(gsb|gtx|tif|dat)",
+    r"EXTENSION\s*[\[(]|BOUND_?CRS|nadgrids|geoidgrids|PARAMETERFILE|\+init|\+proj|://|/vsi",
     re.IGNORECASE,
 )
 _MOST_TEXT = 100_000

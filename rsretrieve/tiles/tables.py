@@ -102,11 +102,14 @@ def _csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
 
 
 def _parquet_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    from pyarrow import types
+
     file = _open_parquet(path)
-    _require(path, required, file.schema_arrow.names)
+    flat = [entry.name for entry in file.schema_arrow if not types.is_nested(entry.type)]
+    _require(path, required, flat)
     number = 0
     try:
-        for batch in file.iter_batches(_PARQUET_ROWS_AT_ONCE):
+        for batch in file.iter_batches(_PARQUET_ROWS_AT_ONCE, columns=flat):
             for values in batch.to_pylist():
                 number += 1
                 yield number, {n: "" if v is None else str(v) for n, v in values.items()}
@@ -140,6 +143,8 @@ def refuse_bombs(path: Path, file: Any, rows: int | None = None) -> None:
         raise ValueError(f"it says that it holds {told.num_rows} rows")
     if sum(chunk.total_uncompressed_size for chunk in chunks) > most:
         raise ValueError("it says that it holds far more than a file of its size does")
+    if 8 * sum(chunk.num_values for chunk in chunks) > 4 * most:
+        raise ValueError("it says that it holds far more values than a file of its size does")
     for name in dict.fromkeys(chunk.path_in_schema for chunk in chunks):
         own = [chunk for chunk in chunks if chunk.path_in_schema == name]
         # Each value may be as long as all that is stored of the column together.
@@ -155,13 +160,17 @@ def _decoded_bytes(path: Path, file: Any, name: str) -> int:
     import pyarrow.compute as pc
     from pyarrow import parquet
 
-    kind = file.schema_arrow.field(name).type
-    if not (pyarrow.types.is_string(kind) or pyarrow.types.is_binary(kind)):
+    types, kind = pyarrow.types, file.schema_arrow.field(name).type
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    texts = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    if not any(is_text(kind) for is_text in texts):
         return 0
     total = 0
     with parquet.ParquetFile(path, read_dictionary=[name]) as encoded:
         for batch in encoded.iter_batches(columns=[name]):
             column = batch.column(0)
+            if not types.is_dictionary(column.type):
+                column = column.dictionary_encode()
             lengths = pc.binary_length(column.dictionary).to_numpy(zero_copy_only=False)
             used = np.bincount(column.indices.drop_null().to_numpy(), minlength=len(lengths))
             total += int((used * lengths).sum())
