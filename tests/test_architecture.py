@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "rsretrieve"
-GROUND = ("errors", "text", "choices", "progress", "storage", "threads")
+GROUND = ("errors", "text", "choices", "progress", "storage", "sealing", "threads")
 STATIONS = ("tiles", "learning", "retrieval", "audit", "report", "cli")
 HEAVY = ("torch", "torchvision", "faiss", "rasterio", "pyarrow", "matplotlib", "pystac", "sympy")
 MODULES = sorted(PACKAGE.rglob("*.py"))

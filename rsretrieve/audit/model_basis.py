@@ -8,6 +8,7 @@ import numpy as np
 
 from rsretrieve.audit.evidence import Evidence, class_numbers
 from rsretrieve.audit.unit_rows import UnitRows
+from rsretrieve.learning.description import ModelFolder
 from rsretrieve.learning.model import Model
 from rsretrieve.learning.training_record import class_sizes, read_record
 from rsretrieve.progress import Listener
@@ -36,8 +37,9 @@ class ModelBasis:
         names = self.class_names(tiles)
         embedded = embed_tiles(self.model, tiles, log, listener)
         audited = np.bincount(class_numbers(embedded.tiles, names), minlength=len(names))
-        record = read_record(self.model.folder, embedded.tiles, embedded.quadrants, listener)
-        trained = class_sizes(self.model.folder, names)
+        described = ModelFolder(self.model.folder, self.model.description)
+        record = read_record(described, embedded.tiles, embedded.quadrants, listener)
+        trained = class_sizes(described, names)
         return Evidence(
             tiles=embedded.tiles,
             class_names=names,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # heavy stations, which `--help` never loads
     from rsretrieve.audit.decisions import Decided
     from rsretrieve.audit.evidence import Basis
     from rsretrieve.audit.given_embeddings import GivenEmbeddings
+    from rsretrieve.progress import Listener
     from rsretrieve.tiles.failures import FailureLog
     from rsretrieve.tiles.records import TileSet
     from rsretrieve.tiles.windows import SceneChoices
@@ -99,7 +100,7 @@ class AuditInputs:
         decided = decide(tiles, read_decisions(self.decisions), self.decisions)
         return Found(decided.tiles, decided, given)
 
-    def judge(self, found: Found) -> Judge:
+    def judge(self, found: Found, listener: Listener) -> Judge:
         """Load what labels are judged by."""
         if self.model is None:
             from rsretrieve.audit.embedding_basis import EmbeddingBasis
@@ -112,6 +113,6 @@ class AuditInputs:
         from rsretrieve.learning.device import choose_device, describe_device
         from rsretrieve.learning.model_store import load_model
 
-        model = load_model(self.model, choose_device(self.device))
+        model = load_model(self.model, choose_device(self.device), listener)
         bands = model.description.preprocessing.bands
         return Judge(ModelBasis(model), bands, describe_device(model.device), True)

@@ -189,7 +189,7 @@ def audit_labels(
             if not inputs.is_audit:
                 terminal.result(*decisions_result(found.decided))
                 raise typer.Exit(terminal.failures(log.failures))
-        judge = inputs.judge(found)
+        judge = inputs.judge(found, terminal.listen)
         request = AuditRequest(
             found.tiles,
             judge.basis,

@@ -74,7 +74,7 @@ def corrupt_labels(
             from rsretrieve.learning.model_store import load_model
             from rsretrieve.retrieval.instance_noise import corrupt_with_model
 
-            loaded = load_model(model, choose_device(device))
+            loaded = load_model(model, choose_device(device), terminal.listen)
             corrupted = corrupt_with_model(loaded, found, rate, seed, log, terminal.listen)
         else:
             corrupted = corrupt_uniformly(found, rate, seed)

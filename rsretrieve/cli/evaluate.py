@@ -69,7 +69,9 @@ def evaluate(
         if queries is not None:
             found = find_tiles(queries, labels, scenes, log)
             terminal.notice(*found.notices)
-            loaded = load_model(model or model_folder_of(store), choose_device(device))
+            loaded = load_model(
+                model or model_folder_of(store), choose_device(device), terminal.listen
+            )
         evaluation = evaluate_index(
             store,
             seed,

@@ -170,7 +170,7 @@ def _own(work: _Work, terminal: Terminal) -> int:
     if work.update:
         terminal.notice(*unchecked_notices(tile.path for tile in found))
     summary = index_tiles(
-        load_model(upkeep.model, choose_device(upkeep.device)),
+        load_model(upkeep.model, choose_device(upkeep.device), terminal.listen),
         found,
         upkeep.index,
         log,

@@ -52,9 +52,9 @@ class Upkeep:
         from rsretrieve.learning.model_store import load_model
 
         if self.model is not None:
-            return load_model(self.model, choose_device(self.device))
+            return load_model(self.model, choose_device(self.device), terminal.listen)
         try:
-            return load_model(Path(manifest.model), choose_device(self.device))
+            return load_model(Path(manifest.model), choose_device(self.device), terminal.listen)
         except ModelError as error:
             terminal.notice(f"no tile is embedded again: {error} (say where it is with --model)")
             return None

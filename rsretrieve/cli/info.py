@@ -21,17 +21,28 @@ def info(
 ) -> None:
     """Say what a model or an index is, at a glance.
 
-    Nothing is checked: `rsretrieve index --verify` does that for an index.
+    Of a model, the files that changed since they were written are named. An index is checked
+    by `rsretrieve index --verify`.
     """
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         from rsretrieve.cli.render import index_table, model_table
-        from rsretrieve.learning.description import DESCRIPTION_FILE, read_description
+        from rsretrieve.learning.description import (
+            DESCRIPTION_FILE,
+            ModelFolder,
+            changed_files,
+            unchecked_notices,
+        )
         from rsretrieve.report.records import model_json
         from rsretrieve.retrieval.manifest import MANIFEST_FILE
 
         if (folder / DESCRIPTION_FILE).exists():
-            description = read_description(folder)
-            terminal.result(model_json(folder, description), model_table(folder, description))
+            model = ModelFolder.read(folder)
+            changed = changed_files(model)
+            terminal.notice(*unchecked_notices(model))
+            if changed:
+                terminal.notice(f"changed or missing since they were written: {', '.join(changed)}")
+            content = {**model_json(folder, model.description), "changed_files": list(changed)}
+            terminal.result(content, model_table(folder, model.description))
         elif (folder / MANIFEST_FILE).exists():
             from rsretrieve.retrieval.describing import describe_index
 

@@ -176,7 +176,9 @@ def query(
             from rsretrieve.learning.device import choose_device
             from rsretrieve.learning.model_store import load_model
 
-            return load_model(model or model_folder_of(store), choose_device(device))
+            return load_model(
+                model or model_folder_of(store), choose_device(device), terminal.listen
+            )
 
         means = Means(open_model, log, _search_device(device))
         results = answer(store, request, means, terminal.listen)

@@ -13,12 +13,21 @@ import operator
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from rsretrieve.errors import ModelDamaged
+from rsretrieve.errors import ModelDamaged, ran_out_of_memory
+from rsretrieve.learning.program_limits import (
+    MOST_NODES,
+    Watch,
+    Work,
+    check_constants,
+    item_of,
+    of_whole_numbers,
+)
 
 Program = dict[str, Any]
 SCHEMA_VERSION = 1
@@ -40,13 +49,19 @@ _ATEN = frozenset(
         *("unsqueeze.default", "view.default", "zero_.default"),
     ]
 )
-_PLAIN: dict[str, Callable[..., Any]] = {
-    "getitem": operator.getitem,
-    "mul": operator.mul,
-    "add": operator.add,
-    "floordiv": operator.floordiv,
+_RECORDED = {operator.getitem: "getitem", operator.mul: "mul", operator.add: "add"} | {
+    operator.floordiv: "floordiv"
 }
 _VIEWS = ("aten.view.default", "aten.expand.default")
+_PLAIN: dict[str, Callable[..., Any]] = {
+    name: item_of if name == "getitem" else of_whole_numbers(function)
+    for function, name in _RECORDED.items()
+}
+OF_A_BAD_PROGRAM = (
+    *(ModelDamaged, ArithmeticError, AttributeError, LookupError),
+    *(RuntimeError, TypeError, ValueError),
+)
+"""What a program that is none raises when it is run."""
 NODE, TENSOR = "node", "tensor"
 """How arguments name a result, by its number (0: the input), and a weight."""
 
@@ -158,9 +173,8 @@ def _name_of(target: Any) -> str:
         # A view is recorded of tensors in the default order; those of a network in another
         # order must be copied where they cannot be viewed.
         return "reshape.default"
-    for plain, function in _PLAIN.items():
-        if function is target:
-            return plain
+    if target in _RECORDED:
+        return _RECORDED[target]
     raise ValueError(f"operation {name} is not among those that a model may hold")
 
 
@@ -179,6 +193,12 @@ def _encoded(value: Any, names: Mapping[Any, dict[str, Any]]) -> Any:
 class ProgramBackbone(nn.Module):
     """A backbone that runs a program. Its tensors have the names they had in torchvision's.
 
+    The first run with a shape of input is watched; see `program_limits`.
+
+    Attributes:
+        of_one: what the program takes for one tile, by the shape of a tile: n tiles may take no
+            more than n times as much.
+
     Args:
         program: what `export_program` gave.
         tensors: the weights, by name.
@@ -191,10 +211,16 @@ class ProgramBackbone(nn.Module):
         super().__init__()
         self.program = program
         self._names = {name: _hold(self, name, tensor) for name, tensor in tensors.items()}
+        self.of_one: dict[tuple[int, ...], Work] = {}
+        self._watched: set[tuple[int, ...]] = set()
         try:
+            if len(program["nodes"]) > MOST_NODES:
+                raise ValueError(f"it has more than {MOST_NODES} operations")
+            for node in program["nodes"]:
+                check_constants(node)
             self._steps = [_step(node) for node in program["nodes"]]
             self._output = int(program["output"][NODE])
-            needed = {n for _, *values in self._steps for n in mentioned(values, TENSOR)}
+            needed = {n for step in self._steps for n in mentioned(list(step[2:]), TENSOR)}
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ModelDamaged(f"a backbone's program cannot be run ({error!r})") from error
         if missing := needed - set(tensors):
@@ -202,14 +228,49 @@ class ProgramBackbone(nn.Module):
         self._last_use = _last_uses(self._steps, self._output)
 
     def forward(self, pixels: Tensor) -> Any:
-        """Normalised pixels (B, C, S, S) → features."""
+        """Normalised pixels (B, C, S, S) → features.
+
+        Raises:
+            ModelDamaged: the program cannot be run, or takes more than a network does.
+        """
+        shape = tuple(pixels.shape)
+        if shape in self._watched:
+            return self._run(pixels, None)
+        watch = Watch(self._allowed(shape))
+        try:
+            features = self._run(pixels, watch)
+            if len(features) != len(pixels):
+                raise ValueError(f"{len(pixels)} tiles become {len(features)} rows")
+        except OF_A_BAD_PROGRAM as error:
+            if ran_out_of_memory(error):
+                raise
+            reason = str(error).split("\n")[0]
+            raise ModelDamaged(f"a backbone's program cannot be run ({reason})") from error
+        if len(pixels) == 1:
+            self.of_one[shape[1:]] = watch.took
+        self._watched.add(shape)
+        return features
+
+    def _allowed(self, shape: tuple[int, ...]) -> Work:
+        """What a run with input of this shape may take."""
+        count, tile = shape[0], shape[1:]
+        most = Work.allowed(count, prod(tile))
+        of_one = self.of_one.get(tile)
+        return most if of_one is None else most.no_more_than(of_one.times(count))
+
+    def _run(self, pixels: Tensor, watch: Watch | None) -> Any:
         results: dict[int, Any] = {0: pixels}
-        for number, (function, arguments, keywords) in enumerate(self._steps, start=1):
+        for number, (name, function, arguments, keywords) in enumerate(self._steps, start=1):
             values = [self._decoded(value, results) for value in arguments]
             named = {key: self._decoded(value, results) for key, value in keywords.items()}
+            if watch is not None:
+                watch.before(name, function, values, named)
             results[number] = function(*values, **named)
-            for done in self._last_use.get(number, ()):
-                del results[done]  # or every layer's output would stay to the end
+            done = self._last_use.get(number, ())
+            if watch is not None:
+                watch.after(number, results[number], done)
+            for used in done:
+                del results[used]  # or every layer's output would stay to the end
         return results[self._output]
 
     def _decoded(self, value: Any, results: Mapping[int, Any]) -> Any:
@@ -223,7 +284,7 @@ class ProgramBackbone(nn.Module):
         return value
 
 
-_Step = tuple[Callable[..., Any], list[Any], dict[str, Any]]
+_Step = tuple[str, Callable[..., Any], list[Any], dict[str, Any]]
 
 
 def _step(node: Mapping[str, Any]) -> _Step:
@@ -236,7 +297,7 @@ def _step(node: Mapping[str, Any]) -> _Step:
         function = getattr(getattr(torch.ops.aten, packet), overload)
     else:
         raise ValueError(f"no such operation: {name}")
-    return function, list(node["args"]), dict(node["kwargs"])
+    return name, function, list(node["args"]), dict(node["kwargs"])
 
 
 def _hold(module: nn.Module, name: str, tensor: Tensor) -> tuple[nn.Module, str]:
@@ -264,7 +325,7 @@ def mentioned(value: Any, kind: str) -> set[Any]:
 def _last_uses(steps: list[_Step], output: int) -> dict[int, list[int]]:
     """For each step the results that nothing needs after it."""
     last: dict[int, int] = {}
-    for number, (_, arguments, keywords) in enumerate(steps, start=1):
+    for number, (_, _, arguments, keywords) in enumerate(steps, start=1):
         for used in mentioned([arguments, keywords], NODE):
             last[used] = number
     freed: dict[int, list[int]] = {}

@@ -47,6 +47,8 @@ def folded(network: EmbeddingNetwork, program: Program | None) -> EmbeddingNetwo
     if program is None:
         return network
     backbone = ProgramBackbone(*folded_program(program, network.backbone.state_dict()))
+    if isinstance(network.backbone, ProgramBackbone):
+        backbone.of_one.update(network.backbone.of_one)
     # A copy: to make one draws a projection by chance, or, on the meta device, loads for seconds.
     quick = copy(network)
     quick._modules = {**network._modules, "backbone": backbone}
@@ -95,6 +97,9 @@ def _fold(
 ) -> None:
     """Let a convolution do what the batch norm after it does."""
     gamma, beta, mean, variance = (weights[named[TENSOR]] for named in norm["args"][1:5])
+    shapes = {tensor.shape for tensor in (gamma, beta, mean, variance)}
+    if shapes != {weights[convolution["args"][1][TENSOR]].shape[:1]}:
+        raise ValueError("a batch norm is not of the convolution before it")
     scale = gamma / torch.sqrt(variance + norm["args"][7])
     pixels, weight, *rest = convolution["args"]
     bias = weights[rest[0][TENSOR]] if rest and rest[0] else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import torch
@@ -13,40 +13,43 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from rsretrieve.errors import InvalidArgument, ModelDamaged, ran_out_of_memory
-from rsretrieve.learning.backbone_program import Program, ProgramBackbone
+from rsretrieve.learning.backbone_program import OF_A_BAD_PROGRAM, Program, ProgramBackbone
 from rsretrieve.learning.description import (
     DESCRIPTION_FILE,
+    PROGRAM_FILE,
+    WEIGHTS_FILE,
     ModelDescription,
+    ModelFolder,
+    check_file,
     read_description,
+    unchecked_notices,
 )
 from rsretrieve.learning.folding import folded
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.model import Model, PrototypeModel
 from rsretrieve.learning.network import EmbeddingNetwork, build_network
+from rsretrieve.learning.program_limits import MOST_BYTES, NUMBER_TYPES
 from rsretrieve.learning.tensor_file import write_tensors
-from rsretrieve.progress import EpochFinished
-from rsretrieve.storage import default_file_mode, sha256_of_file, write_json, write_text
+from rsretrieve.progress import EpochFinished, Listener, Noticed, unheard
+from rsretrieve.sealing import write_sealed
+from rsretrieve.storage import default_file_mode, sha256_of_file, write_text
 from rsretrieve.tiles.tables import write_csv
 
 __all__ = [
     "DESCRIPTION_FILE",
     "HISTORY_FILE",
+    "PROGRAM_FILE",
     "WEIGHTS_FILE",
     "load_model",
     "read_description",
+    "seal_folder",
     "write_description",
     "write_history",
     "write_weights",
 ]
-WEIGHTS_FILE = "model.safetensors"
 HISTORY_FILE = "history.csv"
-PROGRAM_FILE = "backbone.json"
-_OF_A_BAD_PROGRAM = (
-    *(ModelDamaged, ArithmeticError, AttributeError, LookupError),
-    *(RuntimeError, TypeError, ValueError),
-)
 _BACKBONE, _PROJECTION = "network.backbone.", "network.projection.weight"
-_PROTOTYPES = "prototypes.weight"
+_PROTOTYPES, _TEMPERATURE, _HOTTEST = "prototypes.weight", "prototypes.log_temperature", 1e6
 
 
 def write_weights(folder: Path, model: PrototypeModel) -> str:
@@ -57,8 +60,16 @@ def write_weights(folder: Path, model: PrototypeModel) -> str:
 
 
 def write_description(folder: Path, description: ModelDescription) -> None:
-    """Write `model.json`."""
-    write_json(folder / DESCRIPTION_FILE, description.to_json(), overwrite=True)
+    """Write `model.json`, sealed by a digest of its own content."""
+    write_sealed(folder / DESCRIPTION_FILE, description.to_json())
+
+
+def seal_folder(folder: Path) -> None:
+    """Write `model.json` anew, with a checksum of every other file of a folder that is done."""
+    sealed_already = (DESCRIPTION_FILE, WEIGHTS_FILE, PROGRAM_FILE)
+    names = sorted(path.name for path in folder.iterdir() if path.name not in sealed_already)
+    files = {name: sha256_of_file(folder / name) for name in names}
+    write_description(folder, replace(read_description(folder), files=files))
 
 
 def write_history(folder: Path, history: Sequence[EpochFinished]) -> None:
@@ -77,19 +88,27 @@ def write_program(folder: Path, program: Program | None) -> str | None:
     return sha256_of_file(folder / PROGRAM_FILE)
 
 
-def load_model(folder: Path, device: torch.device) -> Model:
+def load_model(folder: Path, device: torch.device, listener: Listener = unheard) -> Model:
     """Read a model folder and put the network on a device.
+
+    Args:
+        folder: the model folder.
+        device: where it is to compute.
+        listener: is told of files without a checksum.
 
     Raises:
         ModelNotFound: there is no model.
         ModelDamaged: a file is missing, was cut short or edited, or is too new.
     """
     description = read_description(folder)
+    for notice in unchecked_notices(ModelFolder(folder, description)):
+        listener(Noticed(notice))
     weights_path = folder / WEIGHTS_FILE
-    _check_file(weights_path, description.weights_sha256)
+    check_file(weights_path, description.weights_sha256)
     try:
         state = load_file(weights_path)
         _check_shapes(description, state)
+        _check_numbers(state)
         trained = _empty_model(folder, description, state)
         trained.load_state_dict(state)
     except (OSError, SafetensorError) as error:
@@ -109,18 +128,6 @@ def load_model(folder: Path, device: torch.device) -> Model:
     )
 
 
-def _check_file(path: Path, sha256: str) -> None:
-    try:
-        found = sha256_of_file(path)
-    except OSError as error:
-        raise ModelDamaged(f"{path} cannot be read ({error})") from error
-    if found != sha256:
-        raise ModelDamaged(
-            f"{path} is not the file that {DESCRIPTION_FILE} describes (its SHA-256 differs)",
-            hint="copy the model folder again, or train anew",
-        )
-
-
 def _check_shapes(description: ModelDescription, state: Mapping[str, Tensor]) -> None:
     """What the layers' sizes are taken from must be as described, before memory is taken for them.
 
@@ -128,6 +135,8 @@ def _check_shapes(description: ModelDescription, state: Mapping[str, Tensor]) ->
         ValueError: it is not.
     """
     dimensions, classes = description.dimensions, len(description.class_names)
+    if _TEMPERATURE not in state or state[_TEMPERATURE].ndim:
+        raise ValueError(f"{_TEMPERATURE} is not there, or no single number")
     for name, wanted in ((_PROJECTION, (dimensions, "F")), (_PROTOTYPES, (classes, dimensions))):
         if name not in state:
             raise ValueError(f"{name} is not there")
@@ -136,6 +145,20 @@ def _check_shapes(description: ModelDescription, state: Mapping[str, Tensor]) ->
         if not fits or wanted[1] not in (shape[1], "F"):
             expected = ", ".join(map(str, wanted))
             raise ValueError(f"{name} is of shape {shape}, and ({expected}) is expected")
+
+
+def _check_numbers(state: Mapping[str, Tensor]) -> None:
+    """Raise `ValueError` where a number is not finite, or of a type that no network has."""
+    for name, tensor in state.items():
+        if tensor.dtype not in NUMBER_TYPES:
+            raise ValueError(f"{name} is of {tensor.dtype}, which no network has")
+        # Where the sum is finite, all are; that takes a fifth of the time.
+        if not tensor.sum().isfinite() and not tensor.isfinite().all():
+            raise ValueError(f"{name} is damaged: a number in it is not finite")
+        if name.endswith("running_var") and len(tensor) and tensor.min() < 0:
+            raise ValueError(f"{name} is damaged: a variance is negative")
+    if not 0 < float(state[_TEMPERATURE].exp()) < _HOTTEST:
+        raise ValueError(f"{_TEMPERATURE} is damaged: no temperature")
 
 
 def _empty_model(
@@ -161,7 +184,9 @@ def _network_of_program(
     folder: Path, description: ModelDescription, state: Mapping[str, Tensor]
 ) -> EmbeddingNetwork:
     path = folder / PROGRAM_FILE
-    _check_file(path, str(description.program_sha256))
+    if path.exists() and path.stat().st_size > MOST_BYTES:
+        raise ModelDamaged(f"{path} is larger than any network's ({MOST_BYTES >> 20} MiB)")
+    check_file(path, str(description.program_sha256))
     tensors = {
         name.removeprefix(_BACKBONE): tensor
         for name, tensor in state.items()
@@ -172,7 +197,7 @@ def _network_of_program(
         backbone = ProgramBackbone(json.loads(path.read_text(encoding="utf-8")), tensors)
         network = EmbeddingNetwork(backbone, features, description.dimensions).eval()
         _try_out(network, backbone.program, description)
-    except _OF_A_BAD_PROGRAM as error:
+    except OF_A_BAD_PROGRAM as error:
         if ran_out_of_memory(error):
             raise
         reason = str(error).split("\n")[0]
@@ -186,11 +211,15 @@ def _try_out(network: EmbeddingNetwork, program: Program, description: ModelDesc
     Raises:
         ValueError, or whatever the program makes of it: it does not embed.
     """
-    preprocessing, quick = description.preprocessing, folded(network, program)
-    size_px = preprocessing.size_px
-    # One tile and two: a program may be made for either number alone.
-    for layers, tiles in ((network, 1), (quick, 2)):
+    preprocessing = description.preprocessing
+    shape = (len(preprocessing.bands), preprocessing.size_px, preprocessing.size_px)
+    # One tile and two: a program may be made for either number alone. And one first: what it
+    # takes is the measure for many, and what cannot be run is not folded.
+    for fold, tiles in ((False, 1), (True, 2)):
         with torch.inference_mode():
-            found = layers(torch.zeros(tiles, len(preprocessing.bands), size_px, size_px)).shape
-        if found != (tiles, description.dimensions):
-            raise ValueError(f"{tiles} tiles become embeddings of shape {tuple(found)}")
+            layers = folded(network, program) if fold else network
+            found = layers(torch.zeros(tiles, *shape))
+        if found.shape != (tiles, description.dimensions):
+            raise ValueError(f"{tiles} tiles become embeddings of shape {tuple(found.shape)}")
+        if not found.isfinite().all():
+            raise ValueError("an embedding is not finite")

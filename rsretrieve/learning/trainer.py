@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.errors import OutputExists
 from rsretrieve.learning import model_store
+from rsretrieve.learning.description import ModelFolder, unchecked_notices
 from rsretrieve.learning.device import best_precision
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.finishing import TrainingSummary, summary_of, write_model
@@ -135,6 +136,7 @@ def _train(
     with folder_aside(request.output, overwrite=request.overwrite, marker=marker) as folder:
         write_model(folder, training, prepared, summary, start)
         embellish(folder)
+        model_store.seal_folder(folder)
     shutil.rmtree(unfinished)
     return summary
 
@@ -154,7 +156,10 @@ def _start(
     view = None
     if Path(request.weights).is_dir():  # that model has seen labels: what its own start saw
         quadrants = quadrant_means(prepared.train.pixels)
-        view = read_record(Path(request.weights), prepared.tiles, quadrants, listener).view
+        before = ModelFolder.read(Path(request.weights))
+        for notice in unchecked_notices(before):
+            listener(Noticed(notice))
+        view = read_record(before, prepared.tiles, quadrants, listener).view
     elif report is not None:  # features of a network that starts from nothing tell nothing
         listener(StageStarted("keeping how the tiles look before labels are learned"))
         view = first_view(embedder, prepared.train.pixels, settings.seed)

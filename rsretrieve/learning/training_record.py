@@ -12,12 +12,14 @@ import pyarrow
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from rsretrieve.errors import ModelDamaged
+from rsretrieve.learning.description import TILES_FILE, ModelFolder, check_file
 from rsretrieve.progress import Listener, Noticed, unheard
 from rsretrieve.tiles.labels import some_of
-from rsretrieve.tiles.likeness import are_alike
+from rsretrieve.tiles.likeness import QUADRANTS, are_alike
 from rsretrieve.tiles.records import TileSet
+from rsretrieve.tiles.tables import refuse_bombs
 
-TILES_FILE = "tiles.parquet"
 _WEIGHT, _AREA, _VIEW, _QUADRANTS = "weight", "area_under_margin", "first_view", "quadrants"
 
 
@@ -72,24 +74,27 @@ def write_training_tiles(
 
 
 def read_record(
-    folder: Path,
+    model: ModelFolder,
     tiles: TileSet,
     quadrants: NDArray[np.float32],
     listener: Listener = unheard,
 ) -> TrainingRecord:
-    """What a model folder tells of these tiles; nothing where it is older, or has no such file.
+    """What a model folder tells of these tiles; nothing where it is so old as to have no such file.
 
     Nothing is told of a tile whose name a training tile has, but other pixels; and of one that
     has another label now neither weight nor area, which are of the label that was given then.
 
     Args:
-        folder: the model folder.
+        model: the model folder.
         tiles: N tiles with labels.
         quadrants: (N, 4), how bright each quarter is; see `quadrant_means`.
         listener: is told of tiles with the names of others.
+
+    Raises:
+        ModelDamaged: the file is not the one that was written, or cannot be read.
     """
     weights, areas = np.full((2, len(tiles)), np.nan, np.float32)
-    table = _table(folder, ("tile", "label", _WEIGHT, _AREA, _VIEW, _QUADRANTS))
+    table = _table(model, ("tile", "label", _WEIGHT, _AREA, _VIEW, _QUADRANTS))
     if table is None:
         return TrainingRecord(weights, areas, None)
     rows = {name: row for row, name in enumerate(table.column("tile").to_pylist())}
@@ -141,11 +146,11 @@ def _matrix(table: pyarrow.Table, name: str) -> NDArray[Any]:
     return np.asarray(kept.flatten().to_numpy().reshape(len(kept), -1))
 
 
-def class_sizes(folder: Path, names: Sequence[str]) -> NDArray[np.int64]:
+def class_sizes(model: ModelFolder, names: Sequence[str]) -> NDArray[np.int64]:
     """How many training tiles each class had: (K,); zeros where nobody wrote it down."""
     numbers = {name: number for number, name in enumerate(names)}
     sizes = np.zeros(len(names), np.int64)
-    table = _table(folder, ("label",))
+    table = _table(model, ("label",))
     if table is not None:
         counts = table.column("label").value_counts().flatten()
         for label, count in zip(*map(pyarrow.Array.to_pylist, counts)):
@@ -154,11 +159,39 @@ def class_sizes(folder: Path, names: Sequence[str]) -> NDArray[np.int64]:
     return sizes
 
 
-def _table(folder: Path, columns: Sequence[str]) -> pyarrow.Table | None:
-    """Those of the columns that are there; None where the file cannot be read."""
+def _table(model: ModelFolder, columns: Sequence[str]) -> pyarrow.Table | None:
+    """Those of the columns that are there; None where there is no such file and never was."""
+    path, sha256 = model.folder / TILES_FILE, model.description.files.get(TILES_FILE)
+    if sha256 is not None:
+        check_file(path, sha256)
+    elif not path.exists():
+        return None  # a model of before is whole without it
     try:
-        with parquet.ParquetFile(folder / TILES_FILE) as file:
+        with parquet.ParquetFile(path) as file:
+            refuse_bombs(path, file)
             there = [name for name in columns if name in file.schema_arrow.names]
-            return file.read(there) if columns[0] in there else None
-    except (pyarrow.ArrowException, OSError):
-        return None  # a model is whole without it
+            if columns[0] not in there:
+                return None
+            table = file.read(there)
+            _check_types(table)
+            return table
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        raise ModelDamaged(f"{path} cannot be read ({error})") from error
+
+
+def _check_types(table: pyarrow.Table) -> None:
+    """Raise `ValueError` for columns that are not what `write_training_tiles` writes."""
+    types = pyarrow.types
+    for entry in table.schema:
+        kind, values = entry.type, table.column(entry.name)
+        if entry.name in (_VIEW, _QUADRANTS):
+            fits = types.is_fixed_size_list(kind) and types.is_floating(kind.value_type)
+            values = values.combine_chunks().flatten() if fits else values
+            if not fits or (entry.name == _QUADRANTS and kind.list_size != QUADRANTS):
+                raise ValueError(f"{entry.name} holds {kind}")
+        elif not (types.is_string(kind) or types.is_floating(kind)):
+            raise ValueError(f"{entry.name} holds {kind}")
+        if types.is_string(kind) != (entry.name in ("tile", "label")):
+            raise ValueError(f"{entry.name} holds {kind}")
+        if entry.name != "label" and values.null_count:
+            raise ValueError(f"{entry.name} has gaps")

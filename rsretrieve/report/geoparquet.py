@@ -18,6 +18,8 @@ import pyarrow
 from pyarrow import parquet
 
 from rsretrieve import __version__
+from rsretrieve.errors import ModelError
+from rsretrieve.learning.description import read_description
 from rsretrieve.report.geo import footprint_geometry
 from rsretrieve.report.records import hit_json
 from rsretrieve.retrieval.foreign import METADATA_KEY
@@ -217,8 +219,7 @@ def provenance_of(store: IndexStore) -> dict[str, Any]:
         "tiles": manifest.tiles,
         "dimensions": manifest.dimensions,
     }
-    with suppress(OSError, ValueError):  # the model may be gone; its fingerprint stays
-        description = Path(manifest.model, "model.json").read_text(encoding="utf-8")
+    with suppress(ModelError):  # the model may be gone; its fingerprint stays
         if manifest.model:
-            told["model_description"] = json.loads(description)
+            told["model_description"] = read_description(Path(manifest.model)).to_json()
     return told

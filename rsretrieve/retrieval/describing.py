@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from rsretrieve.learning.description import DESCRIPTION_FILE
+from rsretrieve.retrieval.index_store import check_files
 from rsretrieve.retrieval.manifest import (
     MANIFEST_FILE,
     TABLE_FILE,
@@ -68,14 +69,15 @@ class IndexDescription:
 
 
 def describe_index(folder: Path) -> IndexDescription:
-    """Describe an index folder; its checksums are not looked at.
+    """Describe an index folder; of the checksums only that of the table is looked at.
 
     Raises:
         IndexNotFound: there is none.
-        IndexDamaged: its manifest or its table cannot be read.
+        IndexDamaged: its manifest or its table is not what was written.
     """
     manifest = read_manifest(folder)
-    rows = read_table(folder / TABLE_FILE)
+    check_files(folder, {TABLE_FILE: folder / TABLE_FILE}, manifest)
+    rows = read_table(folder / TABLE_FILE, manifest.tiles)
     sizes = [(folder / name).stat().st_size for name in (MANIFEST_FILE, *manifest.sha256)]
     return IndexDescription(
         folder=folder,

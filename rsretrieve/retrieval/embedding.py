@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.errors import NoUsableTiles
+from rsretrieve.errors import ModelDamaged, NoUsableTiles
 from rsretrieve.learning.heap import freed_memory_kept
 from rsretrieve.learning.model import Model
 from rsretrieve.progress import Advanced, Listener, StageStarted, unheard
@@ -97,6 +97,7 @@ def embed_readable_tiles(
         ):
             rows = slice(len(kept), len(kept) + len(batch.tiles))
             vectors[rows] = embedder.embed(batch.pixels).cpu().numpy()
+            _check_finite(model, batch.tiles, vectors[rows])
             quadrants[rows] = quadrant_means(batch.pixels)
             keep(batch.tiles, batch.places, vectors[rows])
             kept.extend(batch.tiles)
@@ -105,3 +106,13 @@ def embed_readable_tiles(
     seconds = time.perf_counter() - started
     found = vectors[: len(kept)], quadrants[: len(kept)]
     return Embeddings(embedded, tuple(places), *found, seconds)
+
+
+def _check_finite(model: Model, tiles: Sequence[Tile], vectors: NDArray[np.float32]) -> None:
+    """Raise `ModelDamaged` where an embedding is not finite: pixels always are."""
+    if not np.isfinite(vectors).all():
+        bad = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+        raise ModelDamaged(
+            f"{model.folder} is damaged: the embedding of {tiles[bad].id} is not finite",
+            hint="copy the model folder again, or train anew",
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +17,19 @@ from rsretrieve.retrieval.file_state import NO_FILE_BYTES
 from rsretrieve.retrieval.filing import Vectors
 from rsretrieve.retrieval.foreign_places import PlaceReader
 from rsretrieve.retrieval.table import SCHEMA, IndexedTile, TileTable
+from rsretrieve.sealing import parsed
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.records import Tile, TileSet, absolute
-from rsretrieve.tiles.tables import PARQUET_SUFFIXES
+from rsretrieve.tiles.tables import PARQUET_SUFFIXES, refuse_bombs
 
 METADATA_KEY = b"rsretrieve"  # what our own export says of the model
 ID_COLUMNS = ("id", "tile")
 VECTOR_COLUMNS = ("embedding", "vector", "embeddings")
 _BLOCK = 65_536
+_NO_EMBEDDINGS = (
+    *(OSError, pyarrow.ArrowException, ValueError, TypeError, LookupError),
+    *(AttributeError, OverflowError, RecursionError),
+)
 _UNIT = 1e-4  # how far a norm may lie from one to count as one
 
 
@@ -63,7 +67,7 @@ def _from_npy(path: Path, listing: TileSet | None, log: FailureLog) -> Vectors:
         raw = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, OverflowError, TypeError, MemoryError) as error:
         raise TableError(f"{path}: cannot be read as an array ({error})") from error
     if raw.ndim != 2 or not raw.size or raw.dtype.kind not in "fiu":
         raise TableError(
@@ -124,18 +128,23 @@ class _Columns:
 def _from_parquet(path: Path, log: FailureLog) -> Vectors:
     try:
         with parquet.ParquetFile(path) as file:
+            refuse_bombs(path, file)
             columns = _columns_of(path, file)
             places = PlaceReader.of(file.schema_arrow)
             count = file.metadata.num_rows
             raw = np.zeros((count, columns.dimensions), np.float32)
             rows: list[IndexedTile] = []
-            for batch in file.iter_batches(10_000):
+            told = {columns.id, columns.vector, places.geometry, *SCHEMA.names}
+            names = [name for name in file.schema_arrow.names if name in told]
+            for batch in file.iter_batches(10_000, columns=names):
                 raw[len(rows) : len(rows) + len(batch)] = _vectors_of(path, batch, columns)
                 rows.extend(_rows_of(batch, columns, places))
             provenance = _provenance(path, file.schema_arrow.metadata or {})
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
-    except (OSError, pyarrow.ArrowException) as error:
+    except TableError:
+        raise
+    except _NO_EMBEDDINGS as error:
         raise TableError(f"{path}: cannot be read as Parquet ({error})") from error
     if len({row.id for row in rows}) != len(rows):
         raise TableError(f"{path}: the column {columns.id!r} names a tile twice")
@@ -195,18 +204,27 @@ def _rows_of(
             id=str(values[columns.id]),
             path=str(values.get("path") or ""),
             label=None if label is None else str(label),
-            size_bytes=int(values.get("size_bytes", NO_FILE_BYTES)),
-            mtime_ns=int(values.get("mtime_ns", 0)),
+            size_bytes=_whole(values.get("size_bytes"), NO_FILE_BYTES),
+            mtime_ns=_whole(values.get("mtime_ns"), 0),
             place=places.place(values),
             content=str(values.get("content") or ""),
         )
+
+
+def _whole(value: object, otherwise: int) -> int:
+    """A whole number of 64 bits; of nothing, what says that nothing is known."""
+    if value is None:
+        return otherwise
+    if not isinstance(value, int) or not -1 <= value < 1 << 63:
+        raise ValueError(f"{value!r} is no size or time of a file")
+    return value
 
 
 def _provenance(path: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
     """Where the vectors are from, with what an export of ours says of their model."""
     found: dict[str, Any] = {"embeddings": str(path.resolve())}
     try:
-        told = json.loads(metadata.get(METADATA_KEY, b"{}"))
+        told = parsed(metadata.get(METADATA_KEY, b"{}").decode())
     except (ValueError, RecursionError):
         return found
     return {**found, **told} if isinstance(told, dict) else found

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rsretrieve.tiles import proj_data
 from rsretrieve.tiles.footprints import Point
 from rsretrieve.tiles.records import Place
+from rsretrieve.tiles.reference_systems import NOT_READ, checked_crs
 
 LON_LAT = "OGC:CRS84"
 _OWN = ("crs", "bounds", "footprint")
@@ -35,20 +36,31 @@ class PlaceReader:
 
     @classmethod
     def of(cls, schema: pyarrow.Schema) -> PlaceReader:
-        """For a table of this schema; a GeoParquet file says in it which column is where."""
+        """For a table of this schema; a GeoParquet file says in it which column is where.
+
+        Raises:
+            ValueError: it says so in another form, or names a CRS that is not read.
+        """
         own = all(name in schema.names for name in _OWN)
         told = _geo_metadata(schema)
         column = str(told.get("primary_column", "geometry"))
         if column not in schema.names:
             return cls(own, None, None)
-        crs = told.get("columns", {}).get(column, {}).get("crs")
-        return cls(own, column, None if _is_lon_lat(crs) else json.dumps(crs))
+        columns = told.get("columns", {})
+        described = columns.get(column, {}) if isinstance(columns, Mapping) else None
+        if not isinstance(described, Mapping):
+            raise ValueError("its GeoParquet metadata are not of the form that they should be")
+        crs = described.get("crs")
+        return cls(own, column, None if _is_lon_lat(crs) else checked_crs(json.dumps(crs)))
 
     def place(self, values: Mapping[str, Any]) -> Place | None:
-        """The place of a row, or None."""
-        if self.own and values["crs"] is not None:
-            footprint = tuple((lon, lat) for lon, lat in values["footprint"])
-            return Place(values["crs"], tuple(values["bounds"]), footprint)
+        """The place of a row, or None.
+
+        Raises:
+            ValueError: it has half a place, or its CRS is not read.
+        """
+        if self.own and any(values[name] is not None for name in _OWN):
+            return own_place(values)
         content = values.get(self.geometry) if self.geometry is not None else None
         return None if not isinstance(content, bytes) else self._of_geometry(content)
 
@@ -69,6 +81,23 @@ class PlaceReader:
             geometry = shapely.union_all(shapely.get_parts(eastward))
             left, bottom, right, top = map(float, geometry.bounds)
         return Place(LON_LAT, (left, bottom, right, top), tuple(map(_wrapped, _outline(geometry))))
+
+
+def own_place(values: Mapping[str, Any]) -> Place:
+    """The place that the columns of our own tables tell.
+
+    Raises:
+        ValueError: it is half a place, or its CRS is not read.
+    """
+    if any(values[name] is None for name in _OWN):
+        raise ValueError("a tile has half a place: crs, bounds and footprint go together")
+    bounds = tuple(map(float, values["bounds"]))
+    footprint = tuple((float(lon), float(lat)) for lon, lat in values["footprint"])
+    if len(bounds) != 4 or not footprint or not np.isfinite([*bounds, *sum(footprint, ())]).all():
+        raise ValueError("a tile's bounds or footprint are no numbers")
+    return Place(
+        checked_crs(values["crs"]), (bounds[0], bounds[1], bounds[2], bounds[3]), footprint
+    )
 
 
 def _eastward(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -105,8 +134,11 @@ def _in_degrees(
         from rasterio.crs import CRS
         from rasterio.warp import transform
 
-        system = CRS.from_user_input(crs)
-        lons, lats = transform(system, CRS.from_epsg(4326), *zip(*corners))
+        try:
+            system = CRS.from_user_input(crs)
+            lons, lats = transform(system, CRS.from_epsg(4326), *zip(*corners))
+        except Exception as error:  # GDAL's errors have no public root
+            raise ValueError(f"{crs[:80]!r} is {NOT_READ}") from error
         return system.to_string(), bounds, tuple(zip(lons, lats))
 
 
@@ -123,5 +155,7 @@ def _is_lon_lat(crs: object) -> bool:
     if not isinstance(crs, Mapping):
         return True
     identity = crs.get("id", {})
+    if not isinstance(identity, Mapping):
+        return False
     name = f"{identity.get('authority')}:{identity.get('code')}"
     return name in (LON_LAT, "EPSG:4326")

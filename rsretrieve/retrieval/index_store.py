@@ -69,7 +69,7 @@ class IndexStore:
         """
         if SKIPPED_FILE not in self.manifest.sha256:
             return TileTable.of(())
-        _check(self.folder, {SKIPPED_FILE: self._file(SKIPPED_FILE)}, self.manifest)
+        check_files(self.folder, {SKIPPED_FILE: self._file(SKIPPED_FILE)}, self.manifest)
         return read_table(self._file(SKIPPED_FILE))
 
     def open_vector_index(self, gpu: int | None = None, *, mapped: bool = True) -> VectorIndex:
@@ -83,7 +83,7 @@ class IndexStore:
             IndexDamaged: it is not the index of these tiles.
         """
         path, manifest = self.folder / FAISS_FILE, self.manifest
-        _check(self.folder, {FAISS_FILE: self._file(FAISS_FILE)}, manifest)
+        check_files(self.folder, {FAISS_FILE: self._file(FAISS_FILE)}, manifest)
         try:
             index = VectorIndex.read(
                 self._file(FAISS_FILE), gpu, self.vectors, manifest.search, mapped=mapped
@@ -145,16 +145,17 @@ def open_index(folder: Path) -> IndexStore:
         files = _HeldFiles(folder, tuple(manifest.sha256))
         if _is_still(folder, manifest):
             break
-    _check(folder, {name: files.paths[name] for name in (TABLE_FILE, VECTORS_FILE)}, manifest)
-    rows = read_table(files.paths[TABLE_FILE])
-    if len(rows) != manifest.tiles:
+    check_files(folder, {name: files.paths[name] for name in (TABLE_FILE, VECTORS_FILE)}, manifest)
+    try:
+        rows = read_table(files.paths[TABLE_FILE], manifest.tiles)
+    except IndexDamaged as error:
         raise IndexDamaged(
-            f"{folder}: {len(rows)} rows for {manifest.tiles} tiles", hint=_mend(folder)
-        )
+            f"{folder / TABLE_FILE} {error.message.partition(' ')[2]}", hint=_mend(folder)
+        ) from error
     return IndexStore(folder, manifest, rows, files.paths)
 
 
-def _check(folder: Path, paths: Mapping[str, Path], manifest: Manifest) -> None:
+def check_files(folder: Path, paths: Mapping[str, Path], manifest: Manifest) -> None:
     """Compare files with their checksums.
 
     Raises:
@@ -199,10 +200,10 @@ def read_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
     """
     try:
         vectors: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, OverflowError, TypeError, MemoryError) as error:
         raise ValueError(f"cannot be read ({error})") from error
     expected = (manifest.tiles, manifest.dimensions)
-    if vectors.shape != expected or vectors.dtype != np.float32:
+    if vectors.shape != expected or vectors.dtype != np.dtype("<f4"):
         raise ValueError(f"holds {vectors.shape} {vectors.dtype} for {expected} float32")
     return vectors
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from rsretrieve.errors import IndexDamaged, IndexNotFound
-from rsretrieve.storage import sha256_of_json, write_json
+from rsretrieve.sealing import parsed, unsealed, write_sealed
+from rsretrieve.tiles.windows import WindowChoices
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -19,7 +18,7 @@ VECTORS_FILE = "embeddings.npy"
 SKIPPED_FILE = "skipped.parquet"  # only where there is something in it
 DATA_FILES = (FAISS_FILE, TABLE_FILE, VECTORS_FILE)
 _MOST = 1 << 48  # of anything that is counted
-_DIGEST = "digest"  # of all else in the manifest
+_MOST_SEARCHED, _LONGEST_KEY = 1 << 20, 200
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,7 @@ class Manifest:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write a manifest, sealed by a digest of its own content."""
-    content = asdict(manifest)
-    write_json(path, {**content, _DIGEST: sha256_of_json(content)}, overwrite=True)
+    write_sealed(path, asdict(manifest))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -81,16 +79,19 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_FILE
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
+        content = parsed(text)
         if content["schema_version"] > SCHEMA_VERSION:
             raise IndexDamaged(
                 f"{path} was written by a newer rsretrieve (schema "
                 f"{content['schema_version']}; this one reads up to {SCHEMA_VERSION})",
                 hint="pip install --upgrade rsretrieve",
             )
-        manifest = Manifest(**_unsealed(text, content))
-        if strange := _of_another_kind(manifest):
+        known = {field.name for field in fields(Manifest)}
+        facts, _ = unsealed(text, content, known)
+        manifest = Manifest(**{key: facts[key] for key in facts if key in known})
+        if strange := of_another_kind(manifest):
             raise ValueError(f"{strange!r} is not what it should be")
+        WindowChoices.from_json(manifest.windows)
         if set(manifest.sha256) - {SKIPPED_FILE} != set(DATA_FILES):
             raise ValueError("it does not name the index's files")
         return manifest
@@ -107,7 +108,7 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
 
 
-def _of_another_kind(manifest: Manifest) -> str:
+def of_another_kind(manifest: Manifest) -> str:
     """The name of a value that is not of its declared kind; empty where all are."""
     for name, kind in get_type_hints(Manifest).items():
         kinds = tuple(get_origin(part) or part for part in (get_args(kind) or (kind,)))
@@ -117,29 +118,12 @@ def _of_another_kind(manifest: Manifest) -> str:
         wanted = (*kinds, int) if float in kinds else kinds
         if not isinstance(value, wanted) or isinstance(value, bool):
             return name
-    counted = {"tiles": [manifest.tiles], "dimensions": [manifest.dimensions]}
-    for name, counts in (counted | {"search": list(manifest.search.values())}).items():
-        if not all(isinstance(count, int) and 0 <= count < _MOST for count in counts):
-            return name
-    return ""
-
-
-def _unsealed(text: str, content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content whose digest is right; of what was added since this version, nothing.
-
-    Indexes from before there was a digest have none, and no key that is not known.
-
-    Raises:
-        ValueError: a byte is not as it was written.
-    """
-    known = {field.name for field in fields(Manifest)}
-    facts = {key: value for key, value in content.items() if key != _DIGEST}
-    if _DIGEST not in content:
-        if unknown := sorted(set(facts) - known):
-            raise ValueError(f"unknown key {unknown[0]!r}")
-        return facts
-    # Down to the spaces between: the text must be just what `write_json` makes of it.
-    written = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    if content[_DIGEST] != sha256_of_json(facts) or text != written:
-        raise ValueError("it is not as it was written: its digest differs")
-    return {key: value for key, value in facts.items() if key in known}
+    counts = list(manifest.search.values())
+    fits = {
+        "sha256": all(isinstance(sha256, str) for sha256 in manifest.sha256.values()),
+        "faiss_key": len(manifest.faiss_key) <= _LONGEST_KEY,
+        "tiles": 0 <= manifest.tiles < _MOST,
+        "dimensions": 0 < manifest.dimensions < _MOST,
+        "search": all(type(count) is int and 0 < count <= _MOST_SEARCHED for count in counts),
+    }
+    return next((name for name, fitting in fits.items() if not fitting), "")

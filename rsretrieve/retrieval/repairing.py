@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rsretrieve.errors import RsretrieveError
 from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
 from rsretrieve.retrieval.checksums import wrong_files
 from rsretrieve.retrieval.filing import Filing, Vectors, file_vectors, goal_of
@@ -75,10 +76,15 @@ def repair_index(
         IndexDamaged: too much is lost.
         OutputBusy: another run is writing it.
     """
-    with only_writer(folder):
-        mended = _mended(folder, find_model, listener)
-    if mended is None:  # takes the lock itself
-        mended = _embedded_again(folder, find_model, log, listener)
+    try:
+        with only_writer(folder):
+            mended = _mended(folder, find_model, listener)
+        if mended is None:  # takes the lock itself
+            mended = _embedded_again(folder, find_model, log, listener)
+    except (ValueError, TypeError, KeyError) as error:  # of what a file says
+        if isinstance(error, RsretrieveError):
+            raise
+        raise lost(folder, str(error)) from error
     return Repair(mended, verify_index(folder, find_model, listener))
 
 

@@ -14,6 +14,7 @@ from rsretrieve.retrieval.manifest import (
     MANIFEST_FILE,
     SKIPPED_FILE,
     Manifest,
+    of_another_kind,
     read_manifest,
 )
 from rsretrieve.retrieval.table import TileTable
@@ -34,9 +35,10 @@ def salvaged_manifest(folder: Path) -> tuple[Manifest, bool]:
         try:
             content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
             manifest = Manifest(**{key: content[key] for key in content if key in known})
-            if set(manifest.sha256) - {SKIPPED_FILE} == set(DATA_FILES):
+            named = set(manifest.sha256) - {SKIPPED_FILE} == set(DATA_FILES)
+            if named and not of_another_kind(manifest):
                 return manifest, False
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             pass
         raise lost(folder, f"{MANIFEST_FILE} is damaged beyond reading") from None
 

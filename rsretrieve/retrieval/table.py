@@ -9,11 +9,13 @@ from typing import Any, overload
 
 import numpy as np
 import pyarrow
+import pyarrow.compute as pc
 from pyarrow import parquet
 
 from rsretrieve.errors import IndexDamaged
-from rsretrieve.retrieval.file_state import FileStates
+from rsretrieve.retrieval.file_state import NO_FILE_BYTES, FileStates
 from rsretrieve.tiles.records import Place, Tile, absolute, split_window
+from rsretrieve.tiles.tables import refuse_bombs
 
 _PAIR = pyarrow.list_(pyarrow.float64(), 2)
 SCHEMA = pyarrow.schema(
@@ -161,8 +163,12 @@ def write_table(path: Path, rows: Sequence[IndexedTile]) -> None:
     parquet.write_table(table, path)
 
 
-def read_table(path: Path) -> TileTable:
+def read_table(path: Path, rows: int | None = None) -> TileTable:
     """Read the table.
+
+    Args:
+        path: the file.
+        rows: how many it must have, if that is known.
 
     Raises:
         IndexDamaged: it is missing or cannot be read.
@@ -170,19 +176,20 @@ def read_table(path: Path) -> TileTable:
     try:
         # Not `parquet.read_table`: that takes half a second to import what it needs.
         with parquet.ParquetFile(path, memory_map=True) as file:
+            refuse_bombs(path, file, rows)
             found = file.read()
         for name in _OPTIONAL:
             if name not in found.column_names:
                 values = pyarrow.nulls(found.num_rows, SCHEMA.field(name).type)
                 found = found.append_column(name, values)
         found = found.select(SCHEMA.names)
-        if len({found.column(name).null_count for name in ("crs", "bounds", "footprint")}) != 1:
-            raise TypeError("a tile has half a place")
-        found = found if found.schema.equals(SCHEMA) else found.cast(SCHEMA)
-        if not all(map(_are_boxes, found.column("bounds").chunks)):
+        _check_types(found)
+        table = found if found.schema.equals(SCHEMA) else found.cast(SCHEMA)
+        _check_values(table)
+        if not all(map(_are_boxes, table.column("bounds").chunks)):
             raise TypeError("the bounds of a tile are not four numbers")
-        return TileTable(found)
-    except (OSError, pyarrow.ArrowException, TypeError, KeyError) as error:
+        return TileTable(table)
+    except (OSError, pyarrow.ArrowException, TypeError, KeyError, ValueError) as error:
         raise IndexDamaged(f"{path} cannot be read ({error})") from error
 
 
@@ -190,6 +197,38 @@ def _are_boxes(bounds: pyarrow.ListArray) -> bool:
     """Whether all that is not null is four numbers."""
     most = np.diff(bounds.offsets).max(initial=0)  # `bounds.value_lengths` would import much
     return bool(most <= 4) and len(bounds.flatten()) == 4 * (len(bounds) - bounds.null_count)
+
+
+def _check_types(found: pyarrow.Table) -> None:
+    """Raise `TypeError` where a cast would make something else of a value."""
+    for entry in SCHEMA:
+        kind = found.schema.field(entry.name).type
+        if pyarrow.types.is_null(kind) or kind.equals(entry.type):
+            continue
+        if pyarrow.types.is_string(entry.type) and not pyarrow.types.is_large_string(kind):
+            raise TypeError(f"{entry.name} holds {kind}")
+
+
+def _check_values(table: pyarrow.Table) -> None:
+    """Raise `TypeError` or `ValueError` for values that no table of ours has."""
+    for name in ("id", "path", "size_bytes", "mtime_ns"):
+        if table.column(name).null_count:
+            raise TypeError(f"a tile has no {name}")
+    if table.num_rows and pc.min(table.column("size_bytes")).as_py() < NO_FILE_BYTES:
+        raise ValueError("a file has a negative size")
+    _check_places(*(table.column(name) for name in ("crs", "bounds", "footprint")))
+
+
+def _check_places(crs: Any, bounds: Any, footprint: Any) -> None:
+    known = [pc.is_valid(column).combine_chunks() for column in (crs, bounds, footprint)]
+    if not known[0].equals(known[1]) or not known[0].equals(known[2]):
+        raise TypeError("a tile has half a place")
+    corners = pc.list_flatten(footprint)
+    for numbers in (pc.list_flatten(bounds), pc.list_flatten(corners)):
+        if numbers.null_count or pc.all(pc.is_finite(numbers)).as_py() is False:
+            raise ValueError("bounds or footprint are not numbers")
+    if corners.null_count or pc.min(pc.list_value_length(footprint)).as_py() == 0:
+        raise ValueError("a footprint has no corners")
 
 
 def _row(values: Mapping[str, Any]) -> IndexedTile:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.retrieval.faiss_checks import read_checked
 from rsretrieve.retrieval.faiss_library import (
     MOST_ON_GPU,
     bytes_a_vector,
@@ -152,8 +153,9 @@ class VectorIndex:
         index = self.cpu_index
         if self._gpu_index is not None and count <= MOST_ON_GPU:
             index = self._gpu_index
-        found: tuple[NDArray[np.float32], NDArray[np.int64]] = index.search(queries, count)
-        return found
+        similarities, rows = index.search(queries, count)
+        rows[rows >= len(self)] = -1  # of a damaged index; none that we build has such
+        return similarities, rows
 
     def _exact_similarities(
         self, queries: NDArray[np.float32], rows: NDArray[np.int64]
@@ -222,8 +224,8 @@ class VectorIndex:
         faiss = faiss_module()
         flags = getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0  # since FAISS 1.11
         try:
-            return cls(faiss.read_index(str(path), flags), gpu, stored, parameters)
-        except RuntimeError as error:
+            return cls(read_checked(faiss, path, flags, stored), gpu, stored, parameters)
+        except (RuntimeError, OSError) as error:
             raise ValueError(f"cannot be read ({last_line(error)})") from error
 
     @classmethod

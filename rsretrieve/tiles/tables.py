@@ -15,6 +15,8 @@ from rsretrieve.storage import written_aside
 PARQUET_SUFFIXES = (".parquet", ".pq")
 TABLE_SUFFIXES = (".csv", *PARQUET_SUFFIXES)
 _ROWS_AT_ONCE = 1000
+_PARQUET_ROWS_AT_ONCE = 10_000
+_FEW_BYTES, _EXPANSION = 1 << 27, 64  # what a Parquet file may become in memory
 
 Row = dict[str, str]
 
@@ -100,27 +102,89 @@ def _csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
 
 
 def _parquet_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
-    import pyarrow
+    from pyarrow import types
 
     file = _open_parquet(path)
-    _require(path, required, file.schema_arrow.names)
+    flat = [entry.name for entry in file.schema_arrow if not types.is_nested(entry.type)]
+    _require(path, required, flat)
     number = 0
     try:
-        for batch in file.iter_batches():
+        for batch in file.iter_batches(_PARQUET_ROWS_AT_ONCE, columns=flat):
             for values in batch.to_pylist():
                 number += 1
                 yield number, {n: "" if v is None else str(v) for n, v in values.items()}
-    except (pyarrow.ArrowException, OSError) as error:
+    except _no_parquet() as error:
         raise _unreadable(path, error) from error
 
 
-def _open_parquet(path: Path) -> Any:
+def _no_parquet() -> tuple[type[Exception], ...]:
+    """What reading a file raises that is no Parquet file, or a hostile one."""
     import pyarrow
+
+    return (pyarrow.ArrowException, OSError, ValueError, OverflowError, TypeError)
+
+
+def refuse_bombs(path: Path, file: Any, rows: int | None = None) -> None:
+    """Refuse a Parquet file that says it holds far more than its size, before it is read.
+
+    Args:
+        path: where it lies.
+        file: a `pyarrow.parquet.ParquetFile`.
+        rows: how many it must hold, if that is known.
+
+    Raises:
+        ValueError: it does.
+    """
+    told, groups = file.metadata, range(file.metadata.num_row_groups)
+    chunks = [told.row_group(g).column(c) for g in groups for c in range(told.num_columns)]
+    stored = sum(max(0, chunk.total_compressed_size) for chunk in chunks) + told.serialized_size
+    most = _FEW_BYTES + _EXPANSION * stored
+    if told.num_rows < 0 or told.num_rows > most or (rows is not None and told.num_rows != rows):
+        raise ValueError(f"it says that it holds {told.num_rows} rows")
+    if sum(chunk.total_uncompressed_size for chunk in chunks) > most:
+        raise ValueError("it says that it holds far more than a file of its size does")
+    if 8 * sum(chunk.num_values for chunk in chunks) > 4 * most:
+        raise ValueError("it says that it holds far more values than a file of its size does")
+    for name in dict.fromkeys(chunk.path_in_schema for chunk in chunks):
+        own = [chunk for chunk in chunks if chunk.path_in_schema == name]
+        # Each value may be as long as all that is stored of the column together.
+        longest = sum(chunk.num_values * chunk.total_uncompressed_size for chunk in own)
+        if longest > most and "." not in name and _decoded_bytes(path, file, name) > most:
+            raise ValueError(f"the texts of its column {name!r} are far longer than it")
+
+
+def _decoded_bytes(path: Path, file: Any, name: str) -> int:
+    """What the texts of a column take, counted by their dictionary; 0 of other columns."""
+    import numpy as np
+    import pyarrow
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    types, kind = pyarrow.types, file.schema_arrow.field(name).type
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    texts = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    if not any(is_text(kind) for is_text in texts):
+        return 0
+    total = 0
+    with parquet.ParquetFile(path, read_dictionary=[name]) as encoded:
+        for batch in encoded.iter_batches(columns=[name]):
+            column = batch.column(0)
+            if not types.is_dictionary(column.type):
+                column = column.dictionary_encode()
+            lengths = pc.binary_length(column.dictionary).to_numpy(zero_copy_only=False)
+            used = np.bincount(column.indices.drop_null().to_numpy(), minlength=len(lengths))
+            total += int((used * lengths).sum())
+    return total
+
+
+def _open_parquet(path: Path) -> Any:
     from pyarrow import parquet
 
     try:
-        return parquet.ParquetFile(path)
-    except (pyarrow.ArrowException, OSError) as error:
+        file = parquet.ParquetFile(path)
+        refuse_bombs(path, file)
+        return file
+    except _no_parquet() as error:
         raise _unreadable(path, error) from error
 
 

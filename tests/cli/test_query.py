@@ -18,6 +18,7 @@ from rasterio.warp import transform_bounds
 from rsretrieve.learning.description import read_description
 from rsretrieve.retrieval.manifest import read_manifest, write_manifest
 from tests.cli.conftest import rsretrieve
+from tests.resealed import reseal
 
 RESULT_KEYS = {"index", "model", "queries"}
 HIT_KEYS = {"rank", "tile", "path", "similarity", "label", "crs", "bounds", "lon", "lat"}
@@ -130,9 +131,7 @@ def test_another_preprocessing_is_refused_with_both_fingerprints(
 ):
     other = tmp_path / "other"
     shutil.copytree(model, other)
-    description = json.loads((other / "model.json").read_text())
-    description["preprocessing"]["bands"][0] = 2
-    (other / "model.json").write_text(json.dumps(description))
+    reseal(other / "model.json", lambda said: said["preprocessing"].update(bands=[2, *range(2, 7)]))
     fingerprints = [read_description(folder).fingerprint[:12] for folder in (model, other)]
     for asked in ([landscape / tile], ["--tile", tile]):
         ran = run("query", *asked, "--index", index, "--model", other)

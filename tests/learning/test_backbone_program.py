@@ -14,6 +14,7 @@ from torch import nn
 from rsretrieve.errors import ModelDamaged
 from rsretrieve.learning import model_store
 from rsretrieve.learning.backbone_program import Program, ProgramBackbone, export_program
+from rsretrieve.learning.description import check_file
 from rsretrieve.learning.device import Precision, computing_in
 from rsretrieve.learning.network import build_network, program_of
 
@@ -149,7 +150,7 @@ def test_a_program_that_was_touched_is_refused(tmp_path: Path, damage: str) -> N
     sha256 = model_store.write_program(tmp_path, {"nodes": []})
     change(path)
     with pytest.raises(ModelDamaged, match=message):
-        model_store._check_file(path, str(sha256))
+        check_file(path, str(sha256))
 
 
 def test_no_program_writes_no_file(tmp_path: Path) -> None:

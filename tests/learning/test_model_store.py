@@ -24,6 +24,7 @@ from rsretrieve.learning.recipes import PAPER
 from rsretrieve.progress import EpochFinished
 from rsretrieve.storage import sha256_of_json
 from rsretrieve.tiles.preprocessing import Preprocessing
+from tests.resealed import reseal
 
 CPU = torch.device("cpu")
 
@@ -56,10 +57,7 @@ def folder(tmp_path: Path, trained: PrototypeModel, description: ModelDescriptio
 
 
 def edited(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    path = folder / "model.json"
-    content = json.loads(path.read_text(encoding="utf-8"))
-    change(content)
-    path.write_text(json.dumps(content), encoding="utf-8")
+    reseal(folder / "model.json", change)
 
 
 # Round trips
@@ -86,6 +84,8 @@ def test_the_description_holds_what_the_contract_names(folder: Path) -> None:
         "versions",
         "weights_sha256",
         "program_sha256",
+        "files",
+        "digest",
     ]
     assert content["schema_version"] == 2
     assert content["architecture"] == {"backbone": "squeezenet1_1", "dimensions": 8}

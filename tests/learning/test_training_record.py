@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -11,7 +12,9 @@ import torch
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from rsretrieve.errors import ModelDamaged
 from rsretrieve.learning import first_view as first_view_module
+from rsretrieve.learning.description import ModelDescription, ModelFolder
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.first_view import first_view
 from rsretrieve.learning.margins import Margins
@@ -22,11 +25,29 @@ from rsretrieve.learning.training_record import (
     write_training_tiles,
 )
 from rsretrieve.progress import Event, Noticed
+from rsretrieve.storage import sha256_of_file
+from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing
 from rsretrieve.tiles.records import Tile, TileSet
 
+STATISTICS = BandStatistics((1.0,), (1.0,), (0.0,), (255.0,))
+DESCRIPTION = ModelDescription(
+    backbone="resnet18",
+    dimensions=8,
+    preprocessing=Preprocessing(32, 1, (1,), "uint8", STATISTICS),
+    class_names=("a", "b"),
+    recipe={},
+    training={},
+    versions={},
+    weights_sha256="0",
+)
 TILES = TileSet("here", (Tile("a/é.tif", "a", "a"), Tile("b/2.tif", "b", "b")))
 LOOKS = np.array([[10, 20, 30, 40], [90, 70, 50, 30]], np.float32)
 CPU = torch.device("cpu")
+
+
+def described(folder: Path) -> ModelFolder:
+    """A model folder of before its files had checksums."""
+    return ModelFolder(folder, DESCRIPTION)
 
 
 def test_the_area_is_the_mean_margin_of_the_given_label() -> None:
@@ -103,27 +124,24 @@ def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
     assert table["weight"] == [1.0, 0.0]
     assert table["taught_label"] == ["a", None]
     more = TileSet("more", (Tile("b/2.tif", "", "b"), Tile("c", "c"), Tile("a/é.tif", "", "a")))
-    found = read_record(tmp_path, more, LOOKS[[1, 0, 0]])
+    found = read_record(described(tmp_path), more, LOOKS[[1, 0, 0]])
     assert found.areas[2] == 0.5
     assert np.isnan(found.areas[:2]).all()
     np.testing.assert_array_equal(found.weights, [0, np.nan, 1])
     assert found.view is not None
     np.testing.assert_array_equal(found.view, view[[1, 0, 0]] * [[1], [0], [1]])
-    assert class_sizes(tmp_path, ("b", "x", "a")).tolist() == [1, 0, 1]
+    assert class_sizes(described(tmp_path), ("b", "x", "a")).tolist() == [1, 0, 1]
 
 
 def test_a_model_of_an_older_version_tells_nothing(tmp_path: Path) -> None:
-    for content in (None, b"nonsense"):
-        if content is not None:
-            (tmp_path / "tiles.parquet").write_bytes(content)
-        found = read_record(tmp_path, TILES, LOOKS)
-        assert found.view is None
-        assert np.isnan(found.areas).all()
-        assert np.isnan(found.weights).all()
-        assert class_sizes(tmp_path, ("a",)).tolist() == [0]
+    found = read_record(described(tmp_path), TILES, LOOKS)
+    assert found.view is None
+    assert np.isnan(found.areas).all()
+    assert np.isnan(found.weights).all()
+    assert class_sizes(described(tmp_path), ("a",)).tolist() == [0]
     nothing_known = TrainingRecord(np.ones(2, np.float32), np.zeros(2, np.float32), None)
     write_training_tiles(tmp_path, TILES, ["a", "b"], nothing_known, LOOKS)
-    assert read_record(tmp_path, TILES, LOOKS).view is None
+    assert read_record(described(tmp_path), TILES, LOOKS).view is None
 
 
 def read_with(folder: Path, tiles: TileSet, looks: NDArray[np.float32]) -> TrainingRecord:
@@ -131,7 +149,7 @@ def read_with(folder: Path, tiles: TileSet, looks: NDArray[np.float32]) -> Train
     record = TrainingRecord(np.ones(2, np.float32), np.full(2, 0.5, np.float32), view)
     write_training_tiles(folder, TILES, ["a", "b"], record, LOOKS)
     events: list[Event] = []
-    found = read_record(folder, tiles, looks, events.append)
+    found = read_record(described(folder), tiles, looks, events.append)
     assert [type(event) for event in events] == [Noticed] * bool(events)
     for event in events:
         assert "1 of 2 tiles that the model was trained on have other pixels" in str(event)
@@ -163,5 +181,30 @@ def test_a_table_without_looks_is_believed(tmp_path: Path) -> None:
     read_with(tmp_path, TILES, LOOKS)
     table = parquet.read_table(tmp_path / "tiles.parquet").drop_columns("quadrants")
     parquet.write_table(table, tmp_path / "tiles.parquet")
-    found = read_record(tmp_path, TILES, LOOKS + 100)
+    found = read_record(described(tmp_path), TILES, LOOKS + 100)
     np.testing.assert_array_equal(found.weights, [1, 1])
+
+
+@pytest.mark.parametrize("content", [b"nonsense", b"", None], ids=["other", "empty", "gone"])
+def test_a_table_that_is_not_the_one_that_was_written_is_refused(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path = tmp_path / "tiles.parquet"
+    read_with(tmp_path, TILES, LOOKS)
+    model = ModelFolder(
+        tmp_path, replace(DESCRIPTION, files={"tiles.parquet": sha256_of_file(path)})
+    )
+    assert class_sizes(model, ("a", "b")).tolist() == [1, 1]
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelDamaged, match=r"tiles\.parquet"):
+        read_record(model, TILES, LOOKS)
+    with pytest.raises(ModelDamaged, match=r"tiles\.parquet"):
+        class_sizes(model, ("a",))
+
+
+def test_a_table_of_an_older_version_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tiles.parquet").write_bytes(b"nonsense")
+    with pytest.raises(ModelDamaged, match=r"tiles\.parquet cannot be read"):
+        read_record(described(tmp_path), TILES, LOOKS)

@@ -1,0 +1,192 @@
+"""Read a FAISS index that may come from a stranger: its parts must fit one another.
+
+FAISS trusts much of what a file says: a number of a neighbour or a row that is not there is
+memory that is not its own. What we build is looked at here, part by part, before it is
+searched; any other kind is read and searched by another process first, which may crash.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_READ_BYTES_MORE, _LOOPS_MORE = 1 << 26, 1 << 20
+MAPPED_FROM_BYTES = 1 << 26
+"""Below, reading takes a moment; and where a file is cut short within the length of a list, FAISS
+1.15 crashes if it is mapped."""
+_TRIAL_S, _TRIAL_BYTES = 60, 4 << 30
+_TRIAL = """
+import os, resource, sys
+path, dimensions, most = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+os.environ["OMP_NUM_THREADS"] = "1"
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+import faiss, numpy
+index = faiss.read_index(path)
+if index.d == dimensions:
+    sample = numpy.random.default_rng(0).normal(size=(64, dimensions)).astype("float32")
+    _, rows = index.search(sample, min(32, index.ntotal))
+    ok = ((rows >= -1) & (rows < index.ntotal)).all()
+    print("searched" if ok else "rows that are not there")
+"""
+
+
+def read_checked(faiss: Any, path: Path, flags: int, stored: NDArray[np.float32] | None) -> Any:
+    """Read an index whose parts fit one another.
+
+    Args:
+        faiss: the module.
+        path: the file.
+        flags: how to read it.
+        stored: (N, D) the vectors that it is of, if they are known.
+
+    Raises:
+        ValueError: it is not such an index.
+        RuntimeError: FAISS cannot read it.
+    """
+    size = path.stat().st_size
+    for name, limit in (("vector_byte", size + _READ_BYTES_MORE), ("loop", size + _LOOPS_MORE)):
+        limited = getattr(faiss, f"set_deserialization_{name}_limit", None)  # since FAISS 1.14
+        if limited is not None:
+            limited(limit)
+    index = faiss.read_index(str(path), flags if size >= MAPPED_FROM_BYTES else 0)
+    shape = (index.ntotal, index.d) if stored is None else stored.shape
+    if (index.ntotal, index.d) != shape:
+        raise ValueError(
+            f"holds {index.ntotal} vectors of {index.d} dimensions, not {shape[0]} of {shape[1]}"
+        )
+    if not _is_sound(faiss, index):
+        _try_elsewhere(path, index.d, size)
+    return index
+
+
+def _is_sound(faiss: Any, index: Any) -> bool:
+    """Whether its parts fit; false of a kind that is not known here.
+
+    Raises:
+        ValueError: they do not.
+    """
+    index = faiss.downcast_index(index)
+    if index.metric_type not in (faiss.METRIC_INNER_PRODUCT, faiss.METRIC_L2):
+        raise ValueError("is of another metric")
+    if isinstance(index, faiss.IndexPreTransform):
+        return _are_sound_transforms(faiss, index) and _is_sound(faiss, index.index)
+    if isinstance(index, faiss.IndexHNSW):
+        _require(index.storage.ntotal == index.ntotal and index.storage.d == index.d, "storage")
+        _check_graph(faiss, index.hnsw, int(index.ntotal))
+        return _is_sound(faiss, index.storage)
+    if type(index) in (faiss.IndexIVFFlat, faiss.IndexIVFPQ, faiss.IndexIVFScalarQuantizer):
+        _check_lists(faiss, index)
+        _check_codes(faiss, index, index.code_size)
+        return _is_sound(faiss, index.quantizer)
+    if type(index) in (faiss.IndexFlat, faiss.IndexFlatIP, faiss.IndexFlatL2):
+        _require(index.code_size == 4 * index.d, "size of a vector")
+    elif type(index) in (faiss.IndexPQ, faiss.IndexScalarQuantizer):
+        _check_codes(faiss, index, index.code_size)
+    else:
+        return False
+    _require(index.codes.size() == index.ntotal * index.code_size, "number of codes")
+    return True
+
+
+def _require(fits: object, what: str) -> None:
+    if not fits:
+        raise ValueError(f"has another {what} than it says")
+
+
+def _are_sound_transforms(faiss: Any, index: Any) -> bool:
+    dimensions = index.d
+    for place in range(index.chain.size()):
+        step = faiss.downcast_VectorTransform(index.chain.at(place))
+        if not isinstance(step, faiss.LinearTransform):
+            return False
+        _require(step.d_in == dimensions and step.is_trained, "transform")
+        _require(step.A.size() == step.d_in * step.d_out, "matrix")
+        _require(step.b.size() == step.d_out or not step.have_bias, "offset")
+        dimensions = step.d_out
+    _require(index.index.d == dimensions and index.index.ntotal == index.ntotal, "part")
+    return True
+
+
+def _check_codes(faiss: Any, index: Any, code_size: int) -> None:
+    """Check the tables that codes are read by."""
+    if hasattr(index, "pq"):
+        quantizer = index.pq
+        _require(quantizer.d == index.d == quantizer.M * quantizer.dsub, "product quantizer")
+        _require(1 <= quantizer.nbits <= 16 and quantizer.ksub == 1 << quantizer.nbits, "codebook")
+        _require(quantizer.centroids.size() == quantizer.ksub * quantizer.d, "codebook")
+    elif hasattr(index, "sq"):
+        quantizer = index.sq
+        _require(quantizer.d == index.d, "scalar quantizer")
+        per_value = {faiss.ScalarQuantizer.QT_8bit: 2 * index.d}
+        _require(quantizer.trained.size() >= per_value.get(quantizer.qtype, 0), "range")
+    else:  # whole vectors
+        _require(code_size == 4 * index.d, "size of a code")
+        return
+    _require(quantizer.code_size == code_size, "size of a code")
+
+
+def _check_lists(faiss: Any, index: Any) -> None:
+    lists = faiss.downcast_InvertedLists(index.invlists)
+    _require(lists.nlist == index.nlist == index.quantizer.ntotal, "number of cells")
+    _require(lists.code_size == index.code_size and index.quantizer.d == index.d, "size of a code")
+    held = 0
+    for cell in range(index.nlist):
+        count = lists.list_size(cell)
+        held += count
+        if count:
+            ids = faiss.rev_swig_ptr(lists.get_ids(cell), count)
+            _require(ids.min() >= 0 and ids.max() < index.ntotal, "row")
+    _require(held == index.ntotal, "number of rows")
+
+
+def _check_graph(faiss: Any, graph: Any, count: int) -> None:
+    levels, offsets, links, reach = (
+        _array(faiss, values)
+        for values in (graph.levels, graph.offsets, graph.neighbors, graph.cum_nneighbor_per_level)
+    )
+    _require(len(levels) == count and len(offsets) == count + 1, "graph")
+    if not count:
+        return
+    _require(levels.min() >= 1 and levels.max() < len(reach), "level")
+    _require(reach[0] == 0 and (np.diff(reach) >= 0).all(), "level")
+    _require(offsets[0] == 0 and offsets[-1] == len(links), "graph")
+    _require((np.diff(offsets) == reach[levels]).all(), "graph")
+    _require(links.min() >= -1 and links.max() < count, "neighbour")
+    _require(0 <= graph.entry_point < count, "entry")
+    _require(graph.max_level == levels[graph.entry_point] - 1, "entry")
+    # A neighbour on a level must reach up to that level.
+    upper = np.flatnonzero(levels > 1)
+    for level in range(1, int(levels.max())):
+        upper = upper[levels[upper] > level]
+        width = int(reach[level + 1] - reach[level])
+        theirs = links[(offsets[upper] + int(reach[level]))[:, None] + np.arange(width)]
+        _require((levels[theirs[theirs >= 0]] > level).all(), "neighbour")
+
+
+def _array(faiss: Any, values: Any) -> NDArray[Any]:
+    """A vector of FAISS's, also one that lies in a mapped file, as an array."""
+    count = int(values.size())
+    found = faiss.rev_swig_ptr(values.data(), count) if count else np.empty(0, np.int64)
+    return np.asarray(found).view(np.int64) if found.dtype == np.uint64 else np.asarray(found)
+
+
+def _try_elsewhere(path: Path, dimensions: int, size: int) -> None:
+    """Read and search an index in another process; it may end that one."""
+    arguments = [str(path), str(dimensions), str(_TRIAL_BYTES + 4 * size)]
+    # A file that is held open has a name of this process's alone.
+    held = [int(path.name)] if path.parent == Path("/dev/fd") else []
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-c", _TRIAL, *arguments],
+            capture_output=True, text=True, timeout=_TRIAL_S, check=False, pass_fds=held,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise ValueError("cannot be searched in a minute") from error
+    if ran.returncode or ran.stdout.strip() != "searched":
+        raise ValueError("cannot be searched: another process that tried it failed")
