@@ -17,11 +17,10 @@ _HIDING += r"\u205f-\u2064\u3000\ufeff\""
 _FORMULA = r"=+\-@＝＋－＠"
 _NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _BEGIN = r"(?:\A|(?<=[;\t\r\n]))"
-_END_OF_NUMBER = r"(?=[;\t\r\n]|\Z)"
 
 _TO_MARK = re.compile(
-    rf"{_BEGIN}(?='*[{_HIDING}]*[{_FORMULA}])(?!{_NUMBER}{_END_OF_NUMBER})"
-    rf"|\A(?='*[{_HIDING}]*[\t\r\n])"
+    rf"\A(?!{_NUMBER}\Z)(?='*[{_HIDING}]*[{_FORMULA}])|\A(?='*[{_HIDING}]*[\t\r\n])"
+    rf"|(?<=[;\t\r\n])(?='*[{_HIDING}]*[{_FORMULA}])"
 )
 _TO_RESTORE = re.compile(rf"{_BEGIN}'(?='*[{_HIDING}]*[{_FORMULA}])|\A'(?='*[{_HIDING}]*[\t\r\n])")
 _IN_THE_MIDDLE = re.compile(rf"[;\t][{_HIDING}']*[{_FORMULA}]")
@@ -29,7 +28,7 @@ _STRANGE = re.compile(rf"[{_HIDING}{_FORMULA}'\t\r\n]")
 STRANGE_BEGINNINGS = frozenset(
     filter(_STRANGE.match, (*map(chr, range(0x3001)), *"＝＋－＠\ufeff"))
 )
-"""A text that begins with none of these, and has no semicolon, tab or line break, stays as it is."""
+"""A text without semicolon, tab and line break that begins with none of these stays as it is."""
 
 
 def neutralised(text: str) -> str:

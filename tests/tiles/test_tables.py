@@ -198,7 +198,21 @@ def test_nor_is_one_where_a_spreadsheet_cuts_at_semicolons_or_tabs(tmp_path_fact
 @pytest.mark.parametrize(
     "text",
     ["=1+1", "+a", "-a", "@a", "\ta", "\ra", "\na", " =a", "\xa0=a", "＝a", "＋a", "－a", "＠a"]
-    + ["'=a", "''=a", "=", "-", "-1-1", "+1e", "--1", "1;=a", "1\t@a", "1\n=a", "\ufeff=a", '"=a'],
+    + [
+        "'=a",
+        "''=a",
+        "=",
+        "-",
+        "-1-1",
+        "+1e",
+        "--1",
+        "-0;",
+        "1;=a",
+        "1\t@a",
+        "1\n=a",
+        "\ufeff=a",
+        '"=a',
+    ],
 )
 def test_a_text_that_begins_like_a_formula_is_marked(tmp_path, text):
     assert restored(neutralised(text)) == text
@@ -230,7 +244,7 @@ def test_a_cell_in_which_another_could_begin_a_formula_is_quoted(tmp_path, text)
 
 
 @pytest.mark.parametrize(
-    "text", ["-" + "1" * 100_000 + "x", '"' * 100_000, ";" * 100_000, "' " * 50_000]
+    "text", ["-" + "1" * 99_999 + "x", '"' * 99_999, ";" * 99_999, "' " * 50_000]
 )
 def test_no_text_takes_long_to_look_at(tmp_path, text):
     started = time.process_time()

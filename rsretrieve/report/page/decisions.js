@@ -112,7 +112,8 @@ const FORMULA = "=+\\-@\\uff1d\\uff0b\\uff0d\\uff20";
 const NUMBER = "[+-]?(?:[0-9]+(?:\\.[0-9]*)?|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?";
 const BEGIN = "(?:^|(?<=[;\\t\\r\\n]))";
 const TO_MARK = new RegExp(
-  `${BEGIN}(?='*[${HIDING}]*[${FORMULA}])(?!${NUMBER}(?:[;\\t\\r\\n]|$))|^(?='*[${HIDING}]*[\\t\\r\\n])`, "g");
+  `^(?!${NUMBER}$)(?='*[${HIDING}]*[${FORMULA}])|^(?='*[${HIDING}]*[\\t\\r\\n])`
+  + `|(?<=[;\\t\\r\\n])(?='*[${HIDING}]*[${FORMULA}])`, "g");
 const TO_RESTORE = new RegExp(
   `${BEGIN}'(?='*[${HIDING}]*[${FORMULA}])|^'(?='*[${HIDING}]*[\\t\\r\\n])`, "g");
 
