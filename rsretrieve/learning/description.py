@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rsretrieve.errors import ModelDamaged, ModelNotFound
-from rsretrieve.storage import sha256_of_json
+from rsretrieve.storage import read_regular_text, sha256_of_json
 from rsretrieve.tiles.preprocessing import Preprocessing
 
 SCHEMA_VERSION = 2  # 2: preprocessing may say `reduced_jpeg`
@@ -121,7 +121,7 @@ def read_description(folder: Path) -> ModelDescription:
     """
     path = folder / DESCRIPTION_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_regular_text(path))
         version = content["schema_version"]
         if version > SCHEMA_VERSION:
             raise ModelDamaged(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from rsretrieve.errors import IndexDamaged, IndexNotFound
-from rsretrieve.storage import sha256_of_json, write_json
+from rsretrieve.storage import read_regular_text, sha256_of_json, write_json
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
@@ -80,7 +80,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular_text(path)
         content = json.loads(text)
         if content["schema_version"] > SCHEMA_VERSION:
             raise IndexDamaged(

@@ -6,6 +6,7 @@ five times, and take longer to bring here than to decode.
 
 from __future__ import annotations
 
+import errno
 import io
 import mmap
 import os
@@ -21,11 +22,20 @@ _ALIGNED = 64
 
 
 def shared_file() -> int | None:
-    """The descriptor of memory to be shared; None where the system has no such thing."""
+    """The descriptor of memory to be shared; None where the system has no such thing.
+
+    Nor has it where files may not become as large (`ulimit -f`), which holds for memory, too.
+    """
     if not hasattr(os, "memfd_create"):
         return None
     descriptor = os.memfd_create("rsretrieve-tiles")
-    os.ftruncate(descriptor, SHARED_BYTES)
+    try:
+        os.ftruncate(descriptor, SHARED_BYTES)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno != errno.EFBIG:
+            raise
+        return None
     return descriptor
 
 
