@@ -13,18 +13,22 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from rsretrieve.errors import OutputBusy, OutputExists
+from rsretrieve.errors import OutputBusy, OutputExists, RsretrieveError
 
 _RENAME_EXCHANGE = 2  # linux/fs.h
 _AT_FDCWD = -100  # linux/fcntl.h
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LARGEST_TEXT_BYTES = 1 << 26
+"""Of a file that describes a folder; without a limit, a file of holes would fill the memory."""
 
 
 def refuse_to_overwrite(path: Path, *, overwrite: bool, marker: str = "") -> None:
@@ -69,6 +73,60 @@ def wanting_room(path: Path) -> Iterator[None]:
 
 
 @contextmanager
+def making(path: Path) -> Iterator[None]:
+    """Let an error name `path`, the user's, where what is made lies aside of it or above it."""
+    try:
+        yield
+    except RsretrieveError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OSError(error.errno, reason, str(path)) from error
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file for reading, if it is a regular file: to open a pipe may take for ever.
+
+    Not for what the user typed, which may be a pipe on purpose.
+
+    Raises:
+        OSError: it cannot be opened, or is a folder, a pipe, a socket or a device.
+    """
+    _require_regular(path, path.stat().st_mode)
+    # It may have become another one since: so it does not wait, and is looked at once more.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _require_regular(path, os.fstat(handle).st_mode)
+    except OSError:
+        os.close(handle)
+        raise
+    return os.fdopen(handle, "rb")
+
+
+def _require_regular(path: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder, not a file", str(path))
+    if not stat.S_ISREG(mode):
+        reason = "is a pipe, a socket or a device, not a file"
+        raise OSError(errno.EINVAL, reason, str(path))
+
+
+def read_regular_text(path: Path) -> str:
+    """Read a text file in UTF-8 that describes a folder: see `open_regular`.
+
+    Raises:
+        OSError: it cannot be read, or is larger than any such file.
+        ValueError: it is not UTF-8.
+    """
+    with open_regular(path) as stream:
+        content = stream.read(_LARGEST_TEXT_BYTES + 1)
+    if len(content) > _LARGEST_TEXT_BYTES:
+        reason = f"is larger than {_LARGEST_TEXT_BYTES >> 20} MiB"
+        raise OSError(errno.EFBIG, reason, str(path))
+    return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+
+
+@contextmanager
 def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a path to write a file at; on success it becomes `path` in one rename.
 
@@ -77,9 +135,10 @@ def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """
     refuse_to_overwrite(path, overwrite=overwrite)
     target = resolved(path) if path.is_symlink() else path
-    target.parent.mkdir(parents=True, exist_ok=True)
     prefix, suffix = f".{target.name}.", path.suffix
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=suffix)
+    with making(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=suffix)
     os.close(handle)
     aside = Path(name)
     try:
@@ -117,8 +176,9 @@ def folder_aside(path: Path, *, overwrite: bool, marker: str = "") -> Iterator[P
     """
     refuse_to_overwrite(path, overwrite=overwrite, marker=marker)
     target = resolved(path) if path.is_symlink() else path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.building-"))
+    with making(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.building-"))
     try:
         with wanting_room(path):
             aside.chmod(0o777 & ~_umask())
@@ -151,10 +211,11 @@ def only_writer(path: Path) -> Iterator[None]:
     Raises:
         OutputBusy: another process holds it.
     """
-    path = resolved(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    named, path = path, resolved(path)
     lock = path.with_name(f".{path.name}.lock")
-    handle = _locked(lock, path)
+    with making(named):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = _locked(lock, path)
     try:
         _clear_leftovers(path)
         yield

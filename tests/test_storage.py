@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,8 @@ from rsretrieve.errors import OutputExists
 from rsretrieve.storage import (
     folder_aside,
     only_writer,
+    open_regular,
+    read_regular_text,
     refuse_to_overwrite,
     sha256_of_file,
     sha256_of_json,
@@ -214,6 +217,63 @@ def test_nan_is_no_json(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "a.json", {"loss": float("nan")}, overwrite=False)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("place", ["mkstemp", "mkdtemp", "mkdir", "lock"])
+def test_where_nothing_can_be_made_the_users_path_is_named(tmp_path, monkeypatch, place, reason):
+    def refused(*_, **__):
+        raise OSError(reason, os.strerror(reason), "a file of ours")
+
+    def lock(path):
+        with only_writer(path):
+            raise AssertionError("nothing is to be written")
+
+    path = tmp_path / "deep" / "out"
+    where = {"mkdir": Path, "lock": os}.get(place, storage.tempfile)
+    write = {"mkdtemp": replace_folder, "lock": lock}.get(place, partial(write_text, text="new"))
+    with monkeypatch.context() as patch:
+        patch.setattr(where, "open" if place == "lock" else place, refused)
+        with pytest.raises(OSError, match=os.strerror(reason)) as caught:
+            write(path, **{} if place == "lock" else {"overwrite": True})
+    assert (caught.value.errno, caught.value.filename) == (reason, str(path))
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "folder"])
+def test_only_regular_files_are_opened_and_nobody_waits(tmp_path, kind):
+    path = tmp_path / "a"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        os.mkfifo(tmp_path / "pipe")
+        path.symlink_to("pipe") if "link" in kind else (tmp_path / "pipe").rename(path)
+    for read in (open_regular, read_regular_text):
+        with pytest.raises(OSError, match="is a folder" if kind == "folder" else "is a pipe") as no:
+            read(path)
+        assert no.value.filename == str(path)
+
+
+def test_a_pipe_that_takes_a_files_place_meanwhile_is_not_waited_for(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    ordinary = (tmp_path / "file").stat()
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: ordinary)
+    with pytest.raises(OSError, match="is a pipe"):
+        open_regular(tmp_path / "pipe")
+
+
+def test_a_regular_text_is_read_and_one_without_end_is_not(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_bytes("größe\r\n".encode())
+    with open_regular(path) as stream:
+        assert stream.read() == path.read_bytes()
+    assert read_regular_text(path) == "größe\n" == path.read_text(encoding="utf-8")
+    os.truncate(path, 1 << 40)
+    with pytest.raises(OSError, match="is larger than 64 MiB"):
+        read_regular_text(path)
 
 
 # Folders

@@ -9,7 +9,7 @@ from typing import Any
 
 from rsretrieve.errors import ModelDamaged, ModelNotFound
 from rsretrieve.sealing import parsed, unsealed
-from rsretrieve.storage import sha256_of_file, sha256_of_json
+from rsretrieve.storage import read_regular_text, sha256_of_file, sha256_of_json
 from rsretrieve.tiles.preprocessing import Preprocessing
 
 SCHEMA_VERSION = 2  # 2: preprocessing may say `reduced_jpeg`
@@ -186,7 +186,7 @@ def read_description(folder: Path) -> ModelDescription:
     """
     path = folder / DESCRIPTION_FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular_text(path)
         content = parsed(text)
         version = content["schema_version"]
         if version > SCHEMA_VERSION:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+from rsretrieve.storage import open_regular
 from rsretrieve.tiles.records import Tile
 from rsretrieve.tiles.sources import file_state
 
 NO_FILE_BYTES = -1  # the size of what is no file of this system, such as a tile at a URL
 _DIGEST_BYTES = 16  # against chance, not against forgers
+LARGE_BYTES = 1 << 28
+_BLOCK_BYTES = 1 << 16
+_ZEROS = bytes(_BLOCK_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +75,66 @@ class FileStates:
 
 
 def content_digest(path: str) -> str:
-    """The BLAKE2b of a file's content, hexadecimal; empty where it cannot be read."""
+    """The digest of a file's content, hexadecimal; empty where it cannot be read.
+
+    It is the BLAKE2b of the content. Of files of 256 MiB and more, blocks of 64 KiB that hold
+    nothing but zeros are left out, and where they lay is hashed beside: the holes of a sparse
+    file, which may be terabytes on a small disk, are then never read. A block counts as zeros
+    whether it is a hole or stored, so that a sparse file and its dense copy have one digest;
+    without such a block it is the plain BLAKE2b again. Smaller files are read whole: they take
+    less than a second. Pipes and devices, of which there may be no end, have no digest.
+    """
     try:
-        with Path(path).open("rb") as stream:
-            return hashlib.file_digest(
-                stream,
-                lambda: hashlib.blake2b(digest_size=_DIGEST_BYTES),
-            ).hexdigest()
+        with open_regular(Path(path)) as stream:
+            size_bytes = os.fstat(stream.fileno()).st_size
+            if size_bytes < LARGE_BYTES:
+                return hashlib.file_digest(stream, _blake2b).hexdigest()
+            return _digest_without_zeros(stream, size_bytes)
     except (OSError, ValueError):
         return ""
+
+
+def _blake2b(content: bytes = b"") -> hashlib.blake2b:
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES)
+
+
+def _digest_without_zeros(stream: IO[bytes], size_bytes: int) -> str:
+    """Of a large file, by blocks that begin at multiples of their size."""
+    content, zeros, done = _blake2b(), list[tuple[int, int]](), 0
+    for start, end in (*_stored(stream.fileno(), size_bytes), (size_bytes, size_bytes)):
+        _add(zeros, done, start)
+        stream.seek(start)
+        for position in range(start, end, _BLOCK_BYTES):
+            block = stream.read(min(_BLOCK_BYTES, end - position))
+            if block == _ZEROS[: len(block)]:
+                _add(zeros, position, position + len(block))
+            else:
+                content.update(block)
+        done = end
+    if not zeros:
+        return content.hexdigest()
+    return _blake2b(repr((content.hexdigest(), size_bytes, zeros)).encode()).hexdigest()
+
+
+def _add(runs: list[tuple[int, int]], start: int, end: int) -> None:
+    """Add a run behind the others; one that follows on is joined to the last."""
+    if start < end:
+        first = runs.pop()[0] if runs and runs[-1][1] == start else start
+        runs.append((first, end))
+
+
+def _stored(handle: int, size_bytes: int) -> Iterator[tuple[int, int]]:
+    """The parts of a file, of whole blocks, that may hold anything but holes."""
+    position = 0
+    while position < size_bytes:
+        start, hole = position, size_bytes
+        if hasattr(os, "SEEK_DATA"):
+            try:
+                start = os.lseek(handle, position, os.SEEK_DATA)
+                hole = os.lseek(handle, start, os.SEEK_HOLE)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                    return
+                start, hole = position, size_bytes  # a file system that does not tell
+        position = min(size_bytes, -(-hole // _BLOCK_BYTES) * _BLOCK_BYTES)
+        yield start // _BLOCK_BYTES * _BLOCK_BYTES, position

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from rsretrieve.errors import IndexDamaged, IndexNotFound
 from rsretrieve.sealing import parsed, unsealed, write_sealed
+from rsretrieve.storage import read_regular_text
 from rsretrieve.tiles.windows import WindowChoices
 
 SCHEMA_VERSION = 1
@@ -78,7 +79,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_regular_text(path)
         content = parsed(text)
         if content["schema_version"] > SCHEMA_VERSION:
             raise IndexDamaged(

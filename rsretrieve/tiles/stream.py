@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,17 +110,32 @@ def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     size_bytes = int(np.prod(shape)) * dtype.itemsize
     if size_bytes <= available_bytes() // 2:
         return np.empty(shape, dtype)
-    with tempfile.NamedTemporaryFile(prefix="rsretrieve-pixels-") as file:
-        _reserve(file.fileno(), size_bytes, file.name)
+    with (
+        _room_named(size_bytes),
+        tempfile.NamedTemporaryFile(prefix="rsretrieve-pixels-") as file,
+    ):
+        _reserve(file.fileno(), size_bytes)
         # The mapping keeps the content alive after the name is gone (not on Windows,
         # where the delete waits for the mapping).
         return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
 
 
-def _reserve(descriptor: int, size_bytes: int, name: str) -> None:
+@contextmanager
+def _room_named(size_bytes: int) -> Iterator[None]:
+    """Let an error of the temporary folder say what the room was for, and how to give more."""
+    try:
+        yield
+    except OSError as error:
+        reason = (
+            f"{error.strerror or error}: the decoded tiles take {size_bytes / 1e9:.3g} GB, more "
+            "than half of the free memory, and are kept in the temporary folder meanwhile (TMPDIR "
+            "names another one; a smaller --size takes less)"
+        )
+        folder = tempfile.tempdir or os.environ.get("TMPDIR") or "the temporary folder"
+        raise OSError(error.errno, reason, folder) from error
+
+
+def _reserve(descriptor: int, size_bytes: int) -> None:
     """Take the room on the disk now: a mapping of a file that has none kills the process."""
     if hasattr(os, "posix_fallocate"):
-        try:
-            os.posix_fallocate(descriptor, 0, size_bytes)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, name) from error
+        os.posix_fallocate(descriptor, 0, size_bytes)

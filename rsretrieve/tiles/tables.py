@@ -7,10 +7,11 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rsretrieve.errors import TableError
 from rsretrieve.storage import written_aside
+from rsretrieve.tiles.formulas import STRANGE_BEGINNINGS, needs_quotes, neutralised, restored
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 TABLE_SUFFIXES = (".csv", *PARQUET_SUFFIXES)
@@ -52,7 +53,7 @@ def columns_of(path: Path) -> tuple[str, ...]:
         return tuple(_open_parquet(path).schema_arrow.names)
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            return tuple(next(csv.reader(stream, strict=True), ()))
+            return tuple(map(restored, next(csv.reader(stream, strict=True), ())))
     except (OSError, csv.Error) as error:
         raise _unreadable(path, error) from error
 
@@ -60,7 +61,10 @@ def columns_of(path: Path) -> tuple[str, ...]:
 def write_csv(
     path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]], *, overwrite: bool
 ) -> None:
-    """Write a CSV (UTF-8, a header line) aside and switch it in."""
+    """Write a CSV (UTF-8, a header line) aside and switch it in.
+
+    What a spreadsheet would run as a formula is marked; `read_table` gives back the original.
+    """
     with (
         written_aside(path, overwrite=overwrite) as aside,
         aside.open("w", encoding="utf-8", newline="", errors="surrogateescape") as stream,
@@ -73,15 +77,39 @@ def write_csv(
 
 
 def _as_csv(rows: Sequence[Sequence[object]]) -> str:
-    lines = io.StringIO(newline="")
-    csv.writer(lines, lineterminator="\n").writerows(rows)
+    lines = _lines_of(rows)
+    # One look at all of them: most tables hold nothing to be marked.
+    breaks = len(rows) + lines.count("\r") + lines.count(";") + lines.count("\t")
+    if lines.count("\n") == len(rows) == breaks and not any(map(_begins_strangely, rows)):
+        return lines
+    return "".join(map(_marked_line, rows))
+
+
+def _begins_strangely(row: Sequence[object]) -> bool:
+    """Whether a text of a row may begin like a formula."""
+    # A loop, not `any`, which takes twice as long: a million tiles have ten million cells.
+    for cell in row:
+        if not isinstance(cell, float | int) and str(cell)[:1] in STRANGE_BEGINNINGS:
+            return True
+    return False
+
+
+def _marked_line(row: Sequence[object]) -> str:
+    cells = [_marked(cell) for cell in row]
+    texts = [cell for cell in cells if isinstance(cell, str)]
     # The writer knows only its own line end as one; the reader knows "\r", too.
-    if "\r" not in lines.getvalue():
-        return lines.getvalue()
-    if len(rows) > 1:
-        return "".join(_as_csv([row]) for row in rows)
+    quoted = any("\r" in text or needs_quotes(text) for text in texts)
+    return _lines_of([cells], csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
+
+
+def _marked(cell: object) -> object:
+    """A cell that no spreadsheet runs; numbers stay as they are."""
+    return cell if cell is None or isinstance(cell, int | float) else neutralised(str(cell))
+
+
+def _lines_of(rows: Iterable[Sequence[object]], quoting: Literal[0, 1] = csv.QUOTE_MINIMAL) -> str:
     lines = io.StringIO(newline="")
-    csv.writer(lines, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(rows)
+    csv.writer(lines, lineterminator="\n", quoting=quoting).writerows(rows)
     return lines.getvalue()
 
 
@@ -89,13 +117,16 @@ def _csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
-            _require(path, required, reader.fieldnames or ())
+            reader.fieldnames = [restored(name) for name in reader.fieldnames or ()]
+            _require(path, required, reader.fieldnames)
             for row in reader:
                 if None in row or None in row.values():
                     raise TableError(
                         f"{path}: line {reader.line_num} has not as many fields as the header",
                         hint="put a field that holds a comma or a line break in double quotes",
                     )
+                if "'" in "".join(row.values()):
+                    row = {name: restored(text) for name, text in row.items()}
                 yield reader.line_num, row
     except (OSError, csv.Error) as error:
         raise _unreadable(path, error) from error

@@ -8,6 +8,7 @@ decodes files of strangers: only the plain records below are ever made of it.
 from __future__ import annotations
 
 import builtins
+import errno
 import io
 import mmap
 import os
@@ -28,7 +29,6 @@ _RECORDS = {
     "rsretrieve.tiles.raw": ("RawTile",),
     "rsretrieve.tiles.reading": ("Trouble",),
     "rsretrieve.tiles.records": ("Place", "Window"),
-    "rsretrieve.tiles.scenes": ("SceneWindows",),
     "rsretrieve.tiles.transport": ("_array_of", "_cut_from"),
     "rsretrieve.tiles.windows": ("SceneFacts",),
     "numpy": ("dtype", "ndarray"),
@@ -40,11 +40,20 @@ _RECORDS = {
 
 
 def shared_file() -> int | None:
-    """The descriptor of memory to be shared; None where the system has no such thing."""
+    """The descriptor of memory to be shared; None where the system has no such thing.
+
+    Nor has it where files may not become as large (`ulimit -f`), which holds for memory, too.
+    """
     if not hasattr(os, "memfd_create"):
         return None
     descriptor = os.memfd_create("rsretrieve-tiles")
-    os.ftruncate(descriptor, SHARED_BYTES)
+    try:
+        os.ftruncate(descriptor, SHARED_BYTES)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno != errno.EFBIG:
+            raise
+        return None
     return descriptor
 
 

@@ -188,8 +188,18 @@ def test_a_full_disk_is_an_error_before_anything_is_mapped(pictures, tmp_path, m
     monkeypatch.setattr(os, "posix_fallocate", no_room, raising=False)
     with pytest.raises(OSError, match="No space left on device") as caught:
         read_into_store(pictures, preprocessing(), FailureLog())
-    assert caught.value.filename.startswith(str(tmp_path / "rsretrieve-pixels-"))
+    assert caught.value.filename == str(tmp_path)
+    for word in ("decoded tiles take", "GB", "TMPDIR"):
+        assert word in caught.value.strerror
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_temporary_folder_that_is_not_there_is_named(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "_free_memory_bytes", lambda: 0)
+    monkeypatch.setattr(stream.tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(OSError, match="TMPDIR") as caught:
+        read_into_store(pictures, preprocessing(), FailureLog())
+    assert caught.value.filename == str(tmp_path / "gone")
 
 
 def test_where_room_cannot_be_reserved_the_store_is_mapped_all_the_same(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import re
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rsretrieve.errors import TableError
+from rsretrieve.tiles.formulas import neutralised, restored
 from rsretrieve.tiles.tables import columns_of, read_table, write_csv
 from tests.tiles.conftest import save_table, unhurried
 
@@ -152,3 +155,100 @@ def test_what_is_written_is_read_back(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("tables") / "t.csv"
     write_csv(path, ("tile", "label"), rows, overwrite=False)
     assert [(row["tile"], row["label"]) for _, row in rows_of(path)] == rows
+
+
+# What a spreadsheet would run as a formula
+
+RUNS = re.compile(r"[\s\x00-\x20\ufeff]*[=+\-@＝＋－＠]|\s*[\t\r\n]")
+NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?", re.IGNORECASE)
+risky = st.text(st.sampled_from("=+-@＝＋－＠\t\r\n ;,'\"a1.e\xa0\u3000"), max_size=8)
+cells = st.one_of(fields, risky)
+
+
+def cells_of(path, delimiter=","):
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [cell for row in csv.reader(stream, delimiter=delimiter) for cell in row]
+
+
+def runs(cell):
+    """Whether a spreadsheet may take a cell for a formula."""
+    return RUNS.match(cell) is not None and NUMBER.fullmatch(cell) is None
+
+
+@unhurried
+@given(st.lists(st.tuples(cells, cells)))
+def test_no_written_cell_is_a_formula_and_what_is_read_is_what_was_written(tmp_path_factory, rows):
+    path = tmp_path_factory.mktemp("tables") / "t.csv"
+    write_csv(path, ("tile", "label"), rows, overwrite=False)
+    assert not [cell for cell in cells_of(path) if runs(cell)]
+    assert [(row["tile"], row["label"]) for _, row in rows_of(path)] == rows
+
+
+@unhurried
+@given(risky, risky)
+def test_nor_is_one_where_a_spreadsheet_cuts_at_semicolons_or_tabs(tmp_path_factory, one, other):
+    path = tmp_path_factory.mktemp("tables") / "t.csv"
+    write_csv(path, ("tile", "label"), [(one, other)], overwrite=False)
+    text = path.read_text(encoding="utf-8").replace('"', "")  # whatever it makes of the quotes
+    begun = re.split(r"[;\t\r\n]", text)
+    formulas = [part for part in begun if RUNS.match(part) and not part.lstrip()[1:2].isdigit()]
+    assert not [part for part in formulas if re.match(r"\s*[=@＝＋－＠]", part)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "+a", "-a", "@a", "\ta", "\ra", "\na", " =a", "\xa0=a", "＝a", "＋a", "－a", "＠a"]
+    + [
+        "'=a",
+        "''=a",
+        "=",
+        "-",
+        "-1-1",
+        "+1e",
+        "--1",
+        "-0;",
+        "1;=a",
+        "1\t@a",
+        "1\n=a",
+        "\ufeff=a",
+        '"=a',
+    ],
+)
+def test_a_text_that_begins_like_a_formula_is_marked(tmp_path, text):
+    assert restored(neutralised(text)) == text
+    assert neutralised(text).count("'") == text.count("'") + 1
+    write_csv(tmp_path / "t.csv", ("tile", text), [(text, "a")], overwrite=False)
+    assert cells_of(tmp_path / "t.csv").count(neutralised(text)) == 2
+    assert columns_of(tmp_path / "t.csv") == ("tile", text)
+    [(_, row)] = rows_of(tmp_path / "t.csv", text)
+    assert row == {"tile": text, text: "a"}
+
+
+@pytest.mark.parametrize("text", ["-0.5", "+3", "1e-7", "-1E+7", "-.5", "a=1", "a-b", "'tis", "'"])
+def test_numbers_and_other_texts_stay_as_they_are(tmp_path, text):
+    assert neutralised(text) == restored(text) == text
+    write_csv(tmp_path / "t.csv", ("a", "b"), [(text, "c")], overwrite=False)
+    assert (tmp_path / "t.csv").read_text() == f"a,b\n{text},c\n"
+
+
+def test_numbers_that_are_no_text_stay_as_they_are(tmp_path):
+    rows = [(-0.5, -3), (None, float("-inf")), ("=a", -1e-7)]
+    write_csv(tmp_path / "t.csv", ("a", "b"), rows, overwrite=False)
+    assert (tmp_path / "t.csv").read_text() == "a,b\n-0.5,-3\n,-inf\n'=a,-1e-07\n"
+
+
+@pytest.mark.parametrize("text", ["a;=1", "a\t@1", "a; =1", "a;-b"])
+def test_a_cell_in_which_another_could_begin_a_formula_is_quoted(tmp_path, text):
+    write_csv(tmp_path / "t.csv", ("a", "b"), [(text, "c")], overwrite=False)
+    assert f'"{neutralised(text)}"' in (tmp_path / "t.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    "text", ["-" + "1" * 99_999 + "x", '"' * 99_999, ";" * 99_999, "' " * 50_000]
+)
+def test_no_text_takes_long_to_look_at(tmp_path, text):
+    started = time.process_time()
+    write_csv(tmp_path / "t.csv", ("a", "b"), [(text, text)], overwrite=False)
+    [(_, row)] = rows_of(tmp_path / "t.csv", "a")
+    assert row == {"a": text, "b": text}
+    assert time.process_time() - started < 2

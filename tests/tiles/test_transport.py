@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from multiprocessing import Pipe
 
@@ -115,6 +118,28 @@ def test_a_system_without_memory_to_share_does_without(monkeypatch):
     monkeypatch.delattr(os, "memfd_create")
     assert shared_file() is None
     assert mapped(None) is None
+
+
+def test_where_files_may_not_become_as_large_no_memory_is_shared():
+    program = (
+        "import os, resource; from rsretrieve.tiles.transport import shared_file\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, resource.RLIM_INFINITY))\n"
+        "before = len(os.listdir('/dev/fd')); print(shared_file(), end=' ')\n"
+        "print(len(os.listdir('/dev/fd')) - before)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == "None 0\n", ran.stderr
+
+
+def test_another_error_is_told(monkeypatch):
+    def fails(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "ftruncate", fails)
+    with pytest.raises(PermissionError):
+        shared_file()
 
 
 def test_what_is_sent_between_processes_is_the_same_over_there():

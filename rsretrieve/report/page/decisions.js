@@ -104,8 +104,26 @@ function ruleFor(position, label) {
   return label === card.suggested ? "accept" : "choose";
 }
 
+// What a spreadsheet would run as a formula gets an apostrophe, and loses it when it is read: as
+// in rsretrieve/tiles/formulas.py, which explains it.
+const HIDING = "\\x00-\\x08\\x0b\\x0c\\x0e-\\x20\\x7f-\\xa0\\xad\\u1680\\u180e\\u2000-\\u200f"
+  + "\\u2028-\\u202f\\u205f-\\u2064\\u3000\\ufeff\"";
+const FORMULA = "=+\\-@\\uff1d\\uff0b\\uff0d\\uff20";
+const NUMBER = "[+-]?(?:[0-9]+(?:\\.[0-9]*)?|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?";
+const BEGIN = "(?:^|(?<=[;\\t\\r\\n]))";
+const TO_MARK = new RegExp(
+  `^(?!${NUMBER}$)(?='*[${HIDING}]*[${FORMULA}])|^(?='*[${HIDING}]*[\\t\\r\\n])`
+  + `|(?<=[;\\t\\r\\n])(?='*[${HIDING}]*[${FORMULA}])`, "g");
+const TO_RESTORE = new RegExp(
+  `${BEGIN}'(?='*[${HIDING}]*[${FORMULA}])|^'(?='*[${HIDING}]*[\\t\\r\\n])`, "g");
+
 function quoted(field) {
-  return /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
+  const text = field.replace(TO_MARK, "'");
+  return /[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+function restored(field) {
+  return field.replace(TO_RESTORE, "");
 }
 
 // RFC 4180: fields between commas, lines between line ends, either inside double quotes.
@@ -124,5 +142,5 @@ function csvRows(text) {
     else if (character !== "\r") field += character;
   }
   if (field !== "" || row.length) { row.push(field); rows.push(row); }
-  return rows;
+  return rows.map((cells) => cells.map(restored));
 }

@@ -1,0 +1,54 @@
+"""CSV cells that a spreadsheet would run as a formula, made harmless and restored.
+
+A text is cut into parts at semicolons, tabs and line breaks, where spreadsheets of some locales
+begin a cell. A part that begins like a formula gets a leading apostrophe. One that has
+apostrophes already gets one more, so that the reader can take off exactly one.
+`report/page/decisions.js` does the same in a browser.
+"""
+
+from __future__ import annotations
+
+import re
+
+# Leading blanks hide a formula, as do characters without width. A double quote is doubled in a
+# CSV: where a spreadsheet cuts inside of a quoted cell, a pair of them is an empty beginning.
+_HIDING = r"\x00-\x08\x0b\x0c\x0e-\x20\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f"
+_HIDING += r"\u205f-\u2064\u3000\ufeff\""
+_FORMULA = r"=+\-@＝＋－＠"
+_NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_BEGIN = r"(?:\A|(?<=[;\t\r\n]))"
+
+_TO_MARK = re.compile(
+    rf"\A(?!{_NUMBER}\Z)(?='*[{_HIDING}]*[{_FORMULA}])|\A(?='*[{_HIDING}]*[\t\r\n])"
+    rf"|(?<=[;\t\r\n])(?='*[{_HIDING}]*[{_FORMULA}])"
+)
+_TO_RESTORE = re.compile(rf"{_BEGIN}'(?='*[{_HIDING}]*[{_FORMULA}])|\A'(?='*[{_HIDING}]*[\t\r\n])")
+_IN_THE_MIDDLE = re.compile(rf"[;\t][{_HIDING}']*[{_FORMULA}]")
+_STRANGE = re.compile(rf"[{_HIDING}{_FORMULA}'\t\r\n]")
+STRANGE_BEGINNINGS = frozenset(
+    filter(_STRANGE.match, (*map(chr, range(0x3001)), *"＝＋－＠\ufeff"))
+)
+"""A text without semicolon, tab and line break that begins with none of these stays as it is."""
+
+
+def neutralised(text: str) -> str:
+    """Mark what a spreadsheet would run with an apostrophe; plain numbers stay.
+
+    >>> neutralised("=1+1"), neutralised("-0.5"), neutralised("a;@b")
+    ("'=1+1", '-0.5', "a;'@b")
+    """
+    return _TO_MARK.sub("'", text)
+
+
+def restored(text: str) -> str:
+    """The inverse of `neutralised`.
+
+    >>> restored("'=1+1"), restored("'tis"), restored("a;'@b")
+    ('=1+1', "'tis", 'a;@b')
+    """
+    return _TO_RESTORE.sub("", text) if "'" in text else text
+
+
+def needs_quotes(text: str) -> bool:
+    """Whether a spreadsheet that cuts at semicolons or tabs would begin a formula in a cell."""
+    return _IN_THE_MIDDLE.search(text) is not None
