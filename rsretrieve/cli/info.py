@@ -14,8 +14,15 @@ from rsretrieve.errors import InputError
 
 def info(
     folder: Annotated[
-        Path, typer.Argument(metavar="MODEL|INDEX", help="A model folder, or an index folder.")
-    ],
+        Path | None,
+        typer.Argument(metavar="MODEL|INDEX", help="A model folder, or an index folder."),
+    ] = None,
+    security: Annotated[
+        bool,
+        typer.Option(
+            "--security", help="Say what this system enforces on the processes that decode tiles."
+        ),
+    ] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -24,7 +31,12 @@ def info(
     Of a model, the files that changed since they were written are named. An index is checked
     by `rsretrieve index --verify`.
     """
+    if security == (folder is not None):
+        raise typer.BadParameter("give MODEL, INDEX or --security, one of them")
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        if folder is None:
+            _show_security(terminal)
+            return
         from rsretrieve.cli.render import index_table, model_table
         from rsretrieve.learning.description import (
             DESCRIPTION_FILE,
@@ -54,3 +66,13 @@ def info(
                 f"{MANIFEST_FILE} are missing)",
                 hint="`rsretrieve train` makes the one, `rsretrieve index` the other",
             )
+
+
+def _show_security(terminal: Terminal) -> None:
+    from rsretrieve.cli.render import security_table
+    from rsretrieve.report.records import security_json
+    from rsretrieve.tiles.confinement import enforced
+    from rsretrieve.tiles.drivers import for_files
+
+    found = enforced()
+    terminal.result(security_json(found, for_files()), security_table(found, len(for_files())))

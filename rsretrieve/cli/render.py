@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rsretrieve.text import printable
+from rsretrieve.tiles.confinement import VARIABLE as SANDBOX_VARIABLE
 
 if TYPE_CHECKING:  # records of heavy stations, which light commands never load
     from rsretrieve.learning.description import ModelDescription
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # records of heavy stations, which light commands never load
     from rsretrieve.retrieval.filing import IndexingSummary
     from rsretrieve.retrieval.search import QueryResult
     from rsretrieve.retrieval.verifying import Verification
+    from rsretrieve.tiles.confinement import Enforced
 
 _NAMES_SHOWN = 12
 
@@ -119,6 +121,31 @@ def index_table(described: IndexDescription) -> Table:
     if "embeddings" in manifest.provenance:
         facts["embeddings"] = str(manifest.provenance["embeddings"])
     return _facts(f"index {described.folder}", facts)
+
+
+def security_table(found: Enforced, drivers: int) -> Table:
+    """What the system enforces on processes that decode."""
+    means = [f"Landlock ABI {found.landlock_abi}"] if found.landlock_abi else []
+    means += ["seccomp"] if found.system_calls else []
+    by = f"by {' and '.join(means)}" if means and not found.switched_off else ""
+    system = by.removeprefix("by ") or "nothing"
+    if found.switched_off:
+        system = f"nothing: {SANDBOX_VARIABLE} is off (there are {' and '.join(means) or 'none'})"
+    left = f"GDAL's {drivers} drivers that hold their pixels themselves, and checks of sidecars"
+
+    def held(fact: bool) -> str:
+        return f"yes, {by}" if fact else "not by the system"
+
+    return _facts(
+        "processes that decode tiles of strangers",
+        {
+            "read the tiles' folders alone": held(found.files),
+            "write nowhere": held(found.writes),
+            "connect to nobody": held(found.network),
+            "enforced by the system": system,
+            "in any case": left,
+        },
+    )
 
 
 def _facts(title: str, facts: Mapping[str, str]) -> Table:

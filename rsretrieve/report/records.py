@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what a command needs of them it has loaded
     from rsretrieve.retrieval.evaluation import Evaluation
     from rsretrieve.retrieval.filing import IndexingSummary
     from rsretrieve.retrieval.search import Hit, QueryResult
+    from rsretrieve.tiles.confinement import Enforced
 
 AUDIT_COLUMNS = (
     "tile",
@@ -63,6 +64,20 @@ def model_json(folder: Path, description: ModelDescription) -> dict[str, Any]:
         "fingerprint": description.fingerprint,
         "classes": len(description.class_names),
         **content,
+    }
+
+
+def security_json(found: Enforced, drivers: Sequence[str]) -> dict[str, Any]:
+    """The object that `info --security --json` prints."""
+    return {
+        "kind": "security",
+        "landlock_abi": found.landlock_abi,
+        "system_calls_filtered": found.system_calls,
+        "switched_off": found.switched_off,
+        "reads_only_sources": found.files,
+        "writes_nothing": found.writes,
+        "asks_no_network": found.network,
+        "gdal_drivers": list(drivers),
     }
 
 

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from rsretrieve.errors import NoUsableTiles, TileError, TilesNotFound
 from rsretrieve.tiles.access import Readable, policy_for
 from rsretrieve.tiles.failures import Failed, FailureLog
+from rsretrieve.tiles.memory import available_bytes
 from rsretrieve.tiles.rasters import read_facts
 from rsretrieve.tiles.raw import check_tile_size
 from rsretrieve.tiles.records import Tile, TileSet, Window
@@ -21,6 +22,7 @@ from rsretrieve.tiles.windows import (
 )
 from rsretrieve.tiles.workers import Lane, WorkerLost
 
+_WINDOW_BYTES = 500  # of memory, as a tile of its own
 _LANES = 2  # of scenes that are opened side by side: few take long, and these are damaged
 
 
@@ -109,6 +111,13 @@ def _windows_of(
     if count > max_windows:
         raise TileError(
             scene.id, f"has {count:,} windows, and --max-windows allows {max_windows:,} of a scene"
+        )
+    if facts.stored is None and count * _WINDOW_BYTES > available_bytes() // 2:
+        gigabytes = count * _WINDOW_BYTES / 1e9
+        raise TileError(
+            scene.id,
+            f"has {count:,} windows, and to list them takes {gigabytes:.1f} GB, more than half of "
+            "the memory: give a larger --stride or --window",
         )
     windows = list(windows_of(facts, choices))
     if facts.stored is not None:

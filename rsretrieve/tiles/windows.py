@@ -185,7 +185,10 @@ def windows_of(scene: SceneFacts, choices: WindowChoices) -> Iterator[Window]:
     columns = choices.along(scene.width, scale_x)
     rows = choices.along(scene.height, scale_y)
     is_stored = _StoredBlocks(scene) if scene.stored is not None else None
+    whole_width = [(0, scene.width)]
     for band_of_rows in _chunked(rows, scene.block_px[1], scale_y):
+        if is_stored is not None and not is_stored.among(band_of_rows, whole_width).any():
+            continue
         for band_of_columns in _chunked(columns, scene.block_px[0], scale_x):
             there = None if is_stored is None else is_stored.among(band_of_rows, band_of_columns)
             if there is not None and not there.any():

@@ -13,10 +13,19 @@ from multiprocessing import Pipe
 import numpy as np
 import pytest
 
+from rsretrieve.errors import TileError
 from rsretrieve.tiles import transport
 from rsretrieve.tiles.raw import RawTile
 from rsretrieve.tiles.records import Place, Tile, Window
-from rsretrieve.tiles.transport import mapped, received_answer, send_answer, shared_file
+from rsretrieve.tiles.transport import (
+    mapped,
+    mark,
+    marked,
+    plain_error,
+    received_answer,
+    send_answer,
+    shared_file,
+)
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="no memory to share here")
 
@@ -149,3 +158,35 @@ def test_what_is_sent_between_processes_is_the_same_over_there():
         assert pickle.loads(pickle.dumps(record)) == record
     raw = RawTile(np.zeros((1, 8, 8), np.uint8), None, place)
     assert pickle.loads(pickle.dumps(raw)).place == place
+
+
+class Innocent:
+    """A class that no answer has, whose pickle calls a function."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_an_answer_calls_no_function(tmp_path, shared):
+    folder = tmp_path / "made"
+    for answer in (Innocent(folder), [1, {"a": Innocent(folder)}], os.getcwd, Tile("a", "b")):
+        with pytest.raises(pickle.UnpicklingError, match="is no part of an answer"):
+            through((True, answer), shared)
+    assert not folder.exists()
+
+
+def test_errors_that_an_answer_may_not_hold_become_words():
+    assert isinstance(plain_error(ValueError("a")), ValueError)
+    assert isinstance(plain_error(TileError("a", "b")), TileError)
+    odd = plain_error(np.exceptions.AxisError("odd"))
+    assert (type(odd), str(odd)) == (RuntimeError, "AxisError: odd")
+
+
+def test_what_is_being_worked_on_is_marked(shared):
+    mark(shared, 7)
+    assert marked(shared) == 7
+    mark(None, 7)
+    assert marked(None) == -1
