@@ -135,6 +135,7 @@ def _check_lists(faiss: Any, index: Any) -> None:
     lists = faiss.downcast_InvertedLists(index.invlists)
     _require(lists.nlist == index.nlist == index.quantizer.ntotal, "number of cells")
     _require(lists.code_size == index.code_size and index.quantizer.d == index.d, "size of a code")
+    _require(1 <= index.nprobe <= max(1, index.nlist) and index.is_trained, "number of probes")
     held = 0
     for cell in range(index.nlist):
         count = lists.list_size(cell)

@@ -64,7 +64,8 @@ def read_embeddings(path: Path, listing: TileSet | None, log: FailureLog) -> Vec
 
 def _from_npy(path: Path, listing: TileSet | None, log: FailureLog) -> Vectors:
     try:
-        raw = np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.errstate(over="ignore"):  # of a shape beyond all memory
+            raw = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
     except (OSError, ValueError, EOFError, OverflowError, TypeError, MemoryError) as error:

@@ -199,7 +199,8 @@ def read_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
         ValueError: they cannot be read, or are not those of the manifest.
     """
     try:
-        vectors: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+        with np.errstate(over="ignore"):  # of a shape beyond all memory
+            vectors: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, OverflowError, TypeError, MemoryError) as error:
         raise ValueError(f"cannot be read ({error})") from error
     expected = (manifest.tiles, manifest.dimensions)

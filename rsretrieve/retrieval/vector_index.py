@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.errors import IndexDamaged, ran_out_of_memory
 from rsretrieve.retrieval.faiss_checks import read_checked
 from rsretrieve.retrieval.faiss_library import (
     MOST_ON_GPU,
@@ -153,7 +154,14 @@ class VectorIndex:
         index = self.cpu_index
         if self._gpu_index is not None and count <= MOST_ON_GPU:
             index = self._gpu_index
-        similarities, rows = index.search(queries, count)
+        try:
+            similarities, rows = index.search(queries, count)
+        except RuntimeError as error:
+            if index is not self.cpu_index or ran_out_of_memory(error):
+                raise
+            raise IndexDamaged(
+                f"its FAISS index cannot be searched ({last_line(error)})"
+            ) from error
         rows[rows >= len(self)] = -1  # of a damaged index; none that we build has such
         return similarities, rows
 

@@ -170,7 +170,9 @@ def refuse_bombs(path: Path, file: Any, rows: int | None = None) -> None:
     chunks = [told.row_group(g).column(c) for g in groups for c in range(told.num_columns)]
     stored = sum(max(0, chunk.total_compressed_size) for chunk in chunks) + told.serialized_size
     most = _FEW_BYTES + _EXPANSION * stored
-    if told.num_rows < 0 or told.num_rows > most or (rows is not None and told.num_rows != rows):
+    if rows is not None and told.num_rows != rows:
+        raise ValueError(f"{told.num_rows} rows for {rows} tiles")
+    if not 0 <= told.num_rows <= most:
         raise ValueError(f"it says that it holds {told.num_rows} rows")
     if sum(chunk.total_uncompressed_size for chunk in chunks) > most:
         raise ValueError("it says that it holds far more than a file of its size does")

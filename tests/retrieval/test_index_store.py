@@ -186,7 +186,7 @@ def test_a_manifest_edited_into_nonsense_is_refused(
 
 def test_a_table_of_another_length_is_refused(folder: Path) -> None:
     edited(folder, lambda content: content.update(tiles=4))
-    with pytest.raises(IndexDamaged, match=f"^{re.escape(str(folder))}: 3 rows for 4 tiles$"):
+    with pytest.raises(IndexDamaged, match=r"tiles\.parquet .*3 rows for 4 tiles"):
         open_index(folder)
 
 

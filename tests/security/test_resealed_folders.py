@@ -124,7 +124,6 @@ def test_a_negative_variance_and_an_overflow_of_half_precision_are_damage(strang
         {"class_names": ["a"] * 9},
         {"class_names": "abc"},
         {"files": {"../x": "0"}},
-        {"versions": []},
     ],
     ids=str,
 )
@@ -277,7 +276,7 @@ for _ in range(60):
         _, rows = index.search(stored[:4], 16)
         assert ((rows >= -1) & (rows < len(stored))).all()
         read += 1
-    except ValueError:
+    except (ValueError, RsretrieveError):
         pass
 print("done", read)
 """
