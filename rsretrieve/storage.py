@@ -18,8 +18,9 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from rsretrieve.errors import OutputBusy, OutputExists, RsretrieveError
 
@@ -83,7 +84,7 @@ def making(path: Path) -> Iterator[None]:
         raise OSError(error.errno, reason, str(path)) from error
 
 
-def open_regular(path: Path) -> IO[bytes]:
+def open_regular(path: Path) -> BufferedReader:
     """Open a file for reading, if it is a regular file: to open a pipe may take for ever.
 
     Not for what the user typed, which may be a pipe on purpose.
