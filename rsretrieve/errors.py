@@ -9,6 +9,7 @@
     │   └── NoUsableTiles                  tiles were found, but too few can be used
     ├── TileError         (OSError)        one tile cannot be used; a run goes on without it
     ├── OutputExists      (FileExistsError)
+    ├── OutputRefused     (ValueError)     an output is an input, or lies in an index or a model
     ├── OutputBusy        (OSError)        another run is writing it
     ├── ModelError
     │   ├── ModelNotFound (FileNotFoundError)
@@ -90,6 +91,10 @@ class TileError(RsretrieveError, OSError):
 
 class OutputExists(RsretrieveError, FileExistsError):
     """The output is there already and overwriting was not asked for."""
+
+
+class OutputRefused(RsretrieveError, ValueError):
+    """An output is an input, or lies in an index or a model: it is never replaced."""
 
 
 class OutputBusy(RsretrieveError, OSError):

@@ -62,6 +62,18 @@ class AuditInputs:
         """There is something to judge by; else decisions are put on labels, and that is all."""
         return self.model is not None or self.embeddings is not None
 
+    @property
+    def paths(self) -> dict[str, str | Path | None]:
+        """What is read, by the option that names it."""
+        return {
+            "TILES": self.tiles,
+            "--labels": self.labels,
+            "--model": self.model,
+            "--embeddings": self.embeddings,
+            "--decisions": self.decisions,
+            "--truth": self.truth,
+        }
+
     def check(self) -> None:
         """End with a usage error where options do not go together."""
         if self.model is not None and self.embeddings is not None:

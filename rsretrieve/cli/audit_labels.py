@@ -170,7 +170,9 @@ def audit_labels(
             "--decisions without --model or --embeddings writes --fixed-labels and --changes, "
             "at least one of them, and nothing else"
         )
+    paths = outputs.paths(inputs.paths)
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        paths.check()
         from rsretrieve.audit.audit import AuditRequest
         from rsretrieve.audit.audit import audit_labels as audit_labels_of
         from rsretrieve.audit.thresholds import Choice
@@ -180,9 +182,9 @@ def audit_labels(
         from rsretrieve.tiles.labels import read_true_labels
 
         choice = Choice(expected_precision, budget)
-        outputs.refuse_to_overwrite()
         log = FailureLog(strict=strict)
         found = inputs.find(log)
+        paths.check_tiles(lambda: (tile.path for tile in found.tiles))
         terminal.notice(*found.tiles.notices)
         if found.decided is not None:
             outputs.write_decided(found.decided)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+from rsretrieve.cli.output_paths import OutputPaths
 
 if TYPE_CHECKING:  # heavy stations, which `--help` never loads
     from rsretrieve.audit.decisions import Decided
@@ -45,23 +46,14 @@ class AuditOutputs:
         tables = (self.output, self.fiftyone, self.label_studio, self.geojson, self.noise_matrix)
         return (*tables, self.page)
 
-    def refuse_to_overwrite(self) -> None:
-        """Raise before the work starts when a file is there and may not be replaced.
-
-        Nor may two outputs be one file, of which only the later would be left.
-        """
-        from rsretrieve.storage import refuse_to_overwrite, resolved
-
-        wanted: dict[Path, str] = {}
-        for field in fields(self):
-            path = getattr(self, field.name)
-            if not isinstance(path, Path):
-                continue
-            option = f"--{field.name.replace('_', '-')}"
-            other = wanted.setdefault(resolved(path), option)
-            if other != option:
-                raise typer.BadParameter(f"{option} and {other} would write the same file, {path}")
-            refuse_to_overwrite(path, overwrite=self.overwrite)
+    def paths(self, inputs: Mapping[str, str | Path | None]) -> OutputPaths:
+        """What is written, beside what is read."""
+        files = {
+            f"--{each.name.replace('_', '-')}": getattr(self, each.name)
+            for each in fields(self)
+            if each.name != "overwrite"
+        }
+        return OutputPaths(files, inputs=inputs, overwrite=self.overwrite)
 
     def write_decided(self, decided: Decided) -> None:
         """Write the labels as people decided, and the log of it."""

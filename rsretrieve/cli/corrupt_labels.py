@@ -9,6 +9,7 @@ import typer
 
 from rsretrieve.choices import NoiseKind
 from rsretrieve.cli import options
+from rsretrieve.cli.output_paths import OutputPaths
 from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.tiles.windows import SceneChoices
@@ -55,17 +56,22 @@ def corrupt_labels(
         raise typer.BadParameter("--kind table and --table TABLE go together")
     if (kind is NoiseKind.INSTANCE) != (model is not None):
         raise typer.BadParameter("--kind instance and --model DIR go together")
+    paths = OutputPaths(
+        {"--output": output},
+        inputs={"TILES": tiles, "--labels": labels, "--table": table, "--model": model},
+        overwrite=overwrite,
+    )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        paths.check()
         from rsretrieve.cli.render import corruption_summary
-        from rsretrieve.storage import refuse_to_overwrite
         from rsretrieve.tiles.catalog import find_tiles
         from rsretrieve.tiles.failures import FailureLog
         from rsretrieve.tiles.noise import corrupt_by_table, corrupt_uniformly, read_transitions
         from rsretrieve.tiles.tables import write_csv
 
-        refuse_to_overwrite(output, overwrite=overwrite)
         log = FailureLog(strict=strict)
         found = find_tiles(tiles, labels, scenes, log)
+        paths.check_tiles(lambda: (tile.path for tile in found))
         terminal.notice(*found.notices)
         if table is not None:
             corrupted = corrupt_by_table(found, rate, read_transitions(table), seed)

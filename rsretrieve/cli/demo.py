@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.output_paths import OutputPaths
 from rsretrieve.errors import OutputExists
 
 CELLS, CELL_PX = 28, 48
@@ -31,6 +32,7 @@ def demo(
     """
     from rsretrieve.tiles.landscape import make_landscape, write_tiles
 
+    OutputPaths({"--output": output / "hits.png"}, overwrite=True).check()
     if output.exists() and any(output.iterdir()) and not overwrite:
         raise OutputExists(
             f"{output} is there already", hint="give --overwrite to use it again, or --output DIR"

@@ -11,6 +11,7 @@ import typer
 from rsretrieve.cli import options
 from rsretrieve.cli.index_arguments import Asked, goal_of_options, refuse_nonsense
 from rsretrieve.cli.index_upkeep import Upkeep, export_index, repair_index, verify_index
+from rsretrieve.cli.output_paths import OutputPaths
 from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.tiles.windows import SceneChoices
@@ -121,15 +122,29 @@ def index(
     goal_options = (faiss_key, recall, memory, append_only or None)
     refuse_nonsense(asked, chooses=any(option is not None for option in goal_options))
     goal = goal_of_options(faiss_key, recall, memory, append_only=append_only)
+    only_exports = export is not None and tiles is None and from_embeddings is None
+    written = {} if verify or only_exports else {"--output": output}
+    read = {"TILES": tiles, "--labels": labels, "--model": model}
+    paths = OutputPaths(
+        {"--export": export},
+        written,
+        {
+            **read,
+            "--from-embeddings": from_embeddings,
+            **({"--output": output} if not written else {}),
+        },
+        overwrite,
+    )
     with Terminal(as_json=as_json, quiet=quiet, after_interrupt=_KEPT) as terminal:
+        paths.check()
         upkeep = Upkeep(output, model, device, overwrite=overwrite, strict=strict)
         if verify:
             raise typer.Exit(verify_index(upkeep, terminal))
         if repair:
             raise typer.Exit(repair_index(upkeep, terminal))
-        if export is not None and tiles is None and from_embeddings is None:
+        if export is not None and only_exports:
             raise typer.Exit(export_index(upkeep, export, terminal))
-        work = _Work(upkeep, tiles, labels, scenes, goal, update)
+        work = _Work(upkeep, tiles, labels, scenes, goal, update, paths)
         code = (
             _foreign(work, from_embeddings, terminal) if from_embeddings else _own(work, terminal)
         )
@@ -148,6 +163,7 @@ class _Work:
     scenes: SceneChoices
     goal: IndexGoal | None
     update: bool
+    paths: OutputPaths
 
 
 def _own(work: _Work, terminal: Terminal) -> int:
@@ -166,6 +182,7 @@ def _own(work: _Work, terminal: Terminal) -> int:
         raise typer.BadParameter("TILES and --model are needed")
     log = FailureLog(strict=upkeep.strict)
     found = find_tiles(work.tiles, work.labels, work.scenes, log)
+    work.paths.check_tiles(lambda: (tile.path for tile in found))
     terminal.notice(*found.notices)
     if work.update:
         terminal.notice(*unchecked_notices(tile.path for tile in found))
@@ -203,6 +220,7 @@ def _foreign(work: _Work, source: Path, terminal: Terminal) -> int:
             hint="give a list (CSV or Parquet: tile), row i of which is row i of the .npy",
         )
     listing = None if work.tiles is None else find_tiles(work.tiles, work.labels)
+    work.paths.check_tiles(lambda: (tile.path for tile in listing or ()))
     terminal.notice(*(listing.notices if listing else ()))
     log = FailureLog(strict=upkeep.strict)
     filing = Filing(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)

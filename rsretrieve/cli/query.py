@@ -132,7 +132,12 @@ def query(
     outputs = QueryOutputs(csv, geojson, geoparquet, sheet, overwrite, trusted=trust_sources)
     if jsonl and as_json:
         raise typer.BadParameter("give --json or --jsonl, not both", param_hint="--jsonl")
+    examples = [*(images or ()), *(like or ()), *(unlike or ())]
+    paths = outputs.paths(
+        {"--index": index, "--model": model, "--within": within, **_files_of(examples)}
+    )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        paths.check()
         from rsretrieve.cli.render import hit_table
         from rsretrieve.report.records import query_json, result_json
         from rsretrieve.retrieval.filters import DUPLICATE_SIMILARITY, Filters
@@ -162,8 +167,8 @@ def query(
                 duplicate_similarity=duplicate_similarity,
             ),
         )
-        outputs.refuse_to_overwrite()
         store = open_index(index)
+        paths.check_tiles(lambda: store.rows.column("path"))
         log = FailureLog(strict=strict)
         if model is not None:  # also where it is not needed: whoever names one means it
             from rsretrieve.learning.description import ModelFolder, read_description
@@ -190,6 +195,14 @@ def query(
         else:
             terminal.result(query_json(index, folder, results), *map(hit_table, results))
         raise typer.Exit(terminal.failures(log.failures))
+
+
+def _files_of(examples: list[str]) -> dict[str, str]:
+    """The files that examples may name: without a window, and without a weight."""
+    names = {name for text in examples for name in (text, text.rpartition("@")[0]) if name}
+    return {f"the query {name}": name.partition("#")[0] or name for name in names} | {
+        f"the query {name} ": name for name in names
+    }
 
 
 def _point(text: str) -> tuple[float, float]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsretrieve.cli.output_paths import OutputPaths
 from rsretrieve.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -29,13 +30,15 @@ class QueryOutputs:
     overwrite: bool
     trusted: bool = False
 
-    def refuse_to_overwrite(self) -> None:
-        """Raise `OutputExists` before the work where a file is there already."""
-        from rsretrieve.storage import refuse_to_overwrite
-
-        for path in (self.csv, self.geojson, self.geoparquet, self.sheet):
-            if path is not None:
-                refuse_to_overwrite(path, overwrite=self.overwrite)
+    def paths(self, inputs: Mapping[str, str | Path | None]) -> OutputPaths:
+        """What is written, beside what is read."""
+        files = {
+            "--csv": self.csv,
+            "--geojson": self.geojson,
+            "--geoparquet": self.geoparquet,
+            "--sheet": self.sheet,
+        }
+        return OutputPaths(files, inputs=inputs, overwrite=self.overwrite)
 
     def write(
         self,

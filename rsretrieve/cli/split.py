@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.output_paths import OutputPaths
 from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.tiles.windows import SceneChoices
@@ -40,16 +41,20 @@ def split(
         raise typer.BadParameter(
             "three fractions are needed: train, val, test", param_hint="--fractions"
         )
+    files = [output / f"{part}.csv" for part in PARTS]
+    paths = OutputPaths(
+        {f"--output ({path.name})": path for path in files},
+        inputs={"TILES": tiles, "--labels": labels},
+        overwrite=overwrite,
+    )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        paths.check()
         from rsretrieve.cli.render import split_summary
-        from rsretrieve.storage import refuse_to_overwrite
         from rsretrieve.tiles.catalog import find_tiles, write_list
         from rsretrieve.tiles.splits import split_per_class
 
-        files = [output / f"{part}.csv" for part in PARTS]
-        for path in files:
-            refuse_to_overwrite(path, overwrite=overwrite)
         found = find_tiles(tiles, labels, scenes)
+        paths.check_tiles(lambda: (tile.path for tile in found))
         terminal.notice(*found.notices)
         parts = split_per_class(found, shares, seed)
         for path, part in zip(files, parts):

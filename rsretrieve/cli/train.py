@@ -9,6 +9,7 @@ import typer
 
 from rsretrieve.choices import LossName, OptimizerName, RecipeName
 from rsretrieve.cli import options
+from rsretrieve.cli.output_paths import OutputPaths
 from rsretrieve.cli.scenes import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.tiles.sources import name_of
@@ -123,7 +124,12 @@ def train(
     in_parts = batch_size == "auto"
     tiles_a_step = None if in_parts else options.parse_count(batch_size, "--batch-size")
     output = output or Path("models", Path(name_of(tiles)).stem)
+    paths = OutputPaths(
+        folder={"--output": output},
+        inputs={"TILES": tiles, "--labels": labels, "--val": val, "--weights": weights},
+    )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        paths.check()
         from rsretrieve.cli.render import training_summary
         from rsretrieve.learning.device import choose_device
         from rsretrieve.learning.recipes import recipe_for
@@ -134,8 +140,11 @@ def train(
         from rsretrieve.tiles.failures import FailureLog
 
         log = FailureLog(strict=strict)
+        found = find_tiles(tiles, labels, scenes, log)
+        validation = find_tiles(val, None, scenes, log) if val is not None else None
+        paths.check_tiles(lambda: (tile.path for tile in (*found, *(validation or ()))))
         request = TrainingRequest(
-            tiles=find_tiles(tiles, labels, scenes, log),
+            tiles=found,
             output=output,
             recipe=recipe_for(recipe, weights).changed(
                 loss=loss,
@@ -152,7 +161,7 @@ def train(
                 k=truncation,
             ),
             device=choose_device(device),
-            validation=find_tiles(val, None, scenes, log) if val is not None else None,
+            validation=validation,
             weights=weights,
             bands=chosen_bands,
             seed=seed,

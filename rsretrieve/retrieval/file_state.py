@@ -7,8 +7,8 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
 
 from rsretrieve.storage import open_regular
 from rsretrieve.tiles.records import Tile
@@ -98,7 +98,7 @@ def _blake2b(content: bytes = b"") -> hashlib.blake2b:
     return hashlib.blake2b(content, digest_size=_DIGEST_BYTES)
 
 
-def _digest_without_zeros(stream: IO[bytes], size_bytes: int) -> str:
+def _digest_without_zeros(stream: BufferedReader, size_bytes: int) -> str:
     """Of a large file, by blocks that begin at multiples of their size."""
     content, zeros, done = _blake2b(), list[tuple[int, int]](), 0
     for start, end in (*_stored(stream.fileno(), size_bytes), (size_bytes, size_bytes)):

@@ -22,11 +22,16 @@ from rsretrieve.tiles.footprints import rings_of
 
 Box = tuple[float, float, float, float]
 _SLACK = 1e-9  # degrees: rounding must not lose a candidate
+_MARGIN = (-_SLACK, -_SLACK, _SLACK, _SLACK)
 _TURNS = (-360.0, 0.0, 360.0)
 _EARTH_KM = 6371.0
+_MOST_CROSSINGS = 2000  # to mend them takes two seconds
+_MOST_PAIRS = 5_000_000  # of edges whose bounding boxes meet
+_EDGES_AT_ONCE = 500
+_FEW_PARTS = 100
 _NO_GEOJSON = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, IndexError),
-    *(RecursionError, shapely.errors.ShapelyError),  # of JSON nested without end
+    *(RecursionError, OverflowError, shapely.errors.ShapelyError),  # of JSON nested without end
 )
 
 
@@ -67,18 +72,75 @@ def read_area(path: Path) -> Any:
         raise InputError(f"{path}: no such file", hint=expected) from error
     except _NO_GEOJSON as error:
         raise InputError(f"{path} cannot be read as GeoJSON ({error})", hint=expected) from error
-    polygons = [shape for shape in shapes if shape.geom_type in ("Polygon", "MultiPolygon")]
-    area = shapely.union_all([shapely.make_valid(polygon) for polygon in polygons])
-    if area.is_empty:
+    polygons = [
+        shape
+        for shape in shapes
+        if shape.geom_type in ("Polygon", "MultiPolygon") and not shape.is_empty
+    ]
+    if not polygons:
         raise InputError(f"{path}: there is no polygon in it", hint=expected)
-    west, south, east, north = area.bounds
+    if not np.isfinite(shapely.get_coordinates(polygons)).all():
+        raise InputError(f"{path}: a coordinate of its polygons is not finite", hint=expected)
+    west, south, east, north = shapely.total_bounds(polygons)
     if not (west >= -540 and east <= 540 and south >= -90 and north <= 90):
         raise InputError(
             f"{path}: its polygons reach from {west:g},{south:g} to {east:g},{north:g}, which "
             "are no degrees",
             hint="GeoJSON is in longitude and latitude: ogr2ogr -t_srs EPSG:4326 out.geojson in",
         )
-    return _folded(area)
+    try:
+        return _folded(shapely.union_all(_valid(polygons, path)))
+    except shapely.errors.ShapelyError as error:
+        raise InputError(f"{path}: its polygons have no area that can be told ({error})") from error
+
+
+def _valid(polygons: list[Any], path: Path) -> list[Any]:
+    """The same polygons, none of which crosses itself.
+
+    The time that this takes grows faster than the number of crossings, so they are counted first.
+
+    Raises:
+        InputError: there are too many.
+    """
+    fine = shapely.is_valid(polygons)
+    strange = [polygon for polygon, valid in zip(polygons, fine) if not valid]
+    if not _cross_seldom(strange):
+        raise InputError(
+            f"{path}: its polygons cross themselves more than {_MOST_CROSSINGS} times",
+            hint="simplify them, or mend them first: ogr2ogr -makevalid out.geojson in.geojson",
+        )
+    whole = [polygon for polygon, valid in zip(polygons, fine) if valid]
+    return whole + [shapely.make_valid(polygon) for polygon in strange]
+
+
+def _cross_seldom(polygons: list[Any]) -> bool:
+    """Whether the edges of polygons meet, but for the ends of neighbours, rather seldom."""
+    left, pairs_left = 2 * _MOST_CROSSINGS, _MOST_PAIRS
+    for polygon in polygons:
+        edges = _edges(polygon)
+        tree = shapely.STRtree(edges)
+        for start in range(0, len(edges), _EDGES_AT_ONCE):
+            some = edges[start : start + _EDGES_AT_ONCE]
+            one, other = tree.query(some)
+            pairs_left -= len(one)
+            if pairs_left < 0:
+                return False
+            meeting = int(np.count_nonzero(shapely.intersects(some[one], edges[other])))
+            left -= meeting - 3 * len(some)  # each meets itself and two neighbours
+            if left < 0:
+                return False
+    return True
+
+
+def _edges(polygon: Any) -> NDArray[np.object_]:
+    """The straight pieces of a polygon's rings."""
+    rings = shapely.get_rings(shapely.get_parts(polygon))
+    corners, owners = shapely.get_coordinates(rings, return_index=True)
+    within = owners[1:] == owners[:-1]
+    edges: NDArray[np.object_] = shapely.linestrings(
+        np.stack([corners[:-1], corners[1:]], axis=1)[within]
+    )
+    return edges
 
 
 def _geometries(content: Any) -> list[Any]:
@@ -156,8 +218,14 @@ def _near(footprints: Footprints, area: Any) -> NDArray[np.int64]:
     """The positions of footprints whose bounding box meets that of a part of an area."""
     west, south, east, north = footprints.boxes().T
     near = np.zeros(len(footprints), bool)
-    for part in shapely.get_parts(area):
-        w, s, e, n = shapely.bounds(part) + (-_SLACK, -_SLACK, _SLACK, _SLACK)
+    parts = shapely.get_parts(area)
+    if len(parts) > _FEW_PARTS:  # each looked at with every tile, they would take minutes
+        tree = shapely.STRtree(shapely.box(*(shapely.bounds(parts) + _MARGIN).T))
+        for turn in _TURNS:
+            near[tree.query(shapely.box(west + turn, south, east + turn, north))[0]] = True
+        return np.flatnonzero(near)
+    for part in parts:
+        w, s, e, n = shapely.bounds(part) + _MARGIN
         level = (south <= n) & (north >= s)
         for turn in _TURNS:
             near |= level & (west + turn <= e) & (east + turn >= w)

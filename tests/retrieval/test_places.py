@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from rsretrieve.errors import InputError, InvalidArgument
@@ -114,6 +116,11 @@ def test_a_polygon_that_runs_over_180_is_folded_back(tmp_path: Path) -> None:
         ("[]", "cannot be read as GeoJSON"),
         ({"type": "Polygon"}, "cannot be read as GeoJSON"),
         ({"type": "Polygon", "coordinates": [[[0, 0], [1, 1]]]}, "cannot be read as GeoJSON"),
+        ('{"type": "Polygon", "coordinates": [[[0,0],[1e999,0],[1,1],[0,0]]]}', "is not finite"),
+        ('{"type": "Polygon", "coordinates": [[[0,0],[NaN,0],[1,1],[0,0]]]}', "is not finite"),
+        ('{"type": "Polygon", "coordinates": [[[0,0],[-Infinity,0],[1,1],[0,0]]]}', "not finite"),
+        ({"type": "Polygon", "coordinates": [[[0, 0], [10**400, 0], [1, 1]]]}, "cannot be read"),
+        ({"type": "Polygon", "coordinates": []}, "there is no polygon in it"),
         ({"type": "Sphere"}, "cannot be read as GeoJSON"),
         ({"type": "Point", "coordinates": [0, 0]}, "there is no polygon in it"),
         (polygon(400_000, 5_000_000, 500_000, 5_100_000), "which are no degrees"),
@@ -131,3 +138,92 @@ def test_a_file_without_polygons_in_degrees_is_refused(
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         read_area(tmp_path / "absent.geojson")
+
+
+def ring(count: int, noise: float = 0.0, seed: int = 0) -> list[list[float]]:
+    """A star of `count` corners around 0, 0."""
+    angles = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    radii = 1 + noise * np.random.default_rng(seed).random(count)
+    corners = np.stack([radii * np.cos(angles), radii * np.sin(angles)], axis=1).tolist()
+    return [*corners, corners[0]]
+
+
+def parts_of(count: int) -> list[Any]:
+    """Little squares, side by side."""
+    return [polygon(i % 300, i // 300 - 80, i % 300 + 0.5, i // 300 - 79.5) for i in range(count)]
+
+
+def tangled(count: int, seed: int = 1) -> list[list[float]]:
+    corners = np.random.default_rng(seed).random((count, 2)).tolist()
+    return [*corners, corners[0]]
+
+
+@pytest.mark.parametrize("count", [500, 2000, 20_000])
+def test_polygons_that_cross_themselves_thousands_of_times_are_refused_soon(
+    tmp_path: Path, count: int
+) -> None:
+    path = area_file(tmp_path, {"type": "Polygon", "coordinates": [tangled(count)]})
+    started = time.process_time()
+    with pytest.raises(InputError, match="cross themselves more than 2000 times") as caught:
+        read_area(path)
+    assert time.process_time() - started < 2
+    assert caught.value.hint
+
+
+def test_many_polygons_that_each_cross_themselves_a_little_are_refused_too(tmp_path: Path) -> None:
+    polygons = [{"type": "Polygon", "coordinates": [tangled(60, i)]} for i in range(100)]
+    path = area_file(tmp_path, {"type": "GeometryCollection", "geometries": polygons})
+    with pytest.raises(InputError, match="cross themselves more than 2000 times"):
+        read_area(path)
+
+
+def test_a_polygon_that_crosses_itself_is_mended_and_what_is_inside_twice_is_outside(
+    tmp_path: Path,
+) -> None:
+    bow = {"type": "Polygon", "coordinates": [[[0, 0], [4, 4], [4, 0], [0, 4], [0, 0]]]}
+    assert read_area(area_file(tmp_path, bow)).area == pytest.approx(8)
+    some = {"type": "Polygon", "coordinates": [tangled(60)]}
+    assert read_area(area_file(tmp_path, some)).is_valid
+
+
+@pytest.mark.parametrize(
+    ("content", "area"),
+    [
+        ({"type": "Polygon", "coordinates": [ring(100_000)]}, np.pi),
+        (
+            {
+                "type": "MultiPolygon",
+                "coordinates": [part["coordinates"] for part in parts_of(30_000)],
+            },
+            7500,
+        ),
+        ({"type": "GeometryCollection", "geometries": parts_of(30_000)}, 7500),
+    ],
+    ids=["many corners", "many parts", "many polygons"],
+)
+def test_large_valid_polygons_are_read_soon(tmp_path: Path, content: Any, area: float) -> None:
+    path = area_file(tmp_path, content)
+    started = time.process_time()
+    found = read_area(path)
+    places = [(float(i % 350 - 175), i // 350 * 0.4 - 80, 0.3, 0.3) for i in range(20_000)]
+    rows_within(footprints(*places[::20]), found)
+    assert time.process_time() - started < 6
+    assert found.area == pytest.approx(area, rel=1e-3)
+
+
+def test_an_area_of_many_parts_holds_what_each_of_them_holds(tmp_path: Path) -> None:
+    parts = parts_of(1200)
+    places = [(-60.25 + i * 0.25, -79.9, 0.2, 0.2) for i in range(600)]
+    found = footprints(*places, ACROSS)
+    one = {"type": "GeometryCollection"}
+    many = set(rows_within(found, read_area(area_file(tmp_path, {**one, "geometries": parts}))))
+    meeting = rows_meeting(found, read_area(tmp_path / "area.geojson")).tolist()
+    slow: set[int] = set()
+    slow_meeting: set[int] = set()
+    for start in range(0, 1200, 50):
+        some = {**one, "geometries": parts[start : start + 50]}
+        area = read_area(area_file(tmp_path, some))
+        slow |= set(rows_within(found, area).tolist())
+        slow_meeting |= set(rows_meeting(found, area).tolist())
+    assert many == slow != set()
+    assert meeting == sorted(slow_meeting) != []
