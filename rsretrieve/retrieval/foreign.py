@@ -17,6 +17,7 @@ from rsretrieve.retrieval.file_state import NO_FILE_BYTES
 from rsretrieve.retrieval.filing import Vectors
 from rsretrieve.retrieval.foreign_places import PlaceReader
 from rsretrieve.retrieval.table import SCHEMA, IndexedTile, TileTable
+from rsretrieve.retrieval.vector_files import mapped_array
 from rsretrieve.sealing import parsed
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.records import Tile, TileSet, absolute
@@ -64,13 +65,12 @@ def read_embeddings(path: Path, listing: TileSet | None, log: FailureLog) -> Vec
 
 def _from_npy(path: Path, listing: TileSet | None, log: FailureLog) -> Vectors:
     try:
-        with np.errstate(over="ignore"):  # of a shape beyond all memory
-            raw = np.load(path, mmap_mode="r", allow_pickle=False)
+        raw = mapped_array(path)
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
-    except (OSError, ValueError, EOFError, OverflowError, TypeError, MemoryError) as error:
-        raise TableError(f"{path}: cannot be read as an array ({error})") from error
-    if raw.ndim != 2 or not raw.size or raw.dtype.kind not in "fiu":
+    except ValueError as error:
+        raise TableError(f"{path} {error}", hint="expected is an array (N, D) as .npy") from error
+    if raw.ndim != 2 or not raw.size:
         raise TableError(
             f"{path} holds {raw.dtype} {raw.shape}, not vectors of numbers",
             hint="expected is an array (N, D), a row a tile",

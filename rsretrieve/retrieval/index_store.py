@@ -27,6 +27,7 @@ from rsretrieve.retrieval.manifest import (
     write_manifest,
 )
 from rsretrieve.retrieval.table import IndexedTile, TileTable, read_table, write_table
+from rsretrieve.retrieval.vector_files import mapped_array
 from rsretrieve.retrieval.vector_index import VectorIndex
 from rsretrieve.storage import folder_aside, sha256_of_file
 
@@ -199,9 +200,8 @@ def read_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
         ValueError: they cannot be read, or are not those of the manifest.
     """
     try:
-        with np.errstate(over="ignore"):  # of a shape beyond all memory
-            vectors: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, OverflowError, TypeError, MemoryError) as error:
+        vectors: NDArray[np.float32] = mapped_array(path)
+    except OSError as error:
         raise ValueError(f"cannot be read ({error})") from error
     expected = (manifest.tiles, manifest.dimensions)
     if vectors.shape != expected or vectors.dtype != np.dtype("<f4"):

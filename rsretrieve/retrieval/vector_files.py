@@ -1,18 +1,41 @@
-"""Vectors made elsewhere, as queries."""
+"""Files of vectors: the only reader of `.npy`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import InputError
 
+_MOST_BYTES = 8  # of a number
+_MOST_NUMBERS = 1 << 28  # of all queries together
+
 
 def is_vector_file(name: str) -> bool:
     """Whether a name is one of a file of vectors."""
     return name.lower().endswith(".npy")
+
+
+def mapped_array(path: Path) -> NDArray[Any]:
+    """An array of numbers, memory-mapped: a header that promises more than there is costs nothing.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no such array.
+    """
+    try:
+        with np.errstate(over="ignore"):  # of a shape beyond all memory
+            found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a header is parsed as Python text, which raises what it likes
+        raise ValueError(f"cannot be read as an array ({' '.join(str(error).split())})") from error
+    if found.dtype.kind not in "fiu" or found.dtype.itemsize > _MOST_BYTES:
+        raise ValueError(f"holds {found.dtype}, not numbers")
+    return found
 
 
 def read_vectors(path: Path, dimensions: int) -> NDArray[np.float32]:
@@ -23,14 +46,13 @@ def read_vectors(path: Path, dimensions: int) -> NDArray[np.float32]:
     """
     wanted = f"a NumPy file of one vector ({dimensions},) or of several (Q, {dimensions})"
     try:
-        with path.open("rb") as stream:
-            found = np.lib.format.read_array(stream, allow_pickle=False)
-        if found.dtype.kind not in "fiu":
-            raise ValueError("it holds no numbers")
+        found = mapped_array(path)
+        if found.size > _MOST_NUMBERS:
+            raise ValueError(f"{found.size} numbers are too many for queries")
         vectors = np.atleast_2d(found).astype(np.float64)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", hint=f"give {wanted}") from error
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path} cannot be read as vectors ({error})", hint=f"give {wanted}"
         ) from error
