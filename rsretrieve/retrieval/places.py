@@ -68,7 +68,8 @@ def read_area(path: Path) -> Any:
     expected = "give a GeoJSON file with polygons, in longitude and latitude (RFC 7946)"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        shapes = [shapely.geometry.shape(found) for found in _geometries(content)]
+        with np.errstate(invalid="ignore"):  # NaN is refused below, in words
+            shapes = [shapely.geometry.shape(found) for found in _geometries(content)]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", hint=expected) from error
     except _NO_GEOJSON as error:
