@@ -8,6 +8,7 @@ globe is one sheet from −180 to 180: what crosses the antimeridian is cut ther
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ _MARGIN = (-_SLACK, -_SLACK, _SLACK, _SLACK)
 _TURNS = (-360.0, 0.0, 360.0)
 _EARTH_KM = 6371.0
 _MOST_CROSSINGS = 2000  # to mend them takes two seconds
-_MOST_PAIRS = 5_000_000  # of edges whose bounding boxes meet
-_EDGES_AT_ONCE = 500
+_MOST_PAIRS = 3_000_000  # of edges whose bounding boxes meet
+_EDGES_AT_ONCE = 100
 _FEW_PARTS = 100
 _NO_GEOJSON = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, IndexError),
@@ -67,7 +68,8 @@ def read_area(path: Path) -> Any:
     expected = "give a GeoJSON file with polygons, in longitude and latitude (RFC 7946)"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        shapes = [shapely.geometry.shape(found) for found in _geometries(content)]
+        with np.errstate(invalid="ignore"):  # NaN is refused below, in words
+            shapes = [shapely.geometry.shape(found) for found in _geometries(content)]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file", hint=expected) from error
     except _NO_GEOJSON as error:
@@ -89,52 +91,94 @@ def read_area(path: Path) -> Any:
             hint="GeoJSON is in longitude and latitude: ogr2ogr -t_srs EPSG:4326 out.geojson in",
         )
     try:
-        return _folded(shapely.union_all(_valid(polygons, path)))
+        area = _folded(_together(_valid(polygons, path)))
     except shapely.errors.ShapelyError as error:
         raise InputError(f"{path}: its polygons have no area that can be told ({error})") from error
+    if area.is_empty:
+        raise InputError(f"{path}: there is no polygon in it that has an area", hint=expected)
+    return area
 
 
 def _valid(polygons: list[Any], path: Path) -> list[Any]:
     """The same polygons, none of which crosses itself.
 
-    The time that this takes grows faster than the number of crossings, so they are counted first.
+    To mend them, and to put them together, takes a time that grows faster than the number of
+    places where edges meet; so these are counted first.
 
     Raises:
         InputError: there are too many.
     """
     fine = shapely.is_valid(polygons)
     strange = [polygon for polygon, valid in zip(polygons, fine) if not valid]
-    if not _cross_seldom(strange):
+    near = [polygon for polygon, is_near in zip(polygons, _near_others(polygons)) if is_near]
+    if not (_cross_seldom(strange) and _are_near_seldom(near)):
         raise InputError(
-            f"{path}: its polygons cross themselves more than {_MOST_CROSSINGS} times",
-            hint="simplify them, or mend them first: ogr2ogr -makevalid out.geojson in.geojson",
+            f"{path}: its polygons cross themselves more than {_MOST_CROSSINGS} times, or one "
+            "another as often",
+            hint="simplify them, or put them together first: ogr2ogr -makevalid out.geojson "
+            "in.geojson",
         )
     whole = [polygon for polygon, valid in zip(polygons, fine) if valid]
     return whole + [shapely.make_valid(polygon) for polygon in strange]
 
 
+def _near_others(shapes: list[Any]) -> NDArray[np.bool_]:
+    """For each shape whether its bounding box meets that of another."""
+    one, other = shapely.STRtree(shapes).query(shapes)
+    near = np.zeros(len(shapes), bool)
+    near[one[one != other]] = True
+    return near
+
+
+def _together(shapes: list[Any]) -> Any:
+    """The union of shapes; those that are far from all others are only put beside them."""
+    near = _near_others(shapes)
+    alone = [shape for shape, is_near in zip(shapes, near) if not is_near]
+    mixed = shapely.union_all([shape for shape, is_near in zip(shapes, near) if is_near])
+    parts = shapely.get_parts(shapely.get_parts([*alone, mixed]))  # collections of collections
+    return shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])
+
+
 def _cross_seldom(polygons: list[Any]) -> bool:
-    """Whether the edges of polygons meet, but for the ends of neighbours, rather seldom."""
+    """Whether the edges of each polygon meet, but for the ends of neighbours, rather seldom."""
     left, pairs_left = 2 * _MOST_CROSSINGS, _MOST_PAIRS
     for polygon in polygons:
         edges = _edges(polygon)
-        tree = shapely.STRtree(edges)
-        for start in range(0, len(edges), _EDGES_AT_ONCE):
-            some = edges[start : start + _EDGES_AT_ONCE]
-            one, other = tree.query(some)
+        for one, other in _pairs(edges):
             pairs_left -= len(one)
             if pairs_left < 0:
                 return False
-            meeting = int(np.count_nonzero(shapely.intersects(some[one], edges[other])))
-            left -= meeting - 3 * len(some)  # each meets itself and two neighbours
+            meeting = int(np.count_nonzero(shapely.intersects(edges[one], edges[other])))
+            left -= meeting - 3 * len(np.unique(one))  # each meets itself and two neighbours
             if left < 0:
                 return False
     return True
 
 
-def _edges(polygon: Any) -> NDArray[np.object_]:
-    """The straight pieces of a polygon's rings."""
-    rings = shapely.get_rings(shapely.get_parts(polygon))
+def _are_near_seldom(polygons: list[Any]) -> bool:
+    """Whether few of the edges of polygons that may overlap have bounding boxes that meet."""
+    if not polygons:
+        return True
+    edges = _edges(polygons)
+    pairs_left = _MOST_PAIRS + 8 * len(edges)  # those of a map of countries meet four others
+    for one, _ in _pairs(edges):
+        pairs_left -= len(one)
+        if pairs_left < 0:
+            return False
+    return True
+
+
+def _pairs(edges: NDArray[np.object_]) -> Iterator[NDArray[np.int64]]:
+    """The numbers of edges whose bounding boxes meet, some of them at once."""
+    tree = shapely.STRtree(edges)
+    for start in range(0, len(edges), _EDGES_AT_ONCE):
+        one, other = tree.query(edges[start : start + _EDGES_AT_ONCE])
+        yield np.stack([one + start, other])
+
+
+def _edges(polygons: Any) -> NDArray[np.object_]:
+    """The straight pieces of the rings of polygons."""
+    rings = shapely.get_rings(shapely.get_parts(polygons))
     corners, owners = shapely.get_coordinates(rings, return_index=True)
     within = owners[1:] == owners[:-1]
     edges: NDArray[np.object_] = shapely.linestrings(
@@ -156,8 +200,15 @@ def _geometries(content: Any) -> list[Any]:
 
 
 def _folded(area: Any) -> Any:
-    turned = [shapely.transform(area, lambda xy, by=by: xy + (by, 0)) for by in _TURNS]
-    return shapely.intersection(shapely.union_all(turned), shapely.box(-180, -90, 180, 90))
+    west, _, east, _ = area.bounds
+    if area.is_empty or (west >= -180 and east <= 180):
+        return area
+    sheets = []
+    for by in _TURNS:
+        sheet = shapely.intersection(area, shapely.box(-180 - by, -90, 180 - by, 90))
+        if not sheet.is_empty:
+            sheets.append(shapely.transform(sheet, lambda xy, by=by: xy + (by, 0)))
+    return _together([part for sheet in sheets for part in shapely.get_parts(sheet)])
 
 
 def rows_meeting(footprints: Footprints, area: Any) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -145,3 +146,30 @@ def test_what_is_in_the_way_of_an_output_is_named_and_stays(
     assert len(ran.err.strip().splitlines()) <= 3
     assert not ran.out
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("model.json", ("info", "{folder}")),
+        ("manifest.json", ("info", "{folder}")),
+        ("model.json", ("index", "{tiles}", "--model", "{folder}", "--output", "{out}")),
+        ("manifest.json", ("query", "--tile", "a", "--index", "{folder}")),
+    ],
+)
+@pytest.mark.parametrize("kind", ["pipe", "file without end"])
+def test_a_pipe_in_a_model_or_an_index_is_not_waited_for(
+    run, landscape, tmp_path, name, command, kind
+):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).touch()
+        os.truncate(folder / name, 1 << 40)
+    words = {"folder": folder, "tiles": landscape, "out": tmp_path / "out"}
+    ran = run(*(word.format(**words) for word in command))
+    assert ran.code == 1
+    assert name in ran.err
+    assert ("is a pipe" if kind == "pipe" else "is larger than 64 MiB") in ran.err

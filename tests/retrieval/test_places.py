@@ -121,6 +121,10 @@ def test_a_polygon_that_runs_over_180_is_folded_back(tmp_path: Path) -> None:
         ('{"type": "Polygon", "coordinates": [[[0,0],[-Infinity,0],[1,1],[0,0]]]}', "not finite"),
         ({"type": "Polygon", "coordinates": [[[0, 0], [10**400, 0], [1, 1]]]}, "cannot be read"),
         ({"type": "Polygon", "coordinates": []}, "there is no polygon in it"),
+        (
+            {"type": "Polygon", "coordinates": [[[0, 0], [1, 1], [2, 2], [0, 0]]]},
+            "no polygon in it that has an area",
+        ),
         ({"type": "Sphere"}, "cannot be read as GeoJSON"),
         ({"type": "Point", "coordinates": [0, 0]}, "there is no polygon in it"),
         (polygon(400_000, 5_000_000, 500_000, 5_100_000), "which are no degrees"),
@@ -182,6 +186,10 @@ def test_a_polygon_that_crosses_itself_is_mended_and_what_is_inside_twice_is_out
 ) -> None:
     bow = {"type": "Polygon", "coordinates": [[[0, 0], [4, 4], [4, 0], [0, 4], [0, 0]]]}
     assert read_area(area_file(tmp_path, bow)).area == pytest.approx(8)
+    # A ring that goes out and back along a line leaves a collection of a line and polygons.
+    tail = [[0, 0], [4, 4], [4, 0], [0, 4], [0, 0], [-3, 0], [0, 0]]
+    spiked = {"type": "Polygon", "coordinates": [tail]}
+    assert read_area(area_file(tmp_path, spiked)).area == pytest.approx(8)
     some = {"type": "Polygon", "coordinates": [tangled(60)]}
     assert read_area(area_file(tmp_path, some)).is_valid
 
