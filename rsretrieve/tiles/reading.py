@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import groupby
@@ -34,6 +34,7 @@ _A_TURN = 2  # runs of windows in a row for a worker: between workers, blocks ar
 _WORTH_PX = 16 << 20  # of windows, which are read in the time in which a worker starts
 _SWEEP_BYTES = 4_000_000  # of a scene's file: its blocks are counted when they are known
 _LOSSES = 3  # of workers over one file, until all that is left of it is given up
+_FAILURES = 2000  # of windows of a file of which none can be read, until the rest is given up
 _RASTERS = OpenRasters()  # used in a worker
 
 
@@ -195,12 +196,17 @@ class _Reader(Generic[T]):
     def __init__(self, reading: _Reading[T], readable: Readable) -> None:
         self._reading, self._readable = reading, readable
         self._losses: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
+        self._good: set[str] = set()
 
     def read(self, lane: Lane, chunk: list[list[Tile]]) -> list[Read[T] | Failed]:
         """Read a chunk, whatever happens to workers over it."""
         path = chunk[0][0].path
         if len(chunk) == 1 and self._losses[path] >= _LOSSES:
             return _given_up(chunk, "was given up: decoders were lost over other parts of its file")
+        if self._failed[path] >= _FAILURES and path not in self._good:
+            reason = f"was given up: not one of {_FAILURES:,} other windows of its file is readable"
+            return _given_up(chunk, reason)
         try:
             policies = [policy_for(run[0], self._readable) for run in chunk]
         except TileError as error:
@@ -211,6 +217,7 @@ class _Reader(Generic[T]):
             return [read for part in _alike(chunk, policies) for read in self.read(lane, part)]
         try:
             outcomes = lane.ask(self._reading, chunk, time_limit_s(path), policies[0])
+            self._count(chunk, outcomes)
             return [*map(_read_of, (tile for run in chunk for tile in run), outcomes)]
         except WorkerLost as lost:
             if lost.took_too_long or len(chunk) == len(chunk[0]) == 1:
@@ -218,6 +225,16 @@ class _Reader(Generic[T]):
             if len(chunk) == len(chunk[0]) == 1:
                 return _given_up(chunk, lost.reason)
             return self._read_the_rest(lane, chunk, lost)
+
+    def _count(self, chunk: list[list[Tile]], outcomes: Sequence[tuple[T] | Trouble]) -> None:
+        """Note of a scene whether any of its windows can be read."""
+        path = chunk[0][0].path
+        if chunk[0][0].window is None or path in self._good:
+            return
+        if all(isinstance(outcome, Trouble) and not outcome.skipped for outcome in outcomes):
+            self._failed[path] += len(outcomes)
+        else:
+            self._good.add(path)
 
     def _read_the_rest(
         self, lane: Lane, chunk: list[list[Tile]], lost: WorkerLost

@@ -13,6 +13,7 @@ from rsretrieve.tiles.rasters import read_facts
 from rsretrieve.tiles.raw import check_tile_size
 from rsretrieve.tiles.records import Tile, TileSet, Window
 from rsretrieve.tiles.sources import time_limit_s
+from rsretrieve.tiles.window_reading import require_one_readable
 from rsretrieve.tiles.windows import (
     MAX_WINDOWS,
     SceneFacts,
@@ -22,6 +23,7 @@ from rsretrieve.tiles.windows import (
 )
 from rsretrieve.tiles.workers import Lane, WorkerLost
 
+_MANY, _SAMPLED_A_SIDE = 20_000, 4
 _WINDOW_BYTES = 500  # of memory, as a tile of its own
 _LANES = 2  # of scenes that are opened side by side: few take long, and these are damaged
 
@@ -46,7 +48,7 @@ def cut_scenes(
     """
     tiles: list[Tile] = []
     small, unseen = 0, scenes.unseen
-    for scene, facts in _facts_of(scenes):
+    for scene, facts in _facts_of(scenes, choices, max_windows):
         try:
             if isinstance(facts, TileError):
                 raise facts
@@ -69,15 +71,20 @@ def _cut(scene: Tile, window: Window) -> Tile:
     return Tile(f"{scene.id}{window}", scene.path, scene.label, window, scene.trust)
 
 
-def _facts_of(scenes: TileSet) -> Iterator[tuple[Tile, SceneFacts | TileError | None]]:
+def _facts_of(
+    scenes: TileSet, choices: WindowChoices, max_windows: int
+) -> Iterator[tuple[Tile, SceneFacts | TileError | None]]:
     """Open scenes side by side; of windows that a list named, nothing is asked."""
     readable = Readable.of(scenes, scenes.folders)
     lanes = [Lane() for _ in range(min(_LANES, len(scenes)))]
 
     def facts_of(lane: Lane, scene: Tile) -> SceneFacts | TileError:
         try:
-            policy = policy_for(scene, readable)
-            return lane.ask(read_facts, scene, time_limit_s(scene.path), policy)
+            policy, limit_s = policy_for(scene, readable), time_limit_s(scene.path)
+            facts = lane.ask(read_facts, scene, limit_s, policy)
+            if sample := _sample_of(scene, facts, choices, max_windows):
+                lane.ask(require_one_readable, sample, limit_s, policy)
+            return facts
         except TileError as error:
             return error
         except WorkerLost as lost:
@@ -94,6 +101,25 @@ def _facts_of(scenes: TileSet) -> Iterator[tuple[Tile, SceneFacts | TileError | 
     finally:
         for lane in lanes:
             lane.stop()
+
+
+def _sample_of(
+    scene: Tile, facts: SceneFacts, choices: WindowChoices, max_windows: int
+) -> list[Tile]:
+    """Some windows spread over a scene that says it has very many; none of other scenes.
+
+    A file of a few bytes may say that it is as large as a country.
+    """
+    if choices.resolution_m is not None and facts.pixel_m is None:
+        return []
+    if facts.stored is not None or not _MANY < count_windows(facts, choices) <= max_windows:
+        return []
+    size = choices.window_px
+    rows, cols = (
+        range(0, max(1, side - size), max(1, side // _SAMPLED_A_SIDE))
+        for side in (facts.height, facts.width)
+    )
+    return [_cut(scene, Window(col, row, size, size)) for row in rows for col in cols]
 
 
 def _windows_of(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import TileError
-from rsretrieve.tiles.limits import allow_values
+from rsretrieve.tiles.limits import allow_values, begin_tile, end_tile
 from rsretrieve.tiles.places import places_of
 from rsretrieve.tiles.rasters import OpenRasters, Raster, open_raster, raster_errors, reading_from
 from rsretrieve.tiles.raw import RawTile, check_tile_size, none_if_all, require_readable_type
 from rsretrieve.tiles.records import Tile, Window
 
+_BYTES = 16_000_000  # of a file, that reading a few windows of it may take
 Pixels = tuple[NDArray[Any], NDArray[np.bool_] | None]
 """Values (C, H, W), and where they are valid; None: everywhere."""
 
@@ -64,6 +66,31 @@ def read_windows(rasters: OpenRasters, tiles: Sequence[Tile]) -> list[RawTile | 
         found if isinstance(found, TileError) else RawTile(*found, place)
         for found, place in zip(pixels, places)
     ]
+
+
+def require_one_readable(windows: Sequence[Tile]) -> None:
+    """Raise a `TileError` where none of some windows of one scene can be read."""
+    first = windows[0]
+    begin_tile(min(Path(first.path).stat().st_size if Path(first.path).exists() else 0, _BYTES))
+    try:
+        with (
+            raster_errors(first.id),
+            reading_from(first),
+            closing(open_raster(first)) as raster,
+        ):
+            inner = [(tile, tile.window) for tile in windows if tile.window is not None]
+            if not any(_is_readable(raster, tile.id, window) for tile, window in inner):
+                raise TileError(first.id, f"none of {len(inner)} windows across it can be decoded")
+    finally:
+        end_tile()
+
+
+def _is_readable(raster: Raster, tile_id: str, window: Window) -> bool:
+    try:
+        _read_window(raster, tile_id, window)
+    except TileError:
+        return False
+    return True
 
 
 def _read_all(
