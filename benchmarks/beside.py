@@ -23,38 +23,44 @@ from typing import Annotated
 import typer
 
 THREADS = 2
+LIMIT = 6  # what takes more times as long as alone is not waited for
 DEFAULT_SPINS = {"GOMP_SPINCOUNT": "300000"}
 NEIGHBOUR = f"""
-import threading
-import numpy as np
-def multiply():
-    matrix = np.ones((512, 512), np.float32)
-    while True:
-        matrix @ matrix
-for _ in range({THREADS}):
-    threading.Thread(target=multiply).start()
+import torch
+torch.set_num_threads({THREADS})
+matrix = torch.randn(1024, 1024)
+while True:
+    matrix @ matrix
 """
 
 
 @contextmanager
 def neighbour() -> Iterator[None]:
     """A program that computes in two threads meanwhile."""
-    one_each = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen([sys.executable, "-c", NEIGHBOUR], env={**os.environ, **one_each}) as it:
-        time.sleep(1)  # it starts
+    with subprocess.Popen([sys.executable, "-c", NEIGHBOUR], env=plain_environment()) as it:
+        time.sleep(3)  # it starts
         try:
             yield
         finally:
             it.kill()
 
 
-def seconds_of(arguments: list[str], settings: dict[str, str]) -> float:
-    """Wall-clock seconds of a command, from the start of its process to its end."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "OMP_"))}
-    environment = {**kept, "RSRETRIEVE_CACHE_SIZE": "0", **settings}
-    started = time.perf_counter()
+def plain_environment() -> dict[str, str]:
+    """Ours, with OpenMP as it is by default."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "OMP_"))}
+
+
+def seconds_of(arguments: list[str], settings: dict[str, str], limit_s: float = 600) -> float:
+    """Wall-clock seconds of a command, from its process's start to its end; inf past the limit."""
+    environment = {**plain_environment(), "RSRETRIEVE_CACHE_SIZE": "0", **settings}
     program = [sys.executable, "-m", "rsretrieve", *arguments, "--overwrite", "--quiet"]
-    subprocess.run(program, env=environment, stdout=subprocess.DEVNULL, check=True)
+    started = time.perf_counter()
+    try:
+        subprocess.run(
+            program, env=environment, stdout=subprocess.DEVNULL, check=True, timeout=limit_s
+        )
+    except subprocess.TimeoutExpired:
+        return float("inf")
     return time.perf_counter() - started
 
 
@@ -86,7 +92,7 @@ def main(
         ]
         alone, default = (statistics.median(column) for column in zip(*pairs))
         with neighbour():
-            beside = seconds_of(arguments, {})
+            beside = seconds_of(arguments, {}, LIMIT * alone)
         print(
             f"{arguments[0]:<13}{alone:9.1f}{default:11.1f}{default / alone:19.3f}"
             f"{beside:10.1f}{beside / alone:13.2f}",

@@ -111,6 +111,8 @@ class _WithoutWeights(TorchFunctionMode):
 
 def _layers_alone(name: str, bands: int, size_px: int) -> nn.Module:
     """A backbone without memory for its weights, which do not matter."""
+    import torchvision  # noqa: F401  # PyTorch 2.7 cannot import it on the meta device
+
     try:
         with torch.device("meta"):
             return _bare_backbone(name, bands, size_px)[0]

@@ -39,7 +39,11 @@ def test_a_program_gives_what_the_backbone_gives(name: str, precision: Precision
     bands, size_px = BACKBONES[name]
     network = build_network(name, bands=bands, size_px=size_px, dimensions=4).eval()
     tensors = network.backbone.state_dict()
-    rebuilt = ProgramBackbone(stored(program_of(name, bands, size_px).program), tensors)
+    recording = program_of(name, bands, size_px)
+    if torch.__version__.startswith("2.7.") and name.startswith("swin"):
+        assert "Constraints violated" in recording.cause
+        pytest.skip("PyTorch 2.7 cannot record Swin for any number of tiles")
+    rebuilt = ProgramBackbone(stored(recording.program), tensors)
     for batch in (1, 2, 5):
         pixels = torch.randn(batch, bands, size_px, size_px)
         with torch.inference_mode(), computing_in(precision, CPU):

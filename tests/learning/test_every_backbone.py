@@ -37,7 +37,8 @@ NAMES = """
 BACKBONES = NAMES.split()
 SIZES_PX = {"alexnet": 64, "inception_v3": 299, "maxvit_t": 224, "vit_h_14": 28}
 """Where 32 px is too little; Vision Transformers take multiples of their patches."""
-NOT_RECORDED: set[str] = set()
+OLD = torch.__version__.startswith("2.7.")  # which cannot record Swin for any number of tiles
+NOT_RECORDED = {name for name in BACKBONES if OLD and name.startswith("swin")}
 CPU = torch.device("cpu")
 
 Record = Callable[[str, object], None]
