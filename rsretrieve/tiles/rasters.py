@@ -36,6 +36,9 @@ _FILE_SYSTEMS = {
     **{"s3": "s3", "gs": "gs", "az": "az"},
 }
 _HEADER_BYTES = 4_000_000
+_MOST_VALUES_A_BYTE = {"JPEG": 1024, "PNG": 1100 * 8, "GIF": 3000, "BMP": 130 * 8}
+"""A block of 64 pixels of a JPEG takes a bit at least (its first coefficient); Deflate shortens to
+1/1032, LZW to 1/2800, run lengths to 1/128. Values may have a single bit."""
 _MOST_BLOCKS = 1_000_000  # that are looked at one by one
 _UNRECOGNISED = "not recognized as being in a supported file format"
 
@@ -184,6 +187,7 @@ def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:
         inner = f", such as {dataset.subdatasets[0]}" if dataset.subdatasets else ""
         raise TileError(tile.id, f"holds no bands itself{inner}")
     require_readable_type(tile.id, dataset.dtypes[0])
+    _require_room(tile, dataset)
     block_height, block_width = dataset.block_shapes[0]
     return SceneFacts(
         dataset.width,
@@ -192,6 +196,18 @@ def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:
         pixel_size_m(dataset),
         _stored_blocks(dataset),
     )
+
+
+def _require_room(tile: Tile, dataset: DatasetReader) -> None:
+    """Refuse a file that is too small for what it declares, in a format that has such a limit."""
+    least = _MOST_VALUES_A_BYTE.get(dataset.driver)
+    if least is None or is_elsewhere(tile.path):
+        return
+    size_bytes = Path(tile.path).stat().st_size
+    values = dataset.width * dataset.height * (1 if dataset.driver == "JPEG" else dataset.count)
+    if values > least * size_bytes:
+        declared = f"{dataset.width}×{dataset.height} px"
+        raise TileError(tile.id, f"its {size_bytes:,} bytes cannot hold the {declared} it declares")
 
 
 def _stored_blocks(dataset: DatasetReader) -> NDArray[np.bool_] | None:

@@ -202,10 +202,7 @@ class _Reader(Generic[T]):
     def read(self, lane: Lane, chunk: list[list[Tile]]) -> list[Read[T] | Failed]:
         """Read a chunk, whatever happens to workers over it."""
         path = chunk[0][0].path
-        if len(chunk) == 1 and self._losses[path] >= _LOSSES:
-            return _given_up(chunk, "was given up: decoders were lost over other parts of its file")
-        if self._failed[path] >= _FAILURES and path not in self._good:
-            reason = f"was given up: not one of {_FAILURES:,} other windows of its file is readable"
+        if reason := self._why_given_up(path, chunk):
             return _given_up(chunk, reason)
         try:
             policies = [policy_for(run[0], self._readable) for run in chunk]
@@ -225,6 +222,14 @@ class _Reader(Generic[T]):
             if len(chunk) == len(chunk[0]) == 1:
                 return _given_up(chunk, lost.reason)
             return self._read_the_rest(lane, chunk, lost)
+
+    def _why_given_up(self, path: str, chunk: list[list[Tile]]) -> str:
+        """Why nothing more of a file is read; empty where it is."""
+        if len(chunk) == 1 and self._losses[path] >= _LOSSES:
+            return "was given up: decoders were lost over other parts of its file"
+        if self._failed[path] >= _FAILURES and path not in self._good:
+            return f"was given up: not one of {_FAILURES:,} other windows of its file is readable"
+        return ""
 
     def _count(self, chunk: list[list[Tile]], outcomes: Sequence[tuple[T] | Trouble]) -> None:
         """Note of a scene whether any of its windows can be read."""

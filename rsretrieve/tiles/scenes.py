@@ -23,7 +23,7 @@ from rsretrieve.tiles.windows import (
 )
 from rsretrieve.tiles.workers import Lane, WorkerLost
 
-_MANY, _SAMPLED_A_SIDE = 20_000, 4
+_MANY, _SAMPLED_A_SIDE = 5_000, 4
 _WINDOW_BYTES = 500  # of memory, as a tile of its own
 _LANES = 2  # of scenes that are opened side by side: few take long, and these are damaged
 
