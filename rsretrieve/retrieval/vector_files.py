@@ -28,7 +28,7 @@ def mapped_array(path: Path) -> NDArray[Any]:
     """
     try:
         with np.errstate(over="ignore"):  # of a shape beyond all memory
-            found: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            found: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise
     except Exception as error:  # a header is parsed as Python text, which raises what it likes

@@ -107,7 +107,7 @@ def test_vectors_of_a_file_are_queries_whatever_their_length(
         (np.empty((0, 8)), "is of shape"),
         (np.zeros(8), "a vector in it is zero, or not finite"),
         (np.full(8, np.nan), "a vector in it is zero, or not finite"),
-        (np.array(["a"] * 8), "it holds no numbers"),
+        (np.array(["a"] * 8), "not numbers"),
     ],
 )
 def test_vectors_that_do_not_fit_are_refused(

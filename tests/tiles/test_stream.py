@@ -195,7 +195,7 @@ def test_a_full_disk_is_an_error_before_anything_is_mapped(pictures, tmp_path, m
 
 
 def test_a_temporary_folder_that_is_not_there_is_named(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "_free_memory_bytes", lambda: 0)
+    monkeypatch.setattr(stream, "available_bytes", lambda: 0)
     monkeypatch.setattr(stream.tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(OSError, match="TMPDIR") as caught:
         read_into_store(pictures, preprocessing(), FailureLog())
