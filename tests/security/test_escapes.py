@@ -8,6 +8,8 @@ both switched off the known ways lead out, so that these tests can fail.
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,34 +44,37 @@ class Found:
         return not (self.shown or self.asked or self.changed)
 
 
+@contextmanager
+def listening() -> Iterator[tuple[str, list[str]]]:
+    """The address of a server on this machine, and what it was asked."""
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        server.shutdown()
+
+
 class Yard:
     """A stranger's folder, a user's, and a server that notes who asks."""
 
-    def __init__(self, folder: Path) -> None:
-        self.requests: list[str] = []
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{self.server.server_address[1]}"
+    def __init__(self, folder: Path, url: str, requests: list[str]) -> None:
+        self.requests = requests
         self.home = Home.made(folder / "home", url)
         self.root = folder / "stranger"
         self.root.mkdir()
         self.tiles = made_attempts(self.root, self.home)
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        noted = self.requests
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                noted.append(self.path)
-                self.send_error(404)
-
-            def do_HEAD(self) -> None:
-                self.do_GET()
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
 
     def tried(self, paths: list[Path], policy: Policy, trust: Trust) -> Found:
         """Read tiles in a process of this policy."""
@@ -90,10 +95,8 @@ class Yard:
 
 @pytest.fixture(scope="module")
 def yard(tmp_path_factory):
-    made = Yard(tmp_path_factory.mktemp("yard"))
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with listening() as (url, asked):
+        yield Yard(tmp_path_factory.mktemp("yard"), url, asked)
 
 
 def policy(yard, *, drivers, system):
