@@ -140,6 +140,6 @@ def _packages(installed: list[str]) -> Iterator[str]:
             continue
         with suppress(OSError):
             for entry in os.scandir(folder):
-                is_package = entry.is_dir() and Path(entry.path, "__init__.py").exists()
-                if is_package or entry.name.endswith((".py", ".so")):
+                holds_code = entry.is_dir() and any(Path(entry.path).glob("*.py"))
+                if holds_code or entry.name.endswith((".py", ".so")):
                     yield entry.path

@@ -194,8 +194,15 @@ def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:
         dataset.height,
         (block_width, block_height),
         pixel_size_m(dataset),
-        _stored_blocks(dataset),
+        None if _is_as_large_as_its_values(tile, dataset) else _stored_blocks(dataset),
     )
+
+
+def _is_as_large_as_its_values(tile: Tile, dataset: DatasetReader) -> bool:
+    """Whether a file has room for every value as it is: then it lacks no block."""
+    values = dataset.width * dataset.height * dataset.count
+    bytes_each = np.dtype(dataset.dtypes[0]).itemsize
+    return is_elsewhere(tile.path) or Path(tile.path).stat().st_size >= values * bytes_each
 
 
 def _require_room(tile: Tile, dataset: DatasetReader) -> None:
