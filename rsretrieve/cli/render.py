@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from rsretrieve.text import printable
-from rsretrieve.tiles.confinement import VARIABLE as SANDBOX_VARIABLE
 
 if TYPE_CHECKING:  # records of heavy stations, which light commands never load
     from rsretrieve.learning.description import ModelDescription
@@ -125,12 +124,14 @@ def index_table(described: IndexDescription) -> Table:
 
 def security_table(found: Enforced, drivers: int) -> Table:
     """What the system enforces on processes that decode."""
+    from rsretrieve.tiles.confinement import VARIABLE
+
     means = [f"Landlock ABI {found.landlock_abi}"] if found.landlock_abi else []
     means += ["seccomp"] if found.system_calls else []
     by = f"by {' and '.join(means)}" if means and not found.switched_off else ""
     system = by.removeprefix("by ") or "nothing"
     if found.switched_off:
-        system = f"nothing: {SANDBOX_VARIABLE} is off (there are {' and '.join(means) or 'none'})"
+        system = f"nothing: {VARIABLE} is off (there are {' and '.join(means) or 'none'})"
     left = f"GDAL's {drivers} drivers that hold their pixels themselves, and checks of sidecars"
 
     def held(fact: bool) -> str:

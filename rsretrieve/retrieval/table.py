@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
 import pyarrow
 import pyarrow.compute as pc
 from pyarrow import parquet
@@ -186,17 +185,17 @@ def read_table(path: Path, rows: int | None = None) -> TileTable:
         _check_types(found)
         table = found if found.schema.equals(SCHEMA) else found.cast(SCHEMA)
         _check_values(table)
-        if not all(map(_are_boxes, table.column("bounds").chunks)):
+        if not _are_boxes(table.column("bounds")):
             raise TypeError("the bounds of a tile are not four numbers")
         return TileTable(table)
     except (OSError, pyarrow.ArrowException, TypeError, KeyError, ValueError) as error:
         raise IndexDamaged(f"{path} cannot be read ({error})") from error
 
 
-def _are_boxes(bounds: pyarrow.ListArray) -> bool:
+def _are_boxes(bounds: pyarrow.ChunkedArray) -> bool:
     """Whether all that is not null is four numbers."""
-    most = np.diff(bounds.offsets).max(initial=0)  # `bounds.value_lengths` would import much
-    return bool(most <= 4) and len(bounds.flatten()) == 4 * (len(bounds) - bounds.null_count)
+    lengths = pc.list_value_length(bounds)  # no NumPy array of it: that would import pandas
+    return {pc.min(lengths).as_py(), pc.max(lengths).as_py()} <= {4, None}
 
 
 def _check_types(found: pyarrow.Table) -> None:

@@ -9,6 +9,7 @@ apostrophes already gets one more, so that the reader can take off exactly one.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 # Leading blanks hide a formula, as do characters without width. A double quote is doubled in a
 # CSV: where a spreadsheet cuts inside of a quoted cell, a pair of them is an empty beginning.
@@ -25,10 +26,12 @@ _TO_MARK = re.compile(
 _TO_RESTORE = re.compile(rf"{_BEGIN}'(?='*[{_HIDING}]*[{_FORMULA}])|\A'(?='*[{_HIDING}]*[\t\r\n])")
 _IN_THE_MIDDLE = re.compile(rf"[;\t][{_HIDING}']*[{_FORMULA}]")
 _STRANGE = re.compile(rf"[{_HIDING}{_FORMULA}'\t\r\n]")
-STRANGE_BEGINNINGS = frozenset(
-    filter(_STRANGE.match, (*map(chr, range(0x3001)), *"＝＋－＠\ufeff"))
-)
-"""A text without semicolon, tab and line break that begins with none of these stays as it is."""
+
+
+@cache
+def begins_strangely(character: str) -> bool:
+    """Whether a text that begins with this character, or holds a separator, has to be looked at."""
+    return _STRANGE.match(character) is not None
 
 
 def neutralised(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from rsretrieve.errors import TableError
 from rsretrieve.storage import written_aside
-from rsretrieve.tiles.formulas import STRANGE_BEGINNINGS, needs_quotes, neutralised, restored
+from rsretrieve.tiles.formulas import begins_strangely, needs_quotes, neutralised, restored
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 TABLE_SUFFIXES = (".csv", *PARQUET_SUFFIXES)
@@ -89,7 +89,7 @@ def _begins_strangely(row: Sequence[object]) -> bool:
     """Whether a text of a row may begin like a formula."""
     # A loop, not `any`, which takes twice as long: a million tiles have ten million cells.
     for cell in row:
-        if not isinstance(cell, float | int) and str(cell)[:1] in STRANGE_BEGINNINGS:
+        if not isinstance(cell, float | int) and begins_strangely(str(cell)[:1]):
             return True
     return False
 
@@ -188,7 +188,6 @@ def refuse_bombs(path: Path, file: Any, rows: int | None = None) -> None:
 
 def _decoded_bytes(path: Path, file: Any, name: str) -> int:
     """What the texts of a column take, counted by their dictionary; 0 of other columns."""
-    import numpy as np
     import pyarrow
     import pyarrow.compute as pc
     from pyarrow import parquet
@@ -204,9 +203,9 @@ def _decoded_bytes(path: Path, file: Any, name: str) -> int:
             column = batch.column(0)
             if not types.is_dictionary(column.type):
                 column = column.dictionary_encode()
-            lengths = pc.binary_length(column.dictionary).to_numpy(zero_copy_only=False)
-            used = np.bincount(column.indices.drop_null().to_numpy(), minlength=len(lengths))
-            total += int((used * lengths).sum())
+            # Not by NumPy: an array's `to_numpy` imports pandas where that is installed.
+            lengths = pc.binary_length(column.dictionary).cast(pyarrow.int64())
+            total += pc.sum(pc.take(lengths, column.indices)).as_py() or 0
     return total
 
 

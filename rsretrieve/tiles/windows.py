@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import ceil
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from rsretrieve.choices import Edges
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.tiles.records import MAX_PIXELS, MIN_SIDE_PX, Window
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from rsretrieve.tiles.raw import RawTile
 
 DEFAULT_MAX_NODATA = 0.5
@@ -184,52 +184,27 @@ def windows_of(scene: SceneFacts, choices: WindowChoices) -> Iterator[Window]:
     scale_x, scale_y = _scales(scene, choices)
     columns = choices.along(scene.width, scale_x)
     rows = choices.along(scene.height, scale_y)
-    is_stored = _StoredBlocks(scene) if scene.stored is not None else None
-    whole_width = [(0, scene.width)]
+    is_there = _stored_among(scene)
     for band_of_rows in _chunked(rows, scene.block_px[1], scale_y):
-        if is_stored is not None and not is_stored.among(band_of_rows, whole_width).any():
+        if not any(map(any, is_there(band_of_rows, [(0, scene.width)]))):
             continue
         for band_of_columns in _chunked(columns, scene.block_px[0], scale_x):
-            there = None if is_stored is None else is_stored.among(band_of_rows, band_of_columns)
-            if there is not None and not there.any():
-                continue
-            for i, (row, height) in enumerate(band_of_rows):
-                for j, (col, width) in enumerate(band_of_columns):
-                    if there is None or there[i, j]:
+            for (row, height), among in zip(band_of_rows, is_there(band_of_rows, band_of_columns)):
+                for (col, width), there in zip(band_of_columns, among):
+                    if there:
                         yield choices.as_coarse(Window(col, row, width, height))
 
 
-class _StoredBlocks:
-    """Tells of windows whether a sparse scene's file holds a block that they touch.
+_Cut = list[tuple[int, int]]
 
-    Args:
-        scene: of which is known which blocks are stored.
-    """
 
-    def __init__(self, scene: SceneFacts) -> None:
-        stored = np.asarray(scene.stored, np.int64)
-        self._until = np.pad(stored.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-        self._block_px = scene.block_px
+def _stored_among(scene: SceneFacts) -> Callable[[_Cut, _Cut], Iterable[Iterable[bool]]]:
+    """Tells which windows of some rows and columns have anything in them; not all, if sparse."""
+    if scene.stored is None:
+        return lambda rows, columns: [[True] * len(columns)] * len(rows)
+    from rsretrieve.tiles.stored_blocks import StoredBlocks  # brings NumPy: not for --help
 
-    def among(
-        self, rows: list[tuple[int, int]], columns: list[tuple[int, int]]
-    ) -> NDArray[np.bool_]:
-        """(R, C) for R starts and sizes down and C across."""
-        top, bottom = self._blocks(rows, 0)
-        left, right = self._blocks(columns, 1)
-        until = self._until
-        count = until[np.ix_(bottom, right)] - until[np.ix_(top, right)]
-        count += until[np.ix_(top, left)] - until[np.ix_(bottom, left)]
-        return np.asarray(count > 0)
-
-    def _blocks(
-        self, cut: list[tuple[int, int]], axis: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The first block that each touches along an axis, and the one after the last."""
-        starts, sizes = np.array(cut, np.int64).T
-        block_px, most = self._block_px[1 - axis], self._until.shape[axis] - 1
-        ends = -(-(starts + sizes) // block_px)
-        return np.minimum(starts // block_px, most), np.minimum(ends, most)
+    return StoredBlocks(scene.stored, scene.block_px).among
 
 
 def _scales(scene: SceneFacts, choices: WindowChoices) -> tuple[float, float]:
