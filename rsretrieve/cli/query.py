@@ -167,6 +167,10 @@ def query(
                 duplicate_similarity=duplicate_similarity,
             ),
         )
+        if images:
+            from rsretrieve.tiles.workers import start_for_images
+
+            start_for_images()
         store = open_index(index)
         paths.check_tiles(lambda: store.rows.column("path"))
         log = FailureLog(strict=strict)

@@ -226,8 +226,8 @@ def _provenance(path: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
     found: dict[str, Any] = {"embeddings": str(path.resolve())}
     try:
         told = parsed(metadata.get(METADATA_KEY, b"{}").decode())
-    except (ValueError, RecursionError) as error:
-        raise TableError(f"{path}: its metadata `rsretrieve` cannot be read ({error})") from error
+    except (ValueError, RecursionError):  # another program's, under our name
+        return found
     return {**found, **told} if isinstance(told, dict) else found
 
 

@@ -189,7 +189,6 @@ def refuse_bombs(path: Path, file: Any, rows: int | None = None) -> None:
 def _decoded_bytes(path: Path, file: Any, name: str) -> int:
     """What the texts of a column take, counted by their dictionary; 0 of other columns."""
     import pyarrow
-    import pyarrow.compute as pc
     from pyarrow import parquet
 
     types, kind = pyarrow.types, file.schema_arrow.field(name).type
@@ -203,10 +202,28 @@ def _decoded_bytes(path: Path, file: Any, name: str) -> int:
             column = batch.column(0)
             if not types.is_dictionary(column.type):
                 column = column.dictionary_encode()
-            # Not by NumPy: an array's `to_numpy` imports pandas where that is installed.
-            lengths = pc.binary_length(column.dictionary).cast(pyarrow.int64())
-            total += pc.sum(pc.take(lengths, column.indices)).as_py() or 0
+            total += _bytes_of_texts(column)
     return total
+
+
+def _bytes_of_texts(column: Any) -> int:
+    """What the texts of a dictionary array take.
+
+    By their buffers: `to_numpy` imports pandas where that is installed, and `pyarrow.compute` takes
+    longer to import than a query takes.
+    """
+    import numpy as np
+    import pyarrow
+
+    texts, indices = column.dictionary, column.indices
+    large = pyarrow.types.is_large_string(texts.type) or pyarrow.types.is_large_binary(texts.type)
+    ends = np.frombuffer(texts.buffers()[1], np.int64 if large else np.int32)
+    lengths = np.diff(ends[texts.offset : texts.offset + len(texts) + 1].astype(np.int64))
+    kind = np.dtype(str(indices.type))
+    used = np.frombuffer(indices.buffers()[1], kind)[indices.offset : indices.offset + len(indices)]
+    if len(lengths) == 0:
+        return 0
+    return int(lengths[np.clip(used, 0, len(lengths) - 1)].sum())  # of absent ones, any
 
 
 def _open_parquet(path: Path) -> Any:

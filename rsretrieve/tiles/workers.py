@@ -298,6 +298,11 @@ class Lane:
             worker.close()
 
 
+def start_for_images() -> None:
+    """Start a worker that will read images, to be ready when all else is loaded."""
+    _IDLE.give_back(Worker("rsretrieve.tiles.reading", "rsretrieve.tiles.pixels"))
+
+
 def start_for_scenes() -> None:
     """Start a worker that will read scenes, to be ready when all else is loaded."""
     _IDLE.give_back(Worker("rsretrieve.tiles.reading", "rasterio"))
