@@ -21,6 +21,7 @@ from signal import Signals
 from threading import Lock
 from typing import Any, TypeVar, cast
 
+from rsretrieve.errors import TileError
 from rsretrieve.tiles import proj_data
 from rsretrieve.tiles.confinement import VARIABLE as SANDBOX_VARIABLE
 from rsretrieve.tiles.confinement import Policy
@@ -145,6 +146,9 @@ class Worker:
     def close(self) -> None:
         """End it when it has nothing to do."""
         self._connection.close()
+        if self._shared is not None:
+            with suppress(BufferError):  # an answer that was not understood still looks into it
+                self._shared.close()
         with suppress(subprocess.TimeoutExpired):  # stuck in the system, which will let it go
             self._process.wait(_END_LIMIT_S)
 
@@ -258,7 +262,7 @@ class Lane:
     def ask(
         self, function: Callable[[A], R], argument: A, limit_s: float, policy: Policy = NOTHING
     ) -> R:
-        """As `Worker.ask`; after an error, another worker will answer what is asked next.
+        """As `Worker.ask`; after any error but a tile's, another worker answers what comes next.
 
         Args:
             function: see there.
@@ -275,6 +279,9 @@ class Lane:
         self._answering = True
         try:
             answer = self._worker.ask(function, argument, limit_s)
+        except TileError:  # an answer, too: the worker is as good as before
+            self._answering = False
+            raise
         except BaseException:
             self._end_worker()
             raise
