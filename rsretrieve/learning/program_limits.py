@@ -97,7 +97,7 @@ class Work:
         return cls(result, 4 * result, written, products).times(tiles)
 
     def times(self, tiles: int) -> Work:
-        """What so many tiles may take, of which each takes this."""
+        """What this many tiles may take, where one takes this."""
         return Work(*(tiles * value for value in vars(self).values()))
 
     def no_more_than(self, other: Work) -> Work:
