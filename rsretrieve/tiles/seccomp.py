@@ -22,7 +22,7 @@ _LOAD_WORD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_BITS, _RETURN = 0x20, 0x15, 0x35,
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16  # of struct seccomp_data
 _ALLOW, _ERROR = 0x7FFF0000, 0x00050000
 _DENY, _UNKNOWN = _ERROR | errno.EACCES, _ERROR | errno.ENOSYS
-_SET_FILTER, _ALL_THREADS = 1, 1
+_SET_FILTER, _IS_AVAILABLE, _ALL_THREADS = 1, 2, 1
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _X32_FROM = 0x40000000  # another table of numbers on x86-64
 
@@ -59,7 +59,11 @@ _SECCOMP_NUMBERS = (317, 277)
 def has_seccomp() -> bool:
     """Whether this system has filters, and this module their numbers for its processor."""
     known = sys.platform.startswith("linux") and platform.machine() in _AUDIT_NAMES
-    return known and sys.maxsize > 1 << 32 and sys.byteorder == "little"
+    if not known or sys.maxsize <= 1 << 32 or sys.byteorder != "little":
+        return False
+    number = _SECCOMP_NUMBERS[_AUDIT_NAMES[platform.machine()][0]]
+    action = struct.pack("=I", _ERROR)
+    return bool(ctypes.CDLL(None).syscall(number, _IS_AVAILABLE, 0, action) == 0)
 
 
 def deny_system_calls(*, network: bool) -> None:

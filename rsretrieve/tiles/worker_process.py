@@ -22,6 +22,8 @@ from rsretrieve.tiles.confinement import Policy, enter
 from rsretrieve.tiles.limits import limit_process
 from rsretrieve.tiles.transport import mapped, mark, plain_error, send_answer
 
+REFUSED = 77
+"""The exit code of a process that the system does not confine as it says it can."""
 _shared: mmap.mmap | None = None
 _policy: Policy | None = None
 
@@ -40,7 +42,11 @@ def main(descriptor: int, shared: int | None) -> None:
     connection = Connection(descriptor)
     connection.send("ready")
     with suppress(EOFError, OSError):
-        confine(connection.recv())
+        policy = connection.recv()
+        try:
+            confine(policy)
+        except OSError:
+            os._exit(REFUSED)  # never to decode as if it were confined
         serve(connection, _shared, left=lambda: os._exit(0))
 
 

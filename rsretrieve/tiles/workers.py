@@ -27,6 +27,7 @@ from rsretrieve.tiles.confinement import VARIABLE as SANDBOX_VARIABLE
 from rsretrieve.tiles.confinement import Policy
 from rsretrieve.tiles.drivers import VARIABLE, left_out
 from rsretrieve.tiles.transport import mapped, marked, received_answer, shared_file
+from rsretrieve.tiles.worker_process import REFUSED
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -168,6 +169,8 @@ _TIME_IS_UP = getattr(Signals, "SIGPROF", -1)
 def _how_it_ended(code: int | None) -> str:
     if code == -_TIME_IS_UP:
         return "takes more of the processor's time to decode than its size accounts for"
+    if code == REFUSED:
+        return f"this system refuses to confine a decoder ({SANDBOX_VARIABLE}=off leaves it out)"
     if code is not None and code < 0:
         with suppress(ValueError):
             return f"the decoder crashed on it ({Signals(-code).name})"

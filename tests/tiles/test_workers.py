@@ -110,6 +110,20 @@ def test_what_cannot_be_started_is_said(monkeypatch, pictures):
         list(read_in_order(pictures, made_into_0, 1))
 
 
+def test_a_system_that_refuses_to_confine_is_told(pictures, monkeypatch):
+    workers._IDLE.close()
+    program = workers._PROGRAM.replace(
+        "from rsretrieve.tiles.worker_process import main;",
+        "from rsretrieve.tiles import worker_process; worker_process.enter = lambda _: open('nowhere');"
+        "from rsretrieve.tiles.worker_process import main;",
+    )
+    monkeypatch.setattr(workers, "_PROGRAM", program)
+    monkeypatch.setattr(workers, "_IDLE", workers._Idle())
+    odd = workers.Policy(drivers=None, readable=())
+    with pytest.raises(WorkerLost, match="refuses to confine a decoder"):
+        ask_once(process_number, None, 10, odd)
+
+
 def test_who_stops_in_the_middle_does_not_wait(pictures):
     started = time.monotonic()
     with closing(read_in_order(pictures, sleeping, 2)) as reads:
