@@ -20,8 +20,8 @@ from rsretrieve.tiles.address_guard import guard_address, why_refused
 from rsretrieve.tiles.confinement import Policy, enforced
 from rsretrieve.tiles.drivers import (
     CONFINED_ONLY,
-    begins_like_an_image,
     for_files,
+    holds_its_pixels,
     trusted,
 )
 from rsretrieve.tiles.records import Tile, Trust
@@ -30,7 +30,7 @@ from rsretrieve.tiles.sources import is_elsewhere
 WAY_OUT = "give --trust-sources if you trust who named it"
 _REMOTE = ("http", "https", "s3", "gs", "az")
 _ASKS_A_NETWORK = re.compile(r"/vsi(curl|s3|gs|az|adls|oss|swift|webhdfs|hdfs)|[a-z0-9+]+://", re.I)
-_CONFINED_SUFFIXES = (".img",)
+_CONFINED_SUFFIXES, _CONFINED_START = (".img",), b"EHFA_HEADER_TAG"
 _MOST_FILES = 2000
 """Files outside the folders that the user typed, that a process is let read one by one; where
 there are more of them, it is let read their folders."""
@@ -46,7 +46,7 @@ def is_trusted(tile: Tile) -> bool:
         return True
     if is_elsewhere(tile.path):
         return tile.trust is Trust.NAMED
-    return tile.trust is Trust.NAMED and not begins_like_an_image(Path(tile.path))
+    return tile.trust is Trust.NAMED and not holds_its_pixels(Path(tile.path))
 
 
 @dataclass(frozen=True)
@@ -139,14 +139,24 @@ def policy_for(tile: Tile, readable: Readable) -> Policy:
         return Policy(None, ("/",))
     if trusted():
         return Policy((*for_files(), *CONFINED_ONLY), ("/",), network=True)
-    if tile.path.lower().endswith(_CONFINED_SUFFIXES) and enforced().files:
+    if _is_confined_only(tile) and enforced().files:
         return Policy((*for_files(), *CONFINED_ONLY), readable.paths)
     return Policy(tuple(for_files()), readable.paths)
 
 
+def _is_confined_only(tile: Tile) -> bool:
+    if tile.path.lower().endswith(_CONFINED_SUFFIXES):
+        return True
+    if tile.trust is Trust.STRANGER:
+        return False  # to look into every tile of a folder takes as long as to read some
+    with suppress(OSError), open(tile.path, "rb") as stream:  # noqa: PTH123
+        return stream.read(len(_CONFINED_START)) == _CONFINED_START
+    return False
+
+
 def _is_no_image(path: str) -> bool:
     try:
-        return not begins_like_an_image(Path(path))
+        return not holds_its_pixels(Path(path))
     except OSError:
         return False  # whoever reads it says so
 

@@ -44,6 +44,14 @@ _IMAGE_STARTS = (
     b"\0\0\0\x0cjP  ",  # JPEG 2000
     b"\xff\x4f\xff\x51",  # JPEG 2000 code stream
 )
+_OTHER_STARTS = (
+    *(b"GIF8", b"BM", b"RIFF", b"EHFA_HEADER_TAG", b"NITF", b"NSIF", b"GRIB", b"P4", b"P5", b"P6"),
+    *(b"\x01\xda", b"\xff\x0a", b"\0\0\0\x0cJXL ", b"UHL1", b"ncols", b"NCOLS", b"RSW", b"RMTW"),
+)
+_WITHOUT_A_START = (
+    *(".hgt", ".bil", ".bip", ".bsq", ".flt", ".raw", ".dem", ".tga", ".asc", ".kap", ".nos"),
+    *(".avif", ".heif", ".heic", ".dt0", ".dt1", ".dt2"),
+)
 _KNOWN = ((b"<VRTDataset", "VRT"), (b"\x89HDF", "HDF5"), (b"CDF", "netCDF"), (b"<GDAL_WMS", "WMS"))
 
 
@@ -55,6 +63,22 @@ def begins_like_an_image(path: Path) -> bool:
     """
     with path.open("rb") as stream:
         return stream.read(12).startswith(_IMAGE_STARTS)
+
+
+def holds_its_pixels(path: Path) -> bool:
+    """Whether a file is of a format that names no other, as far as its bytes or its name tell.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(16)
+    if start.startswith((*_IMAGE_STARTS, *_OTHER_STARTS)):
+        return True
+    # ENVI's pixels have no beginning of their own, and any suffix: their header lies beside them.
+    headers = (path.with_suffix(".hdr"), path.with_name(f"{path.name}.hdr"))
+    plain = path.suffix.lower() in _WITHOUT_A_START or any(map(Path.exists, headers))
+    return plain and not start.lstrip().startswith((b"<", b"{", *(known for known, _ in _KNOWN)))
 
 
 def trusted() -> tuple[str, ...]:

@@ -13,11 +13,12 @@ from PIL import Image
 from rasterio.windows import Window as RasterWindow
 
 from rsretrieve.errors import NoUsableTiles, TileError
+from rsretrieve.tiles.access import is_trusted
 from rsretrieve.tiles.catalog import find_tiles
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.previews import read_preview
 from rsretrieve.tiles.reading import read_in_order
-from rsretrieve.tiles.records import TileSet, Window
+from rsretrieve.tiles.records import Tile, TileSet, Trust, Window
 from rsretrieve.tiles.sidecars import require_harmless_sidecars
 from rsretrieve.tiles.windows import (
     SceneChoices,
@@ -152,3 +153,19 @@ def test_overviews_and_masks_beside_a_file_are_used_as_they_were(tmp_path):
 
 def valid_share(_, raw):
     return float(raw.valid.mean())
+
+
+@pytest.mark.parametrize("driver", ["GTiff", "PNG", "WEBP", "GIF", "BMP", "ENVI", "HFA", "NITF"])
+def test_sidecars_of_a_typed_file_are_a_strangers_whatever_its_format(tmp_path, driver):
+    path = tmp_path / "a.dat"
+    pixels = np.full((3 if driver == "WEBP" else 1, 64, 64), 9, np.uint8)
+    shape = {"height": 64, "width": 64, "count": len(pixels), "dtype": "uint8"}
+    with rasterio.open(path, "w", driver=driver, **shape) as dataset:
+        dataset.write(pixels)
+    tile = Tile("a", str(path), trust=Trust.NAMED, window=Window(0, 0, 64, 64))
+    assert not is_trusted(tile)
+    (tmp_path / "a.dat.msk").write_text("<VRTDataset></VRTDataset>")
+    with pytest.raises(TileError):
+        read_preview(tile, 16)
+    (tmp_path / "b.vrt").write_text("<VRTDataset></VRTDataset>")
+    assert is_trusted(Tile("b", str(tmp_path / "b.vrt"), trust=Trust.NAMED))

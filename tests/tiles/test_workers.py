@@ -114,7 +114,7 @@ def test_a_system_that_refuses_to_confine_is_told(pictures, monkeypatch):
     workers._IDLE.close()
     program = workers._PROGRAM.replace(
         "from rsretrieve.tiles.worker_process import main;",
-        "from rsretrieve.tiles import worker_process; worker_process.enter = lambda _: open('nowhere');"
+        "from rsretrieve.tiles import worker_process as w; w.enter = lambda _: open('nowhere');"
         "from rsretrieve.tiles.worker_process import main;",
     )
     monkeypatch.setattr(workers, "_PROGRAM", program)
