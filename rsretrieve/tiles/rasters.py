@@ -139,7 +139,7 @@ def _opened(tile: Tile) -> DatasetReader:
             require_harmless_sidecars(tile.id, path)
         try:
             # `rasterio.open` takes one driver; what it opens takes several.
-            return rasterio.DatasetReader(path, driver=for_files())
+            return rasterio.DatasetReader(path, driver=_drivers_here())
         except RasterioIOError as error:
             reason = None
             if _UNRECOGNISED in str(error) and not is_elsewhere(tile.path):
@@ -155,6 +155,13 @@ def _opened(tile: Tile) -> DatasetReader:
             raise
         reason = " ".join(str(error.__cause__ or error).split())
         raise TileError(tile.id, f"cannot be opened: {reason}") from error
+
+
+def _drivers_here() -> list[str]:
+    """Those that a stranger's file is tried with: a worker has them from its policy."""
+    policy = policy_here()
+    known = None if policy is None else policy.drivers
+    return for_files() if known is None else list(known)
 
 
 def _of_gdal(url: str) -> str:

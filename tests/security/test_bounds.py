@@ -15,6 +15,7 @@ from rasterio.windows import Window as RasterWindow
 from rsretrieve.errors import NoUsableTiles, TileError
 from rsretrieve.tiles.access import is_trusted
 from rsretrieve.tiles.catalog import find_tiles
+from rsretrieve.tiles.confinement import enforced
 from rsretrieve.tiles.failures import Failed, FailureLog
 from rsretrieve.tiles.previews import read_preview
 from rsretrieve.tiles.reading import read_in_order
@@ -155,6 +156,14 @@ def valid_share(_, raw):
     return float(raw.valid.mean())
 
 
+def read_size(tile):
+    """The size of a tile's picture; None where it cannot be read."""
+    try:
+        return read_preview(tile, 16).size
+    except TileError:
+        return None
+
+
 @pytest.mark.parametrize("driver", ["GTiff", "PNG", "WEBP", "GIF", "BMP", "ENVI", "HFA", "NITF"])
 def test_sidecars_of_a_typed_file_are_a_strangers_whatever_its_format(tmp_path, driver):
     path = tmp_path / "a.dat"
@@ -164,6 +173,8 @@ def test_sidecars_of_a_typed_file_are_a_strangers_whatever_its_format(tmp_path, 
         dataset.write(pixels)
     tile = Tile("a", str(path), trust=Trust.NAMED, window=Window(0, 0, 64, 64))
     assert not is_trusted(tile)
+    confined = driver != "HFA" or enforced().files  # its pixels may lie in a second file
+    assert (read_size(tile) == (16, 16)) == confined
     (tmp_path / "a.dat.msk").write_text("<VRTDataset></VRTDataset>")
     with pytest.raises(TileError):
         read_preview(tile, 16)
