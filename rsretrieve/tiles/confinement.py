@@ -140,7 +140,11 @@ def _packages(installed: list[str]) -> Iterator[str]:
             yield folder
             continue
         with suppress(OSError):
-            for entry in os.scandir(folder):
-                holds_code = entry.is_dir() and any(Path(entry.path).glob("*.py"))
-                if holds_code or entry.name.endswith((".py", ".so")):
-                    yield entry.path
+            yield from filter(_holds_code, map(str, [*Path(folder).iterdir()]))
+
+
+def _holds_code(path: str) -> bool:
+    """Whether a file is code, or a folder has some in it; of what is gone meanwhile, no."""
+    with suppress(OSError):
+        return path.endswith((".py", ".so")) or any(Path(path).glob("*.py"))
+    return False
