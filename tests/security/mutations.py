@@ -15,6 +15,7 @@ import json
 import random
 import resource
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
@@ -271,14 +272,16 @@ def main() -> None:
     shutil.rmtree(asked.work, ignore_errors=True)
     ground = Ground(asked.work)
     started, tile_files = time.perf_counter(), 0
-    while tile_files < 0.85 * asked.count:
+    rounds: tuple[Callable[[Ground, Chance, dict[str, Tally]], None], ...]
+    rounds = (folder_round, folder_round, table_round)
+    stopped: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))  # ends with the table
+    while tile_files < 0.85 * asked.count and not stopped:
         count = min(500, int(0.85 * asked.count) - tile_files + 1)
         tiles_round(ground, chance, count, tallies)
         tile_files += count
-    rounds: tuple[Callable[[Ground, Chance, dict[str, Tally]], None], ...]
-    rounds = (folder_round, folder_round, table_round)
-    for number in range(asked.count - tile_files):
-        rounds[number % 3](ground, chance, tallies)
+        for number in range(count // 6):
+            rounds[number % 3](ground, chance, tallies)
     for kind, tally in sorted(tallies.items()):
         codes = ", ".join(f"exit {code}: {n}" for code, n in sorted(tally.codes.items()))
         print(f"{kind:28} {tally.files:6} files  {codes}  longest {tally.longest_s:.2f} s a file")
