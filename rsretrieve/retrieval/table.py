@@ -184,6 +184,7 @@ def read_table(path: Path, rows: int | None = None) -> TileTable:
                 found = found.append_column(name, values)
         found = found.select(SCHEMA.names)
         _check_types(found)
+        found.validate(full=True)  # texts that are no UTF-8, offsets that lead out of a column
         table = found if found.schema.equals(SCHEMA) else found.cast(SCHEMA)
         _check_values(table)
         return TileTable(table)

@@ -70,13 +70,21 @@ class Readable:
         typed = tuple(dict.fromkeys(os.path.realpath(folder) for folder in folders))
         files: dict[str, list[str]] = {}
         for path in dict.fromkeys(tile.path for tile in tiles):
-            if not is_elsewhere(path):
+            if not is_elsewhere(path) and _may_be_a_path(path):
                 folder, name = os.path.split(path)
                 files.setdefault(folder, []).append(name)
         outside = _outside(files, typed)
         if sum(map(len, outside.values())) > _MOST_FILES:
             return cls((*typed, *outside))
         return cls((*typed, *dict.fromkeys(_with_companions(outside))))
+
+
+def _may_be_a_path(path: str) -> bool:
+    """Whether the system takes a name at all; of others, the reading says what is wrong."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def _outside(files: dict[str, list[str]], typed: tuple[str, ...]) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from pyarrow import parquet
 from rsretrieve.errors import IndexDamaged
 from rsretrieve.retrieval import file_state
 from rsretrieve.retrieval.file_state import FileStates, content_digest
-from rsretrieve.retrieval.table import SCHEMA, IndexedTile, read_table, write_table
+from rsretrieve.retrieval.table import SCHEMA, IndexedTile, TileTable, read_table, write_table
 from rsretrieve.tiles.records import Place, Tile, Window
 
 PLACE = Place(
@@ -266,3 +266,14 @@ def test_what_lies_behind_a_url_is_current_while_its_path_is_the_same() -> None:
     assert (row.path, row.size_bytes, row.mtime_ns) == (tile.path, -1, -1)
     assert row.is_current(tile)
     assert not row.is_current(replace(tile, path="https://example.org/other/s.tif"))
+
+
+def test_texts_that_are_no_utf_8_are_damage(tmp_path):
+    rows = [IndexedTile("a", "/a.tif", "x", 1, 1, None)]
+    columns = TileTable.of(rows).columns
+    bad = pyarrow.array([b"\xff\xfe"], pyarrow.binary()).view(pyarrow.string())
+    for name in ("id", "path", "label"):
+        place = columns.schema.get_field_index(name)
+        parquet.write_table(columns.set_column(place, name, bad), tmp_path / "t.parquet")
+        with pytest.raises(IndexDamaged, match="UTF8"):
+            read_table(tmp_path / "t.parquet")

@@ -327,3 +327,10 @@ def test_an_image_whose_name_looks_like_a_window_is_taken_whole(tmp_path):
 def test_a_window_without_pixels_is_wrong_usage():
     with pytest.raises(InvalidArgument, match="not a window of a scene: #0,0,0,8"):
         tiles_of_images(["a.tif#0,0,0,8"])
+
+
+def test_a_path_that_no_system_takes_is_a_tile_that_cannot_be_read(tmp_path):
+    names = ("folder\0/a.tif", "a\0.tif", "\ud800/a.tif")
+    tiles = TileSet("", tuple(Tile(str(i), name) for i, name in enumerate(names)))
+    for read in read_in_order(tiles, made_into_0):
+        assert type(read).__name__ == "Failed"
