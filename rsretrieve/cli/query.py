@@ -144,6 +144,7 @@ def query(
         from rsretrieve.retrieval.index_store import open_index
         from rsretrieve.retrieval.questions import QueryRequest
         from rsretrieve.retrieval.search import Means, answer, model_folder_of
+        from rsretrieve.retrieval.vector_files import is_vector_file
         from rsretrieve.tiles.failures import FailureLog
         from rsretrieve.tiles.records import Trust
 
@@ -167,7 +168,7 @@ def query(
                 duplicate_similarity=duplicate_similarity,
             ),
         )
-        if images:
+        if not all(map(is_vector_file, images or ())):
             from rsretrieve.tiles.workers import start_for_images
 
             start_for_images()

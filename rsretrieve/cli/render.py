@@ -132,7 +132,9 @@ def security_table(found: Enforced, drivers: int) -> Table:
     system = by.removeprefix("by ") or "nothing"
     if found.switched_off:
         system = f"nothing: {VARIABLE} is off (there are {' and '.join(means) or 'none'})"
-    left = f"GDAL's {drivers} drivers that hold their pixels themselves, and checks of sidecars"
+    left = (
+        f"GDAL keeps {drivers} drivers at most, whose files hold their pixels; sidecars are checked"
+    )
 
     def held(fact: bool) -> str:
         return f"yes, {by}" if fact else "not by the system"

@@ -143,8 +143,9 @@ def policy_for(tile: Tile, readable: Readable) -> Policy:
         if tile.trust is Trust.NAMED:
             return Policy(None, ("/",), network=_ASKS_A_NETWORK.search(tile.path) is not None)
         return _of_remote(tile)
-    if tile.trust is Trust.NAMED and _is_no_image(tile.path):
-        return Policy(None, ("/",))
+    with suppress(OSError):  # whoever reads it says that it is not there
+        if is_trusted(tile):
+            return Policy(None, ("/",))
     if trusted():
         return Policy((*for_files(), *CONFINED_ONLY), ("/",), network=True)
     if _is_confined_only(tile) and enforced().files:
@@ -160,13 +161,6 @@ def _is_confined_only(tile: Tile) -> bool:
     with suppress(OSError), open(tile.path, "rb") as stream:  # noqa: PTH123
         return stream.read(len(_CONFINED_START)) == _CONFINED_START
     return False
-
-
-def _is_no_image(path: str) -> bool:
-    try:
-        return not holds_its_pixels(Path(path))
-    except OSError:
-        return False  # whoever reads it says so
 
 
 def _of_remote(tile: Tile) -> Policy:

@@ -47,7 +47,7 @@ ALLOWED = (0, 1, 3)
 
 @dataclass
 class Tally:
-    """What came of the files of a kind."""
+    """How the commands ended over the files of one kind."""
 
     files: int = 0
     codes: Counter[int] = field(default_factory=Counter)
