@@ -33,8 +33,6 @@ def reseal_model(folder: Path) -> None:
     def vouch(content: dict[str, Any]) -> None:
         content["files"] = {n: sha256_of_file(folder / n) for n in content.get("files", {})}
         content["weights_sha256"] = sha256_of_file(folder / "model.safetensors")
-        if content["program_sha256"]:
-            content["program_sha256"] = sha256_of_file(folder / "backbone.json")
 
     reseal(folder / "model.json", vouch)
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -17,8 +18,14 @@ from safetensors.torch import load_file
 
 from rsretrieve.errors import IndexStoreError, InputError, InvalidArgument, ModelError
 from rsretrieve.learning import model_store
-from rsretrieve.learning.backbone_program import export_program
-from rsretrieve.learning.description import ModelDescription, read_description
+from rsretrieve.learning.description import (
+    GRAPH_FILE,
+    ModelDescription,
+    ModelFolder,
+    read_description,
+)
+from rsretrieve.learning.graph_checks import OPERATORS
+from rsretrieve.learning.graph_model import load_graph_model
 from rsretrieve.learning.losses import Prototypes
 from rsretrieve.learning.model import PrototypeModel
 from rsretrieve.learning.network import EmbeddingNetwork
@@ -28,6 +35,7 @@ from rsretrieve.storage import sha256_of_file
 from rsretrieve.tiles.catalog import find_tiles
 from rsretrieve.tiles.labels import read_labels, read_true_labels
 from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing
+from tests.resealed import reseal_model
 
 PACKAGE = Path(__file__).parent.parent / "rsretrieve"
 fuzzed = settings(
@@ -170,40 +178,58 @@ def test_a_manifest_nested_without_end_is_refused(place):
         read_manifest(folder)
 
 
-small = st.none() | st.booleans() | st.integers(-9, 99) | st.floats(-9, 99) | texts
-"""What takes no great memory where it becomes a size."""
-floats = st.integers(-1, 9).map(float)
+numbers = st.integers(-2, 9) | st.sampled_from([64, 1 << 20, 1 << 40, -(1 << 63), (1 << 63) - 1])
 
 
 @st.composite
-def edited_program(draw, program):
-    """A backbone's program of which one to three arguments are others."""
-    content = json.loads(json.dumps(program))
+def edited_graph(draw, serialised):
+    """A graph of which one to three parts are others."""
+    model = onnx.load_model_from_string(serialised)
     for _ in range(draw(st.integers(1, 3))):
-        here = content["nodes"][draw(st.integers(0, len(content["nodes"]) - 1))]
-        arguments = here.get("args")
-        if isinstance(arguments, list) and arguments and draw(st.booleans()):
-            here, key = arguments, draw(st.integers(0, len(arguments) - 1))
-        else:
-            key = draw(st.sampled_from(["op", "args", "kwargs"]))
-        here[key] = draw(
-            small
-            | st.lists(small, max_size=4)
-            | st.builds(lambda number: {"node": number}, st.integers(-1, 9) | floats | small)
-            | st.builds(lambda name: {"tensor": name}, st.sampled_from(["0.weight", "1.bias", "2"]))
+        draw(st.sampled_from(EDITS))(draw, model.graph)
+    return model.SerializeToString()
+
+
+def edit_operator(draw, graph):
+    draw(st.sampled_from(graph.node)).op_type = draw(st.sampled_from(sorted(OPERATORS)))
+
+
+def edit_names(draw, graph):
+    node = draw(st.sampled_from(graph.node))
+    names = [name for other in graph.node for name in (*other.input, *other.output)]
+    side = draw(st.sampled_from([node.input, node.output]))
+    side.append(draw(st.sampled_from(names)))
+    if draw(st.booleans()):
+        side.pop(draw(st.integers(0, len(side) - 1)))
+
+
+def edit_arguments(draw, graph):
+    node = draw(st.sampled_from(graph.node))
+    if node.attribute:
+        attribute = draw(st.sampled_from(node.attribute))
+        attribute.i, attribute.f = draw(numbers), draw(st.floats(width=32))
+        attribute.ints.append(draw(numbers))
+        if draw(st.booleans()):
+            attribute.name = draw(st.sampled_from(["axis", "pads", "strides", "group", "perm"]))
+
+
+def edit_constant(draw, graph):
+    tensor = draw(st.sampled_from(graph.initializer))
+    if draw(st.booleans()):
+        tensor.dims[:] = draw(st.lists(numbers, max_size=3))
+    elif tensor.raw_data:
+        tensor.raw_data = draw(numbers).to_bytes(8, "little", signed=True) * (
+            len(tensor.raw_data) // 8
         )
-    if draw(st.booleans()):
-        add_reshaping(content, draw(st.lists(st.integers(-1, 4), max_size=4)))
-    if draw(st.booleans()):
-        content["output"] = {"node": draw(small)}
-    return content
 
 
-def add_reshaping(program, shape):
-    """Let a program end with features of that shape."""
-    arguments = [program["output"], shape]
-    program["nodes"].append({"op": "reshape.default", "args": arguments, "kwargs": {}})
-    program["output"] = {"node": len(program["nodes"])}
+def edit_ends(draw, graph):
+    value = draw(st.sampled_from([*graph.input, *graph.output]))
+    sides = value.type.tensor_type.shape.dim
+    draw(st.sampled_from(sides)).dim_value = draw(numbers)
+
+
+EDITS = [edit_operator, edit_names, edit_arguments, edit_constant, edit_ends]
 
 
 @pytest.fixture(scope="module")
@@ -217,63 +243,41 @@ def layers():
     )
 
 
-@pytest.fixture(scope="module")
-def program(layers):
-    """What they compute."""
-    return export_program(layers, 3, 32).program
-
-
-def write_model_of(folder, layers, program, **tensors):
-    """A model folder whose checksums are right, whoever made its program and its tensors."""
+def write_model_of(folder, layers, **tensors):
+    """A model folder whose checksums are right, whoever made its tensors."""
     folder.mkdir(exist_ok=True)
-    model = PrototypeModel(EmbeddingNetwork(layers, 4, 8), Prototypes(2, 8, 1.0))
+    network = EmbeddingNetwork(layers, 4, 8).eval()
+    model = PrototypeModel(network, Prototypes(2, 8, 1.0))
     weights = folder / model_store.WEIGHTS_FILE
     write_tensors(weights, {**model.state_dict(), **tensors})
-    model_store.write_description(
-        folder,
-        replace(
-            description(),
-            weights_sha256=sha256_of_file(weights),
-            program_sha256=model_store.write_program(folder, program),
-        ),
-    )
+    said = replace(description(), weights_sha256=sha256_of_file(weights))
+    model_store.write_description(folder, said)
+    return network
 
 
-@fuzzed
+@pytest.fixture(scope="module")
+def with_graph(place, layers):
+    """A model folder with a graph, and the graph."""
+    folder = place / "with_graph"
+    network = write_model_of(folder, layers)
+    export = model_store.write_graph(folder, network, description().preprocessing)
+    assert export.cause == ""
+    model_store.seal_folder(folder)
+    return folder, export.graph
+
+
+@settings(fuzzed, max_examples=600)
 @given(st.data())
-def test_a_program_with_right_checksums_embeds_or_is_refused(place, layers, program, data):
-    folder = place / "programmed"
-    write_model_of(folder, layers, data.draw(edited_program(program)))
+def test_a_graph_with_right_checksums_embeds_or_is_refused(with_graph, data):
+    folder, graph = with_graph
+    (folder / GRAPH_FILE).write_bytes(data.draw(edited_graph(graph)))
+    reseal_model(folder)
     try:
-        model = model_store.load_model(folder, torch.device("cpu"))
-        embedder = model.embedder()
-        for count in (1, 2, 3):
-            tiles = np.zeros((count, 3, 32, 32), dtype=np.uint8)
-            assert embedder.embed(tiles).shape == (count, 8)
+        embedder = load_graph_model(ModelFolder.read(folder)).embedder()
+        tiles = np.zeros((2, 3, 32, 32), dtype=np.uint8)
+        assert embedder.vectors(tiles).shape == (2, 8)
     except ModelError as error:
         assert str(folder) in str(error)  # noqa: PT017
-
-
-@pytest.mark.parametrize("shape", [[1, -1], [2, -1], [-1, 2], [-1], [0, 4], [2, 4]], ids=str)
-def test_a_program_that_embeds_another_number_of_tiles_is_refused(place, layers, program, shape):
-    content = json.loads(json.dumps(program))
-    add_reshaping(content, shape)
-    write_model_of(place / "reshaped", layers, content)
-    with pytest.raises(ModelError, match=r"backbone\.json cannot embed a tile"):
-        model_store.load_model(place / "reshaped", torch.device("cpu"))
-
-
-@pytest.mark.parametrize("number", [1.0, True])
-def test_a_program_that_runs_but_cannot_be_folded_is_refused(place, layers, program, number):
-    content = json.loads(json.dumps(program))
-    [norm] = (node for node in content["nodes"] if node["op"] == "batch_norm.default")
-    assert norm["args"][0] == {"node": 1}
-    norm["args"][0] = {"node": number}
-    write_model_of(place / "unfolded", layers, content)
-    try:
-        model_store.load_model(place / "unfolded", torch.device("cpu")).embedder()
-    except ModelError as error:
-        assert "backbone.json cannot embed a tile" in str(error)  # noqa: PT017
 
 
 BAD_SHAPES = [
@@ -290,13 +294,12 @@ BAD_SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("programmed", [True, False])
 @pytest.mark.parametrize(("name", "shape"), BAD_SHAPES, ids=str)
 def test_tensors_of_other_shapes_are_refused_before_anything_is_made(
-    place, layers, program, monkeypatch, name, shape, programmed
+    place, layers, monkeypatch, name, shape
 ):
     folder = place / "misshapen"
-    write_model_of(folder, layers, program if programmed else None, **{name: torch.zeros(shape)})
+    write_model_of(folder, layers, **{name: torch.zeros(shape)})
 
     def made(*_, **__):
         raise AssertionError("a network was made, of whatever size")
@@ -308,9 +311,9 @@ def test_tensors_of_other_shapes_are_refused_before_anything_is_made(
     assert str(shape) in str(caught.value)
 
 
-def test_a_model_without_prototypes_is_refused(place, layers, program):
+def test_a_model_without_prototypes_is_refused(place, layers):
     folder = place / "incomplete"
-    write_model_of(folder, layers, program)
+    write_model_of(folder, layers)
     weights = folder / model_store.WEIGHTS_FILE
     state = load_file(weights)
     del state["prototypes.weight"]
@@ -318,18 +321,6 @@ def test_a_model_without_prototypes_is_refused(place, layers, program):
     text = read_description(folder)
     model_store.write_description(folder, replace(text, weights_sha256=sha256_of_file(weights)))
     with pytest.raises(ModelError, match=r"\(prototypes\.weight is not there"):
-        model_store.load_model(folder, torch.device("cpu"))
-
-
-@pytest.mark.parametrize("content", ["", "[" * 100_000, "[]", "{}"], ids=lambda c: c[:2])
-def test_what_is_no_program_at_all_is_refused(place, layers, program, content):
-    folder = place / "unprogrammed"
-    write_model_of(folder, layers, program)
-    (folder / model_store.PROGRAM_FILE).write_text(content)
-    sha256 = sha256_of_file(folder / model_store.PROGRAM_FILE)
-    text = read_description(folder)
-    model_store.write_description(folder, replace(text, program_sha256=sha256))
-    with pytest.raises(ModelError, match=r"backbone\.json cannot embed a tile"):
         model_store.load_model(folder, torch.device("cpu"))
 
 

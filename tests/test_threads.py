@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -29,10 +31,29 @@ def test_what_the_user_set_stays(monkeypatch, set_before, spins):
     assert os.environ.get("OMP_WAIT_POLICY") == set_before.get("OMP_WAIT_POLICY")
 
 
-def test_the_program_sets_it_before_pytorch_is_loaded(monkeypatch, landscape, run, tmp_path):
-    monkeypatch.setenv("OMP_WAIT_POLICY", "")
-    monkeypatch.delenv("OMP_WAIT_POLICY")
-    monkeypatch.setenv("GOMP_SPINCOUNT", "")
-    monkeypatch.delenv("GOMP_SPINCOUNT")
-    assert run("split", landscape, "--output", tmp_path / "lists").code == 0
-    assert os.environ["GOMP_SPINCOUNT"] == "1000"
+def test_openblas_is_told_too_unless_the_user_told_it(monkeypatch):
+    for set_before, expected in ((None, "16"), ("4", "4")):
+        monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", set_before or "")
+        if set_before is None:
+            monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT")
+        let_waiting_threads_sleep()
+        assert os.environ["OPENBLAS_THREAD_TIMEOUT"] == expected
+
+
+NAMES = ("GOMP_SPINCOUNT", "OPENBLAS_THREAD_TIMEOUT")
+PROGRAM = f"""
+import os, sys
+import rsretrieve.threads
+was = rsretrieve.threads.let_waiting_threads_sleep
+rsretrieve.threads.let_waiting_threads_sleep = lambda: print("numpy" in sys.modules) or was()
+import rsretrieve.cli.app
+print(*(os.environ[name] for name in {NAMES}))
+"""
+
+
+def test_the_program_sets_it_before_numpy_is_loaded():
+    surroundings = {k: v for k, v in os.environ.items() if k not in (*NAMES, "OMP_WAIT_POLICY")}
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=surroundings, capture_output=True, text=True
+    )
+    assert ran.stdout.split() == ["False", "1000", "16"], ran.stderr

@@ -1,1 +1,5 @@
 """The program: a file a subcommand; the only code that prints or exits."""
+
+from rsretrieve.threads import let_waiting_threads_sleep
+
+let_waiting_threads_sleep()  # before a command imports NumPy

@@ -182,13 +182,12 @@ def query(
             described = ModelFolder(model, read_description(model))
             require_same_model(index, store.manifest, described)
 
-        def open_model() -> Any:
-            from rsretrieve.learning.device import choose_device
-            from rsretrieve.learning.model_store import load_model
+        def open_model(images: int) -> Any:
+            from rsretrieve.learning.description import ModelFolder
+            from rsretrieve.learning.graph_model import open_for_few
 
-            return load_model(
-                model or model_folder_of(store), choose_device(device), terminal.listen
-            )
+            found = ModelFolder.read(model or model_folder_of(store))
+            return open_for_few(found, images, device, terminal.listen)
 
         means = Means(open_model, log, _search_device(device))
         results = answer(store, request, means, terminal.listen)

@@ -15,7 +15,8 @@ from rsretrieve.tiles.preprocessing import Preprocessing
 SCHEMA_VERSION = 2  # 2: preprocessing may say `reduced_jpeg`
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
-PROGRAM_FILE = "backbone.json"
+PROGRAM_FILE = "backbone.json"  # of models of before; read by nobody any more
+GRAPH_FILE = "network.onnx"
 TILES_FILE = "tiles.parquet"
 
 _MOST_DIMENSIONS, _MOST_BANDS, _MOST_VALUES = 65_536, 4096, 1 << 28
@@ -50,7 +51,7 @@ class ModelDescription:
         training: a summary of the training.
         versions: of the libraries that trained it.
         weights_sha256: of `model.safetensors`.
-        program_sha256: of `backbone.json`, or None where there is none.
+        program_sha256: of `backbone.json` of models of before, or None.
         files: the SHA-256 of every other file of the folder, by its name; empty of models of
             before.
         is_sealed: a digest vouches for `model.json`; false of models of before.
@@ -87,8 +88,8 @@ class ModelDescription:
             "training": dict(self.training),
             "versions": dict(self.versions),
             "weights_sha256": self.weights_sha256,
-            "program_sha256": self.program_sha256,
             "files": dict(self.files),
+            **({} if self.program_sha256 is None else {"program_sha256": self.program_sha256}),
         }
 
     @classmethod

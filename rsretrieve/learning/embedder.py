@@ -56,6 +56,10 @@ class Embedder:
         """(B, C, S, S) in the tiles' type → (B, D) float32 unit rows, on the device."""
         return self._through(self.network, pixels)
 
+    def vectors(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        """As `embed`, off the device."""
+        return self.embed(pixels).cpu().numpy()
+
     def features(self, pixels: NDArray[Any]) -> Tensor:
         """(B, C, S, S) in the tiles' type → (B, F) float32 of the backbone, on the device."""
         return self._through(self.network.features, pixels)

@@ -16,12 +16,12 @@ from rsretrieve.choices import Judge
 from rsretrieve.learning import model_store
 from rsretrieve.learning.device import describe_device
 from rsretrieve.learning.model import ModelDescription
-from rsretrieve.learning.network import program_of
 from rsretrieve.learning.preparation import PreparedTiles
 from rsretrieve.learning.starting import Start
 from rsretrieve.learning.training import Training
 from rsretrieve.learning.training_record import TrainingRecord, write_training_tiles
 from rsretrieve.learning.weights import WeightsReport
+from rsretrieve.progress import Listener, Noticed, unheard
 from rsretrieve.tiles.likeness import quadrant_means
 
 
@@ -84,12 +84,15 @@ def write_model(
     prepared: PreparedTiles,
     summary: TrainingSummary,
     start: Start,
+    listener: Listener = unheard,
 ) -> None:
     """Write all of a model folder but what people look at."""
     recipe = training.recipe
-    sha256 = model_store.write_weights(folder, training.judge(recipe.keep))
-    preprocessing = prepared.preprocessing
-    recording = program_of(recipe.backbone, len(preprocessing.bands), preprocessing.size_px)
+    kept, preprocessing = training.judge(recipe.keep), prepared.preprocessing
+    sha256 = model_store.write_weights(folder, kept)
+    export = model_store.write_graph(folder, kept.network, preprocessing)
+    if export.cause:
+        listener(Noticed(_without_graph(recipe.backbone, export.cause)))
     facts = _training_facts(training, prepared, summary, start.weights)
     description = ModelDescription(
         backbone=recipe.backbone,
@@ -97,19 +100,25 @@ def write_model(
         preprocessing=preprocessing,
         class_names=prepared.class_names,
         recipe=recipe.to_json(),
-        training={**facts, "not_recorded": recording.cause or None},
+        training={**facts, "no_graph": export.cause or None},
         versions=_versions(),
         weights_sha256=sha256,
-        program_sha256=model_store.write_program(folder, recording.program),
     )
     model_store.write_description(folder, description)
     model_store.write_history(folder, training.history)
     numbers = torch.where(training.targets.weights > 0, training.targets.labels, -1).tolist()
     taught = [prepared.class_names[number] if number >= 0 else None for number in numbers]
-    kept = training.kept.cpu().numpy().astype(np.float32)
-    record = TrainingRecord(kept, training.margins.areas, start.view)
+    shares = training.kept.cpu().numpy().astype(np.float32)
+    record = TrainingRecord(shares, training.margins.areas, start.view)
     quadrants = quadrant_means(prepared.train.pixels)
     write_training_tiles(folder, prepared.tiles, taught, record, quadrants)
+
+
+def _without_graph(backbone: str, cause: str) -> str:
+    return (
+        f"The graph of backbone {backbone} cannot be written ({cause}). The model works, but a "
+        "query by an image loads PyTorch and starts seconds later."
+    )
 
 
 def _training_facts(

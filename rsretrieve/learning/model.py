@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from rsretrieve.learning.backbone_program import ProgramBackbone
 from rsretrieve.learning.description import ModelDescription
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.folding import folded
@@ -54,9 +53,11 @@ class Model:
     temperature: float
     device: torch.device
 
+    @property
+    def device_name(self) -> str:
+        """Where the network is: `cpu`, `cuda:0`."""
+        return str(self.device)
+
     def embedder(self) -> Embedder:
         """What embeds tiles with this model."""
-        backbone = self.network.backbone
-        program = backbone.program if isinstance(backbone, ProgramBackbone) else None
-        network = folded(self.network, program)
-        return Embedder(network, self.description.preprocessing, self.device)
+        return Embedder(folded(self.network), self.description.preprocessing, self.device)

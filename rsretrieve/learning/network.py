@@ -5,16 +5,13 @@ from __future__ import annotations
 import copy
 import difflib
 import warnings
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from rsretrieve.errors import InvalidArgument
-from rsretrieve.learning.backbone_program import Recording, export_program
 from rsretrieve.learning.convolutions import mend_convolutions
 
 _IMAGENET_CLASSES = 1000
@@ -85,42 +82,6 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
     return network.to(memory_format=torch.channels_last)
 
 
-@lru_cache(maxsize=4)
-def program_of(name: str, bands: int, size_px: int) -> Recording:
-    """What a backbone that `build_network` builds computes, or why it cannot be recorded."""
-    try:
-        backbone = _layers_alone(name, bands, size_px)
-    except Exception as error:  # a constructor raises what it likes
-        return Recording.failed(error)
-    return export_program(backbone, bands, size_px)
-
-
-class _WithoutWeights(TorchFunctionMode):
-    """Puts weights on the meta device, as `torch.device("meta")` does; numbers are computed."""
-
-    _MAKES_WEIGHTS = (torch.empty, torch.zeros, torch.ones)
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        known = dict(kwargs or {})
-        if func in self._MAKES_WEIGHTS and known.get("device") is None:
-            known["device"] = "meta"
-        return func(*args, **known)
-
-
-def _layers_alone(name: str, bands: int, size_px: int) -> nn.Module:
-    """A backbone without memory for its weights, which do not matter."""
-    import torchvision  # noqa: F401  # PyTorch 2.7 cannot import it on the meta device
-
-    try:
-        with torch.device("meta"):
-            return _bare_backbone(name, bands, size_px)[0]
-    except (NotImplementedError, RuntimeError):  # RegNet computes its widths with tensors
-        with _WithoutWeights():
-            return _bare_backbone(name, bands, size_px)[0]
-
-
 def check_backbone(name: str) -> None:
     """Raise `InvalidArgument`, naming the nearest, for a name that torchvision does not have."""
     import torchvision
@@ -142,7 +103,7 @@ def first_convolution(backbone: nn.Module) -> tuple[str, nn.Conv2d]:
 
 def _bare_backbone(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]:
     """A backbone that gives features, and how many."""
-    import torchvision  # takes longer than all else: a model with a program does without
+    import torchvision
 
     arguments: dict[str, Any] = {
         key: size_px for start, key in _SIZE_ARGUMENTS.items() if name.startswith(start)

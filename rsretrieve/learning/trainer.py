@@ -23,7 +23,7 @@ from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.finishing import TrainingSummary, summary_of, write_model
 from rsretrieve.learning.first_view import first_view
 from rsretrieve.learning.heap import freed_memory_kept
-from rsretrieve.learning.network import check_backbone, program_of
+from rsretrieve.learning.network import check_backbone
 from rsretrieve.learning.preparation import PreparedTiles, prepare_tiles
 from rsretrieve.learning.recipes import Recipe
 from rsretrieve.learning.settings import Settings
@@ -127,14 +127,13 @@ def _train(
         recipe, prepared.preprocessing, seed, request.device, precision, request.in_parts
     )
     start = _start(request, prepared, settings, listener)
-    _tell_what_is_not_recorded(settings, listener)
     training = Training(settings, start.model, prepared.train, prepared.validation, listener)
     identity = _identity(request, prepared, settings)
     with freed_memory_kept() if request.device.type == "cpu" else nullcontext():
         training.run(checkpoint_of(request.output), identity, resume=request.resume)
     summary = summary_of(training, request.output, prepared, time.perf_counter() - started)
     with folder_aside(request.output, overwrite=request.overwrite, marker=marker) as folder:
-        write_model(folder, training, prepared, summary, start)
+        write_model(folder, training, prepared, summary, start, listener)
         embellish(folder)
         model_store.seal_folder(folder)
     shutil.rmtree(unfinished)
@@ -167,17 +166,6 @@ def _start(
         listener(StageStarted("fitting projection and prototypes to the starting features"))
         warm_start(model, embedder, prepared.train, recipe.q, recipe.head_epochs, settings.seed)
     return Start(model, report, view)
-
-
-def _tell_what_is_not_recorded(settings: Settings, listener: Listener) -> None:
-    backbone, bands = settings.recipe.backbone, len(settings.preprocessing.bands)
-    if cause := program_of(backbone, bands, settings.recipe.size_px).cause:
-        listener(
-            Noticed(
-                f"The operations of backbone {backbone} cannot be recorded ({cause}). The model "
-                "works, but torchvision builds it, and a query by an image starts seconds later."
-            )
-        )
 
 
 def _unfinished(output: Path) -> Path:

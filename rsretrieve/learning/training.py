@@ -29,7 +29,6 @@ from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.folding import folded
 from rsretrieve.learning.margins import Margins
 from rsretrieve.learning.model import PrototypeModel
-from rsretrieve.learning.network import program_of
 from rsretrieve.learning.settings import Settings
 from rsretrieve.learning.stepping import Stepper
 from rsretrieve.learning.strategies import strategy_of
@@ -168,9 +167,7 @@ class Training:
         return loss
 
     def _embedder(self, model: PrototypeModel) -> Embedder:
-        settings, recipe = self.settings, self.recipe
-        bands = len(settings.preprocessing.bands)
-        network = folded(model.network, program_of(recipe.backbone, bands, recipe.size_px).program)
+        settings, network = self.settings, folded(model.network)
         return Embedder(network, settings.preprocessing, settings.device, settings.precision)
 
     def _validate(self) -> float | None:

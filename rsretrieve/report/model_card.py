@@ -63,7 +63,7 @@ def _facts(description: ModelDescription) -> str:
     preprocessing = description.preprocessing
     bands = ",".join(map(str, preprocessing.bands))
     jpeg_px = preprocessing.jpeg_px
-    not_recorded = training.get("not_recorded")  # models of before 0.6 do not say
+    no_graph = training.get("no_graph")  # models of before do not say
     decoded = "" if jpeg_px is None else f" (JPEG decoded to no less than {jpeg_px} px)"
     rows = {
         "Backbone": f"{description.backbone}, {description.dimensions} dimensions",
@@ -79,7 +79,7 @@ def _facts(description: ModelDescription) -> str:
         "Tiles taught with another label": f"{training.get('relabelled_fraction', 0):.1%}",
         "Time": f"{training['seconds']:.0f} s on {training['device']}, {training['precision']}, "
         f"{training['tiles_per_second']:.0f} tiles/s",
-        **({"Needs torchvision, because": not_recorded} if not_recorded else {}),
+        **({"Has no graph, because": no_graph} if no_graph else {}),
         "Versions": ", ".join(f"{k} {v}" for k, v in description.versions.items()),
         "Weights, SHA-256": f"`{description.weights_sha256}`",
     }

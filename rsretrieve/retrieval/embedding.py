@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import ModelDamaged, NoUsableTiles
+from rsretrieve.learning.graph_model import EmbeddingModel
 from rsretrieve.learning.heap import freed_memory_kept
-from rsretrieve.learning.model import Model
 from rsretrieve.progress import Advanced, Listener, StageStarted, unheard
 from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.likeness import QUADRANTS, quadrant_means
@@ -48,7 +48,7 @@ class Embeddings:
 
 
 def embed_tiles(
-    model: Model, tiles: TileSet, log: FailureLog, listener: Listener = unheard
+    model: EmbeddingModel, tiles: TileSet, log: FailureLog, listener: Listener = unheard
 ) -> Embeddings:
     """Embed every tile that can be read, of which there must be one.
 
@@ -77,7 +77,7 @@ def none_usable(tiles: TileSet, log: FailureLog) -> NoUsableTiles:
 
 
 def embed_readable_tiles(
-    model: Model,
+    model: EmbeddingModel,
     tiles: TileSet,
     log: FailureLog,
     listener: Listener = unheard,
@@ -91,12 +91,12 @@ def embed_readable_tiles(
     places: list[Place | None] = []
     vectors = np.empty((len(tiles), model.description.dimensions), np.float32)
     quadrants = np.empty((len(tiles), QUADRANTS), np.float32)
-    with freed_memory_kept() if model.device.type == "cpu" else nullcontext():
+    with freed_memory_kept() if model.device_name == "cpu" else nullcontext():
         for batch in stream_batches(
             tiles, preprocessing, BATCH_SIZE, log, lambda count: listener(Advanced(count))
         ):
             rows = slice(len(kept), len(kept) + len(batch.tiles))
-            vectors[rows] = embedder.embed(batch.pixels).cpu().numpy()
+            vectors[rows] = embedder.vectors(batch.pixels)
             _check_finite(model, batch.tiles, vectors[rows])
             quadrants[rows] = quadrant_means(batch.pixels)
             keep(batch.tiles, batch.places, vectors[rows])
@@ -108,7 +108,9 @@ def embed_readable_tiles(
     return Embeddings(embedded, tuple(places), *found, seconds)
 
 
-def _check_finite(model: Model, tiles: Sequence[Tile], vectors: NDArray[np.float32]) -> None:
+def _check_finite(
+    model: EmbeddingModel, tiles: Sequence[Tile], vectors: NDArray[np.float32]
+) -> None:
     """Raise `ModelDamaged` where an embedding is not finite: pixels always are."""
     if not np.isfinite(vectors).all():
         bad = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])

@@ -23,8 +23,8 @@ from rsretrieve.retrieval.table import IndexedTile
 from rsretrieve.retrieval.vector_index import usable_gpu
 from rsretrieve.tiles.records import Tile, TileSet
 
-if TYPE_CHECKING:  # which brings PyTorch: only images need it
-    from rsretrieve.learning.model import Model
+if TYPE_CHECKING:
+    from rsretrieve.learning.graph_model import EmbeddingModel
     from rsretrieve.tiles.failures import FailureLog
 
 
@@ -63,13 +63,13 @@ class Means:
     """What answering may take beside the index.
 
     Attributes:
-        open_model: loads the model that the index was built with; called where there are
-            images to embed, and only then.
+        open_model: loads the model that the index was built with, to embed so many images;
+            called where there are some, and only then.
         log: takes the images that cannot be read.
         device: what searches where no model is opened; else the model's does.
     """
 
-    open_model: Callable[[], Model]
+    open_model: Callable[[int], EmbeddingModel]
     log: FailureLog
     device: str = "cpu"
 
@@ -152,12 +152,12 @@ def _embed_images(
         return _Embedded({}, means.device, NoUsableTiles("the images: there are none"))
     from rsretrieve.retrieval.embedding import embed_readable_tiles, none_usable
 
-    model = means.open_model()
+    model = means.open_model(len(images))
     require_same_model(store.folder, store.manifest, model)
     tiles = TileSet("the images", tuple(images.values()))
     found = embed_readable_tiles(model, tiles, means.log, listener)
     vectors = dict(zip((tile.id for tile in found.tiles), found.vectors))
-    return _Embedded(vectors, str(model.device), none_usable(tiles, means.log))
+    return _Embedded(vectors, model.device_name, none_usable(tiles, means.log))
 
 
 def _hits(store: IndexStore, ranking: Ranking) -> tuple[Hit, ...]:

@@ -42,6 +42,10 @@ class Normaliser:
         # In place: `pixels` are another type's, or were copied above.
         return tiles.to(torch.float32).div_(self._scale)
 
+    def of_floats(self, pixels: Tensor) -> Tensor:
+        """(B, C, S, S) float32 in the tiles' units → network input."""
+        return self.network_input(pixels / self._scale)
+
     def network_input(self, unit_values: Tensor) -> Tensor:
         """Unit values less the mean, over the deviation; in channels-last layout."""
         normalised = (unit_values - self._mean).div_(self._deviation).clamp_(-_REACH, _REACH)

@@ -38,8 +38,8 @@ _MOST_IDLE = 4
 NOTHING = Policy(drivers=(), readable=())
 """What a process may do that reads no file."""
 _PROGRAM = (
-    "import sys; sys.path[:] = {path!r}; {loading}"
-    "from rsretrieve.tiles.worker_process import main; main({descriptor}, {shared})"
+    "import gc, sys; gc.disable(); sys.path[:] = {path!r}; {loading}"
+    "from rsretrieve.tiles.worker_process import main; gc.enable(); main({descriptor}, {shared})"
 )
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 _BLOCK_CACHE_MB = "256"  # GDAL's own choice is a share of the machine, for one process

@@ -29,7 +29,7 @@ KEYS = {
     "relabelled_fraction",
 }
 FILES = {
-    *("model.safetensors", "model.json", "backbone.json"),
+    *("model.safetensors", "model.json", "network.onnx"),
     *("README.md", "history.csv", "training.png"),
 }
 

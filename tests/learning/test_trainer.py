@@ -27,9 +27,10 @@ from rsretrieve.errors import (
     TrainingDiverged,
     WeightsError,
 )
-from rsretrieve.learning import network
-from rsretrieve.learning.backbone_program import Recording
+from rsretrieve.learning import model_store
+from rsretrieve.learning.description import GRAPH_FILE
 from rsretrieve.learning.finishing import TrainingSummary
+from rsretrieve.learning.graph_export import Export
 from rsretrieve.learning.model_store import load_model
 from rsretrieve.learning.recipes import Recipe, recipe_for
 from rsretrieve.learning.trainer import (
@@ -45,7 +46,7 @@ from rsretrieve.tiles.records import TileSet
 from rsretrieve.tiles.statistics import IMAGENET
 
 CPU = torch.device("cpu")
-FILES = {"model.safetensors", "model.json", "backbone.json", "history.csv", "tiles.parquet"}
+FILES = {"model.safetensors", "model.json", "network.onnx", "history.csv", "tiles.parquet"}
 
 
 def tiny(name: RecipeName = RecipeName.ROBUST, **choices: object) -> Recipe:
@@ -147,32 +148,30 @@ def test_every_recipe_learns_from_noisy_labels_with_every_loss(
 
 
 @pytest.fixture
-def unrecorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Why no backbone can be recorded during the test."""
-    cause = "ValueError: operation sort.stable is not among those that a model may hold"
-    monkeypatch.setattr(network, "export_program", lambda *_: Recording(None, cause))
-    network.program_of.cache_clear()
-    yield cause
-    network.program_of.cache_clear()
+def without_graph(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Why no graph can be written during the test."""
+    cause = "ValueError: operator Loop is not among those of a model"
+    monkeypatch.setattr(model_store, "export_graph", lambda *_: Export(None, cause))
+    return cause
 
 
-def test_a_backbone_that_cannot_be_recorded_is_told_with_its_cause(
-    request_of: Requests, output: Path, unrecorded: str
+def test_a_backbone_without_a_graph_is_told_with_its_cause(
+    request_of: Requests, output: Path, without_graph: str
 ) -> None:
     events: list[Event] = []
     train(request_of(), listener=events.append)
     notices = [event.text for event in events if isinstance(event, Noticed)]
-    assert [unrecorded in notice for notice in notices].count(True) == 1
-    assert {path.name for path in output.iterdir()} == FILES - {"backbone.json"}
+    assert [without_graph in notice for notice in notices].count(True) == 1
+    assert {path.name for path in output.iterdir()} == FILES - {"network.onnx"}
     description = json.loads((output / "model.json").read_text(encoding="utf-8"))
-    assert description["training"]["not_recorded"] == unrecorded
-    assert load_model(output, CPU).description.program_sha256 is None
+    assert description["training"]["no_graph"] == without_graph
+    assert GRAPH_FILE not in load_model(output, CPU).description.files
 
 
-def test_a_recorded_backbone_has_no_cause_and_no_notice(request_of: Requests, output: Path) -> None:
+def test_a_backbone_with_a_graph_has_no_notice(request_of: Requests, output: Path) -> None:
     events: list[Event] = []
     train(request_of(), listener=events.append)
-    assert not [e for e in events if isinstance(e, Noticed) and "recorded" in e.text]
+    assert not [e for e in events if isinstance(e, Noticed) and "graph" in e.text]
     description = json.loads((output / "model.json").read_text(encoding="utf-8"))
     assert description["training"]["not_recorded"] is None
 

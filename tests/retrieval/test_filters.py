@@ -43,7 +43,7 @@ def areas(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-def no_model() -> object:
+def no_model(_: int) -> object:
     raise AssertionError("no model is needed")
 
 

@@ -18,12 +18,12 @@ from rsretrieve.tiles.failures import FailureLog
 from rsretrieve.tiles.records import TileSet
 
 
-def no_model() -> Model:
+def no_model(_: int) -> Model:
     raise AssertionError("no model is needed")
 
 
 def ask(store: IndexStore, model: Model | None = None, **request: Any) -> list[QueryResult]:
-    means = Means(no_model if model is None else lambda: model, FailureLog())
+    means = Means(no_model if model is None else lambda _: model, FailureLog())
     return answer(store, QueryRequest(**{"k": 18, **request}), means)
 
 

@@ -36,7 +36,7 @@ def query(
 def asked(
     store: IndexStore, model: Model, log: FailureLog | None = None, **request: Any
 ) -> list[QueryResult]:
-    means = Means(lambda: model, log or FailureLog())
+    means = Means(lambda _: model, log or FailureLog())
     return answer(store, QueryRequest(**request), means)
 
 
@@ -179,7 +179,7 @@ def test_the_gpu_of_the_model_searches(
     devices: list[str] = []
     monkeypatch.setattr(search, "usable_gpu", devices.append)
     query(store, model, tiles.select([0]), 1)
-    means = Means(lambda: model, FailureLog(), "cuda:3")
+    means = Means(lambda _: model, FailureLog(), "cuda:3")
     answer(store, QueryRequest(tiles=(tiles[0].id,)), means)
     assert devices == ["cpu", "cuda:3"]
 

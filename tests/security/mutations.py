@@ -215,7 +215,7 @@ def reseal(folder: Path, kind: str, name: str) -> None:
         content = json.loads(head.read_text())
         content.pop("digest", None)
         digest = sha256_of_file(folder / name)
-        old = {"model.safetensors": "weights_sha256", "backbone.json": "program_sha256"}
+        old = {"model.safetensors": "weights_sha256"}
         sums = content["files" if kind == "model" else "sha256"]
         if name in sums:
             sums[name] = digest

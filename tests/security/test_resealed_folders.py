@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import struct
 import subprocess
@@ -16,6 +15,8 @@ from pyarrow import parquet
 from safetensors.torch import load_file, save_file
 
 from rsretrieve.errors import IndexDamaged, ModelDamaged, TableError
+from rsretrieve.learning.description import ModelFolder
+from rsretrieve.learning.graph_model import load_graph_model
 from rsretrieve.learning.model_store import load_model
 from rsretrieve.retrieval.faiss_library import faiss_module
 from rsretrieve.retrieval.foreign import read_embeddings
@@ -40,61 +41,6 @@ def strange(index, tmp_path):
     return tmp_path / "index"
 
 
-def with_program(folder, nodes):
-    path = folder / "backbone.json"
-    program = json.loads(path.read_text())
-    program["nodes"], program["output"] = nodes, {"node": len(nodes)}
-    path.write_text(json.dumps(program))
-    reseal_model(folder)
-
-
-def node(op, *args):
-    return {"op": op, "args": list(args), "kwargs": {}}
-
-
-SIDE = {"node": 0}
-HOSTILE = {
-    "text": [node("mul", "x", 7 * 10**9)],
-    "numbers": [node("add", 10**9, 10**9)] + [node("mul", {"node": i}, {"node": i})
-                                              for i in range(1, 41)],
-    "expanded": [node("unsqueeze.default", SIDE, 0), node("expand.default", {"node": 1},
-                 [10**7, -1, -1, -1, -1]), node("clone.default", {"node": 2})],
-    "padded": [node("pad.default", SIDE, [10**6, 10**6, 10**6, 10**6])],
-    "made": [node("new_zeros.default", SIDE, [10**6, 10**6])],
-    "grown": [node("cat.default", [{"node": i}, {"node": i}]) for i in range(40)],
-    "too many": [node("relu.default", SIDE)] * 20_001,
-    "by value": [node("eq.Scalar", SIDE, 0), node("index.Tensor", SIDE, [{"node": 1}])],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", HOSTILE)
-def test_a_program_that_asks_for_too_much_is_refused_before_it_runs(stranger, kind):
-    with_program(stranger, HOSTILE[kind])
-    with pytest.raises(ModelDamaged, match=r"backbone\.json"):
-        load_model(stranger, CPU)
-
-
-def test_a_program_that_takes_more_for_many_tiles_is_refused_when_there_are_many(stranger):
-    program = json.loads((stranger / "backbone.json").read_text())
-    nodes, end = program["nodes"], program["output"]["node"]
-    bands = len(load_model(stranger, CPU).description.preprocessing.bands)
-    # n // 4 + 1 is 1 for fewer than four tiles, which is so often what is joined.
-    more = [
-        node("sym_size.int", SIDE, 0),
-        node("floordiv", {"node": end + 1}, 4),
-        node("mul", {"node": end + 2}, 10**5),
-        node("add", {"node": end + 3}, 1),
-        node("new_zeros.default", SIDE, [{"node": end + 4}, 32, 32]),
-        node("add.Tensor", {"node": end}, 0),
-    ]
-    with_program(stranger, [*nodes, *more])
-    embedder = load_model(stranger, CPU).embedder()
-    tiles = np.zeros((8, bands, 32, 32), np.uint16)
-    assert embedder.embed(tiles[:2]).shape[0] == 2
-    with pytest.raises(ModelDamaged, match="more memory or time"):
-        embedder.embed(tiles)
-
-
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize(
     "name", ["network.projection.weight", "prototypes.weight", "prototypes.log_temperature"]
@@ -106,6 +52,8 @@ def test_numbers_that_are_not_finite_are_damage(stranger, name, value):
     reseal_model(stranger)
     with pytest.raises(ModelDamaged, match=f"{name} is damaged"):
         load_model(stranger, CPU)
+    with pytest.raises(ModelDamaged, match=f"{name} is damaged"):
+        load_graph_model(ModelFolder.read(stranger))
 
 
 def test_a_negative_variance_and_an_overflow_of_half_precision_are_damage(stranger):
