@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision
+from numpy.typing import NDArray
 
 import rsretrieve
 from rsretrieve.choices import Judge
 from rsretrieve.learning import model_store
 from rsretrieve.learning.device import describe_device
+from rsretrieve.learning.embedder import precise_enough
+from rsretrieve.learning.folding import folded
 from rsretrieve.learning.model import ModelDescription
 from rsretrieve.learning.preparation import PreparedTiles
 from rsretrieve.learning.starting import Start
@@ -23,6 +26,9 @@ from rsretrieve.learning.training_record import TrainingRecord, write_training_t
 from rsretrieve.learning.weights import WeightsReport
 from rsretrieve.progress import Listener, Noticed, unheard
 from rsretrieve.tiles.likeness import quadrant_means
+
+_TRIED = 32
+"""Tiles that are embedded to find the precision that a model embeds in."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,9 @@ def write_model(
     export = model_store.write_graph(folder, kept.network, preprocessing)
     if export.cause:
         listener(Noticed(_without_graph(recipe.backbone, export.cause)))
+    precision = precise_enough(
+        folded(kept.network), preprocessing, training.settings.device, _some(prepared.train.pixels)
+    )
     facts = _training_facts(training, prepared, summary, start.weights)
     description = ModelDescription(
         backbone=recipe.backbone,
@@ -100,7 +109,7 @@ def write_model(
         preprocessing=preprocessing,
         class_names=prepared.class_names,
         recipe=recipe.to_json(),
-        training={**facts, "no_graph": export.cause or None},
+        training={**facts, "no_graph": export.cause or None, "embeds_in": str(precision)},
         versions=_versions(),
         weights_sha256=sha256,
     )
@@ -112,6 +121,11 @@ def write_model(
     record = TrainingRecord(shares, training.margins.areas, start.view)
     quadrants = quadrant_means(prepared.train.pixels)
     write_training_tiles(folder, prepared.tiles, taught, record, quadrants)
+
+
+def _some(pixels: NDArray[Any]) -> NDArray[Any]:
+    """A few tiles, from the first to the last."""
+    return pixels[:: max(1, len(pixels) // _TRIED)][:_TRIED]
 
 
 def _without_graph(backbone: str, cause: str) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rsretrieve.learning.description import ModelDescription
+from rsretrieve.learning.device import Precision, best_precision
 from rsretrieve.learning.embedder import Embedder
 from rsretrieve.learning.folding import folded
 from rsretrieve.learning.losses import Prototypes
@@ -60,4 +61,9 @@ class Model:
 
     def embedder(self) -> Embedder:
         """What embeds tiles with this model."""
-        return Embedder(folded(self.network), self.description.preprocessing, self.device)
+        precision = best_precision(self.device)
+        # Models of before do not say; their indexes were made in what the device gains by.
+        if self.description.training.get("embeds_in") == Precision.FLOAT32:
+            precision = Precision.FLOAT32
+        preprocessing = self.description.preprocessing
+        return Embedder(folded(self.network), preprocessing, self.device, precision)

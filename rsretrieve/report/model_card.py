@@ -79,6 +79,7 @@ def _facts(description: ModelDescription) -> str:
         "Tiles taught with another label": f"{training.get('relabelled_fraction', 0):.1%}",
         "Time": f"{training['seconds']:.0f} s on {training['device']}, {training['precision']}, "
         f"{training['tiles_per_second']:.0f} tiles/s",
+        **({"Embeds in": training["embeds_in"]} if "embeds_in" in training else {}),
         **({"Has no graph, because": no_graph} if no_graph else {}),
         "Versions": ", ".join(f"{k} {v}" for k, v in description.versions.items()),
         "Weights, SHA-256": f"`{description.weights_sha256}`",

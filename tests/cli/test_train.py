@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow.parquet
 import pytest
 import torch
 from safetensors import safe_open
 
+from rsretrieve.learning.description import ModelFolder
 from rsretrieve.learning.network import EmbeddingNetwork
 from rsretrieve.learning.training import Training
 from tests.cli.conftest import TRAINING
@@ -276,3 +281,14 @@ def test_a_batch_size_that_is_no_number_is_wrong_usage(run, landscape, tmp_path)
     ran = run("train", landscape, "--output", tmp_path / "model", "--batch-size", "large")
     assert ran.code == 2
     assert "'large' is neither a number nor auto" in ran.err
+
+
+def test_the_guides_block_embeds_a_tile_in_other_programs(model):
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text(encoding="utf-8")
+    [block] = [b for b in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "onnx" in b]
+    size = ModelFolder.read(model).description.preprocessing
+    shape = (1, len(size.bands), size.size_px, size.size_px)
+    names: dict[str, Any] = {}
+    exec(block.replace("models/mine", str(model)).replace("(1, 3, 64, 64)", str(shape)), names)
+    assert names["embedding"].shape == (ModelFolder.read(model).description.dimensions,)
+    assert np.linalg.norm(names["embedding"]) == pytest.approx(1, abs=1e-5)

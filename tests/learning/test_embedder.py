@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from rsretrieve.learning import embedder as embedder_module
 from rsretrieve.learning.device import Precision
-from rsretrieve.learning.embedder import Embedder
+from rsretrieve.learning.embedder import Embedder, precise_enough
 from rsretrieve.learning.network import EmbeddingNetwork, build_network
-from rsretrieve.tiles.preprocessing import Preprocessing
+from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing
+from tests.learning.conftest import SIZE_PX
 
 CPU = torch.device("cpu")
 
@@ -102,3 +104,31 @@ def test_in_bfloat16_embeddings_are_nearly_the_same_and_unit_still(
     assert coarse.dtype is torch.float32
     assert coarse.norm(dim=1).tolist() == pytest.approx([1] * 7, abs=1e-5)
     assert (coarse * embedder.embed(pixels)).sum(dim=1).min() > 0.99
+
+
+class Cancelling(torch.nn.Module):
+    """A backbone of which bfloat16 leaves little: small differences of large numbers."""
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        large = functional.conv2d(pixels + 1000, torch.eye(3)[:, :, None, None])
+        return (large - 1000).flatten(1)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "expected"),
+    [(torch.nn.Flatten(), Precision.BFLOAT16), (Cancelling(), Precision.FLOAT32)],
+    ids=["plain", "cancelling"],
+)
+def test_a_model_embeds_in_bfloat16_only_where_that_says_the_same(
+    monkeypatch: pytest.MonkeyPatch, backbone: torch.nn.Module, expected: Precision
+) -> None:
+    torch.manual_seed(0)
+    network = EmbeddingNetwork(backbone, 3 * SIZE_PX**2, 8)
+    statistics = BandStatistics((100.0,) * 3, (50.0,) * 3, (0.0,) * 3, (255.0,) * 3)
+    preprocessing = Preprocessing(SIZE_PX, 3, (1, 2, 3), "uint8", statistics)
+    shape = (6, 3, SIZE_PX, SIZE_PX)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    monkeypatch.setattr(embedder_module, "best_precision", lambda _: Precision.BFLOAT16)
+    assert precise_enough(network, preprocessing, CPU, pixels) is expected
+    monkeypatch.setattr(embedder_module, "best_precision", lambda _: Precision.FLOAT32)
+    assert precise_enough(network, preprocessing, CPU, pixels) is Precision.FLOAT32

@@ -173,7 +173,7 @@ def test_a_backbone_with_a_graph_has_no_notice(request_of: Requests, output: Pat
     train(request_of(), listener=events.append)
     assert not [e for e in events if isinstance(e, Noticed) and "graph" in e.text]
     description = json.loads((output / "model.json").read_text(encoding="utf-8"))
-    assert description["training"]["not_recorded"] is None
+    assert description["training"]["no_graph"] is None
 
 
 def test_a_training_finds_what_is_alike(request_of: Requests) -> None:

@@ -40,10 +40,18 @@ def test_the_card_says_how_jpegs_are_decoded(description: ModelDescription) -> N
     )
 
 
-def test_the_card_says_why_a_backbone_was_not_recorded(description: ModelDescription) -> None:
-    training = {**description.training, "not_recorded": "ValueError: sort is not among them"}
+def test_the_card_says_why_a_model_has_no_graph(description: ModelDescription) -> None:
+    training = {**description.training, "no_graph": "ValueError: sort is not among them"}
     facts = facts_of(model_card(replace(description, training=training), "m"))
-    assert facts["Needs torchvision, because"] == "ValueError: sort is not among them"
+    assert facts["Has no graph, because"] == "ValueError: sort is not among them"
+
+
+def test_the_card_says_in_what_a_model_embeds(description: ModelDescription) -> None:
+    training = {**description.training, "embeds_in": "float32"}
+    assert (
+        facts_of(model_card(replace(description, training=training), "m"))["Embeds in"] == "float32"
+    )
+    assert "Embeds in" not in facts_of(model_card(description, "m"))
 
 
 def test_the_card_links_to_no_page_that_does_not_exist(description: ModelDescription) -> None:
