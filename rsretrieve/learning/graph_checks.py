@@ -91,8 +91,16 @@ def checked_graph(serialised: bytes, interface: GraphInterface) -> Any:
     return model
 
 
+def weights_in_their_file(graph: Any) -> list[Any]:
+    """The weights of a graph whose numbers lie outside it."""
+    import onnx
+
+    outside = onnx.TensorProto.EXTERNAL
+    return [tensor for tensor in graph.initializer if tensor.data_location == outside]
+
+
 def _allowed(graph: Any, interface: GraphInterface) -> Work:
-    weights = sum(prod(tensor.dims) for tensor in graph.initializer if tensor.external_data)
+    weights = sum(prod(tensor.dims) for tensor in weights_in_their_file(graph))
     return Work.allowed(interface.input_shape, weights)
 
 
@@ -132,18 +140,15 @@ def _check_node(node: Any) -> None:
 
 def _check_weights(model: Any, weights: Path) -> None:
     """Raise `ValueError` for weights that lie anywhere but where the weights' file has them."""
-    import onnx
-
     stored = stored_tensors(weights)
-    for tensor in model.graph.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            found = {entry.key: entry.value for entry in tensor.external_data}
-            if found != _place_of(stored.get(tensor.name), weights) or not _is_like(
-                tensor, stored[tensor.name]
-            ):
-                raise ValueError(
-                    f"weight {tensor.name[:_MOST_TEXT]} does not lie in {weights.name} as it says"
-                )
+    for tensor in weights_in_their_file(model.graph):
+        found = {entry.key: entry.value for entry in tensor.external_data}
+        if found != _place_of(stored.get(tensor.name), weights) or not _is_like(
+            tensor, stored[tensor.name]
+        ):
+            raise ValueError(
+                f"weight {tensor.name[:_MOST_TEXT]} does not lie in {weights.name} as it says"
+            )
 
 
 def _place_of(tensor: StoredTensor | None, weights: Path) -> dict[str, str] | None:

@@ -162,7 +162,12 @@ def _session(
     """
     import onnxruntime
 
-    from rsretrieve.learning.graph_checks import MOST_BYTES, GraphInterface, checked_graph
+    from rsretrieve.learning.graph_checks import (
+        MOST_BYTES,
+        GraphInterface,
+        checked_graph,
+        weights_in_their_file,
+    )
 
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"it is larger than any network's, {MOST_BYTES >> 20} MiB")
@@ -170,7 +175,7 @@ def _session(
         _input_shape(description), description.dimensions, path.with_name(WEIGHTS_FILE)
     )
     graph = checked_graph(path.read_bytes(), interface)
-    named = [tensor.name for tensor in graph.graph.initializer if tensor.external_data]
+    named = [tensor.name for tensor in weights_in_their_file(graph.graph)]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # fatal errors: the others are raised
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

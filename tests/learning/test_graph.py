@@ -211,6 +211,15 @@ def place(key: str, value: str) -> Callable[[Any], None]:
     return change
 
 
+def claiming_a_large_weight(graph: Any) -> None:
+    """A tensor that says where it lies, but not that it lies there."""
+    claimed = TensorProto(name="claimed", dims=[1 << 50], data_type=TensorProto.FLOAT)
+    claimed.external_data.add(key="location", value="model.safetensors")
+    graph.graph.initializer.append(claimed)
+    node_before_the_end(graph, "Identity")
+    graph.graph.node[0].input[0] = "claimed"
+
+
 def with_loop(graph: Any) -> None:
     body = helper.make_graph([], "body", [], [])
     node_before_the_end(graph, "If", then_branch=body, else_branch=body)
@@ -275,6 +284,7 @@ HOSTILE: dict[str, Callable[[Any], object]] = {
     "a weight that is not there": lambda g: setattr(first_weight(g), "name", "other"),
     "a weight of another shape": lambda g: first_weight(g).dims.append(1),
     "a weight of another type": lambda g: setattr(first_weight(g), "data_type", TensorProto.INT32),
+    "a claim of a large weight": claiming_a_large_weight,
     "expanded": lying_about_a_shape,
     "padded": lambda g: node_before_the_end(
         g, "Pad", constant(g, "pads", np.array([0, 0, 10**6, 10**6, 0, 0, 10**6, 10**6]))
