@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from rsretrieve.errors import DeviceUnavailable, InvalidArgument
+from rsretrieve.threads import free_cores
 
 
 class Precision(StrEnum):
@@ -21,6 +22,8 @@ class Precision(StrEnum):
 def choose_device(name: str = "auto") -> torch.device:
     """Find the device of that name; `auto` is the first GPU where there is one, else the CPU.
 
+    On the CPU no more threads compute than cores are free of other programs.
+
     Raises:
         InvalidArgument: a name that is none.
         DeviceUnavailable: a GPU that is not there.
@@ -31,6 +34,7 @@ def choose_device(name: str = "auto") -> torch.device:
     if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or name.endswith(":"):
         raise InvalidArgument(f"no such device: {name!r}; choose auto, cpu, cuda or cuda:N")
     if kind == "cpu":
+        _take_free_cores()
         return torch.device("cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(number or 0) >= count:
@@ -39,6 +43,13 @@ def choose_device(name: str = "auto") -> torch.device:
             hint="give --device auto or --device cpu, or look at the GPU's driver",
         )
     return torch.device("cuda", int(number or 0))
+
+
+def _take_free_cores() -> None:
+    """Let as many threads compute as cores are free, and no more than PyTorch itself takes."""
+    free = free_cores()
+    if free is not None and free < torch.get_num_threads():
+        torch.set_num_threads(free)
 
 
 def describe_device(device: torch.device) -> str:

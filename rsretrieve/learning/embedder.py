@@ -81,7 +81,7 @@ class Embedder:
     def embed_all(self, pixels: NDArray[Any], batch_size: int = 256) -> NDArray[np.float32]:
         """(N, C, S, S) → (N, D) float32, in batches."""
         starts = range(0, len(pixels), batch_size)
-        batches = [self.embed(pixels[i : i + batch_size]).cpu().numpy() for i in starts]
+        batches = [self.vectors(pixels[i : i + batch_size]) for i in starts]
         return np.concatenate(batches)
 
 

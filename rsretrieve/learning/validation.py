@@ -50,7 +50,7 @@ class Voters:
         """(M, D) float32, of a copy of a few tiles at a time."""
         starts = range(0, len(self.rows), _EMBEDDED_AT_ONCE)
         parts = [self.rows[start : start + _EMBEDDED_AT_ONCE] for start in starts]
-        return np.concatenate([embedder.embed(self.pixels[part]).cpu().numpy() for part in parts])
+        return np.concatenate([embedder.vectors(self.pixels[part]) for part in parts])
 
 
 def standard_error(accuracy: float, tiles: int) -> float:
