@@ -24,7 +24,6 @@ import torch
 
 from rsretrieve.cli import app
 from rsretrieve.learning import trainer
-from rsretrieve.learning.network import program_of
 from rsretrieve.report import model_card  # noqa: F401
 from rsretrieve.tiles.landscape import make_landscape, write_tiles
 from tests.cli.kill_trials import Broken, forked
@@ -110,7 +109,6 @@ def main() -> int:
     work, chance = given.work.resolve(), random.Random(given.seed)
     tiles, whole = work / "tiles", work / "whole" / "model"
     write_tiles(make_landscape(8, SIZE_PX, seed=1), SIZE_PX, tiles)
-    program_of(NETWORK, BANDS, SIZE_PX)  # once, here: it would take half of each training's time
     whole.parent.mkdir()
     try:
         started = time.perf_counter()
