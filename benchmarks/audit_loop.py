@@ -21,7 +21,7 @@ from grid.data import Place
 from grid.fixing import Gain, Mending, gain_by
 from grid.kept_rows import KeptRows
 
-from rsretrieve.choices import NoiseKind
+from rsretrieve.enums import NoiseKind
 
 FIGURES = tuple(field.name for field in fields(Gain))
 

@@ -20,16 +20,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rsretrieve.audit.neighbours import nearest_neighbours
-from rsretrieve.audit.twins import NEIGHBOURS_WITH_PIXELS, pairs_of_two_labels, twins_by_pixels
-from rsretrieve.audit.unit_rows import UnitRows
-from rsretrieve.learning.model_store import load_model
+from rsretrieve.audit.duplicates.find import (
+    NEIGHBOURS_WITH_PIXELS,
+    pairs_of_two_labels,
+    twins_by_pixels,
+)
+from rsretrieve.audit.estimators.neighbors import nearest_neighbours
+from rsretrieve.audit.estimators.unit_vectors import UnitRows
+from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.reading.preview import read_preview
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.index.embed_tiles import embed_tiles
+from rsretrieve.network.model_folder import load_model
 from rsretrieve.progress import unheard
-from rsretrieve.retrieval.embedding import embed_tiles
-from rsretrieve.tiles.catalog import find_tiles, write_list
-from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.previews import read_preview
-from rsretrieve.tiles.records import Tile, TileSet
 
 SHIFTS = ((2, 0), (0, 2), (2, 2), (-2, 0), (0, -2))
 QUALITIES = (40, 50, 60, 75, 90)

@@ -27,7 +27,7 @@ from grid.data import Place
 from grid.results import Results, markdown_table
 from grid.running import run_cell
 
-from rsretrieve.choices import NoiseKind
+from rsretrieve.enums import NoiseKind
 
 app = typer.Typer(add_completion=False)
 

@@ -25,10 +25,10 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from rsretrieve.retrieval.faiss_library import MOST_ON_GPU
-from rsretrieve.retrieval.index_store import IndexStore, open_index
-from rsretrieve.retrieval.manifest import FAISS_FILE
-from rsretrieve.retrieval.vector_index import VectorIndex
+from rsretrieve.index.store.folder import IndexStore, open_index
+from rsretrieve.index.store.manifest import FAISS_FILE
+from rsretrieve.index.vectors.faiss_loader import MOST_ON_GPU
+from rsretrieve.index.vectors.vector_index import VectorIndex
 
 Vectors = NDArray[np.float32]
 BLOCK = 65_536

@@ -61,7 +61,7 @@ def first_tile(index: str) -> str:
     """The id of a tile of an index."""
     from pathlib import Path
 
-    from rsretrieve.retrieval.index_store import open_index
+    from rsretrieve.index.store.folder import open_index
 
     return open_index(Path(index)).rows[0].id
 

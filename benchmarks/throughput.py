@@ -36,18 +36,18 @@ from speed.contenders import (
 from speed.elsewhere import Elsewhere
 from speed.parts import milliseconds_of_parts
 
-from rsretrieve.choices import NO_WEIGHTS, RecipeName
-from rsretrieve.learning.device import best_precision, choose_device, describe_device
-from rsretrieve.learning.embedder import tiles_at_once
-from rsretrieve.learning.heap import freed_memory_kept
-from rsretrieve.learning.model import Model
-from rsretrieve.learning.model_store import load_model
-from rsretrieve.learning.recipes import recipe_for
-from rsretrieve.learning.trainer import TrainingRequest, train_model
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.enums import NO_WEIGHTS, RecipeName
+from rsretrieve.index.embed_tiles import BATCH_SIZE, embed_tiles
+from rsretrieve.network.device import best_precision, choose_device, describe_device
+from rsretrieve.network.embedder import tiles_at_once
+from rsretrieve.network.model import Model
+from rsretrieve.network.model_folder import load_model
+from rsretrieve.network.runtime.malloc import freed_memory_kept
 from rsretrieve.progress import Advanced, EpochFinished, Event, StageStarted
-from rsretrieve.retrieval.embedding import BATCH_SIZE, embed_tiles
-from rsretrieve.tiles.catalog import find_tiles
-from rsretrieve.tiles.failures import FailureLog
+from rsretrieve.training.recipe import recipe_for
+from rsretrieve.training.train import TrainingRequest, train_model
 
 CEILING, OURS, PLAIN = "the network alone", "rsretrieve", "a plain loop"
 FOLDED = "the same, batch norms folded"

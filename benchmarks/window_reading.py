@@ -42,10 +42,10 @@ def read_bare(path: str, window_px: int, stride_px: int) -> int:
 
 def read_ours(path: str, window_px: int, stride_px: int, workers: int | None = None) -> int:
     """Find and read every window as the commands do: valid pixels and places, too."""
-    from rsretrieve.tiles.catalog import find_tiles
-    from rsretrieve.tiles.failures import Failed
-    from rsretrieve.tiles.reading import read_in_order
-    from rsretrieve.tiles.windows import SceneChoices, WindowChoices
+    from rsretrieve.data.discovery.find_tiles import find_tiles
+    from rsretrieve.data.failures import Failed
+    from rsretrieve.data.reading.read_tiles import read_in_order
+    from rsretrieve.data.windowing import SceneChoices, WindowChoices
 
     tiles = find_tiles(path, scenes=SceneChoices(WindowChoices(window_px, stride_px)))
     for read in read_in_order(tiles, as_it_is, workers):
@@ -122,7 +122,7 @@ def main() -> None:
     }
     if asked.once:
         if asked.once == "ours":
-            from rsretrieve.tiles.workers import start_for_scenes
+            from rsretrieve.data.workers.pool import start_for_scenes
 
             start_for_scenes()  # as the commands do, which have much more to load meanwhile
         works[asked.once]()

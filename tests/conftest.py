@@ -53,7 +53,7 @@ Run = Callable[..., Outcome]
 
 def run_here(*arguments: object) -> Outcome:
     """Run `rsretrieve ARGUMENTS…` in this process."""
-    from rsretrieve.cli.app import main
+    from rsretrieve.cli.main import main
 
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -77,7 +77,7 @@ def run() -> Run:
 @pytest.fixture(scope="session")
 def landscape(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 144 georeferenced six-band tiles in nine class sub-folders; not to be changed."""
-    from rsretrieve.tiles.landscape import make_landscape, write_tiles
+    from rsretrieve.synthetic.scene import make_landscape, write_tiles
 
     folder = tmp_path_factory.mktemp("landscape") / "tiles"
     write_tiles(make_landscape(CELLS, CELL_PX, seed=1), CELL_PX, folder)
@@ -126,7 +126,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setenv("GDAL_HTTP_TIMEOUT", "20")
     folder, log = tmp_path / "served", tmp_path / "served.log"
     folder.mkdir()
-    program = Path(__file__).with_name("range_server.py")
+    program = Path(__file__).parent / "support" / "range_server.py"
     command = [sys.executable, str(program), str(folder), str(log)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

@@ -1,68 +1,106 @@
-"""The house: who may import whom, who may print, and what is imported when."""
+"""Which module may import which, who may print, and what is imported when."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "rsretrieve"
-GROUND = ("errors", "text", "choices", "progress", "storage", "sealing", "threads")
-STATIONS = ("tiles", "learning", "retrieval", "audit", "report", "cli")
+from tests.support.repository import PACKAGE
+
+TESTS = PACKAGE.parent / "tests"
+OTHER_TESTS = {".", "benchmarks", "security", "trials"}
+LAYERS = (
+    *("_core", "data", "synthetic", "network", "training"),
+    *("index", "search", "evaluation", "audit", "export", "cli"),
+)
 HEAVY = ("torch", "torchvision", "faiss", "rasterio", "pyarrow", "matplotlib", "pystac", "sympy")
 MODULES = sorted(PACKAGE.rglob("*.py"))
-
-
-def station_of(module: str) -> int:
-    """Where on the way a module lies: the ground first, then the stations in their order."""
-    first = module.split(".")[1] if "." in module else ""
-    return STATIONS.index(first) + 1 if first in STATIONS else 0
-
-
-def imports_of(path: Path) -> set[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-    return names
+MOST_MODULES = 14  # in a folder
 
 
 def module_name(path: Path) -> str:
-    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_name)
-def test_imports_run_upstream_only(path):
-    here = module_name(path)
-    if here == "rsretrieve.__main__":
-        return
-    ours = {name for name in imports_of(path) if name.startswith("rsretrieve.")}
-    below = {name for name in ours if station_of(name) > station_of(here)}
-    assert not below
+PATHS = {module_name(path): path for path in MODULES}
 
 
-def test_every_module_lies_in_a_station_or_on_the_ground():
-    tops = {module_name(path).split(".")[1] for path in MODULES if path.parent == PACKAGE}
-    assert tops == {*GROUND, "__init__", "__main__"}
-    assert {path.parent.name for path in MODULES} == {*STATIONS, "rsretrieve"}
+def layer_of(module: str) -> int:
+    """0 for the modules at the top (errors, enums, progress), then the packages in order."""
+    parts = module.split(".")
+    return LAYERS.index(parts[1]) + 1 if len(parts) > 1 and parts[1] in LAYERS else 0
+
+
+def imports_of(path: Path) -> set[str]:
+    """Every module that is imported anywhere in a file, also inside functions."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names} & PATHS.keys()
+            names |= submodules or {node.module}
+    return names
+
+
+def ours_of(module: str) -> set[str]:
+    return imports_of(PATHS[module]) & PATHS.keys()
+
+
+INTERFACE = ("rsretrieve", "rsretrieve.__main__")  # these import, lazily, from every layer
+
+
+@pytest.mark.parametrize("module", sorted(PATHS.keys() - {*INTERFACE}))
+def test_no_import_runs_upwards(module):
+    above = {name for name in ours_of(module) if layer_of(name) > layer_of(module)}
+    assert not above
+
+
+def test_there_are_no_import_circles():
+    """An import within a package counts, too, and one inside a function."""
+    left = {module: ours_of(module) - {*INTERFACE} for module in PATHS.keys() - {*INTERFACE}}
+    while free := {module for module, imported in left.items() if not imported & left.keys()}:
+        left = {module: imported for module, imported in left.items() if module not in free}
+    assert not left
+
+
+def test_folders_are_small_and_no_two_modules_share_a_name():
+    modules = [path for path in MODULES if path.name != "__init__.py"]
+    per_folder = Counter(path.parent.relative_to(PACKAGE).as_posix() for path in modules)
+    assert {folder: n for folder, n in per_folder.items() if n > MOST_MODULES} == {}
+    per_name = Counter(path.stem for path in modules)
+    assert {name: n for name, n in per_name.items() if n > 1} == {}
+
+
+def test_every_package_has_its_layer():
+    packages = {module.split(".")[1] for module in PATHS if module.count(".") > 1}
+    assert packages == {*LAYERS}
+
+
+def test_tests_mirror_the_tree():
+    """`tests/<package>/test_<module>.py` tests that module; other tests have names of their own."""
+    folders = {path.parent.relative_to(TESTS).as_posix() for path in TESTS.rglob("test_*.py")}
+    assert {*folders} - OTHER_TESTS <= {
+        path.parent.relative_to(PACKAGE).as_posix() for path in MODULES
+    }
 
 
 def test_errors_imports_nothing_of_ours():
     assert not {n for n in imports_of(PACKAGE / "errors.py") if n.startswith("rsretrieve")}
 
 
-PROGRAMS = ("rsretrieve.tiles.worker_process",)  # a process of its own, which may end itself
+PROGRAMS = ("rsretrieve.data.workers.process",)  # a process of its own, which may end itself
 
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in MODULES if p.parent.name != "cli" and module_name(p) not in PROGRAMS],
+    [p for p in MODULES if "cli" not in p.parts and module_name(p) not in PROGRAMS],
     ids=module_name,
 )
 def test_the_library_never_prints_exits_or_asserts_on_input(path):
@@ -76,24 +114,27 @@ def test_the_library_never_prints_exits_or_asserts_on_input(path):
 
 def test_only_the_faiss_library_imports_faiss_and_only_pixels_opens_images():
     users = {module_name(path) for path in MODULES if "faiss" in imports_of(path)}
-    assert users == {"rsretrieve.retrieval.faiss_library"}
+    assert users == {"rsretrieve.index.vectors.faiss_loader"}
     openers = {
         module_name(path) for path in MODULES if "Image.open(" in path.read_text(encoding="utf-8")
     }
-    assert openers == {"rsretrieve.tiles.pixels"}
+    assert openers == {"rsretrieve.data.reading.pillow_reader"}
     rasters = {name for name in map(module_name, MODULES) if "rasterio.open(" in text_of(name)}
-    assert rasters == {"rsretrieve.tiles.rasters", "rsretrieve.tiles.landscape"}  # read, write
+    assert rasters == {
+        "rsretrieve.data.reading.datasets",
+        "rsretrieve.synthetic.scene",
+    }  # read, write
 
 
 def text_of(module: str) -> str:
-    return PACKAGE.parent.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8")
+    return PATHS[module].read_text(encoding="utf-8")
 
 
 def loaded_after(*arguments: str) -> set[str]:
     """The heavy packages that a command leaves in `sys.modules`, in a process of its own."""
     code = (
         "import sys; sys.argv = ['rsretrieve', *sys.argv[1:]]\n"
-        "from rsretrieve.cli.app import main\n"
+        "from rsretrieve.cli.main import main\n"
         "try: main()\n"
         "except SystemExit as ended: code = ended.code\n"
         f"print('LOADED', code, *[name for name in {HEAVY} if name in sys.modules])"

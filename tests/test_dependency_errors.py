@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.labels.labels import read_labels
+from rsretrieve.data.reading.pillow_reader import read_raw
+from rsretrieve.data.tile import Tile
 from rsretrieve.errors import (
     InputError,
     InvalidArgument,
@@ -17,15 +21,11 @@ from rsretrieve.errors import (
     TileError,
     WeightsError,
 )
-from rsretrieve.learning.device import choose_device
-from rsretrieve.learning.model_store import load_model
-from rsretrieve.learning.network import build_network
-from rsretrieve.learning.weights import check_weights
-from rsretrieve.retrieval.vector_index import VectorIndex
-from rsretrieve.tiles.catalog import find_tiles
-from rsretrieve.tiles.labels import read_labels
-from rsretrieve.tiles.pixels import read_raw
-from rsretrieve.tiles.records import Tile
+from rsretrieve.index.vectors.vector_index import VectorIndex
+from rsretrieve.network.device import choose_device
+from rsretrieve.network.model_folder import load_model
+from rsretrieve.network.network import build_network
+from rsretrieve.network.pretrained import check_weights
 
 GARBAGE = bytes(range(1, 200))
 PNG_START = b"\x89PNG\r\n\x1a\n"

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from rsretrieve.learning.device import Precision, best_precision, choose_device, describe_device
-from rsretrieve.learning.embedder import Embedder
-from rsretrieve.learning.network import build_network
-from rsretrieve.tiles.augment import augmented
-from rsretrieve.tiles.preprocessing import BandStatistics, Preprocessing
+from rsretrieve.data.preprocessing.augment import augmented
+from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
+from rsretrieve.network.device import Precision, best_precision, choose_device, describe_device
+from rsretrieve.network.embedder import Embedder
+from rsretrieve.network.network import build_network
 from tests.conftest import Run
 
 pytestmark = pytest.mark.gpu
@@ -54,7 +54,7 @@ def test_training_runs_on_the_gpu_and_its_model_is_read_by_the_cpu(run: Run, lan
 
 def test_search_on_the_gpu_finds_what_the_cpu_finds():
     pytest.importorskip("faiss")
-    from rsretrieve.retrieval.vector_index import VectorIndex, usable_gpu
+    from rsretrieve.index.vectors.vector_index import VectorIndex, usable_gpu
 
     gpu = usable_gpu("cuda:0")
     if gpu is None:
@@ -71,7 +71,7 @@ def test_search_on_the_gpu_finds_what_the_cpu_finds():
 
 
 def test_augmentation_runs_where_the_tiles_are():
-    from rsretrieve.learning.recipes import PAPER, ROBUST
+    from rsretrieve.training.recipe import PAPER, ROBUST
 
     tiles = torch.rand(8, 3, 32, 32, device="cuda")
     generator = torch.Generator("cuda").manual_seed(0)

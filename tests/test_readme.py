@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import typer
 
-from rsretrieve.cli.app import app
+from rsretrieve.cli.main import app
+from tests.support.repository import ROOT
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
 LINES = [*README.splitlines(), *GUIDE.splitlines()]

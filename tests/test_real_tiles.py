@@ -14,10 +14,10 @@ import shapely
 from rasterio.warp import transform, transform_bounds
 from rasterio.windows import Window
 
-from rsretrieve.tiles.catalog import find_tiles
-from rsretrieve.tiles.pixels import read_raw
-from rsretrieve.tiles.records import split_window
-from rsretrieve.tiles.windows import SceneChoices, WindowChoices
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.reading.pillow_reader import read_raw
+from rsretrieve.data.window import split_window
+from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from tests.conftest import Run
 
 pytestmark = pytest.mark.real

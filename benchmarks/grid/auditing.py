@@ -14,24 +14,24 @@ from grid.baselines import FeatureNetwork
 from grid.cells import Cell
 from grid.data import CellTiles, Place, cell_folder
 from rsretrieve.audit.audit import FOLDS
-from rsretrieve.audit.embedding_basis import EmbeddingBasis
-from rsretrieve.audit.evidence import Evidence
-from rsretrieve.audit.given_embeddings import GivenEmbeddings
-from rsretrieve.audit.judging import judge
-from rsretrieve.audit.model_basis import ModelBasis
-from rsretrieve.audit.scores import score_labels
-from rsretrieve.audit.thresholds import Choice
-from rsretrieve.audit.truth import audit_figures
-from rsretrieve.learning.device import choose_device
-from rsretrieve.learning.embedder import Embedder
-from rsretrieve.learning.first_view import first_view
-from rsretrieve.learning.model_store import DESCRIPTION_FILE, load_model
-from rsretrieve.learning.recipes import ROBUST
-from rsretrieve.learning.starting import starting_model
+from rsretrieve.audit.estimators.prototype_scores import score_labels
+from rsretrieve.audit.evidence.evidence import Evidence
+from rsretrieve.audit.evidence.external_embeddings import GivenEmbeddings
+from rsretrieve.audit.evidence.from_embeddings import EmbeddingBasis
+from rsretrieve.audit.evidence.from_model import ModelBasis
+from rsretrieve.audit.issue_selection import Choice
+from rsretrieve.audit.label_quality import judge
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.loading.batches import read_into_store
+from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
+from rsretrieve.evaluation.label_error_metrics import audit_figures
+from rsretrieve.network.device import choose_device
+from rsretrieve.network.embedder import Embedder
+from rsretrieve.network.model_folder import DESCRIPTION_FILE, load_model
 from rsretrieve.progress import unheard
-from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.statistics import measure_preprocessing
-from rsretrieve.tiles.stream import read_into_store
+from rsretrieve.training.history.starting_features import first_view
+from rsretrieve.training.initialize import starting_model
+from rsretrieve.training.recipe import ROBUST
 
 FEATURES = "features"
 _BINS = 10

@@ -14,21 +14,21 @@ from torch import Tensor, nn
 
 from grid.cells import Cell
 from grid.data import CellTiles, Place
-from rsretrieve.choices import Judge, LossName
-from rsretrieve.learning.device import best_precision, choose_device
-from rsretrieve.learning.embedder import Embedder
-from rsretrieve.learning.losses import Prototypes
-from rsretrieve.learning.model import PrototypeModel
-from rsretrieve.learning.network import EmbeddingNetwork
-from rsretrieve.learning.preparation import prepare_tiles
-from rsretrieve.learning.recipes import ROBUST, Recipe
-from rsretrieve.learning.settings import Settings
-from rsretrieve.learning.starting import starting_model
-from rsretrieve.learning.training import Training
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.loading.batches import read_into_store
+from rsretrieve.enums import Judge, LossName
+from rsretrieve.evaluation.instance_noise import class_means
+from rsretrieve.network.device import best_precision, choose_device
+from rsretrieve.network.embedder import Embedder
+from rsretrieve.network.model import PrototypeModel
+from rsretrieve.network.network import EmbeddingNetwork
+from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.progress import unheard
-from rsretrieve.retrieval.instance_noise import class_means
-from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.stream import read_into_store
+from rsretrieve.training.dataset import prepare_tiles
+from rsretrieve.training.initialize import starting_model
+from rsretrieve.training.loop import Training
+from rsretrieve.training.recipe import ROBUST, Recipe
+from rsretrieve.training.settings import Settings
 
 FOLDS = 5
 

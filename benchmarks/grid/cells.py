@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
-from rsretrieve.choices import LossName, NoiseKind
+from rsretrieve.enums import LossName, NoiseKind
 
 
 class Method(StrEnum):

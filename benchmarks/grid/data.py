@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grid.cells import Cell, Dataset, Method
-from rsretrieve.choices import NoiseKind
-from rsretrieve.learning.model import Model
-from rsretrieve.retrieval.instance_noise import corrupt_with_model
-from rsretrieve.tiles.catalog import find_tiles, write_list
-from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.labels import override_labels, write_labels
-from rsretrieve.tiles.noise import corrupt_by_table, corrupt_uniformly, read_transitions
-from rsretrieve.tiles.records import TileSet
-from rsretrieve.tiles.splits import split_per_class
+from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.labels.label_noise import corrupt_by_table, corrupt_uniformly, read_transitions
+from rsretrieve.data.labels.labels import override_labels, write_labels
+from rsretrieve.data.labels.splits import split_per_class
+from rsretrieve.data.tile import TileSet
+from rsretrieve.enums import NoiseKind
+from rsretrieve.evaluation.instance_noise import corrupt_with_model
+from rsretrieve.network.model import Model
 
 FRACTIONS = (0.7, 0.1, 0.2)  # as published: train, validation, test
 

@@ -11,13 +11,13 @@ from grid.cells import Cell
 from grid.data import CellTiles, Place, cell_folder, cell_tiles
 from grid.running import model_in, trained_model
 from rsretrieve.audit.audit import AuditRequest, audit_labels
-from rsretrieve.audit.model_basis import ModelBasis
-from rsretrieve.audit.records import Audit
-from rsretrieve.learning.model import Model
-from rsretrieve.retrieval.embedding import embed_tiles
-from rsretrieve.retrieval.metrics import Side, retrieval_figures
-from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.records import TileSet
+from rsretrieve.audit.evidence.from_model import ModelBasis
+from rsretrieve.audit.result import Audit
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.tile import TileSet
+from rsretrieve.evaluation.retrieval_metrics import Side, retrieval_figures
+from rsretrieve.index.embed_tiles import embed_tiles
+from rsretrieve.network.model import Model
 
 
 class Mending(StrEnum):

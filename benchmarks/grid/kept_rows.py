@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rsretrieve.tiles.tables import write_csv
+from rsretrieve._core.tables import write_csv
 
 Row = dict[str, str]
 Key = tuple[str, ...]

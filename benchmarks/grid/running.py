@@ -14,21 +14,25 @@ import torch
 from grid.baselines import Embedded, confident_learning, cross_entropy, frozen
 from grid.cells import Cell, Method
 from grid.data import CellTiles, Place, cell_folder, cell_tiles
-from rsretrieve.audit.scores import score_labels
-from rsretrieve.audit.truth import auroc, average_precision
-from rsretrieve.audit.unit_rows import UnitRows
-from rsretrieve.choices import Validation
-from rsretrieve.learning.device import choose_device, describe_device
-from rsretrieve.learning.model import Model
-from rsretrieve.learning.model_store import DESCRIPTION_FILE, HISTORY_FILE, load_model
-from rsretrieve.learning.recipes import PAPER, ROBUST, Recipe
-from rsretrieve.learning.trainer import TrainingRequest, train_model
+from rsretrieve._core.tables import read_table
+from rsretrieve.audit.estimators.prototype_scores import score_labels
+from rsretrieve.audit.estimators.unit_vectors import UnitRows
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.enums import Validation
+from rsretrieve.evaluation.label_error_metrics import auroc, average_precision
+from rsretrieve.evaluation.retrieval_metrics import (
+    Side,
+    normalized_mutual_information,
+    retrieval_figures,
+)
+from rsretrieve.index.embed_tiles import embed_tiles
+from rsretrieve.index.vectors.vector_index import clusters_of
+from rsretrieve.network.device import choose_device, describe_device
+from rsretrieve.network.model import Model
+from rsretrieve.network.model_folder import DESCRIPTION_FILE, HISTORY_FILE, load_model
 from rsretrieve.progress import Listener, unheard
-from rsretrieve.retrieval.embedding import embed_tiles
-from rsretrieve.retrieval.metrics import Side, normalized_mutual_information, retrieval_figures
-from rsretrieve.retrieval.vector_index import clusters_of
-from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.tables import read_table
+from rsretrieve.training.recipe import PAPER, ROBUST, Recipe
+from rsretrieve.training.train import TrainingRequest, train_model
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from rsretrieve.choices import Symmetry
-from rsretrieve.learning.device import best_precision, computing_in
-from rsretrieve.learning.losses import MetricLoss, own_log_probability
-from rsretrieve.learning.model import PrototypeModel
-from rsretrieve.learning.network import EmbeddingNetwork
-from rsretrieve.learning.recipes import Recipe
-from rsretrieve.learning.starting import starting_model
-from rsretrieve.tiles.augment import Augmentation
-from rsretrieve.tiles.records import TileSet
+from rsretrieve.data.preprocessing.augment import Augmentation
+from rsretrieve.data.tile import TileSet
+from rsretrieve.enums import Symmetry
+from rsretrieve.network.device import best_precision, computing_in
+from rsretrieve.network.model import PrototypeModel
+from rsretrieve.network.network import EmbeddingNetwork
+from rsretrieve.training.initialize import starting_model
+from rsretrieve.training.losses import MetricLoss, own_log_probability
+from rsretrieve.training.recipe import Recipe
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rsretrieve.learning.averaging import MovingAverage
-from rsretrieve.tiles.augment import augmented
-from rsretrieve.tiles.normalisation import Normaliser
-from rsretrieve.tiles.pixels import read_raw
-from rsretrieve.tiles.preprocessing import Preprocessing
+from rsretrieve.data.preprocessing.augment import augmented
+from rsretrieve.data.preprocessing.normalize import Normaliser
+from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.reading.pillow_reader import read_raw
+from rsretrieve.training.ema import MovingAverage
 from speed.clocks import Moment
 from speed.contenders import Case
 

@@ -1,1 +1,1 @@
-"""Judge labels by their tiles' similarity to the class prototypes."""
+"""The label audit: which labels are probably wrong."""

@@ -8,31 +8,31 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.columns import JudgedRows, JudgedTiles
-from rsretrieve.audit.evidence import Basis, Evidence
-from rsretrieve.audit.exemplars import Exemplars
-from rsretrieve.audit.judgement import Judgement
-from rsretrieve.audit.judging import judge
-from rsretrieve.audit.kinds import NO_KIND, KindRules, kinds_of
-from rsretrieve.audit.neighbours import nearest_neighbours
-from rsretrieve.audit.noise_rate import rate_interval, share_intervals
-from rsretrieve.audit.records import Audit, ClassIssues, Comparison, NoiseMatrix
-from rsretrieve.audit.scores import LabelScores, score_labels
-from rsretrieve.audit.thresholds import Choice
-from rsretrieve.audit.truth import AuditFigures, audit_figures
-from rsretrieve.audit.twins import (
+from rsretrieve.audit.duplicates.find import (
     NEIGHBOURS_WITH_PIXELS,
     NEIGHBOURS_WITHOUT,
     Twins,
     twins_by_embedding,
     twins_by_pixels,
 )
-from rsretrieve.audit.verdicts import Verdicts
+from rsretrieve.audit.estimators.neighbors import nearest_neighbours
+from rsretrieve.audit.estimators.prototype_scores import LabelScores, score_labels
+from rsretrieve.audit.evidence.evidence import Basis, Evidence
+from rsretrieve.audit.exemplars import Exemplars
+from rsretrieve.audit.findings import Verdicts
+from rsretrieve.audit.issue_selection import Choice
+from rsretrieve.audit.issue_types import NO_KIND, KindRules, kinds_of
+from rsretrieve.audit.label_quality import judge
+from rsretrieve.audit.noise_rate import rate_interval, share_intervals
+from rsretrieve.audit.posterior import Judgement
+from rsretrieve.audit.result import Audit, ClassIssues, Comparison, NoiseMatrix
+from rsretrieve.audit.result_table import JudgedRows, JudgedTiles
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.labels.labels import some_of
+from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument, LabelsError
+from rsretrieve.evaluation.label_error_metrics import AuditFigures, audit_figures
 from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted, unheard
-from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.labels import some_of
-from rsretrieve.tiles.records import TileSet
 
 FOLDS = 5
 

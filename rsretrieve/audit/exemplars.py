@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.unit_rows import UnitRows
+from rsretrieve.audit.estimators.unit_vectors import UnitRows
 
 PER_CLASS = 3
 _MOST_OF_A_CLASS = 5_000

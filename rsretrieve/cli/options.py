@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rsretrieve.choices import Edges
-from rsretrieve.text import size_in_bytes
+from rsretrieve._core.text import size_in_bytes
+from rsretrieve.enums import Edges
 
 Tiles = Annotated[
     str,

@@ -14,8 +14,8 @@ import typer
 from rich.console import Console, RenderableType
 from rich.markup import escape
 
+from rsretrieve._core.text import printable
 from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted
-from rsretrieve.text import printable
 
 EXIT_SOME_FAILED, EXIT_INTERRUPTED = 3, 130
 WINDOWS_LISTED = 10  # of one scene, for one reason; more share a line

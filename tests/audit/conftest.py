@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from rsretrieve.learning.device import Precision
-from rsretrieve.learning.model import Model
-from rsretrieve.learning.model_store import load_model
-from rsretrieve.learning.recipes import PAPER
-from rsretrieve.learning.trainer import TrainingRequest, train_model
-from rsretrieve.retrieval.embedding import embed_tiles
-from rsretrieve.retrieval.instance_noise import class_means
-from rsretrieve.tiles.catalog import find_tiles
-from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.landscape import make_landscape, write_tiles
-from rsretrieve.tiles.records import TileSet
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.tile import TileSet
+from rsretrieve.evaluation.instance_noise import class_means
+from rsretrieve.index.embed_tiles import embed_tiles
+from rsretrieve.network.device import Precision
+from rsretrieve.network.model import Model
+from rsretrieve.network.model_folder import load_model
+from rsretrieve.synthetic.scene import make_landscape, write_tiles
+from rsretrieve.training.recipe import PAPER
+from rsretrieve.training.train import TrainingRequest, train_model
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -29,7 +29,7 @@ def _in_float32() -> Iterator[None]:
     In this package alone: elsewhere the program is to compute as it does for its users.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rsretrieve.learning.embedder.best_precision", lambda _: Precision.FLOAT32)
+        patch.setattr("rsretrieve.network.embedder.best_precision", lambda _: Precision.FLOAT32)
         yield
 
 

@@ -13,16 +13,16 @@ from pyarrow import parquet
 
 from rsretrieve.audit import audit as module
 from rsretrieve.audit.audit import AuditRequest
-from rsretrieve.audit.kinds import IssueKind
-from rsretrieve.audit.model_basis import ModelBasis
-from rsretrieve.audit.records import Audit, AuditedTile
-from rsretrieve.audit.thresholds import Choice
+from rsretrieve.audit.evidence.from_model import ModelBasis
+from rsretrieve.audit.issue_selection import Choice
+from rsretrieve.audit.issue_types import IssueKind
+from rsretrieve.audit.result import Audit, AuditedTile
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InvalidArgument, LabelsError, NoUsableTiles
-from rsretrieve.learning.model import Model
+from rsretrieve.index.embed_tiles import embed_tiles
+from rsretrieve.network.model import Model
 from rsretrieve.progress import Advanced, Event, Listener, Noticed, StageStarted, unheard
-from rsretrieve.retrieval.embedding import embed_tiles
-from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.records import Tile, TileSet
 
 
 def audit_labels(

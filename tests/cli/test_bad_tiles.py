@@ -10,9 +10,9 @@ import pytest
 import rasterio
 from PIL import Image
 
-from rsretrieve.tiles.landscape import make_landscape, write_tiles
-from tests.cli.conftest import TRAINING
+from rsretrieve.synthetic.scene import make_landscape, write_tiles
 from tests.conftest import run_here
+from tests.support.programs import TRAINING
 
 BAD = {
     "bad/empty.png": "the file is empty (0 bytes)",

@@ -11,8 +11,8 @@ from importlib import import_module
 
 import pytest
 
-from rsretrieve.learning import trainer
-from tests.cli.conftest import TRAINING
+from rsretrieve.training import train
+from tests.support.programs import TRAINING
 
 TINY = (*TRAINING, "--epochs", 1, "--device", "cpu")
 
@@ -44,9 +44,9 @@ def errors(ran):
 @pytest.mark.parametrize(
     ("place", "size_bytes", "wanted", "left"),
     [
-        ("training.write_checkpoint", 1_000, ".model.unfinished/checkpoint.safetensors", []),
-        ("training.write_checkpoint", 500_000, ".model.unfinished/checkpoint.safetensors", []),
-        ("trainer.write_model", 500_000, "model", [".model.unfinished"]),
+        ("loop.write_checkpoint", 1_000, ".model.unfinished/checkpoint.safetensors", []),
+        ("loop.write_checkpoint", 500_000, ".model.unfinished/checkpoint.safetensors", []),
+        ("train.write_model", 500_000, "model", [".model.unfinished"]),
     ],
     ids=["no checkpoint", "part of one", "no weights"],
 )
@@ -54,7 +54,7 @@ def test_a_training_for_which_there_is_no_room(
     run, landscape, tmp_path, monkeypatch, place, size_bytes, wanted, left
 ):
     """From some moment on: before that, the processes that read tiles are to start."""
-    writes = import_module(f"rsretrieve.learning.{place.partition('.')[0]}")
+    writes = import_module(f"rsretrieve.training.{place.partition('.')[0]}")
     name = place.partition(".")[2]
     write = getattr(writes, name)
 
@@ -124,8 +124,8 @@ def test_ctrl_c_leaves_what_was_there(run, landscape, model, tmp_path, monkeypat
         signal.raise_signal(signal.SIGINT)
 
     for place in (
-        "rsretrieve.tiles.cached_reading.read_in_order",
-        "rsretrieve.retrieval.index_store._write_vectors",
+        "rsretrieve.data.loading.read_through.read_in_order",
+        "rsretrieve.index.store.folder._write_vectors",
     ):
         with monkeypatch.context() as patch:
             patch.setattr(place, interrupted)
@@ -143,7 +143,7 @@ def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing(
     def interrupted(*_):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(trainer.Training, "_epoch", interrupted)
+    monkeypatch.setattr(train.Training, "_epoch", interrupted)
     ran = run("train", landscape, "--output", tmp_path / "model", *TINY)
     assert ran.code == 130
     assert errors(ran) == ["error: interrupted"]

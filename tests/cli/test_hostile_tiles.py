@@ -8,16 +8,14 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import rsretrieve
-from tests.tiles.hostile_tiles import CONTENTS, OTHERS, make_hostile_tiles
+from tests.support.hostile_tiles import CONTENTS, OTHERS, make_hostile_tiles
+from tests.support.programs import rsretrieve
+from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +29,14 @@ def hostile(tmp_path_factory, landscape):
 
 def test_damaged_tiles_by_the_dozen_are_each_read_or_named(tmp_path):
     count = 4 * (len(CONTENTS) + len(OTHERS))
-    command = [sys.executable, "-W", "ignore", "-m", "tests.tiles.hostile_tiles", tmp_path / "work"]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "tests.support.hostile_tiles",
+        tmp_path / "work",
+    ]
     ran = subprocess.run(
         [*map(str, command), "--count", str(count), "--seed", "3"],
         cwd=ROOT,

@@ -10,12 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from rsretrieve.data import address_guard
+from rsretrieve.data.access import Readable, policy_for
+from rsretrieve.data.address_guard import allow_typed, guard_address, why_refused
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.tile import Tile
 from rsretrieve.errors import TileError
-from rsretrieve.tiles import address_guard
-from rsretrieve.tiles.access import Readable, policy_for
-from rsretrieve.tiles.address_guard import allow_typed, guard_address, why_refused
-from rsretrieve.tiles.catalog import find_tiles
-from rsretrieve.tiles.records import Tile
 
 
 @pytest.fixture

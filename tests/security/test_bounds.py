@@ -12,25 +12,26 @@ import rasterio
 from PIL import Image
 from rasterio.windows import Window as RasterWindow
 
-from rsretrieve.errors import NoUsableTiles, TileError
-from rsretrieve.tiles.access import is_trusted
-from rsretrieve.tiles.catalog import find_tiles
-from rsretrieve.tiles.confinement import enforced
-from rsretrieve.tiles.failures import Failed, FailureLog
-from rsretrieve.tiles.previews import read_preview
-from rsretrieve.tiles.reading import read_in_order
-from rsretrieve.tiles.records import Tile, TileSet, Trust, Window
-from rsretrieve.tiles.sidecars import require_harmless_sidecars
-from rsretrieve.tiles.windows import (
+from rsretrieve.data.access import is_trusted
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.reading.preview import read_preview
+from rsretrieve.data.reading.read_tiles import read_in_order
+from rsretrieve.data.reading.sidecars import require_harmless_sidecars
+from rsretrieve.data.tile import Tile, TileSet, Trust
+from rsretrieve.data.window import Window
+from rsretrieve.data.windowing import (
     SceneChoices,
     SceneFacts,
     WindowChoices,
     count_windows,
     windows_of,
 )
-from tests.security.spinning import spinning
-from tests.tiles.conftest import UTM, noise, save_picture, save_raster, tile_at, tiles_at
-from tests.tiles.over_there import made_into_0
+from rsretrieve.data.workers.confinement import enforced
+from rsretrieve.errors import NoUsableTiles, TileError
+from tests.support.over_there import made_into_0
+from tests.support.spinning import spinning
+from tests.support.tiles import UTM, noise, save_picture, save_raster, tile_at, tiles_at
 
 
 def sparse_scene(path, side=8192, block=512, **stored):

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from rsretrieve.data.access import Readable, policy_for
+from rsretrieve.data.gdal_drivers import for_files
+from rsretrieve.data.reading.preview import read_preview
+from rsretrieve.data.tile import Tile, Trust
+from rsretrieve.data.workers.confinement import Policy, enforced
+from rsretrieve.data.workers.pool import Lane, WorkerLost
 from rsretrieve.errors import TileError
-from rsretrieve.tiles.access import Readable, policy_for
-from rsretrieve.tiles.confinement import Policy, enforced
-from rsretrieve.tiles.drivers import for_files
-from rsretrieve.tiles.previews import read_preview
-from rsretrieve.tiles.records import Tile, Trust
-from rsretrieve.tiles.workers import Lane, WorkerLost
-from tests.security.attempts import Home, made_attempts, names
-from tests.security.reading_here import shows_private_pixels
+from tests.support.attempts import Home, made_attempts, names
+from tests.support.reading_here import shows_private_pixels
 
 CONFINED = pytest.mark.skipif(
     not (enforced().files and enforced().network), reason="this system has no Landlock"

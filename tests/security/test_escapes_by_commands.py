@@ -9,8 +9,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from tests.security.attempts import Home, mrf, plain, vrt
 from tests.security.test_escapes import listening
+from tests.support.attempts import Home, mrf, plain, vrt
 
 
 @pytest.fixture

@@ -14,17 +14,17 @@ import torch
 from pyarrow import parquet
 from safetensors.torch import load_file, save_file
 
+from rsretrieve._core.tables import read_table
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.geo.reference_systems import checked_crs
 from rsretrieve.errors import IndexDamaged, ModelDamaged, TableError
-from rsretrieve.learning.description import ModelFolder
-from rsretrieve.learning.graph_model import load_graph_model
-from rsretrieve.learning.model_store import load_model
-from rsretrieve.retrieval.faiss_library import faiss_module
-from rsretrieve.retrieval.foreign import read_embeddings
-from rsretrieve.retrieval.index_store import open_index
-from rsretrieve.tiles.failures import FailureLog
-from rsretrieve.tiles.reference_systems import checked_crs
-from rsretrieve.tiles.tables import read_table
-from tests.resealed import reseal, reseal_index, reseal_model
+from rsretrieve.index.external.embeddings_file import read_embeddings
+from rsretrieve.index.store.folder import open_index
+from rsretrieve.index.vectors.faiss_loader import faiss_module
+from rsretrieve.network.metadata import ModelFolder
+from rsretrieve.network.model_folder import load_model
+from rsretrieve.network.runtime.graph import load_graph_model
+from tests.support.resealed import reseal, reseal_index, reseal_model
 
 CPU = torch.device("cpu")
 

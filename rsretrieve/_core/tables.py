@@ -1,0 +1,252 @@
+"""Read CSV and Parquet tables row by row, and write CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from rsretrieve._core.atomic_write import written_aside
+from rsretrieve._core.formulas import begins_strangely, needs_quotes, neutralised, restored
+from rsretrieve.errors import TableError
+
+PARQUET_SUFFIXES = (".parquet", ".pq")
+TABLE_SUFFIXES = (".csv", *PARQUET_SUFFIXES)
+_ROWS_AT_ONCE = 1000
+_PARQUET_ROWS_AT_ONCE = 10_000
+_FEW_BYTES, _EXPANSION = 1 << 27, 64  # what a Parquet file may become in memory
+
+Row = dict[str, str]
+
+
+def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    """Read a table with a header.
+
+    Args:
+        path: a CSV in UTF-8, or a Parquet file by its suffix.
+        required: columns that must be there.
+
+    Yields:
+        The line of a CSV (its header is line 1) or the row of a Parquet file (from 1),
+        and the fields by column; an absent value is an empty text.
+
+    Raises:
+        TableError: no such file, not such a file, a required column is missing, or a row
+            has more or fewer fields than the header.
+    """
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        yield from _parquet_rows(path, required)
+    else:
+        yield from _csv_rows(path, required)
+
+
+def columns_of(path: Path) -> tuple[str, ...]:
+    """The names of a table's columns.
+
+    Raises:
+        TableError: no such file, or not such a file.
+    """
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        return tuple(_open_parquet(path).schema_arrow.names)
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            return tuple(map(restored, next(csv.reader(stream, strict=True), ())))
+    except (OSError, csv.Error) as error:
+        raise _unreadable(path, error) from error
+
+
+def write_csv(
+    path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]], *, overwrite: bool
+) -> None:
+    """Write a CSV (UTF-8, a header line) aside and switch it in.
+
+    What a spreadsheet would run as a formula is marked; `read_table` gives back the original.
+    """
+    with (
+        written_aside(path, overwrite=overwrite) as aside,
+        aside.open("w", encoding="utf-8", newline="", errors="surrogateescape") as stream,
+    ):
+        stream.write(_as_csv([columns]))
+        remaining = map(tuple, rows)
+        # Many at once: looked at one by one, the rows of a million tiles take seconds.
+        while chunk := list(islice(remaining, _ROWS_AT_ONCE)):
+            stream.write(_as_csv(chunk))
+
+
+def _as_csv(rows: Sequence[Sequence[object]]) -> str:
+    lines = _lines_of(rows)
+    # One look at all of them: most tables hold nothing to be marked.
+    breaks = len(rows) + lines.count("\r") + lines.count(";") + lines.count("\t")
+    if lines.count("\n") == len(rows) == breaks and not any(map(_begins_strangely, rows)):
+        return lines
+    return "".join(map(_marked_line, rows))
+
+
+def _begins_strangely(row: Sequence[object]) -> bool:
+    """Whether a text of a row may begin like a formula."""
+    # A loop, not `any`, which takes twice as long: a million tiles have ten million cells.
+    for cell in row:
+        if not isinstance(cell, float | int) and begins_strangely(str(cell)[:1]):
+            return True
+    return False
+
+
+def _marked_line(row: Sequence[object]) -> str:
+    cells = [_marked(cell) for cell in row]
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    # The writer knows only its own line end as one; the reader knows "\r", too.
+    quoted = any("\r" in text or needs_quotes(text) for text in texts)
+    return _lines_of([cells], csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
+
+
+def _marked(cell: object) -> object:
+    """A cell that no spreadsheet runs; numbers stay as they are."""
+    return cell if cell is None or isinstance(cell, int | float) else neutralised(str(cell))
+
+
+def _lines_of(rows: Iterable[Sequence[object]], quoting: Literal[0, 1] = csv.QUOTE_MINIMAL) -> str:
+    lines = io.StringIO(newline="")
+    csv.writer(lines, lineterminator="\n", quoting=quoting).writerows(rows)
+    return lines.getvalue()
+
+
+def _csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            reader.fieldnames = [restored(name) for name in reader.fieldnames or ()]
+            _require(path, required, reader.fieldnames)
+            for row in reader:
+                if None in row or None in row.values():
+                    raise TableError(
+                        f"{path}: line {reader.line_num} has not as many fields as the header",
+                        hint="put a field that holds a comma or a line break in double quotes",
+                    )
+                if "'" in "".join(row.values()):
+                    row = {name: restored(text) for name, text in row.items()}
+                yield reader.line_num, row
+    except (OSError, csv.Error) as error:
+        raise _unreadable(path, error) from error
+
+
+def _parquet_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    from pyarrow import types
+
+    file = _open_parquet(path)
+    flat = [entry.name for entry in file.schema_arrow if not types.is_nested(entry.type)]
+    _require(path, required, flat)
+    number = 0
+    try:
+        for batch in file.iter_batches(_PARQUET_ROWS_AT_ONCE, columns=flat):
+            for values in batch.to_pylist():
+                number += 1
+                yield number, {n: "" if v is None else str(v) for n, v in values.items()}
+    except _no_parquet() as error:
+        raise _unreadable(path, error) from error
+
+
+def _no_parquet() -> tuple[type[Exception], ...]:
+    """What reading a file raises that is no Parquet file, or a hostile one."""
+    import pyarrow
+
+    return (pyarrow.ArrowException, OSError, ValueError, OverflowError, TypeError)
+
+
+def refuse_bombs(path: Path, file: Any, rows: int | None = None) -> None:
+    """Refuse a Parquet file that says it holds far more than its size, before it is read.
+
+    Args:
+        path: where it lies.
+        file: a `pyarrow.parquet.ParquetFile`.
+        rows: how many it must hold, if that is known.
+
+    Raises:
+        ValueError: it does.
+    """
+    told, groups = file.metadata, range(file.metadata.num_row_groups)
+    chunks = [told.row_group(g).column(c) for g in groups for c in range(told.num_columns)]
+    stored = sum(max(0, chunk.total_compressed_size) for chunk in chunks) + told.serialized_size
+    most = _FEW_BYTES + _EXPANSION * stored
+    if rows is not None and told.num_rows != rows:
+        raise ValueError(f"{told.num_rows} rows for {rows} tiles")
+    if not 0 <= told.num_rows <= most:
+        raise ValueError(f"it says that it holds {told.num_rows} rows")
+    if sum(chunk.total_uncompressed_size for chunk in chunks) > most:
+        raise ValueError("it says that it holds far more than a file of its size does")
+    if 8 * sum(chunk.num_values for chunk in chunks) > 4 * most:
+        raise ValueError("it says that it holds far more values than a file of its size does")
+    for name in dict.fromkeys(chunk.path_in_schema for chunk in chunks):
+        own = [chunk for chunk in chunks if chunk.path_in_schema == name]
+        # Each value may be as long as all that is stored of the column together.
+        longest = sum(chunk.num_values * chunk.total_uncompressed_size for chunk in own)
+        if longest > most and "." not in name and _decoded_bytes(path, file, name) > most:
+            raise ValueError(f"the texts of its column {name!r} are far longer than it")
+
+
+def _decoded_bytes(path: Path, file: Any, name: str) -> int:
+    """What the texts of a column take, counted by their dictionary; 0 of other columns."""
+    import pyarrow
+    from pyarrow import parquet
+
+    types, kind = pyarrow.types, file.schema_arrow.field(name).type
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    texts = (types.is_string, types.is_large_string, types.is_binary, types.is_large_binary)
+    if not any(is_text(kind) for is_text in texts):
+        return 0
+    total = 0
+    with parquet.ParquetFile(path, read_dictionary=[name]) as encoded:
+        for batch in encoded.iter_batches(columns=[name]):
+            column = batch.column(0)
+            if not types.is_dictionary(column.type):
+                column = column.dictionary_encode()
+            total += _bytes_of_texts(column)
+    return total
+
+
+def _bytes_of_texts(column: Any) -> int:
+    """What the texts of a dictionary array take.
+
+    By their buffers: `to_numpy` imports pandas where that is installed, and `pyarrow.compute` takes
+    longer to import than a query takes.
+    """
+    import numpy as np
+    import pyarrow
+
+    texts, indices = column.dictionary, column.indices
+    large = pyarrow.types.is_large_string(texts.type) or pyarrow.types.is_large_binary(texts.type)
+    ends = np.frombuffer(texts.buffers()[1], np.int64 if large else np.int32)
+    lengths = np.diff(ends[texts.offset : texts.offset + len(texts) + 1].astype(np.int64))
+    kind = np.dtype(str(indices.type))
+    used = np.frombuffer(indices.buffers()[1], kind)[indices.offset : indices.offset + len(indices)]
+    if len(lengths) == 0:
+        return 0
+    return int(lengths[np.clip(used, 0, len(lengths) - 1)].sum())  # of absent ones, any
+
+
+def _open_parquet(path: Path) -> Any:
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        refuse_bombs(path, file)
+        return file
+    except _no_parquet() as error:
+        raise _unreadable(path, error) from error
+
+
+def _require(path: Path, required: Sequence[str], found: Sequence[str]) -> None:
+    missing = [name for name in required if name not in found]
+    if missing:
+        raise TableError(
+            f"{path}: no column {missing[0]!r} (its columns are: {', '.join(found) or 'none'})",
+            hint=f"the header must name the columns {', '.join(required)}",
+        )
+
+
+def _unreadable(path: Path, error: Exception) -> TableError:
+    if isinstance(error, FileNotFoundError):
+        return TableError(f"{path}: no such file")
+    return TableError(f"{path}: cannot be read as a table ({error})")

@@ -1,0 +1,1 @@
+"""The estimators that score each label, and how they are combined."""

@@ -1,0 +1,1 @@
+"""What the audit knows about each tile: embeddings, prototypes, training history."""

@@ -1,0 +1,60 @@
+"""Judge by a trained model: its embedding, its prototypes, its temperature."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsretrieve.audit.estimators.unit_vectors import UnitRows
+from rsretrieve.audit.evidence.evidence import Evidence, class_numbers
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.tile import TileSet
+from rsretrieve.index.embed_tiles import embed_tiles
+from rsretrieve.network.metadata import ModelFolder
+from rsretrieve.network.model import Model
+from rsretrieve.progress import Listener
+from rsretrieve.training.history.tile_history import class_sizes, read_record
+
+
+@dataclass(frozen=True)
+class ModelBasis:
+    """A trained model as the basis of an audit."""
+
+    model: Model
+
+    def class_names(self, tiles: TileSet) -> tuple[str, ...]:
+        """The classes that the model was trained on, whatever labels the tiles have."""
+        return self.model.description.class_names
+
+    def evidence(self, tiles: TileSet, log: FailureLog, listener: Listener) -> Evidence:
+        """Embed the tiles.
+
+        Raises:
+            NoUsableTiles: not one can be read.
+            TileError: one cannot, and `log` is strict.
+        """
+        names = self.class_names(tiles)
+        embedded = embed_tiles(self.model, tiles, log, listener)
+        audited = np.bincount(class_numbers(embedded.tiles, names), minlength=len(names))
+        described = ModelFolder(self.model.folder, self.model.description)
+        record = read_record(described, embedded.tiles, embedded.quadrants, listener)
+        trained = class_sizes(described, names)
+        return Evidence(
+            tiles=embedded.tiles,
+            class_names=names,
+            vectors=UnitRows(embedded.vectors),
+            prototypes=self.model.prototypes,
+            temperature=self.model.temperature,
+            # Of a class that is rare here the model may have seen many.
+            class_sizes=np.maximum(audited, trained),
+            places={
+                tile.id: place
+                for tile, place in zip(embedded.tiles, embedded.places)
+                if place is not None
+            },
+            has_pixels=True,
+            first_view=record.view,
+            areas=record.areas,
+            weights=record.weights,
+        )

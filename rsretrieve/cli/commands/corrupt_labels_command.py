@@ -1,0 +1,97 @@
+"""`rsretrieve corrupt-labels`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsretrieve.cli import options
+from rsretrieve.cli.io.output_paths import OutputPaths
+from rsretrieve.cli.scene_options import takes_scenes
+from rsretrieve.cli.terminal import Terminal
+from rsretrieve.data.windowing import SceneChoices
+from rsretrieve.enums import NoiseKind
+
+
+@takes_scenes
+def corrupt_labels(
+    tiles: options.Tiles,
+    rate: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of labels that go wrong, 0…1.")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="The labels file to write (CSV: tile,label,true_label)."),
+    ],
+    kind: Annotated[
+        NoiseKind,
+        typer.Option(
+            help="uniform: to any other class. table: along --table. instance: the tiles most "
+            "easily taken for another class, by --model."
+        ),
+    ] = NoiseKind.UNIFORM,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TABLE",
+            help="aid or nwpu-resisc45 (the published ones), or a CSV with from,to,share.",
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The model for --kind instance.")
+    ] = None,
+    labels: options.Labels = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    strict: options.Strict = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    scenes: SceneChoices = SceneChoices(),
+) -> None:
+    """Make labels wrong on purpose, to measure what that does."""
+    if (kind is NoiseKind.TABLE) != (table is not None):
+        raise typer.BadParameter("--kind table and --table TABLE go together")
+    if (kind is NoiseKind.INSTANCE) != (model is not None):
+        raise typer.BadParameter("--kind instance and --model DIR go together")
+    paths = OutputPaths(
+        {"--output": output},
+        inputs={"TILES": tiles, "--labels": labels, "--table": table, "--model": model},
+        overwrite=overwrite,
+    )
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        paths.check()
+        from rsretrieve._core.tables import write_csv
+        from rsretrieve.cli.io.render import corruption_summary
+        from rsretrieve.data.discovery.find_tiles import find_tiles
+        from rsretrieve.data.failures import FailureLog
+        from rsretrieve.data.labels.label_noise import (
+            corrupt_by_table,
+            corrupt_uniformly,
+            read_transitions,
+        )
+
+        log = FailureLog(strict=strict)
+        found = find_tiles(tiles, labels, scenes, log)
+        paths.check_tiles(lambda: (tile.path for tile in found))
+        terminal.notice(*found.notices)
+        if table is not None:
+            corrupted = corrupt_by_table(found, rate, read_transitions(table), seed)
+        elif model is not None:
+            from rsretrieve.evaluation.instance_noise import corrupt_with_model
+            from rsretrieve.network.device import choose_device
+            from rsretrieve.network.model_folder import load_model
+
+            loaded = load_model(model, choose_device(device), terminal.listen)
+            corrupted = corrupt_with_model(loaded, found, rate, seed, log, terminal.listen)
+        else:
+            corrupted = corrupt_uniformly(found, rate, seed)
+        rows = [(tile.id, corrupted[tile.id], tile.label) for tile in found.labelled()]
+        write_csv(output, ("tile", "label", "true_label"), rows, overwrite=overwrite)
+        changed = sum(label != true for _, label, true in rows)
+        content = {"labels": str(output), "tiles": len(rows), "changed": changed}
+        terminal.notice(*log.notices)
+        terminal.result(content, corruption_summary(output, len(rows), changed))
+        raise typer.Exit(terminal.failures(log.failures))

@@ -1,0 +1,97 @@
+"""`rsretrieve demo`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsretrieve.cli import options
+from rsretrieve.cli.io.output_paths import OutputPaths
+from rsretrieve.errors import OutputExists
+
+CELLS, CELL_PX = 28, 48
+
+
+def demo(
+    context: typer.Context,
+    output: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder that everything is written to.")
+    ] = Path("demo"),
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Show the whole way on a made-up landscape: no data and no download needed.
+
+    Makes a georeferenced six-band landscape, cuts it into tiles, makes 30 % of the training
+    labels wrong, then trains, indexes, queries, audits and evaluates, showing every command.
+    """
+    from rsretrieve.synthetic.scene import make_landscape, write_tiles
+
+    OutputPaths({"--output": output / "hits.png"}, overwrite=True).check()
+    if output.exists() and any(output.iterdir()) and not overwrite:
+        raise OutputExists(
+            f"{output} is there already", hint="give --overwrite to use it again, or --output DIR"
+        )
+    typer.echo(f"A landscape of {CELLS}×{CELLS} tiles of {CELL_PX} px, six bands, in {output}")
+    landscape = make_landscape(CELLS, CELL_PX, seed)
+    count = write_tiles(landscape, CELL_PX, output / "tiles", overwrite=True)
+    typer.echo(f"{count} tiles written to {output / 'tiles'}")
+    for command in _commands(output, seed, device):
+        quietly = [*command, "--quiet"] if quiet else command
+        typer.echo(f"\n$ rsretrieve {shlex.join(command)}")
+        _run(context, quietly)
+    typer.echo(
+        f"\nLook at {output / 'hits.png'} (queries and what they found), {output / 'audit.html'} "
+        f"(the labels to check) and {output / 'model' / 'training.png'}."
+    )
+
+
+def _commands(output: Path, seed: int, device: str) -> list[list[str]]:
+    """The commands, as a user would type them."""
+    at = {name: str(output / name) for name in ("tiles", "lists", "model", "index")}
+    train, test = str(output / "lists" / "train.csv"), str(output / "lists" / "test.csv")
+    noisy, model = str(output / "noisy.csv"), ["--model", at["model"]]
+    tail = ["--device", device, "--overwrite"]
+    chance = ["--seed", str(seed), "--overwrite"]
+    audit = [
+        *["audit-labels", train, "--labels", noisy, *model, "--truth", train],
+        *["--output", str(output / "audit.csv"), "--page", str(output / "audit.html")],
+        *["--fixed-labels", str(output / "fixed.csv"), *tail],
+    ]
+    return [
+        ["split", at["tiles"], "--output", at["lists"], *chance],
+        ["corrupt-labels", train, "--rate", "0.3", "--output", noisy, *chance],
+        [
+            *["train", train, "--labels", noisy, "--output", at["model"], "--weights", "none"],
+            # Red, green and blue first, so that pictures come in natural colours.
+            *["--bands", "3,2,1,4,5,6", "--size", str(CELL_PX), "--epochs", "20"],
+            *["--device", device, *chance],
+        ],
+        ["index", at["tiles"], *model, "--output", at["index"], *tail],
+        [
+            *["query", *_examples(output / "tiles"), "--index", at["index"], "-k", "8"],
+            *["--exclude-self", "--sheet", str(output / "hits.png")],
+            *["--geojson", str(output / "hits.geojson"), *tail],
+        ],
+        audit,
+        ["evaluate", test, "--index", at["index"], "--device", device],
+    ]
+
+
+def _examples(tiles: Path) -> list[str]:
+    """A tile of each of four classes."""
+    wanted = ("beach", "dense_houses", "fields", "road")
+    return [str(min((tiles / name).iterdir())) for name in wanted]
+
+
+def _run(context: typer.Context, command: list[str]) -> None:
+    """Run one command of this program in this process."""
+    parent = context.parent
+    if parent is None:  # always there: the program is a group of commands
+        return
+    parent.command.main(command, prog_name="rsretrieve", standalone_mode=False)

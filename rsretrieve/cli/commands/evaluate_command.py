@@ -1,0 +1,86 @@
+"""`rsretrieve evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsretrieve.cli import options
+from rsretrieve.cli.scene_options import takes_scenes
+from rsretrieve.cli.terminal import Terminal
+from rsretrieve.data.windowing import SceneChoices
+
+
+@takes_scenes
+def evaluate(
+    index: options.Index,
+    queries: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="QUERIES",
+            help="Tiles with labels, as TILES elsewhere. \\[default: every tile of the index is "
+            "a query for the others]",
+        ),
+    ] = None,
+    labels: options.Labels = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="True labels of the index's tiles (CSV or list: tile,label): the figures are "
+            "then those of the clean gallery.",
+        ),
+    ] = None,
+    model: options.IndexModel = None,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
+    strict: options.Strict = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    scenes: SceneChoices = SceneChoices(),
+) -> None:
+    """Measure retrieval: mAP, mAP@R, precision and recall at k, K-NN accuracy, NMI.
+
+    A hit is relevant when it has the query's label; a query is never its own hit. mAP is over
+    the whole ranking, mAP@R over the first R, the number of relevant tiles. K-NN: 10
+    neighbours, weighted by inverse distance. NMI: of a k-means clustering of the queries.
+    """
+    if queries is None and (labels or model or scenes != SceneChoices()):
+        raise typer.BadParameter(
+            "--labels, --model, --window and --asset are of QUERIES, and there are none"
+        )
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        from rsretrieve.cli.io.render import evaluation_table
+        from rsretrieve.data.discovery.find_tiles import find_tiles
+        from rsretrieve.data.failures import FailureLog
+        from rsretrieve.data.labels.labels import read_true_labels
+        from rsretrieve.evaluation.evaluate import evaluate_index
+        from rsretrieve.export.results import evaluation_json
+        from rsretrieve.index.store.folder import open_index
+        from rsretrieve.network.device import choose_device
+        from rsretrieve.network.model_folder import load_model
+        from rsretrieve.search.search import model_folder_of
+
+        store = open_index(index)
+        log = FailureLog(strict=strict)
+        found = loaded = None
+        if queries is not None:
+            found = find_tiles(queries, labels, scenes, log)
+            terminal.notice(*found.notices)
+            loaded = load_model(
+                model or model_folder_of(store), choose_device(device), terminal.listen
+            )
+        evaluation = evaluate_index(
+            store,
+            seed,
+            log,
+            terminal.listen,
+            queries=found,
+            model=loaded,
+            true_labels=read_true_labels(truth) if truth is not None else None,
+        )
+        terminal.notice(*log.notices)
+        terminal.result(evaluation_json(evaluation), evaluation_table(evaluation))
+        raise typer.Exit(terminal.failures(log.failures))

@@ -1,0 +1,108 @@
+"""What `rsretrieve index` does with an index that is there: verify, repair, export."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rsretrieve.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rsretrieve.index.store.manifest import Manifest
+    from rsretrieve.network.model import Model
+
+EXIT_UNSOUND = 1
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """An index, and what it is looked after with.
+
+    Attributes:
+        index: the index folder.
+        model: its model, as the user says; None for where the index says.
+        device: that computes.
+        overwrite: replace outputs that are there.
+        strict: stop at the first tile that cannot be read.
+    """
+
+    index: Path
+    model: Path | None
+    device: str
+    overwrite: bool
+    strict: bool
+
+    def gpu(self) -> int | None:
+        """The GPU that FAISS is to use; PyTorch is asked only where there may be one."""
+        from rsretrieve.index.vectors.faiss_loader import faiss_module, usable_gpu
+
+        if self.device == "cpu" or (self.device == "auto" and not faiss_module().get_num_gpus()):
+            return None
+        from rsretrieve.network.device import choose_device
+
+        return usable_gpu(str(choose_device(self.device)))
+
+    def find_model(self, manifest: Manifest, terminal: Terminal) -> Model | None:
+        """The model of an index; where it lay, it may be no longer."""
+        if self.model is None and not manifest.model:
+            return None
+        from rsretrieve.errors import ModelError
+        from rsretrieve.network.device import choose_device
+        from rsretrieve.network.model_folder import load_model
+
+        if self.model is not None:
+            return load_model(self.model, choose_device(self.device), terminal.listen)
+        try:
+            return load_model(Path(manifest.model), choose_device(self.device), terminal.listen)
+        except ModelError as error:
+            terminal.notice(f"no tile is embedded again: {error} (say where it is with --model)")
+            return None
+
+
+def verify_index(upkeep: Upkeep, terminal: Terminal) -> int:
+    """`index --verify`."""
+    from rsretrieve.cli.io.render import verification_text
+    from rsretrieve.index.maintenance import verify
+
+    found = verify.verify_index(
+        upkeep.index, lambda manifest: upkeep.find_model(manifest, terminal), terminal.listen
+    )
+    terminal.result(asdict(found), verification_text(found))
+    return 0 if found.sound else EXIT_UNSOUND
+
+
+def repair_index(upkeep: Upkeep, terminal: Terminal) -> int:
+    """`index --repair`."""
+    from rsretrieve.cli.io.render import verification_text
+    from rsretrieve.data.failures import FailureLog
+    from rsretrieve.index.maintenance import repair as repairing
+
+    log = FailureLog(strict=upkeep.strict)
+    repair = repairing.repair_index(
+        upkeep.index, lambda manifest: upkeep.find_model(manifest, terminal), log, terminal.listen
+    )
+    content = {**asdict(repair.after), "mended": list(repair.mended)}
+    terminal.result(content, verification_text(repair.after, repair.mended))
+    failed = terminal.failures(log.failures)
+    return failed if repair.after.sound else EXIT_UNSOUND
+
+
+def export_index(upkeep: Upkeep, path: Path, terminal: Terminal, *, shown: bool = True) -> int:
+    """`index --export`; where the index was just made, its summary is the result."""
+    from rsretrieve.export.geoparquet import write_embeddings
+    from rsretrieve.index.store.folder import open_index
+
+    store = open_index(upkeep.index)
+    placed = write_embeddings(path, store, overwrite=upkeep.overwrite)
+    content = {
+        "export": str(path),
+        "tiles": store.manifest.tiles,
+        "dimensions": store.manifest.dimensions,
+        "georeferenced": placed,
+    }
+    if shown:
+        terminal.result(content, f"{path}: {len(store.rows)} embeddings, {placed} with a footprint")
+    else:
+        terminal.notice(f"{path}: {len(store.rows)} embeddings, {placed} with a footprint")
+    return 0

@@ -1,0 +1,63 @@
+"""`rsretrieve split`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rsretrieve.cli import options
+from rsretrieve.cli.io.output_paths import OutputPaths
+from rsretrieve.cli.scene_options import takes_scenes
+from rsretrieve.cli.terminal import Terminal
+from rsretrieve.data.windowing import SceneChoices
+
+PARTS = ("train", "val", "test")
+
+
+@takes_scenes
+def split(
+    tiles: options.Tiles,
+    output: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder for train.csv, val.csv and test.csv.")
+    ],
+    fractions: Annotated[
+        str, typer.Option(metavar="F,F,F", help="The shares of train, val and test.")
+    ] = "0.7,0.1,0.2",
+    labels: options.Labels = None,
+    seed: options.Seed = 0,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    scenes: SceneChoices = SceneChoices(),
+) -> None:
+    """Split tiles into lists for training, validation and test, class by class.
+
+    Which list a tile comes into hangs on the seed and on the ids in its class alone.
+    """
+    shares = options.parse_numbers(fractions, "--fractions", float)
+    if len(shares) != len(PARTS):
+        raise typer.BadParameter(
+            "three fractions are needed: train, val, test", param_hint="--fractions"
+        )
+    files = [output / f"{part}.csv" for part in PARTS]
+    paths = OutputPaths(
+        {f"--output ({path.name})": path for path in files},
+        inputs={"TILES": tiles, "--labels": labels},
+        overwrite=overwrite,
+    )
+    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        paths.check()
+        from rsretrieve.cli.io.render import split_summary
+        from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+        from rsretrieve.data.labels.splits import split_per_class
+
+        found = find_tiles(tiles, labels, scenes)
+        paths.check_tiles(lambda: (tile.path for tile in found))
+        terminal.notice(*found.notices)
+        parts = split_per_class(found, shares, seed)
+        for path, part in zip(files, parts):
+            write_list(path, part, overwrite=overwrite)
+        counts = {name: len(part) for name, part in zip(PARTS, parts)}
+        terminal.result({"output": str(output), **counts}, split_summary(output, counts))

@@ -1,0 +1,93 @@
+"""The files that `rsretrieve query` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rsretrieve.cli.io.output_paths import OutputPaths
+from rsretrieve.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rsretrieve.index.store.folder import IndexStore
+    from rsretrieve.search.search import QueryResult
+
+
+@dataclass(frozen=True)
+class QueryOutputs:
+    """The files to write, None for those that are not asked for.
+
+    Attributes:
+        trusted: whatever the shown tiles' files name is opened, too.
+    """
+
+    csv: Path | None
+    geojson: Path | None
+    geoparquet: Path | None
+    sheet: Path | None
+    overwrite: bool
+    trusted: bool = False
+
+    def paths(self, inputs: Mapping[str, str | Path | None]) -> OutputPaths:
+        """What is written, beside what is read."""
+        files = {
+            "--csv": self.csv,
+            "--geojson": self.geojson,
+            "--geoparquet": self.geoparquet,
+            "--sheet": self.sheet,
+        }
+        return OutputPaths(files, inputs=inputs, overwrite=self.overwrite)
+
+    def write(
+        self,
+        store: IndexStore,
+        model: Path | None,
+        results: Sequence[QueryResult],
+        terminal: Terminal,
+    ) -> None:
+        """Write them all."""
+        if self.csv is not None:
+            from rsretrieve.export.results import write_hits_csv
+
+            write_hits_csv(self.csv, results, overwrite=self.overwrite)
+        if self.geojson is not None:
+            from rsretrieve.export.geojson import write_geojson
+
+            placed = write_geojson(self.geojson, results, overwrite=self.overwrite)
+            _notice_unplaced(self.geojson, placed, results, terminal)
+        if self.geoparquet is not None:
+            from rsretrieve.export.geoparquet import provenance_of, write_hits
+
+            told = {"index": str(store.folder), **provenance_of(store)}
+            placed = write_hits(self.geoparquet, results, told, overwrite=self.overwrite)
+            _notice_unplaced(self.geoparquet, placed, results, terminal)
+        if self.sheet is not None:
+            from rsretrieve.export.contact_sheet import write_query_sheet
+
+            bands = _bands(model)
+            write_query_sheet(
+                self.sheet, results, bands, overwrite=self.overwrite, trusted=self.trusted
+            )
+
+
+def _notice_unplaced(
+    path: Path, placed: int, results: Sequence[QueryResult], terminal: Terminal
+) -> None:
+    unplaced = sum(len(result.hits) for result in results) - placed
+    if unplaced:
+        terminal.notice(f"{unplaced} hits have no georeference: null in {path}")
+
+
+def _bands(model: Path | None) -> tuple[int, ...]:
+    """Those that the model looks at; where there is none, or no more, those that come first."""
+    from rsretrieve.errors import ModelError
+    from rsretrieve.network.metadata import read_description
+
+    if model is None:
+        return ()
+    try:
+        return read_description(model).preprocessing.bands
+    except ModelError:
+        return ()

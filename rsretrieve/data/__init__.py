@@ -1,0 +1,1 @@
+"""Tiles and their labels: finding them, reading them, and what the network gets to see of them."""

@@ -1,0 +1,1 @@
+"""From a command-line argument to a set of tiles."""

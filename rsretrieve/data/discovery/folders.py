@@ -1,0 +1,135 @@
+"""Folders of tiles: which of their files are images, and which of them cannot be listed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.gdal_drivers import begins_like_an_image
+from rsretrieve.data.reading.raw_tile import decoding_trouble
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.errors import NoUsableTiles
+
+IMAGE_SUFFIXES = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".png",
+        ".tif",
+        ".tiff",
+        ".gtiff",
+        ".jp2",
+        ".j2k",
+        ".webp",
+        ".bmp",
+        ".gif",
+        ".img",
+        ".vrt",
+        ".ntf",
+        ".nitf",
+    ]
+)
+
+
+class Unlisted:
+    """Collects the folders under one that cannot be listed: their tiles are missing.
+
+    Args:
+        source: what the user named.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._reasons: dict[str, str] = {}
+
+    def add(self, error: OSError) -> None:
+        """Note a folder, as `os.walk` tells of it."""
+        self._reasons[os.fspath(error.filename)] = decoding_trouble(error)
+
+    def told(self, tiles: TileSet, log: FailureLog | None) -> TileSet:
+        """The same tiles, with the folders told: as failures, or in a notice without a log.
+
+        Raises:
+            TileError: there is one, and the log is strict.
+        """
+        names = {
+            folder: Path(os.path.relpath(folder, self._source)).as_posix()
+            for folder in self._reasons
+        }
+        tiles = replace(tiles, unseen=tuple(f"{name}/" for name in names.values()))
+        if log is None:
+            told = (f"folders left out: {self._in_words()}",) if names else ()
+            return tiles.with_notices(*told)
+        for folder, reason in self._reasons.items():
+            failed = Tile(names[folder], folder)
+            log.add(Failed(failed, f"a folder that cannot be listed: {reason}"))
+        return tiles
+
+    def raise_if_all(self) -> None:
+        """Say so where there is no tile at all.
+
+        Raises:
+            NoUsableTiles: a folder cannot be listed.
+        """
+        if self._reasons:
+            raise NoUsableTiles(f"{self._source}: no tiles; folders left out: {self._in_words()}")
+
+    def _in_words(self) -> str:
+        folder, reason = next(iter(self._reasons.items()))
+        first = "the first, " if len(self._reasons) > 1 else ""
+        return f"{len(self._reasons)} that cannot be listed ({first}{folder}: {reason})"
+
+
+def image_files(root: Path, unlisted: Unlisted) -> list[Path]:
+    """All image files under `root`, sorted as ids are; links are followed, but no folder twice.
+
+    Args:
+        root: the folder.
+        unlisted: takes the folders that cannot be listed.
+    """
+    found, visited = [], set()
+    for folder, subfolders, names in os.walk(root, onerror=unlisted.add, followlinks=True):
+        identity = Path(folder).stat()
+        if (identity.st_dev, identity.st_ino) in visited:
+            subfolders.clear()
+            continue
+        visited.add((identity.st_dev, identity.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        for name in names:
+            path = Path(folder, name)
+            if not name.startswith(".") and _looks_like_image(path):
+                found.append(path)
+    return sorted(found, key=Path.as_posix)
+
+
+def _looks_like_image(path: Path) -> bool:
+    """By its name, or, where the name says nothing, by its first bytes.
+
+    A link that leads nowhere, or a pipe, that is named like an image is one that cannot be read.
+    """
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    if not _is_file(path) or path.suffix.lower() in (
+        ".csv",
+        ".txt",
+        ".json",
+        ".xml",
+        ".md",
+        ".parquet",
+        ".npy",
+    ):
+        return False
+    try:
+        return begins_like_an_image(path)
+    except OSError:
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # its folder may be listed, and nothing in it looked at
+        return False

@@ -1,0 +1,170 @@
+"""From scenes to tiles: every window of every scene."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+from rsretrieve._core.memory import available_bytes
+from rsretrieve._core.paths import time_limit_s
+from rsretrieve.data.access import Readable, policy_for
+from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.reading.datasets import read_facts
+from rsretrieve.data.reading.raster_reader import require_one_readable
+from rsretrieve.data.reading.raw_tile import check_tile_size
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.window import Window
+from rsretrieve.data.windowing import (
+    MAX_WINDOWS,
+    SceneFacts,
+    WindowChoices,
+    count_windows,
+    windows_of,
+)
+from rsretrieve.data.workers.pool import Lane, WorkerLost
+from rsretrieve.errors import NoUsableTiles, TileError, TilesNotFound
+
+_MANY, _SAMPLED_A_SIDE = 5_000, 4
+_WINDOW_BYTES = 500  # of memory, as a tile of its own
+_LANES = 2  # of scenes that are opened side by side: few take long, and these are damaged
+
+
+def cut_scenes(
+    scenes: TileSet, choices: WindowChoices, log: FailureLog, max_windows: int = MAX_WINDOWS
+) -> TileSet:
+    """Cut every image of a set into windows; windows that a list named stay as they are.
+
+    Args:
+        scenes: the images; only their headers are read.
+        choices: how they are cut.
+        log: takes the scenes that cannot be opened, or have too many windows.
+        max_windows: more of one scene are too many.
+
+    Returns:
+        The windows, scene by scene, each in the order of its blocks, with the scene's label.
+
+    Raises:
+        NoUsableTiles: not one scene can be opened.
+        TilesNotFound: not one is as large as a window.
+    """
+    tiles: list[Tile] = []
+    small, unseen = 0, scenes.unseen
+    for scene, facts in _facts_of(scenes, choices, max_windows):
+        try:
+            if isinstance(facts, TileError):
+                raise facts
+            windows = _windows_of(scene, facts, choices, max_windows, log)
+        except TileError as error:
+            log.add(Failed(scene, error.reason))
+            unseen += (f"{scene.id}#",)
+            continue
+        small += not windows and (facts is None or facts.stored is None)
+        tiles.extend(scene if scene.window else _cut(scene, window) for window in windows)
+    if not tiles:
+        raise _nothing_cut(scenes, choices, log)
+    notices = scenes.notices
+    if small:
+        notices += (f"scenes left out as smaller than a window: {small} (--edges pad keeps them)",)
+    return TileSet(scenes.source, tuple(tiles), notices, choices, unseen, scenes.folders)
+
+
+def _cut(scene: Tile, window: Window) -> Tile:
+    return Tile(f"{scene.id}{window}", scene.path, scene.label, window, scene.trust)
+
+
+def _facts_of(
+    scenes: TileSet, choices: WindowChoices, max_windows: int
+) -> Iterator[tuple[Tile, SceneFacts | TileError | None]]:
+    """Open scenes side by side; of windows that a list named, nothing is asked."""
+    readable = Readable.of(scenes, scenes.folders)
+    lanes = [Lane() for _ in range(min(_LANES, len(scenes)))]
+
+    def facts_of(lane: Lane, scene: Tile) -> SceneFacts | TileError:
+        try:
+            policy, limit_s = policy_for(scene, readable), time_limit_s(scene.path)
+            facts = lane.ask(read_facts, scene, limit_s, policy)
+            if sample := _sample_of(scene, facts, choices, max_windows):
+                lane.ask(require_one_readable, sample, limit_s, policy)
+            return facts
+        except TileError as error:
+            return error
+        except WorkerLost as lost:
+            return TileError(scene.id, lost.reason)
+
+    asked: list[Future[SceneFacts | TileError] | None] = []
+    try:
+        for number, scene in enumerate(scenes):
+            lane = lanes[number % len(lanes)]
+            work = None if scene.window else lane.thread.submit(facts_of, lane, scene)
+            asked.append(work)
+        for scene, answer in zip(scenes, asked):
+            yield scene, None if answer is None else answer.result()
+    finally:
+        for lane in lanes:
+            lane.stop()
+
+
+def _sample_of(
+    scene: Tile, facts: SceneFacts, choices: WindowChoices, max_windows: int
+) -> list[Tile]:
+    """Some windows spread over a scene that says it has very many; none of other scenes.
+
+    A file of a few bytes may say that it is as large as a country.
+    """
+    if choices.resolution_m is not None and facts.pixel_m is None:
+        return []
+    if facts.stored is not None or not _MANY < count_windows(facts, choices) <= max_windows:
+        return []
+    size = choices.window_px
+    rows, cols = (
+        range(0, max(1, side - size), max(1, side // _SAMPLED_A_SIDE))
+        for side in (facts.height, facts.width)
+    )
+    return [_cut(scene, Window(col, row, size, size)) for row in rows for col in cols]
+
+
+def _windows_of(
+    scene: Tile,
+    facts: SceneFacts | None,
+    choices: WindowChoices,
+    max_windows: int,
+    log: FailureLog,
+) -> list[Window]:
+    if facts is None:
+        return [scene.window] if scene.window else []
+    if choices.resolution_m is not None and facts.pixel_m is None:
+        raise TileError(scene.id, "has no georeference to tell --resolution by")
+    count = count_windows(facts, choices)
+    if count > max_windows:
+        raise TileError(
+            scene.id, f"has {count:,} windows, and --max-windows allows {max_windows:,} of a scene"
+        )
+    if facts.stored is None and count * _WINDOW_BYTES > available_bytes() // 2:
+        gigabytes = count * _WINDOW_BYTES / 1e9
+        raise TileError(
+            scene.id,
+            f"has {count:,} windows, and to list them takes {gigabytes:.1f} GB, more than half of "
+            "the memory: give a larger --stride or --window",
+        )
+    windows = list(windows_of(facts, choices))
+    if facts.stored is not None:
+        log.unread += count - len(windows)
+    for window in windows[:1]:  # all are of one size
+        check_tile_size(scene.id, *window.shape_px)
+    return windows
+
+
+def _nothing_cut(scenes: TileSet, choices: WindowChoices, log: FailureLog) -> Exception:
+    if log.failures:
+        bad = log.failures[0]
+        first = f" (the first, {bad.tile_id}: {bad.reason})" if len(scenes) > 1 else bad.reason
+        if len(scenes) == 1:
+            return NoUsableTiles(f"{scenes.source}: {first}")
+        return NoUsableTiles(f"{scenes.source}: none of {len(scenes)} scenes can be used{first}")
+    if log.unread:
+        return NoUsableTiles(f"{scenes.source}: none of {log.unread} windows holds anything")
+    at = f" at {choices.resolution_m:g} m" if choices.resolution_m is not None else ""
+    return TilesNotFound(
+        f"{scenes.source}: no scene is as large as a window of {choices.window_px} px{at}",
+        hint="give a smaller --window, or --edges pad",
+    )

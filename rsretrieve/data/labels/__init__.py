@@ -1,0 +1,1 @@
+"""Labels: reading them, splitting tiles by them, and corrupting them for experiments."""

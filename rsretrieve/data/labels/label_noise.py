@@ -1,0 +1,227 @@
+"""Corrupt labels: uniform, label-dependent and instance-dependent noise.
+
+The kinds and the published transition tables are those of Kang et al. (2020), DOI
+10.1109/TGRS.2020.3042607; instance-dependent noise is ours. Every draw hangs on the seed
+and the tile's id alone, so the order and the company of tiles change nothing (but for the
+scale of instance-dependent noise, which is set over all of them).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve._core.seeded_random import chance_of
+from rsretrieve._core.tables import read_table
+from rsretrieve.data.labels.labels import some_of
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import InvalidArgument, LabelsError
+
+Transitions = Mapping[str, Mapping[str, float]]
+"""From class → to class → the share of the wrong labels of `from` that become `to`."""
+
+
+PUBLISHED_TABLES = ("aid", "nwpu-resisc45")
+
+
+def corrupt_uniformly(tiles: TileSet, rate: float, seed: int) -> dict[str, str]:
+    """Replace labels with probability `rate` by each other class alike.
+
+    A label stays with probability 1 − η, else becomes each of the K − 1 other classes with
+    η / (K − 1).
+
+    Returns:
+        tile id → label, for the tiles that have a label.
+
+    Raises:
+        InvalidArgument: a rate outside 0…1.
+        LabelsError: fewer than two classes.
+    """
+    names = _at_least_two_classes(tiles)
+    shares = {name: {other: 1.0 for other in names if other != name} for name in names}
+    return corrupt_by_table(tiles, rate, _normalised(shares), seed)
+
+
+def corrupt_by_table(
+    tiles: TileSet, rate: float, transitions: Transitions, seed: int
+) -> dict[str, str]:
+    """Replace labels with probability `rate` along a table of transitions.
+
+    Args:
+        tiles: the tiles; those without a label are left out.
+        rate: η, 0…1.
+        transitions: for every class of the tiles, the shares of the wrong labels, which
+            sum to 1 for each class.
+        seed: any integer.
+
+    Returns:
+        tile id → label.
+
+    Raises:
+        InvalidArgument: a rate outside 0…1.
+        LabelsError: the table has no row for a class, or leads to a class that is not there.
+    """
+    _check_rate(rate)
+    _check_covers(transitions, tiles)
+    labels = {}
+    for tile in tiles.labelled():
+        label = str(tile.label)
+        if chance_of(seed, "noise: whether", tile.id) < rate:
+            label = _drawn(transitions[label], chance_of(seed, "noise: whither", tile.id))
+        labels[tile.id] = label
+    return labels
+
+
+def corrupt_by_instance(
+    tiles: TileSet,
+    rate: float,
+    similarities: NDArray[np.float32],
+    class_names: Sequence[str],
+    seed: int,
+    *,
+    softness: float = 0.1,
+) -> dict[str, str]:
+    """Replace the labels of the tiles most easily taken for another class by that class.
+
+    Tile i has the confusability c_i: its best similarity to another class's mean less that
+    to its own class's. Its label goes wrong with probability min(1, a·exp(c_i / τ)), where
+    a is such that the mean is η, and becomes that other class.
+
+    Args:
+        tiles: the tiles, all with a label out of `class_names`.
+        rate: η, 0…1.
+        similarities: (N, K), each tile's cosine similarity to each class's mean.
+        class_names: the K classes, in the order of the columns.
+        seed: any integer.
+        softness: τ, how far the errors spread beyond the most confusable tiles.
+
+    Returns:
+        tile id → label.
+    """
+    _check_rate(rate)
+    _at_least_two_classes(tiles)
+    own = np.array([class_names.index(str(tile.label)) for tile in tiles])
+    rows = np.arange(len(tiles))
+    others = similarities.astype(np.float64)
+    own_similarity = others[rows, own]
+    others[rows, own] = -np.inf
+    nearest = others.argmax(axis=1)
+    confusability = others[rows, nearest] - own_similarity
+    probabilities = capped_to_mean(np.exp((confusability - confusability.max()) / softness), rate)
+    return {
+        tile.id: str(class_names[nearest[i]])
+        if chance_of(seed, "noise: whether", tile.id) < probabilities[i]
+        else str(tile.label)
+        for i, tile in enumerate(tiles)
+    }
+
+
+def capped_to_mean(weights: NDArray[np.float64], mean: float) -> NDArray[np.float64]:
+    """Scale positive weights by one factor so that min(1, a·w) has the given mean.
+
+    Args:
+        weights: (N,), positive.
+        mean: 0…1.
+
+    Returns:
+        (N,) probabilities.
+    """
+    scaled = weights * 0.0
+    capped = np.zeros(len(weights), dtype=bool)
+    while not capped.all():
+        factor = (mean * len(weights) - capped.sum()) / weights[~capped].sum()
+        scaled = np.where(capped, 1.0, weights * factor)
+        over = scaled > 1
+        if not over.any():
+            break
+        capped |= over
+    return np.minimum(scaled, 1.0)
+
+
+def read_transitions(table: str) -> Transitions:
+    """Read a table of transitions (CSV with the columns `from,to,share`).
+
+    Args:
+        table: the name of a published table (`aid`, `nwpu-resisc45`), or a file's path.
+
+    Raises:
+        LabelsError: a share that is no number in 0…1, a class that leads to itself, or
+            shares of a class that do not sum to 1.
+        TableError: no such file, or a column is missing.
+    """
+    if table in PUBLISHED_TABLES:
+        with resources.as_file(resources.files(__package__) / "transitions" / f"{table}.csv") as p:
+            return _read_transitions(p)
+    return _read_transitions(Path(table))
+
+
+def _read_transitions(path: Path) -> Transitions:
+    shares: dict[str, dict[str, float]] = defaultdict(dict)
+    for line, row in read_table(path, ("from", "to", "share")):
+        try:
+            share = float(row["share"])
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1 or row["from"] == row["to"] or row["to"] in shares[row["from"]]:
+            raise LabelsError(
+                f"{path}: line {line} must lead from a class to another one, once, with a share "
+                f"in 0…1, not {row['from']} → {row['to']} with {row['share']}"
+            )
+        shares[row["from"]][row["to"]] = share
+    for name, row_shares in shares.items():
+        if abs(sum(row_shares.values()) - 1) > 1e-3:
+            raise LabelsError(
+                f"{path}: the shares of {name} sum to {sum(row_shares.values()):g}, not 1"
+            )
+    return _normalised(shares)
+
+
+def _normalised(shares: Mapping[str, Mapping[str, float]]) -> Transitions:
+    return {
+        name: {other: share / sum(row.values()) for other, share in row.items()}
+        for name, row in shares.items()
+    }
+
+
+def _drawn(shares: Mapping[str, float], chance: float) -> str:
+    reached, name = 0.0, ""
+    for name, share in shares.items():
+        reached += share
+        if chance < reached:
+            return name
+    return name  # the shares' sum fell a rounding error short of 1
+
+
+def _check_rate(rate: float) -> None:
+    if not 0 <= rate <= 1:
+        raise InvalidArgument(f"a noise rate lies in 0…1, not {rate}")
+
+
+def _at_least_two_classes(tiles: TileSet) -> tuple[str, ...]:
+    if len(tiles.class_names) < 2:
+        raise LabelsError(
+            f"{tiles.source}: labels go wrong between at least two classes, and there are "
+            f"{len(tiles.class_names)}"
+        )
+    return tiles.class_names
+
+
+def _check_covers(transitions: Transitions, tiles: TileSet) -> None:
+    names = set(tiles.class_names)
+    if missing := sorted(names - set(transitions)):
+        raise LabelsError(
+            f"the noise table has no row for {len(missing)} of the {len(names)} classes of "
+            f"{tiles.source} ({some_of(missing)})",
+            hint="name a table made for these classes with --table FILE.csv (from,to,share)",
+        )
+    reached = {to for name in names for to, share in transitions[name].items() if share > 0}
+    if unknown := sorted(reached - names):
+        raise LabelsError(
+            f"the noise table leads to classes that {tiles.source} does not have "
+            f"({some_of(unknown)})"
+        )

@@ -1,0 +1,52 @@
+"""Split tiles per class, seeded and independent of the order they come in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import pairwise
+
+from rsretrieve._core.seeded_random import chance_of
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import InvalidArgument
+
+
+def split_per_class(tiles: TileSet, fractions: Sequence[float], seed: int) -> list[TileSet]:
+    """Deal the tiles of each class into parts.
+
+    Each class is shuffled by `seed` and the tiles' ids alone and cut at the cumulated
+    fractions, rounded; a class's first tile goes to the first part. Tiles without a label
+    are dealt as a class of their own. Tiles whose fractions are not used up are left out.
+
+    Args:
+        tiles: the tiles.
+        fractions: the share of each part, positive, summing to at most 1.
+        seed: any integer; the same seed gives the same parts.
+
+    Returns:
+        One `TileSet` a fraction, each in the order of `tiles`.
+
+    Raises:
+        InvalidArgument: fractions that are not positive or sum to more than 1.
+    """
+    if not (fractions and min(fractions) > 0 and sum(fractions) <= 1 + 1e-9):  # nor NaN
+        raise InvalidArgument(
+            f"fractions must be positive and sum to at most 1, not {list(fractions)}"
+        )
+    classes: dict[str | None, list[int]] = defaultdict(list)
+    for position, tile in enumerate(tiles):
+        classes[tile.label].append(position)
+    parts: list[list[int]] = [[] for _ in fractions]
+    for members in classes.values():
+        members.sort(key=lambda i: (chance_of(seed, "split", tiles[i].id), tiles[i].id))
+        for part, dealt in zip(parts, _cut(members, fractions)):
+            part.extend(dealt)
+    return [tiles.select(sorted(part)) for part in parts]
+
+
+def _cut(members: list[int], fractions: Sequence[float]) -> list[list[int]]:
+    cuts, reached = [0], 0.0
+    for fraction in fractions:
+        reached += fraction
+        cuts.append(max(1, round(reached * len(members))))
+    return [members[start:stop] for start, stop in pairwise(cuts)]

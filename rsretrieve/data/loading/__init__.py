@@ -1,0 +1,1 @@
+"""Batches of tiles, and the cache of preprocessed tiles."""

@@ -1,0 +1,142 @@
+"""Stream tiles from disk: in batches, or all into one store, with the failures told."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve._core.memory import available_bytes
+from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.geo.place import Place
+from rsretrieve.data.loading.read_through import Content, read_preprocessed
+from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.reading.read_tiles import Read
+from rsretrieve.data.tile import Tile, TileSet
+
+Progress = Callable[[int], None]
+"""Called with how many tiles were dealt with since the last call."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Preprocessed tiles.
+
+    Attributes:
+        tiles: B tiles.
+        places: where each lies, or None.
+        pixels: (B, C, S, S) in the tiles' own type and units.
+    """
+
+    tiles: list[Tile]
+    places: list[Place | None]
+    pixels: NDArray[Any]
+
+
+def stream_batches(
+    tiles: TileSet,
+    preprocessing: Preprocessing,
+    batch_size: int,
+    log: FailureLog,
+    progress: Progress = lambda _: None,
+) -> Iterator[Batch]:
+    """Preprocess tiles and yield them in batches, in order; failures go to `log`."""
+    waiting: list[Read[Content]] = []
+    for read in read_preprocessed(tiles, preprocessing):
+        if isinstance(read, Failed):
+            log.add(read)
+            progress(1)
+            continue
+        waiting.append(read)
+        if len(waiting) == batch_size:
+            yield _as_batch(waiting)
+            progress(len(waiting))
+            waiting.clear()
+    if waiting:
+        yield _as_batch(waiting)
+        progress(len(waiting))
+
+
+def _as_batch(reads: list[Read[Content]]) -> Batch:
+    return Batch(
+        tiles=[read.tile for read in reads],
+        places=[read.content[1] for read in reads],
+        pixels=np.stack([read.content[0] for read in reads]),
+    )
+
+
+@dataclass(frozen=True)
+class PixelStore:
+    """Every tile of a set, decoded once and kept at working size.
+
+    Attributes:
+        tiles: the N tiles that could be read; it may be none.
+        pixels: (N, C, S, S) in the tiles' own type; in memory, or memory-mapped from a
+            temporary file that vanishes with the process when they are too many.
+    """
+
+    tiles: TileSet
+    pixels: NDArray[Any]
+
+
+def read_into_store(
+    tiles: TileSet,
+    preprocessing: Preprocessing,
+    log: FailureLog,
+    progress: Progress = lambda _: None,
+) -> PixelStore:
+    """Read all tiles once, to be passed over many times.
+
+    Raises:
+        TileError: one cannot be read, and `log` is strict.
+    """
+    side = preprocessing.size_px
+    shape = (len(tiles), len(preprocessing.bands), side, side)
+    pixels = _room_for(shape, np.dtype(preprocessing.dtype))
+    kept: list[Tile] = []
+    for batch in stream_batches(tiles, preprocessing, 64, log, progress):
+        pixels[len(kept) : len(kept) + len(batch.tiles)] = batch.pixels
+        kept.extend(batch.tiles)
+    found = TileSet(tiles.source, tuple(kept), folders=tiles.folders)
+    return PixelStore(found, pixels[: len(kept)])
+
+
+def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    size_bytes = int(np.prod(shape)) * dtype.itemsize
+    if size_bytes <= available_bytes() // 2:
+        return np.empty(shape, dtype)
+    with (
+        _room_named(size_bytes),
+        tempfile.NamedTemporaryFile(prefix="rsretrieve-pixels-") as file,
+    ):
+        _reserve(file.fileno(), size_bytes)
+        # The mapping keeps the content alive after the name is gone (not on Windows,
+        # where the delete waits for the mapping).
+        return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+
+
+@contextmanager
+def _room_named(size_bytes: int) -> Iterator[None]:
+    """Let an error of the temporary folder say what the room was for, and how to give more."""
+    try:
+        yield
+    except OSError as error:
+        reason = (
+            f"{error.strerror or error}: the decoded tiles take {size_bytes / 1e9:.3g} GB, more "
+            "than half of the free memory, and are kept in the temporary folder meanwhile (TMPDIR "
+            "names another one; a smaller --size takes less)"
+        )
+        folder = tempfile.tempdir or os.environ.get("TMPDIR") or "the temporary folder"
+        raise OSError(error.errno, reason, folder) from error
+
+
+def _reserve(descriptor: int, size_bytes: int) -> None:
+    """Take the room on the disk now: a mapping of a file that has none kills the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size_bytes)

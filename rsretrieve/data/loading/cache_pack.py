@@ -1,0 +1,133 @@
+"""The files in which tiles are kept: never changed, and trusted in nothing.
+
+A file of n tiles of b bytes holds a header (`_HEADER`), a table of n rows (`_ROW`), n · b bytes
+of pixels and the tiles' places as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from struct import Struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.data.geo.place import Place
+
+KEY_BYTES = 16
+Waiting = tuple[bytes, bytes, bytes]
+"""A tile to be written: its key, its pixels, its place as JSON (empty: none)."""
+
+_MAGIC = b"rsrtile1"
+_HEADER = Struct("<8sIIII")  # magic, n, b, bytes of all places, sum of the table
+_ROW = np.dtype([("key", "V16"), ("sum", "<u4"), ("place_at", "<u4"), ("place_bytes", "<u4")])
+
+
+@dataclass(frozen=True)
+class KeptTiles:
+    """A file of tiles that is there.
+
+    Attributes:
+        path: the file.
+        tile_bytes: b.
+        table: (n,) rows of `_ROW`.
+    """
+
+    path: Path
+    tile_bytes: int
+    table: NDArray[Any]
+
+    @classmethod
+    def read(cls, path: Path, tile_bytes: int) -> KeptTiles:
+        """Read the table.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is damaged.
+        """
+        with path.open("rb") as stream:
+            header = stream.read(_HEADER.size)
+            size = os.fstat(stream.fileno()).st_size
+            if len(header) != _HEADER.size:
+                raise ValueError("cut short")
+            magic, count, each, places, table_sum = _HEADER.unpack(header)
+            if magic != _MAGIC or each != tile_bytes:
+                raise ValueError("another file")
+            if size != _HEADER.size + count * (_ROW.itemsize + each) + places:
+                raise ValueError("cut short")
+            table = stream.read(count * _ROW.itemsize)
+        if zlib.crc32(table) != table_sum:
+            raise ValueError("its table was changed")
+        return cls(path, tile_bytes, np.frombuffer(table, _ROW))
+
+    def keys(self) -> Iterator[bytes]:
+        """The tiles' keys, row by row."""
+        keys = self.table["key"].tobytes()
+        return (keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES))
+
+    def tile(self, row: int) -> tuple[bytes, Place | None]:
+        """A tile's pixels, and where it lies.
+
+        Raises:
+            OSError: the file is gone.
+            ValueError: it is damaged.
+        """
+        pixels_at = _HEADER.size + self.table.nbytes
+        entry = self.table[row]
+        about = b""
+        with self.path.open("rb", buffering=0) as stream:
+            stream.seek(pixels_at + row * self.tile_bytes)
+            pixels = stream.read(self.tile_bytes)
+            if entry["place_bytes"]:
+                places_at = pixels_at + len(self.table) * self.tile_bytes
+                stream.seek(places_at + int(entry["place_at"]))
+                about = stream.read(int(entry["place_bytes"]))
+        if zlib.crc32(about, zlib.crc32(pixels)) != entry["sum"]:
+            raise ValueError("a tile was changed")
+        return pixels, _place(json.loads(about)) if about else None
+
+
+def _place(content: Any) -> Place:
+    """A place that another version may have written, in another form.
+
+    Raises:
+        ValueError: it is no place.
+    """
+    try:
+        left, bottom, right, top = map(float, content["bounds"])
+        footprint = tuple((float(lon), float(lat)) for lon, lat in content["footprint"])
+        return Place(content["crs"], (left, bottom, right, top), footprint)
+    except (KeyError, TypeError) as error:
+        raise ValueError("a place of another form") from error
+
+
+def as_file(waiting: Sequence[Waiting], tile_bytes: int) -> bytes:
+    """What a file of these tiles holds."""
+    keys, pixels, places = zip(*waiting)
+    lengths = np.array([len(place) for place in places])
+    table = np.zeros(len(waiting), _ROW)
+    table["key"] = np.frombuffer(b"".join(keys), "V16")
+    table["sum"] = [zlib.crc32(place, zlib.crc32(tile)) for tile, place in zip(pixels, places)]
+    table["place_at"], table["place_bytes"] = lengths.cumsum() - lengths, lengths
+    rows = table.tobytes()
+    header = _HEADER.pack(_MAGIC, len(waiting), tile_bytes, lengths.sum(), zlib.crc32(rows))
+    return b"".join([header, rows, *pixels, *places])
+
+
+def write_aside(folder: Path, content: bytes) -> None:
+    """Write aside and rename. Not flushed: what a crash leaves is told by its sums."""
+    handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".unfinished")
+    aside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        aside.rename(folder / f"{aside.stem[1:]}.tiles")
+    finally:
+        aside.unlink(missing_ok=True)

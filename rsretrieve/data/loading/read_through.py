@@ -1,0 +1,73 @@
+"""Read preprocessed tiles: from the cache where they are in it, else from their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from rsretrieve.data.failures import Failed
+from rsretrieve.data.geo.place import Place
+from rsretrieve.data.loading.tile_cache import PixelCache, key_of, open_cache
+from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.reading.raw_tile import RawTile
+from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.tile import Tile, TileSet
+
+Content = tuple[NDArray[Any], Place | None]
+
+
+@dataclass(frozen=True)
+class _Preprocessed:
+    """Makes of a raw tile what a batch takes."""
+
+    preprocessing: Preprocessing
+
+    def __call__(self, tile_id: str, raw: RawTile) -> Content:
+        return self.preprocessing.apply(tile_id, raw), raw.place
+
+
+def read_preprocessed(
+    tiles: TileSet, preprocessing: Preprocessing
+) -> Iterator[Read[Content] | Failed]:
+    """Yield tiles in their order, each as (C, S, S) pixels and its place, or as a failure."""
+    cache = open_cache(preprocessing, tiles)
+    if cache is None:
+        return _from_files(tiles, preprocessing)
+    return _through(cache, tiles, preprocessing)
+
+
+def _from_files(tiles: TileSet, preprocessing: Preprocessing) -> Iterator[Read[Content] | Failed]:
+    made = _Preprocessed(preprocessing)
+    return read_in_order(tiles, made, jpeg_px=preprocessing.jpeg_px)
+
+
+def _through(
+    cache: PixelCache, tiles: TileSet, preprocessing: Preprocessing
+) -> Iterator[Read[Content] | Failed]:
+    keys = [key_of(tile) for tile in tiles]  # before they are read: a change later is seen
+    missing = [i for i, key in enumerate(keys) if key not in cache]
+    fresh = _from_files(tiles.select(missing), preprocessing)
+    try:
+        for tile, key in zip(tiles, keys):
+            if key in cache:
+                read = _kept(cache, tile, key) or _alone(tiles, tile, preprocessing)
+            else:
+                read = next(fresh)
+                if isinstance(read, Read):
+                    cache.put(key, *read.content)
+            yield read
+    finally:
+        cache.flush()  # also what an interrupted run has read
+
+
+def _kept(cache: PixelCache, tile: Tile, key: bytes | None) -> Read[Content] | None:
+    found = cache.get(key)
+    return None if found is None else Read(tile, found)
+
+
+def _alone(tiles: TileSet, tile: Tile, preprocessing: Preprocessing) -> Read[Content] | Failed:
+    """A tile whose copy turned out to be damaged."""
+    return next(_from_files(replace(tiles, tiles=(tile,)), preprocessing))

@@ -1,0 +1,1 @@
+"""From decoded pixels to the input of a network."""

@@ -1,0 +1,204 @@
+"""Augment a batch on its device, every tile by chances of its own."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from rsretrieve.enums import Symmetry
+from rsretrieve.errors import InvalidArgument
+
+GREY_WEIGHTS = (0.2989, 0.587, 0.114)
+"""ITU-R 601-2 luma of red, green and blue."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training tiles are varied.
+
+    Attributes:
+        symmetry: which flips and turns.
+        zoom: the side of the part that is shown, drawn from 1/(1+zoom)…1+zoom of the tile's.
+        shift: how far the part's centre moves, up to this share of the side.
+        brightness, contrast, saturation: factors are drawn from 1 ± this.
+        hue: hue moves by up to this share of the circle.
+        grayscale: the probability of losing all colour.
+
+    Saturation, hue and grayscale are for three bands that are red, green and blue, and do
+    nothing to others.
+    """
+
+    symmetry: Symmetry = Symmetry.NONE
+    zoom: float = 0.0
+    shift: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    grayscale: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "symmetry", Symmetry(self.symmetry))
+        amounts = (self.zoom, self.shift, self.brightness, self.contrast, self.saturation)
+        in_range = all(0 <= amount < math.inf for amount in amounts)  # NaN is not, either
+        if not in_range or not 0 <= self.hue <= 0.5 or not 0 <= self.grayscale <= 1:
+            raise InvalidArgument(f"augmentation amounts out of range: {self}")
+
+
+def augmented(
+    tiles: Tensor, augmentation: Augmentation, generator: torch.Generator, *, rgb: bool
+) -> Tensor:
+    """Vary a batch of tiles.
+
+    Args:
+        tiles: (B, C, S, S) float, values about 0…1.
+        augmentation: what to vary.
+        generator: where chance comes from, on the tiles' device.
+        rgb: the three bands are red, green and blue in 0…1 (results are clamped to that).
+
+    Returns:
+        (B, C, S, S), same type.
+    """
+    tiles = _moved(tiles, augmentation, generator)
+    if rgb and augmentation.grayscale > 0:
+        chosen = _uniform(tiles, generator, 0, 1) < augmentation.grayscale
+        tiles = torch.where(chosen, grey(tiles), tiles)
+    return _jittered(tiles, augmentation, generator, rgb=rgb)
+
+
+def _uniform(tiles: Tensor, generator: torch.Generator, low: float, high: float) -> Tensor:
+    """(B, 1, 1, 1) independent numbers in low…high."""
+    chance = torch.rand(len(tiles), 1, 1, 1, generator=generator, device=tiles.device)
+    return (low + (high - low) * chance).to(tiles.dtype)
+
+
+def _moved(tiles: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    faces = _faces(tiles, augmentation.symmetry, generator)
+    if augmentation.zoom > 0 or augmentation.shift > 0:
+        return _zoomed(tiles, augmentation, faces, generator)
+    across, down, turned = faces
+    if augmentation.symmetry is not Symmetry.NONE:
+        tiles = torch.where(across, tiles.flip(3), tiles)
+    if augmentation.symmetry is Symmetry.DIHEDRAL:
+        tiles = torch.where(down, tiles.flip(2), tiles)
+        tiles = torch.where(turned, tiles.transpose(2, 3), tiles)
+    return tiles
+
+
+def _faces(
+    tiles: Tensor, symmetry: Symmetry, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Who is mirrored left to right, who top to bottom, and who then changes x and y.
+
+    Returns:
+        Three times (B, 1, 1, 1) bool.
+    """
+    nobody = torch.zeros(len(tiles), 1, 1, 1, dtype=torch.bool, device=tiles.device)
+    if symmetry is Symmetry.NONE:
+        return nobody, nobody, nobody
+    across = _uniform(tiles, generator, 0, 1) >= 0.5
+    if symmetry is Symmetry.HORIZONTAL:
+        return across, nobody, nobody
+    down = _uniform(tiles, generator, 0, 1) >= 0.5
+    return across, down, _uniform(tiles, generator, 0, 1) >= 0.5
+
+
+def _zoomed(
+    tiles: Tensor,
+    augmentation: Augmentation,
+    faces: tuple[Tensor, Tensor, Tensor],
+    generator: torch.Generator,
+) -> Tensor:
+    """Zoom and shift, and show the face, all in one sampling: each pass over tiles costs."""
+    reach = math.log1p(augmentation.zoom)
+    side = _uniform(tiles, generator, -reach, reach).exp()
+    dx = _uniform(tiles, generator, -2 * augmentation.shift, 2 * augmentation.shift)
+    dy = _uniform(tiles, generator, -2 * augmentation.shift, 2 * augmentation.shift)
+    length = tiles.shape[-1]
+    # Centres of pixels, from −1 at one edge of a tile to 1 at the other.
+    centres = (2 * torch.arange(length, dtype=tiles.dtype, device=tiles.device) + 1) / length - 1
+    x, y = side * centres + dx, side * centres.view(-1, 1) + dy  # (B, 1, 1, S), (B, 1, S, 1)
+    across, down, turned = faces
+    places = torch.empty(len(tiles), length, length, 2, dtype=tiles.dtype, device=tiles.device)
+    for axis, (one, other, mirrored) in enumerate(((x, y, across), (y, x, down))):
+        sign = torch.where(mirrored, -1, 1)
+        places[..., axis] = torch.where(turned, sign * other, sign * one).squeeze(1)
+    return functional.grid_sample(
+        tiles, places, mode="bilinear", padding_mode="reflection", align_corners=False
+    )
+
+
+def _jittered(
+    tiles: Tensor, augmentation: Augmentation, generator: torch.Generator, *, rgb: bool
+) -> Tensor:
+    """Colour jitter; the order of its parts is drawn for the batch, the factors for each tile."""
+    parts = {
+        "brightness": (brightened, augmentation.brightness),
+        "contrast": (contrasted, augmentation.contrast),
+    }
+    if rgb:
+        parts["saturation"] = (saturated, augmentation.saturation)
+    names = [name for name, (_, amount) in parts.items() if amount > 0]
+    if rgb and augmentation.hue > 0:
+        names.append("hue")
+    order = torch.randperm(len(names), generator=generator, device=tiles.device).tolist()
+    for name in (names[i] for i in order):
+        if name == "hue":
+            angle = _uniform(tiles, generator, -augmentation.hue, augmentation.hue)
+            tiles = hue_turned(tiles, angle)
+            continue
+        change, amount = parts[name]
+        factor = _uniform(tiles, generator, max(0.0, 1 - amount), 1 + amount)
+        tiles = change(tiles, factor)
+        tiles = tiles.clamp(0, 1) if rgb else tiles
+    return tiles
+
+
+def brightened(tiles: Tensor, factor: Tensor) -> Tensor:
+    """Multiply all values by a factor, (B, 1, 1, 1)."""
+    return tiles * factor
+
+
+def contrasted(tiles: Tensor, factor: Tensor) -> Tensor:
+    """Stretch values about the mean of the tile's grey picture (of each band beyond RGB)."""
+    if tiles.shape[1] == 3:
+        mean = grey(tiles).mean(dim=(1, 2, 3), keepdim=True)
+    else:
+        mean = tiles.mean(dim=(2, 3), keepdim=True)
+    return mean + factor * (tiles - mean)
+
+
+def saturated(tiles: Tensor, factor: Tensor) -> Tensor:
+    """Stretch colours about grey."""
+    shades = grey(tiles)
+    return shades + factor * (tiles - shades)
+
+
+def grey(tiles: Tensor) -> Tensor:
+    """(B, 3, S, S) RGB → (B, 1, S, S) luma."""
+    weights = torch.tensor(GREY_WEIGHTS, dtype=tiles.dtype, device=tiles.device)
+    return (tiles * weights.view(3, 1, 1)).sum(dim=1, keepdim=True)
+
+
+def hue_turned(tiles: Tensor, angle: Tensor) -> Tensor:
+    """Turn the hue of RGB tiles in 0…1 by a share of the circle, (B, 1, 1, 1), in HSV space.
+
+    With n = (5, 3, 1) for red, green and blue and h in sixths of the circle, a colour of
+    hue h, value V and chroma C is V − C·max(0, min(k, 4 − k, 1)), k = (n + h) mod 6.
+    """
+    value, position = tiles.max(dim=1, keepdim=True)
+    chroma = value - tiles.min(dim=1, keepdim=True).values
+    red, green, blue = (tiles[:, band : band + 1] for band in range(3))
+    safe = torch.where(chroma > 0, chroma, 1)
+    sixths = torch.where(
+        position == 0,
+        (green - blue) / safe,
+        torch.where(position == 1, 2 + (blue - red) / safe, 4 + (red - green) / safe),
+    )
+    offsets = torch.tensor((5.0, 3.0, 1.0), dtype=tiles.dtype, device=tiles.device).view(3, 1, 1)
+    k = torch.remainder(offsets + sixths + 6 * angle, 6)
+    return value - chroma * torch.minimum(k, 4 - k).clamp(0, 1)

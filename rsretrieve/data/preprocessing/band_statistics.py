@@ -1,0 +1,113 @@
+"""Measure, on a sample of the training tiles, what they have in common."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve._core.seeded_random import chance_of
+from rsretrieve.data.failures import Failed
+from rsretrieve.data.preprocessing.preprocessing import (
+    BandStatistics,
+    Preprocessing,
+    check_bands,
+    check_size,
+)
+from rsretrieve.data.reading.raw_tile import RawTile
+from rsretrieve.data.reading.read_tiles import read_in_order
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import NoUsableTiles
+
+SAMPLED_TILES = 1000
+SAMPLED_PIXELS = 4096
+"""Of each sampled tile: a thousand tiles give four million pixels a band."""
+
+IMAGENET = BandStatistics(
+    # Of ImageNet-1k's training images: the values that torchvision's weights expect.
+    mean=(123.675, 116.28, 103.53),
+    deviation=(58.395, 57.12, 57.375),
+    low=(0.0, 0.0, 0.0),
+    high=(255.0, 255.0, 255.0),
+)
+
+
+def measure_preprocessing(
+    tiles: TileSet, size_px: int, bands: Sequence[int] = (), *, imagenet: bool = False
+) -> Preprocessing:
+    """Find out how these tiles are to be preprocessed.
+
+    The number of bands and the type of pixel are those that most of the sampled tiles
+    have. The sample is chosen by the tiles' ids alone.
+
+    Args:
+        tiles: the training tiles.
+        size_px: the side that tiles are resized to.
+        bands: the bands to use, counted from 1; all of them by default.
+        imagenet: take ImageNet's mean and deviation where tiles are 8-bit RGB.
+
+    Raises:
+        InvalidArgument: a size that makes no sense, or bands that the tiles do not have.
+        NoUsableTiles: not one sampled tile can be read.
+    """
+    check_size(size_px)
+    raws, failures = _sample(tiles)
+    if not raws:
+        raise NoUsableTiles(
+            f"{tiles.source}: none of {len(failures)} tiles can be read "
+            f"(the first, {failures[0].tile.id}: {failures[0].reason})"
+        )
+    kinds = Counter((len(raw.values), str(raw.values.dtype)) for raw in raws)
+    (source_bands, dtype), _ = kinds.most_common(1)[0]
+    chosen = tuple(bands) or tuple(range(1, source_bands + 1))
+    check_bands(chosen, source_bands)
+    if imagenet and dtype == "uint8" and len(chosen) == 3:
+        return Preprocessing(size_px, source_bands, chosen, dtype, IMAGENET, reduced_jpeg=True)
+    alike = [r for r in raws if len(r.values) == source_bands and r.values.dtype == dtype]
+    measured = [_band_statistics(alike, band - 1) for band in chosen]
+    statistics = BandStatistics(*zip(*measured))
+    reduced = dtype == "uint8"  # as all JPEG are
+    return Preprocessing(size_px, source_bands, chosen, dtype, statistics, reduced)
+
+
+def _sample(tiles: TileSet) -> tuple[list[RawTile], list[Failed]]:
+    order = sorted(range(len(tiles)), key=lambda i: chance_of(0, "statistics", tiles[i].id))
+    raws: list[RawTile] = []
+    failures: list[Failed] = []
+    sample = order[:SAMPLED_TILES]
+    if tiles.windows is not None:
+        sample.sort()  # in the order of the scenes' blocks
+    for read in read_in_order(tiles.select(sample), _thinned):
+        if isinstance(read, Failed):
+            failures.append(read)
+        else:
+            raws.append(read.content)
+    return raws, failures
+
+
+def _thinned(_: str, raw: RawTile) -> RawTile:
+    """Keep at most `SAMPLED_PIXELS` of a tile, evenly spread, as one row."""
+    bands = len(raw.values)
+    step = -(-raw.values[0].size // SAMPLED_PIXELS)  # rounded up
+    values = raw.values.reshape(bands, -1)[:, ::step].copy()
+    valid = None if raw.valid is None else raw.valid.reshape(bands, -1)[:, ::step].copy()
+    return RawTile(values, valid, None)
+
+
+def _band_statistics(raws: Sequence[RawTile], band: int) -> tuple[float, float, float, float]:
+    """Mean, deviation, low and high of one band."""
+    seen = np.concatenate([_valid_values(raw, band) for raw in raws]).astype(np.float64)
+    if not seen.size:
+        return 0.0, 1.0, 0.0, 1.0  # a band without a single measurement
+    low, high = np.percentile(seen, (0.1, 99.9))
+    seen = seen[(seen >= low) & (seen <= high)]
+    deviation = float(seen.std())
+    return float(seen.mean()), deviation if deviation > 1e-6 else 1.0, float(low), float(high)
+
+
+def _valid_values(raw: RawTile, band: int) -> NDArray[Any]:
+    values: NDArray[Any] = raw.values[band]
+    return values if raw.valid is None else values[raw.valid[band]]

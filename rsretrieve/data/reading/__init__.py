@@ -1,0 +1,1 @@
+"""Decoding the pixels of tiles, windows and scenes."""

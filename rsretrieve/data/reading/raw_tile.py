@@ -1,0 +1,131 @@
+"""A tile as it lies in its file: the record, and the limits it must keep."""
+
+from __future__ import annotations
+
+import errno
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.data.geo.place import Place
+from rsretrieve.data.window import MAX_PIXELS, MIN_SIDE_PX
+from rsretrieve.data.workers.limits import MEMORY_BYTES
+from rsretrieve.errors import TileError
+
+_READABLE_TYPES = ("uint8", "uint16", "int16", "float32")
+
+
+_FILE_TROUBLES = {
+    errno.ENOENT: "no such file",
+    errno.ENOTDIR: "no such file",
+    errno.ELOOP: "a link that leads back to itself",
+    errno.EACCES: "may not be read (permission denied)",
+    errno.EPERM: "may not be read (permission denied)",
+    errno.EISDIR: "is a folder, not a file",
+    errno.ENAMETOOLONG: "no such file: its name is too long",
+    errno.EIO: "the disk cannot read it (input/output error)",
+}
+
+
+@dataclass(frozen=True)
+class RawTile:
+    """A tile as it lies in its file.
+
+    Attributes:
+        values: (C, H, W), uint8, uint16, int16 or float32; not to be written to.
+        valid: (C, H, W) bool, False where there is no measurement (nodata, NaN,
+            transparent); None where everything is valid.
+        place: where it lies, or None without georeference.
+    """
+
+    values: NDArray[Any]
+    valid: NDArray[np.bool_] | None
+    place: Place | None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether every value is 0; most tiles are known not to be by their first row."""
+        return not (self.values[:, :1].any() or self.values.any())
+
+    @property
+    def nodata_share(self) -> float:
+        """The share of values without a measurement, 0…1; 1 where every value is 0."""
+        if self.is_blank:
+            return 1.0
+        return 0.0 if self.valid is None else 1 - float(self.valid.mean())
+
+
+def require_measurement(tile_id: str, raw: RawTile) -> RawTile:
+    """The same tile, or a `TileError` where it holds no measurement at all."""
+    if raw.valid is not None and not raw.valid.any():
+        raise TileError(tile_id, "every pixel is nodata")
+    if raw.is_blank:
+        raise TileError(tile_id, "every pixel is 0 in every band, which is taken for nodata")
+    return raw
+
+
+def check_tile_size(tile_id: str, width: int, height: int) -> None:
+    """Raise a `TileError` for a tile that is too small or too large."""
+    if min(width, height) < MIN_SIDE_PX:
+        raise TileError(
+            tile_id, f"{width}×{height} px is too small: a side has at least {MIN_SIDE_PX} px"
+        )
+    if width * height > MAX_PIXELS:
+        raise TileError(tile_id, f"{width}×{height} px: {too_large()}")
+
+
+def require_openable(tile_id: str, path: str) -> None:
+    """Raise a `TileError` for what is no file, and might never end, or never begin, to be read.
+
+    And for names that are no text: GDAL does not take them, nor does an index's table.
+
+    Raises:
+        OSError: there is nothing, or a link that leads nowhere.
+    """
+    try:
+        f"{tile_id}{path}".encode()
+    except UnicodeEncodeError as error:
+        raise TileError(tile_id, "its name is not UTF-8: rename it") from error
+    mode = Path(path).stat().st_mode
+    kinds = {stat.S_ISFIFO: "a pipe", stat.S_ISSOCK: "a socket"}
+    kinds |= {stat.S_ISCHR: "a device", stat.S_ISBLK: "a device", stat.S_ISDIR: "a folder"}
+    for is_kind, name in kinds.items():
+        if is_kind(mode):
+            raise TileError(tile_id, f"is {name}, not a file")
+
+
+def decoding_trouble(error: Exception) -> str:
+    """What a decoder, or the system, has against a file, in words a user can act on."""
+    if isinstance(error, MemoryError):
+        return needs_too_much()
+    if isinstance(error, OSError) and error.errno in _FILE_TROUBLES:
+        return _FILE_TROUBLES[error.errno]
+    cause: BaseException = error
+    if type(error).__module__.startswith("rasterio"):  # "see previous exception" helps nobody
+        cause = error.__cause__ or error
+    return f"cannot be decoded: {' '.join(str(cause).split()) or type(cause).__name__}"
+
+
+def require_readable_type(tile_id: str, kind: str) -> None:
+    """Raise a `TileError` for a type of pixel that is not read (float64 is, as float32)."""
+    if kind not in (*_READABLE_TYPES, "float64"):
+        raise TileError(tile_id, f"pixels are {kind}; what is read is {', '.join(_READABLE_TYPES)}")
+
+
+def too_large() -> str:
+    """Why a tile of too many pixels is refused."""
+    return f"too large for a tile: at most {MAX_PIXELS / 1e6:.0f} million pixels"
+
+
+def needs_too_much() -> str:
+    """Why a tile is refused that there is not the memory for."""
+    return f"takes more than {MEMORY_BYTES >> 30} GiB of memory to decode"
+
+
+def none_if_all(valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """A mask, or None where it marks nothing."""
+    return None if valid is None or valid.all() else valid

@@ -1,0 +1,69 @@
+"""Windows: the rectangles of a scene that are its tiles."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from rsretrieve.errors import InvalidArgument
+
+MIN_SIDE_PX = 8
+MAX_PIXELS = 64 * 1024 * 1024
+"""A tile of more pixels is refused before it is decoded: 64 Mpx of RGB take 200 MB."""
+
+_WINDOW_SUFFIX = re.compile(r"#(\d+),(\d+),(\d+),(\d+)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A rectangle of a scene, in pixels from its upper left corner.
+
+    Written `#col,row,width,height` at the end of a tile's id. What lies beyond the scene's
+    right and lower edge is nodata.
+
+    Attributes:
+        col, row, width, height: the rectangle.
+        read_px: the side that a larger rectangle is reduced to while it is read, with the
+            help of the file's overviews; None: it is read at the scene's own resolution.
+    """
+
+    col: int
+    row: int
+    width: int
+    height: int
+    read_px: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.col < 0 or self.row < 0 or self.width < 1 or self.height < 1:
+            raise InvalidArgument(f"not a window of a scene: {self}")
+        if self.read_px is not None and self.read_px < 1:
+            raise InvalidArgument(f"a window is not read at {self.read_px} px")
+
+    @property
+    def shape_px(self) -> tuple[int, int]:
+        """Height and width that it is read at."""
+        if self.read_px is None:
+            return self.height, self.width
+        return min(self.height, self.read_px), min(self.width, self.read_px)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Between processes; what a frozen record with slots does of itself takes ten times as long.
+        return Window, (self.col, self.row, self.width, self.height, self.read_px)
+
+    def __str__(self) -> str:
+        return f"#{self.col},{self.row},{self.width},{self.height}"
+
+
+def split_window(tile_id: str) -> tuple[str, Window | None]:
+    """Split a tile's id into the path part and the window, if it names one.
+
+    >>> split_window("scene.tif#64,0,32,32")
+    ('scene.tif', Window(col=64, row=0, width=32, height=32))
+    >>> split_window("forest/a.jpg")
+    ('forest/a.jpg', None)
+    """
+    found = _WINDOW_SUFFIX.search(tile_id)
+    if found is None:
+        return tile_id, None
+    return tile_id[: found.start()], Window(*map(int, found.groups()))

@@ -1,0 +1,1 @@
+"""The confined processes in which files are decoded."""

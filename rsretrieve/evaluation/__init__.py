@@ -1,0 +1,1 @@
+"""Measures of retrieval quality and of found label errors."""

@@ -1,0 +1,145 @@
+"""How well an index answers: queries with known labels against its tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve._core.paths import absolute
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import LabelsError
+from rsretrieve.evaluation.retrieval_metrics import (
+    RetrievalFigures,
+    Side,
+    normalized_mutual_information,
+    retrieval_figures,
+)
+from rsretrieve.index.compatibility import require_same_model
+from rsretrieve.index.embed_tiles import embed_tiles
+from rsretrieve.index.store.folder import IndexStore
+from rsretrieve.index.vectors.vector_index import clusters_of
+from rsretrieve.network.model import Model
+from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Retrieval figures, and what they were measured on.
+
+    Attributes:
+        figures: the figures.
+        nmi: of a k-means clustering of the queries, as many clusters as labels, against
+            their labels.
+        gallery: how many labelled tiles of the index were searched.
+        gallery_labels: `given labels` (those in the index, what a user gets) or
+            `clean gallery` (true labels, comparable with the paper).
+    """
+
+    figures: RetrievalFigures
+    nmi: float
+    gallery: int
+    gallery_labels: str
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Tiles with labels, as vectors."""
+
+    vectors: NDArray[np.float32]
+    labels: list[str]
+    keys: list[tuple[str, str]]  # of the same tile, wherever it was found
+
+
+def evaluate_index(
+    store: IndexStore,
+    seed: int,
+    log: FailureLog,
+    listener: Listener = unheard,
+    *,
+    queries: TileSet | None = None,
+    model: Model | None = None,
+    true_labels: Mapping[str, str] | None = None,
+) -> Evaluation:
+    """Measure retrieval.
+
+    Args:
+        store: the index.
+        seed: of the clustering for NMI.
+        log: takes the queries that cannot be read.
+        listener: is told how the work goes.
+        queries: tiles with labels; without them every tile of the index is a query for
+            the others (leave one out).
+        model: the index's, needed where there are queries.
+        true_labels: tile id → label, for the gallery; by default those in the index.
+
+    Raises:
+        LabelsError: no labels on one of the sides.
+        ModelMismatch: another model than the index was built with.
+    """
+    gallery = _gallery(store, true_labels)
+    if queries is None:
+        asking, own_rows = gallery, np.arange(len(gallery.labels))
+    else:
+        if model is None:
+            raise LabelsError("queries need a model to embed them")
+        require_same_model(store.folder, store.manifest, model)
+        asking = _embedded(queries, model, log, listener)
+        row_of = {key: row for row, key in enumerate(gallery.keys)}
+        own_rows = np.array([row_of.get(key, -1) for key in asking.keys], np.int64)
+    listener(StageStarted("measuring retrieval"))
+    numbers = {name: i for i, name in enumerate(sorted({*asking.labels, *gallery.labels}))}
+    query_side, gallery_side = _side(asking, numbers), _side(gallery, numbers)
+    figures = retrieval_figures(query_side, gallery_side, own_rows)
+    if figures.without_relevant:
+        listener(Noticed(f"{figures.without_relevant} queries have no tile of their label to find"))
+    clusters = clusters_of(query_side.vectors, len(set(asking.labels)), seed)
+    return Evaluation(
+        figures=figures,
+        nmi=normalized_mutual_information(query_side.labels, clusters),
+        gallery=len(gallery.labels),
+        gallery_labels="given labels" if true_labels is None else "clean gallery",
+    )
+
+
+def _side(part: _Labelled, numbers: Mapping[str, int]) -> Side:
+    return Side(part.vectors, np.array([numbers[name] for name in part.labels], np.int64))
+
+
+def _gallery(store: IndexStore, true_labels: Mapping[str, str] | None) -> _Labelled:
+    """The labelled tiles of an index; one that stands there under several ids counts once."""
+    known = {row.id: row.label for row in store.rows} if true_labels is None else true_labels
+    kept: dict[tuple[str, str], int] = {}
+    for i, row in enumerate(store.rows):
+        if known.get(row.id) is not None:
+            kept.setdefault((row.path, str(row.tile.window)), i)
+    if not kept:
+        raise LabelsError(
+            f"not one tile of {store.folder} has a label to measure by",
+            hint="index tiles in class sub-folders, or with --labels, or give --truth FILE",
+        )
+    return _Labelled(
+        vectors=np.ascontiguousarray(store.vectors[list(kept.values())]),
+        labels=[str(known[store.rows[i].id]) for i in kept.values()],
+        keys=list(kept),
+    )
+
+
+def _embedded(queries: TileSet, model: Model, log: FailureLog, listener: Listener) -> _Labelled:
+    labelled = queries.labelled()
+    if not len(labelled):
+        raise LabelsError(
+            f"{queries.source}: not one tile has a label to measure by",
+            hint="class sub-folders are the labels, or give --labels FILE.csv (tile,label)",
+        )
+    if left_out := len(queries) - len(labelled):
+        listener(Noticed(f"{left_out} queries have no label and are left out"))
+    embedded = embed_tiles(model, labelled, log, listener)
+    return _Labelled(
+        vectors=embedded.vectors,
+        labels=[str(tile.label) for tile in embedded.tiles],
+        keys=[(absolute(tile.path), str(tile.window)) for tile in embedded.tiles],
+    )

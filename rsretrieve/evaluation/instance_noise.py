@@ -1,0 +1,47 @@
+"""Instance-dependent noise: the tiles that a model finds most alike go wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.labels.label_noise import corrupt_by_instance
+from rsretrieve.data.tile import TileSet
+from rsretrieve.index.embed_tiles import embed_tiles
+from rsretrieve.network.model import Model
+from rsretrieve.progress import Listener, unheard
+
+
+def corrupt_with_model(
+    model: Model,
+    tiles: TileSet,
+    rate: float,
+    seed: int,
+    log: FailureLog,
+    listener: Listener = unheard,
+) -> dict[str, str]:
+    """Corrupt labels by `corrupt_by_instance`, with similarities in a model's embedding.
+
+    Tiles that cannot be read keep their label.
+
+    Returns:
+        tile id → label.
+    """
+    labelled = tiles.labelled()
+    embedded = embed_tiles(model, labelled, log, listener)
+    names = embedded.tiles.class_names
+    labels = np.array([names.index(str(tile.label)) for tile in embedded.tiles], np.int64)
+    similarities = embedded.vectors @ class_means(embedded.vectors, labels, len(names)).T
+    corrupted = corrupt_by_instance(embedded.tiles, rate, similarities, names, seed)
+    return {tile.id: corrupted.get(tile.id, str(tile.label)) for tile in labelled}
+
+
+def class_means(
+    vectors: NDArray[np.float32], labels: NDArray[np.int64], classes: int
+) -> NDArray[np.float32]:
+    """The unit mean of each class's unit vectors: (N, D), (N,) → (K, D)."""
+    sums = np.zeros((classes, vectors.shape[1]), np.float64)
+    np.add.at(sums, labels, vectors)
+    norms = np.linalg.norm(sums, axis=1, keepdims=True)
+    return np.asarray(sums / np.maximum(norms, 1e-12), np.float32)

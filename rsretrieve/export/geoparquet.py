@@ -1,0 +1,225 @@
+"""GeoParquet 1.1: hits of a query, and the embeddings of a whole index.
+
+Geometries are footprints in longitude and latitude (OGC:CRS84, the format's default); a tile
+without a place has none. The key `rsretrieve` of a file's metadata says where it comes from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow
+from pyarrow import parquet
+
+from rsretrieve import __version__
+from rsretrieve._core.atomic_write import written_aside
+from rsretrieve.errors import ModelError
+from rsretrieve.export.geojson import footprint_geometry
+from rsretrieve.export.results import hit_json
+from rsretrieve.index.external.embeddings_file import METADATA_KEY
+from rsretrieve.index.store.folder import IndexStore
+from rsretrieve.index.store.tile_table import SCHEMA, IndexedTile, TileTable
+from rsretrieve.network.metadata import read_description
+
+if TYPE_CHECKING:
+    from rsretrieve.search.search import QueryResult
+
+GEOPARQUET_VERSION = "1.1.0"
+_GROUP = 20_000  # rows written at once
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_BOX = pyarrow.struct([(name, pyarrow.float64()) for name in _SIDES])
+_PLACE = [("geometry", pyarrow.binary()), ("bbox", _BOX)]
+_HIT = [
+    ("query", pyarrow.string()),
+    ("rank", pyarrow.int32()),
+    ("tile", pyarrow.string()),
+    ("path", pyarrow.string()),
+    ("similarity", pyarrow.float64()),
+    ("label", pyarrow.string()),
+    ("crs", pyarrow.string()),
+    ("bounds", pyarrow.list_(pyarrow.float64())),  # left, bottom, right, top, in `crs`
+    ("lon", pyarrow.float64()),
+    ("lat", pyarrow.float64()),
+]
+Geometry = dict[str, Any] | None
+Box = tuple[float, float, float, float]
+
+
+def write_hits(
+    path: Path, results: Sequence[QueryResult], provenance: dict[str, Any], *, overwrite: bool
+) -> int:
+    """Write a row a hit.
+
+    Args:
+        path: the file.
+        results: the queries and their hits.
+        provenance: of the hits, for the file's metadata.
+        overwrite: replace a file that is there.
+
+    Returns:
+        How many hits have a footprint.
+    """
+    geometries = [_geometry(hit.found) for result in results for hit in result.hits]
+    rows = [{"query": result.query, **hit_json(hit)} for result in results for hit in result.hits]
+    for row, geometry in zip(rows, geometries):
+        row.update(geometry=_binary(geometry), bbox=_named(geometry))
+    schema = pyarrow.schema([*_HIT, *_PLACE], _metadata(_Extent.of(geometries), provenance))
+    table = pyarrow.Table.from_pylist(rows, schema=schema)
+    with written_aside(path, overwrite=overwrite) as aside:
+        parquet.write_table(table, aside)
+    return sum(geometry is not None for geometry in geometries)
+
+
+def write_embeddings(path: Path, store: IndexStore, *, overwrite: bool) -> int:
+    """Write every tile of an index with its embedding and its footprint.
+
+    The metadata says which model made the vectors, so that an index built of the file can be
+    asked by that model.
+
+    Args:
+        path: the file.
+        store: the index.
+        overwrite: replace a file that is there.
+
+    Returns:
+        How many tiles have a footprint.
+    """
+    placed, extents = 0, []
+    groups = [slice(start, start + _GROUP) for start in range(0, len(store.rows), _GROUP)]
+    with written_aside(path, overwrite=overwrite) as aside:
+        # The extent of all stands in the file's head: it is found before anything is written.
+        for part in groups:
+            geometries = [_geometry(row) for row in store.rows[part]]
+            placed += sum(geometry is not None for geometry in geometries)
+            extents.append(_Extent.of(geometries))
+        vector = pyarrow.list_(pyarrow.float32(), store.manifest.dimensions)
+        metadata = _metadata(_Extent.together(extents), provenance_of(store))
+        schema = pyarrow.schema([*SCHEMA, ("embedding", vector), *_PLACE], metadata)
+        with parquet.ParquetWriter(aside, schema) as writer:
+            for part in groups:
+                writer.write_table(_group(store, part, schema))
+    return placed
+
+
+def _group(store: IndexStore, part: slice, schema: pyarrow.Schema) -> pyarrow.Table:
+    rows = store.rows[part]
+    geometries = [_geometry(row) for row in rows]
+    columns = TileTable.of(rows).columns
+    flat = pyarrow.array(np.asarray(store.vectors[part]).reshape(-1))
+    arrays = [columns.column(name) for name in SCHEMA.names]
+    arrays += [
+        pyarrow.FixedSizeListArray.from_arrays(flat, store.manifest.dimensions),
+        pyarrow.array(map(_binary, geometries), pyarrow.binary()),
+        pyarrow.array(map(_named, geometries), _BOX),
+    ]
+    return pyarrow.table(dict(zip(schema.names, arrays)), schema=schema)
+
+
+def _geometry(row: IndexedTile) -> Geometry:
+    return None if row.place is None else footprint_geometry(row.place.footprint)
+
+
+def _binary(geometry: Geometry) -> bytes | None:
+    from shapely.geometry import shape
+
+    if geometry is None:
+        return None
+    binary: bytes = shape(geometry).wkb
+    return binary
+
+
+def _named(geometry: Geometry) -> dict[str, float] | None:
+    return None if geometry is None else dict(zip(_SIDES, _box(geometry)))
+
+
+def _box(geometry: dict[str, Any]) -> Box:
+    """A footprint's box; one across the antimeridian has its west beyond its east (RFC 7946)."""
+    parts = _parts(geometry["type"], geometry["coordinates"])
+    lons = [[lon for lon, _ in part] for part in parts]
+    lats = [lat for part in parts for _, lat in part]
+    return min(lons[0]), min(lats), max(lons[-1]), max(lats)
+
+
+def _parts(kind: str, coordinates: Any) -> list[Any]:
+    """The points of each part of a geometry."""
+    match kind:
+        case "Point":
+            return [[coordinates]]
+        case "LineString":
+            return [coordinates]
+        case "Polygon":
+            return [coordinates[0]]
+    return [polygon[0] for polygon in coordinates]
+
+
+@dataclass(frozen=True)
+class _Extent:
+    """What the head of a file says of its geometries.
+
+    Attributes:
+        sides: of the box around them all, as in `_SIDES`; None where there are none.
+        types: their types, sorted.
+    """
+
+    sides: Box | None = None
+    types: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, geometries: Sequence[Geometry]) -> _Extent:
+        """That of some geometries."""
+        there = [geometry for geometry in geometries if geometry is not None]
+        return cls.together([cls(_box(found), (str(found["type"]),)) for found in there])
+
+    @classmethod
+    def together(cls, parts: Sequence[_Extent]) -> _Extent:
+        """The extent of extents; where one crosses the antimeridian, it goes around the globe."""
+        boxes = [part.sides for part in parts if part.sides is not None]
+        if not boxes:
+            return cls()
+        west, south, east, north = zip(*boxes)
+        sides = (min(west), min(south), max(east), max(north))
+        if any(box[0] > box[2] for box in boxes):
+            sides = (-180.0, sides[1], 180.0, sides[3])
+        return cls(sides, tuple(sorted({kind for part in parts for kind in part.types})))
+
+
+def _metadata(extent: _Extent, told: dict[str, Any]) -> dict[bytes, bytes]:
+    column: dict[str, Any] = {
+        "encoding": "WKB",
+        "geometry_types": list(extent.types),
+        "orientation": "counterclockwise",
+        "edges": "planar",
+        "covering": {"bbox": {name: ["bbox", name] for name in _SIDES}},
+    }
+    if extent.sides is not None:
+        column["bbox"] = list(extent.sides)
+    geo = {
+        "version": GEOPARQUET_VERSION,
+        "primary_column": "geometry",
+        "columns": {"geometry": column},
+    }
+    return {b"geo": json.dumps(geo).encode(), METADATA_KEY: json.dumps(told).encode()}
+
+
+def provenance_of(store: IndexStore) -> dict[str, Any]:
+    """What is known of what made the vectors, the model's own description included."""
+    manifest = store.manifest
+    told: dict[str, Any] = {
+        **{key: value for key, value in manifest.provenance.items() if key != "embeddings"},
+        "written_by": f"rsretrieve {__version__}",
+        "model": manifest.model,
+        "model_fingerprint": manifest.model_fingerprint,
+        "metric": manifest.metric,
+        "tiles": manifest.tiles,
+        "dimensions": manifest.dimensions,
+    }
+    with suppress(ModelError):  # the model may be gone; its fingerprint stays
+        if manifest.model:
+            told["model_description"] = read_description(Path(manifest.model)).to_json()
+    return told

@@ -1,0 +1,101 @@
+"""A noise matrix as a picture: given labels down, true classes across."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve._core.text import printable, shortened
+from rsretrieve.audit.result import NoiseMatrix
+
+MOST_CLASSES = 40
+_CELL_PX, _LABEL_PX, _LETTERS = 18, 130, 20
+_LEAST_DRAWN = 0.5
+
+
+def matrix_picture(matrix: NoiseMatrix) -> str:
+    """Draw the confusions between classes as an SVG element; large values are dark.
+
+    Of more than 40 classes those with the largest sums of rows and columns are drawn, below a
+    paragraph that says so.
+
+    Args:
+        matrix: what to draw; its diagonal is not drawn, nor what is less than half a tile.
+    """
+    diagonal = np.eye(len(matrix.class_names), dtype=bool)
+    values = np.where(diagonal | (matrix.values < _LEAST_DRAWN), 0, matrix.values)
+    weight = values.sum(axis=0) + values.sum(axis=1)
+    drawn = _worth_drawing(weight)
+    names = [matrix.class_names[c] for c in drawn]
+    side = len(names) * _CELL_PX
+    width = side + _LABEL_PX + 2
+    confused = int((weight > 0).sum())
+    cut = f"Of {confused:,} classes with confusions the {len(drawn)} with the most are drawn."
+    parts = [
+        *[f"<p>{cut}</p>"] * (confused > len(drawn)),
+        f'<svg viewBox="0 0 {width} {width}" width="{width}" height="{width}" role="img" '
+        'aria-label="How often each given label should be another one">',
+        f'<rect class="grid" x="{_LABEL_PX}" y="{_LABEL_PX}" width="{side}" height="{side}"/>',
+        *(_row_name(name, number) for number, name in enumerate(names)),
+        *(_column_name(name, number) for number, name in enumerate(names)),
+        *_cells(matrix, values, drawn),
+        "</svg>",
+    ]
+    return "\n".join(parts)
+
+
+def _worth_drawing(weight: NDArray[np.float64]) -> list[int]:
+    """The classes that have any confusion, the 40 with the most, in their own order."""
+    largest = np.argsort(-weight, kind="stable")[:MOST_CLASSES]
+    return sorted(int(c) for c in largest if weight[c] > 0)
+
+
+def _row_name(name: str, number: int) -> str:
+    x, y = _LABEL_PX - 5, _LABEL_PX + (number + 0.7) * _CELL_PX
+    return f'<text x="{x}" y="{y:.1f}" text-anchor="end">{_short(name)}</text>'
+
+
+def _column_name(name: str, number: int) -> str:
+    x, y = _LABEL_PX + (number + 0.7) * _CELL_PX, _LABEL_PX - 5
+    return f'<text transform="translate({x:.1f} {y}) rotate(-90)">{_short(name)}</text>'
+
+
+def _cells(matrix: NoiseMatrix, values: NDArray[np.float64], drawn: list[int]) -> list[str]:
+    rows, columns = np.nonzero(values[np.ix_(drawn, drawn)])
+    given, true = np.array(drawn, np.int64)[rows], np.array(drawn, np.int64)[columns]
+    low, high = matrix.intervals(given, true)
+    tiles = matrix.values.sum(axis=1)[given]
+    found = np.stack([values[given, true], low * tiles, high * tiles], axis=1)
+    darkness = 0.15 + 0.85 * found[:, 0] / found[:, 0].max(initial=0)
+    names = matrix.class_names
+    return [
+        _cell(names[pair[0]], names[pair[1]], figures, dark, at)
+        for *pair, figures, dark, at in zip(
+            *(given.tolist(), true.tolist(), found.tolist(), darkness.tolist()),
+            zip(rows.tolist(), columns.tolist()),
+        )
+    ]
+
+
+def _cell(
+    given: str, suggested: str, tiles: Sequence[float], darkness: float, at: tuple[int, int]
+) -> str:
+    x, y = _LABEL_PX + at[1] * _CELL_PX + 1, _LABEL_PX + at[0] * _CELL_PX + 1
+    size = _CELL_PX - 2
+    expected, low, high = tiles
+    said = escape(
+        f"{printable(given)} → {printable(suggested)}: {expected:.4g} ({low:.3g} to {high:.3g})"
+    )
+    return (
+        f'<rect class="cell" tabindex="0" role="button" x="{x}" y="{y}" width="{size}" '
+        f'height="{size}" fill-opacity="{darkness:.3f}" '
+        f'data-given="{escape(given)}" data-suggested="{escape(suggested)}" '
+        f'aria-label="{said}"><title>{said}</title></rect>'
+    )
+
+
+def _short(name: str) -> str:
+    return escape(shortened(name, _LETTERS, len))

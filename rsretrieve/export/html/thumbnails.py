@@ -1,0 +1,71 @@
+"""Small pictures that are part of a page: each tile read once, as a data URI."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+
+from PIL import Image
+
+from rsretrieve.data.reading.preview import Previewed, reduced
+from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.progress import Advanced, Listener, StageStarted
+
+LARGE_PX, SMALL_PX = 224, 96
+
+
+class Thumbnails:
+    """The pictures of a page, each once, by their position.
+
+    Attributes:
+        pictures: data URIs.
+    """
+
+    def __init__(self) -> None:
+        self.pictures: list[str] = []
+        self._position: dict[tuple[str, int], int] = {}
+        self._reasons: dict[str, str] = {}
+
+    def read(
+        self,
+        wanted: Iterable[tuple[Tile, int]],
+        bands: tuple[int, ...],
+        listener: Listener,
+    ) -> None:
+        """Read tiles and keep a picture of each, in each size in px that is wanted of it."""
+        sizes: dict[Tile, set[int]] = {}
+        for tile, size in wanted:
+            sizes.setdefault(tile, set()).add(size)
+        listener(StageStarted("drawing the page's pictures", len(sizes)))
+        by_id = {tile.id: tile for tile in sizes}
+        tiles = TileSet("the page", tuple(reduced(t, 2 * LARGE_PX) for t in by_id.values()))
+        for read in read_in_order(tiles, Previewed(LARGE_PX, bands, enlarged=False)):
+            if isinstance(read, Read):
+                self._keep(read.tile, Image.fromarray(read.content), sizes[by_id[read.tile.id]])
+            else:
+                self._reasons[read.tile.id] = read.reason
+            listener(Advanced(1))
+
+    def position(self, tile: Tile, size_px: int) -> int:
+        """Where a tile's picture stands in `pictures`; −1 if it could not be read."""
+        return self._position.get((tile.id, size_px), -1)
+
+    def reason(self, tile: Tile) -> str:
+        """Why there is no picture of a tile."""
+        return self._reasons.get(tile.id, "")
+
+    def _keep(self, tile: Tile, picture: Image.Image, sizes: set[int]) -> None:
+        for size in sorted(sizes):
+            small = picture.copy()
+            small.thumbnail((size, size), Image.Resampling.LANCZOS)
+            self._position[tile.id, size] = len(self.pictures)
+            self.pictures.append(data_uri(small))
+
+
+def data_uri(picture: Image.Image) -> str:
+    """A picture as WebP, half the size of JPEG at this quality, in text."""
+    content = io.BytesIO()
+    picture.save(content, format="WEBP", quality=72, method=2)
+    return "data:image/webp;base64," + base64.b64encode(content.getvalue()).decode("ascii")

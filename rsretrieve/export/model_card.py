@@ -1,0 +1,88 @@
+"""What people look at in a model folder: the card and the plot of the training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rsretrieve._core.atomic_write import write_text
+from rsretrieve._core.text import printable
+from rsretrieve.export.plots import plot_training
+from rsretrieve.network.model import ModelDescription
+from rsretrieve.network.model_folder import HISTORY_FILE, read_description
+
+CARD_FILE = "README.md"
+PLOT_FILE = "training.png"
+
+
+def embellish_model(folder: Path, name: str) -> None:
+    """Write the model card and the plot of the training into a finished model folder.
+
+    Args:
+        folder: the model folder.
+        name: what the card calls the model.
+    """
+    plot_training(folder / HISTORY_FILE, folder / PLOT_FILE)
+    write_text(folder / CARD_FILE, model_card(read_description(folder), name), overwrite=True)
+
+
+def model_card(description: ModelDescription, name: str) -> str:
+    """A model card in Markdown."""
+    classes = ", ".join(f"`{printable(label)}`" for label in description.class_names)
+    return f"""# {printable(name)}
+
+A scene embedding trained by rsretrieve, with a prototype for each of
+{len(description.class_names)} classes. Tiles of like scenes lie close together by cosine
+similarity, and a label far from its prototype is likely wrong.
+
+{_facts(description)}
+
+![Loss, kept tiles and validation accuracy by epoch]({PLOT_FILE})
+
+## Classes
+
+{classes}
+
+## Limits
+
+- Labels were taken as given, in training and in validation: the accuracy in `{HISTORY_FILE}` is
+  agreement with given labels, not with the truth.
+- Similarities mean something only between tiles preprocessed as above, of the same sensor,
+  resolution and season as the training tiles or close to them.
+- `tiles.parquet` names the training tiles and their labels; look at it before you share the model.
+
+## Use
+
+    rsretrieve index TILES --model {name} --output INDEX
+    rsretrieve query IMAGE --index INDEX
+    rsretrieve audit-labels TILES --model {name}
+"""
+
+
+def _facts(description: ModelDescription) -> str:
+    recipe, training = description.recipe, description.training
+    preprocessing = description.preprocessing
+    bands = ",".join(map(str, preprocessing.bands))
+    jpeg_px = preprocessing.jpeg_px
+    no_graph = training.get("no_graph")  # models of before do not say
+    decoded = "" if jpeg_px is None else f" (JPEG decoded to no less than {jpeg_px} px)"
+    rows = {
+        "Backbone": f"{description.backbone}, {description.dimensions} dimensions",
+        "Started from": training["weights"],
+        "Tiles": f"{preprocessing.dtype}, bands {bands} of {preprocessing.source_bands}, "
+        f"resized to {preprocessing.size_px} px{decoded}",
+        "Recipe": f"{recipe['name']}, loss {recipe['loss']}, q = {recipe['q']}, "
+        f"k = {recipe['k']}, σ = {recipe['temperature']}",
+        "Trained on": f"{training['tiles']} tiles, {training['validation_tiles']} to validate, "
+        f"{training['epochs']} epochs (kept: epoch {training['kept_epoch']}), "
+        f"seed {training['seed']}",
+        "Labels kept (m = 1)": f"{training['kept_fraction']:.1%}",
+        "Tiles taught with another label": f"{training.get('relabelled_fraction', 0):.1%}",
+        "Time": f"{training['seconds']:.0f} s on {training['device']}, {training['precision']}, "
+        f"{training['tiles_per_second']:.0f} tiles/s",
+        **({"Embeds in": training["embeds_in"]} if "embeds_in" in training else {}),
+        **({"Has no graph, because": no_graph} if no_graph else {}),
+        "Versions": ", ".join(f"{k} {v}" for k, v in description.versions.items()),
+        "Weights, SHA-256": f"`{description.weights_sha256}`",
+    }
+    lines = "\n".join(f"| {key} | {printable(str(value))} |" for key, value in rows.items())
+    return f"| | |\n|---|---|\n{lines}"

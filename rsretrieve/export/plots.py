@@ -1,0 +1,67 @@
+"""Plots, drawn by matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rsretrieve._core.atomic_write import written_aside
+from rsretrieve._core.tables import read_table
+from rsretrieve.errors import MissingPackage
+
+
+def plot_training(history: Path, path: Path) -> None:
+    """Plot a training's `history.csv`: loss, validation accuracy and kept fraction by epoch.
+
+    Raises:
+        MissingPackage: matplotlib is not installed.
+        TableError: the history cannot be read.
+    """
+    rows = [row for _, row in read_table(history, ("epoch", "loss", "kept_fraction"))]
+    epochs = [int(row["epoch"]) for row in rows]
+    figure = _figure_class()(figsize=(8, 4.2), layout="constrained")
+    losses = figure.add_subplot()
+    losses.plot(epochs, [float(row["loss"]) for row in rows], color="tab:gray", label="loss")
+    losses.set_xlabel("epoch")
+    losses.set_ylabel("training loss")
+    shares = losses.twinx()
+    shares.set_ylim(0, 1.02)
+    shares.set_ylabel("share of tiles")
+    _plot_known(shares, epochs, rows, "kept_fraction", "labels kept (m = 1)", "tab:green")
+    if any(float(row.get("relabelled_fraction") or 0) for row in rows):
+        _plot_known(shares, epochs, rows, "relabelled_fraction", "relabelled", "tab:orange")
+    _plot_known(
+        shares, epochs, rows, "validation_accuracy", "validation accuracy, given labels", "tab:blue"
+    )
+    lines = [*losses.get_lines(), *shares.get_lines()]
+    names = [line.get_label() for line in lines]
+    figure.legend(lines, names, loc="outside upper center", ncols=4, frameon=False)
+    losses.xaxis.get_major_locator().set_params(integer=True)
+    losses.grid(alpha=0.25)
+    with written_aside(path, overwrite=True) as aside:
+        figure.savefig(aside, format="png", dpi=130)
+
+
+def _plot_known(
+    axes: Any,
+    epochs: Sequence[int],
+    rows: Sequence[dict[str, str]],
+    key: str,
+    name: str,
+    color: str,
+) -> None:
+    known = [(epoch, float(row[key])) for epoch, row in zip(epochs, rows) if row.get(key)]
+    if known:
+        axes.plot(*zip(*known), color=color, label=name)
+
+
+def _figure_class() -> Any:
+    # The class itself, never pyplot: no window system, no global state.
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackage(
+            "plots need matplotlib, which is not installed", hint="pip install matplotlib"
+        ) from error
+    return Figure

@@ -1,0 +1,105 @@
+"""What an index is, at a glance: from its manifest and its table, without opening it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+
+from rsretrieve.index.store.folder import check_files
+from rsretrieve.index.store.manifest import (
+    MANIFEST_FILE,
+    TABLE_FILE,
+    Manifest,
+    read_manifest,
+)
+from rsretrieve.index.store.tile_table import TileTable, read_table
+from rsretrieve.network.metadata import DESCRIPTION_FILE
+
+
+@dataclass(frozen=True)
+class IndexDescription:
+    """What is known of an index.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it says of itself.
+        model_found: whether its model still lies where it lay.
+        bytes_on_disk: of all of its files.
+        labels: how many tiles have each label, the commonest first; None is without one.
+        placed: how many tiles are georeferenced.
+        extent: west, south, east and north of all places in degrees, or None.
+    """
+
+    folder: Path
+    manifest: Manifest
+    model_found: bool
+    bytes_on_disk: int
+    labels: tuple[tuple[str | None, int], ...]
+    placed: int
+    extent: tuple[float, float, float, float] | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        manifest = self.manifest
+        return {
+            "kind": "index",
+            "path": str(self.folder),
+            "tiles": manifest.tiles,
+            "dimensions": manifest.dimensions,
+            "faiss_key": manifest.faiss_key,
+            "search": manifest.search,
+            "recall_at_10": manifest.recall_at_10,
+            "goal": manifest.goal,
+            "predicted_bytes": manifest.predicted_bytes,
+            "bytes_on_disk": self.bytes_on_disk,
+            "model": manifest.model or None,
+            "model_found": self.model_found,
+            "model_fingerprint": manifest.model_fingerprint or None,
+            "provenance": manifest.provenance,
+            "windows": manifest.windows or None,
+            "labels": {label: count for label, count in self.labels if label is not None},
+            "unlabelled": dict(self.labels).get(None, 0),
+            "georeferenced": self.placed,
+            "extent": self.extent,
+            "schema_version": manifest.schema_version,
+        }
+
+
+def describe_index(folder: Path) -> IndexDescription:
+    """Describe an index folder; of the checksums only that of the table is looked at.
+
+    Raises:
+        IndexNotFound: there is none.
+        IndexDamaged: its manifest or its table is not what was written.
+    """
+    manifest = read_manifest(folder)
+    check_files(folder, {TABLE_FILE: folder / TABLE_FILE}, manifest)
+    rows = read_table(folder / TABLE_FILE, manifest.tiles)
+    sizes = [(folder / name).stat().st_size for name in (MANIFEST_FILE, *manifest.sha256)]
+    return IndexDescription(
+        folder=folder,
+        manifest=manifest,
+        model_found=bool(manifest.model) and Path(manifest.model, DESCRIPTION_FILE).is_file(),
+        bytes_on_disk=sum(sizes),
+        labels=_labels(rows),
+        placed=len(rows) - rows.columns.column("crs").null_count,
+        extent=_extent(rows),
+    )
+
+
+def _labels(rows: TileTable) -> tuple[tuple[str | None, int], ...]:
+    counted = rows.columns.column("label").value_counts().to_pylist()
+    ordered = sorted(counted, key=lambda entry: (-entry["counts"], str(entry["values"])))
+    return tuple((entry["values"], entry["counts"]) for entry in ordered)
+
+
+def _extent(rows: TileTable) -> tuple[float, float, float, float] | None:
+    corners = pc.list_flatten(rows.columns.column("footprint"))
+    if not len(corners):
+        return None
+    lons, lats = (pc.list_element(corners, axis) for axis in (0, 1))
+    west, south = pc.min(lons).as_py(), pc.min(lats).as_py()
+    return west, south, pc.max(lons).as_py(), pc.max(lats).as_py()

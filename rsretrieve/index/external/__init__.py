@@ -1,0 +1,1 @@
+"""Embeddings that another program computed."""

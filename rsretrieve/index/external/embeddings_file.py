@@ -1,0 +1,271 @@
+"""Embeddings made elsewhere, with their own ids and footprints: from a Parquet file or a .npy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+from numpy.typing import NDArray
+from pyarrow import parquet
+
+from rsretrieve._core.paths import absolute
+from rsretrieve._core.sealing import parsed
+from rsretrieve._core.tables import PARQUET_SUFFIXES, refuse_bombs
+from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.errors import NoUsableTiles, TableError
+from rsretrieve.index.external.geometry_columns import PlaceReader
+from rsretrieve.index.external.query_vectors import mapped_array
+from rsretrieve.index.file_state import NO_FILE_BYTES
+from rsretrieve.index.store.tile_table import SCHEMA, IndexedTile, TileTable
+from rsretrieve.index.write import Vectors
+
+METADATA_KEY = b"rsretrieve"  # what our own export says of the model
+ID_COLUMNS = ("id", "tile")
+VECTOR_COLUMNS = ("embedding", "vector", "embeddings")
+_BLOCK = 65_536
+_NO_EMBEDDINGS = (
+    *(OSError, pyarrow.ArrowException, ValueError, TypeError, LookupError),
+    *(AttributeError, OverflowError, RecursionError),
+)
+_UNIT = 1e-4  # how far a norm may lie from one to count as one
+
+
+def read_embeddings(path: Path, listing: TileSet | None, log: FailureLog) -> Vectors:
+    """Read embeddings; each is brought to unit length.
+
+    A Parquet file names its tiles in a column `id` (or `tile`), holds their vectors in a column
+    of lists of numbers, and may have `label`, `path`, and a footprint: `geometry` (GeoParquet),
+    or the columns that our own export writes. A `.npy` holds the rows of an array (N, D); its
+    tiles are those of `listing`, row by row, or are numbered from 0.
+
+    Args:
+        path: the file.
+        listing: the tiles of a `.npy`.
+        log: takes the rows whose vector is no direction: zero, missing or not finite.
+
+    Raises:
+        TableError: not such a file.
+        NoUsableTiles: not one row can be used.
+    """
+    if path.suffix.lower() in PARQUET_SUFFIXES:
+        if listing is not None:
+            raise TableError(f"{path} names its own tiles: no other TILES can be given beside it")
+        return _from_parquet(path, log)
+    if path.suffix.lower() == ".npy":
+        return _from_npy(path, listing, log)
+    raise TableError(
+        f"{path} is neither a .npy nor a Parquet file of embeddings",
+        hint="give an array (N, D) as .npy, or a Parquet file with the columns id and embedding",
+    )
+
+
+def _from_npy(path: Path, listing: TileSet | None, log: FailureLog) -> Vectors:
+    try:
+        raw = mapped_array(path)
+    except FileNotFoundError as error:
+        raise TableError(f"{path}: no such file") from error
+    except ValueError as error:
+        raise TableError(f"{path} {error}", hint="expected is an array (N, D) as .npy") from error
+    if raw.ndim != 2 or not raw.size:
+        raise TableError(
+            f"{path} holds {raw.dtype} {raw.shape}, not vectors of numbers",
+            hint="expected is an array (N, D), a row a tile",
+        )
+    rows = _numbered(len(raw)) if listing is None else _listed(path, listing, len(raw))
+    return _directions(path, rows, raw, {"embeddings": str(path.resolve())}, log)
+
+
+def _numbered(count: int) -> TileTable:
+    ids = pyarrow.array(np.arange(count)).cast(pyarrow.string())
+    return _table({"id": ids}, count)
+
+
+def _listed(path: Path, listing: TileSet, count: int) -> TileTable:
+    if len(listing) != count:
+        raise TableError(
+            f"{path} has {count} rows, and {listing.source} {len(listing)} tiles",
+            hint="row i of the array is the vector of tile i of the list",
+        )
+    columns = {
+        "id": pyarrow.array([tile.id for tile in listing]),
+        "path": pyarrow.array([absolute(tile.path) for tile in listing]),
+        "label": pyarrow.array([tile.label for tile in listing], pyarrow.string()),
+        "read_px": pyarrow.array([_read_px(tile) for tile in listing], pyarrow.int32()),
+    }
+    return _table(columns, count)
+
+
+def _read_px(tile: Tile) -> int | None:
+    return None if tile.window is None else tile.window.read_px
+
+
+def _table(columns: dict[str, pyarrow.Array], count: int) -> TileTable:
+    """A table of those columns; of the others, what says that nothing is known."""
+    plain = {"path": "", "content": "", "size_bytes": NO_FILE_BYTES, "mtime_ns": 0}
+    arrays = []
+    for entry in SCHEMA:
+        if entry.name in columns:
+            arrays.append(columns[entry.name])
+        elif entry.name in plain:
+            arrays.append(pyarrow.repeat(pyarrow.scalar(plain[entry.name], entry.type), count))
+        else:
+            arrays.append(pyarrow.nulls(count, entry.type))
+    return TileTable(pyarrow.table(dict(zip(SCHEMA.names, arrays)), schema=SCHEMA))
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Where a Parquet file has what."""
+
+    id: str
+    vector: str
+    dimensions: int
+
+
+def _from_parquet(path: Path, log: FailureLog) -> Vectors:
+    try:
+        with parquet.ParquetFile(path) as file:
+            refuse_bombs(path, file)
+            columns = _columns_of(path, file)
+            places = PlaceReader.of(file.schema_arrow)
+            count = file.metadata.num_rows
+            raw = np.zeros((count, columns.dimensions), np.float32)
+            rows: list[IndexedTile] = []
+            told = {columns.id, columns.vector, places.geometry, *SCHEMA.names}
+            names = [name for name in file.schema_arrow.names if name in told]
+            for batch in file.iter_batches(10_000, columns=names):
+                raw[len(rows) : len(rows) + len(batch)] = _vectors_of(path, batch, columns)
+                rows.extend(_rows_of(batch, columns, places))
+            provenance = _provenance(path, file.schema_arrow.metadata or {})
+    except FileNotFoundError as error:
+        raise TableError(f"{path}: no such file") from error
+    except TableError:
+        raise
+    except _NO_EMBEDDINGS as error:
+        raise TableError(f"{path}: cannot be read as Parquet ({error})") from error
+    if len({row.id for row in rows}) != len(rows):
+        raise TableError(f"{path}: the column {columns.id!r} names a tile twice")
+    return _directions(path, TileTable.of(rows), raw, provenance, log)
+
+
+def _columns_of(path: Path, file: parquet.ParquetFile) -> _Columns:
+    schema = file.schema_arrow
+    id_column = next((name for name in ID_COLUMNS if name in schema.names), None)
+    lists = [entry.name for entry in schema if _is_vector(entry.type)]
+    vector = next((name for name in VECTOR_COLUMNS if name in lists), None)
+    if vector is None and len(lists) == 1:
+        vector = lists[0]
+    if id_column is None or vector is None:
+        raise TableError(
+            f"{path}: no column of {'ids' if id_column is None else 'vectors'} (its columns are: "
+            f"{', '.join(schema.names)})",
+            hint="expected are a column `id`, and a column `embedding` of lists of numbers",
+        )
+    return _Columns(id_column, vector, _dimensions(path, file, vector))
+
+
+def _is_vector(kind: pyarrow.DataType) -> bool:
+    types = pyarrow.types
+    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
+        return False
+    return bool(types.is_floating(kind.value_type))
+
+
+def _dimensions(path: Path, file: parquet.ParquetFile, vector: str) -> int:
+    for batch in file.iter_batches(1_000, columns=[vector]):
+        for value in batch.column(0):
+            if value.is_valid and len(value):
+                return len(value)
+    raise TableError(f"{path}: the column {vector!r} holds no vector")
+
+
+def _vectors_of(path: Path, batch: pyarrow.RecordBatch, columns: _Columns) -> NDArray[np.float32]:
+    """(B, D), zero where there is none."""
+    listed = batch.column(batch.schema.get_field_index(columns.vector))
+    vectors = np.zeros((len(batch), columns.dimensions), np.float32)
+    valid = np.asarray(listed.is_valid())
+    values = listed.drop_null().flatten().to_numpy(zero_copy_only=False)
+    if len(values) != valid.sum() * columns.dimensions:
+        raise TableError(f"{path}: not every vector has {columns.dimensions} dimensions")
+    vectors[valid] = values.reshape(-1, columns.dimensions)
+    return vectors
+
+
+def _rows_of(
+    batch: pyarrow.RecordBatch, columns: _Columns, places: PlaceReader
+) -> Iterator[IndexedTile]:
+    wanted = [name for name in batch.schema.names if name != columns.vector]
+    for values in batch.select(wanted).to_pylist():
+        label = values.get("label")
+        yield IndexedTile(
+            id=str(values[columns.id]),
+            path=str(values.get("path") or ""),
+            label=None if label is None else str(label),
+            size_bytes=_whole(values.get("size_bytes"), NO_FILE_BYTES),
+            mtime_ns=_whole(values.get("mtime_ns"), 0),
+            place=places.place(values),
+            content=str(values.get("content") or ""),
+        )
+
+
+def _whole(value: object, otherwise: int) -> int:
+    """A whole number of 64 bits; of nothing, what says that nothing is known."""
+    if value is None:
+        return otherwise
+    if not isinstance(value, int) or not -1 <= value < 1 << 63:
+        raise ValueError(f"{value!r} is no size or time of a file")
+    return value
+
+
+def _provenance(path: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
+    """Where the vectors are from, with what an export of ours says of their model."""
+    found: dict[str, Any] = {"embeddings": str(path.resolve())}
+    try:
+        told = parsed(metadata.get(METADATA_KEY, b"{}").decode())
+    except (ValueError, RecursionError):  # another program's, under our name
+        return found
+    return {**found, **told} if isinstance(told, dict) else found
+
+
+def _directions(
+    path: Path,
+    rows: TileTable,
+    raw: NDArray[Any],
+    provenance: dict[str, Any],
+    log: FailureLog,
+) -> Vectors:
+    """Leave out rows without a direction, and bring the others to unit length.
+
+    An array that needs neither stays in its file.
+    """
+    norms = np.empty(len(raw), np.float64)
+    for start in range(0, len(raw), _BLOCK):
+        block = np.asarray(raw[start : start + _BLOCK], np.float64)
+        norms[start : start + len(block)] = np.linalg.norm(block, axis=1)
+    usable = np.isfinite(norms) & (norms > 0)
+    for i in np.flatnonzero(~usable).tolist():
+        reason = (
+            "its embedding is zero or missing" if norms[i] == 0 else "its embedding is not finite"
+        )
+        log.add(Failed(rows[i].tile, reason))
+    if not usable.any():
+        raise NoUsableTiles(f"{path}: not one of {len(raw)} embeddings can be used")
+    if raw.dtype != np.float32 or not usable.all() or np.abs(norms - 1).max() > _UNIT:
+        kept = np.flatnonzero(usable)
+        unit = np.empty((len(kept), raw.shape[1]), np.float32)
+        for start in range(0, len(kept), _BLOCK):
+            part = kept[start : start + _BLOCK]
+            unit[start : start + len(part)] = raw[part] / norms[part, None]
+        raw = unit
+        rows = TileTable(rows.columns.take(kept)) if len(kept) < len(rows) else rows
+    facts = {
+        "model": str(provenance.get("model") or ""),
+        "model_fingerprint": str(provenance.get("model_fingerprint") or ""),
+        "provenance": provenance,
+    }
+    return Vectors(rows, raw, facts)

@@ -1,0 +1,222 @@
+"""Mend an index folder from what is whole of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rsretrieve._core.atomic_write import only_writer
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.tile import TileSet
+from rsretrieve.data.windowing import WindowChoices
+from rsretrieve.errors import RsretrieveError
+from rsretrieve.index.build import index_tiles
+from rsretrieve.index.compatibility import require_same_model
+from rsretrieve.index.journal import Journal
+from rsretrieve.index.maintenance.salvage import as_the_tiles_are_cut, lost, salvaged_manifest
+from rsretrieve.index.maintenance.verify import (
+    FindModel,
+    Verification,
+    content_problems,
+    file_problems,
+    misplaced,
+    verify_index,
+)
+from rsretrieve.index.store.checksums import wrong_files
+from rsretrieve.index.store.folder import IndexStore, read_vectors
+from rsretrieve.index.store.manifest import (
+    FAISS_FILE,
+    MANIFEST_FILE,
+    SKIPPED_FILE,
+    TABLE_FILE,
+    VECTORS_FILE,
+    Manifest,
+    read_manifest,
+)
+from rsretrieve.index.store.tile_table import IndexedTile, read_table
+from rsretrieve.index.vectors.choose_kind import IndexGoal
+from rsretrieve.index.vectors.vector_index import VectorIndex
+from rsretrieve.index.write import Filing, Vectors, file_vectors, goal_of
+from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What mending an index did.
+
+    Attributes:
+        mended: what was made anew, and from what; empty when nothing was wrong.
+        after: what a check found afterwards.
+    """
+
+    mended: tuple[str, ...]
+    after: Verification
+
+
+def repair_index(
+    folder: Path, find_model: FindModel, log: FailureLog, listener: Listener = unheard
+) -> Repair:
+    """Mend what is wrong with an index folder.
+
+    The FAISS index is built again from the stored vectors, the vectors are taken from a flat
+    FAISS index or embedded again from the tiles that the table names, and the manifest is
+    written again where all that it vouches for is whole. Without the table nobody knows which
+    vector is whose: then the index must be built again.
+
+    Args:
+        folder: the index folder.
+        find_model: gives its model.
+        log: takes the tiles that cannot be read, if they have to be.
+        listener: is told how the work goes.
+
+    Raises:
+        IndexNotFound: there is none.
+        IndexDamaged: too much is lost.
+        OutputBusy: another run is writing it.
+    """
+    try:
+        with only_writer(folder):
+            mended = _mended(folder, find_model, listener)
+        if mended is None:  # takes the lock itself
+            mended = _embedded_again(folder, find_model, log, listener)
+    except (ValueError, TypeError, KeyError) as error:  # of what a file says
+        if isinstance(error, RsretrieveError):
+            raise
+        raise lost(folder, str(error)) from error
+    return Repair(mended, verify_index(folder, find_model, listener))
+
+
+def _mended(folder: Path, find_model: FindModel, listener: Listener) -> tuple[str, ...] | None:
+    """What was mended without reading all tiles again; None where they must be."""
+    listener(StageStarted("checking files"))
+    if not file_problems(folder):
+        return _nothing_or_all(folder, find_model, listener)
+    manifest, sealed = salvaged_manifest(folder)
+    paths = {name: folder / name for name in manifest.sha256}
+    wrong = set(wrong_files(paths, manifest.sha256, thorough=True))
+    if TABLE_FILE in wrong:
+        raise lost(folder, f"{TABLE_FILE} is damaged, and nothing else says whose a vector is")
+    if not sealed:
+        if wrong:
+            raise lost(folder, f"{MANIFEST_FILE} is damaged, and {sorted(wrong)[0]} is, too")
+        return _sealed_again(folder, manifest, find_model, listener)
+    mended = f"{FAISS_FILE} from {VECTORS_FILE}"
+    if wrong == {SKIPPED_FILE}:
+        mended = f"{SKIPPED_FILE} left out: an update looks at those windows again"
+    path = folder / VECTORS_FILE
+    if VECTORS_FILE in wrong:
+        path, mended = folder / FAISS_FILE, f"{VECTORS_FILE} from {FAISS_FILE}"
+        if FAISS_FILE in wrong or not VectorIndex.read(path, mapped=True).is_exact:
+            return None
+    whole = () if SKIPPED_FILE in wrong else _opened(folder, manifest).skipped
+    _file_again(folder, manifest, path, listener, whole)
+    return (mended,)
+
+
+def _nothing_or_all(
+    folder: Path, find_model: FindModel, listener: Listener
+) -> tuple[str, ...] | None:
+    """Every file is as it was written: nothing to mend, unless what it says is not true."""
+    store = _opened(folder, read_manifest(folder))
+    model = find_model(store.manifest)
+    problems = content_problems(store)
+    if not problems and model is not None:
+        problems, _ = misplaced(store, model, listener)
+    if problems:
+        return None
+    _discard_what_is_filed(store)
+    return ()
+
+
+def _discard_what_is_filed(store: IndexStore) -> None:
+    """Remove the journal of a run that was killed after it had written the index.
+
+    That of an update, which has tiles that the index has not, stays for the next one.
+    """
+    manifest = store.manifest
+    journal = Journal(
+        store.folder, manifest.model_fingerprint, manifest.dimensions, manifest.windows
+    )
+    filed = set(store.rows.column("id"))
+    if all(row.id in filed for row in journal.read().rows):
+        journal.discard()
+
+
+def _opened(folder: Path, manifest: Manifest) -> IndexStore:
+    return IndexStore(folder, manifest, read_table(folder / TABLE_FILE))
+
+
+def _sealed_again(
+    folder: Path, manifest: Manifest, find_model: FindModel, listener: Listener
+) -> tuple[str, ...]:
+    """Write the manifest again: the files are whole; whose model they are of, a sample tells."""
+    model = find_model(manifest)
+    if model is None:
+        raise lost(folder, f"{MANIFEST_FILE} is damaged, and its model cannot be had to judge by")
+    vectors = VectorIndex.read(folder / FAISS_FILE, mapped=True)
+    counted = replace(
+        manifest,
+        tiles=len(vectors),
+        dimensions=vectors.dimensions,
+        model_fingerprint=model.description.fingerprint,
+    )
+    problems, (compared, _) = misplaced(_opened(folder, counted), model, listener)
+    if problems or not compared:
+        raise lost(folder, f"{MANIFEST_FILE} is damaged, and {model.folder} is not its model")
+    whole = replace(
+        counted,
+        model=str(model.folder.resolve()),
+        provenance={},
+        goal={},
+        search={},
+        windows=as_the_tiles_are_cut(manifest.windows, read_table(folder / TABLE_FILE)),
+    )
+    skipped = _opened(folder, manifest).skipped if whole.windows else ()
+    _file_again(folder, whole, folder / VECTORS_FILE, listener, skipped)
+    return (f"{MANIFEST_FILE} from the other files and the model",)
+
+
+def _file_again(
+    folder: Path,
+    manifest: Manifest,
+    source: Path,
+    listener: Listener,
+    skipped: Sequence[IndexedTile] = (),
+) -> None:
+    """Build the index again from the stored vectors, or from a flat FAISS index."""
+    if source.name == FAISS_FILE:
+        vectors = VectorIndex.read(source).reconstructed()
+    else:
+        vectors = read_vectors(source, manifest)
+    if vectors is None or len(vectors) != manifest.tiles:
+        raise lost(folder, f"{source.name} does not hold the vectors")
+    facts: dict[str, Any] = {
+        "model": manifest.model,
+        "model_fingerprint": manifest.model_fingerprint,
+        "provenance": manifest.provenance,
+        "windows": manifest.windows,
+    }
+    rows = read_table(folder / TABLE_FILE)
+    goal = replace(goal_of(manifest), key=manifest.faiss_key)
+    content = Vectors(rows, vectors, facts, skipped)
+    file_vectors(content, Filing(folder, goal, overwrite=True), listener)
+
+
+def _embedded_again(
+    folder: Path, find_model: FindModel, log: FailureLog, listener: Listener
+) -> tuple[str, ...]:
+    """Embed the tiles that the table names; the vectors of neither file can be had."""
+    manifest = read_manifest(folder)
+    model = find_model(manifest)
+    if model is None:
+        raise lost(folder, "its vectors are damaged, and its model cannot be had to make them")
+    require_same_model(folder, manifest, model)
+    rows = read_table(folder / TABLE_FILE)
+    listener(Noticed(f"the vectors are damaged: {len(rows)} tiles are embedded again"))
+    choices = WindowChoices.from_json(manifest.windows)
+    tiles = TileSet(str(folder), tuple(row.tile for row in rows), windows=choices)
+    goal = IndexGoal(key=manifest.faiss_key, recall=goal_of(manifest).recall)
+    index_tiles(model, tiles, folder, log, listener, goal=goal, overwrite=True)
+    return ("all vectors from the tiles that the table names",)

@@ -1,0 +1,69 @@
+"""What can still be had of a damaged manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from rsretrieve.data.window import split_window
+from rsretrieve.data.windowing import WindowChoices
+from rsretrieve.errors import IndexDamaged
+from rsretrieve.index.store.manifest import (
+    DATA_FILES,
+    MANIFEST_FILE,
+    SKIPPED_FILE,
+    Manifest,
+    of_another_kind,
+    read_manifest,
+)
+from rsretrieve.index.store.tile_table import TileTable
+
+
+def salvaged_manifest(folder: Path) -> tuple[Manifest, bool]:
+    """The manifest, and whether its digest vouches for it.
+
+    Raises:
+        IndexDamaged: it cannot even be read.
+    """
+    try:
+        return read_manifest(folder), True
+    except IndexDamaged:
+        known = {field.name for field in fields(Manifest)}
+        try:
+            content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+            manifest = Manifest(**{key: content[key] for key in content if key in known})
+            named = set(manifest.sha256) - {SKIPPED_FILE} == set(DATA_FILES)
+            if named and not of_another_kind(manifest):
+                return manifest, False
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            pass
+        raise lost(folder, f"{MANIFEST_FILE} is damaged beyond reading") from None
+
+
+def as_the_tiles_are_cut(told: Mapping[str, Any], rows: TileTable) -> dict[str, Any]:
+    """What a damaged manifest tells of windows, if all tiles are cut like that; else nothing.
+
+    Where it is wrong about the edges or the nodata, an update looks at those windows again.
+    """
+    try:
+        choices = WindowChoices.from_json(told)
+    except (TypeError, ValueError, KeyError, AttributeError):
+        return {}
+    if choices is None:
+        return {}
+    for tile_id, read_px in zip(rows.column("id"), rows.column("read_px")):
+        window = split_window(tile_id)[1]
+        if window is None or not choices.may_have_cut(replace(window, read_px=read_px)):
+            return {}
+    return dict(told)
+
+
+def lost(folder: Path, why: str) -> IndexDamaged:
+    """The error for an index that cannot be mended."""
+    return IndexDamaged(
+        f"{folder} cannot be mended: {why}",
+        hint=f"build it again: rsretrieve index TILES --model DIR --output {folder} --overwrite",
+    )

@@ -1,0 +1,192 @@
+"""Whether an index is what it says it is: every checksum, every count, and row i is vector i."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import IndexDamaged
+from rsretrieve.index.store.checksums import wrong_files
+from rsretrieve.index.store.folder import IndexStore, open_index
+from rsretrieve.index.store.manifest import MANIFEST_FILE, Manifest, read_manifest
+from rsretrieve.progress import Listener, StageStarted, unheard
+
+if TYPE_CHECKING:
+    from rsretrieve.network.model import Model
+
+FindModel = Callable[[Manifest], "Model | None"]
+"""Gives the model of an index, or None where it cannot be had."""
+
+EMBEDDED_AGAIN, SEARCHED = 32, 256
+SAME = 0.99  # a tile's embedding in another batch, or on another device, is not the same to the bit
+_NEARER = 1e-3  # by how much, for the same reason, another row may be more similar than its own
+_SAME_FOUND = 1 - 1e-4
+_FOUND_LEAST = 0.9  # of an index that is approximate
+_BLOCK = 16_384
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What looking at an index found.
+
+    Attributes:
+        index: the index folder.
+        sound: nothing is wrong with it.
+        problems: what is wrong, in words.
+        tiles: how many it holds; None where that cannot be said.
+        embedded_again: how many tiles of a sample were embedded again and compared.
+        changed_since: how many of the sample could not be: their files changed, are gone or
+            cannot be read, which is no damage, but work for an update.
+        hint: what to do.
+    """
+
+    index: str
+    sound: bool
+    problems: tuple[str, ...]
+    tiles: int | None
+    embedded_again: int
+    changed_since: int
+    hint: str
+
+
+def verify_index(folder: Path, find_model: FindModel, listener: Listener = unheard) -> Verification:
+    """Check an index folder.
+
+    Args:
+        folder: the index folder.
+        find_model: gives its model, by which a sample of its tiles is embedded again.
+        listener: is told how the work goes.
+
+    Raises:
+        IndexNotFound: there is none.
+    """
+    listener(StageStarted("checking files"))
+    problems = file_problems(folder)
+    if problems:
+        return _verification(folder, problems, None, (0, 0))
+    store = open_index(folder)
+    problems += content_problems(store)
+    compared = (0, 0)
+    model = find_model(store.manifest) if not problems else None
+    if model is not None:
+        wrong, compared = misplaced(store, model, listener)
+        problems += wrong
+    return _verification(folder, problems, store.manifest.tiles, compared)
+
+
+def _verification(
+    folder: Path, problems: list[str], tiles: int | None, compared: tuple[int, int]
+) -> Verification:
+    hint = ""
+    if problems:
+        hint = (
+            f"`rsretrieve index --repair --output {folder}` mends what can be mended without "
+            "reading the tiles again, and says what else to do"
+        )
+    elif compared[1]:
+        hint = "tiles changed since they were indexed: bring it up to date with --update"
+    return Verification(str(folder), not problems, tuple(problems), tiles, *compared, hint)
+
+
+def file_problems(folder: Path) -> list[str]:
+    """What is wrong with the bytes of the files, or with opening them.
+
+    Raises:
+        IndexNotFound: there is no index.
+    """
+    try:
+        manifest = read_manifest(folder)
+    except IndexDamaged as error:
+        return [error.message]
+    paths = {name: folder / name for name in manifest.sha256}
+    wrong = wrong_files(paths, manifest.sha256, thorough=True)
+    said = f"is not the file that {MANIFEST_FILE} describes"
+    problems = [f"{paths[n]} {said if paths[n].exists() else 'is missing'}" for n in wrong]
+    if not problems:
+        try:
+            store = open_index(folder)
+            store.open_vector_index()
+        except IndexDamaged as error:
+            problems = [error.message]
+    return problems
+
+
+def content_problems(store: IndexStore) -> list[str]:
+    """What is wrong with what the files say, though they are as they were written."""
+    return [*_table_problems(store), *_vector_problems(store), *_search_problems(store)]
+
+
+def _table_problems(store: IndexStore) -> Iterator[str]:
+    ids = store.rows.column("id")
+    if len(set(ids)) != len(ids):
+        yield f"{store.folder}: {len(ids) - len(set(ids))} tiles stand in the table twice"
+
+
+def _vector_problems(store: IndexStore) -> Iterator[str]:
+    vectors, wrong = store.vectors, 0
+    for start in range(0, len(vectors), _BLOCK):
+        norms = np.linalg.norm(vectors[start : start + _BLOCK], axis=1)
+        wrong += int((~(np.abs(norms - 1) < 1e-3)).sum())  # NaN is wrong, too
+    if wrong:
+        yield f"{store.folder}: {wrong} vectors are not of unit length"
+
+
+def _search_problems(store: IndexStore) -> Iterator[str]:
+    """Whether a search for a stored vector finds it, or one just like it."""
+    rows = _spread(len(store.vectors), SEARCHED)
+    asked = np.array(store.vectors[rows])
+    index = store.open_vector_index()
+    _, found = index.search(asked, 1)
+    like = np.einsum("sd,sd->s", asked, store.vectors[np.maximum(found[:, 0], 0)])
+    share = float(((found[:, 0] >= 0) & (like >= _SAME_FOUND)).mean())
+    if share < (1 if index.is_exact else _FOUND_LEAST):
+        yield f"{store.folder}: a search finds only {share:.0%} of the vectors that it is made of"
+
+
+def misplaced(
+    store: IndexStore, model: Model, listener: Listener
+) -> tuple[list[str], tuple[int, int]]:
+    """Embed a sample of the tiles again, and compare with their rows.
+
+    Returns:
+        What is wrong; how many were compared, and how many could not be.
+    """
+    # Here, for it loads PyTorch, which an index without its model is checked without.
+    from rsretrieve.index.embed_tiles import embed_readable_tiles
+
+    if model.description.fingerprint != store.manifest.model_fingerprint:
+        return [f"{store.folder} was not built with {model.folder}"], (0, 0)
+    rows = _spread(len(store.rows), EMBEDDED_AGAIN)
+    current = [i for i in rows.tolist() if store.rows[i].is_current(store.rows[i].tile)]
+    tiles = TileSet(str(store.folder), tuple(store.rows[i].tile for i in current))
+    embedded = embed_readable_tiles(model, tiles, FailureLog(), listener)
+    row_of = {store.rows[i].id: i for i in current}
+    problems = []
+    for tile, vector, best in zip(embedded.tiles, embedded.vectors, _best(store, embedded.vectors)):
+        similarity = float(vector @ store.vectors[row_of[tile.id]])
+        if similarity < max(SAME, best - _NEARER):
+            problems.append(
+                f"{store.folder}: row {row_of[tile.id]} is not the vector of {tile.id} (their "
+                f"similarity is {similarity:.3f})"
+            )
+    return problems, (len(embedded.tiles), len(rows) - len(embedded.tiles))
+
+
+def _best(store: IndexStore, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The similarity of vectors (S, D) to the row of the index that is most similar, (S,)."""
+    best = np.full(len(vectors), -1, np.float32)
+    for start in range(0, len(store.vectors), _BLOCK):
+        block = store.vectors[start : start + _BLOCK]
+        best = np.maximum(best, (vectors @ block.T).max(axis=1, initial=-1))
+    return best
+
+
+def _spread(count: int, size: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, count - 1, min(size, count)).astype(np.int64))

@@ -1,0 +1,226 @@
+"""The index folder: its only reader and writer."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve._core.atomic_write import folder_aside, sha256_of_file
+from rsretrieve.errors import IndexDamaged, IndexStoreError
+from rsretrieve.index.external.query_vectors import mapped_array
+from rsretrieve.index.store.checksums import wrong_files
+from rsretrieve.index.store.manifest import (
+    DATA_FILES,
+    FAISS_FILE,
+    MANIFEST_FILE,
+    SKIPPED_FILE,
+    TABLE_FILE,
+    VECTORS_FILE,
+    Manifest,
+    read_manifest,
+    write_manifest,
+)
+from rsretrieve.index.store.tile_table import IndexedTile, TileTable, read_table, write_table
+from rsretrieve.index.vectors.vector_index import VectorIndex
+
+_BLOCK = 65_536  # vectors written at once
+_TRIES = 5  # to open an index that is being replaced
+
+
+@dataclass(frozen=True)
+class IndexStore:
+    """An index folder that is open for search.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it is.
+        rows: the N tiles; row i is vector i.
+        files: where each file can be read, even when a writer has put another index in the
+            folder's place since.
+    """
+
+    folder: Path
+    manifest: Manifest
+    rows: TileTable
+    files: Mapping[str, Path] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """(N, D) unit rows, memory-mapped."""
+        try:
+            return read_vectors(self._file(VECTORS_FILE), self.manifest)
+        except ValueError as error:
+            path = self.folder / VECTORS_FILE
+            raise IndexDamaged(f"{path} {error}", hint=_mend(self.folder)) from error
+
+    @cached_property
+    def skipped(self) -> TileTable:
+        """The windows of its scenes that are no tiles of it, for their nodata.
+
+        Raises:
+            IndexDamaged: their file is not what was written.
+        """
+        if SKIPPED_FILE not in self.manifest.sha256:
+            return TileTable.of(())
+        check_files(self.folder, {SKIPPED_FILE: self._file(SKIPPED_FILE)}, self.manifest)
+        return read_table(self._file(SKIPPED_FILE))
+
+    def open_vector_index(self, gpu: int | None = None, *, mapped: bool = True) -> VectorIndex:
+        """The FAISS index, on a GPU or on the CPU; its file is checked now.
+
+        Args:
+            gpu: the GPU's number, or None.
+            mapped: leave it in its file, which may be larger than memory; else it may be changed.
+
+        Raises:
+            IndexDamaged: it is not the index of these tiles.
+        """
+        path, manifest = self.folder / FAISS_FILE, self.manifest
+        check_files(self.folder, {FAISS_FILE: self._file(FAISS_FILE)}, manifest)
+        try:
+            index = VectorIndex.read(
+                self._file(FAISS_FILE), gpu, self.vectors, manifest.search, mapped=mapped
+            )
+        except ValueError as error:
+            raise IndexDamaged(f"{path} {error}", hint=_mend(self.folder)) from error
+        if (len(index), index.dimensions) != (manifest.tiles, manifest.dimensions):
+            raise IndexDamaged(
+                f"{path} holds {len(index)} vectors of {index.dimensions} dimensions, not "
+                f"{manifest.tiles} of {manifest.dimensions}",
+                hint=_mend(self.folder),
+            )
+        return index
+
+    def _file(self, name: str) -> Path:
+        return self.files.get(name, self.folder / name)
+
+
+def write_index(
+    folder: Path,
+    manifest_facts: dict[str, Any],
+    rows: Sequence[IndexedTile],
+    vectors: NDArray[np.float32],
+    vector_index: VectorIndex,
+    *,
+    skipped: Sequence[IndexedTile] = (),
+    overwrite: bool,
+) -> None:
+    """Write an index folder aside and switch it in with one rename."""
+    with folder_aside(folder, overwrite=overwrite, marker=MANIFEST_FILE) as aside:
+        vector_index.write(aside / FAISS_FILE)
+        write_table(aside / TABLE_FILE, rows)
+        _write_vectors(aside / VECTORS_FILE, vectors)
+        if skipped:
+            write_table(aside / SKIPPED_FILE, skipped)
+        files = [*DATA_FILES, *([SKIPPED_FILE] if skipped else [])]
+        manifest = Manifest(
+            **manifest_facts,
+            metric="inner product",
+            tiles=len(rows),
+            dimensions=vectors.shape[1],
+            sha256={name: sha256_of_file(aside / name) for name in files},
+        )
+        write_manifest(aside / MANIFEST_FILE, manifest)
+
+
+def open_index(folder: Path) -> IndexStore:
+    """Open an index folder, with its table and its vectors checked against the manifest.
+
+    The FAISS index is checked when it is opened: not every query needs it. A writer may put a
+    new index in the folder's place at any moment: what was opened stays what it was.
+
+    Raises:
+        IndexNotFound: there is no index.
+        IndexDamaged: a file is missing, was cut short or edited, or is too new.
+    """
+    for _ in range(_TRIES):
+        manifest = read_manifest(folder)
+        files = _HeldFiles(folder, tuple(manifest.sha256))
+        if _is_still(folder, manifest):
+            break
+    check_files(folder, {name: files.paths[name] for name in (TABLE_FILE, VECTORS_FILE)}, manifest)
+    try:
+        rows = read_table(files.paths[TABLE_FILE], manifest.tiles)
+    except IndexDamaged as error:
+        raise IndexDamaged(
+            f"{folder / TABLE_FILE} {error.message.partition(' ')[2]}", hint=_mend(folder)
+        ) from error
+    return IndexStore(folder, manifest, rows, files.paths)
+
+
+def check_files(folder: Path, paths: Mapping[str, Path], manifest: Manifest) -> None:
+    """Compare files with their checksums.
+
+    Raises:
+        IndexDamaged: naming the first that differs, or is missing.
+    """
+    for name in wrong_files(paths, {name: manifest.sha256[name] for name in paths}):
+        raise IndexDamaged(
+            f"{folder / name} is not the file that {MANIFEST_FILE} describes", hint=_mend(folder)
+        )
+
+
+def _is_still(folder: Path, manifest: Manifest) -> bool:
+    try:
+        return read_manifest(folder) == manifest
+    except IndexStoreError:
+        return False
+
+
+class _HeldPaths(dict[str, Path]):
+    """Paths that lead to open files, which are closed with this."""
+
+
+class _HeldFiles:
+    """The files of an index, held open: they stay readable when the folder is replaced."""
+
+    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
+        self.paths = _HeldPaths({name: folder / name for name in names})
+        for name in names if Path("/dev/fd").is_dir() else ():
+            try:
+                handle = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                continue  # found missing when it is checked
+            self.paths[name] = Path(f"/dev/fd/{handle}")
+            weakref.finalize(self.paths, os.close, handle)
+
+
+def read_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
+    """The stored vectors, memory-mapped.
+
+    Raises:
+        ValueError: they cannot be read, or are not those of the manifest.
+    """
+    try:
+        vectors: NDArray[np.float32] = mapped_array(path)
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error})") from error
+    expected = (manifest.tiles, manifest.dimensions)
+    if vectors.shape != expected or vectors.dtype != np.dtype("<f4"):
+        raise ValueError(f"holds {vectors.shape} {vectors.dtype} for {expected} float32")
+    return vectors
+
+
+def _write_vectors(path: Path, vectors: NDArray[np.float32]) -> None:
+    """Write `embeddings.npy` block by block: they may be mapped from a file of their own."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": vectors.shape}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for start in range(0, len(vectors), _BLOCK):
+            block = vectors[start : start + _BLOCK]
+            stream.write(np.ascontiguousarray(block, "<f4").tobytes())
+
+
+def _mend(folder: Path) -> str:
+    return (
+        f"`rsretrieve index --repair --output {folder}` mends what can be mended; or build it "
+        "again with --overwrite"
+    )

@@ -1,0 +1,190 @@
+"""Train and fill FAISS indexes, and bring them up to date without training again."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.errors import InvalidArgument
+from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_of, last_line, on_gpu
+
+BLOCK = 65_536  # vectors added at once
+_TRAINED_PER_CELL = 64  # between the 39 that FAISS asks for and the 256 beyond which it drops
+_LEAST_TRAINED = 65_536
+
+
+def built(vectors: NDArray[np.float32], key: str, gpu: int | None) -> Any:
+    """A trained and filled index, in its form for the CPU.
+
+    Args:
+        vectors: (N, D) float32, unit rows; may be mapped from a file.
+        key: in FAISS's notation.
+        gpu: the number of the GPU that trains and fills it where it can, or None.
+
+    Raises:
+        InvalidArgument: a key that FAISS does not know, or that these vectors do not fit.
+    """
+    faiss = faiss_module()
+    cells = re.search(r"IVF(\d+)", key)
+    if cells is not None and not 1 <= int(cells[1]) <= len(vectors):
+        # FAISS makes room for all of them before it looks.
+        raise InvalidArgument(
+            f"FAISS cannot build {key!r} over {len(vectors)} vectors "
+            f"({cells[1]} cells; there are 1 to as many as vectors)",
+            hint="give --index Flat, which is exact and always fits, or another FAISS key",
+        )
+    try:
+        index = faiss.index_factory(vectors.shape[1], key, faiss.METRIC_INNER_PRODUCT)
+        _hush(index)
+        there = None if gpu is None else _filled_on_gpu(index, vectors, gpu)
+        if there is not None:
+            return there
+        if not index.is_trained:
+            _train(index, _training_sample(vectors, index), gpu)
+        _fill(index, vectors)
+    except RuntimeError as error:
+        raise InvalidArgument(
+            f"FAISS cannot build {key!r} over {len(vectors)} vectors ({last_line(error)})",
+            hint="give --index Flat, which is exact and always fits, or another FAISS key",
+        ) from error
+    return index
+
+
+def _filled_on_gpu(index: Any, vectors: NDArray[np.float32], gpu: int) -> Any | None:
+    """The index, trained and filled by a GPU, in its form for the CPU; None where none can."""
+    # In half precision nothing is built: what is saved holds the vectors as they are.
+    there = on_gpu(index, gpu, vectors.nbytes, exact=True)
+    if there is None:
+        return None
+    try:
+        if not there.is_trained:
+            _train(there, _training_sample(vectors, index), None)
+        _fill(there, vectors)
+        return faiss_module().index_gpu_to_cpu(there)
+    except RuntimeError:  # its memory was full after all: others use it, too
+        return None
+
+
+def _fill(index: Any, vectors: NDArray[np.float32]) -> None:
+    for start in range(0, len(vectors), BLOCK):
+        index.add(np.ascontiguousarray(vectors[start : start + BLOCK], np.float32))
+
+
+def _hush(index: Any) -> None:
+    """Keep FAISS from warning on standard error of small training sets: recall is measured."""
+    ivf = inverted_lists_of(index)
+    for part in (ivf, getattr(ivf, "pq", None), getattr(index, "pq", None)):
+        if part is not None:
+            part.cp.min_points_per_centroid = 1
+
+
+def _train(index: Any, sample: NDArray[np.float32], gpu: int | None) -> None:
+    """Train an index; of one that has no form on the GPU, the cells are still found there."""
+    ivf = inverted_lists_of(index) if gpu is not None else None
+    # Held here until the end: the index itself does not keep it.
+    flat = None
+    if ivf is not None and gpu is not None:
+        flat = on_gpu(faiss_module().IndexFlatIP(ivf.d), gpu, 0, exact=True)
+        ivf.clustering_index = flat
+    index.train(sample)
+    if ivf is not None:
+        ivf.clustering_index = None
+
+
+def _training_sample(vectors: NDArray[np.float32], index: Any) -> NDArray[np.float32]:
+    """Vectors evenly out of all, as many as the cells need."""
+    ivf = inverted_lists_of(index)
+    wanted = max(_LEAST_TRAINED, _TRAINED_PER_CELL * (ivf.nlist if ivf is not None else 0))
+    rows = np.linspace(0, len(vectors) - 1, min(wanted, len(vectors))).astype(np.int64)
+    return np.ascontiguousarray(vectors[rows], np.float32)
+
+
+def renumber(index: Any, origin: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:
+    """Bring an index with cells up to date, in place and without training again.
+
+    Args:
+        index: in its form for the CPU; its numbers are the old rows.
+        origin: (N,) for each new row the old row that it was, or −1 for a new vector.
+        vectors: (N, D) all vectors, of which only the new ones are read.
+
+    Returns:
+        False, with nothing changed, where the kind of the index does not allow it.
+    """
+    faiss = faiss_module()
+    ivf = inverted_lists_of(index)
+    if ivf is None or "FastScan" in type(faiss.downcast_index(ivf)).__name__:
+        return False
+    row_now = np.full(ivf.ntotal, -1, np.int64)
+    stays = origin >= 0
+    row_now[origin[stays]] = np.flatnonzero(stays)
+    lists = _renumbered_lists(ivf, row_now)
+    ivf.replace_invlists(lists, True)
+    lists.this.disown()  # the index frees them
+    ivf.ntotal = index.ntotal = int(stays.sum())
+    added = np.flatnonzero(~stays)
+    for start in range(0, len(added), BLOCK):
+        rows = added[start : start + BLOCK]
+        index.add_with_ids(np.ascontiguousarray(vectors[rows], np.float32), rows)
+    return True
+
+
+def _renumbered_lists(ivf: Any, row_now: NDArray[np.int64]) -> Any:
+    faiss = faiss_module()
+    lists = faiss.ArrayInvertedLists(ivf.nlist, ivf.code_size)
+    for cell in range(ivf.nlist):
+        size = ivf.invlists.list_size(cell)
+        if size == 0:
+            continue
+        ids = faiss.rev_swig_ptr(ivf.invlists.get_ids(cell), size)
+        codes = faiss.rev_swig_ptr(ivf.invlists.get_codes(cell), size * ivf.code_size)
+        now = row_now[ids]
+        kept = np.ascontiguousarray(codes.reshape(size, -1)[now >= 0])
+        now = np.ascontiguousarray(now[now >= 0])
+        if len(now):
+            lists.add_entries(cell, len(now), faiss.swig_ptr(now), faiss.swig_ptr(kept))
+    return lists
+
+
+def centre_similarities(index: Any, vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """The similarity of vectors to the centres of their cells, (N,); None without cells.
+
+    Behind a transform of the vectors, such as OPQ's, it is that of what they become there.
+    """
+    faiss = faiss_module()
+    ivf = inverted_lists_of(index)
+    if ivf is None:
+        return None
+    vectors, outer = np.ascontiguousarray(vectors, np.float32), faiss.downcast_index(index)
+    if isinstance(outer, faiss.IndexPreTransform):
+        for number in range(outer.chain.size()):
+            vectors = faiss.downcast_VectorTransform(outer.chain.at(number)).apply(vectors)
+    similarities, _ = ivf.quantizer.search(vectors, 1)
+    return np.asarray(similarities[:, 0], np.float32)
+
+
+def clusters_of(vectors: NDArray[np.float32], count: int, seed: int) -> NDArray[np.int64]:
+    """Cluster unit vectors by spherical k-means.
+
+    Args:
+        vectors: (N, D) float32.
+        count: how many clusters.
+        seed: of the starts; the best of five counts.
+
+    Returns:
+        (N,) cluster numbers.
+    """
+    kmeans = faiss_module().Kmeans(
+        vectors.shape[1],
+        count,
+        niter=50,
+        nredo=5,
+        seed=seed,
+        spherical=True,
+        min_points_per_centroid=1,
+        max_points_per_centroid=1 << 30,
+    )
+    kmeans.train(np.ascontiguousarray(vectors, np.float32))
+    return np.asarray(kmeans.index.search(vectors, 1)[1][:, 0], np.int64)

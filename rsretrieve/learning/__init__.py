@@ -1,1 +1,0 @@
-"""Losses, the network, recipes, the one training loop, and the model store."""

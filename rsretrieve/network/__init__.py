@@ -1,0 +1,1 @@
+"""Embedding networks, and the files of a model."""

@@ -1,0 +1,1 @@
+"""The ONNX graph of a network, and workarounds for the libraries that run it."""

@@ -1,0 +1,115 @@
+"""Read `model.safetensors` and check what it holds. PyTorch is not needed for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from rsretrieve.errors import ModelDamaged
+from rsretrieve.network.metadata import (
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    ModelFolder,
+    check_file,
+)
+
+PROJECTION, PROTOTYPES = "network.projection.weight", "prototypes.weight"
+TEMPERATURE, _HOTTEST = "prototypes.log_temperature", 1e6
+_NUMBER_TYPES = frozenset(["float32", "float16", "int64", "int32", "uint8", "bool"])
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """Where a tensor lies in a file of safetensors.
+
+    Attributes:
+        offset: of its first byte, from the start of the file.
+        length: in bytes.
+        shape: of the tensor.
+        dtype: by the name that safetensors give it: F32, I64, …
+    """
+
+    offset: int
+    length: int
+    shape: tuple[int, ...]
+    dtype: str
+
+
+def stored_tensors(path: Path) -> dict[str, StoredTensor]:
+    """Where each tensor lies in a file of safetensors, by name."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+    return {
+        name: StoredTensor(8 + size + start, end - start, tuple(entry["shape"]), entry["dtype"])
+        for name, entry in header.items()
+        if name != "__metadata__"
+        for start, end in [entry["data_offsets"]]
+    }
+
+
+def read_weights(model: ModelFolder) -> dict[str, NDArray[Any]]:
+    """The tensors of a model by name, compared with its checksum and its description.
+
+    Raises:
+        ModelDamaged: the file is missing, was changed, does not fit the description, or holds
+            numbers that no network has.
+    """
+    path = model.folder / WEIGHTS_FILE
+    check_file(path, model.description.weights_sha256)
+    try:
+        arrays = load_file(path)
+    except (OSError, SafetensorError, KeyError, TypeError) as error:  # bfloat16 is a TypeError
+        raise ModelDamaged(f"{path} cannot be read ({error})") from error
+    try:
+        _check_shapes(model, arrays)
+        _check_numbers(arrays)
+    except ValueError as error:
+        raise ModelDamaged(f"{path} does not fit {DESCRIPTION_FILE} ({error})") from error
+    return arrays
+
+
+def _check_shapes(model: ModelFolder, arrays: Arrays) -> None:
+    """What the layers' sizes are taken from must be as described, before memory is taken for them.
+
+    Raises:
+        ValueError: it is not.
+    """
+    dimensions, classes = model.description.dimensions, len(model.description.class_names)
+    if TEMPERATURE not in arrays or arrays[TEMPERATURE].ndim:
+        raise ValueError(f"{TEMPERATURE} is not there, or no single number")
+    for name, wanted in ((PROJECTION, (dimensions, "F")), (PROTOTYPES, (classes, dimensions))):
+        if name not in arrays:
+            raise ValueError(f"{name} is not there")
+        shape = arrays[name].shape
+        fits = len(shape) == 2 and 0 not in shape and shape[0] == wanted[0]
+        if not fits or wanted[1] not in (shape[1], "F"):
+            expected = ", ".join(map(str, wanted))
+            raise ValueError(f"{name} is of shape {shape}, and ({expected}) is expected")
+
+
+def _check_numbers(arrays: Arrays) -> None:
+    """Raise `ValueError` where a number is not finite, or of a type that no network has."""
+    for name, array in arrays.items():
+        if array.dtype.name not in _NUMBER_TYPES:
+            raise ValueError(f"{name} is of {array.dtype}, which no network has")
+        # Where the sum is finite, all are; that takes a fraction of the time.
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = array.sum()
+        if not np.isfinite(total) and not np.isfinite(array).all():
+            raise ValueError(f"{name} is damaged: a number in it is not finite")
+        if name.endswith("running_var") and array.size and array.min() < 0:
+            raise ValueError(f"{name} is damaged: a variance is negative")
+    with np.errstate(over="ignore", under="ignore"):
+        temperature = float(np.exp(arrays[TEMPERATURE]))
+    if not 0 < temperature < _HOTTEST:
+        raise ValueError(f"{TEMPERATURE} is damaged: no temperature")

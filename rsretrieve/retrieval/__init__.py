@@ -1,1 +1,0 @@
-"""Embed tiles, keep them in an index, search it, and measure how well it answers."""

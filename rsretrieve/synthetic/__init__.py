@@ -1,0 +1,1 @@
+"""A synthetic landscape with known labels, for the demo and the tests."""

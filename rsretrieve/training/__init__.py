@@ -1,0 +1,1 @@
+"""Training an embedding network on labels of which some are wrong."""

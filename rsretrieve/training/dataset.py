@@ -1,0 +1,142 @@
+"""From tiles to examples: what a training reads before it starts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.labels.labels import some_of
+from rsretrieve.data.labels.splits import split_per_class
+from rsretrieve.data.loading.batches import PixelStore, read_into_store
+from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
+from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import LabelsError, NoUsableTiles
+from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted
+from rsretrieve.training.recipe import Recipe
+from rsretrieve.training.validate import Examples
+
+VALIDATION_FRACTION = 0.1
+
+
+@dataclass(frozen=True)
+class PreparedTiles:
+    """Tiles read and made ready.
+
+    Attributes:
+        class_names: the K classes, sorted.
+        preprocessing: of every tile.
+        tiles: the N training tiles that could be read.
+        train: their pixels and labels.
+        validation: those to validate by, or None.
+    """
+
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    tiles: TileSet
+    train: Examples
+    validation: Examples | None
+
+
+def prepare_tiles(
+    tiles: TileSet,
+    validation: TileSet | None,
+    recipe: Recipe,
+    bands: tuple[int, ...],
+    seed: int,
+    log: FailureLog,
+    listener: Listener,
+) -> PreparedTiles:
+    """Split off validation tiles, measure what training tiles have in common, read them all.
+
+    Args:
+        tiles: to train on; those without a label are left out.
+        validation: to validate by; by default a tenth of `tiles`, class by class.
+        recipe: says the size, and how tiles are normalised.
+        bands: the bands to use, counted from 1; all by default.
+        seed: of the split.
+        log: takes the tiles that cannot be read.
+        listener: is told how the work goes.
+
+    Raises:
+        LabelsError: fewer than two classes.
+        NoUsableTiles: not one tile can be read.
+    """
+    labelled = tiles.labelled()
+    if left_out := len(tiles) - len(labelled):
+        listener(Noticed(f"{left_out} tiles have no label and are left out of training"))
+    _require_two_classes(labelled)
+    train_tiles, validation_tiles = labelled, validation
+    if validation_tiles is None:
+        shares = (1 - VALIDATION_FRACTION, VALIDATION_FRACTION)
+        train_tiles, validation_tiles = split_per_class(labelled, shares, seed)
+    listener(StageStarted("measuring the tiles"))
+    preprocessing = measure_preprocessing(
+        train_tiles, recipe.size_px, bands, imagenet=recipe.imagenet_statistics
+    )
+    listener(StageStarted("reading training tiles", len(train_tiles)))
+    train = read_into_store(train_tiles, preprocessing, log, lambda n: listener(Advanced(n)))
+    if not len(train.tiles):
+        raise NoUsableTiles(f"{tiles.source}: none of {len(train_tiles)} tiles can be used")
+    names = train.tiles.class_names
+    _require_two_classes(train.tiles)
+    _notice_small_classes(train.tiles, listener)
+    return PreparedTiles(
+        class_names=names,
+        preprocessing=preprocessing,
+        tiles=train.tiles,
+        train=_examples(train, names),
+        validation=_validation(validation_tiles, names, preprocessing, log, listener),
+    )
+
+
+def _validation(
+    tiles: TileSet,
+    names: tuple[str, ...],
+    preprocessing: Preprocessing,
+    log: FailureLog,
+    listener: Listener,
+) -> Examples | None:
+    """Read the validation tiles, all of them so that bad ones are listed, and keep the known."""
+    listener(StageStarted("reading validation tiles", len(tiles)))
+    store = read_into_store(tiles, preprocessing, log, lambda n: listener(Advanced(n)))
+    known = [i for i, tile in enumerate(store.tiles) if tile.label in names]
+    if left_out := len(store.tiles) - len(known):
+        listener(Noticed(f"{left_out} validation tiles have no label that is trained; left out"))
+    if not known:
+        listener(Noticed("no tiles to validate by: the last epoch is taken for the best"))
+        return None
+    if left_out:  # else without a copy: they may be larger than memory
+        store = PixelStore(store.tiles.select(known), store.pixels[known])
+    return _examples(store, names)
+
+
+def _examples(store: PixelStore, names: tuple[str, ...]) -> Examples:
+    numbers = {name: number for number, name in enumerate(names)}
+    labels = [numbers[str(tile.label)] for tile in store.tiles]
+    return Examples(store.pixels, np.array(labels, np.int64))
+
+
+def _require_two_classes(tiles: TileSet) -> None:
+    names = tiles.class_names
+    if len(names) < 2:
+        found = f"only {names[0]!r}" if names else "none at all"
+        raise LabelsError(
+            f"{tiles.source}: training needs tiles of at least two classes, and there is {found}",
+            hint="class sub-folders are the labels, or give --labels FILE.csv (tile,label)",
+        )
+
+
+def _notice_small_classes(tiles: TileSet, listener: Listener) -> None:
+    counts = Counter(tile.label for tile in tiles)
+    small = sorted(str(name) for name, count in counts.items() if count == 1)
+    if small:
+        listener(
+            Noticed(
+                f"{len(small)} classes have one training tile only ({some_of(small)}): "
+                "there is nothing to hold their labels against"
+            )
+        )

@@ -1,0 +1,84 @@
+"""Where a training starts from: nothing, pre-trained weights, or a model of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from rsretrieve.enums import NO_WEIGHTS
+from rsretrieve.network import model_folder
+from rsretrieve.network.model import PrototypeModel
+from rsretrieve.network.network import build_network
+from rsretrieve.network.pretrained import WeightsReport, fit_weights, load_weights
+from rsretrieve.network.prototypes import Prototypes
+from rsretrieve.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a training starts.
+
+    Attributes:
+        model: the network and the prototypes.
+        weights: how the weights fitted; None when there were none.
+        view: (N, d), how the training tiles look to it; see `first_view`.
+    """
+
+    model: PrototypeModel
+    weights: WeightsReport | None
+    view: NDArray[Any] | None
+
+
+def starting_model(
+    recipe: Recipe, bands: int, class_names: tuple[str, ...], weights: str, seed: int
+) -> tuple[PrototypeModel, WeightsReport | None]:
+    """Build the network and the prototypes that a training starts from.
+
+    Args:
+        recipe: says the backbone, its sizes and the temperature.
+        bands: C of the input.
+        class_names: the K classes.
+        weights: `imagenet`, `none`, a weights file, or a model folder of ours.
+        seed: of what starts at random.
+
+    Returns:
+        The model, and how the weights fitted; None when there were none.
+
+    Raises:
+        InvalidArgument: no such backbone, or it cannot take tiles of the recipe's size.
+        WeightsError, ModelError: the weights cannot be had, or do not fit.
+    """
+    torch.manual_seed(seed)
+    network = build_network(
+        recipe.backbone,
+        bands=bands,
+        size_px=recipe.size_px,
+        dimensions=recipe.dimensions,
+    )
+    prototypes = Prototypes(
+        len(class_names),
+        recipe.dimensions,
+        recipe.temperature_for(len(class_names)),
+        learn_temperature=recipe.learn_temperature,
+    )
+    model = PrototypeModel(network, prototypes)
+    if weights == NO_WEIGHTS:
+        return model, None
+    if Path(weights).is_dir():
+        return model, _go_on_from(model, Path(weights), class_names)
+    return model, load_weights(network, recipe.backbone, weights)
+
+
+def _go_on_from(model: PrototypeModel, folder: Path, class_names: tuple[str, ...]) -> WeightsReport:
+    """Start from a model of ours: its backbone, and what else of it fits."""
+    old = model_folder.load_model(folder, torch.device("cpu"))
+    report = fit_weights(model.network, old.network.backbone.state_dict(), str(folder))
+    if old.description.dimensions == model.network.projection.out_features:
+        model.network.projection.load_state_dict(old.network.projection.state_dict())
+        if old.description.class_names == class_names:
+            model.prototypes.weight.data.copy_(torch.from_numpy(old.prototypes))
+    return report

@@ -1,0 +1,227 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rsretrieve.enums import Judge, Validation
+from rsretrieve.errors import TrainingDiverged
+from rsretrieve.network.embedder import Embedder
+from rsretrieve.network.fuse_batchnorm import folded
+from rsretrieve.network.model import PrototypeModel
+from rsretrieve.progress import Advanced, EpochFinished, Listener, StageStarted
+from rsretrieve.training.best_epoch import BestEpoch
+from rsretrieve.training.checkpoint import (
+    Checkpoint,
+    named_part,
+    part,
+    read_checkpoint,
+    write_checkpoint,
+)
+from rsretrieve.training.history.area_under_margin import Margins
+from rsretrieve.training.settings import Settings
+from rsretrieve.training.step import Stepper
+from rsretrieve.training.targets.strategies import strategy_of
+from rsretrieve.training.targets.targets import Targets
+from rsretrieve.training.validate import Examples, Voters, accuracy
+
+
+class Training:
+    """A training in progress: its state, and how an epoch changes it.
+
+    Args:
+        settings: what it is run with.
+        model: where it starts; trained in place.
+        train: the N training tiles.
+        validation: the tiles that say which epoch is best, or None.
+        listener: is told of every batch and epoch.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: PrototypeModel,
+        train: Examples,
+        validation: Examples | None,
+        listener: Listener,
+    ) -> None:
+        self.settings, self.recipe, self.listener = settings, settings.recipe, listener
+        self.model = model.to(settings.device)
+        self.train, self.validation = train, validation
+        self.history: list[EpochFinished] = []
+        self.best = BestEpoch()
+        self._labels = torch.from_numpy(train.labels).to(settings.device)
+        self.targets = Targets.as_given(self._labels)
+        self.margins = Margins(len(self._labels), settings.device)
+        self._strategy = strategy_of(self.recipe)
+        self._stepper = Stepper(settings, self.model, len(self._labels), listener)
+
+    def run(self, checkpoint: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
+        """Train to the recipe's last epoch, with a checkpoint after each.
+
+        Raises:
+            CheckpointError: `resume`, and the checkpoint cannot be gone on from.
+            TrainingDiverged: the loss is not finite.
+        """
+        if resume:
+            self._restore(read_checkpoint(checkpoint, identity))
+        # A GPU's convolutions, too, are to give the same result each time.
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
+            self._run_epochs(checkpoint, identity)
+
+    def _run_epochs(self, checkpoint: Path, identity: Mapping[str, Any]) -> None:
+        for epoch in range(len(self.history), self.recipe.epochs):
+            self.listener(
+                StageStarted(f"epoch {epoch + 1}/{self.recipe.epochs}", len(self._labels))
+            )
+            finished = self._epoch(epoch)
+            self.history.append(finished)
+            write_checkpoint(checkpoint, Checkpoint(identity, self._tensors(), self._facts()))
+            self.listener(finished)
+
+    def judge(self, which: Judge) -> PrototypeModel:
+        """The network of that kind, as it is now."""
+        if which is Judge.AVERAGE and self._stepper.average is not None:
+            averaged = self._stepper.average.module
+            assert isinstance(averaged, PrototypeModel)
+            return averaged
+        if which is Judge.BEST and self.best.state is not None:
+            best = copy.deepcopy(self.model)
+            best.load_state_dict(self.best.state)
+            return best
+        return self.model
+
+    @property
+    def kept(self) -> Tensor:
+        """(N,) 1 where a tile is taught with the label it was given (m_i = 1), else 0."""
+        return self.targets.keeps(self._labels)
+
+    @property
+    def relabelled(self) -> Tensor:
+        """(N,) 1 where a tile is taught with another label than it was given, else 0."""
+        return self.targets.relabels(self._labels)
+
+    def _epoch(self, epoch: int) -> EpochFinished:
+        started = time.perf_counter()
+        loss = self._pass_over_batches(epoch)
+        trained = time.perf_counter()
+        validation_accuracy = self._validate()
+        if epoch + 1 in self.recipe.update_epochs:
+            self._update_targets(epoch + 1)
+        return EpochFinished(
+            epoch=epoch + 1,
+            epochs=self.recipe.epochs,
+            learning_rate=self._stepper.learning_rate,
+            loss=loss,
+            kept_fraction=float(self.kept.mean()),
+            relabelled_fraction=float(self.relabelled.mean()),
+            temperature=float(self.model.prototypes.temperature.detach()),
+            validation_accuracy=validation_accuracy,
+            seconds=time.perf_counter() - started,
+            tiles_per_second=len(self._labels) / (trained - started),
+        )
+
+    def _pass_over_batches(self, epoch: int) -> float:
+        """Train one epoch; chance hangs on the seed and the epoch alone, so it can resume."""
+        seeds = np.random.SeedSequence((self.settings.seed, epoch)).generate_state(3)
+        generator = torch.Generator(self.settings.device).manual_seed(int(seeds[0]))
+        torch.manual_seed(int(seeds[1]))  # what layers such as stochastic depth draw from
+        order = np.random.default_rng(seeds[2]).permutation(len(self._labels))
+        # Batches of nearly one size, none of a single tile, which would break batch norm.
+        steps = max(1, min(math.ceil(len(order) / self.recipe.batch_size), len(order) // 2))
+        self.model.train()
+        total = torch.zeros((), device=self.settings.device)
+        for step, chosen in enumerate(np.array_split(order, steps)):
+            progress = (epoch + step / steps) / self.recipe.epochs
+            total += self._step(np.sort(chosen), progress, generator) * len(chosen)
+            self.listener(Advanced(len(chosen)))
+        loss = float(total) / len(order)
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"the loss is {loss} in epoch {epoch + 1}",
+                hint="give a smaller --learning-rate, or look for tiles with absurd values",
+            )
+        return loss
+
+    def _step(
+        self, chosen: NDArray[np.int64], progress: float, generator: torch.Generator
+    ) -> Tensor:
+        """One step on one batch; returns its mean loss."""
+        positions = torch.from_numpy(chosen).to(self.settings.device)
+        labels, weights = self.targets.labels[positions], self.targets.weights[positions]
+        loss, log_p = self._stepper.step(
+            self.train.pixels[chosen], labels, weights, progress, generator
+        )
+        self.margins.note(positions, log_p, self._labels[positions])
+        return loss
+
+    def _embedder(self, model: PrototypeModel) -> Embedder:
+        settings, network = self.settings, folded(model.network)
+        return Embedder(network, settings.preprocessing, settings.device, settings.precision)
+
+    def _validate(self) -> float | None:
+        """Accuracy by the labels as given of the network that would be kept now."""
+        if self.validation is None:
+            return None
+        candidate = self.judge(Judge.AVERAGE if self.recipe.uses_average else Judge.LAST)
+        found = accuracy(
+            self._embedder(candidate),
+            candidate.prototypes,
+            self.validation,
+            self._voters() if self.recipe.validation is Validation.NEIGHBOURS else None,
+        )
+        self.best.consider(
+            len(self.history) + 1, found, len(self.validation), candidate.state_dict()
+        )
+        return found
+
+    def _voters(self) -> Voters:
+        """The training tiles as they are taught now: one that is left out has no vote."""
+        taught = np.flatnonzero(self.targets.weights.cpu().numpy())
+        return Voters(self.train.pixels, taught, self.targets.labels.cpu().numpy()[taught])
+
+    def _update_targets(self, epochs_done: int) -> None:
+        judge = self.judge(self.recipe.weights_by)
+        self.targets = self._strategy.update(
+            self._embedder(judge),
+            judge.prototypes,
+            self.train.pixels,
+            self._labels,
+            self.targets,
+            epochs_done / self.recipe.epochs,
+        )
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = named_part("model", self.model.state_dict())
+        tensors |= self._stepper.tensors()
+        tensors |= named_part("targets", vars(self.targets))
+        tensors |= named_part("margins", self.margins.tensors())
+        tensors |= named_part("strategy", self._strategy.tensors())
+        if self.best.state is not None:
+            tensors |= named_part("best", self.best.state)
+        return tensors
+
+    def _facts(self) -> dict[str, Any]:
+        history = [asdict(finished) for finished in self.history]
+        return {**self.best.facts(), "history": history, "largest_part": self._stepper.parts.most}
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        tensors = {n: t.to(self.settings.device) for n, t in checkpoint.tensors.items()}
+        self.model.load_state_dict(part(tensors, "model"))
+        self._stepper.restore(tensors, checkpoint.facts.get("largest_part"))
+        self.targets = Targets(**part(tensors, "targets"))
+        self.margins.restore(part(tensors, "margins"))
+        self._strategy.restore(part(tensors, "strategy"))
+        self.best.restore(checkpoint.facts, part(tensors, "best"))
+        self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]

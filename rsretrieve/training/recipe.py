@@ -1,0 +1,254 @@
+"""Recipes: a training's every choice, in one record."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from rsretrieve.data.preprocessing.augment import Augmentation
+from rsretrieve.enums import (
+    NO_WEIGHTS,
+    Judge,
+    LossName,
+    OptimizerName,
+    RecipeName,
+    Schedule,
+    Symmetry,
+    Validation,
+)
+from rsretrieve.errors import InvalidArgument
+
+_CERTAINTY = 0.975
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What is asked of a label beside p > k; see `learning/agreement.py`.
+
+    Attributes:
+        share: a, of the neighbours' votes, above which a given label is kept.
+        relabel: r, the probability above which another label takes its place.
+        relabel_after: the share of the epochs after which labels are mended.
+        memory: share of the old in the averages of probabilities over updates.
+    """
+
+    share: float
+    relabel: float
+    relabel_after: float
+    memory: float
+
+    def __post_init__(self) -> None:
+        if not all(0 <= value <= 1 for value in asdict(self).values()):
+            raise InvalidArgument(f"shares and probabilities lie in 0…1, unlike in {self}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every hyper-parameter of a training.
+
+    Attributes:
+        name: where the recipe started from.
+        backbone: a torchvision classification model.
+        size_px: the side of the square that tiles are resized to.
+        dimensions: D of the embedding.
+        loss: which loss.
+        temperature: σ, where it starts; None sets it by the number of classes.
+        learn_temperature: σ is learned.
+        q: of RNSL and t-RNSL.
+        k: the truncation of t-RNSL.
+        optimizer, learning_rate, momentum, weight_decay: of the optimizer.
+        schedule: how the learning rate goes.
+        halve_every: share of the epochs after which it is halved (halving).
+        warm_up: share of the epochs in which it rises (one-cycle).
+        epochs, batch_size: how long, and how many tiles a step.
+        head_epochs: how long the projection and the prototypes alone are fitted to the
+            features of the starting backbone, before all learns together.
+        first_update, update_every: shares of the epochs after which the weights m_i of
+            t-RNSL are set for the first time, and again.
+        weights_by: the network that sets the weights m_i.
+        agreement: how labels are kept and mended where the network and a tile's neighbours
+            agree; None leaves it to the truncation alone, as published.
+        average_decay: of the moving average, for each step, once it has warmed up.
+        keep: the network that is saved.
+        validation: how validation tiles are judged.
+        imagenet_statistics: 8-bit RGB tiles are normalised by ImageNet's mean and deviation
+            instead of their own.
+        augmentation: how training tiles are varied.
+    """
+
+    name: RecipeName
+    backbone: str
+    size_px: int
+    dimensions: int
+    loss: LossName
+    temperature: float | None
+    learn_temperature: bool
+    q: float
+    k: float
+    optimizer: OptimizerName
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    schedule: Schedule
+    halve_every: float
+    warm_up: float
+    epochs: int
+    batch_size: int
+    head_epochs: int
+    first_update: float
+    update_every: float
+    weights_by: Judge
+    agreement: Agreement | None
+    average_decay: float
+    keep: Judge
+    validation: Validation
+    imagenet_statistics: bool
+    augmentation: Augmentation
+
+    def __post_init__(self) -> None:
+        positive = ("size_px", "dimensions", "temperature", "learning_rate", "epochs", "batch_size")
+        for name in positive:
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise InvalidArgument(f"{name} must be positive, not {getattr(self, name)}")
+        if self.batch_size < 2:
+            raise InvalidArgument("a batch has at least 2 tiles: batch norm compares them")
+        if not 0 < self.q <= 1 or not 0 <= self.k < 1:
+            raise InvalidArgument(f"0 < q ≤ 1 and 0 ≤ k < 1, not q = {self.q}, k = {self.k}")
+
+    def for_classes(self, classes: int) -> Recipe:
+        """The same recipe, its temperature a number."""
+        return replace(self, temperature=self.temperature_for(classes))
+
+    def temperature_for(self, classes: int) -> float:
+        """σ, where it starts, for K classes.
+
+        Where it is left open, a tile that lies on its prototype, the others at right angles
+        to it, has p = 0.975:  σ = 1 / ln(39·(K − 1)). At the published 0.05 p saturates at
+        small angles, and what lies near a wrong prototype is soon believed.
+        """
+        odds = _CERTAINTY / (1 - _CERTAINTY)
+        return self.temperature or 1 / math.log(odds * max(1, classes - 1))
+
+    @property
+    def uses_average(self) -> bool:
+        """A moving average of the parameters is needed."""
+        return Judge.AVERAGE in (self.weights_by, self.keep)
+
+    @property
+    def update_epochs(self) -> frozenset[int]:
+        """After how many epochs the weights m_i are set; empty but for t-RNSL."""
+        if self.loss is not LossName.T_RNSL:
+            return frozenset()
+        first, step = self.first_update * self.epochs, max(1.0, self.update_every * self.epochs)
+        turns = range(math.ceil(max(0.0, self.epochs - first) / step))
+        due = (math.ceil(first + turn * step) for turn in turns)
+        return frozenset(epoch for epoch in due if 1 <= epoch < self.epochs)
+
+    def learning_rate_at(self, progress: float) -> float:
+        """The learning rate when this share of the training (0…1) is done."""
+        if self.schedule is Schedule.HALVING:
+            halvings = math.floor(progress / self.halve_every + 1e-9)  # against rounding
+            return float(self.learning_rate * 0.5**halvings)
+        if progress < self.warm_up:
+            rise = (1 - math.cos(math.pi * progress / self.warm_up)) / 2
+            return self.learning_rate * (0.04 + 0.96 * rise)
+        fall = (progress - self.warm_up) / (1 - self.warm_up)
+        return self.learning_rate * (1 + math.cos(math.pi * fall)) / 2
+
+    def changed(self, **choices: Any) -> Recipe:
+        """The same recipe with the choices that are not None in place of its own."""
+        return replace(self, **{name: v for name, v in choices.items() if v is not None})
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+PAPER = Recipe(
+    # Kang et al. 2020 and the defaults of its reference code; intervals in epochs of 130.
+    name=RecipeName.PAPER,
+    backbone="resnet18",
+    size_px=256,
+    dimensions=128,
+    loss=LossName.T_RNSL,
+    temperature=0.05,
+    learn_temperature=False,
+    q=0.7,
+    k=0.5,
+    optimizer=OptimizerName.SGD,
+    learning_rate=0.1,
+    momentum=0.9,
+    weight_decay=1e-4,
+    schedule=Schedule.HALVING,
+    halve_every=30 / 130,
+    warm_up=0.0,
+    epochs=130,
+    batch_size=256,
+    head_epochs=0,
+    first_update=40 / 130,
+    update_every=10 / 130,
+    weights_by=Judge.BEST,
+    agreement=None,
+    average_decay=0.0,
+    keep=Judge.BEST,
+    validation=Validation.NEIGHBOURS,
+    imagenet_statistics=True,
+    augmentation=Augmentation(
+        symmetry=Symmetry.HORIZONTAL,
+        grayscale=0.2,
+        brightness=0.4,
+        contrast=0.4,
+        saturation=0.4,
+        hue=0.4,
+    ),
+)
+
+_AGREEMENT = Agreement(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7)
+
+ROBUST = replace(
+    # Small batches and one cycle make more of few tiles; overhead there is no up; and an
+    # average of the parameters, looking at plain tiles together with each tile's neighbours,
+    # says which labels to keep and which to mend. Figures: benchmarks/RESULTS.md.
+    PAPER,
+    name=RecipeName.ROBUST,
+    size_px=128,
+    temperature=None,
+    learning_rate=0.01,
+    schedule=Schedule.ONE_CYCLE,
+    warm_up=0.3,
+    epochs=40,
+    batch_size=64,
+    head_epochs=30,
+    first_update=0.3,
+    update_every=0.0,
+    weights_by=Judge.AVERAGE,
+    agreement=_AGREEMENT,
+    average_decay=0.99,
+    keep=Judge.AVERAGE,
+    validation=Validation.PROTOTYPES,
+    augmentation=Augmentation(symmetry=Symmetry.DIHEDRAL, zoom=0.25, shift=0.1),
+)
+
+ROBUST_FROM_NOTHING = replace(
+    # Without pretrained weights larger steps are needed, and it takes longer until what the
+    # network and the neighbours say is worth hearing.
+    ROBUST,
+    learning_rate=0.03,
+    head_epochs=0,
+    first_update=0.5,
+    agreement=replace(_AGREEMENT, relabel_after=0.7),
+)
+
+
+def recipe_for(name: RecipeName, weights: str) -> Recipe:
+    """The recipe of that name for a training that starts from these weights.
+
+    Args:
+        name: which.
+        weights: as `train --weights` takes them; `none` starts from nothing.
+    """
+    if name is RecipeName.PAPER:
+        return PAPER
+    return ROBUST_FROM_NOTHING if weights == NO_WEIGHTS else ROBUST

@@ -1,0 +1,126 @@
+"""One step of a training: a batch of tiles in, the model a little better."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rsretrieve.data.preprocessing.augment import augmented
+from rsretrieve.data.preprocessing.normalize import Normaliser
+from rsretrieve.network.device import computing_in
+from rsretrieve.network.model import PrototypeModel
+from rsretrieve.network.runtime.micro_batches import Parts
+from rsretrieve.progress import Listener, Noticed
+from rsretrieve.training.checkpoint import (
+    named_part,
+    optimizer_tensors,
+    part,
+    restore_optimizer,
+)
+from rsretrieve.training.ema import MovingAverage
+from rsretrieve.training.losses import MetricLoss, own_log_probability
+from rsretrieve.training.optimizers import build_optimizer
+from rsretrieve.training.settings import Settings
+
+
+class Stepper:
+    """Takes steps, and keeps what they hang on beside the model.
+
+    Args:
+        settings: what the training is run with.
+        model: on the settings' device; trained in place.
+        tiles: how many there are to train on.
+        listener: is told when memory runs out.
+
+    Attributes:
+        optimizer: the recipe's.
+        average: of the model over its steps, or None where the recipe uses none.
+        parts: how much of a batch is taken at once.
+    """
+
+    def __init__(
+        self, settings: Settings, model: PrototypeModel, tiles: int, listener: Listener
+    ) -> None:
+        self._settings, self._recipe, self._model = settings, settings.recipe, model
+        self._listener = listener
+        self._loss = MetricLoss(self._recipe.loss, self._recipe.q, self._recipe.k)
+        self._normaliser = Normaliser(settings.preprocessing, settings.device)
+        # Never a single tile, of which batch norm takes none; or never less than all.
+        self.parts = Parts(2 if settings.in_parts else tiles, self._notice_parts)
+        self.optimizer = build_optimizer(model, self._recipe)
+        decay = self._recipe.average_decay
+        self.average = MovingAverage(model, decay) if self._recipe.uses_average else None
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def step(
+        self,
+        pixels: NDArray[Any],
+        labels: Tensor,
+        weights: Tensor,
+        progress: float,
+        generator: torch.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        """Learn from one batch.
+
+        Args:
+            pixels: (B, C, S, S) preprocessed tiles, not augmented.
+            labels: (B,) int64, what is taught.
+            weights: (B,) m_i.
+            progress: the share of the training that is done, 0…1.
+            generator: of the augmentation.
+
+        Returns:
+            The batch's mean loss, and (B, K) log p_ic before the step.
+        """
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._recipe.learning_rate_at(progress)
+        tiles = self._normaliser.unit_values(pixels)
+        rgb = self._normaliser.is_rgb
+        tiles = augmented(tiles, self._recipe.augmentation, generator, rgb=rgb)
+
+        def add_gradients(part: slice) -> tuple[Tensor, Tensor]:
+            if part.start == 0:  # or the trial that failed would be added, too
+                self.optimizer.zero_grad(set_to_none=True)
+            with computing_in(self._settings.precision, self._settings.device):
+                embeddings = self._model.network(self._normaliser.network_input(tiles[part]))
+            log_p = self._model.prototypes(embeddings)
+            loss = self._loss(own_log_probability(log_p, labels[part]), weights[part])
+            loss = loss * (len(log_p) / len(labels))
+            loss.backward()
+            return loss.detach(), log_p.detach()
+
+        losses, log_p = zip(*self.parts.over(len(labels), add_gradients))
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
+        return torch.stack(losses).sum(), torch.cat(log_p)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps of it beside the model."""
+        tensors = named_part("optimizer", optimizer_tensors(self.optimizer))
+        if self.average is not None:
+            tensors |= named_part("average", self.average.state_dict())
+        return tensors
+
+    def restore(self, tensors: Mapping[str, Tensor], largest_part: int | None) -> None:
+        """The inverse of `tensors`, on the settings' device."""
+        restore_optimizer(self.optimizer, part(tensors, "optimizer"))
+        if self.average is not None:
+            self.average.load_state_dict(part(tensors, "average"))
+        self.parts.most = largest_part
+
+    def _notice_parts(self, most: int) -> None:
+        self._listener(
+            Noticed(
+                f"memory ran out: batches of {self._recipe.batch_size} tiles are taken in parts "
+                f"of at most {most}; batch norm sees a part's tiles alone"
+            )
+        )

@@ -1,0 +1,1 @@
+"""Which label each tile is trained with, and with which weight."""

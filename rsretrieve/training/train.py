@@ -1,0 +1,239 @@
+"""From tiles to a model folder: everything around the training loop."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rsretrieve._core.atomic_write import (
+    folder_aside,
+    only_writer,
+    refuse_to_overwrite,
+    sha256_of_json,
+)
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import OutputExists
+from rsretrieve.network import model_folder
+from rsretrieve.network.device import best_precision
+from rsretrieve.network.embedder import Embedder
+from rsretrieve.network.metadata import ModelFolder, unchecked_notices
+from rsretrieve.network.network import check_backbone
+from rsretrieve.network.pretrained import check_weights
+from rsretrieve.network.runtime.malloc import freed_memory_kept
+from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
+from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
+from rsretrieve.training.head_warmup import warm_start
+from rsretrieve.training.history.starting_features import first_view
+from rsretrieve.training.history.tile_history import read_record
+from rsretrieve.training.initialize import Start, starting_model
+from rsretrieve.training.loop import Training
+from rsretrieve.training.recipe import Recipe
+from rsretrieve.training.save_model import TrainingSummary, summary_of, write_model
+from rsretrieve.training.settings import Settings
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+_HASHED_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What to train.
+
+    Attributes:
+        tiles: the tiles to learn from; those without a label are left out.
+        output: the model folder to write.
+        recipe: every hyper-parameter.
+        device: where to compute.
+        validation: tiles that say which epoch is best; by default a tenth of `tiles`.
+        weights: `imagenet`, `none`, a weights file, or a model folder.
+        bands: the bands to use, counted from 1; all by default.
+        seed: of every chance.
+        overwrite: replace a model, or an unfinished training, that is there.
+        resume: go on with the unfinished training of this output.
+        in_parts: where memory runs out, take a batch in parts.
+    """
+
+    tiles: TileSet
+    output: Path
+    recipe: Recipe
+    device: torch.device
+    validation: TileSet | None = None
+    weights: str = "imagenet"
+    bands: tuple[int, ...] = ()
+    seed: int = 0
+    overwrite: bool = False
+    resume: bool = False
+    in_parts: bool = False
+
+
+def train_model(
+    request: TrainingRequest,
+    log: FailureLog,
+    listener: Listener = unheard,
+    embellish: Callable[[Path], None] = lambda _: None,
+) -> TrainingSummary:
+    """Train a model and write its folder.
+
+    Args:
+        request: what to train.
+        log: takes the tiles that cannot be read.
+        listener: is told how the work goes.
+        embellish: adds what people look at (the model card, the plot) to the finished
+            folder, before it is switched in.
+
+    Raises:
+        RsretrieveError: see the leaves; the output is then as it was.
+    """
+    marker = model_folder.DESCRIPTION_FILE
+    refuse_to_overwrite(request.output, overwrite=request.overwrite, marker=marker)
+    with only_writer(request.output):
+        _clear_unfinished(request.output)
+        try:
+            return _train(request, log, listener, embellish, marker)
+        finally:
+            _clear_unfinished(request.output)
+
+
+def _train(
+    request: TrainingRequest,
+    log: FailureLog,
+    listener: Listener,
+    embellish: Callable[[Path], None],
+    marker: str,
+) -> TrainingSummary:
+    started = time.perf_counter()
+    check_backbone(request.recipe.backbone)
+    check_weights(request.recipe.backbone, request.weights)
+    unfinished = _unfinished_folder(request)
+    recipe, seed = request.recipe, request.seed
+    prepared = prepare_tiles(
+        request.tiles, request.validation, recipe, request.bands, seed, log, listener
+    )
+    recipe = recipe.for_classes(len(prepared.class_names))
+    precision = best_precision(request.device)
+    settings = Settings(
+        recipe, prepared.preprocessing, seed, request.device, precision, request.in_parts
+    )
+    start = _start(request, prepared, settings, listener)
+    training = Training(settings, start.model, prepared.train, prepared.validation, listener)
+    identity = _identity(request, prepared, settings)
+    with freed_memory_kept() if request.device.type == "cpu" else nullcontext():
+        training.run(checkpoint_of(request.output), identity, resume=request.resume)
+    summary = summary_of(training, request.output, prepared, time.perf_counter() - started)
+    with folder_aside(request.output, overwrite=request.overwrite, marker=marker) as folder:
+        write_model(folder, training, prepared, summary, start, listener)
+        embellish(folder)
+        model_folder.seal_folder(folder)
+    shutil.rmtree(unfinished)
+    return summary
+
+
+def _start(
+    request: TrainingRequest, prepared: PreparedTiles, settings: Settings, listener: Listener
+) -> Start:
+    """What the training loop starts from."""
+    recipe, bands = settings.recipe, len(prepared.preprocessing.bands)
+    model, report = starting_model(
+        recipe, bands, prepared.class_names, request.weights, settings.seed
+    )
+    if report is not None:
+        listener(Noticed(str(report)))
+    model.to(settings.device)
+    embedder = Embedder(model.network, settings.preprocessing, settings.device, settings.precision)
+    view = None
+    if Path(request.weights).is_dir():  # that model has seen labels: what its own start saw
+        quadrants = quadrant_means(prepared.train.pixels)
+        before = ModelFolder.read(Path(request.weights))
+        for notice in unchecked_notices(before):
+            listener(Noticed(notice))
+        view = read_record(before, prepared.tiles, quadrants, listener).view
+    elif report is not None:  # features of a network that starts from nothing tell nothing
+        listener(StageStarted("keeping how the tiles look before labels are learned"))
+        view = first_view(embedder, prepared.train.pixels, settings.seed)
+    if recipe.head_epochs and not request.resume:
+        listener(StageStarted("fitting projection and prototypes to the starting features"))
+        warm_start(model, embedder, prepared.train, recipe.q, recipe.head_epochs, settings.seed)
+    return Start(model, report, view)
+
+
+def _unfinished(output: Path) -> Path:
+    return output.with_name(f".{output.name}.unfinished")
+
+
+def checkpoint_of(output: Path) -> Path:
+    """Where a training of this output keeps what `resume` goes on with."""
+    return _unfinished(output) / CHECKPOINT_FILE
+
+
+def _clear_unfinished(output: Path) -> None:
+    """Remove what a training left that cannot be gone on with: all that is no checkpoint."""
+    folder = _unfinished(output)
+    if folder.exists() and not checkpoint_of(output).exists():
+        shutil.rmtree(folder)
+    for half_written in folder.glob(f".{CHECKPOINT_FILE}.*"):
+        half_written.unlink()
+
+
+def _unfinished_folder(request: TrainingRequest) -> Path:
+    """Where the checkpoint of this output's training lies.
+
+    One that is to be overwritten stays until the first checkpoint of the new training takes its
+    place: until an epoch is done there is nothing better. Nobody reads it but who resumes.
+    """
+    folder = _unfinished(request.output)
+    if folder.exists() and not request.resume and not request.overwrite:
+        raise OutputExists(
+            f"an unfinished training of {request.output} is there ({folder})",
+            hint="give --resume to go on with it, or --overwrite to start anew",
+        )
+    return folder
+
+
+def _identity(
+    request: TrainingRequest, prepared: PreparedTiles, settings: Settings
+) -> dict[str, Any]:
+    """All that decides the result, so that a training only ever goes on as itself."""
+    tiles = hashlib.sha256()
+    for tile, label in zip(prepared.tiles, prepared.train.labels):
+        tiles.update(f"{tile.id}\0{label}\0".encode("utf-8", "surrogateescape"))
+    held_back = prepared.validation
+    validation = "none"
+    if held_back is not None:
+        validation = digest_of(held_back.pixels, held_back.labels)
+    return {
+        **{f"recipe.{name}": value for name, value in request.recipe.to_json().items()},
+        "tiles and labels": tiles.hexdigest()[:16],
+        "training pixels": digest_of(prepared.train.pixels),
+        "classes": list(prepared.class_names),
+        "validation tiles": validation,
+        "bands": list(prepared.preprocessing.bands),
+        "preprocessing": sha256_of_json(prepared.preprocessing.to_json())[:16],
+        "weights": request.weights,
+        "--batch-size auto": "given" if request.in_parts else "not given",
+        "seed": request.seed,
+        "device": request.device.type,
+        "precision": str(settings.precision),
+    }
+
+
+def digest_of(*arrays: NDArray[Any]) -> str:
+    """A digest of some arrays, hashed block by block: pixels may be larger than memory."""
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(f"{array.shape} {array.dtype.str} ".encode())
+        for start in range(0, len(array), _HASHED_AT_ONCE):
+            block = np.ascontiguousarray(array[start : start + _HASHED_AT_ONCE])
+            content.update(block.reshape(-1).view(np.uint8).data)
+    return content.hexdigest()[:16]

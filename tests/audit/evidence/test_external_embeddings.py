@@ -1,0 +1,127 @@
+"""Embeddings made elsewhere: which row is which tile, and tiles that have none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from rsretrieve.audit.evidence.external_embeddings import GivenEmbeddings, given_embeddings
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.geo.place import Place
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.errors import InputError, InvalidArgument, TableError
+from tests.support.vectors import unit_rows
+
+VECTORS = unit_rows(3, 4, 0)
+TILES = TileSet("list.csv", tuple(Tile(name, name, "road") for name in "cab"))
+
+
+def table_at(path: Path, /, **columns: object) -> Path:
+    parquet.write_table(pyarrow.table(columns), path)
+    return path
+
+
+def given(path: Path, tiles: TileSet | None = TILES) -> GivenEmbeddings:
+    return given_embeddings(path, tiles, FailureLog())
+
+
+@pytest.fixture
+def npy(tmp_path: Path) -> Path:
+    np.save(tmp_path / "e.npy", VECTORS)
+    return tmp_path / "e.npy"
+
+
+def test_the_rows_of_an_array_are_the_tiles_in_their_order(npy: Path) -> None:
+    found = given(npy)
+    assert found.tiles is TILES
+    assert isinstance(found.vectors, np.memmap)
+    assert np.array_equal(found.vectors, VECTORS)
+    tiles, rows = found.of(TILES)
+    assert tiles is TILES
+    assert rows.tolist() == [0, 1, 2]
+    assert found.of(TILES.select([2, 0]))[1].tolist() == [2, 0]
+
+
+def test_a_tile_that_has_none_is_named(npy: Path) -> None:
+    more = TileSet("x", (*TILES, Tile("z", "z")))
+    with pytest.raises(InputError, match=r"no embedding of 1 of 4 tiles \('z'\)"):
+        given(npy).of(more)
+
+
+def test_a_tile_whose_embedding_is_no_direction_is_left_out(tmp_path: Path) -> None:
+    np.save(tmp_path / "e.npy", VECTORS * np.array([[1], [0], [2]], np.float32))
+    log = FailureLog()
+    found = given_embeddings(tmp_path / "e.npy", TILES, log)
+    tiles, rows = found.of(TILES)
+    assert [failure.tile_id for failure in log.failures] == ["a"]
+    assert [tile.id for tile in tiles] == ["c", "b"]
+    np.testing.assert_allclose(found.vectors[rows], VECTORS[[0, 2]], atol=1e-6)
+
+
+def test_a_table_brings_its_tiles_along(tmp_path: Path) -> None:
+    path = table_at(
+        tmp_path / "e.parquet",
+        tile=["x/1.tif", "x/2.tif#0,8,32,32", "y.tif", "z.tif"],
+        embedding=[*VECTORS.tolist(), VECTORS[0].tolist()],
+        label=["road", None, "water", "water"],
+        path=["/far/1.tif", None, "near/y.tif", "https://example.org/z.tif"],
+    )
+    found = given(path, None)
+    np.testing.assert_allclose(found.vectors[:3], VECTORS, atol=1e-6)
+    assert [tile.label for tile in found.tiles] == ["road", None, "water", "water"]
+    near = [str(tmp_path / "x" / "2.tif"), str(tmp_path / "near" / "y.tif")]
+    far = "https://example.org/z.tif"
+    assert [tile.path for tile in found.tiles] == ["/far/1.tif", *near, far]
+    assert str(found.tiles[1].window) == "#0,8,32,32"
+
+
+def test_a_table_s_rows_are_found_by_the_tiles_ids(tmp_path: Path) -> None:
+    path = table_at(
+        tmp_path / "e.parquet",
+        tile=["a", "b", "other", "c"],
+        embedding=[*VECTORS.tolist(), VECTORS[1].tolist()],
+    )
+    found = given(path)
+    assert found.tiles is TILES
+    assert found.of(TILES)[1].tolist() == [3, 0, 1]
+
+
+def test_an_array_without_tiles_is_wrong_usage(npy: Path) -> None:
+    with pytest.raises(InvalidArgument, match="says nothing of tiles"):
+        given(npy, None)
+    with pytest.raises(TableError, match=r"neither a \.npy nor a Parquet file"):
+        given(npy.with_suffix(".txt"), None)
+
+
+def test_places_of_a_table_are_kept_and_found_by_the_tile_s_id(tmp_path: Path) -> None:
+    corners = ((11.0, 47.0), (11.0, 46.0), (12.0, 46.0), (12.0, 47.0))
+    path = table_at(
+        tmp_path / "e.parquet",
+        tile=["a", "b", "c"],
+        embedding=[VECTORS[0].tolist(), [0.0] * 4, VECTORS[2].tolist()],
+        crs=[None, "EPSG:4326", "EPSG:32632"],
+        bounds=[None, [1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]],
+        footprint=[None, corners, corners],
+    )
+    places = given(path).places
+    assert dict(places) == {"c": Place("EPSG:32632", (5, 6, 7, 8), corners)}  # b has no direction
+    assert (len(places), places.get("a"), "b" in places) == (1, None, False)
+    np.save(tmp_path / "e.npy", VECTORS)
+    assert not given(tmp_path / "e.npy").places
+
+
+def test_pixels_are_at_hand_where_the_first_tile_that_can_be_used_is_a_file(tmp_path: Path) -> None:
+    path = table_at(
+        tmp_path / "e.parquet",
+        tile=["a", "b"],
+        embedding=[[0.0] * 4, VECTORS[0].tolist()],
+        label=["road", "water"],
+    )
+    (tmp_path / "a").touch()
+    assert not given(path, None).has_pixels
+    (tmp_path / "b").touch()
+    assert given(path, None).has_pixels

@@ -1,0 +1,131 @@
+"""Decisions: read, put on tiles, logged; and those that do not fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rsretrieve.audit.issue_types import IssueKind
+from rsretrieve.audit.result import Audit, AuditedTile
+from rsretrieve.audit.review import (
+    Change,
+    Decision,
+    Rule,
+    decide,
+    labels_of,
+    read_decisions,
+    suggested_changes,
+    write_changes,
+)
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.errors import LabelsError, TableError
+
+TILES = TileSet("tiles", tuple(Tile(name, name, "road") for name in ("b", "a", "c", "d", "e")))
+SOURCE = Path("decisions.csv")
+
+
+def written(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_decisions_are_read_as_the_page_saves_them(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "d.csv",
+        "tile,label,decision,given_label,suggested_label,kind,by,at",
+        'b,"a, b",accept,road,"a, b",wrong_label,Ada,2026-01-02T03:04:05Z',
+        "a,,remove,road,water,off_topic,,",
+        "c,road,skip,road,water,ambiguous,,",
+    )
+    assert read_decisions(path) == [
+        Decision("b", "a, b", Rule.ACCEPT, "Ada", "2026-01-02T03:04:05Z", "road"),
+        Decision("a", None, Rule.REMOVE, given_label="road"),
+        Decision("c", "road", Rule.SKIP, given_label="road"),
+    ]
+
+
+def test_any_labels_file_is_a_file_of_decisions(tmp_path: Path) -> None:
+    path = written(tmp_path / "d.csv", "tile,label", "a,water")
+    assert read_decisions(path) == [Decision("a", "water", Rule.PERSON)]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (["tile,label"], "no decisions below the header"),
+        (["tile,label", "a,x", "a,y"], "line 3 decides on tile 'a' a second time"),
+        (["tile,label,decision", "a,x,perhaps"], "line 2: 'perhaps' is no decision"),
+    ],
+)
+def test_files_that_decide_nothing_are_refused(tmp_path: Path, lines: list[str], said: str) -> None:
+    with pytest.raises(LabelsError, match=said):
+        read_decisions(written(tmp_path / "d.csv", *lines))
+
+
+def test_a_file_without_labels_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="no column 'label'"):
+        read_decisions(written(tmp_path / "d.csv", "tile", "a"))
+
+
+def test_decisions_change_what_they_say_and_nothing_else() -> None:
+    decided = decide(
+        TILES,
+        [
+            Decision("a", "water", Rule.ACCEPT, "Ada", "now"),
+            Decision("b", "road", Rule.REJECT),
+            Decision("c", None, Rule.REMOVE),
+            Decision("d", "road", Rule.SKIP),
+        ],
+        SOURCE,
+    )
+    expected = {"a": "water", "b": "road", "c": None, "d": "road", "e": "road"}
+    assert list(labels_of(decided.tiles).items()) == list(expected.items())
+    assert decided.changes == (
+        Change("b", "road", "road", Rule.REJECT, "", ""),
+        Change("a", "road", "water", Rule.ACCEPT, "Ada", "now"),
+        Change("c", "road", None, Rule.REMOVE, "", ""),
+    )
+    assert [change.changes_label for change in decided.changes] == [False, True, True]
+    assert decided.settled == {"a", "b", "c"}
+    assert decided.tiles.notices == ()
+
+
+def test_decisions_that_do_not_fit_are_told_of() -> None:
+    decisions = [
+        Decision("a", "water", Rule.ACCEPT, given_label="sand"),
+        Decision("gone", "water", Rule.ACCEPT),
+    ]
+    decided = decide(TILES, decisions, SOURCE)
+    assert decided.tiles.notices == (
+        "1 decisions of decisions.csv are on tiles that are not there",
+        "1 tiles have other labels now than when decisions.csv was decided ('a'); the decisions "
+        "hold all the same",
+    )
+
+
+def test_decisions_on_other_tiles_are_refused() -> None:
+    with pytest.raises(LabelsError, match=r"decides on none of the 5 tiles of tiles \(it names"):
+        decide(TILES, [Decision("gone", "x", Rule.ACCEPT)], SOURCE)
+
+
+def test_the_log_says_who_changed_what_by_which_rule(tmp_path: Path) -> None:
+    changes = [Change("a", "road", None, Rule.REMOVE, "Ada", "now")]
+    write_changes(tmp_path / "log.csv", changes, overwrite=False)
+    assert (tmp_path / "log.csv").read_text(encoding="utf-8") == (
+        "tile,given_label,label,rule,by,at\na,road,,remove,Ada,now\n"
+    )
+
+
+def test_suggestions_are_logged_where_they_are_taken() -> None:
+    taken = AuditedTile(TILES[0], "water", True, 0.1, 0.2, 0.9, IssueKind.WRONG_LABEL)
+    taken = replace(taken, has_confident_suggestion=True)
+    doubtful = AuditedTile(TILES[1], "water", True, 0.1, 0.2, 0.9, IssueKind.AMBIGUOUS)
+    rare = AuditedTile(TILES[2], "water", True, 0.1, 0.2, 0.9, IssueKind.RARE_CLASS)
+    audit = Audit((taken, doubtful, rare), (), 0.0, (0.0, 0.0))
+    assert suggested_changes(audit) == (
+        Change(TILES[0].id, "road", "water", Rule.SUGGESTION, "rsretrieve", ""),
+    )
+    fixed = audit.fixed_labels()
+    assert [fixed[TILES[i].id] for i in range(3)] == ["water", "road", TILES[2].label]

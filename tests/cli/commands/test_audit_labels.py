@@ -1,0 +1,304 @@
+"""audit-labels: from embeddings alone, exports, decisions, and what does not go together."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from rsretrieve.audit.label_quality import FEWEST_PER_CLASS, MOST_SCORES, MOST_TILES
+from tests.support.repository import GUIDE
+
+CLASSES, PER_CLASS = ("field", "forest", "water"), 30
+
+
+def rows_of(path):
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def clusters(tmp_path):
+    """90 embeddings of three classes, with a list: each tenth label wrong, two twins."""
+    rng = np.random.default_rng(0)
+    true = np.repeat(np.arange(3), PER_CLASS)
+    vectors = 4 * np.eye(3, 8)[true] + rng.normal(0, 0.4, (90, 8))
+    vectors[1] = vectors[10]  # the very same; tile 10 is labelled wrong
+    given = np.where(np.arange(90) % 10 == 0, (true + 1) % 3, true)
+    np.save(tmp_path / "e.npy", vectors.astype(np.float32))
+    names = [f"{i:02d}.jpg" for i in range(90)]
+    with (tmp_path / "list.csv").open("w", encoding="utf-8") as stream:
+        stream.writelines(["tile,label\n", *(f"{n},{CLASSES[g]}\n" for n, g in zip(names, given))])
+    with (tmp_path / "truth.csv").open("w", encoding="utf-8") as stream:
+        stream.writelines(["tile,label\n", *(f"{n},{CLASSES[t]}\n" for n, t in zip(names, true))])
+    table = {
+        "tile": names,
+        "embedding": vectors.tolist(),
+        "label": [CLASSES[g] for g in given],
+    }
+    parquet.write_table(pyarrow.table(table), tmp_path / "e.parquet")
+    return tmp_path
+
+
+def test_embeddings_are_audited_without_any_image(run, clusters):
+    ran = run(
+        *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
+        *("--output", clusters / "a.csv", "--page", clusters / "a.html", "--json"),
+        *("--truth", clusters / "truth.csv", "--fixed-labels", clusters / "fixed.csv"),
+        *("--changes", clusters / "log.csv"),
+    )
+    assert ran.code == 0, ran.err
+    assert (ran.json["issues"], ran.json["device"]) == (9, "cpu")
+    assert ran.json["truth"]["f1"] == ran.json["truth"]["suggestion_accuracy"] == 1
+    assert ran.json["kinds"] == {
+        **{"wrong_label": 8, "duplicate": 2, "ambiguous": 0},
+        **{"off_topic": 0, "rare_class": 0},
+    }
+    twins = {r["tile"]: r["twin"] for r in rows_of(clusters / "a.csv") if r["twin"]}
+    assert twins == {"01.jpg": "10.jpg", "10.jpg": "01.jpg"}
+    assert rows_of(clusters / "fixed.csv") == rows_of(clusters / "truth.csv")
+    assert {row["rule"] for row in rows_of(clusters / "log.csv")} == {"suggestion"}
+    assert len(rows_of(clusters / "log.csv")) == 9
+    page = (clusters / "a.html").read_text(encoding="utf-8")
+    assert "no such file" in page
+    assert "Nearly the same embedding is labelled forest in 10.jpg" in page
+
+
+def test_a_parquet_table_needs_no_list(run, clusters):
+    output = clusters / "a.csv"
+    embeddings = ("--embeddings", clusters / "e.parquet")
+    ran = run("audit-labels", *embeddings, "--output", output, "--json")
+    assert (ran.code, ran.json["issues"]) == (0, 9)
+    by_array = run(
+        *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
+        *("--output", clusters / "b.csv", "--json"),
+    )
+    assert by_array.json == ran.json
+    one, other = rows_of(output), rows_of(clusters / "b.csv")
+    assert [row["tile"] for row in one[:9]] == [row["tile"] for row in other[:9]]
+    fixed = run("audit-labels", *embeddings, "--labels", clusters / "truth.csv", "--json")
+    assert fixed.json["issues"] == 0
+
+
+def test_embeddings_need_no_torch(clusters):
+    code = (
+        "import sys; sys.argv = ['rsretrieve', *sys.argv[1:]]\n"
+        "from rsretrieve.cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: print('torch' in sys.modules or 'faiss' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code, "audit-labels", str(clusters / "list.csv")]
+    command += [
+        "--embeddings",
+        str(clusters / "e.npy"),
+        "--json",
+        "--page",
+        str(clusters / "p.html"),
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "False", ran.stderr
+
+
+def test_embeddings_that_point_nowhere_are_left_out_and_listed(run, clusters):
+    vectors = np.load(clusters / "e.npy")
+    vectors[3], vectors[7, 2] = 0, np.nan
+    np.save(clusters / "e.npy", vectors)
+    arguments = ("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy")
+    ran = run(*arguments, "--json")
+    assert (ran.code, ran.json["tiles"]) == (3, 88)
+    assert "03.jpg: its embedding is zero or missing" in ran.err
+    assert "07.jpg: its embedding is not finite" in ran.err
+    assert run(*arguments, "--strict").code == 1
+    np.save(clusters / "e.npy", vectors * 0)
+    none = run(*arguments)
+    assert (none.code, "not one of 90 embeddings can be used" in none.err) == (1, True)
+
+
+def test_fixed_labels_hold_tiles_that_were_not_audited_as_they_are(run, clusters):
+    vectors = np.load(clusters / "e.npy")
+    vectors[3], vectors[10] = 0, np.nan  # one with a right label, and one with a wrong one
+    np.save(clusters / "e.npy", vectors)
+    lines = (clusters / "list.csv").read_text(encoding="utf-8").splitlines()
+    lines[1 + 5] = "05.jpg,"  # without a label
+    (clusters / "list.csv").write_text("\n".join(lines), encoding="utf-8")
+    ran = run(
+        *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
+        *("--fixed-labels", clusters / "fixed.csv"),
+    )
+    assert ran.code == 3
+    assert "of 87 labels 8 are changed as suggested; 2 that were not audited stay" in ran.err
+    before = {row["tile"]: row["label"] for row in rows_of(clusters / "list.csv")}
+    after = {row["tile"]: row["label"] for row in rows_of(clusters / "fixed.csv")}
+    assert list(after) == sorted(before)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {f"{i}0.jpg" for i in (0, *range(2, 9))}
+
+
+def test_embeddings_without_labels_are_told_so(run, clusters):
+    table = parquet.read_table(clusters / "e.parquet").drop_columns("label")
+    parquet.write_table(table, clusters / "e.parquet")
+    ran = run("audit-labels", "--embeddings", clusters / "e.parquet")
+    assert ran.code == 1
+    assert "e.parquet: not one tile has a label" in ran.err
+    assert "model" not in ran.err
+
+
+def test_help_and_guide_say_when_prototypes_alone_judge(run):
+    said = " ".join(run("audit-labels", "--help").out.replace("│", " ").split())
+    limits = f"Above {MOST_TILES:,} tiles, above {MOST_SCORES:,} tiles × classes, or below"
+    assert f"{limits} {FEWEST_PER_CLASS} tiles a class" in said
+    words = " ".join(GUIDE.read_text(encoding="utf-8").split())
+    assert f"{limits} {FEWEST_PER_CLASS} tiles a class" in words
+
+
+def test_one_class_alone_cannot_be_audited(run, clusters):
+    (clusters / "list.csv").write_text(
+        "tile,label\n" + "".join(f"{i:02d}.jpg,field\n" for i in range(90)), encoding="utf-8"
+    )
+    ran = run("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy")
+    assert ran.code == 1
+    assert "every tile has the same label ('field')" in ran.err
+
+
+def test_exports_of_a_model_s_audit(run, landscape, noisy, model, tmp_path):
+    ran = run(
+        *("audit-labels", landscape, "--labels", noisy, "--model", model, "--json"),
+        *("--fiftyone", tmp_path / "f.csv", "--label-studio", tmp_path / "l.json"),
+        *("--geojson", tmp_path / "g.json"),
+    )
+    assert ran.code == 0, ran.err
+    checked = sum(ran.json["kinds"].values())
+    assert len(rows_of(tmp_path / "f.csv")) == 144
+    assert f"LOCAL_FILES_DOCUMENT_ROOT={landscape}" in ran.err
+    assert len(json.loads((tmp_path / "l.json").read_text())) == checked > 0
+    features = json.loads((tmp_path / "g.json").read_text())["features"]
+    assert len(features) == checked
+    assert all(feature["geometry"] for feature in features)
+
+
+def test_tiles_behind_urls_go_to_label_studio_without_any_folder(run, clusters):
+    lines = (clusters / "list.csv").read_text(encoding="utf-8").splitlines()[1:]
+    named = [f"{line},https://example.org/{line.split(',')[0]}" for line in lines]
+    (clusters / "far.csv").write_text("\n".join(["tile,label,path", *named]), encoding="utf-8")
+    ran = run(
+        *("audit-labels", clusters / "far.csv", "--embeddings", clusters / "e.npy"),
+        *("--label-studio", clusters / "l.json"),
+    )
+    assert (ran.code, "LOCAL_FILES_DOCUMENT_ROOT" in ran.err) == (0, False), ran.err
+    images = [task["data"]["image"] for task in json.loads((clusters / "l.json").read_text())]
+    assert len(images) == 10
+    assert all(image.startswith("https://example.org/") for image in images)
+
+
+def test_places_of_embeddings_reach_maps_and_samples(run, clusters):
+    table = parquet.read_table(clusters / "e.parquet")
+    corner = [[i / 10, 47.0] for i in range(90)]
+    feet = [[c, [c[0], 46.9], [c[0] + 0.1, 46.9], [c[0] + 0.1, 47.0]] for c in corner]
+    columns = {"crs": ["EPSG:4326"] * 90, "bounds": [[0.0, 46.9, 0.1, 47.0]] * 90}
+    for name, values in {**columns, "footprint": feet}.items():
+        table = table.append_column(name, [values])
+    parquet.write_table(table, clusters / "placed.parquet")
+    ran = run(
+        *("audit-labels", "--embeddings", clusters / "placed.parquet"),
+        *("--geojson", clusters / "g.json", "--fiftyone", clusters / "f.csv"),
+    )
+    assert (ran.code, "no known place" in ran.err) == (0, False), ran.err
+    features = json.loads((clusters / "g.json").read_text())["features"]
+    assert len(features) == 10
+    assert all(feature["geometry"]["type"] == "Polygon" for feature in features)
+    samples = rows_of(clusters / "f.csv")  # those with which nothing is wrong, too
+    assert [float(row["lon"]) for row in samples] == pytest.approx(
+        [c[0] + 0.05 for c in corner], abs=1e-9
+    )
+
+
+@pytest.fixture
+def decisions(clusters):
+    path = clusters / "decisions.csv"
+    path.write_text(
+        "tile,label,decision,given_label,by\n10.jpg,field,accept,forest,Ada\n"
+        "20.jpg,forest,reject,forest,Ada\n30.jpg,,remove,water,Ada\n40.jpg,water,skip,water,Ada\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_decisions_alone_need_no_model(run, clusters, decisions):
+    fixed, log = clusters / "fixed.csv", clusters / "log.csv"
+    ran = run(
+        *("audit-labels", clusters / "list.csv", "--decisions", decisions),
+        *("--fixed-labels", fixed, "--changes", log),
+    )
+    assert (ran.code, ran.out) == (0, "3 of 90 labels were decided on, 2 of them changed\n")
+    before = {row["tile"]: row["label"] for row in rows_of(clusters / "list.csv")}
+    after = {row["tile"]: row["label"] for row in rows_of(fixed)}
+    assert after == {**before, "10.jpg": "field", "30.jpg": ""}
+    assert [(row["tile"], row["rule"], row["by"]) for row in rows_of(log)] == [
+        ("10.jpg", "accept", "Ada"),
+        ("20.jpg", "reject", "Ada"),
+        ("30.jpg", "remove", "Ada"),
+    ]
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_two_outputs_never_go_to_one_file(run, clusters, overwrite):
+    (clusters / "here").symlink_to(clusters)
+    ran = run(
+        *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
+        *("--output", clusters / "s.csv", "--changes", clusters / "c.csv"),
+        *("--fixed-labels", clusters / "here" / "s.csv", *overwrite),
+    )
+    assert ran.code == 2
+    said = " ".join(ran.err.replace("│", " ").split())
+    assert "--fixed-labels and --output would write the same file" in said
+    assert not (clusters / "s.csv").exists()
+
+
+def test_an_audit_after_decisions_leaves_decided_tiles_alone(run, clusters, decisions):
+    ran = run(
+        *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
+        *("--decisions", decisions, "--fixed-labels", clusters / "fixed.csv", "--json"),
+        *("--output", clusters / "a.csv"),
+    )
+    assert ran.code == 0
+    assert (ran.json["decisions"], ran.json["changed"]) == (3, 2)
+    issues = {r["tile"] for r in rows_of(clusters / "a.csv") if r["is_label_issue"] == "True"}
+    assert issues == {"00.jpg", "40.jpg", "50.jpg", "60.jpg", "70.jpg", "80.jpg"}
+    assert ran.json["tiles"] == 89  # one has no label any more
+    before = {row["tile"]: row["label"] for row in rows_of(clusters / "list.csv")}
+    after = {row["tile"]: row["label"] for row in rows_of(clusters / "fixed.csv")}
+    assert {name for name in before if before[name] != after[name]} == {"10.jpg", "30.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["list.csv"], "give --model DIR or --embeddings FILE"),
+        (["list.csv", "--embeddings", "e.npy", "--model", "m"], "do not go together"),
+        (
+            ["list.csv", "--embeddings", "e.npy", "--budget", "3", "--expected-precision", "0.9"],
+            "do not go together",
+        ),
+        (["--model", "m"], "Missing argument 'TILES'"),
+        (["--embeddings", "e.npy"], "says nothing of tiles"),
+        (["list.csv", "--embeddings", "e.npy", "--device", "cuda"], "audited on the CPU"),
+        (["list.csv", "--decisions", "decisions.csv"], "--decisions without --model"),
+        (["list.csv", "--decisions", "d.csv", "--changes", "l.csv", "--page", "p.html"], "nothing"),
+        (
+            ["list.csv", "--decisions", "d.csv", "--changes", "l.csv", "--truth", "truth.csv"],
+            "--truth measures an audit",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_does_not_go_together_is_wrong_usage(run, clusters, monkeypatch, arguments, said):
+    monkeypatch.chdir(clusters)
+    ran = run("audit-labels", *arguments)
+    assert ran.code == 2
+    assert said in " ".join(ran.err.split())

@@ -1,0 +1,198 @@
+"""No output may be an input, a tile, a file of an index or a model, or another output."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer import BadParameter
+
+from rsretrieve.cli.io.output_paths import OutputPaths
+from rsretrieve.errors import OutputExists, OutputRefused
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def own(landscape, model, index, noisy, tmp_path):
+    """Copies that a command could destroy, and what else it is given."""
+    shutil.copytree(landscape, tmp_path / "tiles")
+    shutil.copytree(model, tmp_path / "model")
+    shutil.copytree(index, tmp_path / "index")
+    shutil.copy(noisy, tmp_path / "labels.csv")
+    (tmp_path / "area.geojson").write_text(
+        '{"type": "Polygon", "coordinates": [[[-180,-90],[180,-90],[180,90],[-180,90],[-180,-90]]]}'
+    )
+    np.save(tmp_path / "vectors.npy", np.eye(144, 8, dtype=np.float32) + 0.1)
+    (tmp_path / "aid.csv").write_text("from,to,share\nriver,pond,1\n")
+    (tmp_path / "link.csv").symlink_to("labels.csv")
+    (tmp_path / "hard.csv").hardlink_to(tmp_path / "labels.csv")
+    tiles = sorted((tmp_path / "tiles").glob("*/*.tif"))
+    (tmp_path / "tile-link.tif").symlink_to(tiles[0])
+    return {"d": tmp_path, "tile": tiles[0], "id": tiles[0].relative_to(tmp_path / "tiles")}
+
+
+AUDIT = "audit-labels {d}/tiles --model {d}/model --labels {d}/labels.csv"
+NOISE = "corrupt-labels {d}/tiles --rate 0.1 --labels {d}/labels.csv"
+QUERY = "query --tile {id} --index {d}/index"
+TRAIN = "train {d}/tiles --weights none --epochs 1"
+REFUSED = [  # the command, what its message names
+    (f"{QUERY} --csv {{d}}/index/manifest.json", ["--csv", "index folder"]),
+    (f"{QUERY} --csv {{d}}/index/deep/down/new.csv", ["--csv", "index folder"]),
+    (f"{QUERY} --geojson {{d}}/model/new.json", ["--geojson", "model folder"]),
+    (f"{QUERY} --within {{d}}/area.geojson --geojson {{d}}/area.geojson", ["--within"]),
+    ("query {tile} --index {d}/index --sheet {tile}", ["--sheet", "query"]),
+    ("query {tile}#0,0,8,8 --index {d}/index --sheet {tile}", ["--sheet", "query"]),
+    ("query --like {tile}@2 --index {d}/index --sheet {tile}", ["--sheet", "query"]),
+    (f"{QUERY} --csv {{d}}/index", ["--csv", "--index"]),
+    (f"{AUDIT} --output {{d}}/labels.csv", ["--output", "--labels"]),
+    (f"{AUDIT} --page {{d}}/link.csv", ["--page", "--labels"]),
+    (f"{AUDIT} --changes {{d}}/hard.csv", ["--changes", "--labels"]),
+    (f"{AUDIT} --fixed-labels {{d}}/model/model.json", ["--fixed-labels", "model folder"]),
+    (f"{AUDIT} --truth {{d}}/aid.csv --output {{d}}/aid.csv", ["--output", "--truth"]),
+    (f"{AUDIT} --decisions {{d}}/aid.csv --output {{d}}/aid.csv", ["--output", "--decisions"]),
+    (f"{AUDIT} --output {{tile}}", ["--output", "the tile"]),
+    (f"{AUDIT} --output {{d}}/tile-link.tif", ["--output", "the tile"]),
+    (
+        "audit-labels {d}/tiles --embeddings {d}/vectors.npy --output {d}/vectors.npy",
+        ["--output", "--embeddings"],
+    ),
+    (f"{NOISE} --output {{d}}/labels.csv", ["--output", "--labels"]),
+    (f"{NOISE} --output {{d}}/index/tiles.parquet", ["--output", "index folder"]),
+    (f"{NOISE} --output {{tile}}", ["--output", "the tile"]),
+    (
+        f"{NOISE} --kind table --table {{d}}/aid.csv --output {{d}}/aid.csv",
+        ["--output", "--table"],
+    ),
+    ("split {d}/tiles --output {d}/index", ["--output", "index folder"]),
+    ("split {d}/lists/train.csv --output {d}/lists", ["--output", "TILES"]),
+    ("index {d}/tiles --model {d}/model --output {d}/model", ["--output", "--model"]),
+    ("index {d}/tiles --model {d}/model --output {d}/tiles", ["--output", "TILES"]),
+    ("index {d}/tiles --model {d}/model --output {d}", ["--output", "TILES"]),
+    ("index {d}/tiles --model {d}/model --output {d}/model/index", ["--output", "model folder"]),
+    ("index --from-embeddings {d}/index/embeddings.npy --output {d}/index", ["--from-embeddings"]),
+    ("index --output {d}/index --export {d}/index/new.parquet", ["--export", "index folder"]),
+    (
+        "index {d}/tiles --model {d}/model --output {d}/new --export {d}/new/a.parquet",
+        ["--export", "--output"],
+    ),
+    (f"{TRAIN} --output {{d}}/tiles", ["--output", "TILES"]),
+    (f"{TRAIN} --output {{d}}/index/model", ["--output", "index folder"]),
+    (f"{TRAIN} --output {{d}}/index", ["did not write"]),
+    (f"{TRAIN} --labels {{d}}/labels.csv --output {{d}}", ["--output"]),
+    ("demo --output {d}/index", ["--output", "index folder"]),
+]
+
+
+@pytest.mark.parametrize(("command", "named"), REFUSED, ids=[command for command, _ in REFUSED])
+def test_what_would_destroy_an_input_is_refused_though_overwriting_is_allowed(
+    run, own, command, named
+):
+    if "lists" in command:
+        assert run("split", own["d"] / "tiles", "--output", own["d"] / "lists").code == 0
+    before = content(own["d"])
+    words = [word.format(**own) for word in command.split()]
+    ran = run(*words, "--overwrite")
+    assert (ran.code, ran.out) == (1, ""), ran.err
+    assert "Traceback" not in ran.err
+    assert len(ran.err.strip().splitlines()) <= 3
+    for name in named:
+        assert name in ran.err
+    assert content(own["d"]) == before
+
+
+TWICE = [
+    f"{QUERY} --csv {{d}}/x --geojson {{d}}/x",
+    f"{QUERY} --csv {{d}}/x --sheet {{d}}/index/../x",
+    f"{QUERY} --geoparquet {{d}}/hard.csv --sheet {{d}}/labels.csv --overwrite",
+    f"{AUDIT} --output {{d}}/x --fiftyone {{d}}/x",
+]
+
+
+@pytest.mark.parametrize("command", TWICE)
+def test_one_file_for_two_outputs_is_wrong_usage(run, own, command):
+    words = [word.format(**own) for word in command.split()]
+    before = content(own["d"])
+    ran = run(*words)
+    assert (ran.code, ran.out) == (2, ""), ran.err
+    named = [word for word in words if word.startswith("--") and word != "--overwrite"][-2:]
+    for name in (*named, "would write the same file"):
+        assert name in " ".join(ran.err.split())
+    assert content(own["d"]) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"{QUERY} --csv {{d}}/x.csv --geojson {{d}}/y.json",
+        f"{QUERY} --csv {{d}}/tiles/hits.csv",
+        f"{NOISE} --output {{d}}/tiles/noisy.csv",
+        "split {d}/tiles --output {d}/tiles/lists",
+        "index --output {d}/index --export {d}/new.parquet",
+        "index {d}/tiles --model {d}/model --output {d}/index --update",
+        "index --verify --output {d}/index",
+    ],
+)
+def test_what_destroys_nothing_is_written(run, own, command):
+    ran = run(*(word.format(**own) for word in command.split()))
+    assert ran.code == 0, ran.err
+
+
+def test_nothing_heavy_is_loaded_and_no_tile_is_looked_for_before(run, own, monkeypatch):
+    def looked(*_, **__):
+        raise AssertionError("the outputs are looked at first")
+
+    monkeypatch.setattr("rsretrieve.data.discovery.find_tiles.find_tiles", looked)
+    for command, named in ((REFUSED[8]), (REFUSED[17]), (REFUSED[23])):
+        ran = run(*(word.format(**own) for word in command.split()), "--overwrite")
+        assert ran.code == 1
+        assert named[0] in ran.err
+
+
+def test_a_file_output_is_no_folder(tmp_path):
+    with pytest.raises(OutputExists, match=r"--csv .* is a folder"):
+        OutputPaths({"--csv": tmp_path}, overwrite=True).check()
+    with pytest.raises(OutputExists, match="is there already"):
+        OutputPaths({"--csv": tmp_path}).check()
+
+
+def test_links_in_a_circle_and_names_that_are_no_path_are_no_crash(tmp_path):
+    circle = tmp_path / "circle"
+    circle.symlink_to(circle)
+    inputs = {"a": circle, "b": "https://example.org/a.tif", "c": "a\0b", "d": None}
+    OutputPaths({"--csv": tmp_path / "new", "--page": None}, inputs=inputs).check()
+    with pytest.raises(BadParameter, match="same file"):
+        OutputPaths({"--csv": circle, "--page": circle}).check()
+
+
+def test_of_a_million_tiles_few_are_looked_at(tmp_path):
+    (tmp_path / "out.tif").touch()
+    (tmp_path / "folder").mkdir()
+    paths = [f"{tmp_path}/class_{i % 50}/tile_{i:07}.tif" for i in range(1_000_000)]
+    checked = OutputPaths({"--csv": tmp_path / "out.tif"}, {"--output": tmp_path / "folder"})
+    started = time.process_time()
+    checked.check_tiles(lambda: paths)
+    assert time.process_time() - started < 4
+    with pytest.raises(OutputRefused, match=r"--csv .*out\.tif is the tile"):
+        checked.check_tiles(lambda: [*paths[:9], os.path.join(tmp_path, "folder", "..", "out.tif")])  # noqa: PTH118
+    with pytest.raises(OutputRefused, match=r"--output .* would be replaced, and the tile"):
+        checked.check_tiles(lambda: [*paths[:9], f"{tmp_path}/folder/deep/a.tif"])
+
+
+def test_tiles_are_not_asked_for_where_nothing_is_there_yet(tmp_path):
+    def asked():
+        raise AssertionError("there is nothing to be destroyed")
+
+    OutputPaths({"--csv": tmp_path / "new"}, {"--output": tmp_path / "out"}).check_tiles(asked)
+    assert not any(tmp_path.iterdir())

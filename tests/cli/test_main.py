@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import errno
+import resource
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+import rsretrieve
+from rsretrieve.cli import main
+from tests.support.programs import rsretrieve as program
+
+COMMANDS = (
+    "train",
+    "index",
+    "query",
+    "audit-labels",
+    "evaluate",
+    "info",
+    "corrupt-labels",
+    "split",
+    "demo",
+)
+
+
+def test_help_names_every_command(run):
+    ran = run("--help")
+    assert ran.code == 0
+    assert all(command in ran.out for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_json_quiet_and_overwrite_where_the_contract_says(run, command):
+    out = run(command, "--help").out
+    assert "--quiet" in out
+    assert ("--json" in out) == (command != "demo")
+    assert ("--overwrite" in out) == (command not in ("evaluate", "info"))
+
+
+def test_help_names_defaults_that_are_no_values(run):
+    out = run("train", "--help").out
+    assert "[default: the recipe's]" in out
+    assert "[default: the window's side]" in out
+
+
+def test_version(run):
+    assert run("--version").out == f"rsretrieve {rsretrieve.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [["trian"], ["query"], ["split", "--nonsense"]], ids=" ".join)
+def test_wrong_usage_exits_2(run, arguments):
+    ran = run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+
+
+def test_an_error_of_the_environment_is_a_message_without_a_traceback(run, monkeypatch, tmp_path):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device", "lists/train.csv")
+
+    monkeypatch.setattr("rsretrieve.data.discovery.find_tiles.find_tiles", full)
+    ran = run("split", tmp_path, "--output", tmp_path / "lists")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "error: lists/train.csv: No space left on device\n"
+
+
+def broken(*_, **__):
+    raise ZeroDivisionError("a \x1b bug")
+
+
+def test_an_error_that_nobody_foresaw_is_an_apology_and_a_file(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("rsretrieve.data.discovery.find_tiles.find_tiles", broken)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ran = run("split", tmp_path, "--output", tmp_path / "lists")
+    assert (ran.code, ran.out) == (70, "")
+    error, hint = ran.err.splitlines()
+    assert error == "error: something went wrong that should not: ZeroDivisionError: a \\x1b bug"
+    (written,) = tmp_path.glob("rsretrieve-error-*.txt")
+    assert hint == f"hint: sorry; please report it, with what stands in {written}"
+    assert written.stat().st_mode & 0o777 == 0o600
+    text = written.read_text()
+    assert text.startswith(f"rsretrieve {rsretrieve.__version__}, Python ")
+    assert "in broken" in text
+    assert f"split {tmp_path}" in text
+
+
+def test_an_apology_without_room_for_a_file(run, monkeypatch, tmp_path):
+    monkeypatch.setattr("rsretrieve.data.discovery.find_tiles.find_tiles", broken)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    ran = run("split", tmp_path, "--output", tmp_path / "lists")
+    assert ran.code == 70
+    assert ran.err.endswith("hint: sorry; please report it, with the command that you gave\n")
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named like PyTorch's."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_memory_that_runs_out_is_no_bug(run, monkeypatch, tmp_path, error):
+    def greedy(*_, **__):
+        raise error
+
+    monkeypatch.setattr("rsretrieve.data.discovery.find_tiles.find_tiles", greedy)
+    ran = run("split", tmp_path, "--output", tmp_path / "lists")
+    assert ran.code == 1
+    said = str(error) or "none is left"
+    assert ran.err.startswith(
+        f"error: there is not enough memory ({said})\nhint: give --batch-size "
+    )
+
+
+def test_ctrl_c_outside_of_a_command_is_one_line(monkeypatch, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "app", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_names_with_markup_and_control_characters_do_not_steer_the_terminal(run, tmp_path):
+    strange = tmp_path / "[red]\x1b[2J"
+    ran = run("split", strange, "--output", tmp_path)
+    assert ran.code == 1
+    assert "[red]\\x1b[2J: no such folder or list" in ran.err
+    assert "\x1b" not in ran.err
+
+
+def test_help_answers_at_once():
+    # By the processor's time, which a machine at work does not stretch much; several times what
+    # it takes, against an import that slips in, not a benchmark.
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert program("--help").returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1
+
+
+def test_the_module_runs_as_a_program():
+    ran = subprocess.run(
+        [sys.executable, "-m", "rsretrieve", "--version"], capture_output=True, text=True
+    )
+    assert ran.stdout.startswith("rsretrieve ")

@@ -1,0 +1,211 @@
+"""Evaluating an index: leaving one out, queries from elsewhere, true labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import InputError, LabelsError, ModelMismatch
+from rsretrieve.evaluation.evaluate import Evaluation, evaluate_index
+from rsretrieve.evaluation.retrieval_metrics import RetrievalFigures, Side, retrieval_figures
+from rsretrieve.index.build import index_tiles
+from rsretrieve.index.embed_tiles import embed_tiles
+from rsretrieve.index.store.folder import IndexStore, open_index
+from rsretrieve.network.model import Model
+from rsretrieve.progress import Event, Noticed, StageStarted
+
+
+def evaluate(store: IndexStore, **choices: object) -> Evaluation:
+    return evaluate_index(store, 0, FailureLog(), **choices)
+
+
+def indexed(model: Model, tiles: TileSet, tmp_path: Path) -> IndexStore:
+    index_tiles(model, tiles, tmp_path / "index", FailureLog())
+    return open_index(tmp_path / "index")
+
+
+def expected_figures(
+    model: Model, queries: TileSet, gallery: TileSet, own_rows: list[int]
+) -> RetrievalFigures:
+    names = sorted({*queries.class_names, *gallery.class_names})
+    sides = [
+        Side(
+            embed_tiles(model, tiles, FailureLog()).vectors,
+            np.array([names.index(str(tile.label)) for tile in tiles]),
+        )
+        for tiles in (queries, gallery)
+    ]
+    return retrieval_figures(*sides, np.array(own_rows))
+
+
+def assert_alike(one: RetrievalFigures, other: RetrievalFigures) -> None:
+    assert (one.queries, one.without_relevant) == (other.queries, other.without_relevant)
+    assert (one.knn_accuracy, one.map, one.map_at_r) == pytest.approx(
+        (other.knn_accuracy, other.map, other.map_at_r)
+    )
+    assert one.precision_at == pytest.approx(other.precision_at)
+    assert one.recall_at == pytest.approx(other.recall_at)
+
+
+def notices(events: list[Event]) -> list[str]:
+    return [event.text for event in events if isinstance(event, Noticed)]
+
+
+# Leaving one out
+
+
+def test_without_queries_every_tile_is_one_for_the_others(
+    store: IndexStore, model: Model, tiles: TileSet
+) -> None:
+    evaluation = evaluate(store)
+    assert_alike(evaluation.figures, expected_figures(model, tiles, tiles, list(range(18))))
+    assert (evaluation.gallery, evaluation.gallery_labels) == (18, "given labels")
+    assert 0 <= evaluation.nmi <= 1
+
+
+def test_tiles_without_a_label_are_not_measured_by(
+    model: Model, tiles: TileSet, tmp_path: Path
+) -> None:
+    partly = tiles.relabelled({tile.id: None for tile in tiles.select([0, 1, 9])})
+    evaluation = evaluate(indexed(model, partly, tmp_path))
+    kept = partly.labelled()
+    assert evaluation.gallery == 15
+    assert_alike(evaluation.figures, expected_figures(model, kept, kept, list(range(15))))
+
+
+def test_the_seed_decides_the_clusters(store: IndexStore) -> None:
+    assert evaluate(store) == evaluate(store)
+
+
+def test_classes_of_one_tile_are_said_to_have_nothing_to_find(
+    model: Model, tiles: TileSet, tmp_path: Path
+) -> None:
+    events: list[Event] = []
+    lonely = tiles.select([0, 1, 2, 3, 4])  # two of two classes, one of another
+    evaluation = evaluate_index(indexed(model, lonely, tmp_path), 0, FailureLog(), events.append)
+    assert (evaluation.figures.queries, evaluation.figures.without_relevant) == (4, 1)
+    assert notices(events) == ["1 queries have no tile of their label to find"]
+    assert StageStarted("measuring retrieval") in events
+
+
+def test_an_index_without_labels_is_refused(model: Model, tiles: TileSet, tmp_path: Path) -> None:
+    store = indexed(model, tiles.select([0, 1]).relabelled(dict.fromkeys(ids(tiles))), tmp_path)
+    message = f"^not one tile of {tmp_path}/index has a label to measure by$"
+    with pytest.raises(LabelsError, match=message) as caught:
+        evaluate(store)
+    assert "--labels" in caught.value.hint
+    assert "--truth" in caught.value.hint
+
+
+def test_a_class_of_every_tile_its_own_is_refused(
+    model: Model, tiles: TileSet, tmp_path: Path
+) -> None:
+    store = indexed(model, tiles.select([0, 2, 4]), tmp_path)
+    with pytest.raises(InputError, match=r"^not one query has a tile of its label"):
+        evaluate(store)
+
+
+def ids(tiles: TileSet) -> list[str]:
+    return [tile.id for tile in tiles]
+
+
+# True labels
+
+
+def test_true_labels_replace_those_of_the_index(
+    store: IndexStore, model: Model, tiles: TileSet
+) -> None:
+    truth = {tile.id: "wet" if tile.label in ("water", "beach") else "dry" for tile in tiles}
+    evaluation = evaluate(store, true_labels=truth)
+    by_hand = tiles.relabelled(truth)
+    assert evaluation.gallery_labels == "clean gallery"
+    assert_alike(evaluation.figures, expected_figures(model, by_hand, by_hand, list(range(18))))
+
+
+def test_tiles_without_a_true_label_are_not_measured_by(store: IndexStore, tiles: TileSet) -> None:
+    truth = {tile.id: "land" for tile in tiles.select([3, 4, 5])}
+    assert evaluate(store, true_labels=truth).gallery == 3
+
+
+# Queries
+
+
+def test_queries_from_elsewhere_are_held_against_the_index(
+    model: Model, tiles: TileSet, tmp_path: Path
+) -> None:
+    queries, gallery = tiles.select(range(0, 18, 2)), tiles.select(range(1, 18, 2))
+    evaluation = evaluate(indexed(model, gallery, tmp_path), queries=queries, model=model)
+    assert_alike(evaluation.figures, expected_figures(model, queries, gallery, [-1] * 9))
+    assert evaluation.gallery == 9
+
+
+def test_a_query_that_is_in_the_index_is_never_its_own_hit(
+    store: IndexStore, model: Model, tiles: TileSet
+) -> None:
+    renamed = replace(tiles[4], id="under another name")
+    queries = TileSet("queries", (tiles[0], tiles[9], renamed))
+    evaluation = evaluate(store, queries=queries, model=model)
+    assert_alike(evaluation.figures, expected_figures(model, queries, tiles, [0, 9, 4]))
+
+
+def test_a_query_that_is_in_the_index_twice_is_never_its_own_hit(
+    model: Model, tiles: TileSet, tmp_path: Path
+) -> None:
+    again = replace(tiles[0], id="again")
+    store = indexed(model, TileSet("twice", (*tiles, again)), tmp_path)
+    evaluation = evaluate(store, queries=tiles.select([0]), model=model)
+    assert_alike(evaluation.figures, expected_figures(model, tiles.select([0]), tiles, [0]))
+
+
+def test_a_tile_that_is_indexed_under_two_ids_counts_once(
+    model: Model, tiles: TileSet, tmp_path: Path
+) -> None:
+    few = tiles.select([0, 2, 3])  # one of a class, two of another
+    again = replace(tiles[0], id="again")
+    evaluation = evaluate(indexed(model, TileSet("twice", (*few, again)), tmp_path))
+    assert evaluation.gallery == 3
+    assert (evaluation.figures.queries, evaluation.figures.without_relevant) == (2, 1)
+
+
+def test_queries_without_a_label_are_left_out_with_a_notice(
+    store: IndexStore, model: Model, tiles: TileSet
+) -> None:
+    events: list[Event] = []
+    queries = tiles.relabelled({tiles[0].id: None, tiles[1].id: None})
+    evaluation = evaluate_index(store, 0, FailureLog(), events.append, queries=queries, model=model)
+    assert evaluation.figures.queries == 16
+    assert notices(events) == ["2 queries have no label and are left out"]
+
+
+def test_queries_without_any_label_are_refused(
+    store: IndexStore, model: Model, tiles: TileSet
+) -> None:
+    nameless = tiles.relabelled(dict.fromkeys(ids(tiles)))
+    with pytest.raises(LabelsError, match=r"not one tile has a label to measure by$") as caught:
+        evaluate(store, queries=nameless, model=model)
+    assert "--labels FILE.csv" in caught.value.hint
+
+
+def test_queries_that_cannot_be_read_are_logged(
+    store: IndexStore, model: Model, tiles: TileSet
+) -> None:
+    log = FailureLog()
+    queries = TileSet("queries", (tiles[0], replace(tiles[1], path="nowhere")))
+    evaluation = evaluate_index(store, 0, log, queries=queries, model=model)
+    assert evaluation.figures.queries == 1
+    assert [failure.tile_id for failure in log.failures] == [tiles[1].id]
+
+
+def test_queries_need_a_model(store: IndexStore, tiles: TileSet) -> None:
+    with pytest.raises(LabelsError, match=r"^queries need a model to embed them$"):
+        evaluate(store, queries=tiles)
+
+
+def test_another_model_is_refused(store: IndexStore, other_model: Model, tiles: TileSet) -> None:
+    with pytest.raises(ModelMismatch, match=r"their vectors cannot be compared"):
+        evaluate(store, queries=tiles, model=other_model)

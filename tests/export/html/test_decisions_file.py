@@ -1,0 +1,83 @@
+"""The decisions that the page saves: the CSV is as safe in a spreadsheet as those we write."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import rsretrieve.export.html
+from rsretrieve._core.formulas import neutralised
+from rsretrieve._core.tables import read_table, write_csv
+
+SCRIPT = Path(rsretrieve.export.html.__file__).with_name("assets") / "decisions.js"
+PROGRAM = """
+globalThis.document = { getElementById: () => ({ textContent: '{"id": "a", "cards": []}' }) };
+const { quoted, csvRows } = new Function(
+  require("fs").readFileSync(process.argv[1], "utf8") + "; return { quoted, csvRows };")();
+const { texts, file } = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const saved = "tile,label\\n" + texts.map((text) => quoted(text) + ",a\\n").join("");
+console.log(JSON.stringify({ saved, read: csvRows(file), again: csvRows(saved) }));
+"""
+RISKY = ["=1+1", "+a", "-a", "@a", "\ta", "\ra", "\na", " =a", "\xa0=a", "\ufeff=a", "＝a", "＋a"]
+RISKY += [
+    "－a",
+    "＠a",
+    "'=a",
+    "''=a",
+    "-0.5",
+    "+3",
+    "1e-7",
+    "a;=1",
+    "a\t@b",
+    'a;"=1',
+    "'tis",
+    "a,b",
+]
+texts = st.text(st.sampled_from("=+-@＝＋－＠\t\n ;,'\"a1.e\xa0\u3000"), min_size=1, max_size=8)
+
+
+@pytest.fixture(scope="module")
+def node():
+    path = shutil.which("node")
+    if path is None:
+        pytest.skip("no Node.js on this machine")
+    return path
+
+
+def in_javascript(node, given, file):
+    content = json.dumps({"texts": given, "file": file})
+    command = [node, "-e", PROGRAM, str(SCRIPT)]
+    ran = subprocess.run(
+        command, input=content, capture_output=True, text=True, check=True, encoding="utf-8"
+    )
+    return json.loads(ran.stdout)
+
+
+def same_on_both_sides(node, folder, given):
+    write_csv(folder / "ours.csv", ("tile", "label"), [(t, "a") for t in given], overwrite=True)
+    ran = in_javascript(node, given, (folder / "ours.csv").read_bytes().decode())
+    (folder / "theirs.csv").write_bytes(ran["saved"].encode())
+    read = [row["tile"] for _, row in read_table(folder / "theirs.csv", ("tile",))]
+    assert read == given
+    assert [row[0] for row in ran["read"][1:]] == given
+    assert [row[0] for row in ran["again"][1:]] == given
+    return ran["saved"]
+
+
+def test_page_and_program_mark_the_same_texts_and_read_one_another(node, tmp_path):
+    saved = same_on_both_sides(node, tmp_path, RISKY)
+    for text in RISKY:
+        assert neutralised(text).replace('"', '""') in saved
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(texts, min_size=20, max_size=60))
+def test_whatever_the_text(node, tmp_path_factory, given):
+    saved = same_on_both_sides(node, tmp_path_factory.mktemp("saved"), given)
+    assert saved.count("'") >= sum(neutralised(text).count("'") for text in given)

@@ -1,0 +1,123 @@
+"""The audit for other programs, as they expect it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from rsretrieve.audit.issue_types import IssueKind
+from rsretrieve.audit.result import Audit, AuditedTile
+from rsretrieve.data.reading.pillow_reader import read_raw
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.window import Window
+from rsretrieve.export.annotation_tools import (
+    write_issues_geojson,
+    write_label_studio,
+    write_samples_csv,
+)
+
+
+@pytest.fixture
+def audit(tiles: TileSet) -> Audit:
+    """Of three tiles, the last has a wrong label, and the second a twin without a place."""
+    place = read_raw(tiles[2]).place
+    assert place is not None
+    worst = AuditedTile(tiles[2], "road", True, 0.25, 0.1, 0.9, IssueKind.WRONG_LABEL)
+    twin = AuditedTile(tiles[1], "forest", False, 0.6, 0.9, 0.9, IssueKind.DUPLICATE, twin=tiles[0])
+    good = AuditedTile(tiles[0], "bare_soil", False, 0.9, 0.9, 0.9)
+    return Audit((worst, twin, good), (), 0.0, (0.0, 0.0), places={tiles[2].id: place})
+
+
+def test_samples_stand_in_the_tiles_order_with_their_files(
+    audit: Audit, tiles: TileSet, tmp_path: Path
+) -> None:
+    write_samples_csv(tmp_path / "s.csv", audit, tiles, overwrite=False)
+    with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["tile"] for row in rows] == [tile.id for tile in tiles]
+    assert all(Path(row["filepath"]).is_absolute() for row in rows)
+    assert all(Path(row["filepath"]).is_file() for row in rows)
+    assert [row["is_label_issue"] for row in rows] == ["False", "False", "True"]
+    last = rows[2]
+    assert (last["given_label"], last["predicted_label"], last["kind"]) == (
+        *("water", "road", "wrong_label"),
+    )
+    assert float(last["label_score"]) == 0.25
+    assert -180 <= float(last["lon"]) <= 180
+    assert (rows[0]["lon"], rows[0]["kind"]) == ("", "")
+
+
+def test_label_studio_tasks_carry_the_suggestion(
+    audit: Audit, tiles: TileSet, tmp_path: Path
+) -> None:
+    root = write_label_studio(tmp_path / "t.json", audit, overwrite=False)
+    assert root is not None
+    tasks = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert [task["data"]["tile"] for task in tasks] == [tiles[2].id, tiles[1].id]
+    for task, tile, choice in zip(tasks, (tiles[2], tiles[1]), ("road", "bare_soil")):
+        prefix, _, relative = task["data"]["image"].partition("?d=")
+        assert prefix == "/data/local-files/"
+        assert (root / relative).samefile(tile.path)
+        (prediction,) = task["predictions"]
+        (result,) = prediction["result"]
+        assert result["value"]["choices"] == [choice]
+        assert (result["from_name"], result["to_name"], result["type"]) == (
+            *("label", "image", "choices"),
+        )
+    assert tasks[0]["predictions"][0]["score"] == 0.75
+
+
+def test_issues_as_geojson_have_their_place_or_none(
+    audit: Audit, tiles: TileSet, tmp_path: Path
+) -> None:
+    assert write_issues_geojson(tmp_path / "g.json", audit, overwrite=False) == 1
+    features = json.loads((tmp_path / "g.json").read_text(encoding="utf-8"))["features"]
+    assert [feature["properties"]["tile"] for feature in features] == [tiles[2].id, tiles[1].id]
+    assert features[0]["geometry"]["type"] == "Polygon"
+    assert features[1]["geometry"] is None
+    assert features[0]["properties"]["suggested_label"] == "road"
+    assert features[1]["properties"]["twin"] == tiles[0].id
+
+
+def test_an_audit_without_issues_exports_empty_lists(tiles: TileSet, tmp_path: Path) -> None:
+    clean = Audit((AuditedTile(tiles[0], "bare_soil", False, 0.9, 0.9, 0.9),), (), 0.0, (0.0, 0.0))
+    assert write_label_studio(tmp_path / "t.json", clean, overwrite=False) is None
+    assert json.loads((tmp_path / "t.json").read_text(encoding="utf-8")) == []
+    assert write_issues_geojson(tmp_path / "g.json", clean, overwrite=False) == 0
+
+
+FAR = ("https://example.org/a.tif?t=1", "/vsis3/bucket/b.tif")
+
+
+def judged_wrong(tile: Tile) -> AuditedTile:
+    return AuditedTile(tile, "road", True, 0.25, 0.1, 0.9, IssueKind.WRONG_LABEL)
+
+
+def audit_of(*tiles: Tile) -> Audit:
+    return Audit(tuple(judged_wrong(tile) for tile in tiles), (), 0.0, (0.0, 0.0))
+
+
+def test_what_lies_elsewhere_is_named_by_its_address(tiles: TileSet, tmp_path: Path) -> None:
+    far = tuple(Tile(path, path, "water") for path in FAR)
+    assert write_label_studio(tmp_path / "far.json", audit_of(*far), overwrite=False) is None
+    root = write_label_studio(tmp_path / "both.json", audit_of(tiles[0], *far), overwrite=False)
+    assert root == Path(tiles[0].path).parent.resolve()
+    for name, local in (("far.json", []), ("both.json", [Path(tiles[0].path).name])):
+        tasks = json.loads((tmp_path / name).read_text(encoding="utf-8"))
+        named = [f"/data/local-files/?d={file}" for file in local]
+        assert [task["data"]["image"] for task in tasks] == [*named, *FAR]
+
+
+def test_a_window_of_a_scene_is_told_beside_the_scene(tiles: TileSet, tmp_path: Path) -> None:
+    window = Tile("s.tif#64,0,32,16", tiles[0].path, "water", Window(64, 0, 32, 16))
+    audit = audit_of(window, tiles[1])
+    write_label_studio(tmp_path / "t.json", audit, overwrite=False)
+    tasks = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert [task["data"]["window"] for task in tasks] == [[64, 0, 32, 16], None]
+    both = TileSet("both", (window, tiles[1]))
+    write_samples_csv(tmp_path / "s.csv", audit, both, overwrite=False)
+    with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as stream:
+        assert [row["window"] for row in csv.DictReader(stream)] == ["64,0,32,16", ""]

@@ -1,0 +1,292 @@
+"""Embeddings made elsewhere: Parquet and .npy, their ids, footprints and provenance."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import geopandas
+import numpy as np
+import pyarrow
+import pytest
+from pyarrow import parquet
+from shapely.geometry import MultiPoint, Point, Polygon, box
+
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.geo.place import Place
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.errors import NoUsableTiles, TableError, TileError
+from rsretrieve.export.geoparquet import write_embeddings
+from rsretrieve.index.build_from_embeddings import index_embeddings
+from rsretrieve.index.external.embeddings_file import read_embeddings
+from rsretrieve.index.store.folder import IndexStore, open_index, write_index
+from rsretrieve.index.store.tile_table import IndexedTile
+from rsretrieve.index.vectors.vector_index import VectorIndex
+from rsretrieve.index.write import Filing, Vectors
+from tests.support.vectors import unit_rows
+
+
+def read(path: Path, listing: TileSet | None = None, log: FailureLog | None = None) -> Vectors:
+    return read_embeddings(path, listing, log or FailureLog())
+
+
+def saved(path: Path, array: Any) -> Path:
+    np.save(path, array)
+    return path
+
+
+# .npy
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.int8])
+def test_rows_are_numbered_and_brought_to_unit_length(tmp_path: Path, kind: type) -> None:
+    array = (unit_rows(5, 4, 0) * 50).astype(kind)
+    content = read(saved(tmp_path / "v.npy", array))
+    assert [row.id for row in content.rows] == ["0", "1", "2", "3", "4"]
+    expected = array / np.linalg.norm(array.astype(float), axis=1, keepdims=True)
+    assert content.vectors.dtype == np.float32
+    assert content.vectors == pytest.approx(expected, abs=1e-5)
+    assert content.rows[3] == IndexedTile("3", "", None, -1, 0, None)
+
+
+def test_unit_rows_stay_in_their_file(tmp_path: Path) -> None:
+    content = read(saved(tmp_path / "v.npy", unit_rows(5, 4, 0)))
+    assert isinstance(content.vectors, np.memmap)
+
+
+def test_a_list_names_the_rows(tmp_path: Path) -> None:
+    tiles = TileSet("list.csv", (Tile("b", "/b.tif", "x"), Tile("a", "/a.tif")))
+    content = read(saved(tmp_path / "v.npy", unit_rows(2, 4, 0)), tiles)
+    assert [(row.id, row.path, row.label) for row in content.rows] == [
+        ("b", "/b.tif", "x"),
+        ("a", "/a.tif", None),
+    ]
+    with pytest.raises(TableError, match=r"v\.npy has 3 rows, and list\.csv 2 tiles$"):
+        read(saved(tmp_path / "v.npy", unit_rows(3, 4, 0)), tiles)
+
+
+def test_a_list_with_relative_paths_names_files_beside_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "list.csv").write_text("tile,path\nb,../tiles/b.png\na.png,\n")
+    monkeypatch.chdir(tmp_path)
+    content = read(saved(tmp_path / "v.npy", unit_rows(2, 4, 0)), find_tiles("lists/list.csv"))
+    monkeypatch.chdir(tmp_path / "lists")  # from where else it is asked later
+    assert [(row.id, row.path) for row in content.rows] == [
+        ("b", str(tmp_path / "tiles" / "b.png")),
+        ("a.png", str(tmp_path / "lists" / "a.png")),
+    ]
+
+
+def test_rows_without_a_direction_are_left_out_and_named(tmp_path: Path) -> None:
+    array = unit_rows(5, 4, 0)
+    array[1], array[3, 2] = 0, np.inf
+    log = FailureLog()
+    content = read(saved(tmp_path / "v.npy", array), None, log)
+    assert [row.id for row in content.rows] == ["0", "2", "4"]
+    assert np.array_equal(content.vectors, array[[0, 2, 4]])
+    assert [(f.tile_id, f.reason) for f in log.failures] == [
+        ("1", "its embedding is zero or missing"),
+        ("3", "its embedding is not finite"),
+    ]
+    with pytest.raises(TileError, match=r"^1: "):
+        read(tmp_path / "v.npy", None, FailureLog(strict=True))
+    with pytest.raises(NoUsableTiles, match=r"not one of 2 embeddings can be used$"):
+        read(saved(tmp_path / "v.npy", np.zeros((2, 3))))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros(3), np.zeros((0, 3)), np.zeros((2, 2, 2)), np.array([["a"]]), np.zeros((2, 0))],
+)
+def test_an_array_of_something_else_is_refused(tmp_path: Path, array: Any) -> None:
+    with pytest.raises(TableError, match=r"(vectors of|not) numbers$"):
+        read(saved(tmp_path / "v.npy", array))
+
+
+@pytest.mark.parametrize("name", ["none.npy", "bad.npy", "none.parquet", "bad.parquet", "v.txt"])
+def test_what_is_no_such_file_is_refused(tmp_path: Path, name: str) -> None:
+    for bad in ("bad.npy", "bad.parquet", "v.txt"):
+        (tmp_path / bad).write_bytes(b"nothing")
+    with pytest.raises(TableError):
+        read(tmp_path / name)
+
+
+def test_a_pickle_is_never_read(tmp_path: Path) -> None:
+    np.save(tmp_path / "v.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(TableError, match=r"cannot be read as an array"):
+        read(tmp_path / "v.npy")
+
+
+# Parquet
+
+
+def table(file: Path, /, **columns: Any) -> Path:
+    parquet.write_table(pyarrow.table(columns), file)
+    return file
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pyarrow.list_(pyarrow.float32()),
+        pyarrow.list_(pyarrow.float64(), 4),
+        pyarrow.large_list(pyarrow.float32()),
+        pyarrow.list_(pyarrow.float16()),
+    ],
+)
+def test_any_list_of_numbers_is_a_vector(tmp_path: Path, kind: pyarrow.DataType) -> None:
+    vectors = unit_rows(3, 4, 0).astype(np.float16)
+    listed = pyarrow.array(
+        [list(map(np.float16, v)) for v in vectors], pyarrow.list_(pyarrow.float16())
+    )
+    path = table(tmp_path / "v.parquet", tile=["a", "b", "c"], anything=listed.cast(kind))
+    content = read(path)
+    assert [row.id for row in content.rows] == ["a", "b", "c"]
+    assert content.vectors == pytest.approx(vectors.astype(np.float32), abs=1e-3)
+
+
+def test_ids_labels_and_paths_are_taken(tmp_path: Path) -> None:
+    vectors = unit_rows(2, 4, 0).tolist()
+    path = table(
+        tmp_path / "v.parquet", id=[7, 8], embedding=vectors, label=["x", None], path=["/7", None]
+    )
+    assert list(read(path).rows) == [
+        IndexedTile("7", "/7", "x", -1, 0, None),
+        IndexedTile("8", "", None, -1, 0, None),
+    ]
+
+
+def test_a_missing_vector_is_a_failure(tmp_path: Path) -> None:
+    vectors = [None, *unit_rows(2, 4, 0).tolist()]
+    log = FailureLog()
+    content = read(table(tmp_path / "v.parquet", id=["a", "b", "c"], embedding=vectors), None, log)
+    assert [row.id for row in content.rows] == ["b", "c"]
+    assert [failure.tile_id for failure in log.failures] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"embedding": [[1.0]]}, "no column of ids (its columns are: embedding)"),
+        ({"id": ["a"], "x": [1]}, "no column of vectors (its columns are: id, x)"),
+        ({"id": ["a"], "x": [[1.0]], "y": [[1.0]]}, "no column of vectors"),
+        ({"id": ["a", "b"], "embedding": [[1.0], [1.0, 2.0]]}, "not every vector has 1 dimensions"),
+        ({"id": ["a", "a"], "embedding": [[1.0], [1.0]]}, "the column 'id' names a tile twice"),
+    ],
+)
+def test_tables_that_are_not_embeddings_are_refused(
+    tmp_path: Path, columns: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TableError) as caught:
+        read(table(tmp_path / "v.parquet", **columns))
+    assert message in caught.value.message
+
+
+def test_a_table_that_names_its_tiles_takes_no_list(tmp_path: Path) -> None:
+    path = table(tmp_path / "v.parquet", id=["a"], embedding=[[1.0]])
+    with pytest.raises(TableError, match=r"names its own tiles"):
+        read(path, TileSet("list.csv", (Tile("a", "/a"),)))
+
+
+def test_footprints_of_geopandas_are_taken_in_any_crs(tmp_path: Path) -> None:
+    degrees = [box(9, 47, 9.1, 47.1), Point(9, 47), None, MultiPoint([(9, 47), (9.1, 47), (9, 48)])]
+    frame = geopandas.GeoDataFrame(
+        {"id": list("abcd"), "embedding": unit_rows(4, 3, 0).tolist()},
+        geometry=degrees,
+        crs="EPSG:4326",
+    )
+    frame.to_parquet(tmp_path / "degrees.parquet")
+    frame.to_crs("EPSG:32632").to_parquet(tmp_path / "metres.parquet")
+    here, there = (list(read(tmp_path / f"{n}.parquet").rows) for n in ("degrees", "metres"))
+    first, point, none, _ = (row.place for row in here)
+    assert first is not None
+    assert first.crs == "OGC:CRS84"
+    assert Polygon(first.footprint).equals(degrees[0])
+    assert first.bounds == (9, 47, 9.1, 47.1)
+    assert point is not None
+    assert (point.footprint, none) == (((9, 47),), None)
+    for one, other in zip(here, there):
+        if one.place is not None:
+            assert other.place is not None
+            assert other.place.crs == "EPSG:32632"
+            np.testing.assert_allclose(one.place.footprint, other.place.footprint, atol=1e-9)
+    assert there[0].place is not None
+    np.testing.assert_allclose(
+        there[0].place.bounds, frame.to_crs("EPSG:32632").geometry.iloc[0].bounds
+    )
+
+
+# Export, and back
+
+
+def test_an_export_is_geoparquet_that_lies_where_the_tiles_lie(
+    store: IndexStore, tmp_path: Path
+) -> None:
+    assert write_embeddings(tmp_path / "e.parquet", store, overwrite=False) == 18
+    frame = geopandas.read_parquet(tmp_path / "e.parquet")
+    assert frame.crs == "OGC:CRS84"
+    assert frame["id"].tolist() == store.rows.column("id")
+    assert np.array_equal(np.stack(frame["embedding"]), store.vectors)
+    for geometry, row in zip(frame.geometry, store.rows):
+        assert row.place is not None
+        assert geometry.equals(Polygon(row.place.footprint))
+        assert geometry.exterior.is_ccw
+    metadata = parquet.read_schema(tmp_path / "e.parquet").metadata
+    geo = json.loads(metadata[b"geo"])
+    assert geo["version"] == "1.1.0"
+    np.testing.assert_allclose(geo["columns"]["geometry"]["bbox"], frame.total_bounds)
+    west, south, east, north = frame.geometry.iloc[3].bounds
+    nearby = geopandas.read_parquet(tmp_path / "e.parquet", bbox=(west, south, east, north))
+    assert frame["id"].iloc[3] in set(nearby["id"])
+    assert len(nearby) < len(frame)
+    told = json.loads(metadata[b"rsretrieve"])
+    assert told["model_fingerprint"] == store.manifest.model_fingerprint
+    assert told["model_description"]["architecture"]["dimensions"] == 8
+
+
+def test_an_export_and_back_is_the_same_index_of_the_same_model(
+    store: IndexStore, tmp_path: Path
+) -> None:
+    write_embeddings(tmp_path / "e.parquet", store, overwrite=False)
+    filing = Filing(tmp_path / "index")
+    summary = index_embeddings(tmp_path / "e.parquet", None, filing, FailureLog())
+    again = open_index(tmp_path / "index")
+    assert (summary.tiles, summary.added, summary.device) == (18, 18, "cpu")
+    assert again.rows == store.rows
+    assert np.array_equal(again.vectors, store.vectors)
+    assert again.manifest.model_fingerprint == store.manifest.model_fingerprint
+    assert again.manifest.provenance["embeddings"] == str(tmp_path / "e.parquet")
+
+
+def test_tiles_across_the_antimeridian_and_without_a_place_are_exported(tmp_path: Path) -> None:
+    across = Place("EPSG:4326", (179, 1, 181, 2), ((179, 2), (179, 1), (-179, 1), (-179, 2)))
+    rows = [
+        IndexedTile("across", "/a", None, 1, 1, across),
+        IndexedTile("nowhere", "/b", None, 1, 1, None),
+    ]
+    vectors = unit_rows(2, 4, 0)
+    facts = {"model": "", "model_fingerprint": "", "faiss_key": "Flat", "recall_at_10": 1.0}
+    index = VectorIndex.build(vectors, "Flat")
+    write_index(tmp_path / "index", facts, rows, vectors, index, overwrite=False)
+    store = open_index(tmp_path / "index")
+    assert write_embeddings(tmp_path / "e.parquet", store, overwrite=False) == 1
+    frame = geopandas.read_parquet(tmp_path / "e.parquet")
+    assert frame.geometry.iloc[0].area == pytest.approx(2)
+    assert frame.geometry.iloc[1] is None
+    assert parquet.read_table(tmp_path / "e.parquet").column("bbox").to_pylist() == [
+        {"xmin": 179, "ymin": 1, "xmax": -179, "ymax": 2},
+        None,
+    ]
+    assert list(read(tmp_path / "e.parquet").rows) == rows
+
+
+def test_another_s_metadata_harms_nothing(tmp_path: Path) -> None:
+    for told in (b"{", b"[]", b'{"model_fingerprint": null}'):
+        plain = pyarrow.table({"id": ["a"], "embedding": [[1.0]]})
+        plain = plain.replace_schema_metadata({b"rsretrieve": told, b"geo": b"{"})
+        parquet.write_table(plain, tmp_path / "v.parquet")
+        assert read(tmp_path / "v.parquet").facts["model_fingerprint"] == ""

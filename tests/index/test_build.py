@@ -1,0 +1,464 @@
+"""Indexing tiles, anew and as an update that equals a rebuild."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rsretrieve._core.atomic_write import only_writer
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.tile import TileSet
+from rsretrieve.data.windowing import SceneChoices, WindowChoices
+from rsretrieve.errors import (
+    IndexNotFound,
+    InvalidArgument,
+    ModelMismatch,
+    NoUsableTiles,
+    OutputBusy,
+    OutputExists,
+    TileError,
+)
+from rsretrieve.index import build
+from rsretrieve.index import embed_tiles as embedding
+from rsretrieve.index.build import index_tiles
+from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, embed_tiles
+from rsretrieve.index.journal import Journal
+from rsretrieve.index.store.folder import IndexStore, open_index
+from rsretrieve.index.vectors.choose_kind import IndexGoal
+from rsretrieve.index.write import IndexingSummary
+from rsretrieve.network.model import Model
+from rsretrieve.progress import Event, Noticed, StageStarted
+
+
+@pytest.fixture
+def root(tiles: TileSet, tmp_path: Path) -> Path:
+    """A folder of eight tiles that may be changed."""
+    for tile in tiles.select(range(8)):
+        target = tmp_path / "tiles" / tile.id
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(tile.path, target)
+    return tmp_path / "tiles"
+
+
+@pytest.fixture
+def folder(root: Path, model: Model, tmp_path: Path) -> Path:
+    """Their index."""
+    index(model, find_tiles(root), tmp_path / "index")
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def embedded_ids(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of all tiles that are embedded from now on."""
+    ids: list[str] = []
+
+    def noting(model: Model, tiles: TileSet, *arguments: object) -> Embeddings:
+        ids.extend(tile.id for tile in tiles)
+        return embed_readable_tiles(model, tiles, *arguments)
+
+    monkeypatch.setattr(build, "embed_readable_tiles", noting)
+    return ids
+
+
+def index(model: Model, tiles: TileSet, folder: Path, **choices: object) -> IndexingSummary:
+    return index_tiles(model, tiles, folder, FailureLog(), **choices)
+
+
+def assert_equals_rebuild(folder: Path, model: Model, tiles: TileSet) -> None:
+    rebuilt = folder.with_name("rebuilt")
+    index(model, tiles, rebuilt)
+    one, other = open_index(folder), open_index(rebuilt)
+    assert one.rows == other.rows
+    assert np.abs(one.vectors - other.vectors).max() < 1e-5
+    assert (one.manifest.tiles, one.manifest.model_fingerprint) == (
+        other.manifest.tiles,
+        other.manifest.model_fingerprint,
+    )
+    queries = np.array(one.vectors)
+    assert np.array_equal(
+        one.open_vector_index().search(queries, 1)[1],
+        other.open_vector_index().search(queries, 1)[1],
+    )
+
+
+def paths(root: Path) -> list[Path]:
+    return [Path(tile.path) for tile in find_tiles(root)]
+
+
+# Anew
+
+
+def test_an_index_holds_every_tile_in_order_with_its_vector_and_place(
+    model: Model, tiles: TileSet, store: IndexStore
+) -> None:
+    embedded = embed_tiles(model, tiles, FailureLog())
+    assert [row.tile for row in store.rows] == [
+        replace(tile, path=str(Path(tile.path).resolve())) for tile in tiles
+    ]
+    assert [row.place for row in store.rows] == list(embedded.places)
+    assert all(row.place is not None and row.place.crs == "EPSG:32632" for row in store.rows)
+    assert np.abs(store.vectors - embedded.vectors).max() < 1e-5
+    assert store.manifest.model == str(model.folder.resolve())
+    assert store.manifest.model_fingerprint == model.description.fingerprint
+
+
+def test_the_summary_tells_what_was_indexed(model: Model, root: Path, tmp_path: Path) -> None:
+    summary = index(model, find_tiles(root), tmp_path / "new")
+    assert summary.index == str(tmp_path / "new")
+    assert (summary.tiles, summary.added, summary.removed, summary.unchanged) == (8, 8, 0, 0)
+    assert (summary.failed, summary.faiss_key, summary.device) == (0, "Flat", "cpu")
+    assert summary.recall_at_10 == 1
+    assert summary.seconds > 0
+    assert summary.tiles_per_second > 0
+
+
+def test_a_faiss_key_is_taken_and_its_recall_measured(
+    model: Model, root: Path, tmp_path: Path
+) -> None:
+    summary = index(model, find_tiles(root), tmp_path / "new", goal=IndexGoal("HNSW8"))
+    manifest = open_index(tmp_path / "new").manifest
+    assert summary.faiss_key == manifest.faiss_key == "HNSW8"
+    assert 0 < manifest.recall_at_10 == summary.recall_at_10
+
+
+def test_a_key_that_cannot_be_built_leaves_no_index(
+    model: Model, root: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidArgument, match=r"^FAISS cannot build 'nonsense' over 8 vectors"):
+        index(model, find_tiles(root), tmp_path / "new", goal=IndexGoal("nonsense"))
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_index_that_is_there_is_not_overwritten_nor_any_tile_embedded(
+    model: Model, root: Path, folder: Path, embedded_ids: list[str]
+) -> None:
+    with pytest.raises(OutputExists, match=f"^{re.escape(str(folder))} is there already$"):
+        index(model, find_tiles(root), folder)
+    assert embedded_ids == []
+
+
+def test_an_index_that_is_there_is_overwritten_when_asked_for(
+    model: Model, root: Path, folder: Path
+) -> None:
+    summary = index(model, find_tiles(root).select([2, 5]), folder, overwrite=True)
+    assert (summary.tiles, summary.added, summary.unchanged) == (2, 2, 0)
+    assert len(open_index(folder).rows) == 2
+
+
+def test_bad_tiles_are_counted_and_left_out(model: Model, root: Path, tmp_path: Path) -> None:
+    paths(root)[3].write_bytes(b"")
+    log = FailureLog()
+    summary = index_tiles(model, find_tiles(root), tmp_path / "new", log)
+    assert (summary.tiles, summary.added, summary.failed) == (7, 7, 1)
+    assert [failure.reason for failure in log.failures] == ["the file is empty (0 bytes)"]
+
+
+def test_tiles_of_which_none_can_be_read_are_refused(
+    model: Model, root: Path, tmp_path: Path
+) -> None:
+    for path in paths(root):
+        path.write_bytes(b"")
+    with pytest.raises(NoUsableTiles, match=r"none of 8 tiles can be used with this model"):
+        index(model, find_tiles(root), tmp_path / "new")
+
+
+def test_the_listener_hears_of_both_stages(model: Model, root: Path, tmp_path: Path) -> None:
+    events: list[Event] = []
+    index_tiles(model, find_tiles(root), tmp_path / "new", FailureLog(), events.append)
+    stages = [event for event in events if isinstance(event, StageStarted)]
+    assert [stage.name for stage in stages] == [
+        "embedding tiles",
+        "building the index",
+        "measuring recall",
+    ]
+    assert stages[0] == StageStarted("embedding tiles", 8)
+
+
+# Updates
+
+
+def test_an_update_without_changes_embeds_nothing(
+    model: Model, root: Path, folder: Path, embedded_ids: list[str]
+) -> None:
+    before = np.array(open_index(folder).vectors)
+    summary = index(model, find_tiles(root), folder, update=True)
+    assert embedded_ids == []
+    assert (summary.tiles, summary.added, summary.removed, summary.unchanged) == (8, 0, 0, 8)
+    assert summary.tiles_per_second == 0
+    assert np.array_equal(open_index(folder).vectors, before)
+
+
+def test_an_update_takes_in_new_tiles_and_only_them(
+    model: Model, root: Path, folder: Path, tiles: TileSet, embedded_ids: list[str]
+) -> None:
+    shutil.copy2(tiles[12].path, root / "bare_soil" / "aaa.tif")
+    shutil.copy2(tiles[13].path, root / "zzz.tif")
+    summary = index(model, find_tiles(root), folder, update=True)
+    assert embedded_ids == ["bare_soil/aaa.tif", "zzz.tif"]
+    assert (summary.tiles, summary.added, summary.removed, summary.unchanged) == (10, 2, 0, 8)
+    assert_equals_rebuild(folder, model, find_tiles(root))
+
+
+def test_an_update_drops_tiles_that_are_gone(
+    model: Model, root: Path, folder: Path, embedded_ids: list[str]
+) -> None:
+    paths(root)[0].unlink()
+    summary = index(model, find_tiles(root), folder, update=True)
+    assert embedded_ids == []
+    assert (summary.tiles, summary.added, summary.removed, summary.unchanged) == (7, 0, 1, 7)
+    assert_equals_rebuild(folder, model, find_tiles(root))
+
+
+def test_an_update_embeds_changed_tiles_again(
+    model: Model, root: Path, folder: Path, tiles: TileSet, embedded_ids: list[str]
+) -> None:
+    changed = find_tiles(root)[4]
+    shutil.copyfile(tiles[15].path, changed.path)
+    os.utime(changed.path, ns=(1, 1))
+    summary = index(model, find_tiles(root), folder, update=True)
+    assert embedded_ids == [changed.id]
+    assert (summary.tiles, summary.added, summary.removed, summary.unchanged) == (8, 1, 0, 7)
+    assert_equals_rebuild(folder, model, find_tiles(root))
+
+
+def test_an_update_takes_on_the_labels_of_today_and_embeds_nothing(
+    model: Model, root: Path, folder: Path, embedded_ids: list[str]
+) -> None:
+    tiles = find_tiles(root)
+    relabelled = tiles.relabelled({tiles[0].id: "lake", tiles[1].id: None})
+    index(model, relabelled, folder, update=True)
+    assert embedded_ids == []
+    assert [row.label for row in open_index(folder).rows[:2]] == ["lake", None]
+    assert_equals_rebuild(folder, model, relabelled)
+
+
+def test_an_update_takes_on_the_order_of_today(model: Model, root: Path, folder: Path) -> None:
+    backwards = find_tiles(root).select(range(7, -1, -1))
+    index(model, backwards, folder, update=True)
+    assert [row.id for row in open_index(folder).rows] == [tile.id for tile in backwards]
+    assert_equals_rebuild(folder, model, backwards)
+
+
+def test_an_update_to_wholly_other_tiles_keeps_nothing(
+    model: Model, root: Path, folder: Path, tiles: TileSet
+) -> None:
+    summary = index(model, tiles.select([10, 11]), folder, update=True)
+    assert (summary.tiles, summary.added, summary.removed, summary.unchanged) == (2, 2, 8, 0)
+
+
+def test_one_bad_new_tile_never_ends_an_update(model: Model, root: Path, folder: Path) -> None:
+    (root / "bad.tif").write_bytes(b"")
+    log = FailureLog()
+    summary = index_tiles(model, find_tiles(root), folder, log, update=True)
+    assert (summary.tiles, summary.added, summary.unchanged, summary.failed) == (8, 0, 8, 1)
+    assert [failure.tile_id for failure in log.failures] == ["bad.tif"]
+
+
+def test_a_tile_that_went_bad_is_dropped_by_an_update(
+    model: Model, root: Path, folder: Path
+) -> None:
+    paths(root)[2].write_bytes(b"")
+    summary = index(model, find_tiles(root), folder, update=True)
+    assert (summary.tiles, summary.added, summary.unchanged, summary.failed) == (7, 0, 7, 1)
+
+
+def test_an_update_keeps_the_tiles_that_nobody_can_see_now(
+    model: Model, tiles: TileSet, root: Path, tmp_path: Path, embedded_ids: list[str]
+) -> None:
+    for i in (8, 9):
+        shutil.copy2(tiles[i].path, root / f"{i}.tif")
+    found, heard = find_tiles(root), list[Event]()
+    folder = tmp_path / "index"
+    index(model, found, folder)
+    before, hidden = open_index(folder), Path(found[-1].id).parts[0] + "/"
+    embedded_ids.clear()
+    (root / "8.tif").unlink()
+    seen = [i for i, t in enumerate(find_tiles(root)) if not t.id.startswith(hidden)]
+    today = replace(find_tiles(root).select(seen), unseen=(hidden,))
+    summary = index(model, today, folder, update=True, listener=heard.append)
+    gone = len(found) - 1 - len(today)
+    assert gone > 0
+    assert embedded_ids == []
+    assert (summary.tiles, summary.removed, summary.unchanged) == (9, 1, 9)
+    told = f"{gone} tiles in what cannot be opened now stay as they are in the index"
+    assert [event.text for event in heard if isinstance(event, Noticed)] == [told]
+    after = open_index(folder)
+    assert [row.id for row in after.rows][: len(today)] == [tile.id for tile in today]
+    old = {row.id: i for i, row in enumerate(before.rows)}
+    for i, row in enumerate(after.rows):
+        assert row == before.rows[old[row.id]]
+        assert np.array_equal(after.vectors[i], before.vectors[old[row.id]])
+    index(model, find_tiles(root), folder, update=True)
+    assert embedded_ids == []
+    assert_equals_rebuild(folder, model, find_tiles(root))
+
+
+def test_windows_of_a_scene_that_cannot_be_opened_are_kept_unless_cut_otherwise(
+    model: Model, tiles: TileSet, tmp_path: Path, embedded_ids: list[str]
+) -> None:
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    for i in (0, 1):
+        shutil.copy2(tiles[i].path, scenes / f"{i}.tif")
+    halves, whole = (SceneChoices(WindowChoices(side, side)) for side in (8, 16))
+    folder = tmp_path / "index"
+    index(model, find_tiles(scenes, scenes=halves), folder)
+    count = len(open_index(folder).rows) // 2
+    content = (scenes / "1.tif").read_bytes()
+    (scenes / "1.tif").write_bytes(b"")
+    embedded_ids.clear()
+    log = FailureLog()
+    today = find_tiles(scenes, scenes=halves, log=log)
+    assert today.unseen == ("1.tif#",)
+    summary = index(model, today, folder, update=True)
+    assert (embedded_ids, summary.unchanged, summary.removed) == ([], 2 * count, 0)
+    summary = index(model, find_tiles(scenes, scenes=whole, log=log), folder, update=True)
+    assert summary.removed == 2 * count
+    (scenes / "1.tif").write_bytes(content)
+
+
+def test_an_update_that_leaves_no_tile_is_refused_and_the_index_kept(
+    model: Model, root: Path, folder: Path
+) -> None:
+    for path in paths(root):
+        path.write_bytes(b"")
+    with pytest.raises(NoUsableTiles, match=r"none of 8 tiles can be used"):
+        index(model, find_tiles(root), folder, update=True)
+    assert len(open_index(folder).rows) == 8
+
+
+def test_a_strict_update_ends_at_a_bad_tile(model: Model, root: Path, folder: Path) -> None:
+    (root / "bad.tif").write_bytes(b"")
+    with pytest.raises(TileError, match=r"^bad\.tif: the file is empty"):
+        index_tiles(model, find_tiles(root), folder, FailureLog(strict=True), update=True)
+
+
+def test_an_update_by_another_model_is_refused(
+    other_model: Model, root: Path, folder: Path
+) -> None:
+    with pytest.raises(ModelMismatch, match=r"their vectors cannot be compared$"):
+        index(other_model, find_tiles(root), folder, update=True)
+    assert len(open_index(folder).rows) == 8
+
+
+def test_an_update_of_no_index_is_refused(model: Model, root: Path, tmp_path: Path) -> None:
+    with pytest.raises(IndexNotFound, match=r"no index there"):
+        index(model, find_tiles(root), tmp_path / "nowhere", update=True)
+
+
+def test_a_tile_that_was_only_touched_or_moved_is_not_embedded_again(
+    model: Model, root: Path, folder: Path, embedded_ids: list[str]
+) -> None:
+    os.utime(paths(root)[0], ns=(1, 1))
+    moved = root.rename(root.with_name("moved"))
+    summary = index(model, find_tiles(moved), folder, update=True)
+    assert embedded_ids == []
+    assert (summary.added, summary.unchanged) == (0, 8)
+    first = open_index(folder).rows[0]
+    assert (first.path, first.mtime_ns) == (str(paths(moved)[0]), 1)
+    assert_equals_rebuild(folder, model, find_tiles(moved))
+
+
+def test_a_tile_changed_in_place_at_the_same_size_is_embedded_again(
+    model: Model, root: Path, folder: Path, embedded_ids: list[str]
+) -> None:
+    tile = find_tiles(root)[3]
+    content = bytearray(Path(tile.path).read_bytes())
+    content[-1] ^= 1
+    Path(tile.path).write_bytes(content)
+    os.utime(tile.path, ns=(5, 5))
+    index(model, find_tiles(root), folder, update=True)
+    assert embedded_ids == [tile.id]
+
+
+# Interrupted
+
+
+class Interrupted(Exception):
+    """Stands for a crash."""
+
+
+@pytest.fixture
+def interrupted(model: Model, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An index folder to be, whose first run ended after three batches of two tiles."""
+    batches = []
+
+    def failing(self: Journal, rows: list[Any], vectors: Any) -> None:
+        batches.append(rows)
+        append(self, rows, vectors)
+        if len(batches) == 3:
+            raise Interrupted
+
+    append = Journal.append
+    monkeypatch.setattr(embedding, "BATCH_SIZE", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", failing)
+        with pytest.raises(Interrupted):
+            index(model, find_tiles(root), tmp_path / "late")
+    return tmp_path / "late"
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(
+    model: Model, root: Path, interrupted: Path, embedded_ids: list[str]
+) -> None:
+    tiles = find_tiles(root)
+    assert not interrupted.exists()
+    summary = index(model, tiles, interrupted)
+    assert embedded_ids == [tile.id for tile in tiles][6:]
+    assert (summary.tiles, summary.added, summary.resumed) == (8, 8, 6)
+    assert sorted(path.name for path in interrupted.parent.iterdir()) == ["late", "tiles"]
+    assert_equals_rebuild(interrupted, model, tiles)
+
+
+def test_what_changed_since_the_interruption_is_embedded_again(
+    model: Model, root: Path, interrupted: Path, embedded_ids: list[str]
+) -> None:
+    tiles = find_tiles(root)
+    shutil.copyfile(tiles[7].path, tiles[0].path)
+    Path(tiles[1].path).unlink()
+    index(model, find_tiles(root), interrupted)
+    assert embedded_ids == [tiles[i].id for i in (0, 6, 7)]
+    assert_equals_rebuild(interrupted, model, find_tiles(root))
+
+
+def test_an_interrupted_run_of_another_model_is_not_gone_on_with(
+    other_model: Model, root: Path, interrupted: Path, embedded_ids: list[str]
+) -> None:
+    index(other_model, find_tiles(root), interrupted)
+    assert len(embedded_ids) == 8
+
+
+def test_an_interrupted_update_goes_on_too(
+    model: Model,
+    tiles: TileSet,
+    root: Path,
+    folder: Path,
+    embedded_ids: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for i in range(8, 12):
+        shutil.copy2(tiles[i].path, root / f"{i}.tif")
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "file_vectors", lambda *_: (_ for _ in ()).throw(Interrupted))
+        with pytest.raises(Interrupted):
+            index(model, find_tiles(root), folder, update=True)
+    assert len(open_index(folder).rows) == 8
+    embedded_ids.clear()
+    summary = index(model, find_tiles(root), folder, update=True)
+    assert embedded_ids == []
+    assert (summary.added, summary.resumed, summary.unchanged) == (4, 4, 8)
+
+
+def test_a_second_writer_is_refused(model: Model, root: Path, folder: Path) -> None:
+    with only_writer(folder):
+        with pytest.raises(OutputBusy, match=r"is being written by another rsretrieve$"):
+            index(model, find_tiles(root), folder, update=True)
+        assert len(open_index(folder).rows) == 8  # whoever reads is not kept waiting

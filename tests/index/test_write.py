@@ -1,0 +1,196 @@
+"""From vectors to an index folder: what is chosen, kept, said and written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rsretrieve.index import write as module
+from rsretrieve.index.store.folder import IndexStore, open_index
+from rsretrieve.index.store.tile_table import IndexedTile
+from rsretrieve.index.vectors.choose_kind import IndexGoal
+from rsretrieve.index.vectors.vector_index import VectorIndex
+from rsretrieve.index.write import (
+    Filed,
+    Filing,
+    Previous,
+    Vectors,
+    file_vectors,
+    goal_of,
+)
+from rsretrieve.progress import Event, Noticed
+from tests.support.vectors import clustered_rows, unit_rows
+
+FACTS = {"model": "/m", "model_fingerprint": "f" * 64}
+Notes = list[str]
+File = Callable[..., Filed]
+
+
+def content(vectors: np.ndarray) -> Vectors:
+    rows = [IndexedTile(str(i), f"/{i}", None, 1, 1, None) for i in range(len(vectors))]
+    return Vectors(rows, vectors, FACTS)
+
+
+@pytest.fixture
+def notes() -> Notes:
+    """What was noticed."""
+    return []
+
+
+@pytest.fixture
+def file(tmp_path: Path, notes: Notes) -> File:
+    """File vectors at `index`, and hear what is noticed."""
+
+    def hear(event: Event) -> None:
+        notes.extend([event.text] if isinstance(event, Noticed) else [])
+
+    def file(vectors: np.ndarray, **choices: Any) -> Filed:
+        filing = Filing(tmp_path / "index", overwrite=True, **choices)
+        return file_vectors(content(vectors), filing, hear)
+
+    return file
+
+
+def centres_of(store: IndexStore) -> np.ndarray:
+    """Of the 16 cells."""
+    index = store.open_vector_index(mapped=False)
+    centres: np.ndarray = index.cpu_index.quantizer.reconstruct_n(0, 16)
+    return centres
+
+
+def updated(file: File, old: np.ndarray, new: np.ndarray, folder: Path, **choices: Any) -> Filed:
+    """Add vectors to the index of others."""
+    origin = np.concatenate([np.arange(len(old)), np.full(len(new), -1)])
+    previous = Previous(open_index(folder), origin)
+    return file(np.concatenate([old, new]), previous=previous, **choices)
+
+
+def test_choice_prediction_parameters_and_recall_are_in_the_manifest(
+    file: File, tmp_path: Path, notes: Notes
+) -> None:
+    goal = IndexGoal("IVF16,SQ8", recall=0.9, memory_bytes=10**6)
+    filed = file(clustered_rows(3000, 16, 20, 0), goal=goal)
+    manifest = open_index(tmp_path / "index").manifest
+    assert manifest.faiss_key == filed.faiss_key == "IVF16,SQ8"
+    assert manifest.search == filed.search
+    assert set(filed.search) == {"nprobe", "rerank"}
+    assert manifest.recall_at_10 == filed.recall_at_10 > 0.85
+    assert manifest.predicted_bytes == filed.predicted_bytes
+    written = (tmp_path / "index" / "index.faiss").stat().st_size
+    assert filed.predicted_bytes == pytest.approx(written, rel=0.03)
+    assert goal_of(manifest) == goal
+    assert 0 < (manifest.similarity_floor or 0) < 1
+    assert notes == []
+
+
+def test_an_opened_index_searches_as_it_was_measured(file: File, tmp_path: Path) -> None:
+    vectors = clustered_rows(3000, 16, 20, 0)
+    filed = file(vectors, goal=IndexGoal("IVF16,SQ8"))
+    index = open_index(tmp_path / "index").open_vector_index()
+    assert index.parameters == filed.search
+    similarities, rows = index.search(vectors[:50], 5)
+    exact = np.einsum("qd,qkd->qk", vectors[:50], vectors[rows])
+    assert similarities == pytest.approx(exact, abs=1e-5)  # ranked by the stored vectors
+
+
+def test_a_plan_that_does_not_fit_is_said(file: File, notes: Notes) -> None:
+    file(unit_rows(200, 16, 0), goal=IndexGoal(memory_bytes=100, recall=1))
+    assert notes == [
+        "Flat takes 0 MB, more than the memory that it may take: it is searched from the disk, as "
+        "far as it is not in memory"
+    ]
+
+
+def test_a_recall_that_is_not_reached_is_said(file: File, notes: Notes) -> None:
+    file(unit_rows(2000, 16, 0), goal=IndexGoal("IVF4,PQ1x4", recall=1))
+    assert len(notes) == 1
+    assert "below the 1 wanted: --index Flat is exact" in notes[0]
+
+
+def test_an_update_keeps_kind_cells_and_floor(file: File, tmp_path: Path, notes: Notes) -> None:
+    old, new = clustered_rows(2000, 16, 20, 0), clustered_rows(40, 16, 20, 1)
+    file(old, goal=IndexGoal("IVF16,Flat"))
+    before = open_index(tmp_path / "index")
+    centres = centres_of(before)
+    filed = updated(file, old, new, tmp_path / "index")
+    after = open_index(tmp_path / "index")
+    assert filed.faiss_key == "IVF16,Flat"
+    assert np.array_equal(centres_of(after), centres)
+    assert after.manifest.similarity_floor == before.manifest.similarity_floor
+    assert after.open_vector_index().search(new, 1)[1].ravel().tolist() == list(range(2000, 2040))
+    assert notes == []
+
+
+def test_an_update_warns_when_new_tiles_lie_off_what_was_trained_on(
+    file: File, tmp_path: Path, notes: Notes
+) -> None:
+    old = clustered_rows(2000, 16, 20, 0)
+    file(old, goal=IndexGoal("IVF16,Flat"))
+    strange = -clustered_rows(40, 16, 20, 1)
+    updated(file, old, strange, tmp_path / "index")
+    assert len(notes) == 1
+    assert "of 40 new tiles lie farther from the cells" in notes[0]
+    assert "lie farther from the cells of the index than 99% of those" in notes[0]
+    assert "--update --index auto trains it anew" in notes[0]
+
+
+def test_behind_a_transform_strange_tiles_are_told_too(
+    file: File, tmp_path: Path, notes: Notes
+) -> None:
+    old = clustered_rows(2000, 16, 20, 0)
+    file(old, goal=IndexGoal("OPQ4_16,IVF16,PQ4x4"))
+    notes.clear()  # of its recall
+    updated(file, old, clustered_rows(40, 16, 20, 0), tmp_path / "index")
+    assert not [note for note in notes if "new tiles" in note]
+    updated(file, old, -clustered_rows(40, 16, 20, 1), tmp_path / "index")
+    assert any("new tiles lie farther from the cells" in note for note in notes)
+
+
+def test_without_cells_tiles_unlike_all_others_are_told(
+    file: File, tmp_path: Path, notes: Notes
+) -> None:
+    old = clustered_rows(1000, 16, 20, 0)
+    file(old)
+    updated(file, old, old[::20], tmp_path / "index")
+    assert notes == []
+    file(old)
+    updated(file, old, unit_rows(50, 16, 5), tmp_path / "index")
+    assert len(notes) == 1
+    assert "of 50 new tiles are less like the tiles of the index than 99% of those" in notes[0]
+    assert "the model may never have seen their like" in notes[0]
+
+
+def test_an_update_that_is_asked_for_another_kind_builds_it(file: File, tmp_path: Path) -> None:
+    old, new = clustered_rows(2000, 16, 20, 0), clustered_rows(40, 16, 20, 1)
+    file(old, goal=IndexGoal("IVF16,Flat"))
+    assert updated(file, old, new, tmp_path / "index", goal=IndexGoal()).faiss_key == "Flat"
+
+
+def test_an_index_that_outgrew_its_kind_stays_and_says_so(
+    file: File, tmp_path: Path, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = unit_rows(500, 8, 0), unit_rows(600, 8, 1)
+    file(old)
+    monkeypatch.setattr("rsretrieve.index.vectors.choose_kind.EXACT_UP_TO", 1000)
+    assert updated(file, old, new, tmp_path / "index").faiss_key == "Flat"
+    assert notes == [
+        "the index stays Flat, for 1100 tiles IVF16,Flat would serve better: --update --index auto "
+        "builds it, and embeds nothing again"
+    ]
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_where_a_gpu_is_asked_for_it_is_said_whether_it_searches(
+    file: File, notes: Notes, monkeypatch: pytest.MonkeyPatch, runs: bool
+) -> None:
+    vectors = unit_rows(100, 8, 0)
+    on_cpu = VectorIndex.build(vectors, "Flat")
+    monkeypatch.setattr(module.VectorIndex, "build", lambda *_: on_cpu)
+    monkeypatch.setattr(module.VectorIndex, "runs_on_gpu", property(lambda _: runs))
+    file(vectors, gpu=0)
+    end = "on the GPU" if runs else "by the CPU: the GPU cannot hold or run it"
+    assert notes == [f"Flat is searched {end}"]

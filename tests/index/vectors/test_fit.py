@@ -1,0 +1,68 @@
+"""Indexes with cells, brought up to date without training: as good as filled anew."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rsretrieve.index.vectors.vector_index import VectorIndex
+from tests.support.vectors import clustered_rows, unit_rows
+
+
+@settings(deadline=None, max_examples=15)
+@given(
+    st.sampled_from(["IVF8,Flat", "IVF8,SQ8", "IVF8,PQ4x4", "PCA8,IVF8,Flat"]),
+    st.integers(0, 300),
+    st.integers(0, 60),
+    st.integers(0, 1000),
+)
+def test_rows_move_go_and_come(key: str, stay: int, come: int, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    old, new = unit_rows(300, 16, seed), unit_rows(60, 16, seed + 1)
+    index = VectorIndex.build(old, key)
+    origin = np.concatenate([chance.permutation(300)[:stay], np.full(come, -1)])
+    chance.shuffle(origin)
+    vectors = np.empty((len(origin), 16), np.float32)
+    vectors[origin >= 0] = old[origin[origin >= 0]]
+    vectors[origin < 0] = new[:come]
+    assert index.renumber(origin, vectors)
+    assert len(index) == len(origin)
+    if not len(origin):
+        return
+    index.adjust("nprobe", 8)
+    similarities, found = index.search(vectors, len(origin))
+    assert all(sorted(rows) == list(range(len(origin))) for rows in found.tolist())
+    if key == "IVF8,Flat":  # nothing of a vector is lost
+        exact = np.take_along_axis(vectors @ vectors.T, found, 1)
+        assert similarities == pytest.approx(exact, abs=1e-5)
+        assert np.allclose(similarities[:, 0], 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("key", ["Flat", "HNSW8", "IVF8,PQ4x4fs"])
+def test_kinds_that_cannot_be_are_left_as_they_are(key: str) -> None:
+    vectors = unit_rows(600, 16, 0)
+    index = VectorIndex.build(vectors, key)
+    before = index.search(vectors[:5], 3)
+    assert not index.renumber(np.arange(599, -1, -1), vectors)
+    assert all(np.array_equal(a, b) for a, b in zip(before, index.search(vectors[:5], 3)))
+
+
+def test_vectors_are_as_similar_to_the_centre_of_their_cell_as_to_no_other() -> None:
+    vectors = clustered_rows(800, 16, 8, 0)
+    index = VectorIndex.build(vectors, "IVF8,Flat")
+    centres = index.cpu_index.quantizer.reconstruct_n(0, 8)
+    expected = (vectors[:50] @ centres.T).max(axis=1)
+    assert index.centre_similarities(vectors[:50]) == pytest.approx(expected, abs=1e-5)
+    for key in ("Flat", "HNSW8"):
+        assert VectorIndex.build(vectors, key).centre_similarities(vectors[:5]) is None
+
+
+def test_building_is_quiet_however_little_there_is_to_train_on(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for key in ("IVF16,Flat", "IVF16,PQ4x4", "PQ1"):
+        VectorIndex.build(unit_rows(300, 16, 0), key)
+    captured = capfd.readouterr()
+    assert (captured.out, captured.err) == ("", "")

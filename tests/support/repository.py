@@ -1,0 +1,7 @@
+"""Where the files of this repository lie."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "rsretrieve"
+GUIDE = ROOT / "docs" / "guide.md"

@@ -1,0 +1,413 @@
+"""The training loop from the inside: its weights, its judges, its checkpoints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.enums import Judge, LossName, OptimizerName, Schedule, Validation
+from rsretrieve.errors import TrainingDiverged
+from rsretrieve.network.device import Precision
+from rsretrieve.network.model import PrototypeModel
+from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted
+from rsretrieve.training.initialize import starting_model
+from rsretrieve.training.loop import Training
+from rsretrieve.training.losses import MetricLoss
+from rsretrieve.training.recipe import ROBUST, Recipe
+from rsretrieve.training.settings import Settings
+from rsretrieve.training.targets.neighbor_agreement import NeighbourAgreement
+from rsretrieve.training.targets.targets import Targets
+from rsretrieve.training.validate import Examples
+
+CPU = torch.device("cpu")
+CLASSES = ("a", "b", "c")
+LABELS = (0, 1, 2, 0, 1, 2, 0)
+TINY = ROBUST.changed(backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=2, batch_size=4)
+ONE_EPOCH = TINY.changed(epochs=1)
+
+Start = Callable[..., Training]
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def start(preprocessing: Preprocessing, pixels: NDArray[np.uint8], events: list[Event]) -> Start:
+    """Begin a training on seven tiles of noise, of which the first three also validate."""
+
+    def start(recipe: Recipe, *, validate: bool = True) -> Training:
+        settings = Settings(recipe, preprocessing, 0, CPU, Precision.FLOAT32)
+        model, _ = starting_model(recipe, 3, CLASSES, "none", seed=0)
+        train = Examples(pixels, np.array(LABELS))
+        validation = Examples(pixels[:3], np.array([0, 1, 2])) if validate else None
+        return Training(settings, model, train, validation, events.append)
+
+    return start
+
+
+def run(training: Training, tmp_path: Path) -> Training:
+    training.run(tmp_path / "checkpoint.safetensors", {}, resume=False)
+    return training
+
+
+def finished(events: list[Event]) -> list[EpochFinished]:
+    return [event for event in events if isinstance(event, EpochFinished)]
+
+
+def test_the_tiles_that_vote_are_named_and_not_copied(start: Start) -> None:
+    training = start(ONE_EPOCH)
+    labels = torch.tensor([0, 1, 2, 1, 1, 2, 0])
+    training.targets = Targets(labels, torch.tensor([1.0, 0, 1, 1, 0, 1, 1]))
+    voters = training._voters()
+    assert voters.pixels is training.train.pixels
+    assert voters.rows.tolist() == [0, 2, 3, 5, 6]
+    assert voters.labels.tolist() == [0, 2, 1, 2, 0]
+
+
+def states_by_epoch(training: Training, which: Judge, events: list[Event]) -> list[torch.Tensor]:
+    """Note a network's projection after every epoch."""
+    noted: list[torch.Tensor] = []
+
+    def listen(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, EpochFinished):
+            noted.append(projection(training.judge(which)))
+
+    training.listener = listen
+    return noted
+
+
+def projection(model: PrototypeModel) -> torch.Tensor:
+    return model.network.projection.weight.detach().clone()
+
+
+def test_the_listener_hears_of_every_epoch_and_batch(
+    start: Start, events: list[Event], tmp_path: Path
+) -> None:
+    training = run(start(TINY), tmp_path)
+    stages = [event for event in events if isinstance(event, StageStarted)]
+    assert stages == [StageStarted("epoch 1/2", 7), StageStarted("epoch 2/2", 7)]
+    assert [e.tiles for e in events if isinstance(e, Advanced)] == [4, 3, 4, 3]
+    assert finished(events) == training.history
+    assert [epoch.epoch for epoch in training.history] == [1, 2]
+
+
+def test_an_epoch_tells_what_it_came_to(start: Start, events: list[Event], tmp_path: Path) -> None:
+    run(start(TINY), tmp_path)
+    last = finished(events)[-1]
+    assert (last.epoch, last.epochs) == (2, 2)
+    assert math.isfinite(last.loss)
+    assert last.temperature == pytest.approx(TINY.temperature_for(len(CLASSES)))
+    assert last.validation_accuracy in [right / 3 for right in range(4)]
+    assert last.seconds > 0
+    assert last.tiles_per_second > 0
+
+
+@pytest.mark.parametrize(
+    ("size", "batches"), [(2, [3, 2, 2]), (3, [3, 2, 2]), (4, [4, 3]), (7, [7])]
+)
+def test_batches_are_of_nearly_one_size(
+    start: Start, events: list[Event], tmp_path: Path, size: int, batches: list[int]
+) -> None:
+    run(start(ONE_EPOCH.changed(batch_size=size), validate=False), tmp_path)
+    assert [e.tiles for e in events if isinstance(e, Advanced)] == batches
+
+
+def test_every_tile_is_seen_once_an_epoch_in_an_order_of_its_own(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[int]] = []
+    training = start(TINY)
+    step = training._step
+
+    def noting(chosen: NDArray[np.int64], *rest: Any) -> torch.Tensor:
+        seen.append(chosen.tolist())
+        return step(chosen, *rest)
+
+    monkeypatch.setattr(training, "_step", noting)
+    run(training, tmp_path)
+    assert sorted(seen[0] + seen[1]) == sorted(seen[2] + seen[3]) == list(range(7))
+    assert seen[0] != seen[2]
+
+
+def test_the_learning_rate_follows_the_schedule(
+    start: Start, events: list[Event], tmp_path: Path
+) -> None:
+    recipe = TINY.changed(schedule=Schedule.HALVING, halve_every=0.5, learning_rate=0.01)
+    run(start(recipe), tmp_path)
+    assert [epoch.learning_rate for epoch in finished(events)] == [0.01, 0.005]
+
+
+def test_the_loss_told_is_the_mean_over_tiles_not_batches(
+    start: Start, events: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start(ONE_EPOCH)
+    losses = iter([1.0, 8.0])  # of batches of four and of three tiles
+    monkeypatch.setattr(training, "_step", lambda *_: torch.tensor(next(losses)))
+    run(training, tmp_path)
+    assert finished(events)[0].loss == pytest.approx((4 * 1 + 3 * 8) / 7)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_no_number_ends_the_training(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    monkeypatch.setattr(MetricLoss, "forward", lambda _, log_p, __: log_p.sum() * value)
+    with pytest.raises(TrainingDiverged, match=r"^the loss is (nan|-?inf) in epoch 1$") as caught:
+        run(start(TINY), tmp_path)
+    assert caught.value.hint == (
+        "give a smaller --learning-rate, or look for tiles with absurd values"
+    )
+    assert not list(tmp_path.iterdir())
+
+
+# The weights m_i
+
+
+@pytest.mark.parametrize("loss", [LossName.NSL, LossName.RNSL])
+def test_losses_without_truncation_keep_every_tile(
+    start: Start, tmp_path: Path, loss: LossName
+) -> None:
+    training = run(start(ONE_EPOCH.changed(loss=loss)), tmp_path)
+    assert training.targets.weights.tolist() == [1] * 7
+
+
+@pytest.mark.parametrize("judge", [Judge.LAST, Judge.AVERAGE, Judge.BEST])
+def test_weights_are_set_by_the_judges_log_p_on_plain_tiles(
+    start: Start, pixels: NDArray[np.uint8], judge: Judge
+) -> None:
+    recipe = replace(TINY, agreement=None, weights_by=judge, first_update=0.5, update_every=1.0)
+    once = start(recipe)
+    once._epoch(0)
+    network = once.judge(judge).eval()
+    with torch.no_grad():
+        p = network(torch.from_numpy((pixels.astype(np.float32) - 100) / 50)).exp()
+    own = [float(p[i, label]) for i, label in enumerate(LABELS)]
+    # A truncation that parts the tiles of class 0; until the update it changes nothing.
+    _, middle, most = sorted([own[0], own[3], own[6]])
+    k = (middle + most) / 2
+    again = start(recipe.changed(k=k))
+    again._epoch(0)
+    learned = {label for label, probability in zip(LABELS, own) if probability > k}
+    expected = [float(own[i] > k or LABELS[i] not in learned) for i in range(7)]
+    assert again.targets.weights.tolist() == pytest.approx(expected)
+    assert 0 < sum(expected) < 7
+
+
+def test_left_out_tiles_move_nothing(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    still = start(ONE_EPOCH.changed(weight_decay=0.0))
+    still.targets = Targets(torch.tensor(LABELS), torch.zeros(7))
+    before = {name: value.clone() for name, value in still.model.state_dict().items()}
+    run(still, tmp_path)
+    after = still.model.state_dict()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+# The judges
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "best_epoch"),
+    [
+        ((0.2, 1.0, 0.5), 2),  # nothing is uncertain about all tiles being right
+        ((0.2, 0.4, 0.4), 3),  # of equals the later
+        # Of three tiles, a standard error of 0.6 is √(0.6 · 0.4 / 3) = 0.28.
+        ((0.1, 0.6, 0.33), 3),
+        ((0.1, 0.6, 0.31), 2),
+        ((0.6, 0.4, 0.31), 2),  # never down step by step: the best so far is the measure
+        ((0.0, 0.0, 0.0), 3),
+    ],
+)
+def test_the_best_network_is_the_latest_within_a_standard_error_of_the_best_accuracy(
+    start: Start,
+    events: list[Event],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    accuracies: tuple[float, ...],
+    best_epoch: int,
+) -> None:
+    found = iter(accuracies)
+    monkeypatch.setattr("rsretrieve.training.loop.accuracy", lambda *_: next(found))
+    recipe = TINY.changed(epochs=3, keep=Judge.BEST, weights_by=Judge.LAST, loss=LossName.NSL)
+    training = start(recipe)
+    noted = states_by_epoch(training, Judge.LAST, events)
+    run(training, tmp_path)
+    assert torch.equal(projection(training.judge(Judge.BEST)), noted[best_epoch - 1])
+    assert not torch.equal(noted[0], noted[1])
+    assert not torch.equal(noted[1], noted[2])
+
+
+def test_without_validation_the_last_network_is_the_best(
+    start: Start, events: list[Event], tmp_path: Path
+) -> None:
+    training = run(start(ONE_EPOCH, validate=False), tmp_path)
+    assert training.judge(Judge.BEST) is training.judge(Judge.LAST) is training.model
+    assert [epoch.validation_accuracy for epoch in finished(events)] == [None]
+
+
+def test_the_average_is_updated_after_every_step(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = start(TINY.changed(average_decay=0.15, learning_rate=0.1))
+    step, after = training._step, []
+
+    def noting(*arguments: Any) -> torch.Tensor:
+        loss = step(*arguments)
+        after.append(projection(training.model))
+        return loss
+
+    monkeypatch.setattr(training, "_step", noting)
+    run(training, tmp_path)
+    expected = after[0]
+    for weight in after[1:]:
+        expected = 0.15 * expected + 0.85 * weight
+    torch.testing.assert_close(projection(training.judge(Judge.AVERAGE)), expected)
+    assert not torch.allclose(expected, after[-1])
+
+
+def test_left_out_tiles_do_not_vote_in_validation(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    galleries: list[list[int]] = []
+
+    def noting(_: object, __: object, ___: object, gallery: Examples) -> float:
+        galleries.append(gallery.labels.tolist())
+        return 0.5
+
+    monkeypatch.setattr("rsretrieve.training.loop.accuracy", noting)
+    training = start(ONE_EPOCH.changed(validation=Validation.NEIGHBOURS))
+    taught = torch.tensor([2, 1, 2, 0, 1, 2, 0])  # the first is taught another label
+    training.targets = Targets(taught, torch.tensor([1.0, 0, 0, 1, 1, 1, 0]))
+    run(training, tmp_path)
+    assert galleries == [[2, 0, 1, 2]]
+
+
+def test_a_tile_is_taught_its_target_and_counted_as_relabelled(
+    start: Start, tmp_path: Path, events: list[Event]
+) -> None:
+    """Taught other labels, a training goes as one that was given those."""
+    others = torch.tensor([1, 1, 2, 0, 1, 2, 0])
+    relabelled, given = start(ONE_EPOCH), start(ONE_EPOCH)
+    relabelled.targets = Targets.as_given(others)
+    given.targets = given_targets = Targets.as_given(others)
+    given._labels = given_targets.labels
+    states = [run(training, tmp_path).model.state_dict() for training in (relabelled, given)]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    shares = [(e.kept_fraction, e.relabelled_fraction) for e in finished(events)]
+    assert shares == [pytest.approx((6 / 7, 1 / 7)), (1, 0)]
+
+
+def test_robust_targets_are_set_by_the_agreement_of_network_and_neighbours(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[list[int], float]] = []
+    wanted = Targets(torch.tensor([2] * 7), torch.ones(7))
+
+    def noting(self: object, *arguments: Any) -> Targets:
+        _, _, pixels, given, _, progress = arguments
+        seen.append((given.tolist(), progress))
+        assert len(pixels) == 7
+        return wanted
+
+    monkeypatch.setattr(NeighbourAgreement, "update", noting)
+    training = start(TINY.changed(first_update=0.5))
+    training._epoch(0)
+    assert seen == [([*LABELS], 0.5)]
+    assert training.targets is wanted
+
+
+def test_without_an_average_the_last_network_stands_in(start: Start) -> None:
+    training = start(TINY.changed(weights_by=Judge.LAST, keep=Judge.LAST))
+    assert training.judge(Judge.AVERAGE) is training.model
+
+
+# The optimizers
+
+
+def test_adamw_is_made_with_the_recipes_rates(start: Start) -> None:
+    training = start(TINY.changed(optimizer=OptimizerName.ADAMW, weight_decay=0.3))
+    optimizer = training._stepper.optimizer
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert optimizer.param_groups[0]["weight_decay"] == 0.3
+
+
+@pytest.mark.parametrize(("momentum", "nesterov"), [(0.9, True), (0.0, False)])
+def test_sgd_is_nesterovs_where_there_is_momentum(
+    start: Start, momentum: float, nesterov: bool
+) -> None:
+    optimizer = start(TINY.changed(momentum=momentum))._stepper.optimizer
+    assert isinstance(optimizer, torch.optim.SGD)
+    assert optimizer.param_groups[0]["momentum"] == momentum
+    assert optimizer.param_groups[0]["nesterov"] is nesterov
+
+
+@pytest.mark.filterwarnings("ignore:Converting a tensor with requires_grad=True to a scalar")
+def test_a_learned_temperature_is_trained(start: Start, tmp_path: Path) -> None:
+    recipe = TINY.changed(learn_temperature=True, loss=LossName.NSL, learning_rate=0.05)
+    training = run(start(recipe), tmp_path)
+    assert training.history[-1].temperature != pytest.approx(0.05, rel=1e-4)
+
+
+def greedy(training: Training, most: int) -> None:
+    """Let memory run out over more tiles than these, while the network learns."""
+    network = training.model.network
+    as_before = network.forward
+
+    def forward(tiles: torch.Tensor) -> torch.Tensor:
+        if network.training and len(tiles) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return as_before(tiles)
+
+    network.forward = forward
+
+
+def test_a_batch_taken_in_parts_teaches_the_same(
+    start: Start, events: list[Event], tmp_path: Path
+) -> None:
+    whole, in_parts = (
+        start(TINY.changed(learning_rate=0.001)),
+        start(TINY.changed(learning_rate=0.001)),
+    )
+    in_parts._stepper.parts.fewest = 2
+    greedy(in_parts, most=3)
+    for training, name in ((whole, "whole"), (in_parts, "parts")):
+        training.run(tmp_path / name, {}, resume=False)
+    torch.testing.assert_close(projection(in_parts.model), projection(whole.model))
+    assert in_parts.history[-1].loss == pytest.approx(whole.history[-1].loss, rel=1e-4)
+    np.testing.assert_allclose(in_parts.margins.areas, whole.margins.areas, rtol=1e-3, atol=1e-4)
+    told = [event.text for event in events if isinstance(event, Noticed)]
+    assert told == [
+        "memory ran out: batches of 4 tiles are taken in parts of at most 2; batch norm sees a "
+        "part's tiles alone"
+    ]
+    resumed = start(TINY.changed(learning_rate=0.001))
+    resumed.run(tmp_path / "parts", {}, resume=True)
+    assert resumed._stepper.parts.most == 2
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+def test_a_batch_is_taken_in_parts_only_where_that_was_asked_for(
+    start: Start, tmp_path: Path, in_parts: bool
+) -> None:
+    training = start(ONE_EPOCH)
+    settings = replace(training.settings, in_parts=in_parts)
+    training = Training(settings, training.model, training.train, None, lambda _: None)
+    greedy(training, most=3)
+    if in_parts:
+        run(training, tmp_path)
+        return
+    with pytest.raises(torch.OutOfMemoryError):
+        run(training, tmp_path)

@@ -1,0 +1,120 @@
+"""Every classification backbone of torchvision builds, trains, is saved, loaded, and embeds.
+
+`pytest FILE -o junit_family=xunit1 --junitxml=OUT.xml` writes the cosines and the seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.network import model_folder
+from rsretrieve.network.device import Precision
+from rsretrieve.network.embedder import Embedder
+from rsretrieve.network.fuse_batchnorm import folded
+from rsretrieve.network.metadata import ModelDescription, ModelFolder
+from rsretrieve.network.model import PrototypeModel
+from rsretrieve.network.network import build_network
+from rsretrieve.network.prototypes import Prototypes
+from rsretrieve.network.runtime.graph import load_graph_model
+from rsretrieve.training.recipe import PAPER
+
+NAMES = """
+    alexnet convnext_base convnext_large convnext_small convnext_tiny densenet121 densenet161
+    densenet169 densenet201 efficientnet_b0 efficientnet_b1 efficientnet_b2 efficientnet_b3
+    efficientnet_b4 efficientnet_b5 efficientnet_b6 efficientnet_b7 efficientnet_v2_l
+    efficientnet_v2_m efficientnet_v2_s googlenet inception_v3 maxvit_t mnasnet0_5 mnasnet0_75
+    mnasnet1_0 mnasnet1_3 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small regnet_x_16gf
+    regnet_x_1_6gf regnet_x_32gf regnet_x_3_2gf regnet_x_400mf regnet_x_800mf regnet_x_8gf
+    regnet_y_128gf regnet_y_16gf regnet_y_1_6gf regnet_y_32gf regnet_y_3_2gf regnet_y_400mf
+    regnet_y_800mf regnet_y_8gf resnet101 resnet152 resnet18 resnet34 resnet50 resnext101_32x8d
+    resnext101_64x4d resnext50_32x4d shufflenet_v2_x0_5 shufflenet_v2_x1_0 shufflenet_v2_x1_5
+    shufflenet_v2_x2_0 squeezenet1_0 squeezenet1_1 swin_b swin_s swin_t swin_v2_b swin_v2_s
+    swin_v2_t vgg11 vgg11_bn vgg13 vgg13_bn vgg16 vgg16_bn vgg19 vgg19_bn vit_b_16 vit_b_32
+    vit_h_14 vit_l_16 vit_l_32 wide_resnet101_2 wide_resnet50_2
+"""
+BACKBONES = NAMES.split()
+SIZES_PX = {"alexnet": 64, "inception_v3": 299, "maxvit_t": 224, "vit_h_14": 28}
+"""Where 32 px is too little; Vision Transformers take multiples of their patches."""
+CPU = torch.device("cpu")
+
+Record = Callable[[str, object], None]
+
+
+def test_the_list_is_torchvisions() -> None:
+    import torchvision
+
+    assert torchvision.models.list_models(module=torchvision.models) == BACKBONES
+
+
+def train_a_step(model: PrototypeModel, pixels: torch.Tensor) -> None:
+    """One step of gradient descent, which moves every layer that embeds."""
+    name, weight = next(iter(model.network.backbone.named_parameters()))
+    before = weight.detach().clone()
+    (-model.train()(pixels)[:, 0].mean()).backward()  # type: ignore[no-untyped-call]
+    # Batch norm of 1 × 1 px has steep gradients.
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.grad is not None:
+                parameter -= parameter.grad
+                parameter.grad = None
+    assert torch.isfinite(weight).all(), name
+    assert not torch.equal(weight, before), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BACKBONES)
+def test_it_trains_and_embeds_the_same_after_it_was_loaded(
+    name: str, tmp_path: Path, preprocessing: Preprocessing, record_property: Record
+) -> None:
+    size_px = SIZES_PX.get(name, 32)
+    of_its_tiles = replace(preprocessing, size_px=size_px)
+    torch.manual_seed(0)
+    network = build_network(name, bands=3, size_px=size_px, dimensions=8)
+    model = PrototypeModel(network, Prototypes(2, 8, 0.125))
+    train_a_step(model, torch.randn(4, 3, size_px, size_px))
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 3, size_px, size_px), dtype=np.uint8)
+    trained = Embedder(model.eval().network, of_its_tiles, CPU, Precision.FLOAT32)
+    expected = trained.vectors(pixels)
+    sha256 = model_folder.write_weights(tmp_path, model)
+    export = model_folder.write_graph(tmp_path, network, of_its_tiles)
+    record_property("cause", export.cause)
+    assert export.graph is not None, export.cause
+    description = ModelDescription(
+        backbone=name,
+        dimensions=8,
+        preprocessing=of_its_tiles,
+        class_names=("forest", "water"),
+        recipe=PAPER.to_json(),
+        training={},
+        versions={},
+        weights_sha256=sha256,
+    )
+    model_folder.write_description(tmp_path, description)
+    model_folder.seal_folder(tmp_path)
+    del network, model, trained  # the largest takes 2.5 GB
+    loaded = model_folder.load_model(tmp_path, CPU)
+    found = {
+        "folded": Embedder(folded(loaded.network), of_its_tiles, CPU, Precision.FLOAT32),
+        "network": Embedder(loaded.network, of_its_tiles, CPU, Precision.FLOAT32),
+    }
+    cosines = {
+        way: (embedder.vectors(pixels) * expected).sum(axis=1) for way, embedder in found.items()
+    }
+    del loaded, found
+    started = time.perf_counter()
+    graph = load_graph_model(ModelFolder.read(tmp_path)).embedder()
+    record_property("seconds to start", round(time.perf_counter() - started, 2))
+    cosines["graph"] = (graph.vectors(pixels) * expected).sum(axis=1)
+    (tmp_path / model_folder.WEIGHTS_FILE).unlink()
+    for way, cosine in cosines.items():
+        record_property(f"cosine, {way}", cosine.min().item())
+        np.testing.assert_allclose(cosine, 1, rtol=0, atol=1e-5, err_msg=way)
