@@ -28,12 +28,11 @@ from rsretrieve.audit.duplicates.find import (
 from rsretrieve.audit.estimators.neighbors import nearest_neighbours
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.reading.preview import read_preview
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.model_folder import load_model
-from rsretrieve.progress import unheard
 
 SHIFTS = ((2, 0), (0, 2), (2, 2), (-2, 0), (0, -2))
 QUALITIES = (40, 50, 60, 75, 90)
@@ -80,10 +79,10 @@ def main() -> None:
         twins = named_twins(both, given.model, Path(name))
     found = sum(twins.get(copy.id) == original for original, copy in copies.items())
     print(f"{found} of {len(copies)} copies under other labels are named as their twins")
-    embedded = embed_tiles(load_model(given.model, torch.device("cpu")), tiles, FailureLog())
+    embedded = embed_tiles(load_model(given.model, torch.device("cpu")), tiles, RunContext())
     own = np.arange(len(embedded.tiles))
     neighbours = nearest_neighbours(UnitRows(embedded.vectors), own, NEIGHBOURS_WITH_PIXELS)
-    twin = twins_by_pixels(embedded.tiles, neighbours, own, unheard).twin
+    twin = twins_by_pixels(embedded.tiles, neighbours, own, RunContext()).twin
     pairs = {tuple(sorted((int(i), int(twin[i])))) for i in np.flatnonzero(twin >= 0)}
     print(f"of {len(pairs_of_two_labels(neighbours, own))} pairs of tiles, called twins:")
     for one, other in sorted(pairs):

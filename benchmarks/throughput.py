@@ -37,7 +37,7 @@ from speed.elsewhere import Elsewhere
 from speed.parts import milliseconds_of_parts
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import NO_WEIGHTS, RecipeName
 from rsretrieve.index.embed_tiles import BATCH_SIZE, embed_tiles
 from rsretrieve.network.device import best_precision, choose_device, describe_device
@@ -102,7 +102,9 @@ def measure_training(case: Case, rounds: int, folder: Path) -> tuple[Rates, Mode
     recipe = case.recipe.changed(epochs=rounds + 1)
     request = TrainingRequest(case.tiles, folder, recipe, case.device, weights="none")
     with Elsewhere(case.device, plain_training, case) as plain:
-        train_model(request, FailureLog(strict=True), TurnsWithTraining(rates, others, plain))
+        train_model(
+            request, RunContext(strict=True, listener=TurnsWithTraining(rates, others, plain))
+        )
     return rates, load_model(folder, case.device)
 
 
@@ -129,7 +131,7 @@ def measure_embedding(case: Case, rounds: int, model: Model) -> Rates:
 
 def _embedded(model: Model, case: Case, cache_limit: str) -> int:
     os.environ["RSRETRIEVE_CACHE_SIZE"] = cache_limit
-    return len(embed_tiles(model, case.tiles, FailureLog(strict=True)).tiles)
+    return len(embed_tiles(model, case.tiles, RunContext(strict=True)).tiles)
 
 
 def table(rates: Rates, names: tuple[str, ...]) -> str:

@@ -63,5 +63,5 @@ Event = StageStarted | Advanced | Noticed | EpochFinished
 Listener = Callable[[Event], None]
 
 
-def unheard(_: Event) -> None:
-    """The listener of work that nobody watches."""
+def ignore_events(_: Event) -> None:
+    """Ignore an event: the listener of work that nobody watches."""

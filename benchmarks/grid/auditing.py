@@ -21,14 +21,14 @@ from rsretrieve.audit.evidence.from_embeddings import EmbeddingBasis
 from rsretrieve.audit.evidence.from_model import ModelBasis
 from rsretrieve.audit.issue_selection import Choice
 from rsretrieve.audit.label_quality import judge
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.loading.batches import read_into_store
 from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.evaluation.label_error_metrics import audit_figures
 from rsretrieve.network.device import choose_device
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.model_folder import DESCRIPTION_FILE, load_model
-from rsretrieve.progress import unheard
+from rsretrieve.progress import ignore_events
 from rsretrieve.training.history.starting_features import first_view
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.recipe import ROBUST
@@ -109,7 +109,7 @@ def features_of(cell: Cell, tiles: CellTiles, place: Place) -> FirstLook:
         preprocessing = measure_preprocessing(
             tiles.train, cell.size_px, (), imagenet=recipe.imagenet_statistics
         )
-        store = read_into_store(tiles.train, preprocessing, FailureLog(strict=True))
+        store = read_into_store(tiles.train, preprocessing, RunContext(strict=True))
         model, _ = starting_model(recipe, 3, tiles.class_names, place.weights, cell.seed)
         device = choose_device(place.device)
         view = first_view(Embedder(model.network, preprocessing, device), store.pixels, cell.seed)
@@ -129,7 +129,7 @@ def _model_evidence(
     if not (folder / DESCRIPTION_FILE).exists():
         return None
     model = load_model(folder, choose_device(place.device))
-    evidence = ModelBasis(model).evidence(tiles.train, FailureLog(strict=True), unheard)
+    evidence = ModelBasis(model).evidence(tiles.train, RunContext(strict=True), ignore_events)
     # As `train` keeps it now: some of these models were trained before it did.
     return replace(evidence, first_view=view)
 
@@ -138,7 +138,7 @@ def _feature_evidence(tiles: CellTiles, vectors: NDArray[np.float32]) -> Evidenc
     """As `audit-labels --embeddings` gathers it."""
     ids = [tile.id for tile in tiles.train]
     given = GivenEmbeddings("features", tiles.train, ids, vectors, frozenset())
-    return EmbeddingBasis(given).evidence(tiles.train, FailureLog(strict=True), unheard)
+    return EmbeddingBasis(given).evidence(tiles.train, RunContext(strict=True), ignore_events)
 
 
 def _ours(evidence: Evidence) -> Opinion:
@@ -147,7 +147,7 @@ def _ours(evidence: Evidence) -> Opinion:
         evidence.vectors, labels, evidence.prototypes, evidence.temperature, evidence.left_out
     )
     nobody = np.zeros(len(labels), bool)
-    judgement, verdicts = judge(evidence, scores, Choice(), FOLDS, nobody, unheard)
+    judgement, verdicts = judge(evidence, scores, Choice(), FOLDS, nobody, ignore_events)
     probability = judgement.issue_probability
     return Opinion(
         -judgement.margin,

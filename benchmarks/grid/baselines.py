@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from grid.cells import Cell
 from grid.data import CellTiles, Place
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.loading.batches import read_into_store
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import Judge, LossName
 from rsretrieve.evaluation.instance_noise import class_means
 from rsretrieve.network.device import best_precision, choose_device
@@ -23,7 +23,6 @@ from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
-from rsretrieve.progress import unheard
 from rsretrieve.training.dataset import prepare_tiles
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.loop import Training
@@ -96,9 +95,14 @@ def _recipe(cell: Cell) -> Recipe:
 
 
 def _features(cell: Cell, tiles: CellTiles, place: Place, recipe: Recipe | None) -> Embedded:
-    device, log = choose_device(place.device), FailureLog(strict=True)
+    device, context = choose_device(place.device), RunContext(strict=True)
     prepared = prepare_tiles(
-        tiles.train, tiles.validation, recipe or _recipe(cell), (), cell.seed, log, unheard
+        tiles.train,
+        tiles.validation,
+        recipe or _recipe(cell),
+        (),
+        cell.seed,
+        context,
     )
     model, _ = starting_model(
         recipe or _recipe(cell), 3, prepared.class_names, place.weights, cell.seed
@@ -112,13 +116,13 @@ def _features(cell: Cell, tiles: CellTiles, place: Place, recipe: Recipe | None)
         settings = Settings(
             recipe, prepared.preprocessing, cell.seed, device, best_precision(device)
         )
-        training = Training(settings, classifier, prepared.train, None, unheard)
+        training = Training(settings, classifier, prepared.train, None, RunContext())
         with tempfile.TemporaryDirectory() as folder:
             training.run(Path(folder) / "checkpoint", {}, resume=False)
         kept = training.judge(recipe.keep).network
     embedder = Embedder(kept, prepared.preprocessing, device)
     train = _unit(embedder.embed_all(prepared.train.pixels))
-    test = read_into_store(tiles.test, prepared.preprocessing, log)
+    test = read_into_store(tiles.test, prepared.preprocessing, context)
     given = prepared.train.labels
     return Embedded(
         train=train,

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from grid.cells import Cell, Dataset, Method
 from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.labels.label_noise import corrupt_by_table, corrupt_uniformly, read_transitions
 from rsretrieve.data.labels.labels import override_labels, write_labels
 from rsretrieve.data.labels.splits import split_per_class
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.enums import NoiseKind
 from rsretrieve.evaluation.instance_noise import corrupt_with_model
@@ -137,4 +137,4 @@ def _corrupted(
         table = "aid" if cell.dataset is Dataset.AID else own
         return corrupt_by_table(train, cell.rate, read_transitions(table), cell.seed)
     model = model_of(model_that_errs(cell))
-    return corrupt_with_model(model, train, cell.rate, cell.seed, FailureLog(strict=True))
+    return corrupt_with_model(model, train, cell.rate, cell.seed, RunContext(strict=True))

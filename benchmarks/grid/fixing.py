@@ -13,7 +13,7 @@ from grid.running import model_in, trained_model
 from rsretrieve.audit.audit import AuditRequest, audit_labels
 from rsretrieve.audit.evidence.from_model import ModelBasis
 from rsretrieve.audit.result import Audit
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.evaluation.retrieval_metrics import Side, retrieval_figures
 from rsretrieve.index.embed_tiles import embed_tiles
@@ -51,7 +51,7 @@ def gain_by(mending: Mending, cell: Cell, place: Place) -> Gain:
     taught = tiles
     if mending is not Mending.NOTHING:
         basis = ModelBasis(model)
-        audit = audit_labels(AuditRequest(tiles.train, basis), FailureLog(strict=True))
+        audit = audit_labels(AuditRequest(tiles.train, basis), RunContext(strict=True))
         taught = replace(tiles, train=mended(tiles.train, audit, mending))
         folder = cell_folder(cell, place)
         folder = folder.with_name(f"{folder.name}-{mending.replace(' ', '-')}")
@@ -68,10 +68,10 @@ def mended(tiles: TileSet, audit: Audit, mending: Mending) -> TileSet:
 
 
 def _measured(model: Model, tiles: CellTiles, taught: CellTiles) -> Gain:
-    log, test = FailureLog(strict=True), tiles.test_classes()
+    context, test = RunContext(strict=True), tiles.test_classes()
     figures = retrieval_figures(
-        Side(embed_tiles(model, tiles.test, log).vectors, test),
-        Side(embed_tiles(model, tiles.train, log).vectors, tiles.true_classes()),
+        Side(embed_tiles(model, tiles.test, context).vectors, test),
+        Side(embed_tiles(model, tiles.train, context).vectors, tiles.true_classes()),
         np.full(len(test), -1),
     )
     wrong = taught.given_classes() != taught.true_classes()

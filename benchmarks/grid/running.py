@@ -17,7 +17,7 @@ from grid.data import CellTiles, Place, cell_folder, cell_tiles
 from rsretrieve._core.tables import read_table
 from rsretrieve.audit.estimators.prototype_scores import score_labels
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import Validation
 from rsretrieve.evaluation.label_error_metrics import auroc, average_precision
 from rsretrieve.evaluation.retrieval_metrics import (
@@ -30,7 +30,6 @@ from rsretrieve.index.vectors.vector_index import clusters_of
 from rsretrieve.network.device import choose_device, describe_device
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import DESCRIPTION_FILE, HISTORY_FILE, load_model
-from rsretrieve.progress import Listener, unheard
 from rsretrieve.training.recipe import PAPER, ROBUST, Recipe
 from rsretrieve.training.train import TrainingRequest, train_model
 
@@ -80,21 +79,21 @@ class _Trained:
     cpu_s: float
 
 
-def run_cell(cell: Cell, place: Place, listener: Listener = unheard) -> Figures:
+def run_cell(cell: Cell, place: Place, context: RunContext) -> Figures:
     """Train and measure; a training that was interrupted is gone on with."""
-    tiles = cell_tiles(cell, place, lambda other: trained_model(other, place, listener))
-    trained = _train(cell, tiles, place, listener)
+    tiles = cell_tiles(cell, place, lambda other: trained_model(other, place, context))
+    trained = _train(cell, tiles, place, context)
     return _measure(cell, tiles, trained, place)
 
 
-def trained_model(cell: Cell, place: Place, listener: Listener = unheard) -> Model:
+def trained_model(cell: Cell, place: Place, context: RunContext) -> Model:
     """The model of a cell, trained when it is not there yet."""
-    tiles = cell_tiles(cell, place, lambda other: trained_model(other, place, listener))
-    return model_in(cell_folder(cell, place), cell, tiles, place, listener)
+    tiles = cell_tiles(cell, place, lambda other: trained_model(other, place, context))
+    return model_in(cell_folder(cell, place), cell, tiles, place, context)
 
 
 def model_in(
-    folder: Path, cell: Cell, tiles: CellTiles, place: Place, listener: Listener = unheard
+    folder: Path, cell: Cell, tiles: CellTiles, place: Place, context: RunContext
 ) -> Model:
     """The model in a folder, trained by a cell's method on these tiles when it is not there."""
     if not (folder / DESCRIPTION_FILE).exists():
@@ -110,7 +109,7 @@ def model_in(
             resume=unfinished.exists(),
         )
         started = time.process_time()
-        train_model(request, FailureLog(strict=True), listener, _note_time(started))
+        train_model(request, RunContext(strict=True), context, _note_time(started))
     return load_model(folder, choose_device(place.device))
 
 
@@ -137,18 +136,18 @@ def _note_time(started: float) -> Callable[[Path], None]:
     return note
 
 
-def _train(cell: Cell, tiles: CellTiles, place: Place, listener: Listener) -> _Trained:
+def _train(cell: Cell, tiles: CellTiles, place: Place, context: RunContext) -> _Trained:
     baselines = {Method.CROSS_ENTROPY: cross_entropy, Method.FROZEN: frozen}
     if cell.method in baselines:
         wall, cpu = time.perf_counter(), time.process_time()
         embedded = baselines[cell.method](cell, tiles, place)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         return _Trained(embedded, np.nan, wall, cpu)
-    model = trained_model(cell, place, listener)
-    log = FailureLog(strict=True)
+    model = trained_model(cell, place, context)
+    context = RunContext(strict=True)
     embedded = Embedded(
-        train=embed_tiles(model, tiles.train, log).vectors,
-        test=embed_tiles(model, tiles.test, log).vectors,
+        train=embed_tiles(model, tiles.train, context).vectors,
+        test=embed_tiles(model, tiles.test, context).vectors,
         prototypes=model.prototypes,
         temperature=model.temperature,
     )

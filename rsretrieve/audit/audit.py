@@ -27,12 +27,11 @@ from rsretrieve.audit.noise_rate import rate_interval, share_intervals
 from rsretrieve.audit.posterior import Judgement
 from rsretrieve.audit.result import Audit, ClassIssues, Comparison, NoiseMatrix
 from rsretrieve.audit.result_table import JudgedRows, JudgedTiles
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.labels.labels import some_of
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument, LabelsError
 from rsretrieve.evaluation.label_error_metrics import AuditFigures, audit_figures
-from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted, unheard
 
 FOLDS = 5
 
@@ -64,29 +63,28 @@ class AuditRequest:
             raise InvalidArgument(f"cross-fitting takes at least 2 folds, not {self.folds}")
 
 
-def audit_labels(request: AuditRequest, log: FailureLog, listener: Listener = unheard) -> Audit:
+def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
     """Judge the given label of every tile.
 
     Args:
         request: what is to be audited, and by what.
-        log: takes the tiles that cannot be used.
-        listener: is told how the work goes.
+        context: takes the tiles that cannot be used.
 
     Raises:
         LabelsError: no tile has a label that can be judged, or a true label is missing.
     """
     names = request.basis.class_names(request.tiles.labelled())
-    known = _auditable(request.tiles, names, listener)
+    known = _auditable(request.tiles, names, context)
     if request.true_labels is not None:
         _require_truth(known, request.true_labels)
-    evidence = request.basis.evidence(known, log, listener)
+    evidence = request.basis.evidence(known, context)
     labels = evidence.labels()
-    scores = _scored(evidence, labels, listener)
-    twins = _twins(evidence, scores, labels, listener)
+    scores = _scored(evidence, labels, context)
+    twins = _twins(evidence, scores, labels, context)
     settled = np.zeros(len(labels), bool)
     if request.settled:
         settled[:] = [tile.id in request.settled for tile in evidence.tiles]
-    judgement, verdicts = judge(evidence, scores, request.choice, request.folds, settled, listener)
+    judgement, verdicts = judge(evidence, scores, request.choice, request.folds, settled, context)
     rows = _judged(evidence, scores, verdicts, twins, settled)
     order = np.argsort(judgement.margin, kind="stable")
     checked = order[rows.needs_a_look[order]]
@@ -104,10 +102,10 @@ def audit_labels(request: AuditRequest, log: FailureLog, listener: Listener = un
     )
 
 
-def _auditable(tiles: TileSet, names: tuple[str, ...], listener: Listener) -> TileSet:
+def _auditable(tiles: TileSet, names: tuple[str, ...], context: RunContext) -> TileSet:
     labelled = tiles.labelled()
     if left_out := len(tiles) - len(labelled):
-        listener(Noticed(f"{left_out} tiles have no label to audit and are left out"))
+        context.notice(f"{left_out} tiles have no label to audit and are left out")
     known_names = frozenset(names)
     known = labelled.select([i for i, tile in enumerate(labelled) if tile.label in known_names])
     unknown = sorted(set(labelled.class_names) - known_names)
@@ -121,11 +119,9 @@ def _auditable(tiles: TileSet, names: tuple[str, ...], listener: Listener) -> Ti
             hint=hint,
         )
     if unknown:
-        listener(
-            Noticed(
-                f"{len(labelled) - len(known)} tiles have labels that the model does not know "
-                f"({some_of(unknown)}) and are left out"
-            )
+        context.notice(
+            f"{len(labelled) - len(known)} tiles have labels that the model does not know "
+            f"({some_of(unknown)}) and are left out"
         )
     return known
 
@@ -140,28 +136,26 @@ def _require_truth(tiles: TileSet, true_labels: Mapping[str, str]) -> None:
         )
 
 
-def _scored(evidence: Evidence, labels: NDArray[np.int64], listener: Listener) -> LabelScores:
-    listener(StageStarted("auditing labels", len(labels)))
+def _scored(evidence: Evidence, labels: NDArray[np.int64], context: RunContext) -> LabelScores:
+    context.start_stage("auditing labels", len(labels))
     return score_labels(
         evidence.vectors,
         labels,
         evidence.prototypes,
         evidence.temperature,
         evidence.left_out,
-        lambda count: listener(Advanced(count)),
+        context.advance,
     )
 
 
 def _twins(
-    evidence: Evidence, scores: LabelScores, labels: NDArray[np.int64], listener: Listener
+    evidence: Evidence, scores: LabelScores, labels: NDArray[np.int64], context: RunContext
 ) -> Twins:
-    listener(StageStarted("looking for twins with two labels", len(labels)))
+    context.start_stage("looking for twins with two labels", len(labels))
     k = NEIGHBOURS_WITH_PIXELS if evidence.has_pixels else NEIGHBOURS_WITHOUT
-    neighbours = nearest_neighbours(
-        evidence.vectors, scores.predicted, k, lambda count: listener(Advanced(count))
-    )
+    neighbours = nearest_neighbours(evidence.vectors, scores.predicted, k, context.advance)
     if evidence.has_pixels:
-        return twins_by_pixels(evidence.tiles, neighbours, labels, listener)
+        return twins_by_pixels(evidence.tiles, neighbours, labels, context)
     return twins_by_embedding(neighbours, labels)
 
 

@@ -22,7 +22,7 @@ from rsretrieve.audit.evidence.evidence import Evidence
 from rsretrieve.audit.findings import Verdicts, verdicts_of
 from rsretrieve.audit.issue_selection import Choice, issues_among
 from rsretrieve.audit.posterior import Judgement, by_beliefs, by_prototypes
-from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted
+from rsretrieve.data.run_context import RunContext
 
 MOST_TILES, MOST_SCORES = 50_000, 10_000_000
 """Of more tiles, or tiles times classes, prototypes alone are asked: the others take too long."""
@@ -37,7 +37,7 @@ def judge(
     choice: Choice,
     folds: int,
     settled: NDArray[np.bool_],
-    listener: Listener,
+    context: RunContext,
 ) -> tuple[Judgement, Verdicts]:
     """Judge every label.
 
@@ -47,19 +47,17 @@ def judge(
         choice: how many issues the user asks for.
         folds: of cross-fitting.
         settled: (N,) the labels that a person has decided: they are right, whatever is seen.
-        listener: is told how the work goes.
+        context: is told how the work goes.
     """
     labels, votes = evidence.labels(), None
     if _has_views(evidence):
-        beliefs, neighbours = _believed(evidence, labels, folds, listener)
+        beliefs, neighbours = _believed(evidence, labels, folds, context)
         judgement = by_beliefs(beliefs.settled(labels, settled), labels)
         votes = neighbours.shares(beliefs.posterior)[np.arange(len(labels)), labels]
     else:
-        listener(
-            Noticed(
-                f"{len(labels)} tiles of {len(evidence.class_names)} classes are judged by "
-                "prototypes alone: probabilities are not calibrated"
-            )
+        context.notice(
+            f"{len(labels)} tiles of {len(evidence.class_names)} classes are judged by "
+            "prototypes alone: probabilities are not calibrated"
         )
         classes = len(evidence.class_names)
         known = scores.settled(settled)
@@ -89,7 +87,7 @@ def _has_views(evidence: Evidence) -> bool:
 
 
 def _believed(
-    evidence: Evidence, labels: NDArray[np.int64], folds: int, listener: Listener
+    evidence: Evidence, labels: NDArray[np.int64], folds: int, context: RunContext
 ) -> tuple[Beliefs, Votes]:
     """What is believed by all views, and the votes in the embedding.
 
@@ -112,7 +110,7 @@ def _believed(
         if not known.all():
             unspoilt = [Only(view, ~known) for view in own]
     looks = turns(with_trained=bool(trained)) * len(labels)
-    listener(StageStarted("weighing views", looks))
+    context.start_stage("weighing views", looks)
     areas = evidence.areas if trained else None
     found = beliefs_of(
         labels,
@@ -120,7 +118,7 @@ def _believed(
         free,
         trained,
         areas,
-        lambda count: listener(Advanced(count)),
+        context.advance,
         unspoilt,
     )
     return found, own_votes

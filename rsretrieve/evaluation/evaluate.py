@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.paths import absolute
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
 from rsretrieve.evaluation.retrieval_metrics import (
@@ -23,7 +23,6 @@ from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.vectors.vector_index import clusters_of
 from rsretrieve.network.model import Model
-from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
 
 
 @dataclass(frozen=True)
@@ -57,8 +56,7 @@ class _Labelled:
 def evaluate_index(
     store: IndexStore,
     seed: int,
-    log: FailureLog,
-    listener: Listener = unheard,
+    context: RunContext,
     *,
     queries: TileSet | None = None,
     model: Model | None = None,
@@ -69,8 +67,7 @@ def evaluate_index(
     Args:
         store: the index.
         seed: of the clustering for NMI.
-        log: takes the queries that cannot be read.
-        listener: is told how the work goes.
+        context: takes the queries that cannot be read.
         queries: tiles with labels; without them every tile of the index is a query for
             the others (leave one out).
         model: the index's, needed where there are queries.
@@ -87,15 +84,15 @@ def evaluate_index(
         if model is None:
             raise LabelsError("queries need a model to embed them")
         require_same_model(store.folder, store.manifest, model)
-        asking = _embedded(queries, model, log, listener)
+        asking = _embedded(queries, model, context)
         row_of = {key: row for row, key in enumerate(gallery.keys)}
         own_rows = np.array([row_of.get(key, -1) for key in asking.keys], np.int64)
-    listener(StageStarted("measuring retrieval"))
+    context.start_stage("measuring retrieval")
     numbers = {name: i for i, name in enumerate(sorted({*asking.labels, *gallery.labels}))}
     query_side, gallery_side = _side(asking, numbers), _side(gallery, numbers)
     figures = retrieval_figures(query_side, gallery_side, own_rows)
     if figures.without_relevant:
-        listener(Noticed(f"{figures.without_relevant} queries have no tile of their label to find"))
+        context.notice(f"{figures.without_relevant} queries have no tile of their label to find")
     clusters = clusters_of(query_side.vectors, len(set(asking.labels)), seed)
     return Evaluation(
         figures=figures,
@@ -128,7 +125,7 @@ def _gallery(store: IndexStore, true_labels: Mapping[str, str] | None) -> _Label
     )
 
 
-def _embedded(queries: TileSet, model: Model, log: FailureLog, listener: Listener) -> _Labelled:
+def _embedded(queries: TileSet, model: Model, context: RunContext) -> _Labelled:
     labelled = queries.labelled()
     if not len(labelled):
         raise LabelsError(
@@ -136,8 +133,8 @@ def _embedded(queries: TileSet, model: Model, log: FailureLog, listener: Listene
             hint="class sub-folders are the labels, or give --labels FILE.csv (tile,label)",
         )
     if left_out := len(queries) - len(labelled):
-        listener(Noticed(f"{left_out} queries have no label and are left out"))
-    embedded = embed_tiles(model, labelled, log, listener)
+        context.notice(f"{left_out} queries have no label and are left out")
+    embedded = embed_tiles(model, labelled, context)
     return _Labelled(
         vectors=embedded.vectors,
         labels=[str(tile.label) for tile in embedded.tiles],

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.labels.label_noise import corrupt_by_instance
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.model import Model
-from rsretrieve.progress import Listener, unheard
 
 
 def corrupt_with_model(
@@ -18,8 +17,7 @@ def corrupt_with_model(
     tiles: TileSet,
     rate: float,
     seed: int,
-    log: FailureLog,
-    listener: Listener = unheard,
+    context: RunContext,
 ) -> dict[str, str]:
     """Corrupt labels by `corrupt_by_instance`, with similarities in a model's embedding.
 
@@ -29,7 +27,7 @@ def corrupt_with_model(
         tile id → label.
     """
     labelled = tiles.labelled()
-    embedded = embed_tiles(model, labelled, log, listener)
+    embedded = embed_tiles(model, labelled, context)
     names = embedded.tiles.class_names
     labels = np.array([names.index(str(tile.label)) for tile in embedded.tiles], np.int64)
     similarities = embedded.vectors @ class_means(embedded.vectors, labels, len(names)).T

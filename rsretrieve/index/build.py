@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import only_writer, refuse_to_overwrite
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, none_usable
@@ -33,15 +33,13 @@ from rsretrieve.index.write import (
 )
 from rsretrieve.network.device import describe_device
 from rsretrieve.network.model import Model
-from rsretrieve.progress import Listener, unheard
 
 
 def index_tiles(
     model: Model,
     tiles: TileSet,
     folder: Path,
-    log: FailureLog,
-    listener: Listener = unheard,
+    context: RunContext,
     *,
     goal: IndexGoal | None = None,
     overwrite: bool = False,
@@ -56,8 +54,7 @@ def index_tiles(
         model: embeds the tiles, and their queries later on.
         tiles: what the index will hold.
         folder: the index folder.
-        log: takes the tiles that cannot be read.
-        listener: is told how the work goes.
+        context: takes the tiles that cannot be read.
         goal: what the index is to be; None for `IndexGoal()`, and in an update for what it is.
         overwrite: replace an index that is there.
         update: keep the vectors of tiles whose files did not change (by path, size and
@@ -74,7 +71,7 @@ def index_tiles(
         description = model.description
         windows = windows_json(tiles)
         journal = Journal(folder, description.fingerprint, description.dimensions, windows)
-        work = Work(model, tiles, log, listener, journal, FileStates(tiles))
+        work = Work(model, tiles, context, journal, FileStates(tiles))
         store = open_index(folder) if update else None
         if store is not None:
             require_same_model(store.folder, store.manifest, model)
@@ -82,12 +79,12 @@ def index_tiles(
         new = tiles.select([i for i, tile in enumerate(tiles) if tile not in known])
         embedded = _embedded(work, new)
         if not known.rows and not len(embedded.tiles):
-            raise none_usable(tiles, log)
+            raise none_usable(tiles, context)
         content, origin = _in_order(work, known, embedded)
         previous = None if store is None else Previous(store, origin)
         gpu = usable_gpu(str(model.device))
         filing = Filing(folder, goal, gpu, previous, overwrite or update)
-        filed = file_vectors(content, filing, listener)
+        filed = file_vectors(content, filing, context)
         journal.discard()
     summary = _summary(work, known, embedded, filed, len(content.rows))
     return replace(summary, index=str(folder), seconds=time.perf_counter() - started)
@@ -100,7 +97,7 @@ def _embedded(work: Work, tiles: TileSet) -> Embeddings:
         rows = [IndexedTile.of(tile, place, work.files) for tile, place in zip(done, places)]
         work.journal.append(rows, vectors)
 
-    return embed_readable_tiles(work.model, tiles, work.log, work.listener, keep)
+    return embed_readable_tiles(work.model, tiles, work.context, keep)
 
 
 def _in_order(work: Work, known: Known, embedded: Embeddings) -> tuple[Vectors, NDArray[np.int64]]:
@@ -127,7 +124,7 @@ def _in_order(work: Work, known: Known, embedded: Embeddings) -> tuple[Vectors, 
     }
     skipped = [
         known.skipped.get(tile.id) or IndexedTile.of(tile, None, work.files)
-        for tile in work.log.skipped
+        for tile in work.context.skipped
     ]
     return Vectors([rows[tile_id] for tile_id in ids], stacked, facts, skipped), origin
 
@@ -142,7 +139,7 @@ def _summary(
         added=count - len(known.origin),
         removed=known.removed,
         unchanged=len(known.origin),
-        failed=len(work.log.failures),
+        failed=len(work.context.failures),
         faiss_key=filed.faiss_key,
         recall_at_10=filed.recall_at_10,
         seconds=0.0,

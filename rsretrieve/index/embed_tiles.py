@@ -10,15 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.preprocessing.pixel_fingerprint import QUADRANTS, quadrant_means
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import ModelDamaged, NoUsableTiles
 from rsretrieve.network.runtime.graph import EmbeddingModel
 from rsretrieve.network.runtime.malloc import freed_memory_kept
-from rsretrieve.progress import Advanced, Listener, StageStarted, unheard
 
 BATCH_SIZE = 128
 Keep = Callable[[list[Tile], list[Place | None], NDArray[np.float32]], None]
@@ -48,30 +47,27 @@ class Embeddings:
     seconds: float
 
 
-def embed_tiles(
-    model: EmbeddingModel, tiles: TileSet, log: FailureLog, listener: Listener = unheard
-) -> Embeddings:
+def embed_tiles(model: EmbeddingModel, tiles: TileSet, context: RunContext) -> Embeddings:
     """Embed every tile that can be read, of which there must be one.
 
     Args:
         model: the model.
         tiles: the tiles.
-        log: takes the tiles that cannot be read.
-        listener: is told how the work goes.
+        context: takes the tiles that cannot be read.
 
     Raises:
         NoUsableTiles: not one can be read.
         TileError: one cannot, and `log` is strict.
     """
-    embedded = embed_readable_tiles(model, tiles, log, listener)
+    embedded = embed_readable_tiles(model, tiles, context)
     if not len(embedded.tiles):
-        raise none_usable(tiles, log)
+        raise none_usable(tiles, context)
     return embedded
 
 
-def none_usable(tiles: TileSet, log: FailureLog) -> NoUsableTiles:
+def none_usable(tiles: TileSet, context: RunContext) -> NoUsableTiles:
     """The error for tiles of which not one can be used."""
-    first = "".join(f" (the first, {bad.tile_id}: {bad.reason})" for bad in log.failures[:1])
+    first = "".join(f" (the first, {bad.tile_id}: {bad.reason})" for bad in context.failures[:1])
     return NoUsableTiles(
         f"{tiles.source}: none of {len(tiles)} tiles can be used with this model{first}"
     )
@@ -80,22 +76,19 @@ def none_usable(tiles: TileSet, log: FailureLog) -> NoUsableTiles:
 def embed_readable_tiles(
     model: EmbeddingModel,
     tiles: TileSet,
-    log: FailureLog,
-    listener: Listener = unheard,
+    context: RunContext,
     keep: Keep = _keep_nothing,
 ) -> Embeddings:
     """As `embed_tiles`, but there may be no tiles, and not one that can be read."""
     started = time.perf_counter()
-    listener(StageStarted("embedding tiles", len(tiles)))
+    context.start_stage("embedding tiles", len(tiles))
     embedder, preprocessing = model.embedder(), model.description.preprocessing
     kept: list[Tile] = []
     places: list[Place | None] = []
     vectors = np.empty((len(tiles), model.description.dimensions), np.float32)
     quadrants = np.empty((len(tiles), QUADRANTS), np.float32)
     with freed_memory_kept() if model.device_name == "cpu" else nullcontext():
-        for batch in stream_batches(
-            tiles, preprocessing, BATCH_SIZE, log, lambda count: listener(Advanced(count))
-        ):
+        for batch in stream_batches(tiles, preprocessing, BATCH_SIZE, context, context.advance):
             rows = slice(len(kept), len(kept) + len(batch.tiles))
             vectors[rows] = embedder.vectors(batch.pixels)
             _check_finite(model, batch.tiles, vectors[rows])

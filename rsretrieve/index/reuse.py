@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.paths import absolute
-from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.failures import Failed
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.index.file_state import FileStates
@@ -18,7 +19,6 @@ from rsretrieve.index.journal import Journal
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.network.model import Model
-from rsretrieve.progress import Listener, Noticed
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,7 @@ class Work:
 
     model: Model
     tiles: TileSet
-    log: FailureLog
-    listener: Listener
+    context: RunContext
     journal: Journal
     files: FileStates
 
@@ -67,14 +66,14 @@ def find_known(work: Work, store: IndexStore | None) -> Known:
             known.rows[row.id] = _as_today(row, tile, work.files)
             known.vectors[row.id] = vector
     if resumed := len(known.rows) - len(known.origin):
-        work.listener(Noticed(f"{resumed} tiles that an interrupted run embedded are taken over"))
+        work.context.notice(f"{resumed} tiles that an interrupted run embedded are taken over")
     return known
 
 
 def _known_to_index(work: Work, store: IndexStore, today: Mapping[str, Tile]) -> Known:
     before, now = store.manifest.windows, windows_json(work.tiles)
     if before and before != now:
-        work.listener(Noticed(_otherwise(WindowChoices.from_json(before))))
+        work.context.notice(_otherwise(WindowChoices.from_json(before)))
     skipped = dict(_skipped(work, store, today)) if before == now else {}
     known = Known({}, {}, {}, _removed(work, store, today), skipped)
     for i, row in enumerate(store.rows):
@@ -95,8 +94,8 @@ def _removed(work: Work, store: IndexStore, today: Mapping[str, Tile]) -> int:
     missing = [row_id for row_id in store.rows.column("id") if row_id not in today]
     unseen = sum(_is_unseen(work, store, row_id) for row_id in missing)
     if unseen:
-        work.listener(
-            Noticed(f"{unseen} tiles in what cannot be opened now stay as they are in the index")
+        work.context.notice(
+            f"{unseen} tiles in what cannot be opened now stay as they are in the index"
         )
     return len(missing) - unseen
 
@@ -115,7 +114,7 @@ def _skipped(
     for row in store.skipped:
         tile = today.get(row.id)
         if tile is not None and row.is_current(tile, work.files):
-            work.log.add(Failed(tile, "too much of it is nodata", skipped=True))
+            work.context.add_failure(Failed(tile, "too much of it is nodata", skipped=True))
             yield row.id, _as_today(row, tile, work.files)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.memory import available_bytes
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.index.store.folder import IndexStore, write_index
 from rsretrieve.index.store.manifest import Manifest
 from rsretrieve.index.store.tile_table import IndexedTile
@@ -30,7 +31,6 @@ from rsretrieve.index.vectors.distribution_shift import (
 from rsretrieve.index.vectors.faiss_loader import inverted_lists_of
 from rsretrieve.index.vectors.tune import sample_of, tune
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from rsretrieve.progress import Listener, Noticed, StageStarted
 
 
 @dataclass(frozen=True)
@@ -135,25 +135,23 @@ class Filed:
     search: dict[str, int] = field(default_factory=dict)
 
 
-def file_vectors(content: Vectors, filing: Filing, listener: Listener) -> Filed:
+def file_vectors(content: Vectors, filing: Filing, context: RunContext) -> Filed:
     """Write the index folder of these vectors.
 
     Raises:
         InvalidArgument: FAISS cannot build such an index of them.
         OutputExists: there is one, and it may not be replaced.
     """
-    listener(StageStarted("building the index"))
-    goal, plan = _planned(content.vectors, filing, listener)
-    index, floor = _indexed(content.vectors, plan, filing, listener)
-    listener(StageStarted("measuring recall"))
+    context.start_stage("building the index")
+    goal, plan = _planned(content.vectors, filing, context)
+    index, floor = _indexed(content.vectors, plan, filing, context)
+    context.start_stage("measuring recall")
     sample = sample_of(content.vectors)
     recall = tune(index, content.vectors, sample, goal.recall)
     if recall < goal.recall and not index.is_exact:
-        listener(
-            Noticed(
-                f"recall@10 is {recall:.3f}, below the {goal.recall} wanted: --index Flat is "
-                "exact, and a larger --memory gives finer indexes"
-            )
+        context.notice(
+            f"recall@10 is {recall:.3f}, below the {goal.recall} wanted: --index Flat is "
+            "exact, and a larger --memory gives finer indexes"
         )
     facts = {
         **content.facts,
@@ -186,7 +184,7 @@ def goal_of(manifest: Manifest) -> IndexGoal:
 
 
 def _planned(
-    vectors: NDArray[np.float32], filing: Filing, listener: Listener
+    vectors: NDArray[np.float32], filing: Filing, context: RunContext
 ) -> tuple[IndexGoal, IndexPlan]:
     """The kind of index: chosen, or kept by an update that asks for no other."""
     count, dimensions = vectors.shape
@@ -196,19 +194,15 @@ def _planned(
     if previous is not None and filing.goal is None:
         kept = previous.store.manifest.faiss_key
         if goal.key == AUTO and _is_another_kind(kept, plan.faiss_key, count):
-            listener(
-                Noticed(
-                    f"the index stays {kept}, for {count} tiles {plan.faiss_key} would serve "
-                    "better: --update --index auto builds it, and embeds nothing again"
-                )
+            context.notice(
+                f"the index stays {kept}, for {count} tiles {plan.faiss_key} would serve "
+                "better: --update --index auto builds it, and embeds nothing again"
             )
         plan = IndexPlan(kept, predicted_bytes(kept, count, dimensions))
     if not plan.fits and plan.predicted_bytes is not None:
-        listener(
-            Noticed(
-                f"{plan.faiss_key} takes {plan.predicted_bytes / 1e6:.0f} MB, more than the memory "
-                "that it may take: it is searched from the disk, as far as it is not in memory"
-            )
+        context.notice(
+            f"{plan.faiss_key} takes {plan.predicted_bytes / 1e6:.0f} MB, more than the memory "
+            "that it may take: it is searched from the disk, as far as it is not in memory"
         )
     return goal, plan
 
@@ -223,7 +217,7 @@ def _is_another_kind(kept: str, better: str, count: int) -> bool:
 
 
 def _indexed(
-    vectors: NDArray[np.float32], plan: IndexPlan, filing: Filing, listener: Listener
+    vectors: NDArray[np.float32], plan: IndexPlan, filing: Filing, context: RunContext
 ) -> tuple[VectorIndex, float | None]:
     """The filled index, and the similarity floor of what it was trained on, if it stays that."""
     previous = filing.previous
@@ -232,17 +226,17 @@ def _indexed(
         floor = previous.store.manifest.similarity_floor
         new = vectors[previous.origin < 0]
         if index.renumber(previous.origin, vectors):
-            _notice(strange_to_cells(index, new, floor), listener)
+            _notice(strange_to_cells(index, new, floor), context)
             return VectorIndex(index.cpu_index, filing.gpu, vectors), floor
         if inverted_lists_of(index.cpu_index) is None:
-            _notice(strange_to_tiles(previous.store.vectors, new, floor), listener)
+            _notice(strange_to_tiles(previous.store.vectors, new, floor), context)
     index = VectorIndex.build(vectors, plan.faiss_key, filing.gpu)
     if filing.gpu is not None:
         where = "on the GPU" if index.runs_on_gpu else "by the CPU: the GPU cannot hold or run it"
-        listener(Noticed(f"{plan.faiss_key} is searched {where}"))
+        context.notice(f"{plan.faiss_key} is searched {where}")
     return index, None
 
 
-def _notice(text: str | None, listener: Listener) -> None:
+def _notice(text: str | None, context: RunContext) -> None:
     if text is not None:
-        listener(Noticed(text))
+        context.notice(text)

@@ -10,6 +10,7 @@ from typing import Any
 from rsretrieve._core.atomic_write import read_regular_text, sha256_of_file, sha256_of_json
 from rsretrieve._core.sealing import parsed, unsealed
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import ModelDamaged, ModelNotFound
 
 SCHEMA_VERSION = 2  # 2: preprocessing may say `reduced_jpeg`
@@ -246,17 +247,17 @@ def _is_right(path: Path, sha256: str) -> bool:
         return False
 
 
-def unchecked_notices(model: ModelFolder) -> tuple[str, ...]:
-    """A sentence on files that are used and have no checksum; none where all have one."""
+def report_unchecked(model: ModelFolder, context: RunContext | None) -> None:
+    """Notice files that are used and have no checksum."""
     names = []
     if TILES_FILE not in model.description.files and (model.folder / TILES_FILE).exists():
         names.append(TILES_FILE)
     if not model.description.is_sealed:
         names.append(DESCRIPTION_FILE)
-    if not names:
-        return ()
+    if context is None or not names:
+        return
     have, they = ("have", "they are") if len(names) > 1 else ("has", "it is")
-    return (
+    context.notice(
         f"{' and '.join(names)} of {model.folder} {have} no checksum (written by an earlier "
-        f"version): {they} used unchecked",
+        f"version): {they} used unchecked"
     )

@@ -17,6 +17,7 @@ from rsretrieve._core.atomic_write import default_file_mode, sha256_of_file
 from rsretrieve._core.sealing import write_sealed
 from rsretrieve._core.tables import write_csv
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, ModelDamaged, ran_out_of_memory
 from rsretrieve.network.metadata import (
     DESCRIPTION_FILE,
@@ -25,7 +26,7 @@ from rsretrieve.network.metadata import (
     ModelDescription,
     ModelFolder,
     read_description,
-    unchecked_notices,
+    report_unchecked,
 )
 from rsretrieve.network.model import Model, PrototypeModel
 from rsretrieve.network.network import EmbeddingNetwork, build_network
@@ -33,7 +34,7 @@ from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.network.runtime.graph_export import Export, export_graph
 from rsretrieve.network.tensor_io import write_tensors
 from rsretrieve.network.weights_file import read_weights
-from rsretrieve.progress import EpochFinished, Listener, Noticed, unheard
+from rsretrieve.progress import EpochFinished
 
 __all__ = [
     "DESCRIPTION_FILE",
@@ -96,21 +97,20 @@ def _on_the_processor(network: EmbeddingNetwork) -> Iterator[EmbeddingNetwork]:
         network.to(device)
 
 
-def load_model(folder: Path, device: torch.device, listener: Listener = unheard) -> Model:
+def load_model(folder: Path, device: torch.device, context: RunContext | None = None) -> Model:
     """Read a model folder and put the network on a device.
 
     Args:
         folder: the model folder.
         device: where it is to compute.
-        listener: is told of files without a checksum.
+        context: is told of files without a checksum.
 
     Raises:
         ModelNotFound: there is no model.
         ModelDamaged: a file is missing, was cut short or edited, or is too new.
     """
     model = ModelFolder.read(folder)
-    for notice in unchecked_notices(model):
-        listener(Noticed(notice))
+    report_unchecked(model, context)
     arrays = read_weights(model)
     trained = _empty_model(model)
     try:

@@ -16,7 +16,6 @@ from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import usable_gpu
-from rsretrieve.progress import Listener, Noticed, unheard
 from rsretrieve.search.composed_query import Question, question_vector
 from rsretrieve.search.exact import Ranking
 from rsretrieve.search.filters import chosen_rows
@@ -24,7 +23,7 @@ from rsretrieve.search.query import QueryRequest, own_rows, questions_of
 from rsretrieve.search.ranking import FilteredSearch
 
 if TYPE_CHECKING:
-    from rsretrieve.data.failures import FailureLog
+    from rsretrieve.data.run_context import RunContext
     from rsretrieve.network.runtime.graph import EmbeddingModel
 
 
@@ -65,12 +64,12 @@ class Means:
     Attributes:
         open_model: loads the model that the index was built with, to embed so many images;
             called where there are some, and only then.
-        log: takes the images that cannot be read.
+        context: takes the images that cannot be read.
         device: what searches where no model is opened; else the model's does.
     """
 
     open_model: Callable[[int], EmbeddingModel]
-    log: FailureLog
+    context: RunContext
     device: str = "cpu"
 
 
@@ -97,16 +96,13 @@ def model_folder_of(store: IndexStore) -> Path:
     return folder
 
 
-def answer(
-    store: IndexStore, request: QueryRequest, means: Means, listener: Listener = unheard
-) -> list[QueryResult]:
+def answer(store: IndexStore, request: QueryRequest, means: Means) -> list[QueryResult]:
     """Find the tiles most like each query of a request.
 
     Args:
         store: the index.
         request: what is asked.
         means: what it may take.
-        listener: is told how the work goes.
 
     Returns:
         One result a query whose image could be read, in the request's order.
@@ -119,8 +115,8 @@ def answer(
     questions = questions_of(store, request)
     rows = chosen_rows(store.rows, request.filters)
     if rows is not None and not len(rows):
-        listener(Noticed("no tile of the index passes the filters"))
-    embedded = _embed_images(store, questions, means, listener)
+        means.context.notice("no tile of the index passes the filters")
+    embedded = _embed_images(store, questions, means)
     answered = [q for q in questions if all(image.id in embedded.vectors for image in q.images)]
     if not answered:
         raise embedded.none_usable
@@ -144,9 +140,7 @@ class _Embedded:
     none_usable: NoUsableTiles
 
 
-def _embed_images(
-    store: IndexStore, questions: Sequence[Question], means: Means, listener: Listener
-) -> _Embedded:
+def _embed_images(store: IndexStore, questions: Sequence[Question], means: Means) -> _Embedded:
     images = {image.id: image for question in questions for image in question.images}
     if not images:
         return _Embedded({}, means.device, NoUsableTiles("the images: there are none"))
@@ -155,9 +149,9 @@ def _embed_images(
     model = means.open_model(len(images))
     require_same_model(store.folder, store.manifest, model)
     tiles = TileSet("the images", tuple(images.values()))
-    found = embed_readable_tiles(model, tiles, means.log, listener)
+    found = embed_readable_tiles(model, tiles, means.context)
     vectors = dict(zip((tile.id for tile in found.tiles), found.vectors))
-    return _Embedded(vectors, model.device_name, none_usable(tiles, means.log))
+    return _Embedded(vectors, model.device_name, none_usable(tiles, means.context))
 
 
 def _hits(store: IndexStore, ranking: Ranking) -> tuple[Hit, ...]:

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.labels.splits import split_per_class
 from rsretrieve.data.loading.batches import PixelStore, read_into_store
 from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError, NoUsableTiles
-from rsretrieve.progress import Advanced, Listener, Noticed, StageStarted
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.validate import Examples
 
@@ -47,8 +46,7 @@ def prepare_tiles(
     recipe: Recipe,
     bands: tuple[int, ...],
     seed: int,
-    log: FailureLog,
-    listener: Listener,
+    context: RunContext,
 ) -> PreparedTiles:
     """Split off validation tiles, measure what training tiles have in common, read them all.
 
@@ -58,8 +56,7 @@ def prepare_tiles(
         recipe: says the size, and how tiles are normalised.
         bands: the bands to use, counted from 1; all by default.
         seed: of the split.
-        log: takes the tiles that cannot be read.
-        listener: is told how the work goes.
+        context: takes the tiles that cannot be read.
 
     Raises:
         LabelsError: fewer than two classes.
@@ -67,29 +64,29 @@ def prepare_tiles(
     """
     labelled = tiles.labelled()
     if left_out := len(tiles) - len(labelled):
-        listener(Noticed(f"{left_out} tiles have no label and are left out of training"))
+        context.notice(f"{left_out} tiles have no label and are left out of training")
     _require_two_classes(labelled)
     train_tiles, validation_tiles = labelled, validation
     if validation_tiles is None:
         shares = (1 - VALIDATION_FRACTION, VALIDATION_FRACTION)
         train_tiles, validation_tiles = split_per_class(labelled, shares, seed)
-    listener(StageStarted("measuring the tiles"))
+    context.start_stage("measuring the tiles")
     preprocessing = measure_preprocessing(
         train_tiles, recipe.size_px, bands, imagenet=recipe.imagenet_statistics
     )
-    listener(StageStarted("reading training tiles", len(train_tiles)))
-    train = read_into_store(train_tiles, preprocessing, log, lambda n: listener(Advanced(n)))
+    context.start_stage("reading training tiles", len(train_tiles))
+    train = read_into_store(train_tiles, preprocessing, context, context.advance)
     if not len(train.tiles):
         raise NoUsableTiles(f"{tiles.source}: none of {len(train_tiles)} tiles can be used")
     names = train.tiles.class_names
     _require_two_classes(train.tiles)
-    _notice_small_classes(train.tiles, listener)
+    _notice_small_classes(train.tiles, context)
     return PreparedTiles(
         class_names=names,
         preprocessing=preprocessing,
         tiles=train.tiles,
         train=_examples(train, names),
-        validation=_validation(validation_tiles, names, preprocessing, log, listener),
+        validation=_validation(validation_tiles, names, preprocessing, context),
     )
 
 
@@ -97,17 +94,16 @@ def _validation(
     tiles: TileSet,
     names: tuple[str, ...],
     preprocessing: Preprocessing,
-    log: FailureLog,
-    listener: Listener,
+    context: RunContext,
 ) -> Examples | None:
     """Read the validation tiles, all of them so that bad ones are listed, and keep the known."""
-    listener(StageStarted("reading validation tiles", len(tiles)))
-    store = read_into_store(tiles, preprocessing, log, lambda n: listener(Advanced(n)))
+    context.start_stage("reading validation tiles", len(tiles))
+    store = read_into_store(tiles, preprocessing, context, context.advance)
     known = [i for i, tile in enumerate(store.tiles) if tile.label in names]
     if left_out := len(store.tiles) - len(known):
-        listener(Noticed(f"{left_out} validation tiles have no label that is trained; left out"))
+        context.notice(f"{left_out} validation tiles have no label that is trained; left out")
     if not known:
-        listener(Noticed("no tiles to validate by: the last epoch is taken for the best"))
+        context.notice("no tiles to validate by: the last epoch is taken for the best")
         return None
     if left_out:  # else without a copy: they may be larger than memory
         store = PixelStore(store.tiles.select(known), store.pixels[known])
@@ -130,13 +126,11 @@ def _require_two_classes(tiles: TileSet) -> None:
         )
 
 
-def _notice_small_classes(tiles: TileSet, listener: Listener) -> None:
+def _notice_small_classes(tiles: TileSet, context: RunContext) -> None:
     counts = Counter(tile.label for tile in tiles)
     small = sorted(str(name) for name, count in counts.items() if count == 1)
     if small:
-        listener(
-            Noticed(
-                f"{len(small)} classes have one training tile only ({some_of(small)}): "
-                "there is nothing to hold their labels against"
-            )
+        context.notice(
+            f"{len(small)} classes have one training tile only ({some_of(small)}): "
+            "there is nothing to hold their labels against"
         )

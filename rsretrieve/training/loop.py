@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import Judge, Validation
 from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.fuse_batchnorm import folded
 from rsretrieve.network.model import PrototypeModel
-from rsretrieve.progress import Advanced, EpochFinished, Listener, StageStarted
+from rsretrieve.progress import EpochFinished
 from rsretrieve.training.best_epoch import BestEpoch
 from rsretrieve.training.checkpoint import (
     Checkpoint,
@@ -45,7 +46,7 @@ class Training:
         model: where it starts; trained in place.
         train: the N training tiles.
         validation: the tiles that say which epoch is best, or None.
-        listener: is told of every batch and epoch.
+        context: is told of every batch and epoch.
     """
 
     def __init__(
@@ -54,9 +55,9 @@ class Training:
         model: PrototypeModel,
         train: Examples,
         validation: Examples | None,
-        listener: Listener,
+        context: RunContext,
     ) -> None:
-        self.settings, self.recipe, self.listener = settings, settings.recipe, listener
+        self.settings, self.recipe, self.context = settings, settings.recipe, context
         self.model = model.to(settings.device)
         self.train, self.validation = train, validation
         self.history: list[EpochFinished] = []
@@ -65,7 +66,7 @@ class Training:
         self.targets = Targets.as_given(self._labels)
         self.margins = Margins(len(self._labels), settings.device)
         self._strategy = strategy_of(self.recipe)
-        self._stepper = Stepper(settings, self.model, len(self._labels), listener)
+        self._stepper = Stepper(settings, self.model, len(self._labels), context)
 
     def run(self, checkpoint: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         """Train to the recipe's last epoch, with a checkpoint after each.
@@ -82,13 +83,11 @@ class Training:
 
     def _run_epochs(self, checkpoint: Path, identity: Mapping[str, Any]) -> None:
         for epoch in range(len(self.history), self.recipe.epochs):
-            self.listener(
-                StageStarted(f"epoch {epoch + 1}/{self.recipe.epochs}", len(self._labels))
-            )
+            self.context.start_stage(f"epoch {epoch + 1}/{self.recipe.epochs}", len(self._labels))
             finished = self._epoch(epoch)
             self.history.append(finished)
             write_checkpoint(checkpoint, Checkpoint(identity, self._tensors(), self._facts()))
-            self.listener(finished)
+            self.context.report(finished)
 
     def judge(self, which: Judge) -> PrototypeModel:
         """The network of that kind, as it is now."""
@@ -145,7 +144,7 @@ class Training:
         for step, chosen in enumerate(np.array_split(order, steps)):
             progress = (epoch + step / steps) / self.recipe.epochs
             total += self._step(np.sort(chosen), progress, generator) * len(chosen)
-            self.listener(Advanced(len(chosen)))
+            self.context.advance(len(chosen))
         loss = float(total) / len(order)
         if not math.isfinite(loss):
             raise TrainingDiverged(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import rsretrieve
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import Judge
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import describe_device
@@ -21,7 +22,6 @@ from rsretrieve.network.embedder import precise_enough
 from rsretrieve.network.fuse_batchnorm import folded
 from rsretrieve.network.model import ModelDescription
 from rsretrieve.network.pretrained import WeightsReport
-from rsretrieve.progress import Listener, Noticed, unheard
 from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.history.tile_history import TrainingRecord, write_training_tiles
 from rsretrieve.training.initialize import Start
@@ -90,7 +90,7 @@ def write_model(
     prepared: PreparedTiles,
     summary: TrainingSummary,
     start: Start,
-    listener: Listener = unheard,
+    context: RunContext,
 ) -> None:
     """Write all of a model folder but what people look at."""
     recipe = training.recipe
@@ -98,7 +98,7 @@ def write_model(
     sha256 = model_folder.write_weights(folder, kept)
     export = model_folder.write_graph(folder, kept.network, preprocessing)
     if export.cause:
-        listener(Noticed(_without_graph(recipe.backbone, export.cause)))
+        context.notice(_without_graph(recipe.backbone, export.cause))
     precision = precise_enough(
         folded(kept.network), preprocessing, training.settings.device, _some(prepared.train.pixels)
     )

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from rsretrieve.data.preprocessing.augment import augmented
 from rsretrieve.data.preprocessing.normalize import Normaliser
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.network.device import computing_in
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.runtime.micro_batches import Parts
-from rsretrieve.progress import Listener, Noticed
 from rsretrieve.training.checkpoint import (
     named_part,
     optimizer_tensors,
@@ -34,7 +34,7 @@ class Stepper:
         settings: what the training is run with.
         model: on the settings' device; trained in place.
         tiles: how many there are to train on.
-        listener: is told when memory runs out.
+        context: is told when memory runs out.
 
     Attributes:
         optimizer: the recipe's.
@@ -43,10 +43,10 @@ class Stepper:
     """
 
     def __init__(
-        self, settings: Settings, model: PrototypeModel, tiles: int, listener: Listener
+        self, settings: Settings, model: PrototypeModel, tiles: int, context: RunContext
     ) -> None:
         self._settings, self._recipe, self._model = settings, settings.recipe, model
-        self._listener = listener
+        self._context = context
         self._loss = MetricLoss(self._recipe.loss, self._recipe.q, self._recipe.k)
         self._normaliser = Normaliser(settings.preprocessing, settings.device)
         # Never a single tile, of which batch norm takes none; or never less than all.
@@ -118,9 +118,7 @@ class Stepper:
         self.parts.most = largest_part
 
     def _notice_parts(self, most: int) -> None:
-        self._listener(
-            Noticed(
-                f"memory ran out: batches of {self._recipe.batch_size} tiles are taken in parts "
-                f"of at most {most}; batch norm sees a part's tiles alone"
-            )
+        self._context.notice(
+            f"memory ran out: batches of {self._recipe.batch_size} tiles are taken in parts "
+            f"of at most {most}; batch norm sees a part's tiles alone"
         )

@@ -21,18 +21,17 @@ from rsretrieve._core.atomic_write import (
     refuse_to_overwrite,
     sha256_of_json,
 )
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import OutputExists
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import best_precision
 from rsretrieve.network.embedder import Embedder
-from rsretrieve.network.metadata import ModelFolder, unchecked_notices
+from rsretrieve.network.metadata import ModelFolder, report_unchecked
 from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
 from rsretrieve.network.runtime.malloc import freed_memory_kept
-from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
 from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
 from rsretrieve.training.head_warmup import warm_start
 from rsretrieve.training.history.starting_features import first_view
@@ -80,16 +79,14 @@ class TrainingRequest:
 
 def train_model(
     request: TrainingRequest,
-    log: FailureLog,
-    listener: Listener = unheard,
+    context: RunContext,
     embellish: Callable[[Path], None] = lambda _: None,
 ) -> TrainingSummary:
     """Train a model and write its folder.
 
     Args:
         request: what to train.
-        log: takes the tiles that cannot be read.
-        listener: is told how the work goes.
+        context: takes the tiles that cannot be read.
         embellish: adds what people look at (the model card, the plot) to the finished
             folder, before it is switched in.
 
@@ -101,15 +98,14 @@ def train_model(
     with only_writer(request.output):
         _clear_unfinished(request.output)
         try:
-            return _train(request, log, listener, embellish, marker)
+            return _train(request, context, embellish, marker)
         finally:
             _clear_unfinished(request.output)
 
 
 def _train(
     request: TrainingRequest,
-    log: FailureLog,
-    listener: Listener,
+    context: RunContext,
     embellish: Callable[[Path], None],
     marker: str,
 ) -> TrainingSummary:
@@ -119,21 +115,21 @@ def _train(
     unfinished = _unfinished_folder(request)
     recipe, seed = request.recipe, request.seed
     prepared = prepare_tiles(
-        request.tiles, request.validation, recipe, request.bands, seed, log, listener
+        request.tiles, request.validation, recipe, request.bands, seed, context
     )
     recipe = recipe.for_classes(len(prepared.class_names))
     precision = best_precision(request.device)
     settings = Settings(
         recipe, prepared.preprocessing, seed, request.device, precision, request.in_parts
     )
-    start = _start(request, prepared, settings, listener)
-    training = Training(settings, start.model, prepared.train, prepared.validation, listener)
+    start = _start(request, prepared, settings, context)
+    training = Training(settings, start.model, prepared.train, prepared.validation, context)
     identity = _identity(request, prepared, settings)
     with freed_memory_kept() if request.device.type == "cpu" else nullcontext():
         training.run(checkpoint_of(request.output), identity, resume=request.resume)
     summary = summary_of(training, request.output, prepared, time.perf_counter() - started)
     with folder_aside(request.output, overwrite=request.overwrite, marker=marker) as folder:
-        write_model(folder, training, prepared, summary, start, listener)
+        write_model(folder, training, prepared, summary, start, context)
         embellish(folder)
         model_folder.seal_folder(folder)
     shutil.rmtree(unfinished)
@@ -141,7 +137,7 @@ def _train(
 
 
 def _start(
-    request: TrainingRequest, prepared: PreparedTiles, settings: Settings, listener: Listener
+    request: TrainingRequest, prepared: PreparedTiles, settings: Settings, context: RunContext
 ) -> Start:
     """What the training loop starts from."""
     recipe, bands = settings.recipe, len(prepared.preprocessing.bands)
@@ -149,21 +145,20 @@ def _start(
         recipe, bands, prepared.class_names, request.weights, settings.seed
     )
     if report is not None:
-        listener(Noticed(str(report)))
+        context.notice(str(report))
     model.to(settings.device)
     embedder = Embedder(model.network, settings.preprocessing, settings.device, settings.precision)
     view = None
     if Path(request.weights).is_dir():  # that model has seen labels: what its own start saw
         quadrants = quadrant_means(prepared.train.pixels)
         before = ModelFolder.read(Path(request.weights))
-        for notice in unchecked_notices(before):
-            listener(Noticed(notice))
-        view = read_record(before, prepared.tiles, quadrants, listener).view
+        report_unchecked(before, context)
+        view = read_record(before, prepared.tiles, quadrants, context).view
     elif report is not None:  # features of a network that starts from nothing tell nothing
-        listener(StageStarted("keeping how the tiles look before labels are learned"))
+        context.start_stage("keeping how the tiles look before labels are learned")
         view = first_view(embedder, prepared.train.pixels, settings.seed)
     if recipe.head_epochs and not request.resume:
-        listener(StageStarted("fitting projection and prototypes to the starting features"))
+        context.start_stage("fitting projection and prototypes to the starting features")
         warm_start(model, embedder, prepared.train, recipe.q, recipe.head_epochs, settings.seed)
     return Start(model, report, view)
 

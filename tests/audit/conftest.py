@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.evaluation.instance_noise import class_means
 from rsretrieve.index.embed_tiles import embed_tiles
@@ -57,8 +57,8 @@ def model(tiles: TileSet, tmp_path_factory: pytest.TempPathFactory) -> Model:
         backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=3, learning_rate=0.05
     )
     request = TrainingRequest(tiles, folder, recipe, torch.device("cpu"), weights="none")
-    train_model(request, FailureLog())
+    train_model(request, RunContext())
     loaded = load_model(folder, torch.device("cpu"))
-    vectors = embed_tiles(loaded, tiles, FailureLog()).vectors
+    vectors = embed_tiles(loaded, tiles, RunContext()).vectors
     labels = np.array([tiles.class_names.index(str(tile.label)) for tile in tiles])
     return replace(loaded, prototypes=class_means(vectors, labels, 4))

@@ -17,27 +17,26 @@ from rsretrieve.audit.evidence.from_model import ModelBasis
 from rsretrieve.audit.issue_selection import Choice
 from rsretrieve.audit.issue_types import IssueKind
 from rsretrieve.audit.result import Audit, AuditedTile
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InvalidArgument, LabelsError, NoUsableTiles
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.model import Model
-from rsretrieve.progress import Advanced, Event, Listener, Noticed, StageStarted, unheard
+from rsretrieve.progress import Advanced, Event, Noticed, StageStarted
 
 
 def audit_labels(
     model: Model,
     tiles: TileSet,
-    log: FailureLog,
-    listener: Listener = unheard,
+    context: RunContext,
     **asked: Any,
 ) -> Audit:
-    return module.audit_labels(AuditRequest(tiles, ModelBasis(model), **asked), log, listener)
+    return module.audit_labels(AuditRequest(tiles, ModelBasis(model), **asked), context)
 
 
 @pytest.fixture(scope="module")
 def audit(model: Model, noisy_tiles: TileSet) -> Audit:
-    return audit_labels(model, noisy_tiles, FailureLog())
+    return audit_labels(model, noisy_tiles, RunContext())
 
 
 def notices(events: list[Event]) -> list[str]:
@@ -55,7 +54,7 @@ def test_every_tile_is_judged_by_its_cosines_to_the_prototypes(
     audit: Audit, model: Model, noisy_tiles: TileSet
 ) -> None:
     names = model.description.class_names
-    vectors = embed_tiles(model, noisy_tiles, FailureLog()).vectors
+    vectors = embed_tiles(model, noisy_tiles, RunContext()).vectors
     cosines_of = {
         tile.id: {
             name: sum(float(a) * float(b) for a, b in zip(w, vector))
@@ -84,7 +83,7 @@ def test_the_worst_labels_stand_first(audit: Audit) -> None:
 def test_labels_that_were_made_wrong_are_found(
     model: Model, tiles: TileSet, noisy_tiles: TileSet
 ) -> None:
-    audit = audit_labels(model, noisy_tiles, FailureLog(), true_labels=truth_of(tiles))
+    audit = audit_labels(model, noisy_tiles, RunContext(), true_labels=truth_of(tiles))
     assert audit.figures is not None
     assert audit.figures.noise_rate == pytest.approx(4 / 16)
     assert audit.figures.auroc is not None
@@ -94,7 +93,7 @@ def test_labels_that_were_made_wrong_are_found(
 def test_the_order_of_tiles_changes_only_that_of_equals(
     audit: Audit, model: Model, noisy_tiles: TileSet
 ) -> None:
-    backwards = audit_labels(model, noisy_tiles.select(range(15, -1, -1)), FailureLog())
+    backwards = audit_labels(model, noisy_tiles.select(range(15, -1, -1)), RunContext())
     assert [a.tile for a in backwards.tiles] == [a.tile for a in audit.tiles]
 
 
@@ -113,7 +112,7 @@ def test_issues_are_counted_by_given_label(audit: Audit, noisy_tiles: TileSet) -
 def test_classes_without_a_tile_are_not_listed(model: Model, tiles: TileSet) -> None:
     name = tiles.class_names[2]
     only = tiles.select([i for i, tile in enumerate(tiles) if tile.label == name])
-    audit = audit_labels(model, only, FailureLog())
+    audit = audit_labels(model, only, RunContext())
     assert [entry.label for entry in audit.per_class] == [name]
 
 
@@ -149,7 +148,7 @@ def test_a_twin_s_label_is_suggested_where_the_audit_has_no_other() -> None:
 def test_settled_tiles_are_never_an_issue(audit: Audit, model: Model, noisy_tiles: TileSet) -> None:
     settled = frozenset(audited.tile.id for audited in audit.issues[:2])
     assert settled
-    again = audit_labels(model, noisy_tiles, FailureLog(), settled=settled)
+    again = audit_labels(model, noisy_tiles, RunContext(), settled=settled)
     assert {a.tile.id for a in again.issues} == {a.tile.id for a in audit.issues} - settled
     assert not settled & {a.tile.id for a in again.to_check}
     assert all(a.label_score > 0.99 for a in again.tiles if a.tile.id in settled)
@@ -162,7 +161,7 @@ def test_a_budget_is_spent_on_what_nobody_has_settled(
     audit: Audit, model: Model, noisy_tiles: TileSet
 ) -> None:
     settled = frozenset(audited.tile.id for audited in audit.tiles[:3])
-    again = audit_labels(model, noisy_tiles, FailureLog(), settled=settled, choice=Choice(budget=3))
+    again = audit_labels(model, noisy_tiles, RunContext(), settled=settled, choice=Choice(budget=3))
     assert [a.tile.id for a in again.issues] == [a.tile.id for a in audit.tiles[3:6]]
 
 
@@ -202,9 +201,9 @@ def test_a_record_tells_what_training_and_prototypes_said_of_the_label(
 def test_comparisons_are_the_nearest_trusted_tiles_of_both_classes(
     model: Model, noisy_tiles: TileSet
 ) -> None:
-    audit = audit_labels(model, noisy_tiles, FailureLog(), comparisons=3)
+    audit = audit_labels(model, noisy_tiles, RunContext(), comparisons=3)
     vectors = dict(
-        zip((t.id for t in noisy_tiles), embed_tiles(model, noisy_tiles, FailureLog()).vectors)
+        zip((t.id for t in noisy_tiles), embed_tiles(model, noisy_tiles, RunContext()).vectors)
     )
     trusted = [a.tile for a in audit.tiles if not a.needs_a_look]
     assert list(audit.comparisons) == [a.tile.id for a in audit.to_check[:3]]
@@ -236,21 +235,21 @@ def test_the_noise_rate_is_the_mean_probability_of_all_and_of_each_class(audit: 
 
 
 def test_a_budget_and_a_precision_choose_the_issues(model: Model, noisy_tiles: TileSet) -> None:
-    one = audit_labels(model, noisy_tiles, FailureLog(), choice=Choice(budget=3))
+    one = audit_labels(model, noisy_tiles, RunContext(), choice=Choice(budget=3))
     assert [a.is_label_issue for a in one.tiles] == [True] * 3 + [False] * 13
-    sure = audit_labels(model, noisy_tiles, FailureLog(), choice=Choice(expected_precision=0.9))
+    sure = audit_labels(model, noisy_tiles, RunContext(), choice=Choice(expected_precision=0.9))
     chosen = [a.issue_probability for a in sure.issues]
     assert not chosen or np.mean(chosen) >= 0.9
 
 
 def test_few_tiles_a_class_are_judged_by_prototypes_alone(model: Model, tiles: TileSet) -> None:
     events: list[Event] = []
-    audit_labels(model, tiles, FailureLog(), events.append)
+    audit_labels(model, tiles, RunContext(), events.append)
     assert notices(events) == [
         "16 tiles of 4 classes are judged by prototypes alone: probabilities are not calibrated"
     ]
     with pytest.raises(InvalidArgument, match="at least 2 folds"):
-        audit_labels(model, tiles, FailureLog(), folds=1)
+        audit_labels(model, tiles, RunContext(), folds=1)
 
 
 # The truth
@@ -260,7 +259,7 @@ def test_figures_are_measured_against_the_truth(
     model: Model, tiles: TileSet, noisy_tiles: TileSet
 ) -> None:
     truth = truth_of(tiles)
-    audit = audit_labels(model, noisy_tiles, FailureLog(), true_labels=truth)
+    audit = audit_labels(model, noisy_tiles, RunContext(), true_labels=truth)
     wrong = {tile.id for tile in noisy_tiles if tile.label != truth[tile.id]}
     flagged = {audited.tile.id for audited in audit.issues}
     found = wrong & flagged
@@ -279,7 +278,7 @@ def test_true_labels_that_the_model_does_not_know_are_wrong_labels_still(
     model: Model, tiles: TileSet
 ) -> None:
     truth = {**truth_of(tiles), tiles[0].id: "glacier"}
-    audit = audit_labels(model, tiles, FailureLog(), true_labels=truth)
+    audit = audit_labels(model, tiles, RunContext(), true_labels=truth)
     assert audit.figures is not None
     assert audit.figures.noise_rate == pytest.approx(1 / 16)
 
@@ -292,7 +291,7 @@ def test_true_labels_that_lack_a_tile_are_refused(model: Model, tiles: TileSet) 
     shown = ", ".join(map(repr, missing[:3]))
     message = re.escape(f"the file of true labels lacks 5 of 16 tiles ({shown}, …)")
     with pytest.raises(LabelsError, match=rf"^{message}$") as caught:
-        audit_labels(model, tiles, FailureLog(), true_labels=truth)
+        audit_labels(model, tiles, RunContext(), true_labels=truth)
     assert caught.value.hint == "it must name every tile that is audited, by its id"
 
 
@@ -302,7 +301,7 @@ def test_true_labels_that_lack_a_tile_are_refused(model: Model, tiles: TileSet) 
 def test_tiles_without_a_label_are_left_out_with_a_notice(model: Model, tiles: TileSet) -> None:
     events: list[Event] = []
     partly = tiles.relabelled({tiles[0].id: None, tiles[9].id: None})
-    audit = audit_labels(model, partly, FailureLog(), events.append)
+    audit = audit_labels(model, partly, RunContext(), events.append)
     assert len(audit.tiles) == 14
     assert notices(events)[0] == "2 tiles have no label to audit and are left out"
 
@@ -312,7 +311,7 @@ def test_labels_that_the_model_does_not_know_are_left_out_with_a_notice(
 ) -> None:
     events: list[Event] = []
     foreign = tiles.relabelled({tiles[0].id: "glacier", tiles[1].id: "moor"})
-    audit = audit_labels(model, foreign, FailureLog(), events.append)
+    audit = audit_labels(model, foreign, RunContext(), events.append)
     assert len(audit.tiles) == 14
     assert notices(events)[0] == (
         "2 tiles have labels that the model does not know ('glacier', 'moor') and are left out"
@@ -326,33 +325,33 @@ def test_labels_of_which_the_model_knows_none_are_refused(model: Model, tiles: T
         f"{known}, …; the tiles have 'glacier')"
     )
     with pytest.raises(LabelsError, match=rf"^{message}$") as caught:
-        audit_labels(model, tiles.relabelled({t.id: "glacier" for t in tiles}), FailureLog())
+        audit_labels(model, tiles.relabelled({t.id: "glacier" for t in tiles}), RunContext())
     assert "--labels FILE.csv" in caught.value.hint
 
 
 def test_tiles_without_any_label_are_refused(model: Model, tiles: TileSet) -> None:
     nameless = tiles.relabelled({tile.id: None for tile in tiles})
     with pytest.raises(LabelsError, match=r"; the tiles have no labels\)$"):
-        audit_labels(model, nameless, FailureLog())
+        audit_labels(model, nameless, RunContext())
 
 
 def test_tiles_that_cannot_be_read_are_logged_and_left_out(model: Model, tiles: TileSet) -> None:
-    log = FailureLog()
+    context = RunContext()
     bad = TileSet("here", (replace(tiles[0], path="nowhere"), *tiles.tiles[1:]))
-    audit = audit_labels(model, bad, log, true_labels=truth_of(tiles))
+    audit = audit_labels(model, bad, context, true_labels=truth_of(tiles))
     assert len(audit.tiles) == 15
-    assert [failure.tile_id for failure in log.failures] == [tiles[0].id]
+    assert [failure.tile_id for failure in context.failures] == [tiles[0].id]
 
 
 def test_tiles_of_which_none_can_be_read_are_refused(model: Model, tiles: TileSet) -> None:
     bad = TileSet("here", (replace(tiles[0], path="nowhere"),))
     with pytest.raises(NoUsableTiles, match=r"^here: none of 1 tiles can be used"):
-        audit_labels(model, bad, FailureLog())
+        audit_labels(model, bad, RunContext())
 
 
 def test_the_listener_hears_of_every_stage(model: Model, tiles: TileSet) -> None:
     events: list[Event] = []
-    audit_labels(model, tiles, FailureLog(), events.append)
+    audit_labels(model, tiles, RunContext(), events.append)
     stages = [event for event in events if isinstance(event, StageStarted)]
     assert [stage.name for stage in stages] == [
         "embedding tiles",

@@ -9,9 +9,10 @@ import pytest
 from scipy.io import netcdf_file
 
 from rsretrieve.data.discovery.find_tiles import find_tiles, tiles_of_images
-from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.failures import Failed
 from rsretrieve.data.gdal_drivers import VARIABLE, for_files, left_out
 from rsretrieve.data.reading.read_tiles import read_in_order
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
@@ -106,7 +107,7 @@ def test_a_mosaic_is_cut_into_windows_where_it_is_named_itself(tmp_path):
     for read_tile in read_in_order(again, the_raw_tile, 1):  # an index is nobody's word
         assert read_tile.reason.startswith("its format is VRT")
     with pytest.raises(NoUsableTiles, match="its format is VRT"):
-        find_tiles(path.parent, scenes=SceneChoices(WindowChoices(32, 32)), log=FailureLog())
+        find_tiles(path.parent, scenes=SceneChoices(WindowChoices(32, 32)), context=RunContext())
 
 
 def test_a_url_of_a_mosaic_is_the_users_own_word(served):
@@ -144,7 +145,7 @@ def test_a_part_of_a_file_is_named_as_gdal_names_it(tmp_path):
             file.createVariable(name, "f4", ("y", "x"))[:] = values[0]
     windows = SceneChoices(WindowChoices(32, 32))
     with pytest.raises(NoUsableTiles, match="holds no bands itself, such as netcdf:"):
-        find_tiles(path, scenes=windows, log=FailureLog())
+        find_tiles(path, scenes=windows, context=RunContext())
     tiles = find_tiles(f'NETCDF:"{path}":day', scenes=windows)
     assert tiles[0].id == "sea.nc:day#0,0,32,32"
     for found in read_in_order(tiles, the_raw_tile, 1):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError, LabelsError, ModelMismatch
 from rsretrieve.evaluation.evaluate import Evaluation, evaluate_index
@@ -21,11 +21,11 @@ from rsretrieve.progress import Event, Noticed, StageStarted
 
 
 def evaluate(store: IndexStore, **choices: object) -> Evaluation:
-    return evaluate_index(store, 0, FailureLog(), **choices)
+    return evaluate_index(store, 0, RunContext(), **choices)
 
 
 def indexed(model: Model, tiles: TileSet, tmp_path: Path) -> IndexStore:
-    index_tiles(model, tiles, tmp_path / "index", FailureLog())
+    index_tiles(model, tiles, tmp_path / "index", RunContext())
     return open_index(tmp_path / "index")
 
 
@@ -35,7 +35,7 @@ def expected_figures(
     names = sorted({*queries.class_names, *gallery.class_names})
     sides = [
         Side(
-            embed_tiles(model, tiles, FailureLog()).vectors,
+            embed_tiles(model, tiles, RunContext()).vectors,
             np.array([names.index(str(tile.label)) for tile in tiles]),
         )
         for tiles in (queries, gallery)
@@ -87,7 +87,9 @@ def test_classes_of_one_tile_are_said_to_have_nothing_to_find(
 ) -> None:
     events: list[Event] = []
     lonely = tiles.select([0, 1, 2, 3, 4])  # two of two classes, one of another
-    evaluation = evaluate_index(indexed(model, lonely, tmp_path), 0, FailureLog(), events.append)
+    evaluation = evaluate_index(
+        indexed(model, lonely, tmp_path), 0, RunContext(listener=events.append)
+    )
     assert (evaluation.figures.queries, evaluation.figures.without_relevant) == (4, 1)
     assert notices(events) == ["1 queries have no tile of their label to find"]
     assert StageStarted("measuring retrieval") in events
@@ -177,7 +179,9 @@ def test_queries_without_a_label_are_left_out_with_a_notice(
 ) -> None:
     events: list[Event] = []
     queries = tiles.relabelled({tiles[0].id: None, tiles[1].id: None})
-    evaluation = evaluate_index(store, 0, FailureLog(), events.append, queries=queries, model=model)
+    evaluation = evaluate_index(
+        store, 0, RunContext(listener=events.append), queries=queries, model=model
+    )
     assert evaluation.figures.queries == 16
     assert notices(events) == ["2 queries have no label and are left out"]
 
@@ -194,11 +198,11 @@ def test_queries_without_any_label_are_refused(
 def test_queries_that_cannot_be_read_are_logged(
     store: IndexStore, model: Model, tiles: TileSet
 ) -> None:
-    log = FailureLog()
+    context = RunContext()
     queries = TileSet("queries", (tiles[0], replace(tiles[1], path="nowhere")))
-    evaluation = evaluate_index(store, 0, log, queries=queries, model=model)
+    evaluation = evaluate_index(store, 0, context, queries=queries, model=model)
     assert evaluation.figures.queries == 1
-    assert [failure.tile_id for failure in log.failures] == [tiles[1].id]
+    assert [failure.tile_id for failure in context.failures] == [tiles[1].id]
 
 
 def test_queries_need_a_model(store: IndexStore, tiles: TileSet) -> None:

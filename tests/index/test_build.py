@@ -14,7 +14,7 @@ import pytest
 
 from rsretrieve._core.atomic_write import only_writer
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import (
@@ -35,7 +35,7 @@ from rsretrieve.index.store.folder import IndexStore, open_index
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.write import IndexingSummary
 from rsretrieve.network.model import Model
-from rsretrieve.progress import Event, Noticed, StageStarted
+from rsretrieve.progress import Event, Listener, Noticed, StageStarted, ignore_events
 
 
 @pytest.fixture
@@ -68,8 +68,14 @@ def embedded_ids(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ids
 
 
-def index(model: Model, tiles: TileSet, folder: Path, **choices: object) -> IndexingSummary:
-    return index_tiles(model, tiles, folder, FailureLog(), **choices)
+def index(
+    model: Model,
+    tiles: TileSet,
+    folder: Path,
+    listener: Listener = ignore_events,
+    **choices: object,
+) -> IndexingSummary:
+    return index_tiles(model, tiles, folder, RunContext(listener=listener), **choices)
 
 
 def assert_equals_rebuild(folder: Path, model: Model, tiles: TileSet) -> None:
@@ -99,7 +105,7 @@ def paths(root: Path) -> list[Path]:
 def test_an_index_holds_every_tile_in_order_with_its_vector_and_place(
     model: Model, tiles: TileSet, store: IndexStore
 ) -> None:
-    embedded = embed_tiles(model, tiles, FailureLog())
+    embedded = embed_tiles(model, tiles, RunContext())
     assert [row.tile for row in store.rows] == [
         replace(tile, path=str(Path(tile.path).resolve())) for tile in tiles
     ]
@@ -155,10 +161,10 @@ def test_an_index_that_is_there_is_overwritten_when_asked_for(
 
 def test_bad_tiles_are_counted_and_left_out(model: Model, root: Path, tmp_path: Path) -> None:
     paths(root)[3].write_bytes(b"")
-    log = FailureLog()
-    summary = index_tiles(model, find_tiles(root), tmp_path / "new", log)
+    context = RunContext()
+    summary = index_tiles(model, find_tiles(root), tmp_path / "new", context)
     assert (summary.tiles, summary.added, summary.failed) == (7, 7, 1)
-    assert [failure.reason for failure in log.failures] == ["the file is empty (0 bytes)"]
+    assert [failure.reason for failure in context.failures] == ["the file is empty (0 bytes)"]
 
 
 def test_tiles_of_which_none_can_be_read_are_refused(
@@ -172,7 +178,7 @@ def test_tiles_of_which_none_can_be_read_are_refused(
 
 def test_the_listener_hears_of_both_stages(model: Model, root: Path, tmp_path: Path) -> None:
     events: list[Event] = []
-    index_tiles(model, find_tiles(root), tmp_path / "new", FailureLog(), events.append)
+    index_tiles(model, find_tiles(root), tmp_path / "new", RunContext(listener=events.append))
     stages = [event for event in events if isinstance(event, StageStarted)]
     assert [stage.name for stage in stages] == [
         "embedding tiles",
@@ -256,10 +262,10 @@ def test_an_update_to_wholly_other_tiles_keeps_nothing(
 
 def test_one_bad_new_tile_never_ends_an_update(model: Model, root: Path, folder: Path) -> None:
     (root / "bad.tif").write_bytes(b"")
-    log = FailureLog()
-    summary = index_tiles(model, find_tiles(root), folder, log, update=True)
+    context = RunContext()
+    summary = index_tiles(model, find_tiles(root), folder, context, update=True)
     assert (summary.tiles, summary.added, summary.unchanged, summary.failed) == (8, 0, 8, 1)
-    assert [failure.tile_id for failure in log.failures] == ["bad.tif"]
+    assert [failure.tile_id for failure in context.failures] == ["bad.tif"]
 
 
 def test_a_tile_that_went_bad_is_dropped_by_an_update(
@@ -315,12 +321,12 @@ def test_windows_of_a_scene_that_cannot_be_opened_are_kept_unless_cut_otherwise(
     content = (scenes / "1.tif").read_bytes()
     (scenes / "1.tif").write_bytes(b"")
     embedded_ids.clear()
-    log = FailureLog()
-    today = find_tiles(scenes, scenes=halves, log=log)
+    context = RunContext()
+    today = find_tiles(scenes, scenes=halves, context=context)
     assert today.unseen == ("1.tif#",)
     summary = index(model, today, folder, update=True)
     assert (embedded_ids, summary.unchanged, summary.removed) == ([], 2 * count, 0)
-    summary = index(model, find_tiles(scenes, scenes=whole, log=log), folder, update=True)
+    summary = index(model, find_tiles(scenes, scenes=whole, context=context), folder, update=True)
     assert summary.removed == 2 * count
     (scenes / "1.tif").write_bytes(content)
 
@@ -338,7 +344,7 @@ def test_an_update_that_leaves_no_tile_is_refused_and_the_index_kept(
 def test_a_strict_update_ends_at_a_bad_tile(model: Model, root: Path, folder: Path) -> None:
     (root / "bad.tif").write_bytes(b"")
     with pytest.raises(TileError, match=r"^bad\.tif: the file is empty"):
-        index_tiles(model, find_tiles(root), folder, FailureLog(strict=True), update=True)
+        index_tiles(model, find_tiles(root), folder, RunContext(strict=True), update=True)
 
 
 def test_an_update_by_another_model_is_refused(

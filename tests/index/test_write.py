@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.index import write as module
 from rsretrieve.index.store.folder import IndexStore, open_index
 from rsretrieve.index.store.tile_table import IndexedTile
@@ -50,7 +51,7 @@ def file(tmp_path: Path, notes: Notes) -> File:
 
     def file(vectors: np.ndarray, **choices: Any) -> Filed:
         filing = Filing(tmp_path / "index", overwrite=True, **choices)
-        return file_vectors(content(vectors), filing, hear)
+        return file_vectors(content(vectors), filing, RunContext(listener=hear))
 
     return file
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InputError, InvalidArgument, LabelsError
 from rsretrieve.progress import Noticed
 from rsretrieve.search import ranking
@@ -47,7 +47,7 @@ def no_model(_: int) -> object:
     raise AssertionError("no model is needed")
 
 
-MEANS = Means(no_model, FailureLog())  # type: ignore[arg-type]
+MEANS = Means(no_model, RunContext())  # type: ignore[arg-type]
 
 
 def hit_ids(planet: Planet, request: QueryRequest) -> list[list[str]]:
@@ -147,7 +147,7 @@ def test_filters_that_nothing_passes_give_no_hits_and_a_notice(planet: Planet) -
     heard: list[object] = []
     filters = Filters(bbox=(0, 89, 1, 90))
     request = QueryRequest(tiles=(planet.store.rows[0].id,), filters=filters)
-    [result] = answer(planet.store, request, MEANS, heard.append)
+    [result] = answer(planet.store, request, MEANS, RunContext(listener=heard.append))
     assert result.hits == ()
     assert heard == [Noticed("no tile of the index passes the filters")]
 

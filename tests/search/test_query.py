@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.index.store.folder import IndexStore
@@ -23,7 +23,7 @@ def no_model(_: int) -> Model:
 
 
 def ask(store: IndexStore, model: Model | None = None, **request: Any) -> list[QueryResult]:
-    means = Means(no_model if model is None else lambda _: model, FailureLog())
+    means = Means(no_model if model is None else lambda _: model, RunContext())
     return answer(store, QueryRequest(**{"k": 18, **request}), means)
 
 

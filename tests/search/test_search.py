@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from rsretrieve.data.discovery.find_tiles import tiles_of_images
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument, ModelMismatch, ModelNotFound, NoUsableTiles
 from rsretrieve.index.build import index_tiles
@@ -34,9 +34,9 @@ def query(
 
 
 def asked(
-    store: IndexStore, model: Model, log: FailureLog | None = None, **request: Any
+    store: IndexStore, model: Model, context: RunContext | None = None, **request: Any
 ) -> list[QueryResult]:
-    means = Means(lambda _: model, log or FailureLog())
+    means = Means(lambda _: model, context or RunContext())
     return answer(store, QueryRequest(**request), means)
 
 
@@ -45,7 +45,7 @@ def found(result: QueryResult) -> list[str]:
 
 
 def test_hits_are_the_nearest_by_cosine(store: IndexStore, model: Model, tiles: TileSet) -> None:
-    vectors = embed_tiles(model, tiles, FailureLog()).vectors
+    vectors = embed_tiles(model, tiles, RunContext()).vectors
     for row, result in enumerate(query(store, model, tiles, 5)):
         cosines = [sum(float(a) * float(b) for a, b in zip(vectors[row], v)) for v in vectors]
         best = sorted(cosines, reverse=True)[:5]
@@ -112,7 +112,7 @@ def test_a_file_that_is_indexed_twice_is_excluded_twice(
     model: Model, tiles: TileSet, tmp_path: Path
 ) -> None:
     twice = TileSet("here", (*tiles.select(range(4)), replace(tiles[0], id="again")))
-    index_tiles(model, twice, tmp_path / "index", FailureLog())
+    index_tiles(model, twice, tmp_path / "index", RunContext())
     [result] = query(open_index(tmp_path / "index"), model, tiles.select([0]), 9, exclude_self=True)
     assert sorted(found(result)) == sorted(tile.id for tile in tiles.select([1, 2, 3]))
 
@@ -154,10 +154,10 @@ def test_what_an_approximate_index_does_not_find_is_searched_for(
 def test_bad_images_are_logged_and_the_others_answered(
     store: IndexStore, model: Model, tiles: TileSet
 ) -> None:
-    log = FailureLog()
-    results = asked(store, model, log, images=("nowhere.tif", tiles[1].path), k=1)
+    context = RunContext()
+    results = asked(store, model, context, images=("nowhere.tif", tiles[1].path), k=1)
     assert [found(result) for result in results] == [[tiles[1].id]]
-    assert [failure.tile_id for failure in log.failures] == ["nowhere.tif"]
+    assert [failure.tile_id for failure in context.failures] == ["nowhere.tif"]
 
 
 def test_images_of_which_none_can_be_read_are_refused(store: IndexStore, model: Model) -> None:
@@ -179,7 +179,7 @@ def test_the_gpu_of_the_model_searches(
     devices: list[str] = []
     monkeypatch.setattr(search, "usable_gpu", devices.append)
     query(store, model, tiles.select([0]), 1)
-    means = Means(lambda _: model, FailureLog(), "cuda:3")
+    means = Means(lambda _: model, RunContext(), "cuda:3")
     answer(store, QueryRequest(tiles=(tiles[0].id,)), means)
     assert devices == ["cpu", "cuda:3"]
 

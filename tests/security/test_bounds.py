@@ -14,10 +14,11 @@ from rasterio.windows import Window as RasterWindow
 
 from rsretrieve.data.access import is_trusted
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.failures import Failed
 from rsretrieve.data.reading.preview import read_preview
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.reading.sidecars import require_harmless_sidecars
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import (
@@ -47,9 +48,9 @@ def sparse_scene(path, side=8192, block=512, **stored):
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
 def test_blocks_that_a_sparse_file_does_not_hold_are_never_read(tmp_path, interleave):
     path = sparse_scene(tmp_path / "a.tif", interleave=interleave)
-    log = FailureLog()
-    tiles = find_tiles(path, scenes=SceneChoices(WindowChoices(64)), log=log)
-    assert len(tiles) + log.unread == (8192 // 64) ** 2
+    context = RunContext()
+    tiles = find_tiles(path, scenes=SceneChoices(WindowChoices(64)), context=context)
+    assert len(tiles) + context.unread == (8192 // 64) ** 2
     found = {tile.id for tile in tiles}
     with rasterio.open(path) as dataset:  # every window with a value is among them
         values = dataset.read().any(axis=0).reshape(128, 64, 128, 64).any(axis=(1, 3))
@@ -80,7 +81,7 @@ def test_a_scene_of_too_many_windows_is_refused_with_their_number(tmp_path):
     path = sparse_scene(tmp_path / "a.tif")
     choices = SceneChoices(WindowChoices(64, 1), max_windows=1_000_000)
     with pytest.raises(NoUsableTiles, match=r"has 66,080,641 windows, and --max-windows allows"):
-        find_tiles(path, scenes=choices, log=FailureLog())
+        find_tiles(path, scenes=choices, context=RunContext())
 
 
 def test_windows_without_an_end_are_counted_and_not_listed():

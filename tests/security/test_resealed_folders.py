@@ -15,8 +15,8 @@ from pyarrow import parquet
 from safetensors.torch import load_file, save_file
 
 from rsretrieve._core.tables import read_table
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.geo.reference_systems import checked_crs
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import IndexDamaged, ModelDamaged, TableError
 from rsretrieve.index.external.embeddings_file import read_embeddings
 from rsretrieve.index.store.folder import open_index
@@ -184,7 +184,7 @@ def test_a_megabyte_of_one_text_for_many_rows_is_refused(tmp_path):
     vectors = pa.array([[1.0, 0.0]] * 5000)
     parquet.write_table(pa.table({"id": ids, "embedding": vectors}), path)
     with pytest.raises(TableError, match="far longer"):
-        read_embeddings(path, None, FailureLog())
+        read_embeddings(path, None, RunContext())
 
 
 FINE = ["EPSG:32618", "OGC:CRS84", 'GEOGCS["WGS 84",DATUM["WGS_1984"]]',

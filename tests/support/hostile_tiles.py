@@ -28,8 +28,8 @@ from rasterio.io import MemoryFile
 
 from rsretrieve._core import paths
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.reading.read_tiles import Failed, read_in_order
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.workers import pool
 from tests.support.over_there import made_into_0
 
@@ -276,9 +276,9 @@ def read_all(folder: Path, made: dict[str, str]) -> tuple[list[str], int]:
     """Read them; a line a kind, and how many tiles are unaccounted for."""
     lost = Counter[str]()
     bad, good, seen = Counter[str](), Counter[str](), set()
-    log = FailureLog()  # takes the tiles whose names no table can hold
-    tiles = find_tiles(folder, log=log)
-    for failure in log.failures:
+    context = RunContext()  # takes the tiles whose names no table can hold
+    tiles = find_tiles(folder, context=context)
+    for failure in context.failures:
         seen.add(failure.tile_id)
         bad[made[failure.tile_id]] += 1
     for read in read_in_order(tiles, made_into_0):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.store.folder import IndexStore, open_index
@@ -59,7 +59,7 @@ def trained(tiles: TileSet, folder: Path, seed: int) -> Model:
         backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=3, learning_rate=0.05
     )
     request = TrainingRequest(tiles, folder, recipe, CPU, weights="none", seed=seed)
-    train_model(request, FailureLog())
+    train_model(request, RunContext())
     return load_model(folder, CPU)
 
 
@@ -67,5 +67,5 @@ def trained(tiles: TileSet, folder: Path, seed: int) -> Model:
 def store(tiles: TileSet, model: Model, tmp_path_factory: pytest.TempPathFactory) -> IndexStore:
     """An index of the tiles; not to be changed."""
     folder = tmp_path_factory.mktemp("indexes") / "index"
-    index_tiles(model, tiles, folder, FailureLog())
+    index_tiles(model, tiles, folder, RunContext())
     return open_index(folder)

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.loading import batches
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InvalidArgument, LabelsError, NoUsableTiles, TileError
 from rsretrieve.progress import Event, Noticed
@@ -31,16 +31,16 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def log() -> FailureLog:
-    return FailureLog()
+def log() -> RunContext:
+    return RunContext()
 
 
 @pytest.fixture
-def prepare(events: list[Event], log: FailureLog) -> Prepare:
+def prepare(events: list[Event], context: RunContext) -> Prepare:
     def prepare(
         tiles: TileSet, validation: TileSet | None = None, bands: tuple[int, ...] = ()
     ) -> PreparedTiles:
-        return prepare_tiles(tiles, validation, RECIPE, bands, 0, log, events.append)
+        return prepare_tiles(tiles, validation, RECIPE, bands, 0, context, events.append)
 
     return prepare
 
@@ -199,20 +199,20 @@ def test_validation_tiles_of_unknown_labels_alone_validate_nothing(
 
 
 def test_bad_tiles_are_logged_and_the_others_prepared(
-    prepare: Prepare, tiles: TileSet, log: FailureLog
+    prepare: Prepare, tiles: TileSet, context: RunContext
 ) -> None:
     train, validation = broken(tiles.select(range(12)), 3), broken(tiles.select([40, 41]), 0)
     prepared = prepare(train, validation)
     assert len(prepared.tiles) == 11
-    assert [failure.tile_id for failure in log.failures] == [tiles[3].id, tiles[40].id]
+    assert [failure.tile_id for failure in context.failures] == [tiles[3].id, tiles[40].id]
 
 
 def test_validation_tiles_that_are_all_bad_end_nothing(
-    prepare: Prepare, tiles: TileSet, log: FailureLog
+    prepare: Prepare, tiles: TileSet, context: RunContext
 ) -> None:
     prepared = prepare(tiles.select(range(12)), broken(tiles.select([40]), 0))
     assert prepared.validation is None
-    assert len(log.failures) == 1
+    assert len(context.failures) == 1
 
 
 def test_tiles_that_are_all_bad_are_refused(prepare: Prepare, tmp_path: Path) -> None:
@@ -236,5 +236,5 @@ def test_tiles_that_all_go_bad_after_they_were_measured_are_refused(
 def test_a_strict_log_ends_at_the_first_bad_tile(tiles: TileSet) -> None:
     with pytest.raises(TileError, match=r"no such file$"):
         prepare_tiles(
-            broken(tiles, 3), None, RECIPE, (), 0, FailureLog(strict=True), lambda _: None
+            broken(tiles, 3), None, RECIPE, (), 0, RunContext(strict=True, listener=lambda _: None)
         )

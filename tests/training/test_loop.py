@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import Judge, LossName, OptimizerName, Schedule, Validation
 from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network.device import Precision
@@ -51,7 +52,7 @@ def start(preprocessing: Preprocessing, pixels: NDArray[np.uint8], events: list[
         model, _ = starting_model(recipe, 3, CLASSES, "none", seed=0)
         train = Examples(pixels, np.array(LABELS))
         validation = Examples(pixels[:3], np.array([0, 1, 2])) if validate else None
-        return Training(settings, model, train, validation, events.append)
+        return Training(settings, model, train, validation, RunContext(listener=events.append))
 
     return start
 
@@ -84,7 +85,7 @@ def states_by_epoch(training: Training, which: Judge, events: list[Event]) -> li
         if isinstance(event, EpochFinished):
             noted.append(projection(training.judge(which)))
 
-    training.listener = listen
+    training.context = RunContext(listener=listen)
     return noted
 
 
@@ -404,7 +405,9 @@ def test_a_batch_is_taken_in_parts_only_where_that_was_asked_for(
 ) -> None:
     training = start(ONE_EPOCH)
     settings = replace(training.settings, in_parts=in_parts)
-    training = Training(settings, training.model, training.train, None, lambda _: None)
+    training = Training(
+        settings, training.model, training.train, None, RunContext(listener=lambda _: None)
+    )
     greedy(training, most=3)
     if in_parts:
         run(training, tmp_path)

@@ -17,9 +17,9 @@ from PIL import Image
 from pyarrow import parquet
 from safetensors.torch import load_file
 
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.preprocessing import band_statistics
 from rsretrieve.data.preprocessing.band_statistics import IMAGENET
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.enums import Judge, LossName, OptimizerName, RecipeName
 from rsretrieve.errors import (
@@ -35,7 +35,15 @@ from rsretrieve.network import model_folder
 from rsretrieve.network.metadata import GRAPH_FILE
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.runtime.graph_export import Export
-from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted, unheard
+from rsretrieve.progress import (
+    Advanced,
+    EpochFinished,
+    Event,
+    Listener,
+    Noticed,
+    StageStarted,
+    ignore_events,
+)
 from rsretrieve.training.recipe import Recipe, recipe_for
 from rsretrieve.training.save_model import TrainingSummary
 from rsretrieve.training.train import (
@@ -78,8 +86,10 @@ def request_of(few: TileSet, output: Path) -> Callable[..., TrainingRequest]:
 Requests = Callable[..., TrainingRequest]
 
 
-def train(request: TrainingRequest, **arguments: object) -> TrainingSummary:
-    return train_model(request, FailureLog(), **arguments)
+def train(
+    request: TrainingRequest, listener: Listener = ignore_events, **arguments: object
+) -> TrainingSummary:
+    return train_model(request, RunContext(listener=listener), **arguments)
 
 
 def unfinished(output: Path) -> Path:
@@ -647,5 +657,5 @@ def test_a_failure_while_the_folder_is_written_costs_no_epoch(
 
 
 def test_the_summary_is_plain_values(request_of: Requests) -> None:
-    summary = train(request_of(), listener=unheard)
+    summary = train(request_of(), listener=ignore_events)
     assert json.loads(json.dumps(asdict(summary))) == asdict(summary)

@@ -21,7 +21,7 @@ from unittest import mock
 
 import numpy as np
 
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import IndexStoreError
 from rsretrieve.index.maintenance.verify import verify_index
 from rsretrieve.index.store.folder import open_index
@@ -64,7 +64,7 @@ def hits(folder: Path, tiles: tuple[str, ...], *, by_faiss: bool) -> list[QueryR
         mock.patch.object(ranking, "_FEW_PRODUCTS", few),
     ):
         try:
-            return answer(open_index(folder), request, Means(no_model, FailureLog()))  # type: ignore[arg-type]
+            return answer(open_index(folder), request, Means(no_model, RunContext()))  # type: ignore[arg-type]
         except IndexStoreError as error:
             return str(error)
 

@@ -15,8 +15,8 @@ from rsretrieve.audit.duplicates.align import SAME_PIXELS, Print, agreement
 from rsretrieve.audit.duplicates.thumbprint import direction_made, thumbprint_made
 from rsretrieve.audit.estimators.neighbors import Neighbours
 from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.progress import Advanced, Listener, StageStarted
 
 NEIGHBOURS_WITH_PIXELS, NEIGHBOURS_WITHOUT = 20, 3
 NO_TWIN = -1
@@ -86,29 +86,29 @@ def twins_by_embedding(neighbours: Neighbours, labels: NDArray[np.int64]) -> Twi
 
 
 def twins_by_pixels(
-    tiles: TileSet, neighbours: Neighbours, labels: NDArray[np.int64], listener: Listener
+    tiles: TileSet, neighbours: Neighbours, labels: NDArray[np.int64], context: RunContext
 ) -> Twins:
     """The twins among tiles that can be read: neighbours of two labels that agree in pixels."""
     pairs = pairs_of_two_labels(neighbours, labels)
     concerned = np.unique(pairs)
-    listener(StageStarted("comparing tiles that look alike", len(concerned)))
-    coarse = _coarse_directions(tiles, concerned, listener)
+    context.start_stage("comparing tiles that look alike", len(concerned))
+    coarse = _coarse_directions(tiles, concerned, context)
     pairs = _alike_at_a_glance(pairs, concerned, coarse)
-    agreements = _agreements(pairs, _thumbprints(tiles, np.unique(pairs), listener), listener)
+    agreements = _agreements(pairs, _thumbprints(tiles, np.unique(pairs), context), context)
     order = np.argsort(-agreements, kind="stable")
     confirmed = order[agreements[order] >= SAME_PIXELS]
     return Twins.of(len(tiles), pairs[confirmed])
 
 
 def _coarse_directions(
-    tiles: TileSet, rows: NDArray[np.int64], listener: Listener
+    tiles: TileSet, rows: NDArray[np.int64], context: RunContext
 ) -> NDArray[np.float16]:
     """(n, 256); a tile that can no longer be read has zeros, which are like nothing."""
     found = np.zeros((len(rows), 256), np.float16)
     for number, read in enumerate(read_in_order(tiles.select(rows.tolist()), direction_made)):
         if isinstance(read, Read):
             found[number] = read.content
-        listener(Advanced(1))
+        context.advance(1)
     return found
 
 
@@ -124,24 +124,24 @@ def _alike_at_a_glance(
     return np.concatenate(kept) if kept else pairs
 
 
-def _thumbprints(tiles: TileSet, rows: NDArray[np.int64], listener: Listener) -> dict[int, Print]:
+def _thumbprints(tiles: TileSet, rows: NDArray[np.int64], context: RunContext) -> dict[int, Print]:
     """By row; a tile that can no longer be read has none."""
-    listener(StageStarted("reading tiles that look alike at a glance", len(rows)))
+    context.start_stage("reading tiles that look alike at a glance", len(rows))
     found = {}
     reads = read_in_order(tiles.select(rows.tolist()), thumbprint_made)
     for row, read in zip(rows.tolist(), reads):
         if isinstance(read, Read):
             found[row] = read.content
-        listener(Advanced(1))
+        context.advance(1)
     return found
 
 
-def _agreements(pairs: Pairs, prints: dict[int, Print], listener: Listener) -> NDArray[np.float64]:
+def _agreements(pairs: Pairs, prints: dict[int, Print], context: RunContext) -> NDArray[np.float64]:
     """(P,); of a pair of which one has no print, 0."""
-    listener(StageStarted("comparing pairs of tiles by their pixels", 2 * len(pairs)))
+    context.start_stage("comparing pairs of tiles by their pixels", 2 * len(pairs))
     found = np.zeros(len(pairs))
     for number, (one, other) in enumerate(pairs.tolist()):
         if one in prints and other in prints:
             found[number] = agreement(prints[one], prints[other])
-        listener(Advanced(2))
+        context.advance(2)
     return found

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.prototype_scores import LeftOut
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.progress import Listener
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Basis(Protocol):
     def class_names(self, tiles: TileSet) -> tuple[str, ...]:
         """The classes it can judge."""
 
-    def evidence(self, tiles: TileSet, log: FailureLog, listener: Listener) -> Evidence:
+    def evidence(self, tiles: TileSet, context: RunContext) -> Evidence:
         """Gather the evidence on tiles whose labels are all classes of it.
 
         Those that cannot be used go to `log`.

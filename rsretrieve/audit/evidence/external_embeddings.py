@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.paths import is_elsewhere
 from rsretrieve._core.tables import PARQUET_SUFFIXES
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.labels.labels import some_of
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import split_window
 from rsretrieve.errors import InputError, InvalidArgument
@@ -101,14 +101,14 @@ class GivenEmbeddings:
         return tiles.select(kept.tolist()), found[kept]
 
 
-def given_embeddings(path: Path, tiles: TileSet | None, log: FailureLog) -> GivenEmbeddings:
+def given_embeddings(path: Path, tiles: TileSet | None, context: RunContext) -> GivenEmbeddings:
     """Read embeddings of tiles.
 
     Args:
         path: a `.npy`, whose rows are the tiles in their order, or a Parquet file, which names
             its tiles; see `read_embeddings`.
         tiles: the tiles; None with a Parquet file: all that it names, with its labels.
-        log: takes those whose embedding cannot be used.
+        context: takes those whose embedding cannot be used.
 
     Raises:
         TableError, NoUsableTiles: see `read_embeddings`.
@@ -120,9 +120,9 @@ def given_embeddings(path: Path, tiles: TileSet | None, log: FailureLog) -> Give
             f"{path} says nothing of tiles",
             hint="name them as TILES: a folder, or a list (tile,label) with a line for each row",
         )
-    failed_before = len(log.failures)
-    content = read_embeddings(path, None if names_its_tiles else tiles, log)
-    unusable = frozenset(failure.tile_id for failure in log.failures[failed_before:])
+    failed_before = len(context.failures)
+    content = read_embeddings(path, None if names_its_tiles else tiles, context)
+    unusable = frozenset(failure.tile_id for failure in context.failures[failed_before:])
     table = TileTable.of(content.rows)
     ids = table.column("id")
     if tiles is None:

@@ -11,11 +11,10 @@ from rsretrieve.audit.estimators.robust_prototypes import PASSES, robust_prototy
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.evidence.evidence import Evidence, class_numbers
 from rsretrieve.audit.evidence.external_embeddings import GivenEmbeddings
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.labels.labels import some_of
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
-from rsretrieve.progress import Advanced, Listener, StageStarted
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class EmbeddingBasis:
         """The labels that the tiles have."""
         return tiles.class_names
 
-    def evidence(self, tiles: TileSet, log: FailureLog, listener: Listener) -> Evidence:
+    def evidence(self, tiles: TileSet, context: RunContext) -> Evidence:
         """Estimate the prototypes from the tiles' own embeddings.
 
         Raises:
@@ -41,8 +40,8 @@ class EmbeddingBasis:
         in_order = whole and bool((rows == np.arange(len(rows))).all())
         vectors = UnitRows(self.embeddings.vectors, None if in_order else rows)
         labels = class_numbers(tiles, names)
-        listener(StageStarted("estimating the classes' prototypes", PASSES * len(tiles)))
-        found = robust_prototypes(vectors, labels, len(names), _advancing(listener))
+        context.start_stage("estimating the classes' prototypes", PASSES * len(tiles))
+        found = robust_prototypes(vectors, labels, len(names), _advancing(context))
         return Evidence(
             tiles=tiles,
             class_names=names,
@@ -65,5 +64,5 @@ class EmbeddingBasis:
         return names
 
 
-def _advancing(listener: Listener) -> Callable[[int], None]:
-    return lambda count: listener(Advanced(count))
+def _advancing(context: RunContext) -> Callable[[int], None]:
+    return context.advance

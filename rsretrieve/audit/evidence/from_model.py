@@ -8,12 +8,11 @@ import numpy as np
 
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.evidence.evidence import Evidence, class_numbers
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.metadata import ModelFolder
 from rsretrieve.network.model import Model
-from rsretrieve.progress import Listener
 from rsretrieve.training.history.tile_history import class_sizes, read_record
 
 
@@ -27,7 +26,7 @@ class ModelBasis:
         """The classes that the model was trained on, whatever labels the tiles have."""
         return self.model.description.class_names
 
-    def evidence(self, tiles: TileSet, log: FailureLog, listener: Listener) -> Evidence:
+    def evidence(self, tiles: TileSet, context: RunContext) -> Evidence:
         """Embed the tiles.
 
         Raises:
@@ -35,10 +34,10 @@ class ModelBasis:
             TileError: one cannot, and `log` is strict.
         """
         names = self.class_names(tiles)
-        embedded = embed_tiles(self.model, tiles, log, listener)
+        embedded = embed_tiles(self.model, tiles, context)
         audited = np.bincount(class_numbers(embedded.tiles, names), minlength=len(names))
         described = ModelFolder(self.model.folder, self.model.description)
-        record = read_record(described, embedded.tiles, embedded.quadrants, listener)
+        record = read_record(described, embedded.tiles, embedded.quadrants, context)
         trained = class_sizes(described, names)
         return Evidence(
             tiles=embedded.tiles,

@@ -177,21 +177,21 @@ def audit_labels(
         from rsretrieve.audit.audit import audit_labels as audit_labels_of
         from rsretrieve.audit.issue_selection import Choice
         from rsretrieve.cli.io.render_audit import audit_result, decisions_result
-        from rsretrieve.data.failures import FailureLog
         from rsretrieve.data.labels.labels import read_true_labels
+        from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.html.page import MOST_CARDS
 
         choice = Choice(expected_precision, budget)
-        log = FailureLog(strict=strict)
-        found = inputs.find(log)
+        context = RunContext(strict=strict, listener=terminal.listen)
+        found = inputs.find(context)
         paths.check_tiles(lambda: (tile.path for tile in found.tiles))
         terminal.notice(*found.tiles.notices)
         if found.decided is not None:
             outputs.write_decided(found.decided)
             if not inputs.is_audit:
                 terminal.result(*decisions_result(found.decided))
-                raise typer.Exit(terminal.failures(log.failures))
-        judge = inputs.judge(found, terminal.listen)
+                raise typer.Exit(terminal.failures(context.failures))
+        judge = inputs.judge(found, context)
         request = AuditRequest(
             found.tiles,
             judge.basis,
@@ -201,11 +201,11 @@ def audit_labels(
             choice=choice,
             folds=cross_fit,
         )
-        audit = audit_labels_of(request, log, terminal.listen)
-        terminal.notice(*outputs.write(audit, found.tiles, judge, terminal.listen))
+        audit = audit_labels_of(request, context)
+        terminal.notice(*outputs.write(audit, found.tiles, judge, context))
         if found.decided is None:
             terminal.notice(*outputs.write_suggested(audit, found.tiles))
-        terminal.notice(*log.notices)
+        terminal.notice(*context.notices)
         terminal.result(*audit_result(audit, judge.device, found.decided))
-        code = terminal.failures(log.failures)
+        code = terminal.failures(context.failures)
         raise typer.Exit(EXIT_ISSUES if fail_on_issues and audit.issues else code)

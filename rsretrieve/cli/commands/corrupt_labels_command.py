@@ -66,15 +66,15 @@ def corrupt_labels(
         from rsretrieve._core.tables import write_csv
         from rsretrieve.cli.io.render import corruption_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles
-        from rsretrieve.data.failures import FailureLog
         from rsretrieve.data.labels.label_noise import (
             corrupt_by_table,
             corrupt_uniformly,
             read_transitions,
         )
+        from rsretrieve.data.run_context import RunContext
 
-        log = FailureLog(strict=strict)
-        found = find_tiles(tiles, labels, scenes, log)
+        context = RunContext(strict=strict, listener=terminal.listen)
+        found = find_tiles(tiles, labels, scenes, context)
         paths.check_tiles(lambda: (tile.path for tile in found))
         terminal.notice(*found.notices)
         if table is not None:
@@ -84,14 +84,14 @@ def corrupt_labels(
             from rsretrieve.network.device import choose_device
             from rsretrieve.network.model_folder import load_model
 
-            loaded = load_model(model, choose_device(device), terminal.listen)
-            corrupted = corrupt_with_model(loaded, found, rate, seed, log, terminal.listen)
+            loaded = load_model(model, choose_device(device), context)
+            corrupted = corrupt_with_model(loaded, found, rate, seed, context)
         else:
             corrupted = corrupt_uniformly(found, rate, seed)
         rows = [(tile.id, corrupted[tile.id], tile.label) for tile in found.labelled()]
         write_csv(output, ("tile", "label", "true_label"), rows, overwrite=overwrite)
         changed = sum(label != true for _, label, true in rows)
         content = {"labels": str(output), "tiles": len(rows), "changed": changed}
-        terminal.notice(*log.notices)
+        terminal.notice(*context.notices)
         terminal.result(content, corruption_summary(output, len(rows), changed))
-        raise typer.Exit(terminal.failures(log.failures))
+        raise typer.Exit(terminal.failures(context.failures))

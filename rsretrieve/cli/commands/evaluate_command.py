@@ -54,8 +54,8 @@ def evaluate(
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         from rsretrieve.cli.io.render import evaluation_table
         from rsretrieve.data.discovery.find_tiles import find_tiles
-        from rsretrieve.data.failures import FailureLog
         from rsretrieve.data.labels.labels import read_true_labels
+        from rsretrieve.data.run_context import RunContext
         from rsretrieve.evaluation.evaluate import evaluate_index
         from rsretrieve.export.results import evaluation_json
         from rsretrieve.index.store.folder import open_index
@@ -64,23 +64,20 @@ def evaluate(
         from rsretrieve.search.search import model_folder_of
 
         store = open_index(index)
-        log = FailureLog(strict=strict)
+        context = RunContext(strict=strict, listener=terminal.listen)
         found = loaded = None
         if queries is not None:
-            found = find_tiles(queries, labels, scenes, log)
+            found = find_tiles(queries, labels, scenes, context)
             terminal.notice(*found.notices)
-            loaded = load_model(
-                model or model_folder_of(store), choose_device(device), terminal.listen
-            )
+            loaded = load_model(model or model_folder_of(store), choose_device(device), context)
         evaluation = evaluate_index(
             store,
             seed,
-            log,
-            terminal.listen,
+            context,
             queries=found,
             model=loaded,
             true_labels=read_true_labels(truth) if truth is not None else None,
         )
-        terminal.notice(*log.notices)
+        terminal.notice(*context.notices)
         terminal.result(evaluation_json(evaluation), evaluation_table(evaluation))
-        raise typer.Exit(terminal.failures(log.failures))
+        raise typer.Exit(terminal.failures(context.failures))

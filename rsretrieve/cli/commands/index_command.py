@@ -176,7 +176,7 @@ def _own(work: _Work, terminal: Terminal) -> int:
     from rsretrieve._core.paths import unchecked_notices
     from rsretrieve.cli.io.render import indexing_summary
     from rsretrieve.data.discovery.find_tiles import find_tiles
-    from rsretrieve.data.failures import FailureLog
+    from rsretrieve.data.run_context import RunContext
     from rsretrieve.export.results import indexing_json
     from rsretrieve.index.build import index_tiles
     from rsretrieve.network.device import choose_device
@@ -185,32 +185,31 @@ def _own(work: _Work, terminal: Terminal) -> int:
     upkeep = work.upkeep
     if work.tiles is None or upkeep.model is None:
         raise typer.BadParameter("TILES and --model are needed")
-    log = FailureLog(strict=upkeep.strict)
-    found = find_tiles(work.tiles, work.labels, work.scenes, log)
+    context = RunContext(strict=upkeep.strict, listener=terminal.listen)
+    found = find_tiles(work.tiles, work.labels, work.scenes, context)
     work.paths.check_tiles(lambda: (tile.path for tile in found))
     terminal.notice(*found.notices)
     if work.update:
         terminal.notice(*unchecked_notices(tile.path for tile in found))
     summary = index_tiles(
-        load_model(upkeep.model, choose_device(upkeep.device), terminal.listen),
+        load_model(upkeep.model, choose_device(upkeep.device), context),
         found,
         upkeep.index,
-        log,
-        terminal.listen,
+        context,
         goal=work.goal,
         overwrite=upkeep.overwrite,
         update=work.update,
     )
-    terminal.notice(*log.notices)
+    terminal.notice(*context.notices)
     terminal.result(indexing_json(summary), indexing_summary(summary))
-    return terminal.failures(log.failures)
+    return terminal.failures(context.failures)
 
 
 def _foreign(work: _Work, source: Path, terminal: Terminal) -> int:
     """Index embeddings that were made elsewhere."""
     from rsretrieve.cli.io.render import indexing_summary
     from rsretrieve.data.discovery.find_tiles import find_tiles
-    from rsretrieve.data.failures import FailureLog
+    from rsretrieve.data.run_context import RunContext
     from rsretrieve.errors import InvalidArgument
     from rsretrieve.export.results import indexing_json
     from rsretrieve.index.build_from_embeddings import index_embeddings
@@ -227,8 +226,8 @@ def _foreign(work: _Work, source: Path, terminal: Terminal) -> int:
     listing = None if work.tiles is None else find_tiles(work.tiles, work.labels)
     work.paths.check_tiles(lambda: (tile.path for tile in listing or ()))
     terminal.notice(*(listing.notices if listing else ()))
-    log = FailureLog(strict=upkeep.strict)
+    context = RunContext(strict=upkeep.strict, listener=terminal.listen)
     filing = Filing(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)
-    summary = index_embeddings(source, listing, filing, log, terminal.listen)
+    summary = index_embeddings(source, listing, filing, context)
     terminal.result(indexing_json(summary), indexing_summary(summary))
-    return terminal.failures(log.failures)
+    return terminal.failures(context.failures)

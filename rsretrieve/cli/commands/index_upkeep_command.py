@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rsretrieve.cli.terminal import Terminal
 
 if TYPE_CHECKING:
+    from rsretrieve.data.run_context import RunContext
     from rsretrieve.index.store.manifest import Manifest
     from rsretrieve.network.model import Model
 
@@ -43,7 +44,7 @@ class Upkeep:
 
         return usable_gpu(str(choose_device(self.device)))
 
-    def find_model(self, manifest: Manifest, terminal: Terminal) -> Model | None:
+    def find_model(self, manifest: Manifest, context: RunContext) -> Model | None:
         """The model of an index; where it lay, it may be no longer."""
         if self.model is None and not manifest.model:
             return None
@@ -52,21 +53,23 @@ class Upkeep:
         from rsretrieve.network.model_folder import load_model
 
         if self.model is not None:
-            return load_model(self.model, choose_device(self.device), terminal.listen)
+            return load_model(self.model, choose_device(self.device), context)
         try:
-            return load_model(Path(manifest.model), choose_device(self.device), terminal.listen)
+            return load_model(Path(manifest.model), choose_device(self.device), context)
         except ModelError as error:
-            terminal.notice(f"no tile is embedded again: {error} (say where it is with --model)")
+            context.notice(f"no tile is embedded again: {error} (say where it is with --model)")
             return None
 
 
 def verify_index(upkeep: Upkeep, terminal: Terminal) -> int:
     """`index --verify`."""
     from rsretrieve.cli.io.render import verification_text
+    from rsretrieve.data.run_context import RunContext
     from rsretrieve.index.maintenance import verify
 
+    context = RunContext(listener=terminal.listen)
     found = verify.verify_index(
-        upkeep.index, lambda manifest: upkeep.find_model(manifest, terminal), terminal.listen
+        upkeep.index, lambda manifest: upkeep.find_model(manifest, context), context
     )
     terminal.result(asdict(found), verification_text(found))
     return 0 if found.sound else EXIT_UNSOUND
@@ -75,16 +78,16 @@ def verify_index(upkeep: Upkeep, terminal: Terminal) -> int:
 def repair_index(upkeep: Upkeep, terminal: Terminal) -> int:
     """`index --repair`."""
     from rsretrieve.cli.io.render import verification_text
-    from rsretrieve.data.failures import FailureLog
+    from rsretrieve.data.run_context import RunContext
     from rsretrieve.index.maintenance import repair as repairing
 
-    log = FailureLog(strict=upkeep.strict)
+    context = RunContext(strict=upkeep.strict, listener=terminal.listen)
     repair = repairing.repair_index(
-        upkeep.index, lambda manifest: upkeep.find_model(manifest, terminal), log, terminal.listen
+        upkeep.index, lambda manifest: upkeep.find_model(manifest, context), context
     )
     content = {**asdict(repair.after), "mended": list(repair.mended)}
     terminal.result(content, verification_text(repair.after, repair.mended))
-    failed = terminal.failures(log.failures)
+    failed = terminal.failures(context.failures)
     return failed if repair.after.sound else EXIT_UNSOUND
 
 

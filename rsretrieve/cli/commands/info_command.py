@@ -38,19 +38,20 @@ def info(
             _show_security(terminal)
             return
         from rsretrieve.cli.io.render import index_table, model_table
+        from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.results import model_json
         from rsretrieve.index.store.manifest import MANIFEST_FILE
         from rsretrieve.network.metadata import (
             DESCRIPTION_FILE,
             ModelFolder,
             changed_files,
-            unchecked_notices,
+            report_unchecked,
         )
 
         if (folder / DESCRIPTION_FILE).exists():
             model = ModelFolder.read(folder)
             changed = changed_files(model)
-            terminal.notice(*unchecked_notices(model))
+            report_unchecked(model, RunContext(listener=terminal.listen))
             if changed:
                 terminal.notice(f"changed or missing since they were written: {', '.join(changed)}")
             content = {**model_json(folder, model.description), "changed_files": list(changed)}

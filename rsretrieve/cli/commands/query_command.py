@@ -139,7 +139,7 @@ def query(
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
         from rsretrieve.cli.io.render import hit_table
-        from rsretrieve.data.failures import FailureLog
+        from rsretrieve.data.run_context import RunContext
         from rsretrieve.data.tile import Trust
         from rsretrieve.export.results import query_json, result_json
         from rsretrieve.index.external.query_vectors import is_vector_file
@@ -174,7 +174,7 @@ def query(
             start_for_images()
         store = open_index(index)
         paths.check_tiles(lambda: store.rows.column("path"))
-        log = FailureLog(strict=strict)
+        context = RunContext(strict=strict, listener=terminal.listen)
         if model is not None:  # also where it is not needed: whoever names one means it
             from rsretrieve.index.compatibility import require_same_model
             from rsretrieve.network.metadata import ModelFolder, read_description
@@ -187,10 +187,10 @@ def query(
             from rsretrieve.network.runtime.graph import open_for_few
 
             found = ModelFolder.read(model or model_folder_of(store))
-            return open_for_few(found, images, device, terminal.listen)
+            return open_for_few(found, images, device, context)
 
-        means = Means(open_model, log, _search_device(device))
-        results = answer(store, request, means, terminal.listen)
+        means = Means(open_model, context, _search_device(device))
+        results = answer(store, request, means)
         named = store.manifest.model
         folder = model or (Path(named) if named else None)
         outputs.write(store, folder, results, terminal)
@@ -198,7 +198,7 @@ def query(
             terminal.lines(map(result_json, results))
         else:
             terminal.result(query_json(index, folder, results), *map(hit_table, results))
-        raise typer.Exit(terminal.failures(log.failures))
+        raise typer.Exit(terminal.failures(context.failures))
 
 
 def _files_of(examples: list[str]) -> dict[str, str]:

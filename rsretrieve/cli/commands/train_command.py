@@ -132,16 +132,16 @@ def train(
         paths.check()
         from rsretrieve.cli.io.render import training_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles
-        from rsretrieve.data.failures import FailureLog
+        from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.model_card import embellish_model
         from rsretrieve.export.results import training_json
         from rsretrieve.network.device import choose_device
         from rsretrieve.training.recipe import recipe_for
         from rsretrieve.training.train import TrainingRequest, checkpoint_of, train_model
 
-        log = FailureLog(strict=strict)
-        found = find_tiles(tiles, labels, scenes, log)
-        validation = find_tiles(val, None, scenes, log) if val is not None else None
+        context = RunContext(strict=strict, listener=terminal.listen)
+        found = find_tiles(tiles, labels, scenes, context)
+        validation = find_tiles(val, None, scenes, context) if val is not None else None
         paths.check_tiles(lambda: (tile.path for tile in (*found, *(validation or ()))))
         request = TrainingRequest(
             tiles=found,
@@ -173,12 +173,10 @@ def train(
         checkpoint = checkpoint_of(output)
         before = None if resume else _state(checkpoint)
         terminal.after_interrupt = lambda: _what_is_kept(checkpoint, before)
-        summary = train_model(
-            request, log, terminal.listen, lambda folder: embellish_model(folder, str(output))
-        )
-        terminal.notice(*log.notices)
+        summary = train_model(request, context, lambda folder: embellish_model(folder, str(output)))
+        terminal.notice(*context.notices)
         terminal.result(training_json(summary), training_summary(summary))
-        raise typer.Exit(terminal.failures(log.failures))
+        raise typer.Exit(terminal.failures(context.failures))
 
 
 def _what_is_kept(checkpoint: Path, before: tuple[int, int] | None) -> str:

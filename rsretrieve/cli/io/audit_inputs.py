@@ -12,10 +12,9 @@ if TYPE_CHECKING:  # heavy stations, which `--help` never loads
     from rsretrieve.audit.evidence.evidence import Basis
     from rsretrieve.audit.evidence.external_embeddings import GivenEmbeddings
     from rsretrieve.audit.review import Decided
-    from rsretrieve.data.failures import FailureLog
+    from rsretrieve.data.run_context import RunContext
     from rsretrieve.data.tile import TileSet
     from rsretrieve.data.windowing import SceneChoices
-    from rsretrieve.progress import Listener
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class AuditInputs:
         if self.embeddings is not None and self.device not in ("auto", "cpu"):
             raise typer.BadParameter("embeddings are audited on the CPU", param_hint="--device")
 
-    def find(self, log: FailureLog) -> Found:
+    def find(self, context: RunContext) -> Found:
         """Read lists, labels, embeddings and decisions; no image yet.
 
         Scenes that cannot be opened, and embeddings without a direction, go to `log`.
@@ -99,9 +98,9 @@ class AuditInputs:
 
         tiles, given = None, None
         if self.tiles is not None:
-            tiles = find_tiles(self.tiles, self.labels, self.scenes, log)
+            tiles = find_tiles(self.tiles, self.labels, self.scenes, context)
         if self.embeddings is not None:
-            given = given_embeddings(self.embeddings, tiles, log)
+            given = given_embeddings(self.embeddings, tiles, context)
         if tiles is None and given is not None:
             tiles = given.tiles
             tiles = tiles if self.labels is None else override_labels(tiles, self.labels)
@@ -112,7 +111,7 @@ class AuditInputs:
         decided = decide(tiles, read_decisions(self.decisions), self.decisions)
         return Found(decided.tiles, decided, given)
 
-    def judge(self, found: Found, listener: Listener) -> Judge:
+    def judge(self, found: Found, context: RunContext) -> Judge:
         """Load what labels are judged by."""
         if self.model is None:
             from rsretrieve.audit.evidence.from_embeddings import EmbeddingBasis
@@ -125,6 +124,6 @@ class AuditInputs:
         from rsretrieve.network.device import choose_device, describe_device
         from rsretrieve.network.model_folder import load_model
 
-        model = load_model(self.model, choose_device(self.device), listener)
+        model = load_model(self.model, choose_device(self.device), context)
         bands = model.description.preprocessing.bands
         return Judge(ModelBasis(model), bands, describe_device(model.device), True)

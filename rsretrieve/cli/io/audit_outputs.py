@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsretrieve.cli.io.output_paths import OutputPaths
+from rsretrieve.data.run_context import RunContext
 
 if TYPE_CHECKING:  # heavy stations, which `--help` never loads
     from rsretrieve.audit.result import Audit
     from rsretrieve.audit.review import Decided
     from rsretrieve.cli.io.audit_inputs import Judge
     from rsretrieve.data.tile import TileSet
-    from rsretrieve.progress import Listener
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class AuditOutputs:
             done += f"; {unjudged} that were not audited stay"
         return [done]
 
-    def write(self, audit: Audit, tiles: TileSet, judge: Judge, listener: Listener) -> list[str]:
+    def write(self, audit: Audit, tiles: TileSet, judge: Judge, context: RunContext) -> list[str]:
         """Write tables and the page; return what the user should know about them."""
         from rsretrieve.export.annotation_tools import write_samples_csv
         from rsretrieve.export.html.page import PageRequest, write_audit_page
@@ -102,7 +102,7 @@ class AuditOutputs:
             write_samples_csv(self.fiftyone, audit, tiles, overwrite=self.overwrite)
         if self.page is not None:
             request = PageRequest(audit, tiles.source, judge.bands, judge.compares_pixels)
-            write_audit_page(self.page, request, overwrite=self.overwrite, listener=listener)
+            write_audit_page(self.page, request, overwrite=self.overwrite, context=context)
         return [*self._write_label_studio(audit), *self._write_geojson(audit)]
 
     def _write_label_studio(self, audit: Audit) -> list[str]:

@@ -15,8 +15,9 @@ from rsretrieve.data.address_guard import allow_typed
 from rsretrieve.data.discovery.folders import Unlisted, image_files
 from rsretrieve.data.discovery.scenes import cut_scenes
 from rsretrieve.data.discovery.stac import stac_tiles
-from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.failures import Failed
 from rsretrieve.data.labels.labels import override_labels, some_of
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window, split_window
 from rsretrieve.data.windowing import SceneChoices
@@ -27,7 +28,7 @@ def find_tiles(
     source: Path | str,
     labels: Path | None = None,
     scenes: SceneChoices = SceneChoices(),
-    log: FailureLog | None = None,
+    context: RunContext | None = None,
 ) -> TileSet:
     """Find the tiles that `source` names.
 
@@ -37,7 +38,7 @@ def find_tiles(
             in GDAL's virtual file systems; a STAC item, or a folder of them.
         labels: a CSV with `tile,label` whose labels replace those found.
         scenes: whether and how images are cut into windows, and which assets are meant.
-        log: takes the scenes that cannot be opened; without one, the first ends the search. And
+        context: takes the scenes that cannot be opened; without one, the first ends the search. And
             the folders that cannot be listed; without one, a notice says so.
 
     Returns:
@@ -59,11 +60,11 @@ def find_tiles(
             f"{source}: no tiles in it",
             hint="tiles are images such as .jpg, .png or .tif, in class sub-folders or not",
         )
-    tiles = unlisted.told(_with_names_in_utf8(tiles, log), log)
+    tiles = unlisted.told(_with_names_in_utf8(tiles, context), context)
     tiles = _trusted(tiles) if scenes.trusted else _with_hosts_told(tiles)
     if scenes.windows is not None:
         tiles = cut_scenes(
-            tiles, scenes.windows, log or FailureLog(strict=True), scenes.max_windows
+            tiles, scenes.windows, context or RunContext(strict=True), scenes.max_windows
         )
     return override_labels(tiles, labels) if labels is not None else tiles
 
@@ -80,7 +81,7 @@ def _with_hosts_told(tiles: TileSet) -> TileSet:
     return tiles.with_notices(f"{tiles.source} names tiles that are fetched from {some_of(hosts)}")
 
 
-def _with_names_in_utf8(tiles: TileSet, log: FailureLog | None) -> TileSet:
+def _with_names_in_utf8(tiles: TileSet, context: RunContext | None) -> TileSet:
     """Leave out those whose names no table can hold.
 
     Raises:
@@ -93,10 +94,10 @@ def _with_names_in_utf8(tiles: TileSet, log: FailureLog | None) -> TileSet:
     if len(misnamed) == len(tiles):
         raise NoUsableTiles(f"{tiles.source}: {left_out}", hint="rename them")
     kept = tiles.select(sorted(set(range(len(tiles))) - set(misnamed)))
-    if log is None:
+    if context is None:
         return kept.with_notices(left_out)
     for i in misnamed:
-        log.add(Failed(tiles[i], "its name is not UTF-8: rename it"))
+        context.add_failure(Failed(tiles[i], "its name is not UTF-8: rename it"))
     return kept
 
 

@@ -6,9 +6,10 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.failures import Failed
 from rsretrieve.data.gdal_drivers import begins_like_an_image
 from rsretrieve.data.reading.raw_tile import decoding_trouble
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import NoUsableTiles
 
@@ -49,7 +50,7 @@ class Unlisted:
         """Note a folder, as `os.walk` tells of it."""
         self._reasons[os.fspath(error.filename)] = decoding_trouble(error)
 
-    def told(self, tiles: TileSet, log: FailureLog | None) -> TileSet:
+    def told(self, tiles: TileSet, context: RunContext | None) -> TileSet:
         """The same tiles, with the folders told: as failures, or in a notice without a log.
 
         Raises:
@@ -60,12 +61,12 @@ class Unlisted:
             for folder in self._reasons
         }
         tiles = replace(tiles, unseen=tuple(f"{name}/" for name in names.values()))
-        if log is None:
+        if context is None:
             told = (f"folders left out: {self._in_words()}",) if names else ()
             return tiles.with_notices(*told)
         for folder, reason in self._reasons.items():
             failed = Tile(names[folder], folder)
-            log.add(Failed(failed, f"a folder that cannot be listed: {reason}"))
+            context.add_failure(Failed(failed, f"a folder that cannot be listed: {reason}"))
         return tiles
 
     def raise_if_all(self) -> None:

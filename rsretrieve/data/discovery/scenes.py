@@ -8,10 +8,11 @@ from concurrent.futures import Future
 from rsretrieve._core.memory import available_bytes
 from rsretrieve._core.paths import time_limit_s
 from rsretrieve.data.access import Readable, policy_for
-from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.failures import Failed
 from rsretrieve.data.reading.datasets import read_facts
 from rsretrieve.data.reading.raster_reader import require_one_readable
 from rsretrieve.data.reading.raw_tile import check_tile_size
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import (
@@ -30,14 +31,14 @@ _LANES = 2  # of scenes that are opened side by side: few take long, and these a
 
 
 def cut_scenes(
-    scenes: TileSet, choices: WindowChoices, log: FailureLog, max_windows: int = MAX_WINDOWS
+    scenes: TileSet, choices: WindowChoices, context: RunContext, max_windows: int = MAX_WINDOWS
 ) -> TileSet:
     """Cut every image of a set into windows; windows that a list named stay as they are.
 
     Args:
         scenes: the images; only their headers are read.
         choices: how they are cut.
-        log: takes the scenes that cannot be opened, or have too many windows.
+        context: takes the scenes that cannot be opened, or have too many windows.
         max_windows: more of one scene are too many.
 
     Returns:
@@ -53,15 +54,15 @@ def cut_scenes(
         try:
             if isinstance(facts, TileError):
                 raise facts
-            windows = _windows_of(scene, facts, choices, max_windows, log)
+            windows = _windows_of(scene, facts, choices, max_windows, context)
         except TileError as error:
-            log.add(Failed(scene, error.reason))
+            context.add_failure(Failed(scene, error.reason))
             unseen += (f"{scene.id}#",)
             continue
         small += not windows and (facts is None or facts.stored is None)
         tiles.extend(scene if scene.window else _cut(scene, window) for window in windows)
     if not tiles:
-        raise _nothing_cut(scenes, choices, log)
+        raise _nothing_cut(scenes, choices, context)
     notices = scenes.notices
     if small:
         notices += (f"scenes left out as smaller than a window: {small} (--edges pad keeps them)",)
@@ -128,7 +129,7 @@ def _windows_of(
     facts: SceneFacts | None,
     choices: WindowChoices,
     max_windows: int,
-    log: FailureLog,
+    context: RunContext,
 ) -> list[Window]:
     if facts is None:
         return [scene.window] if scene.window else []
@@ -148,21 +149,21 @@ def _windows_of(
         )
     windows = list(windows_of(facts, choices))
     if facts.stored is not None:
-        log.unread += count - len(windows)
+        context.unread += count - len(windows)
     for window in windows[:1]:  # all are of one size
         check_tile_size(scene.id, *window.shape_px)
     return windows
 
 
-def _nothing_cut(scenes: TileSet, choices: WindowChoices, log: FailureLog) -> Exception:
-    if log.failures:
-        bad = log.failures[0]
+def _nothing_cut(scenes: TileSet, choices: WindowChoices, context: RunContext) -> Exception:
+    if context.failures:
+        bad = context.failures[0]
         first = f" (the first, {bad.tile_id}: {bad.reason})" if len(scenes) > 1 else bad.reason
         if len(scenes) == 1:
             return NoUsableTiles(f"{scenes.source}: {first}")
         return NoUsableTiles(f"{scenes.source}: none of {len(scenes)} scenes can be used{first}")
-    if log.unread:
-        return NoUsableTiles(f"{scenes.source}: none of {log.unread} windows holds anything")
+    if context.unread:
+        return NoUsableTiles(f"{scenes.source}: none of {context.unread} windows holds anything")
     at = f" at {choices.resolution_m:g} m" if choices.resolution_m is not None else ""
     return TilesNotFound(
         f"{scenes.source}: no scene is as large as a window of {choices.window_px} px{at}",

@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.memory import available_bytes
-from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.failures import Failed
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.read_through import Content, read_preprocessed
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.reading.read_tiles import Read
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 
 Progress = Callable[[int], None]
@@ -43,14 +44,14 @@ def stream_batches(
     tiles: TileSet,
     preprocessing: Preprocessing,
     batch_size: int,
-    log: FailureLog,
+    context: RunContext,
     progress: Progress = lambda _: None,
 ) -> Iterator[Batch]:
     """Preprocess tiles and yield them in batches, in order; failures go to `log`."""
     waiting: list[Read[Content]] = []
     for read in read_preprocessed(tiles, preprocessing):
         if isinstance(read, Failed):
-            log.add(read)
+            context.add_failure(read)
             progress(1)
             continue
         waiting.append(read)
@@ -88,7 +89,7 @@ class PixelStore:
 def read_into_store(
     tiles: TileSet,
     preprocessing: Preprocessing,
-    log: FailureLog,
+    context: RunContext,
     progress: Progress = lambda _: None,
 ) -> PixelStore:
     """Read all tiles once, to be passed over many times.
@@ -100,7 +101,7 @@ def read_into_store(
     shape = (len(tiles), len(preprocessing.bands), side, side)
     pixels = _room_for(shape, np.dtype(preprocessing.dtype))
     kept: list[Tile] = []
-    for batch in stream_batches(tiles, preprocessing, 64, log, progress):
+    for batch in stream_batches(tiles, preprocessing, 64, context, progress):
         pixels[len(kept) : len(kept) + len(batch.tiles)] = batch.pixels
         kept.extend(batch.tiles)
     found = TileSet(tiles.source, tuple(kept), folders=tiles.folders)

@@ -17,11 +17,11 @@ from rsretrieve._core.atomic_write import write_text
 from rsretrieve._core.text import printable
 from rsretrieve.audit.issue_types import IssueKind
 from rsretrieve.audit.result import Audit, AuditedTile, Comparison
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile
 from rsretrieve.export.html.confusion_matrix import matrix_picture
 from rsretrieve.export.html.reasons import KIND_MEANINGS, KIND_NAMES, reason_for, score_text
 from rsretrieve.export.html.thumbnails import LARGE_PX, SMALL_PX, Thumbnails
-from rsretrieve.progress import Listener, unheard
 
 MOST_CARDS = 2000
 _SCRIPTS = ("decisions.js", "cards.js", "main.js")
@@ -50,7 +50,7 @@ class PageRequest:
 
 
 def write_audit_page(
-    path: Path, request: PageRequest, *, overwrite: bool, listener: Listener = unheard
+    path: Path, request: PageRequest, *, overwrite: bool, context: RunContext | None = None
 ) -> None:
     """Write the tiles that need a look as cards with pictures, to be decided on in a browser.
 
@@ -58,10 +58,10 @@ def write_audit_page(
         path: the HTML file to write; it holds its pictures and needs nothing beside it.
         request: what it is made of.
         overwrite: replace a file that is there.
-        listener: is told how the reading of pictures goes.
+        context: is told how the reading of pictures goes.
     """
     thumbnails = Thumbnails()
-    thumbnails.read(_wanted(request), request.bands, listener)
+    thumbnails.read(_wanted(request), request.bands, context or RunContext())
     script = "\n".join(_resource(name) for name in _SCRIPTS)
     style = _resource("audit.css")
     matrix = request.audit.noise_matrix

@@ -10,8 +10,8 @@ from PIL import Image
 
 from rsretrieve.data.reading.preview import Previewed, reduced
 from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.progress import Advanced, Listener, StageStarted
 
 LARGE_PX, SMALL_PX = 224, 96
 
@@ -32,13 +32,13 @@ class Thumbnails:
         self,
         wanted: Iterable[tuple[Tile, int]],
         bands: tuple[int, ...],
-        listener: Listener,
+        context: RunContext,
     ) -> None:
         """Read tiles and keep a picture of each, in each size in px that is wanted of it."""
         sizes: dict[Tile, set[int]] = {}
         for tile, size in wanted:
             sizes.setdefault(tile, set()).add(size)
-        listener(StageStarted("drawing the page's pictures", len(sizes)))
+        context.start_stage("drawing the page's pictures", len(sizes))
         by_id = {tile.id: tile for tile in sizes}
         tiles = TileSet("the page", tuple(reduced(t, 2 * LARGE_PX) for t in by_id.values()))
         for read in read_in_order(tiles, Previewed(LARGE_PX, bands, enlarged=False)):
@@ -46,7 +46,7 @@ class Thumbnails:
                 self._keep(read.tile, Image.fromarray(read.content), sizes[by_id[read.tile.id]])
             else:
                 self._reasons[read.tile.id] = read.reason
-            listener(Advanced(1))
+            context.advance(1)
 
     def position(self, tile: Tile, size_px: int) -> int:
         """Where a tile's picture stands in `pictures`; −1 if it could not be read."""

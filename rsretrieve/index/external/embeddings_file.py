@@ -15,7 +15,8 @@ from pyarrow import parquet
 from rsretrieve._core.paths import absolute
 from rsretrieve._core.sealing import parsed
 from rsretrieve._core.tables import PARQUET_SUFFIXES, refuse_bombs
-from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.failures import Failed
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import NoUsableTiles, TableError
 from rsretrieve.index.external.geometry_columns import PlaceReader
@@ -35,7 +36,7 @@ _NO_EMBEDDINGS = (
 _UNIT = 1e-4  # how far a norm may lie from one to count as one
 
 
-def read_embeddings(path: Path, listing: TileSet | None, log: FailureLog) -> Vectors:
+def read_embeddings(path: Path, listing: TileSet | None, context: RunContext) -> Vectors:
     """Read embeddings; each is brought to unit length.
 
     A Parquet file names its tiles in a column `id` (or `tile`), holds their vectors in a column
@@ -46,7 +47,7 @@ def read_embeddings(path: Path, listing: TileSet | None, log: FailureLog) -> Vec
     Args:
         path: the file.
         listing: the tiles of a `.npy`.
-        log: takes the rows whose vector is no direction: zero, missing or not finite.
+        context: takes the rows whose vector is no direction: zero, missing or not finite.
 
     Raises:
         TableError: not such a file.
@@ -55,16 +56,16 @@ def read_embeddings(path: Path, listing: TileSet | None, log: FailureLog) -> Vec
     if path.suffix.lower() in PARQUET_SUFFIXES:
         if listing is not None:
             raise TableError(f"{path} names its own tiles: no other TILES can be given beside it")
-        return _from_parquet(path, log)
+        return _from_parquet(path, context)
     if path.suffix.lower() == ".npy":
-        return _from_npy(path, listing, log)
+        return _from_npy(path, listing, context)
     raise TableError(
         f"{path} is neither a .npy nor a Parquet file of embeddings",
         hint="give an array (N, D) as .npy, or a Parquet file with the columns id and embedding",
     )
 
 
-def _from_npy(path: Path, listing: TileSet | None, log: FailureLog) -> Vectors:
+def _from_npy(path: Path, listing: TileSet | None, context: RunContext) -> Vectors:
     try:
         raw = mapped_array(path)
     except FileNotFoundError as error:
@@ -77,7 +78,7 @@ def _from_npy(path: Path, listing: TileSet | None, log: FailureLog) -> Vectors:
             hint="expected is an array (N, D), a row a tile",
         )
     rows = _numbered(len(raw)) if listing is None else _listed(path, listing, len(raw))
-    return _directions(path, rows, raw, {"embeddings": str(path.resolve())}, log)
+    return _directions(path, rows, raw, {"embeddings": str(path.resolve())}, context)
 
 
 def _numbered(count: int) -> TileTable:
@@ -127,7 +128,7 @@ class _Columns:
     dimensions: int
 
 
-def _from_parquet(path: Path, log: FailureLog) -> Vectors:
+def _from_parquet(path: Path, context: RunContext) -> Vectors:
     try:
         with parquet.ParquetFile(path) as file:
             refuse_bombs(path, file)
@@ -150,7 +151,7 @@ def _from_parquet(path: Path, log: FailureLog) -> Vectors:
         raise TableError(f"{path}: cannot be read as Parquet ({error})") from error
     if len({row.id for row in rows}) != len(rows):
         raise TableError(f"{path}: the column {columns.id!r} names a tile twice")
-    return _directions(path, TileTable.of(rows), raw, provenance, log)
+    return _directions(path, TileTable.of(rows), raw, provenance, context)
 
 
 def _columns_of(path: Path, file: parquet.ParquetFile) -> _Columns:
@@ -237,7 +238,7 @@ def _directions(
     rows: TileTable,
     raw: NDArray[Any],
     provenance: dict[str, Any],
-    log: FailureLog,
+    context: RunContext,
 ) -> Vectors:
     """Leave out rows without a direction, and bring the others to unit length.
 
@@ -252,7 +253,7 @@ def _directions(
         reason = (
             "its embedding is zero or missing" if norms[i] == 0 else "its embedding is not finite"
         )
-        log.add(Failed(rows[i].tile, reason))
+        context.add_failure(Failed(rows[i].tile, reason))
     if not usable.any():
         raise NoUsableTiles(f"{path}: not one of {len(raw)} embeddings can be used")
     if raw.dtype != np.float32 or not usable.all() or np.abs(norms - 1).max() > _UNIT:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rsretrieve._core.atomic_write import only_writer
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import RsretrieveError
@@ -39,7 +39,6 @@ from rsretrieve.index.store.tile_table import IndexedTile, read_table
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.index.write import Filing, Vectors, file_vectors, goal_of
-from rsretrieve.progress import Listener, Noticed, StageStarted, unheard
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,7 @@ class Repair:
     after: Verification
 
 
-def repair_index(
-    folder: Path, find_model: FindModel, log: FailureLog, listener: Listener = unheard
-) -> Repair:
+def repair_index(folder: Path, find_model: FindModel, context: RunContext) -> Repair:
     """Mend what is wrong with an index folder.
 
     The FAISS index is built again from the stored vectors, the vectors are taken from a flat
@@ -68,8 +65,7 @@ def repair_index(
     Args:
         folder: the index folder.
         find_model: gives its model.
-        log: takes the tiles that cannot be read, if they have to be.
-        listener: is told how the work goes.
+        context: takes the tiles that cannot be read, if they have to be.
 
     Raises:
         IndexNotFound: there is none.
@@ -78,21 +74,21 @@ def repair_index(
     """
     try:
         with only_writer(folder):
-            mended = _mended(folder, find_model, listener)
+            mended = _mended(folder, find_model, context)
         if mended is None:  # takes the lock itself
-            mended = _embedded_again(folder, find_model, log, listener)
+            mended = _embedded_again(folder, find_model, context)
     except (ValueError, TypeError, KeyError) as error:  # of what a file says
         if isinstance(error, RsretrieveError):
             raise
         raise lost(folder, str(error)) from error
-    return Repair(mended, verify_index(folder, find_model, listener))
+    return Repair(mended, verify_index(folder, find_model, context))
 
 
-def _mended(folder: Path, find_model: FindModel, listener: Listener) -> tuple[str, ...] | None:
+def _mended(folder: Path, find_model: FindModel, context: RunContext) -> tuple[str, ...] | None:
     """What was mended without reading all tiles again; None where they must be."""
-    listener(StageStarted("checking files"))
+    context.start_stage("checking files")
     if not file_problems(folder):
-        return _nothing_or_all(folder, find_model, listener)
+        return _nothing_or_all(folder, find_model, context)
     manifest, sealed = salvaged_manifest(folder)
     paths = {name: folder / name for name in manifest.sha256}
     wrong = set(wrong_files(paths, manifest.sha256, thorough=True))
@@ -101,7 +97,7 @@ def _mended(folder: Path, find_model: FindModel, listener: Listener) -> tuple[st
     if not sealed:
         if wrong:
             raise lost(folder, f"{MANIFEST_FILE} is damaged, and {sorted(wrong)[0]} is, too")
-        return _sealed_again(folder, manifest, find_model, listener)
+        return _sealed_again(folder, manifest, find_model, context)
     mended = f"{FAISS_FILE} from {VECTORS_FILE}"
     if wrong == {SKIPPED_FILE}:
         mended = f"{SKIPPED_FILE} left out: an update looks at those windows again"
@@ -111,19 +107,19 @@ def _mended(folder: Path, find_model: FindModel, listener: Listener) -> tuple[st
         if FAISS_FILE in wrong or not VectorIndex.read(path, mapped=True).is_exact:
             return None
     whole = () if SKIPPED_FILE in wrong else _opened(folder, manifest).skipped
-    _file_again(folder, manifest, path, listener, whole)
+    _file_again(folder, manifest, path, context, whole)
     return (mended,)
 
 
 def _nothing_or_all(
-    folder: Path, find_model: FindModel, listener: Listener
+    folder: Path, find_model: FindModel, context: RunContext
 ) -> tuple[str, ...] | None:
     """Every file is as it was written: nothing to mend, unless what it says is not true."""
     store = _opened(folder, read_manifest(folder))
     model = find_model(store.manifest)
     problems = content_problems(store)
     if not problems and model is not None:
-        problems, _ = misplaced(store, model, listener)
+        problems, _ = misplaced(store, model, context)
     if problems:
         return None
     _discard_what_is_filed(store)
@@ -149,7 +145,7 @@ def _opened(folder: Path, manifest: Manifest) -> IndexStore:
 
 
 def _sealed_again(
-    folder: Path, manifest: Manifest, find_model: FindModel, listener: Listener
+    folder: Path, manifest: Manifest, find_model: FindModel, context: RunContext
 ) -> tuple[str, ...]:
     """Write the manifest again: the files are whole; whose model they are of, a sample tells."""
     model = find_model(manifest)
@@ -162,7 +158,7 @@ def _sealed_again(
         dimensions=vectors.dimensions,
         model_fingerprint=model.description.fingerprint,
     )
-    problems, (compared, _) = misplaced(_opened(folder, counted), model, listener)
+    problems, (compared, _) = misplaced(_opened(folder, counted), model, context)
     if problems or not compared:
         raise lost(folder, f"{MANIFEST_FILE} is damaged, and {model.folder} is not its model")
     whole = replace(
@@ -174,7 +170,7 @@ def _sealed_again(
         windows=as_the_tiles_are_cut(manifest.windows, read_table(folder / TABLE_FILE)),
     )
     skipped = _opened(folder, manifest).skipped if whole.windows else ()
-    _file_again(folder, whole, folder / VECTORS_FILE, listener, skipped)
+    _file_again(folder, whole, folder / VECTORS_FILE, context, skipped)
     return (f"{MANIFEST_FILE} from the other files and the model",)
 
 
@@ -182,7 +178,7 @@ def _file_again(
     folder: Path,
     manifest: Manifest,
     source: Path,
-    listener: Listener,
+    context: RunContext,
     skipped: Sequence[IndexedTile] = (),
 ) -> None:
     """Build the index again from the stored vectors, or from a flat FAISS index."""
@@ -201,12 +197,10 @@ def _file_again(
     rows = read_table(folder / TABLE_FILE)
     goal = replace(goal_of(manifest), key=manifest.faiss_key)
     content = Vectors(rows, vectors, facts, skipped)
-    file_vectors(content, Filing(folder, goal, overwrite=True), listener)
+    file_vectors(content, Filing(folder, goal, overwrite=True), context)
 
 
-def _embedded_again(
-    folder: Path, find_model: FindModel, log: FailureLog, listener: Listener
-) -> tuple[str, ...]:
+def _embedded_again(folder: Path, find_model: FindModel, context: RunContext) -> tuple[str, ...]:
     """Embed the tiles that the table names; the vectors of neither file can be had."""
     manifest = read_manifest(folder)
     model = find_model(manifest)
@@ -214,9 +208,9 @@ def _embedded_again(
         raise lost(folder, "its vectors are damaged, and its model cannot be had to make them")
     require_same_model(folder, manifest, model)
     rows = read_table(folder / TABLE_FILE)
-    listener(Noticed(f"the vectors are damaged: {len(rows)} tiles are embedded again"))
+    context.notice(f"the vectors are damaged: {len(rows)} tiles are embedded again")
     choices = WindowChoices.from_json(manifest.windows)
     tiles = TileSet(str(folder), tuple(row.tile for row in rows), windows=choices)
     goal = IndexGoal(key=manifest.faiss_key, recall=goal_of(manifest).recall)
-    index_tiles(model, tiles, folder, log, listener, goal=goal, overwrite=True)
+    index_tiles(model, tiles, folder, context, goal=goal, overwrite=True)
     return ("all vectors from the tiles that the table names",)

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import IndexDamaged
 from rsretrieve.index.store.checksums import wrong_files
 from rsretrieve.index.store.folder import IndexStore, open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE, Manifest, read_manifest
-from rsretrieve.progress import Listener, StageStarted, unheard
 
 if TYPE_CHECKING:
     from rsretrieve.network.model import Model
@@ -56,18 +55,21 @@ class Verification:
     hint: str
 
 
-def verify_index(folder: Path, find_model: FindModel, listener: Listener = unheard) -> Verification:
+def verify_index(
+    folder: Path, find_model: FindModel, context: RunContext | None = None
+) -> Verification:
     """Check an index folder.
 
     Args:
         folder: the index folder.
         find_model: gives its model, by which a sample of its tiles is embedded again.
-        listener: is told how the work goes.
+        context: is told how the work goes.
 
     Raises:
         IndexNotFound: there is none.
     """
-    listener(StageStarted("checking files"))
+    context = context or RunContext()
+    context.start_stage("checking files")
     problems = file_problems(folder)
     if problems:
         return _verification(folder, problems, None, (0, 0))
@@ -76,7 +78,7 @@ def verify_index(folder: Path, find_model: FindModel, listener: Listener = unhea
     compared = (0, 0)
     model = find_model(store.manifest) if not problems else None
     if model is not None:
-        wrong, compared = misplaced(store, model, listener)
+        wrong, compared = misplaced(store, model, context)
         problems += wrong
     return _verification(folder, problems, store.manifest.tiles, compared)
 
@@ -151,7 +153,7 @@ def _search_problems(store: IndexStore) -> Iterator[str]:
 
 
 def misplaced(
-    store: IndexStore, model: Model, listener: Listener
+    store: IndexStore, model: Model, context: RunContext
 ) -> tuple[list[str], tuple[int, int]]:
     """Embed a sample of the tiles again, and compare with their rows.
 
@@ -166,7 +168,7 @@ def misplaced(
     rows = _spread(len(store.rows), EMBEDDED_AGAIN)
     current = [i for i in rows.tolist() if store.rows[i].is_current(store.rows[i].tile)]
     tiles = TileSet(str(store.folder), tuple(store.rows[i].tile for i in current))
-    embedded = embed_readable_tiles(model, tiles, FailureLog(), listener)
+    embedded = embed_readable_tiles(model, tiles, RunContext(listener=context.report))
     row_of = {store.rows[i].id: i for i in current}
     problems = []
     for tile, vector, best in zip(embedded.tiles, embedded.vectors, _best(store, embedded.vectors)):

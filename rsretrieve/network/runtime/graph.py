@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import ModelDamaged
 from rsretrieve.network.metadata import (
     GRAPH_FILE,
@@ -18,9 +19,8 @@ from rsretrieve.network.metadata import (
     ModelDescription,
     ModelFolder,
     check_file,
-    unchecked_notices,
+    report_unchecked,
 )
-from rsretrieve.progress import Listener, Noticed, unheard
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -100,7 +100,7 @@ class GraphModel:
 
 
 def open_for_few(
-    model: ModelFolder, tiles: int, device: str, listener: Listener = unheard
+    model: ModelFolder, tiles: int, device: str, context: RunContext | None = None
 ) -> EmbeddingModel:
     """Open a model to embed some tiles, by whatever is ready sooner.
 
@@ -108,7 +108,7 @@ def open_for_few(
         model: the model.
         tiles: how many.
         device: as the user names it; PyTorch alone computes on a GPU.
-        listener: is told of files without a checksum.
+        context: is told of files without a checksum.
 
     Returns:
         The model as its graph, where it has one and tiles are few and no GPU is asked for by
@@ -119,19 +119,19 @@ def open_for_few(
         DeviceUnavailable: a GPU that is not there.
     """
     if GRAPH_FILE in model.description.files and tiles <= _FEW_TILES and device in ("auto", "cpu"):
-        return load_graph_model(model, listener)
+        return load_graph_model(model, context)
     from rsretrieve.network.device import choose_device
     from rsretrieve.network.model_folder import load_model
 
-    return load_model(model.folder, choose_device(device), listener)
+    return load_model(model.folder, choose_device(device), context)
 
 
-def load_graph_model(model: ModelFolder, listener: Listener = unheard) -> GraphModel:
+def load_graph_model(model: ModelFolder, context: RunContext | None = None) -> GraphModel:
     """Read a model that has a graph.
 
     Args:
         model: the model.
-        listener: is told of files without a checksum.
+        context: is told of files without a checksum.
 
     Raises:
         ModelDamaged: a file is missing, was cut short or edited, or the graph is not one that may
@@ -139,8 +139,7 @@ def load_graph_model(model: ModelFolder, listener: Listener = unheard) -> GraphM
     """
     from rsretrieve.network.weights_file import read_weights
 
-    for notice in unchecked_notices(model):
-        listener(Noticed(notice))
+    report_unchecked(model, context)
     arrays = read_weights(model)
     path = model.folder / GRAPH_FILE
     check_file(path, model.description.files[GRAPH_FILE])

@@ -15,10 +15,10 @@ from pyarrow import parquet
 from rsretrieve._core.tables import refuse_bombs
 from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.preprocessing.pixel_fingerprint import QUADRANTS, are_alike
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import ModelDamaged
 from rsretrieve.network.metadata import TILES_FILE, ModelFolder, check_file
-from rsretrieve.progress import Listener, Noticed, unheard
 
 _WEIGHT, _AREA, _VIEW, _QUADRANTS = "weight", "area_under_margin", "first_view", "quadrants"
 
@@ -77,7 +77,7 @@ def read_record(
     model: ModelFolder,
     tiles: TileSet,
     quadrants: NDArray[np.float32],
-    listener: Listener = unheard,
+    context: RunContext,
 ) -> TrainingRecord:
     """What a model folder tells of these tiles; nothing where it is so old as to have no such file.
 
@@ -88,7 +88,7 @@ def read_record(
         model: the model folder.
         tiles: N tiles with labels.
         quadrants: (N, 4), how bright each quarter is; see `quadrant_means`.
-        listener: is told of tiles with the names of others.
+        context: is told of tiles with the names of others.
 
     Raises:
         ModelDamaged: the file is not the one that was written, or cannot be read.
@@ -100,7 +100,7 @@ def read_record(
     rows = {name: row for row, name in enumerate(table.column("tile").to_pylist())}
     found = np.array([rows.get(tile.id, -1) for tile in tiles], np.int64)
     if _QUADRANTS in table.column_names:
-        _let_go_of_others(found, _matrix(table, _QUADRANTS), tiles, quadrants, listener)
+        _let_go_of_others(found, _matrix(table, _QUADRANTS), tiles, quadrants, context)
     here, there = np.flatnonzero(found >= 0), found[found >= 0]
     given = table.column("label").take(pyarrow.array(there)).to_pylist()
     same = np.array([tiles[row].label == label for row, label in zip(here.tolist(), given)], bool)
@@ -120,7 +120,7 @@ def _let_go_of_others(
     kept: NDArray[np.float32],
     tiles: TileSet,
     seen: NDArray[np.float32],
-    listener: Listener,
+    context: RunContext,
 ) -> None:
     """Set to −1 the rows of tiles that are not the pictures they were in training."""
     here = np.flatnonzero(found >= 0)
@@ -128,11 +128,9 @@ def _let_go_of_others(
     found[others] = -1
     if len(others):
         names = (tiles[row].id for row in others.tolist())
-        listener(
-            Noticed(
-                f"{len(others)} of {len(here)} tiles that the model was trained on have other "
-                f"pixels now ({some_of(names)}); what was noted of them in training is not used"
-            )
+        context.notice(
+            f"{len(others)} of {len(here)} tiles that the model was trained on have other "
+            f"pixels now ({some_of(names)}); what was noted of them in training is not used"
         )
 
 

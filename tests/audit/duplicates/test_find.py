@@ -21,8 +21,9 @@ from rsretrieve.audit.estimators import neighbors as module
 from rsretrieve.audit.estimators.neighbors import nearest_neighbours
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.data.reading.pillow_reader import read_raw
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.progress import Advanced, Event, StageStarted, unheard
+from rsretrieve.progress import Advanced, Event, StageStarted
 
 
 def unit_rows(rows: int, seed: int, dimensions: int = 8) -> NDArray[np.float32]:
@@ -65,7 +66,7 @@ def labels_of(tiles: TileSet) -> NDArray[np.int64]:
 def test_the_same_pixels_are_found_under_another_label_alone(tiles: TileSet) -> None:
     # Embeddings that know nothing: all pairs are looked at.
     neighbours = nearest_neighbours(UnitRows(unit_rows(16, 0)), np.zeros(16, int), 15)
-    found = twins_by_pixels(tiles, neighbours, labels_of(tiles), unheard).twin
+    found = twins_by_pixels(tiles, neighbours, labels_of(tiles), RunContext()).twin
     expected = np.full(16, -1)
     expected[[0, 1, 2, 12, 13, 14]] = [12, 13, 14, 0, 1, 2]
     assert found.tolist() == expected.tolist()
@@ -75,7 +76,7 @@ def test_the_listener_hears_of_every_tile_and_every_pair(tiles: TileSet) -> None
     neighbours = nearest_neighbours(UnitRows(unit_rows(16, 0)), np.zeros(16, int), 15)
     heard: dict[str, list[int]] = {}  # a stage's total, and all steps of it
     events: list[Event] = []
-    twins_by_pixels(tiles, neighbours, labels_of(tiles), events.append)
+    twins_by_pixels(tiles, neighbours, labels_of(tiles), RunContext(listener=events.append))
     for event in events:
         if isinstance(event, StageStarted):
             assert event.total is not None
@@ -93,7 +94,7 @@ def test_the_listener_hears_of_every_tile_and_every_pair(tiles: TileSet) -> None
 def test_a_tile_that_can_no_longer_be_read_has_no_twin(tiles: TileSet) -> None:
     Path(tiles[0].path).unlink()
     neighbours = nearest_neighbours(UnitRows(unit_rows(16, 0)), np.zeros(16, int), 15)
-    found = twins_by_pixels(tiles, neighbours, labels_of(tiles), unheard).twin
+    found = twins_by_pixels(tiles, neighbours, labels_of(tiles), RunContext()).twin
     assert (found[0], found[12], found[1]) == (-1, -1, 13)
 
 

@@ -10,8 +10,8 @@ import pytest
 from pyarrow import parquet
 
 from rsretrieve.audit.evidence.external_embeddings import GivenEmbeddings, given_embeddings
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InputError, InvalidArgument, TableError
 from tests.support.vectors import unit_rows
@@ -26,7 +26,7 @@ def table_at(path: Path, /, **columns: object) -> Path:
 
 
 def given(path: Path, tiles: TileSet | None = TILES) -> GivenEmbeddings:
-    return given_embeddings(path, tiles, FailureLog())
+    return given_embeddings(path, tiles, RunContext())
 
 
 @pytest.fixture
@@ -54,10 +54,10 @@ def test_a_tile_that_has_none_is_named(npy: Path) -> None:
 
 def test_a_tile_whose_embedding_is_no_direction_is_left_out(tmp_path: Path) -> None:
     np.save(tmp_path / "e.npy", VECTORS * np.array([[1], [0], [2]], np.float32))
-    log = FailureLog()
-    found = given_embeddings(tmp_path / "e.npy", TILES, log)
+    context = RunContext()
+    found = given_embeddings(tmp_path / "e.npy", TILES, context)
     tiles, rows = found.of(TILES)
-    assert [failure.tile_id for failure in log.failures] == ["a"]
+    assert [failure.tile_id for failure in context.failures] == ["a"]
     assert [tile.id for tile in tiles] == ["c", "b"]
     np.testing.assert_allclose(found.vectors[rows], VECTORS[[0, 2]], atol=1e-6)
 

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.errors import NoUsableTiles, TileError
 from tests.support.tiles import noise, save_picture
@@ -34,16 +34,16 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_they_are_failures_like_tiles_that_cannot_be_read(folder):
-    log = FailureLog()
-    found = find_tiles(folder, log=log)
+    context = RunContext()
+    found = find_tiles(folder, context=context)
     assert [tile.id for tile in found] == ["a/x.png", "c/x.png"]
     assert found.unseen == ("b/", "c/inner/")
-    assert [(bad.tile_id, bad.reason) for bad in log.failures] == [
+    assert [(bad.tile_id, bad.reason) for bad in context.failures] == [
         ("b", f"a folder that cannot be listed: {DENIED}"),
         ("c/inner", f"a folder that cannot be listed: {DENIED}"),
     ]
     with pytest.raises(TileError, match=r"^b: a folder that cannot be listed"):
-        find_tiles(folder, log=FailureLog(strict=True))
+        find_tiles(folder, RunContext(strict=True))
 
 
 def test_without_a_log_a_notice_tells(folder):
@@ -56,7 +56,7 @@ def test_without_a_log_a_notice_tells(folder):
 def test_where_there_is_nothing_else_the_reason_is_told(folder, assets):
     inner = folder / "b"
     with pytest.raises(NoUsableTiles, match=r"no tiles; folders left out: 1 that cannot be listed"):
-        find_tiles(inner, scenes=SceneChoices(None, assets), log=FailureLog())
+        find_tiles(inner, scenes=SceneChoices(None, assets), context=RunContext())
 
 
 def test_a_folder_in_which_nothing_may_be_looked_at_is_no_crash(tmp_path, monkeypatch):

@@ -6,7 +6,8 @@ import pytest
 import rasterio
 
 from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
-from rsretrieve.data.failures import Failure, FailureLog
+from rsretrieve.data.failures import Failure
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
@@ -72,25 +73,25 @@ def test_windows_named_in_a_list_stay_and_whole_rows_are_cut(scene, tmp_path):
 
 def test_a_scene_that_cannot_be_opened_is_logged_and_the_others_are_cut(tmp_path, scene):
     (scene.parent / "bad.tif").write_bytes(b"nothing")
-    log = FailureLog()
-    assert len(find_tiles(scene.parent, scenes=by(16), log=log)) == 6
-    assert log.failures == [Failure("bad.tif", "not an image that can be read")]
-    for strict in (None, FailureLog(strict=True)):
+    context = RunContext()
+    assert len(find_tiles(scene.parent, scenes=by(16), context=context)) == 6
+    assert context.failures == [Failure("bad.tif", "not an image that can be read")]
+    for strict in (None, RunContext(strict=True)):
         with pytest.raises(TileError, match=r"^bad\.tif: not an image"):
-            find_tiles(scene.parent, scenes=by(16), log=strict)
+            find_tiles(scene.parent, scenes=by(16), context=strict)
 
 
 def test_not_one_scene_that_can_be_opened_is_an_error(tmp_path):
     for name in ("a.tif", "b.tif"):
         (tmp_path / name).write_bytes(b"nothing")
     with pytest.raises(NoUsableTiles) as caught:
-        find_tiles(tmp_path, scenes=by(16), log=FailureLog())
+        find_tiles(tmp_path, scenes=by(16), context=RunContext())
     assert caught.value.message == (
         f"{tmp_path}: none of 2 scenes can be used (the first, a.tif: not an image that can be "
         "read)"
     )
     with pytest.raises(NoUsableTiles) as caught:
-        find_tiles(tmp_path / "a.tif", scenes=by(16), log=FailureLog())
+        find_tiles(tmp_path / "a.tif", scenes=by(16), context=RunContext())
     assert caught.value.message == f"{tmp_path / 'a.tif'}: not an image that can be read"
 
 
@@ -119,12 +120,12 @@ def test_no_scene_as_large_as_a_window_is_an_error(scene):
 def test_a_resolution_needs_a_georeference(tmp_path):
     path = save_raster(tmp_path / "a.tif", noise((1, 32, 32)))
     with pytest.raises(NoUsableTiles, match=r"has no georeference to tell --resolution by$"):
-        find_tiles(path, scenes=by(16, resolution_m=20.0), log=FailureLog())
+        find_tiles(path, scenes=by(16, resolution_m=20.0), context=RunContext())
 
 
 def test_a_resolution_that_leaves_too_few_pixels_is_an_error_of_the_scene(scene):
     with pytest.raises(NoUsableTiles, match=r"4×4 px is too small: a side has at least 8 px$"):
-        find_tiles(scene, scenes=by(16, resolution_m=2.5), log=FailureLog())
+        find_tiles(scene, scenes=by(16, resolution_m=2.5), context=RunContext())
 
 
 def test_in_degrees_windows_are_square_on_the_ground(tmp_path):

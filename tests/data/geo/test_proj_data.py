@@ -10,10 +10,10 @@ import sys
 import pytest
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.geo import proj_data
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
+from rsretrieve.data.run_context import RunContext
 
 VARIABLES = ("PROJ_DATA", "PROJ_LIB")
 
@@ -39,7 +39,7 @@ def test_workers_compute_places(foreign, landscape):
     preprocessing = Preprocessing(8, 6, (1,), "uint16", statistics)
     places = [
         place
-        for batch in stream_batches(tiles, preprocessing, 50, FailureLog())
+        for batch in stream_batches(tiles, preprocessing, 50, RunContext())
         for place in batch.places
     ]
     assert len(places) == len(tiles)

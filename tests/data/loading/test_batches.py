@@ -12,11 +12,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rsretrieve.data.failures import Failed, Failure, FailureLog
+from rsretrieve.data.failures import Failed, Failure
 from rsretrieve.data.loading import batches as stream
 from rsretrieve.data.loading.batches import read_into_store, stream_batches
 from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import TileError
 from tests.support.over_there import Noted, broken, id_and_shape, made_into_0
@@ -63,7 +64,7 @@ def names(reads):
 def test_jpegs_are_decoded_as_the_preprocessing_says(tmp_path, reduced):
     tiles = tiles_at(save_picture(tmp_path / "a.jpg", noise((3, 64, 64))))
     wanted = replace(preprocessing(8), reduced_jpeg=reduced)
-    (batch,) = stream_batches(tiles, wanted, 1, FailureLog())
+    (batch,) = stream_batches(tiles, wanted, 1, RunContext())
     raw = read_raw(tiles[0], 16 if reduced else None)
     assert raw.values.shape == ((3, 16, 16) if reduced else (3, 64, 64))
     assert np.array_equal(batch.pixels[0], wanted.apply("a", raw))
@@ -109,7 +110,7 @@ def test_an_error_that_is_no_tiles_ends_the_stream(pictures):
 
 @pytest.mark.parametrize(("batch_size", "sizes"), [(16, [16, 16, 8]), (20, [20, 20]), (99, [40])])
 def test_batches_are_full_but_for_the_last(pictures, single_reads, batch_size, sizes):
-    batches = list(stream_batches(pictures, preprocessing(), batch_size, FailureLog()))
+    batches = list(stream_batches(pictures, preprocessing(), batch_size, RunContext()))
     assert [len(batch.tiles) for batch in batches] == sizes
     assert [tile for batch in batches for tile in batch.tiles] == list(pictures)
     assert np.array_equal(np.concatenate([batch.pixels for batch in batches]), single_reads)
@@ -119,15 +120,15 @@ def test_batches_are_full_but_for_the_last(pictures, single_reads, batch_size, s
 def test_batches_know_where_their_tiles_lie(pictures, tmp_path):
     located = tiles_at(save_raster(tmp_path / "a.tif", noise((3, 8, 8)), **UTM))
     tiles = TileSet("", (pictures[0], *located))
-    (batch,) = stream_batches(tiles, preprocessing(), 2, FailureLog())
+    (batch,) = stream_batches(tiles, preprocessing(), 2, RunContext())
     assert batch.places[0] is None
     assert batch.places[1].bounds == (500_000, 3_999_920, 500_080, 4_000_000)
 
 
 def test_failures_are_logged_with_reasons_and_leave_no_gap(with_bad):
-    log, steps = FailureLog(), []
-    batches = list(stream_batches(with_bad, preprocessing(), 5, log, steps.append))
-    assert log.failures == [
+    context, steps = RunContext(), []
+    batches = list(stream_batches(with_bad, preprocessing(), 5, context, steps.append))
+    assert context.failures == [
         Failure("gone.png", "no such file"),
         Failure("grey.tif", "has 2 bands, and 3 are expected"),
     ]
@@ -136,16 +137,16 @@ def test_failures_are_logged_with_reasons_and_leave_no_gap(with_bad):
 
 
 def test_a_strict_log_ends_the_run_at_the_first_failure(with_bad):
-    log = FailureLog(strict=True)
-    batches = stream_batches(with_bad, preprocessing(), 2, log)
+    context = RunContext(strict=True)
+    batches = stream_batches(with_bad, preprocessing(), 2, context)
     assert len(next(batches).tiles) == 2
     with pytest.raises(TileError, match=r"^gone\.png: no such file$"):
         next(batches)
-    assert log.failures == []
+    assert context.failures == []
 
 
 def test_without_tiles_there_are_no_batches():
-    assert list(stream_batches(TileSet("", ()), preprocessing(), 2, FailureLog())) == []
+    assert list(stream_batches(TileSet("", ()), preprocessing(), 2, RunContext())) == []
 
 
 @pytest.mark.parametrize(("free_bytes", "kind"), [(1 << 40, np.ndarray), (0, np.memmap)])
@@ -154,7 +155,7 @@ def test_a_store_holds_what_single_reads_give(
 ):
     monkeypatch.setattr(stream, "available_bytes", lambda: free_bytes)
     steps = []
-    store = read_into_store(pictures, preprocessing(), FailureLog(), steps.append)
+    store = read_into_store(pictures, preprocessing(), RunContext(), steps.append)
     assert type(store.pixels) is kind
     assert store.tiles == pictures
     assert store.pixels.dtype == np.uint8
@@ -166,14 +167,14 @@ def test_a_store_may_take_half_of_the_free_memory(pictures, monkeypatch):
     kinds = []
     for free_bytes in (2 * 40 * 3 * 64, 2 * 40 * 3 * 64 - 1):
         monkeypatch.setattr(stream, "available_bytes", lambda free=free_bytes: free)
-        kinds.append(type(read_into_store(pictures, preprocessing(), FailureLog()).pixels))
+        kinds.append(type(read_into_store(pictures, preprocessing(), RunContext()).pixels))
     assert kinds == [np.ndarray, np.memmap]
 
 
 def test_a_mapped_store_leaves_no_file_behind(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(stream, "available_bytes", lambda: 0)
     monkeypatch.setattr(stream.tempfile, "tempdir", str(tmp_path))
-    store = read_into_store(pictures, preprocessing(), FailureLog())
+    store = read_into_store(pictures, preprocessing(), RunContext())
     assert list(tmp_path.iterdir()) == []
     store.pixels[:] = 7
     assert (store.pixels == 7).all()
@@ -187,7 +188,7 @@ def test_a_full_disk_is_an_error_before_anything_is_mapped(pictures, tmp_path, m
     monkeypatch.setattr(stream.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(os, "posix_fallocate", no_room, raising=False)
     with pytest.raises(OSError, match="No space left on device") as caught:
-        read_into_store(pictures, preprocessing(), FailureLog())
+        read_into_store(pictures, preprocessing(), RunContext())
     assert caught.value.filename == str(tmp_path)
     for word in ("decoded tiles take", "GB", "TMPDIR"):
         assert word in caught.value.strerror
@@ -198,7 +199,7 @@ def test_a_temporary_folder_that_is_not_there_is_named(pictures, tmp_path, monke
     monkeypatch.setattr(stream, "available_bytes", lambda: 0)
     monkeypatch.setattr(stream.tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(OSError, match="TMPDIR") as caught:
-        read_into_store(pictures, preprocessing(), FailureLog())
+        read_into_store(pictures, preprocessing(), RunContext())
     assert caught.value.filename == str(tmp_path / "gone")
 
 
@@ -207,26 +208,26 @@ def test_where_room_cannot_be_reserved_the_store_is_mapped_all_the_same(
 ):
     monkeypatch.setattr(stream, "available_bytes", lambda: 0)
     monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    store = read_into_store(pictures, preprocessing(), FailureLog())
+    store = read_into_store(pictures, preprocessing(), RunContext())
     assert np.array_equal(store.pixels, single_reads)
 
 
 def test_a_store_leaves_out_what_cannot_be_read(with_bad):
-    log = FailureLog()
-    store = read_into_store(with_bad, preprocessing(), log)
+    context = RunContext()
+    store = read_into_store(with_bad, preprocessing(), context)
     assert store.tiles.source == "ten tiles"
     assert [tile.id for tile in store.tiles] == [f"{i:02}.png" for i in range(8)]
     assert store.pixels.shape == (8, 3, 8, 8)
-    assert [failure.tile_id for failure in log.failures] == ["gone.png", "grey.tif"]
+    assert [failure.tile_id for failure in context.failures] == ["gone.png", "grey.tif"]
 
 
 def test_a_store_of_no_readable_tile_is_empty(tmp_path):
-    log = FailureLog()
-    store = read_into_store(tiles_at(tmp_path / "a.png"), preprocessing(), log)
+    context = RunContext()
+    store = read_into_store(tiles_at(tmp_path / "a.png"), preprocessing(), context)
     assert (len(store.tiles), store.pixels.shape) == (0, (0, 3, 8, 8))
-    assert log.failures == [Failure("a.png", "no such file")]
+    assert context.failures == [Failure("a.png", "no such file")]
 
 
 def test_a_strict_store_ends_at_the_first_failure(with_bad):
     with pytest.raises(TileError, match=r"^gone\.png: no such file$"):
-        read_into_store(with_bad, preprocessing(), FailureLog(strict=True))
+        read_into_store(with_bad, preprocessing(), RunContext(strict=True))

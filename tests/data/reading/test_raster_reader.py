@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsretrieve.data.discovery.scenes import cut_scenes
-from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.failures import Failed
 from rsretrieve.data.reading import datasets as rasters
 from rsretrieve.data.reading import read_tiles
 from rsretrieve.data.reading.datasets import OpenRasters, read_facts
 from rsretrieve.data.reading.raster_reader import read_raster, read_windows
 from rsretrieve.data.reading.read_tiles import Read, read_in_order
 from rsretrieve.data.reading.window_batches import in_sweeps
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import WindowChoices
@@ -182,7 +183,7 @@ def test_a_worker_opens_a_scene_once_and_closes_it_in_the_end(scenes, monkeypatc
     monkeypatch.setattr(
         rasters, "open_raster", lambda *names: opened.append(real(*names)) or opened[-1]
     )
-    tiles = cut_scenes(tiles_at(scenes["plain"]), WindowChoices(16, 8), FailureLog())
+    tiles = cut_scenes(tiles_at(scenes["plain"]), WindowChoices(16, 8), RunContext())
     opened.clear()
     over_there = read_tiles._Reading(made_into_0, tiles.windows, None)
     for run in in_sweeps(tiles):
@@ -248,18 +249,18 @@ def test_windows_with_too_much_nodata_are_skipped_and_counted(tmp_path):
     values[:, :16, 64:96] = 0  # 50 %
     path = save_raster(tmp_path / "a.tif", values, nodata=0)
     for share, kept in ((0.5, 2), (0.7, 3), (0.0, 1), (1.0, 3)):
-        tiles = cut_scenes(tiles_at(path), WindowChoices(32, max_nodata=share), FailureLog())
-        log = FailureLog(strict=True)
+        tiles = cut_scenes(tiles_at(path), WindowChoices(32, max_nodata=share), RunContext())
+        context = RunContext(strict=True)
         reads = list(read_in_order(tiles, made_into_0))
         for read in reads:
             if isinstance(read, Failed):
-                log.add(read)
+                context.add_failure(read)
         assert sum(isinstance(read, Read) for read in reads) == kept
-        assert len(log.skipped) == 4 - kept
-        assert log.notices == (
+        assert len(context.skipped) == 4 - kept
+        assert context.notices == (
             f"windows skipped for more nodata than --max-nodata allows: {4 - kept}",
         )
-    assert FailureLog().notices == ()
+    assert RunContext().notices == ()
 
 
 def test_a_window_named_one_by_one_is_never_skipped(tmp_path):

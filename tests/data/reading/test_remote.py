@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from rsretrieve.data.discovery.find_tiles import find_tiles, tiles_of_images
-from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.failures import Failed
 from rsretrieve.data.reading.datasets import OpenRasters
 from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.reading.raster_reader import read_windows
 from rsretrieve.data.reading.read_tiles import read_in_order
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import NoUsableTiles
@@ -69,7 +70,7 @@ def test_an_image_behind_a_url_can_be_named_whole(served):
 
 def test_a_url_that_leads_nowhere_is_an_error_with_its_reason(served):
     with pytest.raises(NoUsableTiles, match=r"gone\.tif: cannot be opened: .*404"):
-        find_tiles(f"{served.url}/gone.tif", scenes=CHOICES, log=FailureLog())
+        find_tiles(f"{served.url}/gone.tif", scenes=CHOICES, context=RunContext())
 
 
 def test_a_server_that_fails_on_the_way_fails_its_windows_and_no_more(served, scene):

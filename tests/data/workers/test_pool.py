@@ -17,9 +17,10 @@ import pytest
 
 from rsretrieve._core import paths
 from rsretrieve.data.discovery.scenes import cut_scenes
-from rsretrieve.data.failures import Failed, FailureLog
+from rsretrieve.data.failures import Failed
 from rsretrieve.data.reading.preview import read_preview
 from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import WindowChoices
@@ -248,10 +249,10 @@ def test_a_preview_and_a_scene_that_crash_the_decoder_are_bad_tiles(tmp_path, mo
     monkeypatch.setattr(Lane, "ask", crashing)
     with pytest.raises(TileError, match=r"a\.png: the decoder crashed on it"):
         read_preview(tile_at(path), 64)
-    log = FailureLog()
+    context = RunContext()
     two = TileSet("", (tile_at(path), Tile("b.png#0,0,8,8", str(path), None, Window(0, 0, 8, 8))))
-    cut_scenes(two, WindowChoices(8), log)
-    assert [bad.reason for bad in log.failures] == ["the decoder crashed on it (SIGSEGV)"]
+    cut_scenes(two, WindowChoices(8), context)
+    assert [bad.reason for bad in context.failures] == ["the decoder crashed on it (SIGSEGV)"]
 
 
 @pytest.mark.parametrize("kind", ["device", "socket"])

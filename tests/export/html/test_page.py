@@ -18,6 +18,7 @@ from PIL import Image
 
 from rsretrieve.audit.issue_types import IssueKind
 from rsretrieve.audit.result import Audit, AuditedTile, ClassIssues, Comparison, NoiseMatrix
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import OutputExists
 from rsretrieve.export.html import page as audit_page
@@ -265,7 +266,9 @@ def test_classes_that_no_tile_has_can_be_chosen(audit: Audit, tmp_path: Path) ->
 def test_the_listener_hears_of_every_picture(audit: Audit, tmp_path: Path) -> None:
     events: list[Event] = []
     request = PageRequest(audit, "tiles", BANDS)
-    write_audit_page(tmp_path / "a.html", request, overwrite=False, listener=events.append)
+    write_audit_page(
+        tmp_path / "a.html", request, overwrite=False, context=RunContext(listener=events.append)
+    )
     assert events[0] == StageStarted("drawing the page's pictures", 3)
     assert events[1:] == [Advanced(1)] * 3
 

@@ -14,8 +14,8 @@ from pyarrow import parquet
 from shapely.geometry import MultiPoint, Point, Polygon, box
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.failures import FailureLog
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import NoUsableTiles, TableError, TileError
 from rsretrieve.export.geoparquet import write_embeddings
@@ -28,8 +28,8 @@ from rsretrieve.index.write import Filing, Vectors
 from tests.support.vectors import unit_rows
 
 
-def read(path: Path, listing: TileSet | None = None, log: FailureLog | None = None) -> Vectors:
-    return read_embeddings(path, listing, log or FailureLog())
+def read(path: Path, listing: TileSet | None = None, context: RunContext | None = None) -> Vectors:
+    return read_embeddings(path, listing, context or RunContext())
 
 
 def saved(path: Path, array: Any) -> Path:
@@ -84,16 +84,16 @@ def test_a_list_with_relative_paths_names_files_beside_itself(
 def test_rows_without_a_direction_are_left_out_and_named(tmp_path: Path) -> None:
     array = unit_rows(5, 4, 0)
     array[1], array[3, 2] = 0, np.inf
-    log = FailureLog()
-    content = read(saved(tmp_path / "v.npy", array), None, log)
+    context = RunContext()
+    content = read(saved(tmp_path / "v.npy", array), None, context)
     assert [row.id for row in content.rows] == ["0", "2", "4"]
     assert np.array_equal(content.vectors, array[[0, 2, 4]])
-    assert [(f.tile_id, f.reason) for f in log.failures] == [
+    assert [(f.tile_id, f.reason) for f in context.failures] == [
         ("1", "its embedding is zero or missing"),
         ("3", "its embedding is not finite"),
     ]
     with pytest.raises(TileError, match=r"^1: "):
-        read(tmp_path / "v.npy", None, FailureLog(strict=True))
+        read(tmp_path / "v.npy", None, RunContext(strict=True))
     with pytest.raises(NoUsableTiles, match=r"not one of 2 embeddings can be used$"):
         read(saved(tmp_path / "v.npy", np.zeros((2, 3))))
 
@@ -162,10 +162,12 @@ def test_ids_labels_and_paths_are_taken(tmp_path: Path) -> None:
 
 def test_a_missing_vector_is_a_failure(tmp_path: Path) -> None:
     vectors = [None, *unit_rows(2, 4, 0).tolist()]
-    log = FailureLog()
-    content = read(table(tmp_path / "v.parquet", id=["a", "b", "c"], embedding=vectors), None, log)
+    context = RunContext()
+    content = read(
+        table(tmp_path / "v.parquet", id=["a", "b", "c"], embedding=vectors), None, context
+    )
     assert [row.id for row in content.rows] == ["b", "c"]
-    assert [failure.tile_id for failure in log.failures] == ["a"]
+    assert [failure.tile_id for failure in context.failures] == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +255,7 @@ def test_an_export_and_back_is_the_same_index_of_the_same_model(
 ) -> None:
     write_embeddings(tmp_path / "e.parquet", store, overwrite=False)
     filing = Filing(tmp_path / "index")
-    summary = index_embeddings(tmp_path / "e.parquet", None, filing, FailureLog())
+    summary = index_embeddings(tmp_path / "e.parquet", None, filing, RunContext())
     again = open_index(tmp_path / "index")
     assert (summary.tiles, summary.added, summary.device) == (18, 18, "cpu")
     assert again.rows == store.rows

@@ -9,7 +9,7 @@ import pytest
 from shapely.geometry import LineString, MultiPolygon, Point, Polygon, box
 from shapely.geometry.base import BaseGeometry
 
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InputError
 from rsretrieve.export.geojson import write_geojson
 from rsretrieve.export.geoparquet import write_hits
@@ -28,7 +28,7 @@ def table_of(folder: Path, *geometries: BaseGeometry | None, crs: str = "EPSG:43
     }
     frame = geopandas.GeoDataFrame(columns, geometry=list(geometries), crs=crs)
     frame.to_parquet(folder / "foreign.parquet")
-    return TileTable.of(read_embeddings(folder / "foreign.parquet", None, FailureLog()).rows)
+    return TileTable.of(read_embeddings(folder / "foreign.parquet", None, RunContext()).rows)
 
 
 CUT = MultiPolygon([box(178, -20, 180, -10), box(-180, -20, -176, -10)])

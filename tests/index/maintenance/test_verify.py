@@ -13,7 +13,7 @@ import pytest
 
 from rsretrieve._core.atomic_write import only_writer
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.failures import FailureLog
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import IndexDamaged, IndexNotFound, ModelMismatch, OutputBusy
 from rsretrieve.index.build import index_tiles
@@ -41,7 +41,7 @@ def without_model(_: Manifest) -> Model | None:
 
 
 def repaired(folder: Path, model: Model | None = None) -> Repair:
-    return repair_index(folder, lambda _: model, FailureLog())
+    return repair_index(folder, lambda _: model, RunContext())
 
 
 def damage(path: Path, position: int | None = None, flip: int = 255) -> None:
@@ -165,7 +165,7 @@ def test_tiles_that_changed_are_work_for_an_update_and_no_damage(
     (tmp_path / "tiles").mkdir()
     shutil.copy2(row.path, tmp_path / "tiles" / "a.tif")
     shutil.copy2(row.path, tmp_path / "tiles" / "b.tif")
-    index_tiles(model, find_tiles(tmp_path / "tiles"), tmp_path / "small", FailureLog())
+    index_tiles(model, find_tiles(tmp_path / "tiles"), tmp_path / "small", RunContext())
     (tmp_path / "tiles" / "a.tif").write_bytes(b"changed")
     found = verify_index(tmp_path / "small", lambda _: model)
     assert (found.sound, found.embedded_again, found.changed_since) == (True, 1, 1)
@@ -221,7 +221,7 @@ def test_an_index_with_cells_cannot_give_the_vectors_back(
 ) -> None:
     tiles = find_tiles(Path(store.rows[0].path).parent.parent)
     goal = IndexGoal("IVF2,Flat")
-    index_tiles(model, tiles, folder, FailureLog(), goal=goal, overwrite=True)
+    index_tiles(model, tiles, folder, RunContext(), goal=goal, overwrite=True)
     before = open_index(folder)
     vectors = np.array(before.vectors)
     damage(folder / "embeddings.npy")
@@ -282,7 +282,7 @@ def test_how_scenes_were_cut_is_kept_where_the_tiles_bear_it_out(
     scene = save_raster(tmp_path / "a.tif", values)
     choices = SceneChoices(WindowChoices(16, 8, max_nodata=0.4))
     tiles = find_tiles(scene, scenes=choices)
-    index_tiles(model, tiles, tmp_path / "index", FailureLog())
+    index_tiles(model, tiles, tmp_path / "index", RunContext())
     before = open_index(tmp_path / "index")
     assert len(before.skipped) > 0
     edited(tmp_path / "index", tiles=5, windows={**before.manifest.windows, **told})

@@ -14,6 +14,7 @@ from pyarrow import parquet
 
 from rsretrieve._core.atomic_write import sha256_of_file
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import ModelDamaged
 from rsretrieve.network.embedder import Embedder
@@ -149,7 +150,7 @@ def read_with(folder: Path, tiles: TileSet, looks: NDArray[np.float32]) -> Train
     record = TrainingRecord(np.ones(2, np.float32), np.full(2, 0.5, np.float32), view)
     write_training_tiles(folder, TILES, ["a", "b"], record, LOOKS)
     events: list[Event] = []
-    found = read_record(described(folder), tiles, looks, events.append)
+    found = read_record(described(folder), tiles, looks, RunContext(listener=events.append))
     assert [type(event) for event in events] == [Noticed] * bool(events)
     for event in events:
         assert "1 of 2 tiles that the model was trained on have other pixels" in str(event)

@@ -1,0 +1,80 @@
+"""What every long piece of work gets: where its progress and its unusable tiles are reported."""
+
+from __future__ import annotations
+
+from rsretrieve.data.failures import Failed, Failure
+from rsretrieve.data.tile import Tile
+from rsretrieve.errors import TileError
+from rsretrieve.progress import (
+    Advanced,
+    Event,
+    Listener,
+    Noticed,
+    StageStarted,
+    ignore_events,
+)
+
+
+class RunContext:
+    """Collects the tiles that failed, and passes progress on to a listener.
+
+    One bad tile never ends a run, unless the context is strict; every one is reported.
+
+    Args:
+        strict: the first failure ends the run with a `TileError`.
+        listener: called with every event (see `rsretrieve.progress`).
+
+    Attributes:
+        strict: see above.
+        failures: the tiles that could not be used, and why, in the order they were met.
+        skipped: the windows that were skipped because of their nodata.
+        unread: how many more windows were skipped because the scene's file stores nothing there.
+
+    >>> context = RunContext(listener=print)
+    >>> context.notice("no class has fewer than 10 tiles")
+    Noticed(text='no class has fewer than 10 tiles')
+    """
+
+    def __init__(self, *, strict: bool = False, listener: Listener = ignore_events) -> None:
+        self.strict = strict
+        self.failures: list[Failure] = []
+        self.skipped: list[Tile] = []
+        self.unread = 0
+        self._listener = listener
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know beside the failures."""
+        count = len(self.skipped) + self.unread
+        if not count:
+            return ()
+        return (f"windows skipped for more nodata than --max-nodata allows: {count}",)
+
+    def add_failure(self, failed: Failed) -> None:
+        """Note a tile that could not be used, or a window that was skipped.
+
+        Raises:
+            TileError: the context is strict, and the tile was not skipped.
+        """
+        if failed.skipped:
+            self.skipped.append(failed.tile)
+            return
+        if self.strict:
+            raise TileError(failed.tile.id, failed.reason)
+        self.failures.append(Failure(failed.tile.id, failed.reason))
+
+    def report(self, event: Event) -> None:
+        """Pass an event to the listener."""
+        self._listener(event)
+
+    def start_stage(self, name: str, total: int | None = None) -> None:
+        """Report that a stage begins: what it does, and over how many tiles if that is known."""
+        self._listener(StageStarted(name, total))
+
+    def advance(self, tiles: int) -> None:
+        """Report that some more tiles of the stage are done."""
+        self._listener(Advanced(tiles))
+
+    def notice(self, text: str) -> None:
+        """Report what the user should know and what stops nothing."""
+        self._listener(Noticed(text))
