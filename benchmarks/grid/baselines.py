@@ -27,7 +27,7 @@ from rsretrieve.training.dataset import prepare_tiles
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.loop import Training
 from rsretrieve.training.recipe import ROBUST, Recipe
-from rsretrieve.training.settings import Settings
+from rsretrieve.training.step import Settings
 
 FOLDS = 5
 

@@ -22,7 +22,6 @@ from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.fuse_batchnorm import folded
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.progress import EpochFinished
-from rsretrieve.training.best_epoch import BestEpoch
 from rsretrieve.training.checkpoint import (
     Checkpoint,
     named_part,
@@ -31,11 +30,10 @@ from rsretrieve.training.checkpoint import (
     write_checkpoint,
 )
 from rsretrieve.training.history.area_under_margin import Margins
-from rsretrieve.training.settings import Settings
-from rsretrieve.training.step import Stepper
+from rsretrieve.training.step import Settings, Stepper
 from rsretrieve.training.targets.strategies import strategy_of
 from rsretrieve.training.targets.targets import Targets
-from rsretrieve.training.validate import Examples, Voters, accuracy
+from rsretrieve.training.validate import BestEpoch, Examples, Voters, accuracy
 
 
 class Training:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,8 +12,10 @@ from torch import Tensor
 
 from rsretrieve.data.preprocessing.augment import augmented
 from rsretrieve.data.preprocessing.normalize import Normaliser
+from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.network.device import computing_in
+from rsretrieve.enums import OptimizerName
+from rsretrieve.network.device import Precision, computing_in
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.runtime.micro_batches import Parts
 from rsretrieve.training.checkpoint import (
@@ -23,8 +26,34 @@ from rsretrieve.training.checkpoint import (
 )
 from rsretrieve.training.ema import MovingAverage
 from rsretrieve.training.losses import MetricLoss, own_log_probability
-from rsretrieve.training.optimizers import build_optimizer
-from rsretrieve.training.settings import Settings
+from rsretrieve.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training is run with, beside its tiles and its model.
+
+    `in_parts`: where memory runs out, a batch is taken in parts whose gradients add up to its
+    own, but for batch norm, which sees a part's tiles alone.
+    """
+
+    recipe: Recipe
+    preprocessing: Preprocessing
+    seed: int
+    device: torch.device
+    precision: Precision
+    in_parts: bool = False
+
+
+def build_optimizer(model: PrototypeModel, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer of all that a model learns."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    rate, decay, momentum = recipe.learning_rate, recipe.weight_decay, recipe.momentum
+    if recipe.optimizer is OptimizerName.ADAMW:
+        return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
+    return torch.optim.SGD(
+        parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=momentum > 0
+    )
 
 
 class Stepper:

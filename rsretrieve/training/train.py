@@ -40,7 +40,7 @@ from rsretrieve.training.initialize import Start, starting_model
 from rsretrieve.training.loop import Training
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.save_model import TrainingSummary, summary_of, write_model
-from rsretrieve.training.settings import Settings
+from rsretrieve.training.step import Settings
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 _HASHED_AT_ONCE = 64

@@ -377,7 +377,7 @@ def test_without_an_exchange_the_remains_of_a_crash_are_in_nobodys_way(tmp_path,
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from rsretrieve.storage import folder_aside, written_aside
+from rsretrieve._core.atomic_write import folder_aside, written_aside
 kind, path = {"file": written_aside, "folder": folder_aside}[sys.argv[1]], Path(sys.argv[2])
 with kind(path, overwrite=True) as aside:
     (aside / "content" if aside.is_dir() else aside).write_text("half of the n")

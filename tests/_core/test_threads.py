@@ -26,10 +26,10 @@ def test_openblas_is_told_unless_the_user_told_it(monkeypatch, set_before, expec
 
 PROGRAM = f"""
 import os, sys
-import rsretrieve.threads
+import rsretrieve._core.threads
 was = rsretrieve._core.threads.let_waiting_threads_sleep
 rsretrieve._core.threads.let_waiting_threads_sleep = lambda: print("numpy" in sys.modules) or was()
-import rsretrieve.cli.app
+import rsretrieve.cli.main
 print(os.environ["{BLAS}"])
 """
 

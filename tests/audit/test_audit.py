@@ -244,7 +244,7 @@ def test_a_budget_and_a_precision_choose_the_issues(model: Model, noisy_tiles: T
 
 def test_few_tiles_a_class_are_judged_by_prototypes_alone(model: Model, tiles: TileSet) -> None:
     events: list[Event] = []
-    audit_labels(model, tiles, RunContext(), events.append)
+    audit_labels(model, tiles, RunContext(listener=events.append))
     assert notices(events) == [
         "16 tiles of 4 classes are judged by prototypes alone: probabilities are not calibrated"
     ]
@@ -301,7 +301,7 @@ def test_true_labels_that_lack_a_tile_are_refused(model: Model, tiles: TileSet) 
 def test_tiles_without_a_label_are_left_out_with_a_notice(model: Model, tiles: TileSet) -> None:
     events: list[Event] = []
     partly = tiles.relabelled({tiles[0].id: None, tiles[9].id: None})
-    audit = audit_labels(model, partly, RunContext(), events.append)
+    audit = audit_labels(model, partly, RunContext(listener=events.append))
     assert len(audit.tiles) == 14
     assert notices(events)[0] == "2 tiles have no label to audit and are left out"
 
@@ -311,7 +311,7 @@ def test_labels_that_the_model_does_not_know_are_left_out_with_a_notice(
 ) -> None:
     events: list[Event] = []
     foreign = tiles.relabelled({tiles[0].id: "glacier", tiles[1].id: "moor"})
-    audit = audit_labels(model, foreign, RunContext(), events.append)
+    audit = audit_labels(model, foreign, RunContext(listener=events.append))
     assert len(audit.tiles) == 14
     assert notices(events)[0] == (
         "2 tiles have labels that the model does not know ('glacier', 'moor') and are left out"
@@ -351,7 +351,7 @@ def test_tiles_of_which_none_can_be_read_are_refused(model: Model, tiles: TileSe
 
 def test_the_listener_hears_of_every_stage(model: Model, tiles: TileSet) -> None:
     events: list[Event] = []
-    audit_labels(model, tiles, RunContext(), events.append)
+    audit_labels(model, tiles, RunContext(listener=events.append))
     stages = [event for event in events if isinstance(event, StageStarted)]
     assert [stage.name for stage in stages] == [
         "embedding tiles",

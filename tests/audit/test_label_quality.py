@@ -15,8 +15,8 @@ from rsretrieve.audit.findings import Verdicts
 from rsretrieve.audit.issue_selection import Choice
 from rsretrieve.audit.label_quality import judge
 from rsretrieve.audit.posterior import Judgement
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.progress import ignore_events
 
 CLASSES, PER_CLASS, RATE = 8, 60, 0.27
 NAMES = tuple("abcdefgh")
@@ -58,7 +58,7 @@ def judged(
     scores = score_labels(found.vectors, found.labels(), found.prototypes, found.temperature)
     nobody = np.zeros(len(found.tiles), bool)
     by_whom = nobody if settled is None else settled
-    return judge(found, scores, choice or Choice(), 5, by_whom, ignore_events)
+    return judge(found, scores, choice or Choice(), 5, by_whom, RunContext())
 
 
 @pytest.mark.parametrize("known", [0.0, 0.01, 0.1, 0.3, 0.5, 0.9, 1.0])

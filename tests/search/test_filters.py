@@ -147,7 +147,7 @@ def test_filters_that_nothing_passes_give_no_hits_and_a_notice(planet: Planet) -
     heard: list[object] = []
     filters = Filters(bbox=(0, 89, 1, 90))
     request = QueryRequest(tiles=(planet.store.rows[0].id,), filters=filters)
-    [result] = answer(planet.store, request, MEANS, RunContext(listener=heard.append))
+    [result] = answer(planet.store, request, Means(no_model, RunContext(listener=heard.append)))  # type: ignore[arg-type]
     assert result.hits == ()
     assert heard == [Noticed("no tile of the index passes the filters")]
 

@@ -205,7 +205,7 @@ def test_a_reference_system_that_names_a_file_is_not_read():
 SEARCHES = """
 import sys, pathlib
 from rsretrieve.errors import RsretrieveError
-from rsretrieve.retrieval.vector_index import VectorIndex
+from rsretrieve.index.vectors.vector_index import VectorIndex
 import numpy as np
 whole = pathlib.Path(sys.argv[1]).read_bytes()
 path, seed = pathlib.Path(sys.argv[2]), int(sys.argv[3])

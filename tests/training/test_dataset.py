@@ -31,16 +31,16 @@ def events() -> list[Event]:
 
 
 @pytest.fixture
-def log() -> RunContext:
-    return RunContext()
+def context(events: list[Event]) -> RunContext:
+    return RunContext(listener=events.append)
 
 
 @pytest.fixture
-def prepare(events: list[Event], context: RunContext) -> Prepare:
+def prepare(context: RunContext) -> Prepare:
     def prepare(
         tiles: TileSet, validation: TileSet | None = None, bands: tuple[int, ...] = ()
     ) -> PreparedTiles:
-        return prepare_tiles(tiles, validation, RECIPE, bands, 0, context, events.append)
+        return prepare_tiles(tiles, validation, RECIPE, bands, 0, context)
 
     return prepare
 

@@ -24,7 +24,7 @@ from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.loop import Training
 from rsretrieve.training.losses import MetricLoss
 from rsretrieve.training.recipe import ROBUST, Recipe
-from rsretrieve.training.settings import Settings
+from rsretrieve.training.step import Settings
 from rsretrieve.training.targets.neighbor_agreement import NeighbourAgreement
 from rsretrieve.training.targets.targets import Targets
 from rsretrieve.training.validate import Examples

@@ -77,7 +77,7 @@ def read_record(
     model: ModelFolder,
     tiles: TileSet,
     quadrants: NDArray[np.float32],
-    context: RunContext,
+    context: RunContext | None = None,
 ) -> TrainingRecord:
     """What a model folder tells of these tiles; nothing where it is so old as to have no such file.
 
@@ -100,7 +100,9 @@ def read_record(
     rows = {name: row for row, name in enumerate(table.column("tile").to_pylist())}
     found = np.array([rows.get(tile.id, -1) for tile in tiles], np.int64)
     if _QUADRANTS in table.column_names:
-        _let_go_of_others(found, _matrix(table, _QUADRANTS), tiles, quadrants, context)
+        _let_go_of_others(
+            found, _matrix(table, _QUADRANTS), tiles, quadrants, context or RunContext()
+        )
     here, there = np.flatnonzero(found >= 0), found[found >= 0]
     given = table.column("label").take(pyarrow.array(there)).to_pylist()
     same = np.array([tiles[row].label == label for row, label in zip(here.tolist(), given)], bool)

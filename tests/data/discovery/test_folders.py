@@ -43,7 +43,7 @@ def test_they_are_failures_like_tiles_that_cannot_be_read(folder):
         ("c/inner", f"a folder that cannot be listed: {DENIED}"),
     ]
     with pytest.raises(TileError, match=r"^b: a folder that cannot be listed"):
-        find_tiles(folder, RunContext(strict=True))
+        find_tiles(folder, context=RunContext(strict=True))
 
 
 def test_without_a_log_a_notice_tells(folder):

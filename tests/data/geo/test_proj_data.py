@@ -50,7 +50,7 @@ def test_our_own_process_computes_places(foreign):
     """In a process of its own: rasterio looks at the variables when it is imported."""
     code = (
         "import json, os\n"
-        "from rsretrieve.tiles import proj_data\n"
+        "from rsretrieve.data.geo import proj_data\n"
         "with proj_data.of_rasterio():\n"
         "    from rasterio.warp import transform\n"
         "    place = transform('EPSG:32633', 'EPSG:4326', [5e5], [5e6])\n"

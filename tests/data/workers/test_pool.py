@@ -117,7 +117,7 @@ def test_a_system_that_refuses_to_confine_is_told(pictures, monkeypatch):
     pool._IDLE.close()
     program = pool._PROGRAM.replace(
         "from rsretrieve.data.workers.process import main;",
-        "from rsretrieve.tiles import worker_process as w; w.enter = lambda _: open('nowhere');"
+        "from rsretrieve.data.workers import process as w; w.enter = lambda _: open('nowhere');"
         "from rsretrieve.data.workers.process import main;",
     )
     monkeypatch.setattr(pool, "_PROGRAM", program)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -122,7 +123,11 @@ class Heavy(Layers):
         return found + (found.unsqueeze(0).expand(1 << 24, 1, 4) + found).mean()
 
 
-CANNOT_BE_WRITTEN = {Sorting: "TopK", Growing: "data-dependent", Heavy: "memory or time"}
+CANNOT_BE_WRITTEN = {
+    Sorting: "TopK",
+    Growing: r"data-dependent|is of shape",
+    Heavy: "memory or time",
+}
 
 
 @pytest.mark.parametrize("kind", CANNOT_BE_WRITTEN)
@@ -134,7 +139,7 @@ def test_what_cannot_be_written_has_a_cause_and_no_graph(
     before = torch.get_rng_state()
     export = export_graph(network, preprocessing_of(3), tmp_path / model_folder.WEIGHTS_FILE)
     assert export.graph is None
-    assert CANNOT_BE_WRITTEN[kind] in export.cause
+    assert re.search(CANNOT_BE_WRITTEN[kind], export.cause)
     assert all(module.training for module in network.modules())
     assert torch.equal(torch.get_rng_state(), before)
 

@@ -16,7 +16,7 @@ import resource, sys
 from contextlib import nullcontext
 from pathlib import Path
 import numpy as np
-from rsretrieve.learning.heap import freed_memory_kept
+from rsretrieve.network.runtime.malloc import freed_memory_kept
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
