@@ -1,0 +1,67 @@
+"""What the commands print and write is what the version before the move to these folders gave."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.recorded_outputs import record
+
+RECORDED = Path(__file__).parents[1] / "support" / "recorded_outputs.json"
+BY_A_TRAINED_MODEL = {"train", "info model", "index", "query image", "audit model"}
+"""Commands whose figures differ from processor to processor: their keys and types are compared."""
+
+
+def kinds_of(content: Any) -> Any:
+    """The same with types instead of values; of a list, those of its first element."""
+    if isinstance(content, dict):
+        return {name: kinds_of(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [kinds_of(value) for value in content[:1]]
+    return type(content).__name__
+
+
+def near(content: Any) -> Any:
+    """The same with numbers that may differ by what processors differ."""
+    if isinstance(content, dict):
+        return {name: near(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [near(value) for value in content]
+    if isinstance(content, float):
+        return pytest.approx(content, rel=1e-3, abs=1e-4)
+    return content
+
+
+def cells(line: str) -> list[str | float]:
+    return [float(cell) if "." in cell and number(cell) else cell for cell in line.split(",")]
+
+
+def number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+def test_outputs_are_those_recorded(tmp_path: Path) -> None:
+    recorded, found = json.loads(RECORDED.read_text(encoding="utf-8")), record(tmp_path)
+    assert found["files"] == recorded["files"]
+    assert found["columns"] == recorded["columns"]
+    for name, outcome in recorded["commands"].items():
+        same = kinds_of if name in BY_A_TRAINED_MODEL else near
+        assert found["commands"][name]["code"] == outcome["code"], name
+        printed = found["commands"][name]["printed"]
+        assert (kinds_of(printed) if same is kinds_of else printed) == same(outcome["printed"]), name
+    assert found["tables"].keys() == recorded["tables"].keys()
+    for name, lines in recorded["tables"].items():
+        if name.endswith(".geojson"):
+            content = json.loads("\n".join(found["tables"][name]))
+            assert content == near(json.loads("\n".join(lines))), name
+        else:
+            rows = [cells(line) for line in found["tables"][name]]
+            assert rows == [near(cells(line)) for line in lines], name
