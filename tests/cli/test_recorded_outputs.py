@@ -53,10 +53,12 @@ def test_outputs_are_those_recorded(tmp_path: Path) -> None:
     assert found["files"] == recorded["files"]
     assert found["columns"] == recorded["columns"]
     for name, outcome in recorded["commands"].items():
-        same = kinds_of if name in BY_A_TRAINED_MODEL else near
-        assert found["commands"][name]["code"] == outcome["code"], name
-        printed = found["commands"][name]["printed"]
-        assert (kinds_of(printed) if same is kinds_of else printed) == same(outcome["printed"]), name
+        code, printed = (found["commands"][name][key] for key in ("code", "printed"))
+        assert code == outcome["code"], name
+        if name in BY_A_TRAINED_MODEL:
+            assert kinds_of(printed) == kinds_of(outcome["printed"]), name
+        else:
+            assert printed == near(outcome["printed"]), name
     assert found["tables"].keys() == recorded["tables"].keys()
     for name, lines in recorded["tables"].items():
         if name.endswith(".geojson"):

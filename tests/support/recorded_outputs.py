@@ -52,7 +52,8 @@ COMMANDS: dict[str, str] = {
     ),
     "query place": "query --at 10.505,50.105 --index external -k 4 --json --quiet",
     "query filtered": (
-        "query --tile water/03.tif --index external -k 9 --label water --exclude-self --jsonl --quiet"
+        "query --tile water/03.tif --index external -k 9 --label water --exclude-self --jsonl"
+        " --quiet"
     ),
     "evaluate": "evaluate --index external --json --quiet",
     "evaluate truth": "evaluate --index external --truth truth.csv --json --quiet",
@@ -184,4 +185,5 @@ def _columns(path: Path) -> list[str]:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
         found = record(Path(made))
-    Path(sys.argv[1]).write_text(json.dumps(found, sort_keys=True, separators=(",", ":")) + "\n", "utf-8")
+    text = json.dumps(found, sort_keys=True, separators=(",", ":"))
+    Path(sys.argv[1]).write_text(text + "\n", "utf-8")
