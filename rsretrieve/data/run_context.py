@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rsretrieve.data.failures import Failed, Failure
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import TileError
 from rsretrieve.progress import (
@@ -50,18 +50,18 @@ class RunContext:
             return ()
         return (f"windows skipped for more nodata than --max-nodata allows: {count}",)
 
-    def add_failure(self, failed: Failed) -> None:
+    def add_failure(self, failure: Failure) -> None:
         """Note a tile that could not be used, or a window that was skipped.
 
         Raises:
             TileError: the context is strict, and the tile was not skipped.
         """
-        if failed.skipped:
-            self.skipped.append(failed.tile)
+        if failure.skipped:
+            self.skipped.append(failure.tile)
             return
         if self.strict:
-            raise TileError(failed.tile.id, failed.reason)
-        self.failures.append(Failure(failed.tile.id, failed.reason))
+            raise TileError(failure.tile_id, failure.reason)
+        self.failures.append(failure)
 
     def report(self, event: Event) -> None:
         """Pass an event to the listener."""

@@ -14,7 +14,7 @@ from rasterio.windows import Window as RasterWindow
 
 from rsretrieve.data.access import is_trusted
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.preview import read_preview
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.reading.sidecars import require_harmless_sidecars
@@ -95,7 +95,7 @@ def test_a_tile_that_takes_more_time_than_its_size_accounts_for_is_given_up(tmp_
     pictures = [save_picture(tmp_path / f"{i:02}.png", noise((3, 9, 9))) for i in range(8)]
     started = time.perf_counter()
     reads = list(read_in_order(tiles_at(*pictures), spinning, 1))
-    failed = {read.tile.id: read.reason for read in reads if isinstance(read, Failed)}
+    failed = {read.tile.id: read.reason for read in reads if isinstance(read, Failure)}
     assert list(failed) == ["03.png"]
     assert "more of the processor's time" in failed["03.png"]
     assert time.perf_counter() - started < 20

@@ -15,7 +15,7 @@ from rsretrieve.data.address_guard import allow_typed
 from rsretrieve.data.discovery.folders import Unlisted, image_files
 from rsretrieve.data.discovery.scenes import cut_scenes
 from rsretrieve.data.discovery.stac import stac_tiles
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.labels import override_labels, some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
@@ -97,7 +97,7 @@ def _with_names_in_utf8(tiles: TileSet, context: RunContext | None) -> TileSet:
     if context is None:
         return kept.with_notices(left_out)
     for i in misnamed:
-        context.add_failure(Failed(tiles[i], "its name is not UTF-8: rename it"))
+        context.add_failure(Failure(tiles[i], "its name is not UTF-8: rename it"))
     return kept
 
 

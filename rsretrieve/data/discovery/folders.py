@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.gdal_drivers import begins_like_an_image
 from rsretrieve.data.reading.raw_tile import decoding_trouble
 from rsretrieve.data.run_context import RunContext
@@ -66,7 +66,7 @@ class Unlisted:
             return tiles.with_notices(*told)
         for folder, reason in self._reasons.items():
             failed = Tile(names[folder], folder)
-            context.add_failure(Failed(failed, f"a folder that cannot be listed: {reason}"))
+            context.add_failure(Failure(failed, f"a folder that cannot be listed: {reason}"))
         return tiles
 
     def raise_if_all(self) -> None:

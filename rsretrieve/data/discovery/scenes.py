@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from rsretrieve._core.memory import available_bytes
 from rsretrieve._core.paths import time_limit_s
 from rsretrieve.data.access import Readable, policy_for
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.datasets import read_facts
 from rsretrieve.data.reading.raster_reader import require_one_readable
 from rsretrieve.data.reading.raw_tile import check_tile_size
@@ -56,7 +56,7 @@ def cut_scenes(
                 raise facts
             windows = _windows_of(scene, facts, choices, max_windows, context)
         except TileError as error:
-            context.add_failure(Failed(scene, error.reason))
+            context.add_failure(Failure(scene, error.reason))
             unseen += (f"{scene.id}#",)
             continue
         small += not windows and (facts is None or facts.stored is None)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.memory import available_bytes
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.read_through import Content, read_preprocessed
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
@@ -50,7 +50,7 @@ def stream_batches(
     """Preprocess tiles and yield them in batches, in order; failures go to `log`."""
     waiting: list[Read[Content]] = []
     for read in read_preprocessed(tiles, preprocessing):
-        if isinstance(read, Failed):
+        if isinstance(read, Failure):
             context.add_failure(read)
             progress(1)
             continue

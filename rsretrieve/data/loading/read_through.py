@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.tile_cache import PixelCache, key_of, open_cache
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
@@ -31,7 +31,7 @@ class _Preprocessed:
 
 def read_preprocessed(
     tiles: TileSet, preprocessing: Preprocessing
-) -> Iterator[Read[Content] | Failed]:
+) -> Iterator[Read[Content] | Failure]:
     """Yield tiles in their order, each as (C, S, S) pixels and its place, or as a failure."""
     cache = open_cache(preprocessing, tiles)
     if cache is None:
@@ -39,14 +39,14 @@ def read_preprocessed(
     return _through(cache, tiles, preprocessing)
 
 
-def _from_files(tiles: TileSet, preprocessing: Preprocessing) -> Iterator[Read[Content] | Failed]:
+def _from_files(tiles: TileSet, preprocessing: Preprocessing) -> Iterator[Read[Content] | Failure]:
     made = _Preprocessed(preprocessing)
     return read_in_order(tiles, made, jpeg_px=preprocessing.jpeg_px)
 
 
 def _through(
     cache: PixelCache, tiles: TileSet, preprocessing: Preprocessing
-) -> Iterator[Read[Content] | Failed]:
+) -> Iterator[Read[Content] | Failure]:
     keys = [key_of(tile) for tile in tiles]  # before they are read: a change later is seen
     missing = [i for i, key in enumerate(keys) if key not in cache]
     fresh = _from_files(tiles.select(missing), preprocessing)
@@ -68,6 +68,6 @@ def _kept(cache: PixelCache, tile: Tile, key: bytes | None) -> Read[Content] | N
     return None if found is None else Read(tile, found)
 
 
-def _alone(tiles: TileSet, tile: Tile, preprocessing: Preprocessing) -> Read[Content] | Failed:
+def _alone(tiles: TileSet, tile: Tile, preprocessing: Preprocessing) -> Read[Content] | Failure:
     """A tile whose copy turned out to be damaged."""
     return next(_from_files(replace(tiles, tiles=(tile,)), preprocessing))

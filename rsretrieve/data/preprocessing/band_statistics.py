@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.seeded_random import chance_of
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.preprocessing.preprocessing import (
     BandStatistics,
     Preprocessing,
@@ -73,15 +73,15 @@ def measure_preprocessing(
     return Preprocessing(size_px, source_bands, chosen, dtype, statistics, reduced)
 
 
-def _sample(tiles: TileSet) -> tuple[list[RawTile], list[Failed]]:
+def _sample(tiles: TileSet) -> tuple[list[RawTile], list[Failure]]:
     order = sorted(range(len(tiles)), key=lambda i: chance_of(0, "statistics", tiles[i].id))
     raws: list[RawTile] = []
-    failures: list[Failed] = []
+    failures: list[Failure] = []
     sample = order[:SAMPLED_TILES]
     if tiles.windows is not None:
         sample.sort()  # in the order of the scenes' blocks
     for read in read_in_order(tiles.select(sample), _thinned):
-        if isinstance(read, Failed):
+        if isinstance(read, Failure):
             failures.append(read)
         else:
             raws.append(read.content)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
@@ -30,7 +30,7 @@ def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image
         TileError: the tile cannot be read.
     """
     (read,) = read_in_order(TileSet("", (reduced(tile, 2 * size_px),)), Previewed(size_px, bands))
-    if isinstance(read, Failed):
+    if isinstance(read, Failure):
         raise TileError(tile.id, read.reason)
     return Image.fromarray(read.content)
 

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from rsretrieve._core.paths import TIME_LIMIT_S, is_elsewhere, time_limit_s
 from rsretrieve.data.access import Readable, policy_for
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.datasets import OpenRasters
 from rsretrieve.data.reading.raster_reader import read_windows
 from rsretrieve.data.reading.raw_tile import RawTile, needs_too_much, require_measurement
@@ -48,7 +48,7 @@ class Read(Generic[T]):
 
 def read_in_order(
     tiles: TileSet, make: Make[T], workers: int | None = None, jpeg_px: int | None = None
-) -> Iterator[Read[T] | Failed]:
+) -> Iterator[Read[T] | Failure]:
     """Read tiles in several processes and yield them in their order.
 
     Windows of one scene that follow one another are read together. A tile over which a
@@ -128,7 +128,7 @@ class _Pending(Generic[T]):
 
     tiles: int
     turns: float
-    work: Future[list[Read[T] | Failed]]
+    work: Future[list[Read[T] | Failure]]
 
 
 def _enough(pending: deque[_Pending[T]], workers: int) -> bool:
@@ -138,8 +138,15 @@ def _enough(pending: deque[_Pending[T]], workers: int) -> bool:
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """Why a tile could not be used, as of `Failed`."""
+class ReadFailure:
+    """A worker's reply for a tile that could not be used.
+
+    It is not a `Failure`: a worker decodes untrusted files, so it may not name tiles. The
+    main process knows which tile it asked for and builds the `Failure`.
+
+    Attributes:
+        reason, skipped: as in `Failure`.
+    """
 
     reason: str
     skipped: bool = False
@@ -153,8 +160,8 @@ class _Reading(Generic[T]):
     windows: WindowChoices | None
     jpeg_px: int | None
 
-    def __call__(self, chunk: list[list[Tile]]) -> list[tuple[T] | Trouble]:
-        outcomes: list[tuple[T] | Trouble] = []
+    def __call__(self, chunk: list[list[Tile]]) -> list[tuple[T] | ReadFailure]:
+        outcomes: list[tuple[T] | ReadFailure] = []
         for position, run in enumerate(chunk):
             note_progress(position)
             begin_tile(_bytes_of(run[0]))
@@ -162,7 +169,7 @@ class _Reading(Generic[T]):
             end_tile()
         return outcomes
 
-    def _of_run(self, run: list[Tile]) -> Iterator[tuple[T] | Trouble]:
+    def _of_run(self, run: list[Tile]) -> Iterator[tuple[T] | ReadFailure]:
         whole = run[0].window is None
         raws = map(self._read_whole, run) if whole else read_windows(_RASTERS, run)
         return (_made(tile, raw, self.make, self.windows) for tile, raw in zip(run, raws))
@@ -199,7 +206,7 @@ class _Reader(Generic[T]):
         self._failed: Counter[str] = Counter()
         self._good: set[str] = set()
 
-    def read(self, lane: Lane, chunk: list[list[Tile]]) -> list[Read[T] | Failed]:
+    def read(self, lane: Lane, chunk: list[list[Tile]]) -> list[Read[T] | Failure]:
         """Read a chunk, whatever happens to workers over it."""
         path = chunk[0][0].path
         if reason := self._why_given_up(path, chunk):
@@ -231,23 +238,23 @@ class _Reader(Generic[T]):
             return f"was given up: not one of {_FAILURES:,} other windows of its file is readable"
         return ""
 
-    def _count(self, chunk: list[list[Tile]], outcomes: Sequence[tuple[T] | Trouble]) -> None:
+    def _count(self, chunk: list[list[Tile]], outcomes: Sequence[tuple[T] | ReadFailure]) -> None:
         """Note of a scene whether any of its windows can be read."""
         path = chunk[0][0].path
         if chunk[0][0].window is None or path in self._good:
             return
-        if all(isinstance(outcome, Trouble) and not outcome.skipped for outcome in outcomes):
+        if all(isinstance(outcome, ReadFailure) and not outcome.skipped for outcome in outcomes):
             self._failed[path] += len(outcomes)
         else:
             self._good.add(path)
 
     def _read_the_rest(
         self, lane: Lane, chunk: list[list[Tile]], lost: WorkerLost
-    ) -> list[Read[T] | Failed]:
+    ) -> list[Read[T] | Failure]:
         """After a worker was lost over a chunk: ask for less, until it is known over which tile."""
         position = _position(lost, chunk)
         if lost.took_too_long and len(chunk) > 1 and lost.position >= 0:
-            guilty: list[Read[T] | Failed] = _given_up([chunk[position]], lost.reason)
+            guilty: list[Read[T] | Failure] = _given_up([chunk[position]], lost.reason)
             before, after = chunk[:position], chunk[position + 1 :]
             first = self.read(lane, before) if before else []
             return [*first, *guilty, *(self.read(lane, after) if after else [])]
@@ -259,14 +266,14 @@ class _Reader(Generic[T]):
             lane.ask(_close_rasters, None, TIME_LIMIT_S, lane.policy)
 
 
-def _read_of(tile: Tile, outcome: tuple[T] | Trouble) -> Read[T] | Failed:
-    if isinstance(outcome, Trouble):
-        return Failed(tile, outcome.reason, outcome.skipped)
+def _read_of(tile: Tile, outcome: tuple[T] | ReadFailure) -> Read[T] | Failure:
+    if isinstance(outcome, ReadFailure):
+        return Failure(tile, outcome.reason, outcome.skipped)
     return Read(tile, *outcome)
 
 
-def _given_up(chunk: list[list[Tile]], reason: str) -> list[Read[T] | Failed]:
-    return [Failed(tile, reason) for run in chunk for tile in run]
+def _given_up(chunk: list[list[Tile]], reason: str) -> list[Read[T] | Failure]:
+    return [Failure(tile, reason) for run in chunk for tile in run]
 
 
 def _position(lost: WorkerLost, chunk: list[list[Tile]]) -> int:
@@ -299,14 +306,14 @@ def _made(
     raw: RawTile | TileError,
     make: Callable[[str, RawTile], T],
     windows: WindowChoices | None,
-) -> tuple[T] | Trouble:
+) -> tuple[T] | ReadFailure:
     try:
         if isinstance(raw, TileError):
             raise raw
         if windows is not None and windows.skips(raw.nodata_share):
-            return Trouble("too much of it is nodata", skipped=True)
+            return ReadFailure("too much of it is nodata", skipped=True)
         return (make(tile.id, require_measurement(tile.id, raw)),)
     except TileError as error:
-        return Trouble(error.reason)
+        return ReadFailure(error.reason)
     except MemoryError:
-        return Trouble(needs_too_much())
+        return ReadFailure(needs_too_much())

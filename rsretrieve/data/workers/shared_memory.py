@@ -27,7 +27,7 @@ _MARK = struct.Struct("=q")  # at the end of the memory: what is being read
 _RECORDS = {
     "rsretrieve.errors": ("TileError", "InvalidArgument"),
     "rsretrieve.data.reading.raw_tile": ("RawTile",),
-    "rsretrieve.data.reading.read_tiles": ("Trouble",),
+    "rsretrieve.data.reading.read_tiles": ("ReadFailure",),
     "rsretrieve.data.geo.place": ("Place",),
     "rsretrieve.data.window": ("Window",),
     "rsretrieve.data.workers.shared_memory": ("_array_of", "_cut_from"),

@@ -15,7 +15,7 @@ from pyarrow import parquet
 from rsretrieve._core.paths import absolute
 from rsretrieve._core.sealing import parsed
 from rsretrieve._core.tables import PARQUET_SUFFIXES, refuse_bombs
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import NoUsableTiles, TableError
@@ -253,7 +253,7 @@ def _directions(
         reason = (
             "its embedding is zero or missing" if norms[i] == 0 else "its embedding is not finite"
         )
-        context.add_failure(Failed(rows[i].tile, reason))
+        context.add_failure(Failure(rows[i].tile, reason))
     if not usable.any():
         raise NoUsableTiles(f"{path}: not one of {len(raw)} embeddings can be used")
     if raw.dtype != np.float32 or not usable.all() or np.abs(norms - 1).max() > _UNIT:

@@ -334,4 +334,4 @@ def test_a_path_that_no_system_takes_is_a_tile_that_cannot_be_read(tmp_path):
     names = ("folder\0/a.tif", "a\0.tif", "\ud800/a.tif")
     tiles = TileSet("", tuple(Tile(str(i), name) for i, name in enumerate(names)))
     for read in read_in_order(tiles, made_into_0):
-        assert type(read).__name__ == "Failed"
+        assert type(read).__name__ == "Failure"

@@ -6,7 +6,6 @@ import pytest
 import rasterio
 
 from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
-from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window
@@ -75,7 +74,8 @@ def test_a_scene_that_cannot_be_opened_is_logged_and_the_others_are_cut(tmp_path
     (scene.parent / "bad.tif").write_bytes(b"nothing")
     context = RunContext()
     assert len(find_tiles(scene.parent, scenes=by(16), context=context)) == 6
-    assert context.failures == [Failure("bad.tif", "not an image that can be read")]
+    found = [(failure.tile_id, failure.reason) for failure in context.failures]
+    assert found == [("bad.tif", "not an image that can be read")]
     for strict in (None, RunContext(strict=True)):
         with pytest.raises(TileError, match=r"^bad\.tif: not an image"):
             find_tiles(scene.parent, scenes=by(16), context=strict)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsretrieve.data.discovery.scenes import cut_scenes
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading import datasets as rasters
 from rsretrieve.data.reading import read_tiles
 from rsretrieve.data.reading.datasets import OpenRasters, read_facts
@@ -253,7 +253,7 @@ def test_windows_with_too_much_nodata_are_skipped_and_counted(tmp_path):
         context = RunContext(strict=True)
         reads = list(read_in_order(tiles, made_into_0))
         for read in reads:
-            if isinstance(read, Failed):
+            if isinstance(read, Failure):
                 context.add_failure(read)
         assert sum(isinstance(read, Read) for read in reads) == kept
         assert len(context.skipped) == 4 - kept

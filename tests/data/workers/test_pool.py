@@ -17,7 +17,7 @@ import pytest
 
 from rsretrieve._core import paths
 from rsretrieve.data.discovery.scenes import cut_scenes
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.preview import read_preview
 from rsretrieve.data.reading.read_tiles import Read, read_in_order
 from rsretrieve.data.run_context import RunContext
@@ -54,7 +54,7 @@ def pictures(tmp_path_factory):
 def test_a_crash_costs_one_tile_which_is_named_with_the_signal(pictures, count):
     reads = list(read_in_order(pictures, dying, count))
     assert [read.tile for read in reads] == list(pictures)
-    failed = {read.tile.id: read.reason for read in reads if isinstance(read, Failed)}
+    failed = {read.tile.id: read.reason for read in reads if isinstance(read, Failure)}
     assert failed == {
         "05.png": "the decoder crashed on it (SIGSEGV)",
         "06.png": "the decoder ended over it (exit code 7)",
@@ -65,14 +65,14 @@ def test_a_crash_costs_one_tile_which_is_named_with_the_signal(pictures, count):
 def test_a_tile_that_takes_too_long_is_given_up(pictures, monkeypatch):
     monkeypatch.setattr(paths, "TIME_LIMIT_S", 5.0)
     reads = list(read_in_order(pictures, sleeping, 1))
-    failed = [read for read in reads if isinstance(read, Failed)]
-    assert failed == [Failed(pictures[12], "not decoded within 5 s")]
+    failed = [read for read in reads if isinstance(read, Failure)]
+    assert failed == [Failure(pictures[12], "not decoded within 5 s")]
 
 
 def test_a_tile_that_takes_too_much_memory_is_refused_and_the_worker_lives_on(pictures):
     reads = list(read_in_order(pictures, greedy, 1))
-    failed = [read for read in reads if isinstance(read, Failed)]
-    assert failed == [Failed(pictures[4], "takes more than 1 GiB of memory to decode")]
+    failed = [read for read in reads if isinstance(read, Failure)]
+    assert failed == [Failure(pictures[4], "takes more than 1 GiB of memory to decode")]
 
 
 def test_of_a_scene_that_is_lost_again_and_again_the_rest_is_given_up(tmp_path, monkeypatch):
@@ -84,7 +84,7 @@ def test_of_a_scene_that_is_lost_again_and_again_the_rest_is_given_up(tmp_path, 
     ask = Worker.ask
     monkeypatch.setattr(Worker, "ask", lambda *given: asked.append(given) or ask(*given))
     reads = list(read_in_order(TileSet("", tuple(tiles)), losing_a, 1))
-    assert [isinstance(read, Failed) for read in reads] == [True] * 64 + [False] * 64
+    assert [isinstance(read, Failure) for read in reads] == [True] * 64 + [False] * 64
     assert len(asked) < 25
     assert reads[3].reason.startswith("was given up: ")
 
