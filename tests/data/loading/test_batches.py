@@ -130,7 +130,7 @@ def test_failures_are_logged_with_reasons_and_leave_no_gap(with_bad):
     batches = list(stream_batches(with_bad, preprocessing(), 5, context, steps.append))
     assert context.failures == [
         Failure(with_bad[3], "no such file"),
-        Failure(with_bad[6], "has 2 bands, and 3 are expected"),
+        Failure(with_bad[9], "has 2 bands, and 3 are expected"),
     ]
     assert [len(batch.tiles) for batch in batches] == [5, 3]
     assert sum(steps) == 10
