@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from rsretrieve._core.atomic_write import open_regular
 from rsretrieve._core.paths import file_state
+from rsretrieve._core.regular_files import open_regular
 from rsretrieve.data.tile import Tile
 
 NO_FILE_BYTES = -1  # the size of what is no file of this system, such as a tile at a URL

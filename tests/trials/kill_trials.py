@@ -142,7 +142,7 @@ def program(place: Place, arguments: list[str], exchange: int | None = None) -> 
         return read(reader, lane, chunk)
 
     read_tiles._Reader.read = noting
-    switch_in = atomic_write._switch_in
+    switch_in = atomic_write._move_into_place
 
     def telling(aside: Path, path: Path) -> None:
         if exchange is not None:
@@ -150,7 +150,7 @@ def program(place: Place, arguments: list[str], exchange: int | None = None) -> 
             time.sleep(HELD_S)
         switch_in(aside, path)
 
-    atomic_write._switch_in = telling
+    atomic_write._move_into_place = telling
     sys.argv = ["rsretrieve", "index", *arguments]
     try:
         app.main()

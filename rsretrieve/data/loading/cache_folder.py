@@ -8,10 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from rsretrieve._core.cache_dir import cache_dir
 from rsretrieve._core.text import size_in_bytes
 from rsretrieve.errors import InvalidArgument
 
-FOLDER_VARIABLE, LIMIT_VARIABLE = "RSRETRIEVE_CACHE", "RSRETRIEVE_CACHE_SIZE"
+LIMIT_VARIABLE = "RSRETRIEVE_CACHE_SIZE"
 DEFAULT_LIMIT_BYTES = 2_000_000_000
 
 _UNFINISHED = "*/.*.unfinished"
@@ -48,7 +49,7 @@ class CacheFolder:
                 f"{LIMIT_VARIABLE} is {limit!r}, which is not a size; expected is one such as "
                 "500MB or 2GB, or 0 to keep nothing"
             )
-        path = cache_root()
+        path = cache_dir()
         return cls(_NOWHERE, 0) if path is None else cls(path / "tiles", limit_bytes)
 
     def files(self) -> list[tuple[int, int, Path]]:
@@ -84,18 +85,6 @@ class CacheFolder:
         for folder in self.path.glob("*"):
             with suppress(OSError):  # somebody writes into it
                 folder.rmdir()
-
-
-def cache_root() -> Path | None:
-    """The user's folder of what can be made again, by the environment; None for who has no home."""
-    if chosen := os.environ.get(FOLDER_VARIABLE):
-        return Path(chosen)
-    if root := os.environ.get("XDG_CACHE_HOME"):
-        return Path(root, "rsretrieve")
-    try:
-        return Path.home() / ".cache" / "rsretrieve"
-    except RuntimeError:
-        return None
 
 
 def discard(path: Path) -> None:
