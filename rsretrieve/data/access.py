@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from rsretrieve._core.paths import is_elsewhere
 from rsretrieve.data.address_guard import guard_address, why_refused
 from rsretrieve.data.gdal_drivers import (
     CONFINED_ONLY,
@@ -44,7 +43,7 @@ def is_trusted(tile: Tile) -> bool:
     """
     if tile.trust is Trust.TRUSTED:
         return True
-    if is_elsewhere(tile.path):
+    if not tile.location.is_local:
         return tile.trust is Trust.NAMED
     return tile.trust is Trust.NAMED and not holds_its_pixels(Path(tile.path))
 
@@ -69,8 +68,8 @@ class Readable:
         """
         typed = tuple(dict.fromkeys(os.path.realpath(folder) for folder in folders))
         files: dict[str, list[str]] = {}
-        for path in dict.fromkeys(tile.path for tile in tiles):
-            if not is_elsewhere(path) and _may_be_a_path(path):
+        for path in dict.fromkeys(tile.path for tile in tiles if tile.location.is_local):
+            if _may_be_a_path(path):
                 folder, name = os.path.split(path)
                 files.setdefault(folder, []).append(name)
         outside = _outside(files, typed)
@@ -139,7 +138,7 @@ def policy_for(tile: Tile, readable: Readable) -> Policy:
     """
     if tile.trust is Trust.TRUSTED:
         return Policy(None, ("/",), network=True)
-    if is_elsewhere(tile.path):
+    if not tile.location.is_local:
         if tile.trust is Trust.NAMED:
             return Policy(None, ("/",), network=_ASKS_A_NETWORK.search(tile.path) is not None)
         return _of_remote(tile)

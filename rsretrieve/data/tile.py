@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from rsretrieve._core.paths import Location
 from rsretrieve.data.window import Window
 from rsretrieve.errors import InvalidArgument
 
@@ -39,6 +40,11 @@ class Tile:
     label: str | None = None
     window: Window | None = None
     trust: Trust = Trust.STRANGER
+
+    @property
+    def location(self) -> Location:
+        """The path, parsed (and cached): a field of its own would cost a tenth of the memory."""
+        return Location.parse(self.path)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Tile, (self.id, self.path, self.label, self.window, self.trust)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.paths import absolute
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
@@ -120,7 +119,7 @@ def _skipped(
 
 def _as_today(row: IndexedTile, tile: Tile, files: FileStates) -> IndexedTile:
     """A row whose tile is still what was embedded, with its label, path and time of today."""
-    path, state = absolute(tile.path), files.state(tile.path)
+    path, state = tile.location.absolute(), files.state(tile.path)
     return replace(row, label=tile.label, path=path, mtime_ns=state.mtime_ns)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from rsretrieve._core.paths import absolute
+from rsretrieve._core.paths import Location
 from rsretrieve._core.seeded_random import chance_of
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile, TileSet
@@ -112,7 +112,8 @@ def test_two_spellings_of_a_file_share_their_absolute_path(tmp_path, monkeypatch
     (tmp_path / "a.png").touch()
     (tmp_path / "link.png").symlink_to("a.png")
     monkeypatch.chdir(tmp_path)
-    assert absolute("link.png") == absolute("./a.png") == str(tmp_path.resolve() / "a.png")
+    link, file = (Location.parse(path).absolute() for path in ("link.png", "./a.png"))
+    assert link == file == str(tmp_path.resolve() / "a.png")
 
 
 @unhurried

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from rsretrieve._core.atomic_write import resolved
-from rsretrieve._core.paths import absolute, is_elsewhere, name_of
+from rsretrieve._core.paths import Location
 from rsretrieve._core.tables import TABLE_SUFFIXES, Row, read_table, write_csv
 from rsretrieve.data.access import hosts_of
 from rsretrieve.data.address_guard import allow_typed
@@ -111,21 +111,21 @@ def _is_utf8(name: str) -> bool:
 
 def _images(source: str, scenes: SceneChoices, unlisted: Unlisted) -> TileSet:
     """The images that `source` names, whole."""
-    path = Path(source)
-    if is_elsewhere(source):
+    path, location = Path(source), Location.parse(source)
+    if not location.is_local:
         allow_typed(source)  # what an item there names on the same host is fetched, too
     elif path.is_dir():
         return _images_in_folder(path, scenes, unlisted)
-    if name_of(source).lower().endswith((".json", ".geojson")):
+    if location.name.lower().endswith((".json", ".geojson")):
         return stac_tiles(source, scenes.assets, unlisted)
     if scenes.assets:
         raise InputError(f"{source} is no STAC item, and has no assets to choose by --asset")
-    if is_elsewhere(source):
-        return _single_scene(source, scenes)
+    if not location.is_local:
+        return _single_scene(location, scenes)
     if path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
         return _tiles_in_list(path)
     if path.exists():
-        return _single_scene(source, scenes)
+        return _single_scene(location, scenes)
     raise TilesNotFound(f"{source}: no such folder or list")
 
 
@@ -136,14 +136,14 @@ def _images_in_folder(folder: Path, scenes: SceneChoices, unlisted: Unlisted) ->
     return TileSet(str(folder), found, folders=(str(folder),))
 
 
-def _single_scene(source: str, scenes: SceneChoices) -> TileSet:
+def _single_scene(source: Location, scenes: SceneChoices) -> TileSet:
     if scenes.windows is None:
         raise TilesNotFound(
-            f"{source} is neither a folder nor a list of tiles",
+            f"{source.text} is neither a folder nor a list of tiles",
             hint="a scene is cut into tiles by --window PX; otherwise give a folder of images, "
             f"or a list ({', '.join(TABLE_SUFFIXES)})",
         )
-    return TileSet(source, (Tile(name_of(source), source, trust=Trust.NAMED),))
+    return TileSet(source.text, (Tile(source.name, source.text, trust=Trust.NAMED),))
 
 
 def _tiles_in_folder(root: Path, unlisted: Unlisted) -> Iterator[Tile]:
@@ -181,7 +181,7 @@ def _tile_of_row(source: Path, folder: str, line: int, row: Row) -> Tile:
         raise TableError(f"{source}: line {line}: {error}") from error
     named = row.get("path") or file_part
     # A list may have a million lines, and a `Path` for each would take as long as all the rest.
-    path = named if is_elsewhere(named) else os.path.join(folder, named)  # noqa: PTH118
+    path = os.path.join(folder, named) if Location.parse(named).is_local else named  # noqa: PTH118
     if window is not None and row.get("read_px"):
         window = _read_at(window, row["read_px"], f"{source}: line {line}")
     return Tile(id=tile_id, path=path, label=row.get("label") or None, window=window)
@@ -214,7 +214,7 @@ def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
     """
     folder = resolved(path).parent
     columns: tuple[str, ...] = ("tile", "path", "label")
-    rows = [(tile.id, _relative(tile.path, folder), tile.label or "") for tile in tiles]
+    rows = [(tile.id, _relative(tile.location, folder), tile.label or "") for tile in tiles]
     sides = [(tile.window and tile.window.read_px) or "" for tile in tiles]
     if any(sides):
         columns += ("read_px",)
@@ -223,5 +223,7 @@ def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
         write_csv(path, columns, rows, overwrite=overwrite)
 
 
-def _relative(path: str, folder: Path) -> str:
-    return path if is_elsewhere(path) else Path(os.path.relpath(absolute(path), folder)).as_posix()
+def _relative(location: Location, folder: Path) -> str:
+    if not location.is_local:
+        return location.text
+    return Path(os.path.relpath(location.absolute(), folder)).as_posix()

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 
 from rsretrieve._core.memory import available_bytes
-from rsretrieve._core.paths import time_limit_s
 from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.datasets import read_facts
@@ -82,7 +81,7 @@ def _facts_of(
 
     def facts_of(lane: Lane, scene: Tile) -> SceneFacts | TileError:
         try:
-            policy, limit_s = policy_for(scene, readable), time_limit_s(scene.path)
+            policy, limit_s = policy_for(scene, readable), scene.location.time_limit_s
             facts = lane.ask(read_facts, scene, limit_s, policy)
             if sample := _sample_of(scene, facts, choices, max_windows):
                 lane.ask(require_one_readable, sample, limit_s, policy)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from rsretrieve._core.paths import is_elsewhere, name_of
+from rsretrieve._core.paths import Location
 from rsretrieve.data.discovery.folders import Unlisted
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InputError, TilesNotFound
@@ -35,10 +35,11 @@ def stac_tiles(source: str, assets: Sequence[str], unlisted: Unlisted) -> TileSe
         InputError: not a STAC item, or an item has no such asset, or several to choose from.
         TilesNotFound: no item in the folder.
     """
-    if is_elsewhere(source) or not Path(source).is_dir():
+    location = Location.parse(source)
+    if not location.is_local or not Path(source).is_dir():
         item = _read_item(source)
-        tiles = list(_tiles_of(item, name_of(source), None, source, assets))
-        own = () if is_elsewhere(source) else (str(Path(source).parent),)
+        tiles = list(_tiles_of(item, location.name, None, source, assets))
+        own = (str(Path(source).parent),) if location.is_local else ()
         return TileSet(source, tuple(tiles), folders=own)
     root = Path(source)
     tiles = []
@@ -121,7 +122,11 @@ def _may_be_raster(asset: Asset) -> bool:
         return False
     if asset.media_type:
         return asset.media_type.startswith("image/")
-    return name_of(asset.href).lower().endswith((".tif", ".tiff", ".jp2", ".vrt", ".png", ".jpg"))
+    return (
+        Location.parse(asset.href)
+        .name.lower()
+        .endswith((".tif", ".tiff", ".jp2", ".vrt", ".png", ".jpg"))
+    )
 
 
 def _path_of(asset: Asset, source: str) -> str:
@@ -134,7 +139,7 @@ def _path_of(asset: Asset, source: str) -> str:
     href = asset.href
     if href.startswith("file://"):
         return url2pathname(urlsplit(href).path)
-    if is_elsewhere(href):
+    if not Location.parse(href).is_local:
         return href
     if "://" in source:
         return urljoin(source, href)

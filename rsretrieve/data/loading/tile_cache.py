@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import sha256_of_json
-from rsretrieve._core.paths import is_elsewhere
 from rsretrieve.data.access import is_trusted
 from rsretrieve.data.gdal_drivers import trusted
 from rsretrieve.data.geo.place import Place
@@ -131,7 +130,7 @@ def open_cache(preprocessing: Preprocessing, tiles: TileSet) -> PixelCache | Non
 
 def key_of(tile: Tile) -> bytes | None:
     """What a tile's pixels hang on; None where nobody could see them change."""
-    if is_elsewhere(tile.path):
+    if not tile.location.is_local:
         return None
     path = tile.path  # as text: a `Path` for each takes as long as all the rest
     alone = path.lower().endswith(_WITHOUT_COMPANIONS)

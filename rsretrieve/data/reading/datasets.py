@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.paths import is_elsewhere
 from rsretrieve.data.access import is_trusted
 from rsretrieve.data.gdal_drivers import for_files, limit_drivers, settings_for, why_not
 from rsretrieve.data.geo.georeference import pixel_size_m
@@ -73,14 +72,14 @@ def reading_from(tile: Tile) -> AbstractContextManager[object]:
     import rasterio
 
     _limit_gdal()
-    remote = is_elsewhere(tile.path)
-    if not remote:
+    is_local = tile.location.is_local
+    if is_local:
         require_openable(tile.id, tile.path)
         if Path(tile.path).stat().st_size == 0:
             raise TileError(tile.id, "the file is empty (0 bytes)")
     if is_trusted(tile):
         return nullcontext()
-    surroundings: AbstractContextManager[object] = rasterio.Env(**settings_for(remote=remote))
+    surroundings: AbstractContextManager[object] = rasterio.Env(**settings_for(remote=not is_local))
     return surroundings
 
 
@@ -137,7 +136,7 @@ def _opened(tile: Tile) -> DatasetReader:
 
     path = tile.path
     if not is_trusted(tile):
-        if is_elsewhere(path):
+        if not tile.location.is_local:
             path = _of_gdal(path)
         else:
             require_harmless_sidecars(tile.id, path)
@@ -146,7 +145,7 @@ def _opened(tile: Tile) -> DatasetReader:
             return rasterio.DatasetReader(path, driver=_drivers_here())
         except RasterioIOError as error:
             reason = None
-            if _UNRECOGNISED in str(error) and not is_elsewhere(tile.path):
+            if _UNRECOGNISED in str(error) and tile.location.is_local:
                 with Path(path).open("rb") as stream:
                     reason = why_not(stream.read(64))
             if reason is None:
@@ -155,7 +154,7 @@ def _opened(tile: Tile) -> DatasetReader:
     try:
         return rasterio.open(path)
     except RasterioIOError as error:
-        if not is_elsewhere(path):
+        if tile.location.is_local:
             raise
         reason = " ".join(str(error.__cause__ or error).split())
         raise TileError(tile.id, f"cannot be opened: {reason}") from error
@@ -213,13 +212,13 @@ def _is_as_large_as_its_values(tile: Tile, dataset: DatasetReader) -> bool:
     """Whether a file has room for every value as it is: then it lacks no block."""
     values = dataset.width * dataset.height * dataset.count
     bytes_each = np.dtype(dataset.dtypes[0]).itemsize
-    return is_elsewhere(tile.path) or Path(tile.path).stat().st_size >= values * bytes_each
+    return not tile.location.is_local or Path(tile.path).stat().st_size >= values * bytes_each
 
 
 def _require_room(tile: Tile, dataset: DatasetReader) -> None:
     """Refuse a file that is too small for what it declares, in a format that has such a limit."""
     least = _MOST_VALUES_A_BYTE.get(dataset.driver)
-    if least is None or is_elsewhere(tile.path):
+    if least is None or not tile.location.is_local:
         return
     size_bytes = Path(tile.path).stat().st_size
     values = dataset.width * dataset.height * (1 if dataset.driver == "JPEG" else dataset.count)

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from rsretrieve._core.paths import is_elsewhere
 from rsretrieve.data.reading.raster_reader import read_raster
 from rsretrieve.data.reading.raw_tile import (
     RawTile,
@@ -71,7 +70,7 @@ def _translated(tile_id: str) -> Iterator[None]:
 
 
 def _read_by_content(tile: Tile, jpeg_px: int | None) -> RawTile:
-    if tile.window is None and not is_elsewhere(tile.path):
+    if tile.window is None and tile.location.is_local:
         require_openable(tile.id, tile.path)
         with Path(tile.path).open("rb") as stream:
             start = stream.read(26)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Generic, TypeVar
 
-from rsretrieve._core.paths import TIME_LIMIT_S, is_elsewhere, time_limit_s
+from rsretrieve._core.paths import TIME_LIMIT_S
 from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.datasets import OpenRasters
@@ -93,7 +93,7 @@ def _cores() -> int:
 
 def _worth(tiles: TileSet) -> int:
     """How many workers have enough to do to be started."""
-    windows = [tile.window for tile in tiles if tile.window and not is_elsewhere(tile.path)]
+    windows = [tile.window for tile in tiles if tile.window and tile.location.is_local]
     area_px = sum(window.width * window.height for window in windows)
     return (len(tiles) - len(windows)) // 4 + -(-area_px // _WORTH_PX)
 
@@ -103,7 +103,7 @@ def _in_chunks(tiles: TileSet, workers: int) -> Iterator[list[list[Tile]]]:
     size = max(1, min(_CHUNK, len(tiles) // (2 * workers)))
     chunk: list[list[Tile]] = []
     for run in in_sweeps(tiles):
-        alone = run[0].window is not None or is_elsewhere(run[0].path)
+        alone = run[0].window is not None or not run[0].location.is_local
         if chunk and (alone or len(chunk) == size):
             yield chunk
             chunk = []
@@ -117,7 +117,7 @@ def _in_chunks(tiles: TileSet, workers: int) -> Iterator[list[list[Tile]]]:
 
 def _lane_number(number: int, first: Tile) -> int:
     """Lanes take turns; but a file elsewhere has its own, which keeps what it fetched of it."""
-    if is_elsewhere(first.path):
+    if not first.location.is_local:
         return zlib.crc32(os.fsencode(first.path))
     return number if first.window is None else number // _A_TURN
 
@@ -220,7 +220,9 @@ class _Reader(Generic[T]):
         if len(set(policies)) > 1:
             return [read for part in _alike(chunk, policies) for read in self.read(lane, part)]
         try:
-            outcomes = lane.ask(self._reading, chunk, time_limit_s(path), policies[0])
+            outcomes = lane.ask(
+                self._reading, chunk, chunk[0][0].location.time_limit_s, policies[0]
+            )
             self._count(chunk, outcomes)
             return [*map(_read_of, (tile for run in chunk for tile in run), outcomes)]
         except WorkerLost as lost:

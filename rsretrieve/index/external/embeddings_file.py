@@ -12,7 +12,6 @@ import pyarrow
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from rsretrieve._core.paths import absolute
 from rsretrieve._core.sealing import parsed
 from rsretrieve._core.tables import PARQUET_SUFFIXES, refuse_bombs
 from rsretrieve.data.failures import Failure
@@ -94,7 +93,7 @@ def _listed(path: Path, listing: TileSet, count: int) -> TileTable:
         )
     columns = {
         "id": pyarrow.array([tile.id for tile in listing]),
-        "path": pyarrow.array([absolute(tile.path) for tile in listing]),
+        "path": pyarrow.array([tile.location.absolute() for tile in listing]),
         "label": pyarrow.array([tile.label for tile in listing], pyarrow.string()),
         "read_px": pyarrow.array([_read_px(tile) for tile in listing], pyarrow.int32()),
     }
