@@ -32,7 +32,7 @@ from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.workers import pool
-from tests.support.over_there import made_into_0
+from tests.support.worker_functions import made_into_0
 
 Chance = random.Random
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "GIF": ".gif", "BMP": ".bmp"}
@@ -311,7 +311,7 @@ def main() -> int:
     started = time.perf_counter()
     lines, unaccounted = read_all(given.work, made)
     took = time.perf_counter() - started
-    pool._IDLE.close()
+    pool.POOL.close()
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     print(*lines, sep="\n")

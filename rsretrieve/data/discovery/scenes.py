@@ -8,9 +8,9 @@ from concurrent.futures import Future
 from rsretrieve._core.memory import available_bytes
 from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.reading.datasets import read_facts
 from rsretrieve.data.reading.raster_reader import require_one_readable
 from rsretrieve.data.reading.raw_tile import check_tile_size
+from rsretrieve.data.reading.scene_facts import read_facts
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
@@ -21,12 +21,13 @@ from rsretrieve.data.windowing import (
     count_windows,
     windows_of,
 )
-from rsretrieve.data.workers.pool import Lane, WorkerLost
+from rsretrieve.data.workers.pool import WorkerSlot
+from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import NoUsableTiles, TileError, TilesNotFound
 
 _MANY, _SAMPLED_A_SIDE = 5_000, 4
 _WINDOW_BYTES = 500  # of memory, as a tile of its own
-_LANES = 2  # of scenes that are opened side by side: few take long, and these are damaged
+_SLOTS = 2  # of scenes that are opened side by side: few take long, and these are damaged
 
 
 def cut_scenes(
@@ -77,14 +78,14 @@ def _facts_of(
 ) -> Iterator[tuple[Tile, SceneFacts | TileError | None]]:
     """Open scenes side by side; of windows that a list named, nothing is asked."""
     readable = Readable.of(scenes, scenes.folders)
-    lanes = [Lane() for _ in range(min(_LANES, len(scenes)))]
+    slots = [WorkerSlot() for _ in range(min(_SLOTS, len(scenes)))]
 
-    def facts_of(lane: Lane, scene: Tile) -> SceneFacts | TileError:
+    def facts_of(slot: WorkerSlot, scene: Tile) -> SceneFacts | TileError:
         try:
             policy, limit_s = policy_for(scene, readable), scene.location.time_limit_s
-            facts = lane.ask(read_facts, scene, limit_s, policy)
+            facts = slot.call(read_facts, scene, limit_s, policy)
             if sample := _sample_of(scene, facts, choices, max_windows):
-                lane.ask(require_one_readable, sample, limit_s, policy)
+                slot.call(require_one_readable, sample, limit_s, policy)
             return facts
         except TileError as error:
             return error
@@ -94,14 +95,14 @@ def _facts_of(
     asked: list[Future[SceneFacts | TileError] | None] = []
     try:
         for number, scene in enumerate(scenes):
-            lane = lanes[number % len(lanes)]
-            work = None if scene.window else lane.thread.submit(facts_of, lane, scene)
+            slot = slots[number % len(slots)]
+            work = None if scene.window else slot.thread.submit(facts_of, slot, scene)
             asked.append(work)
         for scene, answer in zip(scenes, asked):
             yield scene, None if answer is None else answer.result()
     finally:
-        for lane in lanes:
-            lane.stop()
+        for slot in slots:
+            slot.stop()
 
 
 def _sample_of(

@@ -17,7 +17,7 @@ from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.read_through import Content, read_preprocessed
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
-from rsretrieve.data.reading.read_tiles import Read
+from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 

@@ -12,8 +12,9 @@ from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.tile_cache import PixelCache, key_of, open_cache
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.raw_tile import RawTile
-from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
 
 Content = tuple[NDArray[Any], Place | None]

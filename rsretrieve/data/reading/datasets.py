@@ -5,29 +5,23 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rsretrieve.data.access import is_trusted
 from rsretrieve.data.gdal_drivers import for_files, limit_drivers, settings_for, why_not
-from rsretrieve.data.geo.georeference import pixel_size_m
 from rsretrieve.data.reading.raw_tile import (
     decoding_trouble,
     require_openable,
-    require_readable_type,
 )
 from rsretrieve.data.reading.sidecars import require_harmless_sidecars, require_own_overviews
 from rsretrieve.data.tile import Tile, Trust
-from rsretrieve.data.windowing import SceneFacts
-from rsretrieve.data.workers.limits import begin_tile, end_tile, measure_base
-from rsretrieve.data.workers.process import policy_here
+from rsretrieve.data.workers.limits import measure_base
+from rsretrieve.data.workers.process import current_policy
 from rsretrieve.errors import TileError
 
 if TYPE_CHECKING:
@@ -38,11 +32,6 @@ _FILE_SYSTEMS = {
     **{"http": "curl", "https": "curl"},
     **{"s3": "s3", "gs": "gs", "az": "az"},
 }
-_HEADER_BYTES = 4_000_000
-_MOST_VALUES_A_BYTE = {"JPEG": 1024, "PNG": 1100 * 8, "GIF": 3000, "BMP": 130 * 8}
-"""A block of 64 pixels of a JPEG takes a bit at least (its first coefficient); Deflate shortens to
-1/1032, LZW to 1/2800, run lengths to 1/128. Values may have a single bit."""
-_MOST_BLOCKS = 1_000_000  # that are looked at one by one
 _UNRECOGNISED = "not recognized as being in a supported file format"
 
 
@@ -86,7 +75,7 @@ def reading_from(tile: Tile) -> AbstractContextManager[object]:
 @cache
 def _limit_gdal() -> None:
     """In a worker, leave GDAL the drivers of its policy, once."""
-    policy = policy_here()
+    policy = current_policy()
     if policy is not None and policy.drivers is not None:
         limit_drivers(policy.drivers)
         measure_base()
@@ -162,7 +151,7 @@ def _opened(tile: Tile) -> DatasetReader:
 
 def _drivers_here() -> list[str]:
     """Those that a stranger's file is tried with: a worker has them from its policy."""
-    policy = policy_here()
+    policy = current_policy()
     known = None if policy is None else policy.drivers
     return for_files() if known is None else list(known)
 
@@ -172,79 +161,6 @@ def _of_gdal(url: str) -> str:
     scheme, _, rest = url.partition("://")
     kind = _FILE_SYSTEMS[scheme.lower()]
     return f"/vsicurl/{url}" if kind == "curl" else f"/vsi{kind}/{rest}"
-
-
-def read_facts(tile: Tile) -> SceneFacts:
-    """What must be known of a scene to cut it into windows.
-
-    Raises:
-        TileError: it cannot be opened, or has no pixels of a type that is read.
-    """
-    begin_tile(_HEADER_BYTES)
-    try:
-        with (
-            raster_errors(tile.id),
-            reading_from(tile),
-            closing(open_raster(tile)) as raster,
-        ):
-            return _facts_of(tile, raster.dataset)
-    finally:
-        end_tile()
-
-
-def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:
-    if not dataset.count:
-        inner = f", such as {dataset.subdatasets[0]}" if dataset.subdatasets else ""
-        raise TileError(tile.id, f"holds no bands itself{inner}")
-    require_readable_type(tile.id, dataset.dtypes[0])
-    _require_room(tile, dataset)
-    block_height, block_width = dataset.block_shapes[0]
-    return SceneFacts(
-        dataset.width,
-        dataset.height,
-        (block_width, block_height),
-        pixel_size_m(dataset),
-        None if _is_as_large_as_its_values(tile, dataset) else _stored_blocks(dataset),
-    )
-
-
-def _is_as_large_as_its_values(tile: Tile, dataset: DatasetReader) -> bool:
-    """Whether a file has room for every value as it is: then it lacks no block."""
-    values = dataset.width * dataset.height * dataset.count
-    bytes_each = np.dtype(dataset.dtypes[0]).itemsize
-    return not tile.location.is_local or Path(tile.path).stat().st_size >= values * bytes_each
-
-
-def _require_room(tile: Tile, dataset: DatasetReader) -> None:
-    """Refuse a file that is too small for what it declares, in a format that has such a limit."""
-    least = _MOST_VALUES_A_BYTE.get(dataset.driver)
-    if least is None or not tile.location.is_local:
-        return
-    size_bytes = Path(tile.path).stat().st_size
-    values = dataset.width * dataset.height * (1 if dataset.driver == "JPEG" else dataset.count)
-    if values > least * size_bytes:
-        declared = f"{dataset.width}×{dataset.height} px"
-        raise TileError(tile.id, f"its {size_bytes:,} bytes cannot hold the {declared} it declares")
-
-
-def _stored_blocks(dataset: DatasetReader) -> NDArray[np.bool_] | None:
-    """Which blocks of a TIFF its file holds, (rows, columns); None where that is not known, or all.
-
-    Of the others a sparse file says nothing but that they are nodata.
-    """
-    height, width = dataset.block_shapes[0]
-    shape = -(-dataset.height // height), -(-dataset.width // width)
-    if dataset.driver != "GTiff" or not 1 < shape[0] * shape[1] <= _MOST_BLOCKS:
-        return None
-    from rasterio.enums import Interleaving
-
-    bands = dataset.indexes if dataset.interleaving == Interleaving.band else (1,)
-    stored = np.zeros(shape, bool)
-    for band in bands:
-        for row, column in np.argwhere(~stored).tolist():
-            name = f"BLOCK_OFFSET_{column}_{row}"
-            stored[row, column] = dataset.get_tag_item(name, "TIFF", bidx=band) is not None
-    return None if stored.all() else stored
 
 
 @dataclass

@@ -23,7 +23,7 @@ from rsretrieve.data.reading.raw_tile import (
     none_if_all,
     require_measurement,
     require_openable,
-    too_large,
+    too_many_pixels,
 )
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.workers.limits import allow_values
@@ -62,7 +62,7 @@ def _translated(tile_id: str) -> Iterator[None]:
     except TileError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise TileError(tile_id, too_large()) from error
+        raise TileError(tile_id, too_many_pixels()) from error
     except UnidentifiedImageError as error:
         raise TileError(tile_id, "not an image that can be read") from error
     except Exception as error:  # decoders raise what they like over a damaged file

@@ -75,7 +75,7 @@ def check_tile_size(tile_id: str, width: int, height: int) -> None:
             tile_id, f"{width}×{height} px is too small: a side has at least {MIN_SIDE_PX} px"
         )
     if width * height > MAX_PIXELS:
-        raise TileError(tile_id, f"{width}×{height} px: {too_large()}")
+        raise TileError(tile_id, f"{width}×{height} px: {too_many_pixels()}")
 
 
 def require_openable(tile_id: str, path: str) -> None:
@@ -101,7 +101,7 @@ def require_openable(tile_id: str, path: str) -> None:
 def decoding_trouble(error: Exception) -> str:
     """What a decoder, or the system, has against a file, in words a user can act on."""
     if isinstance(error, MemoryError):
-        return needs_too_much()
+        return too_much_memory()
     if isinstance(error, OSError) and error.errno in _FILE_TROUBLES:
         return _FILE_TROUBLES[error.errno]
     cause: BaseException = error
@@ -116,12 +116,12 @@ def require_readable_type(tile_id: str, kind: str) -> None:
         raise TileError(tile_id, f"pixels are {kind}; what is read is {', '.join(_READABLE_TYPES)}")
 
 
-def too_large() -> str:
+def too_many_pixels() -> str:
     """Why a tile of too many pixels is refused."""
     return f"too large for a tile: at most {MAX_PIXELS / 1e6:.0f} million pixels"
 
 
-def needs_too_much() -> str:
+def too_much_memory() -> str:
     """Why a tile is refused that there is not the memory for."""
     return f"takes more than {MEMORY_BYTES >> 30} GiB of memory to decode"
 

@@ -13,8 +13,8 @@ from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window
 from rsretrieve.errors import InvalidArgument, TableError, TilesNotFound
-from tests.support.over_there import made_into_0
 from tests.support.tiles import noise, save_picture, save_table
+from tests.support.worker_functions import made_into_0
 
 JPEG_START = b"\xff\xd8\xff\xe0"
 

@@ -15,12 +15,12 @@ import pytest
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.loading import batches as stream
 from rsretrieve.data.loading.batches import read_into_store, stream_batches
+from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.pillow_reader import read_raw
-from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import TileError
-from tests.support.over_there import Noted, broken, id_and_shape, made_into_0
 from tests.support.tiles import (
     UTM,
     noise,
@@ -29,6 +29,7 @@ from tests.support.tiles import (
     save_raster,
     tiles_at,
 )
+from tests.support.worker_functions import Noted, broken, id_and_shape, made_into_0
 
 
 @pytest.fixture(scope="module")
