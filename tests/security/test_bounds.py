@@ -175,7 +175,7 @@ def test_sidecars_of_a_typed_file_are_a_strangers_whatever_its_format(tmp_path, 
         dataset.write(pixels)
     tile = Tile("a", str(path), trust=Trust.NAMED, window=Window(0, 0, 64, 64))
     assert not is_trusted(tile)
-    confined = driver != "HFA" or enforced().files  # its pixels may lie in a second file
+    confined = driver != "HFA" or enforced().reading_confined  # its pixels may lie in a second file
     assert (read_size(tile) == (16, 16)) == confined
     (tmp_path / "a.dat.msk").write_text("<VRTDataset></VRTDataset>")
     with pytest.raises(TileError):

@@ -28,7 +28,8 @@ from tests.support.attempts import Home, made_attempts, names
 from tests.support.reading_here import shows_private_pixels
 
 CONFINED = pytest.mark.skipif(
-    not (enforced().files and enforced().network), reason="this system has no Landlock"
+    not (enforced().reading_confined and enforced().network_denied),
+    reason="this system has no Landlock",
 )
 
 

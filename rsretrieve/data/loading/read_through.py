@@ -1,4 +1,4 @@
-"""Read preprocessed tiles: from the cache where they are in it, else from their files."""
+"""Read preprocessed tiles from the cache, or from their files if they are not in it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Content = tuple[NDArray[Any], Place | None]
 
 @dataclass(frozen=True)
 class _Preprocessed:
-    """Makes of a raw tile what a batch takes."""
+    """Makes the preprocessed content of a raw tile, in a worker."""
 
     preprocessing: Preprocessing
 
@@ -48,7 +48,9 @@ def _from_files(tiles: TileSet, preprocessing: Preprocessing) -> Iterator[Read[C
 def _through(
     cache: PixelCache, tiles: TileSet, preprocessing: Preprocessing
 ) -> Iterator[Read[Content] | Failure]:
-    keys = [key_of(tile) for tile in tiles]  # before they are read: a change later is seen
+    keys = [
+        key_of(tile) for tile in tiles
+    ]  # taken before the tiles are read, so that a later change is noticed
     missing = [i for i, key in enumerate(keys) if key not in cache]
     fresh = _from_files(tiles.select(missing), preprocessing)
     try:
@@ -61,7 +63,7 @@ def _through(
                     cache.put(key, *read.content)
             yield read
     finally:
-        cache.flush()  # also what an interrupted run has read
+        cache.flush()  # also after an interruption
 
 
 def _kept(cache: PixelCache, tile: Tile, key: bytes | None) -> Read[Content] | None:
@@ -70,5 +72,5 @@ def _kept(cache: PixelCache, tile: Tile, key: bytes | None) -> Read[Content] | N
 
 
 def _alone(tiles: TileSet, tile: Tile, preprocessing: Preprocessing) -> Read[Content] | Failure:
-    """A tile whose copy turned out to be damaged."""
+    """Read one tile from its file: its cached copy is damaged."""
     return next(_from_files(replace(tiles, tiles=(tile,)), preprocessing))
