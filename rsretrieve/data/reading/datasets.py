@@ -1,4 +1,4 @@
-"""Open rasters: the only module that opens them with rasterio."""
+"""Open rasters with rasterio, only here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _UNRECOGNISED = "not recognized as being in a supported file format"
 
 @contextmanager
 def raster_errors(tile_id: str) -> Iterator[None]:
-    """Turn whatever rasterio raises for one file into a `TileError`."""
+    """Turn every error of rasterio into a `TileError`."""
     try:
         yield
     except TileError:
@@ -46,14 +46,14 @@ def raster_errors(tile_id: str) -> Iterator[None]:
         raise TileError(
             tile_id, "neither JPEG, PNG nor plain TIFF, and rasterio is not installed"
         ) from error
-    except Exception as error:  # drivers raise what they like over a damaged file
+    except Exception as error:  # drivers raise any type of error for damaged files
         known = _UNRECOGNISED in str(error)
         reason = "not an image that can be read" if known else decoding_trouble(error)
         raise TileError(tile_id, reason) from error
 
 
 def reading_from(tile: Tile) -> AbstractContextManager[object]:
-    """The surroundings in which a raster is opened and read.
+    """The rasterio environment in which a tile's raster is opened and read.
 
     Raises:
         OSError, TileError: there is no file that can be opened.
@@ -68,13 +68,13 @@ def reading_from(tile: Tile) -> AbstractContextManager[object]:
             raise TileError(tile.id, "the file is empty (0 bytes)")
     if is_trusted(tile):
         return nullcontext()
-    surroundings: AbstractContextManager[object] = rasterio.Env(**settings_for(remote=not is_local))
-    return surroundings
+    environment: AbstractContextManager[object] = rasterio.Env(**settings_for(remote=not is_local))
+    return environment
 
 
 @cache
 def _limit_gdal() -> None:
-    """In a worker, leave GDAL the drivers of its policy, once."""
+    """In a worker, limit GDAL to the drivers of its policy, once."""
     policy = current_policy()
     if policy is not None and policy.drivers is not None:
         limit_drivers(policy.drivers)
@@ -83,14 +83,14 @@ def _limit_gdal() -> None:
 
 @dataclass(frozen=True)
 class Raster:
-    """An open raster, and what rasterio is asked about it only once.
+    """An open raster, with properties that are read once, when it is opened.
 
-    After a read that failed, some of its answers would be that failure again.
+    After a failed read, rasterio would raise the same error for some of them again.
 
     Attributes:
         dataset: rasterio's.
-        bands: those with measurements: all but transparency, counted from 1.
-        masked: something in it may be nodata or transparent.
+        bands: the bands with measurements, without transparency, counted from 1.
+        masked: it may hold nodata or transparent pixels.
     """
 
     dataset: DatasetReader
@@ -103,11 +103,11 @@ class Raster:
 
 
 def open_raster(tile: Tile) -> Raster:
-    """Open a raster; within `raster_errors` and `reading_from`."""
+    """Open a raster; to be called within `raster_errors` and `reading_from`."""
     import rasterio.errors
     from rasterio.enums import ColorInterp, MaskFlags
 
-    # Plain images carry no georeference, and need none.
+    # Plain images have no georeference, and need none.
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
     dataset = _opened(tile)
     if not is_trusted(tile):
@@ -130,7 +130,7 @@ def _opened(tile: Tile) -> DatasetReader:
         else:
             require_harmless_sidecars(tile.id, path)
         try:
-            # `rasterio.open` takes one driver; what it opens takes several.
+            # `rasterio.open` accepts one driver only; `DatasetReader` accepts several.
             return rasterio.DatasetReader(path, driver=_drivers_here())
         except RasterioIOError as error:
             reason = None
@@ -150,14 +150,14 @@ def _opened(tile: Tile) -> DatasetReader:
 
 
 def _drivers_here() -> list[str]:
-    """Those that a stranger's file is tried with: a worker has them from its policy."""
+    """The drivers for an untrusted file; in a worker, those of its policy."""
     policy = current_policy()
     known = None if policy is None else policy.drivers
     return for_files() if known is None else list(known)
 
 
 def _of_gdal(url: str) -> str:
-    """GDAL's name for an address; none of its other ways to open a file hides in it."""
+    """GDAL's name for a public address, by which it opens the file in no other way."""
     scheme, _, rest = url.partition("://")
     kind = _FILE_SYSTEMS[scheme.lower()]
     return f"/vsicurl/{url}" if kind == "curl" else f"/vsi{kind}/{rest}"
@@ -165,7 +165,7 @@ def _of_gdal(url: str) -> str:
 
 @dataclass
 class _Opened:
-    """A raster, and how many are using it, in turn."""
+    """A raster, and the number of its users, who take turns."""
 
     lock: Lock = field(default_factory=Lock)
     users: int = 0
@@ -175,8 +175,8 @@ class _Opened:
 class OpenRasters:
     """Rasters that stay open while tiles are streamed.
 
-    A worker opens a scene once, and its blocks stay in GDAL's cache, which belongs to the
-    dataset: opened again for every sweep, the blocks between two would be decoded again.
+    GDAL's cache of blocks belongs to the dataset: if a scene were opened for every run of windows,
+    the blocks that two runs share would be decoded twice.
     """
 
     def __init__(self) -> None:
@@ -185,7 +185,7 @@ class OpenRasters:
 
     @contextmanager
     def borrow(self, tile: Tile) -> Iterator[Raster]:
-        """The raster of a tile, for this thread alone; within what `open_raster` is in."""
+        """The raster of a tile, for this thread alone; see `open_raster` for the context."""
         key = tile.path, tile.trust
         with self._lock:
             entry = self._opened.setdefault(key, _Opened())
@@ -202,7 +202,7 @@ class OpenRasters:
                 self._close_idle(_IDLE_RASTERS)
 
     def close(self) -> None:
-        """Close every raster that nobody is using."""
+        """Close every raster that is not in use."""
         with self._lock:
             self._close_idle(0)
 
