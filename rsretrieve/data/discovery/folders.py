@@ -14,25 +14,11 @@ from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import NoUsableTiles
 
 IMAGE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".png",
-        ".tif",
-        ".tiff",
-        ".gtiff",
-        ".jp2",
-        ".j2k",
-        ".webp",
-        ".bmp",
-        ".gif",
-        ".img",
-        ".vrt",
-        ".ntf",
-        ".nitf",
-    ]
+    (
+        ".jpg .jpeg .jpe .png .tif .tiff .gtiff .jp2 .j2k .webp .bmp .gif .img .vrt .ntf .nitf"
+    ).split()
 )
+_OTHER_SUFFIXES = (".csv", ".txt", ".json", ".xml", ".md", ".parquet", ".npy")
 
 
 class Unlisted:
@@ -113,15 +99,7 @@ def _looks_like_image(path: Path) -> bool:
     """
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
-    if not _is_file(path) or path.suffix.lower() in (
-        ".csv",
-        ".txt",
-        ".json",
-        ".xml",
-        ".md",
-        ".parquet",
-        ".npy",
-    ):
+    if not _is_file(path) or path.suffix.lower() in _OTHER_SUFFIXES:
         return False
     try:
         return begins_like_an_image(path)

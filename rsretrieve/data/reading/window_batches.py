@@ -76,9 +76,5 @@ class _Run:
         if not self.tiles:
             return edges
         left, top, right, bottom = self._around
-        return (
-            min(left, edges[0]),
-            min(top, edges[1]),
-            max(right, edges[2]),
-            max(bottom, edges[3]),
-        )
+        upper_left = min(left, edges[0]), min(top, edges[1])
+        return *upper_left, max(right, edges[2]), max(bottom, edges[3])
