@@ -15,8 +15,9 @@ from rsretrieve.errors import NoUsableTiles
 
 IMAGE_SUFFIXES = frozenset(
     (
-        ".jpg .jpeg .jpe .png .tif .tiff .gtiff .jp2 .j2k .webp .bmp .gif .img .vrt .ntf .nitf"
-    ).split()
+        *(".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".gtiff", ".jp2", ".j2k", ".webp"),
+        *(".bmp", ".gif", ".img", ".vrt", ".ntf", ".nitf"),
+    )
 )
 _OTHER_SUFFIXES = (".csv", ".txt", ".json", ".xml", ".md", ".parquet", ".npy")
 
