@@ -43,13 +43,13 @@ def read_bare(path: str, window_px: int, stride_px: int) -> int:
 def read_ours(path: str, window_px: int, stride_px: int, workers: int | None = None) -> int:
     """Find and read every window as the commands do: valid pixels and places, too."""
     from rsretrieve.data.discovery.find_tiles import find_tiles
-    from rsretrieve.data.failures import Failed
+    from rsretrieve.data.failures import Failure
     from rsretrieve.data.reading.read_tiles import read_in_order
     from rsretrieve.data.windowing import SceneChoices, WindowChoices
 
     tiles = find_tiles(path, scenes=SceneChoices(WindowChoices(window_px, stride_px)))
     for read in read_in_order(tiles, as_it_is, workers):
-        if isinstance(read, Failed) and not read.skipped:
+        if isinstance(read, Failure) and not read.skipped:
             raise SystemExit(f"{read.tile.id}: {read.reason}")
     return len(tiles)
 

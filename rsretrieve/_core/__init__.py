@@ -1,1 +1,1 @@
-"""Helpers that know nothing of tiles, models or labels."""
+"""Private helpers without any domain: files, paths, tables, memory, random numbers."""

@@ -1,9 +1,9 @@
 """CSV cells that a spreadsheet would run as a formula, made harmless and restored.
 
-A text is cut into parts at semicolons, tabs and line breaks, where spreadsheets of some locales
-begin a cell. A part that begins like a formula gets a leading apostrophe. One that has
-apostrophes already gets one more, so that the reader can take off exactly one.
-`report/page/decisions.js` does the same in a browser.
+Semicolons, tabs and line breaks split a text into parts: spreadsheets of some locales begin a
+cell there. A part that begins like a formula gets a leading apostrophe, also if it has some
+already: the reader removes exactly one.
+The script of the audit page does the same in a browser.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from functools import cache
 
-# Leading blanks hide a formula, as do characters without width. A double quote is doubled in a
-# CSV: where a spreadsheet cuts inside of a quoted cell, a pair of them is an empty beginning.
+# A spreadsheet ignores leading blanks and characters without width before a formula. A double
+# quote is doubled in a CSV: if a spreadsheet splits a quoted cell, a pair is an empty beginning.
 _HIDING = r"\x00-\x08\x0b\x0c\x0e-\x20\x7f-\xa0\xad\u1680\u180e\u2000-\u200f\u2028-\u202f"
 _HIDING += r"\u205f-\u2064\u3000\ufeff\""
 _FORMULA = r"=+\-@＝＋－＠"
@@ -25,17 +25,17 @@ _TO_MARK = re.compile(
 )
 _TO_RESTORE = re.compile(rf"{_BEGIN}'(?='*[{_HIDING}]*[{_FORMULA}])|\A'(?='*[{_HIDING}]*[\t\r\n])")
 _IN_THE_MIDDLE = re.compile(rf"[;\t][{_HIDING}']*[{_FORMULA}]")
-_STRANGE = re.compile(rf"[{_HIDING}{_FORMULA}'\t\r\n]")
+_SUSPICIOUS = re.compile(rf"[{_HIDING}{_FORMULA}'\t\r\n]")
 
 
 @cache
-def begins_strangely(character: str) -> bool:
-    """Whether a text that begins with this character, or holds a separator, has to be looked at."""
-    return _STRANGE.match(character) is not None
+def begins_suspiciously(character: str) -> bool:
+    """Whether a text that begins with this character needs a closer check."""
+    return _SUSPICIOUS.match(character) is not None
 
 
 def neutralised(text: str) -> str:
-    """Mark what a spreadsheet would run with an apostrophe; plain numbers stay.
+    """Mark formulas with an apostrophe; plain numbers stay.
 
     >>> neutralised("=1+1"), neutralised("-0.5"), neutralised("a;@b")
     ("'=1+1", '-0.5', "a;'@b")
@@ -53,5 +53,5 @@ def restored(text: str) -> str:
 
 
 def needs_quotes(text: str) -> bool:
-    """Whether a spreadsheet that cuts at semicolons or tabs would begin a formula in a cell."""
+    """Whether a spreadsheet that splits at semicolons or tabs would find a formula in the text."""
     return _IN_THE_MIDDLE.search(text) is not None

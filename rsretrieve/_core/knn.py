@@ -1,4 +1,4 @@
-"""K nearest neighbours that vote, weighted by inverse distance: the paper's accuracy."""
+"""K-nearest-neighbour classification, weighted by inverse distance: the paper's accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory there is to be had."""
+"""How much memory is available."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 
-_UNKNOWN_BYTES = 4 << 30  # a system that does not tell
+_UNKNOWN_BYTES = 4 << 30  # assumed on a system that does not say
 _MEMORY_FILES = {
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     2: ("memory.max", "memory.current", "inactive_file"),
@@ -16,13 +16,13 @@ _MEMORY_FILES = {
 
 
 def available_bytes(system: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int:
-    """The memory that can be taken now, of the machine and of the container or job we run in.
+    """The memory that can be allocated now, by the machine and its control groups (containers).
 
-    What the system holds of files that were read counts as available: it is let go when needed.
+    The system's cache of files counts as available: it is freed when memory is needed.
 
     Args:
-        system: where Linux says what the machine has, and which control groups we are in.
-        groups: where it says what each group may take.
+        system: the folder where Linux reports the machine's memory and this process's groups.
+        groups: the folder where it reports the limits of each control group.
     """
     return max(0, min([_of_machine(system), *_left_to_groups(system, groups)]))
 
@@ -38,7 +38,7 @@ def _of_machine(system: Path) -> int:
 
 
 def _left_to_groups(system: Path, groups: Path) -> Iterator[int]:
-    """What the control groups that we are in, and those above them, may still take."""
+    """What the process's control groups, and their parents, may still allocate."""
     try:
         own = (system / "self" / "cgroup").read_text(errors="surrogateescape").splitlines()
     except OSError:
@@ -50,16 +50,16 @@ def _left_to_groups(system: Path, groups: Path) -> Iterator[int]:
             root = groups / "memory" if version == 1 else groups
             names = [name for name in place.split("/") if name not in ("", "..")]
             for group in accumulate(names, Path.joinpath, initial=root):
-                # In a container the names may be the host's: what is not there has no limit.
+                # In a container the names may be the host's: a missing folder sets no limit.
                 with suppress(OSError, ValueError):
                     yield _left_to(group, *_MEMORY_FILES[version])
 
 
 def _left_to(group: Path, limit: str, usage: str, reclaimable: str) -> int:
-    """What a group may still take, if what it holds of files that were read is let go.
+    """What a group may still allocate once its cache of files is freed.
 
     Raises:
-        OSError, ValueError: it has no limit, or does not tell.
+        OSError, ValueError: it has no limit, or does not report it.
     """
     left = int((group / limit).read_text()) - int((group / usage).read_text())
     with suppress(OSError, ValueError):

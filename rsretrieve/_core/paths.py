@@ -1,87 +1,105 @@
-"""Where pixels lie: on this machine's disk, or wherever else GDAL reaches."""
+"""Where a file is: a plain path on this machine's disk, or a name that only GDAL understands."""
 
 from __future__ import annotations
 
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from rsretrieve._core.atomic_write import resolved
 
-TIME_LIMIT_S, TIME_LIMIT_ELSEWHERE_S = 60.0, 600.0
-"""What lies elsewhere may have a long way to come."""
+TIME_LIMIT_S = 60.0
+REMOTE_TIME_LIMIT_S = 600.0
+"""For what is not a local path: it may have to be fetched."""
 
-_ELSEWHERE = re.compile(
+_UNKNOWN = -1  # size and modification time of what is not a local path
+_NOT_LOCAL = re.compile(
     r"/vsi[a-z0-9_]+/|[a-zA-Z][a-zA-Z0-9+.-]+://"
     # GDAL's names for a part of a file: format, file, part
     r"|(?i:netcdf|hdf5|hdf4_sds|hdf4_eos|zarr|gpkg|bag|gtiff_dir|sentinel[12]_[a-z0-9_]+):"
 )
 
 
-def is_elsewhere(path: str | Path) -> bool:
-    """Whether a path is GDAL's to understand: a URL, one of its virtual file systems, or a part.
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A parsed path; made by `Location.parse`.
 
-    Such a path is handed on as it is: nothing of it is resolved, and it has no size and no
-    time of change that could be asked for.
-
-    >>> is_elsewhere("https://example.org/scene.tif"), is_elsewhere("/vsis3/bucket/scene.tif")
-    (True, True)
-    >>> is_elsewhere("netcdf:scenes/sst.nc:day"), is_elsewhere("scenes/scene.tif")
-    (True, False)
+    Attributes:
+        text: the path as it was given.
+        is_local: it is a plain path on this machine's disk. Everything else (a URL, a name in
+            GDAL's virtual file systems, a part of a file) is passed to GDAL unchanged.
     """
-    return _ELSEWHERE.match(str(path)) is not None
+
+    text: str
+    is_local: bool
+
+    @classmethod
+    def parse(cls, text: str | Path) -> Location:
+        """Parse a path; recent ones are cached, because scenes have a million windows each.
+
+        >>> Location.parse("scenes/scene.tif").is_local
+        True
+        >>> [Location.parse(text).is_local for text in ("s3://b/a.tif", "netcdf:sst.nc:day")]
+        [False, False]
+        """
+        return _parsed(str(text))
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, without the query of a URL.
+
+        >>> Location.parse("https://example.org/a/scene.tif?token=1").name
+        'scene.tif'
+        """
+        if self.is_local:
+            return resolved(Path(self.text)).name
+        inner = re.sub(r"^(/vsi[a-z0-9_]+/)+", "", self.text)
+        path = urlsplit(inner).path if "://" in inner else inner
+        return PurePosixPath(path.replace('"', "")).name or self.text
+
+    @property
+    def time_limit_s(self) -> float:
+        """The longest time that reading a tile from here, or one batch of windows, may take."""
+        return TIME_LIMIT_S if self.is_local else REMOTE_TIME_LIMIT_S
+
+    def state(self) -> tuple[int, int]:
+        """Size in bytes and modification time in ns, by which a changed file is recognised.
+
+        Both are −1 unless the path is local: asking would take one request a tile, and most
+        servers give no modification time. Such a file counts as unchanged.
+
+        Raises:
+            OSError: no such file.
+        """
+        if not self.is_local:
+            return _UNKNOWN, _UNKNOWN
+        status = Path(self.text).stat()
+        return status.st_size, status.st_mtime_ns
+
+    def absolute(self) -> str:
+        """The absolute path with links resolved, the same for every spelling of one file.
+
+        Whatever is not a local path stays as it is.
+        """
+        # A `Path` would take as long as all the rest: lists may have a million tiles.
+        return os.path.realpath(self.text) if self.is_local else self.text
 
 
-def name_of(source: str) -> str:
-    """The last part of a path or a URL, without what a URL asks of its server.
-
-    >>> name_of("https://example.org/a/scene.tif?token=1"), name_of("a/scene.tif")
-    ('scene.tif', 'scene.tif')
-    """
-    if not is_elsewhere(source):
-        return resolved(Path(source)).name
-    inner = re.sub(r"^(/vsi[a-z0-9_]+/)+", "", source)
-    path = urlsplit(inner).path if "://" in inner else inner
-    return PurePosixPath(path.replace('"', "")).name or source
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Location:
+    return Location(text, _NOT_LOCAL.match(text) is None)
 
 
-def time_limit_s(path: str) -> float:
-    """How long a tile there may take to be read, or a few that are read together."""
-    return TIME_LIMIT_ELSEWHERE_S if is_elsewhere(path) else TIME_LIMIT_S
-
-
-def file_state(path: str) -> tuple[int, int]:
-    """What a changed file is told by: its size in bytes, and its time of change in ns.
-
-    Of what lies elsewhere both are −1: to ask would take a request for every tile, and most
-    of what lies there has no time of change. It counts as unchanged while its path is the same.
-
-    Raises:
-        OSError: no such file.
-    """
-    if is_elsewhere(path):
-        return -1, -1
-    status = Path(path).stat()
-    return status.st_size, status.st_mtime_ns
-
-
-def unchecked_notices(paths: Iterable[str]) -> tuple[str, ...]:
-    """What to say where an update cannot see whether files changed."""
-    elsewhere = {path for path in paths if is_elsewhere(path)}
-    if not elsewhere:
+def unchecked_notices(locations: Iterable[Location]) -> tuple[str, ...]:
+    """The notice that an update cannot see whether remote files changed; none if all are local."""
+    remote = {location for location in locations if not location.is_local}
+    if not remote:
         return ()
     return (
-        f"files behind a URL: {len(elsewhere)}; these have no time of change, and are taken "
-        "to be unchanged (--overwrite instead of --update reads them again)",
+        f"files behind a URL: {len(remote)}; they have no modification time and count as "
+        "unchanged (--overwrite instead of --update reads them again)",
     )
-
-
-def absolute(path: str | Path) -> str:
-    """The absolute form of a path, links resolved: what two spellings of one file share.
-
-    What is no path on this machine's disk stays as it is.
-    """
-    # Without a `Path`, which takes as long as all the rest: lists may have a million tiles.
-    return str(path) if is_elsewhere(path) else os.path.realpath(path)

@@ -1,16 +1,17 @@
-"""Chance that hangs on a seed and a tile's id alone, never on the order of tiles."""
+"""Pseudo-random numbers that depend on a seed and a tile's id alone, never on the tiles' order."""
 
 from __future__ import annotations
 
 import hashlib
 
 
-def chance_of(seed: int, purpose: str, tile_id: str) -> float:
-    """A number in [0, 1), uniform over ids, the same wherever the tile stands.
+def hash_uniform(seed: int, purpose: str, tile_id: str) -> float:
+    """A number in [0, 1), uniform over ids; the same for every set that the tile belongs to.
 
     Args:
         seed: the user's seed.
-        purpose: what the number decides, so that decisions are independent of each other.
+        purpose: what the number decides. It is part of the hash, so that decisions are
+            independent of each other; to change a text changes the results of a seed.
         tile_id: the tile.
     """
     text = f"{seed}\0{purpose}\0{tile_id}".encode("utf-8", "surrogateescape")

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rsretrieve._core.atomic_write import written_aside
-from rsretrieve._core.formulas import begins_strangely, needs_quotes, neutralised, restored
+from rsretrieve._core.formulas import begins_suspiciously, needs_quotes, neutralised, restored
 from rsretrieve.errors import TableError
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 TABLE_SUFFIXES = (".csv", *PARQUET_SUFFIXES)
 _ROWS_AT_ONCE = 1000
 _PARQUET_ROWS_AT_ONCE = 10_000
-_FEW_BYTES, _EXPANSION = 1 << 27, 64  # what a Parquet file may become in memory
+_FEW_BYTES, _EXPANSION = 1 << 27, 64  # limits of a Parquet file's size in memory
 
 Row = dict[str, str]
 
@@ -34,8 +34,8 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]
         and the fields by column; an absent value is an empty text.
 
     Raises:
-        TableError: no such file, not such a file, a required column is missing, or a row
-            has more or fewer fields than the header.
+        TableError: no such file, or not a table; a required column is missing; a row has more
+            or fewer fields than the header.
     """
     if path.suffix.lower() in PARQUET_SUFFIXES:
         yield from _parquet_rows(path, required)
@@ -47,7 +47,7 @@ def columns_of(path: Path) -> tuple[str, ...]:
     """The names of a table's columns.
 
     Raises:
-        TableError: no such file, or not such a file.
+        TableError: no such file, or not a table.
     """
     if path.suffix.lower() in PARQUET_SUFFIXES:
         return tuple(_open_parquet(path).schema_arrow.names)
@@ -61,9 +61,9 @@ def columns_of(path: Path) -> tuple[str, ...]:
 def write_csv(
     path: Path, columns: Sequence[str], rows: Iterable[Iterable[object]], *, overwrite: bool
 ) -> None:
-    """Write a CSV (UTF-8, a header line) aside and switch it in.
+    """Write a CSV (UTF-8, with a header) atomically.
 
-    What a spreadsheet would run as a formula is marked; `read_table` gives back the original.
+    Cells that a spreadsheet would run as a formula are marked; `read_table` removes the marks.
     """
     with (
         written_aside(path, overwrite=overwrite) as aside,
@@ -71,25 +71,25 @@ def write_csv(
     ):
         stream.write(_as_csv([columns]))
         remaining = map(tuple, rows)
-        # Many at once: looked at one by one, the rows of a million tiles take seconds.
+        # Many rows at once: one by one, a million rows take seconds longer.
         while chunk := list(islice(remaining, _ROWS_AT_ONCE)):
             stream.write(_as_csv(chunk))
 
 
 def _as_csv(rows: Sequence[Sequence[object]]) -> str:
     lines = _lines_of(rows)
-    # One look at all of them: most tables hold nothing to be marked.
+    # Checked all together: most tables hold nothing to mark.
     breaks = len(rows) + lines.count("\r") + lines.count(";") + lines.count("\t")
-    if lines.count("\n") == len(rows) == breaks and not any(map(_begins_strangely, rows)):
+    if lines.count("\n") == len(rows) == breaks and not any(map(_begins_suspiciously, rows)):
         return lines
     return "".join(map(_marked_line, rows))
 
 
-def _begins_strangely(row: Sequence[object]) -> bool:
+def _begins_suspiciously(row: Sequence[object]) -> bool:
     """Whether a text of a row may begin like a formula."""
     # A loop, not `any`, which takes twice as long: a million tiles have ten million cells.
     for cell in row:
-        if not isinstance(cell, float | int) and begins_strangely(str(cell)[:1]):
+        if not isinstance(cell, float | int) and begins_suspiciously(str(cell)[:1]):
             return True
     return False
 
@@ -144,50 +144,50 @@ def _parquet_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Ro
             for values in batch.to_pylist():
                 number += 1
                 yield number, {n: "" if v is None else str(v) for n, v in values.items()}
-    except _no_parquet() as error:
+    except _parquet_errors() as error:
         raise _unreadable(path, error) from error
 
 
-def _no_parquet() -> tuple[type[Exception], ...]:
-    """What reading a file raises that is no Parquet file, or a hostile one."""
+def _parquet_errors() -> tuple[type[Exception], ...]:
+    """The errors of reading a file that is not Parquet, or a hostile one."""
     import pyarrow
 
     return (pyarrow.ArrowException, OSError, ValueError, OverflowError, TypeError)
 
 
 def refuse_bombs(path: Path, file: Any, rows: int | None = None) -> None:
-    """Refuse a Parquet file that says it holds far more than its size, before it is read.
+    """Refuse a Parquet file that declares far more content than its size allows, before reading.
 
     Args:
-        path: where it lies.
+        path: the file.
         file: a `pyarrow.parquet.ParquetFile`.
-        rows: how many it must hold, if that is known.
+        rows: the number of rows it must have, if known.
 
     Raises:
-        ValueError: it does.
+        ValueError: it declares too much.
     """
-    told, groups = file.metadata, range(file.metadata.num_row_groups)
-    chunks = [told.row_group(g).column(c) for g in groups for c in range(told.num_columns)]
-    stored = sum(max(0, chunk.total_compressed_size) for chunk in chunks) + told.serialized_size
+    metadata, groups = file.metadata, range(file.metadata.num_row_groups)
+    chunks = [metadata.row_group(g).column(c) for g in groups for c in range(metadata.num_columns)]
+    stored = sum(max(0, chunk.total_compressed_size) for chunk in chunks) + metadata.serialized_size
     most = _FEW_BYTES + _EXPANSION * stored
-    if rows is not None and told.num_rows != rows:
-        raise ValueError(f"{told.num_rows} rows for {rows} tiles")
-    if not 0 <= told.num_rows <= most:
-        raise ValueError(f"it says that it holds {told.num_rows} rows")
+    if rows is not None and metadata.num_rows != rows:
+        raise ValueError(f"{metadata.num_rows} rows for {rows} tiles")
+    if not 0 <= metadata.num_rows <= most:
+        raise ValueError(f"it says that it holds {metadata.num_rows} rows")
     if sum(chunk.total_uncompressed_size for chunk in chunks) > most:
         raise ValueError("it says that it holds far more than a file of its size does")
     if 8 * sum(chunk.num_values for chunk in chunks) > 4 * most:
         raise ValueError("it says that it holds far more values than a file of its size does")
     for name in dict.fromkeys(chunk.path_in_schema for chunk in chunks):
         own = [chunk for chunk in chunks if chunk.path_in_schema == name]
-        # Each value may be as long as all that is stored of the column together.
+        # Each value may be as long as everything stored of the column.
         longest = sum(chunk.num_values * chunk.total_uncompressed_size for chunk in own)
         if longest > most and "." not in name and _decoded_bytes(path, file, name) > most:
             raise ValueError(f"the texts of its column {name!r} are far longer than it")
 
 
 def _decoded_bytes(path: Path, file: Any, name: str) -> int:
-    """What the texts of a column take, counted by their dictionary; 0 of other columns."""
+    """Size of a text column's values in memory, by its dictionary; 0 for other columns."""
     import pyarrow
     from pyarrow import parquet
 
@@ -207,10 +207,10 @@ def _decoded_bytes(path: Path, file: Any, name: str) -> int:
 
 
 def _bytes_of_texts(column: Any) -> int:
-    """What the texts of a dictionary array take.
+    """Size of the texts of a dictionary array in memory.
 
-    By their buffers: `to_numpy` imports pandas where that is installed, and `pyarrow.compute` takes
-    longer to import than a query takes.
+    Computed from the buffers: `to_numpy` imports pandas where that is installed, and
+    `pyarrow.compute` takes longer to import than a query takes.
     """
     import numpy as np
     import pyarrow
@@ -223,7 +223,9 @@ def _bytes_of_texts(column: Any) -> int:
     used = np.frombuffer(indices.buffers()[1], kind)[indices.offset : indices.offset + len(indices)]
     if len(lengths) == 0:
         return 0
-    return int(lengths[np.clip(used, 0, len(lengths) - 1)].sum())  # of absent ones, any
+    return int(
+        lengths[np.clip(used, 0, len(lengths) - 1)].sum()
+    )  # the index of a null is arbitrary
 
 
 def _open_parquet(path: Path) -> Any:
@@ -233,7 +235,7 @@ def _open_parquet(path: Path) -> Any:
         file = parquet.ParquetFile(path)
         refuse_bombs(path, file)
         return file
-    except _no_parquet() as error:
+    except _parquet_errors() as error:
         raise _unreadable(path, error) from error
 
 

@@ -1,4 +1,4 @@
-"""Text that fits and harms nothing where it is shown."""
+"""Make text fit and safe to show; parse sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from collections.abc import Callable
 
 
 def shortened(text: str, room: float, length: Callable[[str], float]) -> str:
-    """Cut a text's end off, with an ellipsis, until its length fits the room."""
+    """Shorten a text, with an ellipsis, until its length fits.
+
+    Args:
+        text: the text; control characters are escaped.
+        room: the greatest length.
+        length: measures a text, in the unit of `room`.
+    """
     text = printable(text)
     if length(text) <= room:
         return text
@@ -17,7 +23,7 @@ def shortened(text: str, room: float, length: Callable[[str], float]) -> str:
 
 
 def printable(text: str) -> str:
-    """Escape what would break a line or steer a terminal: control characters, lone surrogates."""
+    """Escape control characters and lone surrogates, which could control a terminal."""
     return "".join(
         character
         if character.isprintable()
@@ -27,7 +33,7 @@ def printable(text: str) -> str:
 
 
 def size_in_bytes(text: str) -> int | None:
-    """Parse a size such as 500MB, 2GB or 1.5GiB; None where it is none.
+    """Parse a size such as 500MB, 2GB or 1.5GiB; None if it is not one.
 
     >>> size_in_bytes("2 GB"), size_in_bytes("1.5KiB"), size_in_bytes("much")
     (2000000000, 1536, None)

@@ -1,10 +1,9 @@
-"""How many threads compute, and how they wait for one another.
+"""The number of threads that compute, and how they wait for each other.
 
-OpenMP's threads wait for the slowest of them after every layer. Beside another program one of
-them has no core to run on, and the work stands still: a training that takes 25 s alone had not
-ended after 150 s beside two threads of matrix products, however soon the waiting threads slept
-(`GOMP_SPINCOUNT` of 1000, which costs a quarter of the rate alone). One thread waits for nobody,
-and took 53 s.
+OpenMP's threads wait for the slowest one after every layer. If another program occupies a core,
+one thread has none to run on and all others wait: a training that takes 25 s alone had not ended
+after 150 s beside two threads of matrix products, however soon waiting threads slept
+(`GOMP_SPINCOUNT` of 1000, which costs a quarter of the rate alone). A single thread took 53 s.
 """
 
 from __future__ import annotations
@@ -22,23 +21,23 @@ _PROC = Path("/proc")
 
 
 def let_waiting_threads_sleep() -> None:
-    """Let NumPy's threads sleep soon; to be called before NumPy is imported.
+    """Let NumPy's idle threads sleep soon; to be called before NumPy is imported.
 
-    From when it is imported they keep the cores until there is work, which a short command never
-    has. What the user set is left as it is.
+    By default they occupy the cores from the import on, although a short command never has work
+    for them. A setting of the user is kept.
     """
     os.environ.setdefault(_BLAS, _TICKS)
 
 
 @dataclass(frozen=True)
 class _Usage:
-    """Processor time up to a moment.
+    """Processor time used up to a moment.
 
     Attributes:
-        at_s: the moment, by a clock that only rises.
-        all_s: of every program on the cores that this process may use; what runs at a lower
-            priority makes room and does not count.
-        own_s: of this process and the processes that it started.
+        at_s: the moment, by a monotonic clock.
+        all_s: by all programs on the cores that this process may use, without those of lower
+            priority.
+        own_s: by this process and the processes that it started.
     """
 
     at_s: float
@@ -50,16 +49,16 @@ _before: _Usage | None = None
 
 
 def watch_processors() -> None:
-    """Begin to watch what other programs compute."""
+    """Start to measure the processor time of other programs."""
     global _before
     _before = _usage()
 
 
 def free_cores() -> int | None:
-    """How many cores other programs left free since `watch_processors` or the last call.
+    """The number of cores that other programs left free since `watch_processors` or the last call.
 
     Returns:
-        At least 1; None where that cannot be told, or the user set how many threads compute.
+        At least 1; None if it is unknown, or the user set the number of threads.
     """
     global _before
     before, now = _before, _usage()
@@ -74,7 +73,7 @@ def free_cores() -> int | None:
 
 
 def _usage() -> _Usage | None:
-    """The processor time until now; None where the system does not tell."""
+    """The processor time used until now; None if the system does not report it."""
     try:
         cores = {f"cpu{number}" for number in os.sched_getaffinity(0)}
         lines = [line.split() for line in (_PROC / "stat").read_text().splitlines()]
@@ -82,12 +81,12 @@ def _usage() -> _Usage | None:
         # user, (nice,) system, (idle, iowait,) irq, softirq
         ticks = sum(int(line[i]) for line in lines if line[0] in cores for i in (1, 3, 6, 7))
         return _Usage(time.monotonic(), ticks * tick_s, _own_s(tick_s))
-    except (OSError, AttributeError, ValueError, IndexError):  # it is no Linux
+    except (OSError, AttributeError, ValueError, IndexError):  # not Linux
         return None
 
 
 def _own_s(tick_s: float) -> float:
-    """Of this process, of those it started and waited for, and of those that still run."""
+    """Processor time of this process, its ended children and its running children."""
     ended = os.times()
     own_s = sum(ended[:4])
     for task in (_PROC / "self" / "task").iterdir():

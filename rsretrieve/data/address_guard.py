@@ -1,8 +1,8 @@
-"""Public addresses only: what a stranger's list names is fetched through here.
+"""A proxy that connects to public addresses only; untrusted addresses are fetched through it.
 
-A list may name a server behind the user's firewall, or one that sends on to it. Names are
-looked up here, every connection is made here, and only to addresses of the public internet;
-the process that decodes can reach nothing but this proxy.
+An untrusted list may name a server behind the user's firewall, or one that redirects to it. The
+proxy resolves names and makes all connections, only to addresses of the public internet. The
+process that decodes can reach nothing but the proxy.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _running: list[ThreadingTCPServer] = []
 
 
 class _NotPublic(Exception):
-    """A host that is none of the public internet; the text says why."""
+    """A host outside the public internet; the text gives the reason."""
 
 
 def allow_typed(url: str) -> None:
-    """Let the host of a URL that the user typed be asked, wherever it is."""
+    """Allow the host of a URL that the user typed, public or not."""
     with suppress(ValueError):
         _TYPED.add(_host_and_port(url))
 
 
 def why_refused(url: str) -> str:
-    """Why a stranger may not have this address asked; empty where it may be."""
+    """Why an untrusted address is not fetched; empty if it may be."""
     try:
         host, port = _host_and_port(url)
         if urlsplit(url).scheme.lower() in _PORTS:
@@ -45,14 +45,14 @@ def why_refused(url: str) -> str:
     except (_NotPublic, ValueError) as error:
         return f"{url} is not fetched: {error}"
     except OSError:
-        pass  # it has no address now: whoever reads it says so
+        pass  # it has no address now: reading it reports the error
     return ""
 
 
 def guard_address() -> str:
-    """The proxy, `127.0.0.1:PORT`, started when it is first needed; empty where there is another.
+    """The proxy, `127.0.0.1:PORT`, started when first needed; empty if the user has a proxy.
 
-    A proxy of the user's own keeps to the user's rules.
+    The user's proxy has rules of its own.
     """
     if any(name.lower() in _PROXIES and value for name, value in os.environ.items()):
         return ""
@@ -65,10 +65,10 @@ def guard_address() -> str:
 
 
 def _host_and_port(url: str) -> tuple[str, int]:
-    """Of a URL.
+    """Host and port of a URL.
 
     Raises:
-        ValueError: it has none.
+        ValueError: it names no host.
     """
     parts = urlsplit(url)
     if not parts.hostname:
@@ -95,10 +95,10 @@ def _is_public(address: str) -> bool:
 
 
 def _address_of(host: str, port: int) -> str:
-    """Where to connect.
+    """The address to connect to.
 
     Raises:
-        _NotPublic: nowhere.
+        _NotPublic: the host is not public.
         OSError: the name has no address.
     """
     return host if (host.lower(), port) in _TYPED else _public_address(host, port)
@@ -115,19 +115,19 @@ class _Handler(StreamRequestHandler):
     timeout = _TIMEOUT_S
 
     def handle(self) -> None:
-        """Connect to the host that is asked for, and pass on what both say."""
+        """Connect to the requested host, and forward data in both directions."""
         try:
             method, target, version = self.rfile.readline(_HEAD_BYTES).decode("latin-1").split()
             headers = self._headers()
             tunnel = method.upper() == "CONNECT"
             url = f"https://{target}" if tunnel else target
             host, port = _host_and_port(url)
-            with socket.create_connection((_address_of(host, port), port), _TIMEOUT_S) as there:
+            with socket.create_connection((_address_of(host, port), port), _TIMEOUT_S) as remote:
                 if tunnel:
                     self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
                 else:
-                    there.sendall(_request(method, target, version, headers))
-                self._pass_on(there)
+                    remote.sendall(_request(method, target, version, headers))
+                self._forward(remote)
         except _NotPublic:
             self._refuse(HTTPStatus.FORBIDDEN)
         except (OSError, ValueError):
@@ -144,14 +144,14 @@ class _Handler(StreamRequestHandler):
         with suppress(OSError):
             self.wfile.write(f"{answer}Connection: close\r\n\r\n".encode())
 
-    def _pass_on(self, there: socket.socket) -> None:
-        onward = threading.Thread(target=_copy, args=(self.connection, there), daemon=True)
+    def _forward(self, remote: socket.socket) -> None:
+        onward = threading.Thread(target=_copy, args=(self.connection, remote), daemon=True)
         onward.start()
-        _copy(there, self.connection)
+        _copy(remote, self.connection)
 
 
 def _request(method: str, url: str, version: str, headers: list[bytes]) -> bytes:
-    """A request as the host wants it: a path for the URL, and one answer for the connection."""
+    """A request in the form for the host: a path instead of the URL, one reply a connection."""
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     kept = [line for line in headers if not line.lower().startswith((b"proxy-", b"connection:"))]
@@ -160,7 +160,7 @@ def _request(method: str, url: str, version: str, headers: list[bytes]) -> bytes
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:
-    """Pass on what comes until there is no more."""
+    """Forward all data until the source is closed."""
     with suppress(OSError):
         while piece := source.recv(_PIECE_BYTES):
             target.sendall(piece)

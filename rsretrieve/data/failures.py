@@ -1,4 +1,4 @@
-"""Tiles that could not be used: one bad tile never ends a run, and every one is told of."""
+"""The record of a tile that could not be used."""
 
 from __future__ import annotations
 
@@ -9,23 +9,22 @@ from rsretrieve.data.tile import Tile
 
 @dataclass(frozen=True)
 class Failure:
-    """A tile that could not be used, and why."""
+    """A tile that could not be used, and the reason.
 
-    tile_id: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A tile that could not be used, and why.
+    One bad tile never ends a run; every failure is reported.
 
     Attributes:
         tile: the tile.
-        reason: why.
-        skipped: it was to be passed over if it is like this (a window with too much
-            nodata), which is nobody's failure.
+        reason: why it could not be used, in words for the user.
+        skipped: the user's choices exclude the tile (a window with more nodata than
+            `--max-nodata` allows). It is counted, and not reported as an error.
     """
 
     tile: Tile
     reason: str
     skipped: bool = False
+
+    @property
+    def tile_id(self) -> str:
+        """The tile's id."""
+        return self.tile.id

@@ -1,8 +1,8 @@
-"""What every long piece of work gets: where its progress and its unusable tiles are reported."""
+"""Where every long task reports its progress and the tiles that it could not use."""
 
 from __future__ import annotations
 
-from rsretrieve.data.failures import Failed, Failure
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import TileError
 from rsretrieve.progress import (
@@ -18,7 +18,7 @@ from rsretrieve.progress import (
 class RunContext:
     """Collects the tiles that failed, and passes progress on to a listener.
 
-    One bad tile never ends a run, unless the context is strict; every one is reported.
+    A bad tile ends a run only if the context is strict; every bad tile is reported.
 
     Args:
         strict: the first failure ends the run with a `TileError`.
@@ -26,9 +26,9 @@ class RunContext:
 
     Attributes:
         strict: see above.
-        failures: the tiles that could not be used, and why, in the order they were met.
-        skipped: the windows that were skipped because of their nodata.
-        unread: how many more windows were skipped because the scene's file stores nothing there.
+        failures: the tiles that could not be used, with reasons, in the order of their detection.
+        skipped: the windows that were skipped because of too much nodata.
+        unread: the number of further windows skipped because the file stores no data there.
 
     >>> context = RunContext(listener=print)
     >>> context.notice("no class has fewer than 10 tiles")
@@ -44,37 +44,37 @@ class RunContext:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """What the user should know beside the failures."""
+        """Messages for the user besides the failures."""
         count = len(self.skipped) + self.unread
         if not count:
             return ()
         return (f"windows skipped for more nodata than --max-nodata allows: {count}",)
 
-    def add_failure(self, failed: Failed) -> None:
-        """Note a tile that could not be used, or a window that was skipped.
+    def add_failure(self, failure: Failure) -> None:
+        """Record a tile that could not be used, or a window that was skipped.
 
         Raises:
             TileError: the context is strict, and the tile was not skipped.
         """
-        if failed.skipped:
-            self.skipped.append(failed.tile)
+        if failure.skipped:
+            self.skipped.append(failure.tile)
             return
         if self.strict:
-            raise TileError(failed.tile.id, failed.reason)
-        self.failures.append(Failure(failed.tile.id, failed.reason))
+            raise TileError(failure.tile_id, failure.reason)
+        self.failures.append(failure)
 
     def report(self, event: Event) -> None:
         """Pass an event to the listener."""
         self._listener(event)
 
     def start_stage(self, name: str, total: int | None = None) -> None:
-        """Report that a stage begins: what it does, and over how many tiles if that is known."""
+        """Report the start of a stage: its name, and its number of tiles if that is known."""
         self._listener(StageStarted(name, total))
 
     def advance(self, tiles: int) -> None:
-        """Report that some more tiles of the stage are done."""
+        """Report that more tiles of the stage are done."""
         self._listener(Advanced(tiles))
 
     def notice(self, text: str) -> None:
-        """Report what the user should know and what stops nothing."""
+        """Report a message to the user; the work goes on."""
         self._listener(Noticed(text))

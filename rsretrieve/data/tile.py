@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from rsretrieve._core.paths import Location
 from rsretrieve.data.window import Window
 from rsretrieve.errors import InvalidArgument
 
@@ -15,23 +16,23 @@ if TYPE_CHECKING:
 
 
 class Trust(IntEnum):
-    """Who vouches for a tile's file."""
+    """How far a tile's file is trusted: by who named it."""
 
-    STRANGER = 0  # found in a folder, or named by a list, a STAC item or an index
+    STRANGER = 0  # found in a folder, or named by a list, a STAC item or an index: untrusted
     NAMED = 1  # the user typed this very file or URL
-    TRUSTED = 2  # the user trusts all that it names, too
+    TRUSTED = 2  # the user trusts also the files that it names
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One image, the unit of everything.
+    """One image: a file, or a window of a scene.
 
     Attributes:
         id: POSIX path relative to the root it was found under, plus the window if any.
-        path: where the file lies: a path, a URL, or a name in GDAL's virtual file systems.
+        path: of the file: a path, a URL, or a name in GDAL's virtual file systems.
         label: the label as given, or None.
-        window: the part of the file that is the tile, or None for all of it.
-        trust: who vouches for the file; see `access`.
+        window: the part of the file that is the tile; None for the whole file.
+        trust: how far the file is trusted; see `access`.
     """
 
     id: str
@@ -40,23 +41,27 @@ class Tile:
     window: Window | None = None
     trust: Trust = Trust.STRANGER
 
+    @property
+    def location(self) -> Location:
+        """The path, parsed (and cached): a field of its own would cost a tenth of the memory."""
+        return Location.parse(self.path)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Tile, (self.id, self.path, self.label, self.window, self.trust)
 
 
 @dataclass(frozen=True)
 class TileSet:
-    """Tiles in a fixed order, each id once.
+    """Tiles in a fixed order, with unique ids.
 
     Attributes:
         source: what the user named, for messages.
         tiles: the tiles.
-        notices: what the user should know about how the tiles were found.
-        windows: how scenes were cut into these tiles, if they were; whoever reads them
-            keeps to it.
-        unseen: what the ids of tiles begin with that may be there, too: of folders that cannot
-            be listed, and of scenes that cannot be opened.
-        folders: that the user typed, and whoever reads the tiles may read.
+        notices: messages for the user about how the tiles were found.
+        windows: how scenes were cut into these tiles; None if they were not.
+        unseen: the beginnings of the ids of tiles that may exist but were not found: in folders
+            that cannot be listed and scenes that cannot be opened.
+        folders: the folders that the user named; workers may read them.
     """
 
     source: str
@@ -68,7 +73,7 @@ class TileSet:
 
     def __post_init__(self) -> None:
         if len({tile.id for tile in self.tiles}) != len(self.tiles):
-            raise InvalidArgument(f"{self.source}: a tile's id stands there twice")
+            raise InvalidArgument(f"{self.source}: a tile's id occurs twice")
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -81,7 +86,7 @@ class TileSet:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The labels that occur, sorted."""
+        """The labels of the tiles, sorted, each once."""
         return tuple(sorted({tile.label for tile in self.tiles if tile.label is not None}))
 
     def select(self, positions: Sequence[int]) -> TileSet:
@@ -93,7 +98,7 @@ class TileSet:
         return replace(self, tiles=tuple(tile for tile in self.tiles if tile.label is not None))
 
     def relabelled(self, labels: Mapping[str, str | None]) -> TileSet:
-        """The same tiles, with the label of every tile named in `labels` replaced."""
+        """The same tiles with new labels, by tile id; the others keep theirs."""
         tiles = tuple(
             replace(tile, label=labels[tile.id]) if tile.id in labels else tile
             for tile in self.tiles
@@ -101,5 +106,5 @@ class TileSet:
         return replace(self, tiles=tiles)
 
     def with_notices(self, *notices: str) -> TileSet:
-        """The same tiles, with more to say about them."""
+        """The same tiles with more notices."""
         return replace(self, notices=self.notices + notices)

@@ -19,13 +19,13 @@ _WINDOW_SUFFIX = re.compile(r"#(\d+),(\d+),(\d+),(\d+)$")
 class Window:
     """A rectangle of a scene, in pixels from its upper left corner.
 
-    Written `#col,row,width,height` at the end of a tile's id. What lies beyond the scene's
-    right and lower edge is nodata.
+    A tile's id ends in `#col,row,width,height`. Pixels beyond the right and lower edge of the
+    scene are nodata.
 
     Attributes:
         col, row, width, height: the rectangle.
-        read_px: the side that a larger rectangle is reduced to while it is read, with the
-            help of the file's overviews; None: it is read at the scene's own resolution.
+        read_px: the side to which a larger rectangle is reduced while it is read, by the file's
+            overviews; None: it is read at the scene's own resolution.
     """
 
     col: int
@@ -36,19 +36,19 @@ class Window:
 
     def __post_init__(self) -> None:
         if self.col < 0 or self.row < 0 or self.width < 1 or self.height < 1:
-            raise InvalidArgument(f"not a window of a scene: {self}")
+            raise InvalidArgument(f"invalid window of a scene: {self}")
         if self.read_px is not None and self.read_px < 1:
-            raise InvalidArgument(f"a window is not read at {self.read_px} px")
+            raise InvalidArgument(f"a window cannot be read at {self.read_px} px")
 
     @property
     def shape_px(self) -> tuple[int, int]:
-        """Height and width that it is read at."""
+        """Height and width at which it is read."""
         if self.read_px is None:
             return self.height, self.width
         return min(self.height, self.read_px), min(self.width, self.read_px)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Between processes; what a frozen record with slots does of itself takes ten times as long.
+        # For processes: the default of a frozen dataclass with slots takes ten times as long.
         return Window, (self.col, self.row, self.width, self.height, self.read_px)
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ class Window:
 
 
 def split_window(tile_id: str) -> tuple[str, Window | None]:
-    """Split a tile's id into the path part and the window, if it names one.
+    """Split a tile's id into its path and its window, if it has one.
 
     >>> split_window("scene.tif#64,0,32,32")
     ('scene.tif', Window(col=64, row=0, width=32, height=32))

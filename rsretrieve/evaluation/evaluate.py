@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.paths import absolute
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
@@ -138,5 +137,5 @@ def _embedded(queries: TileSet, model: Model, context: RunContext) -> _Labelled:
     return _Labelled(
         vectors=embedded.vectors,
         labels=[str(tile.label) for tile in embedded.tiles],
-        keys=[(absolute(tile.path), str(tile.window)) for tile in embedded.tiles],
+        keys=[(tile.location.absolute(), str(tile.window)) for tile in embedded.tiles],
     )

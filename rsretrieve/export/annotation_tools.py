@@ -10,7 +10,6 @@ from urllib.parse import quote
 
 from rsretrieve import __version__
 from rsretrieve._core.atomic_write import write_json
-from rsretrieve._core.paths import absolute, is_elsewhere
 from rsretrieve._core.tables import write_csv
 from rsretrieve.audit.result import Audit, AuditedTile
 from rsretrieve.data.tile import Tile, TileSet
@@ -37,7 +36,7 @@ def write_samples_csv(path: Path, audit: Audit, tiles: TileSet, *, overwrite: bo
 def _sample(audited: AuditedTile, audit: Audit) -> tuple[object, ...]:
     place = audit.places.get(audited.tile.id)
     return (
-        absolute(audited.tile.path),
+        audited.tile.location.absolute(),
         audited.tile.id,
         audited.tile.label,
         audited.predicted_label,
@@ -76,16 +75,16 @@ def write_label_studio(path: Path, audit: Audit, *, overwrite: bool) -> Path | N
 
 def _common_folder(tiles: Iterable[Tile]) -> Path | None:
     """The folder that holds every tile on this machine's disk, if there are such."""
-    local = (absolute(tile.path) for tile in tiles if not is_elsewhere(tile.path))
+    local = (tile.location.absolute() for tile in tiles if tile.location.is_local)
     folders = {str(Path(path).parent) for path in local}
     return Path(os.path.commonpath(folders)) if folders else None
 
 
 def _address(tile: Tile, root: Path | None) -> str:
     """What Label Studio finds an image by: a URL, or where it lies below what it serves."""
-    if root is None or is_elsewhere(tile.path):
+    if root is None or not tile.location.is_local:
         return tile.path
-    relative = os.path.relpath(absolute(tile.path), root)
+    relative = os.path.relpath(tile.location.absolute(), root)
     return f"/data/local-files/?d={quote(Path(relative).as_posix())}"
 
 

@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from rsretrieve._core.atomic_write import written_aside
 from rsretrieve._core.text import shortened
+from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.preview import Previewed, reduced
-from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.search.search import QueryResult
 

@@ -74,9 +74,9 @@ def security_json(found: Enforced, drivers: Sequence[str]) -> dict[str, Any]:
         "landlock_abi": found.landlock_abi,
         "system_calls_filtered": found.system_calls,
         "switched_off": found.switched_off,
-        "reads_only_sources": found.files,
-        "writes_nothing": found.writes,
-        "asks_no_network": found.network,
+        "reads_only_sources": found.reading_confined,
+        "writes_nothing": found.writing_denied,
+        "asks_no_network": found.network_denied,
         "gdal_drivers": list(drivers),
     }
 

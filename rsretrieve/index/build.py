@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.atomic_write import only_writer, refuse_to_overwrite
+from rsretrieve._core.atomic_write import refuse_to_overwrite
+from rsretrieve._core.locks import only_writer
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from rsretrieve._core.atomic_write import only_writer, refuse_to_overwrite
+from rsretrieve._core.atomic_write import refuse_to_overwrite
+from rsretrieve._core.locks import only_writer
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.index.external.embeddings_file import read_embeddings

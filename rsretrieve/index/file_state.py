@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-from rsretrieve._core.atomic_write import open_regular
-from rsretrieve._core.paths import file_state
+from rsretrieve._core.paths import Location
+from rsretrieve._core.regular_files import open_regular
 from rsretrieve.data.tile import Tile
 
 NO_FILE_BYTES = -1  # the size of what is no file of this system, such as a tile at a URL
@@ -35,9 +35,9 @@ class FileState:
 
     @classmethod
     def of(cls, path: str) -> FileState:
-        """The state of a file now; of what lies elsewhere, see `file_state`."""
+        """The state of a file now; of what lies elsewhere, see `Location.state`."""
         try:
-            return cls(*file_state(path))
+            return cls(*Location.parse(path).state())
         except (OSError, ValueError):
             return cls(NO_FILE_BYTES, 0)
 

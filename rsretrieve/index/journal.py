@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.atomic_write import resolved, wanting_room
+from rsretrieve._core.atomic_write import naming_full_disk, resolved
 from rsretrieve.data.geo.place import Place
 from rsretrieve.index.store.tile_table import IndexedTile
 
@@ -82,7 +82,7 @@ class Journal:
         fresh = not self.folder.is_dir()
         content = np.ascontiguousarray(vectors, "<f4")
         try:
-            with wanting_room(self.folder):
+            with naming_full_disk(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 with (self.folder / _VECTORS_FILE).open("ab") as stream:
                     stream.write(content.tobytes())

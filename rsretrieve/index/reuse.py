@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.paths import absolute
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.windowing import WindowChoices
@@ -114,13 +113,13 @@ def _skipped(
     for row in store.skipped:
         tile = today.get(row.id)
         if tile is not None and row.is_current(tile, work.files):
-            work.context.add_failure(Failed(tile, "too much of it is nodata", skipped=True))
+            work.context.add_failure(Failure(tile, "too much of it is nodata", skipped=True))
             yield row.id, _as_today(row, tile, work.files)
 
 
 def _as_today(row: IndexedTile, tile: Tile, files: FileStates) -> IndexedTile:
     """A row whose tile is still what was embedded, with its label, path and time of today."""
-    path, state = absolute(tile.path), files.state(tile.path)
+    path, state = tile.location.absolute(), files.state(tile.path)
     return replace(row, label=tile.label, path=path, mtime_ns=state.mtime_ns)
 
 

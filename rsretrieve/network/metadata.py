@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rsretrieve._core.atomic_write import read_regular_text, sha256_of_file, sha256_of_json
+from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
+from rsretrieve._core.regular_files import read_regular_text
 from rsretrieve._core.sealing import parsed, unsealed
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext

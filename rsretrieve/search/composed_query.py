@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.paths import is_elsewhere
 from rsretrieve.data.tile import Tile, Trust
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InputError
@@ -156,7 +155,7 @@ def _example(store: IndexStore, text: str, trust: Trust) -> Term | None:
     if not text:
         return None
     tile = image_of(store, text, trust)
-    if not is_elsewhere(tile.path) and not Path(tile.path).exists():
+    if tile.location.is_local and not Path(tile.path).exists():
         return None
     if not is_vector_file(text):
         return Term(image=tile)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rsretrieve._core.paths import absolute
 from rsretrieve.data.tile import Trust
 from rsretrieve.data.window import split_window
 from rsretrieve.errors import InputError, InvalidArgument
@@ -122,7 +121,7 @@ def own_rows(store: IndexStore, question: Question) -> set[int]:
         tile = term.image if term.row is None else store.rows[term.row].tile
         if tile is None or not tile.path:
             continue
-        same_file = rows_with(store.rows, "path", absolute(tile.path))
+        same_file = rows_with(store.rows, "path", tile.location.absolute())
         ids = store.rows.columns.column("id").take(same_file).to_pylist() if len(same_file) else []
         own |= {int(r) for r, i in zip(same_file, ids) if split_window(i)[1] == tile.window}
     return own

@@ -1,4 +1,4 @@
-"""Where the classes of the made-up landscape lie: motorways, cells, frayed regions."""
+"""The layout of the synthetic landscape: motorways, cells, and regions with irregular borders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Motorways:
     Attributes:
         off_px: (H, W), signed distance to the middle of the nearest; large where none is near.
         along_px: (H, W), the way along it.
-        crossed: (cells, cells), the cells that it crosses well enough to be called road.
+        crossed: (cells, cells), the cells that it crosses by enough to be of the class road.
     """
 
     off_px: Floats
@@ -37,8 +37,8 @@ class Motorways:
     crossed: Mask
 
 
-def lead_motorways(rng: np.random.Generator, cells: int, cell_px: int) -> Motorways:
-    """Lead motorways through the land until they cross their share of the cells."""
+def make_motorways(rng: np.random.Generator, cells: int, cell_px: int) -> Motorways:
+    """Make motorways until they cross their share of the cells."""
     side = cells * cell_px
     way = np.arange(side)
     off, along = np.full((2, side, side), 1e4, np.float32)
@@ -58,7 +58,7 @@ def lead_motorways(rng: np.random.Generator, cells: int, cell_px: int) -> Motorw
 
 
 def _cross(crossed: Mask, middle: NDArray[Any], cell_px: int, wanted: int) -> int:
-    """Mark the cells on a motorway's way, up to `wanted` in all; return where it ends."""
+    """Mark the cells that a motorway crosses, up to `wanted` in all; return where it ends."""
     rows = np.floor(middle / cell_px).astype(int).reshape(-1, cell_px)
     for col, seen in enumerate(rows):
         for row in sorted(set(seen.tolist()) & set(range(len(crossed)))):
@@ -71,48 +71,48 @@ def _cross(crossed: Mask, middle: NDArray[Any], cell_px: int, wanted: int) -> in
 
 def lay_out(rng: np.random.Generator, road_cells: Mask) -> Classes:
     """Give every cell a class, (cells, cells): smooth regions, all classes equally often."""
-    liking = {name: noise(rng, len(road_cells), 3.0) for name in CLASS_NAMES if name != "road"}
-    liking["beach"] += liking["water"]
-    liking["dense_houses"] += liking["sparse_houses"]
-    odds = np.exp(2 * np.stack(list(liking.values()))).reshape(len(liking), -1)
-    for _ in range(50):  # Sinkhorn: no class may like all cells, no cell be liked by all
+    affinity = {name: noise(rng, len(road_cells), 3.0) for name in CLASS_NAMES if name != "road"}
+    affinity["beach"] += affinity["water"]
+    affinity["dense_houses"] += affinity["sparse_houses"]
+    odds = np.exp(2 * np.stack(list(affinity.values()))).reshape(len(affinity), -1)
+    for _ in range(50):  # Sinkhorn: balance the classes over the cells
         odds /= odds.sum(axis=1, keepdims=True)
         odds /= odds.sum(axis=0)
     free = ~road_cells.ravel()
-    quota = (free.sum() + rng.permutation(len(liking))) // len(liking)
+    quota = (free.sum() + rng.permutation(len(affinity))) // len(affinity)
     layout = np.full(free.size, CLASS_NAMES.index("road"), np.uint8)
     for best in np.argsort(-odds, axis=None, kind="stable"):
-        liker, cell = divmod(int(best), free.size)
-        if free[cell] and quota[liker]:
-            layout[cell], free[cell] = CLASS_NAMES.index(list(liking)[liker]), False
-            quota[liker] -= 1
+        class_index, cell = divmod(int(best), free.size)
+        if free[cell] and quota[class_index]:
+            layout[cell], free[cell] = CLASS_NAMES.index(list(affinity)[class_index]), False
+            quota[class_index] -= 1
     return layout.reshape(road_cells.shape)
 
 
 def make_regions(
     rng: np.random.Generator, layout: Classes, cell_px: int, motorways: Motorways
 ) -> Classes:
-    """Class of every pixel, (H, W): the layout's, with corners taken off and borders frayed.
+    """Class of every pixel, (H, W): the layout's, with rounded corners and irregular borders.
 
-    Where a cell would lose its dominance the fraying is calmed step by step, then undone, and
-    at last the motorway across a corner is left out.
+    Where a cell would lose its dominance, the irregularity is reduced step by step, then removed,
+    and at last the motorway across a corner is left out.
     """
     side = len(layout) * cell_px
     wild = [noise(rng, side, 0.7 * cell_px) * 0.14 * cell_px for _ in "yx"]
-    fray = np.stack([way + noise(rng, side, 5.0) for way in wild])
+    irregularity = np.stack([way + noise(rng, side, 5.0) for way in wild])
     whole = _by_pixel(layout, cell_px)
     rounded = _rounded(whole, int(0.3 * cell_px))
-    calming = np.zeros(layout.shape, int)
+    damping = np.zeros(layout.shape, int)
     while True:
-        rest = _by_pixel(np.array([1, 0.8, 0.6, 0.4, 0.2, 0, -1])[calming], cell_px)
-        rows, cols = (np.indices((side, side)) + rest * fray).clip(0, side - 1).astype(int)
+        rest = _by_pixel(np.array([1, 0.8, 0.6, 0.4, 0.2, 0, -1])[damping], cell_px)
+        rows, cols = (np.indices((side, side)) + rest * irregularity).clip(0, side - 1).astype(int)
         classes: Classes = rounded[rows, cols]
         np.copyto(classes, whole, where=rest <= 0)
         classes[(np.abs(motorways.off_px) < 8) & (rest >= 0)] = CLASS_NAMES.index("road")
         weak = shares_of_cells(classes == whole, cell_px) < DOMINANCE
         if not weak.any():
             return classes
-        calming += weak
+        damping += weak
 
 
 def _rounded(classes: Classes, reach_px: int) -> Classes:

@@ -1,4 +1,4 @@
-"""Noise, and chance that hangs on places, for the made-up landscape."""
+"""Smooth noise and hashed random numbers for the synthetic landscape."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def noise(rng: np.random.Generator, side: int, wave_px: float) -> Floats:
     return both / np.float32(both.std())
 
 
-def chance_at(salt: int, *keys: NDArray[Any]) -> Floats:
-    """Numbers in [0, 1) that hang on whole keys alone: all pixels of a house draw the same."""
+def hash_uniform_at(salt: int, *keys: NDArray[Any]) -> Floats:
+    """Uniform numbers in [0, 1), hashed from integer keys: equal keys give equal numbers."""
     mixed = np.full(keys[0].shape, salt, np.uint32)
     for key in keys:
         mixed ^= key.astype(np.int64).astype(np.uint32)
@@ -34,17 +34,17 @@ def chance_at(salt: int, *keys: NDArray[Any]) -> Floats:
     return (mixed >> np.uint32(8)).astype(np.float32) / np.float32(1 << 24)
 
 
-def again(chance: Floats, times: int) -> Floats:
-    """Another draw, out of the lower digits of one."""
+def redraw(chance: Floats, times: int) -> Floats:
+    """Another number in [0, 1), from the lower digits of a first one."""
     return chance * times % 1
 
 
 def nearest(x: Floats, y: Floats, gap_px: float, salt: int) -> tuple[Floats, Floats, Floats]:
-    """Offsets to, and chance of, the nearest of points strewn one to a square of `gap_px`."""
+    """Offset (x, y) to the nearest of random points, one a square of `gap_px`, and its number."""
     best = np.full((4, *x.shape), np.inf, np.float32)
     for step in range(9):
         col, row = np.floor(x / gap_px) + step % 3 - 1, np.floor(y / gap_px) + step // 3 - 1
-        chance = chance_at(salt, col, row)
+        chance = hash_uniform_at(salt, col, row)
         dx = x - gap_px * (col + 0.1 + 0.8 * chance)
         dy = y - gap_px * (row + 0.1 + 0.8 * (chance * 997 % 1))
         here = np.stack((dx * dx + dy * dy, dx, dy, chance))

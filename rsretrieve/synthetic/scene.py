@@ -1,7 +1,7 @@
-"""Make up a georeferenced landscape of land covers, for the demonstration and the tests.
+"""Make a synthetic, georeferenced landscape of land covers, for the demo and the tests.
 
-Nothing is downloaded: all comes from the seed. A pixel is 2.5 m wide, so that a house is four
-pixels and a motorway eleven. Textures run over the whole raster and know nothing of cells.
+Nothing is downloaded: everything is generated from the seed. A pixel is 2.5 m wide, so that a
+house has four pixels and a motorway eleven. Textures are continuous over the borders of cells.
 """
 
 from __future__ import annotations
@@ -20,41 +20,27 @@ from rsretrieve.synthetic.land_covers import PAINTERS, SPECTRA, WARMTH, Cover, P
 from rsretrieve.synthetic.layout import (
     CLASS_INDICES,
     CLASS_NAMES,
-    DOMINANCE,
     Classes,
     Mask,
     Motorways,
     lay_out,
-    lead_motorways,
+    make_motorways,
     make_regions,
     shares_of_cells,
 )
 from rsretrieve.synthetic.procedural_noise import Floats, nearest, noise
 
-__all__ = [
-    "BANDS",
-    "CLASS_NAMES",
-    "CRS",
-    "DOMINANCE",
-    "MARKER_FILE",
-    "PIXEL_M",
-    "Landscape",
-    "make_landscape",
-    "write_scene",
-    "write_tiles",
-]
-
 BANDS = ("blue", "green", "red", "nir", "swir1", "swir2")
 CRS = "EPSG:32632"
 PIXEL_M = 2.5
 MARKER_FILE = ".landscape"
-"""Tells a folder of made-up tiles, which may be replaced, from a user's own."""
+"""Marks a folder of synthetic tiles, which may be replaced, unlike a user's own."""
 _LEFT_M, _TOP_M = 600_000.0, 5_340_000.0
 
 
 @dataclass(frozen=True)
 class Landscape:
-    """A raster and what is seen on it.
+    """A raster and its true classes.
 
     Attributes:
         pixels: (6, H, W) uint16, reflectance × 10000, never 0; bands as in `BANDS`.
@@ -74,9 +60,9 @@ class Landscape:
 
 
 def make_landscape(cells: int, cell_px: int, seed: int) -> Landscape:
-    """Make up a square landscape of `cells` × `cells` cells, each mainly of one class.
+    """Make a square landscape of `cells` × `cells` cells, each mainly of one class.
 
-    Classes form smooth regions with frayed borders, and rule equally many cells each.
+    Classes form smooth regions with irregular borders; each dominates equally many cells.
 
     >>> make_landscape(3, 16, seed=1).pixels.shape
     (6, 48, 48)
@@ -90,7 +76,7 @@ def make_landscape(cells: int, cell_px: int, seed: int) -> Landscape:
             "2 × 2 cells, of at least 16 px, from a seed of at least 0"
         )
     rng = np.random.default_rng(seed)
-    motorways = lead_motorways(rng, cells, cell_px)
+    motorways = make_motorways(rng, cells, cell_px)
     class_map = make_regions(rng, lay_out(rng, motorways.crossed), cell_px, motorways)
     ground = _paint(rng, class_map, cell_px, motorways)
     return Landscape(_sense(rng, ground, cell_px), class_map, CRS, _LEFT_M, _TOP_M, PIXEL_M)
@@ -105,10 +91,10 @@ def write_tiles(
         landscape: the landscape.
         cell_px: the side of a cell, a divisor of the landscape's.
         folder: gets `<class>/<class>_<row>_<col>.tif`; the class is the cell's dominating one.
-        overwrite: replace a folder that is there.
+        overwrite: replace an existing folder.
 
     Returns:
-        how many tiles were written.
+        The number of tiles written.
 
     Raises:
         InvalidArgument: the landscape is not made of whole cells of this size.
@@ -118,17 +104,17 @@ def write_tiles(
     side = len(landscape.class_map)
     if cell_px < 1 or side % cell_px:
         raise InvalidArgument(f"cells of {cell_px} px do not fill a landscape of {side} px")
-    ruling = np.argmax(
+    dominant = np.argmax(
         [shares_of_cells(landscape.class_map == k, cell_px) for k in CLASS_INDICES], axis=0
     )
     with folder_aside(folder, overwrite=overwrite, marker=MARKER_FILE) as aside:
         (aside / MARKER_FILE).touch()
-        for (row, col), index in np.ndenumerate(ruling):
+        for (row, col), index in np.ndenumerate(dominant):
             name = CLASS_NAMES[index]
             (aside / name).mkdir(exist_ok=True)
             origin_px = (row * cell_px, col * cell_px)
             _write(landscape, origin_px, cell_px, aside / name / f"{name}_{row}_{col}.tif")
-    return int(ruling.size)
+    return int(dominant.size)
 
 
 def write_scene(landscape: Landscape, path: Path) -> None:
@@ -189,7 +175,7 @@ def _paint(
 
 
 def _sense(rng: np.random.Generator, ground: Floats, cell_px: int) -> NDArray[np.uint16]:
-    """Light the painted ground and look at it through a blurring, noisy sensor."""
+    """Simulate illumination and a sensor with blur and noise."""
     cover, shade, warmth, height = ground
     light = shade * np.where(_shadows(height), np.float32(0.5), np.float32(1))
     light *= 1 + np.float32(0.07) * noise(rng, len(cover), 2.5 * cell_px)
@@ -203,7 +189,7 @@ def _sense(rng: np.random.Generator, ground: Floats, cell_px: int) -> NDArray[np
 
 
 def _shadows(height: Floats) -> Mask:
-    """Where something to the south-east stands in the sun's way."""
+    """Which pixels are shaded by something higher to the south-east."""
     dark = np.zeros(height.shape, bool)
     for step in (1, 2):
         dark[:-step, :-step] |= height[step:, step:] > height[:-step, :-step] + step

@@ -15,12 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rsretrieve._core.atomic_write import (
-    folder_aside,
-    only_writer,
-    refuse_to_overwrite,
-    sha256_of_json,
-)
+from rsretrieve._core.atomic_write import folder_aside, refuse_to_overwrite, sha256_of_json
+from rsretrieve._core.locks import only_writer
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet

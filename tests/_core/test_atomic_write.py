@@ -19,9 +19,6 @@ import pytest
 from rsretrieve._core import atomic_write
 from rsretrieve._core.atomic_write import (
     folder_aside,
-    only_writer,
-    open_regular,
-    read_regular_text,
     refuse_to_overwrite,
     sha256_of_file,
     sha256_of_json,
@@ -220,60 +217,20 @@ def test_nan_is_no_json(tmp_path):
 
 
 @pytest.mark.parametrize("reason", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-@pytest.mark.parametrize("place", ["mkstemp", "mkdtemp", "mkdir", "lock"])
+@pytest.mark.parametrize("place", ["mkstemp", "mkdtemp", "mkdir"])
 def test_where_nothing_can_be_made_the_users_path_is_named(tmp_path, monkeypatch, place, reason):
     def refused(*_, **__):
         raise OSError(reason, os.strerror(reason), "a file of ours")
 
-    def lock(path):
-        with only_writer(path):
-            raise AssertionError("nothing is to be written")
-
     path = tmp_path / "deep" / "out"
-    where = {"mkdir": Path, "lock": os}.get(place, atomic_write.tempfile)
-    write = {"mkdtemp": replace_folder, "lock": lock}.get(place, partial(write_text, text="new"))
+    where = Path if place == "mkdir" else atomic_write.tempfile
+    write = replace_folder if place == "mkdtemp" else partial(write_text, text="new")
     with monkeypatch.context() as patch:
-        patch.setattr(where, "open" if place == "lock" else place, refused)
+        patch.setattr(where, place, refused)
         with pytest.raises(OSError, match=os.strerror(reason)) as caught:
-            write(path, **{} if place == "lock" else {"overwrite": True})
+            write(path, overwrite=True)
     assert (caught.value.errno, caught.value.filename) == (reason, str(path))
     assert not path.exists()
-
-
-@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "folder"])
-def test_only_regular_files_are_opened_and_nobody_waits(tmp_path, kind):
-    path = tmp_path / "a"
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "device":
-        path.symlink_to("/dev/zero")
-    else:
-        os.mkfifo(tmp_path / "pipe")
-        path.symlink_to("pipe") if "link" in kind else (tmp_path / "pipe").rename(path)
-    for read in (open_regular, read_regular_text):
-        with pytest.raises(OSError, match="is a folder" if kind == "folder" else "is a pipe") as no:
-            read(path)
-        assert no.value.filename == str(path)
-
-
-def test_a_pipe_that_takes_a_files_place_meanwhile_is_not_waited_for(tmp_path, monkeypatch):
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "file").touch()
-    ordinary = (tmp_path / "file").stat()
-    monkeypatch.setattr(Path, "stat", lambda *_, **__: ordinary)
-    with pytest.raises(OSError, match="is a pipe"):
-        open_regular(tmp_path / "pipe")
-
-
-def test_a_regular_text_is_read_and_one_without_end_is_not(tmp_path):
-    path = tmp_path / "a.json"
-    path.write_bytes("größe\r\n".encode())
-    with open_regular(path) as stream:
-        assert stream.read() == path.read_bytes()
-    assert read_regular_text(path) == "größe\n" == path.read_text(encoding="utf-8")
-    os.truncate(path, 1 << 40)
-    with pytest.raises(OSError, match="is larger than 64 MiB"):
-        read_regular_text(path)
 
 
 # Folders
@@ -468,26 +425,6 @@ def test_no_file_stays_open(tmp_path, open_files):
     write_text(tmp_path / "a", "new", overwrite=False)
     replace_folder(tmp_path / "folder", overwrite=False)
     assert len(list(open_files.iterdir())) == before
-
-
-# Who may write
-
-
-@pytest.mark.parametrize("look", [1, 2])
-def test_a_lock_that_vanishes_while_it_is_looked_at_is_made_anew(tmp_path, monkeypatch, look):
-    looks, stat = [], Path.stat
-
-    def vanishing(path, **choices):
-        if path.name == ".out.lock":
-            looks.append(path)
-            if len(looks) == look:
-                path.unlink()
-        return stat(path, **choices)
-
-    monkeypatch.setattr(Path, "stat", vanishing)
-    with only_writer(tmp_path / "out"):
-        assert names(tmp_path) == [".out.lock"]
-    assert names(tmp_path) == []
 
 
 # Fingerprints

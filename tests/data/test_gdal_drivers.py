@@ -9,7 +9,7 @@ import pytest
 from scipy.io import netcdf_file
 
 from rsretrieve.data.discovery.find_tiles import find_tiles, tiles_of_images
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.gdal_drivers import VARIABLE, for_files, left_out
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
@@ -18,8 +18,8 @@ from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import NoUsableTiles
 from rsretrieve.index.store.tile_table import IndexedTile
-from tests.support.over_there import the_raw_tile
 from tests.support.tiles import UTM, noise, save_raster
+from tests.support.worker_functions import the_raw_tile
 
 VRT = (
     '<VRTDataset rasterXSize="{side}" rasterYSize="{side}"><VRTRasterBand dataType="Byte" '
@@ -71,7 +71,7 @@ def test_a_mosaic_is_opened_where_the_user_says_that_it_is_trusted(tmp_path, mon
     path = tmp_path / "a.vrt"
     path.write_text(VRT.format(side=64, source=inner))
     refused = read(path)
-    assert isinstance(refused, Failed)
+    assert isinstance(refused, Failure)
     assert refused.reason.startswith("its format is VRT, in which a file may name others")
     assert f"set {VARIABLE}=VRT if" in refused.reason
     monkeypatch.setenv(VARIABLE, "netCDF, VRT")
@@ -86,7 +86,7 @@ def test_a_mosaic_that_the_user_names_is_opened_with_all_that_it_names(served, t
     for source, enough in ((inner, Trust.NAMED), (f"/vsicurl/{served.url}/a.tif", Trust.TRUSTED)):
         path.write_text(VRT.format(side=64, source=source))
         # Who types a file types no address: a network is asked only where one was typed.
-        assert all(isinstance(read(path, trust=less), Failed) for less in range(enough))
+        assert all(isinstance(read(path, trust=less), Failure) for less in range(enough))
         assert np.array_equal(read(path, trust=enough).content.values, scene)
         cut = read(path, Window(8, 4, 32, 16), trust=enough).content.values
         assert np.array_equal(cut, scene[:, 4:20, 8:40])

@@ -26,14 +26,14 @@ def facts(width, height, block_px=(64, 64), pixel_m=None):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"window_px": 7}, "a window's side lies in 8…8192 px, not 7"),
-        ({"window_px": 8193}, "a window's side lies in 8…8192 px, not 8193"),
-        ({"stride_px": 0}, "a stride is at least 1 px, not 0"),
-        ({"resolution_m": 0.0}, "a resolution is a positive length, not 0.0 m"),
-        ({"resolution_m": float("nan")}, "a resolution is a positive length, not nan m"),
-        ({"resolution_m": float("inf")}, "a resolution is a positive length, not inf m"),
-        ({"max_nodata": 1.1}, "a share of nodata lies in 0…1, not 1.1"),
-        ({"max_nodata": -0.1}, "a share of nodata lies in 0…1, not -0.1"),
+        ({"window_px": 7}, "a window's side must be in 8…8192 px, not 7"),
+        ({"window_px": 8193}, "a window's side must be in 8…8192 px, not 8193"),
+        ({"stride_px": 0}, "a stride must be at least 1 px, not 0"),
+        ({"resolution_m": 0.0}, "a resolution must be positive, not 0.0 m"),
+        ({"resolution_m": float("nan")}, "a resolution must be positive, not nan m"),
+        ({"resolution_m": float("inf")}, "a resolution must be positive, not inf m"),
+        ({"max_nodata": 1.1}, "a share of nodata must be in 0…1, not 1.1"),
+        ({"max_nodata": -0.1}, "a share of nodata must be in 0…1, not -0.1"),
     ],
 )
 def test_choices_that_make_no_sense_are_wrong_usage(wrong, message):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rsretrieve._core.atomic_write import only_writer
+from rsretrieve._core.locks import only_writer
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet

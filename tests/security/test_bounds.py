@@ -14,7 +14,7 @@ from rasterio.windows import Window as RasterWindow
 
 from rsretrieve.data.access import is_trusted
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.preview import read_preview
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.reading.sidecars import require_harmless_sidecars
@@ -30,9 +30,9 @@ from rsretrieve.data.windowing import (
 )
 from rsretrieve.data.workers.confinement import enforced
 from rsretrieve.errors import NoUsableTiles, TileError
-from tests.support.over_there import made_into_0
 from tests.support.spinning import spinning
 from tests.support.tiles import UTM, noise, save_picture, save_raster, tile_at, tiles_at
+from tests.support.worker_functions import made_into_0
 
 
 def sparse_scene(path, side=8192, block=512, **stored):
@@ -95,9 +95,9 @@ def test_a_tile_that_takes_more_time_than_its_size_accounts_for_is_given_up(tmp_
     pictures = [save_picture(tmp_path / f"{i:02}.png", noise((3, 9, 9))) for i in range(8)]
     started = time.perf_counter()
     reads = list(read_in_order(tiles_at(*pictures), spinning, 1))
-    failed = {read.tile.id: read.reason for read in reads if isinstance(read, Failed)}
+    failed = {read.tile.id: read.reason for read in reads if isinstance(read, Failure)}
     assert list(failed) == ["03.png"]
-    assert "more of the processor's time" in failed["03.png"]
+    assert "more processor time" in failed["03.png"]
     assert time.perf_counter() - started < 20
 
 
@@ -175,7 +175,7 @@ def test_sidecars_of_a_typed_file_are_a_strangers_whatever_its_format(tmp_path, 
         dataset.write(pixels)
     tile = Tile("a", str(path), trust=Trust.NAMED, window=Window(0, 0, 64, 64))
     assert not is_trusted(tile)
-    confined = driver != "HFA" or enforced().files  # its pixels may lie in a second file
+    confined = driver != "HFA" or enforced().reading_confined  # its pixels may lie in a second file
     assert (read_size(tile) == (16, 16)) == confined
     (tmp_path / "a.dat.msk").write_text("<VRTDataset></VRTDataset>")
     with pytest.raises(TileError):

@@ -21,13 +21,15 @@ from rsretrieve.data.gdal_drivers import for_files
 from rsretrieve.data.reading.preview import read_preview
 from rsretrieve.data.tile import Tile, Trust
 from rsretrieve.data.workers.confinement import Policy, enforced
-from rsretrieve.data.workers.pool import Lane, WorkerLost
+from rsretrieve.data.workers.pool import WorkerSlot
+from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import TileError
 from tests.support.attempts import Home, made_attempts, names
 from tests.support.reading_here import shows_private_pixels
 
 CONFINED = pytest.mark.skipif(
-    not (enforced().files and enforced().network), reason="this system has no Landlock"
+    not (enforced().reading_confined and enforced().network_denied),
+    reason="this system has no Landlock",
 )
 
 
@@ -79,15 +81,15 @@ class Yard:
     def tried(self, paths: list[Path], policy: Policy, trust: Trust) -> Found:
         """Read tiles in a process of this policy."""
         before, self.requests[:] = self.home.state(), []
-        lane, shown = Lane(), []
+        slot, shown = WorkerSlot(), []
         for path in paths:
             tile = Tile(path.relative_to(self.root).as_posix(), str(path), trust=trust)
             try:
-                if lane.ask(shows_private_pixels, tile, 20, policy):
+                if slot.call(shows_private_pixels, tile, 20, policy):
                     shown.append(tile.id)
             except WorkerLost:
                 pass
-        lane.stop()
+        slot.stop()
         after = self.home.state()
         changed = [p for p in {**before, **after} if before.get(p) != after.get(p)]
         return Found(shown, list(self.requests), changed)

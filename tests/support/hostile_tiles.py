@@ -28,10 +28,11 @@ from rasterio.io import MemoryFile
 
 from rsretrieve._core import paths
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.reading.read_tiles import Failed, read_in_order
+from rsretrieve.data.failures import Failure
+from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.workers import pool
-from tests.support.over_there import made_into_0
+from tests.support.worker_functions import made_into_0
 
 Chance = random.Random
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "GIF": ".gif", "BMP": ".bmp"}
@@ -284,7 +285,7 @@ def read_all(folder: Path, made: dict[str, str]) -> tuple[list[str], int]:
     for read in read_in_order(tiles, made_into_0):
         kind = made[read.tile.id]
         seen.add(read.tile.id)
-        if isinstance(read, Failed):
+        if isinstance(read, Failure):
             bad[kind] += 1
             lost[kind] += "the decoder" in read.reason or "not decoded within" in read.reason
         else:
@@ -310,7 +311,7 @@ def main() -> int:
     started = time.perf_counter()
     lines, unaccounted = read_all(given.work, made)
     took = time.perf_counter() - started
-    pool._IDLE.close()
+    pool.POOL.close()
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     largest = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     print(*lines, sep="\n")

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import InvalidArgument, MissingPackage, OutputExists
+from rsretrieve.synthetic.layout import CLASS_NAMES, DOMINANCE
 from rsretrieve.synthetic.scene import (
     BANDS,
-    CLASS_NAMES,
-    DOMINANCE,
     Landscape,
     make_landscape,
     write_scene,

@@ -38,7 +38,7 @@ import torch
 from rsretrieve._core import atomic_write
 from rsretrieve.cli import main as app
 from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
-from rsretrieve.data.reading import read_tiles
+from rsretrieve.data.reading.chunk_reader import ChunkReader
 from rsretrieve.errors import IndexStoreError
 from rsretrieve.index import embed_tiles
 from rsretrieve.index.journal import Journal
@@ -135,14 +135,14 @@ def program(place: Place, arguments: list[str], exchange: int | None = None) -> 
     # A repair ends with a check that embeds a sample again, as it should: not counted here.
     verify.EMBEDDED_AGAIN = 0
     noted = os.open(place.reads, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    read = read_tiles._Reader.read
+    read = ChunkReader.read
 
-    def noting(reader: Any, lane: Any, chunk: Any) -> Any:
+    def noting(reader: Any, slot: Any, chunk: Any) -> Any:
         os.write(noted, "".join(f"{tile.id}\n" for run in chunk for tile in run).encode())
-        return read(reader, lane, chunk)
+        return read(reader, slot, chunk)
 
-    read_tiles._Reader.read = noting
-    switch_in = atomic_write._switch_in
+    ChunkReader.read = noting
+    switch_in = atomic_write._move_into_place
 
     def telling(aside: Path, path: Path) -> None:
         if exchange is not None:
@@ -150,7 +150,7 @@ def program(place: Place, arguments: list[str], exchange: int | None = None) -> 
             time.sleep(HELD_S)
         switch_in(aside, path)
 
-    atomic_write._switch_in = telling
+    atomic_write._move_into_place = telling
     sys.argv = ["rsretrieve", "index", *arguments]
     try:
         app.main()

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from rsretrieve.audit.duplicates.align import SAME_PIXELS, Print, agreement
 from rsretrieve.audit.duplicates.thumbprint import direction_made, thumbprint_made
 from rsretrieve.audit.estimators.neighbors import Neighbours
-from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.reading.chunk_reader import Read
+from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.paths import is_elsewhere
+from rsretrieve._core.paths import Location
 from rsretrieve._core.tables import PARQUET_SUFFIXES
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.labels.labels import some_of
@@ -135,4 +135,4 @@ def given_embeddings(path: Path, tiles: TileSet | None, context: RunContext) -> 
 def _tile(folder: Path, row: IndexedTile) -> Tile:
     """A tile whose path, where the file tells none, is its id, as in a list of tiles."""
     named = row.path or split_window(row.id)[0]
-    return replace(row.tile, path=named if is_elsewhere(named) else str(folder / named))
+    return replace(row.tile, path=str(folder / named) if Location.parse(named).is_local else named)

@@ -190,7 +190,7 @@ def _own(work: _Work, terminal: Terminal) -> int:
     work.paths.check_tiles(lambda: (tile.path for tile in found))
     terminal.notice(*found.notices)
     if work.update:
-        terminal.notice(*unchecked_notices(tile.path for tile in found))
+        terminal.notice(*unchecked_notices(tile.location for tile in found))
     summary = index_tiles(
         load_model(upkeep.model, choose_device(upkeep.device), context),
         found,

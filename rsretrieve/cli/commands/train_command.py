@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rsretrieve._core.paths import name_of
+from rsretrieve._core.paths import Location
 from rsretrieve.cli import options
 from rsretrieve.cli.io.output_paths import OutputPaths
 from rsretrieve.cli.scene_options import takes_scenes
@@ -123,7 +123,7 @@ def train(
     chosen_bands = tuple(map(int, options.parse_numbers(bands, "--bands", int))) if bands else ()
     in_parts = batch_size == "auto"
     tiles_a_step = None if in_parts else options.parse_count(batch_size, "--batch-size")
-    output = output or Path("models", Path(name_of(tiles)).stem)
+    output = output or Path("models", Path(Location.parse(tiles).name).stem)
     paths = OutputPaths(
         folder={"--output": output},
         inputs={"TILES": tiles, "--labels": labels, "--val": val, "--weights": weights},

@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite, resolved
-from rsretrieve._core.paths import is_elsewhere
+from rsretrieve._core.paths import Location
 from rsretrieve.errors import OutputExists, OutputRefused
 
 _ELSE = "give another output"
@@ -71,7 +71,7 @@ class OutputPaths:
         named = tuple({n.casefold() for _, p in files for n in (p.name, resolved(p).name)})
         homes: dict[str, Path] = {}
         for tile in tiles():
-            if is_elsewhere(tile):
+            if not Location.parse(tile).is_local:
                 continue
             if named and tile.casefold().endswith(named):
                 self._refuse_tile(files, tile)
@@ -123,7 +123,7 @@ class OutputPaths:
 
     def _refuse_inputs(self, name: str, path: Path) -> None:
         for read, where in self.inputs.items():
-            if where is None or is_elsewhere(where):
+            if where is None or not Location.parse(where).is_local:
                 continue
             source = Path(where)
             if not _exists(source):

@@ -142,9 +142,9 @@ def security_table(found: Enforced, drivers: int) -> Table:
     return _facts(
         "processes that decode tiles of strangers",
         {
-            "read the tiles' folders alone": held(found.files),
-            "write nowhere": held(found.writes),
-            "connect to nobody": held(found.network),
+            "read the tiles' folders alone": held(found.reading_confined),
+            "write nowhere": held(found.writing_denied),
+            "connect to nobody": held(found.network_denied),
             "enforced by the system": system,
             "in any case": left,
         },

@@ -1,4 +1,4 @@
-"""Find tiles: a folder, a list, a scene, a URL or STAC items become a `TileSet`."""
+"""Find the tiles of a folder, a list, a scene, a URL or STAC items."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from rsretrieve._core.atomic_write import resolved
-from rsretrieve._core.paths import absolute, is_elsewhere, name_of
+from rsretrieve._core.paths import Location
 from rsretrieve._core.tables import TABLE_SUFFIXES, Row, read_table, write_csv
 from rsretrieve.data.access import hosts_of
 from rsretrieve.data.address_guard import allow_typed
 from rsretrieve.data.discovery.folders import Unlisted, image_files
 from rsretrieve.data.discovery.scenes import cut_scenes
 from rsretrieve.data.discovery.stac import stac_tiles
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.labels import override_labels, some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
@@ -37,31 +37,32 @@ def find_tiles(
             columns `tile`, optionally `path` and `label`; a scene, by a path, a URL or a name
             in GDAL's virtual file systems; a STAC item, or a folder of them.
         labels: a CSV with `tile,label` whose labels replace those found.
-        scenes: whether and how images are cut into windows, and which assets are meant.
-        context: takes the scenes that cannot be opened; without one, the first ends the search. And
-            the folders that cannot be listed; without one, a notice says so.
+        scenes: whether and how images are cut into windows, and which assets of STAC items
+            are used.
+        context: records scenes that cannot be opened and folders that cannot be listed. Without
+            it, the first such scene raises a `TileError`, and folders are named in a notice.
 
     Returns:
         The tiles, sorted by id for a folder, in the list's order for a list; the windows of
         a scene in the order of its blocks.
 
     Raises:
-        TilesNotFound: there is no such place, or no tile in it.
-        TableError: the list, or the labels file, cannot be read as one.
-        InputError: not a STAC item, or no such asset.
-        NoUsableTiles: not one scene can be opened, or no folder can be listed.
+        TilesNotFound: `source` does not exist, or holds no tile.
+        TableError: the list, or the labels file, cannot be read.
+        InputError: `source` is not a STAC item, or an item lacks the asset.
+        NoUsableTiles: no scene can be opened, or no folder can be listed.
         LabelsError: the labels file does not fit the tiles.
     """
     unlisted = Unlisted(str(source))
     tiles = _images(str(source), scenes, unlisted)
     if not tiles.tiles:
-        unlisted.raise_if_all()
+        unlisted.raise_if_any()
         raise TilesNotFound(
             f"{source}: no tiles in it",
             hint="tiles are images such as .jpg, .png or .tif, in class sub-folders or not",
         )
-    tiles = unlisted.told(_with_names_in_utf8(tiles, context), context)
-    tiles = _trusted(tiles) if scenes.trusted else _with_hosts_told(tiles)
+    tiles = unlisted.reported(_with_names_in_utf8(tiles, context), context)
+    tiles = _trusted(tiles) if scenes.trusted else _with_notice_of_hosts(tiles)
     if scenes.windows is not None:
         tiles = cut_scenes(
             tiles, scenes.windows, context or RunContext(strict=True), scenes.max_windows
@@ -70,11 +71,11 @@ def find_tiles(
 
 
 def _trusted(tiles: TileSet) -> TileSet:
-    """The same tiles, with all that their files name."""
+    """The same tiles; files that their files name are opened, too."""
     return replace(tiles, tiles=tuple(replace(tile, trust=Trust.TRUSTED) for tile in tiles))
 
 
-def _with_hosts_told(tiles: TileSet) -> TileSet:
+def _with_notice_of_hosts(tiles: TileSet) -> TileSet:
     hosts = hosts_of(tiles)
     if not hosts:
         return tiles
@@ -82,10 +83,10 @@ def _with_hosts_told(tiles: TileSet) -> TileSet:
 
 
 def _with_names_in_utf8(tiles: TileSet, context: RunContext | None) -> TileSet:
-    """Leave out those whose names no table can hold.
+    """Leave out tiles whose names are not UTF-8: no table can hold these.
 
     Raises:
-        NoUsableTiles: none is left.
+        NoUsableTiles: no tile is left.
     """
     misnamed = [i for i, tile in enumerate(tiles) if not _is_utf8(tile.id + tile.path)]
     if not misnamed:
@@ -97,7 +98,7 @@ def _with_names_in_utf8(tiles: TileSet, context: RunContext | None) -> TileSet:
     if context is None:
         return kept.with_notices(left_out)
     for i in misnamed:
-        context.add_failure(Failed(tiles[i], "its name is not UTF-8: rename it"))
+        context.add_failure(Failure(tiles[i], "its name is not UTF-8: rename it"))
     return kept
 
 
@@ -110,22 +111,22 @@ def _is_utf8(name: str) -> bool:
 
 
 def _images(source: str, scenes: SceneChoices, unlisted: Unlisted) -> TileSet:
-    """The images that `source` names, whole."""
-    path = Path(source)
-    if is_elsewhere(source):
-        allow_typed(source)  # what an item there names on the same host is fetched, too
+    """The images that `source` names, not cut into windows."""
+    path, location = Path(source), Location.parse(source)
+    if not location.is_local:
+        allow_typed(source)  # assets on the same host may be fetched, too
     elif path.is_dir():
         return _images_in_folder(path, scenes, unlisted)
-    if name_of(source).lower().endswith((".json", ".geojson")):
+    if location.name.lower().endswith((".json", ".geojson")):
         return stac_tiles(source, scenes.assets, unlisted)
     if scenes.assets:
-        raise InputError(f"{source} is no STAC item, and has no assets to choose by --asset")
-    if is_elsewhere(source):
-        return _single_scene(source, scenes)
+        raise InputError(f"{source} is not a STAC item; --asset is for STAC items")
+    if not location.is_local:
+        return _single_scene(location, scenes)
     if path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
         return _tiles_in_list(path)
     if path.exists():
-        return _single_scene(source, scenes)
+        return _single_scene(location, scenes)
     raise TilesNotFound(f"{source}: no such folder or list")
 
 
@@ -136,14 +137,14 @@ def _images_in_folder(folder: Path, scenes: SceneChoices, unlisted: Unlisted) ->
     return TileSet(str(folder), found, folders=(str(folder),))
 
 
-def _single_scene(source: str, scenes: SceneChoices) -> TileSet:
+def _single_scene(source: Location, scenes: SceneChoices) -> TileSet:
     if scenes.windows is None:
         raise TilesNotFound(
-            f"{source} is neither a folder nor a list of tiles",
+            f"{source.text} is neither a folder nor a list of tiles",
             hint="a scene is cut into tiles by --window PX; otherwise give a folder of images, "
             f"or a list ({', '.join(TABLE_SUFFIXES)})",
         )
-    return TileSet(source, (Tile(name_of(source), source, trust=Trust.NAMED),))
+    return TileSet(source.text, (Tile(source.name, source.text, trust=Trust.NAMED),))
 
 
 def _tiles_in_folder(root: Path, unlisted: Unlisted) -> Iterator[Tile]:
@@ -163,11 +164,11 @@ def _tiles_in_list(source: Path) -> TileSet:
             repeated += 1
             if known != tile:
                 raise TableError(
-                    f"{source}: line {line} names tile {tile.id!r} a second time, with another "
-                    "path or label",
+                    f"{source}: line {line} names tile {tile.id!r} again, with another path or "
+                    "label",
                     hint="keep one row for each tile",
                 )
-    notices = (f"{source}: {repeated} repeated rows were folded",) if repeated else ()
+    notices = (f"{source}: {repeated} repeated rows were ignored",) if repeated else ()
     return TileSet(str(source), tuple(tiles.values()), notices, folders=(folder,))
 
 
@@ -180,8 +181,8 @@ def _tile_of_row(source: Path, folder: str, line: int, row: Row) -> Tile:
     except InvalidArgument as error:
         raise TableError(f"{source}: line {line}: {error}") from error
     named = row.get("path") or file_part
-    # A list may have a million lines, and a `Path` for each would take as long as all the rest.
-    path = named if is_elsewhere(named) else os.path.join(folder, named)  # noqa: PTH118
+    # Text, not `Path`: for the million rows of a list, a `Path` each would double the time.
+    path = os.path.join(folder, named) if Location.parse(named).is_local else named  # noqa: PTH118
     if window is not None and row.get("read_px"):
         window = _read_at(window, row["read_px"], f"{source}: line {line}")
     return Tile(id=tile_id, path=path, label=row.get("label") or None, window=window)
@@ -190,15 +191,18 @@ def _tile_of_row(source: Path, folder: str, line: int, row: Row) -> Tile:
 def _read_at(window: Window, side_px: str, where: str) -> Window:
     try:
         return replace(window, read_px=int(side_px))
-    except ValueError as error:  # no number, or none that makes sense
-        raise TableError(f"{where}: read_px is no number of pixels: {side_px!r}") from error
+    except ValueError as error:  # not a number, or not a valid one
+        raise TableError(f"{where}: read_px is not a number of pixels: {side_px!r}") from error
 
 
 def tiles_of_images(images: Sequence[str], trust: Trust = Trust.NAMED) -> TileSet:
-    """Image files, or URLs, that the user named one by one, as tiles without labels; each once.
+    """Image files or URLs that the user named one by one, as tiles without labels.
 
-    A window of an image is named `FILE#col,row,width,height`, unless there is a file of
-    just that name.
+    `FILE#col,row,width,height` names a window of an image, unless a file has exactly that name.
+
+    Args:
+        images: paths or URLs; repeated ones are ignored.
+        trust: how far the files are trusted.
     """
     tiles = []
     for name in dict.fromkeys(images):
@@ -210,11 +214,11 @@ def tiles_of_images(images: Sequence[str], trust: Trust = Trust.NAMED) -> TileSe
 def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
     """Write a list of tiles (CSV: tile, path, label), paths relative to the list's folder.
 
-    Where scenes are read coarser than they are, a column `read_px` says so.
+    If windows are read at reduced resolution, a column `read_px` holds their side.
     """
     folder = resolved(path).parent
     columns: tuple[str, ...] = ("tile", "path", "label")
-    rows = [(tile.id, _relative(tile.path, folder), tile.label or "") for tile in tiles]
+    rows = [(tile.id, _relative(tile.location, folder), tile.label or "") for tile in tiles]
     sides = [(tile.window and tile.window.read_px) or "" for tile in tiles]
     if any(sides):
         columns += ("read_px",)
@@ -223,5 +227,7 @@ def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
         write_csv(path, columns, rows, overwrite=overwrite)
 
 
-def _relative(path: str, folder: Path) -> str:
-    return path if is_elsewhere(path) else Path(os.path.relpath(absolute(path), folder)).as_posix()
+def _relative(location: Location, folder: Path) -> str:
+    if not location.is_local:
+        return location.text
+    return Path(os.path.relpath(location.absolute(), folder)).as_posix()

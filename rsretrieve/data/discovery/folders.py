@@ -1,4 +1,4 @@
-"""Folders of tiles: which of their files are images, and which of them cannot be listed."""
+"""The image files of a folder and its sub-folders, and the folders that cannot be listed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.gdal_drivers import begins_like_an_image
 from rsretrieve.data.reading.raw_tile import decoding_trouble
 from rsretrieve.data.run_context import RunContext
@@ -14,32 +14,19 @@ from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import NoUsableTiles
 
 IMAGE_SUFFIXES = frozenset(
-    [
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".png",
-        ".tif",
-        ".tiff",
-        ".gtiff",
-        ".jp2",
-        ".j2k",
-        ".webp",
-        ".bmp",
-        ".gif",
-        ".img",
-        ".vrt",
-        ".ntf",
-        ".nitf",
-    ]
+    (
+        *(".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".gtiff", ".jp2", ".j2k", ".webp"),
+        *(".bmp", ".gif", ".img", ".vrt", ".ntf", ".nitf"),
+    )
 )
+_OTHER_SUFFIXES = (".csv", ".txt", ".json", ".xml", ".md", ".parquet", ".npy")
 
 
 class Unlisted:
-    """Collects the folders under one that cannot be listed: their tiles are missing.
+    """Collects sub-folders that cannot be listed; their tiles are missing.
 
     Args:
-        source: what the user named.
+        source: the folder that the user named.
     """
 
     def __init__(self, source: str) -> None:
@@ -47,14 +34,14 @@ class Unlisted:
         self._reasons: dict[str, str] = {}
 
     def add(self, error: OSError) -> None:
-        """Note a folder, as `os.walk` tells of it."""
+        """Record a folder, from the error of `os.walk`."""
         self._reasons[os.fspath(error.filename)] = decoding_trouble(error)
 
-    def told(self, tiles: TileSet, context: RunContext | None) -> TileSet:
-        """The same tiles, with the folders told: as failures, or in a notice without a log.
+    def reported(self, tiles: TileSet, context: RunContext | None) -> TileSet:
+        """The same tiles, and report the folders: as failures, or in a notice without a context.
 
         Raises:
-            TileError: there is one, and the log is strict.
+            TileError: there is such a folder, and the context is strict.
         """
         names = {
             folder: Path(os.path.relpath(folder, self._source)).as_posix()
@@ -62,15 +49,15 @@ class Unlisted:
         }
         tiles = replace(tiles, unseen=tuple(f"{name}/" for name in names.values()))
         if context is None:
-            told = (f"folders left out: {self._in_words()}",) if names else ()
-            return tiles.with_notices(*told)
+            notices = (f"folders left out: {self._in_words()}",) if names else ()
+            return tiles.with_notices(*notices)
         for folder, reason in self._reasons.items():
-            failed = Tile(names[folder], folder)
-            context.add_failure(Failed(failed, f"a folder that cannot be listed: {reason}"))
+            tile = Tile(names[folder], folder)
+            context.add_failure(Failure(tile, f"a folder that cannot be listed: {reason}"))
         return tiles
 
-    def raise_if_all(self) -> None:
-        """Say so where there is no tile at all.
+    def raise_if_any(self) -> None:
+        """Raise an error if a folder cannot be listed; to be called if no tile was found.
 
         Raises:
             NoUsableTiles: a folder cannot be listed.
@@ -85,11 +72,11 @@ class Unlisted:
 
 
 def image_files(root: Path, unlisted: Unlisted) -> list[Path]:
-    """All image files under `root`, sorted as ids are; links are followed, but no folder twice.
+    """All image files under `root`, sorted by path. Links are followed, but no folder twice.
 
     Args:
         root: the folder.
-        unlisted: takes the folders that cannot be listed.
+        unlisted: records folders that cannot be listed.
     """
     found, visited = [], set()
     for folder, subfolders, names in os.walk(root, onerror=unlisted.add, followlinks=True):
@@ -107,21 +94,13 @@ def image_files(root: Path, unlisted: Unlisted) -> list[Path]:
 
 
 def _looks_like_image(path: Path) -> bool:
-    """By its name, or, where the name says nothing, by its first bytes.
+    """Decide by the suffix, or by the first bytes if the suffix is unknown.
 
-    A link that leads nowhere, or a pipe, that is named like an image is one that cannot be read.
+    A broken link or a pipe with an image's suffix counts as an image that cannot be read.
     """
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
-    if not _is_file(path) or path.suffix.lower() in (
-        ".csv",
-        ".txt",
-        ".json",
-        ".xml",
-        ".md",
-        ".parquet",
-        ".npy",
-    ):
+    if not _is_file(path) or path.suffix.lower() in _OTHER_SUFFIXES:
         return False
     try:
         return begins_like_an_image(path)
@@ -132,5 +111,5 @@ def _looks_like_image(path: Path) -> bool:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # its folder may be listed, and nothing in it looked at
+    except OSError:  # the folder may be listed, but not its files
         return False

@@ -1,4 +1,4 @@
-"""From scenes to tiles: every window of every scene."""
+"""Cut scenes into tiles: the windows of each."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 
 from rsretrieve._core.memory import available_bytes
-from rsretrieve._core.paths import time_limit_s
 from rsretrieve.data.access import Readable, policy_for
-from rsretrieve.data.failures import Failed
-from rsretrieve.data.reading.datasets import read_facts
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.raster_reader import require_one_readable
 from rsretrieve.data.reading.raw_tile import check_tile_size
+from rsretrieve.data.reading.scene_facts import read_facts
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
@@ -22,31 +21,32 @@ from rsretrieve.data.windowing import (
     count_windows,
     windows_of,
 )
-from rsretrieve.data.workers.pool import Lane, WorkerLost
+from rsretrieve.data.workers.pool import WorkerSlot
+from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import NoUsableTiles, TileError, TilesNotFound
 
-_MANY, _SAMPLED_A_SIDE = 5_000, 4
-_WINDOW_BYTES = 500  # of memory, as a tile of its own
-_LANES = 2  # of scenes that are opened side by side: few take long, and these are damaged
+_MANY_WINDOWS, _SAMPLES_PER_SIDE = 5_000, 4
+_WINDOW_BYTES = 500  # of memory, for one window as a tile
+_SLOTS = 2  # scenes opened at once; more would not help: only damaged ones take long
 
 
 def cut_scenes(
     scenes: TileSet, choices: WindowChoices, context: RunContext, max_windows: int = MAX_WINDOWS
 ) -> TileSet:
-    """Cut every image of a set into windows; windows that a list named stay as they are.
+    """Cut every image of a set into windows; windows named by a list stay as they are.
 
     Args:
         scenes: the images; only their headers are read.
         choices: how they are cut.
-        context: takes the scenes that cannot be opened, or have too many windows.
-        max_windows: more of one scene are too many.
+        context: records scenes that cannot be opened or have too many windows.
+        max_windows: the highest number of windows of one scene.
 
     Returns:
         The windows, scene by scene, each in the order of its blocks, with the scene's label.
 
     Raises:
-        NoUsableTiles: not one scene can be opened.
-        TilesNotFound: not one is as large as a window.
+        NoUsableTiles: no scene can be opened.
+        TilesNotFound: no scene is as large as a window.
     """
     tiles: list[Tile] = []
     small, unseen = 0, scenes.unseen
@@ -56,7 +56,7 @@ def cut_scenes(
                 raise facts
             windows = _windows_of(scene, facts, choices, max_windows, context)
         except TileError as error:
-            context.add_failure(Failed(scene, error.reason))
+            context.add_failure(Failure(scene, error.reason))
             unseen += (f"{scene.id}#",)
             continue
         small += not windows and (facts is None or facts.stored is None)
@@ -76,16 +76,16 @@ def _cut(scene: Tile, window: Window) -> Tile:
 def _facts_of(
     scenes: TileSet, choices: WindowChoices, max_windows: int
 ) -> Iterator[tuple[Tile, SceneFacts | TileError | None]]:
-    """Open scenes side by side; of windows that a list named, nothing is asked."""
+    """Read the headers of scenes, two at a time; None for windows that a list named."""
     readable = Readable.of(scenes, scenes.folders)
-    lanes = [Lane() for _ in range(min(_LANES, len(scenes)))]
+    slots = [WorkerSlot() for _ in range(min(_SLOTS, len(scenes)))]
 
-    def facts_of(lane: Lane, scene: Tile) -> SceneFacts | TileError:
+    def facts_of(slot: WorkerSlot, scene: Tile) -> SceneFacts | TileError:
         try:
-            policy, limit_s = policy_for(scene, readable), time_limit_s(scene.path)
-            facts = lane.ask(read_facts, scene, limit_s, policy)
+            policy, limit_s = policy_for(scene, readable), scene.location.time_limit_s
+            facts = slot.call(read_facts, scene, limit_s, policy)
             if sample := _sample_of(scene, facts, choices, max_windows):
-                lane.ask(require_one_readable, sample, limit_s, policy)
+                slot.call(require_one_readable, sample, limit_s, policy)
             return facts
         except TileError as error:
             return error
@@ -95,30 +95,30 @@ def _facts_of(
     asked: list[Future[SceneFacts | TileError] | None] = []
     try:
         for number, scene in enumerate(scenes):
-            lane = lanes[number % len(lanes)]
-            work = None if scene.window else lane.thread.submit(facts_of, lane, scene)
+            slot = slots[number % len(slots)]
+            work = None if scene.window else slot.thread.submit(facts_of, slot, scene)
             asked.append(work)
         for scene, answer in zip(scenes, asked):
             yield scene, None if answer is None else answer.result()
     finally:
-        for lane in lanes:
-            lane.stop()
+        for slot in slots:
+            slot.stop()
 
 
 def _sample_of(
     scene: Tile, facts: SceneFacts, choices: WindowChoices, max_windows: int
 ) -> list[Tile]:
-    """Some windows spread over a scene that says it has very many; none of other scenes.
+    """Windows spread over a scene that declares very many; empty for other scenes.
 
-    A file of a few bytes may say that it is as large as a country.
+    They are read as a check: a file of a few bytes may declare the size of a country.
     """
     if choices.resolution_m is not None and facts.pixel_m is None:
         return []
-    if facts.stored is not None or not _MANY < count_windows(facts, choices) <= max_windows:
+    if facts.stored is not None or not _MANY_WINDOWS < count_windows(facts, choices) <= max_windows:
         return []
     size = choices.window_px
     rows, cols = (
-        range(0, max(1, side - size), max(1, side // _SAMPLED_A_SIDE))
+        range(0, max(1, side - size), max(1, side // _SAMPLES_PER_SIDE))
         for side in (facts.height, facts.width)
     )
     return [_cut(scene, Window(col, row, size, size)) for row in rows for col in cols]
@@ -134,7 +134,7 @@ def _windows_of(
     if facts is None:
         return [scene.window] if scene.window else []
     if choices.resolution_m is not None and facts.pixel_m is None:
-        raise TileError(scene.id, "has no georeference to tell --resolution by")
+        raise TileError(scene.id, "has no georeference, which --resolution needs")
     count = count_windows(facts, choices)
     if count > max_windows:
         raise TileError(
@@ -144,13 +144,13 @@ def _windows_of(
         gigabytes = count * _WINDOW_BYTES / 1e9
         raise TileError(
             scene.id,
-            f"has {count:,} windows, and to list them takes {gigabytes:.1f} GB, more than half of "
-            "the memory: give a larger --stride or --window",
+            f"has {count:,} windows; to list them takes {gigabytes:.1f} GB, more than half of the "
+            "free memory: give a larger --stride or --window",
         )
     windows = list(windows_of(facts, choices))
     if facts.stored is not None:
         context.unread += count - len(windows)
-    for window in windows[:1]:  # all are of one size
+    for window in windows[:1]:  # all have one size
         check_tile_size(scene.id, *window.shape_px)
     return windows
 
@@ -163,7 +163,7 @@ def _nothing_cut(scenes: TileSet, choices: WindowChoices, context: RunContext) -
             return NoUsableTiles(f"{scenes.source}: {first}")
         return NoUsableTiles(f"{scenes.source}: none of {len(scenes)} scenes can be used{first}")
     if context.unread:
-        return NoUsableTiles(f"{scenes.source}: none of {context.unread} windows holds anything")
+        return NoUsableTiles(f"{scenes.source}: all {context.unread} windows are nodata")
     at = f" at {choices.resolution_m:g} m" if choices.resolution_m is not None else ""
     return TilesNotFound(
         f"{scenes.source}: no scene is as large as a window of {choices.window_px} px{at}",

@@ -1,4 +1,4 @@
-"""STAC items as tiles: which of their assets are meant, and where these lie."""
+"""The assets of STAC items as tiles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from rsretrieve._core.paths import is_elsewhere, name_of
+from rsretrieve._core.paths import Location
 from rsretrieve.data.discovery.folders import Unlisted
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InputError, TilesNotFound
@@ -17,7 +17,7 @@ from rsretrieve.errors import InputError, TilesNotFound
 if TYPE_CHECKING:
     from pystac import Asset, Item
 
-_NO_PICTURES = ("thumbnail", "overview", "metadata")
+_NOT_RASTERS = ("thumbnail", "overview", "metadata")
 
 
 def stac_tiles(source: str, assets: Sequence[str], unlisted: Unlisted) -> TileSet:
@@ -28,17 +28,18 @@ def stac_tiles(source: str, assets: Sequence[str], unlisted: Unlisted) -> TileSe
 
     Args:
         source: a JSON file, by a path or a URL, or a folder.
-        assets: the names of the assets; none: the only raster that an item has.
-        unlisted: takes the folders that cannot be listed.
+        assets: the names of the assets; empty: an item's only raster.
+        unlisted: records folders that cannot be listed.
 
     Raises:
-        InputError: not a STAC item, or an item has no such asset, or several to choose from.
-        TilesNotFound: no item in the folder.
+        InputError: not a STAC item, or an item lacks the asset, or has several rasters.
+        TilesNotFound: the folder holds no item.
     """
-    if is_elsewhere(source) or not Path(source).is_dir():
+    location = Location.parse(source)
+    if not location.is_local or not Path(source).is_dir():
         item = _read_item(source)
-        tiles = list(_tiles_of(item, name_of(source), None, source, assets))
-        own = () if is_elsewhere(source) else (str(Path(source).parent),)
+        tiles = list(_tiles_of(item, location.name, None, source, assets))
+        own = (str(Path(source).parent),) if location.is_local else ()
         return TileSet(source, tuple(tiles), folders=own)
     root = Path(source)
     tiles = []
@@ -47,7 +48,7 @@ def stac_tiles(source: str, assets: Sequence[str], unlisted: Unlisted) -> TileSe
         label = relative.parts[0] if len(relative.parts) > 1 else None
         tiles += _tiles_of(_read_item(str(path)), str(relative), label, str(path), assets)
     if not tiles:
-        unlisted.raise_if_all()
+        unlisted.raise_if_any()
         raise TilesNotFound(
             f"{source}: no {'STAC items' if assets else 'tiles'} in it",
             hint="tiles are images such as .jpg, .png or .tif, in class sub-folders or not, "
@@ -57,7 +58,7 @@ def stac_tiles(source: str, assets: Sequence[str], unlisted: Unlisted) -> TileSe
 
 
 def _item_files(root: Path, unlisted: Unlisted) -> list[Path]:
-    """The items among the JSON files of a folder; catalogues, collections and others are not."""
+    """The STAC items among the JSON files of a folder, without catalogues and collections."""
     found = []
     for folder, subfolders, names in os.walk(root, onerror=unlisted.add):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
@@ -68,7 +69,7 @@ def _item_files(root: Path, unlisted: Unlisted) -> list[Path]:
 
 def _is_item(path: Path) -> bool:
     try:
-        if not path.is_file():  # a pipe would be waited for
+        if not path.is_file():  # opening a pipe would block
             return False
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -108,7 +109,7 @@ def _only_raster(item: Item, source: str) -> str:
     rasters = [name for name, asset in item.assets.items() if _may_be_raster(asset)]
     if len(rasters) != 1:
         raise InputError(
-            f"{source}: the item has {len(rasters)} rasters, and one must be chosen "
+            f"{source}: the item has {len(rasters)} rasters, one must be chosen "
             f"(its assets are: {_names(item)})",
             hint="choose by --asset NAME",
         )
@@ -116,25 +117,29 @@ def _only_raster(item: Item, source: str) -> str:
 
 
 def _may_be_raster(asset: Asset) -> bool:
-    """By its type; where it has none, by its name. Thumbnails and the like are none."""
-    if set(asset.roles or ()).intersection(_NO_PICTURES):
+    """Decide by the media type, or by the name without one; thumbnails are excluded by role."""
+    if set(asset.roles or ()).intersection(_NOT_RASTERS):
         return False
     if asset.media_type:
         return asset.media_type.startswith("image/")
-    return name_of(asset.href).lower().endswith((".tif", ".tiff", ".jp2", ".vrt", ".png", ".jpg"))
+    return (
+        Location.parse(asset.href)
+        .name.lower()
+        .endswith((".tif", ".tiff", ".jp2", ".vrt", ".png", ".jpg"))
+    )
 
 
 def _path_of(asset: Asset, source: str) -> str:
-    """Where an asset lies: by its own word, or beside the item's file.
+    """The path of an asset: absolute as given, or relative to the item's file.
 
-    What the item says of its own place (the link `self`) counts for nothing.
+    The item's own link `self` is ignored: it may name another place.
     """
     from urllib.request import url2pathname
 
     href = asset.href
     if href.startswith("file://"):
         return url2pathname(urlsplit(href).path)
-    if is_elsewhere(href):
+    if not Location.parse(href).is_local:
         return href
     if "://" in source:
         return urljoin(source, href)

@@ -1,4 +1,7 @@
-"""Footprints as closed rings in longitude and latitude, cut where the antimeridian cuts them."""
+"""Footprints as closed rings in longitude and latitude, cut at the antimeridian.
+
+Not by `antimeridian.fix_polygon`: it also cuts wide footprints that do not cross, and rounds.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,14 @@ Ring = list[list[float]]
 
 
 def crosses_antimeridian(footprint: Sequence[Point]) -> bool:
-    """Whether a footprint goes over ±180: it spans more than half the globe, and runs clockwise.
+    """Whether a footprint crosses longitude ±180.
 
-    One that is so wide in truth runs counter-clockwise, as all do that stay on one side: to
-    take one over the line, from 179 to −179, as if it stayed there turns it around.
+    It does if it spans more than 180 degrees of longitude and its corners run clockwise.
+    Corners run counter-clockwise in a footprint that does not cross, however wide it is; in
+    one that crosses, the jump from 179 to −179 reverses the order.
+
+    Args:
+        footprint: the corners, (lon, lat) in degrees, as in `Place.footprint`.
     """
     longitudes = [lon for lon, _ in footprint]
     return max(longitudes) - min(longitudes) > 180 and _doubled_area(footprint) < 0
@@ -21,28 +28,28 @@ def crosses_antimeridian(footprint: Sequence[Point]) -> bool:
 def rings_of(footprint: Sequence[Point]) -> list[Ring]:
     """A footprint as one closed, counter-clockwise ring, or as two at the antimeridian.
 
-    One that crosses the antimeridian is cut there (RFC 7946, section 3.1.9).
+    A footprint that crosses the antimeridian is cut there (RFC 7946, section 3.1.9).
 
     Args:
-        footprint: the corners, (lon, lat) in degrees.
+        footprint: the corners, (lon, lat) in degrees, as in `Place.footprint`.
     """
     if not crosses_antimeridian(footprint):
         return [_ring(footprint)]
     eastward = [(lon + 360 if lon < 0 else lon, lat) for lon, lat in footprint]
     west = _cut(eastward, keep_below=True)
     east = [(lon - 360, lat) for lon, lat in _cut(eastward, keep_below=False)]
-    # A tile that only touches the line has a corner or an edge beyond it, and no area there.
+    # A footprint that only touches the antimeridian has no area beyond it: no second ring.
     return [_ring(part) for part in (west, east) if len(part) > 2]
 
 
 def _ring(corners: Sequence[Point]) -> Ring:
-    """Close a ring and turn it counter-clockwise."""
+    """Close a ring and order it counter-clockwise."""
     ordered = list(corners) if _doubled_area(corners) >= 0 else list(reversed(corners))
     return [[lon, lat] for lon, lat in [*ordered, ordered[0]]]
 
 
 def _doubled_area(corners: Sequence[Point]) -> float:
-    """Twice the area that a ring goes around; negative where it runs clockwise."""
+    """Twice the signed area of a ring (the shoelace formula); negative if it runs clockwise."""
     following = [*corners[1:], corners[0]]
     return sum(x * b - a * y for (x, y), (a, b) in zip(corners, following))
 

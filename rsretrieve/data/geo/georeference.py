@@ -1,4 +1,4 @@
-"""Where the windows of a raster lie on Earth."""
+"""The places of a raster's windows on Earth, and the size of its pixels."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ from rsretrieve.data.window import Window
 if TYPE_CHECKING:
     from rasterio import DatasetReader
 
-_FARTHEST = 1e9  # no coordinate on Earth is farther, in degrees, metres or feet
-_POINTS_OF_EDGE = 16  # of a footprint with a pole inside
+_MAX_COORDINATE = 1e9  # no coordinate on Earth is larger, in degrees, metres or feet
+_POINTS_PER_EDGE = 16  # of a footprint that contains a pole
 _WGS84_EQUATOR_M, _WGS84_ECCENTRICITY2 = 6_378_137.0, 0.00669437999014
 
 
 def places_of(dataset: DatasetReader, windows: Sequence[Window]) -> list[Place | None]:
-    """Corners and bounds of windows; None where the file does not say where they lie.
+    """Corners and bounds of windows; None where the file has no usable georeference.
 
-    All at once: for a single window, the way from one reference system to another costs more
-    than its four corners.
+    All windows are transformed at once: each call of PROJ costs more than four points.
     """
     try:
         return _computed_places(dataset, windows)
-    except Exception:  # GDAL's errors have no public root, and a tile can do without a place
+    except Exception:  # GDAL's errors have no public base class; a tile can do without a place
         if len(windows) == 1:
             return [None]
         return [place for window in windows for place in places_of(dataset, [window])]
@@ -41,15 +40,15 @@ def _computed_places(dataset: DatasetReader, windows: Sequence[Window]) -> list[
     if dataset.crs is None or dataset.transform.is_identity:
         return [None] * len(windows)
     xs, ys = _corners(dataset.transform, windows)
-    # PROJ brings a longitude of 1e308 into range by turns of 360 degrees, for ever.
-    near = (np.abs([xs, ys]) < _FARTHEST).all(axis=(0, 2))
+    # PROJ normalises a longitude of 1e308 in steps of 360 degrees, for ever.
+    near = (np.abs([xs, ys]) < _MAX_COORDINATE).all(axis=(0, 2))
     degrees = np.full((2, *xs.shape), np.nan)
     if near.any():
-        # Windows side by side share corners: each is brought over once.
+        # Adjacent windows share corners: each is transformed once.
         points, which = np.unique(xs[near] + 1j * ys[near], return_inverse=True)
         found = np.array(to_crs(dataset.crs, "EPSG:4326", points.real, points.imag))
         degrees[:, near] = found[:, which.reshape(-1, 4)]
-    degrees = _around_the_globe(degrees, mirrored=_is_mirrored(dataset.transform))
+    degrees = _normalised_longitudes(degrees, mirrored=_is_mirrored(dataset.transform))
     crs = _name_of(dataset.crs)
     known = np.asarray(np.isfinite(degrees).all(axis=(0, 2))).tolist()
     bounds = np.stack((xs.min(1), ys.min(1), xs.max(1), ys.max(1)), axis=1).tolist()
@@ -75,21 +74,21 @@ def _corners(
 def _scene_points(
     transform: Any, cols: NDArray[np.float64], rows: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """X and y of points that are given in pixels."""
+    """X and y of points in pixels, in the scene's reference system."""
     xs = transform.a * cols + transform.b * rows + transform.c
     ys = transform.d * cols + transform.e * rows + transform.f
     return xs, ys
 
 
 def _is_mirrored(transform: Any) -> bool:
-    """Whether rows and columns run the other way around than in a north-up scene."""
+    """Whether the image is mirrored, as a south-up scene is."""
     return bool(transform.a * transform.e - transform.b * transform.d > 0)
 
 
-def _around_the_globe(degrees: NDArray[np.float64], *, mirrored: bool) -> NDArray[np.float64]:
-    """Footprints (2, W, 4) with longitudes in −180…180, as `crosses_antimeridian` wants them.
+def _normalised_longitudes(degrees: NDArray[np.float64], *, mirrored: bool) -> NDArray[np.float64]:
+    """Footprints (2, W, 4) with longitudes in −180…180, ordered as for `crosses_antimeridian`.
 
-    Scenes in degrees may count from 0 to 360.
+    Scenes in degrees may use longitudes from 0 to 360.
     """
     lon, lat = degrees
     around = np.ptp(lon, axis=1) >= 360
@@ -103,24 +102,24 @@ def _around_the_globe(degrees: NDArray[np.float64], *, mirrored: bool) -> NDArra
 
 
 def _turns_around_a_pole(lon: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How often corners (W, 4) go eastward around a pole, (W,).
+    """How often the corners (W, 4) run eastward around a pole, (W,).
 
-    Counter-clockwise ones, as `_around_the_globe` leaves all that are so wide: 1 around the
-    north pole, −1 around the south pole, and 0 where there is none inside.
+    For corners as `_normalised_longitudes` orders them: 1 around the north pole, −1 around the
+    south pole, 0 if the footprint contains no pole.
     """
     steps = (np.diff(lon, axis=1, append=lon[:, :1]) + 180) % 360 - 180
     return np.asarray(np.round(np.nan_to_num(steps.sum(axis=1)) / 360), np.int64)
 
 
 def _around_a_pole(dataset: DatasetReader, window: Window, pole: float) -> list[list[float]]:
-    """The footprint of a window with a pole inside: a ring as wide as the globe, up to the pole.
+    """The footprint of a window that contains a pole: a ring from −180 to 180, up to the pole.
 
-    Its edges are far from straight in degrees, so that points between the corners are taken, too.
+    Its edges are strongly curved in degrees, so it has points between the corners, too.
     """
     from rasterio.warp import transform as to_crs
 
-    edge = np.arange(_POINTS_OF_EDGE) / _POINTS_OF_EDGE
-    none, all_of_it = np.zeros(_POINTS_OF_EDGE), np.ones(_POINTS_OF_EDGE)
+    edge = np.arange(_POINTS_PER_EDGE) / _POINTS_PER_EDGE
+    none, all_of_it = np.zeros(_POINTS_PER_EDGE), np.ones(_POINTS_PER_EDGE)
     cols = window.col + window.width * np.concatenate((none, edge, all_of_it, 1 - edge))
     rows = window.row + window.height * np.concatenate((edge, all_of_it, 1 - edge, none))
     xs, ys = _scene_points(dataset.transform, cols, rows)
@@ -139,11 +138,11 @@ def _name_of(crs: Any) -> str:
 
 
 def pixel_size_m(dataset: DatasetReader) -> tuple[float, float] | None:
-    """Width and height of a pixel in metres; None where the file does not say.
+    """Width and height of a pixel in metres; None if the file has no georeference.
 
-    In a projected reference system by its unit of length; in a geographic one by the lengths
-    that a degree of longitude and one of latitude have at the scene's centre on the ellipsoid
-    of WGS 84 (its radii of curvature there times π/180).
+    In a projected reference system by its unit of length. In a geographic one by the length of a
+    degree of longitude and of latitude at the scene's centre, on the WGS 84 ellipsoid (its radii
+    of curvature times π/180).
     """
     transform, crs = dataset.transform, dataset.crs
     if crs is None or transform.is_identity:
@@ -158,4 +157,6 @@ def pixel_size_m(dataset: DatasetReader) -> tuple[float, float] | None:
         unit_x = unit_y = crs.linear_units_factor[1]
     width = hypot(transform.a * unit_x, transform.d * unit_y)
     height = hypot(transform.b * unit_x, transform.e * unit_y)
-    return (width, height) if min(width, height) > 0 and max(width, height) < _FARTHEST else None
+    return (
+        (width, height) if min(width, height) > 0 and max(width, height) < _MAX_COORDINATE else None
+    )

@@ -10,15 +10,15 @@ from rsretrieve.data.geo.footprints import crosses_antimeridian
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where on Earth a tile lies.
+    """The place of a tile on Earth.
 
     Attributes:
         crs: the tile's coordinate reference system, "EPSG:32618" or WKT.
         bounds: left, bottom, right, top in the units of `crs`.
         footprint: the tile's corners as (lon, lat) in WGS 84 degrees: upper left, lower
             left, lower right, upper right (counter-clockwise for a north-up tile, and always
-            for one wider than half the globe; see `crosses_antimeridian`). Of a tile with a
-            pole inside: its outline from −180 to 180, and back along the pole.
+            for one wider than half the globe; see `crosses_antimeridian`). If the tile
+            contains a pole: its outline from −180 to 180, and back along the pole.
     """
 
     crs: str
@@ -32,7 +32,7 @@ class Place:
     def centre(self) -> tuple[float, float]:
         """Mean of the corners, (lon, lat) in degrees, also across the antimeridian.
 
-        Of a tile with a pole inside, the pole: it is no farther from the middle than that.
+        If the tile contains a pole, the pole.
         """
         poles = [lat for _, lat in self.footprint if abs(lat) == 90]
         if len(poles) == 2 and len(self.footprint) > 4:

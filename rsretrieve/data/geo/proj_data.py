@@ -1,7 +1,7 @@
-"""PROJ's data are those that come with rasterio, whatever another PROJ's variables say.
+"""Make rasterio use the PROJ data that come with it.
 
-`PROJ_DATA` and `PROJ_LIB` are set by other programs for the PROJ that comes with them. The data
-of another version cannot be read: no reference system is known, and no tile has a place.
+Other programs set `PROJ_DATA` and `PROJ_LIB` for the PROJ library that comes with them. Data of
+another version cannot be read: then no reference system is known, and no tile has a place.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ _VARIABLES = ("PROJ_DATA", "PROJ_LIB")
 
 
 def environment() -> dict[str, str]:
-    """What a process that loads rasterio is given beside our own environment."""
+    """The variables that a process with rasterio needs besides our environment."""
     folder = _bundled()
     return {} if folder is None else {name: folder for name in _VARIABLES if name in os.environ}
 
 
 @contextmanager
 def of_rasterio() -> Iterator[None]:
-    """Surroundings in which our own process imports and uses rasterio.
+    """A context in which this process imports and uses rasterio.
 
-    It looks at the variables when it is imported, and whenever one of its environments starts.
+    Rasterio reads the variables at its import and whenever one of its environments starts.
     """
     hidden = {name: os.environ.pop(name) for name in environment()}
     try:
@@ -37,7 +37,7 @@ def of_rasterio() -> Iterator[None]:
 
 @cache
 def _bundled() -> str | None:
-    """The folder of the data in rasterio's wheels; None where PROJ is the system's."""
+    """The folder of PROJ data in rasterio's wheel; None if rasterio uses the system's PROJ."""
     spec = find_spec("rasterio")
     folders = (spec and spec.submodule_search_locations) or []
     found = (Path(folder, "proj_data") for folder in folders)

@@ -1,4 +1,4 @@
-"""Coordinate reference systems that a table names: a stranger's text, which may name files.
+"""Check coordinate reference systems from a table: untrusted text, which may name files.
 
 PROJ strings may ask for files (`+init`, `+nadgrids`), and GDAL fetches what looks like a URL.
 """
@@ -20,17 +20,17 @@ _FILES = re.compile(
     r"EXTENSION\s*[\[(]|BOUND_?CRS|nadgrids|geoidgrids|PARAMETERFILE|\+init|\+proj|://|/vsi",
     re.IGNORECASE,
 )
-_MOST_TEXT = 100_000
+_MAX_CHARACTERS = 100_000
 NOT_READ = "not a coordinate reference system that is read"
 
 
 def checked_crs(text: object) -> str:
-    """A CRS that names no file: `AUTHORITY:CODE`, WKT, or PROJJSON.
+    """The text of a CRS that names no file: `AUTHORITY:CODE`, WKT, or PROJJSON.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: it is something else, or may name a file.
     """
-    searched = text if isinstance(text, str) and len(text) <= _MOST_TEXT else "://"
+    searched = text if isinstance(text, str) and len(text) <= _MAX_CHARACTERS else "://"
     projjson = _projjson(searched)
     if projjson is not None:
         searched = json.dumps({key: projjson[key] for key in projjson if key != "$schema"})

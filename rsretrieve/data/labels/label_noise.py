@@ -1,9 +1,9 @@
 """Corrupt labels: uniform, label-dependent and instance-dependent noise.
 
 The kinds and the published transition tables are those of Kang et al. (2020), DOI
-10.1109/TGRS.2020.3042607; instance-dependent noise is ours. Every draw hangs on the seed
-and the tile's id alone, so the order and the company of tiles change nothing (but for the
-scale of instance-dependent noise, which is set over all of them).
+10.1109/TGRS.2020.3042607; instance-dependent noise is ours. Every draw depends on the seed
+and the tile's id alone, not on the order of tiles or on the other tiles. One exception: the scale
+of instance-dependent noise is set over all tiles.
 """
 
 from __future__ import annotations
@@ -16,24 +16,31 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.seeded_random import chance_of
+from rsretrieve._core.seeded_random import hash_uniform
 from rsretrieve._core.tables import read_table
 from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument, LabelsError
 
 Transitions = Mapping[str, Mapping[str, float]]
-"""From class → to class → the share of the wrong labels of `from` that become `to`."""
+"""True class → wrong class → its share among the wrong labels of the true class."""
 
-
+# What a draw decides is part of its hash. These texts must stay: with others, the same seed would
+# corrupt other labels than in earlier versions.
+_IS_WRONG, _TARGET_CLASS = "noise: whether", "noise: whither"
 PUBLISHED_TABLES = ("aid", "nwpu-resisc45")
 
 
 def corrupt_uniformly(tiles: TileSet, rate: float, seed: int) -> dict[str, str]:
-    """Replace labels with probability `rate` by each other class alike.
+    """Replace labels with probability `rate` by a class drawn uniformly from the others.
 
-    A label stays with probability 1 − η, else becomes each of the K − 1 other classes with
-    η / (K − 1).
+    A label stays with probability 1 − η and becomes each of the K − 1 other classes with
+    probability η / (K − 1).
+
+    Args:
+        tiles: the tiles; those without a label are left out.
+        rate: η, 0…1.
+        seed: any integer.
 
     Returns:
         tile id → label, for the tiles that have a label.
@@ -50,13 +57,12 @@ def corrupt_uniformly(tiles: TileSet, rate: float, seed: int) -> dict[str, str]:
 def corrupt_by_table(
     tiles: TileSet, rate: float, transitions: Transitions, seed: int
 ) -> dict[str, str]:
-    """Replace labels with probability `rate` along a table of transitions.
+    """Replace labels with probability `rate` by classes drawn from a transition table.
 
     Args:
         tiles: the tiles; those without a label are left out.
         rate: η, 0…1.
-        transitions: for every class of the tiles, the shares of the wrong labels, which
-            sum to 1 for each class.
+        transitions: for every class of the tiles, the shares of its wrong labels, which sum to 1.
         seed: any integer.
 
     Returns:
@@ -64,15 +70,16 @@ def corrupt_by_table(
 
     Raises:
         InvalidArgument: a rate outside 0…1.
-        LabelsError: the table has no row for a class, or leads to a class that is not there.
+        LabelsError: the table has no row for a class of the tiles, or names a class that the
+            tiles do not have.
     """
     _check_rate(rate)
     _check_covers(transitions, tiles)
     labels = {}
     for tile in tiles.labelled():
         label = str(tile.label)
-        if chance_of(seed, "noise: whether", tile.id) < rate:
-            label = _drawn(transitions[label], chance_of(seed, "noise: whither", tile.id))
+        if hash_uniform(seed, _IS_WRONG, tile.id) < rate:
+            label = _drawn(transitions[label], hash_uniform(seed, _TARGET_CLASS, tile.id))
         labels[tile.id] = label
     return labels
 
@@ -86,11 +93,11 @@ def corrupt_by_instance(
     *,
     softness: float = 0.1,
 ) -> dict[str, str]:
-    """Replace the labels of the tiles most easily taken for another class by that class.
+    """Replace labels of tiles that resemble another class by that class.
 
-    Tile i has the confusability c_i: its best similarity to another class's mean less that
-    to its own class's. Its label goes wrong with probability min(1, a·exp(c_i / τ)), where
-    a is such that the mean is η, and becomes that other class.
+    The confusability c_i of tile i is its highest similarity to another class's mean minus its
+    similarity to its own class's mean. Its label becomes that other class with probability
+    min(1, a·exp(c_i / τ)), where a makes the mean probability η.
 
     Args:
         tiles: the tiles, all with a label out of `class_names`.
@@ -98,10 +105,14 @@ def corrupt_by_instance(
         similarities: (N, K), each tile's cosine similarity to each class's mean.
         class_names: the K classes, in the order of the columns.
         seed: any integer.
-        softness: τ, how far the errors spread beyond the most confusable tiles.
+        softness: τ, the temperature: higher values spread the errors over more tiles.
 
     Returns:
         tile id → label.
+
+    Raises:
+        InvalidArgument: a rate outside 0…1.
+        LabelsError: fewer than two classes.
     """
     _check_rate(rate)
     _at_least_two_classes(tiles)
@@ -115,7 +126,7 @@ def corrupt_by_instance(
     probabilities = capped_to_mean(np.exp((confusability - confusability.max()) / softness), rate)
     return {
         tile.id: str(class_names[nearest[i]])
-        if chance_of(seed, "noise: whether", tile.id) < probabilities[i]
+        if hash_uniform(seed, _IS_WRONG, tile.id) < probabilities[i]
         else str(tile.label)
         for i, tile in enumerate(tiles)
     }
@@ -144,14 +155,14 @@ def capped_to_mean(weights: NDArray[np.float64], mean: float) -> NDArray[np.floa
 
 
 def read_transitions(table: str) -> Transitions:
-    """Read a table of transitions (CSV with the columns `from,to,share`).
+    """Read a transition table (CSV with the columns `from,to,share`).
 
     Args:
         table: the name of a published table (`aid`, `nwpu-resisc45`), or a file's path.
 
     Raises:
-        LabelsError: a share that is no number in 0…1, a class that leads to itself, or
-            shares of a class that do not sum to 1.
+        LabelsError: a share is not a number in 0…1, a class is its own target, or the shares of
+            a class do not sum to 1.
         TableError: no such file, or a column is missing.
     """
     if table in PUBLISHED_TABLES:
@@ -169,8 +180,8 @@ def _read_transitions(path: Path) -> Transitions:
             share = -1.0
         if not 0 <= share <= 1 or row["from"] == row["to"] or row["to"] in shares[row["from"]]:
             raise LabelsError(
-                f"{path}: line {line} must lead from a class to another one, once, with a share "
-                f"in 0…1, not {row['from']} → {row['to']} with {row['share']}"
+                f"{path}: line {line} must name two different classes, each pair once, and a share "
+                f"in 0…1; it is {row['from']} → {row['to']} with {row['share']}"
             )
         shares[row["from"]][row["to"]] = share
     for name, row_shares in shares.items():
@@ -188,24 +199,25 @@ def _normalised(shares: Mapping[str, Mapping[str, float]]) -> Transitions:
     }
 
 
-def _drawn(shares: Mapping[str, float], chance: float) -> str:
+def _drawn(shares: Mapping[str, float], uniform: float) -> str:
+    """The class that a number in [0, 1) selects by the cumulated shares."""
     reached, name = 0.0, ""
     for name, share in shares.items():
         reached += share
-        if chance < reached:
+        if uniform < reached:
             return name
-    return name  # the shares' sum fell a rounding error short of 1
+    return name  # the sum of the shares is slightly below 1, by rounding
 
 
 def _check_rate(rate: float) -> None:
     if not 0 <= rate <= 1:
-        raise InvalidArgument(f"a noise rate lies in 0…1, not {rate}")
+        raise InvalidArgument(f"a noise rate must be in 0…1, not {rate}")
 
 
 def _at_least_two_classes(tiles: TileSet) -> tuple[str, ...]:
     if len(tiles.class_names) < 2:
         raise LabelsError(
-            f"{tiles.source}: labels go wrong between at least two classes, and there are "
+            f"{tiles.source}: label noise needs at least two classes, and there are "
             f"{len(tiles.class_names)}"
         )
     return tiles.class_names
@@ -217,11 +229,10 @@ def _check_covers(transitions: Transitions, tiles: TileSet) -> None:
         raise LabelsError(
             f"the noise table has no row for {len(missing)} of the {len(names)} classes of "
             f"{tiles.source} ({some_of(missing)})",
-            hint="name a table made for these classes with --table FILE.csv (from,to,share)",
+            hint="give a table for these classes with --table FILE.csv (columns from,to,share)",
         )
     reached = {to for name in names for to, share in transitions[name].items() if share > 0}
     if unknown := sorted(reached - names):
         raise LabelsError(
-            f"the noise table leads to classes that {tiles.source} does not have "
-            f"({some_of(unknown)})"
+            f"the noise table names classes that {tiles.source} does not have ({some_of(unknown)})"
         )

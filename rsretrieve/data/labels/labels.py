@@ -1,4 +1,4 @@
-"""Labels files (CSV or Parquet with the columns `tile,label`), and putting them on tiles."""
+"""Read and write labels files (CSV or Parquet with the columns `tile,label`)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ from rsretrieve.errors import LabelsError
 
 def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
     """Replace the labels of the tiles that `labels_file` names; the others keep theirs.
+
+    Args:
+        tiles: the tiles.
+        labels_file: a CSV or Parquet file with the columns `tile,label`.
 
     Raises:
         LabelsError: the file names none of the tiles, or one twice with different labels.
@@ -30,7 +34,7 @@ def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
     if absent:
         notices.append(
             f"{labels_file} names {len(absent)} tiles that are not in {tiles.source} "
-            f"and go unused ({some_of(absent)})"
+            f"and are ignored ({some_of(absent)})"
         )
     if kept := len(tiles) - (len(labels) - len(absent)):
         notices.append(f"{kept} tiles are not named in {labels_file} and keep their label")
@@ -38,7 +42,14 @@ def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
 
 
 def read_labels(path: Path, column: str = "label") -> dict[str, str | None]:
-    """Read tile id → label (None where the field is empty) from a labels file or a list.
+    """Read the labels of a labels file or a list of tiles.
+
+    Args:
+        path: the file.
+        column: the column of the labels.
+
+    Returns:
+        tile id → label; None where the field is empty.
 
     Raises:
         LabelsError: a tile is named twice with different labels, or no tile at all.
@@ -58,9 +69,9 @@ def read_labels(path: Path, column: str = "label") -> dict[str, str | None]:
 
 
 def read_true_labels(path: Path) -> dict[str, str]:
-    """Read the true labels: the column `true_label` where there is one, else `label`.
+    """Read true labels, from the column `true_label` or, without it, `label`.
 
-    Labels files written by `corrupt-labels` have both; any list of tiles has the latter.
+    Labels files written by `corrupt-labels` have both columns.
     """
     column = "true_label" if "true_label" in columns_of(path) else "label"
     labels = read_labels(path, column)
@@ -74,6 +85,10 @@ def write_labels(path: Path, labels: Mapping[str, str | None], *, overwrite: boo
 
 
 def some_of(names: Iterable[str], count: int = 3) -> str:
-    """The first few names, quoted, for a message."""
+    """The first names, quoted, for a message.
+
+    >>> some_of(["a", "b", "c", "d"])
+    "'a', 'b', 'c', …"
+    """
     shown = [repr(name) for _, name in zip(range(count + 1), names)]
     return ", ".join(shown[:count]) + (", …" if len(shown) > count else "")

@@ -1,4 +1,4 @@
-"""Split tiles per class, seeded and independent of the order they come in."""
+"""Split tiles into parts, class by class, by a seed and independent of their order."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 
-from rsretrieve._core.seeded_random import chance_of
+from rsretrieve._core.seeded_random import hash_uniform
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument
 
 
 def split_per_class(tiles: TileSet, fractions: Sequence[float], seed: int) -> list[TileSet]:
-    """Deal the tiles of each class into parts.
+    """Split the tiles of each class into parts.
 
     Each class is shuffled by `seed` and the tiles' ids alone and cut at the cumulated
-    fractions, rounded; a class's first tile goes to the first part. Tiles without a label
-    are dealt as a class of their own. Tiles whose fractions are not used up are left out.
+    fractions, rounded; its first tile goes to the first part. Tiles without a label form a
+    class of their own. If the fractions sum to less than 1, the remaining tiles are left out.
 
     Args:
         tiles: the tiles.
@@ -38,9 +38,9 @@ def split_per_class(tiles: TileSet, fractions: Sequence[float], seed: int) -> li
         classes[tile.label].append(position)
     parts: list[list[int]] = [[] for _ in fractions]
     for members in classes.values():
-        members.sort(key=lambda i: (chance_of(seed, "split", tiles[i].id), tiles[i].id))
-        for part, dealt in zip(parts, _cut(members, fractions)):
-            part.extend(dealt)
+        members.sort(key=lambda i: (hash_uniform(seed, "split", tiles[i].id), tiles[i].id))
+        for part, positions in zip(parts, _cut(members, fractions)):
+            part.extend(positions)
     return [tiles.select(sorted(part)) for part in parts]
 
 

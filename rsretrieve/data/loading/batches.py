@@ -1,4 +1,4 @@
-"""Stream tiles from disk: in batches, or all into one store, with the failures told."""
+"""Stream preprocessed tiles in batches, or read all of them into one store."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.memory import available_bytes
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.read_through import Content, read_preprocessed
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
-from rsretrieve.data.reading.read_tiles import Read
+from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 
 Progress = Callable[[int], None]
-"""Called with how many tiles were dealt with since the last call."""
+"""Called with the number of tiles processed since the last call."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Batch:
 
     Attributes:
         tiles: B tiles.
-        places: where each lies, or None.
+        places: the place of each, or None.
         pixels: (B, C, S, S) in the tiles' own type and units.
     """
 
@@ -47,10 +47,10 @@ def stream_batches(
     context: RunContext,
     progress: Progress = lambda _: None,
 ) -> Iterator[Batch]:
-    """Preprocess tiles and yield them in batches, in order; failures go to `log`."""
+    """Preprocess tiles and yield them in batches, in order; failures go to `context`."""
     waiting: list[Read[Content]] = []
     for read in read_preprocessed(tiles, preprocessing):
-        if isinstance(read, Failed):
+        if isinstance(read, Failure):
             context.add_failure(read)
             progress(1)
             continue
@@ -74,12 +74,12 @@ def _as_batch(reads: list[Read[Content]]) -> Batch:
 
 @dataclass(frozen=True)
 class PixelStore:
-    """Every tile of a set, decoded once and kept at working size.
+    """All tiles of a set, decoded once and kept at working size.
 
     Attributes:
-        tiles: the N tiles that could be read; it may be none.
-        pixels: (N, C, S, S) in the tiles' own type; in memory, or memory-mapped from a
-            temporary file that vanishes with the process when they are too many.
+        tiles: the N tiles that could be read; N may be 0.
+        pixels: (N, C, S, S) in the tiles' own type. If they take more than half of the free
+            memory, they are mapped from a temporary file that ends with the process.
     """
 
     tiles: TileSet
@@ -92,10 +92,11 @@ def read_into_store(
     context: RunContext,
     progress: Progress = lambda _: None,
 ) -> PixelStore:
-    """Read all tiles once, to be passed over many times.
+    """Read all tiles once, for several passes over them.
 
     Raises:
-        TileError: one cannot be read, and `log` is strict.
+        TileError: a tile cannot be read, and `context` is strict.
+        OSError: the temporary folder has too little room.
     """
     side = preprocessing.size_px
     shape = (len(tiles), len(preprocessing.bands), side, side)
@@ -117,14 +118,14 @@ def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         tempfile.NamedTemporaryFile(prefix="rsretrieve-pixels-") as file,
     ):
         _reserve(file.fileno(), size_bytes)
-        # The mapping keeps the content alive after the name is gone (not on Windows,
-        # where the delete waits for the mapping).
+        # The mapping keeps the content after the file is deleted. (Windows deletes it when the
+        # mapping ends.)
         return np.memmap(file, dtype=dtype, mode="w+", shape=shape)
 
 
 @contextmanager
 def _room_named(size_bytes: int) -> Iterator[None]:
-    """Let an error of the temporary folder say what the room was for, and how to give more."""
+    """Make an error of the temporary folder say what needed the room, and how to get more."""
     try:
         yield
     except OSError as error:
@@ -138,6 +139,6 @@ def _room_named(size_bytes: int) -> Iterator[None]:
 
 
 def _reserve(descriptor: int, size_bytes: int) -> None:
-    """Take the room on the disk now: a mapping of a file that has none kills the process."""
+    """Allocate the file on disk now: writing to a mapping without room would kill the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size_bytes)

@@ -1,4 +1,4 @@
-"""Where tiles are kept from one command to the next, and how many bytes of them."""
+"""The folder of cached tiles, and the limit of its size."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from rsretrieve._core.cache_dir import cache_dir
 from rsretrieve._core.text import size_in_bytes
 from rsretrieve.errors import InvalidArgument
 
-FOLDER_VARIABLE, LIMIT_VARIABLE = "RSRETRIEVE_CACHE", "RSRETRIEVE_CACHE_SIZE"
+LIMIT_VARIABLE = "RSRETRIEVE_CACHE_SIZE"
 DEFAULT_LIMIT_BYTES = 2_000_000_000
 
 _UNFINISHED = "*/.*.unfinished"
 _ABANDONED_S = 3600.0
 _NOWHERE = Path(os.devnull, "rsretrieve", "tiles")
-"""A folder in which nothing can lie."""
+"""A path at which no folder can exist."""
 
 
 @dataclass(frozen=True)
 class CacheFolder:
-    """Where tiles are kept, and how many bytes of them.
+    """The folder of cached tiles, and the limit of its size.
 
     Attributes:
-        path: the folder; of ours alone.
-        limit_bytes: what all files together may take; 0: nothing is kept.
+        path: the folder; only rsretrieve writes into it.
+        limit_bytes: the limit for all files together; 0: nothing is kept.
     """
 
     path: Path
@@ -34,12 +35,12 @@ class CacheFolder:
 
     @classmethod
     def of_environment(cls) -> CacheFolder:
-        """By `RSRETRIEVE_CACHE` and `RSRETRIEVE_CACHE_SIZE`, else in the user's cache folder.
+        """The folder in `cache_dir()` with the limit of `RSRETRIEVE_CACHE_SIZE`.
 
-        Who has no home, as in some containers, keeps nothing.
+        Without a home folder, as in some containers, nothing is kept.
 
         Raises:
-            InvalidArgument: the limit is no size.
+            InvalidArgument: the limit is not a size.
         """
         limit = os.environ.get(LIMIT_VARIABLE)
         limit_bytes = size_in_bytes(limit) if limit else DEFAULT_LIMIT_BYTES
@@ -48,11 +49,11 @@ class CacheFolder:
                 f"{LIMIT_VARIABLE} is {limit!r}, which is not a size; expected is one such as "
                 "500MB or 2GB, or 0 to keep nothing"
             )
-        path = cache_root()
+        path = cache_dir()
         return cls(_NOWHERE, 0) if path is None else cls(path / "tiles", limit_bytes)
 
     def files(self) -> list[tuple[int, int, Path]]:
-        """Time of last use (ns), bytes and path of every file, the least lately used first."""
+        """Time of last use (ns), bytes and path of every file, least recently used first."""
         found = []
         for path in self.path.glob("*/*.tiles"):
             with suppress(OSError):
@@ -61,9 +62,9 @@ class CacheFolder:
         return sorted(found)
 
     def make_room(self, wanted_bytes: int) -> None:
-        """Remove the least lately used files until there is room under the limit.
+        """Remove the least recently used files until `wanted_bytes` more fit under the limit.
 
-        And what killed processes left unfinished, when it is old enough to be nobody's.
+        Unfinished files that are old enough to belong to a killed process are removed, too.
         """
         for path in self.path.glob(_UNFINISHED):
             with suppress(OSError):
@@ -78,27 +79,15 @@ class CacheFolder:
             total -= size
 
     def clear(self) -> None:
-        """Remove every file, those that a killed process left unfinished, too."""
+        """Remove every file, unfinished ones included."""
         for path in [*self.path.glob("*/*.tiles"), *self.path.glob(_UNFINISHED)]:
             discard(path)
         for folder in self.path.glob("*"):
-            with suppress(OSError):  # somebody writes into it
+            with suppress(OSError):  # another process writes into it
                 folder.rmdir()
 
 
-def cache_root() -> Path | None:
-    """The user's folder of what can be made again, by the environment; None for who has no home."""
-    if chosen := os.environ.get(FOLDER_VARIABLE):
-        return Path(chosen)
-    if root := os.environ.get("XDG_CACHE_HOME"):
-        return Path(root, "rsretrieve")
-    try:
-        return Path.home() / ".cache" / "rsretrieve"
-    except RuntimeError:
-        return None
-
-
 def discard(path: Path) -> None:
-    """Remove a file, if it is there and may be removed."""
+    """Remove a file; do nothing if that fails."""
     with suppress(OSError):
         path.unlink()

@@ -1,7 +1,7 @@
-"""The files in which tiles are kept: never changed, and trusted in nothing.
+"""The files of the tile cache: never changed once written, and checked when read.
 
 A file of n tiles of b bytes holds a header (`_HEADER`), a table of n rows (`_ROW`), n · b bytes
-of pixels and the tiles' places as JSON.
+of pixels, and the tiles' places as JSON.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Waiting = tuple[bytes, bytes, bytes]
 """A tile to be written: its key, its pixels, its place as JSON (empty: none)."""
 
 _MAGIC = b"rsrtile1"
-_HEADER = Struct("<8sIIII")  # magic, n, b, bytes of all places, sum of the table
+_HEADER = Struct("<8sIIII")  # magic, n, b, bytes of all places, checksum of the table
 _ROW = np.dtype([("key", "V16"), ("sum", "<u4"), ("place_at", "<u4"), ("place_bytes", "<u4")])
 
 
 @dataclass(frozen=True)
 class KeptTiles:
-    """A file of tiles that is there.
+    """An existing file of tiles.
 
     Attributes:
         path: the file.
@@ -68,15 +68,15 @@ class KeptTiles:
         return cls(path, tile_bytes, np.frombuffer(table, _ROW))
 
     def keys(self) -> Iterator[bytes]:
-        """The tiles' keys, row by row."""
+        """The keys of the tiles, row by row."""
         keys = self.table["key"].tobytes()
         return (keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES))
 
     def tile(self, row: int) -> tuple[bytes, Place | None]:
-        """A tile's pixels, and where it lies.
+        """The pixels and the place of a tile.
 
         Raises:
-            OSError: the file is gone.
+            OSError: the file was removed.
             ValueError: it is damaged.
         """
         pixels_at = _HEADER.size + self.table.nbytes
@@ -95,10 +95,10 @@ class KeptTiles:
 
 
 def _place(content: Any) -> Place:
-    """A place that another version may have written, in another form.
+    """A place from JSON that another version may have written in another form.
 
     Raises:
-        ValueError: it is no place.
+        ValueError: it is not a place of this version.
     """
     try:
         left, bottom, right, top = map(float, content["bounds"])
@@ -109,7 +109,7 @@ def _place(content: Any) -> Place:
 
 
 def as_file(waiting: Sequence[Waiting], tile_bytes: int) -> bytes:
-    """What a file of these tiles holds."""
+    """The content of a file of these tiles."""
     keys, pixels, places = zip(*waiting)
     lengths = np.array([len(place) for place in places])
     table = np.zeros(len(waiting), _ROW)
@@ -122,7 +122,7 @@ def as_file(waiting: Sequence[Waiting], tile_bytes: int) -> bytes:
 
 
 def write_aside(folder: Path, content: bytes) -> None:
-    """Write aside and rename. Not flushed: what a crash leaves is told by its sums."""
+    """Write a temporary file and rename it, unflushed: checksums detect what a crash leaves."""
     handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".unfinished")
     aside = Path(name)
     try:

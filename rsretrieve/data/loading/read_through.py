@@ -1,4 +1,4 @@
-"""Read preprocessed tiles: from the cache where they are in it, else from their files."""
+"""Read preprocessed tiles from the cache, or from their files if they are not in it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.tile_cache import PixelCache, key_of, open_cache
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.raw_tile import RawTile
-from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
 
 Content = tuple[NDArray[Any], Place | None]
@@ -21,7 +22,7 @@ Content = tuple[NDArray[Any], Place | None]
 
 @dataclass(frozen=True)
 class _Preprocessed:
-    """Makes of a raw tile what a batch takes."""
+    """Makes the preprocessed content of a raw tile, in a worker."""
 
     preprocessing: Preprocessing
 
@@ -31,7 +32,7 @@ class _Preprocessed:
 
 def read_preprocessed(
     tiles: TileSet, preprocessing: Preprocessing
-) -> Iterator[Read[Content] | Failed]:
+) -> Iterator[Read[Content] | Failure]:
     """Yield tiles in their order, each as (C, S, S) pixels and its place, or as a failure."""
     cache = open_cache(preprocessing, tiles)
     if cache is None:
@@ -39,15 +40,17 @@ def read_preprocessed(
     return _through(cache, tiles, preprocessing)
 
 
-def _from_files(tiles: TileSet, preprocessing: Preprocessing) -> Iterator[Read[Content] | Failed]:
+def _from_files(tiles: TileSet, preprocessing: Preprocessing) -> Iterator[Read[Content] | Failure]:
     made = _Preprocessed(preprocessing)
     return read_in_order(tiles, made, jpeg_px=preprocessing.jpeg_px)
 
 
 def _through(
     cache: PixelCache, tiles: TileSet, preprocessing: Preprocessing
-) -> Iterator[Read[Content] | Failed]:
-    keys = [key_of(tile) for tile in tiles]  # before they are read: a change later is seen
+) -> Iterator[Read[Content] | Failure]:
+    keys = [
+        key_of(tile) for tile in tiles
+    ]  # taken before the tiles are read, so that a later change is noticed
     missing = [i for i, key in enumerate(keys) if key not in cache]
     fresh = _from_files(tiles.select(missing), preprocessing)
     try:
@@ -60,7 +63,7 @@ def _through(
                     cache.put(key, *read.content)
             yield read
     finally:
-        cache.flush()  # also what an interrupted run has read
+        cache.flush()  # also after an interruption
 
 
 def _kept(cache: PixelCache, tile: Tile, key: bytes | None) -> Read[Content] | None:
@@ -68,6 +71,6 @@ def _kept(cache: PixelCache, tile: Tile, key: bytes | None) -> Read[Content] | N
     return None if found is None else Read(tile, found)
 
 
-def _alone(tiles: TileSet, tile: Tile, preprocessing: Preprocessing) -> Read[Content] | Failed:
-    """A tile whose copy turned out to be damaged."""
+def _alone(tiles: TileSet, tile: Tile, preprocessing: Preprocessing) -> Read[Content] | Failure:
+    """Read one tile from its file: its cached copy is damaged."""
     return next(_from_files(replace(tiles, tiles=(tile,)), preprocessing))

@@ -1,10 +1,10 @@
 """Tiles at working size, kept on disk from one command to the next.
 
-To decode a tile takes as long as to embed it. What training read, `index` and `audit-labels`
-read again, and the next training, too. They find it in files that are never changed: written
-aside, renamed, and removed whole, the least lately used first, when all together outgrow a limit.
-So any number of processes may share them. A tile is found by a digest of its file's path, size
-and times, and checked by a sum before it is used: what is damaged is read anew.
+To decode a tile takes as long as to embed it, and `train`, `index` and `audit-labels` read the
+same tiles. The cache's files are never changed: they are written under a temporary name and
+renamed, and removed, the least recently used first, when their total size exceeds a limit. Any
+number of processes may share them. The key of a tile is a digest of its file's path, size and
+times. A checksum is verified before use; a damaged copy is ignored, and the tile is read again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import sha256_of_json
-from rsretrieve._core.paths import is_elsewhere
 from rsretrieve.data.access import is_trusted
 from rsretrieve.data.gdal_drivers import trusted
 from rsretrieve.data.geo.place import Place
@@ -34,9 +33,9 @@ from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.tile import Tile, TileSet
 
 FEWEST_TILES = 64
-"""For fewer it is not worth looking into the files."""
+"""For fewer tiles the cache is not used: opening its files would not pay."""
 
-_OF_READING = 1  # to be raised when reading or resizing gives other pixels than before
+_READER_VERSION = 1  # to be raised when reading or resizing gives other pixels than before
 _FILE_BYTES = 32 << 20  # of pixels in a file, and so in memory until they are written
 _SETTLED_NS = 2_000_000_000
 _WITHOUT_COMPANIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
@@ -44,12 +43,12 @@ Pixels = NDArray[Any]
 
 
 class PixelCache:
-    """The tiles that were preprocessed in one way.
+    """The cached tiles of one preprocessing.
 
     Args:
-        folder: where all are kept.
-        preprocessing: the way.
-        tiles: those that it is opened for.
+        folder: the cache folder.
+        preprocessing: how the tiles were preprocessed.
+        tiles: the set that is to be read.
     """
 
     def __init__(self, folder: CacheFolder, preprocessing: Preprocessing, tiles: TileSet) -> None:
@@ -67,7 +66,7 @@ class PixelCache:
     def _open(self, path: Path) -> None:
         try:
             kept = KeptTiles.read(path, self._tile_bytes)
-        except (OSError, ValueError):  # gone meanwhile, or damaged
+        except (OSError, ValueError):  # removed meanwhile, or damaged
             discard(path)
             return
         self._found |= {key: (kept, row) for row, key in enumerate(kept.keys())}
@@ -76,7 +75,7 @@ class PixelCache:
         return key in self._found
 
     def get(self, key: bytes | None) -> tuple[Pixels, Place | None] | None:
-        """A tile's pixels, (C, S, S), and where it lies; None where they are not here, whole."""
+        """A tile's pixels, (C, S, S), and its place; None if they are not cached or damaged."""
         if key is None or key not in self._found:
             return None
         kept, row = self._found[key]
@@ -89,14 +88,14 @@ class PixelCache:
         return np.frombuffer(pixels, self._dtype).reshape(self._shape), place
 
     def _note_use(self, path: Path) -> None:
-        """Let a file be the last that has to go: once, when a tile of it is first used."""
+        """Mark a file as recently used, when a tile of it is used for the first time."""
         if path not in self._used:
             self._used.add(path)
-            with suppress(OSError):  # a cache that may only be read is as good
+            with suppress(OSError):  # a read-only cache works, too
                 os.utime(path)
 
     def put(self, key: bytes | None, pixels: Pixels, place: Place | None) -> None:
-        """Keep a tile, from the next `PixelCache` on."""
+        """Add a tile; it is found by the next `PixelCache`."""
         if key is None:
             return
         about = b"" if place is None else json.dumps(asdict(place)).encode()
@@ -105,7 +104,7 @@ class PixelCache:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits; where that cannot be done, it is not kept."""
+        """Write the added tiles; on an error of the disk they are dropped."""
         waiting, self._waiting = self._waiting, []
         if waiting:
             with suppress(OSError):
@@ -116,9 +115,9 @@ class PixelCache:
 
 
 def open_cache(preprocessing: Preprocessing, tiles: TileSet) -> PixelCache | None:
-    """The cache for these tiles; None where it would not pay, or they do not all fit in.
+    """The cache for these tiles; None for few tiles, or more than fit.
 
-    And where the user trusts files that name others: nobody would see those change.
+    None, too, if the user trusts files that name others: changes of those would go unnoticed.
     """
     folder = CacheFolder.of_environment()
     channels = len(preprocessing.bands)
@@ -130,16 +129,16 @@ def open_cache(preprocessing: Preprocessing, tiles: TileSet) -> PixelCache | Non
 
 
 def key_of(tile: Tile) -> bytes | None:
-    """What a tile's pixels hang on; None where nobody could see them change."""
-    if is_elsewhere(tile.path):
+    """A digest of all that a tile's pixels depend on; None where a change could go unnoticed."""
+    if not tile.location.is_local:
         return None
-    path = tile.path  # as text: a `Path` for each takes as long as all the rest
+    path = tile.path  # as text: a `Path` each would double the time
     alone = path.lower().endswith(_WITHOUT_COMPANIONS)
     states = [_state(path), *(_state(other) for other in (() if alone else _companions(path)))]
     latest = max((max(state[1:3]) for state in states if state), default=0)
     if states[0] is None or _names_others(tile):
         return None
-    # What is new could change again within one tick of its file system's clock.
+    # A new file could change again within one tick of the file system's clock.
     if time.time_ns() - latest < _SETTLED_NS:
         return None
     said = os.path.abspath(path), states, tile.window  # noqa: PTH100
@@ -149,19 +148,19 @@ def key_of(tile: Tile) -> bytes | None:
 def _names_others(tile: Tile) -> bool:
     try:
         return is_trusted(tile)
-    except OSError:  # gone since
+    except OSError:  # removed since
         return True
 
 
 def _companions(path: str) -> list[str]:
-    """The files beside a raster that GDAL reads with it."""
+    """The sidecar files that GDAL reads with a raster."""
     stem = os.path.splitext(path)[0]  # noqa: PTH122
     beside = [stem + ending for ending in (".hdr", ".tfw", ".wld", ".prj")]
     return beside + [path + ending for ending in (".aux.xml", ".ovr", ".msk")]
 
 
 def _state(path: str) -> tuple[int, int, int, int] | None:
-    """What changes when somebody writes to a file; None where there is none."""
+    """Size, times and inode: they change when a file is written; None if there is no file."""
     try:
         status = os.stat(path)  # noqa: PTH116
     except (OSError, ValueError):
@@ -176,4 +175,4 @@ def _decoders() -> list[str]:
 
 def _digest(preprocessing: Preprocessing, tiles: TileSet) -> str:
     windows = None if tiles.windows is None else asdict(tiles.windows)
-    return sha256_of_json([_OF_READING, _decoders(), preprocessing.to_json(), windows])
+    return sha256_of_json([_READER_VERSION, _decoders(), preprocessing.to_json(), windows])

@@ -1,4 +1,4 @@
-"""Augment a batch on its device, every tile by chances of its own."""
+"""Augment a batch on its device, with random parameters for every tile."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ class Augmentation:
     """How training tiles are varied.
 
     Attributes:
-        symmetry: which flips and turns.
-        zoom: the side of the part that is shown, drawn from 1/(1+zoom)…1+zoom of the tile's.
-        shift: how far the part's centre moves, up to this share of the side.
+        symmetry: which flips and rotations.
+        zoom: the side of the crop, drawn from 1/(1+zoom)…1+zoom of the tile's side.
+        shift: the crop's centre moves by up to this share of the side.
         brightness, contrast, saturation: factors are drawn from 1 ± this.
         hue: hue moves by up to this share of the circle.
-        grayscale: the probability of losing all colour.
+        grayscale: the probability that a tile becomes grey.
 
-    Saturation, hue and grayscale are for three bands that are red, green and blue, and do
-    nothing to others.
+    Saturation, hue and grayscale apply to tiles whose three bands are red, green and blue.
     """
 
     symmetry: Symmetry = Symmetry.NONE
@@ -52,18 +51,18 @@ class Augmentation:
 def augmented(
     tiles: Tensor, augmentation: Augmentation, generator: torch.Generator, *, rgb: bool
 ) -> Tensor:
-    """Vary a batch of tiles.
+    """Augment a batch of tiles.
 
     Args:
         tiles: (B, C, S, S) float, values about 0…1.
-        augmentation: what to vary.
-        generator: where chance comes from, on the tiles' device.
+        augmentation: what to vary, and how much.
+        generator: the random numbers, on the tiles' device.
         rgb: the three bands are red, green and blue in 0…1 (results are clamped to that).
 
     Returns:
         (B, C, S, S), same type.
     """
-    tiles = _moved(tiles, augmentation, generator)
+    tiles = _transformed(tiles, augmentation, generator)
     if rgb and augmentation.grayscale > 0:
         chosen = _uniform(tiles, generator, 0, 1) < augmentation.grayscale
         tiles = torch.where(chosen, grey(tiles), tiles)
@@ -71,16 +70,16 @@ def augmented(
 
 
 def _uniform(tiles: Tensor, generator: torch.Generator, low: float, high: float) -> Tensor:
-    """(B, 1, 1, 1) independent numbers in low…high."""
-    chance = torch.rand(len(tiles), 1, 1, 1, generator=generator, device=tiles.device)
-    return (low + (high - low) * chance).to(tiles.dtype)
+    """(B, 1, 1, 1) independent uniform numbers in low…high."""
+    uniform = torch.rand(len(tiles), 1, 1, 1, generator=generator, device=tiles.device)
+    return (low + (high - low) * uniform).to(tiles.dtype)
 
 
-def _moved(tiles: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    faces = _faces(tiles, augmentation.symmetry, generator)
+def _transformed(tiles: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
+    flips = _flips(tiles, augmentation.symmetry, generator)
     if augmentation.zoom > 0 or augmentation.shift > 0:
-        return _zoomed(tiles, augmentation, faces, generator)
-    across, down, turned = faces
+        return _zoomed(tiles, augmentation, flips, generator)
+    across, down, turned = flips
     if augmentation.symmetry is not Symmetry.NONE:
         tiles = torch.where(across, tiles.flip(3), tiles)
     if augmentation.symmetry is Symmetry.DIHEDRAL:
@@ -89,20 +88,20 @@ def _moved(tiles: Tensor, augmentation: Augmentation, generator: torch.Generator
     return tiles
 
 
-def _faces(
+def _flips(
     tiles: Tensor, symmetry: Symmetry, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Who is mirrored left to right, who top to bottom, and who then changes x and y.
+    """Which tiles are flipped left to right, which top to bottom, and which then transposed.
 
     Returns:
         Three times (B, 1, 1, 1) bool.
     """
-    nobody = torch.zeros(len(tiles), 1, 1, 1, dtype=torch.bool, device=tiles.device)
+    none = torch.zeros(len(tiles), 1, 1, 1, dtype=torch.bool, device=tiles.device)
     if symmetry is Symmetry.NONE:
-        return nobody, nobody, nobody
+        return none, none, none
     across = _uniform(tiles, generator, 0, 1) >= 0.5
     if symmetry is Symmetry.HORIZONTAL:
-        return across, nobody, nobody
+        return across, none, none
     down = _uniform(tiles, generator, 0, 1) >= 0.5
     return across, down, _uniform(tiles, generator, 0, 1) >= 0.5
 
@@ -110,10 +109,10 @@ def _faces(
 def _zoomed(
     tiles: Tensor,
     augmentation: Augmentation,
-    faces: tuple[Tensor, Tensor, Tensor],
+    flips: tuple[Tensor, Tensor, Tensor],
     generator: torch.Generator,
 ) -> Tensor:
-    """Zoom and shift, and show the face, all in one sampling: each pass over tiles costs."""
+    """Zoom, shift and flip in one resampling: each pass over the tiles costs time."""
     reach = math.log1p(augmentation.zoom)
     side = _uniform(tiles, generator, -reach, reach).exp()
     dx = _uniform(tiles, generator, -2 * augmentation.shift, 2 * augmentation.shift)
@@ -122,7 +121,7 @@ def _zoomed(
     # Centres of pixels, from −1 at one edge of a tile to 1 at the other.
     centres = (2 * torch.arange(length, dtype=tiles.dtype, device=tiles.device) + 1) / length - 1
     x, y = side * centres + dx, side * centres.view(-1, 1) + dy  # (B, 1, 1, S), (B, 1, S, 1)
-    across, down, turned = faces
+    across, down, turned = flips
     places = torch.empty(len(tiles), length, length, 2, dtype=tiles.dtype, device=tiles.device)
     for axis, (one, other, mirrored) in enumerate(((x, y, across), (y, x, down))):
         sign = torch.where(mirrored, -1, 1)
@@ -135,7 +134,7 @@ def _zoomed(
 def _jittered(
     tiles: Tensor, augmentation: Augmentation, generator: torch.Generator, *, rgb: bool
 ) -> Tensor:
-    """Colour jitter; the order of its parts is drawn for the batch, the factors for each tile."""
+    """Colour jitter; the order of its steps is drawn once a batch, the factors for each tile."""
     parts = {
         "brightness": (brightened, augmentation.brightness),
         "contrast": (contrasted, augmentation.contrast),
@@ -164,7 +163,7 @@ def brightened(tiles: Tensor, factor: Tensor) -> Tensor:
 
 
 def contrasted(tiles: Tensor, factor: Tensor) -> Tensor:
-    """Stretch values about the mean of the tile's grey picture (of each band beyond RGB)."""
+    """Scale values around the tile's mean grey (around each band's mean if not RGB)."""
     if tiles.shape[1] == 3:
         mean = grey(tiles).mean(dim=(1, 2, 3), keepdim=True)
     else:
@@ -173,7 +172,7 @@ def contrasted(tiles: Tensor, factor: Tensor) -> Tensor:
 
 
 def saturated(tiles: Tensor, factor: Tensor) -> Tensor:
-    """Stretch colours about grey."""
+    """Scale the distance of colours from grey."""
     shades = grey(tiles)
     return shades + factor * (tiles - shades)
 
@@ -185,7 +184,7 @@ def grey(tiles: Tensor) -> Tensor:
 
 
 def hue_turned(tiles: Tensor, angle: Tensor) -> Tensor:
-    """Turn the hue of RGB tiles in 0…1 by a share of the circle, (B, 1, 1, 1), in HSV space.
+    """Rotate the hue of RGB tiles in 0…1 by a share of the circle, (B, 1, 1, 1), in HSV space.
 
     With n = (5, 3, 1) for red, green and blue and h in sixths of the circle, a colour of
     hue h, value V and chroma C is V − C·max(0, min(k, 4 − k, 1)), k = (n + h) mod 6.

@@ -1,4 +1,4 @@
-"""Measure, on a sample of the training tiles, what they have in common."""
+"""Measure band statistics and pixel type on a sample of the training tiles."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.seeded_random import chance_of
-from rsretrieve.data.failures import Failed
+from rsretrieve._core.seeded_random import hash_uniform
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.preprocessing.preprocessing import (
     BandStatistics,
     Preprocessing,
@@ -24,10 +24,10 @@ from rsretrieve.errors import NoUsableTiles
 
 SAMPLED_TILES = 1000
 SAMPLED_PIXELS = 4096
-"""Of each sampled tile: a thousand tiles give four million pixels a band."""
+"""Per sampled tile: a thousand tiles give four million pixels a band."""
 
 IMAGENET = BandStatistics(
-    # Of ImageNet-1k's training images: the values that torchvision's weights expect.
+    # Measured on ImageNet-1k's training images; torchvision's weights expect these values.
     mean=(123.675, 116.28, 103.53),
     deviation=(58.395, 57.12, 57.375),
     low=(0.0, 0.0, 0.0),
@@ -38,19 +38,19 @@ IMAGENET = BandStatistics(
 def measure_preprocessing(
     tiles: TileSet, size_px: int, bands: Sequence[int] = (), *, imagenet: bool = False
 ) -> Preprocessing:
-    """Find out how these tiles are to be preprocessed.
+    """Choose the preprocessing of a set of tiles by measuring a sample.
 
-    The number of bands and the type of pixel are those that most of the sampled tiles
-    have. The sample is chosen by the tiles' ids alone.
+    The number of bands and the pixel type are those of most sampled tiles. The sample depends
+    on the tiles' ids alone.
 
     Args:
         tiles: the training tiles.
         size_px: the side that tiles are resized to.
         bands: the bands to use, counted from 1; all of them by default.
-        imagenet: take ImageNet's mean and deviation where tiles are 8-bit RGB.
+        imagenet: use ImageNet's mean and deviation if the tiles are 8-bit RGB.
 
     Raises:
-        InvalidArgument: a size that makes no sense, or bands that the tiles do not have.
+        InvalidArgument: the size is out of range, or the tiles do not have these bands.
         NoUsableTiles: not one sampled tile can be read.
     """
     check_size(size_px)
@@ -69,19 +69,19 @@ def measure_preprocessing(
     alike = [r for r in raws if len(r.values) == source_bands and r.values.dtype == dtype]
     measured = [_band_statistics(alike, band - 1) for band in chosen]
     statistics = BandStatistics(*zip(*measured))
-    reduced = dtype == "uint8"  # as all JPEG are
+    reduced = dtype == "uint8"  # all JPEG images are
     return Preprocessing(size_px, source_bands, chosen, dtype, statistics, reduced)
 
 
-def _sample(tiles: TileSet) -> tuple[list[RawTile], list[Failed]]:
-    order = sorted(range(len(tiles)), key=lambda i: chance_of(0, "statistics", tiles[i].id))
+def _sample(tiles: TileSet) -> tuple[list[RawTile], list[Failure]]:
+    order = sorted(range(len(tiles)), key=lambda i: hash_uniform(0, "statistics", tiles[i].id))
     raws: list[RawTile] = []
-    failures: list[Failed] = []
+    failures: list[Failure] = []
     sample = order[:SAMPLED_TILES]
     if tiles.windows is not None:
         sample.sort()  # in the order of the scenes' blocks
     for read in read_in_order(tiles.select(sample), _thinned):
-        if isinstance(read, Failed):
+        if isinstance(read, Failure):
             failures.append(read)
         else:
             raws.append(read.content)

@@ -1,4 +1,4 @@
-"""Bring preprocessed pixels to a device and to the values that a network expects."""
+"""Move preprocessed pixels to a device and normalise them for a network."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 
-_REACH = 8.0
-"""Normalised values are clipped to ± this, so that one glint cannot swamp a tile."""
+_CLIP = 8.0
+"""Normalised values are clipped to ± this, so that one bright pixel cannot dominate a tile."""
 
 
 class Normaliser:
@@ -20,7 +20,7 @@ class Normaliser:
 
     Args:
         preprocessing: how the pixels were made.
-        device: where the batches go.
+        device: the network's device.
     """
 
     def __init__(self, preprocessing: Preprocessing, device: torch.device) -> None:
@@ -39,7 +39,7 @@ class Normaliser:
         if pixels.dtype != np.uint8:
             pixels = pixels.astype(np.float32)
         tiles = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)
-        # In place: `pixels` are another type's, or were copied above.
+        # In place: the values were converted to another type, or copied, above.
         return tiles.to(torch.float32).div_(self._scale)
 
     def of_floats(self, pixels: Tensor) -> Tensor:
@@ -47,6 +47,6 @@ class Normaliser:
         return self.network_input(pixels / self._scale)
 
     def network_input(self, unit_values: Tensor) -> Tensor:
-        """Unit values less the mean, over the deviation; in channels-last layout."""
-        normalised = (unit_values - self._mean).div_(self._deviation).clamp_(-_REACH, _REACH)
+        """Unit values minus the mean, divided by the deviation; in channels-last layout."""
+        normalised = (unit_values - self._mean).div_(self._deviation).clamp_(-_CLIP, _CLIP)
         return normalised.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""From a raw tile to the pixels that a network sees: one record says how, and does it."""
+"""How a raw tile becomes the input of a network: one record of all steps, which applies them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_SIZE_PX = 2048
 
 @dataclass(frozen=True)
 class BandStatistics:
-    """How the values of each of C bands are spread; invalid pixels left out.
+    """Statistics of the valid values of each of C bands.
 
     Attributes:
         mean, deviation: (C,) of the values between `low` and `high`, in the file's units.
@@ -46,15 +46,15 @@ class BandStatistics:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What happens to every tile before the network, in training, index and query alike.
+    """The steps before the network, the same in training, indexing and queries.
 
     Attributes:
         size_px: the side of the square that tiles are resized to.
-        source_bands: how many bands a tile must have.
-        bands: the bands that are used, counted from 1, in the order the network gets them.
-        dtype: the type of pixel a tile must have.
+        source_bands: the number of bands that a tile must have.
+        bands: the bands used, counted from 1, in the network's order.
+        dtype: the pixel type that a tile must have.
         statistics: of the C = len(bands) bands.
-        reduced_jpeg: JPEG tiles are decoded no larger than resizing to `size_px` needs.
+        reduced_jpeg: JPEG tiles are decoded at reduced size, no larger than needed.
     """
 
     size_px: int
@@ -74,28 +74,31 @@ class Preprocessing:
 
     @property
     def jpeg_px(self) -> int | None:
-        """The side that decoding a JPEG must leave at least, or None to decode it whole.
+        """The smallest side to which a JPEG may be decoded; None to decode it at full size.
 
-        Twice the working size: what is resized from there hardly differs from what is resized
-        from the whole tile (by 0.8 of 255 in the mean, for UC Merced at 64 px; at once to the
-        working size it would be 3.0).
+        It is twice the working size. The result then differs from that of the full size by 0.8
+        of 255 on average (UC Merced at 64 px); with once the working size it would be 3.0.
         """
         return 2 * self.size_px if self.reduced_jpeg else None
 
     @property
     def scale(self) -> NDArray[np.float32]:
-        """(C,) what values are divided by to lie in about 0…1."""
+        """(C,) the divisors that bring values to about 0…1."""
         if self.dtype == "uint8":
             return np.full(len(self.bands), 255, np.float32)
         reach = np.maximum(np.abs(self.statistics.high), np.abs(self.statistics.low))
         return np.maximum(reach, 1e-6).astype(np.float32)
 
     def apply(self, tile_id: str, raw: RawTile) -> NDArray[Any]:
-        """Choose bands, fill invalid pixels with the band's mean, resize.
+        """Select bands, replace invalid pixels by the band's mean, and resize.
+
+        Args:
+            tile_id: the tile, for errors.
+            raw: its pixels.
 
         Returns:
-            (C, size_px, size_px) in the tile's own type and units; a network's input is
-            these values, normalised by `statistics` a batch at a time.
+            (C, size_px, size_px) in the tile's own type and units. They are normalised later, in
+            batches, by `statistics`.
 
         Raises:
             TileError: another number of bands, or another type of pixel.
@@ -116,15 +119,15 @@ class Preprocessing:
             raise TileError(tile_id, f"pixels are {raw.values.dtype}, and {self.dtype} is expected")
         if found == 1 and wanted == 3 and self.dtype == "uint8":
             valid = None if raw.valid is None else raw.valid.repeat(3, axis=0)
-            return raw.values.repeat(3, axis=0), valid  # a grey picture among coloured ones
+            return raw.values.repeat(3, axis=0), valid  # a grey image among colour images
         if found != wanted:
             raise TileError(tile_id, f"has {found} bands, and {wanted} are expected")
         return raw.values, raw.valid
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values; what models of before did not have is left out where it is not used.
+        """As plain values. Fields that earlier models lack are left out if unused.
 
-        So the fingerprint of such a model, and what is in the cache for it, stays as it was.
+        This keeps the fingerprints of such models, and their cached tiles, unchanged.
         """
         content = asdict(self)
         if not self.reduced_jpeg:
@@ -158,7 +161,7 @@ def resized(values: NDArray[Any], size_px: int) -> NDArray[Any]:
 
 
 def check_size(size_px: int) -> None:
-    """Raise `InvalidArgument` for a working size that makes no sense."""
+    """Raise `InvalidArgument` for a working size that is out of range."""
     if not MIN_SIDE_PX <= size_px <= MAX_SIZE_PX:
         raise InvalidArgument(f"a size lies in {MIN_SIDE_PX}…{MAX_SIZE_PX} px, not {size_px}")
 

@@ -1,34 +1,27 @@
-"""Open rasters: the only module that opens them with rasterio."""
+"""Open rasters with rasterio, only here."""
 
 from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from rsretrieve._core.paths import is_elsewhere
 from rsretrieve.data.access import is_trusted
 from rsretrieve.data.gdal_drivers import for_files, limit_drivers, settings_for, why_not
-from rsretrieve.data.geo.georeference import pixel_size_m
 from rsretrieve.data.reading.raw_tile import (
     decoding_trouble,
     require_openable,
-    require_readable_type,
 )
 from rsretrieve.data.reading.sidecars import require_harmless_sidecars, require_own_overviews
 from rsretrieve.data.tile import Tile, Trust
-from rsretrieve.data.windowing import SceneFacts
-from rsretrieve.data.workers.limits import begin_tile, end_tile, measure_base
-from rsretrieve.data.workers.process import policy_here
+from rsretrieve.data.workers.limits import measure_base
+from rsretrieve.data.workers.process import current_policy
 from rsretrieve.errors import TileError
 
 if TYPE_CHECKING:
@@ -39,17 +32,12 @@ _FILE_SYSTEMS = {
     **{"http": "curl", "https": "curl"},
     **{"s3": "s3", "gs": "gs", "az": "az"},
 }
-_HEADER_BYTES = 4_000_000
-_MOST_VALUES_A_BYTE = {"JPEG": 1024, "PNG": 1100 * 8, "GIF": 3000, "BMP": 130 * 8}
-"""A block of 64 pixels of a JPEG takes a bit at least (its first coefficient); Deflate shortens to
-1/1032, LZW to 1/2800, run lengths to 1/128. Values may have a single bit."""
-_MOST_BLOCKS = 1_000_000  # that are looked at one by one
 _UNRECOGNISED = "not recognized as being in a supported file format"
 
 
 @contextmanager
 def raster_errors(tile_id: str) -> Iterator[None]:
-    """Turn whatever rasterio raises for one file into a `TileError`."""
+    """Turn every error of rasterio into a `TileError`."""
     try:
         yield
     except TileError:
@@ -58,14 +46,14 @@ def raster_errors(tile_id: str) -> Iterator[None]:
         raise TileError(
             tile_id, "neither JPEG, PNG nor plain TIFF, and rasterio is not installed"
         ) from error
-    except Exception as error:  # drivers raise what they like over a damaged file
+    except Exception as error:  # drivers raise any type of error for damaged files
         known = _UNRECOGNISED in str(error)
         reason = "not an image that can be read" if known else decoding_trouble(error)
         raise TileError(tile_id, reason) from error
 
 
 def reading_from(tile: Tile) -> AbstractContextManager[object]:
-    """The surroundings in which a raster is opened and read.
+    """The rasterio environment in which a tile's raster is opened and read.
 
     Raises:
         OSError, TileError: there is no file that can be opened.
@@ -73,21 +61,21 @@ def reading_from(tile: Tile) -> AbstractContextManager[object]:
     import rasterio
 
     _limit_gdal()
-    remote = is_elsewhere(tile.path)
-    if not remote:
+    is_local = tile.location.is_local
+    if is_local:
         require_openable(tile.id, tile.path)
         if Path(tile.path).stat().st_size == 0:
             raise TileError(tile.id, "the file is empty (0 bytes)")
     if is_trusted(tile):
         return nullcontext()
-    surroundings: AbstractContextManager[object] = rasterio.Env(**settings_for(remote=remote))
-    return surroundings
+    environment: AbstractContextManager[object] = rasterio.Env(**settings_for(remote=not is_local))
+    return environment
 
 
 @cache
 def _limit_gdal() -> None:
-    """In a worker, leave GDAL the drivers of its policy, once."""
-    policy = policy_here()
+    """In a worker, limit GDAL to the drivers of its policy, once."""
+    policy = current_policy()
     if policy is not None and policy.drivers is not None:
         limit_drivers(policy.drivers)
         measure_base()
@@ -95,14 +83,14 @@ def _limit_gdal() -> None:
 
 @dataclass(frozen=True)
 class Raster:
-    """An open raster, and what rasterio is asked about it only once.
+    """An open raster, with properties that are read once, when it is opened.
 
-    After a read that failed, some of its answers would be that failure again.
+    After a failed read, rasterio would raise the same error for some of them again.
 
     Attributes:
         dataset: rasterio's.
-        bands: those with measurements: all but transparency, counted from 1.
-        masked: something in it may be nodata or transparent.
+        bands: the bands with measurements, without transparency, counted from 1.
+        masked: it may hold nodata or transparent pixels.
     """
 
     dataset: DatasetReader
@@ -115,11 +103,11 @@ class Raster:
 
 
 def open_raster(tile: Tile) -> Raster:
-    """Open a raster; within `raster_errors` and `reading_from`."""
+    """Open a raster; to be called within `raster_errors` and `reading_from`."""
     import rasterio.errors
     from rasterio.enums import ColorInterp, MaskFlags
 
-    # Plain images carry no georeference, and need none.
+    # Plain images have no georeference, and need none.
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
     dataset = _opened(tile)
     if not is_trusted(tile):
@@ -137,16 +125,16 @@ def _opened(tile: Tile) -> DatasetReader:
 
     path = tile.path
     if not is_trusted(tile):
-        if is_elsewhere(path):
+        if not tile.location.is_local:
             path = _of_gdal(path)
         else:
             require_harmless_sidecars(tile.id, path)
         try:
-            # `rasterio.open` takes one driver; what it opens takes several.
+            # `rasterio.open` accepts one driver only; `DatasetReader` accepts several.
             return rasterio.DatasetReader(path, driver=_drivers_here())
         except RasterioIOError as error:
             reason = None
-            if _UNRECOGNISED in str(error) and not is_elsewhere(tile.path):
+            if _UNRECOGNISED in str(error) and tile.location.is_local:
                 with Path(path).open("rb") as stream:
                     reason = why_not(stream.read(64))
             if reason is None:
@@ -155,102 +143,29 @@ def _opened(tile: Tile) -> DatasetReader:
     try:
         return rasterio.open(path)
     except RasterioIOError as error:
-        if not is_elsewhere(path):
+        if tile.location.is_local:
             raise
         reason = " ".join(str(error.__cause__ or error).split())
         raise TileError(tile.id, f"cannot be opened: {reason}") from error
 
 
 def _drivers_here() -> list[str]:
-    """Those that a stranger's file is tried with: a worker has them from its policy."""
-    policy = policy_here()
+    """The drivers for an untrusted file; in a worker, those of its policy."""
+    policy = current_policy()
     known = None if policy is None else policy.drivers
     return for_files() if known is None else list(known)
 
 
 def _of_gdal(url: str) -> str:
-    """GDAL's name for an address; none of its other ways to open a file hides in it."""
+    """GDAL's name for a public address, by which it opens the file in no other way."""
     scheme, _, rest = url.partition("://")
     kind = _FILE_SYSTEMS[scheme.lower()]
     return f"/vsicurl/{url}" if kind == "curl" else f"/vsi{kind}/{rest}"
 
 
-def read_facts(tile: Tile) -> SceneFacts:
-    """What must be known of a scene to cut it into windows.
-
-    Raises:
-        TileError: it cannot be opened, or has no pixels of a type that is read.
-    """
-    begin_tile(_HEADER_BYTES)
-    try:
-        with (
-            raster_errors(tile.id),
-            reading_from(tile),
-            closing(open_raster(tile)) as raster,
-        ):
-            return _facts_of(tile, raster.dataset)
-    finally:
-        end_tile()
-
-
-def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:
-    if not dataset.count:
-        inner = f", such as {dataset.subdatasets[0]}" if dataset.subdatasets else ""
-        raise TileError(tile.id, f"holds no bands itself{inner}")
-    require_readable_type(tile.id, dataset.dtypes[0])
-    _require_room(tile, dataset)
-    block_height, block_width = dataset.block_shapes[0]
-    return SceneFacts(
-        dataset.width,
-        dataset.height,
-        (block_width, block_height),
-        pixel_size_m(dataset),
-        None if _is_as_large_as_its_values(tile, dataset) else _stored_blocks(dataset),
-    )
-
-
-def _is_as_large_as_its_values(tile: Tile, dataset: DatasetReader) -> bool:
-    """Whether a file has room for every value as it is: then it lacks no block."""
-    values = dataset.width * dataset.height * dataset.count
-    bytes_each = np.dtype(dataset.dtypes[0]).itemsize
-    return is_elsewhere(tile.path) or Path(tile.path).stat().st_size >= values * bytes_each
-
-
-def _require_room(tile: Tile, dataset: DatasetReader) -> None:
-    """Refuse a file that is too small for what it declares, in a format that has such a limit."""
-    least = _MOST_VALUES_A_BYTE.get(dataset.driver)
-    if least is None or is_elsewhere(tile.path):
-        return
-    size_bytes = Path(tile.path).stat().st_size
-    values = dataset.width * dataset.height * (1 if dataset.driver == "JPEG" else dataset.count)
-    if values > least * size_bytes:
-        declared = f"{dataset.width}×{dataset.height} px"
-        raise TileError(tile.id, f"its {size_bytes:,} bytes cannot hold the {declared} it declares")
-
-
-def _stored_blocks(dataset: DatasetReader) -> NDArray[np.bool_] | None:
-    """Which blocks of a TIFF its file holds, (rows, columns); None where that is not known, or all.
-
-    Of the others a sparse file says nothing but that they are nodata.
-    """
-    height, width = dataset.block_shapes[0]
-    shape = -(-dataset.height // height), -(-dataset.width // width)
-    if dataset.driver != "GTiff" or not 1 < shape[0] * shape[1] <= _MOST_BLOCKS:
-        return None
-    from rasterio.enums import Interleaving
-
-    bands = dataset.indexes if dataset.interleaving == Interleaving.band else (1,)
-    stored = np.zeros(shape, bool)
-    for band in bands:
-        for row, column in np.argwhere(~stored).tolist():
-            name = f"BLOCK_OFFSET_{column}_{row}"
-            stored[row, column] = dataset.get_tag_item(name, "TIFF", bidx=band) is not None
-    return None if stored.all() else stored
-
-
 @dataclass
 class _Opened:
-    """A raster, and how many are using it, in turn."""
+    """A raster, and the number of its users, who take turns."""
 
     lock: Lock = field(default_factory=Lock)
     users: int = 0
@@ -260,8 +175,8 @@ class _Opened:
 class OpenRasters:
     """Rasters that stay open while tiles are streamed.
 
-    A worker opens a scene once, and its blocks stay in GDAL's cache, which belongs to the
-    dataset: opened again for every sweep, the blocks between two would be decoded again.
+    GDAL's cache of blocks belongs to the dataset: if a scene were opened for every run of windows,
+    the blocks that two runs share would be decoded twice.
     """
 
     def __init__(self) -> None:
@@ -270,7 +185,7 @@ class OpenRasters:
 
     @contextmanager
     def borrow(self, tile: Tile) -> Iterator[Raster]:
-        """The raster of a tile, for this thread alone; within what `open_raster` is in."""
+        """The raster of a tile, for this thread alone; see `open_raster` for the context."""
         key = tile.path, tile.trust
         with self._lock:
             entry = self._opened.setdefault(key, _Opened())
@@ -287,7 +202,7 @@ class OpenRasters:
                 self._close_idle(_IDLE_RASTERS)
 
     def close(self) -> None:
-        """Close every raster that nobody is using."""
+        """Close every raster that is not in use."""
         with self._lock:
             self._close_idle(0)
 

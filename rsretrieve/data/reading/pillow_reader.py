@@ -1,8 +1,7 @@
-"""Read one tile's pixels and its place.
+"""Read one tile: by Pillow (only here), or by rasterio.
 
-JPEG, PNG, GIF, BMP and plain TIFF of 8 bits are read by Pillow, here alone; everything else,
-and every window of a scene, by rasterio (see `rasters`). The file's content decides, never its
-suffix.
+Pillow reads JPEG, PNG, GIF, BMP and plain 8-bit TIFF; rasterio reads everything else and every
+window of a scene (see `raster_reader`). The content of the file decides, not its suffix.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from rsretrieve._core.paths import is_elsewhere
 from rsretrieve.data.reading.raster_reader import read_raster
 from rsretrieve.data.reading.raw_tile import (
     RawTile,
@@ -24,7 +22,7 @@ from rsretrieve.data.reading.raw_tile import (
     none_if_all,
     require_measurement,
     require_openable,
-    too_large,
+    too_many_pixels,
 )
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.workers.limits import allow_values
@@ -34,21 +32,21 @@ _GEOTIFF_TAGS = frozenset((33550, 33922, 34264, 34735, 42112, 42113))
 # ModelPixelScale, ModelTiepoint, ModelTransformation, GeoKeyDirectory; GDAL's metadata and nodata
 _BITS, _BANDS, _FORMAT = 258, 277, 339  # BitsPerSample, SamplesPerPixel, SampleFormat
 
-# An image over Pillow's own limit is an error for us, not a warning.
+# An image over Pillow's own limit is an error here, not a warning.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 def read_raw(tile: Tile, jpeg_px: int | None = None) -> RawTile:
-    """Read a tile whole, at its own resolution unless its window says otherwise.
+    """Read a tile completely, at its own resolution unless its window has `read_px`.
 
     Args:
         tile: the tile.
-        jpeg_px: a JPEG may be decoded to 1/2, 1/4 or 1/8 of its size, where that leaves each
-            side at least this long: the rest of it is not even computed.
+        jpeg_px: a JPEG is decoded at 1/2, 1/4 or 1/8 of its size, if each side stays at least this
+            long; this is faster.
 
     Raises:
-        TileError: the file is missing, cut short, no image, has a type of pixel that is
-            not read, is too small or too large, or holds no measurement at all.
+        TileError: the file is missing, truncated or not an image; its pixel type is
+            unsupported; it is too small or too large; or it holds no measurement.
     """
     with _translated(tile.id):
         raw = _read_by_content(tile, jpeg_px)
@@ -57,21 +55,21 @@ def read_raw(tile: Tile, jpeg_px: int | None = None) -> RawTile:
 
 @contextmanager
 def _translated(tile_id: str) -> Iterator[None]:
-    """Turn whatever a decoder raises for one file into a `TileError`."""
+    """Turn every error of a decoder into a `TileError`."""
     try:
         yield
     except TileError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise TileError(tile_id, too_large()) from error
+        raise TileError(tile_id, too_many_pixels()) from error
     except UnidentifiedImageError as error:
         raise TileError(tile_id, "not an image that can be read") from error
-    except Exception as error:  # decoders raise what they like over a damaged file
+    except Exception as error:  # decoders raise any type of error for damaged files
         raise TileError(tile_id, decoding_trouble(error)) from error
 
 
 def _read_by_content(tile: Tile, jpeg_px: int | None) -> RawTile:
-    if tile.window is None and not is_elsewhere(tile.path):
+    if tile.window is None and tile.location.is_local:
         require_openable(tile.id, tile.path)
         with Path(tile.path).open("rb") as stream:
             start = stream.read(26)
@@ -84,13 +82,13 @@ def _is_for_pillow(start: bytes, path: str) -> bool:
     if start.startswith((b"\xff\xd8\xff", b"GIF8", b"BM")):
         return True
     if start.startswith(b"\x89PNG"):
-        # Pillow cuts 16-bit colour down to 8 bits without a word; rasterio does not.
+        # Pillow silently reduces 16-bit colour to 8 bits; rasterio does not.
         return start[24:25] != b"\x10"
     return start[:4] in (b"II*\0", b"MM\0*") and _is_plain_tiff(path)
 
 
 def _is_plain_tiff(path: str) -> bool:
-    """Whether it has no georeference, and Pillow gives every band in its own type."""
+    """Whether a TIFF has no georeference, and Pillow reads every band in its own type."""
     try:
         with Image.open(path) as image:
             tags = getattr(image, "tag_v2", {})
@@ -98,7 +96,7 @@ def _is_plain_tiff(path: str) -> bool:
             all_bands = tags.get(_BANDS, 1) == len(image.getbands())
             return unsigned_8_bit and all_bands and not _GEOTIFF_TAGS.intersection(tags)
     except (OSError, SyntaxError, ValueError):
-        return False  # more bands, or other types, than Pillow knows
+        return False  # bands or types that Pillow does not know
 
 
 def _read_by_pillow(tile: Tile, jpeg_px: int | None) -> RawTile:
@@ -106,7 +104,7 @@ def _read_by_pillow(tile: Tile, jpeg_px: int | None) -> RawTile:
         check_tile_size(tile.id, image.width, image.height)
         allow_values(image.width * image.height * len(image.getbands()))
         if jpeg_px is not None:
-            image.draft(None, (jpeg_px, jpeg_px))  # does nothing to other formats
+            image.draft(None, (jpeg_px, jpeg_px))  # no effect on other formats
         return _from_pillow(image)
 
 
@@ -123,4 +121,4 @@ def _from_pillow(image: Image.Image) -> RawTile:
     values = np.asarray(image)
     values = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
     valid = None if alpha is None else np.broadcast_to(alpha, values.shape)
-    return RawTile(values, none_if_all(valid), None)  # a view: resizing wants pixels together
+    return RawTile(values, none_if_all(valid), None)  # a view: resizing needs interleaved pixels

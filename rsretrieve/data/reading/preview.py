@@ -1,4 +1,4 @@
-"""Tiles as RGB pictures for people to look at."""
+"""Tiles as RGB images for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
@@ -17,32 +17,32 @@ from rsretrieve.errors import TileError
 
 
 def read_preview(tile: Tile, size_px: int, bands: tuple[int, ...] = ()) -> Image.Image:
-    """Read a tile as an RGB picture.
+    """Read a tile as an RGB image.
 
     Args:
         tile: the tile.
-        size_px: the longer side of the picture.
-        bands: the bands to show as red, green and blue, counted from 1; by default the
-            first three. Fewer than three are shown grey. Bands other than 8-bit are
-            stretched between their 2nd and 98th percentiles.
+        size_px: the longer side of the image.
+        bands: the bands shown as red, green and blue, counted from 1; by default the first
+            three. Fewer than three are shown in grey. Other types than 8-bit are stretched
+            between the 2nd and the 98th percentile.
 
     Raises:
         TileError: the tile cannot be read.
     """
     (read,) = read_in_order(TileSet("", (reduced(tile, 2 * size_px),)), Previewed(size_px, bands))
-    if isinstance(read, Failed):
+    if isinstance(read, Failure):
         raise TileError(tile.id, read.reason)
     return Image.fromarray(read.content)
 
 
 @dataclass(frozen=True)
 class Previewed:
-    """Makes pictures of raw tiles, wherever they are read.
+    """Makes images of raw tiles, in the workers.
 
     Attributes:
-        side_px: the longer side of the picture.
-        bands: those to show.
-        enlarged: smaller tiles are enlarged to it; else it is the most.
+        side_px: the longer side of the image.
+        bands: the bands shown.
+        enlarged: smaller tiles are enlarged to `side_px`; otherwise they keep their size.
     """
 
     side_px: int
@@ -56,7 +56,7 @@ class Previewed:
 
 
 def preview_of(raw: RawTile, size_px: int, bands: tuple[int, ...] = ()) -> Image.Image:
-    """As `read_preview`, of a tile that has been read."""
+    """As `read_preview`, for a tile that was read already."""
     picture = Image.fromarray(_as_rgb(raw, bands))
     scale = size_px / max(picture.size)
     shape = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
@@ -64,7 +64,7 @@ def preview_of(raw: RawTile, size_px: int, bands: tuple[int, ...] = ()) -> Image
 
 
 def reduced(tile: Tile, side_px: int) -> Tile:
-    """The same tile, a window of a scene to be read no larger than it takes."""
+    """The same tile; a window is read at no more than `side_px`."""
     if tile.window is None:
         return tile
     side_px = min(side_px, tile.window.read_px or side_px)

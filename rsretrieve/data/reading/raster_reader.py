@@ -1,4 +1,4 @@
-"""Read what rasterio reads: whole tiles, and windows of scenes, many in one sweep."""
+"""Read whole tiles and windows of scenes with rasterio; windows that lie close, in one read."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from rsretrieve.data.window import Window
 from rsretrieve.data.workers.limits import allow_values, begin_tile, end_tile
 from rsretrieve.errors import TileError
 
-_BYTES = 16_000_000  # of a file, that reading a few windows of it may take
+_SAMPLE_BYTES = 16_000_000  # of a file, for the limit of a few windows
 Pixels = tuple[NDArray[Any], NDArray[np.bool_] | None]
-"""Values (C, H, W), and where they are valid; None: everywhere."""
+"""Values (C, H, W), and which are valid; None: all."""
 
 
 def read_raster(tile: Tile) -> RawTile:
@@ -53,14 +53,14 @@ def read_raster(tile: Tile) -> RawTile:
 def read_windows(rasters: OpenRasters, tiles: Sequence[Tile]) -> list[RawTile | TileError]:
     """Read windows of one scene that lie close together.
 
-    The same pixels as `read_raster` gives one by one.
+    The pixels are the same as from `read_raster`.
 
     Args:
         rasters: keeps the scene open.
         tiles: windows of the same file.
 
     Returns:
-        A tile each, or why it cannot be read.
+        For each window its tile, or the error.
     """
     first = tiles[0]
     windows = [tile.window for tile in tiles if tile.window is not None]
@@ -81,9 +81,11 @@ def read_windows(rasters: OpenRasters, tiles: Sequence[Tile]) -> list[RawTile | 
 
 
 def require_one_readable(windows: Sequence[Tile]) -> None:
-    """Raise a `TileError` where none of some windows of one scene can be read."""
+    """Raise a `TileError` if none of some windows of one scene can be read."""
     first = windows[0]
-    begin_tile(min(Path(first.path).stat().st_size if Path(first.path).exists() else 0, _BYTES))
+    begin_tile(
+        min(Path(first.path).stat().st_size if Path(first.path).exists() else 0, _SAMPLE_BYTES)
+    )
     try:
         with (
             raster_errors(first.id),
@@ -111,9 +113,9 @@ def _read_all(
     whole = all(window.shape_px == (window.height, window.width) for window in windows)
     if whole and len(tiles) > 1:
         try:
-            return _read_sweep(raster, tiles, windows)
+            return _read_together(raster, tiles, windows)
         except TileError:
-            pass  # something among the windows cannot be read: below it is told which
+            pass  # one of the windows cannot be read: they are read one by one below
     pixels: list[Pixels | TileError] = []
     for tile, window in zip(tiles, windows):
         try:
@@ -123,16 +125,16 @@ def _read_all(
     return pixels
 
 
-def _read_sweep(
+def _read_together(
     raster: Raster, tiles: Sequence[Tile], windows: Sequence[Window]
 ) -> list[Pixels | TileError]:
-    """Read the rectangle around all windows at once, and cut them out of it."""
+    """Read the rectangle around all windows at once, and cut the windows from it."""
     inner = [_within(raster, tile.id, window) for tile, window in zip(tiles, windows)]
     left, top = min(w.col for w in inner), min(w.row for w in inner)
     right, bottom = max(w.col + w.width for w in inner), max(w.row + w.height for w in inner)
     around = Window(left, top, right - left, bottom - top)
     values, valid = _read_part(raster, tiles[0].id, around, (around.height, around.width))
-    values.flags.writeable = False  # windows that overlap share it
+    values.flags.writeable = False  # overlapping windows share it
     pixels: list[Pixels | TileError] = []
     for tile, window, part in zip(tiles, windows, inner):
         check_tile_size(tile.id, window.width, window.height)
@@ -155,7 +157,7 @@ def _read_window(raster: Raster, tile_id: str, window: Window) -> Pixels:
 
 
 def _within(raster: Raster, tile_id: str, window: Window) -> Window:
-    """The part of a window that lies in the scene."""
+    """The part of a window inside the scene."""
     scene_width, scene_height = raster.dataset.width, raster.dataset.height
     width, height = scene_width - window.col, scene_height - window.row
     if window.width <= width and window.height <= height:
@@ -168,13 +170,15 @@ def _within(raster: Raster, tile_id: str, window: Window) -> Window:
 
 
 def _read_part(raster: Raster, tile_id: str, window: Window, shape: tuple[int, int]) -> Pixels:
-    """Read a rectangle as (C, *shape), averaged where that is smaller."""
+    """Read a rectangle as (C, *shape), by averaging if `shape` is smaller."""
     from rasterio.enums import Resampling
     from rasterio.windows import Window as RasterWindow
 
     bands, dataset = list(raster.bands), raster.dataset
     allow_values(_values_to_decode(raster, window))
-    part: dict[str, Any] = {"window": RasterWindow(window.col, window.row, *_size(window))}
+    part: dict[str, Any] = {
+        "window": RasterWindow(window.col, window.row, window.width, window.height)
+    }
     if shape != (window.height, window.width):
         part |= {"out_shape": (len(bands), *shape), "resampling": Resampling.average}
     with raster_errors(tile_id):
@@ -187,15 +191,11 @@ def _read_part(raster: Raster, tile_id: str, window: Window, shape: tuple[int, i
 
 
 def _values_to_decode(raster: Raster, window: Window) -> int:
-    """How many values the blocks have that a rectangle touches, bands included."""
+    """The number of values, over all bands, in the blocks that a rectangle touches."""
     height, width = raster.dataset.block_shapes[0]
     rows = (window.row + window.height - 1) // height - window.row // height + 1
     columns = (window.col + window.width - 1) // width - window.col // width + 1
     return int(rows * height * columns * width * len(raster.bands))
-
-
-def _size(window: Window) -> tuple[int, int]:
-    return window.width, window.height
 
 
 def _readable(tile_id: str, values: NDArray[Any]) -> NDArray[Any]:
@@ -205,7 +205,7 @@ def _readable(tile_id: str, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _padded(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
-    """Fill up at the right and below with pixels that are not valid."""
+    """Pad pixels at the right and below with invalid ones."""
     values, valid = pixels
     height, width = values.shape[1:]
     if (height, width) == shape:

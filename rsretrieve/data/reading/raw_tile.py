@@ -1,4 +1,4 @@
-"""A tile as it lies in its file: the record, and the limits it must keep."""
+"""A tile as it is stored in its file, and the limits that it must satisfy."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _FILE_TROUBLES = {
 
 @dataclass(frozen=True)
 class RawTile:
-    """A tile as it lies in its file.
+    """A tile as it is stored in its file.
 
     Attributes:
-        values: (C, H, W), uint8, uint16, int16 or float32; not to be written to.
+        values: (C, H, W), uint8, uint16, int16 or float32; read-only by convention.
         valid: (C, H, W) bool, False where there is no measurement (nodata, NaN,
             transparent); None where everything is valid.
-        place: where it lies, or None without georeference.
+        place: its place on Earth; None without georeference.
     """
 
     values: NDArray[Any]
@@ -48,7 +48,7 @@ class RawTile:
 
     @property
     def is_blank(self) -> bool:
-        """Whether every value is 0; most tiles are known not to be by their first row."""
+        """Whether every value is 0. The first row decides for most tiles."""
         return not (self.values[:, :1].any() or self.values.any())
 
     @property
@@ -60,7 +60,7 @@ class RawTile:
 
 
 def require_measurement(tile_id: str, raw: RawTile) -> RawTile:
-    """The same tile, or a `TileError` where it holds no measurement at all."""
+    """The same tile; a `TileError` if it holds no measurement at all."""
     if raw.valid is not None and not raw.valid.any():
         raise TileError(tile_id, "every pixel is nodata")
     if raw.is_blank:
@@ -75,16 +75,16 @@ def check_tile_size(tile_id: str, width: int, height: int) -> None:
             tile_id, f"{width}×{height} px is too small: a side has at least {MIN_SIDE_PX} px"
         )
     if width * height > MAX_PIXELS:
-        raise TileError(tile_id, f"{width}×{height} px: {too_large()}")
+        raise TileError(tile_id, f"{width}×{height} px: {too_many_pixels()}")
 
 
 def require_openable(tile_id: str, path: str) -> None:
-    """Raise a `TileError` for what is no file, and might never end, or never begin, to be read.
+    """Raise a `TileError` for what is not a file (reading a pipe or device may block for ever).
 
-    And for names that are no text: GDAL does not take them, nor does an index's table.
+    And for names that are not UTF-8: neither GDAL nor the table of an index accepts them.
 
     Raises:
-        OSError: there is nothing, or a link that leads nowhere.
+        OSError: no such file, or a broken link.
     """
     try:
         f"{tile_id}{path}".encode()
@@ -99,9 +99,9 @@ def require_openable(tile_id: str, path: str) -> None:
 
 
 def decoding_trouble(error: Exception) -> str:
-    """What a decoder, or the system, has against a file, in words a user can act on."""
+    """The error of a decoder or of the system, in words that a user can act on."""
     if isinstance(error, MemoryError):
-        return needs_too_much()
+        return too_much_memory()
     if isinstance(error, OSError) and error.errno in _FILE_TROUBLES:
         return _FILE_TROUBLES[error.errno]
     cause: BaseException = error
@@ -111,21 +111,21 @@ def decoding_trouble(error: Exception) -> str:
 
 
 def require_readable_type(tile_id: str, kind: str) -> None:
-    """Raise a `TileError` for a type of pixel that is not read (float64 is, as float32)."""
+    """Raise a `TileError` for an unsupported pixel type (float64 is read as float32)."""
     if kind not in (*_READABLE_TYPES, "float64"):
         raise TileError(tile_id, f"pixels are {kind}; what is read is {', '.join(_READABLE_TYPES)}")
 
 
-def too_large() -> str:
-    """Why a tile of too many pixels is refused."""
+def too_many_pixels() -> str:
+    """The reason why a tile with too many pixels is refused."""
     return f"too large for a tile: at most {MAX_PIXELS / 1e6:.0f} million pixels"
 
 
-def needs_too_much() -> str:
-    """Why a tile is refused that there is not the memory for."""
+def too_much_memory() -> str:
+    """The reason why a tile that takes too much memory is refused."""
     return f"takes more than {MEMORY_BYTES >> 30} GiB of memory to decode"
 
 
 def none_if_all(valid: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
-    """A mask, or None where it marks nothing."""
+    """A mask of valid values; None if every value is valid."""
     return None if valid is None or valid.all() else valid

@@ -1,8 +1,8 @@
-"""Files beside a raster that GDAL reads with it: which of a stranger's are harmless.
+"""Check the sidecar files that GDAL reads with an untrusted raster.
 
-What gives a place (world files, `.prj`, the transform and CRS of `.aux.xml`) GDAL reads by
-itself: text, in which it follows no name. Overviews and masks are rasters, and may be of any
-format, lead elsewhere by a link, or be named inside a file.
+Georeferences (world files, `.prj`, the transform and CRS of `.aux.xml`) are text, in which GDAL
+follows no names. Overviews and masks are rasters: they may have any format, be links to other
+folders, or be named inside a file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _STRANGE |= {stat.S_IFBLK: "a device"}
 
 
 def require_harmless_sidecars(tile_id: str, path: str) -> None:
-    """Refuse a file whose overviews or mask are no TIFF beside it, or beside which a pipe lies.
+    """Refuse a file whose overviews or mask are not a TIFF beside it, or with a pipe beside it.
 
     Raises:
         TileError: naming the sidecar.
@@ -43,7 +43,7 @@ def require_own_overviews(tile_id: str, dataset: Any) -> None:
         dataset: rasterio's, before anything is read.
 
     Raises:
-        TileError: it does.
+        TileError: it names one.
     """
     if named := dataset.tags(ns="OVERVIEWS").get("OVERVIEW_FILE"):
         raise TileError(
@@ -52,7 +52,7 @@ def require_own_overviews(tile_id: str, dataset: Any) -> None:
 
 
 def _require_tiff(tile_id: str, path: str, folder: str, depth: int = 0) -> None:
-    """Refuse an overview or mask that is there and no TIFF in this folder, and its own likewise."""
+    """Refuse an existing overview or mask that is not a TIFF in this folder; also its own ones."""
     import rasterio
 
     if not os.path.lexists(path):
@@ -74,16 +74,16 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-_seen: dict[str, tuple[int, dict[str, list[str]]]] = {}  # the folder that was looked at last
+_seen: dict[str, tuple[int, dict[str, list[str]]]] = {}  # the folder checked last
 
 
 def _strange_entries(folder: str) -> dict[str, list[str]]:
-    """What is neither a file nor a folder, by the beginning of its name: GDAL would wait for it."""
+    """Pipes, sockets and devices, by the stem of their names: GDAL would block on them."""
     changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
     if folder in _seen and _seen[folder][0] == changed:
         return _seen[folder][1]
     found: dict[str, list[str]] = {}
-    # A folder that may not be listed is none that may be read: then single files were chosen.
+    # A folder that may not be listed: the policy allows single files in it.
     with suppress(PermissionError), os.scandir(folder) as entries:
         for entry in entries:
             if not entry.is_file() and not entry.is_dir() and (kind := _kind(entry)):
@@ -94,7 +94,7 @@ def _strange_entries(folder: str) -> dict[str, list[str]]:
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """What an entry is, in words; nothing of a link that leads nowhere."""
+    """The kind of an entry, in words; empty for a broken link."""
     try:
         return _STRANGE.get(stat.S_IFMT(entry.stat().st_mode), "")
     except OSError:

@@ -1,4 +1,4 @@
-"""Which windows of a sparse scene have anything in them, without looking at each."""
+"""Which windows of a sparse scene touch stored blocks, by a summed-area table."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 
 class StoredBlocks:
-    """Tells of windows whether a sparse scene's file holds a block that they touch.
+    """Finds the windows of a sparse scene that touch at least one stored block.
 
     Args:
-        stored: (rows, columns) which blocks the file holds.
+        stored: (rows, columns) which blocks the file stores.
         block_px: width and height of a block.
     """
 
@@ -22,7 +22,12 @@ class StoredBlocks:
     def among(
         self, rows: list[tuple[int, int]], columns: list[tuple[int, int]]
     ) -> NDArray[np.bool_]:
-        """(R, C) for R starts and sizes down and C across."""
+        """(R, C) whether the window of each row and column touches a stored block.
+
+        Args:
+            rows: R starts and sizes along y.
+            columns: C starts and sizes along x.
+        """
         top, bottom = self._blocks(rows, 0)
         left, right = self._blocks(columns, 1)
         until = self._until
@@ -33,7 +38,7 @@ class StoredBlocks:
     def _blocks(
         self, cut: list[tuple[int, int]], axis: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The first block that each touches along an axis, and the one after the last."""
+        """The first block that each window touches along an axis, and the one after the last."""
         starts, sizes = np.array(cut, np.int64).T
         block_px, most = self._block_px[1 - axis], self._until.shape[axis] - 1
         ends = -(-(starts + sizes) // block_px)

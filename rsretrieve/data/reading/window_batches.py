@@ -1,4 +1,4 @@
-"""Which tiles are read together: windows of one scene that follow and touch one another."""
+"""Which tiles are read together: consecutive windows of one scene that lie close together."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from rsretrieve.data.window import Window
 
 MAX_WINDOWS = 256
 _MAX_AREA_PX = 2 * 1024 * 1024
-_MAX_WASTE = 2.0  # the rectangle around windows, in areas of these windows
+_MAX_WASTE = 2.0  # area of the rectangle around windows, in areas of these windows
 
 
-def in_sweeps(tiles: Iterable[Tile]) -> Iterator[list[Tile]]:
-    """Cut tiles into runs, in their order: of windows that lie close together in one file.
+def runs_of(tiles: Iterable[Tile]) -> Iterator[list[Tile]]:
+    """Split tiles, in their order, into runs that are read together.
 
-    A tile that is a whole file is a run of its own. The rectangle around a run's windows is
-    at most twice as large as they are together; it, and the windows together, have at most two
-    million pixels (24 MB of six bands of 16 bits), unless a single window has more.
+    A run is one file, or consecutive windows of one file. The rectangle around its windows has
+    at most twice their total area. Both have at most two million pixels (24 MB for six bands of
+    16 bits), unless a single window has more.
     """
     run = _Run(())
     for tile in tiles:
@@ -31,7 +31,7 @@ def in_sweeps(tiles: Iterable[Tile]) -> Iterator[list[Tile]]:
 
 
 class _Run:
-    """Tiles that are read together, and what is counted of them."""
+    """Tiles that are read together, with the rectangle around them and their total area."""
 
     def __init__(self, tiles: Sequence[Tile]) -> None:
         self.tiles: list[Tile] = []
@@ -46,7 +46,7 @@ class _Run:
         self.tiles.append(tile)
 
     def takes(self, tile: Tile) -> bool:
-        """Whether a tile may be read with these."""
+        """Whether a tile may join the run."""
         first = self.tiles[0]
         if tile.window is None or first.window is None or first.path != tile.path:
             return False
@@ -57,10 +57,11 @@ class _Run:
         return few and rectangle <= _MAX_WASTE * area
 
     def end_before(self, tile: Tile) -> int:
-        """How many of these to read before a tile that is too much.
+        """How many of the run's tiles to read before a tile that may not join.
 
-        Whole rows where it lies in the middle of one: a run that begins there would end with
-        that row, for the rectangle around it and the next row is mostly waste.
+        If the tile lies in the middle of a row of windows, that row is left for the next run. A
+        run that began in the middle of a row would end with that row: the rectangle around it
+        and the next row is mostly waste.
         """
         rows = [t.window.row for t in (*self.tiles, tile) if t.window is not None]
         if len(rows) <= len(self.tiles) or tile.path != self.tiles[-1].path:
@@ -75,9 +76,5 @@ class _Run:
         if not self.tiles:
             return edges
         left, top, right, bottom = self._around
-        return (
-            min(left, edges[0]),
-            min(top, edges[1]),
-            max(right, edges[2]),
-            max(bottom, edges[3]),
-        )
+        upper_left = min(left, edges[0]), min(top, edges[1])
+        return *upper_left, max(right, edges[2]), max(bottom, edges[3])

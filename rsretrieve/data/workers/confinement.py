@@ -1,10 +1,9 @@
-"""What a process that decodes may do: one record, entered once and never left.
+"""What a process that decodes may do: a policy, entered once and never left.
 
-Files of strangers are decoded by a million lines of C. Two layers stand between them and the
-user. GDAL knows only the drivers of a policy (`drivers`): what a file names beside itself cannot
-be opened by any other. Below that the system denies everything but reading some paths:
-Landlock for files and connections, seccomp for all else that changes or asks anything, and
-limits of memory, of files that are written and of processor time.
+Untrusted files are decoded by large C libraries. Two layers protect the user. First, GDAL has
+only the drivers of the policy, so that no other driver opens what a file names. Second, the
+operating system denies everything but reading some paths: Landlock denies files and connections,
+seccomp denies other system calls, and limits apply to memory, written files and processor time.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from rsretrieve.data.workers.limits import let_no_file_be_written
 from rsretrieve.data.workers.seccomp import deny_system_calls, has_seccomp
 
 VARIABLE = "RSRETRIEVE_SANDBOX"
-"""`off` leaves out what the system enforces; GDAL's drivers stay limited."""
+"""`off` switches off the second layer; GDAL's drivers stay limited."""
 
 _LIBRARIES = ("/usr/lib", "/usr/lib64", "/usr/local/lib", "/lib", "/lib64", "/etc/ld.so.cache")
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/sys/devices/system/cpu", "/proc/cpuinfo")
@@ -36,15 +35,15 @@ _DATA_OF_LIBRARIES = ("GDAL_DATA", "PROJ_DATA", "PROJ_LIB", "CURL_CA_BUNDLE", "S
 
 @dataclass(frozen=True)
 class Policy:
-    """What a process may do that reads some tiles.
+    """What a process that reads tiles may do.
 
     Attributes:
-        drivers: the only ones of GDAL's drivers that it has; None: all but services.
-        readable: files, and folders with all below them, that it may read beside its own code.
+        drivers: the GDAL drivers that it has; None: all but network services.
+        readable: files, and folders with all their content, that it may read besides its code.
         network: it may make connections.
-        ports: of those, only to these TCP ports; none: to all.
-        proxy: the address that its connections go through; empty: none.
-        system: the system enforces all this.
+        ports: the only TCP ports it may connect to; empty: all.
+        proxy: the address of its proxy; empty: none.
+        system: the operating system enforces the policy.
     """
 
     drivers: tuple[str, ...] | None
@@ -57,12 +56,12 @@ class Policy:
 
 @dataclass(frozen=True)
 class Enforced:
-    """What this system enforces on processes that decode.
+    """What the operating system enforces on processes that decode.
 
     Attributes:
-        landlock_abi: the version of Landlock; 0: there is none.
-        system_calls: seccomp denies what changes files, runs programs or asks a network.
-        switched_off: the user's variable says `off`.
+        landlock_abi: the version of Landlock; 0: none.
+        system_calls: seccomp denies calls that change files, run programs or use a network.
+        switched_off: the user set the variable to `off`.
     """
 
     landlock_abi: int
@@ -70,18 +69,18 @@ class Enforced:
     switched_off: bool
 
     @property
-    def files(self) -> bool:
-        """What is not named cannot be read."""
+    def reading_confined(self) -> bool:
+        """Only the paths of the policy can be read."""
         return self.landlock_abi > 0 and not self.switched_off
 
     @property
-    def writes(self) -> bool:
+    def writing_denied(self) -> bool:
         """Nothing can be written."""
         return (self.landlock_abi > 0 or self.system_calls) and not self.switched_off
 
     @property
-    def network(self) -> bool:
-        """Nobody can be asked."""
+    def network_denied(self) -> bool:
+        """No connection can be made."""
         return (self.landlock_abi >= NET_ABI or self.system_calls) and not self.switched_off
 
 
@@ -91,18 +90,18 @@ def enforced() -> Enforced:
 
 
 def is_switched_off() -> bool:
-    """Whether the user leaves out what the system enforces."""
+    """Whether the user switched the system's confinement off."""
     return os.environ.get(VARIABLE, "").strip().lower() in ("off", "0", "no", "false")
 
 
 def enter(policy: Policy) -> None:
-    """Give up, in this process and for ever, all that a policy does not allow.
+    """Give up, in this process and for ever, every right that a policy does not grant.
 
-    Called before other threads run: Landlock binds the thread that asks for it, and those that
-    it starts.
+    To be called before other threads start: Landlock confines the calling thread and the
+    threads that it starts later.
 
     Raises:
-        OSError: the system has the means, and refuses.
+        OSError: the system has these means, and refuses.
     """
     sys.dont_write_bytecode = True
     if not policy.system or is_switched_off():
@@ -118,10 +117,10 @@ def enter(policy: Policy) -> None:
 
 @cache
 def own_code() -> tuple[str, ...]:
-    """What a process reads that runs our code: the interpreter, packages, libraries, their data."""
+    """What a process needs to read to run: interpreter, packages, libraries and their data."""
     data = [os.environ[name] for name in _DATA_OF_LIBRARIES if name in os.environ]
     places = [part for value in data for part in value.split(os.pathsep) if part]
-    # What `sysconfig` says, which takes longer to import than all of this.
+    # As `sysconfig` gives them, which takes long to import.
     library = os.path.dirname(os.__file__)  # noqa: PTH120
     installed = [library, f"{sys.base_prefix}/lib", *site.getsitepackages()]
     installed.append(site.getusersitepackages())
@@ -129,9 +128,9 @@ def own_code() -> tuple[str, ...]:
 
 
 def _packages(installed: list[str]) -> Iterator[str]:
-    """Packages and modules of the import path that lie elsewhere; never such a folder whole.
+    """Packages and modules in other folders of the import path, but never such a folder itself.
 
-    It may be the user's own, in which a program was started.
+    It may be the user's, in which a program was started.
     """
     for folder in dict.fromkeys(sys.path):
         if folder in installed or not folder:
@@ -144,7 +143,7 @@ def _packages(installed: list[str]) -> Iterator[str]:
 
 
 def _holds_code(path: str) -> bool:
-    """Whether a file is code, or a folder has some in it; of what is gone meanwhile, no."""
+    """Whether a path is a file of code or a folder with such files; False if it was removed."""
     with suppress(OSError):
         return path.endswith((".py", ".so")) or any(Path(path).glob("*.py"))
     return False

@@ -1,7 +1,7 @@
-"""Linux's Landlock: a process gives up its right to open files and to connect, for ever.
+"""Linux's Landlock: a process gives up the right to open files and to connect, for ever.
 
-A ruleset handles some rights: what no rule allows is then denied, below every path, whatever a
-decoder tries. Linux 5.13 or newer has it. Structures and numbers are those of
+A ruleset handles some rights; whatever no rule allows is then denied, below every path. It needs
+Linux 5.13 or newer. Structures and numbers are those of
 `include/uapi/linux/landlock.h`; the documentation is "Landlock: unprivileged access control" in
 the kernel's user-space API guide.
 """
@@ -29,11 +29,11 @@ _NET_RIGHTS, _CONNECT_TCP = 0b11, 0b10  # to bind and to connect TCP sockets
 _SCOPES = 0b11  # abstract sockets and signals stay within the process
 
 NET_ABI = _NET_FROM_ABI
-"""From this ABI on, TCP connections are denied as well."""
+"""The first ABI that also denies TCP connections."""
 
 
 def landlock_abi() -> int:
-    """The version of Landlock that this system enforces; 0 where there is none.
+    """The version of Landlock that this system enforces; 0 if none.
 
     >>> landlock_abi() >= 0
     True
@@ -44,11 +44,11 @@ def landlock_abi() -> int:
 
 
 def restrict_files_and_network(readable: Iterable[str], ports: Iterable[int] | None) -> None:
-    """Let this thread, and all that it starts, read below some paths and write nowhere.
+    """Let this thread, and all that it starts, read only some paths and write nowhere.
 
     Args:
-        readable: files, and folders with all below them; those that are not there are left out.
-        ports: TCP ports that it may connect to; None for all.
+        readable: files, and folders with all their content; missing ones are ignored.
+        ports: the TCP ports that may be connected to; None for all.
 
     Raises:
         OSError: the system has no Landlock, or refuses.
@@ -76,7 +76,7 @@ def restrict_files_and_network(readable: Iterable[str], ports: Iterable[int] | N
 
 
 def forbid_new_privileges() -> None:
-    """No program that this process may start gains rights by being run.
+    """Forbid that a program started by this process gains rights (setuid).
 
     Raises:
         OSError: the system refuses.

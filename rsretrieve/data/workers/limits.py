@@ -1,6 +1,6 @@
-"""What decoding a tile may take of memory and of processor time, by what there is to decode.
+"""Limits of memory and processor time for decoding a tile, by the size of its file.
 
-The system ends a process that takes more time, and refuses it more memory; who asked is told.
+The system ends a process that takes more time, and refuses it more memory.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from contextlib import suppress
 from pathlib import Path
 
 MEMORY_BYTES = 1 << 30
-"""What a worker may take above what it is made of: a few copies of the largest RGB tile."""
+"""What a worker may take beyond its base: a few copies of the largest RGB tile."""
 _MORE_BYTES = 1 << 30  # for large files, and at most `_EACH_BYTE` times their size
 _EACH_BYTE = 8
 _LEAST_S, _A_MEGABYTE_S, _A_MEGAVALUE_S = 1.0, 1.0, 0.1
 _FILES = 256  # open at once
 _POSIX = os.name == "posix"
 
-_limited = False  # this is a worker
+_limited = False  # this process is a worker
 _base_bytes = 0
 
 
 def limit_process() -> None:
-    """Let few files be open, and no core file be left; from now on tiles are limited."""
+    """Limit open files, forbid core files, and switch on the limits of tiles."""
     global _limited
     if not _POSIX:
         return
@@ -32,12 +32,12 @@ def limit_process() -> None:
     _limited = True
 
     for limit, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, _FILES)):
-        with suppress(OSError, ValueError):  # stricter ones are set
+        with suppress(OSError, ValueError):  # stricter limits are set
             resource.setrlimit(limit, (most, most))
 
 
 def let_no_file_be_written() -> None:
-    """Let files be made, at most, and nothing be written into them, wherever there are limits."""
+    """Forbid writing into files; empty files may still be made (POSIX systems only)."""
     if _POSIX:
         import resource
 
@@ -46,7 +46,7 @@ def let_no_file_be_written() -> None:
 
 
 def measure_base() -> None:
-    """Take what the process is made of now as what its tiles need nothing of."""
+    """Record the memory that the process takes now as its base, without any tile."""
     global _base_bytes
     if _POSIX:
         with suppress(OSError, ValueError):
@@ -55,10 +55,10 @@ def measure_base() -> None:
 
 
 def begin_tile(size_bytes: int) -> None:
-    """Limit memory and time for a tile, or for some that are read together.
+    """Limit memory and processor time for a tile, or for tiles that are read together.
 
     Args:
-        size_bytes: of its file, or of what is read of it.
+        size_bytes: the size of the file, or of the part that is read.
     """
     if not _limited:
         return
@@ -74,18 +74,18 @@ def begin_tile(size_bytes: int) -> None:
 
 
 def allow_values(count: int) -> None:
-    """Give the tile more time: its file says that this many values are to be decoded."""
+    """Allow more processor time: `count` values are to be decoded."""
     left = signal.getitimer(signal.ITIMER_PROF)[0] if _limited else 0
     if left:
         _limit_time(left + _A_MEGAVALUE_S * count / 1e6)
 
 
 def end_tile() -> None:
-    """Stop the clock."""
+    """End the limit of processor time."""
     if _limited:
         _limit_time(0)
 
 
 def _limit_time(seconds: float) -> None:
-    """The system sends SIGPROF, which ends the process, after so much time of its processors."""
+    """Have the system send SIGPROF, which ends the process, after this much processor time."""
     signal.setitimer(signal.ITIMER_PROF, seconds)

@@ -1,7 +1,6 @@
-"""What a worker process runs: it does as it is asked, one thing after another, until it is left.
+"""The program of a worker process: it replies to calls, one after another, until it is left.
 
-It is a program of its own, which loads nothing that decoding does not need. The first thing that
-it is told is what it may do.
+It imports nothing that decoding does not need. The first message that it receives is its policy.
 """
 
 from __future__ import annotations
@@ -20,25 +19,30 @@ from typing import Any
 
 from rsretrieve.data.workers.confinement import Policy, enter
 from rsretrieve.data.workers.limits import limit_process
-from rsretrieve.data.workers.shared_memory import mapped, mark, plain_error, send_answer
+from rsretrieve.data.workers.shared_memory import (
+    map_shared,
+    picklable_error,
+    send_reply,
+    write_position,
+)
 
-REFUSED = 77
-"""The exit code of a process that the system does not confine as it says it can."""
+CONFINEMENT_REFUSED = 77
+"""The exit code when the system refuses to confine the process, though it claims to be able to."""
 _shared: mmap.mmap | None = None
 _policy: Policy | None = None
 
 
 def main(descriptor: int, shared: int | None) -> None:
-    """Answer over an inherited socket until its other end is closed.
+    """Reply to calls over an inherited socket until its other end is closed.
 
     Args:
-        descriptor: the socket's number.
-        shared: that of the memory that large arrays go through, or None.
+        descriptor: the socket's file descriptor.
+        shared: that of the memory for large arrays, or None.
     """
     global _shared
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who asks, whose end ends this
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the caller, and that ends this
     warnings.simplefilter("ignore")  # nobody reads them here
-    _shared = mapped(shared)
+    _shared = map_shared(shared)
     connection = Connection(descriptor)
     connection.send("ready")
     with suppress(EOFError, OSError):
@@ -46,12 +50,12 @@ def main(descriptor: int, shared: int | None) -> None:
         try:
             confine(policy)
         except OSError:
-            os._exit(REFUSED)  # never to decode as if it were confined
-        serve(connection, _shared, left=lambda: os._exit(0))
+            os._exit(CONFINEMENT_REFUSED)  # never decode as if it were confined
+        serve(connection, _shared, on_close=lambda: os._exit(0))
 
 
 def confine(policy: Policy) -> None:
-    """Give up what a policy does not allow, and limit GDAL to its drivers when it is loaded."""
+    """Give up every right that the policy does not grant, and remember its GDAL drivers."""
     global _policy
     _policy = policy
     for name in [name for name in os.environ if policy.proxy and name.lower() == "no_proxy"]:
@@ -62,46 +66,46 @@ def confine(policy: Policy) -> None:
     enter(policy)
 
 
-def policy_here() -> Policy | None:
-    """What this process may do; None where it is no worker."""
+def current_policy() -> Policy | None:
+    """What this process may do; None if it is not a worker."""
     return _policy
 
 
 def note_progress(position: int) -> None:
-    """Say which part of a question is being worked on: it is the one that ends us, if any."""
-    mark(_shared, position)
+    """Record which part of a call is being worked on; read by the caller after a crash."""
+    write_position(_shared, position)
 
 
 def serve(
     connection: Connection,
     shared: mmap.mmap | None = None,
-    left: Callable[[], object] = lambda: None,
+    on_close: Callable[[], object] = lambda: None,
 ) -> None:
-    """Answer every question, a function and its argument, in their order.
+    """Reply to every call, a function and its argument, in order.
 
-    A reply is (True, what the function gave back), or (False, the exception that it raised).
+    A reply is (True, the result), or (False, the exception that the function raised).
 
     Args:
-        connection: to who asks.
-        shared: what large arrays go through.
-        left: called when who asks is gone, even in the middle of an answer.
+        connection: to the caller.
+        shared: memory for large arrays.
+        on_close: called when the caller closed the connection, even in the middle of a call.
     """
-    questions: SimpleQueue[Any] = SimpleQueue()
-    threading.Thread(target=_listen, args=(connection, questions, left), daemon=True).start()
-    while (question := questions.get()) is not None:
+    calls: SimpleQueue[Any] = SimpleQueue()
+    threading.Thread(target=_listen, args=(connection, calls, on_close), daemon=True).start()
+    while (message := calls.get()) is not None:
         try:
-            function, argument = pickle.loads(question)
+            function, argument = pickle.loads(message)
             reply = True, function(argument)
         except Exception as error:
-            reply = False, plain_error(error)
-        send_answer(connection, reply, shared)
+            reply = False, picklable_error(error)
+        send_reply(connection, reply, shared)
 
 
 def _listen(
-    connection: Connection, questions: SimpleQueue[Any], left: Callable[[], object]
+    connection: Connection, calls: SimpleQueue[Any], on_close: Callable[[], object]
 ) -> None:
     with suppress(EOFError, OSError):
         while True:
-            questions.put(connection.recv_bytes())
-    left()
-    questions.put(None)
+            calls.put(connection.recv_bytes())
+    on_close()
+    calls.put(None)

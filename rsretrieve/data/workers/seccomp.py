@@ -1,10 +1,10 @@
 """Linux's seccomp: system calls that a process gives up, for ever.
 
-Landlock does not see every way out: a name is looked up by UDP, permissions and times of files
-are changed without opening them, a program is run. A filter of the classic BPF machine denies
-these by their numbers with the error EACCES, in every thread, and closes all ways to write once
-more, also where a kernel has no Landlock. Structures and numbers are those of `linux/filter.h`,
-`linux/seccomp.h` and the architectures' tables of system calls.
+Landlock does not cover everything: name look-ups by UDP, changes of permissions and times, starting
+programs. A filter (classic BPF) denies these calls by their numbers, with the error EACCES, in
+every thread. It also denies all ways to write, for kernels without Landlock. Structures and
+numbers are those of `linux/filter.h`, `linux/seccomp.h` and the architectures' tables of system
+calls.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _SET_FILTER, _IS_AVAILABLE, _ALL_THREADS = 1, 2, 1
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _X32_FROM = 0x40000000  # another table of numbers on x86-64
 
-# Names in the order of the kernel's manual: what starts or looks into programs, changes files
-# without opening them, or leaves the walls that a process lives in.
+# In the order of the kernel's manual: calls that start or inspect programs, change files without
+# opening them, or leave the confinement of the process.
 _ALWAYS: dict[str, tuple[int, int]] = {  # x86-64, AArch64; −1: there is none
     "execve": (59, 221), "execveat": (322, 281), "fork": (57, -1), "vfork": (58, -1),
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
@@ -57,7 +57,7 @@ _SECCOMP_NUMBERS = (317, 277)
 
 
 def has_seccomp() -> bool:
-    """Whether this system has filters, and this module their numbers for its processor."""
+    """Whether this system has filters, and this module knows its processor's call numbers."""
     known = sys.platform.startswith("linux") and platform.machine() in _AUDIT_NAMES
     if not known or sys.maxsize <= 1 << 32 or sys.byteorder != "little":
         return False
@@ -67,7 +67,10 @@ def has_seccomp() -> bool:
 
 
 def deny_system_calls(*, network: bool) -> None:
-    """Give up all that changes files or processes; and, without `network`, every new socket.
+    """Deny all calls that change files or processes, and new sockets.
+
+    Args:
+        network: sockets stay allowed.
 
     Raises:
         OSError: the system refuses.
@@ -85,7 +88,7 @@ def deny_system_calls(*, network: bool) -> None:
 
 
 def _program(which: int, architecture: int, *, network: bool) -> bytes:
-    """Instructions of 8 bytes; each test either denies at once or goes on with the next."""
+    """The filter: instructions of 8 bytes; each test denies at once or continues."""
     calls = {**_ALWAYS, **({} if network else _NETWORK)}
     lines = [
         _line(_LOAD_WORD, _ARCHITECTURE_AT),
@@ -99,11 +102,11 @@ def _program(which: int, architecture: int, *, network: bool) -> bytes:
     for numbers, argument in _OPENING.values():
         if numbers[which] >= 0:
             flags = [_line(_LOAD_WORD, _ARGUMENTS_AT + 8 * argument), *_if(_JUMP_BITS, _WRITING)]
-            # Flags may be looked at in this one call alone; then the number is loaded again.
+            # The flags are tested for this call only; then the number is loaded again.
             lines += [_line(_JUMP_EQUAL, numbers[which], 0, len(flags) + 1), *flags]
             lines += [_line(_LOAD_WORD, _NUMBER_AT)]
-    # A thread may be made, a process may not. Flags of `clone3` lie in memory, which no filter
-    # sees: the C library uses `clone` where there is no `clone3`.
+    # Threads are allowed, processes are not. The flags of `clone3` are in memory, which a filter
+    # cannot read: it is reported as missing, and the C library uses `clone` instead.
     lines += _if(_JUMP_EQUAL, _CLONE3, _UNKNOWN)
     flags = [_line(_LOAD_WORD, _ARGUMENTS_AT), *_unless(_JUMP_BITS, _CLONE_THREAD)]
     lines += [_line(_JUMP_EQUAL, _CLONE[which], 0, len(flags)), *flags]

@@ -1,8 +1,8 @@
-"""Answers of a worker: large arrays go through memory that both processes share.
+"""Replies of a worker: large arrays go through memory that both processes share.
 
-A scene's windows are tens of megabytes. Through a socket each byte of them would be copied
-five times, and take longer to bring here than to decode. An answer comes from a process that
-decodes files of strangers: only the plain records below are ever made of it.
+The windows of a scene take tens of megabytes. A socket would copy each byte five times, which
+takes longer than decoding. The sender decodes untrusted files: only the plain records listed
+below are ever made from a reply.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 SHARED_BYTES = 32 << 20
-"""Of every worker; only what was ever used of it takes memory. What has no room in it goes
+"""For every worker; only the part that was ever used takes memory. Arrays that do not fit go
 through the socket."""
-_LEAST_BYTES = 1024  # smaller arrays are cheaper as part of the answer
-_ALIGNED = 64
-_MARK = struct.Struct("=q")  # at the end of the memory: what is being read
+_MIN_BYTES = 1024  # a smaller array is faster as part of the reply
+_ALIGNMENT = 64
+_POSITION = struct.Struct("=q")  # at the end of the memory: the part of the call in progress
 
 _RECORDS = {
     "rsretrieve.errors": ("TileError", "InvalidArgument"),
     "rsretrieve.data.reading.raw_tile": ("RawTile",),
-    "rsretrieve.data.reading.read_tiles": ("Trouble",),
+    "rsretrieve.data.reading.decode_chunk": ("ReadFailure",),
     "rsretrieve.data.geo.place": ("Place",),
     "rsretrieve.data.window": ("Window",),
-    "rsretrieve.data.workers.shared_memory": ("_array_of", "_cut_from"),
+    "rsretrieve.data.workers.shared_memory": ("_array_from", "_view_of"),
     "rsretrieve.data.windowing": ("SceneFacts",),
     "numpy": ("dtype", "ndarray"),
     "numpy._core.multiarray": ("_reconstruct", "scalar"),
@@ -40,10 +40,12 @@ _RECORDS = {
 }
 
 
-def shared_file() -> int | None:
-    """The descriptor of memory to be shared; None where the system has no such thing.
+def create_shared_file() -> int | None:
+    """Create memory to be shared and return its file descriptor.
 
-    Nor has it where files may not become as large (`ulimit -f`), which holds for memory, too.
+    Returns:
+        None where the system has no such memory, or a limit on the size of files (`ulimit -f`)
+        forbids it: the limit holds for memory files, too.
     """
     if not hasattr(os, "memfd_create"):
         return None
@@ -58,8 +60,8 @@ def shared_file() -> int | None:
     return descriptor
 
 
-def mapped(descriptor: int | None) -> mmap.mmap | None:
-    """The memory behind a descriptor, which it no longer needs and is closed."""
+def map_shared(descriptor: int | None) -> mmap.mmap | None:
+    """Map the memory of a descriptor, and close the descriptor."""
     if descriptor is None:
         return None
     try:
@@ -68,24 +70,25 @@ def mapped(descriptor: int | None) -> mmap.mmap | None:
         os.close(descriptor)
 
 
-def send_answer(connection: Connection, answer: Any, shared: mmap.mmap | None) -> None:
-    """Send an answer; until it was received, the shared memory belongs to it.
+def send_reply(connection: Connection, reply: Any, shared: mmap.mmap | None) -> None:
+    """Send a reply; it uses the shared memory until it was received.
 
     Raises:
-        OSError: who asked is gone.
-        Exception: it cannot be pickled.
+        OSError: the caller has ended.
+        Exception: the reply cannot be pickled.
     """
     stream = io.BytesIO()
     pickler = _Pickler(stream, shared)
-    pickler.dump(answer)
+    pickler.dump(reply)
     connection.send_bytes(pickle.dumps((pickler.parts, stream.getvalue())))
 
 
-def received_answer(connection: Connection, shared: mmap.mmap | None) -> Any:
-    """Receive an answer; its arrays are its own.
+def receive_reply(connection: Connection, shared: mmap.mmap | None) -> Any:
+    """Receive a reply; its arrays are copies.
 
     Raises:
-        EOFError, OSError: who answers is gone.
+        EOFError, OSError: the sender has ended.
+        UnpicklingError: the reply holds something other than the listed records.
     """
     parts, content = _Unpickler(io.BytesIO(connection.recv_bytes())).load()
     memory = memoryview(b"" if shared is None else shared)
@@ -93,23 +96,23 @@ def received_answer(connection: Connection, shared: mmap.mmap | None) -> Any:
     return _Unpickler(io.BytesIO(content), buffers=buffers).load()
 
 
-def mark(shared: mmap.mmap | None, position: int) -> None:
-    """Note which part of a question is being worked on, for who asked."""
+def write_position(shared: mmap.mmap | None, position: int) -> None:
+    """Record which part of a call is being worked on."""
     if shared is not None:
-        _MARK.pack_into(shared, _room_bytes(shared), position)
+        _POSITION.pack_into(shared, _room_bytes(shared), position)
 
 
-def marked(shared: mmap.mmap | None) -> int:
-    """What was noted last; −1 where nothing can be."""
-    return -1 if shared is None else int(_MARK.unpack_from(shared, _room_bytes(shared))[0])
+def read_position(shared: mmap.mmap | None) -> int:
+    """The position recorded last; −1 where there is no shared memory."""
+    return -1 if shared is None else int(_POSITION.unpack_from(shared, _room_bytes(shared))[0])
 
 
 def _room_bytes(shared: mmap.mmap) -> int:
-    return len(shared) - _MARK.size
+    return len(shared) - _POSITION.size
 
 
-def plain_error(error: Exception) -> Exception:
-    """An error that an answer may hold: Python's own, or of ours."""
+def picklable_error(error: Exception) -> Exception:
+    """The error itself if a reply may hold it (Python's own and ours); else a `RuntimeError`."""
     kind = type(error)
     known = kind.__name__ in _RECORDS.get(kind.__module__, ())
     if known or kind.__module__ == "builtins":
@@ -118,46 +121,46 @@ def plain_error(error: Exception) -> Exception:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Makes nothing but records, arrays and Python's errors: a pickle can call any function."""
+    """Makes only records, arrays and Python's errors; an ordinary pickle can call any function."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a pickle names, where it may.
+        """The class or function that a pickle names, if it is allowed.
 
         Raises:
-            UnpicklingError: it names something else.
+            UnpicklingError: it is not.
         """
         if name in _RECORDS.get(module, ()):
             return super().find_class(module, name)
         found = getattr(builtins, name, None) if module == "builtins" else None
         if isinstance(found, type) and issubclass(found, Exception):
             return found
-        raise pickle.UnpicklingError(f"{module}.{name} is no part of an answer")
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a reply")
 
 
 class _Pickler(pickle.Pickler):
     """Copies large arrays into shared memory.
 
     Attributes:
-        parts: the start and the size in bytes of each, in the order of their buffers.
+        parts: start and size in bytes of each copied array, in the order of the buffers.
     """
 
     def __init__(self, stream: io.BytesIO, shared: mmap.mmap | None) -> None:
         self.parts: list[tuple[int, int]] = []
-        # NumPy makes buffers of small arrays, too: they are part of the answer.
+        # NumPy makes buffers of small arrays, too: these stay in the stream.
         super().__init__(stream, protocol=5, buffer_callback=lambda each: each is not self._copied)
         self._shared, self._used = shared, 0
         self._copied: pickle.PickleBuffer | None = None
 
     def reducer_override(self, value: Any) -> Any:
-        """How to pickle a large array of plain numbers; anything else as ever."""
-        # By its name: where nothing made an array, there is no need to load NumPy.
-        if type(value).__name__ != "ndarray" or not value.nbytes >= _LEAST_BYTES:
+        """How to pickle a large array of plain numbers; anything else as usual."""
+        # Compared by name, so that a reply without arrays does not import NumPy.
+        if type(value).__name__ != "ndarray" or not value.nbytes >= _MIN_BYTES:
             return NotImplemented
         if self._shared is None or value.dtype.hasobject:
             return NotImplemented
-        if _is_cut_from_what_is_shared(value):
+        if _is_view_of_read_only(value):
             offset = _address(value) - _address(value.base)
-            return _cut_from, (value.base, offset, value.dtype, value.shape, value.strides)
+            return _view_of, (value.base, offset, value.dtype, value.shape, value.strides)
         end = self._used + value.nbytes
         if end > _room_bytes(self._shared):
             return NotImplemented
@@ -166,13 +169,13 @@ class _Pickler(pickle.Pickler):
         place = memoryview(self._shared)[self._used : end]
         np.frombuffer(place, value.dtype).reshape(value.shape)[...] = value
         self.parts.append((self._used, value.nbytes))
-        self._used = end + -end % _ALIGNED
+        self._used = end + -end % _ALIGNMENT
         self._copied = pickle.PickleBuffer(place)
-        return _array_of, (self._copied, value.dtype, value.shape)
+        return _array_from, (self._copied, value.dtype, value.shape)
 
 
-def _is_cut_from_what_is_shared(value: Any) -> bool:
-    """Whether an array is a view of a read-only one: windows that overlap are sent as one."""
+def _is_view_of_read_only(value: Any) -> bool:
+    """Whether an array is a view of a read-only one: overlapping windows are sent as one array."""
     base = value.base
     if type(base).__name__ != "ndarray" or value.flags.writeable or base.flags.writeable:
         return False
@@ -183,17 +186,17 @@ def _address(array: Any) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-def _array_of(content: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
-    """An array of its own."""
+def _array_from(content: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
+    """A copy of an array in shared memory."""
     import numpy as np
 
     return np.frombuffer(content, dtype).reshape(shape).copy()
 
 
-def _cut_from(
+def _view_of(
     base: Any, offset: int, dtype: Any, shape: tuple[int, ...], strides: tuple[int, ...]
 ) -> Any:
-    """A view, as it was of another process's array, that nobody writes to either."""
+    """A read-only view of a received array, as the sender had it of its own."""
     import numpy as np
 
     view = np.ndarray(shape, dtype, base, offset, strides)

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from PIL import Image
 
+from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.preview import Previewed, reduced
-from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 

@@ -12,10 +12,9 @@ import pyarrow
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from rsretrieve._core.paths import absolute
 from rsretrieve._core.sealing import parsed
 from rsretrieve._core.tables import PARQUET_SUFFIXES, refuse_bombs
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import NoUsableTiles, TableError
@@ -94,7 +93,7 @@ def _listed(path: Path, listing: TileSet, count: int) -> TileTable:
         )
     columns = {
         "id": pyarrow.array([tile.id for tile in listing]),
-        "path": pyarrow.array([absolute(tile.path) for tile in listing]),
+        "path": pyarrow.array([tile.location.absolute() for tile in listing]),
         "label": pyarrow.array([tile.label for tile in listing], pyarrow.string()),
         "read_px": pyarrow.array([_read_px(tile) for tile in listing], pyarrow.int32()),
     }
@@ -253,7 +252,7 @@ def _directions(
         reason = (
             "its embedding is zero or missing" if norms[i] == 0 else "its embedding is not finite"
         )
-        context.add_failure(Failed(rows[i].tile, reason))
+        context.add_failure(Failure(rows[i].tile, reason))
     if not usable.any():
         raise NoUsableTiles(f"{path}: not one of {len(raw)} embeddings can be used")
     if raw.dtype != np.float32 or not usable.all() or np.abs(norms - 1).max() > _UNIT:

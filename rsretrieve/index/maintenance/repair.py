@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rsretrieve._core.atomic_write import only_writer
+from rsretrieve._core.locks import only_writer
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.windowing import WindowChoices

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rsretrieve._core.atomic_write import sha256_of_file, write_json
-from rsretrieve.data.loading.cache_folder import cache_root
+from rsretrieve._core.cache_dir import cache_dir
 
 NOTED_FROM_BYTES = 256 << 20  # below, reading takes a moment
 
@@ -68,6 +68,6 @@ def _noted(note: Path) -> object:
 
 def _note_path(path: Path) -> Path | None:
     """Where the note on a file lies; None for who has no home to keep it in."""
-    root = cache_root()
+    root = cache_dir()
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
     return None if root is None else root / "checked" / f"{name}.json"

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-from rsretrieve._core.atomic_write import read_regular_text
+from rsretrieve._core.regular_files import read_regular_text
 from rsretrieve._core.sealing import parsed, unsealed, write_sealed
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import IndexDamaged, IndexNotFound

@@ -12,7 +12,6 @@ import pyarrow
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from rsretrieve._core.paths import absolute
 from rsretrieve._core.tables import refuse_bombs
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile
@@ -76,7 +75,7 @@ class IndexedTile:
         state, content = (files or FileStates([tile])).of(tile.path)
         return cls(
             id=tile.id,
-            path=absolute(tile.path),
+            path=tile.location.absolute(),
             label=tile.label,
             size_bytes=state.size_bytes,
             mtime_ns=state.mtime_ns,
@@ -95,7 +94,7 @@ class IndexedTile:
         now = files.state(tile.path)
         if now.size_bytes != self.size_bytes or self.tile.window != tile.window:
             return False
-        if now.mtime_ns == self.mtime_ns and self.path == absolute(tile.path):
+        if now.mtime_ns == self.mtime_ns and self.path == tile.location.absolute():
             return True
         return self.content != "" and files.of(tile.path)[1] == self.content
 

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from rsretrieve._core.atomic_write import only_writer
+from rsretrieve._core.locks import only_writer
 from rsretrieve.index.store.folder import open_index, write_index
 from rsretrieve.index.vectors.vector_index import VectorIndex
 

@@ -13,8 +13,8 @@ from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window
 from rsretrieve.errors import InvalidArgument, TableError, TilesNotFound
-from tests.support.over_there import made_into_0
 from tests.support.tiles import noise, save_picture, save_table
+from tests.support.worker_functions import made_into_0
 
 JPEG_START = b"\xff\xd8\xff\xe0"
 
@@ -219,7 +219,7 @@ def test_ids_of_a_list_may_name_windows(tmp_path):
 
 def test_a_window_without_pixels_in_a_list_is_refused_with_its_line(tmp_path):
     path = save_table(tmp_path / "list.csv", ["tile"], ("a.png",), ("b.tif#0,0,0,8",))
-    message = re.escape(f"{path}: line 3: not a window of a scene: #0,0,0,8")
+    message = re.escape(f"{path}: line 3: invalid window of a scene: #0,0,0,8")
     with pytest.raises(TableError, match=f"^{message}$"):
         find_tiles(path)
 
@@ -235,7 +235,7 @@ def test_repeated_rows_are_folded_with_a_notice(tmp_path):
     path = save_table(tmp_path / "list.csv", ["tile", "label"], *rows)
     tiles = find_tiles(path)
     assert ids(tiles) == ["a.png", "b.png"]
-    assert tiles.notices == (f"{path}: 2 repeated rows were folded",)
+    assert tiles.notices == (f"{path}: 2 repeated rows were ignored",)
 
 
 @pytest.mark.parametrize(
@@ -244,9 +244,7 @@ def test_repeated_rows_are_folded_with_a_notice(tmp_path):
 def test_a_tile_named_twice_in_different_ways_is_refused(tmp_path, column, one, other):
     rows = [("a.png", one), ("b.png", one), ("a.png", other)]
     path = save_table(tmp_path / "list.csv", ["tile", column], *rows)
-    message = re.escape(
-        f"{path}: line 4 names tile 'a.png' a second time, with another path or label"
-    )
+    message = re.escape(f"{path}: line 4 names tile 'a.png' again, with another path or label")
     with pytest.raises(TableError, match=f"^{message}$") as caught:
         find_tiles(path)
     assert caught.value.hint == "keep one row for each tile"
@@ -326,7 +324,7 @@ def test_an_image_whose_name_looks_like_a_window_is_taken_whole(tmp_path):
 
 
 def test_a_window_without_pixels_is_wrong_usage():
-    with pytest.raises(InvalidArgument, match="not a window of a scene: #0,0,0,8"):
+    with pytest.raises(InvalidArgument, match="invalid window of a scene: #0,0,0,8"):
         tiles_of_images(["a.tif#0,0,0,8"])
 
 
@@ -334,4 +332,4 @@ def test_a_path_that_no_system_takes_is_a_tile_that_cannot_be_read(tmp_path):
     names = ("folder\0/a.tif", "a\0.tif", "\ud800/a.tif")
     tiles = TileSet("", tuple(Tile(str(i), name) for i, name in enumerate(names)))
     for read in read_in_order(tiles, made_into_0):
-        assert type(read).__name__ == "Failed"
+        assert type(read).__name__ == "Failure"

@@ -6,7 +6,6 @@ import pytest
 import rasterio
 
 from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
-from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window
@@ -75,7 +74,8 @@ def test_a_scene_that_cannot_be_opened_is_logged_and_the_others_are_cut(tmp_path
     (scene.parent / "bad.tif").write_bytes(b"nothing")
     context = RunContext()
     assert len(find_tiles(scene.parent, scenes=by(16), context=context)) == 6
-    assert context.failures == [Failure("bad.tif", "not an image that can be read")]
+    found = [(failure.tile_id, failure.reason) for failure in context.failures]
+    assert found == [("bad.tif", "not an image that can be read")]
     for strict in (None, RunContext(strict=True)):
         with pytest.raises(TileError, match=r"^bad\.tif: not an image"):
             find_tiles(scene.parent, scenes=by(16), context=strict)
@@ -119,7 +119,7 @@ def test_no_scene_as_large_as_a_window_is_an_error(scene):
 
 def test_a_resolution_needs_a_georeference(tmp_path):
     path = save_raster(tmp_path / "a.tif", noise((1, 32, 32)))
-    with pytest.raises(NoUsableTiles, match=r"has no georeference to tell --resolution by$"):
+    with pytest.raises(NoUsableTiles, match=r"has no georeference, which --resolution needs$"):
         find_tiles(path, scenes=by(16, resolution_m=20.0), context=RunContext())
 
 
@@ -151,7 +151,7 @@ def test_a_list_keeps_the_side_that_windows_are_read_at(scene, tmp_path):
 @pytest.mark.parametrize("side", ["many", "0"])
 def test_a_side_that_is_no_number_is_refused_with_its_line(tmp_path, side):
     table = save_table(tmp_path / "list.csv", ["tile", "read_px"], ["a.tif#0,0,32,32", side])
-    with pytest.raises(TableError, match=f"line 2: read_px is no number of pixels: '{side}'$"):
+    with pytest.raises(TableError, match=f"line 2: read_px is not a number of pixels: '{side}'$"):
         find_tiles(table)
 
 
@@ -173,7 +173,7 @@ def test_a_url_is_a_scene_that_needs_a_window():
 
 def test_assets_are_of_stac_items_alone(scene):
     choices = SceneChoices(WindowChoices(16), assets=("visual",))
-    with pytest.raises(InputError, match="is no STAC item, and has no assets"):
+    with pytest.raises(InputError, match="is not a STAC item"):
         find_tiles(scene, scenes=choices)
 
 

@@ -67,9 +67,9 @@ def test_assets_are_chosen_by_name_and_each_is_a_scene(tmp_path):
         (
             {"red": ("r.tif", TIFF), "nir": ("n.tif", TIFF)},
             (),
-            "the item has 2 rasters, and one must be chosen (its assets are: red, nir)",
+            "the item has 2 rasters, one must be chosen (its assets are: red, nir)",
         ),
-        ({}, (), "the item has 0 rasters, and one must be chosen (its assets are: none)"),
+        ({}, (), "the item has 0 rasters, one must be chosen (its assets are: none)"),
         ({"red": ("r.tif", TIFF)}, ("blue",), "the item has no asset 'blue' (its assets are: red)"),
     ],
 )

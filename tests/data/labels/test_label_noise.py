@@ -144,7 +144,7 @@ def test_tiles_without_a_label_get_none():
 @pytest.mark.parametrize("rate", [-0.1, 1.01, math.nan])
 def test_a_rate_outside_0_to_1_is_refused(rate):
     tiles = labelled_tiles(a=1, b=1, c=1)
-    message = f"^a noise rate lies in 0…1, not {rate}$"
+    message = f"noise rate must be in 0…1, not {rate}$"
     with pytest.raises(InvalidArgument, match=message):
         corrupt_uniformly(tiles, rate, 0)
     with pytest.raises(InvalidArgument, match=message):
@@ -156,7 +156,7 @@ def test_a_rate_outside_0_to_1_is_refused(rate):
 @pytest.mark.parametrize(("counts", "classes"), [({}, 0), ({"a": 3}, 1)])
 def test_one_class_alone_has_no_wrong_labels(counts, classes):
     tiles = labelled_tiles(**counts)
-    message = f"^made up: labels go wrong between at least two classes, and there are {classes}$"
+    message = f"^made up: .* at least two classes, and there are {classes}$"
     with pytest.raises(LabelsError, match=message):
         corrupt_uniformly(tiles, 0.5, 0)
     with pytest.raises(LabelsError, match=message):
@@ -172,7 +172,7 @@ def test_a_table_without_a_row_for_a_class_is_refused():
 
 
 def test_a_table_that_leads_to_a_class_that_is_not_there_is_refused():
-    message = re.escape("the noise table leads to classes that made up does not have ('c')")
+    message = re.escape("the noise table names classes that made up does not have ('c')")
     with pytest.raises(LabelsError, match=f"^{message}$"):
         corrupt_by_table(labelled_tiles(a=1, b=1), 0.5, THREE, 0)
 
@@ -236,8 +236,8 @@ def test_a_table_of_ones_own_is_read_and_its_shares_made_to_sum_to_1(tmp_path):
 def test_a_row_that_is_no_transition_is_refused(tmp_path, row, shown):
     path = write_transitions(tmp_path, ("a", "b", "0.5"), row)
     message = re.escape(
-        f"{path}: line 3 must lead from a class to another one, once, with a share in 0…1, "
-        f"not {shown}"
+        f"{path}: line 3 must name two different classes, each pair once, and a share in 0…1; "
+        f"it is {shown}"
     )
     with pytest.raises(LabelsError, match=f"^{message}$"):
         read_transitions(path)

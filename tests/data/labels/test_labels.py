@@ -49,7 +49,7 @@ def test_labels_for_tiles_that_are_not_there_go_unused_with_a_notice(labels_file
     tiles = override_labels(labelled_tiles(a=1), path)
     assert [tile.label for tile in tiles] == ["b"]
     assert tiles.notices == (
-        f"{path} names 4 tiles that are not in made up and go unused "
+        f"{path} names 4 tiles that are not in made up and are ignored "
         "('gone/0.png', 'gone/1.png', 'gone/2.png', …)",
     )
 

@@ -12,15 +12,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rsretrieve.data.failures import Failed, Failure
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.loading import batches as stream
 from rsretrieve.data.loading.batches import read_into_store, stream_batches
+from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.pillow_reader import read_raw
-from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import TileError
-from tests.support.over_there import Noted, broken, id_and_shape, made_into_0
 from tests.support.tiles import (
     UTM,
     noise,
@@ -29,6 +29,7 @@ from tests.support.tiles import (
     save_raster,
     tiles_at,
 )
+from tests.support.worker_functions import Noted, broken, id_and_shape, made_into_0
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_only_a_few_tiles_for_each_worker_are_read_ahead(pictures, tmp_path, mon
 def test_a_tile_that_fails_stands_in_its_place_with_the_reason(with_bad):
     reads = list(read_in_order(with_bad, made_into_0, workers=3))
     assert names(reads) == [tile.id for tile in with_bad]
-    assert reads[3] == Failed(with_bad[3], "no such file")
+    assert reads[3] == Failure(with_bad[3], "no such file")
     assert [read.content for read in reads if isinstance(read, Read)] == [0] * 9
 
 
@@ -129,8 +130,8 @@ def test_failures_are_logged_with_reasons_and_leave_no_gap(with_bad):
     context, steps = RunContext(), []
     batches = list(stream_batches(with_bad, preprocessing(), 5, context, steps.append))
     assert context.failures == [
-        Failure("gone.png", "no such file"),
-        Failure("grey.tif", "has 2 bands, and 3 are expected"),
+        Failure(with_bad[3], "no such file"),
+        Failure(with_bad[9], "has 2 bands, and 3 are expected"),
     ]
     assert [len(batch.tiles) for batch in batches] == [5, 3]
     assert sum(steps) == 10
@@ -223,9 +224,10 @@ def test_a_store_leaves_out_what_cannot_be_read(with_bad):
 
 def test_a_store_of_no_readable_tile_is_empty(tmp_path):
     context = RunContext()
-    store = read_into_store(tiles_at(tmp_path / "a.png"), preprocessing(), context)
+    tiles = tiles_at(tmp_path / "a.png")
+    store = read_into_store(tiles, preprocessing(), context)
     assert (len(store.tiles), store.pixels.shape) == (0, (0, 3, 8, 8))
-    assert context.failures == [Failure("a.png", "no such file")]
+    assert context.failures == [Failure(tiles[0], "no such file")]
 
 
 def test_a_strict_store_ends_at_the_first_failure(with_bad):

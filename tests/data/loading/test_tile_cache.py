@@ -14,7 +14,7 @@ from rsretrieve.data.loading import read_through, tile_cache
 from rsretrieve.data.loading.cache_folder import CacheFolder
 from rsretrieve.data.loading.read_through import read_preprocessed
 from rsretrieve.data.loading.tile_cache import key_of
-from rsretrieve.data.reading.read_tiles import Read
+from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InvalidArgument

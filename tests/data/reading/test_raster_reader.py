@@ -11,19 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsretrieve.data.discovery.scenes import cut_scenes
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading import datasets as rasters
-from rsretrieve.data.reading import read_tiles
-from rsretrieve.data.reading.datasets import OpenRasters, read_facts
+from rsretrieve.data.reading.chunk_reader import Read
+from rsretrieve.data.reading.datasets import OpenRasters
+from rsretrieve.data.reading.decode_chunk import ChunkDecoder, close_rasters
 from rsretrieve.data.reading.raster_reader import read_raster, read_windows
-from rsretrieve.data.reading.read_tiles import Read, read_in_order
-from rsretrieve.data.reading.window_batches import in_sweeps
+from rsretrieve.data.reading.read_tiles import read_in_order
+from rsretrieve.data.reading.scene_facts import read_facts
+from rsretrieve.data.reading.window_batches import runs_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import TileError
-from tests.support.over_there import made_into_0, the_raw_tile
 from tests.support.tiles import (
     UTM,
     noise,
@@ -31,6 +32,7 @@ from tests.support.tiles import (
     tile_at,
     tiles_at,
 )
+from tests.support.worker_functions import made_into_0, the_raw_tile
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
 
@@ -185,12 +187,12 @@ def test_a_worker_opens_a_scene_once_and_closes_it_in_the_end(scenes, monkeypatc
     )
     tiles = cut_scenes(tiles_at(scenes["plain"]), WindowChoices(16, 8), RunContext())
     opened.clear()
-    over_there = read_tiles._Reading(made_into_0, tiles.windows, None)
-    for run in in_sweeps(tiles):
-        assert over_there([run]) == [(0,)] * len(run)
+    decode = ChunkDecoder(made_into_0, tiles.windows, None)
+    for run in runs_of(tiles):
+        assert decode([run]) == [(0,)] * len(run)
     assert len(opened) == 1
     assert not opened[0].dataset.closed
-    read_tiles._close_rasters(None)
+    close_rasters(None)
     assert opened[0].dataset.closed
 
 
@@ -253,7 +255,7 @@ def test_windows_with_too_much_nodata_are_skipped_and_counted(tmp_path):
         context = RunContext(strict=True)
         reads = list(read_in_order(tiles, made_into_0))
         for read in reads:
-            if isinstance(read, Failed):
+            if isinstance(read, Failure):
                 context.add_failure(read)
         assert sum(isinstance(read, Read) for read in reads) == kept
         assert len(context.skipped) == 4 - kept

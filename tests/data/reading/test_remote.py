@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rsretrieve.data.discovery.find_tiles import find_tiles, tiles_of_images
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.datasets import OpenRasters
 from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.reading.raster_reader import read_windows
@@ -18,8 +18,8 @@ from rsretrieve.data.tile import Tile
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import NoUsableTiles
 from tests.data.discovery.test_stac import TIFF, write_item
-from tests.support.over_there import the_raw_tile
 from tests.support.tiles import UTM, noise, save_raster
+from tests.support.worker_functions import the_raw_tile
 
 SIDE = 1024
 CHOICES = SceneChoices(WindowChoices(64, 64))
@@ -57,7 +57,7 @@ def test_only_the_part_that_is_asked_for_is_fetched(served, scene):
 def test_a_scene_is_fetched_once_however_many_windows_overlap(served, scene):
     choices = SceneChoices(WindowChoices(64, 32))
     tiles = find_tiles(f"{served.url}/scene.tif", scenes=choices)
-    assert not [read for read in everything(tiles) if isinstance(read, Failed)]
+    assert not [read for read in everything(tiles) if isinstance(read, Failure)]
     assert served.sent_bytes < 1.2 * scene.stat().st_size
 
 

@@ -17,19 +17,24 @@ import pytest
 
 from rsretrieve._core import paths
 from rsretrieve.data.discovery.scenes import cut_scenes
-from rsretrieve.data.failures import Failed
+from rsretrieve.data.failures import Failure
+from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.preview import read_preview
-from rsretrieve.data.reading.read_tiles import Read, read_in_order
+from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.data.workers import limits as limits_of_tiles
-from rsretrieve.data.workers import pool, process
-from rsretrieve.data.workers.pool import Lane, Worker, WorkerLost, ask_once
-from rsretrieve.data.workers.shared_memory import received_answer
+from rsretrieve.data.workers import pool, process, worker
+from rsretrieve.data.workers.confinement import Policy
+from rsretrieve.data.workers.pool import WorkerPool, WorkerSlot
+from rsretrieve.data.workers.shared_memory import receive_reply
+from rsretrieve.data.workers.worker import Worker, WorkerLost
 from rsretrieve.errors import TileError
-from tests.support.over_there import (
+from tests.support.tiles import noise, save_picture, save_raster, tile_at, tiles_at
+from tests.support.worker_functions import (
+    call_once,
     dying,
     dying_at_once,
     failing,
@@ -40,7 +45,6 @@ from tests.support.over_there import (
     process_number,
     sleeping,
 )
-from tests.support.tiles import noise, save_picture, save_raster, tile_at, tiles_at
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +58,7 @@ def pictures(tmp_path_factory):
 def test_a_crash_costs_one_tile_which_is_named_with_the_signal(pictures, count):
     reads = list(read_in_order(pictures, dying, count))
     assert [read.tile for read in reads] == list(pictures)
-    failed = {read.tile.id: read.reason for read in reads if isinstance(read, Failed)}
+    failed = {read.tile.id: read.reason for read in reads if isinstance(read, Failure)}
     assert failed == {
         "05.png": "the decoder crashed on it (SIGSEGV)",
         "06.png": "the decoder ended over it (exit code 7)",
@@ -65,14 +69,14 @@ def test_a_crash_costs_one_tile_which_is_named_with_the_signal(pictures, count):
 def test_a_tile_that_takes_too_long_is_given_up(pictures, monkeypatch):
     monkeypatch.setattr(paths, "TIME_LIMIT_S", 5.0)
     reads = list(read_in_order(pictures, sleeping, 1))
-    failed = [read for read in reads if isinstance(read, Failed)]
-    assert failed == [Failed(pictures[12], "not decoded within 5 s")]
+    failed = [read for read in reads if isinstance(read, Failure)]
+    assert failed == [Failure(pictures[12], "not decoded within 5 s")]
 
 
 def test_a_tile_that_takes_too_much_memory_is_refused_and_the_worker_lives_on(pictures):
     reads = list(read_in_order(pictures, greedy, 1))
-    failed = [read for read in reads if isinstance(read, Failed)]
-    assert failed == [Failed(pictures[4], "takes more than 1 GiB of memory to decode")]
+    failed = [read for read in reads if isinstance(read, Failure)]
+    assert failed == [Failure(pictures[4], "takes more than 1 GiB of memory to decode")]
 
 
 def test_of_a_scene_that_is_lost_again_and_again_the_rest_is_given_up(tmp_path, monkeypatch):
@@ -80,51 +84,51 @@ def test_of_a_scene_that_is_lost_again_and_again_the_rest_is_given_up(tmp_path, 
     other = save_raster(tmp_path / "b.tif", noise((1, 64, 64)), tiled=True)
     windows = [Window(8 * i, 8 * j, 8, 8) for j in range(8) for i in range(8)]
     tiles = [tile_at(path, window=window) for path in (scene, other) for window in windows]
-    asked = []
-    ask = Worker.ask
-    monkeypatch.setattr(Worker, "ask", lambda *given: asked.append(given) or ask(*given))
+    calls = []
+    call = Worker.call
+    monkeypatch.setattr(Worker, "call", lambda *given: calls.append(given) or call(*given))
     reads = list(read_in_order(TileSet("", tuple(tiles)), losing_a, 1))
-    assert [isinstance(read, Failed) for read in reads] == [True] * 64 + [False] * 64
-    assert len(asked) < 25
+    assert [isinstance(read, Failure) for read in reads] == [True] * 64 + [False] * 64
+    assert len(calls) < 25
     assert reads[3].reason.startswith("was given up: ")
 
 
 def test_workers_are_kept_until_something_they_hang_on_changes(monkeypatch):
-    first = ask_once(process_number, None, 10)
-    assert ask_once(process_number, None, 10) == first != os.getpid()
+    first = call_once(process_number, None, 10)
+    assert call_once(process_number, None, 10) == first != os.getpid()
     monkeypatch.setenv("GDAL_HTTP_TIMEOUT", "7")
-    second = ask_once(process_number, None, 10)
+    second = call_once(process_number, None, 10)
     assert second != first
     with pytest.raises(WorkerLost, match="SIGKILL"):
-        ask_once(dying_at_once, None, 10)
-    assert ask_once(process_number, None, 10) not in (first, second)
+        call_once(dying_at_once, None, 10)
+    assert call_once(process_number, None, 10) not in (first, second)
 
 
-def test_an_error_over_there_is_the_same_error_here():
+def test_an_error_in_a_worker_is_raised_by_the_call():
     with pytest.raises(TileError) as caught:
-        ask_once(failing, None, 10)
+        call_once(failing, None, 10)
     assert (caught.value.tile_id, caught.value.reason) == ("a.png", "no good")
 
 
 def test_what_cannot_be_started_is_said(monkeypatch, pictures):
-    pool._IDLE.close()
+    pool.POOL.close()
     monkeypatch.setattr(sys, "executable", "/bin/true")
     with pytest.raises(OSError, match="the process that decodes tiles did not start: /bin/true"):
         list(read_in_order(pictures, made_into_0, 1))
 
 
 def test_a_system_that_refuses_to_confine_is_told(pictures, monkeypatch):
-    pool._IDLE.close()
-    program = pool._PROGRAM.replace(
+    pool.POOL.close()
+    program = worker._PROGRAM.replace(
         "from rsretrieve.data.workers.process import main;",
         "from rsretrieve.data.workers import process as w; w.enter = lambda _: open('nowhere');"
         "from rsretrieve.data.workers.process import main;",
     )
-    monkeypatch.setattr(pool, "_PROGRAM", program)
-    monkeypatch.setattr(pool, "_IDLE", pool._Idle())
-    odd = pool.Policy(drivers=None, readable=())
+    monkeypatch.setattr(worker, "_PROGRAM", program)
+    monkeypatch.setattr(pool, "POOL", WorkerPool())
+    odd = Policy(drivers=None, readable=())
     with pytest.raises(WorkerLost, match="refuses to confine a decoder"):
-        ask_once(process_number, None, 10, odd)
+        call_once(process_number, None, 10, odd)
 
 
 def test_who_stops_in_the_middle_does_not_wait(pictures):
@@ -134,16 +138,16 @@ def test_who_stops_in_the_middle_does_not_wait(pictures):
     assert time.monotonic() - started < 30
 
 
-def test_a_lane_that_was_stopped_asks_nobody():
-    lane = Lane()
-    lane.stop()
-    assert lane.policy is None
+def test_a_slot_that_was_stopped_asks_nobody():
+    slot = WorkerSlot()
+    slot.stop()
+    assert slot.policy is None
     with pytest.raises(WorkerLost, match="stopped"):
-        lane.ask(process_number, None, 10)
+        slot.call(process_number, None, 10)
 
 
-def test_a_lane_may_lose_its_worker_while_it_is_stopped():
-    class Losing(Lane):
+def test_a_slot_may_lose_its_worker_while_it_is_stopped():
+    class Losing(WorkerSlot):
         """Whose thread ends its worker as soon as somebody has looked for it."""
 
         @property
@@ -155,33 +159,33 @@ def test_a_lane_may_lose_its_worker_while_it_is_stopped():
         def _worker(self, worker):
             self.there = worker
 
-    lane, worker = Losing(), Worker()
-    lane.there, lane._answering = worker, True
-    lane.stop()
+    slot, worker = Losing(), Worker()
+    slot.there, slot._calling = worker, True
+    slot.stop()
     worker.close()
-    assert not worker.usable
+    assert not worker.is_usable
 
 
-def test_a_worker_for_scenes_has_loaded_what_it_takes_before_it_is_asked(monkeypatch):
-    monkeypatch.setattr(pool, "_IDLE", pool._Idle())
+def test_a_worker_for_scenes_has_loaded_what_it_takes_before_it_is_calls(monkeypatch):
+    monkeypatch.setattr(pool, "POOL", WorkerPool())
     pool.start_for_scenes()
-    assert ask_once(has_loaded, "rasterio", 60)
-    assert not ask_once(has_loaded, "PIL", 60)
-    pool._IDLE.close()
+    assert call_once(has_loaded, "rasterio", 60)
+    assert not call_once(has_loaded, "PIL", 60)
+    pool.POOL.close()
 
 
 def test_a_fork_leaves_our_workers_alone():
-    ours = ask_once(process_number, None, 10)
+    ours = call_once(process_number, None, 10)
     here, there = os.pipe()
     child = os.fork()
     if child == 0:
         with suppress(BaseException):
-            os.write(there, str(ask_once(process_number, None, 10)).encode())
-            pool._IDLE.close()
+            os.write(there, str(call_once(process_number, None, 10)).encode())
+            pool.POOL.close()
         os._exit(0)
     os.waitpid(child, 0)
     assert int(os.read(here, 100)) != ours
-    assert ask_once(process_number, None, 10) == ours
+    assert call_once(process_number, None, 10) == ours
     os.close(here)
     os.close(there)
 
@@ -189,9 +193,8 @@ def test_a_fork_leaves_our_workers_alone():
 def test_workers_end_with_who_asked_however_that_ends(tmp_path):
     program = (
         "import os, signal\n"
-        "from rsretrieve.data.workers.pool import Worker, ask_once\n"
-        "from tests.support.over_there import process_number\n"
-        "print(ask_once(process_number, None, 60), flush=True)\n"
+        "from tests.support.worker_functions import call_once, process_number\n"
+        "print(call_once(process_number, None, 60), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     ran = subprocess.run(
@@ -214,9 +217,9 @@ def test_a_worker_answers_what_it_is_asked_and_knows_when_it_is_left():
     )
     thread.start()
     ours.send((len, "four"))
-    assert received_answer(ours, None) == (True, 4)
+    assert receive_reply(ours, None) == (True, 4)
     ours.send((failing, None))
-    fine, error = received_answer(ours, None)
+    fine, error = receive_reply(ours, None)
     assert (fine, str(error)) == (False, "a.png: no good")
     ours.close()
     thread.join(10)
@@ -246,7 +249,7 @@ def test_a_preview_and_a_scene_that_crash_the_decoder_are_bad_tiles(tmp_path, mo
         raise WorkerLost("the decoder crashed on it (SIGSEGV)")
 
     path = save_picture(tmp_path / "a.png", noise((3, 9, 9)))
-    monkeypatch.setattr(Lane, "ask", crashing)
+    monkeypatch.setattr(WorkerSlot, "call", crashing)
     with pytest.raises(TileError, match=r"a\.png: the decoder crashed on it"):
         read_preview(tile_at(path), 64)
     context = RunContext()

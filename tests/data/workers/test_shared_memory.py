@@ -19,13 +19,13 @@ from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
 from rsretrieve.data.workers import shared_memory
 from rsretrieve.data.workers.shared_memory import (
-    mapped,
-    mark,
-    marked,
-    plain_error,
-    received_answer,
-    send_answer,
-    shared_file,
+    create_shared_file,
+    map_shared,
+    picklable_error,
+    read_position,
+    receive_reply,
+    send_reply,
+    write_position,
 )
 from rsretrieve.errors import TileError
 
@@ -35,13 +35,13 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="no memo
 @pytest.fixture
 def shared():
     """Memory that both ends share."""
-    return mapped(shared_file())
+    return map_shared(create_shared_file())
 
 
 def through(answer, shared, sizes=None):
     """What comes out at the other end; `sizes` takes how many bytes went through the socket."""
     here, there = Pipe()
-    sender = threading.Thread(target=send_answer, args=(there, answer, shared))
+    sender = threading.Thread(target=send_reply, args=(there, answer, shared))
     sender.start()
     if sizes is not None:
         assert here.poll(10)
@@ -49,7 +49,7 @@ def through(answer, shared, sizes=None):
         sizes.append(len(content))
         here, again = Pipe()
         threading.Thread(target=again.send_bytes, args=(content,)).start()
-    received = received_answer(here, shared)
+    received = receive_reply(here, shared)
     sender.join()
     return received
 
@@ -90,7 +90,7 @@ def test_overlapping_views_of_what_nobody_writes_to_are_sent_as_one(monkeypatch)
     cut = [scene[:, row : row + 90, row : row + 80] for row in range(0, 310, 5)]
     cut += [scene[::-1, ::2, ::-3], scene[2].T, np.broadcast_to(scene[0, 0], (50, 400))]
     assert sum(view.nbytes for view in cut) > 2 * scene.nbytes
-    room, sizes = mapped(_file_of(monkeypatch, 2 * scene.nbytes)), []
+    room, sizes = map_shared(_file_of(monkeypatch, 2 * scene.nbytes)), []
     received = through([*cut, scene], room, sizes)
     assert sizes[0] < 20_000
     through([np.full(scene.nbytes, 7, np.uint8)], room)
@@ -114,7 +114,7 @@ def test_large_arrays_do_not_go_through_the_socket_and_what_has_no_room_does(sha
     through([block, block + 1, block.copy()], None, sizes)
     assert sizes[0] < 2000
     assert sizes[1] > 3 * block.nbytes
-    small = mapped(_file_of(monkeypatch, 500_000))
+    small = map_shared(_file_of(monkeypatch, 500_000))
     for one, other in zip([block, block + 1], through([block, block + 1], small, sizes)):
         np.testing.assert_array_equal(one, other)
     assert block.nbytes < sizes[2] < 1.1 * block.nbytes
@@ -122,20 +122,21 @@ def test_large_arrays_do_not_go_through_the_socket_and_what_has_no_room_does(sha
 
 def _file_of(monkeypatch, size_bytes):
     monkeypatch.setattr(shared_memory, "SHARED_BYTES", size_bytes)
-    return shared_file()
+    return create_shared_file()
 
 
 def test_a_system_without_memory_to_share_does_without(monkeypatch):
     monkeypatch.delattr(os, "memfd_create")
-    assert shared_file() is None
-    assert mapped(None) is None
+    assert create_shared_file() is None
+    assert map_shared(None) is None
 
 
 def test_where_files_may_not_become_as_large_no_memory_is_shared():
     program = (
-        "import os, resource; from rsretrieve.data.workers.shared_memory import shared_file\n"
+        "import os, resource\n"
+        "from rsretrieve.data.workers.shared_memory import create_shared_file\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000_000, resource.RLIM_INFINITY))\n"
-        "before = len(os.listdir('/dev/fd')); print(shared_file(), end=' ')\n"
+        "before = len(os.listdir('/dev/fd')); print(create_shared_file(), end=' ')\n"
         "print(len(os.listdir('/dev/fd')) - before)"
     )
     ran = subprocess.run(
@@ -150,10 +151,10 @@ def test_another_error_is_told(monkeypatch):
 
     monkeypatch.setattr(os, "ftruncate", fails)
     with pytest.raises(PermissionError):
-        shared_file()
+        create_shared_file()
 
 
-def test_what_is_sent_between_processes_is_the_same_over_there():
+def test_what_is_sent_between_processes_is_the_same_on_the_other_side():
     place = Place("EPSG:4326", (0, 1, 2, 3), ((0, 3), (0, 1), (2, 1), (2, 3)))
     window = Window(1, 2, 30, 40, 16)
     for record in (window, Tile("a", "b", None, window), Tile("a", "b", "c"), place):
@@ -175,20 +176,20 @@ class Innocent:
 def test_an_answer_calls_no_function(tmp_path, shared):
     folder = tmp_path / "made"
     for answer in (Innocent(folder), [1, {"a": Innocent(folder)}], os.getcwd, Tile("a", "b")):
-        with pytest.raises(pickle.UnpicklingError, match="is no part of an answer"):
+        with pytest.raises(pickle.UnpicklingError, match="is not allowed in a reply"):
             through((True, answer), shared)
     assert not folder.exists()
 
 
 def test_errors_that_an_answer_may_not_hold_become_words():
-    assert isinstance(plain_error(ValueError("a")), ValueError)
-    assert isinstance(plain_error(TileError("a", "b")), TileError)
-    odd = plain_error(np.exceptions.AxisError("odd"))
+    assert isinstance(picklable_error(ValueError("a")), ValueError)
+    assert isinstance(picklable_error(TileError("a", "b")), TileError)
+    odd = picklable_error(np.exceptions.AxisError("odd"))
     assert (type(odd), str(odd)) == (RuntimeError, "AxisError: odd")
 
 
 def test_what_is_being_worked_on_is_marked(shared):
-    mark(shared, 7)
-    assert marked(shared) == 7
-    mark(None, 7)
-    assert marked(None) == -1
+    write_position(shared, 7)
+    assert read_position(shared) == 7
+    write_position(None, 7)
+    assert read_position(None) == -1

@@ -1,4 +1,4 @@
-"""What the tests have workers do: a module that they can import without the tests' own needs."""
+"""Functions that tests call in workers; the module imports little, because workers import it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from rsretrieve.errors import TileError
 
 
 def made_into_0(*_):
-    """What workers make of a tile when only reading it matters."""
+    """The content of a tile when only reading it matters."""
     return 0
 
 
 def the_raw_tile(_, raw):
-    """What workers make of a tile when it is to come as it is."""
+    """The content of a tile is its raw tile."""
     return raw
 
 
 def id_and_shape(tile_id, raw):
-    """Some take longer than others."""
+    """Id and shape; every fourth tile takes longer."""
     time.sleep(0.004 if int(tile_id[:2]) % 4 == 0 else 0)
     return tile_id, raw.values.shape
 
 
 @dataclass(frozen=True)
 class Noted:
-    """Leaves a file for every tile that was read."""
+    """Writes an empty file for every tile that was read."""
 
     folder: Path
 
@@ -51,7 +51,7 @@ def process_number(_):
 
 
 def dying(tile_id, _):
-    """Some tiles are the end of whoever looks at them."""
+    """Two tiles end the worker that reads them."""
     if tile_id.startswith("05"):
         os.kill(os.getpid(), signal.SIGSEGV)
     if tile_id.startswith("06"):
@@ -78,10 +78,21 @@ def failing(_):
 
 
 def losing_a(tile_id, _):
-    """Whatever is of this one file."""
+    """Every window of one file kills its worker."""
     return dying_at_once(_) if tile_id.startswith("a.tif") else tile_id
 
 
 def has_loaded(module: str) -> bool:
     """Whether the process has loaded a module."""
     return module in sys.modules
+
+
+def call_once(function, argument, limit_s, *policy):
+    """Call a function in a worker of the pool, from this process."""
+    from rsretrieve.data.workers.pool import WorkerSlot  # workers need not load it
+
+    slot = WorkerSlot()
+    try:
+        return slot.call(function, argument, limit_s, *policy)
+    finally:
+        slot.stop()

@@ -1,0 +1,106 @@
+"""What a worker does with a chunk of tiles: read each, and process its pixels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from rsretrieve.data.reading.datasets import OpenRasters
+from rsretrieve.data.reading.raster_reader import read_windows
+from rsretrieve.data.reading.raw_tile import RawTile, require_measurement, too_much_memory
+from rsretrieve.data.tile import Tile
+from rsretrieve.data.windowing import WindowChoices
+from rsretrieve.data.workers.limits import begin_tile, end_tile
+from rsretrieve.data.workers.process import note_progress
+from rsretrieve.errors import TileError
+
+T = TypeVar("T")
+Process = Callable[[str, RawTile], T]
+"""Makes the content of a read tile, from its id and its pixels."""
+
+Chunk = list[list[Tile]]
+"""Tiles that are requested at once: runs, of which each is one tile, or windows of one scene."""
+
+_RUN_BYTES = 4_000_000  # of a scene's file; `allow_values` adds time when its blocks are known
+_RASTERS = OpenRasters()  # used in a worker
+
+
+@dataclass(frozen=True)
+class ReadFailure:
+    """A worker's reply for a tile that could not be used.
+
+    It is not a `Failure`: a worker decodes untrusted files, so it may not name tiles. The
+    main process knows which tile it requested, and makes the `Failure`.
+
+    Attributes:
+        reason, skipped: as in `Failure`.
+    """
+
+    reason: str
+    skipped: bool = False
+
+
+@dataclass(frozen=True)
+class ChunkDecoder(Generic[T]):
+    """Decodes chunks, in a worker; it is pickled to get there.
+
+    Attributes:
+        process: called with every tile.
+        windows: how scenes were cut, or None.
+        jpeg_px: see `read_in_order`.
+    """
+
+    process: Process[T]
+    windows: WindowChoices | None
+    jpeg_px: int | None
+
+    def __call__(self, chunk: Chunk) -> list[tuple[T] | ReadFailure]:
+        """One result a tile, in order; the tiles themselves are not sent back."""
+        results: list[tuple[T] | ReadFailure] = []
+        for position, run in enumerate(chunk):
+            note_progress(position)
+            begin_tile(_bytes_of(run[0]))
+            results += self._decode_run(run)
+            end_tile()
+        return results
+
+    def _decode_run(self, run: list[Tile]) -> Iterator[tuple[T] | ReadFailure]:
+        is_whole = run[0].window is None
+        raws = map(self._read_whole, run) if is_whole else read_windows(_RASTERS, run)
+        return (self._processed(tile, raw) for tile, raw in zip(run, raws))
+
+    def _read_whole(self, tile: Tile) -> RawTile | TileError:
+        from rsretrieve.data.reading.pillow_reader import read_raw  # Pillow: not for scenes
+
+        try:
+            return read_raw(tile, self.jpeg_px)
+        except TileError as error:
+            return error
+
+    def _processed(self, tile: Tile, raw: RawTile | TileError) -> tuple[T] | ReadFailure:
+        try:
+            if isinstance(raw, TileError):
+                raise raw
+            if self.windows is not None and self.windows.skips(raw.nodata_share):
+                return ReadFailure("too much of it is nodata", skipped=True)
+            return (self.process(tile.id, require_measurement(tile.id, raw)),)
+        except TileError as error:
+            return ReadFailure(error.reason)
+        except MemoryError:
+            return ReadFailure(too_much_memory())
+
+
+def close_rasters(_: None) -> None:
+    """Close what the worker keeps open."""
+    _RASTERS.close()
+
+
+def _bytes_of(tile: Tile) -> int:
+    """The size of a tile's file; for a window, what one run of windows may read of it."""
+    try:
+        size = os.stat(tile.path).st_size  # noqa: PTH116
+    except (OSError, ValueError):
+        size = _RUN_BYTES
+    return size if tile.window is None else min(size, _RUN_BYTES)

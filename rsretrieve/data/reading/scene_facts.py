@@ -1,0 +1,101 @@
+"""Read from a scene's header what is needed to cut it into windows."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.data.geo.georeference import pixel_size_m
+from rsretrieve.data.reading.datasets import open_raster, raster_errors, reading_from
+from rsretrieve.data.reading.raw_tile import require_readable_type
+from rsretrieve.data.tile import Tile
+from rsretrieve.data.windowing import SceneFacts
+from rsretrieve.data.workers.limits import begin_tile, end_tile
+from rsretrieve.errors import TileError
+
+if TYPE_CHECKING:
+    from rasterio import DatasetReader
+
+_HEADER_BYTES = 4_000_000
+_MAX_VALUES_PER_BYTE = {"JPEG": 1024, "PNG": 1100 * 8, "GIF": 3000, "BMP": 130 * 8}
+"""The highest compression of each format. A JPEG block of 64 pixels takes at least one bit (its
+first coefficient); Deflate reaches 1/1032, LZW 1/2800, run lengths 1/128. A value may have one
+bit."""
+_MAX_BLOCKS = 1_000_000  # that are looked at one by one
+
+
+def read_facts(tile: Tile) -> SceneFacts:
+    """Read size, block size, pixel size and stored blocks of a scene.
+
+    Raises:
+        TileError: it cannot be opened, or its pixels have an unsupported type.
+    """
+    begin_tile(_HEADER_BYTES)
+    try:
+        with (
+            raster_errors(tile.id),
+            reading_from(tile),
+            closing(open_raster(tile)) as raster,
+        ):
+            return _facts_of(tile, raster.dataset)
+    finally:
+        end_tile()
+
+
+def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:
+    if not dataset.count:
+        inner = f", such as {dataset.subdatasets[0]}" if dataset.subdatasets else ""
+        raise TileError(tile.id, f"holds no bands itself{inner}")
+    require_readable_type(tile.id, dataset.dtypes[0])
+    _require_room(tile, dataset)
+    block_height, block_width = dataset.block_shapes[0]
+    return SceneFacts(
+        dataset.width,
+        dataset.height,
+        (block_width, block_height),
+        pixel_size_m(dataset),
+        None if _holds_every_block(tile, dataset) else _stored_blocks(dataset),
+    )
+
+
+def _holds_every_block(tile: Tile, dataset: DatasetReader) -> bool:
+    """Whether a file is large enough to hold every value uncompressed: then no block is missing."""
+    values = dataset.width * dataset.height * dataset.count
+    bytes_each = np.dtype(dataset.dtypes[0]).itemsize
+    return not tile.location.is_local or Path(tile.path).stat().st_size >= values * bytes_each
+
+
+def _require_room(tile: Tile, dataset: DatasetReader) -> None:
+    """Refuse a file that is too small for the size it declares, if its format limits that."""
+    least = _MAX_VALUES_PER_BYTE.get(dataset.driver)
+    if least is None or not tile.location.is_local:
+        return
+    size_bytes = Path(tile.path).stat().st_size
+    values = dataset.width * dataset.height * (1 if dataset.driver == "JPEG" else dataset.count)
+    if values > least * size_bytes:
+        declared = f"{dataset.width}×{dataset.height} px"
+        raise TileError(tile.id, f"its {size_bytes:,} bytes cannot hold the {declared} it declares")
+
+
+def _stored_blocks(dataset: DatasetReader) -> NDArray[np.bool_] | None:
+    """Which blocks a sparse TIFF holds, (rows, columns); None if all, or if that is unknown.
+
+    The other blocks are nodata.
+    """
+    height, width = dataset.block_shapes[0]
+    shape = -(-dataset.height // height), -(-dataset.width // width)
+    if dataset.driver != "GTiff" or not 1 < shape[0] * shape[1] <= _MAX_BLOCKS:
+        return None
+    from rasterio.enums import Interleaving
+
+    bands = dataset.indexes if dataset.interleaving == Interleaving.band else (1,)
+    stored = np.zeros(shape, bool)
+    for band in bands:
+        for row, column in np.argwhere(~stored).tolist():
+            name = f"BLOCK_OFFSET_{column}_{row}"
+            stored[row, column] = dataset.get_tag_item(name, "TIFF", bidx=band) is not None
+    return None if stored.all() else stored
