@@ -12,9 +12,9 @@ from torch import Tensor
 
 from rsretrieve.data.preprocessing.normalize import Normaliser
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
-from rsretrieve.network.device import Precision, best_precision, computing_in
+from rsretrieve.network.device import Precision, autocast, best_precision
 from rsretrieve.network.network import EmbeddingNetwork
-from rsretrieve.network.runtime.micro_batches import Parts
+from rsretrieve.network.runtime.micro_batches import MicroBatcher
 
 _PIXELS_AT_ONCE = 400_000
 """What a processor's caches bear: MobileNetV2 at 128 px takes 5.7 ms a tile in batches of 128,
@@ -23,7 +23,7 @@ _PIXELS_AT_ONCE = 400_000
 _LEAST_COSINE = 0.999
 
 
-def tiles_at_once(device: torch.device, size_px: int) -> int | None:
+def micro_batch_size(device: torch.device, size_px: int) -> int | None:
     """How many tiles a processor embeds fastest at once; None on a GPU: as many as it is given."""
     return max(8, _PIXELS_AT_ONCE // size_px**2) if device.type == "cpu" else None
 
@@ -52,7 +52,9 @@ class Embedder:
         self.device = device
         self.precision = precision or best_precision(device)
         self._normaliser = Normaliser(preprocessing, device)
-        self._parts = Parts(fewest=1, most=tiles_at_once(device, preprocessing.size_px))
+        self._micro_batcher = MicroBatcher(
+            min_size=1, max_size=micro_batch_size(device, preprocessing.size_px)
+        )
 
     def embed(self, pixels: NDArray[Any]) -> Tensor:
         """(B, C, S, S) in the tiles' type → (B, D) float32 unit rows, on the device."""
@@ -68,13 +70,13 @@ class Embedder:
 
     def _through(self, layers: Callable[[Tensor], Tensor], pixels: NDArray[Any]) -> Tensor:
         def of_part(part: slice) -> Tensor:
-            with torch.inference_mode(), computing_in(self.precision, self.device):
+            with torch.inference_mode(), autocast(self.precision, self.device):
                 values = self._normaliser.unit_values(pixels[part])
                 return layers(self._normaliser.network_input(values))
 
         was_training = self.network.training
         self.network.eval()
-        results = self._parts.over(len(pixels), of_part)
+        results = self._micro_batcher.map(len(pixels), of_part)
         self.network.train(was_training)
         return results[0] if len(results) == 1 else torch.cat(results)
 
@@ -85,7 +87,7 @@ class Embedder:
         return np.concatenate(batches)
 
 
-def precise_enough(
+def choose_embedding_precision(
     network: EmbeddingNetwork,
     preprocessing: Preprocessing,
     device: torch.device,

@@ -89,14 +89,14 @@ def _require_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         )
 
 
-def part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+def select_prefix(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
     """The tensors `name.…` of a checkpoint, without that prefix."""
     prefix = f"{name}."
     return {key[len(prefix) :]: t for key, t in tensors.items() if key.startswith(prefix)}
 
 
-def named_part(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `part`."""
+def add_prefix(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `select_prefix`."""
     return {f"{name}.{key}": tensor for key, tensor in tensors.items()}
 
 

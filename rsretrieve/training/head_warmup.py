@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.model import PrototypeModel
-from rsretrieve.training.losses import own_log_probability, rnsl
+from rsretrieve.training.losses import label_log_probability, rnsl
 from rsretrieve.training.validate import Examples
 
 MOST_TILES = 50_000
@@ -28,7 +28,7 @@ _LEARNING_RATE = 0.05  # falls to 0 by a cosine
 _DROPPED = 0.2  # share of the features left out at random, a step
 
 
-def warm_start(
+def warm_up_head(
     model: PrototypeModel, embedder: Embedder, examples: Examples, q: float, epochs: int, seed: int
 ) -> None:
     """Fit projection and prototypes to fixed features by RNSL, in place.
@@ -56,7 +56,7 @@ def warm_start(
         for start in range(0, len(order), _BATCH_SIZE):
             batch = order[start : start + _BATCH_SIZE]
             embeddings = model.network.embed_features(_dropped(features[batch], generator))
-            log_p = own_log_probability(model.prototypes(embeddings), labels[batch])
+            log_p = label_log_probability(model.prototypes(embeddings), labels[batch])
             optimizer.zero_grad(set_to_none=True)
             rnsl(log_p, q).mean().backward()  # type: ignore[no-untyped-call]
             optimizer.step()

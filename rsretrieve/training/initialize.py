@@ -25,12 +25,12 @@ class Start:
     Attributes:
         model: the network and the prototypes.
         weights: how the weights fitted; None when there were none.
-        view: (N, d), how the training tiles look to it; see `first_view`.
+        starting_features: (N, d) of the training tiles; see `compute_starting_features`.
     """
 
     model: PrototypeModel
     weights: WeightsReport | None
-    view: NDArray[Any] | None
+    starting_features: NDArray[Any] | None
 
 
 def starting_model(

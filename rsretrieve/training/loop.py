@@ -16,27 +16,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.enums import Judge, Validation
+from rsretrieve.enums import ModelSelection, Validation
 from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network.embedder import Embedder
-from rsretrieve.network.fuse_batchnorm import folded
+from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.progress import EpochFinished
 from rsretrieve.training.checkpoint import (
     Checkpoint,
-    named_part,
-    part,
+    add_prefix,
     read_checkpoint,
+    select_prefix,
     write_checkpoint,
 )
-from rsretrieve.training.history.area_under_margin import Margins
-from rsretrieve.training.step import Settings, Stepper
-from rsretrieve.training.targets.strategies import strategy_of
+from rsretrieve.training.history.area_under_margin import AreaUnderMargin
+from rsretrieve.training.step import TrainingSettings, TrainingStep
+from rsretrieve.training.targets.strategies import target_policy
 from rsretrieve.training.targets.targets import Targets
 from rsretrieve.training.validate import BestEpoch, Examples, Voters, accuracy
 
 
-class Training:
+class TrainingLoop:
     """A training in progress: its state, and how an epoch changes it.
 
     Args:
@@ -49,7 +49,7 @@ class Training:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: TrainingSettings,
         model: PrototypeModel,
         train: Examples,
         validation: Examples | None,
@@ -62,9 +62,9 @@ class Training:
         self.best = BestEpoch()
         self._labels = torch.from_numpy(train.labels).to(settings.device)
         self.targets = Targets.as_given(self._labels)
-        self.margins = Margins(len(self._labels), settings.device)
-        self._strategy = strategy_of(self.recipe)
-        self._stepper = Stepper(settings, self.model, len(self._labels), context)
+        self.area_under_margin = AreaUnderMargin(len(self._labels), settings.device)
+        self._target_policy = target_policy(self.recipe)
+        self._step_runner = TrainingStep(settings, self.model, len(self._labels), context)
 
     def run(self, checkpoint: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         """Train to the recipe's last epoch, with a checkpoint after each.
@@ -87,27 +87,27 @@ class Training:
             write_checkpoint(checkpoint, Checkpoint(identity, self._tensors(), self._facts()))
             self.context.report(finished)
 
-    def judge(self, which: Judge) -> PrototypeModel:
+    def select_model(self, which: ModelSelection) -> PrototypeModel:
         """The network of that kind, as it is now."""
-        if which is Judge.AVERAGE and self._stepper.average is not None:
-            averaged = self._stepper.average.module
+        if which is ModelSelection.AVERAGE and self._step_runner.average is not None:
+            averaged = self._step_runner.average.module
             assert isinstance(averaged, PrototypeModel)
             return averaged
-        if which is Judge.BEST and self.best.state is not None:
+        if which is ModelSelection.BEST and self.best.state is not None:
             best = copy.deepcopy(self.model)
             best.load_state_dict(self.best.state)
             return best
         return self.model
 
     @property
-    def kept(self) -> Tensor:
+    def kept_mask(self) -> Tensor:
         """(N,) 1 where a tile is taught with the label it was given (m_i = 1), else 0."""
-        return self.targets.keeps(self._labels)
+        return self.targets.kept_mask(self._labels)
 
     @property
-    def relabelled(self) -> Tensor:
+    def relabelled_mask(self) -> Tensor:
         """(N,) 1 where a tile is taught with another label than it was given, else 0."""
-        return self.targets.relabels(self._labels)
+        return self.targets.relabelled_mask(self._labels)
 
     def _epoch(self, epoch: int) -> EpochFinished:
         started = time.perf_counter()
@@ -119,10 +119,10 @@ class Training:
         return EpochFinished(
             epoch=epoch + 1,
             epochs=self.recipe.epochs,
-            learning_rate=self._stepper.learning_rate,
+            learning_rate=self._step_runner.learning_rate,
             loss=loss,
-            kept_fraction=float(self.kept.mean()),
-            relabelled_fraction=float(self.relabelled.mean()),
+            kept_fraction=float(self.kept_mask.mean()),
+            relabelled_fraction=float(self.relabelled_mask.mean()),
             temperature=float(self.model.prototypes.temperature.detach()),
             validation_accuracy=validation_accuracy,
             seconds=time.perf_counter() - started,
@@ -157,21 +157,23 @@ class Training:
         """One step on one batch; returns its mean loss."""
         positions = torch.from_numpy(chosen).to(self.settings.device)
         labels, weights = self.targets.labels[positions], self.targets.weights[positions]
-        loss, log_p = self._stepper.step(
+        loss, log_p = self._step_runner.step(
             self.train.pixels[chosen], labels, weights, progress, generator
         )
-        self.margins.note(positions, log_p, self._labels[positions])
+        self.area_under_margin.update(positions, log_p, self._labels[positions])
         return loss
 
     def _embedder(self, model: PrototypeModel) -> Embedder:
-        settings, network = self.settings, folded(model.network)
+        settings, network = self.settings, fuse_batchnorm(model.network)
         return Embedder(network, settings.preprocessing, settings.device, settings.precision)
 
     def _validate(self) -> float | None:
         """Accuracy by the labels as given of the network that would be kept now."""
         if self.validation is None:
             return None
-        candidate = self.judge(Judge.AVERAGE if self.recipe.uses_average else Judge.LAST)
+        candidate = self.select_model(
+            ModelSelection.AVERAGE if self.recipe.uses_average else ModelSelection.LAST
+        )
         found = accuracy(
             self._embedder(candidate),
             candidate.prototypes,
@@ -189,8 +191,8 @@ class Training:
         return Voters(self.train.pixels, taught, self.targets.labels.cpu().numpy()[taught])
 
     def _update_targets(self, epochs_done: int) -> None:
-        judge = self.judge(self.recipe.weights_by)
-        self.targets = self._strategy.update(
+        judge = self.select_model(self.recipe.weights_by)
+        self.targets = self._target_policy.update(
             self._embedder(judge),
             judge.prototypes,
             self.train.pixels,
@@ -200,25 +202,29 @@ class Training:
         )
 
     def _tensors(self) -> dict[str, Tensor]:
-        tensors = named_part("model", self.model.state_dict())
-        tensors |= self._stepper.tensors()
-        tensors |= named_part("targets", vars(self.targets))
-        tensors |= named_part("margins", self.margins.tensors())
-        tensors |= named_part("strategy", self._strategy.tensors())
+        tensors = add_prefix("model", self.model.state_dict())
+        tensors |= self._step_runner.tensors()
+        tensors |= add_prefix("targets", vars(self.targets))
+        tensors |= add_prefix("margins", self.area_under_margin.tensors())
+        tensors |= add_prefix("strategy", self._target_policy.tensors())
         if self.best.state is not None:
-            tensors |= named_part("best", self.best.state)
+            tensors |= add_prefix("best", self.best.state)
         return tensors
 
     def _facts(self) -> dict[str, Any]:
         history = [asdict(finished) for finished in self.history]
-        return {**self.best.facts(), "history": history, "largest_part": self._stepper.parts.most}
+        return {
+            **self.best.facts(),
+            "history": history,
+            "largest_part": self._step_runner.micro_batcher.max_size,
+        }
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         tensors = {n: t.to(self.settings.device) for n, t in checkpoint.tensors.items()}
-        self.model.load_state_dict(part(tensors, "model"))
-        self._stepper.restore(tensors, checkpoint.facts.get("largest_part"))
-        self.targets = Targets(**part(tensors, "targets"))
-        self.margins.restore(part(tensors, "margins"))
-        self._strategy.restore(part(tensors, "strategy"))
-        self.best.restore(checkpoint.facts, part(tensors, "best"))
+        self.model.load_state_dict(select_prefix(tensors, "model"))
+        self._step_runner.restore(tensors, checkpoint.facts.get("largest_part"))
+        self.targets = Targets(**select_prefix(tensors, "targets"))
+        self.area_under_margin.restore(select_prefix(tensors, "margins"))
+        self._target_policy.restore(select_prefix(tensors, "strategy"))
+        self.best.restore(checkpoint.facts, select_prefix(tensors, "best"))
         self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]

@@ -22,7 +22,7 @@ from rsretrieve.enums import LossName
 from rsretrieve.errors import InvalidArgument
 
 
-def own_log_probability(log_p: Tensor, labels: Tensor) -> Tensor:
+def label_log_probability(log_p: Tensor, labels: Tensor) -> Tensor:
     """Log p_{i,y_i}: (B, K) and the labels' class numbers (B,) int64 → (B,)."""
     return log_p.gather(1, labels[:, None]).squeeze(1)
 

@@ -9,8 +9,8 @@ from typing import Any
 from rsretrieve.data.preprocessing.augment import Augmentation
 from rsretrieve.enums import (
     NO_WEIGHTS,
-    Judge,
     LossName,
+    ModelSelection,
     OptimizerName,
     RecipeName,
     Schedule,
@@ -23,7 +23,7 @@ _CERTAINTY = 0.975
 
 
 @dataclass(frozen=True)
-class Agreement:
+class AgreementSettings:
     """What is asked of a label beside p > k; see `learning/agreement.py`.
 
     Attributes:
@@ -98,10 +98,10 @@ class Recipe:
     head_epochs: int
     first_update: float
     update_every: float
-    weights_by: Judge
-    agreement: Agreement | None
+    weights_by: ModelSelection
+    agreement: AgreementSettings | None
     average_decay: float
-    keep: Judge
+    keep: ModelSelection
     validation: Validation
     imagenet_statistics: bool
     augmentation: Augmentation
@@ -134,7 +134,7 @@ class Recipe:
     @property
     def uses_average(self) -> bool:
         """A moving average of the parameters is needed."""
-        return Judge.AVERAGE in (self.weights_by, self.keep)
+        return ModelSelection.AVERAGE in (self.weights_by, self.keep)
 
     @property
     def update_epochs(self) -> frozenset[int]:
@@ -189,10 +189,10 @@ PAPER = Recipe(
     head_epochs=0,
     first_update=40 / 130,
     update_every=10 / 130,
-    weights_by=Judge.BEST,
+    weights_by=ModelSelection.BEST,
     agreement=None,
     average_decay=0.0,
-    keep=Judge.BEST,
+    keep=ModelSelection.BEST,
     validation=Validation.NEIGHBOURS,
     imagenet_statistics=True,
     augmentation=Augmentation(
@@ -205,7 +205,7 @@ PAPER = Recipe(
     ),
 )
 
-_AGREEMENT = Agreement(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7)
+_AGREEMENT = AgreementSettings(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7)
 
 ROBUST = replace(
     # Small batches and one cycle make more of few tiles; overhead there is no up; and an
@@ -223,10 +223,10 @@ ROBUST = replace(
     head_epochs=30,
     first_update=0.3,
     update_every=0.0,
-    weights_by=Judge.AVERAGE,
+    weights_by=ModelSelection.AVERAGE,
     agreement=_AGREEMENT,
     average_decay=0.99,
-    keep=Judge.AVERAGE,
+    keep=ModelSelection.AVERAGE,
     validation=Validation.PROTOTYPES,
     augmentation=Augmentation(symmetry=Symmetry.DIHEDRAL, zoom=0.25, shift=0.1),
 )

@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 import rsretrieve
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.enums import Judge
+from rsretrieve.enums import ModelSelection
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import describe_device
-from rsretrieve.network.embedder import precise_enough
-from rsretrieve.network.fuse_batchnorm import folded
+from rsretrieve.network.embedder import choose_embedding_precision
+from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.model import ModelDescription
 from rsretrieve.network.pretrained import WeightsReport
 from rsretrieve.training.dataset import PreparedTiles
-from rsretrieve.training.history.tile_history import TrainingRecord, write_training_tiles
+from rsretrieve.training.history.tile_history import TileHistory, write_tile_history
 from rsretrieve.training.initialize import Start
-from rsretrieve.training.loop import Training
+from rsretrieve.training.loop import TrainingLoop
 
 _TRIED = 32
 """Tiles that are embedded to find the precision that a model embeds in."""
@@ -60,7 +60,7 @@ class TrainingSummary:
 
 
 def summary_of(
-    training: Training, output: Path, prepared: PreparedTiles, seconds: float
+    training: TrainingLoop, output: Path, prepared: PreparedTiles, seconds: float
 ) -> TrainingSummary:
     """Sum up a training that is over.
 
@@ -79,14 +79,14 @@ def summary_of(
         seconds=seconds,
         tiles_per_second=len(rates) / sum(1 / rate for rate in rates),
         device=describe_device(training.settings.device),
-        kept_fraction=float(training.kept.mean()),
-        relabelled_fraction=float(training.relabelled.mean()),
+        kept_fraction=float(training.kept_mask.mean()),
+        relabelled_fraction=float(training.relabelled_mask.mean()),
     )
 
 
 def write_model(
     folder: Path,
-    training: Training,
+    training: TrainingLoop,
     prepared: PreparedTiles,
     summary: TrainingSummary,
     start: Start,
@@ -94,13 +94,16 @@ def write_model(
 ) -> None:
     """Write all of a model folder but what people look at."""
     recipe = training.recipe
-    kept, preprocessing = training.judge(recipe.keep), prepared.preprocessing
+    kept, preprocessing = training.select_model(recipe.keep), prepared.preprocessing
     sha256 = model_folder.write_weights(folder, kept)
     export = model_folder.write_graph(folder, kept.network, preprocessing)
     if export.cause:
         context.notice(_without_graph(recipe.backbone, export.cause))
-    precision = precise_enough(
-        folded(kept.network), preprocessing, training.settings.device, _some(prepared.train.pixels)
+    precision = choose_embedding_precision(
+        fuse_batchnorm(kept.network),
+        preprocessing,
+        training.settings.device,
+        _some(prepared.train.pixels),
     )
     facts = _training_facts(training, prepared, summary, start.weights)
     description = ModelDescription(
@@ -117,10 +120,10 @@ def write_model(
     model_folder.write_history(folder, training.history)
     numbers = torch.where(training.targets.weights > 0, training.targets.labels, -1).tolist()
     taught = [prepared.class_names[number] if number >= 0 else None for number in numbers]
-    shares = training.kept.cpu().numpy().astype(np.float32)
-    record = TrainingRecord(shares, training.margins.areas, start.view)
+    shares = training.kept_mask.cpu().numpy().astype(np.float32)
+    record = TileHistory(shares, training.area_under_margin.areas, start.starting_features)
     quadrants = quadrant_means(prepared.train.pixels)
-    write_training_tiles(folder, prepared.tiles, taught, record, quadrants)
+    write_tile_history(folder, prepared.tiles, taught, record, quadrants)
 
 
 def _some(pixels: NDArray[Any]) -> NDArray[Any]:
@@ -136,14 +139,14 @@ def _without_graph(backbone: str, cause: str) -> str:
 
 
 def _training_facts(
-    training: Training,
+    training: TrainingLoop,
     prepared: PreparedTiles,
     summary: TrainingSummary,
     weights_report: WeightsReport | None,
 ) -> dict[str, Any]:
     """The summary of training that `model.json` keeps."""
     settings, validation = training.settings, prepared.validation
-    best = training.best.number if settings.recipe.keep is Judge.BEST else 0
+    best = training.best.number if settings.recipe.keep is ModelSelection.BEST else 0
     return {
         "tiles": summary.tiles,
         "validation_tiles": 0 if validation is None else len(validation.labels),

@@ -15,25 +15,25 @@ from rsretrieve.data.preprocessing.normalize import Normaliser
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import OptimizerName
-from rsretrieve.network.device import Precision, computing_in
+from rsretrieve.network.device import Precision, autocast
 from rsretrieve.network.model import PrototypeModel
-from rsretrieve.network.runtime.micro_batches import Parts
+from rsretrieve.network.runtime.micro_batches import MicroBatcher
 from rsretrieve.training.checkpoint import (
-    named_part,
+    add_prefix,
     optimizer_tensors,
-    part,
     restore_optimizer,
+    select_prefix,
 )
 from rsretrieve.training.ema import MovingAverage
-from rsretrieve.training.losses import MetricLoss, own_log_probability
+from rsretrieve.training.losses import MetricLoss, label_log_probability
 from rsretrieve.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """What a training is run with, beside its tiles and its model.
 
-    `in_parts`: where memory runs out, a batch is taken in parts whose gradients add up to its
+    `micro_batches`: where memory runs out, a batch is taken in parts whose gradients add up to its
     own, but for batch norm, which sees a part's tiles alone.
     """
 
@@ -42,7 +42,7 @@ class Settings:
     seed: int
     device: torch.device
     precision: Precision
-    in_parts: bool = False
+    micro_batches: bool = False
 
 
 def build_optimizer(model: PrototypeModel, recipe: Recipe) -> torch.optim.Optimizer:
@@ -56,7 +56,7 @@ def build_optimizer(model: PrototypeModel, recipe: Recipe) -> torch.optim.Optimi
     )
 
 
-class Stepper:
+class TrainingStep:
     """Takes steps, and keeps what they hang on beside the model.
 
     Args:
@@ -72,14 +72,15 @@ class Stepper:
     """
 
     def __init__(
-        self, settings: Settings, model: PrototypeModel, tiles: int, context: RunContext
+        self, settings: TrainingSettings, model: PrototypeModel, tiles: int, context: RunContext
     ) -> None:
         self._settings, self._recipe, self._model = settings, settings.recipe, model
         self._context = context
         self._loss = MetricLoss(self._recipe.loss, self._recipe.q, self._recipe.k)
         self._normaliser = Normaliser(settings.preprocessing, settings.device)
         # Never a single tile, of which batch norm takes none; or never less than all.
-        self.parts = Parts(2 if settings.in_parts else tiles, self._notice_parts)
+        min_size = 2 if settings.micro_batches else tiles
+        self.micro_batcher = MicroBatcher(min_size, self._notice_parts)
         self.optimizer = build_optimizer(model, self._recipe)
         decay = self._recipe.average_decay
         self.average = MovingAverage(model, decay) if self._recipe.uses_average else None
@@ -118,15 +119,15 @@ class Stepper:
         def add_gradients(part: slice) -> tuple[Tensor, Tensor]:
             if part.start == 0:  # or the trial that failed would be added, too
                 self.optimizer.zero_grad(set_to_none=True)
-            with computing_in(self._settings.precision, self._settings.device):
+            with autocast(self._settings.precision, self._settings.device):
                 embeddings = self._model.network(self._normaliser.network_input(tiles[part]))
             log_p = self._model.prototypes(embeddings)
-            loss = self._loss(own_log_probability(log_p, labels[part]), weights[part])
+            loss = self._loss(label_log_probability(log_p, labels[part]), weights[part])
             loss = loss * (len(log_p) / len(labels))
             loss.backward()
             return loss.detach(), log_p.detach()
 
-        losses, log_p = zip(*self.parts.over(len(labels), add_gradients))
+        losses, log_p = zip(*self.micro_batcher.map(len(labels), add_gradients))
         self.optimizer.step()
         if self.average is not None:
             self.average.update()
@@ -134,17 +135,17 @@ class Stepper:
 
     def tensors(self) -> dict[str, Tensor]:
         """What a checkpoint keeps of it beside the model."""
-        tensors = named_part("optimizer", optimizer_tensors(self.optimizer))
+        tensors = add_prefix("optimizer", optimizer_tensors(self.optimizer))
         if self.average is not None:
-            tensors |= named_part("average", self.average.state_dict())
+            tensors |= add_prefix("average", self.average.state_dict())
         return tensors
 
     def restore(self, tensors: Mapping[str, Tensor], largest_part: int | None) -> None:
         """The inverse of `tensors`, on the settings' device."""
-        restore_optimizer(self.optimizer, part(tensors, "optimizer"))
+        restore_optimizer(self.optimizer, select_prefix(tensors, "optimizer"))
         if self.average is not None:
-            self.average.load_state_dict(part(tensors, "average"))
-        self.parts.most = largest_part
+            self.average.load_state_dict(select_prefix(tensors, "average"))
+        self.micro_batcher.max_size = largest_part
 
     def _notice_parts(self, most: int) -> None:
         self._context.notice(

@@ -31,16 +31,16 @@ from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.metadata import ModelFolder, report_unchecked
 from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
-from rsretrieve.network.runtime.malloc import freed_memory_kept
+from rsretrieve.network.runtime.malloc import retain_freed_memory
 from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
-from rsretrieve.training.head_warmup import warm_start
-from rsretrieve.training.history.starting_features import first_view
-from rsretrieve.training.history.tile_history import read_record
+from rsretrieve.training.head_warmup import warm_up_head
+from rsretrieve.training.history.starting_features import compute_starting_features
+from rsretrieve.training.history.tile_history import read_tile_history
 from rsretrieve.training.initialize import Start, starting_model
-from rsretrieve.training.loop import Training
+from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.save_model import TrainingSummary, summary_of, write_model
-from rsretrieve.training.step import Settings
+from rsretrieve.training.step import TrainingSettings
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 _HASHED_AT_ONCE = 64
@@ -61,7 +61,7 @@ class TrainingRequest:
         seed: of every chance.
         overwrite: replace a model, or an unfinished training, that is there.
         resume: go on with the unfinished training of this output.
-        in_parts: where memory runs out, take a batch in parts.
+        micro_batches: where memory runs out, take a batch in parts.
     """
 
     tiles: TileSet
@@ -74,7 +74,7 @@ class TrainingRequest:
     seed: int = 0
     overwrite: bool = False
     resume: bool = False
-    in_parts: bool = False
+    micro_batches: bool = False
 
 
 def train_model(
@@ -119,14 +119,14 @@ def _train(
     )
     recipe = recipe.for_classes(len(prepared.class_names))
     precision = best_precision(request.device)
-    settings = Settings(
-        recipe, prepared.preprocessing, seed, request.device, precision, request.in_parts
+    settings = TrainingSettings(
+        recipe, prepared.preprocessing, seed, request.device, precision, request.micro_batches
     )
     start = _start(request, prepared, settings, context)
-    training = Training(settings, start.model, prepared.train, prepared.validation, context)
+    training = TrainingLoop(settings, start.model, prepared.train, prepared.validation, context)
     identity = _identity(request, prepared, settings)
-    with freed_memory_kept() if request.device.type == "cpu" else nullcontext():
-        training.run(checkpoint_of(request.output), identity, resume=request.resume)
+    with retain_freed_memory() if request.device.type == "cpu" else nullcontext():
+        training.run(checkpoint_path(request.output), identity, resume=request.resume)
     summary = summary_of(training, request.output, prepared, time.perf_counter() - started)
     with folder_aside(request.output, overwrite=request.overwrite, marker=marker) as folder:
         write_model(folder, training, prepared, summary, start, context)
@@ -137,7 +137,10 @@ def _train(
 
 
 def _start(
-    request: TrainingRequest, prepared: PreparedTiles, settings: Settings, context: RunContext
+    request: TrainingRequest,
+    prepared: PreparedTiles,
+    settings: TrainingSettings,
+    context: RunContext,
 ) -> Start:
     """What the training loop starts from."""
     recipe, bands = settings.recipe, len(prepared.preprocessing.bands)
@@ -153,13 +156,13 @@ def _start(
         quadrants = quadrant_means(prepared.train.pixels)
         before = ModelFolder.read(Path(request.weights))
         report_unchecked(before, context)
-        view = read_record(before, prepared.tiles, quadrants, context).view
+        view = read_tile_history(before, prepared.tiles, quadrants, context).starting_features
     elif report is not None:  # features of a network that starts from nothing tell nothing
         context.start_stage("keeping how the tiles look before labels are learned")
-        view = first_view(embedder, prepared.train.pixels, settings.seed)
+        view = compute_starting_features(embedder, prepared.train.pixels, settings.seed)
     if recipe.head_epochs and not request.resume:
         context.start_stage("fitting projection and prototypes to the starting features")
-        warm_start(model, embedder, prepared.train, recipe.q, recipe.head_epochs, settings.seed)
+        warm_up_head(model, embedder, prepared.train, recipe.q, recipe.head_epochs, settings.seed)
     return Start(model, report, view)
 
 
@@ -167,7 +170,7 @@ def _unfinished(output: Path) -> Path:
     return output.with_name(f".{output.name}.unfinished")
 
 
-def checkpoint_of(output: Path) -> Path:
+def checkpoint_path(output: Path) -> Path:
     """Where a training of this output keeps what `resume` goes on with."""
     return _unfinished(output) / CHECKPOINT_FILE
 
@@ -175,7 +178,7 @@ def checkpoint_of(output: Path) -> Path:
 def _clear_unfinished(output: Path) -> None:
     """Remove what a training left that cannot be gone on with: all that is no checkpoint."""
     folder = _unfinished(output)
-    if folder.exists() and not checkpoint_of(output).exists():
+    if folder.exists() and not checkpoint_path(output).exists():
         shutil.rmtree(folder)
     for half_written in folder.glob(f".{CHECKPOINT_FILE}.*"):
         half_written.unlink()
@@ -197,7 +200,7 @@ def _unfinished_folder(request: TrainingRequest) -> Path:
 
 
 def _identity(
-    request: TrainingRequest, prepared: PreparedTiles, settings: Settings
+    request: TrainingRequest, prepared: PreparedTiles, settings: TrainingSettings
 ) -> dict[str, Any]:
     """All that decides the result, so that a training only ever goes on as itself."""
     tiles = hashlib.sha256()
@@ -206,24 +209,24 @@ def _identity(
     held_back = prepared.validation
     validation = "none"
     if held_back is not None:
-        validation = digest_of(held_back.pixels, held_back.labels)
+        validation = digest_arrays(held_back.pixels, held_back.labels)
     return {
         **{f"recipe.{name}": value for name, value in request.recipe.to_json().items()},
         "tiles and labels": tiles.hexdigest()[:16],
-        "training pixels": digest_of(prepared.train.pixels),
+        "training pixels": digest_arrays(prepared.train.pixels),
         "classes": list(prepared.class_names),
         "validation tiles": validation,
         "bands": list(prepared.preprocessing.bands),
         "preprocessing": sha256_of_json(prepared.preprocessing.to_json())[:16],
         "weights": request.weights,
-        "--batch-size auto": "given" if request.in_parts else "not given",
+        "--batch-size auto": "given" if request.micro_batches else "not given",
         "seed": request.seed,
         "device": request.device.type,
         "precision": str(settings.precision),
     }
 
 
-def digest_of(*arrays: NDArray[Any]) -> str:
+def digest_arrays(*arrays: NDArray[Any]) -> str:
     """A digest of some arrays, hashed block by block: pixels may be larger than memory."""
     content = hashlib.sha256()
     for array in arrays:

@@ -11,7 +11,7 @@ from torch.nn import functional
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
 from rsretrieve.network import embedder as embedder_module
 from rsretrieve.network.device import Precision
-from rsretrieve.network.embedder import Embedder, precise_enough
+from rsretrieve.network.embedder import Embedder, choose_embedding_precision
 from rsretrieve.network.network import EmbeddingNetwork, build_network
 from tests.support.networks import SIZE_PX
 
@@ -129,6 +129,6 @@ def test_a_model_embeds_in_bfloat16_only_where_that_says_the_same(
     shape = (6, 3, SIZE_PX, SIZE_PX)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     monkeypatch.setattr(embedder_module, "best_precision", lambda _: Precision.BFLOAT16)
-    assert precise_enough(network, preprocessing, CPU, pixels) is expected
+    assert choose_embedding_precision(network, preprocessing, CPU, pixels) is expected
     monkeypatch.setattr(embedder_module, "best_precision", lambda _: Precision.FLOAT32)
-    assert precise_enough(network, preprocessing, CPU, pixels) is Precision.FLOAT32
+    assert choose_embedding_precision(network, preprocessing, CPU, pixels) is Precision.FLOAT32

@@ -70,7 +70,7 @@ class _Substitute(nn.Conv2d):
         return self.weight.bfloat16(), None if self.bias is None else self.bias.bfloat16()
 
 
-class OverFewPixels(_Substitute):
+class SmallImageConv2d(_Substitute):
     """A convolution whose gradient is right over images smaller than its stride, too."""
 
     def _goes_its_own_way_over(self, pixels: Tensor) -> bool:
@@ -92,7 +92,7 @@ class OverFewPixels(_Substitute):
         return odd and self.padding == reach and self.padding_mode == "zeros"
 
 
-class Depthwise(_Substitute):
+class DepthwiseConv2d(_Substitute):
     """A depthwise convolution that learns as fast on a processor as it can."""
 
     def _goes_its_own_way_over(self, pixels: Tensor) -> bool:
@@ -188,18 +188,18 @@ def _in_single_steps(
     return everywhere
 
 
-def mend_convolutions(backbone: nn.Module) -> None:
+def replace_convolutions(backbone: nn.Module) -> None:
     """Put substitutes in place of the convolutions that need one somewhere."""
     for name, layer in list(backbone.named_modules()):
         if type(layer) is not nn.Conv2d:
             continue
         if layer.groups == layer.in_channels > 1:
-            backbone.set_submodule(name, Depthwise(layer))
+            backbone.set_submodule(name, DepthwiseConv2d(layer))
         elif max(layer.kernel_size) > 1:
-            backbone.set_submodule(name, OverFewPixels(layer))
+            backbone.set_submodule(name, SmallImageConv2d(layer))
 
 
-def without_substitutes(backbone: nn.Module) -> nn.Module:
+def restore_convolutions(backbone: nn.Module) -> nn.Module:
     """Let the substitutes of a backbone be plain convolutions again, in place."""
     for layer in backbone.modules():
         if isinstance(layer, _Substitute):

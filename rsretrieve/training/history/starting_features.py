@@ -27,7 +27,9 @@ _SAMPLE = 10_000
 _AT_ONCE = 256
 
 
-def first_view(embedder: Embedder, pixels: NDArray[Any], seed: int) -> NDArray[np.float16]:
+def compute_starting_features(
+    embedder: Embedder, pixels: NDArray[Any], seed: int
+) -> NDArray[np.float16]:
     """The backbone's features of tiles, of all quarter turns, in their principal directions.
 
     Args:

@@ -20,38 +20,45 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import ModelDamaged
 from rsretrieve.network.metadata import TILES_FILE, ModelFolder, check_file
 
-_WEIGHT, _AREA, _VIEW, _QUADRANTS = "weight", "area_under_margin", "first_view", "quadrants"
+_WEIGHT, _AREA, _STARTING_FEATURES, _QUADRANTS = (
+    "weight",
+    "area_under_margin",
+    "first_view",
+    "quadrants",
+)
 
 
 @dataclass(frozen=True)
-class TrainingRecord:
+class TileHistory:
     """What a training notes of N tiles, whatever its recipe.
 
     Attributes:
         weights: (N,) float32, m_i: 1 where the tile was taught with the given label at the end,
             else 0; NaN where it is not known.
         areas: (N,) float32, area under the margin, in nats; NaN where it is not known.
-        view: (N, d) unit rows, how they looked before labels were learned; rows of zeros
-            where that is not known, and None where it is known of no tile.
+        starting_features: (N, d) unit rows, from before labels were learned; rows of zeros where
+            not known, and None where they are known of no tile.
     """
 
     weights: NDArray[np.float32]
     areas: NDArray[np.float32]
-    view: NDArray[Any] | None
+    starting_features: NDArray[Any] | None
 
     def columns(self) -> dict[str, Any]:
         """As columns of the table."""
         columns: dict[str, Any] = {_WEIGHT: self.weights, _AREA: self.areas}
-        if self.view is not None:
-            columns[_VIEW] = _lists(self.view.astype(np.float16, copy=False))
+        if self.starting_features is not None:
+            columns[_STARTING_FEATURES] = _lists(
+                self.starting_features.astype(np.float16, copy=False)
+            )
         return columns
 
 
-def write_training_tiles(
+def write_tile_history(
     folder: Path,
     tiles: TileSet,
     taught: Sequence[str | None],
-    record: TrainingRecord,
+    record: TileHistory,
     quadrants: NDArray[np.float32],
 ) -> None:
     """Write `tiles.parquet`, a row a training tile.
@@ -73,12 +80,12 @@ def write_training_tiles(
     parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
 
 
-def read_record(
+def read_tile_history(
     model: ModelFolder,
     tiles: TileSet,
     quadrants: NDArray[np.float32],
     context: RunContext | None = None,
-) -> TrainingRecord:
+) -> TileHistory:
     """What a model folder tells of these tiles; nothing where it is so old as to have no such file.
 
     Nothing is told of a tile whose name a training tile has, but other pixels; and of one that
@@ -94,9 +101,9 @@ def read_record(
         ModelDamaged: the file is not the one that was written, or cannot be read.
     """
     weights, areas = np.full((2, len(tiles)), np.nan, np.float32)
-    table = _table(model, ("tile", "label", _WEIGHT, _AREA, _VIEW, _QUADRANTS))
+    table = _table(model, ("tile", "label", _WEIGHT, _AREA, _STARTING_FEATURES, _QUADRANTS))
     if table is None:
-        return TrainingRecord(weights, areas, None)
+        return TileHistory(weights, areas, None)
     rows = {name: row for row, name in enumerate(table.column("tile").to_pylist())}
     found = np.array([rows.get(tile.id, -1) for tile in tiles], np.int64)
     if _QUADRANTS in table.column_names:
@@ -109,12 +116,12 @@ def read_record(
     for name, column in ((_WEIGHT, weights), (_AREA, areas)):
         if name in table.column_names:
             column[here[same]] = table.column(name).to_numpy()[there[same]]
-    if _VIEW not in table.column_names or not len(here):
-        return TrainingRecord(weights, areas, None)
-    values = _matrix(table, _VIEW)
-    view = np.zeros((len(tiles), values.shape[1]), np.float32)
-    view[here] = values[there]
-    return TrainingRecord(weights, areas, view)
+    if _STARTING_FEATURES not in table.column_names or not len(here):
+        return TileHistory(weights, areas, None)
+    values = _matrix(table, _STARTING_FEATURES)
+    features = np.zeros((len(tiles), values.shape[1]), np.float32)
+    features[here] = values[there]
+    return TileHistory(weights, areas, features)
 
 
 def _let_go_of_others(
@@ -180,11 +187,11 @@ def _table(model: ModelFolder, columns: Sequence[str]) -> pyarrow.Table | None:
 
 
 def _check_types(table: pyarrow.Table) -> None:
-    """Raise `ValueError` for columns that are not what `write_training_tiles` writes."""
+    """Raise `ValueError` for columns that are not what `write_tile_history` writes."""
     types = pyarrow.types
     for entry in table.schema:
         kind, values = entry.type, table.column(entry.name)
-        if entry.name in (_VIEW, _QUADRANTS):
+        if entry.name in (_STARTING_FEATURES, _QUADRANTS):
             fits = types.is_fixed_size_list(kind) and types.is_floating(kind.value_type)
             values = values.combine_chunks().flatten() if fits else values
             if not fits or (entry.name == _QUADRANTS and kind.list_size != QUADRANTS):

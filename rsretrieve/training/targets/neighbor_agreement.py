@@ -29,8 +29,8 @@ from torch import Tensor
 
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.prototypes import Prototypes
-from rsretrieve.training.recipe import Agreement
-from rsretrieve.training.targets.targets import Targets, known_classes
+from rsretrieve.training.recipe import AgreementSettings
+from rsretrieve.training.targets.targets import Targets, taught_classes
 
 NEIGHBOURS = 10
 VOTE_TEMPERATURE = 0.1
@@ -39,7 +39,7 @@ _LEAST_MEAN = 1e-6
 _EMBEDDED_AT_ONCE = 256
 
 
-class NeighbourAgreement:
+class NeighborAgreementPolicy:
     """The strategy, and the probabilities that it remembers.
 
     Args:
@@ -47,7 +47,7 @@ class NeighbourAgreement:
         asked: what is asked beside it.
     """
 
-    def __init__(self, k: float, asked: Agreement) -> None:
+    def __init__(self, k: float, asked: AgreementSettings) -> None:
         self.k, self.asked = k, asked
         self._mean: Tensor | None = None  # (N, K) float16: half of what else a large set takes
 
@@ -60,7 +60,7 @@ class NeighbourAgreement:
         previous: Targets,
         progress: float,
     ) -> Targets:
-        """See `Strategy.update`."""
+        """See `TargetPolicy.update`."""
         embeddings, probabilities = _outlook(embedder, prototypes, pixels)
         if self._mean is not None:
             share = self.asked.memory
@@ -74,11 +74,11 @@ class NeighbourAgreement:
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """See `Strategy.tensors`."""
+        """See `TargetPolicy.tensors`."""
         return {} if self._mean is None else {"mean": self._mean}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """See `Strategy.restore`."""
+        """See `TargetPolicy.restore`."""
         self._mean = tensors.get("mean")
 
 
@@ -105,7 +105,7 @@ def agreed_targets(
     given: Tensor,
     previous: Targets,
     k: float,
-    asked: Agreement,
+    asked: AgreementSettings,
     *,
     relabel: bool,
 ) -> Targets:
@@ -130,7 +130,7 @@ def agreed_targets(
     mend = ~keep & (nearest != given) & (best.indices == nearest)
     mend &= (best.values > asked.relabel) & relabel
     labels, taught = torch.where(mend, nearest, given), keep | mend
-    known = known_classes(labels, taught, probabilities.shape[1])[given]
+    known = taught_classes(labels, taught, probabilities.shape[1])[given]
     return Targets(
         torch.where(known | mend, labels, previous.labels),
         torch.where(known | mend, taught.to(previous.weights.dtype), previous.weights),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from rsretrieve.training.recipe import Recipe
-from rsretrieve.training.targets.neighbor_agreement import NeighbourAgreement
-from rsretrieve.training.targets.targets import Strategy
-from rsretrieve.training.targets.truncation import Truncation
+from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy
+from rsretrieve.training.targets.targets import TargetPolicy
+from rsretrieve.training.targets.truncation import TruncationPolicy
 
 
-def strategy_of(recipe: Recipe) -> Strategy:
+def target_policy(recipe: Recipe) -> TargetPolicy:
     """The published truncation, or, where the recipe asks for it, agreement."""
     if recipe.agreement is None:
-        return Truncation(recipe.k)
-    return NeighbourAgreement(recipe.k, recipe.agreement)
+        return TruncationPolicy(recipe.k)
+    return NeighborAgreementPolicy(recipe.k, recipe.agreement)

@@ -31,16 +31,16 @@ class Targets:
         """Every tile is taught as it is labelled."""
         return cls(labels, torch.ones(len(labels), device=labels.device))
 
-    def keeps(self, given: Tensor) -> Tensor:
+    def kept_mask(self, given: Tensor) -> Tensor:
         """(N,) 1 where a tile is taught the label it was given, else 0."""
         return self.weights * (self.labels == given)
 
-    def relabels(self, given: Tensor) -> Tensor:
+    def relabelled_mask(self, given: Tensor) -> Tensor:
         """(N,) 1 where a tile is taught another label than it was given, else 0."""
         return self.weights * (self.labels != given)
 
 
-def known_classes(labels: Tensor, taught: Tensor, classes: int) -> Tensor:
+def taught_classes(labels: Tensor, taught: Tensor, classes: int) -> Tensor:
     """(K,) bool: whether any tile is taught as that class.
 
     Args:
@@ -52,7 +52,7 @@ def known_classes(labels: Tensor, taught: Tensor, classes: int) -> Tensor:
     return counts.index_add(0, labels, taught.float()) > 0
 
 
-class Strategy(Protocol):
+class TargetPolicy(Protocol):
     """How targets are set anew from what a network makes of the tiles."""
 
     def update(

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.prototypes import Prototypes
-from rsretrieve.training.losses import kept, own_log_probability
-from rsretrieve.training.targets.targets import Targets, known_classes
+from rsretrieve.training.losses import kept, label_log_probability
+from rsretrieve.training.targets.targets import Targets, taught_classes
 
 
-class Truncation:
+class TruncationPolicy:
     """The published strategy: the labels stay, the weights m_i follow the truncation.
 
     Args:
@@ -34,16 +34,16 @@ class Truncation:
         previous: Targets,
         progress: float,
     ) -> Targets:
-        """See `Strategy.update`."""
+        """See `TargetPolicy.update`."""
         own_log_p = plain_log_probabilities(embedder, prototypes, pixels, given)
         return Targets(given, updated_weights(own_log_p, self.k, given, previous.weights))
 
     def tensors(self) -> dict[str, Tensor]:
-        """See `Strategy.tensors`: it remembers nothing."""
+        """See `TargetPolicy.tensors`: it remembers nothing."""
         return {}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """See `Strategy.restore`."""
+        """See `TargetPolicy.restore`."""
 
 
 def plain_log_probabilities(
@@ -69,7 +69,7 @@ def plain_log_probabilities(
     with torch.inference_mode():
         for start in range(0, len(pixels), batch_size):
             log_p = prototypes(embedder.embed(pixels[start : start + batch_size]))
-            own.append(own_log_probability(log_p, labels[start : start + batch_size]))
+            own.append(label_log_probability(log_p, labels[start : start + batch_size]))
     # A clone: tensors made in inference mode cannot take part in a training step.
     return torch.cat(own).clone()
 
@@ -91,5 +91,5 @@ def updated_weights(own_log_p: Tensor, k: float, labels: Tensor, previous: Tenso
         (N,) of 0 and 1.
     """
     passing = kept(own_log_p, k).to(previous.dtype)
-    known = known_classes(labels, passing > 0, int(labels.max()) + 1)
+    known = taught_classes(labels, passing > 0, int(labels.max()) + 1)
     return torch.where(known[labels], passing, previous)

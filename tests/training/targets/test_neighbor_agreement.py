@@ -17,17 +17,17 @@ from rsretrieve.errors import InvalidArgument
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
-from rsretrieve.training.recipe import Agreement
+from rsretrieve.training.recipe import AgreementSettings
 from rsretrieve.training.targets import neighbor_agreement
 from rsretrieve.training.targets.neighbor_agreement import (
-    NeighbourAgreement,
+    NeighborAgreementPolicy,
     agreed_targets,
     aligned,
     neighbour_votes,
 )
 from rsretrieve.training.targets.targets import Targets
 
-ASKED = Agreement(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7)
+ASKED = AgreementSettings(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7)
 K = 0.5
 
 
@@ -170,7 +170,7 @@ def test_every_tile_is_decided_by_the_rule(seed: int, relabel: bool) -> None:
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
 def test_shares_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(InvalidArgument, match=r"lie in 0…1"):
-        Agreement(**{**vars(ASKED), name: value})
+        AgreementSettings(**{**vars(ASKED), name: value})
 
 
 # Alignment
@@ -230,7 +230,7 @@ def test_probabilities_are_averaged_over_updates_and_remembered(
     embedder: Embedder, prototypes: Prototypes, pixels: NDArray[np.uint8]
 ) -> None:
     given = torch.arange(7) % 3
-    strategy = NeighbourAgreement(K, ASKED)
+    strategy = NeighborAgreementPolicy(K, ASKED)
     assert strategy.tensors() == {}
     first = probabilities(embedder, prototypes, pixels)
     targets = Targets.as_given(given)
@@ -239,7 +239,7 @@ def test_probabilities_are_averaged_over_updates_and_remembered(
     with torch.no_grad():
         prototypes.weight.neg_()
     second = probabilities(embedder, prototypes, pixels)
-    restored = NeighbourAgreement(K, ASKED)
+    restored = NeighborAgreementPolicy(K, ASKED)
     restored.restore(strategy.tensors())
     for one in (strategy, restored):
         one.update(embedder, prototypes, pixels, given, targets, 0.4)
@@ -265,7 +265,7 @@ def test_labels_are_mended_from_their_time_on(
     monkeypatch.setattr(prototypes, "forward", lambda e: sure.expand(len(e), 3))
     labels = torch.tensor([0, 0, 0, 1, 1, 2, 2])
     previous = Targets(labels, torch.zeros(7))
-    strategy = NeighbourAgreement(K, ASKED)
+    strategy = NeighborAgreementPolicy(K, ASKED)
     targets = strategy.update(embedder, prototypes, pixels, labels, previous, progress)
     assert targets.weights.tolist() == [1, 1, 1, *[float(relabelled)] * 4]
     assert targets.labels.tolist() == ([0] * 7 if relabelled else labels.tolist())
@@ -275,7 +275,7 @@ def test_updates_can_take_part_in_a_training_step(
     embedder: Embedder, prototypes: Prototypes, pixels: NDArray[np.uint8]
 ) -> None:
     given = torch.arange(7) % 3
-    strategy = NeighbourAgreement(K, ASKED)
+    strategy = NeighborAgreementPolicy(K, ASKED)
     targets = strategy.update(
         embedder, prototypes, pixels, given, Targets.as_given(given), progress=1.0
     )
