@@ -116,7 +116,7 @@ def features_of(cell: Cell, tiles: CellTiles, place: Place) -> FirstLook:
             Embedder(model.network, preprocessing, device), store.pixels, cell.seed
         )
         network = FeatureNetwork(model.network)
-        vectors = Embedder(network, preprocessing, device).embed_all(store.pixels)
+        vectors = Embedder(network, preprocessing, device).vectors(store.pixels)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         np.savez(path, vectors=vectors, view=view.astype(np.float32))
     with np.load(path) as kept:

@@ -121,12 +121,12 @@ def _features(cell: Cell, tiles: CellTiles, place: Place, recipe: Recipe | None)
             training.run(Path(folder) / "checkpoint", {}, resume=False)
         kept = training.select_model(recipe.keep).network
     embedder = Embedder(kept, prepared.preprocessing, device)
-    train = _unit(embedder.embed_all(prepared.train.pixels))
+    train = _unit(embedder.vectors(prepared.train.pixels))
     test = read_into_store(tiles.test, prepared.preprocessing, context)
     given = prepared.train.labels
     return Embedded(
         train=train,
-        test=_unit(embedder.embed_all(test.pixels)),
+        test=_unit(embedder.vectors(test.pixels)),
         prototypes=class_means(train, given, len(prepared.class_names)),
         temperature=ROBUST.temperature_for(len(prepared.class_names)),
     )

@@ -115,7 +115,7 @@ def test_a_missing_or_additional_choice_is_a_difference(
 
 
 def test_without_a_checkpoint_there_is_nothing_to_resume(path: Path) -> None:
-    message = re.escape(f"no unfinished training to resume ({path} is not there)")
+    message = re.escape(f"no unfinished training to resume ({path} is missing)")
     with pytest.raises(CheckpointError, match=f"^{message}$") as caught:
         read_checkpoint(path, IDENTITY)
     assert caught.value.hint == "start it without --resume"
@@ -149,9 +149,7 @@ def test_a_checkpoint_of_another_version_is_refused(
 ) -> None:
     written = checkpoints.SCHEMA_VERSION
     monkeypatch.setattr(checkpoints, "SCHEMA_VERSION", written + 1)
-    message = (
-        rf"was written by another rsretrieve \(schema {written}; this one reads {written + 1}\)$"
-    )
+    message = rf"another version of rsretrieve \(schema {written}; this one reads {written + 1}\)$"
     with pytest.raises(CheckpointError, match=message):
         read_checkpoint(path, IDENTITY)
 

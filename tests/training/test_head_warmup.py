@@ -13,7 +13,6 @@ from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
-from rsretrieve.training import head_warmup as head_warmup_module
 from rsretrieve.training.head_warmup import warm_up_head
 from rsretrieve.training.validate import Examples, accuracy
 
@@ -66,11 +65,8 @@ def test_the_backbone_and_the_temperature_stay_as_they_are(
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_the_seed_decides(
-    model: PrototypeModel, embedder: Embedder, examples: Examples, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_seed_decides(model: PrototypeModel, embedder: Embedder, examples: Examples) -> None:
     before, ends = state(model), []
-    monkeypatch.setattr(head_warmup_module, "_EMBEDDED_AT_ONCE", 7)
     for seed in (0, 0, 1):
         model.load_state_dict(before)
         warm_up_head(model, embedder, examples, q=0.7, epochs=2, seed=seed)
@@ -93,9 +89,8 @@ def test_of_many_tiles_a_sample_is_looked_at(
         seen += len(pixels)
         return plain(pixels)
 
-    monkeypatch.setattr(head_warmup_module, "MOST_TILES", 9)
     monkeypatch.setattr(embedder, "features", counted)
-    warm_up_head(model, embedder, examples, q=0.7, epochs=1, seed=0)
+    warm_up_head(model, embedder, examples, q=0.7, epochs=1, seed=0, max_tiles=9)
     assert seen == 9
 
 

@@ -24,9 +24,10 @@ from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.losses import MetricLoss
 from rsretrieve.training.recipe import ROBUST, Recipe
-from rsretrieve.training.step import TrainingSettings
+from rsretrieve.training.step import Batch, StepResult, TrainingSettings
 from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy
-from rsretrieve.training.targets.targets import Targets
+from rsretrieve.training.targets.targets import Predictions, TargetPolicy, Targets
+from rsretrieve.training.targets.truncation import TruncationPolicy
 from rsretrieve.training.validate import Examples
 
 CPU = torch.device("cpu")
@@ -62,6 +63,23 @@ def run(training: TrainingLoop, tmp_path: Path) -> TrainingLoop:
     return training
 
 
+def after_steps(
+    training: TrainingLoop, act: Callable[[Batch, StepResult], StepResult | None]
+) -> None:
+    """Call `act` after every step; what it returns takes the place of the step's result."""
+    step = training.step
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(step, name)
+
+        def run(self, batch: Batch, *rest: Any) -> StepResult:
+            result = step.run(batch, *rest)
+            return act(batch, result) or result
+
+    training.step = Watched()
+
+
 def finished(events: list[Event]) -> list[EpochFinished]:
     return [event for event in events if isinstance(event, EpochFinished)]
 
@@ -70,7 +88,7 @@ def test_the_tiles_that_vote_are_named_and_not_copied(start: Start) -> None:
     training = start(ONE_EPOCH)
     labels = torch.tensor([0, 1, 2, 1, 1, 2, 0])
     training.targets = Targets(labels, torch.tensor([1.0, 0, 1, 1, 0, 1, 1]))
-    voters = training._voters()
+    voters = training.voters()
     assert voters.pixels is training.train.pixels
     assert voters.rows.tolist() == [0, 2, 3, 5, 6]
     assert voters.labels.tolist() == [0, 2, 1, 2, 0]
@@ -128,17 +146,14 @@ def test_batches_are_of_nearly_one_size(
 
 
 def test_every_tile_is_seen_once_an_epoch_in_an_order_of_its_own(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, tmp_path: Path
 ) -> None:
     seen: list[list[int]] = []
     training = start(TINY)
-    step = training._step
-
-    def noting(chosen: NDArray[np.int64], *rest: Any) -> torch.Tensor:
-        seen.append(chosen.tolist())
-        return step(chosen, *rest)
-
-    monkeypatch.setattr(training, "_step", noting)
+    rows = {tile.tobytes(): row for row, tile in enumerate(training.train.pixels)}
+    after_steps(
+        training, lambda batch, _: seen.append([rows[tile.tobytes()] for tile in batch.pixels])
+    )
     run(training, tmp_path)
     assert sorted(seen[0] + seen[1]) == sorted(seen[2] + seen[3]) == list(range(7))
     assert seen[0] != seen[2]
@@ -153,11 +168,11 @@ def test_the_learning_rate_follows_the_schedule(
 
 
 def test_the_loss_told_is_the_mean_over_tiles_not_batches(
-    start: Start, events: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, events: list[Event], tmp_path: Path
 ) -> None:
     training = start(ONE_EPOCH)
     losses = iter([1.0, 8.0])  # of batches of four and of three tiles
-    monkeypatch.setattr(training, "_step", lambda *_: torch.tensor(next(losses)))
+    after_steps(training, lambda _, result: replace(result, loss=torch.tensor(next(losses))))
     run(training, tmp_path)
     assert finished(events)[0].loss == pytest.approx((4 * 1 + 3 * 8) / 7)
 
@@ -194,7 +209,7 @@ def test_weights_are_set_by_the_selected_models_log_p_on_plain_tiles(
 ) -> None:
     recipe = replace(TINY, agreement=None, weights_by=selection, first_update=0.5, update_every=1.0)
     once = start(recipe)
-    once._epoch(0)
+    once.run_epoch(0)
     network = once.select_model(selection).eval()
     with torch.no_grad():
         p = network(torch.from_numpy((pixels.astype(np.float32) - 100) / 50)).exp()
@@ -203,16 +218,14 @@ def test_weights_are_set_by_the_selected_models_log_p_on_plain_tiles(
     _, middle, most = sorted([own[0], own[3], own[6]])
     k = (middle + most) / 2
     again = start(recipe.changed(k=k))
-    again._epoch(0)
+    again.run_epoch(0)
     learned = {label for label, probability in zip(LABELS, own) if probability > k}
     expected = [float(own[i] > k or LABELS[i] not in learned) for i in range(7)]
     assert again.targets.weights.tolist() == pytest.approx(expected)
     assert 0 < sum(expected) < 7
 
 
-def test_left_out_tiles_move_nothing(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_left_out_tiles_move_nothing(start: Start, tmp_path: Path) -> None:
     still = start(ONE_EPOCH.changed(weight_decay=0.0))
     still.targets = Targets(torch.tensor(LABELS), torch.zeros(7))
     before = {name: value.clone() for name, value in still.model.state_dict().items()}
@@ -271,18 +284,10 @@ def test_without_validation_the_last_network_is_the_best(
     assert [epoch.validation_accuracy for epoch in finished(events)] == [None]
 
 
-def test_the_average_is_updated_after_every_step(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_average_is_updated_after_every_step(start: Start, tmp_path: Path) -> None:
     training = start(TINY.changed(average_decay=0.15, learning_rate=0.1))
-    step, after = training._step, []
-
-    def noting(*arguments: Any) -> torch.Tensor:
-        loss = step(*arguments)
-        after.append(projection(training.model))
-        return loss
-
-    monkeypatch.setattr(training, "_step", noting)
+    after: list[torch.Tensor] = []
+    after_steps(training, lambda *_: after.append(projection(training.model)))
     run(training, tmp_path)
     expected = after[0]
     for weight in after[1:]:
@@ -323,22 +328,31 @@ def test_a_tile_is_taught_its_target_and_counted_as_relabelled(
     assert shares == [pytest.approx((6 / 7, 1 / 7)), (1, 0)]
 
 
-def test_robust_targets_are_set_by_the_agreement_of_network_and_neighbours(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [(TINY, NeighborAgreementPolicy), (replace(TINY, agreement=None), TruncationPolicy)],
+)
+def test_the_recipe_chooses_the_policy_that_sets_the_targets(
+    start: Start, recipe: Recipe, kind: type[TargetPolicy]
 ) -> None:
-    seen: list[tuple[list[int], float]] = []
+    assert type(start(recipe).target_policy) is kind
+
+
+def test_the_policy_sets_the_targets_by_the_predictions_for_all_tiles(start: Start) -> None:
+    seen: list[tuple[tuple[int, int], list[int], float]] = []
     wanted = Targets(torch.tensor([2] * 7), torch.ones(7))
 
-    def noting(self: object, *arguments: Any) -> Targets:
-        _, _, pixels, given, _, progress = arguments
-        seen.append((given.tolist(), progress))
-        assert len(pixels) == 7
-        return wanted
+    class Policy:
+        def update(
+            self, predictions: Predictions, given: torch.Tensor, _: Targets, progress: float
+        ) -> Targets:
+            seen.append((tuple(predictions.log_p.shape), given.tolist(), progress))
+            return wanted
 
-    monkeypatch.setattr(NeighborAgreementPolicy, "update", noting)
     training = start(TINY.changed(first_update=0.5))
-    training._epoch(0)
-    assert seen == [([*LABELS], 0.5)]
+    training.target_policy = Policy()
+    training.run_epoch(0)
+    assert seen == [((7, 3), [*LABELS], 0.5)]
     assert training.targets is wanted
 
 
@@ -352,7 +366,7 @@ def test_without_an_average_the_last_network_stands_in(start: Start) -> None:
 
 def test_adamw_is_made_with_the_recipes_rates(start: Start) -> None:
     training = start(TINY.changed(optimizer=OptimizerName.ADAMW, weight_decay=0.3))
-    optimizer = training._step_runner.optimizer
+    optimizer = training.step.optimizer
     assert isinstance(optimizer, torch.optim.AdamW)
     assert optimizer.param_groups[0]["weight_decay"] == 0.3
 
@@ -361,7 +375,7 @@ def test_adamw_is_made_with_the_recipes_rates(start: Start) -> None:
 def test_sgd_is_nesterovs_where_there_is_momentum(
     start: Start, momentum: float, nesterov: bool
 ) -> None:
-    optimizer = start(TINY.changed(momentum=momentum))._step_runner.optimizer
+    optimizer = start(TINY.changed(momentum=momentum)).step.optimizer
     assert isinstance(optimizer, torch.optim.SGD)
     assert optimizer.param_groups[0]["momentum"] == momentum
     assert optimizer.param_groups[0]["nesterov"] is nesterov
@@ -392,7 +406,7 @@ def test_a_split_batch_teaches_the_same(start: Start, events: list[Event], tmp_p
         start(TINY.changed(learning_rate=0.001)),
         start(TINY.changed(learning_rate=0.001)),
     )
-    split._step_runner.micro_batcher.min_size = 2
+    split.step.micro_batcher.min_size = 2
     greedy(split, most=3)
     for training, name in ((whole, "whole"), (split, "split")):
         training.run(tmp_path / name, {}, resume=False)
@@ -403,12 +417,12 @@ def test_a_split_batch_teaches_the_same(start: Start, events: list[Event], tmp_p
     )
     told = [event.text for event in events if isinstance(event, Noticed)]
     assert told == [
-        "memory ran out: batches of 4 tiles are taken in parts of at most 2; batch norm sees a "
-        "part's tiles alone"
+        "memory ran out: batches of 4 tiles are split into micro-batches of at most 2; batch norm "
+        "sees one micro-batch at a time"
     ]
     resumed = start(TINY.changed(learning_rate=0.001))
     resumed.run(tmp_path / "split", {}, resume=True)
-    assert resumed._step_runner.micro_batcher.max_size == 2
+    assert resumed.step.micro_batcher.max_size == 2
 
 
 @pytest.mark.parametrize("micro_batches", [False, True])

@@ -18,11 +18,11 @@ from rsretrieve.errors import InvalidArgument
 from rsretrieve.network.prototypes import Prototypes, log_probabilities
 from rsretrieve.training.losses import (
     MetricLoss,
-    kept,
     label_log_probability,
     nsl,
     rnsl,
     truncated_rnsl,
+    truncation_weights,
     weighted_rnsl,
 )
 
@@ -132,15 +132,15 @@ def test_the_weighted_form_is_m_times_rnsl_less_the_constant(p: float, m: int) -
 
 
 def test_weights_are_one_only_above_the_truncation() -> None:
-    assert kept(logs(0.1, 0.49, 0.5, 0.51, 1.0), 0.5).tolist() == [0, 0, 0, 1, 1]
+    assert truncation_weights(logs(0.1, 0.49, 0.5, 0.51, 1.0), 0.5).tolist() == [0, 0, 0, 1, 1]
 
 
 def test_without_truncation_every_tile_is_kept() -> None:
-    assert kept(torch.tensor([-1e30, -1.0, 0.0]), 0).tolist() == [1, 1, 1]
+    assert truncation_weights(torch.tensor([-1e30, -1.0, 0.0]), 0).tolist() == [1, 1, 1]
 
 
 def test_weights_have_the_type_of_the_probabilities() -> None:
-    assert kept(torch.tensor([-1.0], dtype=torch.float16), K).dtype is torch.float16
+    assert truncation_weights(torch.tensor([-1.0], dtype=torch.float16), K).dtype is torch.float16
 
 
 # Limits
@@ -210,7 +210,7 @@ def test_the_kept_weights_minimise_the_weighted_loss(
     log_p: list[float], q: float, k: float
 ) -> None:
     own = torch.tensor(log_p, dtype=torch.float64)
-    least = float(weighted_rnsl(own, kept(own, k), q, k).sum())
+    least = float(weighted_rnsl(own, truncation_weights(own, k), q, k).sum())
     for weights in itertools.product((0.0, 1.0), repeat=len(log_p)):
         other = weighted_rnsl(own, torch.tensor(weights, dtype=torch.float64), q, k).sum()
         assert least <= float(other) + 1e-9

@@ -308,12 +308,12 @@ def test_a_model_is_gone_on_from(request_of: Requests, output: Path) -> None:
 def test_what_people_look_at_is_added_before_the_folder_is_switched_in(
     request_of: Requests, output: Path
 ) -> None:
-    def embellish(folder: Path) -> None:
+    def add_reports(folder: Path) -> None:
         assert not output.exists()
         assert {path.name for path in folder.iterdir()} == FILES
         (folder / "README.md").write_text("a card", encoding="utf-8")
 
-    train(request_of(), embellish=embellish)
+    train(request_of(), add_reports=add_reports)
     assert (output / "README.md").read_text(encoding="utf-8") == "a card"
 
 
@@ -469,10 +469,10 @@ def test_an_unfinished_training_is_neither_taken_for_finished_nor_lost(
     with pytest.raises(Stopped):
         train(request_of(), listener=after_epoch(1))
     assert not output.exists()
-    message = re.escape(f"an unfinished training of {output} is there ({unfinished(output)})")
+    message = re.escape(f"{output} has an unfinished training ({unfinished(output)})")
     with pytest.raises(OutputExists, match=f"^{message}$") as caught:
         train(request_of())
-    assert caught.value.hint == "give --resume to go on with it, or --overwrite to start anew"
+    assert caught.value.hint == "give --resume to continue it, or --overwrite to start anew"
     assert unfinished(output).is_dir()
 
 
@@ -653,7 +653,7 @@ def test_a_failure_while_the_folder_is_written_costs_no_epoch(
         raise OSError("no space left on device")
 
     with pytest.raises(OSError, match=r"no space left"):
-        train(request_of(), embellish=full_disk)
+        train(request_of(), add_reports=full_disk)
     assert not output.exists()
     again = stopping_when(lambda event: isinstance(event, EpochFinished))
     assert train(request_of(resume=True), listener=again).epochs == 1

@@ -1,4 +1,4 @@
-"""What a training notes of its tiles: margins, a first view, and the file that keeps them."""
+"""What a training records of its tiles: margins, starting features, and the file of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from rsretrieve.errors import ModelDamaged
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.metadata import ModelDescription, ModelFolder
 from rsretrieve.progress import Event, Noticed
-from rsretrieve.training.history import starting_features as starting_features_module
 from rsretrieve.training.history.area_under_margin import AreaUnderMargin
 from rsretrieve.training.history.starting_features import compute_starting_features
 from rsretrieve.training.history.tile_history import (
@@ -86,9 +85,9 @@ class Flat:
         return torch.from_numpy(flat * np.linspace(0, 1, flat.shape[1], dtype=np.float32))
 
 
-def test_the_first_view_keeps_the_angles_between_centred_features() -> None:
+def test_starting_features_keep_the_angles_between_centred_features() -> None:
     pixels = np.random.default_rng(0).random((40, 1, 16, 16), np.float32)
-    view = compute_starting_features(cast(Embedder, Flat()), pixels, seed=0).astype(np.float64)
+    features = compute_starting_features(cast(Embedder, Flat()), pixels, seed=0).astype(np.float64)
     rows = np.zeros((40, 256))
     for tile in range(40):
         for turn in range(4):
@@ -97,27 +96,28 @@ def test_the_first_view_keeps_the_angles_between_centred_features() -> None:
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     rows -= rows.mean(axis=0)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    assert view.shape == (40, 39)
-    np.testing.assert_allclose(view @ view.T, rows @ rows.T, atol=3e-3)
+    assert features.shape == (40, 39)
+    np.testing.assert_allclose(features @ features.T, rows @ rows.T, atol=3e-3)
 
 
-def test_the_first_view_of_many_is_in_the_directions_of_some_and_turning_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(starting_features_module, "_SAMPLE", 30)
+def test_starting_features_of_many_are_in_the_directions_of_some_and_turning_changes_nothing() -> (
+    None
+):
     pixels = np.random.default_rng(1).random((600, 1, 8, 8), np.float32)
     pixels[300:] = np.rot90(pixels[:300], 1, axes=(2, 3))
-    view = compute_starting_features(cast(Embedder, Flat()), pixels, seed=0)
-    assert view.shape == (600, 29)
-    np.testing.assert_allclose(view[:300], view[300:], atol=2e-3)
-    again = compute_starting_features(cast(Embedder, Flat()), pixels[::-1].copy(), seed=1)
-    assert not np.allclose(again[::-1], view, atol=0.05)
+    features = compute_starting_features(cast(Embedder, Flat()), pixels, 0, sample_tiles=30)
+    assert features.shape == (600, 29)
+    np.testing.assert_allclose(features[:300], features[300:], atol=2e-3)
+    again = compute_starting_features(
+        cast(Embedder, Flat()), pixels[::-1].copy(), 1, sample_tiles=30
+    )
+    assert not np.allclose(again[::-1], features, atol=0.05)
 
 
 def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
     weights = np.array([1, 0], np.float32)
-    view = np.array([[0.6, 0.8], [1, 0]], np.float16)
-    record = TileHistory(weights, np.array([0.5, np.nan], np.float32), view)
+    features = np.array([[0.6, 0.8], [1, 0]], np.float16)
+    record = TileHistory(weights, np.array([0.5, np.nan], np.float32), features)
     write_tile_history(tmp_path, TILES, ["a", None], record, LOOKS)
     table = parquet.read_table(tmp_path / "tiles.parquet").to_pydict()
     assert table["tile"] == ["a/é.tif", "b/2.tif"]
@@ -130,7 +130,7 @@ def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
     assert np.isnan(found.areas[:2]).all()
     np.testing.assert_array_equal(found.weights, [0, np.nan, 1])
     assert found.starting_features is not None
-    np.testing.assert_array_equal(found.starting_features, view[[1, 0, 0]] * [[1], [0], [1]])
+    np.testing.assert_array_equal(found.starting_features, features[[1, 0, 0]] * [[1], [0], [1]])
     assert class_sizes(described(tmp_path), ("b", "x", "a")).tolist() == [1, 0, 1]
 
 
@@ -146,8 +146,8 @@ def test_a_model_of_an_older_version_tells_nothing(tmp_path: Path) -> None:
 
 
 def read_with(folder: Path, tiles: TileSet, looks: NDArray[np.float32]) -> TileHistory:
-    view = np.array([[0.6, 0.8], [1, 0]], np.float16)
-    record = TileHistory(np.ones(2, np.float32), np.full(2, 0.5, np.float32), view)
+    features = np.array([[0.6, 0.8], [1, 0]], np.float16)
+    record = TileHistory(np.ones(2, np.float32), np.full(2, 0.5, np.float32), features)
     write_tile_history(folder, TILES, ["a", "b"], record, LOOKS)
     events: list[Event] = []
     found = read_tile_history(described(folder), tiles, looks, RunContext(listener=events.append))
