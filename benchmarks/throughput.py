@@ -41,10 +41,10 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import NO_WEIGHTS, RecipeName
 from rsretrieve.index.embed_tiles import BATCH_SIZE, embed_tiles
 from rsretrieve.network.device import best_precision, choose_device, describe_device
-from rsretrieve.network.embedder import tiles_at_once
+from rsretrieve.network.embedder import micro_batch_size
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import load_model
-from rsretrieve.network.runtime.malloc import freed_memory_kept
+from rsretrieve.network.runtime.malloc import retain_freed_memory
 from rsretrieve.progress import Advanced, EpochFinished, Event, StageStarted
 from rsretrieve.training.recipe import recipe_for
 from rsretrieve.training.train import TrainingRequest, train_model
@@ -111,7 +111,7 @@ def measure_training(case: Case, rounds: int, folder: Path) -> tuple[Rates, Mode
 def measure_embedding(case: Case, rounds: int, model: Model) -> Rates:
     """Rates of embedding, after a warm-up of each."""
     rates = Rates(case.device)
-    best = tiles_at_once(case.device, case.recipe.size_px) or BATCH_SIZE
+    best = micro_batch_size(case.device, case.recipe.size_px) or BATCH_SIZE
     contenders = {
         CEILING: embedding_ceiling(case, model.network, best, len(case.tiles)),
         FOLDED: embedding_ceiling(case, model.embedder().network, best, len(case.tiles)),
@@ -123,7 +123,7 @@ def measure_embedding(case: Case, rounds: int, model: Model) -> Rates:
     with Elsewhere(case.device, plain_embedding, case, BATCH_SIZE) as plain:
         for _ in range(rounds):
             for name, work in contenders.items():
-                with freed_memory_kept():
+                with retain_freed_memory():
                     rates.measure(name, work)
             plain.measure(rates, PLAIN)
     return rates

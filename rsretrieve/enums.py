@@ -1,15 +1,15 @@
-"""The names that a user can choose from; light, so that `--help` can list them at once."""
+"""The names that a user can choose from. Importing this module loads no heavy library."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 NO_WEIGHTS = "none"
-"""As `train --weights` takes it: start from nothing."""
+"""Value of `train --weights` that starts without pre-trained weights."""
 
 
 class LossName(StrEnum):
-    """The losses."""
+    """The loss functions."""
 
     T_RNSL = "t-rnsl"
     RNSL = "rnsl"
@@ -17,7 +17,7 @@ class LossName(StrEnum):
 
 
 class RecipeName(StrEnum):
-    """The recipes that come with rsretrieve."""
+    """The training recipes that come with rsretrieve."""
 
     ROBUST = "robust"
     PAPER = "paper"
@@ -31,14 +31,14 @@ class OptimizerName(StrEnum):
 
 
 class Schedule(StrEnum):
-    """How the learning rate goes."""
+    """The learning-rate schedules."""
 
     HALVING = "halving"  # constant, halved at fixed intervals
-    ONE_CYCLE = "one-cycle"  # up by a cosine, then down to zero by a longer one
+    ONE_CYCLE = "one-cycle"  # rises along a cosine, then falls to zero along a longer one
 
 
-class Judge(StrEnum):
-    """Which of the networks that a training passes through sets the weights m_i, and is kept."""
+class ModelSelection(StrEnum):
+    """Which of the models that a training produces sets the weights m_i, or is saved."""
 
     LAST = "last"  # the current one
     BEST = "best"  # the latest whose validation accuracy is within a standard error of the best
@@ -46,24 +46,22 @@ class Judge(StrEnum):
 
 
 class Validation(StrEnum):
-    """How a validation tile's class is predicted, to be held against its given label."""
+    """How the class of a validation tile is predicted. It is compared with the given label."""
 
     PROTOTYPES = "prototypes"  # the nearest prototype
-    NEIGHBOURS = (
-        "neighbours"  # the 10 nearest training tiles with weight 1 vote with their given labels
-    )
+    NEIGHBOURS = "neighbours"  # the given labels of the 10 nearest training tiles of weight 1
 
 
 class Symmetry(StrEnum):
-    """Which mirror images and turns of a tile count as the same scene."""
+    """Which mirror images and rotations of a tile show the same scene."""
 
     NONE = "none"
     HORIZONTAL = "horizontal"  # left and right swapped
-    DIHEDRAL = "dihedral"  # all eight flips and quarter turns: overhead there is no up
+    DIHEDRAL = "dihedral"  # all eight flips and quarter turns: a scene from above has no "up"
 
 
 class NoiseKind(StrEnum):
-    """How labels go wrong."""
+    """How true labels are replaced by wrong ones."""
 
     UNIFORM = "uniform"
     TABLE = "table"
@@ -71,7 +69,7 @@ class NoiseKind(StrEnum):
 
 
 class Edges(StrEnum):
-    """What becomes of the windows that reach over a scene's right and lower edge."""
+    """What happens to the windows that extend beyond a scene's right and lower edge."""
 
     DROP = "drop"
-    PAD = "pad"  # what lies outside counts as nodata
+    PAD = "pad"  # pixels outside the scene count as nodata

@@ -35,7 +35,7 @@ def test_embeddings_of_the_gpu_are_those_of_the_cpu():
     def vectors(name: str):
         device = torch.device(name)
         embedder = Embedder(network.to(device), preprocessing, device, Precision.FLOAT32)
-        return embedder.embed_all(pixels)
+        return embedder.vectors(pixels)
 
     cosines = (vectors("cpu") * vectors("cuda")).sum(axis=1)
     assert cosines.min() > 0.9999

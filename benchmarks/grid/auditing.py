@@ -29,7 +29,7 @@ from rsretrieve.network.device import choose_device
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.model_folder import DESCRIPTION_FILE, load_model
 from rsretrieve.progress import ignore_events
-from rsretrieve.training.history.starting_features import first_view
+from rsretrieve.training.history.starting_features import compute_starting_features
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.recipe import ROBUST
 
@@ -112,9 +112,11 @@ def features_of(cell: Cell, tiles: CellTiles, place: Place) -> FirstLook:
         store = read_into_store(tiles.train, preprocessing, RunContext(strict=True))
         model, _ = starting_model(recipe, 3, tiles.class_names, place.weights, cell.seed)
         device = choose_device(place.device)
-        view = first_view(Embedder(model.network, preprocessing, device), store.pixels, cell.seed)
+        view = compute_starting_features(
+            Embedder(model.network, preprocessing, device), store.pixels, cell.seed
+        )
         network = FeatureNetwork(model.network)
-        vectors = Embedder(network, preprocessing, device).embed_all(store.pixels)
+        vectors = Embedder(network, preprocessing, device).vectors(store.pixels)
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         np.savez(path, vectors=vectors, view=view.astype(np.float32))
     with np.load(path) as kept:

@@ -16,7 +16,7 @@ from grid.cells import Cell
 from grid.data import CellTiles, Place
 from rsretrieve.data.loading.batches import read_into_store
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.enums import Judge, LossName
+from rsretrieve.enums import LossName, ModelSelection
 from rsretrieve.evaluation.instance_noise import class_means
 from rsretrieve.network.device import best_precision, choose_device
 from rsretrieve.network.embedder import Embedder
@@ -25,9 +25,9 @@ from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.training.dataset import prepare_tiles
 from rsretrieve.training.initialize import starting_model
-from rsretrieve.training.loop import Training
+from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.recipe import ROBUST, Recipe
-from rsretrieve.training.step import Settings
+from rsretrieve.training.step import TrainingSettings
 
 FOLDS = 5
 
@@ -81,7 +81,7 @@ def cross_entropy(cell: Cell, tiles: CellTiles, place: Place) -> Embedded:
     The embedding is the backbone's features.
     """
     # Nothing of robust that hangs on prototypes; its schedule, batches, augmentation, average.
-    recipe = _recipe(cell).changed(loss=LossName.NSL, weights_by=Judge.AVERAGE)
+    recipe = _recipe(cell).changed(loss=LossName.NSL, weights_by=ModelSelection.AVERAGE)
     return _features(cell, tiles, place, recipe)
 
 
@@ -113,20 +113,20 @@ def _features(cell: Cell, tiles: CellTiles, place: Place, recipe: Recipe | None)
         classifier = PrototypeModel(
             network, LinearClassifier(len(prepared.class_names), network.features)
         )
-        settings = Settings(
+        settings = TrainingSettings(
             recipe, prepared.preprocessing, cell.seed, device, best_precision(device)
         )
-        training = Training(settings, classifier, prepared.train, None, RunContext())
+        training = TrainingLoop(settings, classifier, prepared.train, None, RunContext())
         with tempfile.TemporaryDirectory() as folder:
             training.run(Path(folder) / "checkpoint", {}, resume=False)
-        kept = training.judge(recipe.keep).network
+        kept = training.select_model(recipe.keep).network
     embedder = Embedder(kept, prepared.preprocessing, device)
-    train = _unit(embedder.embed_all(prepared.train.pixels))
+    train = _unit(embedder.vectors(prepared.train.pixels))
     test = read_into_store(tiles.test, prepared.preprocessing, context)
     given = prepared.train.labels
     return Embedded(
         train=train,
-        test=_unit(embedder.embed_all(test.pixels)),
+        test=_unit(embedder.vectors(test.pixels)),
         prototypes=class_means(train, given, len(prepared.class_names)),
         temperature=ROBUST.temperature_for(len(prepared.class_names)),
     )

@@ -14,11 +14,11 @@ from torchvision import transforms
 from rsretrieve.data.preprocessing.augment import Augmentation
 from rsretrieve.data.tile import TileSet
 from rsretrieve.enums import Symmetry
-from rsretrieve.network.device import best_precision, computing_in
+from rsretrieve.network.device import autocast, best_precision
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.training.initialize import starting_model
-from rsretrieve.training.losses import MetricLoss, own_log_probability
+from rsretrieve.training.losses import MetricLoss, label_log_probability
 from rsretrieve.training.recipe import Recipe
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -109,9 +109,9 @@ def training_ceiling(case: Case, tiles: int) -> Callable[[], int]:
 
     def work() -> int:
         for _ in range(steps):
-            with computing_in(precision, case.device):
+            with autocast(precision, case.device):
                 embeddings = model.network(pixels)
-            own_log_p = own_log_probability(model.prototypes(embeddings), labels)
+            own_log_p = label_log_probability(model.prototypes(embeddings), labels)
             loss = loss_of(own_log_p, weights)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -130,7 +130,7 @@ def embedding_ceiling(
 
     def work() -> int:
         for _ in range(steps):
-            with torch.inference_mode(), computing_in(precision, case.device):
+            with torch.inference_mode(), autocast(precision, case.device):
                 network(pixels)
         return steps * size
 
@@ -158,7 +158,7 @@ def plain_training(case: Case) -> Callable[[], int]:
     def work() -> int:
         for pixels, labels in loader:
             log_p = model(pixels.to(case.device))
-            own_log_p = own_log_probability(log_p, labels.to(case.device))
+            own_log_p = label_log_probability(log_p, labels.to(case.device))
             loss = loss_of(own_log_p, torch.ones_like(own_log_p))
             optimizer.zero_grad()
             loss.backward()

@@ -17,7 +17,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import ModelDamaged, NoUsableTiles
 from rsretrieve.network.runtime.graph import EmbeddingModel
-from rsretrieve.network.runtime.malloc import freed_memory_kept
+from rsretrieve.network.runtime.malloc import retain_freed_memory
 
 BATCH_SIZE = 128
 Keep = Callable[[list[Tile], list[Place | None], NDArray[np.float32]], None]
@@ -87,7 +87,7 @@ def embed_readable_tiles(
     places: list[Place | None] = []
     vectors = np.empty((len(tiles), model.description.dimensions), np.float32)
     quadrants = np.empty((len(tiles), QUADRANTS), np.float32)
-    with freed_memory_kept() if model.device_name == "cpu" else nullcontext():
+    with retain_freed_memory() if model.device_name == "cpu" else nullcontext():
         for batch in stream_batches(tiles, preprocessing, BATCH_SIZE, context, context.advance):
             rows = slice(len(kept), len(kept) + len(batch.tiles))
             vectors[rows] = embedder.vectors(batch.pixels)

@@ -69,7 +69,7 @@ def best_precision(device: torch.device) -> Precision:
     return Precision.BFLOAT16 if gains else Precision.FLOAT32
 
 
-def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """The context in which a network computes in that precision."""
     enabled = precision is Precision.BFLOAT16
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

@@ -1,8 +1,8 @@
-"""Embed plain tiles with a network, the one way that training, index, query and audit share."""
+"""Embed preprocessed tiles with a network. Training, index, query and audit all use this class."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,33 +12,62 @@ from torch import Tensor
 
 from rsretrieve.data.preprocessing.normalize import Normaliser
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
-from rsretrieve.network.device import Precision, best_precision, computing_in
+from rsretrieve.network.device import Precision, autocast, best_precision
 from rsretrieve.network.network import EmbeddingNetwork
-from rsretrieve.network.runtime.micro_batches import Parts
+from rsretrieve.network.runtime.micro_batches import MicroBatcher
 
-_PIXELS_AT_ONCE = 400_000
-"""What a processor's caches bear: MobileNetV2 at 128 px takes 5.7 ms a tile in batches of 128,
-3.4 in batches of 16 or 32; at 64 px 1.0 in 128, 0.9 in 64 and 1.2 in 16 (one thread)."""
+BLOCK_TILES = 256
+"""Tiles of an array that are copied and embedded together."""
 
-_LEAST_COSINE = 0.999
+_MICRO_BATCH_PIXELS = 400_000
+"""Pixels that fit into a processor's caches: MobileNetV2 at 128 px takes 5.7 ms a tile in batches
+of 128, 3.4 in batches of 16 or 32; at 64 px 1.0 in 128, 0.9 in 64 and 1.2 in 16 (one thread)."""
+
+_MIN_COSINE = 0.999
 
 
-def tiles_at_once(device: torch.device, size_px: int) -> int | None:
-    """How many tiles a processor embeds fastest at once; None on a GPU: as many as it is given."""
-    return max(8, _PIXELS_AT_ONCE // size_px**2) if device.type == "cpu" else None
+def micro_batch_size(device: torch.device, size_px: int) -> int | None:
+    """The micro-batch size that embeds fastest.
+
+    Args:
+        device: where the network runs.
+        size_px: S, the side of a tile in pixels.
+
+    Returns:
+        A number of tiles; None on a GPU, where whole batches are fastest.
+    """
+    return max(8, _MICRO_BATCH_PIXELS // size_px**2) if device.type == "cpu" else None
+
+
+def pixel_blocks(
+    pixels: NDArray[Any], rows: NDArray[np.int64] | None = None, block_tiles: int = BLOCK_TILES
+) -> Iterator[NDArray[Any]]:
+    """Split an array of tiles, which may be larger than memory, into blocks.
+
+    Args:
+        pixels: (N, C, S, S).
+        rows: (M,) the rows to take, in this order; by default all.
+        block_tiles: tiles a block.
+
+    Yields:
+        Arrays of at most `block_tiles` tiles, (B, C, S, S). With `rows` each block is a copy.
+    """
+    for start in range(0, len(pixels if rows is None else rows), block_tiles):
+        block = slice(start, start + block_tiles)
+        yield pixels[block if rows is None else rows[block]]
 
 
 class Embedder:
-    """Preprocessed pixels in, unit embeddings out, in evaluation mode and without gradients.
+    """Turns preprocessed pixels into unit embeddings, in evaluation mode and without gradients.
 
-    What does not fit in memory at once is embedded in parts: each tile by itself, they say the
-    same.
+    A batch that does not fit in memory is split. Each tile is embedded independently of the
+    others, so the result is the same.
 
     Args:
-        network: on `device`; put into evaluation mode for every batch and then back.
-        preprocessing: how the pixels were made.
-        device: where it computes.
-        precision: in what; by default what the device gains by.
+        network: on `device`; put into evaluation mode for every batch and back afterwards.
+        preprocessing: describes the pixels.
+        device: where the network runs.
+        precision: number format of the layers; by default the fastest that the device has.
     """
 
     def __init__(
@@ -52,65 +81,79 @@ class Embedder:
         self.device = device
         self.precision = precision or best_precision(device)
         self._normaliser = Normaliser(preprocessing, device)
-        self._parts = Parts(fewest=1, most=tiles_at_once(device, preprocessing.size_px))
+        max_size = micro_batch_size(device, preprocessing.size_px)
+        self._micro_batcher = MicroBatcher(min_size=1, max_size=max_size)
 
     def embed(self, pixels: NDArray[Any]) -> Tensor:
-        """(B, C, S, S) in the tiles' type → (B, D) float32 unit rows, on the device."""
-        return self._through(self.network, pixels)
-
-    def vectors(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """As `embed`, off the device."""
-        return self.embed(pixels).cpu().numpy()
+        """Embed one batch: (B, C, S, S) in the tiles' dtype → (B, D) float32, on the device."""
+        return self._run(self.network, pixels)
 
     def features(self, pixels: NDArray[Any]) -> Tensor:
-        """(B, C, S, S) in the tiles' type → (B, F) float32 of the backbone, on the device."""
-        return self._through(self.network.features, pixels)
+        """Backbone features of one batch: (B, C, S, S) → (B, F) float32, on the device."""
+        return self._run(self.network.features, pixels)
 
-    def _through(self, layers: Callable[[Tensor], Tensor], pixels: NDArray[Any]) -> Tensor:
-        def of_part(part: slice) -> Tensor:
-            with torch.inference_mode(), computing_in(self.precision, self.device):
-                values = self._normaliser.unit_values(pixels[part])
+    def vectors(
+        self,
+        pixels: NDArray[Any],
+        rows: NDArray[np.int64] | None = None,
+        block_tiles: int = BLOCK_TILES,
+    ) -> NDArray[np.float32]:
+        """Embed any number of tiles, block by block.
+
+        Args:
+            pixels: (N, C, S, S) in the tiles' dtype; may be larger than memory.
+            rows: (M,) the rows to embed, in this order; by default all.
+            block_tiles: tiles a block.
+
+        Returns:
+            (M, D) float32, unit rows.
+        """
+        blocks = pixel_blocks(pixels, rows, block_tiles)
+        return np.concatenate([self.embed(block).cpu().numpy() for block in blocks])
+
+    def _run(self, layers: Callable[[Tensor], Tensor], pixels: NDArray[Any]) -> Tensor:
+        def run_micro_batch(rows: slice) -> Tensor:
+            with torch.inference_mode(), autocast(self.precision, self.device):
+                values = self._normaliser.unit_values(pixels[rows])
                 return layers(self._normaliser.network_input(values))
 
         was_training = self.network.training
         self.network.eval()
-        results = self._parts.over(len(pixels), of_part)
+        results = self._micro_batcher.map(len(pixels), run_micro_batch)
         self.network.train(was_training)
         return results[0] if len(results) == 1 else torch.cat(results)
 
-    def embed_all(self, pixels: NDArray[Any], batch_size: int = 256) -> NDArray[np.float32]:
-        """(N, C, S, S) → (N, D) float32, in batches."""
-        starts = range(0, len(pixels), batch_size)
-        batches = [self.vectors(pixels[i : i + batch_size]) for i in starts]
-        return np.concatenate(batches)
 
-
-def precise_enough(
+def choose_embedding_precision(
     network: EmbeddingNetwork,
     preprocessing: Preprocessing,
     device: torch.device,
     pixels: NDArray[Any],
+    fastest: Precision | None = None,
 ) -> Precision:
-    """The coarsest precision in which a network embeds tiles as in float32.
+    """Find the fastest precision that embeds tiles nearly as float32 does.
 
-    Vectors are compared that were computed elsewhere: an index made on a GPU with a query on a
-    laptop. In bfloat16 a vector's cosine with the exact one is at least 0.9996 for ResNet-18, but
-    0.993 for ResNet-50 and 0.93 for MobileNetV2, whose narrow layers take small differences of
-    large numbers (UC Merced, 64 px, 2 epochs); of tiles unlike those 0.63.
+    Embeddings of different machines are compared with each other, such as an index built on a GPU
+    with a query on a laptop. In bfloat16 the cosine between a vector and its exact value is at
+    least 0.9996 for ResNet-18, but 0.993 for ResNet-50 and 0.93 for MobileNetV2, whose narrow
+    layers subtract large numbers from each other (UC Merced, 64 px, 2 epochs). On tiles unlike
+    the training tiles it fell to 0.63.
 
     Args:
         network: on `device`.
-        preprocessing: how the pixels were made.
-        device: where it computes; float32 where that gains nothing by another precision.
-        pixels: (B, C, S, S) a few tiles like those that will be embedded.
+        preprocessing: describes the pixels.
+        device: where the network runs.
+        pixels: (B, C, S, S) a few tiles like those to be embedded.
+        fastest: the device's fastest precision; found by default.
 
     Returns:
-        bfloat16 where each vector has a cosine of at least 0.999 with that of float32.
+        `fastest` if each of its vectors has a cosine of at least 0.999 with that of float32,
+        else float32.
     """
-    coarse = best_precision(device)
-    exact, rough = (
+    fastest = fastest or best_precision(device)
+    exact, rounded = (
         Embedder(network, preprocessing, device, precision).vectors(pixels)
-        for precision in (Precision.FLOAT32, coarse)
+        for precision in (Precision.FLOAT32, fastest)
     )
-    cosines = (exact * rough).sum(axis=1)
-    return coarse if cosines.min() >= _LEAST_COSINE else Precision.FLOAT32
+    cosines = (exact * rounded).sum(axis=1)
+    return fastest if cosines.min() >= _MIN_COSINE else Precision.FLOAT32

@@ -20,10 +20,10 @@ from torch.fx import GraphModule, symbolic_trace
 from torch.fx.experimental.optimization import fuse
 
 from rsretrieve.network.network import EmbeddingNetwork
-from rsretrieve.network.runtime.bf16_convolutions import without_substitutes
+from rsretrieve.network.runtime.bf16_convolutions import restore_convolutions
 
 
-def folded(network: EmbeddingNetwork) -> EmbeddingNetwork:
+def fuse_batchnorm(network: EmbeddingNetwork) -> EmbeddingNetwork:
     """A network that embeds as the given one does in evaluation mode, in fewer operations.
 
     Args:
@@ -35,7 +35,7 @@ def folded(network: EmbeddingNetwork) -> EmbeddingNetwork:
     """
     if not any(isinstance(layer, nn.BatchNorm2d) for layer in network.backbone.modules()):
         return network
-    backbone = without_substitutes(deepcopy(network.backbone)).eval()
+    backbone = restore_convolutions(deepcopy(network.backbone)).eval()
     try:
         traced = symbolic_trace(backbone)
     except Exception:  # it runs the backbone's code, which raises what it likes

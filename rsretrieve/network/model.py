@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rsretrieve.network.device import Precision, best_precision
 from rsretrieve.network.embedder import Embedder
-from rsretrieve.network.fuse_batchnorm import folded
+from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.metadata import ModelDescription
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
@@ -66,4 +66,4 @@ class Model:
         if self.description.training.get("embeds_in") == Precision.FLOAT32:
             precision = Precision.FLOAT32
         preprocessing = self.description.preprocessing
-        return Embedder(folded(self.network), preprocessing, self.device, precision)
+        return Embedder(fuse_batchnorm(self.network), preprocessing, self.device, precision)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rsretrieve.errors import InvalidArgument
-from rsretrieve.network.runtime.bf16_convolutions import mend_convolutions
+from rsretrieve.network.runtime.bf16_convolutions import replace_convolutions
 
 _IMAGENET_CLASSES = 1000
 _SIZE_ARGUMENTS = {"vit_": "image_size", "maxvit_": "input_size"}
@@ -70,7 +70,7 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
     check_backbone(name)
     try:
         backbone, features = _bare_backbone(name, bands, size_px)
-        mend_convolutions(backbone)
+        replace_convolutions(backbone)
         network = EmbeddingNetwork(backbone, features, dimensions)
         _try_out(network, bands, size_px)
     except (RuntimeError, ValueError, AssertionError) as error:

@@ -1,4 +1,4 @@
-"""Write tensors to a file: the only module that does."""
+"""Write tensors to a file. No other module writes tensors."""
 
 from __future__ import annotations
 
@@ -16,16 +16,23 @@ from torch import Tensor
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
-    """Write tensors by name, and text beside them, as safetensors.
+    """Write named tensors and text metadata as safetensors.
+
+    Args:
+        path: the file.
+        tensors: any dtype, shape, device and memory layout.
+        metadata: text to store in the header.
 
     Raises:
-        OSError: no room, no permission; safetensors has an error of its own for these.
+        OSError: the file cannot be written. safetensors reports a full disk or a missing
+            permission as an error of its own class.
     """
+    # `save_file` accepts contiguous tensors only.
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     try:
         save_file(plain, path, None if metadata is None else dict(metadata))
     except SafetensorError as error:
-        found = re.search(r"(?:os error|code:) (\d+)", str(error))  # as newer ones say, and 0.4
+        found = re.search(r"(?:os error|code:) (\d+)", str(error))  # newer versions, and 0.4
         if found is None:
             raise
         number = int(found[1]) or errno.EIO

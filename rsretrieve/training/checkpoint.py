@@ -1,4 +1,8 @@
-"""What a training needs to go on where it stopped, in one file written after every epoch."""
+"""The checkpoint: everything that an interrupted training needs to resume, in one file.
+
+It is a file of safetensors with JSON in its metadata. `torch.save` would need no names for the
+optimizer's buffers, but it writes a pickle and hides the cause when the disk is full.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +25,13 @@ SCHEMA_VERSION = 3
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training's state after an epoch.
+    """The state of a training after an epoch.
 
     Attributes:
-        identity: what the training is of (tiles, labels, recipe, seed, device …); one with
-            another identity cannot go on from here.
-        tensors: all state by name, `part.name`.
-        facts: what is no tensor, as plain JSON values.
+        identity: everything that determines the result (tiles, labels, recipe, seed, device …).
+            A training resumes only from a checkpoint of equal identity.
+        tensors: all tensors by name, `prefix.name`.
+        facts: the rest of the state, as JSON values.
     """
 
     identity: Mapping[str, Any]
@@ -36,44 +40,57 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint aside and switch it in, so that a crash leaves the last one whole."""
+    """Write a checkpoint to a temporary file and rename it, so that a crash keeps the last one.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     metadata = {
         "schema_version": str(SCHEMA_VERSION),
         "identity": json.dumps(checkpoint.identity),
         "facts": json.dumps(checkpoint.facts),
     }
-    with written_aside(path, overwrite=True) as aside:
-        write_tensors(aside, checkpoint.tensors, metadata)
+    with written_aside(path, overwrite=True) as temporary:
+        write_tensors(temporary, checkpoint.tensors, metadata)
 
 
 def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
     """Read a checkpoint.
 
+    Args:
+        path: the file.
+        identity: of the training that is to resume.
+
     Raises:
-        CheckpointError: there is none, it cannot be read, or it is of another training.
+        CheckpointError: the file is missing, cannot be read, was written by another version, or
+            belongs to another training.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="pt") as file:  # `load_file` would not return the metadata
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
         found, facts = json.loads(metadata["identity"]), json.loads(metadata["facts"])
     except FileNotFoundError as error:
         raise CheckpointError(
-            f"no unfinished training to resume ({path} is not there)",
+            f"no unfinished training to resume ({path} is missing)",
             hint="start it without --resume",
         ) from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error})", hint="start the training anew with --overwrite"
         ) from error
-    if (version := metadata.get("schema_version")) != str(SCHEMA_VERSION):
-        raise CheckpointError(
-            f"{path} was written by another rsretrieve (schema {version}; this one reads "
-            f"{SCHEMA_VERSION})",
-            hint="finish it with that version, or start anew with --overwrite",
-        )
+    _require_version(path, metadata.get("schema_version"))
     _require_same(found, json.loads(json.dumps(identity)))
     return Checkpoint(found, tensors, facts)
+
+
+def _require_version(path: Path, version: str | None) -> None:
+    if version != str(SCHEMA_VERSION):
+        raise CheckpointError(
+            f"{path} was written by another version of rsretrieve (schema {version}; this one "
+            f"reads {SCHEMA_VERSION})",
+            hint="finish it with that version, or start anew with --overwrite",
+        )
 
 
 def _require_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
@@ -89,25 +106,28 @@ def _require_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         )
 
 
-def part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The tensors `name.…` of a checkpoint, without that prefix."""
-    prefix = f"{name}."
-    return {key[len(prefix) :]: t for key, t in tensors.items() if key.startswith(prefix)}
+def select_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors named `prefix.…`, by their names without the prefix."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): t for name, t in tensors.items() if name.startswith(start)}
 
 
-def named_part(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The inverse of `part`."""
-    return {f"{name}.{key}": tensor for key, tensor in tensors.items()}
+def add_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inverse of `select_prefix`."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """An optimizer's buffers, as `parameter.buffer`; its settings come from the recipe."""
+    """An optimizer's buffers as `parameter.buffer`; its settings come from the recipe.
+
+    A file of safetensors is flat, while an optimizer's state is nested.
+    """
     state = optimizer.state_dict()["state"]
     return {f"{i}.{name}": t for i, buffers in state.items() for name, t in buffers.items()}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """The inverse of `optimizer_tensors`."""
+    """Set an optimizer's buffers to those that `optimizer_tensors` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         number, _, name = key.partition(".")

@@ -1,4 +1,4 @@
-"""From tiles to examples: what a training reads before it starts."""
+"""Read and prepare the tiles of a training."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ VALIDATION_FRACTION = 0.1
 
 @dataclass(frozen=True)
 class PreparedTiles:
-    """Tiles read and made ready.
+    """The tiles of a training, in memory or in a cache file.
 
     Attributes:
         class_names: the K classes, sorted.
         preprocessing: of every tile.
         tiles: the N training tiles that could be read.
         train: their pixels and labels.
-        validation: those to validate by, or None.
+        validation: pixels and labels of the validation tiles, or None.
     """
 
     class_names: tuple[str, ...]
@@ -48,19 +48,19 @@ def prepare_tiles(
     seed: int,
     context: RunContext,
 ) -> PreparedTiles:
-    """Split off validation tiles, measure what training tiles have in common, read them all.
+    """Split off validation tiles, measure band statistics, and read all tiles.
 
     Args:
-        tiles: to train on; those without a label are left out.
-        validation: to validate by; by default a tenth of `tiles`, class by class.
-        recipe: says the size, and how tiles are normalised.
-        bands: the bands to use, counted from 1; all by default.
+        tiles: training tiles; those without a label are left out.
+        validation: validation tiles; by default a tenth of `tiles`, class by class.
+        recipe: sets the size of the tiles and their normalisation.
+        bands: the bands to use, counted from 1; by default all.
         seed: of the split.
-        context: takes the tiles that cannot be read.
+        context: takes the tiles that cannot be read, notices and progress.
 
     Raises:
         LabelsError: fewer than two classes.
-        NoUsableTiles: not one tile can be read.
+        NoUsableTiles: no tile can be read.
     """
     labelled = tiles.labelled()
     if left_out := len(tiles) - len(labelled):
@@ -96,16 +96,21 @@ def _validation(
     preprocessing: Preprocessing,
     context: RunContext,
 ) -> Examples | None:
-    """Read the validation tiles, all of them so that bad ones are listed, and keep the known."""
+    """Read the validation tiles and keep those whose class is trained.
+
+    All are read, so that every unreadable one is reported.
+    """
     context.start_stage("reading validation tiles", len(tiles))
     store = read_into_store(tiles, preprocessing, context, context.advance)
     known = [i for i, tile in enumerate(store.tiles) if tile.label in names]
     if left_out := len(store.tiles) - len(known):
-        context.notice(f"{left_out} validation tiles have no label that is trained; left out")
+        context.notice(
+            f"{left_out} validation tiles have no label of a trained class and are left out"
+        )
     if not known:
-        context.notice("no tiles to validate by: the last epoch is taken for the best")
+        context.notice("there are no validation tiles: the last epoch counts as the best")
         return None
-    if left_out:  # else without a copy: they may be larger than memory
+    if left_out:  # otherwise no copy: the pixels may be larger than memory
         store = PixelStore(store.tiles.select(known), store.pixels[known])
     return _examples(store, names)
 
@@ -132,5 +137,5 @@ def _notice_small_classes(tiles: TileSet, context: RunContext) -> None:
     if small:
         context.notice(
             f"{len(small)} classes have one training tile only ({some_of(small)}): "
-            "there is nothing to hold their labels against"
+            "their labels cannot be compared with others"
         )

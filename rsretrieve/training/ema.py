@@ -1,4 +1,4 @@
-"""An exponential moving average of a model's parameters and buffers."""
+"""Exponential moving average (EMA) of a model's parameters and buffers."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class MovingAverage(nn.Module):
-    """An average of a model as it learns, to be updated after every step.
+    """Averages a model while it trains; `update` is called after every step.
 
-    After n steps the decay is min(decay, (1 + n) / (10 + n)): a fixed one would hold on to
-    the untrained start for hundreds of steps, and small sets of tiles have no more.
+    After n steps the decay is min(decay, (1 + n) / (10 + n)). A constant decay would keep a large
+    share of the untrained start for hundreds of steps, and small sets of tiles have no more.
 
-    PyTorch's own looks for the tensors anew at each step, which takes four times as long as
-    averaging them.
+    `torch.optim.swa_utils.AveragedModel` collects the tensors anew at each step, which takes four
+    times as long as averaging them. Here they are collected once.
 
     Args:
-        model: what is averaged; its tensors are changed in place only.
-        decay: of the average for each step, 0…1, once it has warmed up.
+        model: the model to average; its tensors may only be changed in place.
+        decay: share of the old average that each step keeps, 0…1, after the first steps.
 
     Attributes:
-        module: the average, a model of its own.
+        module: the averaged model.
     """
 
     n_averaged: Tensor
@@ -39,13 +39,13 @@ class MovingAverage(nn.Module):
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the model as it is now."""
+        """Include the model's current tensors in the average."""
         steps = int(self.n_averaged)
-        now = min(self._decay, (1 + steps) / (10 + steps)) if steps else 0.0
+        decay = min(self._decay, (1 + steps) / (10 + steps)) if steps else 0.0
         means, values = map(list, zip(*self._averaged))
-        get_ema_multi_avg_fn(now)(means, values, steps)  # type: ignore[no-untyped-call]
-        for counter, value in self._counters:
-            counter.copy_(value)  # of batches
+        get_ema_multi_avg_fn(decay)(means, values, steps)  # type: ignore[no-untyped-call]
+        for counter, value in self._counters:  # batches that batch norm has seen
+            counter.copy_(value)
         self.n_averaged += 1
 
 

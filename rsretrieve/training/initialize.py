@@ -1,4 +1,4 @@
-"""Where a training starts from: nothing, pre-trained weights, or a model of ours."""
+"""The model that a training starts from: random, with pre-trained weights, or one of ours."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from rsretrieve.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Start:
-    """Where a training starts.
+class StartingPoint:
+    """What a training starts from.
 
     Attributes:
         model: the network and the prototypes.
-        weights: how the weights fitted; None when there were none.
-        view: (N, d), how the training tiles look to it; see `first_view`.
+        weights: how many weights were loaded; None without pre-trained weights.
+        starting_features: (N, d) of the training tiles; see `compute_starting_features`.
     """
 
     model: PrototypeModel
     weights: WeightsReport | None
-    view: NDArray[Any] | None
+    starting_features: NDArray[Any] | None
 
 
 def starting_model(
@@ -39,18 +39,18 @@ def starting_model(
     """Build the network and the prototypes that a training starts from.
 
     Args:
-        recipe: says the backbone, its sizes and the temperature.
+        recipe: sets the backbone, its sizes and the temperature.
         bands: C of the input.
         class_names: the K classes.
         weights: `imagenet`, `none`, a weights file, or a model folder of ours.
-        seed: of what starts at random.
+        seed: of the random initial values.
 
     Returns:
-        The model, and how the weights fitted; None when there were none.
+        The model, and how many weights were loaded; None without pre-trained weights.
 
     Raises:
-        InvalidArgument: no such backbone, or it cannot take tiles of the recipe's size.
-        WeightsError, ModelError: the weights cannot be had, or do not fit.
+        InvalidArgument: unknown backbone, or it does not accept tiles of the recipe's size.
+        WeightsError, ModelError: the weights cannot be obtained, or do not fit.
     """
     torch.manual_seed(seed)
     network = build_network(
@@ -69,12 +69,12 @@ def starting_model(
     if weights == NO_WEIGHTS:
         return model, None
     if Path(weights).is_dir():
-        return model, _go_on_from(model, Path(weights), class_names)
+        return model, _copy_model(model, Path(weights), class_names)
     return model, load_weights(network, recipe.backbone, weights)
 
 
-def _go_on_from(model: PrototypeModel, folder: Path, class_names: tuple[str, ...]) -> WeightsReport:
-    """Start from a model of ours: its backbone, and what else of it fits."""
+def _copy_model(model: PrototypeModel, folder: Path, class_names: tuple[str, ...]) -> WeightsReport:
+    """Copy the backbone of a model of ours, and its projection and prototypes if they fit."""
     old = model_folder.load_model(folder, torch.device("cpu"))
     report = fit_weights(model.network, old.network.backbone.state_dict(), str(folder))
     if old.description.dimensions == model.network.projection.out_features:

@@ -1,4 +1,4 @@
-"""The one training loop."""
+"""The training loop: epochs, validation, target updates and checkpoints."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,40 +16,50 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.enums import Judge, Validation
+from rsretrieve.enums import ModelSelection, Validation
 from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network.embedder import Embedder
-from rsretrieve.network.fuse_batchnorm import folded
+from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.progress import EpochFinished
 from rsretrieve.training.checkpoint import (
     Checkpoint,
-    named_part,
-    part,
+    add_prefix,
     read_checkpoint,
+    select_prefix,
     write_checkpoint,
 )
-from rsretrieve.training.history.area_under_margin import Margins
-from rsretrieve.training.step import Settings, Stepper
-from rsretrieve.training.targets.strategies import strategy_of
-from rsretrieve.training.targets.targets import Targets
+from rsretrieve.training.history.area_under_margin import AreaUnderMargin
+from rsretrieve.training.recipe import Recipe
+from rsretrieve.training.step import Batch, TrainingSettings, TrainingStep
+from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy
+from rsretrieve.training.targets.targets import TargetPolicy, Targets, predict
+from rsretrieve.training.targets.truncation import TruncationPolicy
 from rsretrieve.training.validate import BestEpoch, Examples, Voters, accuracy
 
 
-class Training:
-    """A training in progress: its state, and how an epoch changes it.
+class TrainingLoop:
+    """The state of a training, and how an epoch changes it.
 
     Args:
-        settings: what it is run with.
-        model: where it starts; trained in place.
+        settings: what the training is run with.
+        model: the starting model; trained in place.
         train: the N training tiles.
-        validation: the tiles that say which epoch is best, or None.
+        validation: the tiles that select the best epoch, or None.
         context: is told of every batch and epoch.
+
+    Attributes:
+        step: runs single steps.
+        targets: of the training tiles.
+        target_policy: sets the targets anew.
+        area_under_margin: of the training tiles.
+        best: the best epoch so far.
+        history: the finished epochs.
     """
 
     def __init__(
         self,
-        settings: Settings,
+        settings: TrainingSettings,
         model: PrototypeModel,
         train: Examples,
         validation: Examples | None,
@@ -62,56 +72,72 @@ class Training:
         self.best = BestEpoch()
         self._labels = torch.from_numpy(train.labels).to(settings.device)
         self.targets = Targets.as_given(self._labels)
-        self.margins = Margins(len(self._labels), settings.device)
-        self._strategy = strategy_of(self.recipe)
-        self._stepper = Stepper(settings, self.model, len(self._labels), context)
+        self.area_under_margin = AreaUnderMargin(len(self._labels), settings.device)
+        self.step = TrainingStep(settings, self.model, len(self._labels), context)
+        self.target_policy = _target_policy(self.recipe)
 
     def run(self, checkpoint: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
-        """Train to the recipe's last epoch, with a checkpoint after each.
+        """Train up to the recipe's last epoch and write a checkpoint after each.
+
+        Args:
+            checkpoint: the file to write, and to resume from.
+            identity: everything that determines the result; see `Checkpoint`.
+            resume: continue from the checkpoint.
 
         Raises:
-            CheckpointError: `resume`, and the checkpoint cannot be gone on from.
+            CheckpointError: `resume`, and the checkpoint is missing, unreadable or of another
+                training.
             TrainingDiverged: the loss is not finite.
         """
         if resume:
             self._restore(read_checkpoint(checkpoint, identity))
-        # A GPU's convolutions, too, are to give the same result each time.
+        # On a GPU too the same training gives the same result each time.
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-            self._run_epochs(checkpoint, identity)
+            for epoch in range(len(self.history), self.recipe.epochs):
+                self.context.start_stage(
+                    f"epoch {epoch + 1}/{self.recipe.epochs}", len(self._labels)
+                )
+                finished = self.run_epoch(epoch)
+                self.history.append(finished)
+                write_checkpoint(checkpoint, Checkpoint(identity, self._tensors(), self._facts()))
+                self.context.report(finished)
 
-    def _run_epochs(self, checkpoint: Path, identity: Mapping[str, Any]) -> None:
-        for epoch in range(len(self.history), self.recipe.epochs):
-            self.context.start_stage(f"epoch {epoch + 1}/{self.recipe.epochs}", len(self._labels))
-            finished = self._epoch(epoch)
-            self.history.append(finished)
-            write_checkpoint(checkpoint, Checkpoint(identity, self._tensors(), self._facts()))
-            self.context.report(finished)
-
-    def judge(self, which: Judge) -> PrototypeModel:
-        """The network of that kind, as it is now."""
-        if which is Judge.AVERAGE and self._stepper.average is not None:
-            averaged = self._stepper.average.module
-            assert isinstance(averaged, PrototypeModel)
-            return averaged
-        if which is Judge.BEST and self.best.state is not None:
+    def select_model(self, selection: ModelSelection) -> PrototypeModel:
+        """The last, best or averaged model so far; the last if there is no such model yet."""
+        if selection is ModelSelection.AVERAGE and self.step.average is not None:
+            return cast(PrototypeModel, self.step.average.module)
+        if selection is ModelSelection.BEST and self.best.state is not None:
             best = copy.deepcopy(self.model)
             best.load_state_dict(self.best.state)
             return best
         return self.model
 
     @property
-    def kept(self) -> Tensor:
-        """(N,) 1 where a tile is taught with the label it was given (m_i = 1), else 0."""
-        return self.targets.keeps(self._labels)
+    def kept_mask(self) -> Tensor:
+        """(N,) 1 for tiles that are taught their given label (m_i = 1), else 0."""
+        return self.targets.kept_mask(self._labels)
 
     @property
-    def relabelled(self) -> Tensor:
-        """(N,) 1 where a tile is taught with another label than it was given, else 0."""
-        return self.targets.relabels(self._labels)
+    def relabelled_mask(self) -> Tensor:
+        """(N,) 1 for tiles that are taught another label than the given one, else 0."""
+        return self.targets.relabelled_mask(self._labels)
 
-    def _epoch(self, epoch: int) -> EpochFinished:
+    def voters(self) -> Voters:
+        """The training tiles that are taught, with the labels that they are taught."""
+        rows = np.flatnonzero(self.targets.weights.cpu().numpy())
+        return Voters(self.train.pixels, rows, self.targets.labels.cpu().numpy()[rows])
+
+    def run_epoch(self, epoch: int) -> EpochFinished:
+        """Train one epoch, validate, and update the targets if they are due.
+
+        Args:
+            epoch: its number, from 0.
+
+        Raises:
+            TrainingDiverged: the loss is not finite.
+        """
         started = time.perf_counter()
-        loss = self._pass_over_batches(epoch)
+        loss = self._train_batches(epoch)
         trained = time.perf_counter()
         validation_accuracy = self._validate()
         if epoch + 1 in self.recipe.update_epochs:
@@ -119,106 +145,106 @@ class Training:
         return EpochFinished(
             epoch=epoch + 1,
             epochs=self.recipe.epochs,
-            learning_rate=self._stepper.learning_rate,
+            learning_rate=self.step.learning_rate,
             loss=loss,
-            kept_fraction=float(self.kept.mean()),
-            relabelled_fraction=float(self.relabelled.mean()),
+            kept_fraction=float(self.kept_mask.mean()),
+            relabelled_fraction=float(self.relabelled_mask.mean()),
             temperature=float(self.model.prototypes.temperature.detach()),
             validation_accuracy=validation_accuracy,
             seconds=time.perf_counter() - started,
             tiles_per_second=len(self._labels) / (trained - started),
         )
 
-    def _pass_over_batches(self, epoch: int) -> float:
-        """Train one epoch; chance hangs on the seed and the epoch alone, so it can resume."""
+    def _train_batches(self, epoch: int) -> float:
+        """Train on every tile once and return the mean loss.
+
+        Everything random depends on the seed and the epoch alone, so that a training can resume.
+        """
         seeds = np.random.SeedSequence((self.settings.seed, epoch)).generate_state(3)
         generator = torch.Generator(self.settings.device).manual_seed(int(seeds[0]))
-        torch.manual_seed(int(seeds[1]))  # what layers such as stochastic depth draw from
+        torch.manual_seed(int(seeds[1]))  # for layers such as stochastic depth
         order = np.random.default_rng(seeds[2]).permutation(len(self._labels))
-        # Batches of nearly one size, none of a single tile, which would break batch norm.
+        # Batches of nearly equal size: a batch of a single tile would break batch norm.
         steps = max(1, min(math.ceil(len(order) / self.recipe.batch_size), len(order) // 2))
         self.model.train()
         total = torch.zeros((), device=self.settings.device)
-        for step, chosen in enumerate(np.array_split(order, steps)):
+        for step, rows in enumerate(np.array_split(order, steps)):
             progress = (epoch + step / steps) / self.recipe.epochs
-            total += self._step(np.sort(chosen), progress, generator) * len(chosen)
-            self.context.advance(len(chosen))
-        loss = float(total) / len(order)
-        if not math.isfinite(loss):
-            raise TrainingDiverged(
-                f"the loss is {loss} in epoch {epoch + 1}",
-                hint="give a smaller --learning-rate, or look for tiles with absurd values",
-            )
-        return loss
+            total += self._train_batch(np.sort(rows), progress, generator) * len(rows)
+            self.context.advance(len(rows))
+        return _finite_loss(float(total) / len(order), epoch)
 
-    def _step(
-        self, chosen: NDArray[np.int64], progress: float, generator: torch.Generator
+    def _train_batch(
+        self, rows: NDArray[np.int64], progress: float, generator: torch.Generator
     ) -> Tensor:
-        """One step on one batch; returns its mean loss."""
-        positions = torch.from_numpy(chosen).to(self.settings.device)
+        """Run one step on some training tiles; returns the mean loss."""
+        positions = torch.from_numpy(rows).to(self.settings.device)
         labels, weights = self.targets.labels[positions], self.targets.weights[positions]
-        loss, log_p = self._stepper.step(
-            self.train.pixels[chosen], labels, weights, progress, generator
-        )
-        self.margins.note(positions, log_p, self._labels[positions])
-        return loss
+        batch = Batch(self.train.pixels[rows], labels, weights)
+        result = self.step.run(batch, progress, generator)
+        self.area_under_margin.update(positions, result.log_p, self._labels[positions])
+        return result.loss
 
     def _embedder(self, model: PrototypeModel) -> Embedder:
-        settings, network = self.settings, folded(model.network)
+        settings, network = self.settings, fuse_batchnorm(model.network)
         return Embedder(network, settings.preprocessing, settings.device, settings.precision)
 
     def _validate(self) -> float | None:
-        """Accuracy by the labels as given of the network that would be kept now."""
+        """Validation accuracy of the current model, or of the average if the recipe uses it."""
         if self.validation is None:
             return None
-        candidate = self.judge(Judge.AVERAGE if self.recipe.uses_average else Judge.LAST)
-        found = accuracy(
-            self._embedder(candidate),
-            candidate.prototypes,
-            self.validation,
-            self._voters() if self.recipe.validation is Validation.NEIGHBOURS else None,
-        )
-        self.best.consider(
-            len(self.history) + 1, found, len(self.validation), candidate.state_dict()
-        )
+        uses_average = self.recipe.uses_average
+        model = self.select_model(ModelSelection.AVERAGE if uses_average else ModelSelection.LAST)
+        voters = self.voters() if self.recipe.validation is Validation.NEIGHBOURS else None
+        found = accuracy(self._embedder(model), model.prototypes, self.validation, voters)
+        number = len(self.history) + 1
+        self.best.update(number, found, len(self.validation), model.state_dict())
         return found
 
-    def _voters(self) -> Voters:
-        """The training tiles as they are taught now: one that is left out has no vote."""
-        taught = np.flatnonzero(self.targets.weights.cpu().numpy())
-        return Voters(self.train.pixels, taught, self.targets.labels.cpu().numpy()[taught])
-
-    def _update_targets(self, epochs_done: int) -> None:
-        judge = self.judge(self.recipe.weights_by)
-        self.targets = self._strategy.update(
-            self._embedder(judge),
-            judge.prototypes,
-            self.train.pixels,
-            self._labels,
-            self.targets,
-            epochs_done / self.recipe.epochs,
-        )
+    def _update_targets(self, finished_epochs: int) -> None:
+        model = self.select_model(self.recipe.weights_by)
+        predictions = predict(self._embedder(model), model.prototypes, self.train.pixels)
+        progress = finished_epochs / self.recipe.epochs
+        self.targets = self.target_policy.update(predictions, self._labels, self.targets, progress)
 
     def _tensors(self) -> dict[str, Tensor]:
-        tensors = named_part("model", self.model.state_dict())
-        tensors |= self._stepper.tensors()
-        tensors |= named_part("targets", vars(self.targets))
-        tensors |= named_part("margins", self.margins.tensors())
-        tensors |= named_part("strategy", self._strategy.tensors())
+        tensors = add_prefix("model", self.model.state_dict())
+        tensors |= self.step.tensors()
+        tensors |= add_prefix("targets", vars(self.targets))
+        tensors |= add_prefix("margins", self.area_under_margin.tensors())
+        tensors |= add_prefix("strategy", self.target_policy.tensors())
         if self.best.state is not None:
-            tensors |= named_part("best", self.best.state)
+            tensors |= add_prefix("best", self.best.state)
         return tensors
 
     def _facts(self) -> dict[str, Any]:
         history = [asdict(finished) for finished in self.history]
-        return {**self.best.facts(), "history": history, "largest_part": self._stepper.parts.most}
+        largest_part = self.step.micro_batcher.max_size
+        return {**self.best.facts(), "history": history, "largest_part": largest_part}
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         tensors = {n: t.to(self.settings.device) for n, t in checkpoint.tensors.items()}
-        self.model.load_state_dict(part(tensors, "model"))
-        self._stepper.restore(tensors, checkpoint.facts.get("largest_part"))
-        self.targets = Targets(**part(tensors, "targets"))
-        self.margins.restore(part(tensors, "margins"))
-        self._strategy.restore(part(tensors, "strategy"))
-        self.best.restore(checkpoint.facts, part(tensors, "best"))
+        self.model.load_state_dict(select_prefix(tensors, "model"))
+        self.step.restore(tensors, checkpoint.facts.get("largest_part"))
+        self.targets = Targets(**select_prefix(tensors, "targets"))
+        self.area_under_margin.restore(select_prefix(tensors, "margins"))
+        self.target_policy.restore(select_prefix(tensors, "strategy"))
+        self.best.restore(checkpoint.facts, select_prefix(tensors, "best"))
         self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]
+
+
+def _target_policy(recipe: Recipe) -> TargetPolicy:
+    """The published truncation, or the agreement with neighbours if the recipe sets it."""
+    if recipe.agreement is None:
+        return TruncationPolicy(recipe.k)
+    return NeighborAgreementPolicy(recipe.k, recipe.agreement)
+
+
+def _finite_loss(loss: float, epoch: int) -> float:
+    """Return the mean loss of an epoch; raise `TrainingDiverged` if it is not finite."""
+    if not math.isfinite(loss):
+        raise TrainingDiverged(
+            f"the loss is {loss} in epoch {epoch + 1}",
+            hint="give a smaller --learning-rate, or look for tiles with absurd values",
+        )
+    return loss

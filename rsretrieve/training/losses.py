@@ -1,4 +1,4 @@
-"""NSL, RNSL and t-RNSL: one formula each, as a pure function and a thin module.
+"""The losses NSL, RNSL and t-RNSL, each as a pure function.
 
 Kang, Fernandez-Beltran, Duan, Kang, Plaza: "Robust Normalized Softmax Loss for Deep Metric
 Learning-based Characterization of Remote Sensing Images with Label Noise", IEEE TGRS 2020,
@@ -7,8 +7,8 @@ of class c and σ the temperature,
 
     p_ic = exp(w_c·v_i / σ) / Σ_j exp(w_j·v_i / σ).
 
-All formulas are computed from log p, never from a rounded p, so that they and their
-gradients stay finite where p comes near 0 or 1.
+All losses are computed from log p, never from a rounded p, so that they and their gradients stay
+finite for p near 0 or 1.
 """
 
 from __future__ import annotations
@@ -22,8 +22,16 @@ from rsretrieve.enums import LossName
 from rsretrieve.errors import InvalidArgument
 
 
-def own_log_probability(log_p: Tensor, labels: Tensor) -> Tensor:
-    """Log p_{i,y_i}: (B, K) and the labels' class numbers (B,) int64 → (B,)."""
+def label_log_probability(log_p: Tensor, labels: Tensor) -> Tensor:
+    """Select the log-probability of each tile's label.
+
+    Args:
+        log_p: (B, K) log p_ic.
+        labels: (B,) int64 class numbers.
+
+    Returns:
+        (B,) log p_{i,y_i}.
+    """
     return log_p.gather(1, labels[:, None]).squeeze(1)
 
 
@@ -45,7 +53,7 @@ def nsl(log_p: Tensor) -> Tensor:
 def rnsl(log_p: Tensor, q: float) -> Tensor:
     """Robust normalized softmax loss, (1 − p^q) / q, the negative Box–Cox transformation.
 
-    Its gradient is NSL's times p^q; q → 0 gives NSL, q = 1 gives 1 − p.
+    Its gradient is that of NSL times p^q; q → 0 gives NSL, q = 1 gives 1 − p.
 
     Args:
         log_p: (B,) log p_{i,y_i}.
@@ -61,7 +69,7 @@ def rnsl(log_p: Tensor, q: float) -> Tensor:
 
 
 def truncated_rnsl(log_p: Tensor, q: float, k: float) -> Tensor:
-    """Truncated RNSL: RNSL where p > k, else the constant (1 − k^q) / q, without a gradient.
+    """Truncated RNSL: RNSL if p > k, else the constant (1 − k^q) / q, which has no gradient.
 
     Args:
         log_p: (B,) log p_{i,y_i}.
@@ -71,19 +79,27 @@ def truncated_rnsl(log_p: Tensor, q: float, k: float) -> Tensor:
     Returns:
         (B,) in 0…(1 − k^q)/q.
     """
-    return weighted_rnsl(log_p, kept(log_p, k), q, k) + (1 - math.pow(k, q)) / q
+    return weighted_rnsl(log_p, truncation_weights(log_p, k), q, k) + (1 - math.pow(k, q)) / q
 
 
-def kept(log_p: Tensor, k: float) -> Tensor:
-    """The weights m_i: 1 where p_{i,y_i} > k, else 0, in the type of `log_p`, (B,)."""
+def truncation_weights(log_p: Tensor, k: float) -> Tensor:
+    """The weights m_i of the truncation.
+
+    Args:
+        log_p: (B,) log p_{i,y_i}.
+        k: the truncation, 0 ≤ k < 1.
+
+    Returns:
+        (B,) 1 if p_{i,y_i} > k, else 0, in the dtype of `log_p`.
+    """
     return (log_p > (math.log(k) if k > 0 else -math.inf)).to(log_p.dtype)
 
 
 def weighted_rnsl(log_p: Tensor, weights: Tensor, q: float, k: float) -> Tensor:
-    """t-RNSL as it is optimised: m_i · ((1 − p^q)/q − (1 − k^q)/q), m_i held fixed.
+    """t-RNSL as it is optimised: m_i · ((1 − p^q)/q − (1 − k^q)/q) for fixed m_i.
 
-    Minimised over the network by turns with `kept`, which minimises it over m_i (Zhang &
-    Sabuncu, NeurIPS 2018, alternating convex search).
+    Alternating convex search (Zhang & Sabuncu, NeurIPS 2018) minimises it over the network with
+    m_i fixed, and over m_i with the network fixed; `truncation_weights` is the second step.
 
     Args:
         log_p: (B,) log p_{i,y_i}.
@@ -92,18 +108,21 @@ def weighted_rnsl(log_p: Tensor, weights: Tensor, q: float, k: float) -> Tensor:
         k: the truncation, 0 ≤ k < 1.
 
     Returns:
-        (B,), negative for kept tiles with p > k.
+        (B,), negative for tiles of weight 1 with p > k.
     """
     return weights * (rnsl(log_p, q) - (1 - math.pow(k, q)) / q)
 
 
 class MetricLoss(nn.Module):
-    """The mean of a loss over a batch, given log p_{i,y_i} and the weights m_i.
+    """The mean of a loss over a batch.
 
     Args:
-        name: which loss.
+        name: the loss.
         q: of RNSL and t-RNSL, 0 < q ≤ 1.
         k: the truncation of t-RNSL, 0 ≤ k < 1.
+
+    Raises:
+        InvalidArgument: q or k is out of range.
     """
 
     def __init__(self, name: LossName, q: float, k: float) -> None:
@@ -118,7 +137,7 @@ class MetricLoss(nn.Module):
             return nsl(log_p).mean()
         if self.name is LossName.RNSL:
             return rnsl(log_p, self.q).mean()
-        # The constant moves nothing; with it a tile that is left out costs what the
-        # truncated loss says, and the value goes on where RNSL's was.
+        # The constant has no gradient. It gives tiles of weight 0 the value of the truncated
+        # loss, and makes t-RNSL equal to RNSL as long as all weights are 1.
         constant = (1 - math.pow(self.k, self.q)) / self.q
         return weighted_rnsl(log_p, weights, self.q, self.k).mean() + constant

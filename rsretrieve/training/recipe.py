@@ -1,4 +1,4 @@
-"""Recipes: a training's every choice, in one record."""
+"""Recipes: every hyper-parameter of a training, in one record."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from rsretrieve.data.preprocessing.augment import Augmentation
 from rsretrieve.enums import (
     NO_WEIGHTS,
-    Judge,
     LossName,
+    ModelSelection,
     OptimizerName,
     RecipeName,
     Schedule,
@@ -23,14 +23,17 @@ _CERTAINTY = 0.975
 
 
 @dataclass(frozen=True)
-class Agreement:
-    """What is asked of a label beside p > k; see `learning/agreement.py`.
+class AgreementSettings:
+    """Thresholds of `NeighborAgreementPolicy`, beside the truncation k.
 
     Attributes:
-        share: a, of the neighbours' votes, above which a given label is kept.
-        relabel: r, the probability above which another label takes its place.
-        relabel_after: the share of the epochs after which labels are mended.
-        memory: share of the old in the averages of probabilities over updates.
+        share: a, minimum share of the neighbours' votes for a given label that is kept.
+        relabel: r, minimum probability of a label that replaces the given one.
+        relabel_after: finished share of the epochs after which labels are replaced.
+        memory: share of the old value in the averages of probabilities over updates.
+
+    Raises:
+        InvalidArgument: a value is outside 0…1.
     """
 
     share: float
@@ -40,7 +43,7 @@ class Agreement:
 
     def __post_init__(self) -> None:
         if not all(0 <= value <= 1 for value in asdict(self).values()):
-            raise InvalidArgument(f"shares and probabilities lie in 0…1, unlike in {self}")
+            raise InvalidArgument(f"shares and probabilities are 0…1, unlike in {self}")
 
 
 @dataclass(frozen=True)
@@ -48,33 +51,36 @@ class Recipe:
     """Every hyper-parameter of a training.
 
     Attributes:
-        name: where the recipe started from.
+        name: the recipe that this one was derived from.
         backbone: a torchvision classification model.
-        size_px: the side of the square that tiles are resized to.
+        size_px: S; tiles are resized to squares of this side.
         dimensions: D of the embedding.
-        loss: which loss.
-        temperature: σ, where it starts; None sets it by the number of classes.
-        learn_temperature: σ is learned.
-        q: of RNSL and t-RNSL.
-        k: the truncation of t-RNSL.
+        loss: the loss.
+        temperature: initial σ; None derives it from the number of classes.
+        learn_temperature: σ is a trained parameter.
+        q: of RNSL and t-RNSL, 0 < q ≤ 1.
+        k: the truncation of t-RNSL, 0 ≤ k < 1.
         optimizer, learning_rate, momentum, weight_decay: of the optimizer.
-        schedule: how the learning rate goes.
-        halve_every: share of the epochs after which it is halved (halving).
-        warm_up: share of the epochs in which it rises (one-cycle).
-        epochs, batch_size: how long, and how many tiles a step.
-        head_epochs: how long the projection and the prototypes alone are fitted to the
-            features of the starting backbone, before all learns together.
-        first_update, update_every: shares of the epochs after which the weights m_i of
-            t-RNSL are set for the first time, and again.
-        weights_by: the network that sets the weights m_i.
-        agreement: how labels are kept and mended where the network and a tile's neighbours
-            agree; None leaves it to the truncation alone, as published.
-        average_decay: of the moving average, for each step, once it has warmed up.
-        keep: the network that is saved.
-        validation: how validation tiles are judged.
-        imagenet_statistics: 8-bit RGB tiles are normalised by ImageNet's mean and deviation
-            instead of their own.
-        augmentation: how training tiles are varied.
+        schedule: the learning-rate schedule.
+        halve_every: share of the epochs after which the rate is halved (halving).
+        warm_up: share of the epochs in which the rate rises (one-cycle).
+        epochs, batch_size: number of epochs, and of tiles a step.
+        head_epochs: epochs in which only the projection and the prototypes are trained, on the
+            features of the starting backbone.
+        first_update, update_every: shares of the epochs after which t-RNSL's weights m_i are set
+            for the first time, and then again.
+        weights_by: the model that sets the weights m_i.
+        agreement: keep and replace labels where the network and a tile's neighbours agree; None
+            uses the truncation alone, as published.
+        average_decay: decay of the moving average a step, after the first steps.
+        keep: the model that is saved.
+        validation: how the classes of validation tiles are predicted.
+        imagenet_statistics: normalise 8-bit RGB tiles by ImageNet's mean and deviation instead of
+            their own.
+        augmentation: random changes of training tiles.
+
+    Raises:
+        InvalidArgument: a value is out of range.
     """
 
     name: RecipeName
@@ -98,10 +104,10 @@ class Recipe:
     head_epochs: int
     first_update: float
     update_every: float
-    weights_by: Judge
-    agreement: Agreement | None
+    weights_by: ModelSelection
+    agreement: AgreementSettings | None
     average_decay: float
-    keep: Judge
+    keep: ModelSelection
     validation: Validation
     imagenet_statistics: bool
     augmentation: Augmentation
@@ -111,34 +117,34 @@ class Recipe:
         for name in positive:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
-                raise InvalidArgument(f"{name} must be positive, not {getattr(self, name)}")
+                raise InvalidArgument(f"{name} must be positive, not {value}")
         if self.batch_size < 2:
-            raise InvalidArgument("a batch has at least 2 tiles: batch norm compares them")
+            raise InvalidArgument("a batch has at least 2 tiles, as batch norm needs")
         if not 0 < self.q <= 1 or not 0 <= self.k < 1:
             raise InvalidArgument(f"0 < q ≤ 1 and 0 ≤ k < 1, not q = {self.q}, k = {self.k}")
 
     def for_classes(self, classes: int) -> Recipe:
-        """The same recipe, its temperature a number."""
+        """The same recipe with the temperature for K classes filled in."""
         return replace(self, temperature=self.temperature_for(classes))
 
     def temperature_for(self, classes: int) -> float:
-        """σ, where it starts, for K classes.
+        """The initial σ for K classes.
 
-        Where it is left open, a tile that lies on its prototype, the others at right angles
-        to it, has p = 0.975:  σ = 1 / ln(39·(K − 1)). At the published 0.05 p saturates at
-        small angles, and what lies near a wrong prototype is soon believed.
+        By default a tile on its own prototype, with the other prototypes at right angles, has
+        p = 0.975:  σ = 1 / ln(39·(K − 1)). At the published 0.05 p saturates at small angles, so
+        that tiles near a wrong prototype soon have a high probability.
         """
         odds = _CERTAINTY / (1 - _CERTAINTY)
         return self.temperature or 1 / math.log(odds * max(1, classes - 1))
 
     @property
     def uses_average(self) -> bool:
-        """A moving average of the parameters is needed."""
-        return Judge.AVERAGE in (self.weights_by, self.keep)
+        """Whether a moving average of the parameters is needed."""
+        return ModelSelection.AVERAGE in (self.weights_by, self.keep)
 
     @property
     def update_epochs(self) -> frozenset[int]:
-        """After how many epochs the weights m_i are set; empty but for t-RNSL."""
+        """The epochs after which the weights m_i are set, from 1; empty for losses without them."""
         if self.loss is not LossName.T_RNSL:
             return frozenset()
         first, step = self.first_update * self.epochs, max(1.0, self.update_every * self.epochs)
@@ -147,9 +153,9 @@ class Recipe:
         return frozenset(epoch for epoch in due if 1 <= epoch < self.epochs)
 
     def learning_rate_at(self, progress: float) -> float:
-        """The learning rate when this share of the training (0…1) is done."""
+        """The learning rate when `progress`, a share of the training (0…1), is finished."""
         if self.schedule is Schedule.HALVING:
-            halvings = math.floor(progress / self.halve_every + 1e-9)  # against rounding
+            halvings = math.floor(progress / self.halve_every + 1e-9)  # 1e-9 against rounding
             return float(self.learning_rate * 0.5**halvings)
         if progress < self.warm_up:
             rise = (1 - math.cos(math.pi * progress / self.warm_up)) / 2
@@ -158,16 +164,16 @@ class Recipe:
         return self.learning_rate * (1 + math.cos(math.pi * fall)) / 2
 
     def changed(self, **choices: Any) -> Recipe:
-        """The same recipe with the choices that are not None in place of its own."""
+        """The same recipe with the given values; values that are None change nothing."""
         return replace(self, **{name: v for name, v in choices.items() if v is not None})
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """As JSON values."""
         return asdict(self)
 
 
 PAPER = Recipe(
-    # Kang et al. 2020 and the defaults of its reference code; intervals in epochs of 130.
+    # Kang et al. 2020 and the defaults of its reference code; intervals are in 130ths.
     name=RecipeName.PAPER,
     backbone="resnet18",
     size_px=256,
@@ -189,10 +195,10 @@ PAPER = Recipe(
     head_epochs=0,
     first_update=40 / 130,
     update_every=10 / 130,
-    weights_by=Judge.BEST,
+    weights_by=ModelSelection.BEST,
     agreement=None,
     average_decay=0.0,
-    keep=Judge.BEST,
+    keep=ModelSelection.BEST,
     validation=Validation.NEIGHBOURS,
     imagenet_statistics=True,
     augmentation=Augmentation(
@@ -205,12 +211,12 @@ PAPER = Recipe(
     ),
 )
 
-_AGREEMENT = Agreement(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7)
+_AGREEMENT = AgreementSettings(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7)
 
 ROBUST = replace(
-    # Small batches and one cycle make more of few tiles; overhead there is no up; and an
-    # average of the parameters, looking at plain tiles together with each tile's neighbours,
-    # says which labels to keep and which to mend. Figures: benchmarks/RESULTS.md.
+    # Small batches and one cycle suit small sets of tiles. A scene from above may be turned and
+    # mirrored. The averaged model, together with each tile's neighbours, decides which labels
+    # are kept and which are replaced. Figures: benchmarks/RESULTS.md.
     PAPER,
     name=RecipeName.ROBUST,
     size_px=128,
@@ -223,17 +229,17 @@ ROBUST = replace(
     head_epochs=30,
     first_update=0.3,
     update_every=0.0,
-    weights_by=Judge.AVERAGE,
+    weights_by=ModelSelection.AVERAGE,
     agreement=_AGREEMENT,
     average_decay=0.99,
-    keep=Judge.AVERAGE,
+    keep=ModelSelection.AVERAGE,
     validation=Validation.PROTOTYPES,
     augmentation=Augmentation(symmetry=Symmetry.DIHEDRAL, zoom=0.25, shift=0.1),
 )
 
 ROBUST_FROM_NOTHING = replace(
-    # Without pretrained weights larger steps are needed, and it takes longer until what the
-    # network and the neighbours say is worth hearing.
+    # Without pre-trained weights larger steps are needed, and it takes longer until the network's
+    # and the neighbours' predictions are reliable.
     ROBUST,
     learning_rate=0.03,
     head_epochs=0,
@@ -243,11 +249,11 @@ ROBUST_FROM_NOTHING = replace(
 
 
 def recipe_for(name: RecipeName, weights: str) -> Recipe:
-    """The recipe of that name for a training that starts from these weights.
+    """Choose a recipe.
 
     Args:
-        name: which.
-        weights: as `train --weights` takes them; `none` starts from nothing.
+        name: its name.
+        weights: a value of `train --weights`; `none` starts without pre-trained weights.
     """
     if name is RecipeName.PAPER:
         return PAPER

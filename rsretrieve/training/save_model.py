@@ -1,4 +1,4 @@
-"""From a training that is over to its summary and its model folder."""
+"""Summarise a finished training and write its model folder."""
 
 from __future__ import annotations
 
@@ -10,42 +10,41 @@ from typing import Any
 import numpy as np
 import torch
 import torchvision
-from numpy.typing import NDArray
 
 import rsretrieve
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.enums import Judge
+from rsretrieve.enums import ModelSelection
 from rsretrieve.network import model_folder
-from rsretrieve.network.device import describe_device
-from rsretrieve.network.embedder import precise_enough
-from rsretrieve.network.fuse_batchnorm import folded
-from rsretrieve.network.model import ModelDescription
-from rsretrieve.network.pretrained import WeightsReport
+from rsretrieve.network.device import Precision, describe_device
+from rsretrieve.network.embedder import choose_embedding_precision
+from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
+from rsretrieve.network.metadata import ModelDescription
+from rsretrieve.network.model import PrototypeModel
 from rsretrieve.training.dataset import PreparedTiles
-from rsretrieve.training.history.tile_history import TrainingRecord, write_training_tiles
-from rsretrieve.training.initialize import Start
-from rsretrieve.training.loop import Training
+from rsretrieve.training.history.tile_history import TileHistory, write_tile_history
+from rsretrieve.training.initialize import StartingPoint
+from rsretrieve.training.loop import TrainingLoop
 
-_TRIED = 32
-"""Tiles that are embedded to find the precision that a model embeds in."""
+_PRECISION_TILES = 32
+"""Tiles that are embedded to choose the precision."""
 
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What came of a training.
+    """Summary of a finished training.
 
     Attributes:
         model: the model folder.
         classes: K.
-        tiles: how many tiles were trained on.
-        epochs: how many epochs.
-        seconds: of the whole run (of this run, when it was resumed).
+        tiles: number of training tiles.
+        epochs: number of epochs.
+        seconds: duration of the run (of this run, if it was resumed).
         tiles_per_second: mean over the epochs, of training alone.
-        device: what computed.
-        kept_fraction: share of the training tiles that were taught with the label they were
-            given (m_i = 1) at the end.
-        relabelled_fraction: share that was taught with another one.
+        device: where the model was trained.
+        kept_fraction: share of the training tiles that are taught their given label (m_i = 1) at
+            the end.
+        relabelled_fraction: share that is taught another label.
     """
 
     model: str
@@ -59,16 +58,16 @@ class TrainingSummary:
     relabelled_fraction: float
 
 
-def summary_of(
-    training: Training, output: Path, prepared: PreparedTiles, seconds: float
+def summarize(
+    training: TrainingLoop, output: Path, prepared: PreparedTiles, seconds: float
 ) -> TrainingSummary:
-    """Sum up a training that is over.
+    """Summarise a finished training.
 
     Args:
         training: the training.
         output: the model folder.
-        prepared: what it was trained on.
-        seconds: of the whole run.
+        prepared: its tiles.
+        seconds: duration of the run.
     """
     rates = [finished.tiles_per_second for finished in training.history]
     return TrainingSummary(
@@ -79,85 +78,114 @@ def summary_of(
         seconds=seconds,
         tiles_per_second=len(rates) / sum(1 / rate for rate in rates),
         device=describe_device(training.settings.device),
-        kept_fraction=float(training.kept.mean()),
-        relabelled_fraction=float(training.relabelled.mean()),
+        kept_fraction=float(training.kept_mask.mean()),
+        relabelled_fraction=float(training.relabelled_mask.mean()),
     )
 
 
-def write_model(
-    folder: Path,
-    training: Training,
-    prepared: PreparedTiles,
-    summary: TrainingSummary,
-    start: Start,
-    context: RunContext,
-) -> None:
-    """Write all of a model folder but what people look at."""
-    recipe = training.recipe
-    kept, preprocessing = training.judge(recipe.keep), prepared.preprocessing
-    sha256 = model_folder.write_weights(folder, kept)
-    export = model_folder.write_graph(folder, kept.network, preprocessing)
+@dataclass(frozen=True)
+class FinishedTraining:
+    """Everything that a model folder is written from.
+
+    Attributes:
+        training: the training.
+        prepared: its tiles.
+        start: what it started from.
+        summary: its summary.
+    """
+
+    training: TrainingLoop
+    prepared: PreparedTiles
+    start: StartingPoint
+    summary: TrainingSummary
+
+
+def write_model(folder: Path, finished: FinishedTraining, context: RunContext) -> None:
+    """Write a model folder, except for the model card and the plot.
+
+    Args:
+        folder: an existing folder.
+        finished: the training.
+        context: is told if the network cannot be exported as a graph.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    training, prepared = finished.training, finished.prepared
+    recipe, preprocessing = training.recipe, prepared.preprocessing
+    model = training.select_model(recipe.keep)
+    sha256 = model_folder.write_weights(folder, model)
+    export = model_folder.write_graph(folder, model.network, preprocessing)
     if export.cause:
-        context.notice(_without_graph(recipe.backbone, export.cause))
-    precision = precise_enough(
-        folded(kept.network), preprocessing, training.settings.device, _some(prepared.train.pixels)
-    )
-    facts = _training_facts(training, prepared, summary, start.weights)
+        context.notice(_graph_notice(recipe.backbone, export.cause))
+    precision = _embedding_precision(training, model, prepared)
+    facts = {"no_graph": export.cause or None, "embeds_in": str(precision)}
     description = ModelDescription(
         backbone=recipe.backbone,
         dimensions=recipe.dimensions,
         preprocessing=preprocessing,
         class_names=prepared.class_names,
         recipe=recipe.to_json(),
-        training={**facts, "no_graph": export.cause or None, "embeds_in": str(precision)},
+        training=_training_facts(finished) | facts,
         versions=_versions(),
         weights_sha256=sha256,
     )
     model_folder.write_description(folder, description)
     model_folder.write_history(folder, training.history)
-    numbers = torch.where(training.targets.weights > 0, training.targets.labels, -1).tolist()
+    _write_tile_history(folder, finished)
+
+
+def _embedding_precision(
+    training: TrainingLoop, model: PrototypeModel, prepared: PreparedTiles
+) -> Precision:
+    """The precision for this model, chosen on a few training tiles from first to last."""
+    pixels = prepared.train.pixels
+    some = pixels[:: max(1, len(pixels) // _PRECISION_TILES)][:_PRECISION_TILES]
+    network, device = fuse_batchnorm(model.network), training.settings.device
+    return choose_embedding_precision(network, prepared.preprocessing, device, some)
+
+
+def _write_tile_history(folder: Path, finished: FinishedTraining) -> None:
+    training, prepared = finished.training, finished.prepared
+    targets = training.targets
+    numbers = torch.where(targets.weights > 0, targets.labels, -1).tolist()
     taught = [prepared.class_names[number] if number >= 0 else None for number in numbers]
-    shares = training.kept.cpu().numpy().astype(np.float32)
-    record = TrainingRecord(shares, training.margins.areas, start.view)
+    history = TileHistory(
+        weights=training.kept_mask.cpu().numpy().astype(np.float32),
+        areas=training.area_under_margin.areas,
+        starting_features=finished.start.starting_features,
+    )
     quadrants = quadrant_means(prepared.train.pixels)
-    write_training_tiles(folder, prepared.tiles, taught, record, quadrants)
+    write_tile_history(folder, prepared.tiles, taught, history, quadrants)
 
 
-def _some(pixels: NDArray[Any]) -> NDArray[Any]:
-    """A few tiles, from the first to the last."""
-    return pixels[:: max(1, len(pixels) // _TRIED)][:_TRIED]
-
-
-def _without_graph(backbone: str, cause: str) -> str:
+def _graph_notice(backbone: str, cause: str) -> str:
     return (
         f"The graph of backbone {backbone} cannot be written ({cause}). The model works, but a "
         "query by an image loads PyTorch and starts seconds later."
     )
 
 
-def _training_facts(
-    training: Training,
-    prepared: PreparedTiles,
-    summary: TrainingSummary,
-    weights_report: WeightsReport | None,
-) -> dict[str, Any]:
-    """The summary of training that `model.json` keeps."""
-    settings, validation = training.settings, prepared.validation
-    best = training.best.number if settings.recipe.keep is Judge.BEST else 0
+def _training_facts(finished: FinishedTraining) -> dict[str, Any]:
+    """The section `training` of `model.json`."""
+    training, summary = finished.training, finished.summary
+    settings, validation = training.settings, finished.prepared.validation
+    weights = finished.start.weights
+    best = training.best.number if settings.recipe.keep is ModelSelection.BEST else 0
     return {
         "tiles": summary.tiles,
         "validation_tiles": 0 if validation is None else len(validation.labels),
         "validation_labels": "as given",
         "epochs": summary.epochs,
         "kept_epoch": best or summary.epochs,
-        "seconds": round(sum(finished.seconds for finished in training.history), 1),
+        "seconds": round(sum(epoch.seconds for epoch in training.history), 1),
         "tiles_per_second": round(summary.tiles_per_second, 1),
         "kept_fraction": summary.kept_fraction,
         "relabelled_fraction": summary.relabelled_fraction,
         "seed": settings.seed,
         "device": summary.device,
         "precision": str(settings.precision),
-        "weights": "none" if weights_report is None else str(weights_report),
+        "weights": "none" if weights is None else str(weights),
     }
 
 

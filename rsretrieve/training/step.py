@@ -1,4 +1,4 @@
-"""One step of a training: a batch of tiles in, the model a little better."""
+"""One training step: augment a batch, compute the loss, update the model."""
 
 from __future__ import annotations
 
@@ -15,26 +15,32 @@ from rsretrieve.data.preprocessing.normalize import Normaliser
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import OptimizerName
-from rsretrieve.network.device import Precision, computing_in
+from rsretrieve.network.device import Precision, autocast
 from rsretrieve.network.model import PrototypeModel
-from rsretrieve.network.runtime.micro_batches import Parts
+from rsretrieve.network.runtime.micro_batches import MicroBatcher
 from rsretrieve.training.checkpoint import (
-    named_part,
+    add_prefix,
     optimizer_tensors,
-    part,
     restore_optimizer,
+    select_prefix,
 )
 from rsretrieve.training.ema import MovingAverage
-from rsretrieve.training.losses import MetricLoss, own_log_probability
+from rsretrieve.training.losses import MetricLoss, label_log_probability
 from rsretrieve.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """What a training is run with, beside its tiles and its model.
 
-    `in_parts`: where memory runs out, a batch is taken in parts whose gradients add up to its
-    own, but for batch norm, which sees a part's tiles alone.
+    Attributes:
+        recipe: every hyper-parameter.
+        preprocessing: of the tiles.
+        seed: of everything random.
+        device: where the model is trained.
+        precision: number format of the network's layers.
+        micro_batches: if memory runs out, split batches. The gradients of the micro-batches add
+            up to those of the batch, except that batch norm sees one micro-batch at a time.
     """
 
     recipe: Recipe
@@ -42,11 +48,39 @@ class Settings:
     seed: int
     device: torch.device
     precision: Precision
-    in_parts: bool = False
+    micro_batches: bool = False
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The tiles of one step.
+
+    Attributes:
+        pixels: (B, C, S, S) preprocessed, not augmented.
+        labels: (B,) int64, the labels that the tiles are taught, on the training's device.
+        weights: (B,) m_i, on the same device.
+    """
+
+    pixels: NDArray[Any]
+    labels: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What one step computed.
+
+    Attributes:
+        loss: scalar, the mean over the batch.
+        log_p: (B, K) log p_ic, before the update.
+    """
+
+    loss: Tensor
+    log_p: Tensor
 
 
 def build_optimizer(model: PrototypeModel, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer of all that a model learns."""
+    """Build the recipe's optimizer for all trainable parameters of a model."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     rate, decay, momentum = recipe.learning_rate, recipe.weight_decay, recipe.momentum
     if recipe.optimizer is OptimizerName.ADAMW:
@@ -56,98 +90,97 @@ def build_optimizer(model: PrototypeModel, recipe: Recipe) -> torch.optim.Optimi
     )
 
 
-class Stepper:
-    """Takes steps, and keeps what they hang on beside the model.
+class TrainingStep:
+    """Runs training steps and keeps the optimizer and the moving average.
 
     Args:
         settings: what the training is run with.
         model: on the settings' device; trained in place.
-        tiles: how many there are to train on.
+        tiles: the number of training tiles.
         context: is told when memory runs out.
 
     Attributes:
         optimizer: the recipe's.
-        average: of the model over its steps, or None where the recipe uses none.
-        parts: how much of a batch is taken at once.
+        average: moving average of the model, or None if the recipe uses none.
+        micro_batcher: splits batches that do not fit in memory.
     """
 
     def __init__(
-        self, settings: Settings, model: PrototypeModel, tiles: int, context: RunContext
+        self, settings: TrainingSettings, model: PrototypeModel, tiles: int, context: RunContext
     ) -> None:
         self._settings, self._recipe, self._model = settings, settings.recipe, model
         self._context = context
         self._loss = MetricLoss(self._recipe.loss, self._recipe.q, self._recipe.k)
         self._normaliser = Normaliser(settings.preprocessing, settings.device)
-        # Never a single tile, of which batch norm takes none; or never less than all.
-        self.parts = Parts(2 if settings.in_parts else tiles, self._notice_parts)
+        # Batch norm needs at least two tiles. A minimum of all tiles never splits a batch.
+        min_size = 2 if settings.micro_batches else tiles
+        self.micro_batcher = MicroBatcher(min_size, self._notice_micro_batches)
         self.optimizer = build_optimizer(model, self._recipe)
         decay = self._recipe.average_decay
         self.average = MovingAverage(model, decay) if self._recipe.uses_average else None
 
     @property
     def learning_rate(self) -> float:
-        """That of the last step."""
+        """The learning rate of the last step."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def step(
-        self,
-        pixels: NDArray[Any],
-        labels: Tensor,
-        weights: Tensor,
-        progress: float,
-        generator: torch.Generator,
-    ) -> tuple[Tensor, Tensor]:
-        """Learn from one batch.
+    def run(self, batch: Batch, progress: float, generator: torch.Generator) -> StepResult:
+        """Train on one batch.
 
         Args:
-            pixels: (B, C, S, S) preprocessed tiles, not augmented.
-            labels: (B,) int64, what is taught.
-            weights: (B,) m_i.
-            progress: the share of the training that is done, 0…1.
-            generator: of the augmentation.
-
-        Returns:
-            The batch's mean loss, and (B, K) log p_ic before the step.
+            batch: the tiles.
+            progress: finished share of the training, 0…1; sets the learning rate.
+            generator: random numbers of the augmentation.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self._recipe.learning_rate_at(progress)
-        tiles = self._normaliser.unit_values(pixels)
-        rgb = self._normaliser.is_rgb
-        tiles = augmented(tiles, self._recipe.augmentation, generator, rgb=rgb)
+        values = self._normaliser.unit_values(batch.pixels)
+        is_rgb = self._normaliser.is_rgb
+        values = augmented(values, self._recipe.augmentation, generator, rgb=is_rgb)
 
-        def add_gradients(part: slice) -> tuple[Tensor, Tensor]:
-            if part.start == 0:  # or the trial that failed would be added, too
+        def add_gradients(rows: slice) -> StepResult:
+            if rows.start == 0:  # also discards the gradients of a run that did not fit in memory
                 self.optimizer.zero_grad(set_to_none=True)
-            with computing_in(self._settings.precision, self._settings.device):
-                embeddings = self._model.network(self._normaliser.network_input(tiles[part]))
-            log_p = self._model.prototypes(embeddings)
-            loss = self._loss(own_log_probability(log_p, labels[part]), weights[part])
-            loss = loss * (len(log_p) / len(labels))
-            loss.backward()
-            return loss.detach(), log_p.detach()
+            return self._add_gradients(batch, values, rows)
 
-        losses, log_p = zip(*self.parts.over(len(labels), add_gradients))
+        results = self.micro_batcher.map(len(batch.labels), add_gradients)
         self.optimizer.step()
         if self.average is not None:
             self.average.update()
-        return torch.stack(losses).sum(), torch.cat(log_p)
+        loss = torch.stack([result.loss for result in results]).sum()
+        return StepResult(loss, torch.cat([result.log_p for result in results]))
+
+    def _add_gradients(self, batch: Batch, values: Tensor, rows: slice) -> StepResult:
+        """Run a micro-batch forward and backward; its loss is its share of the batch's mean."""
+        with autocast(self._settings.precision, self._settings.device):
+            embeddings = self._model.network(self._normaliser.network_input(values[rows]))
+        log_p = self._model.prototypes(embeddings)
+        own = label_log_probability(log_p, batch.labels[rows])
+        loss = self._loss(own, batch.weights[rows]) * (len(log_p) / len(batch.labels))
+        loss.backward()
+        return StepResult(loss.detach(), log_p.detach())
 
     def tensors(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps of it beside the model."""
-        tensors = named_part("optimizer", optimizer_tensors(self.optimizer))
+        """The state beside the model, for a checkpoint."""
+        tensors = add_prefix("optimizer", optimizer_tensors(self.optimizer))
         if self.average is not None:
-            tensors |= named_part("average", self.average.state_dict())
+            tensors |= add_prefix("average", self.average.state_dict())
         return tensors
 
-    def restore(self, tensors: Mapping[str, Tensor], largest_part: int | None) -> None:
-        """The inverse of `tensors`, on the settings' device."""
-        restore_optimizer(self.optimizer, part(tensors, "optimizer"))
-        if self.average is not None:
-            self.average.load_state_dict(part(tensors, "average"))
-        self.parts.most = largest_part
+    def restore(self, tensors: Mapping[str, Tensor], max_size: int | None) -> None:
+        """Set the state to one that `tensors` returned.
 
-    def _notice_parts(self, most: int) -> None:
+        Args:
+            tensors: on the settings' device.
+            max_size: of the micro-batches.
+        """
+        restore_optimizer(self.optimizer, select_prefix(tensors, "optimizer"))
+        if self.average is not None:
+            self.average.load_state_dict(select_prefix(tensors, "average"))
+        self.micro_batcher.max_size = max_size
+
+    def _notice_micro_batches(self, max_size: int) -> None:
         self._context.notice(
-            f"memory ran out: batches of {self._recipe.batch_size} tiles are taken in parts "
-            f"of at most {most}; batch norm sees a part's tiles alone"
+            f"memory ran out: batches of {self._recipe.batch_size} tiles are split into "
+            f"micro-batches of at most {max_size}; batch norm sees one micro-batch at a time"
         )

@@ -1,4 +1,4 @@
-"""From tiles to a model folder: everything around the training loop."""
+"""Train a model and write its folder: everything around the training loop."""
 
 from __future__ import annotations
 
@@ -24,22 +24,27 @@ from rsretrieve.errors import OutputExists
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import best_precision
 from rsretrieve.network.embedder import Embedder
-from rsretrieve.network.metadata import ModelFolder, report_unchecked
+from rsretrieve.network.metadata import DESCRIPTION_FILE, ModelFolder, report_unchecked
 from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
-from rsretrieve.network.runtime.malloc import freed_memory_kept
+from rsretrieve.network.runtime.malloc import retain_freed_memory
 from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
-from rsretrieve.training.head_warmup import warm_start
-from rsretrieve.training.history.starting_features import first_view
-from rsretrieve.training.history.tile_history import read_record
-from rsretrieve.training.initialize import Start, starting_model
-from rsretrieve.training.loop import Training
+from rsretrieve.training.head_warmup import warm_up_head
+from rsretrieve.training.history.starting_features import compute_starting_features
+from rsretrieve.training.history.tile_history import read_tile_history
+from rsretrieve.training.initialize import StartingPoint, starting_model
+from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.recipe import Recipe
-from rsretrieve.training.save_model import TrainingSummary, summary_of, write_model
-from rsretrieve.training.step import Settings
+from rsretrieve.training.save_model import (
+    FinishedTraining,
+    TrainingSummary,
+    summarize,
+    write_model,
+)
+from rsretrieve.training.step import TrainingSettings
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
-_HASHED_AT_ONCE = 64
+_DIGEST_BLOCK = 64
 
 
 @dataclass(frozen=True)
@@ -47,17 +52,17 @@ class TrainingRequest:
     """What to train.
 
     Attributes:
-        tiles: the tiles to learn from; those without a label are left out.
+        tiles: the training tiles; those without a label are left out.
         output: the model folder to write.
         recipe: every hyper-parameter.
-        device: where to compute.
-        validation: tiles that say which epoch is best; by default a tenth of `tiles`.
+        device: where to train.
+        validation: tiles that select the best epoch; by default a tenth of `tiles`.
         weights: `imagenet`, `none`, a weights file, or a model folder.
-        bands: the bands to use, counted from 1; all by default.
-        seed: of every chance.
-        overwrite: replace a model, or an unfinished training, that is there.
-        resume: go on with the unfinished training of this output.
-        in_parts: where memory runs out, take a batch in parts.
+        bands: the bands to use, counted from 1; by default all.
+        seed: of everything random.
+        overwrite: replace an existing model, or an unfinished training.
+        resume: continue the unfinished training of this output.
+        micro_batches: if memory runs out, split batches.
     """
 
     tiles: TileSet
@@ -70,72 +75,89 @@ class TrainingRequest:
     seed: int = 0
     overwrite: bool = False
     resume: bool = False
-    in_parts: bool = False
+    micro_batches: bool = False
 
 
 def train_model(
     request: TrainingRequest,
     context: RunContext,
-    embellish: Callable[[Path], None] = lambda _: None,
+    add_reports: Callable[[Path], None] = lambda _: None,
 ) -> TrainingSummary:
     """Train a model and write its folder.
 
     Args:
         request: what to train.
-        context: takes the tiles that cannot be read.
-        embellish: adds what people look at (the model card, the plot) to the finished
-            folder, before it is switched in.
+        context: takes the tiles that cannot be read, notices and progress.
+        add_reports: writes the model card and the plot into the finished folder, before it
+            replaces an older one.
+
+    Returns:
+        A summary of the training.
 
     Raises:
-        RsretrieveError: see the leaves; the output is then as it was.
+        InvalidArgument, WeightsError: unknown backbone, or weights that cannot be obtained.
+        OutputExists, OutputBusy: the output exists, or another process is writing it.
+        LabelsError, NoUsableTiles: there are too few labels or tiles.
+        CheckpointError: `resume`, and there is nothing to resume.
+        TrainingDiverged: the loss is not finite.
+
+        After any error the output is as before.
     """
-    marker = model_folder.DESCRIPTION_FILE
-    refuse_to_overwrite(request.output, overwrite=request.overwrite, marker=marker)
+    refuse_to_overwrite(request.output, overwrite=request.overwrite, marker=DESCRIPTION_FILE)
     with only_writer(request.output):
-        _clear_unfinished(request.output)
+        _remove_leftovers(request.output)
         try:
-            return _train(request, context, embellish, marker)
+            return _train(request, context, add_reports)
         finally:
-            _clear_unfinished(request.output)
+            _remove_leftovers(request.output)
 
 
 def _train(
-    request: TrainingRequest,
-    context: RunContext,
-    embellish: Callable[[Path], None],
-    marker: str,
+    request: TrainingRequest, context: RunContext, add_reports: Callable[[Path], None]
 ) -> TrainingSummary:
     started = time.perf_counter()
     check_backbone(request.recipe.backbone)
     check_weights(request.recipe.backbone, request.weights)
-    unfinished = _unfinished_folder(request)
-    recipe, seed = request.recipe, request.seed
+    _refuse_unfinished(request)
     prepared = prepare_tiles(
-        request.tiles, request.validation, recipe, request.bands, seed, context
+        request.tiles, request.validation, request.recipe, request.bands, request.seed, context
     )
-    recipe = recipe.for_classes(len(prepared.class_names))
-    precision = best_precision(request.device)
-    settings = Settings(
-        recipe, prepared.preprocessing, seed, request.device, precision, request.in_parts
-    )
-    start = _start(request, prepared, settings, context)
-    training = Training(settings, start.model, prepared.train, prepared.validation, context)
+    settings = _settings(request, prepared)
+    start = _starting_point(request, prepared, settings, context)
+    training = TrainingLoop(settings, start.model, prepared.train, prepared.validation, context)
     identity = _identity(request, prepared, settings)
-    with freed_memory_kept() if request.device.type == "cpu" else nullcontext():
-        training.run(checkpoint_of(request.output), identity, resume=request.resume)
-    summary = summary_of(training, request.output, prepared, time.perf_counter() - started)
-    with folder_aside(request.output, overwrite=request.overwrite, marker=marker) as folder:
-        write_model(folder, training, prepared, summary, start, context)
-        embellish(folder)
+    with retain_freed_memory() if request.device.type == "cpu" else nullcontext():
+        training.run(checkpoint_path(request.output), identity, resume=request.resume)
+    summary = summarize(training, request.output, prepared, time.perf_counter() - started)
+    finished = FinishedTraining(training, prepared, start, summary)
+    with folder_aside(
+        request.output, overwrite=request.overwrite, marker=DESCRIPTION_FILE
+    ) as folder:
+        write_model(folder, finished, context)
+        add_reports(folder)
         model_folder.seal_folder(folder)
-    shutil.rmtree(unfinished)
+    shutil.rmtree(_unfinished_folder(request.output))
     return summary
 
 
-def _start(
-    request: TrainingRequest, prepared: PreparedTiles, settings: Settings, context: RunContext
-) -> Start:
-    """What the training loop starts from."""
+def _settings(request: TrainingRequest, prepared: PreparedTiles) -> TrainingSettings:
+    return TrainingSettings(
+        recipe=request.recipe.for_classes(len(prepared.class_names)),
+        preprocessing=prepared.preprocessing,
+        seed=request.seed,
+        device=request.device,
+        precision=best_precision(request.device),
+        micro_batches=request.micro_batches,
+    )
+
+
+def _starting_point(
+    request: TrainingRequest,
+    prepared: PreparedTiles,
+    settings: TrainingSettings,
+    context: RunContext,
+) -> StartingPoint:
+    """Load the starting model, compute its features and warm up its head."""
     recipe, bands = settings.recipe, len(prepared.preprocessing.bands)
     model, report = starting_model(
         recipe, bands, prepared.class_names, request.weights, settings.seed
@@ -144,87 +166,100 @@ def _start(
         context.notice(str(report))
     model.to(settings.device)
     embedder = Embedder(model.network, settings.preprocessing, settings.device, settings.precision)
-    view = None
-    if Path(request.weights).is_dir():  # that model has seen labels: what its own start saw
-        quadrants = quadrant_means(prepared.train.pixels)
-        before = ModelFolder.read(Path(request.weights))
-        report_unchecked(before, context)
-        view = read_record(before, prepared.tiles, quadrants, context).view
-    elif report is not None:  # features of a network that starts from nothing tell nothing
-        context.start_stage("keeping how the tiles look before labels are learned")
-        view = first_view(embedder, prepared.train.pixels, settings.seed)
+    features = None
+    if Path(request.weights).is_dir():  # that model was trained on labels, its start was not
+        features = _inherited_features(Path(request.weights), prepared, context)
+    elif report is not None:  # features of a network with random weights carry no information
+        context.start_stage("computing features before labels are learned")
+        features = compute_starting_features(embedder, prepared.train.pixels, settings.seed)
     if recipe.head_epochs and not request.resume:
         context.start_stage("fitting projection and prototypes to the starting features")
-        warm_start(model, embedder, prepared.train, recipe.q, recipe.head_epochs, settings.seed)
-    return Start(model, report, view)
+        epochs, seed = recipe.head_epochs, settings.seed
+        warm_up_head(model, embedder, prepared.train, q=recipe.q, epochs=epochs, seed=seed)
+    return StartingPoint(model, report, features)
 
 
-def _unfinished(output: Path) -> Path:
+def _inherited_features(
+    folder: Path, prepared: PreparedTiles, context: RunContext
+) -> NDArray[Any] | None:
+    """The starting features that a model folder stores for these tiles, or None."""
+    quadrants = quadrant_means(prepared.train.pixels)
+    model = ModelFolder.read(folder)
+    report_unchecked(model, context)
+    return read_tile_history(model, prepared.tiles, quadrants, context).starting_features
+
+
+def _unfinished_folder(output: Path) -> Path:
     return output.with_name(f".{output.name}.unfinished")
 
 
-def checkpoint_of(output: Path) -> Path:
-    """Where a training of this output keeps what `resume` goes on with."""
-    return _unfinished(output) / CHECKPOINT_FILE
+def checkpoint_path(output: Path) -> Path:
+    """The checkpoint that a training with this output writes, and resumes from."""
+    return _unfinished_folder(output) / CHECKPOINT_FILE
 
 
-def _clear_unfinished(output: Path) -> None:
-    """Remove what a training left that cannot be gone on with: all that is no checkpoint."""
-    folder = _unfinished(output)
-    if folder.exists() and not checkpoint_of(output).exists():
+def _remove_leftovers(output: Path) -> None:
+    """Remove everything of an interrupted training except a whole checkpoint."""
+    folder = _unfinished_folder(output)
+    if folder.exists() and not checkpoint_path(output).exists():
         shutil.rmtree(folder)
     for half_written in folder.glob(f".{CHECKPOINT_FILE}.*"):
         half_written.unlink()
 
 
-def _unfinished_folder(request: TrainingRequest) -> Path:
-    """Where the checkpoint of this output's training lies.
+def _refuse_unfinished(request: TrainingRequest) -> None:
+    """Raise `OutputExists` if an unfinished training would be lost.
 
-    One that is to be overwritten stays until the first checkpoint of the new training takes its
-    place: until an epoch is done there is nothing better. Nobody reads it but who resumes.
+    With `overwrite` its checkpoint stays until the first one of the new training replaces it:
+    until an epoch is finished there is nothing better.
     """
-    folder = _unfinished(request.output)
+    folder = _unfinished_folder(request.output)
     if folder.exists() and not request.resume and not request.overwrite:
         raise OutputExists(
-            f"an unfinished training of {request.output} is there ({folder})",
-            hint="give --resume to go on with it, or --overwrite to start anew",
+            f"{request.output} has an unfinished training ({folder})",
+            hint="give --resume to continue it, or --overwrite to start anew",
         )
-    return folder
 
 
 def _identity(
-    request: TrainingRequest, prepared: PreparedTiles, settings: Settings
+    request: TrainingRequest, prepared: PreparedTiles, settings: TrainingSettings
 ) -> dict[str, Any]:
-    """All that decides the result, so that a training only ever goes on as itself."""
+    """Everything that determines the result of a training; see `Checkpoint`."""
     tiles = hashlib.sha256()
     for tile, label in zip(prepared.tiles, prepared.train.labels):
         tiles.update(f"{tile.id}\0{label}\0".encode("utf-8", "surrogateescape"))
-    held_back = prepared.validation
-    validation = "none"
-    if held_back is not None:
-        validation = digest_of(held_back.pixels, held_back.labels)
+    validation = prepared.validation
     return {
         **{f"recipe.{name}": value for name, value in request.recipe.to_json().items()},
         "tiles and labels": tiles.hexdigest()[:16],
-        "training pixels": digest_of(prepared.train.pixels),
+        "training pixels": digest_arrays(prepared.train.pixels),
         "classes": list(prepared.class_names),
-        "validation tiles": validation,
+        "validation tiles": (
+            "none" if validation is None else digest_arrays(validation.pixels, validation.labels)
+        ),
         "bands": list(prepared.preprocessing.bands),
         "preprocessing": sha256_of_json(prepared.preprocessing.to_json())[:16],
         "weights": request.weights,
-        "--batch-size auto": "given" if request.in_parts else "not given",
+        "--batch-size auto": "given" if request.micro_batches else "not given",
         "seed": request.seed,
         "device": request.device.type,
         "precision": str(settings.precision),
     }
 
 
-def digest_of(*arrays: NDArray[Any]) -> str:
-    """A digest of some arrays, hashed block by block: pixels may be larger than memory."""
+def digest_arrays(*arrays: NDArray[Any]) -> str:
+    """Digest arrays block by block: they may be larger than memory.
+
+    Args:
+        arrays: of any shape and dtype, which are part of the digest.
+
+    Returns:
+        16 hexadecimal digits.
+    """
     content = hashlib.sha256()
     for array in arrays:
         content.update(f"{array.shape} {array.dtype.str} ".encode())
-        for start in range(0, len(array), _HASHED_AT_ONCE):
-            block = np.ascontiguousarray(array[start : start + _HASHED_AT_ONCE])
+        for start in range(0, len(array), _DIGEST_BLOCK):
+            block = np.ascontiguousarray(array[start : start + _DIGEST_BLOCK])
             content.update(block.reshape(-1).view(np.uint8).data)
     return content.hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""How good a network is by tiles it was not trained on, with their labels as given."""
+"""Validation: how well a network predicts the given labels of tiles that it was not trained on."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from rsretrieve._core.knn import knn_predictions
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.prototypes import Prototypes
 
-_EMBEDDED_AT_ONCE = 256
-
 
 @dataclass(frozen=True)
 class Examples:
-    """Tiles to learn from or to validate by.
+    """Tiles to train on or to validate with.
 
     Attributes:
         pixels: (N, C, S, S) preprocessed.
@@ -36,27 +34,21 @@ class Examples:
 
 @dataclass(frozen=True)
 class Voters:
-    """Some of the tiles of an array, which vote with their labels.
+    """Some tiles of an array, which vote with their labels.
 
     Attributes:
-        pixels: (N, C, S, S) preprocessed, of all tiles; they may be larger than memory.
-        rows: (M,) int64, those that vote.
-        labels: (M,) int64, what each of them votes for.
+        pixels: (N, C, S, S) preprocessed, of all tiles; may be larger than memory.
+        rows: (M,) int64, the tiles that vote.
+        labels: (M,) int64, the class that each of them votes for.
     """
 
     pixels: NDArray[Any]
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
 
-    def embedded(self, embedder: Embedder) -> NDArray[np.float32]:
-        """(M, D) float32, of a copy of a few tiles at a time."""
-        starts = range(0, len(self.rows), _EMBEDDED_AT_ONCE)
-        parts = [self.rows[start : start + _EMBEDDED_AT_ONCE] for start in starts]
-        return np.concatenate([embedder.vectors(self.pixels[part]) for part in parts])
-
 
 def standard_error(accuracy: float, tiles: int) -> float:
-    """Standard error of an accuracy measured on so many tiles (of a binomial share)."""
+    """Standard error of an accuracy on `tiles` tiles (binomial distribution)."""
     return math.sqrt(accuracy * (1 - accuracy) / tiles)
 
 
@@ -68,31 +60,35 @@ def accuracy(
 ) -> float:
     """Share of validation tiles whose predicted class is their given label.
 
-    The published protocol votes among *clean* training labels, which nobody with noisy
-    labels has; here the voters' labels, too, are those given. A training lets those tiles vote
-    that have the weight m_i = 1, whose labels it trusts.
+    The published protocol lets *clean* training labels vote, which users with noisy labels do
+    not have. Here the voters' labels are the given ones too; during training only tiles with
+    weight m_i = 1 vote.
 
     Args:
-        embedder: the network.
-        prototypes: its prototypes, which predict where nobody votes.
-        validation: the tiles that are predicted.
+        embedder: of the network.
+        prototypes: of the same model; they predict if there are no voters.
+        validation: the tiles to predict.
         voters: training tiles, of which the 10 nearest vote; or None.
+
+    Returns:
+        The accuracy, 0…1.
     """
-    vectors = embedder.embed_all(validation.pixels)
+    vectors = embedder.vectors(validation.pixels)
     if voters is None:
         similarities = vectors @ prototypes.unit.detach().cpu().numpy().T
         predicted = similarities.argmax(axis=1)
     else:
-        predicted = knn_predictions(vectors, voters.embedded(embedder), voters.labels)
+        gallery = embedder.vectors(voters.pixels, voters.rows)
+        predicted = knn_predictions(vectors, gallery, voters.labels)
     return float((predicted == validation.labels).mean())
 
 
 class BestEpoch:
-    """Remembers the best of the epochs that it is told of.
+    """Keeps the best model of the epochs seen so far.
 
     Attributes:
-        number: of that epoch, from 1; 0 while there is none.
-        state: the network's tensors then, or None while there is none.
+        number: the best epoch, from 1; 0 before the first.
+        state: the model's tensors after that epoch, or None before the first.
     """
 
     def __init__(self) -> None:
@@ -100,19 +96,18 @@ class BestEpoch:
         self.state: dict[str, Tensor] | None = None
         self._accuracy = 0.0
 
-    def consider(
-        self, number: int, accuracy: float, tiles: int, state: Mapping[str, Tensor]
-    ) -> None:
-        """Note an epoch.
+    def update(self, number: int, accuracy: float, tiles: int, state: Mapping[str, Tensor]) -> None:
+        """Compare an epoch with the best one.
 
-        Of epochs that so few validation tiles cannot tell apart the later is the best: it has
-        learned more, at a lower rate. A lucky early epoch would set the weights to the end.
+        Between epochs that differ by less than a standard error, the later one is better: it has
+        learned more, at a lower learning rate. Otherwise an early epoch that is best by chance
+        would be kept to the end.
 
         Args:
-            number: of the epoch, from 1.
-            accuracy: on the validation tiles.
-            tiles: how many these are.
-            state: the network's tensors, which are copied.
+            number: the epoch, from 1.
+            accuracy: its validation accuracy, 0…1.
+            tiles: the number of validation tiles.
+            state: the model's tensors; they are copied.
         """
         if accuracy >= self._accuracy - standard_error(self._accuracy, tiles):
             self.number = number
@@ -120,10 +115,10 @@ class BestEpoch:
         self._accuracy = max(accuracy, self._accuracy)
 
     def facts(self) -> dict[str, Any]:
-        """For a checkpoint, beside `state`."""
+        """The state beside `state`, as JSON values for a checkpoint."""
         return {"best_accuracy": self._accuracy, "best_epoch": self.number}
 
     def restore(self, facts: Mapping[str, Any], state: dict[str, Tensor]) -> None:
-        """The inverse of `facts`."""
+        """Set the state to one that `facts` returned."""
         self._accuracy, self.number = facts["best_accuracy"], facts["best_epoch"]
         self.state = state or None

@@ -10,9 +10,9 @@ import torch
 from rsretrieve.errors import DeviceUnavailable, InvalidArgument
 from rsretrieve.network.device import (
     Precision,
+    autocast,
     best_precision,
     choose_device,
-    computing_in,
     describe_device,
 )
 
@@ -115,5 +115,5 @@ def test_a_torch_that_does_not_tell_computes_in_float32(monkeypatch: pytest.Monk
     [(Precision.FLOAT32, torch.float32), (Precision.BFLOAT16, torch.bfloat16)],
 )
 def test_matrices_multiply_in_the_precision(precision: Precision, dtype: torch.dtype) -> None:
-    with computing_in(precision, torch.device("cpu")):
+    with autocast(precision, torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is dtype

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from torch.nn import functional
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
 from rsretrieve.network import embedder as embedder_module
 from rsretrieve.network.device import Precision
-from rsretrieve.network.embedder import Embedder, precise_enough
+from rsretrieve.network.embedder import Embedder, choose_embedding_precision
 from rsretrieve.network.network import EmbeddingNetwork, build_network
 from tests.support.networks import SIZE_PX
 
@@ -45,8 +47,32 @@ def test_a_tile_is_embedded_alike_in_whatever_batch(
 def test_all_tiles_are_embedded_in_their_order(
     embedder: Embedder, pixels: NDArray[np.uint8], batch_size: int
 ) -> None:
-    everything = embedder.embed_all(pixels, batch_size)
+    everything = embedder.vectors(pixels, block_tiles=batch_size)
     assert np.abs(everything - one_by_one(embedder, pixels)).max() < 1e-5
+
+
+class Watched(np.ndarray):
+    """An array that notes how many rows were copied at once."""
+
+    copied: ClassVar[list[int]] = []
+
+    def __getitem__(self, key: Any) -> Any:
+        result = super().__getitem__(key)
+        if isinstance(key, np.ndarray):
+            self.copied.append(len(result))
+        return result
+
+
+def test_some_rows_are_embedded_to_the_bit_and_never_copied_as_a_whole(
+    embedder: Embedder, pixels: NDArray[np.uint8]
+) -> None:
+    many = np.tile(pixels, (90, 1, 1, 1))
+    many += np.arange(len(many), dtype=np.uint8)[:, None, None, None]
+    rows = np.flatnonzero(np.arange(len(many)) % 7)
+    Watched.copied.clear()
+    found = embedder.vectors(many.view(Watched), rows)
+    assert np.array_equal(found, embedder.vectors(many[rows]))
+    assert Watched.copied == [256, 256, 28]
 
 
 def test_the_order_of_tiles_does_not_matter(embedder: Embedder, pixels: NDArray[np.uint8]) -> None:
@@ -120,7 +146,7 @@ class Cancelling(torch.nn.Module):
     ids=["plain", "cancelling"],
 )
 def test_a_model_embeds_in_bfloat16_only_where_that_says_the_same(
-    monkeypatch: pytest.MonkeyPatch, backbone: torch.nn.Module, expected: Precision
+    backbone: torch.nn.Module, expected: Precision
 ) -> None:
     torch.manual_seed(0)
     network = EmbeddingNetwork(backbone, 3 * SIZE_PX**2, 8)
@@ -128,7 +154,6 @@ def test_a_model_embeds_in_bfloat16_only_where_that_says_the_same(
     preprocessing = Preprocessing(SIZE_PX, 3, (1, 2, 3), "uint8", statistics)
     shape = (6, 3, SIZE_PX, SIZE_PX)
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    monkeypatch.setattr(embedder_module, "best_precision", lambda _: Precision.BFLOAT16)
-    assert precise_enough(network, preprocessing, CPU, pixels) is expected
-    monkeypatch.setattr(embedder_module, "best_precision", lambda _: Precision.FLOAT32)
-    assert precise_enough(network, preprocessing, CPU, pixels) is Precision.FLOAT32
+    for fastest, chosen in ((Precision.BFLOAT16, expected), (Precision.FLOAT32, Precision.FLOAT32)):
+        found = choose_embedding_precision(network, preprocessing, CPU, pixels, fastest)
+        assert found is chosen

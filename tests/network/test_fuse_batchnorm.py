@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from rsretrieve.network.device import Precision, computing_in
-from rsretrieve.network.fuse_batchnorm import folded
+from rsretrieve.network.device import Precision, autocast
+from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.network import EmbeddingNetwork, build_network
 
 CPU = torch.device("cpu")
@@ -37,7 +37,7 @@ def network_of(name: str, bands: int) -> EmbeddingNetwork:
 
 
 def embedded(network: EmbeddingNetwork, pixels: torch.Tensor, precision: Precision) -> torch.Tensor:
-    with torch.inference_mode(), computing_in(precision, CPU):
+    with torch.inference_mode(), autocast(precision, CPU):
         result: torch.Tensor = network(pixels)
     return result
 
@@ -52,7 +52,7 @@ def test_a_folded_network_embeds_alike(name: str) -> None:
     network = network_of(name, BACKBONES[name])
     pixels = torch.randn(5, BACKBONES[name], SIZE_PX, SIZE_PX)
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    quick = folded(network)
+    quick = fuse_batchnorm(network)
     expected = embedded(network, pixels, Precision.FLOAT32)
     torch.testing.assert_close(
         embedded(quick, pixels, Precision.FLOAT32), expected, rtol=1e-3, atol=1e-4
@@ -64,7 +64,7 @@ def test_in_bfloat16_a_folded_network_is_no_farther_from_float32() -> None:
     network = network_of("mobilenet_v2", 3)
     pixels = torch.randn(16, 3, SIZE_PX, SIZE_PX)
     exact = embedded(network, pixels, Precision.FLOAT32)
-    quick = folded(network)
+    quick = fuse_batchnorm(network)
     as_it_is, as_folded = (
         (embedded(one, pixels, Precision.BFLOAT16) * exact).sum(dim=1).mean().item()
         for one in (network, quick)
@@ -75,7 +75,7 @@ def test_in_bfloat16_a_folded_network_is_no_farther_from_float32() -> None:
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])
 def test_no_batch_norm_is_left_where_each_follows_a_convolution(name: str) -> None:
     network = network_of(name, 3)
-    quick = folded(network)
+    quick = fuse_batchnorm(network)
     assert layers(network, nn.BatchNorm2d) > 0
     assert layers(quick, nn.BatchNorm2d) == 0
     assert layers(quick, nn.Conv2d) == layers(network, nn.Conv2d)
@@ -103,7 +103,7 @@ def test_what_cannot_be_folded_stays() -> None:
     backbone.bare_norm.running_var = torch.full((4,), 2.0)
     as_if_trained(nn.ModuleList([backbone.norm, backbone.second_norm, backbone.plain_norm]))
     network = EmbeddingNetwork(backbone, 4 * 6 * 6, 8).eval()
-    quick = folded(network)
+    quick = fuse_batchnorm(network)
     assert layers(quick, nn.BatchNorm2d) == 2
     pixels = torch.randn(2, 3, 8, 8)
     with torch.inference_mode():
@@ -121,7 +121,7 @@ class Deciding(Branching):
 @pytest.mark.parametrize("backbone", [Deciding(), nn.Conv2d(3, 4, 8)])
 def test_a_backbone_that_cannot_be_folded_stays_as_it_is(backbone: nn.Module) -> None:
     network = EmbeddingNetwork(backbone, 4, 8)
-    assert folded(network) is network
+    assert fuse_batchnorm(network) is network
 
 
 def test_a_shared_layer_is_folded_only_where_that_is_right() -> None:
@@ -144,11 +144,11 @@ def test_a_shared_layer_is_folded_only_where_that_is_right() -> None:
     as_if_trained(network)
     pixels = torch.randn(2, 3, 4, 4)
     with torch.inference_mode():
-        torch.testing.assert_close(folded(network)(pixels), network(pixels))
+        torch.testing.assert_close(fuse_batchnorm(network)(pixels), network(pixels))
 
 
 def test_folding_draws_nothing_by_chance() -> None:
     network = network_of("resnet18", 3)
     before = torch.get_rng_state()
-    folded(network)
+    fuse_batchnorm(network)
     assert torch.equal(torch.get_rng_state(), before)

@@ -14,11 +14,11 @@ from rsretrieve.errors import CheckpointError
 from rsretrieve.training import checkpoint as checkpoints
 from rsretrieve.training.checkpoint import (
     Checkpoint,
-    named_part,
+    add_prefix,
     optimizer_tensors,
-    part,
     read_checkpoint,
     restore_optimizer,
+    select_prefix,
     write_checkpoint,
 )
 
@@ -115,7 +115,7 @@ def test_a_missing_or_additional_choice_is_a_difference(
 
 
 def test_without_a_checkpoint_there_is_nothing_to_resume(path: Path) -> None:
-    message = re.escape(f"no unfinished training to resume ({path} is not there)")
+    message = re.escape(f"no unfinished training to resume ({path} is missing)")
     with pytest.raises(CheckpointError, match=f"^{message}$") as caught:
         read_checkpoint(path, IDENTITY)
     assert caught.value.hint == "start it without --resume"
@@ -149,9 +149,7 @@ def test_a_checkpoint_of_another_version_is_refused(
 ) -> None:
     written = checkpoints.SCHEMA_VERSION
     monkeypatch.setattr(checkpoints, "SCHEMA_VERSION", written + 1)
-    message = (
-        rf"was written by another rsretrieve \(schema {written}; this one reads {written + 1}\)$"
-    )
+    message = rf"another version of rsretrieve \(schema {written}; this one reads {written + 1}\)$"
     with pytest.raises(CheckpointError, match=message):
         read_checkpoint(path, IDENTITY)
 
@@ -164,10 +162,10 @@ def test_a_folder_in_the_checkpoints_place_is_refused(path: Path) -> None:
 
 def test_a_part_is_what_was_put_in_under_its_name() -> None:
     one, other = {"a.b": torch.ones(1), "c": torch.zeros(2)}, {"c": torch.ones(3)}
-    together = {**named_part("model", one), **named_part("models", other)}
-    assert part(together, "model") == one
-    assert part(together, "models") == other
-    assert part(together, "mod") == {}
+    together = {**add_prefix("model", one), **add_prefix("models", other)}
+    assert select_prefix(together, "model") == one
+    assert select_prefix(together, "models") == other
+    assert select_prefix(together, "mod") == {}
 
 
 def optimizer_of(name: str, parameters: list[Tensor]) -> torch.optim.Optimizer:

@@ -135,8 +135,8 @@ def test_a_class_of_one_tile_is_trained_with_a_notice(
     prepared = prepare(TileSet("here", (*water.tiles, one)))
     assert prepared.class_names == ("road", "water")
     assert notices(events) == [
-        "1 classes have one training tile only ('road'): there is nothing to hold their labels "
-        "against"
+        "1 classes have one training tile only ('road'): their labels cannot be compared with "
+        "others"
     ]
 
 
@@ -145,7 +145,7 @@ def test_without_enough_tiles_to_hold_any_back_the_last_epoch_counts(
 ) -> None:
     few = tiles.select(range(0, 64, 4))
     assert prepare(few).validation is None
-    assert "no tiles to validate by: the last epoch is taken for the best" in notices(events)
+    assert any("no validation tiles" in notice for notice in notices(events))
 
 
 def test_given_validation_tiles_are_taken_and_nothing_is_held_back(
@@ -170,7 +170,7 @@ def test_validation_tiles_of_unknown_labels_are_left_out_with_a_notice(
     assert len(prepared.validation.labels) == len(of_class(tiles, "water"))
     assert set(prepared.validation.labels.tolist()) == {prepared.class_names.index("water")}
     assert notices(events) == [
-        f"{foreign} validation tiles have no label that is trained; left out"
+        f"{foreign} validation tiles have no label of a trained class and are left out"
     ]
 
 
@@ -195,7 +195,7 @@ def test_validation_tiles_of_unknown_labels_alone_validate_nothing(
 ) -> None:
     prepared = prepare(of_class(tiles, "water", "road"), of_class(tiles, "forest"))
     assert prepared.validation is None
-    assert notices(events)[-1].startswith("no tiles to validate by")
+    assert notices(events)[-1].startswith("there are no validation tiles")
 
 
 def test_bad_tiles_are_logged_and_the_others_prepared(

@@ -13,8 +13,7 @@ from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
-from rsretrieve.training import head_warmup as warm_start_module
-from rsretrieve.training.head_warmup import warm_start
+from rsretrieve.training.head_warmup import warm_up_head
 from rsretrieve.training.validate import Examples, accuracy
 
 CPU = torch.device("cpu")
@@ -51,7 +50,7 @@ def state(model: PrototypeModel) -> dict[str, torch.Tensor]:
 def test_it_learns_the_classes_in_spite_of_wrong_labels(
     model: PrototypeModel, embedder: Embedder, examples: Examples
 ) -> None:
-    warm_start(model, embedder, examples, q=0.7, epochs=30, seed=0)
+    warm_up_head(model, embedder, examples, q=0.7, epochs=30, seed=0)
     assert accuracy(embedder, model.prototypes, examples) == pytest.approx(0.8)
 
 
@@ -59,21 +58,18 @@ def test_the_backbone_and_the_temperature_stay_as_they_are(
     model: PrototypeModel, embedder: Embedder, examples: Examples
 ) -> None:
     before = state(model)
-    warm_start(model, embedder, examples, q=0.7, epochs=2, seed=0)
+    warm_up_head(model, embedder, examples, q=0.7, epochs=2, seed=0)
     changed = {name for name, value in state(model).items() if not value.equal(before[name])}
     heads = {"network.projection.weight", "network.projection.bias", "prototypes.weight"}
     assert changed == heads
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_the_seed_decides(
-    model: PrototypeModel, embedder: Embedder, examples: Examples, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_seed_decides(model: PrototypeModel, embedder: Embedder, examples: Examples) -> None:
     before, ends = state(model), []
-    monkeypatch.setattr(warm_start_module, "_EMBEDDED_AT_ONCE", 7)
     for seed in (0, 0, 1):
         model.load_state_dict(before)
-        warm_start(model, embedder, examples, q=0.7, epochs=2, seed=seed)
+        warm_up_head(model, embedder, examples, q=0.7, epochs=2, seed=seed)
         ends.append(model.prototypes.weight.detach().clone())
     assert ends[0].equal(ends[1])
     assert not ends[0].equal(ends[2])
@@ -93,9 +89,8 @@ def test_of_many_tiles_a_sample_is_looked_at(
         seen += len(pixels)
         return plain(pixels)
 
-    monkeypatch.setattr(warm_start_module, "MOST_TILES", 9)
     monkeypatch.setattr(embedder, "features", counted)
-    warm_start(model, embedder, examples, q=0.7, epochs=1, seed=0)
+    warm_up_head(model, embedder, examples, q=0.7, epochs=1, seed=0, max_tiles=9)
     assert seen == 9
 
 

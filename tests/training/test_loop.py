@@ -1,4 +1,4 @@
-"""The training loop from the inside: its weights, its judges, its checkpoints."""
+"""The training loop from the inside: its weights, its model selection, its checkpoints."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.enums import Judge, LossName, OptimizerName, Schedule, Validation
+from rsretrieve.enums import LossName, ModelSelection, OptimizerName, Schedule, Validation
 from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network.device import Precision
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted
 from rsretrieve.training.initialize import starting_model
-from rsretrieve.training.loop import Training
+from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.losses import MetricLoss
 from rsretrieve.training.recipe import ROBUST, Recipe
-from rsretrieve.training.step import Settings
-from rsretrieve.training.targets.neighbor_agreement import NeighbourAgreement
-from rsretrieve.training.targets.targets import Targets
+from rsretrieve.training.step import Batch, StepResult, TrainingSettings
+from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy
+from rsretrieve.training.targets.targets import Predictions, TargetPolicy, Targets
+from rsretrieve.training.targets.truncation import TruncationPolicy
 from rsretrieve.training.validate import Examples
 
 CPU = torch.device("cpu")
@@ -35,7 +36,7 @@ LABELS = (0, 1, 2, 0, 1, 2, 0)
 TINY = ROBUST.changed(backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=2, batch_size=4)
 ONE_EPOCH = TINY.changed(epochs=1)
 
-Start = Callable[..., Training]
+Start = Callable[..., TrainingLoop]
 
 
 @pytest.fixture
@@ -47,19 +48,36 @@ def events() -> list[Event]:
 def start(preprocessing: Preprocessing, pixels: NDArray[np.uint8], events: list[Event]) -> Start:
     """Begin a training on seven tiles of noise, of which the first three also validate."""
 
-    def start(recipe: Recipe, *, validate: bool = True) -> Training:
-        settings = Settings(recipe, preprocessing, 0, CPU, Precision.FLOAT32)
+    def start(recipe: Recipe, *, validate: bool = True) -> TrainingLoop:
+        settings = TrainingSettings(recipe, preprocessing, 0, CPU, Precision.FLOAT32)
         model, _ = starting_model(recipe, 3, CLASSES, "none", seed=0)
         train = Examples(pixels, np.array(LABELS))
         validation = Examples(pixels[:3], np.array([0, 1, 2])) if validate else None
-        return Training(settings, model, train, validation, RunContext(listener=events.append))
+        return TrainingLoop(settings, model, train, validation, RunContext(listener=events.append))
 
     return start
 
 
-def run(training: Training, tmp_path: Path) -> Training:
+def run(training: TrainingLoop, tmp_path: Path) -> TrainingLoop:
     training.run(tmp_path / "checkpoint.safetensors", {}, resume=False)
     return training
+
+
+def after_steps(
+    training: TrainingLoop, act: Callable[[Batch, StepResult], StepResult | None]
+) -> None:
+    """Call `act` after every step; what it returns takes the place of the step's result."""
+    step = training.step
+
+    class Watched:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(step, name)
+
+        def run(self, batch: Batch, *rest: Any) -> StepResult:
+            result = step.run(batch, *rest)
+            return act(batch, result) or result
+
+    training.step = Watched()
 
 
 def finished(events: list[Event]) -> list[EpochFinished]:
@@ -70,20 +88,22 @@ def test_the_tiles_that_vote_are_named_and_not_copied(start: Start) -> None:
     training = start(ONE_EPOCH)
     labels = torch.tensor([0, 1, 2, 1, 1, 2, 0])
     training.targets = Targets(labels, torch.tensor([1.0, 0, 1, 1, 0, 1, 1]))
-    voters = training._voters()
+    voters = training.voters()
     assert voters.pixels is training.train.pixels
     assert voters.rows.tolist() == [0, 2, 3, 5, 6]
     assert voters.labels.tolist() == [0, 2, 1, 2, 0]
 
 
-def states_by_epoch(training: Training, which: Judge, events: list[Event]) -> list[torch.Tensor]:
+def states_by_epoch(
+    training: TrainingLoop, selection: ModelSelection, events: list[Event]
+) -> list[torch.Tensor]:
     """Note a network's projection after every epoch."""
     noted: list[torch.Tensor] = []
 
     def listen(event: Event) -> None:
         events.append(event)
         if isinstance(event, EpochFinished):
-            noted.append(projection(training.judge(which)))
+            noted.append(projection(training.select_model(selection)))
 
     training.context = RunContext(listener=listen)
     return noted
@@ -126,17 +146,14 @@ def test_batches_are_of_nearly_one_size(
 
 
 def test_every_tile_is_seen_once_an_epoch_in_an_order_of_its_own(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, tmp_path: Path
 ) -> None:
     seen: list[list[int]] = []
     training = start(TINY)
-    step = training._step
-
-    def noting(chosen: NDArray[np.int64], *rest: Any) -> torch.Tensor:
-        seen.append(chosen.tolist())
-        return step(chosen, *rest)
-
-    monkeypatch.setattr(training, "_step", noting)
+    rows = {tile.tobytes(): row for row, tile in enumerate(training.train.pixels)}
+    after_steps(
+        training, lambda batch, _: seen.append([rows[tile.tobytes()] for tile in batch.pixels])
+    )
     run(training, tmp_path)
     assert sorted(seen[0] + seen[1]) == sorted(seen[2] + seen[3]) == list(range(7))
     assert seen[0] != seen[2]
@@ -151,11 +168,11 @@ def test_the_learning_rate_follows_the_schedule(
 
 
 def test_the_loss_told_is_the_mean_over_tiles_not_batches(
-    start: Start, events: list[Event], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start, events: list[Event], tmp_path: Path
 ) -> None:
     training = start(ONE_EPOCH)
     losses = iter([1.0, 8.0])  # of batches of four and of three tiles
-    monkeypatch.setattr(training, "_step", lambda *_: torch.tensor(next(losses)))
+    after_steps(training, lambda _, result: replace(result, loss=torch.tensor(next(losses))))
     run(training, tmp_path)
     assert finished(events)[0].loss == pytest.approx((4 * 1 + 3 * 8) / 7)
 
@@ -184,14 +201,16 @@ def test_losses_without_truncation_keep_every_tile(
     assert training.targets.weights.tolist() == [1] * 7
 
 
-@pytest.mark.parametrize("judge", [Judge.LAST, Judge.AVERAGE, Judge.BEST])
-def test_weights_are_set_by_the_judges_log_p_on_plain_tiles(
-    start: Start, pixels: NDArray[np.uint8], judge: Judge
+@pytest.mark.parametrize(
+    "selection", [ModelSelection.LAST, ModelSelection.AVERAGE, ModelSelection.BEST]
+)
+def test_weights_are_set_by_the_selected_models_log_p_on_plain_tiles(
+    start: Start, pixels: NDArray[np.uint8], selection: ModelSelection
 ) -> None:
-    recipe = replace(TINY, agreement=None, weights_by=judge, first_update=0.5, update_every=1.0)
+    recipe = replace(TINY, agreement=None, weights_by=selection, first_update=0.5, update_every=1.0)
     once = start(recipe)
-    once._epoch(0)
-    network = once.judge(judge).eval()
+    once.run_epoch(0)
+    network = once.select_model(selection).eval()
     with torch.no_grad():
         p = network(torch.from_numpy((pixels.astype(np.float32) - 100) / 50)).exp()
     own = [float(p[i, label]) for i, label in enumerate(LABELS)]
@@ -199,16 +218,14 @@ def test_weights_are_set_by_the_judges_log_p_on_plain_tiles(
     _, middle, most = sorted([own[0], own[3], own[6]])
     k = (middle + most) / 2
     again = start(recipe.changed(k=k))
-    again._epoch(0)
+    again.run_epoch(0)
     learned = {label for label, probability in zip(LABELS, own) if probability > k}
     expected = [float(own[i] > k or LABELS[i] not in learned) for i in range(7)]
     assert again.targets.weights.tolist() == pytest.approx(expected)
     assert 0 < sum(expected) < 7
 
 
-def test_left_out_tiles_move_nothing(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_left_out_tiles_move_nothing(start: Start, tmp_path: Path) -> None:
     still = start(ONE_EPOCH.changed(weight_decay=0.0))
     still.targets = Targets(torch.tensor(LABELS), torch.zeros(7))
     before = {name: value.clone() for name, value in still.model.state_dict().items()}
@@ -217,7 +234,7 @@ def test_left_out_tiles_move_nothing(
     assert all(torch.equal(value, after[name]) for name, value in before.items())
 
 
-# The judges
+# Model selection
 
 
 @pytest.mark.parametrize(
@@ -242,11 +259,15 @@ def test_the_best_network_is_the_latest_within_a_standard_error_of_the_best_accu
 ) -> None:
     found = iter(accuracies)
     monkeypatch.setattr("rsretrieve.training.loop.accuracy", lambda *_: next(found))
-    recipe = TINY.changed(epochs=3, keep=Judge.BEST, weights_by=Judge.LAST, loss=LossName.NSL)
+    recipe = TINY.changed(
+        epochs=3, keep=ModelSelection.BEST, weights_by=ModelSelection.LAST, loss=LossName.NSL
+    )
     training = start(recipe)
-    noted = states_by_epoch(training, Judge.LAST, events)
+    noted = states_by_epoch(training, ModelSelection.LAST, events)
     run(training, tmp_path)
-    assert torch.equal(projection(training.judge(Judge.BEST)), noted[best_epoch - 1])
+    assert torch.equal(
+        projection(training.select_model(ModelSelection.BEST)), noted[best_epoch - 1]
+    )
     assert not torch.equal(noted[0], noted[1])
     assert not torch.equal(noted[1], noted[2])
 
@@ -255,27 +276,23 @@ def test_without_validation_the_last_network_is_the_best(
     start: Start, events: list[Event], tmp_path: Path
 ) -> None:
     training = run(start(ONE_EPOCH, validate=False), tmp_path)
-    assert training.judge(Judge.BEST) is training.judge(Judge.LAST) is training.model
+    assert (
+        training.select_model(ModelSelection.BEST)
+        is training.select_model(ModelSelection.LAST)
+        is training.model
+    )
     assert [epoch.validation_accuracy for epoch in finished(events)] == [None]
 
 
-def test_the_average_is_updated_after_every_step(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_average_is_updated_after_every_step(start: Start, tmp_path: Path) -> None:
     training = start(TINY.changed(average_decay=0.15, learning_rate=0.1))
-    step, after = training._step, []
-
-    def noting(*arguments: Any) -> torch.Tensor:
-        loss = step(*arguments)
-        after.append(projection(training.model))
-        return loss
-
-    monkeypatch.setattr(training, "_step", noting)
+    after: list[torch.Tensor] = []
+    after_steps(training, lambda *_: after.append(projection(training.model)))
     run(training, tmp_path)
     expected = after[0]
     for weight in after[1:]:
         expected = 0.15 * expected + 0.85 * weight
-    torch.testing.assert_close(projection(training.judge(Judge.AVERAGE)), expected)
+    torch.testing.assert_close(projection(training.select_model(ModelSelection.AVERAGE)), expected)
     assert not torch.allclose(expected, after[-1])
 
 
@@ -311,28 +328,37 @@ def test_a_tile_is_taught_its_target_and_counted_as_relabelled(
     assert shares == [pytest.approx((6 / 7, 1 / 7)), (1, 0)]
 
 
-def test_robust_targets_are_set_by_the_agreement_of_network_and_neighbours(
-    start: Start, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("recipe", "kind"),
+    [(TINY, NeighborAgreementPolicy), (replace(TINY, agreement=None), TruncationPolicy)],
+)
+def test_the_recipe_chooses_the_policy_that_sets_the_targets(
+    start: Start, recipe: Recipe, kind: type[TargetPolicy]
 ) -> None:
-    seen: list[tuple[list[int], float]] = []
+    assert type(start(recipe).target_policy) is kind
+
+
+def test_the_policy_sets_the_targets_by_the_predictions_for_all_tiles(start: Start) -> None:
+    seen: list[tuple[tuple[int, int], list[int], float]] = []
     wanted = Targets(torch.tensor([2] * 7), torch.ones(7))
 
-    def noting(self: object, *arguments: Any) -> Targets:
-        _, _, pixels, given, _, progress = arguments
-        seen.append((given.tolist(), progress))
-        assert len(pixels) == 7
-        return wanted
+    class Policy:
+        def update(
+            self, predictions: Predictions, given: torch.Tensor, _: Targets, progress: float
+        ) -> Targets:
+            seen.append((tuple(predictions.log_p.shape), given.tolist(), progress))
+            return wanted
 
-    monkeypatch.setattr(NeighbourAgreement, "update", noting)
     training = start(TINY.changed(first_update=0.5))
-    training._epoch(0)
-    assert seen == [([*LABELS], 0.5)]
+    training.target_policy = Policy()
+    training.run_epoch(0)
+    assert seen == [((7, 3), [*LABELS], 0.5)]
     assert training.targets is wanted
 
 
 def test_without_an_average_the_last_network_stands_in(start: Start) -> None:
-    training = start(TINY.changed(weights_by=Judge.LAST, keep=Judge.LAST))
-    assert training.judge(Judge.AVERAGE) is training.model
+    training = start(TINY.changed(weights_by=ModelSelection.LAST, keep=ModelSelection.LAST))
+    assert training.select_model(ModelSelection.AVERAGE) is training.model
 
 
 # The optimizers
@@ -340,7 +366,7 @@ def test_without_an_average_the_last_network_stands_in(start: Start) -> None:
 
 def test_adamw_is_made_with_the_recipes_rates(start: Start) -> None:
     training = start(TINY.changed(optimizer=OptimizerName.ADAMW, weight_decay=0.3))
-    optimizer = training._stepper.optimizer
+    optimizer = training.step.optimizer
     assert isinstance(optimizer, torch.optim.AdamW)
     assert optimizer.param_groups[0]["weight_decay"] == 0.3
 
@@ -349,7 +375,7 @@ def test_adamw_is_made_with_the_recipes_rates(start: Start) -> None:
 def test_sgd_is_nesterovs_where_there_is_momentum(
     start: Start, momentum: float, nesterov: bool
 ) -> None:
-    optimizer = start(TINY.changed(momentum=momentum))._stepper.optimizer
+    optimizer = start(TINY.changed(momentum=momentum)).step.optimizer
     assert isinstance(optimizer, torch.optim.SGD)
     assert optimizer.param_groups[0]["momentum"] == momentum
     assert optimizer.param_groups[0]["nesterov"] is nesterov
@@ -362,7 +388,7 @@ def test_a_learned_temperature_is_trained(start: Start, tmp_path: Path) -> None:
     assert training.history[-1].temperature != pytest.approx(0.05, rel=1e-4)
 
 
-def greedy(training: Training, most: int) -> None:
+def greedy(training: TrainingLoop, most: int) -> None:
     """Let memory run out over more tiles than these, while the network learns."""
     network = training.model.network
     as_before = network.forward
@@ -375,41 +401,41 @@ def greedy(training: Training, most: int) -> None:
     network.forward = forward
 
 
-def test_a_batch_taken_in_parts_teaches_the_same(
-    start: Start, events: list[Event], tmp_path: Path
-) -> None:
-    whole, in_parts = (
+def test_a_split_batch_teaches_the_same(start: Start, events: list[Event], tmp_path: Path) -> None:
+    whole, split = (
         start(TINY.changed(learning_rate=0.001)),
         start(TINY.changed(learning_rate=0.001)),
     )
-    in_parts._stepper.parts.fewest = 2
-    greedy(in_parts, most=3)
-    for training, name in ((whole, "whole"), (in_parts, "parts")):
+    split.step.micro_batcher.min_size = 2
+    greedy(split, most=3)
+    for training, name in ((whole, "whole"), (split, "split")):
         training.run(tmp_path / name, {}, resume=False)
-    torch.testing.assert_close(projection(in_parts.model), projection(whole.model))
-    assert in_parts.history[-1].loss == pytest.approx(whole.history[-1].loss, rel=1e-4)
-    np.testing.assert_allclose(in_parts.margins.areas, whole.margins.areas, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(projection(split.model), projection(whole.model))
+    assert split.history[-1].loss == pytest.approx(whole.history[-1].loss, rel=1e-4)
+    np.testing.assert_allclose(
+        split.area_under_margin.areas, whole.area_under_margin.areas, rtol=1e-3, atol=1e-4
+    )
     told = [event.text for event in events if isinstance(event, Noticed)]
     assert told == [
-        "memory ran out: batches of 4 tiles are taken in parts of at most 2; batch norm sees a "
-        "part's tiles alone"
+        "memory ran out: batches of 4 tiles are split into micro-batches of at most 2; batch norm "
+        "sees one micro-batch at a time"
     ]
     resumed = start(TINY.changed(learning_rate=0.001))
-    resumed.run(tmp_path / "parts", {}, resume=True)
-    assert resumed._stepper.parts.most == 2
+    resumed.run(tmp_path / "split", {}, resume=True)
+    assert resumed.step.micro_batcher.max_size == 2
 
 
-@pytest.mark.parametrize("in_parts", [False, True])
-def test_a_batch_is_taken_in_parts_only_where_that_was_asked_for(
-    start: Start, tmp_path: Path, in_parts: bool
+@pytest.mark.parametrize("micro_batches", [False, True])
+def test_a_batch_is_split_only_where_that_was_asked_for(
+    start: Start, tmp_path: Path, micro_batches: bool
 ) -> None:
     training = start(ONE_EPOCH)
-    settings = replace(training.settings, in_parts=in_parts)
-    training = Training(
+    settings = replace(training.settings, micro_batches=micro_batches)
+    training = TrainingLoop(
         settings, training.model, training.train, None, RunContext(listener=lambda _: None)
     )
     greedy(training, most=3)
-    if in_parts:
+    if micro_batches:
         run(training, tmp_path)
         return
     with pytest.raises(torch.OutOfMemoryError):

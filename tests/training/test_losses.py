@@ -18,11 +18,11 @@ from rsretrieve.errors import InvalidArgument
 from rsretrieve.network.prototypes import Prototypes, log_probabilities
 from rsretrieve.training.losses import (
     MetricLoss,
-    kept,
+    label_log_probability,
     nsl,
-    own_log_probability,
     rnsl,
     truncated_rnsl,
+    truncation_weights,
     weighted_rnsl,
 )
 
@@ -95,7 +95,7 @@ def test_two_prototypes_at_right_angles_give_a_logistic_curve_of_the_angle(degre
 
 def test_the_own_log_probability_is_that_of_each_tiles_label() -> None:
     log_p = torch.arange(12.0).reshape(4, 3)
-    own = own_log_probability(log_p, torch.tensor([2, 0, 1, 1]))
+    own = label_log_probability(log_p, torch.tensor([2, 0, 1, 1]))
     assert own.tolist() == [2.0, 3.0, 7.0, 10.0]
 
 
@@ -132,15 +132,15 @@ def test_the_weighted_form_is_m_times_rnsl_less_the_constant(p: float, m: int) -
 
 
 def test_weights_are_one_only_above_the_truncation() -> None:
-    assert kept(logs(0.1, 0.49, 0.5, 0.51, 1.0), 0.5).tolist() == [0, 0, 0, 1, 1]
+    assert truncation_weights(logs(0.1, 0.49, 0.5, 0.51, 1.0), 0.5).tolist() == [0, 0, 0, 1, 1]
 
 
 def test_without_truncation_every_tile_is_kept() -> None:
-    assert kept(torch.tensor([-1e30, -1.0, 0.0]), 0).tolist() == [1, 1, 1]
+    assert truncation_weights(torch.tensor([-1e30, -1.0, 0.0]), 0).tolist() == [1, 1, 1]
 
 
 def test_weights_have_the_type_of_the_probabilities() -> None:
-    assert kept(torch.tensor([-1.0], dtype=torch.float16), K).dtype is torch.float16
+    assert truncation_weights(torch.tensor([-1.0], dtype=torch.float16), K).dtype is torch.float16
 
 
 # Limits
@@ -210,7 +210,7 @@ def test_the_kept_weights_minimise_the_weighted_loss(
     log_p: list[float], q: float, k: float
 ) -> None:
     own = torch.tensor(log_p, dtype=torch.float64)
-    least = float(weighted_rnsl(own, kept(own, k), q, k).sum())
+    least = float(weighted_rnsl(own, truncation_weights(own, k), q, k).sum())
     for weights in itertools.product((0.0, 1.0), repeat=len(log_p)):
         other = weighted_rnsl(own, torch.tensor(weights, dtype=torch.float64), q, k).sum()
         assert least <= float(other) + 1e-9
@@ -235,7 +235,7 @@ def test_gradients_agree_with_finite_differences(name: LossName) -> None:
 
     def loss(embeddings: Tensor, prototypes: Tensor, temperature: Tensor) -> Tensor:
         log_p = log_probabilities(embeddings, prototypes, temperature)
-        result: Tensor = MetricLoss(name, Q, K)(own_log_probability(log_p, labels), weights)
+        result: Tensor = MetricLoss(name, Q, K)(label_log_probability(log_p, labels), weights)
         return result
 
     embeddings = unit_rows(4, 3, seed=5).requires_grad_()
@@ -286,7 +286,7 @@ def test_batches_of_any_shape_and_type_give_finite_losses_and_gradients(
     embeddings = unit_rows(batch, 16, seed=1).to(dtype).requires_grad_()
     prototypes = unit_rows(classes, 16, seed=2).to(dtype)
     log_p = log_probabilities(embeddings, prototypes, torch.tensor(SIGMA, dtype=dtype))
-    own = own_log_probability(log_p, torch.arange(batch) % classes)
+    own = label_log_probability(log_p, torch.arange(batch) % classes)
     loss = MetricLoss(name, Q, K)(own, torch.ones(batch, dtype=dtype))
     loss.backward()
     assert torch.isfinite(loss)
@@ -297,7 +297,7 @@ def test_batches_of_any_shape_and_type_give_finite_losses_and_gradients(
 def test_a_tile_opposite_to_its_prototype_at_a_tiny_temperature_stays_finite() -> None:
     tile = torch.tensor([[-1.0, 0.0]], requires_grad=True)
     log_p = log_probabilities(tile, torch.eye(2), torch.tensor(1e-3))
-    rnsl(own_log_probability(log_p, torch.tensor([0])), Q).sum().backward()
+    rnsl(label_log_probability(log_p, torch.tensor([0])), Q).sum().backward()
     assert log_p[0, 0].item() == pytest.approx(-1000)
     assert tile.grad is not None
     assert torch.isfinite(tile.grad).all()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsretrieve.enums import Judge, LossName, OptimizerName, RecipeName, Schedule, Symmetry
+from rsretrieve.enums import LossName, ModelSelection, OptimizerName, RecipeName, Schedule, Symmetry
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.training.recipe import PAPER, ROBUST, ROBUST_FROM_NOTHING, Recipe, recipe_for
 
@@ -129,9 +129,11 @@ def test_a_choice_of_zero_or_false_is_a_choice() -> None:
     assert (changed.momentum, changed.imagenet_statistics) == (0.0, False)
 
 
-@pytest.mark.parametrize("weights_by", Judge)
-@pytest.mark.parametrize("keep", Judge)
-def test_an_average_is_needed_where_it_judges_or_is_kept(weights_by: Judge, keep: Judge) -> None:
+@pytest.mark.parametrize("weights_by", ModelSelection)
+@pytest.mark.parametrize("keep", ModelSelection)
+def test_an_average_is_needed_where_it_judges_or_is_kept(
+    weights_by: ModelSelection, keep: ModelSelection
+) -> None:
     recipe = PAPER.changed(weights_by=weights_by, keep=keep)
     assert recipe.uses_average == ("average" in (weights_by, keep))
 

@@ -21,7 +21,7 @@ from rsretrieve.data.preprocessing import band_statistics
 from rsretrieve.data.preprocessing.band_statistics import IMAGENET
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.enums import Judge, LossName, OptimizerName, RecipeName
+from rsretrieve.enums import LossName, ModelSelection, OptimizerName, RecipeName
 from rsretrieve.errors import (
     CheckpointError,
     InvalidArgument,
@@ -49,7 +49,7 @@ from rsretrieve.training.save_model import TrainingSummary
 from rsretrieve.training.train import (
     CHECKPOINT_FILE,
     TrainingRequest,
-    digest_of,
+    digest_arrays,
     train_model,
 )
 
@@ -213,12 +213,14 @@ def test_the_model_says_what_it_was_trained_on(
     assert {"rsretrieve", "python", "torch", "torchvision", "numpy"} == set(description.versions)
 
 
-@pytest.mark.parametrize(("keep", "kept_epoch"), [(Judge.BEST, 2), (Judge.AVERAGE, 3)])
+@pytest.mark.parametrize(
+    ("keep", "kept_epoch"), [(ModelSelection.BEST, 2), (ModelSelection.AVERAGE, 3)]
+)
 def test_the_kept_epoch_is_the_best_or_the_last(
     request_of: Requests,
     output: Path,
     monkeypatch: pytest.MonkeyPatch,
-    keep: Judge,
+    keep: ModelSelection,
     kept_epoch: int,
 ) -> None:
     accuracies = iter([0.2, 1.0, 0.5])
@@ -306,12 +308,12 @@ def test_a_model_is_gone_on_from(request_of: Requests, output: Path) -> None:
 def test_what_people_look_at_is_added_before_the_folder_is_switched_in(
     request_of: Requests, output: Path
 ) -> None:
-    def embellish(folder: Path) -> None:
+    def add_reports(folder: Path) -> None:
         assert not output.exists()
         assert {path.name for path in folder.iterdir()} == FILES
         (folder / "README.md").write_text("a card", encoding="utf-8")
 
-    train(request_of(), embellish=embellish)
+    train(request_of(), add_reports=add_reports)
     assert (output / "README.md").read_text(encoding="utf-8") == "a card"
 
 
@@ -467,10 +469,10 @@ def test_an_unfinished_training_is_neither_taken_for_finished_nor_lost(
     with pytest.raises(Stopped):
         train(request_of(), listener=after_epoch(1))
     assert not output.exists()
-    message = re.escape(f"an unfinished training of {output} is there ({unfinished(output)})")
+    message = re.escape(f"{output} has an unfinished training ({unfinished(output)})")
     with pytest.raises(OutputExists, match=f"^{message}$") as caught:
         train(request_of())
-    assert caught.value.hint == "give --resume to go on with it, or --overwrite to start anew"
+    assert caught.value.hint == "give --resume to continue it, or --overwrite to start anew"
     assert unfinished(output).is_dir()
 
 
@@ -559,7 +561,7 @@ def test_a_finished_training_leaves_nothing_beside_its_model(
         ({"bands": (3, 2, 1)}, "bands was [1, 2, 3], and is [3, 2, 1]"),
         ({"recipe": tiny(epochs=3)}, "recipe.epochs was 1, and is 3"),
         ({"recipe": tiny(q=0.5)}, "recipe.q was 0.7, and is 0.5"),
-        ({"in_parts": True}, "another one: --batch-size auto was not given, and is given"),
+        ({"micro_batches": True}, "another one: --batch-size auto was not given, and is given"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -623,20 +625,22 @@ def test_a_digest_of_tiles_hangs_on_all_that_is_learned_from_and_takes_no_copy(
 ) -> None:
     shape = (300, 3, 32, 32)
     values = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    found = digest_of(values)
+    found = digest_arrays(values)
     mapped = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=shape)
     mapped[:] = values
-    assert digest_of(mapped) == found
-    assert digest_of(np.asfortranarray(values)) == found
+    assert digest_arrays(mapped) == found
+    assert digest_arrays(np.asfortranarray(values)) == found
     changed = values.copy()
     changed[-1, -1, -1, -1] ^= 1
     reshaped, signed = values.reshape(300, 3, 16, 64), values.view(np.int8)
-    others = {digest_of(other) for other in (changed, reshaped, signed, values[:-1], values[::-1])}
-    others |= {digest_of(values, np.arange(300)), digest_of(values, np.arange(300)[::-1])}
+    others = {
+        digest_arrays(other) for other in (changed, reshaped, signed, values[:-1], values[::-1])
+    }
+    others |= {digest_arrays(values, np.arange(300)), digest_arrays(values, np.arange(300)[::-1])}
     assert len({found, *others}) == 8
     large = np.zeros((2000, 3, 32, 32), np.uint8)
     tracemalloc.start()
-    digest_of(large)
+    digest_arrays(large)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 1 << 20 < large.nbytes
@@ -649,7 +653,7 @@ def test_a_failure_while_the_folder_is_written_costs_no_epoch(
         raise OSError("no space left on device")
 
     with pytest.raises(OSError, match=r"no space left"):
-        train(request_of(), embellish=full_disk)
+        train(request_of(), add_reports=full_disk)
     assert not output.exists()
     again = stopping_when(lambda event: isinstance(event, EpochFinished))
     assert train(request_of(resume=True), listener=again).epochs == 1

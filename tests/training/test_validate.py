@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
 import numpy as np
 import pytest
 import torch
@@ -52,30 +50,6 @@ def test_a_gallery_votes_with_its_labels_as_given(
     prototypes = Prototypes(3, 8, 0.05)
     found = accuracy(embedder, prototypes, Examples(pixels, LABELS), gallery)
     assert found == pytest.approx(6 / 7)
-
-
-class Watched(np.ndarray):
-    """An array that notes how many rows were copied at once."""
-
-    copied: ClassVar[list[int]] = []
-
-    def __getitem__(self, key: Any) -> Any:
-        result = super().__getitem__(key)
-        if isinstance(key, np.ndarray):
-            self.copied.append(len(result))
-        return result
-
-
-def test_voters_are_embedded_to_the_bit_and_never_copied_as_a_whole(
-    embedder: Embedder, pixels: NDArray[np.uint8]
-) -> None:
-    many = np.tile(pixels, (90, 1, 1, 1))
-    many += np.arange(len(many), dtype=np.uint8)[:, None, None, None]
-    rows = np.flatnonzero(np.arange(len(many)) % 7)
-    Watched.copied.clear()
-    found = Voters(many.view(Watched), rows, rows % 3).embedded(embedder)
-    assert np.array_equal(found, embedder.embed_all(many[rows]))
-    assert Watched.copied == [256, 256, 28]
 
 
 @pytest.mark.parametrize(

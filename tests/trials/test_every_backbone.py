@@ -18,7 +18,7 @@ from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import Precision
 from rsretrieve.network.embedder import Embedder
-from rsretrieve.network.fuse_batchnorm import folded
+from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.metadata import ModelDescription, ModelFolder
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.network import build_network
@@ -103,7 +103,7 @@ def test_it_trains_and_embeds_the_same_after_it_was_loaded(
     del network, model, trained  # the largest takes 2.5 GB
     loaded = model_folder.load_model(tmp_path, CPU)
     found = {
-        "folded": Embedder(folded(loaded.network), of_its_tiles, CPU, Precision.FLOAT32),
+        "folded": Embedder(fuse_batchnorm(loaded.network), of_its_tiles, CPU, Precision.FLOAT32),
         "network": Embedder(loaded.network, of_its_tiles, CPU, Precision.FLOAT32),
     }
     cosines = {

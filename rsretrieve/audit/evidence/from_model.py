@@ -13,7 +13,7 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.metadata import ModelFolder
 from rsretrieve.network.model import Model
-from rsretrieve.training.history.tile_history import class_sizes, read_record
+from rsretrieve.training.history.tile_history import class_sizes, read_tile_history
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ModelBasis:
         embedded = embed_tiles(self.model, tiles, context)
         audited = np.bincount(class_numbers(embedded.tiles, names), minlength=len(names))
         described = ModelFolder(self.model.folder, self.model.description)
-        record = read_record(described, embedded.tiles, embedded.quadrants, context)
+        record = read_tile_history(described, embedded.tiles, embedded.quadrants, context)
         trained = class_sizes(described, names)
         return Evidence(
             tiles=embedded.tiles,
@@ -53,7 +53,7 @@ class ModelBasis:
                 if place is not None
             },
             has_pixels=True,
-            first_view=record.view,
+            first_view=record.starting_features,
             areas=record.areas,
             weights=record.weights,
         )

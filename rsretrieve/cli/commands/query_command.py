@@ -184,10 +184,10 @@ def query(
 
         def open_model(images: int) -> Any:
             from rsretrieve.network.metadata import ModelFolder
-            from rsretrieve.network.runtime.graph import open_for_few
+            from rsretrieve.network.runtime.graph import open_embedding_model
 
             found = ModelFolder.read(model or model_folder_of(store))
-            return open_for_few(found, images, device, context)
+            return open_embedding_model(found, images, device, context)
 
         means = Means(open_model, context, _search_device(device))
         results = answer(store, request, means)

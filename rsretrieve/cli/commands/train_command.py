@@ -137,7 +137,7 @@ def train(
         from rsretrieve.export.results import training_json
         from rsretrieve.network.device import choose_device
         from rsretrieve.training.recipe import recipe_for
-        from rsretrieve.training.train import TrainingRequest, checkpoint_of, train_model
+        from rsretrieve.training.train import TrainingRequest, checkpoint_path, train_model
 
         context = RunContext(strict=strict, listener=terminal.listen)
         found = find_tiles(tiles, labels, scenes, context)
@@ -167,10 +167,10 @@ def train(
             seed=seed,
             overwrite=overwrite,
             resume=resume,
-            in_parts=in_parts,
+            micro_batches=in_parts,
         )
         terminal.notice(*request.tiles.notices)
-        checkpoint = checkpoint_of(output)
+        checkpoint = checkpoint_path(output)
         before = None if resume else _state(checkpoint)
         terminal.after_interrupt = lambda: _what_is_kept(checkpoint, before)
         summary = train_model(request, context, lambda folder: embellish_model(folder, str(output)))

@@ -1,15 +1,29 @@
-"""Convolutions that processors are slow at in bfloat16, or wrong.
+"""Replace convolutions whose bfloat16 gradients are slow or wrong on a processor.
 
-oneDNN has no vector code for bfloat16 gradients of a depthwise convolution with a stride, a
-large kernel, or one that reaches over the whole image: they take ten times as long as in float32
-(two thirds of a training step of MobileNetV2, PyTorch 2.15). But convolutions themselves are
-fast, and the gradient of the pixels is one: the kernel, turned round, in single steps over the
-gradient of the results, with zeros for those that a stride leaves out. That of the weights is
-fast wherever the image is larger than the kernel, and zeros around a small one make it so.
-Larger kernels compute in float32; what they give is rounded back.
+Two faults of oneDNN, the library behind PyTorch's convolutions on processors, are worked around.
+Both were measured with PyTorch 2.14.1 and oneDNN 3.12.0 on a processor with AVX-512 BF16.
 
-And over a single pixel the gradient of any kernel's weights is of memory that nobody wrote,
-where the convolution has a stride. There a padded kernel is its centre alone.
+1. *Slow.* The gradients of a depthwise convolution with a stride, a kernel larger than 3 × 3, or
+   an image not larger than its kernel have no vector code for bfloat16. They took up to 40 times
+   as long as in float32 (10.3 instead of 0.26 ms for the layer below), which was two thirds of a
+   training step of MobileNetV2. No upstream thread about these gradients was found;
+   https://github.com/pytorch/pytorch/issues/183815 reports slow bfloat16 convolutions forward.
+   `DepthwiseConv2d` computes the same gradients from convolutions that are fast. The gradient of
+   the input is a convolution of the output's gradient, with zeros inserted for the stride, with
+   the flipped kernel. The gradient of the weights is fast if the image is larger than the kernel,
+   so a smaller image is padded with zeros. Larger kernels run in float32, and the result is
+   rounded.
+2. *Wrong.* If the image is smaller than the stride, the gradient of the weights contains
+   uninitialised memory. The nearest upstream thread is
+   https://github.com/pytorch/pytorch/issues/169688: wrong bfloat16 results forward, with a stride
+   and an output one pixel wide. `SmallImageConv2d` runs in float32 instead, and over a single
+   pixel it uses the centre of the kernel alone.
+
+To check whether a newer version still needs this, on one thread: time `torch.autograd.grad` of
+`nn.Conv2d(96, 96, 3, 2, 1, groups=96)` over (16, 96, 16, 16), channels last, in bfloat16 and in
+float32; and compare the weight gradient of `nn.Conv2d(32, 32, 3, 2, 1, bias=False)` over
+(6, 32, 1, 1) in bfloat16 with that in float32. This module can go when the oldest supported
+PyTorch is as fast and as exact as float32 there.
 """
 
 from __future__ import annotations
@@ -23,15 +37,15 @@ from torch.nn import functional
 _FAST_KERNEL = (3, 3)
 
 
-class _Substitute(nn.Conv2d):
-    """A convolution that goes its own way where it learns in bfloat16 on a processor.
+class _ReplacedConv2d(nn.Conv2d):
+    """A convolution with another implementation for training in bfloat16 on a processor.
 
     Args:
-        layer: whose arguments and parameters it takes over.
+        layer: the convolution that it replaces; they share their parameters.
     """
 
     def __init__(self, layer: nn.Conv2d) -> None:
-        with torch.device("meta"):  # no new parameters: they would be drawn by chance
+        with torch.device("meta"):  # new parameters would advance the random generator
             super().__init__(
                 layer.in_channels,
                 layer.out_channels,
@@ -46,69 +60,66 @@ class _Substitute(nn.Conv2d):
         self.weight, self.bias = layer.weight, layer.bias
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """As any convolution; in the type of `pixels`, or of autocast."""
-        learns_in_bfloat16 = (
+        """(B, C, H, W) → (B, C', H', W'), in the dtype of `pixels` or of autocast."""
+        trains_in_bfloat16 = (
             self.training
             and pixels.device.type == "cpu"
             and torch.is_autocast_enabled("cpu")
             and torch.get_autocast_dtype("cpu") is torch.bfloat16
         )
-        if not learns_in_bfloat16 or not self._goes_its_own_way_over(pixels):
+        if not trains_in_bfloat16 or not self._needs_replacement(pixels):
             return super().forward(pixels)
-        return self._own_way(pixels.bfloat16())
+        return self._replacement(pixels.bfloat16())
 
-    def _goes_its_own_way_over(self, pixels: Tensor) -> bool:
+    def _needs_replacement(self, pixels: Tensor) -> bool:
         raise NotImplementedError
 
-    def _own_way(self, pixels: Tensor) -> Tensor:
-        """In float32, where there is nothing faster that is right."""
+    def _replacement(self, pixels: Tensor) -> Tensor:
+        """Run in float32 and round the result."""
         with torch.autocast("cpu", enabled=False):
             return super().forward(pixels.float()).bfloat16()
 
-    @property
-    def _parameters_in_bfloat16(self) -> tuple[Tensor, Tensor | None]:
+    def _bfloat16_parameters(self) -> tuple[Tensor, Tensor | None]:
         return self.weight.bfloat16(), None if self.bias is None else self.bias.bfloat16()
 
 
-class OverFewPixels(_Substitute):
-    """A convolution whose gradient is right over images smaller than its stride, too."""
+class SmallImageConv2d(_ReplacedConv2d):
+    """A convolution with correct gradients over images smaller than its stride (fault 2)."""
 
-    def _goes_its_own_way_over(self, pixels: Tensor) -> bool:
+    def _needs_replacement(self, pixels: Tensor) -> bool:
         return min(pixels.shape[-2:]) < max(2, *self.stride)
 
-    def _own_way(self, pixels: Tensor) -> Tensor:
-        if pixels.shape[-2:] != (1, 1) or not self._is_centred:
-            return super()._own_way(pixels)
-        weight, bias = self._parameters_in_bfloat16
-        down, across = (side // 2 for side in self.kernel_size)
-        centre = weight[:, :, down : down + 1, across : across + 1]
+    def _replacement(self, pixels: Tensor) -> Tensor:
+        if pixels.shape[-2:] != (1, 1) or not self._is_centred():
+            return super()._replacement(pixels)
+        weight, bias = self._bfloat16_parameters()
+        row, column = (side // 2 for side in self.kernel_size)
+        centre = weight[:, :, row : row + 1, column : column + 1]
         return functional.conv2d(pixels, centre, bias, groups=self.groups)
 
-    @property
     def _is_centred(self) -> bool:
-        """Zeros around a single pixel leave one place for the kernel, its middle on the pixel."""
+        """Whether the padding puts the kernel's centre on a single pixel, and nothing else."""
         reach = tuple(step * (side // 2) for step, side in zip(self.dilation, self.kernel_size))
         odd = all(side % 2 for side in self.kernel_size)
         return odd and self.padding == reach and self.padding_mode == "zeros"
 
 
-class Depthwise(_Substitute):
-    """A depthwise convolution that learns as fast on a processor as it can."""
+class DepthwiseConv2d(_ReplacedConv2d):
+    """A depthwise convolution with fast gradients (fault 1)."""
 
-    def _goes_its_own_way_over(self, pixels: Tensor) -> bool:
-        strides_or_is_large = max(self.stride) > 1 or max(self.kernel_size) > max(_FAST_KERNEL)
-        return strides_or_is_large or min(pixels.shape[-2:]) < max(self.kernel_size)
+    def _needs_replacement(self, pixels: Tensor) -> bool:
+        strided_or_large = max(self.stride) > 1 or max(self.kernel_size) > max(_FAST_KERNEL)
+        return strided_or_large or min(pixels.shape[-2:]) < max(self.kernel_size)
 
-    def _own_way(self, pixels: Tensor) -> Tensor:
-        if not self._is_fast_in_disguise:
-            return super()._own_way(pixels)
+    def _replacement(self, pixels: Tensor) -> Tensor:
+        if not self._has_fast_gradient():
+            return super()._replacement(pixels)
         convolved: Tensor
-        parameters = self._parameters_in_bfloat16
-        convolved = _ThreeByThree.apply(pixels, *parameters, self.stride, self.padding)
+        parameters = self._bfloat16_parameters()
+        convolved = DepthwiseThreeByThree.apply(pixels, *parameters, self.stride, self.padding)
         return convolved
 
-    @property
-    def _is_fast_in_disguise(self) -> bool:
+    def _has_fast_gradient(self) -> bool:
         return (
             self.kernel_size == _FAST_KERNEL
             and self.dilation == (1, 1)
@@ -119,8 +130,8 @@ class Depthwise(_Substitute):
         )
 
 
-class _ThreeByThree(torch.autograd.Function):
-    """A depthwise 3 × 3 convolution with any stride, over any image, whose gradient is fast."""
+class DepthwiseThreeByThree(torch.autograd.Function):
+    """A depthwise 3 × 3 convolution with any stride, whose gradient is fast over any image."""
 
     @staticmethod
     def forward(
@@ -131,51 +142,56 @@ class _ThreeByThree(torch.autograd.Function):
         stride: tuple[int, int],
         padding: tuple[int, int],
     ) -> Tensor:
-        """(B, C, H, W), (C, 1, 3, 3) and (C,) → (B, C, H', W')."""
+        """Convolve (B, C, H, W) with (C, 1, 3, 3) and (C,) → (B, C, H', W')."""
         ctx.border = (0, 0)
         if min(pixels.shape[-2:]) < max(_FAST_KERNEL):
             ctx.border, padding = padding, (0, 0)
-            down, across = ctx.border
-            pixels = functional.pad(pixels, (across, across, down, down))
+            rows, columns = ctx.border
+            pixels = functional.pad(pixels, (columns, columns, rows, rows))
         ctx.save_for_backward(pixels, weight)
         ctx.stride, ctx.padding = stride, padding
         return functional.conv2d(pixels, weight, bias, stride, padding, groups=len(weight))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Of (B, C, H', W'), to the three tensors."""
+        """The gradients of pixels, weight and bias from that of the output, (B, C, H', W')."""
         [gradient] = gradients
-        pixels, weight = ctx.saved_tensors
-        channels = len(weight)
         of_pixels, of_weight, of_bias = None, None, None
         if ctx.needs_input_grad[0]:
-            around = [max(_FAST_KERNEL) - 1 - padding for padding in ctx.padding]
-            spread = _in_single_steps(gradient, pixels, ctx.stride, ctx.padding)
-            of_pixels = functional.conv2d(spread, weight.flip(2, 3), None, 1, around, 1, channels)
-            down, across = ctx.border
-            height, width = of_pixels.shape[-2:]
-            of_pixels = of_pixels[:, :, down : height - down, across : width - across]
+            of_pixels = _gradient_of_pixels(ctx, gradient)
         if any(ctx.needs_input_grad[1:3]):
+            pixels, weight = ctx.saved_tensors
             _, of_weight, of_bias = torch.ops.aten.convolution_backward(
                 gradient,
                 pixels,
                 weight,
-                [channels],
-                list(ctx.stride),
-                list(ctx.padding),
-                [1, 1],
-                False,
-                [0, 0],
-                channels,
-                [False, *ctx.needs_input_grad[1:3]],
+                bias_sizes=[len(weight)],
+                stride=list(ctx.stride),
+                padding=list(ctx.padding),
+                dilation=[1, 1],
+                transposed=False,
+                output_padding=[0, 0],
+                groups=len(weight),
+                output_mask=[False, *ctx.needs_input_grad[1:3]],
             )
         return of_pixels, of_weight, of_bias, None, None
 
 
-def _in_single_steps(
+def _gradient_of_pixels(ctx: Any, gradient: Tensor) -> Tensor:
+    """Convolve the output's gradient with the flipped kernel, and cut off the padded border."""
+    pixels, weight = ctx.saved_tensors
+    around = [max(_FAST_KERNEL) - 1 - padding for padding in ctx.padding]
+    spread = _undo_stride(gradient, pixels, ctx.stride, ctx.padding)
+    result = functional.conv2d(spread, weight.flip(2, 3), None, 1, around, 1, len(weight))
+    rows, columns = ctx.border
+    height, width = result.shape[-2:]
+    return result[:, :, rows : height - rows, columns : width - columns]
+
+
+def _undo_stride(
     gradient: Tensor, pixels: Tensor, stride: tuple[int, int], padding: tuple[int, int]
 ) -> Tensor:
-    """A gradient where the results lie that a convolution without a stride would have, too."""
+    """Insert zeros for the outputs that the stride left out: (B, C, H', W') → (B, C, H, W)."""
     if max(stride) == 1:
         return gradient
     height, width = (
@@ -183,25 +199,25 @@ def _in_single_steps(
         for side, around, kernel in zip(pixels.shape[-2:], padding, _FAST_KERNEL)
     )
     shape = (*gradient.shape[:2], height, width)
-    everywhere = torch.empty(shape, dtype=gradient.dtype, memory_format=torch.channels_last).zero_()
-    everywhere[:, :, :: stride[0], :: stride[1]] = gradient
-    return everywhere
+    spread = torch.empty(shape, dtype=gradient.dtype, memory_format=torch.channels_last).zero_()
+    spread[:, :, :: stride[0], :: stride[1]] = gradient
+    return spread
 
 
-def mend_convolutions(backbone: nn.Module) -> None:
-    """Put substitutes in place of the convolutions that need one somewhere."""
+def replace_convolutions(backbone: nn.Module) -> None:
+    """Replace the convolutions that have one of the faults, in place."""
     for name, layer in list(backbone.named_modules()):
         if type(layer) is not nn.Conv2d:
             continue
         if layer.groups == layer.in_channels > 1:
-            backbone.set_submodule(name, Depthwise(layer))
+            backbone.set_submodule(name, DepthwiseConv2d(layer))
         elif max(layer.kernel_size) > 1:
-            backbone.set_submodule(name, OverFewPixels(layer))
+            backbone.set_submodule(name, SmallImageConv2d(layer))
 
 
-def without_substitutes(backbone: nn.Module) -> nn.Module:
-    """Let the substitutes of a backbone be plain convolutions again, in place."""
+def restore_convolutions(backbone: nn.Module) -> nn.Module:
+    """Turn the replaced convolutions of a backbone into plain ones again, in place."""
     for layer in backbone.modules():
-        if isinstance(layer, _Substitute):
-            layer.__class__ = nn.Conv2d  # type: ignore[assignment]  # which they are, but for how they learn
+        if isinstance(layer, _ReplacedConv2d):
+            layer.__class__ = nn.Conv2d  # type: ignore[assignment]  # they differ in methods only
     return backbone

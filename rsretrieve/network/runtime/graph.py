@@ -99,7 +99,7 @@ class GraphModel:
         return GraphEmbedder(self.session)
 
 
-def open_for_few(
+def open_embedding_model(
     model: ModelFolder, tiles: int, device: str, context: RunContext | None = None
 ) -> EmbeddingModel:
     """Open a model to embed some tiles, by whatever is ready sooner.
@@ -164,7 +164,7 @@ def _session(
     from rsretrieve.network.runtime.graph_checks import (
         MOST_BYTES,
         GraphInterface,
-        checked_graph,
+        check_graph,
         weights_in_their_file,
     )
 
@@ -173,7 +173,7 @@ def _session(
     interface = GraphInterface(
         _input_shape(description), description.dimensions, path.with_name(WEIGHTS_FILE)
     )
-    graph = checked_graph(path.read_bytes(), interface)
+    graph = check_graph(path.read_bytes(), interface)
     named = [tensor.name for tensor in weights_in_their_file(graph.graph)]
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # fatal errors: the others are raised

@@ -50,7 +50,7 @@ class GraphInterface:
     weights: Path
 
 
-def checked_graph(serialised: bytes, interface: GraphInterface) -> Any:
+def check_graph(serialised: bytes, interface: GraphInterface) -> Any:
     """An ONNX model that may be run.
 
     Args:

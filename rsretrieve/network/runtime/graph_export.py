@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from rsretrieve.data.preprocessing.normalize import Normaliser
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.network.network import EmbeddingNetwork
-from rsretrieve.network.runtime.graph_checks import INPUT, OUTPUT, GraphInterface, checked_graph
+from rsretrieve.network.runtime.graph_checks import INPUT, OUTPUT, GraphInterface, check_graph
 from rsretrieve.network.weights_file import stored_tensors
 
 _OPSET = 18  # what PyTorch's exporter writes; another is converted to, with losses
@@ -64,7 +64,7 @@ def export_graph(network: EmbeddingNetwork, preprocessing: Preprocessing, weight
         weights: the file where its tensors lie, named `network.…`.
 
     Returns:
-        The graph, or the cause where it cannot be written or `checked_graph` refuses it.
+        The graph, or the cause where it cannot be written or `check_graph` refuses it.
     """
     try:
         with _evaluating(network), torch.no_grad(), _quiet():
@@ -139,7 +139,7 @@ def _exported(network: EmbeddingNetwork, preprocessing: Preprocessing, weights: 
     _leave_weights_in_their_file(model, tensors, weights)
     _forget_where_it_came_from(model)
     serialised: bytes = onnx_ir.to_proto(model).SerializeToString(deterministic=True)
-    checked_graph(serialised, GraphInterface(shape, network.projection.out_features, weights))
+    check_graph(serialised, GraphInterface(shape, network.projection.out_features, weights))
     return serialised
 
 

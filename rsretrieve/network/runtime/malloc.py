@@ -1,9 +1,9 @@
-"""Memory that a network lets go and soon takes again stays with the process.
+"""Keep freed memory in the process while a network runs.
 
-The C library gives large blocks back to the system as soon as they are free, and the system
-fills each page with zeros before it hands it out again. A step of training, or a batch that is
-embedded, frees and takes the same hundreds of megabytes each time: a twentieth of a step's time
-went into that (MobileNetV2 at 64 px, batches of 64, one thread).
+glibc returns large blocks to the system as soon as they are freed, and the system fills each page
+with zeros before it hands it out again. Every training step and every embedded batch frees and
+allocates the same hundreds of megabytes. That took a twentieth of a step's time (MobileNetV2 at
+64 px, batches of 64, one thread).
 """
 
 from __future__ import annotations
@@ -13,51 +13,54 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""Their numbers in glibc's <malloc.h>."""
-_LARGEST_KEPT = 1 << 28
-_LARGEST_OF_ITSELF = 1 << 25
-"""As far as glibc raises the threshold by itself, and older ones let it be raised."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Option numbers from glibc's <malloc.h>."""
+_LARGEST_RETAINED = 1 << 28
+_GLIBC_MAX_MMAP_THRESHOLD = 1 << 25
+"""glibc's own upper limit for the mmap threshold; older versions accept no larger value."""
 
 
 @contextmanager
-def freed_memory_kept() -> Iterator[bool]:
-    """Let the C library keep blocks of up to 256 MB that are free, and give them back at the end.
+def retain_freed_memory() -> Iterator[bool]:
+    """Let glibc keep freed blocks of up to 256 MB inside the `with` block, then release them.
 
-    What is kept is for the same process to take again: its peak grows by no more than the holes
-    that blocks of many sizes leave between them.
+    The process reuses what it keeps. Its peak memory grows only by the gaps between blocks of
+    different sizes.
 
     Yields:
-        Whether it does; libraries other than glibc are left as they are.
+        Whether the setting took effect. It does nothing with other C libraries than glibc.
     """
-    kept = keep_freed_memory(keep=True)
+    retained = _set_malloc_options(retain=True)
     try:
-        yield kept
+        yield retained
     finally:
-        keep_freed_memory(keep=False)
+        _set_malloc_options(retain=False)
 
 
-def keep_freed_memory(*, keep: bool) -> bool:
-    """Let the C library keep what is free, or let it be as it comes and give all of that back.
+def _set_malloc_options(*, retain: bool) -> bool:
+    """Set glibc's thresholds; without `retain` restore them and release all freed memory.
 
     Returns:
-        Whether it was told.
+        Whether glibc accepted the values.
     """
     library = _glibc()
     if library is None:
         return False
-    # Blocks first: with the other alone, all above 128 kB would go back to the system.
-    sizes = (_LARGEST_KEPT, _LARGEST_OF_ITSELF) if keep else (_LARGEST_OF_ITSELF,)
-    blocks_stay = any(library.mallopt(_MMAP_THRESHOLD, size) for size in sizes)
-    most_on_top = _LARGEST_KEPT if keep else 2 * _LARGEST_OF_ITSELF
-    told = blocks_stay and bool(library.mallopt(_TRIM_THRESHOLD, most_on_top))
-    if not keep:
+    # The mmap threshold first: with the trim threshold alone, blocks above 128 kB would still be
+    # returned to the system.
+    mmap_thresholds = (
+        (_LARGEST_RETAINED, _GLIBC_MAX_MMAP_THRESHOLD) if retain else (_GLIBC_MAX_MMAP_THRESHOLD,)
+    )
+    accepted = any(library.mallopt(_M_MMAP_THRESHOLD, size) for size in mmap_thresholds)
+    trim_threshold = _LARGEST_RETAINED if retain else 2 * _GLIBC_MAX_MMAP_THRESHOLD
+    accepted = accepted and bool(library.mallopt(_M_TRIM_THRESHOLD, trim_threshold))
+    if not retain:
         library.malloc_trim(0)
-    return told
+    return accepted
 
 
 def _glibc() -> Any:
-    """The C library, if it is one that can be told; Windows and macOS have others."""
+    """The C library if it is glibc, else None (Windows, macOS, musl)."""
     try:
         library = ctypes.CDLL(None)
         return library if library.mallopt and library.malloc_trim else None

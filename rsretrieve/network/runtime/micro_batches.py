@@ -1,8 +1,7 @@
-"""Batches that do not fit in memory: taken in parts, found by trial.
+"""Split a batch that does not fit in memory into micro-batches.
 
-Memory is not asked for in advance: what a network takes is known when it has taken it. So
-a batch is tried whole, and where memory runs out in halves, and so on; what did fit once is
-where the next batch begins.
+How much memory a network needs is known only after it has run. A batch is therefore tried whole.
+If memory runs out, it is halved until it fits; later batches start from the size that fitted.
 """
 
 from __future__ import annotations
@@ -19,58 +18,63 @@ from rsretrieve.errors import ran_out_of_memory
 T = TypeVar("T")
 
 
-class Parts:
-    """How many tiles are taken at once.
+class MicroBatcher:
+    """Runs work on a batch in as few micro-batches as fit in memory.
 
     Args:
-        fewest: a part is never smaller; where it does not fit, nothing does.
-        noticed: told the new number where it falls.
-        most: where it begins; None with all at once.
+        min_size: micro-batches are never smaller (but where the batch is).
+        on_shrink: called with the new maximum size when memory ran out.
+        max_size: maximum size to start from; None starts with the whole batch.
+
+    Attributes:
+        min_size: as above.
+        max_size: the current maximum size.
     """
 
     def __init__(
         self,
-        fewest: int,
-        noticed: Callable[[int], None] = lambda _: None,
-        most: int | None = None,
+        min_size: int,
+        on_shrink: Callable[[int], None] = lambda _: None,
+        max_size: int | None = None,
     ) -> None:
-        self.fewest = fewest
-        self.most = most
-        self._noticed = noticed
+        self.min_size = min_size
+        self.max_size = max_size
+        self._on_shrink = on_shrink
 
-    def over(self, count: int, work: Callable[[slice], T]) -> list[T]:
-        """Work on `count` tiles, in as few parts as fit.
+    def map(self, count: int, work: Callable[[slice], T]) -> list[T]:
+        """Run `work` on every micro-batch of a batch, in order.
 
         Args:
-            count: at least one.
-            work: done for each part in turn; for all again from the first, in smaller parts,
-                where memory runs out.
+            count: the number of tiles in the batch, at least 1.
+            work: takes the rows of a micro-batch. If memory runs out, all rows are run again
+                from the first, in smaller micro-batches.
 
         Returns:
-            What it gave for each part.
+            One result for each micro-batch.
 
         Raises:
-            torch.OutOfMemoryError, MemoryError, RuntimeError: the smallest part does not fit.
+            torch.OutOfMemoryError, MemoryError, RuntimeError: the smallest micro-batch does not
+                fit in memory.
         """
         while True:
-            sizes = self._sizes(count, self.most)
-            smaller = max(self.fewest, max(sizes) // 2)
+            sizes = self._sizes(count, self.max_size)
+            smaller = max(self.min_size, max(sizes) // 2)
             try:
-                return [work(part) for part in _slices(sizes)]
+                return [work(rows) for rows in _slices(sizes)]
             except Exception as error:
                 if not ran_out_of_memory(error) or self._sizes(count, smaller) == sizes:
                     raise
-            # Only here is what the failed trial took let go: the error held on to it.
+            # Outside the `except` block: the error refers to the memory of the failed run.
             gc.collect()
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-            self.most = smaller
-            self._noticed(smaller)
+            self.max_size = smaller
+            self._on_shrink(smaller)
 
-    def _sizes(self, count: int, most: int | None) -> list[int]:
-        """Of nearly one size, none smaller than the fewest unless there are no more."""
-        pieces = 1 if most is None else math.ceil(count / most)
-        pieces = max(1, min(pieces, count // self.fewest))
+    def _sizes(self, count: int, max_size: int | None) -> list[int]:
+        """Nearly equal sizes, none below the minimum unless `count` is."""
+        pieces = 1 if max_size is None else math.ceil(count / max_size)
+        pieces = max(1, min(pieces, count // self.min_size))
         return [count // pieces + (i < count % pieces) for i in range(pieces)]
 
 

@@ -1,63 +1,64 @@
-"""How the tiles looked to the network before it had seen a label.
+"""Features of the training tiles before the network learns from any label.
 
-What a training makes of wrong labels shapes its embedding: tiles that share a wrong label
-are drawn together, and vouch for each other. The starting features know nothing of labels. A
-training keeps them, small, so that an audit has a second opinion that nobody has misled.
+Wrong labels shape the embedding of a trained network: tiles that share a wrong label are drawn
+together and confirm each other. The starting features do not depend on the labels. A training
+stores them, reduced to a few dimensions, as independent evidence for a later label audit.
 
-A scene from above is the same scene turned, but the features are not the same: of four
-quarter turns together they are nearer to those of like scenes.
+A scene from above stays the same scene when it is turned, but its features change. The sum over
+four quarter turns is closer to that of similar scenes.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from rsretrieve.network.embedder import Embedder
+from rsretrieve.network.embedder import Embedder, pixel_blocks
 
 DIMENSIONS = 128
 _QUARTER_TURNS = 4
-_SAMPLE = 10_000
-_AT_ONCE = 256
+_SAMPLE_TILES = 10_000
 
 
-def first_view(embedder: Embedder, pixels: NDArray[Any], seed: int) -> NDArray[np.float16]:
-    """The backbone's features of tiles, of all quarter turns, in their principal directions.
+def compute_starting_features(
+    embedder: Embedder, pixels: NDArray[Any], seed: int, sample_tiles: int = _SAMPLE_TILES
+) -> NDArray[np.float16]:
+    """Project the backbone's features, summed over quarter turns, on their principal axes.
 
     Args:
-        embedder: of the network before it learns.
+        embedder: of the network before training.
         pixels: (N, C, S, S) preprocessed tiles.
-        seed: of the sample that the directions are of, where there are more than 10,000.
+        seed: of the sample.
+        sample_tiles: the axes are those of a random sample of this size, if there are more tiles.
 
     Returns:
         (N, d) float16 unit rows, d ≤ 128.
     """
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(pixels))[:_SAMPLE])
-    sample_parts = [_features(embedder, pixels[part]) for part in _parts(chosen)]
-    sample = torch.cat(sample_parts)
-    mean = sample.mean(dim=0)
-    covariance = (sample - mean).T @ (sample - mean)
-    directions = torch.linalg.eigh(covariance)[1][:, -min(DIMENSIONS, len(sample) - 1) :]
-    parts: Iterable[Tensor] = sample_parts  # which are all, in order, of a set no larger
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(pixels))[:sample_tiles])
+    sample = [_turned_features(embedder, block) for block in pixel_blocks(pixels, chosen)]
+    mean, axes = _principal_axes(torch.cat(sample))
     if len(chosen) < len(pixels):
-        parts = (_features(embedder, pixels[part]) for part in _parts(np.arange(len(pixels))))
-    blocks = [torch.nn.functional.normalize((part - mean) @ directions) for part in parts]
-    return np.asarray(torch.cat(blocks).cpu().numpy(), np.float16)
+        blocks = (_turned_features(embedder, block) for block in pixel_blocks(pixels))
+    else:  # the sample is all tiles in their order
+        blocks = (block for block in sample)
+    projected = torch.cat([normalize((block - mean) @ axes) for block in blocks])
+    return np.asarray(projected.cpu().numpy(), np.float16)
 
 
-def _parts(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return np.array_split(rows, math.ceil(len(rows) / _AT_ONCE))
+def _principal_axes(features: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, F) → the mean (F,) and up to 128 axes of largest variance (F, d)."""
+    mean = features.mean(dim=0)
+    covariance = (features - mean).T @ (features - mean)
+    return mean, torch.linalg.eigh(covariance)[1][:, -min(DIMENSIONS, len(features) - 1) :]
 
 
-def _features(embedder: Embedder, pixels: NDArray[Any]) -> Tensor:
-    """(B, F) float64 unit rows, on the processor: a small GPU's memory is for the training."""
-    unit = torch.nn.functional.normalize
-    turned = (np.rot90(pixels, turn, axes=(2, 3)) for turn in range(_QUARTER_TURNS))
-    of_turns = [unit(embedder.features(np.ascontiguousarray(each)).double()) for each in turned]
-    return unit(torch.stack(of_turns).sum(dim=0)).cpu()
+def _turned_features(embedder: Embedder, pixels: NDArray[Any]) -> Tensor:
+    """(B, F) float64 unit rows, on the processor to leave a small GPU's memory to training."""
+    turns = (np.rot90(pixels, turn, axes=(2, 3)) for turn in range(_QUARTER_TURNS))
+    features = [embedder.features(np.ascontiguousarray(turned)).double() for turned in turns]
+    return normalize(torch.stack([normalize(each) for each in features]).sum(dim=0)).cpu()

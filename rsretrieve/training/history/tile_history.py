@@ -1,4 +1,7 @@
-"""What `tiles.parquet` of a model folder tells of its training tiles, for those who audit them."""
+"""The table `tiles.parquet` of a model folder: what a training recorded about each tile.
+
+A label audit reads it.
+"""
 
 from __future__ import annotations
 
@@ -20,119 +23,126 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import ModelDamaged
 from rsretrieve.network.metadata import TILES_FILE, ModelFolder, check_file
 
-_WEIGHT, _AREA, _VIEW, _QUADRANTS = "weight", "area_under_margin", "first_view", "quadrants"
+_WEIGHT, _AREA, _STARTING_FEATURES, _QUADRANTS = (
+    "weight",
+    "area_under_margin",
+    "first_view",
+    "quadrants",
+)
 
 
 @dataclass(frozen=True)
-class TrainingRecord:
-    """What a training notes of N tiles, whatever its recipe.
+class TileHistory:
+    """What a training recorded about N tiles.
 
     Attributes:
-        weights: (N,) float32, m_i: 1 where the tile was taught with the given label at the end,
-            else 0; NaN where it is not known.
-        areas: (N,) float32, area under the margin, in nats; NaN where it is not known.
-        view: (N, d) unit rows, how they looked before labels were learned; rows of zeros
-            where that is not known, and None where it is known of no tile.
+        weights: (N,) float32, m_i: 1 for tiles that were taught their given label at the end,
+            else 0; NaN if unknown.
+        areas: (N,) float32, area under the margin, in nats; NaN if unknown.
+        starting_features: (N, d) unit rows, see `compute_starting_features`; rows of zeros if
+            unknown, and None if unknown for all tiles.
     """
 
     weights: NDArray[np.float32]
     areas: NDArray[np.float32]
-    view: NDArray[Any] | None
+    starting_features: NDArray[Any] | None
 
     def columns(self) -> dict[str, Any]:
-        """As columns of the table."""
+        """The columns of the table, by name."""
         columns: dict[str, Any] = {_WEIGHT: self.weights, _AREA: self.areas}
-        if self.view is not None:
-            columns[_VIEW] = _lists(self.view.astype(np.float16, copy=False))
+        if self.starting_features is not None:
+            columns[_STARTING_FEATURES] = _lists(
+                self.starting_features.astype(np.float16, copy=False)
+            )
         return columns
 
 
-def write_training_tiles(
+def write_tile_history(
     folder: Path,
     tiles: TileSet,
     taught: Sequence[str | None],
-    record: TrainingRecord,
+    history: TileHistory,
     quadrants: NDArray[np.float32],
 ) -> None:
-    """Write `tiles.parquet`, a row a training tile.
+    """Write `tiles.parquet`, one row a training tile.
 
     Args:
         folder: the model folder.
-        tiles: the N training tiles, with their labels as given.
-        taught: the label it was taught with at the end, or None where it was left out.
-        record: what else was noted of them.
-        quadrants: (N, 4), how bright each quarter is; see `quadrant_means`.
+        tiles: the N training tiles with their given labels.
+        taught: N labels that the tiles were taught at the end; None for tiles left out.
+        history: what else was recorded.
+        quadrants: (N, 4) float32, mean brightness of each quarter; see `quadrant_means`.
     """
     table = {
         "tile": [tile.id for tile in tiles],
         "label": [tile.label for tile in tiles],
         "taught_label": pyarrow.array(taught, pyarrow.string()),
-        **record.columns(),
+        **history.columns(),
         _QUADRANTS: _lists(quadrants),
     }
     parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
 
 
-def read_record(
+def read_tile_history(
     model: ModelFolder,
     tiles: TileSet,
     quadrants: NDArray[np.float32],
     context: RunContext | None = None,
-) -> TrainingRecord:
-    """What a model folder tells of these tiles; nothing where it is so old as to have no such file.
+) -> TileHistory:
+    """Read what a model folder recorded about some tiles.
 
-    Nothing is told of a tile whose name a training tile has, but other pixels; and of one that
-    has another label now neither weight nor area, which are of the label that was given then.
+    Nothing is known about tiles that the model was not trained on, or that have other pixels than
+    the training tile of the same name. Weight and area belong to the label of that time: they are
+    unknown for tiles whose label has changed. Old model folders have no such file.
 
     Args:
         model: the model folder.
         tiles: N tiles with labels.
-        quadrants: (N, 4), how bright each quarter is; see `quadrant_means`.
-        context: is told of tiles with the names of others.
+        quadrants: (N, 4) float32, mean brightness of each quarter; see `quadrant_means`.
+        context: is told of tiles whose pixels differ.
 
     Raises:
-        ModelDamaged: the file is not the one that was written, or cannot be read.
+        ModelDamaged: the file was changed, or cannot be read.
     """
     weights, areas = np.full((2, len(tiles)), np.nan, np.float32)
-    table = _table(model, ("tile", "label", _WEIGHT, _AREA, _VIEW, _QUADRANTS))
+    table = _table(model, ("tile", "label", _WEIGHT, _AREA, _STARTING_FEATURES, _QUADRANTS))
     if table is None:
-        return TrainingRecord(weights, areas, None)
+        return TileHistory(weights, areas, None)
     rows = {name: row for row, name in enumerate(table.column("tile").to_pylist())}
     found = np.array([rows.get(tile.id, -1) for tile in tiles], np.int64)
     if _QUADRANTS in table.column_names:
-        _let_go_of_others(
-            found, _matrix(table, _QUADRANTS), tiles, quadrants, context or RunContext()
-        )
+        stored = _matrix(table, _QUADRANTS)
+        _drop_changed_tiles(found, stored, tiles, quadrants, context or RunContext())
     here, there = np.flatnonzero(found >= 0), found[found >= 0]
     given = table.column("label").take(pyarrow.array(there)).to_pylist()
     same = np.array([tiles[row].label == label for row, label in zip(here.tolist(), given)], bool)
     for name, column in ((_WEIGHT, weights), (_AREA, areas)):
         if name in table.column_names:
             column[here[same]] = table.column(name).to_numpy()[there[same]]
-    if _VIEW not in table.column_names or not len(here):
-        return TrainingRecord(weights, areas, None)
-    values = _matrix(table, _VIEW)
-    view = np.zeros((len(tiles), values.shape[1]), np.float32)
-    view[here] = values[there]
-    return TrainingRecord(weights, areas, view)
+    if _STARTING_FEATURES not in table.column_names or not len(here):
+        return TileHistory(weights, areas, None)
+    values = _matrix(table, _STARTING_FEATURES)
+    features = np.zeros((len(tiles), values.shape[1]), np.float32)
+    features[here] = values[there]
+    return TileHistory(weights, areas, features)
 
 
-def _let_go_of_others(
+def _drop_changed_tiles(
     found: NDArray[np.int64],
-    kept: NDArray[np.float32],
+    stored: NDArray[np.float32],
     tiles: TileSet,
-    seen: NDArray[np.float32],
+    quadrants: NDArray[np.float32],
     context: RunContext,
 ) -> None:
-    """Set to −1 the rows of tiles that are not the pictures they were in training."""
+    """Set the row to −1 for tiles whose pixels differ from those in training."""
     here = np.flatnonzero(found >= 0)
-    others = here[~are_alike(seen[here], kept[found[here]])]
-    found[others] = -1
-    if len(others):
-        names = (tiles[row].id for row in others.tolist())
+    changed = here[~are_alike(quadrants[here], stored[found[here]])]
+    found[changed] = -1
+    if len(changed):
+        names = (tiles[row].id for row in changed.tolist())
         context.notice(
-            f"{len(others)} of {len(here)} tiles that the model was trained on have other "
-            f"pixels now ({some_of(names)}); what was noted of them in training is not used"
+            f"{len(changed)} of {len(here)} tiles that the model was trained on have other "
+            f"pixels now ({some_of(names)}); what training recorded about them is not used"
         )
 
 
@@ -147,7 +157,18 @@ def _matrix(table: pyarrow.Table, name: str) -> NDArray[Any]:
 
 
 def class_sizes(model: ModelFolder, names: Sequence[str]) -> NDArray[np.int64]:
-    """How many training tiles each class had: (K,); zeros where nobody wrote it down."""
+    """Count the training tiles of each class.
+
+    Args:
+        model: the model folder.
+        names: K class names.
+
+    Returns:
+        (K,) counts; zeros if the folder does not record them.
+
+    Raises:
+        ModelDamaged: the file was changed, or cannot be read.
+    """
     numbers = {name: number for number, name in enumerate(names)}
     sizes = np.zeros(len(names), np.int64)
     table = _table(model, ("label",))
@@ -160,12 +181,12 @@ def class_sizes(model: ModelFolder, names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _table(model: ModelFolder, columns: Sequence[str]) -> pyarrow.Table | None:
-    """Those of the columns that are there; None where there is no such file and never was."""
+    """Read those of the columns that exist; None if an old model folder has no such file."""
     path, sha256 = model.folder / TILES_FILE, model.description.files.get(TILES_FILE)
     if sha256 is not None:
         check_file(path, sha256)
     elif not path.exists():
-        return None  # a model of before is whole without it
+        return None  # older versions wrote no such file
     try:
         with parquet.ParquetFile(path) as file:
             refuse_bombs(path, file)
@@ -180,11 +201,11 @@ def _table(model: ModelFolder, columns: Sequence[str]) -> pyarrow.Table | None:
 
 
 def _check_types(table: pyarrow.Table) -> None:
-    """Raise `ValueError` for columns that are not what `write_training_tiles` writes."""
+    """Raise `ValueError` for columns of other types than `write_tile_history` writes."""
     types = pyarrow.types
     for entry in table.schema:
         kind, values = entry.type, table.column(entry.name)
-        if entry.name in (_VIEW, _QUADRANTS):
+        if entry.name in (_STARTING_FEATURES, _QUADRANTS):
             fits = types.is_fixed_size_list(kind) and types.is_floating(kind.value_type)
             values = values.combine_chunks().flatten() if fits else values
             if not fits or (entry.name == _QUADRANTS and kind.list_size != QUADRANTS):
@@ -194,4 +215,4 @@ def _check_types(table: pyarrow.Table) -> None:
         if types.is_string(kind) != (entry.name in ("tile", "label")):
             raise ValueError(f"{entry.name} holds {kind}")
         if entry.name != "label" and values.null_count:
-            raise ValueError(f"{entry.name} has gaps")
+            raise ValueError(f"{entry.name} has missing values")

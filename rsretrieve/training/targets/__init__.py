@@ -1,1 +1,1 @@
-"""Which label each tile is trained with, and with which weight."""
+"""The targets of training: which label each tile is taught, and with which weight."""

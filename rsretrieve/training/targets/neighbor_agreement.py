@@ -1,181 +1,173 @@
-"""Keep and mend labels where a network and a tile's neighbours agree.
+"""Keep or replace labels where the network and a tile's nearest neighbours agree.
 
-The published truncation asks the network alone, which comes to believe the wrong labels it
-has learned by heart. A tile's neighbours did not learn that tile's label: where they do not
-vote for it, it is left out, and where both agree on another label, that one is taught
-instead. With p̄_ic the probability of class c, averaged over updates (as Laine & Aila, ICLR
-2017, do), u_ic the share of class c in the votes of tile i's 10 nearest other taught tiles,
-and y_i the given label,
+The published truncation uses the network's own probabilities. A network memorises wrong labels
+during training, and then assigns them a high probability. The neighbours of a tile were not
+trained on that tile's label. A label is therefore kept only if the neighbours vote for it too,
+and is replaced if the network and the neighbours agree on another one. With p̄_ic the probability
+of class c, averaged over updates (as in Laine & Aila, ICLR 2017), u_ic the share of class c in
+the votes of the 10 nearest other taught tiles, and y_i the given label:
 
     taught y_i:  p̄_{i,y_i} > k  and  u_{i,y_i} > a
-    taught c:    else, c = argmax p̄_i = argmax u_i,  c ≠ y_i  and  p̄_ic > r
-    left out:    else.
+    taught c:    else, if c = argmax p̄_i = argmax u_i,  c ≠ y_i  and  p̄_ic > r
+    left out:    otherwise.
 
-A neighbour's vote, for the label that it is taught, weighs exp(s / 0.1), s its cosine.
+A neighbour votes for the label that it is taught, with weight exp(s / 0.1), s its cosine.
 
-Aligned: p_ic ∝ p_ic · (n_c / N) / mean_j p_jc, n_c the tiles that were given label c (as
-Berthelot et al., ICLR 2020, align the guesses of a semi-supervised training). Without it a
-class that the network is slow to learn loses its tiles to others, label by label, for good.
+Probabilities are aligned first: p_ic ∝ p_ic · (n_c / N) / mean_j p_jc, with n_c the number of
+tiles whose given label is c (as Berthelot et al., ICLR 2020, align the guessed labels of
+semi-supervised training). Without alignment a class that the network learns slowly loses its
+tiles to other classes, label by label, and never recovers.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from rsretrieve.network.embedder import Embedder
-from rsretrieve.network.prototypes import Prototypes
-from rsretrieve.training.recipe import Agreement
-from rsretrieve.training.targets.targets import Targets, known_classes
+from rsretrieve.training.recipe import AgreementSettings
+from rsretrieve.training.targets.targets import Predictions, Targets, taught_classes
 
 NEIGHBOURS = 10
 VOTE_TEMPERATURE = 0.1
 _BLOCK_BYTES = 64 << 20
-_LEAST_MEAN = 1e-6
-_EMBEDDED_AT_ONCE = 256
+_MIN_MEAN = 1e-6
 
 
-class NeighbourAgreement:
-    """The strategy, and the probabilities that it remembers.
+@dataclass(frozen=True)
+class Thresholds:
+    """The thresholds of the rule.
 
-    Args:
-        k: the truncation.
-        asked: what is asked beside it.
+    Attributes:
+        k: minimum probability of a label that is kept.
+        share: a, minimum share of the neighbours' votes for a label that is kept.
+        relabel: r, minimum probability of a label that replaces the given one; infinity
+            replaces none.
     """
 
-    def __init__(self, k: float, asked: Agreement) -> None:
-        self.k, self.asked = k, asked
-        self._mean: Tensor | None = None  # (N, K) float16: half of what else a large set takes
+    k: float
+    share: float
+    relabel: float
+
+
+class NeighborAgreementPolicy:
+    """Applies the rule above and remembers the averaged probabilities.
+
+    Args:
+        k: the truncation, 0 ≤ k < 1.
+        settings: the other thresholds of the rule.
+    """
+
+    def __init__(self, k: float, settings: AgreementSettings) -> None:
+        self.k, self.settings = k, settings
+        self._mean: Tensor | None = None  # (N, K) float16, to halve the memory of large sets
 
     def update(
-        self,
-        embedder: Embedder,
-        prototypes: Prototypes,
-        pixels: NDArray[Any],
-        given: Tensor,
-        previous: Targets,
-        progress: float,
+        self, predictions: Predictions, given: Tensor, previous: Targets, progress: float
     ) -> Targets:
-        """See `Strategy.update`."""
-        embeddings, probabilities = _outlook(embedder, prototypes, pixels)
+        """See `TargetPolicy.update`."""
+        probabilities = align_class_frequencies(self._average(predictions.log_p.exp()), given)
+        votes = neighbor_votes(predictions.embeddings, previous, probabilities.shape[1])
+        relabel = self.settings.relabel if progress >= self.settings.relabel_after else math.inf
+        thresholds = Thresholds(self.k, self.settings.share, relabel)
+        return agreed_targets(probabilities, votes, given, previous, thresholds)
+
+    def _average(self, probabilities: Tensor) -> Tensor:
+        """Average (N, K) probabilities with those of earlier updates."""
         if self._mean is not None:
-            share = self.asked.memory
+            share = self.settings.memory
             probabilities = share * self._mean.float() + (1 - share) * probabilities
         self._mean = probabilities.half()
-        probabilities = aligned(probabilities, given)
-        may_relabel = progress >= self.asked.relabel_after
-        votes = neighbour_votes(embeddings, previous, probabilities.shape[1])
-        return agreed_targets(
-            probabilities, votes, given, previous, self.k, self.asked, relabel=may_relabel
-        )
+        return probabilities
 
     def tensors(self) -> dict[str, Tensor]:
-        """See `Strategy.tensors`."""
+        """See `TargetPolicy.tensors`."""
         return {} if self._mean is None else {"mean": self._mean}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """See `Strategy.restore`."""
+        """See `TargetPolicy.restore`."""
         self._mean = tensors.get("mean")
 
 
-def aligned(probabilities: Tensor, given: Tensor) -> Tensor:
-    """Make each class as frequent, summed over all tiles, as among the given labels.
+def align_class_frequencies(probabilities: Tensor, given: Tensor) -> Tensor:
+    """Scale probabilities so that each class is as frequent as among the given labels.
 
     Args:
         probabilities: (N, K), rows summing to 1.
         given: (N,) int64, y_i.
 
     Returns:
-        (N, K), rows summing to 1; one step towards that frequency, by the rule above.
+        (N, K), rows summing to 1: one step towards the frequencies, by the formula above.
     """
     classes = probabilities.shape[1]
     frequency = torch.bincount(given, minlength=classes).to(probabilities.dtype) / len(given)
-    # A mean kept in half precision may be 0 where nobody is near a class.
-    aligned = probabilities * frequency / probabilities.mean(dim=0).clamp_min(_LEAST_MEAN)
+    # A mean in half precision is rounded to 0 for a class that no tile is near.
+    aligned = probabilities * frequency / probabilities.mean(dim=0).clamp_min(_MIN_MEAN)
     return aligned / aligned.sum(dim=1, keepdim=True)
 
 
 def agreed_targets(
-    probabilities: Tensor,
-    votes: Tensor,
-    given: Tensor,
-    previous: Targets,
-    k: float,
-    asked: Agreement,
-    *,
-    relabel: bool,
+    probabilities: Tensor, votes: Tensor, given: Tensor, previous: Targets, thresholds: Thresholds
 ) -> Targets:
-    """Decide by the rule above.
+    """Apply the rule above.
 
-    A class of which nobody would be taught any more keeps its previous targets, as in the
-    alternation of t-RNSL: the network has not learned it yet, and judges nobody in it.
+    A class that no tile would be taught any more keeps its previous targets, as under the
+    truncation: the network has not learned the class yet.
 
     Args:
         probabilities: (N, K) p̄_ic, aligned.
-        votes: (N, K) u_ic, rows summing to 1, or to 0 where nobody votes.
+        votes: (N, K) u_ic, rows summing to 1, or to 0 for tiles without a voting neighbour.
         given: (N,) int64, y_i.
-        previous: the targets until now.
-        k: the truncation.
-        asked: a and r.
-        relabel: labels may be mended now.
+        previous: the current targets.
+        thresholds: k, a and r.
     """
     rows = torch.arange(len(given), device=given.device)
-    keep = probabilities[rows, given] > k
-    keep &= votes[rows, given] > asked.share
+    keep = probabilities[rows, given] > thresholds.k
+    keep &= votes[rows, given] > thresholds.share
     best, nearest = probabilities.max(dim=1), votes.argmax(dim=1)
-    mend = ~keep & (nearest != given) & (best.indices == nearest)
-    mend &= (best.values > asked.relabel) & relabel
-    labels, taught = torch.where(mend, nearest, given), keep | mend
-    known = known_classes(labels, taught, probabilities.shape[1])[given]
+    replace = ~keep & (nearest != given) & (best.indices == nearest)
+    replace &= best.values > thresholds.relabel
+    labels, taught = torch.where(replace, nearest, given), keep | replace
+    learned = taught_classes(labels, taught, probabilities.shape[1])[given]
     return Targets(
-        torch.where(known | mend, labels, previous.labels),
-        torch.where(known | mend, taught.to(previous.weights.dtype), previous.weights),
+        torch.where(learned | replace, labels, previous.labels),
+        torch.where(learned | replace, taught.to(previous.weights.dtype), previous.weights),
     )
 
 
-def neighbour_votes(embeddings: Tensor, targets: Targets, classes: int) -> Tensor:
-    """Votes of each tile's nearest other taught tiles, block by block.
+def neighbor_votes(
+    embeddings: Tensor, targets: Targets, classes: int, block_bytes: int = _BLOCK_BYTES
+) -> Tensor:
+    """Let each tile's nearest other taught tiles vote.
 
     Args:
         embeddings: (N, D) unit rows.
-        targets: who is taught, and as what.
+        targets: which tiles vote, and for which label.
         classes: K.
+        block_bytes: memory for the similarities of one block of tiles.
 
     Returns:
         (N, K), rows summing to 1; to 0 where no other tile is taught.
     """
     voters = targets.weights.nonzero().squeeze(1)
     gallery, labels = embeddings[voters], targets.labels[voters]
-    count = min(NEIGHBOURS + 1, len(voters))  # one more, for a tile that finds itself
-    size = max(1, _BLOCK_BYTES // (4 * max(1, len(voters))))
+    size = max(1, block_bytes // (4 * max(1, len(voters))))
     votes = torch.zeros(len(embeddings), classes, device=embeddings.device)
     for start in range(0, len(embeddings), size):
         rows = torch.arange(start, min(start + size, len(embeddings)), device=embeddings.device)
-        similarities, nearest = (embeddings[rows] @ gallery.T).topk(count, dim=1)
-        similarities[voters[nearest] == rows[:, None]] = -torch.inf
-        similarities, order = similarities.sort(dim=1, descending=True, stable=True)
-        chosen, similarities = (
-            nearest.gather(1, order)[:, :NEIGHBOURS],
-            similarities[:, :NEIGHBOURS],
-        )
+        similarities, nearest = _nearest_others(embeddings[rows] @ gallery.T, rows, voters)
         weights = ((similarities - 1) / VOTE_TEMPERATURE).exp()
-        votes[rows] = votes[rows].scatter_add(1, labels[chosen], weights)
+        votes[rows] = votes[rows].scatter_add(1, labels[nearest], weights)
     return votes / votes.sum(dim=1, keepdim=True).clamp_min(1e-12)
 
 
-def _outlook(
-    embedder: Embedder, prototypes: Prototypes, pixels: NDArray[Any]
-) -> tuple[Tensor, Tensor]:
-    """(N, D) embeddings and (N, K) probabilities of tiles as they are."""
-    embeddings, probabilities = [], []
-    with torch.inference_mode():
-        for start in range(0, len(pixels), _EMBEDDED_AT_ONCE):
-            block = embedder.embed(pixels[start : start + _EMBEDDED_AT_ONCE])
-            embeddings.append(block)
-            probabilities.append(prototypes(block).exp())
-    # Clones: tensors made in inference mode cannot take part in a training step.
-    return torch.cat(embeddings).clone(), torch.cat(probabilities).clone()
+def _nearest_others(similarities: Tensor, rows: Tensor, voters: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest voters of each tile, without the tile itself: similarities and positions."""
+    count = min(NEIGHBOURS + 1, len(voters))  # one more than needed: the tile may find itself
+    similarities, nearest = similarities.topk(count, dim=1)
+    similarities[voters[nearest] == rows[:, None]] = -torch.inf
+    similarities, order = similarities.sort(dim=1, descending=True, stable=True)
+    return similarities[:, :NEIGHBOURS], nearest.gather(1, order)[:, :NEIGHBOURS]

@@ -1,4 +1,4 @@
-"""What a training teaches of each tile: which label, and whether at all."""
+"""Training targets: the label that each tile is taught, and whether it is taught at all."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rsretrieve.network.embedder import Embedder
+from rsretrieve.network.embedder import BLOCK_TILES, Embedder, pixel_blocks
 from rsretrieve.network.prototypes import Prototypes
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What is taught of N tiles.
+    """The targets of N tiles.
 
     Attributes:
-        labels: (N,) int64 class numbers: those given, or put in their place.
-        weights: (N,) m_i, 1 where the tile is taught and 0 where it is left out.
+        labels: (N,) int64 class numbers: the given ones, or others that replace them.
+        weights: (N,) m_i, 1 for tiles that are taught and 0 for tiles that are left out.
     """
 
     labels: Tensor
@@ -28,58 +28,96 @@ class Targets:
 
     @classmethod
     def as_given(cls, labels: Tensor) -> Targets:
-        """Every tile is taught as it is labelled."""
+        """Every tile is taught its given label."""
         return cls(labels, torch.ones(len(labels), device=labels.device))
 
-    def keeps(self, given: Tensor) -> Tensor:
-        """(N,) 1 where a tile is taught the label it was given, else 0."""
+    def kept_mask(self, given: Tensor) -> Tensor:
+        """(N,) 1 for tiles that are taught their given label, else 0."""
         return self.weights * (self.labels == given)
 
-    def relabels(self, given: Tensor) -> Tensor:
-        """(N,) 1 where a tile is taught another label than it was given, else 0."""
+    def relabelled_mask(self, given: Tensor) -> Tensor:
+        """(N,) 1 for tiles that are taught another label than the given one, else 0."""
         return self.weights * (self.labels != given)
 
 
-def known_classes(labels: Tensor, taught: Tensor, classes: int) -> Tensor:
-    """(K,) bool: whether any tile is taught as that class.
+def taught_classes(labels: Tensor, taught: Tensor, classes: int) -> Tensor:
+    """Find the classes that at least one tile is taught.
 
     Args:
-        labels: (N,) int64.
+        labels: (N,) int64 class numbers.
         taught: (N,) bool.
         classes: K.
+
+    Returns:
+        (K,) bool.
     """
     counts = torch.zeros(classes, device=labels.device)
     return counts.index_add(0, labels, taught.float()) > 0
 
 
-class Strategy(Protocol):
-    """How targets are set anew from what a network makes of the tiles."""
+@dataclass(frozen=True)
+class Predictions:
+    """What a model computes for N tiles without augmentation.
+
+    Attributes:
+        embeddings: (N, D) float32, unit rows.
+        log_p: (N, K) float32, log p_ic.
+    """
+
+    embeddings: Tensor
+    log_p: Tensor
+
+
+def predict(
+    embedder: Embedder,
+    prototypes: Prototypes,
+    pixels: NDArray[Any],
+    block_tiles: int = BLOCK_TILES,
+) -> Predictions:
+    """Run a model once over tiles, not augmented, in evaluation mode.
+
+    Args:
+        embedder: of the model's network.
+        prototypes: of the same model.
+        pixels: (N, C, S, S) preprocessed tiles.
+        block_tiles: tiles a block.
+
+    Returns:
+        Predictions on the embedder's device, usable in a training step.
+    """
+    embeddings, log_p = [], []
+    with torch.inference_mode():
+        for block in pixel_blocks(pixels, block_tiles=block_tiles):
+            embeddings.append(embedder.embed(block))
+            log_p.append(prototypes(embeddings[-1]))
+    # Clones: tensors made in inference mode cannot take part in a training step.
+    return Predictions(torch.cat(embeddings).clone(), torch.cat(log_p).clone())
+
+
+class TargetPolicy(Protocol):
+    """Sets targets anew from the predictions of a model."""
 
     def update(
         self,
-        embedder: Embedder,
-        prototypes: Prototypes,
-        pixels: NDArray[Any],
+        predictions: Predictions,
         given: Tensor,
         previous: Targets,
         progress: float,
     ) -> Targets:
-        """Look once at each tile as it is and decide.
+        """Return the new targets.
 
         Args:
-            embedder: the network that judges, in evaluation mode.
-            prototypes: that network's own.
-            pixels: (N, C, S, S) preprocessed tiles, not augmented.
-            given: (N,) int64 labels as given, on the embedder's device.
-            previous: the targets until now.
-            progress: the share of the training that is done, 0…1.
+            predictions: for the N training tiles.
+            given: (N,) int64 given labels, on the same device.
+            previous: the current targets.
+            progress: finished share of the training, 0…1.
         """
         ...
 
     def tensors(self) -> dict[str, Tensor]:
-        """What it remembers from one update to the next, for a checkpoint."""
+        """What the policy remembers between updates, for a checkpoint."""
         ...
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """The inverse of `tensors`."""
+        """Set the state to one that `tensors` returned."""
         ...

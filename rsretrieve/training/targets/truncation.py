@@ -1,95 +1,61 @@
-"""The other half of t-RNSL's optimisation: the weights m_i, given the network."""
+"""The published target policy: the truncation of t-RNSL sets the weights m_i.
+
+Kang et al. minimise t-RNSL by alternating convex search. The network is trained with the weights
+held fixed; then the weights are set with the network held fixed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from rsretrieve.network.embedder import Embedder
-from rsretrieve.network.prototypes import Prototypes
-from rsretrieve.training.losses import kept, own_log_probability
-from rsretrieve.training.targets.targets import Targets, known_classes
+from rsretrieve.training.losses import label_log_probability, truncation_weights
+from rsretrieve.training.targets.targets import Predictions, Targets, taught_classes
 
 
-class Truncation:
-    """The published strategy: the labels stay, the weights m_i follow the truncation.
+class TruncationPolicy:
+    """Keeps the given labels and sets the weights m_i by the truncation.
 
     Args:
-        k: the truncation.
+        k: the truncation, 0 ≤ k < 1.
     """
 
     def __init__(self, k: float) -> None:
         self.k = k
 
     def update(
-        self,
-        embedder: Embedder,
-        prototypes: Prototypes,
-        pixels: NDArray[Any],
-        given: Tensor,
-        previous: Targets,
-        progress: float,
+        self, predictions: Predictions, given: Tensor, previous: Targets, progress: float
     ) -> Targets:
-        """See `Strategy.update`."""
-        own_log_p = plain_log_probabilities(embedder, prototypes, pixels, given)
-        return Targets(given, updated_weights(own_log_p, self.k, given, previous.weights))
+        """See `TargetPolicy.update`."""
+        log_p = label_log_probability(predictions.log_p, given)
+        return Targets(given, update_weights(log_p, self.k, given, previous.weights))
 
     def tensors(self) -> dict[str, Tensor]:
-        """See `Strategy.tensors`: it remembers nothing."""
+        """See `TargetPolicy.tensors`: there is no state."""
         return {}
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """See `Strategy.restore`."""
+        """See `TargetPolicy.restore`."""
 
 
-def plain_log_probabilities(
-    embedder: Embedder,
-    prototypes: Prototypes,
-    pixels: NDArray[Any],
-    labels: Tensor,
-    batch_size: int = 256,
-) -> Tensor:
-    """One pass over tiles as they are: not augmented, the network in evaluation mode.
+def update_weights(log_p: Tensor, k: float, labels: Tensor, previous: Tensor) -> Tensor:
+    """Set m_i = 1 if p_i > k, else 0. This minimises t-RNSL over m_i for a fixed network.
+
+    One case deviates from the paper. If no tile of a class has p_i > k, the network has not
+    learned that class yet, and the class keeps its previous weights. Otherwise all its tiles
+    would be left out and it could never be learned.
 
     Args:
-        embedder: the network that judges.
-        prototypes: that network's own.
-        pixels: (N, C, S, S) preprocessed tiles.
-        labels: (N,) int64 class numbers, on the embedder's device.
-        batch_size: tiles at a time.
-
-    Returns:
-        log p_{i,y_i}, (N,) float32.
-    """
-    own = []
-    with torch.inference_mode():
-        for start in range(0, len(pixels), batch_size):
-            log_p = prototypes(embedder.embed(pixels[start : start + batch_size]))
-            own.append(own_log_probability(log_p, labels[start : start + batch_size]))
-    # A clone: tensors made in inference mode cannot take part in a training step.
-    return torch.cat(own).clone()
-
-
-def updated_weights(own_log_p: Tensor, k: float, labels: Tensor, previous: Tensor) -> Tensor:
-    """m_i ← 1 if p_i > k else 0, which minimises t-RNSL over m_i with the network held fixed.
-
-    We deviate in one case: where not one tile of a class passes, the network has not learned
-    that class yet and judges nobody in it, and its previous weights stay. Left out whole, a
-    class could never be learned any more.
-
-    Args:
-        own_log_p: (N,) log p_{i,y_i} on plain tiles.
+        log_p: (N,) log p_{i,y_i}, of tiles without augmentation.
         k: the truncation.
         labels: (N,) int64 class numbers.
-        previous: (N,) the weights until now.
+        previous: (N,) the current weights.
 
     Returns:
-        (N,) of 0 and 1.
+        (N,) new weights, 0 or 1, in the dtype of `previous`.
     """
-    passing = kept(own_log_p, k).to(previous.dtype)
-    known = known_classes(labels, passing > 0, int(labels.max()) + 1)
-    return torch.where(known[labels], passing, previous)
+    passing = truncation_weights(log_p, k).to(previous.dtype)
+    learned = taught_classes(labels, passing > 0, int(labels.max()) + 1)
+    return torch.where(learned[labels], passing, previous)

@@ -252,7 +252,7 @@ def test_resume_without_anything_to_resume_says_so(run, landscape, tmp_path):
 @pytest.mark.parametrize(
     ("batch_size", "code", "said"),
     [
-        ("auto", 0, "memory ran out: batches of 64 tiles are taken in parts of at most 7"),
+        ("auto", 0, "batches of 64 tiles are split into micro-batches of at most 7"),
         ("64", 1, "error: there is not enough memory (CUDA out of memory)"),
     ],
 )

@@ -10,7 +10,11 @@ from torch import nn
 
 from rsretrieve.network.network import build_network
 from rsretrieve.network.runtime import bf16_convolutions
-from rsretrieve.network.runtime.bf16_convolutions import Depthwise, OverFewPixels, mend_convolutions
+from rsretrieve.network.runtime.bf16_convolutions import (
+    DepthwiseConv2d,
+    SmallImageConv2d,
+    replace_convolutions,
+)
 
 
 def layer(stride: int = 2, kernel: int = 3, groups: int = 8) -> nn.Conv2d:
@@ -20,17 +24,17 @@ def layer(stride: int = 2, kernel: int = 3, groups: int = 8) -> nn.Conv2d:
 @pytest.mark.parametrize(
     ("convolution", "kind"),
     [
-        (layer(), Depthwise),
-        (layer(kernel=1), Depthwise),
-        (layer(groups=1), OverFewPixels),
-        (layer(groups=4), OverFewPixels),
-        (nn.Conv2d(1, 8, 3, 2), OverFewPixels),
+        (layer(), DepthwiseConv2d),
+        (layer(kernel=1), DepthwiseConv2d),
+        (layer(groups=1), SmallImageConv2d),
+        (layer(groups=4), SmallImageConv2d),
+        (nn.Conv2d(1, 8, 3, 2), SmallImageConv2d),
         (layer(groups=1, kernel=1), nn.Conv2d),
     ],
 )
 def test_layers_that_need_a_substitute_get_theirs(convolution, kind):
     backbone = nn.Sequential(nn.Sequential(convolution))
-    mend_convolutions(backbone)
+    replace_convolutions(backbone)
     assert type(backbone[0][0]) is kind
     assert backbone[0][0].weight is convolution.weight
 
@@ -81,7 +85,7 @@ SMALLEST = {"no padding": 3, "mirrored": 2}
 )
 def test_a_depthwise_layer_learns_what_float64_learns_but_for_rounding(name, side):
     arguments = {"out_channels": 8, "kernel_size": 3, "bias": False, **LAYERS[name]}
-    learns_as_float64(Depthwise, nn.Conv2d(8, groups=8, **arguments), side)
+    learns_as_float64(DepthwiseConv2d, nn.Conv2d(8, groups=8, **arguments), side)
 
 
 DENSE = {
@@ -103,7 +107,7 @@ def test_a_dense_layer_learns_what_float64_learns_but_for_rounding(name, side):
     poison = [torch.full((1 << 18,), 1e30) for _ in range(9)]
     del poison  # memory that nobody wrote holds it now
     arguments = {"out_channels": 32, "kernel_size": 3, "bias": False, **DENSE[name]}
-    learns_as_float64(OverFewPixels, nn.Conv2d(32, **arguments), side)
+    learns_as_float64(SmallImageConv2d, nn.Conv2d(32, **arguments), side)
 
 
 def learns_as_float64(kind: type[nn.Conv2d], convolution: nn.Conv2d, side: int) -> None:
@@ -124,7 +128,7 @@ def test_a_non_square_image_that_is_low_and_wide():
     convolution = layer(stride=2)
     pixels = torch.randn(4, 8, 2, 9).bfloat16()
     expected = exactly(convolution, pixels)
-    given, gradient = in_bfloat16(Depthwise(convolution).train(), pixels)
+    given, gradient = in_bfloat16(DepthwiseConv2d(convolution).train(), pixels)
     torch.testing.assert_close(given.double(), expected["out"], rtol=0.01, atol=0.01)
     torch.testing.assert_close(gradient.double(), expected["pixels"], rtol=0.02, atol=0.05)
 
@@ -132,7 +136,7 @@ def test_a_non_square_image_that_is_low_and_wide():
 def test_what_needs_no_gradient_is_given_none():
     convolution = layer()
     convolution.weight.requires_grad_(requires_grad=False)
-    _, gradient = in_bfloat16(Depthwise(convolution).train(), torch.randn(4, 8, 9, 9))
+    _, gradient = in_bfloat16(DepthwiseConv2d(convolution).train(), torch.randn(4, 8, 9, 9))
     assert gradient is not None
     assert convolution.weight.grad is None
     assert convolution.bias.grad is not None
@@ -153,20 +157,20 @@ def test_only_those_that_are_slow_go_their_own_way(convolution, side, own_way, m
     monkeypatch.setattr(
         bf16_convolutions._ThreeByThree, "apply", lambda *args: taken.append(1) or apply(*args)
     )
-    in_bfloat16(Depthwise(convolution).train(), torch.randn(2, 8, side, side))
+    in_bfloat16(DepthwiseConv2d(convolution).train(), torch.randn(2, 8, side, side))
     assert taken == [1] * own_way
 
 
 def test_in_float32_it_is_its_layer():
     plain = layer()
     pixels = torch.randn(4, 8, 9, 9)
-    assert torch.equal(Depthwise(plain).train()(pixels), plain(pixels))
-    assert torch.equal(OverFewPixels(plain).train()(pixels), plain(pixels))
+    assert torch.equal(DepthwiseConv2d(plain).train()(pixels), plain(pixels))
+    assert torch.equal(SmallImageConv2d(plain).train()(pixels), plain(pixels))
 
 
 def test_in_evaluation_it_computes_as_its_layer_would():
     plain = layer()
-    quick = Depthwise(plain).eval()
+    quick = DepthwiseConv2d(plain).eval()
     pixels = torch.randn(4, 8, 9, 9)
     with torch.autocast("cpu", dtype=torch.bfloat16), torch.no_grad():
         assert torch.equal(quick(pixels), plain(pixels))
@@ -174,7 +178,7 @@ def test_in_evaluation_it_computes_as_its_layer_would():
 
 def test_a_single_pixel_has_the_right_gradient():
     """Whose bfloat16 gradient reads memory that nobody wrote (oneDNN, PyTorch 2.15)."""
-    quick = Depthwise(layer()).train()
+    quick = DepthwiseConv2d(layer()).train()
     pixels = torch.randn(4, 8, 1, 1).bfloat16()
     _, gradient = in_bfloat16(quick, pixels)
     centre = quick.weight.detach()[:, 0, 1, 1]
@@ -186,7 +190,7 @@ def test_a_single_pixel_has_the_right_gradient():
 def test_a_network_starts_with_the_weights_it_would_have_without(monkeypatch):
     torch.manual_seed(0)
     ours = build_network("mobilenet_v2", bands=3, size_px=32, dimensions=8).state_dict()
-    monkeypatch.setattr("rsretrieve.network.network.mend_convolutions", lambda backbone: None)
+    monkeypatch.setattr("rsretrieve.network.network.replace_convolutions", lambda backbone: None)
     torch.manual_seed(0)
     without = build_network("mobilenet_v2", bands=3, size_px=32, dimensions=8).state_dict()
     assert list(ours) == list(without)

@@ -28,7 +28,7 @@ from rsretrieve.network.metadata import GRAPH_FILE, ModelDescription, ModelFolde
 from rsretrieve.network.model import Model, PrototypeModel
 from rsretrieve.network.network import EmbeddingNetwork, build_network
 from rsretrieve.network.prototypes import Prototypes
-from rsretrieve.network.runtime.graph import GraphModel, load_graph_model, open_for_few
+from rsretrieve.network.runtime.graph import GraphModel, load_graph_model, open_embedding_model
 from rsretrieve.network.runtime.graph_export import export_graph
 from rsretrieve.training.recipe import PAPER
 from tests.support.resealed import reseal_model
@@ -345,16 +345,16 @@ def test_few_tiles_are_embedded_by_the_graph_and_many_by_pytorch(tmp_path: Path)
     network = build_network("resnet18", bands=3, size_px=SIZE_PX, dimensions=DIMENSIONS)
     folder = write_model(tmp_path, "resnet18", network, 3)
     kinds = {
-        (tiles, device): type(open_for_few(folder, tiles, device))
+        (tiles, device): type(open_embedding_model(folder, tiles, device))
         for tiles in (1, 32, 33)
         for device in ("auto", "cpu")
     }
     assert kinds == {key: GraphModel if key[0] < 33 else Model for key in kinds}
     if not torch.cuda.is_available():
         with pytest.raises(DeviceUnavailable):
-            open_for_few(folder, 1, "cuda")
+            open_embedding_model(folder, 1, "cuda")
     without = replace(folder, description=replace(folder.description, files={}))
-    assert isinstance(open_for_few(without, 1, "auto"), Model)
+    assert isinstance(open_embedding_model(without, 1, "auto"), Model)
 
 
 def test_a_folder_of_before_is_loaded_and_embeds_the_same(stranger: Path, tmp_path: Path) -> None:
@@ -371,5 +371,5 @@ def test_a_folder_of_before_is_loaded_and_embeds_the_same(stranger: Path, tmp_pa
     before = ModelFolder.read(folder.folder)
     assert before.description.program_sha256 == program
     assert before.description.fingerprint == folder.description.fingerprint
-    found = open_for_few(before, 1, "cpu")
+    found = open_embedding_model(before, 1, "cpu")
     np.testing.assert_array_equal(found.embedder().vectors(pixels_of(3, 3)), expected)

@@ -16,12 +16,12 @@ import resource, sys
 from contextlib import nullcontext
 from pathlib import Path
 import numpy as np
-from rsretrieve.network.runtime.malloc import freed_memory_kept
+from rsretrieve.network.runtime.malloc import retain_freed_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 
-with freed_memory_kept() if sys.argv[1] == "kept" else nullcontext() as kept:
+with retain_freed_memory() if sys.argv[1] == "kept" else nullcontext() as kept:
     assert kept is not False
     for turn in range(20):
         if turn == 2:
@@ -76,7 +76,7 @@ class Library:
 def test_without_room_for_blocks_nothing_is_set(monkeypatch, taken, kept, asked):
     library = Library(taken)
     monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
-    with malloc.freed_memory_kept() as found:
+    with malloc.retain_freed_memory() as found:
         assert found is kept
         assert library.asked == asked
     del library.asked[: len(asked)]
@@ -90,8 +90,8 @@ def test_where_there_is_no_such_library_nothing_happens(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(ctypes, "CDLL", refuse)
-    with malloc.freed_memory_kept() as kept:
+    with malloc.retain_freed_memory() as kept:
         assert kept is False
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    with malloc.freed_memory_kept() as kept:
+    with malloc.retain_freed_memory() as kept:
         assert kept is False

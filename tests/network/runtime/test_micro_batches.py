@@ -9,9 +9,9 @@ import torch
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
 from rsretrieve.errors import ran_out_of_memory
 from rsretrieve.network.device import Precision
-from rsretrieve.network.embedder import Embedder, tiles_at_once
+from rsretrieve.network.embedder import Embedder, micro_batch_size
 from rsretrieve.network.network import build_network
-from rsretrieve.network.runtime.micro_batches import Parts
+from rsretrieve.network.runtime.micro_batches import MicroBatcher
 
 ON_A_PROCESSOR = RuntimeError(
     "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't allocate memory: "
@@ -34,53 +34,53 @@ def fitting(most: int, error: Exception | None = None):
 
 def test_what_fits_is_done_at_once():
     work, tried = fitting(10)
-    assert Parts(1).over(10, work) == [list(range(10))]
+    assert MicroBatcher(1).map(10, work) == [list(range(10))]
     assert tried == [(0, 10)]
 
 
 @pytest.mark.parametrize("error", [None, MemoryError(), ON_A_PROCESSOR])
 def test_what_does_not_fit_is_halved_until_it_does(error):
     told = []
-    parts = Parts(1, told.append)
+    micro_batcher = MicroBatcher(1, told.append)
     work, tried = fitting(3, error)
-    assert [tile for part in parts.over(10, work) for tile in part] == list(range(10))
+    assert [tile for part in micro_batcher.map(10, work) for tile in part] == list(range(10))
     assert told == [5, 2]
-    assert parts.most == 2
+    assert micro_batcher.max_size == 2
     tried.clear()
-    assert [len(part) for part in parts.over(7, work)] == [2, 2, 2, 1]
+    assert [len(part) for part in micro_batcher.map(7, work)] == [2, 2, 2, 1]
     assert tried[0] == (0, 2)  # what fitted before is where it begins
 
 
 def test_parts_are_never_smaller_than_the_fewest():
-    parts = Parts(2)
-    parts.most = 2
+    micro_batcher = MicroBatcher(2)
+    micro_batcher.max_size = 2
     work, _ = fitting(3)
-    assert [len(part) for part in parts.over(5, work)] == [3, 2]
-    assert [len(part) for part in parts.over(1, work)] == [1]
+    assert [len(part) for part in micro_batcher.map(5, work)] == [3, 2]
+    assert [len(part) for part in micro_batcher.map(1, work)] == [1]
 
 
 def test_what_cannot_be_divided_ends_it():
     work, tried = fitting(2)
     with pytest.raises(torch.OutOfMemoryError):
-        Parts(2).over(3, work)  # 2 and 1 would be too few
+        MicroBatcher(2).map(3, work)  # 2 and 1 would be too few
     assert tried == [(0, 3)]
 
 
 def test_the_smallest_part_that_does_not_fit_ends_it():
     work, tried = fitting(1)
     with pytest.raises(torch.OutOfMemoryError):
-        Parts(2).over(8, work)
+        MicroBatcher(2).map(8, work)
     assert tried == [(0, 8), (0, 4), (0, 2)]
     work, tried = fitting(7)
     with pytest.raises(torch.OutOfMemoryError):
-        Parts(8).over(8, work)
+        MicroBatcher(8).map(8, work)
     assert tried == [(0, 8)]
 
 
 def test_other_errors_are_not_tried_again():
     work, tried = fitting(3, RuntimeError("a bug of ours"))
     with pytest.raises(RuntimeError, match="a bug of ours"):
-        Parts(1).over(8, work)
+        MicroBatcher(1).map(8, work)
     assert len(tried) == 1
 
 
@@ -118,8 +118,8 @@ def test_embedding_in_parts_gives_the_same(monkeypatch):
 
 def test_a_processor_embeds_as_many_tiles_at_once_as_its_caches_bear(monkeypatch):
     cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
-    assert [tiles_at_once(cpu, size) for size in (64, 128, 512)] == [97, 24, 8]
-    assert tiles_at_once(gpu, 64) is None
+    assert [micro_batch_size(cpu, size) for size in (64, 128, 512)] == [97, 24, 8]
+    assert micro_batch_size(gpu, 64) is None
     statistics = BandStatistics((90.0,) * 3, (40.0,) * 3, (0.0,) * 3, (255.0,) * 3)
     network = build_network("squeezenet1_1", bands=3, size_px=32, dimensions=8)
     preprocessing = Preprocessing(32, 3, (1, 2, 3), "uint8", statistics)

@@ -1,4 +1,4 @@
-"""What a training notes of its tiles: margins, a first view, and the file that keeps them."""
+"""What a training records of its tiles: margins, starting features, and the file of them."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ from rsretrieve.errors import ModelDamaged
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.metadata import ModelDescription, ModelFolder
 from rsretrieve.progress import Event, Noticed
-from rsretrieve.training.history import starting_features as first_view_module
-from rsretrieve.training.history.area_under_margin import Margins
-from rsretrieve.training.history.starting_features import first_view
+from rsretrieve.training.history.area_under_margin import AreaUnderMargin
+from rsretrieve.training.history.starting_features import compute_starting_features
 from rsretrieve.training.history.tile_history import (
-    TrainingRecord,
+    TileHistory,
     class_sizes,
-    read_record,
-    write_training_tiles,
+    read_tile_history,
+    write_tile_history,
 )
 
 STATISTICS = BandStatistics((1.0,), (1.0,), (0.0,), (255.0,))
@@ -55,12 +54,12 @@ def test_the_area_is_the_mean_margin_of_the_given_label() -> None:
     rng = np.random.default_rng(0)
     log_p = np.log(rng.dirichlet(np.ones(4), (3, 5)))  # 3 epochs, 5 tiles
     given = np.array([0, 1, 2, 3, 1])
-    margins, half = Margins(5, CPU), Margins(5, CPU)
+    margins, half = AreaUnderMargin(5, CPU), AreaUnderMargin(5, CPU)
     for epoch in log_p:
         order = rng.permutation(5)
         for rows in (order[:2], order[2:]):
             batch = torch.from_numpy(epoch[rows])
-            margins.note(torch.from_numpy(rows), batch, torch.from_numpy(given[rows]))
+            margins.update(torch.from_numpy(rows), batch, torch.from_numpy(given[rows]))
     for tile, label in enumerate(given):
         found = []
         for epoch in log_p:
@@ -69,12 +68,12 @@ def test_the_area_is_the_mean_margin_of_the_given_label() -> None:
         assert margins.areas[tile] == pytest.approx(sum(found) / 3, abs=1e-5)
     half.restore(margins.tensors())
     assert np.array_equal(half.areas, margins.areas)
-    assert np.isnan(Margins(2, CPU).areas).all()
+    assert np.isnan(AreaUnderMargin(2, CPU).areas).all()
 
 
 def test_a_probability_of_nothing_spoils_no_area() -> None:
-    margins = Margins(1, CPU)
-    margins.note(torch.tensor([0]), torch.tensor([[-torch.inf, 0.0]]), torch.tensor([0]))
+    margins = AreaUnderMargin(1, CPU)
+    margins.update(torch.tensor([0]), torch.tensor([[-torch.inf, 0.0]]), torch.tensor([0]))
     assert np.isfinite(margins.areas).all()
 
 
@@ -86,9 +85,9 @@ class Flat:
         return torch.from_numpy(flat * np.linspace(0, 1, flat.shape[1], dtype=np.float32))
 
 
-def test_the_first_view_keeps_the_angles_between_centred_features() -> None:
+def test_starting_features_keep_the_angles_between_centred_features() -> None:
     pixels = np.random.default_rng(0).random((40, 1, 16, 16), np.float32)
-    view = first_view(cast(Embedder, Flat()), pixels, seed=0).astype(np.float64)
+    features = compute_starting_features(cast(Embedder, Flat()), pixels, seed=0).astype(np.float64)
     rows = np.zeros((40, 256))
     for tile in range(40):
         for turn in range(4):
@@ -97,60 +96,61 @@ def test_the_first_view_keeps_the_angles_between_centred_features() -> None:
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     rows -= rows.mean(axis=0)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    assert view.shape == (40, 39)
-    np.testing.assert_allclose(view @ view.T, rows @ rows.T, atol=3e-3)
+    assert features.shape == (40, 39)
+    np.testing.assert_allclose(features @ features.T, rows @ rows.T, atol=3e-3)
 
 
-def test_the_first_view_of_many_is_in_the_directions_of_some_and_turning_changes_nothing(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(first_view_module, "_SAMPLE", 30)
+def test_starting_features_of_many_are_in_the_directions_of_some_and_turning_changes_nothing() -> (
+    None
+):
     pixels = np.random.default_rng(1).random((600, 1, 8, 8), np.float32)
     pixels[300:] = np.rot90(pixels[:300], 1, axes=(2, 3))
-    view = first_view(cast(Embedder, Flat()), pixels, seed=0)
-    assert view.shape == (600, 29)
-    np.testing.assert_allclose(view[:300], view[300:], atol=2e-3)
-    again = first_view(cast(Embedder, Flat()), pixels[::-1].copy(), seed=1)
-    assert not np.allclose(again[::-1], view, atol=0.05)
+    features = compute_starting_features(cast(Embedder, Flat()), pixels, 0, sample_tiles=30)
+    assert features.shape == (600, 29)
+    np.testing.assert_allclose(features[:300], features[300:], atol=2e-3)
+    again = compute_starting_features(
+        cast(Embedder, Flat()), pixels[::-1].copy(), 1, sample_tiles=30
+    )
+    assert not np.allclose(again[::-1], features, atol=0.05)
 
 
 def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
     weights = np.array([1, 0], np.float32)
-    view = np.array([[0.6, 0.8], [1, 0]], np.float16)
-    record = TrainingRecord(weights, np.array([0.5, np.nan], np.float32), view)
-    write_training_tiles(tmp_path, TILES, ["a", None], record, LOOKS)
+    features = np.array([[0.6, 0.8], [1, 0]], np.float16)
+    record = TileHistory(weights, np.array([0.5, np.nan], np.float32), features)
+    write_tile_history(tmp_path, TILES, ["a", None], record, LOOKS)
     table = parquet.read_table(tmp_path / "tiles.parquet").to_pydict()
     assert table["tile"] == ["a/é.tif", "b/2.tif"]
     assert table["label"] == ["a", "b"]
     assert table["weight"] == [1.0, 0.0]
     assert table["taught_label"] == ["a", None]
     more = TileSet("more", (Tile("b/2.tif", "", "b"), Tile("c", "c"), Tile("a/é.tif", "", "a")))
-    found = read_record(described(tmp_path), more, LOOKS[[1, 0, 0]])
+    found = read_tile_history(described(tmp_path), more, LOOKS[[1, 0, 0]])
     assert found.areas[2] == 0.5
     assert np.isnan(found.areas[:2]).all()
     np.testing.assert_array_equal(found.weights, [0, np.nan, 1])
-    assert found.view is not None
-    np.testing.assert_array_equal(found.view, view[[1, 0, 0]] * [[1], [0], [1]])
+    assert found.starting_features is not None
+    np.testing.assert_array_equal(found.starting_features, features[[1, 0, 0]] * [[1], [0], [1]])
     assert class_sizes(described(tmp_path), ("b", "x", "a")).tolist() == [1, 0, 1]
 
 
 def test_a_model_of_an_older_version_tells_nothing(tmp_path: Path) -> None:
-    found = read_record(described(tmp_path), TILES, LOOKS)
-    assert found.view is None
+    found = read_tile_history(described(tmp_path), TILES, LOOKS)
+    assert found.starting_features is None
     assert np.isnan(found.areas).all()
     assert np.isnan(found.weights).all()
     assert class_sizes(described(tmp_path), ("a",)).tolist() == [0]
-    nothing_known = TrainingRecord(np.ones(2, np.float32), np.zeros(2, np.float32), None)
-    write_training_tiles(tmp_path, TILES, ["a", "b"], nothing_known, LOOKS)
-    assert read_record(described(tmp_path), TILES, LOOKS).view is None
+    nothing_known = TileHistory(np.ones(2, np.float32), np.zeros(2, np.float32), None)
+    write_tile_history(tmp_path, TILES, ["a", "b"], nothing_known, LOOKS)
+    assert read_tile_history(described(tmp_path), TILES, LOOKS).starting_features is None
 
 
-def read_with(folder: Path, tiles: TileSet, looks: NDArray[np.float32]) -> TrainingRecord:
-    view = np.array([[0.6, 0.8], [1, 0]], np.float16)
-    record = TrainingRecord(np.ones(2, np.float32), np.full(2, 0.5, np.float32), view)
-    write_training_tiles(folder, TILES, ["a", "b"], record, LOOKS)
+def read_with(folder: Path, tiles: TileSet, looks: NDArray[np.float32]) -> TileHistory:
+    features = np.array([[0.6, 0.8], [1, 0]], np.float16)
+    record = TileHistory(np.ones(2, np.float32), np.full(2, 0.5, np.float32), features)
+    write_tile_history(folder, TILES, ["a", "b"], record, LOOKS)
     events: list[Event] = []
-    found = read_record(described(folder), tiles, looks, RunContext(listener=events.append))
+    found = read_tile_history(described(folder), tiles, looks, RunContext(listener=events.append))
     assert [type(event) for event in events] == [Noticed] * bool(events)
     for event in events:
         assert "1 of 2 tiles that the model was trained on have other pixels" in str(event)
@@ -163,8 +163,8 @@ def test_weights_and_areas_are_of_the_label_that_was_given_then(tmp_path: Path) 
     found = read_with(tmp_path, TILES.relabelled({"b/2.tif": "a"}), LOOKS)
     np.testing.assert_array_equal(found.weights, [1, np.nan])
     np.testing.assert_array_equal(found.areas, [0.5, np.nan])
-    assert found.view is not None
-    assert found.view.any(axis=1).all()
+    assert found.starting_features is not None
+    assert found.starting_features.any(axis=1).all()
 
 
 @pytest.mark.parametrize(("change", "known"), [(0.0, True), (0.05, True), (9.0, False)])
@@ -174,15 +174,15 @@ def test_another_picture_of_that_name_is_told_nothing_of(
     found = read_with(tmp_path, TILES, LOOKS + np.array([[0], [change]], np.float32))
     assert np.isnan(found.weights).tolist() == [False, not known]
     assert np.isnan(found.areas).tolist() == [False, not known]
-    assert found.view is not None
-    assert found.view.any(axis=1).tolist() == [True, known]
+    assert found.starting_features is not None
+    assert found.starting_features.any(axis=1).tolist() == [True, known]
 
 
 def test_a_table_without_looks_is_believed(tmp_path: Path) -> None:
     read_with(tmp_path, TILES, LOOKS)
     table = parquet.read_table(tmp_path / "tiles.parquet").drop_columns("quadrants")
     parquet.write_table(table, tmp_path / "tiles.parquet")
-    found = read_record(described(tmp_path), TILES, LOOKS + 100)
+    found = read_tile_history(described(tmp_path), TILES, LOOKS + 100)
     np.testing.assert_array_equal(found.weights, [1, 1])
 
 
@@ -200,7 +200,7 @@ def test_a_table_that_is_not_the_one_that_was_written_is_refused(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ModelDamaged, match=r"tiles\.parquet"):
-        read_record(model, TILES, LOOKS)
+        read_tile_history(model, TILES, LOOKS)
     with pytest.raises(ModelDamaged, match=r"tiles\.parquet"):
         class_sizes(model, ("a",))
 
@@ -208,4 +208,4 @@ def test_a_table_that_is_not_the_one_that_was_written_is_refused(
 def test_a_table_of_an_older_version_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tiles.parquet").write_bytes(b"nonsense")
     with pytest.raises(ModelDamaged, match=r"tiles\.parquet cannot be read"):
-        read_record(described(tmp_path), TILES, LOOKS)
+        read_tile_history(described(tmp_path), TILES, LOOKS)

@@ -17,18 +17,22 @@ from rsretrieve.errors import InvalidArgument
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
-from rsretrieve.training.recipe import Agreement
-from rsretrieve.training.targets import neighbor_agreement
+from rsretrieve.training.recipe import AgreementSettings
 from rsretrieve.training.targets.neighbor_agreement import (
-    NeighbourAgreement,
+    NeighborAgreementPolicy,
+    Thresholds,
     agreed_targets,
-    aligned,
-    neighbour_votes,
+    align_class_frequencies,
+    neighbor_votes,
 )
-from rsretrieve.training.targets.targets import Targets
+from rsretrieve.training.targets.targets import Predictions, Targets, predict
 
-ASKED = Agreement(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7)
+ASKED = AgreementSettings(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7)
 K = 0.5
+
+
+def thresholds(*, relabel: bool) -> Thresholds:
+    return Thresholds(K, ASKED.share, ASKED.relabel if relabel else math.inf)
 
 
 def unit_rows(count: int, seed: int) -> Tensor:
@@ -62,29 +66,26 @@ def votes_by_hand(embeddings: Tensor, targets: Targets, classes: int) -> list[li
 
 @pytest.mark.parametrize("count", [1, 2, 5, 11, 40])
 @pytest.mark.parametrize("block_bytes", [1, 4 * 40 * 7, 1 << 20])
-def test_votes_are_those_of_a_plain_loop(
-    monkeypatch: pytest.MonkeyPatch, count: int, block_bytes: int
-) -> None:
-    monkeypatch.setattr(neighbor_agreement, "_BLOCK_BYTES", block_bytes)
+def test_votes_are_those_of_a_plain_loop(count: int, block_bytes: int) -> None:
     embeddings, targets = unit_rows(count, 1), random_targets(count, 3, 2)
-    found = neighbour_votes(embeddings, targets, 3)
+    found = neighbor_votes(embeddings, targets, 3, block_bytes)
     torch.testing.assert_close(found, torch.tensor(votes_by_hand(embeddings, targets, 3)))
 
 
 def test_a_tile_has_no_vote_about_itself() -> None:
     embeddings = torch.eye(3)
     targets = Targets(torch.tensor([0, 1, 1]), torch.ones(3))
-    assert neighbour_votes(embeddings, targets, 2).tolist() == [[0, 1], [0.5, 0.5], [0.5, 0.5]]
+    assert neighbor_votes(embeddings, targets, 2).tolist() == [[0, 1], [0.5, 0.5], [0.5, 0.5]]
 
 
 def test_where_nobody_is_taught_nobody_votes() -> None:
     targets = Targets(torch.tensor([0, 1, 1]), torch.zeros(3))
-    assert neighbour_votes(torch.eye(3), targets, 2).tolist() == [[0, 0]] * 3
+    assert neighbor_votes(torch.eye(3), targets, 2).tolist() == [[0, 0]] * 3
 
 
 def test_relabelled_tiles_vote_for_what_they_are_taught() -> None:
     targets = Targets(torch.tensor([2, 0, 0]), torch.tensor([1.0, 0, 0]))
-    assert neighbour_votes(torch.eye(3), targets, 3)[1].tolist() == [0, 0, 1]
+    assert neighbor_votes(torch.eye(3), targets, 3)[1].tolist() == [0, 0, 1]
 
 
 # The rule
@@ -101,9 +102,7 @@ def decided(
         torch.cat((torch.tensor([votes]), sure)),
         torch.tensor([label, *range(classes)]),
         Targets.as_given(torch.tensor([label, *range(classes)])),
-        K,
-        ASKED,
-        relabel=relabel,
+        thresholds(relabel=relabel),
     )
     assert targets.labels[1:].tolist() == list(range(classes))
     assert targets.weights[1:].tolist() == [1] * classes
@@ -136,7 +135,7 @@ def test_a_class_that_nobody_would_be_taught_keeps_its_previous_targets() -> Non
     previous = Targets(torch.tensor([0, 1, 1, 1]), torch.tensor([1.0, 1, 0, 1]))
     probabilities = torch.tensor([[0.4, 0.6], [0.45, 0.55], [0.1, 0.9], [0.6, 0.4]])
     votes = torch.full((4, 2), 0.5)
-    targets = agreed_targets(probabilities, votes, given, previous, K, ASKED, relabel=False)
+    targets = agreed_targets(probabilities, votes, given, previous, thresholds(relabel=False))
     assert targets.labels.tolist() == [0, 1, 1, 1]
     assert targets.weights.tolist() == [1, 1, 1, 0]
 
@@ -149,7 +148,7 @@ def test_every_tile_is_decided_by_the_rule(seed: int, relabel: bool) -> None:
     u = torch.from_numpy(chance.dirichlet([0.3] * 3, 12)).float()
     labels = torch.from_numpy(chance.integers(0, 3, 12))
     previous = random_targets(12, 3, seed)
-    targets = agreed_targets(p, u, labels, previous, K, ASKED, relabel=relabel)
+    targets = agreed_targets(p, u, labels, previous, thresholds(relabel=relabel))
     decisions: list[tuple[int, int]] = []
     for i, y in enumerate(labels.tolist()):
         c = int(p[i].argmax())
@@ -169,8 +168,8 @@ def test_every_tile_is_decided_by_the_rule(seed: int, relabel: bool) -> None:
 @pytest.mark.parametrize("name", ["share", "relabel", "relabel_after", "memory"])
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
 def test_shares_out_of_range_are_refused(name: str, value: float) -> None:
-    with pytest.raises(InvalidArgument, match=r"lie in 0…1"):
-        Agreement(**{**vars(ASKED), name: value})
+    with pytest.raises(InvalidArgument, match=r"0…1"):
+        AgreementSettings(**{**vars(ASKED), name: value})
 
 
 # Alignment
@@ -182,7 +181,7 @@ def test_alignment_is_that_of_a_plain_loop(seed: int, count: int, classes: int) 
     generator = torch.Generator().manual_seed(seed)
     rows = torch.rand(count, classes, generator=generator, dtype=torch.float64).softmax(dim=1)
     labels = torch.randint(0, classes, (count,), generator=generator)
-    found = aligned(rows, labels)
+    found = align_class_frequencies(rows, labels)
     for i in range(count):
         shares = [
             float(rows[i, c])
@@ -198,17 +197,17 @@ def test_a_class_that_the_network_is_slow_to_learn_keeps_its_tiles() -> None:
     rows = torch.tensor([[0.9, 0.1]] * 5 + [[0.7, 0.3]] * 5)
     labels = torch.tensor([0] * 5 + [1] * 5)
     assert (rows.argmax(dim=1) == 0).all()
-    assert aligned(rows, labels).argmax(dim=1).tolist() == labels.tolist()
+    assert align_class_frequencies(rows, labels).argmax(dim=1).tolist() == labels.tolist()
 
 
 def test_a_class_that_no_tile_is_near_or_that_is_never_given_is_no_trouble() -> None:
     rows = torch.tensor([[0.5, 0.0, 0.5], [0.75, 0.0, 0.25]])
-    found = aligned(rows, torch.tensor([0, 1]))
+    found = align_class_frequencies(rows, torch.tensor([0, 1]))
     assert found.isfinite().all()
     assert found.tolist() == [[1, 0, 0], [1, 0, 0]]
 
 
-# The strategy
+# The policy
 
 
 @pytest.fixture
@@ -230,55 +229,45 @@ def test_probabilities_are_averaged_over_updates_and_remembered(
     embedder: Embedder, prototypes: Prototypes, pixels: NDArray[np.uint8]
 ) -> None:
     given = torch.arange(7) % 3
-    strategy = NeighbourAgreement(K, ASKED)
-    assert strategy.tensors() == {}
+    policy = NeighborAgreementPolicy(K, ASKED)
+    assert policy.tensors() == {}
     first = probabilities(embedder, prototypes, pixels)
     targets = Targets.as_given(given)
-    targets = strategy.update(embedder, prototypes, pixels, given, targets, 0.3)
-    torch.testing.assert_close(strategy.tensors()["mean"], first.half())
+    targets = policy.update(predict(embedder, prototypes, pixels), given, targets, 0.3)
+    torch.testing.assert_close(policy.tensors()["mean"], first.half())
     with torch.no_grad():
         prototypes.weight.neg_()
     second = probabilities(embedder, prototypes, pixels)
-    restored = NeighbourAgreement(K, ASKED)
-    restored.restore(strategy.tensors())
-    for one in (strategy, restored):
-        one.update(embedder, prototypes, pixels, given, targets, 0.4)
+    restored = NeighborAgreementPolicy(K, ASKED)
+    restored.restore(policy.tensors())
+    for one in (policy, restored):
+        one.update(predict(embedder, prototypes, pixels), given, targets, 0.4)
         torch.testing.assert_close(
             one.tensors()["mean"], (0.7 * first + 0.3 * second).half(), rtol=2e-3, atol=1e-3
         )
 
 
 @pytest.mark.parametrize(("progress", "relabelled"), [(0.49, False), (0.5, True)])
-def test_labels_are_mended_from_their_time_on(
-    embedder: Embedder,
-    prototypes: Prototypes,
-    pixels: NDArray[np.uint8],
-    monkeypatch: pytest.MonkeyPatch,
-    progress: float,
-    relabelled: bool,
-) -> None:
-    monkeypatch.setattr(
-        neighbor_agreement, "neighbour_votes", lambda e, t, k: torch.eye(k)[[0] * len(e)]
+def test_labels_are_replaced_from_their_time_on(progress: float, relabelled: bool) -> None:
+    # The sixth tile has label 1, but the embedding and the probabilities of those of class 0.
+    given = torch.tensor([0, 0, 0, 0, 0, 1, 1, 1])
+    looks = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1])
+    predictions = Predictions(
+        torch.eye(2)[looks], torch.tensor([[0.95, 0.05], [0.05, 0.95]])[looks].log()
     )
-    monkeypatch.setattr(neighbor_agreement, "aligned", lambda p, given: p)
-    sure = torch.tensor([[0.9, 0.05, 0.05]]).log()
-    monkeypatch.setattr(prototypes, "forward", lambda e: sure.expand(len(e), 3))
-    labels = torch.tensor([0, 0, 0, 1, 1, 2, 2])
-    previous = Targets(labels, torch.zeros(7))
-    strategy = NeighbourAgreement(K, ASKED)
-    targets = strategy.update(embedder, prototypes, pixels, labels, previous, progress)
-    assert targets.weights.tolist() == [1, 1, 1, *[float(relabelled)] * 4]
-    assert targets.labels.tolist() == ([0] * 7 if relabelled else labels.tolist())
+    policy = NeighborAgreementPolicy(K, ASKED)
+    targets = policy.update(predictions, given, Targets.as_given(given), progress)
+    assert targets.weights.tolist() == [1, 1, 1, 1, 1, float(relabelled), 1, 1]
+    assert targets.labels.tolist() == (looks if relabelled else given).tolist()
 
 
 def test_updates_can_take_part_in_a_training_step(
     embedder: Embedder, prototypes: Prototypes, pixels: NDArray[np.uint8]
 ) -> None:
     given = torch.arange(7) % 3
-    strategy = NeighbourAgreement(K, ASKED)
-    targets = strategy.update(
-        embedder, prototypes, pixels, given, Targets.as_given(given), progress=1.0
-    )
+    policy = NeighborAgreementPolicy(K, ASKED)
+    predictions = predict(embedder, prototypes, pixels)
+    targets = policy.update(predictions, given, Targets.as_given(given), progress=1.0)
     log_p = prototypes(torch.nn.functional.normalize(torch.ones(7, 8), dim=1))
     (log_p.gather(1, targets.labels[:, None]).squeeze(1) * targets.weights).sum().backward()
     assert prototypes.weight.grad is not None

@@ -16,7 +16,9 @@ from rsretrieve.network.device import Precision
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
-from rsretrieve.training.targets.truncation import plain_log_probabilities, updated_weights
+from rsretrieve.training.losses import label_log_probability
+from rsretrieve.training.targets.targets import predict
+from rsretrieve.training.targets.truncation import update_weights
 
 SIGMA = 0.5
 LABELS = (0, 2, 1, 1, 0, 2, 2)
@@ -37,7 +39,8 @@ def test_the_plain_pass_gives_log_p_of_every_tiles_label(
     embedder: Embedder, prototypes: Prototypes, pixels: NDArray[np.uint8], batch_size: int
 ) -> None:
     labels = torch.tensor(LABELS)
-    own = plain_log_probabilities(embedder, prototypes, pixels, labels, batch_size)
+    predictions = predict(embedder, prototypes, pixels, batch_size)
+    own = label_log_probability(predictions.log_p, labels)
     for i, label in enumerate(LABELS):
         vector = embedder.embed(pixels[i : i + 1])[0].tolist()
         cosines = [
@@ -56,7 +59,7 @@ def test_the_plain_pass_looks_in_evaluation_mode_and_goes_back(
     modes: list[bool] = []
     network.register_forward_pre_hook(lambda module, _: modes.append(module.training))
     network.train()
-    plain_log_probabilities(embedder, prototypes, pixels, torch.tensor(LABELS), 4)
+    predict(embedder, prototypes, pixels, 4)
     assert modes == [False, False]
     assert network.training
 
@@ -64,9 +67,10 @@ def test_the_plain_pass_looks_in_evaluation_mode_and_goes_back(
 def test_the_result_can_take_part_in_a_training_step(
     embedder: Embedder, prototypes: Prototypes, pixels: NDArray[np.uint8]
 ) -> None:
-    own = plain_log_probabilities(embedder, prototypes, pixels, torch.tensor(LABELS))
-    assert not own.is_inference()
-    assert not own.requires_grad
+    predictions = predict(embedder, prototypes, pixels)
+    for tensor in (predictions.embeddings, predictions.log_p):
+        assert not tensor.is_inference()
+        assert not tensor.requires_grad
 
 
 ONE_CLASS = torch.zeros(5, dtype=torch.int64)
@@ -74,30 +78,30 @@ ONE_CLASS = torch.zeros(5, dtype=torch.int64)
 
 def test_a_tile_is_kept_where_p_is_above_the_truncation() -> None:
     own_log_p = torch.tensor([0.1, 0.49, 0.5, 0.51, 0.99]).log()
-    assert updated_weights(own_log_p, 0.5, ONE_CLASS, torch.ones(5)).tolist() == [0, 0, 0, 1, 1]
+    assert update_weights(own_log_p, 0.5, ONE_CLASS, torch.ones(5)).tolist() == [0, 0, 0, 1, 1]
 
 
 def test_a_tile_once_left_out_can_come_back() -> None:
     own_log_p, previous = torch.tensor([0.9, 0.1]).log(), torch.tensor([0.0, 1.0])
-    assert updated_weights(own_log_p, 0.5, ONE_CLASS[:2], previous).tolist() == [1, 0]
+    assert update_weights(own_log_p, 0.5, ONE_CLASS[:2], previous).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("previous", [[1.0, 1.0], [0.0, 1.0]])
 def test_where_nobody_of_all_passes_the_previous_weights_stay(previous: list[float]) -> None:
     own_log_p = torch.tensor([0.2, 0.3]).log()
-    weights = updated_weights(own_log_p, 0.5, torch.tensor([0, 1]), torch.tensor(previous))
+    weights = update_weights(own_log_p, 0.5, torch.tensor([0, 1]), torch.tensor(previous))
     assert weights.tolist() == previous
 
 
 def test_where_nobody_of_a_class_passes_the_previous_weights_of_that_class_stay() -> None:
     own_log_p = torch.tensor([0.9, 0.1, 0.2, 0.3, 0.1]).log()
     labels, previous = torch.tensor([0, 0, 2, 2, 2]), torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0])
-    assert updated_weights(own_log_p, 0.5, labels, previous).tolist() == [1, 0, 1, 0, 1]
+    assert update_weights(own_log_p, 0.5, labels, previous).tolist() == [1, 0, 1, 0, 1]
 
 
 def test_weights_keep_their_type() -> None:
     own_log_p = torch.tensor([-0.1]).double()
-    weights = updated_weights(own_log_p, 0.5, ONE_CLASS[:1], torch.ones(1))
+    weights = update_weights(own_log_p, 0.5, ONE_CLASS[:1], torch.ones(1))
     assert weights.dtype is torch.float32
 
 
@@ -119,4 +123,4 @@ def test_weights_follow_the_rule_class_by_class(tiles: list[tuple[float, int]], 
         passes = math.log(p) > (math.log(k) if k else -math.inf)
         expected.append(float(passes) if learned else 0.25)
     previous = torch.full((len(tiles),), 0.25)
-    assert updated_weights(own_log_p, k, labels, previous).tolist() == expected
+    assert update_weights(own_log_p, k, labels, previous).tolist() == expected
