@@ -80,8 +80,7 @@ def assess_labels(
     labels, neighbour_share = evidence.labels, None
     if _uses_classifiers(evidence):
         result, votes = _fit_classifiers(evidence, labels, options.folds, context)
-        result = result.with_confirmed(labels, confirmed)
-        posterior = posterior_from_em(result, labels)
+        posterior = posterior_from_em(result.with_confirmed(labels, confirmed), labels)
         neighbour_share = votes.shares(result.posterior)[np.arange(len(labels)), labels]
     else:
         classes = len(evidence.class_names)

@@ -84,11 +84,11 @@ class AuditOutputs:
             write_changes(self.changes, changes, overwrite=self.overwrite)
         if not self.has_labels:
             return []
-        done = f"of {len(audit.tiles)} labels {len(changes)} are changed as suggested"
+        done = f"{len(changes)} of {len(audit.tiles)} labels changed as suggested"
         if left := len(audit.issues) - len(changes):
-            done += f"; {left} more are thought wrong and stay: no other label is clear"
-        if unjudged := len(tiles.labelled()) - len(audit.tiles):
-            done += f"; {unjudged} that were not audited stay"
+            done += f"; {left} more flagged labels kept: no other class is clearly more probable"
+        if unaudited := len(tiles.labelled()) - len(audit.tiles):
+            done += f"; {unaudited} labels that were not audited kept"
         return [done]
 
     def write(
@@ -120,8 +120,8 @@ class AuditOutputs:
         if self.label_studio is None:
             return []
         root = write_label_studio(self.label_studio, audit, overwrite=self.overwrite)
-        told = f"Label Studio finds the images with LOCAL_FILES_DOCUMENT_ROOT={root}"
-        return [told] * (root is not None)
+        notice = f"set LOCAL_FILES_DOCUMENT_ROOT={root} for Label Studio to find the images"
+        return [notice] * (root is not None)
 
     def _write_geojson(self, audit: Audit) -> list[str]:
         from rsretrieve.export.annotation_tools import write_issues_geojson
@@ -130,4 +130,5 @@ class AuditOutputs:
             return []
         placed = write_issues_geojson(self.geojson, audit, overwrite=self.overwrite)
         unplaced = len(audit.to_review) - placed
-        return [f"{unplaced} tiles have no known place: null in {self.geojson}"] * bool(unplaced)
+        notice = f"{unplaced} tiles have no georeference; their geometry is null in {self.geojson}"
+        return [notice] * bool(unplaced)

@@ -31,8 +31,8 @@ def decisions_result(reviewed: ReviewedTiles) -> tuple[Any, ...]:
     """The JSON object, then a line of text, for a command that only applied decisions."""
     counts = _decisions_json(reviewed)
     line = (
-        f"{counts['decisions']} of {len(reviewed.tiles)} labels were decided on, "
-        f"{counts['changed']} of them changed"
+        f"decisions on {counts['decisions']} of {len(reviewed.tiles)} labels applied; "
+        f"{counts['changed']} labels changed"
     )
     return {"tiles": len(reviewed.tiles), **counts}, plain(line)
 
@@ -52,18 +52,18 @@ def audit_summary(audit: Audit) -> Iterator[RenderableType]:
         names = ("noise_rate", "auroc", "average_precision", "precision", "recall", "f1")
         values = {name: getattr(audit.figures, name) for name in (*names, "suggestion_accuracy")}
         shown = (f"{n} {'–' if v is None else format(v, '.4f')}" for n, v in values.items())
-        yield plain("against the truth: " + ", ".join(shown))
+        yield plain("compared with the true labels: " + ", ".join(shown))
 
 
 def _sentence(audit: Audit) -> str:
     from rsretrieve.export.html.reasons import TYPE_NAMES
 
     types = [f"{count} {TYPE_NAMES[name]}" for name, count in audit.issue_counts.items() if count]
-    parts = f"; to look at: {', '.join(types)}" if types else ""
+    parts = f"; to review: {', '.join(types)}" if types else ""
     low, high = audit.interval
     return (
-        f"{len(audit.issues)} of {len(audit.tiles)} labels are called wrong; about "
-        f"{audit.noise_rate:.1%} of all are (95 % interval {low:.1%} to {high:.1%}){parts}"
+        f"{len(audit.issues)} of {len(audit.tiles)} labels flagged; estimated noise rate "
+        f"{audit.noise_rate:.1%} (95% interval {low:.1%} to {high:.1%}){parts}"
     )
 
 
@@ -72,10 +72,10 @@ def _worst(audit: Audit) -> Table:
     from rsretrieve.export.html.reasons import TYPE_NAMES, score_text
 
     shown = rows_of(audit.to_review.slice(0, WORST_SHOWN))
-    title = f"the worst {len(shown)} of {len(audit.to_review)} tiles that need a look"
+    title = f"the worst {len(shown)} of {len(audit.to_review)} tiles to review"
     table = plain_table(title, "label score", "given", "suggested", "kind", "tile")
     for row in shown:
-        twin = "" if row["twin"] is None else f" (twin: {row['twin']})"
+        twin = "" if row["twin"] is None else f" (near-duplicate: {row['twin']})"
         table.add_row(
             score_text(row["label_score"]),
             plain(row["given_label"]),
@@ -88,7 +88,7 @@ def _worst(audit: Audit) -> Table:
 
 def _classes(audit: Audit) -> Table:
     table = plain_table(
-        "issues by given label", "label", "tiles", "issues", "thought wrong", "95 %", ""
+        "issues by given label", "label", "tiles", "issues", "noise rate", "95% interval", ""
     )
     for entry in sorted(audit.per_class, key=lambda entry: -entry.noise_rate):
         bar = "█" * round(20 * entry.noise_rate)

@@ -128,13 +128,13 @@ def _as_script_text(content: Any) -> str:
 def _summary(request: PageRequest) -> str:
     audit = request.audit
     issues, to_review, shown = len(audit.issues), len(audit.to_review), len(request.shown)
-    count = f"{issues:,} of {len(audit.tiles):,} labels are called wrong"
+    count = f"{issues:,} of {len(audit.tiles):,} labels flagged"
     others = to_review - issues
-    more = f"; {others:,} more tiles need a look" if others else ""
-    least = f" The worst {shown:,} are shown." if shown < to_review else ""
+    more = f"; {others:,} more tiles to review" if others else ""
+    least = f" Only the worst {shown:,} are shown." if shown < to_review else ""
     low, high = audit.interval
-    rate = f"about {audit.noise_rate:.1%} of all are ({low:.1%} to {high:.1%})"
-    return f"{count}; {rate}{more}. The worst stand first.{least}"
+    rate = f"estimated noise rate {audit.noise_rate:.1%} (95% interval {low:.1%} to {high:.1%})"
+    return f"{count}; {rate}{more}. The worst labels come first.{least}"
 
 
 def _class_table(audit: Audit) -> str:
@@ -145,7 +145,7 @@ def _class_table(audit: Audit) -> str:
         f"<small>({entry.interval[0]:.0%} to {entry.interval[1]:.0%})</small></td></tr>"
         for entry in sorted(audit.per_class, key=lambda entry: -entry.noise_rate)
     )
-    head = "<tr><th>given label</th><th>issues</th><th>tiles</th><th>thought wrong</th></tr>"
+    head = "<tr><th>given label</th><th>issues</th><th>tiles</th><th>estimated noise rate</th></tr>"
     return f"<table>\n{head}\n{rows}\n</table>"
 
 

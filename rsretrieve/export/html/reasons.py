@@ -14,12 +14,12 @@ TYPE_NAMES = {
 }
 
 TYPE_MEANINGS = {
-    IssueType.WRONG_LABEL: "Another class is likelier than the given one.",
-    IssueType.AMBIGUOUS: "Two classes are about as likely.",
-    IssueType.OFF_TOPIC: "No class is near.",
-    IssueType.DUPLICATE: "Nearly the same pixels (without images, nearly the same embedding) have "
-    "another label elsewhere.",
-    IssueType.RARE_CLASS: f"A class of fewer than {SMALLEST_CLASS} tiles is too small to judge by.",
+    IssueType.WRONG_LABEL: "Another class is more probable than the given one.",
+    IssueType.AMBIGUOUS: "Two classes are about equally probable.",
+    IssueType.OFF_TOPIC: "The tile is far from every class.",
+    IssueType.DUPLICATE: "A near-duplicate (by pixels; without images, by embedding) "
+    "has another label.",
+    IssueType.RARE_CLASS: f"A class with fewer than {SMALLEST_CLASS} tiles is too small to audit.",
 }
 
 
@@ -43,33 +43,30 @@ def reason_for(row: Row, twin_label: str | None, *, compares_pixels: bool = True
     own, best = row["own_similarity"], row["predicted_similarity"]
     match row["kind"]:
         case IssueType.DUPLICATE if twin_label is not None:
-            same = "The same pixels are" if compares_pixels else "Nearly the same embedding is"
+            what = "pixels" if compares_pixels else "embedding"
             return (
-                f"{same} labelled {twin_label} in {row['twin']}. "
-                f"The likeliest class is {near} (similarity {best:.2f})."
+                f"{row['twin']} has nearly the same {what} and the label {twin_label}. "
+                f"The most probable class is {near} (similarity {best:.2f})."
             )
         case IssueType.OFF_TOPIC:
-            return f"No class is near; the likeliest, {near}, has a similarity of only {best:.2f}."
+            return f"Far from every class; {near}, the most probable, has similarity {best:.2f}."
         case IssueType.AMBIGUOUS:
             return (
-                f"It may be {near} (similarity {best:.2f}) as well as {row['runner_up_label']} "
+                f"Either {near} (similarity {best:.2f}) or {row['runner_up_label']} "
                 f"({row['runner_up_similarity']:.2f}); {given} has {own:.2f}{_odds(row)}."
             )
         case IssueType.RARE_CLASS:
             return (
-                f"It looks more like {near} ({best:.2f}) than {given} ({own:.2f}), but one of "
-                f"the two has fewer than {SMALLEST_CLASS} tiles, too few to judge by."
+                f"More similar to {near} ({best:.2f}) than to {given} ({own:.2f}), but one of "
+                f"the two classes has fewer than {SMALLEST_CLASS} tiles, too few for a decision."
             )
         case _:
-            return (
-                f"It looks like {near} (similarity {best:.2f}), not like {given} ({own:.2f})"
-                f"{_odds(row)}."
-            )
+            return f"Probably {near} (similarity {best:.2f}), not {given} ({own:.2f}){_odds(row)}."
 
 
 def _odds(row: Row) -> str:
     """The probability that the label is wrong, and the neighbours' votes if they are known."""
-    said = f"; wrong with probability {row['issue_probability']:.2f}"
+    text = f"; wrong with probability {row['issue_probability']:.2f}"
     if row["neighbour_share"] is None:
-        return said
-    return f"{said}, and {row['neighbour_share']:.0%} of its neighbours' votes are for the label"
+        return text
+    return f"{text}; {row['neighbour_share']:.0%} of the neighbours' votes support the label"
