@@ -111,7 +111,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
 def audit_json(audit: Audit, device: str) -> dict[str, Any]:
     """The object that `audit-labels --json` prints."""
     content: dict[str, Any] = {
-        "tiles": len(audit.tiles),
+        "tiles": audit.table.num_rows,
         "issues": audit.issues.num_rows,
         "noise_rate": audit.noise_rate,
         "noise_interval": list(audit.interval),

@@ -84,10 +84,10 @@ class AuditOutputs:
             write_changes(self.changes, changes, overwrite=self.overwrite)
         if not self.has_labels:
             return []
-        done = f"{len(changes)} of {len(audit.tiles)} labels changed as suggested"
+        done = f"{len(changes)} of {len(audit.table)} labels changed as suggested"
         if left := len(audit.issues) - len(changes):
             done += f"; {left} more flagged labels kept: no other class is clearly more probable"
-        if unaudited := len(tiles.labelled()) - len(audit.tiles):
+        if unaudited := len(tiles.labelled()) - len(audit.table):
             done += f"; {unaudited} labels that were not audited kept"
         return [done]
 

@@ -62,7 +62,7 @@ def _sentence(audit: Audit) -> str:
     parts = f"; to review: {', '.join(types)}" if types else ""
     low, high = audit.interval
     return (
-        f"{len(audit.issues)} of {len(audit.tiles)} labels flagged; estimated noise rate "
+        f"{len(audit.issues)} of {len(audit.table)} labels flagged; estimated noise rate "
         f"{audit.noise_rate:.1%} (95% interval {low:.1%} to {high:.1%}){parts}"
     )
 

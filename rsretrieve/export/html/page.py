@@ -63,7 +63,7 @@ class PageRequest:
         """The tile of a row."""
         return self.audit.tiles[row["row"]]
 
-    def twin(self, row: Row) -> Tile | None:
+    def near_duplicate(self, row: Row) -> Tile | None:
         """The near-duplicate of the tile of a row."""
         return None if row["twin_row"] is None else self.audit.tiles[row["twin_row"]]
 
@@ -128,7 +128,7 @@ def _as_script_text(content: Any) -> str:
 def _summary(request: PageRequest) -> str:
     audit = request.audit
     issues, to_review, shown = len(audit.issues), len(audit.to_review), len(request.shown)
-    count = f"{issues:,} of {len(audit.tiles):,} labels flagged"
+    count = f"{issues:,} of {len(audit.table):,} labels flagged"
     others = to_review - issues
     more = f"; {others:,} more tiles to review" if others else ""
     least = f" Only the worst {shown:,} are shown." if shown < to_review else ""
@@ -153,8 +153,12 @@ def _wanted(request: PageRequest) -> Iterator[tuple[Tile, int]]:
     """Every picture of the page, with its size."""
     for row in request.rows:
         yield request.tile(row), LARGE_PX
-        compared, twin = request.comparison(row), request.twin(row)
-        for tile in (*compared.own, *compared.suggested, *([] if twin is None else [twin])):
+        compared, duplicate = request.comparison(row), request.near_duplicate(row)
+        for tile in (
+            *compared.own,
+            *compared.suggested,
+            *([] if duplicate is None else [duplicate]),
+        ):
             yield tile, SMALL_PX
 
 
@@ -190,8 +194,12 @@ def _identity(shown: pyarrow.Table) -> str:
 
 
 def _card(row: Row, request: PageRequest, thumbnails: Thumbnails) -> dict[str, Any]:
-    tile, twin, compared = request.tile(row), request.twin(row), request.comparison(row)
-    twin_label = None if twin is None else twin.label
+    tile, duplicate, compared = (
+        request.tile(row),
+        request.near_duplicate(row),
+        request.comparison(row),
+    )
+    duplicate_label = None if duplicate is None else duplicate.label
     return {
         "tile": row["tile"],
         "given": row["given_label"],
@@ -199,12 +207,12 @@ def _card(row: Row, request: PageRequest, thumbnails: Thumbnails) -> dict[str, A
         "runnerUp": row["runner_up_label"] or row["suggested_label"],
         "kind": row["kind"] or IssueType.WRONG_LABEL,
         "score": score_text(row["label_score"]),
-        "why": reason_for(row, twin_label, compares_pixels=request.compares_pixels),
+        "why": reason_for(row, duplicate_label, compares_pixels=request.compares_pixels),
         "picture": thumbnails.position(tile, LARGE_PX),
         "reason": thumbnails.reason(tile),
         "own": [_small(tile, thumbnails) for tile in compared.own],
         "others": [_small(tile, thumbnails) for tile in compared.suggested],
-        "twin": None if twin is None else _small(twin, thumbnails),
+        "twin": None if duplicate is None else _small(duplicate, thumbnails),
     }
 
 

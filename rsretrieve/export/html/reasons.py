@@ -31,21 +31,21 @@ def score_text(score: float) -> str:
     return f"{score:.3g}" if score >= _LEAST_SHOWN else f"<{_LEAST_SHOWN}"
 
 
-def reason_for(row: Row, twin_label: str | None, *, compares_pixels: bool = True) -> str:
+def reason_for(row: Row, duplicate_label: str | None, *, compares_pixels: bool = True) -> str:
     """Why a tile should be reviewed.
 
     Args:
         row: its row of the findings.
-        twin_label: label of its near-duplicate, if it has one.
+        duplicate_label: label of its near-duplicate, if it has one.
         compares_pixels: the near-duplicate was found by pixels, not by embeddings alone.
     """
     given, near = row["given_label"], row["predicted_label"]
     own, best = row["own_similarity"], row["predicted_similarity"]
     match row["kind"]:
-        case IssueType.DUPLICATE if twin_label is not None:
+        case IssueType.DUPLICATE if duplicate_label is not None:
             what = "pixels" if compares_pixels else "embedding"
             return (
-                f"{row['twin']} has nearly the same {what} and the label {twin_label}. "
+                f"{row['twin']} has nearly the same {what} and the label {duplicate_label}. "
                 f"The most probable class is {near} (similarity {best:.2f})."
             )
         case IssueType.OFF_TOPIC:

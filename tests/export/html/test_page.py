@@ -255,7 +255,7 @@ def test_decisions_on_one_audit_are_not_taken_for_another_s(
     (tmp_path / "again").mkdir()
     assert page_of(audit, tmp_path / "again").data["id"] == one
     (tmp_path / "other").mkdir()
-    other = with_first(audit, rows, predicted_label="road")
+    other = with_first(audit, rows, suggested_label="road")
     assert page_of(other, tmp_path / "other").data["id"] != one
 
 

@@ -185,7 +185,7 @@ def test_the_chooser_names_the_rule_by_what_was_chosen(session: Session, tmp_pat
 def test_buttons_and_the_matrix_do_what_they_say(session: Session) -> None:
     page = session.page
     page.locator("article").nth(3).locator("button[data-action=reject]").click()
-    assert page.locator("article").nth(3).locator(".verdict").inner_text() == "Kept: road"
+    assert page.locator("article").nth(3).locator(".decision").inner_text() == "Kept: road"
     page.click("summary")
     page.locator("rect.cell[data-given=sand]").click()
     assert session.shown == "60 of 120 shown"

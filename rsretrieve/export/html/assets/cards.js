@@ -87,7 +87,7 @@ function cardOf(position) {
       element("p", "", element("span", "badge", KIND_NAMES.get(card.kind) || "wrong label")),
       element("p", "why", shown(card.why)),
       element("p", "tile", `${shown(card.tile)} · score ${card.score}`),
-      actionsOf(position), element("p", "verdict")),
+      actionsOf(position), element("p", "decision")),
     comparisonOf(card),
   );
   showDecision(article);
@@ -98,7 +98,7 @@ function showDecision(article) {
   const decided = Decisions.of.get(Number(article.dataset.position));
   article.classList.remove(...RULES);
   if (decided) article.classList.add(decided.decision);
-  article.querySelector(".verdict").textContent = decided ? DECISION_TEXTS[decided.decision](decided) : "";
+  article.querySelector(".decision").textContent = decided ? DECISION_TEXTS[decided.decision](decided) : "";
 }
 
 // The visible cards: their positions in DATA.cards, in order. The first `made` have an element.
