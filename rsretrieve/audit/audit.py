@@ -75,19 +75,26 @@ def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
     duplicates = _near_duplicates(evidence, scores, context)
     confirmed = np.array([tile.id in request.confirmed for tile in evidence.tiles], bool)
     posterior, findings = assess_labels(evidence, scores, request.options, confirmed, context)
-    labels = evidence.labels
-    types, confident = classify_issues(
-        scores, findings, LabelContext(labels, evidence.class_sizes, duplicates.has_other)
-    )
+    label_context = LabelContext(evidence.labels, evidence.class_sizes, duplicates.has_other)
+    types, confident = classify_issues(scores, findings, label_context)
     classified = ClassifiedLabels(
         tiles=evidence.tiles,
         class_names=evidence.class_names,
-        labels=labels,
+        labels=evidence.labels,
         findings=findings,
         issue_types=np.where(confirmed, np.int8(NO_ISSUE), types),
         is_confident=confident,
         near_duplicates=duplicates.other,
     )
+    return _summarise(request, evidence, posterior, classified)
+
+
+def _summarise(
+    request: AuditRequest,
+    evidence: Evidence,
+    posterior: LabelPosterior,
+    classified: ClassifiedLabels,
+) -> Audit:
     order = np.argsort(posterior.margin, kind="stable")
     probability = posterior.issue_probability
     return Audit(

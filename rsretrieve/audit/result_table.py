@@ -137,7 +137,12 @@ class ClassifiedLabels:
 
 
 def text_array(texts: Sequence[str | None]) -> pyarrow.Array:
-    """A column of text; names that are not Unicode keep their bytes, for `plain_values`."""
+    """Make a column of text.
+
+    Args:
+        texts: names, or None. A file name that is not valid Unicode is stored as its raw bytes;
+            `plain_values` restores it.
+    """
     try:
         return pyarrow.array(texts, _TEXT)
     except UnicodeEncodeError:
@@ -157,7 +162,7 @@ def _number_array(values: NDArray[Any]) -> pyarrow.Array:
 
 
 def plain_values(column: pyarrow.ChunkedArray) -> list[Any]:
-    """The values of a column as Python objects, None for null."""
+    """Convert a column to a list of Python objects, with None for null."""
     return [value for chunk in column.chunks for value in _plain_chunk(chunk)]
 
 
@@ -174,13 +179,21 @@ def _plain_chunk(column: pyarrow.Array) -> list[Any]:
 
 
 def tuples_of(table: pyarrow.Table, names: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """The values of some columns, row by row."""
+    """Iterate over the rows of some columns.
+
+    Args:
+        table: any number of rows.
+        names: the columns.
+
+    Yields:
+        The values of a row, in the order of `names`, with None for null.
+    """
     for start in range(0, table.num_rows, _ROWS_AT_ONCE):
         part = table.slice(start, _ROWS_AT_ONCE)
         yield from zip(*(plain_values(part.column(name)) for name in names))
 
 
 def rows_of(table: pyarrow.Table) -> list[Row]:
-    """Rows as dictionaries, for the few that are shown to people."""
+    """Convert rows to dictionaries. Use it only for the few rows that are shown."""
     names = table.column_names
     return [dict(zip(names, values)) for values in tuples_of(table, names)]

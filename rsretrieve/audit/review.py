@@ -184,6 +184,12 @@ def labels_of(tiles: TileSet) -> Mapping[str, str | None]:
 
 
 def write_changes(path: Path, changes: Iterable[Change], *, overwrite: bool) -> None:
-    """Write the log as CSV, with the columns `CHANGE_COLUMNS`."""
+    """Write the log as CSV.
+
+    Args:
+        path: the CSV file; its columns are `CHANGE_COLUMNS`.
+        changes: the lines.
+        overwrite: replace an existing file.
+    """
     rows = ((c.tile_id, c.given_label or "", c.label or "", c.rule, c.by, c.at) for c in changes)
     write_csv(path, CHANGE_COLUMNS, rows, overwrite=overwrite)

@@ -59,7 +59,15 @@ class NearDuplicates:
 
 
 def pairs_of_two_labels(neighbours: Neighbours, labels: NDArray[np.int64]) -> Pairs:
-    """(P, 2) int64 rows of neighbours with different labels, each pair once, most similar first."""
+    """Select the neighbours with different labels.
+
+    Args:
+        neighbours: of N tiles.
+        labels: (N,) int64 class numbers of the given labels.
+
+    Returns:
+        (P, 2) int64 rows, each pair once, the most similar first.
+    """
     rows = neighbours.rows
     ones = np.repeat(np.arange(len(rows)), rows.shape[1])
     others = rows.ravel()

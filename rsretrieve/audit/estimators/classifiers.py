@@ -143,7 +143,14 @@ class NeighbourVotes:
         return np.asarray(np.log(self.shares(posterior) + np.float32(_NO_VOTE)))
 
     def shares(self, posterior: Scores) -> Scores:
-        """(N, K) float32 share of the votes for every class."""
+        """Count the votes.
+
+        Args:
+            posterior: (N, K) float32 probabilities of the tiles' classes.
+
+        Returns:
+            (N, K) float32 share of the votes for every class; rows sum to 1, or 0 without votes.
+        """
         votes = np.zeros(posterior.shape, np.float32)
         for rows, weights in zip(self.neighbours.T, self.weights.T):
             votes += weights[:, None] * posterior[rows]

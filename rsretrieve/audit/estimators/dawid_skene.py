@@ -181,7 +181,14 @@ class EMState:
         self._sample = np.arange(0, len(labels), max(1, len(labels) // _SAMPLE))
 
     def calibrate_to_labels(self, scores: Scores) -> Scores:
-        """(N, K) log probabilities, with the factor that maximises the labels' likelihood."""
+        """Convert scores with the factor that maximises the likelihood of the labels.
+
+        Args:
+            scores: (N, K) float32 of one classifier.
+
+        Returns:
+            (N, K) float32 log probabilities.
+        """
         given = self.transitions[:, self.labels[self._sample]].T
 
         def likelihood(log_p: Scores) -> float:
@@ -190,14 +197,29 @@ class EMState:
         return self._with_best_factor(scores, likelihood)
 
     def combine(self, scores: Sequence[Scores]) -> Scores:
-        """(N, K) log probabilities by classifiers on the same vectors; 0 if there are none."""
+        """Convert and multiply the scores of classifiers that use the same vectors.
+
+        Args:
+            scores: (N, K) float32 of each classifier.
+
+        Returns:
+            (N, K) float32 log probabilities; a scalar 0 if there are no classifiers.
+        """
         if not scores:
             return np.zeros((), np.float32)
         total = np.sum([self.calibrate_to_labels(each) for each in scores], axis=0)
         return self.calibrate_to_labels(total)
 
     def calibrate_to_posterior(self, scores: Scores, posterior: Scores) -> Scores:
-        """(N, K) log probabilities, with the factor that maximises a posterior's likelihood."""
+        """Convert scores with the factor that maximises the likelihood of a posterior.
+
+        Args:
+            scores: (N, K) float32 of one classifier.
+            posterior: (N, K) float32; rows sum to 1.
+
+        Returns:
+            (N, K) float32 log probabilities.
+        """
         target = posterior[self._sample]
         floor = np.log(_LEAST)
         return self._with_best_factor(
@@ -205,11 +227,14 @@ class EMState:
         )
 
     def log_p_by_area(self, areas: NDArray[np.float32], posterior: Scores) -> Scores:
-        """(N, K) log probabilities by the area under the margin.
+        """Convert the area under the margin (Pleiss et al., NeurIPS 2020) to log probabilities.
 
         Args:
             areas: (N,) float32, NaN where unknown.
-            posterior: (N, K) that the logistic curve is fitted to.
+            posterior: (N, K) float32 that the logistic curve is fitted to.
+
+        Returns:
+            (N, K) float32 log probabilities.
         """
         rows = np.flatnonzero(np.isfinite(areas))
         right = posterior[rows, self.labels[rows]].astype(np.float64)

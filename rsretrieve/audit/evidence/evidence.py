@@ -75,6 +75,14 @@ class EvidenceSource(Protocol):
 
 
 def class_numbers(tiles: TileSet, names: tuple[str, ...]) -> NDArray[np.int64]:
-    """(N,) int64 positions of the tiles' labels in `names`."""
+    """Look up the class numbers of labels.
+
+    Args:
+        tiles: N tiles, each with a label in `names`.
+        names: names of the K classes.
+
+    Returns:
+        (N,) int64, 0…K − 1.
+    """
     numbers = {name: number for number, name in enumerate(names)}
     return np.array([numbers[str(tile.label)] for tile in tiles], np.int64)
