@@ -120,7 +120,6 @@ class ClassifiedLabels:
             "runner_up_label": self._names(self.findings.runner_up[order]),
             "suggested_label": self._names(self.suggested[order]),
             "kind": _dictionary(self.issue_types[order], ISSUE_TYPES),
-            "label_score": pyarrow.array(self.findings.label_score[order]),
             "twin": text_array([None if row == NO_DUPLICATE else ids[row] for row in duplicates]),
             "twin_row": pyarrow.array(duplicates, mask=self.near_duplicates[order] == NO_DUPLICATE),
             "has_confident_suggestion": pyarrow.array(self.is_confident[order]),
