@@ -22,8 +22,8 @@ from PIL import Image
 
 from rsretrieve.audit.duplicates.find import (
     NEIGHBOURS_WITH_PIXELS,
+    near_duplicates_by_pixels,
     pairs_of_two_labels,
-    twins_by_pixels,
 )
 from rsretrieve.audit.estimators.neighbors import nearest_neighbours
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
@@ -82,7 +82,7 @@ def main() -> None:
     embedded = embed_tiles(load_model(given.model, torch.device("cpu")), tiles, RunContext())
     own = np.arange(len(embedded.tiles))
     neighbours = nearest_neighbours(UnitRows(embedded.vectors), own, NEIGHBOURS_WITH_PIXELS)
-    twin = twins_by_pixels(embedded.tiles, neighbours, own, RunContext()).twin
+    twin = near_duplicates_by_pixels(embedded.tiles, neighbours, own, RunContext()).other
     pairs = {tuple(sorted((int(i), int(twin[i])))) for i in np.flatnonzero(twin >= 0)}
     print(f"of {len(pairs_of_two_labels(neighbours, own))} pairs of tiles, called twins:")
     for one, other in sorted(pairs):

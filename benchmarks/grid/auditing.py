@@ -13,14 +13,12 @@ from grid.auditors import ON_VECTORS, Auditor, Opinion, area_under_margin
 from grid.baselines import FeatureNetwork
 from grid.cells import Cell
 from grid.data import CellTiles, Place, cell_folder
-from rsretrieve.audit.audit import FOLDS
 from rsretrieve.audit.estimators.prototype_scores import score_labels
 from rsretrieve.audit.evidence.evidence import Evidence
-from rsretrieve.audit.evidence.external_embeddings import GivenEmbeddings
-from rsretrieve.audit.evidence.from_embeddings import EmbeddingBasis
-from rsretrieve.audit.evidence.from_model import ModelBasis
-from rsretrieve.audit.issue_selection import Choice
-from rsretrieve.audit.label_quality import judge
+from rsretrieve.audit.evidence.external_embeddings import ExternalEmbeddings
+from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
+from rsretrieve.audit.evidence.from_model import ModelEvidence
+from rsretrieve.audit.label_quality import AssessmentOptions, assess_labels
 from rsretrieve.data.loading.batches import read_into_store
 from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.run_context import RunContext
@@ -28,7 +26,6 @@ from rsretrieve.evaluation.label_error_metrics import audit_figures
 from rsretrieve.network.device import choose_device
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.model_folder import DESCRIPTION_FILE, load_model
-from rsretrieve.progress import ignore_events
 from rsretrieve.training.history.starting_features import compute_starting_features
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.recipe import ROBUST
@@ -79,7 +76,7 @@ def audited(
     else:
         bases[str(cell.method)] = evidence.vectors[np.arange(len(given))]
         yield Auditor.OURS, str(cell.method), measure(lambda: _ours(evidence))
-        areas = evidence.areas
+        areas = evidence.area_under_margin
         if areas is not None and np.isfinite(areas).all():
             yield Auditor.AUM, str(cell.method), measure(lambda: area_under_margin(areas))
     for basis, vectors in bases.items():
@@ -131,30 +128,30 @@ def _model_evidence(
     if not (folder / DESCRIPTION_FILE).exists():
         return None
     model = load_model(folder, choose_device(place.device))
-    evidence = ModelBasis(model).evidence(tiles.train, RunContext(strict=True), ignore_events)
+    evidence = ModelEvidence(model).collect(tiles.train, RunContext(strict=True))
     # As `train` keeps it now: some of these models were trained before it did.
-    return replace(evidence, first_view=view)
+    return replace(evidence, starting_features=view)
 
 
 def _feature_evidence(tiles: CellTiles, vectors: NDArray[np.float32]) -> Evidence:
     """As `audit-labels --embeddings` gathers it."""
     ids = [tile.id for tile in tiles.train]
-    given = GivenEmbeddings("features", tiles.train, ids, vectors, frozenset())
-    return EmbeddingBasis(given).evidence(tiles.train, RunContext(strict=True), ignore_events)
+    given = ExternalEmbeddings("features", tiles.train, ids, vectors, frozenset())
+    return EmbeddingEvidence(given).collect(tiles.train, RunContext(strict=True))
 
 
 def _ours(evidence: Evidence) -> Opinion:
-    labels = evidence.labels()
+    labels = evidence.labels
     scores = score_labels(
         evidence.vectors, labels, evidence.prototypes, evidence.temperature, evidence.left_out
     )
     nobody = np.zeros(len(labels), bool)
-    judgement, verdicts = judge(evidence, scores, Choice(), FOLDS, nobody, ignore_events)
-    probability = judgement.issue_probability
+    posterior, findings = assess_labels(evidence, scores, AssessmentOptions(), nobody, RunContext())
+    probability = posterior.issue_probability
     return Opinion(
-        -judgement.margin,
-        verdicts.flagged,
-        verdicts.predicted,
+        -posterior.margin,
+        findings.is_label_issue,
+        findings.predicted,
         probability,
         float(probability.mean()),
     )

@@ -11,8 +11,9 @@ from grid.cells import Cell
 from grid.data import CellTiles, Place, cell_folder, cell_tiles
 from grid.running import model_in, trained_model
 from rsretrieve.audit.audit import AuditRequest, audit_labels
-from rsretrieve.audit.evidence.from_model import ModelBasis
+from rsretrieve.audit.evidence.from_model import ModelEvidence
 from rsretrieve.audit.result import Audit
+from rsretrieve.audit.result_table import plain_values
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.evaluation.retrieval_metrics import Side, retrieval_figures
@@ -50,8 +51,8 @@ def gain_by(mending: Mending, cell: Cell, place: Place) -> Gain:
     model = trained_model(cell, place)
     taught = tiles
     if mending is not Mending.NOTHING:
-        basis = ModelBasis(model)
-        audit = audit_labels(AuditRequest(tiles.train, basis), RunContext(strict=True))
+        source = ModelEvidence(model)
+        audit = audit_labels(AuditRequest(tiles.train, source), RunContext(strict=True))
         taught = replace(tiles, train=mended(tiles.train, audit, mending))
         folder = cell_folder(cell, place)
         folder = folder.with_name(f"{folder.name}-{mending.replace(' ', '-')}")
@@ -63,7 +64,7 @@ def mended(tiles: TileSet, audit: Audit, mending: Mending) -> TileSet:
     """Tiles with the labels that a training gets."""
     if mending is Mending.FIXED:
         return tiles.relabelled(audit.fixed_labels())
-    flagged = {audited.tile.id for audited in audit.tiles if audited.is_label_issue}
+    flagged = set(plain_values(audit.issues["tile"]))
     return tiles.select([row for row, tile in enumerate(tiles) if tile.id not in flagged])
 
 

@@ -1,4 +1,4 @@
-"""Tiles to hold a doubtful one against: the nearest with its own label, and with the suggested."""
+"""Tiles to compare a doubtful one with: the nearest of its given and of its suggested label."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _MOST_OF_A_CLASS = 5_000
 
 @dataclass(frozen=True)
 class Exemplars:
-    """The tiles that stand for classes.
+    """Trusted tiles of every class.
 
     Attributes:
-        rows: class number → rows of its trusted tiles, (n,) int64.
+        rows: class number → (n,) int64 rows of its trusted tiles.
         vectors: of all tiles.
     """
 
@@ -30,7 +30,13 @@ class Exemplars:
     def trusted(
         cls, vectors: UnitRows, labels: NDArray[np.int64], trusted: NDArray[np.bool_]
     ) -> Exemplars:
-        """Those with whose label nothing seems wrong; of a large class an even sample."""
+        """Collect the trusted tiles; of a large class an even sample.
+
+        Args:
+            vectors: N unit rows.
+            labels: (N,) int64 class numbers of the given labels.
+            trusted: (N,) bool, tiles that need no review.
+        """
         rows = np.flatnonzero(trusted)
         rows = rows[np.argsort(labels[rows], kind="stable")]
         present, starts = np.unique(labels[rows], return_index=True)
@@ -44,22 +50,25 @@ class Exemplars:
         )
 
     def nearest(
-        self, asking: NDArray[np.int64], classes: NDArray[np.int64]
+        self, queries: NDArray[np.int64], classes: NDArray[np.int64]
     ) -> list[tuple[int, ...]]:
-        """For every asking row, the nearest three trusted tiles of its class of choice.
+        """Find the nearest three trusted tiles of a class for every query.
 
         Args:
-            asking: (n,) rows of tiles.
-            classes: (n,) the class to look in for each.
+            queries: (n,) int64 rows of tiles.
+            classes: (n,) int64 the class to search for each.
+
+        Returns:
+            n tuples of up to three rows, nearest first.
         """
-        found: list[tuple[int, ...]] = [()] * len(asking)
+        found: list[tuple[int, ...]] = [()] * len(queries)
         for number in np.unique(classes).tolist():
             positions = np.flatnonzero(classes == number)
             members = self.rows.get(number, np.empty(0, np.int64))
             if not len(members):
                 continue
-            similarities = self.vectors[asking[positions]] @ self.vectors[members].T
-            similarities[asking[positions][:, None] == members[None, :]] = -2  # not itself
+            similarities = self.vectors[queries[positions]] @ self.vectors[members].T
+            similarities[queries[positions][:, None] == members[None, :]] = -2  # not itself
             best = np.argsort(-similarities, axis=1, kind="stable")[:, :PER_CLASS]
             for position, row, columns in zip(positions.tolist(), similarities, best):
                 found[position] = tuple(int(members[c]) for c in columns if row[c] > -2)

@@ -1,4 +1,4 @@
-"""From probabilities to decisions: which labels are called issues."""
+"""Choose which labels are flagged as issues, from their probabilities."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from numpy.typing import NDArray
 
 from rsretrieve.errors import InvalidArgument
 
-_AS_LIKELY_AS_NOT = 0.5
-_LEAST_LIKELY = 1 / 3
+_EVEN_ODDS = 0.5
+_LEAST_PROBABLE = 1 / 3
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What the user asks of the issues; at most one of the two.
+class IssueSelection:
+    """How many labels to flag; at most one of the two may be set.
 
     Attributes:
-        expected_precision: the share of them that is truly wrong, 0…1, as expected.
-        budget: the most that there may be.
+        expected_precision: flag as many labels as are expected to be wrong to this share, 0…1.
+        budget: flag exactly this many labels, or all if there are fewer.
+
+    Raises:
+        InvalidArgument: both are set, or a value is out of range.
     """
 
     expected_precision: float | None = None
@@ -27,51 +30,56 @@ class Choice:
 
     def __post_init__(self) -> None:
         if self.expected_precision is not None and self.budget is not None:
-            raise InvalidArgument("a budget and an expected precision do not go together")
+            raise InvalidArgument(
+                "a budget and an expected precision do not go together: give one of them"
+            )
         if self.expected_precision is not None and not 0 < self.expected_precision <= 1:
             raise InvalidArgument(
-                f"an expected precision lies in 0…1, not {self.expected_precision}"
+                f"the expected precision must be above 0 and at most 1, not "
+                f"{self.expected_precision}"
             )
         if self.budget is not None and self.budget < 1:
-            raise InvalidArgument(f"a budget is at least 1 tile, not {self.budget}")
+            raise InvalidArgument(f"the budget must be at least 1 tile, not {self.budget}")
 
 
-def issues_among(
+def select_issues(
     probability: NDArray[np.float64],
     margin: NDArray[np.float64],
-    choice: Choice,
+    selection: IssueSelection,
     *,
     is_calibrated: bool,
 ) -> NDArray[np.bool_]:
-    """Choose issues, the worst labels first.
+    """Flag labels, the worst first.
 
-    By default as many as make the expected F1 highest (n issues whose probabilities sum to
-    s, of N labels whose probabilities sum to S, have the expected F1 2s / (n + S): Lipton et
-    al. 2014), but none that is less than a third likely;
-    where probabilities are not calibrated, those likelier wrong than right.
+    By default as many as give the highest expected F1. If n flagged labels have probabilities
+    that sum to s, and all N labels have probabilities that sum to S, the expected F1 is about
+    2s / (n + S) (Lipton et al., ECML 2014). No label with a probability below
+    one third is flagged. If the probabilities are not calibrated, labels with a probability
+    above one half are flagged.
 
     Args:
-        probability: (N,) that the label is wrong.
-        margin: (N,) falls as that rises, and tells apart what is all but certain.
-        choice: what the user asks.
-        is_calibrated: whether the probabilities can be summed up.
+        probability: (N,) float64, probability that the label is wrong.
+        margin: (N,) float64, falls as the probability rises; it also orders labels whose
+            probabilities are rounded to 0 or 1.
+        selection: what the user asked for.
+        is_calibrated: whether sums of the probabilities are expected counts.
 
     Returns:
-        (N,) bool.
+        (N,) bool, the flagged labels.
     """
     order = np.argsort(margin, kind="stable")
     worst = probability[order]
     expected, counts = np.cumsum(worst), np.arange(1, len(worst) + 1)
-    if choice.budget is not None:
-        chosen = choice.budget
-    elif choice.expected_precision is not None:
-        reached = np.flatnonzero(expected >= choice.expected_precision * counts)
-        chosen = int(reached[-1]) + 1 if len(reached) else 0
+    if selection.budget is not None:
+        count = selection.budget
+    elif selection.expected_precision is not None:
+        reached = np.flatnonzero(expected >= selection.expected_precision * counts)
+        count = int(reached[-1]) + 1 if len(reached) else 0
     elif is_calibrated:
         best = int(np.argmax(2 * expected / (counts + expected[-1]))) + 1
-        chosen = min(best, int((worst > _LEAST_LIKELY).sum()))
+        count = min(best, int((worst > _LEAST_PROBABLE).sum()))
     else:
-        chosen = int((worst > _AS_LIKELY_AS_NOT).sum())
+        count = int((worst > _EVEN_ODDS).sum())
     flagged = np.zeros(len(order), bool)
-    flagged[order[:chosen]] = True
+    flagged[order[:count]] = True
     return flagged

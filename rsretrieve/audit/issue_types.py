@@ -1,4 +1,4 @@
-"""What kind of issue a label is: five that ask for five different things of a person."""
+"""Types of issue. Each of the five asks for something else from the reviewer."""
 
 from __future__ import annotations
 
@@ -9,81 +9,95 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.prototype_scores import LabelScores
-from rsretrieve.audit.findings import Verdicts
+from rsretrieve.audit.findings import LabelFindings
 
 SMALLEST_CLASS = 5
-"""A class of fewer tiles is too small for its prototype to judge, or to accuse, anybody."""
+"""A class with fewer tiles is too small to estimate a prototype from."""
 
-_FENCE = 3.0  # interquartile ranges beyond the third quartile: Tukey's "far out"
+_FENCE = 3.0  # interquartile ranges beyond the third quartile: Tukey's outer fence
 _FEWEST_FOR_A_FENCE = 20
 _FAR_SHARE = 0.1
 
 
-class IssueKind(StrEnum):
-    """The kinds, in the order in which they are told apart: the first that fits is it."""
+class IssueType(StrEnum):
+    """The types, by priority: a tile gets the first that applies."""
 
-    DUPLICATE = "duplicate"  # the same, or nearly the same, pixels have another label elsewhere
-    RARE_CLASS = "rare_class"  # thought wrong, but a class concerned is too small to judge
-    OFF_TOPIC = "off_topic"  # no class is near
-    AMBIGUOUS = "ambiguous"  # thought wrong, and two classes are about as likely
-    WRONG_LABEL = "wrong_label"  # thought wrong, and one other class is likely
+    DUPLICATE = "duplicate"  # a near-duplicate has another label
+    RARE_CLASS = "rare_class"  # flagged, but one of the two classes is too small to tell
+    OFF_TOPIC = "off_topic"  # far from every class
+    AMBIGUOUS = "ambiguous"  # flagged, and two classes are about equally probable
+    WRONG_LABEL = "wrong_label"  # flagged, and one other class is probable
 
 
-KINDS = tuple(IssueKind)
-NO_KIND = -1
+ISSUE_TYPES = tuple(IssueType)
+NO_ISSUE = -1
 
 
 @dataclass(frozen=True)
-class KindRules:
-    """What the kinds hang on, beside scores and verdicts.
+class LabelContext:
+    """What the types depend on besides scores and findings.
 
     Attributes:
-        labels: (N,) int64, given class numbers.
-        class_sizes: (K,) int64, how many tiles stand behind each class's prototype.
-        has_twin: (N,) bool, the tile has a twin of another label.
+        labels: (N,) int64 class numbers of the given labels.
+        class_sizes: (K,) int64, number of tiles behind each class's prototype.
+        has_duplicate: (N,) bool, a near-duplicate has another label.
     """
 
     labels: NDArray[np.int64]
     class_sizes: NDArray[np.int64]
-    has_twin: NDArray[np.bool_]
+    has_duplicate: NDArray[np.bool_]
 
 
-def kinds_of(
-    scores: LabelScores, verdicts: Verdicts, rules: KindRules
+def classify_issues(
+    scores: LabelScores, findings: LabelFindings, context: LabelContext
 ) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
-    """Tell the kinds apart, and which suggestions can be taken unseen.
+    """Assign a type to every issue, and find the suggestions that need no review.
 
-    These are of labels thought wrong, where one other class is clearly likelier than any, no
-    class concerned is too small, and the tile is of some class at all; twin or none.
+    A suggestion needs no review if the label is flagged, one other class is clearly more
+    probable than any, both classes are large enough, and the tile is near some class. A
+    near-duplicate makes no difference.
+
+    Args:
+        scores: (N labels) by the prototypes alone.
+        findings: of the N labels.
+        context: labels, class sizes and near-duplicates.
 
     Returns:
-        (N,) positions in `KINDS`, or `NO_KIND` for labels with which nothing seems wrong; and
-        (N,) bool, which suggestions can be taken unseen.
+        (N,) int8 positions in `ISSUE_TYPES`, or `NO_ISSUE`; and (N,) bool, the suggestion needs
+        no review.
     """
-    flagged, rare = verdicts.flagged, rules.class_sizes < SMALLEST_CLASS
-    fits = {
-        IssueKind.DUPLICATE: rules.has_twin,
-        IssueKind.RARE_CLASS: flagged & (rare[rules.labels] | rare[verdicts.predicted]),
-        IssueKind.OFF_TOPIC: off_topic(scores, len(rules.class_sizes)),
-        IssueKind.AMBIGUOUS: flagged & ~verdicts.is_clear,
-        IssueKind.WRONG_LABEL: flagged,
+    flagged, rare = findings.is_label_issue, context.class_sizes < SMALLEST_CLASS
+    applies = {
+        IssueType.DUPLICATE: context.has_duplicate,
+        IssueType.RARE_CLASS: flagged & (rare[context.labels] | rare[findings.predicted]),
+        IssueType.OFF_TOPIC: is_off_topic(scores, len(context.class_sizes)),
+        IssueType.AMBIGUOUS: flagged & ~findings.is_clear,
+        IssueType.WRONG_LABEL: flagged,
     }
-    kinds = np.full(len(flagged), NO_KIND, np.int8)
-    for kind in reversed(KINDS):
-        kinds[fits[kind]] = KINDS.index(kind)
-    doubts = (IssueKind.RARE_CLASS, IssueKind.OFF_TOPIC, IssueKind.AMBIGUOUS)
-    is_doubtful = np.logical_or.reduce([fits[kind] for kind in doubts])
-    return kinds, np.asarray(flagged & ~is_doubtful)
+    types = np.full(len(flagged), NO_ISSUE, np.int8)
+    for issue_type in reversed(ISSUE_TYPES):
+        types[applies[issue_type]] = ISSUE_TYPES.index(issue_type)
+    doubts = (IssueType.RARE_CLASS, IssueType.OFF_TOPIC, IssueType.AMBIGUOUS)
+    is_doubtful = np.logical_or.reduce([applies[issue_type] for issue_type in doubts])
+    return types, np.asarray(flagged & ~is_doubtful)
 
 
-def off_topic(scores: LabelScores, classes: int) -> NDArray[np.bool_]:
-    """Which tiles lie far out of even the nearest class: (N,).
+def is_off_topic(scores: LabelScores, classes: int) -> NDArray[np.bool_]:
+    """Find the tiles that are far even from their nearest class.
 
-    By the angle to the nearest prototype, held against the angles of the tiles that have that
-    class both given and predicted: beyond Q3 + 3·(Q3 − Q1), Tukey's outer fence. Classes
-    of fewer than 20 such tiles share one fence. And by what is far in this embedding: no nearer
-    to the nearest class than one tile in ten is to its second nearest, since tight classes
-    have fences that good tiles climb over.
+    Two conditions must hold. First, the angle to the nearest prototype lies beyond
+    Q3 + 3·(Q3 − Q1), the outer fence of Tukey (Exploratory Data Analysis, 1977). The quartiles
+    are those of the tiles that have this class both given and predicted; classes with fewer than
+    20 such tiles share one fence. Second, the tile is less similar to its nearest class than the
+    most similar tenth of all tiles are to their second nearest. Without this, tiles just outside
+    a very compact class would count.
+
+    Args:
+        scores: of N labels.
+        classes: K.
+
+    Returns:
+        (N,) bool.
     """
     angles = np.arccos(np.clip(scores.predicted_similarity, -1, 1).astype(np.float64))
     own = np.flatnonzero(~scores.is_issue)

@@ -1,140 +1,166 @@
-"""Choose how to judge: by views of the tiles where they can be had, else by prototypes alone."""
+"""Assess every label: by several classifiers where there is enough data, else by prototypes."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.classifiers import (
+    Classifier,
     Discriminant,
-    Only,
-    Prototypical,
-    View,
-    Votes,
-    folds_of,
+    FixedScores,
+    NeighbourVotes,
+    Restricted,
+    assign_folds,
 )
-from rsretrieve.audit.estimators.dawid_skene import Beliefs, beliefs_of, turns
+from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMResult, fit_dawid_skene
 from rsretrieve.audit.estimators.prototype_scores import LabelScores
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.evidence.evidence import Evidence
-from rsretrieve.audit.findings import Verdicts, verdicts_of
-from rsretrieve.audit.issue_selection import Choice, issues_among
-from rsretrieve.audit.posterior import Judgement, by_beliefs, by_prototypes
+from rsretrieve.audit.findings import LabelFindings, label_findings
+from rsretrieve.audit.issue_selection import IssueSelection, select_issues
+from rsretrieve.audit.posterior import (
+    LabelPosterior,
+    posterior_from_em,
+    posterior_from_prototypes,
+)
 from rsretrieve.data.run_context import RunContext
+from rsretrieve.errors import InvalidArgument
 
 MOST_TILES, MOST_SCORES = 50_000, 10_000_000
-"""Of more tiles, or tiles times classes, prototypes alone are asked: the others take too long."""
+"""Above this many tiles, or tiles times classes, only prototypes are used, for speed."""
 
 FEWEST_PER_CLASS = 10
-"""With fewer tiles a class on average views of one another would be guesses."""
+"""Below this many tiles per class on average, the other classifiers are too uncertain."""
+
+FOLDS = 5
 
 
-def judge(
+@dataclass(frozen=True)
+class AssessmentOptions:
+    """How to assess labels.
+
+    Attributes:
+        selection: how many labels to flag.
+        folds: number of folds for cross-fitting, at least 2.
+
+    Raises:
+        InvalidArgument: fewer than 2 folds.
+    """
+
+    selection: IssueSelection = field(default_factory=IssueSelection)
+    folds: int = FOLDS
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise InvalidArgument(f"cross-fitting needs at least 2 folds, not {self.folds}")
+
+
+def assess_labels(
     evidence: Evidence,
     scores: LabelScores,
-    choice: Choice,
-    folds: int,
-    settled: NDArray[np.bool_],
+    options: AssessmentOptions,
+    confirmed: NDArray[np.bool_],
     context: RunContext,
-) -> tuple[Judgement, Verdicts]:
-    """Judge every label.
+) -> tuple[LabelPosterior, LabelFindings]:
+    """Estimate for every label the probability that it is wrong, and flag issues.
 
     Args:
         evidence: of N tiles.
         scores: by the prototypes.
-        choice: how many issues the user asks for.
-        folds: of cross-fitting.
-        settled: (N,) the labels that a person has decided: they are right, whatever is seen.
-        context: is told how the work goes.
+        options: how many labels to flag, and the folds of cross-fitting.
+        confirmed: (N,) bool, labels that a person has decided on: they count as right.
+        context: receives progress and notices.
+
+    Returns:
+        The posterior and the findings of the N labels.
     """
-    labels, votes = evidence.labels(), None
-    if _has_views(evidence):
-        beliefs, neighbours = _believed(evidence, labels, folds, context)
-        judgement = by_beliefs(beliefs.settled(labels, settled), labels)
-        votes = neighbours.shares(beliefs.posterior)[np.arange(len(labels)), labels]
+    labels, neighbour_share = evidence.labels, None
+    if _uses_classifiers(evidence):
+        result, votes = _fit_classifiers(evidence, labels, options.folds, context)
+        posterior = posterior_from_em(result.with_confirmed(labels, confirmed), labels)
+        neighbour_share = votes.shares(result.posterior)[np.arange(len(labels)), labels]
     else:
-        context.notice(
-            f"{len(labels)} tiles of {len(evidence.class_names)} classes are judged by "
-            "prototypes alone: probabilities are not calibrated"
-        )
         classes = len(evidence.class_names)
-        known = scores.settled(settled)
-        judgement = by_prototypes(known, labels, evidence.temperature, classes)
-    flagged = issues_among(
-        judgement.issue_probability,
-        judgement.margin,
-        choice,
-        is_calibrated=judgement.is_calibrated,
+        context.notice(
+            f"{len(labels)} tiles of {classes} classes are audited by prototypes alone: "
+            "the probabilities are not calibrated"
+        )
+        known = scores.with_confirmed(confirmed)
+        posterior = posterior_from_prototypes(known, labels, evidence.temperature, classes)
+    flagged = select_issues(
+        posterior.issue_probability,
+        posterior.margin,
+        options.selection,
+        is_calibrated=posterior.is_calibrated,
     )
-    if not _has_honest_witness(evidence):
-        unknown = np.full(judgement.witnessed.shape, np.nan)
-        judgement = replace(judgement, witnessed=unknown)
-    return judgement, verdicts_of(evidence, judgement, flagged & ~settled, scores, votes)
+    if not _has_independent_classifier(evidence):
+        unknown = np.full(posterior.independent.shape, np.nan)
+        posterior = replace(posterior, independent=unknown)
+    flagged &= ~confirmed
+    return posterior, label_findings(evidence, posterior, flagged, scores, neighbour_share)
 
 
-def _has_honest_witness(evidence: Evidence) -> bool:
-    """Something is asked that was not trained on the labels, at least not on the tile's own."""
-    means_of_others = evidence.left_out is not None
-    return means_of_others or (_has_views(evidence) and _first_view_tells(evidence) is not None)
+def _has_independent_classifier(evidence: Evidence) -> bool:
+    """Whether some scores do not depend on the tile's own label."""
+    leaves_one_out = evidence.left_out is not None
+    return leaves_one_out or (_uses_classifiers(evidence) and _trained_on(evidence) is not None)
 
 
-def _has_views(evidence: Evidence) -> bool:
+def _uses_classifiers(evidence: Evidence) -> bool:
     tiles, classes = len(evidence.tiles), len(evidence.class_names)
-    small = tiles <= MOST_TILES and tiles * classes <= MOST_SCORES
-    return small and tiles >= FEWEST_PER_CLASS * classes
+    is_small = tiles <= MOST_TILES and tiles * classes <= MOST_SCORES
+    return is_small and tiles >= FEWEST_PER_CLASS * classes
 
 
-def _believed(
+def _fit_classifiers(
     evidence: Evidence, labels: NDArray[np.int64], folds: int, context: RunContext
-) -> tuple[Beliefs, Votes]:
-    """What is believed by all views, and the votes in the embedding.
+) -> tuple[EMResult, NeighbourVotes]:
+    """The fitted posterior, and the neighbours' votes in the embedding.
 
-    Of a tile that the model was not trained on, its embedding and its prototypes are honest
-    witnesses; of one that it was, they may only know the label by heart.
+    The embedding and the prototypes of a trained model are out-of-sample for tiles that the model
+    was not trained on. For the others they are in-sample: they may have memorised the label.
     """
-    classes, everything = len(evidence.class_names), np.arange(len(labels))
-    rows = evidence.vectors[everything]
-    dealt = folds_of(labels, folds)
-    own_votes = Votes.among(evidence.vectors, _groups(rows, labels, dealt, classes))
-    free: list[View] = [Discriminant(rows, dealt), own_votes]
-    trained, unspoilt = list[View](), list[View]()
-    known = _first_view_tells(evidence)
-    if known is not None and evidence.first_view is not None:
-        first = evidence.first_view
-        own = [*free, Prototypical(rows @ evidence.prototypes.T)]
-        votes = Votes.among(UnitRows(first), _groups(first, labels, dealt, classes))
-        free = [Discriminant(first, dealt), votes]
-        trained = [Only(view, known) for view in own[1:]]
-        if not known.all():
-            unspoilt = [Only(view, ~known) for view in own]
-    looks = turns(with_trained=bool(trained)) * len(labels)
-    context.start_stage("weighing views", looks)
-    areas = evidence.areas if trained else None
-    found = beliefs_of(
-        labels,
-        classes,
-        free,
-        trained,
-        areas,
-        context.advance,
-        unspoilt,
-    )
-    return found, own_votes
+    classes = len(evidence.class_names)
+    rows = evidence.vectors[np.arange(len(labels))]
+    assigned = assign_folds(labels, folds)
+    votes = _votes(rows, labels, assigned, classes, evidence.vectors)
+    independent: list[Classifier] = [Discriminant(rows, assigned), votes]
+    classifiers = ClassifierSet(independent)
+    trained_on, features = _trained_on(evidence), evidence.starting_features
+    if trained_on is not None and features is not None:
+        by_model = [*independent, FixedScores(rows @ evidence.prototypes.T)]
+        by_features = _votes(features, labels, assigned, classes, UnitRows(features))
+        classifiers = ClassifierSet(
+            independent=[Discriminant(features, assigned), by_features],
+            in_sample=[Restricted(each, trained_on) for each in by_model[1:]],
+            out_of_sample=[
+                Restricted(each, ~trained_on) for each in by_model if not trained_on.all()
+            ],
+            areas=evidence.area_under_margin,
+        )
+    context.start_stage("combining classifiers", classifiers.iterations * len(labels))
+    return fit_dawid_skene(labels, classes, classifiers, context.advance), votes
 
 
-def _first_view_tells(evidence: Evidence) -> NDArray[np.bool_] | None:
-    """(N,) of which tiles the first view is known; None where of too few to be a view."""
-    if evidence.first_view is None:
+def _trained_on(evidence: Evidence) -> NDArray[np.bool_] | None:
+    """(N,) tiles with starting features; None if they are too few to fit a classifier."""
+    if evidence.starting_features is None:
         return None
-    known = np.asarray(evidence.first_view.any(axis=1))
+    known = np.asarray(evidence.starting_features.any(axis=1))
     return known if known.sum() >= FEWEST_PER_CLASS * len(evidence.class_names) else None
 
 
-def _groups(
-    rows: NDArray[np.float32], labels: NDArray[np.int64], dealt: NDArray[np.int64], classes: int
-) -> NDArray[np.int64]:
-    """Which tiles are likely neighbours, for sets too large to hold each against each."""
+def _votes(
+    rows: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    folds: NDArray[np.int64],
+    classes: int,
+    vectors: UnitRows,
+) -> NeighbourVotes:
+    """The neighbours' votes; large sets are searched within the classes of a discriminant."""
     given = np.eye(classes, dtype=np.float32)[labels]
-    return np.asarray(Discriminant(rows, dealt).opinions(given).argmax(axis=1), np.int64)
+    groups = Discriminant(rows, folds).class_scores(given).argmax(axis=1)
+    return NeighbourVotes.among(vectors, np.asarray(groups, np.int64))

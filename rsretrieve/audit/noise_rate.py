@@ -1,4 +1,4 @@
-"""How many labels are wrong, in all, by class and by pair, with intervals by the bootstrap."""
+"""Confidence intervals of the noise rate: overall, by class and by pair of classes."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DRAWS = 200
-_AT_ONCE = 10_000
+_SHARES_AT_ONCE = 10_000
 _SEED = 11
 
 Interval = tuple[float, float]
 
 
 def rate_interval(probability: NDArray[np.float64]) -> Interval:
-    """The 95 % interval of the mean of (N,) probabilities, and of the labels drawn by them."""
+    """The 95 % interval of the share of wrong labels.
+
+    Args:
+        probability: (N,) probability that each label is wrong, 0…1.
+
+    Returns:
+        The lower and the upper end.
+    """
     count = len(probability)
     low, high = share_intervals(np.array([probability.mean()]), np.array([count]))
     return float(low[0]), float(high[0])
@@ -22,24 +29,24 @@ def rate_interval(probability: NDArray[np.float64]) -> Interval:
 def share_intervals(
     shares: NDArray[np.float64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The 95 % intervals of mean probabilities, each over some tiles.
+    """The 95 % intervals of mean probabilities, by the bootstrap (Efron 1979).
 
-    Tiles are drawn anew with replacement, and each is what is asked for or not by its
-    probability: what is uncertain about *these* tiles is in it. That probabilities may be
-    biased is not. A tile drawn so is it with the mean probability p, whichever was drawn,
-    so n of them add up to a draw from Binomial(n, p).
+    The bootstrap draws the tiles with replacement, and then each label as wrong with its own
+    probability. A label drawn this way is wrong with the mean probability p, so n of them sum
+    to a draw from Binomial(n, p); that is what is drawn here. The interval covers the uncertainty
+    about these tiles. It does not cover a bias of the probabilities.
 
     Args:
-        shares: (M,) the mean probabilities, 0…1.
-        counts: (M,) over how many tiles; at least 1.
+        shares: (M,) mean probabilities, 0…1.
+        counts: (M,) number of tiles behind each mean, at least 1.
 
     Returns:
-        (M,) lower and upper ends.
+        (M,) lower ends and (M,) upper ends.
     """
     rng = np.random.default_rng(_SEED)
     ends = np.empty((2, len(shares)))
-    for start in range(0, len(shares), _AT_ONCE):
-        rows = slice(start, start + _AT_ONCE)
+    for start in range(0, len(shares), _SHARES_AT_ONCE):
+        rows = slice(start, start + _SHARES_AT_ONCE)
         drawn = rng.binomial(counts[rows], np.clip(shares[rows], 0, 1), (_DRAWS, len(shares[rows])))
         ends[:, rows] = np.quantile(drawn / counts[rows], (0.025, 0.975), axis=0)
     return ends[0], ends[1]

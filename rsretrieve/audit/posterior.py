@@ -1,4 +1,4 @@
-"""How likely each label is wrong, and what it should be: by beliefs, or by prototypes alone."""
+"""Probability that each label is wrong, and of each class, from the EM fit or prototypes alone."""
 
 from __future__ import annotations
 
@@ -7,40 +7,46 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.dawid_skene import Beliefs
+from rsretrieve.audit.estimators.dawid_skene import EMResult
 from rsretrieve.audit.estimators.prototype_scores import LabelScores
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What is thought of N labels.
+class LabelPosterior:
+    """Posterior probabilities for N labels and K classes.
 
     Attributes:
         margin: (N,) float64, log odds of the given label against all others; lower is worse.
-        ranked: (N, 3) int64 the likeliest classes, falling (2 where there are only two).
-        log_probability: (N, 3) float64, log of theirs.
-        witnessed: (N, 3) float64, their probabilities by views not trained on the labels.
-        counts: (K, K) expected tiles, row given label, column true class.
-        is_calibrated: the odds are estimates of probabilities, not a rule of thumb.
+        ranked: (N, 3) int64, the most probable classes, descending (2 columns if K is 2).
+        log_probability: (N, 3) float64, logarithms of their probabilities.
+        independent: (N, 3) float64, their probabilities by the classifiers that were not
+            trained on the labels; NaN where there are none.
+        expected_counts: (K, K) float64, expected tiles, row given label, column true class.
+        is_calibrated: the odds estimate probabilities; otherwise they only rank the labels.
     """
 
     margin: NDArray[np.float64]
     ranked: NDArray[np.int64]
     log_probability: NDArray[np.float64]
-    witnessed: NDArray[np.float64]
-    counts: NDArray[np.float64]
+    independent: NDArray[np.float64]
+    expected_counts: NDArray[np.float64]
     is_calibrated: bool
 
     @property
     def issue_probability(self) -> NDArray[np.float64]:
-        """(N,) that the label is wrong."""
+        """(N,) probability that the label is wrong."""
         return np.asarray(1 / (1 + np.exp(np.clip(self.margin, -700, 700))))
 
 
-def by_beliefs(beliefs: Beliefs, labels: NDArray[np.int64]) -> Judgement:
-    """Judge by what is believed."""
+def posterior_from_em(result: EMResult, labels: NDArray[np.int64]) -> LabelPosterior:
+    """Convert the result of `fit_dawid_skene`.
+
+    Args:
+        result: of N tiles and K classes.
+        labels: (N,) int64 class numbers of the given labels.
+    """
     rows = np.arange(len(labels))
-    log_odds = beliefs.log_odds
+    log_odds = result.log_odds
     shown = min(3, log_odds.shape[1])
     ranked = np.argpartition(-log_odds, shown - 1, axis=1)[:, :shown]
     order = np.argsort(-np.take_along_axis(log_odds, ranked, 1), axis=1, kind="stable")
@@ -52,21 +58,28 @@ def by_beliefs(beliefs: Beliefs, labels: NDArray[np.int64]) -> Judgement:
     margin = log_odds[rows, labels].astype(np.float64) - rest
     total = log_odds[rows, labels] + np.logaddexp(0, -margin)
     counts = np.zeros((log_odds.shape[1],) * 2)
-    np.add.at(counts, labels, beliefs.posterior)
-    return Judgement(
+    np.add.at(counts, labels, result.posterior)
+    return LabelPosterior(
         margin=margin,
         ranked=ranked.astype(np.int64),
         log_probability=np.take_along_axis(log_odds, ranked, 1) - total[:, None],
-        witnessed=np.take_along_axis(beliefs.witness, ranked, 1).astype(np.float64),
-        counts=counts,
+        independent=np.take_along_axis(result.independent, ranked, 1).astype(np.float64),
+        expected_counts=counts,
         is_calibrated=True,
     )
 
 
-def by_prototypes(
+def posterior_from_prototypes(
     scores: LabelScores, labels: NDArray[np.int64], temperature: float, classes: int
-) -> Judgement:
-    """Judge by the nearest prototypes alone: the odds are those of the two classes' softmax."""
+) -> LabelPosterior:
+    """Use the softmax over the two nearest prototypes as probabilities.
+
+    Args:
+        scores: of N labels.
+        labels: (N,) int64 class numbers of the given labels.
+        temperature: σ of the softmax.
+        classes: K.
+    """
     gap = scores.predicted_similarity.astype(np.float64) - scores.runner_up_similarity
     odds = np.stack([gap, -gap], axis=1) / temperature
     other = np.where(scores.predicted == labels, scores.runner_up, scores.predicted)
@@ -74,11 +87,11 @@ def by_prototypes(
     counts = np.zeros((classes, classes))
     np.add.at(counts, (labels, other), wrong)
     np.add.at(counts, (labels, labels), 1 - wrong)
-    return Judgement(
+    return LabelPosterior(
         margin=scores.margin / temperature,
         ranked=np.stack([scores.predicted, scores.runner_up], axis=1),
         log_probability=-np.logaddexp(0, -odds),
-        witnessed=1 / (1 + np.exp(np.clip(-odds, -700, 700))),
-        counts=counts,
+        independent=1 / (1 + np.exp(np.clip(-odds, -700, 700))),
+        expected_counts=counts,
         is_calibrated=False,
     )

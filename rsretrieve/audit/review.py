@@ -1,4 +1,4 @@
-"""What people decided about labels, put on the tiles; and the log of who changed what, and why."""
+"""Apply the decisions of reviewers to labels, and log who changed what by which rule."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rsretrieve._core.tables import read_table, write_csv
 from rsretrieve.audit.result import Audit
+from rsretrieve.audit.result_table import tuples_of
 from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
@@ -17,28 +18,28 @@ CHANGE_COLUMNS = ("tile", "given_label", "label", "rule", "by", "at")
 
 
 class Rule(StrEnum):
-    """By which rule a label came to be what it is."""
+    """How a label was decided on."""
 
-    ACCEPT = "accept"  # a person took the suggestion
-    REJECT = "reject"  # a person kept the given label
-    CHOOSE = "choose"  # a person gave another label
-    REMOVE = "remove"  # a person took the label away: the tile is of no class
-    SKIP = "skip"  # a person looked, and left it open
-    PERSON = "person"  # a person's labels file that says no more than tile and label
-    SUGGESTION = "suggestion"  # the audit's own, taken unseen
+    ACCEPT = "accept"  # the reviewer accepted the suggestion
+    REJECT = "reject"  # the reviewer kept the given label
+    CHOOSE = "choose"  # the reviewer chose another label
+    REMOVE = "remove"  # the reviewer removed the label: the tile belongs to no class
+    SKIP = "skip"  # the reviewer left the label open
+    PERSON = "person"  # a labels file of a person, without the column "decision"
+    SUGGESTION = "suggestion"  # the suggestion was applied without review
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A person's decision on a tile.
+    """A reviewer's decision on a tile.
 
     Attributes:
-        tile_id: the tile's id.
-        label: what it is to be; None takes the label away.
+        tile_id: id of the tile.
+        label: the new label; None removes the label.
         rule: how it was decided.
-        by: who decided, as they called themselves; may be empty.
-        at: when, as the page wrote it; may be empty.
-        given_label: the label that they saw; None where the file does not say.
+        by: name of the reviewer; may be empty.
+        at: time of the decision, as written by the page; may be empty.
+        given_label: the label that the reviewer saw; None if the file does not say.
     """
 
     tile_id: str
@@ -51,7 +52,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Change:
-    """A line of the log: what became of a tile's label, by which rule and whom."""
+    """A line of the log: the old and the new label of a tile, and who decided by which rule."""
 
     tile_id: str
     given_label: str | None
@@ -62,25 +63,30 @@ class Change:
 
     @property
     def changes_label(self) -> bool:
-        """Not every decision does: a label can be kept."""
+        """Whether the label is another one; a decision can also keep it."""
         return self.label != self.given_label
 
 
 def read_decisions(path: Path) -> list[Decision]:
-    """Read what the audit's page saved; any labels file (tile,label) will do.
+    """Read the decisions saved by the audit page, or any labels file (tile,label).
 
-    Columns beside those two are optional: `decision` (a `Rule`), `by`, `at`, `given_label`.
+    Args:
+        path: a table with the columns `tile` and `label`; the columns `decision` (a `Rule`),
+            `by`, `at` and `given_label` are optional.
+
+    Returns:
+        The decisions, in the order of the file.
 
     Raises:
-        TableError: no such file, or a column is missing.
-        LabelsError: no rows, a tile twice, or a decision that is none.
+        TableError: the file does not exist, or a column is missing.
+        LabelsError: no rows, a tile twice, or an unknown decision.
     """
     decisions: dict[str, Decision] = {}
     for line, row in read_table(path, ("tile", "label")):
         if row["tile"] in decisions:
             raise LabelsError(
-                f"{path}: line {line} decides on tile {row['tile']!r} a second time",
-                hint="keep one row for each tile",
+                f"{path}: line {line} is a second decision on tile {row['tile']!r}",
+                hint="keep one row per tile",
             )
         decisions[row["tile"]] = Decision(
             tile_id=row["tile"],
@@ -91,7 +97,7 @@ def read_decisions(path: Path) -> list[Decision]:
             given_label=row.get("given_label") or None,
         )
     if not decisions:
-        raise LabelsError(f"{path}: no decisions below the header")
+        raise LabelsError(f"{path}: there are no decisions below the header")
     return list(decisions.values())
 
 
@@ -100,31 +106,36 @@ def _rule(path: Path, line: int, text: str) -> Rule:
         return Rule(text or Rule.PERSON)
     except ValueError as error:
         raise LabelsError(
-            f"{path}: line {line}: {text!r} is no decision",
-            hint=f"the column 'decision' holds one of {', '.join(Rule)}, or nothing",
+            f"{path}: line {line}: unknown decision {text!r}",
+            hint=f"the column 'decision' must be empty or one of {', '.join(Rule)}",
         ) from error
 
 
 @dataclass(frozen=True)
-class Decided:
-    """Tiles with decisions put on them.
+class ReviewedTiles:
+    """Tiles with the decisions applied to their labels.
 
     Attributes:
-        tiles: the same tiles, with notices about decisions that did not fit.
-        changes: the log, a line a decision on a tile that is there, in the tiles' order.
-        settled: ids of the tiles whose label a person has decided; skipped ones are open.
+        tiles: the tiles, with notices about decisions that did not fit.
+        changes: the log, one line per decision on one of the tiles, in the order of the tiles.
+        confirmed: ids of the tiles whose label a person has decided on, without skipped ones.
     """
 
     tiles: TileSet
     changes: tuple[Change, ...]
-    settled: frozenset[str]
+    confirmed: frozenset[str]
 
 
-def decide(tiles: TileSet, decisions: Iterable[Decision], source: Path) -> Decided:
-    """Put decisions on tiles.
+def apply_decisions(tiles: TileSet, decisions: Iterable[Decision], source: Path) -> ReviewedTiles:
+    """Apply decisions to the labels of tiles.
+
+    Args:
+        tiles: the tiles.
+        decisions: at most one per tile.
+        source: the file that the decisions come from, for messages.
 
     Raises:
-        LabelsError: not one is about these tiles.
+        LabelsError: no decision concerns one of these tiles.
     """
     by_tile = {decision.tile_id: decision for decision in decisions}
     concerned = [tile for tile in tiles if tile.id in by_tile]
@@ -132,7 +143,7 @@ def decide(tiles: TileSet, decisions: Iterable[Decision], source: Path) -> Decid
         raise LabelsError(
             f"{source} decides on none of the {len(tiles)} tiles of {tiles.source} (it names "
             f"{some_of(by_tile)}; the tiles are {some_of(tile.id for tile in tiles)})",
-            hint="were they made of other tiles, or of another folder?",
+            hint="give the tiles, and the folder, that the page was made from",
         )
     changes = tuple(
         _change(by_tile[tile.id], tile.label)
@@ -141,16 +152,16 @@ def decide(tiles: TileSet, decisions: Iterable[Decision], source: Path) -> Decid
     )
     notices = []
     if absent := len(by_tile) - len(concerned):
-        notices.append(f"{absent} decisions of {source} are on tiles that are not there")
+        notices.append(f"{absent} decisions of {source} concern tiles that were not found")
     seen = {d.tile_id: d.given_label for d in by_tile.values() if d.given_label is not None}
     if stale := [t.id for t in concerned if t.id in seen and t.label != seen[t.id]]:
         notices.append(
-            f"{len(stale)} tiles have other labels now than when {source} was decided "
-            f"({some_of(stale)}); the decisions hold all the same"
+            f"{len(stale)} tiles have other labels now than when {source} was saved "
+            f"({some_of(stale)}); their decisions are applied anyway"
         )
     labels = {change.tile_id: change.label for change in changes}
     relabelled = tiles.relabelled(labels).with_notices(*notices)
-    return Decided(relabelled, changes, frozenset(labels))
+    return ReviewedTiles(relabelled, changes, frozenset(labels))
 
 
 def _change(decision: Decision, given: str | None) -> Change:
@@ -158,11 +169,12 @@ def _change(decision: Decision, given: str | None) -> Change:
 
 
 def suggested_changes(audit: Audit) -> tuple[Change, ...]:
-    """The log of what the audit alone does to labels, worst first."""
+    """The log of the confident suggestions, the worst label first."""
+    columns = ("has_confident_suggestion", "tile", "given_label", "suggested_label")
     return tuple(
-        Change(a.tile.id, a.tile.label, a.fixed_label, Rule.SUGGESTION, "rsretrieve", "")
-        for a in audit.issues
-        if a.fixed_label != a.tile.label
+        Change(tile, given, suggested, Rule.SUGGESTION, "rsretrieve", "")
+        for is_confident, tile, given, suggested in tuples_of(audit.issues, columns)
+        if is_confident and suggested != given
     )
 
 
@@ -172,6 +184,12 @@ def labels_of(tiles: TileSet) -> Mapping[str, str | None]:
 
 
 def write_changes(path: Path, changes: Iterable[Change], *, overwrite: bool) -> None:
-    """Write the log as CSV."""
+    """Write the log as CSV.
+
+    Args:
+        path: the CSV file; its columns are `CHANGE_COLUMNS`.
+        changes: the lines.
+        overwrite: replace an existing file.
+    """
     rows = ((c.tile_id, c.given_label or "", c.label or "", c.rule, c.by, c.at) for c in changes)
     write_csv(path, CHANGE_COLUMNS, rows, overwrite=overwrite)

@@ -1,4 +1,4 @@
-"""The audit for other programs: cleanlab, FiftyOne, Label Studio, maps."""
+"""Export an audit to other programs: cleanlab, FiftyOne, Label Studio, GIS."""
 
 from __future__ import annotations
 
@@ -11,96 +11,107 @@ from urllib.parse import quote
 from rsretrieve import __version__
 from rsretrieve._core.atomic_write import write_json
 from rsretrieve._core.tables import write_csv
-from rsretrieve.audit.result import Audit, AuditedTile
+from rsretrieve.audit.result import Audit
+from rsretrieve.audit.result_table import Row, plain_values, rows_of, tuples_of
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.export.geojson import footprint_geometry
 
-SAMPLE_COLUMNS = (
-    *("filepath", "tile", "given_label", "predicted_label", "is_label_issue", "label_score"),
-    *("issue_probability", "kind", "lon", "lat", "window"),
+_FINDINGS = (
+    *("tile", "given_label", "predicted_label", "is_label_issue", "label_score"),
+    *("issue_probability", "kind"),
 )
+SAMPLE_COLUMNS = ("filepath", *_FINDINGS, "lon", "lat", "window")
 
 
 def write_samples_csv(path: Path, audit: Audit, tiles: TileSet, *, overwrite: bool) -> None:
-    """Write every audited tile in the order of the tiles, as cleanlab and FiftyOne expect.
+    """Write every audited tile in the order of the tiles, as cleanlab and FiftyOne expect it.
 
     The columns `is_label_issue`, `label_score`, `given_label` and `predicted_label` are those of
-    cleanlab's tables of issues; `filepath`, absolute, is what FiftyOne's CSV importer looks for.
-    Of a window of a scene it is the scene; `window` is col,row,width,height in its pixels.
+    the tables of issues of cleanlab. The CSV importer of FiftyOne reads `filepath`, an absolute
+    path. For a window of a scene it is the path of the scene, and `window` is
+    col,row,width,height in pixels of the scene.
+
+    Args:
+        path: the CSV file.
+        audit: of some or all of the tiles.
+        tiles: the tiles in the order of the rows.
+        overwrite: replace an existing file.
     """
-    judged = {audited.tile.id: audited for audited in audit.tiles}
-    rows = (_sample(judged[tile.id], audit) for tile in tiles if tile.id in judged)
+    position = {tile_id: i for i, tile_id in enumerate(plain_values(audit.table["tile"]))}
+    audited = [tile for tile in tiles if tile.id in position]
+    findings = audit.table.take([position[tile.id] for tile in audited])
+    rows = (
+        (tile.location.absolute(), *values, *_location(tile, audit))
+        for tile, values in zip(audited, tuples_of(findings, _FINDINGS))
+    )
     write_csv(path, SAMPLE_COLUMNS, rows, overwrite=overwrite)
 
 
-def _sample(audited: AuditedTile, audit: Audit) -> tuple[object, ...]:
-    place = audit.places.get(audited.tile.id)
-    return (
-        audited.tile.location.absolute(),
-        audited.tile.id,
-        audited.tile.label,
-        audited.predicted_label,
-        audited.is_label_issue,
-        audited.label_score,
-        audited.issue_probability,
-        audited.kind or "",
-        *(place.centre if place is not None else ("", "")),
-        ",".join(map(str, _window(audited.tile) or ())),
-    )
+def _location(tile: Tile, audit: Audit) -> tuple[object, ...]:
+    """Longitude and latitude in degrees, and the window; empty where there is none."""
+    place = audit.places.get(tile.id)
+    centre = ("", "") if place is None else place.centre
+    return (*centre, ",".join(map(str, _window(tile) or ())))
 
 
 def _window(tile: Tile) -> tuple[int, int, int, int] | None:
-    """Column, row, width and height in the scene's pixels; None for a whole file."""
+    """Column, row, width and height in pixels of the scene; None for a whole file."""
     window = tile.window
     return None if window is None else (window.col, window.row, window.width, window.height)
 
 
 def write_label_studio(path: Path, audit: Audit, *, overwrite: bool) -> Path | None:
-    """Write the tiles that need a look as Label Studio tasks, our suggestion pre-annotated.
+    """Write the tiles to review as Label Studio tasks, with the suggestion as a prediction.
 
     The labelling interface needs `<Image name="image" value="$image"/>` and
-    `<Choices name="label" toName="image">` with the classes. What lies elsewhere is named by
-    its address; of a window of a scene the image is the scene, and `window` says which.
+    `<Choices name="label" toName="image">` with the classes. Remote images are given by their
+    URL. For a window of a scene, the image is the scene and `window` is the part.
+
+    Args:
+        path: the JSON file.
+        audit: the audit.
+        overwrite: replace an existing file.
 
     Returns:
-        The folder that Label Studio must be told to serve (its
-        `LOCAL_FILES_DOCUMENT_ROOT`): images on disk are named relative to it. None where
-        there are none.
+        The folder that Label Studio must serve (its `LOCAL_FILES_DOCUMENT_ROOT`): local images
+        are given relative to it. None if there are no local images.
     """
-    root = _common_folder(audited.tile for audited in audit.to_check)
-    tasks = [_task(audited, root) for audited in audit.to_check]
+    rows = rows_of(audit.to_review)
+    tiles = [audit.tiles[row["row"]] for row in rows]
+    root = _common_folder(tiles)
+    tasks = [_task(row, tile, root) for row, tile in zip(rows, tiles)]
     write_json(path, tasks, overwrite=overwrite)
     return root
 
 
 def _common_folder(tiles: Iterable[Tile]) -> Path | None:
-    """The folder that holds every tile on this machine's disk, if there are such."""
+    """The lowest folder that contains every local tile; None if there are none."""
     local = (tile.location.absolute() for tile in tiles if tile.location.is_local)
     folders = {str(Path(path).parent) for path in local}
     return Path(os.path.commonpath(folders)) if folders else None
 
 
 def _address(tile: Tile, root: Path | None) -> str:
-    """What Label Studio finds an image by: a URL, or where it lies below what it serves."""
+    """The address of an image for Label Studio: a URL, or a path below the folder it serves."""
     if root is None or not tile.location.is_local:
         return tile.path
     relative = os.path.relpath(tile.location.absolute(), root)
     return f"/data/local-files/?d={quote(Path(relative).as_posix())}"
 
 
-def _task(audited: AuditedTile, root: Path | None) -> dict[str, Any]:
+def _task(row: Row, tile: Tile, root: Path | None) -> dict[str, Any]:
     choice = {
         "from_name": "label",
         "to_name": "image",
         "type": "choices",
-        "value": {"choices": [audited.suggested_label]},
+        "value": {"choices": [row["suggested_label"]]},
     }
     return {
-        "data": {"image": _address(audited.tile, root), **_properties(audited)},
+        "data": {"image": _address(tile, root), **_properties(row, tile)},
         "predictions": [
             {
                 "model_version": f"rsretrieve {__version__}",
-                "score": 1 - audited.label_score,
+                "score": row["issue_probability"],
                 "result": [choice],
             }
         ],
@@ -108,30 +119,26 @@ def _task(audited: AuditedTile, root: Path | None) -> dict[str, Any]:
 
 
 def write_issues_geojson(path: Path, audit: Audit, *, overwrite: bool) -> int:
-    """Write the tiles that need a look as GeoJSON footprints; without a place, a null geometry.
+    """Write the tiles to review as GeoJSON footprints; the geometry is null without a place.
+
+    Args:
+        path: the GeoJSON file.
+        audit: the audit.
+        overwrite: replace an existing file.
 
     Returns:
-        How many have a place.
+        Number of tiles with a place.
     """
     features = []
-    for audited in audit.to_check:
-        place = audit.places.get(audited.tile.id)
+    for row in rows_of(audit.to_review):
+        place = audit.places.get(row["tile"])
         geometry = None if place is None else footprint_geometry(place.footprint)
-        features.append(
-            {"type": "Feature", "geometry": geometry, "properties": _properties(audited)}
-        )
+        properties = _properties(row, audit.tiles[row["row"]])
+        features.append({"type": "Feature", "geometry": geometry, "properties": properties})
     write_json(path, {"type": "FeatureCollection", "features": features}, overwrite=overwrite)
     return sum(feature["geometry"] is not None for feature in features)
 
 
-def _properties(audited: AuditedTile) -> dict[str, Any]:
-    return {
-        "tile": audited.tile.id,
-        "given_label": audited.tile.label,
-        "suggested_label": audited.suggested_label,
-        "is_label_issue": audited.is_label_issue,
-        "label_score": audited.label_score,
-        "kind": audited.kind,
-        "twin": audited.twin.id if audited.twin else None,
-        "window": _window(audited.tile),
-    }
+def _properties(row: Row, tile: Tile) -> dict[str, Any]:
+    names = ("tile", "given_label", "suggested_label", "is_label_issue", "label_score")
+    return {name: row[name] for name in (*names, "kind", "twin")} | {"window": _window(tile)}

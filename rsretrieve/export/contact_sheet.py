@@ -1,4 +1,4 @@
-"""Contact sheets: a query and its hits, in one picture."""
+"""Contact sheets: queries and their hits in one picture."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def write_query_sheet(
     overwrite: bool,
     trusted: bool = False,
 ) -> None:
-    """Draw a row a query: the query, then its hits with rank, similarity and label.
+    """Draw one row per query: the query, then its hits with rank, similarity and label.
 
-    Where the query has a label, a hit's label is green when it is the same, else red.
+    If the query has a label, the label of a hit is green if it is the same, and red otherwise.
 
     Args:
-        path: the PNG to write.
+        path: the PNG file.
         results: the queries and their hits.
-        bands: those shown as red, green and blue, counted from 1.
-        overwrite: replace a file that is there.
-        trusted: whatever the tiles' files name is opened, too.
+        bands: bands shown as red, green and blue, counted from 1.
+        overwrite: replace an existing file.
+        trusted: also open the files that the tiles' files refer to.
     """
     columns = 1 + max(len(result.hits) for result in results)
     cell, row = THUMBNAIL_PX + _GAP_PX, THUMBNAIL_PX + 2 * _LINE_PX + 2 * _GAP_PX
@@ -71,9 +71,9 @@ def _label_colour(wanted: str | None, found: str | None) -> tuple[int, int, int]
 def _pictures(
     tiles: Iterable[Tile | None], bands: tuple[int, ...], trusted: bool
 ) -> dict[tuple[str, str], Image.Image]:
-    """Tiles as pictures, by id and path; those that cannot be read are not among them."""
+    """(id, path) → picture; tiles that cannot be read are left out."""
     wanted = {(tile.id, tile.path): tile for tile in tiles if tile is not None}
-    numbered = enumerate(wanted.values())  # two folders may have tiles of one id
+    numbered = enumerate(wanted.values())  # tiles of two folders may have the same id
     small = [replace(reduced(tile, 2 * THUMBNAIL_PX), id=str(n)) for n, tile in numbered]
     if trusted:
         small = [replace(tile, trust=Trust.TRUSTED) for tile in small]
@@ -90,7 +90,7 @@ class _Sheet:
 
     Args:
         picture: the picture.
-        tiles: those to draw, by id and path.
+        tiles: (id, path) → picture of a tile.
     """
 
     def __init__(self, picture: Image.Image, tiles: Mapping[tuple[str, str], Image.Image]) -> None:
@@ -107,7 +107,7 @@ class _Sheet:
         lines: tuple[str, str],
         colour: tuple[int, int, int],
     ) -> None:
-        """Draw a thumbnail, or a frame where there is none, and two lines of text under it."""
+        """Draw a thumbnail, or a frame if there is none, and two lines of text below it."""
         shown = None if tile is None else self._tiles.get((tile.id, tile.path))
         if shown is not None:
             self.picture.paste(shown, (left, top))

@@ -1,4 +1,4 @@
-"""Hits as GeoJSON (RFC 7946): footprints in WGS 84 longitude and latitude."""
+"""Write hits as GeoJSON (RFC 7946): footprints in WGS 84 longitude and latitude."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from rsretrieve.export.results import hit_json
 if TYPE_CHECKING:
     from rsretrieve.search.search import QueryResult
 
-__all__ = ["Point", "footprint_geometry", "write_geojson"]
-
 
 def write_geojson(path: Path, results: Sequence[QueryResult], *, overwrite: bool) -> int:
-    """Write a feature a hit; hits without georeference have a null geometry.
+    """Write one feature per hit; the geometry is null without a georeference.
+
+    Args:
+        path: the GeoJSON file.
+        results: the queries and their hits.
+        overwrite: replace an existing file.
 
     Returns:
-        How many hits have a footprint.
+        Number of hits with a footprint.
     """
     features = [
         {
@@ -40,12 +43,15 @@ def write_geojson(path: Path, results: Sequence[QueryResult], *, overwrite: bool
 def footprint_geometry(footprint: Sequence[Point]) -> dict[str, Any]:
     """A footprint as a GeoJSON geometry.
 
-    Rings are closed and counter-clockwise. A footprint across the antimeridian is cut there
-    into two polygons (RFC 7946, section 3.1.9). Embeddings made elsewhere may have points and
-    lines for footprints, which stay that.
+    Rings are closed and counter-clockwise. A footprint that crosses the antimeridian is cut
+    into two polygons (RFC 7946, section 3.1.9). External embeddings may have points or lines as
+    footprints; these stay points or lines.
 
     Args:
-        footprint: the corners, (lon, lat) in degrees.
+        footprint: the corners, (lon, lat) in degrees; one for a point, two for a line.
+
+    Returns:
+        The geometry as a JSON object.
     """
     if len(footprint) == 1:
         return {"type": "Point", "coordinates": list(footprint[0])}

@@ -1,7 +1,7 @@
-"""GeoParquet 1.1: hits of a query, and the embeddings of a whole index.
+"""Write GeoParquet 1.1: the hits of a query, or the embeddings of a whole index.
 
-Geometries are footprints in longitude and latitude (OGC:CRS84, the format's default); a tile
-without a place has none. The key `rsretrieve` of a file's metadata says where it comes from.
+The geometries are footprints in longitude and latitude (OGC:CRS84, the default of the format);
+they are null for tiles without a georeference. The metadata key `rsretrieve` has the provenance.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from rsretrieve.search.search import QueryResult
 
 GEOPARQUET_VERSION = "1.1.0"
-_GROUP = 20_000  # rows written at once
+_GROUP = 20_000  # rows per row group
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _BOX = pyarrow.struct([(name, pyarrow.float64()) for name in _SIDES])
 _PLACE = [("geometry", pyarrow.binary()), ("bbox", _BOX)]
@@ -54,16 +54,16 @@ Box = tuple[float, float, float, float]
 def write_hits(
     path: Path, results: Sequence[QueryResult], provenance: dict[str, Any], *, overwrite: bool
 ) -> int:
-    """Write a row a hit.
+    """Write one row per hit.
 
     Args:
         path: the file.
         results: the queries and their hits.
-        provenance: of the hits, for the file's metadata.
-        overwrite: replace a file that is there.
+        provenance: written to the metadata of the file.
+        overwrite: replace an existing file.
 
     Returns:
-        How many hits have a footprint.
+        Number of hits with a footprint.
     """
     geometries = [_geometry(hit.found) for result in results for hit in result.hits]
     rows = [{"query": result.query, **hit_json(hit)} for result in results for hit in result.hits]
@@ -79,21 +79,21 @@ def write_hits(
 def write_embeddings(path: Path, store: IndexStore, *, overwrite: bool) -> int:
     """Write every tile of an index with its embedding and its footprint.
 
-    The metadata says which model made the vectors, so that an index built of the file can be
-    asked by that model.
+    The metadata names the model of the embeddings, so that an index built from the file can be
+    queried with this model.
 
     Args:
         path: the file.
         store: the index.
-        overwrite: replace a file that is there.
+        overwrite: replace an existing file.
 
     Returns:
-        How many tiles have a footprint.
+        Number of tiles with a footprint.
     """
     placed, extents = 0, []
     groups = [slice(start, start + _GROUP) for start in range(0, len(store.rows), _GROUP)]
     with written_aside(path, overwrite=overwrite) as aside:
-        # The extent of all stands in the file's head: it is found before anything is written.
+        # The extent of all tiles is part of the header, so it is needed before the first row.
         for part in groups:
             geometries = [_geometry(row) for row in store.rows[part]]
             placed += sum(geometry is not None for geometry in geometries)
@@ -139,7 +139,7 @@ def _named(geometry: Geometry) -> dict[str, float] | None:
 
 
 def _box(geometry: dict[str, Any]) -> Box:
-    """A footprint's box; one across the antimeridian has its west beyond its east (RFC 7946)."""
+    """The bounding box; west is larger than east across the antimeridian (RFC 7946, 5.2)."""
     parts = _parts(geometry["type"], geometry["coordinates"])
     lons = [[lon for lon, _ in part] for part in parts]
     lats = [lat for part in parts for _, lat in part]
@@ -160,11 +160,11 @@ def _parts(kind: str, coordinates: Any) -> list[Any]:
 
 @dataclass(frozen=True)
 class _Extent:
-    """What the head of a file says of its geometries.
+    """What the header of a file says about its geometries.
 
     Attributes:
-        sides: of the box around them all, as in `_SIDES`; None where there are none.
-        types: their types, sorted.
+        sides: the bounding box of all, as in `_SIDES`; None without geometries.
+        types: the types of the geometries, sorted.
     """
 
     sides: Box | None = None
@@ -172,13 +172,13 @@ class _Extent:
 
     @classmethod
     def of(cls, geometries: Sequence[Geometry]) -> _Extent:
-        """That of some geometries."""
+        """The extent of some geometries."""
         there = [geometry for geometry in geometries if geometry is not None]
         return cls.together([cls(_box(found), (str(found["type"]),)) for found in there])
 
     @classmethod
     def together(cls, parts: Sequence[_Extent]) -> _Extent:
-        """The extent of extents; where one crosses the antimeridian, it goes around the globe."""
+        """The union of extents; it spans all longitudes if one crosses the antimeridian."""
         boxes = [part.sides for part in parts if part.sides is not None]
         if not boxes:
             return cls()
@@ -208,7 +208,7 @@ def _metadata(extent: _Extent, told: dict[str, Any]) -> dict[bytes, bytes]:
 
 
 def provenance_of(store: IndexStore) -> dict[str, Any]:
-    """What is known of what made the vectors, the model's own description included."""
+    """The provenance of the vectors of an index, including the description of the model."""
     manifest = store.manifest
     told: dict[str, Any] = {
         **{key: value for key, value in manifest.provenance.items() if key != "embeddings"},
@@ -219,7 +219,7 @@ def provenance_of(store: IndexStore) -> dict[str, Any]:
         "tiles": manifest.tiles,
         "dimensions": manifest.dimensions,
     }
-    with suppress(ModelError):  # the model may be gone; its fingerprint stays
+    with suppress(ModelError):  # the model may be missing; its fingerprint is known
         if manifest.model:
             told["model_description"] = read_description(Path(manifest.model)).to_json()
     return told

@@ -1,4 +1,4 @@
-"""What people look at in a model folder: the card and the plot of the training."""
+"""The model card and the plot of the training in a model folder."""
 
 from __future__ import annotations
 
@@ -14,25 +14,30 @@ CARD_FILE = "README.md"
 PLOT_FILE = "training.png"
 
 
-def embellish_model(folder: Path, name: str) -> None:
-    """Write the model card and the plot of the training into a finished model folder.
+def write_card_and_plot(folder: Path, name: str) -> None:
+    """Write the model card and the plot of the training into a complete model folder.
 
     Args:
         folder: the model folder.
-        name: what the card calls the model.
+        name: name of the model on the card.
     """
     plot_training(folder / HISTORY_FILE, folder / PLOT_FILE)
     write_text(folder / CARD_FILE, model_card(read_description(folder), name), overwrite=True)
 
 
 def model_card(description: ModelDescription, name: str) -> str:
-    """A model card in Markdown."""
+    """A model card in Markdown.
+
+    Args:
+        description: the content of `model.json`.
+        name: name of the model.
+    """
     classes = ", ".join(f"`{printable(label)}`" for label in description.class_names)
     return f"""# {printable(name)}
 
 A scene embedding trained by rsretrieve, with a prototype for each of
-{len(description.class_names)} classes. Tiles of like scenes lie close together by cosine
-similarity, and a label far from its prototype is likely wrong.
+{len(description.class_names)} classes. Tiles of similar scenes have a high cosine similarity. A
+tile that is far from the prototype of its label probably has a wrong label.
 
 {_facts(description)}
 
@@ -44,11 +49,12 @@ similarity, and a label far from its prototype is likely wrong.
 
 ## Limits
 
-- Labels were taken as given, in training and in validation: the accuracy in `{HISTORY_FILE}` is
+- Training and validation use the labels as given: the accuracy in `{HISTORY_FILE}` is
   agreement with given labels, not with the truth.
-- Similarities mean something only between tiles preprocessed as above, of the same sensor,
-  resolution and season as the training tiles or close to them.
-- `tiles.parquet` names the training tiles and their labels; look at it before you share the model.
+- Similarities are meaningful only for tiles that are preprocessed as above and come from the same
+  sensor, or a similar one, with a similar resolution and season as the training tiles.
+- `tiles.parquet` contains the names and labels of the training tiles; check it before you share
+  the model.
 
 ## Use
 
@@ -63,8 +69,8 @@ def _facts(description: ModelDescription) -> str:
     preprocessing = description.preprocessing
     bands = ",".join(map(str, preprocessing.bands))
     jpeg_px = preprocessing.jpeg_px
-    no_graph = training.get("no_graph")  # models of before do not say
-    decoded = "" if jpeg_px is None else f" (JPEG decoded to no less than {jpeg_px} px)"
+    no_graph = training.get("no_graph")  # not recorded by older versions
+    decoded = "" if jpeg_px is None else f" (JPEG decoded to at least {jpeg_px} px)"
     rows = {
         "Backbone": f"{description.backbone}, {description.dimensions} dimensions",
         "Started from": training["weights"],
@@ -76,11 +82,11 @@ def _facts(description: ModelDescription) -> str:
         f"{training['epochs']} epochs (kept: epoch {training['kept_epoch']}), "
         f"seed {training['seed']}",
         "Labels kept (m = 1)": f"{training['kept_fraction']:.1%}",
-        "Tiles taught with another label": f"{training.get('relabelled_fraction', 0):.1%}",
+        "Tiles trained with another label": f"{training.get('relabelled_fraction', 0):.1%}",
         "Time": f"{training['seconds']:.0f} s on {training['device']}, {training['precision']}, "
         f"{training['tiles_per_second']:.0f} tiles/s",
         **({"Embeds in": training["embeds_in"]} if "embeds_in" in training else {}),
-        **({"Has no graph, because": no_graph} if no_graph else {}),
+        **({"No graph, because": no_graph} if no_graph else {}),
         "Versions": ", ".join(f"{k} {v}" for k, v in description.versions.items()),
         "Weights, SHA-256": f"`{description.weights_sha256}`",
     }

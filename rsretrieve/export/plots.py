@@ -1,4 +1,4 @@
-"""Plots, drawn by matplotlib."""
+"""Plots by matplotlib."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from rsretrieve.errors import MissingPackage
 
 
 def plot_training(history: Path, path: Path) -> None:
-    """Plot a training's `history.csv`: loss, validation accuracy and kept fraction by epoch.
+    """Plot the loss, the validation accuracy and the kept fraction of a training by epoch.
+
+    Args:
+        history: the `history.csv` of the model folder.
+        path: the PNG file.
 
     Raises:
         MissingPackage: matplotlib is not installed.
@@ -57,7 +61,7 @@ def _plot_known(
 
 
 def _figure_class() -> Any:
-    # The class itself, never pyplot: no window system, no global state.
+    # Figure instead of pyplot: it needs no window system and has no global state.
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

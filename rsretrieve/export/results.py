@@ -1,4 +1,4 @@
-"""Results as plain values: the JSON objects and CSV rows that other programs rely on."""
+"""Results as JSON objects and CSV rows. Other programs rely on their keys and columns."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from rsretrieve._core.tables import write_csv
 
-if TYPE_CHECKING:  # what a command needs of them it has loaded
-    from rsretrieve.audit.result import Audit, AuditedTile, NoiseMatrix
+if TYPE_CHECKING:  # a command loads only the modules that it needs
+    from rsretrieve.audit.result import Audit, NoiseMatrix
     from rsretrieve.data.workers.confinement import Enforced
     from rsretrieve.evaluation.evaluate import Evaluation
     from rsretrieve.index.write import IndexingSummary
@@ -20,26 +20,6 @@ if TYPE_CHECKING:  # what a command needs of them it has loaded
     from rsretrieve.search.search import Hit, QueryResult
     from rsretrieve.training.save_model import TrainingSummary
 
-AUDIT_COLUMNS = (
-    "tile",
-    "given_label",
-    "predicted_label",
-    "is_label_issue",
-    "label_score",
-    "own_similarity",
-    "predicted_similarity",
-    "kind",
-    "runner_up_label",
-    "runner_up_similarity",
-    "twin",
-    "issue_probability",
-    "neighbour_share",
-    "area_under_margin",
-    "training_weight",
-    "prototype_score",
-    "predicted_probability",
-    "witnessed_probability",
-)
 MATRIX_COLUMNS = ("given_label", "true_label", "expected_tiles", "share", "share_low", "share_high")
 _LEAST_EXPECTED = 0.01
 HIT_COLUMNS = ("query", "rank", "tile", "path", "similarity", "label", "crs", "lon", "lat")
@@ -56,7 +36,7 @@ def indexing_json(summary: IndexingSummary) -> dict[str, Any]:
 
 
 def model_json(folder: Path, description: ModelDescription) -> dict[str, Any]:
-    """The object that `info --json` prints of a model."""
+    """The object that `info --json` prints for a model."""
     content = description.to_json()
     return {
         "kind": "model",
@@ -82,7 +62,7 @@ def security_json(found: Enforced, drivers: Sequence[str]) -> dict[str, Any]:
 
 
 def query_json(index: Path, model: Path | None, results: Sequence[QueryResult]) -> dict[str, Any]:
-    """The object that `query --json` prints; of embeddings made elsewhere there is no model."""
+    """The object that `query --json` prints; the model is None for external embeddings."""
     return {
         "index": str(index),
         "model": None if model is None else str(model),
@@ -91,12 +71,12 @@ def query_json(index: Path, model: Path | None, results: Sequence[QueryResult]) 
 
 
 def result_json(result: QueryResult) -> dict[str, Any]:
-    """A query and its hits: a line of `query --jsonl`."""
+    """A query with its hits; a line that `query --jsonl` prints."""
     return {"query": result.query, "hits": [hit_json(hit) for hit in result.hits]}
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
-    """A hit; the last four are null where the tile has no georeference."""
+    """A hit; the last four values are None if the tile has no georeference."""
     place = hit.found.place
     lon, lat = place.centre if place else (None, None)
     return {
@@ -131,8 +111,8 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
 def audit_json(audit: Audit, device: str) -> dict[str, Any]:
     """The object that `audit-labels --json` prints."""
     content: dict[str, Any] = {
-        "tiles": len(audit.tiles),
-        "issues": len(audit.issues),
+        "tiles": audit.table.num_rows,
+        "issues": audit.issues.num_rows,
         "noise_rate": audit.noise_rate,
         "noise_interval": list(audit.interval),
         "per_class": [
@@ -146,7 +126,7 @@ def audit_json(audit: Audit, device: str) -> dict[str, Any]:
             for entry in audit.per_class
         ],
         "device": device,
-        "kinds": {str(kind): count for kind, count in audit.kinds.items()},
+        "kinds": {str(issue_type): count for issue_type, count in audit.issue_counts.items()},
     }
     if audit.figures is not None:
         content["truth"] = asdict(audit.figures)
@@ -154,39 +134,22 @@ def audit_json(audit: Audit, device: str) -> dict[str, Any]:
 
 
 def write_audit_csv(path: Path, audit: Audit, *, overwrite: bool) -> None:
-    """Write every audited tile, worst first."""
-    rows = map(_audit_row, audit.tiles)
-    write_csv(path, AUDIT_COLUMNS, rows, overwrite=overwrite)
+    """Write every audited tile, the worst label first."""
+    from rsretrieve.audit.result_table import CSV_COLUMNS, tuples_of
 
-
-def _audit_row(audited: AuditedTile) -> tuple[object, ...]:
-    return (
-        audited.tile.id,
-        audited.tile.label,
-        audited.predicted_label,
-        audited.is_label_issue,
-        audited.label_score,
-        audited.own_similarity,
-        audited.predicted_similarity,
-        audited.kind or "",
-        audited.runner_up_label,
-        audited.runner_up_similarity,
-        audited.twin.id if audited.twin is not None else "",
-        audited.issue_probability,
-        audited.neighbour_share,
-        audited.area_under_margin,
-        audited.training_weight,
-        audited.prototype_score,
-        audited.predicted_probability,
-        audited.witnessed_probability,
-    )
+    write_csv(path, CSV_COLUMNS, tuples_of(audit.table, CSV_COLUMNS), overwrite=overwrite)
 
 
 def write_noise_matrix(path: Path, matrix: NoiseMatrix, *, overwrite: bool) -> None:
-    """Write which class the tiles of each given label are thought to be of, a row a pair.
+    """Write the expected tiles by given label and true class, one row per pair.
 
-    Shares are of the given label's tiles, with their 95 % intervals. Pairs of which less than a
-    hundredth of a tile is expected are left out.
+    The shares are of the tiles with the given label, with their 95 % intervals. Pairs with less
+    than a hundredth of an expected tile are left out.
+
+    Args:
+        path: the CSV file.
+        matrix: K classes.
+        overwrite: replace an existing file.
     """
     names, pairs = matrix.class_names, np.nonzero(matrix.values >= _LEAST_EXPECTED)
     shown = (matrix.values[pairs], matrix.shares[pairs], *matrix.intervals(*pairs))
@@ -198,7 +161,7 @@ def write_noise_matrix(path: Path, matrix: NoiseMatrix, *, overwrite: bool) -> N
 
 
 def write_hits_csv(path: Path, results: Sequence[QueryResult], *, overwrite: bool) -> None:
-    """Write a row a hit."""
+    """Write one row per hit."""
     write_csv(path, HIT_COLUMNS, _hit_rows(results), overwrite=overwrite)
 
 

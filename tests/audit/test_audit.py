@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,25 +14,30 @@ from pyarrow import parquet
 
 from rsretrieve.audit import audit as module
 from rsretrieve.audit.audit import AuditRequest
-from rsretrieve.audit.evidence.from_model import ModelBasis
-from rsretrieve.audit.issue_selection import Choice
-from rsretrieve.audit.issue_types import IssueKind
-from rsretrieve.audit.result import Audit, AuditedTile
+from rsretrieve.audit.evidence.from_model import ModelEvidence
+from rsretrieve.audit.issue_selection import IssueSelection
+from rsretrieve.audit.label_quality import AssessmentOptions
+from rsretrieve.audit.result import Audit
+from rsretrieve.audit.result_table import SCHEMA, ClassifiedLabels, Row, rows_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InvalidArgument, LabelsError, NoUsableTiles
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.model import Model
 from rsretrieve.progress import Advanced, Event, Noticed, StageStarted
+from tests.support.audits import audit_of, audit_rows, finding
 
 
 def audit_labels(
     model: Model,
     tiles: TileSet,
     context: RunContext,
+    selection: IssueSelection | None = None,
     **asked: Any,
 ) -> Audit:
-    return module.audit_labels(AuditRequest(tiles, ModelBasis(model), **asked), context)
+    options = AssessmentOptions(selection or IssueSelection())
+    request = AuditRequest(tiles, ModelEvidence(model), options=options, **asked)
+    return module.audit_labels(request, context)
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +53,10 @@ def truth_of(tiles: TileSet) -> dict[str, str]:
     return {tile.id: str(tile.label) for tile in tiles}
 
 
-# What it says of each tile
+# Findings on each tile
 
 
-def test_every_tile_is_judged_by_its_cosines_to_the_prototypes(
+def test_every_tile_is_scored_by_its_cosines_to_the_prototypes(
     audit: Audit, model: Model, noisy_tiles: TileSet
 ) -> None:
     names = model.description.class_names
@@ -63,21 +69,26 @@ def test_every_tile_is_judged_by_its_cosines_to_the_prototypes(
         for tile, vector in zip(noisy_tiles, vectors)
     }
     assert len(audit.tiles) == 16
-    for audited in audit.tiles:
-        cosines, given = cosines_of[audited.tile.id], str(audited.tile.label)
-        assert audited.predicted_label == max(cosines, key=lambda name: cosines[name])
-        assert audited.own_similarity == pytest.approx(cosines[given], abs=1e-5)
-        assert audited.predicted_similarity == pytest.approx(max(cosines.values()), abs=1e-5)
-        assert audited.is_label_issue == (audited.predicted_label != given)
-        assert audited.is_label_issue == (audited.label_score < 0.5)
+    for audited in audit_rows(audit):
+        cosines, given = cosines_of[audited["tile"]], audited["given_label"]
+        assert audited["predicted_label"] == max(cosines, key=lambda name: cosines[name])
+        assert audited["own_similarity"] == pytest.approx(cosines[given], abs=1e-5)
+        assert audited["predicted_similarity"] == pytest.approx(max(cosines.values()), abs=1e-5)
+        assert audited["is_label_issue"] == (audited["predicted_label"] != given)
+        assert audited["is_label_issue"] == (audited["label_score"] < 0.5)
+
+
+def test_the_table_has_the_declared_columns(audit: Audit) -> None:
+    assert audit.table.schema.equals(SCHEMA)
+    assert all(field.metadata[b"meaning"] for field in SCHEMA)
 
 
 def test_the_worst_labels_stand_first(audit: Audit) -> None:
-    scores = [audited.label_score for audited in audit.tiles]
+    scores = [audited["label_score"] for audited in audit_rows(audit)]
     assert scores == sorted(scores)
-    issues = [audited.is_label_issue for audited in audit.tiles]
+    issues = [audited["is_label_issue"] for audited in audit_rows(audit)]
     assert issues == sorted(issues, reverse=True)
-    assert audit.issues == tuple(audit.tiles[: sum(issues)])
+    assert rows_of(audit.issues) == audit_rows(audit)[: sum(issues)]
 
 
 def test_labels_that_were_made_wrong_are_found(
@@ -94,7 +105,7 @@ def test_the_order_of_tiles_changes_only_that_of_equals(
     audit: Audit, model: Model, noisy_tiles: TileSet
 ) -> None:
     backwards = audit_labels(model, noisy_tiles.select(range(15, -1, -1)), RunContext())
-    assert [a.tile for a in backwards.tiles] == [a.tile for a in audit.tiles]
+    assert [a["tile"] for a in audit_rows(backwards)] == [a["tile"] for a in audit_rows(audit)]
 
 
 # Classes, and fixed labels
@@ -102,7 +113,7 @@ def test_the_order_of_tiles_changes_only_that_of_equals(
 
 def test_issues_are_counted_by_given_label(audit: Audit, noisy_tiles: TileSet) -> None:
     tiles = Counter(str(tile.label) for tile in noisy_tiles)
-    issues = Counter(str(audited.tile.label) for audited in audit.issues)
+    issues = Counter(audited["given_label"] for audited in rows_of(audit.issues))
     assert [(entry.label, entry.tiles, entry.issues) for entry in audit.per_class] == [
         (name, tiles[name], issues[name]) for name in noisy_tiles.class_names
     ]
@@ -116,63 +127,75 @@ def test_classes_without_a_tile_are_not_listed(model: Model, tiles: TileSet) -> 
     assert [entry.label for entry in audit.per_class] == [name]
 
 
-def judged(tile_id: str, given: str, predicted: str) -> AuditedTile:
-    audited = AuditedTile(
-        Tile(tile_id, tile_id, given), predicted, given != predicted, 0.5, 0.1, 0.2
-    )
-    return replace(audited, has_confident_suggestion=audited.is_label_issue)
+def judged(name: str, given: str, predicted: str, **more: Any) -> Row:
+    is_issue = given != predicted
+    confident = {"has_confident_suggestion": is_issue} | more
+    return finding(Tile(name, name, given), predicted, issue=is_issue, score=0.5, **confident)
 
 
 def test_fixed_labels_take_the_suggestion_for_issues_alone_and_stand_by_id() -> None:
-    tiles = (judged("b", "road", "water"), judged("c", "road", "road"), judged("a", "x", "y"))
-    fixed = Audit(tiles, (), 0.0, (0.0, 0.0)).fixed_labels()
+    rows = (judged("b", "road", "water"), judged("c", "road", "road"), judged("a", "x", "y"))
+    fixed = audit_of(*rows).fixed_labels()
     assert list(fixed.items()) == [("a", "y"), ("b", "water"), ("c", "road")]
 
 
 def test_fixed_labels_take_confident_suggestions_alone() -> None:
-    doubtful = replace(judged("a", "road", "water"), has_confident_suggestion=False)
-    fixed = Audit((doubtful, judged("b", "water", "road")), (), 0.0, (0.0, 0.0)).fixed_labels()
-    assert fixed == {"a": "road", "b": "road"}
+    doubtful = judged("a", "road", "water", has_confident_suggestion=False)
+    assert audit_of(doubtful, judged("b", "water", "road")).fixed_labels() == {
+        "a": "road",
+        "b": "road",
+    }
 
 
-def test_a_twin_s_label_is_suggested_where_the_audit_has_no_other() -> None:
-    twin = Tile("b", "b", "water")
-    seen = replace(judged("a", "road", "road"), kind=IssueKind.DUPLICATE, twin=twin)
-    assert seen.suggested_label == "water"
-    assert replace(seen, predicted_label="sand").suggested_label == "sand"
-    assert replace(seen, twin_is_issue=True).suggested_label == "road"
-    assert Audit((seen,), (), 0.0, (0.0, 0.0)).to_check == (seen,)
-    assert Audit((seen,), (), 0.0, (0.0, 0.0)).fixed_labels() == {"a": "road"}
+def test_the_label_of_a_near_duplicate_is_suggested_where_the_audit_has_no_other() -> None:
+    labels, other = np.array([0, 1, 0, 1]), np.array([1, 0, 3, 2])
+    findings = SimpleNamespace(
+        predicted=np.array([0, 1, 2, 1]), is_label_issue=np.array([False, True, False, False])
+    )
+    nothing = np.zeros(4, np.int8)
+    classified = ClassifiedLabels(
+        *(TileSet("here", ()), ("road", "water", "sand"), labels, findings),  # type: ignore[arg-type]
+        *(nothing, nothing.astype(bool), other),
+    )
+    # The first keeps its own label: that of its near-duplicate is flagged. The third has another
+    # prediction. The second and the fourth take the label of the other.
+    assert classified.suggested.tolist() == [0, 0, 2, 0]
 
 
-def test_settled_tiles_are_never_an_issue(audit: Audit, model: Model, noisy_tiles: TileSet) -> None:
-    settled = frozenset(audited.tile.id for audited in audit.issues[:2])
-    assert settled
-    again = audit_labels(model, noisy_tiles, RunContext(), settled=settled)
-    assert {a.tile.id for a in again.issues} == {a.tile.id for a in audit.issues} - settled
-    assert not settled & {a.tile.id for a in again.to_check}
-    assert all(a.label_score > 0.99 for a in again.tiles if a.tile.id in settled)
-    assert again.noise_rate < audit.noise_rate
-    expected = np.trace(again.noise_matrix.values) - np.trace(audit.noise_matrix.values)
-    assert expected > 0.5 * len(settled)
-
-
-def test_a_budget_is_spent_on_what_nobody_has_settled(
+def test_confirmed_tiles_are_never_an_issue(
     audit: Audit, model: Model, noisy_tiles: TileSet
 ) -> None:
-    settled = frozenset(audited.tile.id for audited in audit.tiles[:3])
-    again = audit_labels(model, noisy_tiles, RunContext(), settled=settled, choice=Choice(budget=3))
-    assert [a.tile.id for a in again.issues] == [a.tile.id for a in audit.tiles[3:6]]
+    confirmed = frozenset(audited["tile"] for audited in rows_of(audit.issues.slice(0, 2)))
+    assert confirmed
+    again = audit_labels(model, noisy_tiles, RunContext(), confirmed=confirmed)
+    assert {a["tile"] for a in rows_of(again.issues)} == {
+        a["tile"] for a in rows_of(audit.issues)
+    } - confirmed
+    assert not confirmed & {a["tile"] for a in rows_of(again.to_review)}
+    assert all(a["label_score"] > 0.99 for a in audit_rows(again) if a["tile"] in confirmed)
+    assert again.noise_rate < audit.noise_rate
+    expected = np.trace(again.noise_matrix.values) - np.trace(audit.noise_matrix.values)
+    assert expected > 0.5 * len(confirmed)
+
+
+def test_a_budget_is_spent_on_unconfirmed_labels(
+    audit: Audit, model: Model, noisy_tiles: TileSet
+) -> None:
+    confirmed = frozenset(audited["tile"] for audited in audit_rows(audit)[:3])
+    again = audit_labels(
+        model, noisy_tiles, RunContext(), confirmed=confirmed, selection=IssueSelection(budget=3)
+    )
+    assert [a["tile"] for a in rows_of(again.issues)] == [a["tile"] for a in audit_rows(audit)[3:6]]
 
 
 def test_the_noise_matrix_counts_expected_tiles(audit: Audit) -> None:
     assert audit.noise_matrix is not None
     names, values = audit.noise_matrix.class_names, audit.noise_matrix.values
     expected: Counter[tuple[str, str]] = Counter()
-    for audited in audit.tiles:
-        given, wrong = str(audited.tile.label), audited.issue_probability
-        right_class = given == audited.predicted_label
-        other = audited.runner_up_label if right_class else audited.predicted_label
+    for audited in audit_rows(audit):
+        given, wrong = audited["given_label"], audited["issue_probability"]
+        right_class = given == audited["predicted_label"]
+        other = audited["runner_up_label"] if right_class else audited["predicted_label"]
         expected[given, given] += 1 - wrong
         expected[given, other] += wrong
     for row, given in enumerate(names):
@@ -184,18 +207,18 @@ def test_a_record_tells_what_training_and_prototypes_said_of_the_label(
     audit: Audit, model: Model, tiles: TileSet
 ) -> None:
     table = parquet.read_table(model.folder / "tiles.parquet").to_pydict()
-    given = {audited.tile.id: audited.tile.label for audited in audit.tiles}
+    given = {audited["tile"]: audited["given_label"] for audited in audit_rows(audit)}
     rows = zip(table["tile"], table["label"], table["weight"])
     taught = {tile: weight if given[tile] == label else None for tile, label, weight in rows}
     assert 0 < sum(weight is None for weight in taught.values()) < len(taught)
-    assert {a.tile.id: a.training_weight for a in audit.tiles} == taught
-    for audited in audit.tiles:
-        # So few tiles are judged by prototypes alone, between the nearest two.
-        assert audited.prototype_score == pytest.approx(audited.label_score)
-        ahead = audited.predicted_similarity - audited.runner_up_similarity
+    assert {a["tile"]: a["training_weight"] for a in audit_rows(audit)} == taught
+    for audited in audit_rows(audit):
+        # So few tiles are audited by prototypes alone, between the nearest two.
+        assert audited["prototype_score"] == pytest.approx(audited["label_score"])
+        ahead = audited["predicted_similarity"] - audited["runner_up_similarity"]
         expected = 1 / (1 + np.exp(-ahead / model.temperature))
         # Similarities are float32, known to 6e-8 near 1; they are divided by σ = 0.05.
-        assert audited.predicted_probability == pytest.approx(expected, abs=1e-5)
+        assert audited["predicted_probability"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_comparisons_are_the_nearest_trusted_tiles_of_both_classes(
@@ -205,14 +228,14 @@ def test_comparisons_are_the_nearest_trusted_tiles_of_both_classes(
     vectors = dict(
         zip((t.id for t in noisy_tiles), embed_tiles(model, noisy_tiles, RunContext()).vectors)
     )
-    trusted = [a.tile for a in audit.tiles if not a.needs_a_look]
-    assert list(audit.comparisons) == [a.tile.id for a in audit.to_check[:3]]
-    for audited in audit.to_check[:3]:
-        found = audit.comparisons[audited.tile.id]
-        asked = ((found.own, audited.tile.label), (found.suggested, audited.suggested_label))
+    trusted = [audit.tiles[a["row"]] for a in audit_rows(audit) if not a["needs_review"]]
+    assert list(audit.comparisons) == [a["tile"] for a in rows_of(audit.to_review.slice(0, 3))]
+    for audited in rows_of(audit.to_review.slice(0, 3)):
+        found = audit.comparisons[audited["tile"]]
+        asked = ((found.own, audited["given_label"]), (found.suggested, audited["suggested_label"]))
         for tiles, label in asked:
             of_class = [t for t in trusted if t.label == label]
-            similarities = {t.id: float(vectors[t.id] @ vectors[audited.tile.id]) for t in of_class}
+            similarities = {t.id: float(vectors[t.id] @ vectors[audited["tile"]]) for t in of_class}
             nearest = sorted(similarities, key=lambda name: -similarities[name])[:3]
             assert [t.id for t in tiles] == nearest
 
@@ -226,7 +249,7 @@ def test_places_are_those_of_all_tiles(audit: Audit, noisy_tiles: TileSet) -> No
 
 
 def test_the_noise_rate_is_the_mean_probability_of_all_and_of_each_class(audit: Audit) -> None:
-    wrong = {a.tile.id: (str(a.tile.label), a.issue_probability) for a in audit.tiles}
+    wrong = {a["tile"]: (a["given_label"], a["issue_probability"]) for a in audit_rows(audit)}
     assert audit.noise_rate == pytest.approx(np.mean([p for _, p in wrong.values()]))
     assert audit.interval[0] <= audit.noise_rate <= audit.interval[1]
     for entry in audit.per_class:
@@ -235,21 +258,24 @@ def test_the_noise_rate_is_the_mean_probability_of_all_and_of_each_class(audit: 
 
 
 def test_a_budget_and_a_precision_choose_the_issues(model: Model, noisy_tiles: TileSet) -> None:
-    one = audit_labels(model, noisy_tiles, RunContext(), choice=Choice(budget=3))
-    assert [a.is_label_issue for a in one.tiles] == [True] * 3 + [False] * 13
-    sure = audit_labels(model, noisy_tiles, RunContext(), choice=Choice(expected_precision=0.9))
-    chosen = [a.issue_probability for a in sure.issues]
+    one = audit_labels(model, noisy_tiles, RunContext(), selection=IssueSelection(budget=3))
+    assert [a["is_label_issue"] for a in audit_rows(one)] == [True] * 3 + [False] * 13
+    sure = audit_labels(
+        model, noisy_tiles, RunContext(), selection=IssueSelection(expected_precision=0.9)
+    )
+    chosen = [a["issue_probability"] for a in rows_of(sure.issues)]
     assert not chosen or np.mean(chosen) >= 0.9
 
 
-def test_few_tiles_a_class_are_judged_by_prototypes_alone(model: Model, tiles: TileSet) -> None:
+def test_few_tiles_per_class_are_audited_by_prototypes_alone(model: Model, tiles: TileSet) -> None:
     events: list[Event] = []
     audit_labels(model, tiles, RunContext(listener=events.append))
-    assert notices(events) == [
-        "16 tiles of 4 classes are judged by prototypes alone: probabilities are not calibrated"
-    ]
+    (notice,) = notices(events)
+    assert notice.startswith("16 tiles of 4 classes")
+    assert "prototypes alone" in notice
+    assert "not calibrated" in notice
     with pytest.raises(InvalidArgument, match="at least 2 folds"):
-        audit_labels(model, tiles, RunContext(), folds=1)
+        AssessmentOptions(folds=1)
 
 
 # The truth
@@ -261,9 +287,9 @@ def test_figures_are_measured_against_the_truth(
     truth = truth_of(tiles)
     audit = audit_labels(model, noisy_tiles, RunContext(), true_labels=truth)
     wrong = {tile.id for tile in noisy_tiles if tile.label != truth[tile.id]}
-    flagged = {audited.tile.id for audited in audit.issues}
+    flagged = {audited["tile"] for audited in rows_of(audit.issues)}
     found = wrong & flagged
-    right = {a.tile.id for a in audit.issues if a.predicted_label == truth[a.tile.id]}
+    right = {a["tile"] for a in rows_of(audit.issues) if a["predicted_label"] == truth[a["tile"]]}
     assert audit.figures is not None
     assert audit.figures.precision == pytest.approx(len(found) / len(flagged))
     assert audit.figures.recall == pytest.approx(len(found) / len(wrong))
@@ -288,11 +314,10 @@ def test_true_labels_that_lack_a_tile_are_refused(model: Model, tiles: TileSet) 
     missing = [tile.id for tile in tiles][:5]
     for tile_id in missing:
         del truth[tile_id]
-    shown = ", ".join(map(repr, missing[:3]))
-    message = re.escape(f"the file of true labels lacks 5 of 16 tiles ({shown}, …)")
-    with pytest.raises(LabelsError, match=rf"^{message}$") as caught:
+    shown = re.escape(", ".join(map(repr, missing[:3])))
+    with pytest.raises(LabelsError, match=rf"lacks 5 of 16 tiles \({shown}, …\)") as caught:
         audit_labels(model, tiles, RunContext(), true_labels=truth)
-    assert caught.value.hint == "it must name every tile that is audited, by its id"
+    assert "every audited tile" in str(caught.value.hint)
 
 
 # What is left out
@@ -303,7 +328,7 @@ def test_tiles_without_a_label_are_left_out_with_a_notice(model: Model, tiles: T
     partly = tiles.relabelled({tiles[0].id: None, tiles[9].id: None})
     audit = audit_labels(model, partly, RunContext(listener=events.append))
     assert len(audit.tiles) == 14
-    assert notices(events)[0] == "2 tiles have no label to audit and are left out"
+    assert notices(events)[0].startswith("2 tiles have no label")
 
 
 def test_labels_that_the_model_does_not_know_are_left_out_with_a_notice(
@@ -320,11 +345,8 @@ def test_labels_that_the_model_does_not_know_are_left_out_with_a_notice(
 
 def test_labels_of_which_the_model_knows_none_are_refused(model: Model, tiles: TileSet) -> None:
     known = ", ".join(map(repr, tiles.class_names[:3]))
-    message = re.escape(
-        f"{tiles.source}: not one tile has a label that the model knows (the model knows "
-        f"{known}, …; the tiles have 'glacier')"
-    )
-    with pytest.raises(LabelsError, match=rf"^{message}$") as caught:
+    message = re.escape(f"(the model knows {known}, …; the tiles have 'glacier')")
+    with pytest.raises(LabelsError, match=message) as caught:
         audit_labels(model, tiles.relabelled({t.id: "glacier" for t in tiles}), RunContext())
     assert "--labels FILE.csv" in caught.value.hint
 
@@ -349,17 +371,17 @@ def test_tiles_of_which_none_can_be_read_are_refused(model: Model, tiles: TileSe
         audit_labels(model, bad, RunContext())
 
 
-def test_the_listener_hears_of_every_stage(model: Model, tiles: TileSet) -> None:
+def test_progress_names_every_stage(model: Model, tiles: TileSet) -> None:
     events: list[Event] = []
     audit_labels(model, tiles, RunContext(listener=events.append))
     stages = [event for event in events if isinstance(event, StageStarted)]
     assert [stage.name for stage in stages] == [
         "embedding tiles",
         "auditing labels",
-        "looking for twins with two labels",
-        "comparing tiles that look alike",
-        "reading tiles that look alike at a glance",
-        "comparing pairs of tiles by their pixels",
+        "searching near-duplicates with two labels",
+        "comparing similar tiles at low resolution",
+        "reading candidates for near-duplicates",
+        "comparing pairs by their pixels",
     ]
     assert stages[2].total == len(tiles)
     totals = sum(stage.total or 0 for stage in stages)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from rsretrieve.audit.issue_types import IssueKind
-from rsretrieve.audit.result import AuditedTile
+from rsretrieve.audit.issue_types import IssueType
 from rsretrieve.data.tile import Tile, TileSet
+from tests.support.audits import audit_of, finding
 from tests.support.benchmark_programs import ROOT, made_up_data, run_benchmark
 
 pytestmark = pytest.mark.slow
@@ -41,13 +40,12 @@ def test_labels_are_mended_by_what_the_audit_is_sure_of(monkeypatch: pytest.Monk
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     fixing = import_module("grid.fixing")
     tiles = TileSet("here", tuple(Tile(name, name, "sea") for name in "abc"))
-    judged = [
-        AuditedTile(tiles[0], "sea", False, 0.9, 1, 1),
-        AuditedTile(tiles[1], "lake", True, 0.1, 0, 1, IssueKind.WRONG_LABEL),
-        AuditedTile(tiles[2], "lake", True, 0.4, 0, 1, IssueKind.AMBIGUOUS),
-    ]
-    fixed = {"a": "sea", "b": "lake", "c": "sea"}
-    audit = SimpleNamespace(tiles=judged, fixed_labels=lambda: fixed)
+    clear = {"kind": IssueType.WRONG_LABEL, "has_confident_suggestion": True}
+    audit = audit_of(
+        finding(tiles[1], "lake", issue=True, score=0.1, **clear),
+        finding(tiles[2], "lake", issue=True, score=0.4, kind=IssueType.AMBIGUOUS),
+        finding(tiles[0], "sea", issue=False, score=0.9),
+    )
 
     labels = [tile.label for tile in fixing.mended(tiles, audit, fixing.Mending.FIXED)]
     kept = [tile.id for tile in fixing.mended(tiles, audit, fixing.Mending.DROPPED)]

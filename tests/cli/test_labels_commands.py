@@ -145,8 +145,8 @@ def test_audit_labels_writes_the_contract_s_csv_worst_first_and_json(
     taken = sum(fixed_label(row) != row["given_label"] for row in rows)
     left = ran.json["issues"] - taken
     said = " ".join(ran.err.split())
-    assert f"{taken} are changed as suggested" in said
-    assert (f"{left} more are thought wrong and stay" in said) == (left > 0)
+    assert f"{taken} of 144 labels changed as suggested" in said
+    assert (f"{left} more flagged labels kept" in said) == (left > 0)
     html = page.read_text(encoding="utf-8")
     assert html.count('"own":') == sum(ran.json["kinds"].values()) >= ran.json["issues"]
     assert "http://" not in html
@@ -156,8 +156,8 @@ def test_audit_labels_for_people_ends_with_a_sentence(run, landscape, noisy, mod
     ran = run("audit-labels", landscape, "--labels", noisy, "--model", model, "--truth", noisy)
     assert ran.code == 0
     assert "the worst 20 of" in ran.out
-    assert "of 144 labels are called wrong; about " in ran.out
-    assert "against the truth: noise_rate" in ran.out
+    assert "of 144 labels flagged" in ran.out
+    assert "true labels: noise_rate" in ran.out
 
 
 def test_fail_on_issues_exits_4(run, landscape, noisy, model):
@@ -175,7 +175,7 @@ def test_audit_labels_refuses_to_overwrite_and_needs_known_labels(
     assert there.read_bytes() == b""
     ran = run("audit-labels", landscape / "water", "--model", model)
     assert ran.code == 1
-    assert "not one tile has a label that the model knows" in ran.err
+    assert "no tile has a label that the model knows" in ran.err
     partial = tmp_path / "truth.csv"
     partial.write_text("tile,label\nforest/none.tif,forest\n")
     ran = run("audit-labels", landscape, "--model", model, "--truth", partial)

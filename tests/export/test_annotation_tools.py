@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rsretrieve.audit.issue_types import IssueKind
-from rsretrieve.audit.result import Audit, AuditedTile
+from rsretrieve.audit.issue_types import IssueType
+from rsretrieve.audit.result import Audit
+from rsretrieve.audit.result_table import Row
 from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
@@ -18,17 +19,23 @@ from rsretrieve.export.annotation_tools import (
     write_label_studio,
     write_samples_csv,
 )
+from tests.support.audits import audit_of, finding
+
+
+def flagged(tile: Tile) -> Row:
+    return finding(tile, "road", issue=True, score=0.25, kind=IssueType.WRONG_LABEL)
 
 
 @pytest.fixture
 def audit(tiles: TileSet) -> Audit:
-    """Of three tiles, the last has a wrong label, and the second a twin without a place."""
+    """Of three tiles, the last has a wrong label, and the second a near-duplicate."""
     place = read_raw(tiles[2]).place
     assert place is not None
-    worst = AuditedTile(tiles[2], "road", True, 0.25, 0.1, 0.9, IssueKind.WRONG_LABEL)
-    twin = AuditedTile(tiles[1], "forest", False, 0.6, 0.9, 0.9, IssueKind.DUPLICATE, twin=tiles[0])
-    good = AuditedTile(tiles[0], "bare_soil", False, 0.9, 0.9, 0.9)
-    return Audit((worst, twin, good), (), 0.0, (0.0, 0.0), places={tiles[2].id: place})
+    worst = flagged(tiles[2])
+    duplicate = {"kind": IssueType.DUPLICATE, "twin": tiles[0], "suggested_label": "bare_soil"}
+    twin = finding(tiles[1], "forest", issue=False, score=0.6, **duplicate)
+    good = finding(tiles[0], "bare_soil", issue=False, score=0.9)
+    return audit_of(worst, twin, good, places={tiles[2].id: place})
 
 
 def test_samples_stand_in_the_tiles_order_with_their_files(
@@ -83,7 +90,7 @@ def test_issues_as_geojson_have_their_place_or_none(
 
 
 def test_an_audit_without_issues_exports_empty_lists(tiles: TileSet, tmp_path: Path) -> None:
-    clean = Audit((AuditedTile(tiles[0], "bare_soil", False, 0.9, 0.9, 0.9),), (), 0.0, (0.0, 0.0))
+    clean = audit_of(finding(tiles[0], "bare_soil", issue=False, score=0.9))
     assert write_label_studio(tmp_path / "t.json", clean, overwrite=False) is None
     assert json.loads((tmp_path / "t.json").read_text(encoding="utf-8")) == []
     assert write_issues_geojson(tmp_path / "g.json", clean, overwrite=False) == 0
@@ -92,18 +99,14 @@ def test_an_audit_without_issues_exports_empty_lists(tiles: TileSet, tmp_path: P
 FAR = ("https://example.org/a.tif?t=1", "/vsis3/bucket/b.tif")
 
 
-def judged_wrong(tile: Tile) -> AuditedTile:
-    return AuditedTile(tile, "road", True, 0.25, 0.1, 0.9, IssueKind.WRONG_LABEL)
-
-
-def audit_of(*tiles: Tile) -> Audit:
-    return Audit(tuple(judged_wrong(tile) for tile in tiles), (), 0.0, (0.0, 0.0))
+def wrong_labels(*tiles: Tile) -> Audit:
+    return audit_of(*map(flagged, tiles))
 
 
 def test_what_lies_elsewhere_is_named_by_its_address(tiles: TileSet, tmp_path: Path) -> None:
     far = tuple(Tile(path, path, "water") for path in FAR)
-    assert write_label_studio(tmp_path / "far.json", audit_of(*far), overwrite=False) is None
-    root = write_label_studio(tmp_path / "both.json", audit_of(tiles[0], *far), overwrite=False)
+    assert write_label_studio(tmp_path / "far.json", wrong_labels(*far), overwrite=False) is None
+    root = write_label_studio(tmp_path / "both.json", wrong_labels(tiles[0], *far), overwrite=False)
     assert root == Path(tiles[0].path).parent.resolve()
     for name, local in (("far.json", []), ("both.json", [Path(tiles[0].path).name])):
         tasks = json.loads((tmp_path / name).read_text(encoding="utf-8"))
@@ -113,7 +116,7 @@ def test_what_lies_elsewhere_is_named_by_its_address(tiles: TileSet, tmp_path: P
 
 def test_a_window_of_a_scene_is_told_beside_the_scene(tiles: TileSet, tmp_path: Path) -> None:
     window = Tile("s.tif#64,0,32,16", tiles[0].path, "water", Window(64, 0, 32, 16))
-    audit = audit_of(window, tiles[1])
+    audit = wrong_labels(window, tiles[1])
     write_label_studio(tmp_path / "t.json", audit, overwrite=False)
     tasks = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
     assert [task["data"]["window"] for task in tasks] == [[64, 0, 32, 16], None]

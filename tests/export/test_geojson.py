@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsretrieve.export.geojson import Point, footprint_geometry, write_geojson
+from rsretrieve.data.geo.footprints import Point
+from rsretrieve.export.geojson import footprint_geometry, write_geojson
 from rsretrieve.export.results import hit_json
 from rsretrieve.search.search import QueryResult
 

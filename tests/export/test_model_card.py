@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rsretrieve.export.model_card import embellish_model, model_card
+from rsretrieve.export.model_card import model_card, write_card_and_plot
 from rsretrieve.network.model import ModelDescription
 from rsretrieve.network.model_folder import write_description
 
@@ -25,7 +25,7 @@ def test_the_card_says_how_the_model_came_about(description: ModelDescription) -
         "Recipe": "robust, loss t-rnsl, q = 0.7, k = 0.5, σ = 0.05",
         "Trained on": "90 tiles, 10 to validate, 40 epochs (kept: epoch 37), seed 3",
         "Labels kept (m = 1)": "71.2%",
-        "Tiles taught with another label": "0.0%",
+        "Tiles trained with another label": "0.0%",
         "Time": "61 s on cpu, float32, 1234 tiles/s",
         "Versions": "rsretrieve 0.1, torch 2.6",
         "Weights, SHA-256": "`0123abcd`",
@@ -36,14 +36,14 @@ def test_the_card_says_how_jpegs_are_decoded(description: ModelDescription) -> N
     preprocessing = replace(description.preprocessing, dtype="uint8", reduced_jpeg=True)
     card = model_card(replace(description, preprocessing=preprocessing), "m")
     assert facts_of(card)["Tiles"] == (
-        "uint8, bands 4,2 of 6, resized to 64 px (JPEG decoded to no less than 128 px)"
+        "uint8, bands 4,2 of 6, resized to 64 px (JPEG decoded to at least 128 px)"
     )
 
 
 def test_the_card_says_why_a_model_has_no_graph(description: ModelDescription) -> None:
     training = {**description.training, "no_graph": "ValueError: sort is not among them"}
     facts = facts_of(model_card(replace(description, training=training), "m"))
-    assert facts["Has no graph, because"] == "ValueError: sort is not among them"
+    assert facts["No graph, because"] == "ValueError: sort is not among them"
 
 
 def test_the_card_says_in_what_a_model_embeds(description: ModelDescription) -> None:
@@ -82,7 +82,7 @@ def test_a_model_folder_gets_its_card_and_its_plot(
 ) -> None:
     folder = history.parent
     write_description(folder, description)
-    embellish_model(folder, "my model")
+    write_card_and_plot(folder, "my model")
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert card == model_card(description, "my model")
     assert "(training.png)" in card

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsretrieve.audit.issue_types import IssueKind
-from rsretrieve.audit.result import Audit, AuditedTile, ClassIssues, NoiseMatrix
+from rsretrieve.audit.issue_types import IssueType
+from rsretrieve.audit.result import ClassIssues, NoiseMatrix
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import OutputExists
 from rsretrieve.evaluation.evaluate import Evaluation
@@ -31,15 +31,30 @@ from rsretrieve.export.results import (
 from rsretrieve.index.build import IndexingSummary
 from rsretrieve.search.search import Hit, QueryResult
 from rsretrieve.training.save_model import TrainingSummary
+from tests.support.audits import audit_of, finding
 
-AUDIT = Audit(
-    tiles=(
-        AuditedTile(
-            *(Tile("b, 1.tif", "b", "road"), "water", True, 0.125, 0.25, 0.75),
-            *(IssueKind.DUPLICATE, "sand", 0.5, Tile("c.tif", "c", "sand"), 0.25, -1.5),
-            *(0.0, 0.25, 0.75, 0.5),
-        ),
-        AuditedTile(Tile('a "é".tif', "a", "road"), "road", False, 0.5, 0.5, 0.5),
+AUDIT = audit_of(
+    finding(
+        *(Tile("b, 1.tif", "b", "road"), "water"),
+        issue=True,
+        score=0.125,
+        kind=IssueType.DUPLICATE,
+        runner_up_label="sand",
+        runner_up_similarity=0.5,
+        twin=Tile("c.tif", "c", "sand"),
+        neighbour_share=0.25,
+        area_under_margin=-1.5,
+        training_weight=0.0,
+        prototype_score=0.25,
+        predicted_probability=0.75,
+        witnessed_probability=0.5,
+    ),
+    finding(
+        *(Tile('a "é".tif', "a", "road"), "road"),
+        issue=False,
+        score=0.5,
+        own_similarity=0.5,
+        predicted_similarity=0.5,
     ),
     per_class=(ClassIssues("road", 2, 1, 0.375, (0.25, 0.5)),),
     noise_rate=0.375,

@@ -1,1 +1,1 @@
-"""Near-duplicate tiles."""
+"""Near-duplicate tiles with different labels."""

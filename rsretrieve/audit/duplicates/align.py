@@ -1,4 +1,4 @@
-"""Whether two tiles show the same pixels: their thumbprints, laid over each other at best."""
+"""Compare the thumbprints of two tiles at their best alignment."""
 
 from __future__ import annotations
 
@@ -8,32 +8,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAME_PIXELS = 0.75
-"""Agreement from which on two tiles are twins.
+"""Agreement at and above which two tiles are near-duplicates.
 
-Of UC Merced, tiles re-compressed (JPEG quality 40 to 90) and shifted by 2 of 256 px agree with
-their originals by 0.8 and more, but for one in 50, of plain fields; the most alike of
-different tiles, two stretches of one runway, by 0.66.
+Tiles of UC Merced that were re-compressed (JPEG quality 40 to 90) and shifted by 2 of 256 px
+agree with their originals by at least 0.8, except for one in 50 (plain fields). The largest
+agreement of different tiles is 0.66 (two parts of one runway).
 """
 
 _MOST_SHIFT_PX = 2
 _PARTS = 8
 _LOWEST = 0.15
-_NOISE = 4.0  # variance, in squared grey levels, of what compression alone does to a print
+_NOISE = 4.0  # variance of compression noise in a thumbprint, in squared grey levels
 
 Print = NDArray[np.float32]
 
 
 def agreement(one: Print, other: Print) -> float:
-    """How far two thumbprints agree everywhere, −1…1; 1 for the same pixels.
+    """Agreement of two thumbprints.
 
-    They are shifted against each other by up to 2.5 px of 64, in steps of half a pixel, to where
-    their correlation is highest. There the overlap is cut in 8×8 parts, and a low one of the
-    parts' correlations counts (that of the 15 % lowest): one bright stripe that both tiles have,
-    such as a runway, makes the correlation of two tiles and not that of all their parts. In a
-    part where both are plain, they agree as far as noise lets them.
+    One is shifted by up to 2.5 px of 64, in steps of half a pixel, to the highest correlation.
+    The overlap is then split into 8×8 parts; the result is the 15 % quantile of the correlations
+    of the parts. A bright stripe in both tiles, such as a runway, raises the correlation of the
+    whole tiles but not that of most parts. Plain parts correlate by their assumed noise.
+
+    Args:
+        one: (64, 64) float32; see `thumbprint`.
+        other: the same of another tile.
+
+    Returns:
+        −1…1; 1 for the same pixels.
     """
     best, aligned = -2.0, (one, other)
-    for shifted in _halfway(other):
+    for shifted in _half_pixel_shifts(other):
         for pair in _overlaps(one, shifted):
             found = _correlation(*pair)
             if found > best:
@@ -46,8 +52,8 @@ def agreement(one: Print, other: Print) -> float:
     return min(best, float(np.quantile(parts, _LOWEST)))
 
 
-def _halfway(print_: Print) -> Iterator[Print]:
-    """As it is, and shifted by half a pixel along one axis, the other, both."""
+def _half_pixel_shifts(print_: Print) -> Iterator[Print]:
+    """The thumbprint itself, and shifted by half a pixel along either axis and along both."""
     half = np.float32(0.5)
     across = (print_[:, :-1] + print_[:, 1:]) * half
     yield from (print_, across)
@@ -55,7 +61,7 @@ def _halfway(print_: Print) -> Iterator[Print]:
 
 
 def _overlaps(one: Print, other: Print) -> Iterator[tuple[Print, Print]]:
-    """What two prints share at every shift of whole pixels."""
+    """The overlaps of two thumbprints at every shift by whole pixels."""
     for down in range(-_MOST_SHIFT_PX, _MOST_SHIFT_PX + 1):
         for right in range(-_MOST_SHIFT_PX, _MOST_SHIFT_PX + 1):
             a = one[max(0, down) :, max(0, right) :]
@@ -65,7 +71,7 @@ def _overlaps(one: Print, other: Print) -> Iterator[tuple[Print, Print]]:
 
 
 def _correlation(one: Print, other: Print, noise: float = 0.0) -> float:
-    """Pearson's, of values that share a variance of `noise` beside their own; 0 for flat ones."""
+    """Pearson correlation, with a common variance of `noise` added; 0 for constant values."""
     a, b = one - one.mean(), other - other.mean()
     shared = noise * a.size
     squares = [float((print_ * print_).sum(dtype=np.float64)) + shared for print_ in (a, b)]

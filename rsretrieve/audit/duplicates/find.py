@@ -1,7 +1,7 @@
-"""Twins: tiles of the same, or nearly the same, pixels that were given two labels.
+"""Find near-duplicates: tiles with (nearly) the same pixels and different labels.
 
-Embeddings say which pairs to look at, pixels decide. Where there are no pixels, embeddings
-decide alone, and only where the two are far nearer to each other than to any third tile.
+Embeddings select the candidate pairs, pixels decide. Without pixels, embeddings decide alone: the
+two tiles must then be much nearer to each other than to any third tile.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.audit.duplicates.align import SAME_PIXELS, Print, agreement
-from rsretrieve.audit.duplicates.thumbprint import direction_made, thumbprint_made
+from rsretrieve.audit.duplicates.thumbprint import to_coarse_direction, to_thumbprint
 from rsretrieve.audit.estimators.neighbors import Neighbours
 from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.read_tiles import read_in_order
@@ -20,7 +20,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 
 NEIGHBOURS_WITH_PIXELS, NEIGHBOURS_WITHOUT = 20, 3
-NO_TWIN = -1
+NO_DUPLICATE = -1
 
 _COARSE_CORRELATION = 0.5
 _SAME_VECTOR = 1 - 1e-6
@@ -31,31 +31,44 @@ Pairs = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Twins:
-    """Who is whose twin.
+class NearDuplicates:
+    """The near-duplicate of every tile.
 
     Attributes:
-        twin: (N,) int64, the row of a tile's twin with another label, or −1.
+        other: (N,) int64 row of the near-duplicate with another label, or `NO_DUPLICATE`.
     """
 
-    twin: NDArray[np.int64]
+    other: NDArray[np.int64]
 
     @property
-    def has_twin(self) -> NDArray[np.bool_]:
-        """(N,)."""
-        return np.asarray(self.twin != NO_TWIN)
+    def has_other(self) -> NDArray[np.bool_]:
+        """(N,) the tile has a near-duplicate with another label."""
+        return np.asarray(self.other != NO_DUPLICATE)
 
     @classmethod
-    def of(cls, count: int, pairs: Pairs) -> Twins:
-        """From pairs (P, 2), likeliest first; of several, a tile's first is its twin."""
-        twin = np.full(count, NO_TWIN, np.int64)
+    def from_pairs(cls, count: int, pairs: Pairs) -> NearDuplicates:
+        """Take the first pair of each tile.
+
+        Args:
+            count: N.
+            pairs: (P, 2) int64 rows, the best pair first.
+        """
+        found = np.full(count, NO_DUPLICATE, np.int64)
         for one, other in pairs[::-1]:
-            twin[one], twin[other] = other, one
-        return cls(twin)
+            found[one], found[other] = other, one
+        return cls(found)
 
 
 def pairs_of_two_labels(neighbours: Neighbours, labels: NDArray[np.int64]) -> Pairs:
-    """Neighbours whose labels differ, each pair once and the more similar first: (P, 2)."""
+    """Select the neighbours with different labels.
+
+    Args:
+        neighbours: of N tiles.
+        labels: (N,) int64 class numbers of the given labels.
+
+    Returns:
+        (P, 2) int64 rows, each pair once, the most similar first.
+    """
     rows = neighbours.rows
     ones = np.repeat(np.arange(len(rows)), rows.shape[1])
     others = rows.ravel()
@@ -68,12 +81,18 @@ def pairs_of_two_labels(neighbours: Neighbours, labels: NDArray[np.int64]) -> Pa
     return np.asarray(pairs[np.sort(first)], np.int64)
 
 
-def twins_by_embedding(neighbours: Neighbours, labels: NDArray[np.int64]) -> Twins:
-    """The twins among embeddings whose tiles are not at hand.
+def near_duplicates_by_embedding(
+    neighbours: Neighbours, labels: NDArray[np.int64]
+) -> NearDuplicates:
+    """Find near-duplicates without pixels.
 
-    A twin is the nearest tile, mutually, and at most a quarter as far as the nearest third
-    tile is from either; or its embedding is the very same. Distances are those of
-    unit vectors, √(2 − 2s).
+    Two tiles are near-duplicates if each is the nearest tile of the other, and their distance is
+    at most a quarter of the distance of either to a third tile; or if their embeddings are
+    equal. The distance of unit vectors with cosine s is √(2 − 2s).
+
+    Args:
+        neighbours: at least two of each of N tiles.
+        labels: (N,) int64 class numbers of the given labels.
     """
     nearest, similarity = neighbours.rows[:, 0], neighbours.similarities[:, 0]
     rows = np.arange(len(nearest))
@@ -81,39 +100,46 @@ def twins_by_embedding(neighbours: Neighbours, labels: NDArray[np.int64]) -> Twi
     third = neighbours.similarities[:, 1]
     third = np.maximum(third, third[nearest])
     near = 1 - similarity <= _NEARNESS**2 * (1 - third)
-    twins = (mutual & near) | ((nearest >= 0) & (similarity >= _SAME_VECTOR))
-    chosen = np.flatnonzero(twins & (labels != labels[nearest]))
-    return Twins.of(len(rows), np.stack([chosen, nearest[chosen]], axis=1))
+    are_same = (mutual & near) | ((nearest >= 0) & (similarity >= _SAME_VECTOR))
+    chosen = np.flatnonzero(are_same & (labels != labels[nearest]))
+    return NearDuplicates.from_pairs(len(rows), np.stack([chosen, nearest[chosen]], axis=1))
 
 
-def twins_by_pixels(
+def near_duplicates_by_pixels(
     tiles: TileSet, neighbours: Neighbours, labels: NDArray[np.int64], context: RunContext
-) -> Twins:
-    """The twins among tiles that can be read: neighbours of two labels that agree in pixels."""
+) -> NearDuplicates:
+    """Find near-duplicates among the neighbours with different labels, by their pixels.
+
+    Args:
+        tiles: N tiles that can be read.
+        neighbours: of the N tiles, by their embeddings.
+        labels: (N,) int64 class numbers of the given labels.
+        context: receives progress.
+    """
     pairs = pairs_of_two_labels(neighbours, labels)
     concerned = np.unique(pairs)
-    context.start_stage("comparing tiles that look alike", len(concerned))
+    context.start_stage("comparing similar tiles at low resolution", len(concerned))
     coarse = _coarse_directions(tiles, concerned, context)
-    pairs = _alike_at_a_glance(pairs, concerned, coarse)
+    pairs = _similar_at_low_resolution(pairs, concerned, coarse)
     agreements = _agreements(pairs, _thumbprints(tiles, np.unique(pairs), context), context)
     order = np.argsort(-agreements, kind="stable")
     confirmed = order[agreements[order] >= SAME_PIXELS]
-    return Twins.of(len(tiles), pairs[confirmed])
+    return NearDuplicates.from_pairs(len(tiles), pairs[confirmed])
 
 
 def _coarse_directions(
     tiles: TileSet, rows: NDArray[np.int64], context: RunContext
 ) -> NDArray[np.float16]:
-    """(n, 256); a tile that can no longer be read has zeros, which are like nothing."""
+    """(n, 256) float16; zeros, which match nothing, for a tile that can no longer be read."""
     found = np.zeros((len(rows), 256), np.float16)
-    for number, read in enumerate(read_in_order(tiles.select(rows.tolist()), direction_made)):
+    for number, read in enumerate(read_in_order(tiles.select(rows.tolist()), to_coarse_direction)):
         if isinstance(read, Read):
             found[number] = read.content
         context.advance(1)
     return found
 
 
-def _alike_at_a_glance(
+def _similar_at_low_resolution(
     pairs: Pairs, concerned: NDArray[np.int64], coarse: NDArray[np.float16]
 ) -> Pairs:
     kept = []
@@ -126,10 +152,10 @@ def _alike_at_a_glance(
 
 
 def _thumbprints(tiles: TileSet, rows: NDArray[np.int64], context: RunContext) -> dict[int, Print]:
-    """By row; a tile that can no longer be read has none."""
-    context.start_stage("reading tiles that look alike at a glance", len(rows))
+    """Row → thumbprint; tiles that can no longer be read are left out."""
+    context.start_stage("reading candidates for near-duplicates", len(rows))
     found = {}
-    reads = read_in_order(tiles.select(rows.tolist()), thumbprint_made)
+    reads = read_in_order(tiles.select(rows.tolist()), to_thumbprint)
     for row, read in zip(rows.tolist(), reads):
         if isinstance(read, Read):
             found[row] = read.content
@@ -138,8 +164,8 @@ def _thumbprints(tiles: TileSet, rows: NDArray[np.int64], context: RunContext) -
 
 
 def _agreements(pairs: Pairs, prints: dict[int, Print], context: RunContext) -> NDArray[np.float64]:
-    """(P,); of a pair of which one has no print, 0."""
-    context.start_stage("comparing pairs of tiles by their pixels", 2 * len(pairs))
+    """(P,) float64; 0 for a pair without both thumbprints."""
+    context.start_stage("comparing pairs by their pixels", 2 * len(pairs))
     found = np.zeros(len(pairs))
     for number, (one, other) in enumerate(pairs.tolist()):
         if one in prints and other in prints:

@@ -1,4 +1,4 @@
-"""A tile's structure on 64×64 px: what stays of it under re-compression, brightness and haze."""
+"""The structure of a tile on 64×64 px, robust to re-compression, brightness and haze."""
 
 from __future__ import annotations
 
@@ -18,11 +18,17 @@ _FINE_PX, _BROAD_PX = 1.0, 4.0  # standard deviations of the band-pass's two Gau
 
 
 def thumbprint(raw: RawTile) -> NDArray[np.float32]:
-    """A tile's grey picture, averaged down to 64×64 px and band-passed: (64, 64).
+    """The grey values of a tile, averaged to 64×64 px and band-pass filtered.
 
-    The finest grain is left out (compression makes its own, and a shift of half a pixel would
-    turn it round), and so is all that is broader than some 10 px: two fields or two stretches of
-    water are alike in that without being the same. The band is a difference of Gaussians.
+    The filter is a difference of Gaussians. It removes the finest structure, which compression
+    changes and a shift of half a pixel inverts, and structure broader than about 10 px, which
+    different fields or water surfaces have in common.
+
+    Args:
+        raw: the tile, with any number of bands and any type.
+
+    Returns:
+        (64, 64) float32.
     """
     grey = Image.fromarray(_grey_levels(raw))
     small = np.asarray(grey.resize((SIDE_PX, SIDE_PX), Image.Resampling.BOX), np.float32)
@@ -31,18 +37,18 @@ def thumbprint(raw: RawTile) -> NDArray[np.float32]:
     return np.asarray(passed[_MARGIN_PX:-_MARGIN_PX, _MARGIN_PX:-_MARGIN_PX], np.float32)
 
 
-def thumbprint_made(_: str, raw: RawTile) -> NDArray[np.float32]:
-    """Makes the thumbprint of a raw tile, wherever it is read."""
+def to_thumbprint(_: str, raw: RawTile) -> NDArray[np.float32]:
+    """`thumbprint`, as a step of reading; the first argument is the id of the tile."""
     return thumbprint(raw)
 
 
-def direction_made(_: str, raw: RawTile) -> NDArray[np.float16]:
-    """Makes the coarse direction of a raw tile, wherever it is read."""
+def to_coarse_direction(_: str, raw: RawTile) -> NDArray[np.float16]:
+    """`coarse_direction`, as a step of reading; the first argument is the id of the tile."""
     return coarse_direction(thumbprint(raw))
 
 
 def _grey_levels(raw: RawTile) -> NDArray[np.float32]:
-    """The mean of the bands, (H, W); other types than 8 bits are scaled to the range of these."""
+    """(H, W) float32 mean of the bands; types other than 8 bits are scaled to 0…255."""
     values = np.asarray(raw.values, np.float32)
     valid = np.isfinite(values) if raw.valid is None else raw.valid
     filled = np.where(valid, values, values[valid].mean())
@@ -53,10 +59,16 @@ def _grey_levels(raw: RawTile) -> NDArray[np.float32]:
 
 
 def coarse_direction(print_: NDArray[np.float32]) -> NDArray[np.float16]:
-    """A thumbprint averaged down to 16×16, without its mean, as a unit vector: (256,).
+    """A thumbprint averaged to 16×16 px, without its mean, as a unit vector.
 
-    The product of two is the correlation of two tiles that are not shifted much: a quick look
-    that spares most pairs the slow one. A tile without any structure gives zeros.
+    The product of two is the correlation of tiles that are hardly shifted. This fast test
+    excludes most pairs from the slow comparison.
+
+    Args:
+        print_: (64, 64) float32.
+
+    Returns:
+        (256,) float16; zeros for a tile without structure.
     """
     step = SIDE_PX // COARSE_PX
     cells = print_.reshape(COARSE_PX, step, COARSE_PX, step).mean(axis=(1, 3)).ravel()

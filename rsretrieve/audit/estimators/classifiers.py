@@ -1,7 +1,6 @@
-"""Views of tiles: what speaks for which class, given what is believed of the other tiles.
+"""Classifiers that score the classes of a tile from the posteriors of the *other* tiles.
 
-Each gives a score for every tile and class, higher for likelier ones, from what is believed
-of *other* tiles: nothing that a tile's own label taught may vouch for that label.
+A tile's own label must not influence its scores; otherwise the label would confirm itself.
 """
 
 from __future__ import annotations
@@ -25,54 +24,65 @@ _SHRINKAGE = 0.1
 _SEED = 5
 
 
-class View(Protocol):
-    """Something that has an opinion on every tile."""
+class Classifier(Protocol):
+    """Scores every class for every tile."""
 
-    def opinions(self, belief: Scores) -> Scores:
+    def class_scores(self, posterior: Scores) -> Scores:
         """Score all classes for all tiles.
 
         Args:
-            belief: (N, K) probabilities of the tiles' classes, rows summing to 1.
+            posterior: (N, K) float32 probabilities of the tiles' classes; rows sum to 1.
 
         Returns:
-            (N, K); a row of equal scores is no opinion.
+            (N, K) float32, higher is more probable; a row of equal scores says nothing.
         """
         ...
 
 
-def folds_of(labels: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """Deal the tiles of every class out to folds, by a fixed shuffle: (N,) 0…folds − 1."""
+def assign_folds(labels: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
+    """Assign the tiles of every class evenly to folds, by a fixed shuffle.
+
+    Args:
+        labels: (N,) int64 class numbers.
+        folds: number of folds.
+
+    Returns:
+        (N,) int64, 0…folds − 1.
+    """
     rng = np.random.default_rng(_SEED)
     shuffled = rng.permutation(len(labels))
-    dealt = np.empty(len(labels), np.int64)
-    dealt[shuffled[np.argsort(labels[shuffled], kind="stable")]] = np.arange(len(labels)) % folds
-    return dealt
+    assigned = np.empty(len(labels), np.int64)
+    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    assigned[by_class] = np.arange(len(labels)) % folds
+    return assigned
 
 
 @dataclass(frozen=True)
 class Discriminant:
-    """Class means under one shared covariance, cross-fitted (linear discriminant analysis).
+    """Cross-fitted linear discriminant analysis (Fisher 1936), with a shrunk covariance.
 
-    score_ic = v_i·Σ⁻¹μ_c − ½ μ_c·Σ⁻¹μ_c + log π_c, where means μ, covariance Σ (a tenth of it
-    shrunk to a sphere) and sizes π are of the tiles of the *other* folds, each counted for
-    every class by as much as it is believed to be of it.
+    score_ic = v_i·Σ⁻¹μ_c − ½ μ_c·Σ⁻¹μ_c + log π_c
+
+    Means μ, the shared covariance Σ (a tenth of it replaced by a multiple of the identity) and
+    class frequencies π are estimated from the tiles of the *other* folds. Each tile counts for
+    every class with its posterior probability.
 
     Attributes:
-        rows: (N, D) float32; rows of zeros are unknown, and get no opinion.
-        folds: (N,) each tile's fold.
+        rows: (N, D) float32; rows of zeros are unknown and get equal scores.
+        folds: (N,) int64 fold of each tile.
     """
 
     rows: NDArray[np.float32]
     folds: NDArray[np.int64]
 
-    def opinions(self, belief: Scores) -> Scores:
-        """See `View.opinions`."""
-        scores = np.zeros(belief.shape, np.float32)
+    def class_scores(self, posterior: Scores) -> Scores:
+        """See `Classifier.class_scores`."""
+        scores = np.zeros(posterior.shape, np.float32)
         for fold in range(int(self.folds.max()) + 1):
-            judged = self._known & (self.folds == fold)
+            scored = self._known & (self.folds == fold)
             others = self._known & (self.folds != fold)
-            weights, offsets = _discriminant(self.rows[others], belief[others])
-            scores[judged] = self.rows[judged] @ weights.T + offsets
+            weights, offsets = _discriminant(self.rows[others], posterior[others])
+            scores[scored] = self.rows[scored] @ weights.T + offsets
         return scores
 
     @cached_property
@@ -80,12 +90,12 @@ class Discriminant:
         return np.asarray(self.rows.any(axis=1))
 
 
-def _discriminant(rows: NDArray[np.float32], belief: Scores) -> tuple[Scores, Scores]:
+def _discriminant(rows: NDArray[np.float32], posterior: Scores) -> tuple[Scores, Scores]:
     """(K, D) weights and (K,) offsets of the classes' scores."""
-    sizes = belief.sum(axis=0, dtype=np.float64)
+    sizes = posterior.sum(axis=0, dtype=np.float64)
     overall = rows.mean(axis=0, dtype=np.float64)
-    # A class that hardly anybody is believed to be of lies in the middle of all.
-    means = (belief.T.astype(np.float64) @ rows + overall) / (sizes[:, None] + 1)
+    # The overall mean counts as one tile: it is the mean of a class without tiles.
+    means = (posterior.T.astype(np.float64) @ rows + overall) / (sizes[:, None] + 1)
     covariance = rows.T.astype(np.float64) @ rows - (means.T * sizes) @ means
     covariance /= max(1, len(rows))
     spread = np.trace(covariance) / len(covariance)
@@ -97,15 +107,16 @@ def _discriminant(rows: NDArray[np.float32], belief: Scores) -> tuple[Scores, Sc
 
 
 @dataclass(frozen=True)
-class Votes:
-    """What a tile's 15 nearest others are believed to be.
+class NeighbourVotes:
+    """Weighted votes of the 15 nearest other tiles (k nearest neighbours, Cover & Hart 1967).
 
-    score_ic = log(Σ_j w_ij belief_jc + 0.02)
+    score_ic = log(Σ_j w_ij q_jc + 0.02)
 
-    A vote weighs exp(s / 0.1), s its cosine; a tile's votes sum to 1.
+    The weight w_ij is proportional to exp(s_ij / 0.1), with s_ij the cosine similarity; the
+    weights of a tile sum to 1.
 
     Attributes:
-        neighbours: (N, k) rows; −1 for none.
+        neighbours: (N, k) int64 rows; −1 for none.
         weights: (N, k) float32.
     """
 
@@ -113,54 +124,66 @@ class Votes:
     weights: NDArray[np.float32]
 
     @classmethod
-    def among(cls, vectors: UnitRows, groups: NDArray[np.int64]) -> Votes:
-        """Look for neighbours; `groups` as `nearest_neighbours` takes them."""
+    def among(cls, vectors: UnitRows, groups: NDArray[np.int64]) -> NeighbourVotes:
+        """Search the neighbours.
+
+        Args:
+            vectors: N unit rows.
+            groups: (N,) int64; see `nearest_neighbours`.
+        """
         found = nearest_neighbours(vectors, groups, NEIGHBOURS)
         weights = np.exp((found.similarities - found.similarities[:, :1]) / _VOTE_TEMPERATURE)
-        # A row of zeros is like nobody, and nobody is like it.
+        # A row of zeros is an unknown tile: it has no neighbours and is none.
         weights *= (found.rows >= 0) & (found.similarities != 0)
         total = weights.sum(axis=1, keepdims=True)
         return cls(found.rows, (weights / np.maximum(total, 1e-12)).astype(np.float32))
 
-    def opinions(self, belief: Scores) -> Scores:
-        """See `View.opinions`."""
-        return np.asarray(np.log(self.shares(belief) + np.float32(_NO_VOTE)))
+    def class_scores(self, posterior: Scores) -> Scores:
+        """See `Classifier.class_scores`."""
+        return np.asarray(np.log(self.shares(posterior) + np.float32(_NO_VOTE)))
 
-    def shares(self, belief: Scores) -> Scores:
-        """(N, K) the votes for every class."""
-        votes = np.zeros(belief.shape, np.float32)
+    def shares(self, posterior: Scores) -> Scores:
+        """Count the votes.
+
+        Args:
+            posterior: (N, K) float32 probabilities of the tiles' classes.
+
+        Returns:
+            (N, K) float32 share of the votes for every class; rows sum to 1, or 0 without votes.
+        """
+        votes = np.zeros(posterior.shape, np.float32)
         for rows, weights in zip(self.neighbours.T, self.weights.T):
-            votes += weights[:, None] * belief[rows]
+            votes += weights[:, None] * posterior[rows]
         return votes
 
 
 @dataclass(frozen=True)
-class Only:
-    """A view's opinions on some tiles; of the others it has none.
+class Restricted:
+    """A classifier for some of the tiles; the others get equal scores.
 
     Attributes:
-        view: of N tiles.
-        rows: (N,) bool, the tiles it is asked about.
+        classifier: of N tiles.
+        rows: (N,) bool, the tiles that it scores.
     """
 
-    view: View
+    classifier: Classifier
     rows: NDArray[np.bool_]
 
-    def opinions(self, belief: Scores) -> Scores:
-        """See `View.opinions`."""
-        return np.where(self.rows[:, None], self.view.opinions(belief), np.float32(0))
+    def class_scores(self, posterior: Scores) -> Scores:
+        """See `Classifier.class_scores`."""
+        return np.where(self.rows[:, None], self.classifier.class_scores(posterior), np.float32(0))
 
 
 @dataclass(frozen=True)
-class Prototypical:
-    """What a trained model says: score_ic = w_c·v_i, whatever is believed of others.
+class FixedScores:
+    """Scores that do not depend on the posteriors, such as w_c·v_i of a trained model.
 
     Attributes:
-        similarities: (N, K) float32 cosines to the model's prototypes.
+        scores: (N, K) float32.
     """
 
-    similarities: Scores
+    scores: Scores
 
-    def opinions(self, belief: Scores) -> Scores:
-        """See `View.opinions`."""
-        return self.similarities
+    def class_scores(self, posterior: Scores) -> Scores:
+        """See `Classifier.class_scores`."""
+        return self.scores

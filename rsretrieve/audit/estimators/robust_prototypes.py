@@ -1,17 +1,15 @@
-"""Class prototypes from embeddings whose labels cannot all be trusted.
+"""Class prototypes from embeddings with wrong labels among them.
 
-Three steps, each a plain mean of unit vectors over fewer wrong labels than the one before:
-
-1. *Half of each class.* The mean of the half of a class that lies nearest to that very mean,
-   found by repeating (the concentration step of least trimmed squares, Rousseeuw & Van
-   Driessen 1999, here with cosines). Up to half of a class may be wrong.
-2. *Competition*, twice. The mean of the tiles that no other class claims: their own
-   class's prototype is the nearest of all, or the nearest class is one in which they would be
-   strangers, farther out than 1.5 times the angle of its own half. That brings back the other half,
-   and the second kind of scene in a class that has two.
-3. *Temperature.* σ maximises the likelihood of the given labels when each is drawn from the
-   softmax of the tile's similarities with probability 1 − ε and from all classes alike with
-   probability ε, which is fitted with it: without ε, wrong labels would make σ too large.
+1. *Central half.* The prototype is the mean of the half of the class that is nearest to this
+   mean, found by iteration: the concentration step of least trimmed squares (Rousseeuw & Van
+   Driessen, Technometrics 1999; here with cosines). Up to half of the labels may be wrong.
+2. *Reassignment*, twice. The prototype is the mean of the tiles that belong to no other class.
+   A tile does not belong to another class if its own prototype is the nearest, or if it lies
+   outside the nearest class: farther than 1.5 times the angle of the central half. This adds the
+   outer half, and the second kind of scene of a class that has two.
+3. *Temperature.* σ maximises the likelihood of the given labels. The model draws each label from
+   the softmax of the tile's similarities with probability 1 − ε, and uniformly from all classes
+   with probability ε. ε is fitted too: without it, wrong labels would make σ too large.
 """
 
 from __future__ import annotations
@@ -35,12 +33,12 @@ _TEMPERATURES = np.geomspace(0.01, 1.0, 25)
 
 @dataclass(frozen=True)
 class ClassPrototypes:
-    """What stands for the classes.
+    """Prototypes of K classes.
 
     Attributes:
         vectors: (K, D) float32, unit rows.
         temperature: σ.
-        left_out: takes a tile out of its own prototype.
+        left_out: removes a tile from its own prototype.
     """
 
     vectors: NDArray[np.float32]
@@ -60,7 +58,10 @@ def robust_prototypes(
         vectors: N unit rows.
         labels: (N,) int64 class numbers; every class has a tile.
         classes: K ≥ 2.
-        advance: is called with how many more tiles are done; N tiles are done `PASSES` times.
+        advance: called with the number of tiles after each block; in all `PASSES` times N.
+
+    Returns:
+        The prototypes of the K classes.
     """
     prototypes, reach = _central_halves(vectors, labels, classes, advance)
     members = np.zeros(len(labels), bool)
@@ -69,7 +70,7 @@ def robust_prototypes(
         nearest, similarity = nearest_classes(vectors, prototypes, advance)
         members = (nearest == labels) | (similarity < reach[nearest])
         sums = _class_sums(vectors, labels, members, classes)
-        # A class whose every tile lies nearer to others keeps its first prototype.
+        # A class that lost all its tiles keeps its prototype.
         norms = np.linalg.norm(sums, axis=1, keepdims=True)
         prototypes = np.where(norms > 0, sums / np.maximum(norms, 1e-12), prototypes)
         prototypes = prototypes.astype(np.float32)
@@ -79,7 +80,7 @@ def robust_prototypes(
 
 
 PASSES = 1 + _ROUNDS
-"""How often `robust_prototypes` goes over all tiles."""
+"""Number of passes of `robust_prototypes` over all tiles."""
 
 
 def _central_halves(
@@ -88,7 +89,7 @@ def _central_halves(
     classes: int,
     advance: Callable[[int], None],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The prototypes, and the similarity below which a tile is a stranger to each class."""
+    """(K, D) prototypes, and (K,) the similarity below which a tile lies outside each class."""
     order = np.argsort(labels, kind="stable")
     ends = np.cumsum(np.bincount(labels, minlength=classes))
     prototypes = np.empty((classes, vectors.dimensions), np.float32)
@@ -97,7 +98,7 @@ def _central_halves(
         sample = rows[:: max(1, len(rows) // _MOST_OF_A_CLASS)]
         members = vectors[sample]
         prototypes[number] = central_half(members)
-        # The median is the farthest of the half.
+        # The median is the farthest tile of the central half.
         angle = np.arccos(np.clip(np.median(members @ prototypes[number]), -1, 1))
         reach[number] = np.cos(min(_REACH * float(angle), np.pi))
         advance(len(rows))
@@ -105,7 +106,14 @@ def _central_halves(
 
 
 def central_half(members: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The unit mean of that half of n unit rows which lies nearest to it: (n, D) → (D,)."""
+    """Mean of the half of some unit rows that is nearest to this mean, L2-normalised.
+
+    Args:
+        members: (n, D) float32, unit rows.
+
+    Returns:
+        (D,) float32.
+    """
     half = (len(members) + 1) // 2
     kept = np.arange(len(members))
     for _ in range(_STEPS):
@@ -121,7 +129,7 @@ def central_half(members: NDArray[np.float32]) -> NDArray[np.float32]:
 def _class_sums(
     vectors: UnitRows, labels: NDArray[np.int64], members: NDArray[np.bool_], classes: int
 ) -> NDArray[np.float64]:
-    """The sum of the member vectors of every class, (K, D)."""
+    """(K, D) float64 sum of the member vectors of every class."""
     sums = np.zeros((classes, vectors.dimensions), np.float64)
     for rows in blocks_of(len(vectors), vectors.dimensions):
         chosen = np.flatnonzero(members[rows]) + rows.start
@@ -129,7 +137,7 @@ def _class_sums(
         if not len(chosen):
             continue
         present, starts = np.unique(labels[chosen], return_index=True)
-        # Ten times as quick as `np.add.reduceat`.
+        # Ten times as fast as `np.add.reduceat`.
         parts = np.split(vectors[chosen], starts[1:])
         sums[present] += np.stack([part.sum(axis=0, dtype=np.float64) for part in parts])
     return sums
@@ -141,7 +149,7 @@ def _fitted_temperature(
     prototypes: NDArray[np.float32],
     left_out: LeftOut,
 ) -> float:
-    """σ by the likelihood of the labels of an even sample of the tiles."""
+    """σ that maximises the likelihood of the labels of an even sample of the tiles."""
     sample = np.arange(0, len(labels), max(1, len(labels) // _SAMPLE))
     similarities = vectors[sample] @ prototypes.T
     at_own = (np.arange(len(sample)), labels[sample])
@@ -157,11 +165,11 @@ def _fitted_temperature(
 def _log_likelihood(
     logits: NDArray[np.float32], at_own: tuple[NDArray[np.int64], NDArray[np.int64]]
 ) -> float:
-    """Of labels that are drawn from a softmax, or, with a fitted probability, from all alike."""
+    """Log likelihood of labels from a softmax mixed with a uniform distribution."""
     top = logits.max(axis=1, keepdims=True)
     p = np.exp((logits[at_own] - top[:, 0]).astype(np.float64))
     p /= np.exp(logits - top).sum(axis=1, dtype=np.float64)
-    alike, wrong = 1 / logits.shape[1], 0.1
-    for _ in range(20):  # expectation maximisation over ε alone
-        wrong = float((wrong * alike / ((1 - wrong) * p + wrong * alike)).mean())
-    return float(np.log((1 - wrong) * p + wrong * alike).sum())
+    uniform, wrong = 1 / logits.shape[1], 0.1
+    for _ in range(20):  # expectation maximisation of ε
+        wrong = float((wrong * uniform / ((1 - wrong) * p + wrong * uniform)).mean())
+    return float(np.log((1 - wrong) * p + wrong * uniform).sum())

@@ -1,4 +1,4 @@
-"""Unit vectors that are made block by block from whatever the embeddings are."""
+"""Embeddings as unit vectors, converted block by block."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK_BYTES = 64 << 20
-"""What a block of an N × K matrix may take; no such matrix is ever kept."""
+"""Largest block of an N × K matrix; the whole matrix is never kept."""
 
 
 @dataclass(frozen=True)
 class UnitRows:
-    """N rows of unit length, float32, each made when it is asked for.
+    """N rows of unit length, float32, converted when they are read.
 
-    A million embeddings on disk are read through here a block at a time, and never copied.
+    A million embeddings on disk are thus read block by block and never copied as a whole.
 
     Attributes:
         source: (M, D) of any float type, in memory or memory-mapped; never changed.
-        rows: (N,) int64, which rows of `source` these are; None for all of them.
+        rows: (N,) int64 rows of `source`; None for all of them.
     """
 
     source: NDArray[Any]
@@ -32,11 +32,11 @@ class UnitRows:
 
     @property
     def dimensions(self) -> int:
-        """D."""
+        """Number of dimensions, D."""
         return int(self.source.shape[1])
 
     def __getitem__(self, chosen: slice | NDArray[np.int64]) -> NDArray[np.float32]:
-        """Some rows, as a fresh (n, D) array."""
+        """Some rows, as a new (n, D) float32 array."""
         positions = chosen if self.rows is None else self.rows[chosen]
         block = np.array(self.source[positions], np.float32)
         block /= np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)
@@ -44,7 +44,14 @@ class UnitRows:
 
 
 def blocks_of(count: int, columns: int) -> Iterator[slice]:
-    """Cut rows into blocks whose products with `columns` vectors stay within `BLOCK_BYTES`.
+    """Split rows into blocks whose products with `columns` vectors fit in `BLOCK_BYTES`.
+
+    Args:
+        count: number of rows.
+        columns: number of values per row, each of 4 bytes.
+
+    Yields:
+        Slices of the rows, in order.
 
     >>> list(blocks_of(0, 8))
     []

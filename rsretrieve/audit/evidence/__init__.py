@@ -1,1 +1,1 @@
-"""What the audit knows about each tile: embeddings, prototypes, training history."""
+"""What the audit knows about each tile: embedding, prototypes, training history."""

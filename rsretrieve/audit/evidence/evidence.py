@@ -1,9 +1,10 @@
-"""What labels are judged by, wherever it comes from: vectors, prototypes and their temperature."""
+"""The evidence of an audit, whatever its source: vectors, prototypes, training history."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -18,22 +19,22 @@ from rsretrieve.data.tile import TileSet
 
 @dataclass(frozen=True)
 class Evidence:
-    """What there is to judge N labels by.
+    """What is known about N labels.
 
     Attributes:
         tiles: N tiles, each with the label of a class.
-        class_names: of the K classes.
-        vectors: N unit rows.
+        class_names: names of the K classes.
+        vectors: N unit rows, the embeddings.
         prototypes: (K, D) float32, unit rows.
-        temperature: σ.
-        class_sizes: (K,) int64, how many tiles stand behind each prototype.
-        left_out: for prototypes that are means of these very tiles.
-        places: tile id → where it lies, of those of which that is known.
-        has_pixels: the tiles can be read, and twins be told by their pixels.
-        first_view: (N, d) float32 unit rows, the tiles as they looked before labels were
-            learned; rows of zeros where that is not known.
-        areas: (N,) float32, area under the margin in training; NaN where it is not known.
-        weights: (N,) float32, m_i at the end of training; NaN where it is not known.
+        temperature: σ of the softmax over the prototypes.
+        class_sizes: (K,) int64, number of tiles behind each prototype.
+        left_out: for prototypes that are means of the same tiles.
+        places: tile id → where the tile lies, for tiles with a georeference.
+        has_pixels: the tiles can be read, so near-duplicates are compared by their pixels.
+        starting_features: (N, d) float32 unit rows, the features before the training learned
+            labels; rows of zeros for tiles that the model was not trained on.
+        area_under_margin: (N,) float32, in nats; NaN where unknown.
+        training_weight: (N,) float32, m_i at the end of training; NaN where unknown.
     """
 
     tiles: TileSet
@@ -45,29 +46,43 @@ class Evidence:
     left_out: LeftOut | None = None
     places: Mapping[str, Place] = field(default_factory=dict)
     has_pixels: bool = False
-    first_view: NDArray[np.float32] | None = None
-    areas: NDArray[np.float32] | None = None
-    weights: NDArray[np.float32] | None = None
+    starting_features: NDArray[np.float32] | None = None
+    area_under_margin: NDArray[np.float32] | None = None
+    training_weight: NDArray[np.float32] | None = None
 
+    @cached_property
     def labels(self) -> NDArray[np.int64]:
-        """(N,) the given labels' class numbers."""
+        """(N,) int64 class numbers of the given labels."""
         return class_numbers(self.tiles, self.class_names)
 
 
-class Basis(Protocol):
+class EvidenceSource(Protocol):
     """Where evidence comes from: a trained model, or embeddings alone."""
 
     def class_names(self, tiles: TileSet) -> tuple[str, ...]:
-        """The classes it can judge."""
+        """The classes whose labels can be audited."""
 
-    def evidence(self, tiles: TileSet, context: RunContext) -> Evidence:
-        """Gather the evidence on tiles whose labels are all classes of it.
+    def collect(self, tiles: TileSet, context: RunContext) -> Evidence:
+        """Collect the evidence on some tiles.
 
-        Those that cannot be used go to `log`.
+        Args:
+            tiles: tiles whose labels are all in `class_names`.
+            context: receives progress, and the tiles that cannot be used.
+
+        Returns:
+            The evidence on the tiles that can be used.
         """
 
 
 def class_numbers(tiles: TileSet, names: tuple[str, ...]) -> NDArray[np.int64]:
-    """(N,) the numbers of the tiles' labels among the names."""
+    """Look up the class numbers of labels.
+
+    Args:
+        tiles: N tiles, each with a label in `names`.
+        names: names of the K classes.
+
+    Returns:
+        (N,) int64, 0…K − 1.
+    """
     numbers = {name: number for number, name in enumerate(names)}
     return np.array([numbers[str(tile.label)] for tile in tiles], np.int64)

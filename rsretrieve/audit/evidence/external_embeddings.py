@@ -1,4 +1,4 @@
-"""Embeddings made elsewhere, and which row of them is which tile."""
+"""Embeddings made by another program, matched to tiles."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from rsretrieve.index.store.tile_table import IndexedTile, TileTable
 
 
 class TablePlaces(Mapping[str, Place]):
-    """Where the tiles of a table lie, each made when it is asked for: there may be a million.
+    """Maps tile ids to places. Each place is made on access, since there may be a million.
 
     Args:
-        ids: of the rows, in their order.
-        table: the rows; those without a place are no keys.
+        ids: ids of the rows, in their order.
+        table: the rows; those without a place are not in the mapping.
     """
 
     def __init__(self, ids: Sequence[str], table: TileTable) -> None:
@@ -54,16 +54,16 @@ class TablePlaces(Mapping[str, Place]):
 
 
 @dataclass(frozen=True)
-class GivenEmbeddings:
-    """Embeddings and the tiles they are of.
+class ExternalEmbeddings:
+    """Embeddings and their tiles.
 
     Attributes:
         source: the file, for messages.
-        tiles: all of them, those whose embedding cannot be used too.
-        ids: (M,) the tiles of the rows that can be used.
-        vectors: (M, D) float32, unit rows; maybe memory-mapped.
-        unusable: the tiles that have an embedding without a direction.
-        places: tile id → where it lies, of those rows of which the file says so.
+        tiles: all tiles, including those whose embedding cannot be used.
+        ids: (M,) ids of the tiles whose embedding can be used.
+        vectors: (M, D) float32, unit rows; may be memory-mapped.
+        unusable: ids of the tiles whose embedding is zero, missing or not finite.
+        places: tile id → where the tile lies, for rows with a place in the file.
     """
 
     source: str
@@ -75,15 +75,21 @@ class GivenEmbeddings:
 
     @property
     def has_pixels(self) -> bool:
-        """The tiles can be read, as far as the first that can be used tells."""
+        """Whether the tiles are files that can be read; the first usable tile decides."""
         usable = (tile for tile in self.tiles if tile.id not in self.unusable)
         return any(Path(tile.path).is_file() for tile in islice(usable, 1))
 
-    def of(self, tiles: TileSet) -> tuple[TileSet, NDArray[np.int64]]:
-        """Those of these tiles that can be used, and their rows: (n,) int64.
+    def rows_for(self, tiles: TileSet) -> tuple[TileSet, NDArray[np.int64]]:
+        """Match tiles to rows.
+
+        Args:
+            tiles: any tiles.
+
+        Returns:
+            The n tiles whose embedding can be used, and (n,) int64 their rows in `vectors`.
 
         Raises:
-            InputError: one of them has no embedding at all.
+            InputError: the file has no embedding of some tile.
         """
         row_of = {tile_id: row for row, tile_id in enumerate(self.ids)}
         found = np.array([row_of.get(tile.id, -1) for tile in tiles], np.int64)
@@ -93,7 +99,7 @@ class GivenEmbeddings:
             raise InputError(
                 f"{self.source} has no embedding of {len(missing)} of {len(tiles)} tiles "
                 f"({some_of(missing)})",
-                hint="leave them out of the list, or embed them",
+                hint="remove them from the list of tiles, or add their embeddings",
             )
         if not absent:
             return tiles, found
@@ -101,24 +107,26 @@ class GivenEmbeddings:
         return tiles.select(kept.tolist()), found[kept]
 
 
-def given_embeddings(path: Path, tiles: TileSet | None, context: RunContext) -> GivenEmbeddings:
-    """Read embeddings of tiles.
+def read_external_embeddings(
+    path: Path, tiles: TileSet | None, context: RunContext
+) -> ExternalEmbeddings:
+    """Read embeddings and match them to tiles.
 
     Args:
-        path: a `.npy`, whose rows are the tiles in their order, or a Parquet file, which names
-            its tiles; see `read_embeddings`.
-        tiles: the tiles; None with a Parquet file: all that it names, with its labels.
-        context: takes those whose embedding cannot be used.
+        path: a `.npy` file whose rows are the tiles in their order, or a Parquet file that
+            names its tiles; see `read_embeddings`.
+        tiles: the tiles; None for all that a Parquet file names, with its labels.
+        context: receives the tiles whose embedding cannot be used.
 
     Raises:
         TableError, NoUsableTiles: see `read_embeddings`.
-        InvalidArgument: a `.npy` without tiles.
+        InvalidArgument: a `.npy` file, and no tiles.
     """
     names_its_tiles = path.suffix.lower() in PARQUET_SUFFIXES
     if tiles is None and path.suffix.lower() == ".npy":
         raise InvalidArgument(
-            f"{path} says nothing of tiles",
-            hint="name them as TILES: a folder, or a list (tile,label) with a line for each row",
+            f"{path} does not name its tiles",
+            hint="give TILES: a folder, or a list (tile,label) with one line per row of the array",
         )
     failed_before = len(context.failures)
     content = read_embeddings(path, None if names_its_tiles else tiles, context)
@@ -129,10 +137,10 @@ def given_embeddings(path: Path, tiles: TileSet | None, context: RunContext) -> 
         tiles = TileSet(str(path), tuple(_tile(path.parent, row) for row in content.rows))
     has_places = table.columns.column("crs").null_count < len(table)
     places = TablePlaces(ids, table) if has_places else {}
-    return GivenEmbeddings(str(path), tiles, ids, content.vectors, unusable, places)
+    return ExternalEmbeddings(str(path), tiles, ids, content.vectors, unusable, places)
 
 
 def _tile(folder: Path, row: IndexedTile) -> Tile:
-    """A tile whose path, where the file tells none, is its id, as in a list of tiles."""
+    """The tile of a row; without a path, its id is the path, as in a list of tiles."""
     named = row.path or split_window(row.id)[0]
     return replace(row.tile, path=str(folder / named) if Location.parse(named).is_local else named)

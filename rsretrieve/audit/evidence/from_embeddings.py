@@ -1,8 +1,7 @@
-"""Judge by embeddings alone: no images, no training; the classes' robust means are prototypes."""
+"""Evidence from embeddings alone: the prototypes are robust means of the classes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from rsretrieve.audit.estimators.robust_prototypes import PASSES, robust_prototypes
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.evidence.evidence import Evidence, class_numbers
-from rsretrieve.audit.evidence.external_embeddings import GivenEmbeddings
+from rsretrieve.audit.evidence.external_embeddings import ExternalEmbeddings
 from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -18,30 +17,34 @@ from rsretrieve.errors import LabelsError
 
 
 @dataclass(frozen=True)
-class EmbeddingBasis:
-    """Embeddings made elsewhere as the basis of an audit."""
+class EmbeddingEvidence:
+    """Collects evidence from embeddings made by another program."""
 
-    embeddings: GivenEmbeddings
+    embeddings: ExternalEmbeddings
 
     def class_names(self, tiles: TileSet) -> tuple[str, ...]:
-        """The labels that the tiles have."""
+        """The labels of the tiles."""
         return tiles.class_names
 
-    def evidence(self, tiles: TileSet, context: RunContext) -> Evidence:
-        """Estimate the prototypes from the tiles' own embeddings.
+    def collect(self, tiles: TileSet, context: RunContext) -> Evidence:
+        """Estimate the prototypes from the embeddings of the tiles.
+
+        Args:
+            tiles: tiles with labels.
+            context: receives progress.
 
         Raises:
             InputError: a tile has no embedding.
-            LabelsError: all have one label.
+            LabelsError: all tiles have the same label.
         """
-        tiles, rows = self.embeddings.of(tiles)
-        names = self._two_or_more(tiles)
+        tiles, rows = self.embeddings.rows_for(tiles)
+        names = _at_least_two_classes(tiles)
         whole = len(rows) == len(self.embeddings.vectors)
         in_order = whole and bool((rows == np.arange(len(rows))).all())
         vectors = UnitRows(self.embeddings.vectors, None if in_order else rows)
         labels = class_numbers(tiles, names)
-        context.start_stage("estimating the classes' prototypes", PASSES * len(tiles))
-        found = robust_prototypes(vectors, labels, len(names), _advancing(context))
+        context.start_stage("estimating prototypes", PASSES * len(tiles))
+        found = robust_prototypes(vectors, labels, len(names), context.advance)
         return Evidence(
             tiles=tiles,
             class_names=names,
@@ -54,15 +57,12 @@ class EmbeddingBasis:
             has_pixels=self.embeddings.has_pixels,
         )
 
-    def _two_or_more(self, tiles: TileSet) -> tuple[str, ...]:
-        names = tiles.class_names
-        if len(names) < 2:
-            raise LabelsError(
-                f"{tiles.source}: every tile has the same label ({some_of(names)}); wrong ones "
-                "are told by another class that is nearer"
-            )
-        return names
 
-
-def _advancing(context: RunContext) -> Callable[[int], None]:
-    return context.advance
+def _at_least_two_classes(tiles: TileSet) -> tuple[str, ...]:
+    names = tiles.class_names
+    if len(names) < 2:
+        raise LabelsError(
+            f"{tiles.source}: every tile has the same label ({some_of(names)}); an audit needs "
+            "at least two classes"
+        )
+    return names

@@ -1,4 +1,4 @@
-"""Judge by a trained model: its embedding, its prototypes, its temperature."""
+"""Evidence from a trained model: its embeddings, its prototypes and its training history."""
 
 from __future__ import annotations
 
@@ -17,21 +17,25 @@ from rsretrieve.training.history.tile_history import class_sizes, read_tile_hist
 
 
 @dataclass(frozen=True)
-class ModelBasis:
-    """A trained model as the basis of an audit."""
+class ModelEvidence:
+    """Collects evidence with a trained model."""
 
     model: Model
 
     def class_names(self, tiles: TileSet) -> tuple[str, ...]:
-        """The classes that the model was trained on, whatever labels the tiles have."""
+        """The classes that the model was trained on."""
         return self.model.description.class_names
 
-    def evidence(self, tiles: TileSet, context: RunContext) -> Evidence:
-        """Embed the tiles.
+    def collect(self, tiles: TileSet, context: RunContext) -> Evidence:
+        """Embed the tiles and look up their training history.
+
+        Args:
+            tiles: tiles whose labels are classes of the model.
+            context: receives progress, and the tiles that cannot be read.
 
         Raises:
-            NoUsableTiles: not one can be read.
-            TileError: one cannot, and `log` is strict.
+            NoUsableTiles: no tile can be read.
+            TileError: a tile cannot be read, and the context is strict.
         """
         names = self.class_names(tiles)
         embedded = embed_tiles(self.model, tiles, context)
@@ -45,7 +49,7 @@ class ModelBasis:
             vectors=UnitRows(embedded.vectors),
             prototypes=self.model.prototypes,
             temperature=self.model.temperature,
-            # Of a class that is rare here the model may have seen many.
+            # A class that is rare among these tiles may have been common in training.
             class_sizes=np.maximum(audited, trained),
             places={
                 tile.id: place
@@ -53,7 +57,7 @@ class ModelBasis:
                 if place is not None
             },
             has_pixels=True,
-            first_view=record.starting_features,
-            areas=record.areas,
-            weights=record.weights,
+            starting_features=record.starting_features,
+            area_under_margin=record.areas,
+            training_weight=record.weights,
         )

@@ -165,7 +165,7 @@ def audit_labels(
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, overwrite)
     inputs = AuditInputs(tiles, scenes, labels, model, embeddings, decisions, truth, device)
     inputs.check()
-    if not inputs.is_audit and (outputs.of_an_audit or fail_on_issues or not outputs.of_labels):
+    if not inputs.is_audit and (outputs.has_findings or fail_on_issues or not outputs.has_labels):
         raise typer.BadParameter(
             "--decisions without --model or --embeddings writes --fixed-labels and --changes, "
             "at least one of them, and nothing else"
@@ -175,37 +175,37 @@ def audit_labels(
         paths.check()
         from rsretrieve.audit.audit import AuditRequest
         from rsretrieve.audit.audit import audit_labels as audit_labels_of
-        from rsretrieve.audit.issue_selection import Choice
+        from rsretrieve.audit.issue_selection import IssueSelection
+        from rsretrieve.audit.label_quality import AssessmentOptions
         from rsretrieve.cli.io.render_audit import audit_result, decisions_result
         from rsretrieve.data.labels.labels import read_true_labels
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.html.page import MOST_CARDS
 
-        choice = Choice(expected_precision, budget)
+        assessment = AssessmentOptions(IssueSelection(expected_precision, budget), cross_fit)
         context = RunContext(strict=strict, listener=terminal.listen)
         found = inputs.find(context)
         paths.check_tiles(lambda: (tile.path for tile in found.tiles))
         terminal.notice(*found.tiles.notices)
-        if found.decided is not None:
-            outputs.write_decided(found.decided)
+        if found.reviewed is not None:
+            outputs.write_reviewed(found.reviewed)
             if not inputs.is_audit:
-                terminal.result(*decisions_result(found.decided))
+                terminal.result(*decisions_result(found.reviewed))
                 raise typer.Exit(terminal.failures(context.failures))
-        judge = inputs.judge(found, context)
+        source = inputs.load_source(found, context)
         request = AuditRequest(
             found.tiles,
-            judge.basis,
+            source.evidence,
             true_labels=read_true_labels(truth) if truth is not None else None,
-            settled=found.decided.settled if found.decided is not None else frozenset(),
+            confirmed=found.reviewed.confirmed if found.reviewed is not None else frozenset(),
             comparisons=MOST_CARDS if page is not None else 0,
-            choice=choice,
-            folds=cross_fit,
+            options=assessment,
         )
         audit = audit_labels_of(request, context)
-        terminal.notice(*outputs.write(audit, found.tiles, judge, context))
-        if found.decided is None:
+        terminal.notice(*outputs.write(audit, found.tiles, source, context))
+        if found.reviewed is None:
             terminal.notice(*outputs.write_suggested(audit, found.tiles))
         terminal.notice(*context.notices)
-        terminal.result(*audit_result(audit, judge.device, found.decided))
+        terminal.result(*audit_result(audit, source.device, found.reviewed))
         code = terminal.failures(context.failures)
-        raise typer.Exit(EXIT_ISSUES if fail_on_issues and audit.issues else code)
+        raise typer.Exit(EXIT_ISSUES if fail_on_issues and len(audit.issues) else code)

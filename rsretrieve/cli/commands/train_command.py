@@ -133,7 +133,7 @@ def train(
         from rsretrieve.cli.io.render import training_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.run_context import RunContext
-        from rsretrieve.export.model_card import embellish_model
+        from rsretrieve.export.model_card import write_card_and_plot
         from rsretrieve.export.results import training_json
         from rsretrieve.network.device import choose_device
         from rsretrieve.training.recipe import recipe_for
@@ -173,7 +173,9 @@ def train(
         checkpoint = checkpoint_path(output)
         before = None if resume else _state(checkpoint)
         terminal.after_interrupt = lambda: _what_is_kept(checkpoint, before)
-        summary = train_model(request, context, lambda folder: embellish_model(folder, str(output)))
+        summary = train_model(
+            request, context, lambda folder: write_card_and_plot(folder, str(output))
+        )
         terminal.notice(*context.notices)
         terminal.result(training_json(summary), training_summary(summary))
         raise typer.Exit(terminal.failures(context.failures))

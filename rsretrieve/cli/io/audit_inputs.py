@@ -1,4 +1,4 @@
-"""What `audit-labels` is given: tiles, labels, decisions on them, and what to judge by."""
+"""The inputs of `audit-labels`: tiles, labels, decisions, and a model or embeddings."""
 
 from __future__ import annotations
 
@@ -8,36 +8,42 @@ from typing import TYPE_CHECKING
 
 import typer
 
-if TYPE_CHECKING:  # heavy stations, which `--help` never loads
-    from rsretrieve.audit.evidence.evidence import Basis
-    from rsretrieve.audit.evidence.external_embeddings import GivenEmbeddings
-    from rsretrieve.audit.review import Decided
+if TYPE_CHECKING:  # heavy modules, which `--help` does not load
+    from rsretrieve.audit.evidence.evidence import EvidenceSource
+    from rsretrieve.audit.evidence.external_embeddings import ExternalEmbeddings
+    from rsretrieve.audit.review import ReviewedTiles
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.data.tile import TileSet
     from rsretrieve.data.windowing import SceneChoices
 
 
 @dataclass(frozen=True)
-class Found:
-    """The tiles, with decisions put on their labels, and their embeddings if they came along."""
+class AuditTiles:
+    """The tiles to audit.
+
+    Attributes:
+        tiles: the tiles, with the decisions applied to their labels.
+        reviewed: the result of applying the decisions; None without `--decisions`.
+        embeddings: their embeddings; None without `--embeddings`.
+    """
 
     tiles: TileSet
-    decided: Decided | None
-    embeddings: GivenEmbeddings | None
+    reviewed: ReviewedTiles | None
+    embeddings: ExternalEmbeddings | None
 
 
 @dataclass(frozen=True)
-class Judge:
-    """What labels are judged by.
+class AuditSource:
+    """What the audit is based on.
 
     Attributes:
-        basis: that.
-        bands: those to show as colours.
-        device: that computes.
-        compares_pixels: twins are told by their pixels, not by embeddings alone.
+        evidence: a model, or embeddings.
+        bands: bands shown as red, green and blue, counted from 1; empty for the first three.
+        device: description of the device that computes.
+        compares_pixels: near-duplicates are found by pixels, not by embeddings alone.
     """
 
-    basis: Basis
+    evidence: EvidenceSource
     bands: tuple[int, ...]
     device: str
     compares_pixels: bool
@@ -45,7 +51,7 @@ class Judge:
 
 @dataclass(frozen=True)
 class AuditInputs:
-    """The options of `audit-labels` that say what to read."""
+    """The options of `audit-labels` that name inputs."""
 
     tiles: str | None
     scenes: SceneChoices
@@ -58,12 +64,12 @@ class AuditInputs:
 
     @property
     def is_audit(self) -> bool:
-        """There is something to judge by; else decisions are put on labels, and that is all."""
+        """Whether labels are audited; otherwise decisions are only applied to labels."""
         return self.model is not None or self.embeddings is not None
 
     @property
     def paths(self) -> dict[str, str | Path | None]:
-        """What is read, by the option that names it."""
+        """The inputs, by the option that names them."""
         return {
             "TILES": self.tiles,
             "--labels": self.labels,
@@ -74,56 +80,63 @@ class AuditInputs:
         }
 
     def check(self) -> None:
-        """End with a usage error where options do not go together."""
+        """Check that the options go together.
+
+        Raises:
+            typer.BadParameter: they do not.
+        """
         if self.model is not None and self.embeddings is not None:
             raise typer.BadParameter("--model and --embeddings do not go together")
         if not self.is_audit and self.decisions is None:
-            raise typer.BadParameter("give --model DIR or --embeddings FILE to judge by")
+            raise typer.BadParameter("give --model DIR or --embeddings FILE")
         if not self.is_audit and self.truth is not None:
             raise typer.BadParameter("--truth measures an audit: give --model or --embeddings")
         if self.tiles is None and self.embeddings is None:
             raise typer.BadParameter("Missing argument 'TILES'.")
         if self.embeddings is not None and self.device not in ("auto", "cpu"):
-            raise typer.BadParameter("embeddings are audited on the CPU", param_hint="--device")
+            raise typer.BadParameter(
+                "with --embeddings the audit runs on the CPU", param_hint="--device"
+            )
 
-    def find(self, context: RunContext) -> Found:
-        """Read lists, labels, embeddings and decisions; no image yet.
+    def find(self, context: RunContext) -> AuditTiles:
+        """Read lists, labels, embeddings and decisions, but no image yet.
 
-        Scenes that cannot be opened, and embeddings without a direction, go to `log`.
+        Args:
+            context: receives scenes that cannot be opened, and unusable embeddings.
         """
-        from rsretrieve.audit.evidence.external_embeddings import given_embeddings
-        from rsretrieve.audit.review import decide, read_decisions
+        from rsretrieve.audit.evidence.external_embeddings import read_external_embeddings
+        from rsretrieve.audit.review import apply_decisions, read_decisions
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.labels.labels import override_labels
 
-        tiles, given = None, None
+        tiles, embeddings = None, None
         if self.tiles is not None:
             tiles = find_tiles(self.tiles, self.labels, self.scenes, context)
         if self.embeddings is not None:
-            given = given_embeddings(self.embeddings, tiles, context)
-        if tiles is None and given is not None:
-            tiles = given.tiles
+            embeddings = read_external_embeddings(self.embeddings, tiles, context)
+        if tiles is None and embeddings is not None:
+            tiles = embeddings.tiles
             tiles = tiles if self.labels is None else override_labels(tiles, self.labels)
         if tiles is None:
             raise typer.BadParameter("Missing argument 'TILES'.")
         if self.decisions is None:
-            return Found(tiles, None, given)
-        decided = decide(tiles, read_decisions(self.decisions), self.decisions)
-        return Found(decided.tiles, decided, given)
+            return AuditTiles(tiles, None, embeddings)
+        reviewed = apply_decisions(tiles, read_decisions(self.decisions), self.decisions)
+        return AuditTiles(reviewed.tiles, reviewed, embeddings)
 
-    def judge(self, found: Found, context: RunContext) -> Judge:
-        """Load what labels are judged by."""
+    def load_source(self, found: AuditTiles, context: RunContext) -> AuditSource:
+        """Load the model, or use the embeddings."""
         if self.model is None:
-            from rsretrieve.audit.evidence.from_embeddings import EmbeddingBasis
+            from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
 
-            given = found.embeddings
-            if given is None:
-                raise typer.BadParameter("give --model DIR or --embeddings FILE to judge by")
-            return Judge(EmbeddingBasis(given), (), "cpu", given.has_pixels)
-        from rsretrieve.audit.evidence.from_model import ModelBasis
+            embeddings = found.embeddings
+            if embeddings is None:
+                raise typer.BadParameter("give --model DIR or --embeddings FILE")
+            return AuditSource(EmbeddingEvidence(embeddings), (), "cpu", embeddings.has_pixels)
+        from rsretrieve.audit.evidence.from_model import ModelEvidence
         from rsretrieve.network.device import choose_device, describe_device
         from rsretrieve.network.model_folder import load_model
 
         model = load_model(self.model, choose_device(self.device), context)
         bands = model.description.preprocessing.bands
-        return Judge(ModelBasis(model), bands, describe_device(model.device), True)
+        return AuditSource(ModelEvidence(model), bands, describe_device(model.device), True)

@@ -1,4 +1,4 @@
-"""What `audit-labels` writes, each file where it was asked for."""
+"""The files that `audit-labels` writes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from rsretrieve.cli.io.output_paths import OutputPaths
 from rsretrieve.data.run_context import RunContext
 
-if TYPE_CHECKING:  # heavy stations, which `--help` never loads
+if TYPE_CHECKING:  # heavy modules, which `--help` does not load
     from rsretrieve.audit.result import Audit
-    from rsretrieve.audit.review import Decided
-    from rsretrieve.cli.io.audit_inputs import Judge
+    from rsretrieve.audit.review import ReviewedTiles
+    from rsretrieve.cli.io.audit_inputs import AuditSource
     from rsretrieve.data.tile import TileSet
 
 
 @dataclass(frozen=True)
 class AuditOutputs:
-    """The options of `audit-labels` that say what to write; None for what is not wanted."""
+    """The options of `audit-labels` that name output files; None for those not given."""
 
     output: Path | None
     page: Path | None
@@ -32,13 +32,13 @@ class AuditOutputs:
     overwrite: bool
 
     @property
-    def of_labels(self) -> bool:
-        """Something is wanted that decisions alone can fill."""
+    def has_labels(self) -> bool:
+        """Whether a file is requested that decisions alone can provide."""
         return self.fixed_labels is not None or self.changes is not None
 
     @property
-    def of_an_audit(self) -> bool:
-        """Something is wanted that only an audit can fill."""
+    def has_findings(self) -> bool:
+        """Whether a file is requested that needs an audit."""
         return any(path is not None for path in self._audit_files)
 
     @property
@@ -47,7 +47,7 @@ class AuditOutputs:
         return (*tables, self.page)
 
     def paths(self, inputs: Mapping[str, str | Path | None]) -> OutputPaths:
-        """What is written, beside what is read."""
+        """The output files, to be checked against the inputs."""
         files = {
             f"--{each.name.replace('_', '-')}": getattr(self, each.name)
             for each in fields(self)
@@ -55,20 +55,23 @@ class AuditOutputs:
         }
         return OutputPaths(files, inputs=inputs, overwrite=self.overwrite)
 
-    def write_decided(self, decided: Decided) -> None:
-        """Write the labels as people decided, and the log of it."""
+    def write_reviewed(self, reviewed: ReviewedTiles) -> None:
+        """Write the labels with the decisions applied, and the log."""
         from rsretrieve.audit.review import labels_of, write_changes
         from rsretrieve.data.labels.labels import write_labels
 
         if self.fixed_labels is not None:
-            write_labels(self.fixed_labels, labels_of(decided.tiles), overwrite=self.overwrite)
+            write_labels(self.fixed_labels, labels_of(reviewed.tiles), overwrite=self.overwrite)
         if self.changes is not None:
-            write_changes(self.changes, decided.changes, overwrite=self.overwrite)
+            write_changes(self.changes, reviewed.changes, overwrite=self.overwrite)
 
     def write_suggested(self, audit: Audit, tiles: TileSet) -> list[str]:
-        """Write the labels as the audit suggests, and the log of it; return what was done.
+        """Write the labels with the confident suggestions applied, and the log.
 
-        Tiles that were not audited, such as those that cannot be read, stay as they are given.
+        Tiles that were not audited, such as unreadable ones, keep their given label.
+
+        Returns:
+            Notices that say how many labels changed; empty if no file is requested.
         """
         from rsretrieve.audit.review import labels_of, suggested_changes, write_changes
         from rsretrieve.data.labels.labels import write_labels
@@ -79,17 +82,23 @@ class AuditOutputs:
         changes = suggested_changes(audit)
         if self.changes is not None:
             write_changes(self.changes, changes, overwrite=self.overwrite)
-        if not self.of_labels:
+        if not self.has_labels:
             return []
-        done = f"of {len(audit.tiles)} labels {len(changes)} are changed as suggested"
+        done = f"{len(changes)} of {len(audit.table)} labels changed as suggested"
         if left := len(audit.issues) - len(changes):
-            done += f"; {left} more are thought wrong and stay: no other label is clear"
-        if unjudged := len(tiles.labelled()) - len(audit.tiles):
-            done += f"; {unjudged} that were not audited stay"
+            done += f"; {left} more flagged labels kept: no other class is clearly more probable"
+        if unaudited := len(tiles.labelled()) - len(audit.table):
+            done += f"; {unaudited} labels that were not audited kept"
         return [done]
 
-    def write(self, audit: Audit, tiles: TileSet, judge: Judge, context: RunContext) -> list[str]:
-        """Write tables and the page; return what the user should know about them."""
+    def write(
+        self, audit: Audit, tiles: TileSet, source: AuditSource, context: RunContext
+    ) -> list[str]:
+        """Write the tables and the page.
+
+        Returns:
+            Notices for the user.
+        """
         from rsretrieve.export.annotation_tools import write_samples_csv
         from rsretrieve.export.html.page import PageRequest, write_audit_page
         from rsretrieve.export.results import write_audit_csv, write_noise_matrix
@@ -101,7 +110,7 @@ class AuditOutputs:
         if self.fiftyone is not None:
             write_samples_csv(self.fiftyone, audit, tiles, overwrite=self.overwrite)
         if self.page is not None:
-            request = PageRequest(audit, tiles.source, judge.bands, judge.compares_pixels)
+            request = PageRequest(audit, tiles.source, source.bands, source.compares_pixels)
             write_audit_page(self.page, request, overwrite=self.overwrite, context=context)
         return [*self._write_label_studio(audit), *self._write_geojson(audit)]
 
@@ -111,8 +120,8 @@ class AuditOutputs:
         if self.label_studio is None:
             return []
         root = write_label_studio(self.label_studio, audit, overwrite=self.overwrite)
-        told = f"Label Studio finds the images with LOCAL_FILES_DOCUMENT_ROOT={root}"
-        return [told] * (root is not None)
+        notice = f"set LOCAL_FILES_DOCUMENT_ROOT={root} for Label Studio to find the images"
+        return [notice] * (root is not None)
 
     def _write_geojson(self, audit: Audit) -> list[str]:
         from rsretrieve.export.annotation_tools import write_issues_geojson
@@ -120,5 +129,6 @@ class AuditOutputs:
         if self.geojson is None:
             return []
         placed = write_issues_geojson(self.geojson, audit, overwrite=self.overwrite)
-        unplaced = len(audit.to_check) - placed
-        return [f"{unplaced} tiles have no known place: null in {self.geojson}"] * bool(unplaced)
+        unplaced = len(audit.to_review) - placed
+        notice = f"{unplaced} tiles have no georeference; their geometry is null in {self.geojson}"
+        return [notice] * bool(unplaced)

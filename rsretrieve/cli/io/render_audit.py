@@ -1,4 +1,4 @@
-"""An audit, and decisions on labels, as text for people and as JSON."""
+"""Print an audit, and decisions on labels, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from rsretrieve.cli.io.render import plain, plain_table
 
 if TYPE_CHECKING:
     from rsretrieve.audit.result import Audit
-    from rsretrieve.audit.review import Decided
+    from rsretrieve.audit.review import ReviewedTiles
 
 WORST_SHOWN = 20
 
 
-def audit_result(audit: Audit, device: str, decided: Decided | None) -> tuple[Any, ...]:
-    """The JSON object, then what is printed for people."""
+def audit_result(audit: Audit, device: str, reviewed: ReviewedTiles | None) -> tuple[Any, ...]:
+    """The JSON object, then what is printed without `--json`."""
     from rsretrieve.export.results import audit_json
 
     content = audit_json(audit, device)
-    if decided is not None:
-        content |= _decisions_json(decided)
+    if reviewed is not None:
+        content |= _decisions_json(reviewed)
     return content, *audit_summary(audit)
 
 
-def decisions_result(decided: Decided) -> tuple[Any, ...]:
-    """The JSON object, then a line for people, where decisions were put on labels and no more."""
-    counts = _decisions_json(decided)
+def decisions_result(reviewed: ReviewedTiles) -> tuple[Any, ...]:
+    """The JSON object, then a line of text, for a command that only applied decisions."""
+    counts = _decisions_json(reviewed)
     line = (
-        f"{counts['decisions']} of {len(decided.tiles)} labels were decided on, "
-        f"{counts['changed']} of them changed"
+        f"decisions on {counts['decisions']} of {len(reviewed.tiles)} labels applied; "
+        f"{counts['changed']} labels changed"
     )
-    return {"tiles": len(decided.tiles), **counts}, plain(line)
+    return {"tiles": len(reviewed.tiles), **counts}, plain(line)
 
 
-def _decisions_json(decided: Decided) -> dict[str, int]:
-    changed = sum(change.changes_label for change in decided.changes)
-    return {"decisions": len(decided.changes), "changed": changed}
+def _decisions_json(reviewed: ReviewedTiles) -> dict[str, int]:
+    changed = sum(change.changes_label for change in reviewed.changes)
+    return {"decisions": len(reviewed.changes), "changed": changed}
 
 
 def audit_summary(audit: Audit) -> Iterator[RenderableType]:
-    """The worst labels, the classes with a bar each, and a sentence."""
-    if audit.to_check:
+    """The worst labels, a table of the classes, and a summary in one sentence."""
+    if len(audit.to_review):
         yield _worst(audit)
         yield _classes(audit)
     yield plain(_sentence(audit))
@@ -52,43 +52,43 @@ def audit_summary(audit: Audit) -> Iterator[RenderableType]:
         names = ("noise_rate", "auroc", "average_precision", "precision", "recall", "f1")
         values = {name: getattr(audit.figures, name) for name in (*names, "suggestion_accuracy")}
         shown = (f"{n} {'–' if v is None else format(v, '.4f')}" for n, v in values.items())
-        yield plain("against the truth: " + ", ".join(shown))
+        yield plain("compared with the true labels: " + ", ".join(shown))
 
 
 def _sentence(audit: Audit) -> str:
-    from rsretrieve.export.html.reasons import KIND_NAMES
+    from rsretrieve.export.html.reasons import TYPE_NAMES
 
-    kinds = [f"{count} {KIND_NAMES[kind]}" for kind, count in audit.kinds.items() if count]
-    parts = f"; to look at: {', '.join(kinds)}" if kinds else ""
+    types = [f"{count} {TYPE_NAMES[name]}" for name, count in audit.issue_counts.items() if count]
+    parts = f"; to review: {', '.join(types)}" if types else ""
     low, high = audit.interval
     return (
-        f"{len(audit.issues)} of {len(audit.tiles)} labels are called wrong; about "
-        f"{audit.noise_rate:.1%} of all are (95 % interval {low:.1%} to {high:.1%}){parts}"
+        f"{len(audit.issues)} of {len(audit.table)} labels flagged; estimated noise rate "
+        f"{audit.noise_rate:.1%} (95% interval {low:.1%} to {high:.1%}){parts}"
     )
 
 
 def _worst(audit: Audit) -> Table:
-    from rsretrieve.export.html.reasons import KIND_NAMES, score_text
+    from rsretrieve.audit.result_table import rows_of
+    from rsretrieve.export.html.reasons import TYPE_NAMES, score_text
 
-    shown = audit.to_check[:WORST_SHOWN]
-    title = f"the worst {len(shown)} of {len(audit.to_check)} tiles that need a look"
+    shown = rows_of(audit.to_review.slice(0, WORST_SHOWN))
+    title = f"the worst {len(shown)} of {len(audit.to_review)} tiles to review"
     table = plain_table(title, "label score", "given", "suggested", "kind", "tile")
-    for audited in shown:
-        kind = "wrong label" if audited.kind is None else KIND_NAMES[audited.kind]
-        twin = f" (twin: {audited.twin.id})" if audited.twin is not None else ""
+    for row in shown:
+        twin = "" if row["twin"] is None else f" (near-duplicate: {row['twin']})"
         table.add_row(
-            score_text(audited.label_score),
-            plain(str(audited.tile.label)),
-            plain(audited.suggested_label),
-            kind,
-            plain(audited.tile.id + twin),
+            score_text(row["label_score"]),
+            plain(row["given_label"]),
+            plain(row["suggested_label"]),
+            TYPE_NAMES[row["kind"]],
+            plain(row["tile"] + twin),
         )
     return table
 
 
 def _classes(audit: Audit) -> Table:
     table = plain_table(
-        "issues by given label", "label", "tiles", "issues", "thought wrong", "95 %", ""
+        "issues by given label", "label", "tiles", "issues", "noise rate", "95% interval", ""
     )
     for entry in sorted(audit.per_class, key=lambda entry: -entry.noise_rate):
         bar = "█" * round(20 * entry.noise_rate)

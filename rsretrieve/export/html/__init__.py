@@ -1,1 +1,1 @@
-"""The HTML page of an audit."""
+"""The HTML page for reviewing an audit."""

@@ -1,4 +1,4 @@
-"""A noise matrix as a picture: given labels down, true classes across."""
+"""The noise matrix as an SVG picture: rows are given labels, columns true classes."""
 
 from __future__ import annotations
 
@@ -17,27 +17,30 @@ _LEAST_DRAWN = 0.5
 
 
 def matrix_picture(matrix: NoiseMatrix) -> str:
-    """Draw the confusions between classes as an SVG element; large values are dark.
+    """Draw the confusions between classes; large values are dark.
 
-    Of more than 40 classes those with the largest sums of rows and columns are drawn, below a
-    paragraph that says so.
+    Of more than 40 classes, only those with the largest row and column sums are drawn, and a
+    paragraph above the picture says so.
 
     Args:
-        matrix: what to draw; its diagonal is not drawn, nor what is less than half a tile.
+        matrix: K classes; the diagonal and values below half a tile are not drawn.
+
+    Returns:
+        An SVG element, possibly after a paragraph.
     """
     diagonal = np.eye(len(matrix.class_names), dtype=bool)
     values = np.where(diagonal | (matrix.values < _LEAST_DRAWN), 0, matrix.values)
     weight = values.sum(axis=0) + values.sum(axis=1)
-    drawn = _worth_drawing(weight)
+    drawn = _most_confused(weight)
     names = [matrix.class_names[c] for c in drawn]
     side = len(names) * _CELL_PX
     width = side + _LABEL_PX + 2
     confused = int((weight > 0).sum())
-    cut = f"Of {confused:,} classes with confusions the {len(drawn)} with the most are drawn."
+    cut = f"Only the {len(drawn)} most confused of {confused:,} classes with confusions are shown."
     parts = [
         *[f"<p>{cut}</p>"] * (confused > len(drawn)),
         f'<svg viewBox="0 0 {width} {width}" width="{width}" height="{width}" role="img" '
-        'aria-label="How often each given label should be another one">',
+        'aria-label="Expected number of tiles by given label and true class">',
         f'<rect class="grid" x="{_LABEL_PX}" y="{_LABEL_PX}" width="{side}" height="{side}"/>',
         *(_row_name(name, number) for number, name in enumerate(names)),
         *(_column_name(name, number) for number, name in enumerate(names)),
@@ -47,8 +50,8 @@ def matrix_picture(matrix: NoiseMatrix) -> str:
     return "\n".join(parts)
 
 
-def _worth_drawing(weight: NDArray[np.float64]) -> list[int]:
-    """The classes that have any confusion, the 40 with the most, in their own order."""
+def _most_confused(weight: NDArray[np.float64]) -> list[int]:
+    """The classes with any confusion, at most the 40 with the most, in their own order."""
     largest = np.argsort(-weight, kind="stable")[:MOST_CLASSES]
     return sorted(int(c) for c in largest if weight[c] > 0)
 
@@ -86,14 +89,14 @@ def _cell(
     x, y = _LABEL_PX + at[1] * _CELL_PX + 1, _LABEL_PX + at[0] * _CELL_PX + 1
     size = _CELL_PX - 2
     expected, low, high = tiles
-    said = escape(
+    text = escape(
         f"{printable(given)} → {printable(suggested)}: {expected:.4g} ({low:.3g} to {high:.3g})"
     )
     return (
         f'<rect class="cell" tabindex="0" role="button" x="{x}" y="{y}" width="{size}" '
         f'height="{size}" fill-opacity="{darkness:.3f}" '
         f'data-given="{escape(given)}" data-suggested="{escape(suggested)}" '
-        f'aria-label="{said}"><title>{said}</title></rect>'
+        f'aria-label="{text}"><title>{text}</title></rect>'
     )
 
 

@@ -1,26 +1,30 @@
-"""The audit as one page to decide on: a single file that opens from disk and asks no network."""
+"""The audit as an HTML page for reviewers: a single file that works without a network."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
+import pyarrow
+
 from rsretrieve._core.atomic_write import write_text
 from rsretrieve._core.text import printable
-from rsretrieve.audit.issue_types import IssueKind
-from rsretrieve.audit.result import Audit, AuditedTile, Comparison
+from rsretrieve.audit.issue_types import IssueType
+from rsretrieve.audit.result import Audit, Comparison
+from rsretrieve.audit.result_table import Row, plain_values, rows_of, tuples_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile
 from rsretrieve.export.html.confusion_matrix import matrix_picture
-from rsretrieve.export.html.reasons import KIND_MEANINGS, KIND_NAMES, reason_for, score_text
+from rsretrieve.export.html.reasons import TYPE_MEANINGS, TYPE_NAMES, reason_for, score_text
 from rsretrieve.export.html.thumbnails import LARGE_PX, SMALL_PX, Thumbnails
 
 MOST_CARDS = 2000
@@ -29,36 +33,55 @@ _SCRIPTS = ("decisions.js", "cards.js", "main.js")
 
 @dataclass(frozen=True)
 class PageRequest:
-    """What a page is made of.
+    """The content of a page.
 
     Attributes:
-        audit: what to show; the worst 2,000 tiles that need a look at most.
-        source: what the user called the tiles.
-        bands: those shown as red, green and blue, counted from 1; none for the first three.
-        compares_pixels: twins were told by their pixels, not by embeddings alone.
+        audit: the audit to show.
+        source: the tiles, as named by the user.
+        bands: bands shown as red, green and blue, counted from 1; empty for the first three.
+        compares_pixels: near-duplicates were found by pixels, not by embeddings alone.
+        most_cards: largest number of tiles to show; the worst ones are shown.
     """
 
     audit: Audit
     source: str
     bands: tuple[int, ...] = ()
     compares_pixels: bool = True
+    most_cards: int = MOST_CARDS
 
     @property
-    def shown(self) -> tuple[AuditedTile, ...]:
-        """The tiles that get a card, worst first."""
-        return self.audit.to_check[:MOST_CARDS]
+    def shown(self) -> pyarrow.Table:
+        """The rows of the tiles that get a card, the worst label first."""
+        return self.audit.to_review.slice(0, self.most_cards)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The same rows as dictionaries."""
+        return rows_of(self.shown)
+
+    def tile(self, row: Row) -> Tile:
+        """The tile of a row."""
+        return self.audit.tiles[row["row"]]
+
+    def near_duplicate(self, row: Row) -> Tile | None:
+        """The near-duplicate of the tile of a row."""
+        return None if row["twin_row"] is None else self.audit.tiles[row["twin_row"]]
+
+    def comparison(self, row: Row) -> Comparison:
+        """The tiles to compare the tile of a row with."""
+        return self.audit.comparisons.get(row["tile"], Comparison((), ()))
 
 
 def write_audit_page(
     path: Path, request: PageRequest, *, overwrite: bool, context: RunContext | None = None
 ) -> None:
-    """Write the tiles that need a look as cards with pictures, to be decided on in a browser.
+    """Write the tiles to review as cards with pictures and buttons, for a browser.
 
     Args:
-        path: the HTML file to write; it holds its pictures and needs nothing beside it.
-        request: what it is made of.
-        overwrite: replace a file that is there.
-        context: is told how the reading of pictures goes.
+        path: the HTML file; it contains its pictures and needs no other file.
+        request: the content of the page.
+        overwrite: replace an existing file.
+        context: receives the progress of reading pictures.
     """
     thumbnails = Thumbnails()
     thumbnails.read(_wanted(request), request.bands, context or RunContext())
@@ -83,9 +106,9 @@ def _resource(name: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """Let this page run its own script and style and show its own pictures, and nothing else.
+    """A content security policy: only the page's own script, style and pictures are allowed.
 
-    Whatever a tile's name may hold: nothing is fetched, and no other script runs.
+    Even if a tile's name contains markup, nothing is fetched and no other script runs.
     """
     return (
         f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; "
@@ -98,20 +121,20 @@ def _digest(text: str) -> str:
 
 
 def _as_script_text(content: Any) -> str:
-    """JSON that cannot end the element it stands in."""
+    """JSON that cannot close the script element around it."""
     return json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _summary(request: PageRequest) -> str:
     audit = request.audit
-    count = f"{len(audit.issues):,} of {len(audit.tiles):,} labels are called wrong"
-    others = len(audit.to_check) - len(audit.issues)
-    more = f"; {others:,} more tiles need a look" if others else ""
-    cut = len(request.shown) < len(audit.to_check)
-    least = f" The worst {len(request.shown):,} are shown." if cut else ""
+    issues, to_review, shown = len(audit.issues), len(audit.to_review), len(request.shown)
+    count = f"{issues:,} of {len(audit.table):,} labels flagged"
+    others = to_review - issues
+    more = f"; {others:,} more tiles to review" if others else ""
+    least = f" Only the worst {shown:,} are shown." if shown < to_review else ""
     low, high = audit.interval
-    rate = f"about {audit.noise_rate:.1%} of all are ({low:.1%} to {high:.1%})"
-    return f"{count}; {rate}{more}. The worst stand first.{least}"
+    rate = f"estimated noise rate {audit.noise_rate:.1%} (95% interval {low:.1%} to {high:.1%})"
+    return f"{count}; {rate}{more}. The worst labels come first.{least}"
 
 
 def _class_table(audit: Audit) -> str:
@@ -122,70 +145,74 @@ def _class_table(audit: Audit) -> str:
         f"<small>({entry.interval[0]:.0%} to {entry.interval[1]:.0%})</small></td></tr>"
         for entry in sorted(audit.per_class, key=lambda entry: -entry.noise_rate)
     )
-    head = "<tr><th>given label</th><th>issues</th><th>tiles</th><th>thought wrong</th></tr>"
+    head = "<tr><th>given label</th><th>issues</th><th>tiles</th><th>estimated noise rate</th></tr>"
     return f"<table>\n{head}\n{rows}\n</table>"
 
 
 def _wanted(request: PageRequest) -> Iterator[tuple[Tile, int]]:
     """Every picture of the page, with its size."""
-    for audited in request.shown:
-        yield audited.tile, LARGE_PX
-        compared = _compared(request.audit, audited)
-        for tile in (*compared.own, *compared.suggested):
+    for row in request.rows:
+        yield request.tile(row), LARGE_PX
+        compared, duplicate = request.comparison(row), request.near_duplicate(row)
+        for tile in (
+            *compared.own,
+            *compared.suggested,
+            *([] if duplicate is None else [duplicate]),
+        ):
             yield tile, SMALL_PX
-        if audited.twin is not None:
-            yield audited.twin, SMALL_PX
-
-
-def _compared(audit: Audit, audited: AuditedTile) -> Comparison:
-    return audit.comparisons.get(audited.tile.id, Comparison((), ()))
 
 
 def _data(request: PageRequest, thumbnails: Thumbnails) -> dict[str, Any]:
-    cards = [_card(audited, request, thumbnails) for audited in request.shown]
+    cards = [_card(row, request, thumbnails) for row in request.rows]
     labels = {entry.label for entry in request.audit.per_class}
-    labels |= {audited.suggested_label for audited in request.shown}
-    if request.audit.noise_matrix is not None:  # classes of the model, that no tile may have
+    labels |= set(plain_values(request.shown["suggested_label"]))
+    if request.audit.noise_matrix is not None:  # it has the classes that no tile has, too
         labels |= set(request.audit.noise_matrix.class_names)
-    shown_kinds = [card["kind"] for card in cards]
+    shown_types = [card["kind"] for card in cards]
     return {
         "id": _identity(request.shown),
         "classes": sorted(labels),
         "kinds": [
             {
-                "kind": kind,
-                "name": KIND_NAMES[kind],
-                "about": KIND_MEANINGS[kind],
-                "count": shown_kinds.count(kind),
+                "kind": issue_type,
+                "name": TYPE_NAMES[issue_type],
+                "about": TYPE_MEANINGS[issue_type],
+                "count": shown_types.count(issue_type),
             }
-            for kind in IssueKind
+            for issue_type in IssueType
         ],
         "cards": cards,
         "pictures": thumbnails.pictures,
     }
 
 
-def _identity(shown: Sequence[AuditedTile]) -> str:
-    """The same for the same questions: decisions of one audit are not taken for another's."""
-    questions = [[a.tile.id, a.tile.label, a.suggested_label] for a in shown]
+def _identity(shown: pyarrow.Table) -> str:
+    """An id of the questions: the browser keeps the decisions of every audit apart by it."""
+    columns = ("tile", "given_label", "suggested_label")
+    questions = [list(values) for values in tuples_of(shown, columns)]
     return hashlib.sha256(json.dumps(questions).encode()).hexdigest()[:16]
 
 
-def _card(audited: AuditedTile, request: PageRequest, thumbnails: Thumbnails) -> dict[str, Any]:
-    compared = _compared(request.audit, audited)
+def _card(row: Row, request: PageRequest, thumbnails: Thumbnails) -> dict[str, Any]:
+    tile, duplicate, compared = (
+        request.tile(row),
+        request.near_duplicate(row),
+        request.comparison(row),
+    )
+    duplicate_label = None if duplicate is None else duplicate.label
     return {
-        "tile": audited.tile.id,
-        "given": audited.tile.label,
-        "suggested": audited.suggested_label,
-        "runnerUp": audited.runner_up_label or audited.suggested_label,
-        "kind": audited.kind or IssueKind.WRONG_LABEL,
-        "score": score_text(audited.label_score),
-        "why": reason_for(audited, compares_pixels=request.compares_pixels),
-        "picture": thumbnails.position(audited.tile, LARGE_PX),
-        "reason": thumbnails.reason(audited.tile),
+        "tile": row["tile"],
+        "given": row["given_label"],
+        "suggested": row["suggested_label"],
+        "runnerUp": row["runner_up_label"] or row["suggested_label"],
+        "kind": row["kind"] or IssueType.WRONG_LABEL,
+        "score": score_text(row["label_score"]),
+        "why": reason_for(row, duplicate_label, compares_pixels=request.compares_pixels),
+        "picture": thumbnails.position(tile, LARGE_PX),
+        "reason": thumbnails.reason(tile),
         "own": [_small(tile, thumbnails) for tile in compared.own],
         "others": [_small(tile, thumbnails) for tile in compared.suggested],
-        "twin": None if audited.twin is None else _small(audited.twin, thumbnails),
+        "twin": None if duplicate is None else _small(duplicate, thumbnails),
     }
 
 

@@ -1,25 +1,25 @@
-"""Why a label was picked out, in a sentence."""
+"""Explain in one sentence why a tile should be reviewed."""
 
 from __future__ import annotations
 
-from rsretrieve.audit.issue_types import SMALLEST_CLASS, IssueKind
-from rsretrieve.audit.result import AuditedTile
+from rsretrieve.audit.issue_types import SMALLEST_CLASS, IssueType
+from rsretrieve.audit.result_table import Row
 
-KIND_NAMES = {
-    IssueKind.WRONG_LABEL: "wrong label",
-    IssueKind.AMBIGUOUS: "ambiguous",
-    IssueKind.OFF_TOPIC: "off-topic",
-    IssueKind.DUPLICATE: "duplicate with two labels",
-    IssueKind.RARE_CLASS: "rare class",
+TYPE_NAMES = {
+    IssueType.WRONG_LABEL: "wrong label",
+    IssueType.AMBIGUOUS: "ambiguous",
+    IssueType.OFF_TOPIC: "off-topic",
+    IssueType.DUPLICATE: "duplicate with two labels",
+    IssueType.RARE_CLASS: "rare class",
 }
 
-KIND_MEANINGS = {
-    IssueKind.WRONG_LABEL: "Another class is likelier than the given one.",
-    IssueKind.AMBIGUOUS: "Two classes are about as likely.",
-    IssueKind.OFF_TOPIC: "No class is near.",
-    IssueKind.DUPLICATE: "Nearly the same pixels (without images, nearly the same embedding) have "
-    "another label elsewhere.",
-    IssueKind.RARE_CLASS: f"A class of fewer than {SMALLEST_CLASS} tiles is too small to judge by.",
+TYPE_MEANINGS = {
+    IssueType.WRONG_LABEL: "Another class is more probable than the given one.",
+    IssueType.AMBIGUOUS: "Two classes are about equally probable.",
+    IssueType.OFF_TOPIC: "The tile is far from every class.",
+    IssueType.DUPLICATE: "A near-duplicate (by pixels; without images, by embedding) "
+    "has another label.",
+    IssueType.RARE_CLASS: f"A class with fewer than {SMALLEST_CLASS} tiles is too small to audit.",
 }
 
 
@@ -27,48 +27,46 @@ _LEAST_SHOWN = 0.001
 
 
 def score_text(score: float) -> str:
-    """A label's score for people, to whom 1e-16 says no more than 1e-5."""
+    """A label score with three digits; very small scores are not spelled out."""
     return f"{score:.3g}" if score >= _LEAST_SHOWN else f"<{_LEAST_SHOWN}"
 
 
-def reason_for(audited: AuditedTile, *, compares_pixels: bool = True) -> str:
-    """Why a tile needs a look.
+def reason_for(row: Row, duplicate_label: str | None, *, compares_pixels: bool = True) -> str:
+    """Why a tile should be reviewed.
 
     Args:
-        audited: the tile.
-        compares_pixels: its twin was told by its pixels, not by its embedding alone.
+        row: its row of the findings.
+        duplicate_label: label of its near-duplicate, if it has one.
+        compares_pixels: the near-duplicate was found by pixels, not by embeddings alone.
     """
-    given, near = str(audited.tile.label), audited.predicted_label
-    own, best = audited.own_similarity, audited.predicted_similarity
-    match audited.kind:
-        case IssueKind.DUPLICATE if audited.twin is not None:
-            same = "The same pixels are" if compares_pixels else "Nearly the same embedding is"
+    given, near = row["given_label"], row["predicted_label"]
+    own, best = row["own_similarity"], row["predicted_similarity"]
+    match row["kind"]:
+        case IssueType.DUPLICATE if duplicate_label is not None:
+            what = "pixels" if compares_pixels else "embedding"
             return (
-                f"{same} labelled {audited.twin.label} in {audited.twin.id}. "
-                f"The likeliest class is {near} (similarity {best:.2f})."
+                f"{row['twin']} has nearly the same {what} and the label {duplicate_label}. "
+                f"The most probable class is {near} (similarity {best:.2f})."
             )
-        case IssueKind.OFF_TOPIC:
-            return f"No class is near; the likeliest, {near}, has a similarity of only {best:.2f}."
-        case IssueKind.AMBIGUOUS:
+        case IssueType.OFF_TOPIC:
+            return f"Far from every class; {near}, the most probable, has similarity {best:.2f}."
+        case IssueType.AMBIGUOUS:
             return (
-                f"It may be {near} (similarity {best:.2f}) as well as {audited.runner_up_label} "
-                f"({audited.runner_up_similarity:.2f}); {given} has {own:.2f}{_odds(audited)}."
+                f"Either {near} (similarity {best:.2f}) or {row['runner_up_label']} "
+                f"({row['runner_up_similarity']:.2f}); {given} has {own:.2f}{_odds(row)}."
             )
-        case IssueKind.RARE_CLASS:
+        case IssueType.RARE_CLASS:
             return (
-                f"It looks more like {near} ({best:.2f}) than {given} ({own:.2f}), but one of "
-                f"the two has fewer than {SMALLEST_CLASS} tiles, too few to judge by."
+                f"More similar to {near} ({best:.2f}) than to {given} ({own:.2f}), but one of "
+                f"the two classes has fewer than {SMALLEST_CLASS} tiles, too few for a decision."
             )
         case _:
-            return (
-                f"It looks like {near} (similarity {best:.2f}), not like {given} ({own:.2f})"
-                f"{_odds(audited)}."
-            )
+            return f"Probably {near} (similarity {best:.2f}), not {given} ({own:.2f}){_odds(row)}."
 
 
-def _odds(audited: AuditedTile) -> str:
-    """How likely the label is wrong, and what its neighbours say, where that is known."""
-    said = f"; wrong with probability {audited.issue_probability:.2f}"
-    if audited.neighbour_share is None:
-        return said
-    return f"{said}, and {audited.neighbour_share:.0%} of its neighbours' votes are for the label"
+def _odds(row: Row) -> str:
+    """The probability that the label is wrong, and the neighbours' votes if they are known."""
+    text = f"; wrong with probability {row['issue_probability']:.2f}"
+    if row["neighbour_share"] is None:
+        return text
+    return f"{text}; {row['neighbour_share']:.0%} of the neighbours' votes support the label"

@@ -1,4 +1,4 @@
-"""Small pictures that are part of a page: each tile read once, as a data URI."""
+"""The pictures of a page as data URIs; each tile is read once."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ LARGE_PX, SMALL_PX = 224, 96
 
 
 class Thumbnails:
-    """The pictures of a page, each once, by their position.
+    """The pictures of a page, each stored once.
 
     Attributes:
-        pictures: data URIs.
+        pictures: data URIs; cards refer to them by position.
     """
 
     def __init__(self) -> None:
@@ -35,11 +35,17 @@ class Thumbnails:
         bands: tuple[int, ...],
         context: RunContext,
     ) -> None:
-        """Read tiles and keep a picture of each, in each size in px that is wanted of it."""
+        """Read tiles and store a picture of each in every requested size.
+
+        Args:
+            wanted: tiles with the size of their picture in px; a tile may occur several times.
+            bands: bands shown as red, green and blue, counted from 1; empty for the first three.
+            context: receives progress.
+        """
         sizes: dict[Tile, set[int]] = {}
         for tile, size in wanted:
             sizes.setdefault(tile, set()).add(size)
-        context.start_stage("drawing the page's pictures", len(sizes))
+        context.start_stage("reading pictures for the page", len(sizes))
         by_id = {tile.id: tile for tile in sizes}
         tiles = TileSet("the page", tuple(reduced(t, 2 * LARGE_PX) for t in by_id.values()))
         for read in read_in_order(tiles, Previewed(LARGE_PX, bands, enlarged=False)):
@@ -50,11 +56,11 @@ class Thumbnails:
             context.advance(1)
 
     def position(self, tile: Tile, size_px: int) -> int:
-        """Where a tile's picture stands in `pictures`; −1 if it could not be read."""
+        """Position of a tile's picture in `pictures`; −1 if the tile could not be read."""
         return self._position.get((tile.id, size_px), -1)
 
     def reason(self, tile: Tile) -> str:
-        """Why there is no picture of a tile."""
+        """Why a tile could not be read; empty if it could."""
         return self._reasons.get(tile.id, "")
 
     def _keep(self, tile: Tile, picture: Image.Image, sizes: set[int]) -> None:
@@ -66,7 +72,7 @@ class Thumbnails:
 
 
 def data_uri(picture: Image.Image) -> str:
-    """A picture as WebP, half the size of JPEG at this quality, in text."""
+    """A picture as a data URI in WebP, which is half as large as JPEG of this quality."""
     content = io.BytesIO()
     picture.save(content, format="WEBP", quality=72, method=2)
     return "data:image/webp;base64," + base64.b64encode(content.getvalue()).decode("ascii")

@@ -1,4 +1,4 @@
-"""Twins: the same pixels are found under another label, and alike tiles are not accused."""
+"""Near-duplicates with another label are found, and similar tiles are not taken for them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from PIL import Image
 
 from rsretrieve.audit.duplicates.align import SAME_PIXELS, agreement
 from rsretrieve.audit.duplicates.find import (
-    Twins,
+    NearDuplicates,
+    near_duplicates_by_embedding,
+    near_duplicates_by_pixels,
     pairs_of_two_labels,
-    twins_by_embedding,
-    twins_by_pixels,
 )
 from rsretrieve.audit.duplicates.thumbprint import coarse_direction, thumbprint
 from rsretrieve.audit.estimators import neighbors as module
@@ -66,35 +66,37 @@ def labels_of(tiles: TileSet) -> NDArray[np.int64]:
 def test_the_same_pixels_are_found_under_another_label_alone(tiles: TileSet) -> None:
     # Embeddings that know nothing: all pairs are looked at.
     neighbours = nearest_neighbours(UnitRows(unit_rows(16, 0)), np.zeros(16, int), 15)
-    found = twins_by_pixels(tiles, neighbours, labels_of(tiles), RunContext()).twin
+    found = near_duplicates_by_pixels(tiles, neighbours, labels_of(tiles), RunContext()).other
     expected = np.full(16, -1)
     expected[[0, 1, 2, 12, 13, 14]] = [12, 13, 14, 0, 1, 2]
     assert found.tolist() == expected.tolist()
 
 
-def test_the_listener_hears_of_every_tile_and_every_pair(tiles: TileSet) -> None:
+def test_progress_counts_every_tile_and_every_pair(tiles: TileSet) -> None:
     neighbours = nearest_neighbours(UnitRows(unit_rows(16, 0)), np.zeros(16, int), 15)
-    heard: dict[str, list[int]] = {}  # a stage's total, and all steps of it
+    progress: dict[str, list[int]] = {}  # a stage's total, and all steps of it
     events: list[Event] = []
-    twins_by_pixels(tiles, neighbours, labels_of(tiles), RunContext(listener=events.append))
+    near_duplicates_by_pixels(
+        tiles, neighbours, labels_of(tiles), RunContext(listener=events.append)
+    )
     for event in events:
         if isinstance(event, StageStarted):
             assert event.total is not None
-            stage = heard[event.name] = [event.total]
+            stage = progress[event.name] = [event.total]
         elif isinstance(event, Advanced):
             stage.append(event.tiles)
-    assert list(heard) == [
-        *("comparing tiles that look alike", "reading tiles that look alike at a glance"),
-        "comparing pairs of tiles by their pixels",
+    assert list(progress) == [
+        *("comparing similar tiles at low resolution", "reading candidates for near-duplicates"),
+        "comparing pairs by their pixels",
     ]
-    assert all(total == sum(steps) > 0 for total, *steps in heard.values())
-    assert all(set(steps) <= {1, 2} for _, *steps in heard.values())
+    assert all(total == sum(steps) > 0 for total, *steps in progress.values())
+    assert all(set(steps) <= {1, 2} for _, *steps in progress.values())
 
 
-def test_a_tile_that_can_no_longer_be_read_has_no_twin(tiles: TileSet) -> None:
+def test_a_tile_that_can_no_longer_be_read_has_no_near_duplicate(tiles: TileSet) -> None:
     Path(tiles[0].path).unlink()
     neighbours = nearest_neighbours(UnitRows(unit_rows(16, 0)), np.zeros(16, int), 15)
-    found = twins_by_pixels(tiles, neighbours, labels_of(tiles), RunContext()).twin
+    found = near_duplicates_by_pixels(tiles, neighbours, labels_of(tiles), RunContext()).other
     assert (found[0], found[12], found[1]) == (-1, -1, 13)
 
 
@@ -191,12 +193,12 @@ def test_pairs_are_those_of_two_labels_once_each_the_more_similar_first() -> Non
     assert pairs == sorted(expected, key=lambda p: -float(vectors[p[0]] @ vectors[p[1]]))
 
 
-def test_of_several_twins_the_first_is_named() -> None:
-    assert Twins.of(4, np.array([[0, 1], [0, 2]])).twin.tolist() == [1, 0, 0, -1]
-    assert Twins.of(2, np.empty((0, 2), int)).has_twin.tolist() == [False, False]
+def test_the_first_of_several_pairs_is_taken() -> None:
+    assert NearDuplicates.from_pairs(4, np.array([[0, 1], [0, 2]])).other.tolist() == [1, 0, 0, -1]
+    assert NearDuplicates.from_pairs(2, np.empty((0, 2), int)).has_other.tolist() == [False, False]
 
 
-def test_by_embedding_twins_are_those_far_nearer_than_a_third() -> None:
+def test_by_embedding_near_duplicates_are_far_nearer_than_a_third_tile() -> None:
     vectors = unit_rows(20, 5)
     vectors[1] = vectors[0] + 0.01 * unit_rows(1, 6)  # almost the same
     vectors[3] = vectors[2]  # the very same
@@ -204,19 +206,19 @@ def test_by_embedding_twins_are_those_far_nearer_than_a_third() -> None:
     labels = np.array([0, 1] * 10)
     labels[5] = labels[4]
     neighbours = nearest_neighbours(UnitRows(vectors), labels, 3)
-    found = twins_by_embedding(neighbours, labels).twin
+    found = near_duplicates_by_embedding(neighbours, labels).other
     expected = [1, 0, 3, 2, *[-1] * 16]
     assert found.tolist() == expected
 
 
-def test_three_copies_are_twins_though_the_third_is_as_near() -> None:
+def test_three_copies_are_near_duplicates_though_the_third_is_as_near() -> None:
     vectors = unit_rows(10, 5)
     vectors[1] = vectors[2] = vectors[0]
     labels = np.array([0, 1, 0, *[0] * 7])
     neighbours = nearest_neighbours(UnitRows(vectors), labels, 3)
-    twin = twins_by_embedding(neighbours, labels).twin
-    assert twin[1] in (0, 2)
-    assert (twin[3:] == -1).all()
+    other = near_duplicates_by_embedding(neighbours, labels).other
+    assert other[1] in (0, 2)
+    assert (other[3:] == -1).all()
 
 
 @pytest.mark.real
@@ -241,7 +243,7 @@ def test_aerial_tiles_recompressed_and_shifted_are_found_and_no_honest_pair_accu
 
 
 @pytest.mark.real
-def test_the_two_airplanes_with_the_same_pixels_are_twins(real_data: Path) -> None:
+def test_the_two_airplanes_with_the_same_pixels_are_near_duplicates(real_data: Path) -> None:
     folder = real_data / "ucmerced" / "airplane"
     one, other, third = (
         thumbprint(read_raw(Tile(name, str(folder / name))))

@@ -224,7 +224,7 @@ def test_rows_of_any_length_and_type_are_made_unit(dtype: type) -> None:
 def test_settled_labels_are_right_beyond_all_others_and_the_rest_is_as_it_was() -> None:
     scores = random_scores(rows=12, classes=4, seed=5)
     rows = np.arange(12) % 3 == 0
-    settled = scores.settled(rows)
+    settled = scores.with_confirmed(rows)
     assert (settled.label_score[rows] == 1).all()
     assert (settled.margin[rows] == 2).all()  # two unit vectors lie no further apart
     assert not settled.is_issue[rows].any()

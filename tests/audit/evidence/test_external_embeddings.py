@@ -9,7 +9,10 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from rsretrieve.audit.evidence.external_embeddings import GivenEmbeddings, given_embeddings
+from rsretrieve.audit.evidence.external_embeddings import (
+    ExternalEmbeddings,
+    read_external_embeddings,
+)
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
@@ -25,8 +28,8 @@ def table_at(path: Path, /, **columns: object) -> Path:
     return path
 
 
-def given(path: Path, tiles: TileSet | None = TILES) -> GivenEmbeddings:
-    return given_embeddings(path, tiles, RunContext())
+def given(path: Path, tiles: TileSet | None = TILES) -> ExternalEmbeddings:
+    return read_external_embeddings(path, tiles, RunContext())
 
 
 @pytest.fixture
@@ -40,23 +43,23 @@ def test_the_rows_of_an_array_are_the_tiles_in_their_order(npy: Path) -> None:
     assert found.tiles is TILES
     assert isinstance(found.vectors, np.memmap)
     assert np.array_equal(found.vectors, VECTORS)
-    tiles, rows = found.of(TILES)
+    tiles, rows = found.rows_for(TILES)
     assert tiles is TILES
     assert rows.tolist() == [0, 1, 2]
-    assert found.of(TILES.select([2, 0]))[1].tolist() == [2, 0]
+    assert found.rows_for(TILES.select([2, 0]))[1].tolist() == [2, 0]
 
 
 def test_a_tile_that_has_none_is_named(npy: Path) -> None:
     more = TileSet("x", (*TILES, Tile("z", "z")))
     with pytest.raises(InputError, match=r"no embedding of 1 of 4 tiles \('z'\)"):
-        given(npy).of(more)
+        given(npy).rows_for(more)
 
 
 def test_a_tile_whose_embedding_is_no_direction_is_left_out(tmp_path: Path) -> None:
     np.save(tmp_path / "e.npy", VECTORS * np.array([[1], [0], [2]], np.float32))
     context = RunContext()
-    found = given_embeddings(tmp_path / "e.npy", TILES, context)
-    tiles, rows = found.of(TILES)
+    found = read_external_embeddings(tmp_path / "e.npy", TILES, context)
+    tiles, rows = found.rows_for(TILES)
     assert [failure.tile_id for failure in context.failures] == ["a"]
     assert [tile.id for tile in tiles] == ["c", "b"]
     np.testing.assert_allclose(found.vectors[rows], VECTORS[[0, 2]], atol=1e-6)
@@ -87,11 +90,11 @@ def test_a_table_s_rows_are_found_by_the_tiles_ids(tmp_path: Path) -> None:
     )
     found = given(path)
     assert found.tiles is TILES
-    assert found.of(TILES)[1].tolist() == [3, 0, 1]
+    assert found.rows_for(TILES)[1].tolist() == [3, 0, 1]
 
 
 def test_an_array_without_tiles_is_wrong_usage(npy: Path) -> None:
-    with pytest.raises(InvalidArgument, match="says nothing of tiles"):
+    with pytest.raises(InvalidArgument, match="does not name its tiles"):
         given(npy, None)
     with pytest.raises(TableError, match=r"neither a \.npy nor a Parquet file"):
         given(npy.with_suffix(".txt"), None)

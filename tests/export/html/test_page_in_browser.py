@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rsretrieve.audit.issue_types import IssueKind
-from rsretrieve.audit.result import Audit, AuditedTile, ClassIssues, NoiseMatrix
+from rsretrieve.audit.issue_types import IssueType
+from rsretrieve.audit.result import ClassIssues, NoiseMatrix
 from rsretrieve.data.tile import Tile
 from rsretrieve.export.html.page import PageRequest, write_audit_page
+from tests.support.audits import audit_of, finding
 
 CARDS = 120
 NASTY = "<img src=x onerror=alert(1)>, \"q\" 'é'\n.png"
@@ -41,22 +42,23 @@ def browser() -> Iterator[Any]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page of 120 cards of two kinds, the first with a nasty name."""
     folder = tmp_path_factory.mktemp("page")
-    judged = []
+    rows = []
     for number in range(CARDS):
         name = NASTY if number == 0 else f"tile {number:03d}.png"
         path = folder / f"{number}.png"
         Image.fromarray(np.full((16, 16, 3), 2 * number, np.uint8)).save(path)
-        kind = IssueKind.AMBIGUOUS if number % 3 == 2 else IssueKind.WRONG_LABEL
+        kind = IssueType.AMBIGUOUS if number % 3 == 2 else IssueType.WRONG_LABEL
         tile = Tile(name, str(path), "road" if number % 2 else "sand")
-        judged.append(AuditedTile(tile, "water", True, 0.1, 0.2, 0.9, kind, "forest", 0.5))
-    audit = Audit(
-        tuple(judged),
-        tuple(
+        row = finding(tile, "water", issue=True, score=0.1, kind=kind, runner_up_label="forest")
+        rows.append(row)
+    audit = audit_of(
+        *rows,
+        per_class=tuple(
             ClassIssues(name, tiles, issues, 0.5, (0.4, 0.6))
             for name, tiles, issues in (("road", 60, 60), ("sand", 60, 60), ("forest", 9, 0))
         ),
-        0.5,
-        (0.4, 0.6),
+        noise_rate=0.5,
+        interval=(0.4, 0.6),
         noise_matrix=NoiseMatrix(
             ("road", "sand", "water", "zoo"),
             np.array([[0, 0, 60, 0], [0, 0, 60, 0], [0, 0, 0, 1.0], [0, 0, 0, 0]]),
@@ -183,7 +185,7 @@ def test_the_chooser_names_the_rule_by_what_was_chosen(session: Session, tmp_pat
 def test_buttons_and_the_matrix_do_what_they_say(session: Session) -> None:
     page = session.page
     page.locator("article").nth(3).locator("button[data-action=reject]").click()
-    assert page.locator("article").nth(3).locator(".verdict").inner_text() == "Kept: road"
+    assert page.locator("article").nth(3).locator(".decision").inner_text() == "Kept: road"
     page.click("summary")
     page.locator("rect.cell[data-given=sand]").click()
     assert session.shown == "60 of 120 shown"

@@ -1,11 +1,11 @@
-// The cards: made when they are scrolled to, all text set as text, never as markup.
+// The cards. They are created when they scroll into view. All text is set as text, never as markup.
 
 const KIND_NAMES = new Map(DATA.kinds.map(({ kind, name }) => [kind, name]));
-const VERDICTS = {
+const DECISION_TEXTS = {
   accept: ({ label }) => `Accepted: ${shown(label)}`,
   reject: ({ label }) => `Kept: ${shown(label)}`,
   choose: ({ label }) => `Chosen: ${shown(label)}`,
-  remove: () => "Of no class: the label goes",
+  remove: () => "No class: the label is removed",
   skip: () => "Skipped",
 };
 
@@ -70,7 +70,7 @@ function comparisonOf(card) {
     made.append(...strip(`Nearest labelled ${shown(card.suggested)}`, card.others));
   }
   if (card.twin) {
-    made.append(...strip(`Its twin, labelled ${shown(card.twin.label)}`, [card.twin]));
+    made.append(...strip(`Near-duplicate labelled ${shown(card.twin.label)}`, [card.twin]));
   }
   return made;
 }
@@ -87,7 +87,7 @@ function cardOf(position) {
       element("p", "", element("span", "badge", KIND_NAMES.get(card.kind) || "wrong label")),
       element("p", "why", shown(card.why)),
       element("p", "tile", `${shown(card.tile)} · score ${card.score}`),
-      actionsOf(position), element("p", "verdict")),
+      actionsOf(position), element("p", "decision")),
     comparisonOf(card),
   );
   showDecision(article);
@@ -98,10 +98,10 @@ function showDecision(article) {
   const decided = Decisions.of.get(Number(article.dataset.position));
   article.classList.remove(...RULES);
   if (decided) article.classList.add(decided.decision);
-  article.querySelector(".verdict").textContent = decided ? VERDICTS[decided.decision](decided) : "";
+  article.querySelector(".decision").textContent = decided ? DECISION_TEXTS[decided.decision](decided) : "";
 }
 
-// What is shown: positions of cards in order, of which the first `made` have an element.
+// The visible cards: their positions in DATA.cards, in order. The first `made` have an element.
 const View = {
   positions: [],
   made: 0,

@@ -1,5 +1,5 @@
 "use strict";
-// The data of the page, and what was decided: kept in the browser, saved as CSV and read back.
+// The data of the page, and the decisions: kept in the browser, saved as CSV and loaded again.
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const KEY = `rsretrieve-audit-${DATA.id}`;
@@ -10,7 +10,7 @@ const POSITION = new Map(DATA.cards.map((card, position) => [card.tile, position
 
 const Decisions = {
   of: new Map(),  // position of a card -> {decision, label, by, at}
-  others: new Map(),  // tile without a card -> its row as it was loaded, to be saved along
+  others: new Map(),  // tile without a card -> its row as loaded; saved with the others
   kept: true,
   othersKept: true,
 
@@ -21,7 +21,7 @@ const Decisions = {
         if (POSITION.has(tile)) this.of.set(POSITION.get(tile), decision);
       }
     } catch {
-      this.kept = false;  // a browser that keeps nothing for files
+      this.kept = false;  // the browser stores nothing for pages from disk
     }
   },
 
@@ -42,7 +42,7 @@ const Decisions = {
     this.keep();
   },
 
-  // The labels given so far, among them some that are new.
+  // The labels of all decisions, including new classes.
   get labels() {
     return [...this.of.values()].map(({ label }) => label).filter((label) => label !== "");
   },
@@ -62,7 +62,7 @@ const Decisions = {
     return [COLUMNS, ...rows, ...this.others.values()].map((row) => row.map(quoted).join(",") + "\n").join("");
   },
 
-  // Returns how many lines it took, be they about tiles of this page or not.
+  // Returns the number of decisions read, for tiles of this page and others.
   readCsv(text) {
     const [header = [], ...rows] = csvRows(text.replace(/^\ufeff/, ""));
     const at = Object.fromEntries(header.map((name, column) => [name, column]));
@@ -104,8 +104,8 @@ function ruleFor(position, label) {
   return label === card.suggested ? "accept" : "choose";
 }
 
-// What a spreadsheet would run as a formula gets an apostrophe, and loses it when it is read: as
-// in rsretrieve/_core/formulas.py, which explains it.
+// Text that a spreadsheet would run as a formula gets a leading apostrophe, which is removed when
+// the file is read. rsretrieve/_core/formulas.py does the same and explains the rules.
 const HIDING = "\\x00-\\x08\\x0b\\x0c\\x0e-\\x20\\x7f-\\xa0\\xad\\u1680\\u180e\\u2000-\\u200f"
   + "\\u2028-\\u202f\\u205f-\\u2064\\u3000\\ufeff\"";
 const FORMULA = "=+\\-@\\uff1d\\uff0b\\uff0d\\uff20";

@@ -1,4 +1,4 @@
-// Filters, keys, buttons: everything that a person does.
+// Filters, keys and buttons.
 
 const by = (id) => document.getElementById(id);
 
@@ -59,7 +59,7 @@ function showProgress(said = "") {
   bar.parentNode.setAttribute("aria-valuemax", DATA.cards.length);
   bar.parentNode.setAttribute("aria-valuenow", Decisions.count);
   const kept = Decisions.kept && Decisions.othersKept;
-  const warning = kept ? "" : " This browser keeps nothing: save before you close the page.";
+  const warning = kept ? "" : " This browser cannot keep decisions: save them before you close the page.";
   const others = Decisions.others.size ? `, and ${Decisions.others.size} on tiles without a card` : "";
   by("status").textContent = `${Decisions.count} of ${DATA.cards.length} decided${others}. ${said}${warning}`;
 }
@@ -102,7 +102,7 @@ function openChooser(position) {
     const typed = by("chooser-search").value.trim();
     if (typed && !names.has(typed)) buttons.push(labelled(typed, `new class: ${shown(typed)}`));
     if (!wanted) {
-      const none = element("button", "plain", "of no class: take the label away");
+      const none = element("button", "plain", "no class: remove the label");
       none.value = "none";
       buttons.push(element("li", "", none));
     }
@@ -175,7 +175,7 @@ function onCardClick(event) {
   if (button) ACTIONS[button.dataset.action](Number(article.dataset.position));
 }
 
-// A label that no card has is no option yet, and a select has no value that is none.
+// A label without cards is not in the list yet, and a select can only have a value of its list.
 function filterBy(side, name) {
   const options = [...by(side).options];
   if (!options.some(({ value }) => value === name)) by(side).append(option(name, `${shown(name)} (0)`));
