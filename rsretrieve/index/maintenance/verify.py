@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import IndexDamaged
-from rsretrieve.index.store.checksums import wrong_files
+from rsretrieve.index.store.checksums import find_wrong_files
 from rsretrieve.index.store.folder import IndexStore, open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE, Manifest, read_manifest
 
@@ -78,7 +78,7 @@ def verify_index(
     compared = (0, 0)
     model = find_model(store.manifest) if not problems else None
     if model is not None:
-        wrong, compared = misplaced(store, model, context)
+        wrong, compared = find_misplaced_rows(store, model, context)
         problems += wrong
     return _verification(folder, problems, store.manifest.tiles, compared)
 
@@ -108,7 +108,7 @@ def file_problems(folder: Path) -> list[str]:
     except IndexDamaged as error:
         return [error.message]
     paths = {name: folder / name for name in manifest.sha256}
-    wrong = wrong_files(paths, manifest.sha256, thorough=True)
+    wrong = find_wrong_files(paths, manifest.sha256, thorough=True)
     said = f"is not the file that {MANIFEST_FILE} describes"
     problems = [f"{paths[n]} {said if paths[n].exists() else 'is missing'}" for n in wrong]
     if not problems:
@@ -152,7 +152,7 @@ def _search_problems(store: IndexStore) -> Iterator[str]:
         yield f"{store.folder}: a search finds only {share:.0%} of the vectors that it is made of"
 
 
-def misplaced(
+def find_misplaced_rows(
     store: IndexStore, model: Model, context: RunContext
 ) -> tuple[list[str], tuple[int, int]]:
     """Embed a sample of the tiles again, and compare with their rows.

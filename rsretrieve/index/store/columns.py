@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rsretrieve.index.store.tile_table import TileTable
 
 
-def rows_with(table: TileTable, column: str, text: str) -> NDArray[np.int64]:
+def find_rows(table: TileTable, column: str, text: str) -> NDArray[np.int64]:
     """The rows whose field in a column of texts is `text`.
 
     Fields of the wrong length are out at once, the others byte by byte from their ends, where
@@ -37,7 +37,7 @@ def _rows_of_chunk(chunk: object, wanted: bytes) -> NDArray[np.int64]:
     return rows.astype(np.int64)
 
 
-def codes_of(table: TileTable, column: str) -> tuple[NDArray[np.int64], list[str]]:
+def encode_column(table: TileTable, column: str) -> tuple[NDArray[np.int64], list[str]]:
     """A column of texts as (N,) numbers and the texts they stand for; an absent field is −1."""
     encoded = table.columns.column(column).combine_chunks().dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
@@ -86,7 +86,7 @@ class Footprints:
         part = self.corners[self.starts[position] : self.starts[position + 1]]
         return [(float(lon), float(lat)) for lon, lat in part]
 
-    def cross_antimeridian(self) -> NDArray[np.bool_]:
+    def crosses_antimeridian(self) -> NDArray[np.bool_]:
         """(M,) whether a footprint goes over ±180, as `tiles.footprints` tells it."""
         if not len(self):
             return np.empty(0, bool)
@@ -106,7 +106,7 @@ class Footprints:
             return np.empty((0, 4))
         firsts = self.starts[:-1]
         lon, lat = self.corners.T
-        crossing = np.repeat(self.cross_antimeridian(), np.diff(self.starts))
+        crossing = np.repeat(self.crosses_antimeridian(), np.diff(self.starts))
         lon = np.where(crossing & (lon < 0), lon + 360, lon)
         columns = (
             np.minimum.reduceat(lon, firsts),

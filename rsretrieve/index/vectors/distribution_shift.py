@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.index.vectors.tune import NEAREST, SAMPLED, Sample, similarities_to_kth
+from rsretrieve.index.vectors.tune import NEAREST, SAMPLED, Sample, kth_similarities
 from rsretrieve.index.vectors.vector_index import VectorIndex
 
 _USUAL = 0.99  # the share of vectors whose similarity is at the floor or above
@@ -27,19 +27,19 @@ def similarity_floor(
         sample: of them.
     """
     rows = np.linspace(0, len(vectors) - 1, min(_FLOOR_SAMPLE, len(vectors))).astype(np.int64)
-    similarities = index.centre_similarities(vectors[rows])
+    similarities = index.centroid_similarities(vectors[rows])
     if similarities is None:
         similarities = None if sample is None else sample.bounds
     return None if similarities is None else float(np.quantile(similarities, 1 - _USUAL))
 
 
-def strange_to_cells(
+def cell_shift_warning(
     index: VectorIndex, new: NDArray[np.float32], floor: float | None
 ) -> str | None:
     """What to say of new vectors that lie off the cells that an index was trained to."""
     if floor is None or not len(new):
         return None
-    similarities = index.centre_similarities(new)
+    similarities = index.centroid_similarities(new)
     share = None if similarities is None else _strange_share(similarities, floor)
     if share is None:
         return None
@@ -50,14 +50,14 @@ def strange_to_cells(
     )
 
 
-def strange_to_tiles(
+def tile_shift_warning(
     old: NDArray[np.float32], new: NDArray[np.float32], floor: float | None
 ) -> str | None:
     """What to say of new vectors that are like none of an index's, which has no cells."""
     if floor is None or not len(new) or len(old) <= NEAREST:
         return None
     rows = np.linspace(0, len(new) - 1, min(SAMPLED, len(new))).astype(np.int64)
-    share = _strange_share(similarities_to_kth(new[rows], old, NEAREST), floor)
+    share = _strange_share(kth_similarities(new[rows], old, NEAREST), floor)
     if share is None:
         return None
     return (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.index.vectors.vector_index import RERANK, Knob, VectorIndex
+from rsretrieve.index.vectors.vector_index import RERANK, SearchParameter, VectorIndex
 
 SAMPLED, NEAREST = 400, 10
 _BLOCK = 16_384  # vectors compared with the whole sample at once: 26 MB
@@ -38,7 +38,7 @@ class Sample:
         return Sample(self.rows[pick], self.vectors[pick], self.bounds[pick], self.nearest)
 
 
-def sample_of(
+def draw_sample(
     vectors: NDArray[np.float32], size: int = SAMPLED, nearest: int = NEAREST
 ) -> Sample | None:
     """Vectors evenly out of all with their true neighbours; None for a single vector.
@@ -50,10 +50,10 @@ def sample_of(
         return None
     rows = np.unique(np.linspace(0, len(vectors) - 1, min(size, len(vectors))).astype(np.int64))
     asked = np.ascontiguousarray(vectors[rows])
-    return Sample(rows, asked, similarities_to_kth(asked, vectors, nearest, rows), nearest)
+    return Sample(rows, asked, kth_similarities(asked, vectors, nearest, rows), nearest)
 
 
-def similarities_to_kth(
+def kth_similarities(
     asked: NDArray[np.float32],
     vectors: NDArray[np.float32],
     nearest: int,
@@ -79,7 +79,7 @@ def similarities_to_kth(
     return np.asarray(best.min(axis=1), np.float32)
 
 
-def recalls_of(
+def recall_per_query(
     index: VectorIndex, vectors: NDArray[np.float32], sample: Sample
 ) -> NDArray[np.float64]:
     """For each of a sample, the share of its true k nearest that an index finds, (S,).
@@ -116,52 +116,63 @@ def tune(
         return 1.0
     # A handful cannot be halved.
     halves = sample.part(0), (sample.part(1) if len(sample.rows) > 1 else sample)
-    knob = index.knob
-    if knob is not None:
-        _set_cheapest(index, vectors, halves[0], knob, target)
+    search_parameter = index.search_parameter
+    if search_parameter is not None:
+        _set_cheapest(index, vectors, halves[0], search_parameter, target)
     elif index.is_lossy:
         for rerank in _RERANKS:
-            index.adjust(RERANK, rerank)
+            index.set_parameter(RERANK, rerank)
             if _reaches(index, vectors, halves[0], target):
                 break
-    return float(recalls_of(index, vectors, halves[1]).mean())
+    return float(recall_per_query(index, vectors, halves[1]).mean())
 
 
 def _set_cheapest(
-    index: VectorIndex, vectors: NDArray[np.float32], sample: Sample, knob: Knob, target: float
+    index: VectorIndex,
+    vectors: NDArray[np.float32],
+    sample: Sample,
+    search_parameter: SearchParameter,
+    target: float,
 ) -> None:
     """Of the ways to reach the target, the one with the least work; else the widest search."""
     best: tuple[float, int, int] | None = None
     for rerank in _RERANKS if index.is_lossy else (1,):
         if index.is_lossy:
-            index.adjust(RERANK, rerank)
-        effort = _least_effort(index, vectors, sample, knob, target)
+            index.set_parameter(RERANK, rerank)
+        effort = _least_effort(index, vectors, sample, search_parameter, target)
         if effort is None:
             continue
-        work = len(vectors) * effort / knob.most + rerank * sample.nearest * _CANDIDATE_COST
+        work = (
+            len(vectors) * effort / search_parameter.maximum
+            + rerank * sample.nearest * _CANDIDATE_COST
+        )
         if best is not None and work >= best[0]:
             break
         best = (work, effort, rerank)
-    _, effort, rerank = best or (0.0, knob.most, _RERANKS[-1])
-    index.adjust(knob.name, effort)
+    _, effort, rerank = best or (0.0, search_parameter.maximum, _RERANKS[-1])
+    index.set_parameter(search_parameter.name, effort)
     if index.is_lossy:
-        index.adjust(RERANK, rerank)
+        index.set_parameter(RERANK, rerank)
 
 
 def _least_effort(
-    index: VectorIndex, vectors: NDArray[np.float32], sample: Sample, knob: Knob, target: float
+    index: VectorIndex,
+    vectors: NDArray[np.float32],
+    sample: Sample,
+    search_parameter: SearchParameter,
+    target: float,
 ) -> int | None:
     """The smallest value of the knob that reaches the target, within a tenth; None if none."""
 
     def reaches(value: int) -> bool:
-        index.adjust(knob.name, value)
+        index.set_parameter(search_parameter.name, value)
         return _reaches(index, vectors, sample, target)
 
     low, high = 0, 1
     while not reaches(high):
-        if high == knob.most:
+        if high == search_parameter.maximum:
             return None
-        low, high = high, min(2 * high, knob.most)
+        low, high = high, min(2 * high, search_parameter.maximum)
     while high - low > max(1, high // 10):
         middle = (low + high) // 2
         low, high = (low, middle) if reaches(middle) else (middle, high)
@@ -171,6 +182,6 @@ def _least_effort(
 def _reaches(
     index: VectorIndex, vectors: NDArray[np.float32], sample: Sample, target: float
 ) -> bool:
-    recalls = recalls_of(index, vectors, sample)
+    recalls = recall_per_query(index, vectors, sample)
     error = recalls.std() / np.sqrt(len(recalls))
     return bool(recalls.mean() - error >= target or recalls.mean() == 1)
