@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.knn import Neighbours
 from rsretrieve.audit.duplicates.align import SAME_PIXELS, Print, agreement
 from rsretrieve.audit.duplicates.thumbprint import direction_made, thumbprint_made
-from rsretrieve.audit.estimators.neighbors import Neighbours
 from rsretrieve.data.reading.read_tiles import Read, read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet

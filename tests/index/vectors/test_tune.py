@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsretrieve.index.vectors import tune as measuring
 from rsretrieve.index.vectors.tune import Sample, draw_sample, recall_per_query, tune
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from tests.support.vectors import Vectors, clustered_rows, unit_rows
@@ -16,16 +15,12 @@ def neighbours_by_hand(vectors: Vectors, row: int, count: int) -> list[float]:
     return sorted(others, reverse=True)[:count]
 
 
-@pytest.mark.parametrize("block", [7, 16_384])
-def test_the_truth_of_a_sample_is_a_plain_loop_s(
-    monkeypatch: pytest.MonkeyPatch, block: int
-) -> None:
-    monkeypatch.setattr(measuring, "_BLOCK", block)
+def test_the_true_neighbours_of_a_sample_equal_a_plain_loop() -> None:
     vectors = unit_rows(60, 8, 0)
     sample = draw_sample(vectors, size=13, nearest=5)
     assert sample is not None
     assert len(sample.rows) == 13
-    for row, bound in zip(sample.rows, sample.bounds):
+    for row, bound in zip(sample.rows, sample.kth_similarities):
         assert bound == pytest.approx(neighbours_by_hand(vectors, int(row), 5)[-1], abs=1e-5)
 
 
@@ -112,6 +107,6 @@ def test_a_target_out_of_reach_gets_the_widest_search() -> None:
 def test_the_halves_of_a_sample_share_nothing() -> None:
     sample = draw_sample(unit_rows(50, 4, 0), size=11)
     assert isinstance(sample, Sample)
-    one, other = sample.part(0).rows.tolist(), sample.part(1).rows.tolist()
+    one, other = sample.every_second(0).rows.tolist(), sample.every_second(1).rows.tolist()
     assert sorted(one + other) == sample.rows.tolist()
     assert not set(one) & set(other)
