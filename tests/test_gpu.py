@@ -54,7 +54,8 @@ def test_training_runs_on_the_gpu_and_its_model_is_read_by_the_cpu(run: Run, lan
 
 def test_search_on_the_gpu_finds_what_the_cpu_finds():
     pytest.importorskip("faiss")
-    from rsretrieve.index.vectors.vector_index import VectorIndex, usable_gpu
+    from rsretrieve.index.vectors.faiss_loader import usable_gpu
+    from rsretrieve.index.vectors.vector_index import VectorIndex
 
     gpu = usable_gpu("cuda:0")
     if gpu is None:

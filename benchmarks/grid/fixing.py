@@ -16,7 +16,7 @@ from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import plain_values
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.evaluation.retrieval_metrics import Side, retrieval_figures
+from rsretrieve.evaluation.retrieval_metrics import LabelledVectors, retrieval_figures
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.model import Model
 
@@ -71,8 +71,8 @@ def mended(tiles: TileSet, audit: Audit, mending: Mending) -> TileSet:
 def _measured(model: Model, tiles: CellTiles, taught: CellTiles) -> Gain:
     context, test = RunContext(strict=True), tiles.test_classes()
     figures = retrieval_figures(
-        Side(embed_tiles(model, tiles.test, context).vectors, test),
-        Side(embed_tiles(model, tiles.train, context).vectors, tiles.true_classes()),
+        LabelledVectors(embed_tiles(model, tiles.test, context).vectors, test),
+        LabelledVectors(embed_tiles(model, tiles.train, context).vectors, tiles.true_classes()),
         np.full(len(test), -1),
     )
     wrong = taught.given_classes() != taught.true_classes()

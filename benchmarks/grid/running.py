@@ -21,12 +21,12 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import Validation
 from rsretrieve.evaluation.label_error_metrics import auroc, average_precision
 from rsretrieve.evaluation.retrieval_metrics import (
-    Side,
+    LabelledVectors,
     normalized_mutual_information,
     retrieval_figures,
 )
 from rsretrieve.index.embed_tiles import embed_tiles
-from rsretrieve.index.vectors.vector_index import clusters_of
+from rsretrieve.index.vectors.fit import spherical_kmeans
 from rsretrieve.network.device import choose_device, describe_device
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import DESCRIPTION_FILE, HISTORY_FILE, load_model
@@ -161,15 +161,15 @@ def _train(cell: Cell, tiles: CellTiles, place: Place, context: RunContext) -> _
 def _measure(cell: Cell, tiles: CellTiles, trained: _Trained, place: Place) -> Figures:
     embedded = trained.embedded
     given, true, test = tiles.given_classes(), tiles.true_classes(), tiles.test_classes()
-    queries, nobody = Side(embedded.test, test), np.full(len(test), -1)
-    clean = retrieval_figures(queries, Side(embedded.train, true), nobody)
-    as_given = retrieval_figures(queries, Side(embedded.train, given), nobody)
+    queries, nobody = LabelledVectors(embedded.test, test), np.full(len(test), -1)
+    clean = retrieval_figures(queries, LabelledVectors(embedded.train, true), nobody)
+    as_given = retrieval_figures(queries, LabelledVectors(embedded.train, given), nobody)
     wrong = given != true
     scores = score_labels(
         UnitRows(embedded.train), given, embedded.prototypes, embedded.temperature
     )
     others = confident_learning(embedded.train, given, cell.seed)
-    clusters = clusters_of(embedded.test, len(tiles.class_names), cell.seed)
+    clusters = spherical_kmeans(embedded.test, len(tiles.class_names), cell.seed)
     return Figures(
         wrong=float(wrong.mean()),
         knn_clean=clean.knn_accuracy,

@@ -12,15 +12,15 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
 from rsretrieve.evaluation.retrieval_metrics import (
+    LabelledVectors,
     RetrievalFigures,
-    Side,
     normalized_mutual_information,
     retrieval_figures,
 )
 from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.index.store.folder import IndexStore
-from rsretrieve.index.vectors.vector_index import clusters_of
+from rsretrieve.index.vectors.fit import spherical_kmeans
 from rsretrieve.network.model import Model
 
 
@@ -92,7 +92,7 @@ def evaluate_index(
     figures = retrieval_figures(query_side, gallery_side, own_rows)
     if figures.without_relevant:
         context.notice(f"{figures.without_relevant} queries have no tile of their label to find")
-    clusters = clusters_of(query_side.vectors, len(set(asking.labels)), seed)
+    clusters = spherical_kmeans(query_side.vectors, len(set(asking.labels)), seed)
     return Evaluation(
         figures=figures,
         nmi=normalized_mutual_information(query_side.labels, clusters),
@@ -101,8 +101,10 @@ def evaluate_index(
     )
 
 
-def _side(part: _Labelled, numbers: Mapping[str, int]) -> Side:
-    return Side(part.vectors, np.array([numbers[name] for name in part.labels], np.int64))
+def _side(part: _Labelled, numbers: Mapping[str, int]) -> LabelledVectors:
+    return LabelledVectors(
+        part.vectors, np.array([numbers[name] for name in part.labels], np.int64)
+    )
 
 
 def _gallery(store: IndexStore, true_labels: Mapping[str, str] | None) -> _Labelled:

@@ -26,7 +26,7 @@ _BLOCK_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
-class Side:
+class LabelledVectors:
     """Queries or gallery.
 
     Attributes:
@@ -66,7 +66,7 @@ class RetrievalFigures:
 
 
 def retrieval_figures(
-    queries: Side, gallery: Side, own_rows: NDArray[np.int64]
+    queries: LabelledVectors, gallery: LabelledVectors, own_rows: NDArray[np.int64]
 ) -> RetrievalFigures:
     """Compute all figures in one pass over blocks of queries.
 
@@ -80,7 +80,7 @@ def retrieval_figures(
     """
     correct, rows = 0, []
     for block in _blocks(len(queries.vectors), len(gallery.vectors)):
-        ranking = ranked(queries.vectors[block], gallery.vectors, own_rows[block])
+        ranking = rank_gallery(queries.vectors[block], gallery.vectors, own_rows[block])
         relevant = gallery.labels[ranking.rows] == queries.labels[block][:, None]
         relevant &= ranking.similarities > -np.inf
         correct += int((_knn(ranking, gallery.labels) == queries.labels[block]).sum())
@@ -102,22 +102,22 @@ def retrieval_figures(
 
 
 @dataclass(frozen=True)
-class Ranking:
+class GalleryRanking:
     """Whole rankings of a block of queries: rows and similarities (B, N), the own row last."""
 
     rows: NDArray[np.int64]
     similarities: NDArray[np.float32]
 
 
-def ranked(
+def rank_gallery(
     queries: NDArray[np.float32], gallery: NDArray[np.float32], own_rows: NDArray[np.int64]
-) -> Ranking:
+) -> GalleryRanking:
     """Rank the whole gallery for a block of queries; the own row is last, at −inf."""
     similarities = queries @ gallery.T
     with_own = np.flatnonzero(own_rows >= 0)
     similarities[with_own, own_rows[with_own]] = -np.inf
     rows = np.argsort(-similarities, axis=1, kind="stable")
-    return Ranking(rows, np.take_along_axis(similarities, rows, axis=1))
+    return GalleryRanking(rows, np.take_along_axis(similarities, rows, axis=1))
 
 
 def normalized_mutual_information(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
@@ -136,7 +136,7 @@ def _entropy(shares: NDArray[np.float64]) -> float:
     return float(-(shares * np.log(shares)).sum())
 
 
-def _knn(ranking: Ranking, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def _knn(ranking: GalleryRanking, labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """(B,) the class with the most votes; of equals the first."""
     rows, similarities = ranking.rows[:, :NEIGHBOURS], ranking.similarities[:, :NEIGHBOURS]
     votes = knn_votes(similarities, labels[rows], int(labels.max()) + 1)

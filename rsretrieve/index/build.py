@@ -1,4 +1,4 @@
-"""From tiles and a model to an index folder, new or brought up to date."""
+"""Build or update an index folder from tiles and a model."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.index.compatibility import require_same_model
-from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, none_usable
+from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, no_usable_tiles
 from rsretrieve.index.file_state import FileStates
 from rsretrieve.index.journal import Journal
-from rsretrieve.index.reuse import Known, Work, find_known, windows_json
+from rsretrieve.index.reuse import IndexRun, ReusableTiles, find_reusable, windows_json
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.choose_kind import IndexGoal
-from rsretrieve.index.vectors.vector_index import usable_gpu
+from rsretrieve.index.vectors.faiss_loader import usable_gpu
 from rsretrieve.index.write import (
-    Filed,
-    Filing,
+    BuildResult,
+    IndexBuildOptions,
+    IndexContent,
     IndexingSummary,
-    Previous,
-    Vectors,
-    file_vectors,
+    PreviousIndex,
+    write_index,
 )
 from rsretrieve.network.device import describe_device
 from rsretrieve.network.model import Model
@@ -48,22 +48,30 @@ def index_tiles(
 ) -> IndexingSummary:
     """Embed tiles and write an index folder.
 
-    What an interrupted run has embedded is taken over: tiles whose files did not change since
-    are not read again.
+    Embeddings of an interrupted run are reused: tiles whose files have not changed since are not
+    read again.
 
     Args:
-        model: embeds the tiles, and their queries later on.
-        tiles: what the index will hold.
+        model: embeds the tiles; queries need the same model.
+        tiles: the tiles to index.
         folder: the index folder.
-        context: takes the tiles that cannot be read.
-        goal: what the index is to be; None for `IndexGoal()`, and in an update for what it is.
-        overwrite: replace an index that is there.
-        update: keep the vectors of tiles whose files did not change (by path, size and
-            time of change, then by content), embed the others, drop what is no longer among
-            `tiles`.
+        context: receives the tiles that cannot be read, notices and progress.
+        goal: the kind of index wanted; None for `IndexGoal()`, or in an update for the goal of
+            the existing index.
+        overwrite: replace an existing index.
+        update: keep the vectors of tiles whose files have not changed (same path, size and
+            modification time, or else same content), embed the others, and remove tiles that are
+            not among `tiles`.
+
+    Returns:
+        Counts, the kind of index, the measured recall and timings.
 
     Raises:
-        OutputExists, OutputBusy, InvalidArgument, NoUsableTiles, TileError: see their own texts.
+        OutputExists: the folder exists, and neither `overwrite` nor `update` is set.
+        OutputBusy: another run is writing this index.
+        InvalidArgument: FAISS cannot build an index of this kind from these tiles.
+        NoUsableTiles: no tile can be used.
+        TileError: a tile cannot be read, and the context is strict.
         ModelMismatch: `update` with another model than the index was built with.
     """
     started = time.perf_counter()
@@ -72,81 +80,86 @@ def index_tiles(
         description = model.description
         windows = windows_json(tiles)
         journal = Journal(folder, description.fingerprint, description.dimensions, windows)
-        work = Work(model, tiles, context, journal, FileStates(tiles))
+        run = IndexRun(model, tiles, context, journal, FileStates(tiles))
         store = open_index(folder) if update else None
         if store is not None:
             require_same_model(store.folder, store.manifest, model)
-        known = find_known(work, store)
-        new = tiles.select([i for i, tile in enumerate(tiles) if tile not in known])
-        embedded = _embedded(work, new)
-        if not known.rows and not len(embedded.tiles):
-            raise none_usable(tiles, context)
-        content, origin = _in_order(work, known, embedded)
-        previous = None if store is None else Previous(store, origin)
+        reusable = find_reusable(run, store)
+        new = tiles.select([i for i, tile in enumerate(tiles) if tile not in reusable])
+        embedded = _embed_and_journal(run, new)
+        if not reusable.rows and not len(embedded.tiles):
+            raise no_usable_tiles(tiles, context)
+        content, origin = _in_tile_order(run, reusable, embedded)
+        previous = None if store is None else PreviousIndex(store, origin)
         gpu = usable_gpu(str(model.device))
-        filing = Filing(folder, goal, gpu, previous, overwrite or update)
-        filed = file_vectors(content, filing, context)
+        options = IndexBuildOptions(folder, goal, gpu, previous, overwrite or update)
+        result = write_index(content, options, context)
         journal.discard()
-    summary = _summary(work, known, embedded, filed, len(content.rows))
+    summary = _summarize(run, reusable, embedded, result, len(content.rows))
     return replace(summary, index=str(folder), seconds=time.perf_counter() - started)
 
 
-def _embedded(work: Work, tiles: TileSet) -> Embeddings:
-    """Embed tiles, and note every batch in the journal as soon as it is done."""
+def _embed_and_journal(run: IndexRun, tiles: TileSet) -> Embeddings:
+    """Embed tiles, and add each finished batch to the journal."""
 
-    def keep(done: list[Tile], places: list[Place | None], vectors: NDArray[np.float32]) -> None:
-        rows = [IndexedTile.of(tile, place, work.files) for tile, place in zip(done, places)]
-        work.journal.append(rows, vectors)
+    def on_batch(
+        done: list[Tile], places: list[Place | None], vectors: NDArray[np.float32]
+    ) -> None:
+        rows = [IndexedTile.of(tile, place, run.files) for tile, place in zip(done, places)]
+        run.journal.append(rows, vectors)
 
-    return embed_readable_tiles(work.model, tiles, work.context, keep)
+    return embed_readable_tiles(run.model, tiles, run.context, on_batch)
 
 
-def _in_order(work: Work, known: Known, embedded: Embeddings) -> tuple[Vectors, NDArray[np.int64]]:
-    """Everything in the order of the tiles, so that an update equals a rebuild.
+def _in_tile_order(
+    run: IndexRun, reusable: ReusableTiles, embedded: Embeddings
+) -> tuple[IndexContent, NDArray[np.int64]]:
+    """All rows in the order of the tiles, so that an update equals a rebuild.
 
-    What nobody can see today comes last.
+    Rows whose tiles cannot be listed today (`TileSet.unseen`) come last.
 
     Returns:
-        The rows with their vectors; for each the row of the old index that it was, or −1.
+        The content of the new index; and (N,) int64, for each row its row in the previous index,
+        or −1.
     """
-    rows, vectors = dict(known.rows), dict(known.vectors)
+    rows, vectors = dict(reusable.rows), dict(reusable.vectors)
     for tile, place, vector in zip(embedded.tiles, embedded.places, embedded.vectors):
-        rows[tile.id], vectors[tile.id] = IndexedTile.of(tile, place, work.files), vector
-    seen = {tile.id: None for tile in work.tiles if tile.id in rows}
+        rows[tile.id], vectors[tile.id] = IndexedTile.of(tile, place, run.files), vector
+    seen = {tile.id: None for tile in run.tiles if tile.id in rows}
     ids = [*seen, *(tile_id for tile_id in rows if tile_id not in seen)]
-    stacked = np.empty((len(ids), work.model.description.dimensions), np.float32)
+    stacked = np.empty((len(ids), run.model.description.dimensions), np.float32)
     for i, tile_id in enumerate(ids):
         stacked[i] = vectors[tile_id]
-    origin = np.array([known.origin.get(tile_id, -1) for tile_id in ids], np.int64)
+    origin = np.array([reusable.origin.get(tile_id, -1) for tile_id in ids], np.int64)
     facts = {
-        "model": str(work.model.folder.resolve()),
-        "model_fingerprint": work.model.description.fingerprint,
-        "windows": windows_json(work.tiles),
+        "model": str(run.model.folder.resolve()),
+        "model_fingerprint": run.model.description.fingerprint,
+        "windows": windows_json(run.tiles),
     }
     skipped = [
-        known.skipped.get(tile.id) or IndexedTile.of(tile, None, work.files)
-        for tile in work.context.skipped
+        reusable.skipped.get(tile.id) or IndexedTile.of(tile, None, run.files)
+        for tile in run.context.skipped
     ]
-    return Vectors([rows[tile_id] for tile_id in ids], stacked, facts, skipped), origin
+    return IndexContent([rows[tile_id] for tile_id in ids], stacked, facts, skipped), origin
 
 
-def _summary(
-    work: Work, known: Known, embedded: Embeddings, filed: Filed, count: int
+def _summarize(
+    run: IndexRun, reusable: ReusableTiles, embedded: Embeddings, result: BuildResult, count: int
 ) -> IndexingSummary:
     done = len(embedded.tiles)
     return IndexingSummary(
         index="",
         tiles=count,
-        added=count - len(known.origin),
-        removed=known.removed,
-        unchanged=len(known.origin),
-        failed=len(work.context.failures),
-        faiss_key=filed.faiss_key,
-        recall_at_10=filed.recall_at_10,
+        added=count - len(reusable.origin),
+        removed=reusable.removed,
+        unchanged=len(reusable.origin),
+        failed=len(run.context.failures),
+        faiss_key=result.faiss_key,
+        recall_at_10=result.recall_at_10,
         seconds=0.0,
         tiles_per_second=done / embedded.seconds if done else 0.0,
-        device=describe_device(work.model.device),
-        resumed=len(known.rows) - len(known.origin),
-        predicted_bytes=filed.predicted_bytes,
-        search=filed.search,
+        device=describe_device(run.model.device),
+        resumed=len(reusable.rows) - len(reusable.origin),
+        predicted_bytes=result.predicted_bytes,
+        search=result.search,
     )

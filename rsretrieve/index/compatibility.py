@@ -1,4 +1,4 @@
-"""Whether a model is the one that an index was built with. Asked without loading PyTorch."""
+"""Check that a model is the one that an index was built with, without loading PyTorch."""
 
 from __future__ import annotations
 
@@ -8,39 +8,43 @@ from typing import TYPE_CHECKING, Protocol
 from rsretrieve.errors import ModelMismatch
 from rsretrieve.index.store.manifest import Manifest
 
-if TYPE_CHECKING:  # a tile of the index is asked for without a model
+if TYPE_CHECKING:  # a query by a tile of the index needs no model
     from rsretrieve.network.metadata import ModelDescription
 
 
-class Described(Protocol):
+class HasDescription(Protocol):
     """A model, loaded or not."""
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """The model folder."""
 
     @property
     def description(self) -> ModelDescription:
-        """What it is."""
+        """What model.json says."""
 
 
-def require_same_model(index: Path, manifest: Manifest, model: Described) -> None:
+def require_same_model(index: Path, manifest: Manifest, model: HasDescription) -> None:
     """Refuse a model, or a preprocessing, that an index was not built with.
 
+    Args:
+        index: the index folder, for the message.
+        manifest: of the index.
+        model: the model to compare.
+
     Raises:
-        ModelMismatch: naming both fingerprints.
+        ModelMismatch: the fingerprints differ; the message names both.
     """
     found, wanted = model.description.fingerprint, manifest.model_fingerprint
     if not wanted:
         raise ModelMismatch(
-            f"{index} was built of embeddings made elsewhere, not with {model.folder}: their "
-            "vectors cannot be compared",
-            hint="ask it by vectors of the same origin, or by tiles that it holds",
+            f"{index} holds external embeddings, not computed with {model.folder}: their vectors "
+            "cannot be compared",
+            hint="query it with vectors from the same source, or with tiles that it holds",
         )
     if found != wanted:
         raise ModelMismatch(
             f"{index} was built with the model {wanted[:12]}, and {model.folder} is "
             f"{found[:12]}: their vectors cannot be compared",
-            hint=f"give --model with the model it was built with (it was {manifest.model}), "
-            "or build the index again with this one",
+            hint=f"give --model {manifest.model}, or build the index again with this model",
         )

@@ -1,4 +1,4 @@
-"""What an index is, at a glance: from its manifest and its table, without opening it."""
+"""Summarise an index from its manifest and its id table, without opening the FAISS index."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from rsretrieve.network.metadata import DESCRIPTION_FILE
 
 @dataclass(frozen=True)
 class IndexDescription:
-    """What is known of an index.
+    """What `info` shows of an index.
 
     Attributes:
-        folder: where it lies.
-        manifest: what it says of itself.
-        model_found: whether its model still lies where it lay.
-        bytes_on_disk: of all of its files.
-        labels: how many tiles have each label, the commonest first; None is without one.
-        placed: how many tiles are georeferenced.
-        extent: west, south, east and north of all places in degrees, or None.
+        folder: the index folder.
+        manifest: its manifest.
+        model_found: whether its model is still at the path that the manifest names.
+        bytes_on_disk: size of all of its files.
+        labels: number of tiles per label, the most frequent first; None stands for no label.
+        placed: number of georeferenced tiles.
+        extent: west, south, east and north of all tiles in degrees, or None.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class IndexDescription:
     extent: tuple[float, float, float, float] | None
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """The object that `info --json` prints."""
         manifest = self.manifest
         return {
             "kind": "index",
@@ -69,11 +69,11 @@ class IndexDescription:
 
 
 def describe_index(folder: Path) -> IndexDescription:
-    """Describe an index folder; of the checksums only that of the table is looked at.
+    """Describe an index folder; only the checksum of the id table is verified.
 
     Raises:
-        IndexNotFound: there is none.
-        IndexDamaged: its manifest or its table is not what was written.
+        IndexNotFound: the folder holds no index.
+        IndexDamaged: the manifest or the id table was changed since it was written.
     """
     manifest = read_manifest(folder)
     check_files(folder, {TABLE_FILE: folder / TABLE_FILE}, manifest)

@@ -1,4 +1,4 @@
-"""Embed a set of tiles: pixels stream in, vectors come out."""
+"""Embed a set of tiles batch by batch."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from rsretrieve.network.runtime.graph import EmbeddingModel
 from rsretrieve.network.runtime.malloc import retain_freed_memory
 
 BATCH_SIZE = 128
-Keep = Callable[[list[Tile], list[Place | None], NDArray[np.float32]], None]
-"""Called with every batch that is done: tiles, places, vectors."""
+OnBatch = Callable[[list[Tile], list[Place | None], NDArray[np.float32]], None]
+"""Called with each finished batch: B tiles, their places, and (B, D) float32 vectors."""
 
 
-def _keep_nothing(*_: object) -> None:
-    """For work that is not worth going on with when it is interrupted."""
+def _ignore_batch(*_: object) -> None:
+    """The default: nothing is kept for a run that is resumed."""
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Embedded tiles, row by row.
+    """Embedded tiles; row i of every attribute belongs to tile i.
 
     Attributes:
         tiles: N tiles.
-        places: where each lies, or None.
+        places: the georeference of each tile, or None.
         vectors: (N, D) float32, unit rows.
-        quadrants: (N, 4) float32, how bright each quarter is; see `quadrant_means`.
-        seconds: the time it took.
+        quadrants: (N, 4) float32, the mean brightness of each quarter; see `quadrant_means`.
+        seconds: duration of the embedding.
     """
 
     tiles: TileSet
@@ -48,25 +48,29 @@ class Embeddings:
 
 
 def embed_tiles(model: EmbeddingModel, tiles: TileSet, context: RunContext) -> Embeddings:
-    """Embed every tile that can be read, of which there must be one.
+    """Embed all tiles that can be read.
 
     Args:
         model: the model.
         tiles: the tiles.
-        context: takes the tiles that cannot be read.
+        context: receives the tiles that cannot be read, and progress.
+
+    Returns:
+        The embeddings, in the order of `tiles`.
 
     Raises:
-        NoUsableTiles: not one can be read.
-        TileError: one cannot, and `log` is strict.
+        NoUsableTiles: no tile can be read.
+        TileError: a tile cannot be read, and the context is strict.
+        ModelDamaged: an embedding is not finite.
     """
     embedded = embed_readable_tiles(model, tiles, context)
     if not len(embedded.tiles):
-        raise none_usable(tiles, context)
+        raise no_usable_tiles(tiles, context)
     return embedded
 
 
-def none_usable(tiles: TileSet, context: RunContext) -> NoUsableTiles:
-    """The error for tiles of which not one can be used."""
+def no_usable_tiles(tiles: TileSet, context: RunContext) -> NoUsableTiles:
+    """The error to raise if no tile of a set can be used."""
     first = "".join(f" (the first, {bad.tile_id}: {bad.reason})" for bad in context.failures[:1])
     return NoUsableTiles(
         f"{tiles.source}: none of {len(tiles)} tiles can be used with this model{first}"
@@ -77,9 +81,23 @@ def embed_readable_tiles(
     model: EmbeddingModel,
     tiles: TileSet,
     context: RunContext,
-    keep: Keep = _keep_nothing,
+    on_batch: OnBatch = _ignore_batch,
 ) -> Embeddings:
-    """As `embed_tiles`, but there may be no tiles, and not one that can be read."""
+    """Embed all tiles that can be read; unlike in `embed_tiles`, there may be none.
+
+    Args:
+        model: the model.
+        tiles: the tiles.
+        context: receives the tiles that cannot be read, and progress.
+        on_batch: called with each finished batch.
+
+    Returns:
+        The embeddings, in the order of `tiles`.
+
+    Raises:
+        TileError: a tile cannot be read, and the context is strict.
+        ModelDamaged: an embedding is not finite.
+    """
     started = time.perf_counter()
     context.start_stage("embedding tiles", len(tiles))
     embedder, preprocessing = model.embedder(), model.description.preprocessing
@@ -93,7 +111,7 @@ def embed_readable_tiles(
             vectors[rows] = embedder.vectors(batch.pixels)
             _check_finite(model, batch.tiles, vectors[rows])
             quadrants[rows] = quadrant_means(batch.pixels)
-            keep(batch.tiles, batch.places, vectors[rows])
+            on_batch(batch.tiles, batch.places, vectors[rows])
             kept.extend(batch.tiles)
             places.extend(batch.places)
     embedded = TileSet(tiles.source, tuple(kept), folders=tiles.folders)
@@ -105,10 +123,10 @@ def embed_readable_tiles(
 def _check_finite(
     model: EmbeddingModel, tiles: Sequence[Tile], vectors: NDArray[np.float32]
 ) -> None:
-    """Raise `ModelDamaged` where an embedding is not finite: pixels always are."""
+    """Raise `ModelDamaged` if an embedding is not finite; pixels always are, so weights are not."""
     if not np.isfinite(vectors).all():
         bad = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
         raise ModelDamaged(
             f"{model.folder} is damaged: the embedding of {tiles[bad].id} is not finite",
-            hint="copy the model folder again, or train anew",
+            hint="copy the model folder again, or train the model again",
         )

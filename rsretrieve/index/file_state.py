@@ -1,4 +1,4 @@
-"""Whether a tile's file is still the one that was embedded: by size and time, then by content."""
+"""Detect whether a tile's file changed since it was embedded: by size and time, then by content."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rsretrieve._core.paths import Location
 from rsretrieve._core.regular_files import open_regular
 from rsretrieve.data.tile import Tile
 
-NO_FILE_BYTES = -1  # the size of what is no file of this system, such as a tile at a URL
-_DIGEST_BYTES = 16  # against chance, not against forgers
+NO_FILE_BYTES = -1  # the size of a tile that is no local file, such as one at a URL
+_DIGEST_BYTES = 16  # detects accidental changes, not forgeries
 LARGE_BYTES = 1 << 28
 _BLOCK_BYTES = 1 << 16
 _ZEROS = bytes(_BLOCK_BYTES)
@@ -23,11 +23,11 @@ _ZEROS = bytes(_BLOCK_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """A file at a moment; a file that cannot be looked at has `NO_FILE_BYTES`.
+    """The size and modification time of a file.
 
     Attributes:
-        size_bytes: its size.
-        mtime_ns: when it was changed last.
+        size_bytes: its size; `NO_FILE_BYTES` if the file cannot be read or is not local.
+        mtime_ns: its modification time.
     """
 
     size_bytes: int
@@ -35,7 +35,7 @@ class FileState:
 
     @classmethod
     def of(cls, path: str) -> FileState:
-        """The state of a file now; of what lies elsewhere, see `Location.state`."""
+        """The state of a file now; for remote paths see `Location.state`."""
         try:
             return cls(*Location.parse(path).state())
         except (OSError, ValueError):
@@ -43,9 +43,9 @@ class FileState:
 
 
 class FileStates:
-    """The states of tiles' files before they are read, each file looked at once.
+    """The states of tiles' files before they are read; each file is examined once.
 
-    A scene has a million windows and one file.
+    A scene may have a million windows, but it is one file.
 
     Args:
         tiles: the tiles that will be read.
@@ -57,15 +57,15 @@ class FileStates:
         self._contents: dict[str, str] = {}
 
     def state(self, path: str) -> FileState:
-        """The state before reading."""
+        """The state of a file before it was read."""
         if path not in self._before:
             self._before[path] = FileState.of(path)
         return self._before[path]
 
     def of(self, path: str) -> tuple[FileState, str]:
-        """The state before reading, and the digest of the content that was read.
+        """The state of a file before it was read, and the digest of its content.
 
-        The digest is empty where the file changed meanwhile, so that it counts as changed.
+        The digest is empty if the file changed in between, so that the tile counts as changed.
         """
         before = self.state(path)
         if path not in self._contents:
@@ -75,14 +75,14 @@ class FileStates:
 
 
 def content_digest(path: str) -> str:
-    """The digest of a file's content, hexadecimal; empty where it cannot be read.
+    """The hexadecimal digest of a file's content; empty if it cannot be read.
 
-    It is the BLAKE2b of the content. Of files of 256 MiB and more, blocks of 64 KiB that hold
-    nothing but zeros are left out, and where they lay is hashed beside: the holes of a sparse
-    file, which may be terabytes on a small disk, are then never read. A block counts as zeros
-    whether it is a hole or stored, so that a sparse file and its dense copy have one digest;
-    without such a block it is the plain BLAKE2b again. Smaller files are read whole: they take
-    less than a second. Pipes and devices, of which there may be no end, have no digest.
+    It is the BLAKE2b of the content. In files of 256 MiB and more, blocks of 64 KiB that hold
+    only zeros are left out, and their positions are hashed instead: the holes of a sparse file,
+    which may be terabytes on a small disk, are never read. A block of zeros counts the same
+    whether it is a hole or stored, so a sparse file and its dense copy have the same digest.
+    A large file without such a block has its plain BLAKE2b. Smaller files are read whole, which
+    takes less than a second. Pipes and devices, which may never end, have no digest.
     """
     try:
         with open_regular(Path(path)) as stream:
@@ -99,15 +99,15 @@ def _blake2b(content: bytes = b"") -> hashlib.blake2b:
 
 
 def _digest_without_zeros(stream: BufferedReader, size_bytes: int) -> str:
-    """Of a large file, by blocks that begin at multiples of their size."""
+    """The digest of a large file; blocks begin at multiples of the block size."""
     content, zeros, done = _blake2b(), list[tuple[int, int]](), 0
-    for start, end in (*_stored(stream.fileno(), size_bytes), (size_bytes, size_bytes)):
-        _add(zeros, done, start)
+    for start, end in (*_data_ranges(stream.fileno(), size_bytes), (size_bytes, size_bytes)):
+        _append_range(zeros, done, start)
         stream.seek(start)
         for position in range(start, end, _BLOCK_BYTES):
             block = stream.read(min(_BLOCK_BYTES, end - position))
             if block == _ZEROS[: len(block)]:
-                _add(zeros, position, position + len(block))
+                _append_range(zeros, position, position + len(block))
             else:
                 content.update(block)
         done = end
@@ -116,15 +116,15 @@ def _digest_without_zeros(stream: BufferedReader, size_bytes: int) -> str:
     return _blake2b(repr((content.hexdigest(), size_bytes, zeros)).encode()).hexdigest()
 
 
-def _add(runs: list[tuple[int, int]], start: int, end: int) -> None:
-    """Add a run behind the others; one that follows on is joined to the last."""
+def _append_range(runs: list[tuple[int, int]], start: int, end: int) -> None:
+    """Append a range to `runs`; a range that continues the last one is joined to it."""
     if start < end:
         first = runs.pop()[0] if runs and runs[-1][1] == start else start
         runs.append((first, end))
 
 
-def _stored(handle: int, size_bytes: int) -> Iterator[tuple[int, int]]:
-    """The parts of a file, of whole blocks, that may hold anything but holes."""
+def _data_ranges(handle: int, size_bytes: int) -> Iterator[tuple[int, int]]:
+    """The parts of a file, in whole blocks, that may hold data."""
     position = 0
     while position < size_bytes:
         start, hole = position, size_bytes
@@ -133,8 +133,8 @@ def _stored(handle: int, size_bytes: int) -> Iterator[tuple[int, int]]:
                 start = os.lseek(handle, position, os.SEEK_DATA)
                 hole = os.lseek(handle, start, os.SEEK_HOLE)
             except OSError as error:
-                if error.errno == errno.ENXIO:  # nothing but a hole up to the end
+                if error.errno == errno.ENXIO:  # only a hole up to the end
                     return
-                start, hole = position, size_bytes  # a file system that does not tell
+                start, hole = position, size_bytes  # the file system does not report holes
         position = min(size_bytes, -(-hole // _BLOCK_BYTES) * _BLOCK_BYTES)
         yield start // _BLOCK_BYTES * _BLOCK_BYTES, position

@@ -27,7 +27,7 @@ _ROWS_FILE, _VECTORS_FILE = "rows.jsonl", "vectors.bin"
 
 
 @dataclass(frozen=True)
-class Journalled:
+class JournalEntries:
     """What was embedded: row i is vector i."""
 
     rows: list[IndexedTile]
@@ -56,7 +56,7 @@ class Journal:
         self._head = json.dumps({**head, **({"windows": dict(windows)} if windows else {})})
         self._dimensions = dimensions
 
-    def read(self) -> Journalled:
+    def read(self) -> JournalEntries:
         """What is whole of an earlier run by the same model; what is not is cut off."""
         rows: list[IndexedTile] = []
         vectors = np.empty((0, self._dimensions), np.float32)
@@ -71,7 +71,7 @@ class Journal:
             else:
                 os.truncate(self.folder / _ROWS_FILE, length)
                 os.truncate(self.folder / _VECTORS_FILE, len(rows) * self._dimensions * 4)
-        return Journalled(rows, vectors[: len(rows)])
+        return JournalEntries(rows, vectors[: len(rows)])
 
     def append(self, rows: Sequence[IndexedTile], vectors: NDArray[np.float32]) -> None:
         """Note tiles with their vectors.

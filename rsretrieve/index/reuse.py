@@ -1,4 +1,4 @@
-"""What of a set of tiles need not be embedded: an index, or an interrupted run, has it."""
+"""Find the tiles that an index, or an interrupted run, has already embedded."""
 
 from __future__ import annotations
 
@@ -21,8 +21,16 @@ from rsretrieve.network.model import Model
 
 
 @dataclass(frozen=True)
-class Work:
-    """What an indexing works with."""
+class IndexRun:
+    """What a run of `index_tiles` works with.
+
+    Attributes:
+        model: embeds the tiles.
+        tiles: the tiles to index.
+        context: receives failures, notices and progress.
+        journal: the embeddings of an interrupted run.
+        files: the states of the tiles' files.
+    """
 
     model: Model
     tiles: TileSet
@@ -32,16 +40,16 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Known:
-    """What need not be embedded.
+class ReusableTiles:
+    """Tiles that need not be embedded again; the keys are tile ids.
 
     Attributes:
-        rows: tiles by their ids, as they are today; those of the index that nobody can see today
-            (`TileSet.unseen`) as they were.
-        vectors: of each.
-        origin: the row of the index that each was, if it was one.
-        removed: how many rows of the index are gone.
-        skipped: windows that were passed over for their nodata, and would be again.
+        rows: the tiles with today's label and path; tiles of the index that cannot be listed
+            today (`TileSet.unseen`) are unchanged.
+        vectors: (D,) float32, the embedding of each.
+        origin: the row of each tile that comes from the index.
+        removed: number of rows of the index that are removed.
+        skipped: windows that had too much nodata, and still have.
     """
 
     rows: dict[str, IndexedTile]
@@ -54,84 +62,92 @@ class Known:
         return tile.id in self.rows or tile.id in self.skipped
 
 
-def find_known(work: Work, store: IndexStore | None) -> Known:
-    """The tiles of the index and of the journal that are still there, unchanged."""
-    today = {tile.id: tile for tile in work.tiles}
-    known = Known({}, {}, {}, 0, {}) if store is None else _known_to_index(work, store, today)
-    journalled = work.journal.read()
+def find_reusable(run: IndexRun, store: IndexStore | None) -> ReusableTiles:
+    """Find the tiles of the index and of the journal whose files have not changed.
+
+    Args:
+        run: the tiles, the journal and the states of the files.
+        store: the index to update, or None.
+    """
+    today = {tile.id: tile for tile in run.tiles}
+    reusable = (
+        ReusableTiles({}, {}, {}, 0, {})
+        if store is None
+        else _reusable_from_index(run, store, today)
+    )
+    journalled = run.journal.read()
     for row, vector in zip(journalled.rows, journalled.vectors):
         tile = today.get(row.id)
-        if tile is not None and row.id not in known.origin and row.is_current(tile, work.files):
-            known.rows[row.id] = _as_today(row, tile, work.files)
-            known.vectors[row.id] = vector
-    if resumed := len(known.rows) - len(known.origin):
-        work.context.notice(f"{resumed} tiles that an interrupted run embedded are taken over")
-    return known
+        if tile is not None and row.id not in reusable.origin and row.is_current(tile, run.files):
+            reusable.rows[row.id] = _as_today(row, tile, run.files)
+            reusable.vectors[row.id] = vector
+    if resumed := len(reusable.rows) - len(reusable.origin):
+        run.context.notice(f"{resumed} tiles were embedded by an interrupted run and are reused")
+    return reusable
 
 
-def _known_to_index(work: Work, store: IndexStore, today: Mapping[str, Tile]) -> Known:
-    before, now = store.manifest.windows, windows_json(work.tiles)
+def _reusable_from_index(
+    run: IndexRun, store: IndexStore, today: Mapping[str, Tile]
+) -> ReusableTiles:
+    before, now = store.manifest.windows, windows_json(run.tiles)
     if before and before != now:
-        work.context.notice(_otherwise(WindowChoices.from_json(before)))
-    skipped = dict(_skipped(work, store, today)) if before == now else {}
-    known = Known({}, {}, {}, _removed(work, store, today), skipped)
+        choices = WindowChoices.from_json(before)
+        run.context.notice(f"the scenes of the index were cut differently: {choices}")
+    skipped = dict(_skipped(run, store, today)) if before == now else {}
+    reusable = ReusableTiles({}, {}, {}, _removed(run, store, today), skipped)
     for i, row in enumerate(store.rows):
         tile = today.get(row.id)
-        if tile is None and _is_unseen(work, store, row.id):
-            known.rows[row.id] = row
-            known.vectors[row.id], known.origin[row.id] = store.vectors[i], i
-        # Of windows that are judged more strictly now, each may have too much nodata.
-        judged = tile is not None and (tile.window is None or not _is_stricter(now, before))
-        if tile is not None and judged and row.is_current(tile, work.files):
-            known.rows[row.id] = _as_today(row, tile, work.files)
-            known.vectors[row.id], known.origin[row.id] = store.vectors[i], i
-    return known
+        if tile is None and _is_unseen(run, store, row.id):
+            reusable.rows[row.id] = row
+            reusable.vectors[row.id], reusable.origin[row.id] = store.vectors[i], i
+        # With a stricter limit, any window may have too much nodata and must be read again.
+        usable = tile is not None and (tile.window is None or not _is_stricter(now, before))
+        if tile is not None and usable and row.is_current(tile, run.files):
+            reusable.rows[row.id] = _as_today(row, tile, run.files)
+            reusable.vectors[row.id], reusable.origin[row.id] = store.vectors[i], i
+    return reusable
 
 
-def _removed(work: Work, store: IndexStore, today: Mapping[str, Tile]) -> int:
-    """How many rows of the index are gone; those that nobody can see are not."""
+def _removed(run: IndexRun, store: IndexStore, today: Mapping[str, Tile]) -> int:
+    """Count the rows of the index to remove; tiles that cannot be listed today are kept."""
     missing = [row_id for row_id in store.rows.column("id") if row_id not in today]
-    unseen = sum(_is_unseen(work, store, row_id) for row_id in missing)
+    unseen = sum(_is_unseen(run, store, row_id) for row_id in missing)
     if unseen:
-        work.context.notice(
-            f"{unseen} tiles in what cannot be opened now stay as they are in the index"
+        run.context.notice(
+            f"{unseen} tiles stay in the index: their folders or scenes cannot be opened now"
         )
     return len(missing) - unseen
 
 
-def _is_unseen(work: Work, store: IndexStore, row_id: str) -> bool:
-    """Whether a tile of the index, cut as today's, may still be where nobody can look now."""
-    # The cheaper question first: there may be a million tiles that are gone.
-    hidden = row_id.startswith(work.tiles.unseen)
-    return hidden and store.manifest.windows == windows_json(work.tiles)
+def _is_unseen(run: IndexRun, store: IndexStore, row_id: str) -> bool:
+    """Whether a tile of the index may still exist where today's run cannot look."""
+    # The cheaper test first: a million tiles may be missing.
+    hidden = row_id.startswith(run.tiles.unseen)
+    return hidden and store.manifest.windows == windows_json(run.tiles)
 
 
 def _skipped(
-    work: Work, store: IndexStore, today: Mapping[str, Tile]
+    run: IndexRun, store: IndexStore, today: Mapping[str, Tile]
 ) -> Iterator[tuple[str, IndexedTile]]:
-    """The windows that the index passed over, and that the same choices pass over again."""
+    """The windows that the index skipped and that have not changed since."""
     for row in store.skipped:
         tile = today.get(row.id)
-        if tile is not None and row.is_current(tile, work.files):
-            work.context.add_failure(Failure(tile, "too much of it is nodata", skipped=True))
-            yield row.id, _as_today(row, tile, work.files)
+        if tile is not None and row.is_current(tile, run.files):
+            run.context.add_failure(Failure(tile, "too much of it is nodata", skipped=True))
+            yield row.id, _as_today(row, tile, run.files)
 
 
 def _as_today(row: IndexedTile, tile: Tile, files: FileStates) -> IndexedTile:
-    """A row whose tile is still what was embedded, with its label, path and time of today."""
+    """The row of an unchanged tile with its label, path and modification time of today."""
     path, state = tile.location.absolute(), files.state(tile.path)
     return replace(row, label=tile.label, path=path, mtime_ns=state.mtime_ns)
 
 
 def _is_stricter(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    """Whether windows that were no tiles for their nodata may be more now than before."""
+    """Whether the limit of nodata is lower than before, so that more windows are skipped."""
     return bool(now) and now["max_nodata"] < before.get("max_nodata", 1)
 
 
-def _otherwise(choices: WindowChoices | None) -> str:
-    return f"the scenes of the index were cut otherwise: {choices}"
-
-
 def windows_json(tiles: TileSet) -> dict[str, Any]:
-    """How scenes were cut into these tiles, as plain values."""
+    """How scenes were cut into these tiles, as in the manifest; empty if they were not cut."""
     return {} if tiles.windows is None else asdict(tiles.windows)

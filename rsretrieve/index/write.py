@@ -1,4 +1,4 @@
-"""From vectors to an index folder: choose, build or bring up to date, measure, write."""
+"""From vectors to an index folder: choose the kind of index, build or update it, measure, write."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.memory import available_bytes
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.index.store.folder import IndexStore, write_index
+from rsretrieve.index.store.folder import IndexStore, write_index_folder
 from rsretrieve.index.store.manifest import Manifest
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.choose_kind import (
@@ -24,24 +24,25 @@ from rsretrieve.index.vectors.choose_kind import (
     predicted_bytes,
 )
 from rsretrieve.index.vectors.distribution_shift import (
+    cell_shift_warning,
     similarity_floor,
-    strange_to_cells,
-    strange_to_tiles,
+    tile_shift_warning,
 )
 from rsretrieve.index.vectors.faiss_loader import inverted_lists_of
-from rsretrieve.index.vectors.tune import sample_of, tune
+from rsretrieve.index.vectors.tune import draw_sample, tune
 from rsretrieve.index.vectors.vector_index import VectorIndex
 
 
 @dataclass(frozen=True)
-class Vectors:
-    """What is to be filed.
+class IndexContent:
+    """What an index folder will hold.
 
     Attributes:
         rows: N tiles.
-        vectors: (N, D) float32, unit rows.
-        facts: for the manifest: `model`, `model_fingerprint`, `provenance`, `windows`.
-        skipped: windows that are no tiles, for their nodata; an update reads them no more.
+        vectors: (N, D) float32, unit rows; row i is the embedding of tile i.
+        facts: entries of the manifest: `model`, `model_fingerprint`, `provenance`, `windows`.
+        skipped: windows with too much nodata, which have no vector; an update does not read
+            them again.
     """
 
     rows: Sequence[IndexedTile]
@@ -51,12 +52,12 @@ class Vectors:
 
 
 @dataclass(frozen=True)
-class Previous:
-    """The index that is brought up to date.
+class PreviousIndex:
+    """The index that an update starts from.
 
     Attributes:
         store: the index.
-        origin: (N,) for each new row the row that it was in there, or −1.
+        origin: (N,) int64, for each new row its row in `store`, or −1 for a new vector.
     """
 
     store: IndexStore
@@ -64,42 +65,42 @@ class Previous:
 
 
 @dataclass(frozen=True)
-class Filing:
-    """How an index folder is to be written.
+class IndexBuildOptions:
+    """Where and how to build an index.
 
     Attributes:
-        folder: where.
-        goal: what it is to be; None for the default, or for what the previous one is.
-        gpu: the number of the GPU that builds it, or None.
-        previous: what it was.
-        overwrite: replace what is there.
+        folder: the index folder.
+        goal: the kind of index wanted; None keeps that of `previous`, or is `IndexGoal()`.
+        gpu: the number of the GPU that builds it, or None for the CPU.
+        previous: the index to update, or None.
+        overwrite: replace an index that exists.
     """
 
     folder: Path
     goal: IndexGoal | None = None
     gpu: int | None = None
-    previous: Previous | None = None
+    previous: PreviousIndex | None = None
     overwrite: bool = False
 
 
 @dataclass(frozen=True)
 class IndexingSummary:
-    """What came of indexing.
+    """The result of a run of `index`; its fields are the keys of the command's JSON.
 
     Attributes:
         index: the index folder.
-        tiles: how many it holds.
-        added, removed, unchanged: against the index that was there; a changed tile counts
-            as added.
-        failed: how many tiles could not be used.
-        faiss_key: of the index.
-        recall_at_10: measured against exact search.
-        seconds: of the whole run.
-        tiles_per_second: of embedding alone; 0 when nothing had to be embedded.
+        tiles: number of tiles in the index.
+        added, removed, unchanged: number of tiles, compared with the previous index; a changed
+            tile counts as added.
+        failed: number of tiles that could not be used.
+        faiss_key: kind of the index, in FAISS's notation.
+        recall_at_10: recall of the 10 nearest neighbours, measured against exact search.
+        seconds: duration of the whole run.
+        tiles_per_second: speed of the embedding alone; 0 if nothing was embedded.
         device: what computed.
-        resumed: how many of those added an interrupted run had embedded already.
-        predicted_bytes: what the index takes in memory; None where that is not known.
-        search: the parameters of search that the measured recall is of.
+        resumed: number of added tiles that an interrupted run had already embedded.
+        predicted_bytes: memory that the index needs; None if that is unknown.
+        search: the search parameters at which the recall was measured.
     """
 
     index: str
@@ -119,14 +120,14 @@ class IndexingSummary:
 
 
 @dataclass(frozen=True)
-class Filed:
-    """What became of it.
+class BuildResult:
+    """The index that was built.
 
     Attributes:
-        faiss_key: of the index.
-        recall_at_10: measured.
-        predicted_bytes: what it takes in memory; None for kinds whose size is not known.
-        search: its parameters of search.
+        faiss_key: its kind, in FAISS's notation.
+        recall_at_10: measured against exact search.
+        predicted_bytes: memory that it needs; None for kinds whose size is unknown.
+        search: its search parameters.
     """
 
     faiss_key: str
@@ -135,24 +136,36 @@ class Filed:
     search: dict[str, int] = field(default_factory=dict)
 
 
-def file_vectors(content: Vectors, filing: Filing, context: RunContext) -> Filed:
-    """Write the index folder of these vectors.
+def write_index(
+    content: IndexContent, options: IndexBuildOptions, context: RunContext
+) -> BuildResult:
+    """Build a FAISS index of vectors, tune its search, and write the index folder.
+
+    Args:
+        content: tiles and vectors.
+        options: where and how.
+        context: receives notices and progress.
+
+    Returns:
+        The kind, the measured recall and the search parameters of the index.
 
     Raises:
-        InvalidArgument: FAISS cannot build such an index of them.
-        OutputExists: there is one, and it may not be replaced.
+        InvalidArgument: FAISS cannot build an index of this kind from these vectors.
+        OutputExists: the folder exists and `options.overwrite` is false.
     """
     context.start_stage("building the index")
-    goal, plan = _planned(content.vectors, filing, context)
-    index, floor = _indexed(content.vectors, plan, filing, context)
+    goal, plan = _plan_index(content.vectors, options, context)
+    index, floor = _build_or_update(content.vectors, plan, options, context)
     context.start_stage("measuring recall")
-    sample = sample_of(content.vectors)
+    sample = draw_sample(content.vectors)
     recall = tune(index, content.vectors, sample, goal.recall)
     if recall < goal.recall and not index.is_exact:
         context.notice(
-            f"recall@10 is {recall:.3f}, below the {goal.recall} wanted: --index Flat is "
-            "exact, and a larger --memory gives finer indexes"
+            f"recall@10 is {recall:.3f}, below the target of {goal.recall}: use --index Flat for "
+            "exact search, or a larger --memory for a finer index"
         )
+    if floor is None:
+        floor = similarity_floor(index, content.vectors, sample)
     facts = {
         **content.facts,
         "faiss_key": plan.faiss_key,
@@ -160,55 +173,58 @@ def file_vectors(content: Vectors, filing: Filing, context: RunContext) -> Filed
         "search": index.parameters,
         "predicted_bytes": plan.predicted_bytes,
         "goal": asdict(goal),
-        "similarity_floor": similarity_floor(index, content.vectors, sample)
-        if floor is None
-        else floor,
+        "similarity_floor": floor,
     }
-    write_index(
-        filing.folder,
+    write_index_folder(
+        options.folder,
         facts,
         content.rows,
         content.vectors,
         index,
         skipped=content.skipped,
-        overwrite=filing.overwrite,
+        overwrite=options.overwrite,
     )
-    return Filed(plan.faiss_key, recall, plan.predicted_bytes, dict(index.parameters))
+    return BuildResult(plan.faiss_key, recall, plan.predicted_bytes, dict(index.parameters))
 
 
-def goal_of(manifest: Manifest) -> IndexGoal:
-    """What was asked of an index when it was built."""
+def goal_from_manifest(manifest: Manifest) -> IndexGoal:
+    """The goal that an index was built for."""
     with suppress(TypeError, ValueError):
         return IndexGoal(**(manifest.goal or {"key": manifest.faiss_key}))
     return IndexGoal(key=manifest.faiss_key)
 
 
-def _planned(
-    vectors: NDArray[np.float32], filing: Filing, context: RunContext
+def _plan_index(
+    vectors: NDArray[np.float32], options: IndexBuildOptions, context: RunContext
 ) -> tuple[IndexGoal, IndexPlan]:
-    """The kind of index: chosen, or kept by an update that asks for no other."""
+    """Choose the kind of index; an update without a goal of its own keeps the previous kind."""
     count, dimensions = vectors.shape
-    previous = filing.previous
-    goal = filing.goal or (goal_of(previous.store.manifest) if previous else IndexGoal())
+    previous = options.previous
+    goal = options.goal or (
+        goal_from_manifest(previous.store.manifest) if previous else IndexGoal()
+    )
     plan = plan_index(count, dimensions, goal.memory_bytes or available_bytes() // 2, goal)
-    if previous is not None and filing.goal is None:
+    if previous is not None and options.goal is None:
         kept = previous.store.manifest.faiss_key
-        if goal.key == AUTO and _is_another_kind(kept, plan.faiss_key, count):
+        if goal.key == AUTO and _differs_in_kind(kept, plan.faiss_key):
             context.notice(
-                f"the index stays {kept}, for {count} tiles {plan.faiss_key} would serve "
-                "better: --update --index auto builds it, and embeds nothing again"
+                f"the index stays {kept}; for {count} tiles, {plan.faiss_key} is the better kind: "
+                "--update --index auto builds it without embedding tiles again"
             )
         plan = IndexPlan(kept, predicted_bytes(kept, count, dimensions))
     if not plan.fits and plan.predicted_bytes is not None:
         context.notice(
-            f"{plan.faiss_key} takes {plan.predicted_bytes / 1e6:.0f} MB, more than the memory "
-            "that it may take: it is searched from the disk, as far as it is not in memory"
+            f"Index type {plan.faiss_key} needs {plan.predicted_bytes / 1e6:.0f} MB, over the "
+            "--memory limit; it is memory-mapped"
         )
     return goal, plan
 
 
-def _is_another_kind(kept: str, better: str, count: int) -> bool:
-    """Whether the kinds differ, or the cells by more than growth to four times makes."""
+def _differs_in_kind(kept: str, better: str) -> bool:
+    """Whether the kinds differ, or their numbers of cells differ by more than a factor of two.
+
+    The number of cells grows with √N, so a factor of two means four times as many tiles.
+    """
     same_kind = kept.rstrip("0123456789") == better.rstrip("0123456789")
     cells = [part.split(",")[0].removeprefix("IVF").split("_")[0] for part in (kept, better)]
     if kept.startswith("IVF") and better.startswith("IVF") and all(map(str.isdecimal, cells)):
@@ -216,24 +232,27 @@ def _is_another_kind(kept: str, better: str, count: int) -> bool:
     return not same_kind
 
 
-def _indexed(
-    vectors: NDArray[np.float32], plan: IndexPlan, filing: Filing, context: RunContext
+def _build_or_update(
+    vectors: NDArray[np.float32],
+    plan: IndexPlan,
+    options: IndexBuildOptions,
+    context: RunContext,
 ) -> tuple[VectorIndex, float | None]:
-    """The filled index, and the similarity floor of what it was trained on, if it stays that."""
-    previous = filing.previous
+    """The filled index; and the previous similarity floor, if the index was not trained again."""
+    previous = options.previous
     if previous is not None and plan.faiss_key == previous.store.manifest.faiss_key:
         index = previous.store.open_vector_index(mapped=False)
         floor = previous.store.manifest.similarity_floor
         new = vectors[previous.origin < 0]
-        if index.renumber(previous.origin, vectors):
-            _notice(strange_to_cells(index, new, floor), context)
-            return VectorIndex(index.cpu_index, filing.gpu, vectors), floor
+        if index.update_rows(previous.origin, vectors):
+            _notice(cell_shift_warning(index, new, floor), context)
+            return VectorIndex(index.cpu_index, options.gpu, vectors), floor
         if inverted_lists_of(index.cpu_index) is None:
-            _notice(strange_to_tiles(previous.store.vectors, new, floor), context)
-    index = VectorIndex.build(vectors, plan.faiss_key, filing.gpu)
-    if filing.gpu is not None:
-        where = "on the GPU" if index.runs_on_gpu else "by the CPU: the GPU cannot hold or run it"
-        context.notice(f"{plan.faiss_key} is searched {where}")
+            _notice(tile_shift_warning(previous.store.vectors, new, floor), context)
+    index = VectorIndex.build(vectors, plan.faiss_key, options.gpu)
+    if options.gpu is not None:
+        where = "the GPU" if index.runs_on_gpu else "the CPU: the GPU cannot hold or run it"
+        context.notice(f"{plan.faiss_key} is searched on {where}")
     return index, None
 
 

@@ -1,1 +1,1 @@
-"""Queries of an index."""
+"""Search an index: queries, filters, rankings."""

@@ -1,4 +1,4 @@
-"""Queries as sums: positives and negatives, each with its weight."""
+"""Queries as weighted sums of positive and negative examples."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rsretrieve.data.tile import Tile, Trust
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InputError
 from rsretrieve.index.external.query_vectors import is_vector_file, read_vectors
-from rsretrieve.index.store.columns import rows_with
+from rsretrieve.index.store.columns import find_rows
 from rsretrieve.index.store.folder import IndexStore
 
 LIKE_WEIGHT, UNLIKE_WEIGHT = 1.0, 0.5
@@ -21,11 +21,14 @@ _LEAST_NORM = 1e-6
 
 
 @dataclass(frozen=True)
-class Term:
-    """A part of a query: one of a row of the index, a vector, or a tile still to be embedded.
+class QueryTerm:
+    """One example of a query: a row of the index, a vector, or an image. Exactly one is set.
 
     Attributes:
-        weight: what its vector is multiplied by.
+        row: a row of the index.
+        vector: (D,) float32, of unit length.
+        image: a tile that is not embedded yet.
+        weight: factor of its vector in the query; negative for a negative example.
     """
 
     row: int | None = None
@@ -35,62 +38,72 @@ class Term:
 
 
 @dataclass(frozen=True)
-class Question:
+class Query:
     """One query.
 
     Attributes:
         name: what the user called it.
-        terms: whose weighted vectors add up to the query's, which is then made unit.
-        picture: the tile that shows it, or None.
+        terms: its examples; the query is their weighted sum, L2-normalised.
+        picture: the tile that illustrates it, or None.
     """
 
     name: str
-    terms: tuple[Term, ...]
+    terms: tuple[QueryTerm, ...]
     picture: Tile | None
 
     @property
     def images(self) -> tuple[Tile, ...]:
-        """The tiles among its terms that are still to be embedded."""
+        """The tiles among its terms that are not embedded yet."""
         return tuple(term.image for term in self.terms if term.image is not None)
 
 
-def question_vector(
-    question: Question, vectors: NDArray[np.float32], embedded: dict[str, NDArray[np.float32]]
+def query_vector(
+    query: Query, vectors: NDArray[np.float32], embedded: dict[str, NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    """The unit vector of a question.
+    """Compute the vector of a query.
 
     Args:
-        question: the question.
-        vectors: (N, D) those of the index.
-        embedded: those of the images, by the tile's id.
+        query: the query.
+        vectors: (N, D) float32, the vectors of the index.
+        embedded: (D,) float32, the vectors of the query's images by tile id.
+
+    Returns:
+        (D,) float32, of unit length.
 
     Raises:
-        InputError: its parts cancel out.
+        InputError: the positives and the negatives cancel each other out.
     """
-    parts = [(term.weight, _vector_of(term, vectors, embedded)) for term in question.terms]
+    parts = [(term.weight, _term_vector(term, vectors, embedded)) for term in query.terms]
     if len(parts) == 1:
         return parts[0][1]
     total = np.sum([weight * vector.astype(np.float64) for weight, vector in parts], axis=0)
     norm = float(np.linalg.norm(total))
     if norm < _LEAST_NORM:
-        raise InputError(f"{question.name}: what is liked and what is not cancel out")
+        raise InputError(f"{query.name}: the positives and the negatives cancel out")
     return np.asarray(total / norm, np.float32)
 
 
-def _vector_of(
-    term: Term, vectors: NDArray[np.float32], embedded: dict[str, NDArray[np.float32]]
+def _term_vector(
+    term: QueryTerm, vectors: NDArray[np.float32], embedded: dict[str, NDArray[np.float32]]
 ) -> NDArray[np.float32]:
-    if term.row is not None:
-        return np.asarray(vectors[term.row])
+    if term.vector is not None:
+        return term.vector
     if term.image is not None:
         return embedded[term.image.id]
-    assert term.vector is not None
-    return term.vector
+    return np.asarray(vectors[term.row])
 
 
-def image_of(store: IndexStore, name: str, trust: Trust = Trust.NAMED) -> Tile:
-    """An image, or a window of a scene, read as coarse as those of the index were."""
-    from rsretrieve.data.discovery.find_tiles import tiles_of_images  # it loads Pillow
+def image_tile(store: IndexStore, name: str, trust: Trust = Trust.NAMED) -> Tile:
+    """The tile of an image file, or of a window of a scene.
+
+    A window is read at the resolution of the index's windows.
+
+    Args:
+        store: the index.
+        name: a path, or `FILE#COL,ROW,WIDTH,HEIGHT`.
+        trust: how far the file is trusted.
+    """
+    from rsretrieve.data.discovery.find_tiles import tiles_of_images  # loads Pillow
 
     [tile] = tiles_of_images([name], trust)
     choices = WindowChoices.from_json(store.manifest.windows)
@@ -99,34 +112,45 @@ def image_of(store: IndexStore, name: str, trust: Trust = Trust.NAMED) -> Tile:
     return replace(tile, window=choices.as_coarse(tile.window))
 
 
-def composed(
+def compose_query(
     store: IndexStore,
     likes: Sequence[str],
     unlikes: Sequence[str],
     trust: Trust = Trust.NAMED,
-) -> Question:
-    """Positives and negatives as one query.
+) -> Query:
+    """Combine positive and negative examples into one query.
 
-        q = Σ wᵢ·vᵢ / P − Σ uⱼ·nⱼ / U,  then made unit
+    The query is the weighted mean of the positives minus that of the negatives, L2-normalised:
 
-    over the P vectors v that are liked, and the U vectors n that are not; w is 1 and u is
-    0.5 where nothing else is said. It is Rocchio's formula (in Salton, The SMART Retrieval
-    System, 1971) with a weight for each example.
+        q = Σ wᵢ·vᵢ / P − Σ uⱼ·nⱼ / U
+
+    for P positives v and U negatives n. The default weights are w = 1 and u = 0.5. This is
+    Rocchio's formula (in Salton, The SMART Retrieval System, 1971) with one weight per example.
+
+    Args:
+        store: the index.
+        likes: P ≥ 1 positives; each is a tile id, an image or a `.npy` file, optionally followed
+            by `@WEIGHT`.
+        unlikes: U negatives.
+        trust: how far the files are trusted.
+
+    Raises:
+        InputError: an example is neither a tile of the index nor a file.
     """
-    liked = [_term(store, text, LIKE_WEIGHT, len(likes), trust) for text in likes]
-    unliked = [_term(store, text, -UNLIKE_WEIGHT, len(unlikes), trust) for text in unlikes]
+    positives = [_term(store, text, LIKE_WEIGHT, len(likes), trust) for text in likes]
+    negatives = [_term(store, text, -UNLIKE_WEIGHT, len(unlikes), trust) for text in unlikes]
     name = "like " + ", ".join(likes)
     if unlikes:
         name += " unlike " + ", ".join(unlikes)
-    return Question(name, (*liked, *unliked), _picture(store, liked[0]))
+    return Query(name, (*positives, *negatives), _picture(store, positives[0]))
 
 
-def _picture(store: IndexStore, term: Term) -> Tile | None:
+def _picture(store: IndexStore, term: QueryTerm) -> Tile | None:
     return term.image if term.row is None else store.rows[term.row].tile
 
 
-def _term(store: IndexStore, text: str, weight: float, count: int, trust: Trust) -> Term:
-    """The term of an example; `weight` is its default, negative for what is not liked."""
+def _term(store: IndexStore, text: str, weight: float, count: int, trust: Trust) -> QueryTerm:
+    """The term of one of `count` examples; `weight` is the default, negative for negatives."""
     term = _example(store, text, trust)
     if term is None:
         name, _, number = text.rpartition("@")
@@ -135,10 +159,10 @@ def _term(store: IndexStore, text: str, weight: float, count: int, trust: Trust)
     if term is None:
         raise InputError(
             f"{text!r} is neither a tile of {store.folder} nor a file",
-            hint="an example is the id of an indexed tile, an image, a window of a scene or a "
-            ".npy file of a vector; it may end in @WEIGHT",
+            hint="an example is the id of an indexed tile, an image, a window of a scene, or a "
+            ".npy file of one vector; it may end in @WEIGHT",
         )
-    return Term(term.row, term.vector, term.image, weight / count)
+    return replace(term, weight=weight / count)
 
 
 def _is_weight(text: str) -> bool:
@@ -148,21 +172,21 @@ def _is_weight(text: str) -> bool:
         return False
 
 
-def _example(store: IndexStore, text: str, trust: Trust) -> Term | None:
-    rows = rows_with(store.rows, "id", text)
+def _example(store: IndexStore, text: str, trust: Trust) -> QueryTerm | None:
+    rows = find_rows(store.rows, "id", text)
     if len(rows):
-        return Term(row=int(rows[0]))
+        return QueryTerm(row=int(rows[0]))
     if not text:
         return None
-    tile = image_of(store, text, trust)
+    tile = image_tile(store, text, trust)
     if tile.location.is_local and not Path(tile.path).exists():
         return None
     if not is_vector_file(text):
-        return Term(image=tile)
+        return QueryTerm(image=tile)
     vectors = read_vectors(Path(text), store.manifest.dimensions)
     if len(vectors) > 1:
         raise InputError(
-            f"{text} holds {len(vectors)} vectors, and an example is one",
+            f"{text} holds {len(vectors)} vectors; an example is one vector",
             hint="write one vector of shape (D,) to the file",
         )
-    return Term(vector=vectors[0])
+    return QueryTerm(vector=vectors[0])

@@ -35,7 +35,7 @@ class Ranking:
         return len(self.rows)
 
 
-NOTHING = Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
+EMPTY = Ranking(np.empty(0, np.int64), np.empty(0, np.float64))
 
 
 def exact_search(
@@ -58,7 +58,7 @@ def exact_search(
     found: list[Ranking] = []
     for start in range(0, len(queries), _QUERIES_AT_ONCE):
         group = np.ascontiguousarray(queries[start : start + _QUERIES_AT_ONCE], np.float32)
-        best = [NOTHING] * len(group)
+        best = [EMPTY] * len(group)
         for numbers, block in _blocks(vectors, rows):
             best = _with_block(best, group, numbers, block, k)
         found.extend(best)
@@ -73,7 +73,7 @@ def similarities_to(
     return np.asarray(products.sum(axis=1), np.float64)
 
 
-def ranked(rows: NDArray[np.int64], similarities: NDArray[np.float64], k: int) -> Ranking:
+def rank_rows(rows: NDArray[np.int64], similarities: NDArray[np.float64], k: int) -> Ranking:
     """The k best of some rows."""
     order = np.lexsort((rows, -similarities))[:k]
     return Ranking(rows[order], similarities[order])
@@ -126,4 +126,4 @@ def _merged(
         return so_far
     rows = np.concatenate((so_far.rows, numbers[chosen]))
     similarities = np.concatenate((so_far.similarities, similarities_to(query, block[chosen])))
-    return ranked(rows, similarities, k)
+    return rank_rows(rows, similarities, k)

@@ -1,4 +1,4 @@
-"""Which tiles of an index may be hits."""
+"""Conditions that a tile of an index must meet to be a hit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import InputError, InvalidArgument, LabelsError
-from rsretrieve.index.store.columns import Footprints, codes_of
+from rsretrieve.index.store.columns import Footprints, encode_column
 from rsretrieve.index.store.tile_table import TileTable
 
 DUPLICATE_SIMILARITY = 0.999
@@ -18,17 +18,20 @@ DUPLICATE_SIMILARITY = 0.999
 
 @dataclass(frozen=True)
 class Filters:
-    """What a hit must be; what is not set lets everything pass.
+    """Conditions on a hit; a condition that is not set passes every tile.
 
     Attributes:
-        labels: its label is one of these.
-        bbox: its footprint meets this box: west, south, east, north in degrees; west > east
+        labels: the label is one of these.
+        bbox: the footprint intersects this box: west, south, east, north in degrees; west > east
             crosses the antimeridian.
-        within: its footprint lies whole in the polygons of this GeoJSON file.
-        min_similarity: at least this similar.
-        exclude_self: not the query's own file (and window).
-        distinct_scene: of each file the best hit only.
-        duplicate_similarity: less similar than this to every better hit.
+        within: the footprint lies completely within the polygons of this GeoJSON file.
+        min_similarity: the cosine similarity to the query is at least this.
+        exclude_self: the tile is not the query's own file (and window).
+        distinct_scene: the tile is the best hit of its file.
+        duplicate_similarity: the cosine similarity to every better hit is below this.
+
+    Raises:
+        InvalidArgument: a similarity is outside −1…1.
     """
 
     labels: tuple[str, ...] = ()
@@ -42,32 +45,42 @@ class Filters:
     def __post_init__(self) -> None:
         for value in (self.min_similarity, self.duplicate_similarity):
             if value is not None and not -1 <= value <= 1:
-                raise InvalidArgument(f"a similarity lies in -1…1, not {value:g}")
+                raise InvalidArgument(f"a similarity must lie in -1…1, not {value:g}")
 
     @property
-    def choose_rows(self) -> bool:
-        """Whether they can be told by the id table alone, whatever the query."""
+    def restricts_rows(self) -> bool:
+        """Whether a condition depends on the id table alone, not on the query."""
         return bool(self.labels) or self.bbox is not None or self.within is not None
 
     @property
-    def judge_hits(self) -> bool:
-        """Whether a hit's passing hangs on the better ones."""
+    def depends_on_better_hits(self) -> bool:
+        """Whether a condition on a hit depends on the better hits."""
         return self.distinct_scene or self.duplicate_similarity is not None
 
     @property
-    def pass_all(self) -> bool:
-        """Whether nothing is filtered, but perhaps the query itself."""
-        return not (self.choose_rows or self.judge_hits or self.min_similarity is not None)
+    def is_unrestricted(self) -> bool:
+        """Whether no condition is set, except perhaps `exclude_self`."""
+        return not (
+            self.restricts_rows or self.depends_on_better_hits or self.min_similarity is not None
+        )
 
 
-def chosen_rows(table: TileTable, filters: Filters) -> NDArray[np.int64] | None:
-    """The rows, rising, that pass by label and place; None for all.
+def passing_rows(table: TileTable, filters: Filters) -> NDArray[np.int64] | None:
+    """The rows that meet the conditions on label and place.
+
+    Args:
+        table: N tiles.
+        filters: the conditions.
+
+    Returns:
+        (R,) int64, rising; None if all rows pass.
 
     Raises:
-        LabelsError: a label that no tile has.
-        InputError: a place is asked for, and no tile has one; or the polygons cannot be read.
+        LabelsError: no tile has a label of the filter.
+        InputError: no tile has a georeference, or the polygons cannot be read.
+        InvalidArgument: the bounding box is out of range.
     """
-    if not filters.choose_rows:
+    if not filters.restricts_rows:
         return None
     passing = np.ones(len(table), bool)
     if filters.labels:
@@ -78,27 +91,28 @@ def chosen_rows(table: TileTable, filters: Filters) -> NDArray[np.int64] | None:
 
 
 def _with_labels(table: TileTable, labels: tuple[str, ...]) -> NDArray[np.bool_]:
-    codes, names = codes_of(table, "label")
+    codes, names = encode_column(table, "label")
     for label in labels:
         if label not in names:
             near = difflib.get_close_matches(label, names, n=3, cutoff=0.5)
-            there = ", ".join(near or sorted(names)[:10]) or "none"
+            there = " or ".join(near) or ", ".join(sorted(names)[:10]) or "none"
             raise LabelsError(
                 f"no tile of the index has the label {label!r}",
-                hint=f"{'near to it' if near else 'labels that there are'}: {there}",
+                hint=f"Did you mean {there}?" if near else f"its labels are: {there}",
             )
     return np.isin(codes, [names.index(label) for label in labels])
 
 
 def _in_place(table: TileTable, filters: Filters) -> NDArray[np.bool_]:
-    from rsretrieve.search.spatial import box_area, read_area, rows_meeting, rows_within
+    from rsretrieve.search.search_area import box_area, read_area
+    from rsretrieve.search.spatial import rows_intersecting, rows_within
 
     footprints = Footprints.of(table)
     if not len(footprints):
-        raise InputError("no tile of the index has a georeference: none can be found by place")
+        raise InputError("no tile of the index has a georeference: filters by place find nothing")
     passing = np.ones(len(table), bool)
     if filters.bbox is not None:
-        passing &= _mask(len(table), rows_meeting(footprints, box_area(filters.bbox)))
+        passing &= _mask(len(table), rows_intersecting(footprints, box_area(filters.bbox)))
     if filters.within is not None:
         passing &= _mask(len(table), rows_within(footprints, read_area(filters.within)))
     return passing

@@ -1,4 +1,4 @@
-"""What is asked of an index: images, tiles of it, places, vectors, and sums of all these."""
+"""Queries of an index: images, tiles of the index, places, vectors, and sums of these."""
 
 from __future__ import annotations
 
@@ -10,26 +10,29 @@ from rsretrieve.data.tile import Trust
 from rsretrieve.data.window import split_window
 from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.index.external.query_vectors import is_vector_file, read_vectors
-from rsretrieve.index.store.columns import Footprints, rows_with
+from rsretrieve.index.store.columns import Footprints, find_rows
 from rsretrieve.index.store.folder import IndexStore
-from rsretrieve.search.composed_query import Question, Term, composed, image_of
+from rsretrieve.search.composed_query import Query, QueryTerm, compose_query, image_tile
 from rsretrieve.search.filters import Filters
 
 
 @dataclass(frozen=True)
 class QueryRequest:
-    """What a user asks, in the user's words. Every image, tile, point and vector is a query.
+    """What the user asks for. Each image, tile, point and vector is a query of its own.
 
     Attributes:
-        images: image files, windows of scenes (`FILE#COL,ROW,WIDTH,HEIGHT`), and `.npy`
-            files of a vector (D,) or of several (Q, D).
+        images: image files, windows of scenes (`FILE#COL,ROW,WIDTH,HEIGHT`), and `.npy` files
+            of one vector (D,) or of several (Q, D).
         tiles: ids of tiles of the index.
-        points: (lon, lat) in degrees; each stands for the tile that holds it.
-        likes, unlikes: together one more query. Each is an id of the index, an image or a
-            `.npy` file, and may end in `@WEIGHT`.
-        k: how many hits each.
-        filters: what a hit must be.
-        trust: who vouches for the images.
+        points: (lon, lat) in degrees; each stands for the tile that contains it.
+        likes, unlikes: the positives and negatives of one more query. Each is a tile id, an image
+            or a `.npy` file, and may end in `@WEIGHT`.
+        k: number of hits per query, at least 1.
+        filters: conditions on hits.
+        trust: how far the images are trusted.
+
+    Raises:
+        InvalidArgument: there is no query, `unlikes` has no `likes`, or `k` is below 1.
     """
 
     images: tuple[str, ...] = ()
@@ -43,85 +46,98 @@ class QueryRequest:
 
     def __post_init__(self) -> None:
         if self.k < 1:
-            raise InvalidArgument(f"at least one hit must be asked for, not {self.k}")
+            raise InvalidArgument(f"-k must be at least 1, not {self.k}")
         if self.unlikes and not self.likes:
             raise InvalidArgument(
-                "--unlike says what hits should be unlike, and needs a --like beside it",
+                "--unlike gives negative examples and needs at least one --like",
                 hint="give the query itself with --like",
             )
         if not (self.images or self.tiles or self.points or self.likes):
             raise InvalidArgument(
-                "there is nothing to find the like of",
-                hint="give an IMAGE, --tile ID, --at LON,LAT or --like ID",
+                "no query is given", hint="give an IMAGE, --tile ID, --at LON,LAT or --like ID"
             )
 
 
-def questions_of(store: IndexStore, request: QueryRequest) -> list[Question]:
-    """Find what a request names.
+def resolve_queries(store: IndexStore, request: QueryRequest) -> list[Query]:
+    """Look up everything that a request names.
+
+    Args:
+        store: the index.
+        request: the request.
+
+    Returns:
+        The queries, in the order images, tiles, points, composed query.
 
     Raises:
-        InputError: a tile, a place or a file of vectors that is not there or does not fit.
+        InputError: a tile, a place or a file of vectors does not exist or does not fit the index.
     """
-    return [
-        *_of_files(store, request.images, request.trust),
-        *(_of_row(store, _row_of_id(store, tile_id)) for tile_id in request.tiles),
-        *(_of_points(store, request.points) if request.points else ()),
-        *(_of_examples(store, request) if request.likes else ()),
+    queries = [
+        *_image_queries(store, request.images, request.trust),
+        *(_row_query(store, _row_of_id(store, tile_id)) for tile_id in request.tiles),
     ]
+    if request.points:
+        queries.extend(_point_queries(store, request.points))
+    if request.likes:
+        queries.append(compose_query(store, request.likes, request.unlikes, request.trust))
+    return queries
 
 
-def _of_examples(store: IndexStore, request: QueryRequest) -> list[Question]:
-    return [composed(store, request.likes, request.unlikes, request.trust)]
-
-
-def _of_files(store: IndexStore, names: Sequence[str], trust: Trust) -> Iterator[Question]:
+def _image_queries(store: IndexStore, names: Sequence[str], trust: Trust) -> Iterator[Query]:
     for name in dict.fromkeys(names):
         if is_vector_file(name):
-            yield from _of_vectors(store, Path(name))
+            yield from _vector_queries(store, Path(name))
         else:
-            tile = image_of(store, name, trust)
-            yield Question(name, (Term(image=tile),), tile)
+            tile = image_tile(store, name, trust)
+            yield Query(name, (QueryTerm(image=tile),), tile)
 
 
-def _of_vectors(store: IndexStore, path: Path) -> Iterator[Question]:
+def _vector_queries(store: IndexStore, path: Path) -> Iterator[Query]:
     vectors = read_vectors(path, store.manifest.dimensions)
     for i, vector in enumerate(vectors):
         name = str(path) if len(vectors) == 1 else f"{path}[{i}]"
-        yield Question(name, (Term(vector=vector),), None)
+        yield Query(name, (QueryTerm(vector=vector),), None)
 
 
-def _of_row(store: IndexStore, row: int) -> Question:
+def _row_query(store: IndexStore, row: int) -> Query:
     tile = store.rows[row].tile
-    return Question(tile.id, (Term(row=row),), tile)
+    return Query(tile.id, (QueryTerm(row=row),), tile)
 
 
-def _of_points(store: IndexStore, points: Sequence[tuple[float, float]]) -> Iterator[Question]:
-    from rsretrieve.search.spatial import row_at
+def _point_queries(store: IndexStore, points: Sequence[tuple[float, float]]) -> Iterator[Query]:
+    from rsretrieve.search.spatial import row_at  # loads Shapely
 
     footprints = Footprints.of(store.rows)
     for lon, lat in points:
-        yield _of_row(store, row_at(footprints, lon, lat))
+        yield _row_query(store, row_at(footprints, lon, lat))
 
 
 def _row_of_id(store: IndexStore, tile_id: str) -> int:
-    rows = rows_with(store.rows, "id", tile_id)
+    rows = find_rows(store.rows, "id", tile_id)
     if not len(rows):
         raise InputError(
             f"{store.folder} has no tile with the id {tile_id!r}",
-            hint=f"an id is a path below the tiles' folder, such as {store.rows[0].id!r}; for a "
-            "file give its path without --tile",
+            hint="an id is a path relative to the tiles' folder, such as "
+            f"{store.rows[0].id!r}; to query with a file, give its path without --tile",
         )
     return int(rows[0])
 
 
-def own_rows(store: IndexStore, question: Question) -> set[int]:
-    """The rows of the index that are of the same file and window as a part of a question."""
-    own = {term.row for term in question.terms if term.row is not None}
-    for term in question.terms:
+def rows_of_query(store: IndexStore, query: Query) -> set[int]:
+    """The rows of the index that show the same file and window as an example of a query.
+
+    Args:
+        store: the index.
+        query: the query.
+
+    Returns:
+        Row numbers, the rows of the examples themselves included.
+    """
+    own = {term.row for term in query.terms if term.row is not None}
+    for term in query.terms:
         tile = term.image if term.row is None else store.rows[term.row].tile
         if tile is None or not tile.path:
             continue
-        same_file = rows_with(store.rows, "path", tile.location.absolute())
+        same_file = find_rows(store.rows, "path", tile.location.absolute())
         ids = store.rows.columns.column("id").take(same_file).to_pylist() if len(same_file) else []
         own |= {int(r) for r, i in zip(same_file, ids) if split_window(i)[1] == tile.window}
     return own

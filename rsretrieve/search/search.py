@@ -1,4 +1,4 @@
-"""Query by example: from what a user asks to the tiles most like it."""
+"""Query by example: from the user's request to the most similar tiles of an index."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rsretrieve.errors import ModelNotFound, NoUsableTiles
 from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import IndexedTile
-from rsretrieve.index.vectors.vector_index import usable_gpu
-from rsretrieve.search.composed_query import Question, question_vector
+from rsretrieve.index.vectors.faiss_loader import usable_gpu
+from rsretrieve.search.composed_query import Query, query_vector
 from rsretrieve.search.exact import Ranking
-from rsretrieve.search.filters import chosen_rows
-from rsretrieve.search.query import QueryRequest, own_rows, questions_of
+from rsretrieve.search.filters import passing_rows
+from rsretrieve.search.query import QueryRequest, resolve_queries, rows_of_query
 from rsretrieve.search.ranking import FilteredSearch
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Hit:
-    """A tile of the index that answers a query.
+    """A tile of the index that a query found.
 
     Attributes:
-        rank: from 1.
-        similarity: the cosine, −1…1, higher is closer.
+        rank: 1 for the most similar.
+        similarity: cosine similarity, −1…1; higher is closer.
         found: the tile.
     """
 
@@ -47,9 +47,9 @@ class QueryResult:
     """A query and its hits.
 
     Attributes:
-        query: what the user called it: a file, a window, a tile's id.
-        picture: the tile that shows it, or None.
-        hits: best first.
+        query: its name: an image file, a window, the id of a tile.
+        picture: the tile that illustrates the query, or None.
+        hits: the most similar first.
     """
 
     query: str
@@ -58,100 +58,109 @@ class QueryResult:
 
 
 @dataclass(frozen=True)
-class Means:
-    """What answering may take beside the index.
+class SearchContext:
+    """What a search needs besides the index.
 
     Attributes:
-        open_model: loads the model that the index was built with, to embed so many images;
-            called where there are some, and only then.
-        context: takes the images that cannot be read.
-        device: what searches where no model is opened; else the model's does.
+        open_model: loads the model of the index to embed the given number of images; not called
+            if no query is an image.
+        run_context: receives the images that cannot be read, notices and progress.
+        device: the device that searches if no model is loaded; otherwise the model's device does.
     """
 
     open_model: Callable[[int], EmbeddingModel]
-    context: RunContext
+    run_context: RunContext
     device: str = "cpu"
 
 
 def model_folder_of(store: IndexStore) -> Path:
-    """Where the index says its model lies.
+    """The folder of the model that an index was built with.
 
     Raises:
-        ModelNotFound: it is no longer there, or there never was one.
+        ModelNotFound: the folder was moved or deleted, or the index holds external embeddings.
     """
     from rsretrieve.network.metadata import DESCRIPTION_FILE
 
     if not store.manifest.model:
         raise ModelNotFound(
-            f"{store.folder} was built of embeddings made elsewhere: no model is known that "
-            "embeds an image as they were",
-            hint="ask by --tile ID, by --at LON,LAT, or by a .npy of vectors of the same origin",
+            f"{store.folder} holds external embeddings: no known model can embed an image for it",
+            hint="query it with --tile ID, --at LON,LAT, or a .npy file of vectors from the same "
+            "source",
         )
     folder = Path(store.manifest.model)
     if not (folder / DESCRIPTION_FILE).is_file():
         raise ModelNotFound(
             f"the model of {store.folder} is no longer at {folder}",
-            hint="say where it is now with --model DIR",
+            hint="give the path of the model with --model DIR",
         )
     return folder
 
 
-def answer(store: IndexStore, request: QueryRequest, means: Means) -> list[QueryResult]:
-    """Find the tiles most like each query of a request.
+def run_queries(
+    store: IndexStore, request: QueryRequest, context: SearchContext
+) -> list[QueryResult]:
+    """Find the tiles that are most similar to each query of a request.
 
     Args:
         store: the index.
-        request: what is asked.
-        means: what it may take.
+        request: the queries, the number of hits and the filters.
+        context: the model, the device, and where failures are recorded.
 
     Returns:
-        One result a query whose image could be read, in the request's order.
+        One result per query, in the order of the request; queries whose image cannot be read are
+        left out.
 
     Raises:
-        InputError: what is asked for is not there, or does not fit.
-        ModelMismatch: another model than the index was built with.
-        NoUsableTiles: not one image can be read, and nothing else is asked.
+        InputError: a tile, place or file of the request does not exist or does not fit the index.
+        ModelMismatch: the model is not the one that the index was built with.
+        NoUsableTiles: every query is an image, and none can be read.
     """
-    questions = questions_of(store, request)
-    rows = chosen_rows(store.rows, request.filters)
+    queries = resolve_queries(store, request)
+    rows = passing_rows(store.rows, request.filters)
     if rows is not None and not len(rows):
-        means.context.notice("no tile of the index passes the filters")
-    embedded = _embed_images(store, questions, means)
-    answered = [q for q in questions if all(image.id in embedded.vectors for image in q.images)]
-    if not answered:
-        raise embedded.none_usable
-    vectors = np.stack([question_vector(q, store.vectors, embedded.vectors) for q in answered])
+        context.run_context.notice("no tile of the index passes the filters")
+    embedded = _embed_images(store, queries, context)
+    usable = [q for q in queries if all(image.id in embedded.vectors for image in q.images)]
+    if not usable:
+        raise embedded.no_usable_tiles
+    vectors = np.stack([query_vector(q, store.vectors, embedded.vectors) for q in usable])
     excluded = request.filters.exclude_self
-    own = [own_rows(store, q) if excluded else set() for q in answered]
+    own = [rows_of_query(store, q) if excluded else set() for q in usable]
     search = FilteredSearch(store, request.filters, rows, usable_gpu(embedded.device))
     rankings = search.rankings(vectors, own, request.k)
     return [
-        QueryResult(question.name, question.picture, _hits(store, ranking))
-        for question, ranking in zip(answered, rankings)
+        QueryResult(query.name, query.picture, _hits(store, ranking))
+        for query, ranking in zip(usable, rankings)
     ]
 
 
 @dataclass(frozen=True)
-class _Embedded:
-    """The vectors of images by their tiles' ids, and what computed them."""
+class _EmbeddedImages:
+    """The vectors of the images by tile id, the device that computed them, and the error if none.
+
+    The error is made in advance: only the embedding knows why no image can be read.
+    """
 
     vectors: dict[str, NDArray[np.float32]]
     device: str
-    none_usable: NoUsableTiles
+    no_usable_tiles: NoUsableTiles
 
 
-def _embed_images(store: IndexStore, questions: Sequence[Question], means: Means) -> _Embedded:
-    images = {image.id: image for question in questions for image in question.images}
+def _embed_images(
+    store: IndexStore, queries: Sequence[Query], context: SearchContext
+) -> _EmbeddedImages:
+    images = {image.id: image for query in queries for image in query.images}
     if not images:
-        return _Embedded({}, means.device, NoUsableTiles("the images: there are none"))
-    from rsretrieve.index.embed_tiles import embed_readable_tiles, none_usable
+        return _EmbeddedImages({}, context.device, NoUsableTiles("the request has no images"))
+    from rsretrieve.index.embed_tiles import embed_readable_tiles, no_usable_tiles
 
-    model = means.open_model(len(images))
+    model = context.open_model(len(images))
     require_same_model(store.folder, store.manifest, model)
     tiles = TileSet("the images", tuple(images.values()))
-    found = embed_readable_tiles(model, tiles, means.context)
+    found = embed_readable_tiles(model, tiles, context.run_context)
     vectors = dict(zip((tile.id for tile in found.tiles), found.vectors))
-    return _Embedded(vectors, model.device_name, none_usable(tiles, means.context))
+    error = no_usable_tiles(tiles, context.run_context)
+    return _EmbeddedImages(vectors, model.device_name, error)
 
 
 def _hits(store: IndexStore, ranking: Ranking) -> tuple[Hit, ...]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
 from rsretrieve._core import knn
-from rsretrieve._core.knn import knn_predictions, knn_votes
+from rsretrieve._core.knn import knn_predictions, knn_search, knn_votes
 
 Vectors = NDArray[np.float32]
 
@@ -74,6 +74,32 @@ def test_a_gallery_smaller_than_ten_votes_as_a_whole() -> None:
     gallery, labels = at_degrees(10, 80, 85), np.array([0, 1, 1])
     # 1 / 0.1743 against 1 / 1.2856 + 1 / 1.3512
     assert knn_predictions(at_degrees(0), gallery, labels).tolist() == [0]
+
+
+@pytest.mark.parametrize("k", [1, 4, 5, 29])
+@pytest.mark.parametrize("gallery_block", [None, 1, 7, 30, 100])
+def test_the_nearest_neighbours_are_those_of_a_plain_loop(
+    k: int, gallery_block: int | None
+) -> None:
+    gallery = unit_rows(30, 4, 0)
+    own = np.arange(0, 30, 2)
+    found = knn_search(gallery[own], gallery, k, own, gallery_block)
+    for row, rows, similarities in zip(own.tolist(), found.rows, found.similarities):
+        others = [(-float(gallery[row] @ gallery[i]), i) for i in range(30) if i != row]
+        assert rows.tolist() == [i for _, i in sorted(others)[:k]]
+        assert similarities.tolist() == pytest.approx([-s for s, _ in sorted(others)[:k]], abs=1e-6)
+
+
+@pytest.mark.parametrize("gallery_block", [None, 1, 2, 5])
+def test_equal_neighbours_are_in_the_order_of_their_rows(gallery_block: int | None) -> None:
+    gallery = at_degrees(0, 40, 40, 0, 40, 90)
+    found = knn_search(at_degrees(0, 40), gallery, 3, gallery_block=gallery_block)
+    assert found.rows.tolist() == [[0, 3, 1], [1, 2, 4]]
+
+
+def test_no_queries_have_no_neighbours() -> None:
+    found = knn_search(unit_rows(0, 4, 0), unit_rows(5, 4, 0), 2, gallery_block=3)
+    assert found.rows.shape == found.similarities.shape == (0, 2)
 
 
 def test_blocks_of_one_query_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

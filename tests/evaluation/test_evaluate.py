@@ -12,7 +12,11 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError, LabelsError, ModelMismatch
 from rsretrieve.evaluation.evaluate import Evaluation, evaluate_index
-from rsretrieve.evaluation.retrieval_metrics import RetrievalFigures, Side, retrieval_figures
+from rsretrieve.evaluation.retrieval_metrics import (
+    LabelledVectors,
+    RetrievalFigures,
+    retrieval_figures,
+)
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.index.store.folder import IndexStore, open_index
@@ -34,7 +38,7 @@ def expected_figures(
 ) -> RetrievalFigures:
     names = sorted({*queries.class_names, *gallery.class_names})
     sides = [
-        Side(
+        LabelledVectors(
             embed_tiles(model, tiles, RunContext()).vectors,
             np.array([names.index(str(tile.label)) for tile in tiles]),
         )

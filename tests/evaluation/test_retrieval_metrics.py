@@ -20,10 +20,10 @@ from torchmetrics.retrieval.base import RetrievalMetric
 from rsretrieve.errors import InputError
 from rsretrieve.evaluation import retrieval_metrics
 from rsretrieve.evaluation.retrieval_metrics import (
+    LabelledVectors,
     RetrievalFigures,
-    Side,
     normalized_mutual_information,
-    ranked,
+    rank_gallery,
     retrieval_figures,
 )
 
@@ -40,15 +40,15 @@ def unit_rows(rows: int, seed: int, dimensions: int = 5) -> Vectors:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def side(vectors: Vectors, labels: list[int] | NDArray[np.int64]) -> Side:
-    return Side(vectors, np.asarray(labels, np.int64))
+def side(vectors: Vectors, labels: list[int] | NDArray[np.int64]) -> LabelledVectors:
+    return LabelledVectors(vectors, np.asarray(labels, np.int64))
 
 
-def random_side(rows: int, classes: int, seed: int) -> Side:
+def random_side(rows: int, classes: int, seed: int) -> LabelledVectors:
     return side(unit_rows(rows, seed), np.random.default_rng(seed).integers(0, classes, rows))
 
 
-def none_own(queries: Side) -> NDArray[np.int64]:
+def none_own(queries: LabelledVectors) -> NDArray[np.int64]:
     return np.full(len(queries.labels), -1)
 
 
@@ -116,7 +116,9 @@ def ranking_by_hand(query: Vectors, gallery: Vectors, own_row: int) -> list[int]
     return sorted(rows, key=lambda row: (-cosines[row], row))
 
 
-def figures_by_hand(queries: Side, gallery: Side, own_rows: NDArray[np.int64]) -> dict[str, float]:
+def figures_by_hand(
+    queries: LabelledVectors, gallery: LabelledVectors, own_rows: NDArray[np.int64]
+) -> dict[str, float]:
     sums: dict[str, float] = defaultdict(float)
     counted = 0
     for vector, label, own in zip(queries.vectors, queries.labels, own_rows):
@@ -140,7 +142,10 @@ def figures_by_hand(queries: Side, gallery: Side, own_rows: NDArray[np.int64]) -
 
 
 def assert_as_by_hand(
-    figures: RetrievalFigures, queries: Side, gallery: Side, own_rows: NDArray[np.int64]
+    figures: RetrievalFigures,
+    queries: LabelledVectors,
+    gallery: LabelledVectors,
+    own_rows: NDArray[np.int64],
 ) -> None:
     assert {
         "queries": figures.queries,
@@ -186,11 +191,11 @@ def test_no_more_queries_are_ranked_at_once_than_memory_is_set_aside_for(
 
     def noted(
         queries: Vectors, gallery: Vectors, own_rows: NDArray[np.int64]
-    ) -> retrieval_metrics.Ranking:
+    ) -> retrieval_metrics.GalleryRanking:
         at_once.append(len(queries))
-        return ranked(queries, gallery, own_rows)
+        return rank_gallery(queries, gallery, own_rows)
 
-    monkeypatch.setattr(retrieval_metrics, "ranked", noted)
+    monkeypatch.setattr(retrieval_metrics, "rank_gallery", noted)
     gallery = random_side(30, 4, 0)
     retrieval_figures(gallery, gallery, np.arange(30))
     assert sum(at_once) == 30
@@ -320,17 +325,17 @@ def test_an_own_row_does_not_vote() -> None:
 
 def test_the_own_row_stands_last_at_minus_infinity() -> None:
     gallery = at_degrees(0, 30, 60)
-    ranking = ranked(gallery, gallery, np.array([0, -1, 2]))
+    ranking = rank_gallery(gallery, gallery, np.array([0, -1, 2]))
     assert ranking.rows.tolist() == [[1, 2, 0], [1, 0, 2], [1, 0, 2]]
     assert np.isneginf(ranking.similarities[:, 2]).tolist() == [True, False, True]
 
 
 def test_ties_stand_in_the_order_of_rows() -> None:
-    ranking = ranked(at_degrees(0), at_degrees(30, 0, -30, 0, 30), np.array([-1]))
+    ranking = rank_gallery(at_degrees(0), at_degrees(30, 0, -30, 0, 30), np.array([-1]))
     assert ranking.rows[0].tolist() == [1, 3, 0, 2, 4]
     # Short rows are sorted in a way of their own.
     angles = np.random.default_rng(0).choice([0, 10, 20], 200)
-    ranking = ranked(at_degrees(0), at_degrees(*angles), np.array([-1]))
+    ranking = rank_gallery(at_degrees(0), at_degrees(*angles), np.array([-1]))
     expected = sorted(range(200), key=lambda row: (angles[row], row))
     assert ranking.rows[0].tolist() == expected
 

@@ -16,24 +16,24 @@ from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.index.write import (
-    Filed,
-    Filing,
-    Previous,
-    Vectors,
-    file_vectors,
-    goal_of,
+    BuildResult,
+    IndexBuildOptions,
+    IndexContent,
+    PreviousIndex,
+    goal_from_manifest,
+    write_index,
 )
 from rsretrieve.progress import Event, Noticed
 from tests.support.vectors import clustered_rows, unit_rows
 
 FACTS = {"model": "/m", "model_fingerprint": "f" * 64}
 Notes = list[str]
-File = Callable[..., Filed]
+File = Callable[..., BuildResult]
 
 
-def content(vectors: np.ndarray) -> Vectors:
+def content(vectors: np.ndarray) -> IndexContent:
     rows = [IndexedTile(str(i), f"/{i}", None, 1, 1, None) for i in range(len(vectors))]
-    return Vectors(rows, vectors, FACTS)
+    return IndexContent(rows, vectors, FACTS)
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def file(tmp_path: Path, notes: Notes) -> File:
     def hear(event: Event) -> None:
         notes.extend([event.text] if isinstance(event, Noticed) else [])
 
-    def file(vectors: np.ndarray, **choices: Any) -> Filed:
-        filing = Filing(tmp_path / "index", overwrite=True, **choices)
-        return file_vectors(content(vectors), filing, RunContext(listener=hear))
+    def file(vectors: np.ndarray, **choices: Any) -> BuildResult:
+        options = IndexBuildOptions(tmp_path / "index", overwrite=True, **choices)
+        return write_index(content(vectors), options, RunContext(listener=hear))
 
     return file
 
@@ -63,10 +63,12 @@ def centres_of(store: IndexStore) -> np.ndarray:
     return centres
 
 
-def updated(file: File, old: np.ndarray, new: np.ndarray, folder: Path, **choices: Any) -> Filed:
+def updated(
+    file: File, old: np.ndarray, new: np.ndarray, folder: Path, **choices: Any
+) -> BuildResult:
     """Add vectors to the index of others."""
     origin = np.concatenate([np.arange(len(old)), np.full(len(new), -1)])
-    previous = Previous(open_index(folder), origin)
+    previous = PreviousIndex(open_index(folder), origin)
     return file(np.concatenate([old, new]), previous=previous, **choices)
 
 
@@ -74,25 +76,25 @@ def test_choice_prediction_parameters_and_recall_are_in_the_manifest(
     file: File, tmp_path: Path, notes: Notes
 ) -> None:
     goal = IndexGoal("IVF16,SQ8", recall=0.9, memory_bytes=10**6)
-    filed = file(clustered_rows(3000, 16, 20, 0), goal=goal)
+    result = file(clustered_rows(3000, 16, 20, 0), goal=goal)
     manifest = open_index(tmp_path / "index").manifest
-    assert manifest.faiss_key == filed.faiss_key == "IVF16,SQ8"
-    assert manifest.search == filed.search
-    assert set(filed.search) == {"nprobe", "rerank"}
-    assert manifest.recall_at_10 == filed.recall_at_10 > 0.85
-    assert manifest.predicted_bytes == filed.predicted_bytes
+    assert manifest.faiss_key == result.faiss_key == "IVF16,SQ8"
+    assert manifest.search == result.search
+    assert set(result.search) == {"nprobe", "rerank"}
+    assert manifest.recall_at_10 == result.recall_at_10 > 0.85
+    assert manifest.predicted_bytes == result.predicted_bytes
     written = (tmp_path / "index" / "index.faiss").stat().st_size
-    assert filed.predicted_bytes == pytest.approx(written, rel=0.03)
-    assert goal_of(manifest) == goal
+    assert result.predicted_bytes == pytest.approx(written, rel=0.03)
+    assert goal_from_manifest(manifest) == goal
     assert 0 < (manifest.similarity_floor or 0) < 1
     assert notes == []
 
 
 def test_an_opened_index_searches_as_it_was_measured(file: File, tmp_path: Path) -> None:
     vectors = clustered_rows(3000, 16, 20, 0)
-    filed = file(vectors, goal=IndexGoal("IVF16,SQ8"))
+    result = file(vectors, goal=IndexGoal("IVF16,SQ8"))
     index = open_index(tmp_path / "index").open_vector_index()
-    assert index.parameters == filed.search
+    assert index.parameters == result.search
     similarities, rows = index.search(vectors[:50], 5)
     exact = np.einsum("qd,qkd->qk", vectors[:50], vectors[rows])
     assert similarities == pytest.approx(exact, abs=1e-5)  # ranked by the stored vectors
@@ -100,16 +102,14 @@ def test_an_opened_index_searches_as_it_was_measured(file: File, tmp_path: Path)
 
 def test_a_plan_that_does_not_fit_is_said(file: File, notes: Notes) -> None:
     file(unit_rows(200, 16, 0), goal=IndexGoal(memory_bytes=100, recall=1))
-    assert notes == [
-        "Flat takes 0 MB, more than the memory that it may take: it is searched from the disk, as "
-        "far as it is not in memory"
-    ]
+    [note] = notes
+    assert all(word in note for word in ("Flat", "0 MB", "--memory", "memory-mapped"))
 
 
 def test_a_recall_that_is_not_reached_is_said(file: File, notes: Notes) -> None:
     file(unit_rows(2000, 16, 0), goal=IndexGoal("IVF4,PQ1x4", recall=1))
     assert len(notes) == 1
-    assert "below the 1 wanted: --index Flat is exact" in notes[0]
+    assert "below the target of 1: use --index Flat for exact search" in notes[0]
 
 
 def test_an_update_keeps_kind_cells_and_floor(file: File, tmp_path: Path, notes: Notes) -> None:
@@ -117,9 +117,9 @@ def test_an_update_keeps_kind_cells_and_floor(file: File, tmp_path: Path, notes:
     file(old, goal=IndexGoal("IVF16,Flat"))
     before = open_index(tmp_path / "index")
     centres = centres_of(before)
-    filed = updated(file, old, new, tmp_path / "index")
+    result = updated(file, old, new, tmp_path / "index")
     after = open_index(tmp_path / "index")
-    assert filed.faiss_key == "IVF16,Flat"
+    assert result.faiss_key == "IVF16,Flat"
     assert np.array_equal(centres_of(after), centres)
     assert after.manifest.similarity_floor == before.manifest.similarity_floor
     assert after.open_vector_index().search(new, 1)[1].ravel().tolist() == list(range(2000, 2040))
@@ -178,10 +178,8 @@ def test_an_index_that_outgrew_its_kind_stays_and_says_so(
     file(old)
     monkeypatch.setattr("rsretrieve.index.vectors.choose_kind.EXACT_UP_TO", 1000)
     assert updated(file, old, new, tmp_path / "index").faiss_key == "Flat"
-    assert notes == [
-        "the index stays Flat, for 1100 tiles IVF16,Flat would serve better: --update --index auto "
-        "builds it, and embeds nothing again"
-    ]
+    [note] = notes
+    assert all(word in note for word in ("stays Flat", "1100", "IVF16,Flat", "--index auto"))
 
 
 @pytest.mark.parametrize("runs", [True, False])
@@ -193,5 +191,5 @@ def test_where_a_gpu_is_asked_for_it_is_said_whether_it_searches(
     monkeypatch.setattr(module.VectorIndex, "build", lambda *_: on_cpu)
     monkeypatch.setattr(module.VectorIndex, "runs_on_gpu", property(lambda _: runs))
     file(vectors, gpu=0)
-    end = "on the GPU" if runs else "by the CPU: the GPU cannot hold or run it"
+    end = "on the GPU" if runs else "on the CPU: the GPU cannot hold or run it"
     assert notes == [f"Flat is searched {end}"]

@@ -16,7 +16,7 @@ from rsretrieve.progress import Noticed
 from rsretrieve.search import ranking
 from rsretrieve.search.filters import Filters
 from rsretrieve.search.query import QueryRequest
-from rsretrieve.search.search import Means, answer
+from rsretrieve.search.search import SearchContext, run_queries
 from tests.support.planet import LABELS, TILES, Planet, make_planet, plain_loop
 
 COMBINATIONS = 500
@@ -47,11 +47,11 @@ def no_model(_: int) -> object:
     raise AssertionError("no model is needed")
 
 
-MEANS = Means(no_model, RunContext())  # type: ignore[arg-type]
+MEANS = SearchContext(no_model, RunContext())  # type: ignore[arg-type]
 
 
 def hit_ids(planet: Planet, request: QueryRequest) -> list[list[str]]:
-    return [[hit.found.id for hit in r.hits] for r in answer(planet.store, request, MEANS)]
+    return [[hit.found.id for hit in r.hits] for r in run_queries(planet.store, request, MEANS)]
 
 
 def random_filters(rng: np.random.Generator, areas: list[Path]) -> Filters:
@@ -123,7 +123,7 @@ def test_an_approximate_index_without_filters_gives_k_hits_ranked_by_the_stored_
     vectors = coarse.store.vectors
     for k in (4, 10, TILES):
         request = QueryRequest(tiles=(coarse.store.rows[5].id,), k=k)
-        [result] = answer(coarse.store, request, MEANS)
+        [result] = run_queries(coarse.store, request, MEANS)
         similarities = [hit.similarity for hit in result.hits]
         assert len(similarities) == k
         assert similarities == sorted(similarities, reverse=True)
@@ -139,31 +139,33 @@ def test_a_label_that_no_tile_has_is_refused_with_the_nearest(planet: Planet) ->
     with pytest.raises(
         LabelsError, match=r"^no tile of the index has the label 'forrest'$"
     ) as error:
-        answer(planet.store, request, MEANS)
-    assert error.value.hint == "near to it: forest"
+        run_queries(planet.store, request, MEANS)
+    assert error.value.hint == "Did you mean forest?"
 
 
 def test_filters_that_nothing_passes_give_no_hits_and_a_notice(planet: Planet) -> None:
     heard: list[object] = []
     filters = Filters(bbox=(0, 89, 1, 90))
     request = QueryRequest(tiles=(planet.store.rows[0].id,), filters=filters)
-    [result] = answer(planet.store, request, Means(no_model, RunContext(listener=heard.append)))  # type: ignore[arg-type]
+    [result] = run_queries(
+        planet.store, request, SearchContext(no_model, RunContext(listener=heard.append))
+    )  # type: ignore[arg-type]
     assert result.hits == ()
     assert heard == [Noticed("no tile of the index passes the filters")]
 
 
 @pytest.mark.parametrize("similarity", [1.5, -1.01, math.nan])
 def test_similarities_out_of_range_are_refused(similarity: float) -> None:
-    with pytest.raises(InvalidArgument, match="a similarity lies in -1…1"):
+    with pytest.raises(InvalidArgument, match="a similarity must lie in -1…1"):
         Filters(min_similarity=similarity)
-    with pytest.raises(InvalidArgument, match="a similarity lies in -1…1"):
+    with pytest.raises(InvalidArgument, match="a similarity must lie in -1…1"):
         Filters(duplicate_similarity=similarity)
 
 
 def test_a_place_in_an_index_without_any_is_refused(tmp_path: Path) -> None:
     from rsretrieve.index.store.tile_table import IndexedTile, TileTable
-    from rsretrieve.search.filters import chosen_rows
+    from rsretrieve.search.filters import passing_rows
 
     table = TileTable.of([IndexedTile("a", "/a", None, 1, 1, None)])
     with pytest.raises(InputError, match="no tile of the index has a georeference"):
-        chosen_rows(table, Filters(bbox=(0, 0, 1, 1)))
+        passing_rows(table, Filters(bbox=(0, 0, 1, 1)))

@@ -15,7 +15,7 @@ from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.network.model import Model
 from rsretrieve.search.filters import Filters
 from rsretrieve.search.query import QueryRequest
-from rsretrieve.search.search import Means, QueryResult, answer
+from rsretrieve.search.search import QueryResult, SearchContext, run_queries
 
 
 def no_model(_: int) -> Model:
@@ -23,8 +23,8 @@ def no_model(_: int) -> Model:
 
 
 def ask(store: IndexStore, model: Model | None = None, **request: Any) -> list[QueryResult]:
-    means = Means(no_model if model is None else lambda _: model, RunContext())
-    return answer(store, QueryRequest(**{"k": 18, **request}), means)
+    context = SearchContext(no_model if model is None else lambda _: model, RunContext())
+    return run_queries(store, QueryRequest(**{"k": 18, **request}), context)
 
 
 def by_loop(store: IndexStore, vector: np.ndarray) -> list[str]:
@@ -173,7 +173,7 @@ def test_an_example_that_is_nowhere_is_refused(store: IndexStore) -> None:
 
 def test_a_file_of_several_vectors_is_no_example(store: IndexStore, tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", np.ones((2, 8)))
-    with pytest.raises(InputError, match="holds 2 vectors, and an example is one"):
+    with pytest.raises(InputError, match="holds 2 vectors; an example is one"):
         ask(store, likes=(str(tmp_path / "v.npy"),))
 
 
@@ -184,7 +184,7 @@ def test_examples_that_cancel_out_are_refused(store: IndexStore) -> None:
 
 
 def test_nothing_asked_and_unlike_alone_are_wrong_usage() -> None:
-    with pytest.raises(InvalidArgument, match="nothing to find the like of"):
+    with pytest.raises(InvalidArgument, match="no query is given"):
         QueryRequest()
-    with pytest.raises(InvalidArgument, match="needs a --like"):
+    with pytest.raises(InvalidArgument, match="needs at least one --like"):
         QueryRequest(unlikes=("a",))

@@ -353,11 +353,11 @@ def test_weights_that_promise_more_than_they_hold_are_refused_before_memory_is_t
 
 
 def test_vectors_that_promise_more_than_they_hold_are_refused_before_memory_is_taken(tmp_path):
-    from rsretrieve.index.store.folder import read_vectors
+    from rsretrieve.index.store.folder import map_stored_vectors
 
     path = tmp_path / "embeddings.npy"
     with path.open("wb") as stream:
         facts = {"descr": "<f4", "fortran_order": False, "shape": (1 << 40, 8)}
         np.lib.format.write_array_header_1_0(stream, facts)
     with pytest.raises(ValueError, match="cannot be read"):
-        read_vectors(path, manifest())
+        map_stored_vectors(path, manifest())

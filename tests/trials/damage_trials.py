@@ -28,7 +28,7 @@ from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE, read_manifest
 from rsretrieve.search import ranking
 from rsretrieve.search.query import QueryRequest
-from rsretrieve.search.search import Means, QueryResult, answer
+from rsretrieve.search.search import QueryResult, SearchContext, run_queries
 
 ASKED, K = 2, 12
 
@@ -64,7 +64,7 @@ def hits(folder: Path, tiles: tuple[str, ...], *, by_faiss: bool) -> list[QueryR
         mock.patch.object(ranking, "_FEW_PRODUCTS", few),
     ):
         try:
-            return answer(open_index(folder), request, Means(no_model, RunContext()))  # type: ignore[arg-type]
+            return run_queries(open_index(folder), request, SearchContext(no_model, RunContext()))  # type: ignore[arg-type]
         except IndexStoreError as error:
             return str(error)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsretrieve.index.store.checksums import wrong_files
+from rsretrieve.index.store.checksums import find_wrong_files
 from rsretrieve.index.store.manifest import DATA_FILES, MANIFEST_FILE
 from tests.support.planet import make_planet
 from tests.support.repository import ROOT
@@ -37,7 +37,7 @@ def test_a_change_that_nobody_told_would_be_seen(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def blind(*given: object, **named: object) -> list[str]:
-        return [n for n in wrong_files(*given, **named) if n != "embeddings.npy"]  # type: ignore[arg-type]
+        return [n for n in find_wrong_files(*given, **named) if n != "embeddings.npy"]  # type: ignore[arg-type]
 
     for module in ("store.folder", "maintenance.verify"):
         monkeypatch.setattr(f"rsretrieve.index.{module}.wrong_files", blind)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.knn import Neighbours
 from rsretrieve.audit.duplicates.align import SAME_PIXELS, Print, agreement
 from rsretrieve.audit.duplicates.thumbprint import to_coarse_direction, to_thumbprint
-from rsretrieve.audit.estimators.neighbors import Neighbours
 from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext

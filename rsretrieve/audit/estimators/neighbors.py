@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.knn import Neighbours, knn_search
 from rsretrieve.audit.estimators.unit_vectors import UnitRows, blocks_of
 
 _MOST_TOGETHER = 10_000
 _SEED = 20
-_FEW = 4
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """Each tile's k nearest others, nearest first.
-
-    Attributes:
-        rows: (N, k) int64; −1 where a group has no more.
-        similarities: (N, k) float32; −1 there.
-    """
-
-    rows: NDArray[np.int64]
-    similarities: NDArray[np.float32]
 
 
 def nearest_neighbours(
@@ -45,6 +31,9 @@ def nearest_neighbours(
         groups: (N,) int64, the class of the nearest prototype.
         k: how many.
         advance: is called with how many more tiles are done.
+
+    Returns:
+        (N, k); rows and similarities are −1 where a group has fewer neighbours.
     """
     found = Neighbours(
         np.full((len(vectors), k), -1, np.int64), np.full((len(vectors), k), -1, np.float32)
@@ -83,28 +72,7 @@ def _search(
         advance(len(members))
         return
     for rows in blocks_of(len(members), len(members)):
-        similarities = vectors[rows] @ vectors.T
-        numbers = np.arange(len(similarities))
-        similarities[numbers, numbers + rows.start] = -2  # not its own neighbour
-        best, values = _largest(similarities, k)
-        found.rows[members[rows], :k] = members[best]
-        found.similarities[members[rows], :k] = values
-        advance(len(numbers))
-
-
-def _largest(
-    similarities: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The k largest of each row, falling, and their columns; the rows are not kept whole."""
-    if k > _FEW:
-        best = np.argpartition(similarities, len(similarities[0]) - k, axis=1)[:, -k:]
-        values = np.take_along_axis(similarities, best, 1)
-        order = np.lexsort((best, -values), axis=1)
-        return np.take_along_axis(best, order, 1), np.take_along_axis(values, order, 1)
-    numbers = np.arange(len(similarities))
-    columns, values = np.empty((len(numbers), k), np.int64), np.empty((len(numbers), k), np.float32)
-    for place in range(k):  # some passes of argmax are a tenth of the time of a partition
-        columns[:, place] = similarities.argmax(axis=1)
-        values[:, place] = similarities[numbers, columns[:, place]]
-        similarities[numbers, columns[:, place]] = -2
-    return columns, values
+        nearest = knn_search(vectors[rows], vectors, k, np.arange(rows.start, rows.stop))
+        found.rows[members[rows], :k] = members[nearest.rows]
+        found.similarities[members[rows], :k] = nearest.similarities
+        advance(rows.stop - rows.start)

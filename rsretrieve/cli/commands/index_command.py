@@ -213,7 +213,7 @@ def _foreign(work: _Work, source: Path, terminal: Terminal) -> int:
     from rsretrieve.errors import InvalidArgument
     from rsretrieve.export.results import indexing_json
     from rsretrieve.index.build_from_embeddings import index_embeddings
-    from rsretrieve.index.write import Filing
+    from rsretrieve.index.write import IndexBuildOptions
 
     upkeep = work.upkeep
     if work.tiles is None and work.labels is not None:
@@ -227,7 +227,7 @@ def _foreign(work: _Work, source: Path, terminal: Terminal) -> int:
     work.paths.check_tiles(lambda: (tile.path for tile in listing or ()))
     terminal.notice(*(listing.notices if listing else ()))
     context = RunContext(strict=upkeep.strict, listener=terminal.listen)
-    filing = Filing(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)
-    summary = index_embeddings(source, listing, filing, context)
+    build = IndexBuildOptions(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)
+    summary = index_embeddings(source, listing, build, context)
     terminal.result(indexing_json(summary), indexing_summary(summary))
     return terminal.failures(context.failures)

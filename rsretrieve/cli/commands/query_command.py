@@ -146,7 +146,7 @@ def query(
         from rsretrieve.index.store.folder import open_index
         from rsretrieve.search.filters import DUPLICATE_SIMILARITY, Filters
         from rsretrieve.search.query import QueryRequest
-        from rsretrieve.search.search import Means, answer, model_folder_of
+        from rsretrieve.search.search import SearchContext, model_folder_of, run_queries
 
         if fold_duplicates and duplicate_similarity is None:
             duplicate_similarity = DUPLICATE_SIMILARITY
@@ -189,8 +189,8 @@ def query(
             found = ModelFolder.read(model or model_folder_of(store))
             return open_embedding_model(found, images, device, context)
 
-        means = Means(open_model, context, _search_device(device))
-        results = answer(store, request, means)
+        searching = SearchContext(open_model, context, _search_device(device))
+        results = run_queries(store, request, searching)
         named = store.manifest.model
         folder = model or (Path(named) if named else None)
         outputs.write(store, folder, results, terminal)

@@ -22,7 +22,7 @@ from rsretrieve.index.external.geometry_columns import PlaceReader
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.file_state import NO_FILE_BYTES
 from rsretrieve.index.store.tile_table import SCHEMA, IndexedTile, TileTable
-from rsretrieve.index.write import Vectors
+from rsretrieve.index.write import IndexContent
 
 METADATA_KEY = b"rsretrieve"  # what our own export says of the model
 ID_COLUMNS = ("id", "tile")
@@ -35,7 +35,7 @@ _NO_EMBEDDINGS = (
 _UNIT = 1e-4  # how far a norm may lie from one to count as one
 
 
-def read_embeddings(path: Path, listing: TileSet | None, context: RunContext) -> Vectors:
+def read_embeddings(path: Path, listing: TileSet | None, context: RunContext) -> IndexContent:
     """Read embeddings; each is brought to unit length.
 
     A Parquet file names its tiles in a column `id` (or `tile`), holds their vectors in a column
@@ -64,7 +64,7 @@ def read_embeddings(path: Path, listing: TileSet | None, context: RunContext) ->
     )
 
 
-def _from_npy(path: Path, listing: TileSet | None, context: RunContext) -> Vectors:
+def _from_npy(path: Path, listing: TileSet | None, context: RunContext) -> IndexContent:
     try:
         raw = mapped_array(path)
     except FileNotFoundError as error:
@@ -127,7 +127,7 @@ class _Columns:
     dimensions: int
 
 
-def _from_parquet(path: Path, context: RunContext) -> Vectors:
+def _from_parquet(path: Path, context: RunContext) -> IndexContent:
     try:
         with parquet.ParquetFile(path) as file:
             refuse_bombs(path, file)
@@ -238,7 +238,7 @@ def _directions(
     raw: NDArray[Any],
     provenance: dict[str, Any],
     context: RunContext,
-) -> Vectors:
+) -> IndexContent:
     """Leave out rows without a direction, and bring the others to unit length.
 
     An array that needs neither stays in its file.
@@ -268,4 +268,4 @@ def _directions(
         "model_fingerprint": str(provenance.get("model_fingerprint") or ""),
         "provenance": provenance,
     }
-    return Vectors(rows, raw, facts)
+    return IndexContent(rows, raw, facts)

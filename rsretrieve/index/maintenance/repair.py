@@ -15,17 +15,21 @@ from rsretrieve.errors import RsretrieveError
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.journal import Journal
-from rsretrieve.index.maintenance.salvage import as_the_tiles_are_cut, lost, salvaged_manifest
+from rsretrieve.index.maintenance.salvage import (
+    beyond_repair,
+    read_damaged_manifest,
+    verified_windows,
+)
 from rsretrieve.index.maintenance.verify import (
     FindModel,
     Verification,
     content_problems,
     file_problems,
-    misplaced,
+    find_misplaced_rows,
     verify_index,
 )
-from rsretrieve.index.store.checksums import wrong_files
-from rsretrieve.index.store.folder import IndexStore, read_vectors
+from rsretrieve.index.store.checksums import find_wrong_files
+from rsretrieve.index.store.folder import IndexStore, map_stored_vectors
 from rsretrieve.index.store.manifest import (
     FAISS_FILE,
     MANIFEST_FILE,
@@ -38,7 +42,7 @@ from rsretrieve.index.store.manifest import (
 from rsretrieve.index.store.tile_table import IndexedTile, read_table
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from rsretrieve.index.write import Filing, Vectors, file_vectors, goal_of
+from rsretrieve.index.write import IndexBuildOptions, IndexContent, goal_from_manifest, write_index
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def repair_index(folder: Path, find_model: FindModel, context: RunContext) -> Re
     except (ValueError, TypeError, KeyError) as error:  # of what a file says
         if isinstance(error, RsretrieveError):
             raise
-        raise lost(folder, str(error)) from error
+        raise beyond_repair(folder, str(error)) from error
     return Repair(mended, verify_index(folder, find_model, context))
 
 
@@ -89,14 +93,18 @@ def _mended(folder: Path, find_model: FindModel, context: RunContext) -> tuple[s
     context.start_stage("checking files")
     if not file_problems(folder):
         return _nothing_or_all(folder, find_model, context)
-    manifest, sealed = salvaged_manifest(folder)
+    manifest, sealed = read_damaged_manifest(folder)
     paths = {name: folder / name for name in manifest.sha256}
-    wrong = set(wrong_files(paths, manifest.sha256, thorough=True))
+    wrong = set(find_wrong_files(paths, manifest.sha256, thorough=True))
     if TABLE_FILE in wrong:
-        raise lost(folder, f"{TABLE_FILE} is damaged, and nothing else says whose a vector is")
+        raise beyond_repair(
+            folder, f"{TABLE_FILE} is damaged, and nothing else says whose a vector is"
+        )
     if not sealed:
         if wrong:
-            raise lost(folder, f"{MANIFEST_FILE} is damaged, and {sorted(wrong)[0]} is, too")
+            raise beyond_repair(
+                folder, f"{MANIFEST_FILE} is damaged, and {sorted(wrong)[0]} is, too"
+            )
         return _sealed_again(folder, manifest, find_model, context)
     mended = f"{FAISS_FILE} from {VECTORS_FILE}"
     if wrong == {SKIPPED_FILE}:
@@ -119,7 +127,7 @@ def _nothing_or_all(
     model = find_model(store.manifest)
     problems = content_problems(store)
     if not problems and model is not None:
-        problems, _ = misplaced(store, model, context)
+        problems, _ = find_misplaced_rows(store, model, context)
     if problems:
         return None
     _discard_what_is_filed(store)
@@ -135,8 +143,8 @@ def _discard_what_is_filed(store: IndexStore) -> None:
     journal = Journal(
         store.folder, manifest.model_fingerprint, manifest.dimensions, manifest.windows
     )
-    filed = set(store.rows.column("id"))
-    if all(row.id in filed for row in journal.read().rows):
+    result = set(store.rows.column("id"))
+    if all(row.id in result for row in journal.read().rows):
         journal.discard()
 
 
@@ -150,7 +158,9 @@ def _sealed_again(
     """Write the manifest again: the files are whole; whose model they are of, a sample tells."""
     model = find_model(manifest)
     if model is None:
-        raise lost(folder, f"{MANIFEST_FILE} is damaged, and its model cannot be had to judge by")
+        raise beyond_repair(
+            folder, f"{MANIFEST_FILE} is damaged, and its model cannot be had to judge by"
+        )
     vectors = VectorIndex.read(folder / FAISS_FILE, mapped=True)
     counted = replace(
         manifest,
@@ -158,16 +168,18 @@ def _sealed_again(
         dimensions=vectors.dimensions,
         model_fingerprint=model.description.fingerprint,
     )
-    problems, (compared, _) = misplaced(_opened(folder, counted), model, context)
+    problems, (compared, _) = find_misplaced_rows(_opened(folder, counted), model, context)
     if problems or not compared:
-        raise lost(folder, f"{MANIFEST_FILE} is damaged, and {model.folder} is not its model")
+        raise beyond_repair(
+            folder, f"{MANIFEST_FILE} is damaged, and {model.folder} is not its model"
+        )
     whole = replace(
         counted,
         model=str(model.folder.resolve()),
         provenance={},
         goal={},
         search={},
-        windows=as_the_tiles_are_cut(manifest.windows, read_table(folder / TABLE_FILE)),
+        windows=verified_windows(manifest.windows, read_table(folder / TABLE_FILE)),
     )
     skipped = _opened(folder, manifest).skipped if whole.windows else ()
     _file_again(folder, whole, folder / VECTORS_FILE, context, skipped)
@@ -183,11 +195,11 @@ def _file_again(
 ) -> None:
     """Build the index again from the stored vectors, or from a flat FAISS index."""
     if source.name == FAISS_FILE:
-        vectors = VectorIndex.read(source).reconstructed()
+        vectors = VectorIndex.read(source).reconstruct()
     else:
-        vectors = read_vectors(source, manifest)
+        vectors = map_stored_vectors(source, manifest)
     if vectors is None or len(vectors) != manifest.tiles:
-        raise lost(folder, f"{source.name} does not hold the vectors")
+        raise beyond_repair(folder, f"{source.name} does not hold the vectors")
     facts: dict[str, Any] = {
         "model": manifest.model,
         "model_fingerprint": manifest.model_fingerprint,
@@ -195,9 +207,9 @@ def _file_again(
         "windows": manifest.windows,
     }
     rows = read_table(folder / TABLE_FILE)
-    goal = replace(goal_of(manifest), key=manifest.faiss_key)
-    content = Vectors(rows, vectors, facts, skipped)
-    file_vectors(content, Filing(folder, goal, overwrite=True), context)
+    goal = replace(goal_from_manifest(manifest), key=manifest.faiss_key)
+    content = IndexContent(rows, vectors, facts, skipped)
+    write_index(content, IndexBuildOptions(folder, goal, overwrite=True), context)
 
 
 def _embedded_again(folder: Path, find_model: FindModel, context: RunContext) -> tuple[str, ...]:
@@ -205,12 +217,14 @@ def _embedded_again(folder: Path, find_model: FindModel, context: RunContext) ->
     manifest = read_manifest(folder)
     model = find_model(manifest)
     if model is None:
-        raise lost(folder, "its vectors are damaged, and its model cannot be had to make them")
+        raise beyond_repair(
+            folder, "its vectors are damaged, and its model cannot be had to make them"
+        )
     require_same_model(folder, manifest, model)
     rows = read_table(folder / TABLE_FILE)
     context.notice(f"the vectors are damaged: {len(rows)} tiles are embedded again")
     choices = WindowChoices.from_json(manifest.windows)
     tiles = TileSet(str(folder), tuple(row.tile for row in rows), windows=choices)
-    goal = IndexGoal(key=manifest.faiss_key, recall=goal_of(manifest).recall)
+    goal = IndexGoal(key=manifest.faiss_key, recall=goal_from_manifest(manifest).recall)
     index_tiles(model, tiles, folder, context, goal=goal, overwrite=True)
     return ("all vectors from the tiles that the table names",)

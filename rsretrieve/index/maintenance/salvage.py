@@ -16,13 +16,13 @@ from rsretrieve.index.store.manifest import (
     MANIFEST_FILE,
     SKIPPED_FILE,
     Manifest,
-    of_another_kind,
+    first_invalid_field,
     read_manifest,
 )
 from rsretrieve.index.store.tile_table import TileTable
 
 
-def salvaged_manifest(folder: Path) -> tuple[Manifest, bool]:
+def read_damaged_manifest(folder: Path) -> tuple[Manifest, bool]:
     """The manifest, and whether its digest vouches for it.
 
     Raises:
@@ -36,14 +36,14 @@ def salvaged_manifest(folder: Path) -> tuple[Manifest, bool]:
             content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
             manifest = Manifest(**{key: content[key] for key in content if key in known})
             named = set(manifest.sha256) - {SKIPPED_FILE} == set(DATA_FILES)
-            if named and not of_another_kind(manifest):
+            if named and not first_invalid_field(manifest):
                 return manifest, False
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             pass
-        raise lost(folder, f"{MANIFEST_FILE} is damaged beyond reading") from None
+        raise beyond_repair(folder, f"{MANIFEST_FILE} is damaged beyond reading") from None
 
 
-def as_the_tiles_are_cut(told: Mapping[str, Any], rows: TileTable) -> dict[str, Any]:
+def verified_windows(told: Mapping[str, Any], rows: TileTable) -> dict[str, Any]:
     """What a damaged manifest tells of windows, if all tiles are cut like that; else nothing.
 
     Where it is wrong about the edges or the nodata, an update looks at those windows again.
@@ -61,7 +61,7 @@ def as_the_tiles_are_cut(told: Mapping[str, Any], rows: TileTable) -> dict[str, 
     return dict(told)
 
 
-def lost(folder: Path, why: str) -> IndexDamaged:
+def beyond_repair(folder: Path, why: str) -> IndexDamaged:
     """The error for an index that cannot be mended."""
     return IndexDamaged(
         f"{folder} cannot be mended: {why}",

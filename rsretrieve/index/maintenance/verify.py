@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rsretrieve._core.knn import knn_search
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import IndexDamaged
-from rsretrieve.index.store.checksums import wrong_files
+from rsretrieve.index.store.checksums import find_wrong_files
 from rsretrieve.index.store.folder import IndexStore, open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE, Manifest, read_manifest
+from rsretrieve.index.vectors.tune import COMPARED_BLOCK, evenly_spaced_rows
 
 if TYPE_CHECKING:
     from rsretrieve.network.model import Model
@@ -28,7 +29,6 @@ SAME = 0.99  # a tile's embedding in another batch, or on another device, is not
 _NEARER = 1e-3  # by how much, for the same reason, another row may be more similar than its own
 _SAME_FOUND = 1 - 1e-4
 _FOUND_LEAST = 0.9  # of an index that is approximate
-_BLOCK = 16_384
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def verify_index(
     compared = (0, 0)
     model = find_model(store.manifest) if not problems else None
     if model is not None:
-        wrong, compared = misplaced(store, model, context)
+        wrong, compared = find_misplaced_rows(store, model, context)
         problems += wrong
     return _verification(folder, problems, store.manifest.tiles, compared)
 
@@ -108,7 +108,7 @@ def file_problems(folder: Path) -> list[str]:
     except IndexDamaged as error:
         return [error.message]
     paths = {name: folder / name for name in manifest.sha256}
-    wrong = wrong_files(paths, manifest.sha256, thorough=True)
+    wrong = find_wrong_files(paths, manifest.sha256, thorough=True)
     said = f"is not the file that {MANIFEST_FILE} describes"
     problems = [f"{paths[n]} {said if paths[n].exists() else 'is missing'}" for n in wrong]
     if not problems:
@@ -133,8 +133,8 @@ def _table_problems(store: IndexStore) -> Iterator[str]:
 
 def _vector_problems(store: IndexStore) -> Iterator[str]:
     vectors, wrong = store.vectors, 0
-    for start in range(0, len(vectors), _BLOCK):
-        norms = np.linalg.norm(vectors[start : start + _BLOCK], axis=1)
+    for start in range(0, len(vectors), COMPARED_BLOCK):
+        norms = np.linalg.norm(vectors[start : start + COMPARED_BLOCK], axis=1)
         wrong += int((~(np.abs(norms - 1) < 1e-3)).sum())  # NaN is wrong, too
     if wrong:
         yield f"{store.folder}: {wrong} vectors are not of unit length"
@@ -142,7 +142,7 @@ def _vector_problems(store: IndexStore) -> Iterator[str]:
 
 def _search_problems(store: IndexStore) -> Iterator[str]:
     """Whether a search for a stored vector finds it, or one just like it."""
-    rows = _spread(len(store.vectors), SEARCHED)
+    rows = evenly_spaced_rows(len(store.vectors), SEARCHED)
     asked = np.array(store.vectors[rows])
     index = store.open_vector_index()
     _, found = index.search(asked, 1)
@@ -152,7 +152,7 @@ def _search_problems(store: IndexStore) -> Iterator[str]:
         yield f"{store.folder}: a search finds only {share:.0%} of the vectors that it is made of"
 
 
-def misplaced(
+def find_misplaced_rows(
     store: IndexStore, model: Model, context: RunContext
 ) -> tuple[list[str], tuple[int, int]]:
     """Embed a sample of the tiles again, and compare with their rows.
@@ -165,13 +165,14 @@ def misplaced(
 
     if model.description.fingerprint != store.manifest.model_fingerprint:
         return [f"{store.folder} was not built with {model.folder}"], (0, 0)
-    rows = _spread(len(store.rows), EMBEDDED_AGAIN)
+    rows = evenly_spaced_rows(len(store.rows), EMBEDDED_AGAIN)
     current = [i for i in rows.tolist() if store.rows[i].is_current(store.rows[i].tile)]
     tiles = TileSet(str(store.folder), tuple(store.rows[i].tile for i in current))
     embedded = embed_readable_tiles(model, tiles, RunContext(listener=context.report))
+    nearest = knn_search(embedded.vectors, store.vectors, 1, gallery_block=COMPARED_BLOCK)
     row_of = {store.rows[i].id: i for i in current}
     problems = []
-    for tile, vector, best in zip(embedded.tiles, embedded.vectors, _best(store, embedded.vectors)):
+    for tile, vector, best in zip(embedded.tiles, embedded.vectors, nearest.similarities[:, 0]):
         similarity = float(vector @ store.vectors[row_of[tile.id]])
         if similarity < max(SAME, best - _NEARER):
             problems.append(
@@ -179,16 +180,3 @@ def misplaced(
                 f"similarity is {similarity:.3f})"
             )
     return problems, (len(embedded.tiles), len(rows) - len(embedded.tiles))
-
-
-def _best(store: IndexStore, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The similarity of vectors (S, D) to the row of the index that is most similar, (S,)."""
-    best = np.full(len(vectors), -1, np.float32)
-    for start in range(0, len(store.vectors), _BLOCK):
-        block = store.vectors[start : start + _BLOCK]
-        best = np.maximum(best, (vectors @ block.T).max(axis=1, initial=-1))
-    return best
-
-
-def _spread(count: int, size: int) -> NDArray[np.int64]:
-    return np.unique(np.linspace(0, count - 1, min(size, count)).astype(np.int64))

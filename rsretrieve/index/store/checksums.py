@@ -21,7 +21,7 @@ from rsretrieve._core.cache_dir import cache_dir
 NOTED_FROM_BYTES = 256 << 20  # below, reading takes a moment
 
 
-def wrong_files(
+def find_wrong_files(
     paths: Mapping[str, Path], sha256: Mapping[str, str], *, thorough: bool = False
 ) -> list[str]:
     """The names of files that are missing or whose content differs.

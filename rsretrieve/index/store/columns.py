@@ -1,44 +1,46 @@
-"""What is asked of the id table as a whole: whole columns, and never a record a row."""
+"""Operations on whole columns of the id table, which never make one record per row."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rsretrieve.index.store.tile_table import TileTable
 
 
-def rows_with(table: TileTable, column: str, text: str) -> NDArray[np.int64]:
-    """The rows whose field in a column of texts is `text`.
+def find_rows(table: TileTable, column: str, text: str) -> NDArray[np.int64]:
+    """The rows whose field in a column of texts equals `text`.
 
-    Fields of the wrong length are out at once, the others byte by byte from their ends, where
-    ids and paths differ: no field is ever made a Python text.
+    Args:
+        table: N tiles.
+        column: name of the column.
+        text: the field to find.
+
+    Returns:
+        (R,) int64, rising.
     """
-    wanted = text.encode("utf-8", "surrogatepass")
-    found, first = [], 0
-    for chunk in table.columns.column(column).chunks:
-        if len(chunk):
-            found.append(first + _rows_of_chunk(chunk, wanted))
-        first += len(chunk)
-    return np.concatenate(found) if found else np.empty(0, np.int64)
+    try:
+        wanted = pyarrow.scalar(text, pyarrow.string())
+    except UnicodeEncodeError:  # a lone surrogate; all fields are valid UTF-8
+        return np.empty(0, np.int64)
+    equal = pc.equal(table.columns.column(column), wanted)
+    return np.asarray(pc.indices_nonzero(equal), np.int64)
 
 
-def _rows_of_chunk(chunk: object, wanted: bytes) -> NDArray[np.int64]:
-    _, offsets_buffer, bytes_buffer = chunk.buffers()  # type: ignore[attr-defined]
-    first, count = chunk.offset, len(chunk)  # type: ignore[attr-defined,arg-type]
-    offsets = np.frombuffer(offsets_buffer, np.int32)[first : first + count + 1]
-    rows = np.flatnonzero(np.diff(offsets) == len(wanted))
-    if wanted and len(rows):
-        content = np.frombuffer(bytes_buffer, np.uint8)
-        for place in reversed(range(len(wanted))):
-            rows = rows[content[offsets[rows] + place] == wanted[place]]
-    return rows.astype(np.int64)
+def encode_column(table: TileTable, column: str) -> tuple[NDArray[np.int64], list[str]]:
+    """Encode a column of texts as numbers.
 
+    Args:
+        table: N tiles.
+        column: name of the column.
 
-def codes_of(table: TileTable, column: str) -> tuple[NDArray[np.int64], list[str]]:
-    """A column of texts as (N,) numbers and the texts they stand for; an absent field is −1."""
+    Returns:
+        (N,) int64, the number of each field, −1 for an absent one; and the texts by number.
+    """
     encoded = table.columns.column(column).combine_chunks().dictionary_encode()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     names: list[str] = encoded.dictionary.to_pylist()
@@ -50,9 +52,9 @@ class Footprints:
     """The footprints of all tiles that have one.
 
     Attributes:
-        rows: (M,) the rows of the tiles.
-        starts: (M + 1,) where each footprint's corners start in `corners`.
-        corners: (C, 2) lon and lat in degrees.
+        rows: (M,) int64, the rows of the tiles.
+        starts: (M + 1,) int64, where each footprint's corners begin in `corners`.
+        corners: (C, 2) float64, longitude and latitude in degrees.
     """
 
     rows: NDArray[np.int64]
@@ -61,12 +63,12 @@ class Footprints:
 
     @classmethod
     def of(cls, table: TileTable) -> Footprints:
-        """Those of a table."""
+        """The footprints of a table."""
         rows, lengths, corners, first = [], [], [], 0
         for chunk in table.columns.column("footprint").chunks:
             offsets = chunk.offsets.to_numpy()
             pairs = chunk.values.flatten().to_numpy(zero_copy_only=False).reshape(-1, 2)
-            # `values` is the whole buffer, also of a slice of it.
+            # `values` is the whole buffer, even if the chunk is a slice of it.
             counts = np.diff(offsets)
             there = np.flatnonzero(counts)
             rows.append(first + there)
@@ -86,8 +88,8 @@ class Footprints:
         part = self.corners[self.starts[position] : self.starts[position + 1]]
         return [(float(lon), float(lat)) for lon, lat in part]
 
-    def cross_antimeridian(self) -> NDArray[np.bool_]:
-        """(M,) whether a footprint goes over ±180, as `tiles.footprints` tells it."""
+    def crosses_antimeridian(self) -> NDArray[np.bool_]:
+        """(M,) bool, whether each footprint crosses ±180, by the rule of `data.geo.footprints`."""
         if not len(self):
             return np.empty(0, bool)
         firsts, ends = self.starts[:-1], self.starts[1:] - 1
@@ -98,15 +100,16 @@ class Footprints:
         return np.asarray((span > 180) & (np.add.reduceat(x * b - a * y, firsts) < 0))
 
     def boxes(self) -> NDArray[np.float64]:
-        """(M, 4) west, south, east, north of each; one that crosses ±180 reaches over it.
+        """(M, 4) float64, west, south, east, north of each footprint in degrees.
 
-        A tile across the antimeridian goes from 179 to 181 and not around the globe.
+        A footprint that crosses the antimeridian extends from 179 to 181, for example, and not
+        around the globe.
         """
         if not len(self):
             return np.empty((0, 4))
         firsts = self.starts[:-1]
         lon, lat = self.corners.T
-        crossing = np.repeat(self.cross_antimeridian(), np.diff(self.starts))
+        crossing = np.repeat(self.crosses_antimeridian(), np.diff(self.starts))
         lon = np.where(crossing & (lon < 0), lon + 360, lon)
         columns = (
             np.minimum.reduceat(lon, firsts),

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rsretrieve._core.atomic_write import folder_aside, sha256_of_file
 from rsretrieve.errors import IndexDamaged, IndexStoreError
 from rsretrieve.index.external.query_vectors import mapped_array
-from rsretrieve.index.store.checksums import wrong_files
+from rsretrieve.index.store.checksums import find_wrong_files
 from rsretrieve.index.store.manifest import (
     DATA_FILES,
     FAISS_FILE,
@@ -56,7 +56,7 @@ class IndexStore:
     def vectors(self) -> NDArray[np.float32]:
         """(N, D) unit rows, memory-mapped."""
         try:
-            return read_vectors(self._file(VECTORS_FILE), self.manifest)
+            return map_stored_vectors(self._file(VECTORS_FILE), self.manifest)
         except ValueError as error:
             path = self.folder / VECTORS_FILE
             raise IndexDamaged(f"{path} {error}", hint=_mend(self.folder)) from error
@@ -103,7 +103,7 @@ class IndexStore:
         return self.files.get(name, self.folder / name)
 
 
-def write_index(
+def write_index_folder(
     folder: Path,
     manifest_facts: dict[str, Any],
     rows: Sequence[IndexedTile],
@@ -162,7 +162,7 @@ def check_files(folder: Path, paths: Mapping[str, Path], manifest: Manifest) -> 
     Raises:
         IndexDamaged: naming the first that differs, or is missing.
     """
-    for name in wrong_files(paths, {name: manifest.sha256[name] for name in paths}):
+    for name in find_wrong_files(paths, {name: manifest.sha256[name] for name in paths}):
         raise IndexDamaged(
             f"{folder / name} is not the file that {MANIFEST_FILE} describes", hint=_mend(folder)
         )
@@ -193,7 +193,7 @@ class _HeldFiles:
             weakref.finalize(self.paths, os.close, handle)
 
 
-def read_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
+def map_stored_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
     """The stored vectors, memory-mapped.
 
     Raises:

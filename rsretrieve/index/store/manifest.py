@@ -90,7 +90,7 @@ def read_manifest(folder: Path) -> Manifest:
         known = {field.name for field in fields(Manifest)}
         facts, _ = unsealed(text, content, known)
         manifest = Manifest(**{key: facts[key] for key in facts if key in known})
-        if strange := of_another_kind(manifest):
+        if strange := first_invalid_field(manifest):
             raise ValueError(f"{strange!r} is not what it should be")
         WindowChoices.from_json(manifest.windows)
         if set(manifest.sha256) - {SKIPPED_FILE} != set(DATA_FILES):
@@ -109,7 +109,7 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
 
 
-def of_another_kind(manifest: Manifest) -> str:
+def first_invalid_field(manifest: Manifest) -> str:
     """The name of a value that is not of its declared kind; empty where all are."""
     for name, kind in get_type_hints(Manifest).items():
         kinds = tuple(get_origin(part) or part for part in (get_args(kind) or (kind,)))

@@ -1,4 +1,4 @@
-"""The id table beside an index: row i says which tile vector i is."""
+"""The id table of an index: row i describes the tile of vector i."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
 import pyarrow
-from numpy.typing import NDArray
+import pyarrow.compute as pc
 from pyarrow import parquet
 
 from rsretrieve._core.tables import refuse_bombs
@@ -27,16 +26,16 @@ SCHEMA = pyarrow.schema(
         ("label", pyarrow.string()),
         ("size_bytes", pyarrow.int64()),
         ("mtime_ns", pyarrow.int64()),
-        ("content", pyarrow.string()),  # a digest of the file's
+        ("content", pyarrow.string()),  # digest of the file's content
         ("crs", pyarrow.string()),
-        # Left, bottom, right, top, in `crs`. A list of any length: before 26 pyarrow cannot write,
-        # or cannot read, rows of null among lists of a fixed length (indexes of before have them).
+        # Left, bottom, right, top, in `crs`. Lists of any length: before version 26, pyarrow cannot
+        # write or read null among lists of a fixed length (older indexes contain such lists).
         ("bounds", pyarrow.list_(pyarrow.float64())),
-        ("footprint", pyarrow.list_(_PAIR)),  # corners, lon and lat in degrees
-        ("read_px", pyarrow.int32()),  # of windows read coarser; absent where there are none
+        ("footprint", pyarrow.list_(_PAIR)),  # corners, longitude and latitude in degrees
+        ("read_px", pyarrow.int32()),  # of windows read at a lower resolution; else null
     ]
 )
-_OPTIONAL = ("content", "read_px")  # of an index from before they were, or of no such windows
+_OPTIONAL = ("content", "read_px")  # missing in older indexes, or without such windows
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,10 @@ class IndexedTile:
         id: the tile's id.
         path: the absolute path of its file.
         label: its label as given, or None.
-        size_bytes, mtime_ns: of the file when it was embedded; −1 of what lies elsewhere.
-        place: where it lies, or None.
-        content: the digest of the file's content when it was embedded; empty when unknown.
-        read_px: of its window, if it is one; see `Window`.
+        size_bytes, mtime_ns: of the file when it was embedded; −1 for a remote file.
+        place: its georeference, or None.
+        content: the digest of the file's content when it was embedded; empty if unknown.
+        read_px: of its window, if the tile is a window; see `Window`.
     """
 
     id: str
@@ -64,14 +63,20 @@ class IndexedTile:
 
     @property
     def tile(self) -> Tile:
-        """The tile, to be read again; an index vouches for no file."""
+        """The tile, to read it again; its file is not trusted, whoever made the index."""
         window = split_window(self.id)[1]
         window = window and replace(window, read_px=self.read_px)
         return Tile(self.id, self.path, self.label, window)
 
     @classmethod
     def of(cls, tile: Tile, place: Place | None, files: FileStates | None = None) -> IndexedTile:
-        """The row of a tile that was read, its file's state as it was before that."""
+        """The row of a tile that was read, with the state of its file before reading.
+
+        Args:
+            tile: the tile.
+            place: its georeference, or None.
+            files: the states of files before reading; None reads the state now.
+        """
         state, content = (files or FileStates([tile])).of(tile.path)
         return cls(
             id=tile.id,
@@ -85,10 +90,14 @@ class IndexedTile:
         )
 
     def is_current(self, tile: Tile, files: FileStates | None = None) -> bool:
-        """Whether a tile's file is still what was embedded.
+        """Whether a tile's file is unchanged since it was embedded.
 
-        It is when its path, size and time of change are; and when only its path or its time
-        changed, but not its content.
+        It is if its path, size and modification time are the same; or if its size and its content
+        are the same.
+
+        Args:
+            tile: the tile today.
+            files: the states of files today; None reads the state now.
         """
         files = files or FileStates([tile])
         now = files.state(tile.path)
@@ -100,7 +109,7 @@ class IndexedTile:
 
 
 class TileTable(Sequence[IndexedTile]):
-    """The rows of an index, made one by one as they are asked for.
+    """The rows of an index; each record is made when it is accessed.
 
     Args:
         columns: a table of `SCHEMA`.
@@ -129,7 +138,7 @@ class TileTable(Sequence[IndexedTile]):
         return cls(pyarrow.table(columns, schema=SCHEMA))
 
     def column(self, name: str) -> list[Any]:
-        """One column as plain values."""
+        """One column as a list of Python values."""
         values: list[Any] = self.columns.column(name).to_pylist()
         return values
 
@@ -158,7 +167,7 @@ class TileTable(Sequence[IndexedTile]):
 
 
 def write_table(path: Path, rows: Sequence[IndexedTile]) -> None:
-    """Write the table as Parquet."""
+    """Write rows as a Parquet file; overwrites the file."""
     table = TileTable.of(rows).columns
     if table.column("read_px").null_count == table.num_rows:
         table = table.drop_columns("read_px")
@@ -166,17 +175,18 @@ def write_table(path: Path, rows: Sequence[IndexedTile]) -> None:
 
 
 def read_table(path: Path, rows: int | None = None) -> TileTable:
-    """Read the table.
+    """Read and check an id table.
 
     Args:
         path: the file.
-        rows: how many it must have, if that is known.
+        rows: the number of rows that it must have, if that is known.
 
     Raises:
-        IndexDamaged: it is missing or cannot be read.
+        IndexDamaged: the file is missing, cannot be read, or holds values that rsretrieve does
+            not write.
     """
     try:
-        # Not `parquet.read_table`: that takes half a second to import what it needs.
+        # Not `parquet.read_table`, whose imports take half a second.
         with parquet.ParquetFile(path, memory_map=True) as file:
             refuse_bombs(path, file, rows)
             found = file.read()
@@ -186,7 +196,7 @@ def read_table(path: Path, rows: int | None = None) -> TileTable:
                 found = found.append_column(name, values)
         found = found.select(SCHEMA.names)
         _check_types(found)
-        found.validate(full=True)  # texts that are no UTF-8, offsets that lead out of a column
+        found.validate(full=True)  # finds invalid UTF-8, and offsets outside of a column
         table = found if found.schema.equals(SCHEMA) else found.cast(SCHEMA)
         _check_values(table)
         return TileTable(table)
@@ -195,7 +205,7 @@ def read_table(path: Path, rows: int | None = None) -> TileTable:
 
 
 def _check_types(found: pyarrow.Table) -> None:
-    """Raise `TypeError` where a cast would make something else of a value."""
+    """Raise `TypeError` if a cast would change the meaning of a value."""
     for entry in SCHEMA:
         kind = found.schema.field(entry.name).type
         if pyarrow.types.is_null(kind) or kind.equals(entry.type):
@@ -205,60 +215,27 @@ def _check_types(found: pyarrow.Table) -> None:
 
 
 def _check_values(table: pyarrow.Table) -> None:
-    """Raise `TypeError` or `ValueError` for values that no table of ours has."""
+    """Raise `TypeError` or `ValueError` for values that rsretrieve does not write."""
     for name in ("id", "path", "size_bytes", "mtime_ns"):
         if table.column(name).null_count:
             raise TypeError(f"a tile has no {name}")
-    for chunk in table.column("size_bytes").chunks:
-        if len(chunk) and _plain(chunk, np.int64).min() < NO_FILE_BYTES:
-            raise ValueError("a file has a negative size")
-    columns = (table.column(name).combine_chunks() for name in ("crs", "bounds", "footprint"))
-    _check_places(*columns)
+    if pc.any(pc.less(table.column("size_bytes"), NO_FILE_BYTES)).as_py():
+        raise ValueError("a file has a negative size")
+    _check_places(table)
 
 
-def _check_places(crs: Any, bounds: Any, footprint: Any) -> None:
-    """As `_check_values`, of columns without chunks.
-
-    By their buffers: what `pyarrow.compute` would do takes longer to import than a query takes.
-    """
-    placed = _validity(crs)
-    if (placed != _validity(bounds)).any() or (placed != _validity(footprint)).any():
-        raise TypeError("a tile has half a place")
-    if (_lengths(bounds)[placed] != 4).any():
+def _check_places(table: pyarrow.Table) -> None:
+    crs, bounds, footprint = (table.column(name) for name in ("crs", "bounds", "footprint"))
+    if not (crs.is_valid() == bounds.is_valid() == footprint.is_valid()):
+        raise TypeError("a tile has an incomplete place")
+    if pc.any(pc.not_equal(pc.list_value_length(bounds), 4)).as_py():
         raise TypeError("the bounds of a tile are not four numbers")
-    if (_lengths(footprint)[placed] == 0).any():
+    corners = pc.list_flatten(footprint)
+    if pc.any(pc.equal(pc.list_value_length(footprint), 0)).as_py() or corners.null_count:
         raise ValueError("a footprint has no corners")
-    corners = footprint.flatten()
-    for numbers in (bounds.flatten(), corners.flatten()):
-        if numbers.null_count or not np.isfinite(_plain(numbers, np.float64)).all():
+    for numbers in (pc.list_flatten(bounds), pc.list_flatten(corners)):
+        if numbers.null_count or not pc.all(pc.is_finite(numbers), min_count=0).as_py():
             raise ValueError("bounds or footprint are not numbers")
-    if corners.null_count:
-        raise ValueError("a footprint has no corners")
-
-
-def _plain(values: Any, kind: type[np.generic]) -> NDArray[Any]:
-    """The numbers of an array; those of absent ones are whatever lies there."""
-    content = values.buffers()[1]
-    if content is None or not len(values):
-        return np.empty(0, kind)
-    return np.frombuffer(content, kind)[values.offset : values.offset + len(values)]
-
-
-def _lengths(lists: Any) -> NDArray[np.int32]:
-    """How many entries each list has."""
-    content = lists.buffers()[1]
-    if content is None or not len(lists):
-        return np.zeros(len(lists), np.int32)
-    return np.diff(np.frombuffer(content, np.int32)[lists.offset : lists.offset + len(lists) + 1])
-
-
-def _validity(values: Any) -> NDArray[np.bool_]:
-    """Which entries are there."""
-    bits = values.buffers()[0]
-    if bits is None:
-        return np.ones(len(values), bool)
-    all_bits = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")
-    return all_bits[values.offset : values.offset + len(values)].astype(bool)
 
 
 def _row(values: Mapping[str, Any]) -> IndexedTile:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_of, last_line, on_gpu
 
-BLOCK = 65_536  # vectors added at once
+ADD_BLOCK = 65_536  # vectors added at once
 _TRAINED_PER_CELL = 64  # between the 39 that FAISS asks for and the 256 beyond which it drops
 _LEAST_TRAINED = 65_536
 
 
-def built(vectors: NDArray[np.float32], key: str, gpu: int | None) -> Any:
+def build_faiss_index(vectors: NDArray[np.float32], key: str, gpu: int | None) -> Any:
     """A trained and filled index, in its form for the CPU.
 
     Args:
@@ -38,7 +38,7 @@ def built(vectors: NDArray[np.float32], key: str, gpu: int | None) -> Any:
         )
     try:
         index = faiss.index_factory(vectors.shape[1], key, faiss.METRIC_INNER_PRODUCT)
-        _hush(index)
+        _silence_warnings(index)
         there = None if gpu is None else _filled_on_gpu(index, vectors, gpu)
         if there is not None:
             return there
@@ -69,11 +69,11 @@ def _filled_on_gpu(index: Any, vectors: NDArray[np.float32], gpu: int) -> Any | 
 
 
 def _fill(index: Any, vectors: NDArray[np.float32]) -> None:
-    for start in range(0, len(vectors), BLOCK):
-        index.add(np.ascontiguousarray(vectors[start : start + BLOCK], np.float32))
+    for start in range(0, len(vectors), ADD_BLOCK):
+        index.add(np.ascontiguousarray(vectors[start : start + ADD_BLOCK], np.float32))
 
 
-def _hush(index: Any) -> None:
+def _silence_warnings(index: Any) -> None:
     """Keep FAISS from warning on standard error of small training sets: recall is measured."""
     ivf = inverted_lists_of(index)
     for part in (ivf, getattr(ivf, "pq", None), getattr(index, "pq", None)):
@@ -102,7 +102,7 @@ def _training_sample(vectors: NDArray[np.float32], index: Any) -> NDArray[np.flo
     return np.ascontiguousarray(vectors[rows], np.float32)
 
 
-def renumber(index: Any, origin: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:
+def update_rows(index: Any, origin: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:
     """Bring an index with cells up to date, in place and without training again.
 
     Args:
@@ -125,8 +125,8 @@ def renumber(index: Any, origin: NDArray[np.int64], vectors: NDArray[np.float32]
     lists.this.disown()  # the index frees them
     ivf.ntotal = index.ntotal = int(stays.sum())
     added = np.flatnonzero(~stays)
-    for start in range(0, len(added), BLOCK):
-        rows = added[start : start + BLOCK]
+    for start in range(0, len(added), ADD_BLOCK):
+        rows = added[start : start + ADD_BLOCK]
         index.add_with_ids(np.ascontiguousarray(vectors[rows], np.float32), rows)
     return True
 
@@ -148,7 +148,7 @@ def _renumbered_lists(ivf: Any, row_now: NDArray[np.int64]) -> Any:
     return lists
 
 
-def centre_similarities(index: Any, vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
+def centroid_similarities(index: Any, vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """The similarity of vectors to the centres of their cells, (N,); None without cells.
 
     Behind a transform of the vectors, such as OPQ's, it is that of what they become there.
@@ -165,7 +165,7 @@ def centre_similarities(index: Any, vectors: NDArray[np.float32]) -> NDArray[np.
     return np.asarray(similarities[:, 0], np.float32)
 
 
-def clusters_of(vectors: NDArray[np.float32], count: int, seed: int) -> NDArray[np.int64]:
+def spherical_kmeans(vectors: NDArray[np.float32], count: int, seed: int) -> NDArray[np.int64]:
     """Cluster unit vectors by spherical k-means.
 
     Args:

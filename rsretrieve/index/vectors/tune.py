@@ -1,4 +1,4 @@
-"""Measure what an index finds against exact search, and set its search by that."""
+"""Measure the recall of an index against exact search, and choose its search parameters by it."""
 
 from __future__ import annotations
 
@@ -7,161 +7,168 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.index.vectors.vector_index import RERANK, Knob, VectorIndex
+from rsretrieve._core.knn import knn_search
+from rsretrieve.index.vectors.vector_index import RERANK, SearchParameter, VectorIndex
 
 SAMPLED, NEAREST = 400, 10
-_BLOCK = 16_384  # vectors compared with the whole sample at once: 26 MB
-_TOLERANCE = 1e-5  # of similarities in float32
+COMPARED_BLOCK = 16_384  # vectors compared with the whole sample at once: 26 MB
+_TOLERANCE = 1e-5  # of float32 similarities
 _RERANKS = (2, 4, 8, 16, 32)
-_CANDIDATE_COST = 50  # of ranking a candidate again, beside comparing a code
+_CANDIDATE_COST = 50  # of reranking a candidate, relative to comparing a code
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Vectors of an index that are asked for their neighbours.
+    """Vectors of an index, with the similarity of their true k-th neighbour.
 
     Attributes:
-        rows: (S,) which they are.
-        vectors: (S, D).
-        bounds: (S,) the similarity of each to its true k-th neighbour, itself left out.
+        rows: (S,) int64, their rows in the index.
+        vectors: (S, D) float32.
+        kth_similarities: (S,) float32, the similarity of each to its true k-th neighbour, itself
+            not counted.
         nearest: k.
     """
 
     rows: NDArray[np.int64]
     vectors: NDArray[np.float32]
-    bounds: NDArray[np.float32]
+    kth_similarities: NDArray[np.float32]
     nearest: int
 
-    def part(self, start: int) -> Sample:
-        """Every second one, from `start` on."""
+    def every_second(self, start: int) -> Sample:
+        """Every second vector, from position `start` on."""
         pick = slice(start, None, 2)
-        return Sample(self.rows[pick], self.vectors[pick], self.bounds[pick], self.nearest)
+        kth_similarities = self.kth_similarities[pick]
+        return Sample(self.rows[pick], self.vectors[pick], kth_similarities, self.nearest)
 
 
-def sample_of(
+def evenly_spaced_rows(count: int, size: int) -> NDArray[np.int64]:
+    """At most `size` distinct rows, evenly spaced from 0 to `count` − 1: (S,) int64, rising."""
+    return np.unique(np.linspace(0, count - 1, min(size, count)).astype(np.int64))
+
+
+def draw_sample(
     vectors: NDArray[np.float32], size: int = SAMPLED, nearest: int = NEAREST
 ) -> Sample | None:
-    """Vectors evenly out of all with their true neighbours; None for a single vector.
+    """Draw evenly spaced vectors and find their true neighbours by exact search, not by FAISS.
 
-    The truth is plain arithmetic in blocks, not FAISS's.
+    Args:
+        vectors: (N, D) float32, unit rows; may be memory-mapped.
+        size: number of vectors to draw, at most.
+        nearest: k.
+
+    Returns:
+        The sample; None if there is only one vector.
     """
     nearest = min(nearest, len(vectors) - 1)
     if nearest < 1:
         return None
-    rows = np.unique(np.linspace(0, len(vectors) - 1, min(size, len(vectors))).astype(np.int64))
-    asked = np.ascontiguousarray(vectors[rows])
-    return Sample(rows, asked, similarities_to_kth(asked, vectors, nearest, rows), nearest)
+    rows = evenly_spaced_rows(len(vectors), size)
+    queries = np.ascontiguousarray(vectors[rows])
+    found = knn_search(queries, vectors, nearest, rows, COMPARED_BLOCK)
+    return Sample(rows, queries, found.similarities[:, -1], nearest)
 
 
-def similarities_to_kth(
-    asked: NDArray[np.float32],
-    vectors: NDArray[np.float32],
-    nearest: int,
-    rows: NDArray[np.int64] | None = None,
-) -> NDArray[np.float32]:
-    """The similarity of vectors (S, D) to the k-th most similar of others (N, D), (S,).
-
-    Args:
-        asked: the S vectors.
-        vectors: the others.
-        nearest: k, at most N; less where the S are among them.
-        rows: (S,) which of them each of the S is itself, and is not compared with.
-    """
-    best = np.full((len(asked), nearest), -np.inf, np.float32)
-    for start in range(0, len(vectors), _BLOCK):
-        block = vectors[start : start + _BLOCK]
-        similarities = asked @ block.T
-        if rows is not None:
-            own = np.flatnonzero((rows >= start) & (rows < start + len(block)))
-            similarities[own, rows[own] - start] = -np.inf
-        merged = np.concatenate((best, similarities), axis=1)
-        best = -np.partition(-merged, nearest - 1, axis=1)[:, :nearest]
-    return np.asarray(best.min(axis=1), np.float32)
-
-
-def recalls_of(
+def recall_per_query(
     index: VectorIndex, vectors: NDArray[np.float32], sample: Sample
 ) -> NDArray[np.float64]:
-    """For each of a sample, the share of its true k nearest that an index finds, (S,).
+    """The share of the true k nearest neighbours that an index finds, for each sampled vector.
 
-    A hit counts when it is as similar as the true k-th neighbour, so that ties, of which
-    tiles stored twice make many, are not held against the index. The similarity is computed
-    anew: an index that cuts vectors short tells wrong ones.
+    A hit counts if it is at least as similar as the true k-th neighbour, so that an index is not
+    penalised for ties, which duplicate tiles often cause. Similarities are computed from the
+    stored vectors, because a lossy index reports inexact ones.
+
+    Args:
+        index: the index.
+        vectors: (N, D) float32, all of its vectors.
+        sample: the sampled vectors.
+
+    Returns:
+        (S,) float64, 0…1.
     """
     _, found = index.search(sample.vectors, sample.nearest + 1)
     others = (found >= 0) & (found != sample.rows[:, None])
     similarities = np.einsum("sd,skd->sk", sample.vectors, vectors[np.maximum(found, 0)])
-    hits = (others & (similarities >= sample.bounds[:, None] - _TOLERANCE)).sum(axis=1)
+    bounds = sample.kth_similarities[:, None] - _TOLERANCE
+    hits = (others & (similarities >= bounds)).sum(axis=1)
     return np.asarray(np.minimum(hits, sample.nearest) / sample.nearest, np.float64)
 
 
 def tune(
     index: VectorIndex, vectors: NDArray[np.float32], sample: Sample | None, target: float
 ) -> float:
-    """Set an index's parameters of search, and measure the recall that they give.
+    """Choose the search parameters of an index, and measure its recall with them.
 
-    The smallest effort is taken whose recall over one half of the sample is surely (by a
-    standard error) at the target; the other half then says what the recall is.
+    One half of the sample chooses the least effort whose recall exceeds the target by a standard
+    error. The other half measures the recall.
 
     Args:
-        index: its parameters are set.
-        vectors: (N, D) all of its vectors.
-        sample: of them; None for a single vector.
-        target: the recall wanted.
+        index: its search parameters are set.
+        vectors: (N, D) float32, all of its vectors.
+        sample: some of them; None if there is only one vector.
+        target: the recall wanted, 0…1.
 
     Returns:
         The recall@10.
     """
     if sample is None:
         return 1.0
-    # A handful cannot be halved.
-    halves = sample.part(0), (sample.part(1) if len(sample.rows) > 1 else sample)
-    knob = index.knob
-    if knob is not None:
-        _set_cheapest(index, vectors, halves[0], knob, target)
+    chooser = sample.every_second(0)
+    judge = sample.every_second(1) if len(sample.rows) > 1 else sample
+    parameter = index.search_parameter
+    if parameter is not None:
+        _set_cheapest(index, vectors, chooser, parameter, target)
     elif index.is_lossy:
         for rerank in _RERANKS:
-            index.adjust(RERANK, rerank)
-            if _reaches(index, vectors, halves[0], target):
+            index.set_parameter(RERANK, rerank)
+            if _reaches(index, vectors, chooser, target):
                 break
-    return float(recalls_of(index, vectors, halves[1]).mean())
+    return float(recall_per_query(index, vectors, judge).mean())
 
 
 def _set_cheapest(
-    index: VectorIndex, vectors: NDArray[np.float32], sample: Sample, knob: Knob, target: float
+    index: VectorIndex,
+    vectors: NDArray[np.float32],
+    sample: Sample,
+    parameter: SearchParameter,
+    target: float,
 ) -> None:
-    """Of the ways to reach the target, the one with the least work; else the widest search."""
+    """Set the cheapest parameters that reach the target; if none do, the widest search."""
     best: tuple[float, int, int] | None = None
     for rerank in _RERANKS if index.is_lossy else (1,):
         if index.is_lossy:
-            index.adjust(RERANK, rerank)
-        effort = _least_effort(index, vectors, sample, knob, target)
+            index.set_parameter(RERANK, rerank)
+        effort = _least_effort(index, vectors, sample, parameter, target)
         if effort is None:
             continue
-        work = len(vectors) * effort / knob.most + rerank * sample.nearest * _CANDIDATE_COST
+        compared = len(vectors) * effort / parameter.maximum
+        work = compared + rerank * sample.nearest * _CANDIDATE_COST
         if best is not None and work >= best[0]:
             break
         best = (work, effort, rerank)
-    _, effort, rerank = best or (0.0, knob.most, _RERANKS[-1])
-    index.adjust(knob.name, effort)
+    _, effort, rerank = best or (0.0, parameter.maximum, _RERANKS[-1])
+    index.set_parameter(parameter.name, effort)
     if index.is_lossy:
-        index.adjust(RERANK, rerank)
+        index.set_parameter(RERANK, rerank)
 
 
 def _least_effort(
-    index: VectorIndex, vectors: NDArray[np.float32], sample: Sample, knob: Knob, target: float
+    index: VectorIndex,
+    vectors: NDArray[np.float32],
+    sample: Sample,
+    parameter: SearchParameter,
+    target: float,
 ) -> int | None:
-    """The smallest value of the knob that reaches the target, within a tenth; None if none."""
+    """The smallest value that reaches the target, to within a tenth; None if none does."""
 
     def reaches(value: int) -> bool:
-        index.adjust(knob.name, value)
+        index.set_parameter(parameter.name, value)
         return _reaches(index, vectors, sample, target)
 
     low, high = 0, 1
     while not reaches(high):
-        if high == knob.most:
+        if high == parameter.maximum:
             return None
-        low, high = high, min(2 * high, knob.most)
+        low, high = high, min(2 * high, parameter.maximum)
     while high - low > max(1, high // 10):
         middle = (low + high) // 2
         low, high = (low, middle) if reaches(middle) else (middle, high)
@@ -171,6 +178,6 @@ def _least_effort(
 def _reaches(
     index: VectorIndex, vectors: NDArray[np.float32], sample: Sample, target: float
 ) -> bool:
-    recalls = recalls_of(index, vectors, sample)
-    error = recalls.std() / np.sqrt(len(recalls))
-    return bool(recalls.mean() - error >= target or recalls.mean() == 1)
+    recalls = recall_per_query(index, vectors, sample)
+    standard_error = recalls.std() / np.sqrt(len(recalls))
+    return bool(recalls.mean() - standard_error >= target or recalls.mean() == 1)

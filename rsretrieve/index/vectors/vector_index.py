@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import IndexDamaged, ran_out_of_memory
-from rsretrieve.index.vectors.choose_kind import EXACT_KEY
 from rsretrieve.index.vectors.faiss_checks import read_checked
 from rsretrieve.index.vectors.faiss_loader import (
     MOST_ON_GPU,
@@ -20,22 +19,19 @@ from rsretrieve.index.vectors.faiss_loader import (
     inverted_lists_of,
     last_line,
     on_gpu,
-    usable_gpu,
 )
 from rsretrieve.index.vectors.fit import (
-    built,
-    centre_similarities,
-    clusters_of,
-    renumber,
+    build_faiss_index,
+    centroid_similarities,
+    update_rows,
 )
 
-__all__ = ["EXACT_KEY", "Knob", "VectorIndex", "clusters_of", "faiss_module", "usable_gpu"]
 _RERANKED = 1 << 25  # numbers gathered at once to rank candidates again: 128 MiB
 RERANK = "rerank"
 
 
 @dataclass(frozen=True)
-class Knob:
+class SearchParameter:
     """The parameter by which a search trades time for recall.
 
     Attributes:
@@ -44,7 +40,7 @@ class Knob:
     """
 
     name: str
-    most: int
+    maximum: int
 
 
 class VectorIndex:
@@ -71,7 +67,7 @@ class VectorIndex:
             self._gpu_index = on_gpu(cpu_index, gpu, size, exact=False)
         self.parameters: dict[str, int] = {}
         for name, value in (parameters or {}).items():
-            self.adjust(name, value)
+            self.set_parameter(name, value)
 
     def __len__(self) -> int:
         return int(self.cpu_index.ntotal)
@@ -98,17 +94,19 @@ class VectorIndex:
         return bytes_a_vector(self.cpu_index) < 4 * self.dimensions
 
     @property
-    def knob(self) -> Knob | None:
+    def search_parameter(self) -> SearchParameter | None:
         """What trades time for recall, or None where nothing does."""
         ivf = inverted_lists_of(self.cpu_index)
         if ivf is not None:
-            most = int(ivf.nlist)
-            return Knob("nprobe", min(most, MOST_ON_GPU) if self.runs_on_gpu else most)
+            maximum = int(ivf.nlist)
+            return SearchParameter(
+                "nprobe", min(maximum, MOST_ON_GPU) if self.runs_on_gpu else maximum
+            )
         if hasattr(faiss_module().downcast_index(self.cpu_index), "hnsw"):
-            return Knob("efSearch", min(len(self), 4096))
+            return SearchParameter("efSearch", min(len(self), 4096))
         return None
 
-    def adjust(self, name: str, value: int) -> None:
+    def set_parameter(self, name: str, value: int) -> None:
         """Set a parameter of search: `nprobe`, `efSearch`, or `rerank`.
 
         `rerank` r makes a search take r·k candidates, of which the k most similar by the
@@ -179,20 +177,20 @@ class VectorIndex:
         similarities[rows < 0] = np.finfo(np.float32).min
         return similarities
 
-    def reconstructed(self) -> NDArray[np.float32] | None:
+    def reconstruct(self) -> NDArray[np.float32] | None:
         """(N, D) the vectors as the index holds them, or None where it holds less, or cells."""
         if not self.is_exact:
             return None
         vectors: NDArray[np.float32] = self.cpu_index.reconstruct_n(0, len(self))
         return vectors
 
-    def centre_similarities(self, vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    def centroid_similarities(self, vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """The similarity of vectors to the centres of their cells, (N,); None without cells."""
-        return centre_similarities(self.cpu_index, vectors)
+        return centroid_similarities(self.cpu_index, vectors)
 
-    def renumber(self, origin: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:
+    def update_rows(self, origin: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:
         """Bring it up to date as `vector_building.renumber` does, which see."""
-        return renumber(self.cpu_index, origin, vectors)
+        return update_rows(self.cpu_index, origin, vectors)
 
     def write(self, path: Path) -> None:
         """Write the index, in its form for the CPU.
@@ -248,4 +246,4 @@ class VectorIndex:
         Raises:
             InvalidArgument: a key that FAISS does not know, or that these vectors do not fit.
         """
-        return cls(built(vectors, key, gpu), gpu, vectors)
+        return cls(build_faiss_index(vectors, key, gpu), gpu, vectors)

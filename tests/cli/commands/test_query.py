@@ -89,7 +89,7 @@ def test_a_point_finds_the_tile_that_holds_it(run, modelless, landscape, tile):
     assert ran.json["queries"][0]["query"] == tile
     lost = run("query", "--at", "-100.5,40", "--index", modelless)
     assert (lost.code, lost.out) == (1, "")
-    assert "no tile of the index holds the point -100.5,40; the middle of the nearest" in lost.err
+    assert "no tile of the index contains the point -100.5,40; the centre of the" in lost.err
 
 
 def test_vectors_give_what_their_tiles_give(run, modelless, tile, tmp_path):
@@ -120,7 +120,7 @@ def test_an_index_without_a_model_is_asked_by_tile_place_and_vector(
     assert (ran.code, sheet.exists()) == (0, True)
     refused = run("query", landscape / tile, "--index", foreign)
     assert (refused.code, refused.out) == (1, "")
-    assert "no model is known that embeds an image" in refused.err
+    assert "no known model can embed an image" in refused.err
     assert "--tile ID" in refused.err
 
 
@@ -205,8 +205,8 @@ def test_the_table_shows_the_path_of_every_hit(run, modelless, tile, landscape):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "there is nothing to find the like of"),
-        (["--unlike", "x"], "needs a --like"),
+        ([], "no query is given"),
+        (["--unlike", "x"], "needs at least one --like"),
         (["--at", "1"], "is not 2 numbers"),
         (["--tile", "x", "--bbox", "1,2,3"], "is not 4 numbers"),
         (["--tile", "x", "--bbox", "a,b,c,d"], "is not a list of numbers"),
@@ -224,7 +224,7 @@ def test_what_is_not_there_exits_with_1(run, modelless, tile, tmp_path):
     for arguments, message in {
         ("--tile", "nope"): "has no tile with the id 'nope'",
         ("--like", "nope"): "is neither a tile of",
-        ("--tile", tile, "--label", "forrest"): "near to it: forest",
+        ("--tile", tile, "--label", "forrest"): "Did you mean forest?",
         ("--tile", tile, "--within", str(tmp_path / "no.geojson")): "no such file",
         (str(tmp_path / "no.npy"),): "no such file",
     }.items():

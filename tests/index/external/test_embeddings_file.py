@@ -21,14 +21,16 @@ from rsretrieve.errors import NoUsableTiles, TableError, TileError
 from rsretrieve.export.geoparquet import write_embeddings
 from rsretrieve.index.build_from_embeddings import index_embeddings
 from rsretrieve.index.external.embeddings_file import read_embeddings
-from rsretrieve.index.store.folder import IndexStore, open_index, write_index
+from rsretrieve.index.store.folder import IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from rsretrieve.index.write import Filing, Vectors
+from rsretrieve.index.write import IndexBuildOptions, IndexContent
 from tests.support.vectors import unit_rows
 
 
-def read(path: Path, listing: TileSet | None = None, context: RunContext | None = None) -> Vectors:
+def read(
+    path: Path, listing: TileSet | None = None, context: RunContext | None = None
+) -> IndexContent:
     return read_embeddings(path, listing, context or RunContext())
 
 
@@ -254,8 +256,8 @@ def test_an_export_and_back_is_the_same_index_of_the_same_model(
     store: IndexStore, tmp_path: Path
 ) -> None:
     write_embeddings(tmp_path / "e.parquet", store, overwrite=False)
-    filing = Filing(tmp_path / "index")
-    summary = index_embeddings(tmp_path / "e.parquet", None, filing, RunContext())
+    options = IndexBuildOptions(tmp_path / "index")
+    summary = index_embeddings(tmp_path / "e.parquet", None, options, RunContext())
     again = open_index(tmp_path / "index")
     assert (summary.tiles, summary.added, summary.device) == (18, 18, "cpu")
     assert again.rows == store.rows
@@ -273,7 +275,7 @@ def test_tiles_across_the_antimeridian_and_without_a_place_are_exported(tmp_path
     vectors = unit_rows(2, 4, 0)
     facts = {"model": "", "model_fingerprint": "", "faiss_key": "Flat", "recall_at_10": 1.0}
     index = VectorIndex.build(vectors, "Flat")
-    write_index(tmp_path / "index", facts, rows, vectors, index, overwrite=False)
+    write_index_folder(tmp_path / "index", facts, rows, vectors, index, overwrite=False)
     store = open_index(tmp_path / "index")
     assert write_embeddings(tmp_path / "e.parquet", store, overwrite=False) == 1
     frame = geopandas.read_parquet(tmp_path / "e.parquet")

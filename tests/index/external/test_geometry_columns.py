@@ -17,7 +17,8 @@ from rsretrieve.index.external.embeddings_file import read_embeddings
 from rsretrieve.index.store.columns import Footprints
 from rsretrieve.index.store.tile_table import TileTable
 from rsretrieve.search.search import Hit, QueryResult
-from rsretrieve.search.spatial import box_area, row_at, rows_meeting, rows_within
+from rsretrieve.search.search_area import box_area
+from rsretrieve.search.spatial import row_at, rows_intersecting, rows_within
 from tests.support.vectors import unit_rows
 
 
@@ -53,7 +54,7 @@ def test_a_tile_that_was_cut_at_the_antimeridian_holds_points_on_both_sides(
 
 @pytest.mark.parametrize("lon", [177.9, -175.9, 0.0, 90.0])
 def test_and_none_on_the_other_side_of_the_globe(tmp_path: Path, lon: float) -> None:
-    with pytest.raises(InputError, match="no tile of the index holds the point"):
+    with pytest.raises(InputError, match="no tile of the index contains the point"):
         row_at(Footprints.of(table_of(tmp_path, CUT)), lon, -15)
 
 
@@ -77,7 +78,7 @@ def test_a_polygon_that_runs_over_180_is_folded_back(tmp_path: Path, shape: Poly
     found = Footprints.of(table_of(tmp_path, shape))
     assert row_at(found, 179, -15) == row_at(found, -177, -15) == 0
     assert rows_within(found, box_area((177, -30, -175, 0))).tolist() == [0]
-    assert rows_meeting(found, box_area((-170, -30, 170, 0))).tolist() == []
+    assert rows_intersecting(found, box_area((-170, -30, 170, 0))).tolist() == []
 
 
 def test_points_and_lines_are_places_too(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_points_and_lines_are_places_too(tmp_path: Path) -> None:
     found = Footprints.of(table_of(tmp_path, Point(9, 47), line, box(5, 40, 15, 50)))
     assert row_at(found, 9, 47) == 0  # the smallest that holds it
     assert row_at(found, 21, 0) == 1
-    assert rows_meeting(found, box_area((8, 46, 10, 48))).tolist() == [0, 2]
+    assert rows_intersecting(found, box_area((8, 46, 10, 48))).tolist() == [0, 2]
     assert rows_within(found, box_area((0, -10, 30, 48))).tolist() == [0, 1]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from rsretrieve._core.atomic_write import sha256_of_file
 from rsretrieve.index.store import checksums
-from rsretrieve.index.store.checksums import wrong_files
+from rsretrieve.index.store.checksums import find_wrong_files
 
 Files = tuple[dict[str, Path], dict[str, str]]
 
@@ -41,9 +41,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_large_file_found_right_is_not_read_again_unless_thoroughly(
     files: Files, read: list[str]
 ) -> None:
-    assert wrong_files(*files) == wrong_files(*files) == []
+    assert find_wrong_files(*files) == find_wrong_files(*files) == []
     assert sorted(read) == ["one", "two"]
-    assert wrong_files(*files, thorough=True) == []
+    assert find_wrong_files(*files, thorough=True) == []
     assert len(read) == 4
 
 
@@ -51,7 +51,7 @@ def test_notes_lie_in_the_folder_that_the_user_chose(
     files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RSRETRIEVE_CACHE", str(tmp_path / "chosen"))
-    assert wrong_files(*files) == []
+    assert find_wrong_files(*files) == []
     assert len(list((tmp_path / "chosen" / "checked").glob("*.json"))) == 2
     assert not (tmp_path / "cache").exists()
 
@@ -61,33 +61,33 @@ def test_a_small_file_is_read_each_time(
 ) -> None:
     monkeypatch.setattr(checksums, "NOTED_FROM_BYTES", 11)
     for _ in range(3):
-        assert wrong_files(*files) == []
+        assert find_wrong_files(*files) == []
     assert len(read) == 6
 
 
 def test_a_write_is_seen_even_with_its_times_set_back(files: Files) -> None:
     paths, sums = files
-    assert wrong_files(paths, sums) == []
+    assert find_wrong_files(paths, sums) == []
     before = paths["two"].stat()
     with paths["two"].open("r+b") as stream:
         stream.write(b"9")
     os.utime(paths["two"], ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert wrong_files(paths, sums) == ["two"]
+    assert find_wrong_files(paths, sums) == ["two"]
 
 
 def test_another_file_in_its_place_is_seen(files: Files) -> None:
     paths, sums = files
-    assert wrong_files(paths, sums) == []
+    assert find_wrong_files(paths, sums) == []
     other = paths["one"].with_name("other")
     other.write_bytes(b"9876543210")
     other.replace(paths["one"])
-    assert wrong_files(paths, sums) == ["one"]
+    assert find_wrong_files(paths, sums) == ["one"]
 
 
 def test_what_was_noted_is_of_one_checksum(files: Files) -> None:
     paths, sums = files
-    assert wrong_files(paths, sums) == []
-    assert wrong_files(paths, {**sums, "one": "0" * 64}) == ["one"]
+    assert find_wrong_files(paths, sums) == []
+    assert find_wrong_files(paths, {**sums, "one": "0" * 64}) == ["one"]
 
 
 def test_missing_and_wrong_files_are_named_and_never_noted(files: Files) -> None:
@@ -95,19 +95,19 @@ def test_missing_and_wrong_files_are_named_and_never_noted(files: Files) -> None
     paths["one"].unlink()
     paths["two"].write_bytes(b"0123456788")
     for _ in range(2):
-        assert wrong_files(paths, sums) == ["one", "two"]
+        assert find_wrong_files(paths, sums) == ["one", "two"]
 
 
 @pytest.mark.parametrize("broken", ["", "{", "null", '"x"'])
 def test_a_note_that_cannot_be_read_or_kept_costs_time_only(
     files: Files, tmp_path: Path, broken: str
 ) -> None:
-    assert wrong_files(*files) == []
+    assert find_wrong_files(*files) == []
     for note in (tmp_path / "cache").rglob("*.json"):
         note.write_text(broken)
-    assert wrong_files(*files) == []
+    assert find_wrong_files(*files) == []
     os.environ["XDG_CACHE_HOME"] = str(tmp_path / "one")  # a file, in which nothing can be kept
-    assert wrong_files(*files) == []
+    assert find_wrong_files(*files) == []
 
 
 def test_who_has_no_home_reads_the_file_each_time(tmp_path, monkeypatch):
@@ -119,5 +119,5 @@ def test_who_has_no_home_reads_the_file_each_time(tmp_path, monkeypatch):
     monkeypatch.setattr("rsretrieve.index.store.checksums.NOTED_FROM_BYTES", 1)
     (tmp_path / "file").write_bytes(b"content")
     sha256 = sha256_of_file(tmp_path / "file")
-    assert wrong_files({"file": tmp_path / "file"}, {"file": sha256}) == []
-    assert wrong_files({"file": tmp_path / "file"}, {"file": "0" * 64}) == ["file"]
+    assert find_wrong_files({"file": tmp_path / "file"}, {"file": sha256}) == []
+    assert find_wrong_files({"file": tmp_path / "file"}, {"file": "0" * 64}) == ["file"]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsretrieve.data.geo.place import Place
-from rsretrieve.index.store.columns import Footprints, codes_of, rows_with
+from rsretrieve.index.store.columns import Footprints, encode_column, find_rows
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable
 
 texts = st.text(st.sampled_from("abß€/"), max_size=4)
@@ -32,13 +32,13 @@ def test_rows_with_a_text_are_those_a_loop_finds(ids: list[str], text: str, size
     for table in (table_of(ids), in_chunks(table_of(ids), size)):
         for asked in {text, *ids}:
             expected = [row for row, name in enumerate(ids) if name == asked]
-            assert rows_with(table, "id", asked).tolist() == expected
+            assert find_rows(table, "id", asked).tolist() == expected
 
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(texts, max_size=12))
 def test_codes_stand_for_the_texts_and_absent_fields_have_none(ids: list[str]) -> None:
-    codes, names = codes_of(table_of(ids), "label")
+    codes, names = encode_column(table_of(ids), "label")
     assert [names[code] if code >= 0 else None for code in codes] == [i or None for i in ids]
 
 
@@ -57,7 +57,7 @@ def test_footprints_are_those_of_the_rows_that_have_one(size: int) -> None:
     assert found.rows.tolist() == [1, 3, 4, 5]
     there = [p for p in places if p is not None]
     assert [found[i] for i in range(4)] == [list(p.footprint) for p in there]
-    assert found.cross_antimeridian().tolist() == [False, False, True, False]
+    assert found.crosses_antimeridian().tolist() == [False, False, True, False]
     boxes = [(1, 0, 2, 1), (5, 5, 6, 6), (179, 0, 181, 1), (-180, -90, 180, 90)]
     np.testing.assert_allclose(found.boxes(), boxes)
 
@@ -67,4 +67,4 @@ def test_an_index_without_places_has_no_footprints() -> None:
         found = Footprints.of(table)
         assert len(found) == 0
         assert found.boxes().shape == (0, 4)
-        assert found.cross_antimeridian().tolist() == []
+        assert found.crosses_antimeridian().tolist() == []

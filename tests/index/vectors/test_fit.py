@@ -27,11 +27,11 @@ def test_rows_move_go_and_come(key: str, stay: int, come: int, seed: int) -> Non
     vectors = np.empty((len(origin), 16), np.float32)
     vectors[origin >= 0] = old[origin[origin >= 0]]
     vectors[origin < 0] = new[:come]
-    assert index.renumber(origin, vectors)
+    assert index.update_rows(origin, vectors)
     assert len(index) == len(origin)
     if not len(origin):
         return
-    index.adjust("nprobe", 8)
+    index.set_parameter("nprobe", 8)
     similarities, found = index.search(vectors, len(origin))
     assert all(sorted(rows) == list(range(len(origin))) for rows in found.tolist())
     if key == "IVF8,Flat":  # nothing of a vector is lost
@@ -45,7 +45,7 @@ def test_kinds_that_cannot_be_are_left_as_they_are(key: str) -> None:
     vectors = unit_rows(600, 16, 0)
     index = VectorIndex.build(vectors, key)
     before = index.search(vectors[:5], 3)
-    assert not index.renumber(np.arange(599, -1, -1), vectors)
+    assert not index.update_rows(np.arange(599, -1, -1), vectors)
     assert all(np.array_equal(a, b) for a, b in zip(before, index.search(vectors[:5], 3)))
 
 
@@ -54,9 +54,9 @@ def test_vectors_are_as_similar_to_the_centre_of_their_cell_as_to_no_other() -> 
     index = VectorIndex.build(vectors, "IVF8,Flat")
     centres = index.cpu_index.quantizer.reconstruct_n(0, 8)
     expected = (vectors[:50] @ centres.T).max(axis=1)
-    assert index.centre_similarities(vectors[:50]) == pytest.approx(expected, abs=1e-5)
+    assert index.centroid_similarities(vectors[:50]) == pytest.approx(expected, abs=1e-5)
     for key in ("Flat", "HNSW8"):
-        assert VectorIndex.build(vectors, key).centre_similarities(vectors[:5]) is None
+        assert VectorIndex.build(vectors, key).centroid_similarities(vectors[:5]) is None
 
 
 def test_building_is_quiet_however_little_there_is_to_train_on(

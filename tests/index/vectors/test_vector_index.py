@@ -16,12 +16,9 @@ from numpy.typing import NDArray
 from rsretrieve.errors import InvalidArgument, MissingPackage
 from rsretrieve.index.vectors import faiss_loader as module
 from rsretrieve.index.vectors import fit, vector_index
-from rsretrieve.index.vectors.vector_index import (
-    VectorIndex,
-    clusters_of,
-    faiss_module,
-    usable_gpu,
-)
+from rsretrieve.index.vectors.faiss_loader import faiss_module, usable_gpu
+from rsretrieve.index.vectors.fit import spherical_kmeans
+from rsretrieve.index.vectors.vector_index import VectorIndex
 
 Vectors = NDArray[np.float32]
 
@@ -106,9 +103,9 @@ def test_candidates_are_ranked_again_by_the_stored_vectors(key: str) -> None:
     gallery, queries = unit_rows(400, 8, 0), unit_rows(9, 8, 1)
     index = VectorIndex.build(gallery, key)
     assert index.is_lossy
-    if index.knob is not None:
-        index.adjust("nprobe", index.knob.most)
-    index.adjust("rerank", 40)  # every vector is a candidate
+    if index.search_parameter is not None:
+        index.set_parameter("nprobe", index.search_parameter.maximum)
+    index.set_parameter("rerank", 40)  # every vector is a candidate
     similarities, rows = index.search(queries, 10)
     for query, hits, similar in zip(queries, rows.tolist(), similarities.tolist()):
         cosines = cosines_by_hand(query, gallery)
@@ -119,7 +116,7 @@ def test_candidates_are_ranked_again_by_the_stored_vectors(key: str) -> None:
 def test_ranking_again_in_blocks_is_ranking_again(monkeypatch: pytest.MonkeyPatch) -> None:
     gallery, queries = unit_rows(400, 8, 0), unit_rows(9, 8, 1)
     index = VectorIndex.build(gallery, "IVF4,SQ8")
-    index.adjust("rerank", 4)
+    index.set_parameter("rerank", 4)
     whole = index.search(queries, 10)
     monkeypatch.setattr(vector_index, "_RERANKED", 1)
     assert all(np.array_equal(a, b) for a, b in zip(whole, index.search(queries, 10)))
@@ -128,7 +125,7 @@ def test_ranking_again_in_blocks_is_ranking_again(monkeypatch: pytest.MonkeyPatc
 def test_too_few_candidates_ranked_again_still_fill_up_with_row_minus_one() -> None:
     gallery = unit_rows(200, 8, 0)
     index = VectorIndex.build(gallery, "IVF10,SQ8")
-    index.adjust("rerank", 2)
+    index.set_parameter("rerank", 2)
     similarities, rows = index.search(gallery[:3], 150)
     there = rows >= 0
     assert (there.sum(axis=1) >= 20).all()  # of a cell or so
@@ -195,7 +192,7 @@ def test_vectors_that_lie_apart_are_clustered_apart() -> None:
     noise = 0.05 * np.random.default_rng(0).standard_normal((40, 4)).astype(np.float32)
     vectors = np.repeat(centres, 10, axis=0) + noise
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    clusters = clusters_of(vectors, 4, seed=0)
+    clusters = spherical_kmeans(vectors, 4, seed=0)
     groups = [set(clusters[i : i + 10].tolist()) for i in range(0, 40, 10)]
     assert [len(group) for group in groups] == [1] * 4
     assert set.union(*groups) == {0, 1, 2, 3}
@@ -203,12 +200,16 @@ def test_vectors_that_lie_apart_are_clustered_apart() -> None:
 
 def test_clusters_hang_on_the_seed_alone() -> None:
     vectors = unit_rows(60, 4, 0)
-    assert np.array_equal(clusters_of(vectors, 6, seed=1), clusters_of(vectors, 6, seed=1))
-    assert not np.array_equal(clusters_of(vectors, 6, seed=1), clusters_of(vectors, 6, seed=2))
+    assert np.array_equal(
+        spherical_kmeans(vectors, 6, seed=1), spherical_kmeans(vectors, 6, seed=1)
+    )
+    assert not np.array_equal(
+        spherical_kmeans(vectors, 6, seed=1), spherical_kmeans(vectors, 6, seed=2)
+    )
 
 
 def test_as_many_clusters_as_vectors_are_one_each() -> None:
-    assert sorted(clusters_of(unit_rows(5, 4, 0), 5, seed=0).tolist()) == [0, 1, 2, 3, 4]
+    assert sorted(spherical_kmeans(unit_rows(5, 4, 0), 5, seed=0).tolist()) == [0, 1, 2, 3, 4]
 
 
 # GPUs, and no FAISS at all
@@ -318,7 +319,7 @@ def test_half_precision_is_used_on_a_gpu_when_it_must_be_and_only_there(
     index = VectorIndex.build(vectors, "Flat", gpu=0)
     assert index.runs_on_gpu == runs
     assert (index._gpu_index.half if runs else None) == half
-    assert np.array_equal(index.reconstructed(), vectors)
+    assert np.array_equal(index.reconstruct(), vectors)
 
 
 def test_what_has_no_form_on_a_gpu_is_built_and_searched_by_the_cpu(gpu: FakeFaiss) -> None:
@@ -329,12 +330,12 @@ def test_what_has_no_form_on_a_gpu_is_built_and_searched_by_the_cpu(gpu: FakeFai
 
 def test_parameters_are_set_on_both_and_within_what_a_gpu_takes(gpu: FakeFaiss) -> None:
     index = VectorIndex.build(unit_rows(3000, 4, 0), "IVF10,Flat", gpu=0)
-    index.adjust("nprobe", 7)
+    index.set_parameter("nprobe", 7)
     assert gpu.set_on_gpu == [("nprobe", 7)]
     assert faiss_module().extract_index_ivf(index.cpu_index).nprobe == 7
     index.cpu_index.nlist = 5000
-    assert index.knob is not None
-    assert index.knob.most == 2048
+    assert index.search_parameter is not None
+    assert index.search_parameter.maximum == 2048
 
 
 def test_lists_of_whole_vectors_that_do_not_fit_stay_on_the_cpu(gpu: FakeFaiss) -> None:
@@ -360,7 +361,7 @@ def test_what_runs_out_of_memory_on_the_gpu_is_built_by_the_cpu(
     vectors = unit_rows(3000, 4, 0)
     index = VectorIndex.build(vectors, "IVF10,Flat", gpu=0)
     assert len(index) == 3000
-    index.adjust("nprobe", 10)
+    index.set_parameter("nprobe", 10)
     assert np.array_equal(np.sort(index.search(vectors[:50], 1)[1][:, 0]), np.arange(50))
 
 
