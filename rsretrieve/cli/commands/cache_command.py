@@ -26,7 +26,7 @@ def cache(
         rsretrieve cache --clear
     """
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
-        from rsretrieve.cli.io.render import cache_summary
+        from rsretrieve.cli.io.result_tables import cache_summary
         from rsretrieve.data.loading.cache_folder import CacheFolder
 
         folder = CacheFolder.of_environment()

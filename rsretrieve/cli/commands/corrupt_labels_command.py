@@ -71,7 +71,7 @@ def corrupt_labels(
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
         from rsretrieve._core.tables import write_csv
-        from rsretrieve.cli.io.render import corruption_summary
+        from rsretrieve.cli.io.result_tables import corruption_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.labels.label_noise import (
             corrupt_by_table,

@@ -58,7 +58,7 @@ def evaluate(
             "--labels, --model, --window and --asset apply to QUERIES, which are missing"
         )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
-        from rsretrieve.cli.io.render import evaluation_table
+        from rsretrieve.cli.io.result_tables import evaluation_table
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.labels.labels import read_true_labels
         from rsretrieve.data.run_context import RunContext

@@ -16,7 +16,7 @@ from rsretrieve.cli.commands.index_upkeep_command import (
     repair_index,
     verify_index,
 )
-from rsretrieve.cli.index_options import Asked, goal_of_options, refuse_nonsense
+from rsretrieve.cli.index_options import IndexArguments, check_arguments, goal_of_options
 from rsretrieve.cli.io.output_paths import OutputPaths
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
@@ -133,9 +133,9 @@ def index(
         rsretrieve index tiles --model models/mine --output index --update
         rsretrieve index --verify --output index
     """
-    asked = Asked(tiles, model, from_embeddings, update, verify, repair, export)
+    arguments = IndexArguments(tiles, model, from_embeddings, update, verify, repair, export)
     goal_options = (faiss_key, recall, memory, append_only or None)
-    refuse_nonsense(asked, chooses=any(option is not None for option in goal_options))
+    check_arguments(arguments, chooses=any(option is not None for option in goal_options))
     goal = goal_of_options(faiss_key, recall, memory, append_only=append_only)
     only_exports = export is not None and tiles is None and from_embeddings is None
     written = {} if verify or only_exports else {"--output": output}
@@ -185,7 +185,7 @@ class _Work:
 def _index_tiles(work: _Work, terminal: Terminal) -> int:
     """Index tiles with a model."""
     from rsretrieve._core.paths import unchecked_notices
-    from rsretrieve.cli.io.render import indexing_summary
+    from rsretrieve.cli.io.result_tables import indexing_summary
     from rsretrieve.data.discovery.find_tiles import find_tiles
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.export.results import indexing_json
@@ -218,7 +218,7 @@ def _index_tiles(work: _Work, terminal: Terminal) -> int:
 
 def _index_embeddings(work: _Work, source: Path, terminal: Terminal) -> int:
     """Index embeddings from elsewhere."""
-    from rsretrieve.cli.io.render import indexing_summary
+    from rsretrieve.cli.io.result_tables import indexing_summary
     from rsretrieve.data.discovery.find_tiles import find_tiles
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.errors import InvalidArgument

@@ -42,7 +42,7 @@ def info(
         if folder is None:
             _show_security(terminal)
             return
-        from rsretrieve.cli.io.render import index_table, model_table
+        from rsretrieve.cli.io.info_tables import index_table, model_table
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.results import model_json
         from rsretrieve.index.store.manifest import MANIFEST_FILE
@@ -75,7 +75,7 @@ def info(
 
 
 def _show_security(terminal: Terminal) -> None:
-    from rsretrieve.cli.io.render import security_table
+    from rsretrieve.cli.io.info_tables import security_table
     from rsretrieve.data.gdal_drivers import for_files
     from rsretrieve.data.workers.confinement import enforced
     from rsretrieve.export.results import security_json

@@ -156,7 +156,7 @@ def query(
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
-        from rsretrieve.cli.io.render import hit_table
+        from rsretrieve.cli.io.result_tables import hit_table
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.data.tile import Trust
         from rsretrieve.export.results import query_json, result_json

@@ -53,7 +53,7 @@ def split(
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
-        from rsretrieve.cli.io.render import split_summary
+        from rsretrieve.cli.io.result_tables import split_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
         from rsretrieve.data.labels.splits import split_per_class
 

@@ -153,7 +153,7 @@ def train(
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
-        from rsretrieve.cli.io.render import training_summary
+        from rsretrieve.cli.io.result_tables import training_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.model_card import embellish_model
