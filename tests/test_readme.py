@@ -72,16 +72,6 @@ def test_a_benchmark_of_the_readme_has_these_options(line):
     assert all(re.search(rf"\b{option}\b", text) for option in options)
 
 
-def test_the_output_in_the_readme_is_that_of_the_program(run, index, landscape):
-    (shown,) = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
-    image = min((landscape / "beach").iterdir())
-    title, *rows = run("query", image, "--index", index, "-k", 3).out.splitlines()
-    assert title.strip() == str(image)
-    for line, expected in zip(shown.splitlines()[1:], rows, strict=True):
-        assert len(line.split()) == len(expected.split())
-    assert shown.splitlines()[1].split() == rows[0].split()
-
-
 PLACES = re.findall(r"`((?:rsretrieve|tests|benchmarks|docs)/[\w./]*)`", CONTRIBUTING)
 
 
