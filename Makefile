@@ -1,24 +1,24 @@
-# Every target makes what it needs: `make demo` and `make test` work in a fresh clone.
+# Every target creates what it needs: `make demo` and `make test` work in a fresh clone.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 CONSTRAINTS ?= constraints.txt
-# Where an environment is made for one target, and removed after it (8 GB).
+# Temporary environment of one target (8 GB); removed afterwards.
 TRIAL ?= .trial
 
 .PHONY: demo test test-fast test-lowest test-newest constraints check mutation format benchmark \
 	benchmark-noise clean
 
-# The main job, shown on a made-up landscape: everything lands in demo/.
+# Every command on a synthetic landscape. All files are written to demo/.
 demo: $(VENV)/.installed
 	$(BIN)/rsretrieve demo --output demo --overwrite
 
-# One thread a worker: PyTorch programs side by side spin against one another.
+# One thread per worker: threads of parallel PyTorch processes would busy-wait for each other.
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term:skip-covered tests
 
-# All but the tests marked slow.
+# All tests except those marked slow.
 test-fast: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m "not slow" tests
 
@@ -34,7 +34,7 @@ test-newest:
 	$(MAKE) test-fast VENV=$(TRIAL)/venv CONSTRAINTS=$(TRIAL)/none.txt
 	rm -rf $(TRIAL)
 
-# Write constraints.txt anew: the newest versions today.
+# Rewrite constraints.txt with the newest versions of all packages.
 constraints:
 	rm -rf $(TRIAL) && mkdir -p $(TRIAL) && touch $(TRIAL)/none.txt
 	$(MAKE) $(TRIAL)/venv/.installed VENV=$(TRIAL)/venv CONSTRAINTS=$(TRIAL)/none.txt
@@ -49,8 +49,8 @@ check: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-# Losses, metrics and audit scores computed in some 700 other ways, each of which a test must
-# notice; takes minutes, and goes on where it stopped. What survived is listed.
+# About 700 mutations of losses, metrics and audit scores, each of which a test must detect.
+# Takes minutes, continues after an interruption, and lists the mutations that no test detected.
 mutation: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m mutmut run --max-children $(JOBS)
 	$(BIN)/python -m mutmut results
@@ -63,7 +63,7 @@ format: $(VENV)/.installed
 benchmark: $(VENV)/.installed
 	$(BIN)/python benchmarks/throughput.py $(TILES)
 
-# The grid under label noise; takes hours, and goes on where it stopped: PRESET=--quick for minutes.
+# The label-noise benchmark. Takes hours, continues after an interruption; PRESET=--quick: minutes.
 PRESET ?= --cpu
 benchmark-noise: $(VENV)/.installed
 	$(BIN)/python benchmarks/noise_robustness.py $(PRESET) --data $(DATA) --weights $(WEIGHTS)

@@ -1,31 +1,31 @@
-"""Every error that rsretrieve raises on purpose, in one tree.
+"""The errors that rsretrieve raises, as one tree.
 
-    RsretrieveError                        what went wrong, and what to do about it
-    ├── InvalidArgument   (ValueError)     an argument whose value makes no sense: wrong usage
-    ├── InputError        (ValueError)     the user's files say something that cannot be used
+    RsretrieveError                        message and hint
+    ├── InvalidArgument   (ValueError)     an invalid argument: wrong usage
+    ├── InputError        (ValueError)     an input file that cannot be used
     │   ├── TilesNotFound (FileNotFoundError)
-    │   ├── TableError                     a CSV or Parquet file that is not the table it should be
+    │   ├── TableError                     a CSV or Parquet file with wrong content
     │   ├── LabelsError                    labels, classes and noise tables
-    │   └── NoUsableTiles                  tiles were found, but too few can be used
-    ├── TileError         (OSError)        one tile cannot be used; a run goes on without it
+    │   └── NoUsableTiles                  there are tiles, but too few can be used
+    ├── TileError         (OSError)        one tile cannot be used; the run continues without it
     ├── OutputExists      (FileExistsError)
-    ├── OutputRefused     (ValueError)     an output is an input, or lies in an index or a model
-    ├── OutputBusy        (OSError)        another run is writing it
+    ├── OutputRefused     (ValueError)     output is an input, or lies in an index or model folder
+    ├── OutputBusy        (OSError)        another run is writing this output
     ├── ModelError
     │   ├── ModelNotFound (FileNotFoundError)
-    │   ├── ModelDamaged                   cut short, edited, or written by a newer version
-    │   └── WeightsError                   pre-trained weights that cannot be had or do not fit
-    ├── CheckpointError                    an unfinished training that cannot be gone on with
+    │   ├── ModelDamaged                   truncated, edited, or written by a newer version
+    │   └── WeightsError                   pretrained weights that cannot be loaded or do not fit
+    ├── CheckpointError                    an unfinished training that cannot be resumed
     ├── TrainingDiverged  (ArithmeticError)
     ├── IndexStoreError
     │   ├── IndexNotFound (FileNotFoundError)
-    │   ├── IndexDamaged                   cut short, edited, or written by a newer version
-    │   └── ModelMismatch                  a query by another model than the index was built with
+    │   ├── IndexDamaged                   truncated, edited, or written by a newer version
+    │   └── ModelMismatch                  the index was built with another model
     ├── DeviceUnavailable (RuntimeError)
     └── MissingPackage    (ImportError)
 
-Leaves also inherit the builtin that a caller of a library would expect, so that
-`except FileNotFoundError` works for those who know nothing of this tree.
+Many also inherit the built-in error in brackets, so that `except FileNotFoundError` works without
+knowledge of this tree.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RsretrieveError(Exception):
 
     Args:
         message: what went wrong, where, and what was expected.
-        hint: what the user can do about it; may be empty.
+        hint: what the user can do; may be empty.
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -49,27 +49,27 @@ class RsretrieveError(Exception):
 
 
 class InvalidArgument(RsretrieveError, ValueError):
-    """An argument's value makes no sense, whatever the files say."""
+    """An argument has an invalid value."""
 
 
 class InputError(RsretrieveError, ValueError):
-    """The user's files say something that cannot be used."""
+    """An input file cannot be used."""
 
 
 class TilesNotFound(InputError, FileNotFoundError):
-    """There is no such folder or list, or there are no tiles in it."""
+    """The folder or list does not exist, or contains no tiles."""
 
 
 class TableError(InputError):
-    """A CSV or Parquet file that is not the table it should be."""
+    """A CSV or Parquet file does not have the expected content."""
 
 
 class LabelsError(InputError):
-    """Labels, classes or a noise table that do not fit the tiles."""
+    """Labels, classes or a noise table do not fit the tiles."""
 
 
 class NoUsableTiles(InputError):
-    """Tiles were found, but none, or too few, can be used."""
+    """Tiles were found, but none or too few of them can be used."""
 
 
 class TileError(RsretrieveError, OSError):
@@ -77,7 +77,7 @@ class TileError(RsretrieveError, OSError):
 
     Args:
         tile_id: the tile's id.
-        reason: why, in words a user can act on.
+        reason: why it cannot be used.
     """
 
     def __init__(self, tile_id: str, reason: str) -> None:
@@ -86,15 +86,15 @@ class TileError(RsretrieveError, OSError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[type[TileError], tuple[str, str]]:
-        return type(self), (self.tile_id, self.reason)  # it comes from another process
+        return type(self), (self.tile_id, self.reason)  # raised in a worker process
 
 
 class OutputExists(RsretrieveError, FileExistsError):
-    """The output is there already and overwriting was not asked for."""
+    """The output exists, and overwriting is not allowed."""
 
 
 class OutputRefused(RsretrieveError, ValueError):
-    """An output is an input, or lies in an index or a model: it is never replaced."""
+    """An output is an input, or lies in an index or model folder. It is never replaced."""
 
 
 class OutputBusy(RsretrieveError, OSError):
@@ -102,56 +102,56 @@ class OutputBusy(RsretrieveError, OSError):
 
 
 class ModelError(RsretrieveError):
-    """A model folder that cannot be used."""
+    """A model folder cannot be used."""
 
 
 class ModelNotFound(ModelError, FileNotFoundError):
-    """There is no model folder at that place."""
+    """There is no model folder at this path."""
 
 
 class ModelDamaged(ModelError):
-    """A model folder that is incomplete, was edited, or comes from a newer version."""
+    """A model folder is incomplete, was edited, or was written by a newer version."""
 
 
 class WeightsError(ModelError):
-    """Pre-trained weights that cannot be had, or do not fit the backbone."""
+    """Pretrained weights cannot be loaded, or do not fit the backbone."""
 
 
 class CheckpointError(RsretrieveError):
-    """An unfinished training that cannot be gone on with."""
+    """An unfinished training cannot be resumed."""
 
 
 class TrainingDiverged(RsretrieveError, ArithmeticError):
-    """The loss is no longer a finite number."""
+    """The loss is not a finite number."""
 
 
 class IndexStoreError(RsretrieveError):
-    """An index folder that cannot be used."""
+    """An index folder cannot be used."""
 
 
 class IndexNotFound(IndexStoreError, FileNotFoundError):
-    """There is no index folder at that place."""
+    """There is no index folder at this path."""
 
 
 class IndexDamaged(IndexStoreError):
-    """An index folder that is incomplete, was edited, or comes from a newer version."""
+    """An index folder is incomplete, was edited, or was written by a newer version."""
 
 
 class ModelMismatch(IndexStoreError):
-    """The model, or its preprocessing, is not the one that the index was built with."""
+    """The index was built with another model or another preprocessing."""
 
 
 class DeviceUnavailable(RsretrieveError, RuntimeError):
-    """The device asked for is not there."""
+    """The requested device does not exist."""
 
 
 class MissingPackage(RsretrieveError, ImportError):
-    """A package that this command needs is not installed."""
+    """A required package is not installed."""
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, of the machine or of its GPU, whoever raised the error."""
-    # PyTorch's own class is told by its name: to import it would take longer than most commands.
-    # On a processor it has none.
+    """Whether an error means that main memory or GPU memory ran out."""
+    # PyTorch's class is recognised by its name, because importing PyTorch takes longer than most
+    # commands. On a CPU, PyTorch raises a plain RuntimeError.
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))

@@ -1,4 +1,4 @@
-"""What long work tells whoever waits for it: events, passed to a listener."""
+"""Progress events, which long functions pass to a listener."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage of the work begins: what it does, and over how many tiles (or None)."""
+    """A stage begins: its name, and its number of tiles if it is known."""
 
     name: str
     total: int | None = None
@@ -16,14 +16,14 @@ class StageStarted:
 
 @dataclass(frozen=True)
 class Advanced:
-    """Some more tiles of the current stage are done."""
+    """More tiles of the current stage are done."""
 
     tiles: int
 
 
 @dataclass(frozen=True)
 class Noticed:
-    """Something that the user should know and that stops nothing."""
+    """A notice for the user. The work continues."""
 
     text: str
 
@@ -34,17 +34,16 @@ class EpochFinished:
 
     Attributes:
         epoch: counted from 1.
-        epochs: how many there will be.
-        learning_rate: at the epoch's end.
-        loss: mean over the epoch's tiles.
-        kept_fraction: the share of the training tiles that are taught with the label they
-            were given (m_i = 1).
-        relabelled_fraction: the share that is taught with another one.
+        epochs: the number of epochs.
+        learning_rate: at the end of the epoch.
+        loss: mean over the tiles of the epoch.
+        kept_fraction: share of the training tiles that train with their given label (m_i = 1).
+        relabelled_fraction: share of the training tiles that train with another label.
         temperature: σ.
         validation_accuracy: share of the validation tiles whose predicted class is their
             given label; None without validation tiles.
-        seconds: the epoch's time, validation and weights' update included.
-        tiles_per_second: training tiles over the time of training alone.
+        seconds: duration of the epoch, with validation and the update of the weights m_i.
+        tiles_per_second: training tiles per second, without validation and update.
     """
 
     epoch: int
@@ -64,4 +63,4 @@ Listener = Callable[[Event], None]
 
 
 def ignore_events(_: Event) -> None:
-    """Ignore an event: the listener of work that nobody watches."""
+    """The default listener: ignore an event."""

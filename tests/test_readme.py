@@ -1,4 +1,4 @@
-"""What the README and the guide say a user can type is what the program takes."""
+"""What the README, the guide and CONTRIBUTING show exists, and is accepted by the program."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rsretrieve.cli.main import app
 from tests.support.repository import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
 LINES = [*README.splitlines(), *GUIDE.splitlines()]
 COMMANDS = [line.strip() for line in LINES if re.match(r" {4}rsretrieve [a-z]", line)]
@@ -59,3 +60,29 @@ def test_a_link_of_the_readme_leads_somewhere(link):
 def test_a_link_into_the_guide_finds_its_heading(title):
     headings = re.findall(r"^## (.+)$", GUIDE, re.MULTILINE)
     assert title in {heading.lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("line", re.findall(r"^ {4}(python benchmarks/.+)$", README, re.MULTILINE))
+def test_a_benchmark_of_the_readme_has_these_options(line):
+    _, script, *arguments = shlex.split(line)
+    sources = [ROOT / script, *(ROOT / "benchmarks" / "grid").glob("*.py")]
+    text = "".join(path.read_text(encoding="utf-8") for path in sources)
+    options = [argument.removeprefix("--") for argument in arguments if argument[:2] == "--"]
+    assert options
+    assert all(re.search(rf"\b{option}\b", text) for option in options)
+
+
+PLACES = re.findall(r"`((?:rsretrieve|tests|benchmarks|docs)/[\w./]*)`", CONTRIBUTING)
+
+
+@pytest.mark.parametrize("place", sorted(set(PLACES)))
+def test_a_place_that_contributing_names_is_there(place):
+    assert (ROOT / place).exists()
+
+
+def test_contributing_names_every_package_and_phase():
+    packages = {path.parent.name for path in (ROOT / "rsretrieve").glob("*/__init__.py")}
+    named = {place.split("/")[1] for place in PLACES if place.startswith("rsretrieve/")}
+    assert packages <= named
+    for phase in ("find", "read", "embed", "index", "search", "audit"):
+        assert f"| **{phase}**" in CONTRIBUTING

@@ -1,6 +1,6 @@
-"""The program: a file a subcommand; the only code that prints or exits."""
+"""The command line. No other package prints or exits."""
 
 from rsretrieve._core.threads import let_waiting_threads_sleep, watch_processors
 
-let_waiting_threads_sleep()  # before a command imports NumPy
-watch_processors()  # while PyTorch is imported
+let_waiting_threads_sleep()  # must run before NumPy is imported
+watch_processors()  # measures the load while PyTorch is imported

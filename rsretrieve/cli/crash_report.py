@@ -1,4 +1,4 @@
-"""What nobody foresaw: an apology on the screen, and all that helps to mend it in a file."""
+"""Report an unexpected error: a short message, and a file with the traceback."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXIT_UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
 
 
 def write_traceback(error: BaseException) -> Path | None:
-    """Write an error with its whole traceback to a new file; None where none can be written."""
+    """Write an error with its traceback to a new file; None if no file can be written."""
     lines = [
         f"rsretrieve {__version__}, Python {platform.python_version()}, {platform.platform()}\n",
         f"{' '.join(map(printable, sys.argv))}\n\n",
@@ -36,11 +36,10 @@ def write_traceback(error: BaseException) -> Path | None:
     return None
 
 
-def apology(error: BaseException) -> tuple[str, str]:
-    """What to say of an error that nobody foresaw, and what to do about it."""
+def describe_crash(error: BaseException) -> tuple[str, str]:
+    """The message about an unexpected error, and the hint what to do."""
     written = write_traceback(error)
-    said = " ".join(str(error).split())[:200]
-    message = f"something went wrong that should not: {type(error).__name__}: {said}".rstrip(": ")
-    if written is None:
-        return message, "sorry; please report it, with the command that you gave"
-    return message, f"sorry; please report it, with what stands in {written}"
+    details = " ".join(str(error).split())[:200]
+    message = f"internal error (a bug in rsretrieve): {type(error).__name__}: {details}"
+    attached = "the command that you ran" if written is None else f"the file {written}"
+    return message.rstrip(": "), f"please report this bug, with {attached}"

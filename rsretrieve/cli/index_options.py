@@ -1,4 +1,4 @@
-"""What the arguments of `rsretrieve index` mean together."""
+"""Check the options of `rsretrieve index` together, and build the index goal from them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The arguments that decide what is done."""
+class IndexArguments:
+    """The arguments that decide what `rsretrieve index` does."""
 
     tiles: str | None
     model: Path | None
@@ -27,43 +27,51 @@ class Asked:
     export: Path | None
 
 
-def refuse_nonsense(asked: Asked, *, chooses: bool) -> None:
-    """End with a usage error where arguments do not go together, or one is missing."""
-    upkeep = asked.verify or asked.repair
+def check_arguments(arguments: IndexArguments, *, chooses: bool) -> None:
+    """End with a usage error if arguments exclude each other, or one is missing.
+
+    Args:
+        arguments: the arguments.
+        chooses: an option of the index type was given.
+    """
+    upkeep = arguments.verify or arguments.repair
     modes = [
         name
         for name, given in (
-            ("--update", asked.update),
-            ("--verify", asked.verify),
-            ("--repair", asked.repair),
-            ("--from-embeddings", asked.from_embeddings is not None),
+            ("--update", arguments.update),
+            ("--verify", arguments.verify),
+            ("--repair", arguments.repair),
+            ("--from-embeddings", arguments.from_embeddings is not None),
         )
         if given
     ]
     if len(modes) > 1:
-        raise typer.BadParameter(f"{modes[0]} and {modes[1]} cannot be given together")
-    if upkeep and (asked.tiles is not None or asked.export is not None or chooses):
+        raise typer.BadParameter(f"{modes[0]} and {modes[1]} cannot be combined")
+    if upkeep and (arguments.tiles is not None or arguments.export is not None or chooses):
         raise typer.BadParameter(
-            f"{modes[0]} looks at the index of --output alone: no TILES, no --export, and nothing "
-            "to choose"
+            f"{modes[0]} uses only the index of --output: give no TILES, no --export and no "
+            "options of the index type"
         )
-    if asked.from_embeddings is not None and asked.model is not None:
-        raise typer.BadParameter("--from-embeddings needs no --model: its vectors are there")
-    wants_tiles = not (upkeep or asked.from_embeddings is not None)
-    only_exports = asked.export is not None and asked.tiles is None and not asked.update
+    if arguments.from_embeddings is not None and arguments.model is not None:
+        raise typer.BadParameter("--from-embeddings and --model cannot be combined")
+    wants_tiles = not (upkeep or arguments.from_embeddings is not None)
+    only_exports = arguments.export is not None and arguments.tiles is None and not arguments.update
     if wants_tiles and not only_exports:
-        if asked.tiles is None:
-            raise typer.BadParameter("TILES are missing", param_hint="TILES")
-        if asked.model is None:
-            raise typer.BadParameter("the model is missing", param_hint="--model")
-    elif only_exports and wants_tiles and (chooses or asked.model is not None):
-        raise typer.BadParameter("--export without TILES writes the index of --output as it is")
+        if arguments.tiles is None:
+            raise typer.BadParameter("missing argument TILES", param_hint="TILES")
+        if arguments.model is None:
+            raise typer.BadParameter("missing option --model", param_hint="--model")
+    elif only_exports and wants_tiles and (chooses or arguments.model is not None):
+        raise typer.BadParameter(
+            "--export without TILES exports the index of --output as it is: give no --model and no "
+            "options of the index type"
+        )
 
 
 def goal_of_options(
     faiss_key: str | None, recall: float | None, memory: str | None, *, append_only: bool
 ) -> IndexGoal | None:
-    """What the index is to be; None where nothing was said."""
+    """The goal of the index; None if no option was given."""
     from rsretrieve.index.vectors.choose_kind import IndexGoal
 
     chosen = {

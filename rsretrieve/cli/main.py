@@ -1,4 +1,4 @@
-"""The program: its commands, and the one place where errors become messages."""
+"""The program `rsretrieve`: its commands, and the handling of their errors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import atexit
 import gc
 import inspect
 import sys
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
@@ -25,13 +26,19 @@ from rsretrieve.cli.terminal import EXIT_INTERRUPTED, Terminal
 from rsretrieve.errors import InvalidArgument, RsretrieveError, ran_out_of_memory
 
 EXIT_ERROR, EXIT_USAGE = 1, 2
-_OBJECTS_BETWEEN_SEARCHES = 20_000  # Python's own choice is 700, or 2000
+_GC_THRESHOLD = 20_000  # new objects between two collections; Python's default is 700 or 2000
 
 
-def _filled(docstring: str) -> str:
-    """Join the lines of each paragraph: help is broken where the terminal is, not the source."""
+def _help_text(docstring: str) -> str:
+    """Join the lines of each paragraph, so that help wraps at the terminal's width.
+
+    Paragraphs with indented lines (examples) keep their lines.
+    """
     paragraphs = inspect.cleandoc(docstring).split("\n\n")
-    return "\n\n".join(" ".join(paragraph.split("\n")) for paragraph in paragraphs)
+    return "\n\n".join(
+        paragraph if "\n " in paragraph else paragraph.replace("\n", " ")
+        for paragraph in paragraphs
+    )
 
 
 app = typer.Typer(
@@ -40,11 +47,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    *(train, index, query, audit_labels, evaluate),
-    *(info, corrupt_labels, split, demo, cache),
-):
-    app.command(help=_filled(command.__doc__ or ""))(command)
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Main commands": (train, index, query, audit_labels, evaluate),
+    "Other commands": (split, corrupt_labels, info, cache, demo),
+}
+for panel, commands in _PANELS.items():
+    for command in commands:
+        app.command(help=_help_text(command.__doc__ or ""), rich_help_panel=panel)(command)
 
 
 def _show_version(wanted: bool) -> None:
@@ -60,19 +69,30 @@ def rsretrieve(
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """Find remote-sensing scenes by example, and the labels among them that are wrong."""
+    """Find similar remote-sensing scenes and wrong labels in a collection of tiles.
+
+    rsretrieve COMMAND --help shows the options of a command.
+
+    Example:
+        rsretrieve demo
+        rsretrieve train tiles --output models/mine
+        rsretrieve index tiles --model models/mine --output index
+        rsretrieve query example.tif --index index
+        rsretrieve audit-labels tiles --model models/mine --page audit.html
+    """
 
 
 def main() -> None:
-    """Run the program; every error becomes a message and an exit code."""
-    _collect_garbage_seldom()
+    """Run the program. Every error becomes a message and an exit code."""
+    _run_garbage_collector_less_often()
     try:
         app()
     except RsretrieveError as error:
         Terminal(as_json=False, quiet=False).complain(error.message, error.hint)
         sys.exit(EXIT_USAGE if isinstance(error, InvalidArgument) else EXIT_ERROR)
     except OSError as error:
-        # Of the user's environment: no room, no permission. Tiles' own errors never get here.
+        # From the user's environment: a full disk, a missing permission. Errors of single tiles
+        # are `TileError` and do not get here.
         place = f"{error.filename}: " if error.filename else ""
         Terminal(as_json=False, quiet=False).complain(f"{place}{error.strerror or error}")
         sys.exit(EXIT_ERROR)
@@ -80,28 +100,28 @@ def main() -> None:
         Terminal(as_json=False, quiet=False).complain("interrupted")
         sys.exit(EXIT_INTERRUPTED)
     except Exception as error:
-        _end_over(error)
+        _exit_after(error)
 
 
-def _collect_garbage_seldom() -> None:
-    """What a command makes at first are modules, which stay: a search among them finds nothing.
+def _run_garbage_collector_less_often() -> None:
+    """Run the garbage collector less often, because imported modules are never garbage.
 
-    A query by an image takes a tenth less processor time.
+    This saves a tenth of the processor time of a query by an image.
     """
-    gc.set_threshold(_OBJECTS_BETWEEN_SEARCHES, *gc.get_threshold()[1:])
-    atexit.register(gc.freeze)  # nor when the process ends, which gives all of it back
+    gc.set_threshold(_GC_THRESHOLD, *gc.get_threshold()[1:])
+    atexit.register(gc.freeze)  # no collection at exit: the system frees all memory
 
 
-def _end_over(error: Exception) -> NoReturn:
-    """Say what happened that nobody foresaw."""
-    from rsretrieve.cli.crash_report import EXIT_UNEXPECTED, apology
+def _exit_after(error: Exception) -> NoReturn:
+    """Report an unexpected error and exit."""
+    from rsretrieve.cli.crash_report import EXIT_UNEXPECTED, describe_crash
 
     terminal = Terminal(as_json=False, quiet=False)
     if ran_out_of_memory(error):
         terminal.complain(
-            f"there is not enough memory ({' '.join(str(error).split())[:120] or 'none is left'})",
-            "give --batch-size auto, a smaller --size, or --device cpu, where the command has them",
+            f"out of memory ({' '.join(str(error).split())[:120] or 'no details'})",
+            "use --batch-size auto, a smaller --size or --device cpu, if the command has them",
         )
         sys.exit(EXIT_ERROR)
-    terminal.complain(*apology(error))
+    terminal.complain(*describe_crash(error))
     sys.exit(EXIT_UNEXPECTED)

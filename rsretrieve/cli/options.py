@@ -1,4 +1,4 @@
-"""The arguments that several commands share, each declared once."""
+"""The options that several commands share, and the parsing of their values."""
 
 from __future__ import annotations
 
@@ -8,57 +8,65 @@ from typing import Annotated
 import typer
 
 from rsretrieve._core.text import size_in_bytes
+from rsretrieve.data.windowing import DEFAULT_MAX_NODATA, MAX_WINDOWS
 from rsretrieve.enums import Edges
 
+# The headings of option groups in --help. Options without a group come first.
+SCENES, RUN = "Scenes", "Run"
+
+TILES_HELP = (
+    "A folder of images (class sub-folders are the labels); or a CSV or Parquet list with the "
+    "columns tile and optionally path and label"
+)
 Tiles = Annotated[
     str,
     typer.Argument(
         metavar="TILES",
-        help="A folder of images (class sub-folders are the labels), or a CSV or Parquet list "
-        "with the columns tile, and optionally path and label. With --window also a scene, by a "
-        "path or URL that GDAL opens. Or a STAC item (.json), or a folder of them.",
+        help=f"{TILES_HELP}; or a STAC item (.json) or a folder of items; with --window also a "
+        "scene, by path or URL.",
     ),
 ]
-_SCENES = "Scenes"  # the heading in --help
 Window = Annotated[
     int | None,
     typer.Option(
         metavar="PX",
-        help="Cut every image into windows of this side; each is a tile. Nothing is written.",
-        rich_help_panel=_SCENES,
+        help="Cut every image into square windows of this side. Each window is one tile. No "
+        "image files are written.",
+        rich_help_panel=SCENES,
     ),
 ]
 Stride = Annotated[
     int | None,
     typer.Option(
         metavar="PX",
-        help="From one window to the next. \\[default: the window's side]",
-        rich_help_panel=_SCENES,
+        help="Distance from one window to the next. \\[default: the value of --window]",
+        rich_help_panel=SCENES,
     ),
 ]
 Resolution = Annotated[
     float | None,
     typer.Option(
         metavar="M",
-        help="Metres a pixel of a window spans: --window and --stride are counted in such pixels, "
-        "and finer scenes are read coarser, from their overviews. \\[default: the scene's]",
-        rich_help_panel=_SCENES,
+        help="Ground size of a pixel in metres. --window and --stride count in these pixels. "
+        "Finer scenes are read at this resolution, from their overviews if they have any. "
+        "\\[default: the scene's own]",
+        rich_help_panel=SCENES,
     ),
 ]
 EdgesOption = Annotated[
     Edges | None,
     typer.Option(
-        help="drop: no window reaches over the edge. pad: the last ones do, and what lies outside "
-        "is nodata. \\[default: drop]",
-        rich_help_panel=_SCENES,
+        help="drop: leave out windows that reach over the scene's edge. pad: keep them; the part "
+        "outside is nodata. \\[default: drop]",
+        rich_help_panel=SCENES,
     ),
 ]
 MaxNodata = Annotated[
     float | None,
     typer.Option(
         metavar="SHARE",
-        help="Windows with a larger share of nodata, 0…1, are skipped. \\[default: 0.5]",
-        rich_help_panel=_SCENES,
+        help=f"Skip windows with a larger share of nodata, 0…1. \\[default: {DEFAULT_MAX_NODATA}]",
+        rich_help_panel=SCENES,
     ),
 ]
 Assets = Annotated[
@@ -66,9 +74,8 @@ Assets = Annotated[
     typer.Option(
         "--asset",
         metavar="NAME",
-        help="Of STAC items: the asset that is the scene; may be given several times. "
-        "\\[default: the only raster]",
-        rich_help_panel=_SCENES,
+        help="The STAC asset that holds the scene. Repeatable. \\[default: the only raster]",
+        rich_help_panel=SCENES,
     ),
 ]
 MaxWindows = Annotated[
@@ -76,58 +83,81 @@ MaxWindows = Annotated[
     typer.Option(
         metavar="N",
         min=1,
-        help="A scene of more windows is refused. \\[default: 50,000,000]",
-        rich_help_panel=_SCENES,
+        help=f"Refuse scenes with more windows than this. \\[default: {MAX_WINDOWS:,}]",
+        rich_help_panel=SCENES,
     ),
 ]
 TrustSources = Annotated[
     bool,
     typer.Option(
         "--trust-sources",
-        help="Open whatever the tiles' files, lists and items name: other files, every format of "
-        "GDAL, private addresses. Without it only formats open that hold their pixels themselves, "
-        "and nothing else is read or asked.",
+        help="Open everything that the tiles' files, lists and STAC items refer to: other files, "
+        "every GDAL format, private network addresses. Without it, only formats that contain "
+        "their own pixels are opened, and nothing else is read or requested.",
+        rich_help_panel=RUN,
     ),
 ]
 Labels = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Labels (CSV: tile,label) that replace those found with the tiles."
+        metavar="FILE",
+        help="Labels (CSV: tile,label). They override the labels found with the tiles.",
     ),
 ]
-Model = Annotated[Path, typer.Option(metavar="DIR", help="The model folder, made by train.")]
 IndexModel = Annotated[
     Path | None,
     typer.Option(
         "--model",
         metavar="DIR",
-        help="The model the index was built with, if it no longer lies where it lay.",
+        help="Path of the model, if it was moved. \\[default: the path stored in the index]",
     ),
 ]
 Index = Annotated[
-    Path, typer.Option("--index", metavar="DIR", help="The index folder, made by index.")
+    Path, typer.Option("--index", metavar="DIR", help="Index folder, written by rsretrieve index.")
 ]
 Truth = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="True labels (CSV or list: tile,label) to measure by."),
+    typer.Option(
+        metavar="FILE", help="True labels (CSV or list: tile,label) to compare the result with."
+    ),
 ]
 Device = Annotated[
     str,
-    typer.Option(metavar="NAME", help="auto (a GPU where there is one), cpu, cuda or cuda:N."),
+    typer.Option(
+        metavar="NAME",
+        help="auto (a GPU if there is one), cpu, cuda or cuda:N.",
+        rich_help_panel=RUN,
+    ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Every chance hangs on this number.")]
+Seed = Annotated[int, typer.Option(min=0, help="Random seed.", rich_help_panel=RUN)]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace outputs that are there already.")
+    bool,
+    typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel=RUN),
 ]
 Strict = Annotated[
     bool,
-    typer.Option("--strict", help="Stop at the first tile that cannot be read (exit code 1)."),
+    typer.Option(
+        "--strict",
+        help="Stop at the first tile that cannot be read (exit code 1).",
+        rich_help_panel=RUN,
+    ),
 ]
 Json = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")
+    bool,
+    typer.Option(
+        "--json",
+        help="Print the result as one JSON object on standard output.",
+        rich_help_panel=RUN,
+    ),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", help="No progress and no notices; errors and results stay.")
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="Show no progress and no notices. Errors and results are still shown.",
+        rich_help_panel=RUN,
+    ),
 ]
 
 
@@ -143,20 +173,20 @@ def parse_numbers(
         ) from error
     if count is not None and len(numbers) != count:
         raise typer.BadParameter(
-            f"{text!r} is not {count} numbers separated by commas", param_hint=option
+            f"expected {count} numbers separated by commas, not {text!r}", param_hint=option
         )
     return numbers
 
 
 def parse_count(text: str | None, option: str) -> int | None:
-    """Parse a whole number, or end with a usage error; None of nothing."""
+    """Parse a whole number, or end with a usage error. None stays None."""
     if text is None:
         return None
     try:
         return int(text)
     except ValueError as error:
         raise typer.BadParameter(
-            f"{text!r} is neither a number nor auto", param_hint=option
+            f"expected a whole number or auto, not {text!r}", param_hint=option
         ) from error
 
 
@@ -169,6 +199,6 @@ def parse_bytes(text: str, option: str) -> int:
     size = size_in_bytes(text)
     if size is None:
         raise typer.BadParameter(
-            f"{text!r} is not a size; expected is one such as 500MB or 2GB", param_hint=option
+            f"expected a size such as 500MB or 2GB, not {text!r}", param_hint=option
         )
     return size

@@ -1,4 +1,4 @@
-"""The options about scenes, which every command that takes tiles has."""
+"""The options for scenes, shared by all commands that take tiles."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SWITCHES = ("trust_sources",)
 
 
 def takes_scenes(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options about scenes; it gets them as one record, `scenes`."""
+    """Add the scene options to a command, which gets them as one record, `scenes`."""
     signature = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
     kept = [
@@ -83,7 +83,7 @@ def _chosen(
         "--max-nodata": max_nodata,
         "--max-windows": max_windows,
     }
-    useless = [name for name, value in of_windows.items() if value is not None]
+    without_window = [name for name, value in of_windows.items() if value is not None]
     windows = None
     if window is not None:
         windows = WindowChoices(
@@ -93,8 +93,8 @@ def _chosen(
             edges=edges or Edges.DROP,
             max_nodata=DEFAULT_MAX_NODATA if max_nodata is None else max_nodata,
         )
-    elif useless:
-        raise typer.BadParameter(f"{useless[0]} is of windows, and --window PX is not given")
+    elif without_window:
+        raise typer.BadParameter(f"{without_window[0]} needs --window PX")
     return SceneChoices(
         windows, tuple(asset or ()), max_windows or MAX_WINDOWS, trusted=trust_sources
     )

@@ -1,4 +1,4 @@
-"""What a command shows: results on standard output, everything else on standard error."""
+"""Print results on standard output, and everything else on standard error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from rsretrieve._core.text import printable
 from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted
 
 EXIT_SOME_FAILED, EXIT_INTERRUPTED = 3, 130
-WINDOWS_LISTED = 10  # of one scene, for one reason; more share a line
+WINDOWS_LISTED = 10  # more windows of a scene with the same failure share one line
 _WINDOW = re.compile(r"#\d+,\d+,\d+,\d+$")
 
 
@@ -27,21 +27,21 @@ if TYPE_CHECKING:
 
 
 class Terminal:
-    """The two ends of a command: a listener for its progress, and a printer for its result.
+    """Show the progress, the notices and the result of a command.
 
     Args:
-        as_json: the result is one JSON object.
-        quiet: no progress and no notices.
-        after_interrupt: what to say to who pressed Ctrl-C.
+        as_json: print the result as one JSON object.
+        quiet: show no progress and no notices.
+        after_interrupt: the hint after Ctrl-C.
 
     Attributes:
-        after_interrupt: gives that; may be replaced when more is known.
+        after_interrupt: returns the hint after Ctrl-C; a command may replace it.
     """
 
     def __init__(self, *, as_json: bool, quiet: bool, after_interrupt: str = "") -> None:
         self.after_interrupt: Callable[[], str] = lambda: after_interrupt
         self._as_json, self._quiet = as_json, quiet
-        # Into a file or a pipe nothing is cut to a width.
+        # In a file or a pipe, lines are not cut to the width of a terminal.
         width = None if sys.stdout.isatty() else 240
         self._out = Console(highlight=False, width=width)
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -64,7 +64,7 @@ class Terminal:
             raise typer.Exit(EXIT_INTERRUPTED) from error
 
     def listen(self, event: Event) -> None:
-        """Show an event of the library's work."""
+        """Show an event of the library."""
         match event:
             case StageStarted(name, total):
                 self._start_stage(name, total)
@@ -77,18 +77,18 @@ class Terminal:
                 self._finish_epoch(event)
 
     def notice(self, *texts: str) -> None:
-        """Say what the user should know and what stops nothing."""
+        """Print notices, unless --quiet was given."""
         for text in texts if not self._quiet else ():
             self._err.print(f"[yellow]note:[/] {escape(printable(text))}")
 
     def complain(self, message: str, hint: str = "") -> None:
-        """Say what went wrong, and what to do about it."""
+        """Print an error and a hint."""
         self._err.print(f"[bold red]error:[/] {escape(printable(message))}")
         if hint:
             self._err.print(f"[cyan]hint:[/] {escape(printable(hint))}")
 
     def failures(self, failures: Sequence[Any]) -> int:
-        """List the tiles that could not be used, and return the exit code."""
+        """List the tiles that could not be used. Returns the exit code."""
         self._stop_progress()
         if not failures:
             return 0
@@ -108,7 +108,7 @@ class Terminal:
             self._out.print(part)
 
     def lines(self, contents: Iterable[dict[str, Any]]) -> None:
-        """Print JSON objects, each on a line of its own."""
+        """Print JSON objects, one per line."""
         self._stop_progress()
         for content in contents:
             sys.stdout.write(json.dumps(content, allow_nan=False) + "\n")
@@ -125,16 +125,16 @@ class Terminal:
             self._err.print(f"{name} ({total} tiles)" if total else name)
 
     def _stop_progress(self) -> None:
-        # Rich before 15 ends even a hidden one with an empty line.
+        # Before version 15, Rich prints an empty line at the end of a hidden bar, too.
         if self._progress is not None and not self._progress.disable:
             self._progress.stop()
 
     def _finish_epoch(self, epoch: EpochFinished) -> None:
-        parts = [f"loss {epoch.loss:.4f}", f"kept {epoch.kept_fraction:.1%}"]
+        parts = [f"loss {epoch.loss:.4f}", f"labels kept {epoch.kept_fraction:.1%}"]
         if epoch.relabelled_fraction:
-            parts.append(f"relabelled {epoch.relabelled_fraction:.1%}")
+            parts.append(f"replaced {epoch.relabelled_fraction:.1%}")
         if epoch.validation_accuracy is not None:
-            parts.append(f"validation {epoch.validation_accuracy:.3f}")
+            parts.append(f"validation accuracy {epoch.validation_accuracy:.3f}")
         left = (epoch.epochs - epoch.epoch) * epoch.seconds
         parts += [f"{epoch.tiles_per_second:.0f} tiles/s", f"{_minutes(left)} left"]
         self._note = ", ".join(parts)
@@ -143,13 +143,13 @@ class Terminal:
 
 
 def _failure_lines(failures: Sequence[Any]) -> Iterator[str]:
-    """A line a tile; many windows of one scene that failed alike share one."""
+    """One line per tile. Many windows of a scene with the same failure share one line."""
 
     def scene_and_reason(failure: Any) -> tuple[str, str]:
         return _WINDOW.sub("#", failure.tile_id), failure.reason
 
-    for (scene, reason), alike in groupby(failures, scene_and_reason):
-        bad = list(alike)
+    for (scene, reason), group in groupby(failures, scene_and_reason):
+        bad = list(group)
         if scene.endswith("#") and len(bad) > WINDOWS_LISTED:
             first, last = bad[0].tile_id, bad[-1].tile_id.removeprefix(scene[:-1])
             yield f"{first} to {last}, {len(bad)} windows: {reason}"
@@ -164,7 +164,7 @@ def _minutes(seconds: float) -> str:
 
 
 def _progress_bar(console: Console, *, hidden: bool) -> Progress:
-    # Imported here: what shows no bar is to answer at once.
+    # Imported here, because commands without a progress bar should start fast.
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 
 import numpy as np
@@ -10,6 +11,10 @@ import pytest
 import rasterio
 from PIL import Image
 from rasterio.warp import transform
+
+from tests.support.repository import ROOT
+
+README = ROOT / "README.md"
 
 INDEX_KEYS = {
     *("index", "tiles", "added", "removed", "unchanged", "failed", "faiss_key"),
@@ -245,3 +250,13 @@ def test_overwrite_never_replaces_a_folder_of_the_user_s(run, landscape, model, 
     assert ran.code == 1
     assert f"{mine} is a folder that rsretrieve did not write" in ran.err
     assert len(list((mine / "forest").iterdir())) == 16
+
+
+def test_the_output_in_the_readme_is_that_of_the_program(run, index, landscape):
+    (shown,) = re.findall(r"```text\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    image = min((landscape / "beach").iterdir())
+    title, *rows = run("query", image, "--index", index, "-k", 3).out.splitlines()
+    assert title.strip() == str(image)
+    for line, expected in zip(shown.splitlines()[1:], rows, strict=True):
+        assert len(line.split()) == len(expected.split())
+    assert shown.splitlines()[1].split() == rows[0].split()

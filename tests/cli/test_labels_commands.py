@@ -102,7 +102,8 @@ def test_kinds_of_noise_need_what_they_need(run, landscape, tmp_path, arguments)
         "corrupt-labels", landscape, "--rate", 0.1, "--output", tmp_path / "n.csv", *arguments
     )
     assert ran.code == 2
-    assert "go together" in ran.err
+    option = " ".join(arguments)
+    assert f"{option} needs" in ran.err or "--table needs --kind table" in ran.err
 
 
 def test_a_published_table_is_for_its_own_classes(run, landscape, tmp_path):

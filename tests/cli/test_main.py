@@ -39,12 +39,6 @@ def test_every_command_has_json_quiet_and_overwrite_where_the_contract_says(run,
     assert ("--overwrite" in out) == (command not in ("evaluate", "info"))
 
 
-def test_help_names_defaults_that_are_no_values(run):
-    out = run("train", "--help").out
-    assert "[default: the recipe's]" in out
-    assert "[default: the window's side]" in out
-
-
 def test_version(run):
     assert run("--version").out == f"rsretrieve {rsretrieve.__version__}\n"
 
@@ -69,15 +63,17 @@ def broken(*_, **__):
     raise ZeroDivisionError("a \x1b bug")
 
 
-def test_an_error_that_nobody_foresaw_is_an_apology_and_a_file(run, monkeypatch, tmp_path):
+def test_an_unexpected_error_is_a_short_message_and_a_file(run, monkeypatch, tmp_path):
     monkeypatch.setattr("rsretrieve.data.discovery.find_tiles.find_tiles", broken)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     ran = run("split", tmp_path, "--output", tmp_path / "lists")
     assert (ran.code, ran.out) == (70, "")
     error, hint = ran.err.splitlines()
-    assert error == "error: something went wrong that should not: ZeroDivisionError: a \\x1b bug"
+    assert error.startswith("error: internal error")
+    assert error.endswith("ZeroDivisionError: a \\x1b bug")
     (written,) = tmp_path.glob("rsretrieve-error-*.txt")
-    assert hint == f"hint: sorry; please report it, with what stands in {written}"
+    assert hint.startswith("hint: please report")
+    assert str(written) in hint
     assert written.stat().st_mode & 0o777 == 0o600
     text = written.read_text()
     assert text.startswith(f"rsretrieve {rsretrieve.__version__}, Python ")
@@ -85,12 +81,13 @@ def test_an_error_that_nobody_foresaw_is_an_apology_and_a_file(run, monkeypatch,
     assert f"split {tmp_path}" in text
 
 
-def test_an_apology_without_room_for_a_file(run, monkeypatch, tmp_path):
+def test_a_crash_report_without_room_for_a_file(run, monkeypatch, tmp_path):
     monkeypatch.setattr("rsretrieve.data.discovery.find_tiles.find_tiles", broken)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     ran = run("split", tmp_path, "--output", tmp_path / "lists")
     assert ran.code == 70
-    assert ran.err.endswith("hint: sorry; please report it, with the command that you gave\n")
+    assert "hint: please report" in ran.err
+    assert "the command" in ran.err
 
 
 class OutOfMemoryError(RuntimeError):
@@ -112,10 +109,10 @@ def test_memory_that_runs_out_is_no_bug(run, monkeypatch, tmp_path, error):
     monkeypatch.setattr("rsretrieve.data.discovery.find_tiles.find_tiles", greedy)
     ran = run("split", tmp_path, "--output", tmp_path / "lists")
     assert ran.code == 1
-    said = str(error) or "none is left"
-    assert ran.err.startswith(
-        f"error: there is not enough memory ({said})\nhint: give --batch-size "
-    )
+    message, hint = ran.err.splitlines()
+    assert message.startswith("error: out of memory")
+    assert str(error) in message
+    assert "--batch-size auto" in hint
 
 
 def test_ctrl_c_outside_of_a_command_is_one_line(monkeypatch, capsys):

@@ -194,10 +194,10 @@ def test_many_windows_that_fail_alike_share_a_line(run: Run, scene, model, tmp_p
 @pytest.mark.parametrize(
     ("choices", "code", "message"),
     [
-        (("--stride", 16), 2, "--stride is of windows, and --window PX is not given"),
-        (("--resolution", 5), 2, "--resolution is of windows, and --window PX is not given"),
-        (("--edges", "pad"), 2, "--edges is of windows, and --window PX is not given"),
-        (("--max-nodata", 0), 2, "--max-nodata is of windows, and --window PX is not given"),
+        (("--stride", 16), 2, "--stride needs --window PX"),
+        (("--resolution", 5), 2, "--resolution needs --window PX"),
+        (("--edges", "pad"), 2, "--edges needs --window PX"),
+        (("--max-nodata", 0), 2, "--max-nodata needs --window PX"),
         (("--window", 4), 2, "a window's side must be in 8…8192 px, not 4"),
         (("--window", 32, "--edges", "fold"), 2, "'fold' is not one of"),
         (("--window", 999), 1, "no scene is as large as a window of 999 px"),
@@ -217,7 +217,7 @@ def test_choices_that_do_not_fit_end_in_one_message(
 def test_windows_are_of_queries_in_evaluate(run: Run, scene_index):
     ran = run("evaluate", "--index", scene_index, *BY_CELL)
     assert ran.code == 2
-    assert "--window and --asset are of QUERIES, and there are none" in ran.err
+    assert "--window and --asset apply to QUERIES, which are missing" in ran.err
 
 
 def test_a_scene_behind_a_url_is_indexed_and_its_update_says_what_it_cannot_see(

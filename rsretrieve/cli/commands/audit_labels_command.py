@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,119 +18,109 @@ from rsretrieve.data.windowing import SceneChoices
 EXIT_ISSUES = 4
 
 
+_file = partial(typer.Option, metavar="FILE", rich_help_panel="Files to write")
+_choice = partial(typer.Option, rich_help_panel="Scoring and selection")
+
+
 @takes_scenes
 def audit_labels(
     tiles: Annotated[
         str | None,
         typer.Argument(
             metavar="TILES",
-            help="A folder of images (class sub-folders are the labels), or a CSV or Parquet list "
-            "with the columns tile, and optionally path and label. With --embeddings FILE.npy its "
-            "rows are these tiles in their order (a folder's is by id); with "
-            "--embeddings FILE.parquet TILES may be left out.",
+            help=f"{options.TILES_HELP}; with --window also a scene. With --embeddings FILE.npy: "
+            "row i is tile i (a folder's tiles are sorted by id). With --embeddings "
+            "FILE.parquet, TILES may be left out.",
         ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Judge by this model, made by train.")
+        Path | None, typer.Option(metavar="DIR", help="Model folder, written by rsretrieve train.")
     ] = None,
     embeddings: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Judge by embeddings made elsewhere, without images: .npy (N, D), or .parquet "
-            "with the columns tile, embedding and label.",
+            help="Instead of --model: embeddings from elsewhere. .npy (N, D), or .parquet with "
+            "the columns tile, embedding and label.",
         ),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write every tile, worst label first, as CSV, with all that it was judged by.",
-        ),
-    ] = None,
-    page: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.html",
-            help="Write the worst labels as one page with pictures, to decide on in a browser.",
-        ),
-    ] = None,
+    labels: options.Labels = None,
     decisions: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Decisions saved by that page (or any tile,label file): they are put on the "
-            "labels, and those tiles are no issues any more. Needs no model.",
+            help="Decisions saved from the page (or any CSV: tile,label). They replace the "
+            "labels; these tiles are no longer issues. Needs no model.",
         ),
+    ] = None,
+    truth: options.Truth = None,
+    output: Annotated[
+        Path | None, _file(help="CSV: every tile with its scores, worst label first.")
+    ] = None,
+    page: Annotated[
+        Path | None,
+        _file(metavar="FILE.html", help="Web page: the worst labels with pictures, for review."),
     ] = None,
     fixed_labels: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write a labels file to train on: with the confident suggestions applied "
-            "(at least three times as likely as the next class), or, with --decisions, with these "
-            "alone.",
+        _file(
+            help="CSV (tile,label) to train on: the given labels, with each suggestion applied "
+            "that is at least three times as probable as the next class. With --decisions: with "
+            "the decisions applied, and no suggestions.",
         ),
     ] = None,
     changes: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write who changed which label by which rule, as CSV."),
-    ] = None,
-    fiftyone: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write every tile in the tiles' order as CSV, with filepath, for FiftyOne and "
-            "cleanlab.",
-        ),
-    ] = None,
-    label_studio: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.json",
-            help="Write the tiles that need a look as Label Studio tasks, suggestions filled in.",
-        ),
-    ] = None,
-    geojson: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Write the tiles that need a look as GeoJSON footprints."
-        ),
+        Path | None, _file(help="CSV: which label was changed, from what to what, and why.")
     ] = None,
     noise_matrix: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Write which class the tiles of each given label are thought to be of, as CSV.",
+        _file(help="CSV: estimated true classes of the tiles of each given label."),
+    ] = None,
+    fiftyone: Annotated[
+        Path | None,
+        _file(help="CSV for FiftyOne and cleanlab: every tile in the order of TILES."),
+    ] = None,
+    label_studio: Annotated[
+        Path | None,
+        _file(
+            metavar="FILE.json",
+            help="Label Studio tasks: the tiles to look at, with the suggestions filled in.",
         ),
+    ] = None,
+    geojson: Annotated[
+        Path | None, _file(help="GeoJSON: footprints of the tiles to look at.")
     ] = None,
     expected_precision: Annotated[
         float | None,
-        typer.Option(
+        _choice(
             metavar="SHARE",
-            help="Call as many labels issues as are expected to be wrong to this share, 0…1.",
+            help="Flag as many labels as possible while this share of them, 0…1, is expected to "
+            "be wrong.",
         ),
     ] = None,
     budget: Annotated[
         int | None,
-        typer.Option(
+        _choice(
             metavar="N",
-            help="Call the N worst labels issues, and no others; not with --expected-precision.",
+            help="Flag the N worst labels. Not with --expected-precision.",
             min=1,
         ),
     ] = None,
     cross_fit: Annotated[
         int,
-        typer.Option(
+        _choice(
             metavar="K",
-            help="Judge each tile by classes fitted to the other K − 1 of K parts.",
+            help="Score each tile by a classifier fitted to the other K − 1 of K parts.",
             min=2,
         ),
     ] = 5,
-    truth: options.Truth = None,
-    labels: options.Labels = None,
     fail_on_issues: Annotated[
-        bool, typer.Option("--fail-on-issues", help="Exit with code 4 when there are issues.")
+        bool,
+        typer.Option(
+            "--fail-on-issues",
+            help="Exit with code 4 if there are issues.",
+            rich_help_panel=options.RUN,
+        ),
     ] = False,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
@@ -138,28 +129,40 @@ def audit_labels(
     quiet: options.Quiet = False,
     scenes: SceneChoices = SceneChoices(),
 ) -> None:
-    """List the labels that are probably wrong, worst first, with the label each should have.
+    """List the labels that are probably wrong, worst first, and suggest a label for each.
 
-    issue_probability = 1 − q_y, q_t ∝ T_ty · Π P_view(t): how likely each class t is for the
-    tile by each view, and for such tiles to be labelled y. label_score is 1 less that. T (who is
-    taken for whom) and q are estimated in turns. Views: a discriminant of the starting features,
-    fitted to the other --cross-fit parts; the votes of neighbours in these; with a trained model
-    also the votes of neighbours in its embedding, its prototypes' softmax and the area under the
-    margin of the training, as sharp as the first two bear out, which then count √½ each (they see
-    the same features). Of tiles that the model was not trained on, its own views count in place of
-    the first two. With --embeddings, or a model that kept no starting features, discriminant and
-    votes are of the embeddings.
+    No clean labels are needed. The noise rate (the share of wrong labels) is estimated with a
+    95 % interval.
 
-    Above 50,000 tiles, above 10,000,000 tiles × classes, or below 10 tiles a class, prototypes
-    alone judge: label_score = 1 / (1 + exp((best other − own) / σ)), of cosines.
+    Example:
+        rsretrieve audit-labels tiles --model models/mine --page audit.html
+        rsretrieve audit-labels tiles --model models/mine --fixed-labels fixed.csv
 
-    Issues are chosen for the highest expected F1, or by --expected-precision or --budget.
-    The noise rate is the mean issue_probability, its interval a bootstrap over tiles.
+    Method: several independent estimators score each label. They are combined into one
+    probability that the label is wrong: issue_probability = 1 − q_y with
+    q_t ∝ T_ty · Π_e P_e(t), where P_e(t) is the probability of class t by estimator e and T_ty
+    the probability that a tile of class t is labelled y. T and q are estimated by expectation
+    maximisation (Dawid and Skene 1979). label_score = 1 − issue_probability. The noise rate is
+    the mean of issue_probability; its interval is a bootstrap over tiles.
 
-    Kinds of issue: wrong_label (another class is likelier), ambiguous (two are about as likely),
-    off_topic (no class is near), duplicate (nearly the same pixels, or without images nearly the
-    same embedding, have another label; the twin is named), rare_class (fewer than 5 tiles, too few
-    to judge by).
+    Estimators: (1) a discriminant classifier on the starting features, which train stores before
+    it learns labels, cross-fitted over --cross-fit parts; (2) the votes of the nearest neighbours
+    in the starting features; and, from the trained model, (3) the votes of the nearest neighbours
+    in its embedding, (4) the softmax over its prototypes and (5) the area under the margin during
+    training. A trained network fits wrong labels, too; 3 to 5 are therefore calibrated against 1
+    and 2, which then get the weight √½ each, because they see the same features. For tiles
+    outside the training set, the model's own estimators replace 1 and 2. With --embeddings, or a
+    model without starting features, 1 and 2 use the embeddings.
+
+    Above 50,000 tiles, above 10,000,000 tiles × classes, or below 10 tiles per class, the
+    prototypes are the only estimator: label_score = 1 / (1 + exp((best other − own) / σ)), where
+    best other and own are cosine similarities to prototypes.
+
+    By default, the number of issues maximises the expected F1 score.
+
+    Kinds of issue: wrong_label (another class is more probable), ambiguous (two classes are about
+    as probable), off_topic (no class is near), duplicate (a near-duplicate has another label and
+    is named), rare_class (fewer than 5 tiles, too few to score).
     """
     exports = (fiftyone, label_studio, geojson, noise_matrix)
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, overwrite)
@@ -167,8 +170,8 @@ def audit_labels(
     inputs.check()
     if not inputs.is_audit and (outputs.has_findings or fail_on_issues or not outputs.has_labels):
         raise typer.BadParameter(
-            "--decisions without --model or --embeddings writes --fixed-labels and --changes, "
-            "at least one of them, and nothing else"
+            "--decisions without --model or --embeddings needs --fixed-labels or --changes, and "
+            "takes no other output"
         )
     paths = outputs.paths(inputs.paths)
     with Terminal(as_json=as_json, quiet=quiet) as terminal:

@@ -11,18 +11,22 @@ from rsretrieve.cli.terminal import Terminal
 
 
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Remove what is kept.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete all cached tiles.")] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say where decoded tiles are kept, and how many bytes of them.
+    """Show or clear the cache of decoded tiles.
 
-    What one command decoded the next finds there. RSRETRIEVE_CACHE names another folder,
-    RSRETRIEVE_CACHE_SIZE how much may lie there, such as 500MB (0: nothing is kept). The least
-    lately used goes first.
+    Commands store decoded tiles there for the next command. Environment variables:
+    RSRETRIEVE_CACHE (another folder) and RSRETRIEVE_CACHE_SIZE (such as 500MB; 0 turns the cache
+    off). The least recently used tiles are deleted first.
+
+    Example:
+        rsretrieve cache
+        rsretrieve cache --clear
     """
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
-        from rsretrieve.cli.io.render import cache_summary
+        from rsretrieve.cli.io.result_tables import cache_summary
         from rsretrieve.data.loading.cache_folder import CacheFolder
 
         folder = CacheFolder.of_environment()

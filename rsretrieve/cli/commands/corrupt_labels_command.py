@@ -18,29 +18,28 @@ from rsretrieve.enums import NoiseKind
 @takes_scenes
 def corrupt_labels(
     tiles: options.Tiles,
-    rate: Annotated[
-        float, typer.Option(min=0, max=1, help="The share of labels that go wrong, 0…1.")
-    ],
+    rate: Annotated[float, typer.Option(min=0, max=1, help="Share of labels to change, 0…1.")],
     output: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="The labels file to write (CSV: tile,label,true_label)."),
+        typer.Option(metavar="FILE", help="Labels file to write (CSV: tile,label,true_label)."),
     ],
     kind: Annotated[
         NoiseKind,
         typer.Option(
-            help="uniform: to any other class. table: along --table. instance: the tiles most "
-            "easily taken for another class, by --model."
+            help="uniform: to any other class. table: to the classes of --table. instance: the "
+            "tiles that --model confuses most easily."
         ),
     ] = NoiseKind.UNIFORM,
     table: Annotated[
         str | None,
         typer.Option(
             metavar="TABLE",
-            help="aid or nwpu-resisc45 (the published ones), or a CSV with from,to,share.",
+            help="Confusions for --kind table: aid, nwpu-resisc45 (both published), or a CSV file: "
+            "from,to,share.",
         ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="The model for --kind instance.")
+        Path | None, typer.Option(metavar="DIR", help="Model for --kind instance.")
     ] = None,
     labels: options.Labels = None,
     seed: options.Seed = 0,
@@ -51,11 +50,19 @@ def corrupt_labels(
     quiet: options.Quiet = False,
     scenes: SceneChoices = SceneChoices(),
 ) -> None:
-    """Make labels wrong on purpose, to measure what that does."""
+    """Change a share of the labels on purpose, to measure the effect of wrong labels.
+
+    The labels file also holds the true labels, for audit-labels --truth and evaluate --truth.
+
+    Example:
+        rsretrieve corrupt-labels tiles --rate 0.3 --output noisy.csv
+    """
     if (kind is NoiseKind.TABLE) != (table is not None):
-        raise typer.BadParameter("--kind table and --table TABLE go together")
+        raise typer.BadParameter("--kind table needs --table TABLE, and --table needs --kind table")
     if (kind is NoiseKind.INSTANCE) != (model is not None):
-        raise typer.BadParameter("--kind instance and --model DIR go together")
+        raise typer.BadParameter(
+            "--kind instance needs --model DIR, and --model needs --kind instance"
+        )
     paths = OutputPaths(
         {"--output": output},
         inputs={"TILES": tiles, "--labels": labels, "--table": table, "--model": model},
@@ -64,7 +71,7 @@ def corrupt_labels(
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
         from rsretrieve._core.tables import write_csv
-        from rsretrieve.cli.io.render import corruption_summary
+        from rsretrieve.cli.io.result_tables import corruption_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.labels.label_noise import (
             corrupt_by_table,

@@ -18,36 +18,42 @@ CELLS, CELL_PX = 28, 48
 def demo(
     context: typer.Context,
     output: Annotated[
-        Path, typer.Option(metavar="DIR", help="The folder that everything is written to.")
+        Path, typer.Option(metavar="DIR", help="Folder for all files of the demo.")
     ] = Path("demo"),
     seed: options.Seed = 0,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Show the whole way on a made-up landscape: no data and no download needed.
+    """Run every step on a synthetic landscape, without data or downloads (2 minutes).
 
-    Makes a georeferenced six-band landscape, cuts it into tiles, makes 30 % of the training
-    labels wrong, then trains, indexes, queries, audits and evaluates, showing every command.
+    Makes a georeferenced landscape with six bands, cuts it into tiles, changes 30 % of the
+    training labels, then trains, indexes, queries, audits and evaluates. Every command is shown.
+
+    Example:
+        rsretrieve demo --output demo
     """
     from rsretrieve.synthetic.scene import make_landscape, write_tiles
 
     OutputPaths({"--output": output / "hits.png"}, overwrite=True).check()
     if output.exists() and any(output.iterdir()) and not overwrite:
         raise OutputExists(
-            f"{output} is there already", hint="give --overwrite to use it again, or --output DIR"
+            f"{output} already exists",
+            hint="give --overwrite to replace its files, or --output DIR",
         )
-    typer.echo(f"A landscape of {CELLS}×{CELLS} tiles of {CELL_PX} px, six bands, in {output}")
     landscape = make_landscape(CELLS, CELL_PX, seed)
     count = write_tiles(landscape, CELL_PX, output / "tiles", overwrite=True)
-    typer.echo(f"{count} tiles written to {output / 'tiles'}")
+    typer.echo(
+        f"Wrote a synthetic landscape to {output / 'tiles'}: {count} tiles of {CELL_PX} px with "
+        "six bands; the sub-folders are the classes."
+    )
     for command in _commands(output, seed, device):
         quietly = [*command, "--quiet"] if quiet else command
         typer.echo(f"\n$ rsretrieve {shlex.join(command)}")
         _run(context, quietly)
     typer.echo(
-        f"\nLook at {output / 'hits.png'} (queries and what they found), {output / 'audit.html'} "
-        f"(the labels to check) and {output / 'model' / 'training.png'}."
+        f"\nOpen {output / 'audit.html'} (the labels to check), {output / 'hits.png'} (queries "
+        f"and their hits) and {output / 'model' / 'training.png'} (the training)."
     )
 
 
@@ -92,6 +98,6 @@ def _examples(tiles: Path) -> list[str]:
 def _run(context: typer.Context, command: list[str]) -> None:
     """Run one command of this program in this process."""
     parent = context.parent
-    if parent is None:  # always there: the program is a group of commands
+    if parent is None:  # never: the program is a group of commands
         return
     parent.command.main(command, prog_name="rsretrieve", standalone_mode=False)

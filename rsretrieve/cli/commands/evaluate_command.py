@@ -20,8 +20,8 @@ def evaluate(
         str | None,
         typer.Argument(
             metavar="QUERIES",
-            help="Tiles with labels, as TILES elsewhere. \\[default: every tile of the index is "
-            "a query for the others]",
+            help=f"Labelled query tiles. {options.TILES_HELP}; with --window also a scene. "
+            "\\[default: every tile of the index, against the others]",
         ),
     ] = None,
     labels: options.Labels = None,
@@ -29,8 +29,8 @@ def evaluate(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="True labels of the index's tiles (CSV or list: tile,label): the figures are "
-            "then those of the clean gallery.",
+            help="True labels of the indexed tiles (CSV or list: tile,label), to use instead of "
+            "their given labels.",
         ),
     ] = None,
     model: options.IndexModel = None,
@@ -41,18 +41,24 @@ def evaluate(
     quiet: options.Quiet = False,
     scenes: SceneChoices = SceneChoices(),
 ) -> None:
-    """Measure retrieval: mAP, mAP@R, precision and recall at k, K-NN accuracy, NMI.
+    """Measure how well an index retrieves tiles of the query's class.
 
-    A hit is relevant when it has the query's label; a query is never its own hit. mAP is over
-    the whole ranking, mAP@R over the first R, the number of relevant tiles. K-NN: 10
-    neighbours, weighted by inverse distance. NMI: of a k-means clustering of the queries.
+    A hit is relevant if it has the query's label. A query is never its own hit.
+
+    Example:
+        rsretrieve evaluate --index index
+        rsretrieve evaluate test_tiles --index index
+
+    Metrics: mAP over the whole ranking; mAP@R over the first R hits, where R is the number of
+    relevant tiles; precision and recall at k; accuracy of 10 nearest neighbours, weighted by
+    inverse distance; NMI of a k-means clustering of the queries.
     """
     if queries is None and (labels or model or scenes != SceneChoices()):
         raise typer.BadParameter(
-            "--labels, --model, --window and --asset are of QUERIES, and there are none"
+            "--labels, --model, --window and --asset apply to QUERIES, which are missing"
         )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
-        from rsretrieve.cli.io.render import evaluation_table
+        from rsretrieve.cli.io.result_tables import evaluation_table
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.labels.labels import read_true_labels
         from rsretrieve.data.run_context import RunContext

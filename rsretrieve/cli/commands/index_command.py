@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,7 @@ from rsretrieve.cli.commands.index_upkeep_command import (
     repair_index,
     verify_index,
 )
-from rsretrieve.cli.index_options import Asked, goal_of_options, refuse_nonsense
+from rsretrieve.cli.index_options import IndexArguments, check_arguments, goal_of_options
 from rsretrieve.cli.io.output_paths import OutputPaths
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
@@ -24,91 +25,95 @@ from rsretrieve.data.windowing import SceneChoices
 if TYPE_CHECKING:
     from rsretrieve.index.vectors.choose_kind import IndexGoal
 
-_KEPT = "what was embedded is kept: the same command goes on where it stopped"
+_KEPT = "embedded tiles are kept; to continue, repeat the command"
+_type = partial(typer.Option, rich_help_panel="Index type")
+_existing = partial(typer.Option, rich_help_panel="Work on an existing index")
 
 
 @takes_scenes
 def index(
-    output: Annotated[Path, typer.Option(metavar="DIR", help="The index folder.")],
+    output: Annotated[Path, typer.Option(metavar="DIR", help="Index folder to write.")],
     tiles: Annotated[
         str | None,
         typer.Argument(
             metavar="TILES",
-            help="As in other commands. Not needed by --verify, --repair and --export.",
+            help=f"{options.TILES_HELP}; or a STAC item (.json) or a folder of items; with "
+            "--window also a scene. Not needed by --verify, --repair and --export.",
         ),
     ] = None,
     model: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="The model folder, made by train. \\[default of --verify and --repair: where the "
-            "index's model lay]",
+            help="Model folder, written by rsretrieve train. \\[default for --verify and "
+            "--repair: the path stored in the index]",
         ),
     ] = None,
-    faiss_key: Annotated[
-        str | None,
-        typer.Option(
-            "--index",
-            metavar="KEY",
-            help="auto (chosen by the number of tiles, --recall and --memory), or a FAISS key "
-            "such as Flat, IVF256,Flat or HNSW32. \\[default: auto; of --update, what it is]",
-        ),
-    ] = None,
-    recall: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            help="The share of the true 10 nearest that a search should find; 1 is exact search. "
-            "Search is set so that it does, by measurement. \\[default: 0.95]",
-        ),
-    ] = None,
-    memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE",
-            help="What the index may take in memory, such as 500MB or 2GB. \\[default: half of "
-            "what is free]",
-        ),
-    ] = None,
-    append_only: Annotated[
-        bool,
-        typer.Option(
-            "--append-only", help="Nothing will be removed: auto may choose a graph (HNSW)."
-        ),
-    ] = False,
     from_embeddings: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Index vectors made elsewhere: Parquet (id, embedding, optionally label, path, "
-            "geometry), or .npy, whose rows are TILES (a list), or are numbered.",
+            help="Instead of --model: embeddings from elsewhere. Parquet (columns: id, "
+            "embedding; optionally label, path, geometry), or .npy, whose row i is tile i of the "
+            "list TILES (without TILES, rows are numbered).",
         ),
     ] = None,
+    faiss_key: Annotated[
+        str | None,
+        _type(
+            "--index",
+            metavar="KEY",
+            help="auto (chosen by the number of tiles, --recall and --memory), or a FAISS key "
+            "such as Flat, IVF256,Flat or HNSW32. \\[default: auto; with --update: unchanged]",
+        ),
+    ] = None,
+    recall: Annotated[
+        float | None,
+        _type(
+            metavar="SHARE",
+            help="Share of the true 10 nearest neighbours that a search must find; 1 is exact. "
+            "Search parameters are set by measuring it. \\[default: 0.95]",
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        _type(
+            metavar="SIZE",
+            help="Memory limit of the index, such as 500MB or 2GB. \\[default: half of the free "
+            "memory]",
+        ),
+    ] = None,
+    append_only: Annotated[
+        bool,
+        _type(
+            "--append-only",
+            help="No tile will ever be removed, so auto may choose a graph (HNSW).",
+        ),
+    ] = False,
     update: Annotated[
         bool,
-        typer.Option(
+        _existing(
             "--update",
-            help="Bring the index up to date: embed new and changed tiles (by size and time of "
-            "change, then by content), drop vanished ones, try again what could not be read, and "
-            "read nothing else.",
+            help="Embed new and changed tiles, remove deleted ones, retry unreadable ones. "
+            "Changes are found by size and modification time, then by content.",
         ),
     ] = False,
     verify: Annotated[
         bool,
-        typer.Option(
+        _existing(
             "--verify",
-            help="Check every count and checksum of the index, and embed a sample of its tiles "
-            "again. Exit code 1 where something is wrong.",
+            help="Check all checksums and counts, and embed a sample of the tiles again. Exit "
+            "code 1 if there are errors.",
         ),
     ] = False,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Mend what --verify finds wrong, as far as it goes.")
+        bool, _existing("--repair", help="Repair the errors that --verify finds, if possible.")
     ] = False,
     export: Annotated[
         Path | None,
-        typer.Option(
+        _existing(
             metavar="FILE.parquet",
-            help="Write the embeddings with footprints and the model's provenance as GeoParquet.",
+            help="Write embeddings, footprints and the model's provenance as GeoParquet.",
         ),
     ] = None,
     labels: options.Labels = None,
@@ -119,13 +124,18 @@ def index(
     quiet: options.Quiet = False,
     scenes: SceneChoices = SceneChoices(),
 ) -> None:
-    """Embed tiles and build an index in which a scene finds its like.
+    """Embed tiles and build an index for similarity search.
 
-    An interrupted run goes on where it stopped when the same command is given again.
+    An interrupted run continues when the same command is repeated.
+
+    Example:
+        rsretrieve index tiles --model models/mine --output index
+        rsretrieve index tiles --model models/mine --output index --update
+        rsretrieve index --verify --output index
     """
-    asked = Asked(tiles, model, from_embeddings, update, verify, repair, export)
+    arguments = IndexArguments(tiles, model, from_embeddings, update, verify, repair, export)
     goal_options = (faiss_key, recall, memory, append_only or None)
-    refuse_nonsense(asked, chooses=any(option is not None for option in goal_options))
+    check_arguments(arguments, chooses=any(option is not None for option in goal_options))
     goal = goal_of_options(faiss_key, recall, memory, append_only=append_only)
     only_exports = export is not None and tiles is None and from_embeddings is None
     written = {} if verify or only_exports else {"--output": output}
@@ -150,9 +160,10 @@ def index(
         if export is not None and only_exports:
             raise typer.Exit(export_index(upkeep, export, terminal))
         work = _Work(upkeep, tiles, labels, scenes, goal, update, paths)
-        code = (
-            _foreign(work, from_embeddings, terminal) if from_embeddings else _own(work, terminal)
-        )
+        if from_embeddings:
+            code = _index_embeddings(work, from_embeddings, terminal)
+        else:
+            code = _index_tiles(work, terminal)
         if export is not None:
             export_index(upkeep, export, terminal, shown=False)
         raise typer.Exit(code)
@@ -160,7 +171,7 @@ def index(
 
 @dataclass(frozen=True)
 class _Work:
-    """What an index is made of."""
+    """The inputs of an index, and the options for building it."""
 
     upkeep: Upkeep
     tiles: str | None
@@ -171,10 +182,10 @@ class _Work:
     paths: OutputPaths
 
 
-def _own(work: _Work, terminal: Terminal) -> int:
+def _index_tiles(work: _Work, terminal: Terminal) -> int:
     """Index tiles with a model."""
     from rsretrieve._core.paths import unchecked_notices
-    from rsretrieve.cli.io.render import indexing_summary
+    from rsretrieve.cli.io.result_tables import indexing_summary
     from rsretrieve.data.discovery.find_tiles import find_tiles
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.export.results import indexing_json
@@ -184,7 +195,7 @@ def _own(work: _Work, terminal: Terminal) -> int:
 
     upkeep = work.upkeep
     if work.tiles is None or upkeep.model is None:
-        raise typer.BadParameter("TILES and --model are needed")
+        raise typer.BadParameter("TILES and --model are required")
     context = RunContext(strict=upkeep.strict, listener=terminal.listen)
     found = find_tiles(work.tiles, work.labels, work.scenes, context)
     work.paths.check_tiles(lambda: (tile.path for tile in found))
@@ -205,9 +216,9 @@ def _own(work: _Work, terminal: Terminal) -> int:
     return terminal.failures(context.failures)
 
 
-def _foreign(work: _Work, source: Path, terminal: Terminal) -> int:
-    """Index embeddings that were made elsewhere."""
-    from rsretrieve.cli.io.render import indexing_summary
+def _index_embeddings(work: _Work, source: Path, terminal: Terminal) -> int:
+    """Index embeddings from elsewhere."""
+    from rsretrieve.cli.io.result_tables import indexing_summary
     from rsretrieve.data.discovery.find_tiles import find_tiles
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.errors import InvalidArgument
@@ -217,11 +228,11 @@ def _foreign(work: _Work, source: Path, terminal: Terminal) -> int:
 
     upkeep = work.upkeep
     if work.tiles is None and work.labels is not None:
-        raise typer.BadParameter("--labels are of TILES, and there are none")
+        raise typer.BadParameter("--labels applies to TILES, which are missing")
     if work.tiles is not None and Path(work.tiles).is_dir():
         raise InvalidArgument(
-            f"{work.tiles} is a folder, whose tiles have no order that the rows could follow",
-            hint="give a list (CSV or Parquet: tile), row i of which is row i of the .npy",
+            f"{work.tiles} is a folder; its tiles have no order to match the rows of {source.name}",
+            hint="give a list (CSV or Parquet, column tile) in the order of the embeddings",
         )
     listing = None if work.tiles is None else find_tiles(work.tiles, work.labels)
     work.paths.check_tiles(lambda: (tile.path for tile in listing or ()))

@@ -1,4 +1,4 @@
-"""What `rsretrieve index` does with an index that is there: verify, repair, export."""
+"""`rsretrieve index` on an existing index: verify, repair, export."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ EXIT_UNSOUND = 1
 
 @dataclass(frozen=True)
 class Upkeep:
-    """An index, and what it is looked after with.
+    """An index folder, and the options that apply to it.
 
     Attributes:
         index: the index folder.
-        model: its model, as the user says; None for where the index says.
-        device: that computes.
-        overwrite: replace outputs that are there.
+        model: the model folder, if the user gave one; otherwise the index names it.
+        device: the device, as typed.
+        overwrite: replace existing outputs.
         strict: stop at the first tile that cannot be read.
     """
 
@@ -35,7 +35,7 @@ class Upkeep:
     strict: bool
 
     def gpu(self) -> int | None:
-        """The GPU that FAISS is to use; PyTorch is asked only where there may be one."""
+        """The GPU for FAISS, or None. PyTorch is loaded only if there may be one."""
         from rsretrieve.index.vectors.faiss_loader import faiss_module, usable_gpu
 
         if self.device == "cpu" or (self.device == "auto" and not faiss_module().get_num_gpus()):
@@ -45,7 +45,7 @@ class Upkeep:
         return usable_gpu(str(choose_device(self.device)))
 
     def find_model(self, manifest: Manifest, context: RunContext) -> Model | None:
-        """The model of an index; where it lay, it may be no longer."""
+        """The model of an index; None if there is none, or if it cannot be loaded."""
         if self.model is None and not manifest.model:
             return None
         from rsretrieve.errors import ModelError
@@ -57,13 +57,15 @@ class Upkeep:
         try:
             return load_model(Path(manifest.model), choose_device(self.device), context)
         except ModelError as error:
-            context.notice(f"no tile is embedded again: {error} (say where it is with --model)")
+            context.notice(
+                f"no tiles are embedded for comparison: {error} (give its path with --model)"
+            )
             return None
 
 
 def verify_index(upkeep: Upkeep, terminal: Terminal) -> int:
     """`index --verify`."""
-    from rsretrieve.cli.io.render import verification_text
+    from rsretrieve.cli.io.result_tables import verification_text
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.index.maintenance import verify
 
@@ -77,7 +79,7 @@ def verify_index(upkeep: Upkeep, terminal: Terminal) -> int:
 
 def repair_index(upkeep: Upkeep, terminal: Terminal) -> int:
     """`index --repair`."""
-    from rsretrieve.cli.io.render import verification_text
+    from rsretrieve.cli.io.result_tables import verification_text
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.index.maintenance import repair as repairing
 
@@ -92,7 +94,7 @@ def repair_index(upkeep: Upkeep, terminal: Terminal) -> int:
 
 
 def export_index(upkeep: Upkeep, path: Path, terminal: Terminal, *, shown: bool = True) -> int:
-    """`index --export`; where the index was just made, its summary is the result."""
+    """`index --export`. With `shown=False` a notice is printed instead of a result."""
     from rsretrieve.export.geoparquet import write_embeddings
     from rsretrieve.index.store.folder import open_index
 

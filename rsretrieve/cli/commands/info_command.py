@@ -15,29 +15,34 @@ from rsretrieve.errors import InputError
 def info(
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="MODEL|INDEX", help="A model folder, or an index folder."),
+        typer.Argument(metavar="MODEL|INDEX", help="Model folder or index folder."),
     ] = None,
     security: Annotated[
         bool,
         typer.Option(
-            "--security", help="Say what this system enforces on the processes that decode tiles."
+            "--security",
+            help="Show which limits this system enforces on the processes that decode tiles.",
         ),
     ] = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say what a model or an index is, at a glance.
+    """Describe a model or an index.
 
-    Of a model, the files that changed since they were written are named. An index is checked
-    by `rsretrieve index --verify`.
+    For a model, changed or missing files are listed. To check an index, use rsretrieve index
+    --verify.
+
+    Example:
+        rsretrieve info models/mine
+        rsretrieve info index
     """
     if security == (folder is not None):
-        raise typer.BadParameter("give MODEL, INDEX or --security, one of them")
+        raise typer.BadParameter("give either a model or index folder, or --security")
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         if folder is None:
             _show_security(terminal)
             return
-        from rsretrieve.cli.io.render import index_table, model_table
+        from rsretrieve.cli.io.info_tables import index_table, model_table
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.results import model_json
         from rsretrieve.index.store.manifest import MANIFEST_FILE
@@ -53,7 +58,7 @@ def info(
             changed = changed_files(model)
             report_unchecked(model, RunContext(listener=terminal.listen))
             if changed:
-                terminal.notice(f"changed or missing since they were written: {', '.join(changed)}")
+                terminal.notice(f"changed or missing files: {', '.join(changed)}")
             content = {**model_json(folder, model.description), "changed_files": list(changed)}
             terminal.result(content, model_table(folder, model.description))
         elif (folder / MANIFEST_FILE).exists():
@@ -63,14 +68,14 @@ def info(
             terminal.result(described.to_json(), index_table(described))
         else:
             raise InputError(
-                f"{folder} is neither a model nor an index ({DESCRIPTION_FILE} and "
-                f"{MANIFEST_FILE} are missing)",
-                hint="`rsretrieve train` makes the one, `rsretrieve index` the other",
+                f"{folder} is neither a model folder ({DESCRIPTION_FILE} is missing) nor an index "
+                f"folder ({MANIFEST_FILE} is missing)",
+                hint="`rsretrieve train` writes models, `rsretrieve index` writes indexes",
             )
 
 
 def _show_security(terminal: Terminal) -> None:
-    from rsretrieve.cli.io.render import security_table
+    from rsretrieve.cli.io.info_tables import security_table
     from rsretrieve.data.gdal_drivers import for_files
     from rsretrieve.data.workers.confinement import enforced
     from rsretrieve.export.results import security_json

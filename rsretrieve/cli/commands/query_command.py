@@ -12,10 +12,9 @@ from rsretrieve.cli import options
 from rsretrieve.cli.io.query_outputs import QueryOutputs
 from rsretrieve.cli.terminal import Terminal
 
-# Their headings in --help.
-_asked = partial(typer.Option, rich_help_panel="What is asked")
-_filter = partial(typer.Option, rich_help_panel="Which tiles may be hits")
-_output = partial(typer.Option, rich_help_panel="Outputs")
+_asked = partial(typer.Option, rich_help_panel="Other queries than images")
+_filter = partial(typer.Option, rich_help_panel="Filters")
+_output = partial(typer.Option, rich_help_panel="Files to write")
 
 
 def query(
@@ -23,97 +22,110 @@ def query(
         list[str] | None,
         typer.Argument(
             metavar="IMAGE",
-            help="Image files; FILE#COL,ROW,WIDTH,HEIGHT is a window of one; FILE.npy holds a "
-            "vector (D,) or several (Q, D).",
+            help="Image files; a window of a scene: FILE#COL,ROW,WIDTH,HEIGHT; or embeddings: "
+            "FILE.npy of shape (D,) or (Q, D).",
         ),
     ] = None,
     *,
     index: options.Index,
     tile: Annotated[
         list[str] | None,
-        _asked(metavar="ID", help="A tile of the index, by its id: needs no model. Repeatable."),
+        _asked(metavar="ID", help="Id of a tile in the index. Needs no model. Repeatable."),
     ] = None,
     at: Annotated[
         list[str] | None,
         _asked(
             metavar="LON,LAT",
-            help="The tile of the index that holds the point (the smallest, if several). "
-            "Repeatable.",
+            help="Longitude and latitude of a point. The query is the indexed tile that contains "
+            "it (the smallest, if several). Repeatable.",
         ),
     ] = None,
     like: Annotated[
         list[str] | None,
         _asked(
             metavar="EXAMPLE[@W]",
-            help="An example: an id of the index, an image, or a .npy of one vector. All --like "
-            "and --unlike together are one query: the mean of w·like less the mean of "
-            "u·unlike, made unit; w is 1 and u is 0.5 unless @W says otherwise. Repeatable.",
+            help="Positive example: a tile id, an image, or a .npy file with one vector. All "
+            "--like and --unlike form one query: the weighted mean of the positives minus that "
+            "of the negatives, L2-normalised. Default weights: 1 for --like, 0.5 for --unlike. "
+            "Repeatable.",
         ),
     ] = None,
     unlike: Annotated[
         list[str] | None,
-        _asked(metavar="EXAMPLE[@U]", help="What hits should be unlike. Repeatable."),
+        _asked(metavar="EXAMPLE[@U]", help="Negative example, as for --like. Repeatable."),
     ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many hits for each query.")] = 10,
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of hits per query.")] = 10,
     label: Annotated[
         list[str] | None,
-        _filter(metavar="NAME", help="Only tiles of this label. Repeatable."),
+        _filter(metavar="NAME", help="Only tiles with this label. Repeatable."),
     ] = None,
     bbox: Annotated[
         str | None,
         _filter(
             metavar="W,S,E,N",
-            help="Only tiles whose footprint meets this box (degrees; W > E crosses the "
+            help="Only tiles whose footprint intersects this box (degrees; W > E crosses the "
             "antimeridian).",
         ),
     ] = None,
     within: Annotated[
         Path | None,
-        _filter(metavar="FILE.geojson", help="Only tiles that lie whole in these polygons."),
+        _filter(
+            metavar="FILE.geojson", help="Only tiles that lie completely within these polygons."
+        ),
     ] = None,
     min_similarity: Annotated[
         float | None,
-        _filter(metavar="S", min=-1, max=1, help="Only hits this similar."),
+        _filter(metavar="S", min=-1, max=1, help="Only hits with at least this cosine similarity."),
     ] = None,
     exclude_self: Annotated[
         bool,
-        _filter("--exclude-self", help="No hits that are the query's own file (and window)."),
+        _filter("--exclude-self", help="Leave out the query's own file (and window)."),
     ] = False,
     distinct_scene: Annotated[
         bool,
         _filter(
-            "--distinct-scene", help="The best hit only of each file: of windows, of each scene."
+            "--distinct-scene", help="Only the best hit of each file (of each scene, for windows)."
         ),
     ] = False,
     fold_duplicates: Annotated[
         bool,
         _filter(
-            "--fold-duplicates", help="No hits that are at least 0.999 similar to a better hit."
+            "--fold-duplicates",
+            help="Leave out hits with a similarity of at least 0.999 to a better hit.",
         ),
     ] = False,
     duplicate_similarity: Annotated[
         float | None,
-        _filter(metavar="S", min=-1, max=1, help="Fold from this similarity on, instead of 0.999."),
+        _filter(
+            metavar="S",
+            min=-1,
+            max=1,
+            help="Like --fold-duplicates, but with this similarity. \\[default: 0.999]",
+        ),
     ] = None,
     csv: Annotated[
         Path | None,
-        _output(metavar="FILE", help="Write the hits as CSV."),
+        _output(metavar="FILE", help="CSV of the hits."),
     ] = None,
     geojson: Annotated[
         Path | None,
-        _output(metavar="FILE", help="Write the hits' footprints (lon, lat) as GeoJSON."),
+        _output(metavar="FILE", help="GeoJSON: footprints of the hits."),
     ] = None,
     geoparquet: Annotated[
         Path | None,
-        _output(metavar="FILE", help="Write the hits' footprints as GeoParquet 1.1."),
+        _output(metavar="FILE", help="GeoParquet 1.1: footprints of the hits."),
     ] = None,
     sheet: Annotated[
         Path | None,
-        _output(metavar="FILE.png", help="Draw each query with its hits, as a picture."),
+        _output(metavar="FILE.png", help="Picture: each query with its hits."),
     ] = None,
     jsonl: Annotated[
         bool,
-        _output("--jsonl", help="Print a JSON object a query, each on its own line."),
+        _output(
+            "--jsonl",
+            help="Print one JSON object per query, one per line.",
+            rich_help_panel=options.RUN,
+        ),
     ] = False,
     model: options.IndexModel = None,
     trust_sources: options.TrustSources = False,
@@ -123,22 +135,28 @@ def query(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Find the indexed tiles most like an image, a tile, a place or a vector, and where they lie.
+    """Find the indexed tiles that are most similar to an image, a tile, a place or a vector.
 
-    With filters every vector that passes is looked at, so that there are k hits wherever k
-    tiles pass; so it is where queries and tiles are few. Otherwise an approximate index
-    answers as it was built.
+    Prints rank, cosine similarity, label, longitude and latitude of each hit.
+
+    Example:
+        rsretrieve query example.tif --index index -k 10 --sheet hits.png
+        rsretrieve query --tile forest/a.tif --index index --label forest
+        rsretrieve query --at 11.35,47.27 --index index --geojson hits.geojson
+
+    With filters, and for few queries over few tiles, the search is exact: all tiles that pass the
+    filters are compared. Otherwise the accuracy is that of the index.
     """
     outputs = QueryOutputs(csv, geojson, geoparquet, sheet, overwrite, trusted=trust_sources)
     if jsonl and as_json:
-        raise typer.BadParameter("give --json or --jsonl, not both", param_hint="--jsonl")
+        raise typer.BadParameter("--json and --jsonl cannot be combined", param_hint="--jsonl")
     examples = [*(images or ()), *(like or ()), *(unlike or ())]
     paths = outputs.paths(
         {"--index": index, "--model": model, "--within": within, **_files_of(examples)}
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
-        from rsretrieve.cli.io.render import hit_table
+        from rsretrieve.cli.io.result_tables import hit_table
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.data.tile import Trust
         from rsretrieve.export.results import query_json, result_json
@@ -175,7 +193,7 @@ def query(
         store = open_index(index)
         paths.check_tiles(lambda: store.rows.column("path"))
         context = RunContext(strict=strict, listener=terminal.listen)
-        if model is not None:  # also where it is not needed: whoever names one means it
+        if model is not None:  # a given model is checked even if it is not needed
             from rsretrieve.index.compatibility import require_same_model
             from rsretrieve.network.metadata import ModelFolder, read_description
 
@@ -202,7 +220,7 @@ def query(
 
 
 def _files_of(examples: list[str]) -> dict[str, str]:
-    """The files that examples may name: without a window, and without a weight."""
+    """The files that examples may name, without their window and weight."""
     names = {name for text in examples for name in (text, text.rpartition("@")[0]) if name}
     return {f"the query {name}": name.partition("#")[0] or name for name in names} | {
         f"the query {name} ": name for name in names
@@ -220,7 +238,7 @@ def _box(text: str) -> tuple[float, float, float, float]:
 
 
 def _search_device(name: str) -> str:
-    """What searches where no model is opened; PyTorch is asked only for a GPU by name."""
+    """The device for a search without a model. Only a named GPU needs PyTorch."""
     if name in ("auto", "cpu"):
         return "cpu"
     from rsretrieve.network.device import choose_device

@@ -20,10 +20,10 @@ PARTS = ("train", "val", "test")
 def split(
     tiles: options.Tiles,
     output: Annotated[
-        Path, typer.Option(metavar="DIR", help="The folder for train.csv, val.csv and test.csv.")
+        Path, typer.Option(metavar="DIR", help="Folder for train.csv, val.csv and test.csv.")
     ],
     fractions: Annotated[
-        str, typer.Option(metavar="F,F,F", help="The shares of train, val and test.")
+        str, typer.Option(metavar="F,F,F", help="Shares of train, val and test.")
     ] = "0.7,0.1,0.2",
     labels: options.Labels = None,
     seed: options.Seed = 0,
@@ -32,14 +32,18 @@ def split(
     quiet: options.Quiet = False,
     scenes: SceneChoices = SceneChoices(),
 ) -> None:
-    """Split tiles into lists for training, validation and test, class by class.
+    """Split tiles into lists for training, validation and test.
 
-    Which list a tile comes into hangs on the seed and on the ids in its class alone.
+    Each class is split by these fractions. The result depends only on the seed and on the tile
+    ids of the class.
+
+    Example:
+        rsretrieve split tiles --output lists --fractions 0.7,0.1,0.2
     """
     shares = options.parse_numbers(fractions, "--fractions", float)
     if len(shares) != len(PARTS):
         raise typer.BadParameter(
-            "three fractions are needed: train, val, test", param_hint="--fractions"
+            "expected three fractions: train, val, test", param_hint="--fractions"
         )
     files = [output / f"{part}.csv" for part in PARTS]
     paths = OutputPaths(
@@ -49,7 +53,7 @@ def split(
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
-        from rsretrieve.cli.io.render import split_summary
+        from rsretrieve.cli.io.result_tables import split_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
         from rsretrieve.data.labels.splits import split_per_class
 

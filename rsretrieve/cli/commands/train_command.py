@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,10 @@ from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.enums import LossName, OptimizerName, RecipeName
 
-_FROM_RECIPE = "\\[default: the recipe's]"
+# Numbers of the recipes stand here as text: to import a recipe is to import PyTorch.
+# A test compares them with the recipes.
+_network = partial(typer.Option, rich_help_panel="Network")
+_training = partial(typer.Option, rich_help_panel="Training")
 
 
 @takes_scenes
@@ -23,90 +27,105 @@ def train(
     tiles: options.Tiles,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="The model folder to write. \\[default: models/NAME]"),
+        typer.Option(metavar="DIR", help="Model folder to write. \\[default: models/NAME]"),
     ] = None,
     labels: options.Labels = None,
     val: Annotated[
         str | None,
         typer.Option(
             metavar="TILES",
-            help="Tiles that say which epoch is best, by their labels as given. "
-            "\\[default: a tenth of the training tiles]",
+            help="Tiles for validation, with their labels as given. \\[default: a tenth of TILES]",
         ),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted training of --output.")
+    ] = False,
     recipe: Annotated[
         RecipeName,
-        typer.Option(help="robust: t-RNSL made for users. paper: as Kang et al. published it."),
+        _network(
+            help="Where the defaults come from. robust: corrects wrong labels during training. "
+            "paper: t-RNSL as published by Kang et al. 2020."
+        ),
     ] = RecipeName.ROBUST,
-    loss: Annotated[LossName | None, typer.Option(help=f"The loss. {_FROM_RECIPE}")] = None,
     backbone: Annotated[
         str | None,
-        typer.Option(
+        _network(
             metavar="NAME",
-            help="A torchvision classification model, by its torchvision name. "
-            "\\[default: resnet18]",
+            help="Name of a torchvision classification model. \\[default: resnet18]",
         ),
     ] = None,
     weights: Annotated[
         str,
-        typer.Option(
+        _network(
             metavar="WEIGHTS",
-            help="imagenet (torchvision's, downloaded), none, a .safetensors or .pth file, "
-            "or a model folder to go on from.",
+            help="Weights to start from: imagenet (downloaded by torchvision), none, a "
+            ".safetensors or .pth file, or a model folder.",
         ),
     ] = "imagenet",
     size: Annotated[
         int | None,
-        typer.Option(metavar="PX", help=f"Tiles are resized to this square. {_FROM_RECIPE}"),
+        _network(
+            metavar="PX",
+            help="Side of the square that tiles are resized to. \\[default: 128; paper: 256]",
+        ),
     ] = None,
     bands: Annotated[
         str | None,
-        typer.Option(
+        _network(
             metavar="B,B,…",
-            help="The bands to use, counted from 1, such as 3,2,1. \\[default: all]",
+            help="Bands to use, in this order, counted from 1; for example 3,2,1. \\[default: all]",
         ),
+    ] = None,
+    dimensions: Annotated[
+        int | None, _network(metavar="D", help="Length of an embedding. \\[default: 128]")
     ] = None,
     epochs: Annotated[
         int | None,
-        typer.Option(metavar="N", help=f"Schedules scale with this. {_FROM_RECIPE}"),
+        _training(
+            metavar="N",
+            help="Number of epochs. Schedules scale with it. \\[default: 40; paper: 130]",
+        ),
     ] = None,
     batch_size: Annotated[
         str | None,
-        typer.Option(
+        _training(
             metavar="N|auto",
-            help="Tiles a step. auto: the recipe's, taken in parts where memory runs out; the "
-            f"gradients add up, and batch norm sees a part's tiles alone. {_FROM_RECIPE}",
+            help="Tiles per step. auto: the default; if memory runs out, a batch is computed in "
+            "several parts, whose gradients are summed. \\[default: 64; paper: 256]",
         ),
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help=f"The peak learning rate. {_FROM_RECIPE}")
+        float | None,
+        _training(
+            help="Highest learning rate of the schedule. "
+            "\\[default: 0.01; with --weights none: 0.03; paper: 0.1]"
+        ),
     ] = None,
     optimizer: Annotated[
-        OptimizerName | None, typer.Option(help=f"The optimizer. {_FROM_RECIPE}")
+        OptimizerName | None, _training(help="Optimizer. \\[default: sgd]")
     ] = None,
-    dimensions: Annotated[
-        int | None, typer.Option(metavar="D", help="Of the embedding. \\[default: 128]")
-    ] = None,
+    loss: Annotated[LossName | None, _training(help="Loss function. \\[default: t-rnsl]")] = None,
     temperature: Annotated[
         float | None,
-        typer.Option(help="The temperature σ. \\[default: by the number of classes; paper: 0.05]"),
+        _training(
+            help="Temperature σ of the softmax. "
+            "\\[default: 1 / ln(39·(K − 1)) for K classes; paper: 0.05]"
+        ),
     ] = None,
     learn_temperature: Annotated[
-        bool, typer.Option("--learn-temperature", help="The temperature is learned.")
+        bool, _training("--learn-temperature", help="Train the temperature, too.")
     ] = False,
     q: Annotated[
-        float | None, typer.Option(help="Of RNSL and t-RNSL, 0 < q ≤ 1. \\[default: 0.7]")
+        float | None,
+        _training(help="Exponent q of the losses rnsl and t-rnsl, 0 < q ≤ 1. \\[default: 0.7]"),
     ] = None,
     truncation: Annotated[
         float | None,
-        typer.Option(
-            help="Of t-RNSL: tiles whose label's probability is at most this are left out. "
+        _training(
+            help="Threshold k of t-rnsl: labels with a probability of at most k are left out. "
             "\\[default: 0.5]"
         ),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with this output's unfinished training.")
-    ] = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
@@ -115,14 +134,18 @@ def train(
     quiet: options.Quiet = False,
     scenes: SceneChoices = SceneChoices(),
 ) -> None:
-    """Train an embedding that stays good when many labels are wrong.
+    """Train an embedding on tiles whose labels may be wrong.
 
-    Writes a model folder: weights and prototypes, description, model card, history and plot.
-    An interrupted training goes on with --resume.
+    Writes a model folder: network, class prototypes, model card, training history. --resume
+    continues an interrupted training.
+
+    Example:
+        rsretrieve train tiles --output models/mine
+        rsretrieve train tiles --labels fixed.csv --output models/better
     """
     chosen_bands = tuple(map(int, options.parse_numbers(bands, "--bands", int))) if bands else ()
     in_parts = batch_size == "auto"
-    tiles_a_step = None if in_parts else options.parse_count(batch_size, "--batch-size")
+    tiles_per_step = None if in_parts else options.parse_count(batch_size, "--batch-size")
     output = output or Path("models", Path(Location.parse(tiles).name).stem)
     paths = OutputPaths(
         folder={"--output": output},
@@ -130,7 +153,7 @@ def train(
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
-        from rsretrieve.cli.io.render import training_summary
+        from rsretrieve.cli.io.result_tables import training_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.model_card import write_card_and_plot
@@ -151,7 +174,7 @@ def train(
                 backbone=backbone,
                 size_px=size,
                 epochs=epochs,
-                batch_size=tiles_a_step,
+                batch_size=tiles_per_step,
                 learning_rate=learning_rate,
                 optimizer=optimizer,
                 dimensions=dimensions,
@@ -182,17 +205,19 @@ def train(
 
 
 def _what_is_kept(checkpoint: Path, before: tuple[int, int] | None) -> str:
-    """What there is to go on with after a Ctrl-C, by the checkpoint before and now."""
+    """Say after Ctrl-C which epochs are kept, by the checkpoint before the run and now."""
     now = _state(checkpoint)
     if now is None:
-        return "no epoch was done: nothing is kept, and the same command starts anew"
+        return (
+            "no epoch was finished, so nothing is kept; the same command starts from the beginning"
+        )
     if now == before:
-        return "no epoch was done: the unfinished training that was there before is as it was"
-    return "the epochs that are done are kept: the same command with --resume goes on"
+        return "no epoch was finished; the earlier unfinished training is unchanged"
+    return "finished epochs are kept; to continue, repeat the command with --resume"
 
 
 def _state(path: Path) -> tuple[int, int] | None:
-    """What tells a file from one that took its place; None where there is none."""
+    """Inode and modification time, which change when the file is replaced; None if missing."""
     try:
         status = path.stat()
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""Input files that the commands read, and the tables and files that they write."""
+"""What the commands read, print and write."""

@@ -1,4 +1,4 @@
-"""What a command may not write: its inputs, files of an index or a model, one file twice."""
+"""Check output paths: no input, no file of an index or model, and no file twice."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rsretrieve._core.atomic_write import refuse_to_overwrite, resolved
 from rsretrieve._core.paths import Location
 from rsretrieve.errors import OutputExists, OutputRefused
 
-_ELSE = "give another output"
-_OURS = {  # a file that tells such a folder, and those of which it has at least one
+_HINT = "choose another output path"
+_OURS = {  # the file that identifies such a folder, and files of which at least one exists
     "index": ("manifest.json", ("tiles.parquet", "index.faiss")),
     "model": ("model.json", ("model.safetensors",)),
 }
@@ -23,13 +23,13 @@ _OURS = {  # a file that tells such a folder, and those of which it has at least
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """Every path that a command writes and reads, by the option that names it; None if not given.
+    """Every path that a command writes and reads, by its option; None if not given.
 
     Attributes:
-        files: outputs, each a file.
-        folder: an output that is replaced as a whole.
-        inputs: files and folders that are read; what is no path on this system goes unlooked at.
-        overwrite: replace files that are there.
+        files: output files.
+        folder: the output folder, which is replaced as a whole.
+        inputs: input files and folders. URLs and other names that are no paths are not checked.
+        overwrite: replace existing files.
     """
 
     files: Mapping[str, Path | None] = field(default_factory=dict)
@@ -38,36 +38,36 @@ class OutputPaths:
     overwrite: bool = False
 
     def check(self) -> None:
-        """Look at all but the tiles, before the work starts.
+        """Check all paths except the tiles, before the work starts.
 
         Raises:
-            typer.BadParameter: two outputs are one file.
-            OutputExists: an output is there and may not be replaced.
-            OutputRefused: an output is an input, or lies in an index or a model.
+            typer.BadParameter: two outputs are the same file.
+            OutputExists: an output exists and may not be replaced.
+            OutputRefused: an output is an input, or lies in an index or model folder.
         """
-        self._refuse_twins()
+        self._refuse_equal_outputs()
         for name, path in self._outputs():
             self._refuse_to_write_into_folders(name, path)
             self._refuse_inputs(name, path)
         for name, path in _given(self.files):
             if path.is_dir() and self.overwrite:
-                raise OutputExists(f"{name} {path} is a folder, not a file", hint=_ELSE)
+                raise OutputExists(f"{name} {path} is a folder, not a file", hint=_HINT)
             refuse_to_overwrite(path, overwrite=self.overwrite)
 
     def check_tiles(self, tiles: Callable[[], Iterable[str]]) -> None:
-        """Look whether an output is a tile, as soon as the tiles are found.
+        """Check that no output is a tile, as soon as the tiles are found.
 
         Args:
-            tiles: gives their paths; asked only where an output is there already.
+            tiles: returns the tiles' paths. It is called only if an output exists.
 
         Raises:
-            OutputRefused: it is one.
+            OutputRefused: an output is a tile, or a folder with tiles.
         """
         files = [(name, path) for name, path in _given(self.files) if os.path.lexists(path)]
         folders = [(name, path) for name, path in _given(self.folder) if path.is_dir()]
         if not files and not folders:
             return
-        # There may be a million tiles: only those of an output's name are looked at on the disk.
+        # There may be a million tiles: only those with an output's name are looked up on disk.
         named = tuple({n.casefold() for _, p in files for n in (p.name, resolved(p).name)})
         homes: dict[str, Path] = {}
         for tile in tiles():
@@ -76,7 +76,7 @@ class OutputPaths:
             if named and tile.casefold().endswith(named):
                 self._refuse_tile(files, tile)
             if folders:
-                home = os.path.dirname(tile)  # noqa: PTH120  (a `Path` each would take seconds)
+                home = os.path.dirname(tile)  # noqa: PTH120  (a `Path` per tile would take seconds)
                 if home not in homes:
                     homes[home] = resolved(Path(home))
                     self._refuse_tile_in(folders, homes[home], tile)
@@ -85,21 +85,21 @@ class OutputPaths:
     def _refuse_tile(files: Iterable[tuple[str, Path]], tile: str) -> None:
         for name, path in files:
             if _same(path, Path(tile)):
-                raise OutputRefused(f"{name} {path} is the tile {tile}", hint=_ELSE)
+                raise OutputRefused(f"{name} {path} is the tile {tile}", hint=_HINT)
 
     @staticmethod
     def _refuse_tile_in(folders: Iterable[tuple[str, Path]], home: Path, tile: str) -> None:
         for name, path in folders:
             if home.is_relative_to(resolved(path)):
                 raise OutputRefused(
-                    f"{name} {path} would be replaced, and the tile {tile} lies in it", hint=_ELSE
+                    f"{name} would replace {path}, which contains the tile {tile}", hint=_HINT
                 )
 
     def _outputs(self) -> Iterator[tuple[str, Path]]:
         yield from _given(self.files)
         yield from _given(self.folder)
 
-    def _refuse_twins(self) -> None:
+    def _refuse_equal_outputs(self) -> None:
         for (one, path), (other, path_too) in combinations(self._outputs(), 2):
             if _same(path, path_too):
                 raise typer.BadParameter(f"{other} and {one} would write the same file, {path_too}")
@@ -109,16 +109,15 @@ class OutputPaths:
         for other, folder in _given(self.folder):
             if other != name and place.is_relative_to(resolved(folder)):
                 raise OutputRefused(
-                    f"{name} {path} lies in {folder}, the folder of {other}, which is written as "
-                    "a whole",
-                    hint=_ELSE,
+                    f"{name} {path} lies in the folder {folder}, which {other} replaces",
+                    hint=_HINT,
                 )
         for folder in place.parents:
             if kind := _kind_of(folder):
                 raise OutputRefused(
-                    f"{name} {path} lies in the {kind} folder {folder}, which only "
-                    f"`rsretrieve {'train' if kind == 'model' else 'index'}` writes",
-                    hint=_ELSE,
+                    f"{name} {path} lies in the {kind} folder {folder}; only "
+                    f"`rsretrieve {'train' if kind == 'model' else 'index'}` may write there",
+                    hint=_HINT,
                 )
 
     def _refuse_inputs(self, name: str, path: Path) -> None:
@@ -129,11 +128,11 @@ class OutputPaths:
             if not _exists(source):
                 continue
             if _same(path, source):
-                raise OutputRefused(f"{name} {path} is what {read} reads", hint=_ELSE)
+                raise OutputRefused(f"{name} {path} is also the input {read}", hint=_HINT)
             if name in self.folder and resolved(source).is_relative_to(resolved(path)):
                 raise OutputRefused(
-                    f"{name} {path} would be replaced, and {source}, the input {read}, lies in it",
-                    hint=_ELSE,
+                    f"{name} would replace {path}, which contains {source}, the input {read}",
+                    hint=_HINT,
                 )
 
 
@@ -142,7 +141,7 @@ def _given(paths: Mapping[str, Path | None]) -> Iterator[tuple[str, Path]]:
 
 
 def _kind_of(folder: Path) -> str:
-    """Whether a folder is an index or a model; empty where it is neither."""
+    """`index` or `model` for such a folder; empty for any other."""
     for kind, (description, contents) in _OURS.items():
         if _exists(folder / description) and any(_exists(folder / name) for name in contents):
             return kind
@@ -158,7 +157,7 @@ def _exists(path: Path) -> bool:
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Whether two paths are one file, by their names or, of those that exist, by the file."""
+    """Whether two paths are the same file, by their resolved names or by the existing file."""
     if resolved(one) == resolved(other):
         return True
     try:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class QueryOutputs:
-    """The files to write, None for those that are not asked for.
+    """The files to write; None for those not wanted.
 
     Attributes:
-        trusted: whatever the shown tiles' files name is opened, too.
+        trusted: files that the shown tiles refer to are opened, too (--trust-sources).
     """
 
     csv: Path | None
@@ -31,7 +31,7 @@ class QueryOutputs:
     trusted: bool = False
 
     def paths(self, inputs: Mapping[str, str | Path | None]) -> OutputPaths:
-        """What is written, beside what is read."""
+        """The output paths, to be checked against the inputs."""
         files = {
             "--csv": self.csv,
             "--geojson": self.geojson,
@@ -47,7 +47,7 @@ class QueryOutputs:
         results: Sequence[QueryResult],
         terminal: Terminal,
     ) -> None:
-        """Write them all."""
+        """Write all wanted files."""
         if self.csv is not None:
             from rsretrieve.export.results import write_hits_csv
 
@@ -60,8 +60,8 @@ class QueryOutputs:
         if self.geoparquet is not None:
             from rsretrieve.export.geoparquet import provenance_of, write_hits
 
-            told = {"index": str(store.folder), **provenance_of(store)}
-            placed = write_hits(self.geoparquet, results, told, overwrite=self.overwrite)
+            metadata = {"index": str(store.folder), **provenance_of(store)}
+            placed = write_hits(self.geoparquet, results, metadata, overwrite=self.overwrite)
             _notice_unplaced(self.geoparquet, placed, results, terminal)
         if self.sheet is not None:
             from rsretrieve.export.contact_sheet import write_query_sheet
@@ -77,11 +77,11 @@ def _notice_unplaced(
 ) -> None:
     unplaced = sum(len(result.hits) for result in results) - placed
     if unplaced:
-        terminal.notice(f"{unplaced} hits have no georeference: null in {path}")
+        terminal.notice(f"{unplaced} hits have no georeference; their geometry is null in {path}")
 
 
 def _bands(model: Path | None) -> tuple[int, ...]:
-    """Those that the model looks at; where there is none, or no more, those that come first."""
+    """The bands that the model uses; empty if there is no model or its folder is gone."""
     from rsretrieve.errors import ModelError
     from rsretrieve.network.metadata import read_description
 

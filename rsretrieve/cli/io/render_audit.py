@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import RenderableType
 from rich.table import Table
 
-from rsretrieve.cli.io.render import plain, plain_table
+from rsretrieve.cli.io.text_tables import plain, plain_table
 
 if TYPE_CHECKING:
     from rsretrieve.audit.result import Audit

@@ -50,9 +50,9 @@ def test_it_says_how_much_is_kept_and_clears_it(run, folder):
     (folder / "settings").mkdir(parents=True)
     (folder / "settings" / "a.tiles").write_bytes(b"0" * 1500)
     ran = run("cache")
-    assert (ran.code, ran.out) == (0, f"{folder}: 1.5 kB of at most 50 MB\n")
+    assert (ran.code, ran.out) == (0, f"{folder}: 1.5 kB used of at most 50 MB\n")
     ran = run("cache", "--clear")
-    assert ran.out == f"{folder}: 0 bytes of at most 50 MB, 1.5 kB removed\n"
+    assert ran.out == f"{folder}: 0 bytes used of at most 50 MB; 1.5 kB removed\n"
     found = run("cache", "--json").json
     assert found == {
         **{"cache": str(folder), "bytes": 0, "limit_bytes": 50_000_000},

@@ -35,7 +35,7 @@ def test_verify_says_what_is_sound_and_what_is_not(run, copied):
     damaged(copied / "embeddings.npy")
     ran = run("index", "--verify", "--output", copied)
     assert ran.code == 1
-    assert f"wrong: {copied}/embeddings.npy is not the file that manifest.json" in ran.out
+    assert f"problem: {copied}/embeddings.npy is not the file that manifest.json" in ran.out
     assert f"hint: `rsretrieve index --repair --output {copied}` mends" in ran.out
     assert run("index", "--verify", "--output", copied / "none").code == 1
 
@@ -66,7 +66,7 @@ def test_repair_mends_and_says_what(run, copied, landscape):
     assert ran.json["sound"] is True
     assert run("query", image, "--index", copied).code == 0
     again = run("index", "--repair", "--output", copied)
-    assert again.out == f"{copied} is sound: 144 tiles, 32 of them embedded again and compared\n"
+    assert f"no errors in {copied}: 144 tiles checked (32 were embedded again" in again.out
     damaged(copied / "tiles.parquet")
     lost = run("index", "--repair", "--output", copied)
     assert (lost.code, lost.out) == (1, "")
@@ -83,11 +83,11 @@ def test_a_model_that_is_gone_is_a_notice_and_one_that_is_named_an_error(
     shutil.rmtree(tmp_path / "m")
     ran = run("index", "--verify", "--output", tmp_path / "i")
     assert ran.code == 0
-    assert "note: no tile is embedded again: " in ran.err
-    assert "(say where it is with --model)" in ran.err
+    assert "note: no tiles are embedded for comparison: " in ran.err
+    assert "(give its path with --model)" in ran.err
     assert run("index", "--verify", *given).code == 1
     verified = run("index", "--verify", "--output", tmp_path / "i", "--model", model)
-    assert "16 of them embedded again" in verified.out
+    assert "16 were embedded again" in verified.out
 
 
 def test_an_index_is_chosen_by_the_options(run, landscape, model, tmp_path):
@@ -157,7 +157,7 @@ def test_vectors_of_a_list_are_indexed_and_bad_rows_listed(run, landscape, tmp_p
     assert lost.code == 1
     folder = run("index", landscape, *arguments, "--overwrite")
     assert folder.code == 2
-    assert "is a folder, whose tiles have no order" in folder.err
+    assert "is a folder; its tiles have no order" in folder.err
 
 
 NOTHING = ("--output", "i")
@@ -166,16 +166,16 @@ NOTHING = ("--output", "i")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "TILES are missing"),
-        (["t"], "the model is missing"),
-        (["--update", "--model", "m"], "TILES are missing"),
-        (["t", "--model", "m", "--update", "--repair"], "cannot be given together"),
-        (["t", "--verify"], "looks at the index of --output alone"),
-        (["--repair", "--index", "Flat"], "looks at the index of --output alone"),
-        (["--from-embeddings", "f.npy", "--model", "m"], "needs no --model"),
-        (["--from-embeddings", "f.npy", "--labels", "l.csv"], "--labels are of TILES"),
+        ([], "missing argument TILES"),
+        (["t"], "missing option --model"),
+        (["--update", "--model", "m"], "missing argument TILES"),
+        (["t", "--model", "m", "--update", "--repair"], "cannot be combined"),
+        (["t", "--verify"], "uses only the index of --output"),
+        (["--repair", "--index", "Flat"], "uses only the index of --output"),
+        (["--from-embeddings", "f.npy", "--model", "m"], "and --model cannot be combined"),
+        (["--from-embeddings", "f.npy", "--labels", "l.csv"], "--labels applies to TILES"),
         (["--export", "f.parquet", "--recall", "0.9"], "as it is"),
-        (["t", "--model", "m", "--memory", "much"], "'much' is not a size"),
+        (["t", "--model", "m", "--memory", "much"], "expected a size such as 500MB"),
         (["t", "--model", "m", "--recall", "0"], "a recall lies above 0"),
     ],
 )
@@ -222,10 +222,10 @@ def test_info_of_an_index_without_model_labels_and_places(run, tmp_path):
     told = run("info", tmp_path / "i", "--json").json
     assert (told["model"], told["model_found"], told["extent"]) == (None, False, None)
     assert (told["labels"], told["unlabelled"]) == ({}, 3)
-    assert "the embeddings were made elsewhere" in run("info", tmp_path / "i").out
+    assert "embeddings from elsewhere" in run("info", tmp_path / "i").out
 
 
 def test_info_of_something_else_is_an_error(run, tmp_path):
     ran = run("info", tmp_path)
     assert (ran.code, ran.out) == (1, "")
-    assert "is neither a model nor an index" in ran.err
+    assert "is neither a model folder" in ran.err

@@ -177,7 +177,7 @@ def test_json_lines_are_the_objects_of_the_json(run, modelless, tile):
     assert len(lines) == 2
     both = run(*ask, "--jsonl", "--json")
     assert both.code == 2
-    assert "not both" in both.err
+    assert "--json and --jsonl cannot be combined" in both.err
 
 
 def test_hits_open_in_geopandas_where_the_tiles_lie(run, modelless, tile, tmp_path):
@@ -207,8 +207,8 @@ def test_the_table_shows_the_path_of_every_hit(run, modelless, tile, landscape):
     [
         ([], "no query is given"),
         (["--unlike", "x"], "needs at least one --like"),
-        (["--at", "1"], "is not 2 numbers"),
-        (["--tile", "x", "--bbox", "1,2,3"], "is not 4 numbers"),
+        (["--at", "1"], "expected 2 numbers"),
+        (["--tile", "x", "--bbox", "1,2,3"], "expected 4 numbers"),
         (["--tile", "x", "--bbox", "a,b,c,d"], "is not a list of numbers"),
         (["--tile", "x", "--min-similarity", "nan"], "similarity"),
         (["--tile", "x", "--device", "tpu"], "no such device"),

@@ -186,7 +186,7 @@ def test_of_a_million_tiles_few_are_looked_at(tmp_path):
     assert time.process_time() - started < 4
     with pytest.raises(OutputRefused, match=r"--csv .*out\.tif is the tile"):
         checked.check_tiles(lambda: [*paths[:9], os.path.join(tmp_path, "folder", "..", "out.tif")])  # noqa: PTH118
-    with pytest.raises(OutputRefused, match=r"--output .* would be replaced, and the tile"):
+    with pytest.raises(OutputRefused, match=r"--output would replace .*, which contains the tile"):
         checked.check_tiles(lambda: [*paths[:9], f"{tmp_path}/folder/deep/a.tif"])
 
 
