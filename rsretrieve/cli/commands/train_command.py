@@ -9,11 +9,11 @@ import typer
 
 from rsretrieve._core.paths import name_of
 from rsretrieve.cli import options
-from rsretrieve.cli.io.output_paths import OutputPaths
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.enums import LossName, OptimizerName, RecipeName
+from rsretrieve.export.output_paths import OutputPaths
 
 _FROM_RECIPE = "\\[default: the recipe's]"
 

@@ -1,4 +1,4 @@
-"""What a command may not write: its inputs, files of an index or a model, one file twice."""
+"""What may not be written: an input, a file of an index or a model, one file twice."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
-import typer
-
 from rsretrieve._core.atomic_write import refuse_to_overwrite, resolved
 from rsretrieve._core.paths import is_elsewhere
-from rsretrieve.errors import OutputExists, OutputRefused
+from rsretrieve.errors import InvalidArgument, OutputExists, OutputRefused
 
 _ELSE = "give another output"
 _OURS = {  # a file that tells such a folder, and those of which it has at least one
@@ -23,7 +21,7 @@ _OURS = {  # a file that tells such a folder, and those of which it has at least
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """Every path that a command writes and reads, by the option that names it; None if not given.
+    """Every path that is written and read, by the option that names it; None if not given.
 
     Attributes:
         files: outputs, each a file.
@@ -41,7 +39,7 @@ class OutputPaths:
         """Look at all but the tiles, before the work starts.
 
         Raises:
-            typer.BadParameter: two outputs are one file.
+            InvalidArgument: two outputs are one file.
             OutputExists: an output is there and may not be replaced.
             OutputRefused: an output is an input, or lies in an index or a model.
         """
@@ -102,7 +100,7 @@ class OutputPaths:
     def _refuse_twins(self) -> None:
         for (one, path), (other, path_too) in combinations(self._outputs(), 2):
             if _same(path, path_too):
-                raise typer.BadParameter(f"{other} and {one} would write the same file, {path_too}")
+                raise InvalidArgument(f"{other} and {one} would write the same file, {path_too}")
 
     def _refuse_to_write_into_folders(self, name: str, path: Path) -> None:
         place = resolved(path)
