@@ -149,6 +149,10 @@ class MissingPackage(RsretrieveError, ImportError):
     """A package that this command needs is not installed."""
 
 
+class RsretrieveWarning(UserWarning):
+    """What the Python interface tells its caller and what stops nothing."""
+
+
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of the machine or of its GPU, whoever raised the error."""
     # PyTorch's own class is told by its name: to import it would take longer than most commands.

@@ -155,11 +155,12 @@ def audit_json(audit: Audit, device: str) -> dict[str, Any]:
 
 def write_audit_csv(path: Path, audit: Audit, *, overwrite: bool) -> None:
     """Write every audited tile, worst first."""
-    rows = map(_audit_row, audit.tiles)
+    rows = map(audit_row, audit.tiles)
     write_csv(path, AUDIT_COLUMNS, rows, overwrite=overwrite)
 
 
-def _audit_row(audited: AuditedTile) -> tuple[object, ...]:
+def audit_row(audited: AuditedTile) -> tuple[object, ...]:
+    """The values of `AUDIT_COLUMNS`."""
     return (
         audited.tile.id,
         audited.tile.label,

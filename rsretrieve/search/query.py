@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rsretrieve._core.paths import absolute
 from rsretrieve.data.tile import Trust
 from rsretrieve.data.window import split_window
@@ -31,6 +34,7 @@ class QueryRequest:
         k: how many hits each.
         filters: what a hit must be.
         trust: who vouches for the images.
+        vector: (D,) float32, unit: one more query.
     """
 
     images: tuple[str, ...] = ()
@@ -41,6 +45,7 @@ class QueryRequest:
     k: int = 10
     filters: Filters = field(default_factory=Filters)
     trust: Trust = Trust.NAMED
+    vector: NDArray[np.float32] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -50,7 +55,8 @@ class QueryRequest:
                 "--unlike says what hits should be unlike, and needs a --like beside it",
                 hint="give the query itself with --like",
             )
-        if not (self.images or self.tiles or self.points or self.likes):
+        asked = self.images or self.tiles or self.points or self.likes
+        if not asked and self.vector is None:
             raise InvalidArgument(
                 "there is nothing to find the like of",
                 hint="give an IMAGE, --tile ID, --at LON,LAT or --like ID",
@@ -68,7 +74,12 @@ def questions_of(store: IndexStore, request: QueryRequest) -> list[Question]:
         *(_of_row(store, _row_of_id(store, tile_id)) for tile_id in request.tiles),
         *(_of_points(store, request.points) if request.points else ()),
         *(_of_examples(store, request) if request.likes else ()),
+        *_of_vector(request.vector),
     ]
+
+
+def _of_vector(vector: NDArray[np.float32] | None) -> list[Question]:
+    return [] if vector is None else [Question("a vector", (Term(vector=vector),), None)]
 
 
 def _of_examples(store: IndexStore, request: QueryRequest) -> list[Question]:
