@@ -61,7 +61,7 @@ class CallReport:
         if error is None:
             self.notice(*self.context.notices)
             if self.failures:
-                _warn(_failures_text(self.failures))
+                _warn(in_python(_failures_text(self.failures)))
 
     def notice(self, *texts: str) -> None:
         """Tell the caller what stops nothing."""
