@@ -57,7 +57,9 @@ class CallReport:
         traceback: TracebackType | None,
     ) -> None:
         if isinstance(error, RsretrieveError) and error.hint:
-            error.add_note(f"hint: {in_python(error.hint)}")
+            note = f"hint: {in_python(error.hint)}"
+            if note not in getattr(error, "__notes__", ()):  # a public function may call another
+                error.add_note(note)
         if error is None:
             self.notice(*self.context.notices)
             if self.failures:

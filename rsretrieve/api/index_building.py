@@ -64,7 +64,8 @@ def build_index(
             those that are gone. It keeps its kind where neither `index`, `recall`, `memory` nor
             `append_only` asks for another.
         overwrite: replace an index that is there; a folder that is no index never is.
-        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a loaded model
+            stays where it is.
         strict: the first tile that cannot be used ends the work.
         progress: called with every event; see `rsretrieve.progress`.
 

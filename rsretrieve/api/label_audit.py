@@ -253,7 +253,8 @@ def audit_labels(
             by default as many as give the highest expected F1.
         budget: flag this many labels; not with `expected_precision`.
         cross_fit: the number of folds; each tile is scored by classes fitted to the others.
-        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a loaded model
+            stays where it is.
         strict: the first tile that cannot be used ends the audit.
         progress: called with every event; see `rsretrieve.progress`.
 

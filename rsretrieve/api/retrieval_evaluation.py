@@ -89,7 +89,8 @@ def evaluate(
             labels in the index count.
         model: the model that embeds `queries`, if it was moved since the index was built.
         seed: the random seed of the clustering.
-        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a loaded model
+            stays where it is.
         strict: the first query that cannot be used ends the work.
         progress: called with every event; see `rsretrieve.progress`.
 
