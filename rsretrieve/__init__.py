@@ -1,3 +1,78 @@
-"""Scene retrieval and label auditing that stay good when many labels are wrong."""
+"""Scene retrieval and label auditing that stay good when many labels are wrong.
+
+The Python interface. Its names are loaded when they are first used, so that
+`import rsretrieve` is quick.
+
+Example:
+    >>> import rsretrieve
+    >>> tiles = rsretrieve.open_tiles("tiles")
+    >>> index = rsretrieve.open_index("index")
+    >>> hits = index.search("tiles/beach/beach_1_7.tif", k=3)
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rsretrieve.api.hits import Hit, Hits
+    from rsretrieve.api.index_building import build_index, build_index_from_embeddings
+    from rsretrieve.api.label_audit import AuditResult, audit_labels
+    from rsretrieve.api.model_training import train
+    from rsretrieve.api.opened_index import Index, open_index
+    from rsretrieve.api.opened_tiles import Tiles, open_tiles
+    from rsretrieve.api.retrieval_evaluation import Evaluation, evaluate
+    from rsretrieve.api.trained_model import Model, load_model
+    from rsretrieve.errors import RsretrieveError, RsretrieveWarning
+    from rsretrieve.progress import Advanced, EpochFinished, Noticed, StageStarted
 
 __version__ = "0.1.0"
+__all__ = [
+    "Advanced",
+    "AuditResult",
+    "EpochFinished",
+    "Evaluation",
+    "Hit",
+    "Hits",
+    "Index",
+    "Model",
+    "Noticed",
+    "RsretrieveError",
+    "RsretrieveWarning",
+    "StageStarted",
+    "Tiles",
+    "audit_labels",
+    "build_index",
+    "build_index_from_embeddings",
+    "evaluate",
+    "load_model",
+    "open_index",
+    "open_tiles",
+    "train",
+]
+_MODULES = {
+    "api.hits": ("Hit", "Hits"),
+    "api.index_building": ("build_index", "build_index_from_embeddings"),
+    "api.label_audit": ("AuditResult", "audit_labels"),
+    "api.model_training": ("train",),
+    "api.opened_index": ("Index", "open_index"),
+    "api.opened_tiles": ("Tiles", "open_tiles"),
+    "api.retrieval_evaluation": ("Evaluation", "evaluate"),
+    "api.trained_model": ("Model", "load_model"),
+    "errors": ("RsretrieveError", "RsretrieveWarning"),
+    "progress": ("Advanced", "EpochFinished", "Noticed", "StageStarted"),
+}
+
+
+if not TYPE_CHECKING:  # or every name would be an attribute for type checkers
+
+    def __getattr__(name: str) -> object:
+        for module, names in _MODULES.items():
+            if name in names:
+                value = getattr(_import_module(f"rsretrieve.{module}"), name)
+                globals()[name] = value
+                return value
+        raise AttributeError(f"module 'rsretrieve' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -149,6 +149,10 @@ class MissingPackage(RsretrieveError, ImportError):
     """A required package is not installed."""
 
 
+class RsretrieveWarning(UserWarning):
+    """What the Python interface tells its caller and what stops nothing."""
+
+
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that main memory or GPU memory ran out."""
     # PyTorch's class is recognised by its name, because importing PyTorch takes longer than most

@@ -16,7 +16,7 @@ TESTS = PACKAGE.parent / "tests"
 OTHER_TESTS = {".", "benchmarks", "security", "trials"}
 LAYERS = (
     *("_core", "data", "synthetic", "network", "training"),
-    *("index", "search", "evaluation", "audit", "export", "cli"),
+    *("index", "search", "evaluation", "audit", "export", "api", "cli"),
 )
 HEAVY = ("torch", "torchvision", "faiss", "rasterio", "pyarrow", "matplotlib", "pystac", "sympy")
 MODULES = sorted(PACKAGE.rglob("*.py"))

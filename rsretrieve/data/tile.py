@@ -75,6 +75,10 @@ class TileSet:
         if len({tile.id for tile in self.tiles}) != len(self.tiles):
             raise InvalidArgument(f"{self.source}: a tile's id occurs twice")
 
+    def __repr__(self) -> str:
+        """Short: there may be a million tiles."""
+        return f"TileSet({self.source!r}, {len(self)} tiles, {len(self.class_names)} classes)"
+
     def __len__(self) -> int:
         return len(self.tiles)
 

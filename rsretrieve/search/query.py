@@ -6,6 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rsretrieve.data.tile import Trust
 from rsretrieve.data.window import split_window
 from rsretrieve.errors import InputError, InvalidArgument
@@ -30,6 +33,7 @@ class QueryRequest:
         k: number of hits per query, at least 1.
         filters: conditions on hits.
         trust: how far the images are trusted.
+        vector: (D,) float32, unit length: one more query.
 
     Raises:
         InvalidArgument: there is no query, `unlikes` has no `likes`, or `k` is below 1.
@@ -43,6 +47,7 @@ class QueryRequest:
     k: int = 10
     filters: Filters = field(default_factory=Filters)
     trust: Trust = Trust.NAMED
+    vector: NDArray[np.float32] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -52,7 +57,8 @@ class QueryRequest:
                 "--unlike gives negative examples and needs at least one --like",
                 hint="give the query itself with --like",
             )
-        if not (self.images or self.tiles or self.points or self.likes):
+        asked = self.images or self.tiles or self.points or self.likes
+        if not asked and self.vector is None:
             raise InvalidArgument(
                 "no query is given", hint="give an IMAGE, --tile ID, --at LON,LAT or --like ID"
             )
@@ -79,6 +85,8 @@ def resolve_queries(store: IndexStore, request: QueryRequest) -> list[Query]:
         queries.extend(_point_queries(store, request.points))
     if request.likes:
         queries.append(compose_query(store, request.likes, request.unlikes, request.trust))
+    if request.vector is not None:
+        queries.append(Query("a vector", (QueryTerm(vector=request.vector),), None))
     return queries
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
-from rsretrieve.cli.io.output_paths import OutputPaths
 from rsretrieve.errors import OutputExists
+from rsretrieve.export.output_paths import OutputPaths
 
 CELLS, CELL_PX = 28, 48
 

@@ -17,10 +17,10 @@ from rsretrieve.cli.commands.index_upkeep_command import (
     verify_index,
 )
 from rsretrieve.cli.index_options import IndexArguments, check_arguments, goal_of_options
-from rsretrieve.cli.io.output_paths import OutputPaths
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
+from rsretrieve.export.output_paths import OutputPaths
 
 if TYPE_CHECKING:
     from rsretrieve.index.vectors.choose_kind import IndexGoal

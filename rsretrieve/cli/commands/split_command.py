@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
-from rsretrieve.cli.io.output_paths import OutputPaths
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
+from rsretrieve.export.output_paths import OutputPaths
 
 PARTS = ("train", "val", "test")
 

@@ -10,11 +10,11 @@ import typer
 
 from rsretrieve._core.paths import Location
 from rsretrieve.cli import options
-from rsretrieve.cli.io.output_paths import OutputPaths
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.enums import LossName, OptimizerName, RecipeName
+from rsretrieve.export.output_paths import OutputPaths
 
 # Numbers of the recipes stand here as text: to import a recipe is to import PyTorch.
 # A test compares them with the recipes.

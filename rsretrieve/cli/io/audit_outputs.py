@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rsretrieve.cli.io.output_paths import OutputPaths
 from rsretrieve.data.run_context import RunContext
+from rsretrieve.export.output_paths import OutputPaths
 
 if TYPE_CHECKING:  # heavy modules, which `--help` does not load
     from rsretrieve.audit.result import Audit

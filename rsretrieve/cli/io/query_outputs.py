@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rsretrieve.cli.io.output_paths import OutputPaths
 from rsretrieve.cli.terminal import Terminal
+from rsretrieve.export.output_paths import OutputPaths
 
 if TYPE_CHECKING:
     from rsretrieve.index.store.folder import IndexStore

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer import BadParameter
 
-from rsretrieve.cli.io.output_paths import OutputPaths
-from rsretrieve.errors import OutputExists, OutputRefused
+from rsretrieve.errors import InvalidArgument, OutputExists, OutputRefused
+from rsretrieve.export.output_paths import OutputPaths
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -172,7 +171,7 @@ def test_links_in_a_circle_and_names_that_are_no_path_are_no_crash(tmp_path):
     circle.symlink_to(circle)
     inputs = {"a": circle, "b": "https://example.org/a.tif", "c": "a\0b", "d": None}
     OutputPaths({"--csv": tmp_path / "new", "--page": None}, inputs=inputs).check()
-    with pytest.raises(BadParameter, match="same file"):
+    with pytest.raises(InvalidArgument, match="same file"):
         OutputPaths({"--csv": circle, "--page": circle}).check()
 
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
-import typer
-
 from rsretrieve._core.atomic_write import refuse_to_overwrite, resolved
 from rsretrieve._core.paths import Location
-from rsretrieve.errors import OutputExists, OutputRefused
+from rsretrieve.errors import InvalidArgument, OutputExists, OutputRefused
 
 _HINT = "choose another output path"
 _OURS = {  # the file that identifies such a folder, and files of which at least one exists
@@ -23,7 +21,7 @@ _OURS = {  # the file that identifies such a folder, and files of which at least
 
 @dataclass(frozen=True)
 class OutputPaths:
-    """Every path that a command writes and reads, by its option; None if not given.
+    """Every path that is written or read, by the option that names it; None if not given.
 
     Attributes:
         files: output files.
@@ -41,7 +39,7 @@ class OutputPaths:
         """Check all paths except the tiles, before the work starts.
 
         Raises:
-            typer.BadParameter: two outputs are the same file.
+            InvalidArgument: two outputs are the same file.
             OutputExists: an output exists and may not be replaced.
             OutputRefused: an output is an input, or lies in an index or model folder.
         """
@@ -102,7 +100,7 @@ class OutputPaths:
     def _refuse_equal_outputs(self) -> None:
         for (one, path), (other, path_too) in combinations(self._outputs(), 2):
             if _same(path, path_too):
-                raise typer.BadParameter(f"{other} and {one} would write the same file, {path_too}")
+                raise InvalidArgument(f"{other} and {one} would write the same file, {path_too}")
 
     def _refuse_to_write_into_folders(self, name: str, path: Path) -> None:
         place = resolved(path)

@@ -1,0 +1,1 @@
+"""The Python interface; `rsretrieve` itself offers what is public of it."""

@@ -1,0 +1,1 @@
+"""Arguments of public functions: what they mean, and whether they make sense."""

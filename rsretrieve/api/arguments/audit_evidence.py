@@ -1,0 +1,103 @@
+"""What `audit_labels` is given: tiles, decisions, and what labels are scored by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from rsretrieve.api.arguments.checks import path_of
+from rsretrieve.api.call_report import CallReport
+from rsretrieve.api.opened_tiles import tiles_of
+from rsretrieve.api.trained_model import model_of, paths_among
+from rsretrieve.audit.evidence.evidence import EvidenceSource
+from rsretrieve.audit.evidence.external_embeddings import (
+    ExternalEmbeddings,
+    read_external_embeddings,
+)
+from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
+from rsretrieve.audit.evidence.from_model import ModelEvidence
+from rsretrieve.audit.review import apply_decisions, read_decisions
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import InvalidArgument
+
+
+@dataclass(frozen=True)
+class AuditSubject:
+    """The tiles of an audit, and what it reads.
+
+    Attributes:
+        tiles: the tiles, with decisions applied to their labels.
+        source: the evidence that labels are scored by.
+        inputs: the paths that were read, by their arguments.
+        bands: those that pictures show, counted from 1; none for the first three.
+        compares_pixels: duplicates are found by their pixels, not by embeddings alone.
+        is_decided: decisions were given.
+        confirmed: ids of the tiles whose label a person has decided on.
+    """
+
+    tiles: TileSet
+    source: EvidenceSource
+    inputs: Mapping[str, str | Path | None]
+    bands: tuple[int, ...] = ()
+    compares_pixels: bool = True
+    is_decided: bool = False
+    confirmed: frozenset[str] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
+class AuditArguments:
+    """The arguments of `audit_labels` that say what to read; see there."""
+
+    tiles: object
+    model: object
+    embeddings: object
+    decisions: object
+    device: object
+
+    def __post_init__(self) -> None:
+        if (self.model is None) == (self.embeddings is None):
+            raise InvalidArgument("give either a model or embeddings to score labels by")
+        if self.tiles is None and self.embeddings is None:
+            raise InvalidArgument("the tiles are missing; only embeddings can name them")
+
+    @property
+    def inputs(self) -> dict[str, str | Path | None]:
+        """The paths that are read, by their arguments."""
+        names = ("tiles", "model", "embeddings", "decisions")
+        return paths_among({name: getattr(self, name) for name in names})
+
+
+def subject_of(arguments: AuditArguments, call: CallReport) -> AuditSubject:
+    """Read lists, labels, embeddings, decisions and the model; no image yet.
+
+    Raises:
+        InvalidArgument: an argument is of a wrong type.
+        TilesNotFound, TableError, LabelsError, ModelError: see `audit_labels`.
+    """
+    inputs = arguments.inputs
+    found = None if arguments.tiles is None else tiles_of(arguments.tiles, call).tile_set
+    if found is not None and arguments.embeddings is None:
+        model = model_of(arguments.model, arguments.device, call).loaded
+        bands = model.description.preprocessing.bands
+        subject = AuditSubject(found, ModelEvidence(model), inputs, bands)
+    else:
+        path = path_of(arguments.embeddings, "embeddings")
+        subject = _of_embeddings(read_external_embeddings(path, found, call.context), found, inputs)
+    if arguments.decisions is None:
+        return subject
+    return _decided(subject, path_of(arguments.decisions, "decisions"), call)
+
+
+def _of_embeddings(
+    given: ExternalEmbeddings, found: TileSet | None, inputs: Mapping[str, str | Path | None]
+) -> AuditSubject:
+    tiles = given.tiles if found is None else found
+    return AuditSubject(tiles, EmbeddingEvidence(given), inputs, compares_pixels=given.has_pixels)
+
+
+def _decided(subject: AuditSubject, path: Path, call: CallReport) -> AuditSubject:
+    """The same with decisions on its labels."""
+    decided = apply_decisions(subject.tiles, read_decisions(path), path)
+    call.notice(*decided.tiles.notices[len(subject.tiles.notices) :])
+    return replace(subject, tiles=decided.tiles, is_decided=True, confirmed=decided.confirmed)

@@ -1,0 +1,54 @@
+"""What `open_tiles` is told about scenes and labels, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rsretrieve.api.arguments.checks import number, one_of, whole, wrong
+from rsretrieve.data.windowing import DEFAULT_MAX_NODATA, WindowChoices
+from rsretrieve.enums import Edges
+from rsretrieve.errors import InvalidArgument
+
+_UNCUT = {
+    "stride_px": None,
+    "resolution_m": None,
+    "edges": Edges.DROP,
+    "max_nodata": DEFAULT_MAX_NODATA,
+}
+
+
+def windows_of(
+    window: object, stride: object, resolution: object, edges: object, max_nodata: object
+) -> WindowChoices | None:
+    """How scenes are cut; None where they are not."""
+    choices = {
+        "stride_px": None if stride is None else whole(stride, "stride", 1),
+        "resolution_m": None if resolution is None else number(resolution, "resolution"),
+        "edges": one_of(edges, Edges, "edges"),
+        "max_nodata": number(max_nodata, "max_nodata"),
+    }
+    if window is not None:
+        return WindowChoices(whole(window, "window", 1), **choices)  # type: ignore[arg-type]
+    if choices != {**choices, **_UNCUT}:
+        raise InvalidArgument("stride, resolution, edges and max_nodata need a window")
+    return None
+
+
+def label_mapping(labels: object) -> dict[str, str | None]:
+    """Tile id → label, of a mapping or a DataFrame.
+
+    Raises:
+        InvalidArgument: it is neither, or holds something else than texts.
+    """
+    if isinstance(labels, Mapping):
+        pairs = list(labels.items())
+    elif {"tile", "label"} <= set(getattr(labels, "columns", ())):
+        columns = (labels[name].tolist() for name in ("tile", "label"))  # type: ignore[index]
+        pairs = [(tile, label if isinstance(label, str) else None) for tile, label in zip(*columns)]
+    else:
+        expected = "a path, a mapping of tile ids to labels, or a DataFrame (tile, label)"
+        raise wrong("labels", expected, labels)
+    for tile, label in pairs:
+        if not isinstance(tile, str) or not (label is None or isinstance(label, str)):
+            raise wrong("labels", "texts by tile ids", (tile, label))
+    return {tile: label or None for tile, label in pairs}

@@ -1,0 +1,190 @@
+"""Build indexes from Python: from tiles and a model, or from embeddings made elsewhere."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rsretrieve._core.paths import unchecked_notices
+from rsretrieve.api.arguments.checks import (
+    PathLike,
+    byte_count,
+    device_name,
+    flag,
+    number,
+    path_of,
+    plain_text,
+)
+from rsretrieve.api.call_report import CallReport, Progress
+from rsretrieve.api.opened_index import Index
+from rsretrieve.api.opened_tiles import TilesLike, tiles_of
+from rsretrieve.api.trained_model import ModelLike, model_of, paths_among
+from rsretrieve.errors import InvalidArgument
+from rsretrieve.export.output_paths import OutputPaths
+from rsretrieve.index.build import index_tiles
+from rsretrieve.index.build_from_embeddings import index_embeddings
+from rsretrieve.index.store.folder import open_index
+from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
+from rsretrieve.index.vectors.faiss_loader import usable_gpu
+from rsretrieve.index.write import IndexBuildOptions
+from rsretrieve.network.device import choose_device
+
+
+def build_index(
+    tiles: TilesLike,
+    model: ModelLike,
+    output: PathLike,
+    *,
+    index: str = AUTO,
+    recall: float | None = None,
+    memory: int | str | None = None,
+    append_only: bool = False,
+    update: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> Index:
+    """Embed tiles and write an index folder.
+
+    An interrupted run continues where it stopped when it is called again.
+
+    Args:
+        tiles: open tiles, or what `open_tiles` takes.
+        model: a loaded model, or its folder.
+        output: the index folder to write.
+        index: `auto` (chosen by the number of tiles, `recall` and `memory`), or a FAISS key such
+            as `Flat`, `IVF256,Flat` or `HNSW32`.
+        recall: the share of the true 10 nearest that a search should find, up to 1 (exact);
+            by default 0.95.
+        memory: what the index may take in memory, in bytes or as `"2GB"`; by default half of
+            what is free.
+        append_only: nothing will be removed, so that `auto` may choose a graph (HNSW).
+        update: bring the index that is there up to date: embed new and changed tiles, and drop
+            those that are gone. It keeps its kind where neither `index`, `recall`, `memory` nor
+            `append_only` asks for another.
+        overwrite: replace an index that is there; a folder that is no index never is.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a loaded model
+            stays where it is.
+        strict: the first tile that cannot be used ends the work.
+        progress: called with every event; see `rsretrieve.progress`.
+
+    Returns:
+        The index, open for search.
+
+    Raises:
+        InvalidArgument: an argument is of a wrong type, or makes no sense.
+        OutputExists, OutputRefused, OutputBusy: `output` may not be written.
+        NoUsableTiles: not one tile can be used.
+        ModelMismatch: an update with another model than the index was built with.
+
+    Example:
+        >>> import rsretrieve
+        >>> index = rsretrieve.build_index("tiles", "models/mine", "new_index")
+        >>> len(index)
+        144
+    """
+    with CallReport(progress, strict=strict) as call:
+        folder, goal = path_of(output, "output"), _goal(index, recall, memory, append_only)
+        inputs = paths_among({"tiles": tiles, "model": model})
+        paths = OutputPaths(folder={"output": folder}, inputs=inputs)
+        paths.check()
+        found, updates = tiles_of(tiles, call), flag(update, "update")
+        paths.check_tiles(lambda: (tile.path for tile in found))
+        if updates:
+            call.notice(*unchecked_notices(tile.location for tile in found.tile_set))
+        used = model_of(model, device, call)
+        index_tiles(
+            used.loaded,
+            found.tile_set,
+            folder,
+            call.context,
+            goal=goal,
+            overwrite=flag(overwrite, "overwrite"),
+            update=updates,
+        )
+        store = open_index(folder)
+    return Index(store, used, device_name(device), call.failures)
+
+
+def build_index_from_embeddings(
+    embeddings: PathLike,
+    output: PathLike,
+    *,
+    tiles: TilesLike | None = None,
+    index: str = AUTO,
+    recall: float | None = None,
+    memory: int | str | None = None,
+    append_only: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> Index:
+    """Write an index folder of embeddings that were made elsewhere.
+
+    Args:
+        embeddings: a Parquet file (`id`, `embedding`, optionally `label`, `path`, `geometry`),
+            or a `.npy` (N, D).
+        output: the index folder to write.
+        tiles: a list whose row i is row i of the `.npy`, or open tiles in that order; without
+            them the rows are numbered.
+        index: as in `build_index`, like the next four.
+        recall: the share of the true 10 nearest that a search should find.
+        memory: what the index may take in memory.
+        append_only: nothing will be removed.
+        overwrite: replace an index that is there.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        strict: the first row that cannot be used ends the work.
+        progress: called with every event; see `rsretrieve.progress`.
+
+    Returns:
+        The index, open for search by ids, places and vectors.
+
+    Raises:
+        InvalidArgument: an argument is of a wrong type, or makes no sense.
+        OutputExists, OutputRefused, OutputBusy: `output` may not be written.
+        TableError, NoUsableTiles: the embeddings cannot be used.
+
+    Example:
+        >>> import numpy, rsretrieve
+        >>> numpy.save("vectors.npy", numpy.eye(4))
+        >>> index = rsretrieve.build_index_from_embeddings("vectors.npy", "index_of_vectors")
+        >>> index.search([0, 1, 0, 0], k=1)[0].tile
+        '1'
+    """
+    with CallReport(progress, strict=strict) as call:
+        folder, goal = path_of(output, "output"), _goal(index, recall, memory, append_only)
+        source = path_of(embeddings, "embeddings")
+        inputs = paths_among({"embeddings": embeddings, "tiles": tiles})
+        paths = OutputPaths(folder={"output": folder}, inputs=inputs)
+        paths.check()
+        _refuse_folder(tiles)
+        found = None if tiles is None else tiles_of(tiles, call)
+        paths.check_tiles(lambda: (tile.path for tile in found or ()))
+        gpu = usable_gpu(str(choose_device(device_name(device))))
+        options = IndexBuildOptions(folder, goal, gpu, overwrite=flag(overwrite, "overwrite"))
+        listing = None if found is None else found.tile_set
+        index_embeddings(source, listing, options, call.context)
+        store = open_index(folder)
+    return Index(store, None, device_name(device), call.failures)
+
+
+def _refuse_folder(tiles: object) -> None:
+    """Refuse tiles that have no order of their own."""
+    if isinstance(tiles, str | os.PathLike) and Path(tiles).is_dir():
+        raise InvalidArgument(
+            f"{os.fspath(tiles)} is a folder; its tiles have no order that rows could follow",
+            hint="give a list (CSV or Parquet: tile) whose row i is row i of the .npy",
+        )
+
+
+def _goal(key: object, recall: object, memory: object, append_only: object) -> IndexGoal | None:
+    """What the index is to be; None where nothing is asked, so that an update keeps its kind."""
+    goal = IndexGoal(
+        key=plain_text(key, "index"),
+        recall=IndexGoal.recall if recall is None else number(recall, "recall"),
+        memory_bytes=byte_count(memory, "memory"),
+        append_only=flag(append_only, "append_only"),
+    )
+    return None if goal == IndexGoal() and recall is None else goal

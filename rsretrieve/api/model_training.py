@@ -1,0 +1,187 @@
+"""Train models from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict, Unpack
+
+import numpy as np
+
+from rsretrieve.api.arguments.checks import (
+    PathLike,
+    device_name,
+    flag,
+    number,
+    one_of,
+    path_of,
+    plain_text,
+    refuse_unknown,
+    text_of,
+    whole,
+    wrong,
+)
+from rsretrieve.api.call_report import CallReport, Progress
+from rsretrieve.api.opened_tiles import TilesLike, tiles_of
+from rsretrieve.api.trained_model import Model, paths_among
+from rsretrieve.enums import LossName, OptimizerName, RecipeName
+from rsretrieve.export.model_card import write_card_and_plot
+from rsretrieve.export.output_paths import OutputPaths
+from rsretrieve.network.device import choose_device
+from rsretrieve.network.model_folder import load_model
+from rsretrieve.training.recipe import recipe_for
+from rsretrieve.training.train import TrainingRequest, train_model
+
+
+class RecipeOptions(TypedDict, total=False):
+    """What `train` takes besides; each replaces the recipe's own value.
+
+    Attributes:
+        weights: `imagenet` (the default; torchvision downloads them), `none`, a `.safetensors`
+            or `.pth` file, or a model folder to continue from.
+        backbone: a torchvision classification model; by default `resnet18`.
+        size: the side in pixels of the square that tiles are resized to.
+        bands: the bands to use, counted from 1; by default all.
+        epochs: how many epochs; schedules scale with it.
+        batch_size: tiles in a step; `auto` splits the recipe's batch where memory runs out.
+        learning_rate: the peak learning rate.
+        loss: `t-rnsl`, `rnsl` or `nsl`.
+        optimizer: `sgd` or `adamw`.
+        dimensions: of the embedding; by default 128.
+        temperature: σ; by default set by the number of classes.
+        learn_temperature: learn σ, too.
+        q: of RNSL and t-RNSL, 0 < q ≤ 1.
+        truncation: of t-RNSL: tiles whose label's probability is at most this are left out.
+    """
+
+    weights: PathLike
+    backbone: str
+    size: int
+    bands: Sequence[int]
+    epochs: int
+    batch_size: int | Literal["auto"]
+    learning_rate: float
+    loss: str
+    optimizer: str
+    dimensions: int
+    temperature: float
+    learn_temperature: bool
+    q: float
+    truncation: float
+
+
+def train(
+    tiles: TilesLike,
+    output: PathLike,
+    *,
+    recipe: str = "robust",
+    validation: TilesLike | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    device: str = "auto",
+    seed: int = 0,
+    strict: bool = False,
+    progress: Progress | None = None,
+    **recipe_options: Unpack[RecipeOptions],
+) -> Model:
+    """Train an embedding that tolerates wrong labels, and write its model folder.
+
+    Args:
+        tiles: tiles with labels; those without one are left out.
+        output: the model folder to write.
+        recipe: `robust`, or `paper` for the training as Kang et al. (2020) published it.
+        validation: tiles that say which epoch is best; by default a tenth of `tiles`.
+        overwrite: replace a model that is there; a folder that is no model never is.
+        resume: continue the unfinished training of this output.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
+        seed: the random seed.
+        strict: the first tile that cannot be used ends the training.
+        progress: called with every event; see `rsretrieve.progress`.
+        **recipe_options: values that replace the recipe's: `weights`, `backbone`, `size`,
+            `bands`, `epochs`, `batch_size`, `learning_rate`, `loss`, `optimizer`, `dimensions`,
+            `temperature`, `learn_temperature`, `q`, `truncation`.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        InvalidArgument: an argument is of a wrong type, or makes no sense.
+        OutputExists, OutputRefused, OutputBusy: `output` may not be written.
+        LabelsError, NoUsableTiles: there are too few tiles or classes to learn from.
+        WeightsError: the weights cannot be had, or do not fit.
+        DeviceUnavailable: there is no such device.
+
+    Example:
+        Two short epochs from random weights:
+
+        >>> import rsretrieve
+        >>> model = rsretrieve.train(
+        ...     "tiles", "models/quick", epochs=2, size=32, backbone="squeezenet1_1", weights="none"
+        ... )
+        >>> model.class_names[:2]
+        ('bare_soil', 'beach')
+    """
+    with CallReport(progress, strict=strict) as call:
+        folder, options = path_of(output, "output"), _RecipeChoices(recipe, recipe_options)
+        inputs = {"tiles": tiles, "validation": validation, "weights": options.weights}
+        paths = OutputPaths(folder={"output": folder}, inputs=paths_among(inputs))
+        paths.check()
+        found = tiles_of(tiles, call)
+        held_back = None if validation is None else tiles_of(validation, call)
+        paths.check_tiles(lambda: (tile.path for tile in (*found, *(held_back or ()))))
+        request = TrainingRequest(
+            tiles=found.tile_set,
+            output=folder,
+            recipe=options.recipe,
+            device=choose_device(device_name(device)),
+            validation=None if held_back is None else held_back.tile_set,
+            weights=options.weights,
+            bands=options.bands,
+            seed=whole(seed, "seed"),
+            overwrite=flag(overwrite, "overwrite"),
+            resume=flag(resume, "resume"),
+            micro_batches=options.micro_batches,
+        )
+        train_model(request, call.context, lambda made: write_card_and_plot(made, str(folder)))
+        loaded = load_model(folder, request.device, call.context)
+    return Model(loaded, call.failures)
+
+
+class _RecipeChoices:
+    """A recipe with the caller's values in place of its own, and what stands beside a recipe.
+
+    Raises:
+        InvalidArgument: there is no such option or recipe, or a value makes no sense.
+    """
+
+    def __init__(self, recipe: object, options: Mapping[str, Any]) -> None:
+        refuse_unknown({*options}, {*RecipeOptions.__annotations__}, "option of a training")
+        given = {name: value for name, value in options.items() if value is not None}
+        self.weights = text_of(given.pop("weights", "imagenet"), "weights")
+        bands = given.pop("bands", ())
+        if isinstance(bands, str) or not isinstance(bands, Sequence | np.ndarray):
+            raise wrong("bands", "band numbers, counted from 1", bands)
+        self.bands = tuple(whole(band, "a band", 1) for band in bands)
+        self.micro_batches = given.get("batch_size") == "auto"
+        if self.micro_batches:
+            del given["batch_size"]
+        chosen = {_FIELDS.get(name, name): _checked(name, value) for name, value in given.items()}
+        name = one_of(recipe, RecipeName, "recipe")
+        self.recipe = recipe_for(name, self.weights).changed(**chosen)
+
+
+_FIELDS = {"size": "size_px", "truncation": "k"}
+_WHOLE = {"size": 1, "epochs": 1, "batch_size": 2, "dimensions": 1}
+
+
+def _checked(name: str, value: object) -> object:
+    """An option of a training, of the right type."""
+    match name:
+        case "backbone":
+            return plain_text(value, name)
+        case "loss":
+            return one_of(value, LossName, name)
+        case "optimizer":
+            return one_of(value, OptimizerName, name)
+        case "learn_temperature":
+            return flag(value, name)
+    return whole(value, name, _WHOLE[name]) if name in _WHOLE else number(value, name)

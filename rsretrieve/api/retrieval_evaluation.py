@@ -1,0 +1,131 @@
+"""Figures of retrieval, for Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rsretrieve.api.arguments.checks import PathLike, path_of, whole
+from rsretrieve.api.call_report import CallReport, Progress
+from rsretrieve.api.notebook import facts_html
+from rsretrieve.api.opened_index import IndexLike, open_index
+from rsretrieve.api.opened_tiles import TilesLike, tiles_of
+from rsretrieve.api.trained_model import ModelLike, model_of
+from rsretrieve.data.failures import Failure
+from rsretrieve.data.labels.labels import read_true_labels
+from rsretrieve.errors import InvalidArgument
+from rsretrieve.evaluation.evaluate import evaluate_index
+from rsretrieve.export.results import evaluation_json
+from rsretrieve.search.search import model_folder_of
+
+
+@dataclass(frozen=True, repr=False)
+class Evaluation:
+    """How well an index answers queries with known labels.
+
+    Made by `evaluate`. A hit is relevant when it has the query's label.
+
+    Attributes:
+        queries: how many queries were asked.
+        gallery: how many labelled tiles of the index were searched.
+        map: mean average precision over whole rankings.
+        map_at_r: over the first R ranks, R the number of relevant tiles.
+        precision_at, recall_at: by k.
+        knn_accuracy: of 10 neighbours, weighted by inverse distance.
+        nmi: of a k-means clustering of the queries against their labels.
+        gallery_labels: `given labels`, or `clean gallery` where true labels were given.
+        failures: the queries that could not be used, each with a `reason`.
+
+    Example:
+        >>> import rsretrieve
+        >>> figures = rsretrieve.evaluate("index")
+        >>> figures.queries, figures.gallery, 0 < figures.map <= 1
+        (144, 144, True)
+    """
+
+    queries: int
+    gallery: int
+    map: float
+    map_at_r: float
+    precision_at: Mapping[int, float]
+    recall_at: Mapping[int, float]
+    knn_accuracy: float
+    nmi: float
+    gallery_labels: str
+    failures: tuple[Failure, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain values, without the failures."""
+        return {name: value for name, value in asdict(self).items() if name != "failures"}
+
+    def __repr__(self) -> str:
+        return (
+            f"<Evaluation: mAP {self.map:.3f}, K-NN accuracy {self.knn_accuracy:.3f}, "
+            f"{self.queries:,} queries, {self.gallery:,} tiles>"
+        )
+
+    def _repr_html_(self) -> str:
+        return facts_html("retrieval", self.to_dict())
+
+
+def evaluate(
+    index: IndexLike,
+    queries: TilesLike | None = None,
+    *,
+    truth: PathLike | None = None,
+    model: ModelLike | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure retrieval: mAP, precision and recall at k, K-NN accuracy, NMI.
+
+    Args:
+        index: an open index, or its folder.
+        queries: tiles with labels; by default every tile of the index is a query for the others.
+        truth: a file with the true labels of the index's tiles (`tile,label`); by default the
+            labels in the index count.
+        model: the model that embeds `queries`, if it was moved since the index was built.
+        seed: the random seed of the clustering.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a loaded model
+            stays where it is.
+        strict: the first query that cannot be used ends the work.
+        progress: called with every event; see `rsretrieve.progress`.
+
+    Returns:
+        The figures.
+
+    Raises:
+        InvalidArgument: an argument is of a wrong type, or makes no sense.
+        LabelsError: one of the sides has no labels.
+        ModelNotFound, ModelMismatch: the model cannot be had, or is another.
+
+    Example:
+        >>> import rsretrieve
+        >>> figures = rsretrieve.evaluate("index", "tiles")
+        >>> sorted(figures.precision_at)[:2]
+        [1, 5]
+    """
+    with CallReport(progress, strict=strict) as call:
+        opened = open_index(index, device=device)
+        if queries is None and model is not None:
+            raise InvalidArgument("a model embeds queries, and there are none")
+        found = None if queries is None else tiles_of(queries, call)
+        if found is not None:
+            model = model_of(model or model_folder_of(opened.store), device, call)
+        measured = evaluate_index(
+            opened.store,
+            whole(seed, "seed"),
+            call.context,
+            queries=None if found is None else found.tile_set,
+            model=None if model is None else model_of(model, device, call).loaded,
+            true_labels=None if truth is None else read_true_labels(path_of(truth, "truth")),
+        )
+    figures = evaluation_json(measured)
+    by_k = {
+        name: {int(k): value for k, value in figures[name].items()}
+        for name in ("precision_at", "recall_at")
+    }
+    return Evaluation(**{**figures, **by_k}, failures=call.failures)

@@ -1,0 +1,42 @@
+"""A folder with tiles, a scene, a model and an index, as the examples expect it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import rsretrieve
+from rsretrieve.synthetic.scene import make_landscape, write_scene
+from tests.conftest import CELL_PX, CELLS
+
+QUICK = {
+    "backbone": "squeezenet1_1",
+    "weights": "none",
+    "size": 32,
+    "dimensions": 16,
+    "epochs": 2,
+    "learning_rate": 0.01,
+    "batch_size": 16,
+}
+
+
+@pytest.fixture(scope="session")
+def made(landscape: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the interface itself made, once for all tests; not to be changed."""
+    folder = tmp_path_factory.mktemp("made")
+    write_scene(make_landscape(CELLS, CELL_PX, seed=1), folder / "scene.tif")
+    model = rsretrieve.train(str(landscape), folder / "models" / "mine", **QUICK)
+    rsretrieve.build_index(landscape, model, str(folder / "index"))
+    return folder
+
+
+@pytest.fixture
+def workplace(made: Path, landscape: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder of a test, with links to all of that."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "tiles").symlink_to(landscape)
+    for name in ("scene.tif", "models/mine", "index"):
+        (tmp_path / name).symlink_to(made / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,99 @@
+"""Every example of the interface's docstrings, of its page and of the README runs."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+import re
+from functools import partial
+
+import numpy as np
+import pytest
+
+import rsretrieve
+from rsretrieve.api import call_report
+from tests.api.conftest import QUICK
+from tests.support.repository import ROOT
+
+FUNCTIONS = [name for name in rsretrieve.__all__ if inspect.isfunction(getattr(rsretrieve, name))]
+CLASSES = ["AuditResult", "Evaluation", "Hits", "Index", "Model", "Tiles"]
+FINDER = doctest.DocTestFinder(exclude_empty=True, recurse=True)
+PAGE, README = ROOT / "docs" / "python.md", ROOT / "README.md"
+EXAMPLES = [
+    example
+    for name in (*FUNCTIONS, *CLASSES)
+    for example in FINDER.find(getattr(rsretrieve, name), name, module=False, globs={})
+    if example.examples
+] + FINDER.find(call_report.in_python, "in_python", globs={"in_python": call_report.in_python})
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *CLASSES])
+def test_everything_public_has_an_example(name):
+    assert name in {example.name for example in EXAMPLES}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+def test_an_example_gives_what_it_says(example, workplace):
+    said: list[str] = []
+    runner = doctest.DocTestRunner(verbose=False)
+    example.globs = {**example.globs}
+    runner.run(example, out=said.append)
+    assert runner.failures == 0, "".join(said)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_function_describes_its_arguments_its_result_and_its_errors(name):
+    function = getattr(rsretrieve, name)
+    documented = inspect.getdoc(function)
+    for heading in ("Args:", "Returns:", "Raises:", "Example:"):
+        assert f"\n{heading}\n" in documented, heading
+    for argument in inspect.signature(function).parameters:
+        assert re.search(rf"^    \**{argument}: ", documented, re.MULTILINE), argument
+
+
+def python_blocks(text: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def quick(workplace, monkeypatch):
+    """A training is short, and the files that the texts name are there."""
+    monkeypatch.setattr(rsretrieve, "train", partial(rsretrieve.train, **{**QUICK, "epochs": 1}))
+    (workplace / "example.tif").symlink_to(next((workplace / "tiles").glob("beach/*")))
+    np.save(workplace / "vectors.npy", np.eye(6, 4) + 0.1)
+    (workplace / "models" / "mine").rename(workplace / "models" / "before")
+    (workplace / "index").rename(workplace / "index_before")
+    return workplace
+
+
+def test_six_lines_of_the_readme_train_index_query_and_audit(quick):
+    section = README.read_text(encoding="utf-8").partition("\n## Python\n")[2].partition("\n## ")[0]
+    [block] = python_blocks(section)
+    lines = [line for line in block.splitlines() if line and not line.startswith("import ")]
+    assert len(lines) <= 6
+    names: dict[str, object] = {}
+    exec(block, names)
+    assert (quick / "models" / "mine" / "model.json").is_file()
+    assert len(names["index"]) == len(names["tiles"]) == 144
+    assert len(names["hits"]) == 10
+    assert names["audit"].table.num_rows == 144
+    assert (quick / "audit.html").stat().st_size > 10_000
+
+
+def test_the_blocks_of_the_page_run_one_after_another(quick, monkeypatch):
+    def trained_before(*arguments, **options):
+        inspect.signature(train).bind(*arguments, **options)
+        return rsretrieve.load_model("models/before")
+
+    train = rsretrieve.train  # the README's test trains; here that would take too long
+    monkeypatch.setattr(rsretrieve, "train", trained_before)
+    names: dict[str, object] = {}
+    blocks = python_blocks(PAGE.read_text(encoding="utf-8"))
+    assert len(blocks) >= 5
+    for block in blocks:
+        exec(block, names)
+
+
+def test_the_page_lists_every_public_name():
+    page = PAGE.read_text(encoding="utf-8")
+    assert [name for name in rsretrieve.__all__ if f"`{name}" not in page] == []

@@ -1,0 +1,171 @@
+"""What `rsretrieve` offers to Python: its names and signatures, and what importing it costs."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import rsretrieve
+from tests.support.repository import PACKAGE
+
+NAMES = {
+    *("Tiles", "Model", "Index", "Hit", "Hits", "AuditResult", "Evaluation"),
+    *("open_tiles", "train", "load_model", "open_index", "audit_labels", "evaluate"),
+    *("build_index", "build_index_from_embeddings"),
+    *("RsretrieveError", "RsretrieveWarning"),
+    *("StageStarted", "Advanced", "Noticed", "EpochFinished"),
+}
+REPORTED = {"strict": False, "progress": None}
+GOAL = {"index": "auto", "recall": None, "memory": None, "append_only": False}
+REQUIRED = inspect.Parameter.empty
+SIGNATURES = {
+    "open_tiles": (
+        {"source": REQUIRED},
+        {
+            **{"labels": None, "window": None, "stride": None, "resolution": None},
+            **{"edges": "drop", "max_nodata": 0.5, "max_windows": 50_000_000, "assets": None},
+            **{"trust_sources": False, **REPORTED},
+        },
+    ),
+    "train": (
+        {"tiles": REQUIRED, "output": REQUIRED},
+        {
+            **{"recipe": "robust", "validation": None, "overwrite": False, "resume": False},
+            **{"device": "auto", "seed": 0, **REPORTED},
+        },
+    ),
+    "load_model": ({"path": REQUIRED}, {"device": "auto"}),
+    "build_index": (
+        {"tiles": REQUIRED, "model": REQUIRED, "output": REQUIRED},
+        {**GOAL, "update": False, "overwrite": False, "device": "auto", **REPORTED},
+    ),
+    "build_index_from_embeddings": (
+        {"embeddings": REQUIRED, "output": REQUIRED},
+        {"tiles": None, **GOAL, "overwrite": False, "device": "auto", **REPORTED},
+    ),
+    "open_index": ({"path": REQUIRED}, {"model": None, "device": "auto"}),
+    "audit_labels": (
+        {"tiles": REQUIRED, "model": None},
+        {
+            **{"embeddings": None, "decisions": None, "truth": None, "expected_precision": None},
+            **{"budget": None, "cross_fit": 5, "device": "auto", **REPORTED},
+        },
+    ),
+    "evaluate": (
+        {"index": REQUIRED, "queries": None},
+        {"truth": None, "model": None, "seed": 0, "device": "auto", **REPORTED},
+    ),
+    "Index.search": (
+        {"self": REQUIRED, "query": REQUIRED, "k": 10},
+        {
+            **{"labels": None, "bbox": None, "within": None, "min_similarity": None},
+            **{"exclude_self": False, "distinct_scene": False, "fold_duplicates": False},
+            **{"duplicate_similarity": None, "trust_sources": False, "progress": None},
+        },
+    ),
+    "Model.embed": ({"self": REQUIRED, "tiles": REQUIRED}, REPORTED),
+    "AuditResult.to_html": (
+        {"self": REQUIRED, "path": REQUIRED},
+        {"overwrite": False, "progress": None},
+    ),
+    "AuditResult.to_csv": ({"self": REQUIRED, "path": REQUIRED}, {"overwrite": False}),
+    "AuditResult.fixed_labels": ({"self": REQUIRED, "path": None}, {"overwrite": False}),
+    "Hits.to_sheet": (
+        {"self": REQUIRED, "path": REQUIRED},
+        {"overwrite": False, "trust_sources": False},
+    ),
+}
+MEMBERS = {
+    "Tiles": "class_names failures inputs select source tile_set to_dataframe with_labels",
+    "Model": "class_names dimensions embed failures fingerprint loaded path",
+    "Index": "class_names embeddings failures path search store to_dataframe to_geodataframe "
+    "verify",
+    "Hits": "count index query to_dataframe to_geodataframe to_json to_sheet",
+    "AuditResult": "audit failures fixed_labels issues noise_interval noise_rate table "
+    "to_csv to_dataframe to_html",
+}
+HEAVY = {
+    *("numpy", "torch", "torchvision", "faiss", "rasterio", "pyarrow", "matplotlib", "pystac"),
+    *("PIL", "pandas", "geopandas", "shapely", "onnxruntime", "typer", "rich"),
+}
+
+
+def test_the_public_names_are_these():
+    assert set(rsretrieve.__all__) == NAMES
+    assert rsretrieve.__all__ == sorted(rsretrieve.__all__)
+    assert {*dir(rsretrieve)} >= {*NAMES, "__version__"}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_public_name_is_there_and_is_called_so(name):
+    assert getattr(rsretrieve, name).__name__ == name
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no_such_name"):
+        rsretrieve.no_such_name  # noqa: B018
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_a_signature_is_kept(name):
+    found = rsretrieve
+    for part in name.split("."):
+        found = getattr(found, part)
+    parameters = inspect.signature(found).parameters.values()
+    plain = {p.name: p.default for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+    by_name = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert (plain, by_name) == SIGNATURES[name]
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_the_members_of_a_class_are_kept(name):
+    kind = getattr(rsretrieve, name)
+    attributes = {
+        node.attr
+        for node in ast.walk(ast.parse(inspect.getsource(kind)))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and ast.unparse(node.value) == "self"
+    }
+    public = {member for member in {*dir(kind), *attributes} if not member.startswith("_")}
+    assert public == {*MEMBERS[name].split()}
+
+
+def test_type_checkers_see_what_is_loaded_lazily():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    [shown] = [n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test).isidentifier()]
+    imported = {
+        (f"rsretrieve.{module}", name)
+        for module, names in rsretrieve._MODULES.items()
+        for name in names
+    }
+    assert imported == {(node.module, alias.name) for node in shown.body for alias in node.names}
+    assert {name for _, name in imported} == NAMES
+
+
+def loaded_after(code: str) -> set[str]:
+    """The modules that a new interpreter has loaded after some code, by their first names."""
+    program = f"import sys; before = set(sys.modules)\n{code}\nprint(*set(sys.modules) - before)"
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return set(ran.stdout.split())
+
+
+def test_importing_loads_nothing_of_weight():
+    loaded = loaded_after("import rsretrieve; dir(rsretrieve); rsretrieve.__version__")
+    assert {name for name in loaded if name.startswith("rsretrieve")} == {"rsretrieve"}
+    assert not loaded & HEAVY
+    assert len(loaded) < 40
+
+
+def test_errors_and_events_load_nothing_of_weight():
+    loaded = loaded_after("from rsretrieve import RsretrieveError, RsretrieveWarning, Noticed")
+    assert not loaded & HEAVY
+
+
+def test_tiles_are_found_without_pytorch():
+    assert "torch" not in loaded_after("from rsretrieve import open_tiles")
