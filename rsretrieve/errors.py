@@ -9,7 +9,7 @@
     │   └── NoUsableTiles                  there are tiles, but too few can be used
     ├── TileError         (OSError)        one tile cannot be used; the run continues without it
     ├── OutputExists      (FileExistsError)
-    ├── OutputRefused     (ValueError)     output is an input, or lies in an index or model folder
+    ├── OutputRefused     (ValueError)     an output is an input, or lies in a model or index
     ├── OutputBusy        (OSError)        another run is writing this output
     ├── ModelError
     │   ├── ModelNotFound (FileNotFoundError)

@@ -13,6 +13,15 @@ from rsretrieve.errors import OutputExists
 from rsretrieve.export.output_paths import OutputPaths
 
 CELLS, CELL_PX = 28, 48
+_PURPOSES = (
+    "Split the tiles into training, validation and test tiles.",
+    "Change 30 % of the training labels, so that there are wrong labels to find.",
+    "Train an embedding on the partly wrong labels.",
+    "Embed all tiles and build an index.",
+    "Find the tiles that are most similar to each of four tiles.",
+    "Find the wrong labels, and compare the result with the true labels.",
+    "Measure the retrieval of the test tiles.",
+)
 
 
 def demo(
@@ -47,9 +56,9 @@ def demo(
         f"Wrote a synthetic landscape to {output / 'tiles'}: {count} tiles of {CELL_PX} px with "
         "six bands; the sub-folders are the classes."
     )
-    for command in _commands(output, seed, device):
+    for purpose, command in zip(_PURPOSES, _commands(output, seed, device), strict=True):
         quietly = [*command, "--quiet"] if quiet else command
-        typer.echo(f"\n$ rsretrieve {shlex.join(command)}")
+        typer.echo(f"\n# {purpose}\n$ rsretrieve {shlex.join(command)}")
         _run(context, quietly)
     typer.echo(
         f"\nOpen {output / 'audit.html'} (the labels to check), {output / 'hits.png'} (queries "
