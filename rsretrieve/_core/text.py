@@ -44,3 +44,8 @@ def size_in_bytes(text: str) -> int | None:
     number, prefix, binary = found.groups()
     power = " kmgt".index(prefix.lower() or " ")
     return int(float(number) * (1024 if binary else 1000) ** power)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, cut at 200 characters; its class if it has none."""
+    return str(error).strip().split("\n")[0][:200] or type(error).__name__

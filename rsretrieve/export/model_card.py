@@ -7,8 +7,8 @@ from pathlib import Path
 from rsretrieve._core.atomic_write import write_text
 from rsretrieve._core.text import printable
 from rsretrieve.export.plots import plot_training
-from rsretrieve.network.model import ModelDescription
-from rsretrieve.network.model_folder import HISTORY_FILE, read_description
+from rsretrieve.network.metadata import ModelDescription, read_description
+from rsretrieve.network.model_folder import HISTORY_FILE
 
 CARD_FILE = "README.md"
 PLOT_FILE = "training.png"

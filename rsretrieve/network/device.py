@@ -1,4 +1,4 @@
-"""Choose the device that computes, and the precision that it gains by."""
+"""Choose the device and the precision that a network runs with."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from rsretrieve.errors import DeviceUnavailable, InvalidArgument
 
 
 class Precision(StrEnum):
-    """The type that a network's layers compute in; parameters stay float32."""
+    """The number format of a network's layers; its parameters stay float32."""
 
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Find the device of that name; `auto` is the first GPU where there is one, else the CPU.
+    """Find a device by its name.
 
-    On the CPU no more threads compute than cores are free of other programs.
+    On the CPU, PyTorch's number of threads is reduced to the number of cores that other programs
+    leave free.
+
+    Args:
+        name: `cpu`, `cuda`, `cuda:N`, or `auto` for the first GPU if there is one, else the CPU.
 
     Raises:
-        InvalidArgument: a name that is none.
-        DeviceUnavailable: a GPU that is not there.
+        InvalidArgument: not the name of a device.
+        DeviceUnavailable: there is no such GPU.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -34,42 +38,41 @@ def choose_device(name: str = "auto") -> torch.device:
     if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or name.endswith(":"):
         raise InvalidArgument(f"no such device: {name!r}; choose auto, cpu, cuda or cuda:N")
     if kind == "cpu":
-        _take_free_cores()
+        _limit_threads_to_free_cores()
         return torch.device("cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if int(number or 0) >= count:
         raise DeviceUnavailable(
-            f"device {name} is not there: {count} GPUs are usable",
-            hint="give --device auto or --device cpu, or look at the GPU's driver",
+            f"there is no device {name}: {count} GPUs are usable",
+            hint="give --device auto or --device cpu, or check the GPU's driver",
         )
     return torch.device("cuda", int(number or 0))
 
 
-def _take_free_cores() -> None:
-    """Let as many threads compute as cores are free, and no more than PyTorch itself takes."""
+def _limit_threads_to_free_cores() -> None:
     free = free_cores()
     if free is not None and free < torch.get_num_threads():
         torch.set_num_threads(free)
 
 
 def describe_device(device: torch.device) -> str:
-    """`cpu`, or `cuda:0 (name of the GPU)`."""
+    """Describe a device as `cpu` or `cuda:0 (name of the GPU)`."""
     if device.type == "cpu":
         return "cpu"
     return f"{device} ({torch.cuda.get_device_name(device)})"
 
 
 def best_precision(device: torch.device) -> Precision:
-    """bfloat16 where the device computes it in hardware, else float32."""
+    """The fastest precision: bfloat16 if the device has hardware for it, else float32."""
     if device.type == "cuda":
-        gains = torch.cuda.get_device_capability(device) >= (8, 0)
+        has_bfloat16 = torch.cuda.get_device_capability(device) >= (8, 0)
     else:
         capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-        gains = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-    return Precision.BFLOAT16 if gains else Precision.FLOAT32
+        has_bfloat16 = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return Precision.BFLOAT16 if has_bfloat16 else Precision.FLOAT32
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """The context in which a network computes in that precision."""
+    """A context in which networks run in the given precision."""
     enabled = precision is Precision.BFLOAT16
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)

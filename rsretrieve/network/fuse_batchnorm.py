@@ -1,12 +1,12 @@
-"""Batch norm folded into the convolutions before it, for networks that only embed.
+"""Fuse batch norm into the preceding convolutions, for networks that only embed.
 
-In evaluation batch norm scales and shifts a convolution's output by fixed numbers. So may the
-convolution itself: with γ, β, the running mean μ and variance ν, and s = γ / √(ν + ε),
+In evaluation mode batch norm scales and shifts a convolution's output by constants. The
+convolution can include them: with γ, β, the running mean μ and variance ν, and s = γ / √(ν + ε),
 
     s·(W∗x + b − μ) + β  =  (s·W)∗x + (s·(b − μ) + β).
 
-MobileNetV2 at 64 px embeds in three quarters of the time, and in bfloat16 nearer to float32,
-for there is one rounding less.
+MobileNetV2 at 64 px embeds in three quarters of the time. In bfloat16 the result is nearer to
+that of float32, because one rounding is saved.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from rsretrieve.network.runtime.bf16_convolutions import restore_convolutions
 
 
 def fuse_batchnorm(network: EmbeddingNetwork) -> EmbeddingNetwork:
-    """A network that embeds as the given one does in evaluation mode, in fewer operations.
+    """Build a network with the same embeddings in evaluation mode, in fewer operations.
 
     Args:
-        network: as it is now: what it learns later is not seen.
+        network: the network; later changes of its backbone have no effect on the result.
 
     Returns:
-        A network in evaluation mode, whose projection is that of `network`; `network` itself
-        where its backbone has no batch norm, uses a layer twice or cannot be traced.
+        A network in evaluation mode that shares the projection of `network`. `network` itself if
+        its backbone has no batch norm, uses a layer twice or cannot be traced.
     """
     if not any(isinstance(layer, nn.BatchNorm2d) for layer in network.backbone.modules()):
         return network
     backbone = restore_convolutions(deepcopy(network.backbone)).eval()
     try:
         traced = symbolic_trace(backbone)
-    except Exception:  # it runs the backbone's code, which raises what it likes
+    except Exception:  # tracing runs the backbone's code, which may raise anything
         return network
-    if _uses_a_layer_twice(traced):  # `fuse` would fold it for both
+    if _uses_a_layer_twice(traced):  # `fuse` would change it for both uses
         return network
     with torch.no_grad():
         backbone = fuse(traced, inplace=True, no_trace=True)
-    # A copy: to make one draws a projection by chance.
-    quick = copy(network)
-    quick._modules = {**network._modules, "backbone": backbone}
-    return quick.eval().to(memory_format=torch.channels_last)
+    # A copy: a new network would draw random numbers for its projection.
+    fused = copy(network)
+    fused._modules = {**network._modules, "backbone": backbone}
+    return fused.eval().to(memory_format=torch.channels_last)
 
 
 def _uses_a_layer_twice(traced: GraphModule) -> bool:

@@ -1,4 +1,4 @@
-"""What a model is, as its folder says it: readable without loading the model, or PyTorch."""
+"""The description of a model, `model.json`: read without the network and without PyTorch."""
 
 from __future__ import annotations
 
@@ -14,49 +14,48 @@ from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import ModelDamaged, ModelNotFound
 
-SCHEMA_VERSION = 2  # 2: preprocessing may say `reduced_jpeg`
+SCHEMA_VERSION = 2  # since 2 preprocessing may have `reduced_jpeg`
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "model.safetensors"
-PROGRAM_FILE = "backbone.json"  # of models of before; read by nobody any more
+PROGRAM_FILE = "backbone.json"  # in old models; its checksum is compared, it is not read
 GRAPH_FILE = "network.onnx"
 TILES_FILE = "tiles.parquet"
 
-_MOST_DIMENSIONS, _MOST_BANDS, _MOST_VALUES = 65_536, 4096, 1 << 28
-"""More would take memory that no file is there to fill."""
-_MOST_SOURCE_BANDS, _MOST_VALUE = 65_536, 1e30  # which float32 holds
+_MAX_DIMENSIONS, _MAX_BANDS, _MAX_VALUES = 65_536, 4096, 1 << 28
+"""Limits against damaged or hostile files that would allocate more memory than exists."""
+_MAX_SOURCE_BANDS, _MAX_STATISTIC = 65_536, 1e30  # float32 can hold it
 _PIXEL_TYPES = frozenset(
     f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 64)
 ) | {"float16", "float32", "float64", "bool"}
 
-_KEYS_OF_BEFORE = (
+_UNSEALED_KEYS = (
     *("schema_version", "architecture", "preprocessing", "class_names", "recipe", "training"),
     *("versions", "weights_sha256", "program_sha256"),
 )
-"""Of `model.json` when it had no digest."""
+"""Keys of `model.json` in versions that wrote no digest."""
 
-_NOT_A_DESCRIPTION = (
+_PARSING_ERRORS = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError),
-    *(OverflowError, RecursionError),  # of a number without end, of JSON nested without end
+    *(OverflowError, RecursionError),  # for a huge number, for deeply nested JSON
 )
 
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What `model.json` holds.
+    """The content of `model.json`.
 
     Attributes:
-        backbone: a torchvision classification model.
-        dimensions: D.
+        backbone: torchvision's name of the backbone.
+        dimensions: D of the embedding.
         preprocessing: of every tile.
-        class_names: the K classes, in the prototypes' order.
+        class_names: the K classes, in the order of the prototypes.
         recipe: every hyper-parameter.
         training: a summary of the training.
-        versions: of the libraries that trained it.
+        versions: of the libraries that trained the model.
         weights_sha256: of `model.safetensors`.
-        program_sha256: of `backbone.json` of models of before, or None.
-        files: the SHA-256 of every other file of the folder, by its name; empty of models of
-            before.
-        is_sealed: a digest vouches for `model.json`; false of models of before.
+        program_sha256: of `backbone.json` in old models, or None.
+        files: SHA-256 of every other file of the folder by name; empty in old models.
+        is_sealed: `model.json` has a digest of its own content; false in old models.
     """
 
     backbone: str
@@ -73,14 +72,14 @@ class ModelDescription:
 
     @property
     def fingerprint(self) -> str:
-        """What an embedding hangs on: architecture, preprocessing and weights, as a SHA-256."""
+        """SHA-256 of what determines embeddings: architecture, preprocessing and weights."""
         content = self.to_json()
         return sha256_of_json(
             {key: content[key] for key in ("architecture", "preprocessing", "weights_sha256")}
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
+        """As JSON values."""
         return {
             "schema_version": SCHEMA_VERSION,
             "architecture": {"backbone": self.backbone, "dimensions": self.dimensions},
@@ -102,10 +101,10 @@ class ModelDescription:
             KeyError, TypeError, ValueError: not a description.
         """
         dimensions = _count(content["architecture"]["dimensions"])
-        if not 1 <= dimensions <= _MOST_DIMENSIONS:
-            raise ValueError(f"an embedding has 1 to {_MOST_DIMENSIONS} dimensions")
+        if not 1 <= dimensions <= _MAX_DIMENSIONS:
+            raise ValueError(f"an embedding has 1 to {_MAX_DIMENSIONS} dimensions")
         _check_preprocessing(content["preprocessing"])
-        files = {**content.get("files", {})}  # none in models of before
+        files = {**content.get("files", {})}  # missing in old models
         digests = [content["weights_sha256"], *files.values()]
         return cls(
             backbone=str(content["architecture"]["backbone"]),
@@ -116,59 +115,55 @@ class ModelDescription:
             training=dict(content["training"]),
             versions={str(k): str(v) for k, v in dict(content["versions"]).items()},
             weights_sha256=digests[0],
-            program_sha256=content.get("program_sha256"),  # none in models of before
+            program_sha256=content.get("program_sha256"),  # missing in old models
             files={_plain_name(name): str(sha256) for name, sha256 in files.items()},
         )
 
 
 def _count(value: object) -> int:
-    """A whole number, as JSON has it.
-
-    Raises:
-        TypeError: it is something else.
-    """
+    """Return an integer of JSON; raise `TypeError` for anything else."""
     if not isinstance(value, int):
         raise TypeError(f"{value!r} is not a whole number")
     return int(value)
 
 
 def _check_preprocessing(content: Mapping[str, Any]) -> None:
-    """Raise `ValueError` or `TypeError` for numbers that no tiles have."""
+    """Raise `ValueError` or `TypeError` for values that no preprocessing has."""
     bands, size_px = content["bands"], _count(content["size_px"])
-    if not 1 <= len(bands) <= _MOST_BANDS:
-        raise ValueError(f"a tile has 1 to {_MOST_BANDS} bands")
-    if not max(map(_count, [*bands, content["source_bands"]])) <= _MOST_SOURCE_BANDS:
-        raise ValueError(f"a file has at most {_MOST_SOURCE_BANDS} bands")
-    if len(bands) * size_px**2 > _MOST_VALUES:
-        raise ValueError(f"a tile has at most {_MOST_VALUES} values")
+    if not 1 <= len(bands) <= _MAX_BANDS:
+        raise ValueError(f"a tile has 1 to {_MAX_BANDS} bands")
+    if not max(map(_count, [*bands, content["source_bands"]])) <= _MAX_SOURCE_BANDS:
+        raise ValueError(f"a file has at most {_MAX_SOURCE_BANDS} bands")
+    if len(bands) * size_px**2 > _MAX_VALUES:
+        raise ValueError(f"a tile has at most {_MAX_VALUES} values")
     if content["dtype"] not in _PIXEL_TYPES:
-        raise ValueError(f"{content['dtype']!r} is no type of pixel")
+        raise ValueError(f"{content['dtype']!r} is not a pixel type")
     numbers = [abs(float(x)) for column in content["statistics"].values() for x in column]
-    if max(numbers) > _MOST_VALUE or min(map(float, content["statistics"]["deviation"])) < 1e-30:
-        raise ValueError("band statistics are beyond what pixels can be")
+    if max(numbers) > _MAX_STATISTIC or min(map(float, content["statistics"]["deviation"])) < 1e-30:
+        raise ValueError("band statistics are out of range")
 
 
 def _class_names(names: object) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise TypeError("class names are a list of texts")
+        raise TypeError("class names must be a list of strings")
     if len(set(names)) != len(names):
-        raise ValueError("a class name stands there twice")
+        raise ValueError("a class name occurs twice")
     return tuple(names)
 
 
 def _plain_name(name: str) -> str:
     if name in ("", ".", "..") or set(name) & set("/\\\0"):
-        raise ValueError(f"{name!r} is no name of a file of this folder")
+        raise ValueError(f"{name!r} is not the name of a file in this folder")
     return name
 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model that is not loaded.
+    """A model folder whose network is not loaded.
 
     Attributes:
-        folder: where it lies.
-        description: what it is.
+        folder: its path.
+        description: the content of `model.json`.
     """
 
     folder: Path
@@ -176,7 +171,7 @@ class ModelFolder:
 
     @classmethod
     def read(cls, folder: Path) -> ModelFolder:
-        """Read `model.json`; raises as `read_description` does."""
+        """Read `model.json`; raises the errors of `read_description`."""
         return cls(folder, read_description(folder))
 
 
@@ -184,8 +179,8 @@ def read_description(folder: Path) -> ModelDescription:
     """Read `model.json`.
 
     Raises:
-        ModelNotFound: there is no model.
-        ModelDamaged: it is not one, or comes from a newer version.
+        ModelNotFound: the folder has no model.
+        ModelDamaged: the file is damaged, or was written by a newer version.
     """
     path = folder / DESCRIPTION_FILE
     try:
@@ -198,25 +193,29 @@ def read_description(folder: Path) -> ModelDescription:
                 f"to {SCHEMA_VERSION})",
                 hint="pip install --upgrade rsretrieve",
             )
-        facts, is_sealed = unsealed(text, content, _KEYS_OF_BEFORE)
+        facts, is_sealed = unsealed(text, content, _UNSEALED_KEYS)
         return replace(ModelDescription.from_json(facts), is_sealed=is_sealed)
     except FileNotFoundError as error:
         raise ModelNotFound(
-            f"{folder}: no model there ({DESCRIPTION_FILE} is missing)",
-            hint="`rsretrieve train TILES --output DIR` makes one",
+            f"{folder} has no model ({DESCRIPTION_FILE} is missing)",
+            hint="train one with `rsretrieve train TILES --output DIR`",
         ) from error
-    except _NOT_A_DESCRIPTION as error:
+    except _PARSING_ERRORS as error:
         raise ModelDamaged(
             f"{path} cannot be read as a model's description ({error})",
-            hint="copy the model folder again, or train anew; model.json is not edited by hand",
+            hint="copy the model folder again, or train anew; do not edit model.json",
         ) from error
 
 
 def check_file(path: Path, sha256: str) -> None:
     """Compare a file of a model folder with its checksum.
 
+    Args:
+        path: the file.
+        sha256: its checksum in `model.json`.
+
     Raises:
-        ModelDamaged: it differs, or is missing.
+        ModelDamaged: the file is missing, or its checksum differs.
     """
     try:
         found = sha256_of_file(path)
@@ -230,18 +229,18 @@ def check_file(path: Path, sha256: str) -> None:
 
 
 def changed_files(model: ModelFolder) -> tuple[str, ...]:
-    """The names of files that are missing, or changed since they were written."""
+    """Names of the files that are missing, or whose checksum differs."""
     described = model.description
     own = {WEIGHTS_FILE: described.weights_sha256, PROGRAM_FILE: described.program_sha256}
     wanted = {name: sha256 for name, sha256 in own.items() if sha256 is not None}
     return tuple(
         name
         for name, sha256 in {**wanted, **described.files}.items()
-        if not _is_right(model.folder / name, sha256)
+        if not _is_unchanged(model.folder / name, sha256)
     )
 
 
-def _is_right(path: Path, sha256: str) -> bool:
+def _is_unchanged(path: Path, sha256: str) -> bool:
     try:
         return sha256_of_file(path) == sha256
     except OSError:
@@ -249,7 +248,7 @@ def _is_right(path: Path, sha256: str) -> bool:
 
 
 def report_unchecked(model: ModelFolder, context: RunContext | None) -> None:
-    """Notice files that are used and have no checksum."""
+    """Give a notice about files that are used without a checksum, as in old models."""
     names = []
     if TILES_FILE not in model.description.files and (model.folder / TILES_FILE).exists():
         names.append(TILES_FILE)

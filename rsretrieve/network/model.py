@@ -1,4 +1,4 @@
-"""A trained model: the network, the prototypes, and the record of what they are."""
+"""A trained model: its network, its prototypes and its description."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ from rsretrieve.network.metadata import ModelDescription
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
 
-__all__ = ["Model", "ModelDescription", "PrototypeModel"]
-
 
 class PrototypeModel(nn.Module):
-    """The network and the prototypes, which are trained, averaged and stored together."""
+    """A network and its prototypes, which are trained, averaged and stored together.
+
+    Args:
+        network: embeds tiles.
+        prototypes: classify embeddings.
+    """
 
     def __init__(self, network: EmbeddingNetwork, prototypes: Prototypes) -> None:
         super().__init__()
@@ -29,7 +32,7 @@ class PrototypeModel(nn.Module):
         self.prototypes = prototypes
 
     def forward(self, tiles: Tensor) -> Tensor:
-        """Normalised pixels (B, C, S, S) → (B, K) log p_ic."""
+        """Normalised pixels (B, C, S, S) float32 → (B, K) log p_ic."""
         log_p: Tensor = self.prototypes(self.network(tiles))
         return log_p
 
@@ -39,12 +42,12 @@ class Model:
     """A trained model, in memory.
 
     Attributes:
-        folder: where it was read from.
-        description: what it is.
+        folder: the folder that it was read from.
+        description: the content of `model.json`.
         network: in evaluation mode, on `device`.
         prototypes: (K, D) float32, unit rows.
         temperature: σ.
-        device: where the network is.
+        device: the device of the network.
     """
 
     folder: Path
@@ -56,13 +59,13 @@ class Model:
 
     @property
     def device_name(self) -> str:
-        """Where the network is: `cpu`, `cuda:0`."""
+        """The device of the network: `cpu`, `cuda:0`."""
         return str(self.device)
 
     def embedder(self) -> Embedder:
-        """What embeds tiles with this model."""
+        """An embedder for this model, in the precision that training chose."""
         precision = best_precision(self.device)
-        # Models of before do not say; their indexes were made in what the device gains by.
+        # Older models do not name one; their indexes were built in the device's fastest precision.
         if self.description.training.get("embeds_in") == Precision.FLOAT32:
             precision = Precision.FLOAT32
         preprocessing = self.description.preprocessing

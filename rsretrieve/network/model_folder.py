@@ -1,4 +1,4 @@
-"""The model folder: the only reader and writer of trained models. Never a pickle."""
+"""Read and write model folders. No file of a model folder is a pickle."""
 
 from __future__ import annotations
 
@@ -36,36 +36,28 @@ from rsretrieve.network.tensor_io import write_tensors
 from rsretrieve.network.weights_file import read_weights
 from rsretrieve.progress import EpochFinished
 
-__all__ = [
-    "DESCRIPTION_FILE",
-    "GRAPH_FILE",
-    "HISTORY_FILE",
-    "WEIGHTS_FILE",
-    "load_model",
-    "read_description",
-    "seal_folder",
-    "write_description",
-    "write_graph",
-    "write_history",
-    "write_weights",
-]
 HISTORY_FILE = "history.csv"
 
 
 def write_weights(folder: Path, model: PrototypeModel) -> str:
-    """Write the network and the prototypes; return the file's SHA-256."""
+    """Write the network and the prototypes.
+
+    Returns:
+        The SHA-256 of the file.
+    """
     write_tensors(folder / WEIGHTS_FILE, model.state_dict())
-    (folder / WEIGHTS_FILE).chmod(default_file_mode())  # safetensors lets only the owner read
+    # safetensors makes the file readable for its owner only.
+    (folder / WEIGHTS_FILE).chmod(default_file_mode())
     return sha256_of_file(folder / WEIGHTS_FILE)
 
 
 def write_description(folder: Path, description: ModelDescription) -> None:
-    """Write `model.json`, sealed by a digest of its own content."""
+    """Write `model.json` with a digest of its own content."""
     write_sealed(folder / DESCRIPTION_FILE, description.to_json())
 
 
 def seal_folder(folder: Path) -> None:
-    """Write `model.json` anew, with a checksum of every other file of a folder that is done."""
+    """Add the checksums of all other files of a finished folder to `model.json`."""
     sealed_already = (DESCRIPTION_FILE, WEIGHTS_FILE)
     names = sorted(path.name for path in folder.iterdir() if path.name not in sealed_already)
     files = {name: sha256_of_file(folder / name) for name in names}
@@ -73,23 +65,32 @@ def seal_folder(folder: Path) -> None:
 
 
 def write_history(folder: Path, history: Sequence[EpochFinished]) -> None:
-    """Write `history.csv`, a row an epoch."""
+    """Write `history.csv`, one row an epoch."""
     columns = [field.name for field in fields(EpochFinished)]
     rows = (["" if v is None else v for v in asdict(epoch).values()] for epoch in history)
     write_csv(folder / HISTORY_FILE, columns, rows, overwrite=True)
 
 
 def write_graph(folder: Path, network: EmbeddingNetwork, preprocessing: Preprocessing) -> Export:
-    """Write what a network computes beside its weights, if that can be told."""
-    with _on_the_processor(network) as here:
-        export = export_graph(here, preprocessing, folder / WEIGHTS_FILE)
+    """Export a network as an ONNX graph beside its weights.
+
+    Args:
+        folder: the model folder; its weights are written.
+        network: on any device; its device and its mode are unchanged afterwards.
+        preprocessing: of its tiles.
+
+    Returns:
+        The graph, or the cause if the network cannot be exported; then no file is written.
+    """
+    with _on_cpu(network) as cpu_network:
+        export = export_graph(cpu_network, preprocessing, folder / WEIGHTS_FILE)
     if export.graph is not None:
         (folder / GRAPH_FILE).write_bytes(export.graph)
     return export
 
 
 @contextmanager
-def _on_the_processor(network: EmbeddingNetwork) -> Iterator[EmbeddingNetwork]:
+def _on_cpu(network: EmbeddingNetwork) -> Iterator[EmbeddingNetwork]:
     device = network.projection.weight.device
     try:
         yield network.cpu()
@@ -102,12 +103,12 @@ def load_model(folder: Path, device: torch.device, context: RunContext | None = 
 
     Args:
         folder: the model folder.
-        device: where it is to compute.
+        device: where the network is to run.
         context: is told of files without a checksum.
 
     Raises:
         ModelNotFound: there is no model.
-        ModelDamaged: a file is missing, was cut short or edited, or is too new.
+        ModelDamaged: a file is missing, was changed, or was written by a newer version.
     """
     model = ModelFolder.read(folder)
     report_unchecked(model, context)
@@ -132,9 +133,9 @@ def load_model(folder: Path, device: torch.device, context: RunContext | None = 
 
 
 def _state_of(model: PrototypeModel, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
-    """Tensors as a state that this model can take."""
+    """Convert arrays to a state dict of this model."""
     state = model.state_dict()
-    # It says besides of which version each layer is; without that, MNASNet takes none.
+    # The metadata hold the version of each layer; without them MNASNet loads no weights.
     metadata = getattr(state, "_metadata", {})
     taken = OrderedDict((name, torch.from_numpy(array)) for name, array in arrays.items())
     taken._metadata = metadata  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The embedding network: any torchvision classification backbone, one linear layer, unit norm."""
+"""The embedding network: a torchvision classification backbone, a linear layer, unit norm."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from rsretrieve._core.text import first_line
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.network.runtime.bf16_convolutions import replace_convolutions
 
 _IMAGENET_CLASSES = 1000
 _SIZE_ARGUMENTS = {"vit_": "image_size", "maxvit_": "input_size"}
-"""Backbones whose layers hang on the input's size, and how they are told."""
+"""Prefixes of backbones whose layers depend on the input size, and the argument that sets it."""
 
 
 class EmbeddingNetwork(nn.Module):
-    """Normalised pixels (B, C, S, S) → unit embeddings (B, D) in float32.
+    """Turns normalised pixels (B, C, S, S) into unit embeddings (B, D) float32.
 
     Args:
-        backbone: gives features (B, F).
+        backbone: computes features (B, F).
         features: F.
         dimensions: D.
     """
@@ -32,26 +33,27 @@ class EmbeddingNetwork(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.projection = nn.Linear(features, dimensions)
-        # As published. Under a unit norm the scale of a layer sets how fast it turns: from
-        # PyTorch's own start, √6 times smaller, a learning rate of 0.1 spins it.
+        # As published. Since embeddings are normalised, a smaller layer changes its direction
+        # faster: with PyTorch's own initialisation, √6 times smaller, a learning rate of 0.1 is
+        # too large.
         nn.init.kaiming_normal_(self.projection.weight)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """What the backbone makes of a batch: (B, F) float32."""
+        """Backbone features of normalised pixels: (B, C, S, S) → (B, F) float32."""
         features = self.backbone(pixels)
         if not isinstance(features, Tensor):
-            features = features[0]  # beside the outputs of auxiliary classifiers
+            features = features[0]  # the others are outputs of auxiliary classifiers
         flat: Tensor = features.flatten(1).float()
         return flat
 
     def embed_features(self, features: Tensor) -> Tensor:
         """(B, F) float32 → (B, D) unit embeddings."""
-        # The last layer and the norm in float32: similarities need more than 8 bits.
+        # In float32: similarities need more than the 8 significant bits of bfloat16.
         with torch.autocast(features.device.type, enabled=False):
             return functional.normalize(self.projection(features), dim=1)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Embed a batch."""
+        """(B, C, S, S) normalised pixels → (B, D) unit embeddings."""
         return self.embed_features(self.features(pixels))
 
 
@@ -59,13 +61,16 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
     """Build an untrained network.
 
     Args:
-        name: a classification model of torchvision, by its torchvision name.
-        bands: C of the input.
-        size_px: S of the input.
+        name: torchvision's name of a classification model.
+        bands: C, the bands of a tile.
+        size_px: S, the side of a tile in pixels.
         dimensions: D of the embedding.
 
+    Returns:
+        A network in evaluation mode with random weights.
+
     Raises:
-        InvalidArgument: no such backbone, or it cannot take tiles of that size.
+        InvalidArgument: unknown backbone, or it does not accept tiles of that size.
     """
     check_backbone(name)
     try:
@@ -74,16 +79,20 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
         network = EmbeddingNetwork(backbone, features, dimensions)
         _try_out(network, bands, size_px)
     except (RuntimeError, ValueError, AssertionError) as error:
-        reason = str(error).split("\n")[0]
+        reason = first_line(error)
         raise InvalidArgument(
             f"backbone {name} cannot take tiles of {size_px} px ({reason})",
-            hint="give another --size (its ImageNet size, often 224, fits), or another --backbone",
+            hint="give another --size (its ImageNet size, often 224, works), or another --backbone",
         ) from error
     return network.to(memory_format=torch.channels_last)
 
 
 def check_backbone(name: str) -> None:
-    """Raise `InvalidArgument`, naming the nearest, for a name that torchvision does not have."""
+    """Check that torchvision has a classification model of that name.
+
+    Raises:
+        InvalidArgument: it has none; the hint names similar ones.
+    """
     import torchvision
 
     names = torchvision.models.list_models(module=torchvision.models)
@@ -91,18 +100,18 @@ def check_backbone(name: str) -> None:
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         raise InvalidArgument(
             f"no such backbone: {name!r}",
-            hint=f"near to it: {', '.join(near)}" if near else f"there are: {', '.join(names)}",
+            hint=f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}",
         )
 
 
 def first_convolution(backbone: nn.Module) -> tuple[str, nn.Conv2d]:
-    """The layer that takes the bands, and its name."""
+    """Find the layer that takes the bands: its name and the layer."""
     layers = backbone.named_modules()
     return next((name, layer) for name, layer in layers if isinstance(layer, nn.Conv2d))
 
 
 def _bare_backbone(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]:
-    """A backbone that gives features, and how many."""
+    """Build a backbone without its classifying layer: the backbone and F, its features."""
     import torchvision
 
     arguments: dict[str, Any] = {
@@ -111,13 +120,13 @@ def _bare_backbone(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]
     if "input_size" in arguments:
         arguments["input_size"] = (size_px, size_px)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on slow initialisation, of no concern here
+        warnings.simplefilter("ignore")  # it warns that initialisation is slow
         backbone: nn.Module = torchvision.models.get_model(name, weights=None, **arguments)
-    _take_bands(backbone, bands)
-    return backbone, _behead(backbone)
+    _set_input_bands(backbone, bands)
+    return backbone, _remove_classifier(backbone)
 
 
-def _take_bands(backbone: nn.Module, bands: int) -> None:
+def _set_input_bands(backbone: nn.Module, bands: int) -> None:
     """Give the first convolution `bands` input channels."""
     name, old = first_convolution(backbone)
     if old.in_channels == bands:
@@ -134,11 +143,11 @@ def _take_bands(backbone: nn.Module, bands: int) -> None:
     backbone.set_submodule(name, new)
 
 
-def _behead(backbone: nn.Module) -> int:
-    """Take the classifying layer out of a backbone and return how many features it was given.
+def _remove_classifier(backbone: nn.Module) -> int:
+    """Replace the classifying layer by the identity and return the number of its inputs.
 
-    It is the last layer with a thousand outputs. Dropout beside it goes too: an embedding
-    is compared with others, and noise on it only blurs the comparison.
+    It is the last layer with a thousand outputs. Dropout next to it is switched off: it would
+    only add noise to embeddings, which are compared with each other.
     """
     heads = [
         (name, layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels)
@@ -155,8 +164,10 @@ def _behead(backbone: nn.Module) -> int:
 
 
 def _try_out(network: EmbeddingNetwork, bands: int, size_px: int) -> None:
+    """Run the network once in evaluation mode, and a copy in training mode."""
     network.eval()
     with torch.inference_mode():
         network(torch.zeros(1, bands, size_px, size_px))
-        # Training takes more of some (auxiliary classifiers), and leaves its mark: on a copy.
+        # Some backbones need larger tiles for training (auxiliary classifiers). Training changes
+        # running statistics: use a copy.
         copy.deepcopy(network).train()(torch.zeros(2, bands, size_px, size_px))

@@ -1,4 +1,4 @@
-"""Pre-trained weights: where they come from, and fitting them to a backbone."""
+"""Load pre-trained weights into a backbone."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 import torchvision
 from torch import Tensor
 
+from rsretrieve._core.text import first_line
 from rsretrieve.enums import NO_WEIGHTS
 from rsretrieve.errors import WeightsError
 from rsretrieve.network.network import EmbeddingNetwork, first_convolution
@@ -25,7 +26,13 @@ _PREFIXES = ("module.", "backbone.", "model.")
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """How many of the backbone's tensors were found in the weights."""
+    """How many of the backbone's tensors were found in the weights.
+
+    Attributes:
+        source: the weights, as the user named them.
+        matched: tensors that were loaded.
+        wanted: tensors of the backbone.
+    """
 
     source: str
     matched: int
@@ -38,25 +45,35 @@ class WeightsReport:
 def load_weights(network: EmbeddingNetwork, backbone_name: str, source: str) -> WeightsReport:
     """Load pre-trained weights into a network's backbone.
 
-    The first layer of three-band weights is adapted to C bands, and position embeddings to
-    the input's size. The classifying layer, which the network does not have, is passed over.
+    The first layer of three-band weights is adapted to C bands, and position embeddings to the
+    size of the input. The weights of the classifying layer are not used.
 
     Args:
-        network: the network; its projection is left as it is.
-        backbone_name: the backbone's torchvision name.
-        source: `imagenet` for torchvision's own, a `.safetensors` file, or a `.pth` file.
+        network: the network; its projection is not changed.
+        backbone_name: torchvision's name of the backbone.
+        source: `imagenet` for torchvision's own weights, a `.safetensors` or a `.pth` file.
+
+    Returns:
+        How many tensors were loaded.
 
     Raises:
-        WeightsError: they cannot be had or read, or less than nine tenths of the backbone's
-            tensors are among them.
+        WeightsError: the weights cannot be downloaded or read, or they contain less than nine
+            tenths of the backbone's tensors.
     """
     return fit_weights(network, _read(backbone_name, source), source)
 
 
 def check_weights(backbone_name: str, source: str) -> None:
-    """Raise the `WeightsError` of weights that cannot be had, before long work begins.
+    """Check that weights can be obtained, before a long training starts.
 
-    What is downloaded is kept by torchvision, and not downloaded again.
+    torchvision keeps downloaded weights and does not download them again.
+
+    Args:
+        backbone_name: torchvision's name of the backbone.
+        source: a value of `train --weights`.
+
+    Raises:
+        WeightsError: they cannot be downloaded or read.
     """
     if source != NO_WEIGHTS and not Path(source).is_dir():
         _read(backbone_name, source)
@@ -69,7 +86,15 @@ def _read(backbone_name: str, source: str) -> Mapping[str, Tensor]:
 def fit_weights(
     network: EmbeddingNetwork, state: Mapping[str, Tensor], source: str
 ) -> WeightsReport:
-    """Load into a backbone what fits of `state`, by torchvision's key names.
+    """Load the tensors of `state` that fit into a network's backbone.
+
+    Args:
+        network: the network; its projection is not changed.
+        state: tensors by torchvision's names.
+        source: the weights, as the user named them, for the report.
+
+    Returns:
+        How many tensors were loaded.
 
     Raises:
         WeightsError: less than nine tenths of the backbone's tensors fit.
@@ -82,8 +107,8 @@ def fit_weights(
     report = WeightsReport(source, sum(key in fitting for key in wanted), len(wanted))
     if report.matched < REQUIRED_FRACTION * report.wanted:
         raise WeightsError(
-            f"{report}, and at least nine tenths are needed",
-            hint="are they weights of this --backbone? Their names must be torchvision's",
+            f"{report}; at least nine tenths are needed",
+            hint="give weights of this --backbone, with torchvision's names of the tensors",
         )
     backbone.load_state_dict(fitting, strict=False)
     return report
@@ -92,13 +117,12 @@ def fit_weights(
 def adapt_bands(weight: Tensor, bands: int) -> Tensor:
     """Adapt a first convolution's weight to another number of bands.
 
-    The bands' filters are repeated in turn and scaled, and what is then missing of their sum
-    is spread over all, so that a tile that is the same in every band excites the layer as
-    before.
+    The filters of the bands are repeated in turn and scaled. A correction is spread over all
+    bands so that the filters' sum is unchanged: a tile with equal bands gives the same output.
 
     Args:
         weight: (O, C, h, w).
-        bands: C'.
+        bands: C', the new number of bands.
 
     Returns:
         (O, C', h, w).
@@ -122,12 +146,12 @@ def _adapted(network: EmbeddingNetwork, state: dict[str, Tensor]) -> dict[str, T
         try:
             return dict(interpolate_embeddings(size, patch, state))
         except ValueError as error:
-            raise WeightsError(f"position embeddings that do not fit ({error})") from error
+            raise WeightsError(f"position embeddings do not fit ({error})") from error
     return state
 
 
 def _without_prefix(state: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
-    """Take off the prefix that wrappers put before names, if that makes more of them fit."""
+    """Remove the prefix that a wrapper added to the names, if more of them fit without it."""
 
     def stripped(prefix: str) -> dict[str, Tensor]:
         return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
@@ -139,17 +163,17 @@ def _without_prefix(state: Mapping[str, Tensor], wanted: set[str]) -> dict[str, 
 def _imagenet(backbone_name: str) -> Mapping[str, Tensor]:
     weights = torchvision.models.get_model_weights(backbone_name).DEFAULT
     try:
-        # By way of the whole model: some families rename their weights while loading. And
-        # the downloader prints, where standard output is for results.
+        # Through the whole model: some families rename their weights while loading. The
+        # downloader prints to standard output, which is reserved for results.
         with contextlib.redirect_stdout(sys.stderr):
             model = torchvision.models.get_model(backbone_name, weights=weights, progress=False)
         return dict(model.state_dict())
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsError(
             f"the ImageNet weights of {backbone_name} could not be downloaded ({error})",
-            hint=f"on a machine that is online, download {weights.url} and give it with "
+            hint=f"download {weights.url} on a machine with internet access and give it with "
             f"--weights FILE, or put it into {torch.hub.get_dir()}/checkpoints; "
-            "or start from nothing with --weights none",
+            "or start without pre-trained weights: --weights none",
         ) from error
 
 
@@ -165,8 +189,8 @@ def _read_file(path: Path) -> Mapping[str, Tensor]:
 
             return load_file(path)
         return _tensors_of(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # the readers raise whatever the bytes lead them to
-        reason = str(error).split("\n")[0]
+    except Exception as error:  # the readers may raise anything for a damaged file
+        reason = first_line(error)
         raise WeightsError(f"--weights {path}: cannot be read as weights ({reason})") from error
 
 
@@ -175,5 +199,5 @@ def _tensors_of(content: Any) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(wrapping), Mapping):
             content = content[wrapping]
     if not isinstance(content, Mapping):
-        raise TypeError("it holds no table of named tensors")
+        raise TypeError("it contains no named tensors")
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}

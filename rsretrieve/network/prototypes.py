@@ -1,4 +1,4 @@
-"""Class prototypes, and the probabilities of the classes that follow from them."""
+"""Class prototypes and the class probabilities that they give an embedding."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 def log_probabilities(embeddings: Tensor, prototypes: Tensor, temperature: Tensor) -> Tensor:
-    """Log p_ic of every tile and class.
+    """Compute log p_ic = log softmax_c(w_c·v_i / σ) for every tile and class.
 
     Args:
         embeddings: (B, D), unit rows.
@@ -24,14 +24,14 @@ def log_probabilities(embeddings: Tensor, prototypes: Tensor, temperature: Tenso
 
 
 class Prototypes(nn.Module):
-    """The class prototypes w_c, normalised on use, and the temperature σ.
+    """The class prototypes w_c, L2-normalised on use, and the temperature σ.
 
     Args:
         classes: K.
         dimensions: D.
-        temperature: σ, where it starts.
-        learn_temperature: σ is a parameter, learned as log σ, instead of a constant.
-        generator: where the start, uniform in ±1/√D, comes from.
+        temperature: initial σ.
+        learn_temperature: σ is a trained parameter, stored as log σ, instead of a constant.
+        generator: random numbers of the initial prototypes, uniform in ±1/√D.
     """
 
     log_temperature: Tensor
@@ -46,9 +46,9 @@ class Prototypes(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        reach = 1 / math.sqrt(dimensions)
+        bound = 1 / math.sqrt(dimensions)
         start = torch.rand(classes, dimensions, generator=generator)
-        self.weight = nn.Parameter((2 * start - 1) * reach)
+        self.weight = nn.Parameter((2 * start - 1) * bound)
         log_temperature = torch.tensor(math.log(temperature))
         if learn_temperature:
             self.log_temperature = nn.Parameter(log_temperature)
@@ -57,7 +57,7 @@ class Prototypes(nn.Module):
 
     @property
     def unit(self) -> Tensor:
-        """(K, D), unit rows."""
+        """The normalised prototypes, (K, D)."""
         return functional.normalize(self.weight, dim=1)
 
     @property

@@ -1,4 +1,4 @@
-"""Read `model.safetensors` and check what it holds. PyTorch is not needed for it."""
+"""Read and check `model.safetensors`, without PyTorch."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from rsretrieve.network.metadata import (
 )
 
 PROJECTION, PROTOTYPES = "network.projection.weight", "prototypes.weight"
-TEMPERATURE, _HOTTEST = "prototypes.log_temperature", 1e6
+TEMPERATURE, _MAX_TEMPERATURE = "prototypes.log_temperature", 1e6
 _NUMBER_TYPES = frozenset(["float32", "float16", "int64", "int32", "uint8", "bool"])
 Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Where a tensor lies in a file of safetensors.
+    """The position of a tensor in a safetensors file.
 
     Attributes:
         offset: of its first byte, from the start of the file.
         length: in bytes.
         shape: of the tensor.
-        dtype: by the name that safetensors give it: F32, I64, …
+        dtype: safetensors' name of its type: F32, I64, …
     """
 
     offset: int
@@ -45,7 +45,13 @@ class StoredTensor:
 
 
 def stored_tensors(path: Path) -> dict[str, StoredTensor]:
-    """Where each tensor lies in a file of safetensors, by name."""
+    """Find the position of each tensor in a safetensors file.
+
+    The library reads tensors but does not tell their offsets, which an ONNX graph needs.
+
+    Returns:
+        Positions by the tensors' names.
+    """
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))
@@ -58,17 +64,20 @@ def stored_tensors(path: Path) -> dict[str, StoredTensor]:
 
 
 def read_weights(model: ModelFolder) -> dict[str, NDArray[Any]]:
-    """The tensors of a model by name, compared with its checksum and its description.
+    """Read the tensors of a model and check them.
+
+    Returns:
+        Tensors by name, as the description and its checksum say.
 
     Raises:
-        ModelDamaged: the file is missing, was changed, does not fit the description, or holds
-            numbers that no network has.
+        ModelDamaged: the file is missing or was changed, does not fit the description, or holds
+            values that no network has.
     """
     path = model.folder / WEIGHTS_FILE
     check_file(path, model.description.weights_sha256)
     try:
         arrays = load_file(path)
-    except (OSError, SafetensorError, KeyError, TypeError) as error:  # bfloat16 is a TypeError
+    except (OSError, SafetensorError, KeyError, TypeError) as error:  # TypeError for bfloat16
         raise ModelDamaged(f"{path} cannot be read ({error})") from error
     try:
         _check_shapes(model, arrays)
@@ -79,37 +88,37 @@ def read_weights(model: ModelFolder) -> dict[str, NDArray[Any]]:
 
 
 def _check_shapes(model: ModelFolder, arrays: Arrays) -> None:
-    """What the layers' sizes are taken from must be as described, before memory is taken for them.
+    """Check the tensors that determine the sizes of layers, before memory is allocated for them.
 
     Raises:
-        ValueError: it is not.
+        ValueError: a shape differs from the description.
     """
     dimensions, classes = model.description.dimensions, len(model.description.class_names)
     if TEMPERATURE not in arrays or arrays[TEMPERATURE].ndim:
-        raise ValueError(f"{TEMPERATURE} is not there, or no single number")
+        raise ValueError(f"{TEMPERATURE} is missing, or not a single number")
     for name, wanted in ((PROJECTION, (dimensions, "F")), (PROTOTYPES, (classes, dimensions))):
         if name not in arrays:
-            raise ValueError(f"{name} is not there")
+            raise ValueError(f"{name} is missing")
         shape = arrays[name].shape
         fits = len(shape) == 2 and 0 not in shape and shape[0] == wanted[0]
         if not fits or wanted[1] not in (shape[1], "F"):
             expected = ", ".join(map(str, wanted))
-            raise ValueError(f"{name} is of shape {shape}, and ({expected}) is expected")
+            raise ValueError(f"{name} has shape {shape}, expected ({expected})")
 
 
 def _check_numbers(arrays: Arrays) -> None:
-    """Raise `ValueError` where a number is not finite, or of a type that no network has."""
+    """Raise `ValueError` for values that are not finite, or types that no network has."""
     for name, array in arrays.items():
         if array.dtype.name not in _NUMBER_TYPES:
-            raise ValueError(f"{name} is of {array.dtype}, which no network has")
-        # Where the sum is finite, all are; that takes a fraction of the time.
+            raise ValueError(f"{name} has type {array.dtype}, which no network has")
+        # A finite sum means that all values are finite; it takes a fraction of the time.
         with np.errstate(over="ignore", invalid="ignore"):
             total = array.sum()
         if not np.isfinite(total) and not np.isfinite(array).all():
-            raise ValueError(f"{name} is damaged: a number in it is not finite")
+            raise ValueError(f"{name} is damaged: a value is not finite")
         if name.endswith("running_var") and array.size and array.min() < 0:
             raise ValueError(f"{name} is damaged: a variance is negative")
     with np.errstate(over="ignore", under="ignore"):
         temperature = float(np.exp(arrays[TEMPERATURE]))
-    if not 0 < temperature < _HOTTEST:
-        raise ValueError(f"{TEMPERATURE} is damaged: no temperature")
+    if not 0 < temperature < _MAX_TEMPERATURE:
+        raise ValueError(f"{TEMPERATURE} is damaged: not a temperature")

@@ -55,15 +55,15 @@ def test_the_cpu_is_chosen_where_there_is_no_gpu() -> None:
 @pytest.mark.usefixtures("no_gpus")
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "cuda:3"])
 def test_a_gpu_that_is_not_there_is_refused(name: str) -> None:
-    message = f"^device {name} is not there: 0 GPUs are usable$"
+    message = f"^there is no device {name}: 0 GPUs are usable$"
     with pytest.raises(DeviceUnavailable, match=message) as caught:
         choose_device(name)
-    assert caught.value.hint == "give --device auto or --device cpu, or look at the GPU's driver"
+    assert caught.value.hint == "give --device auto or --device cpu, or check the GPU's driver"
 
 
 @pytest.mark.usefixtures("gpus")
 def test_a_gpu_beyond_the_last_is_refused() -> None:
-    with pytest.raises(DeviceUnavailable, match=r"^device cuda:2 is not there: 2 GPUs are usable$"):
+    with pytest.raises(DeviceUnavailable, match=r"^there is no device cuda:2: 2 GPUs are usable$"):
         choose_device("cuda:2")
 
 

@@ -113,7 +113,7 @@ def test_a_pth_file_cut_short_is_refused(tmp_path: Path, state: dict[str, Tensor
 @pytest.mark.parametrize("content", [[1, 2], 7, "text"], ids=str)
 def test_a_pth_file_without_a_table_of_tensors_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match=r"\(it holds no table of named tensors\)$"):
+    with pytest.raises(WeightsError, match=r"no named tensors"):
         load_weights(fresh(), NAME, str(tmp_path / "w.pth"))
 
 
@@ -144,12 +144,10 @@ def test_code_in_a_pth_file_is_refused_and_never_runs(tmp_path: Path, plain: boo
 
 def test_weights_of_another_backbone_are_refused(state: dict[str, Tensor]) -> None:
     network = build_network("resnet18", bands=3, size_px=32, dimensions=8)
-    message = "weights here: 0 of 100 tensors matched, and at least nine tenths are needed"
+    message = "weights here: 0 of 100 tensors matched; at least nine tenths are needed"
     with pytest.raises(WeightsError, match=f"^{message}$") as caught:
         fit_weights(network, state, "here")
-    assert caught.value.hint == (
-        "are they weights of this --backbone? Their names must be torchvision's"
-    )
+    assert "weights of this --backbone" in caught.value.hint
 
 
 @pytest.mark.parametrize(("missing", "enough"), [(5, True), (6, False)])

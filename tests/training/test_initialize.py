@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.errors import ModelNotFound, WeightsError
 from rsretrieve.network import model_folder
-from rsretrieve.network.model import ModelDescription, PrototypeModel
+from rsretrieve.network.metadata import ModelDescription
+from rsretrieve.network.model import PrototypeModel
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.recipe import ROBUST, Recipe
 
@@ -105,5 +106,5 @@ def test_a_model_of_another_backbone_is_refused(tmp_path: Path, recipe: Recipe) 
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path, recipe: Recipe) -> None:
-    with pytest.raises(ModelNotFound, match=r"no model there"):
+    with pytest.raises(ModelNotFound, match=r"has no model"):
         starting_model(recipe, 3, CLASSES, str(tmp_path), seed=0)

@@ -160,7 +160,7 @@ def test_every_recipe_learns_from_noisy_labels_with_every_loss(
 @pytest.fixture
 def without_graph(monkeypatch: pytest.MonkeyPatch) -> str:
     """Why no graph can be written during the test."""
-    cause = "ValueError: operator Loop is not among those of a model"
+    cause = "ValueError: operator Loop is not allowed"
     monkeypatch.setattr(model_folder, "export_graph", lambda *_: Export(None, cause))
     return cause
 

@@ -4,17 +4,17 @@ Two faults of oneDNN, the library behind PyTorch's convolutions on processors, a
 Both were measured with PyTorch 2.14.1 and oneDNN 3.12.0 on a processor with AVX-512 BF16.
 
 1. *Slow.* The gradients of a depthwise convolution with a stride, a kernel larger than 3 × 3, or
-   an image not larger than its kernel have no vector code for bfloat16. They took up to 40 times
+   an image smaller than its kernel have no vector code for bfloat16. They took up to 40 times
    as long as in float32 (10.3 instead of 0.26 ms for the layer below), which was two thirds of a
    training step of MobileNetV2. No upstream thread about these gradients was found;
    https://github.com/pytorch/pytorch/issues/183815 reports slow bfloat16 convolutions forward.
    `DepthwiseConv2d` computes the same gradients from convolutions that are fast. The gradient of
    the input is a convolution of the output's gradient, with zeros inserted for the stride, with
-   the flipped kernel. The gradient of the weights is fast if the image is larger than the kernel,
-   so a smaller image is padded with zeros. Larger kernels run in float32, and the result is
-   rounded.
-2. *Wrong.* If the image is smaller than the stride, the gradient of the weights contains
-   uninitialised memory. The nearest upstream thread is
+   the flipped kernel. The gradient of the weights is fast unless the image is smaller than the
+   kernel, so such an image is padded with zeros. Larger kernels run in float32, and the result
+   is rounded.
+2. *Wrong.* Over an image of one pixel, or smaller than the stride, the gradient of the weights has
+   values from uninitialised memory. The nearest upstream thread is
    https://github.com/pytorch/pytorch/issues/169688: wrong bfloat16 results forward, with a stride
    and an output one pixel wide. `SmallImageConv2d` runs in float32 instead, and over a single
    pixel it uses the centre of the kernel alone.

@@ -1,4 +1,4 @@
-"""A model as its graph, run by onnxruntime: it embeds a few tiles before PyTorch is even loaded."""
+"""A model as an ONNX graph, run by onnxruntime: it embeds a few tiles without loading PyTorch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.text import first_line
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import ModelDamaged
 from rsretrieve.network.metadata import (
@@ -25,40 +26,40 @@ from rsretrieve.network.metadata import (
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-_FEW_TILES = 32
-"""With more PyTorch is worth loading: it embeds several times as fast, and takes 2 s to load."""
-_UNIT_WITHIN = 1e-3
+_MAX_TILES = 32
+"""For more tiles PyTorch is faster: it embeds several times as fast, but takes 2 s to load."""
+_NORM_TOLERANCE = 1e-3
 
 
 class EmbedsPixels(Protocol):
-    """What embeds preprocessed tiles."""
+    """Embeds preprocessed tiles."""
 
     def vectors(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """(B, C, S, S) in the tiles' type → (B, D) unit rows."""
+        """(B, C, S, S) in the tiles' dtype → (B, D) float32 unit rows."""
 
 
 class EmbeddingModel(Protocol):
-    """A model that can embed tiles, whatever runs it."""
+    """A model that embeds tiles, run by PyTorch or by onnxruntime."""
 
     @property
     def folder(self) -> Path:
-        """Where it lies."""
+        """The model folder."""
 
     @property
     def description(self) -> ModelDescription:
-        """What it is."""
+        """The content of `model.json`."""
 
     @property
     def device_name(self) -> str:
-        """Where it computes: `cpu`, `cuda:0`."""
+        """The device that it runs on: `cpu`, `cuda:0`."""
 
     def embedder(self) -> EmbedsPixels:
-        """What embeds tiles with it."""
+        """An embedder for this model."""
 
 
 @dataclass(frozen=True)
 class GraphEmbedder:
-    """Embeds tiles one by one.
+    """Embeds tiles one by one with a graph.
 
     Attributes:
         session: runs the graph.
@@ -67,7 +68,7 @@ class GraphEmbedder:
     session: InferenceSession
 
     def vectors(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """(B, C, S, S) in the tiles' type → (B, D) unit rows."""
+        """(B, C, S, S) in the tiles' dtype → (B, D) float32 unit rows."""
         tiles = np.ascontiguousarray(pixels, np.float32)
         name = self.session.get_inputs()[0].name
         return np.concatenate(
@@ -77,12 +78,12 @@ class GraphEmbedder:
 
 @dataclass(frozen=True)
 class GraphModel:
-    """A model in memory, as its graph.
+    """A loaded graph of a model.
 
     Attributes:
-        folder: where it was read from.
-        description: what it is.
-        session: runs the graph, on the processor.
+        folder: the folder that it was read from.
+        description: the content of `model.json`.
+        session: runs the graph on the CPU.
     """
 
     folder: Path
@@ -91,34 +92,34 @@ class GraphModel:
 
     @property
     def device_name(self) -> str:
-        """The processor."""
+        """Graphs run on the CPU."""
         return "cpu"
 
     def embedder(self) -> GraphEmbedder:
-        """What embeds tiles with it."""
+        """An embedder for this model."""
         return GraphEmbedder(self.session)
 
 
 def open_embedding_model(
     model: ModelFolder, tiles: int, device: str, context: RunContext | None = None
 ) -> EmbeddingModel:
-    """Open a model to embed some tiles, by whatever is ready sooner.
+    """Open a model in the form that embeds a number of tiles sooner.
 
     Args:
         model: the model.
-        tiles: how many.
-        device: as the user names it; PyTorch alone computes on a GPU.
+        tiles: the number of tiles.
+        device: as the user named it; only PyTorch runs on a GPU.
         context: is told of files without a checksum.
 
     Returns:
-        The model as its graph, where it has one and tiles are few and no GPU is asked for by
-        name; else as PyTorch's network.
+        The graph if there is one, tiles are few, and the device is `auto` or `cpu`; else the
+        PyTorch network.
 
     Raises:
-        ModelDamaged: a file is missing, was cut short or edited.
-        DeviceUnavailable: a GPU that is not there.
+        ModelDamaged: a file is missing or was changed.
+        DeviceUnavailable: there is no such GPU.
     """
-    if GRAPH_FILE in model.description.files and tiles <= _FEW_TILES and device in ("auto", "cpu"):
+    if GRAPH_FILE in model.description.files and tiles <= _MAX_TILES and device in ("auto", "cpu"):
         return load_graph_model(model, context)
     from rsretrieve.network.device import choose_device
     from rsretrieve.network.model_folder import load_model
@@ -127,15 +128,15 @@ def open_embedding_model(
 
 
 def load_graph_model(model: ModelFolder, context: RunContext | None = None) -> GraphModel:
-    """Read a model that has a graph.
+    """Load the graph of a model that has one.
 
     Args:
         model: the model.
         context: is told of files without a checksum.
 
     Raises:
-        ModelDamaged: a file is missing, was cut short or edited, or the graph is not one that may
-            be run.
+        ModelDamaged: a file is missing or was changed, or the graph is refused by the checks of
+            `graph_checks`.
     """
     from rsretrieve.network.weights_file import read_weights
 
@@ -154,39 +155,39 @@ def load_graph_model(model: ModelFolder, context: RunContext | None = None) -> G
 def _session(
     path: Path, description: ModelDescription, arrays: Mapping[str, NDArray[Any]]
 ) -> InferenceSession:
-    """A session that runs a graph on the processor.
+    """Check a graph and create a session that runs it on the CPU.
 
     Raises:
-        ValueError: it cannot be run.
+        ValueError: the graph is refused, or onnxruntime cannot run it.
     """
     import onnxruntime
 
     from rsretrieve.network.runtime.graph_checks import (
-        MOST_BYTES,
+        MAX_BYTES,
         GraphInterface,
         check_graph,
         weights_in_their_file,
     )
 
-    if path.stat().st_size > MOST_BYTES:
-        raise ValueError(f"it is larger than any network's, {MOST_BYTES >> 20} MiB")
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
     interface = GraphInterface(
         _input_shape(description), description.dimensions, path.with_name(WEIGHTS_FILE)
     )
     graph = check_graph(path.read_bytes(), interface)
     named = [tensor.name for tensor in weights_in_their_file(graph.graph)]
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # fatal errors: the others are raised
+    options.log_severity_level = 4  # fatal errors only: others are raised
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # From memory, as they were checked: the graph's own file names are never opened.
+    # Weights are passed in memory, as they were checked: file names in the graph are not opened.
     values = [onnxruntime.OrtValue.ortvalue_from_numpy(arrays[name]) for name in named]
     options.add_external_initializers(named, values)
     try:
         return onnxruntime.InferenceSession(
             graph.SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
-    except Exception as error:  # onnxruntime has a dozen classes, which have no common one
-        raise ValueError(_first_line(error)) from error
+    except Exception as error:  # onnxruntime's error classes have no common base
+        raise ValueError(first_line(error)) from error
 
 
 def _input_shape(description: ModelDescription) -> tuple[int, ...]:
@@ -195,21 +196,17 @@ def _input_shape(description: ModelDescription) -> tuple[int, ...]:
 
 
 def _try_out(session: InferenceSession, description: ModelDescription) -> None:
-    """Embed an empty tile: what a graph computes can only be told by running it.
+    """Embed an empty tile: only running a graph shows what it computes.
 
     Raises:
-        ValueError: that is no embedding.
+        ValueError: the result is not an embedding.
     """
     shape: Sequence[int] = _input_shape(description)
     try:
         [vector] = GraphEmbedder(session).vectors(np.zeros(shape, np.float32))
     except Exception as error:
-        raise ValueError(_first_line(error)) from error
+        raise ValueError(first_line(error)) from error
     if vector.shape != (description.dimensions,) or not np.isfinite(vector).all():
-        raise ValueError(f"an embedding of {prod(shape)} zeros is no finite vector")
-    if abs(float(np.linalg.norm(vector)) - 1) > _UNIT_WITHIN:
-        raise ValueError("an embedding is not of unit length")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:200] or type(error).__name__
+        raise ValueError(f"the embedding of {prod(shape)} zeros is not a finite vector")
+    if abs(float(np.linalg.norm(vector)) - 1) > _NORM_TOLERANCE:
+        raise ValueError("an embedding does not have unit length")

@@ -1,7 +1,7 @@
-"""Write a network as an ONNX graph whose weights stay in `model.safetensors`.
+"""Export a network as an ONNX graph whose weights stay in `model.safetensors`.
 
-The graph takes one tile as `Preprocessing` gives it, in float32, and gives its unit embedding.
-Weights are external data: the graph names the file, and where each tensor begins in it.
+The input is one preprocessed tile in float32, the output its unit embedding. Weights are external
+data: the graph names the file and the offset of each tensor.
 """
 
 from __future__ import annotations
@@ -17,31 +17,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from rsretrieve._core.text import first_line
 from rsretrieve.data.preprocessing.normalize import Normaliser
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.runtime.graph_checks import INPUT, OUTPUT, GraphInterface, check_graph
 from rsretrieve.network.weights_file import stored_tensors
 
-_OPSET = 18  # what PyTorch's exporter writes; another is converted to, with losses
-_LARGEST_FOLDED, _LARGEST_RESULT = 1 << 14, 1 << 20
-"""Numbers in constants that are computed when the graph is written, and in what they become."""
+_OPSET = 18  # of PyTorch's exporter; conversion to another one is not exact
+_MAX_FOLDED_INPUT, _MAX_FOLDED_OUTPUT = 1 << 14, 1 << 20
+"""Largest constants, in numbers, that are folded at export, and their largest results."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """The result of writing a network as a graph.
+    """The result of an export.
 
     Attributes:
-        graph: an ONNX model, serialised; None where the network cannot be written.
-        cause: why there is none; empty where there is one.
+        graph: a serialised ONNX model; None if the network cannot be exported.
+        cause: why there is none; empty if there is one.
     """
 
     graph: bytes | None
     cause: str = ""
 
 
-class _OfPixels(nn.Module):
+class _NormalisingNetwork(nn.Module):
     """A network that normalises its tiles itself."""
 
     def __init__(self, network: EmbeddingNetwork, preprocessing: Preprocessing) -> None:
@@ -50,35 +51,35 @@ class _OfPixels(nn.Module):
         self._normaliser = Normaliser(preprocessing, torch.device("cpu"))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Pixels (1, C, S, S) float32 → (1, D)."""
+        """(1, C, S, S) float32 preprocessed pixels → (1, D)."""
         embedding: Tensor = self.network(self._normaliser.of_floats(pixels))
         return embedding
 
 
 def export_graph(network: EmbeddingNetwork, preprocessing: Preprocessing, weights: Path) -> Export:
-    """Write what a network computes in evaluation mode.
+    """Export what a network computes in evaluation mode.
 
     Args:
-        network: on the CPU; its mode is left as it is.
+        network: on the CPU; its mode is unchanged afterwards.
         preprocessing: of its tiles.
-        weights: the file where its tensors lie, named `network.…`.
+        weights: the safetensors file of its tensors, which are named `network.…`.
 
     Returns:
-        The graph, or the cause where it cannot be written or `check_graph` refuses it.
+        The graph, or the cause if the exporter fails or `check_graph` refuses the graph.
     """
     try:
         with _evaluating(network), torch.no_grad(), _quiet():
             return Export(_exported(network, preprocessing, weights))
-    except Exception as error:  # the exporter raises what it likes
-        return Export(None, _cause_of(error))
+    except Exception as error:  # the exporter may raise anything
+        return Export(None, _root_cause(error))
 
 
-def _cause_of(error: BaseException) -> str:
-    """What went wrong first, in a line; the exporter wraps that in advice."""
+def _root_cause(error: BaseException) -> str:
+    """The first error of a chain, in a line; the exporter wraps it in advice."""
     while error.__cause__ is not None:
         error = error.__cause__
-    said = str(error).strip().split("\n")[0][:200]
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    name, cause = type(error).__name__, first_line(error)
+    return name if cause == name else f"{name}: {cause}"
 
 
 @contextmanager
@@ -94,7 +95,7 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter warns and logs about itself."""
+    """Silence the exporter's own warnings and logs."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
@@ -113,31 +114,32 @@ def _exported(network: EmbeddingNetwork, preprocessing: Preprocessing, weights: 
     from onnxscript import optimizer
 
     shape = (1, len(preprocessing.bands), preprocessing.size_px, preprocessing.size_px)
-    whole = _OfPixels(network, preprocessing)
+    whole = _NormalisingNetwork(network, preprocessing)
     program = torch.onnx.export(
         whole,
         (torch.zeros(shape),),
         dynamo=True,
-        optimize=False,  # it would change weights and leave them their names
+        optimize=False,  # it would change weights but keep their names
         verbose=False,
         opset_version=_OPSET,
         input_names=[INPUT],
         output_names=[OUTPUT],
     )
-    assert program is not None  # it is None where a file is given
+    if program is None:  # only if a file name is given
+        raise RuntimeError("the exporter returned no graph")
     model = program.model
-    # Whole numbers stay in the graph: shapes may hang on them, and are inferred without the file.
+    # Integers stay in the graph: shapes may depend on them, and are inferred without the file.
     tensors = {name for name, value in whole.state_dict().items() if value.is_floating_point()}
     optimizer.fold_constants(
         model,
         onnx_shape_inference=True,
-        input_size_limit=_LARGEST_FOLDED,
-        output_size_limit=_LARGEST_RESULT,
+        input_size_limit=_MAX_FOLDED_INPUT,
+        output_size_limit=_MAX_FOLDED_OUTPUT,
         should_fold=lambda node: False if _takes_any(node, tensors) else None,
     )
     optimizer.remove_unused_nodes(model)
-    _leave_weights_in_their_file(model, tensors, weights)
-    _forget_where_it_came_from(model)
+    _make_weights_external(model, tensors, weights)
+    _remove_source_metadata(model)
     serialised: bytes = onnx_ir.to_proto(model).SerializeToString(deterministic=True)
     check_graph(serialised, GraphInterface(shape, network.projection.out_features, weights))
     return serialised
@@ -147,7 +149,7 @@ def _takes_any(node: Any, names: set[str]) -> bool:
     return any(value is not None and value.name in names for value in node.inputs)
 
 
-def _leave_weights_in_their_file(model: Any, names: set[str], weights: Path) -> None:
+def _make_weights_external(model: Any, names: set[str], weights: Path) -> None:
     import onnx_ir
 
     stored = stored_tensors(weights)
@@ -165,8 +167,8 @@ def _leave_weights_in_their_file(model: Any, names: set[str], weights: Path) -> 
             )
 
 
-def _forget_where_it_came_from(model: Any) -> None:
-    """The exporter notes the source lines of every node, with the folders of this machine."""
+def _remove_source_metadata(model: Any) -> None:
+    """Remove the source lines that the exporter stores, with folders of the user's machine."""
     for part in (model, model.graph, *model.graph, *model.graph.initializers.values()):
         part.metadata_props.clear()
     for node in model.graph:

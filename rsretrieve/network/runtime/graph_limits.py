@@ -1,4 +1,4 @@
-"""What a graph takes in memory and in work, by the shapes of what its operators take and give."""
+"""Memory and work that a graph needs, from the shapes of its operators' inputs and outputs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ Shape = tuple[int, ...]
 
 @dataclass
 class Work:
-    """What running a graph takes, or may take.
+    """The memory and work that running a graph needs, or may need at most.
 
     Attributes:
-        result, live, written, products: numbers in one result, in all that are held at once,
-            in all together; and multiplications.
+        result: numbers in the largest result.
+        live: numbers in all results that are held at the same time.
+        written: numbers in all results together.
+        products: multiplications.
     """
 
     result: float = 0
@@ -26,10 +28,11 @@ class Work:
 
     @classmethod
     def allowed(cls, input_shape: Shape, weights: int) -> Work:
-        """What a run with input of this shape, and with so many weights, may take at most.
+        """The limits: several times what torchvision's largest networks need, at any tile size.
 
-        Several times what the largest networks of torchvision take, at any size of tile. Weights
-        may be transposed once, which takes as much as they do.
+        Args:
+            input_shape: of one tile.
+            weights: numbers in all weights. They may be transposed once, which copies them.
         """
         values = prod(input_shape)
         result = (1 << 24) + 128 * values
@@ -38,46 +41,46 @@ class Work:
 
 
 def check_work(graph: Any, shapes: Mapping[str, Shape], most: Work) -> Work:
-    """Add up what the operators of a graph take.
+    """Add up what the operators of a graph need.
 
     Args:
         graph: an `onnx.GraphProto`.
-        shapes: of its tensors, by name.
-        most: what it may take.
+        shapes: shapes of its tensors, by name.
+        most: the limits.
 
     Returns:
-        What it takes.
+        What it needs.
 
     Raises:
-        ValueError: it takes more, or a shape that it hangs on is not known.
+        ValueError: it needs more than the limits, or a shape is unknown.
     """
-    took, held = Work(), dict[str, int]()
+    needed, held = Work(), dict[str, int]()
     last_uses = {name: place for place, node in enumerate(graph.node) for name in node.input}
     for place, node in enumerate(graph.node):
         given = [_known(name, shapes) for name in node.input]
         results = {name: _known(name, shapes) for name in node.output if name}
         written = {name: prod(shape) for name, shape in results.items()}
-        on_the_way = _ON_THE_WAY.get(node.op_type, _nothing)(node, given, results)
+        temporary = _TEMPORARY.get(node.op_type, _nothing)(node, given, results)
         held |= written
-        took.result = max(took.result, on_the_way, *written.values(), 0)
-        took.live = max(took.live, sum(held.values()) + on_the_way)
-        took.written += sum(written.values()) + on_the_way
-        took.products += _PRODUCTS.get(node.op_type, _of_elements)(node, given, results)
+        needed.result = max(needed.result, temporary, *written.values(), 0)
+        needed.live = max(needed.live, sum(held.values()) + temporary)
+        needed.written += sum(written.values()) + temporary
+        needed.products += _PRODUCTS.get(node.op_type, _of_elements)(node, given, results)
         for name in (*node.input, *node.output):
             if last_uses.get(name, place) <= place:
                 held.pop(name, None)
-        _compare(took, most)
-    return took
+        _compare(needed, most)
+    return needed
 
 
-def _compare(took: Work, most: Work) -> None:
-    for name, value in vars(took).items():
+def _compare(needed: Work, most: Work) -> None:
+    for name, value in vars(needed).items():
         if value > getattr(most, name):
             raise ValueError(f"it needs more memory or time than a network does ({name})")
 
 
 def _known(name: str, shapes: Mapping[str, Shape]) -> Shape:
-    if name and name not in shapes:  # an input that is left out has an empty name
+    if name and name not in shapes:  # an omitted input has an empty name
         raise ValueError(f"the shape of {name[:200]} does not follow from that of a tile")
     return shapes.get(name, ())
 
@@ -104,7 +107,7 @@ def _of_convolution(node: Any, given: Given, results: Results) -> float:
 
 
 def _patches(node: Any, given: Given, results: Results) -> float:
-    """A convolution may copy what each kernel sees, a part of the results at a time."""
+    """A convolution may copy the input patch of each output, for a part of them at a time."""
     places = sum(prod(shape[2:]) for shape in results.values())
     return places * given[0][1] * prod(given[1][2:]) / 8
 
@@ -127,7 +130,7 @@ def _of_einsum(node: Any, given: Given, results: Results) -> float:
     inputs, _, output = equation.replace(" ", "").partition("->")
     letters = inputs.split(",")
     if len(letters) > 2 or len(letters) != len(given) or not output.isalpha():
-        raise ValueError("a sum of products is of two")
+        raise ValueError("an Einsum must have two inputs")
     sides: dict[str, int] = {}
     for names, shape in zip(letters, given):
         for letter, side in zip(names, shape, strict=True):
@@ -143,5 +146,5 @@ _PRODUCTS: dict[str, Cost] = {
     "MatMul": _of_matmul,
     "Einsum": _of_einsum,
 }
-_ON_THE_WAY: dict[str, Cost] = {"Conv": _patches}
-"""Numbers that an operator may need besides its results."""
+_TEMPORARY: dict[str, Cost] = {"Conv": _patches}
+"""Numbers that an operator may hold besides its results."""

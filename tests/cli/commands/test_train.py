@@ -18,7 +18,7 @@ from safetensors import safe_open
 
 from rsretrieve.network.metadata import ModelFolder
 from rsretrieve.network.network import EmbeddingNetwork
-from rsretrieve.training.loop import Training
+from rsretrieve.training.loop import TrainingLoop
 from tests.support.programs import TRAINING
 from tests.support.repository import GUIDE
 
@@ -217,7 +217,7 @@ def test_an_interrupted_training_says_how_to_go_on_and_goes_on_to_the_same_weigh
 
 
 def test_after_ctrl_c_is_said_what_is_kept_and_no_more(run, landscape, tmp_path, monkeypatch):
-    whole = Training._epoch
+    whole = TrainingLoop.run_epoch
 
     def interrupted_in(epoch, *choices):
         def until(training, number):
@@ -225,7 +225,7 @@ def test_after_ctrl_c_is_said_what_is_kept_and_no_more(run, landscape, tmp_path,
                 raise KeyboardInterrupt
             return whole(training, number)
 
-        monkeypatch.setattr(Training, "_epoch", until)
+        monkeypatch.setattr(TrainingLoop, "run_epoch", until)
         ran = run(
             "train", tiles, "--output", tmp_path / "model", *TRAINING, "--epochs", 3, *choices
         )

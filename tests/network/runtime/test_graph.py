@@ -125,7 +125,7 @@ class Heavy(Layers):
 
 CANNOT_BE_WRITTEN = {
     Sorting: "TopK",
-    Growing: r"data-dependent|is of shape",
+    Growing: r"data-dependent|has shape",
     Heavy: "memory or time",
 }
 
