@@ -1,8 +1,9 @@
-"""Read a FAISS index that may come from a stranger: its parts must fit one another.
+"""Read a FAISS index from an untrusted file: its parts must be consistent.
 
-FAISS trusts much of what a file says: a number of a neighbour or a row that is not there is
-memory that is not its own. What we build is looked at here, part by part, before it is
-searched; any other kind is read and searched by another process first, which may crash.
+FAISS trusts much of what a file says: with the number of a neighbour or a row that does not exist,
+it reads memory out of bounds. The kinds that rsretrieve builds are checked here, part by part,
+before they are searched. Any other kind is first read and searched in another process, which may
+crash.
 """
 
 from __future__ import annotations
@@ -15,39 +16,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.index.vectors import faiss_trial
+
 _READ_BYTES_MORE, _LOOPS_MORE = 1 << 26, 1 << 20
 MAPPED_FROM_BYTES = 1 << 26
-"""Below, reading takes a moment; and where a file is cut short within the length of a list, FAISS
-1.15 crashes if it is mapped."""
+"""Smaller files are read whole: FAISS 1.15 crashes if a mapped file is cut short within the length
+of a list."""
 _TRIAL_S, _TRIAL_BYTES = 60, 4 << 30
-_TRIAL = """
-import os, resource, sys
-path, dimensions, most = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-os.environ["OMP_NUM_THREADS"] = "1"
-resource.setrlimit(resource.RLIMIT_AS, (most, most))
-resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-import faiss, numpy
-index = faiss.read_index(path)
-if index.d == dimensions:
-    sample = numpy.random.default_rng(0).normal(size=(64, dimensions)).astype("float32")
-    _, rows = index.search(sample, min(32, index.ntotal))
-    ok = ((rows >= -1) & (rows < index.ntotal)).all()
-    print("searched" if ok else "rows that are not there")
-"""
+_TRIAL = "import sys; sys.path[:] = {path!r}; from {module} import main; main()"
 
 
 def read_checked(faiss: Any, path: Path, flags: int, stored: NDArray[np.float32] | None) -> Any:
-    """Read an index whose parts fit one another.
+    """Read an index and check that its parts are consistent.
 
     Args:
         faiss: the module.
         path: the file.
-        flags: how to read it.
-        stored: (N, D) the vectors that it is of, if they are known.
+        flags: FAISS's flags for reading.
+        stored: (N, D) float32, the vectors in the index, if they are known.
+
+    Returns:
+        The FAISS index.
 
     Raises:
-        ValueError: it is not such an index.
-        RuntimeError: FAISS cannot read it.
+        ValueError: the parts are inconsistent, or the index does not hold those vectors.
+        RuntimeError: FAISS cannot read the file.
     """
     size = path.stat().st_size
     for name, limit in (("vector_byte", size + _READ_BYTES_MORE), ("loop", size + _LOOPS_MORE)):
@@ -61,19 +54,19 @@ def read_checked(faiss: Any, path: Path, flags: int, stored: NDArray[np.float32]
             f"holds {index.ntotal} vectors of {index.d} dimensions, not {shape[0]} of {shape[1]}"
         )
     if not _is_sound(faiss, index):
-        _try_elsewhere(path, index.d, size)
+        _try_in_other_process(path, index.d, size)
     return index
 
 
 def _is_sound(faiss: Any, index: Any) -> bool:
-    """Whether its parts fit; false of a kind that is not known here.
+    """Whether the parts of an index are consistent; false if the kind is unknown here.
 
     Raises:
-        ValueError: they do not.
+        ValueError: they are inconsistent.
     """
     index = faiss.downcast_index(index)
     if index.metric_type not in (faiss.METRIC_INNER_PRODUCT, faiss.METRIC_L2):
-        raise ValueError("is of another metric")
+        raise ValueError("uses another metric")
     if isinstance(index, faiss.IndexPreTransform):
         return _are_sound_transforms(faiss, index) and _is_sound(faiss, index.index)
     if isinstance(index, faiss.IndexHNSW):
@@ -96,7 +89,7 @@ def _is_sound(faiss: Any, index: Any) -> bool:
 
 def _require(fits: object, what: str) -> None:
     if not fits:
-        raise ValueError(f"has another {what} than it says")
+        raise ValueError(f"is inconsistent: {what}")
 
 
 def _are_sound_transforms(faiss: Any, index: Any) -> bool:
@@ -114,7 +107,7 @@ def _are_sound_transforms(faiss: Any, index: Any) -> bool:
 
 
 def _check_codes(faiss: Any, index: Any, code_size: int) -> None:
-    """Check the tables that codes are read by."""
+    """Check the tables that decode codes."""
     if hasattr(index, "pq"):
         quantizer = index.pq
         _require(quantizer.d == index.d == quantizer.M * quantizer.dsub, "product quantizer")
@@ -161,7 +154,7 @@ def _check_graph(faiss: Any, graph: Any, count: int) -> None:
     _require(links.min() >= -1 and links.max() < count, "neighbour")
     _require(0 <= graph.entry_point < count, "entry")
     _require(graph.max_level == levels[graph.entry_point] - 1, "entry")
-    # A neighbour on a level must reach up to that level.
+    # Every neighbour on a level must itself reach that level.
     upper = np.flatnonzero(levels > 1)
     for level in range(1, int(levels.max())):
         upper = upper[levels[upper] > level]
@@ -171,23 +164,28 @@ def _check_graph(faiss: Any, graph: Any, count: int) -> None:
 
 
 def _array(faiss: Any, values: Any) -> NDArray[Any]:
-    """A vector of FAISS's, also one that lies in a mapped file, as an array."""
+    """A FAISS vector as an array, also if it lies in a memory-mapped file."""
     count = int(values.size())
     found = faiss.rev_swig_ptr(values.data(), count) if count else np.empty(0, np.int64)
     return np.asarray(found).view(np.int64) if found.dtype == np.uint64 else np.asarray(found)
 
 
-def _try_elsewhere(path: Path, dimensions: int, size: int) -> None:
-    """Read and search an index in another process; it may end that one."""
+def _try_in_other_process(path: Path, dimensions: int, size: int) -> None:
+    """Search an index of an unknown kind in another process, which it may crash.
+
+    Raises:
+        ValueError: the process failed, or took too long.
+    """
+    program = _TRIAL.format(path=sys.path, module=faiss_trial.__name__)
     arguments = [str(path), str(dimensions), str(_TRIAL_BYTES + 4 * size)]
-    # A file that is held open has a name of this process's alone.
+    # The path of a file that is held open is valid in this process alone.
     held = [int(path.name)] if path.parent == Path("/dev/fd") else []
     try:
         ran = subprocess.run(
-            [sys.executable, "-c", _TRIAL, *arguments],
+            [sys.executable, "-c", program, *arguments],
             capture_output=True, text=True, timeout=_TRIAL_S, check=False, pass_fds=held,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise ValueError("cannot be searched in a minute") from error
-    if ran.returncode or ran.stdout.strip() != "searched":
+        raise ValueError(f"cannot be searched within {_TRIAL_S} s") from error
+    if ran.returncode or ran.stdout.strip() != faiss_trial.SEARCHED:
         raise ValueError("cannot be searched: another process that tried it failed")
