@@ -177,7 +177,7 @@ def test_nothing_is_replaced_unless_it_is_asked_for(workplace):
 
 
 def test_no_input_is_ever_replaced(workplace):
-    with pytest.raises(OutputRefused, match="tiles reads"):
+    with pytest.raises(OutputRefused, match="is also the input tiles"):
         rsretrieve.build_index("tiles", "models/mine", "tiles", overwrite=True)
     hits = rsretrieve.open_index("index").search("beach/beach_1_7.tif")
     with pytest.raises(OutputRefused, match="is the tile"):

@@ -12,10 +12,11 @@ import pytest
 
 import rsretrieve
 from rsretrieve._core.tables import read_table
+from rsretrieve.audit.result_table import CSV_COLUMNS
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import MissingPackage
-from rsretrieve.export.results import AUDIT_COLUMNS, HIT_COLUMNS
+from rsretrieve.export.results import HIT_COLUMNS
 from tests.conftest import run_here
 
 
@@ -147,7 +148,7 @@ def test_an_audit_is_that_of_the_command(audit, workplace):
 def test_issues_are_the_flagged_labels_worst_first(workplace, model):
     audit = rsretrieve.audit_labels("tiles", model, budget=7)
     issues = audit.issues
-    assert list(issues.columns) == list(AUDIT_COLUMNS)
+    assert list(issues.columns) == list(CSV_COLUMNS)
     assert len(issues) == 7
     assert issues["is_label_issue"].all()
     assert issues["label_score"].is_monotonic_increasing

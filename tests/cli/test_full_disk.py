@@ -143,7 +143,7 @@ def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing(
     def interrupted(*_):
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(train.Training, "_epoch", interrupted)
+    monkeypatch.setattr(train.TrainingLoop, "run_epoch", interrupted)
     ran = run("train", landscape, "--output", tmp_path / "model", *TINY)
     assert ran.code == 130
     assert errors(ran) == ["error: interrupted"]

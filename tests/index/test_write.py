@@ -134,8 +134,7 @@ def test_an_update_warns_when_new_tiles_lie_off_what_was_trained_on(
     strange = -clustered_rows(40, 16, 20, 1)
     updated(file, old, strange, tmp_path / "index")
     assert len(notes) == 1
-    assert "of 40 new tiles lie farther from the cells" in notes[0]
-    assert "lie farther from the cells of the index than 99% of those" in notes[0]
+    assert "of 40 new tiles are farther from the cells of the index than 99%" in notes[0]
     assert "--update --index auto trains it anew" in notes[0]
 
 
@@ -148,7 +147,7 @@ def test_behind_a_transform_strange_tiles_are_told_too(
     updated(file, old, clustered_rows(40, 16, 20, 0), tmp_path / "index")
     assert not [note for note in notes if "new tiles" in note]
     updated(file, old, -clustered_rows(40, 16, 20, 1), tmp_path / "index")
-    assert any("new tiles lie farther from the cells" in note for note in notes)
+    assert any("new tiles are farther from the cells" in note for note in notes)
 
 
 def test_without_cells_tiles_unlike_all_others_are_told(
@@ -161,7 +160,7 @@ def test_without_cells_tiles_unlike_all_others_are_told(
     file(old)
     updated(file, old, unit_rows(50, 16, 5), tmp_path / "index")
     assert len(notes) == 1
-    assert "of 50 new tiles are less like the tiles of the index than 99% of those" in notes[0]
+    assert "of 50 new tiles are less similar to the tiles of the index than 99%" in notes[0]
     assert "the model may never have seen their like" in notes[0]
 
 

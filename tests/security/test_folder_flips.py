@@ -39,7 +39,7 @@ def test_a_missing_or_changed_training_table_ends_an_audit(run, model, landscape
         assert str(table) in ran.err
         shown = run("info", copy, "--json")
         assert shown.json["changed_files"] == ["tiles.parquet"]
-        assert "changed or missing since they were written: tiles.parquet" in shown.err
+        assert "changed or missing files: tiles.parquet" in shown.err
 
 
 def test_info_names_a_card_that_was_edited_and_everything_else_goes_on(run, model, tmp_path):

@@ -40,7 +40,7 @@ def test_a_change_that_nobody_told_would_be_seen(
         return [n for n in find_wrong_files(*given, **named) if n != "embeddings.npy"]  # type: ignore[arg-type]
 
     for module in ("store.folder", "maintenance.verify"):
-        monkeypatch.setattr(f"rsretrieve.index.{module}.wrong_files", blind)
+        monkeypatch.setattr(f"rsretrieve.index.{module}.find_wrong_files", blind)
     with pytest.raises(Unnoticed, match=r"^byte \d+ of embeddings\.npy: "):
         trial(folder, "embeddings.npy", 3, np.random.default_rng(0))
 

@@ -153,9 +153,9 @@ def test_embeddings_without_labels_are_told_so(run, clusters):
 def test_help_and_guide_say_when_only_prototypes_are_used(run):
     said = " ".join(run("audit-labels", "--help").out.replace("│", " ").split())
     limits = f"Above {MOST_TILES:,} tiles, above {MOST_SCORES:,} tiles × classes, or below"
-    assert f"{limits} {FEWEST_PER_CLASS} tiles a class" in said
+    assert f"{limits} {FEWEST_PER_CLASS} tiles per class" in said
     words = " ".join(GUIDE.read_text(encoding="utf-8").split())
-    assert f"{limits} {FEWEST_PER_CLASS} tiles a class" in words
+    assert f"{limits} {FEWEST_PER_CLASS} tiles per class" in words
 
 
 def test_one_class_alone_cannot_be_audited(run, clusters):
