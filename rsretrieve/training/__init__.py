@@ -1,1 +1,1 @@
-"""Training an embedding network on labels of which some are wrong."""
+"""Train an embedding network on labels some of which are wrong."""

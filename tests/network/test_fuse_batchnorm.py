@@ -1,4 +1,4 @@
-"""A folded network embeds as the network does that it was folded from."""
+"""A network with fused batch norm has the same embeddings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZE_PX = 32
 
 
 def as_if_trained(module: nn.Module) -> None:
-    """Give batch norms the statistics of something, so that folding them is not trivial."""
+    """Give batch norms random statistics, so that fusing them is not trivial."""
     generator = torch.Generator().manual_seed(0)
     for norm in module.modules():
         if isinstance(norm, nn.BatchNorm2d):

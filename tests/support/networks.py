@@ -29,7 +29,7 @@ def six_band_tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
 
 @pytest.fixture(scope="session")
 def tiles(six_band_tiles: TileSet, tmp_path_factory: pytest.TempPathFactory) -> TileSet:
-    """The same tiles as 8-bit RGB pictures, which are read ten times as fast."""
+    """The same tiles as 8-bit RGB images, which are read ten times as fast."""
     folder = tmp_path_factory.mktemp("pictures") / "tiles"
     for tile in six_band_tiles:
         path = (folder / tile.id).with_suffix(".png")

@@ -1,4 +1,4 @@
-"""Projection and prototypes learn on features that stand still."""
+"""Projection and prototypes are trained on fixed features."""
 
 from __future__ import annotations
 

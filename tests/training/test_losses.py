@@ -93,7 +93,7 @@ def test_two_prototypes_at_right_angles_give_a_logistic_curve_of_the_angle(degre
     assert float(log_p[0, 0].exp()) == pytest.approx(expected)
 
 
-def test_the_own_log_probability_is_that_of_each_tiles_label() -> None:
+def test_the_label_log_probability_is_that_of_each_tiles_label() -> None:
     log_p = torch.arange(12.0).reshape(4, 3)
     own = label_log_probability(log_p, torch.tensor([2, 0, 1, 1]))
     assert own.tolist() == [2.0, 3.0, 7.0, 10.0]

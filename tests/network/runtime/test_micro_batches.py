@@ -1,4 +1,4 @@
-"""Batches that do not fit in memory are taken in parts, and say the same."""
+"""Batches that do not fit in memory are split, and give the same result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ON_A_PROCESSOR = RuntimeError(
 
 
 def fitting(most: int, error: Exception | None = None):
-    """Work that gives the tiles of a part, if they are no more than fit; and what was tried."""
+    """Work that returns its tiles if at most `most` fit, and a list of what was tried."""
     tried = []
 
     def work(part: slice) -> list[int]:
@@ -51,7 +51,7 @@ def test_what_does_not_fit_is_halved_until_it_does(error):
     assert tried[0] == (0, 2)  # what fitted before is where it begins
 
 
-def test_parts_are_never_smaller_than_the_fewest():
+def test_micro_batches_are_never_below_the_minimum():
     micro_batcher = MicroBatcher(2)
     micro_batcher.max_size = 2
     work, _ = fitting(3)
@@ -91,7 +91,7 @@ def test_running_out_of_memory_is_told_from_other_errors():
         assert not ran_out_of_memory(error)
 
 
-def test_embedding_in_parts_gives_the_same(monkeypatch):
+def test_embedding_in_micro_batches_gives_the_same(monkeypatch):
     statistics = BandStatistics((90.0,) * 3, (40.0,) * 3, (0.0,) * 3, (255.0,) * 3)
     torch.manual_seed(0)
     network = build_network("squeezenet1_1", bands=3, size_px=32, dimensions=8)
@@ -116,7 +116,7 @@ def test_embedding_in_parts_gives_the_same(monkeypatch):
     assert network.training
 
 
-def test_a_processor_embeds_as_many_tiles_at_once_as_its_caches_bear(monkeypatch):
+def test_micro_batches_fit_into_a_processors_caches(monkeypatch):
     cpu, gpu = torch.device("cpu"), torch.device("cuda", 0)
     assert [micro_batch_size(cpu, size) for size in (64, 128, 512)] == [97, 24, 8]
     assert micro_batch_size(gpu, 64) is None

@@ -1,4 +1,4 @@
-"""Labels are kept and mended where a network and a tile's neighbours agree."""
+"""Labels are kept or replaced where the network and a tile's neighbours agree."""
 
 from __future__ import annotations
 
