@@ -156,6 +156,7 @@ def test_help_answers_without_any_heavy_package(arguments):
     assert loaded_after(*arguments) == set()
 
 
+@pytest.mark.medium
 def test_split_and_corrupt_labels_never_need_torch(landscape, tmp_path):
     lists = tmp_path / "lists"
     assert loaded_after("split", str(landscape), "--output", str(lists)) == set()
@@ -164,6 +165,7 @@ def test_split_and_corrupt_labels_never_need_torch(landscape, tmp_path):
     assert loaded_after("corrupt-labels", *arguments) == set()
 
 
+@pytest.mark.medium
 def test_info_queries_by_tile_and_embeddings_made_elsewhere_never_need_torch(tmp_path):
     import numpy as np
 

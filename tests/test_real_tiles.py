@@ -43,12 +43,14 @@ def some_ucmerced(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder
 
 
+@pytest.mark.medium
 def test_the_data_sets_are_found_whole(real_data):
     ucmerced, aid = find_tiles(real_data / "ucmerced"), find_tiles(real_data / "aid128")
     assert (len(ucmerced), len(ucmerced.class_names)) == (2_100, 21)
     assert (len(aid), len(aid.class_names)) == (10_000, 30)
 
 
+@pytest.mark.medium
 def test_a_third_of_wrong_labels_is_found_and_the_embedding_stays_good(
     run: Run, some_ucmerced, weights, tmp_path
 ):
@@ -109,6 +111,7 @@ def _cut(scene, window, folder, path):
         tile.write(scene.read(window=window))
 
 
+@pytest.mark.medium
 def test_six_band_scenes_are_trained_indexed_and_found_where_they_lie(
     run: Run, scene_tiles, weights, real_data, tmp_path
 ):
@@ -146,6 +149,7 @@ def test_six_band_scenes_are_trained_indexed_and_found_where_they_lie(
         assert of_scene.within(whole).all()
 
 
+@pytest.mark.medium
 def test_every_window_of_a_scene_lies_where_rasterio_says(
     run: Run, real_data, scene_tiles, tmp_path
 ):
@@ -186,6 +190,7 @@ def test_every_window_of_a_scene_lies_where_rasterio_says(
     assert together.area == pytest.approx((960 * 20) ** 2, rel=1e-4)
 
 
+@pytest.mark.medium
 def test_a_large_scene_coarser_is_cut_on_the_ground(real_data):
     """Both scenes at 60 m, of pixels of 20 m and of 30 m: windows of the same size on Earth."""
     choices = SceneChoices(WindowChoices(64, resolution_m=60.0))

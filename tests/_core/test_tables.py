@@ -149,6 +149,7 @@ def test_a_csv_is_written_with_plain_line_ends_and_quotes_where_needed(tmp_path)
     assert path.read_bytes().decode() == 'tile,share\n"a, b.png",0.5\nwald/größe.png,1\n'
 
 
+@pytest.mark.medium
 @unhurried
 @given(st.lists(st.tuples(fields, fields)))
 def test_what_is_written_is_read_back(tmp_path_factory, rows):

@@ -31,6 +31,7 @@ def test_what_would_steer_a_terminal_is_escaped(text, shown):
     assert printable(text) == shown
 
 
+@pytest.mark.medium
 @unhurried
 @given(any_text)
 def test_whatever_is_shown_is_printable_utf8_and_shown_twice_the_same(text):

@@ -87,6 +87,7 @@ def test_where_the_system_does_not_tell_nothing_changes(monkeypatch, tmp_path):
 BUSY = "while True: pass"
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux tells")
 def test_what_our_own_processes_compute_is_ours():
     """A process that we started counts as we do, while it runs and after it ended."""

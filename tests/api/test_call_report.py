@@ -25,6 +25,7 @@ def spoilt(workplace, landscape) -> Path:
     return workplace / "spoilt"
 
 
+@pytest.mark.medium
 def test_a_tile_that_cannot_be_used_is_warned_of_and_listed(spoilt):
     with pytest.warns(rsretrieve.RsretrieveWarning, match="1 tile could not be used") as warned:
         index = rsretrieve.build_index(spoilt, "models/mine", "new")
@@ -35,6 +36,7 @@ def test_a_tile_that_cannot_be_used_is_warned_of_and_listed(spoilt):
     assert len(index) == 143
 
 
+@pytest.mark.medium
 def test_the_row_of_a_tile_that_cannot_be_used_is_nan(spoilt):
     tiles = rsretrieve.open_tiles(spoilt)
     with pytest.warns(rsretrieve.RsretrieveWarning, match="could not be used"):
@@ -44,6 +46,7 @@ def test_the_row_of_a_tile_that_cannot_be_used_is_nan(spoilt):
     assert np.isfinite(np.delete(vectors, bad, 0)).all()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["audit_labels", "build_index", "embed"])
 def test_a_strict_call_ends_with_the_tile(name, spoilt):
     model = rsretrieve.load_model("models/mine")
@@ -56,6 +59,7 @@ def test_a_strict_call_ends_with_the_tile(name, spoilt):
         calls[name]()
 
 
+@pytest.mark.medium
 def test_events_and_notices_go_to_progress(workplace):
     seen: list[object] = []
     tiles = rsretrieve.open_tiles("tiles")
@@ -66,6 +70,7 @@ def test_events_and_notices_go_to_progress(workplace):
     assert [e.epoch for e in seen if isinstance(e, rsretrieve.EpochFinished)] == [1, 2]
 
 
+@pytest.mark.medium
 def test_a_notice_is_a_warning_or_an_event(workplace):
     tiles = rsretrieve.open_tiles("tiles", labels={BAD: "sea"})
     with pytest.warns(rsretrieve.RsretrieveWarning, match="does not know"):
@@ -75,6 +80,7 @@ def test_a_notice_is_a_warning_or_an_event(workplace):
     assert any("sea" in event.text for event in seen if isinstance(event, rsretrieve.Noticed))
 
 
+@pytest.mark.medium
 def test_notices_speak_of_arguments_not_of_options(workplace):
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
@@ -93,6 +99,7 @@ def test_an_error_of_the_callers_own_passes(workplace):
     assert not Path("new").exists()
 
 
+@pytest.mark.medium
 def test_nothing_is_printed(workplace, capfd):
     index = rsretrieve.build_index("tiles", "models/mine", "new")
     index.search(BAD)
@@ -111,6 +118,7 @@ def write_mosaic(path: Path, source: Path) -> None:
     path.write_text(f'<VRTDataset rasterXSize="32" rasterYSize="32">{bands}</VRTDataset>')
 
 
+@pytest.mark.medium
 def test_what_a_list_names_is_trusted_no_more_than_by_the_command(workplace):
     write_mosaic(Path("mosaic.vrt"), Path("tiles", BAD).resolve())
     Path("list.csv").write_text(f"tile,path\na,mosaic.vrt\nb,tiles/{BAD}\n")
@@ -123,6 +131,7 @@ def test_what_a_list_names_is_trusted_no_more_than_by_the_command(workplace):
     assert len(rsretrieve.build_index(trusted, "models/mine", "whole")) == 2
 
 
+@pytest.mark.medium
 def test_what_a_query_names_is_trusted_as_by_the_command(workplace):
     write_mosaic(Path("mosaic.vrt"), Path("tiles", BAD).resolve())
     hits = rsretrieve.open_index("index").search("mosaic.vrt", k=1)

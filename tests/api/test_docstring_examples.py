@@ -32,6 +32,7 @@ def test_everything_public_has_an_example(name):
     assert name in {example.name for example in EXAMPLES}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_an_example_gives_what_it_says(example, workplace):
     said: list[str] = []
@@ -66,6 +67,7 @@ def quick(workplace, monkeypatch):
     return workplace
 
 
+@pytest.mark.medium
 def test_six_lines_of_the_readme_train_index_query_and_audit(quick):
     section = README.read_text(encoding="utf-8").partition("\n## Python\n")[2].partition("\n## ")[0]
     [block] = python_blocks(section)
@@ -80,6 +82,7 @@ def test_six_lines_of_the_readme_train_index_query_and_audit(quick):
     assert (quick / "audit.html").stat().st_size > 10_000
 
 
+@pytest.mark.medium
 def test_the_blocks_of_the_page_run_one_after_another(quick, monkeypatch):
     def trained_before(*arguments, **options):
         inspect.signature(train).bind(*arguments, **options)

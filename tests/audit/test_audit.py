@@ -357,6 +357,7 @@ def test_tiles_without_any_label_are_refused(model: Model, tiles: TileSet) -> No
         audit_labels(model, nameless, RunContext())
 
 
+@pytest.mark.medium
 def test_tiles_that_cannot_be_read_are_logged_and_left_out(model: Model, tiles: TileSet) -> None:
     context = RunContext()
     bad = TileSet("here", (replace(tiles[0], path="nowhere"), *tiles.tiles[1:]))
@@ -371,6 +372,7 @@ def test_tiles_of_which_none_can_be_read_are_refused(model: Model, tiles: TileSe
         audit_labels(model, bad, RunContext())
 
 
+@pytest.mark.medium
 def test_progress_names_every_stage(model: Model, tiles: TileSet) -> None:
     events: list[Event] = []
     audit_labels(model, tiles, RunContext(listener=events.append))

@@ -101,6 +101,7 @@ def test_prototypes_of_a_trained_model_are_not_independent() -> None:
     assert np.isnan(findings.witnessed_probability).all()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("few", [False, True])
 def test_what_a_person_confirmed_is_right_and_costs_no_budget(few: bool) -> None:
     found = scarce(evidence(1.0)[0]) if few else evidence(1.0)[0]

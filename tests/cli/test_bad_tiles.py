@@ -104,6 +104,7 @@ def test_audit_labels_leaves_them_out_lists_each_with_its_reason_and_exits_3(
     assert_listed(ran.err)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("command", ["train", "index", "audit-labels"])
 def test_strict_stops_at_the_first_with_exit_code_1(run, tiles, model, tmp_path, command):
     arguments = {
@@ -121,12 +122,14 @@ def test_strict_stops_at_the_first_with_exit_code_1(run, tiles, model, tmp_path,
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.medium
 def test_nothing_but_bad_tiles_is_one_error(run, tiles, model, tmp_path):
     ran = run("index", tiles / "bad", "--model", model, "--output", tmp_path / "i")
     assert ran.code == 1
     assert "none of 7 tiles can be used with this model (the first, empty.png: " in ran.err
 
 
+@pytest.mark.medium
 def test_a_name_that_is_not_utf8_is_listed_and_does_not_end_the_run(run, tiles, model, tmp_path):
     folder = tmp_path / "tiles"
     shutil.copytree(tiles / "forest", folder / "forest")

@@ -41,6 +41,7 @@ def errors(ran):
     return [line for line in ran.err.splitlines() if line.startswith("error: ")]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("place", "size_bytes", "wanted", "left"),
     [
@@ -72,6 +73,7 @@ def test_a_training_for_which_there_is_no_room(
     assert run(*command, *["--resume"] * len(left)).code == 0
 
 
+@pytest.mark.medium
 def test_what_there_is_no_room_for_replaces_nothing(run, landscape, model, index, tmp_path):
     """An index, an audit's CSV and page, hits and lists, written over what is there."""
     old = tmp_path / "old"
@@ -113,6 +115,7 @@ def sigint_heard():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.medium
 @pytest.mark.usefixtures("sigint_heard")
 def test_ctrl_c_leaves_what_was_there(run, landscape, model, tmp_path, monkeypatch):
     """In the middle of reading, and in the middle of writing."""
@@ -150,6 +153,7 @@ def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.medium
 def test_what_a_killed_training_left_before_its_first_epoch_is_in_nobodys_way(
     run, landscape, tmp_path
 ):

@@ -81,6 +81,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("placed", PLACED)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_file_that_is_not_what_was_meant_is_named(
@@ -129,6 +130,7 @@ CASES = [
 ]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("command", "way"), CASES)
 def test_what_is_in_the_way_of_an_output_is_named_and_stays(
     run, landscape, model, index, tmp_path, command, way

@@ -98,6 +98,7 @@ def test_an_example_is_accepted(name, line):
     assert PROGRAM.commands[name].make_context(name, arguments).params
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_fits_80_columns_and_breaks_no_example(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")

@@ -30,6 +30,7 @@ def first(landscape):
     return min((landscape / "forest").iterdir())
 
 
+@pytest.mark.medium
 def test_index_prints_the_contract_s_json_and_writes_its_files(run, landscape, model, tmp_path):
     ran = run("index", landscape, "--model", model, "--output", tmp_path / "i", "--json")
     assert ran.code == 0
@@ -43,6 +44,7 @@ def test_index_prints_the_contract_s_json_and_writes_its_files(run, landscape, m
     }
 
 
+@pytest.mark.medium
 def test_index_refuses_to_overwrite_and_overwrites_when_told(
     run, landscape, model, index, tmp_path
 ):
@@ -58,6 +60,7 @@ def test_index_refuses_to_overwrite_and_overwrites_when_told(
     assert [path.name for path in tmp_path.iterdir()] == ["i"]
 
 
+@pytest.mark.medium
 def test_update_embeds_new_and_changed_tiles_only(run, landscape, model, tmp_path):
     tiles, folder = tmp_path / "tiles", tmp_path / "i"
     shutil.copytree(landscape, tiles)
@@ -76,6 +79,7 @@ def test_update_embeds_new_and_changed_tiles_only(run, landscape, model, tmp_pat
     assert counts == {"tiles": 142, "added": 2, "removed": 2, "unchanged": 140}
 
 
+@pytest.mark.medium
 def test_an_index_key_of_faiss_s_is_used_and_a_wrong_one_refused(run, landscape, model, tmp_path):
     arguments = ["index", landscape, "--model", model, "--output", tmp_path / "i", "--index"]
     assert run(*arguments, "HNSW16", "--json").json["faiss_key"] == "HNSW16"
@@ -110,6 +114,7 @@ def test_exclude_self_leaves_out_the_image_s_own_file_and_still_gives_k_hits(run
     assert str(first) not in {hit["path"] for hit in hits}
 
 
+@pytest.mark.medium
 def test_several_images_csv_geojson_and_sheet(run, index, landscape, first, tmp_path):
     other = min((landscape / "water").iterdir())
     outputs = [tmp_path / name for name in ("hits.csv", "hits.geojson", "hits.png")]
@@ -148,6 +153,7 @@ def assert_footprint_is_where_the_file_lies(feature):
     assert min(lats) < feature["properties"]["lat"] < max(lats)
 
 
+@pytest.mark.medium
 def test_a_window_of_a_scene_is_a_query_and_tiles_without_a_place_have_nulls(
     run, model, landscape, tmp_path
 ):
@@ -170,6 +176,7 @@ def test_a_window_of_a_scene_is_a_query_and_tiles_without_a_place_have_nulls(
     assert json.loads(written.read_text())["features"][0]["geometry"] is None
 
 
+@pytest.mark.medium
 def test_images_that_cannot_be_read_are_listed_and_the_others_answered(run, index, first):
     ran = run("query", first, "absent.tif", "--index", index, "--json")
     assert ran.code == 3
@@ -180,6 +187,7 @@ def test_images_that_cannot_be_read_are_listed_and_the_others_answered(run, inde
     assert "absent.tif: no such file" in nothing.err
 
 
+@pytest.mark.medium
 def test_another_model_is_refused_with_both_fingerprints(run, index, landscape, first, tmp_path):
     other = tmp_path / "other"
     ran = run(
@@ -194,6 +202,7 @@ def test_another_model_is_refused_with_both_fingerprints(run, index, landscape, 
     assert f"{other} is " in ran.err
 
 
+@pytest.mark.medium
 def test_a_moved_model_is_asked_for_and_taken_from_where_it_is(run, landscape, model, tmp_path):
     copied, moved, folder = tmp_path / "m", tmp_path / "moved", tmp_path / "i"
     shutil.copytree(model, copied)
@@ -217,6 +226,7 @@ def test_an_edited_index_is_refused(run, index, first, tmp_path, name):
     assert str(path) in ran.err
 
 
+@pytest.mark.medium
 def test_an_edited_faiss_file_is_told_and_misleads_no_query(run, index, first, tmp_path):
     """Few queries over few tiles are answered from the stored vectors, without that file."""
     copied = tmp_path / "i"
@@ -237,6 +247,7 @@ def test_no_index_there(run, first, tmp_path):
     assert "no index there" in ran.err
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("command", ["index", "train", "demo"])
 def test_overwrite_never_replaces_a_folder_of_the_user_s(run, landscape, model, tmp_path, command):
     mine = tmp_path / "tiles"
@@ -252,6 +263,7 @@ def test_overwrite_never_replaces_a_folder_of_the_user_s(run, landscape, model, 
     assert len(list((mine / "forest").iterdir())) == 16
 
 
+@pytest.mark.medium
 def test_the_output_in_the_readme_is_that_of_the_program(run, index, landscape):
     (shown,) = re.findall(r"```text\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
     image = min((landscape / "beach").iterdir())

@@ -74,6 +74,7 @@ def test_corrupt_labels_writes_the_true_label_beside_and_is_seeded(run, landscap
     assert corrupted("c.csv", 2) != corrupted("a2.csv", 1)
 
 
+@pytest.mark.medium
 def test_corrupt_labels_along_a_table_and_by_instance(run, landscape, model, tmp_path):
     table = tmp_path / "table.csv"
     names = sorted(path.name for path in landscape.iterdir() if path.is_dir())
@@ -115,6 +116,7 @@ def test_a_published_table_is_for_its_own_classes(run, landscape, tmp_path):
     assert "no row for 9 of the 9 classes" in ran.err
 
 
+@pytest.mark.medium
 def test_audit_labels_writes_the_contract_s_csv_worst_first_and_json(
     run, landscape, noisy, model, tmp_path
 ):
@@ -153,6 +155,7 @@ def test_audit_labels_writes_the_contract_s_csv_worst_first_and_json(
     assert "http://" not in html
 
 
+@pytest.mark.medium
 def test_audit_labels_for_people_ends_with_a_sentence(run, landscape, noisy, model):
     ran = run("audit-labels", landscape, "--labels", noisy, "--model", model, "--truth", noisy)
     assert ran.code == 0
@@ -161,6 +164,7 @@ def test_audit_labels_for_people_ends_with_a_sentence(run, landscape, noisy, mod
     assert "true labels: noise_rate" in ran.out
 
 
+@pytest.mark.medium
 def test_fail_on_issues_exits_4(run, landscape, noisy, model):
     arguments = ["audit-labels", landscape, "--labels", noisy, "--model", model]
     assert run(*arguments, "--fail-on-issues", "--json").code == 4
@@ -196,6 +200,7 @@ def test_evaluate_leaves_one_out_and_prints_the_contract_s_json(run, index):
     assert ran.json["precision_at"]["1"] < 1, "a query was its own hit"
 
 
+@pytest.mark.medium
 def test_evaluate_queries_against_the_clean_gallery(run, landscape, noisy, index, tmp_path):
     assert run("split", landscape, "--output", tmp_path, "--quiet").code == 0
     ran = run("evaluate", tmp_path / "test.csv", "--index", index, "--truth", noisy, "--json")

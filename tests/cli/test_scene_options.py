@@ -50,6 +50,7 @@ def scene_index(run: Run, scene, model, tmp_path):
     return path
 
 
+@pytest.mark.medium
 def test_a_scenes_windows_are_the_tiles_it_would_be_cut_into(
     run: Run, scene_index, landscape, scene
 ):
@@ -69,6 +70,7 @@ def test_a_window_of_the_scene_finds_itself(run: Run, scene_index, scene):
     assert ran.json["queries"][0]["hits"][0]["tile"] == f"scene.tif#64,96,{CELL_PX},{CELL_PX}"
 
 
+@pytest.mark.medium
 def test_nothing_is_read_again_in_an_update_unless_it_is_cut_differently(
     run: Run, scene_index, scene, model
 ):
@@ -95,6 +97,7 @@ def test_nothing_is_read_again_in_an_update_unless_it_is_cut_differently(
     assert update(*coarse) == [0, 0, 36]
 
 
+@pytest.mark.medium
 def test_training_audit_and_evaluation_take_windows_with_labels(
     run: Run, scene, labels, model, scene_index, tmp_path
 ):
@@ -111,6 +114,7 @@ def test_training_audit_and_evaluation_take_windows_with_labels(
     assert (evaluation.json["queries"], evaluation.json["gallery"]) == (144, 144)
 
 
+@pytest.mark.medium
 def test_windows_split_into_lists_are_read_from_them(run: Run, scene, labels, model, tmp_path):
     lists, noisy = tmp_path / "lists", tmp_path / "noisy.csv"
     split = run("split", scene, *BY_CELL, "--labels", labels, "--output", lists, "--json")
@@ -125,6 +129,7 @@ def test_windows_split_into_lists_are_read_from_them(run: Run, scene, labels, mo
     assert corrupt.json["tiles"] == 144
 
 
+@pytest.mark.medium
 def test_edges_nodata_and_small_scenes_are_said_and_counted(run: Run, scene, model, tmp_path):
     folder = tmp_path / "scenes"
     folder.mkdir()
@@ -157,6 +162,7 @@ def test_edges_nodata_and_small_scenes_are_said_and_counted(run: Run, scene, mod
     assert strict.code == 0  # what is skipped is no failure
 
 
+@pytest.mark.medium
 def test_a_scene_that_cannot_be_opened_is_listed_and_the_run_goes_on(
     run: Run, scene, model, tmp_path
 ):
@@ -172,6 +178,7 @@ def test_a_scene_that_cannot_be_opened_is_listed_and_the_run_goes_on(
     assert "b.tif" in ran.err
 
 
+@pytest.mark.medium
 def test_many_windows_that_fail_alike_share_a_line(run: Run, scene, model, tmp_path):
     folder = tmp_path / "scenes"
     folder.mkdir()
@@ -220,6 +227,7 @@ def test_windows_are_of_queries_in_evaluate(run: Run, scene_index):
     assert "--window and --asset apply to QUERIES, which are missing" in ran.err
 
 
+@pytest.mark.medium
 def test_a_scene_behind_a_url_is_indexed_and_its_update_says_what_it_cannot_see(
     run: Run, scene, model, tmp_path, served: Served
 ):
@@ -255,6 +263,7 @@ def test_hits_of_windows_lie_where_rasterio_says(run: Run, scene_index, scene, t
         assert np.allclose(ring[:-1], list(zip(*expected)), atol=1e-9)
 
 
+@pytest.mark.medium
 def test_skipped_windows_are_not_read_again_unless_more_or_fewer_would_be(
     run: Run, scene, model, tmp_path
 ):
@@ -289,6 +298,7 @@ def test_skipped_windows_are_not_read_again_unless_more_or_fewer_would_be(
     assert (ran.code, "an update looks at those windows again" in ran.out) == (0, True)
 
 
+@pytest.mark.medium
 def test_a_window_is_asked_as_coarse_as_the_index_was_read(run: Run, scene, model, tmp_path):
     index = tmp_path / "index"
     coarse = ("--window", 16, "--resolution", 10)  # four pixels of the scene's to one

@@ -53,6 +53,7 @@ def read(path, window=None, *, trust=Trust.STRANGER):
     return found
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("kind", SIDECARS)
 @pytest.mark.parametrize("trust", [Trust.STRANGER, Trust.NAMED])
 def test_no_file_has_a_server_asked(served, tmp_path, kind, trust):
@@ -66,6 +67,7 @@ def test_no_file_has_a_server_asked(served, tmp_path, kind, trust):
     assert not served.log.exists()
 
 
+@pytest.mark.medium
 def test_a_mosaic_is_opened_where_the_user_says_that_it_is_trusted(tmp_path, monkeypatch):
     inner = save_raster(tmp_path / "inner.tif", noise((1, 64, 64)), **UTM)
     path = tmp_path / "a.vrt"
@@ -78,6 +80,7 @@ def test_a_mosaic_is_opened_where_the_user_says_that_it_is_trusted(tmp_path, mon
     assert np.array_equal(read(path).content.values, noise((1, 64, 64)))
 
 
+@pytest.mark.medium
 def test_a_mosaic_that_the_user_names_is_opened_with_all_that_it_names(served, tmp_path):
     scene = noise((1, 64, 64))
     inner = save_raster(tmp_path / "inner.tif", scene, **UTM)
@@ -92,6 +95,7 @@ def test_a_mosaic_that_the_user_names_is_opened_with_all_that_it_names(served, t
         assert np.array_equal(cut, scene[:, 4:20, 8:40])
 
 
+@pytest.mark.medium
 def test_a_mosaic_is_cut_into_windows_where_it_is_named_itself(tmp_path):
     inner = save_raster(tmp_path / "inner.tif", noise((1, 64, 64)), **UTM)
     path = tmp_path / "mosaics" / "a.vrt"

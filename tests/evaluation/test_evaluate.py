@@ -150,6 +150,7 @@ def test_queries_from_elsewhere_are_held_against_the_index(
     assert evaluation.gallery == 9
 
 
+@pytest.mark.medium
 def test_a_query_that_is_in_the_index_is_never_its_own_hit(
     store: IndexStore, model: Model, tiles: TileSet
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_query_that_is_in_the_index_is_never_its_own_hit(
     assert_alike(evaluation.figures, expected_figures(model, queries, tiles, [0, 9, 4]))
 
 
+@pytest.mark.medium
 def test_a_query_that_is_in_the_index_twice_is_never_its_own_hit(
     model: Model, tiles: TileSet, tmp_path: Path
 ) -> None:
@@ -168,6 +170,7 @@ def test_a_query_that_is_in_the_index_twice_is_never_its_own_hit(
     assert_alike(evaluation.figures, expected_figures(model, tiles.select([0]), tiles, [0]))
 
 
+@pytest.mark.medium
 def test_a_tile_that_is_indexed_under_two_ids_counts_once(
     model: Model, tiles: TileSet, tmp_path: Path
 ) -> None:

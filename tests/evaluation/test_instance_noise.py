@@ -72,6 +72,7 @@ def test_tiles_without_a_label_are_left_out(model: Model, tiles: TileSet) -> Non
     assert tiles[0].id not in corrupt_with_model(model, partly, 1.0, 0, RunContext())
 
 
+@pytest.mark.medium
 def test_tiles_that_cannot_be_read_keep_their_label(model: Model, tiles: TileSet) -> None:
     context = RunContext()
     bad = TileSet("here", (replace(tiles[0], path="nowhere"), *tiles.tiles[1:]))

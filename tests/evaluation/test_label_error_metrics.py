@@ -88,6 +88,7 @@ def test_average_precision_equals_scikit_learns(
     assert average_precision(badness, wrong) == pytest.approx(expected)
 
 
+@pytest.mark.medium
 @unhurried
 @given(judged)
 def test_precision_recall_and_f1_equal_scikit_learns(

@@ -51,6 +51,7 @@ def unreadable(result: QueryResult, position: int) -> QueryResult:
     return replace(result, hits=tuple(hits))
 
 
+@pytest.mark.medium
 def test_a_sheet_has_a_row_a_query_and_a_column_a_hit(tmp_path: Path, result: QueryResult) -> None:
     fewer = replace(result, hits=result.hits[:1])
     assert sheet(tmp_path / "one.png", result).size == (4 * 138 + 20, 178 + 10)
@@ -58,6 +59,7 @@ def test_a_sheet_has_a_row_a_query_and_a_column_a_hit(tmp_path: Path, result: Qu
     assert sheet(tmp_path / "small.png", fewer).size == (2 * 138 + 20, 178 + 10)
 
 
+@pytest.mark.medium
 def test_the_query_and_its_hits_are_shown_in_order(tmp_path: Path, result: QueryResult) -> None:
     picture = sheet(tmp_path / "sheet.png", result)
     shown = [result.picture, *(hit.found.tile for hit in result.hits)]
@@ -103,6 +105,7 @@ def test_a_tile_that_cannot_be_read_now_has_an_outline(tmp_path: Path, result: Q
     assert len(colours(thumbnail(picture, 3))) > 100  # and the others are there
 
 
+@pytest.mark.medium
 def test_long_and_strange_names_stay_under_their_tile(tmp_path: Path, result: QueryResult) -> None:
     name = "a very long name of a class \n of tiles ü 森林 " * 3
     hits = tuple(replace(h, found=replace(h.found, label=name)) for h in result.hits[:2])

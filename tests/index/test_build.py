@@ -102,6 +102,7 @@ def paths(root: Path) -> list[Path]:
 # Anew
 
 
+@pytest.mark.medium
 def test_an_index_holds_every_tile_in_order_with_its_vector_and_place(
     model: Model, tiles: TileSet, store: IndexStore
 ) -> None:
@@ -116,6 +117,7 @@ def test_an_index_holds_every_tile_in_order_with_its_vector_and_place(
     assert store.manifest.model_fingerprint == model.description.fingerprint
 
 
+@pytest.mark.medium
 def test_the_summary_tells_what_was_indexed(model: Model, root: Path, tmp_path: Path) -> None:
     summary = index(model, find_tiles(root), tmp_path / "new")
     assert summary.index == str(tmp_path / "new")
@@ -126,6 +128,7 @@ def test_the_summary_tells_what_was_indexed(model: Model, root: Path, tmp_path: 
     assert summary.tiles_per_second > 0
 
 
+@pytest.mark.medium
 def test_a_faiss_key_is_taken_and_its_recall_measured(
     model: Model, root: Path, tmp_path: Path
 ) -> None:
@@ -135,6 +138,7 @@ def test_a_faiss_key_is_taken_and_its_recall_measured(
     assert 0 < manifest.recall_at_10 == summary.recall_at_10
 
 
+@pytest.mark.medium
 def test_a_key_that_cannot_be_built_leaves_no_index(
     model: Model, root: Path, tmp_path: Path
 ) -> None:
@@ -159,6 +163,7 @@ def test_an_index_that_is_there_is_overwritten_when_asked_for(
     assert len(open_index(folder).rows) == 2
 
 
+@pytest.mark.medium
 def test_bad_tiles_are_counted_and_left_out(model: Model, root: Path, tmp_path: Path) -> None:
     paths(root)[3].write_bytes(b"")
     context = RunContext()
@@ -167,6 +172,7 @@ def test_bad_tiles_are_counted_and_left_out(model: Model, root: Path, tmp_path: 
     assert [failure.reason for failure in context.failures] == ["the file is empty (0 bytes)"]
 
 
+@pytest.mark.medium
 def test_tiles_of_which_none_can_be_read_are_refused(
     model: Model, root: Path, tmp_path: Path
 ) -> None:
@@ -176,6 +182,7 @@ def test_tiles_of_which_none_can_be_read_are_refused(
         index(model, find_tiles(root), tmp_path / "new")
 
 
+@pytest.mark.medium
 def test_the_listener_hears_of_both_stages(model: Model, root: Path, tmp_path: Path) -> None:
     events: list[Event] = []
     index_tiles(model, find_tiles(root), tmp_path / "new", RunContext(listener=events.append))
@@ -276,6 +283,7 @@ def test_a_tile_that_went_bad_is_dropped_by_an_update(
     assert (summary.tiles, summary.added, summary.unchanged, summary.failed) == (7, 0, 7, 1)
 
 
+@pytest.mark.medium
 def test_an_update_keeps_the_tiles_that_nobody_can_see_now(
     model: Model, tiles: TileSet, root: Path, tmp_path: Path, embedded_ids: list[str]
 ) -> None:
@@ -308,6 +316,7 @@ def test_an_update_keeps_the_tiles_that_nobody_can_see_now(
     assert_equals_rebuild(folder, model, find_tiles(root))
 
 
+@pytest.mark.medium
 def test_windows_of_a_scene_that_cannot_be_opened_are_kept_unless_cut_otherwise(
     model: Model, tiles: TileSet, tmp_path: Path, embedded_ids: list[str]
 ) -> None:
@@ -361,6 +370,7 @@ def test_an_update_of_no_index_is_refused(model: Model, root: Path, tmp_path: Pa
         index(model, find_tiles(root), tmp_path / "nowhere", update=True)
 
 
+@pytest.mark.medium
 def test_a_tile_that_was_only_touched_or_moved_is_not_embedded_again(
     model: Model, root: Path, folder: Path, embedded_ids: list[str]
 ) -> None:

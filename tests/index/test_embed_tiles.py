@@ -23,6 +23,7 @@ def without_file(tiles: TileSet, *positions: int) -> TileSet:
     return replace(tiles, tiles=tuple(changed))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("batch_size", [1, 5, 128])
 def test_every_tile_has_a_row_and_a_place(
     model: Model, tiles: TileSet, monkeypatch: pytest.MonkeyPatch, batch_size: int
@@ -89,6 +90,7 @@ def test_a_strict_log_ends_at_the_first_bad_tile(model: Model, tiles: TileSet) -
         embed_tiles(model, without_file(tiles, 3, 4), RunContext(strict=True))
 
 
+@pytest.mark.medium
 def test_the_listener_hears_of_every_tile_bad_ones_too(model: Model, tiles: TileSet) -> None:
     events: list[Event] = []
     embed_tiles(model, without_file(tiles, 3), RunContext(listener=events.append))

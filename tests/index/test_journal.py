@@ -57,6 +57,7 @@ def test_that_of_another_model_is_thrown_away(journal: Journal, other: tuple[str
     assert not journal.folder.exists()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["rows.jsonl", "vectors.bin"])
 def test_cut_short_anywhere_what_is_whole_is_kept_and_gone_on_from(
     journal: Journal, name: str
@@ -75,6 +76,7 @@ def test_cut_short_anywhere_what_is_whole_is_kept_and_gone_on_from(
         assert np.array_equal(found.vectors, np.concatenate((VECTORS[:kept], VECTORS[:1])))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["rows.jsonl", "vectors.bin"])
 def test_a_changed_byte_ends_what_is_kept(journal: Journal, name: str) -> None:
     path = journal.folder / name

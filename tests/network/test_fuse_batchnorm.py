@@ -47,6 +47,7 @@ def layers(network: EmbeddingNetwork, kind: type[nn.Module]) -> int:
     return sum(isinstance(layer, kind) for layer in network.backbone.modules())
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", BACKBONES)
 def test_a_folded_network_embeds_alike(name: str) -> None:
     network = network_of(name, BACKBONES[name])

@@ -25,6 +25,7 @@ FAMILIES = {
 
 
 # test_pretrained.py tests a ViT, which takes long to build.
+@pytest.mark.medium
 @pytest.mark.parametrize("bands", [3, 5])
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_embeds_tiles_on_the_unit_sphere(name: str, bands: int) -> None:

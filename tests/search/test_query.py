@@ -62,6 +62,7 @@ def test_a_point_stands_for_its_tile(store: IndexStore) -> None:
     assert result.query == store.rows[7].id
 
 
+@pytest.mark.medium
 def test_many_are_answered_in_order(store: IndexStore, model: Model, tiles: TileSet) -> None:
     place = store.rows[3].place
     assert place is not None

@@ -44,6 +44,7 @@ def found(result: QueryResult) -> list[str]:
     return [hit.found.id for hit in result.hits]
 
 
+@pytest.mark.medium
 def test_hits_are_the_nearest_by_cosine(store: IndexStore, model: Model, tiles: TileSet) -> None:
     vectors = embed_tiles(model, tiles, RunContext()).vectors
     for row, result in enumerate(query(store, model, tiles, 5)):
@@ -108,6 +109,7 @@ def test_itself_is_the_file_however_it_is_named(
     assert tiles[3].id not in found(result)
 
 
+@pytest.mark.medium
 def test_a_file_that_is_indexed_twice_is_excluded_twice(
     model: Model, tiles: TileSet, tmp_path: Path
 ) -> None:

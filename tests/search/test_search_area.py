@@ -62,6 +62,7 @@ def tangled(count: int, seed: int = 1) -> list[list[float]]:
     return [*corners, corners[0]]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("count", [500, 2000, 20_000])
 def test_polygons_that_cross_themselves_thousands_of_times_are_refused_soon(
     tmp_path: Path, count: int

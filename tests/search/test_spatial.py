@@ -91,6 +91,7 @@ def test_a_polygon_that_runs_over_180_is_folded_back(tmp_path: Path) -> None:
     assert rows_within(found, area).tolist() == [0, 1]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("content", "area"),
     [

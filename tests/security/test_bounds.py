@@ -45,6 +45,7 @@ def sparse_scene(path, side=8192, block=512, **stored):
     return path
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("interleave", ["pixel", "band"])
 def test_blocks_that_a_sparse_file_does_not_hold_are_never_read(tmp_path, interleave):
     path = sparse_scene(tmp_path / "a.tif", interleave=interleave)
@@ -91,6 +92,7 @@ def test_windows_without_an_end_are_counted_and_not_listed():
     assert time.perf_counter() - started < 1
 
 
+@pytest.mark.medium
 def test_a_tile_that_takes_more_time_than_its_size_accounts_for_is_given_up(tmp_path):
     pictures = [save_picture(tmp_path / f"{i:02}.png", noise((3, 9, 9))) for i in range(8)]
     started = time.perf_counter()
@@ -111,6 +113,7 @@ def test_a_picture_with_a_sparse_tail_is_read_for_its_picture_alone(tmp_path):
     assert time.perf_counter() - started < 5
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ["a.tfw", "a.tif.aux.xml", "a.tif.msk", "a.tif.ovr", "a.prj"])
 def test_a_pipe_beside_a_tile_is_not_waited_for(tmp_path, name):
     path = save_raster(tmp_path / "a.tif", noise((2, 64, 64)), **UTM)
@@ -142,6 +145,7 @@ def test_overviews_and_masks_that_lead_out_by_a_link_are_refused(tmp_path, suffi
         require_harmless_sidecars("a", str(path))
 
 
+@pytest.mark.medium
 def test_overviews_and_masks_beside_a_file_are_used_as_they_were(tmp_path):
     path = save_raster(tmp_path / "a.tif", noise((1, 256, 256)), **UTM)
     with rasterio.Env(TIFF_USE_OVR=True), rasterio.open(path, "r+") as dataset:
@@ -166,6 +170,7 @@ def read_size(tile):
         return None
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("driver", ["GTiff", "PNG", "WEBP", "GIF", "BMP", "ENVI", "HFA", "NITF"])
 def test_sidecars_of_a_typed_file_are_a_strangers_whatever_its_format(tmp_path, driver):
     path = tmp_path / "a.dat"

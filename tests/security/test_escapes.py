@@ -119,17 +119,20 @@ def test_the_policy_of_a_folder_is_the_one_that_is_tried(yard):
     assert policy_for(tile, readable) == policy(yard, drivers=True, system=True)
 
 
+@pytest.mark.medium
 @CONFINED
 def test_nothing_gets_out(yard):
     found = yard.tried(yard.tiles, policy(yard, drivers=True, system=True), Trust.STRANGER)
     assert found.nothing, found
 
 
+@pytest.mark.medium
 def test_nothing_gets_out_where_the_system_enforces_nothing(yard):
     found = yard.tried(yard.tiles, policy(yard, drivers=True, system=False), Trust.STRANGER)
     assert found.nothing, found
 
 
+@pytest.mark.medium
 @CONFINED
 def test_nothing_gets_out_where_gdal_has_every_driver(yard):
     found = yard.tried(yard.tiles, policy(yard, drivers=False, system=True), Trust.TRUSTED)

@@ -54,6 +54,7 @@ def tiles(landscape, tmp_path, home, names_out):
     return folder
 
 
+@pytest.mark.medium
 def test_a_folder_its_sheet_and_its_page(run, tiles, model, tmp_path, names_out):
     index, sheet = tmp_path / "index", tmp_path / "sheet.png"
     outcome = run("index", tiles, "--model", model, "--output", index)
@@ -69,6 +70,7 @@ def test_a_folder_its_sheet_and_its_page(run, tiles, model, tmp_path, names_out)
     assert again.code == 3
 
 
+@pytest.mark.medium
 def test_a_list_and_an_item(run, model, landscape, tmp_path, names_out):
     sound = sorted(landscape.rglob("*.tif"))[:5]
     rows = [(f"t{i}", path) for i, path in enumerate([*sound, *names_out])]

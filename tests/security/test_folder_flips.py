@@ -16,6 +16,7 @@ def place(model, index, landscape, tmp_path_factory):
     return copied(model, index, landscape, tmp_path_factory.mktemp("flips"))
 
 
+@pytest.mark.medium
 def test_no_flipped_bit_changes_an_answer_without_a_word(place):
     rng = np.random.default_rng(0)
     for path in files_of(place):
@@ -26,6 +27,7 @@ def test_no_flipped_bit_changes_an_answer_without_a_word(place):
             assert counts[REFUSED] == counts.total(), (path, counts)
 
 
+@pytest.mark.medium
 def test_a_missing_or_changed_training_table_ends_an_audit(run, model, landscape, tmp_path):
     copy = tmp_path / "model"
     shutil.copytree(model, copy)
@@ -51,6 +53,7 @@ def test_info_names_a_card_that_was_edited_and_everything_else_goes_on(run, mode
     assert (shown.code, shown.json["changed_files"]) == (0, ["README.md"])
 
 
+@pytest.mark.medium
 def test_a_model_of_an_earlier_version_is_used_with_a_notice(run, model, landscape, tmp_path):
     copy, output = tmp_path / "model", tmp_path / "a.csv"
     shutil.copytree(model, copy)

@@ -99,6 +99,7 @@ MANIFESTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("change", MANIFESTS, ids=str)
 def test_a_resealed_manifest_of_nonsense_ends_every_command_with_a_reason(
     run, strange, model, tile_of, tmp_path, change
@@ -230,6 +231,7 @@ print("done", read)
 """
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "key", ["Flat", "IVF4,Flat", "IVF4,PQ4x4", "IVF4,SQ8", "HNSW8", "PCA4,IVF4,Flat"]
 )

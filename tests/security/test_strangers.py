@@ -59,6 +59,7 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("strangers")
 
 
+@pytest.mark.medium
 @fuzzed
 @given(bytes_of_tables, st.sampled_from([".csv", ".parquet"]))
 def test_a_list_is_tiles_or_an_error_of_ours(place, content, suffix):
@@ -104,6 +105,7 @@ def edited(draw, whole):
         return json.dumps(content).encode()
 
 
+@pytest.mark.medium
 @fuzzed
 @given(st.binary(max_size=60) | plain.map(lambda v: json.dumps(v).encode()) | edited(
     of_before()))  # fmt: skip
@@ -117,6 +119,7 @@ def test_a_model_json_is_a_description_or_an_error_of_ours(place, content):
         assert str(folder) in str(error)  # noqa: PT017
 
 
+@pytest.mark.medium
 @fuzzed
 @given(st.binary(max_size=60) | plain.map(lambda v: json.dumps(v).encode()) | edited(
     asdict(manifest())))  # fmt: skip
@@ -265,6 +268,7 @@ def with_graph(place, layers):
     return folder, export.graph
 
 
+@pytest.mark.medium
 @settings(fuzzed, max_examples=600)
 @given(st.data())
 def test_a_graph_with_right_checksums_embeds_or_is_refused(with_graph, data):
@@ -323,6 +327,7 @@ def test_a_model_without_prototypes_is_refused(place, layers):
         model_folder.load_model(folder, torch.device("cpu"))
 
 
+@pytest.mark.medium
 def test_nothing_of_ours_unpickles_a_file():
     """Pickles run what they like: only our own processes talk in them, over a socket."""
     loaders = {"pickle.load", "pickle.loads", "joblib.load", "torch.jit.load", "eval", "exec"}

@@ -155,6 +155,7 @@ def test_tiles_lie_in_the_folder_of_their_cells_class(landscape: Landscape, fold
     assert found == expected
 
 
+@pytest.mark.medium
 def test_tiles_read_back_with_their_pixels_and_place(landscape: Landscape, folder: Path) -> None:
     for path in folder.glob("*/*.tif"):
         row, col = row_and_col(path)

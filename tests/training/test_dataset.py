@@ -58,6 +58,7 @@ def broken(tiles: TileSet, *positions: int) -> TileSet:
     return replace(tiles, tiles=tuple(changed))
 
 
+@pytest.mark.medium
 def test_a_tenth_of_every_class_is_held_back(
     prepare: Prepare, tiles: TileSet, events: list[Event]
 ) -> None:
@@ -80,6 +81,7 @@ def test_examples_are_the_tiles_in_order_with_their_class_numbers(
         assert prepared.class_names[number] == tile.label
 
 
+@pytest.mark.medium
 def test_bands_are_chosen(prepare: Prepare, six_band_tiles: TileSet) -> None:
     few = six_band_tiles.select(range(6, 10))
     assert prepare(few).train.pixels.shape == (4, 6, 16, 16)
@@ -127,6 +129,7 @@ def test_two_classes_of_which_one_cannot_be_read_are_refused(
         prepare(broken(two, *unreadable))
 
 
+@pytest.mark.medium
 def test_a_class_of_one_tile_is_trained_with_a_notice(
     prepare: Prepare, tiles: TileSet, events: list[Event]
 ) -> None:

@@ -237,6 +237,7 @@ def test_left_out_tiles_move_nothing(start: Start, tmp_path: Path) -> None:
 # Model selection
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("accuracies", "best_epoch"),
     [
@@ -401,6 +402,7 @@ def greedy(training: TrainingLoop, most: int) -> None:
     network.forward = forward
 
 
+@pytest.mark.medium
 def test_a_split_batch_teaches_the_same(start: Start, events: list[Event], tmp_path: Path) -> None:
     whole, split = (
         start(TINY.changed(learning_rate=0.001)),
@@ -425,6 +427,7 @@ def test_a_split_batch_teaches_the_same(start: Start, events: list[Event], tmp_p
     assert resumed.step.micro_batcher.max_size == 2
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("micro_batches", [False, True])
 def test_a_batch_is_split_only_where_that_was_asked_for(
     start: Start, tmp_path: Path, micro_batches: bool

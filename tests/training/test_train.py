@@ -130,6 +130,7 @@ def within_epoch(epoch: int) -> Callable[[Event], None]:
 # What a training writes
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("loss", LossName)
 @pytest.mark.parametrize("name", RecipeName)
 def test_every_recipe_learns_from_noisy_labels_with_every_loss(
@@ -178,6 +179,7 @@ def test_a_backbone_without_a_graph_is_told_with_its_cause(
     assert GRAPH_FILE not in load_model(output, CPU).description.files
 
 
+@pytest.mark.medium
 def test_a_backbone_with_a_graph_has_no_notice(request_of: Requests, output: Path) -> None:
     events: list[Event] = []
     train(request_of(), listener=events.append)
@@ -186,6 +188,7 @@ def test_a_backbone_with_a_graph_has_no_notice(request_of: Requests, output: Pat
     assert description["training"]["no_graph"] is None
 
 
+@pytest.mark.medium
 def test_a_training_finds_what_is_alike(request_of: Requests) -> None:
     recipe = tiny(RecipeName.PAPER, epochs=6, batch_size=5, learning_rate=0.02, loss=LossName.NSL)
     losses: list[float] = []
@@ -198,6 +201,7 @@ def test_a_training_finds_what_is_alike(request_of: Requests) -> None:
     assert losses[-1] < losses[0] / 2
 
 
+@pytest.mark.medium
 def test_the_model_says_what_it_was_trained_on(
     few: TileSet, request_of: Requests, output: Path
 ) -> None:
@@ -213,6 +217,7 @@ def test_the_model_says_what_it_was_trained_on(
     assert {"rsretrieve", "python", "torch", "torchvision", "numpy"} == set(description.versions)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("keep", "kept_epoch"), [(ModelSelection.BEST, 2), (ModelSelection.AVERAGE, 3)]
 )
@@ -230,6 +235,7 @@ def test_the_kept_epoch_is_the_best_or_the_last(
     assert (facts["kept_epoch"], facts["validation_tiles"]) == (kept_epoch, 2)
 
 
+@pytest.mark.medium
 def test_the_seed_decides_everything(request_of: Requests, output: Path) -> None:
     states = []
     for seed in (1, 1, 2):
@@ -245,6 +251,7 @@ def few_of_six_bands(six_band_tiles: TileSet) -> TileSet:
     return six_band_tiles.select([0, 1, 2, 61, 62, 63])
 
 
+@pytest.mark.medium
 def test_tiles_of_six_bands_are_learned_from_as_they_are(
     few_of_six_bands: TileSet, request_of: Requests, output: Path
 ) -> None:
@@ -255,6 +262,7 @@ def test_tiles_of_six_bands_are_learned_from_as_they_are(
     assert first.shape == (64, 6, 3, 3)
 
 
+@pytest.mark.medium
 def test_bands_are_chosen_and_ordered(
     few_of_six_bands: TileSet, request_of: Requests, output: Path
 ) -> None:
@@ -263,11 +271,13 @@ def test_bands_are_chosen_and_ordered(
     assert (preprocessing.bands, preprocessing.source_bands) == ((3, 2, 1), 6)
 
 
+@pytest.mark.medium
 def test_eight_bit_pictures_are_normalised_as_imagenets(request_of: Requests, output: Path) -> None:
     train(request_of())
     assert load_model(output, CPU).description.preprocessing.statistics == IMAGENET
 
 
+@pytest.mark.medium
 def test_names_with_spaces_and_accents_are_kept(
     few: TileSet, request_of: Requests, output: Path
 ) -> None:
@@ -284,12 +294,14 @@ def _warned_each_time() -> Iterator[None]:
     torch.set_warn_always(False)
 
 
+@pytest.mark.medium
 @pytest.mark.usefixtures("_warned_each_time")
 def test_a_temperature_can_be_learned(request_of: Requests, output: Path) -> None:
     train(request_of(recipe=tiny(learn_temperature=True)))
     assert load_model(output, CPU).temperature > 0
 
 
+@pytest.mark.medium
 def test_a_model_is_gone_on_from(request_of: Requests, output: Path) -> None:
     train(request_of())
     notices: list[str] = []
@@ -305,6 +317,7 @@ def test_a_model_is_gone_on_from(request_of: Requests, output: Path) -> None:
     assert load_model(second.output, CPU).description.training["weights"] == report
 
 
+@pytest.mark.medium
 def test_what_people_look_at_is_added_before_the_folder_is_switched_in(
     request_of: Requests, output: Path
 ) -> None:
@@ -330,6 +343,7 @@ def test_a_model_that_is_there_is_not_overwritten(
     assert not list(output.iterdir())
 
 
+@pytest.mark.medium
 def test_a_model_that_is_there_is_overwritten_when_asked_for(
     request_of: Requests, output: Path
 ) -> None:
@@ -340,6 +354,7 @@ def test_a_model_that_is_there_is_overwritten_when_asked_for(
     assert {path.name for path in output.iterdir()} == FILES
 
 
+@pytest.mark.medium
 def test_a_model_behind_a_link_is_overwritten_where_it_lies(
     request_of: Requests, output: Path, tmp_path: Path
 ) -> None:
@@ -395,6 +410,7 @@ def test_a_training_that_diverges_leaves_no_model(request_of: Requests, output: 
     assert not output.exists()
 
 
+@pytest.mark.medium
 def test_the_smallest_batch_is_of_two_tiles(few: TileSet, request_of: Requests) -> None:
     with pytest.raises(InvalidArgument, match="at least 2 tiles"):
         tiny(batch_size=1)
@@ -421,6 +437,7 @@ STOPS = [
 ]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("name", "stop", "epoch"), STOPS)
 def test_a_resumed_training_equals_the_unbroken_one_to_the_bit(
     request_of: Requests,
@@ -510,6 +527,7 @@ def test_overwriting_that_comes_to_nothing_costs_no_unfinished_training(
     assert (unfinished(output) / CHECKPOINT_FILE).read_bytes() == kept
 
 
+@pytest.mark.medium
 def test_overwriting_replaces_an_unfinished_training_when_an_epoch_is_done(
     request_of: Requests,
 ) -> None:
@@ -533,6 +551,7 @@ def test_what_a_killed_process_left_beside_its_checkpoint_is_removed(
     assert [path.name for path in unfinished(output).iterdir()] == [CHECKPOINT_FILE]
 
 
+@pytest.mark.medium
 def test_overwriting_starts_an_unfinished_training_anew(request_of: Requests, output: Path) -> None:
     with pytest.raises(Stopped):
         train(request_of(), listener=after_epoch(1))
@@ -547,6 +566,7 @@ def test_overwriting_starts_an_unfinished_training_anew(request_of: Requests, ou
     assert not unfinished(output).exists()
 
 
+@pytest.mark.medium
 def test_a_finished_training_leaves_nothing_beside_its_model(
     request_of: Requests, output: Path
 ) -> None:
@@ -554,6 +574,7 @@ def test_a_finished_training_leaves_nothing_beside_its_model(
     assert [path.name for path in output.parent.iterdir()] == [output.name]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("change", "difference"),
     [
@@ -600,6 +621,7 @@ def of_others(few: TileSet, tmp_path: Path) -> TileSet:
     return replace(few, tiles=(replace(few[0], path=str(other)), *few.tiles[1:]))
 
 
+@pytest.mark.medium
 def test_other_pixels_make_another_training(
     few: TileSet, of_others: TileSet, request_of: Requests
 ) -> None:
@@ -646,6 +668,7 @@ def test_a_digest_of_tiles_hangs_on_all_that_is_learned_from_and_takes_no_copy(
     assert peak_bytes < 1 << 20 < large.nbytes
 
 
+@pytest.mark.medium
 def test_a_failure_while_the_folder_is_written_costs_no_epoch(
     request_of: Requests, output: Path
 ) -> None:
@@ -660,6 +683,7 @@ def test_a_failure_while_the_folder_is_written_costs_no_epoch(
     assert output.is_dir()
 
 
+@pytest.mark.medium
 def test_the_summary_is_plain_values(request_of: Requests) -> None:
     summary = train(request_of(), listener=ignore_events)
     assert json.loads(json.dumps(asdict(summary))) == asdict(summary)

@@ -25,6 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", [MANIFEST_FILE, *DATA_FILES])
 def test_a_changed_byte_is_told_and_gives_no_wrong_hit(folder: Path, name: str) -> None:
     found = trial(folder, name, PLACES, np.random.default_rng(3))
@@ -45,6 +46,7 @@ def test_a_change_that_nobody_told_would_be_seen(
         trial(folder, "embeddings.npy", 3, np.random.default_rng(0))
 
 
+@pytest.mark.medium
 def test_the_program_says_so_file_by_file(folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.trials.damage_trials", str(folder), str(tmp_path / "w")]
     ran = subprocess.run(

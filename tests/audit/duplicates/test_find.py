@@ -63,6 +63,7 @@ def labels_of(tiles: TileSet) -> NDArray[np.int64]:
     return np.array([tiles.class_names.index(str(tile.label)) for tile in tiles])
 
 
+@pytest.mark.medium
 def test_the_same_pixels_are_found_under_another_label_alone(tiles: TileSet) -> None:
     # Embeddings that know nothing: all pairs are looked at.
     neighbours = nearest_neighbours(UnitRows(unit_rows(16, 0)), np.zeros(16, int), 15)
@@ -72,6 +73,7 @@ def test_the_same_pixels_are_found_under_another_label_alone(tiles: TileSet) -> 
     assert found.tolist() == expected.tolist()
 
 
+@pytest.mark.medium
 def test_progress_counts_every_tile_and_every_pair(tiles: TileSet) -> None:
     neighbours = nearest_neighbours(UnitRows(unit_rows(16, 0)), np.zeros(16, int), 15)
     progress: dict[str, list[int]] = {}  # a stage's total, and all steps of it
@@ -93,6 +95,7 @@ def test_progress_counts_every_tile_and_every_pair(tiles: TileSet) -> None:
     assert all(set(steps) <= {1, 2} for _, *steps in progress.values())
 
 
+@pytest.mark.medium
 def test_a_tile_that_can_no_longer_be_read_has_no_near_duplicate(tiles: TileSet) -> None:
     Path(tiles[0].path).unlink()
     neighbours = nearest_neighbours(UnitRows(unit_rows(16, 0)), np.zeros(16, int), 15)
@@ -221,6 +224,7 @@ def test_three_copies_are_near_duplicates_though_the_third_is_as_near() -> None:
     assert (other[3:] == -1).all()
 
 
+@pytest.mark.medium
 @pytest.mark.real
 def test_aerial_tiles_recompressed_and_shifted_are_found_and_no_honest_pair_accused(
     real_data: Path, tmp_path: Path

@@ -46,6 +46,7 @@ def clusters(tmp_path):
     return tmp_path
 
 
+@pytest.mark.medium
 def test_embeddings_are_audited_without_any_image(run, clusters):
     ran = run(
         *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
@@ -86,6 +87,7 @@ def test_a_parquet_table_needs_no_list(run, clusters):
     assert fixed.json["issues"] == 0
 
 
+@pytest.mark.medium
 def test_embeddings_need_no_torch(clusters):
     code = (
         "import sys; sys.argv = ['rsretrieve', *sys.argv[1:]]\n"
@@ -167,6 +169,7 @@ def test_one_class_alone_cannot_be_audited(run, clusters):
     assert "every tile has the same label ('field')" in ran.err
 
 
+@pytest.mark.medium
 def test_exports_of_a_model_s_audit(run, landscape, noisy, model, tmp_path):
     ran = run(
         *("audit-labels", landscape, "--labels", noisy, "--model", model, "--json"),
@@ -290,7 +293,10 @@ def test_an_audit_after_decisions_leaves_decided_tiles_alone(run, clusters, deci
         (["--embeddings", "e.npy"], "does not name its tiles"),
         (["list.csv", "--embeddings", "e.npy", "--device", "cuda"], "runs on the CPU"),
         (["list.csv", "--decisions", "decisions.csv"], "--decisions without --model"),
-        (["list.csv", "--decisions", "d.csv", "--changes", "l.csv", "--page", "p.html"], "nothing"),
+        (
+            ["list.csv", "--decisions", "d.csv", "--changes", "l.csv", "--page", "p.html"],
+            "takes no other",
+        ),
         (
             ["list.csv", "--decisions", "d.csv", "--changes", "l.csv", "--truth", "truth.csv"],
             "--truth measures an audit",

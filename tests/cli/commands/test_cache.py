@@ -18,6 +18,7 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "cache" / "tiles"
 
 
+@pytest.mark.medium
 def test_index_reads_what_train_decoded_and_gives_the_same(
     run, landscape, folder, tmp_path, monkeypatch
 ):

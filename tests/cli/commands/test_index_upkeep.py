@@ -25,6 +25,7 @@ def damaged(path):
     path.write_bytes(content)
 
 
+@pytest.mark.medium
 def test_verify_says_what_is_sound_and_what_is_not(run, copied):
     ran = run("index", "--verify", "--output", copied, "--json")
     assert ran.code == 0
@@ -40,6 +41,7 @@ def test_verify_says_what_is_sound_and_what_is_not(run, copied):
     assert run("index", "--verify", "--output", copied / "none").code == 1
 
 
+@pytest.mark.medium
 def test_vectors_in_another_order_are_told_and_put_right(run, copied):
     store = open_index(copied)
     vectors = np.roll(store.vectors, 1, axis=0)
@@ -56,6 +58,7 @@ def test_vectors_in_another_order_are_told_and_put_right(run, copied):
     np.testing.assert_allclose(open_index(copied).vectors, store.vectors, atol=0.02)
 
 
+@pytest.mark.medium
 def test_repair_mends_and_says_what(run, copied, landscape):
     image = min((landscape / "forest").iterdir())
     damaged(copied / "index.faiss")
@@ -74,6 +77,7 @@ def test_repair_mends_and_says_what(run, copied, landscape):
     assert f"--output {copied} --overwrite" in lost.err
 
 
+@pytest.mark.medium
 def test_a_model_that_is_gone_is_a_notice_and_one_that_is_named_an_error(
     run, landscape, model, tmp_path
 ):
@@ -90,6 +94,7 @@ def test_a_model_that_is_gone_is_a_notice_and_one_that_is_named_an_error(
     assert "16 were embedded again" in verified.out
 
 
+@pytest.mark.medium
 def test_an_index_is_chosen_by_the_options(run, landscape, model, tmp_path):
     arguments = ("index", landscape, "--model", model, "--output", tmp_path / "i", "--json")
     ran = run(*arguments, "--memory", "100 kB", "--recall", "0.9", "--index", "IVF4,Flat")
@@ -107,6 +112,7 @@ def test_an_index_is_chosen_by_the_options(run, landscape, model, tmp_path):
     assert (rebuilt.json["faiss_key"], rebuilt.json["unchanged"]) == ("Flat", 144)
 
 
+@pytest.mark.medium
 def test_a_second_writer_is_refused_and_readers_are_not(run, landscape, model, copied):
     with only_writer(copied):
         ran = run("index", landscape, "--model", model, "--output", copied, "--update")
@@ -115,6 +121,7 @@ def test_a_second_writer_is_refused_and_readers_are_not(run, landscape, model, c
         assert run("query", min((landscape / "water").iterdir()), "--index", copied).code == 0
 
 
+@pytest.mark.medium
 def test_an_export_is_indexed_again_without_a_model_and_asked_with_it(
     run, index, landscape, tmp_path
 ):
@@ -133,6 +140,7 @@ def test_an_export_is_indexed_again_without_a_model_and_asked_with_it(
     assert queries[0] == queries[1]
 
 
+@pytest.mark.medium
 def test_an_index_can_be_made_and_exported_at_once(run, landscape, model, tmp_path):
     ran = run(
         *("index", landscape / "water", "--model", model, "--output", tmp_path / "i"),

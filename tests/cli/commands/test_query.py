@@ -59,6 +59,7 @@ def hits(ran) -> list[dict]:
     return query["hits"]
 
 
+@pytest.mark.medium
 def test_a_tile_is_found_without_its_model_and_without_torch(modelless, tile):
     from tests.test_architecture import loaded_after
 
@@ -74,6 +75,7 @@ def test_a_tile_is_found_without_its_model_and_without_torch(modelless, tile):
     assert needed == {"pyarrow"}
 
 
+@pytest.mark.medium
 def test_an_image_is_embedded_without_torch(index, landscape, tile):
     from tests.test_architecture import loaded_after
 
@@ -104,6 +106,7 @@ def test_vectors_give_what_their_tiles_give(run, modelless, tile, tmp_path):
     assert names == [f"{tmp_path / 'v.npy'}[0]", f"{tmp_path / 'v.npy'}[1]"]
 
 
+@pytest.mark.medium
 def test_an_index_without_a_model_is_asked_by_tile_place_and_vector(
     run, index, foreign, tile, landscape, tmp_path
 ):
@@ -138,6 +141,7 @@ def test_another_preprocessing_is_refused_with_both_fingerprints(
         assert f"is {fingerprints[1]}: their vectors cannot be compared" in ran.err
 
 
+@pytest.mark.medium
 def test_every_filter_is_heard(run, modelless, tile, tmp_path):
     ask = ("query", "--tile", tile, "--index", modelless, "--json", "-k")
     whole = hits(run(*ask, 144))
@@ -180,6 +184,7 @@ def test_json_lines_are_the_objects_of_the_json(run, modelless, tile):
     assert "--json and --jsonl cannot be combined" in both.err
 
 
+@pytest.mark.medium
 def test_hits_open_in_geopandas_where_the_tiles_lie(run, modelless, tile, tmp_path):
     files = (tmp_path / "h.parquet", tmp_path / "h.geojson", tmp_path / "h.png")
     ran = run(

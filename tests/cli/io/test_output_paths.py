@@ -131,6 +131,7 @@ def test_one_file_for_two_outputs_is_wrong_usage(run, own, command):
     assert content(own["d"]) == before
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "command",
     [
@@ -175,6 +176,7 @@ def test_links_in_a_circle_and_names_that_are_no_path_are_no_crash(tmp_path):
         OutputPaths({"--csv": circle, "--page": circle}).check()
 
 
+@pytest.mark.medium
 def test_of_a_million_tiles_few_are_looked_at(tmp_path):
     (tmp_path / "out.tif").touch()
     (tmp_path / "folder").mkdir()

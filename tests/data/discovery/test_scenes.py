@@ -28,6 +28,7 @@ def scene(tmp_path):
     return save_raster(tmp_path / "in" / "scene.tif", noise((1, 32, 48)), **UTM)
 
 
+@pytest.mark.medium
 def test_a_scene_is_its_windows(scene):
     tiles = find_tiles(scene, scenes=by(16))
     assert ids(tiles) == [f"scene.tif#{col},{row},16,16" for row in (0, 16) for col in (0, 16, 32)]
@@ -70,6 +71,7 @@ def test_windows_named_in_a_list_stay_and_whole_rows_are_cut(scene, tmp_path):
     ]
 
 
+@pytest.mark.medium
 def test_a_scene_that_cannot_be_opened_is_logged_and_the_others_are_cut(tmp_path, scene):
     (scene.parent / "bad.tif").write_bytes(b"nothing")
     context = RunContext()
@@ -81,6 +83,7 @@ def test_a_scene_that_cannot_be_opened_is_logged_and_the_others_are_cut(tmp_path
             find_tiles(scene.parent, scenes=by(16), context=strict)
 
 
+@pytest.mark.medium
 def test_not_one_scene_that_can_be_opened_is_an_error(tmp_path):
     for name in ("a.tif", "b.tif"):
         (tmp_path / name).write_bytes(b"nothing")

@@ -33,6 +33,7 @@ def bundled():
         return proj_data.environment().get("PROJ_DATA")
 
 
+@pytest.mark.medium
 def test_workers_compute_places(foreign, landscape):
     tiles = find_tiles(landscape)
     statistics = BandStatistics((0.0,), (1.0,), (0.0,), (1.0,))

@@ -96,6 +96,7 @@ def test_only_a_few_tiles_for_each_worker_are_read_ahead(pictures, tmp_path, mon
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("tiles")]
 
 
+@pytest.mark.medium
 def test_a_tile_that_fails_stands_in_its_place_with_the_reason(with_bad):
     reads = list(read_in_order(with_bad, made_into_0, workers=3))
     assert names(reads) == [tile.id for tile in with_bad]
@@ -103,6 +104,7 @@ def test_a_tile_that_fails_stands_in_its_place_with_the_reason(with_bad):
     assert [read.content for read in reads if isinstance(read, Read)] == [0] * 9
 
 
+@pytest.mark.medium
 def test_an_error_that_is_no_tiles_ends_the_stream(pictures):
     with pytest.raises(ZeroDivisionError, match="a bug of ours"):
         list(read_in_order(pictures, broken, workers=2))
@@ -126,6 +128,7 @@ def test_batches_know_where_their_tiles_lie(pictures, tmp_path):
     assert batch.places[1].bounds == (500_000, 3_999_920, 500_080, 4_000_000)
 
 
+@pytest.mark.medium
 def test_failures_are_logged_with_reasons_and_leave_no_gap(with_bad):
     context, steps = RunContext(), []
     batches = list(stream_batches(with_bad, preprocessing(), 5, context, steps.append))

@@ -82,6 +82,7 @@ def test_what_was_decoded_once_is_found_again_the_same(tiles, decoded):
     assert again[10].content[1].bounds == (500_000, 3_999_920, 500_080, 4_000_000)
 
 
+@pytest.mark.medium
 @pytest.mark.usefixtures("folder")
 def test_a_changed_file_is_read_anew_and_only_that(tiles, decoded, tmp_path):
     read(tiles)
@@ -115,6 +116,7 @@ def test_other_settings_find_nothing(tiles, decoded):
         assert len(decoded) == COUNT
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("at", [0, 9, 30, -1], ids=["magic", "count", "table", "pixels"])
 def test_a_damaged_file_is_noticed_and_replaced(folder, tiles, decoded, at):
     first = read(tiles)
@@ -130,6 +132,7 @@ def test_a_damaged_file_is_noticed_and_replaced(folder, tiles, decoded, at):
     assert decoded.count("gone.png") == 2
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("length", [0, 10, 100, 2000])
 def test_a_file_that_was_cut_short_is_noticed(folder, tiles, length):
     first = read(tiles)
@@ -138,6 +141,7 @@ def test_a_file_that_was_cut_short_is_noticed(folder, tiles, length):
     same(first, read(tiles))
 
 
+@pytest.mark.medium
 def test_a_file_that_vanishes_while_it_is_used_costs_nothing_but_time(folder, tiles):
     first = read(tiles)
     reads = read_preprocessed(tiles, preprocessing())
@@ -146,6 +150,7 @@ def test_a_file_that_vanishes_while_it_is_used_costs_nothing_but_time(folder, ti
     same(first, started + list(reads))
 
 
+@pytest.mark.medium
 def test_the_least_lately_used_goes_when_there_is_no_room(folder, tiles, monkeypatch):
     sizes = [8, 9, 10]
     settings = [replace(preprocessing(), size_px=size) for size in sizes]
@@ -179,6 +184,7 @@ def test_within_one_preprocessing_the_least_lately_used_file_goes_first(folder, 
     assert [path for _, _, path in folder.files()] == files[::-1]
 
 
+@pytest.mark.medium
 @pytest.mark.usefixtures("folder")
 def test_a_cache_that_may_only_be_read_is_used(tiles, decoded, monkeypatch):
     def forbidden(*_, **__):
@@ -204,6 +210,7 @@ def test_a_few_tiles_are_not_looked_for(folder, tiles):
     assert folder.files() == []
 
 
+@pytest.mark.medium
 def test_a_file_that_may_still_change_unseen_is_not_kept(folder, tiles, monkeypatch):
     monkeypatch.setattr(tile_cache, "_SETTLED_NS", 10**15)
     read(tiles)
@@ -236,6 +243,7 @@ def test_a_folder_that_cannot_be_written_costs_nothing_but_time(tiles, tmp_path)
     same(read(tiles), read(tiles))
 
 
+@pytest.mark.medium
 def test_an_interrupted_reading_keeps_what_it_has_read(folder, tiles, decoded):
     reads = read_preprocessed(tiles, preprocessing())
     for _ in range(4):
@@ -246,6 +254,7 @@ def test_an_interrupted_reading_keeps_what_it_has_read(folder, tiles, decoded):
     assert len(decoded) == COUNT - 4
 
 
+@pytest.mark.medium
 def test_clearing_removes_everything_and_what_a_killed_process_left(folder, tiles):
     read(tiles)
     [(_, _, path)] = folder.files()
@@ -254,6 +263,7 @@ def test_clearing_removes_everything_and_what_a_killed_process_left(folder, tile
     assert list(folder.path.iterdir()) == []
 
 
+@pytest.mark.medium
 def test_what_a_killed_process_left_long_ago_goes_when_something_is_kept(folder, tiles):
     others = folder.path / "settings"
     others.mkdir(parents=True)
@@ -264,6 +274,7 @@ def test_what_a_killed_process_left_long_ago_goes_when_something_is_kept(folder,
     assert [path.name for path in others.iterdir()] == [".new.unfinished"]
 
 
+@pytest.mark.medium
 def test_large_sets_are_kept_in_several_files(folder, tiles, decoded, monkeypatch):
     monkeypatch.setattr(tile_cache, "_FILE_BYTES", 400)
     first = read(tiles)
@@ -297,6 +308,7 @@ def test_whoever_names_a_folder_needs_no_home(folder, monkeypatch):
     assert CacheFolder.of_environment() == folder
 
 
+@pytest.mark.medium
 def test_without_a_home_nothing_is_kept(folder, tiles, decoded, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.delenv("RSRETRIEVE_CACHE")
@@ -318,6 +330,7 @@ OTHER_PLACES = [
 ]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("place", OTHER_PLACES, ids=str)
 def test_a_place_of_another_form_though_its_sum_is_right_is_read_anew(
     folder, tiles, monkeypatch, place

@@ -54,6 +54,7 @@ def test_statistics_are_those_of_all_pixels_of_each_band(tmp_path, dtype):
         assert found == pytest.approx(slow_statistics(seen), rel=1e-9)
 
 
+@pytest.mark.medium
 def test_a_few_outliers_change_nothing_much(tmp_path):
     values = [noise((1, 32, 32), "uint16", seed) // 100 for seed in range(3)]
     clean = measure_preprocessing(rasters(tmp_path / "clean", values), 8).statistics
@@ -64,6 +65,7 @@ def test_a_few_outliers_change_nothing_much(tmp_path):
     assert glinting.high[0] < 660
 
 
+@pytest.mark.medium
 def test_invalid_pixels_are_left_out(tmp_path):
     values = noise((2, 16, 16), "int16")
     values[0, :8], values[1, :, 3] = -9999, -9999
@@ -86,6 +88,7 @@ def test_a_band_without_a_measurement_gets_numbers_that_do_no_harm(tmp_path):
     assert columns(measured.statistics)[1] == (0, 1, 0, 1)
 
 
+@pytest.mark.medium
 def test_the_deviation_of_a_constant_band_is_1(tmp_path):
     measured = measure_preprocessing(rasters(tmp_path, [np.full((1, 16, 16), 9, np.uint16)]), 8)
     assert columns(measured.statistics) == [(9, 1, 9, 9)]
@@ -101,6 +104,7 @@ def test_the_kind_of_most_tiles_wins(tmp_path):
     assert columns(measured.statistics)[3] == pytest.approx(slow_statistics(seen))
 
 
+@pytest.mark.medium
 def test_the_order_of_tiles_changes_nothing(tmp_path):
     tiles = rasters(tmp_path, [noise((1, 16, 16), "float32", seed) for seed in range(4)])
     backwards = tiles.select([3, 2, 1, 0])
@@ -155,6 +159,7 @@ def test_imagenets_statistics_are_taken_when_asked_for_and_tiles_are_8_bit_rgb(t
     assert np.array(IMAGENET.deviation) / 255 == pytest.approx([0.229, 0.224, 0.225])
 
 
+@pytest.mark.medium
 def test_imagenets_statistics_are_not_for_other_tiles(tmp_path):
     deep = rasters(tmp_path / "deep", [noise((3, 16, 16), "uint16")])
     wide = rasters(tmp_path / "wide", [noise((5, 16, 16))])

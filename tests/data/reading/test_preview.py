@@ -55,6 +55,7 @@ def test_an_8_bit_picture_is_shown_as_it_is(tmp_path):
     assert np.array_equal(shown(path, 16), values.transpose(1, 2, 0))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("bands", "expected"),
     [((), (0, 1, 2)), ((3, 2, 1), (2, 1, 0)), ((4, 4, 5, 1), (3, 3, 4)), ((9, 3, 2, 1), (2, 1, 0))],
@@ -65,6 +66,7 @@ def test_bands_are_chosen_and_those_beyond_the_tile_passed_over(tmp_path, bands,
     assert np.array_equal(shown(path, 16, bands), values[list(expected)].transpose(1, 2, 0))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("count", "bands", "band"),
     [(1, (), 0), (2, (), 0), (5, (4, 2), 3), (5, (2, 9, 9), 1), (2, (7,), 0)],
@@ -75,6 +77,7 @@ def test_fewer_than_three_bands_are_shown_grey(tmp_path, count, bands, band):
     assert np.array_equal(picture, np.repeat(values[band, :, :, None], 3, axis=2))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("dtype", ["uint16", "int16", "float32"])
 def test_other_than_8_bit_bands_are_stretched_each_by_itself(tmp_path, dtype):
     values = noise((3, 16, 16), dtype)
@@ -106,6 +109,7 @@ def test_a_band_without_a_measurement_is_black(tmp_path):
     assert picture[:, :, 0].max() == 255
 
 
+@pytest.mark.medium
 def test_a_constant_band_is_black(tmp_path):
     path = save_raster(tmp_path / "a.tif", np.full((1, 16, 16), 700, np.uint16))
     assert (shown(path, 16) == 0).all()

@@ -73,6 +73,7 @@ any_window = st.builds(
 )
 
 
+@pytest.mark.medium
 @settings(deadline=None, max_examples=60)
 @given(
     st.sampled_from(["plain", "nodata", "nan", "alpha", "png"]), st.lists(any_window, min_size=1)

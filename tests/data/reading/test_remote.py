@@ -36,6 +36,7 @@ def everything(tiles):
     return list(read_in_order(tiles, the_raw_tile))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("prefix", ["", "/vsicurl/"])
 def test_windows_of_a_url_are_those_of_the_file(served, scene, prefix):
     url = f"{prefix}{served.url}/scene.tif"
@@ -86,6 +87,7 @@ def test_a_server_that_fails_on_the_way_fails_its_windows_and_no_more(served, sc
         assert raw.place is not None
 
 
+@pytest.mark.medium
 def test_a_stac_item_may_lie_behind_a_url_with_its_asset(served, scene):
     write_item(served.folder / "item.json", data=("./scene.tif", TIFF), more=("x.xml", "text/xml"))
     tiles = find_tiles(f"{served.url}/item.json", scenes=CHOICES)

@@ -54,6 +54,7 @@ def pictures(tmp_path_factory):
     return tiles_at(*(save_picture(folder / f"{i:02}.png", noise((3, 9, 9))) for i in range(20)))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_crash_costs_one_tile_which_is_named_with_the_signal(pictures, count):
     reads = list(read_in_order(pictures, dying, count))
@@ -79,6 +80,7 @@ def test_a_tile_that_takes_too_much_memory_is_refused_and_the_worker_lives_on(pi
     assert failed == [Failure(pictures[4], "takes more than 1 GiB of memory to decode")]
 
 
+@pytest.mark.medium
 def test_of_a_scene_that_is_lost_again_and_again_the_rest_is_given_up(tmp_path, monkeypatch):
     scene = save_raster(tmp_path / "a.tif", noise((1, 64, 64)), tiled=True)
     other = save_raster(tmp_path / "b.tif", noise((1, 64, 64)), tiled=True)

@@ -76,6 +76,7 @@ def test_page_and_program_mark_the_same_texts_and_read_one_another(node, tmp_pat
         assert neutralised(text).replace('"', '""') in saved
 
 
+@pytest.mark.medium
 @settings(max_examples=20, deadline=None)
 @given(st.lists(texts, min_size=20, max_size=60))
 def test_whatever_the_text(node, tmp_path_factory, given):

@@ -197,6 +197,7 @@ def test_classes_are_listed_by_their_share_of_issues(audit: Audit, tmp_path: Pat
     assert f"given label issues tiles estimated noise rate {rows}" in text
 
 
+@pytest.mark.medium
 def test_names_are_text_never_markup(
     audit: Audit, rows: tuple[Row, ...], tiles: TileSet, tmp_path: Path
 ) -> None:

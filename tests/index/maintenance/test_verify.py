@@ -72,6 +72,7 @@ def assert_as_before(folder: Path, store: IndexStore) -> None:
 # Verify
 
 
+@pytest.mark.medium
 def test_a_sound_index_is_called_so(folder: Path, model: Model) -> None:
     found = verify_index(folder, lambda _: model)
     assert found.sound
@@ -160,6 +161,7 @@ def test_a_tile_that_stands_there_twice_is_told(folder: Path) -> None:
     assert problems == (f"{folder}: 1 tiles stand in the table twice",)
 
 
+@pytest.mark.medium
 def test_tiles_that_changed_are_work_for_an_update_and_no_damage(
     model: Model, folder: Path, tmp_path: Path
 ) -> None:
@@ -182,6 +184,7 @@ def test_another_model_is_told(folder: Path, other_model: Model) -> None:
 # Repair
 
 
+@pytest.mark.medium
 def test_nothing_is_mended_where_nothing_is_wrong(folder: Path, model: Model) -> None:
     before = {name: (folder / name).read_bytes() for name in FILES}
     repair = repaired(folder, model)
@@ -218,6 +221,7 @@ def test_with_both_copies_damaged_the_tiles_are_embedded_again(
     assert_as_before(folder, store)
 
 
+@pytest.mark.medium
 def test_an_index_with_cells_cannot_give_the_vectors_back(
     model: Model, store: IndexStore, folder: Path, tmp_path: Path
 ) -> None:
@@ -254,6 +258,7 @@ def edited(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
+@pytest.mark.medium
 def test_a_manifest_is_written_again_where_it_vouches_for_all_the_rest(
     folder: Path, store: IndexStore, model: Model
 ) -> None:
@@ -265,6 +270,7 @@ def test_a_manifest_is_written_again_where_it_vouches_for_all_the_rest(
     assert open_index(folder).manifest.model == str(model.folder)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("told", "kept"),
     [
@@ -294,6 +300,7 @@ def test_how_scenes_were_cut_is_kept_where_the_tiles_bear_it_out(
     assert after.skipped == (before.skipped if kept else [])
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("damaged", "why"),
     [

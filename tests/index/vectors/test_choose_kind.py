@@ -76,6 +76,7 @@ def test_cells_are_a_power_of_two_that_can_be_trained(tiles: int) -> None:
         assert tiles < 78
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "key", ["Flat", "IVF32,Flat", "IVF32,SQ8", "IVF32,PQ2", "HNSW32", "HNSW8", "IVF32_HNSW8,Flat"]
 )

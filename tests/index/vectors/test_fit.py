@@ -11,6 +11,7 @@ from rsretrieve.index.vectors.vector_index import VectorIndex
 from tests.support.vectors import clustered_rows, unit_rows
 
 
+@pytest.mark.medium
 @settings(deadline=None, max_examples=15)
 @given(
     st.sampled_from(["IVF8,Flat", "IVF8,SQ8", "IVF8,PQ4x4", "PCA8,IVF8,Flat"]),
@@ -59,6 +60,7 @@ def test_vectors_are_as_similar_to_the_centre_of_their_cell_as_to_no_other() -> 
         assert VectorIndex.build(vectors, key).centroid_similarities(vectors[:5]) is None
 
 
+@pytest.mark.medium
 def test_building_is_quiet_however_little_there_is_to_train_on(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -98,6 +98,7 @@ def test_an_index_that_stays_in_its_file_finds_the_same(tmp_path: Path, key: str
         assert np.array_equal(one, other)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("key", ["IVF4,SQ8", "IVF2,PQ2", "SQ4"])
 def test_candidates_are_ranked_again_by_the_stored_vectors(key: str) -> None:
     gallery, queries = unit_rows(400, 8, 0), unit_rows(9, 8, 1)

@@ -70,6 +70,7 @@ def pixels_of(tiles: int, bands: int) -> NDArray[np.uint16]:
     return np.random.default_rng(0).integers(0, 4000, shape, dtype=np.uint16)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", BACKBONES)
 def test_a_graph_embeds_as_the_network_does(name: str, tmp_path: Path) -> None:
     bands = BACKBONES[name]
@@ -130,6 +131,7 @@ CANNOT_BE_WRITTEN = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("kind", CANNOT_BE_WRITTEN)
 def test_what_cannot_be_written_has_a_cause_and_no_graph(
     kind: type[nn.Module], tmp_path: Path
@@ -341,6 +343,7 @@ def test_a_file_that_was_touched_is_refused(stranger: Path, name: str, damage: s
         load_graph_model(model)
 
 
+@pytest.mark.medium
 def test_few_tiles_are_embedded_by_the_graph_and_many_by_pytorch(tmp_path: Path) -> None:
     network = build_network("resnet18", bands=3, size_px=SIZE_PX, dimensions=DIMENSIONS)
     folder = write_model(tmp_path, "resnet18", network, 3)
@@ -357,6 +360,7 @@ def test_few_tiles_are_embedded_by_the_graph_and_many_by_pytorch(tmp_path: Path)
     assert isinstance(open_embedding_model(without, 1, "auto"), Model)
 
 
+@pytest.mark.medium
 def test_a_folder_of_before_is_loaded_and_embeds_the_same(stranger: Path, tmp_path: Path) -> None:
     """Models of before 0.7 have a `backbone.json`, which nothing reads any more."""
     network = build_network("resnet18", bands=3, size_px=SIZE_PX, dimensions=DIMENSIONS)

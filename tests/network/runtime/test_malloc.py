@@ -44,6 +44,7 @@ def taken_and_let_go(how: str) -> tuple[int, int]:
     return faults, resident
 
 
+@pytest.mark.medium
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library than glibc")
 def test_memory_taken_again_is_not_filled_again_and_goes_back_at_the_end():
     kept, given_back = taken_and_let_go("kept"), taken_and_let_go("given back")

@@ -38,6 +38,7 @@ def test_what_fits_is_done_at_once():
     assert tried == [(0, 10)]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("error", [None, MemoryError(), ON_A_PROCESSOR])
 def test_what_does_not_fit_is_halved_until_it_does(error):
     told = []
@@ -66,6 +67,7 @@ def test_what_cannot_be_divided_ends_it():
     assert tried == [(0, 3)]
 
 
+@pytest.mark.medium
 def test_the_smallest_part_that_does_not_fit_ends_it():
     work, tried = fitting(1)
     with pytest.raises(torch.OutOfMemoryError):
