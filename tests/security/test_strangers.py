@@ -309,7 +309,7 @@ def test_tensors_of_other_shapes_are_refused_before_anything_is_made(
 
     for maker in ("Prototypes", "EmbeddingNetwork", "build_network"):
         monkeypatch.setattr(model_folder, maker, made)
-    with pytest.raises(ModelError, match=rf"does not fit model\.json \({name} is ") as caught:
+    with pytest.raises(ModelError, match=rf"does not fit model\.json \({name} has ") as caught:
         model_folder.load_model(folder, torch.device("cpu"))
     assert str(shape) in str(caught.value)
 
@@ -323,7 +323,7 @@ def test_a_model_without_prototypes_is_refused(place, layers):
     write_tensors(weights, state)
     text = read_description(folder)
     model_folder.write_description(folder, replace(text, weights_sha256=sha256_of_file(weights)))
-    with pytest.raises(ModelError, match=r"\(prototypes\.weight is not there"):
+    with pytest.raises(ModelError, match=r"\(prototypes\.weight is missing"):
         model_folder.load_model(folder, torch.device("cpu"))
 
 
