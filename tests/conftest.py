@@ -26,6 +26,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=3, help="how often the index is killed")
 
 
+TRAINED = {"model", "other_model", "index", "store", "audit", "made"}
+"""Fixtures for which a network is trained, which takes seconds in each test process."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a trained model as `medium`."""
+    for item in items:
+        if TRAINED & {*getattr(item, "fixturenames", ())}:
+            item.add_marker(pytest.mark.medium)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _cache_of_the_tests_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Nothing is noted in the cache of whoever runs the tests, and no tile is kept in any."""

@@ -176,6 +176,7 @@ def test_nothing_is_replaced_unless_it_is_asked_for(workplace):
         rsretrieve.train("tiles", "own", weights="none", overwrite=True)
 
 
+@pytest.mark.medium
 def test_no_input_is_ever_replaced(workplace):
     with pytest.raises(OutputRefused, match="is also the input tiles"):
         rsretrieve.build_index("tiles", "models/mine", "tiles", overwrite=True)

@@ -145,6 +145,7 @@ def test_an_audit_is_that_of_the_command(audit, workplace):
     assert audit.fixed_labels()["tile"].tolist() == rows
 
 
+@pytest.mark.medium
 def test_issues_are_the_flagged_labels_worst_first(workplace, model):
     audit = rsretrieve.audit_labels("tiles", model, budget=7)
     issues = audit.issues
@@ -156,6 +157,7 @@ def test_issues_are_the_flagged_labels_worst_first(workplace, model):
     assert audit.table.column("tile").to_pylist()[:7] == issues["tile"].tolist()
 
 
+@pytest.mark.medium
 def test_decided_labels_are_no_issues_and_are_what_is_fixed(workplace, model):
     worst = rsretrieve.audit_labels("tiles", model, budget=1).issues["tile"][0]
     Path("decisions.csv").write_text(f"tile,label\n{worst},road\n")
@@ -205,6 +207,7 @@ def test_a_moved_model_is_named(workplace):
     assert len(opened.search(Path("tiles/beach/beach_1_7.tif"), k=2)) == 2
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("package", "ask"),
     [

@@ -139,6 +139,7 @@ def test_ctrl_c_leaves_what_was_there(run, landscape, model, tmp_path, monkeypat
         assert kept == before
 
 
+@pytest.mark.medium
 @pytest.mark.usefixtures("sigint_heard")
 def test_ctrl_c_before_the_first_epoch_is_done_leaves_nothing(
     run, landscape, tmp_path, monkeypatch

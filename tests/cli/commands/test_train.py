@@ -48,6 +48,7 @@ def few(landscape, folder, per_class=4):
     return folder
 
 
+@pytest.mark.medium
 def test_json_has_the_contract_s_keys_and_nothing_else_is_on_standard_output(
     run, landscape, tmp_path
 ):
@@ -137,6 +138,7 @@ def test_no_tiles_no_labels_one_class_and_foreign_labels_each_have_a_message(
     assert "names none of the 144 tiles" in message(landscape, "--labels", labels)
 
 
+@pytest.mark.medium
 def test_a_class_of_one_tile_is_said_and_trained(run, landscape, tmp_path):
     tiles = few(landscape, tmp_path / "tiles")
     (tiles / "beach").mkdir()
@@ -147,6 +149,7 @@ def test_a_class_of_one_tile_is_said_and_trained(run, landscape, tmp_path):
     assert "1 classes have one training tile only ('beach')" in ran.err
 
 
+@pytest.mark.medium
 def test_labels_for_absent_tiles_are_said_and_the_rest_used(run, landscape, tmp_path):
     tiles = few(landscape, tmp_path / "tiles")
     named = sorted(path.relative_to(tiles).as_posix() for path in tiles.rglob("*.tif"))
@@ -216,6 +219,7 @@ def test_an_interrupted_training_says_how_to_go_on_and_goes_on_to_the_same_weigh
     assert not checkpoint.parent.exists()
 
 
+@pytest.mark.medium
 def test_after_ctrl_c_is_said_what_is_kept_and_no_more(run, landscape, tmp_path, monkeypatch):
     whole = TrainingLoop.run_epoch
 
@@ -250,6 +254,7 @@ def test_resume_without_anything_to_resume_says_so(run, landscape, tmp_path):
     assert "no unfinished training to resume" in ran.err
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("batch_size", "code", "said"),
     [
