@@ -26,7 +26,7 @@ from grid.data import CellTiles, Place, cell_folder, cell_tiles, model_that_errs
 from grid.running import trained_model
 
 from rsretrieve.enums import NoiseKind
-from rsretrieve.network.model_folder import DESCRIPTION_FILE
+from rsretrieve.network.metadata import DESCRIPTION_FILE
 
 NOISES = (
     *((NoiseKind.UNIFORM, rate) for rate in (0.0, 0.1, 0.3, 0.5)),

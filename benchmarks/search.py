@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,7 +86,8 @@ def exact_neighbours(vectors: Vectors, queries: Vectors) -> NDArray[np.int64]:
         rows = np.concatenate((rows, found + start), axis=1)
         best = np.concatenate((best, np.take_along_axis(similarities, found, 1)), axis=1)
         order = np.argsort(-best, axis=1)[:, :K]
-        best, rows = (np.take_along_axis(a, order, 1) for a in (best, rows))
+        best = np.take_along_axis(best, order, 1)
+        rows = np.take_along_axis(rows, order, 1)
     return rows
 
 
@@ -136,8 +138,8 @@ def compare_gpu(store: IndexStore, vectors: Vectors, queries: Vectors) -> None:
             continue
         gpu.search(queries, K)
         (cpu_wall, _), (gpu_wall, _) = fastest(
-            lambda cpu=cpu: cpu.search(queries, K),
-            lambda gpu=gpu: gpu.search(queries, K),
+            partial(cpu.search, queries, K),
+            partial(gpu.search, queries, K),
             rounds=3,
         )
         agreeing = shared(gpu.search(queries, K)[1], cpu.search(queries, K)[1])

@@ -112,7 +112,7 @@ def measure_embedding(case: Case, rounds: int, model: Model) -> Rates:
     """Rates of embedding, after a warm-up of each."""
     rates = Rates(case.device)
     best = micro_batch_size(case.device, case.recipe.size_px) or BATCH_SIZE
-    contenders = {
+    contenders: dict[str, Callable[[], int]] = {
         CEILING: embedding_ceiling(case, model.network, best, len(case.tiles)),
         FOLDED: embedding_ceiling(case, model.embedder().network, best, len(case.tiles)),
         OURS: lambda: _embedded(model, case, cache_limit="0"),

@@ -18,8 +18,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 Seconds = tuple[float, float]
@@ -87,7 +88,7 @@ def processor_seconds() -> float:
     return seconds
 
 
-def by_turns(contenders: dict[str, Callable[[], Seconds]], rounds: int) -> None:
+def by_turns(contenders: Mapping[str, Callable[[], Seconds]], rounds: int) -> None:
     """Print the medians of each, and the median of the ratios of each round."""
     taken: dict[str, list[Seconds]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
@@ -131,11 +132,11 @@ def main() -> None:
     print(f"{counts} windows of {asked.window} px every {asked.stride} px of {asked.scene}")
     names = {"bare rasterio loop": "bare", "rsretrieve": "ours"}
     print(f"reading, {asked.laps} laps:")
-    laps = {n: lambda work=works[key]: timed_lap(work) for n, key in names.items()}
+    laps = {name: partial(timed_lap, works[key]) for name, key in names.items()}
     by_turns(laps, asked.laps)
     print(f"whole programs, {asked.starts} of each:")
     given = [asked.scene, "--window", str(asked.window), "--stride", str(asked.stride)]
-    starts = {n: lambda key=k: timed_program([*given, "--once", key]) for n, k in names.items()}
+    starts = {name: partial(timed_program, [*given, "--once", key]) for name, key in names.items()}
     by_turns(starts, asked.starts)
 
 

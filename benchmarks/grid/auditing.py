@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.evaluation.label_error_metrics import audit_figures
 from rsretrieve.network.device import choose_device
 from rsretrieve.network.embedder import Embedder
-from rsretrieve.network.model_folder import DESCRIPTION_FILE, load_model
+from rsretrieve.network.metadata import DESCRIPTION_FILE
+from rsretrieve.network.model_folder import load_model
 from rsretrieve.training.history.starting_features import compute_starting_features
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.recipe import ROBUST
@@ -81,7 +83,7 @@ def audited(
             yield Auditor.AUM, str(cell.method), measure(lambda: area_under_margin(areas))
     for basis, vectors in bases.items():
         for auditor, says in ON_VECTORS.items():
-            yield auditor, basis, measure(lambda f=says, v=vectors: f(v, given, cell.seed))
+            yield auditor, basis, measure(partial(says, vectors, given, cell.seed))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What other auditors say of the same labels, each on vectors, by the formulas of their papers."""
+"""Label scores of other methods on the same vectors, by the formulas of their papers."""
 
 from __future__ import annotations
 

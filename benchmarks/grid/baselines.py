@@ -54,7 +54,7 @@ class FeatureNetwork(EmbeddingNetwork):
     def __init__(self, network: EmbeddingNetwork) -> None:
         nn.Module.__init__(self)
         self.backbone = network.backbone
-        self.features = network.projection.in_features
+        self.width = network.projection.in_features
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Normalised pixels (B, C, S, S) → (B, F) float32."""
@@ -111,7 +111,7 @@ def _features(cell: Cell, tiles: CellTiles, place: Place, recipe: Recipe | None)
     kept: EmbeddingNetwork = network.to(device)
     if recipe is not None:
         classifier = PrototypeModel(
-            network, LinearClassifier(len(prepared.class_names), network.features)
+            network, LinearClassifier(len(prepared.class_names), network.width)
         )
         settings = TrainingSettings(
             recipe, prepared.preprocessing, cell.seed, device, best_precision(device)

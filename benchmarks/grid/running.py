@@ -28,8 +28,9 @@ from rsretrieve.evaluation.retrieval_metrics import (
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.index.vectors.fit import spherical_kmeans
 from rsretrieve.network.device import choose_device, describe_device
+from rsretrieve.network.metadata import DESCRIPTION_FILE
 from rsretrieve.network.model import Model
-from rsretrieve.network.model_folder import DESCRIPTION_FILE, HISTORY_FILE, load_model
+from rsretrieve.network.model_folder import HISTORY_FILE, load_model
 from rsretrieve.training.recipe import PAPER, ROBUST, Recipe
 from rsretrieve.training.train import TrainingRequest, train_model
 
@@ -79,22 +80,20 @@ class _Trained:
     cpu_s: float
 
 
-def run_cell(cell: Cell, place: Place, context: RunContext) -> Figures:
+def run_cell(cell: Cell, place: Place) -> Figures:
     """Train and measure; a training that was interrupted is gone on with."""
-    tiles = cell_tiles(cell, place, lambda other: trained_model(other, place, context))
-    trained = _train(cell, tiles, place, context)
+    tiles = cell_tiles(cell, place, lambda other: trained_model(other, place))
+    trained = _train(cell, tiles, place)
     return _measure(cell, tiles, trained, place)
 
 
-def trained_model(cell: Cell, place: Place, context: RunContext) -> Model:
+def trained_model(cell: Cell, place: Place) -> Model:
     """The model of a cell, trained when it is not there yet."""
-    tiles = cell_tiles(cell, place, lambda other: trained_model(other, place, context))
-    return model_in(cell_folder(cell, place), cell, tiles, place, context)
+    tiles = cell_tiles(cell, place, lambda other: trained_model(other, place))
+    return model_in(cell_folder(cell, place), cell, tiles, place)
 
 
-def model_in(
-    folder: Path, cell: Cell, tiles: CellTiles, place: Place, context: RunContext
-) -> Model:
+def model_in(folder: Path, cell: Cell, tiles: CellTiles, place: Place) -> Model:
     """The model in a folder, trained by a cell's method on these tiles when it is not there."""
     if not (folder / DESCRIPTION_FILE).exists():
         unfinished = folder.with_name(f".{folder.name}.unfinished")
@@ -109,7 +108,7 @@ def model_in(
             resume=unfinished.exists(),
         )
         started = time.process_time()
-        train_model(request, RunContext(strict=True), context, _note_time(started))
+        train_model(request, RunContext(strict=True), _note_time(started))
     return load_model(folder, choose_device(place.device))
 
 
@@ -136,14 +135,14 @@ def _note_time(started: float) -> Callable[[Path], None]:
     return note
 
 
-def _train(cell: Cell, tiles: CellTiles, place: Place, context: RunContext) -> _Trained:
+def _train(cell: Cell, tiles: CellTiles, place: Place) -> _Trained:
     baselines = {Method.CROSS_ENTROPY: cross_entropy, Method.FROZEN: frozen}
     if cell.method in baselines:
         wall, cpu = time.perf_counter(), time.process_time()
         embedded = baselines[cell.method](cell, tiles, place)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         return _Trained(embedded, np.nan, wall, cpu)
-    model = trained_model(cell, place, context)
+    model = trained_model(cell, place)
     context = RunContext(strict=True)
     embedded = Embedded(
         train=embed_tiles(model, tiles.train, context).vectors,

@@ -57,7 +57,7 @@ def file(tmp_path: Path, notes: Notes) -> File:
 
 
 def centres_of(store: IndexStore) -> np.ndarray:
-    """Of the 16 cells."""
+    """The centroids of the 16 cells."""
     index = store.open_vector_index(mapped=False)
     centres: np.ndarray = index.cpu_index.quantizer.reconstruct_n(0, 16)
     return centres

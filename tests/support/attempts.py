@@ -28,7 +28,7 @@ _MASK_FLAGS = '<Metadata><MDI key="INTERNAL_MASK_FLAGS_1">2</MDI></Metadata>'
 
 @dataclass(frozen=True)
 class Home:
-    """A user's folder, which nobody named, and what has to stay as it is.
+    """A folder of the user that nothing on the command line names; no file in it may change.
 
     Attributes:
         folder: of the user.

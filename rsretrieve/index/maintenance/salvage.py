@@ -23,10 +23,10 @@ from rsretrieve.index.store.tile_table import TileTable
 
 
 def read_damaged_manifest(folder: Path) -> tuple[Manifest, bool]:
-    """The manifest, and whether its digest vouches for it.
+    """Read a manifest, and whether its digest is right.
 
     Raises:
-        IndexDamaged: it cannot even be read.
+        IndexDamaged: it cannot be read at all.
     """
     try:
         return read_manifest(folder), True
