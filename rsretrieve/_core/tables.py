@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rsretrieve._core.atomic_write import written_aside
+from rsretrieve._core.csv_dialect import CsvDialect, find_dialect
 from rsretrieve._core.formulas import begins_suspiciously, needs_quotes, neutralised, restored
 from rsretrieve.errors import TableError
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 TABLE_SUFFIXES = (".csv", *PARQUET_SUFFIXES)
 _ROWS_AT_ONCE = 1000
+_TEXT_COLUMNS = ("tile", "path", "label", "true_label")
 _PARQUET_ROWS_AT_ONCE = 10_000
 _FEW_BYTES, _EXPANSION = 1 << 27, 64  # limits of a Parquet file's size in memory
 
@@ -26,16 +28,18 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]
     """Read a table with a header.
 
     Args:
-        path: a CSV in UTF-8, or a Parquet file by its suffix.
-        required: columns that must be there.
+        path: a CSV, or a Parquet file by its suffix; see `csv_dialect` for the encodings and
+            separators of a CSV. Columns are named in any case, with blanks around them or not.
+        required: columns that must be there, in lower case.
 
     Yields:
         The line of a CSV (its header is line 1) or the row of a Parquet file (from 1),
-        and the fields by column; an absent value is an empty text.
+        and the fields by column; an absent value (null, NaN) is an empty text, a whole number has
+        no decimal point. Rows without any value are skipped.
 
     Raises:
-        TableError: no such file, or not a table; a required column is missing; a row has more
-            or fewer fields than the header.
+        TableError: no such file, or not a table; a required column is missing, or holds lists;
+            a column stands there twice; a row has more or fewer fields than the header.
     """
     if path.suffix.lower() in PARQUET_SUFFIXES:
         yield from _parquet_rows(path, required)
@@ -44,18 +48,27 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]
 
 
 def columns_of(path: Path) -> tuple[str, ...]:
-    """The names of a table's columns.
+    """The names of a table's columns, in lower case.
 
     Raises:
         TableError: no such file, or not a table.
     """
     if path.suffix.lower() in PARQUET_SUFFIXES:
-        return tuple(_open_parquet(path).schema_arrow.names)
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            return tuple(map(restored, next(csv.reader(stream, strict=True), ())))
-    except (OSError, csv.Error) as error:
-        raise _unreadable(path, error) from error
+        return tuple(_column_names(_open_parquet(path)))
+    return _dialect(path).columns
+
+
+def encoding_notices(path: Path) -> tuple[str, ...]:
+    """The notice that the encoding of a CSV was guessed; none where it is known.
+
+    Raises:
+        TableError: no such file, or not a table.
+    """
+    if path.suffix.lower() in PARQUET_SUFFIXES or not _dialect(path).is_guessed:
+        return ()
+    return (
+        f"{path} is not UTF-8 and was read as Windows-1252; if names look wrong, save it as UTF-8",
+    )
 
 
 def write_csv(
@@ -98,7 +111,8 @@ def _marked_line(row: Sequence[object]) -> str:
     cells = [_marked(cell) for cell in row]
     texts = [cell for cell in cells if isinstance(cell, str)]
     # The writer knows only its own line end as one; the reader knows "\r", too.
-    quoted = any("\r" in text or needs_quotes(text) for text in texts)
+    # And it skips blanks at the beginning of a cell without quotes.
+    quoted = any("\r" in text or text[:1] == " " or needs_quotes(text) for text in texts)
     return _lines_of([cells], csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
 
 
@@ -114,38 +128,87 @@ def _lines_of(rows: Iterable[Sequence[object]], quoting: Literal[0, 1] = csv.QUO
 
 
 def _csv_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    dialect = _dialect(path, required)
+    _require(path, required, dialect.columns)
+    _refuse_repeated(path, dialect.columns)
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            reader.fieldnames = [restored(name) for name in reader.fieldnames or ()]
-            _require(path, required, reader.fieldnames)
-            for row in reader:
-                if None in row or None in row.values():
+        with path.open(encoding=dialect.encoding, newline="") as stream:
+            reader = csv.reader(
+                stream, strict=True, delimiter=dialect.separator, skipinitialspace=True
+            )
+            rows = filter(any, reader)  # empty lines, and lines of separators alone, are no rows
+            next(rows, None)
+            for cells in rows:
+                if len(cells) != len(dialect.columns):
                     raise TableError(
-                        f"{path}: line {reader.line_num} has not as many fields as the header",
-                        hint="put a field that holds a comma or a line break in double quotes",
+                        f"{path}: line {reader.line_num} has {len(cells)} fields, and the header "
+                        f"has {len(dialect.columns)}",
+                        hint="put a field that holds a separator or a line break in double quotes",
                     )
-                if "'" in "".join(row.values()):
-                    row = {name: restored(text) for name, text in row.items()}
-                yield reader.line_num, row
+                if "'" in "".join(cells):
+                    cells = list(map(restored, cells))
+                yield reader.line_num, dict(zip(dialect.columns, cells))
     except (OSError, csv.Error) as error:
         raise _unreadable(path, error) from error
+
+
+def _dialect(path: Path, required: Sequence[str] = ()) -> CsvDialect:
+    try:
+        return find_dialect(path, required)
+    except (OSError, ValueError, csv.Error) as error:
+        raise _unreadable(path, error) from error
+
+
+def _refuse_repeated(path: Path, columns: Sequence[str]) -> None:
+    for name in columns:
+        if name and columns.count(name) > 1:
+            raise TableError(
+                f"{path}: the column {name!r} stands there twice",
+                hint="keep one column of that name",
+            )
 
 
 def _parquet_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]:
     from pyarrow import types
 
     file = _open_parquet(path)
-    flat = [entry.name for entry in file.schema_arrow if not types.is_nested(entry.type)]
-    _require(path, required, flat)
+    names = _column_names(file)
+    _refuse_repeated(path, names)
+    nested = {name for name, entry in zip(names, file.schema_arrow) if types.is_nested(entry.type)}
+    for name in (*required, *_TEXT_COLUMNS):
+        if name in nested:
+            raise TableError(
+                f"{path}: the column {name!r} holds lists or records; one text or number a row "
+                "is expected",
+                hint="write one label per tile",
+            )
+    _require(path, required, names)
+    flat = [entry.name for name, entry in zip(names, file.schema_arrow) if name not in nested]
     number = 0
     try:
         for batch in file.iter_batches(_PARQUET_ROWS_AT_ONCE, columns=flat):
             for values in batch.to_pylist():
                 number += 1
-                yield number, {n: "" if v is None else str(v) for n, v in values.items()}
+                row = {name.strip().lower(): _text_of(value) for name, value in values.items()}
+                if any(row.values()):
+                    yield number, row
     except _parquet_errors() as error:
         raise _unreadable(path, error) from error
+
+
+def _column_names(file: Any) -> list[str]:
+    return [name.strip().lower() for name in file.schema_arrow.names]
+
+
+def _text_of(value: Any) -> str:
+    """A value as text: bytes are UTF-8, whole numbers have no decimal point, NaN is nothing."""
+    if value is None or value != value:  # NaN alone differs from itself
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
 
 
 def _parquet_errors() -> tuple[type[Exception], ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from rsretrieve._core.tables import read_table, write_csv
 from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import tuples_of
+from rsretrieve.data.labels.class_names import clean_label
 from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
@@ -90,11 +91,11 @@ def read_decisions(path: Path) -> list[Decision]:
             )
         decisions[row["tile"]] = Decision(
             tile_id=row["tile"],
-            label=row["label"] or None,
+            label=clean_label(row["label"]),
             rule=_rule(path, line, row.get("decision", "")),
             by=row.get("by", ""),
             at=row.get("at", ""),
-            given_label=row.get("given_label") or None,
+            given_label=clean_label(row.get("given_label")),
         )
     if not decisions:
         raise LabelsError(f"{path}: there are no decisions below the header")

@@ -6,12 +6,14 @@ import csv
 import re
 import time
 
+import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from rsretrieve._core.formulas import neutralised, restored
-from rsretrieve._core.tables import columns_of, read_table, write_csv
+from rsretrieve._core.tables import columns_of, encoding_notices, read_table, write_csv
 from rsretrieve.errors import TableError
 from tests.support.tiles import save_table, unhurried
 
@@ -69,7 +71,7 @@ def test_quoted_fields_hold_commas_and_line_breaks(tmp_path):
 @pytest.mark.parametrize("row", ["a.png", "a.png,forest,more"])
 def test_a_row_with_too_few_or_too_many_fields_is_refused(tmp_path, row):
     path = write(tmp_path / "t.csv", f"tile,label\nb.png,water\n{row}\n")
-    message = f"^{re.escape(str(path))}: line 3 has not as many fields as the header$"
+    message = f"^{re.escape(str(path))}: line 3 has . fields, and the header has 2$"
     with pytest.raises(TableError, match=message) as caught:
         rows_of(path)
     assert "double quotes" in caught.value.hint
@@ -134,13 +136,89 @@ def test_a_parquet_file_with_damaged_values_is_refused(tmp_path):
         rows_of(path, "tile")
 
 
-def test_names_that_are_no_utf8_are_kept_byte_by_byte(tmp_path):
-    path = write(tmp_path / "t.csv", "tile,label\ncaf\udce9.png,forest\n")
-    assert rows_of(path) == [(2, {"tile": "caf\udce9.png", "label": "forest"})]
+ROWS = (("t/0.tif", "For\u00eat"), ("t/1.tif", "\u00c9boulis"), ("t/2.tif", "Gr\u00fcnland"))
+
+
+def text_of(separator=",", header="tile,label", end="\n", pad=""):
+    lines = [header.split(","), *ROWS]
+    return "".join((separator + pad).join(line) + end for line in lines)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        text_of().encode(),
+        text_of().encode("utf-8-sig"),
+        text_of("\t").encode("utf-16"),
+        text_of(";").encode("utf-16-be").join((b"\xfe\xff", b"")),
+        text_of(";").encode("cp1252"),
+        text_of("\t", end="\r\n").encode("cp1252"),
+        text_of(end="\r").encode(),
+        text_of(pad=" ").encode(),
+        text_of(header="Tile, LABEL ").encode(),
+        text_of(end="\n\n").encode(),
+        (text_of() + ",\n").encode(),
+        ("\n" + text_of(";", header='"tile","label"')).encode(),
+    ],
+)
+def test_a_table_is_the_same_however_it_is_encoded_and_separated(tmp_path, content):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    assert [(row["tile"], row["label"].strip()) for _, row in rows_of(path)] == [*ROWS]
     assert columns_of(path) == ("tile", "label")
-    rows = [("caf\udce9.png", "forest")]
-    write_csv(tmp_path / "copy.csv", ("tile", "label"), rows, overwrite=False)
-    assert (tmp_path / "copy.csv").read_bytes() == path.read_bytes()
+
+
+def test_a_guessed_encoding_is_noticed_and_a_known_one_is_not(tmp_path):
+    for encoding in ("utf-8", "utf-16", "cp1252"):
+        path = tmp_path / f"{encoding}.csv"
+        path.write_text(text_of(), encoding=encoding)
+        notices = encoding_notices(path)
+        assert bool(notices) is (encoding == "cp1252")
+    assert "Windows-1252" in notices[0]
+
+
+def test_bytes_that_no_encoding_has_are_refused(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"tile,label\na.tif,\x81\x8d\n")
+    with pytest.raises(TableError, match="save it as UTF-8"):
+        rows_of(path)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_column_given_twice_is_refused(tmp_path, suffix):
+    path = save_table(tmp_path / f"t.{suffix}", ["tile", "label", "Label"], ("a", "b", "c"))
+    with pytest.raises(TableError, match="'label' stands there twice"):
+        rows_of(path)
+
+
+NUMBERS = [1.0, float("nan"), 2.5]
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        (pyarrow.array(NUMBERS), ["1", "", "2.5"]),
+        (pyarrow.array([10, None, 3]), ["10", "", "3"]),
+        (pyarrow.array([b"forest", b"For\xc3\xaat", None]), ["forest", "For\u00eat", ""]),
+        (pyarrow.array(["a", None, "b"]).dictionary_encode(), ["a", "", "b"]),
+        (pyarrow.array([True, False, None]), ["True", "False", ""]),
+    ],
+    ids=["floats", "whole numbers", "bytes", "dictionary", "flags"],
+)
+def test_values_of_parquet_become_the_text_that_a_person_would_write(tmp_path, values, texts):
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pyarrow.table({"tile": ["a", "b", "c"], "label": values}), path)
+    assert [row["label"] for _, row in rows_of(path)] == texts
+
+
+@pytest.mark.parametrize(
+    "values", [[["a", "b"], ["c"]], [{"a": 1}, {"a": 2}]], ids=["lists", "records"]
+)
+def test_lists_and_records_are_no_labels(tmp_path, values):
+    path = tmp_path / "t.parquet"
+    parquet.write_table(pyarrow.table({"tile": ["a", "b"], "label": values}), path)
+    with pytest.raises(TableError, match="'label' holds lists or records"):
+        rows_of(path)
 
 
 def test_a_csv_is_written_with_plain_line_ends_and_quotes_where_needed(tmp_path):
@@ -153,6 +231,7 @@ def test_a_csv_is_written_with_plain_line_ends_and_quotes_where_needed(tmp_path)
 @unhurried
 @given(st.lists(st.tuples(fields, fields)))
 def test_what_is_written_is_read_back(tmp_path_factory, rows):
+    rows = [row for row in rows if any(row)]  # those without any value are skipped
     path = tmp_path_factory.mktemp("tables") / "t.csv"
     write_csv(path, ("tile", "label"), rows, overwrite=False)
     assert [(row["tile"], row["label"]) for _, row in rows_of(path)] == rows
@@ -179,6 +258,7 @@ def runs(cell):
 @unhurried
 @given(st.lists(st.tuples(cells, cells)))
 def test_no_written_cell_is_a_formula_and_what_is_read_is_what_was_written(tmp_path_factory, rows):
+    rows = [row for row in rows if any(row)]  # those without any value are skipped
     path = tmp_path_factory.mktemp("tables") / "t.csv"
     write_csv(path, ("tile", "label"), rows, overwrite=False)
     assert not [cell for cell in cells_of(path) if runs(cell)]

@@ -9,13 +9,20 @@ from pathlib import Path, PurePosixPath
 
 from rsretrieve._core.atomic_write import resolved
 from rsretrieve._core.paths import Location
-from rsretrieve._core.tables import TABLE_SUFFIXES, Row, read_table, write_csv
+from rsretrieve._core.tables import (
+    TABLE_SUFFIXES,
+    Row,
+    encoding_notices,
+    read_table,
+    write_csv,
+)
 from rsretrieve.data.access import hosts_of
 from rsretrieve.data.address_guard import allow_typed
 from rsretrieve.data.discovery.folders import Unlisted, image_files
 from rsretrieve.data.discovery.scenes import cut_scenes
 from rsretrieve.data.discovery.stac import stac_tiles
 from rsretrieve.data.failures import Failure
+from rsretrieve.data.labels.class_names import clean_label, spelling_notices
 from rsretrieve.data.labels.labels import override_labels, some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
@@ -67,7 +74,8 @@ def find_tiles(
         tiles = cut_scenes(
             tiles, scenes.windows, context or RunContext(strict=True), scenes.max_windows
         )
-    return override_labels(tiles, labels) if labels is not None else tiles
+    tiles = override_labels(tiles, labels) if labels is not None else tiles
+    return tiles.with_notices(*spelling_notices(tiles.class_names))
 
 
 def _trusted(tiles: TileSet) -> TileSet:
@@ -150,7 +158,7 @@ def _single_scene(source: Location, scenes: SceneChoices) -> TileSet:
 def _tiles_in_folder(root: Path, unlisted: Unlisted) -> Iterator[Tile]:
     for path in image_files(root, unlisted):
         relative = PurePosixPath(path.relative_to(root).as_posix())
-        label = relative.parts[0] if len(relative.parts) > 1 else None
+        label = clean_label(relative.parts[0]) if len(relative.parts) > 1 else None
         yield Tile(id=str(relative), path=str(path), label=label)
 
 
@@ -168,7 +176,9 @@ def _tiles_in_list(source: Path) -> TileSet:
                     "label",
                     hint="keep one row for each tile",
                 )
-    notices = (f"{source}: {repeated} repeated rows were ignored",) if repeated else ()
+    notices = encoding_notices(source)
+    if repeated:
+        notices += (f"{source}: {repeated} repeated rows were ignored",)
     return TileSet(str(source), tuple(tiles.values()), notices, folders=(folder,))
 
 
@@ -185,7 +195,7 @@ def _tile_of_row(source: Path, folder: str, line: int, row: Row) -> Tile:
     path = os.path.join(folder, named) if Location.parse(named).is_local else named  # noqa: PTH118
     if window is not None and row.get("read_px"):
         window = _read_at(window, row["read_px"], f"{source}: line {line}")
-    return Tile(id=tile_id, path=path, label=row.get("label") or None, window=window)
+    return Tile(id=tile_id, path=path, label=clean_label(row.get("label")), window=window)
 
 
 def _read_at(window: Window, side_px: str, where: str) -> Window:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from rsretrieve._core.tables import columns_of, read_table, write_csv
+from rsretrieve._core.tables import columns_of, encoding_notices, read_table, write_csv
+from rsretrieve.data.labels.class_names import clean_label
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
 
@@ -30,7 +31,7 @@ def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
             f"(it names {some_of(labels)}; the tiles are {some_of(tile.id for tile in tiles)})",
             hint="the column 'tile' holds tile ids: paths relative to the folder of tiles",
         )
-    notices = []
+    notices = [*encoding_notices(labels_file)]
     if absent:
         notices.append(
             f"{labels_file} names {len(absent)} tiles that are not in {tiles.source} "
@@ -57,7 +58,7 @@ def read_labels(path: Path, column: str = "label") -> dict[str, str | None]:
     """
     labels: dict[str, str | None] = {}
     for line, row in read_table(path, ("tile", column)):
-        label = row[column] or None
+        label = clean_label(row[column])
         if labels.setdefault(row["tile"], label) != label:
             raise LabelsError(
                 f"{path}: line {line} gives tile {row['tile']!r} a second, different label",

@@ -260,7 +260,7 @@ def test_a_row_without_an_id_is_refused(tmp_path):
     ("content", "message"),
     [
         ("label\nforest\n", r"no column 'tile' \(its columns are: label\)$"),
-        ("tile,label\na.png\n", "line 2 has not as many fields as the header$"),
+        ("tile,label\na.png\n", "line 2 has 1 fields, and the header has 2$"),
     ],
 )
 def test_a_list_that_is_no_table_of_tiles_is_refused(tmp_path, content, message):

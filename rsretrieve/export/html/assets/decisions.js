@@ -119,7 +119,7 @@ const TO_RESTORE = new RegExp(
 
 function quoted(field) {
   const text = field.replace(TO_MARK, "'");
-  return /[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  return /^ |[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 function restored(field) {
