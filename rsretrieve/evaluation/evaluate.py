@@ -1,4 +1,4 @@
-"""How well an index answers: queries with known labels against its tiles."""
+"""Measure retrieval: queries with known labels against the tiles of an index."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from rsretrieve.network.model import Model
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Retrieval figures, and what they were measured on.
+    """Retrieval metrics, and what they were measured on.
 
     Attributes:
-        figures: the figures.
-        nmi: of a k-means clustering of the queries, as many clusters as labels, against
-            their labels.
-        gallery: how many labelled tiles of the index were searched.
-        gallery_labels: `given labels` (those in the index, what a user gets) or
+        figures: the retrieval metrics.
+        nmi: normalised mutual information of the labels and a k-means clustering of the queries
+            into as many clusters as there are labels.
+        gallery: number of labelled tiles of the index that were searched.
+        gallery_labels: `given labels` (those in the index, as a user sees them) or
             `clean gallery` (true labels, comparable with the paper).
     """
 
@@ -45,11 +45,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """Tiles with labels, as vectors."""
+    """Embedded tiles with labels; a key is equal for the same file and window."""
 
     vectors: NDArray[np.float32]
     labels: list[str]
-    keys: list[tuple[str, str]]  # of the same tile, wherever it was found
+    keys: list[tuple[str, str]]
 
 
 def evaluate_index(
@@ -65,16 +65,21 @@ def evaluate_index(
 
     Args:
         store: the index.
-        seed: of the clustering for NMI.
-        context: takes the queries that cannot be read.
-        queries: tiles with labels; without them every tile of the index is a query for
-            the others (leave one out).
-        model: the index's, needed where there are queries.
-        true_labels: tile id → label, for the gallery; by default those in the index.
+        seed: random seed of the clustering for NMI.
+        context: receives the queries that cannot be read, notices and progress.
+        queries: tiles with labels; None queries every tile of the index against the others
+            (leave one out).
+        model: the model of the index; needed with `queries`.
+        true_labels: tile id → label of the gallery; None for the labels in the index.
+
+    Returns:
+        The metrics. A query is never its own hit.
 
     Raises:
-        LabelsError: no labels on one of the sides.
-        ModelMismatch: another model than the index was built with.
+        LabelsError: queries or gallery have no labels.
+        ModelMismatch: the model is not the one that the index was built with.
+        InputError: no query has a tile of its label in the gallery.
+        NoUsableTiles: no query can be read.
     """
     gallery = _gallery(store, true_labels)
     if queries is None:
@@ -91,7 +96,9 @@ def evaluate_index(
     query_side, gallery_side = _side(asking, numbers), _side(gallery, numbers)
     figures = retrieval_figures(query_side, gallery_side, own_rows)
     if figures.without_relevant:
-        context.notice(f"{figures.without_relevant} queries have no tile of their label to find")
+        context.notice(
+            f"{figures.without_relevant} queries have no tile of their label in the gallery"
+        )
     clusters = spherical_kmeans(query_side.vectors, len(set(asking.labels)), seed)
     return Evaluation(
         figures=figures,
@@ -108,7 +115,7 @@ def _side(part: _Labelled, numbers: Mapping[str, int]) -> LabelledVectors:
 
 
 def _gallery(store: IndexStore, true_labels: Mapping[str, str] | None) -> _Labelled:
-    """The labelled tiles of an index; one that stands there under several ids counts once."""
+    """The labelled tiles of an index; a file and window with several ids counts once."""
     known = {row.id: row.label for row in store.rows} if true_labels is None else true_labels
     kept: dict[tuple[str, str], int] = {}
     for i, row in enumerate(store.rows):
@@ -116,7 +123,7 @@ def _gallery(store: IndexStore, true_labels: Mapping[str, str] | None) -> _Label
             kept.setdefault((row.path, str(row.tile.window)), i)
     if not kept:
         raise LabelsError(
-            f"not one tile of {store.folder} has a label to measure by",
+            f"no tile of {store.folder} has a label",
             hint="index tiles in class sub-folders, or with --labels, or give --truth FILE",
         )
     return _Labelled(
@@ -130,7 +137,7 @@ def _embedded(queries: TileSet, model: Model, context: RunContext) -> _Labelled:
     labelled = queries.labelled()
     if not len(labelled):
         raise LabelsError(
-            f"{queries.source}: not one tile has a label to measure by",
+            f"{queries.source}: no tile has a label",
             hint="class sub-folders are the labels, or give --labels FILE.csv (tile,label)",
         )
     if left_out := len(queries) - len(labelled):

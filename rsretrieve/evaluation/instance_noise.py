@@ -1,4 +1,4 @@
-"""Instance-dependent noise: the tiles that a model finds most alike go wrong."""
+"""Instance-dependent label noise: tiles similar to another class get its label."""
 
 from __future__ import annotations
 
@@ -23,8 +23,18 @@ def corrupt_with_model(
 
     Tiles that cannot be read keep their label.
 
+    Args:
+        model: embeds the tiles.
+        tiles: tiles, of which those with labels are used.
+        rate: share of labels to corrupt, 0…1.
+        seed: random seed.
+        context: receives the tiles that cannot be read, and progress.
+
     Returns:
-        tile id → label.
+        Tile id → label.
+
+    Raises:
+        NoUsableTiles: no labelled tile can be read.
     """
     labelled = tiles.labelled()
     embedded = embed_tiles(model, labelled, context)
@@ -38,7 +48,16 @@ def corrupt_with_model(
 def class_means(
     vectors: NDArray[np.float32], labels: NDArray[np.int64], classes: int
 ) -> NDArray[np.float32]:
-    """The unit mean of each class's unit vectors: (N, D), (N,) → (K, D)."""
+    """The L2-normalised mean vector of each class.
+
+    Args:
+        vectors: (N, D) float32, unit rows.
+        labels: (N,) int64, class numbers.
+        classes: K.
+
+    Returns:
+        (K, D) float32; zero for a class without tiles.
+    """
     sums = np.zeros((classes, vectors.shape[1]), np.float64)
     np.add.at(sums, labels, vectors)
     norms = np.linalg.norm(sums, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Measure an audit against true labels."""
+"""Metrics of an audit against true labels."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class AuditFigures:
-    """How well wrong labels were found; a figure is None where it is not defined.
+    """How well wrong labels were detected; a metric is None if it is not defined.
 
     Attributes:
-        noise_rate: share of labels that are truly wrong.
-        auroc: probability that a wrong label is scored worse than a right one.
-        average_precision: of the wrong labels, in the order of their scores, worst first.
+        noise_rate: share of wrong labels.
+        auroc: probability that a wrong label has a worse score than a correct one.
+        average_precision: of the ranking of labels by score, the worst first.
         precision, recall, f1: of the labels flagged as issues.
-        suggestion_accuracy: share of the truly wrong labels flagged whose suggested label
-            is the true one.
+        suggestion_accuracy: share of correct suggestions among the flagged wrong labels.
     """
 
     noise_rate: float
@@ -36,13 +35,13 @@ def audit_figures(
     wrong: NDArray[np.bool_],
     suggestion_right: NDArray[np.bool_],
 ) -> AuditFigures:
-    """Compute all figures.
+    """Compute all metrics.
 
     Args:
-        badness: (N,) higher is worse.
-        flagged: (N,) labels thought wrong.
-        wrong: (N,) labels that are wrong.
-        suggestion_right: (N,) the suggested label is the true one.
+        badness: (N,) float64, scores; higher is worse.
+        flagged: (N,) bool, labels flagged as issues.
+        wrong: (N,) bool, labels that are wrong.
+        suggestion_right: (N,) bool, whether the suggested label is the true one.
     """
     hits = int((flagged & wrong).sum())
     precision = _share(hits, int(flagged.sum()))
@@ -59,7 +58,15 @@ def audit_figures(
 
 
 def auroc(badness: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float | None:
-    """Area under the receiver operating characteristic, ties counting half (Mann–Whitney)."""
+    """Area under the ROC curve; ties count half (Mann–Whitney U statistic).
+
+    Args:
+        badness: (N,) float64, scores; higher is worse.
+        wrong: (N,) bool.
+
+    Returns:
+        0…1; None if all labels or no labels are wrong.
+    """
     bad, good = int(wrong.sum()), int((~wrong).sum())
     if not bad or not good:
         return None
@@ -70,7 +77,15 @@ def auroc(badness: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float | Non
 
 
 def average_precision(badness: NDArray[np.float64], wrong: NDArray[np.bool_]) -> float | None:
-    """Σ (R_n − R_{n−1})·P_n over the thresholds, equal scores being one threshold."""
+    """Average precision: Σ (R_n − R_{n−1})·P_n over the thresholds n.
+
+    Args:
+        badness: (N,) float64, scores; higher is worse. Equal scores are one threshold.
+        wrong: (N,) bool.
+
+    Returns:
+        0…1; None if no label is wrong.
+    """
     if not wrong.any():
         return None
     order = np.argsort(-badness)

@@ -1,7 +1,7 @@
-"""Retrieval figures over whole rankings, block by block; never an N × N matrix in memory.
+"""Retrieval metrics over complete rankings, computed in blocks, without an N × N matrix.
 
 A query's ranking is the gallery by falling cosine similarity, ties in the order of the
-gallery's rows, the query itself left out. With R the number of relevant tiles (those of the
+gallery's rows, without the query itself. With R the number of relevant tiles (those of the
 query's label) and P@r the share of relevant tiles among the first r:
 
     AP    = 1/R · Σ P@r over the ranks r of all relevant tiles       (the whole ranking)
@@ -27,11 +27,14 @@ _BLOCK_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class LabelledVectors:
-    """Queries or gallery.
+    """Vectors with labels: the queries or the gallery.
 
     Attributes:
         vectors: (N, D) float32, unit rows.
-        labels: (N,) int64 class numbers; queries and gallery share the numbering.
+        labels: (N,) int64, class numbers; the same for queries and gallery.
+
+    Raises:
+        InputError: the shapes do not match.
     """
 
     vectors: NDArray[np.float32]
@@ -47,13 +50,13 @@ class RetrievalFigures:
     """Means over the queries that have a relevant tile in the gallery.
 
     Attributes:
-        queries: how many there are.
-        without_relevant: how many more have none, and are left out.
-        knn_accuracy: of 10 neighbours weighted by inverse Euclidean distance, over all
-            queries.
-        map: mean AP over the whole ranking.
+        queries: number of these queries.
+        without_relevant: number of other queries, which are left out.
+        knn_accuracy: accuracy of 10 nearest neighbours, weighted by inverse Euclidean distance,
+            over all queries.
+        map: mean AP over the complete ranking.
         map_at_r: mean AP@R.
-        precision_at, recall_at: by k.
+        precision_at, recall_at: P@k and R@k by k.
     """
 
     queries: int
@@ -68,15 +71,16 @@ class RetrievalFigures:
 def retrieval_figures(
     queries: LabelledVectors, gallery: LabelledVectors, own_rows: NDArray[np.int64]
 ) -> RetrievalFigures:
-    """Compute all figures in one pass over blocks of queries.
+    """Compute all metrics in one pass over blocks of queries.
 
     Args:
-        queries: Q of them.
-        gallery: N of them.
-        own_rows: (Q,) the gallery's row that is the query itself, or −1; it is never a hit.
+        queries: Q vectors with labels.
+        gallery: N vectors with labels.
+        own_rows: (Q,) int64, the row of the gallery that is the query itself, or −1; it is never
+            a hit.
 
     Raises:
-        InputError: not one query has a relevant tile.
+        InputError: no query has a relevant tile.
     """
     correct, rows = 0, []
     for block in _blocks(len(queries.vectors), len(gallery.vectors)):
@@ -87,7 +91,7 @@ def retrieval_figures(
         rows.append(_figures_of(relevant[relevant.any(axis=1)]))
     figures = np.concatenate(rows)
     if not len(figures):
-        raise InputError("not one query has a tile of its label in the gallery")
+        raise InputError("no query has a tile of its label in the gallery")
     mean = figures.mean(axis=0)
     cuts = len(PRECISION_CUTS)
     return RetrievalFigures(
@@ -103,7 +107,7 @@ def retrieval_figures(
 
 @dataclass(frozen=True)
 class GalleryRanking:
-    """Whole rankings of a block of queries: rows and similarities (B, N), the own row last."""
+    """Complete rankings of B queries: rows and similarities (B, N); the own row is last."""
 
     rows: NDArray[np.int64]
     similarities: NDArray[np.float32]
@@ -112,7 +116,7 @@ class GalleryRanking:
 def rank_gallery(
     queries: NDArray[np.float32], gallery: NDArray[np.float32], own_rows: NDArray[np.int64]
 ) -> GalleryRanking:
-    """Rank the whole gallery for a block of queries; the own row is last, at −inf."""
+    """Rank the complete gallery for a block of queries; the own row is last, at −inf."""
     similarities = queries @ gallery.T
     with_own = np.flatnonzero(own_rows >= 0)
     similarities[with_own, own_rows[with_own]] = -np.inf
@@ -121,7 +125,12 @@ def rank_gallery(
 
 
 def normalized_mutual_information(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
-    """NMI = 2·I(A; B) / (H(A) + H(B)) of two clusterings (N,), 0…1; 1 where both are trivial."""
+    """NMI = 2·I(A; B) / (H(A) + H(B)) of two clusterings, 0…1; 1 if both have one cluster.
+
+    Args:
+        one: (N,) int64, cluster numbers.
+        other: (N,) int64, cluster numbers.
+    """
     _, a = np.unique(one, return_inverse=True)
     _, b = np.unique(other, return_inverse=True)
     joint = np.zeros((a.max() + 1, b.max() + 1))
@@ -137,14 +146,14 @@ def _entropy(shares: NDArray[np.float64]) -> float:
 
 
 def _knn(ranking: GalleryRanking, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(B,) the class with the most votes; of equals the first."""
+    """(B,) int64, the class with the most votes; of equal ones, the first."""
     rows, similarities = ranking.rows[:, :NEIGHBOURS], ranking.similarities[:, :NEIGHBOURS]
     votes = knn_votes(similarities, labels[rows], int(labels.max()) + 1)
     return np.asarray(votes.argmax(axis=1), np.int64)
 
 
 def _figures_of(relevant: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Per query: AP, AP@R, P@k …, R@k …; `relevant` is (B, N) by rank, with one at least a row."""
+    """AP, AP@R, P@k … and R@k … per query; `relevant` is (B, N) by rank, with a hit in each row."""
     ranks = np.arange(1, relevant.shape[1] + 1)
     found = relevant.cumsum(axis=1)
     total = found[:, -1]

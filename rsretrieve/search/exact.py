@@ -1,9 +1,9 @@
-"""Exact search: every vector that may be a hit is looked at, block by block.
+"""Exact search: compare a query with every vector, block by block.
 
-Similarities are sums of products in float64, the same to the last bit however many queries
-or vectors are looked at together; hits are ranked by falling similarity and equal ones in
-the order of their rows, so that the first k of k + 1 hits are the k hits. Speed comes from
-a first look in float32, of which only what may be among the k nearest is computed again.
+Similarities are sums of products in float64. They are the same to the last bit, however many
+queries or vectors are compared together. Equal similarities are ranked in the order of rows, so
+that the first k of k + 1 hits are the k hits. For speed, all similarities are computed in float32
+first; only those of candidates for the k nearest are computed again in float64.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK_ROWS = 1 << 16
-_QUERIES_AT_ONCE = 256  # 64 MiB of similarities a block
+_QUERIES_AT_ONCE = 256  # 64 MiB of similarities per block
 _FLOAT32_ULP = 2.0**-24
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The vectors nearest to a query.
+    """The nearest vectors of a query.
 
     Attributes:
-        rows: (R,) int64, best first.
-        similarities: (R,) float64, falling; equal ones in the order of rows.
+        rows: (R,) int64, the nearest first.
+        similarities: (R,) float64, falling; equal ones are in the order of rows.
     """
 
     rows: NDArray[np.int64]
@@ -44,16 +44,16 @@ def exact_search(
     k: int,
     rows: NDArray[np.int64] | None = None,
 ) -> list[Ranking]:
-    """Find the k nearest of some vectors.
+    """Find the k nearest vectors of each query.
 
     Args:
         vectors: (N, D) float32, unit rows; may be memory-mapped.
         queries: (Q, D) float32, unit rows.
-        k: how many.
-        rows: the rows that are looked at, rising; by default all.
+        k: number of neighbours.
+        rows: (R,) int64, rising, the rows to search; None for all.
 
     Returns:
-        A ranking a query: of k, or of all where there are fewer.
+        One ranking of min(k, R) rows per query.
     """
     found: list[Ranking] = []
     for start in range(0, len(queries), _QUERIES_AT_ONCE):
@@ -68,13 +68,21 @@ def exact_search(
 def similarities_to(
     query: NDArray[np.float32], vectors: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """(M, D) vectors → (M,) cosines in float64; of a vector always the same."""
+    """Cosine similarities in float64, which do not depend on the other vectors.
+
+    Args:
+        query: (D,) float32, of unit length.
+        vectors: (M, D) float32, unit rows.
+
+    Returns:
+        (M,) float64.
+    """
     products: NDArray[np.float64] = vectors.astype(np.float64) * query.astype(np.float64)
     return np.asarray(products.sum(axis=1), np.float64)
 
 
 def rank_rows(rows: NDArray[np.int64], similarities: NDArray[np.float64], k: int) -> Ranking:
-    """The k best of some rows."""
+    """The ranking of the k most similar of some rows (M,) with their similarities (M,)."""
     order = np.lexsort((rows, -similarities))[:k]
     return Ranking(rows[order], similarities[order])
 
@@ -99,7 +107,7 @@ def _with_block(
     k: int,
 ) -> list[Ranking]:
     rough = queries @ block.T
-    # Twice what float32 can be off: by one in the k-th similarity, by one in another's.
+    # Twice the largest error of float32: one in the k-th similarity, one in another.
     slack = 4 * block.shape[1] * _FLOAT32_ULP
     return [
         _merged(so_far, query, row, numbers, block, k, slack)
@@ -116,7 +124,7 @@ def _merged(
     k: int,
     slack: float,
 ) -> Ranking:
-    """A ranking with what a block adds to it."""
+    """A ranking, merged with the candidates of a block."""
     least = so_far.similarities[-1] if len(so_far) >= k else -np.inf
     chosen = np.flatnonzero(rough >= least - slack)
     if len(chosen) > 2 * k:

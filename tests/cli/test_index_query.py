@@ -244,7 +244,7 @@ def test_an_edited_faiss_file_is_told_and_misleads_no_query(run, index, first, t
 def test_no_index_there(run, first, tmp_path):
     ran = run("query", first, "--index", tmp_path)
     assert ran.code == 1
-    assert "no index there" in ran.err
+    assert "holds no index" in ran.err
 
 
 @pytest.mark.medium

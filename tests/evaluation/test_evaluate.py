@@ -95,13 +95,13 @@ def test_classes_of_one_tile_are_said_to_have_nothing_to_find(
         indexed(model, lonely, tmp_path), 0, RunContext(listener=events.append)
     )
     assert (evaluation.figures.queries, evaluation.figures.without_relevant) == (4, 1)
-    assert notices(events) == ["1 queries have no tile of their label to find"]
+    assert notices(events) == ["1 queries have no tile of their label in the gallery"]
     assert StageStarted("measuring retrieval") in events
 
 
 def test_an_index_without_labels_is_refused(model: Model, tiles: TileSet, tmp_path: Path) -> None:
     store = indexed(model, tiles.select([0, 1]).relabelled(dict.fromkeys(ids(tiles))), tmp_path)
-    message = f"^not one tile of {tmp_path}/index has a label to measure by$"
+    message = f"^no tile of {tmp_path}/index has a label$"
     with pytest.raises(LabelsError, match=message) as caught:
         evaluate(store)
     assert "--labels" in caught.value.hint
@@ -112,7 +112,7 @@ def test_a_class_of_every_tile_its_own_is_refused(
     model: Model, tiles: TileSet, tmp_path: Path
 ) -> None:
     store = indexed(model, tiles.select([0, 2, 4]), tmp_path)
-    with pytest.raises(InputError, match=r"^not one query has a tile of its label"):
+    with pytest.raises(InputError, match=r"^no query has a tile of its label"):
         evaluate(store)
 
 
@@ -197,7 +197,7 @@ def test_queries_without_any_label_are_refused(
     store: IndexStore, model: Model, tiles: TileSet
 ) -> None:
     nameless = tiles.relabelled(dict.fromkeys(ids(tiles)))
-    with pytest.raises(LabelsError, match=r"not one tile has a label to measure by$") as caught:
+    with pytest.raises(LabelsError, match=r"no tile has a label$") as caught:
         evaluate(store, queries=nameless, model=model)
     assert "--labels FILE.csv" in caught.value.hint
 

@@ -351,14 +351,14 @@ def test_queries_without_a_relevant_tile_are_left_out_of_all_but_knn() -> None:
 
 def test_queries_of_which_none_can_be_answered_are_refused() -> None:
     queries, gallery = side(at_degrees(0), [1]), side(at_degrees(0), [0])
-    message = "^not one query has a tile of its label in the gallery$"
+    message = "^no query has a tile of its label in the gallery$"
     with pytest.raises(InputError, match=message):
         retrieval_figures(queries, gallery, none_own(queries))
 
 
 def test_a_gallery_of_the_query_alone_answers_nothing() -> None:
     alone = side(at_degrees(0), [0])
-    with pytest.raises(InputError, match=r"not one query has a tile"):
+    with pytest.raises(InputError, match=r"no query has a tile"):
         retrieval_figures(alone, alone, np.array([0]))
 
 

@@ -366,7 +366,7 @@ def test_an_update_by_another_model_is_refused(
 
 
 def test_an_update_of_no_index_is_refused(model: Model, root: Path, tmp_path: Path) -> None:
-    with pytest.raises(IndexNotFound, match=r"no index there"):
+    with pytest.raises(IndexNotFound, match=r"holds no index"):
         index(model, find_tiles(root), tmp_path / "nowhere", update=True)
 
 

@@ -134,8 +134,8 @@ def test_an_update_warns_when_new_tiles_lie_off_what_was_trained_on(
     strange = -clustered_rows(40, 16, 20, 1)
     updated(file, old, strange, tmp_path / "index")
     assert len(notes) == 1
-    assert "of 40 new tiles are farther from the cells of the index than 99%" in notes[0]
-    assert "--update --index auto trains the index again" in notes[0]
+    for words in ("of 40 new tiles", "farther from the cells", "99%", "--update --index auto"):
+        assert words in notes[0]
 
 
 @pytest.mark.medium
@@ -161,8 +161,8 @@ def test_without_cells_tiles_unlike_all_others_are_told(
     file(old)
     updated(file, old, unit_rows(50, 16, 5), tmp_path / "index")
     assert len(notes) == 1
-    assert "of 50 new tiles are less similar to the tiles of the index than 99%" in notes[0]
-    assert "the model may not have been trained on such tiles" in notes[0]
+    for words in ("of 50 new tiles", "less similar", "99%", "may not have been trained on"):
+        assert words in notes[0]
 
 
 def test_an_update_that_is_asked_for_another_kind_builds_it(file: File, tmp_path: Path) -> None:

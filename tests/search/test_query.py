@@ -103,11 +103,11 @@ def test_vectors_of_a_file_are_queries_whatever_their_length(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (np.ones(7), r"is of shape \(7,\), and the index is of 8 dimensions"),
-        (np.ones((2, 2, 8)), "is of shape"),
-        (np.empty((0, 8)), "is of shape"),
-        (np.zeros(8), "a vector in it is zero, or not finite"),
-        (np.full(8, np.nan), "a vector in it is zero, or not finite"),
+        (np.ones(7), r"has the shape \(7,\), but the index has 8 dimensions"),
+        (np.ones((2, 2, 8)), "has the shape"),
+        (np.empty((0, 8)), "has the shape"),
+        (np.zeros(8), "a vector is zero or not finite"),
+        (np.full(8, np.nan), "a vector is zero or not finite"),
         (np.array(["a"] * 8), "not numbers"),
     ],
 )

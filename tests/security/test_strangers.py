@@ -168,7 +168,7 @@ def test_a_sealed_manifest_of_another_kind_is_refused(place, key, value):
     folder = place / "sealed"
     folder.mkdir(exist_ok=True)
     write_manifest(folder / "manifest.json", replace(manifest(), **{key: value}))
-    with pytest.raises(IndexStoreError, match=f"'{key}' is not what it should be"):
+    with pytest.raises(IndexStoreError, match=f"'{key}' has an invalid value"):
         read_manifest(folder)
 
 

@@ -1,1 +1,1 @@
-"""Embeddings that another program computed."""
+"""External embeddings: files of vectors that another program computed."""

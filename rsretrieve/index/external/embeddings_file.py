@@ -1,4 +1,4 @@
-"""Embeddings made elsewhere, with their own ids and footprints: from a Parquet file or a .npy."""
+"""Read external embeddings, with their ids and footprints, from a Parquet or `.npy` file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rsretrieve.index.file_state import NO_FILE_BYTES
 from rsretrieve.index.store.tile_table import SCHEMA, IndexedTile, TileTable
 from rsretrieve.index.write import IndexContent
 
-METADATA_KEY = b"rsretrieve"  # what our own export says of the model
+METADATA_KEY = b"rsretrieve"  # where the export writes the model of the embeddings
 ID_COLUMNS = ("id", "tile")
 VECTOR_COLUMNS = ("embedding", "vector", "embeddings")
 _BLOCK = 65_536
@@ -32,34 +32,37 @@ _NO_EMBEDDINGS = (
     *(OSError, pyarrow.ArrowException, ValueError, TypeError, LookupError),
     *(AttributeError, OverflowError, RecursionError),
 )
-_UNIT = 1e-4  # how far a norm may lie from one to count as one
+_UNIT = 1e-4  # tolerance of a unit norm
 
 
 def read_embeddings(path: Path, listing: TileSet | None, context: RunContext) -> IndexContent:
-    """Read embeddings; each is brought to unit length.
+    """Read external embeddings and L2-normalise them.
 
-    A Parquet file names its tiles in a column `id` (or `tile`), holds their vectors in a column
-    of lists of numbers, and may have `label`, `path`, and a footprint: `geometry` (GeoParquet),
-    or the columns that our own export writes. A `.npy` holds the rows of an array (N, D); its
-    tiles are those of `listing`, row by row, or are numbered from 0.
+    A Parquet file has a column `id` (or `tile`), a column of lists of numbers with the vectors,
+    and optionally `label`, `path` and a footprint: `geometry` (GeoParquet), or the columns that
+    rsretrieve's own export writes. A `.npy` file holds an array (N, D); its tiles are those of
+    `listing`, row by row, or are numbered from 0.
 
     Args:
         path: the file.
-        listing: the tiles of a `.npy`.
-        context: takes the rows whose vector is no direction: zero, missing or not finite.
+        listing: the tiles of a `.npy` file, or None.
+        context: receives the rows whose vector is zero, missing or not finite.
+
+    Returns:
+        N tiles with their vectors, and entries for the manifest.
 
     Raises:
-        TableError: not such a file.
-        NoUsableTiles: not one row can be used.
+        TableError: the file cannot be read as embeddings, or does not fit `listing`.
+        NoUsableTiles: no row can be used.
     """
     if path.suffix.lower() in PARQUET_SUFFIXES:
         if listing is not None:
-            raise TableError(f"{path} names its own tiles: no other TILES can be given beside it")
+            raise TableError(f"{path} names its own tiles: leave out TILES")
         return _from_parquet(path, context)
     if path.suffix.lower() == ".npy":
         return _from_npy(path, listing, context)
     raise TableError(
-        f"{path} is neither a .npy nor a Parquet file of embeddings",
+        f"{path} is neither a .npy nor a Parquet file",
         hint="give an array (N, D) as .npy, or a Parquet file with the columns id and embedding",
     )
 
@@ -70,14 +73,14 @@ def _from_npy(path: Path, listing: TileSet | None, context: RunContext) -> Index
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
     except ValueError as error:
-        raise TableError(f"{path} {error}", hint="expected is an array (N, D) as .npy") from error
+        raise TableError(f"{path} {error}", hint="expected: an array (N, D) as .npy") from error
     if raw.ndim != 2 or not raw.size:
         raise TableError(
             f"{path} holds {raw.dtype} {raw.shape}, not vectors of numbers",
-            hint="expected is an array (N, D), a row a tile",
+            hint="expected: an array (N, D), one row per tile",
         )
     rows = _numbered(len(raw)) if listing is None else _listed(path, listing, len(raw))
-    return _directions(path, rows, raw, {"embeddings": str(path.resolve())}, context)
+    return _normalised(path, rows, raw, {"embeddings": str(path.resolve())}, context)
 
 
 def _numbered(count: int) -> TileTable:
@@ -88,7 +91,7 @@ def _numbered(count: int) -> TileTable:
 def _listed(path: Path, listing: TileSet, count: int) -> TileTable:
     if len(listing) != count:
         raise TableError(
-            f"{path} has {count} rows, and {listing.source} {len(listing)} tiles",
+            f"{path} has {count} rows, but {listing.source} has {len(listing)} tiles",
             hint="row i of the array is the vector of tile i of the list",
         )
     columns = {
@@ -105,7 +108,7 @@ def _read_px(tile: Tile) -> int | None:
 
 
 def _table(columns: dict[str, pyarrow.Array], count: int) -> TileTable:
-    """A table of those columns; of the others, what says that nothing is known."""
+    """A table of these columns; the others get the values for 'unknown'."""
     plain = {"path": "", "content": "", "size_bytes": NO_FILE_BYTES, "mtime_ns": 0}
     arrays = []
     for entry in SCHEMA:
@@ -120,7 +123,7 @@ def _table(columns: dict[str, pyarrow.Array], count: int) -> TileTable:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Where a Parquet file has what."""
+    """The columns of a Parquet file."""
 
     id: str
     vector: str
@@ -150,7 +153,7 @@ def _from_parquet(path: Path, context: RunContext) -> IndexContent:
         raise TableError(f"{path}: cannot be read as Parquet ({error})") from error
     if len({row.id for row in rows}) != len(rows):
         raise TableError(f"{path}: the column {columns.id!r} names a tile twice")
-    return _directions(path, TileTable.of(rows), raw, provenance, context)
+    return _normalised(path, TileTable.of(rows), raw, provenance, context)
 
 
 def _columns_of(path: Path, file: parquet.ParquetFile) -> _Columns:
@@ -164,7 +167,7 @@ def _columns_of(path: Path, file: parquet.ParquetFile) -> _Columns:
         raise TableError(
             f"{path}: no column of {'ids' if id_column is None else 'vectors'} (its columns are: "
             f"{', '.join(schema.names)})",
-            hint="expected are a column `id`, and a column `embedding` of lists of numbers",
+            hint="expected: a column `id`, and a column `embedding` of lists of numbers",
         )
     return _Columns(id_column, vector, _dimensions(path, file, vector))
 
@@ -185,7 +188,7 @@ def _dimensions(path: Path, file: parquet.ParquetFile, vector: str) -> int:
 
 
 def _vectors_of(path: Path, batch: pyarrow.RecordBatch, columns: _Columns) -> NDArray[np.float32]:
-    """(B, D), zero where there is none."""
+    """(B, D) float32, zero where a vector is missing."""
     listed = batch.column(batch.schema.get_field_index(columns.vector))
     vectors = np.zeros((len(batch), columns.dimensions), np.float32)
     valid = np.asarray(listed.is_valid())
@@ -214,34 +217,34 @@ def _rows_of(
 
 
 def _whole(value: object, otherwise: int) -> int:
-    """A whole number of 64 bits; of nothing, what says that nothing is known."""
+    """A 64-bit integer; `otherwise` if the value is missing."""
     if value is None:
         return otherwise
     if not isinstance(value, int) or not -1 <= value < 1 << 63:
-        raise ValueError(f"{value!r} is no size or time of a file")
+        raise ValueError(f"{value!r} is not a size or time of a file")
     return value
 
 
 def _provenance(path: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
-    """Where the vectors are from, with what an export of ours says of their model."""
+    """The source of the vectors, with the model that rsretrieve's own export names."""
     found: dict[str, Any] = {"embeddings": str(path.resolve())}
     try:
         told = parsed(metadata.get(METADATA_KEY, b"{}").decode())
-    except (ValueError, RecursionError):  # another program's, under our name
+    except (ValueError, RecursionError):  # another program's entry under this key
         return found
     return {**found, **told} if isinstance(told, dict) else found
 
 
-def _directions(
+def _normalised(
     path: Path,
     rows: TileTable,
     raw: NDArray[Any],
     provenance: dict[str, Any],
     context: RunContext,
 ) -> IndexContent:
-    """Leave out rows without a direction, and bring the others to unit length.
+    """Leave out unusable rows, and L2-normalise the others.
 
-    An array that needs neither stays in its file.
+    An array that needs neither stays memory-mapped.
     """
     norms = np.empty(len(raw), np.float64)
     for start in range(0, len(raw), _BLOCK):
@@ -254,7 +257,7 @@ def _directions(
         )
         context.add_failure(Failure(rows[i].tile, reason))
     if not usable.any():
-        raise NoUsableTiles(f"{path}: not one of {len(raw)} embeddings can be used")
+        raise NoUsableTiles(f"{path}: none of {len(raw)} embeddings can be used")
     if raw.dtype != np.float32 or not usable.all() or np.abs(norms - 1).max() > _UNIT:
         kept = np.flatnonzero(usable)
         unit = np.empty((len(kept), raw.shape[1]), np.float32)

@@ -1,4 +1,4 @@
-"""Places out of the columns of a foreign table."""
+"""Read places from the columns of a table of external embeddings."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _OWN = ("crs", "bounds", "footprint")
 
 @dataclass(frozen=True)
 class PlaceReader:
-    """Reads a row's place.
+    """Reads the place of a row.
 
     Attributes:
-        own: the columns of our own tables are there.
-        geometry: the column with well-known binary, or None.
-        crs: of that column, as rasterio takes it; None is longitude and latitude.
+        own: whether the table has the columns that rsretrieve writes.
+        geometry: the column of well-known binary (WKB), or None.
+        crs: CRS of that column, as rasterio takes it; None for longitude and latitude.
     """
 
     own: bool
@@ -36,10 +36,10 @@ class PlaceReader:
 
     @classmethod
     def of(cls, schema: pyarrow.Schema) -> PlaceReader:
-        """For a table of this schema; a GeoParquet file says in it which column is where.
+        """A reader for tables of a schema; GeoParquet metadata name the column and its CRS.
 
         Raises:
-            ValueError: it says so in another form, or names a CRS that is not read.
+            ValueError: the GeoParquet metadata are invalid, or the CRS is not supported.
         """
         own = all(name in schema.names for name in _OWN)
         told = _geo_metadata(schema)
@@ -49,7 +49,7 @@ class PlaceReader:
         columns = told.get("columns", {})
         described = columns.get(column, {}) if isinstance(columns, Mapping) else None
         if not isinstance(described, Mapping):
-            raise ValueError("its GeoParquet metadata are not of the form that they should be")
+            raise ValueError("its GeoParquet metadata are invalid")
         crs = described.get("crs")
         return cls(own, column, None if _is_lon_lat(crs) else checked_crs(json.dumps(crs)))
 
@@ -57,7 +57,7 @@ class PlaceReader:
         """The place of a row, or None.
 
         Raises:
-            ValueError: it has half a place, or its CRS is not read.
+            ValueError: the place is incomplete, or its CRS is not supported.
         """
         if self.own and any(values[name] is not None for name in _OWN):
             return own_place(values)
@@ -65,7 +65,7 @@ class PlaceReader:
         return None if not isinstance(content, bytes) else self._of_geometry(content)
 
     def _of_geometry(self, content: bytes) -> Place | None:
-        """The outer ring of a polygon; of anything else, its convex hull or its box."""
+        """The place of a geometry: its outer ring, or its convex hull if it is not a polygon."""
         import shapely
 
         geometry = shapely.from_wkb(content, on_invalid="ignore")
@@ -77,24 +77,24 @@ class PlaceReader:
             return Place(*_in_degrees(self.crs, bounds, _outline(geometry)))
         eastward = shapely.transform(geometry, _eastward)
         if geometry.geom_type == "MultiPolygon" and _width(eastward) < 180 < _width(geometry):
-            # Cut at the antimeridian, as the format asks for: its parts are one again.
+            # The format cuts polygons at the antimeridian: join the parts again.
             geometry = shapely.union_all(shapely.get_parts(eastward))
             left, bottom, right, top = map(float, geometry.bounds)
         return Place(LON_LAT, (left, bottom, right, top), tuple(map(_wrapped, _outline(geometry))))
 
 
 def own_place(values: Mapping[str, Any]) -> Place:
-    """The place that the columns of our own tables tell.
+    """The place in the columns `crs`, `bounds` and `footprint`.
 
     Raises:
-        ValueError: it is half a place, or its CRS is not read.
+        ValueError: the place is incomplete, or its CRS is not supported.
     """
     if any(values[name] is None for name in _OWN):
-        raise ValueError("a tile has half a place: crs, bounds and footprint go together")
+        raise ValueError("a tile has an incomplete place: crs, bounds and footprint go together")
     bounds = tuple(map(float, values["bounds"]))
     footprint = tuple((float(lon), float(lat)) for lon, lat in values["footprint"])
     if len(bounds) != 4 or not footprint or not np.isfinite([*bounds, *sum(footprint, ())]).all():
-        raise ValueError("a tile's bounds or footprint are no numbers")
+        raise ValueError("a tile's bounds or footprint are not numbers")
     return Place(
         checked_crs(values["crs"]), (bounds[0], bounds[1], bounds[2], bounds[3]), footprint
     )
@@ -116,7 +116,7 @@ def _width(geometry: Any) -> float:
 
 
 def _outline(geometry: Any) -> list[Point]:
-    """The corners of a polygon, or of the hull of anything else, counter-clockwise."""
+    """The corners of a polygon, or of the convex hull of another geometry, counter-clockwise."""
     import shapely
 
     outline = geometry if geometry.geom_type == "Polygon" else geometry.convex_hull
@@ -151,7 +151,7 @@ def _geo_metadata(schema: pyarrow.Schema) -> dict[str, Any]:
 
 
 def _is_lon_lat(crs: object) -> bool:
-    """No CRS at all means longitude and latitude in GeoParquet; so do these two names."""
+    """Whether a CRS of GeoParquet is longitude and latitude, which is also the default."""
     if not isinstance(crs, Mapping):
         return True
     identity = crs.get("id", {})

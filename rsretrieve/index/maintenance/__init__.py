@@ -1,1 +1,1 @@
-"""Checking and repairing an index."""
+"""Verify and repair an index."""

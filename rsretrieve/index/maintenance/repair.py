@@ -1,4 +1,4 @@
-"""Mend an index folder from what is whole of it."""
+"""Repair an index folder from its intact files."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ from rsretrieve.index.write import IndexBuildOptions, IndexContent, goal_from_ma
 
 @dataclass(frozen=True)
 class Repair:
-    """What mending an index did.
+    """The result of a repair.
 
     Attributes:
-        mended: what was made anew, and from what; empty when nothing was wrong.
-        after: what a check found afterwards.
+        mended: what was rebuilt, and from what; empty if nothing was wrong.
+        after: the result of a verification afterwards.
     """
 
     mended: tuple[str, ...]
@@ -59,53 +59,54 @@ class Repair:
 
 
 def repair_index(folder: Path, find_model: FindModel, context: RunContext) -> Repair:
-    """Mend what is wrong with an index folder.
+    """Repair an index folder.
 
-    The FAISS index is built again from the stored vectors, the vectors are taken from a flat
-    FAISS index or embedded again from the tiles that the table names, and the manifest is
-    written again where all that it vouches for is whole. Without the table nobody knows which
-    vector is whose: then the index must be built again.
+    The FAISS index is rebuilt from the stored vectors. The vectors are taken from a flat FAISS
+    index, or the tiles of the id table are embedded again. The manifest is rewritten if all other
+    files are intact. Without the id table, the tile of a vector is unknown, and the index must be
+    built again.
 
     Args:
         folder: the index folder.
-        find_model: gives its model.
-        context: takes the tiles that cannot be read, if they have to be.
+        find_model: loads the model of the index.
+        context: receives the tiles that cannot be read, notices and progress.
+
+    Returns:
+        What was rebuilt, and a verification of the result.
 
     Raises:
-        IndexNotFound: there is none.
-        IndexDamaged: too much is lost.
-        OutputBusy: another run is writing it.
+        IndexNotFound: the folder holds no index.
+        IndexDamaged: the index cannot be repaired.
+        OutputBusy: another run is writing this index.
     """
     try:
         with only_writer(folder):
-            mended = _mended(folder, find_model, context)
+            mended = _repair_files(folder, find_model, context)
         if mended is None:  # takes the lock itself
-            mended = _embedded_again(folder, find_model, context)
-    except (ValueError, TypeError, KeyError) as error:  # of what a file says
+            mended = _embed_again(folder, find_model, context)
+    except (ValueError, TypeError, KeyError) as error:  # from the content of a file
         if isinstance(error, RsretrieveError):
             raise
         raise beyond_repair(folder, str(error)) from error
     return Repair(mended, verify_index(folder, find_model, context))
 
 
-def _mended(folder: Path, find_model: FindModel, context: RunContext) -> tuple[str, ...] | None:
-    """What was mended without reading all tiles again; None where they must be."""
+def _repair_files(
+    folder: Path, find_model: FindModel, context: RunContext
+) -> tuple[str, ...] | None:
+    """Repair without reading all tiles; None if all tiles must be embedded again."""
     context.start_stage("checking files")
     if not file_problems(folder):
-        return _nothing_or_all(folder, find_model, context)
+        return _check_content(folder, find_model, context)
     manifest, sealed = read_damaged_manifest(folder)
     paths = {name: folder / name for name in manifest.sha256}
     wrong = set(find_wrong_files(paths, manifest.sha256, thorough=True))
     if TABLE_FILE in wrong:
-        raise beyond_repair(
-            folder, f"{TABLE_FILE} is damaged, and nothing else says whose a vector is"
-        )
+        raise beyond_repair(folder, f"{TABLE_FILE} is damaged: the tile of each vector is unknown")
     if not sealed:
         if wrong:
-            raise beyond_repair(
-                folder, f"{MANIFEST_FILE} is damaged, and {sorted(wrong)[0]} is, too"
-            )
-        return _sealed_again(folder, manifest, find_model, context)
+            raise beyond_repair(folder, f"{MANIFEST_FILE} and {sorted(wrong)[0]} are both damaged")
+        return _rewrite_manifest(folder, manifest, find_model, context)
     mended = f"{FAISS_FILE} from {VECTORS_FILE}"
     if wrong == {SKIPPED_FILE}:
         mended = f"{SKIPPED_FILE} left out: an update looks at those windows again"
@@ -114,15 +115,15 @@ def _mended(folder: Path, find_model: FindModel, context: RunContext) -> tuple[s
         path, mended = folder / FAISS_FILE, f"{VECTORS_FILE} from {FAISS_FILE}"
         if FAISS_FILE in wrong or not VectorIndex.read(path, mapped=True).is_exact:
             return None
-    whole = () if SKIPPED_FILE in wrong else _opened(folder, manifest).skipped
-    _file_again(folder, manifest, path, context, whole)
+    skipped = () if SKIPPED_FILE in wrong else _opened(folder, manifest).skipped
+    _rebuild(folder, manifest, path, context, skipped)
     return (mended,)
 
 
-def _nothing_or_all(
+def _check_content(
     folder: Path, find_model: FindModel, context: RunContext
 ) -> tuple[str, ...] | None:
-    """Every file is as it was written: nothing to mend, unless what it says is not true."""
+    """All checksums match: nothing to repair, unless the content is wrong."""
     store = _opened(folder, read_manifest(folder))
     model = find_model(store.manifest)
     problems = content_problems(store)
@@ -130,14 +131,14 @@ def _nothing_or_all(
         problems, _ = find_misplaced_rows(store, model, context)
     if problems:
         return None
-    _discard_what_is_filed(store)
+    _discard_finished_journal(store)
     return ()
 
 
-def _discard_what_is_filed(store: IndexStore) -> None:
+def _discard_finished_journal(store: IndexStore) -> None:
     """Remove the journal of a run that was killed after it had written the index.
 
-    That of an update, which has tiles that the index has not, stays for the next one.
+    The journal of an interrupted update, with tiles that the index lacks, is kept.
     """
     manifest = store.manifest
     journal = Journal(
@@ -152,14 +153,15 @@ def _opened(folder: Path, manifest: Manifest) -> IndexStore:
     return IndexStore(folder, manifest, read_table(folder / TABLE_FILE))
 
 
-def _sealed_again(
+def _rewrite_manifest(
     folder: Path, manifest: Manifest, find_model: FindModel, context: RunContext
 ) -> tuple[str, ...]:
-    """Write the manifest again: the files are whole; whose model they are of, a sample tells."""
+    """Rewrite the manifest: the files are intact, and a sample confirms their model."""
     model = find_model(manifest)
     if model is None:
         raise beyond_repair(
-            folder, f"{MANIFEST_FILE} is damaged, and its model cannot be had to judge by"
+            folder,
+            f"{MANIFEST_FILE} is damaged, and the model is not available to confirm the vectors",
         )
     vectors = VectorIndex.read(folder / FAISS_FILE, mapped=True)
     counted = replace(
@@ -182,18 +184,18 @@ def _sealed_again(
         windows=verified_windows(manifest.windows, read_table(folder / TABLE_FILE)),
     )
     skipped = _opened(folder, manifest).skipped if whole.windows else ()
-    _file_again(folder, whole, folder / VECTORS_FILE, context, skipped)
+    _rebuild(folder, whole, folder / VECTORS_FILE, context, skipped)
     return (f"{MANIFEST_FILE} from the other files and the model",)
 
 
-def _file_again(
+def _rebuild(
     folder: Path,
     manifest: Manifest,
     source: Path,
     context: RunContext,
     skipped: Sequence[IndexedTile] = (),
 ) -> None:
-    """Build the index again from the stored vectors, or from a flat FAISS index."""
+    """Rebuild the index from the stored vectors, or from a flat FAISS index."""
     if source.name == FAISS_FILE:
         vectors = VectorIndex.read(source).reconstruct()
     else:
@@ -212,13 +214,13 @@ def _file_again(
     write_index(content, IndexBuildOptions(folder, goal, overwrite=True), context)
 
 
-def _embedded_again(folder: Path, find_model: FindModel, context: RunContext) -> tuple[str, ...]:
-    """Embed the tiles that the table names; the vectors of neither file can be had."""
+def _embed_again(folder: Path, find_model: FindModel, context: RunContext) -> tuple[str, ...]:
+    """Embed the tiles of the id table again: the vectors are lost in both files."""
     manifest = read_manifest(folder)
     model = find_model(manifest)
     if model is None:
         raise beyond_repair(
-            folder, "its vectors are damaged, and its model cannot be had to make them"
+            folder, "its vectors are damaged, and the model is not available to compute them again"
         )
     require_same_model(folder, manifest, model)
     rows = read_table(folder / TABLE_FILE)

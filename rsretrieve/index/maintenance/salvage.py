@@ -1,4 +1,4 @@
-"""What can still be had of a damaged manifest."""
+"""Recover what is left of a damaged manifest."""
 
 from __future__ import annotations
 
@@ -23,10 +23,13 @@ from rsretrieve.index.store.tile_table import TileTable
 
 
 def read_damaged_manifest(folder: Path) -> tuple[Manifest, bool]:
-    """Read a manifest, and whether its digest is right.
+    """Read a manifest even if its digest does not match.
+
+    Returns:
+        The manifest, and whether its digest matches.
 
     Raises:
-        IndexDamaged: it cannot be read at all.
+        IndexDamaged: the file cannot be read as a manifest at all.
     """
     try:
         return read_manifest(folder), True
@@ -40,13 +43,13 @@ def read_damaged_manifest(folder: Path) -> tuple[Manifest, bool]:
                 return manifest, False
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             pass
-        raise beyond_repair(folder, f"{MANIFEST_FILE} is damaged beyond reading") from None
+        raise beyond_repair(folder, f"{MANIFEST_FILE} cannot be read") from None
 
 
 def verified_windows(told: Mapping[str, Any], rows: TileTable) -> dict[str, Any]:
-    """What a damaged manifest tells of windows, if all tiles are cut like that; else nothing.
+    """The windows of a damaged manifest if all tiles agree with them; otherwise empty.
 
-    Where it is wrong about the edges or the nodata, an update looks at those windows again.
+    If the manifest is wrong about edges or nodata, an update reads those windows again.
     """
     try:
         choices = WindowChoices.from_json(told)
@@ -62,8 +65,8 @@ def verified_windows(told: Mapping[str, Any], rows: TileTable) -> dict[str, Any]
 
 
 def beyond_repair(folder: Path, why: str) -> IndexDamaged:
-    """The error for an index that cannot be mended."""
+    """The error for an index that cannot be repaired."""
     return IndexDamaged(
-        f"{folder} cannot be mended: {why}",
+        f"{folder} cannot be repaired: {why}",
         hint=f"build it again: rsretrieve index TILES --model DIR --output {folder} --overwrite",
     )

@@ -1,4 +1,4 @@
-"""Whether an index is what it says it is: every checksum, every count, and row i is vector i."""
+"""Verify an index: checksums, counts, and that vector i belongs to the tile of row i."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ if TYPE_CHECKING:
     from rsretrieve.network.model import Model
 
 FindModel = Callable[[Manifest], "Model | None"]
-"""Gives the model of an index, or None where it cannot be had."""
+"""Loads the model of an index; None if it is not available."""
 
 EMBEDDED_AGAIN, SEARCHED = 32, 256
-SAME = 0.99  # a tile's embedding in another batch, or on another device, is not the same to the bit
-_NEARER = 1e-3  # by how much, for the same reason, another row may be more similar than its own
+SAME = 0.99  # another batch or device changes an embedding in its last bits
+_NEARER = 1e-3  # so another row may be more similar than the tile's own by as much
 _SAME_FOUND = 1 - 1e-4
-_FOUND_LEAST = 0.9  # of an index that is approximate
+_FOUND_LEAST = 0.9  # share that an approximate index must find
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What looking at an index found.
+    """The result of a verification; its fields are the keys of the command's JSON.
 
     Attributes:
         index: the index folder.
-        sound: nothing is wrong with it.
-        problems: what is wrong, in words.
-        tiles: how many it holds; None where that cannot be said.
-        embedded_again: how many tiles of a sample were embedded again and compared.
-        changed_since: how many of the sample could not be: their files changed, are gone or
-            cannot be read, which is no damage, but work for an update.
+        sound: whether there is no problem.
+        problems: one sentence per problem.
+        tiles: number of tiles; None if that is unknown.
+        embedded_again: number of sampled tiles that were embedded again and compared.
+        changed_since: number of sampled tiles whose files changed, are missing or cannot be read;
+            this is not damage, but an update is due.
         hint: what to do.
     """
 
@@ -58,15 +58,18 @@ class Verification:
 def verify_index(
     folder: Path, find_model: FindModel, context: RunContext | None = None
 ) -> Verification:
-    """Check an index folder.
+    """Verify an index folder.
 
     Args:
         folder: the index folder.
-        find_model: gives its model, by which a sample of its tiles is embedded again.
-        context: is told how the work goes.
+        find_model: loads its model, to embed a sample of its tiles again.
+        context: receives progress.
+
+    Returns:
+        The problems found.
 
     Raises:
-        IndexNotFound: there is none.
+        IndexNotFound: the folder holds no index.
     """
     context = context or RunContext()
     context.start_stage("checking files")
@@ -89,19 +92,19 @@ def _verification(
     hint = ""
     if problems:
         hint = (
-            f"`rsretrieve index --repair --output {folder}` mends what can be mended without "
-            "reading the tiles again, and says what else to do"
+            f"`rsretrieve index --repair --output {folder}` repairs what can be repaired without "
+            "reading the tiles again"
         )
     elif compared[1]:
-        hint = "tiles changed since they were indexed: bring it up to date with --update"
+        hint = "tiles changed since they were indexed: update the index with --update"
     return Verification(str(folder), not problems, tuple(problems), tiles, *compared, hint)
 
 
 def file_problems(folder: Path) -> list[str]:
-    """What is wrong with the bytes of the files, or with opening them.
+    """Problems with the checksums of the files, or with opening them.
 
     Raises:
-        IndexNotFound: there is no index.
+        IndexNotFound: the folder holds no index.
     """
     try:
         manifest = read_manifest(folder)
@@ -121,27 +124,27 @@ def file_problems(folder: Path) -> list[str]:
 
 
 def content_problems(store: IndexStore) -> list[str]:
-    """What is wrong with what the files say, though they are as they were written."""
+    """Problems with the content of files whose checksums match."""
     return [*_table_problems(store), *_vector_problems(store), *_search_problems(store)]
 
 
 def _table_problems(store: IndexStore) -> Iterator[str]:
     ids = store.rows.column("id")
     if len(set(ids)) != len(ids):
-        yield f"{store.folder}: {len(ids) - len(set(ids))} tiles stand in the table twice"
+        yield f"{store.folder}: {len(ids) - len(set(ids))} ids occur more than once in the id table"
 
 
 def _vector_problems(store: IndexStore) -> Iterator[str]:
     vectors, wrong = store.vectors, 0
     for start in range(0, len(vectors), COMPARED_BLOCK):
         norms = np.linalg.norm(vectors[start : start + COMPARED_BLOCK], axis=1)
-        wrong += int((~(np.abs(norms - 1) < 1e-3)).sum())  # NaN is wrong, too
+        wrong += int((~(np.abs(norms - 1) < 1e-3)).sum())  # also counts NaN
     if wrong:
         yield f"{store.folder}: {wrong} vectors are not of unit length"
 
 
 def _search_problems(store: IndexStore) -> Iterator[str]:
-    """Whether a search for a stored vector finds it, or one just like it."""
+    """A problem if searches for stored vectors do not find them, or equal ones."""
     rows = evenly_spaced_rows(len(store.vectors), SEARCHED)
     asked = np.array(store.vectors[rows])
     index = store.open_vector_index()
@@ -149,18 +152,23 @@ def _search_problems(store: IndexStore) -> Iterator[str]:
     like = np.einsum("sd,sd->s", asked, store.vectors[np.maximum(found[:, 0], 0)])
     share = float(((found[:, 0] >= 0) & (like >= _SAME_FOUND)).mean())
     if share < (1 if index.is_exact else _FOUND_LEAST):
-        yield f"{store.folder}: a search finds only {share:.0%} of the vectors that it is made of"
+        yield f"{store.folder}: a search finds only {share:.0%} of the vectors of the index"
 
 
 def find_misplaced_rows(
     store: IndexStore, model: Model, context: RunContext
 ) -> tuple[list[str], tuple[int, int]]:
-    """Embed a sample of the tiles again, and compare with their rows.
+    """Embed a sample of the tiles again, and compare the vectors with their rows.
+
+    Args:
+        store: the index.
+        model: its model.
+        context: receives progress.
 
     Returns:
-        What is wrong; how many were compared, and how many could not be.
+        The problems; and how many tiles were compared, and how many could not be.
     """
-    # Here, for it loads PyTorch, which an index without its model is checked without.
+    # Imported here: it loads PyTorch, which is not needed without a model.
     from rsretrieve.index.embed_tiles import embed_readable_tiles
 
     if model.description.fingerprint != store.manifest.model_fingerprint:

@@ -1,8 +1,8 @@
-"""Whether a file is still the one that a checksum was taken of.
+"""Compare files with their checksums, and remember the result for large files.
 
-A file is read whole to know it. Of a large one that was found right, its size, its times and
-its number on the disk are noted in the user's cache: as long as they stay, nobody has
-written to it, and a query over an index of 100 GB need not read all of it first.
+A checksum needs the whole file. If a large file matches, its size, times and inode are noted in the
+user's cache: as long as they stay the same, nobody has written to it, and a query of an index of
+100 GB need not read all of it first.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ from pathlib import Path
 from rsretrieve._core.atomic_write import sha256_of_file, write_json
 from rsretrieve._core.cache_dir import cache_dir
 
-NOTED_FROM_BYTES = 256 << 20  # below, reading takes a moment
+NOTED_FROM_BYTES = 256 << 20  # smaller files are read in a moment
 
 
 def find_wrong_files(
     paths: Mapping[str, Path], sha256: Mapping[str, str], *, thorough: bool = False
 ) -> list[str]:
-    """The names of files that are missing or whose content differs.
+    """The names of files that are missing or do not match their checksum.
 
     Args:
-        paths: where each lies, by its name.
-        sha256: of each.
-        thorough: read every file, whatever was noted of it.
+        paths: the files by name.
+        sha256: the expected checksums by name, hexadecimal.
+        thorough: read every file, even if a note says that it matched.
+
+    Returns:
+        Names, in the order of `sha256`.
     """
     with ThreadPoolExecutor(max(1, len(sha256))) as pool:
         right = pool.map(lambda item: _is_right(paths[item[0]], item[1], thorough), sha256.items())
@@ -47,13 +50,13 @@ def _is_right(path: Path, sha256: str, thorough: bool) -> bool:
     except OSError:
         return False
     if note is not None:
-        with suppress(OSError):  # a note that cannot be kept costs time only
+        with suppress(OSError):  # a missing note costs only time
             write_json(note, [*before, sha256], overwrite=True)
     return True
 
 
 def _identity(path: Path) -> list[int]:
-    """What changes when somebody writes to a file; ctime cannot be set by a program."""
+    """What changes if somebody writes to a file; programs cannot set its ctime."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev]
 
@@ -67,7 +70,7 @@ def _noted(note: Path) -> object:
 
 
 def _note_path(path: Path) -> Path | None:
-    """Where the note on a file lies; None for who has no home to keep it in."""
+    """The path of the note about a file; None if the user has no cache folder."""
     root = cache_dir()
     name = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:32]
     return None if root is None else root / "checked" / f"{name}.json"

@@ -1,4 +1,4 @@
-"""The index folder: its only reader and writer."""
+"""Read and write index folders. The only module that does."""
 
 from __future__ import annotations
 
@@ -32,19 +32,18 @@ from rsretrieve.index.store.tile_table import IndexedTile, TileTable, read_table
 from rsretrieve.index.vectors.vector_index import VectorIndex
 
 _BLOCK = 65_536  # vectors written at once
-_TRIES = 5  # to open an index that is being replaced
+_TRIES = 5  # attempts to open an index that is being replaced
 
 
 @dataclass(frozen=True)
 class IndexStore:
-    """An index folder that is open for search.
+    """An open index folder.
 
     Attributes:
-        folder: where it lies.
-        manifest: what it is.
-        rows: the N tiles; row i is vector i.
-        files: where each file can be read, even when a writer has put another index in the
-            folder's place since.
+        folder: the index folder.
+        manifest: its manifest.
+        rows: the N tiles; row i describes the tile of vector i.
+        files: a path for each file that stays readable if another run replaces the folder.
     """
 
     folder: Path
@@ -54,19 +53,23 @@ class IndexStore:
 
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
-        """(N, D) unit rows, memory-mapped."""
+        """(N, D) float32, unit rows, memory-mapped.
+
+        Raises:
+            IndexDamaged: the file does not hold the vectors of the manifest.
+        """
         try:
             return map_stored_vectors(self._file(VECTORS_FILE), self.manifest)
         except ValueError as error:
             path = self.folder / VECTORS_FILE
-            raise IndexDamaged(f"{path} {error}", hint=_mend(self.folder)) from error
+            raise IndexDamaged(f"{path} {error}", hint=_repair_hint(self.folder)) from error
 
     @cached_property
     def skipped(self) -> TileTable:
-        """The windows of its scenes that are no tiles of it, for their nodata.
+        """The windows that were skipped for too much nodata.
 
         Raises:
-            IndexDamaged: their file is not what was written.
+            IndexDamaged: their file was changed since it was written.
         """
         if SKIPPED_FILE not in self.manifest.sha256:
             return TileTable.of(())
@@ -74,14 +77,15 @@ class IndexStore:
         return read_table(self._file(SKIPPED_FILE))
 
     def open_vector_index(self, gpu: int | None = None, *, mapped: bool = True) -> VectorIndex:
-        """The FAISS index, on a GPU or on the CPU; its file is checked now.
+        """Open the FAISS index, and verify its checksum.
 
         Args:
-            gpu: the GPU's number, or None.
-            mapped: leave it in its file, which may be larger than memory; else it may be changed.
+            gpu: the number of the GPU to search on, or None.
+            mapped: memory-map the file, which may be larger than memory; the index is then
+                read-only.
 
         Raises:
-            IndexDamaged: it is not the index of these tiles.
+            IndexDamaged: the file was changed, or is not the index of these tiles.
         """
         path, manifest = self.folder / FAISS_FILE, self.manifest
         check_files(self.folder, {FAISS_FILE: self._file(FAISS_FILE)}, manifest)
@@ -90,12 +94,12 @@ class IndexStore:
                 self._file(FAISS_FILE), gpu, self.vectors, manifest.search, mapped=mapped
             )
         except ValueError as error:
-            raise IndexDamaged(f"{path} {error}", hint=_mend(self.folder)) from error
+            raise IndexDamaged(f"{path} {error}", hint=_repair_hint(self.folder)) from error
         if (len(index), index.dimensions) != (manifest.tiles, manifest.dimensions):
             raise IndexDamaged(
                 f"{path} holds {len(index)} vectors of {index.dimensions} dimensions, not "
                 f"{manifest.tiles} of {manifest.dimensions}",
-                hint=_mend(self.folder),
+                hint=_repair_hint(self.folder),
             )
         return index
 
@@ -113,7 +117,21 @@ def write_index_folder(
     skipped: Sequence[IndexedTile] = (),
     overwrite: bool,
 ) -> None:
-    """Write an index folder aside and switch it in with one rename."""
+    """Write an index folder beside its final place, and move it there in one rename.
+
+    Args:
+        folder: the index folder.
+        manifest_facts: entries of the manifest.
+        rows: N tiles.
+        vectors: (N, D) float32, unit rows.
+        vector_index: the FAISS index of these vectors.
+        skipped: windows that were skipped for too much nodata.
+        overwrite: replace an existing index.
+
+    Raises:
+        OutputExists: the folder exists and `overwrite` is false.
+        OSError: the disk is full or the folder is read-only; an existing index is unchanged.
+    """
     with folder_aside(folder, overwrite=overwrite, marker=MANIFEST_FILE) as aside:
         vector_index.write(aside / FAISS_FILE)
         write_table(aside / TABLE_FILE, rows)
@@ -132,14 +150,14 @@ def write_index_folder(
 
 
 def open_index(folder: Path) -> IndexStore:
-    """Open an index folder, with its table and its vectors checked against the manifest.
+    """Open an index folder, and verify the id table and the vectors against the manifest.
 
-    The FAISS index is checked when it is opened: not every query needs it. A writer may put a
-    new index in the folder's place at any moment: what was opened stays what it was.
+    The FAISS index is verified when it is opened: not every query needs it. Another run may
+    replace the folder at any moment; the open index stays unchanged.
 
     Raises:
-        IndexNotFound: there is no index.
-        IndexDamaged: a file is missing, was cut short or edited, or is too new.
+        IndexNotFound: the folder holds no index.
+        IndexDamaged: a file is missing, was cut short or edited, or comes from a newer version.
     """
     for _ in range(_TRIES):
         manifest = read_manifest(folder)
@@ -151,20 +169,21 @@ def open_index(folder: Path) -> IndexStore:
         rows = read_table(files.paths[TABLE_FILE], manifest.tiles)
     except IndexDamaged as error:
         raise IndexDamaged(
-            f"{folder / TABLE_FILE} {error.message.partition(' ')[2]}", hint=_mend(folder)
+            f"{folder / TABLE_FILE} {error.message.partition(' ')[2]}", hint=_repair_hint(folder)
         ) from error
     return IndexStore(folder, manifest, rows, files.paths)
 
 
 def check_files(folder: Path, paths: Mapping[str, Path], manifest: Manifest) -> None:
-    """Compare files with their checksums.
+    """Compare files with their checksums in the manifest.
 
     Raises:
-        IndexDamaged: naming the first that differs, or is missing.
+        IndexDamaged: a file differs or is missing; the message names the first.
     """
     for name in find_wrong_files(paths, {name: manifest.sha256[name] for name in paths}):
         raise IndexDamaged(
-            f"{folder / name} is not the file that {MANIFEST_FILE} describes", hint=_mend(folder)
+            f"{folder / name} is not the file that {MANIFEST_FILE} describes",
+            hint=_repair_hint(folder),
         )
 
 
@@ -176,11 +195,11 @@ def _is_still(folder: Path, manifest: Manifest) -> bool:
 
 
 class _HeldPaths(dict[str, Path]):
-    """Paths that lead to open files, which are closed with this."""
+    """Paths of open files, which are closed when this is garbage-collected."""
 
 
 class _HeldFiles:
-    """The files of an index, held open: they stay readable when the folder is replaced."""
+    """Holds the files of an index open, so that they stay readable if the folder is replaced."""
 
     def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
         self.paths = _HeldPaths({name: folder / name for name in names})
@@ -188,16 +207,16 @@ class _HeldFiles:
             try:
                 handle = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC)
             except OSError:
-                continue  # found missing when it is checked
+                continue  # reported by the check
             self.paths[name] = Path(f"/dev/fd/{handle}")
             weakref.finalize(self.paths, os.close, handle)
 
 
 def map_stored_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
-    """The stored vectors, memory-mapped.
+    """Memory-map the stored vectors: (N, D) float32.
 
     Raises:
-        ValueError: they cannot be read, or are not those of the manifest.
+        ValueError: the file cannot be read, or has another shape than the manifest says.
     """
     try:
         vectors: NDArray[np.float32] = mapped_array(path)
@@ -210,7 +229,7 @@ def map_stored_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:
 
 
 def _write_vectors(path: Path, vectors: NDArray[np.float32]) -> None:
-    """Write `embeddings.npy` block by block: they may be mapped from a file of their own."""
+    """Write `embeddings.npy` block by block: the vectors may be memory-mapped."""
     header = {"descr": "<f4", "fortran_order": False, "shape": vectors.shape}
     with path.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
@@ -219,8 +238,8 @@ def _write_vectors(path: Path, vectors: NDArray[np.float32]) -> None:
             stream.write(np.ascontiguousarray(block, "<f4").tobytes())
 
 
-def _mend(folder: Path) -> str:
+def _repair_hint(folder: Path) -> str:
     return (
-        f"`rsretrieve index --repair --output {folder}` mends what can be mended; or build it "
-        "again with --overwrite"
+        f"`rsretrieve index --repair --output {folder}` repairs what can be repaired; or build "
+        "it again with --overwrite"
     )

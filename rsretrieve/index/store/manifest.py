@@ -1,4 +1,4 @@
-"""The manifest of an index folder: what the index is, and what vouches for every byte of it."""
+"""The manifest of an index folder: its description, and the checksums of all of its files."""
 
 from __future__ import annotations
 
@@ -16,36 +16,35 @@ MANIFEST_FILE = "manifest.json"
 FAISS_FILE = "index.faiss"
 TABLE_FILE = "tiles.parquet"
 VECTORS_FILE = "embeddings.npy"
-SKIPPED_FILE = "skipped.parquet"  # only where there is something in it
+SKIPPED_FILE = "skipped.parquet"  # exists only if windows were skipped
 DATA_FILES = (FAISS_FILE, TABLE_FILE, VECTORS_FILE)
-_MOST = 1 << 48  # of anything that is counted
+_MOST = 1 << 48  # limit of all counts
 _MOST_SEARCHED, _LONGEST_KEY = 1 << 20, 200
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What `manifest.json` holds, but for the digest of it all.
+    """The content of `manifest.json`, without its digest.
 
     Attributes:
-        model: the model folder, as an absolute path; empty where the embeddings were made
-            elsewhere.
-        model_fingerprint: of that model and its preprocessing; or empty.
-        faiss_key: of the index, in FAISS's notation.
-        metric: always the inner product, which of unit vectors is the cosine.
+        model: absolute path of the model folder; empty for external embeddings.
+        model_fingerprint: of that model and its preprocessing; may be empty.
+        faiss_key: kind of index, in FAISS's notation.
+        metric: always the inner product, which for unit vectors is the cosine similarity.
         tiles: N.
         dimensions: D.
-        recall_at_10: of this index against exact search, measured on a sample.
-        sha256: of every other file, by its name.
-        schema_version: of this folder's layout.
-        search: the parameters of search that were measured: `nprobe` or `efSearch`, and
-            `rerank`, how many times k candidates are ranked again by the stored vectors.
-        predicted_bytes: what the index takes in memory.
-        goal: what was asked of the choice of the index.
-        similarity_floor: all but a hundredth of the vectors that the index was trained on
-            are at least this similar to the centre of their cell; without cells, to the tenth
-            most similar of the others.
-        provenance: of embeddings made elsewhere.
-        windows: how scenes were cut into the tiles; empty where every image is a tile.
+        recall_at_10: against exact search, measured on a sample.
+        sha256: checksum of every other file, by name.
+        schema_version: version of this folder's layout.
+        search: the search parameters at which the recall was measured: `nprobe` or `efSearch`,
+            and `rerank` r, if r·k candidates are reranked by the stored vectors.
+        predicted_bytes: size of the index in memory.
+        goal: the fields of the `IndexGoal`.
+        similarity_floor: 99% of the vectors that the index was trained on are at least this
+            similar to the centroid of their cell; without cells, to their tenth nearest
+            neighbour.
+        provenance: the source of external embeddings.
+        windows: how scenes were cut into tiles; empty if every image is a tile.
     """
 
     model: str
@@ -66,7 +65,7 @@ class Manifest:
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
-    """Write a manifest, sealed by a digest of its own content."""
+    """Write a manifest, with a digest of its own content."""
     write_sealed(path, asdict(manifest))
 
 
@@ -74,8 +73,8 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of an index folder.
 
     Raises:
-        IndexNotFound: there is no index.
-        IndexDamaged: it is not a manifest, was edited, or comes from a newer version.
+        IndexNotFound: the folder holds no index.
+        IndexDamaged: the file is not a manifest, was edited, or comes from a newer version.
     """
     path = folder / MANIFEST_FILE
     try:
@@ -90,27 +89,27 @@ def read_manifest(folder: Path) -> Manifest:
         known = {field.name for field in fields(Manifest)}
         facts, _ = unsealed(text, content, known)
         manifest = Manifest(**{key: facts[key] for key in facts if key in known})
-        if strange := first_invalid_field(manifest):
-            raise ValueError(f"{strange!r} is not what it should be")
+        if invalid := first_invalid_field(manifest):
+            raise ValueError(f"{invalid!r} has an invalid value")
         WindowChoices.from_json(manifest.windows)
         if set(manifest.sha256) - {SKIPPED_FILE} != set(DATA_FILES):
-            raise ValueError("it does not name the index's files")
+            raise ValueError("it does not name the files of an index")
         return manifest
     except FileNotFoundError as error:
         raise IndexNotFound(
-            f"{folder}: no index there ({MANIFEST_FILE} is missing)",
-            hint="`rsretrieve index TILES --model DIR --output DIR` makes one",
+            f"{folder} holds no index ({MANIFEST_FILE} is missing)",
+            hint="build one: rsretrieve index TILES --model DIR --output DIR",
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IndexDamaged(
             f"{path} cannot be read as an index's manifest ({error})",
-            hint=f"build the index again, or mend it with the model it was built with: "
+            hint=f"build the index again, or repair it with its model: "
             f"rsretrieve index --repair --model DIR --output {folder}",
         ) from error
 
 
 def first_invalid_field(manifest: Manifest) -> str:
-    """The name of a value that is not of its declared kind; empty where all are."""
+    """The name of a field whose type or value is invalid; empty if all are valid."""
     for name, kind in get_type_hints(Manifest).items():
         kinds = tuple(get_origin(part) or part for part in (get_args(kind) or (kind,)))
         if get_origin(kind) is dict:
@@ -120,11 +119,11 @@ def first_invalid_field(manifest: Manifest) -> str:
         if not isinstance(value, wanted) or isinstance(value, bool):
             return name
     counts = list(manifest.search.values())
-    fits = {
+    valid = {
         "sha256": all(isinstance(sha256, str) for sha256 in manifest.sha256.values()),
         "faiss_key": len(manifest.faiss_key) <= _LONGEST_KEY,
         "tiles": 0 <= manifest.tiles < _MOST,
         "dimensions": 0 < manifest.dimensions < _MOST,
         "search": all(type(count) is int and 0 < count <= _MOST_SEARCHED for count in counts),
     }
-    return next((name for name, fitting in fits.items() if not fitting), "")
+    return next((name for name, is_valid in valid.items() if not is_valid), "")

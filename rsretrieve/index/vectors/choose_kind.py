@@ -1,4 +1,4 @@
-"""Choose a kind of index by how many vectors there are, the memory, and the recall wanted."""
+"""Choose the kind of index from the number of vectors, the memory limit and the recall wanted."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from rsretrieve.errors import InvalidArgument
 
 AUTO = "auto"
 EXACT_KEY = "Flat"
-EXACT_UP_TO = 50_000  # vectors that a flat index goes through in a few milliseconds
-TRAINED_PER_CELL = 39  # vectors that FAISS asks for at least, of every centroid
+EXACT_UP_TO = 50_000  # a flat index compares as many in a few milliseconds
+TRAINED_PER_CELL = 39  # training vectors per centroid that FAISS requires
 HNSW_LINKS = 32
 _CENTROIDS_OF_PQ = 256
-_CELLS_FOUND_BY_GRAPH = 32_768  # from here on, finding the cells is itself a search
+_CELLS_FOUND_BY_GRAPH = 32_768  # from here on, finding the nearest cells needs an index of its own
 
 
 @dataclass(frozen=True)
 class IndexGoal:
-    """What an index is to be.
+    """The index that the user wants.
 
     Attributes:
-        key: `auto`, or a key in FAISS's notation that is taken as it is.
-        recall: the share of the true 10 nearest that a search should find, 0 < recall ≤ 1.
-        memory_bytes: what the index may take in memory, or None for half of what is free.
-        append_only: nothing will be removed, which a graph cannot do.
+        key: `auto`, or a kind of index in FAISS's notation.
+        recall: the share of the true 10 nearest neighbours to find, 0 < recall ≤ 1.
+        memory_bytes: memory limit of the index, or None for half of the free memory.
+        append_only: no tile will be removed; graphs (HNSW) do not support removal.
+
+    Raises:
+        InvalidArgument: recall or memory limit is out of range.
     """
 
     key: str = AUTO
@@ -35,20 +38,19 @@ class IndexGoal:
 
     def __post_init__(self) -> None:
         if not 0 < self.recall <= 1:
-            raise InvalidArgument(f"a recall lies above 0 and up to 1, not at {self.recall}")
+            raise InvalidArgument(f"a recall must be above 0 and at most 1, not {self.recall}")
         if self.memory_bytes is not None and self.memory_bytes <= 0:
-            raise InvalidArgument(f"{self.memory_bytes} bytes of memory hold no index")
+            raise InvalidArgument(f"a memory limit must be positive, not {self.memory_bytes} bytes")
 
 
 @dataclass(frozen=True)
 class IndexPlan:
-    """A kind of index.
+    """The kind of index to build.
 
     Attributes:
         faiss_key: in FAISS's notation.
-        predicted_bytes: what it will take in memory and on disk; None where the key is the
-            user's and of a kind whose size is not known here.
-        fits: whether that is within the memory that it may take.
+        predicted_bytes: its size in memory and on disk; None for kinds whose size is unknown.
+        fits: whether that is within the memory limit.
     """
 
     faiss_key: str
@@ -59,16 +61,19 @@ class IndexPlan:
 def plan_index(tiles: int, dimensions: int, memory_bytes: int, goal: IndexGoal) -> IndexPlan:
     """Choose a kind of index.
 
-    Exact search where it is wanted or as good as free; a graph where nothing will be
-    removed; otherwise cells with whole vectors in them, or with vectors cut to a byte a
-    dimension or less (which search then ranks again by the stored vectors): the first that
-    fits. Where none does, the smallest, to be searched from the disk.
+    The first of these that fits into memory: exact search, if it is wanted or if there are few
+    tiles; a graph, if no tile will be removed; cells with whole vectors; cells with compressed
+    vectors of one byte or less per dimension, whose hits are reranked by the stored vectors. If
+    none fits, the smallest is chosen and memory-mapped.
 
     Args:
         tiles: N.
         dimensions: D.
-        memory_bytes: what the index may take.
-        goal: the key by hand or `auto`, the recall wanted, and whether tiles will go.
+        memory_bytes: the memory limit.
+        goal: the index wanted.
+
+    Returns:
+        The kind and its size.
     """
     if goal.key != AUTO:
         size = predicted_bytes(goal.key, tiles, dimensions)
@@ -85,7 +90,7 @@ def plan_index(tiles: int, dimensions: int, memory_bytes: int, goal: IndexGoal) 
 
 
 def _keys(tiles: int, dimensions: int, goal: IndexGoal) -> Iterator[str]:
-    """Kinds of index that serve the goal, the best first."""
+    """Kinds of index that meet the goal, the best first."""
     cells = cells_for(tiles)
     if goal.recall == 1 or tiles <= EXACT_UP_TO or cells == 0:
         yield EXACT_KEY
@@ -103,13 +108,13 @@ def _keys(tiles: int, dimensions: int, goal: IndexGoal) -> Iterator[str]:
 
 
 def cells_for(tiles: int) -> int:
-    """How many cells: the power of two at 4√N or next below, as many as can be trained; or 0."""
+    """Number of cells: the largest power of two up to 4√N that can be trained, or 0."""
     most = min(4 * math.sqrt(tiles), tiles / TRAINED_PER_CELL)
     return 2 ** int(math.log2(most)) if most >= 2 else 0
 
 
 def predicted_bytes(key: str, tiles: int, dimensions: int) -> int | None:
-    """What an index of N vectors takes, by the layout of its kind; None for other kinds."""
+    """Size of an index of N vectors of D dimensions; None for kinds whose layout is unknown."""
     whole, parts = 4 * dimensions, key.split(",")
     if key == EXACT_KEY:
         return tiles * whole
@@ -130,11 +135,11 @@ def predicted_bytes(key: str, tiles: int, dimensions: int) -> int | None:
 
 
 def _number(part: str, name: str) -> int:
-    """The number after a name, such as 32 in HNSW32; 0 where it is not just that."""
+    """The number after a name, such as 32 in HNSW32; 0 if there is anything else."""
     digits = part.removeprefix(name)
     return int(digits) if part.startswith(name) and digits.isdecimal() else 0
 
 
 def _links_bytes(links: int) -> int:
-    """A vector's share of a graph: two times the links at the base, a level, an offset."""
+    """Bytes of a graph per vector: twice the links at the base level, a level, an offset."""
     return 8 * links + 16

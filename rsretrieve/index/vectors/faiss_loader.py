@@ -1,13 +1,13 @@
-"""FAISS itself: finding it, and its indexes on a GPU. The only importer of it.
+"""Load FAISS, and copy its indexes to a GPU. The only module that imports FAISS.
 
-On a GPU there are the flat index and those of inverted lists (Flat, SQ, PQ) with a flat
-coarse quantizer; k and nprobe go up to 2048; nothing is removed and nothing added under
-given ids (FAISS's wiki, "Faiss on the GPU"). All else stays on the CPU.
+A GPU runs the flat index and inverted lists (Flat, SQ, PQ) with a flat coarse quantizer; k and
+nprobe go up to 2048; vectors cannot be removed, or added with given ids (FAISS's wiki, "Faiss on
+the GPU"). All other indexes stay on the CPU.
 
-Half precision there is two things. A flat index is stored in it, and takes half the room. One
-of product codes keeps the tables that it looks products up in, of 256 numbers a byte of code,
-in the 48 KB that a block of threads shares: in float32 codes of up to 48 bytes, in half of
-up to 96. Lists of whole vectors know none: what is too large for the GPU stays on the CPU.
+Half precision has two uses on a GPU. A flat index is stored in it, and needs half the memory. An
+index of product codes keeps its lookup tables (256 numbers per byte of code) in the 48 KB that a
+block of threads shares: float32 allows codes of up to 48 bytes, float16 of up to 96. Lists of whole
+vectors have no half precision: an index too large for the GPU stays on the CPU.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 
 from rsretrieve.errors import MissingPackage
 
-MOST_ON_GPU = 2048  # hits a query, and cells probed
+MOST_ON_GPU = 2048  # hits per query, and cells probed
 
 
 def faiss_module() -> Any:
-    """FAISS, imported when it is first needed.
+    """Import FAISS on first use.
 
     Raises:
-        MissingPackage: it is not installed, or not all of it.
+        MissingPackage: FAISS is not installed, or only in part.
     """
     try:
         import faiss
@@ -40,30 +40,33 @@ def faiss_module() -> Any:
 
 
 def _in_part(reason: str) -> MissingPackage:
-    """Of an installation that lacks files: faiss-gpu and faiss-cpu share a folder."""
+    """The error if files of FAISS are missing: faiss-gpu and faiss-cpu share a folder."""
     return MissingPackage(
-        f"FAISS is installed only in part ({reason}): faiss-cpu and faiss-gpu have the same files, "
-        "and to uninstall one removes those of the other",
+        f"FAISS is installed only in part ({reason}): faiss-cpu and faiss-gpu share files, and "
+        "uninstalling one removes those of the other",
         hint="pip uninstall --yes faiss-cpu faiss-gpu, then pip install faiss-gpu (Linux x86-64), "
         "or faiss-cpu elsewhere",
     )
 
 
 def usable_gpu(device: str) -> int | None:
-    """The number of the GPU that FAISS can use on this device, or None for the CPU."""
+    """The number of the GPU that FAISS can use for a device (`cpu`, `cuda:1`), or None."""
     kind, _, number = device.partition(":")
     count = faiss_module().get_num_gpus() if kind == "cuda" else 0
     return int(number or 0) if int(number or 0) < count else None
 
 
 def on_gpu(index: Any, gpu: int, size_bytes: int, *, exact: bool) -> Any | None:
-    """A copy of an index on a GPU, or None where the GPU cannot hold or run it.
+    """Copy an index to a GPU.
 
     Args:
-        index: in its form for the CPU.
+        index: a FAISS index on the CPU.
         gpu: the GPU's number.
-        size_bytes: what the index takes, or will take when it is filled.
-        exact: never store it in half precision, which is otherwise done when it must be.
+        size_bytes: memory that the filled index needs.
+        exact: never store vectors in half precision, which otherwise happens if they do not fit.
+
+    Returns:
+        The copy; None if the GPU cannot hold or run the index.
     """
     faiss = faiss_module()
     options = faiss.GpuClonerOptions()
@@ -75,31 +78,31 @@ def on_gpu(index: Any, gpu: int, size_bytes: int, *, exact: bool) -> Any | None:
         options.useFloat16 = True
     ivf = inverted_lists_of(index)
     if ivf is not None and isinstance(faiss.downcast_index(ivf), faiss.IndexIVFPQ):
-        options.useFloat16 = True  # of its tables: candidates are ranked again by the vectors
+        options.useFloat16 = True  # of its tables: candidates are reranked by the stored vectors
     resources = faiss.StandardGpuResources()
     try:
         copied = faiss.index_cpu_to_gpu(resources, gpu, index, options)
-    except RuntimeError:  # no form of this index on a GPU, or no room for it after all
+    except RuntimeError:  # the GPU cannot run this kind, or its memory is full
         return None
-    # They live as long as the index does. FAISS takes no attribute of another name.
+    # Keeps the resources alive as long as the index; FAISS allows no other attribute name.
     copied.referenced_objects = [resources]
     return copied
 
 
 def free_bytes(gpu: int) -> int:
-    """What an index may take of a GPU's memory: nine tenths of what is free."""
+    """Memory of a GPU that an index may use: nine tenths of the free memory."""
     import torch
 
     return int(0.9 * torch.cuda.mem_get_info(gpu)[0])
 
 
 def inverted_lists_of(index: Any) -> Any | None:
-    """The part of an index that has cells, also behind a transform of the vectors, or None."""
+    """The part of an index that has cells, also behind a vector transform, or None."""
     return faiss_module().try_extract_index_ivf(index)
 
 
 def bytes_a_vector(index: Any) -> int:
-    """What an index keeps of a vector: 4·D bytes of all of it, fewer of a code for it."""
+    """Bytes that an index stores per vector: 4·D uncompressed, fewer for codes."""
     ivf = inverted_lists_of(index)
     if ivf is not None:
         return int(ivf.code_size)
@@ -107,10 +110,10 @@ def bytes_a_vector(index: Any) -> int:
     storage = getattr(flat, "storage", None)  # of a graph
     try:
         return int((flat if storage is None else storage).sa_code_size())
-    except RuntimeError:  # a kind that has no codes of its own
+    except RuntimeError:  # this kind has no codes
         return int(4 * index.d)
 
 
 def last_line(error: Exception) -> str:
-    """What FAISS says, without where in its code."""
+    """The message of a FAISS error without its place in the C++ code."""
     return str(error).strip().split("\n")[-1]

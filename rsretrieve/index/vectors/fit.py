@@ -1,4 +1,4 @@
-"""Train and fill FAISS indexes, and bring them up to date without training again."""
+"""Train and fill FAISS indexes, update them without training again, and cluster vectors."""
 
 from __future__ import annotations
 
@@ -12,28 +12,31 @@ from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_of, last_line, on_gpu
 
 ADD_BLOCK = 65_536  # vectors added at once
-_TRAINED_PER_CELL = 64  # between the 39 that FAISS asks for and the 256 beyond which it drops
+_TRAINED_PER_CELL = 64  # FAISS wants at least 39, and drops what exceeds 256
 _LEAST_TRAINED = 65_536
 
 
 def build_faiss_index(vectors: NDArray[np.float32], key: str, gpu: int | None) -> Any:
-    """A trained and filled index, in its form for the CPU.
+    """Train and fill an index.
 
     Args:
-        vectors: (N, D) float32, unit rows; may be mapped from a file.
-        key: in FAISS's notation.
-        gpu: the number of the GPU that trains and fills it where it can, or None.
+        vectors: (N, D) float32, unit rows; may be memory-mapped.
+        key: kind of index in FAISS's notation.
+        gpu: the number of the GPU to train and fill it on if possible, or None.
+
+    Returns:
+        The FAISS index on the CPU.
 
     Raises:
-        InvalidArgument: a key that FAISS does not know, or that these vectors do not fit.
+        InvalidArgument: FAISS does not know the key, or cannot build it from these vectors.
     """
     faiss = faiss_module()
     cells = re.search(r"IVF(\d+)", key)
     if cells is not None and not 1 <= int(cells[1]) <= len(vectors):
-        # FAISS makes room for all of them before it looks.
+        # FAISS would allocate all of them before it checks.
         raise InvalidArgument(
             f"FAISS cannot build {key!r} over {len(vectors)} vectors "
-            f"({cells[1]} cells; there are 1 to as many as vectors)",
+            f"({cells[1]} cells; there can be 1 to {len(vectors)})",
             hint="give --index Flat, which is exact and always fits, or another FAISS key",
         )
     try:
@@ -54,8 +57,8 @@ def build_faiss_index(vectors: NDArray[np.float32], key: str, gpu: int | None) -
 
 
 def _filled_on_gpu(index: Any, vectors: NDArray[np.float32], gpu: int) -> Any | None:
-    """The index, trained and filled by a GPU, in its form for the CPU; None where none can."""
-    # In half precision nothing is built: what is saved holds the vectors as they are.
+    """Train and fill an index on a GPU, and copy it to the CPU; None if the GPU cannot."""
+    # `exact`: the saved index must hold float32 vectors.
     there = on_gpu(index, gpu, vectors.nbytes, exact=True)
     if there is None:
         return None
@@ -64,7 +67,7 @@ def _filled_on_gpu(index: Any, vectors: NDArray[np.float32], gpu: int) -> Any | 
             _train(there, _training_sample(vectors, index), None)
         _fill(there, vectors)
         return faiss_module().index_gpu_to_cpu(there)
-    except RuntimeError:  # its memory was full after all: others use it, too
+    except RuntimeError:  # its memory is full: other programs use it, too
         return None
 
 
@@ -74,7 +77,7 @@ def _fill(index: Any, vectors: NDArray[np.float32]) -> None:
 
 
 def _silence_warnings(index: Any) -> None:
-    """Keep FAISS from warning on standard error of small training sets: recall is measured."""
+    """Stop FAISS's warnings on standard error about small training sets; recall is measured."""
     ivf = inverted_lists_of(index)
     for part in (ivf, getattr(ivf, "pq", None), getattr(index, "pq", None)):
         if part is not None:
@@ -82,9 +85,9 @@ def _silence_warnings(index: Any) -> None:
 
 
 def _train(index: Any, sample: NDArray[np.float32], gpu: int | None) -> None:
-    """Train an index; of one that has no form on the GPU, the cells are still found there."""
+    """Train an index on the CPU; with a GPU, its cells are still clustered there."""
     ivf = inverted_lists_of(index) if gpu is not None else None
-    # Held here until the end: the index itself does not keep it.
+    # FAISS keeps no reference to it.
     flat = None
     if ivf is not None and gpu is not None:
         flat = on_gpu(faiss_module().IndexFlatIP(ivf.d), gpu, 0, exact=True)
@@ -95,7 +98,7 @@ def _train(index: Any, sample: NDArray[np.float32], gpu: int | None) -> None:
 
 
 def _training_sample(vectors: NDArray[np.float32], index: Any) -> NDArray[np.float32]:
-    """Vectors evenly out of all, as many as the cells need."""
+    """Evenly spaced vectors, as many as the cells need: (S, D) float32."""
     ivf = inverted_lists_of(index)
     wanted = max(_LEAST_TRAINED, _TRAINED_PER_CELL * (ivf.nlist if ivf is not None else 0))
     rows = np.linspace(0, len(vectors) - 1, min(wanted, len(vectors))).astype(np.int64)
@@ -103,15 +106,15 @@ def _training_sample(vectors: NDArray[np.float32], index: Any) -> NDArray[np.flo
 
 
 def update_rows(index: Any, origin: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:
-    """Bring an index with cells up to date, in place and without training again.
+    """Remove, renumber and add vectors of an index with cells, without training it again.
 
     Args:
-        index: in its form for the CPU; its numbers are the old rows.
-        origin: (N,) for each new row the old row that it was, or −1 for a new vector.
-        vectors: (N, D) all vectors, of which only the new ones are read.
+        index: a FAISS index on the CPU; its ids are the old rows.
+        origin: (N,) int64, for each new row its old row, or −1 for a new vector.
+        vectors: (N, D) float32, all vectors; only the new ones are read.
 
     Returns:
-        False, with nothing changed, where the kind of the index does not allow it.
+        False if the kind of index does not allow it; the index is then unchanged.
     """
     faiss = faiss_module()
     ivf = inverted_lists_of(index)
@@ -149,9 +152,14 @@ def _renumbered_lists(ivf: Any, row_now: NDArray[np.int64]) -> Any:
 
 
 def centroid_similarities(index: Any, vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """The similarity of vectors to the centres of their cells, (N,); None without cells.
+    """The similarity of vectors to the centroids of their cells.
 
-    Behind a transform of the vectors, such as OPQ's, it is that of what they become there.
+    Args:
+        index: a FAISS index.
+        vectors: (M, D) float32, unit rows; a transform of the index, such as OPQ, is applied.
+
+    Returns:
+        (M,) float32; None if the index has no cells.
     """
     faiss = faiss_module()
     ivf = inverted_lists_of(index)
@@ -169,12 +177,12 @@ def spherical_kmeans(vectors: NDArray[np.float32], count: int, seed: int) -> NDA
     """Cluster unit vectors by spherical k-means.
 
     Args:
-        vectors: (N, D) float32.
-        count: how many clusters.
-        seed: of the starts; the best of five counts.
+        vectors: (N, D) float32, unit rows.
+        count: number of clusters.
+        seed: random seed of the five starts, of which the best is taken.
 
     Returns:
-        (N,) cluster numbers.
+        (N,) int64, cluster numbers.
     """
     kmeans = faiss_module().Kmeans(
         vectors.shape[1],

@@ -1,4 +1,4 @@
-"""Search in unit vectors with a FAISS index, on the CPU or on a GPU."""
+"""Search unit vectors with a FAISS index, on the CPU or on a GPU."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from rsretrieve.index.vectors.fit import (
     update_rows,
 )
 
-_RERANKED = 1 << 25  # numbers gathered at once to rank candidates again: 128 MiB
+_RERANKED = 1 << 25  # numbers gathered at once for reranking: 128 MiB
 RERANK = "rerank"
 
 
 @dataclass(frozen=True)
 class SearchParameter:
-    """The parameter by which a search trades time for recall.
+    """The FAISS parameter that trades search time for recall.
 
     Attributes:
-        name: FAISS's.
-        most: the highest value that still changes anything.
+        name: `nprobe` or `efSearch`.
+        maximum: the highest value that has an effect.
     """
 
     name: str
@@ -44,13 +44,13 @@ class SearchParameter:
 
 
 class VectorIndex:
-    """A FAISS index over unit vectors with the inner product, which is the cosine.
+    """A FAISS index of unit vectors; the inner product is the cosine similarity.
 
     Args:
-        cpu_index: the FAISS index, in its form for the CPU.
-        gpu: the number of the GPU to search on where it can, or None.
-        stored: (N, D) the vectors themselves, by which candidates are ranked again.
-        parameters: of search, as `adjust` takes them.
+        cpu_index: the FAISS index on the CPU.
+        gpu: the number of the GPU to search on if it can hold the index, or None.
+        stored: (N, D) float32, the vectors themselves, for reranking.
+        parameters: search parameters; see `set_parameter`.
     """
 
     def __init__(
@@ -79,23 +79,23 @@ class VectorIndex:
 
     @property
     def runs_on_gpu(self) -> bool:
-        """Whether a GPU searches: not every kind of index has a form for it."""
+        """Whether a GPU searches; not every kind of index can run on one."""
         return self._gpu_index is not None
 
     @property
     def is_exact(self) -> bool:
-        """Whether it goes through every vector as it is."""
+        """Whether a search compares every vector, uncompressed."""
         faiss = faiss_module()
         return isinstance(faiss.downcast_index(self.cpu_index), faiss.IndexFlat)
 
     @property
     def is_lossy(self) -> bool:
-        """Whether it holds less of a vector than there is."""
+        """Whether the index compresses vectors."""
         return bytes_a_vector(self.cpu_index) < 4 * self.dimensions
 
     @property
     def search_parameter(self) -> SearchParameter | None:
-        """What trades time for recall, or None where nothing does."""
+        """The parameter that trades time for recall, or None if there is none."""
         ivf = inverted_lists_of(self.cpu_index)
         if ivf is not None:
             maximum = int(ivf.nlist)
@@ -107,10 +107,12 @@ class VectorIndex:
         return None
 
     def set_parameter(self, name: str, value: int) -> None:
-        """Set a parameter of search: `nprobe`, `efSearch`, or `rerank`.
+        """Set a search parameter.
 
-        `rerank` r makes a search take r·k candidates, of which the k most similar by the
-        stored vectors are the hits.
+        Args:
+            name: `nprobe`, `efSearch` or `rerank`. With `rerank` r, a search takes r·k candidates
+                and returns the k that are most similar by the stored vectors.
+            value: at least 1.
         """
         self.parameters[name] = value
         if name == RERANK:
@@ -118,22 +120,26 @@ class VectorIndex:
         faiss = faiss_module()
         faiss.ParameterSpace().set_index_parameter(self.cpu_index, name, value)
         if name == "nprobe" and value > MOST_ON_GPU:
-            self._gpu_index = None  # it was measured on a CPU, and searches more than a GPU can
+            self._gpu_index = None  # chosen for a CPU, and beyond the limit of a GPU
         if self._gpu_index is not None:
             faiss.GpuParameterSpace().set_index_parameter(self._gpu_index, name, value)
 
     def search(
         self, queries: NDArray[np.float32], k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Find the nearest vectors.
+        """Find the nearest vectors of each query.
 
         Args:
             queries: (Q, D) float32, unit rows.
-            k: how many; fewer come where the index has fewer.
+            k: number of neighbours.
 
         Returns:
-            Similarities (Q, k'), falling, and rows (Q, k'), ties in the order of rows. An
-            approximate index that finds too few fills up with row −1.
+            Similarities (Q, k') float32, falling, and rows (Q, k') int64, with k' = min(k, N);
+            equal similarities are in the order of rows. An approximate index that finds fewer
+            pads with row −1.
+
+        Raises:
+            IndexDamaged: FAISS cannot search the index.
         """
         queries = np.ascontiguousarray(queries, np.float32)
         k = min(k, len(self))
@@ -141,7 +147,7 @@ class VectorIndex:
         similarities, rows = self._candidates(queries, min(k * rerank, len(self)))
         if rerank > 1:
             similarities = self._exact_similarities(queries, rows)
-        if (similarities[:, :-1] > similarities[:, 1:]).all():  # no ties to put in order
+        if (similarities[:, :-1] > similarities[:, 1:]).all():  # no ties to order
             return similarities[:, :k], rows[:, :k]
         order = np.lexsort((rows, -similarities), axis=1)[:, :k]
         return np.take_along_axis(similarities, order, 1), np.take_along_axis(rows, order, 1)
@@ -160,13 +166,13 @@ class VectorIndex:
             raise IndexDamaged(
                 f"its FAISS index cannot be searched ({last_line(error)})"
             ) from error
-        rows[rows >= len(self)] = -1  # of a damaged index; none that we build has such
+        rows[rows >= len(self)] = -1  # only in a damaged index
         return similarities, rows
 
     def _exact_similarities(
         self, queries: NDArray[np.float32], rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
-        """The similarities of rows (Q, C) by the stored vectors; of row −1, the lowest there is."""
+        """(Q, C) float32, similarities by the stored vectors; row −1 has the lowest float."""
         similarities = np.empty(rows.shape, np.float32)
         stored: Any = self._stored
         block = max(1, _RERANKED // max(1, rows.shape[1] * self.dimensions))
@@ -178,31 +184,33 @@ class VectorIndex:
         return similarities
 
     def reconstruct(self) -> NDArray[np.float32] | None:
-        """(N, D) the vectors as the index holds them, or None where it holds less, or cells."""
+        """(N, D) float32, the vectors of an exact index; None for any other kind."""
         if not self.is_exact:
             return None
         vectors: NDArray[np.float32] = self.cpu_index.reconstruct_n(0, len(self))
         return vectors
 
     def centroid_similarities(self, vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        """The similarity of vectors to the centres of their cells, (N,); None without cells."""
+        """The similarity of vectors to the centroids of their cells; see `fit`."""
         return centroid_similarities(self.cpu_index, vectors)
 
     def update_rows(self, origin: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:
-        """Bring it up to date as `vector_building.renumber` does, which see."""
+        """Update the index in place; see `rsretrieve.index.vectors.fit.update_rows`."""
         return update_rows(self.cpu_index, origin, vectors)
 
     def write(self, path: Path) -> None:
-        """Write the index, in its form for the CPU.
+        """Write the index to a file.
 
         Raises:
-            OSError: there is no room, or no permission.
+            OSError: the disk is full, or the folder is read-only.
         """
         try:
             faiss_module().write_index(self.cpu_index, str(path))
-        except RuntimeError as error:  # FAISS has no other
+        except RuntimeError as error:  # the only kind of error that FAISS raises
             reason = last_line(error)
-            in_brackets = reason.rpartition("(")[2].rstrip(")")  # the system's own words
+            in_brackets = reason.rpartition("(")[2].rstrip(
+                ")"
+            )  # the message of the operating system
             raise OSError(errno.EIO, in_brackets or reason, str(path)) from error
 
     @classmethod
@@ -219,13 +227,13 @@ class VectorIndex:
 
         Args:
             path: the file.
-            gpu: as of the class.
-            stored: as of the class.
-            parameters: as of the class.
-            mapped: leave its vectors in the file, of which a search then reads what it needs.
+            gpu: see the class.
+            stored: see the class.
+            parameters: see the class.
+            mapped: memory-map the file instead of reading it.
 
         Raises:
-            ValueError: it cannot be read.
+            ValueError: the file cannot be read, or is inconsistent.
         """
         faiss = faiss_module()
         flags = getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0  # since FAISS 1.11
@@ -240,10 +248,10 @@ class VectorIndex:
 
         Args:
             vectors: (N, D) float32, unit rows.
-            key: in FAISS's notation: `Flat`, `IVF256,Flat`, `HNSW32` …
+            key: kind of index in FAISS's notation: `Flat`, `IVF256,Flat`, `HNSW32` …
             gpu: the number of the GPU to build and search on, or None.
 
         Raises:
-            InvalidArgument: a key that FAISS does not know, or that these vectors do not fit.
+            InvalidArgument: FAISS does not know the key, or cannot build it from these vectors.
         """
         return cls(build_faiss_index(vectors, key, gpu), gpu, vectors)

@@ -37,7 +37,7 @@ def test_verify_says_what_is_sound_and_what_is_not(run, copied):
     ran = run("index", "--verify", "--output", copied)
     assert ran.code == 1
     assert f"problem: {copied}/embeddings.npy is not the file that manifest.json" in ran.out
-    assert f"hint: `rsretrieve index --repair --output {copied}` mends" in ran.out
+    assert f"hint: `rsretrieve index --repair --output {copied}` repairs" in ran.out
     assert run("index", "--verify", "--output", copied / "none").code == 1
 
 
@@ -73,7 +73,7 @@ def test_repair_mends_and_says_what(run, copied, landscape):
     damaged(copied / "tiles.parquet")
     lost = run("index", "--repair", "--output", copied)
     assert (lost.code, lost.out) == (1, "")
-    assert "tiles.parquet is damaged, and nothing else says whose a vector is" in lost.err
+    assert "tiles.parquet is damaged: the tile of each vector is unknown" in lost.err
     assert f"--output {copied} --overwrite" in lost.err
 
 
@@ -184,7 +184,7 @@ NOTHING = ("--output", "i")
         (["--from-embeddings", "f.npy", "--labels", "l.csv"], "--labels applies to TILES"),
         (["--export", "f.parquet", "--recall", "0.9"], "as it is"),
         (["t", "--model", "m", "--memory", "much"], "expected a size such as 500MB"),
-        (["t", "--model", "m", "--recall", "0"], "a recall lies above 0"),
+        (["t", "--model", "m", "--recall", "0"], "a recall must be above 0"),
     ],
 )
 def test_arguments_that_make_no_sense_are_wrong_usage(run, arguments, message):

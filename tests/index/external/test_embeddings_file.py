@@ -65,7 +65,7 @@ def test_a_list_names_the_rows(tmp_path: Path) -> None:
         ("b", "/b.tif", "x"),
         ("a", "/a.tif", None),
     ]
-    with pytest.raises(TableError, match=r"v\.npy has 3 rows, and list\.csv 2 tiles$"):
+    with pytest.raises(TableError, match=r"v\.npy has 3 rows, but list\.csv has 2 tiles$"):
         read(saved(tmp_path / "v.npy", unit_rows(3, 4, 0)), tiles)
 
 
@@ -96,7 +96,7 @@ def test_rows_without_a_direction_are_left_out_and_named(tmp_path: Path) -> None
     ]
     with pytest.raises(TileError, match=r"^1: "):
         read(tmp_path / "v.npy", None, RunContext(strict=True))
-    with pytest.raises(NoUsableTiles, match=r"not one of 2 embeddings can be used$"):
+    with pytest.raises(NoUsableTiles, match=r"none of 2 embeddings can be used$"):
         read(saved(tmp_path / "v.npy", np.zeros((2, 3))))
 
 

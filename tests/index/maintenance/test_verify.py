@@ -158,7 +158,7 @@ def test_a_tile_that_stands_there_twice_is_told(folder: Path) -> None:
     index = VectorIndex.build(np.array(store.vectors), "Flat")
     write_index_folder(folder, facts, rows, np.array(store.vectors), index, overwrite=True)
     problems = verify_index(folder, without_model).problems
-    assert problems == (f"{folder}: 1 tiles stand in the table twice",)
+    assert problems == (f"{folder}: 1 ids occur more than once in the id table",)
 
 
 @pytest.mark.medium
@@ -241,7 +241,9 @@ def test_an_index_with_cells_cannot_give_the_vectors_back(
 def test_what_needs_a_model_says_so_where_there_is_none(folder: Path, vectors_only: bool) -> None:
     damage(folder / "embeddings.npy")
     damage(folder / "index.faiss")
-    with pytest.raises(IndexDamaged, match=r"its model cannot be had to make them$") as caught:
+    with pytest.raises(
+        IndexDamaged, match=r"the model is not available to compute them again$"
+    ) as caught:
         repaired(folder)
     assert f"--output {folder} --overwrite" in caught.value.hint
 
@@ -304,9 +306,9 @@ def test_how_scenes_were_cut_is_kept_where_the_tiles_bear_it_out(
 @pytest.mark.parametrize(
     ("damaged", "why"),
     [
-        (["tiles.parquet"], "tiles.parquet is damaged, and nothing else says whose a vector is"),
+        (["tiles.parquet"], "tiles.parquet is damaged: the tile of each vector is unknown"),
         (["manifest.json"], "manifest.json is damaged, and .* is not its model"),
-        (["manifest.json", "index.faiss"], "manifest.json is damaged, and index.faiss is, too"),
+        (["manifest.json", "index.faiss"], "manifest.json and index.faiss are both damaged"),
     ],
 )
 def test_what_cannot_be_mended_is_left_as_it_is_and_said(
@@ -318,14 +320,14 @@ def test_what_cannot_be_mended_is_left_as_it_is_and_said(
         else:
             damage(folder / name)
     before = {name: (folder / name).read_bytes() for name in FILES}
-    with pytest.raises(IndexDamaged, match=f"^{folder} cannot be mended: {why}$"):
+    with pytest.raises(IndexDamaged, match=f"^{folder} cannot be repaired: {why}$"):
         repaired(folder, other_model)
     assert {name: (folder / name).read_bytes() for name in FILES} == before
 
 
 def test_a_manifest_beyond_reading_cannot_be_mended(folder: Path, model: Model) -> None:
     (folder / "manifest.json").write_text("{")
-    with pytest.raises(IndexDamaged, match=r"manifest.json is damaged beyond reading$"):
+    with pytest.raises(IndexDamaged, match=r"manifest.json cannot be read$"):
         repaired(folder, model)
 
 

@@ -117,10 +117,10 @@ def test_a_crash_while_writing_leaves_the_old_index_whole(
 
 
 def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
-    message = re.escape(f"{tmp_path}: no index there (manifest.json is missing)")
+    message = re.escape(f"{tmp_path} holds no index (manifest.json is missing)")
     with pytest.raises(IndexNotFound, match=f"^{message}$") as caught:
         open_index(tmp_path)
-    assert caught.value.hint == "`rsretrieve index TILES --model DIR --output DIR` makes one"
+    assert "rsretrieve index TILES --model DIR --output DIR" in caught.value.hint
 
 
 def flipped(path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_file_that_is_edited_cut_short_or_missing_is_named(
     with pytest.raises(IndexDamaged, match=f"^{message}$") as caught:
         open_index(folder).open_vector_index()
     assert caught.value.hint == (
-        f"`rsretrieve index --repair --output {folder}` mends what can be mended; or build it "
+        f"`rsretrieve index --repair --output {folder}` repairs what can be repaired; or build it "
         "again with --overwrite"
     )
 
