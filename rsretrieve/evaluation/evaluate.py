@@ -81,7 +81,7 @@ def evaluate_index(
         InputError: no query has a tile of its label in the gallery.
         NoUsableTiles: no query can be read.
     """
-    gallery = _gallery(store, true_labels)
+    gallery = _gallery(store, true_labels, context)
     if queries is None:
         asking, own_rows = gallery, np.arange(len(gallery.labels))
     else:
@@ -114,18 +114,27 @@ def _side(part: _Labelled, numbers: Mapping[str, int]) -> LabelledVectors:
     )
 
 
-def _gallery(store: IndexStore, true_labels: Mapping[str, str] | None) -> _Labelled:
+def _gallery(
+    store: IndexStore, true_labels: Mapping[str, str] | None, context: RunContext
+) -> _Labelled:
     """The labelled tiles of an index; a file and window with several ids counts once."""
     known = {row.id: row.label for row in store.rows} if true_labels is None else true_labels
     kept: dict[tuple[str, str], int] = {}
+    labelled = 0
     for i, row in enumerate(store.rows):
         if known.get(row.id) is not None:
-            kept.setdefault((row.path, str(row.tile.window)), i)
+            labelled += 1
+            # Embeddings from elsewhere may name no file: then only the id tells rows apart.
+            kept.setdefault((row.path, str(row.tile.window)) if row.path else ("", row.id), i)
     if not kept:
         raise LabelsError(
             f"no tile of {store.folder} has a label",
             hint="index tiles in class sub-folders, or with --labels, or give --truth FILE",
         )
+    if unlabelled := len(store.rows) - labelled:
+        context.notice(f"{unlabelled} tiles of the index have no label and are left out")
+    if repeated := labelled - len(kept):
+        context.notice(f"{repeated} tiles of the index are the file of another tile; left out")
     return _Labelled(
         vectors=np.ascontiguousarray(store.vectors[list(kept.values())]),
         labels=[str(known[store.rows[i].id]) for i in kept.values()],

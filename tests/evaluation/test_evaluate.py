@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -18,8 +20,10 @@ from rsretrieve.evaluation.retrieval_metrics import (
     retrieval_figures,
 )
 from rsretrieve.index.build import index_tiles
+from rsretrieve.index.build_from_embeddings import index_embeddings
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.index.store.folder import IndexStore, open_index
+from rsretrieve.index.write import IndexBuildOptions
 from rsretrieve.network.model import Model
 from rsretrieve.progress import Event, Noticed, StageStarted
 
@@ -220,3 +224,29 @@ def test_queries_need_a_model(store: IndexStore, tiles: TileSet) -> None:
 def test_another_model_is_refused(store: IndexStore, other_model: Model, tiles: TileSet) -> None:
     with pytest.raises(ModelMismatch, match=r"their vectors cannot be compared"):
         evaluate(store, queries=tiles, model=other_model)
+
+
+@pytest.mark.parametrize("windows", [True, False])
+def test_rows_without_a_path_are_told_apart_by_their_ids(tmp_path: Path, windows: bool) -> None:
+    """Embeddings from elsewhere may name no file; the right value is that of a plain loop."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(24, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    labels = [("a", "b", "c")[i % 3] for i in range(24)]
+    ids = [f"s{i % 2}.tif#{8 * (i // 2)},0,8,8" if windows else f"{i}.tif" for i in range(24)]
+    table = {"id": ids, "embedding": vectors.tolist(), "label": labels}
+    parquet.write_table(pyarrow.table(table), tmp_path / "v.parquet")
+    options = IndexBuildOptions(tmp_path / "index")
+    index_embeddings(tmp_path / "v.parquet", None, options, RunContext())
+    store = open_index(tmp_path / "index")
+    events: list[Event] = []
+    found = evaluate_index(store, 0, RunContext(listener=events.append))
+    precisions = []
+    for i, vector in enumerate(vectors):
+        others = [j for j in np.argsort(-(vectors @ vector)).tolist() if j != i]
+        hits = [labels[j] == labels[i] for j in others]
+        ranks = np.flatnonzero(hits) + 1
+        precisions.append(np.mean(np.arange(1, len(ranks) + 1) / ranks))
+    assert found.gallery == 24
+    assert found.figures.map == pytest.approx(np.mean(precisions), abs=1e-6)
+    assert not notices(events)
