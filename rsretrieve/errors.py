@@ -30,6 +30,8 @@ knowledge of this tree.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class RsretrieveError(Exception):
     """Root of the tree.
@@ -159,3 +161,11 @@ def ran_out_of_memory(error: BaseException) -> bool:
     # commands. On a CPU, PyTorch raises a plain RuntimeError.
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+
+
+def missing_weights(path: Path) -> WeightsError:
+    """The error of `--weights` that names no file."""
+    return WeightsError(
+        f"--weights {path}: no such file",
+        hint="give imagenet, none, a .safetensors or .pth file, or a model folder",
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import warnings
 from typing import Any
 
@@ -13,6 +12,7 @@ from torch.nn import functional
 
 from rsretrieve._core.text import first_line
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.network.backbone_names import unknown_backbone
 from rsretrieve.network.runtime.bf16_convolutions import replace_convolutions
 
 _IMAGENET_CLASSES = 1000
@@ -97,11 +97,7 @@ def check_backbone(name: str) -> None:
 
     names = torchvision.models.list_models(module=torchvision.models)
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        raise InvalidArgument(
-            f"no such backbone: {name!r}",
-            hint=f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}",
-        )
+        raise unknown_backbone(name, names)
 
 
 def first_convolution(backbone: nn.Module) -> tuple[str, nn.Conv2d]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rsretrieve._core.text import first_line
 from rsretrieve.enums import NO_WEIGHTS
-from rsretrieve.errors import WeightsError
+from rsretrieve.errors import WeightsError, missing_weights
 from rsretrieve.network.network import EmbeddingNetwork, first_convolution
 
 REQUIRED_FRACTION = 0.9
@@ -179,10 +179,7 @@ def _imagenet(backbone_name: str) -> Mapping[str, Tensor]:
 
 def _read_file(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
-        raise WeightsError(
-            f"--weights {path}: no such file",
-            hint="give imagenet, none, a .safetensors or .pth file, or a model folder",
-        )
+        raise missing_weights(path)
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.early_checks import check_labels_file, check_model
 from rsretrieve.cli.io.audit_inputs import AuditInputs
 from rsretrieve.cli.io.audit_outputs import AuditOutputs
 from rsretrieve.cli.scene_options import takes_scenes
@@ -176,6 +177,8 @@ def audit_labels(
     paths = outputs.paths(inputs.paths)
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
+        check_model(model)
+        check_labels_file(labels)
         from rsretrieve.audit.audit import AuditRequest
         from rsretrieve.audit.audit import audit_labels as audit_labels_of
         from rsretrieve.audit.issue_selection import IssueSelection

@@ -16,6 +16,7 @@ from rsretrieve.cli.commands.index_upkeep_command import (
     repair_index,
     verify_index,
 )
+from rsretrieve.cli.early_checks import check_labels_file, check_model
 from rsretrieve.cli.index_options import IndexArguments, check_arguments, goal_of_options
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
@@ -184,6 +185,8 @@ class _Work:
 
 def _index_tiles(work: _Work, terminal: Terminal) -> int:
     """Index tiles with a model."""
+    check_model(work.upkeep.model)
+    check_labels_file(work.labels)
     from rsretrieve._core.paths import unchecked_notices
     from rsretrieve.cli.io.result_tables import indexing_summary
     from rsretrieve.data.discovery.find_tiles import find_tiles

@@ -10,6 +10,7 @@ import typer
 
 from rsretrieve._core.paths import Location
 from rsretrieve.cli import options
+from rsretrieve.cli.early_checks import check_labels_file, check_training
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -153,17 +154,20 @@ def train(
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
-        from rsretrieve.cli.io.result_tables import training_summary
+        check_training(backbone, weights)
+        check_labels_file(labels)
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.run_context import RunContext
+
+        context = RunContext(strict=strict, listener=terminal.listen)
+        found = find_tiles(tiles, labels, scenes, context)
+        from rsretrieve.cli.io.result_tables import training_summary
         from rsretrieve.export.model_card import write_card_and_plot
         from rsretrieve.export.results import training_json
         from rsretrieve.network.device import choose_device
         from rsretrieve.training.recipe import recipe_for
         from rsretrieve.training.train import TrainingRequest, checkpoint_path, train_model
 
-        context = RunContext(strict=strict, listener=terminal.listen)
-        found = find_tiles(tiles, labels, scenes, context)
         validation = find_tiles(val, None, scenes, context) if val is not None else None
         paths.check_tiles(lambda: (tile.path for tile in (*found, *(validation or ()))))
         request = TrainingRequest(

@@ -1,0 +1,55 @@
+"""Check names and files that a command is given before PyTorch loads and before a tile is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rsretrieve.enums import NO_WEIGHTS
+from rsretrieve.errors import TableError, missing_weights
+
+
+def check_training(backbone: str | None, weights: str | None) -> None:
+    """Check the names of a backbone and of its weights; None is the recipe's.
+
+    Raises:
+        InvalidArgument: there is no such backbone.
+        WeightsError: there is no such file.
+    """
+    from rsretrieve.network.backbone_names import check_backbone_name
+
+    if backbone is not None:
+        check_backbone_name(backbone)
+    if weights not in (None, NO_WEIGHTS, "imagenet") and not Path(str(weights)).exists():
+        raise missing_weights(Path(str(weights)))
+
+
+def check_labels_file(path: Path | None) -> None:
+    """Check that a labels file has the columns `tile` and `label`.
+
+    Raises:
+        TableError: it does not exist, is no table, or lacks a column.
+    """
+    from rsretrieve._core.tables import columns_of
+
+    if path is None:
+        return
+    columns = columns_of(path)
+    for name in ("tile", "label"):
+        if name not in columns:
+            raise TableError(
+                f"{path}: no column {name!r} (its columns are: {', '.join(columns) or 'none'})",
+                hint="the header must name the columns tile, label",
+            )
+
+
+def check_model(folder: Path | None) -> None:
+    """Check that a folder holds a model that this version can read.
+
+    Raises:
+        ModelNotFound: there is no model.
+        ModelDamaged: its description cannot be read.
+    """
+    from rsretrieve.network.metadata import ModelFolder
+
+    if folder is not None:
+        ModelFolder.read(folder)
