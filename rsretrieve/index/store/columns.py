@@ -27,8 +27,8 @@ def find_rows(table: TileTable, column: str, text: str) -> NDArray[np.int64]:
         wanted = pyarrow.scalar(text, pyarrow.string())
     except UnicodeEncodeError:  # a lone surrogate; all fields are valid UTF-8
         return np.empty(0, np.int64)
-    equal = pc.equal(table.columns.column(column), wanted)
-    return np.asarray(pc.indices_nonzero(equal), np.int64)
+    equal = pc.fill_null(pc.equal(table.columns.column(column), wanted), False)
+    return np.flatnonzero(equal.to_numpy())  # pyarrow 18's own crashes where there is no row
 
 
 def encode_column(table: TileTable, column: str) -> tuple[NDArray[np.int64], list[str]]:
