@@ -17,11 +17,11 @@ demo: $(VENV)/.installed
 
 # One thread per worker: threads of parallel PyTorch processes would busy-wait for each other.
 test: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --cov --cov-report=term:skip-covered tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term:skip-covered tests
 
 # The tests that take less than 0.4 s each: a minute or so.
 test-fast: $(VENV)/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) -m "$(SELECTED)" tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "$(SELECTED)" tests
 
 # All tests but the slow ones with the lowest versions that pyproject.toml allows, and with the newest.
 test-lowest:
