@@ -58,6 +58,15 @@ def columns_of(path: Path) -> tuple[str, ...]:
     return _dialect(path).columns
 
 
+def require_columns(path: Path, required: Sequence[str]) -> None:
+    """Check that a table has some columns, without reading its rows.
+
+    Raises:
+        TableError: no such file, or not a table; a column is missing.
+    """
+    _require(path, required, columns_of(path))
+
+
 def encoding_notices(path: Path) -> tuple[str, ...]:
     """The notice that the encoding of a CSV was guessed; none where it is known.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rsretrieve.enums import NO_WEIGHTS
-from rsretrieve.errors import TableError, missing_weights
+from rsretrieve.errors import missing_weights
 
 
 def check_training(backbone: str | None, weights: str | None) -> None:
@@ -29,17 +29,10 @@ def check_labels_file(path: Path | None) -> None:
     Raises:
         TableError: it does not exist, is no table, or lacks a column.
     """
-    from rsretrieve._core.tables import columns_of
+    from rsretrieve._core.tables import require_columns
 
-    if path is None:
-        return
-    columns = columns_of(path)
-    for name in ("tile", "label"):
-        if name not in columns:
-            raise TableError(
-                f"{path}: no column {name!r} (its columns are: {', '.join(columns) or 'none'})",
-                hint="the header must name the columns tile, label",
-            )
+    if path is not None:
+        require_columns(path, ("tile", "label"))
 
 
 def check_model(folder: Path | None) -> None:

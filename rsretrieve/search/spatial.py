@@ -6,6 +6,7 @@ The bounding boxes of all tiles leave few candidates, which Shapely then tests.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -34,10 +35,7 @@ def rows_intersecting(footprints: Footprints, area: Any) -> NDArray[np.int64]:
     Returns:
         (R,) int64, rising.
     """
-    chosen = _near(footprints, area)
-    shapely.prepare(area)
-    intersecting: NDArray[np.bool_] = shapely.intersects(_shapes(footprints, chosen), area)
-    return footprints.rows[chosen[intersecting]]
+    return _rows_where(shapely.intersects, footprints, area)
 
 
 def rows_within(footprints: Footprints, area: Any) -> NDArray[np.int64]:
@@ -50,10 +48,15 @@ def rows_within(footprints: Footprints, area: Any) -> NDArray[np.int64]:
     Returns:
         (R,) int64, rising.
     """
+    return _rows_where(shapely.covered_by, footprints, area)
+
+
+def _rows_where(
+    relation: Callable[[Any, Any], NDArray[np.bool_]], footprints: Footprints, area: Any
+) -> NDArray[np.int64]:
     chosen = _near(footprints, area)
     shapely.prepare(area)
-    inside: NDArray[np.bool_] = shapely.covered_by(_shapes(footprints, chosen), area)
-    return footprints.rows[chosen[inside]]
+    return footprints.rows[chosen[relation(_shapes(footprints, chosen), area)]]
 
 
 def row_at(footprints: Footprints, lon: float, lat: float) -> int:

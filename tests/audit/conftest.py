@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -14,23 +13,14 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.evaluation.instance_noise import class_means
 from rsretrieve.index.embed_tiles import embed_tiles
-from rsretrieve.network.device import Precision
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.synthetic.scene import make_landscape, write_tiles
 from rsretrieve.training.recipe import PAPER
 from rsretrieve.training.train import TrainingRequest, train_model
+from tests.support.indexes import in_float32
 
-
-@pytest.fixture(scope="package", autouse=True)
-def _in_float32() -> Iterator[None]:
-    """In fewer bits, the same tile in another batch has a slightly other embedding.
-
-    In this package alone: elsewhere the program is to compute as it does for its users.
-    """
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rsretrieve.network.embedder.best_precision", lambda _: Precision.FLOAT32)
-        yield
+__all__ = ["in_float32"]
 
 
 @pytest.fixture(scope="package")

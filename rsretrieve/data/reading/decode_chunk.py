@@ -21,7 +21,7 @@ Process = Callable[[str, RawTile], T]
 """Makes the content of a read tile, from its id and its pixels."""
 
 Chunk = list[list[Tile]]
-"""Tiles that are requested at once: runs, of which each is one tile, or windows of one scene."""
+"""Tiles that are requested at once, as runs. A run is one tile, or several windows of one scene."""
 
 _RUN_BYTES = 4_000_000  # of a scene's file; `allow_values` adds time when its blocks are known
 _RASTERS = OpenRasters()  # used in a worker
