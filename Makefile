@@ -8,8 +8,8 @@ CONSTRAINTS ?= constraints.txt
 # Temporary environment of one target (8 GB); removed afterwards.
 TRIAL ?= .trial
 
-.PHONY: demo test test-fast test-lowest test-newest constraints check mutation format benchmark \
-	benchmark-noise clean
+.PHONY: demo test test-fast test-backbones test-lowest test-newest constraints check mutation format \
+	benchmark benchmark-noise clean
 
 # Every command on a synthetic landscape. All files are written to demo/.
 demo: $(VENV)/.installed
@@ -22,6 +22,11 @@ test: $(VENV)/.installed
 # The tests that take less than 0.4 s each: a minute or so.
 test-fast: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "$(SELECTED)" tests
+
+# Each of torchvision's 80 classification backbones (10 minutes); `make test` takes one per family.
+test-backbones: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "exhaustive or slow" \
+		-o junit_family=xunit1 --junitxml=backbones.xml tests/trials/test_every_backbone.py
 
 # All tests but the slow ones with the lowest versions that pyproject.toml allows, and with the newest.
 test-lowest:
