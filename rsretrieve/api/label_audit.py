@@ -74,8 +74,8 @@ class AuditResult:
         return len(self.audit.tiles)
 
     @property
-    def noise_rate(self) -> float:
-        """The estimated share of wrong labels, 0…1."""
+    def noise_rate(self) -> float | None:
+        """The estimated share of wrong labels, 0…1; None if it cannot be told."""
         return self.audit.noise_rate
 
     @property
@@ -208,11 +208,8 @@ class AuditResult:
         return table_html(self._headline(), _SHOWN, zip(*shown.to_pydict().values()))
 
     def _headline(self) -> str:
-        low, high = self.noise_interval
-        return (
-            f"{len(self.audit.issues):,} of {len(self):,} labels flagged, estimated noise rate "
-            f"{self.noise_rate:.1%} ({low:.1%} to {high:.1%})"
-        )
+        counts = f"{len(self.audit.issues):,} of {len(self):,} labels flagged"
+        return f"{counts}, {self.audit.noise_summary}"
 
     def _checked(self, path: object, overwrite: object) -> tuple[Path, bool]:
         """Where to write, and whether to replace; refused where it would harm an input."""

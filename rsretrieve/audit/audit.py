@@ -21,7 +21,7 @@ from rsretrieve.audit.evidence.evidence import Evidence, EvidenceSource
 from rsretrieve.audit.exemplars import Exemplars
 from rsretrieve.audit.issue_types import NO_ISSUE, LabelContext, classify_issues
 from rsretrieve.audit.label_quality import AssessmentOptions, assess_labels
-from rsretrieve.audit.noise_rate import rate_interval, share_intervals
+from rsretrieve.audit.noise_rate import share_intervals
 from rsretrieve.audit.posterior import LabelPosterior
 from rsretrieve.audit.result import Audit, ClassIssues, Comparison, NoiseMatrix
 from rsretrieve.audit.result_table import ClassifiedLabels
@@ -100,14 +100,19 @@ def _summarise(
     return Audit(
         table=classified.table(order),
         tiles=evidence.tiles,
-        per_class=_per_class(classified, probability),
-        noise_rate=float(probability.mean()),
-        interval=rate_interval(probability),
+        per_class=_per_class(classified, posterior),
+        noise_rate=float(probability.mean()) if posterior.rates.can_be_told else None,
+        interval=_interval(posterior),
         figures=_figures(classified, posterior, request.true_labels),
         noise_matrix=NoiseMatrix(evidence.class_names, posterior.expected_counts),
         comparisons=_comparisons(classified, evidence, order, request.comparisons),
         places=evidence.places,
     )
+
+
+def _interval(posterior: LabelPosterior) -> tuple[float, float]:
+    rate, rates = float(posterior.issue_probability.mean()), posterior.rates
+    return min(rates.low, rate), max(rates.high, rate)
 
 
 def _auditable(tiles: TileSet, names: tuple[str, ...], context: RunContext) -> TileSet:
@@ -168,9 +173,8 @@ def _near_duplicates(
     return near_duplicates_by_embedding(neighbours, labels)
 
 
-def _per_class(
-    classified: ClassifiedLabels, probability: NDArray[np.float64]
-) -> tuple[ClassIssues, ...]:
+def _per_class(classified: ClassifiedLabels, posterior: LabelPosterior) -> tuple[ClassIssues, ...]:
+    probability, is_told = posterior.issue_probability, posterior.rates.can_be_told
     labels, names = classified.labels, classified.class_names
     sizes = np.bincount(labels, minlength=len(names))
     issues = np.bincount(labels[classified.findings.is_label_issue], minlength=len(names))
@@ -181,8 +185,8 @@ def _per_class(
             label=names[c],
             tiles=int(sizes[c]),
             issues=int(issues[c]),
-            noise_rate=float(rates[c]),
-            interval=(float(low[c]), float(high[c])),
+            noise_rate=float(rates[c]) if is_told else None,
+            interval=(float(low[c]), float(high[c])) if is_told else (0.0, 1.0),
         )
         for c in np.flatnonzero(sizes).tolist()
     )

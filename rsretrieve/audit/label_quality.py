@@ -17,6 +17,8 @@ from rsretrieve.audit.estimators.classifiers import (
 )
 from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMResult, fit_dawid_skene
 from rsretrieve.audit.estimators.prototype_scores import LabelScores
+from rsretrieve.audit.estimators.renamed_classes import Renaming
+from rsretrieve.audit.estimators.several_starts import RateRange
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.evidence.evidence import Evidence
 from rsretrieve.audit.findings import LabelFindings, label_findings
@@ -81,7 +83,8 @@ def assess_labels(
     if _uses_classifiers(evidence):
         result, votes = _fit_classifiers(evidence, labels, options.folds, context)
         posterior = posterior_from_em(result.with_confirmed(labels, confirmed), labels)
-        neighbour_share = votes.shares(result.posterior)[np.arange(len(labels)), labels]
+        shares = votes.shares(result.posterior)[np.arange(len(labels)), labels]
+        neighbour_share = shares.astype(np.float32)
     else:
         classes = len(evidence.class_names)
         context.notice(
@@ -90,12 +93,16 @@ def assess_labels(
         )
         known = scores.with_confirmed(confirmed)
         posterior = posterior_from_prototypes(known, labels, evidence.temperature, classes)
+    if not posterior.rates.can_be_told:
+        context.notice(_why_it_cannot_be_told(posterior.rates))
     flagged = select_issues(
         posterior.issue_probability,
         posterior.margin,
         options.selection,
         is_calibrated=posterior.is_calibrated,
     )
+    if not posterior.rates.can_be_told and options.selection.budget is None:
+        flagged[:] = False
     if not _has_independent_classifier(evidence):
         unknown = np.full(posterior.independent.shape, np.nan)
         posterior = replace(posterior, independent=unknown)
@@ -103,9 +110,22 @@ def assess_labels(
     return posterior, label_findings(evidence, posterior, flagged, scores, neighbour_share)
 
 
+def _why_it_cannot_be_told(rates: RateRange) -> str:
+    consequence = "no label is flagged (--budget N lists the N most doubtful ones)"
+    if not rates.is_informative:
+        return (
+            "the noise rate cannot be told: the embeddings do not predict these labels better than "
+            f"the frequencies of the labels do; {consequence}"
+        )
+    return (
+        f"the noise rate cannot be told: rates from {rates.low:.0%} to {rates.high:.0%} explain "
+        f"the labels equally well; {consequence}"
+    )
+
+
 def _has_independent_classifier(evidence: Evidence) -> bool:
     """Whether some scores do not depend on the tile's own label."""
-    leaves_one_out = evidence.left_out is not None
+    leaves_one_out = evidence.left_out is not None or evidence.is_unseen
     return leaves_one_out or (_uses_classifiers(evidence) and _trained_on(evidence) is not None)
 
 
@@ -125,13 +145,16 @@ def _fit_classifiers(
     """
     classes = len(evidence.class_names)
     rows = evidence.vectors[np.arange(len(labels))]
+    by_prototypes = np.asarray(rows @ evidence.prototypes.T, np.float64)
     assigned = assign_folds(labels, folds)
     votes = _votes(rows, labels, assigned, classes, evidence.vectors)
     independent: list[Classifier] = [Discriminant(rows, assigned), votes]
     classifiers = ClassifierSet(independent)
+    if evidence.is_unseen:
+        classifiers = ClassifierSet([*independent, FixedScores(by_prototypes)])
     trained_on, features = _trained_on(evidence), evidence.starting_features
     if trained_on is not None and features is not None:
-        by_model = [*independent, FixedScores(rows @ evidence.prototypes.T)]
+        by_model = [*independent, FixedScores(by_prototypes)]
         by_features = _votes(features, labels, assigned, classes, UnitRows(features))
         classifiers = ClassifierSet(
             independent=[Discriminant(features, assigned), by_features],
@@ -141,8 +164,15 @@ def _fit_classifiers(
             ],
             areas=evidence.area_under_margin,
         )
-    context.start_stage("combining classifiers", classifiers.iterations * len(labels))
-    return fit_dawid_skene(labels, classes, classifiers, context.advance), votes
+    context.start_stage("combining classifiers", None)
+    if not evidence.is_unseen:
+        return fit_dawid_skene(labels, classes, classifiers, context.advance), votes
+    renaming = Renaming.of(labels, by_prototypes)
+    for sentence in renaming.sentences(evidence.class_names):
+        context.notice(sentence)
+    renamed = renaming.permutation[labels]
+    result = fit_dawid_skene(renamed, classes, classifiers, context.advance)
+    return result.for_labels(renamed, labels), votes
 
 
 def _trained_on(evidence: Evidence) -> NDArray[np.bool_] | None:
@@ -161,6 +191,6 @@ def _votes(
     vectors: UnitRows,
 ) -> NeighbourVotes:
     """The neighbours' votes; large sets are searched within the classes of a discriminant."""
-    given = np.eye(classes, dtype=np.float32)[labels]
+    given = np.eye(classes)[labels]
     groups = Discriminant(rows, folds).class_scores(given).argmax(axis=1)
     return NeighbourVotes.among(vectors, np.asarray(groups, np.int64))

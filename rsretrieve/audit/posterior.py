@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.dawid_skene import EMResult
 from rsretrieve.audit.estimators.prototype_scores import LabelScores
+from rsretrieve.audit.estimators.several_starts import RateRange
+from rsretrieve.audit.noise_rate import rate_interval
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class LabelPosterior:
         independent: (N, 3) float64, their probabilities by the classifiers that were not
             trained on the labels; NaN where there are none.
         expected_counts: (K, K) float64, expected tiles, row given label, column true class.
+        rates: the noise rates that explain the labels, and whether they agree.
         is_calibrated: the odds estimate probabilities; otherwise they only rank the labels.
     """
 
@@ -30,6 +33,7 @@ class LabelPosterior:
     log_probability: NDArray[np.float64]
     independent: NDArray[np.float64]
     expected_counts: NDArray[np.float64]
+    rates: RateRange
     is_calibrated: bool
 
     @property
@@ -65,6 +69,7 @@ def posterior_from_em(result: EMResult, labels: NDArray[np.int64]) -> LabelPoste
         log_probability=np.take_along_axis(log_odds, ranked, 1) - total[:, None],
         independent=np.take_along_axis(result.independent, ranked, 1).astype(np.float64),
         expected_counts=counts,
+        rates=result.rates,
         is_calibrated=True,
     )
 
@@ -87,11 +92,13 @@ def posterior_from_prototypes(
     counts = np.zeros((classes, classes))
     np.add.at(counts, (labels, other), wrong)
     np.add.at(counts, (labels, labels), 1 - wrong)
+    low, high = rate_interval(wrong)
     return LabelPosterior(
         margin=scores.margin / temperature,
         ranked=np.stack([scores.predicted, scores.runner_up], axis=1),
         log_probability=-np.logaddexp(0, -odds),
         independent=1 / (1 + np.exp(np.clip(-odds, -700, 700))),
         expected_counts=counts,
+        rates=RateRange(low, high),
         is_calibrated=False,
     )

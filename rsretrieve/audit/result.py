@@ -26,15 +26,16 @@ class ClassIssues:
         label: the given label.
         tiles: number of tiles with it.
         issues: number of them that are flagged.
-        noise_rate: estimated share of wrong labels. It may differ from the share of issues: of
-            ten labels that are each wrong with probability 0.2, none may be flagged.
+        noise_rate: estimated share of wrong labels; None if it cannot be told. It may differ
+            from the share of issues: of ten labels that are each wrong with probability 0.2,
+            none may be flagged.
         interval: 95 % interval of the noise rate.
     """
 
     label: str
     tiles: int
     issues: int
-    noise_rate: float
+    noise_rate: float | None
     interval: tuple[float, float]
 
 
@@ -93,7 +94,7 @@ class Audit:
         table: a row per audited label, the worst first; `result_table.SCHEMA` has the columns.
         tiles: the N audited tiles; the column `row` of the table is a position in them.
         per_class: figures by given label.
-        noise_rate: estimated share of wrong labels.
+        noise_rate: estimated share of wrong labels; None if it cannot be told.
         interval: 95 % interval of the noise rate.
         figures: comparison with the true labels, if they were given.
         noise_matrix: expected tiles by given label and true class; None if unknown.
@@ -104,7 +105,7 @@ class Audit:
     table: pyarrow.Table
     tiles: TileSet
     per_class: tuple[ClassIssues, ...]
-    noise_rate: float
+    noise_rate: float | None
     interval: tuple[float, float]
     figures: AuditFigures | None = None
     noise_matrix: NoiseMatrix | None = None
@@ -126,6 +127,15 @@ class Audit:
         """Number of tiles by type of issue."""
         types = plain_values(self.to_review["kind"])
         return {issue_type: types.count(issue_type) for issue_type in ISSUE_TYPES}
+
+    @property
+    def noise_summary(self) -> str:
+        """The noise rate in words, with its interval."""
+        low, high = self.interval
+        interval = f"(95% interval {low:.1%} to {high:.1%})"
+        if self.noise_rate is None:
+            return f"the noise rate cannot be told {interval}"
+        return f"estimated noise rate {self.noise_rate:.1%} {interval}"
 
     def fixed_labels(self) -> dict[str, str]:
         """The labels with the confident suggestions applied.

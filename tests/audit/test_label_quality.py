@@ -71,6 +71,48 @@ def test_errors_are_found_however_many_tiles_the_training_knew(known: float) -> 
     assert posterior.issue_probability.mean() == pytest.approx(wrong.mean(), abs=0.03)
 
 
+def unseen(seed: int = 0) -> tuple[Evidence, NDArray[np.bool_]]:
+    found, wrong = evidence(0.0, seed)
+    return replace(found, is_unseen=True), wrong
+
+
+def with_labels(found: Evidence, labels: NDArray[np.int64]) -> Evidence:
+    tiles = tuple(Tile(str(i), str(i), NAMES[label]) for i, label in enumerate(labels))
+    return replace(found, tiles=TileSet("here", tiles))
+
+
+def test_labels_of_unseen_tiles_whose_classes_were_shifted_are_all_wrong() -> None:
+    found, _ = unseen()
+    true = np.repeat(np.arange(CLASSES), PER_CLASS)
+    notices: list[str] = []
+    context = RunContext(listener=lambda event: notices.append(str(event)))
+    shifted = with_labels(found, (true + 1) % CLASSES)
+    scores = score_labels(shifted.vectors, shifted.labels, shifted.prototypes, shifted.temperature)
+    nobody = np.zeros(len(true), bool)
+    posterior, findings = assess_labels(shifted, scores, AssessmentOptions(), nobody, context)
+    assert posterior.issue_probability.mean() > 0.98
+    assert posterior.rates.high == 1
+    assert (findings.predicted == true).mean() > 0.98
+    assert sum("most tiles labelled" in notice for notice in notices) == CLASSES
+
+
+def test_prototypes_of_another_set_of_tiles_are_independent() -> None:
+    found, wrong = unseen()
+    posterior, findings = judged(found)
+    assert np.isfinite(posterior.independent).all()
+    assert posterior.issue_probability.mean() == pytest.approx(wrong.mean(), abs=0.03)
+    assert (findings.is_label_issue == wrong).mean() > 0.97
+
+
+def test_where_the_rate_cannot_be_told_nothing_is_flagged_but_a_budget() -> None:
+    found, _ = evidence(0.0)
+    random = np.random.default_rng(2).permutation(found.labels)
+    for budget, flagged in ((None, 0), (7, 7)):
+        posterior, findings = judged(with_labels(found, random), budget)
+        assert not posterior.rates.can_be_told
+        assert findings.is_label_issue.sum() == flagged
+
+
 @pytest.mark.parametrize(
     ("known", "is_independent"), [(0.0, False), (0.05, False), (0.5, True), (1, True)]
 )

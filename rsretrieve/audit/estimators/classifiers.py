@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from rsretrieve.audit.estimators.neighbors import nearest_neighbours
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 
-Scores = NDArray[np.float32]
+Scores = NDArray[np.float64]
 
 NEIGHBOURS = 15
 _VOTE_TEMPERATURE = 0.1
 _NO_VOTE = 0.02
 _SHRINKAGE = 0.1
-_SEED = 5
 
 
 class Classifier(Protocol):
@@ -31,29 +30,30 @@ class Classifier(Protocol):
         """Score all classes for all tiles.
 
         Args:
-            posterior: (N, K) float32 probabilities of the tiles' classes; rows sum to 1.
+            posterior: (N, K) probabilities of the tiles' classes; a row sums to 1, or to 0 for
+                a tile whose class must not be used.
 
         Returns:
-            (N, K) float32, higher is more probable; a row of equal scores says nothing.
+            (N, K) float64, higher is more probable; a row of equal scores says nothing.
         """
         ...
 
 
 def assign_folds(labels: NDArray[np.int64], folds: int) -> NDArray[np.int64]:
-    """Assign the tiles of every class evenly to folds, by a fixed shuffle.
+    """Assign the tiles of every class in turn to folds.
 
     Args:
-        labels: (N,) int64 class numbers.
+        labels: (N,) int64 class numbers, in an order that is random within each class.
         folds: number of folds.
 
     Returns:
         (N,) int64, 0…folds − 1.
     """
-    rng = np.random.default_rng(_SEED)
-    shuffled = rng.permutation(len(labels))
+    order = np.argsort(labels, kind="stable")
+    sizes = np.bincount(labels)
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     assigned = np.empty(len(labels), np.int64)
-    by_class = shuffled[np.argsort(labels[shuffled], kind="stable")]
-    assigned[by_class] = np.arange(len(labels)) % folds
+    assigned[order] = rank % folds
     return assigned
 
 
@@ -77,33 +77,60 @@ class Discriminant:
 
     def class_scores(self, posterior: Scores) -> Scores:
         """See `Classifier.class_scores`."""
-        scores = np.zeros(posterior.shape, np.float32)
-        for fold in range(int(self.folds.max()) + 1):
+        used = self._known & posterior.any(axis=1)
+        scatters = self._scatters if (used == self._known).all() else self._scatters_of(used)
+        moments = [self._moments(posterior, used & (self.folds == f)) for f in self._folds]
+        scores = np.zeros(posterior.shape, order="F")
+        for fold in self._folds:
             scored = self._known & (self.folds == fold)
-            others = self._known & (self.folds != fold)
-            weights, offsets = _discriminant(self.rows[others], posterior[others])
+            others = [f for f in self._folds if f != fold]
+            weights, offsets = _discriminant(
+                np.sum([scatters[f] for f in others], axis=0),
+                np.sum([moments[f][0] for f in others], axis=0),
+                np.sum([moments[f][1] for f in others], axis=0),
+            )
             scores[scored] = self.rows[scored] @ weights.T + offsets
         return scores
+
+    @cached_property
+    def _folds(self) -> range:
+        return range(int(self.folds.max()) + 1)
 
     @cached_property
     def _known(self) -> NDArray[np.bool_]:
         return np.asarray(self.rows.any(axis=1))
 
+    @cached_property
+    def _scatters(self) -> list[NDArray[np.float64]]:
+        return self._scatters_of(self._known)
 
-def _discriminant(rows: NDArray[np.float32], posterior: Scores) -> tuple[Scores, Scores]:
+    def _scatters_of(self, used: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
+        """Σ v·vᵀ of the rows of each fold."""
+        folds = [self.rows[used & (self.folds == fold)] for fold in self._folds]
+        return [np.asarray(rows.T @ rows, np.float64) for rows in folds]
+
+    def _moments(
+        self, posterior: Scores, used: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(K,) sizes of the classes, and (K, D) sums of their rows."""
+        weights = posterior[used]
+        return weights.sum(axis=0), np.asarray(weights.T @ self.rows[used], np.float64)
+
+
+def _discriminant(
+    scatter: NDArray[np.float64], sizes: NDArray[np.float64], sums: NDArray[np.float64]
+) -> tuple[Scores, Scores]:
     """(K, D) weights and (K,) offsets of the classes' scores."""
-    sizes = posterior.sum(axis=0, dtype=np.float64)
-    overall = rows.mean(axis=0, dtype=np.float64)
+    total = max(1.0, float(sizes.sum()))
     # The overall mean counts as one tile: it is the mean of a class without tiles.
-    means = (posterior.T.astype(np.float64) @ rows + overall) / (sizes[:, None] + 1)
-    covariance = rows.T.astype(np.float64) @ rows - (means.T * sizes) @ means
-    covariance /= max(1, len(rows))
+    means = (sums + sums.sum(axis=0) / total) / (sizes[:, None] + 1)
+    covariance = (scatter - (means.T * sizes) @ means) / total
     spread = np.trace(covariance) / len(covariance)
     covariance *= 1 - _SHRINKAGE
     covariance[np.diag_indices_from(covariance)] += _SHRINKAGE * spread + 1e-9
     weights = np.linalg.solve(covariance, means.T).T
     offsets = np.log((sizes + 1) / (sizes + 1).sum()) - (weights * means).sum(axis=1) / 2
-    return weights.astype(np.float32), offsets.astype(np.float32)
+    return weights, offsets
 
 
 @dataclass(frozen=True)
@@ -140,21 +167,21 @@ class NeighbourVotes:
 
     def class_scores(self, posterior: Scores) -> Scores:
         """See `Classifier.class_scores`."""
-        return np.asarray(np.log(self.shares(posterior) + np.float32(_NO_VOTE)))
+        return np.asfortranarray(np.log(self.shares(posterior) + _NO_VOTE))
 
     def shares(self, posterior: Scores) -> Scores:
         """Count the votes.
 
         Args:
-            posterior: (N, K) float32 probabilities of the tiles' classes.
+            posterior: (N, K) probabilities of the tiles' classes; a row of zeros does not vote.
 
         Returns:
-            (N, K) float32 share of the votes for every class; rows sum to 1, or 0 without votes.
+            (N, K) float64 share of the votes for every class; rows sum to 1, or 0 without votes.
         """
-        votes = np.zeros(posterior.shape, np.float32)
+        votes = np.zeros(posterior.shape)
         for rows, weights in zip(self.neighbours.T, self.weights.T):
             votes += weights[:, None] * posterior[rows]
-        return votes
+        return np.asarray(votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-12))
 
 
 @dataclass(frozen=True)
@@ -171,7 +198,7 @@ class Restricted:
 
     def class_scores(self, posterior: Scores) -> Scores:
         """See `Classifier.class_scores`."""
-        return np.where(self.rows[:, None], self.classifier.class_scores(posterior), np.float32(0))
+        return np.where(self.rows[:, None], self.classifier.class_scores(posterior), 0.0)
 
 
 @dataclass(frozen=True)
@@ -179,7 +206,7 @@ class FixedScores:
     """Scores that do not depend on the posteriors, such as w_c·v_i of a trained model.
 
     Attributes:
-        scores: (N, K) float32.
+        scores: (N, K) float64.
     """
 
     scores: Scores

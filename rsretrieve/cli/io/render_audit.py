@@ -60,11 +60,8 @@ def _sentence(audit: Audit) -> str:
 
     types = [f"{count} {TYPE_NAMES[name]}" for name, count in audit.issue_counts.items() if count]
     parts = f"; to review: {', '.join(types)}" if types else ""
-    low, high = audit.interval
-    return (
-        f"{len(audit.issues)} of {len(audit.table)} labels flagged; estimated noise rate "
-        f"{audit.noise_rate:.1%} (95% interval {low:.1%} to {high:.1%}){parts}"
-    )
+    counts = f"{len(audit.issues)} of {len(audit.table)} labels flagged"
+    return f"{counts}; {audit.noise_summary}{parts}"
 
 
 def _worst(audit: Audit) -> Table:
@@ -90,9 +87,10 @@ def _classes(audit: Audit) -> Table:
     table = plain_table(
         "issues by given label", "label", "tiles", "issues", "noise rate", "95% interval", ""
     )
-    for entry in sorted(audit.per_class, key=lambda entry: -entry.noise_rate):
-        bar = "█" * round(20 * entry.noise_rate)
+    for entry in sorted(audit.per_class, key=lambda entry: -(entry.noise_rate or 0)):
+        bar = "█" * round(20 * (entry.noise_rate or 0))
         low, high = entry.interval
-        shares = f"{entry.noise_rate:.1%}", f"{low:.0%} to {high:.0%}"
+        rate = "–" if entry.noise_rate is None else f"{entry.noise_rate:.1%}"
+        shares = rate, f"{low:.0%} to {high:.0%}"
         table.add_row(plain(entry.label), str(entry.tiles), str(entry.issues), *shares, bar)
     return table

@@ -132,21 +132,23 @@ def _summary(request: PageRequest) -> str:
     others = to_review - issues
     more = f"; {others:,} more tiles to review" if others else ""
     least = f" Only the worst {shown:,} are shown." if shown < to_review else ""
-    low, high = audit.interval
-    rate = f"estimated noise rate {audit.noise_rate:.1%} (95% interval {low:.1%} to {high:.1%})"
-    return f"{count}; {rate}{more}. The worst labels come first.{least}"
+    return f"{count}; {audit.noise_summary}{more}. The worst labels come first.{least}"
 
 
 def _class_table(audit: Audit) -> str:
     rows = "\n".join(
         f'<tr><td>{_text(entry.label)}</td><td class="number">{entry.issues}</td>'
         f'<td class="number">{entry.tiles}</td>'
-        f'<td><meter value="{entry.noise_rate:.4f}"></meter> {entry.noise_rate:.0%} '
+        f"<td>{_meter(entry.noise_rate)} "
         f"<small>({entry.interval[0]:.0%} to {entry.interval[1]:.0%})</small></td></tr>"
-        for entry in sorted(audit.per_class, key=lambda entry: -entry.noise_rate)
+        for entry in sorted(audit.per_class, key=lambda entry: -(entry.noise_rate or 0))
     )
     head = "<tr><th>given label</th><th>issues</th><th>tiles</th><th>estimated noise rate</th></tr>"
     return f"<table>\n{head}\n{rows}\n</table>"
+
+
+def _meter(rate: float | None) -> str:
+    return "–" if rate is None else f'<meter value="{rate:.4f}"></meter> {rate:.0%}'
 
 
 def _wanted(request: PageRequest) -> Iterator[tuple[Tile, int]]:

@@ -229,7 +229,7 @@ def test_posteriors_and_transitions_sum_to_one() -> None:
     found = fit_dawid_skene(given, CLASSES, classifiers, advanced.append)
     np.testing.assert_allclose(found.posterior.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(found.transitions.sum(axis=1), 1)
-    assert sum(advanced) == 6 * len(given)
+    assert set(advanced) == {len(given)}
 
 
 # Selection

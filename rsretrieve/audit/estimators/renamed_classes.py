@@ -1,0 +1,81 @@
+"""Find classes whose labels have other names than the prototypes of a model give them.
+
+If classes were shifted, swapped or renamed, their labels are consistent, so labels and embeddings
+alone cannot tell. The prototypes of a model that was trained on other tiles can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.audit.issue_types import SMALLEST_CLASS
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """The class that most tiles with each label look like.
+
+    Attributes:
+        counts: (K, K) int64, tiles by label (row) and nearest prototype (column).
+    """
+
+    counts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, labels: NDArray[np.int64], similarities: NDArray[np.float64]) -> Renaming:
+        """Count the nearest prototypes.
+
+        Args:
+            labels: (N,) int64 class numbers of the given labels.
+            similarities: (N, K) similarities to the prototypes.
+        """
+        counts = np.zeros((similarities.shape[1],) * 2, np.int64)
+        np.add.at(counts, (labels, similarities.argmax(axis=1)), 1)
+        return cls(counts)
+
+    @property
+    def majority(self) -> NDArray[np.int64]:
+        """(K,) the class that more than half of the tiles with each label look like.
+
+        The label itself where there is none, or where it has fewer than 5 tiles.
+        """
+        sizes, likely = self.counts.sum(axis=1), self.counts.argmax(axis=1)
+        clear = 2 * self.counts.max(axis=1) > sizes
+        own = np.arange(len(sizes))
+        return np.asarray(np.where(clear & (sizes >= SMALLEST_CLASS), likely, own))
+
+    @property
+    def permutation(self) -> NDArray[np.int64]:
+        """(K,) the class of each label, where labels exchanged their names; else the label itself.
+
+        Some labels exchanged their names if each has a different most frequent class, these
+        classes are the same labels, and most of their tiles look like these classes.
+        """
+        found, likely = np.arange(len(self.counts)), self.counts.argmax(axis=1)
+        for label in range(len(found)):
+            cycle = _cycle_of(label, likely)
+            if 2 * self.counts[cycle, likely[cycle]].sum() > self.counts[cycle].sum():
+                found[cycle] = likely[cycle]
+        return found
+
+    def sentences(self, names: tuple[str, ...]) -> list[str]:
+        """One sentence for every label that most tiles contradict."""
+        majority, sizes = self.majority, self.counts.sum(axis=1)
+        return [
+            f"most tiles labelled {names[label]!r} lie nearest to the prototype of "
+            f"{names[majority[label]]!r} ({self.counts[label, majority[label]]} of {sizes[label]})"
+            for label in np.flatnonzero(majority != np.arange(len(names))).tolist()
+        ]
+
+
+def _cycle_of(label: int, following: NDArray[np.int64]) -> list[int]:
+    """The labels from a label to itself, each followed by the next; empty if none leads back."""
+    cycle = [label]
+    while (last := int(following[cycle[-1]])) != label:
+        if last in cycle:
+            return []
+        cycle.append(last)
+    return cycle

@@ -1,0 +1,217 @@
+"""Fit the noise model from several starts, and tell whether the noise rate can be told.
+
+The EM fit finds a local maximum, which depends on the start. From a low noise rate alone it stays
+near this rate, however many labels are wrong. It is therefore repeated from a low and a high rate.
+
+Fits that differ are compared on labels that they did not use: the tiles are split in three, the
+fit uses the labels of two parts, and the likelihood Σ_t P_it T_{t,y_i} of the labels in the third
+is measured. The training likelihood would prefer the most complicated explanation.
+
+- A fit *explains* the labels if its mean log likelihood is not less than that of the best fit by
+  more than two standard errors of the difference.
+- The labels are *informative* if the best fit predicts them better than their frequencies do, by
+  more than three standard errors. Otherwise the vectors say nothing about the labels, and every
+  noise rate is possible.
+- Otherwise the noise rate can be told if the rates of all fits that explain the labels agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.audit.estimators.classifiers import Scores, assign_folds
+from rsretrieve.audit.estimators.em_state import EMState, Transitions, uniform_noise
+
+Refit = Callable[[EMState], Callable[[], Scores]]
+"""Refits the classifiers to a state; see `dawid_skene.log_p_by_labels`."""
+
+_LOW, _HIGH, _MIDDLE = 0.2, 0.8, 0.5
+"""Rates to start from, as shares of the noise rate of random labels, 1 − 1/K."""
+
+_BY_ALL_TILES, _BY_CERTAIN_TILES, _UPDATES = 5, 5, 2
+_MOST_ITERATIONS, _STILL_CHANGES = 30, 0.002
+_AGREE, _DISAGREE = 0.02, 0.1
+_HIGH_RATE = 0.5
+_PARTS, _HELD_OUT_ITERATIONS = 3, 5
+_EXPLAINS_SE, _INFORMS_SE = 2.0, 3.0
+_NORMAL_95 = 1.96
+_MODEL_ERROR = 0.01
+"""A tile that looks like another class counts as mislabelled; about so many do in clean data."""
+
+
+@dataclass(frozen=True)
+class RateRange:
+    """The noise rates of all fits that explain the labels.
+
+    Attributes:
+        low, high: ends of an interval that covers them and their sampling error.
+        can_be_told: the fits agree, and the labels are informative.
+        is_informative: the vectors predict labels better than their frequencies do.
+    """
+
+    low: float
+    high: float
+    can_be_told: bool = True
+    is_informative: bool = True
+
+    def including(self, rate: float, tiles: int) -> RateRange:
+        """The range that also covers another estimate of the rate, of so many tiles."""
+        low, high = _with_sampling_error([rate], tiles)
+        return replace(self, low=min(self.low, low), high=max(self.high, high))
+
+    def moved(self, by: float) -> RateRange:
+        """The range after labels were confirmed, which changes the mean probability by `by`."""
+        low, high = (float(np.clip(end + by, 0, 1)) for end in (self.low, self.high))
+        return replace(self, low=low, high=high)
+
+
+@dataclass(frozen=True)
+class FirstFit:
+    """The best fit by classifiers that were not trained on the labels.
+
+    Attributes:
+        state: posterior and confusion matrix.
+        rates: of all fits that explain the labels.
+    """
+
+    state: EMState
+    rates: RateRange
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A fit, and the noise rates by other ways to count."""
+
+    state: EMState
+    other_rates: tuple[float, ...]
+
+    @property
+    def rate(self) -> float:
+        return self.state.noise_rate
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        return (self.rate, *self.other_rates)
+
+
+def first_fit(
+    labels: NDArray[np.int64],
+    classes: int,
+    refit: Refit,
+    advance: Callable[[int], None] = lambda _: None,
+) -> FirstFit:
+    """Fit the noise model from several starts, and choose the fit that explains held-out labels.
+
+    Args:
+        labels: (N,) int64 class numbers of the given labels.
+        classes: K.
+        refit: the classifiers.
+        advance: called with N after each iteration.
+    """
+    chance = 1 - 1 / classes
+    starts = [uniform_noise(share * chance, classes) for share in (_LOW, _HIGH)]
+
+    def fit(start: Transitions) -> _Fit:
+        return _fit(labels, refit, start, advance)
+
+    fits = [fit(start) for start in starts]
+    if _agree(fits, _AGREE):
+        if fits[0].rate < _HIGH_RATE * chance:
+            return FirstFit(fits[0].state, _range_of(fits, len(labels)))
+        fits = fits[:1]
+    else:
+        fits.append(fit(uniform_noise(_MIDDLE * chance, classes)))
+    likelihoods = [_held_out_likelihood(each, refit, advance) for each in fits]
+    explaining = _that_explain(fits, likelihoods)
+    frequencies = np.log(np.bincount(labels, minlength=classes) / len(labels))[labels]
+    best = int(np.argmax([each.mean() for each in likelihoods]))
+    if _standard_errors(likelihoods[best] - frequencies) < _INFORMS_SE:
+        return FirstFit(fits[best].state, RateRange(0.0, 1.0, False, False))
+    chosen = _most_likely(explaining, refit)
+    found = _range_of(explaining, len(labels))
+    return FirstFit(
+        chosen.state, RateRange(found.low, found.high, _agree(explaining, _DISAGREE), True)
+    )
+
+
+def _fit(
+    labels: NDArray[np.int64],
+    refit: Refit,
+    start: Transitions,
+    advance: Callable[[int], None],
+) -> _Fit:
+    """Iterate until the posterior changes no more: first with T of all tiles, then of half."""
+    state = EMState(labels, start)
+    rates: list[float] = []
+    for by_all_tiles, fewest in ((True, _BY_ALL_TILES), (False, _BY_CERTAIN_TILES)):
+        for iteration in range(_MOST_ITERATIONS):
+            before = state.posterior
+            log_p = refit(state)
+            for _ in range(_UPDATES):
+                state.update(log_p(), by_all_tiles=by_all_tiles)
+            advance(len(labels))
+            change = np.abs(state.posterior - before).sum(axis=1).mean() / 2
+            if iteration + 1 >= fewest and change < _STILL_CHANGES:
+                break
+        rates.append(state.noise_rate)
+    return _Fit(state, (rates[0], state.noise_rate_by_transitions))
+
+
+def _held_out_likelihood(
+    fit: _Fit, refit: Refit, advance: Callable[[int], None]
+) -> NDArray[np.float64]:
+    """(N,) log likelihood of every label, by a posterior that does not use it.
+
+    The confusion matrix is that of the fit: one label changes it little.
+    """
+    labels, transitions = fit.state.labels, fit.state.transitions
+    by_label = transitions[:, labels].T / transitions[:, labels].sum(axis=0)[:, None]
+    found = np.empty(len(labels))
+    parts = assign_folds(labels, _PARTS)
+    for part in range(_PARTS):
+        rows = parts == part
+        state = EMState(labels, transitions, by_label, rows)
+        for _ in range(_HELD_OUT_ITERATIONS):
+            state.update(refit(state)(), by_all_tiles=False)
+            advance(len(labels))
+        found[rows] = state.log_likelihood(refit(state)())[rows]
+    return found
+
+
+def _that_explain(fits: Sequence[_Fit], likelihoods: Sequence[NDArray[np.float64]]) -> list[_Fit]:
+    best = likelihoods[int(np.argmax([each.mean() for each in likelihoods]))]
+    return [
+        fit for fit, each in zip(fits, likelihoods) if _standard_errors(best - each) <= _EXPLAINS_SE
+    ]
+
+
+def _most_likely(fits: Sequence[_Fit], refit: Refit) -> _Fit:
+    """The fit under which the labels are most likely, of fits that explain held-out labels."""
+    states = [fit.state for fit in fits]
+    return fits[int(np.argmax([state.log_likelihood(refit(state)()).mean() for state in states]))]
+
+
+def _standard_errors(differences: NDArray[np.float64]) -> float:
+    """The mean of differences, in units of its standard error."""
+    error = float(differences.std()) / np.sqrt(len(differences))
+    return float(differences.mean() / max(error, 1e-12))
+
+
+def _agree(fits: Sequence[_Fit], tolerance: float) -> bool:
+    rates = [fit.rate for fit in fits]
+    return max(rates) - min(rates) <= tolerance
+
+
+def _range_of(fits: Sequence[_Fit], tiles: int) -> RateRange:
+    low, high = _with_sampling_error([rate for fit in fits for rate in fit.rates], tiles)
+    return RateRange(low, high)
+
+
+def _with_sampling_error(rates: Sequence[float], tiles: int) -> tuple[float, float]:
+    low, high = min(rates), max(rates)
+    errors = [_NORMAL_95 * float(np.sqrt(rate * (1 - rate) / tiles)) for rate in (low, high)]
+    return max(0.0, low - errors[0] - _MODEL_ERROR), min(1.0, high + errors[1] + _MODEL_ERROR)

@@ -1,0 +1,95 @@
+"""Noise rates from low to high, and labels that say nothing, on clusters made for the test."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from rsretrieve.audit.estimators.classifiers import Discriminant, NeighbourVotes, assign_folds
+from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMResult, fit_dawid_skene
+from rsretrieve.audit.estimators.several_starts import RateRange
+from rsretrieve.audit.estimators.unit_vectors import UnitRows
+from rsretrieve.audit.posterior import posterior_from_em
+
+CLASSES, PER_CLASS = 8, 120
+
+Rows, Labels = NDArray[np.float32], NDArray[np.int64]
+
+
+def clusters(distance: float, seed: int = 0) -> tuple[Rows, Labels]:
+    """(N, 24) unit rows in random order, and their classes."""
+    rng = np.random.default_rng(seed)
+    true = rng.permutation(np.repeat(np.arange(CLASSES), PER_CLASS))
+    rows = distance * np.eye(CLASSES, 24)[true] + rng.normal(0, 1, (len(true), 24))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), true
+
+
+def wrong_labels(true: Labels, kind: str, rate: float) -> Labels:
+    rng = np.random.default_rng(1)
+    steps = {"uniform": rng.integers(1, CLASSES, len(true)), "next": np.ones(len(true), np.int64)}
+    return np.asarray((true + steps[kind] * (rng.random(len(true)) < rate)) % CLASSES, np.int64)
+
+
+def fitted(rows: Rows, given: Labels) -> EMResult:
+    votes = NeighbourVotes.among(UnitRows(rows), given)
+    classifiers = ClassifierSet([Discriminant(rows, assign_folds(given, 5)), votes])
+    return fit_dawid_skene(given, CLASSES, classifiers)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(
+    ("kind", "rate"),
+    [
+        ("uniform", 0.0),
+        ("uniform", 0.1),
+        ("uniform", 0.5),
+        ("uniform", 0.65),
+        ("next", 0.3),
+        ("next", 0.4),
+    ],
+)
+def test_the_rate_is_found_however_high_it_is(kind: str, rate: float) -> None:
+    rows, true = clusters(4.0)
+    given = wrong_labels(true, kind, rate)
+    found = fitted(rows, given)
+    share = (given != true).mean()
+    assert found.rates.can_be_told
+    assert posterior_from_em(found, given).issue_probability.mean() == pytest.approx(
+        share, abs=0.03
+    )
+    assert found.rates.low <= share <= found.rates.high
+    assert found.rates.high - found.rates.low < 0.15
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_classes_that_overlap_are_not_noise(seed: int) -> None:
+    rows, true = clusters(2.5, seed)
+    found = fitted(rows, true)
+    assert found.rates.low == 0
+    assert posterior_from_em(found, true).issue_probability.mean() < 0.03
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("seed", range(3))
+def test_of_labels_drawn_at_random_no_rate_can_be_told(seed: int) -> None:
+    rows, true = clusters(4.0)
+    given = np.random.default_rng(seed).permutation(true)
+    rates = fitted(rows, given).rates
+    assert (rates.can_be_told, rates.is_informative) == (False, False)
+    assert (rates.low, rates.high) == (0, 1)
+
+
+@pytest.mark.medium
+def test_of_vectors_that_are_noise_no_rate_can_be_told() -> None:
+    rows, _ = clusters(0.0)
+    _, labels = clusters(0.0, seed=7)
+    assert not fitted(rows, labels).rates.can_be_told
+
+
+def test_a_range_covers_another_estimate_and_moves() -> None:
+    told = RateRange(0.1, 0.2)
+    wider = told.including(0.3, 100)
+    error = 1.96 * np.sqrt(0.3 * 0.7 / 100) + 0.01
+    assert (wider.low, wider.high) == (0.1, pytest.approx(0.3 + error))
+    assert told.moved(-0.15) == RateRange(0.0, pytest.approx(0.05))
