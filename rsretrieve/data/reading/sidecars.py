@@ -74,6 +74,55 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
+COMPANION_ENDINGS = (
+    *(".aux.xml", ".msk", ".ovr", ".aux", ".wld", ".prj", ".tab"),
+    *(".jgw", ".jpgw", ".jpegw", ".jpgx", ".jpegx", ".pgw", ".pngw", ".pngx"),
+)
+_companions: dict[str, tuple[int, frozenset[str] | None]] = {}  # the folder looked at last
+
+
+def has_companions(path: str) -> bool:
+    """Whether a sidecar lies beside a JPEG or PNG: a mask, nodata, a georeference.
+
+    Args:
+        path: of the image.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    folder, name = os.path.split(path)
+    beside = _companions_in(folder or ".")
+    if beside is None:  # the folder may not be listed
+        stem = os.path.splitext(path)[0]  # noqa: PTH122
+        names = (start + ending for start in (path, stem) for ending in COMPANION_ENDINGS)
+        return any(map(os.path.lexists, names))
+    return bool(beside) and not beside.isdisjoint((name.lower(), _without_suffix(name)))
+
+
+def _companions_in(folder: str) -> frozenset[str] | None:
+    """The beginnings, in lower case, of the sidecars' names in a folder."""
+    changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
+    if folder not in _companions or _companions[folder][0] != changed:
+        _companions.clear()
+        try:
+            names = map(str.lower, os.listdir(folder))
+            found = {
+                name.removesuffix(ending)
+                for name in names
+                if name.endswith(COMPANION_ENDINGS)
+                for ending in COMPANION_ENDINGS
+                if name.endswith(ending)
+            }
+            _companions[folder] = changed, frozenset(found)
+        except PermissionError:  # the policy allows single files in it
+            _companions[folder] = changed, None
+    return _companions[folder][1]
+
+
+def _without_suffix(name: str) -> str:
+    return os.path.splitext(name)[0].lower()  # noqa: PTH122
+
+
 _seen: dict[str, tuple[int, dict[str, list[str]]]] = {}  # the folder checked last
 
 

@@ -1,0 +1,270 @@
+"""The one definition of a pixel: how the values that a file stores become measurements.
+
+Every way of reading a file (whole, by windows, as a query) applies this definition:
+
+- A colour table is looked up: three bands, or one if all its colours are grey.
+- Unsigned values of fewer than 8 bits are grey levels, spread over 0…255.
+- WhiteIsZero is inverted; ink (CMYK) becomes red, green and blue.
+- An alpha band is transparency, and no band, if it holds what transparency holds.
+- int8, 32-bit and 64-bit values become float32.
+- NaN, infinite values and values beyond ±1e38 are not valid.
+- The orientation that a file declares is ignored: rows and columns are those that it stores.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.data.pixels.expected import Expected
+from rsretrieve.data.pixels.notes import Note
+from rsretrieve.data.pixels.packing import Packing
+
+if TYPE_CHECKING:
+    from rasterio import DatasetReader
+
+READ_AS_THEY_ARE = ("uint8", "uint16", "int16", "float32")
+READ_AS_FLOAT32 = ("int8", "int32", "uint32", "int64", "uint64", "float16", "float64")
+EXTREME = 1e38
+_FILLS = (-9999.0, -99999.0, -32768.0, -32767.0, -2147483648.0, 1e20, 9.969209968386869e36)
+_EXACT_INTEGER = 1 << 24  # float32 holds every smaller integer
+_SAMPLE_SIDE_PX, _SAMPLES_PER_AXIS = 128, 4
+_WHOLE_SAMPLE_PX = 1 << 20
+_INKS = ("cyan", "magenta", "yellow", "black")
+Masks = NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Pixels as this definition has them.
+
+    Attributes:
+        values: (C, H, W), one of `READ_AS_THEY_ARE`.
+        valid: (C, H, W); None where everything is valid.
+        notes: what the user should know.
+    """
+
+    values: NDArray[Any]
+    valid: Masks
+    notes: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Meaning:
+    """How the values of an open raster become pixels.
+
+    Attributes:
+        bands: the bands that are read, counted from 1.
+        masked: GDAL's masks of these bands say where there is no measurement.
+        table: (n, 4) colours and opacity by index; None without a colour table.
+        grey_levels: the highest value of grey levels of fewer than 8 bits, or 0.
+        white: the value that is black in a WhiteIsZero file, or None.
+        inks: the highest value of a CMYK file, or 0.
+        declares_nodata: the file declares a nodata value.
+        ignores_alpha: a band is tagged as alpha and is no transparency.
+        packing: scale and offset of the bands; None where the file declares none.
+        notes: about every tile of the file.
+    """
+
+    bands: tuple[int, ...]
+    masked: bool
+    table: NDArray[np.uint8] | None = None
+    grey_levels: int = 0
+    white: int | None = None
+    inks: int = 0
+    declares_nodata: bool = False
+    ignores_alpha: bool = False
+    packing: Packing | None = None
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether averages of stored values mean averages of pixels, and GDAL's masks are ours."""
+        return self.table is None and not (self.grey_levels or self.inks or self.ignores_alpha)
+
+    def pixels(self, stored: NDArray[Any], mask: Masks) -> Decoded:
+        """Decode stored values.
+
+        Args:
+            stored: (len(bands), H, W) as GDAL reads them.
+            mask: the same shape, where GDAL has a measurement; None: everywhere.
+        """
+        if self.table is not None:
+            return self._from_table(self.table, stored[0], None if mask is None else mask[0])
+        if self.inks:
+            inked = stored.astype(np.int64)
+            values = (self.inks - inked[:3]) * (self.inks - inked[3]) // self.inks
+            both = None if mask is None else mask[:3] & mask[3]
+            return Decoded(values.astype(stored.dtype), both, self.notes)
+        if self.white is not None:
+            stored = (self.white - np.minimum(stored, self.white)).astype(stored.dtype)
+        if self.grey_levels:
+            levels = np.minimum(stored, self.grey_levels).astype(np.int64)
+            stored = (levels * 255 // self.grey_levels).astype(np.uint8)
+        return self._measured(stored, mask)
+
+    def _from_table(self, table: NDArray[np.uint8], indices: NDArray[Any], mask: Masks) -> Decoded:
+        inside = indices < len(table)
+        colours = table[np.where(inside, indices, 0)]
+        channels = 1 if _is_grey(table) else 3
+        values = np.ascontiguousarray(colours[..., :channels].transpose(2, 0, 1))
+        seen = inside & (colours[..., 3] > 0)
+        seen = seen if mask is None else seen & mask
+        valid = None if seen.all() else np.broadcast_to(seen, values.shape).copy()
+        return Decoded(values, valid, self.notes)
+
+    def _measured(self, stored: NDArray[Any], mask: Masks) -> Decoded:
+        kind = stored.dtype.newbyteorder("=").name
+        notes = self.notes
+        values = np.ascontiguousarray(stored, dtype=kind if kind in READ_AS_THEY_ARE else "float32")
+        valid = mask
+        if values.dtype.kind == "f":
+            with np.errstate(invalid="ignore"):
+                usual = np.abs(values) <= EXTREME
+            if not usual.all():
+                odd = ~usual & ~np.isnan(values)
+                if (odd if mask is None else odd & mask).any():
+                    notes += (Note.EXTREME,)
+                valid = usual if mask is None else usual & mask
+        if kind in READ_AS_FLOAT32 and _is_rounded(stored, values, valid):
+            notes += (Note.INEXACT,)
+        if kind not in ("uint8", "uint16") and not self.declares_nodata and _has_fill(values):
+            notes += (Note.FILL,)
+        return Decoded(values, valid, notes)
+
+
+def meaning_of(dataset: DatasetReader, expected: Expected) -> Meaning:
+    """The meaning of a raster's values, from its header.
+
+    Reads a sample of a band that is tagged as alpha, because many programs tag a fourth band
+    as alpha whatever it holds.
+    """
+    from rasterio.enums import ColorInterp, MaskFlags
+
+    interpretations = dataset.colorinterp
+    alpha = next((n for n, c in enumerate(interpretations, 1) if c == ColorInterp.alpha), None)
+    is_band, notes = (False, ()) if alpha is None else _alpha_use(dataset, alpha, expected)
+    bands = tuple(band for band in dataset.indexes if band != alpha or is_band)
+    flags = dataset.mask_flag_enums
+    ignored = alpha is not None and (is_band or Note.ALPHA_IGNORED in notes)
+    told = [
+        flags[band - 1] != [MaskFlags.all_valid]
+        and not (ignored and MaskFlags.alpha in flags[band - 1])
+        for band in bands
+    ]
+    table = _colour_table(dataset, bands)
+    names = tuple(interpretations[band - 1].name for band in bands)
+    bits, unsigned = _bits(dataset), np.dtype(_dtype_name(dataset)).kind == "u"
+    inverted = table is None and unsigned and _is_white_zero(dataset)
+    scales, offsets = ([of[band - 1] for band in bands] for of in (dataset.scales, dataset.offsets))
+    return Meaning(
+        bands,
+        any(told),
+        table=table,
+        grey_levels=0 if table is not None or bits >= 8 or not unsigned else (1 << bits) - 1,
+        white=(1 << bits) - 1 if inverted else None,
+        inks=(1 << bits) - 1 if names == _INKS and unsigned else 0,
+        declares_nodata=any(value is not None for value in dataset.nodatavals),
+        ignores_alpha=ignored,
+        packing=None if table is not None else Packing.declared(scales, offsets),
+        notes=notes,
+    )
+
+
+def _dtype_name(dataset: DatasetReader) -> str:
+    name = str(dataset.dtypes[0])
+    return "complex64" if name.startswith("complex") else name
+
+
+def _bits(dataset: DatasetReader) -> int:
+    """The number of bits of a value that the file uses."""
+    declared = str(dataset.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", ""))
+    bits = np.dtype(_dtype_name(dataset)).itemsize * 8
+    return min(bits, int(declared)) if declared.isdecimal() and int(declared) else bits
+
+
+def _is_white_zero(dataset: DatasetReader) -> bool:
+    return bool(dataset.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES")
+
+
+def _colour_table(dataset: DatasetReader, bands: tuple[int, ...]) -> NDArray[np.uint8] | None:
+    """(n, 4) the colour table of a raster whose only band is an index; None without one."""
+    from rasterio.enums import ColorInterp
+
+    if len(bands) != 1 or dataset.dtypes[bands[0] - 1] not in ("uint8", "uint16"):
+        return None
+    is_index = dataset.colorinterp[bands[0] - 1] == ColorInterp.palette
+    if not is_index:
+        return None
+    try:
+        colours = dataset.colormap(bands[0])
+    except ValueError:  # it has none
+        return None
+    table = np.zeros((max(colours) + 1, 4), np.uint8)
+    for index, colour in colours.items():
+        table[index] = colour
+    return table
+
+
+def _is_grey(table: NDArray[np.uint8]) -> bool:
+    return bool((table[:, :1] == table[:, 1:3]).all())
+
+
+def _alpha_use(
+    dataset: DatasetReader, alpha: int, expected: Expected
+) -> tuple[bool, tuple[Note, ...]]:
+    """Whether the band that is tagged as alpha is read as a band, with what to say about it."""
+    if expected.source_bands == dataset.count or alpha <= expected.least_bands:
+        return True, () if _is_transparency(dataset, alpha) else (Note.ALPHA_IS_BAND,)
+    if _is_transparency(dataset, alpha):
+        return False, ()
+    if expected.source_bands == dataset.count - 1:
+        return False, (Note.ALPHA_IGNORED,)
+    return True, (Note.ALPHA_IS_BAND,)
+
+
+def _is_transparency(dataset: DatasetReader, alpha: int) -> bool:
+    """Whether most visible pixels of an alpha band are fully opaque, judged by a sample."""
+    kind = np.dtype(dataset.dtypes[alpha - 1])
+    seen = _sampled(dataset, alpha)
+    seen = seen[seen != 0]
+    opaque = [1, 255] if kind.kind == "f" else [1, 255, np.iinfo(kind).max]
+    return not seen.size or bool(np.isin(seen, opaque).mean() >= 0.5)
+
+
+def _sampled(dataset: DatasetReader, band: int) -> NDArray[Any]:
+    """Values of a band: all of a small raster, else of 16 squares spread over it."""
+    from rasterio.windows import Window
+
+    width, height = dataset.width, dataset.height
+    if width * height <= _WHOLE_SAMPLE_PX:
+        return np.asarray(dataset.read(band)).ravel()
+    side = _SAMPLE_SIDE_PX
+    across, down = (
+        [round(i * max(0, length - side) / (_SAMPLES_PER_AXIS - 1)) for i in range(4)]
+        for length in (width, height)
+    )
+    windows = [Window(x, y, min(side, width), min(side, height)) for y in down for x in across]
+    return np.concatenate([dataset.read(band, window=window).ravel() for window in windows])
+
+
+def _is_rounded(stored: NDArray[Any], values: NDArray[Any], valid: Masks) -> bool:
+    """Whether float32 is another number than the stored one anywhere."""
+    if stored.dtype.itemsize <= 2:
+        return False
+    if stored.dtype.kind in "iu" and not (
+        stored.max(initial=0) > _EXACT_INTEGER or stored.min(initial=0) < -_EXACT_INTEGER
+    ):
+        return False
+    differs = stored.astype(np.float64) != values.astype(np.float64)
+    differs &= ~np.isnan(values)
+    return bool(differs.any() if valid is None else differs[valid].any())
+
+
+def _has_fill(values: NDArray[Any]) -> bool:
+    """Whether the lowest or the highest value of all is one that often stands for nodata."""
+    lowest, highest = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+    return any(edge == np.float32(fill) for fill in _FILLS for edge in (lowest, highest))
