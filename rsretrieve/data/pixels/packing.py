@@ -56,15 +56,15 @@ class Packing:
         Integers are rounded, and clipped to the range of their type.
 
         Args:
-            values: (C, H, W), stored.
+            values: (C, …), stored.
             wanted: the other packing.
-            valid: (C, H, W), or None where all are; the other values are undefined.
+            valid: the same shape, or None where all are; the other values are undefined.
         """
-        scales, offsets = (np.array(of)[:, None, None] for of in (self.scales, self.offsets))
-        wanted_scales = np.array(wanted.scales)[:, None, None]
-        shifts = (offsets - np.array(wanted.offsets)[:, None, None]) / wanted_scales
+        along = -1, *(1 for _ in values.shape[1:])
+        scales = np.reshape(self.scales, along) / np.reshape(wanted.scales, along)
+        shifts = np.subtract(self.offsets, wanted.offsets) / wanted.scales
         stored = values if valid is None else np.where(valid, values, 0)
-        converted = stored.astype(np.float64) * (scales / wanted_scales) + shifts
+        converted = stored.astype(np.float64) * scales + shifts.reshape(along)
         if values.dtype.kind == "f":
             return np.asarray(converted, values.dtype)
         limits = np.iinfo(values.dtype)
