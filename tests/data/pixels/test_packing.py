@@ -20,7 +20,6 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument
 from tests.support.tiles import UTM, noise, save_raster, tiles_at
 
-
 pytestmark = pytest.mark.medium
 
 
