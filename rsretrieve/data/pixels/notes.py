@@ -39,7 +39,8 @@ _SENTENCES: Mapping[Note, str] = {
     ),
     Note.PACKED: (
         "they declare a scale or an offset, and the model's training tiles declared none: the "
-        "values are used as they are stored"
+        "values are used as they are stored, so tiles of different offsets are not comparable "
+        "(Sentinel-2 before and since processing baseline 04.00)"
     ),
     Note.REPACKED: (
         "their scale or offset differs from those of the model's training tiles: the values were "
@@ -59,22 +60,20 @@ def known_notes(names: Iterable[object]) -> tuple[Note, ...]:
 
 
 class NoteCounts:
-    """Counts notes over tiles, and keeps one example of each."""
+    """Counts the tiles of each note."""
 
     def __init__(self) -> None:
-        self._counts: dict[Note, int] = {}
-        self._examples: dict[Note, str] = {}
+        self._tiles: dict[Note, dict[str, None]] = {}
 
     def add(self, tile_id: str, notes: Iterable[Note]) -> None:
-        """Count the notes of a tile."""
+        """Count the notes of a tile, which may be read more than once."""
         for note in notes:
-            self._counts[note] = self._counts.get(note, 0) + 1
-            self._examples.setdefault(note, tile_id)
+            self._tiles.setdefault(note, {})[tile_id] = None
 
     def sentences(self) -> tuple[str, ...]:
         """One sentence for every kind of note."""
         return tuple(
-            f"{count:,} {'tile' if count == 1 else 'tiles'} (such as {self._examples[note]}): "
+            f"{len(tiles):,} tile{'s' * (len(tiles) > 1)} (such as {next(iter(tiles))}): "
             f"{_SENTENCES[note]}"
-            for note, count in self._counts.items()
+            for note, tiles in self._tiles.items()
         )

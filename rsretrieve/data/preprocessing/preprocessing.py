@@ -130,7 +130,11 @@ class Preprocessing:
     def _checked(self, tile_id: str, raw: RawTile) -> tuple[NDArray[Any], Any]:
         found, wanted = len(raw.values), self.source_bands
         if raw.values.dtype != self.dtype:
-            raise TileError(tile_id, f"pixels are {raw.values.dtype}, and {self.dtype} is expected")
+            of_others = (
+                " (so are int8 and 32- and 64-bit types)" if raw.values.dtype.kind == "f" else ""
+            )
+            found_type = f"{raw.values.dtype}{of_others}"
+            raise TileError(tile_id, f"pixels are {found_type}, and {self.dtype} is expected")
         if found == 1 and wanted == 3 and self.dtype == "uint8":
             valid = None if raw.valid is None else raw.valid.repeat(3, axis=0)
             return raw.values.repeat(3, axis=0), valid  # a grey image among colour images

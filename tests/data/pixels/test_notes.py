@@ -13,6 +13,7 @@ def test_a_note_is_said_once_with_its_count_and_an_example():
     context = RunContext()
     for tile in labelled_tiles(forest=3):
         context.add_notes(tile, (Note.EXTREME,))
+        context.add_notes(tile, (Note.EXTREME,))  # it is read twice
     context.add_notes(labelled_tiles(harbor=1)[0], (Note.INEXACT,))
     first, second = context.notices
     assert first.startswith("3 tiles (such as forest/0.png)")
