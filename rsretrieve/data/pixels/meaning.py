@@ -59,6 +59,7 @@ class Meaning:
     Attributes:
         bands: the bands that are read, counted from 1.
         masked: GDAL's masks of these bands say where there is no measurement.
+        one_mask: all bands have the same mask.
         table: (n, 4) colours and opacity by index; None without a colour table.
         grey_levels: the highest value of grey levels of fewer than 8 bits, or 0.
         white: the value that is black in a WhiteIsZero file, or None.
@@ -71,6 +72,7 @@ class Meaning:
 
     bands: tuple[int, ...]
     masked: bool
+    one_mask: bool = False
     table: NDArray[np.uint8] | None = None
     grey_levels: int = 0
     white: int | None = None
@@ -146,7 +148,7 @@ def meaning_of(dataset: DatasetReader, expected: Expected) -> Meaning:
 
     interpretations = dataset.colorinterp
     alpha = next((n for n, c in enumerate(interpretations, 1) if c == ColorInterp.alpha), None)
-    is_band, notes = (False, ()) if alpha is None else _alpha_use(dataset, alpha, expected)
+    is_band, notes = (False, ()) if alpha is None else _alpha_of(dataset, alpha, expected)
     bands = tuple(band for band in dataset.indexes if band != alpha or is_band)
     flags = dataset.mask_flag_enums
     ignored = alpha is not None and (is_band or Note.ALPHA_IGNORED in notes)
@@ -163,6 +165,7 @@ def meaning_of(dataset: DatasetReader, expected: Expected) -> Meaning:
     return Meaning(
         bands,
         any(told),
+        one_mask=all(MaskFlags.per_dataset in flags[band - 1] for band in bands),
         table=table,
         grey_levels=0 if table is not None or bits >= 8 or not unsigned else (1 << bits) - 1,
         white=(1 << bits) - 1 if inverted else None,
@@ -213,42 +216,67 @@ def _is_grey(table: NDArray[np.uint8]) -> bool:
     return bool((table[:, :1] == table[:, 1:3]).all())
 
 
-def _alpha_use(
+def pixels_with_alpha(stored: NDArray[Any], expected: Expected) -> Decoded:
+    """Decode an image in grey or RGB whose last band is tagged as alpha.
+
+    Args:
+        stored: (C, H, W) of 8 bits, without colour table or nodata.
+        expected: what is known about it.
+    """
+    count, height, width = stored.shape
+    squares = _sample_squares(width, height)
+    sample = np.concatenate([stored[-1, y : y + h, x : x + w].ravel() for x, y, w, h in squares])
+    is_band, notes = _alpha_use(count, count, expected, sample)
+    if is_band:
+        return Decoded(stored, None, notes)
+    if Note.ALPHA_IGNORED in notes or stored[-1].all():
+        return Decoded(stored[:-1], None, notes)
+    return Decoded(stored[:-1], np.broadcast_to(stored[-1] > 0, stored[:-1].shape), notes)
+
+
+def _alpha_of(
     dataset: DatasetReader, alpha: int, expected: Expected
 ) -> tuple[bool, tuple[Note, ...]]:
+    """As `_alpha_use`, for a raster."""
+    from rasterio.windows import Window
+
+    squares = _sample_squares(dataset.width, dataset.height)
+    read = [dataset.read(alpha, window=Window(*square)).ravel() for square in squares]
+    return _alpha_use(dataset.count, alpha, expected, np.concatenate(read))
+
+
+def _alpha_use(
+    count: int, alpha: int, expected: Expected, sample: NDArray[Any]
+) -> tuple[bool, tuple[Note, ...]]:
     """Whether the band that is tagged as alpha is read as a band, with what to say about it."""
-    if expected.source_bands == dataset.count or alpha <= expected.least_bands:
-        return True, () if _is_transparency(dataset, alpha) else (Note.ALPHA_IS_BAND,)
-    if _is_transparency(dataset, alpha):
+    is_transparency = _is_transparency(sample)
+    if expected.source_bands == count or alpha <= expected.least_bands:
+        return True, () if is_transparency else (Note.ALPHA_IS_BAND,)
+    if is_transparency:
         return False, ()
-    if expected.source_bands == dataset.count - 1:
+    if expected.source_bands == count - 1:
         return False, (Note.ALPHA_IGNORED,)
     return True, (Note.ALPHA_IS_BAND,)
 
 
-def _is_transparency(dataset: DatasetReader, alpha: int) -> bool:
-    """Whether most visible pixels of an alpha band are fully opaque, judged by a sample."""
-    kind = np.dtype(dataset.dtypes[alpha - 1])
-    seen = _sampled(dataset, alpha)
-    seen = seen[seen != 0]
-    opaque = [1, 255] if kind.kind == "f" else [1, 255, np.iinfo(kind).max]
-    return not seen.size or bool(np.isin(seen, opaque).mean() >= 0.5)
+def _is_transparency(sample: NDArray[Any]) -> bool:
+    """Whether most visible pixels of an alpha band are fully opaque."""
+    seen = np.count_nonzero(sample)
+    full = 1 if sample.dtype.kind == "f" else np.iinfo(sample.dtype).max
+    opaque = sum(np.count_nonzero(sample == value) for value in {1, 255, full})
+    return bool(seen == 0 or opaque >= seen / 2)
 
 
-def _sampled(dataset: DatasetReader, band: int) -> NDArray[Any]:
-    """Values of a band: all of a small raster, else of 16 squares spread over it."""
-    from rasterio.windows import Window
-
-    width, height = dataset.width, dataset.height
+def _sample_squares(width: int, height: int) -> list[tuple[int, int, int, int]]:
+    """(col, row, width, height) of all of a small raster, or of 16 squares spread over it."""
     if width * height <= _WHOLE_SAMPLE_PX:
-        return np.asarray(dataset.read(band)).ravel()
-    side = _SAMPLE_SIDE_PX
+        return [(0, 0, width, height)]
+    side, last = _SAMPLE_SIDE_PX, _SAMPLES_PER_AXIS - 1
     across, down = (
-        [round(i * max(0, length - side) / (_SAMPLES_PER_AXIS - 1)) for i in range(4)]
+        [round(i * max(0, length - side) / last) for i in range(_SAMPLES_PER_AXIS)]
         for length in (width, height)
     )
-    windows = [Window(x, y, min(side, width), min(side, height)) for y in down for x in across]
-    return np.concatenate([dataset.read(band, window=window).ravel() for window in windows])
+    return [(x, y, min(side, width), min(side, height)) for y in down for x in across]
 
 
 def _is_rounded(stored: NDArray[Any], values: NDArray[Any], valid: Masks) -> bool:

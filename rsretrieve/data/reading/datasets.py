@@ -50,7 +50,7 @@ def raster_errors(tile_id: str) -> Iterator[None]:
         raise
     except ImportError as error:
         raise TileError(
-            tile_id, "neither JPEG nor plain PNG, and rasterio is not installed"
+            tile_id, "neither JPEG nor plain PNG or TIFF, and rasterio is not installed"
         ) from error
     except Exception as error:  # drivers raise any type of error for damaged files
         known = _UNRECOGNISED in str(error)

@@ -95,7 +95,7 @@ class ChunkDecoder(Generic[T]):
             from rsretrieve.data.reading.pillow_reader import read_reduced
 
             with suppress(TileError):  # reading it as a window reports the error
-                if raw := read_reduced(run[0], self.jpeg_px):
+                if raw := read_reduced(run[0], self.jpeg_px, self.expected):
                     return [raw]
         return read_windows(_RASTERS, run, self.expected)
 

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from numpy.typing import NDArray
 
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
+from rsretrieve.data.pixels.meaning import pixels_with_alpha
 from rsretrieve.data.reading.plain_images import read_plain
 from rsretrieve.data.reading.raster_reader import read_raster
 from rsretrieve.data.reading.raw_tile import (
@@ -40,7 +44,7 @@ def read_raw(tile: Tile, jpeg_px: int | None = None, expected: Expected = ANYTHI
     return require_measurement(tile.id, raw)
 
 
-def read_reduced(tile: Tile, jpeg_px: int) -> RawTile | None:
+def read_reduced(tile: Tile, jpeg_px: int, expected: Expected = ANYTHING) -> RawTile | None:
     """Read a window that covers all of a JPEG as the whole JPEG is read; None for other windows.
 
     Raises:
@@ -55,7 +59,7 @@ def read_reduced(tile: Tile, jpeg_px: int) -> RawTile | None:
             return None
         size = window.width, window.height
         values = read_plain(tile, jpeg_px, size)
-    return None if values is None else RawTile(values, None, None)
+    return None if values is None else _raw(values, expected)
 
 
 @contextmanager
@@ -75,5 +79,12 @@ def _read_by_content(tile: Tile, jpeg_px: int | None, expected: Expected) -> Raw
         if not has_companions(tile.path):
             values = read_plain(tile, jpeg_px)
             if values is not None:
-                return RawTile(values, None, None)
+                return _raw(values, expected)
     return read_raster(tile, expected)
+
+
+def _raw(values: NDArray[Any], expected: Expected) -> RawTile:
+    if len(values) in (1, 3):
+        return RawTile(values, None, None)
+    pixels = pixels_with_alpha(values, expected)
+    return RawTile(pixels.values, pixels.valid, None, None, pixels.notes)

@@ -1,8 +1,9 @@
-"""Decode JPEG and simple PNG files with Pillow: only here, and only what GDAL would not change.
+"""Decode JPEG and simple PNG and TIFF files with Pillow: only here, and only as GDAL would.
 
-These are JPEG files, and PNG of 8 bits in grey or RGB without transparency. PNG is lossless, and
-Pillow gives what GDAL gives, only faster. JPEG is not, and decoders differ in how they enlarge
-the colour planes: Pillow decodes every JPEG up to the largest size of a tile, also for windows.
+These are JPEG files, PNG of 8 bits in grey or RGB with or without an alpha channel, and lossless
+TIFF of 8 bits in grey or RGB without georeference. For the lossless ones Pillow gives what GDAL
+gives, only faster. JPEG decoders differ in how they enlarge the colour planes: Pillow decodes
+every JPEG up to the largest size of a tile, also for windows.
 """
 
 from __future__ import annotations
@@ -27,7 +28,19 @@ from rsretrieve.errors import TileError
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG"
 _END_OF_JPEG = b"\xff\xd9"
 _HEAD_BYTES = 26  # signature, IHDR, bit depth and colour type
-_GREY_OR_RGB_OF_8_BITS = (b"\x08\x00", b"\x08\x02")
+_PNG_OF_8_BITS = (b"\x08\x00", b"\x08\x02", b"\x08\x04", b"\x08\x06")  # without colour table
+_TIFF = (b"II*\0", b"MM\0*")
+_PLAIN_TAGS = {
+    258: ((8,), (8, 8, 8)),  # BitsPerSample
+    259: (1, 5, 8, 32773, 32946, 50000),  # Compression: none, LZW, Deflate, PackBits, Zstandard
+    262: (1, 2),  # PhotometricInterpretation: BlackIsZero, RGB
+    274: (1,),  # Orientation
+    277: (1, 3),  # SamplesPerPixel
+    339: ((1,), (1, 1, 1), 1),  # SampleFormat: unsigned
+}
+_OTHER_TAGS = frozenset((330, 338, 33550, 33922, 34264, 34735, 42112, 42113, 50844))
+"""SubIFDs, ExtraSamples, the georeference (scale, tie points, transformation, keys, RPC), GDAL's
+metadata and nodata."""
 _CUT_SHORT = "truncated"
 Pixels = NDArray[Any]
 
@@ -46,7 +59,8 @@ def read_plain(
         size: an image of another width and height than this is left to GDAL; None: any.
 
     Returns:
-        (C, H, W), or None where GDAL is to read it.
+        (C, H, W), the last of two or four bands of a PNG being alpha; None where GDAL is to read
+        the file.
 
     Raises:
         OSError: no such file.
@@ -56,7 +70,9 @@ def read_plain(
         head = stream.read(_HEAD_BYTES)
         if head.startswith(_JPEG):
             return None if _has_mask(stream) else _decoded(tile, jpeg_px, size)
-    if head.startswith(_PNG) and head[24:26] in _GREY_OR_RGB_OF_8_BITS:
+    if head.startswith(_PNG) and head[24:26] in _PNG_OF_8_BITS:
+        return _decoded(tile, None, size)
+    if head.startswith(_TIFF):
         return _decoded(tile, None, size)
     return None
 
@@ -77,12 +93,10 @@ def _decoded(
     with _translated(tile.id):
         try:
             with Image.open(tile.path) as image:
-                if size not in (None, image.size):
+                if size not in (None, image.size) or _is_for_gdal(tile.path, image):
                     return None
                 if not any_side:
                     check_tile_size(tile.id, image.width, image.height)
-                if image.format == "PNG" and _is_special(tile.path, image):
-                    return None
                 allow_values(image.width * image.height * len(image.getbands()))
                 if jpeg_px is not None:
                     image.draft(None, (jpeg_px, jpeg_px))  # no effect on other formats
@@ -96,7 +110,7 @@ def _decoded(
 
 
 def _values(image: Image.Image) -> Pixels | None:
-    if image.mode not in ("L", "RGB", "CMYK"):
+    if image.mode not in ("L", "LA", "RGB", "RGBA", "CMYK"):
         return None
     values = np.asarray(image)
     if image.mode == "CMYK":
@@ -107,6 +121,13 @@ def _values(image: Image.Image) -> Pixels | None:
     return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
 
 
+def _is_for_gdal(path: str, image: Image.Image) -> bool:
+    """Whether an image holds more than its pixels."""
+    if image.format == "TIFF":
+        return not _is_plain_tiff(image)
+    return image.format == "PNG" and _is_special(path, image)
+
+
 def _is_special(path: str, image: Image.Image) -> bool:
     """Whether a PNG is animated, or one of its colours means transparency."""
     if "transparency" in image.info:
@@ -115,6 +136,15 @@ def _is_special(path: str, image: Image.Image) -> bool:
         return True
     with Path(path).open("rb") as stream:
         return is_animated(stream.read(4096))
+
+
+def _is_plain_tiff(image: Image.Image) -> bool:
+    """Whether a TIFF has one page, and nothing in it changes the meaning of its pixels."""
+    tags: Any = getattr(image, "tag_v2", None)
+    if tags is None or image.mode not in ("L", "RGB") or tags.next:
+        return False
+    plain = all(tags[tag] in allowed for tag, allowed in _PLAIN_TAGS.items() if tag in tags)
+    return plain and 258 in tags and 262 in tags and not _OTHER_TAGS.intersection(tags)
 
 
 def _has_mask(stream: BinaryIO) -> bool:

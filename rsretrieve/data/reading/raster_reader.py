@@ -223,8 +223,19 @@ def _from_gdal(raster: Raster, tile_id: str, window: Window, **coarse: Any) -> S
         else:
             rows = slice(window.row, window.row + window.height)
             values = picture[:, rows, window.col : window.col + window.width]
-        mask = dataset.read_masks(bands, **part) > 0 if raster.meaning.masked else None
-    return values, none_if_all(mask)
+        mask = _mask(raster, part) if raster.meaning.masked else None
+    return values, mask
+
+
+def _mask(raster: Raster, part: dict[str, Any]) -> NDArray[np.bool_] | None:
+    """Where GDAL has a measurement, for every band; None: everywhere."""
+    bands = list(raster.meaning.bands)
+    if not raster.meaning.one_mask:
+        return none_if_all(raster.dataset.read_masks(bands, **part) > 0)
+    if "out_shape" in part:
+        part = part | {"out_shape": part["out_shape"][1:]}
+    one = none_if_all(raster.dataset.read_masks(bands[0], **part) > 0)
+    return None if one is None else np.broadcast_to(one, (len(bands), *one.shape))
 
 
 def _decoded(raster: Raster, stored: NDArray[Any], mask: NDArray[np.bool_] | None) -> Decoded:

@@ -77,12 +77,13 @@ def _without_waiting(path: str, flags: int) -> int:
 COMPANION_ENDINGS = (
     *(".aux.xml", ".msk", ".ovr", ".aux", ".wld", ".prj", ".tab"),
     *(".jgw", ".jpgw", ".jpegw", ".jpgx", ".jpegx", ".pgw", ".pngw", ".pngx"),
+    *(".tfw", ".tifw", ".tiffw", ".tfwx", ".tifx", ".rpb", "_rpc.txt"),
 )
 _companions: dict[str, tuple[int, frozenset[str] | None]] = {}  # the folder looked at last
 
 
 def has_companions(path: str) -> bool:
-    """Whether a sidecar lies beside a JPEG or PNG: a mask, nodata, a georeference.
+    """Whether a sidecar lies beside an image: a mask, nodata, a georeference.
 
     Args:
         path: of the image.

@@ -533,7 +533,7 @@ def test_without_rasterio_pictures_are_read_and_other_tiles_refused(tmp_path, mo
     raster = save_raster(tmp_path / "a.tif", noise((3, 16, 16)), **UTM)
     monkeypatch.setitem(sys.modules, "rasterio", None)
     assert read(picture).values.shape == (3, 16, 16)
-    assert reason_of(raster) == "neither JPEG nor plain PNG, and rasterio is not installed"
+    assert reason_of(raster) == "neither JPEG nor plain PNG or TIFF, and rasterio is not installed"
 
 
 @pytest.fixture(scope="module")

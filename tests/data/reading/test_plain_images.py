@@ -9,6 +9,7 @@ import pytest
 import rasterio
 from PIL import Image, ImageFile
 
+from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.reading.pillow_reader import read_raw, read_reduced
 from rsretrieve.data.reading.plain_images import read_plain
@@ -35,6 +36,52 @@ def test_pillow_gives_for_a_png_what_gdal_gives(tmp_path, mode, interlaced):
     path = tmp_path / "a.png"
     smooth(40, 30, mode).save(path, interlace=interlaced)
     assert np.array_equal(read_plain(tile_at(path)), by_gdal(path))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_pillow_gives_for_a_plain_tiff_what_gdal_gives(tmp_path, mode, compression):
+    path = tmp_path / "a.tif"
+    smooth(40, 30, mode).save(path, compression=compression)
+    assert np.array_equal(read_plain(tile_at(path)), by_gdal(path))
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        {"nodata": 7},
+        {"crs": "EPSG:32618", "transform": rasterio.Affine(10, 0, 5e5, 0, -10, 4e6)},
+        {"compress": "jpeg"},
+        {"photometric": "ycbcr", "compress": "jpeg"},
+        {"nbits": 7},
+    ],
+    ids=lambda profile: "-".join(profile),
+)
+def test_a_tiff_that_says_more_is_left_to_gdal(tmp_path, profile):
+    path = save_raster(tmp_path / "a.tif", noise((3, 32, 32)) // 2, **profile)
+    assert read_plain(tile_at(path)) is None
+    whites = save_raster(tmp_path / "whites.tif", noise((1, 32, 32)), photometric="miniswhite")
+    assert read_plain(tile_at(whites)) is None
+    turned = tmp_path / "turned.tif"
+    smooth(40, 30, "RGB").save(turned, tiffinfo={274: 6})
+    assert read_plain(tile_at(turned)) is None
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize("expected", [ANYTHING, Expected(1), Expected(3), Expected(4)])
+@pytest.mark.parametrize("opaque", [True, False])
+def test_alpha_of_a_png_means_the_same_whole_and_as_a_window(tmp_path, mode, expected, opaque):
+    values = noise((32, 32, len(mode)))
+    if opaque:
+        values[..., -1] = np.where(values[..., -1] > 60, 255, 0)
+    path = tmp_path / "a.png"
+    Image.fromarray(values).save(path)
+    whole = read_raw(tile_at(path), None, expected)
+    window = read_raw(tile_at(path, window=Window(0, 0, 32, 32)), None, expected)
+    assert np.array_equal(whole.values, window.values)
+    assert whole.notes == window.notes
+    assert (whole.valid is None) == (window.valid is None)
+    assert whole.valid is None or np.array_equal(whole.valid, window.valid)
 
 
 @pytest.mark.parametrize("progressive", [False, True])
