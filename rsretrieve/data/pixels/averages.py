@@ -7,6 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.pixels.meaning import EXTREME
+
+
+_SUSPICIOUS = EXTREME / 1e10
+"""Of an average: one of up to 1e10 pixels may have been extreme."""
+
+
+def is_spoilt(values: NDArray[Any], mask: NDArray[np.bool_] | None) -> bool:
+    """Whether averages may have been made of NaN or extreme values, which GDAL does not skip.
+
+    Args:
+        values: the averages.
+        mask: where GDAL has a measurement; None: everywhere.
+    """
+    if values.dtype.kind != "f":
+        return False
+    usual = np.abs(values) <= _SUSPICIOUS
+    return not bool(usual.all() if mask is None else usual[mask].all())
+
 
 def area_weights(source: int, target: int) -> NDArray[np.float64]:
     """(target, source) the share of each source pixel that lies in each target pixel."""

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.geo.georeference import places_of
 from rsretrieve.data.geo.place import Place
-from rsretrieve.data.pixels.averages import Averages
+from rsretrieve.data.pixels.averages import Averages, is_spoilt
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
-from rsretrieve.data.pixels.meaning import EXTREME, Decoded
+from rsretrieve.data.pixels.meaning import Decoded
 from rsretrieve.data.pixels.notes import Note
 from rsretrieve.data.reading.datasets import (
     OpenRasters,
@@ -40,7 +40,6 @@ _COARSE_FROM_PX = 4096
 _STRIP_VALUES = 1 << 22
 Stored = tuple[NDArray[Any], NDArray[np.bool_] | None]
 """Values as GDAL reads them, (C, H, W), and where GDAL has a measurement; None: everywhere."""
-_SUSPICIOUS = EXTREME / 1e10  # of an average: one of up to 1e10 pixels may have been extreme
 
 
 def read_raster(tile: Tile, expected: Expected = ANYTHING) -> RawTile:
@@ -150,13 +149,20 @@ def _read_together(
     right, bottom = max(w.col + w.width for w in inner), max(w.row + w.height for w in inner)
     around = Window(left, top, right - left, bottom - top)
     stored, mask = _stored(raster, tiles[0].id, around)
-    shared = _shared(raster, stored, mask)
+    shared = _decoded(raster, stored, mask)
+    shared.values.flags.writeable = False  # overlapping windows share it
+    is_alike = shared.notes == raster.meaning.notes
     pixels: list[Decoded | TileError] = []
     for tile, window, part in zip(tiles, windows, inner):
         check_tile_size(tile.id, window.width, window.height)
         rows = slice(part.row - top, part.row - top + part.height)
         cols = slice(part.col - left, part.col - left + part.width)
-        pixels.append(_padded(_cut(shared, rows, cols), (window.height, window.width)))
+        if is_alike:
+            cut = _cut(shared, rows, cols)
+        else:  # what is said about the rectangle need not hold for each of its windows
+            seen = None if mask is None else mask[:, rows, cols]
+            cut = _decoded(raster, stored[:, rows, cols], seen)
+        pixels.append(_padded(cut, (window.height, window.width)))
     return pixels
 
 
@@ -190,22 +196,20 @@ def _read_part(raster: Raster, tile_id: str, window: Window, shape: tuple[int, i
         return _decoded(raster, *_stored(raster, tile_id, window))
     if raster.meaning.is_linear and raster.picture() is None:
         values, mask = _stored(raster, tile_id, window, shape)
-        if not _is_spoilt(values, mask):
+        if not is_spoilt(values, mask):
             return _decoded(raster, values, mask)
     return _averaged(raster, tile_id, window, shape)
 
 
 def _stored(
-    raster: Raster, tile_id: str, window: Window, shape: tuple[int, int] | None = None
+    raster: Raster,
+    tile_id: str,
+    window: Window,
+    shape: tuple[int, int] | None = None,
+    resampling: str = "average",
 ) -> Stored:
-    """Read a rectangle as GDAL has it: at full resolution, or averaged to `shape`."""
+    """Read a rectangle as GDAL has it, at full resolution or resampled to `shape`."""
     from rasterio.enums import Resampling
-
-    coarse = {} if shape is None else {"shape": shape, "resampling": Resampling.average}
-    return _from_gdal(raster, tile_id, window, **coarse)
-
-
-def _from_gdal(raster: Raster, tile_id: str, window: Window, **coarse: Any) -> Stored:
     from rasterio.windows import Window as RasterWindow
 
     bands, dataset = list(raster.meaning.bands), raster.dataset
@@ -213,9 +217,8 @@ def _from_gdal(raster: Raster, tile_id: str, window: Window, **coarse: Any) -> S
     part: dict[str, Any] = {
         "window": RasterWindow(window.col, window.row, window.width, window.height)
     }
-    if coarse:
-        shape = coarse.pop("shape")
-        part |= {"out_shape": (len(bands), *shape), **coarse}
+    if shape is not None:
+        part |= {"out_shape": (len(bands), *shape), "resampling": Resampling[resampling]}
     with raster_errors(tile_id):
         picture = raster.picture()
         if picture is None:
@@ -243,42 +246,22 @@ def _decoded(raster: Raster, stored: NDArray[Any], mask: NDArray[np.bool_] | Non
     return replace(pixels, valid=none_if_all(pixels.valid))
 
 
-def _shared(raster: Raster, stored: NDArray[Any], mask: NDArray[np.bool_] | None) -> Decoded:
-    """Decode a rectangle of which overlapping windows share the values, read-only."""
-    pixels = _decoded(raster, stored, mask)
-    pixels.values.flags.writeable = False
-    return pixels
-
-
-def _is_spoilt(values: NDArray[Any], mask: NDArray[np.bool_] | None) -> bool:
-    """Whether an average may have been made of NaN or extreme values, which GDAL does not skip."""
-    if values.dtype.kind != "f":
-        return False
-    with np.errstate(invalid="ignore"):
-        usual = np.abs(values) <= _SUSPICIOUS
-    return not bool(usual.all() if mask is None else usual[mask].all())
-
-
 def _averaged(raster: Raster, tile_id: str, window: Window, shape: tuple[int, int]) -> Decoded:
     """Average the pixels, not the stored values; invalid pixels do not spread."""
-    from rasterio.enums import Resampling
-
-    fine = min(window.height, _COARSE_FROM_PX), min(window.width, _COARSE_FROM_PX)
-    fine = max(fine[0], shape[0]), max(fine[1], shape[1])
+    fine = window.height, window.width
+    if raster.picture() is None:
+        sides = (min(side, max(_COARSE_FROM_PX, to)) for side, to in zip(fine, shape))
+        fine = next(sides), next(sides)
     averages, notes = Averages(fine, shape), list[Note]()
     rows = max(1, _STRIP_VALUES // (window.width * len(raster.meaning.bands)))
-    if fine == (window.height, window.width):
-        strips = [
-            Window(window.col, window.row + top, window.width, min(rows, window.height - top))
-            for top in range(0, window.height, rows)
-        ]
-        thinned: dict[str, Any] = {}
-    else:
-        strips = [window]
-        thinned = {"shape": fine, "resampling": Resampling.nearest}
-    for strip in strips:
-        pixels = _decoded(raster, *_from_gdal(raster, tile_id, strip, **thinned))
-        averages.add(strip.row - window.row, pixels.values, pixels.valid)
+    whole = fine == (window.height, window.width)
+    step = rows if whole else window.height
+    for top in range(0, window.height, step):
+        height = min(step, window.height - top)
+        strip = Window(window.col, window.row + top, window.width, height)
+        thinned = () if whole else (fine, "nearest")
+        pixels = _decoded(raster, *_stored(raster, tile_id, strip, *thinned))
+        averages.add(top, pixels.values, pixels.valid)
         notes += [note for note in pixels.notes if note not in notes]
     values, valid = averages.finish()
     return Decoded(values, none_if_all(valid), tuple(notes))
@@ -293,7 +276,7 @@ def _values_to_decode(raster: Raster, window: Window) -> int:
 
 
 def _cut(pixels: Decoded, rows: slice, columns: slice) -> Decoded:
-    """A part of decoded pixels; what holds for the rectangle is said about each of its windows."""
+    """A part of decoded pixels."""
     valid = None if pixels.valid is None else none_if_all(pixels.valid[:, rows, columns])
     return Decoded(pixels.values[:, rows, columns], valid, pixels.notes)
 

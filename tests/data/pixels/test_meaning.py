@@ -168,6 +168,19 @@ def test_a_usual_fill_value_that_is_not_declared_is_told(tmp_path, dtype, value)
     assert declared.notes == ()
 
 
+def test_a_note_about_a_scene_counts_only_the_windows_that_it_is_true_of(tmp_path):
+    values = noise((1, 64, 64), "float32")
+    values[0, 3, 40] = np.inf
+    path = save_raster(tmp_path / "a.tif", values)
+    tiles = [tile_at(path, window=Window(x, y, 16, 16)) for y in (0, 16) for x in (0, 16, 32, 48)]
+    with closing(OpenRasters()) as rasters:
+        reads = read_windows(rasters, tiles)
+    assert [raw.notes for raw in reads] == [()] * 2 + [(Note.EXTREME,)] + [()] * 5
+    for raw, tile in zip(reads, tiles):
+        cut = values[:, tile.window.row :, tile.window.col :][:, :16, :16]
+        same(raw, cut, np.isfinite(cut), tile.id)
+
+
 def coarse_means(values, valid, times):
     """Means of blocks over valid pixels, by NumPy's masked arrays."""
     bands, height, width = values.shape
