@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.pixels.meaning import EXTREME
 
-
 _SUSPICIOUS = EXTREME / 1e10
 """Of an average: one of up to 1e10 pixels may have been extreme."""
 

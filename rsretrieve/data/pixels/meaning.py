@@ -254,7 +254,7 @@ def _alpha_use(
         return True, () if is_transparency else (Note.ALPHA_IS_BAND,)
     if is_transparency:
         return False, ()
-    if expected.source_bands == count - 1:
+    if expected.source_bands is not None:  # the model has no room for it
         return False, (Note.ALPHA_IGNORED,)
     return True, (Note.ALPHA_IS_BAND,)
 

@@ -20,11 +20,12 @@ def require_one_image(tile: Tile, dataset: DatasetReader) -> None:
     if not dataset.count:
         inner = f", such as {dataset.subdatasets[0]}" if pages else ""
         raise TileError(tile.id, f"holds no bands itself{inner}")
+    name = Path(tile.path).name
     if dataset.driver == "GTiff" and pages > 1:
         raise TileError(
             tile.id,
             f"holds {pages} pages: write them as bands of one image if they are bands (rio stack), "
-            f"or name one page as GTIFF_DIR:1:{tile.path}",
+            f"or one page as an image of its own (gdal_translate GTIFF_DIR:1:{name} page.tif)",
         )
     if dataset.driver in ("GIF", "BIGGIF") and dataset.count > 1:
         raise TileError(tile.id, _frames(dataset.count))

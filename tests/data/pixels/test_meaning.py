@@ -18,7 +18,7 @@ from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.errors import TileError
 from tests.support.random_rasters import random_raster
-from tests.support.tiles import UTM, noise, save_raster, tile_at
+from tests.support.tiles import UTM, noise, save_picture, save_raster, tile_at
 from tests.support.worker_functions import the_raw_tile
 
 BATCHES, BATCH = 10, 30
@@ -118,6 +118,15 @@ def test_a_tile_of_water_is_a_tile_for_a_model_of_four_bands(tmp_path):
     with pytest.raises(TileError, match="nodata"):
         read_raw(tile_at(path))
     same(read_raw(tile_at(path), None, Expected(4)), values, np.ones(values.shape, bool), "")
+
+
+def test_grey_with_soft_transparency_is_grey_for_a_model_of_colours(tmp_path):
+    values = np.stack([noise((32, 32)), wavy(100, 200).astype(np.uint8)])
+    path = save_picture(tmp_path / "a.png", values)
+    for window in (None, Window(0, 0, 32, 32)):
+        raw = read_raw(tile_at(path, window=window), None, Expected(3))
+        same(raw, values[:1], np.ones((1, 32, 32), bool), "")
+        assert raw.notes == (Note.ALPHA_IGNORED,)
 
 
 def test_soft_edges_are_still_transparency(tmp_path):
