@@ -47,7 +47,6 @@ FEWEST_TILES = 64
 _READER_VERSION = 2  # to be raised when reading or resizing gives other pixels than before
 _FILE_BYTES = 32 << 20  # of pixels in a file, and so in memory until they are written
 _SETTLED_NS = 2_000_000_000
-_PLAIN = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 Pixels = NDArray[Any]
 
 
@@ -152,7 +151,7 @@ def key_of(tile: Tile) -> bytes | None:
     if not tile.location.is_local:
         return None
     path = tile.path  # as text: a `Path` each would double the time
-    alone = path.lower().endswith(_PLAIN) and not _has_companions(path)
+    alone = not _has_companions(path)
     states = [_state(path), *(_state(other) for other in (() if alone else _companions(path)))]
     latest = max((max(state[1:3]) for state in states if state), default=0)
     if states[0] is None or _names_others(tile):
@@ -189,7 +188,7 @@ def _names_others(tile: Tile) -> bool:
 def _companions(path: str) -> list[str]:
     """The sidecar files that GDAL reads with a raster."""
     stem = os.path.splitext(path)[0]  # noqa: PTH122
-    beside = [stem + ending for ending in (".hdr", ".tfw", *COMPANION_ENDINGS)]
+    beside = [stem + ending for ending in COMPANION_ENDINGS]
     return beside + [path + ending for ending in COMPANION_ENDINGS]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -75,15 +76,17 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 COMPANION_ENDINGS = (
-    *(".aux.xml", ".msk", ".ovr", ".aux", ".wld", ".prj", ".tab"),
+    *(".aux.xml", ".msk", ".ovr", ".aux", ".hdr", ".wld", ".prj", ".tab"),
     *(".jgw", ".jpgw", ".jpegw", ".jpgx", ".jpegx", ".pgw", ".pngw", ".pngx"),
     *(".tfw", ".tifw", ".tiffw", ".tfwx", ".tifx", ".rpb", "_rpc.txt"),
 )
-_companions: dict[str, tuple[int, frozenset[str] | None]] = {}  # the folder looked at last
+_SETTLED_NS = 2_000_000_000  # a folder that changed later may change again within a clock's tick
+_MOST_FOLDERS = 256
+_companions: dict[str, tuple[int, frozenset[str]]] = {}
 
 
 def has_companions(path: str) -> bool:
-    """Whether a sidecar lies beside an image: a mask, nodata, a georeference.
+    """Whether a sidecar lies beside an image: a mask, nodata, a georeference, a header.
 
     Args:
         path: of the image.
@@ -93,7 +96,7 @@ def has_companions(path: str) -> bool:
     """
     folder, name = os.path.split(path)
     beside = _companions_in(folder or ".")
-    if beside is None:  # the folder may not be listed
+    if beside is None:
         stem = os.path.splitext(path)[0]  # noqa: PTH122
         names = (start + ending for start in (path, stem) for ending in COMPANION_ENDINGS)
         return any(map(os.path.lexists, names))
@@ -101,23 +104,27 @@ def has_companions(path: str) -> bool:
 
 
 def _companions_in(folder: str) -> frozenset[str] | None:
-    """The beginnings, in lower case, of the sidecars' names in a folder."""
+    """The beginnings, in lower case, of the sidecars' names in a folder.
+
+    None for a folder that may not be listed, or that changed just now.
+    """
     changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
-    if folder not in _companions or _companions[folder][0] != changed:
+    known = _companions.get(folder)
+    if known is not None and known[0] == changed:
+        return known[1]
+    if time.time_ns() - changed < _SETTLED_NS:
+        return None
+    try:
+        every = map(str.lower, os.listdir(folder))
+    except PermissionError:  # the policy allows single files in it
+        return None
+    names = [name for name in every if name.endswith(COMPANION_ENDINGS)]
+    starts = (name.removesuffix(end) for name in names for end in COMPANION_ENDINGS)
+    found = frozenset(starts) - frozenset(names)
+    if len(_companions) >= _MOST_FOLDERS:
         _companions.clear()
-        try:
-            names = map(str.lower, os.listdir(folder))
-            found = {
-                name.removesuffix(ending)
-                for name in names
-                if name.endswith(COMPANION_ENDINGS)
-                for ending in COMPANION_ENDINGS
-                if name.endswith(ending)
-            }
-            _companions[folder] = changed, frozenset(found)
-        except PermissionError:  # the policy allows single files in it
-            _companions[folder] = changed, None
-    return _companions[folder][1]
+    _companions[folder] = changed, found
+    return found
 
 
 def _without_suffix(name: str) -> str:

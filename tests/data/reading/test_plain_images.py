@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.reading.pillow_reader import read_raw, read_reduced
 from rsretrieve.data.reading.plain_images import read_plain
 from rsretrieve.data.reading.read_tiles import read_in_order
+from rsretrieve.data.reading.sidecars import has_companions
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.window import Window
 from tests.support.tiles import noise, save_picture, save_raster, tile_at, tiles_at
@@ -205,3 +207,37 @@ def test_a_jpeg_in_a_tiff_of_12_bits_is_read_or_refused_in_words(tmp_path):
     values = noise((1, 32, 32), "uint16") >> 4
     path = save_raster(tmp_path / "a.tif", values, nbits=12)
     assert np.array_equal(read_raw(tile_at(path)).values, values)
+
+
+@pytest.mark.parametrize("settled", [True, False], ids=["settled", "fresh"])
+@pytest.mark.parametrize(
+    ("beside", "has"),
+    [
+        ("a.png.msk", True),
+        ("a.png.aux.xml", True),
+        ("a.pgw", True),
+        ("a.wld", True),
+        ("a.PNG.msk", False),
+        ("b.png.msk", False),
+        ("ab.wld", False),
+        ("a.xml", False),
+        ("a.json", False),
+    ],
+)
+def test_sidecars_are_found_by_their_names(tmp_path, beside, has, settled):
+    """In a folder that was listed once, and in one that changes just now."""
+    (tmp_path / "a.png").touch()
+    (tmp_path / beside).touch()
+    if settled:
+        os.utime(tmp_path, (1e9, 1e9))
+    if beside == "a.PNG.msk" and settled:
+        has = True  # names are compared without case: GDAL then decides
+    assert has_companions(str(tmp_path / "a.png")) is has
+
+
+def test_a_sidecar_that_comes_later_is_found(tmp_path):
+    (tmp_path / "a.png").touch()
+    os.utime(tmp_path, (1e9, 1e9))
+    assert not has_companions(str(tmp_path / "a.png"))
+    (tmp_path / "a.png.msk").touch()
+    assert has_companions(str(tmp_path / "a.png"))
