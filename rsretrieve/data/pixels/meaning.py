@@ -14,7 +14,7 @@ Every way of reading a file (whole, by windows, as a query) applies this definit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,7 @@ _INKS = ("cyan", "magenta", "yellow", "black")
 Masks = NDArray[np.bool_] | None
 
 
-@dataclass(frozen=True)
-class Decoded:
+class Decoded(NamedTuple):
     """Pixels as this definition has them.
 
     Attributes:

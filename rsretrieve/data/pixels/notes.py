@@ -53,10 +53,12 @@ _SENTENCES: Mapping[Note, str] = {
 }
 
 
+_BY_NAME: Mapping[str, Note] = {note.value: note for note in Note}
+
+
 def known_notes(names: Iterable[object]) -> tuple[Note, ...]:
     """The notes with these names, which come from a worker; unknown ones are left out."""
-    known = {note.value: note for note in Note}
-    return tuple(known[name] for name in names if isinstance(name, str) and name in known)
+    return tuple(_BY_NAME[name] for name in names if isinstance(name, str) and name in _BY_NAME)
 
 
 class NoteCounts:

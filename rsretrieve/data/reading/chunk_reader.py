@@ -135,7 +135,7 @@ def _read_or_failure(tile: Tile, result: Reply[T] | ReadFailure) -> Read[T] | Fa
     if isinstance(result, ReadFailure):
         return Failure(tile, result.reason, result.skipped)
     content, notes = result
-    return Read(tile, content, known_notes(notes))
+    return Read(tile, content, known_notes(notes) if notes else ())
 
 
 def _all_failed(chunk: Chunk, reason: str) -> list[Read[T] | Failure]:

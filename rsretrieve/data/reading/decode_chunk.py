@@ -106,7 +106,8 @@ class ChunkDecoder(Generic[T]):
             if self.windows is not None and self.windows.skips(raw.nodata_share):
                 return ReadFailure("too much of it is nodata", skipped=True)
             raw = in_packing(require_measurement(tile.id, raw), self.expected)
-            return self.process(tile.id, raw), tuple(note.value for note in raw.notes)
+            notes = tuple(note.value for note in raw.notes) if raw.notes else ()
+            return self.process(tile.id, raw), notes
         except TileError as error:
             return ReadFailure(error.reason)
         except MemoryError:

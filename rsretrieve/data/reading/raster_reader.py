@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +242,7 @@ def _mask(raster: Raster, part: dict[str, Any]) -> NDArray[np.bool_] | None:
 
 def _decoded(raster: Raster, stored: NDArray[Any], mask: NDArray[np.bool_] | None) -> Decoded:
     pixels = raster.meaning.pixels(stored, mask)
-    return replace(pixels, valid=none_if_all(pixels.valid))
+    return pixels._replace(valid=none_if_all(pixels.valid))
 
 
 def _averaged(raster: Raster, tile_id: str, window: Window, shape: tuple[int, int]) -> Decoded:
