@@ -131,7 +131,7 @@ class Preprocessing:
         found, wanted = len(raw.values), self.source_bands
         if raw.values.dtype != self.dtype:
             of_others = (
-                " (so are int8 and 32- and 64-bit types)" if raw.values.dtype.kind == "f" else ""
+                " (as int8, 32- and 64-bit values are read)" if raw.values.dtype.kind == "f" else ""
             )
             found_type = f"{raw.values.dtype}{of_others}"
             raise TileError(tile_id, f"pixels are {found_type}, and {self.dtype} is expected")
