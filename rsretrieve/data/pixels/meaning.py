@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.pixels.alpha import alpha_use, sample_squares
 from rsretrieve.data.pixels.expected import Expected
 from rsretrieve.data.pixels.notes import Note
 from rsretrieve.data.pixels.packing import Packing
@@ -31,8 +32,6 @@ READ_AS_FLOAT32 = ("int8", "int32", "uint32", "int64", "uint64", "float16", "flo
 EXTREME = 1e38
 _FILLS = (-9999.0, -99999.0, -32768.0, -32767.0, -2147483648.0, 1e20, 9.969209968386869e36)
 _EXACT_INTEGER = 1 << 24  # float32 holds every smaller integer
-_SAMPLE_SIDE_PX, _SAMPLES_PER_AXIS = 128, 4
-_WHOLE_SAMPLE_PX = 1 << 20
 _INKS = ("cyan", "magenta", "yellow", "black")
 Masks = NDArray[np.bool_] | None
 
@@ -145,35 +144,36 @@ def meaning_of(dataset: DatasetReader, expected: Expected) -> Meaning:
     """
     from rasterio.enums import ColorInterp, MaskFlags
 
-    interpretations = dataset.colorinterp
-    alpha = next((n for n, c in enumerate(interpretations, 1) if c == ColorInterp.alpha), None)
+    meanings = dataset.colorinterp
+    alpha = next((n for n, c in enumerate(meanings, 1) if c == ColorInterp.alpha), None)
     is_band, notes = (False, ()) if alpha is None else _alpha_of(dataset, alpha, expected)
     bands = tuple(band for band in dataset.indexes if band != alpha or is_band)
-    flags = dataset.mask_flag_enums
-    ignored = alpha is not None and (is_band or Note.ALPHA_IGNORED in notes)
-    told = [
-        flags[band - 1] != [MaskFlags.all_valid]
-        and not (ignored and MaskFlags.alpha in flags[band - 1])
-        for band in bands
-    ]
+    ignored = is_band or Note.ALPHA_IGNORED in notes
+    flags = [dataset.mask_flag_enums[band - 1] for band in bands]
+    if ignored:
+        flags = [[MaskFlags.all_valid] if MaskFlags.alpha in of else of for of in flags]
     table = _colour_table(dataset, bands)
-    names = tuple(interpretations[band - 1].name for band in bands)
-    bits, unsigned = _bits(dataset), np.dtype(_dtype_name(dataset)).kind == "u"
-    inverted = table is None and unsigned and _is_white_zero(dataset)
-    scales, offsets = ([of[band - 1] for band in bands] for of in (dataset.scales, dataset.offsets))
+    bits, is_unsigned = _bits(dataset), np.dtype(_dtype_name(dataset)).kind == "u"
+    highest = (1 << bits) - 1 if is_unsigned and table is None else 0
+    names = tuple(meanings[band - 1].name for band in bands)
     return Meaning(
         bands,
-        any(told),
-        one_mask=all(MaskFlags.per_dataset in flags[band - 1] for band in bands),
+        masked=any(of != [MaskFlags.all_valid] for of in flags),
+        one_mask=all(MaskFlags.per_dataset in of for of in flags),
         table=table,
-        grey_levels=0 if table is not None or bits >= 8 or not unsigned else (1 << bits) - 1,
-        white=(1 << bits) - 1 if inverted else None,
-        inks=(1 << bits) - 1 if names == _INKS and unsigned else 0,
+        grey_levels=highest if bits < 8 else 0,
+        white=highest if highest and _is_white_zero(dataset) else None,
+        inks=highest if names == _INKS else 0,
         declares_nodata=any(value is not None for value in dataset.nodatavals),
         ignores_alpha=ignored,
-        packing=None if table is not None else Packing.declared(scales, offsets),
+        packing=None if table is not None else _packing(dataset, bands),
         notes=notes,
     )
+
+
+def _packing(dataset: DatasetReader, bands: tuple[int, ...]) -> Packing | None:
+    scales, offsets = ([of[band - 1] for band in bands] for of in (dataset.scales, dataset.offsets))
+    return Packing.declared(scales, offsets)
 
 
 def _dtype_name(dataset: DatasetReader) -> str:
@@ -223,9 +223,9 @@ def pixels_with_alpha(stored: NDArray[Any], expected: Expected) -> Decoded:
         expected: what is known about it.
     """
     count, height, width = stored.shape
-    squares = _sample_squares(width, height)
+    squares = sample_squares(width, height)
     sample = np.concatenate([stored[-1, y : y + h, x : x + w].ravel() for x, y, w, h in squares])
-    is_band, notes = _alpha_use(count, count, expected, sample)
+    is_band, notes = alpha_use(count, count, expected, sample)
     if is_band:
         return Decoded(stored, None, notes)
     if Note.ALPHA_IGNORED in notes or stored[-1].all():
@@ -236,46 +236,12 @@ def pixels_with_alpha(stored: NDArray[Any], expected: Expected) -> Decoded:
 def _alpha_of(
     dataset: DatasetReader, alpha: int, expected: Expected
 ) -> tuple[bool, tuple[Note, ...]]:
-    """As `_alpha_use`, for a raster."""
+    """As `alpha_use`, for a raster."""
     from rasterio.windows import Window
 
-    squares = _sample_squares(dataset.width, dataset.height)
+    squares = sample_squares(dataset.width, dataset.height)
     read = [dataset.read(alpha, window=Window(*square)).ravel() for square in squares]
-    return _alpha_use(dataset.count, alpha, expected, np.concatenate(read))
-
-
-def _alpha_use(
-    count: int, alpha: int, expected: Expected, sample: NDArray[Any]
-) -> tuple[bool, tuple[Note, ...]]:
-    """Whether the band that is tagged as alpha is read as a band, with what to say about it."""
-    is_transparency = _is_transparency(sample)
-    if expected.source_bands == count or alpha <= expected.least_bands:
-        return True, () if is_transparency else (Note.ALPHA_IS_BAND,)
-    if is_transparency:
-        return False, ()
-    if expected.source_bands is not None:  # the model has no room for it
-        return False, (Note.ALPHA_IGNORED,)
-    return True, (Note.ALPHA_IS_BAND,)
-
-
-def _is_transparency(sample: NDArray[Any]) -> bool:
-    """Whether most visible pixels of an alpha band are fully opaque."""
-    seen = np.count_nonzero(sample)
-    full = 1 if sample.dtype.kind == "f" else np.iinfo(sample.dtype).max
-    opaque = sum(np.count_nonzero(sample == value) for value in {1, 255, full})
-    return bool(seen == 0 or opaque >= seen / 2)
-
-
-def _sample_squares(width: int, height: int) -> list[tuple[int, int, int, int]]:
-    """(col, row, width, height) of all of a small raster, or of 16 squares spread over it."""
-    if width * height <= _WHOLE_SAMPLE_PX:
-        return [(0, 0, width, height)]
-    side, last = _SAMPLE_SIDE_PX, _SAMPLES_PER_AXIS - 1
-    across, down = (
-        [round(i * max(0, length - side) / last) for i in range(_SAMPLES_PER_AXIS)]
-        for length in (width, height)
-    )
-    return [(x, y, min(side, width), min(side, height)) for y in down for x in across]
+    return alpha_use(dataset.count, alpha, expected, np.concatenate(read))
 
 
 def _is_rounded(stored: NDArray[Any], values: NDArray[Any], valid: Masks) -> bool:
