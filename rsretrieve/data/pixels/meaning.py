@@ -58,6 +58,8 @@ class Meaning:
         bands: the bands that are read, counted from 1.
         masked: GDAL's masks of these bands say where there is no measurement.
         one_mask: all bands have the same mask.
+        mask_band: a band of transparency that GDAL does not use as the mask, or 0: GDAL uses the
+            last of two or four bands only.
         table: (n, 4) colours and opacity by index; None without a colour table.
         grey_levels: the highest value of grey levels of fewer than 8 bits, or 0.
         white: the value that is black in a WhiteIsZero file, or None.
@@ -71,6 +73,7 @@ class Meaning:
     bands: tuple[int, ...]
     masked: bool
     one_mask: bool = False
+    mask_band: int = 0
     table: NDArray[np.uint8] | None = None
     grey_levels: int = 0
     white: int | None = None
@@ -83,7 +86,8 @@ class Meaning:
     @property
     def is_linear(self) -> bool:
         """Whether averages of stored values mean averages of pixels, and GDAL's masks are ours."""
-        return self.table is None and not (self.grey_levels or self.inks or self.ignores_alpha)
+        differs = self.grey_levels or self.inks or self.ignores_alpha or self.mask_band
+        return self.table is None and not differs
 
     def pixels(self, stored: NDArray[Any], mask: Masks) -> Decoded:
         """Decode stored values.
@@ -152,14 +156,17 @@ def meaning_of(dataset: DatasetReader, expected: Expected) -> Meaning:
     flags = [dataset.mask_flag_enums[band - 1] for band in bands]
     if ignored:
         flags = [[MaskFlags.all_valid] if MaskFlags.alpha in of else of for of in flags]
+    told = any(of != [MaskFlags.all_valid] for of in flags)
+    mask_band = alpha if alpha is not None and not ignored and not told else 0
     table = _colour_table(dataset, bands)
     bits, is_unsigned = _bits(dataset), np.dtype(_dtype_name(dataset)).kind == "u"
     highest = (1 << bits) - 1 if is_unsigned and table is None else 0
     names = tuple(meanings[band - 1].name for band in bands)
     return Meaning(
         bands,
-        masked=any(of != [MaskFlags.all_valid] for of in flags),
+        masked=told or mask_band > 0,
         one_mask=all(MaskFlags.per_dataset in of for of in flags),
+        mask_band=mask_band,
         table=table,
         grey_levels=highest if bits < 8 else 0,
         white=highest if highest and _is_white_zero(dataset) else None,

@@ -231,12 +231,15 @@ def _stored(
 
 def _mask(raster: Raster, part: dict[str, Any]) -> NDArray[np.bool_] | None:
     """Where GDAL has a measurement, for every band; None: everywhere."""
-    bands = list(raster.meaning.bands)
-    if not raster.meaning.one_mask:
+    bands, mask_band = list(raster.meaning.bands), raster.meaning.mask_band
+    if not raster.meaning.one_mask and not mask_band:
         return none_if_all(raster.dataset.read_masks(bands, **part) > 0)
     if "out_shape" in part:
         part = part | {"out_shape": part["out_shape"][1:]}
-    one = none_if_all(raster.dataset.read_masks(bands[0], **part) > 0)
+    read, band = raster.dataset.read_masks, bands[0]
+    if mask_band:
+        read, band = raster.dataset.read, mask_band
+    one = none_if_all(read(band, **part) > 0)
     return None if one is None else np.broadcast_to(one, (len(bands), *one.shape))
 
 

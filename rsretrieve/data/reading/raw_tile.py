@@ -51,6 +51,11 @@ class RawTile:
     packing: Packing | None = None
     notes: tuple[Note, ...] = ()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For processes: most tiles have neither scale nor notes, and there are many.
+        more = (self.packing, self.notes) if self.packing is not None or self.notes else ()
+        return RawTile, (self.values, self.valid, self.place, *more)
+
     @property
     def is_blank(self) -> bool:
         """Whether every value is 0. The first row decides for most tiles."""

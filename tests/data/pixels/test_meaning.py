@@ -7,6 +7,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import ColorInterp
 
 from rsretrieve.data.pixels.expected import Expected
 from rsretrieve.data.pixels.notes import Note
@@ -127,6 +128,26 @@ def test_grey_with_soft_transparency_is_grey_for_a_model_of_colours(tmp_path):
         raw = read_raw(tile_at(path, window=window), None, Expected(3))
         same(raw, values[:1], np.ones((1, 32, 32), bool), "")
         assert raw.notes == (Note.ALPHA_IGNORED,)
+
+
+@pytest.mark.parametrize("read_px", [None, 8])
+def test_transparency_counts_in_a_raster_of_any_number_of_bands(tmp_path, read_px):
+    """GDAL itself uses it as the mask of rasters of two and of four bands only."""
+    values = noise((7, 32, 32), "uint16")
+    values[6] = np.where(np.arange(32) < 10, 0, 65535)
+    path, shape = tmp_path / "a.tif", {"count": 7, "height": 32, "width": 32}
+    with rasterio.open(path, "w", dtype="uint16", **shape) as dataset:
+        dataset.colorinterp = [*dataset.colorinterp[:6], ColorInterp.alpha]
+        dataset.write(values)
+    seen = np.broadcast_to(values[6] > 0, (6, 32, 32))
+    if read_px is None:
+        same(read_raw(tile_at(path)), values[:6], seen, "whole")
+        same(read_raw(tile_at(path, window=Window(0, 0, 32, 32))), values[:6], seen, "window")
+        return
+    raw = read_raw(tile_at(path, window=Window(0, 0, 32, 32, read_px=read_px)))
+    means, valid = coarse_means(values[:6], seen, 4)
+    assert np.array_equal(raw.valid, valid)
+    assert np.abs(raw.values - means)[valid].max() <= 0.5
 
 
 def test_soft_edges_are_still_transparency(tmp_path):
