@@ -123,7 +123,7 @@ def test_only_the_faiss_library_imports_faiss_and_only_pixels_opens_images():
     openers = {
         module_name(path) for path in MODULES if "Image.open(" in path.read_text(encoding="utf-8")
     }
-    assert openers == {"rsretrieve.data.reading.pillow_reader"}
+    assert openers == {"rsretrieve.data.reading.plain_images"}
     rasters = {name for name in map(module_name, MODULES) if "rasterio.open(" in text_of(name)}
     assert rasters == {
         "rsretrieve.data.reading.datasets",

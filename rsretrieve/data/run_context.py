@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rsretrieve.data.failures import Failure
+from rsretrieve.data.pixels.notes import Note, NoteCounts
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import TileError
 from rsretrieve.progress import (
@@ -40,15 +43,19 @@ class RunContext:
         self.failures: list[Failure] = []
         self.skipped: list[Tile] = []
         self.unread = 0
+        self._notes = NoteCounts()
         self._listener = listener
 
     @property
     def notices(self) -> tuple[str, ...]:
         """Messages for the user besides the failures."""
         count = len(self.skipped) + self.unread
-        if not count:
-            return ()
-        return (f"windows skipped for more nodata than --max-nodata allows: {count}",)
+        skipped = f"windows skipped for more nodata than --max-nodata allows: {count}"
+        return (*((skipped,) if count else ()), *self._notes.sentences())
+
+    def add_notes(self, tile: Tile, notes: Iterable[Note]) -> None:
+        """Count what is to be said about a tile that was read."""
+        self._notes.add(tile.id, notes)
 
     def add_failure(self, failure: Failure) -> None:
         """Record a tile that could not be used, or a window that was skipped.

@@ -272,3 +272,26 @@ def test_the_output_in_the_readme_is_that_of_the_program(run, index, landscape):
     for line, expected in zip(shown.splitlines()[1:], rows, strict=True):
         assert len(line.split()) == len(expected.split())
     assert shown.splitlines()[1].split() == rows[0].split()
+
+
+@pytest.mark.medium
+def test_what_was_ignored_of_tiles_is_said_once_with_its_count(
+    run, landscape, model, index, tmp_path
+):
+    """A band of measurements that is tagged as alpha, in an index and in queries."""
+    (tmp_path / "t").mkdir()
+    for number, path in enumerate(sorted((landscape / "forest").iterdir())[:3]):
+        with rasterio.open(path) as source:
+            values, profile, meanings = source.read(), source.profile, source.colorinterp
+        profile["count"] += 1
+        with rasterio.open(tmp_path / "t" / f"{number}.tif", "w", **profile) as out:
+            out.colorinterp = [*meanings, rasterio.enums.ColorInterp.alpha]
+            out.write(np.concatenate([values, values[:1] // 2 + 300]))
+    indexed = run("index", tmp_path / "t", "--model", model, "--output", tmp_path / "i", "--json")
+    asked = run("query", *sorted((tmp_path / "t").iterdir()), "--index", index, "-k", 1, "--json")
+    assert (indexed.code, asked.code) == (0, 0), indexed.err + asked.err
+    for ran in (indexed, asked):
+        assert ran.err.count("tagged as alpha") == 1
+        assert re.search(r"3 tiles \(such as .*0\.tif\)", ran.err)
+    for path, query in zip(sorted((landscape / "forest").iterdir()), asked.json["queries"]):
+        assert query["hits"][0]["tile"] == f"forest/{path.name}"

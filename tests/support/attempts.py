@@ -89,6 +89,14 @@ def plain(path: Path, **metadata: str) -> Path:
     return path
 
 
+def picture(path: Path, driver: str) -> Path:
+    """A stranger's picture, without a mask."""
+    path.parent.mkdir(parents=True)
+    with rasterio.open(path, "w", driver, count=3, **_BYTE) as dataset:
+        dataset.write(np.full((3, SIDE, SIDE), OWN, np.uint8))
+    return path
+
+
 def vrt(source: str) -> str:
     """A mosaic of one source."""
     return (
@@ -209,6 +217,10 @@ def made_attempts(root: Path, home: Home) -> list[Path]:
         for suffix in (".msk", ".ovr", ".MSK", ".OVR"):
             tile = plain(root / f"{name}{suffix}" / "a.tif")
             _put(tile.with_name(f"a.tif{suffix}"), content)
+            made.append(tile)
+        for image, driver in (("a.png", "PNG"), ("a.jpg", "JPEG")):  # which Pillow reads alone
+            tile = picture(root / f"{name}_{driver}" / image, driver)
+            _put(tile.with_name(f"{image}.msk"), content)
             made.append(tile)
         tile = root / f"{name}_tile" / "a.tif"
         tile.parent.mkdir()

@@ -211,6 +211,7 @@ def query(
         results = run_queries(store, request, searching)
         named = store.manifest.model
         folder = model or (Path(named) if named else None)
+        terminal.notice(*context.notices)
         outputs.write(store, folder, results, terminal)
         if jsonl:
             terminal.lines(map(result_json, results))

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.pixels.notes import Note, known_notes
 
 KEY_BYTES = 16
 Waiting = tuple[bytes, bytes, bytes]
@@ -72,8 +73,8 @@ class KeptTiles:
         keys = self.table["key"].tobytes()
         return (keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES))
 
-    def tile(self, row: int) -> tuple[bytes, Place | None]:
-        """The pixels and the place of a tile.
+    def tile(self, row: int) -> tuple[bytes, Place | None, tuple[Note, ...]]:
+        """The pixels and the place of a tile, and the notes about it.
 
         Raises:
             OSError: the file was removed.
@@ -91,7 +92,23 @@ class KeptTiles:
                 about = stream.read(int(entry["place_bytes"]))
         if zlib.crc32(about, zlib.crc32(pixels)) != entry["sum"]:
             raise ValueError("a tile was changed")
-        return pixels, _place(json.loads(about)) if about else None
+        return pixels, *_place_and_notes(about)
+
+
+def _place_and_notes(about: bytes) -> tuple[Place | None, tuple[Note, ...]]:
+    """What was written about a tile.
+
+    Raises:
+        ValueError: it is not of this version.
+    """
+    if not about:
+        return None, ()
+    try:
+        content = json.loads(about)
+        place, notes = content["place"], known_notes(content["notes"])
+    except (KeyError, TypeError) as error:
+        raise ValueError("a place of another form") from error
+    return None if place is None else _place(place), notes
 
 
 def _place(content: Any) -> Place:

@@ -42,7 +42,9 @@ def read_preprocessed(
 
 def _from_files(tiles: TileSet, preprocessing: Preprocessing) -> Iterator[Read[Content] | Failure]:
     made = _Preprocessed(preprocessing)
-    return read_in_order(tiles, made, jpeg_px=preprocessing.jpeg_px)
+    return read_in_order(
+        tiles, made, jpeg_px=preprocessing.jpeg_px, expected=preprocessing.expected
+    )
 
 
 def _through(
@@ -60,7 +62,7 @@ def _through(
             else:
                 read = next(fresh)
                 if isinstance(read, Read):
-                    cache.put(key, *read.content)
+                    cache.put(key, *read.content, read.notes)
             yield read
     finally:
         cache.flush()  # also after an interruption
@@ -68,7 +70,7 @@ def _through(
 
 def _kept(cache: PixelCache, tile: Tile, key: bytes | None) -> Read[Content] | None:
     found = cache.get(key)
-    return None if found is None else Read(tile, found)
+    return None if found is None else Read(tile, (found.pixels, found.place), found.notes)
 
 
 def _alone(tiles: TileSet, tile: Tile, preprocessing: Preprocessing) -> Read[Content] | Failure:

@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,18 +29,33 @@ from rsretrieve.data.access import is_trusted
 from rsretrieve.data.gdal_drivers import trusted
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.cache_folder import CacheFolder, discard
-from rsretrieve.data.loading.cache_pack import KEY_BYTES, KeptTiles, Waiting, as_file, write_aside
+from rsretrieve.data.loading.cache_pack import (
+    KEY_BYTES,
+    KeptTiles,
+    Waiting,
+    as_file,
+    write_aside,
+)
+from rsretrieve.data.pixels.notes import Note
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.reading.sidecars import COMPANION_ENDINGS, has_companions
 from rsretrieve.data.tile import Tile, TileSet
 
 FEWEST_TILES = 64
 """For fewer tiles the cache is not used: opening its files would not pay."""
 
-_READER_VERSION = 1  # to be raised when reading or resizing gives other pixels than before
+_READER_VERSION = 2  # to be raised when reading or resizing gives other pixels than before
 _FILE_BYTES = 32 << 20  # of pixels in a file, and so in memory until they are written
 _SETTLED_NS = 2_000_000_000
-_WITHOUT_COMPANIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 Pixels = NDArray[Any]
+
+
+class KeptTile(NamedTuple):
+    """A tile from the cache: its pixels (C, S, S), its place, and the notes about it."""
+
+    pixels: Pixels
+    place: Place | None
+    notes: tuple[Note, ...]
 
 
 class PixelCache:
@@ -74,18 +90,18 @@ class PixelCache:
     def __contains__(self, key: bytes | None) -> bool:
         return key in self._found
 
-    def get(self, key: bytes | None) -> tuple[Pixels, Place | None] | None:
-        """A tile's pixels, (C, S, S), and its place; None if they are not cached or damaged."""
+    def get(self, key: bytes | None) -> KeptTile | None:
+        """A tile's pixels, (C, S, S), and more; None if they are not cached or damaged."""
         if key is None or key not in self._found:
             return None
         kept, row = self._found[key]
         try:
-            pixels, place = kept.tile(row)
+            pixels, place, notes = kept.tile(row)
         except (OSError, ValueError):
             discard(kept.path)
             return None
         self._note_use(kept.path)
-        return np.frombuffer(pixels, self._dtype).reshape(self._shape), place
+        return KeptTile(np.frombuffer(pixels, self._dtype).reshape(self._shape), place, notes)
 
     def _note_use(self, path: Path) -> None:
         """Mark a file as recently used, when a tile of it is used for the first time."""
@@ -94,11 +110,13 @@ class PixelCache:
             with suppress(OSError):  # a read-only cache works, too
                 os.utime(path)
 
-    def put(self, key: bytes | None, pixels: Pixels, place: Place | None) -> None:
+    def put(
+        self, key: bytes | None, pixels: Pixels, place: Place | None, notes: Sequence[Note] = ()
+    ) -> None:
         """Add a tile; it is found by the next `PixelCache`."""
         if key is None:
             return
-        about = b"" if place is None else json.dumps(asdict(place)).encode()
+        about = _about(place, notes)
         self._waiting.append((key, pixels.tobytes(), about))
         if len(self._waiting) * self._tile_bytes >= _FILE_BYTES:
             self.flush()
@@ -133,7 +151,7 @@ def key_of(tile: Tile) -> bytes | None:
     if not tile.location.is_local:
         return None
     path = tile.path  # as text: a `Path` each would double the time
-    alone = path.lower().endswith(_WITHOUT_COMPANIONS)
+    alone = not _has_companions(path)
     states = [_state(path), *(_state(other) for other in (() if alone else _companions(path)))]
     latest = max((max(state[1:3]) for state in states if state), default=0)
     if states[0] is None or _names_others(tile):
@@ -143,6 +161,21 @@ def key_of(tile: Tile) -> bytes | None:
         return None
     said = os.path.abspath(path), states, tile.window  # noqa: PTH100
     return blake2b(repr(said).encode(), digest_size=KEY_BYTES).digest()
+
+
+def _has_companions(path: str) -> bool:
+    try:
+        return has_companions(path)
+    except OSError:  # the folder was removed since
+        return False
+
+
+def _about(place: Place | None, notes: Sequence[Note]) -> bytes:
+    """A tile's place and the notes about it, as JSON; empty where there is neither."""
+    if place is None and not notes:
+        return b""
+    content = {"place": None if place is None else asdict(place), "notes": list(notes)}
+    return json.dumps(content).encode()
 
 
 def _names_others(tile: Tile) -> bool:
@@ -155,8 +188,8 @@ def _names_others(tile: Tile) -> bool:
 def _companions(path: str) -> list[str]:
     """The sidecar files that GDAL reads with a raster."""
     stem = os.path.splitext(path)[0]  # noqa: PTH122
-    beside = [stem + ending for ending in (".hdr", ".tfw", ".wld", ".prj")]
-    return beside + [path + ending for ending in (".aux.xml", ".ovr", ".msk")]
+    beside = [stem + ending for ending in COMPANION_ENDINGS]
+    return beside + [path + ending for ending in COMPANION_ENDINGS]
 
 
 def _state(path: str) -> tuple[int, int, int, int] | None:

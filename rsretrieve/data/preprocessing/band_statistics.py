@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.seeded_random import hash_uniform
 from rsretrieve.data.failures import Failure
+from rsretrieve.data.pixels.expected import Expected
 from rsretrieve.data.preprocessing.preprocessing import (
     BandStatistics,
     Preprocessing,
     check_bands,
     check_size,
 )
-from rsretrieve.data.reading.raw_tile import RawTile
+from rsretrieve.data.reading.raw_tile import RawTile, in_packing
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import NoUsableTiles
@@ -54,7 +55,7 @@ def measure_preprocessing(
         NoUsableTiles: not one sampled tile can be read.
     """
     check_size(size_px)
-    raws, failures = _sample(tiles)
+    raws, failures = _sample(tiles, Expected(least_bands=max(bands, default=0)))
     if not raws:
         raise NoUsableTiles(
             f"{tiles.source}: none of {len(failures)} tiles can be read "
@@ -67,20 +68,22 @@ def measure_preprocessing(
     if imagenet and dtype == "uint8" and len(chosen) == 3:
         return Preprocessing(size_px, source_bands, chosen, dtype, IMAGENET, reduced_jpeg=True)
     alike = [r for r in raws if len(r.values) == source_bands and r.values.dtype == dtype]
+    packing = Counter(raw.packing for raw in alike).most_common(1)[0][0]
+    alike = [in_packing(raw, Expected(source_bands, packing=packing)) for raw in alike]
     measured = [_band_statistics(alike, band - 1) for band in chosen]
     statistics = BandStatistics(*zip(*measured))
     reduced = dtype == "uint8"  # all JPEG images are
-    return Preprocessing(size_px, source_bands, chosen, dtype, statistics, reduced)
+    return Preprocessing(size_px, source_bands, chosen, dtype, statistics, reduced, packing)
 
 
-def _sample(tiles: TileSet) -> tuple[list[RawTile], list[Failure]]:
+def _sample(tiles: TileSet, expected: Expected) -> tuple[list[RawTile], list[Failure]]:
     order = sorted(range(len(tiles)), key=lambda i: hash_uniform(0, "statistics", tiles[i].id))
     raws: list[RawTile] = []
     failures: list[Failure] = []
     sample = order[:SAMPLED_TILES]
     if tiles.windows is not None:
         sample.sort()  # in the order of the scenes' blocks
-    for read in read_in_order(tiles.select(sample), _thinned):
+    for read in read_in_order(tiles.select(sample), _thinned, expected=expected):
         if isinstance(read, Failure):
             failures.append(read)
         else:
@@ -94,7 +97,7 @@ def _thinned(_: str, raw: RawTile) -> RawTile:
     step = -(-raw.values[0].size // SAMPLED_PIXELS)  # rounded up
     values = raw.values.reshape(bands, -1)[:, ::step].copy()
     valid = None if raw.valid is None else raw.valid.reshape(bands, -1)[:, ::step].copy()
-    return RawTile(values, valid, None)
+    return RawTile(values, valid, None, raw.packing)
 
 
 def _band_statistics(raws: Sequence[RawTile], band: int) -> tuple[float, float, float, float]:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rsretrieve.data.pixels.expected import Expected
+from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.window import MIN_SIDE_PX
 from rsretrieve.errors import InvalidArgument, TileError
@@ -55,6 +57,8 @@ class Preprocessing:
         dtype: the pixel type that a tile must have.
         statistics: of the C = len(bands) bands.
         reduced_jpeg: JPEG tiles are decoded at reduced size, no larger than needed.
+        packing: scale and offset of the source bands, in which the statistics are; None if the
+            training tiles declared none.
     """
 
     size_px: int
@@ -63,6 +67,7 @@ class Preprocessing:
     dtype: str
     statistics: BandStatistics
     reduced_jpeg: bool = False
+    packing: Packing | None = None
 
     def __post_init__(self) -> None:
         check_size(self.size_px)
@@ -71,6 +76,15 @@ class Preprocessing:
             raise InvalidArgument(
                 f"statistics of {self.statistics.bands} bands for {len(self.bands)} bands"
             )
+        if self.packing is not None and len(self.packing.scales) != self.source_bands:
+            raise InvalidArgument(
+                f"scales of {len(self.packing.scales)} bands for {self.source_bands} bands"
+            )
+
+    @property
+    def expected(self) -> Expected:
+        """What these steps expect of the tiles that are read."""
+        return Expected(self.source_bands, packing=self.packing)
 
     @property
     def jpeg_px(self) -> int | None:
@@ -116,7 +130,11 @@ class Preprocessing:
     def _checked(self, tile_id: str, raw: RawTile) -> tuple[NDArray[Any], Any]:
         found, wanted = len(raw.values), self.source_bands
         if raw.values.dtype != self.dtype:
-            raise TileError(tile_id, f"pixels are {raw.values.dtype}, and {self.dtype} is expected")
+            of_others = (
+                " (as int8, 32- and 64-bit values are read)" if raw.values.dtype.kind == "f" else ""
+            )
+            found_type = f"{raw.values.dtype}{of_others}"
+            raise TileError(tile_id, f"pixels are {found_type}, and {self.dtype} is expected")
         if found == 1 and wanted == 3 and self.dtype == "uint8":
             valid = None if raw.valid is None else raw.valid.repeat(3, axis=0)
             return raw.values.repeat(3, axis=0), valid  # a grey image among colour images
@@ -132,12 +150,16 @@ class Preprocessing:
         content = asdict(self)
         if not self.reduced_jpeg:
             del content["reduced_jpeg"]
+        del content["packing"]
+        if self.packing is not None:
+            content["packing"] = self.packing.to_json()
         return content
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Preprocessing:
         """The inverse of `to_json`."""
         statistics = {name: tuple(map(float, v)) for name, v in content["statistics"].items()}
+        packing = content.get("packing")
         return cls(
             size_px=int(content["size_px"]),
             source_bands=int(content["source_bands"]),
@@ -145,6 +167,7 @@ class Preprocessing:
             dtype=str(content["dtype"]),
             statistics=BandStatistics(**statistics),
             reduced_jpeg=bool(content.get("reduced_jpeg", False)),
+            packing=None if packing is None else Packing.from_json(packing),
         )
 
 

@@ -11,7 +11,14 @@ from typing import Generic, TypeVar
 from rsretrieve._core.paths import TIME_LIMIT_S
 from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.reading.decode_chunk import Chunk, ChunkDecoder, ReadFailure, close_rasters
+from rsretrieve.data.pixels.notes import Note, known_notes
+from rsretrieve.data.reading.decode_chunk import (
+    Chunk,
+    ChunkDecoder,
+    ReadFailure,
+    Reply,
+    close_rasters,
+)
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.workers.confinement import Policy
 from rsretrieve.data.workers.pool import WorkerSlot
@@ -31,10 +38,12 @@ class Read(Generic[T]):
     Attributes:
         tile: the tile.
         content: what was made of its pixels.
+        notes: what the user should know about it.
     """
 
     tile: Tile
     content: T
+    notes: tuple[Note, ...] = ()
 
 
 class ChunkReader(Generic[T]):
@@ -95,7 +104,7 @@ class ChunkReader(Generic[T]):
             )
         return ""
 
-    def _count_failures(self, chunk: Chunk, results: Sequence[tuple[T] | ReadFailure]) -> None:
+    def _count_failures(self, chunk: Chunk, results: Sequence[Reply[T] | ReadFailure]) -> None:
         """Record whether any window of a scene can be read."""
         path = chunk[0][0].path
         if chunk[0][0].window is None or path in self._readable_paths:
@@ -122,10 +131,11 @@ class ChunkReader(Generic[T]):
             slot.call(close_rasters, None, TIME_LIMIT_S, slot.policy)
 
 
-def _read_or_failure(tile: Tile, result: tuple[T] | ReadFailure) -> Read[T] | Failure:
+def _read_or_failure(tile: Tile, result: Reply[T] | ReadFailure) -> Read[T] | Failure:
     if isinstance(result, ReadFailure):
         return Failure(tile, result.reason, result.skipped)
-    return Read(tile, *result)
+    content, notes = result
+    return Read(tile, content, known_notes(notes) if notes else ())
 
 
 def _all_failed(chunk: Chunk, reason: str) -> list[Read[T] | Failure]:

@@ -10,13 +10,19 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from rsretrieve.data.access import is_trusted
 from rsretrieve.data.gdal_drivers import for_files, limit_drivers, settings_for, why_not
+from rsretrieve.data.pixels.expected import ANYTHING, Expected
+from rsretrieve.data.pixels.meaning import Meaning, meaning_of
+from rsretrieve.data.pixels.pages import require_one_image
 from rsretrieve.data.reading.raw_tile import (
     decoding_trouble,
     require_openable,
+    require_readable_type,
 )
 from rsretrieve.data.reading.sidecars import require_harmless_sidecars, require_own_overviews
 from rsretrieve.data.tile import Tile, Trust
@@ -44,7 +50,7 @@ def raster_errors(tile_id: str) -> Iterator[None]:
         raise
     except ImportError as error:
         raise TileError(
-            tile_id, "neither JPEG, PNG nor plain TIFF, and rasterio is not installed"
+            tile_id, "neither JPEG nor plain PNG or TIFF, and rasterio is not installed"
         ) from error
     except Exception as error:  # drivers raise any type of error for damaged files
         known = _UNRECOGNISED in str(error)
@@ -81,7 +87,7 @@ def _limit_gdal() -> None:
         measure_base()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Raster:
     """An open raster, with properties that are read once, when it is opened.
 
@@ -89,34 +95,46 @@ class Raster:
 
     Attributes:
         dataset: rasterio's.
-        bands: the bands with measurements, without transparency, counted from 1.
-        masked: it may hold nodata or transparent pixels.
+        tile: the tile that it was opened for.
+        meaning: how its values become pixels.
     """
 
     dataset: DatasetReader
-    bands: tuple[int, ...]
-    masked: bool
+    tile: Tile
+    meaning: Meaning
+    _picture: NDArray[Any] | None = None
+    _looked: bool = False
+
+    def picture(self) -> NDArray[Any] | None:
+        """(C, H, W) all pixels of a JPEG, which GDAL decodes otherwise; else None."""
+        if not self._looked:
+            self._looked = True
+            dataset = self.dataset
+            if dataset.driver == "JPEG" and dataset.dtypes[0] == "uint8":
+                from rsretrieve.data.reading.plain_images import read_jpeg  # Pillow
+
+                picture = read_jpeg(self.tile, dataset.width, dataset.height)
+                shape = (dataset.count, dataset.height, dataset.width)
+                self._picture = picture if picture is not None and picture.shape == shape else None
+        return self._picture
 
     def close(self) -> None:
         """Close it."""
         self.dataset.close()
 
 
-def open_raster(tile: Tile) -> Raster:
+def open_raster(tile: Tile, expected: Expected = ANYTHING) -> Raster:
     """Open a raster; to be called within `raster_errors` and `reading_from`."""
     import rasterio.errors
-    from rasterio.enums import ColorInterp, MaskFlags
 
     # Plain images have no georeference, and need none.
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
     dataset = _opened(tile)
     if not is_trusted(tile):
         require_own_overviews(tile.id, dataset)
-    meanings = zip(dataset.indexes, dataset.colorinterp)
-    bands = tuple(band for band, meaning in meanings if meaning != ColorInterp.alpha)
-    flags = dataset.mask_flag_enums
-    masked = any(flags[band - 1] != [MaskFlags.all_valid] for band in bands)
-    return Raster(dataset, bands, masked)
+    require_one_image(tile, dataset)
+    require_readable_type(tile.id, dataset.dtypes[0])
+    return Raster(dataset, tile, meaning_of(dataset, expected))
 
 
 def _opened(tile: Tile) -> DatasetReader:
@@ -181,12 +199,12 @@ class OpenRasters:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._opened: OrderedDict[tuple[str, Trust], _Opened] = OrderedDict()
+        self._opened: OrderedDict[tuple[str, Trust, Expected], _Opened] = OrderedDict()
 
     @contextmanager
-    def borrow(self, tile: Tile) -> Iterator[Raster]:
+    def borrow(self, tile: Tile, expected: Expected = ANYTHING) -> Iterator[Raster]:
         """The raster of a tile, for this thread alone; see `open_raster` for the context."""
-        key = tile.path, tile.trust
+        key = tile.path, tile.trust, expected
         with self._lock:
             entry = self._opened.setdefault(key, _Opened())
             self._opened.move_to_end(key)
@@ -194,7 +212,7 @@ class OpenRasters:
         try:
             with entry.lock:
                 if entry.raster is None:
-                    entry.raster = open_raster(tile)
+                    entry.raster = open_raster(tile, expected)
                 yield entry.raster
         finally:
             with self._lock:

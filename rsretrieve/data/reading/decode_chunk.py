@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.reading.datasets import OpenRasters
 from rsretrieve.data.reading.raster_reader import read_windows
-from rsretrieve.data.reading.raw_tile import RawTile, require_measurement, too_much_memory
+from rsretrieve.data.reading.raw_tile import (
+    RawTile,
+    in_packing,
+    require_measurement,
+    too_much_memory,
+)
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.data.workers.limits import begin_tile, end_tile
@@ -22,6 +29,9 @@ Process = Callable[[str, RawTile], T]
 
 Chunk = list[list[Tile]]
 """Tiles that are requested at once, as runs. A run is one tile, or several windows of one scene."""
+
+Reply = tuple[T, tuple[str, ...]]
+"""The content of a tile, and the names of the notes about it."""
 
 _RUN_BYTES = 4_000_000  # of a scene's file; `allow_values` adds time when its blocks are known
 _RASTERS = OpenRasters()  # used in a worker
@@ -49,16 +59,17 @@ class ChunkDecoder(Generic[T]):
     Attributes:
         process: called with every tile.
         windows: how scenes were cut, or None.
-        jpeg_px: see `read_in_order`.
+        jpeg_px, expected: see `read_in_order`.
     """
 
     process: Process[T]
     windows: WindowChoices | None
     jpeg_px: int | None
+    expected: Expected = ANYTHING
 
-    def __call__(self, chunk: Chunk) -> list[tuple[T] | ReadFailure]:
+    def __call__(self, chunk: Chunk) -> list[Reply[T] | ReadFailure]:
         """One result a tile, in order; the tiles themselves are not sent back."""
-        results: list[tuple[T] | ReadFailure] = []
+        results: list[Reply[T] | ReadFailure] = []
         for position, run in enumerate(chunk):
             note_progress(position)
             begin_tile(_bytes_of(run[0]))
@@ -66,26 +77,37 @@ class ChunkDecoder(Generic[T]):
             end_tile()
         return results
 
-    def _decode_run(self, run: list[Tile]) -> Iterator[tuple[T] | ReadFailure]:
+    def _decode_run(self, run: list[Tile]) -> Iterator[Reply[T] | ReadFailure]:
         is_whole = run[0].window is None
-        raws = map(self._read_whole, run) if is_whole else read_windows(_RASTERS, run)
+        raws = map(self._read_whole, run) if is_whole else self._read_windows(run)
         return (self._processed(tile, raw) for tile, raw in zip(run, raws))
 
     def _read_whole(self, tile: Tile) -> RawTile | TileError:
         from rsretrieve.data.reading.pillow_reader import read_raw  # Pillow: not for scenes
 
         try:
-            return read_raw(tile, self.jpeg_px)
+            return read_raw(tile, self.jpeg_px, self.expected)
         except TileError as error:
             return error
 
-    def _processed(self, tile: Tile, raw: RawTile | TileError) -> tuple[T] | ReadFailure:
+    def _read_windows(self, run: list[Tile]) -> list[RawTile | TileError]:
+        if len(run) == 1 and self.jpeg_px is not None:
+            from rsretrieve.data.reading.pillow_reader import read_reduced
+
+            with suppress(TileError):  # reading it as a window reports the error
+                if raw := read_reduced(run[0], self.jpeg_px, self.expected):
+                    return [raw]
+        return read_windows(_RASTERS, run, self.expected)
+
+    def _processed(self, tile: Tile, raw: RawTile | TileError) -> Reply[T] | ReadFailure:
         try:
             if isinstance(raw, TileError):
                 raise raw
             if self.windows is not None and self.windows.skips(raw.nodata_share):
                 return ReadFailure("too much of it is nodata", skipped=True)
-            return (self.process(tile.id, require_measurement(tile.id, raw)),)
+            raw = in_packing(require_measurement(tile.id, raw), self.expected)
+            notes = tuple(note.value for note in raw.notes) if raw.notes else ()
+            return self.process(tile.id, raw), notes
         except TileError as error:
             return ReadFailure(error.reason)
         except MemoryError:

@@ -11,6 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.geo.georeference import places_of
+from rsretrieve.data.geo.place import Place
+from rsretrieve.data.pixels.averages import Averages, is_spoilt
+from rsretrieve.data.pixels.expected import ANYTHING, Expected
+from rsretrieve.data.pixels.meaning import Decoded
+from rsretrieve.data.pixels.notes import Note
 from rsretrieve.data.reading.datasets import (
     OpenRasters,
     Raster,
@@ -22,7 +27,6 @@ from rsretrieve.data.reading.raw_tile import (
     RawTile,
     check_tile_size,
     none_if_all,
-    require_readable_type,
 )
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
@@ -30,11 +34,14 @@ from rsretrieve.data.workers.limits import allow_values, begin_tile, end_tile
 from rsretrieve.errors import TileError
 
 _SAMPLE_BYTES = 16_000_000  # of a file, for the limit of a few windows
-Pixels = tuple[NDArray[Any], NDArray[np.bool_] | None]
-"""Values (C, H, W), and which are valid; None: all."""
+_COARSE_FROM_PX = 4096
+"""Longer sides are first thinned to this many pixels where GDAL cannot average by itself."""
+_STRIP_VALUES = 1 << 22
+Stored = tuple[NDArray[Any], NDArray[np.bool_] | None]
+"""Values as GDAL reads them, (C, H, W), and where GDAL has a measurement; None: everywhere."""
 
 
-def read_raster(tile: Tile) -> RawTile:
+def read_raster(tile: Tile, expected: Expected = ANYTHING) -> RawTile:
     """Read a tile, or a window of a scene.
 
     Raises:
@@ -43,14 +50,20 @@ def read_raster(tile: Tile) -> RawTile:
     with (
         raster_errors(tile.id),
         reading_from(tile),
-        closing(open_raster(tile)) as raster,
+        closing(open_raster(tile, expected)) as raster,
     ):
         window = tile.window or Window(0, 0, raster.dataset.width, raster.dataset.height)
-        values, valid = _read_window(raster, tile.id, window)
-        return RawTile(values, valid, places_of(raster.dataset, [window])[0])
+        pixels = _read_window(raster, tile.id, window)
+        return _raw(raster, pixels, places_of(raster.dataset, [window])[0])
 
 
-def read_windows(rasters: OpenRasters, tiles: Sequence[Tile]) -> list[RawTile | TileError]:
+def _raw(raster: Raster, pixels: Decoded, place: Place | None) -> RawTile:
+    return RawTile(pixels.values, pixels.valid, place, raster.meaning.packing, pixels.notes)
+
+
+def read_windows(
+    rasters: OpenRasters, tiles: Sequence[Tile], expected: Expected = ANYTHING
+) -> list[RawTile | TileError]:
     """Read windows of one scene that lie close together.
 
     The pixels are the same as from `read_raster`.
@@ -58,6 +71,7 @@ def read_windows(rasters: OpenRasters, tiles: Sequence[Tile]) -> list[RawTile | 
     Args:
         rasters: keeps the scene open.
         tiles: windows of the same file.
+        expected: what is known about them.
 
     Returns:
         For each window its tile, or the error.
@@ -68,14 +82,14 @@ def read_windows(rasters: OpenRasters, tiles: Sequence[Tile]) -> list[RawTile | 
         with (
             raster_errors(first.id),
             reading_from(first),
-            rasters.borrow(first) as raster,
+            rasters.borrow(first, expected) as raster,
         ):
             places = places_of(raster.dataset, windows)
             pixels = _read_all(raster, tiles, windows)
     except TileError as error:
         return [TileError(tile.id, error.reason) for tile in tiles]
     return [
-        found if isinstance(found, TileError) else RawTile(*found, place)
+        found if isinstance(found, TileError) else _raw(raster, found, place)
         for found, place in zip(pixels, places)
     ]
 
@@ -109,14 +123,14 @@ def _is_readable(raster: Raster, tile_id: str, window: Window) -> bool:
 
 def _read_all(
     raster: Raster, tiles: Sequence[Tile], windows: Sequence[Window]
-) -> list[Pixels | TileError]:
+) -> list[Decoded | TileError]:
     whole = all(window.shape_px == (window.height, window.width) for window in windows)
     if whole and len(tiles) > 1:
         try:
             return _read_together(raster, tiles, windows)
         except TileError:
             pass  # one of the windows cannot be read: they are read one by one below
-    pixels: list[Pixels | TileError] = []
+    pixels: list[Decoded | TileError] = []
     for tile, window in zip(tiles, windows):
         try:
             pixels.append(_read_window(raster, tile.id, window))
@@ -127,25 +141,31 @@ def _read_all(
 
 def _read_together(
     raster: Raster, tiles: Sequence[Tile], windows: Sequence[Window]
-) -> list[Pixels | TileError]:
+) -> list[Decoded | TileError]:
     """Read the rectangle around all windows at once, and cut the windows from it."""
     inner = [_within(raster, tile.id, window) for tile, window in zip(tiles, windows)]
     left, top = min(w.col for w in inner), min(w.row for w in inner)
     right, bottom = max(w.col + w.width for w in inner), max(w.row + w.height for w in inner)
     around = Window(left, top, right - left, bottom - top)
-    values, valid = _read_part(raster, tiles[0].id, around, (around.height, around.width))
-    values.flags.writeable = False  # overlapping windows share it
-    pixels: list[Pixels | TileError] = []
+    stored, mask = _stored(raster, tiles[0].id, around)
+    shared = _decoded(raster, stored, mask)
+    shared.values.flags.writeable = False  # overlapping windows share it
+    is_alike = shared.notes == raster.meaning.notes
+    pixels: list[Decoded | TileError] = []
     for tile, window, part in zip(tiles, windows, inner):
         check_tile_size(tile.id, window.width, window.height)
         rows = slice(part.row - top, part.row - top + part.height)
         cols = slice(part.col - left, part.col - left + part.width)
-        cut = None if valid is None else none_if_all(valid[:, rows, cols])
-        pixels.append(_padded((values[:, rows, cols], cut), (window.height, window.width)))
+        if is_alike:
+            cut = _cut(shared, rows, cols)
+        else:  # what is said about the rectangle need not hold for each of its windows
+            seen = None if mask is None else mask[:, rows, cols]
+            cut = _decoded(raster, stored[:, rows, cols], seen)
+        pixels.append(_padded(cut, (window.height, window.width)))
     return pixels
 
 
-def _read_window(raster: Raster, tile_id: str, window: Window) -> Pixels:
+def _read_window(raster: Raster, tile_id: str, window: Window) -> Decoded:
     height, width = window.shape_px
     check_tile_size(tile_id, width, height)
     inner = _within(raster, tile_id, window)
@@ -169,25 +189,84 @@ def _within(raster: Raster, tile_id: str, window: Window) -> Window:
     return Window(window.col, window.row, min(window.width, width), min(window.height, height))
 
 
-def _read_part(raster: Raster, tile_id: str, window: Window, shape: tuple[int, int]) -> Pixels:
+def _read_part(raster: Raster, tile_id: str, window: Window, shape: tuple[int, int]) -> Decoded:
     """Read a rectangle as (C, *shape), by averaging if `shape` is smaller."""
+    if shape == (window.height, window.width):
+        return _decoded(raster, *_stored(raster, tile_id, window))
+    if raster.meaning.is_linear and raster.picture() is None:
+        values, mask = _stored(raster, tile_id, window, shape)
+        if not is_spoilt(values, mask):
+            return _decoded(raster, values, mask)
+    return _averaged(raster, tile_id, window, shape)
+
+
+def _stored(
+    raster: Raster,
+    tile_id: str,
+    window: Window,
+    shape: tuple[int, int] | None = None,
+    resampling: str = "average",
+) -> Stored:
+    """Read a rectangle as GDAL has it, at full resolution or resampled to `shape`."""
     from rasterio.enums import Resampling
     from rasterio.windows import Window as RasterWindow
 
-    bands, dataset = list(raster.bands), raster.dataset
+    bands, dataset = list(raster.meaning.bands), raster.dataset
     allow_values(_values_to_decode(raster, window))
     part: dict[str, Any] = {
         "window": RasterWindow(window.col, window.row, window.width, window.height)
     }
-    if shape != (window.height, window.width):
-        part |= {"out_shape": (len(bands), *shape), "resampling": Resampling.average}
+    if shape is not None:
+        part |= {"out_shape": (len(bands), *shape), "resampling": Resampling[resampling]}
     with raster_errors(tile_id):
-        values = _readable(tile_id, dataset.read(bands, **part))
-        valid = np.isfinite(values) if values.dtype.kind == "f" else None
-        if raster.masked:
-            masked = dataset.read_masks(bands, **part) > 0
-            valid = masked if valid is None else valid & masked
-    return values, none_if_all(valid)
+        picture = raster.picture()
+        if picture is None:
+            values = dataset.read(bands, **part)
+        else:
+            rows = slice(window.row, window.row + window.height)
+            values = picture[:, rows, window.col : window.col + window.width]
+        mask = _mask(raster, part) if raster.meaning.masked else None
+    return values, mask
+
+
+def _mask(raster: Raster, part: dict[str, Any]) -> NDArray[np.bool_] | None:
+    """Where GDAL has a measurement, for every band; None: everywhere."""
+    bands, mask_band = list(raster.meaning.bands), raster.meaning.mask_band
+    if not raster.meaning.one_mask and not mask_band:
+        return none_if_all(raster.dataset.read_masks(bands, **part) > 0)
+    if "out_shape" in part:
+        part = part | {"out_shape": part["out_shape"][1:]}
+    read, band = raster.dataset.read_masks, bands[0]
+    if mask_band:
+        read, band = raster.dataset.read, mask_band
+    one = none_if_all(read(band, **part) > 0)
+    return None if one is None else np.broadcast_to(one, (len(bands), *one.shape))
+
+
+def _decoded(raster: Raster, stored: NDArray[Any], mask: NDArray[np.bool_] | None) -> Decoded:
+    pixels = raster.meaning.pixels(stored, mask)
+    return pixels._replace(valid=none_if_all(pixels.valid))
+
+
+def _averaged(raster: Raster, tile_id: str, window: Window, shape: tuple[int, int]) -> Decoded:
+    """Average the pixels, not the stored values; invalid pixels do not spread."""
+    fine = window.height, window.width
+    if raster.picture() is None:
+        sides = (min(side, max(_COARSE_FROM_PX, to)) for side, to in zip(fine, shape))
+        fine = next(sides), next(sides)
+    averages, notes = Averages(fine, shape), list[Note]()
+    rows = max(1, _STRIP_VALUES // (window.width * len(raster.meaning.bands)))
+    whole = fine == (window.height, window.width)
+    step = rows if whole else window.height
+    for top in range(0, window.height, step):
+        height = min(step, window.height - top)
+        strip = Window(window.col, window.row + top, window.width, height)
+        thinned = () if whole else (fine, "nearest")
+        pixels = _decoded(raster, *_stored(raster, tile_id, strip, *thinned))
+        averages.add(top, pixels.values, pixels.valid)
+        notes += [note for note in pixels.notes if note not in notes]
+    values, valid = averages.finish()
+    return Decoded(values, none_if_all(valid), tuple(notes))
 
 
 def _values_to_decode(raster: Raster, window: Window) -> int:
@@ -195,18 +274,18 @@ def _values_to_decode(raster: Raster, window: Window) -> int:
     height, width = raster.dataset.block_shapes[0]
     rows = (window.row + window.height - 1) // height - window.row // height + 1
     columns = (window.col + window.width - 1) // width - window.col // width + 1
-    return int(rows * height * columns * width * len(raster.bands))
+    return int(rows * height * columns * width * len(raster.meaning.bands))
 
 
-def _readable(tile_id: str, values: NDArray[Any]) -> NDArray[Any]:
-    kind = values.dtype.newbyteorder("=").name
-    require_readable_type(tile_id, kind)
-    return np.ascontiguousarray(values, dtype="float32" if kind == "float64" else kind)
+def _cut(pixels: Decoded, rows: slice, columns: slice) -> Decoded:
+    """A part of decoded pixels."""
+    valid = None if pixels.valid is None else none_if_all(pixels.valid[:, rows, columns])
+    return Decoded(pixels.values[:, rows, columns], valid, pixels.notes)
 
 
-def _padded(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
+def _padded(pixels: Decoded, shape: tuple[int, int]) -> Decoded:
     """Pad pixels at the right and below with invalid ones."""
-    values, valid = pixels
+    values, valid = pixels.values, pixels.valid
     height, width = values.shape[1:]
     if (height, width) == shape:
         return pixels
@@ -214,4 +293,4 @@ def _padded(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
     padded[:, :height, :width] = values
     mask = np.zeros(padded.shape, bool)
     mask[:, :height, :width] = True if valid is None else valid
-    return padded, mask
+    return Decoded(padded, mask, pixels.notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.pixels.expected import Expected
+from rsretrieve.data.pixels.meaning import READ_AS_FLOAT32, READ_AS_THEY_ARE
+from rsretrieve.data.pixels.notes import Note
+from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.window import MAX_PIXELS, MIN_SIDE_PX
 from rsretrieve.data.workers.limits import MEMORY_BYTES
 from rsretrieve.errors import TileError
-
-_READABLE_TYPES = ("uint8", "uint16", "int16", "float32")
-
 
 _FILE_TROUBLES = {
     errno.ENOENT: "no such file",
@@ -40,11 +41,20 @@ class RawTile:
         valid: (C, H, W) bool, False where there is no measurement (nodata, NaN,
             transparent); None where everything is valid.
         place: its place on Earth; None without georeference.
+        packing: scale and offset of its bands; None where the file declares none.
+        notes: what the user should know about it.
     """
 
     values: NDArray[Any]
     valid: NDArray[np.bool_] | None
     place: Place | None
+    packing: Packing | None = None
+    notes: tuple[Note, ...] = ()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # For processes: most tiles have neither scale nor notes, and there are many.
+        more = (self.packing, self.notes) if self.packing is not None or self.notes else ()
+        return RawTile, (self.values, self.valid, self.place, *more)
 
     @property
     def is_blank(self) -> bool:
@@ -57,6 +67,23 @@ class RawTile:
         if self.is_blank:
             return 1.0
         return 0.0 if self.valid is None else 1 - float(self.valid.mean())
+
+
+def in_packing(raw: RawTile, expected: Expected) -> RawTile:
+    """The same tile, its values in the scale and offset that a model expects.
+
+    Values whose packing, or whose model's packing, is unknown stay as they are stored, with a
+    note.
+    """
+    if expected.source_bands is None or raw.packing == expected.packing:
+        return raw
+    found, wanted = raw.packing, expected.packing
+    if found is None or wanted is None:
+        return replace(raw, notes=(*raw.notes, Note.UNPACKED if wanted else Note.PACKED))
+    if len(found.scales) != len(wanted.scales):
+        return raw  # another number of bands: the model refuses it
+    values = found.convert(raw.values, wanted, raw.valid)
+    return replace(raw, values=values, packing=wanted, notes=(*raw.notes, Note.REPACKED))
 
 
 def require_measurement(tile_id: str, raw: RawTile) -> RawTile:
@@ -111,9 +138,17 @@ def decoding_trouble(error: Exception) -> str:
 
 
 def require_readable_type(tile_id: str, kind: str) -> None:
-    """Raise a `TileError` for an unsupported pixel type (float64 is read as float32)."""
-    if kind not in (*_READABLE_TYPES, "float64"):
-        raise TileError(tile_id, f"pixels are {kind}; what is read is {', '.join(_READABLE_TYPES)}")
+    """Raise a `TileError` for an unsupported pixel type (see `data.pixels.meaning`)."""
+    if kind in (*READ_AS_THEY_ARE, *READ_AS_FLOAT32):
+        return
+    if kind.startswith("complex"):
+        raise TileError(
+            tile_id,
+            f"pixels are {kind}, amplitude and phase in one number: write the amplitude as a "
+            "raster first (gdal_translate DERIVED_SUBDATASET:AMPLITUDE:FILE amplitude.tif)",
+        )
+    readable = ", ".join((*READ_AS_THEY_ARE, *READ_AS_FLOAT32))
+    raise TileError(tile_id, f"pixels are {kind}; what is read is {readable}")
 
 
 def too_many_pixels() -> str:

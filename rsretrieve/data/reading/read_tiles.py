@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 
 from rsretrieve.data.access import Readable
 from rsretrieve.data.failures import Failure
+from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.reading.chunk_reader import ChunkReader, Read
 from rsretrieve.data.reading.decode_chunk import Chunk, ChunkDecoder, Process
 from rsretrieve.data.reading.window_batches import runs_of
@@ -26,7 +27,11 @@ _WORKER_START_PX = 16 << 20  # of windows, which are read while one worker start
 
 
 def read_in_order(
-    tiles: TileSet, process: Process[T], workers: int | None = None, jpeg_px: int | None = None
+    tiles: TileSet,
+    process: Process[T],
+    workers: int | None = None,
+    jpeg_px: int | None = None,
+    expected: Expected = ANYTHING,
 ) -> Iterator[Read[T] | Failure]:
     """Read tiles in several processes and yield them in their order.
 
@@ -40,11 +45,12 @@ def read_in_order(
         workers: the number of processes; by default one a core, fewer for few tiles. A few
             tiles, or a few runs of windows, are read ahead for each worker, never more.
         jpeg_px: JPEG tiles may be decoded at reduced size, each side at least this long.
+        expected: what is known about the tiles.
     """
     workers = workers or max(1, min(_cores(), _useful_workers(tiles)))
     pending: deque[_PendingChunk[T]] = deque()
     slots = [WorkerSlot() for _ in range(workers)]
-    decoder = ChunkDecoder(process, tiles.windows, jpeg_px)
+    decoder = ChunkDecoder(process, tiles.windows, jpeg_px, expected)
     reader = ChunkReader(decoder, Readable.of(tiles, tiles.folders))
     try:
         for number, chunk in enumerate(_chunks_of(tiles, workers)):

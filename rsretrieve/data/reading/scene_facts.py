@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.geo.georeference import pixel_size_m
 from rsretrieve.data.reading.datasets import open_raster, raster_errors, reading_from
-from rsretrieve.data.reading.raw_tile import require_readable_type
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.windowing import SceneFacts
 from rsretrieve.data.workers.limits import begin_tile, end_tile
@@ -47,10 +46,6 @@ def read_facts(tile: Tile) -> SceneFacts:
 
 
 def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:
-    if not dataset.count:
-        inner = f", such as {dataset.subdatasets[0]}" if dataset.subdatasets else ""
-        raise TileError(tile.id, f"holds no bands itself{inner}")
-    require_readable_type(tile.id, dataset.dtypes[0])
     _require_room(tile, dataset)
     block_height, block_width = dataset.block_shapes[0]
     return SceneFacts(

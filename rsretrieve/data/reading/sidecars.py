@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -72,6 +73,62 @@ def _require_tiff(tile_id: str, path: str, folder: str, depth: int = 0) -> None:
 
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+COMPANION_ENDINGS = (
+    *(".aux.xml", ".msk", ".ovr", ".aux", ".hdr", ".wld", ".prj", ".tab"),
+    *(".jgw", ".jpgw", ".jpegw", ".jpgx", ".jpegx", ".pgw", ".pngw", ".pngx"),
+    *(".tfw", ".tifw", ".tiffw", ".tfwx", ".tifx", ".rpb", "_rpc.txt"),
+)
+_SETTLED_NS = 2_000_000_000  # a folder that changed later may change again within a clock's tick
+_MOST_FOLDERS = 256
+_companions: dict[str, tuple[int, frozenset[str]]] = {}
+
+
+def has_companions(path: str) -> bool:
+    """Whether a sidecar lies beside an image: a mask, nodata, a georeference, a header.
+
+    Args:
+        path: of the image.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    folder, name = os.path.split(path)
+    beside = _companions_in(folder or ".")
+    if beside is None:
+        stem = os.path.splitext(path)[0]  # noqa: PTH122
+        names = (start + ending for start in (path, stem) for ending in COMPANION_ENDINGS)
+        return any(map(os.path.lexists, names))
+    return bool(beside) and not beside.isdisjoint((name.lower(), _without_suffix(name)))
+
+
+def _companions_in(folder: str) -> frozenset[str] | None:
+    """The beginnings, in lower case, of the sidecars' names in a folder.
+
+    None for a folder that may not be listed, or that changed just now.
+    """
+    changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
+    known = _companions.get(folder)
+    if known is not None and known[0] == changed:
+        return known[1]
+    if time.time_ns() - changed < _SETTLED_NS:
+        return None
+    try:
+        every = map(str.lower, os.listdir(folder))
+    except PermissionError:  # the policy allows single files in it
+        return None
+    names = [name for name in every if name.endswith(COMPANION_ENDINGS)]
+    starts = (name.removesuffix(end) for name in names for end in COMPANION_ENDINGS)
+    found = frozenset(starts) - frozenset(names)
+    if len(_companions) >= _MOST_FOLDERS:
+        _companions.clear()
+    _companions[folder] = changed, found
+    return found
+
+
+def _without_suffix(name: str) -> str:
+    return os.path.splitext(name)[0].lower()  # noqa: PTH122
 
 
 _seen: dict[str, tuple[int, dict[str, list[str]]]] = {}  # the folder checked last

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from rasterio.drivers import raster_driver_extensions
 
+from rsretrieve.data.pixels.notes import Note
 from rsretrieve.data.reading.pillow_reader import RawTile, read_raw
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
@@ -171,10 +172,30 @@ def test_big_endian_and_float64_tiffs_come_in_types_of_this_machine(tmp_path):
     assert_same(read(path).values, doubles.astype(np.float32))
 
 
-@pytest.mark.parametrize("dtype", ["int8", "int32", "uint32", "complex64"])
-def test_other_types_of_pixel_are_refused(tmp_path, dtype):
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_pixels_are_refused_with_the_way_out(tmp_path, dtype):
     path = save_raster(tmp_path / "a.tif", np.full((1, 16, 16), 5, dtype))
-    assert reason_of(path) == f"pixels are {dtype}; what is read is uint8, uint16, int16, float32"
+    for window in (None, Window(0, 0, 16, 16)):
+        reason = reason_of(path, window)
+        assert reason.startswith(f"pixels are {dtype}")
+        assert "AMPLITUDE" in reason
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "uint32", "int64", "uint64", "float64"])
+def test_other_types_become_float32(tmp_path, dtype):
+    """With a note only where float32 is another number."""
+    values = np.arange(-100 if np.dtype(dtype).kind != "u" else 0, 92).astype(dtype)[:192]
+    values = np.resize(values, (1, 16, 12))
+    for window in (None, Window(0, 0, 12, 16)):
+        raw = read(save_raster(tmp_path / f"{dtype}.tif", values), window)
+        assert_same(raw.values, values.astype(np.float32))
+        assert (raw.valid, raw.notes) == (None, ())
+    if dtype == "int8":
+        return
+    values[0, 3, 4] = (1 << 24) + 1 if dtype != "float64" else 0.1
+    raw = read(save_raster(tmp_path / f"{dtype}.tif", values))
+    assert_same(raw.values, values.astype(np.float32))
+    assert raw.notes == (Note.INEXACT,)
 
 
 @pytest.mark.parametrize("bands", [1, 3])
@@ -512,7 +533,7 @@ def test_without_rasterio_pictures_are_read_and_other_tiles_refused(tmp_path, mo
     raster = save_raster(tmp_path / "a.tif", noise((3, 16, 16)), **UTM)
     monkeypatch.setitem(sys.modules, "rasterio", None)
     assert read(picture).values.shape == (3, 16, 16)
-    assert reason_of(raster) == "neither JPEG, PNG nor plain TIFF, and rasterio is not installed"
+    assert reason_of(raster) == "neither JPEG nor plain PNG or TIFF, and rasterio is not installed"
 
 
 @pytest.fixture(scope="module")

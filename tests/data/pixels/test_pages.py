@@ -1,0 +1,71 @@
+"""Files of several images are refused; what only looks like one is read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+
+from rsretrieve.data.reading.pillow_reader import read_raw
+from rsretrieve.data.reading.scene_facts import read_facts
+from rsretrieve.data.window import Window
+from rsretrieve.errors import TileError
+from tests.support.tiles import UTM, noise, save_picture, save_raster, tile_at
+
+
+def save_pages(path, count=3, side=32):
+    """An image of several pages or frames, by the suffix."""
+    pages = [Image.fromarray(noise((side, side, 3), seed=seed)) for seed in range(count)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    return path
+
+
+def refused(path, window=None):
+    with pytest.raises(TileError) as caught:
+        read_raw(tile_at(path, window=window))
+    with pytest.raises(TileError) as as_scene:
+        read_facts(tile_at(path))
+    assert as_scene.value.reason == caught.value.reason
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("window", [None, Window(0, 0, 32, 32)])
+def test_a_tiff_of_several_pages_is_refused_with_both_ways_out(tmp_path, window):
+    reason = refused(save_pages(tmp_path / "a.tif"), window)
+    assert "3 pages" in reason
+    assert "bands of one image" in reason
+    assert "GTIFF_DIR:1:" in reason
+
+
+@pytest.mark.parametrize("window", [None, Window(0, 0, 32, 32)])
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp"])
+def test_an_animation_is_refused(tmp_path, name, window):
+    assert "frames" in refused(save_pages(tmp_path / name), window)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.gif", "a.png", "a.webp"])
+def test_one_page_or_frame_is_an_image(tmp_path, name):
+    assert read_raw(tile_at(save_pages(tmp_path / name, 1))).values.shape[1:] == (32, 32)
+
+
+def test_overviews_and_an_inner_mask_are_no_pages(tmp_path):
+    values = noise((3, 128, 128))
+    path = save_raster(tmp_path / "a.tif", values, **UTM)
+    seen = np.ones((128, 128), bool)
+    seen[:9] = False
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(path, "r+") as dataset,
+    ):
+        dataset.write_mask(seen)
+        dataset.build_overviews([2, 4])
+    raw = read_raw(tile_at(path))
+    assert np.array_equal(raw.values, values)
+    assert np.array_equal(raw.valid[0], seen)
+
+
+def test_the_pixels_of_a_png_may_hold_the_name_of_the_chunk_of_animations(tmp_path):
+    values = np.frombuffer(b"\0\0\0\x08acTL" * 300, np.uint8)[:2304].reshape(48, 48)
+    path = save_picture(tmp_path / "a.png", values, compress_level=0)
+    assert np.array_equal(read_raw(tile_at(path)).values[0], values)
