@@ -177,7 +177,7 @@ def test_a_file_that_is_no_list_is_refused(tmp_path):
         find_tiles(path)
     assert caught.value.hint == (
         "a scene is cut into tiles by --window PX; otherwise give a folder of images, "
-        "or a list (.csv, .parquet, .pq)"
+        "or a list (.csv, .tsv, .parquet, .pq)"
     )
 
 
@@ -281,7 +281,9 @@ def test_a_labels_file_replaces_the_labels_found(tmp_path):
     labels = save_table(tmp_path / "labels.csv", ["tile", "label"], ("forest/a.png", "beach"))
     tiles = find_tiles(tmp_path / "tiles", labels)
     assert ids_and_labels(tiles) == [("forest/a.png", "beach"), ("water/b.png", "water")]
-    assert tiles.notices == (f"1 tiles are not named in {labels} and keep their label",)
+    named, new = tiles.notices
+    assert named == f"1 tiles are not named in {labels} and keep their label"
+    assert "(it has 'beach'; the tiles have 'forest', 'water')" in new
 
 
 def test_a_written_list_is_found_again_from_elsewhere(tmp_path):
