@@ -32,6 +32,7 @@ from rsretrieve.audit.review import labels_of
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.labels import read_true_labels, write_labels
 from rsretrieve.export.html.page import MOST_CARDS, PageRequest, write_audit_page
+from rsretrieve.export.html.review_command import review_settings
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.export.results import write_audit_csv
 
@@ -136,7 +137,11 @@ class AuditResult:
             file, replaces = self._checked(path, overwrite)
             subject = self._subject
             request = PageRequest(
-                self.audit, subject.tiles.source, subject.bands, subject.compares_pixels
+                self.audit,
+                subject.tiles.source,
+                subject.bands,
+                subject.compares_pixels,
+                review=review_settings(subject.tiles, subject.decisions),
             )
             write_audit_page(file, request, overwrite=replaces, context=call.context)
 

@@ -22,6 +22,7 @@ from rsretrieve.cli.commands.info_command import info
 from rsretrieve.cli.commands.query_command import query
 from rsretrieve.cli.commands.split_command import split
 from rsretrieve.cli.commands.train_command import train
+from rsretrieve.cli.given_command import Command
 from rsretrieve.cli.terminal import EXIT_INTERRUPTED, Terminal
 from rsretrieve.errors import InvalidArgument, RsretrieveError, ran_out_of_memory
 
@@ -53,7 +54,9 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 for panel, commands in _PANELS.items():
     for command in commands:
-        app.command(help=_help_text(command.__doc__ or ""), rich_help_panel=panel)(command)
+        app.command(cls=Command, help=_help_text(command.__doc__ or ""), rich_help_panel=panel)(
+            command
+        )
 
 
 def _show_version(wanted: bool) -> None:

@@ -17,7 +17,8 @@ from rsretrieve.audit.evidence.external_embeddings import (
 )
 from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
 from rsretrieve.audit.evidence.from_model import ModelEvidence
-from rsretrieve.audit.review import apply_decisions, read_decisions
+from rsretrieve.audit.review import apply_decisions
+from rsretrieve.audit.saved_decisions import Decision, read_decisions
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument
 
@@ -34,6 +35,7 @@ class AuditSubject:
         compares_pixels: duplicates are found by their pixels, not by embeddings alone.
         is_decided: decisions were given.
         confirmed: ids of the tiles whose label a person has decided on.
+        decisions: those decisions, as they were read.
     """
 
     tiles: TileSet
@@ -43,6 +45,7 @@ class AuditSubject:
     compares_pixels: bool = True
     is_decided: bool = False
     confirmed: frozenset[str] = field(default_factory=frozenset)
+    decisions: tuple[Decision, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,16 @@ def _of_embeddings(
 
 def _decided(subject: AuditSubject, path: Path, call: CallReport) -> AuditSubject:
     """The same with decisions on its labels."""
-    decided = apply_decisions(subject.tiles, read_decisions(path), path)
+    decided = apply_decisions(
+        subject.tiles,
+        read_decisions(path),
+        lambda labels: f"open_tiles(..., labels={labels!r})",
+    )
     call.notice(*decided.tiles.notices[len(subject.tiles.notices) :])
-    return replace(subject, tiles=decided.tiles, is_decided=True, confirmed=decided.confirmed)
+    return replace(
+        subject,
+        tiles=decided.tiles,
+        is_decided=True,
+        confirmed=decided.confirmed,
+        decisions=decided.decisions,
+    )

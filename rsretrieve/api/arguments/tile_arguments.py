@@ -62,7 +62,8 @@ def _label_of_value(tile: object, value: object) -> str | None:
     Raises:
         InvalidArgument: it is a list or a record.
     """
-    if isinstance(value, list | tuple | dict | set) or hasattr(value, "tolist"):
+    if isinstance(value, list | tuple | dict | set) or bool(getattr(value, "ndim", False)):
         raise wrong("labels", "one label a tile", (tile, value))
-    text = "" if str(value) in ("nan", "NaT", "<NA>") else text_of(value)
-    return text or None
+    if not isinstance(value, str) and str(value) in ("nan", "NaT", "<NA>"):
+        return None
+    return text_of(value.item() if hasattr(value, "item") else value) or None

@@ -208,7 +208,7 @@ def audit_labels(
             options=assessment,
         )
         audit = audit_labels_of(request, context)
-        terminal.notice(*outputs.write(audit, found.tiles, source, context))
+        terminal.notice(*outputs.write(audit, found, source, context))
         if found.reviewed is None:
             terminal.notice(*outputs.write_suggested(audit, found.tiles))
         terminal.notice(*context.notices)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rsretrieve.cli.given_command import command_with_labels
+
 if TYPE_CHECKING:  # heavy modules, which `--help` does not load
     from rsretrieve.audit.evidence.evidence import EvidenceSource
     from rsretrieve.audit.evidence.external_embeddings import ExternalEmbeddings
@@ -105,7 +107,8 @@ class AuditInputs:
             context: receives scenes that cannot be opened, and unusable embeddings.
         """
         from rsretrieve.audit.evidence.external_embeddings import read_external_embeddings
-        from rsretrieve.audit.review import apply_decisions, read_decisions
+        from rsretrieve.audit.review import apply_decisions
+        from rsretrieve.audit.saved_decisions import read_decisions
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.labels.labels import override_labels
 
@@ -121,7 +124,8 @@ class AuditInputs:
             raise typer.BadParameter("Missing argument 'TILES'.")
         if self.decisions is None:
             return AuditTiles(tiles, None, embeddings)
-        reviewed = apply_decisions(tiles, read_decisions(self.decisions), self.decisions)
+        decided = read_decisions(self.decisions)
+        reviewed = apply_decisions(tiles, decided, command_with_labels)
         return AuditTiles(reviewed.tiles, reviewed, embeddings)
 
     def load_source(self, found: AuditTiles, context: RunContext) -> AuditSource:
