@@ -64,13 +64,20 @@ class Command(TyperCommand):
             # Its class is click's, or that of the copy inside newer versions of typer.
             if type(error).__name__ == "NoSuchOption":
                 known = [name for param in self.params for name in param.opts]
-                error.possibilities = options_meant(error.option_name, known)  # type: ignore[attr-defined]
+                _suggest(error, options_meant(error.option_name, known))  # type: ignore[attr-defined]
             raise
 
     def invoke(self, ctx: Any) -> Any:
         """As the base class; the other functions of this module then know the command."""
         _CONTEXT.set(ctx)
         return super().invoke(ctx)
+
+
+def _suggest(error: Any, options: Sequence[str]) -> None:
+    """Name options in the message of click's error."""
+    error.possibilities = None
+    if options:
+        error.message = f"No such option: {error.option_name}. Did you mean {' or '.join(options)}?"
 
 
 def options_meant(name: str, known: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rsretrieve import __version__
+from rsretrieve._core.standard_output import files_on
 from rsretrieve.cli.commands.audit_labels_command import audit_labels
 from rsretrieve.cli.commands.cache_command import cache
 from rsretrieve.cli.commands.corrupt_labels_command import corrupt_labels
@@ -89,7 +90,8 @@ def main() -> None:
     """Run the program. Every error becomes a message and an exit code."""
     _run_garbage_collector_less_often()
     try:
-        app()
+        with files_on(sys.stdout):
+            app()
     except RsretrieveError as error:
         Terminal(as_json=False, quiet=False).complain(error.message, error.hint)
         sys.exit(EXIT_USAGE if isinstance(error, InvalidArgument) else EXIT_ERROR)

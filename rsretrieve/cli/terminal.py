@@ -76,6 +76,20 @@ class Terminal:
             case EpochFinished():
                 self._finish_epoch(event)
 
+    def leave_output_to(self, option: str) -> None:
+        """Print the result on standard error, because a file is written to standard output.
+
+        Args:
+            option: the option of this file; empty if there is none.
+
+        Raises:
+            typer.BadParameter: the result is JSON, which needs standard output for itself.
+        """
+        if option and self._as_json:
+            raise typer.BadParameter(f"--json and {option} - both write to standard output")
+        if option:
+            self._out = self._err
+
     def notice(self, *texts: str) -> None:
         """Print notices, unless --quiet was given."""
         for text in texts if not self._quiet else ():

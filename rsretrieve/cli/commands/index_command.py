@@ -16,7 +16,14 @@ from rsretrieve.cli.commands.index_upkeep_command import (
     repair_index,
     verify_index,
 )
-from rsretrieve.cli.early_checks import check_labels_file, check_model
+from rsretrieve.cli.early_checks import (
+    check_device,
+    check_embeddings,
+    check_faiss_key,
+    check_labels_file,
+    check_model,
+    check_tiles,
+)
 from rsretrieve.cli.index_options import IndexArguments, check_arguments, goal_of_options
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
@@ -153,6 +160,12 @@ def index(
     )
     with Terminal(as_json=as_json, quiet=quiet, after_interrupt=_KEPT) as terminal:
         paths.check()
+        terminal.leave_output_to(paths.on_standard_output)
+        check_device(device)
+        check_tiles(tiles)
+        check_embeddings(from_embeddings)
+        check_labels_file(labels)
+        check_model(model)
         upkeep = Upkeep(output, model, device, overwrite=overwrite, strict=strict)
         if verify:
             raise typer.Exit(verify_index(upkeep, terminal))
@@ -185,8 +198,7 @@ class _Work:
 
 def _index_tiles(work: _Work, terminal: Terminal) -> int:
     """Index tiles with a model."""
-    check_model(work.upkeep.model)
-    check_labels_file(work.labels)
+    check_faiss_key(work.upkeep.model, work.goal)
     from rsretrieve._core.paths import unchecked_notices
     from rsretrieve.cli.io.result_tables import indexing_summary
     from rsretrieve.data.discovery.find_tiles import find_tiles

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.early_checks import check_labels_file, check_tiles
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -53,6 +54,8 @@ def split(
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
+        check_tiles(tiles)
+        check_labels_file(labels)
         from rsretrieve.cli.io.result_tables import split_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
         from rsretrieve.data.labels.splits import split_per_class

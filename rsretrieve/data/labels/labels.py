@@ -91,6 +91,11 @@ class LabelTable:
     labels: dict[str, str | None]
     notices: tuple[str, ...] = ()
 
+    @property
+    def known(self) -> dict[str, str]:
+        """The tiles that have a label."""
+        return {name: label for name, label in self.labels.items() if label is not None}
+
 
 def read_label_table(path: Path, column: str = "label") -> LabelTable:
     """Read the labels of a labels file or a list of tiles.
@@ -208,7 +213,7 @@ def read_true_labels(path: Path) -> dict[str, str]:
 
     Labels files written by `corrupt-labels` have both columns.
     """
-    return _known(read_label_table(path, _true_column(path)).labels)
+    return read_label_table(path, _true_column(path)).known
 
 
 def true_labels_of(tiles: TileSet, path: Path) -> LabelTable:
@@ -226,7 +231,7 @@ def true_labels_of(tiles: TileSet, path: Path) -> LabelTable:
         TableError: no such file, or a column is missing.
     """
     table = read_label_table(path, _true_column(path))
-    labels = by_tile_id(_known(table.labels), {tile.id for tile in tiles}, path)
+    labels = by_tile_id(table.known, {tile.id for tile in tiles}, path)
     true, given = sorted({*labels.values()}), tiles.class_names
     if nothing_in_common(true, given):
         raise LabelsError(
@@ -245,10 +250,6 @@ def true_labels_of(tiles: TileSet, path: Path) -> LabelTable:
 
 def _true_column(path: Path) -> str:
     return "true_label" if "true_label" in columns_of(path) else "label"
-
-
-def _known(labels: Mapping[str, str | None]) -> dict[str, str]:
-    return {tile_id: label for tile_id, label in labels.items() if label is not None}
 
 
 def write_labels(path: Path, labels: Mapping[str, str | None], *, overwrite: bool) -> None:
