@@ -90,6 +90,20 @@ def check_images(images: Sequence[str]) -> None:
         )
 
 
+def check_query(
+    images: Sequence[str], index: Path, model: Path | None, within: Path | None
+) -> None:
+    """Check the files and folders that a query names.
+
+    Raises:
+        InputError, TableError, IndexNotFound, ModelError: one is missing or cannot be read.
+    """
+    check_images(images)
+    check_index(index)
+    check_model(model)
+    check_file(within)
+
+
 def check_labels_file(path: Path | None) -> None:
     """Check that a labels file has the columns `tile` and `label`.
 

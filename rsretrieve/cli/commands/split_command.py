@@ -46,6 +46,8 @@ def split(
         raise typer.BadParameter(
             "expected three fractions: train, val, test", param_hint="--fractions"
         )
+    if output == Path("-"):
+        raise typer.BadParameter("a folder is written, not a file", param_hint="--output")
     files = [output / f"{part}.csv" for part in PARTS]
     paths = OutputPaths(
         {f"--output ({path.name})": path for path in files},
