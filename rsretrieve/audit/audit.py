@@ -21,7 +21,7 @@ from rsretrieve.audit.evidence.evidence import Evidence, EvidenceSource
 from rsretrieve.audit.exemplars import Exemplars
 from rsretrieve.audit.issue_types import NO_ISSUE, LabelContext, classify_issues
 from rsretrieve.audit.label_quality import AssessmentOptions, assess_labels
-from rsretrieve.audit.noise_rate import rate_interval, share_intervals
+from rsretrieve.audit.noise_rate import rate_interval, share_intervals, with_untold
 from rsretrieve.audit.posterior import LabelPosterior
 from rsretrieve.audit.result import Audit, ClassIssues, Comparison, NoiseMatrix
 from rsretrieve.audit.result_table import ClassifiedLabels
@@ -75,7 +75,9 @@ def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
     duplicates = _near_duplicates(evidence, scores, context)
     confirmed = np.array([tile.id in request.confirmed for tile in evidence.tiles], bool)
     posterior, findings = assess_labels(evidence, scores, request.options, confirmed, context)
-    label_context = LabelContext(evidence.labels, evidence.class_sizes, duplicates.has_other)
+    label_context = LabelContext(
+        evidence.labels, evidence.class_sizes, duplicates.has_other, ~posterior.told
+    )
     types, confident = classify_issues(scores, findings, label_context)
     classified = ClassifiedLabels(
         tiles=evidence.tiles,
@@ -96,13 +98,16 @@ def _summarise(
     classified: ClassifiedLabels,
 ) -> Audit:
     order = np.argsort(posterior.margin, kind="stable")
+    told = posterior.told
     probability = posterior.issue_probability
+    rate = float(probability[told].mean())
+    probability = np.where(told, probability, rate)
     return Audit(
         table=classified.table(order),
         tiles=evidence.tiles,
-        per_class=_per_class(classified, probability),
-        noise_rate=float(probability.mean()),
-        interval=rate_interval(probability),
+        per_class=_per_class(classified, probability, told),
+        noise_rate=rate,
+        interval=with_untold(rate_interval(probability[told]), float((~told).mean())),
         figures=_figures(classified, posterior, request.true_labels),
         noise_matrix=NoiseMatrix(evidence.class_names, posterior.expected_counts),
         comparisons=_comparisons(classified, evidence, order, request.comparisons),
@@ -169,13 +174,16 @@ def _near_duplicates(
 
 
 def _per_class(
-    classified: ClassifiedLabels, probability: NDArray[np.float64]
+    classified: ClassifiedLabels, probability: NDArray[np.float64], told: NDArray[np.bool_]
 ) -> tuple[ClassIssues, ...]:
+    """By given label; a class that nothing is said about has the rate of all, 0 to 1."""
     labels, names = classified.labels, classified.class_names
     sizes = np.bincount(labels, minlength=len(names))
     issues = np.bincount(labels[classified.findings.is_label_issue], minlength=len(names))
     rates = np.bincount(labels, weights=probability, minlength=len(names)) / np.maximum(sizes, 1)
     low, high = share_intervals(rates, np.maximum(sizes, 1))
+    untold = np.bincount(labels[~told], minlength=len(names)) > 0
+    low, high = np.where(untold, 0.0, low), np.where(untold, 1.0, high)
     return tuple(
         ClassIssues(
             label=names[c],

@@ -27,7 +27,7 @@ from rsretrieve.audit.posterior import (
     posterior_from_prototypes,
 )
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.errors import InvalidArgument
+from rsretrieve.errors import InvalidArgument, LabelsError
 
 MOST_TILES, MOST_SCORES = 50_000, 10_000_000
 """Above this many tiles, or tiles times classes, only prototypes are used, for speed."""
@@ -90,9 +90,12 @@ def assess_labels(
         )
         known = scores.with_confirmed(confirmed)
         posterior = posterior_from_prototypes(known, labels, evidence.temperature, classes)
-    flagged = select_issues(
-        posterior.issue_probability,
-        posterior.margin,
+    posterior = posterior.without(_only_of_their_class(evidence, confirmed, context), labels)
+    told = posterior.told
+    flagged = np.zeros(len(labels), bool)
+    flagged[told] = select_issues(
+        posterior.issue_probability[told],
+        posterior.margin[told],
         options.selection,
         is_calibrated=posterior.is_calibrated,
     )
@@ -101,6 +104,28 @@ def assess_labels(
         posterior = replace(posterior, independent=unknown)
     flagged &= ~confirmed
     return posterior, label_findings(evidence, posterior, flagged, scores, neighbour_share)
+
+
+def _only_of_their_class(
+    evidence: Evidence, confirmed: NDArray[np.bool_], context: RunContext
+) -> NDArray[np.bool_]:
+    """(N,) bool, labels that no other tile has: there is nothing to compare them with.
+
+    Raises:
+        LabelsError: all labels are.
+    """
+    alone = np.asarray((evidence.class_sizes[evidence.labels] <= 1) & ~confirmed)
+    if alone.all() and len(alone):
+        raise LabelsError(
+            f"{evidence.tiles.source}: each of the {len(alone)} tiles is the only one of its class",
+            hint="an audit compares tiles of one class; give labels that several tiles share",
+        )
+    if count := int(alone.sum()):
+        context.notice(
+            f"labels that only one tile has: {count}; nothing can be said about them, and they "
+            "count in no noise rate"
+        )
+    return alone
 
 
 def _has_independent_classifier(evidence: Evidence) -> bool:
