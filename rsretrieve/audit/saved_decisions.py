@@ -111,12 +111,12 @@ def read_decisions(path: Path) -> DecisionsFile:
         decisions[row["tile"]] = _decision(row, place)
         is_from_page = "given_label" in row
         if (found := _origin(row)) is not None:
-            if origin not in (None, found):
+            if origin and origin.digest and found.digest not in ("", origin.digest):
                 raise LabelsError(
                     f"{place} was decided on other labels than the rows above",
                     hint="apply the decisions of each page for itself",
                 )
-            origin = found
+            origin = origin if origin and origin.digest else found
     if not decisions:
         raise LabelsError(f"{path}: there are no decisions below the header")
     return DecisionsFile(path, tuple(decisions.values()), origin, is_from_page)
@@ -155,9 +155,14 @@ def _contradiction(rule: Rule, label: str | None, given: str | None, suggested: 
 
 
 def _origin(row: Mapping[str, str]) -> LabelsOrigin | None:
-    """The labels that a row was decided on; None if it does not say."""
-    file, digest = (row.get(name, "").strip() for name in ORIGIN_COLUMNS)
-    return LabelsOrigin(file, digest.lower()) if file or digest else None
+    """The labels that a row was decided on; None if it does not say.
+
+    Empty cells stand for the names of folders.
+    """
+    if any(name not in row for name in ORIGIN_COLUMNS):
+        return None
+    file, digest = (row[name].strip() for name in ORIGIN_COLUMNS)
+    return LabelsOrigin(file, digest.lower())
 
 
 def _rule(place: str, text: str) -> Rule:
@@ -193,6 +198,11 @@ def require_origin(
         return _notices_without_origin(decided, tiles)
     if origin.digest == now.digest:
         return ()
+    if origin == LabelsOrigin():
+        return (
+            f"{decided.path} was decided on the names of folders as labels; tiles without a "
+            f"decision keep their labels of {now.file}",
+        )
     if resolved(Path(origin.file)) == Path(now.file):
         raise LabelsError(
             f"{now.file} has changed since the decisions of {decided.path} were made on it",

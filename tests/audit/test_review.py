@@ -232,10 +232,19 @@ def test_a_page_s_decisions_without_their_origin_are_noticed(noisy: TileSet) -> 
     assert applied(decisions).tiles.notices == ()
 
 
+def test_decisions_on_the_names_of_folders_are_noticed_where_a_file_gives_labels(
+    noisy: TileSet,
+) -> None:
+    decisions, origin = [Decision("a", "road", Rule.REJECT)], LabelsOrigin()
+    assert applied(decisions, TILES, origin, is_from_page=True).tiles.notices == ()
+    assert "names of folders" in applied(decisions, noisy, origin).tiles.notices[-1]
+
+
 def test_the_origin_is_read_with_the_decisions(tmp_path: Path) -> None:
     header = "tile,label,labels_file,labels_digest"
     path = written(tmp_path / "d.csv", header, "a,x,/l.csv,AB", "b,x,,", "c,x,/l.csv,ab")
     assert read_decisions(path).origin == LabelsOrigin("/l.csv", "ab")
+    assert read_decisions(written(tmp_path / "f.csv", header, "a,x,,")).origin == LabelsOrigin()
     path = written(tmp_path / "e.csv", header, "a,x,/l.csv,ab", "b,x,/l.csv,cd")
     with pytest.raises(LabelsError, match=r"line 3 .*other labels"):
         read_decisions(path)
