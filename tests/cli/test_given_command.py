@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import html
+import json
+import re
 import shlex
 
+import numpy as np
 import pytest
 
 from rsretrieve.cli.given_command import option_words, options_meant
@@ -101,3 +105,75 @@ def test_another_labels_file_is_replaced_in_the_command(run, place):
     command = shlex.split(ran.err.partition("type: ")[2])
     assert command.count("--labels") == 1
     assert command[-2:] == ["--labels", "/x/l.csv"]
+
+
+@pytest.fixture
+def embedded(place):
+    """The same tiles with embeddings, and a list of them."""
+    ids = ["a/0.png", "a/1.png", "b/0.png", "b/1.png"]
+    np.save(place / "e.npy", np.eye(4, 3, dtype=np.float32) + 0.1)
+    rows = "".join(f"{name},my tiles/{name},{name[0]}\n" for name in ids)
+    (place / "list.csv").write_text(f"tile,path,label\n{rows}")
+    return place
+
+
+def command_of(page):
+    """The command that a page shows."""
+    shown = re.search(r'<code id="command">(.*?)</code>', page.read_text(encoding="utf-8"))
+    return shlex.split(html.unescape(shown[1]))
+
+
+def origin_of(page):
+    data = re.search(r'<script id="data"[^>]*>(.*?)</script>', page.read_text(encoding="utf-8"))
+    found = json.loads(data[1])
+    return found["labelsFile"], found["labelsDigest"], found["earlier"]
+
+
+LABELS = "it's; $(rm).csv"
+AUDIT = ("--embeddings", "e.npy", "--page", "p.html")
+
+
+@pytest.mark.parametrize(
+    ("typed", "tiles", "labels"),
+    [
+        (("my tiles",), ["my tiles"], None),
+        (("my tiles", "--labels", LABELS), ["my tiles"], LABELS),
+        (("list.csv",), ["list.csv"], "list.csv"),
+        (("list.csv", "--labels", LABELS), ["list.csv"], LABELS),
+    ],
+)
+def test_the_command_of_the_page_applies_its_decisions(run, embedded, typed, tiles, labels):
+    made = run("audit-labels", *typed, *AUDIT)
+    assert made.code == 0, made.err
+    command = command_of(embedded / "p.html")
+    named = [str(embedded / name) for name in tiles]
+    given = [] if labels in (None, *tiles) else ["--labels", str(embedded / labels)]
+    ends = ["--decisions", "decisions.csv", "--fixed-labels", "decided.csv"]
+    assert command == ["rsretrieve", "audit-labels", *named, *given, *ends]
+    file, digest, _ = origin_of(embedded / "p.html")
+    assert file == ("" if labels is None else str(embedded / labels))
+    header = "tile,label,decision,given_label,labels_file,labels_digest"
+    (embedded / "decisions.csv").write_text(f'{header}\nb/0.png,b,reject,b,"{file}",{digest}\n')
+    applied = run(*command[1:])
+    assert applied.code == 0, applied.err
+    decided = dict(line.split(",") for line in (embedded / "decided.csv").read_text().split()[1:])
+    changed = {"a/0.png": "b", "b/1.png": "a"} if labels == LABELS else {}
+    expected = {"a/0.png": "a", "a/1.png": "a", "b/0.png": "b", "b/1.png": "b"}
+    assert decided == {**expected, **changed}
+
+
+def test_a_page_made_with_decisions_saves_them_again(run, embedded):
+    (embedded / "d.csv").write_text("tile,label,by\na/1.png,b,Ada\n")
+    made = run("audit-labels", "my tiles", "--decisions", "d.csv", *AUDIT)
+    assert made.code == 0, made.err
+    _, _, earlier = origin_of(embedded / "p.html")
+    assert earlier == [["a/1.png", "b", "", "", "", "", "Ada", "", "", ""]]
+    assert "d.csv" not in command_of(embedded / "p.html")
+
+
+def test_a_truth_in_other_classes_is_refused_before_the_audit(run, embedded):
+    rows = "".join(f"{tile}.png,{tile[0].upper()}\n" for tile in ("a/0", "a/1", "b/0", "b/1"))
+    (embedded / "truth.csv").write_text("tile,label\n" + rows)
+    ran = run("audit-labels", "list.csv", "--embeddings", "e.npy", "--truth", "truth.csv")
+    assert ran.code == 1
+    assert "it has 'A', 'B'; the tiles have 'a', 'b'" in ran.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import pytest
 
@@ -210,3 +211,31 @@ def test_labels_are_read_back_as_written(tmp_path):
 )
 def test_a_message_shows_the_first_few_names(names, shown):
     assert some_of(iter(names)) == shown
+
+
+CLASSES = {"a/0.png": "Forêt", "b/0.png": "Äcker", "c/0.png": "Grünland"}
+PLAIN = "tile,label\n" + "".join(f"{name},{label}\n" for name, label in CLASSES.items())
+EXCEL = PLAIN.replace(",", ";").replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        PLAIN.encode(),
+        PLAIN.encode("utf-8-sig"),
+        EXCEL.encode("cp1252"),
+        EXCEL.encode("utf-16"),
+        PLAIN.replace(",", "\t").encode("utf-16-le"),
+        ("sep=;\r\n" + EXCEL).encode("utf-8-sig"),
+        unicodedata.normalize("NFD", PLAIN).encode(),
+        PLAIN.replace("tile,label", " Tile , LABEL ").replace("\n", " \n,\n").encode(),
+        EXCEL.replace("\r\n", "\r").encode("utf-16-be"),
+        PLAIN.encode("utf-32"),
+    ],
+    ids=["utf-8", "mark", "cp1252", "utf-16", "tabs", "sep=", "NFD", "blanks", "CR", "utf-32"],
+)
+def test_a_labels_file_gives_the_same_classes_however_it_was_saved(tmp_path, content):
+    path = tmp_path / "l.csv"
+    path.write_bytes(content)
+    tiles = override_labels(labelled_tiles(a=1, b=1, c=1), path)
+    assert {tile.id: tile.label for tile in tiles} == CLASSES
