@@ -188,8 +188,8 @@ def audit_labels(
         check_device(device)
         check_tiles(tiles)
         check_model(model)
-        check_embeddings(embeddings)
         check_labels_file(labels)
+        check_embeddings(embeddings)
         check_labels_file(decisions)
         check_truth(truth)
         from rsretrieve.audit.audit import AuditRequest
