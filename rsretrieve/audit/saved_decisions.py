@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from rsretrieve._core.atomic_write import resolved, sha256_of_file
 from rsretrieve._core.tables import read_table
-from rsretrieve.data.labels.labels import label_of_cell
+from rsretrieve.data.labels.labels import LabelColumn
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
 
@@ -108,7 +107,7 @@ def read_decisions(path: Path) -> DecisionsFile:
                 f"{place} is a second decision on tile {row['tile']!r}",
                 hint="keep one row per tile",
             )
-        decisions[row["tile"]] = _decision(row, place)
+        decisions[row["tile"]] = _decision(row, path, line)
         is_from_page = "given_label" in row
         if (found := _origin(row)) is not None:
             if origin and origin.digest and found.digest not in ("", origin.digest):
@@ -122,11 +121,12 @@ def read_decisions(path: Path) -> DecisionsFile:
     return DecisionsFile(path, tuple(decisions.values()), origin, is_from_page)
 
 
-def _decision(row: Mapping[str, str], place: str) -> Decision:
+def _decision(row: Mapping[str, str], path: Path, line: int) -> Decision:
     label, given, suggested = (
-        label_of_cell(row.get(name), f"{place}, column {name!r}", Counter())
+        LabelColumn(path, name).label(row.get(name), line)
         for name in ("label", "given_label", "suggested_label")
     )
+    place = f"{path}: line {line}"
     rule = _rule(place, row.get("decision", ""))
     if problem := _contradiction(rule, label, given, suggested):
         raise LabelsError(

@@ -50,11 +50,12 @@ def parquet_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row
     number = 0
     try:
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=flat):
-            for values in zip(*(batch.column(name).to_pylist() for name in flat)):
+            columns = [
+                _texts(number, key, as_text, batch.column(name).to_pylist())
+                for name, key, as_text in zip(flat, keys, texts)
+            ]
+            for cells in zip(*columns):
                 number += 1
-                cells = [
-                    _cell(number, key, as_text, v) for key, as_text, v in zip(keys, texts, values)
-                ]
                 if any(cells):
                     yield number, dict(zip(keys, cells))
     except parquet_errors() as error:
@@ -128,11 +129,19 @@ def parquet_errors() -> tuple[type[Exception], ...]:
     return (pyarrow.ArrowException, OSError, ValueError, OverflowError, TypeError, ArithmeticError)
 
 
-def _cell(row: int, column: str, as_text: Callable[[Any], str], value: Any) -> str:
+def _texts(
+    rows_before: int, column: str, as_text: Callable[[Any], str], values: list[Any]
+) -> list[str]:
+    if as_text is text_of and all(value is None or type(value) is str for value in values):
+        return [value or "" for value in values]
+    texts: list[str] = []
     try:
-        return as_text(value)
+        for value in values:
+            texts.append(as_text(value))
     except UnicodeDecodeError as error:
+        row = rows_before + len(texts) + 1
         raise ValueError(f"row {row}, column {column!r}: its bytes are not UTF-8") from error
+    return texts
 
 
 def _is_nested(kind: Any) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -26,8 +25,7 @@ from rsretrieve.data.discovery.stac import stac_tiles
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.class_names import clean_label, spelling_notices
 from rsretrieve.data.labels.labels import (
-    absent_notices,
-    label_of_cell,
+    LabelColumn,
     override_labels,
     some_of,
 )
@@ -172,9 +170,9 @@ def _tiles_in_folder(root: Path, unlisted: Unlisted) -> Iterator[Tile]:
 def _tiles_in_list(source: Path) -> TileSet:
     tiles: dict[str, Tile] = {}
     repeated, folder = 0, str(source.parent)
-    absent: Counter[str] = Counter()
+    labels = LabelColumn(source)
     for line, row in read_table(source, ("tile",)):
-        tile = _tile_of_row(source, folder, line, row, absent)
+        tile = _tile_of_row(source, folder, line, row, labels)
         known = tiles.setdefault(tile.id, tile)
         if known is not tile:
             repeated += 1
@@ -184,7 +182,7 @@ def _tiles_in_list(source: Path) -> TileSet:
                     "label",
                     hint="keep one row for each tile",
                 )
-    notices = (*encoding_notices(source), *absent_notices(source, absent))
+    notices = (*encoding_notices(source), *labels.notices)
     if repeated:
         notices += (f"{source}: {repeated} repeated rows were ignored",)
     labelled = source if "label" in columns_of(source) else None
@@ -192,7 +190,7 @@ def _tiles_in_list(source: Path) -> TileSet:
     return TileSet(str(source), found, notices, folders=(folder,), labels_file=labelled)
 
 
-def _tile_of_row(source: Path, folder: str, line: int, row: Row, absent: Counter[str]) -> Tile:
+def _tile_of_row(source: Path, folder: str, line: int, row: Row, labels: LabelColumn) -> Tile:
     tile_id = row["tile"]
     if not tile_id:
         raise TableError(f"{source}: line {line} has an empty tile id")
@@ -205,10 +203,8 @@ def _tile_of_row(source: Path, folder: str, line: int, row: Row, absent: Counter
     path = os.path.join(folder, named) if Location.parse(named).is_local else named  # noqa: PTH118
     if window is not None and row.get("read_px"):
         window = _read_at(window, row["read_px"], f"{source}: line {line}")
-    label = row.get("label")
-    if label:
-        label = label_of_cell(label, f"{source}: line {line}, column 'label'", absent)
-    return Tile(id=tile_id, path=path, label=label or None, window=window)
+    label = labels.label(row.get("label"), line)
+    return Tile(id=tile_id, path=path, label=label, window=window)
 
 
 def _with_slashes(folder: str, name: str) -> str:

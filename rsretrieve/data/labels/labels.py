@@ -110,9 +110,9 @@ def read_label_table(path: Path, column: str = "label") -> LabelTable:
         TableError: no such file, or a column is missing.
     """
     labels: dict[str, str | None] = {}
-    absent: Counter[str] = Counter()
+    cells = LabelColumn(path, column)
     for line, row in read_table(path, ("tile", column)):
-        label = label_of_cell(row[column], f"{path}: line {line}, column {column!r}", absent)
+        label = cells.label(row[column], line)
         if labels.setdefault(row["tile"], label) != label:
             raise LabelsError(
                 f"{path}: line {line} gives tile {row['tile']!r} a second, different label",
@@ -120,42 +120,63 @@ def read_label_table(path: Path, column: str = "label") -> LabelTable:
             )
     if not labels:
         raise LabelsError(f"{path}: no rows below the header")
-    return LabelTable(labels, (*encoding_notices(path), *absent_notices(path, absent)))
+    return LabelTable(labels, (*encoding_notices(path), *cells.notices))
 
 
-def label_of_cell(text: str | None, place: str, absent: Counter[str]) -> str | None:
-    """The label that a cell of a table holds; None if it holds none.
+class LabelColumn:
+    """Reads the labels of a column of a table, cell by cell.
 
     Args:
-        text: the cell.
-        place: where it is, for messages.
-        absent: counts the texts that stand for a missing value, such as `nan`.
-
-    Raises:
-        LabelsError: the cell holds a list or a record, written as text.
+        path: the table, for messages.
+        column: the name of the column, for messages.
+        rows: what a row is called there: a line, or a tile.
     """
-    label = clean_label(text)
-    if label is None:
-        return None
-    if label in _ABSENT:
-        absent[label] += 1
-        return None
-    if _LISTED.fullmatch(label):
-        raise LabelsError(
-            f"{place}: {label!r} is a list or a record; one label a tile is expected",
-            hint="write one label per tile",
-        )
-    if found := _BYTES.fullmatch(label):  # how Python shows bytes
-        return clean_label(found[2])
-    return label
 
+    def __init__(self, path: Path, column: str = "label", rows: str = "line") -> None:
+        self._place = (path, rows, column)
+        self._labels: dict[str, str] = {}  # by cell: a table of a million rows has few labels
+        self._absent: Counter[str] = Counter()
 
-def absent_notices(path: Path, absent: Mapping[str, int]) -> tuple[str, ...]:
-    """The notice that texts such as `nan` count as no label; none if there are none."""
-    if not absent:
-        return ()
-    count, texts = sum(absent.values()), some_of(sorted(absent))
-    return (f"{path}: {count} labels are {texts} and count as no label",)
+    def label(self, cell: str | None, row: object) -> str | None:
+        """The label that a cell holds; None if it holds none.
+
+        Raises:
+            LabelsError: the cell holds a list or a record, written as text.
+        """
+        if cell is None:
+            return None
+        if (known := self._labels.get(cell)) is not None:
+            return known
+        label = self._read(cell, row)
+        if label is not None:
+            self._labels[cell] = label
+        return label
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """The notice that texts such as `nan` count as no label; none if there are none."""
+        if not self._absent:
+            return ()
+        count, texts = sum(self._absent.values()), some_of(sorted(self._absent))
+        return (f"{self._place[0]}: {count} labels are {texts} and count as no label",)
+
+    def _read(self, cell: str, row: object) -> str | None:
+        label = clean_label(cell)
+        if label is None:
+            return None
+        if label in _ABSENT:
+            self._absent[label] += 1
+            return None
+        if _LISTED.fullmatch(label):
+            path, rows, column = self._place
+            raise LabelsError(
+                f"{path}: {rows} {row}, column {column!r}: {label!r} is a list or a record; one "
+                "label a tile is expected",
+                hint="write one label per tile",
+            )
+        if found := _BYTES.fullmatch(label):  # how Python shows bytes
+            return clean_label(found[2])
+        return label
 
 
 def by_tile_id(labels: Mapping[str, T], ids: Collection[str], source: Path) -> dict[str, T]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from rsretrieve._core.sealing import parsed
 from rsretrieve._core.tables import PARQUET_SUFFIXES, refuse_bombs
 from rsretrieve._core.tables.parquet_file import text_maker
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.labels.labels import absent_notices, label_of_cell
+from rsretrieve.data.labels.labels import LabelColumn
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import LabelsError, NoUsableTiles, TableError
@@ -131,12 +130,12 @@ def _from_parquet(path: Path, context: RunContext) -> IndexContent:
             count = file.metadata.num_rows
             raw = np.zeros((count, columns.dimensions), np.float32)
             rows: list[IndexedTile] = []
-            absent: Counter[str] = Counter()
+            labels = LabelColumn(path, rows="tile")
             told = {*columns.named, places.geometry, *SCHEMA.names}
             names = [name for name in file.schema_arrow.names if name in told]
             for batch in file.iter_batches(10_000, columns=names):
                 raw[len(rows) : len(rows) + len(batch)] = _vectors_of(path, batch, columns)
-                rows.extend(_rows_of(path, batch, columns, places, absent))
+                rows.extend(_rows_of(batch, columns, places, labels))
             provenance = _provenance(path, file.schema_arrow.metadata or {})
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
@@ -144,7 +143,7 @@ def _from_parquet(path: Path, context: RunContext) -> IndexContent:
         raise
     except _NO_EMBEDDINGS as error:
         raise TableError(f"{path}: cannot be read as Parquet ({error})") from error
-    for notice in absent_notices(path, absent):
+    for notice in labels.notices:
         context.notice(notice)
     if len({row.id for row in rows}) != len(rows):
         raise TableError(f"{path}: the column {columns.id!r} names a tile twice")
@@ -166,11 +165,10 @@ def _vectors_of(
 
 
 def _rows_of(
-    path: Path,
     batch: pyarrow.RecordBatch,
     columns: EmbeddingColumns,
     places: PlaceReader,
-    absent: Counter[str],
+    labels: LabelColumn,
 ) -> Iterator[IndexedTile]:
     wanted = [name for name in batch.schema.names if name != columns.vector]
     id_text, label_text, path_text = (
@@ -183,7 +181,7 @@ def _rows_of(
         yield IndexedTile(
             id=tile_id,
             path=path_text(values[columns.path]) if columns.path else "",
-            label=label_of_cell(label, f"{path}: tile {tile_id!r}, column 'label'", absent),
+            label=labels.label(label, repr(tile_id)),
             size_bytes=_whole(values.get("size_bytes"), NO_FILE_BYTES),
             mtime_ns=_whole(values.get("mtime_ns"), 0),
             place=places.place(values),
