@@ -162,10 +162,6 @@ def index(
         paths.check()
         terminal.leave_output_to(paths.on_standard_output)
         check_device(device)
-        check_tiles(tiles)
-        check_embeddings(from_embeddings)
-        check_labels_file(labels)
-        check_model(model)
         upkeep = Upkeep(output, model, device, overwrite=overwrite, strict=strict)
         if verify:
             raise typer.Exit(verify_index(upkeep, terminal))
@@ -198,6 +194,9 @@ class _Work:
 
 def _index_tiles(work: _Work, terminal: Terminal) -> int:
     """Index tiles with a model."""
+    check_tiles(work.tiles)
+    check_model(work.upkeep.model)
+    check_labels_file(work.labels)
     check_faiss_key(work.upkeep.model, work.goal)
     from rsretrieve._core.paths import unchecked_notices
     from rsretrieve.cli.io.result_tables import indexing_summary
@@ -249,6 +248,9 @@ def _index_embeddings(work: _Work, source: Path, terminal: Terminal) -> int:
             f"{work.tiles} is a folder; its tiles have no order to match the rows of {source.name}",
             hint="give a list (CSV or Parquet, column tile) in the order of the embeddings",
         )
+    check_embeddings(source)
+    check_tiles(work.tiles)
+    check_labels_file(work.labels)
     listing = None if work.tiles is None else find_tiles(work.tiles, work.labels)
     work.paths.check_tiles(lambda: (tile.path for tile in listing or ()))
     terminal.notice(*(listing.notices if listing else ()))
