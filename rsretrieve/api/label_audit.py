@@ -141,7 +141,7 @@ class AuditResult:
                 subject.tiles.source,
                 subject.bands,
                 subject.compares_pixels,
-                review=review_settings(subject.tiles, subject.decisions),
+                review=review_settings(subject.tiles, subject.origin, subject.decisions),
             )
             write_audit_page(file, request, overwrite=replaces, context=call.context)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import html
 import json
@@ -177,3 +178,22 @@ def test_a_truth_in_other_classes_is_refused_before_the_audit(run, embedded):
     ran = run("audit-labels", "list.csv", "--embeddings", "e.npy", "--truth", "truth.csv")
     assert ran.code == 1
     assert "it has 'A', 'B'; the tiles have 'a', 'b'" in ran.err
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["$(touch x)", "`touch x`; rm -r *", "-rf", "a'b\"c", "\x00", "/dev/zero", "a\nb\x1b[2J"],
+)
+def test_a_hostile_name_in_decisions_is_quoted_and_never_opened(run, place, name):
+    with (place / "d.csv").open("w", encoding="utf-8", newline="") as stream:
+        header = ("tile", "label", "labels_file", "labels_digest")
+        csv.writer(stream).writerows([header, ("a/1.png", "a", name, "00ff")])
+    ran = run("audit-labels", "my tiles", "--decisions", "d.csv", "--changes", "c.csv")
+    assert ran.code == 1
+    shown = ran.err.partition("type: ")[2]
+    assert len(shown.splitlines()) == 1
+    assert "\x1b" not in shown
+    words = shlex.split(shown)
+    last = words[-1].removeprefix("--labels=")
+    assert last in (name, name.replace("\x00", "\\x00"), "a\\nb\\x1b[2J")
+    assert not (place / "x").exists()

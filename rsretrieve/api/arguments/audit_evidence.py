@@ -18,7 +18,7 @@ from rsretrieve.audit.evidence.external_embeddings import (
 from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
 from rsretrieve.audit.evidence.from_model import ModelEvidence
 from rsretrieve.audit.review import apply_decisions
-from rsretrieve.audit.saved_decisions import Decision, read_decisions
+from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, read_decisions
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument
 
@@ -36,6 +36,7 @@ class AuditSubject:
         is_decided: decisions were given.
         confirmed: ids of the tiles whose label a person has decided on.
         decisions: those decisions, as they were read.
+        origin: where the labels come from, when they were read.
     """
 
     tiles: TileSet
@@ -46,6 +47,7 @@ class AuditSubject:
     is_decided: bool = False
     confirmed: frozenset[str] = field(default_factory=frozenset)
     decisions: tuple[Decision, ...] = ()
+    origin: LabelsOrigin = field(default_factory=LabelsOrigin)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,7 @@ def subject_of(arguments: AuditArguments, call: CallReport) -> AuditSubject:
     else:
         path = path_of(arguments.embeddings, "embeddings")
         subject = _of_embeddings(read_external_embeddings(path, found, call.context), found, inputs)
+    subject = replace(subject, origin=LabelsOrigin.of(subject.tiles))
     if arguments.decisions is None:
         return subject
     return _decided(subject, path_of(arguments.decisions, "decisions"), call)

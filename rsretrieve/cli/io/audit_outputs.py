@@ -139,10 +139,9 @@ class AuditOutputs:
 
 def _review_settings(found: AuditTiles) -> ReviewSettings:
     """How the decisions that are made on the page are applied."""
-    from rsretrieve.audit.saved_decisions import LabelsOrigin
     from rsretrieve.cli.given_command import command_for_decisions
     from rsretrieve.export.html.page import ReviewSettings
 
     earlier = found.reviewed.decisions if found.reviewed is not None else ()
     command = command_for_decisions(found.tiles.labels_file)
-    return ReviewSettings(command, LabelsOrigin.of(found.tiles), earlier)
+    return ReviewSettings(command, found.origin, earlier)

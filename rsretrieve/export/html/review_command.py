@@ -12,14 +12,17 @@ from rsretrieve.enums import Edges
 from rsretrieve.export.html.page import ReviewSettings
 
 
-def review_settings(tiles: TileSet, earlier: tuple[Decision, ...]) -> ReviewSettings:
+def review_settings(
+    tiles: TileSet, origin: LabelsOrigin, earlier: tuple[Decision, ...]
+) -> ReviewSettings:
     """How the decisions on tiles are applied.
 
     Args:
         tiles: the tiles that the page shows.
+        origin: where their labels come from.
         earlier: decisions that were applied before.
     """
-    origin, source = LabelsOrigin.of(tiles), Location.parse(tiles.source).absolute()
+    source = Location.parse(tiles.source).absolute()
     words = ["rsretrieve", "audit-labels", source, *_window_words(tiles.windows)]
     if origin.file not in ("", source):
         words += ["--labels", origin.file]
