@@ -81,7 +81,8 @@ def check_key(key: str, dimensions: int, most: int | None = None) -> None:
     except RuntimeError as error:
         near = difflib.get_close_matches(key, _COMMON_KEYS, n=2, cutoff=0.4)
         raise InvalidArgument(
-            f"FAISS has no index {key!r} of {dimensions} dimensions ({last_line(error)})",
+            f"FAISS cannot build {key!r} of {dimensions} dimensions "
+            f"({last_line(error).rpartition(': ')[2]})",
             hint=f"did you mean {' or '.join(near)}?" if near else "give --index auto or Flat",
         ) from error
 
