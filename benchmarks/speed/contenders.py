@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from rsretrieve.data.preprocessing.augment import Augmentation
+from rsretrieve.data.preprocessing.augmentation import Augmentation
 from rsretrieve.data.tile import TileSet
 from rsretrieve.enums import Symmetry
 from rsretrieve.network.device import autocast, best_precision

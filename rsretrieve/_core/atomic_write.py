@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rsretrieve._core.standard_output import is_standard_output, written_to_standard_output
 from rsretrieve.errors import OutputExists, RsretrieveError
 
 _RENAME_EXCHANGE = 2  # linux/fs.h
@@ -40,6 +41,8 @@ def refuse_to_overwrite(path: Path, *, overwrite: bool, marker: str = "") -> Non
             folder with other content and without the marker, belongs to the user and is never
             replaced.
     """
+    if is_standard_output(path):
+        return
     if kind := _irreplaceable(path, marker if overwrite else ""):
         raise OutputExists(f"{path} is {kind}, and is not replaced", hint="give another output")
     if not overwrite and os.path.lexists(path):
@@ -86,12 +89,17 @@ def written_aside(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary path to write a file to; on success one rename moves it to `path`.
 
     On any error the temporary file is removed and `path` stays as it was. If `path` is a
-    symbolic link, its target is replaced and the link stays.
+    symbolic link, its target is replaced and the link stays. If it is `-`, the program writes the
+    file to standard output.
 
     Raises:
         OutputExists: see `refuse_to_overwrite`.
         OSError: the file cannot be written.
     """
+    if is_standard_output(path):
+        with written_to_standard_output() as aside:
+            yield aside
+        return
     refuse_to_overwrite(path, overwrite=overwrite)
     target = resolved(path) if path.is_symlink() else path
     prefix, suffix = f".{target.name}.", path.suffix

@@ -30,8 +30,9 @@ from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import CSV_COLUMNS
 from rsretrieve.audit.review import labels_of
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.labels.labels import read_true_labels, write_labels
+from rsretrieve.data.labels.labels import true_labels_of, write_labels
 from rsretrieve.export.html.page import MOST_CARDS, PageRequest, write_audit_page
+from rsretrieve.export.html.review_command import review_settings
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.export.results import write_audit_csv
 
@@ -136,7 +137,11 @@ class AuditResult:
             file, replaces = self._checked(path, overwrite)
             subject = self._subject
             request = PageRequest(
-                self.audit, subject.tiles.source, subject.bands, subject.compares_pixels
+                self.audit,
+                subject.tiles.source,
+                subject.bands,
+                subject.compares_pixels,
+                review=review_settings(subject.tiles, subject.origin, subject.decisions),
             )
             write_audit_page(file, request, overwrite=replaces, context=call.context)
 
@@ -278,10 +283,12 @@ def audit_labels(
         )
         folds, true_file = whole(cross_fit, "cross_fit", 2), optional_path(truth, "truth")
         subject = subject_of(AuditArguments(tiles, model, embeddings, decisions, device), call)
+        true = None if true_file is None else true_labels_of(subject.tiles, true_file)
+        call.notice(*(() if true is None else true.notices))
         request = AuditRequest(
             subject.tiles,
             subject.source,
-            true_labels=None if true_file is None else read_true_labels(true_file),
+            true_labels=None if true is None else true.known,
             confirmed=subject.confirmed,
             comparisons=MOST_CARDS,
             options=AssessmentOptions(selection, folds),

@@ -17,11 +17,12 @@ from rsretrieve.audit.duplicates.find import (
 )
 from rsretrieve.audit.estimators.neighbors import nearest_neighbours
 from rsretrieve.audit.estimators.prototype_scores import LabelScores, score_labels
+from rsretrieve.audit.estimators.several_starts import RateRange
 from rsretrieve.audit.evidence.evidence import Evidence, EvidenceSource
 from rsretrieve.audit.exemplars import Exemplars
 from rsretrieve.audit.issue_types import NO_ISSUE, LabelContext, classify_issues
 from rsretrieve.audit.label_quality import AssessmentOptions, assess_labels
-from rsretrieve.audit.noise_rate import share_intervals
+from rsretrieve.audit.noise_rate import share_intervals, with_untold
 from rsretrieve.audit.posterior import LabelPosterior
 from rsretrieve.audit.result import Audit, ClassIssues, Comparison, NoiseMatrix
 from rsretrieve.audit.result_table import ClassifiedLabels
@@ -75,7 +76,9 @@ def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
     duplicates = _near_duplicates(evidence, scores, context)
     confirmed = np.array([tile.id in request.confirmed for tile in evidence.tiles], bool)
     posterior, findings = assess_labels(evidence, scores, request.options, confirmed, context)
-    label_context = LabelContext(evidence.labels, evidence.class_sizes, duplicates.has_other)
+    label_context = LabelContext(
+        evidence.labels, evidence.class_sizes, duplicates.has_other, ~posterior.told
+    )
     types, confident = classify_issues(scores, findings, label_context)
     classified = ClassifiedLabels(
         tiles=evidence.tiles,
@@ -96,13 +99,16 @@ def _summarise(
     classified: ClassifiedLabels,
 ) -> Audit:
     order = np.argsort(posterior.margin, kind="stable")
+    told = posterior.told
     probability = posterior.issue_probability
+    rate = float(probability[told].mean())
+    probability = np.where(told, probability, rate)
     return Audit(
         table=classified.table(order),
         tiles=evidence.tiles,
-        per_class=_per_class(classified, posterior),
-        noise_rate=float(probability.mean()) if posterior.rates.can_be_told else None,
-        interval=_interval(posterior),
+        per_class=_per_class(classified, probability, told, posterior.rates.can_be_told),
+        noise_rate=rate if posterior.rates.can_be_told else None,
+        interval=with_untold(_interval(posterior.rates, rate), float((~told).mean())),
         figures=_figures(classified, posterior, request.true_labels),
         noise_matrix=NoiseMatrix(evidence.class_names, posterior.expected_counts),
         comparisons=_comparisons(classified, evidence, order, request.comparisons),
@@ -110,8 +116,7 @@ def _summarise(
     )
 
 
-def _interval(posterior: LabelPosterior) -> tuple[float, float]:
-    rate, rates = float(posterior.issue_probability.mean()), posterior.rates
+def _interval(rates: RateRange, rate: float) -> tuple[float, float]:
     return min(rates.low, rate), max(rates.high, rate)
 
 
@@ -173,20 +178,27 @@ def _near_duplicates(
     return near_duplicates_by_embedding(neighbours, labels)
 
 
-def _per_class(classified: ClassifiedLabels, posterior: LabelPosterior) -> tuple[ClassIssues, ...]:
-    probability, is_told = posterior.issue_probability, posterior.rates.can_be_told
+def _per_class(
+    classified: ClassifiedLabels,
+    probability: NDArray[np.float64],
+    told: NDArray[np.bool_],
+    can_be_told: bool,
+) -> tuple[ClassIssues, ...]:
+    """By given label; a class that nothing is said about has no rate."""
     labels, names = classified.labels, classified.class_names
     sizes = np.bincount(labels, minlength=len(names))
     issues = np.bincount(labels[classified.findings.is_label_issue], minlength=len(names))
     rates = np.bincount(labels, weights=probability, minlength=len(names)) / np.maximum(sizes, 1)
     low, high = share_intervals(rates, np.maximum(sizes, 1))
+    untold = (np.bincount(labels[~told], minlength=len(names)) > 0) | (not can_be_told)
+    low, high = np.where(untold, 0.0, low), np.where(untold, 1.0, high)
     return tuple(
         ClassIssues(
             label=names[c],
             tiles=int(sizes[c]),
             issues=int(issues[c]),
-            noise_rate=float(rates[c]) if is_told else None,
-            interval=(float(low[c]), float(high[c])) if is_told else (0.0, 1.0),
+            noise_rate=None if untold[c] else float(rates[c]),
+            interval=(float(low[c]), float(high[c])),
         )
         for c in np.flatnonzero(sizes).tolist()
     )

@@ -23,7 +23,7 @@ class IssueType(StrEnum):
     """The types, by priority: a tile gets the first that applies."""
 
     DUPLICATE = "duplicate"  # a near-duplicate has another label
-    RARE_CLASS = "rare_class"  # flagged, but one of the two classes is too small to tell
+    RARE_CLASS = "rare_class"  # one of the two classes is too small to tell
     OFF_TOPIC = "off_topic"  # far from every class
     AMBIGUOUS = "ambiguous"  # flagged, and two classes are about equally probable
     WRONG_LABEL = "wrong_label"  # flagged, and one other class is probable
@@ -41,11 +41,13 @@ class LabelContext:
         labels: (N,) int64 class numbers of the given labels.
         class_sizes: (K,) int64, number of tiles behind each class's prototype.
         has_duplicate: (N,) bool, a near-duplicate has another label.
+        is_untold: (N,) bool, no other tile has the label; None if there are no such labels.
     """
 
     labels: NDArray[np.int64]
     class_sizes: NDArray[np.int64]
     has_duplicate: NDArray[np.bool_]
+    is_untold: NDArray[np.bool_] | None = None
 
 
 def classify_issues(
@@ -67,9 +69,11 @@ def classify_issues(
         no review.
     """
     flagged, rare = findings.is_label_issue, context.class_sizes < SMALLEST_CLASS
+    too_small = rare[context.labels] | rare[findings.predicted]
+    untold = False if context.is_untold is None else context.is_untold
     applies = {
         IssueType.DUPLICATE: context.has_duplicate,
-        IssueType.RARE_CLASS: flagged & (rare[context.labels] | rare[findings.predicted]),
+        IssueType.RARE_CLASS: untold | (flagged & too_small),
         IssueType.OFF_TOPIC: is_off_topic(scores, len(context.class_sizes)),
         IssueType.AMBIGUOUS: flagged & ~findings.is_clear,
         IssueType.WRONG_LABEL: flagged,

@@ -29,7 +29,7 @@ from rsretrieve.audit.posterior import (
     posterior_from_prototypes,
 )
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.errors import InvalidArgument
+from rsretrieve.errors import InvalidArgument, LabelsError
 
 MOST_TILES, MOST_SCORES = 50_000, 10_000_000
 """Above this many tiles, or tiles times classes, only prototypes are used, for speed."""
@@ -95,9 +95,12 @@ def assess_labels(
         posterior = posterior_from_prototypes(known, labels, evidence.temperature, classes)
     if not posterior.rates.can_be_told:
         context.notice(_why_it_cannot_be_told(posterior.rates))
-    flagged = select_issues(
-        posterior.issue_probability,
-        posterior.margin,
+    posterior = posterior.without(_only_of_their_class(evidence, confirmed, context), labels)
+    told = posterior.told
+    flagged = np.zeros(len(labels), bool)
+    flagged[told] = select_issues(
+        posterior.issue_probability[told],
+        posterior.margin[told],
         options.selection,
         is_calibrated=posterior.is_calibrated,
     )
@@ -121,6 +124,28 @@ def _why_it_cannot_be_told(rates: RateRange) -> str:
         f"the noise rate cannot be told: rates from {rates.low:.0%} to {rates.high:.0%} explain "
         f"the labels equally well; {consequence}"
     )
+
+
+def _only_of_their_class(
+    evidence: Evidence, confirmed: NDArray[np.bool_], context: RunContext
+) -> NDArray[np.bool_]:
+    """(N,) bool, labels that no other tile has: there is nothing to compare them with.
+
+    Raises:
+        LabelsError: all labels are.
+    """
+    alone = np.asarray((evidence.class_sizes[evidence.labels] <= 1) & ~confirmed)
+    if alone.all() and len(alone):
+        raise LabelsError(
+            f"{evidence.tiles.source}: each of the {len(alone)} tiles is the only one of its class",
+            hint="an audit compares tiles of one class; give labels that several tiles share",
+        )
+    if count := int(alone.sum()):
+        context.notice(
+            f"labels that only one tile has: {count}; nothing can be said about them, and they "
+            "count in no noise rate"
+        )
+    return alone
 
 
 def _has_independent_classifier(evidence: Evidence) -> bool:

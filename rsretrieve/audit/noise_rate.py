@@ -26,6 +26,16 @@ def rate_interval(probability: NDArray[np.float64]) -> Interval:
     return float(low[0]), float(high[0])
 
 
+def with_untold(interval: Interval, share: float) -> Interval:
+    """The interval of all labels from that of those that something is said about.
+
+    Args:
+        interval: of the labels that something is said about.
+        share: of the other labels, 0…1. All of them may be right, or wrong.
+    """
+    return interval[0] * (1 - share), interval[1] * (1 - share) + share
+
+
 def share_intervals(
     shares: NDArray[np.float64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

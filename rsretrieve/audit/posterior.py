@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ class LabelPosterior:
         expected_counts: (K, K) float64, expected tiles, row given label, column true class.
         rates: the noise rates that explain the labels, and whether they agree.
         is_calibrated: the odds estimate probabilities; otherwise they only rank the labels.
+        is_untold: (N,) bool, the labels that nothing can be said about: the only ones of their
+            class. Their odds are even, and they count in no rate. None if there are none.
     """
 
     margin: NDArray[np.float64]
@@ -35,6 +37,29 @@ class LabelPosterior:
     expected_counts: NDArray[np.float64]
     rates: RateRange
     is_calibrated: bool
+    is_untold: NDArray[np.bool_] | None = None
+
+    def without(self, untold: NDArray[np.bool_], labels: NDArray[np.int64]) -> LabelPosterior:
+        """The same, with nothing said about some labels, each the only one of its class.
+
+        Args:
+            untold: (N,) bool, these labels.
+            labels: (N,) int64 class numbers of all labels.
+        """
+        if not untold.any():
+            return self
+        counts, alone = self.expected_counts.copy(), labels[untold]
+        counts[alone] = 0
+        counts[alone, alone] = 1
+        margin = np.where(untold, 0.0, self.margin)
+        return replace(self, margin=margin, expected_counts=counts, is_untold=untold)
+
+    @property
+    def told(self) -> NDArray[np.bool_]:
+        """(N,) bool, the labels that something is said about."""
+        if self.is_untold is None:
+            return np.ones(len(self.margin), bool)
+        return ~self.is_untold
 
     @property
     def issue_probability(self) -> NDArray[np.float64]:

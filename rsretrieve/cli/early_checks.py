@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rsretrieve._core.paths import Location
 from rsretrieve.enums import NO_WEIGHTS
-from rsretrieve.errors import missing_weights
+from rsretrieve.errors import (
+    IndexNotFound,
+    InputError,
+    InvalidArgument,
+    ModelNotFound,
+    TableError,
+    TilesNotFound,
+    missing_weights,
+)
+
+if TYPE_CHECKING:
+    from rsretrieve.index.vectors.choose_kind import IndexGoal
+
+_VECTORS = ".npy"
 
 
 def check_training(backbone: str | None, weights: str | None) -> None:
@@ -23,6 +40,70 @@ def check_training(backbone: str | None, weights: str | None) -> None:
         raise missing_weights(Path(str(weights)))
 
 
+def check_bands(bands: Sequence[int]) -> None:
+    """Check that bands are counted from 1.
+
+    Raises:
+        InvalidArgument: they are not.
+    """
+    if any(band < 1 for band in bands):
+        raise InvalidArgument(
+            f"--bands: bands are counted from 1, not {','.join(map(str, bands))}",
+            hint="for example --bands 3,2,1",
+        )
+
+
+def check_device(name: str) -> None:
+    """Check that a text names a device; whether there is one is known only to PyTorch.
+
+    Raises:
+        InvalidArgument: it does not.
+    """
+    from rsretrieve.network.device_names import check_device_name
+
+    check_device_name(name)
+
+
+def check_tiles(*sources: str | None) -> None:
+    """Check that the local paths among TILES exist.
+
+    Raises:
+        TilesNotFound: one does not.
+    """
+    for source in sources:
+        if source is not None and Location.parse(source).is_local and not _exists(source):
+            raise TilesNotFound(f"{source}: no such folder or list")
+
+
+def check_images(images: Sequence[str]) -> None:
+    """Check that there is a file among the images of a query.
+
+    One missing image among several is reported with the results of the others.
+
+    Raises:
+        InputError: there is none.
+    """
+    if images and not any(map(_is_there, images)):
+        raise InputError(
+            f"{images[0]}: no such file",
+            hint="give an image file; a tile of the index is named by --tile ID",
+        )
+
+
+def check_query(
+    images: Sequence[str], index: Path, model: Path | None, within: Path | None
+) -> None:
+    """Check the files and folders that a query names.
+
+    Raises:
+        InputError, TableError, IndexNotFound, ModelError: one is missing or cannot be read.
+    """
+    check_images(images)
+    check_index(index)
+    check_model(model)
+    check_file(within)
+
+
 def check_labels_file(path: Path | None) -> None:
     """Check that a labels file has the columns `tile` and `label`.
 
@@ -35,6 +116,65 @@ def check_labels_file(path: Path | None) -> None:
         require_columns(path, ("tile", "label"))
 
 
+def check_truth(path: Path | None) -> None:
+    """Check that a file of true labels has the columns `tile`, and `true_label` or `label`.
+
+    Raises:
+        TableError: it does not exist, is no table, or lacks a column.
+    """
+    from rsretrieve._core.tables import columns_of, require_columns
+
+    if path is not None:
+        column = "true_label" if "true_label" in columns_of(path) else "label"
+        require_columns(path, ("tile", column))
+
+
+def check_embeddings(path: Path | None) -> None:
+    """Check that there is a file of embeddings, and that it is of a known kind.
+
+    Raises:
+        TableError: there is none, or it has another suffix.
+    """
+    from rsretrieve._core.tables import PARQUET_SUFFIXES
+
+    if path is None:
+        return
+    if path.suffix.lower() not in (_VECTORS, *PARQUET_SUFFIXES):
+        raise TableError(
+            f"{path} is neither a .npy nor a Parquet file",
+            hint="give an array (N, D) as .npy, or a Parquet file with the columns id and "
+            "embedding",
+        )
+    check_file(path)
+
+
+def check_file(path: Path | None) -> None:
+    """Check that an input file exists.
+
+    Raises:
+        InputError: it does not, or is a folder.
+    """
+    if path is not None and not _exists(path):
+        raise TableError(f"{path}: no such file")
+    if path is not None and path.is_dir():
+        raise TableError(f"{path} is a folder, not a file")
+
+
+def check_index(folder: Path) -> None:
+    """Check that a folder holds an index.
+
+    Raises:
+        IndexNotFound: it does not.
+    """
+    if not _exists(folder / "manifest.json"):
+        raise IndexNotFound(
+            f"{folder} holds no index (manifest.json is missing)"
+            if _exists(folder)
+            else f"{folder} holds no index: there is no such folder",
+            hint="build one: rsretrieve index TILES --model DIR --output DIR",
+        )
+
+
 def check_model(folder: Path | None) -> None:
     """Check that a folder holds a model that this version can read.
 
@@ -44,5 +184,40 @@ def check_model(folder: Path | None) -> None:
     """
     from rsretrieve.network.metadata import ModelFolder
 
-    if folder is not None:
-        ModelFolder.read(folder)
+    if folder is None:
+        return
+    if not _exists(folder):
+        raise ModelNotFound(
+            f"{folder}: no such folder; it has no model (model.json is missing)",
+            hint="train one with `rsretrieve train TILES --output DIR`",
+        )
+    ModelFolder.read(folder)
+
+
+def check_faiss_key(model: Path | None, goal: IndexGoal | None) -> None:
+    """Check that FAISS can build an index of this kind of the model's embeddings.
+
+    Raises:
+        InvalidArgument: it cannot.
+    """
+    from rsretrieve.index.vectors.choose_kind import AUTO
+    from rsretrieve.network.metadata import read_description
+
+    if model is not None and goal is not None and goal.key != AUTO:
+        from rsretrieve.index.vectors.fit import check_key
+
+        check_key(goal.key, read_description(model).dimensions)
+
+
+def _is_there(image: str) -> bool:
+    if not Location.parse(image).is_local or _exists(image):
+        return True
+    file, mark, _ = image.rpartition("#")
+    return bool(mark) and _exists(file)
+
+
+def _exists(path: str | Path) -> bool:
+    try:
+        return os.path.exists(path)  # noqa: PTH110  (names with a NUL raise nothing)
+    except ValueError:
+        return False

@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from rsretrieve import __version__
+from rsretrieve._core.standard_output import files_on
 from rsretrieve.cli.commands.audit_labels_command import audit_labels
 from rsretrieve.cli.commands.cache_command import cache
 from rsretrieve.cli.commands.corrupt_labels_command import corrupt_labels
@@ -22,6 +23,7 @@ from rsretrieve.cli.commands.info_command import info
 from rsretrieve.cli.commands.query_command import query
 from rsretrieve.cli.commands.split_command import split
 from rsretrieve.cli.commands.train_command import train
+from rsretrieve.cli.given_command import Command
 from rsretrieve.cli.terminal import EXIT_INTERRUPTED, Terminal
 from rsretrieve.errors import InvalidArgument, RsretrieveError, ran_out_of_memory
 
@@ -53,7 +55,9 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 }
 for panel, commands in _PANELS.items():
     for command in commands:
-        app.command(help=_help_text(command.__doc__ or ""), rich_help_panel=panel)(command)
+        app.command(cls=Command, help=_help_text(command.__doc__ or ""), rich_help_panel=panel)(
+            command
+        )
 
 
 def _show_version(wanted: bool) -> None:
@@ -86,7 +90,8 @@ def main() -> None:
     """Run the program. Every error becomes a message and an exit code."""
     _run_garbage_collector_less_often()
     try:
-        app()
+        with files_on(sys.stdout):
+            app()
     except RsretrieveError as error:
         Terminal(as_json=False, quiet=False).complain(error.message, error.hint)
         sys.exit(EXIT_USAGE if isinstance(error, InvalidArgument) else EXIT_ERROR)

@@ -76,6 +76,22 @@ class Terminal:
             case EpochFinished():
                 self._finish_epoch(event)
 
+    def leave_output_to(self, option: str, *, lines: bool = False) -> None:
+        """Print the result on standard error, because a file is written to standard output.
+
+        Args:
+            option: the option of this file; empty if there is none.
+            lines: the result is printed as one JSON object a line.
+
+        Raises:
+            typer.BadParameter: the result is JSON, which needs standard output for itself.
+        """
+        if option and (self._as_json or lines):
+            name = "--json" if self._as_json else "--jsonl"
+            raise typer.BadParameter(f"{name} and {option} - both write to standard output")
+        if option:
+            self._out = self._err
+
     def notice(self, *texts: str) -> None:
         """Print notices, unless --quiet was given."""
         for text in texts if not self._quiet else ():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsretrieve._core.paths import Location
@@ -62,6 +63,8 @@ class TileSet:
         unseen: the beginnings of the ids of tiles that may exist but were not found: in folders
             that cannot be listed and scenes that cannot be opened.
         folders: the folders that the user named; workers may read them.
+        labels_file: the list or labels file that the labels come from; None for the names of
+            folders, and for labels that were given otherwise.
     """
 
     source: str
@@ -70,6 +73,7 @@ class TileSet:
     windows: WindowChoices | None = None
     unseen: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
+    labels_file: Path | None = None
 
     def __post_init__(self) -> None:
         if len({tile.id for tile in self.tiles}) != len(self.tiles):

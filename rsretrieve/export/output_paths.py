@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite, resolved
 from rsretrieve._core.paths import Location
+from rsretrieve._core.standard_output import is_standard_output
 from rsretrieve.errors import InvalidArgument, OutputExists, OutputRefused
 
 _HINT = "choose another output path"
@@ -44,10 +45,15 @@ class OutputPaths:
             OutputRefused: an output is an input, or lies in an index or model folder.
         """
         self._refuse_equal_outputs()
+        for name, path in _given(self.folder):
+            if is_standard_output(path):
+                raise InvalidArgument(
+                    f"{name} writes a folder; - (standard output) is for files", hint=_HINT
+                )
         for name, path in self._outputs():
             self._refuse_to_write_into_folders(name, path)
             self._refuse_inputs(name, path)
-        for name, path in _given(self.files):
+        for name, path in self._given_files():
             if path.is_dir() and self.overwrite:
                 raise OutputExists(f"{name} {path} is a folder, not a file", hint=_HINT)
             refuse_to_overwrite(path, overwrite=self.overwrite)
@@ -61,7 +67,7 @@ class OutputPaths:
         Raises:
             OutputRefused: an output is a tile, or a folder with tiles.
         """
-        files = [(name, path) for name, path in _given(self.files) if os.path.lexists(path)]
+        files = [(name, path) for name, path in self._given_files() if os.path.lexists(path)]
         folders = [(name, path) for name, path in _given(self.folder) if path.is_dir()]
         if not files and not folders:
             return
@@ -93,12 +99,22 @@ class OutputPaths:
                     f"{name} would replace {path}, which contains the tile {tile}", hint=_HINT
                 )
 
+    @property
+    def on_standard_output(self) -> str:
+        """The option whose file is written to standard output; empty if there is none."""
+        return next((name for name, path in _given(self.files) if is_standard_output(path)), "")
+
     def _outputs(self) -> Iterator[tuple[str, Path]]:
-        yield from _given(self.files)
+        yield from self._given_files()
         yield from _given(self.folder)
 
+    def _given_files(self) -> Iterator[tuple[str, Path]]:
+        """The output files that are files on disk."""
+        return ((name, p) for name, p in _given(self.files) if not is_standard_output(p))
+
     def _refuse_equal_outputs(self) -> None:
-        for (one, path), (other, path_too) in combinations(self._outputs(), 2):
+        every = [*_given(self.files), *_given(self.folder)]
+        for (one, path), (other, path_too) in combinations(every, 2):
             if _same(path, path_too):
                 raise InvalidArgument(f"{other} and {one} would write the same file, {path_too}")
 

@@ -22,8 +22,9 @@ from rsretrieve.index.reuse import IndexRun, ReusableTiles, find_reusable, windo
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE
 from rsretrieve.index.store.tile_table import IndexedTile
-from rsretrieve.index.vectors.choose_kind import IndexGoal
+from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
+from rsretrieve.index.vectors.fit import check_key
 from rsretrieve.index.write import (
     BuildResult,
     IndexBuildOptions,
@@ -76,6 +77,8 @@ def index_tiles(
     """
     started = time.perf_counter()
     refuse_to_overwrite(folder, overwrite=overwrite or update, marker=MANIFEST_FILE)
+    if goal is not None and goal.key != AUTO:
+        check_key(goal.key, model.description.dimensions, len(tiles))
     with only_writer(folder):
         description = model.description
         windows = windows_json(tiles)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from rsretrieve._core.threads import free_cores
-from rsretrieve.errors import DeviceUnavailable, InvalidArgument
+from rsretrieve.errors import DeviceUnavailable
+from rsretrieve.network.device_names import check_device_name
 
 
 class Precision(StrEnum):
@@ -32,11 +33,10 @@ def choose_device(name: str = "auto") -> torch.device:
         InvalidArgument: not the name of a device.
         DeviceUnavailable: there is no such GPU.
     """
+    check_device_name(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdecimal()) or name.endswith(":"):
-        raise InvalidArgument(f"no such device: {name!r}; choose auto, cpu, cuda or cuda:N")
     if kind == "cpu":
         _limit_threads_to_free_cores()
         return torch.device("cpu")

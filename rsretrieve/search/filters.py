@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.labels.class_names import clean_label
 from rsretrieve.errors import InputError, InvalidArgument, LabelsError
 from rsretrieve.index.store.columns import Footprints, encode_column
 from rsretrieve.index.store.tile_table import TileTable
@@ -92,15 +93,19 @@ def passing_rows(table: TileTable, filters: Filters) -> NDArray[np.int64] | None
 
 def _with_labels(table: TileTable, labels: tuple[str, ...]) -> NDArray[np.bool_]:
     codes, names = encode_column(table, "label")
+    wanted: list[str] = []
     for label in labels:
-        if label not in names:
+        # Indexes of earlier versions may hold one name in two Unicode forms.
+        same = [name for name in names if clean_label(name) == clean_label(label)]
+        wanted += same
+        if not same:
             near = difflib.get_close_matches(label, names, n=3, cutoff=0.5)
             there = " or ".join(near) or ", ".join(sorted(names)[:10]) or "none"
             raise LabelsError(
                 f"no tile of the index has the label {label!r}",
                 hint=f"Did you mean {there}?" if near else f"its labels are: {there}",
             )
-    return np.isin(codes, [names.index(label) for label in labels])
+    return np.isin(codes, [names.index(label) for label in wanted])
 
 
 def _in_place(table: TileTable, filters: Filters) -> NDArray[np.bool_]:

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from rsretrieve.data.preprocessing.augment import Augmentation
+from rsretrieve.data.preprocessing.augmentation import Augmentation
 from rsretrieve.enums import (
     NO_WEIGHTS,
     LossName,

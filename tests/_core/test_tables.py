@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import time
+from decimal import Decimal
 
 import pyarrow
 import pytest
@@ -13,7 +14,13 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from rsretrieve._core.formulas import neutralised, restored
-from rsretrieve._core.tables import columns_of, encoding_notices, read_table, write_csv
+from rsretrieve._core.tables import (
+    columns_of,
+    encoding_notices,
+    read_table,
+    require_columns,
+    write_csv,
+)
 from rsretrieve.errors import TableError
 from tests.support.tiles import save_table, unhurried
 
@@ -168,6 +175,91 @@ def test_a_table_is_the_same_however_it_is_encoded_and_separated(tmp_path, conte
     assert columns_of(path) == ("tile", "label")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        ("sep=;\r\n" + text_of(";", end="\r\n")).encode("cp1252"),
+        ('"sep=\t"\n' + text_of("\t")).encode("utf-8-sig"),
+        ("sep=|\n" + text_of("|")).encode(),
+        text_of().encode("utf-16-le"),
+        text_of(";").encode("utf-16-be"),
+        text_of().encode("utf-32"),
+        text_of(end=",,\n", header="tile,label").replace(",,\n", "\n", 1).encode(),
+    ],
+    ids=["sep=;", "sep=tab", "sep=|", "utf-16-le", "utf-16-be", "utf-32", "empty cells added"],
+)
+def test_rarer_encodings_and_dialects_give_the_same_table(tmp_path, content):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    assert [tuple(row.values()) for _, row in rows_of(path, "tile")] == [*ROWS]
+    assert columns_of(path) == ("tile", "label")
+
+
+def test_lines_are_counted_from_the_line_that_names_the_separator(tmp_path):
+    path = write(tmp_path / "t.csv", "sep=;\ntile;label\na;b\nc;d;e\n")
+    with pytest.raises(TableError, match="line 4 has 3 fields"):
+        rows_of(path, "tile")
+
+
+@pytest.mark.parametrize(
+    ("content", "place"),
+    [
+        (text_of().encode() + "c.tif,Gr\u00fcn".encode("cp1252"), "line 5, character 9"),
+        (text_of().encode().partition(b"\xbc")[0], "line 4, character 11"),
+        (b"tile,label\r\na.tif,b\r\nb.tif,\x81\n", "line 3, character 7"),
+        (b"tile,label\n\n\x90.tif,b\n", "line 3, character 1"),
+    ],
+    ids=["two encodings", "cut short", "no encoding", "after an empty line"],
+)
+def test_the_place_of_a_byte_that_cannot_be_read_is_told(tmp_path, content, place):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(TableError, match=f"{place} .*UTF-8") as caught:
+        rows_of(path, "tile")
+    assert "save it as UTF-8" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04rest", "workbook"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel"),
+        (b"\x1f\x8b\x08\x00", "compressed"),
+    ],
+)
+def test_other_files_with_the_suffix_of_a_table_are_named(tmp_path, content, said):
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    with pytest.raises(TableError, match=said):
+        columns_of(path)
+
+
+def test_the_line_on_which_an_open_quote_begins_is_told(tmp_path):
+    path = write(tmp_path / "t.csv", 'tile,label\na,b\nb,"forest\nc,d\n')
+    with pytest.raises(TableError, match="begins on line 3"):
+        rows_of(path, "tile")
+
+
+def test_a_utf16_file_that_is_cut_is_refused_and_no_crash(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(text_of().encode("utf-16")[:-1])
+    with pytest.raises(TableError, match="cannot be read as a table"):
+        rows_of(path, "tile")
+
+
+def test_a_parquet_file_is_known_by_its_first_bytes(tmp_path):
+    path = save_table(tmp_path / "t.parquet", ["tile", "label"], ("a", "b"))
+    renamed = path.rename(tmp_path / "t.csv")
+    assert rows_of(renamed, "tile") == [(1, {"tile": "a", "label": "b"})]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_column_given_twice_is_refused_before_rows_are_read(tmp_path, suffix):
+    path = save_table(tmp_path / f"t.{suffix}", ["tile", "tile", "label"], ("a", "b", "c"))
+    with pytest.raises(TableError, match="more than once"):
+        require_columns(path, ("tile", "label"))
+
+
 def test_a_guessed_encoding_is_noticed_and_a_known_one_is_not(tmp_path):
     for encoding in ("utf-8", "utf-16", "cp1252"):
         path = tmp_path / f"{encoding}.csv"
@@ -187,7 +279,7 @@ def test_bytes_that_no_encoding_has_are_refused(tmp_path):
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_a_column_given_twice_is_refused(tmp_path, suffix):
     path = save_table(tmp_path / f"t.{suffix}", ["tile", "label", "Label"], ("a", "b", "c"))
-    with pytest.raises(TableError, match="'label' stands there twice"):
+    with pytest.raises(TableError, match=r"'label' .*more than once"):
         rows_of(path)
 
 
@@ -202,13 +294,28 @@ NUMBERS = [1.0, float("nan"), 2.5]
         (pyarrow.array([b"forest", b"For\xc3\xaat", None]), ["forest", "For\u00eat", ""]),
         (pyarrow.array(["a", None, "b"]).dictionary_encode(), ["a", "", "b"]),
         (pyarrow.array([True, False, None]), ["True", "False", ""]),
+        (pyarrow.array([0.1, 3.0, float("inf")], pyarrow.float32()), ["0.1", "3", "inf"]),
+        (pyarrow.array([Decimal("7.00"), None, Decimal("7.50")]), ["7", "", "7.50"]),
+        (pyarrow.array([b"a", b"b", None]).dictionary_encode(), ["a", "b", ""]),
+        (pyarrow.array(["a", None, "b"], pyarrow.large_string()), ["a", "", "b"]),
     ],
-    ids=["floats", "whole numbers", "bytes", "dictionary", "flags"],
+    ids=[
+        *("floats", "whole numbers", "bytes", "dictionary", "flags"),
+        *("narrow floats", "decimals", "dictionary of bytes", "large texts"),
+    ],
 )
 def test_values_of_parquet_become_the_text_that_a_person_would_write(tmp_path, values, texts):
     path = tmp_path / "t.parquet"
     parquet.write_table(pyarrow.table({"tile": ["a", "b", "c"], "label": values}), path)
     assert [row["label"] for _, row in rows_of(path)] == texts
+
+
+def test_bytes_that_are_no_text_are_refused_with_row_and_column(tmp_path):
+    path = tmp_path / "t.parquet"
+    table = pyarrow.table({"tile": ["a", "b"], "label": [b"forest", b"For\xeat"]})
+    parquet.write_table(table, path)
+    with pytest.raises(TableError, match="row 2, column 'label'"):
+        rows_of(path)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,10 @@ import pytest
 
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InputError, InvalidArgument, LabelsError
+from rsretrieve.index.store.tile_table import IndexedTile, TileTable
 from rsretrieve.progress import Noticed
 from rsretrieve.search import ranking
-from rsretrieve.search.filters import Filters
+from rsretrieve.search.filters import Filters, passing_rows
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import SearchContext, run_queries
 from tests.support.planet import LABELS, TILES, Planet, make_planet, plain_loop
@@ -131,6 +132,15 @@ def test_an_approximate_index_without_filters_gives_k_hits_ranked_by_the_stored_
         for hit in result.hits:
             exact = math.fsum(vectors[5].astype(float) * vectors[ids.index(hit.found.id)])
             assert hit.similarity == pytest.approx(min(exact, 1.0), abs=1e-12)
+
+
+@pytest.mark.parametrize("typed", ["Fore\u0302t", "For\u00eat", " For\u00eat"])
+def test_a_label_is_found_in_every_unicode_form(typed: str) -> None:
+    names = ["For\u00eat", "Fore\u0302t", "forest"]  # an earlier version kept both forms
+    rows = [IndexedTile(str(i), "", name, -1, 0, None) for i, name in enumerate(names)]
+    found = passing_rows(TileTable.of(rows), Filters(labels=(typed,)))
+    assert found is not None
+    assert found.tolist() == [0, 1]
 
 
 def test_a_label_that_no_tile_has_is_refused_with_the_nearest(planet: Planet) -> None:

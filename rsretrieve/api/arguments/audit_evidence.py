@@ -17,7 +17,8 @@ from rsretrieve.audit.evidence.external_embeddings import (
 )
 from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
 from rsretrieve.audit.evidence.from_model import ModelEvidence
-from rsretrieve.audit.review import apply_decisions, read_decisions
+from rsretrieve.audit.review import apply_decisions
+from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, read_decisions
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument
 
@@ -34,6 +35,8 @@ class AuditSubject:
         compares_pixels: duplicates are found by their pixels, not by embeddings alone.
         is_decided: decisions were given.
         confirmed: ids of the tiles whose label a person has decided on.
+        decisions: those decisions, as they were read.
+        origin: where the labels come from, when they were read.
     """
 
     tiles: TileSet
@@ -43,6 +46,8 @@ class AuditSubject:
     compares_pixels: bool = True
     is_decided: bool = False
     confirmed: frozenset[str] = field(default_factory=frozenset)
+    decisions: tuple[Decision, ...] = ()
+    origin: LabelsOrigin = field(default_factory=LabelsOrigin)
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ def subject_of(arguments: AuditArguments, call: CallReport) -> AuditSubject:
     else:
         path = path_of(arguments.embeddings, "embeddings")
         subject = _of_embeddings(read_external_embeddings(path, found, call.context), found, inputs)
+    subject = replace(subject, origin=LabelsOrigin.of(subject.tiles))
     if arguments.decisions is None:
         return subject
     return _decided(subject, path_of(arguments.decisions, "decisions"), call)
@@ -98,6 +104,16 @@ def _of_embeddings(
 
 def _decided(subject: AuditSubject, path: Path, call: CallReport) -> AuditSubject:
     """The same with decisions on its labels."""
-    decided = apply_decisions(subject.tiles, read_decisions(path), path)
+    decided = apply_decisions(
+        subject.tiles,
+        read_decisions(path),
+        lambda labels: f"open_tiles(..., labels={labels!r})",
+    )
     call.notice(*decided.tiles.notices[len(subject.tiles.notices) :])
-    return replace(subject, tiles=decided.tiles, is_decided=True, confirmed=decided.confirmed)
+    return replace(
+        subject,
+        tiles=decided.tiles,
+        is_decided=True,
+        confirmed=decided.confirmed,
+        decisions=decided.decisions,
+    )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rsretrieve._core.tables.parquet_file import text_of
 from rsretrieve.api.arguments.checks import number, one_of, whole, wrong
+from rsretrieve.data.labels.class_names import clean_label
 from rsretrieve.data.windowing import DEFAULT_MAX_NODATA, WindowChoices
 from rsretrieve.enums import Edges
 from rsretrieve.errors import InvalidArgument
@@ -44,11 +46,24 @@ def label_mapping(labels: object) -> dict[str, str | None]:
         pairs = list(labels.items())
     elif {"tile", "label"} <= set(getattr(labels, "columns", ())):
         columns = (labels[name].tolist() for name in ("tile", "label"))  # type: ignore[index]
-        pairs = [(tile, label if isinstance(label, str) else None) for tile, label in zip(*columns)]
+        pairs = [(tile, _label_of_value(tile, label)) for tile, label in zip(*columns)]
     else:
         expected = "a path, a mapping of tile ids to labels, or a DataFrame (tile, label)"
         raise wrong("labels", expected, labels)
     for tile, label in pairs:
         if not isinstance(tile, str) or not (label is None or isinstance(label, str)):
             raise wrong("labels", "texts by tile ids", (tile, label))
-    return {tile: label or None for tile, label in pairs}
+    return {tile: clean_label(label) for tile, label in pairs}
+
+
+def _label_of_value(tile: object, value: object) -> str | None:
+    """The label that a cell of a DataFrame holds: numbers and bytes become text.
+
+    Raises:
+        InvalidArgument: it is a list or a record.
+    """
+    if isinstance(value, list | tuple | dict | set) or bool(getattr(value, "ndim", False)):
+        raise wrong("labels", "one label a tile", (tile, value))
+    if not isinstance(value, str) and str(value) in ("nan", "NaT", "<NA>"):
+        return None
+    return text_of(value.item() if hasattr(value, "item") else value) or None

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rsretrieve._core.paths import Location
 from rsretrieve._core.tables import PARQUET_SUFFIXES
 from rsretrieve.data.geo.place import Place
-from rsretrieve.data.labels.labels import some_of
+from rsretrieve.data.labels.labels import by_tile_id, some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import split_window
@@ -91,7 +91,8 @@ class ExternalEmbeddings:
         Raises:
             InputError: the file has no embedding of some tile.
         """
-        row_of = {tile_id: row for row, tile_id in enumerate(self.ids)}
+        rows = {tile_id: row for row, tile_id in enumerate(self.ids)}
+        row_of = by_tile_id(rows, {tile.id for tile in tiles}, Path(self.source))
         found = np.array([row_of.get(tile.id, -1) for tile in tiles], np.int64)
         absent = np.flatnonzero(found < 0).tolist()
         missing = [tiles[i].id for i in absent if tiles[i].id not in self.unusable]
@@ -134,7 +135,8 @@ def read_external_embeddings(
     table = TileTable.of(content.rows)
     ids = table.column("id")
     if tiles is None:
-        tiles = TileSet(str(path), tuple(_tile(path.parent, row) for row in content.rows))
+        named = tuple(_tile(path.parent, row) for row in content.rows)
+        tiles = TileSet(str(path), named, labels_file=path)
     has_places = table.columns.column("crs").null_count < len(table)
     places = TablePlaces(ids, table) if has_places else {}
     return ExternalEmbeddings(str(path), tiles, ids, content.vectors, unusable, places)

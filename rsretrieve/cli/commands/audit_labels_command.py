@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
-from rsretrieve.cli.early_checks import check_labels_file, check_model
+from rsretrieve.cli.early_checks import (
+    check_device,
+    check_embeddings,
+    check_labels_file,
+    check_model,
+    check_tiles,
+    check_truth,
+)
 from rsretrieve.cli.io.audit_inputs import AuditInputs
 from rsretrieve.cli.io.audit_outputs import AuditOutputs
 from rsretrieve.cli.scene_options import takes_scenes
@@ -177,14 +184,20 @@ def audit_labels(
     paths = outputs.paths(inputs.paths)
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
+        terminal.leave_output_to(paths.on_standard_output)
+        check_device(device)
+        check_tiles(tiles)
         check_model(model)
         check_labels_file(labels)
+        check_embeddings(embeddings)
+        check_labels_file(decisions)
+        check_truth(truth)
         from rsretrieve.audit.audit import AuditRequest
         from rsretrieve.audit.audit import audit_labels as audit_labels_of
         from rsretrieve.audit.issue_selection import IssueSelection
         from rsretrieve.audit.label_quality import AssessmentOptions
         from rsretrieve.cli.io.render_audit import audit_result, decisions_result
-        from rsretrieve.data.labels.labels import read_true_labels
+        from rsretrieve.data.labels.labels import true_labels_of
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.html.page import MOST_CARDS
 
@@ -198,17 +211,19 @@ def audit_labels(
             if not inputs.is_audit:
                 terminal.result(*decisions_result(found.reviewed))
                 raise typer.Exit(terminal.failures(context.failures))
+        true = true_labels_of(found.tiles, truth) if truth is not None else None
+        terminal.notice(*(true.notices if true is not None else ()))
         source = inputs.load_source(found, context)
         request = AuditRequest(
             found.tiles,
             source.evidence,
-            true_labels=read_true_labels(truth) if truth is not None else None,
+            true_labels=true.known if true is not None else None,
             confirmed=found.reviewed.confirmed if found.reviewed is not None else frozenset(),
             comparisons=MOST_CARDS if page is not None else 0,
             options=assessment,
         )
         audit = audit_labels_of(request, context)
-        terminal.notice(*outputs.write(audit, found.tiles, source, context))
+        terminal.notice(*outputs.write(audit, found, source, context))
         if found.reviewed is None:
             terminal.notice(*outputs.write_suggested(audit, found.tiles))
         terminal.notice(*context.notices)

@@ -8,6 +8,12 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.early_checks import (
+    check_device,
+    check_labels_file,
+    check_model,
+    check_tiles,
+)
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -70,6 +76,11 @@ def corrupt_labels(
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
+        terminal.leave_output_to(paths.on_standard_output)
+        check_device(device)
+        check_tiles(tiles)
+        check_model(model)
+        check_labels_file(labels)
         from rsretrieve._core.tables import write_csv
         from rsretrieve.cli.io.result_tables import corruption_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles
@@ -81,11 +92,12 @@ def corrupt_labels(
         from rsretrieve.data.run_context import RunContext
 
         context = RunContext(strict=strict, listener=terminal.listen)
+        transitions = None if table is None else read_transitions(table)
         found = find_tiles(tiles, labels, scenes, context)
         paths.check_tiles(lambda: (tile.path for tile in found))
         terminal.notice(*found.notices)
-        if table is not None:
-            corrupted = corrupt_by_table(found, rate, read_transitions(table), seed)
+        if transitions is not None:
+            corrupted = corrupt_by_table(found, rate, transitions, seed)
         elif model is not None:
             from rsretrieve.evaluation.instance_noise import corrupt_with_model
             from rsretrieve.network.device import choose_device

@@ -8,6 +8,14 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.early_checks import (
+    check_device,
+    check_index,
+    check_labels_file,
+    check_model,
+    check_tiles,
+    check_truth,
+)
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -58,6 +66,12 @@ def evaluate(
             "--labels, --model, --window and --asset apply to QUERIES, which are missing"
         )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        check_device(device)
+        check_index(index)
+        check_tiles(queries)
+        check_model(model)
+        check_labels_file(labels)
+        check_truth(truth)
         from rsretrieve.cli.io.result_tables import evaluation_table
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.labels.labels import read_true_labels

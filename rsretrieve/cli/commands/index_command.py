@@ -16,7 +16,14 @@ from rsretrieve.cli.commands.index_upkeep_command import (
     repair_index,
     verify_index,
 )
-from rsretrieve.cli.early_checks import check_labels_file, check_model
+from rsretrieve.cli.early_checks import (
+    check_device,
+    check_embeddings,
+    check_faiss_key,
+    check_labels_file,
+    check_model,
+    check_tiles,
+)
 from rsretrieve.cli.index_options import IndexArguments, check_arguments, goal_of_options
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
@@ -153,6 +160,8 @@ def index(
     )
     with Terminal(as_json=as_json, quiet=quiet, after_interrupt=_KEPT) as terminal:
         paths.check()
+        terminal.leave_output_to(paths.on_standard_output)
+        check_device(device)
         upkeep = Upkeep(output, model, device, overwrite=overwrite, strict=strict)
         if verify:
             raise typer.Exit(verify_index(upkeep, terminal))
@@ -185,8 +194,10 @@ class _Work:
 
 def _index_tiles(work: _Work, terminal: Terminal) -> int:
     """Index tiles with a model."""
+    check_tiles(work.tiles)
     check_model(work.upkeep.model)
     check_labels_file(work.labels)
+    check_faiss_key(work.upkeep.model, work.goal)
     from rsretrieve._core.paths import unchecked_notices
     from rsretrieve.cli.io.result_tables import indexing_summary
     from rsretrieve.data.discovery.find_tiles import find_tiles
@@ -237,6 +248,9 @@ def _index_embeddings(work: _Work, source: Path, terminal: Terminal) -> int:
             f"{work.tiles} is a folder; its tiles have no order to match the rows of {source.name}",
             hint="give a list (CSV or Parquet, column tile) in the order of the embeddings",
         )
+    check_embeddings(source)
+    check_tiles(work.tiles)
+    check_labels_file(work.labels)
     listing = None if work.tiles is None else find_tiles(work.tiles, work.labels)
     work.paths.check_tiles(lambda: (tile.path for tile in listing or ()))
     terminal.notice(*(listing.notices if listing else ()))

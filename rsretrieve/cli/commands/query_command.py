@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.early_checks import check_device, check_query
 from rsretrieve.cli.io.query_outputs import QueryOutputs
 from rsretrieve.cli.terminal import Terminal
 
@@ -156,6 +157,9 @@ def query(
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
+        terminal.leave_output_to(paths.on_standard_output, lines=jsonl)
+        check_device(device)
+        check_query(images or (), index, model, within)
         from rsretrieve.cli.io.result_tables import hit_table
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.data.tile import Trust

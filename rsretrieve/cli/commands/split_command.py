@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.early_checks import check_labels_file, check_tiles
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -45,6 +46,8 @@ def split(
         raise typer.BadParameter(
             "expected three fractions: train, val, test", param_hint="--fractions"
         )
+    if output == Path("-"):
+        raise typer.BadParameter("a folder is written, not a file", param_hint="--output")
     files = [output / f"{part}.csv" for part in PARTS]
     paths = OutputPaths(
         {f"--output ({path.name})": path for path in files},
@@ -53,6 +56,8 @@ def split(
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
+        check_tiles(tiles)
+        check_labels_file(labels)
         from rsretrieve.cli.io.result_tables import split_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
         from rsretrieve.data.labels.splits import split_per_class

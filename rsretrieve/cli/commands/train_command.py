@@ -8,9 +8,16 @@ from typing import Annotated
 
 import typer
 
+from rsretrieve._core.atomic_write import refuse_to_overwrite
 from rsretrieve._core.paths import Location
 from rsretrieve.cli import options
-from rsretrieve.cli.early_checks import check_labels_file, check_training
+from rsretrieve.cli.early_checks import (
+    check_bands,
+    check_device,
+    check_labels_file,
+    check_tiles,
+    check_training,
+)
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -155,38 +162,44 @@ def train(
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
         check_training(backbone, weights)
+        check_bands(chosen_bands)
+        check_device(device)
+        from rsretrieve.training.recipe import recipe_for
+
+        chosen = recipe_for(recipe, weights).changed(
+            loss=loss,
+            backbone=backbone,
+            size_px=size,
+            epochs=epochs,
+            batch_size=tiles_per_step,
+            learning_rate=learning_rate,
+            optimizer=optimizer,
+            dimensions=dimensions,
+            temperature=temperature,
+            learn_temperature=learn_temperature or None,
+            q=q,
+            k=truncation,
+        )
+        check_tiles(tiles, val)
         check_labels_file(labels)
+        refuse_to_overwrite(output, overwrite=overwrite, marker="model.json")
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.run_context import RunContext
 
         context = RunContext(strict=strict, listener=terminal.listen)
         found = find_tiles(tiles, labels, scenes, context)
+        validation = find_tiles(val, None, scenes, context) if val is not None else None
         from rsretrieve.cli.io.result_tables import training_summary
         from rsretrieve.export.model_card import write_card_and_plot
         from rsretrieve.export.results import training_json
         from rsretrieve.network.device import choose_device
-        from rsretrieve.training.recipe import recipe_for
         from rsretrieve.training.train import TrainingRequest, checkpoint_path, train_model
 
-        validation = find_tiles(val, None, scenes, context) if val is not None else None
         paths.check_tiles(lambda: (tile.path for tile in (*found, *(validation or ()))))
         request = TrainingRequest(
             tiles=found,
             output=output,
-            recipe=recipe_for(recipe, weights).changed(
-                loss=loss,
-                backbone=backbone,
-                size_px=size,
-                epochs=epochs,
-                batch_size=tiles_per_step,
-                learning_rate=learning_rate,
-                optimizer=optimizer,
-                dimensions=dimensions,
-                temperature=temperature,
-                learn_temperature=learn_temperature or None,
-                q=q,
-                k=truncation,
-            ),
+            recipe=chosen,
             device=choose_device(device),
             validation=validation,
             weights=weights,

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rsretrieve.cli.given_command import command_with_labels
+
 if TYPE_CHECKING:  # heavy modules, which `--help` does not load
     from rsretrieve.audit.evidence.evidence import EvidenceSource
     from rsretrieve.audit.evidence.external_embeddings import ExternalEmbeddings
     from rsretrieve.audit.review import ReviewedTiles
+    from rsretrieve.audit.saved_decisions import LabelsOrigin
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.data.tile import TileSet
     from rsretrieve.data.windowing import SceneChoices
@@ -25,11 +28,13 @@ class AuditTiles:
         tiles: the tiles, with the decisions applied to their labels.
         reviewed: the result of applying the decisions; None without `--decisions`.
         embeddings: their embeddings; None without `--embeddings`.
+        origin: where the labels come from, when they were read.
     """
 
     tiles: TileSet
     reviewed: ReviewedTiles | None
     embeddings: ExternalEmbeddings | None
+    origin: LabelsOrigin
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,8 @@ class AuditInputs:
             context: receives scenes that cannot be opened, and unusable embeddings.
         """
         from rsretrieve.audit.evidence.external_embeddings import read_external_embeddings
-        from rsretrieve.audit.review import apply_decisions, read_decisions
+        from rsretrieve.audit.review import apply_decisions
+        from rsretrieve.audit.saved_decisions import LabelsOrigin, read_decisions
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.labels.labels import override_labels
 
@@ -119,10 +125,12 @@ class AuditInputs:
             tiles = tiles if self.labels is None else override_labels(tiles, self.labels)
         if tiles is None:
             raise typer.BadParameter("Missing argument 'TILES'.")
+        origin = LabelsOrigin.of(tiles)
         if self.decisions is None:
-            return AuditTiles(tiles, None, embeddings)
-        reviewed = apply_decisions(tiles, read_decisions(self.decisions), self.decisions)
-        return AuditTiles(reviewed.tiles, reviewed, embeddings)
+            return AuditTiles(tiles, None, embeddings, origin)
+        decided = read_decisions(self.decisions)
+        reviewed = apply_decisions(tiles, decided, command_with_labels)
+        return AuditTiles(reviewed.tiles, reviewed, embeddings, origin)
 
     def load_source(self, found: AuditTiles, context: RunContext) -> AuditSource:
         """Load the model, or use the embeddings."""

@@ -13,8 +13,9 @@ from rsretrieve.export.output_paths import OutputPaths
 if TYPE_CHECKING:  # heavy modules, which `--help` does not load
     from rsretrieve.audit.result import Audit
     from rsretrieve.audit.review import ReviewedTiles
-    from rsretrieve.cli.io.audit_inputs import AuditSource
+    from rsretrieve.cli.io.audit_inputs import AuditSource, AuditTiles
     from rsretrieve.data.tile import TileSet
+    from rsretrieve.export.html.page import ReviewSettings
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class AuditOutputs:
         return [done]
 
     def write(
-        self, audit: Audit, tiles: TileSet, source: AuditSource, context: RunContext
+        self, audit: Audit, found: AuditTiles, source: AuditSource, context: RunContext
     ) -> list[str]:
         """Write the tables and the page.
 
@@ -108,9 +109,11 @@ class AuditOutputs:
         if self.noise_matrix is not None and audit.noise_matrix is not None:
             write_noise_matrix(self.noise_matrix, audit.noise_matrix, overwrite=self.overwrite)
         if self.fiftyone is not None:
-            write_samples_csv(self.fiftyone, audit, tiles, overwrite=self.overwrite)
+            write_samples_csv(self.fiftyone, audit, found.tiles, overwrite=self.overwrite)
         if self.page is not None:
-            request = PageRequest(audit, tiles.source, source.bands, source.compares_pixels)
+            bands, by_pixels = source.bands, source.compares_pixels
+            review = _review_settings(found)
+            request = PageRequest(audit, found.tiles.source, bands, by_pixels, review=review)
             write_audit_page(self.page, request, overwrite=self.overwrite, context=context)
         return [*self._write_label_studio(audit), *self._write_geojson(audit)]
 
@@ -132,3 +135,13 @@ class AuditOutputs:
         unplaced = len(audit.to_review) - placed
         notice = f"{unplaced} tiles have no georeference; their geometry is null in {self.geojson}"
         return [notice] * bool(unplaced)
+
+
+def _review_settings(found: AuditTiles) -> ReviewSettings:
+    """How the decisions that are made on the page are applied."""
+    from rsretrieve.cli.given_command import command_for_decisions
+    from rsretrieve.export.html.page import ReviewSettings
+
+    earlier = found.reviewed.decisions if found.reviewed is not None else ()
+    command = command_for_decisions(found.tiles.labels_file)
+    return ReviewSettings(command, found.origin, earlier)

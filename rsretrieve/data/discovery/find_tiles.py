@@ -12,6 +12,7 @@ from rsretrieve._core.paths import Location
 from rsretrieve._core.tables import (
     TABLE_SUFFIXES,
     Row,
+    columns_of,
     encoding_notices,
     read_table,
     write_csv,
@@ -23,7 +24,11 @@ from rsretrieve.data.discovery.scenes import cut_scenes
 from rsretrieve.data.discovery.stac import stac_tiles
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.class_names import clean_label, spelling_notices
-from rsretrieve.data.labels.labels import override_labels, some_of
+from rsretrieve.data.labels.labels import (
+    LabelColumn,
+    override_labels,
+    some_of,
+)
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window, split_window
@@ -165,8 +170,9 @@ def _tiles_in_folder(root: Path, unlisted: Unlisted) -> Iterator[Tile]:
 def _tiles_in_list(source: Path) -> TileSet:
     tiles: dict[str, Tile] = {}
     repeated, folder = 0, str(source.parent)
+    labels = LabelColumn(source)
     for line, row in read_table(source, ("tile",)):
-        tile = _tile_of_row(source, folder, line, row)
+        tile = _tile_of_row(source, folder, line, row, labels)
         known = tiles.setdefault(tile.id, tile)
         if known is not tile:
             repeated += 1
@@ -176,13 +182,15 @@ def _tiles_in_list(source: Path) -> TileSet:
                     "label",
                     hint="keep one row for each tile",
                 )
-    notices = encoding_notices(source)
+    notices = (*encoding_notices(source), *labels.notices)
     if repeated:
         notices += (f"{source}: {repeated} repeated rows were ignored",)
-    return TileSet(str(source), tuple(tiles.values()), notices, folders=(folder,))
+    labelled = source if "label" in columns_of(source) else None
+    found = tuple(tiles.values())
+    return TileSet(str(source), found, notices, folders=(folder,), labels_file=labelled)
 
 
-def _tile_of_row(source: Path, folder: str, line: int, row: Row) -> Tile:
+def _tile_of_row(source: Path, folder: str, line: int, row: Row, labels: LabelColumn) -> Tile:
     tile_id = row["tile"]
     if not tile_id:
         raise TableError(f"{source}: line {line} has an empty tile id")
@@ -190,12 +198,20 @@ def _tile_of_row(source: Path, folder: str, line: int, row: Row) -> Tile:
         file_part, window = split_window(tile_id)
     except InvalidArgument as error:
         raise TableError(f"{source}: line {line}: {error}") from error
-    named = row.get("path") or file_part
+    named = _with_slashes(folder, row.get("path") or file_part)
     # Text, not `Path`: for the million rows of a list, a `Path` each would double the time.
     path = os.path.join(folder, named) if Location.parse(named).is_local else named  # noqa: PTH118
     if window is not None and row.get("read_px"):
         window = _read_at(window, row["read_px"], f"{source}: line {line}")
-    return Tile(id=tile_id, path=path, label=clean_label(row.get("label")), window=window)
+    label = labels.label(row.get("label"), line)
+    return Tile(id=tile_id, path=path, label=label, window=window)
+
+
+def _with_slashes(folder: str, name: str) -> str:
+    """A path as this system writes it: lists that Windows programs wrote have backslashes."""
+    if "\\" not in name or os.path.exists(os.path.join(folder, name)):  # noqa: PTH110, PTH118
+        return name
+    return name.replace("\\", "/")
 
 
 def _read_at(window: Window, side_px: str, where: str) -> Window:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.seeded_random import hash_uniform
 from rsretrieve._core.tables import read_table
+from rsretrieve.data.labels.class_names import clean_label
 from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument, LabelsError
@@ -174,6 +175,7 @@ def read_transitions(table: str) -> Transitions:
 def _read_transitions(path: Path) -> Transitions:
     shares: dict[str, dict[str, float]] = defaultdict(dict)
     for line, row in read_table(path, ("from", "to", "share")):
+        row = {**row, "from": clean_label(row["from"]) or "", "to": clean_label(row["to"]) or ""}
         try:
             share = float(row["share"])
         except ValueError:

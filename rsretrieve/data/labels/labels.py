@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from rsretrieve._core.tables import columns_of, encoding_notices, read_table, write_csv
-from rsretrieve.data.labels.class_names import clean_label
+from rsretrieve.data.labels.class_names import (
+    clean_label,
+    nothing_in_common,
+    spelling_notices,
+    without_spelling,
+)
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
+
+T = TypeVar("T")
+_ABSENT = frozenset(("nan", "NaN", "NAN", "<NA>", "NaT", "None", "null", "NULL"))
+_LISTED = re.compile(r"""\[.*\]|\{.*\}|\(['"].*\)""", re.DOTALL)
+_BYTES = re.compile(r"""b(['"])([^'"\\\\]*)\1""")
+_MANY = 8
 
 
 def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
@@ -19,11 +35,13 @@ def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
         labels_file: a CSV or Parquet file with the columns `tile,label`.
 
     Raises:
-        LabelsError: the file names none of the tiles, or one twice with different labels.
+        LabelsError: the file names none of the tiles, or one twice with different labels; or
+            all its classes are other spellings of classes of the tiles.
         TableError: the file cannot be read.
     """
-    labels = read_labels(labels_file)
+    table = read_label_table(labels_file)
     ids = {tile.id for tile in tiles}
+    labels = by_tile_id(table.labels, ids, labels_file)
     absent = [tile_id for tile_id in labels if tile_id not in ids]
     if len(absent) == len(labels):
         raise LabelsError(
@@ -31,7 +49,7 @@ def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
             f"(it names {some_of(labels)}; the tiles are {some_of(tile.id for tile in tiles)})",
             hint="the column 'tile' holds tile ids: paths relative to the folder of tiles",
         )
-    notices = [*encoding_notices(labels_file)]
+    notices = [*table.notices]
     if absent:
         notices.append(
             f"{labels_file} names {len(absent)} tiles that are not in {tiles.source} "
@@ -39,26 +57,62 @@ def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
         )
     if kept := len(tiles) - (len(labels) - len(absent)):
         notices.append(f"{kept} tiles are not named in {labels_file} and keep their label")
-    return tiles.relabelled(labels).with_notices(*notices)
+        notices += _notices_of_new_classes(tiles, labels, labels_file)
+    relabelled = replace(tiles.relabelled(labels), labels_file=labels_file)
+    return relabelled.with_notices(*notices)
 
 
-def read_labels(path: Path, column: str = "label") -> dict[str, str | None]:
+def _notices_of_new_classes(
+    tiles: TileSet, labels: Mapping[str, str | None], labels_file: Path
+) -> list[str]:
+    """A notice if no tile had any class of a file that names some of the tiles.
+
+    Raises:
+        LabelsError: the classes of the file are some of the tiles' in another spelling.
+    """
+    given = {label for label in labels.values() if label is not None}
+    had = {tile.label for tile in tiles if tile.label is not None and tile.id not in labels}
+    if not nothing_in_common(given, tiles.class_names) or not had:
+        return []
+    both = f"(it has {some_of(sorted(given))}; the tiles have {some_of(tiles.class_names)})"
+    respelt = {*map(without_spelling, given)} <= {*map(without_spelling, tiles.class_names)}
+    if respelt and len(given) > 1:  # one label of many may be a slip, which is noticed
+        raise LabelsError(
+            f"{labels_file} spells the classes of {tiles.source} differently {both}",
+            hint="write the classes as the tiles have them, or give the label of every tile",
+        )
+    return [f"no tile of {tiles.source} had a class of {labels_file} {both}"]
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """The labels of a file, by the names of the tiles there, and notices about the file."""
+
+    labels: dict[str, str | None]
+    notices: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> dict[str, str]:
+        """The tiles that have a label."""
+        return {name: label for name, label in self.labels.items() if label is not None}
+
+
+def read_label_table(path: Path, column: str = "label") -> LabelTable:
     """Read the labels of a labels file or a list of tiles.
 
     Args:
         path: the file.
         column: the column of the labels.
 
-    Returns:
-        tile id → label; None where the field is empty.
-
     Raises:
-        LabelsError: a tile is named twice with different labels, or no tile at all.
+        LabelsError: a tile is named twice with different labels, or no tile at all; a label is
+            a list.
         TableError: no such file, or a column is missing.
     """
     labels: dict[str, str | None] = {}
+    cells = LabelColumn(path, column)
     for line, row in read_table(path, ("tile", column)):
-        label = clean_label(row[column])
+        label = cells.label(row[column], line)
         if labels.setdefault(row["tile"], label) != label:
             raise LabelsError(
                 f"{path}: line {line} gives tile {row['tile']!r} a second, different label",
@@ -66,7 +120,113 @@ def read_labels(path: Path, column: str = "label") -> dict[str, str | None]:
             )
     if not labels:
         raise LabelsError(f"{path}: no rows below the header")
-    return labels
+    return LabelTable(labels, (*encoding_notices(path), *cells.notices))
+
+
+class LabelColumn:
+    """Reads the labels of a column of a table, cell by cell.
+
+    Args:
+        path: the table, for messages.
+        column: the name of the column, for messages.
+        rows: what a row is called there: a line, or a tile.
+    """
+
+    def __init__(self, path: Path, column: str = "label", rows: str = "line") -> None:
+        self._place = (path, rows, column)
+        self._labels: dict[str, str] = {}  # by cell: a table of a million rows has few labels
+        self._absent: Counter[str] = Counter()
+
+    def label(self, cell: str | None, row: object) -> str | None:
+        """The label that a cell holds; None if it holds none.
+
+        Raises:
+            LabelsError: the cell holds a list or a record, written as text.
+        """
+        if cell is None:
+            return None
+        if (known := self._labels.get(cell)) is not None:
+            return known
+        label = self._read(cell, row)
+        if label is not None:
+            self._labels[cell] = label
+        return label
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """The notice that texts such as `nan` count as no label; none if there are none."""
+        if not self._absent:
+            return ()
+        count, texts = sum(self._absent.values()), some_of(sorted(self._absent))
+        return (f"{self._place[0]}: {count} labels are {texts} and count as no label",)
+
+    def _read(self, cell: str, row: object) -> str | None:
+        label = clean_label(cell)
+        if label is None:
+            return None
+        if label in _ABSENT:
+            self._absent[label] += 1
+            return None
+        if _LISTED.fullmatch(label):
+            path, rows, column = self._place
+            raise LabelsError(
+                f"{path}: {rows} {row}, column {column!r}: {label!r} is a list or a record; one "
+                "label a tile is expected",
+                hint="write one label per tile",
+            )
+        if found := _BYTES.fullmatch(label):  # how Python shows bytes
+            return clean_label(found[2])
+        return label
+
+
+def by_tile_id(labels: Mapping[str, T], ids: Collection[str], source: Path) -> dict[str, T]:
+    """Name the rows of a table by the ids of tiles.
+
+    A name that is no id counts as the one id that differs from it only in Unicode form, blanks
+    around it, backslashes for slashes, or a leading `./`.
+
+    Args:
+        labels: whatever the table says about each tile, by the name there.
+        ids: the ids of the tiles, with fast look-up.
+        source: the table, for messages.
+
+    Returns:
+        The same, by id; names that fit no tile stay as they are.
+
+    Raises:
+        LabelsError: two names mean one tile, and say different things.
+    """
+    strange = [name for name in labels if name not in ids]
+    if not strange:
+        return dict(labels)
+    id_of: dict[str, str | None] = {}
+    for tile_id in ids:
+        plain = _plain_name(tile_id)
+        id_of[plain] = None if plain in id_of else tile_id
+    found: dict[str, T] = {}
+    for name, label in labels.items():
+        tile_id = name if name in ids else id_of.get(_plain_name(name)) or name
+        if found.setdefault(tile_id, label) != label:
+            raise LabelsError(
+                f"{source} says two different things about tile {tile_id!r}, which it spells "
+                "in two ways",
+                hint="keep one row for each tile",
+            )
+    return found
+
+
+def _plain_name(name: str) -> str:
+    plain = unicodedata.normalize("NFC", name).strip().replace("\\", "/")
+    return plain.removeprefix("./")
+
+
+def read_labels(path: Path, column: str = "label") -> dict[str, str | None]:
+    """Read the labels of a labels file or a list of tiles: tile → label; None where it is empty.
+
+    Raises:
+        LabelsError, TableError: see `read_label_table`.
+    """
+    return read_label_table(path, column).labels
 
 
 def read_true_labels(path: Path) -> dict[str, str]:
@@ -74,9 +234,43 @@ def read_true_labels(path: Path) -> dict[str, str]:
 
     Labels files written by `corrupt-labels` have both columns.
     """
-    column = "true_label" if "true_label" in columns_of(path) else "label"
-    labels = read_labels(path, column)
-    return {tile_id: label for tile_id, label in labels.items() if label is not None}
+    return read_label_table(path, _true_column(path)).known
+
+
+def true_labels_of(tiles: TileSet, path: Path) -> LabelTable:
+    """Read the true labels of tiles.
+
+    Args:
+        tiles: the tiles, with their given labels.
+        path: a table with the column `tile`, and `true_label` or `label`.
+
+    Returns:
+        Tile id → true label, and notices.
+
+    Raises:
+        LabelsError: no tile has a class of the file; or see `read_label_table`.
+        TableError: no such file, or a column is missing.
+    """
+    table = read_label_table(path, _true_column(path))
+    labels = by_tile_id(table.known, {tile.id for tile in tiles}, path)
+    true, given = sorted({*labels.values()}), tiles.class_names
+    if nothing_in_common(true, given):
+        raise LabelsError(
+            f"no tile of {tiles.source} has a class of {path} (it has {some_of(true, _MANY)}; the "
+            f"tiles have {some_of(given, _MANY)})",
+            hint="write the true labels as the tiles' labels are written",
+        )
+    notices = [*table.notices]
+    if given and (new := sorted({*true} - {*given})):
+        notices.append(
+            f"no tile of {tiles.source} has the following classes of {path}: {some_of(new, _MANY)}"
+        )
+    notices += spelling_notices({*true, *given} if {*true} - {*given} else ())
+    return LabelTable(dict(labels), tuple(notices))
+
+
+def _true_column(path: Path) -> str:
+    return "true_label" if "true_label" in columns_of(path) else "label"
 
 
 def write_labels(path: Path, labels: Mapping[str, str | None], *, overwrite: bool) -> None:

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from importlib.resources import files
@@ -21,6 +21,7 @@ from rsretrieve._core.text import printable
 from rsretrieve.audit.issue_types import IssueType
 from rsretrieve.audit.result import Audit, Comparison
 from rsretrieve.audit.result_table import Row, plain_values, rows_of, tuples_of
+from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, Rule
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile
 from rsretrieve.export.html.confusion_matrix import matrix_picture
@@ -28,7 +29,40 @@ from rsretrieve.export.html.reasons import TYPE_MEANINGS, TYPE_NAMES, reason_for
 from rsretrieve.export.html.thumbnails import LARGE_PX, SMALL_PX, Thumbnails
 
 MOST_CARDS = 2000
+_PLAIN_COMMAND = (
+    "rsretrieve audit-labels TILES --decisions decisions.csv --fixed-labels decided.csv"
+)
 _SCRIPTS = ("decisions.js", "cards.js", "main.js")
+
+
+@dataclass(frozen=True)
+class ReviewSettings:
+    """What is needed to apply the decisions that are made on a page.
+
+    Attributes:
+        command: the command that applies them, for a shell.
+        origin: where the labels of the page come from; saved with every decision.
+        earlier: decisions that the audit knew; saved with those made on the page.
+    """
+
+    command: str = _PLAIN_COMMAND
+    origin: LabelsOrigin = field(default_factory=LabelsOrigin)
+    earlier: tuple[Decision, ...] = ()
+
+    def earlier_rows(self) -> list[list[str]]:
+        """The earlier decisions as rows of the file that the page saves."""
+        ends = [self.origin.file, self.origin.digest]
+        return [
+            [
+                *(d.tile_id, d.label or "", _saved_rule(d), d.given_label or ""),
+                *("", "", d.by, d.at, *ends),
+            ]
+            for d in self.earlier
+        ]
+
+
+def _saved_rule(decision: Decision) -> str:
+    return "" if decision.rule is Rule.PERSON else decision.rule.value
 
 
 @dataclass(frozen=True)
@@ -41,6 +75,7 @@ class PageRequest:
         bands: bands shown as red, green and blue, counted from 1; empty for the first three.
         compares_pixels: near-duplicates were found by pixels, not by embeddings alone.
         most_cards: largest number of tiles to show; the worst ones are shown.
+        review: how the decisions are applied later.
     """
 
     audit: Audit
@@ -48,6 +83,7 @@ class PageRequest:
     bands: tuple[int, ...] = ()
     compares_pixels: bool = True
     most_cards: int = MOST_CARDS
+    review: ReviewSettings = field(default_factory=ReviewSettings)
 
     @property
     def shown(self) -> pyarrow.Table:
@@ -92,6 +128,7 @@ def write_audit_page(
         policy=_policy(style, script),
         source=_text(request.source),
         summary=_summary(request),
+        command=_text(request.review.command),
         style=style,
         classes=_class_table(request.audit),
         matrix="" if matrix is None or not matrix.values.any() else matrix_picture(matrix),
@@ -184,6 +221,9 @@ def _data(request: PageRequest, thumbnails: Thumbnails) -> dict[str, Any]:
             for issue_type in IssueType
         ],
         "cards": cards,
+        "labelsFile": request.review.origin.file,
+        "labelsDigest": request.review.origin.digest,
+        "earlier": request.review.earlier_rows(),
         "pictures": thumbnails.pictures,
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,13 @@ from pyarrow import parquet
 
 from rsretrieve._core.sealing import parsed
 from rsretrieve._core.tables import PARQUET_SUFFIXES, refuse_bombs
+from rsretrieve._core.tables.parquet_file import text_maker
 from rsretrieve.data.failures import Failure
+from rsretrieve.data.labels.labels import LabelColumn
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.errors import NoUsableTiles, TableError
+from rsretrieve.errors import LabelsError, NoUsableTiles, TableError
+from rsretrieve.index.external.embedding_columns import EmbeddingColumns, find_columns
 from rsretrieve.index.external.geometry_columns import PlaceReader
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.file_state import NO_FILE_BYTES
@@ -25,8 +27,6 @@ from rsretrieve.index.store.tile_table import SCHEMA, IndexedTile, TileTable
 from rsretrieve.index.write import IndexContent
 
 METADATA_KEY = b"rsretrieve"  # where the export writes the model of the embeddings
-ID_COLUMNS = ("id", "tile")
-VECTOR_COLUMNS = ("embedding", "vector", "embeddings")
 _BLOCK = 65_536
 _NO_EMBEDDINGS = (
     *(OSError, pyarrow.ArrowException, ValueError, TypeError, LookupError),
@@ -121,73 +121,38 @@ def _table(columns: dict[str, pyarrow.Array], count: int) -> TileTable:
     return TileTable(pyarrow.table(dict(zip(SCHEMA.names, arrays)), schema=SCHEMA))
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """The columns of a Parquet file."""
-
-    id: str
-    vector: str
-    dimensions: int
-
-
 def _from_parquet(path: Path, context: RunContext) -> IndexContent:
     try:
         with parquet.ParquetFile(path) as file:
             refuse_bombs(path, file)
-            columns = _columns_of(path, file)
+            columns = find_columns(path, file)
             places = PlaceReader.of(file.schema_arrow)
             count = file.metadata.num_rows
             raw = np.zeros((count, columns.dimensions), np.float32)
             rows: list[IndexedTile] = []
-            told = {columns.id, columns.vector, places.geometry, *SCHEMA.names}
+            labels = LabelColumn(path, rows="tile")
+            told = {*columns.named, places.geometry, *SCHEMA.names}
             names = [name for name in file.schema_arrow.names if name in told]
             for batch in file.iter_batches(10_000, columns=names):
                 raw[len(rows) : len(rows) + len(batch)] = _vectors_of(path, batch, columns)
-                rows.extend(_rows_of(batch, columns, places))
+                rows.extend(_rows_of(batch, columns, places, labels))
             provenance = _provenance(path, file.schema_arrow.metadata or {})
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
-    except TableError:
+    except (TableError, LabelsError):
         raise
     except _NO_EMBEDDINGS as error:
         raise TableError(f"{path}: cannot be read as Parquet ({error})") from error
+    for notice in labels.notices:
+        context.notice(notice)
     if len({row.id for row in rows}) != len(rows):
         raise TableError(f"{path}: the column {columns.id!r} names a tile twice")
     return _normalised(path, TileTable.of(rows), raw, provenance, context)
 
 
-def _columns_of(path: Path, file: parquet.ParquetFile) -> _Columns:
-    schema = file.schema_arrow
-    id_column = next((name for name in ID_COLUMNS if name in schema.names), None)
-    lists = [entry.name for entry in schema if _is_vector(entry.type)]
-    vector = next((name for name in VECTOR_COLUMNS if name in lists), None)
-    if vector is None and len(lists) == 1:
-        vector = lists[0]
-    if id_column is None or vector is None:
-        raise TableError(
-            f"{path}: no column of {'ids' if id_column is None else 'vectors'} (its columns are: "
-            f"{', '.join(schema.names)})",
-            hint="expected: a column `id`, and a column `embedding` of lists of numbers",
-        )
-    return _Columns(id_column, vector, _dimensions(path, file, vector))
-
-
-def _is_vector(kind: pyarrow.DataType) -> bool:
-    types = pyarrow.types
-    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
-        return False
-    return bool(types.is_floating(kind.value_type))
-
-
-def _dimensions(path: Path, file: parquet.ParquetFile, vector: str) -> int:
-    for batch in file.iter_batches(1_000, columns=[vector]):
-        for value in batch.column(0):
-            if value.is_valid and len(value):
-                return len(value)
-    raise TableError(f"{path}: the column {vector!r} holds no vector")
-
-
-def _vectors_of(path: Path, batch: pyarrow.RecordBatch, columns: _Columns) -> NDArray[np.float32]:
+def _vectors_of(
+    path: Path, batch: pyarrow.RecordBatch, columns: EmbeddingColumns
+) -> NDArray[np.float32]:
     """(B, D) float32, zero where a vector is missing."""
     listed = batch.column(batch.schema.get_field_index(columns.vector))
     vectors = np.zeros((len(batch), columns.dimensions), np.float32)
@@ -200,15 +165,23 @@ def _vectors_of(path: Path, batch: pyarrow.RecordBatch, columns: _Columns) -> ND
 
 
 def _rows_of(
-    batch: pyarrow.RecordBatch, columns: _Columns, places: PlaceReader
+    batch: pyarrow.RecordBatch,
+    columns: EmbeddingColumns,
+    places: PlaceReader,
+    labels: LabelColumn,
 ) -> Iterator[IndexedTile]:
     wanted = [name for name in batch.schema.names if name != columns.vector]
+    id_text, label_text, path_text = (
+        text_maker(batch.schema.field(name).type if name else pyarrow.string())
+        for name in (columns.id, columns.label, columns.path)
+    )
     for values in batch.select(wanted).to_pylist():
-        label = values.get("label")
+        tile_id = id_text(values[columns.id])
+        label = label_text(values[columns.label]) if columns.label else None
         yield IndexedTile(
-            id=str(values[columns.id]),
-            path=str(values.get("path") or ""),
-            label=None if label is None else str(label),
+            id=tile_id,
+            path=path_text(values[columns.path]) if columns.path else "",
+            label=labels.label(label, repr(tile_id)),
             size_bytes=_whole(values.get("size_bytes"), NO_FILE_BYTES),
             mtime_ns=_whole(values.get("mtime_ns"), 0),
             place=places.place(values),

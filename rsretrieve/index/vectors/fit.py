@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import Any
 
@@ -14,6 +15,7 @@ from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_o
 ADD_BLOCK = 65_536  # vectors added at once
 _TRAINED_PER_CELL = 64  # FAISS wants at least 39, and drops what exceeds 256
 _LEAST_TRAINED = 65_536
+_COMMON_KEYS = ("Flat", "IVF256,Flat", "IVF1024,SQ8", "IVF4096,PQ64", "HNSW32", "SQ8", "PQ64")
 
 
 def build_faiss_index(vectors: NDArray[np.float32], key: str, gpu: int | None) -> Any:
@@ -31,14 +33,7 @@ def build_faiss_index(vectors: NDArray[np.float32], key: str, gpu: int | None) -
         InvalidArgument: FAISS does not know the key, or cannot build it from these vectors.
     """
     faiss = faiss_module()
-    cells = re.search(r"IVF(\d+)", key)
-    if cells is not None and not 1 <= int(cells[1]) <= len(vectors):
-        # FAISS would allocate all of them before it checks.
-        raise InvalidArgument(
-            f"FAISS cannot build {key!r} over {len(vectors)} vectors "
-            f"({cells[1]} cells; there can be 1 to {len(vectors)})",
-            hint="give --index Flat, which is exact and always fits, or another FAISS key",
-        )
+    _check_cells(key, len(vectors))
     try:
         index = faiss.index_factory(vectors.shape[1], key, faiss.METRIC_INNER_PRODUCT)
         _silence_warnings(index)
@@ -54,6 +49,42 @@ def build_faiss_index(vectors: NDArray[np.float32], key: str, gpu: int | None) -
             hint="give --index Flat, which is exact and always fits, or another FAISS key",
         ) from error
     return index
+
+
+def _check_cells(key: str, count: int) -> None:
+    cells = re.search(r"IVF(\d+)", key)
+    if cells is not None and not 1 <= int(cells[1]) <= count:
+        # FAISS would allocate all of them before it checks.
+        raise InvalidArgument(
+            f"FAISS cannot build {key!r} over {count} vectors "
+            f"({cells[1]} cells; there can be 1 to {count})",
+            hint="give --index Flat, which is exact and always fits, or another FAISS key",
+        )
+
+
+def check_key(key: str, dimensions: int, most: int | None = None) -> None:
+    """Check that FAISS knows a kind of index, before hours are spent on embeddings.
+
+    Args:
+        key: kind of index in FAISS's notation.
+        dimensions: D of the vectors.
+        most: the largest number of vectors that there can be; None if it is not known yet.
+
+    Raises:
+        InvalidArgument: it does not, or the index has more cells than there are vectors.
+    """
+    if most is not None:
+        _check_cells(key, most)
+    small = re.sub(r"IVF\d+", "IVF1", key)  # its cells are allocated
+    try:
+        faiss_module().index_factory(dimensions, small, faiss_module().METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        near = difflib.get_close_matches(key, _COMMON_KEYS, n=2, cutoff=0.4)
+        raise InvalidArgument(
+            f"FAISS cannot build {key!r} of {dimensions} dimensions "
+            f"({last_line(error).rpartition(': ')[2]})",
+            hint=f"did you mean {' or '.join(near)}?" if near else "give --index auto or Flat",
+        ) from error
 
 
 def _filled_on_gpu(index: Any, vectors: NDArray[np.float32], gpu: int) -> Any | None:

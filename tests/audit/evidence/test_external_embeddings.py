@@ -49,6 +49,13 @@ def test_the_rows_of_an_array_are_the_tiles_in_their_order(npy: Path) -> None:
     assert found.rows_for(TILES.select([2, 0]))[1].tolist() == [2, 0]
 
 
+def test_tiles_are_known_however_their_ids_are_written(tmp_path: Path) -> None:
+    ids = ["cafe\u0301/1", "b\\2", "c"]
+    path = table_at(tmp_path / "e.parquet", id=ids, embedding=VECTORS.tolist())
+    tiles = TileSet("t", tuple(Tile(name, name, "x") for name in ("b/2", "caf\u00e9/1")))
+    assert given(path, tiles).rows_for(tiles)[1].tolist() == [1, 0]
+
+
 def test_a_tile_that_has_none_is_named(npy: Path) -> None:
     more = TileSet("x", (*TILES, Tile("z", "z")))
     with pytest.raises(InputError, match=r"no embedding of 1 of 4 tiles \('z'\)"):

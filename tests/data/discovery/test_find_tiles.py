@@ -12,7 +12,7 @@ from rsretrieve.data.discovery.find_tiles import find_tiles, tiles_of_images, wr
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window
-from rsretrieve.errors import InvalidArgument, TableError, TilesNotFound
+from rsretrieve.errors import InvalidArgument, LabelsError, TableError, TilesNotFound
 from tests.support.tiles import noise, save_picture, save_table
 from tests.support.worker_functions import made_into_0
 
@@ -177,7 +177,7 @@ def test_a_file_that_is_no_list_is_refused(tmp_path):
         find_tiles(path)
     assert caught.value.hint == (
         "a scene is cut into tiles by --window PX; otherwise give a folder of images, "
-        "or a list (.csv, .parquet, .pq)"
+        "or a list (.csv, .tsv, .parquet, .pq)"
     )
 
 
@@ -228,6 +228,40 @@ def test_a_list_of_a_spreadsheet_with_a_byte_order_mark_is_read(tmp_path):
     path = tmp_path / "list.csv"
     path.write_text("tile,label\r\na.png,forest\r\n", encoding="utf-8-sig", newline="")
     assert ids_and_labels(find_tiles(path)) == [("a.png", "forest")]
+
+
+def test_paths_with_backslashes_name_files_here(tmp_path):
+    touch(tmp_path, "forest/a.png", "odd\\name.png")
+    rows = [("1", "forest\\a.png"), ("2", "odd\\name.png"), ("3", ".\\gone\\b.png")]
+    path = save_table(tmp_path / "list.csv", ["tile", "path"], *rows)
+    assert [Path(tile.path).relative_to(tmp_path).as_posix() for tile in find_tiles(path)] == [
+        "forest/a.png",
+        "odd\\name.png",
+        "gone/b.png",
+    ]
+
+
+def test_a_list_whose_labels_are_lists_is_refused_with_line_and_column(tmp_path):
+    rows = [("a.png", "forest"), ("b.png", "['Pastures', 'Mixed forest']")]
+    path = save_table(tmp_path / "list.csv", ["tile", "label"], *rows)
+    with pytest.raises(LabelsError, match="line 3, column 'label'"):
+        find_tiles(path)
+
+
+def test_missing_values_written_as_text_are_no_labels_of_a_list(tmp_path):
+    path = save_table(tmp_path / "list.csv", ["tile", "label"], ("a.png", "nan"), ("b", "None"))
+    tiles = find_tiles(path)
+    assert ids_and_labels(tiles) == [("a.png", None), ("b", None)]
+    assert "2 labels are 'None', 'nan' and count as no label" in tiles.notices[0]
+
+
+def test_the_file_of_the_labels_is_known(tmp_path):
+    touch(tmp_path, "tiles/a/1.png", "tiles/b/1.png")
+    path = save_table(tmp_path / "l.tsv", ["tile", "label"], ("a/1.png", "b"))
+    assert find_tiles(tmp_path / "tiles").labels_file is None
+    assert find_tiles(tmp_path / "tiles", path).labels_file == path
+    assert find_tiles(path).labels_file == path
+    assert find_tiles(save_table(tmp_path / "m.csv", ["tile"], ("a",))).labels_file is None
 
 
 def test_repeated_rows_are_folded_with_a_notice(tmp_path):
@@ -281,7 +315,9 @@ def test_a_labels_file_replaces_the_labels_found(tmp_path):
     labels = save_table(tmp_path / "labels.csv", ["tile", "label"], ("forest/a.png", "beach"))
     tiles = find_tiles(tmp_path / "tiles", labels)
     assert ids_and_labels(tiles) == [("forest/a.png", "beach"), ("water/b.png", "water")]
-    assert tiles.notices == (f"1 tiles are not named in {labels} and keep their label",)
+    named, new = tiles.notices
+    assert named == f"1 tiles are not named in {labels} and keep their label"
+    assert "(it has 'beach'; the tiles have 'forest', 'water')" in new
 
 
 def test_a_written_list_is_found_again_from_elsewhere(tmp_path):

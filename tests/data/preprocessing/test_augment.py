@@ -12,7 +12,6 @@ import torch
 from torchvision.transforms.v2 import functional as reference
 
 from rsretrieve.data.preprocessing.augment import (
-    Augmentation,
     augmented,
     brightened,
     contrasted,
@@ -20,6 +19,7 @@ from rsretrieve.data.preprocessing.augment import (
     hue_turned,
     saturated,
 )
+from rsretrieve.data.preprocessing.augmentation import Augmentation
 from rsretrieve.enums import Symmetry
 from rsretrieve.errors import InvalidArgument
 

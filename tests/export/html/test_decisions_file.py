@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 import rsretrieve.export.html
 from rsretrieve._core.formulas import neutralised
 from rsretrieve._core.tables import read_table, write_csv
+from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, Rule, read_decisions
+from rsretrieve.export.html.page import ReviewSettings
 
 SCRIPT = Path(rsretrieve.export.html.__file__).with_name("assets") / "decisions.js"
 PROGRAM = """
@@ -48,6 +50,47 @@ def node():
     if path is None:
         pytest.skip("no Node.js on this machine")
     return path
+
+
+SAVING = """
+const data = JSON.parse(require("fs").readFileSync(0, "utf8"));
+const text = JSON.stringify(data.page);
+globalThis.document = { getElementById: () => ({ textContent: text, value: "Ada" }) };
+globalThis.localStorage = { getItem: (key) => data.kept[key] ?? null, setItem: () => {} };
+const Decisions = new Function(
+  require("fs").readFileSync(process.argv[1], "utf8") + "; return Decisions;")();
+Decisions.restore();
+Decisions.set(0, "accept", "water");
+if (data.load) Decisions.readCsv(data.load);
+console.log(Decisions.csv());
+"""
+CARD = {"tile": "a.png", "given": "road", "suggested": "water", "kind": "wrong_label"}
+
+
+@pytest.mark.parametrize(("file", "digest"), [("/my labels.csv", "ab12"), ("", "")])
+def test_saved_decisions_name_their_labels_and_hold_the_earlier_ones(node, tmp_path, file, digest):
+    earlier = Decision("b.png", "sand", Rule.PERSON, "Bob", "then", None)
+    settings_ = ReviewSettings("", LabelsOrigin(file, digest), (earlier,))
+    page = {"id": "a", "cards": [CARD], "labelsFile": file, "labelsDigest": digest}
+    page["earlier"] = settings_.earlier_rows()
+    # Rows that an older page kept have fewer cells; rows of a file name other labels.
+    kept = {"rsretrieve-audit-a-others": json.dumps([["c.png", ["c.png", "x"] + [""] * 6]])}
+    load = "tile,label,labels_file,labels_digest\nd.png,y,/old.csv,ff\n"
+    content = json.dumps({"page": page, "kept": kept, "load": load})
+    command = [node, "-e", SAVING, str(SCRIPT)]
+    ran = subprocess.run(
+        command, input=content, capture_output=True, text=True, check=True, encoding="utf-8"
+    )
+    (tmp_path / "d.csv").write_text(ran.stdout, encoding="utf-8")
+    saved = read_decisions(tmp_path / "d.csv")
+    assert saved.origin == LabelsOrigin(file, digest)
+    assert saved.is_from_page
+    assert [(d.tile_id, d.label, d.rule) for d in saved.decisions] == [
+        ("a.png", "water", Rule.ACCEPT),
+        ("b.png", "sand", Rule.PERSON),
+        ("c.png", "x", Rule.PERSON),
+        ("d.png", "y", Rule.PERSON),
+    ]
 
 
 def in_javascript(node, given, file):

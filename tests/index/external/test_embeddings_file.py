@@ -17,7 +17,7 @@ from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.errors import NoUsableTiles, TableError, TileError
+from rsretrieve.errors import InputError, NoUsableTiles, TableError, TileError
 from rsretrieve.export.geoparquet import write_embeddings
 from rsretrieve.index.build_from_embeddings import index_embeddings
 from rsretrieve.index.external.embeddings_file import read_embeddings
@@ -294,3 +294,39 @@ def test_another_s_metadata_harms_nothing(tmp_path: Path) -> None:
         plain = plain.replace_schema_metadata({b"rsretrieve": told, b"geo": b"{"})
         parquet.write_table(plain, tmp_path / "v.parquet")
         assert read(tmp_path / "v.parquet").facts["model_fingerprint"] == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (pyarrow.array([b"forest", b"For\xc3\xaat "]), ["forest", "Forêt"]),
+        (pyarrow.array([1.0, float("nan")]), ["1", None]),
+        (pyarrow.array(["nan", "2.50"]), [None, "2.50"]),
+        (pyarrow.array([3, None]), ["3", None]),
+        (pyarrow.array(["a", None]).dictionary_encode(), ["a", None]),
+    ],
+    ids=["bytes", "floats", "texts", "whole numbers", "dictionary"],
+)
+def test_labels_of_a_table_are_read_as_those_of_any_table(
+    tmp_path: Path, values: Any, labels: list[str | None]
+) -> None:
+    columns = {"Tile ": [b"a", b"b"], "embedding": [[1.0, 0.0], [0.0, 1.0]], "LABEL": values}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "e.parquet")
+    rows = read(tmp_path / "e.parquet").rows
+    assert [(row.id, row.label) for row in rows] == list(zip("ab", labels))
+
+
+@pytest.mark.parametrize("values", [[["a"], ["b"]], [{"a": 1}, {"a": 2}], ["a", "['b', 'c']"]])
+def test_several_labels_a_tile_are_refused(tmp_path: Path, values: list[Any]) -> None:
+    columns = {"id": ["a", "b"], "embedding": [[1.0, 0.0], [0.0, 1.0]], "label": values}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "e.parquet")
+    with pytest.raises(InputError, match=r"lists or records|is a list or a record"):
+        read(tmp_path / "e.parquet")
+
+
+def test_a_column_given_twice_is_refused(tmp_path: Path) -> None:
+    names = ["id", "embedding", "label", "Label"]
+    arrays = [pyarrow.array(["a"]), pyarrow.array([[1.0, 0.0]]), *[pyarrow.array(["x"])] * 2]
+    parquet.write_table(pyarrow.table(arrays, names=names), tmp_path / "e.parquet")
+    with pytest.raises(TableError, match="'label' occurs more than once"):
+        read(tmp_path / "e.parquet")

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rsretrieve.errors import InvalidArgument
+from rsretrieve.index.vectors.fit import check_key
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from tests.support.vectors import clustered_rows, unit_rows
 
@@ -68,3 +70,24 @@ def test_building_is_quiet_however_little_there_is_to_train_on(
         VectorIndex.build(unit_rows(300, 16, 0), key)
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "key", ["Flat", "IVF4096,Flat", "HNSW32", "PQ4", "IVF65536_HNSW32,PQ8x4fs"]
+)
+def test_kinds_that_faiss_knows_pass_before_there_are_vectors(key: str) -> None:
+    check_key(key, 16)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"), [("Flatt", "Flat"), ("HNWS32", "HNSW32"), ("IVF256;Flat", "IVF256,Flat")]
+)
+def test_a_misspelt_kind_is_told_with_those_near(key: str, hint: str) -> None:
+    with pytest.raises(InvalidArgument, match="cannot build") as caught:
+        check_key(key, 16)
+    assert hint in caught.value.hint
+
+
+def test_more_cells_than_tiles_are_told_before_these_are_embedded() -> None:
+    with pytest.raises(InvalidArgument, match="there can be 1 to 100"):
+        check_key("IVF256,Flat", 16, 100)

@@ -4,19 +4,25 @@
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const KEY = `rsretrieve-audit-${DATA.id}`;
 const KEY_OF_OTHERS = `${KEY}-others`;
-const COLUMNS = ["tile", "label", "decision", "given_label", "suggested_label", "kind", "by", "at"];
+const COLUMNS = ["tile", "label", "decision", "given_label", "suggested_label", "kind", "by", "at",
+  "labels_file", "labels_digest"];
+// The labels that the page was made from: the program refuses to apply the decisions to others.
+const ORIGIN = [DATA.labelsFile || "", DATA.labelsDigest || ""];
 const RULES = ["accept", "reject", "choose", "remove", "skip"];
 const POSITION = new Map(DATA.cards.map((card, position) => [card.tile, position]));
 
 const Decisions = {
   of: new Map(),  // position of a card -> {decision, label, by, at}
-  others: new Map(),  // tile without a card -> its row as loaded; saved with the others
+  others: earlier(),  // tile without a card -> its row as loaded; saved with the others
   kept: true,
   othersKept: true,
 
   restore() {
     try {
-      this.others = new Map(JSON.parse(localStorage.getItem(KEY_OF_OTHERS) || "[]"));
+      this.others = earlier();
+      for (const [tile, row] of JSON.parse(localStorage.getItem(KEY_OF_OTHERS) || "[]")) {
+        this.others.set(tile, withOrigin(row));
+      }
       for (const [tile, decision] of Object.entries(JSON.parse(localStorage.getItem(KEY) || "{}"))) {
         if (POSITION.has(tile)) this.of.set(POSITION.get(tile), decision);
       }
@@ -57,7 +63,7 @@ const Decisions = {
     const rows = [...this.of.keys()].sort((a, b) => a - b).map((position) => {
       const card = DATA.cards[position];
       const { decision, label, by, at } = this.of.get(position);
-      return [card.tile, label, decision, card.given, card.suggested, card.kind, by, at];
+      return withOrigin([card.tile, label, decision, card.given, card.suggested, card.kind, by, at]);
     });
     return [COLUMNS, ...rows, ...this.others.values()].map((row) => row.map(quoted).join(",") + "\n").join("");
   },
@@ -75,7 +81,7 @@ const Decisions = {
       taken += 1;
       const position = POSITION.get(row[at.tile]);
       if (position === undefined) {
-        this.others.set(row[at.tile], COLUMNS.map((name) => row[at[name]] ?? ""));
+        this.others.set(row[at.tile], withOrigin(COLUMNS.map((name) => row[at[name]] ?? "")));
         continue;
       }
       const label = row[at.label] ?? "";
@@ -87,6 +93,15 @@ const Decisions = {
     return taken;
   },
 };
+
+// The decisions that the page was made with, on tiles without a card.
+function earlier() {
+  return new Map((DATA.earlier || []).filter(([tile]) => !POSITION.has(tile)).map((row) => [row[0], row]));
+}
+
+function withOrigin(row) {
+  return [...row.slice(0, COLUMNS.length - ORIGIN.length), ...ORIGIN];
+}
 
 function stored(key, content) {
   try {

@@ -131,7 +131,7 @@ function save() {
   link.download = "decisions.csv";
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-  showProgress("Saved as decisions.csv.");
+  showProgress("Saved as decisions.csv. Press ? for the command that applies it.");
 }
 
 async function load(file) {

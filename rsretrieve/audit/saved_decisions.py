@@ -1,0 +1,232 @@
+"""Read decisions of reviewers, and which labels they were made on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from rsretrieve._core.atomic_write import resolved, sha256_of_file
+from rsretrieve._core.tables import read_table
+from rsretrieve.data.labels.labels import LabelColumn
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import LabelsError
+
+ORIGIN_COLUMNS = ("labels_file", "labels_digest")
+
+
+class Rule(StrEnum):
+    """How a label was decided on."""
+
+    ACCEPT = "accept"  # the reviewer accepted the suggestion
+    REJECT = "reject"  # the reviewer kept the given label
+    CHOOSE = "choose"  # the reviewer chose another label
+    REMOVE = "remove"  # the reviewer removed the label: the tile belongs to no class
+    SKIP = "skip"  # the reviewer left the label open
+    PERSON = "person"  # a labels file of a person, without the column "decision"
+    SUGGESTION = "suggestion"  # the suggestion was applied without review
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A reviewer's decision on a tile.
+
+    Attributes:
+        tile_id: id of the tile.
+        label: the new label; None removes the label.
+        rule: how it was decided.
+        by: name of the reviewer; may be empty.
+        at: time of the decision, as written by the page; may be empty.
+        given_label: the label that the reviewer saw; None if the file does not say.
+    """
+
+    tile_id: str
+    label: str | None
+    rule: Rule
+    by: str = ""
+    at: str = ""
+    given_label: str | None = None
+
+
+@dataclass(frozen=True)
+class LabelsOrigin:
+    """The file that labels come from.
+
+    Attributes:
+        file: its absolute path; empty for the names of folders.
+        digest: SHA-256 of its content; empty for the names of folders.
+    """
+
+    file: str = ""
+    digest: str = ""
+
+    @classmethod
+    def of(cls, tiles: TileSet) -> LabelsOrigin:
+        """Where the labels of tiles come from now."""
+        file = tiles.labels_file
+        return cls() if file is None else cls(str(resolved(file)), sha256_of_file(file))
+
+
+@dataclass(frozen=True)
+class DecisionsFile:
+    """A file of decisions.
+
+    Attributes:
+        path: the file.
+        decisions: its decisions, in the order of the file; at most one per tile.
+        origin: the labels that they were made on; None if the file does not say.
+        is_from_page: the file has the columns that the audit page writes.
+    """
+
+    path: Path
+    decisions: tuple[Decision, ...]
+    origin: LabelsOrigin | None = None
+    is_from_page: bool = False
+
+
+def read_decisions(path: Path) -> DecisionsFile:
+    """Read the decisions saved by the audit page, or any labels file (tile,label).
+
+    Args:
+        path: a table with the columns `tile` and `label`; the columns `decision` (a `Rule`),
+            `by`, `at`, `given_label`, `suggested_label`, `labels_file` and `labels_digest` are
+            optional.
+
+    Raises:
+        TableError: the file does not exist, or a column is missing.
+        LabelsError: no rows, a tile twice, an unknown decision, cells that contradict one
+            another, or decisions made on different labels.
+    """
+    decisions: dict[str, Decision] = {}
+    origin, is_from_page = None, False
+    for line, row in read_table(path, ("tile", "label")):
+        place = f"{path}: line {line}"
+        if row["tile"] in decisions:
+            raise LabelsError(
+                f"{place} is a second decision on tile {row['tile']!r}",
+                hint="keep one row per tile",
+            )
+        decisions[row["tile"]] = _decision(row, path, line)
+        is_from_page = "given_label" in row
+        if (found := _origin(row)) is not None:
+            if origin and origin.digest and found.digest not in ("", origin.digest):
+                raise LabelsError(
+                    f"{place} was decided on other labels than the rows above",
+                    hint="apply the decisions of each page for itself",
+                )
+            origin = origin if origin and origin.digest else found
+    if not decisions:
+        raise LabelsError(f"{path}: there are no decisions below the header")
+    return DecisionsFile(path, tuple(decisions.values()), origin, is_from_page)
+
+
+def _decision(row: Mapping[str, str], path: Path, line: int) -> Decision:
+    label, given, suggested = (
+        LabelColumn(path, name).label(row.get(name), line)
+        for name in ("label", "given_label", "suggested_label")
+    )
+    place = f"{path}: line {line}"
+    rule = _rule(place, row.get("decision", ""))
+    if problem := _contradiction(rule, label, given, suggested):
+        raise LabelsError(
+            f"{place}: the decision on tile {row['tile']!r} contradicts itself: {problem}",
+            hint="correct the label, or empty the cell 'decision' so that the label counts",
+        )
+    if rule is Rule.REJECT and given is None:
+        given = label  # which the reviewer kept
+    return Decision(row["tile"], label, rule, row.get("by", ""), row.get("at", ""), given)
+
+
+def _contradiction(rule: Rule, label: str | None, given: str | None, suggested: str | None) -> str:
+    """What is wrong with a decision; an empty text if its cells agree."""
+    if rule is Rule.REMOVE:
+        return f"it removes the label, and sets it to {label!r}" if label is not None else ""
+    if rule is Rule.SKIP:
+        wrong = label is not None and given is not None and label != given
+        return f"it is skipped, and changes {given!r} to {label!r}" if wrong else ""
+    if label is None and rule is not Rule.PERSON:
+        return f"{rule.value!r} needs a label, and the cell is empty"
+    expected = {Rule.ACCEPT: suggested, Rule.REJECT: given}.get(rule)
+    if expected is None or label == expected:
+        return ""
+    what = "accepts the suggestion" if rule is Rule.ACCEPT else "keeps the given label"
+    return f"it {what} {expected!r}, and sets the label to {label!r}"
+
+
+def _origin(row: Mapping[str, str]) -> LabelsOrigin | None:
+    """The labels that a row was decided on; None if it does not say.
+
+    Empty cells stand for the names of folders.
+    """
+    if any(name not in row for name in ORIGIN_COLUMNS):
+        return None
+    file, digest = (row[name].strip() for name in ORIGIN_COLUMNS)
+    return LabelsOrigin(file, digest.lower())
+
+
+def _rule(place: str, text: str) -> Rule:
+    try:
+        return Rule(text.strip().lower() or Rule.PERSON)
+    except ValueError as error:
+        raise LabelsError(
+            f"{place}: unknown decision {text!r}",
+            hint=f"the column 'decision' must be empty or one of {', '.join(Rule)}",
+        ) from error
+
+
+def require_origin(
+    tiles: TileSet, decided: DecisionsFile, command: Callable[[str], str]
+) -> tuple[str, ...]:
+    """Check that tiles have the labels that decisions were made on.
+
+    With other labels, all tiles without a decision would get these other labels.
+
+    Args:
+        tiles: the tiles, with the labels that are to be changed.
+        decided: the decisions.
+        command: returns the command that applies the decisions to a labels file.
+
+    Returns:
+        Notices, if the decisions do not say what they were made on.
+
+    Raises:
+        LabelsError: the labels are others.
+    """
+    origin, now = decided.origin, LabelsOrigin.of(tiles)
+    if origin is None:
+        return _notices_without_origin(decided, tiles)
+    if origin.digest == now.digest:
+        return ()
+    if origin == LabelsOrigin():
+        return (
+            f"{decided.path} was decided on the names of folders as labels; tiles without a "
+            f"decision keep their labels of {now.file}",
+        )
+    if origin.file == now.file:  # compared as text: a stranger may have written the name
+        raise LabelsError(
+            f"{now.file} has changed since the decisions of {decided.path} were made on it",
+            hint="restore it, or make a new page; to apply the decisions anyway, remove the "
+            f"columns {' and '.join(ORIGIN_COLUMNS)} from {decided.path}",
+        )
+    has = f"the labels are now those of {now.file}" if now.file else "--labels is missing"
+    raise LabelsError(
+        f"the decisions of {decided.path} were made on the labels of {origin.file}, and {has}: "
+        "all tiles without a decision would get these other labels",
+        hint=f"type: {command(origin.file)}",
+    )
+
+
+def _notices_without_origin(decided: DecisionsFile, tiles: TileSet) -> tuple[str, ...]:
+    if not decided.is_from_page:
+        return ()
+    if tiles.labels_file is None:
+        return (
+            f"{decided.path} does not say which labels it was made on; tiles without a decision "
+            "keep the names of their folders as labels (if the page was made with --labels FILE, "
+            "give the same here)",
+        )
+    return (
+        f"{decided.path} does not name a labels file; tiles without a decision keep their labels "
+        f"of {tiles.labels_file}",
+    )
