@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from rsretrieve._core.atomic_write import resolved
+from rsretrieve._core.secrets_in_urls import without_secrets
 
 TIME_LIMIT_S = 60.0
 REMOTE_TIME_LIMIT_S = 600.0
@@ -83,10 +84,22 @@ class Location:
     def absolute(self) -> str:
         """The absolute path with links resolved, the same for every spelling of one file.
 
-        Whatever is not a local path stays as it is.
+        Whatever is not a local path loses its signature, token and password: these change, and
+        may not be stored.
         """
         # A `Path` would take as long as all the rest: lists may have a million tiles.
-        return os.path.realpath(self.text) if self.is_local else self.text
+        return os.path.realpath(self.text) if self.is_local else without_secrets(self.text)
+
+
+def storable(name: str) -> str:
+    """A tile's id or a file's name without the signature, token and password of a URL.
+
+    >>> storable("https://example.org/a.tif?token=1"), storable("a?token=1.tif")
+    ('https://example.org/a.tif', 'a?token=1.tif')
+    """
+    # Most names are plain, and lists may have a million.
+    plain = ("?" not in name and "@" not in name) or _NOT_LOCAL.match(name) is None
+    return name if plain else without_secrets(name)
 
 
 @lru_cache(maxsize=4096)

@@ -96,7 +96,7 @@ def _image_queries(store: IndexStore, names: Sequence[str], trust: Trust) -> Ite
             yield from _vector_queries(store, Path(name))
         else:
             tile = image_tile(store, name, trust)
-            yield Query(name, (QueryTerm(image=tile),), tile)
+            yield Query(tile.id, (QueryTerm(image=tile),), tile)
 
 
 def _vector_queries(store: IndexStore, path: Path) -> Iterator[Query]:

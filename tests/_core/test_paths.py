@@ -10,7 +10,7 @@ from rsretrieve._core.paths import Location, unchecked_notices
 
 REMOTE = [
     "https://example.org/a/scene.tif",
-    "http://127.0.0.1:8000/scene.tif?token=a%2Fb",
+    "http://127.0.0.1:8000/scene.tif?page=a%2Fb",
     "s3://bucket/scene.tif",
     "/vsicurl/https://example.org/scene.tif",
     "/vsizip//vsicurl/https://example.org/a.zip/scene.tif",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from rsretrieve._core.paths import storable
 from rsretrieve._core.tables import columns_of, encoding_notices, read_table, write_csv
 from rsretrieve.data.labels.class_names import clean_label
 from rsretrieve.data.tile import TileSet
@@ -59,7 +60,7 @@ def read_labels(path: Path, column: str = "label") -> dict[str, str | None]:
     labels: dict[str, str | None] = {}
     for line, row in read_table(path, ("tile", column)):
         label = clean_label(row[column])
-        if labels.setdefault(row["tile"], label) != label:
+        if labels.setdefault(storable(row["tile"]), label) != label:
             raise LabelsError(
                 f"{path}: line {line} gives tile {row['tile']!r} a second, different label",
                 hint="keep one row for each tile",

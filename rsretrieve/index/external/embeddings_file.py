@@ -12,6 +12,7 @@ import pyarrow
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from rsretrieve._core.paths import storable
 from rsretrieve._core.sealing import parsed
 from rsretrieve._core.tables import PARQUET_SUFFIXES, refuse_bombs
 from rsretrieve.data.failures import Failure
@@ -20,7 +21,7 @@ from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import NoUsableTiles, TableError
 from rsretrieve.index.external.geometry_columns import PlaceReader
 from rsretrieve.index.external.query_vectors import mapped_array
-from rsretrieve.index.file_state import NO_FILE_BYTES
+from rsretrieve.data.file_state import NO_FILE_BYTES
 from rsretrieve.index.store.tile_table import SCHEMA, IndexedTile, TileTable
 from rsretrieve.index.write import IndexContent
 
@@ -110,6 +111,7 @@ def _read_px(tile: Tile) -> int | None:
 def _table(columns: dict[str, pyarrow.Array], count: int) -> TileTable:
     """A table of these columns; the others get the values for 'unknown'."""
     plain = {"path": "", "content": "", "size_bytes": NO_FILE_BYTES, "mtime_ns": 0}
+    plain |= {"sidecars": "", "state": ""}
     arrays = []
     for entry in SCHEMA:
         if entry.name in columns:
@@ -206,13 +208,14 @@ def _rows_of(
     for values in batch.select(wanted).to_pylist():
         label = values.get("label")
         yield IndexedTile(
-            id=str(values[columns.id]),
-            path=str(values.get("path") or ""),
+            id=storable(str(values[columns.id])),
+            path=storable(str(values.get("path") or "")),
             label=None if label is None else str(label),
             size_bytes=_whole(values.get("size_bytes"), NO_FILE_BYTES),
             mtime_ns=_whole(values.get("mtime_ns"), 0),
             place=places.place(values),
             content=str(values.get("content") or ""),
+            sidecars=str(values.get("sidecars") or ""),
         )
 
 
