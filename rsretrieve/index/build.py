@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite
 from rsretrieve._core.locks import only_writer
+from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, no_usable_tiles
-from rsretrieve.data.file_state import FileStates
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.reuse import IndexRun, ReusableTiles, find_reusable, windows_json
 from rsretrieve.index.store.folder import open_index

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.failures import Failure
+from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.windowing import WindowChoices
-from rsretrieve.data.file_state import FileStates
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import IndexedTile

@@ -195,9 +195,7 @@ def _tile_of_row(source: Path, folder: str, line: int, row: Row) -> Tile:
     path = os.path.join(folder, named) if Location.parse(named).is_local else named  # noqa: PTH118
     if window is not None and row.get("read_px"):
         window = _read_at(window, row["read_px"], f"{source}: line {line}")
-    return Tile(
-        id=storable(tile_id), path=path, label=clean_label(row.get("label")), window=window
-    )
+    return Tile(id=storable(tile_id), path=path, label=clean_label(row.get("label")), window=window)
 
 
 def _read_at(window: Window, side_px: str, where: str) -> Window:

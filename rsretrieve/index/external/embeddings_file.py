@@ -16,12 +16,12 @@ from rsretrieve._core.paths import storable
 from rsretrieve._core.sealing import parsed
 from rsretrieve._core.tables import PARQUET_SUFFIXES, refuse_bombs
 from rsretrieve.data.failures import Failure
+from rsretrieve.data.file_state import NO_FILE_BYTES
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import NoUsableTiles, TableError
 from rsretrieve.index.external.geometry_columns import PlaceReader
 from rsretrieve.index.external.query_vectors import mapped_array
-from rsretrieve.data.file_state import NO_FILE_BYTES
 from rsretrieve.index.store.tile_table import SCHEMA, IndexedTile, TileTable
 from rsretrieve.index.write import IndexContent
 

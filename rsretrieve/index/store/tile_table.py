@@ -13,11 +13,11 @@ from pyarrow import parquet
 
 from rsretrieve._core.paths import storable
 from rsretrieve._core.tables import refuse_bombs
+from rsretrieve.data.file_state import NO_FILE_BYTES, FileStates
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import split_window
 from rsretrieve.errors import IndexDamaged
-from rsretrieve.data.file_state import NO_FILE_BYTES, FileStates
 
 _PAIR = pyarrow.list_(pyarrow.float64(), 2)
 SCHEMA = pyarrow.schema(
@@ -264,5 +264,5 @@ def _row(values: Mapping[str, Any]) -> IndexedTile:
         place = Place(values["crs"], tuple(values["bounds"]), footprint)
     names = ("id", "path", "label", "size_bytes", "mtime_ns", "read_px")
     known = {name: values[name] for name in names}
-    texts = {name: values[name] or "" for name in ("content", "sidecars", "state")}
-    return IndexedTile(**known, **texts, place=place)
+    known |= {name: values[name] or "" for name in ("content", "sidecars", "state")}
+    return IndexedTile(**known, place=place)

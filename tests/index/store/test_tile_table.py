@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from rsretrieve.data import file_state
+from rsretrieve.data.file_state import FileStates, content_digest
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
 from rsretrieve.errors import IndexDamaged
-from rsretrieve.data import file_state
-from rsretrieve.data.file_state import FileStates, content_digest
 from rsretrieve.index.store.tile_table import (
     SCHEMA,
     IndexedTile,
@@ -110,7 +110,12 @@ def test_bounds_that_are_not_four_numbers_are_refused(tmp_path: Path, box: list[
     write_table(path, [PLACED, PLACED, BARE])
     table = parquet.read_table(path).to_pydict()
     other = [0.0] * (8 - len(box))  # in all there are four numbers a tile
-    changed = {**table, "bounds": [box, other, None], "read_px": [None] * 3, **{name: [""] * 3 for name in NEWER}}
+    changed = {
+        **table,
+        "bounds": [box, other, None],
+        "read_px": [None] * 3,
+        **{name: [""] * 3 for name in NEWER},
+    }
     parquet.write_table(pyarrow.table(changed, schema=SCHEMA), path)
     with pytest.raises(IndexDamaged, match="bounds of a tile are not four numbers"):
         read_table(path)

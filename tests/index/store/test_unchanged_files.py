@@ -44,9 +44,7 @@ def keep_times(path: Path, content: bytes) -> None:
     os.utime(path, ns=(LONG_AGO_NS, LONG_AGO_NS))
 
 
-def test_an_unchanged_file_is_not_read_again(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unchanged_file_is_not_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     row = IndexedTile.of(tile(folder), None)
 
     def never(path: str) -> str:
