@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -127,28 +128,31 @@ class _Rows:
     """The columns of the id table that identify a tile.
 
     Attributes:
-        external: the embeddings come from elsewhere: a path may name a scene of many tiles.
+        shared: paths that several tiles from elsewhere have: the path of a scene for each of its
+            tiles, for example.
     """
 
     ids: list[str]
     paths: list[str]
     contents: list[str | None]
-    external: bool
+    shared: frozenset[_Key]
 
     @classmethod
     def of(cls, store: IndexStore) -> _Rows:
         ids, paths, contents = (store.rows.column(name) for name in ("id", "path", "content"))
-        return cls(ids, paths, contents, external=bool(store.manifest.provenance))
+        named = Counter(map(_path_key, paths, ids)) if store.manifest.provenance else {}
+        shared = frozenset(key for key, count in named.items() if count > 1)
+        return cls(ids, paths, contents, shared)
 
     def names_file(self, row: int) -> bool:
         """Whether the path and the window in the id say which image it is."""
-        return bool(self.paths[row]) and not (self.external and not self.contents[row])
+        return bool(self.paths[row]) and self.by_path(row) not in self.shared
 
     def by_content(self, row: int) -> _Key:
         return str(self.contents[row]), window_text(self.ids[row])
 
     def by_path(self, row: int) -> _Key:
-        return storable(self.paths[row]), window_text(self.ids[row])
+        return _path_key(self.paths[row], self.ids[row])
 
     def grouped(self, labels: Mapping[str, str]) -> list[list[int]]:
         """The labelled rows, those with the same image together, each group sorted by id."""
@@ -164,6 +168,10 @@ class _Rows:
                 key = "id", (tile_id, "")
             groups.setdefault(key, []).append(row)
         return [sorted(group, key=self.ids.__getitem__) for group in groups.values()]
+
+
+def _path_key(path: str, tile_id: str) -> _Key:
+    return storable(path), window_text(tile_id)
 
 
 def _window(tile: Tile) -> str:
