@@ -158,7 +158,7 @@ def test_an_audit_knows_the_records_of_training_under_other_names(
             return sum(row["training_weight"] != "" for row in csv.DictReader(stream))
 
     in_place = known(landscape)
-    assert in_place > 100
+    assert in_place > 50  # the model was trained on other labels of some
     assert known(nested, "--labels", labels_below(nested)) == in_place
 
 
