@@ -94,14 +94,7 @@ def evaluate_index(
         NoUsableTiles: no query can be read.
     """
     gallery = labelled_gallery(store, true_labels, context)
-    if queries is None:
-        own_rows = np.arange(len(gallery.labels))
-        asking = _Queries(gallery.vectors, gallery.labels, own_rows, 0)
-    else:
-        if model is None:
-            raise LabelsError("queries need a model to embed them")
-        require_same_model(store.folder, store.manifest, model)
-        asking = _embedded(queries, model, gallery, context)
+    asking = _queries(store, queries, model, gallery, context)
     context.start_stage("measuring retrieval")
     names = sorted({*asking.labels, *gallery.labels})
     numbers = {name: number for number, name in enumerate(names)}
@@ -125,6 +118,21 @@ def evaluate_index(
         per_class=figures_per_class(names, query_side.labels, gallery_side.labels, measured),
         confusion=Confusion.of(names, measured),
     )
+
+
+def _queries(
+    store: IndexStore,
+    queries: TileSet | None,
+    model: Model | None,
+    gallery: Gallery,
+    context: RunContext,
+) -> _Queries:
+    if queries is None:
+        return _Queries(gallery.vectors, gallery.labels, np.arange(len(gallery.labels)), 0)
+    if model is None:
+        raise LabelsError("queries need a model to embed them")
+    require_same_model(store.folder, store.manifest, model)
+    return _embedded(queries, model, gallery, context)
 
 
 def _side(

@@ -95,32 +95,39 @@ def labelled_gallery(
     rows = _Rows.of(store)
     known = _known_labels(store, rows.ids, true_labels, context)
     groups = rows.grouped(known)
-    kept = [group[0] for group in groups if len({known[rows.ids[row]] for row in group}) == 1]
-    chosen = set(kept)
-    contradicting = sum(len(group) for group in groups if group[0] not in chosen)
-    labelled = sum(map(len, groups))
-    left_out = LeftOut(
-        gallery_without_label=len(rows.ids) - labelled,
-        gallery_copies=labelled - contradicting - len(kept),
-        gallery_contradicting=contradicting,
-    )
+    agreeing = [group for group in groups if len({known[rows.ids[row]] for row in group}) == 1]
+    left_out = _left_out(len(rows.ids), groups, agreeing)
     _notice_left_out(left_out, context, by_truth=true_labels is not None)
+    kept = [group[0] for group in agreeing]
     labels = [known[rows.ids[row]] for row in kept]
     _require_two_classes(store, labels)
-    contents: dict[_Key, int] = {}
-    paths: dict[_Key, tuple[int, bool]] = {}
-    place_of = {row: place for place, row in enumerate(kept)}
-    for group in groups:
-        if group[0] in chosen:
-            place = place_of[group[0]]
-            contents |= {rows.by_content(row): place for row in group if rows.contents[row]}
-            paths |= {
-                rows.by_path(row): (place, bool(rows.contents[row]))
-                for row in group
-                if rows.names_file(row)
-            }
+    contents, paths = _places(rows, agreeing)
     vectors = np.ascontiguousarray(store.vectors[kept])
     return Gallery(vectors, labels, left_out, contents, paths)
+
+
+def _left_out(tiles: int, groups: list[list[int]], agreeing: list[list[int]]) -> LeftOut:
+    labelled, told = sum(map(len, groups)), sum(map(len, agreeing))
+    return LeftOut(
+        gallery_without_label=tiles - labelled,
+        gallery_copies=told - len(agreeing),
+        gallery_contradicting=labelled - told,
+    )
+
+
+def _places(
+    rows: _Rows, groups: list[list[int]]
+) -> tuple[dict[_Key, int], dict[_Key, tuple[int, bool]]]:
+    """See `Gallery.contents` and `Gallery.paths`; the place of a group is its position."""
+    contents: dict[_Key, int] = {}
+    paths: dict[_Key, tuple[int, bool]] = {}
+    for place, group in enumerate(groups):
+        for row in group:
+            if rows.contents[row]:
+                contents[rows.by_content(row)] = place
+            if rows.names_file(row):
+                paths[rows.by_path(row)] = (place, bool(rows.contents[row]))
+    return contents, paths
 
 
 @dataclass(frozen=True)
