@@ -520,7 +520,8 @@ def test_an_update_embeds_a_tile_again_whose_sidecar_is_new(
     else:
         path.with_suffix(ending).write_text("<PAMDataset></PAMDataset>\n")
     index(model, find_tiles(root), folder, update=True)
-    assert embedded_ids == [path.relative_to(root).as_posix()]
+    images = [tile_id for tile_id in embedded_ids if tile_id.endswith(".tif")]
+    assert images == [path.relative_to(root).as_posix()]
 
 
 @pytest.mark.parametrize("how", ["moved", "copied"])
