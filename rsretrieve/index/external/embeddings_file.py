@@ -216,6 +216,7 @@ def _rows_of(
             place=places.place(values),
             content=str(values.get("content") or ""),
             sidecars=str(values.get("sidecars") or ""),
+            state=str(values.get("state") or ""),
         )
 
 
