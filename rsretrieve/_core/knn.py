@@ -138,7 +138,10 @@ def largest(similarities: NDArray[np.float32], k: int) -> Neighbours:
 
 
 def knn_votes(
-    similarities: NDArray[np.float32], labels: NDArray[np.int64], classes: int
+    similarities: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    classes: int,
+    shares: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Votes of neighbours, weighted by inverse Euclidean distance.
 
@@ -150,15 +153,18 @@ def knn_votes(
             has no vote.
         labels: (B, k) int64, the class numbers of the neighbours.
         classes: K.
+        shares: (B, k) float64, 0…1, how much each neighbour counts; None for 1. A neighbour that
+            does not count has no vote.
 
     Returns:
         (B, K) float64.
     """
     distances = np.sqrt(np.maximum(2 - 2 * similarities.astype(np.float64), 0))
-    same = distances < _SAME
+    shares = np.ones(1) if shares is None else shares
+    same = (distances < _SAME) & (shares > 0)
     weights = np.where(same.any(axis=1, keepdims=True), same, 1 / np.maximum(distances, _SAME))
     votes = np.zeros((len(labels), classes))
-    np.add.at(votes, (np.arange(len(labels))[:, None], labels), weights)
+    np.add.at(votes, (np.arange(len(labels))[:, None], labels), weights * shares)
     return votes
 
 

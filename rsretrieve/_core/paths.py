@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from rsretrieve._core.atomic_write import resolved
 
@@ -22,6 +22,19 @@ _NOT_LOCAL = re.compile(
     # GDAL's names for a part of a file: format, file, part
     r"|(?i:netcdf|hdf5|hdf4_sds|hdf4_eos|zarr|gpkg|bag|gtiff_dir|sentinel[12]_[a-z0-9_]+):"
 )
+_SECRET_NAMES = re.compile(
+    r"x-(amz|goog|oss|obs|cos|ms|ecs)-.*|header\..*|.*(signature|token|secret|passw|credential|"
+    r"authoriz|authent|api[-_]?key|access[-_]?key|session).*|auth|expires|googleaccessid|"
+    r"ossaccesskeyid|key-pair-id|.*[-_]key|policy|sig|key|pwd|userpwd|jwt|hmac",
+    re.IGNORECASE,
+)
+# The parameters of Azure's shared access signatures; their names say too little without `sig`.
+_AZURE = {
+    *("sv", "ss", "srt", "st", "se", "sp", "sr", "sip", "spr", "sdd", "ses"),
+    *("skoid", "sktid", "skt", "ske", "sks", "skv", "saoid", "suoid", "scid"),
+}
+_USER = re.compile(r"(https?://)[^/?#@]+@|(://)[^/?#@:]*:[^/?#@]*@", re.IGNORECASE)
+_QUERY = re.compile(r"\?([^#}]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +96,22 @@ class Location:
     def absolute(self) -> str:
         """The absolute path with links resolved, the same for every spelling of one file.
 
-        Whatever is not a local path stays as it is.
+        Whatever is not a local path loses its signature, token and password: these change, and
+        may not be stored.
         """
         # A `Path` would take as long as all the rest: lists may have a million tiles.
-        return os.path.realpath(self.text) if self.is_local else self.text
+        return os.path.realpath(self.text) if self.is_local else without_secrets(self.text)
+
+
+def storable(name: str) -> str:
+    """A tile's id or a file's name without the signature, token and password of a URL.
+
+    >>> storable("https://example.org/a.tif?token=1"), storable("a?token=1.tif")
+    ('https://example.org/a.tif', 'a?token=1.tif')
+    """
+    # Most names are plain, and lists may have a million.
+    plain = ("?" not in name and "@" not in name) or _NOT_LOCAL.match(name) is None
+    return name if plain else without_secrets(name)
 
 
 @lru_cache(maxsize=4096)
@@ -103,3 +128,41 @@ def unchecked_notices(locations: Iterable[Location]) -> tuple[str, ...]:
         f"files behind a URL: {len(remote)}; they have no modification time and count as "
         "unchanged (--overwrite instead of --update reads them again)",
     )
+
+
+def without_secrets(url: str) -> str:
+    """A URL, or a name in GDAL's virtual file systems, without user, signature and token.
+
+    A signed URL changes with every signature, although the file is the same; and who reads an
+    index must not find a key in it.
+
+    >>> without_secrets("https://a.org/b.tif?X-Amz-Expires=60&X-Amz-Signature=ab12&band=3")
+    'https://a.org/b.tif?band=3'
+    >>> without_secrets("https://me:secret@a.org/b.tif")
+    'https://a.org/b.tif'
+    """
+    if "?" not in url and "@" not in url:
+        return url
+    url = _USER.sub(lambda found: found[1] or found[2], url)
+    return _QUERY.sub(_cleaned_query, url, count=1)
+
+
+def _cleaned_query(found: re.Match[str]) -> str:
+    parts = found[1].split("&")
+    names = {part.partition("=")[0].lower() for part in parts}
+    hidden = _AZURE if "sig" in names else set()
+    kept = [
+        _cleaned_value(part)
+        for part in parts
+        if (name := part.partition("=")[0].lower()) not in hidden
+        and not _SECRET_NAMES.fullmatch(name)
+    ]
+    return "?" + "&".join(kept) if kept else ""
+
+
+def _cleaned_value(part: str) -> str:
+    """A parameter whose value may be a URL itself, as in `/vsicurl?url=…`."""
+    name, separator, value = part.partition("=")
+    inner = unquote(value)
+    cleaned = without_secrets(inner) if "://" in inner else inner
+    return part if cleaned == inner else f"{name}{separator}{quote(cleaned, safe='')}"

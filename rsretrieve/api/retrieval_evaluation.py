@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from rsretrieve.api.arguments.checks import PathLike, path_of, whole
+from rsretrieve.api.arguments.checks import PathLike, flag, path_of, whole
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.notebook import facts_html
 from rsretrieve.api.opened_index import IndexLike, open_index
@@ -15,8 +16,11 @@ from rsretrieve.api.trained_model import ModelLike, model_of
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.labels import read_true_labels
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.evaluation.evaluate import Evaluation as MeasuredEvaluation
 from rsretrieve.evaluation.evaluate import evaluate_index
-from rsretrieve.export.results import evaluation_json
+from rsretrieve.export.output_paths import OutputPaths
+from rsretrieve.export.plots import plot_evaluation
+from rsretrieve.export.results import evaluation_json, write_evaluation_csv
 from rsretrieve.search.search import model_folder_of
 
 
@@ -35,6 +39,8 @@ class Evaluation:
         knn_accuracy: of 10 neighbours, weighted by inverse distance.
         nmi: of a k-means clustering of the queries against their labels.
         gallery_labels: `given labels`, or `clean gallery` where true labels were given.
+        left_out: how many tiles the figures do not count, by reason.
+        per_class: for each class its label and figures; None where none of its queries counts.
         failures: the queries that could not be used, each with a `reason`.
 
     Example:
@@ -53,11 +59,66 @@ class Evaluation:
     knn_accuracy: float
     nmi: float
     gallery_labels: str
+    left_out: Mapping[str, int]
+    per_class: tuple[Mapping[str, Any], ...]
+    measured: MeasuredEvaluation = field(compare=False)
     failures: tuple[Failure, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain values, without the failures."""
-        return {name: value for name, value in asdict(self).items() if name != "failures"}
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: values[name] for name in values if name not in ("failures", "measured")}
+
+    @property
+    def confusion(self) -> dict[str, dict[str, int]]:
+        """How many queries of a class (first key) are classified as another (second key).
+
+        The 10 nearest neighbours of a query vote for its class.
+        """
+        names = self.measured.confusion.class_names
+        return {
+            name: dict(zip(names, counts))
+            for name, counts in zip(names, self.measured.confusion.counts)
+        }
+
+    def to_csv(self, path: PathLike, *, overwrite: bool = False) -> None:
+        """Write the figures of each class and the confusion matrix as CSV.
+
+        Args:
+            path: the file to write.
+            overwrite: replace a file that is there.
+
+        Raises:
+            InvalidArgument: an argument is of a wrong type.
+            OutputExists, OutputRefused: `path` may not be written.
+
+        Example:
+            >>> import rsretrieve
+            >>> rsretrieve.evaluate("index").to_csv("per_class.csv")
+        """
+        with CallReport(None):
+            file, replaces = _checked(path, overwrite)
+            write_evaluation_csv(file, self.measured, overwrite=replaces)
+
+    def plot(self, path: PathLike, *, overwrite: bool = False) -> None:
+        """Plot the confusion matrix and the mAP of each class as a PNG file.
+
+        Args:
+            path: the file to write.
+            overwrite: replace a file that is there.
+
+        Raises:
+            InvalidArgument: an argument is of a wrong type.
+            MissingPackage: matplotlib is not installed.
+            OutputExists, OutputRefused: `path` may not be written.
+
+        Example:
+            >>> import rsretrieve
+            >>> rsretrieve.evaluate("index").plot("per_class.png")
+        """
+        with CallReport(None):
+            file, replaces = _checked(path, overwrite)
+            plot_evaluation(file, self.measured, overwrite=replaces)
 
     def __repr__(self) -> str:
         return (
@@ -67,6 +128,12 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         return facts_html("retrieval", self.to_dict())
+
+
+def _checked(path: object, overwrite: object) -> tuple[Path, bool]:
+    file, replaces = path_of(path, "path"), flag(overwrite, "overwrite")
+    OutputPaths({"path": file}, overwrite=replaces).check()
+    return file, replaces
 
 
 def evaluate(
@@ -99,7 +166,7 @@ def evaluate(
 
     Raises:
         InvalidArgument: an argument is of a wrong type, or makes no sense.
-        LabelsError: one of the sides has no labels.
+        LabelsError: one of the sides has no labels, or the index one class only.
         ModelNotFound, ModelMismatch: the model cannot be had, or is another.
 
     Example:
@@ -128,4 +195,5 @@ def evaluate(
         name: {int(k): value for k, value in figures[name].items()}
         for name in ("precision_at", "recall_at")
     }
-    return Evaluation(**{**figures, **by_k}, failures=call.failures)
+    figures = {**figures, **by_k, "per_class": tuple(figures["per_class"])}
+    return Evaluation(**figures, measured=measured, failures=call.failures)

@@ -55,6 +55,16 @@ class Window:
         return f"#{self.col},{self.row},{self.width},{self.height}"
 
 
+def window_text(tile_id: str) -> str:
+    """The window in a tile's id, always spelled alike; empty for a whole file.
+
+    >>> window_text("scene.tif#064,0,32,32"), window_text("forest/a.jpg")
+    ('#64,0,32,32', '')
+    """
+    found = _WINDOW_SUFFIX.search(tile_id) if "#" in tile_id else None
+    return "" if found is None else "#" + ",".join(str(int(number)) for number in found.groups())
+
+
 def split_window(tile_id: str) -> tuple[str, Window | None]:
     """Split a tile's id into its path and its window, if it has one.
 

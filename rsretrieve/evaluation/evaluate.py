@@ -8,14 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.file_state import FileStates
+from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.errors import LabelsError
+from rsretrieve.errors import InputError, LabelsError
+from rsretrieve.evaluation.gallery import Gallery, LeftOut, labelled_gallery
+from rsretrieve.evaluation.per_class import ClassFigures, Confusion, figures_per_class
 from rsretrieve.evaluation.retrieval_metrics import (
     LabelledVectors,
+    QueryFigures,
     RetrievalFigures,
+    measure_queries,
     normalized_mutual_information,
-    retrieval_figures,
 )
 from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.embed_tiles import embed_tiles
@@ -35,21 +40,28 @@ class Evaluation:
         gallery: number of labelled tiles of the index that were searched.
         gallery_labels: `given labels` (those in the index, as a user sees them) or
             `clean gallery` (true labels, comparable with the paper).
+        left_out: the tiles that the figures do not count.
+        per_class: the figures of each class, in the order of their names.
+        confusion: the classes that the nearest neighbours vote for.
     """
 
     figures: RetrievalFigures
     nmi: float
     gallery: int
     gallery_labels: str
+    left_out: LeftOut
+    per_class: tuple[ClassFigures, ...]
+    confusion: Confusion
 
 
 @dataclass(frozen=True)
-class _Labelled:
-    """Embedded tiles with labels; a key is equal for the same file and window."""
+class _Queries:
+    """Embedded queries, and for each its own row in the gallery, or −1."""
 
     vectors: NDArray[np.float32]
     labels: list[str]
-    keys: list[tuple[str, str]]
+    own_rows: NDArray[np.int64]
+    unlabelled: int
 
 
 def evaluate_index(
@@ -73,76 +85,83 @@ def evaluate_index(
         true_labels: tile id → label of the gallery; None for the labels in the index.
 
     Returns:
-        The metrics. A query is never its own hit.
+        The metrics. A query is never its own hit, wherever its file lies: the content decides.
 
     Raises:
-        LabelsError: queries or gallery have no labels.
+        LabelsError: queries or gallery have no labels, or the gallery has one class only.
         ModelMismatch: the model is not the one that the index was built with.
         InputError: no query has a tile of its label in the gallery.
         NoUsableTiles: no query can be read.
     """
-    gallery = _gallery(store, true_labels, context)
-    if queries is None:
-        asking, own_rows = gallery, np.arange(len(gallery.labels))
-    else:
-        if model is None:
-            raise LabelsError("queries need a model to embed them")
-        require_same_model(store.folder, store.manifest, model)
-        asking = _embedded(queries, model, context)
-        row_of = {key: row for row, key in enumerate(gallery.keys)}
-        own_rows = np.array([row_of.get(key, -1) for key in asking.keys], np.int64)
+    gallery = labelled_gallery(store, true_labels, context)
+    asking = _queries(store, queries, model, gallery, context)
     context.start_stage("measuring retrieval")
-    numbers = {name: i for i, name in enumerate(sorted({*asking.labels, *gallery.labels}))}
-    query_side, gallery_side = _side(asking, numbers), _side(gallery, numbers)
-    figures = retrieval_figures(query_side, gallery_side, own_rows)
+    names = sorted({*asking.labels, *gallery.labels})
+    numbers = {name: number for number, name in enumerate(names)}
+    _require_common_class(asking.labels, gallery.labels)
+    query_side = _side(asking.vectors, asking.labels, numbers)
+    gallery_side = _side(gallery.vectors, gallery.labels, numbers)
+    measured = measure_queries(query_side, gallery_side, asking.own_rows)
+    figures = measured.mean()
     if figures.without_relevant:
         context.notice(
-            f"{figures.without_relevant} queries have no tile of their label in the gallery"
+            f"{figures.without_relevant} queries have no tile of their label in the gallery "
+            "and are left out"
         )
-    clusters = spherical_kmeans(query_side.vectors, len(set(asking.labels)), seed)
+    left_out = gallery.left_out.with_queries(asking.unlabelled, figures.without_relevant)
     return Evaluation(
         figures=figures,
-        nmi=normalized_mutual_information(query_side.labels, clusters),
+        nmi=_nmi(query_side, measured, seed),
         gallery=len(gallery.labels),
         gallery_labels="given labels" if true_labels is None else "clean gallery",
+        left_out=left_out,
+        per_class=figures_per_class(names, query_side.labels, gallery_side.labels, measured),
+        confusion=Confusion.of(names, measured),
     )
 
 
-def _side(part: _Labelled, numbers: Mapping[str, int]) -> LabelledVectors:
-    return LabelledVectors(
-        part.vectors, np.array([numbers[name] for name in part.labels], np.int64)
+def _queries(
+    store: IndexStore,
+    queries: TileSet | None,
+    model: Model | None,
+    gallery: Gallery,
+    context: RunContext,
+) -> _Queries:
+    if queries is None:
+        return _Queries(gallery.vectors, gallery.labels, np.arange(len(gallery.labels)), 0)
+    if model is None:
+        raise LabelsError("queries need a model to embed them")
+    require_same_model(store.folder, store.manifest, model)
+    return _embedded(queries, model, gallery, context)
+
+
+def _side(
+    vectors: NDArray[np.float32], labels: list[str], numbers: Mapping[str, int]
+) -> LabelledVectors:
+    return LabelledVectors(vectors, np.array([numbers[name] for name in labels], np.int64))
+
+
+def _nmi(queries: LabelledVectors, measured: QueryFigures, seed: int) -> float:
+    """NMI over the queries that are counted."""
+    clusters = spherical_kmeans(
+        np.ascontiguousarray(queries.vectors[measured.rows]),
+        len(set(measured.labels.tolist())),
+        seed,
     )
+    return normalized_mutual_information(measured.labels, clusters)
 
 
-def _gallery(
-    store: IndexStore, true_labels: Mapping[str, str] | None, context: RunContext
-) -> _Labelled:
-    """The labelled tiles of an index; a file and window with several ids counts once."""
-    known = {row.id: row.label for row in store.rows} if true_labels is None else true_labels
-    kept: dict[tuple[str, str], int] = {}
-    labelled = 0
-    for i, row in enumerate(store.rows):
-        if known.get(row.id) is not None:
-            labelled += 1
-            # Embeddings from elsewhere may name no file: then only the id tells rows apart.
-            kept.setdefault((row.path, str(row.tile.window)) if row.path else ("", row.id), i)
-    if not kept:
-        raise LabelsError(
-            f"no tile of {store.folder} has a label",
-            hint="index tiles in class sub-folders, or with --labels, or give --truth FILE",
+def _require_common_class(queries: list[str], gallery: list[str]) -> None:
+    asked, known = sorted(set(queries)), sorted(set(gallery))
+    if not set(asked).intersection(known):
+        raise InputError(
+            "no query has a tile of its label in the gallery: the queries are labelled "
+            f"{some_of(asked, 5)}, and the gallery {some_of(known, 5)}",
+            hint="give both sides the same class names, by --labels and --truth",
         )
-    if unlabelled := len(store.rows) - labelled:
-        context.notice(f"{unlabelled} tiles of the index have no label and are left out")
-    if repeated := labelled - len(kept):
-        context.notice(f"{repeated} tiles of the index are the file of another tile; left out")
-    return _Labelled(
-        vectors=np.ascontiguousarray(store.vectors[list(kept.values())]),
-        labels=[str(known[store.rows[i].id]) for i in kept.values()],
-        keys=list(kept),
-    )
 
 
-def _embedded(queries: TileSet, model: Model, context: RunContext) -> _Labelled:
+def _embedded(queries: TileSet, model: Model, gallery: Gallery, context: RunContext) -> _Queries:
     labelled = queries.labelled()
     if not len(labelled):
         raise LabelsError(
@@ -151,9 +170,11 @@ def _embedded(queries: TileSet, model: Model, context: RunContext) -> _Labelled:
         )
     if left_out := len(queries) - len(labelled):
         context.notice(f"{left_out} queries have no label and are left out")
+    files = FileStates(labelled)
     embedded = embed_tiles(model, labelled, context)
-    return _Labelled(
+    return _Queries(
         vectors=embedded.vectors,
         labels=[str(tile.label) for tile in embedded.tiles],
-        keys=[(tile.location.absolute(), str(tile.window)) for tile in embedded.tiles],
+        own_rows=np.array([gallery.row_of(tile, files) for tile in embedded.tiles], np.int64),
+        unlabelled=left_out,
     )

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rsretrieve._core.atomic_write import written_aside
 from rsretrieve._core.tables import read_table
+from rsretrieve._core.text import printable
 from rsretrieve.errors import MissingPackage
+
+if TYPE_CHECKING:
+    from rsretrieve.evaluation.evaluate import Evaluation
+
+_CLASS_INCHES, _LARGEST_INCHES = 0.22, 40
 
 
 def plot_training(history: Path, path: Path) -> None:
@@ -44,6 +52,41 @@ def plot_training(history: Path, path: Path) -> None:
     losses.xaxis.get_major_locator().set_params(integer=True)
     losses.grid(alpha=0.25)
     with written_aside(path, overwrite=True) as aside:
+        figure.savefig(aside, format="png", dpi=130)
+
+
+def plot_evaluation(path: Path, evaluation: Evaluation, *, overwrite: bool) -> None:
+    """Plot the confusion matrix of the nearest neighbours, and the mAP of each class.
+
+    Args:
+        path: the PNG file.
+        evaluation: the figures.
+        overwrite: replace an existing file.
+
+    Raises:
+        MissingPackage: matplotlib is not installed.
+    """
+    counts = np.array(evaluation.confusion.counts, np.float64)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = min(_LARGEST_INCHES, 3 + _CLASS_INCHES * len(counts))
+    figure = _figure_class()(figsize=(1.35 * side, side), layout="constrained")
+    matrix, bars = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+    image = matrix.imshow(shares, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    figure.colorbar(image, ax=matrix, label="share of the queries of a class", location="left")
+    names = [printable(name) for name in evaluation.confusion.class_names]
+    places = range(len(names))
+    matrix.set_xticks(places, names, rotation=90)
+    matrix.set_yticks(places, names)
+    matrix.set_xlabel("class by 10 nearest neighbours")
+    matrix.set_ylabel("label of the query")
+    values = [0.0 if entry.figures is None else entry.figures.map for entry in evaluation.per_class]
+    bars.barh(places, values, color="tab:blue")
+    bars.set_xlim(0, 1)
+    bars.set_xlabel(f"mAP ({evaluation.gallery_labels})")
+    for axes in (matrix, bars):
+        for text in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+            text.set_parse_math(False)  # a class may be named "$"
+    with written_aside(path, overwrite=overwrite) as aside:
         figure.savefig(aside, format="png", dpi=130)
 
 

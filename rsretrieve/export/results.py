@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # a command loads only the modules that it needs
     from rsretrieve.audit.result import Audit, NoiseMatrix
     from rsretrieve.data.workers.confinement import Enforced
     from rsretrieve.evaluation.evaluate import Evaluation
+    from rsretrieve.evaluation.per_class import ClassFigures
     from rsretrieve.index.write import IndexingSummary
     from rsretrieve.network.metadata import ModelDescription
     from rsretrieve.search.search import Hit, QueryResult
@@ -22,6 +23,11 @@ if TYPE_CHECKING:  # a command loads only the modules that it needs
 
 MATRIX_COLUMNS = ("given_label", "true_label", "expected_tiles", "share", "share_low", "share_high")
 _LEAST_EXPECTED = 0.01
+CLASS_COLUMNS = (
+    *("label", "queries", "without_relevant", "gallery", "knn_accuracy", "map", "map_at_r"),
+    *("precision_at_1", "precision_at_5", "precision_at_10", "precision_at_20", "precision_at_50"),
+    *("recall_at_1", "recall_at_5", "recall_at_10"),
+)
 HIT_COLUMNS = ("query", "rank", "tile", "path", "similarity", "label", "crs", "lon", "lat")
 
 
@@ -105,7 +111,47 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
         "recall_at": {str(k): value for k, value in figures.recall_at.items()},
         "nmi": evaluation.nmi,
         "gallery_labels": evaluation.gallery_labels,
+        "left_out": asdict(evaluation.left_out),
+        "per_class": list(map(_class_json, evaluation.per_class)),
     }
+
+
+def _class_json(entry: ClassFigures) -> dict[str, Any]:
+    """The figures of one class; None where no query of it is counted."""
+    figures = entry.figures
+    return {
+        "label": entry.label,
+        "queries": 0 if figures is None else figures.queries,
+        "gallery": entry.gallery,
+        "knn_accuracy": None if figures is None else figures.knn_accuracy,
+        "map": None if figures is None else figures.map,
+        "map_at_r": None if figures is None else figures.map_at_r,
+    }
+
+
+def write_evaluation_csv(path: Path, evaluation: Evaluation, *, overwrite: bool) -> None:
+    """Write the figures of each class, one row per class, and the confusion matrix.
+
+    The column `predicted NAME` counts the queries whose nearest neighbours vote for NAME.
+    """
+    confusion = evaluation.confusion
+    predicted = [f"predicted {name}" for name in confusion.class_names]
+    rows = (
+        [*_class_row(entry), *counts]
+        for entry, counts in zip(evaluation.per_class, confusion.counts)
+    )
+    write_csv(path, [*CLASS_COLUMNS, *predicted], rows, overwrite=overwrite)
+
+
+def _class_row(entry: ClassFigures) -> list[Any]:
+    figures = entry.figures
+    counts = [0 if figures is None else figures.queries, entry.without_relevant, entry.gallery]
+    if figures is None:
+        values: list[float | str] = [""] * (len(CLASS_COLUMNS) - 1 - len(counts))
+    else:
+        values = [figures.knn_accuracy, figures.map, figures.map_at_r]
+        values += [*figures.precision_at.values(), *figures.recall_at.values()]
+    return [entry.label, *counts, *values]
 
 
 def audit_json(audit: Audit, device: str) -> dict[str, Any]:

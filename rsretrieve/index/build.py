@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite
 from rsretrieve._core.locks import only_writer
+from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, no_usable_tiles
-from rsretrieve.index.file_state import FileStates
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.reuse import IndexRun, ReusableTiles, find_reusable, windows_json
 from rsretrieve.index.store.folder import open_index
@@ -61,8 +61,8 @@ def index_tiles(
             the existing index.
         overwrite: replace an existing index.
         update: keep the vectors of tiles whose files have not changed (same path, size and
-            modification time, or else same content), embed the others, and remove tiles that are
-            not among `tiles`.
+            times and inode, or else same content; sidecars count), embed the others, and remove
+            tiles that are not among `tiles`.
 
     Returns:
         Counts, the kind of index, the measured recall and timings.

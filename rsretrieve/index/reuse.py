@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.failures import Failure
+from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.windowing import WindowChoices
-from rsretrieve.index.file_state import FileStates
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import IndexedTile
@@ -138,9 +138,9 @@ def _skipped(
 
 
 def _as_today(row: IndexedTile, tile: Tile, files: FileStates) -> IndexedTile:
-    """The row of an unchanged tile with its label, path and modification time of today."""
-    path, state = tile.location.absolute(), files.state(tile.path)
-    return replace(row, label=tile.label, path=path, mtime_ns=state.mtime_ns)
+    """The row of an unchanged tile with its label, path, times and inode of today."""
+    path, now = tile.location.absolute(), files.state(tile.path)
+    return replace(row, label=tile.label, path=path, mtime_ns=now.mtime_ns, state=now.mark)
 
 
 def _is_stricter(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.data.tile import Trust
-from rsretrieve.data.window import split_window
+from rsretrieve.data.file_state import content_digest
+from rsretrieve.data.tile import Tile, Trust
+from rsretrieve.data.window import window_text
 from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.index.external.query_vectors import is_vector_file, read_vectors
 from rsretrieve.index.store.columns import Footprints, find_rows
@@ -96,7 +97,7 @@ def _image_queries(store: IndexStore, names: Sequence[str], trust: Trust) -> Ite
             yield from _vector_queries(store, Path(name))
         else:
             tile = image_tile(store, name, trust)
-            yield Query(name, (QueryTerm(image=tile),), tile)
+            yield Query(tile.id, (QueryTerm(image=tile),), tile)
 
 
 def _vector_queries(store: IndexStore, path: Path) -> Iterator[Query]:
@@ -131,7 +132,10 @@ def _row_of_id(store: IndexStore, tile_id: str) -> int:
 
 
 def rows_of_query(store: IndexStore, query: Query) -> set[int]:
-    """The rows of the index that show the same file and window as an example of a query.
+    """The rows of the index that show the same image and window as an example of a query.
+
+    The content of the file decides, wherever it lies. Older indexes may not know it: there, the
+    path does.
 
     Args:
         store: the index.
@@ -140,12 +144,32 @@ def rows_of_query(store: IndexStore, query: Query) -> set[int]:
     Returns:
         Row numbers, the rows of the examples themselves included.
     """
-    own = {term.row for term in query.terms if term.row is not None}
+    own: set[int] = set()
     for term in query.terms:
-        tile = term.image if term.row is None else store.rows[term.row].tile
-        if tile is None or not tile.path:
-            continue
-        same_file = find_rows(store.rows, "path", tile.location.absolute())
-        ids = store.rows.columns.column("id").take(same_file).to_pylist() if len(same_file) else []
-        own |= {int(r) for r, i in zip(same_file, ids) if split_window(i)[1] == tile.window}
+        if term.row is not None:
+            row = store.rows[term.row]
+            own.add(term.row)
+            own |= _rows_of_image(store, row.tile, row.content)
+        elif term.image is not None:
+            own |= _rows_of_image(store, term.image, _content_of(term.image))
     return own
+
+
+def _content_of(image: Tile) -> str:
+    return content_digest(image.path) if image.location.is_local else ""
+
+
+def _rows_of_image(store: IndexStore, tile: Tile, content: str) -> set[int]:
+    """The rows with this content and window; by path where one of both contents is unknown."""
+    ids, window = store.rows.columns.column("id"), window_text(tile.id)
+    contents = store.rows.columns.column("content")
+
+    def rows_with(column: str, text: str) -> list[int]:
+        rows: list[int] = find_rows(store.rows, column, text).tolist() if text else []
+        return [row for row in rows if window_text(ids[row].as_py()) == window]
+
+    by_path = rows_with("path", tile.location.absolute() if tile.path else "")
+    unknown = [row for row in by_path if not content or not contents[row].as_py()]
+    # Embeddings from elsewhere may give the path of a scene for each of its tiles.
+    shared = len(unknown) > 1 and bool(store.manifest.provenance)
+    return {*rows_with("content", content), *(() if shared else unknown)}

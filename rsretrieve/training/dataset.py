@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.labels.splits import split_per_class
 from rsretrieve.data.loading.batches import PixelStore, read_into_store
@@ -29,6 +30,7 @@ class PreparedTiles:
         class_names: the K classes, sorted.
         preprocessing: of every tile.
         tiles: the N training tiles that could be read.
+        files: the states of their files before reading.
         train: their pixels and labels.
         validation: pixels and labels of the validation tiles, or None.
     """
@@ -36,6 +38,7 @@ class PreparedTiles:
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     tiles: TileSet
+    files: FileStates
     train: Examples
     validation: Examples | None
 
@@ -75,6 +78,7 @@ def prepare_tiles(
         train_tiles, recipe.size_px, bands, imagenet=recipe.imagenet_statistics
     )
     context.start_stage("reading training tiles", len(train_tiles))
+    files = FileStates(train_tiles)
     train = read_into_store(train_tiles, preprocessing, context, context.advance)
     if not len(train.tiles):
         raise NoUsableTiles(f"{tiles.source}: none of {len(train_tiles)} tiles can be used")
@@ -85,6 +89,7 @@ def prepare_tiles(
         class_names=names,
         preprocessing=preprocessing,
         tiles=train.tiles,
+        files=files,
         train=_examples(train, names),
         validation=_validation(validation_tiles, names, preprocessing, context),
     )

@@ -156,7 +156,8 @@ def _write_tile_history(folder: Path, finished: FinishedTraining) -> None:
         starting_features=finished.start.starting_features,
     )
     quadrants = quadrant_means(prepared.train.pixels)
-    write_tile_history(folder, prepared.tiles, taught, history, quadrants)
+    contents = [prepared.files.content(tile.path).file for tile in prepared.tiles]
+    write_tile_history(folder, prepared.tiles, taught, history, quadrants, contents)
 
 
 def _graph_notice(backbone: str, cause: str) -> str:

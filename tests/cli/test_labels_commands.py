@@ -14,7 +14,7 @@ AUDIT_HEADER = (
 )
 EVALUATION_KEYS = {
     *("queries", "gallery", "knn_accuracy", "map", "map_at_r", "precision_at", "recall_at"),
-    *("nmi", "gallery_labels"),
+    *("nmi", "gallery_labels", "left_out", "per_class"),
 }
 TRUTH_KEYS = {
     *("noise_rate", "auroc", "average_precision", "precision", "recall", "f1"),

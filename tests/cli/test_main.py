@@ -36,7 +36,7 @@ def test_every_command_has_json_quiet_and_overwrite_where_the_contract_says(run,
     out = run(command, "--help").out
     assert "--quiet" in out
     assert ("--json" in out) == (command != "demo")
-    assert ("--overwrite" in out) == (command not in ("evaluate", "info"))
+    assert ("--overwrite" in out) == (command not in ("info",))
 
 
 def test_version(run):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +11,13 @@ import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
+from sklearn.metrics import confusion_matrix
+from sklearn.neighbors import KNeighborsClassifier
 
+from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.data.tile import TileSet
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import InputError, LabelsError, ModelMismatch
 from rsretrieve.evaluation.evaluate import Evaluation, evaluate_index
 from rsretrieve.evaluation.retrieval_metrics import (
@@ -26,6 +32,7 @@ from rsretrieve.index.store.folder import IndexStore, open_index
 from rsretrieve.index.write import IndexBuildOptions
 from rsretrieve.network.model import Model
 from rsretrieve.progress import Event, Noticed, StageStarted
+from tests.support.resealed import forget_digests
 
 
 def evaluate(store: IndexStore, **choices: object) -> Evaluation:
@@ -99,7 +106,9 @@ def test_classes_of_one_tile_are_said_to_have_nothing_to_find(
         indexed(model, lonely, tmp_path), 0, RunContext(listener=events.append)
     )
     assert (evaluation.figures.queries, evaluation.figures.without_relevant) == (4, 1)
-    assert notices(events) == ["1 queries have no tile of their label in the gallery"]
+    [notice] = notices(events)
+    assert notice.startswith("1 queries have no tile of their label")
+    assert evaluation.left_out.queries_without_relevant == 1
     assert StageStarted("measuring retrieval") in events
 
 
@@ -138,8 +147,10 @@ def test_true_labels_replace_those_of_the_index(
 
 
 def test_tiles_without_a_true_label_are_not_measured_by(store: IndexStore, tiles: TileSet) -> None:
-    truth = {tile.id: "land" for tile in tiles.select([3, 4, 5])}
-    assert evaluate(store, true_labels=truth).gallery == 3
+    truth = {tile.id: "land" if i < 5 else "sea" for i, tile in enumerate(tiles.select(range(7)))}
+    evaluation = evaluate(store, true_labels=truth)
+    assert evaluation.gallery == 7
+    assert evaluation.left_out.gallery_without_label == 11
 
 
 # Queries
@@ -250,3 +261,194 @@ def test_rows_without_a_path_are_told_apart_by_their_ids(tmp_path: Path, windows
     assert found.gallery == 24
     assert found.figures.map == pytest.approx(np.mean(precisions), abs=1e-6)
     assert not notices(events)
+
+
+# Content
+
+
+@pytest.fixture
+def folder(tiles: TileSet, tmp_path: Path) -> Path:
+    """Copies of the tiles in a folder that a test may move; the sub-folders are the labels."""
+    for tile in tiles:
+        home = tmp_path / "tiles" / str(tile.label)
+        home.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tile.path, home)
+    return tmp_path / "tiles"
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("how", ["copied", "hard links", "moved", "renamed", "windows"])
+def test_figures_do_not_depend_on_where_the_queries_lie(
+    model: Model, folder: Path, tmp_path: Path, how: str
+) -> None:
+    scenes = SceneChoices(WindowChoices(8)) if how == "windows" else SceneChoices()
+    here = find_tiles(folder, None, scenes)
+    store = indexed(model, here, tmp_path)
+    in_place = evaluate(store, queries=here, model=model)
+    assert in_place.figures == evaluate(store).figures
+    if how == "moved":
+        there = folder.rename(tmp_path / "elsewhere")
+    else:
+        link = os.link if how == "hard links" else shutil.copy
+        there = Path(shutil.copytree(folder, tmp_path / "copy", copy_function=link))
+    for path in sorted(there.rglob("*.tif")) if how == "renamed" else ():
+        path.rename(path.with_stem(f"renamed_{path.stem}"))
+    elsewhere = evaluate(store, queries=find_tiles(there, None, scenes), model=model)
+    assert elsewhere.figures == in_place.figures
+    assert elsewhere.gallery == in_place.gallery
+
+
+@pytest.mark.medium
+def test_an_index_without_digests_knows_its_tiles_by_their_paths(
+    model: Model, folder: Path, tmp_path: Path
+) -> None:
+    here = find_tiles(folder)
+    in_place = evaluate(indexed(model, here, tmp_path), queries=here, model=model)
+    forget_digests(tmp_path / "index")
+    older = open_index(tmp_path / "index")
+    assert evaluate(older, queries=here, model=model).figures == in_place.figures
+
+
+@pytest.mark.medium
+def test_another_image_at_the_path_of_before_is_another_query(
+    model: Model, folder: Path, tmp_path: Path
+) -> None:
+    first, *rest = sorted(path for path in folder.rglob("*.tif"))
+    store = indexed(model, find_tiles(folder), tmp_path)
+    only = TileSet("one", (Tile("a", str(first), first.parent.name),))
+    alone = evaluate(store, queries=only, model=model)
+    shutil.copy(rest[-1], first)
+    changed = evaluate(store, queries=only, model=model)
+    assert alone.figures.map != changed.figures.map
+    by_hand = expected_figures(model, only, find_tiles(folder), [-1])
+    assert changed.gallery == alone.gallery == 18
+    assert changed.figures.queries == by_hand.queries == 1
+
+
+def from_elsewhere(tmp_path: Path, **columns: list[object]) -> IndexStore:
+    """An index of 24 random vectors of three classes, with these columns."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(24, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    known = {"id": list(map(str, range(24))), "label": [("a", "b", "c")[i % 3] for i in range(24)]}
+    table = {**known, "embedding": vectors.tolist(), **columns}
+    tmp_path.mkdir(exist_ok=True)
+    parquet.write_table(pyarrow.table(table), tmp_path / "v.parquet")
+    options = IndexBuildOptions(tmp_path / "index")
+    index_embeddings(tmp_path / "v.parquet", None, options, RunContext())
+    return open_index(tmp_path / "index")
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"id": [f"patch {i}" for i in range(24)], "path": ["scene.tif"] * 24},
+        {"id": [f"{i}/scene.tif#0,0,8,8" for i in range(24)]},
+        {"id": [f"{i}#0,0,8,8" for i in range(24)], "path": [f"s{i // 12}.tif" for i in range(24)]},
+        {"id": [f"{i}#0,0,0,0" for i in range(24)], "path": ["scene.tif"] * 24},
+    ],
+    ids=["one scene", "windows of many", "the same window twice", "no window"],
+)
+def test_rows_from_elsewhere_count_each_by_its_id(
+    tmp_path: Path, columns: dict[str, list[object]]
+) -> None:
+    plain = evaluate(from_elsewhere(tmp_path / "plain"))
+    found = evaluate(from_elsewhere(tmp_path / "other", **columns))
+    assert found.gallery == 24
+    assert found.figures == plain.figures
+
+
+def test_copies_with_one_label_count_once_and_with_two_labels_not_at_all(
+    model: Model, tiles: TileSet, tmp_path: Path
+) -> None:
+    copies = [
+        replace(tiles[number], id=f"copy {number}", path=str(tmp_path / f"{number}.tif"))
+        for number in (0, 1)
+    ]
+    for copy, number in zip(copies, (0, 1)):
+        shutil.copy(tiles[number].path, copy.path)
+    mislabelled = replace(copies[1], label="harbor")
+    events: list[Event] = []
+    store = indexed(model, TileSet("t", (*tiles, copies[0], mislabelled)), tmp_path)
+    found = evaluate_index(store, 0, RunContext(listener=events.append))
+    assert found.gallery == 17
+    assert found.left_out.gallery_copies == 1
+    assert found.left_out.gallery_contradicting == 2
+    assert [text.split(maxsplit=1)[0] for text in notices(events)] == ["1", "2", "1"]
+    reversed_store = indexed_as(model, store, tmp_path / "reversed", tiles, copies[0], mislabelled)
+    assert evaluate(reversed_store).figures.map == pytest.approx(found.figures.map, abs=1e-6)
+
+
+def indexed_as(
+    model: Model, store: IndexStore, folder: Path, tiles: TileSet, *more: Tile
+) -> IndexStore:
+    """The same tiles, in the opposite order."""
+    index_tiles(model, TileSet("t", (*tiles, *more)[::-1]), folder, RunContext())
+    assert len(open_index(folder).rows) == len(store.rows)
+    return open_index(folder)
+
+
+# Refused
+
+
+@pytest.mark.parametrize("by_truth", [True, False])
+def test_one_class_is_refused(tmp_path: Path, by_truth: bool) -> None:
+    store = from_elsewhere(tmp_path, **({} if by_truth else {"label": ["Images"] * 24}))
+    truth = dict.fromkeys(map(str, range(24)), "Images") if by_truth else None
+    with pytest.raises(LabelsError, match=r"all 24 labelled tiles .*'Images'"):
+        evaluate(store, true_labels=truth)
+
+
+def test_true_labels_of_other_tiles_are_refused_with_both_names(tmp_path: Path) -> None:
+    with pytest.raises(LabelsError, match=r"none of the 24 tiles .*'x/1\.tif'.*'0', '1'"):
+        evaluate(from_elsewhere(tmp_path), true_labels={"x/1.tif": "a"})
+
+
+def test_queries_of_other_classes_are_refused_with_both_names(
+    store: IndexStore, model: Model, tiles: TileSet
+) -> None:
+    queries = tiles.relabelled(dict.fromkeys(ids(tiles), "jungle"))
+    with pytest.raises(InputError, match=r"'jungle'.*gallery.*'beach'"):
+        evaluate(store, queries=queries, model=model)
+
+
+def test_true_labels_that_the_index_lacks_are_counted(tmp_path: Path) -> None:
+    events: list[Event] = []
+    truth = {str(i): "ab"[i % 2] for i in range(30)}
+    found = evaluate_index(
+        from_elsewhere(tmp_path), 0, RunContext(listener=events.append), true_labels=truth
+    )
+    assert found.gallery == 24
+    assert any("6 tiles that are not in the index" in text for text in notices(events))
+
+
+# Classes
+
+
+def test_figures_per_class_are_those_of_its_queries_alone(
+    store: IndexStore, model: Model, tiles: TileSet
+) -> None:
+    whole = evaluate(store, queries=tiles, model=model)
+    assert [entry.label for entry in whole.per_class] == list(tiles.class_names)
+    for entry in whole.per_class[:4]:
+        rows = [i for i, tile in enumerate(tiles) if tile.label == entry.label]
+        alone = evaluate(store, queries=tiles.select(rows), model=model)
+        assert entry.figures is not None
+        assert entry.gallery == 2
+        assert_alike(entry.figures, alone.figures)
+
+
+def test_the_confusion_matrix_equals_scikit_learns(tmp_path: Path) -> None:
+    store = from_elsewhere(tmp_path)
+    labels = np.array([str(row.label) for row in store.rows])
+    predicted = []
+    for row in range(24):
+        rest = np.delete(np.arange(24), row)
+        oracle = KNeighborsClassifier(n_neighbors=10, weights="distance")
+        oracle.fit(store.vectors[rest], labels[rest])
+        predicted.append(oracle.predict(store.vectors[row : row + 1])[0])
+    found = evaluate(store)
+    expected = confusion_matrix(labels, predicted, labels=["a", "b", "c"])
+    assert found.confusion.class_names == ("a", "b", "c")
+    assert np.array_equal(found.confusion.counts, expected)
+    assert found.figures.knn_accuracy == pytest.approx(np.mean(labels == np.array(predicted)))

@@ -316,10 +316,8 @@ def test_an_own_row_is_never_a_hit() -> None:
 
 
 def test_an_own_row_does_not_vote() -> None:
-    gallery = side(at_degrees(0, 20, 21), [0, 1, 1])
-    assert retrieval_figures(gallery, gallery, np.array([0, 1, 2])).knn_accuracy == pytest.approx(
-        2 / 3
-    )
+    gallery = side(at_degrees(0, 20, 21, 60), [0, 1, 1, 0])
+    assert retrieval_figures(gallery, gallery, np.arange(4)).knn_accuracy == pytest.approx(2 / 4)
     assert retrieval_figures(gallery, gallery, none_own(gallery)).knn_accuracy == 1
 
 
@@ -340,13 +338,13 @@ def test_ties_stand_in_the_order_of_rows() -> None:
     assert ranking.rows[0].tolist() == expected
 
 
-def test_queries_without_a_relevant_tile_are_left_out_of_all_but_knn() -> None:
+def test_queries_without_a_relevant_tile_are_left_out_of_all_figures() -> None:
     gallery = side(at_degrees(0, 10), [0, 0])
     queries = side(at_degrees(0, 5, 10), [0, 7, 8])
     figures = retrieval_figures(queries, gallery, none_own(queries))
     assert (figures.queries, figures.without_relevant) == (1, 2)
     assert figures.map == 1
-    assert figures.knn_accuracy == pytest.approx(1 / 3)
+    assert figures.knn_accuracy == 1
 
 
 def test_queries_of_which_none_can_be_answered_are_refused() -> None:

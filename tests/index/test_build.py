@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
 
 from rsretrieve._core.locks import only_writer
 from rsretrieve.data.discovery.find_tiles import find_tiles
@@ -479,3 +480,60 @@ def test_a_second_writer_is_refused(model: Model, root: Path, folder: Path) -> N
         with pytest.raises(OutputBusy, match=r"is being written by another rsretrieve$"):
             index(model, find_tiles(root), folder, update=True)
         assert len(open_index(folder).rows) == 8  # whoever reads is not kept waiting
+
+
+# The content of tiles
+
+
+def test_an_update_finds_files_that_swapped_their_names(
+    model: Model, root: Path, folder: Path, embedded_ids: list[str]
+) -> None:
+    """Two files of the same size and time: only their content tells them apart."""
+    first, second = sorted(root.rglob("*.tif"))[:2]
+    for path in (first, second):
+        path.write_bytes(path.read_bytes().ljust(40_000, b"\0"))
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    index(model, find_tiles(root), folder, update=True)
+    before = {row.id: row.content for row in open_index(folder).rows}
+    embedded_ids.clear()
+    first.rename(root / "x")
+    second.rename(first)
+    (root / "x").rename(second)
+    index(model, find_tiles(root), folder, update=True)
+    names = [path.relative_to(root).as_posix() for path in (first, second)]
+    assert sorted(embedded_ids) == sorted(names)
+    after = {row.id: row.content for row in open_index(folder).rows}
+    assert [after[name] for name in names] == [before[name] for name in reversed(names)]
+
+
+@pytest.mark.parametrize("ending", [".tif.aux.xml", ".tif.msk", ".prj"])
+def test_an_update_embeds_a_tile_again_whose_sidecar_is_new(
+    model: Model, root: Path, folder: Path, embedded_ids: list[str], ending: str
+) -> None:
+    path = min(root.rglob("*.tif"))
+    if ending == ".tif.msk":
+        with rasterio.open(path) as image:
+            shape = {"height": image.height, "width": image.width}
+        mask = {"driver": "GTiff", "count": 1, "dtype": "uint8", **shape}
+        with rasterio.open(path.with_suffix(ending), "w", **mask) as written:
+            written.write(np.full((1, *shape.values()), 255, np.uint8))
+    else:
+        path.with_suffix(ending).write_text("<PAMDataset></PAMDataset>\n")
+    index(model, find_tiles(root), folder, update=True)
+    images = [tile_id for tile_id in embedded_ids if tile_id.endswith(".tif")]
+    assert images == [path.relative_to(root).as_posix()]
+
+
+@pytest.mark.parametrize("how", ["moved", "copied"])
+def test_an_update_of_a_moved_or_copied_folder_embeds_nothing(
+    model: Model, root: Path, folder: Path, embedded_ids: list[str], tmp_path: Path, how: str
+) -> None:
+    there = tmp_path / "elsewhere"
+    if how == "moved":
+        root.rename(there)
+    else:
+        shutil.copytree(root, there, copy_function=shutil.copy)
+    summary = index(model, find_tiles(there), folder, update=True)
+    assert (summary.unchanged, summary.added, summary.removed) == (8, 0, 0)
+    assert embedded_ids == []
+    assert all(row.path.startswith(str(there)) for row in open_index(folder).rows)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rsretrieve.data.discovery.find_tiles import tiles_of_images
+from rsretrieve.data.discovery.find_tiles import find_tiles, tiles_of_images
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument, ModelMismatch, ModelNotFound, NoUsableTiles
@@ -24,6 +24,7 @@ from rsretrieve.search import ranking, search
 from rsretrieve.search.filters import Filters
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import QueryResult, SearchContext, model_folder_of, run_queries
+from tests.support.resealed import forget_digests
 
 
 def query(
@@ -119,12 +120,69 @@ def test_a_file_that_is_indexed_twice_is_excluded_twice(
     assert sorted(found(result)) == sorted(tile.id for tile in tiles.select([1, 2, 3]))
 
 
-def test_a_copy_of_a_file_is_a_hit_like_any_other(
-    store: IndexStore, model: Model, tiles: TileSet, tmp_path: Path
+@pytest.mark.parametrize("how", ["copy", "hard link", "link", "moved folder"])
+def test_itself_is_its_content_wherever_it_lies(
+    model: Model, tiles: TileSet, tmp_path: Path, how: str
 ) -> None:
-    copy = shutil.copy(tiles[3].path, tmp_path / "copy.tif")
-    [result] = query(store, model, tiles_of_images([str(copy)]), 1, exclude_self=True)
-    assert found(result) == [tiles[3].id]
+    folder = tmp_path / "tiles"
+    folder.mkdir()
+    for number, tile in enumerate(tiles):
+        shutil.copy(tile.path, folder / f"{number}.tif")
+    index_tiles(model, find_tiles(folder), tmp_path / "index", RunContext())
+    store, asked = open_index(tmp_path / "index"), tmp_path / "asked.tif"
+    if how == "copy":
+        shutil.copy(folder / "3.tif", asked)
+    elif how == "hard link":
+        asked.hardlink_to(folder / "3.tif")
+    elif how == "link":
+        asked.symlink_to(folder / "3.tif")
+    else:
+        asked = folder.rename(tmp_path / "moved") / "3.tif"
+    [plain] = query(store, model, tiles_of_images([str(asked)]), 18)
+    [result] = query(store, model, tiles_of_images([str(asked)]), 18, exclude_self=True)
+    assert found(plain)[0] == "3.tif"
+    assert found(result) == found(plain)[1:]
+
+
+def test_another_image_at_the_path_of_before_is_not_itself(
+    model: Model, tiles: TileSet, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.tif"
+    shutil.copy(tiles[0].path, path)
+    there = TileSet("here", (replace(tiles[0], path=str(path)), *tiles.select([1, 2])))
+    index_tiles(model, there, tmp_path / "index", RunContext())
+    shutil.copy(tiles[5].path, path)
+    [result] = query(
+        open_index(tmp_path / "index"), model, tiles_of_images([str(path)]), 9, exclude_self=True
+    )
+    assert len(result.hits) == 3
+
+
+@pytest.mark.parametrize("tile_id", ["again", "first"])
+def test_a_tile_of_the_index_is_excluded_with_its_copies(
+    model: Model, tiles: TileSet, tmp_path: Path, tile_id: str
+) -> None:
+    copy = shutil.copy(tiles[0].path, tmp_path / "copy.tif")
+    first = replace(tiles[0], id="first")
+    twice = TileSet("here", (first, tiles[1], replace(first, id="again", path=str(copy))))
+    index_tiles(model, twice, tmp_path / "index", RunContext())
+    [result] = asked(
+        open_index(tmp_path / "index"), model, tiles=(tile_id,), filters=Filters(exclude_self=True)
+    )
+    assert found(result) == [tiles[1].id]
+
+
+def test_in_an_index_without_digests_itself_is_its_path(
+    model: Model, tiles: TileSet, tmp_path: Path
+) -> None:
+    index_tiles(model, tiles.select([0, 1, 2]), tmp_path / "index", RunContext())
+    forget_digests(tmp_path / "index")
+    store = open_index(tmp_path / "index")
+    [result] = query(store, model, tiles.select([0]), 9, exclude_self=True)
+    assert sorted(found(result)) == sorted(tile.id for tile in tiles.select([1, 2]))
+    copy = shutil.copy(tiles[0].path, tmp_path / "copy.tif")
+    [result] = query(store, model, tiles_of_images([str(copy)]), 9, exclude_self=True)
+    assert found(result)[0] == tiles[0].id
 
 
 def test_more_hits_than_the_index_has_are_all_of_them(

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pyarrow import parquet
+
 from rsretrieve._core.atomic_write import sha256_of_file
 from rsretrieve._core.sealing import write_sealed
 
@@ -35,6 +37,14 @@ def reseal_model(folder: Path) -> None:
         content["weights_sha256"] = sha256_of_file(folder / "model.safetensors")
 
     reseal(folder / "model.json", vouch)
+
+
+def forget_digests(folder: Path) -> None:
+    """Make an index one of before there were digests of the tiles' contents."""
+    table = parquet.read_table(folder / "tiles.parquet")
+    newer = [name for name in ("content", "sidecars", "state") if name in table.column_names]
+    parquet.write_table(table.drop_columns(newer), folder / "tiles.parquet")
+    reseal_index(folder)
 
 
 def reseal_index(folder: Path, **changes: Any) -> None:

@@ -19,6 +19,9 @@ from rsretrieve.cli.early_checks import (
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
+from rsretrieve.export.output_paths import OutputPaths
+
+FILES = "Files to write"
 
 
 @takes_scenes
@@ -42,8 +45,26 @@ def evaluate(
         ),
     ] = None,
     model: options.IndexModel = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV: the figures of each class and the confusion matrix of the nearest "
+            "neighbours.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Picture: the confusion matrix and the mAP of each class.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
+    overwrite: options.Overwrite = False,
     strict: options.Strict = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -51,21 +72,35 @@ def evaluate(
 ) -> None:
     """Measure how well an index retrieves tiles of the query's class.
 
-    A hit is relevant if it has the query's label. A query is never its own hit.
+    A hit is relevant if it has the query's label. A query is never its own hit: tiles are compared
+    by content, so a copy elsewhere is the same tile.
 
     Example:
         rsretrieve evaluate --index index
-        rsretrieve evaluate test_tiles --index index
+        rsretrieve evaluate test_tiles --index index --csv per_class.csv
 
     Metrics: mAP over the whole ranking; mAP@R over the first R hits, where R is the number of
     relevant tiles; precision and recall at k; accuracy of 10 nearest neighbours, weighted by
-    inverse distance; NMI of a k-means clustering of the queries.
+    inverse distance; NMI of a k-means clustering of the queries. Equally similar tiles count as
+    the mean over all their orders.
     """
     if queries is None and (labels or model or scenes != SceneChoices()):
         raise typer.BadParameter(
             "--labels, --model, --window and --asset apply to QUERIES, which are missing"
         )
+    outputs = OutputPaths(
+        {"--csv": csv, "--plot": plot},
+        inputs={
+            "--index": index,
+            "--truth": truth,
+            "--labels": labels,
+            "--model": model,
+            "QUERIES": queries,
+        },
+        overwrite=overwrite,
+    )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        outputs.check()
         check_device(device)
         check_index(index)
         check_tiles(queries)
@@ -77,17 +112,20 @@ def evaluate(
         from rsretrieve.data.labels.labels import read_true_labels
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.evaluation.evaluate import evaluate_index
-        from rsretrieve.export.results import evaluation_json
+        from rsretrieve.export.results import evaluation_json, write_evaluation_csv
         from rsretrieve.index.store.folder import open_index
         from rsretrieve.network.device import choose_device
         from rsretrieve.network.model_folder import load_model
         from rsretrieve.search.search import model_folder_of
 
         store = open_index(index)
+        outputs.check_tiles(lambda: store.rows.column("path"))
         context = RunContext(strict=strict, listener=terminal.listen)
         found = loaded = None
         if queries is not None:
             found = find_tiles(queries, labels, scenes, context)
+            queried = found
+            outputs.check_tiles(lambda: (tile.path for tile in queried))
             terminal.notice(*found.notices)
             loaded = load_model(model or model_folder_of(store), choose_device(device), context)
         evaluation = evaluate_index(
@@ -99,5 +137,11 @@ def evaluate(
             true_labels=read_true_labels(truth) if truth is not None else None,
         )
         terminal.notice(*context.notices)
+        if csv is not None:
+            write_evaluation_csv(csv, evaluation, overwrite=overwrite)
+        if plot is not None:
+            from rsretrieve.export.plots import plot_evaluation
+
+            plot_evaluation(plot, evaluation, overwrite=overwrite)
         terminal.result(evaluation_json(evaluation), evaluation_table(evaluation))
         raise typer.Exit(terminal.failures(context.failures))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsretrieve._core.paths import Location
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.export.output_paths import OutputPaths
 
@@ -70,6 +72,7 @@ class QueryOutputs:
             write_query_sheet(
                 self.sheet, results, bands, overwrite=self.overwrite, trusted=self.trusted
             )
+            _notice_missing(self.sheet, store.folder, results, terminal)
 
 
 def _notice_unplaced(
@@ -78,6 +81,19 @@ def _notice_unplaced(
     unplaced = sum(len(result.hits) for result in results) - placed
     if unplaced:
         terminal.notice(f"{unplaced} hits have no georeference; their geometry is null in {path}")
+
+
+def _notice_missing(
+    sheet: Path, index: Path, results: Sequence[QueryResult], terminal: Terminal
+) -> None:
+    """Say which pictures are missing because the files are no longer where they were indexed."""
+    paths = dict.fromkeys(hit.found.path for result in results for hit in result.hits)
+    local = [path for path in paths if path and Location.parse(path).is_local]
+    if gone := [path for path in local if not os.path.lexists(path)]:
+        terminal.notice(
+            f"files of hits that are no longer there: {len(gone)} ({gone[0]}); {sheet} lacks their "
+            f"pictures. If they were moved: rsretrieve index TILES --update --output {index}"
+        )
 
 
 def _bands(model: Path | None) -> tuple[int, ...]:

@@ -85,11 +85,15 @@ def hit_table(result: QueryResult) -> Table:
 def evaluation_table(evaluation: Evaluation) -> Table:
     """The metrics of retrieval."""
     figures = evaluation.figures
+    given = evaluation.gallery_labels == "given labels"
+    judged = "the labels in the index (given labels)" if given else "true labels (clean gallery)"
     title = (
-        f"{figures.queries} queries among {evaluation.gallery} indexed tiles "
-        f"({evaluation.gallery_labels})"
+        f"{figures.queries} queries among {evaluation.gallery} indexed tiles, judged by {judged}"
     )
     table = plain_table(title, "metric", "value")
+    if given:
+        table.caption = "Labels in the index may be wrong: --truth FILE judges by true labels."
+        table.caption_justify = "left"
     rows = {
         "accuracy of 10 nearest neighbours": figures.knn_accuracy,
         "mAP": figures.map,

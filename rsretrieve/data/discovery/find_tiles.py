@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from rsretrieve._core.atomic_write import resolved
-from rsretrieve._core.paths import Location
+from rsretrieve._core.paths import Location, storable
 from rsretrieve._core.tables import (
     TABLE_SUFFIXES,
     Row,
@@ -204,7 +204,7 @@ def _tile_of_row(source: Path, folder: str, line: int, row: Row, labels: LabelCo
     if window is not None and row.get("read_px"):
         window = _read_at(window, row["read_px"], f"{source}: line {line}")
     label = labels.label(row.get("label"), line)
-    return Tile(id=tile_id, path=path, label=label, window=window)
+    return Tile(id=storable(tile_id), path=path, label=label, window=window)
 
 
 def _with_slashes(folder: str, name: str) -> str:
@@ -230,11 +230,12 @@ def tiles_of_images(images: Sequence[str], trust: Trust = Trust.NAMED) -> TileSe
         images: paths or URLs; repeated ones are ignored.
         trust: how far the files are trusted.
     """
-    tiles = []
-    for name in dict.fromkeys(images):
+    tiles: dict[str, Tile] = {}
+    for name in images:
         path, window = (name, None) if Path(name).exists() else split_window(name)
-        tiles.append(Tile(id=name, path=path, window=window, trust=trust))
-    return TileSet("the images", tuple(tiles))
+        tile = Tile(id=storable(name), path=path, window=window, trust=trust)
+        tiles.setdefault(tile.id, tile)
+    return TileSet("the images", tuple(tiles.values()))
 
 
 def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from rsretrieve._core.paths import storable
 from rsretrieve._core.tables import columns_of, encoding_notices, read_table, write_csv
 from rsretrieve.data.labels.class_names import (
     clean_label,
@@ -113,7 +114,7 @@ def read_label_table(path: Path, column: str = "label") -> LabelTable:
     cells = LabelColumn(path, column)
     for line, row in read_table(path, ("tile", column)):
         label = cells.label(row[column], line)
-        if labels.setdefault(row["tile"], label) != label:
+        if labels.setdefault(storable(row["tile"]), label) != label:
             raise LabelsError(
                 f"{path}: line {line} gives tile {row['tile']!r} a second, different label",
                 hint="keep one row for each tile",

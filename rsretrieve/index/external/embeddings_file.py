@@ -11,10 +11,12 @@ import pyarrow
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from rsretrieve._core.paths import storable
 from rsretrieve._core.sealing import parsed
 from rsretrieve._core.tables import PARQUET_SUFFIXES, refuse_bombs
 from rsretrieve._core.tables.parquet_file import text_maker
 from rsretrieve.data.failures import Failure
+from rsretrieve.data.file_state import NO_FILE_BYTES
 from rsretrieve.data.labels.labels import LabelColumn
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
@@ -22,7 +24,6 @@ from rsretrieve.errors import LabelsError, NoUsableTiles, TableError
 from rsretrieve.index.external.embedding_columns import EmbeddingColumns, find_columns
 from rsretrieve.index.external.geometry_columns import PlaceReader
 from rsretrieve.index.external.query_vectors import mapped_array
-from rsretrieve.index.file_state import NO_FILE_BYTES
 from rsretrieve.index.store.tile_table import SCHEMA, IndexedTile, TileTable
 from rsretrieve.index.write import IndexContent
 
@@ -110,6 +111,7 @@ def _read_px(tile: Tile) -> int | None:
 def _table(columns: dict[str, pyarrow.Array], count: int) -> TileTable:
     """A table of these columns; the others get the values for 'unknown'."""
     plain = {"path": "", "content": "", "size_bytes": NO_FILE_BYTES, "mtime_ns": 0}
+    plain |= {"sidecars": "", "state": ""}
     arrays = []
     for entry in SCHEMA:
         if entry.name in columns:
@@ -179,13 +181,15 @@ def _rows_of(
         tile_id = id_text(values[columns.id])
         label = label_text(values[columns.label]) if columns.label else None
         yield IndexedTile(
-            id=tile_id,
-            path=path_text(values[columns.path]) if columns.path else "",
+            id=storable(tile_id),
+            path=storable(path_text(values[columns.path])) if columns.path else "",
             label=labels.label(label, repr(tile_id)),
             size_bytes=_whole(values.get("size_bytes"), NO_FILE_BYTES),
             mtime_ns=_whole(values.get("mtime_ns"), 0),
             place=places.place(values),
             content=str(values.get("content") or ""),
+            sidecars=str(values.get("sidecars") or ""),
+            state=str(values.get("state") or ""),
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rsretrieve._core.knn import knn_search
+from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import IndexDamaged
@@ -174,7 +175,8 @@ def find_misplaced_rows(
     if model.description.fingerprint != store.manifest.model_fingerprint:
         return [f"{store.folder} was not built with {model.folder}"], (0, 0)
     rows = evenly_spaced_rows(len(store.rows), EMBEDDED_AGAIN)
-    current = [i for i in rows.tolist() if store.rows[i].is_current(store.rows[i].tile)]
+    files = FileStates(store.rows[i].tile for i in rows.tolist())
+    current = [i for i in rows.tolist() if store.rows[i].is_current(store.rows[i].tile, files)]
     tiles = TileSet(str(store.folder), tuple(store.rows[i].tile for i in current))
     embedded = embed_readable_tiles(model, tiles, RunContext(listener=context.report))
     nearest = knn_search(embedded.vectors, store.vectors, 1, gallery_block=COMPARED_BLOCK)

@@ -11,12 +11,13 @@ import pyarrow
 import pyarrow.compute as pc
 from pyarrow import parquet
 
+from rsretrieve._core.paths import storable
 from rsretrieve._core.tables import refuse_bombs
+from rsretrieve.data.file_state import NO_FILE_BYTES, FileStates
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import split_window
 from rsretrieve.errors import IndexDamaged
-from rsretrieve.index.file_state import NO_FILE_BYTES, FileStates
 
 _PAIR = pyarrow.list_(pyarrow.float64(), 2)
 SCHEMA = pyarrow.schema(
@@ -27,6 +28,8 @@ SCHEMA = pyarrow.schema(
         ("size_bytes", pyarrow.int64()),
         ("mtime_ns", pyarrow.int64()),
         ("content", pyarrow.string()),  # digest of the file's content
+        ("sidecars", pyarrow.string()),  # digest of its sidecars; empty without any
+        ("state", pyarrow.string()),  # size, times and inode of them all: `FileState.mark`
         ("crs", pyarrow.string()),
         # Left, bottom, right, top, in `crs`. Lists of any length: before version 26, pyarrow cannot
         # write or read null among lists of a fixed length (older indexes contain such lists).
@@ -35,7 +38,8 @@ SCHEMA = pyarrow.schema(
         ("read_px", pyarrow.int32()),  # of windows read at a lower resolution; else null
     ]
 )
-_OPTIONAL = ("content", "read_px")  # missing in older indexes, or without such windows
+_OPTIONAL = ("content", "sidecars", "state", "read_px")  # missing in older indexes, or all empty
+_CHANGED = "changed"  # the state of a file that changed while it was read
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class IndexedTile:
         place: its georeference, or None.
         content: the digest of the file's content when it was embedded; empty if unknown.
         read_px: of its window, if the tile is a window; see `Window`.
+        sidecars: the digest of its sidecars; empty if there were none, or in an older index.
+        state: see `FileState.mark`; empty if unknown.
     """
 
     id: str
@@ -60,6 +66,8 @@ class IndexedTile:
     place: Place | None
     content: str = ""
     read_px: int | None = None
+    sidecars: str = ""
+    state: str = ""
 
     @property
     def tile(self) -> Tile:
@@ -77,7 +85,9 @@ class IndexedTile:
             place: its georeference, or None.
             files: the states of files before reading; None reads the state now.
         """
-        state, content = (files or FileStates([tile])).of(tile.path)
+        files = files or FileStates([tile])
+        state, content = files.state(tile.path), files.content(tile.path)
+        unread = not content.file and state.size_bytes != NO_FILE_BYTES
         return cls(
             id=tile.id,
             path=tile.location.absolute(),
@@ -85,15 +95,17 @@ class IndexedTile:
             size_bytes=state.size_bytes,
             mtime_ns=state.mtime_ns,
             place=place,
-            content=content,
+            content=content.file,
             read_px=None if tile.window is None else tile.window.read_px,
+            sidecars=content.sidecars,
+            state=_CHANGED if unread else state.mark,
         )
 
     def is_current(self, tile: Tile, files: FileStates | None = None) -> bool:
-        """Whether a tile's file is unchanged since it was embedded.
+        """Whether a tile's file and its sidecars are unchanged since it was embedded.
 
-        It is if its path, size and modification time are the same; or if its size and its content
-        are the same.
+        The content decides. It is read unless path, size, times and inode are the same. Older
+        indexes may lack the digest: there, path, size and modification time decide.
 
         Args:
             tile: the tile today.
@@ -103,9 +115,13 @@ class IndexedTile:
         now = files.state(tile.path)
         if now.size_bytes != self.size_bytes or self.tile.window != tile.window:
             return False
-        if now.mtime_ns == self.mtime_ns and self.path == tile.location.absolute():
+        same_path = storable(self.path) == tile.location.absolute()
+        if not tile.location.is_local or not (self.content or self.state):
+            return same_path and now.mtime_ns == self.mtime_ns
+        if same_path and now.mark and now.mark == self.state:
             return True
-        return self.content != "" and files.of(tile.path)[1] == self.content
+        content = files.content(tile.path)
+        return "" != content.file == self.content and content.sidecars == self.sidecars
 
 
 class TileTable(Sequence[IndexedTile]):
@@ -133,6 +149,8 @@ class TileTable(Sequence[IndexedTile]):
             "crs": [row.place and row.place.crs for row in rows],
             "bounds": [row.place and row.place.bounds for row in rows],
             "footprint": [row.place and row.place.footprint for row in rows],
+            "sidecars": [row.sidecars for row in rows],
+            "state": [row.state for row in rows],
             "read_px": [row.read_px for row in rows],
         }
         return cls(pyarrow.table(columns, schema=SCHEMA))
@@ -169,8 +187,9 @@ class TileTable(Sequence[IndexedTile]):
 def write_table(path: Path, rows: Sequence[IndexedTile]) -> None:
     """Write rows as a Parquet file; overwrites the file."""
     table = TileTable.of(rows).columns
-    if table.column("read_px").null_count == table.num_rows:
-        table = table.drop_columns("read_px")
+    for name in ("sidecars", "state", "read_px"):
+        if not any(table.column(name).unique().to_pylist()):
+            table = table.drop_columns(name)
     parquet.write_table(table, path)
 
 
@@ -245,4 +264,5 @@ def _row(values: Mapping[str, Any]) -> IndexedTile:
         place = Place(values["crs"], tuple(values["bounds"]), footprint)
     names = ("id", "path", "label", "size_bytes", "mtime_ns", "read_px")
     known = {name: values[name] for name in names}
-    return IndexedTile(**known, content=values["content"] or "", place=place)
+    known |= {name: values[name] or "" for name in ("content", "sidecars", "state")}
+    return IndexedTile(**known, place=place)

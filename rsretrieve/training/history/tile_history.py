@@ -16,19 +16,23 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from rsretrieve._core.tables import refuse_bombs
+from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.preprocessing.pixel_fingerprint import QUADRANTS, are_alike
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
+from rsretrieve.data.window import window_text
 from rsretrieve.errors import ModelDamaged
 from rsretrieve.network.metadata import TILES_FILE, ModelFolder, check_file
 
-_WEIGHT, _AREA, _STARTING_FEATURES, _QUADRANTS = (
+_WEIGHT, _AREA, _STARTING_FEATURES, _QUADRANTS, _CONTENT = (
     "weight",
     "area_under_margin",
     "first_view",
     "quadrants",
+    "content",
 )
+_RECORDED = (_WEIGHT, _AREA, _STARTING_FEATURES)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def write_tile_history(
     taught: Sequence[str | None],
     history: TileHistory,
     quadrants: NDArray[np.float32],
+    contents: Sequence[str] | None = None,
 ) -> None:
     """Write `tiles.parquet`, one row a training tile.
 
@@ -72,6 +77,7 @@ def write_tile_history(
         taught: N labels that the tiles were taught at the end; None for tiles left out.
         history: what else was recorded.
         quadrants: (N, 4) float32, mean brightness of each quarter; see `quadrant_means`.
+        contents: N digests of the tiles' files, empty where unknown; see `FileContent`.
     """
     table = {
         "tile": [tile.id for tile in tiles],
@@ -79,6 +85,7 @@ def write_tile_history(
         "taught_label": pyarrow.array(taught, pyarrow.string()),
         **history.columns(),
         _QUADRANTS: _lists(quadrants),
+        **({} if contents is None else {_CONTENT: list(contents)}),
     }
     parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
 
@@ -91,9 +98,10 @@ def read_tile_history(
 ) -> TileHistory:
     """Read what a model folder recorded about some tiles.
 
-    Nothing is known about tiles that the model was not trained on, or that have other pixels than
-    the training tile of the same name. Weight and area belong to the label of that time: they are
-    unknown for tiles whose label has changed. Old model folders have no such file.
+    A tile is found by its id, if its pixels are those of training; or else by the content of its
+    file, wherever that lies and whatever its name is. Nothing is known about other tiles. Weight
+    and area belong to the label of that time: they are unknown for tiles whose label has changed.
+    Old model folders have no such file, or know no contents.
 
     Args:
         model: the model folder.
@@ -105,14 +113,10 @@ def read_tile_history(
         ModelDamaged: the file was changed, or cannot be read.
     """
     weights, areas = np.full((2, len(tiles)), np.nan, np.float32)
-    table = _table(model, ("tile", "label", _WEIGHT, _AREA, _STARTING_FEATURES, _QUADRANTS))
+    table = _table(model, ("tile", "label", _CONTENT, *_RECORDED, _QUADRANTS))
     if table is None:
         return TileHistory(weights, areas, None)
-    rows = {name: row for row, name in enumerate(table.column("tile").to_pylist())}
-    found = np.array([rows.get(tile.id, -1) for tile in tiles], np.int64)
-    if _QUADRANTS in table.column_names:
-        stored = _matrix(table, _QUADRANTS)
-        _drop_changed_tiles(found, stored, tiles, quadrants, context or RunContext())
+    found = _rows_of(tiles, table, quadrants, context or RunContext())
     here, there = np.flatnonzero(found >= 0), found[found >= 0]
     given = table.column("label").take(pyarrow.array(there)).to_pylist()
     same = np.array([tiles[row].label == label for row, label in zip(here.tolist(), given)], bool)
@@ -127,23 +131,56 @@ def read_tile_history(
     return TileHistory(weights, areas, features)
 
 
-def _drop_changed_tiles(
-    found: NDArray[np.int64],
-    stored: NDArray[np.float32],
-    tiles: TileSet,
-    quadrants: NDArray[np.float32],
-    context: RunContext,
-) -> None:
-    """Set the row to −1 for tiles whose pixels differ from those in training."""
-    here = np.flatnonzero(found >= 0)
-    changed = here[~are_alike(quadrants[here], stored[found[here]])]
-    found[changed] = -1
-    if len(changed):
-        names = (tiles[row].id for row in changed.tolist())
+def _rows_of(
+    tiles: TileSet, table: pyarrow.Table, quadrants: NDArray[np.float32], context: RunContext
+) -> NDArray[np.int64]:
+    """(N,) the row of each tile, or −1."""
+    names = {name: row for row, name in enumerate(table.column("tile").to_pylist())}
+    found = np.array([names.get(tile.id, -1) for tile in tiles], np.int64)
+    stored = _matrix(table, _QUADRANTS) if _QUADRANTS in table.column_names else None
+    changed = _unlike(found, stored, quadrants)
+    here, found[changed] = int((found >= 0).sum()), -1
+    if _CONTENT in table.column_names:
+        _find_by_content(found, tiles, table)
+        found[_unlike(found, stored, quadrants)] = -1
+    lost = changed[found[changed] < 0]
+    if len(lost):
+        ids = (tiles[row].id for row in lost.tolist())
         context.notice(
-            f"{len(changed)} of {len(here)} tiles that the model was trained on have other "
-            f"pixels now ({some_of(names)}); what training recorded about them is not used"
+            f"{len(lost)} of {here} tiles that the model was trained on have other "
+            f"pixels now ({some_of(ids)}); what training recorded about them is not used"
         )
+    return found
+
+
+def _unlike(
+    found: NDArray[np.int64], stored: NDArray[np.float32] | None, quadrants: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """The tiles whose pixels differ from those of their row."""
+    if stored is None:
+        return np.empty(0, np.int64)
+    here = np.flatnonzero(found >= 0)
+    return here[~are_alike(quadrants[here], stored[found[here]])]
+
+
+def _find_by_content(found: NDArray[np.int64], tiles: TileSet, table: pyarrow.Table) -> None:
+    """Set the row of tiles that have none, by the content of their files and their window.
+
+    Of several rows with one content, the first with the tile's label counts, or else the first.
+    """
+    missing = np.flatnonzero(found < 0).tolist()
+    rows: dict[tuple[str, str], list[int]] = {}
+    columns = (table.column(name).to_pylist() for name in ("tile", _CONTENT, "label"))
+    ids, contents, labels = columns
+    for row, (tile_id, content) in enumerate(zip(ids, contents)):
+        if content:
+            rows.setdefault((content, window_text(tile_id)), []).append(row)
+    files = FileStates(tiles[position] for position in missing)
+    for position in missing if rows else ():
+        tile = tiles[position]
+        known = rows.get((files.content(tile.path).file, window_text(tile.id)), [])
+        if known:
+            found[position] = next((row for row in known if labels[row] == tile.label), known[0])
 
 
 def _lists(values: NDArray[Any]) -> pyarrow.Array:
@@ -212,7 +249,7 @@ def _check_types(table: pyarrow.Table) -> None:
                 raise ValueError(f"{entry.name} holds {kind}")
         elif not (types.is_string(kind) or types.is_floating(kind)):
             raise ValueError(f"{entry.name} holds {kind}")
-        if types.is_string(kind) != (entry.name in ("tile", "label")):
+        if types.is_string(kind) != (entry.name in ("tile", "label", _CONTENT)):
             raise ValueError(f"{entry.name} holds {kind}")
         if entry.name != "label" and values.null_count:
             raise ValueError(f"{entry.name} has missing values")

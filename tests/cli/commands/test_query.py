@@ -236,3 +236,17 @@ def test_what_is_not_there_exits_with_1(run, modelless, tile, tmp_path):
         ran = run("query", "--index", modelless, *arguments)
         assert (ran.code, ran.out) == (1, "")
         assert message in ran.err
+
+
+def test_a_picture_says_which_files_are_no_longer_there(run, landscape, model, tmp_path):
+    here = Path(shutil.copytree(landscape / "forest", tmp_path / "here"))
+    index, sheet = tmp_path / "index", tmp_path / "sheet.png"
+    assert run("index", here, "--model", model, "--output", index).code == 0
+    tile = next(here.glob("*.tif")).name
+    asked = ("query", "--tile", tile, "--index", index, "-k", 3, "--sheet", sheet, "--overwrite")
+    assert "no longer there" not in run(*asked).err
+    here.rename(tmp_path / "there")
+    moved = run(*asked)
+    assert moved.code == 0
+    assert "3 (" in moved.err
+    assert "--update" in moved.err

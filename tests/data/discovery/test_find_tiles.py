@@ -369,3 +369,24 @@ def test_a_path_that_no_system_takes_is_a_tile_that_cannot_be_read(tmp_path):
     tiles = TileSet("", tuple(Tile(str(i), name) for i, name in enumerate(names)))
     for read in read_in_order(tiles, made_into_0):
         assert type(read).__name__ == "Failure"
+
+
+def test_a_list_of_signed_urls_has_ids_without_signatures_and_labels_find_them(
+    tmp_path: Path,
+) -> None:
+    url = "https://example.org/{}.tif?X-Amz-Signature=secret{}&X-Amz-Expires=60"
+    listed = "".join(f"{url.format(i, 1)}\n" for i in range(3))
+    (tmp_path / "list.csv").write_text("tile\n" + listed)
+    labels = "".join(f"{url.format(i, 2)},forest\n" for i in range(3))
+    (tmp_path / "labels.csv").write_text("tile,label\n" + labels)
+    tiles = find_tiles(tmp_path / "list.csv", tmp_path / "labels.csv")
+    assert [tile.id for tile in tiles] == [f"https://example.org/{i}.tif" for i in range(3)]
+    assert {tile.label for tile in tiles} == {"forest"}
+    assert all("secret1" in tile.path for tile in tiles)  # it is read with its signature
+
+
+def test_a_signed_image_is_named_without_its_signature() -> None:
+    names = [f"https://example.org/a.tif?sv=1&sig={i}#0,0,8,8" for i in range(2)]
+    [tile] = tiles_of_images(names)
+    assert tile.id == "https://example.org/a.tif#0,0,8,8"
+    assert tile.path == "https://example.org/a.tif?sv=1&sig=0"

@@ -330,3 +330,15 @@ def test_a_column_given_twice_is_refused(tmp_path: Path) -> None:
     parquet.write_table(pyarrow.table(arrays, names=names), tmp_path / "e.parquet")
     with pytest.raises(TableError, match="'label' occurs more than once"):
         read(tmp_path / "e.parquet")
+
+
+def test_no_signature_or_password_is_stored(tmp_path: Path) -> None:
+    ids = [f"https://me:secret@example.org/{i}.tif?sig=secret&sv=1" for i in range(3)]
+    paths = [f"/vsicurl/https://example.org/{i}.tif?token=secret&band=1" for i in range(3)]
+    vectors = unit_rows(3, 4, seed=0).tolist()
+    source = table(tmp_path / "v.parquet", id=ids, path=paths, embedding=vectors)
+    index_embeddings(source, None, IndexBuildOptions(tmp_path / "index"), RunContext())
+    rows = open_index(tmp_path / "index").rows
+    assert [row.id for row in rows] == [f"https://example.org/{i}.tif" for i in range(3)]
+    assert rows[0].path == "/vsicurl/https://example.org/0.tif?band=1"
+    assert not [path for path in (tmp_path / "index").iterdir() if b"secret" in path.read_bytes()]

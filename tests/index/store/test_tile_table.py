@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from rsretrieve.data import file_state
+from rsretrieve.data.file_state import FileStates, content_digest
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
 from rsretrieve.errors import IndexDamaged
-from rsretrieve.index import file_state
-from rsretrieve.index.file_state import FileStates, content_digest
 from rsretrieve.index.store.tile_table import (
     SCHEMA,
     IndexedTile,
@@ -34,6 +34,7 @@ PLACE = Place(
     ((9.1, 47.9), (9.1, 47.8), (9.2, 47.8), (9.2, 47.9)),
 )
 PLACED = IndexedTile("a/1.tif", "/tiles/a/1.tif", "a", 10, 1_700_000_000_123_456_789, PLACE)
+NEWER = {"sidecars": [""], "state": [""]}  # columns that are left out where they are empty
 BARE = IndexedTile("großes Feld.png", "/tiles/großes Feld.png", None, 0, 0, None)
 
 
@@ -97,7 +98,7 @@ def test_half_a_place_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tiles.parquet"
     write_table(path, [PLACED])
     table = parquet.read_table(path).to_pydict()
-    halved = {**table, "bounds": [None], "read_px": [None]}
+    halved = {**table, "bounds": [None], "read_px": [None], **NEWER}
     parquet.write_table(pyarrow.table(halved, schema=SCHEMA), path)
     with pytest.raises(IndexDamaged, match=r"cannot be read \("):
         read_table(path)
@@ -109,7 +110,12 @@ def test_bounds_that_are_not_four_numbers_are_refused(tmp_path: Path, box: list[
     write_table(path, [PLACED, PLACED, BARE])
     table = parquet.read_table(path).to_pydict()
     other = [0.0] * (8 - len(box))  # in all there are four numbers a tile
-    changed = {**table, "bounds": [box, other, None], "read_px": [None] * 3}
+    changed = {
+        **table,
+        "bounds": [box, other, None],
+        "read_px": [None] * 3,
+        **{name: [""] * 3 for name in NEWER},
+    }
     parquet.write_table(pyarrow.table(changed, schema=SCHEMA), path)
     with pytest.raises(IndexDamaged, match="bounds of a tile are not four numbers"):
         read_table(path)

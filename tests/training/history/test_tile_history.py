@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from rsretrieve._core.atomic_write import sha256_of_file
+from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
@@ -209,3 +211,94 @@ def test_a_table_of_an_older_version_that_cannot_be_read_is_refused(tmp_path: Pa
     (tmp_path / "tiles.parquet").write_bytes(b"nonsense")
     with pytest.raises(ModelDamaged, match=r"tiles\.parquet cannot be read"):
         read_tile_history(described(tmp_path), TILES, LOOKS)
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> tuple[ModelFolder, TileSet, NDArray[np.float32]]:
+    """A model folder that knows the contents of four tiles, two of them with one content."""
+    contents = {"a/1.tif": b"one", "a/2.tif": b"two", "b/3.tif": b"three", "b/copy.tif": b"one"}
+    tiles = []
+    for tile_id, content in contents.items():
+        path = tmp_path / "tiles" / tile_id
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        tiles.append(Tile(tile_id, str(path), tile_id[0]))
+    found, files = TileSet("tiles", tuple(tiles)), FileStates(tiles)
+    looks = np.array([[10, 20, 30, 40], [90, 70, 50, 30], [5, 5, 5, 5], [10, 20, 30, 40]], "f4")
+    weights = np.array([1, 0, 1, 0], np.float32)
+    record = TileHistory(weights, np.arange(4, dtype=np.float32), np.eye(4, dtype=np.float16))
+    digests = [files.content(tile.path).file for tile in tiles]
+    (tmp_path / "model").mkdir()
+    write_tile_history(tmp_path / "model", found, [None] * 4, record, looks, digests)
+    return described(tmp_path / "model"), found, looks
+
+
+def moved(tiles: TileSet, folder: Path, names: dict[str, str]) -> TileSet:
+    """Copies of the tiles in another folder, under other names."""
+    copies = []
+    for tile in tiles:
+        path = folder / names.get(tile.id, tile.id)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(tile.path, path)
+        copies.append(replace(tile, id=names.get(tile.id, tile.id), path=str(path)))
+    return TileSet("copies", tuple(copies))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {},
+        {"a/1.tif": "tiles/a/1.tif", "a/2.tif": "x.tif", "b/3.tif": "y.tif", "b/copy.tif": "z"},
+        {"a/1.tif": "a/2.tif", "a/2.tif": "a/1.tif"},  # they swapped their names
+    ],
+    ids=["copied", "renamed", "swapped"],
+)
+def test_records_are_found_by_content(
+    tmp_path: Path,
+    trained: tuple[ModelFolder, TileSet, NDArray[np.float32]],
+    names: dict[str, str],
+) -> None:
+    model, tiles, looks = trained
+    events: list[Event] = []
+    context = RunContext(listener=events.append)
+    there = moved(tiles, tmp_path / "elsewhere", names)
+    found = read_tile_history(model, there, looks, context)
+    np.testing.assert_array_equal(found.weights, [1, 0, 1, 0])
+    np.testing.assert_array_equal(found.areas, [0, 1, 2, 3])
+    np.testing.assert_array_equal(found.starting_features, np.eye(4))
+    assert not events
+
+
+def test_records_by_content_are_of_the_label_and_the_window(
+    tmp_path: Path, trained: tuple[ModelFolder, TileSet, NDArray[np.float32]]
+) -> None:
+    model, tiles, looks = trained
+    there = moved(tiles, tmp_path / "x", {tile.id: f"{i}.tif" for i, tile in enumerate(tiles)})
+    relabelled = there.relabelled({"1.tif": "b"})
+    np.testing.assert_array_equal(
+        read_tile_history(model, relabelled, looks).weights, [1, np.nan, 1, 0]
+    )
+    windows = TileSet("w", tuple(replace(tile, id=f"{tile.id}#0,0,8,8") for tile in there))
+    assert np.isnan(read_tile_history(model, windows, looks).weights).all()
+
+
+def test_a_renamed_tile_with_other_pixels_is_told_nothing_of(
+    tmp_path: Path, trained: tuple[ModelFolder, TileSet, NDArray[np.float32]]
+) -> None:
+    """Its sidecar may hide other pixels than before, although the file is the same."""
+    model, tiles, looks = trained
+    there = moved(tiles, tmp_path / "x", {tile.id: f"{i}.tif" for i, tile in enumerate(tiles)})
+    looks = looks + np.array([[0], [50], [0], [0]], np.float32)
+    np.testing.assert_array_equal(read_tile_history(model, there, looks).weights, [1, np.nan, 1, 0])
+
+
+def test_an_older_record_without_contents_is_found_by_name(
+    tmp_path: Path, trained: tuple[ModelFolder, TileSet, NDArray[np.float32]]
+) -> None:
+    model, tiles, looks = trained
+    table = parquet.read_table(model.folder / "tiles.parquet").drop_columns("content")
+    parquet.write_table(table, model.folder / "tiles.parquet")
+    copied = moved(tiles, tmp_path / "x", {})
+    np.testing.assert_array_equal(read_tile_history(model, copied, looks).weights, [1, 0, 1, 0])
+    renamed = moved(tiles, tmp_path / "y", {tile.id: f"{tile.id}f" for tile in tiles})
+    assert np.isnan(read_tile_history(model, renamed, looks).weights).all()

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsretrieve.index import file_state
-from rsretrieve.index.file_state import content_digest
+from rsretrieve.data import file_state
+from rsretrieve.data.file_state import content_digest
 
 BLOCK = 1 << 16
 

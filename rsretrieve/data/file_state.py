@@ -1,10 +1,14 @@
-"""Detect whether a tile's file changed since it was embedded: by size and time, then by content."""
+"""Detect whether a tile's file or a sidecar changed since it was read.
+
+Size, times and inode decide whether the content must be read again. The content decides.
+"""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BufferedReader
@@ -12,9 +16,12 @@ from pathlib import Path
 
 from rsretrieve._core.paths import Location
 from rsretrieve._core.regular_files import open_regular
+from rsretrieve.data.companions import Companions
 from rsretrieve.data.tile import Tile
 
 NO_FILE_BYTES = -1  # the size of a tile that is no local file, such as one at a URL
+_SETTLED_NS = 2_000_000_000  # a file could change again within one tick of the clock
+_MARK_DIGITS = 16
 _DIGEST_BYTES = 16  # detects accidental changes, not forgeries
 LARGE_BYTES = 1 << 28
 _BLOCK_BYTES = 1 << 16
@@ -23,23 +30,45 @@ _ZEROS = bytes(_BLOCK_BYTES)
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """The size and modification time of a file.
+    """The size and times of a file and of its sidecars: as long as they are equal, nothing changed.
 
     Attributes:
         size_bytes: its size; `NO_FILE_BYTES` if the file cannot be read or is not local.
         mtime_ns: its modification time.
+        mark: a digest of size, modification time, change time and inode of the file and of every
+            sidecar. Empty if the file is not local, or changed so recently that a further change
+            may leave the times as they are: then only the content decides.
     """
 
     size_bytes: int
     mtime_ns: int
+    mark: str = ""
 
     @classmethod
-    def of(cls, path: str) -> FileState:
+    def of(cls, path: str, companions: Companions | None = None) -> FileState:
         """The state of a file now; for remote paths see `Location.state`."""
+        location = Location.parse(path)
         try:
-            return cls(*Location.parse(path).state())
+            size_bytes, mtime_ns = location.state()
         except (OSError, ValueError):
             return cls(NO_FILE_BYTES, 0)
+        if not location.is_local:
+            return cls(size_bytes, mtime_ns)
+        return cls(size_bytes, mtime_ns, _mark(path, companions or Companions()))
+
+
+@dataclass(frozen=True, slots=True)
+class FileContent:
+    """The content of a file and of its sidecars, as digests.
+
+    Attributes:
+        file: see `content_digest`; empty if the file is not local, cannot be read, or changed
+            while it was read.
+        sidecars: the digest of all sidecars; empty if there are none.
+    """
+
+    file: str
+    sidecars: str = ""
 
 
 class FileStates:
@@ -53,25 +82,53 @@ class FileStates:
 
     def __init__(self, tiles: Iterable[Tile]) -> None:
         paths = dict.fromkeys(tile.path for tile in tiles)
-        self._before = {path: FileState.of(path) for path in paths}
-        self._contents: dict[str, str] = {}
+        self._companions = Companions()
+        self._before = {path: FileState.of(path, self._companions) for path in paths}
+        self._contents: dict[str, FileContent] = {}
 
     def state(self, path: str) -> FileState:
         """The state of a file before it was read."""
         if path not in self._before:
-            self._before[path] = FileState.of(path)
+            self._before[path] = FileState.of(path, self._companions)
         return self._before[path]
 
-    def of(self, path: str) -> tuple[FileState, str]:
-        """The state of a file before it was read, and the digest of its content.
+    def content(self, path: str) -> FileContent:
+        """The content of a file; empty if it changed since the state before it was read.
 
-        The digest is empty if the file changed in between, so that the tile counts as changed.
+        Then the tile counts as changed.
         """
         before = self.state(path)
         if path not in self._contents:
-            content = content_digest(path)
-            self._contents[path] = content if FileState.of(path) == before else ""
-        return before, self._contents[path]
+            content = FileContent(content_digest(path), self._sidecars(path))
+            now = FileState.of(path, self._companions)
+            same = (now.size_bytes, now.mtime_ns) == (before.size_bytes, before.mtime_ns)
+            unchanged = same and (not before.mark or before.mark == now.mark)
+            self._contents[path] = content if unchanged else FileContent("")
+        return self._contents[path]
+
+    def _sidecars(self, path: str) -> str:
+        if not Location.parse(path).is_local:
+            return ""
+        found = [(role, content_digest(side)) for role, side in self._companions.of(path)]
+        return _blake2b(repr(found).encode()).hexdigest() if found else ""
+
+
+def _mark(path: str, companions: Companions) -> str:
+    """See `FileState.mark`."""
+    states = [("", *_times(path)), *((role, *_times(side)) for role, side in companions.of(path))]
+    latest = max(time_ns for _, *times in states for time_ns in times[1:3])
+    if time.time_ns() - latest < _SETTLED_NS:
+        return ""
+    return _blake2b(repr(states).encode()).hexdigest()[:_MARK_DIGITS]
+
+
+def _times(path: str) -> tuple[int, int, int, int]:
+    """Size, modification time, change time and inode; zeros for what cannot be examined."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  (a `Path` per tile would take seconds)
+    except (OSError, ValueError):
+        return 0, 0, 0, 0
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def content_digest(path: str) -> str:

@@ -1,0 +1,245 @@
+"""The labelled tiles of an index: each content once, and why other tiles are left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve._core.paths import storable
+from rsretrieve.data.file_state import FileStates
+from rsretrieve.data.labels.labels import some_of
+from rsretrieve.data.run_context import RunContext
+from rsretrieve.data.tile import Tile
+from rsretrieve.data.window import window_text
+from rsretrieve.errors import LabelsError
+from rsretrieve.index.store.folder import IndexStore
+
+_Key = tuple[str, str]
+"""A content or a path, and the window."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """How many tiles the figures do not count, by reason.
+
+    Attributes:
+        gallery_without_label: tiles of the index without a label; with true labels, without one
+            of these.
+        gallery_copies: tiles of the index with the content of another tile of the same label.
+        gallery_contradicting: tiles of the index with one content and different labels.
+        queries_without_label: queries without a label.
+        queries_without_relevant: queries without a tile of their label in the gallery.
+    """
+
+    gallery_without_label: int = 0
+    gallery_copies: int = 0
+    gallery_contradicting: int = 0
+    queries_without_label: int = 0
+    queries_without_relevant: int = 0
+
+    def with_queries(self, without_label: int, without_relevant: int) -> LeftOut:
+        """The same with these numbers of queries."""
+        return replace(
+            self, queries_without_label=without_label, queries_without_relevant=without_relevant
+        )
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The tiles that are searched.
+
+    Attributes:
+        vectors: (N, D) float32, unit rows.
+        labels: N labels.
+        left_out: the tiles of the index that are not among them.
+        contents: the row by content and window; of tiles whose content is known.
+        paths: the row, and whether its content is known, by path and window.
+    """
+
+    vectors: NDArray[np.float32]
+    labels: list[str]
+    left_out: LeftOut
+    contents: Mapping[_Key, int]
+    paths: Mapping[_Key, tuple[int, bool]]
+
+    def row_of(self, tile: Tile, files: FileStates) -> int:
+        """The row that shows the same image as a tile; −1 if there is none.
+
+        The content decides. Only where one of them has no known content, the path does.
+        """
+        content = files.content(tile.path).file if tile.location.is_local else ""
+        row = self.contents.get((content, _window(tile)), -1) if content else -1
+        if row >= 0:
+            return row
+        row, is_known = self.paths.get((tile.location.absolute(), _window(tile)), (-1, False))
+        return -1 if content and is_known else row
+
+
+def labelled_gallery(
+    store: IndexStore, true_labels: Mapping[str, str] | None, context: RunContext
+) -> Gallery:
+    """The labelled tiles of an index; a content that several tiles have counts once.
+
+    Args:
+        store: the index.
+        true_labels: tile id → label; None for the labels in the index.
+        context: is told how many tiles are left out.
+
+    Raises:
+        LabelsError: there is no label, or one class only.
+    """
+    rows = _Rows.of(store)
+    known = _known_labels(store, rows.ids, true_labels, context)
+    groups = rows.grouped(known)
+    agreeing = [group for group in groups if len({known[rows.ids[row]] for row in group}) == 1]
+    left_out = _left_out(len(rows.ids), groups, agreeing)
+    _notice_left_out(left_out, context, by_truth=true_labels is not None)
+    kept = [group[0] for group in agreeing]
+    labels = [known[rows.ids[row]] for row in kept]
+    _require_two_classes(store, labels)
+    contents, paths = _places(rows, agreeing)
+    vectors = np.ascontiguousarray(store.vectors[kept])
+    return Gallery(vectors, labels, left_out, contents, paths)
+
+
+def _left_out(tiles: int, groups: list[list[int]], agreeing: list[list[int]]) -> LeftOut:
+    labelled, told = sum(map(len, groups)), sum(map(len, agreeing))
+    return LeftOut(
+        gallery_without_label=tiles - labelled,
+        gallery_copies=told - len(agreeing),
+        gallery_contradicting=labelled - told,
+    )
+
+
+def _places(
+    rows: _Rows, groups: list[list[int]]
+) -> tuple[dict[_Key, int], dict[_Key, tuple[int, bool]]]:
+    """See `Gallery.contents` and `Gallery.paths`; the place of a group is its position."""
+    contents: dict[_Key, int] = {}
+    paths: dict[_Key, tuple[int, bool]] = {}
+    for place, group in enumerate(groups):
+        for row in group:
+            if rows.contents[row]:
+                contents[rows.by_content(row)] = place
+            if rows.names_file(row):
+                paths[rows.by_path(row)] = (place, bool(rows.contents[row]))
+    return contents, paths
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The columns of the id table that identify a tile.
+
+    Attributes:
+        shared: paths that several tiles from elsewhere have: the path of a scene for each of its
+            tiles, for example.
+    """
+
+    ids: list[str]
+    paths: list[str]
+    contents: list[str | None]
+    shared: frozenset[_Key]
+
+    @classmethod
+    def of(cls, store: IndexStore) -> _Rows:
+        ids, paths, contents = (store.rows.column(name) for name in ("id", "path", "content"))
+        named = Counter(map(_path_key, paths, ids)) if store.manifest.provenance else {}
+        shared = frozenset(key for key, count in named.items() if count > 1)
+        return cls(ids, paths, contents, shared)
+
+    def names_file(self, row: int) -> bool:
+        """Whether the path and the window in the id say which image it is."""
+        return bool(self.paths[row]) and self.by_path(row) not in self.shared
+
+    def by_content(self, row: int) -> _Key:
+        return str(self.contents[row]), window_text(self.ids[row])
+
+    def by_path(self, row: int) -> _Key:
+        return _path_key(self.paths[row], self.ids[row])
+
+    def grouped(self, labels: Mapping[str, str]) -> list[list[int]]:
+        """The labelled rows, those with the same image together, each group sorted by id."""
+        groups: dict[tuple[str, _Key], list[int]] = {}
+        for row, tile_id in enumerate(self.ids):
+            if tile_id not in labels:
+                continue
+            if self.contents[row]:
+                key = "content", self.by_content(row)
+            elif self.names_file(row):
+                key = "path", self.by_path(row)
+            else:
+                key = "id", (tile_id, "")
+            groups.setdefault(key, []).append(row)
+        return [sorted(group, key=self.ids.__getitem__) for group in groups.values()]
+
+
+def _path_key(path: str, tile_id: str) -> _Key:
+    return storable(path), window_text(tile_id)
+
+
+def _window(tile: Tile) -> str:
+    return "" if tile.window is None else str(tile.window)
+
+
+def _known_labels(
+    store: IndexStore,
+    ids: Sequence[str],
+    true_labels: Mapping[str, str] | None,
+    context: RunContext,
+) -> dict[str, str]:
+    """The labels by tile id; tiles without one are missing."""
+    if true_labels is None:
+        labels = store.rows.column("label")
+        known = {tile_id: label for tile_id, label in zip(ids, labels) if label is not None}
+        if not known:
+            raise LabelsError(
+                f"no tile of {store.folder} has a label",
+                hint="index tiles in class sub-folders, or with --labels, or give --truth FILE",
+            )
+        return known
+    known = {tile_id: true_labels[tile_id] for tile_id in ids if tile_id in true_labels}
+    if not known:
+        raise LabelsError(
+            f"the file of true labels names none of the {len(ids)} tiles of {store.folder} "
+            f"(it names {some_of(true_labels)}; the tiles are {some_of(ids)})",
+            hint="its column 'tile' holds the ids of the index, as in `query --json`",
+        )
+    if absent := len(true_labels) - len(known):
+        context.notice(f"the file of true labels names {absent} tiles that are not in the index")
+    return known
+
+
+def _notice_left_out(left_out: LeftOut, context: RunContext, *, by_truth: bool) -> None:
+    kind = "true label" if by_truth else "label"
+    if count := left_out.gallery_without_label:
+        context.notice(f"{count} tiles of the index have no {kind} and are left out")
+    if count := left_out.gallery_copies:
+        context.notice(
+            f"{count} tiles of the index have the content of another tile and are left out"
+        )
+    if count := left_out.gallery_contradicting:
+        context.notice(
+            f"{count} tiles of the index are copies of one another with different labels and are "
+            "left out"
+        )
+
+
+def _require_two_classes(store: IndexStore, labels: Sequence[str]) -> None:
+    names = set(labels)
+    if len(names) > 1:
+        return
+    if not names:
+        raise LabelsError(
+            f"no tile of {store.folder} has a label that its copies have, too",
+            hint="correct the labels of the copies: audit-labels lists them",
+        )
+    raise LabelsError(
+        f"all {len(labels)} labelled tiles of {store.folder} have the label {labels[0]!r}: every "
+        "hit would count as relevant",
+        hint="retrieval is measured with at least two classes; class sub-folders are the labels, "
+        "or give --truth FILE",
+    )
