@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.seeded_random import hash_uniform
 from rsretrieve.audit.estimators.prototype_scores import LeftOut
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.data.geo.place import Place
@@ -57,6 +58,33 @@ class Evidence:
     def labels(self) -> NDArray[np.int64]:
         """(N,) int64 class numbers of the given labels."""
         return class_numbers(self.tiles, self.class_names)
+
+    def in_order_of_ids(self) -> Evidence:
+        """The same evidence in a random order that depends on the tiles' ids alone.
+
+        The folds of cross-fitting and the order of equal neighbours depend on the order of the
+        rows. The results must not depend on the order in which the tiles were given.
+        """
+        keys = [hash_uniform(0, "order of an audit", tile.id) for tile in self.tiles]
+        rows = np.argsort(np.array(keys), kind="stable")
+        left_out = self.left_out
+        if left_out is not None:
+            left_out = LeftOut(left_out.sum_norms, left_out.members[rows])
+        return replace(
+            self,
+            tiles=self.tiles.select(rows.tolist()),
+            vectors=UnitRows(self.vectors[rows]),
+            left_out=left_out,
+            starting_features=_taken(self.starting_features, rows),
+            area_under_margin=_taken(self.area_under_margin, rows),
+            training_weight=_taken(self.training_weight, rows),
+        )
+
+
+def _taken(
+    values: NDArray[np.float32] | None, rows: NDArray[np.int64]
+) -> NDArray[np.float32] | None:
+    return None if values is None else values[rows]
 
 
 class EvidenceSource(Protocol):
