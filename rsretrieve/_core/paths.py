@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -35,6 +36,20 @@ _AZURE = {
 }
 _USER = re.compile(r"(https?://)[^/?#@]+@|(://)[^/?#@:]*:[^/?#@]*@", re.IGNORECASE)
 _QUERY = re.compile(r"\?([^#}]*)")
+_STACK = "stack:"
+"""Begins the path of a tile whose bands lie in several files: `stack:["a.tif","b.tif"]`."""
+
+
+def stack_path(parts: Sequence[str]) -> str:
+    """The path of a tile whose bands lie in several files.
+
+    Args:
+        parts: the files, in the order of their bands.
+
+    >>> stack_path(["B04.tif", "B03.tif"])
+    'stack:["B04.tif","B03.tif"]'
+    """
+    return _STACK + json.dumps(list(parts), ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +59,14 @@ class Location:
     Attributes:
         text: the path as it was given.
         is_local: it is a plain path on this machine's disk. Everything else (a URL, a name in
-            GDAL's virtual file systems, a part of a file) is passed to GDAL unchanged.
+            GDAL's virtual file systems, a part of a file) is passed to GDAL unchanged. A stack is
+            local if all its files are.
+        stack: the files that hold the bands of one tile (see `stack_path`); empty for one file.
     """
 
     text: str
     is_local: bool
+    stack: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str | Path) -> Location:
@@ -68,6 +86,8 @@ class Location:
         >>> Location.parse("https://example.org/a/scene.tif?token=1").name
         'scene.tif'
         """
+        if self.stack:
+            return Location.parse(self.stack[0]).name
         if self.is_local:
             return resolved(Path(self.text)).name
         inner = re.sub(r"^(/vsi[a-z0-9_]+/)+", "", self.text)
@@ -90,8 +110,27 @@ class Location:
         """
         if not self.is_local:
             return _UNKNOWN, _UNKNOWN
+        if self.stack:
+            sizes, times = zip(*(Location.parse(file).state() for file in self.stack))
+            return sum(sizes), max(times)
         status = Path(self.text).stat()
         return status.st_size, status.st_mtime_ns
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The path of every file that holds pixels: one, or those of a stack.
+
+        >>> Location.parse("a.tif").files, Location.parse(stack_path(["a.tif", "b.tif"])).files
+        (('a.tif',), ('a.tif', 'b.tif'))
+        """
+        return self.stack or (self.text,)
+
+    def below(self, folder: str) -> str:
+        """The same path, with relative parts below a folder instead of the working folder."""
+        if self.stack:
+            return stack_path([Location.parse(file).below(folder) for file in self.stack])
+        # Text, not `Path`: for the million rows of a list, a `Path` each would double the time.
+        return os.path.join(folder, self.text) if self.is_local else self.text  # noqa: PTH118
 
     def absolute(self) -> str:
         """The absolute path with links resolved, the same for every spelling of one file.
@@ -99,6 +138,8 @@ class Location:
         Whatever is not a local path loses its signature, token and password: these change, and
         may not be stored.
         """
+        if self.stack:
+            return stack_path([Location.parse(file).absolute() for file in self.stack])
         # A `Path` would take as long as all the rest: lists may have a million tiles.
         return os.path.realpath(self.text) if self.is_local else without_secrets(self.text)
 
@@ -116,7 +157,20 @@ def storable(name: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> Location:
+    if text.startswith(_STACK) and (files := _files_of_stack(text)):
+        return Location(text, all(Location.parse(file).is_local for file in files), files)
     return Location(text, _NOT_LOCAL.match(text) is None)
+
+
+def _files_of_stack(text: str) -> tuple[str, ...]:
+    """The files of a stack; empty if it is none. A stack holds no other stacks."""
+    try:
+        files = json.loads(text.removeprefix(_STACK))
+    except (ValueError, RecursionError):
+        return ()
+    if not isinstance(files, list) or not all(isinstance(file, str) and file for file in files):
+        return ()
+    return () if any(file.startswith(_STACK) for file in files) else tuple(files)
 
 
 def unchecked_notices(locations: Iterable[Location]) -> tuple[str, ...]:

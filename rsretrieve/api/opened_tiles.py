@@ -185,7 +185,7 @@ class Tiles:
         return facts_html(f"{self.source}: {len(self):,} tiles", shown)
 
 
-TilesLike = Tiles | TileSet | PathLike
+TilesLike = Tiles | TileSet | PathLike | Sequence[PathLike]
 
 
 def open_tiles(
@@ -199,6 +199,7 @@ def open_tiles(
     max_nodata: float = DEFAULT_MAX_NODATA,
     max_windows: int = MAX_WINDOWS,
     assets: str | Sequence[str] | None = None,
+    stack: str | Sequence[str] | None = None,
     trust_sources: bool = False,
     strict: bool = False,
     progress: Progress | None = None,
@@ -207,8 +208,9 @@ def open_tiles(
 
     Args:
         source: a folder of images (class sub-folders are the labels), a CSV or Parquet list
-            (`tile`, optionally `path` and `label`), a scene (with `window`), a URL, a STAC item
-            or a folder of them; or tiles that are open already.
+            (`tile`, optionally `path` and `label`), a scene (with `window`), a URL, a STAC item,
+            item collection, collection or catalogue, or a folder of items; or several of these; or
+            tiles that are open already.
         labels: labels that replace those found; see `Tiles.with_labels`.
         window: cut every image into windows of this side, in pixels; each is a tile.
         stride: pixels from one window to the next; by default the window's side.
@@ -216,8 +218,10 @@ def open_tiles(
         edges: `drop` windows that reach over the edge, or `pad` them with nodata.
         max_nodata: windows with a larger share of nodata, 0…1, are skipped.
         max_windows: a scene of more windows is refused.
-        assets: of STAC items, the names of the assets that are the scenes; by default the only
+        assets: of STAC items, the names of the assets whose bands form a tile; by default the only
             raster.
+        stack: of scenes whose bands lie in files of their own, the names of the bands that form a
+            tile, in this order, or `all`; by default every file is a tile.
         trust_sources: open whatever the files name, too. Without it, only `source` itself is
             trusted; what a list, an item or a file names is not.
         strict: the first scene that cannot be used ends the search.
@@ -244,6 +248,7 @@ def open_tiles(
             texts(assets, "assets"),
             whole(max_windows, "max_windows", 1),
             trusted=flag(trust_sources, "trust_sources"),
+            stack=tuple(band for text in texts(stack, "stack") for band in text.split(",")),
         )
         found = tiles_of(source, call, scenes)
         if labels is None:
@@ -264,10 +269,11 @@ def tiles_of(source: object, call: CallReport, scenes: SceneChoices = SceneChoic
         if scenes != SceneChoices():
             raise InvalidArgument("tiles that are open already cannot be cut into windows again")
         return source if isinstance(source, Tiles) else Tiles(source)
-    if not isinstance(source, str | os.PathLike):
-        raise wrong("tiles", "a path, a URL or open tiles", source)
-    name = text_of(source, "tiles")
+    several = source if isinstance(source, list | tuple) and source else (source,)
+    if not all(isinstance(one, str | os.PathLike) for one in several):
+        raise wrong("tiles", "a path, a URL, several of them or open tiles", source)
+    names = tuple(text_of(one, "tiles") for one in several)
     failed_before = len(call.failures)
-    found = find_tiles(name, None, scenes, call.context)
+    found = find_tiles(names, None, scenes, call.context)
     call.notice(*found.notices)
-    return Tiles(found, call.failures[failed_before:], (name,))
+    return Tiles(found, call.failures[failed_before:], names)

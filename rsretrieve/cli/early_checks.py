@@ -64,14 +64,15 @@ def check_device(name: str) -> None:
     check_device_name(name)
 
 
-def check_tiles(*sources: str | None) -> None:
+def check_tiles(*arguments: Sequence[str] | None) -> None:
     """Check that the local paths among TILES exist.
 
     Raises:
         TilesNotFound: one does not.
     """
-    for source in sources:
-        if source is not None and Location.parse(source).is_local and not _exists(source):
+    for source in (source for given in arguments for source in given or ()):
+        location = Location.parse(source)
+        if location.is_local and not all(map(_exists, location.files)):
             raise TilesNotFound(f"{source}: no such folder or list")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class IndexArguments:
     """The arguments that decide what `rsretrieve index` does."""
 
-    tiles: str | None
+    tiles: list[str] | None
     model: Path | None
     from_embeddings: Path | None
     update: bool

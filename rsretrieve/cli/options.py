@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,12 +19,16 @@ TILES_HELP = (
     "A folder of images (class sub-folders are the labels); or a CSV or Parquet list with the "
     "columns tile and optionally path and label"
 )
+TILES_HELP_STAC = (
+    f"{TILES_HELP}; or a STAC item, item collection, collection or catalogue (.json), or a folder "
+    "of items"
+)
 Tiles = Annotated[
-    str,
+    list[str],
     typer.Argument(
         metavar="TILES",
-        help=f"{TILES_HELP}; or a STAC item (.json) or a folder of items; with --window also a "
-        "scene, by path or URL.",
+        help=f"{TILES_HELP_STAC}; with --window also a scene, by path or URL. Several may be "
+        "given.",
     ),
 ]
 Window = Annotated[
@@ -74,7 +79,18 @@ Assets = Annotated[
     typer.Option(
         "--asset",
         metavar="NAME",
-        help="The STAC asset that holds the scene. Repeatable. \\[default: the only raster]",
+        help="The STAC asset that holds the scene. Repeatable: the bands of several assets form "
+        "one tile. \\[default: the only raster]",
+        rich_help_panel=SCENES,
+    ),
+]
+Stack = Annotated[
+    str | None,
+    typer.Option(
+        metavar="B,B,…|all",
+        help="For scenes whose bands lie in files of their own (SAFE, Landsat, BigEarthNet): take "
+        "these bands of a scene, in this order, as one tile, at the resolution of the finest; for "
+        "example B04,B03,B02. \\[default: every file is a tile or a scene]",
         rich_help_panel=SCENES,
     ),
 ]
@@ -159,6 +175,12 @@ Quiet = Annotated[
         rich_help_panel=RUN,
     ),
 ]
+
+
+def inputs_of(name: str, given: Sequence[str] | None) -> dict[str, str]:
+    """Input paths that one argument names, by a name for messages."""
+    numbered = enumerate(given or (), 1)
+    return {name if number == 1 else f"{name} ({number})": path for number, path in numbered}
 
 
 def parse_numbers(

@@ -25,6 +25,7 @@ _OPTIONS = {
     "edges": options.EdgesOption,
     "max_nodata": options.MaxNodata,
     "asset": options.Assets,
+    "stack": options.Stack,
     "max_windows": options.MaxWindows,
     "trust_sources": options.TrustSources,
 }
@@ -73,6 +74,7 @@ def _chosen(
     edges: Edges | None,
     max_nodata: float | None,
     asset: list[str] | None,
+    stack: str | None,
     max_windows: int | None,
     trust_sources: bool,
 ) -> SceneChoices:
@@ -95,6 +97,17 @@ def _chosen(
         )
     elif without_window:
         raise typer.BadParameter(f"{without_window[0]} needs --window PX")
+    bands = tuple(band.strip() for band in (stack or "").split(",") if band.strip())
+    if stack is not None and not bands:
+        raise typer.BadParameter("expected names of bands, or all", param_hint="--stack")
+    if bands and asset:
+        raise typer.BadParameter(
+            "--stack is for files; the bands of STAC items are chosen by --asset"
+        )
     return SceneChoices(
-        windows, tuple(asset or ()), max_windows or MAX_WINDOWS, trusted=trust_sources
+        windows,
+        tuple(asset or ()),
+        max_windows or MAX_WINDOWS,
+        trusted=trust_sources,
+        stack=bands,
     )

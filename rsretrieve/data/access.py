@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from rsretrieve._core.paths import Location
 from rsretrieve.data.address_guard import guard_address, why_refused
 from rsretrieve.data.gdal_drivers import (
     CONFINED_ONLY,
@@ -43,6 +44,8 @@ def is_trusted(tile: Tile) -> bool:
     """
     if tile.trust is Trust.TRUSTED:
         return True
+    if tile.location.stack:
+        return False  # its files were found by their names, or named by an item
     if not tile.location.is_local:
         return tile.trust is Trust.NAMED
     return tile.trust is Trust.NAMED and not holds_its_pixels(Path(tile.path))
@@ -68,7 +71,8 @@ class Readable:
         """
         typed = tuple(dict.fromkeys(os.path.realpath(folder) for folder in folders))
         files: dict[str, list[str]] = {}
-        for path in dict.fromkeys(tile.path for tile in tiles if tile.location.is_local):
+        local = (tile.location for tile in tiles if tile.location.is_local)
+        for path in dict.fromkeys(file for location in local for file in location.files):
             if _may_be_a_path(path):
                 folder, name = os.path.split(path)
                 files.setdefault(folder, []).append(name)
@@ -139,7 +143,7 @@ def policy_for(tile: Tile, readable: Readable) -> Policy:
     if tile.trust is Trust.TRUSTED:
         return Policy(None, ("/",), network=True)
     if not tile.location.is_local:
-        if tile.trust is Trust.NAMED:
+        if tile.trust is Trust.NAMED and not tile.location.stack:
             return Policy(None, ("/",), network=_ASKS_A_NETWORK.search(tile.path) is not None)
         return _of_remote(tile)
     with suppress(OSError):  # reading it reports the error
@@ -153,7 +157,7 @@ def policy_for(tile: Tile, readable: Readable) -> Policy:
 
 
 def _is_confined_only(tile: Tile) -> bool:
-    if tile.path.lower().endswith(_CONFINED_SUFFIXES):
+    if any(file.lower().endswith(_CONFINED_SUFFIXES) for file in tile.location.files):
         return True
     if tile.trust is Trust.STRANGER:
         return False  # to open every tile of a folder would take too long
@@ -164,11 +168,12 @@ def _is_confined_only(tile: Tile) -> bool:
 
 def _of_remote(tile: Tile) -> Policy:
     """The policy for an untrusted tile at a public address."""
-    scheme = urlsplit(tile.path).scheme.lower()
-    if scheme not in _REMOTE or "/vsi" in tile.path.lower():
-        raise TileError(tile.id, f"its path {tile.path} is no plain path: {TRUST_HINT}")
-    if reason := why_refused(tile.path):
-        raise TileError(tile.id, f"{reason}: {TRUST_HINT}")
+    for path in tile.location.files:
+        scheme = urlsplit(path).scheme.lower()
+        if scheme not in _REMOTE or "/vsi" in path.lower():
+            raise TileError(tile.id, f"its path {path} is no plain path: {TRUST_HINT}")
+        if reason := why_refused(path):
+            raise TileError(tile.id, f"{reason}: {TRUST_HINT}")
     proxy = guard_address()
     ports = (int(proxy.rpartition(":")[2]),) if proxy else ()
     return Policy(tuple(for_files()), (), network=True, ports=ports, proxy=proxy)
@@ -176,6 +181,7 @@ def _of_remote(tile: Tile) -> Policy:
 
 def hosts_of(tiles: Iterable[Tile]) -> tuple[str, ...]:
     """The hosts from which untrusted tiles are fetched, sorted."""
-    paths = {tile.path for tile in tiles if tile.trust is Trust.STRANGER and "://" in tile.path}
+    strange = {tile.path for tile in tiles if tile.trust is Trust.STRANGER and "://" in tile.path}
+    paths = {file for path in strange for file in Location.parse(path).files}
     known = {path for path in paths if urlsplit(path).scheme.lower() in _REMOTE}
     return tuple(sorted({urlsplit(path).netloc.rpartition("@")[2] for path in known} - {""}))

@@ -109,13 +109,17 @@ class FileStates:
     def _sidecars(self, path: str) -> str:
         if not Location.parse(path).is_local:
             return ""
-        found = [(role, content_digest(side)) for role, side in self._companions.of(path)]
+        sides = (side for file in Location.parse(path).files for side in self._companions.of(file))
+        found = [(role, content_digest(side)) for role, side in sides]
         return _blake2b(repr(found).encode()).hexdigest() if found else ""
 
 
 def _mark(path: str, companions: Companions) -> str:
     """See `FileState.mark`."""
-    states = [("", *_times(path)), *((role, *_times(side)) for role, side in companions.of(path))]
+    states = []
+    for file in Location.parse(path).files:
+        states.append(("", *_times(file)))
+        states += [(role, *_times(side)) for role, side in companions.of(file)]
     latest = max(time_ns for _, *times in states for time_ns in times[1:3])
     if time.time_ns() - latest < _SETTLED_NS:
         return ""
@@ -140,7 +144,12 @@ def content_digest(path: str) -> str:
     whether it is a hole or stored, so a sparse file and its dense copy have the same digest.
     A large file without such a block has its plain BLAKE2b. Smaller files are read whole, which
     takes less than a second. Pipes and devices, which may never end, have no digest.
+
+    A stack of files has the digest of their digests.
     """
+    if files := Location.parse(path).stack:
+        digests = [content_digest(file) for file in files]
+        return _blake2b(repr(digests).encode()).hexdigest() if all(digests) else ""
     try:
         with open_regular(Path(path)) as stream:
             size_bytes = os.fstat(stream.fileno()).st_size

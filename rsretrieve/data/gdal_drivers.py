@@ -52,6 +52,28 @@ _SUFFIXES_WITHOUT_SIGNATURE = (
     *(".hgt", ".bil", ".bip", ".bsq", ".flt", ".raw", ".dem", ".tga", ".asc", ".kap", ".nos"),
     *(".avif", ".heif", ".heic", ".dt0", ".dt1", ".dt2"),
 )
+SIDECAR_SUFFIXES = frozenset(
+    (
+        *(".ovr", ".msk", ".aux", ".rrd", ".ige", ".xml", ".hdr", ".prj", ".rpb", ".clr", ".stx"),
+        *(".wld", ".tfw", ".tifw", ".tiffw", ".jgw", ".jpgw", ".jpegw", ".pgw", ".pngw", ".gfw"),
+        *(".bpw", ".j2w", ".jp2w", ".idx", ".imd", ".rpc", ".geo"),
+    )
+)
+"""Files that GDAL reads with a raster beside them, and that are none themselves. Some are TIFFs:
+overviews (`.ovr`) and masks (`.msk`)."""
+READABLE_SUFFIXES = frozenset(
+    (
+        *(".nc", ".nc4", ".cdf", ".h4", ".h5", ".hdf", ".hdf4", ".hdf5", ".he5", ".zarr"),
+        *(".grb", ".grb2", ".grib", ".grib2", ".gpkg", ".mbtiles", ".mrf", ".bag", ".kea"),
+        *(".avif", ".heic", ".heif", ".jxl", ".jls", ".jpx", ".jpc", ".j2c", ".ecw", ".sid"),
+        *(".pnm", ".pbm", ".pgm", ".ppm", ".tga", ".sgi", ".rgb", ".rsw", ".mtw", ".xpm"),
+        *(".bil", ".bip", ".bsq", ".flt", ".asc", ".grd", ".hgt", ".dem", ".dt0", ".dt1", ".dt2"),
+        *(".ers", ".pix", ".rst", ".cub", ".kap", ".nos", ".bt", ".ter", ".xyz", ".sdat", ".gtx"),
+        *(".gti", ".til", ".pdf", ".lcp", ".hf2"),
+    )
+)
+"""Formats of rasters that a folder is not searched for: many hold several images or none, and some
+are not read without the user's trust."""
 _KNOWN = ((b"<VRTDataset", "VRT"), (b"\x89HDF", "HDF5"), (b"CDF", "netCDF"), (b"<GDAL_WMS", "WMS"))
 
 

@@ -133,15 +133,18 @@ class SceneChoices:
 
     Attributes:
         windows: how scenes are cut; None: every image is one tile.
-        assets: the assets of STAC items that are the scenes; empty: an item's only raster.
+        assets: the assets of STAC items whose bands form a scene; empty: an item's only raster.
         max_windows: a scene with more windows is refused.
         trusted: files that the tiles' files name are opened, too.
+        stack: the bands of scenes whose bands lie in files of their own; `all` for all; empty:
+            every file is a tile or a scene.
     """
 
     windows: WindowChoices | None = None
     assets: tuple[str, ...] = ()
     max_windows: int = MAX_WINDOWS
     trusted: bool = False
+    stack: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

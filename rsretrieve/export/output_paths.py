@@ -74,7 +74,7 @@ class OutputPaths:
         # There may be a million tiles: only those with an output's name are looked up on disk.
         named = tuple({n.casefold() for _, p in files for n in (p.name, resolved(p).name)})
         homes: dict[str, Path] = {}
-        for tile in tiles():
+        for tile in (file for path in tiles() for file in Location.parse(path).files):
             if not Location.parse(tile).is_local:
                 continue
             if named and tile.casefold().endswith(named):

@@ -179,7 +179,7 @@ def _example(store: IndexStore, text: str, trust: Trust) -> QueryTerm | None:
     if not text:
         return None
     tile = image_tile(store, text, trust)
-    if tile.location.is_local and not Path(tile.path).exists():
+    if tile.location.is_local and not all(Path(file).exists() for file in tile.location.files):
         return None
     if not is_vector_file(text):
         return QueryTerm(image=tile)

@@ -33,12 +33,12 @@ _choice = partial(typer.Option, rich_help_panel="Scoring and selection")
 @takes_scenes
 def audit_labels(
     tiles: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
             metavar="TILES",
-            help=f"{options.TILES_HELP}; with --window also a scene. With --embeddings FILE.npy: "
-            "row i is tile i (a folder's tiles are sorted by id). With --embeddings "
-            "FILE.parquet, TILES may be left out.",
+            help=f"{options.TILES_HELP}; with --window also a scene. Several may be given. "
+            "With --embeddings FILE.npy: row i is tile i (a folder's tiles are sorted by id). "
+            "With --embeddings FILE.parquet, TILES may be left out.",
         ),
     ] = None,
     model: Annotated[
@@ -174,7 +174,7 @@ def audit_labels(
     """
     exports = (fiftyone, label_studio, geojson, noise_matrix)
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, overwrite)
-    inputs = AuditInputs(tiles, scenes, labels, model, embeddings, decisions, truth, device)
+    inputs = AuditInputs(tiles or None, scenes, labels, model, embeddings, decisions, truth, device)
     inputs.check()
     if not inputs.is_audit and (outputs.has_findings or fail_on_issues or not outputs.has_labels):
         raise typer.BadParameter(

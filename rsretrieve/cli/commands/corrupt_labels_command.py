@@ -71,7 +71,12 @@ def corrupt_labels(
         )
     paths = OutputPaths(
         {"--output": output},
-        inputs={"TILES": tiles, "--labels": labels, "--table": table, "--model": model},
+        inputs={
+            **options.inputs_of("TILES", tiles),
+            "--labels": labels,
+            "--table": table,
+            "--model": model,
+        },
         overwrite=overwrite,
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:

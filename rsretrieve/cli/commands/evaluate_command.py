@@ -28,11 +28,11 @@ FILES = "Files to write"
 def evaluate(
     index: options.Index,
     queries: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
             metavar="QUERIES",
             help=f"Labelled query tiles. {options.TILES_HELP}; with --window also a scene. "
-            "\\[default: every tile of the index, against the others]",
+            "Several may be given. \\[default: every tile of the index, against the others]",
         ),
     ] = None,
     labels: options.Labels = None,
@@ -84,7 +84,7 @@ def evaluate(
     inverse distance; NMI of a k-means clustering of the queries. Equally similar tiles count as
     the mean over all their orders.
     """
-    if queries is None and (labels or model or scenes != SceneChoices()):
+    if not queries and (labels or model or scenes != SceneChoices()):
         raise typer.BadParameter(
             "--labels, --model, --window and --asset apply to QUERIES, which are missing"
         )
@@ -95,7 +95,7 @@ def evaluate(
             "--truth": truth,
             "--labels": labels,
             "--model": model,
-            "QUERIES": queries,
+            **options.inputs_of("QUERIES", queries),
         },
         overwrite=overwrite,
     )
@@ -122,7 +122,7 @@ def evaluate(
         outputs.check_tiles(lambda: store.rows.column("path"))
         context = RunContext(strict=strict, listener=terminal.listen)
         found = loaded = None
-        if queries is not None:
+        if queries:
             found = find_tiles(queries, labels, scenes, context)
             queried = found
             outputs.check_tiles(lambda: (tile.path for tile in queried))

@@ -42,11 +42,11 @@ _existing = partial(typer.Option, rich_help_panel="Work on an existing index")
 def index(
     output: Annotated[Path, typer.Option(metavar="DIR", help="Index folder to write.")],
     tiles: Annotated[
-        str | None,
+        list[str] | None,
         typer.Argument(
             metavar="TILES",
-            help=f"{options.TILES_HELP}; or a STAC item (.json) or a folder of items; with "
-            "--window also a scene. Not needed by --verify, --repair and --export.",
+            help=f"{options.TILES_HELP_STAC}; with --window also a scene. Several may be given. "
+            "Not needed by --verify, --repair and --export.",
         ),
     ] = None,
     model: Annotated[
@@ -147,7 +147,8 @@ def index(
     goal = goal_of_options(faiss_key, recall, memory, append_only=append_only)
     only_exports = export is not None and tiles is None and from_embeddings is None
     written = {} if verify or only_exports else {"--output": output}
-    read = {"TILES": tiles, "--labels": labels, "--model": model}
+    tiles = tiles or None
+    read = {**options.inputs_of("TILES", tiles), "--labels": labels, "--model": model}
     paths = OutputPaths(
         {"--export": export},
         written,
@@ -184,7 +185,7 @@ class _Work:
     """The inputs of an index, and the options for building it."""
 
     upkeep: Upkeep
-    tiles: str | None
+    tiles: list[str] | None
     labels: Path | None
     scenes: SceneChoices
     goal: IndexGoal | None
@@ -243,9 +244,10 @@ def _index_embeddings(work: _Work, source: Path, terminal: Terminal) -> int:
     upkeep = work.upkeep
     if work.tiles is None and work.labels is not None:
         raise typer.BadParameter("--labels applies to TILES, which are missing")
-    if work.tiles is not None and Path(work.tiles).is_dir():
+    folders = [name for name in work.tiles or () if Path(name).is_dir()]
+    if folders:
         raise InvalidArgument(
-            f"{work.tiles} is a folder; its tiles have no order to match the rows of {source.name}",
+            f"{folders[0]} is a folder; its tiles have no order to match the rows of {source.name}",
             hint="give a list (CSV or Parquet, column tile) in the order of the embeddings",
         )
     check_embeddings(source)

@@ -51,7 +51,7 @@ def split(
     files = [output / f"{part}.csv" for part in PARTS]
     paths = OutputPaths(
         {f"--output ({path.name})": path for path in files},
-        inputs={"TILES": tiles, "--labels": labels},
+        inputs={**options.inputs_of("TILES", tiles), "--labels": labels},
         overwrite=overwrite,
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:

@@ -39,10 +39,11 @@ def train(
     ] = None,
     labels: options.Labels = None,
     val: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             metavar="TILES",
-            help="Tiles for validation, with their labels as given. \\[default: a tenth of TILES]",
+            help="Tiles for validation, with their labels as given. Repeatable. "
+            "\\[default: a tenth of TILES]",
         ),
     ] = None,
     resume: Annotated[
@@ -154,10 +155,15 @@ def train(
     chosen_bands = tuple(map(int, options.parse_numbers(bands, "--bands", int))) if bands else ()
     in_parts = batch_size == "auto"
     tiles_per_step = None if in_parts else options.parse_count(batch_size, "--batch-size")
-    output = output or Path("models", Path(Location.parse(tiles).name).stem)
+    output = output or Path("models", Path(Location.parse(tiles[0]).name).stem)
     paths = OutputPaths(
         folder={"--output": output},
-        inputs={"TILES": tiles, "--labels": labels, "--val": val, "--weights": weights},
+        inputs={
+            **options.inputs_of("TILES", tiles),
+            **options.inputs_of("--val", val),
+            "--labels": labels,
+            "--weights": weights,
+        },
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
@@ -188,7 +194,7 @@ def train(
 
         context = RunContext(strict=strict, listener=terminal.listen)
         found = find_tiles(tiles, labels, scenes, context)
-        validation = find_tiles(val, None, scenes, context) if val is not None else None
+        validation = find_tiles(val, None, scenes, context) if val else None
         from rsretrieve.cli.io.result_tables import training_summary
         from rsretrieve.export.model_card import write_card_and_plot
         from rsretrieve.export.results import training_json

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rsretrieve.cli.given_command import command_with_labels
+from rsretrieve.cli.options import inputs_of
 
 if TYPE_CHECKING:  # heavy modules, which `--help` does not load
     from rsretrieve.audit.evidence.evidence import EvidenceSource
@@ -58,7 +59,7 @@ class AuditSource:
 class AuditInputs:
     """The options of `audit-labels` that name inputs."""
 
-    tiles: str | None
+    tiles: list[str] | None
     scenes: SceneChoices
     labels: Path | None
     model: Path | None
@@ -76,7 +77,7 @@ class AuditInputs:
     def paths(self) -> dict[str, str | Path | None]:
         """The inputs, by the option that names them."""
         return {
-            "TILES": self.tiles,
+            **inputs_of("TILES", self.tiles),
             "--labels": self.labels,
             "--model": self.model,
             "--embeddings": self.embeddings,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from rsretrieve._core.atomic_write import resolved
-from rsretrieve._core.paths import Location, storable
+from rsretrieve._core.paths import Location, stack_path, storable
 from rsretrieve._core.tables import (
     TABLE_SUFFIXES,
     Row,
@@ -19,8 +19,12 @@ from rsretrieve._core.tables import (
 )
 from rsretrieve.data.access import hosts_of
 from rsretrieve.data.address_guard import allow_typed
-from rsretrieve.data.discovery.folders import Unlisted, image_files
+from rsretrieve.data.discovery.band_files import band_notices, stack_bands
+from rsretrieve.data.discovery.class_folders import find_class_folders
+from rsretrieve.data.discovery.folders import IMAGE_SUFFIXES, read_folder
+from rsretrieve.data.discovery.left_out import LeftOut
 from rsretrieve.data.discovery.scenes import cut_scenes
+from rsretrieve.data.discovery.several_sources import joined
 from rsretrieve.data.discovery.stac import stac_tiles
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.class_names import clean_label, spelling_notices
@@ -35,9 +39,11 @@ from rsretrieve.data.window import Window, split_window
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.errors import InputError, InvalidArgument, NoUsableTiles, TableError, TilesNotFound
 
+_IMAGES = tuple(IMAGE_SUFFIXES)
+
 
 def find_tiles(
-    source: Path | str,
+    source: Path | str | Sequence[Path | str],
     labels: Path | None = None,
     scenes: SceneChoices = SceneChoices(),
     context: RunContext | None = None,
@@ -47,40 +53,52 @@ def find_tiles(
     Args:
         source: a folder (class sub-folders are the labels); a CSV or Parquet list with the
             columns `tile`, optionally `path` and `label`; a scene, by a path, a URL or a name
-            in GDAL's virtual file systems; a STAC item, or a folder of them.
+            in GDAL's virtual file systems; a STAC item, item collection, collection or catalogue,
+            or a folder of items; or several of these.
         labels: a CSV with `tile,label` whose labels replace those found.
-        scenes: whether and how images are cut into windows, and which assets of STAC items
-            are used.
-        context: records scenes that cannot be opened and folders that cannot be listed. Without
-            it, the first such scene raises a `TileError`, and folders are named in a notice.
+        scenes: whether and how images are cut into windows, which assets of STAC items are used,
+            and which band files are stacked.
+        context: records scenes that cannot be opened, folders that cannot be listed and items that
+            cannot be used. Without it, the first such scene raises a `TileError`, and the rest is
+            named in a notice.
 
     Returns:
         The tiles, sorted by id for a folder, in the list's order for a list; the windows of
-        a scene in the order of its blocks.
+        a scene in the order of its blocks; several sources one after the other.
 
     Raises:
         TilesNotFound: `source` does not exist, or holds no tile.
         TableError: the list, or the labels file, cannot be read.
         InputError: `source` is not a STAC item, or an item lacks the asset.
-        NoUsableTiles: no scene can be opened, or no folder can be listed.
+        NoUsableTiles: no scene can be opened, no folder can be listed, or no item can be used.
         LabelsError: the labels file does not fit the tiles.
     """
-    unlisted = Unlisted(str(source))
-    tiles = _images(str(source), scenes, unlisted)
-    if not tiles.tiles:
-        unlisted.raise_if_any()
-        raise TilesNotFound(
-            f"{source}: no tiles in it",
-            hint="tiles are images such as .jpg, .png or .tif, in class sub-folders or not",
-        )
-    tiles = unlisted.reported(_with_names_in_utf8(tiles, context), context)
-    tiles = _trusted(tiles) if scenes.trusted else _with_notice_of_hosts(tiles)
+    sources = [source] if isinstance(source, str | Path) else list(dict.fromkeys(source))
+    tiles = joined([_found(str(one), scenes, context) for one in sources])
     if scenes.windows is not None:
         tiles = cut_scenes(
             tiles, scenes.windows, context or RunContext(strict=True), scenes.max_windows
         )
     tiles = override_labels(tiles, labels) if labels is not None else tiles
     return tiles.with_notices(*spelling_notices(tiles.class_names))
+
+
+def _found(source: str, scenes: SceneChoices, context: RunContext | None) -> TileSet:
+    """The images that one source names, not cut into windows."""
+    left_out = LeftOut(source)
+    tiles = _images(source, scenes, left_out)
+    if not tiles.tiles:
+        left_out.raise_if_any()
+        raise TilesNotFound(
+            f"{source}: no tiles in it",
+            hint="tiles are images such as .jpg, .png or .tif, in class sub-folders or not",
+        )
+    if scenes.stack:
+        tiles = stack_bands(tiles, scenes.stack, left_out)
+    else:
+        tiles = tiles.with_notices(*band_notices(tiles))
+    tiles = left_out.reported(_with_names_in_utf8(tiles, context), context)
+    return _trusted(tiles) if scenes.trusted else _with_notice_of_hosts(tiles)
 
 
 def _trusted(tiles: TileSet) -> TileSet:
@@ -123,15 +141,17 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _images(source: str, scenes: SceneChoices, unlisted: Unlisted) -> TileSet:
-    """The images that `source` names, not cut into windows."""
+def _images(source: str, scenes: SceneChoices, left_out: LeftOut) -> TileSet:
+    """The images that `source` names."""
     path, location = Path(source), Location.parse(source)
     if not location.is_local:
         allow_typed(source)  # assets on the same host may be fetched, too
-    elif path.is_dir():
-        return _images_in_folder(path, scenes, unlisted)
-    if location.name.lower().endswith((".json", ".geojson")):
-        return stac_tiles(source, scenes.assets, unlisted)
+    elif path.is_dir() and path.suffix.lower() != ".zarr":
+        return _images_in_folder(path, scenes, left_out)
+    name = location.name.lower()
+    is_page = bool(scenes.assets) and source.lower().startswith(("http://", "https://"))
+    if name.endswith((".json", ".geojson")) or (is_page and not name.endswith(_IMAGES)):
+        return stac_tiles(source, scenes.assets, left_out, trusted=scenes.trusted)
     if scenes.assets:
         raise InputError(f"{source} is not a STAC item; --asset is for STAC items")
     if not location.is_local:
@@ -143,11 +163,26 @@ def _images(source: str, scenes: SceneChoices, unlisted: Unlisted) -> TileSet:
     raise TilesNotFound(f"{source}: no such folder or list")
 
 
-def _images_in_folder(folder: Path, scenes: SceneChoices, unlisted: Unlisted) -> TileSet:
-    found = () if scenes.assets else tuple(_tiles_in_folder(folder, unlisted))
-    if not found:
-        return stac_tiles(str(folder), scenes.assets, unlisted)
-    return TileSet(str(folder), found, folders=(str(folder),))
+def _images_in_folder(folder: Path, scenes: SceneChoices, left_out: LeftOut) -> TileSet:
+    source = str(folder)
+    if scenes.assets:
+        return stac_tiles(source, scenes.assets, left_out)
+    content = read_folder(folder, left_out)
+    notices = content.notices(source)
+    if not content.images:
+        try:
+            return stac_tiles(source, (), left_out).with_notices(*notices)
+        except TilesNotFound as error:
+            raise TilesNotFound("; ".join((error.message, *notices)), hint=error.hint) from error
+    ids = [path.relative_to(folder).as_posix() for path in content.images]
+    classes = find_class_folders(source, ids, content.subfolders)
+    tiles = tuple(
+        Tile(id=tile_id, path=str(path), label=classes.label_of(tile_id))
+        for tile_id, path in zip(ids, content.images)
+    )
+    # Stacked bands have labels of their own: their folders are often those of the scenes.
+    notices += () if scenes.stack else classes.notices
+    return TileSet(source, tiles, notices, folders=(source,))
 
 
 def _single_scene(source: Location, scenes: SceneChoices) -> TileSet:
@@ -158,13 +193,6 @@ def _single_scene(source: Location, scenes: SceneChoices) -> TileSet:
             f"or a list ({', '.join(TABLE_SUFFIXES)})",
         )
     return TileSet(source.text, (Tile(source.name, source.text, trust=Trust.NAMED),))
-
-
-def _tiles_in_folder(root: Path, unlisted: Unlisted) -> Iterator[Tile]:
-    for path in image_files(root, unlisted):
-        relative = PurePosixPath(path.relative_to(root).as_posix())
-        label = clean_label(relative.parts[0]) if len(relative.parts) > 1 else None
-        yield Tile(id=str(relative), path=str(path), label=label)
 
 
 def _tiles_in_list(source: Path) -> TileSet:
@@ -199,8 +227,7 @@ def _tile_of_row(source: Path, folder: str, line: int, row: Row, labels: LabelCo
     except InvalidArgument as error:
         raise TableError(f"{source}: line {line}: {error}") from error
     named = _with_slashes(folder, row.get("path") or file_part)
-    # Text, not `Path`: for the million rows of a list, a `Path` each would double the time.
-    path = os.path.join(folder, named) if Location.parse(named).is_local else named  # noqa: PTH118
+    path = Location.parse(named).below(folder)
     if window is not None and row.get("read_px"):
         window = _read_at(window, row["read_px"], f"{source}: line {line}")
     label = labels.label(row.get("label"), line)
@@ -209,7 +236,7 @@ def _tile_of_row(source: Path, folder: str, line: int, row: Row, labels: LabelCo
 
 def _with_slashes(folder: str, name: str) -> str:
     """A path as this system writes it: lists that Windows programs wrote have backslashes."""
-    if "\\" not in name or os.path.exists(os.path.join(folder, name)):  # noqa: PTH110, PTH118
+    if "\\" not in name or Location.parse(name).stack or os.path.exists(os.path.join(folder, name)):  # noqa: PTH110, PTH118
         return name
     return name.replace("\\", "/")
 
@@ -255,6 +282,8 @@ def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
 
 
 def _relative(location: Location, folder: Path) -> str:
+    if location.stack:
+        return stack_path([_relative(Location.parse(file), folder) for file in location.stack])
     if not location.is_local:
         return location.text
     return Path(os.path.relpath(location.absolute(), folder)).as_posix()

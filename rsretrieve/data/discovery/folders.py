@@ -1,17 +1,21 @@
-"""The image files of a folder and its sub-folders, and the folders that cannot be listed."""
+"""The image files of a folder and its sub-folders, and what the folder holds besides them."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from rsretrieve.data.failures import Failure
-from rsretrieve.data.gdal_drivers import begins_like_an_image
-from rsretrieve.data.reading.raw_tile import decoding_trouble
-from rsretrieve.data.run_context import RunContext
-from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.errors import NoUsableTiles
+from rsretrieve.data.discovery.left_out import LeftOut
+from rsretrieve.data.gdal_drivers import (
+    READABLE_SUFFIXES,
+    SIDECAR_SUFFIXES,
+    begins_like_an_image,
+    holds_its_pixels,
+)
+from rsretrieve.data.labels.labels import some_of
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -20,77 +24,157 @@ IMAGE_SUFFIXES = frozenset(
     )
 )
 _OTHER_SUFFIXES = (".csv", ".txt", ".json", ".xml", ".md", ".parquet", ".npy")
+_SYSTEM_FOLDERS = frozenset(
+    (
+        *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),  # NAS systems
+        *("$recycle.bin", "recycler", "system volume information", "found.000"),  # Windows
+        *("lost+found", "lost+found.bak", "__macosx", "network trash folder", "temporary items"),
+        "__pycache__",
+    )
+)
 
 
-class Unlisted:
-    """Collects sub-folders that cannot be listed; their tiles are missing.
+def is_system_folder(name: str) -> bool:
+    """Whether a folder belongs to an operating system or a storage device, judged by its name.
 
-    Args:
-        source: the folder that the user named.
+    >>> is_system_folder("$RECYCLE.BIN"), is_system_folder("forest")
+    (True, False)
+    """
+    return name.casefold() in _SYSTEM_FOLDERS
+
+
+@dataclass
+class FolderContent:
+    """What a folder and its sub-folders hold.
+
+    Attributes:
+        images: the image files, sorted by path.
+        not_images: how many files there are of other formats that GDAL reads, by suffix.
+        system: the system folders, which are not read, relative to the folder.
+        repeated: links to folders that are read under another name already.
+        subfolders: the sub-folders that were read, relative to the folder.
     """
 
-    def __init__(self, source: str) -> None:
-        self._source = source
-        self._reasons: dict[str, str] = {}
+    images: list[Path] = field(default_factory=list)
+    not_images: Counter[str] = field(default_factory=Counter)
+    system: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+    subfolders: list[str] = field(default_factory=list)
 
-    def add(self, error: OSError) -> None:
-        """Record a folder, from the error of `os.walk`."""
-        self._reasons[os.fspath(error.filename)] = decoding_trouble(error)
-
-    def reported(self, tiles: TileSet, context: RunContext | None) -> TileSet:
-        """The same tiles, and report the folders: as failures, or in a notice without a context.
-
-        Raises:
-            TileError: there is such a folder, and the context is strict.
-        """
-        names = {
-            folder: Path(os.path.relpath(folder, self._source)).as_posix()
-            for folder in self._reasons
-        }
-        tiles = replace(tiles, unseen=tuple(f"{name}/" for name in names.values()))
-        if context is None:
-            notices = (f"folders left out: {self._in_words()}",) if names else ()
-            return tiles.with_notices(*notices)
-        for folder, reason in self._reasons.items():
-            tile = Tile(names[folder], folder)
-            context.add_failure(Failure(tile, f"a folder that cannot be listed: {reason}"))
-        return tiles
-
-    def raise_if_any(self) -> None:
-        """Raise an error if a folder cannot be listed; to be called if no tile was found.
-
-        Raises:
-            NoUsableTiles: a folder cannot be listed.
-        """
-        if self._reasons:
-            raise NoUsableTiles(f"{self._source}: no tiles; folders left out: {self._in_words()}")
-
-    def _in_words(self) -> str:
-        folder, reason = next(iter(self._reasons.items()))
-        first = "the first, " if len(self._reasons) > 1 else ""
-        return f"{len(self._reasons)} that cannot be listed ({first}{folder}: {reason})"
+    def notices(self, source: str) -> tuple[str, ...]:
+        """What the user should know of what was left out."""
+        notices = []
+        if self.not_images:
+            counts = ", ".join(f"{name} ({n})" for name, n in sorted(self.not_images.items()))
+            notices.append(
+                f"{source}: files left out whose formats a folder is not searched for: {counts}; "
+                "convert them to GeoTIFF, or list them in a CSV (column tile)"
+            )
+        if self.system:
+            names = some_of(sorted(self.system))
+            notices.append(f"{source}: system folders left out: {len(self.system)} ({names})")
+        if self.repeated:
+            names = some_of(sorted(self.repeated))
+            notices.append(
+                f"{source}: links to folders that are read already under another name: "
+                f"{len(self.repeated)} ({names})"
+            )
+        return tuple(notices)
 
 
-def image_files(root: Path, unlisted: Unlisted) -> list[Path]:
-    """All image files under `root`, sorted by path. Links are followed, but no folder twice.
+def read_folder(root: Path, left_out: LeftOut) -> FolderContent:
+    """Find all image files under `root`. Links are followed, but no folder is read twice.
 
     Args:
         root: the folder.
-        unlisted: records folders that cannot be listed.
+        left_out: records folders that cannot be listed.
     """
-    found, visited = [], set()
-    for folder, subfolders, names in os.walk(root, onerror=unlisted.add, followlinks=True):
-        identity = Path(folder).stat()
-        if (identity.st_dev, identity.st_ino) in visited:
-            subfolders.clear()
-            continue
-        visited.add((identity.st_dev, identity.st_ino))
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in names:
-            path = Path(folder, name)
-            if not name.startswith(".") and _looks_like_image(path):
-                found.append(path)
-    return sorted(found, key=Path.as_posix)
+    walk = _Walk(root, left_out)
+    walk.read(root)
+    walk.content.images.sort(key=Path.as_posix)
+    return walk.content
+
+
+class _Walk:
+    """Reads folders before links: a folder keeps its own name if a link names it, too."""
+
+    def __init__(self, root: Path, left_out: LeftOut) -> None:
+        self.content = FolderContent()
+        self._root, self._left_out = root, left_out
+        self._visited: set[tuple[int, int]] = set()
+        self._links: list[Path] = []
+
+    def read(self, folder: Path) -> None:
+        self._read_without_links(folder)
+        while self._links:
+            link = self._links.pop(0)
+            if self._identity(link) in self._visited:
+                self.content.repeated.append(self._relative(link))
+            else:
+                self._read_without_links(link)
+
+    def _read_without_links(self, folder: Path) -> None:
+        remaining = [folder]
+        while remaining:
+            inner = remaining.pop()
+            identity = self._identity(inner)
+            if identity is None or identity in self._visited:
+                continue
+            self._visited.add(identity)
+            entries = self._entries(inner)
+            if entries is not None and inner != self._root:
+                self.content.subfolders.append(self._relative(inner))
+            remaining += reversed(list(self._subfolders_among(entries or ())))
+
+    def _subfolders_among(self, entries: Iterable[os.DirEntry[str]]) -> Iterator[Path]:
+        """The sub-folders to read; files and links are recorded."""
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.name.startswith("."):
+                continue
+            if not _is_folder(entry):
+                self._add_file(path)
+            elif is_system_folder(entry.name):
+                self.content.system.append(self._relative(path))
+            elif path.suffix.lower() in READABLE_SUFFIXES:
+                self.content.not_images[path.suffix.lower()] += 1
+            elif entry.is_symlink():
+                self._links.append(path)
+            else:
+                yield path
+
+    def _entries(self, folder: Path) -> list[os.DirEntry[str]] | None:
+        """What a folder holds, sorted by name; None if it cannot be listed."""
+        try:
+            with os.scandir(folder) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            self._left_out.add_folder(error)
+            return None
+
+    def _identity(self, folder: Path) -> tuple[int, int] | None:
+        try:
+            status = folder.stat()
+        except OSError as error:
+            self._left_out.add_folder(error)
+            return None
+        return status.st_dev, status.st_ino
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self._root).as_posix()
+
+    def _add_file(self, path: Path) -> None:
+        if _looks_like_image(path):
+            self.content.images.append(path)
+        elif suffix := _suffix_if_readable(path):
+            self.content.not_images[suffix] += 1
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _looks_like_image(path: Path) -> bool:
@@ -98,14 +182,30 @@ def _looks_like_image(path: Path) -> bool:
 
     A broken link or a pipe with an image's suffix counts as an image that cannot be read.
     """
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    suffix = path.suffix.lower()
+    if suffix in IMAGE_SUFFIXES:
         return True
-    if not _is_file(path) or path.suffix.lower() in _OTHER_SUFFIXES:
+    if suffix in SIDECAR_SUFFIXES or suffix in READABLE_SUFFIXES:
+        return False
+    if suffix in _OTHER_SUFFIXES or not _is_file(path):
         return False
     try:
         return begins_like_an_image(path)
     except OSError:
         return False
+
+
+def _suffix_if_readable(path: Path) -> str:
+    """The suffix of a file that is no tile, but that GDAL reads; empty for any other file."""
+    suffix = path.suffix.lower()
+    if suffix in READABLE_SUFFIXES:
+        return suffix
+    if suffix in SIDECAR_SUFFIXES or suffix in _OTHER_SUFFIXES or not _is_file(path):
+        return ""
+    try:
+        return (suffix or "without a suffix") if holds_its_pixels(path) else ""
+    except OSError:
+        return ""
 
 
 def _is_file(path: Path) -> bool:

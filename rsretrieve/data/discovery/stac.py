@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
 
-from rsretrieve._core.paths import Location
-from rsretrieve.data.discovery.folders import Unlisted
+from rsretrieve._core.paths import Location, stack_path
+from rsretrieve.data.discovery.class_folders import find_class_folders
+from rsretrieve.data.discovery.folders import is_system_folder
+from rsretrieve.data.discovery.left_out import LeftOut
+from rsretrieve.data.discovery.stac_documents import (
+    SUFFIXES,
+    Document,
+    FoundItem,
+    Links,
+    is_item,
+    is_item_collection,
+    items_in,
+    place_of,
+    read_json,
+)
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InputError, TilesNotFound
 
@@ -20,98 +31,161 @@ if TYPE_CHECKING:
 _NOT_RASTERS = ("thumbnail", "overview", "metadata")
 
 
-def stac_tiles(source: str, assets: Sequence[str], unlisted: Unlisted) -> TileSet:
-    """Find the assets of a STAC item, or of all items in a folder and its sub-folders.
+def stac_tiles(
+    source: str, assets: Sequence[str], left_out: LeftOut, *, trusted: bool = False
+) -> TileSet:
+    """Find the assets of STAC items: of a document and what it links to, or of a folder.
 
     A tile's id is the path of the item's file relative to the folder, and the asset's name:
-    `2024/item.json/visual`. A first sub-folder is the label, as with images.
+    `2024/item.json/visual`; for an item in a collection, its id stands between them. A first
+    sub-folder is the label, as with images.
 
     Args:
-        source: a JSON file, by a path or a URL, or a folder.
-        assets: the names of the assets; empty: an item's only raster.
-        unlisted: records folders that cannot be listed.
+        source: a JSON file (item, item collection, collection, catalogue), by a path or a URL, or
+            a folder of items and item collections.
+        assets: the names of the assets whose bands form a tile; empty: an item's only raster.
+        left_out: records items that cannot be used, and folders that cannot be listed.
+        trusted: links are followed wherever they lead.
 
     Raises:
-        InputError: not a STAC item, or an item lacks the asset, or has several rasters.
-        TilesNotFound: the folder holds no item.
+        InputError: not a STAC document; or it is a single item that lacks the asset, or has
+            several rasters.
+        TilesNotFound: there is no item.
+        NoUsableTiles: none of the items can be used.
     """
     location = Location.parse(source)
-    if not location.is_local or not Path(source).is_dir():
-        item = _read_item(source)
-        tiles = list(_tiles_of(item, location.name, None, source, assets))
-        own = (str(Path(source).parent),) if location.is_local else ()
-        return TileSet(source, tuple(tiles), folders=own)
-    root = Path(source)
-    tiles = []
-    for path in _item_files(root, unlisted):
-        relative = PurePosixPath(path.relative_to(root).as_posix())
-        label = relative.parts[0] if len(relative.parts) > 1 else None
-        tiles += _tiles_of(_read_item(str(path)), str(relative), label, str(path), assets)
+    if location.is_local and Path(source).is_dir():
+        return _tiles_in_folder(source, assets, left_out)
+    found = list(Links(source, left_out, trusted=trusted).items())
+    if len(found) == 1 and found[0].place == source and found[0].id == location.name:
+        try:
+            tiles = [_tile_of(found[0], None, assets)]
+        except InputError as error:
+            raise InputError(f"{source}: {error.message}", hint=error.hint) from error
+    else:
+        tiles = _usable(((item, None) for item in found), assets, left_out)
     if not tiles:
-        unlisted.raise_if_any()
+        left_out.raise_if_any()
+        raise TilesNotFound(f"{source}: no STAC items in it")
+    own = (str(Path(source).parent),) if location.is_local else ()
+    return TileSet(source, tuple(tiles), folders=own)
+
+
+def _tiles_in_folder(source: str, assets: Sequence[str], left_out: LeftOut) -> TileSet:
+    root = Path(source)
+    documents = []
+    for path in _json_files(root, left_out):
+        content = _read_if_stac(path)
+        if content is not None:
+            documents.append((Document(str(path), path.relative_to(root).as_posix()), content))
+    classes = find_class_folders(source, [document.name for document, _ in documents])
+    labelled = (
+        (item, classes.label_of(document.name))
+        for document, content in documents
+        for item in items_in(document, content)
+    )
+    tiles = _usable(labelled, assets, left_out)
+    if not tiles:
+        left_out.raise_if_any()
         raise TilesNotFound(
             f"{source}: no {'STAC items' if assets else 'tiles'} in it",
             hint="tiles are images such as .jpg, .png or .tif, in class sub-folders or not, "
             "or assets of STAC items (.json)",
         )
-    return TileSet(source, tuple(tiles), folders=(source,))
+    notices = classes.notices if classes.parts else ()
+    return TileSet(source, tuple(tiles), notices, folders=(source,))
 
 
-def _item_files(root: Path, unlisted: Unlisted) -> list[Path]:
-    """The STAC items among the JSON files of a folder, without catalogues and collections."""
-    found = []
-    for folder, subfolders, names in os.walk(root, onerror=unlisted.add):
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+def _json_files(root: Path, left_out: LeftOut) -> list[Path]:
+    found: list[Path] = []
+    for folder, subfolders, names in os.walk(root, onerror=left_out.add_folder):
+        subfolders[:] = sorted(
+            name for name in subfolders if not name.startswith(".") and not is_system_folder(name)
+        )
         paths = (Path(folder, name) for name in names if not name.startswith("."))
-        found += [path for path in paths if path.suffix.lower() in (".json", ".geojson")]
-    return sorted((path for path in found if _is_item(path)), key=Path.as_posix)
+        found += [path for path in paths if path.suffix.lower() in SUFFIXES]
+    return sorted(found, key=Path.as_posix)
 
 
-def _is_item(path: Path) -> bool:
+def _read_if_stac(path: Path) -> object | None:
+    """The content of an item or an item collection; None for any other file."""
     try:
-        if not path.is_file():  # opening a pipe would block
-            return False
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(content, dict) and content.get("type") == "Feature" and "assets" in content
+        content: object = read_json(str(path))
+    except (InputError, TilesNotFound):
+        return None
+    return content if is_item(content) or is_item_collection(content) else None
 
 
-def _read_item(source: str) -> Item:
+def _usable(
+    items: Iterable[tuple[FoundItem, str | None]], assets: Sequence[str], left_out: LeftOut
+) -> list[Tile]:
+    """The tiles of items with their labels; the other items are recorded."""
+    tiles: dict[str, Tile] = {}
+    for item, label in items:
+        try:
+            tile = _tile_of(item, label, assets)
+        except InputError as error:
+            left_out.add_item(item.id, item.place, error.message)
+            continue
+        if tile.id not in tiles:
+            tiles[tile.id] = tile
+        elif tiles[tile.id] != tile:
+            left_out.add_item(tile.id, item.place, "another item has the same id")
+    return list(tiles.values())
+
+
+def _tile_of(found: FoundItem, label: str | None, assets: Sequence[str]) -> Tile:
+    """The tile whose bands are those of the assets.
+
+    Raises:
+        InputError: it is no STAC item, lacks an asset, or it is unclear which is meant.
+    """
+    item = _parsed(found)
+    names = list(dict.fromkeys(assets)) or [_only_raster(item)]
+    if missing := [name for name in names if name not in item.assets]:
+        raise InputError(
+            f"the item has no asset {missing[0]!r} (its assets are: {_names(item)})",
+            hint="choose by --asset NAME",
+        )
+    try:
+        paths = [place_of(item.assets[name].href, found.place) for name in names]
+    except ValueError as error:
+        raise InputError(f"an asset has an invalid href ({error})") from error
+    path = paths[0] if len(paths) == 1 else stack_path(paths)
+    return Tile(f"{found.id}/{'+'.join(names)}", path, label)
+
+
+def _parsed(found: FoundItem) -> Item:
     import pystac
 
     try:
-        return pystac.Item.from_file(source)
-    except FileNotFoundError as error:
-        raise TilesNotFound(f"{source}: no such file") from error
-    except Exception as error:  # pystac raises what JSON, HTTP and its own checks raise
+        item = pystac.Item.from_dict(dict(found.content))
+        for name, asset in item.assets.items():
+            _require_texts(name, asset)
+    except Exception as error:  # pystac raises any type of error for what is no item
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{source} cannot be read as a STAC item ({reason})",
-            hint="a .json file among TILES is a STAC item: a GeoJSON feature with assets",
+            f"it cannot be read as a STAC item ({reason})",
+            hint="a STAC item is a GeoJSON feature with assets",
         ) from error
+    return item
 
 
-def _tiles_of(
-    item: Item, item_id: str, label: str | None, source: str, assets: Sequence[str]
-) -> Iterator[Tile]:
-    for name in assets or (_only_raster(item, source),):
-        asset = item.assets.get(name)
-        if asset is None:
-            raise InputError(
-                f"{source}: the item has no asset {name!r} (its assets are: {_names(item)})",
-                hint="choose by --asset NAME",
-            )
-        yield Tile(f"{item_id}/{name}", _path_of(asset, source), label)
+def _require_texts(name: str, asset: Asset) -> None:
+    """Check what pystac does not: the types of what is used of an asset."""
+    roles = asset.roles if asset.roles is not None else []
+    texts = (asset.href, asset.media_type or "", *(roles if isinstance(roles, list) else [None]))
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"href, type or roles of the asset {name!r} are no texts")
 
 
-def _only_raster(item: Item, source: str) -> str:
+def _only_raster(item: Item) -> str:
     rasters = [name for name, asset in item.assets.items() if _may_be_raster(asset)]
     if len(rasters) != 1:
         raise InputError(
-            f"{source}: the item has {len(rasters)} rasters, one must be chosen "
+            f"the item has {len(rasters)} rasters, one must be chosen "
             f"(its assets are: {_names(item)})",
-            hint="choose by --asset NAME",
+            hint="choose by --asset NAME; several --asset are the bands of one tile",
         )
     return rasters[0]
 
@@ -127,23 +201,6 @@ def _may_be_raster(asset: Asset) -> bool:
         .name.lower()
         .endswith((".tif", ".tiff", ".jp2", ".vrt", ".png", ".jpg"))
     )
-
-
-def _path_of(asset: Asset, source: str) -> str:
-    """The path of an asset: absolute as given, or relative to the item's file.
-
-    The item's own link `self` is ignored: it may name another place.
-    """
-    from urllib.request import url2pathname
-
-    href = asset.href
-    if href.startswith("file://"):
-        return url2pathname(urlsplit(href).path)
-    if not Location.parse(href).is_local:
-        return href
-    if "://" in source:
-        return urljoin(source, href)
-    return os.path.normpath(os.path.join(os.path.dirname(source), href))  # noqa: PTH118, PTH120
 
 
 def _names(item: Item) -> str:

@@ -148,7 +148,7 @@ def open_cache(preprocessing: Preprocessing, tiles: TileSet) -> PixelCache | Non
 
 def key_of(tile: Tile) -> bytes | None:
     """A digest of all that a tile's pixels depend on; None where a change could go unnoticed."""
-    if not tile.location.is_local:
+    if not tile.location.is_local or tile.location.stack:
         return None
     path = tile.path  # as text: a `Path` each would double the time
     alone = not _has_companions(path)

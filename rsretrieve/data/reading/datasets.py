@@ -6,11 +6,11 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from numpy.typing import NDArray
 
@@ -69,9 +69,10 @@ def reading_from(tile: Tile) -> AbstractContextManager[object]:
     _limit_gdal()
     is_local = tile.location.is_local
     if is_local:
-        require_openable(tile.id, tile.path)
-        if Path(tile.path).stat().st_size == 0:
-            raise TileError(tile.id, "the file is empty (0 bytes)")
+        for path in tile.location.files:
+            require_openable(tile.id, path)
+            if Path(path).stat().st_size == 0:
+                raise TileError(tile.id, "the file is empty (0 bytes)")
     if is_trusted(tile):
         return nullcontext()
     environment: AbstractContextManager[object] = rasterio.Env(**settings_for(remote=not is_local))
@@ -138,6 +139,29 @@ def open_raster(tile: Tile, expected: Expected = ANYTHING) -> Raster:
 
 
 def _opened(tile: Tile) -> DatasetReader:
+    return _opened_file(tile) if not tile.location.stack else _opened_stack(tile)
+
+
+def _opened_stack(tile: Tile) -> DatasetReader:
+    """Open the files that hold the bands of one tile, each as carefully as a file of its own."""
+    from rsretrieve.data.reading.stacked_dataset import StackedDataset
+
+    opened: list[DatasetReader] = []
+    try:
+        for path in tile.location.stack:
+            trust = tile.trust if tile.trust is Trust.TRUSTED else Trust.STRANGER
+            file = replace(tile, path=path, trust=trust)
+            opened.append(_opened_file(file))
+            if not is_trusted(file):
+                require_own_overviews(tile.id, opened[-1])
+        return cast("DatasetReader", StackedDataset(tile.id, opened))
+    except BaseException:
+        for dataset in opened:
+            dataset.close()
+        raise
+
+
+def _opened_file(tile: Tile) -> DatasetReader:
     import rasterio
     from rasterio.errors import RasterioIOError
 

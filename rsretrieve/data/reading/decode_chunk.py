@@ -122,7 +122,7 @@ def close_rasters(_: None) -> None:
 def _bytes_of(tile: Tile) -> int:
     """The size of a tile's file; for a window, what one run of windows may read of it."""
     try:
-        size = os.stat(tile.path).st_size  # noqa: PTH116
+        size = sum(os.stat(file).st_size for file in tile.location.files)  # noqa: PTH116
     except (OSError, ValueError):
         size = _RUN_BYTES
     return size if tile.window is None else min(size, _RUN_BYTES)

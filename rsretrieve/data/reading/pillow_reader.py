@@ -74,7 +74,7 @@ def _translated(tile_id: str) -> Iterator[None]:
 
 
 def _read_by_content(tile: Tile, jpeg_px: int | None, expected: Expected) -> RawTile:
-    if tile.window is None and tile.location.is_local:
+    if tile.window is None and tile.location.is_local and not tile.location.stack:
         require_openable(tile.id, tile.path)
         if not has_companions(tile.path):
             values = read_plain(tile, jpeg_px)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -97,9 +96,7 @@ def read_windows(
 def require_one_readable(windows: Sequence[Tile]) -> None:
     """Raise a `TileError` if none of some windows of one scene can be read."""
     first = windows[0]
-    begin_tile(
-        min(Path(first.path).stat().st_size if Path(first.path).exists() else 0, _SAMPLE_BYTES)
-    )
+    begin_tile(min(_bytes_of(first), _SAMPLE_BYTES))
     try:
         with (
             raster_errors(first.id),
@@ -111,6 +108,13 @@ def require_one_readable(windows: Sequence[Tile]) -> None:
                 raise TileError(first.id, f"none of {len(inner)} windows across it can be decoded")
     finally:
         end_tile()
+
+
+def _bytes_of(tile: Tile) -> int:
+    try:
+        return max(tile.location.state()[0], 0)
+    except OSError:
+        return 0
 
 
 def _is_readable(raster: Raster, tile_id: str, window: Window) -> bool:

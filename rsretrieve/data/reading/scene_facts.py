@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,7 +60,7 @@ def _holds_every_block(tile: Tile, dataset: DatasetReader) -> bool:
     """Whether a file is large enough to hold every value uncompressed: then no block is missing."""
     values = dataset.width * dataset.height * dataset.count
     bytes_each = np.dtype(dataset.dtypes[0]).itemsize
-    return not tile.location.is_local or Path(tile.path).stat().st_size >= values * bytes_each
+    return not tile.location.is_local or tile.location.state()[0] >= values * bytes_each
 
 
 def _require_room(tile: Tile, dataset: DatasetReader) -> None:
@@ -69,7 +68,7 @@ def _require_room(tile: Tile, dataset: DatasetReader) -> None:
     least = _MAX_VALUES_PER_BYTE.get(dataset.driver)
     if least is None or not tile.location.is_local:
         return
-    size_bytes = Path(tile.path).stat().st_size
+    size_bytes = tile.location.state()[0]
     values = dataset.width * dataset.height * (1 if dataset.driver == "JPEG" else dataset.count)
     if values > least * size_bytes:
         declared = f"{dataset.width}×{dataset.height} px"

@@ -55,10 +55,13 @@ def test_assets_without_a_type_are_told_by_their_names(tmp_path):
     assert [tile.path for tile in find_tiles(item)] == ["/data/b.TIF"]
 
 
-def test_assets_are_chosen_by_name_and_each_is_a_scene(tmp_path):
+def test_several_assets_are_the_bands_of_one_tile_in_their_order(tmp_path):
     item = write_item(tmp_path / "a.json", red=("r.tif", TIFF), nir=("n.tif", TIFF))
-    tiles = find_tiles(item, scenes=choose("nir", "red"))
-    assert [tile.id for tile in tiles] == ["a.json/nir", "a.json/red"]
+    (tile,) = find_tiles(item, scenes=choose("nir", "red"))
+    assert tile.id == "a.json/nir+red"
+    assert tile.location.stack == (str(tmp_path / "n.tif"), str(tmp_path / "r.tif"))
+    (alone,) = find_tiles(item, scenes=choose("red"))
+    assert (alone.id, alone.path) == ("a.json/red", str(tmp_path / "r.tif"))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,7 @@ def test_an_asset_that_is_not_clear_is_asked_for(tmp_path, assets, asked, messag
     with pytest.raises(InputError) as caught:
         find_tiles(item, scenes=choose(*asked))
     assert caught.value.message == f"{item}: {message}"
-    assert caught.value.hint == "choose by --asset NAME"
+    assert "choose by --asset NAME" in caught.value.hint
 
 
 def test_a_folder_of_items_is_walked_and_its_sub_folders_are_labels(tmp_path):

@@ -1,0 +1,230 @@
+"""Scenes whose bands lie in files of their own: found by the files' names, stacked on request.
+
+Known are the names of Sentinel-1, Sentinel-2 (SAFE, BigEarthNet, cloud archives), Landsat and HLS,
+and files that are named by a colour or end in `band4`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from rsretrieve._core.paths import Location, stack_path
+from rsretrieve.data.discovery.class_folders import find_class_folders
+from rsretrieve.data.discovery.left_out import LeftOut
+from rsretrieve.data.labels.labels import some_of
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.errors import TilesNotFound
+
+ALL_BANDS = "all"
+_SUFFIXES = (".tif", ".tiff", ".gtiff", ".jp2", ".j2k", ".img", ".png")
+_COLOURS = (  # by wavelength
+    *("coastal", "blue", "green", "yellow", "red", "rededge", "nir", "swir", "cirrus"),
+    *("lwir", "thermal", "pan"),
+)
+_TOKEN = (
+    r"(?:(?:SR|ST|TOA)_)?(?P<band>B8A|B\d{1,2}(?:_VCID_\d)?|band[_-]?\d{1,2}|VV|VH|HH|HV"
+    rf"|(?:{'|'.join(_COLOURS)})[_-]?\d{{0,2}})"
+)
+_AT_END = re.compile(rf"(?:^|(?<=[._-])){_TOKEN}(?:_(?P<metres>\d+)m)?$", re.IGNORECASE)
+_IN_SENTINEL1 = re.compile(
+    r"^(?P<before>s1[a-d]-\w+-\w+-)(?P<band>vv|vh|hh|hv)(?P<after>-.*)-\d{3}$", re.IGNORECASE
+)
+_RESOLUTION_FOLDER = re.compile(r"R\d+m$", re.IGNORECASE)
+_INSIDE_A_PRODUCT = ("granule", "measurement")
+
+
+@dataclass(frozen=True)
+class BandFile:
+    """What the name of a file tells of it.
+
+    Attributes:
+        scene: the path that all bands of the scene share, as the id of their tile.
+        home: the folders above the scene's own ones.
+        band: the name of the band, in capitals, without leading zeros.
+        metres: the resolution that the name states; infinite without one.
+    """
+
+    scene: str
+    home: tuple[str, ...]
+    band: str
+    metres: float
+
+
+@dataclass
+class _Scene:
+    """The tiles that are bands of one scene.
+
+    Attributes:
+        name: the file that was found first, as a band.
+        bands: the finest file of each band, with its resolution.
+        twice: bands of which there are two files of the same resolution.
+    """
+
+    name: BandFile
+    bands: dict[str, tuple[float, Tile]] = field(default_factory=dict)
+    twice: list[str] = field(default_factory=list)
+
+    def add(self, known: BandFile, tile: Tile) -> None:
+        found = self.bands.get(known.band)
+        if found is not None and found[0] == known.metres:
+            self.twice.append(known.band)
+        if found is None or known.metres < found[0]:
+            self.bands[known.band] = known.metres, tile
+
+
+def band_file(relative: str) -> BandFile | None:
+    """Whether a file is a band of a scene, by its path relative to the folder.
+
+    >>> found = band_file("S2.SAFE/GRANULE/L2A/IMG_DATA/R10m/T32_B02_10m.jp2")
+    >>> found.scene, found.band, found.home
+    ('S2.SAFE/GRANULE/L2A/IMG_DATA/T32', 'B2', ())
+    >>> band_file("forest/forest_12.tif")
+    """
+    *folders, name = relative.split("/")
+    stem, dot, suffix = name.rpartition(".")
+    if dot + suffix.lower() not in _SUFFIXES:
+        return None
+    metres = float("inf")
+    if found := _IN_SENTINEL1.match(stem):
+        prefix = found["before"] + found["after"].lstrip("-")
+    elif found := _AT_END.search(stem):
+        prefix = stem[: found.start()].rstrip("._-")
+        metres = float(found["metres"] or metres)
+    else:
+        return None
+    shared = [folder for folder in folders if not _RESOLUTION_FOLDER.match(folder)]
+    scene = "/".join((*shared, prefix) if prefix else shared)
+    return BandFile(scene, _home(shared, prefix), _plain(found["band"]), metres)
+
+
+def _plain(band: str) -> str:
+    """One spelling of a band's name."""
+    return re.sub(r"^(B|BAND[_-]?)0+(?=\d)", r"\1", band.upper())
+
+
+def _home(folders: Sequence[str], prefix: str) -> tuple[str, ...]:
+    """The folders above a scene: without those of its product, and without its own folder."""
+    for depth, folder in enumerate(folders):
+        if folder.lower().endswith(".safe") or folder.lower() in _INSIDE_A_PRODUCT:
+            return tuple(folders[:depth])
+    if folders and (prefix.startswith(folders[-1]) or folders[-1].startswith(prefix)):
+        return tuple(folders[:-1])
+    return tuple(folders)
+
+
+def band_notices(tiles: TileSet) -> tuple[str, ...]:
+    """The notice that tiles are single bands of scenes; none if they are not."""
+    scenes = _scenes_of(tiles)
+    if not scenes:
+        return ()
+    count = sum(len(scene.bands) for scene in scenes)
+    bands = _in_order({band for scene in scenes for band in scene.bands})
+    return (
+        f"{tiles.source}: {count} of {len(tiles)} tiles are single bands of "
+        f"{_count(len(scenes), 'scene')} (such as {scenes[0].name.scene or tiles.source}), and "
+        f"each is taken as a tile of its own; --stack {','.join(bands)} takes these bands of a "
+        f"scene as one tile, --stack {ALL_BANDS} all of them",
+    )
+
+
+def stack_bands(tiles: TileSet, wanted: Sequence[str], left_out: LeftOut) -> TileSet:
+    """One tile of the bands of every scene, in the given order.
+
+    Args:
+        tiles: the files; those that are no bands are left out, which a notice says.
+        wanted: the names of the bands; `all` for those that every scene has.
+        left_out: records scenes that lack a band.
+
+    Raises:
+        TilesNotFound: no scene has these bands.
+    """
+    scenes = _scenes_of(tiles)
+    if not scenes:
+        raise TilesNotFound(
+            f"{tiles.source}: no files that are bands of one scene",
+            hint="bands are known by the ends of their names, such as _B04.jp2, _SR_B4.TIF or "
+            "_red.tif; --stack is for these",
+        )
+    everywhere = set.intersection(*(set(scene.bands) for scene in scenes))
+    somewhere = {band for scene in scenes for band in scene.bands}
+    chosen = [_plain(band.strip()) for band in wanted]
+    notices = []
+    if chosen == [_plain(ALL_BANDS)]:
+        chosen = _in_order(everywhere)
+        if lacking := _in_order(somewhere - everywhere):
+            notices.append(
+                f"{tiles.source}: bands left out that not every scene has: {some_of(lacking, 20)}"
+            )
+    stacked = []
+    for scene in scenes:
+        tile, reason = _stacked(scene, chosen, tiles.source)
+        if reason:
+            left_out.add_item(tile.id, tile.path, reason)
+        else:
+            stacked.append(tile)
+    if not stacked:
+        raise TilesNotFound(
+            f"{tiles.source}: no scene has the bands {','.join(chosen) or ALL_BANDS}",
+            hint=f"the bands found are {', '.join(_in_order(somewhere))}",
+        )
+    used = f"{_count(len(stacked), 'scene')} of the bands {', '.join(chosen)}"
+    others = len(tiles) - sum(len(scene.bands) for scene in scenes)
+    rest = f"; {_count(others, 'other file')} left out" if others else ""
+    stacked = _labelled(tiles, stacked, scenes)
+    return replace(
+        tiles.with_notices(*notices, f"{tiles.source}: {used}{rest}"), tiles=tuple(stacked)
+    )
+
+
+def _stacked(scene: _Scene, chosen: Sequence[str], source: str) -> tuple[Tile, str]:
+    """The tile of a scene; or any of its tiles, and why its bands cannot be stacked."""
+    first = next(iter(scene.bands.values()))[1]
+    scene_id = scene.name.scene or Location.parse(source).name
+    labels = {tile.label for _, tile in scene.bands.values()}
+    if missing := [band for band in chosen if band not in scene.bands]:
+        return replace(first, id=scene_id), f"lacks the bands {', '.join(missing)}"
+    if twice := sorted(set(scene.twice).intersection(chosen)):
+        return replace(first, id=scene_id), f"has two files of the bands {', '.join(twice)}"
+    if len(labels) > 1:
+        return replace(first, id=scene_id), "its bands have different labels"
+    files = [scene.bands[band][1].path for band in chosen]
+    path = stack_path(files) if len(files) > 1 else files[0]
+    return Tile(scene_id, path, labels.pop(), trust=first.trust), ""
+
+
+def _labelled(tiles: TileSet, stacked: list[Tile], scenes: Iterable[_Scene]) -> list[Tile]:
+    """Stacked tiles of a folder with the labels of the folders above the scenes' own."""
+    if not tiles.folders or tiles.source not in tiles.folders:
+        return stacked  # of a list, which has labels of its own
+    names = {scene.name.scene: "/".join((*scene.name.home, "scene")) for scene in scenes}
+    classes = find_class_folders(tiles.source, list(names.values()))
+    homes = {scene or Location.parse(tiles.source).name: home for scene, home in names.items()}
+    return [replace(tile, label=classes.label_of(homes[tile.id])) for tile in stacked]
+
+
+def _scenes_of(tiles: Iterable[Tile]) -> list[_Scene]:
+    """Scenes of at least two bands, sorted by name."""
+    scenes: dict[str, _Scene] = {}
+    for tile in tiles:
+        known = None if tile.window else band_file(tile.id)
+        if known is not None:
+            scenes.setdefault(known.scene, _Scene(known)).add(known, tile)
+    return [scene for _, scene in sorted(scenes.items()) if len(scene.bands) > 1]
+
+
+def _in_order(bands: Iterable[str]) -> list[str]:
+    """Bands by their number, or by their wavelength."""
+    return sorted(bands, key=_rank)
+
+
+def _rank(band: str) -> tuple[int, int, str]:
+    letters = re.sub(r"[^A-Z].*", "", band)
+    number = re.search(r"\d+", band)
+    colour = _COLOURS.index(letters.lower()) if letters.lower() in _COLOURS else -1
+    return colour, int(number[0]) if number else 0, band
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
