@@ -169,7 +169,7 @@ def _is_confined_only(tile: Tile) -> bool:
 def _of_remote(tile: Tile) -> Policy:
     """The policy for an untrusted tile at a public address."""
     for path in tile.location.files:
-        scheme = urlsplit(path).scheme.lower()
+        scheme = path.partition(":")[0].lower()
         if scheme not in _REMOTE or "/vsi" in path.lower():
             raise TileError(tile.id, f"its path {path} is no plain path: {TRUST_HINT}")
         if reason := why_refused(path):
@@ -183,5 +183,13 @@ def hosts_of(tiles: Iterable[Tile]) -> tuple[str, ...]:
     """The hosts from which untrusted tiles are fetched, sorted."""
     strange = {tile.path for tile in tiles if tile.trust is Trust.STRANGER and "://" in tile.path}
     paths = {file for path in strange for file in Location.parse(path).files}
-    known = {path for path in paths if urlsplit(path).scheme.lower() in _REMOTE}
-    return tuple(sorted({urlsplit(path).netloc.rpartition("@")[2] for path in known} - {""}))
+    known = {path for path in paths if path.partition(":")[0].lower() in _REMOTE}
+    return tuple(sorted(set(map(_host, known)) - {""}))
+
+
+def _host(url: str) -> str:
+    """Host and port of a URL; empty for one that is invalid, whose tile fails when it is read."""
+    try:
+        return urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        return ""

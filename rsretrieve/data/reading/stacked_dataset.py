@@ -92,6 +92,8 @@ class StackedDataset:
         wanted = [self._bands[i - 1] for i in ([indexes] if one else indexes or self.indexes)]
         parts = []
         for dataset, group in _consecutive(wanted):
+            if how.get("out_shape"):
+                how["out_shape"] = (len(group), *how["out_shape"][-2:])
             if dataset is self._finest or self._grids[id(dataset)] is None:
                 parts.append(reader(dataset)(group, **how))
             else:

@@ -10,8 +10,8 @@ import pytest
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.windowing import SceneChoices
-from rsretrieve.errors import NoUsableTiles, TileError
-from tests.support.tiles import noise, save_picture
+from rsretrieve.errors import NoUsableTiles, TileError, TilesNotFound
+from tests.support.tiles import noise, save_picture, save_raster
 
 DENIED = "may not be read (permission denied)"
 
@@ -71,3 +71,77 @@ def test_a_folder_in_which_nothing_may_be_looked_at_is_no_crash(tmp_path, monkey
 
     monkeypatch.setattr(os, "stat", denying)
     assert [tile.id for tile in find_tiles(tmp_path)] == ["x.png"]
+
+
+SIDECARS = [
+    *("a.tif.ovr", "a.tif.msk", "a.tif.msk.ovr", "a.OVR", "b.MSK", "a.tif.aux.xml", "a.aux"),
+    *("a.rrd", "a.tfw", "a.wld", "a.hdr", "gone.tif.ovr"),
+]
+
+
+@pytest.mark.parametrize("name", SIDECARS)
+def test_sidecars_are_no_tiles_whatever_they_hold(tmp_path, name):
+    path = save_raster(tmp_path / "sea" / "a.tif", noise((1, 16, 16)))
+    (tmp_path / "sea" / name).write_bytes(path.read_bytes())  # overviews and masks are TIFFs
+    tiles = find_tiles(tmp_path)
+    assert [tile.id for tile in tiles] == ["sea/a.tif"]
+    assert tiles.notices == ()
+
+
+def test_what_gdal_reads_and_a_folder_does_not_count_is_told_by_suffix(tmp_path):
+    save_raster(tmp_path / "a.tif", noise((1, 16, 16)))
+    save_raster(tmp_path / "b" / "x.ppm", noise((3, 16, 16)), "PNM")
+    save_raster(tmp_path / "b" / "y.PPM", noise((3, 16, 16)), "PNM")
+    save_raster(tmp_path / "envi.dat", noise((1, 16, 16)), "ENVI")
+    save_raster(tmp_path / "noname", noise((1, 16, 16)), "RMF")
+    for name in ("sst.nc", "s.h5", "z.avif"):
+        (tmp_path / name).write_bytes(b"any content")
+    (tmp_path / "cube.zarr" / "0").mkdir(parents=True)
+    save_raster(tmp_path / "cube.zarr" / "0" / "0.tif", noise((1, 16, 16)))
+    for name in ("notes.txt", "b/table.csv", "table.parquet"):
+        (tmp_path / name).write_text("P5 text")
+    tiles = find_tiles(tmp_path)
+    assert [tile.id for tile in tiles] == ["a.tif"]
+    counts = ".avif (1), .dat (1), .h5 (1), .nc (1), .ppm (2), .zarr (1), without a suffix (1)"
+    assert any(counts in notice for notice in tiles.notices), tiles.notices
+
+
+def test_a_folder_of_such_files_only_says_so(tmp_path):
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "a.nc").write_bytes(b"CDF\1")
+    with pytest.raises(TilesNotFound, match=r"no tiles in it; .*\.nc \(1\)"):
+        find_tiles(tmp_path / "t")
+
+
+SYSTEM = ["@eaDir", "$RECYCLE.BIN", "lost+found", "__MACOSX", "System Volume Information"]
+
+
+@pytest.mark.parametrize("name", [*SYSTEM, "$Recycle.Bin", "#recycle", "@Recently-Snapshot"])
+def test_system_folders_are_no_classes(tmp_path, name):
+    for folder in ("sea", name, f"sea/{name}/a.jpg"):
+        save_picture(tmp_path / folder / "x.png", noise((3, 9, 9)))
+    tiles = find_tiles(tmp_path)
+    assert [(tile.id, tile.label) for tile in tiles] == [("sea/x.png", "sea")]
+    assert f"system folders left out: 2 ('{min(name, f'sea/{name}')}'" in tiles.notices[0]
+
+
+def test_a_link_does_not_take_the_name_of_the_folder_it_leads_to(tmp_path):
+    for name in ("sea/1.png", "sea/deep/2.png"):
+        save_picture(tmp_path / "t" / name, noise((3, 9, 9)))
+    (tmp_path / "t" / "a").symlink_to("sea")
+    (tmp_path / "t" / "b").symlink_to("sea/deep")
+    (tmp_path / "t" / "sea" / "loop").symlink_to("..")
+    tiles = find_tiles(tmp_path / "t")
+    assert [tile.id for tile in tiles] == ["sea/1.png", "sea/deep/2.png"]
+    assert "links to folders that are read already" in tiles.notices[0]
+    assert "3 ('a', 'b', 'sea/loop')" in tiles.notices[0]
+
+
+def test_links_to_other_folders_are_followed_once(tmp_path):
+    save_picture(tmp_path / "store" / "deep" / "1.png", noise((3, 9, 9)))
+    (tmp_path / "t").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "t" / name).symlink_to("../store")
+    tiles = find_tiles(tmp_path / "t")
+    assert [tile.id for tile in tiles] == ["a/deep/1.png"]
+    assert any("1 ('b')" in notice for notice in tiles.notices)
