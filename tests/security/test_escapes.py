@@ -16,15 +16,18 @@ from pathlib import Path
 
 import pytest
 
+from rsretrieve._core.paths import stack_path
 from rsretrieve.data.access import Readable, policy_for
+from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.gdal_drivers import for_files
 from rsretrieve.data.reading.preview import read_preview
 from rsretrieve.data.tile import Tile, Trust
+from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.data.workers.confinement import Policy, enforced
 from rsretrieve.data.workers.pool import WorkerSlot
 from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import TileError
-from tests.support.attempts import Home, made_attempts, names
+from tests.support.attempts import Home, made_attempts, names, plain
 from tests.support.reading_here import shows_private_pixels
 
 CONFINED = pytest.mark.skipif(
@@ -78,12 +81,15 @@ class Yard:
         self.root.mkdir()
         self.tiles = made_attempts(self.root, self.home)
 
-    def tried(self, paths: list[Path], policy: Policy, trust: Trust) -> Found:
-        """Read tiles in a process of this policy."""
+    def tried(
+        self, paths: list[Path], policy: Policy, trust: Trust, beside: Path | None = None
+    ) -> Found:
+        """Read tiles in a process of this policy; or as bands of a stack, beside another band."""
         before, self.requests[:] = self.home.state(), []
         slot, shown = WorkerSlot(), []
         for path in paths:
-            tile = Tile(path.relative_to(self.root).as_posix(), str(path), trust=trust)
+            read = str(path) if beside is None else stack_path([str(beside), str(path)])
+            tile = Tile(path.relative_to(self.root).as_posix(), read, trust=trust)
             try:
                 if slot.call(shows_private_pixels, tile, 20, policy):
                     shown.append(tile.id)
@@ -137,6 +143,59 @@ def test_nothing_gets_out_where_the_system_enforces_nothing(yard):
 def test_nothing_gets_out_where_gdal_has_every_driver(yard):
     found = yard.tried(yard.tiles, policy(yard, drivers=False, system=True), Trust.TRUSTED)
     assert found.nothing, found
+
+
+@pytest.mark.medium
+@CONFINED
+def test_nothing_gets_out_by_the_bands_of_a_stack(yard):
+    beside = plain(yard.root / "beside.tif")
+    stack = Tile("a", stack_path([str(beside), str(yard.tiles[0])]))
+    chosen = policy_for(stack, Readable.of([stack], [yard.root]))
+    assert chosen == policy(yard, drivers=True, system=True)
+    found = yard.tried(yard.tiles, chosen, Trust.STRANGER, beside)
+    assert found.nothing, found
+
+
+def test_the_known_ways_lead_out_by_the_bands_of_a_stack_too(yard):
+    known = ("text_VRT_http_tile", "VRT_GTiff_tile", "VRT_GTiff.ovr")
+    paths = [path for path in yard.tiles if path.parent.name in known]
+    beside = plain(yard.root / "beside.tif")
+    found = yard.tried(paths, policy(yard, drivers=False, system=False), Trust.TRUSTED, beside)
+    assert {"VRT_GTiff_tile/a.tif", "VRT_GTiff.ovr/a.tif"} <= set(found.shown)
+    assert any("vrt.tif" in path for path in found.asked)
+
+
+@pytest.mark.parametrize("name", ["vrt", "subfile", "vsicurl", "zarr", "gtiff_dir", "http"])
+def test_a_band_that_is_no_plain_path_is_opened_by_nobody(yard, name):
+    for trust in (Trust.STRANGER, Trust.NAMED):
+        stack = stack_path([str(yard.tiles[0]), names(yard.home)[name]])
+        with pytest.raises(OSError, match="--trust-sources"):
+            policy_for(Tile("a", stack, trust=trust), Readable(()))
+
+
+def test_a_typed_stack_is_trusted_no_more_than_a_found_one(yard):
+    stack = Tile("a", stack_path(list(map(str, yard.tiles[:2]))), trust=Trust.NAMED)
+    readable = Readable.of([stack], [yard.root])
+    assert policy_for(stack, readable) == policy(yard, drivers=True, system=True)
+
+
+@CONFINED
+def test_links_among_the_bands_of_a_folder_show_images_only(yard, tmp_path):
+    """As with other tiles: a link is followed, but only to an image that holds its pixels."""
+    shown = []
+    pictures = yard.home.pictures.items()
+    for name, private in ((name, path) for name, path in pictures if path.is_file()):
+        folder = tmp_path / name.replace(" ", "_")
+        plain(folder / "x_B02.tif")
+        (folder / "x_B03.tif").symlink_to(private)
+        found = find_tiles(folder, scenes=SceneChoices(stack=("all",)))
+        slot = WorkerSlot()
+        chosen = policy_for(found[0], Readable.of(found, found.folders))
+        if slot.call(shows_private_pixels, found[0], 20, chosen):
+            shown.append(name)
+        slot.stop()
+    assert set(shown) <= {*for_files(), "COG"}  # COG: a TIFF
+    assert "GTiff" in shown
 
 
 def test_without_both_layers_the_known_ways_lead_out(yard):

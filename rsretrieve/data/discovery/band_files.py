@@ -150,8 +150,9 @@ def stack_bands(tiles: TileSet, wanted: Sequence[str], left_out: LeftOut) -> Til
     everywhere = set.intersection(*(set(scene.bands) for scene in scenes))
     somewhere = {band for scene in scenes for band in scene.bands}
     chosen = [_plain(band.strip()) for band in wanted]
-    notices = []
-    if chosen == [_plain(ALL_BANDS)]:
+    notices: list[str] = []
+    takes_all = chosen == [_plain(ALL_BANDS)]
+    if takes_all:
         chosen = _in_order(everywhere)
         if lacking := _in_order(somewhere - everywhere):
             notices.append(
@@ -173,9 +174,9 @@ def stack_bands(tiles: TileSet, wanted: Sequence[str], left_out: LeftOut) -> Til
     others = len(tiles) - sum(len(scene.bands) for scene in scenes)
     rest = f"; {_count(others, 'other file')} left out" if others else ""
     stacked = _labelled(tiles, stacked, scenes)
-    return replace(
-        tiles.with_notices(*notices, f"{tiles.source}: {used}{rest}"), tiles=tuple(stacked)
-    )
+    if takes_all or others:
+        notices.append(f"{tiles.source}: {used}{rest}")
+    return replace(tiles.with_notices(*notices), tiles=tuple(stacked))
 
 
 def _stacked(scene: _Scene, chosen: Sequence[str], source: str) -> tuple[Tile, str]:
