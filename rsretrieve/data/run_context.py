@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.pixels.notes import Note, NoteCounts
-from rsretrieve.data.tile import Tile
+from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import TileError
 from rsretrieve.progress import (
     Advanced,
@@ -16,6 +17,8 @@ from rsretrieve.progress import (
     StageStarted,
     ignore_events,
 )
+
+_SHOWN = 5  # names in a notice
 
 
 class RunContext:
@@ -32,6 +35,7 @@ class RunContext:
         failures: the tiles that could not be used, with reasons, in the order of their detection.
         skipped: the windows that were skipped because of too much nodata.
         unread: the number of further windows skipped because the file stores no data there.
+        class_sizes: how many tiles of each class were found.
 
     >>> context = RunContext(listener=print)
     >>> context.notice("no class has fewer than 10 tiles")
@@ -44,18 +48,28 @@ class RunContext:
         self.skipped: list[Tile] = []
         self.unread = 0
         self._notes = NoteCounts()
+        self.class_sizes: Counter[str] = Counter()
         self._listener = listener
 
     @property
     def notices(self) -> tuple[str, ...]:
         """Messages for the user besides the failures."""
-        count = len(self.skipped) + self.unread
-        skipped = f"windows skipped for more nodata than --max-nodata allows: {count}"
-        return (*((skipped,) if count else ()), *self._notes.sentences())
+        notices = []
+        if count := len(self.skipped) + self.unread:
+            notices.append(f"windows skipped for more nodata than --max-nodata allows: {count}")
+        unusable = Counter(bad.tile.label for bad in self.failures)
+        if lost := [n for n, size in sorted(self.class_sizes.items()) if unusable[n] >= size]:
+            shown = ", ".join(map(repr, lost[:_SHOWN])) + (", …" if len(lost) > _SHOWN else "")
+            notices.append(f"classes without a readable tile: {len(lost)} ({shown})")
+        return (*notices, *self._notes.sentences())
 
     def add_notes(self, tile: Tile, notes: Iterable[Note]) -> None:
         """Count what is to be said about a tile that was read."""
         self._notes.add(tile.id, notes)
+
+    def count_classes(self, tiles: TileSet) -> None:
+        """Count the tiles of each class, to notice a class of which none can be read."""
+        self.class_sizes.update(tile.label for tile in tiles if tile.label is not None)
 
     def add_failure(self, failure: Failure) -> None:
         """Record a tile that could not be used, or a window that was skipped.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import rsretrieve
+from rsretrieve.errors import InvalidArgument, RsretrieveWarning
 from tests.support.tiles import noise, save_raster
 
 
@@ -17,7 +18,8 @@ def test_several_places_and_stacked_bands(tmp_path):
     assert [tile.id for tile in tiles] == ["x/a", "x/b"]
     assert tiles.inputs == tuple(map(str, places))
     assert len(rsretrieve.open_tiles(places, stack="B03,B02")) == 2
-    assert len(rsretrieve.open_tiles(places)) == 4
+    with pytest.warns(RsretrieveWarning, match="single bands"):
+        assert len(rsretrieve.open_tiles(places)) == 4
     for wrong in ([], [3], [tmp_path, None]):
-        with pytest.raises(rsretrieve.InvalidArgument):
+        with pytest.raises(InvalidArgument):
             rsretrieve.open_tiles(wrong)

@@ -124,8 +124,8 @@ def band_notices(tiles: TileSet) -> tuple[str, ...]:
     return (
         f"{tiles.source}: {count} of {len(tiles)} tiles are single bands of "
         f"{_count(len(scenes), 'scene')} (such as {scenes[0].name.scene or tiles.source}), and "
-        f"each is taken as a tile of its own; --stack {','.join(bands)} takes these bands of a "
-        f"scene as one tile, --stack {ALL_BANDS} all of them",
+        f"each is taken as a tile of its own; --stack {','.join(bands)} takes the bands of a scene "
+        "as one tile",
     )
 
 

@@ -80,6 +80,8 @@ def find_tiles(
             tiles, scenes.windows, context or RunContext(strict=True), scenes.max_windows
         )
     tiles = override_labels(tiles, labels) if labels is not None else tiles
+    if context is not None:
+        context.count_classes(tiles)
     return tiles.with_notices(*spelling_notices(tiles.class_names))
 
 
@@ -143,10 +145,11 @@ def _is_utf8(name: str) -> bool:
 
 def _images(source: str, scenes: SceneChoices, left_out: LeftOut) -> TileSet:
     """The images that `source` names."""
+    source = _as_gdal_names_zarr(source)
     path, location = Path(source), Location.parse(source)
     if not location.is_local:
         allow_typed(source)  # assets on the same host may be fetched, too
-    elif path.is_dir() and path.suffix.lower() != ".zarr":
+    elif path.is_dir():
         return _images_in_folder(path, scenes, left_out)
     name = location.name.lower()
     is_page = bool(scenes.assets) and source.lower().startswith(("http://", "https://"))
@@ -161,6 +164,15 @@ def _images(source: str, scenes: SceneChoices, left_out: LeftOut) -> TileSet:
     if path.exists():
         return _single_scene(location, scenes)
     raise TilesNotFound(f"{source}: no such folder or list")
+
+
+def _as_gdal_names_zarr(source: str) -> str:
+    """The name of a Zarr store, which is a folder, and of an array in it: GDAL wants capitals."""
+    if source.lower().startswith("zarr:"):
+        return f"ZARR:{source[5:]}"
+    if Path(source).suffix.lower() == ".zarr" and Path(source).is_dir():
+        return f'ZARR:"{source}"'
+    return source
 
 
 def _images_in_folder(folder: Path, scenes: SceneChoices, left_out: LeftOut) -> TileSet:

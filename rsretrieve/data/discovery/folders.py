@@ -68,7 +68,7 @@ class FolderContent:
             counts = ", ".join(f"{name} ({n})" for name, n in sorted(self.not_images.items()))
             notices.append(
                 f"{source}: files left out whose formats a folder is not searched for: {counts}; "
-                "convert them to GeoTIFF, or list them in a CSV (column tile)"
+                "convert them to GeoTIFF, or give each by its own path, with --window"
             )
         if self.system:
             names = some_of(sorted(self.system))

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.failures import Failure
+from rsretrieve.data.reading.read_tiles import read_in_order
+from rsretrieve.data.run_context import RunContext
 from tests.support.tiles import noise, save_picture
+from tests.support.worker_functions import made_into_0
 
 
 def picture(root, path):
@@ -84,3 +88,16 @@ def test_a_folder_without_classes_misses_none(tmp_path):
     picture(tmp_path, "1.png")
     (tmp_path / "notes").mkdir()
     assert find_tiles(tmp_path).notices == ()
+
+
+def test_a_class_of_which_no_tile_can_be_read_is_told(tmp_path):
+    for name in ("forest/1.png", "sea/1.png"):
+        picture(tmp_path, name)
+    for name in ("sea/2.png", "river/1.png", "river/2.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"no image")
+    context = RunContext()
+    for read in read_in_order(find_tiles(tmp_path, context=context), made_into_0):
+        if isinstance(read, Failure):
+            context.add_failure(read)
+    assert context.notices == ("classes without a readable tile: 1 ('river')",)

@@ -12,8 +12,9 @@ from rsretrieve.data.discovery.find_tiles import find_tiles, tiles_of_images, wr
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window
-from rsretrieve.errors import InvalidArgument, LabelsError, TableError, TilesNotFound
-from tests.support.tiles import noise, save_picture, save_table
+from rsretrieve.data.windowing import SceneChoices, WindowChoices
+from rsretrieve.errors import InvalidArgument, LabelsError, TableError, TileError, TilesNotFound
+from tests.support.tiles import noise, save_picture, save_raster, save_table
 from tests.support.worker_functions import made_into_0
 
 JPEG_START = b"\xff\xd8\xff\xe0"
@@ -390,3 +391,24 @@ def test_a_signed_image_is_named_without_its_signature() -> None:
     [tile] = tiles_of_images(names)
     assert tile.id == "https://example.org/a.tif#0,0,8,8"
     assert tile.path == "https://example.org/a.tif?sv=1&sig=0"
+
+@pytest.fixture
+def zarr(tmp_path):
+    """A Zarr store of two arrays, made by GDAL."""
+    for name in ("red", "nir"):
+        create = {"ARRAY_NAME": name, "APPEND_SUBDATASET": "YES" if name == "nir" else "NO"}
+        save_raster(tmp_path / "a.zarr", noise((1, 64, 64)), "Zarr", **create)
+    return tmp_path / "a.zarr"
+
+
+@pytest.mark.parametrize("name", ['zarr:"{}":/red', 'ZARR:"{}":/red', "Zarr:{}:/nir"])
+def test_an_array_of_a_zarr_store_is_named_in_capitals_or_not(zarr, name):
+    scenes = SceneChoices(WindowChoices(32))
+    tiles = find_tiles(name.format(zarr), scenes=scenes)
+    assert len(tiles) == 4
+    assert tiles[0].id == f"{name[-3:]}#0,0,32,32"
+
+
+def test_a_zarr_store_of_several_arrays_says_how_one_is_named(zarr):
+    with pytest.raises(TileError, match=r"such as ZARR:.*a\.zarr.*:/(red|nir)"):
+        find_tiles(zarr, scenes=SceneChoices(WindowChoices(32)))
