@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from rsretrieve import __version__
 from rsretrieve._core.atomic_write import write_json
+from rsretrieve._core.paths import Location
 from rsretrieve._core.tables import write_csv
 from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import Row, plain_values, rows_of, tuples_of
@@ -41,7 +42,7 @@ def write_samples_csv(path: Path, audit: Audit, tiles: TileSet, *, overwrite: bo
     audited = [tile for tile in tiles if tile.id in position]
     findings = audit.table.take([position[tile.id] for tile in audited])
     rows = (
-        (tile.location.absolute(), *values, *_location(tile, audit))
+        (_image_of(tile).absolute(), *values, *_location(tile, audit))
         for tile, values in zip(audited, tuples_of(findings, _FINDINGS))
     )
     write_csv(path, SAMPLE_COLUMNS, rows, overwrite=overwrite)
@@ -52,6 +53,11 @@ def _location(tile: Tile, audit: Audit) -> tuple[object, ...]:
     place = audit.places.get(tile.id)
     centre = ("", "") if place is None else place.centre
     return (*centre, ",".join(map(str, _window(tile) or ())))
+
+
+def _image_of(tile: Tile) -> Location:
+    """The file that a tool shows: of bands in several files, the first."""
+    return Location.parse(tile.location.files[0])
 
 
 def _window(tile: Tile) -> tuple[int, int, int, int] | None:
@@ -86,7 +92,7 @@ def write_label_studio(path: Path, audit: Audit, *, overwrite: bool) -> Path | N
 
 def _common_folder(tiles: Iterable[Tile]) -> Path | None:
     """The lowest folder that contains every local tile; None if there are none."""
-    local = (tile.location.absolute() for tile in tiles if tile.location.is_local)
+    local = (_image_of(tile).absolute() for tile in tiles if tile.location.is_local)
     folders = {str(Path(path).parent) for path in local}
     return Path(os.path.commonpath(folders)) if folders else None
 
@@ -94,8 +100,8 @@ def _common_folder(tiles: Iterable[Tile]) -> Path | None:
 def _address(tile: Tile, root: Path | None) -> str:
     """The address of an image for Label Studio: a URL, or a path below the folder it serves."""
     if root is None or not tile.location.is_local:
-        return tile.path
-    relative = os.path.relpath(tile.location.absolute(), root)
+        return _image_of(tile).text
+    relative = os.path.relpath(_image_of(tile).absolute(), root)
     return f"/data/local-files/?d={quote(Path(relative).as_posix())}"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from rsretrieve._core.atomic_write import written_aside
+from rsretrieve._core.paths import Location
 from rsretrieve._core.text import shortened
 from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.preview import Previewed, reduced
@@ -51,15 +52,20 @@ def write_query_sheet(
     for number, result in enumerate(results):
         top = _GAP_PX + number * row
         shown = result.picture
-        name = shown.label or Path(shown.path).name if shown else Path(result.query).name
+        name = shown.label or _file_name(shown.path) if shown else Path(result.query).name
         sheet.draw_tile(shown, _GAP_PX, top, ("query", name), _INK)
         for column, hit in enumerate(result.hits, start=1):
-            label = hit.found.label or Path(hit.found.path).name
+            label = hit.found.label or _file_name(hit.found.path)
             lines = (f"{hit.rank}.  {hit.similarity:.3f}", label)
             colour = _label_colour(shown.label if shown else None, hit.found.label)
             sheet.draw_tile(hit.found.tile, 2 * _GAP_PX + column * cell, top, lines, colour)
     with written_aside(path, overwrite=overwrite) as aside:
         sheet.picture.save(aside, format="PNG")
+
+
+def _file_name(path: str) -> str:
+    """The name of a tile's file; of bands in several files, that of the first."""
+    return Path(Location.parse(path).files[0]).name
 
 
 def _label_colour(wanted: str | None, found: str | None) -> tuple[int, int, int]:

@@ -31,6 +31,7 @@ _AT_END = re.compile(rf"(?:^|(?<=[._-])){_TOKEN}(?:_(?P<metres>\d+)m)?$", re.IGN
 _IN_SENTINEL1 = re.compile(
     r"^(?P<before>s1[a-d]-\w+-\w+-)(?P<band>vv|vh|hh|hv)(?P<after>-.*)-\d{3}$", re.IGNORECASE
 )
+_BEFORE_A_NUMBER = ("band", "vcid", "s1", *_COLOURS)
 _RESOLUTION_FOLDER = re.compile(r"R\d+m$", re.IGNORECASE)
 _INSIDE_A_PRODUCT = ("granule", "measurement")
 
@@ -82,10 +83,10 @@ def band_file(relative: str) -> BandFile | None:
     ('S2.SAFE/GRANULE/L2A/IMG_DATA/T32', 'B2', ())
     >>> band_file("forest/forest_12.tif")
     """
-    *folders, name = relative.split("/")
-    stem, dot, suffix = name.rpartition(".")
-    if dot + suffix.lower() not in _SUFFIXES:
+    stem, dot, suffix = relative.rpartition(".")
+    if dot + suffix.lower() not in _SUFFIXES or _is_numbered(stem):
         return None
+    *folders, stem = stem.split("/")
     metres = float("inf")
     if found := _IN_SENTINEL1.match(stem):
         prefix = found["before"] + found["after"].lstrip("-")
@@ -97,6 +98,17 @@ def band_file(relative: str) -> BandFile | None:
     shared = [folder for folder in folders if not _RESOLUTION_FOLDER.match(folder)]
     scene = "/".join((*shared, prefix) if prefix else shared)
     return BandFile(scene, _home(shared, prefix), _plain(found["band"]), metres)
+
+
+def _is_numbered(stem: str) -> bool:
+    """Whether a name ends in a separated number, as most tiles' do, that is no part of a band.
+
+    A regular expression alone would take seconds for a list of a million tiles.
+    """
+    if stem.rstrip("0123456789")[-1:] not in ("_", "-"):
+        return False
+    lower = stem.lower()
+    return not any(part in lower for part in _BEFORE_A_NUMBER)
 
 
 def _plain(band: str) -> str:

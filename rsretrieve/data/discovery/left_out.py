@@ -12,6 +12,8 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import NoUsableTiles
 
+_LONGEST = 400  # characters of a reason, which may quote a stranger's document
+
 
 class LeftOut:
     """Collects sub-folders that cannot be listed, and items that cannot be used.
@@ -33,7 +35,7 @@ class LeftOut:
 
     def add_item(self, item_id: str, path: str, reason: str) -> None:
         """Record an item, or the bands of a scene, that cannot be used."""
-        self._items.append(Failure(Tile(item_id, path), reason))
+        self._items.append(Failure(Tile(item_id, path), reason[:_LONGEST]))
 
     def reported(self, tiles: TileSet, context: RunContext | None) -> TileSet:
         """The same tiles, and report the rest: as failures, or in notices without a context.
