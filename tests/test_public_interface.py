@@ -27,7 +27,13 @@ SIGNATURES = {
         {"source": REQUIRED},
         {
             **{"labels": None, "window": None, "stride": None, "resolution": None},
-            **{"edges": "drop", "max_nodata": 0.5, "max_windows": 50_000_000, "assets": None},
+            **{
+                "edges": "drop",
+                "max_nodata": 0.5,
+                "max_windows": 50_000_000,
+                "assets": None,
+                "stack": None,
+            },
             **{"trust_sources": False, **REPORTED},
         },
     ),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from rsretrieve._core.paths import Location, unchecked_notices, without_secrets
+from rsretrieve._core.paths import Location, stack_path, unchecked_notices, without_secrets
 
 REMOTE = [
     "https://example.org/a/scene.tif",
@@ -116,3 +117,38 @@ def test_users_and_passwords_are_removed() -> None:
 def test_a_url_inside_gdals_options_is_cleaned() -> None:
     asked = "/vsicurl?header.Authorization=Bearer%20zz&url=https%3A%2F%2Fa.org%2Fb.tif%3Fsig%3Dzz"
     assert without_secrets(asked) == "/vsicurl?url=https%3A%2F%2Fa.org%2Fb.tif"
+def test_a_stack_names_its_files_and_survives_writing(tmp_path):
+    names = ['a "b", c.tif', "d/é.tif", "https://e.org/f.tif?x=[1]"]
+    location = Location.parse(stack_path(names))
+    assert location.stack == location.files == tuple(names)
+    assert not location.is_local
+    local = Location.parse(stack_path(names[:2]))
+    assert local.is_local
+    assert Location.parse(local.below("/root")).stack == ('/root/a "b", c.tif', "/root/d/é.tif")
+    assert Location.parse(local.absolute()).stack == tuple(map(os.path.abspath, names[:2]))
+    for size, name in enumerate(("a", "b"), 3):
+        (tmp_path / name).write_bytes(b"x" * size)
+        os.utime(tmp_path / name, ns=(0, size))
+    files = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert Location.parse(stack_path(files)).state() == (7, 4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "stack:",
+            "stack:[]",
+            "stack:{}",
+            "stack:[1]",
+            'stack:[""]',
+            'stack:"a"',
+            "stack:[" * 9999,
+        ),
+        'stack:["stack:[\\"a\\"]"]',
+        'stack:["a"',
+    ],
+)
+def test_what_is_no_stack_is_a_plain_path(text):
+    location = Location.parse(text)
+    assert (location.stack, location.is_local) == ((), True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from rsretrieve._core.paths import stack_path
 from rsretrieve.audit.issue_types import IssueType
 from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import Row
@@ -124,3 +126,15 @@ def test_a_window_of_a_scene_is_told_beside_the_scene(tiles: TileSet, tmp_path: 
     write_samples_csv(tmp_path / "s.csv", audit, both, overwrite=False)
     with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as stream:
         assert [row["window"] for row in csv.DictReader(stream)] == ["64,0,32,16", ""]
+
+
+def test_bands_in_files_of_their_own_are_shown_by_the_first(tiles: TileSet, tmp_path: Path) -> None:
+    first = tiles[0].path
+    stack = Tile("x", stack_path([first, tiles[1].path]), tiles[0].label)
+    audit = wrong_labels(stack)
+    write_samples_csv(tmp_path / "s.csv", audit, TileSet("", (stack,)), overwrite=False)
+    with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["filepath"] == os.path.realpath(first)
+    root = write_label_studio(tmp_path / "l.json", audit, overwrite=False)
+    assert root == Path(os.path.realpath(first)).parent
