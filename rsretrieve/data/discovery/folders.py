@@ -48,22 +48,31 @@ class FolderContent:
     """What a folder and its sub-folders hold.
 
     Attributes:
+        root: the folder.
         images: the image files, sorted by path.
         not_images: how many files there are of other formats that GDAL reads, by suffix.
         system: the system folders, which are not read, relative to the folder.
         repeated: links to folders that are read under another name already.
         subfolders: the sub-folders that were read, relative to the folder.
+        linked: the image files that are links, relative to the folder, and where these lead.
     """
 
+    root: Path
     images: list[Path] = field(default_factory=list)
     not_images: Counter[str] = field(default_factory=Counter)
     system: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     subfolders: list[str] = field(default_factory=list)
+    linked: dict[str, str] = field(default_factory=dict)
 
     def notices(self, source: str) -> tuple[str, ...]:
-        """What the user should know of what was left out."""
+        """What the user should know of what was left out, or is there twice."""
         notices = []
+        if again := self._read_twice():
+            notices.append(
+                f"{source}: links to files that are tiles already: {len(again)} "
+                f"({some_of(again)}); each is a tile of its own, with the label of its folder"
+            )
         if self.not_images:
             counts = ", ".join(f"{name} ({n})" for name, n in sorted(self.not_images.items()))
             notices.append(
@@ -80,6 +89,24 @@ class FolderContent:
                 f"{len(self.repeated)} ({names})"
             )
         return tuple(notices)
+
+    def _read_twice(self) -> list[str]:
+        """The links to images that are read under another name, too."""
+        if not self.linked:
+            return []
+        own = set(self.linked)
+        root = os.path.realpath(self.root)
+        known = {
+            os.path.join(root, name)  # noqa: PTH118
+            for name in (path.relative_to(self.root).as_posix() for path in self.images)
+            if name not in own
+        }
+        again = []
+        for name, target in sorted(self.linked.items()):
+            if target in known:
+                again.append(name)
+            known.add(target)
+        return again
 
 
 def read_folder(root: Path, left_out: LeftOut) -> FolderContent:
@@ -99,7 +126,7 @@ class _Walk:
     """Reads folders before links: a folder keeps its own name if a link names it, too."""
 
     def __init__(self, root: Path, left_out: LeftOut) -> None:
-        self.content = FolderContent()
+        self.content = FolderContent(root)
         self._root, self._left_out = root, left_out
         self._visited: set[tuple[int, int]] = set()
         self._links: list[Path] = []
@@ -133,7 +160,7 @@ class _Walk:
             if entry.name.startswith("."):
                 continue
             if not _is_folder(entry):
-                self._add_file(path)
+                self._add_file(path, is_link=entry.is_symlink())
             elif is_system_folder(entry.name):
                 self.content.system.append(self._relative(path))
             elif path.suffix.lower() in READABLE_SUFFIXES:
@@ -163,9 +190,11 @@ class _Walk:
     def _relative(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
 
-    def _add_file(self, path: Path) -> None:
+    def _add_file(self, path: Path, *, is_link: bool) -> None:
         if _looks_like_image(path):
             self.content.images.append(path)
+            if is_link:
+                self.content.linked[self._relative(path)] = os.path.realpath(path)
         elif suffix := _suffix_if_readable(path):
             self.content.not_images[suffix] += 1
 

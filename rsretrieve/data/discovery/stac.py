@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rsretrieve._core.paths import Location, stack_path
 from rsretrieve.data.discovery.class_folders import find_class_folders
 from rsretrieve.data.discovery.folders import is_system_folder
+from rsretrieve.data.discovery.json_documents import place_of, read_json
 from rsretrieve.data.discovery.left_out import LeftOut
 from rsretrieve.data.discovery.stac_documents import (
     SUFFIXES,
@@ -19,8 +20,6 @@ from rsretrieve.data.discovery.stac_documents import (
     is_item,
     is_item_collection,
     items_in,
-    place_of,
-    read_json,
 )
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InputError, TilesNotFound

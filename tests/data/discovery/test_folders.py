@@ -145,3 +145,24 @@ def test_links_to_other_folders_are_followed_once(tmp_path):
     tiles = find_tiles(tmp_path / "t")
     assert [tile.id for tile in tiles] == ["a/deep/1.png"]
     assert any("1 ('b')" in notice for notice in tiles.notices)
+
+
+def test_links_to_files_that_are_tiles_already_are_told(tmp_path):
+    save_picture(tmp_path / "store" / "9.png", noise((3, 9, 9)))
+    for name in ("sea/1.png", "sea/2.png"):
+        save_picture(tmp_path / "t" / name, noise((3, 9, 9)))
+    (tmp_path / "t" / "river").mkdir()
+    for name, target in (("1", "../sea/1.png"), ("8", "../../store/9.png"), ("9", "8.png")):
+        (tmp_path / "t" / "river" / f"{name}.png").symlink_to(target)
+    tiles = find_tiles(tmp_path / "t")
+    assert len(tiles) == 5
+    (notice,) = tiles.notices
+    assert "2 ('river/1.png', 'river/9.png')" in notice
+
+
+def test_links_to_a_store_elsewhere_are_ordinary_tiles(tmp_path):
+    for name in ("8", "9"):
+        save_picture(tmp_path / "store" / f"{name}.png", noise((3, 9, 9)))
+        (tmp_path / "t").mkdir(exist_ok=True)
+        (tmp_path / "t" / f"{name}.png").symlink_to(f"../store/{name}.png")
+    assert find_tiles(tmp_path / "t").notices == ()

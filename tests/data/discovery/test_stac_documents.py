@@ -11,8 +11,9 @@ import pytest
 
 from rsretrieve.data.discovery import stac_documents
 from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.discovery.json_documents import place_of
 from rsretrieve.data.discovery.left_out import LeftOut
-from rsretrieve.data.discovery.stac_documents import Links, place_of
+from rsretrieve.data.discovery.stac_documents import Links
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.errors import InputError, NoUsableTiles, TileError, TilesNotFound
