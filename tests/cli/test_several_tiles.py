@@ -13,6 +13,8 @@ import rasterio
 from rsretrieve.synthetic.scene import make_landscape, write_scene
 from tests.conftest import CELL_PX, CELLS, Run
 
+BANDS = ("B04", "B03", "B02", "B08", "B11", "B12")
+
 
 @pytest.fixture(scope="module")
 def two_folders(landscape, tmp_path_factory):
@@ -86,7 +88,7 @@ def band_files(tmp_path_factory):
     (folder / "product").mkdir()
     with rasterio.open(folder / "scene.tif") as scene:
         profile = {**scene.profile, "count": 1, "photometric": "minisblack"}
-        for band, name in enumerate(("B04", "B03", "B02"), 1):
+        for band, name in enumerate(BANDS, 1):
             path = folder / "product" / f"T32_{name}.tif"
             with rasterio.open(path, "w", **profile) as dataset:
                 dataset.write(scene.read(band), 1)
@@ -101,7 +103,7 @@ def embeddings_of(index):
 def test_stacked_bands_are_the_scene_they_came_from(run: Run, band_files, model, tmp_path):
     window = ("--window", CELL_PX, "--model", model, "--json")
     ran = run("index", band_files / "scene.tif", *window, "--output", tmp_path / "scene")
-    stack = ("--stack", "B04,B03,B02")
+    stack = ("--stack", ",".join(BANDS))
     stacked = run("index", band_files / "product", *window, *stack, "--output", tmp_path / "stack")
     assert stacked.json["tiles"] == ran.json["tiles"] == CELLS * CELLS
     assert np.allclose(
@@ -116,15 +118,12 @@ def test_stacked_bands_are_the_scene_they_came_from(run: Run, band_files, model,
     )
     best = asked.json["queries"][0]["hits"][0]
     assert best["lon"] is not None
-    assert json.loads(best["path"].removeprefix("stack:"))[0].endswith("T32_B04.tif")
+    assert json.loads(best["path"].removeprefix("stack:"))[0].endswith(f"T32_{BANDS[0]}.tif")
 
 
 @pytest.mark.medium
 def test_several_assets_of_an_item_are_one_scene(run: Run, band_files, model, tmp_path):
-    assets = {
-        name: {"href": f"product/T32_{name}.tif", "type": "image/tiff"}
-        for name in ("B04", "B03", "B02")
-    }
+    assets = {name: {"href": f"product/T32_{name}.tif", "type": "image/tiff"} for name in BANDS}
     item = {
         **{"type": "Feature", "stac_version": "1.0.0", "id": "x", "geometry": None, "links": []},
         **{"properties": {"datetime": "2024-01-01T00:00:00Z"}, "assets": assets},
@@ -144,7 +143,7 @@ def test_several_assets_of_an_item_are_one_scene(run: Run, band_files, model, tm
 def test_single_bands_get_a_notice_before_anything_is_done(run: Run, band_files, tmp_path):
     ran = run("split", band_files / "product", "--window", CELL_PX, "--output", tmp_path / "l")
     assert "single bands" in ran.err
-    assert "--stack B2,B3,B4" in ran.err
+    assert "--stack B2,B3,B4,B8,B11,B12" in ran.err
 
 
 @pytest.mark.parametrize(
