@@ -131,11 +131,16 @@ def open_raster(tile: Tile, expected: Expected = ANYTHING) -> Raster:
     # Plain images have no georeference, and need none.
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
     dataset = _opened(tile)
+    if not tile.location.stack:
+        _require_usable(tile, dataset)
+    return Raster(dataset, tile, meaning_of(dataset, expected))
+
+
+def _require_usable(tile: Tile, dataset: DatasetReader) -> None:
     if not is_trusted(tile):
         require_own_overviews(tile.id, dataset)
     require_one_image(tile, dataset)
     require_readable_type(tile.id, dataset.dtypes[0])
-    return Raster(dataset, tile, meaning_of(dataset, expected))
 
 
 def _opened(tile: Tile) -> DatasetReader:
@@ -148,13 +153,14 @@ def _opened_stack(tile: Tile) -> DatasetReader:
 
     opened: list[DatasetReader] = []
     try:
+        files = []
         for path in tile.location.stack:
             trust = tile.trust if tile.trust is Trust.TRUSTED else Trust.STRANGER
             file = replace(tile, path=path, trust=trust)
             opened.append(_opened_file(file))
-            if not is_trusted(file):
-                require_own_overviews(tile.id, opened[-1])
-        return cast("DatasetReader", StackedDataset(tile.id, opened))
+            _require_usable(file, opened[-1])
+            files.append((opened[-1], meaning_of(opened[-1], ANYTHING)))
+        return cast("DatasetReader", StackedDataset(tile.id, files))
     except BaseException:
         for dataset in opened:
             dataset.close()

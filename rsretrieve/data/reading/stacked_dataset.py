@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.pixels.meaning import Meaning
 from rsretrieve.errors import TileError
 
 _OFF_BY = 1.0  # pixels of the coarser file: by so much its edges may differ from the stack's
@@ -24,23 +25,28 @@ _Numbers = NDArray[np.float64]
 class StackedDataset:
     """Reads several rasters as if they were one file; has what we use of rasterio's datasets.
 
-    What all files share (reference system, transform, size) is that of the finest file.
+    What all files share (reference system, transform, size) is that of the finest file. Its bands
+    are those that each file's own meaning gives, without transparency, which stays their mask.
 
     Args:
         tile_id: the tile, for messages.
-        datasets: rasterio's, in the order of their bands; closed with the stack.
+        files: rasterio's datasets and the meanings of their values, in the order of the bands;
+            closed with the stack.
 
     Raises:
-        TileError: the files do not cover the same area.
+        TileError: the files do not cover the same area, or values of one are no measurements.
     """
 
     driver = "stack"
     subdatasets = ()
 
-    def __init__(self, tile_id: str, datasets: Sequence[Any]) -> None:
-        self._datasets = tuple(datasets)
-        self._finest = max(datasets, key=lambda dataset: int(dataset.width * dataset.height))
-        self._bands = [(dataset, band) for dataset in datasets for band in dataset.indexes]
+    def __init__(self, tile_id: str, files: Sequence[tuple[Any, Meaning]]) -> None:
+        self._datasets = tuple(dataset for dataset, _ in files)
+        for dataset, meaning in files:
+            _require_measurements(tile_id, dataset, meaning)
+        self._finest = max(self._datasets, key=lambda dataset: int(dataset.width * dataset.height))
+        self._bands = [(dataset, band) for dataset, meaning in files for band in meaning.bands]
+        self._masked = {id(dataset): meaning.masked for dataset, meaning in files}
         self._grids = {
             id(dataset): _grid_in(tile_id, self._finest, dataset) for dataset in self._datasets
         }
@@ -48,10 +54,9 @@ class StackedDataset:
         self.indexes = tuple(range(1, self.count + 1))
 
     def __getattr__(self, name: str) -> Any:
-        """What a dataset has once a band, of all files; everything else, of the finest one."""
+        """What a dataset has once a band, of every band; everything else, of the finest file."""
         if name in _ONCE_A_BAND:
-            each = (getattr(dataset, name) for dataset in self._datasets)
-            return tuple(value for values in each for value in values)
+            return tuple(getattr(dataset, name)[band - 1] for dataset, band in self._bands)
         return getattr(self._finest, name)
 
     @property
@@ -59,28 +64,45 @@ class StackedDataset:
         """The block of the finest file, for every band: they are read in its order."""
         return [self._finest.block_shapes[0]] * self.count
 
-    def tags(self, bidx: int = 0, ns: str | None = None) -> dict[str, str]:
-        """The tags of a band's file, or of the finest file."""
-        dataset, band = self._bands[bidx - 1] if bidx else (self._finest, 0)
-        return dict(dataset.tags(band, ns=ns))
+    @property
+    def colorinterp(self) -> tuple[Any, ...]:
+        """No band is a colour, an index or transparency."""
+        from rasterio.enums import ColorInterp
 
-    def colormap(self, bidx: int) -> dict[int, tuple[int, int, int, int]]:
-        """The palette of a band."""
-        dataset, band = self._bands[bidx - 1]
-        return dict(dataset.colormap(band))
+        return (ColorInterp.undefined,) * self.count
 
-    def get_tag_item(self, ns: str, dm: str | None = None, bidx: int = 0, **how: Any) -> Any:
-        """A tag of a band's file, or of the finest file."""
-        dataset, band = self._bands[bidx - 1] if bidx else (self._finest, 0)
-        return dataset.get_tag_item(ns, dm, bidx=band, **how)
+    @property
+    def mask_flag_enums(self) -> tuple[list[Any], ...]:
+        """A mask of its own for every band whose file has one, by whatever means."""
+        from rasterio.enums import MaskFlags
+
+        flags = {False: MaskFlags.all_valid, True: MaskFlags.nodata}
+        return tuple([flags[self._masked[id(dataset)]]] for dataset, _ in self._bands)
+
+    @staticmethod
+    def tags(*_: Any, **__: Any) -> dict[str, str]:
+        """None: what a file says of its values is in its meaning."""
+        return {}
 
     def read(self, indexes: Any = None, **how: Any) -> NDArray[Any]:
         """As rasterio's; bands of several types get their common type."""
         return self._read(lambda dataset: dataset.read, indexes, **how)
 
     def read_masks(self, indexes: Any = None, **how: Any) -> NDArray[Any]:
-        """As rasterio's."""
-        return self._read(lambda dataset: dataset.read_masks, indexes, **how)
+        """As rasterio's; 255 for the bands of files without a mask."""
+        return self._read(self._mask_reader, indexes, **how)
+
+    def _mask_reader(self, dataset: Any) -> Any:
+        if self._masked[id(dataset)]:
+            return dataset.read_masks
+
+        def all_valid(bands: list[int], **how: Any) -> NDArray[np.uint8]:
+            window, shape = how.get("window"), how.get("out_shape")
+            full = (dataset.height, dataset.width)
+            own = full if window is None else (round(window.height), round(window.width))
+            return np.full((len(bands), *(shape[-2:] if shape else own)), 255, np.uint8)
+
+        return all_valid
 
     def close(self) -> None:
         """Close all files."""
@@ -121,12 +143,7 @@ class StackedDataset:
         return np.asarray(read(bands, window=part, out_shape=(len(bands), height, width), **how))
 
 
-_ONCE_A_BAND = frozenset(
-    (
-        *("colorinterp", "mask_flag_enums", "dtypes", "nodatavals", "scales", "offsets"),
-        *("descriptions", "units"),
-    )
-)
+_ONCE_A_BAND = frozenset((*("dtypes", "nodatavals", "scales", "offsets", "descriptions", "units"),))
 
 
 class _Axis:
@@ -201,6 +218,22 @@ def _grid_in(tile_id: str, finest: Any, other: Any) -> tuple[float, float, float
         raise TileError(tile_id, f"{trouble}cover different areas")
     away = max(abs(end) for axis in ends for end in axis)
     return None if other.shape == finest.shape and away < _SAME else grid
+
+
+def _require_measurements(tile_id: str, dataset: Any, meaning: Meaning) -> None:
+    """Refuse a file whose stored values must be decoded: colour tables, ink, grey levels.
+
+    Raises:
+        TileError: naming the file.
+    """
+    decoded = meaning.grey_levels or meaning.inks or meaning.mask_band
+    if meaning.table is None and meaning.white is None and not decoded:
+        return
+    raise TileError(
+        tile_id,
+        f"{_name(dataset)} holds colours or grey levels of a picture, not the values of a band: "
+        "leave it out of the stack",
+    )
 
 
 def _name(dataset: Any) -> str:

@@ -7,9 +7,11 @@ from contextlib import closing
 import numpy as np
 import pytest
 import rasterio
+from PIL import Image
 from rasterio.transform import from_origin
 
 from rsretrieve._core.paths import stack_path
+from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.reading.datasets import OpenRasters, open_raster
 from rsretrieve.data.reading.raster_reader import read_raster, read_windows
 from rsretrieve.data.reading.read_tiles import read_in_order
@@ -185,9 +187,60 @@ def read_error(tile):
 def test_what_a_reader_asks_of_a_dataset_is_there(sentinel2):
     with closing(open_raster(stacked(*sentinel2))) as raster:
         dataset = raster.dataset
-        assert raster.bands == dataset.indexes == (1, 2, 3, 4)
+        assert raster.meaning.bands == dataset.indexes == (1, 2, 3, 4)
         assert dataset.dtypes == ("uint16",) * 4
         assert dataset.scales == (1.0,) * 4
         assert dataset.tags(ns="OVERVIEWS") == dataset.tags(2, ns="OVERVIEWS") == {}
-        assert dataset.get_tag_item("BLOCK_OFFSET_0_0", "TIFF", bidx=3) is not None
         assert dataset.read(2).shape == (120, 120)
+
+
+def test_every_file_keeps_its_own_mask(tmp_path):
+    """A mask beside one file, transparency in another, nodata in a third, nothing in the fourth."""
+    place = {"crs": "EPSG:32632", "transform": from_origin(*ORIGIN, 10, 10)}
+    paths = [band(tmp_path / f"{name}.tif", 10, 32, dtype="uint8", seed=3) for name in "md"]
+    holes = np.zeros((2, 32, 32), bool)
+    holes[0, :4], holes[1, :, :7] = True, True
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(paths[0], "r+") as dataset:
+        dataset.write_mask(~holes[0])
+    grey = noise((1, 32, 32), "uint8", 4)
+    alpha = np.concatenate((grey, np.where(holes[1], 0, 255)[None].astype("uint8")))
+    transparent = save_raster(tmp_path / "a.tif", alpha, alpha="yes", **place)
+    values = noise((1, 32, 32), "uint8", 5)
+    values[0, 9] = 1
+    nodata = save_raster(tmp_path / "n.tif", values, nodata=1, **place)
+    raw = read_raster(stacked(paths[0], transparent, nodata, paths[1]))
+    assert raw.values.shape == (4, 32, 32)
+    assert np.array_equal(raw.values[1], grey[0])
+    for position, expected in enumerate((~holes[0], ~holes[1], values[0] != 1)):
+        assert np.array_equal(raw.valid[position], expected)
+    assert raw.valid[3].all()
+
+
+@pytest.mark.parametrize("kind", ["palette", "white", "bits"])
+def test_pictures_are_no_bands(tmp_path, kind):
+    one = band(tmp_path / "B02.tif", 10, 32, dtype="uint8")
+    other = tmp_path / "classes.tif"
+    place = {"crs": "EPSG:32632", "transform": from_origin(*ORIGIN, 10, 10)}
+    profile = {"white": {"photometric": "miniswhite"}, "bits": {"nbits": 4}}.get(kind, place)
+    save_raster(other, np.minimum(noise((1, 32, 32)), 9), **{**profile, **place})
+    if kind == "palette":
+        with rasterio.open(other, "r+") as dataset:
+            dataset.write_colormap(1, {i: (i * 9, 20, 200 - i, 255) for i in range(10)})
+    with pytest.raises(TileError, match=r"classes\.tif holds colours or grey levels"):
+        read_raster(stacked(one, other))
+
+
+def test_a_file_of_several_pages_is_no_band(tmp_path):
+    one = band(tmp_path / "B02.tif", 10, 32, dtype="uint8")
+    pages = [Image.fromarray(noise((32, 32), seed=seed)) for seed in (1, 2)]
+    pages[0].save(tmp_path / "B03.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(TileError, match="2 pages"):
+        read_raster(stacked(one, tmp_path / "B03.tif"))
+
+
+def test_scales_and_offsets_are_those_of_each_band(tmp_path):
+    paths = [band(tmp_path / f"{name}.tif", 10, 32) for name in ("a", "b")]
+    with rasterio.open(paths[1], "r+") as dataset:
+        dataset.scales, dataset.offsets = (0.0001,), (-0.1,)
+    packing = read_raster(stacked(*paths)).packing
+    assert packing == Packing.declared([1.0, 0.0001], [0.0, -0.1])
