@@ -117,6 +117,8 @@ def test_users_and_passwords_are_removed() -> None:
 def test_a_url_inside_gdals_options_is_cleaned() -> None:
     asked = "/vsicurl?header.Authorization=Bearer%20zz&url=https%3A%2F%2Fa.org%2Fb.tif%3Fsig%3Dzz"
     assert without_secrets(asked) == "/vsicurl?url=https%3A%2F%2Fa.org%2Fb.tif"
+
+
 def test_a_stack_names_its_files_and_survives_writing(tmp_path):
     names = ['a "b", c.tif', "d/é.tif", "https://e.org/f.tif?x=[1]"]
     location = Location.parse(stack_path(names))

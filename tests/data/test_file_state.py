@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rsretrieve._core.paths import stack_path
 from rsretrieve.data import file_state
-from rsretrieve.data.file_state import content_digest
+from rsretrieve.data.file_state import NO_FILE_BYTES, FileState, FileStates, content_digest
 
 BLOCK = 1 << 16
 
@@ -118,3 +119,40 @@ def test_what_is_no_regular_file_has_no_digest_and_nobody_waits(tmp_path: Path, 
         os.mkfifo(tmp_path / "b")
         path.symlink_to("b")
     assert content_digest(str(path)) == ""
+
+
+def test_a_stack_has_the_state_and_the_content_of_all_its_files(tmp_path: Path) -> None:
+    def stack(folder: Path) -> str:
+        return stack_path([str(folder / "a.tif"), str(folder / "b.tif")])
+
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        for name in ("a.tif", "b.tif"):
+            (folder / name).write_bytes(name.encode())
+    one, two = map(stack, folders)
+    same = FileStates(()).content(one)
+    assert same.file
+    assert same == FileStates(()).content(two)  # a copied folder
+    for name, content in (("b.tif", b"c.tif"), ("b.tif.aux.xml", b"<PAMDataset/>")):
+        before = FileStates(()).content(two)
+        (folders[1] / name).write_bytes(content)
+        assert FileStates(()).content(two) != before
+    (folders[0] / "b.tif").unlink()
+    assert FileStates(()).content(one).file == ""
+    assert FileState.of(one).size_bytes == NO_FILE_BYTES
+
+
+def test_the_mark_of_a_stack_changes_with_each_of_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_state, "_SETTLED_NS", 0)
+    paths = [tmp_path / name for name in ("a.tif", "b.tif")]
+    for path in paths:
+        path.write_bytes(b"12345")
+    stack = stack_path([*map(str, paths)])
+    marks = [FileState.of(stack).mark]
+    for path in paths:
+        os.utime(path, (1, 1))
+        marks.append(FileState.of(stack).mark)
+    assert len({*marks, ""}) == 4

@@ -27,7 +27,7 @@ from rsretrieve.data.discovery.scenes import cut_scenes
 from rsretrieve.data.discovery.several_sources import joined
 from rsretrieve.data.discovery.stac import stac_tiles
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.labels.class_names import clean_label, spelling_notices
+from rsretrieve.data.labels.class_names import spelling_notices
 from rsretrieve.data.labels.labels import (
     LabelColumn,
     override_labels,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 
 from rsretrieve._core.memory import available_bytes
 from rsretrieve.data.access import Readable, policy_for
@@ -66,7 +67,7 @@ def cut_scenes(
     notices = scenes.notices
     if small:
         notices += (f"scenes left out as smaller than a window: {small} (--edges pad keeps them)",)
-    return TileSet(scenes.source, tuple(tiles), notices, choices, unseen, scenes.folders)
+    return replace(scenes, tiles=tuple(tiles), notices=notices, windows=choices, unseen=unseen)
 
 
 def _cut(scene: Tile, window: Window) -> Tile:

@@ -43,6 +43,7 @@ def joined(sets: Sequence[TileSet]) -> TileSet:
         (*notices, *_notice_of_classes(sets)),
         unseen=tuple(beginning for found in sets for beginning in found.unseen),
         folders=tuple(dict.fromkeys(folder for found in sets for folder in found.folders)),
+        labels_file=next((found.labels_file for found in sets if found.labels_file), None),
     )
 
 

@@ -392,6 +392,7 @@ def test_a_signed_image_is_named_without_its_signature() -> None:
     assert tile.id == "https://example.org/a.tif#0,0,8,8"
     assert tile.path == "https://example.org/a.tif?sv=1&sig=0"
 
+
 @pytest.fixture
 def zarr(tmp_path):
     """A Zarr store of two arrays, made by GDAL."""
