@@ -124,7 +124,7 @@ class CheckpointError(RsretrieveError):
 
 
 class TrainingDiverged(RsretrieveError, ArithmeticError):
-    """The loss is not a finite number."""
+    """The loss or a weight is not a finite number, or the network learned nothing."""
 
 
 class IndexStoreError(RsretrieveError):

@@ -13,9 +13,10 @@ from rsretrieve._core.atomic_write import refuse_to_overwrite
 from rsretrieve._core.locks import only_writer
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.index.compatibility import require_same_model
+from rsretrieve.index.compatibility import require_same_model, scale_warnings
 from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, no_usable_tiles
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.reuse import IndexRun, ReusableTiles, find_reusable, windows_json
@@ -35,6 +36,8 @@ from rsretrieve.index.write import (
 )
 from rsretrieve.network.device import describe_device
 from rsretrieve.network.model import Model
+
+_MEASURED_TILES = 1000
 
 
 def index_tiles(
@@ -93,6 +96,7 @@ def index_tiles(
         if not reusable.rows and not len(embedded.tiles):
             raise no_usable_tiles(tiles, context)
         content, origin = _in_tile_order(run, reusable, embedded)
+        content = _with_scale(run, content)
         previous = None if store is None else PreviousIndex(store, origin)
         gpu = usable_gpu(str(model.device))
         options = IndexBuildOptions(folder, goal, gpu, previous, overwrite or update)
@@ -144,6 +148,17 @@ def _in_tile_order(
         for tile in run.context.skipped
     ]
     return IndexContent([rows[tile_id] for tile_id in ids], stacked, facts, skipped), origin
+
+
+def _with_scale(run: IndexRun, content: IndexContent) -> IndexContent:
+    """Record the size of the tiles; a notice says if the model was trained on another size."""
+    apart = -(-len(content.rows) // _MEASURED_TILES)
+    some = [content.rows[i] for i in range(0, len(content.rows), apart)]
+    tiles = replace(run.tiles, tiles=tuple(row.tile for row in some))
+    scale = measure_scale(tiles, [row.place for row in some])
+    for text in scale_warnings(run.model.description, scale):
+        run.context.notice(text)
+    return replace(content, facts={**content.facts, "tile_scale": scale.to_json()})
 
 
 def _summarize(

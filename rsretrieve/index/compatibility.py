@@ -1,10 +1,17 @@
-"""Check that a model is the one that an index was built with, without loading PyTorch."""
+"""Check that a model, tiles and an index belong together, without loading PyTorch."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.data.profile.misfit import scale_warning, spread_warning, value_warnings
+from rsretrieve.data.profile.spread import spread_of
+from rsretrieve.data.profile.tile_features import TileFeatures
+from rsretrieve.data.profile.tile_scale import TileScale
 from rsretrieve.errors import ModelMismatch
 from rsretrieve.index.store.manifest import Manifest
 
@@ -48,3 +55,39 @@ def require_same_model(index: Path, manifest: Manifest, model: HasDescription) -
             f"{found[:12]}: their vectors cannot be compared",
             hint=f"give --model {manifest.model}, or build the index again with this model",
         )
+
+
+def fit_warnings(
+    description: ModelDescription, features: TileFeatures, vectors: NDArray[np.float32]
+) -> list[str]:
+    """Compare tiles and their embeddings with those that a model was trained on.
+
+    Args:
+        description: of the model.
+        features: of some of the tiles.
+        vectors: (N, D) float32 unit rows, the embeddings of all.
+
+    Returns:
+        A sentence for each difference.
+    """
+    profile = description.trained_on
+    spread = spread_warning(profile, spread_of(vectors), len(vectors))
+    values = value_warnings(description.preprocessing, profile, features)
+    return [*values, *([spread] if spread else [])]
+
+
+def scale_warnings(description: ModelDescription, found: TileScale) -> list[str]:
+    """Compare the size of tiles on the ground with that of a model's training tiles.
+
+    Args:
+        description: of the model.
+        found: the size of the tiles.
+
+    Returns:
+        One sentence if they differ.
+    """
+    if description.trained_on is None:
+        return []
+    size_px = description.preprocessing.size_px
+    text = scale_warning(size_px, description.trained_on.scale, found)
+    return [text] if text else []

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.preprocessing.pixel_fingerprint import QUADRANTS, quadrant_means
+from rsretrieve.data.profile.tile_features import FeatureSample
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import ModelDamaged, NoUsableTiles
+from rsretrieve.index.compatibility import fit_warnings
 from rsretrieve.network.runtime.graph import EmbeddingModel
 from rsretrieve.network.runtime.malloc import retain_freed_memory
 
@@ -97,6 +99,8 @@ def embed_readable_tiles(
     Raises:
         TileError: a tile cannot be read, and the context is strict.
         ModelDamaged: an embedding is not finite.
+
+        A notice says if the tiles are unlike those that the model was trained on.
     """
     started = time.perf_counter()
     context.start_stage("embedding tiles", len(tiles))
@@ -105,18 +109,22 @@ def embed_readable_tiles(
     places: list[Place | None] = []
     vectors = np.empty((len(tiles), model.description.dimensions), np.float32)
     quadrants = np.empty((len(tiles), QUADRANTS), np.float32)
+    sample = FeatureSample(len(tiles), len(preprocessing.bands))
     with retain_freed_memory() if model.device_name == "cpu" else nullcontext():
         for batch in stream_batches(tiles, preprocessing, BATCH_SIZE, context, context.advance):
             rows = slice(len(kept), len(kept) + len(batch.tiles))
             vectors[rows] = embedder.vectors(batch.pixels)
             _check_finite(model, batch.tiles, vectors[rows])
             quadrants[rows] = quadrant_means(batch.pixels)
+            sample.add(batch.pixels)
             on_batch(batch.tiles, batch.places, vectors[rows])
             kept.extend(batch.tiles)
             places.extend(batch.places)
     embedded = TileSet(tiles.source, tuple(kept), folders=tiles.folders)
     seconds = time.perf_counter() - started
     found = vectors[: len(kept)], quadrants[: len(kept)]
+    for text in fit_warnings(model.description, sample.features, found[0]):
+        context.notice(text)
     return Embeddings(embedded, tuple(places), *found, seconds)
 
 

@@ -11,6 +11,7 @@ from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
 from rsretrieve._core.regular_files import read_regular_text
 from rsretrieve._core.sealing import parsed, unsealed
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.profile.training_profile import TrainingProfile
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import ModelDamaged, ModelNotFound
 
@@ -56,6 +57,8 @@ class ModelDescription:
         program_sha256: of `backbone.json` in old models, or None.
         files: SHA-256 of every other file of the folder by name; empty in old models.
         is_sealed: `model.json` has a digest of its own content; false in old models.
+        trained_on: the values, the size and the embeddings of the training tiles; None in old
+            models.
     """
 
     backbone: str
@@ -69,6 +72,7 @@ class ModelDescription:
     program_sha256: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     is_sealed: bool = field(default=False, compare=False)
+    trained_on: TrainingProfile | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -91,6 +95,7 @@ class ModelDescription:
             "weights_sha256": self.weights_sha256,
             "files": dict(self.files),
             **({} if self.program_sha256 is None else {"program_sha256": self.program_sha256}),
+            **({} if self.trained_on is None else {"trained_on": self.trained_on.to_json()}),
         }
 
     @classmethod
@@ -105,6 +110,7 @@ class ModelDescription:
             raise ValueError(f"an embedding has 1 to {_MAX_DIMENSIONS} dimensions")
         _check_preprocessing(content["preprocessing"])
         files = {**content.get("files", {})}  # missing in old models
+        profile, bands = content.get("trained_on"), len(content["preprocessing"]["bands"])
         digests = [content["weights_sha256"], *files.values()]
         return cls(
             backbone=str(content["architecture"]["backbone"]),
@@ -117,6 +123,7 @@ class ModelDescription:
             weights_sha256=digests[0],
             program_sha256=content.get("program_sha256"),  # missing in old models
             files={_plain_name(name): str(sha256) for name, sha256 in files.items()},
+            trained_on=None if profile is None else TrainingProfile.from_json(profile, bands),
         )
 
 

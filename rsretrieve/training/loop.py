@@ -30,6 +30,7 @@ from rsretrieve.training.checkpoint import (
     write_checkpoint,
 )
 from rsretrieve.training.history.area_under_margin import AreaUnderMargin
+from rsretrieve.training.outcome import require_finite
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.step import Batch, TrainingSettings, TrainingStep
 from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy
@@ -55,6 +56,8 @@ class TrainingLoop:
         area_under_margin: of the training tiles.
         best: the best epoch so far.
         history: the finished epochs.
+        passing_fraction: at the last update of the targets, the share of the training tiles whose
+            given label had a probability above the truncation; None before.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class TrainingLoop:
         self.area_under_margin = AreaUnderMargin(len(self._labels), settings.device)
         self.step = TrainingStep(settings, self.model, len(self._labels), context)
         self.target_policy = _target_policy(self.recipe)
+        self.passing_fraction: float | None = None
 
     def run(self, checkpoint: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         """Train up to the recipe's last epoch and write a checkpoint after each.
@@ -87,7 +91,7 @@ class TrainingLoop:
         Raises:
             CheckpointError: `resume`, and the checkpoint is missing, unreadable or of another
                 training.
-            TrainingDiverged: the loss is not finite.
+            TrainingDiverged: the loss or a weight is not finite.
         """
         if resume:
             self._restore(read_checkpoint(checkpoint, identity))
@@ -98,6 +102,7 @@ class TrainingLoop:
                     f"epoch {epoch + 1}/{self.recipe.epochs}", len(self._labels)
                 )
                 finished = self.run_epoch(epoch)
+                require_finite(self.model, epoch)
                 self.history.append(finished)
                 write_checkpoint(checkpoint, Checkpoint(identity, self._tensors(), self._facts()))
                 self.context.report(finished)
@@ -185,7 +190,8 @@ class TrainingLoop:
         self.area_under_margin.update(positions, result.log_p, self._labels[positions])
         return result.loss
 
-    def _embedder(self, model: PrototypeModel) -> Embedder:
+    def embedder(self, model: PrototypeModel) -> Embedder:
+        """An embedder of a model, in the precision of the training."""
         settings, network = self.settings, fuse_batchnorm(model.network)
         return Embedder(network, settings.preprocessing, settings.device, settings.precision)
 
@@ -196,14 +202,16 @@ class TrainingLoop:
         uses_average = self.recipe.uses_average
         model = self.select_model(ModelSelection.AVERAGE if uses_average else ModelSelection.LAST)
         voters = self.voters() if self.recipe.validation is Validation.NEIGHBOURS else None
-        found = accuracy(self._embedder(model), model.prototypes, self.validation, voters)
+        found = accuracy(self.embedder(model), model.prototypes, self.validation, voters)
         number = len(self.history) + 1
         self.best.update(number, found, len(self.validation), model.state_dict())
         return found
 
     def _update_targets(self, finished_epochs: int) -> None:
         model = self.select_model(self.recipe.weights_by)
-        predictions = predict(self._embedder(model), model.prototypes, self.train.pixels)
+        predictions = predict(self.embedder(model), model.prototypes, self.train.pixels)
+        own = predictions.log_p.gather(1, self._labels[:, None]).exp()
+        self.passing_fraction = float((own > self.recipe.k).float().mean())
         progress = finished_epochs / self.recipe.epochs
         self.targets = self.target_policy.update(predictions, self._labels, self.targets, progress)
 
@@ -220,7 +228,12 @@ class TrainingLoop:
     def _facts(self) -> dict[str, Any]:
         history = [asdict(finished) for finished in self.history]
         largest_part = self.step.micro_batcher.max_size
-        return {**self.best.facts(), "history": history, "largest_part": largest_part}
+        return {
+            **self.best.facts(),
+            "history": history,
+            "largest_part": largest_part,
+            "passing_fraction": self.passing_fraction,
+        }
 
     def _restore(self, checkpoint: Checkpoint) -> None:
         tensors = {n: t.to(self.settings.device) for n, t in checkpoint.tensors.items()}
@@ -230,6 +243,7 @@ class TrainingLoop:
         self.area_under_margin.restore(select_prefix(tensors, "margins"))
         self.target_policy.restore(select_prefix(tensors, "strategy"))
         self.best.restore(checkpoint.facts, select_prefix(tensors, "best"))
+        self.passing_fraction = checkpoint.facts.get("passing_fraction")
         self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]
 
 

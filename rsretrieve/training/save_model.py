@@ -13,11 +13,14 @@ import torchvision
 
 import rsretrieve
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
+from rsretrieve.data.profile.measure_scale import measure_scale
+from rsretrieve.data.profile.tile_features import FeatureSample
+from rsretrieve.data.profile.training_profile import TrainingProfile, profile_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import ModelSelection
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import Precision, describe_device
-from rsretrieve.network.embedder import choose_embedding_precision
+from rsretrieve.network.embedder import choose_embedding_precision, pixel_blocks
 from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.metadata import ModelDescription
 from rsretrieve.network.model import PrototypeModel
@@ -25,6 +28,7 @@ from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.history.tile_history import TileHistory, write_tile_history
 from rsretrieve.training.initialize import StartingPoint
 from rsretrieve.training.loop import TrainingLoop
+from rsretrieve.training.outcome import SampledEmbeddings
 
 _PRECISION_TILES = 32
 """Tiles that are embedded to choose the precision."""
@@ -92,12 +96,14 @@ class FinishedTraining:
         prepared: its tiles.
         start: what it started from.
         summary: its summary.
+        embeddings: of some of its tiles, by the finished model.
     """
 
     training: TrainingLoop
     prepared: PreparedTiles
     start: StartingPoint
     summary: TrainingSummary
+    embeddings: SampledEmbeddings
 
 
 def write_model(folder: Path, finished: FinishedTraining, context: RunContext) -> None:
@@ -129,10 +135,22 @@ def write_model(folder: Path, finished: FinishedTraining, context: RunContext) -
         training=_training_facts(finished) | facts,
         versions=_versions(),
         weights_sha256=sha256,
+        trained_on=_profile(finished),
     )
     model_folder.write_description(folder, description)
     model_folder.write_history(folder, training.history)
     _write_tile_history(folder, finished)
+
+
+def _profile(finished: FinishedTraining) -> TrainingProfile:
+    """What later commands compare their tiles with."""
+    prepared, embeddings = finished.prepared, finished.embeddings
+    pixels = prepared.train.pixels
+    sample = FeatureSample(len(pixels), pixels.shape[1])
+    for block in pixel_blocks(pixels):
+        sample.add(block)
+    scale = measure_scale(prepared.tiles)
+    return profile_of(sample.features, scale, embeddings.spread, embeddings.class_spread)
 
 
 def _embedding_precision(

@@ -20,7 +20,7 @@ from rsretrieve._core.locks import only_writer
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.errors import OutputExists
+from rsretrieve.errors import OutputExists, TrainingDiverged
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import best_precision
 from rsretrieve.network.embedder import Embedder
@@ -34,6 +34,7 @@ from rsretrieve.training.history.starting_features import compute_starting_featu
 from rsretrieve.training.history.tile_history import read_tile_history
 from rsretrieve.training.initialize import StartingPoint, starting_model
 from rsretrieve.training.loop import TrainingLoop
+from rsretrieve.training.outcome import SampledEmbeddings, require_distinct, require_taught
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.save_model import (
     FinishedTraining,
@@ -99,7 +100,8 @@ def train_model(
         OutputExists, OutputBusy: the output exists, or another process is writing it.
         LabelsError, NoUsableTiles: there are too few labels or tiles.
         CheckpointError: `resume`, and there is nothing to resume.
-        TrainingDiverged: the loss is not finite.
+        TrainingDiverged: the loss or a weight is not finite, all embeddings are nearly the same,
+            or no labels were learned from. Checkpoints stay.
 
         After any error the output is as before.
     """
@@ -128,8 +130,9 @@ def _train(
     identity = _identity(request, prepared, settings)
     with retain_freed_memory() if request.device.type == "cpu" else nullcontext():
         training.run(checkpoint_path(request.output), identity, resume=request.resume)
+    embeddings = _checked_embeddings(training, request.output, context)
     summary = summarize(training, request.output, prepared, time.perf_counter() - started)
-    finished = FinishedTraining(training, prepared, start, summary)
+    finished = FinishedTraining(training, prepared, start, summary, embeddings)
     with folder_aside(
         request.output, overwrite=request.overwrite, marker=DESCRIPTION_FILE
     ) as folder:
@@ -138,6 +141,31 @@ def _train(
         model_folder.seal_folder(folder)
     shutil.rmtree(_unfinished_folder(request.output))
     return summary
+
+
+def _checked_embeddings(
+    training: TrainingLoop, output: Path, context: RunContext
+) -> SampledEmbeddings:
+    """Embed some training tiles with the finished model, and check that it learned something.
+
+    Raises:
+        TrainingDiverged: it did not.
+    """
+    model = training.select_model(training.recipe.keep)
+    try:
+        embeddings = SampledEmbeddings.of(
+            training.embedder(model), training.train, training.targets
+        )
+        require_distinct(embeddings)
+        taught = float((training.kept_mask + training.relabelled_mask).mean())
+        require_taught(taught, training.passing_fraction, training.recipe.k, context)
+    except TrainingDiverged as error:
+        raise TrainingDiverged(
+            f"{error.message}; no model is written, and the checkpoint is kept in "
+            f"{_unfinished_folder(output)}",
+            hint=f"{error.hint}; --overwrite starts anew",
+        ) from error
+    return embeddings
 
 
 def _settings(request: TrainingRequest, prepared: PreparedTiles) -> TrainingSettings:

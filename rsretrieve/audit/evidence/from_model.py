@@ -8,8 +8,10 @@ import numpy as np
 
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.evidence.evidence import Evidence, class_numbers
+from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
+from rsretrieve.index.compatibility import scale_warnings
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.metadata import ModelFolder
 from rsretrieve.network.model import Model
@@ -39,6 +41,9 @@ class ModelEvidence:
         """
         names = self.class_names(tiles)
         embedded = embed_tiles(self.model, tiles, context)
+        scale = measure_scale(embedded.tiles, embedded.places)
+        for text in scale_warnings(self.model.description, scale):
+            context.notice(text)
         audited = np.bincount(class_numbers(embedded.tiles, names), minlength=len(names))
         described = ModelFolder(self.model.folder, self.model.description)
         record = read_tile_history(described, embedded.tiles, embedded.quadrants, context)

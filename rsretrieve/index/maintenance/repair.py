@@ -207,6 +207,7 @@ def _rebuild(
         "model_fingerprint": manifest.model_fingerprint,
         "provenance": manifest.provenance,
         "windows": manifest.windows,
+        "tile_scale": manifest.tile_scale,
     }
     rows = read_table(folder / TABLE_FILE)
     goal = replace(goal_from_manifest(manifest), key=manifest.faiss_key)

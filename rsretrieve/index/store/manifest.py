@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from rsretrieve._core.regular_files import read_regular_text
 from rsretrieve._core.sealing import parsed, unsealed, write_sealed
+from rsretrieve.data.profile.tile_scale import TileScale
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import IndexDamaged, IndexNotFound
 
@@ -45,6 +46,7 @@ class Manifest:
             neighbour.
         provenance: the source of external embeddings.
         windows: how scenes were cut into tiles; empty if every image is a tile.
+        tile_scale: the size of the tiles, see `TileScale`; empty in old indexes.
     """
 
     model: str
@@ -62,6 +64,12 @@ class Manifest:
     similarity_floor: float | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     windows: dict[str, Any] = field(default_factory=dict)
+    tile_scale: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def scale(self) -> TileScale:
+        """The size of the tiles; unknown in old indexes."""
+        return TileScale.from_json(self.tile_scale)
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
@@ -92,6 +100,7 @@ def read_manifest(folder: Path) -> Manifest:
         if invalid := first_invalid_field(manifest):
             raise ValueError(f"{invalid!r} has an invalid value")
         WindowChoices.from_json(manifest.windows)
+        TileScale.from_json(manifest.tile_scale)
         if set(manifest.sha256) - {SKIPPED_FILE} != set(DATA_FILES):
             raise ValueError("it does not name the files of an index")
         return manifest
