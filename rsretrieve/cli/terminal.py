@@ -48,6 +48,7 @@ class Terminal:
         self._progress: Progress | None = None  # made when the first stage starts
         self._stage: TaskID | None = None
         self._note = ""
+        self._notices: list[str] = []
 
     def __enter__(self) -> Terminal:
         return self
@@ -93,7 +94,8 @@ class Terminal:
             self._out = self._err
 
     def notice(self, *texts: str) -> None:
-        """Print notices, unless --quiet was given."""
+        """Print notices, unless --quiet was given; JSON has them as `notices`."""
+        self._notices += (text for text in texts if text not in self._notices)
         for text in texts if not self._quiet else ():
             self._err.print(f"[yellow]note:[/] {escape(printable(text))}")
 
@@ -118,6 +120,7 @@ class Terminal:
         """Print a command's result, as JSON or as text."""
         self._stop_progress()
         if self._as_json:
+            content = {**content, "notices": self._notices}
             sys.stdout.write(json.dumps(content, allow_nan=False) + "\n")
             return
         for part in rendered:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # a query by a tile of the index needs no model
     from rsretrieve.network.metadata import ModelDescription
 
 
+_COMPARED = 500
+
+
 class HasDescription(Protocol):
     """A model, loaded or not."""
 
@@ -74,6 +77,22 @@ def fit_warnings(
     spread = spread_warning(profile, spread_of(vectors), len(vectors))
     values = value_warnings(description.preprocessing, profile, features)
     return [*values, *([spread] if spread else [])]
+
+
+def collapse_warnings(description: ModelDescription, vectors: NDArray[np.float32]) -> list[str]:
+    """Check that a model tells the tiles of an index apart.
+
+    Args:
+        description: of the model.
+        vectors: (N, D) float32 unit rows of the index; some of them are compared.
+
+    Returns:
+        One sentence if it does not.
+    """
+    some = vectors[:: -(-len(vectors) // _COMPARED)]
+    which = "the tiles of the index"
+    text = spread_warning(description.trained_on, spread_of(some), len(some), which)
+    return [text] if text else []
 
 
 def scale_warnings(description: ModelDescription, found: TileScale) -> list[str]:

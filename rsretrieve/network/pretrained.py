@@ -32,17 +32,49 @@ class WeightsReport:
         source: the weights, as the user named them.
         matched: tensors that were loaded.
         wanted: tensors of the backbone.
+        remark: how the first layer takes the bands, if it was adapted or takes other bands.
     """
 
     source: str
     matched: int
     wanted: int
+    remark: str = ""
 
     def __str__(self) -> str:
-        return f"weights {self.source}: {self.matched} of {self.wanted} tensors matched"
+        text = f"weights {self.source}: {self.matched} of {self.wanted} tensors matched"
+        return f"{text}; {self.remark}" if self.remark else text
 
 
-def load_weights(network: EmbeddingNetwork, backbone_name: str, source: str) -> WeightsReport:
+@dataclass(frozen=True)
+class InputBands:
+    """The bands that a network takes, and those that its weights were trained with.
+
+    Attributes:
+        bands: the tiles' bands in the network's order, counted from 1.
+        source_bands: the number of bands of the tiles' files.
+        trained: the bands of the weights in the same files; None if unknown.
+    """
+
+    bands: tuple[int, ...]
+    source_bands: int
+    trained: tuple[int, ...] | None = None
+
+    def channels_in(self, channels: int) -> list[int] | None:
+        """The input channels of the weights that belong to the bands, from 0; None if unknown.
+
+        Weights of as many channels as the files have bands take all bands in their order.
+        """
+        known = self.trained
+        if known is None and channels == self.source_bands and channels != len(self.bands):
+            known = tuple(range(1, channels + 1))
+        if known is None or len(known) != channels or not {*self.bands} <= {*known}:
+            return None
+        return [known.index(band) for band in self.bands]
+
+
+def load_weights(
+    network: EmbeddingNetwork, backbone_name: str, source: str, bands: InputBands | None = None
+) -> WeightsReport:
     """Load pre-trained weights into a network's backbone.
 
     The first layer of three-band weights is adapted to C bands, and position embeddings to the
@@ -52,6 +84,7 @@ def load_weights(network: EmbeddingNetwork, backbone_name: str, source: str) -> 
         network: the network; its projection is not changed.
         backbone_name: torchvision's name of the backbone.
         source: `imagenet` for torchvision's own weights, a `.safetensors` or a `.pth` file.
+        bands: which bands the network takes; None: the weights' own.
 
     Returns:
         How many tensors were loaded.
@@ -60,7 +93,7 @@ def load_weights(network: EmbeddingNetwork, backbone_name: str, source: str) -> 
         WeightsError: the weights cannot be downloaded or read, or they contain less than nine
             tenths of the backbone's tensors.
     """
-    return fit_weights(network, _read(backbone_name, source), source)
+    return fit_weights(network, _read(backbone_name, source), source, bands)
 
 
 def check_weights(backbone_name: str, source: str) -> None:
@@ -84,7 +117,10 @@ def _read(backbone_name: str, source: str) -> Mapping[str, Tensor]:
 
 
 def fit_weights(
-    network: EmbeddingNetwork, state: Mapping[str, Tensor], source: str
+    network: EmbeddingNetwork,
+    state: Mapping[str, Tensor],
+    source: str,
+    bands: InputBands | None = None,
 ) -> WeightsReport:
     """Load the tensors of `state` that fit into a network's backbone.
 
@@ -92,6 +128,7 @@ def fit_weights(
         network: the network; its projection is not changed.
         state: tensors by torchvision's names.
         source: the weights, as the user named them, for the report.
+        bands: which bands the network takes; None: the weights' own.
 
     Returns:
         How many tensors were loaded.
@@ -101,10 +138,10 @@ def fit_weights(
     """
     backbone = network.backbone
     own = backbone.state_dict()
-    state = _adapted(network, _without_prefix(state, set(own)))
+    state, remark = _adapted(network, _without_prefix(state, set(own)), bands)
     fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
     wanted = [key for key in own if not key.endswith("num_batches_tracked")]
-    report = WeightsReport(source, sum(key in fitting for key in wanted), len(wanted))
+    report = WeightsReport(source, sum(key in fitting for key in wanted), len(wanted), remark)
     if report.matched < REQUIRED_FRACTION * report.wanted:
         raise WeightsError(
             f"{report}; at least nine tenths are needed",
@@ -133,11 +170,50 @@ def adapt_bands(weight: Tensor, bands: int) -> Tensor:
     return adapted + missing / bands
 
 
-def _adapted(network: EmbeddingNetwork, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _adapted(
+    network: EmbeddingNetwork, state: dict[str, Tensor], bands: InputBands | None
+) -> tuple[dict[str, Tensor], str]:
+    """Adapt tensors to a network's input; also returns what was done to the first layer."""
     name, layer = first_convolution(network.backbone)
-    key = f"{name}.weight"
-    if key in state and state[key].ndim == 4 and state[key].shape[1] != layer.in_channels:
-        state[key] = adapt_bands(state[key], layer.in_channels)
+    key, remark = f"{name}.weight", ""
+    if key in state and state[key].ndim == 4:
+        state[key], remark = _first_layer(state[key], layer.in_channels, bands)
+    return _with_positions(network, state), remark
+
+
+def _first_layer(weight: Tensor, wanted: int, bands: InputBands | None) -> tuple[Tensor, str]:
+    """The first layer's weight for `wanted` bands, and a remark if it is not as it was trained."""
+    channels = int(weight.shape[1])
+    chosen = None if bands is None else bands.channels_in(channels)
+    if chosen is not None and bands is not None:
+        if chosen == list(range(channels)):
+            return weight, ""
+        named = ",".join(map(str, bands.bands))
+        return weight[:, chosen], f"the first layer takes its own filters of the bands {named}"
+    if channels != wanted:
+        return (
+            adapt_bands(weight, wanted),
+            f"the first layer was adapted from {channels} to {wanted} bands: the weights were "
+            "trained on others",
+        )
+    return weight, _of_other_bands(channels, bands)
+
+
+def _of_other_bands(channels: int, bands: InputBands | None) -> str:
+    """A remark if weights of as many bands were trained on others, as far as that is known."""
+    if bands is None:
+        return ""
+    if bands.trained is not None:
+        trained = ",".join(map(str, bands.trained))
+    elif channels == 3 and bands.source_bands > 3:
+        trained = "red, green, blue"
+    else:
+        return ""
+    named = ",".join(map(str, bands.bands))
+    return f"they were trained on the bands {trained}, and take {named} in this order"
+
+
+def _with_positions(network: EmbeddingNetwork, state: dict[str, Tensor]) -> dict[str, Tensor]:
     positions = "encoder.pos_embedding"
     if isinstance(network.backbone, torchvision.models.VisionTransformer) and positions in state:
         from torchvision.models.vision_transformer import interpolate_embeddings

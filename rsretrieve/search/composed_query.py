@@ -45,11 +45,13 @@ class Query:
         name: what the user called it.
         terms: its examples; the query is their weighted sum, L2-normalised.
         picture: the tile that illustrates it, or None.
+        any_term: each example is searched alone, and the best of their hits are the hits.
     """
 
     name: str
     terms: tuple[QueryTerm, ...]
     picture: Tile | None
+    any_term: bool = False
 
     @property
     def images(self) -> tuple[Tile, ...]:

@@ -69,6 +69,22 @@ class FilteredSearch:
             for query, rows, ranking in zip(queries, own, found)
         ]
 
+    def merged(self, rankings: Sequence[Ranking], own: set[int], k: int) -> Ranking:
+        """The k best hits of several queries together: a row has its highest similarity.
+
+        Args:
+            rankings: of the queries, each with k hits.
+            own: the rows that are excluded.
+            k: number of hits.
+        """
+        best: dict[int, float] = {}
+        for ranking in rankings:
+            for row, similarity in zip(ranking.rows.tolist(), ranking.similarities.tolist()):
+                best[row] = max(similarity, best.get(row, similarity))
+        rows = np.array(sorted(best), np.int64)
+        similarities = np.array([best[row] for row in rows.tolist()], np.float64)
+        return self._hits(rank_rows(rows, similarities, len(rows)), own, k)
+
     def _uses_index(self, queries: int) -> bool:
         manifest = self.store.manifest
         numbers = manifest.tiles * manifest.dimensions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import ModelNotFound, NoUsableTiles
-from rsretrieve.index.compatibility import require_same_model
+from rsretrieve.index.compatibility import collapse_warnings, require_same_model
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
@@ -21,6 +22,7 @@ from rsretrieve.search.exact import Ranking
 from rsretrieve.search.filters import passing_rows
 from rsretrieve.search.query import QueryRequest, resolve_queries, rows_of_query
 from rsretrieve.search.ranking import FilteredSearch
+from rsretrieve.search.scene_queries import report_other_scale, with_windows
 
 if TYPE_CHECKING:
     from rsretrieve.data.run_context import RunContext
@@ -115,23 +117,40 @@ def run_queries(
         ModelMismatch: the model is not the one that the index was built with.
         NoUsableTiles: every query is an image, and none can be read.
     """
-    queries = resolve_queries(store, request)
+    queries = [
+        with_windows(store, query, context.run_context) for query in resolve_queries(store, request)
+    ]
     rows = passing_rows(store.rows, request.filters)
     if rows is not None and not len(rows):
         context.run_context.notice("no tile of the index passes the filters")
     embedded = _embed_images(store, queries, context)
-    usable = [q for q in queries if all(image.id in embedded.vectors for image in q.images)]
+    usable = [q for q in map(embedded.usable_part, queries) if q is not None]
     if not usable:
         raise embedded.no_usable_tiles
-    vectors = np.stack([query_vector(q, store.vectors, embedded.vectors) for q in usable])
     excluded = request.filters.exclude_self
     own = [rows_of_query(store, q) if excluded else set() for q in usable]
     search = FilteredSearch(store, request.filters, rows, usable_gpu(embedded.device))
-    rankings = search.rankings(vectors, own, request.k)
-    return [
-        QueryResult(query.name, query.picture, _hits(store, ranking))
-        for query, ranking in zip(usable, rankings)
-    ]
+    parts = [part for query in usable for part in _searched_alone(query)]
+    vectors = np.stack([query_vector(part, store.vectors, embedded.vectors) for part in parts])
+    owners = [rows for query, rows in zip(usable, own) for _ in _searched_alone(query)]
+    rankings = iter(search.rankings(vectors, owners, request.k))
+    results = []
+    for query, excluded_rows in zip(usable, own):
+        found = [next(rankings) for _ in _searched_alone(query)]
+        picture = query.picture
+        if query.any_term:
+            first = [float(each.similarities[0]) if len(each) else -1.0 for each in found]
+            picture = query.terms[int(np.argmax(first))].image  # the scene may be too large to show
+            found = [search.merged(found, excluded_rows, request.k)]
+        results.append(QueryResult(query.name, picture, _hits(store, found[0])))
+    return results
+
+
+def _searched_alone(query: Query) -> list[Query]:
+    """The queries whose hits are the hits of a query: its examples, or itself."""
+    if not query.any_term:
+        return [query]
+    return [replace(query, terms=(term,), any_term=False) for term in query.terms]
 
 
 @dataclass(frozen=True)
@@ -145,21 +164,40 @@ class _EmbeddedImages:
     device: str
     no_usable_tiles: NoUsableTiles
 
+    def usable_part(self, query: Query) -> Query | None:
+        """The query without windows that cannot be used; None if it cannot be answered."""
+        terms = query.terms
+        if query.any_term:
+            terms = tuple(t for t in terms if t.image is None or t.image.id in self.vectors)
+        whole = all(term.image is None or term.image.id in self.vectors for term in terms)
+        return replace(query, terms=terms) if terms and whole else None
+
 
 def _embed_images(
     store: IndexStore, queries: Sequence[Query], context: SearchContext
 ) -> _EmbeddedImages:
-    images = {image.id: image for query in queries for image in query.images}
-    if not images:
+    plain, windows = (
+        {i.id: i for query in queries if query.any_term is cut for i in query.images}
+        for cut in (False, True)
+    )
+    if not plain and not windows:
         return _EmbeddedImages({}, context.device, NoUsableTiles("the request has no images"))
     from rsretrieve.index.embed_tiles import embed_readable_tiles, no_usable_tiles
 
-    model = context.open_model(len(images))
+    model = context.open_model(len(plain) + len(windows))
     require_same_model(store.folder, store.manifest, model)
-    tiles = TileSet("the images", tuple(images.values()))
-    found = embed_readable_tiles(model, tiles, context.run_context)
-    vectors = dict(zip((tile.id for tile in found.tiles), found.vectors))
-    error = no_usable_tiles(tiles, context.run_context)
+    for text in collapse_warnings(model.description, store.vectors):
+        context.run_context.notice(text)
+    vectors: dict[str, NDArray[np.float32]] = {}
+    choices = WindowChoices.from_json(store.manifest.windows)
+    images = TileSet("the images", tuple(plain.values()))
+    for tiles in (images, TileSet("the images", tuple(windows.values()), windows=choices)):
+        if len(tiles):
+            found = embed_readable_tiles(model, tiles, context.run_context)
+            vectors |= zip((tile.id for tile in found.tiles), found.vectors)
+            if tiles is images:
+                report_other_scale(store, found.tiles, found.places, context.run_context)
+    error = no_usable_tiles(images if len(images) else tiles, context.run_context)
     return _EmbeddedImages(vectors, model.device_name, error)
 
 

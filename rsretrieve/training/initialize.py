@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from rsretrieve.enums import NO_WEIGHTS
 from rsretrieve.network import model_folder
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.network import build_network
-from rsretrieve.network.pretrained import WeightsReport, fit_weights, load_weights
+from rsretrieve.network.pretrained import InputBands, WeightsReport, fit_weights, load_weights
 from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.training.recipe import Recipe
 
@@ -34,7 +34,12 @@ class StartingPoint:
 
 
 def starting_model(
-    recipe: Recipe, bands: int, class_names: tuple[str, ...], weights: str, seed: int
+    recipe: Recipe,
+    bands: int,
+    class_names: tuple[str, ...],
+    weights: str,
+    seed: int,
+    inputs: InputBands | None = None,
 ) -> tuple[PrototypeModel, WeightsReport | None]:
     """Build the network and the prototypes that a training starts from.
 
@@ -44,6 +49,7 @@ def starting_model(
         class_names: the K classes.
         weights: `imagenet`, `none`, a weights file, or a model folder of ours.
         seed: of the random initial values.
+        inputs: which bands they are, to find them in the weights; None if unknown.
 
     Returns:
         The model, and how many weights were loaded; None without pre-trained weights.
@@ -69,14 +75,19 @@ def starting_model(
     if weights == NO_WEIGHTS:
         return model, None
     if Path(weights).is_dir():
-        return model, _copy_model(model, Path(weights), class_names)
-    return model, load_weights(network, recipe.backbone, weights)
+        return model, _copy_model(model, Path(weights), class_names, inputs)
+    return model, load_weights(network, recipe.backbone, weights, inputs)
 
 
-def _copy_model(model: PrototypeModel, folder: Path, class_names: tuple[str, ...]) -> WeightsReport:
+def _copy_model(
+    model: PrototypeModel, folder: Path, class_names: tuple[str, ...], inputs: InputBands | None
+) -> WeightsReport:
     """Copy the backbone of a model of ours, and its projection and prototypes if they fit."""
     old = model_folder.load_model(folder, torch.device("cpu"))
-    report = fit_weights(model.network, old.network.backbone.state_dict(), str(folder))
+    trained = old.description.preprocessing
+    if inputs is not None and inputs.source_bands == trained.source_bands:
+        inputs = replace(inputs, trained=trained.bands)
+    report = fit_weights(model.network, old.network.backbone.state_dict(), str(folder), inputs)
     if old.description.dimensions == model.network.projection.out_features:
         model.network.projection.load_state_dict(old.network.projection.state_dict())
         if old.description.class_names == class_names:

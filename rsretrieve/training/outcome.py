@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rsretrieve.data.profile.spread import least_class_spread, spread_of
-from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.training.targets.targets import Targets
@@ -19,12 +18,16 @@ from rsretrieve.training.validate import Examples
 _SMALLER_STEPS = "give a smaller --learning-rate, or look for tiles with absurd values"
 _SAMPLED = 1000  # training tiles that are embedded at the end
 _LEAST_SPREAD = 1e-4  # a similarity of 0.9999: no tile can be told from another
+_INFORMED_SPREAD = 0.1  # before the training: with random weights it is below 0.05
+_COLLAPSED_SPREAD, _COLLAPSED = 2e-3, 0.01  # after the training, and against that before it
+_GROWTH = 10.0  # of the largest weight; in a training that goes well it stays below 2
+_MANY_STEPS = 100
 _LEAST_TAUGHT, _FEW_TAUGHT = 0.05, 0.3  # shares of the training tiles
 
 
 @dataclass(frozen=True)
 class SampledEmbeddings:
-    """Embeddings of evenly spaced training tiles by the finished model.
+    """Embeddings of evenly spaced training tiles.
 
     Attributes:
         vectors: (M, D) float32 unit rows.
@@ -35,15 +38,18 @@ class SampledEmbeddings:
     labels: NDArray[np.int64]
 
     @classmethod
-    def of(cls, embedder: Embedder, train: Examples, targets: Targets) -> SampledEmbeddings:
+    def of(
+        cls, embedder: Embedder, train: Examples, targets: Targets, most: int = _SAMPLED
+    ) -> SampledEmbeddings:
         """Embed some training tiles.
 
         Args:
-            embedder: of the finished model.
+            embedder: of the model.
             train: the training tiles.
             targets: what they are taught.
+            most: the highest number of tiles that are embedded.
         """
-        rows = np.arange(0, len(train), -(-len(train) // _SAMPLED))
+        rows = np.arange(0, len(train), -(-len(train) // most))
         taught = torch.where(targets.weights > 0, targets.labels, -1).cpu().numpy()
         return cls(embedder.vectors(train.pixels, rows), taught[rows])
 
@@ -75,50 +81,93 @@ def require_finite(model: nn.Module, epoch: int) -> None:
         )
 
 
-def require_distinct(embeddings: SampledEmbeddings) -> None:
-    """Raise `TrainingDiverged` if embeddings are not finite, or nearly the same for all tiles."""
+@dataclass(frozen=True)
+class BeforeTraining:
+    """What a model was like before its first step.
+
+    Attributes:
+        spread: of its embeddings, see `spread_of`.
+        largest: its largest parameter.
+    """
+
+    spread: float
+    largest: float
+
+    @classmethod
+    def of(cls, model: nn.Module, embeddings: SampledEmbeddings) -> BeforeTraining:
+        """Measure a model that was not trained yet."""
+        return cls(embeddings.spread or 0.0, _largest(model))
+
+
+def _largest(model: nn.Module) -> float:
+    return max(float(parameter.detach().abs().max()) for parameter in model.parameters())
+
+
+def require_distinct(
+    model: nn.Module, embeddings: SampledEmbeddings, before: BeforeTraining, steps: int
+) -> str:
+    """Check that a trained model tells tiles apart.
+
+    Embeddings of a network with random weights are nearly the same, too. Few steps may not change
+    that: then the training did not diverge, and a notice is enough.
+
+    Args:
+        model: the finished model.
+        embeddings: of the training tiles, by that model.
+        before: the model before the training.
+        steps: the number of training steps.
+
+    Returns:
+        A notice if all embeddings are nearly the same after few steps; else empty.
+
+    Raises:
+        TrainingDiverged: embeddings are not finite, or the training made them nearly the same.
+    """
     if not np.isfinite(embeddings.vectors).all():
         raise TrainingDiverged(
             "the embeddings of the training tiles are not finite numbers", hint=_SMALLER_STEPS
         )
     spread = embeddings.spread
-    if spread is not None and spread < _LEAST_SPREAD:
-        raise TrainingDiverged(
-            "the trained network gives all tiles nearly the same embedding (mean similarity "
-            f"{1 - spread:.5f})",
-            hint="give a smaller --learning-rate, more --epochs, or pre-trained --weights; look "
-            "for tiles that are all alike",
-        )
+    if spread is None:
+        return ""
+    text = (
+        "the trained network gives all tiles nearly the same embedding (mean similarity "
+        f"{1 - spread:.5f})"
+    )
+    informed = before.spread >= _INFORMED_SPREAD and spread < _COLLAPSED * before.spread
+    exploded = _largest(model) > _GROWTH * before.largest
+    lost = spread < _COLLAPSED_SPREAD and (informed or exploded)
+    if lost or (spread < _LEAST_SPREAD and steps >= _MANY_STEPS):
+        raise TrainingDiverged(text, hint=_SMALLER_STEPS)
+    return f"{text}: give more --epochs, or start from --weights" if spread < _LEAST_SPREAD else ""
 
 
-def require_taught(taught: float, passing: float | None, k: float, context: RunContext) -> None:
+def require_taught(taught: float, passing: float | None, k: float, steps: int) -> str:
     """Check that labels were learned from.
 
     Args:
         taught: the share of the training tiles that are taught a label at the end, 0…1.
         passing: the share whose label had a probability above the truncation at the last update;
-            None if the loss has no truncation.
+            None if there was none.
         k: the truncation.
-        context: is told if few labels are taught.
+        steps: the number of training steps.
+
+    Returns:
+        A notice if few labels are learned from; else empty.
 
     Raises:
-        TrainingDiverged: no label, or nearly none, is taught or passes.
+        TrainingDiverged: no label, or nearly none, is taught or passes the truncation.
     """
     hint = "give a smaller --truncation, more --epochs, or another --learning-rate"
+    left_out = f"only {taught:.1%} of the labels are learned from at the end of the training"
     if taught < _LEAST_TAUGHT:
-        raise TrainingDiverged(
-            f"only {taught:.1%} of the labels are learned from at the end of the training; "
-            "the others are left out as wrong",
-            hint=hint,
-        )
+        raise TrainingDiverged(f"{left_out}; the others are left out as wrong", hint=hint)
     if passing is not None and passing < _LEAST_TAUGHT:
-        raise TrainingDiverged(
-            f"only {passing:.1%} of the labels have a probability above {k:g} (--truncation): "
-            "the network did not learn them",
-            hint=hint,
+        text = (
+            f"{passing:.1%} of the labels have a probability above {k:g} (--truncation): the "
+            "network did not learn them"
         )
-    if taught < _FEW_TAUGHT:
-        context.notice(
-            f"only {taught:.0%} of the labels are learned from at the end of the training, the "
-            "others are left out: give more --epochs, or a smaller --truncation"
-        )
+        if not passing or steps >= _MANY_STEPS:
+            raise TrainingDiverged(text, hint=hint)
+        return f"{text}; {hint}"
+    return f"{left_out}: {hint}" if taught < _FEW_TAUGHT else ""

@@ -26,7 +26,7 @@ from rsretrieve.network.device import best_precision
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.metadata import DESCRIPTION_FILE, ModelFolder, report_unchecked
 from rsretrieve.network.network import check_backbone
-from rsretrieve.network.pretrained import check_weights
+from rsretrieve.network.pretrained import InputBands, check_weights
 from rsretrieve.network.runtime.malloc import retain_freed_memory
 from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
 from rsretrieve.training.head_warmup import warm_up_head
@@ -34,7 +34,12 @@ from rsretrieve.training.history.starting_features import compute_starting_featu
 from rsretrieve.training.history.tile_history import read_tile_history
 from rsretrieve.training.initialize import StartingPoint, starting_model
 from rsretrieve.training.loop import TrainingLoop
-from rsretrieve.training.outcome import SampledEmbeddings, require_distinct, require_taught
+from rsretrieve.training.outcome import (
+    BeforeTraining,
+    SampledEmbeddings,
+    require_distinct,
+    require_taught,
+)
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.save_model import (
     FinishedTraining,
@@ -46,6 +51,7 @@ from rsretrieve.training.step import TrainingSettings
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 _DIGEST_BLOCK = 64
+_FEW_TILES = 100  # that are embedded before the training
 
 
 @dataclass(frozen=True)
@@ -128,9 +134,10 @@ def _train(
     start = _starting_point(request, prepared, settings, context)
     training = TrainingLoop(settings, start.model, prepared.train, prepared.validation, context)
     identity = _identity(request, prepared, settings)
+    before = _before_training(training)
     with retain_freed_memory() if request.device.type == "cpu" else nullcontext():
         training.run(checkpoint_path(request.output), identity, resume=request.resume)
-    embeddings = _checked_embeddings(training, request.output, context)
+    embeddings = _checked_embeddings(training, before, request.output, context)
     summary = summarize(training, request.output, prepared, time.perf_counter() - started)
     finished = FinishedTraining(training, prepared, start, summary, embeddings)
     with folder_aside(
@@ -143,8 +150,15 @@ def _train(
     return summary
 
 
+def _before_training(training: TrainingLoop) -> BeforeTraining:
+    model = training.model
+    embedder = training.embedder(model)
+    embeddings = SampledEmbeddings.of(embedder, training.train, training.targets, _FEW_TILES)
+    return BeforeTraining.of(model, embeddings)
+
+
 def _checked_embeddings(
-    training: TrainingLoop, output: Path, context: RunContext
+    training: TrainingLoop, before: BeforeTraining, output: Path, context: RunContext
 ) -> SampledEmbeddings:
     """Embed some training tiles with the finished model, and check that it learned something.
 
@@ -156,15 +170,20 @@ def _checked_embeddings(
         embeddings = SampledEmbeddings.of(
             training.embedder(model), training.train, training.targets
         )
-        require_distinct(embeddings)
         taught = float((training.kept_mask + training.relabelled_mask).mean())
-        require_taught(taught, training.passing_fraction, training.recipe.k, context)
+        steps = len(training.history) * -(-len(training.train) // training.recipe.batch_size)
+        notices = (
+            require_distinct(model, embeddings, before, steps),
+            require_taught(taught, training.passing_fraction, training.recipe.k, steps),
+        )
     except TrainingDiverged as error:
         raise TrainingDiverged(
             f"{error.message}; no model is written, and the checkpoint is kept in "
             f"{_unfinished_folder(output)}",
             hint=f"{error.hint}; --overwrite starts anew",
         ) from error
+    for text in filter(None, notices):
+        context.notice(text)
     return embeddings
 
 
@@ -186,9 +205,10 @@ def _starting_point(
     context: RunContext,
 ) -> StartingPoint:
     """Load the starting model, compute its features and warm up its head."""
-    recipe, bands = settings.recipe, len(prepared.preprocessing.bands)
+    recipe, taken = settings.recipe, prepared.preprocessing
+    inputs = InputBands(taken.bands, taken.source_bands)
     model, report = starting_model(
-        recipe, bands, prepared.class_names, request.weights, settings.seed
+        recipe, len(taken.bands), prepared.class_names, request.weights, settings.seed, inputs
     )
     if report is not None:
         context.notice(str(report))

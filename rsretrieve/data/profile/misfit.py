@@ -154,13 +154,19 @@ def _orders(bands: int) -> Iterator[tuple[int, ...]]:
         yield tuple(order)
 
 
-def spread_warning(profile: TrainingProfile | None, spread: float | None, tiles: int) -> str:
+def spread_warning(
+    profile: TrainingProfile | None,
+    spread: float | None,
+    tiles: int,
+    which: str = "these tiles",
+) -> str:
     """A warning if the embeddings of some tiles are nearly the same; else empty.
 
     Args:
         profile: of the training tiles; None for an old model.
         spread: of the embeddings, see `spread_of`.
         tiles: the number of tiles.
+        which: the tiles, for the message.
     """
     if spread is None or tiles < _LEAST_FOR_SPREAD:
         return ""
@@ -174,7 +180,7 @@ def spread_warning(profile: TrainingProfile | None, spread: float | None, tiles:
         return ""
     trained = "" if usual is None else f", and {1 - usual:.2f} among the training tiles"
     return (
-        f"the model tells these tiles hardly apart: their mean similarity is {1 - spread:.4f}"
+        f"the model hardly tells {which} apart: their mean similarity is {1 - spread:.4f}"
         f"{trained}; train a model on such tiles"
     )
 
@@ -199,6 +205,29 @@ def scale_warning(size_px: int, trained: TileScale, found: TileScale) -> str:
     )
 
 
+def scale_difference(indexed: TileScale, found: TileScale) -> str:
+    """How a query image differs in scale from the tiles of an index; empty if it does not.
+
+    Sizes on the ground are compared, or sizes in pixels if those are unknown.
+
+    Args:
+        indexed: the scale of the tiles of the index.
+        found: the scale of the image.
+    """
+    if indexed.tile_m is not None and found.tile_m is not None:
+        size = max(round(indexed.side_px[1]) if indexed.side_px else 1, 1)
+        as_read = _at_least(indexed, size), _at_least(found, size)
+        if _differ(indexed.tile_m, found.tile_m) or _is_coarser(*as_read):
+            return f"{_lengths(found)}, and the tiles of the index are {_lengths(indexed)}"
+        return ""
+    if indexed.side_px is None or found.side_px is None:
+        return ""
+    if not _differ(indexed.side_px, found.side_px):
+        return ""
+    sides = (f"{_length(side, 'px')} wide" for side in (found.side_px, indexed.side_px))
+    return ", and the tiles of the index are ".join(sides)
+
+
 def _differ(one: Range, other: Range) -> bool:
     return other[0] > _SCALE_RATIO * one[1] or other[1] * _SCALE_RATIO < one[0]
 
@@ -220,8 +249,8 @@ def _lengths(scale: TileScale) -> str:
     return text if scale.pixel_m is None else f"{text} ({_length(scale.pixel_m)} a pixel)"
 
 
-def _length(lengths: Range | None) -> str:
+def _length(lengths: Range | None, unit: str = "m") -> str:
     if lengths is None:
         return "of unknown size"
     low, high = (f"{length:,.3g}" if length < 1000 else f"{length:,.0f}" for length in lengths)
-    return f"{low} m" if low == high else f"{low} to {high} m"
+    return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
