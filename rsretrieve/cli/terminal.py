@@ -94,7 +94,7 @@ class Terminal:
             self._out = self._err
 
     def notice(self, *texts: str) -> None:
-        """Print notices, unless --quiet was given; JSON has them as `notices`."""
+        """Print notices, unless --quiet was given; JSON has them as `notices`, if any."""
         self._notices += (text for text in texts if text not in self._notices)
         for text in texts if not self._quiet else ():
             self._err.print(f"[yellow]note:[/] {escape(printable(text))}")
@@ -120,7 +120,8 @@ class Terminal:
         """Print a command's result, as JSON or as text."""
         self._stop_progress()
         if self._as_json:
-            content = {**content, "notices": self._notices}
+            if self._notices:
+                content = {**content, "notices": self._notices}
             sys.stdout.write(json.dumps(content, allow_nan=False) + "\n")
             return
         for part in rendered:

@@ -21,7 +21,9 @@ _LEAST_SPREAD = 1e-4  # a similarity of 0.9999: no tile can be told from another
 _INFORMED_SPREAD = 0.1  # before the training: with random weights it is below 0.05
 _COLLAPSED_SPREAD, _COLLAPSED = 2e-3, 0.01  # after the training, and against that before it
 _GROWTH = 10.0  # of the largest weight; in a training that goes well it stays below 2
-_MANY_STEPS = 100
+MANY_STEPS = 100
+"""Of a training that could learn from random weights."""
+
 _LEAST_TAUGHT, _FEW_TAUGHT = 0.05, 0.3  # shares of the training tiles
 
 
@@ -93,6 +95,11 @@ class BeforeTraining:
     spread: float
     largest: float
 
+    @property
+    def is_informed(self) -> bool:
+        """Whether it told tiles apart; a network with random weights does not."""
+        return self.spread >= _INFORMED_SPREAD
+
     @classmethod
     def of(cls, model: nn.Module, embeddings: SampledEmbeddings) -> BeforeTraining:
         """Measure a model that was not trained yet."""
@@ -134,15 +141,15 @@ def require_distinct(
         "the trained network gives all tiles nearly the same embedding (mean similarity "
         f"{1 - spread:.5f})"
     )
-    informed = before.spread >= _INFORMED_SPREAD and spread < _COLLAPSED * before.spread
+    informed = before.is_informed and spread < _COLLAPSED * before.spread
     exploded = _largest(model) > _GROWTH * before.largest
     lost = spread < _COLLAPSED_SPREAD and (informed or exploded)
-    if lost or (spread < _LEAST_SPREAD and steps >= _MANY_STEPS):
+    if lost or (spread < _LEAST_SPREAD and steps >= MANY_STEPS):
         raise TrainingDiverged(text, hint=_SMALLER_STEPS)
     return f"{text}: give more --epochs, or start from --weights" if spread < _LEAST_SPREAD else ""
 
 
-def require_taught(taught: float, passing: float | None, k: float, steps: int) -> str:
+def require_taught(taught: float, passing: float | None, k: float, *, could_learn: bool) -> str:
     """Check that labels were learned from.
 
     Args:
@@ -150,7 +157,8 @@ def require_taught(taught: float, passing: float | None, k: float, steps: int) -
         passing: the share whose label had a probability above the truncation at the last update;
             None if there was none.
         k: the truncation.
-        steps: the number of training steps.
+        could_learn: there were many steps, or the network told tiles apart before; otherwise no
+            probability can be expected to be high.
 
     Returns:
         A notice if few labels are learned from; else empty.
@@ -162,12 +170,10 @@ def require_taught(taught: float, passing: float | None, k: float, steps: int) -
     left_out = f"only {taught:.1%} of the labels are learned from at the end of the training"
     if taught < _LEAST_TAUGHT:
         raise TrainingDiverged(f"{left_out}; the others are left out as wrong", hint=hint)
-    if passing is not None and passing < _LEAST_TAUGHT:
-        text = (
+    if passing is not None and passing < _LEAST_TAUGHT and could_learn:
+        raise TrainingDiverged(
             f"{passing:.1%} of the labels have a probability above {k:g} (--truncation): the "
-            "network did not learn them"
+            "network did not learn them",
+            hint=hint,
         )
-        if not passing or steps >= _MANY_STEPS:
-            raise TrainingDiverged(text, hint=hint)
-        return f"{text}; {hint}"
     return f"{left_out}: {hint}" if taught < _FEW_TAUGHT else ""

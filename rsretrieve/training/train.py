@@ -35,6 +35,7 @@ from rsretrieve.training.history.tile_history import read_tile_history
 from rsretrieve.training.initialize import StartingPoint, starting_model
 from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.outcome import (
+    MANY_STEPS,
     BeforeTraining,
     SampledEmbeddings,
     require_distinct,
@@ -174,7 +175,12 @@ def _checked_embeddings(
         steps = len(training.history) * -(-len(training.train) // training.recipe.batch_size)
         notices = (
             require_distinct(model, embeddings, before, steps),
-            require_taught(taught, training.passing_fraction, training.recipe.k, steps),
+            require_taught(
+                taught,
+                training.passing_fraction,
+                training.recipe.k,
+                could_learn=before.is_informed or steps >= MANY_STEPS,
+            ),
         )
     except TrainingDiverged as error:
         raise TrainingDiverged(

@@ -15,7 +15,13 @@ from torch import Tensor, nn
 
 from rsretrieve.errors import WeightsError
 from rsretrieve.network.network import EmbeddingNetwork, build_network
-from rsretrieve.network.pretrained import WeightsReport, adapt_bands, fit_weights, load_weights
+from rsretrieve.network.pretrained import (
+    InputBands,
+    WeightsReport,
+    adapt_bands,
+    fit_weights,
+    load_weights,
+)
 
 NAME = "squeezenet1_1"
 TENSORS = 50  # of SqueezeNet 1.1 without its classifying layer: 25 layers with weight and bias
@@ -297,3 +303,61 @@ def test_imagenet_weights_that_cannot_be_had_tell_what_to_do(
     assert "squeezenet1_1-b8a52dc0.pth" in caught.value.hint
     assert "--weights FILE" in caught.value.hint
     assert "--weights none" in caught.value.hint
+
+
+# Bands of the weights
+
+
+def first_layer(network: EmbeddingNetwork) -> Tensor:
+    return network.backbone.state_dict()["features.0.weight"]
+
+
+@pytest.mark.parametrize("bands", [(4, 3, 2), (13, 1), (2,)])
+def test_bands_are_picked_from_weights_of_all_bands(
+    state: dict[str, Tensor], bands: tuple[int, ...]
+) -> None:
+    torch.manual_seed(3)
+    many = torch.randn(64, 13, 3, 3)
+    network = fresh(bands=len(bands))
+    given = {**state, "features.0.weight": many}
+    report = fit_weights(network, given, "here", InputBands(bands, 13))
+    for channel, band in enumerate(bands):
+        assert torch.equal(first_layer(network)[:, channel], many[:, band - 1])
+    assert ",".join(map(str, bands)) in str(report)
+
+
+def test_bands_of_a_model_are_found_by_their_numbers(state: dict[str, Tensor]) -> None:
+    network = fresh()
+    inputs = InputBands((8, 2, 3), 13, trained=(2, 3, 8))
+    report = fit_weights(network, state, "here", inputs)
+    assert torch.equal(first_layer(network), state["features.0.weight"][:, [2, 0, 1]])
+    assert "8,2,3" in report.remark
+
+
+def test_weights_of_the_same_bands_have_no_remark(state: dict[str, Tensor]) -> None:
+    for inputs in (
+        None,
+        InputBands((1, 2, 3), 3),
+        InputBands((3, 2, 1), 3),  # the tiles are blue, green, red
+        InputBands((2, 3, 8), 13, trained=(2, 3, 8)),
+    ):
+        network = fresh()
+        assert fit_weights(network, state, "here", inputs).remark == ""
+        assert torch.equal(first_layer(network), state["features.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("bands", "inputs", "words"),
+    [
+        (6, InputBands((1, 2, 3, 4, 5, 6), 6), "adapted from 3 to 6"),
+        (1, InputBands((1,), 1), "adapted from 3 to 1"),
+        (3, InputBands((8, 4, 3), 13), "red, green, blue"),
+        (3, InputBands((5, 6, 7), 13, trained=(2, 3, 4)), "2,3,4"),
+    ],
+)
+def test_weights_of_other_bands_say_so(
+    state: dict[str, Tensor], bands: int, inputs: InputBands, words: str
+) -> None:
+    report = fit_weights(fresh(bands), state, "here", inputs)
+    assert words in str(report)
+    assert report.matched == TENSORS

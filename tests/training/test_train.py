@@ -411,6 +411,33 @@ def test_a_training_that_diverges_leaves_no_model(request_of: Requests, output: 
 
 
 @pytest.mark.medium
+@pytest.mark.parametrize("rate", [1e30, 1e12])
+@pytest.mark.parametrize("name", [RecipeName.ROBUST, RecipeName.PAPER])
+def test_a_training_whose_last_step_diverges_leaves_no_model(
+    request_of: Requests, output: Path, rate: float, name: RecipeName
+) -> None:
+    """The loss is finite: it was computed before the step."""
+    with pytest.raises(TrainingDiverged):
+        train(request_of(recipe=tiny(name, learning_rate=rate, batch_size=64, warm_up=0.0)))
+    assert not output.exists()
+
+
+@pytest.mark.medium
+def test_a_model_records_the_tiles_that_it_was_trained_on(
+    request_of: Requests, output: Path, few: TileSet
+) -> None:
+    train(request_of())
+    profile = load_model(output, CPU).description.trained_on
+    assert profile is not None
+    pixels = [np.asarray(Image.open(tile.path).resize((32, 32), 2), float) for tile in few]
+    means = np.array([image[::4, ::4].mean(axis=(0, 1)) for image in pixels])
+    assert (np.array(profile.low) >= means.min(axis=0) - 0.5).all()
+    assert (np.array(profile.high) <= means.max(axis=0) + 0.5).all()
+    assert profile.scale.side_px == (16, 16)
+    assert profile.spread is not None
+
+
+@pytest.mark.medium
 def test_the_smallest_batch_is_of_two_tiles(few: TileSet, request_of: Requests) -> None:
     with pytest.raises(InvalidArgument, match="at least 2 tiles"):
         tiny(batch_size=1)
