@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import TileError
@@ -29,6 +31,7 @@ class RunContext:
         failures: the tiles that could not be used, with reasons, in the order of their detection.
         skipped: the windows that were skipped because of too much nodata.
         unread: the number of further windows skipped because the file stores no data there.
+        remarks: notices about tiles, with the number of tiles of each.
 
     >>> context = RunContext(listener=print)
     >>> context.notice("no class has fewer than 10 tiles")
@@ -40,15 +43,21 @@ class RunContext:
         self.failures: list[Failure] = []
         self.skipped: list[Tile] = []
         self.unread = 0
+        self.remarks: Counter[str] = Counter()
         self._listener = listener
 
     @property
     def notices(self) -> tuple[str, ...]:
         """Messages for the user besides the failures."""
         count = len(self.skipped) + self.unread
-        if not count:
-            return ()
-        return (f"windows skipped for more nodata than --max-nodata allows: {count}",)
+        skipped = [f"windows skipped for more nodata than --max-nodata allows: {count}"]
+        remarks = [f"{text}: {tiles}" for text, tiles in self.remarks.most_common()]
+        return (*skipped[: bool(count)], *remarks)
+
+    def add_remark(self, text: str) -> None:
+        """Count a tile with a remark (nothing for an empty one): equal remarks are one notice."""
+        if text:
+            self.remarks[text] += 1
 
     def add_failure(self, failure: Failure) -> None:
         """Record a tile that could not be used, or a window that was skipped.

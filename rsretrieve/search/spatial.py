@@ -14,7 +14,7 @@ import shapely
 import shapely.geometry
 from numpy.typing import NDArray
 
-from rsretrieve.data.geo.footprints import rings_of
+from rsretrieve.data.geo.footprints import polygons_of, rings_of
 from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.index.store.columns import Footprints
 from rsretrieve.search.search_area import TURNS
@@ -127,12 +127,16 @@ def _shapes(footprints: Footprints, chosen: NDArray[np.int64]) -> NDArray[np.obj
     shapes = np.empty(len(chosen), object)
     crossing = footprints.crosses_antimeridian()[chosen]
     small = np.diff(footprints.starts)[chosen] < 3
-    plain = ~(crossing | small)
+    exact = np.array([int(i) in footprints.parts for i in chosen], bool)
+    crossing, small = crossing & ~exact, small & ~exact
+    plain = ~(crossing | small | exact)
     if plain.any():
         shapes[plain] = _plain_shapes(footprints, chosen[plain])
     for i in np.flatnonzero(small):  # points and lines, from external embeddings
         corners = footprints[int(chosen[i])]
         shapes[i] = shapely.LineString(corners) if len(corners) > 1 else shapely.Point(corners)
+    for i in np.flatnonzero(exact):
+        shapes[i] = polygons_of(footprints.parts[int(chosen[i])])
     for i in np.flatnonzero(crossing):
         rings = rings_of(footprints[int(chosen[i])])
         shapes[i] = shapely.MultiPolygon([shapely.Polygon(ring) for ring in rings])

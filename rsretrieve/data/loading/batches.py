@@ -54,6 +54,7 @@ def stream_batches(
             context.add_failure(read)
             progress(1)
             continue
+        context.add_remark(read.content[1].remark)
         waiting.append(read)
         if len(waiting) == batch_size:
             yield _as_batch(waiting)
@@ -67,7 +68,7 @@ def stream_batches(
 def _as_batch(reads: list[Read[Content]]) -> Batch:
     return Batch(
         tiles=[read.tile for read in reads],
-        places=[read.content[1] for read in reads],
+        places=[read.content[1].place for read in reads],
         pixels=np.stack([read.content[0] for read in reads]),
     )
 

@@ -11,7 +11,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from struct import Struct
 from typing import Any
@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.data.geo.place import Place
+from rsretrieve.data.geo.place import Place, Placing
 
 KEY_BYTES = 16
 Waiting = tuple[bytes, bytes, bytes]
-"""A tile to be written: its key, its pixels, its place as JSON (empty: none)."""
+"""A tile to be written: its key, its pixels, its place as JSON (empty: none, and no remark)."""
 
 _MAGIC = b"rsrtile1"
 _HEADER = Struct("<8sIIII")  # magic, n, b, bytes of all places, checksum of the table
@@ -72,7 +72,7 @@ class KeptTiles:
         keys = self.table["key"].tobytes()
         return (keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES))
 
-    def tile(self, row: int) -> tuple[bytes, Place | None]:
+    def tile(self, row: int) -> tuple[bytes, Placing]:
         """The pixels and the place of a tile.
 
         Raises:
@@ -91,19 +91,24 @@ class KeptTiles:
                 about = stream.read(int(entry["place_bytes"]))
         if zlib.crc32(about, zlib.crc32(pixels)) != entry["sum"]:
             raise ValueError("a tile was changed")
-        return pixels, _place(json.loads(about)) if about else None
+        return pixels, _placing(json.loads(about)) if about else Placing(None)
 
 
-def _place(content: Any) -> Place:
+def as_json(placing: Placing) -> bytes:
+    """A place and its remark as JSON."""
+    place = None if placing.place is None else asdict(placing.place)
+    return json.dumps({"place": place, "remark": placing.remark}).encode()
+
+
+def _placing(content: Any) -> Placing:
     """A place from JSON that another version may have written in another form.
 
     Raises:
         ValueError: it is not a place of this version.
     """
     try:
-        left, bottom, right, top = map(float, content["bounds"])
-        footprint = tuple((float(lon), float(lat)) for lon, lat in content["footprint"])
-        return Place(content["crs"], (left, bottom, right, top), footprint)
+        place = content["place"]
+        return Placing(None if place is None else Place.from_json(place), str(content["remark"]))
     except (KeyError, TypeError) as error:
         raise ValueError("a place of another form") from error
 

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.geo.place import Place
+from rsretrieve.data.geo.place import Placing
 from rsretrieve.data.loading.tile_cache import PixelCache, key_of, open_cache
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.reading.chunk_reader import Read
@@ -17,7 +17,8 @@ from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
 
-Content = tuple[NDArray[Any], Place | None]
+Content = tuple[NDArray[Any], Placing]
+"""The pixels of a tile, (C, S, S), and its place."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class _Preprocessed:
     preprocessing: Preprocessing
 
     def __call__(self, tile_id: str, raw: RawTile) -> Content:
-        return self.preprocessing.apply(tile_id, raw), raw.place
+        pixels = self.preprocessing.apply(tile_id, raw)
+        return pixels, Placing(raw.place, raw.place_remark)
 
 
 def read_preprocessed(

@@ -9,7 +9,6 @@ times. A checksum is verified before use; a damaged copy is ignored, and the til
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from contextlib import suppress
@@ -26,19 +25,26 @@ from numpy.typing import NDArray
 from rsretrieve._core.atomic_write import sha256_of_json
 from rsretrieve.data.access import is_trusted
 from rsretrieve.data.gdal_drivers import trusted
-from rsretrieve.data.geo.place import Place
+from rsretrieve.data.geo.place import Placing
 from rsretrieve.data.loading.cache_folder import CacheFolder, discard
-from rsretrieve.data.loading.cache_pack import KEY_BYTES, KeptTiles, Waiting, as_file, write_aside
+from rsretrieve.data.loading.cache_pack import (
+    KEY_BYTES,
+    KeptTiles,
+    Waiting,
+    as_file,
+    as_json,
+    write_aside,
+)
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.reading.sidecars import sidecar_names
 from rsretrieve.data.tile import Tile, TileSet
 
 FEWEST_TILES = 64
 """For fewer tiles the cache is not used: opening its files would not pay."""
 
-_READER_VERSION = 1  # to be raised when reading or resizing gives other pixels than before
+_READER_VERSION = 2  # to be raised when reading or resizing gives other pixels than before
 _FILE_BYTES = 32 << 20  # of pixels in a file, and so in memory until they are written
 _SETTLED_NS = 2_000_000_000
-_WITHOUT_COMPANIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp")
 Pixels = NDArray[Any]
 
 
@@ -74,18 +80,18 @@ class PixelCache:
     def __contains__(self, key: bytes | None) -> bool:
         return key in self._found
 
-    def get(self, key: bytes | None) -> tuple[Pixels, Place | None] | None:
+    def get(self, key: bytes | None) -> tuple[Pixels, Placing] | None:
         """A tile's pixels, (C, S, S), and its place; None if they are not cached or damaged."""
         if key is None or key not in self._found:
             return None
         kept, row = self._found[key]
         try:
-            pixels, place = kept.tile(row)
+            pixels, placing = kept.tile(row)
         except (OSError, ValueError):
             discard(kept.path)
             return None
         self._note_use(kept.path)
-        return np.frombuffer(pixels, self._dtype).reshape(self._shape), place
+        return np.frombuffer(pixels, self._dtype).reshape(self._shape), placing
 
     def _note_use(self, path: Path) -> None:
         """Mark a file as recently used, when a tile of it is used for the first time."""
@@ -94,11 +100,11 @@ class PixelCache:
             with suppress(OSError):  # a read-only cache works, too
                 os.utime(path)
 
-    def put(self, key: bytes | None, pixels: Pixels, place: Place | None) -> None:
+    def put(self, key: bytes | None, pixels: Pixels, placing: Placing) -> None:
         """Add a tile; it is found by the next `PixelCache`."""
         if key is None:
             return
-        about = b"" if place is None else json.dumps(asdict(place)).encode()
+        about = b"" if placing == Placing(None) else as_json(placing)
         self._waiting.append((key, pixels.tobytes(), about))
         if len(self._waiting) * self._tile_bytes >= _FILE_BYTES:
             self.flush()
@@ -133,8 +139,7 @@ def key_of(tile: Tile) -> bytes | None:
     if not tile.location.is_local:
         return None
     path = tile.path  # as text: a `Path` each would double the time
-    alone = path.lower().endswith(_WITHOUT_COMPANIONS)
-    states = [_state(path), *(_state(other) for other in (() if alone else _companions(path)))]
+    states = [_state(path), *map(_state, sidecar_names(path))]
     latest = max((max(state[1:3]) for state in states if state), default=0)
     if states[0] is None or _names_others(tile):
         return None
@@ -150,13 +155,6 @@ def _names_others(tile: Tile) -> bool:
         return is_trusted(tile)
     except OSError:  # removed since
         return True
-
-
-def _companions(path: str) -> list[str]:
-    """The sidecar files that GDAL reads with a raster."""
-    stem = os.path.splitext(path)[0]  # noqa: PTH122
-    beside = [stem + ending for ending in (".hdr", ".tfw", ".wld", ".prj")]
-    return beside + [path + ending for ending in (".aux.xml", ".ovr", ".msk")]
 
 
 def _state(path: str) -> tuple[int, int, int, int] | None:

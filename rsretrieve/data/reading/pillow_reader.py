@@ -9,12 +9,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from rsretrieve.data.reading.raster_reader import read_raster
+from rsretrieve.data.reading.raster_reader import place_by_sidecar, read_raster
 from rsretrieve.data.reading.raw_tile import (
     RawTile,
     check_tile_size,
@@ -24,6 +25,7 @@ from rsretrieve.data.reading.raw_tile import (
     require_openable,
     too_many_pixels,
 )
+from rsretrieve.data.reading.sidecars import has_georeference_beside
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.workers.limits import allow_values
 from rsretrieve.errors import TileError
@@ -74,7 +76,11 @@ def _read_by_content(tile: Tile, jpeg_px: int | None) -> RawTile:
         with Path(tile.path).open("rb") as stream:
             start = stream.read(26)
         if _is_for_pillow(start, tile.path):
-            return _read_by_pillow(tile, jpeg_px)
+            raw = _read_by_pillow(tile, jpeg_px)
+            if not has_georeference_beside(tile.path):
+                return raw
+            place, remark = place_by_sidecar(tile)
+            return replace(raw, place=place, place_remark=remark)
     return read_raster(tile)
 
 

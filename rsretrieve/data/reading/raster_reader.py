@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.data.geo.georeference import places_of
+from rsretrieve.data.geo.georeference import NOT_PLACED
+from rsretrieve.data.geo.place import Placing
+from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.reading.datasets import (
     OpenRasters,
     Raster,
@@ -47,7 +49,21 @@ def read_raster(tile: Tile) -> RawTile:
     ):
         window = tile.window or Window(0, 0, raster.dataset.width, raster.dataset.height)
         values, valid = _read_window(raster, tile.id, window)
-        return RawTile(values, valid, places_of(raster.dataset, [window])[0])
+        return RawTile(values, valid, *places_of(raster.dataset, [window])[0])
+
+
+def place_by_sidecar(tile: Tile) -> Placing:
+    """The place that sidecars give to a tile whose pixels are read without GDAL."""
+    try:
+        with (
+            raster_errors(tile.id),
+            reading_from(tile),
+            closing(open_raster(tile)) as raster,
+        ):
+            window = Window(0, 0, raster.dataset.width, raster.dataset.height)
+            return places_of(raster.dataset, [window])[0]
+    except (TileError, OSError):
+        return Placing(None, f"{NOT_PLACED}a file beside them is not read, or no georeference")
 
 
 def read_windows(rasters: OpenRasters, tiles: Sequence[Tile]) -> list[RawTile | TileError]:
@@ -75,8 +91,8 @@ def read_windows(rasters: OpenRasters, tiles: Sequence[Tile]) -> list[RawTile | 
     except TileError as error:
         return [TileError(tile.id, error.reason) for tile in tiles]
     return [
-        found if isinstance(found, TileError) else RawTile(*found, place)
-        for found, place in zip(pixels, places)
+        found if isinstance(found, TileError) else RawTile(*found, *placing)
+        for found, placing in zip(pixels, places)
     ]
 
 

@@ -40,11 +40,13 @@ class RawTile:
         valid: (C, H, W) bool, False where there is no measurement (nodata, NaN,
             transparent); None where everything is valid.
         place: its place on Earth; None without georeference.
+        place_remark: see `Placing`.
     """
 
     values: NDArray[Any]
     valid: NDArray[np.bool_] | None
     place: Place | None
+    place_remark: str = ""
 
     @property
     def is_blank(self) -> bool:

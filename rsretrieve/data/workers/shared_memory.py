@@ -28,7 +28,7 @@ _RECORDS = {
     "rsretrieve.errors": ("TileError", "InvalidArgument"),
     "rsretrieve.data.reading.raw_tile": ("RawTile",),
     "rsretrieve.data.reading.decode_chunk": ("ReadFailure",),
-    "rsretrieve.data.geo.place": ("Place",),
+    "rsretrieve.data.geo.place": ("Place", "Placing"),
     "rsretrieve.data.window": ("Window",),
     "rsretrieve.data.workers.shared_memory": ("_array_from", "_view_of"),
     "rsretrieve.data.windowing": ("SceneFacts",),
