@@ -84,10 +84,11 @@ def _require_small_and_beside(tile_id: str, beside: str, path: str) -> None:
     folders.add(os.path.dirname(os.path.realpath(path)))  # noqa: PTH120
     if os.path.dirname(os.path.realpath(beside)) not in folders:  # noqa: PTH120
         raise TileError(tile_id, f"{name} leads out of its folder by a link")
+    size = 0
     with suppress(OSError):  # a broken link
         size = os.stat(beside).st_size  # noqa: PTH116
-        if size > _MAX_TEXT_BYTES:
-            raise TileError(tile_id, f"{name} has {size:,} bytes, too many for a georeference")
+    if size > _MAX_TEXT_BYTES:
+        raise TileError(tile_id, f"{name} has {size:,} bytes, too many for a georeference")
 
 
 def require_own_overviews(tile_id: str, dataset: Any) -> None:

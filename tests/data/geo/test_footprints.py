@@ -7,8 +7,8 @@ import pytest
 import rasterio
 
 from rsretrieve.data.geo.footprints import Point, crosses_antimeridian, rings_of
-from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.window import Window
 from tests.support.tiles import noise, save_raster
 

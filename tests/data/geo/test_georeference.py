@@ -155,3 +155,31 @@ def _within(window, cols, rows, slack):
     across = (cols > window.col - slack) & (cols < window.col + window.width + slack)
     down = (rows > window.row - slack) & (rows < window.row + window.height + slack)
     return across & down
+
+
+@pytest.mark.parametrize("latitude", [0.0, 45.0, 60.2, -70.0])
+def test_mercators_metres_are_shorter_on_the_ground(tmp_path, latitude):
+    """Against PROJ's geodesics."""
+    from pyproj import Geod, Transformer
+
+    there = Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True)
+    x, y = there.transform(10, latitude)
+    transform = rasterio.Affine(10, 0, x - 80, 0, -10, y + 80)
+    width, height = size_of(tmp_path, crs="EPSG:3857", transform=transform)
+    lons, lats = there.transform([x - 5, x + 5, x, x], [y, y, y + 5, y - 5], direction="INVERSE")
+    geod = Geod(ellps="WGS84")
+    true_width = geod.inv(lons[0], lats[0], lons[1], lats[1])[2]
+    true_height = geod.inv(lons[2], lats[2], lons[3], lats[3])[2]
+    assert (width, height) == pytest.approx((true_width, true_height), rel=0.01)
+    if latitude != 0:
+        assert (width, height) == pytest.approx((true_width, true_height), rel=1e-6)
+
+
+@pytest.mark.parametrize(("pixels", "varies"), [(64, False), (600, True)])
+def test_a_tall_scene_has_pixels_of_several_sizes(tmp_path, pixels, varies):
+    transform = rasterio.Affine(10_000, 0, 0, 0, -10_000, 9_000_000)
+    path = save_raster(
+        tmp_path / "a.tif", noise((1, pixels, 16)), crs="EPSG:3857", transform=transform
+    )
+    with rasterio.open(path) as dataset:
+        assert pixel_size_m(dataset).varies is varies
