@@ -22,6 +22,7 @@ from rsretrieve.search.search_area import TURNS
 _SLACK = 1e-9  # degrees; keeps candidates that rounding would lose
 _MARGIN = (-_SLACK, -_SLACK, _SLACK, _SLACK)
 _EARTH_KM = 6371.0
+_GAP, _WIDEST_GAP = 5e-4, 0.01  # of a footprint's side; in degrees
 _FEW_PARTS = 100
 
 
@@ -83,12 +84,28 @@ def row_at(footprints: Footprints, lon: float, lat: float) -> int:
     shapes = _shapes(footprints, chosen)
     containing = shapely.intersects(shapes, point)
     if not containing.any():
+        chosen, shapes = _beside(footprints, point)
+        containing = np.ones(len(chosen), bool)
+    if not len(chosen):
         raise InputError(
             f"no tile of the index contains the point {lon:g},{lat:g}"
             f"{_nearest(footprints, lon, lat)}"
         )
     sizes = shapely.area(shapes[containing]) * np.cos(np.radians(lat))
     return int(footprints.rows[chosen[containing][int(sizes.argmin())]])
+
+
+def _beside(footprints: Footprints, point: Any) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """The tiles that a point misses by less than the exactness of their outlines.
+
+    Outlines of neighbours with curved edges leave gaps of a few hundredths of a pixel.
+    """
+    chosen = _near(footprints, shapely.box(*shapely.buffer(point, _WIDEST_GAP).bounds))
+    shapes = _shapes(footprints, chosen)
+    west, south, east, north = shapely.bounds(shapes).T.reshape(4, -1)
+    gaps = np.minimum(_GAP * np.minimum(east - west, north - south), _WIDEST_GAP)
+    close = shapely.distance(shapes, point) <= gaps
+    return chosen[close], shapes[close]
 
 
 def _nearest(footprints: Footprints, lon: float, lat: float) -> str:

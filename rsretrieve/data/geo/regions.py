@@ -21,7 +21,7 @@ from rsretrieve.data.geo.projection import Points, Projection
 
 _SAMPLES = 17  # a side of a polygon's bounding box
 _CELLS, _CELLS_AROUND = 32, 96  # a side of the grid; of its longitudes, if it goes around the Earth
-_HALVINGS = 20
+_HALVINGS = 24
 _MARGIN = 0.1  # of the extent of the samples
 _WIDE = 300.0  # degrees of longitude from which on the grid goes around the Earth
 _ALMOST_POLE = 90 - 1e-9  # at a pole itself, every longitude is the same point
@@ -53,7 +53,7 @@ def region_shape(projection: Projection, corners: Points) -> Shape | None:
     tips = projection.to_degrees(corners)
     area = grid.area(tips[:, np.isfinite(tips).all(axis=0)])
     area = shapely.transform(area, lambda xy: np.stack((xy[:, 0], _at_pole(xy[:, 1])), axis=1))
-    return shape_of_area(area.simplify(box.height * 1e-5))
+    return shape_of_area(area.simplify(box.height * 1e-7))
 
 
 def _at_pole(lat: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -107,19 +107,20 @@ class _Seen:
         return np.asarray(within & np.isfinite(self.projection.to_degrees(points)).all(axis=0))
 
 
-def _borders(nodes: Points, inside: Mask, is_inside: Any) -> Iterator[Points]:
-    """(2, B) points just inside of the border, on the lines of a grid of nodes (2, R, C)."""
+def _borders(nodes: Points, inside: Mask, is_inside: Any) -> tuple[Points, Points]:
+    """(2, B) points just inside of the border, on the rows and columns of a grid (2, R, C)."""
+    inner, outer = [], []
     for one, other, a, b in (
         (nodes[:, :, :-1], nodes[:, :, 1:], inside[:, :-1], inside[:, 1:]),
         (nodes[:, :-1], nodes[:, 1:], inside[:-1], inside[1:]),
     ):
         crossed = a != b
         first = a[crossed]
-        yield _bisected(
-            np.where(first, one[:, crossed], other[:, crossed]),
-            np.where(first, other[:, crossed], one[:, crossed]),
-            is_inside,
-        )
+        inner.append(np.where(first, one[:, crossed], other[:, crossed]))
+        outer.append(np.where(first, other[:, crossed], one[:, crossed]))
+    both = [np.concatenate(points, axis=1) for points in (inner, outer)]
+    found = _bisected(both[0], both[1], is_inside)
+    return found[:, : inner[0].shape[1]], found[:, inner[0].shape[1] :]
 
 
 def _bisected(inner: Points, outer: Points, is_inside: Any) -> Points:

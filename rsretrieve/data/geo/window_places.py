@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.geo.footprints import crosses_antimeridian
 from rsretrieve.data.geo.georeference import NOT_PLACED, Georeference
-from rsretrieve.data.geo.outlines import outline
+from rsretrieve.data.geo.outlines import outlines
 from rsretrieve.data.geo.place import Place, Placing
 from rsretrieve.data.geo.projection import MAX_COORDINATE, Points
 from rsretrieve.data.window import Window
@@ -37,30 +37,45 @@ def places_of(dataset: DatasetReader, windows: Sequence[Window]) -> list[Placing
     corners = _corners(georeference, windows)
     near = np.asarray((np.abs(corners) < MAX_COORDINATE).all(axis=(0, 2)))
     straight = _straight_footprints(georeference, windows, corners) if near.all() else None
+    curved = [i for i in np.flatnonzero(near).tolist() if straight is None or straight[i] is None]
+    outlined = iter(_outlined(georeference, [windows[i] for i in curved], corners[:, curved]))
     found: list[Placing] = []
-    for i, window in enumerate(windows):
+    for i in range(len(windows)):
         if not near[i]:
             found.append(Placing(None, f"{NOT_PLACED}their coordinates are not on any map"))
         elif straight is not None and (footprint := straight[i]) is not None:
             place = Place(_name_of(georeference.crs), _bounds(corners[:, i]), footprint)
             found.append(Placing(place, georeference.remark))
         else:
-            found.append(_outlined(georeference, window, corners[:, i]))
+            found.append(next(outlined))
     return found
 
 
-def _outlined(georeference: Georeference, window: Window, corners: Points) -> Placing:
-    """The place of a window whose edges may be curved, or may leave the projection's domain."""
+def _outlined(
+    georeference: Georeference, windows: Sequence[Window], corners: Points
+) -> list[Placing]:
+    """The places of windows whose edges may be curved, or may leave the projection's domain."""
+    if not windows:
+        return []
     try:
-        tolerance = _TOLERANCE_PX / max(window.width, window.height)
-        shape = outline(georeference.projection, corners, tolerance)
+        tolerances = _TOLERANCE_PX / np.array([max(w.width, w.height) for w in windows])
+        shapes = outlines(georeference.projection, corners, tolerances)
     except Exception as error:  # PROJ's and GEOS's; a tile can do without a place
+        if len(windows) > 1:
+            return [
+                placing
+                for i, window in enumerate(windows)
+                for placing in _outlined(georeference, [window], corners[:, i : i + 1])
+            ]
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        return Placing(None, f"{NOT_PLACED}PROJ cannot transform their coordinates ({reason})")
-    if shape is None:
-        return Placing(None, f"{NOT_PLACED}they lie outside of the domain of their projection")
+        return [Placing(None, f"{NOT_PLACED}PROJ cannot transform their coordinates ({reason})")]
     name = _name_of(georeference.crs)
-    return Placing(Place(name, _bounds(corners), *shape), georeference.remark)
+    return [
+        Placing(None, f"{NOT_PLACED}they lie outside of the domain of their projection")
+        if shape is None
+        else Placing(Place(name, _bounds(corners[:, i]), *shape), georeference.remark)
+        for i, shape in enumerate(shapes)
+    ]
 
 
 def _corners(georeference: Georeference, windows: Sequence[Window]) -> Points:
