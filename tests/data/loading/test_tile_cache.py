@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsretrieve.data.loading import read_through, tile_cache
+from rsretrieve.data.loading import cache_pack, read_through, tile_cache
 from rsretrieve.data.loading.cache_folder import CacheFolder
 from rsretrieve.data.loading.read_through import read_preprocessed
 from rsretrieve.data.loading.tile_cache import key_of
@@ -79,7 +79,7 @@ def test_what_was_decoded_once_is_found_again_the_same(tiles, decoded):
     again = read(tiles)
     assert decoded == ["gone.png"]  # a failure is no copy: it is tried again
     same(first, again)
-    assert again[10].content[1].bounds == (500_000, 3_999_920, 500_080, 4_000_000)
+    assert again[10].content[1].place.bounds == (500_000, 3_999_920, 500_080, 4_000_000)
 
 
 @pytest.mark.medium
@@ -336,7 +336,7 @@ def test_a_place_of_another_form_though_its_sum_is_right_is_read_anew(
     folder, tiles, monkeypatch, place
 ):
     with monkeypatch.context() as another_version:
-        another_version.setattr(tile_cache, "asdict", lambda _: place)
+        another_version.setattr(cache_pack, "asdict", lambda _: place)
         first = read(tiles)
     [(_, _, path)] = folder.files()
     same(first, read(tiles))
