@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.pixels.notes import Note, NoteCounts
+from rsretrieve.data.notes import Note, NoteCounts
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import TileError
 from rsretrieve.progress import (
@@ -53,9 +53,9 @@ class RunContext:
         skipped = f"windows skipped for more nodata than --max-nodata allows: {count}"
         return (*((skipped,) if count else ()), *self._notes.sentences())
 
-    def add_notes(self, tile: Tile, notes: Iterable[Note]) -> None:
+    def add_notes(self, tile_id: str, notes: Iterable[Note]) -> None:
         """Count what is to be said about a tile that was read."""
-        self._notes.add(tile.id, notes)
+        self._notes.add(tile_id, notes)
 
     def add_failure(self, failure: Failure) -> None:
         """Record a tile that could not be used, or a window that was skipped.

@@ -18,7 +18,7 @@ from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import NoUsableTiles, TableError
-from rsretrieve.index.external.geometry_columns import PlaceReader
+from rsretrieve.index.external.geometry_columns import LON_LAT, PlaceReader
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.file_state import NO_FILE_BYTES
 from rsretrieve.index.store.tile_table import SCHEMA, IndexedTile, TileTable
@@ -28,6 +28,7 @@ METADATA_KEY = b"rsretrieve"  # where the export writes the model of the embeddi
 ID_COLUMNS = ("id", "tile")
 VECTOR_COLUMNS = ("embedding", "vector", "embeddings")
 _BLOCK = 65_536
+_CRS_HINT = "write the CRS of the geometries to the file, or write them in longitude and latitude"
 _NO_EMBEDDINGS = (
     *(OSError, pyarrow.ArrowException, ValueError, TypeError, LookupError),
     *(AttributeError, OverflowError, RecursionError),
@@ -135,7 +136,7 @@ def _from_parquet(path: Path, context: RunContext) -> IndexContent:
         with parquet.ParquetFile(path) as file:
             refuse_bombs(path, file)
             columns = _columns_of(path, file)
-            places = PlaceReader.of(file.schema_arrow)
+            places = PlaceReader.of(file.schema_arrow, _geometry_types(file))
             count = file.metadata.num_rows
             raw = np.zeros((count, columns.dimensions), np.float32)
             rows: list[IndexedTile] = []
@@ -143,7 +144,7 @@ def _from_parquet(path: Path, context: RunContext) -> IndexContent:
             names = [name for name in file.schema_arrow.names if name in told]
             for batch in file.iter_batches(10_000, columns=names):
                 raw[len(rows) : len(rows) + len(batch)] = _vectors_of(path, batch, columns)
-                rows.extend(_rows_of(batch, columns, places))
+                rows.extend(_rows_of(path, batch, columns, places, context))
             provenance = _provenance(path, file.schema_arrow.metadata or {})
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
@@ -199,19 +200,44 @@ def _vectors_of(path: Path, batch: pyarrow.RecordBatch, columns: _Columns) -> ND
     return vectors
 
 
+def _geometry_types(file: parquet.ParquetFile) -> dict[str, str]:
+    """The CRS of the columns with Parquet's types GEOMETRY and GEOGRAPHY, by name."""
+    found = {}
+    for i in range(len(file.schema.names)):
+        column = file.schema.column(i)
+        kind = str(getattr(column.logical_type, "type", ""))
+        if kind not in ("GEOMETRY", "GEOGRAPHY"):
+            continue
+        told = parsed(column.logical_type.to_json())
+        found[column.name] = str(told.get("crs") or LON_LAT)
+    return found
+
+
 def _rows_of(
-    batch: pyarrow.RecordBatch, columns: _Columns, places: PlaceReader
+    path: Path,
+    batch: pyarrow.RecordBatch,
+    columns: _Columns,
+    places: PlaceReader,
+    context: RunContext,
 ) -> Iterator[IndexedTile]:
     wanted = [name for name in batch.schema.names if name != columns.vector]
     for values in batch.select(wanted).to_pylist():
         label = values.get("label")
+        try:
+            placing = places.place(values)
+        except ValueError as error:
+            raise TableError(
+                f"{path}: {error} (row {values[columns.id]!r})", hint=_CRS_HINT
+            ) from error
+        if placing.remark is not None:
+            context.add_notes(str(values[columns.id]), (placing.remark,))
         yield IndexedTile(
             id=str(values[columns.id]),
             path=str(values.get("path") or ""),
             label=None if label is None else str(label),
             size_bytes=_whole(values.get("size_bytes"), NO_FILE_BYTES),
             mtime_ns=_whole(values.get("mtime_ns"), 0),
-            place=places.place(values),
+            place=placing.place,
             content=str(values.get("content") or ""),
         )
 
