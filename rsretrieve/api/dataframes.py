@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rsretrieve.data.geo.place import Place
 from rsretrieve.errors import MissingPackage
-from rsretrieve.export.geojson import footprint_geometry
+from rsretrieve.export.geojson import place_geometry
 
 if TYPE_CHECKING:
     import geopandas
@@ -42,9 +42,7 @@ def placed_frame(
     geopandas = require("geopandas")
     from shapely.geometry import shape
 
-    shapes = [
-        None if place is None else shape(footprint_geometry(place.footprint)) for place in places
-    ]
+    shapes = [None if place is None else shape(place_geometry(place)) for place in places]
     geometry = geopandas.GeoSeries(shapes, crs="EPSG:4326")
     return geopandas.GeoDataFrame(frame(columns), geometry=geometry)
 

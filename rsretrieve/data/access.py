@@ -123,7 +123,13 @@ def _with_companions(files: dict[str, list[str]]) -> Iterator[str]:
         with suppress(OSError):
             beside = sorted(name for name in os.listdir(folder) if _stem(name) in stems)
             paths = (os.path.join(folder, name) for name in beside)  # noqa: PTH118
-            yield from (path for path in paths if os.path.isfile(path))  # noqa: PTH113
+            # A link that leads elsewhere would allow what the user did not name.
+            yield from (path for path in paths if _is_here(path, folder))
+
+
+def _is_here(path: str, folder: str) -> bool:
+    here = os.path.dirname(os.path.realpath(path)) == folder  # noqa: PTH120
+    return here and os.path.isfile(path)  # noqa: PTH113
 
 
 def _stem(name: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.pixels.notes import Note, NoteCounts
+from rsretrieve.data.notes import Note, NoteCounts
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import TileError
 from rsretrieve.progress import (
@@ -63,9 +63,9 @@ class RunContext:
             notices.append(f"classes without a readable tile: {len(lost)} ({shown})")
         return (*notices, *self._notes.sentences())
 
-    def add_notes(self, tile: Tile, notes: Iterable[Note]) -> None:
+    def add_notes(self, tile_id: str, notes: Iterable[Note]) -> None:
         """Count what is to be said about a tile that was read."""
-        self._notes.add(tile.id, notes)
+        self._notes.add(tile_id, notes)
 
     def count_classes(self, tiles: TileSet) -> None:
         """Count the tiles of each class, to notice a class of which none can be read."""

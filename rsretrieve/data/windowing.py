@@ -29,8 +29,8 @@ class WindowChoices:
     Attributes:
         window_px: the side of a window.
         stride_px: the distance from one window to the next; None: a window's side.
-        resolution_m: the pixel size of windows in metres; None: the scene's own. Window and
-            stride are counted in these pixels.
+        resolution_m: the pixel size of windows in metres on the ground; None: the scene's own.
+            Window and stride are counted in these pixels.
         edges: what happens to windows that reach beyond the edge of the scene.
         max_nodata: windows with a larger share of nodata (0…1) are skipped.
     """
@@ -154,8 +154,10 @@ class SceneFacts:
     Attributes:
         width, height: in pixels.
         block_px: width and height of its storage blocks.
-        pixel_m: width and height of a pixel in metres; None if unknown.
+        pixel_m: width and height of a pixel on the ground in metres, at the scene's centre;
+            None if unknown.
         stored: (rows, columns) which blocks the file stores; the others are nodata. None: all.
+        pixel_varies: elsewhere in the scene pixels are larger or smaller by a tenth or more.
     """
 
     width: int
@@ -163,6 +165,7 @@ class SceneFacts:
     block_px: tuple[int, int]
     pixel_m: tuple[float, float] | None
     stored: NDArray[np.bool_] | None = None
+    pixel_varies: bool = False
 
 
 def count_windows(scene: SceneFacts, choices: WindowChoices) -> int:

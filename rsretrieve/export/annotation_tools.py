@@ -15,7 +15,7 @@ from rsretrieve._core.tables import write_csv
 from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import Row, plain_values, rows_of, tuples_of
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.export.geojson import footprint_geometry
+from rsretrieve.export.geojson import place_geometry
 
 _FINDINGS = (
     *("tile", "given_label", "predicted_label", "is_label_issue", "label_score"),
@@ -138,7 +138,7 @@ def write_issues_geojson(path: Path, audit: Audit, *, overwrite: bool) -> int:
     features = []
     for row in rows_of(audit.to_review):
         place = audit.places.get(row["tile"])
-        geometry = None if place is None else footprint_geometry(place.footprint)
+        geometry = place_geometry(place)
         properties = _properties(row, audit.tiles[row["row"]])
         features.append({"type": "Feature", "geometry": geometry, "properties": properties})
     write_json(path, {"type": "FeatureCollection", "features": features}, overwrite=overwrite)

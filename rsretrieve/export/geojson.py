@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rsretrieve._core.atomic_write import write_json
 from rsretrieve.data.geo.footprints import Point, rings_of
+from rsretrieve.data.geo.place import Place
 from rsretrieve.export.results import hit_json
 
 if TYPE_CHECKING:
@@ -28,9 +29,7 @@ def write_geojson(path: Path, results: Sequence[QueryResult], *, overwrite: bool
     features = [
         {
             "type": "Feature",
-            "geometry": None
-            if hit.found.place is None
-            else footprint_geometry(hit.found.place.footprint),
+            "geometry": place_geometry(hit.found.place),
             "properties": {"query": result.query, **hit_json(hit)},
         }
         for result in results
@@ -38,6 +37,20 @@ def write_geojson(path: Path, results: Sequence[QueryResult], *, overwrite: bool
     ]
     write_json(path, {"type": "FeatureCollection", "features": features}, overwrite=overwrite)
     return sum(feature["geometry"] is not None for feature in features)
+
+
+def place_geometry(place: Place | None) -> dict[str, Any] | None:
+    """The area of a place as a GeoJSON geometry, with all its polygons and holes; None for None."""
+    if place is None:
+        return None
+    if place.parts is None:
+        return footprint_geometry(place.footprint)
+    polygons = [
+        [[list(point) for point in (*ring, ring[0])] for ring in rings] for rings in place.parts
+    ]
+    if len(polygons) == 1:
+        return {"type": "Polygon", "coordinates": polygons[0]}
+    return {"type": "MultiPolygon", "coordinates": polygons}
 
 
 def footprint_geometry(footprint: Sequence[Point]) -> dict[str, Any]:

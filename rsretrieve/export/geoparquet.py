@@ -19,12 +19,14 @@ from pyarrow import parquet
 
 from rsretrieve import __version__
 from rsretrieve._core.atomic_write import written_aside
+from rsretrieve.data.geo.footprints import box_of
+from rsretrieve.data.geo.place import Place
 from rsretrieve.errors import ModelError
-from rsretrieve.export.geojson import footprint_geometry
+from rsretrieve.export.geojson import place_geometry
 from rsretrieve.export.results import hit_json
 from rsretrieve.index.external.embeddings_file import METADATA_KEY
 from rsretrieve.index.store.folder import IndexStore
-from rsretrieve.index.store.tile_table import SCHEMA, IndexedTile, TileTable
+from rsretrieve.index.store.tile_table import SCHEMA, TileTable
 from rsretrieve.network.metadata import read_description
 
 if TYPE_CHECKING:
@@ -47,7 +49,6 @@ _HIT = [
     ("lon", pyarrow.float64()),
     ("lat", pyarrow.float64()),
 ]
-Geometry = dict[str, Any] | None
 Box = tuple[float, float, float, float]
 
 
@@ -65,15 +66,15 @@ def write_hits(
     Returns:
         Number of hits with a footprint.
     """
-    geometries = [_geometry(hit.found) for result in results for hit in result.hits]
+    places = [hit.found.place for result in results for hit in result.hits]
     rows = [{"query": result.query, **hit_json(hit)} for result in results for hit in result.hits]
-    for row, geometry in zip(rows, geometries):
-        row.update(geometry=_binary(geometry), bbox=_named(geometry))
-    schema = pyarrow.schema([*_HIT, *_PLACE], _metadata(_Extent.of(geometries), provenance))
+    for row, place in zip(rows, places):
+        row.update(geometry=_binary(place), bbox=_named(place))
+    schema = pyarrow.schema([*_HIT, *_PLACE], _metadata(_Extent.of(places), provenance))
     table = pyarrow.Table.from_pylist(rows, schema=schema)
     with written_aside(path, overwrite=overwrite) as aside:
         parquet.write_table(table, aside)
-    return sum(geometry is not None for geometry in geometries)
+    return sum(place is not None for place in places)
 
 
 def write_embeddings(path: Path, store: IndexStore, *, overwrite: bool) -> int:
@@ -95,9 +96,9 @@ def write_embeddings(path: Path, store: IndexStore, *, overwrite: bool) -> int:
     with written_aside(path, overwrite=overwrite) as aside:
         # The extent of all tiles is part of the header, so it is needed before the first row.
         for part in groups:
-            geometries = [_geometry(row) for row in store.rows[part]]
-            placed += sum(geometry is not None for geometry in geometries)
-            extents.append(_Extent.of(geometries))
+            places = [row.place for row in store.rows[part]]
+            placed += sum(place is not None for place in places)
+            extents.append(_Extent.of(places))
         vector = pyarrow.list_(pyarrow.float32(), store.manifest.dimensions)
         metadata = _metadata(_Extent.together(extents), provenance_of(store))
         schema = pyarrow.schema([*SCHEMA, ("embedding", vector), *_PLACE], metadata)
@@ -109,53 +110,34 @@ def write_embeddings(path: Path, store: IndexStore, *, overwrite: bool) -> int:
 
 def _group(store: IndexStore, part: slice, schema: pyarrow.Schema) -> pyarrow.Table:
     rows = store.rows[part]
-    geometries = [_geometry(row) for row in rows]
+    places = [row.place for row in rows]
     columns = TileTable.of(rows).columns
     flat = pyarrow.array(np.asarray(store.vectors[part]).reshape(-1))
     arrays = [columns.column(name) for name in SCHEMA.names]
     arrays += [
         pyarrow.FixedSizeListArray.from_arrays(flat, store.manifest.dimensions),
-        pyarrow.array(map(_binary, geometries), pyarrow.binary()),
-        pyarrow.array(map(_named, geometries), _BOX),
+        pyarrow.array(map(_binary, places), pyarrow.binary()),
+        pyarrow.array(map(_named, places), _BOX),
     ]
     return pyarrow.table(dict(zip(schema.names, arrays)), schema=schema)
 
 
-def _geometry(row: IndexedTile) -> Geometry:
-    return None if row.place is None else footprint_geometry(row.place.footprint)
-
-
-def _binary(geometry: Geometry) -> bytes | None:
+def _binary(place: Place | None) -> bytes | None:
     from shapely.geometry import shape
 
-    if geometry is None:
+    if place is None:
         return None
-    binary: bytes = shape(geometry).wkb
+    binary: bytes = shape(place_geometry(place)).wkb
     return binary
 
 
-def _named(geometry: Geometry) -> dict[str, float] | None:
-    return None if geometry is None else dict(zip(_SIDES, _box(geometry)))
+def _type(place: Place) -> str:
+    geometry = place_geometry(place)
+    return "" if geometry is None else str(geometry["type"])
 
 
-def _box(geometry: dict[str, Any]) -> Box:
-    """The bounding box; west is larger than east across the antimeridian (RFC 7946, 5.2)."""
-    parts = _parts(geometry["type"], geometry["coordinates"])
-    lons = [[lon for lon, _ in part] for part in parts]
-    lats = [lat for part in parts for _, lat in part]
-    return min(lons[0]), min(lats), max(lons[-1]), max(lats)
-
-
-def _parts(kind: str, coordinates: Any) -> list[Any]:
-    """The points of each part of a geometry."""
-    match kind:
-        case "Point":
-            return [[coordinates]]
-        case "LineString":
-            return [coordinates]
-        case "Polygon":
-            return [coordinates[0]]
-    return [polygon[0] for polygon in coordinates]
+def _named(place: Place | None) -> dict[str, float] | None:
+    return None if place is None else dict(zip(_SIDES, box_of(place.footprint)))
 
 
 @dataclass(frozen=True)
@@ -171,10 +153,9 @@ class _Extent:
     types: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, geometries: Sequence[Geometry]) -> _Extent:
-        """The extent of some geometries."""
-        there = [geometry for geometry in geometries if geometry is not None]
-        return cls.together([cls(_box(found), (str(found["type"]),)) for found in there])
+    def of(cls, places: Sequence[Place | None]) -> _Extent:
+        """The extent of some places."""
+        return cls.together([cls(box_of(one.footprint), (_type(one),)) for one in places if one])
 
     @classmethod
     def together(cls, parts: Sequence[_Extent]) -> _Extent:

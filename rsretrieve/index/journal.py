@@ -164,8 +164,7 @@ def _row(line: bytes, vector: NDArray[np.float32]) -> IndexedTile | None:
         return None
     place = values.pop("place")
     if place is not None:
-        corners = tuple((lon, lat) for lon, lat in place["footprint"])
-        place = Place(place["crs"], tuple(place["bounds"]), corners)
+        place = Place.from_json(place)
     return IndexedTile(**values, place=place)
 
 

@@ -14,7 +14,7 @@ import shapely
 import shapely.geometry
 from numpy.typing import NDArray
 
-from rsretrieve.data.geo.footprints import rings_of
+from rsretrieve.data.geo.footprints import polygons_of, rings_of
 from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.index.store.columns import Footprints
 from rsretrieve.search.search_area import TURNS
@@ -22,6 +22,7 @@ from rsretrieve.search.search_area import TURNS
 _SLACK = 1e-9  # degrees; keeps candidates that rounding would lose
 _MARGIN = (-_SLACK, -_SLACK, _SLACK, _SLACK)
 _EARTH_KM = 6371.0
+_GAP, _WIDEST_GAP = 5e-4, 0.01  # of a footprint's side; in degrees
 _FEW_PARTS = 100
 
 
@@ -83,12 +84,28 @@ def row_at(footprints: Footprints, lon: float, lat: float) -> int:
     shapes = _shapes(footprints, chosen)
     containing = shapely.intersects(shapes, point)
     if not containing.any():
+        chosen, shapes = _beside(footprints, point)
+        containing = np.ones(len(chosen), bool)
+    if not len(chosen):
         raise InputError(
             f"no tile of the index contains the point {lon:g},{lat:g}"
             f"{_nearest(footprints, lon, lat)}"
         )
     sizes = shapely.area(shapes[containing]) * np.cos(np.radians(lat))
     return int(footprints.rows[chosen[containing][int(sizes.argmin())]])
+
+
+def _beside(footprints: Footprints, point: Any) -> tuple[NDArray[np.int64], NDArray[np.object_]]:
+    """The tiles that a point misses by less than the exactness of their outlines.
+
+    Outlines of neighbours with curved edges leave gaps of a few hundredths of a pixel.
+    """
+    chosen = _near(footprints, shapely.box(*shapely.buffer(point, _WIDEST_GAP).bounds))
+    shapes = _shapes(footprints, chosen)
+    west, south, east, north = shapely.bounds(shapes).T.reshape(4, -1)
+    gaps = np.minimum(_GAP * np.minimum(east - west, north - south), _WIDEST_GAP)
+    close = shapely.distance(shapes, point) <= gaps
+    return chosen[close], shapes[close]
 
 
 def _nearest(footprints: Footprints, lon: float, lat: float) -> str:
@@ -127,12 +144,16 @@ def _shapes(footprints: Footprints, chosen: NDArray[np.int64]) -> NDArray[np.obj
     shapes = np.empty(len(chosen), object)
     crossing = footprints.crosses_antimeridian()[chosen]
     small = np.diff(footprints.starts)[chosen] < 3
-    plain = ~(crossing | small)
+    exact = np.array([int(i) in footprints.parts for i in chosen], bool)
+    crossing, small = crossing & ~exact, small & ~exact
+    plain = ~(crossing | small | exact)
     if plain.any():
         shapes[plain] = _plain_shapes(footprints, chosen[plain])
     for i in np.flatnonzero(small):  # points and lines, from external embeddings
         corners = footprints[int(chosen[i])]
         shapes[i] = shapely.LineString(corners) if len(corners) > 1 else shapely.Point(corners)
+    for i in np.flatnonzero(exact):
+        shapes[i] = polygons_of(footprints.parts[int(chosen[i])])
     for i in np.flatnonzero(crossing):
         rings = rings_of(footprints[int(chosen[i])])
         shapes[i] = shapely.MultiPolygon([shapely.Polygon(ring) for ring in rings])

@@ -15,6 +15,8 @@ from rsretrieve.audit.result import ClassIssues, NoiseMatrix
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import OutputExists
 from rsretrieve.evaluation.evaluate import Evaluation
+from rsretrieve.evaluation.gallery import LeftOut
+from rsretrieve.evaluation.per_class import ClassFigures, Confusion
 from rsretrieve.evaluation.label_error_metrics import AuditFigures
 from rsretrieve.evaluation.retrieval_metrics import RetrievalFigures
 from rsretrieve.export.results import (
@@ -156,7 +158,24 @@ def test_an_evaluation_as_json() -> None:
         precision_at={1: 0.6, 5: 0.5, 10: 0.4, 20: 0.3, 50: 0.2},
         recall_at={1: 0.1, 5: 0.2, 10: 0.3},
     )
-    assert as_read_back(evaluation_json(Evaluation(figures, 0.55, 8, "given labels"))) == {
+    per_class = (ClassFigures("forest", 5, 0, figures), ClassFigures("water", 3, 1, None))
+    evaluation = Evaluation(
+        *(figures, 0.55, 8, "given labels"),
+        *(LeftOut(queries_without_relevant=1), per_class, Confusion(("forest",), ((7,),))),
+    )
+    measured = {"queries": 7, "knn_accuracy": 0.9, "map": 0.8, "map_at_r": 0.7}
+    assert as_read_back(evaluation_json(evaluation)) == {
+        "left_out": {
+            "gallery_without_label": 0,
+            "gallery_copies": 0,
+            "gallery_contradicting": 0,
+            "queries_without_label": 0,
+            "queries_without_relevant": 1,
+        },
+        "per_class": [
+            {"label": "forest", "gallery": 5, **measured},
+            {"label": "water", "gallery": 3, **dict.fromkeys(measured), "queries": 0},
+        ],
         "queries": 7,
         "gallery": 8,
         "knn_accuracy": 0.9,

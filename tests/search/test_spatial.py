@@ -133,3 +133,22 @@ def test_an_area_of_many_parts_holds_what_each_of_them_holds(tmp_path: Path) -> 
         slow_meeting |= set(rows_intersecting(found, area).tolist())
     assert many == slow != set()
     assert meeting == sorted(slow_meeting) != []
+
+
+def test_a_point_on_the_curved_edge_between_two_tiles_lies_in_one_of_them():
+    from pyproj import Transformer
+    from rasterio import Affine
+
+    from rsretrieve.index.store.tile_table import IndexedTile, TileTable
+    from tests.data.geo.test_window_places import placed
+
+    transform = Affine(5000, 0, -3_850_000, 0, -5000, 5_850_000)
+    windows = [(64 * i, 640, 64, 64) for i in range(4)]
+    placings = placed("EPSG:3413", transform, *windows, side=1000)
+    rows = [IndexedTile(str(i), "", None, 1, 1, place) for i, (place, _) in enumerate(placings)]
+    found = Footprints.of(TileTable.of(rows))
+    back = Transformer.from_crs(3413, 4326, always_xy=True)
+    for row in range(641, 703, 3):
+        assert row_at(found, *back.transform(*(transform @ (128, row)))) in (1, 2)
+    with pytest.raises(InputError, match="no tile"):
+        row_at(found, *back.transform(*(transform @ (256.2, 660))))

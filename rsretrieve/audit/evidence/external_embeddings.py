@@ -23,6 +23,8 @@ from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.index.external.embeddings_file import read_embeddings
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable
 
+_PLACE = ("crs", "bounds", "footprint", "parts")
+
 
 class TablePlaces(Mapping[str, Place]):
     """Maps tile ids to places. Each place is made on access, since there may be a million.
@@ -34,7 +36,7 @@ class TablePlaces(Mapping[str, Place]):
 
     def __init__(self, ids: Sequence[str], table: TileTable) -> None:
         self._ids = ids
-        self._columns = [table.columns.column(name) for name in ("crs", "bounds", "footprint")]
+        self._columns = [table.columns.column(name) for name in _PLACE]
 
     @cached_property
     def _row_of(self) -> dict[str, int]:
@@ -43,8 +45,8 @@ class TablePlaces(Mapping[str, Place]):
 
     def __getitem__(self, tile_id: str) -> Place:
         row = self._row_of[tile_id]
-        crs, bounds, footprint = (column[row].as_py() for column in self._columns)
-        return Place(crs, tuple(bounds), tuple((lon, lat) for lon, lat in footprint))
+        values = [column[row].as_py() for column in self._columns]
+        return Place.from_json(dict(zip(_PLACE, values)))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._row_of)

@@ -259,5 +259,6 @@ def _index_embeddings(work: _Work, source: Path, terminal: Terminal) -> int:
     context = RunContext(strict=upkeep.strict, listener=terminal.listen)
     build = IndexBuildOptions(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)
     summary = index_embeddings(source, listing, build, context)
+    terminal.notice(*context.notices)
     terminal.result(indexing_json(summary), indexing_summary(summary))
     return terminal.failures(context.failures)

@@ -50,7 +50,7 @@ def cut_scenes(
         TilesNotFound: no scene is as large as a window.
     """
     tiles: list[Tile] = []
-    small, unseen = 0, scenes.unseen
+    small, uneven, unseen = 0, 0, scenes.unseen
     for scene, facts in _facts_of(scenes, choices, max_windows):
         try:
             if isinstance(facts, TileError):
@@ -60,6 +60,7 @@ def cut_scenes(
             context.add_failure(Failure(scene, error.reason))
             unseen += (f"{scene.id}#",)
             continue
+        uneven += facts is not None and facts.pixel_varies and choices.resolution_m is not None
         small += not windows and (facts is None or facts.stored is None)
         tiles.extend(scene if scene.window else _cut(scene, window) for window in windows)
     if not tiles:
@@ -67,6 +68,11 @@ def cut_scenes(
     notices = scenes.notices
     if small:
         notices += (f"scenes left out as smaller than a window: {small} (--edges pad keeps them)",)
+    if uneven:
+        notices += (
+            "scenes whose pixels differ in size on the ground by more than 10 % from their centre, "
+            f"where --resolution is exact: {uneven}",
+        )
     return replace(scenes, tiles=tuple(tiles), notices=notices, windows=choices, unseen=unseen)
 
 

@@ -1,162 +1,200 @@
-"""The places of a raster's windows on Earth, and the size of its pixels."""
+"""How the pixels of a raster lie on a map, and how large they are on the ground."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from math import cos, hypot, radians
+from math import hypot
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.data.geo.place import Place
-from rsretrieve.data.window import Window
+from rsretrieve.data.geo.projection import MAX_COORDINATE, Points, Projection
+from rsretrieve.data.notes import Note
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
 
-_MAX_COORDINATE = 1e9  # no coordinate on Earth is larger, in degrees, metres or feet
-_POINTS_PER_EDGE = 16  # of a footprint that contains a pole
 _WGS84_EQUATOR_M, _WGS84_ECCENTRICITY2 = 6_378_137.0, 0.00669437999014
+_FEWEST_GCPS = 3  # for an affine transform
+_MOST_OFF_PX = 0.5
+_RPC_SAMPLES = 5  # a side
+_SAMPLES = 9  # of the pixel size, a side of the scene
+_NOMINAL = 0.01  # a map whose scale is as exact as this gives the size of its pixels
+_VARIES = 0.1
 
 
-def places_of(dataset: DatasetReader, windows: Sequence[Window]) -> list[Place | None]:
-    """Corners and bounds of windows; None where the file has no usable georeference.
+@dataclass(frozen=True)
+class Georeference:
+    """How the pixels of a raster lie on a map.
 
-    All windows are transformed at once: each call of PROJ costs more than four points.
+    Attributes:
+        crs: rasterio's reference system of the map; None: the place is not known.
+        transform: the affine transform from column and row to x and y.
+        remark: as in `Placing`.
     """
-    try:
-        return _computed_places(dataset, windows)
-    except Exception:  # GDAL's errors have no public base class; a tile can do without a place
-        if len(windows) == 1:
-            return [None]
-        return [place for window in windows for place in places_of(dataset, [window])]
 
+    crs: Any
+    transform: Any
+    remark: Note | None = None
 
-def _computed_places(dataset: DatasetReader, windows: Sequence[Window]) -> list[Place | None]:
-    from rasterio.warp import transform as to_crs
+    @classmethod
+    def of(cls, dataset: DatasetReader) -> Georeference:
+        """The georeference of a raster: its transform, its ground control points, or its RPCs."""
+        crs, transform = dataset.crs, dataset.transform
+        if crs is not None and not transform.is_identity:
+            return cls(crs, transform)
+        points, gcp_crs = dataset.gcps
+        if points:
+            return _of_control_points(points, gcp_crs)
+        if dataset.rpcs is not None:
+            return _of_rpcs(dataset)
+        if crs is None and transform.is_identity:
+            return cls(None, transform)
+        return cls(None, transform, Note.NO_CRS if crs is None else Note.NO_TRANSFORM)
 
-    if dataset.crs is None or dataset.transform.is_identity:
-        return [None] * len(windows)
-    xs, ys = _corners(dataset.transform, windows)
-    # PROJ normalises a longitude of 1e308 in steps of 360 degrees, for ever.
-    near = (np.abs([xs, ys]) < _MAX_COORDINATE).all(axis=(0, 2))
-    degrees = np.full((2, *xs.shape), np.nan)
-    if near.any():
-        # Adjacent windows share corners: each is transformed once.
-        points, which = np.unique(xs[near] + 1j * ys[near], return_inverse=True)
-        found = np.array(to_crs(dataset.crs, "EPSG:4326", points.real, points.imag))
-        degrees[:, near] = found[:, which.reshape(-1, 4)]
-    degrees = _normalised_longitudes(degrees, mirrored=_is_mirrored(dataset.transform))
-    crs = _name_of(dataset.crs)
-    known = np.asarray(np.isfinite(degrees).all(axis=(0, 2))).tolist()
-    bounds = np.stack((xs.min(1), ys.min(1), xs.max(1), ys.max(1)), axis=1).tolist()
-    footprints = degrees.transpose(1, 2, 0).tolist()
-    turns = _turns_around_a_pole(degrees[0])
-    for i in np.flatnonzero(turns).tolist():
-        footprints[i] = _around_a_pole(dataset, windows[i], 90.0 * turns[i])
-    return [
-        Place(crs, tuple(bounds[i]), tuple(map(tuple, footprints[i]))) if known[i] else None
-        for i in range(len(windows))
-    ]
+    def at(self, cols: NDArray[np.float64], rows: NDArray[np.float64]) -> Points:
+        """(2, …) x and y of points in pixels."""
+        transform = self.transform
+        xs = transform.a * cols + transform.b * rows + transform.c
+        ys = transform.d * cols + transform.e * rows + transform.f
+        return np.stack((xs, ys))
 
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether the image is mirrored, as a south-up scene is."""
+        transform = self.transform
+        return bool(transform.a * transform.e - transform.b * transform.d > 0)
 
-def _corners(
-    transform: Any, windows: Sequence[Window]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(W, 4) x and y, each: upper left, lower left, lower right, upper right."""
-    edges = np.array([(w.col, w.row, w.col + w.width, w.row + w.height) for w in windows], float)
-    cols, rows = edges[:, [0, 0, 2, 2]], edges[:, [1, 3, 3, 1]]
-    return _scene_points(transform, cols, rows)
+    @property
+    def projection(self) -> Projection:
+        """The projection of the map.
 
-
-def _scene_points(
-    transform: Any, cols: NDArray[np.float64], rows: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """X and y of points in pixels, in the scene's reference system."""
-    xs = transform.a * cols + transform.b * rows + transform.c
-    ys = transform.d * cols + transform.e * rows + transform.f
-    return xs, ys
-
-
-def _is_mirrored(transform: Any) -> bool:
-    """Whether the image is mirrored, as a south-up scene is."""
-    return bool(transform.a * transform.e - transform.b * transform.d > 0)
-
-
-def _normalised_longitudes(degrees: NDArray[np.float64], *, mirrored: bool) -> NDArray[np.float64]:
-    """Footprints (2, W, 4) with longitudes in −180…180, ordered as for `crosses_antimeridian`.
-
-    Scenes in degrees may use longitudes from 0 to 360.
-    """
-    lon, lat = degrees
-    around = np.ptp(lon, axis=1) >= 360
-    middle = (lon.min(1, keepdims=True) + lon.max(1, keepdims=True)) / 2
-    lon = np.where(around[:, None], np.where(lon < middle, -180.0, 180.0), lon)
-    lon = np.where(lon > 180, lon - 360, np.where(lon < -180, lon + 360, lon))
-    if mirrored:
-        wide = np.ptp(lon, axis=1) > 180
-        lon[wide], lat[wide] = lon[wide][:, [1, 0, 3, 2]], lat[wide][:, [1, 0, 3, 2]]
-    return np.stack((lon, lat))
-
-
-def _turns_around_a_pole(lon: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How often the corners (W, 4) run eastward around a pole, (W,).
-
-    For corners as `_normalised_longitudes` orders them: 1 around the north pole, −1 around the
-    south pole, 0 if the footprint contains no pole.
-    """
-    steps = (np.diff(lon, axis=1, append=lon[:, :1]) + 180) % 360 - 180
-    return np.asarray(np.round(np.nan_to_num(steps.sum(axis=1)) / 360), np.int64)
-
-
-def _around_a_pole(dataset: DatasetReader, window: Window, pole: float) -> list[list[float]]:
-    """The footprint of a window that contains a pole: a ring from −180 to 180, up to the pole.
-
-    Its edges are strongly curved in degrees, so it has points between the corners, too.
-    """
-    from rasterio.warp import transform as to_crs
-
-    edge = np.arange(_POINTS_PER_EDGE) / _POINTS_PER_EDGE
-    none, all_of_it = np.zeros(_POINTS_PER_EDGE), np.ones(_POINTS_PER_EDGE)
-    cols = window.col + window.width * np.concatenate((none, edge, all_of_it, 1 - edge))
-    rows = window.row + window.height * np.concatenate((edge, all_of_it, 1 - edge, none))
-    xs, ys = _scene_points(dataset.transform, cols, rows)
-    lon, lat = np.array(to_crs(dataset.crs, "EPSG:4326", xs, ys))
-    order = np.argsort(lon, kind="stable")
-    lon, lat = lon[order], lat[order]
-    at_line = np.interp(180, (lon[-1], lon[0] + 360), (lat[-1], lat[0]))
-    line = [[-180.0, at_line], *np.stack((lon, lat), axis=1).tolist(), [180.0, at_line]]
-    ring = [*line, [180.0, float(pole)], [-180.0, float(pole)]]
-    return ring if pole > 0 else ring[::-1]  # counter-clockwise
+        Raises:
+            pyproj.exceptions.ProjError: PROJ does not know it.
+        """
+        return Projection.of(wkt_of(self.crs))
 
 
 @lru_cache(maxsize=16)
-def _name_of(crs: Any) -> str:
-    return str(crs.to_string())
+def wkt_of(crs: Any) -> str:
+    """The WKT of a reference system."""
+    return str(crs.to_wkt())
 
 
-def pixel_size_m(dataset: DatasetReader) -> tuple[float, float] | None:
-    """Width and height of a pixel in metres; None if the file has no georeference.
+def _of_control_points(points: Sequence[Any], crs: Any) -> Georeference:
+    from rasterio.transform import Affine, from_gcps
 
-    In a projected reference system by its unit of length. In a geographic one by the length of a
-    degree of longitude and of latitude at the scene's centre, on the WGS 84 ellipsoid (its radii
-    of curvature times π/180).
+    if crs is None or len(points) < _FEWEST_GCPS:
+        remark = Note.GCPS_WITHOUT_CRS if crs is None else Note.FEW_GCPS
+        return Georeference(None, Affine.identity(), remark)
+    if _lie_on_a_line(points):
+        return Georeference(None, Affine.identity(), Note.GCPS_ON_A_LINE)
+    if crs.is_geographic and np.ptp([point.x for point in points]) > 180:
+        points = [_eastward(point) for point in points]
+    transform = from_gcps(points)
+    if transform.is_degenerate or not np.isfinite(transform[:6]).all():
+        return Georeference(None, Affine.identity(), Note.GCPS_ON_A_LINE)
+    is_off = _most_off(transform, points) > _MOST_OFF_PX
+    return Georeference(crs, transform, Note.BY_GCPS if is_off else None)
+
+
+def _lie_on_a_line(points: Sequence[Any]) -> bool:
+    pixels = np.array([(point.col, point.row) for point in points])
+    return bool(np.linalg.matrix_rank(pixels - pixels.mean(axis=0)) < 2)
+
+
+def _eastward(point: Any) -> Any:
+    from rasterio.control import GroundControlPoint
+
+    lon = point.x + 360 if point.x < 0 else point.x
+    return GroundControlPoint(point.row, point.col, lon, point.y, point.z)
+
+
+def _most_off(transform: Any, points: Sequence[Any]) -> float:
+    """The largest distance of control points from where a transform puts them, in pixels."""
+    found = np.array([~transform @ (point.x, point.y) for point in points])
+    return float(np.hypot(*(found - [(point.col, point.row) for point in points]).T).max())
+
+
+def _of_rpcs(dataset: DatasetReader) -> Georeference:
+    from rasterio.control import GroundControlPoint
+    from rasterio.crs import CRS
+    from rasterio.transform import RPCTransformer
+
+    cols = np.linspace(0, dataset.width, _RPC_SAMPLES)
+    rows = np.linspace(0, dataset.height, _RPC_SAMPLES)
+    cols, rows = (axis.ravel() for axis in np.meshgrid(cols, rows))
+    with RPCTransformer(dataset.rpcs, rpc_height=dataset.rpcs.height_off) as transformer:
+        lons, lats = transformer.xy(rows, cols, offset="ul")
+    points = [GroundControlPoint(*point) for point in zip(rows, cols, lons, lats)]
+    found = _of_control_points(points, CRS.from_epsg(4326))
+    if found.crs is None:
+        return found
+    return Georeference(found.crs, found.transform, Note.BY_RPCS)
+
+
+@dataclass(frozen=True)
+class PixelSize:
+    """How large the pixels of a scene are on the ground.
+
+    Attributes:
+        width_m, height_m: at the centre of the scene.
+        varies: elsewhere in the scene they differ by more than a tenth.
     """
-    transform, crs = dataset.transform, dataset.crs
-    if crs is None or transform.is_identity:
+
+    width_m: float
+    height_m: float
+    varies: bool = False
+
+
+def pixel_size_m(dataset: DatasetReader) -> PixelSize | None:
+    """Width and height of a pixel on the ground; None if the file has no usable georeference.
+
+    Where the scale of a projection is exact to a percent, by its unit of length, so that a
+    scene of 10 m has pixels of 10 m. Else (degrees; Mercator's metres) by the distance of
+    neighbouring pixels on the WGS 84 ellipsoid.
+    """
+    georeference = Georeference.of(dataset)
+    if georeference.crs is None:
         return None
-    unit_x = unit_y = 1.0
-    if crs.is_geographic:
-        latitude = radians((transform * (dataset.width / 2, dataset.height / 2))[1])
-        flattened = 1 - _WGS84_ECCENTRICITY2 * (1 - cos(latitude) ** 2)
-        unit_x = radians(_WGS84_EQUATOR_M * cos(latitude) / flattened**0.5)
-        unit_y = radians(_WGS84_EQUATOR_M * (1 - _WGS84_ECCENTRICITY2) / flattened**1.5)
-    elif crs.is_projected:
-        unit_x = unit_y = crs.linear_units_factor[1]
-    width = hypot(transform.a * unit_x, transform.d * unit_y)
-    height = hypot(transform.b * unit_x, transform.e * unit_y)
-    return (
-        (width, height) if min(width, height) > 0 and max(width, height) < _MAX_COORDINATE else None
+    try:
+        sizes = _on_ground(georeference, dataset.width, dataset.height)
+        unit = georeference.projection.unit
+    except Exception:  # PROJ's errors
+        return None
+    if not len(sizes) or not 0 < sizes.min() <= sizes.max() < MAX_COORDINATE:
+        return None
+    transform = georeference.transform
+    nominal = np.array([hypot(transform.a, transform.d), hypot(transform.b, transform.e)]) * unit
+    varies = bool((np.abs(sizes / sizes[0] - 1) > _VARIES).any())
+    exact = np.abs(sizes[0] / nominal - 1).max() < _NOMINAL and not georeference.crs.is_geographic
+    width, height = (nominal if exact else sizes[0]).tolist()
+    return PixelSize(width, height, varies)
+
+
+def _on_ground(georeference: Georeference, width: int, height: int) -> NDArray[np.float64]:
+    """(S, 2) sizes of pixels over a scene, the one nearest to its centre first."""
+    cols, rows = np.meshgrid(np.linspace(0, width, _SAMPLES), np.linspace(0, height, _SAMPLES))
+    order = np.hypot(cols / width - 0.5, rows / height - 0.5).ravel().argsort(kind="stable")
+    cols, rows = cols.ravel()[order], rows.ravel()[order]
+    steps = ((-0.5, 0), (0.5, 0), (0, -0.5), (0, 0.5))
+    ends = [georeference.at(cols + right, rows + down) for right, down in steps]
+    left, right, upper, lower = (_on_ellipsoid(georeference.projection.to_degrees(x)) for x in ends)
+    sizes = np.stack([np.linalg.norm(a - b, axis=0) for a, b in ((left, right), (upper, lower))])
+    return np.asarray(sizes[:, np.isfinite(sizes).all(axis=0)].T)
+
+
+def _on_ellipsoid(degrees: Points) -> NDArray[np.float64]:
+    """(3, …) earth-centred coordinates in metres, by the definition of WGS 84."""
+    lon, lat = np.radians(degrees)
+    across = _WGS84_EQUATOR_M / np.sqrt(1 - _WGS84_ECCENTRICITY2 * np.sin(lat) ** 2)
+    return np.stack(
+        (
+            across * np.cos(lat) * np.cos(lon),
+            across * np.cos(lat) * np.sin(lon),
+            across * (1 - _WGS84_ECCENTRICITY2) * np.sin(lat),
+        )
     )

@@ -54,7 +54,7 @@ def stream_batches(
             context.add_failure(read)
             progress(1)
             continue
-        context.add_notes(read.tile, read.notes)
+        context.add_notes(read.tile.id, read.notes)
         waiting.append(read)
         if len(waiting) == batch_size:
             yield _as_batch(waiting)

@@ -1,7 +1,7 @@
 """The files of the tile cache: never changed once written, and checked when read.
 
 A file of n tiles of b bytes holds a header (`_HEADER`), a table of n rows (`_ROW`), n · b bytes
-of pixels, and the tiles' places as JSON.
+of pixels, and the tiles' places and notes as JSON.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from struct import Struct
 from typing import Any
@@ -20,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.geo.place import Place
-from rsretrieve.data.pixels.notes import Note, known_notes
+from rsretrieve.data.notes import Note, known_notes
 
 KEY_BYTES = 16
 Waiting = tuple[bytes, bytes, bytes]
-"""A tile to be written: its key, its pixels, its place as JSON (empty: none)."""
+"""A tile to be written: its key, its pixels, its place and notes as JSON (or empty)."""
 
 _MAGIC = b"rsrtile1"
 _HEADER = Struct("<8sIIII")  # magic, n, b, bytes of all places, checksum of the table
@@ -95,32 +95,26 @@ class KeptTiles:
         return pixels, *_place_and_notes(about)
 
 
+def as_json(place: Place | None, notes: Sequence[Note]) -> bytes:
+    """A tile's place and the notes about it; empty where there is neither."""
+    if place is None and not notes:
+        return b""
+    content = {"place": None if place is None else asdict(place), "notes": list(notes)}
+    return json.dumps(content).encode()
+
+
 def _place_and_notes(about: bytes) -> tuple[Place | None, tuple[Note, ...]]:
     """What was written about a tile.
 
     Raises:
-        ValueError: it is not of this version.
+        ValueError: another version wrote it in another form.
     """
     if not about:
         return None, ()
     try:
         content = json.loads(about)
         place, notes = content["place"], known_notes(content["notes"])
-    except (KeyError, TypeError) as error:
-        raise ValueError("a place of another form") from error
-    return None if place is None else _place(place), notes
-
-
-def _place(content: Any) -> Place:
-    """A place from JSON that another version may have written in another form.
-
-    Raises:
-        ValueError: it is not a place of this version.
-    """
-    try:
-        left, bottom, right, top = map(float, content["bounds"])
-        footprint = tuple((float(lon), float(lat)) for lon, lat in content["footprint"])
-        return Place(content["crs"], (left, bottom, right, top), footprint)
+        return None if place is None else Place.from_json(place), notes
     except (KeyError, TypeError) as error:
         raise ValueError("a place of another form") from error
 

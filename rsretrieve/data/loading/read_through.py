@@ -18,6 +18,7 @@ from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
 
 Content = tuple[NDArray[Any], Place | None]
+"""The pixels of a tile, (C, S, S), and its place."""
 
 
 @dataclass(frozen=True)

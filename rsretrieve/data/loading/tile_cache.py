@@ -9,7 +9,6 @@ times. A checksum is verified before use; a damaged copy is ignored, and the til
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -34,17 +33,18 @@ from rsretrieve.data.loading.cache_pack import (
     KeptTiles,
     Waiting,
     as_file,
+    as_json,
     write_aside,
 )
-from rsretrieve.data.pixels.notes import Note
+from rsretrieve.data.notes import Note
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
-from rsretrieve.data.reading.sidecars import COMPANION_ENDINGS, has_companions
+from rsretrieve.data.reading.sidecars import sidecars_of
 from rsretrieve.data.tile import Tile, TileSet
 
 FEWEST_TILES = 64
 """For fewer tiles the cache is not used: opening its files would not pay."""
 
-_READER_VERSION = 2  # to be raised when reading or resizing gives other pixels than before
+_READER_VERSION = 3  # to be raised when reading or resizing gives other pixels than before
 _FILE_BYTES = 32 << 20  # of pixels in a file, and so in memory until they are written
 _SETTLED_NS = 2_000_000_000
 Pixels = NDArray[Any]
@@ -116,7 +116,7 @@ class PixelCache:
         """Add a tile; it is found by the next `PixelCache`."""
         if key is None:
             return
-        about = _about(place, notes)
+        about = as_json(place, notes)
         self._waiting.append((key, pixels.tobytes(), about))
         if len(self._waiting) * self._tile_bytes >= _FILE_BYTES:
             self.flush()
@@ -151,10 +151,9 @@ def key_of(tile: Tile) -> bytes | None:
     if not tile.location.is_local or tile.location.stack:
         return None
     path = tile.path  # as text: a `Path` each would double the time
-    alone = not _has_companions(path)
-    states = [_state(path), *(_state(other) for other in (() if alone else _companions(path)))]
-    latest = max((max(state[1:3]) for state in states if state), default=0)
-    if states[0] is None or _names_others(tile):
+    states = [(path, _state(path)), *((other, _state(other)) for other in _beside(path))]
+    latest = max((max(state[1:3]) for _, state in states if state), default=0)
+    if states[0][1] is None or _names_others(tile):
         return None
     # A new file could change again within one tick of the file system's clock.
     if time.time_ns() - latest < _SETTLED_NS:
@@ -163,19 +162,11 @@ def key_of(tile: Tile) -> bytes | None:
     return blake2b(repr(said).encode(), digest_size=KEY_BYTES).digest()
 
 
-def _has_companions(path: str) -> bool:
+def _beside(path: str) -> list[str]:
     try:
-        return has_companions(path)
+        return sidecars_of(path)
     except OSError:  # the folder was removed since
-        return False
-
-
-def _about(place: Place | None, notes: Sequence[Note]) -> bytes:
-    """A tile's place and the notes about it, as JSON; empty where there is neither."""
-    if place is None and not notes:
-        return b""
-    content = {"place": None if place is None else asdict(place), "notes": list(notes)}
-    return json.dumps(content).encode()
+        return []
 
 
 def _names_others(tile: Tile) -> bool:
@@ -183,13 +174,6 @@ def _names_others(tile: Tile) -> bool:
         return is_trusted(tile)
     except OSError:  # removed since
         return True
-
-
-def _companions(path: str) -> list[str]:
-    """The sidecar files that GDAL reads with a raster."""
-    stem = os.path.splitext(path)[0]  # noqa: PTH122
-    beside = [stem + ending for ending in COMPANION_ENDINGS]
-    return beside + [path + ending for ending in COMPANION_ENDINGS]
 
 
 def _state(path: str) -> tuple[int, int, int, int] | None:

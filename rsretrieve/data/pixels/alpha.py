@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import Expected
-from rsretrieve.data.pixels.notes import Note
 
 _SAMPLE_SIDE_PX, _SAMPLES_PER_AXIS = 128, 4
 _WHOLE_SAMPLE_PX = 1 << 20

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.alpha import alpha_use, sample_squares
 from rsretrieve.data.pixels.expected import Expected
-from rsretrieve.data.pixels.notes import Note
 from rsretrieve.data.pixels.packing import Packing
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from rsretrieve._core.paths import TIME_LIMIT_S
 from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.pixels.notes import Note, known_notes
+from rsretrieve.data.notes import Note, known_notes
 from rsretrieve.data.reading.decode_chunk import (
     Chunk,
     ChunkDecoder,

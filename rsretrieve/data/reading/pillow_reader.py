@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import NDArray
 
+from rsretrieve.data.access import is_trusted
+from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.meaning import pixels_with_alpha
 from rsretrieve.data.reading.plain_images import read_plain
@@ -21,7 +24,7 @@ from rsretrieve.data.reading.raw_tile import (
     require_measurement,
     require_openable,
 )
-from rsretrieve.data.reading.sidecars import has_companions
+from rsretrieve.data.reading.sidecars import only_texts_unread, sidecars_of
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import TileError
 
@@ -55,7 +58,7 @@ def read_reduced(tile: Tile, jpeg_px: int, expected: Expected = ANYTHING) -> Raw
         return None
     with _translated(tile.id):
         require_openable(tile.id, tile.path)
-        if window.shape_px != (window.height, window.width) or has_companions(tile.path):
+        if window.shape_px != (window.height, window.width) or sidecars_of(tile.path):
             return None
         size = window.width, window.height
         values = read_plain(tile, jpeg_px, size)
@@ -76,10 +79,13 @@ def _translated(tile_id: str) -> Iterator[None]:
 def _read_by_content(tile: Tile, jpeg_px: int | None, expected: Expected) -> RawTile:
     if tile.window is None and tile.location.is_local and not tile.location.stack:
         require_openable(tile.id, tile.path)
-        if not has_companions(tile.path):
+        beside = sidecars_of(tile.path)
+        unread = bool(beside) and not is_trusted(tile) and only_texts_unread(tile.path, beside)
+        if not beside or unread:
             values = read_plain(tile, jpeg_px)
             if values is not None:
-                return _raw(values, expected)
+                raw = _raw(values, expected)
+                return replace(raw, notes=(*raw.notes, Note.SIDECAR_UNREAD)) if unread else raw
     return read_raster(tile, expected)
 
 

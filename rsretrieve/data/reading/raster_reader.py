@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.data.geo.georeference import places_of
-from rsretrieve.data.geo.place import Place
+from rsretrieve.data.geo.place import Placing
+from rsretrieve.data.geo.window_places import places_of
+from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.averages import Averages, is_spoilt
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.meaning import Decoded
-from rsretrieve.data.pixels.notes import Note
 from rsretrieve.data.reading.datasets import (
     OpenRasters,
     Raster,
@@ -56,8 +56,9 @@ def read_raster(tile: Tile, expected: Expected = ANYTHING) -> RawTile:
         return _raw(raster, pixels, places_of(raster.dataset, [window])[0])
 
 
-def _raw(raster: Raster, pixels: Decoded, place: Place | None) -> RawTile:
-    return RawTile(pixels.values, pixels.valid, place, raster.meaning.packing, pixels.notes)
+def _raw(raster: Raster, pixels: Decoded, placing: Placing) -> RawTile:
+    notes = pixels.notes if placing.remark is None else (*pixels.notes, placing.remark)
+    return RawTile(pixels.values, pixels.valid, placing.place, raster.meaning.packing, notes)
 
 
 def read_windows(
@@ -88,8 +89,8 @@ def read_windows(
     except TileError as error:
         return [TileError(tile.id, error.reason) for tile in tiles]
     return [
-        found if isinstance(found, TileError) else _raw(raster, found, place)
-        for found, place in zip(pixels, places)
+        found if isinstance(found, TileError) else _raw(raster, found, placing)
+        for found, placing in zip(pixels, places)
     ]
 
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import Expected
 from rsretrieve.data.pixels.meaning import READ_AS_FLOAT32, READ_AS_THEY_ARE
-from rsretrieve.data.pixels.notes import Note
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.window import MAX_PIXELS, MIN_SIDE_PX
 from rsretrieve.data.workers.limits import MEMORY_BYTES

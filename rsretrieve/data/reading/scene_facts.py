@@ -47,12 +47,14 @@ def read_facts(tile: Tile) -> SceneFacts:
 def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:
     _require_room(tile, dataset)
     block_height, block_width = dataset.block_shapes[0]
+    pixel = pixel_size_m(dataset)
     return SceneFacts(
         dataset.width,
         dataset.height,
         (block_width, block_height),
-        pixel_size_m(dataset),
+        None if pixel is None else (pixel.width_m, pixel.height_m),
         None if _holds_every_block(tile, dataset) else _stored_blocks(dataset),
+        pixel is not None and pixel.varies,
     )
 
 

@@ -1,8 +1,8 @@
-"""Check the sidecar files that GDAL reads with an untrusted raster.
+"""Find and check the sidecar files that GDAL reads with an untrusted raster.
 
-Georeferences (world files, `.prj`, the transform and CRS of `.aux.xml`) are text, in which GDAL
-follows no names. Overviews and masks are rasters: they may have any format, be links to other
-folders, or be named inside a file.
+Georeferences (world files, the transform and CRS of `.aux.xml`) are text, in which GDAL follows no
+names; but they may be links to other folders, pipes, or of any size. Overviews and masks are
+rasters: they may have any format, too, or be named inside a file.
 """
 
 from __future__ import annotations
@@ -10,30 +10,118 @@ from __future__ import annotations
 import os
 import stat
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from rsretrieve.errors import TileError
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_RASTERS = (".ovr", ".OVR", ".msk", ".MSK")
+_OF_TIFF = (".ovr", ".msk")
+_TEXTS = (".aux.xml", ".prj", ".tab", ".rpb", "_rpc.txt")
+_ENDINGS = (*_TEXTS, *_OF_TIFF, ".aux", ".hdr")
+_WORLD = ("w", ".wld")  # how the names of world files end: `.jgw`, `.pngw`, …
+_MAX_TEXT_BYTES = 32 << 20  # GDAL reads an `.aux.xml` into memory as a whole
 _DEPTH = 3  # a mask may have overviews, and these a mask
+_SETTLED_NS = 2_000_000_000  # a folder that changed later may change again within a clock's tick
+_MOST_FOLDERS = 256
 _STRANGE = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
 _STRANGE |= {stat.S_IFBLK: "a device"}
+
+
+def sidecars_of(path: str) -> list[str]:
+    """The sidecars beside a file: its mask, nodata, georeference or header, links and pipes, too.
+
+    Names are compared without case. In a folder that may not be listed, or that changed just now,
+    their endings are found in small or in capital letters.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OSError: there is no such folder.
+    """
+    folder, name = os.path.split(path)
+    beside = _names_in(folder or ".")
+    if beside is None:
+        possible = (os.path.join(folder, one) for one in _possible_names(name))  # noqa: PTH118
+        return list(filter(os.path.lexists, possible))
+    if not beside:
+        return []
+    small = dict.fromkeys(map(str.lower, _possible_names(name)))
+    found = (beside.get(one, ()) for one in small)
+    return [os.path.join(folder, one) for same in found for one in same]  # noqa: PTH118
+
+
+def only_texts_unread(path: str, beside: Sequence[str]) -> bool:
+    """Whether GDAL may not open a file, and would lose no mask if it were read without sidecars.
+
+    Args:
+        path: the file.
+        beside: its sidecars.
+    """
+    return all(map(_is_text, beside)) and bool(_why_unread(path, beside))
 
 
 def require_harmless_sidecars(tile_id: str, path: str) -> None:
     """Refuse a file whose overviews or mask are not a TIFF beside it, or with a pipe beside it.
 
+    And one whose georeference leads out of its folder, or is too large to be one.
+
     Raises:
         TileError: naming the sidecar.
     """
+    beside = sidecars_of(path)
+    if reason := _why_unread(path, beside):
+        raise TileError(tile_id, reason)
+    real = os.path.realpath(os.path.split(path)[0] or ".")
+    for other in _of_tiff(path, beside):
+        _require_tiff(tile_id, other, real)
+
+
+def _possible_names(name: str) -> Iterator[str]:
+    """The names that sidecars of a file may have, with endings in small and in capital letters."""
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122
+    kind = suffix[1:].lower()
+    world = (f".{kind[:1]}{kind[-1:]}w", f".{kind}w", ".tfw", ".wld")
+    for start, endings in ((name, _ENDINGS), (stem, (*_ENDINGS, *world))):
+        for ending in endings:
+            yield start + ending
+            yield start + ending.upper()
+
+
+def _is_text(path: str) -> bool:
+    return path.lower().endswith((*_TEXTS, *_WORLD))
+
+
+def _of_tiff(path: str, beside: Sequence[str]) -> list[str]:
+    """Overviews and masks, whose names are the file's with an ending."""
+    return [one for one in beside if one[len(path) :].lower() in _OF_TIFF]
+
+
+def _why_unread(path: str, beside: Sequence[str]) -> str:
+    """Why GDAL may not open a file with what lies beside it; empty where it may."""
     folder, name = os.path.split(path)
-    real = os.path.realpath(folder or ".")
-    for other in _strange_entries(real).get(_stem(name), ()):
-        raise TileError(tile_id, f"beside it lies {other}")
-    for suffix in _RASTERS:
-        _require_tiff(tile_id, path + suffix, real)
+    for other in _listed(folder or ".").strange.get(_stem(name), ()):
+        return f"beside it lies {other}"
+    reasons = (_why_no_text(one, path) for one in beside if _is_text(one))
+    return next(filter(None, reasons), "")
+
+
+def _why_no_text(beside: str, path: str) -> str:
+    """Why a georeference is no small file in the folder of the file, or in that of its target."""
+    name = os.path.basename(beside)  # noqa: PTH119
+    folders = {os.path.realpath(os.path.split(one)[0] or ".") for one in (path, beside)}
+    folders.add(os.path.dirname(os.path.realpath(path)))  # noqa: PTH120
+    if os.path.dirname(os.path.realpath(beside)) not in folders:  # noqa: PTH120
+        return f"{name} leads out of its folder by a link"
+    with suppress(OSError):  # a broken link
+        status = os.stat(beside)  # noqa: PTH116
+        if kind := _STRANGE.get(stat.S_IFMT(status.st_mode)):
+            return f"beside it lies {kind}, {name}"
+        if status.st_size > _MAX_TEXT_BYTES:
+            return f"{name} has {status.st_size:,} bytes, too many for a georeference"
+    return ""
 
 
 def require_own_overviews(tile_id: str, dataset: Any) -> None:
@@ -53,11 +141,9 @@ def require_own_overviews(tile_id: str, dataset: Any) -> None:
 
 
 def _require_tiff(tile_id: str, path: str, folder: str, depth: int = 0) -> None:
-    """Refuse an existing overview or mask that is not a TIFF in this folder; also its own ones."""
+    """Refuse an overview or a mask that is not a TIFF in this folder; also its own ones."""
     import rasterio
 
-    if not os.path.lexists(path):
-        return
     name = os.path.basename(path)  # noqa: PTH119
     if os.path.dirname(os.path.realpath(path)) != folder:  # noqa: PTH120
         raise TileError(tile_id, f"{name} leads out of its folder by a link")
@@ -65,8 +151,8 @@ def _require_tiff(tile_id: str, path: str, folder: str, depth: int = 0) -> None:
         start = stream.read(4) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else b""
     if start not in _TIFF_STARTS or depth == _DEPTH:
         raise TileError(tile_id, f"{name}, its overviews or its mask, is no TIFF")
-    for suffix in _RASTERS:
-        _require_tiff(tile_id, path + suffix, folder, depth + 1)
+    for other in _of_tiff(path, sidecars_of(path)):
+        _require_tiff(tile_id, other, folder, depth + 1)
     with rasterio.DatasetReader(path, driver=["GTiff"]) as dataset:
         require_own_overviews(tile_id, dataset)
 
@@ -75,79 +161,62 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-COMPANION_ENDINGS = (
-    *(".aux.xml", ".msk", ".ovr", ".aux", ".hdr", ".wld", ".prj", ".tab"),
-    *(".jgw", ".jpgw", ".jpegw", ".jpgx", ".jpegx", ".pgw", ".pngw", ".pngx"),
-    *(".tfw", ".tifw", ".tiffw", ".tfwx", ".tifx", ".rpb", "_rpc.txt"),
-)
-_SETTLED_NS = 2_000_000_000  # a folder that changed later may change again within a clock's tick
-_MOST_FOLDERS = 256
-_companions: dict[str, tuple[int, frozenset[str]]] = {}
+class _Listed(NamedTuple):
+    """What lies in a folder besides tiles.
 
-
-def has_companions(path: str) -> bool:
-    """Whether a sidecar lies beside an image: a mask, nodata, a georeference, a header.
-
-    Args:
-        path: of the image.
-
-    Raises:
-        OSError: there is no such folder.
+    Attributes:
+        stamp: of the folder when it was listed: device, number, and time of its last change.
+        is_settled: whether that was long ago then, so that a later change gives another stamp.
+        strange: pipes, sockets and devices, by the stem of their names: GDAL would block on them.
+        names: the names that sidecars may have, by the same in small letters; None if the folder
+            may not be listed, as the policy allows single files in it.
     """
-    folder, name = os.path.split(path)
-    beside = _companions_in(folder or ".")
-    if beside is None:
-        stem = os.path.splitext(path)[0]  # noqa: PTH122
-        names = (start + ending for start in (path, stem) for ending in COMPANION_ENDINGS)
-        return any(map(os.path.lexists, names))
-    return bool(beside) and not beside.isdisjoint((name.lower(), _without_suffix(name)))
+
+    stamp: tuple[int, int, int]
+    is_settled: bool
+    strange: dict[str, list[str]]
+    names: dict[str, list[str]] | None
 
 
-def _companions_in(folder: str) -> frozenset[str] | None:
-    """The beginnings, in lower case, of the sidecars' names in a folder.
+_folders: dict[str, _Listed] = {}
 
-    None for a folder that may not be listed, or that changed just now.
-    """
+
+def _names_in(folder: str) -> dict[str, list[str]] | None:
+    """As in `_Listed`; None, too, for a folder that changed just now."""
     changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
-    known = _companions.get(folder)
-    if known is not None and known[0] == changed:
-        return known[1]
-    if time.time_ns() - changed < _SETTLED_NS:
-        return None
+    return _listed(folder).names if _is_settled(changed) else None
+
+
+def _is_settled(changed_ns: int) -> bool:
+    return time.time_ns() - changed_ns >= _SETTLED_NS
+
+
+def _listed(folder: str) -> _Listed:
+    status = os.stat(folder)  # noqa: PTH116
+    stamp = status.st_dev, status.st_ino, status.st_mtime_ns
+    is_settled = _is_settled(status.st_mtime_ns)
+    known = _folders.get(folder)
+    if known is None or known.stamp != stamp or is_settled > known.is_settled:
+        if len(_folders) >= _MOST_FOLDERS:
+            _folders.clear()
+        known = _folders[folder] = _Listed(stamp, is_settled, *_scanned(folder))
+    return known
+
+
+def _scanned(folder: str) -> tuple[dict[str, list[str]], dict[str, list[str]] | None]:
+    """`strange` and `names` of `_Listed`."""
+    strange: dict[str, list[str]] = {}
+    names: dict[str, list[str]] = {}
     try:
-        every = map(str.lower, os.listdir(folder))
-    except PermissionError:  # the policy allows single files in it
-        return None
-    names = [name for name in every if name.endswith(COMPANION_ENDINGS)]
-    starts = (name.removesuffix(end) for name in names for end in COMPANION_ENDINGS)
-    found = frozenset(starts) - frozenset(names)
-    if len(_companions) >= _MOST_FOLDERS:
-        _companions.clear()
-    _companions[folder] = changed, found
-    return found
-
-
-def _without_suffix(name: str) -> str:
-    return os.path.splitext(name)[0].lower()  # noqa: PTH122
-
-
-_seen: dict[str, tuple[int, dict[str, list[str]]]] = {}  # the folder checked last
-
-
-def _strange_entries(folder: str) -> dict[str, list[str]]:
-    """Pipes, sockets and devices, by the stem of their names: GDAL would block on them."""
-    changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
-    if folder in _seen and _seen[folder][0] == changed:
-        return _seen[folder][1]
-    found: dict[str, list[str]] = {}
-    # A folder that may not be listed: the policy allows single files in it.
-    with suppress(PermissionError), os.scandir(folder) as entries:
-        for entry in entries:
-            if not entry.is_file() and not entry.is_dir() and (kind := _kind(entry)):
-                found.setdefault(_stem(entry.name), []).append(f"{kind}, {entry.name}")
-    _seen.clear()
-    _seen[folder] = changed, found
-    return found
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if (small := entry.name.lower()).endswith((*_ENDINGS, *_WORLD)):
+                    names.setdefault(small, []).append(entry.name)
+                if not entry.is_file() and not entry.is_dir() and (kind := _kind(entry)):
+                    strange.setdefault(_stem(entry.name), []).append(f"{kind}, {entry.name}")
+    except PermissionError:
+        return strange, None
+    return strange, names
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

@@ -30,7 +30,7 @@ _RECORDS = {
     "rsretrieve.data.reading.decode_chunk": ("ReadFailure",),
     "rsretrieve.data.geo.place": ("Place",),
     "rsretrieve.data.pixels.packing": ("Packing",),
-    "rsretrieve.data.pixels.notes": ("Note",),
+    "rsretrieve.data.notes": ("Note",),
     "rsretrieve.data.window": ("Window",),
     "rsretrieve.data.workers.shared_memory": ("_array_from", "_view_of"),
     "rsretrieve.data.windowing": ("SceneFacts",),

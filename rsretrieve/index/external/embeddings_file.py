@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +18,20 @@ from rsretrieve._core.tables import PARQUET_SUFFIXES, refuse_bombs
 from rsretrieve._core.tables.parquet_file import text_maker
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.file_state import NO_FILE_BYTES
+from rsretrieve.data.geo.place import Place
 from rsretrieve.data.labels.labels import LabelColumn
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import LabelsError, NoUsableTiles, TableError
 from rsretrieve.index.external.embedding_columns import EmbeddingColumns, find_columns
-from rsretrieve.index.external.geometry_columns import PlaceReader
+from rsretrieve.index.external.geometry_columns import LON_LAT, PlaceReader
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.store.tile_table import SCHEMA, IndexedTile, TileTable
 from rsretrieve.index.write import IndexContent
 
 METADATA_KEY = b"rsretrieve"  # where the export writes the model of the embeddings
 _BLOCK = 65_536
+_CRS_HINT = "write the CRS of the geometries to the file, or write them in longitude and latitude"
 _NO_EMBEDDINGS = (
     *(OSError, pyarrow.ArrowException, ValueError, TypeError, LookupError),
     *(AttributeError, OverflowError, RecursionError),
@@ -128,7 +131,7 @@ def _from_parquet(path: Path, context: RunContext) -> IndexContent:
         with parquet.ParquetFile(path) as file:
             refuse_bombs(path, file)
             columns = find_columns(path, file)
-            places = PlaceReader.of(file.schema_arrow)
+            places = PlaceReader.of(file.schema_arrow, _geometry_types(file))
             count = file.metadata.num_rows
             raw = np.zeros((count, columns.dimensions), np.float32)
             rows: list[IndexedTile] = []
@@ -137,7 +140,7 @@ def _from_parquet(path: Path, context: RunContext) -> IndexContent:
             names = [name for name in file.schema_arrow.names if name in told]
             for batch in file.iter_batches(10_000, columns=names):
                 raw[len(rows) : len(rows) + len(batch)] = _vectors_of(path, batch, columns)
-                rows.extend(_rows_of(batch, columns, places, labels))
+                rows.extend(_rows_of(batch, columns, _Readers(path, places, labels, context)))
             provenance = _provenance(path, file.schema_arrow.metadata or {})
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
@@ -166,11 +169,52 @@ def _vectors_of(
     return vectors
 
 
+def _geometry_types(file: parquet.ParquetFile) -> dict[str, str]:
+    """The CRS of the columns with Parquet's types GEOMETRY and GEOGRAPHY, by name."""
+    found = {}
+    for i in range(len(file.schema.names)):
+        column = file.schema.column(i)
+        kind = str(getattr(column.logical_type, "type", ""))
+        if kind not in ("GEOMETRY", "GEOGRAPHY"):
+            continue
+        told = parsed(column.logical_type.to_json())
+        found[column.name] = str(told.get("crs") or LON_LAT)
+    return found
+
+
+@dataclass(frozen=True)
+class _Readers:
+    """What reads the cells of a table.
+
+    Attributes:
+        path: the table, for messages.
+        places: reads geometries.
+        labels: reads labels.
+        context: is told of places that are approximate or unknown.
+    """
+
+    path: Path
+    places: PlaceReader
+    labels: LabelColumn
+    context: RunContext
+
+    def place(self, tile_id: str, values: Mapping[str, Any]) -> Place | None:
+        """Read the place of a row.
+
+        Raises:
+            TableError: its coordinates are of no known CRS.
+        """
+        try:
+            placing = self.places.place(values)
+        except ValueError as error:
+            raise TableError(f"{self.path}: {error} (row {tile_id!r})", hint=_CRS_HINT) from error
+        if placing.remark is not None:
+            self.context.add_notes(tile_id, (placing.remark,))
+        return placing.place
+
+
 def _rows_of(
-    batch: pyarrow.RecordBatch,
-    columns: EmbeddingColumns,
-    places: PlaceReader,
-    labels: LabelColumn,
+    batch: pyarrow.RecordBatch, columns: EmbeddingColumns, read: _Readers
 ) -> Iterator[IndexedTile]:
     wanted = [name for name in batch.schema.names if name != columns.vector]
     id_text, label_text, path_text = (
@@ -183,10 +227,10 @@ def _rows_of(
         yield IndexedTile(
             id=storable(tile_id),
             path=storable(path_text(values[columns.path])) if columns.path else "",
-            label=labels.label(label, repr(tile_id)),
+            label=read.labels.label(label, repr(tile_id)),
             size_bytes=_whole(values.get("size_bytes"), NO_FILE_BYTES),
             mtime_ns=_whole(values.get("mtime_ns"), 0),
-            place=places.place(values),
+            place=read.place(tile_id, values),
             content=str(values.get("content") or ""),
             sidecars=str(values.get("sidecars") or ""),
             state=str(values.get("state") or ""),

@@ -11,13 +11,27 @@ import numpy as np
 import pyarrow
 from numpy.typing import NDArray
 
-from rsretrieve.data.geo import proj_data
-from rsretrieve.data.geo.footprints import Point
-from rsretrieve.data.geo.place import Place
+from rsretrieve.data.geo.footprints import (
+    Point,
+    Shape,
+    polygons_of,
+    rings_of,
+    shape_of_area,
+    shape_of_corners,
+)
+from rsretrieve.data.geo.outlines import outline
+from rsretrieve.data.geo.place import Place, Placing
+from rsretrieve.data.geo.projection import Projection
 from rsretrieve.data.geo.reference_systems import NOT_READ, checked_crs
+from rsretrieve.data.notes import Note
+from rsretrieve.index.external.geometries import decode, encoding_of
 
 LON_LAT = "OGC:CRS84"
+_LON_LAT_NAMES = (LON_LAT, "EPSG:4326", "CRS84", "WGS84")
 _OWN = ("crs", "bounds", "footprint")
+_OTHER_NAMES = ("geometry", "geom", "wkb_geometry", "the_geom")
+_TOLERANCE = 0.02 / 64  # of the outline of a projected polygon, in lengths of its longest edge
+_ROUNDING = 1e-6  # degrees
 
 
 @dataclass(frozen=True)
@@ -26,61 +40,159 @@ class PlaceReader:
 
     Attributes:
         own: whether the table has the columns that rsretrieve writes.
-        geometry: the column of well-known binary (WKB), or None.
-        crs: CRS of that column, as rasterio takes it; None for longitude and latitude.
+        geometry: the column of geometries, or None.
+        crs: CRS of that column; None for longitude and latitude.
+        encoding: of that column, see `geometries`; None if it is none that is read.
+        is_declared: whether the file says what the CRS is.
     """
 
     own: bool
     geometry: str | None
     crs: str | None
+    encoding: str | None = "wkb"
+    is_declared: bool = True
 
     @classmethod
-    def of(cls, schema: pyarrow.Schema) -> PlaceReader:
-        """A reader for tables of a schema; GeoParquet metadata name the column and its CRS.
+    def of(cls, schema: pyarrow.Schema, types: Mapping[str, str] | None = None) -> PlaceReader:
+        """A reader for tables of a schema.
+
+        The CRS is that of the GeoParquet metadata; else of the column's type, in Parquet or Arrow.
+
+        Args:
+            schema: Arrow's.
+            types: the CRS of the columns with Parquet's types GEOMETRY and GEOGRAPHY, by name.
 
         Raises:
             ValueError: the GeoParquet metadata are invalid, or the CRS is not supported.
         """
+        types = types or {}
         own = all(name in schema.names for name in _OWN)
         told = _geo_metadata(schema)
-        column = str(told.get("primary_column", "geometry"))
-        if column not in schema.names:
+        names = (told.get("primary_column"), *types, *_OTHER_NAMES)
+        column = next((str(name) for name in names if name in schema.names), None)
+        if column is None:
             return cls(own, None, None)
         columns = told.get("columns", {})
         described = columns.get(column, {}) if isinstance(columns, Mapping) else None
         if not isinstance(described, Mapping):
             raise ValueError("its GeoParquet metadata are invalid")
+        field = schema.field(column)
+        encoding = encoding_of(field, described.get("encoding"))
         crs = described.get("crs")
-        return cls(own, column, None if _is_lon_lat(crs) else checked_crs(json.dumps(crs)))
+        if crs is None and "crs" not in described:
+            crs = types.get(column) or _of_extension(field) or (LON_LAT if described else None)
+        return cls(own, column, _projected(crs, schema), encoding, crs is not None)
 
-    def place(self, values: Mapping[str, Any]) -> Place | None:
-        """The place of a row, or None.
+    def place(self, values: Mapping[str, Any]) -> Placing:
+        """The place of a row, or a remark why it has none.
 
         Raises:
-            ValueError: the place is incomplete, or its CRS is not supported.
+            ValueError: the place is incomplete, its CRS is not supported, or its coordinates are
+                no degrees although nothing names another CRS.
         """
         if self.own and any(values[name] is not None for name in _OWN):
-            return own_place(values)
-        content = values.get(self.geometry) if self.geometry is not None else None
-        return None if not isinstance(content, bytes) else self._of_geometry(content)
+            return Placing(own_place(values))
+        content = None if self.geometry is None else values.get(self.geometry)
+        if content is None:
+            return Placing(None)
+        if self.encoding is None:
+            return Placing(None, Note.NO_GEOMETRIES)
+        geometry = decode(self.encoding, content)
+        if geometry is None:
+            return Placing(None, Note.INVALID_GEOMETRY)
+        return self._of_geometry(geometry)
 
-    def _of_geometry(self, content: bytes) -> Place | None:
-        """The place of a geometry: its outer ring, or its convex hull if it is not a polygon."""
+    def _of_geometry(self, geometry: Any) -> Placing:
         import shapely
 
-        geometry = shapely.from_wkb(content, on_invalid="ignore")
-        if geometry is None or geometry.is_empty:
-            return None
-        left, bottom, right, top = map(float, geometry.bounds)
-        if self.crs is not None:
-            bounds = (left, bottom, right, top)
-            return Place(*_in_degrees(self.crs, bounds, _outline(geometry)))
+        srid = shapely.get_srid(geometry)
+        crs = self.crs
+        if crs is None and not self.is_declared and srid not in (0, 4326):
+            crs = f"EPSG:{srid}"
+        if crs is not None:
+            return _from_map(crs, geometry)
+        west, south, east, north = geometry.bounds
+        if max(-west, east) > 360 + _ROUNDING or max(-south, north) > 90 + _ROUNDING:
+            raise ValueError(
+                f"a geometry of its column {self.geometry!r} extends to {east:.10g},{north:.10g}, "
+                f"which are no degrees, and {'its CRS is' if self.is_declared else 'no CRS is'} "
+                f"{'longitude and latitude' if self.is_declared else 'named'}"
+            )
+        known = self.is_declared or srid == 4326
+        return Placing(_in_lon_lat(geometry), None if known else Note.CRS_ASSUMED)
+
+
+def _in_lon_lat(geometry: Any) -> Place | None:
+    """The place of a geometry in longitude and latitude."""
+    import shapely
+
+    geometry = shapely.transform(geometry, _clipped)
+    if geometry.geom_type == "MultiPolygon":
         eastward = shapely.transform(geometry, _eastward)
-        if geometry.geom_type == "MultiPolygon" and _width(eastward) < 180 < _width(geometry):
+        if _width(eastward) < 180 < _width(geometry):
             # The format cuts polygons at the antimeridian: join the parts again.
             geometry = shapely.union_all(shapely.get_parts(eastward))
-            left, bottom, right, top = map(float, geometry.bounds)
-        return Place(LON_LAT, (left, bottom, right, top), tuple(map(_wrapped, _outline(geometry))))
+    left, bottom, right, top = map(float, geometry.bounds)
+    shape = _shape(geometry)
+    return None if shape is None else Place(LON_LAT, (left, bottom, right, top), *shape)
+
+
+def _shape(geometry: Any) -> Shape | None:
+    """The shape of a geometry: its polygons, or the convex hull of another geometry."""
+    if geometry.geom_type == "MultiPolygon" and len(geometry.geoms) == 1:
+        geometry = geometry.geoms[0]
+    if geometry.geom_type == "MultiPolygon" or getattr(geometry, "interiors", ()):
+        import shapely
+
+        return shape_of_area(geometry if geometry.is_valid else shapely.make_valid(geometry))
+    corners = _outline(geometry)
+    if len(corners) < 3:
+        return Shape(tuple(map(_wrapped, corners)))
+    return shape_of_corners(corners)
+
+
+def _from_map(crs: str, geometry: Any) -> Placing:
+    """The place of a geometry in the coordinates of a map."""
+    try:
+        projection = Projection.of(crs)
+    except Exception as error:  # PROJ's
+        raise ValueError(f"{crs[:80]!r} is {NOT_READ}") from error
+    left, bottom, right, top = map(float, geometry.bounds)
+    shape = _on_earth(projection, geometry)
+    if shape is None:
+        return Placing(None, Note.OUTSIDE_DOMAIN)
+    return Placing(Place(projection.name, (left, bottom, right, top), *shape))
+
+
+def _on_earth(projection: Projection, geometry: Any) -> Shape | None:
+    import shapely
+
+    if geometry.geom_type not in ("Polygon", "MultiPolygon"):
+        points = shapely.get_coordinates(geometry)
+        degrees = projection.to_degrees(points.T).T
+        if not np.isfinite(degrees).all():
+            return None
+        return _shape(shapely.set_coordinates(geometry, degrees))
+    if geometry.geom_type == "Polygon" and not geometry.interiors:
+        return outline(projection, np.array(_outline(geometry)).T, _TOLERANCE)
+    areas = []
+    for part in shapely.get_parts(geometry):
+        outer, *holes = (
+            _area(outline(projection, np.array(ring.coords)[:-1, :2].T, _TOLERANCE))
+            for ring in (part.exterior, *part.interiors)
+        )
+        areas.append(shapely.difference(outer, shapely.union_all(holes)))
+    return shape_of_area(shapely.union_all(areas))
+
+
+def _area(shape: Shape | None) -> Any:
+    import shapely
+
+    if shape is None:
+        return shapely.Polygon()
+    if shape.parts is not None:
+        return polygons_of(shape.parts)
+    return shapely.union_all([shapely.Polygon(ring) for ring in rings_of(shape.footprint)])
 
 
 def own_place(values: Mapping[str, Any]) -> Place:
@@ -91,18 +203,28 @@ def own_place(values: Mapping[str, Any]) -> Place:
     """
     if any(values[name] is None for name in _OWN):
         raise ValueError("a tile has an incomplete place: crs, bounds and footprint go together")
-    bounds = tuple(map(float, values["bounds"]))
-    footprint = tuple((float(lon), float(lat)) for lon, lat in values["footprint"])
-    if len(bounds) != 4 or not footprint or not np.isfinite([*bounds, *sum(footprint, ())]).all():
+    try:
+        place = Place.from_json(values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError("a tile's bounds or footprint are not numbers") from error
+    checked_crs(values["crs"])
+    rings = [place.footprint, *(ring for rings in place.parts or () for ring in rings)]
+    if not all(rings) or not np.isfinite([*place.bounds, *sum(sum(rings, ()), ())]).all():
         raise ValueError("a tile's bounds or footprint are not numbers")
-    return Place(
-        checked_crs(values["crs"]), (bounds[0], bounds[1], bounds[2], bounds[3]), footprint
-    )
+    if any(len(ring) < 3 for ring in rings[1:]) or not all(place.parts or ((1,),)):
+        raise ValueError("a part of a tile's footprint is no ring")
+    if any(abs(lon) > 360 or abs(lat) > 90 for ring in rings for lon, lat in ring):
+        raise ValueError("a tile's footprint is not in degrees")
+    return place
 
 
 def _eastward(points: NDArray[np.float64]) -> NDArray[np.float64]:
     lon, lat = points.T
     return np.stack((np.where(lon < 0, lon + 360, lon), lat), axis=1)
+
+
+def _clipped(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.stack((points[:, 0], np.clip(points[:, 1], -90, 90)), axis=1)
 
 
 def _wrapped(point: Point) -> Point:
@@ -127,21 +249,6 @@ def _outline(geometry: Any) -> list[Point]:
     return [(float(point[0]), float(point[1])) for point in ring]
 
 
-def _in_degrees(
-    crs: str, bounds: tuple[float, float, float, float], corners: list[Point]
-) -> tuple[str, tuple[float, float, float, float], tuple[tuple[float, float], ...]]:
-    with proj_data.of_rasterio():
-        from rasterio.crs import CRS
-        from rasterio.warp import transform
-
-        try:
-            system = CRS.from_user_input(crs)
-            lons, lats = transform(system, CRS.from_epsg(4326), *zip(*corners))
-        except Exception as error:  # GDAL's errors have no public root
-            raise ValueError(f"{crs[:80]!r} is {NOT_READ}") from error
-        return system.to_string(), bounds, tuple(zip(lons, lats))
-
-
 def _geo_metadata(schema: pyarrow.Schema) -> dict[str, Any]:
     try:
         told = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
@@ -150,12 +257,51 @@ def _geo_metadata(schema: pyarrow.Schema) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
+def _of_extension(field: pyarrow.Field) -> object:
+    """The CRS of a column of one of GeoArrow's types; None if it names none."""
+    kind = field.type
+    content = (field.metadata or {}).get(b"ARROW:extension:metadata", b"")
+    if isinstance(kind, pyarrow.ExtensionType):
+        content = kind.__arrow_ext_serialize__()
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return told.get("crs") if isinstance(told, dict) else None
+
+
+def _projected(crs: object, schema: pyarrow.Schema) -> str | None:
+    """The definition of a CRS; None for longitude and latitude, or if there is none.
+
+    Raises:
+        ValueError: it is not supported.
+    """
+    if isinstance(crs, str):
+        crs = _of_text(crs, schema)
+    if crs is None or _is_lon_lat(crs):
+        return None
+    return checked_crs(crs if isinstance(crs, str) else json.dumps(crs))
+
+
+def _of_text(crs: str, schema: pyarrow.Schema) -> object:
+    """The CRS in the text of Parquet's type: itself, a number, or where the file has it."""
+    kind, _, rest = crs.partition(":")
+    if kind.lower() == "srid":
+        return f"EPSG:{rest}" if rest not in ("", "0") else None
+    if kind.lower() == "projjson":
+        crs = (schema.metadata or {}).get(rest.encode(), b"").decode(errors="replace")
+    try:
+        told: object = json.loads(crs)
+    except (ValueError, RecursionError):
+        return crs
+    return told if isinstance(told, dict) else crs
+
+
 def _is_lon_lat(crs: object) -> bool:
-    """Whether a CRS of GeoParquet is longitude and latitude, which is also the default."""
-    if not isinstance(crs, Mapping):
-        return True
-    identity = crs.get("id", {})
+    """Whether a CRS is longitude and latitude in WGS 84."""
+    if isinstance(crs, str):
+        return crs.upper() in _LON_LAT_NAMES
+    identity = crs.get("id", {}) if isinstance(crs, Mapping) else None
     if not isinstance(identity, Mapping):
         return False
-    name = f"{identity.get('authority')}:{identity.get('code')}"
-    return name in (LON_LAT, "EPSG:4326")
+    return f"{identity.get('authority')}:{identity.get('code')}" in _LON_LAT_NAMES

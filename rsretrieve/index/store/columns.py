@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from rsretrieve.data.geo.footprints import Parts
 from rsretrieve.index.store.tile_table import TileTable
 
 
@@ -55,11 +57,13 @@ class Footprints:
         rows: (M,) int64, the rows of the tiles.
         starts: (M + 1,) int64, where each footprint's corners begin in `corners`.
         corners: (C, 2) float64, longitude and latitude in degrees.
+        parts: the exact area of those whose footprint is only a box around it, by position.
     """
 
     rows: NDArray[np.int64]
     starts: NDArray[np.int64]
     corners: NDArray[np.float64]
+    parts: Mapping[int, Parts] = field(default_factory=dict)
 
     @classmethod
     def of(cls, table: TileTable) -> Footprints:
@@ -78,7 +82,12 @@ class Footprints:
         if not rows:
             return cls(np.empty(0, np.int64), np.zeros(1, np.int64), np.empty((0, 2)))
         starts = np.concatenate(([0], np.cumsum(np.concatenate(lengths))))
-        return cls(np.concatenate(rows), starts.astype(np.int64), np.concatenate(corners))
+        placed = np.concatenate(rows)
+        exact = table.columns.column("parts")
+        having = np.flatnonzero(exact.is_valid().to_numpy())
+        positions = np.searchsorted(placed, having).tolist()
+        parts = dict(zip(positions, exact.take(pyarrow.array(having)).to_pylist()))
+        return cls(placed, starts.astype(np.int64), np.concatenate(corners), parts)
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -35,10 +35,13 @@ SCHEMA = pyarrow.schema(
         # write or read null among lists of a fixed length (older indexes contain such lists).
         ("bounds", pyarrow.list_(pyarrow.float64())),
         ("footprint", pyarrow.list_(_PAIR)),  # corners, longitude and latitude in degrees
+        # Polygons of rings of corners, where one ring cannot say the area; else null.
+        ("parts", pyarrow.list_(pyarrow.list_(pyarrow.list_(_PAIR)))),
         ("read_px", pyarrow.int32()),  # of windows read at a lower resolution; else null
     ]
 )
-_OPTIONAL = ("content", "sidecars", "state", "read_px")  # missing in older indexes, or all empty
+_OPTIONAL = ("content", "sidecars", "state", "parts", "read_px")  # or missing
+_OMITTED = ("sidecars", "state", "parts", "read_px")  # where all are empty
 _CHANGED = "changed"  # the state of a file that changed while it was read
 
 
@@ -149,6 +152,7 @@ class TileTable(Sequence[IndexedTile]):
             "crs": [row.place and row.place.crs for row in rows],
             "bounds": [row.place and row.place.bounds for row in rows],
             "footprint": [row.place and row.place.footprint for row in rows],
+            "parts": [row.place and row.place.parts for row in rows],
             "sidecars": [row.sidecars for row in rows],
             "state": [row.state for row in rows],
             "read_px": [row.read_px for row in rows],
@@ -184,12 +188,17 @@ class TileTable(Sequence[IndexedTile]):
     __hash__ = None  # type: ignore[assignment]
 
 
+def _is_empty(column: pyarrow.ChunkedArray) -> bool:
+    if pyarrow.types.is_string(column.type):
+        return not any(column.unique().to_pylist())
+    return bool(column.null_count == len(column))
+
+
 def write_table(path: Path, rows: Sequence[IndexedTile]) -> None:
     """Write rows as a Parquet file; overwrites the file."""
     table = TileTable.of(rows).columns
-    for name in ("sidecars", "state", "read_px"):
-        if not any(table.column(name).unique().to_pylist()):
-            table = table.drop_columns(name)
+    empty = [name for name in _OMITTED if _is_empty(table.column(name))]
+    table = table.drop_columns(empty)
     parquet.write_table(table, path)
 
 
@@ -218,7 +227,7 @@ def read_table(path: Path, rows: int | None = None) -> TileTable:
         found.validate(full=True)  # finds invalid UTF-8, and offsets outside of a column
         table = found if found.schema.equals(SCHEMA) else found.cast(SCHEMA)
         _check_values(table)
-        return TileTable(table)
+        return TileTable(_within_the_globe(table))
     except (OSError, pyarrow.ArrowException, TypeError, KeyError, ValueError) as error:
         raise IndexDamaged(f"{path} cannot be read ({error})") from error
 
@@ -255,13 +264,55 @@ def _check_places(table: pyarrow.Table) -> None:
     for numbers in (pc.list_flatten(bounds), pc.list_flatten(corners)):
         if numbers.null_count or not pc.all(pc.is_finite(numbers), min_count=0).as_py():
             raise ValueError("bounds or footprint are not numbers")
+    if table.column("parts").null_count < table.num_rows:
+        _check_parts(table.column("parts"))
+
+
+def _check_parts(parts: pyarrow.ChunkedArray) -> None:
+    rings = pc.list_flatten(pc.list_flatten(parts))
+    corners = pc.list_flatten(rings)
+    lengths = pc.list_value_length(rings)
+    if lengths.null_count or corners.null_count or pc.any(pc.less(lengths, 3)).as_py():
+        raise ValueError("a part of a footprint is no ring of corners")
+    polygons = pc.list_flatten(parts)
+    if polygons.null_count or pc.any(pc.equal(pc.list_value_length(polygons), 0)).as_py():
+        raise ValueError("a part of a footprint has no ring")
+    numbers = pc.list_flatten(corners)
+    if numbers.null_count or not pc.all(_are_degrees(corners), min_count=0).as_py():
+        raise ValueError("the parts of a footprint are not degrees")
+
+
+def _are_degrees(corners: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
+    """Whether corners are longitudes within ±360 and latitudes within ±90; for each."""
+    lons, lats = (pc.abs(pc.list_element(corners, axis)) for axis in (0, 1))
+    return pc.and_(pc.less_equal(lons, 360), pc.less_equal(lats, 90))
+
+
+def _within_the_globe(table: pyarrow.Table) -> pyarrow.Table:
+    """The same table without places beyond the globe, which earlier versions wrote.
+
+    Latitudes of windows that reach beyond a pole are cut off there.
+    """
+    corners = pc.list_flatten(table.column("footprint"))
+    if pc.all(_are_degrees(corners), min_count=0).as_py():
+        return table
+    rows = table.column("footprint").to_pylist()
+    kept = [row is None or all(abs(x) <= 360 and abs(y) <= 180 for x, y in row) for row in rows]
+    cut = [row and [[x, min(max(y, -90.0), 90.0)] for x, y in row] for row in rows]
+    for name in ("crs", "bounds", "footprint", "parts"):
+        values = cut if name == "footprint" else table.column(name).to_pylist()
+        values = [value if keep else None for value, keep in zip(values, kept)]
+        at = table.schema.get_field_index(name)
+        table = table.set_column(
+            at, SCHEMA.field(name), pyarrow.array(values, SCHEMA.field(name).type)
+        )
+    return table
 
 
 def _row(values: Mapping[str, Any]) -> IndexedTile:
     place = None
     if values["crs"] is not None:
-        footprint = tuple((lon, lat) for lon, lat in values["footprint"])
-        place = Place(values["crs"], tuple(values["bounds"]), footprint)
+        place = Place.from_json(values)
     names = ("id", "path", "label", "size_bytes", "mtime_ns", "read_px")
     known = {name: values[name] for name in names}
     known |= {name: values[name] or "" for name in ("content", "sidecars", "state")}

@@ -184,3 +184,28 @@ def test_how_tiles_were_cut_stays_with_a_selection(scene):
     tiles = find_tiles(scene, scenes=by(16))
     assert tiles.select([0, 2]).windows == tiles.windows == tiles.labelled().windows
     assert TileSet("", ()).windows is None
+
+
+def test_a_resolution_is_in_metres_on_the_ground(tmp_path):
+    """Mercator's metres are half as long at 60 degrees north."""
+    from pyproj import Transformer
+
+    x, y = Transformer.from_crs(4326, 3857, always_xy=True).transform(10, 60)
+    transform = rasterio.Affine(10, 0, x, 0, -10, y)
+    path = save_raster(
+        tmp_path / "a.tif", noise((1, 256, 256)), crs="EPSG:3857", transform=transform
+    )
+    tiles = find_tiles(path, scenes=by(64, resolution_m=10), context=RunContext())
+    assert len(tiles) == 4
+    assert all(127 <= tile.window.width <= 129 for tile in tiles)
+    assert tiles.notices == ()
+
+
+def test_pixels_of_several_sizes_are_noticed_with_a_resolution(tmp_path):
+    transform = rasterio.Affine(50_000, 0, 0, 0, -50_000, 9_000_000)
+    path = save_raster(
+        tmp_path / "a.tif", noise((1, 160, 64)), crs="EPSG:3857", transform=transform
+    )
+    uneven = find_tiles(path, scenes=by(16, resolution_m=50_000), context=RunContext())
+    assert any("--resolution" in text and text.endswith(": 1") for text in uneven.notices)
+    assert find_tiles(path, scenes=by(16), context=RunContext()).notices == ()

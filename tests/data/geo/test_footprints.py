@@ -7,8 +7,8 @@ import pytest
 import rasterio
 
 from rsretrieve.data.geo.footprints import Point, crosses_antimeridian, rings_of
-from rsretrieve.data.geo.georeference import places_of
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.window import Window
 from tests.support.tiles import noise, save_raster
 
@@ -33,7 +33,7 @@ def scene(tmp_path, west, north, degrees_px, *, south_up=False, width=20):
     pixels = noise((1, 10, width))
     path = save_raster(tmp_path / "a.tif", pixels, crs="EPSG:4326", transform=transform)
     with rasterio.open(path) as dataset:
-        [place] = places_of(dataset, [Window(0, 0, width, 10)])
+        [(place, _)] = places_of(dataset, [Window(0, 0, width, 10)])
     assert place is not None
     return place
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from rsretrieve.data.geo.georeference import pixel_size_m, places_of
+from rsretrieve.data.geo.georeference import pixel_size_m
+from rsretrieve.data.geo.window_places import places_of as placings_of
+from rsretrieve.data.notes import Note
 from rsretrieve.data.window import Window
 from tests.support.tiles import UTM, noise, save_raster
 
@@ -16,7 +18,12 @@ from tests.support.tiles import UTM, noise, save_raster
 def size_of(tmp_path, width=16, height=16, **profile):
     path = save_raster(tmp_path / "a.tif", noise((1, height, width)), **profile)
     with rasterio.open(path) as dataset:
-        return pixel_size_m(dataset)
+        size = pixel_size_m(dataset)
+        return size and (size.width_m, size.height_m)
+
+
+def places_of(dataset, windows):
+    return [place for place, _ in placings_of(dataset, windows)]
 
 
 def test_a_projected_scenes_pixels_are_as_long_as_its_transform_says(tmp_path):
@@ -75,22 +82,33 @@ def test_places_of_many_windows_are_those_of_each(tmp_path):
             assert place.crs == "EPSG:32618"
 
 
-def test_one_window_off_the_map_takes_no_place_from_the_others(tmp_path, monkeypatch):
+def test_shared_corners_are_transformed_once(tmp_path, monkeypatch):
     path = save_raster(tmp_path / "a.tif", noise((1, 16, 16)), **UTM)
     real, calls = rasterio.warp.transform, []
 
-    def some_fail(source, target, xs, ys):
+    def counted(source, target, xs, ys):
         calls.append(len(xs))
-        if len(xs) > 4 or min(ys) < 3_999_900:
-            raise RuntimeError("no way from there")
         return real(source, target, xs, ys)
 
-    monkeypatch.setattr(rasterio.warp, "transform", some_fail)
+    monkeypatch.setattr(rasterio.warp, "transform", counted)
     with rasterio.open(path) as dataset:
         places = places_of(dataset, [Window(0, 0, 8, 8), Window(0, 8, 8, 8)])
-    assert calls == [6, 4, 4]  # two of the corners are the same
-    assert places[0] is not None
-    assert places[1] is None
+    assert calls[-1] == 6  # two of the corners are the same
+    assert all(places)
+
+
+def test_one_window_off_the_map_takes_no_place_from_the_others(tmp_path):
+    crs = "+proj=geos +h=35786023 +lon_0=0 +sweep=y +a=6378137 +b=6356752.3"
+    transform = rasterio.Affine(100_000, 0, -5_500_000, 0, -100_000, 5_500_000)
+    path = save_raster(tmp_path / "a.tif", noise((1, 110, 110)), crs=crs, transform=transform)
+    with rasterio.open(path) as dataset:
+        (none, why), (place, remark) = placings_of(
+            dataset, [Window(0, 0, 8, 8), Window(51, 51, 8, 8)]
+        )
+    assert none is None
+    assert why is Note.OUTSIDE_DOMAIN
+    assert remark is None
+    assert place.centre == pytest.approx((0, 0), abs=1)
 
 
 def test_great_circles_agree_within_the_flattening(tmp_path):
@@ -138,3 +156,31 @@ def _within(window, cols, rows, slack):
     across = (cols > window.col - slack) & (cols < window.col + window.width + slack)
     down = (rows > window.row - slack) & (rows < window.row + window.height + slack)
     return across & down
+
+
+@pytest.mark.parametrize("latitude", [0.0, 45.0, 60.2, -70.0])
+def test_mercators_metres_are_shorter_on_the_ground(tmp_path, latitude):
+    """Against PROJ's geodesics."""
+    from pyproj import Geod, Transformer
+
+    there = Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True)
+    x, y = there.transform(10, latitude)
+    transform = rasterio.Affine(10, 0, x - 80, 0, -10, y + 80)
+    width, height = size_of(tmp_path, crs="EPSG:3857", transform=transform)
+    lons, lats = there.transform([x - 5, x + 5, x, x], [y, y, y + 5, y - 5], direction="INVERSE")
+    geod = Geod(ellps="WGS84")
+    true_width = geod.inv(lons[0], lats[0], lons[1], lats[1])[2]
+    true_height = geod.inv(lons[2], lats[2], lons[3], lats[3])[2]
+    assert (width, height) == pytest.approx((true_width, true_height), rel=0.01)
+    if latitude != 0:
+        assert (width, height) == pytest.approx((true_width, true_height), rel=1e-6)
+
+
+@pytest.mark.parametrize(("pixels", "varies"), [(64, False), (600, True)])
+def test_a_tall_scene_has_pixels_of_several_sizes(tmp_path, pixels, varies):
+    transform = rasterio.Affine(10_000, 0, 0, 0, -10_000, 9_000_000)
+    path = save_raster(
+        tmp_path / "a.tif", noise((1, pixels, 16)), crs="EPSG:3857", transform=transform
+    )
+    with rasterio.open(path) as dataset:
+        assert pixel_size_m(dataset).varies is varies

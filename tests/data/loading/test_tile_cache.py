@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsretrieve.data.loading import read_through, tile_cache
+from rsretrieve.data.loading import cache_pack, read_through, tile_cache
 from rsretrieve.data.loading.cache_folder import CacheFolder
 from rsretrieve.data.loading.read_through import read_preprocessed
 from rsretrieve.data.loading.tile_cache import key_of
+from rsretrieve.data.notes import Note
 from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.windowing import WindowChoices
@@ -67,6 +68,7 @@ def same(ones, others):
             assert np.array_equal(one.content[0], other.content[0])
             assert one.content[0].dtype == other.content[0].dtype
             assert one.content[1] == other.content[1]
+            assert one.notes == other.notes
         else:
             assert one.reason == other.reason
 
@@ -80,6 +82,16 @@ def test_what_was_decoded_once_is_found_again_the_same(tiles, decoded):
     assert decoded == ["gone.png"]  # a failure is no copy: it is tried again
     same(first, again)
     assert again[10].content[1].bounds == (500_000, 3_999_920, 500_080, 4_000_000)
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_was_said_about_a_tile_is_said_again(tiles, decoded, tmp_path):
+    (tmp_path / "0.pgw").write_text("10\n0\n0\n-10\n500005\n3999995\n")
+    read(tiles)
+    decoded.clear()
+    again = read(tiles)
+    assert decoded == ["gone.png"]
+    assert [read.notes for read in again[:2]] == [(Note.NO_CRS,), ()]
 
 
 @pytest.mark.medium
@@ -336,7 +348,7 @@ def test_a_place_of_another_form_though_its_sum_is_right_is_read_anew(
     folder, tiles, monkeypatch, place
 ):
     with monkeypatch.context() as another_version:
-        another_version.setattr(tile_cache, "asdict", lambda _: place)
+        another_version.setattr(cache_pack, "asdict", lambda _: place)
         first = read(tiles)
     [(_, _, path)] = folder.files()
     same(first, read(tiles))

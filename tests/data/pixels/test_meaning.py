@@ -9,8 +9,8 @@ import pytest
 import rasterio
 from rasterio.enums import ColorInterp
 
+from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import Expected
-from rsretrieve.data.pixels.notes import Note
 from rsretrieve.data.reading.datasets import OpenRasters
 from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.reading.raster_reader import read_windows

@@ -10,8 +10,8 @@ import rasterio
 
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.loading.batches import stream_batches
+from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import Expected
-from rsretrieve.data.pixels.notes import Note
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from rasterio.drivers import raster_driver_extensions
 
-from rsretrieve.data.pixels.notes import Note
+from rsretrieve.data.notes import Note
 from rsretrieve.data.reading.pillow_reader import RawTile, read_raw
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
@@ -367,11 +367,15 @@ def test_a_tile_that_does_not_say_where_on_earth_it_lies_has_no_place(tmp_path, 
     assert raw.place is None
 
 
-def test_corners_that_come_out_as_infinite_give_no_place(tmp_path, monkeypatch):
+def test_corners_that_come_out_as_infinite_are_computed_by_proj_alone(tmp_path, monkeypatch):
     path = save_raster(tmp_path / "a.tif", noise((1, 16, 16)), **UTM)
-    nowhere = ([np.inf] * 4, [np.inf] * 4)  # what a GDAL that raises nothing answers
-    monkeypatch.setattr(rasterio.warp, "transform", lambda *_: nowhere)
-    assert read(path).place is None
+    expected = read(path).place.footprint
+
+    def nowhere(source, target, xs, ys):  # what a GDAL that raises nothing answers
+        return [np.inf] * len(xs), [np.inf] * len(ys)
+
+    monkeypatch.setattr(rasterio.warp, "transform", nowhere)
+    np.testing.assert_allclose(read(path).place.footprint, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["a.tif", "a.png"])

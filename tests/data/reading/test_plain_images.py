@@ -15,7 +15,7 @@ from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.reading.pillow_reader import read_raw, read_reduced
 from rsretrieve.data.reading.plain_images import read_plain
 from rsretrieve.data.reading.read_tiles import read_in_order
-from rsretrieve.data.reading.sidecars import has_companions
+from rsretrieve.data.reading.sidecars import sidecars_of
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.window import Window
 from tests.support.tiles import noise, save_picture, save_raster, tile_at, tiles_at
@@ -217,6 +217,11 @@ def test_a_jpeg_in_a_tiff_of_12_bits_is_read_or_refused_in_words(tmp_path):
         ("a.png.aux.xml", True),
         ("a.pgw", True),
         ("a.wld", True),
+        ("a.PGW", True),
+        ("a.png.AUX.XML", True),
+        ("a_RPC.TXT", True),
+        ("a.jgw", False),
+        ("a.raw", False),
         ("a.PNG.msk", False),
         ("b.png.msk", False),
         ("ab.wld", False),
@@ -232,12 +237,12 @@ def test_sidecars_are_found_by_their_names(tmp_path, beside, has, settled):
         os.utime(tmp_path, (1e9, 1e9))
     if beside == "a.PNG.msk" and settled:
         has = True  # names are compared without case: GDAL then decides
-    assert has_companions(str(tmp_path / "a.png")) is has
+    assert sidecars_of(str(tmp_path / "a.png")) == [str(tmp_path / beside)] * has
 
 
 def test_a_sidecar_that_comes_later_is_found(tmp_path):
     (tmp_path / "a.png").touch()
     os.utime(tmp_path, (1e9, 1e9))
-    assert not has_companions(str(tmp_path / "a.png"))
+    assert not sidecars_of(str(tmp_path / "a.png"))
     (tmp_path / "a.png.msk").touch()
-    assert has_companions(str(tmp_path / "a.png"))
+    assert sidecars_of(str(tmp_path / "a.png"))

@@ -82,6 +82,7 @@ def test_the_folder_holds_what_the_contract_names(folder: Path) -> None:
         "similarity_floor": None,
         "provenance": {},
         "windows": {},
+        "tile_scale": {},
         "digest": content["digest"],
     }
 

@@ -59,7 +59,7 @@ def test_an_empty_table_is_read_as_none(tmp_path: Path) -> None:
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
 numbers = st.floats(-1e7, 1e7)
-corners = st.tuples(numbers, numbers)
+corners = st.tuples(st.floats(-360, 360), st.floats(-90, 90))
 places = st.builds(
     Place, texts, st.tuples(*[numbers] * 4), st.tuples(corners, corners, corners, corners)
 )
@@ -98,7 +98,7 @@ def test_half_a_place_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tiles.parquet"
     write_table(path, [PLACED])
     table = parquet.read_table(path).to_pydict()
-    halved = {**table, "bounds": [None], "read_px": [None], **NEWER}
+    halved = {**table, "bounds": [None], "read_px": [None], "parts": [None], **NEWER}
     parquet.write_table(pyarrow.table(halved, schema=SCHEMA), path)
     with pytest.raises(IndexDamaged, match=r"cannot be read \("):
         read_table(path)
@@ -114,6 +114,7 @@ def test_bounds_that_are_not_four_numbers_are_refused(tmp_path: Path, box: list[
         **table,
         "bounds": [box, other, None],
         "read_px": [None] * 3,
+        "parts": [None] * 3,
         **{name: [""] * 3 for name in NEWER},
     }
     parquet.write_table(pyarrow.table(changed, schema=SCHEMA), path)
@@ -291,3 +292,35 @@ def test_texts_that_are_no_utf_8_are_damage(tmp_path):
         parquet.write_table(columns.set_column(place, name, bad), tmp_path / "t.parquet")
         with pytest.raises(IndexDamaged, match="UTF8"):
             read_table(tmp_path / "t.parquet")
+
+
+def test_parts_of_a_footprint_are_read_as_written(tmp_path: Path) -> None:
+    hole = ((9.14, 47.84), (9.16, 47.84), (9.16, 47.86))
+    parts = ((PLACE.footprint, hole), (((10.0, 47.0), (11.0, 47.0), (11.0, 48.0)),))
+    row = replace(PLACED, place=replace(PLACE, parts=parts))
+    write_table(tmp_path / "tiles.parquet", [row, BARE, PLACED])
+    assert list(read_table(tmp_path / "tiles.parquet")) == [row, BARE, PLACED]
+
+
+@pytest.mark.parametrize("parts", [[[[[0, 0], [1, 1]]]], [[]], [[[[0, 0], [1, 1], [0, 95]]]]])
+def test_parts_that_are_no_polygons_are_refused(tmp_path: Path, parts: list[object]) -> None:
+    table = TileTable.of([PLACED]).columns
+    at = table.schema.get_field_index("parts")
+    table = table.set_column(at, SCHEMA.field(at), pyarrow.array([parts], SCHEMA.field(at).type))
+    parquet.write_table(table, tmp_path / "tiles.parquet")
+    with pytest.raises(IndexDamaged):
+        read_table(tmp_path / "tiles.parquet")
+
+
+def test_places_beyond_the_globe_of_earlier_versions_are_not_passed_on(tmp_path: Path) -> None:
+    over = replace(PLACE, footprint=((0.0, 90.125), (0.0, 74.0), (16.0, 74.0), (16.0, 90.125)))
+    metres = replace(PLACE, footprint=((5e5, 5e6), (5e5, 4e6), (6e5, 4e6)))
+    rows = [
+        replace(PLACED, id=str(i), place=place) for i, place in enumerate((over, metres, PLACE))
+    ]
+    write_table(tmp_path / "tiles.parquet", rows)
+    first, second, third = read_table(tmp_path / "tiles.parquet")
+    assert first.place is not None
+    assert first.place.footprint == ((0.0, 90.0), (0.0, 74.0), (16.0, 74.0), (16.0, 90.0))
+    assert second.place is None
+    assert third.place == PLACE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rsretrieve.data.pixels.notes import Note, NoteCounts, known_notes
+from rsretrieve.data.notes import Note, NoteCounts, known_notes
 from rsretrieve.data.run_context import RunContext
 from tests.support.tiles import labelled_tiles
 
@@ -12,9 +12,9 @@ from tests.support.tiles import labelled_tiles
 def test_a_note_is_said_once_with_its_count_and_an_example():
     context = RunContext()
     for tile in labelled_tiles(forest=3):
-        context.add_notes(tile, (Note.EXTREME,))
-        context.add_notes(tile, (Note.EXTREME,))  # it is read twice
-    context.add_notes(labelled_tiles(harbor=1)[0], (Note.INEXACT,))
+        context.add_notes(tile.id, (Note.EXTREME,))
+        context.add_notes(tile.id, (Note.EXTREME,))  # it is read twice
+    context.add_notes(labelled_tiles(harbor=1)[0].id, (Note.INEXACT,))
     first, second = context.notices
     assert first.startswith("3 tiles (such as forest/0.png)")
     assert "1e38" in first

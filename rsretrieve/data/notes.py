@@ -1,4 +1,4 @@
-"""What a decoder has to say about tiles that it could read: fixed sentences, counted in the end."""
+"""What is to be said about tiles that were read: fixed sentences, counted in the end."""
 
 from __future__ import annotations
 
@@ -17,8 +17,29 @@ class Note(StrEnum):
     PACKED = "packed"
     REPACKED = "repacked"
     UNPACKED = "unpacked"
+    SIDECAR_UNREAD = "sidecar-unread"
+    NO_CRS = "no-crs"
+    NO_TRANSFORM = "no-transform"
+    GCPS_WITHOUT_CRS = "gcps-without-crs"
+    FEW_GCPS = "few-gcps"
+    GCPS_ON_A_LINE = "gcps-on-a-line"
+    BY_GCPS = "by-gcps"
+    BY_RPCS = "by-rpcs"
+    OFF_THE_MAP = "off-the-map"
+    OUTSIDE_DOMAIN = "outside-domain"
+    NOT_TRANSFORMED = "not-transformed"
+    NO_GEOMETRIES = "no-geometries"
+    INVALID_GEOMETRY = "invalid-geometry"
+    CRS_ASSUMED = "crs-assumed"
+
+    @property
+    def sentence(self) -> str:
+        """What is said about the tiles with this note."""
+        return _SENTENCES[self]
 
 
+_NOT_PLACED = "they have no place, because "
+_APPROXIMATE = "they are placed only approximately, by "
 _SENTENCES: Mapping[Note, str] = {
     Note.ALPHA_IS_BAND: (
         "a band is tagged as alpha but holds many values: it is read as a band, not as transparency"
@@ -50,6 +71,34 @@ _SENTENCES: Mapping[Note, str] = {
         "they declare no scale or offset, but the model's training tiles do: the values are used "
         "as they are stored"
     ),
+    Note.SIDECAR_UNREAD: (
+        "a file beside them is not read, and the place or nodata that it may give is not known: a "
+        "link that leads out of its folder, a pipe, or more than 32 MB"
+    ),
+    Note.NO_CRS: (
+        f"{_NOT_PLACED}their georeference has a transform but no coordinate reference system"
+    ),
+    Note.NO_TRANSFORM: (
+        f"{_NOT_PLACED}their georeference has a coordinate reference system but no transform"
+    ),
+    Note.GCPS_WITHOUT_CRS: (
+        f"{_NOT_PLACED}their ground control points have no coordinate reference system"
+    ),
+    Note.FEW_GCPS: f"{_NOT_PLACED}they have too few ground control points",
+    Note.GCPS_ON_A_LINE: f"{_NOT_PLACED}their ground control points lie on a line",
+    Note.BY_GCPS: (
+        f"{_APPROXIMATE}an affine fit to ground control points, which is off by more than half a "
+        "pixel"
+    ),
+    Note.BY_RPCS: (
+        f"{_APPROXIMATE}rational polynomials (RPCs) at their mean height, without terrain"
+    ),
+    Note.OFF_THE_MAP: f"{_NOT_PLACED}their coordinates are not on any map",
+    Note.OUTSIDE_DOMAIN: f"{_NOT_PLACED}they lie outside of the domain of their projection",
+    Note.NOT_TRANSFORMED: f"{_NOT_PLACED}PROJ cannot transform their coordinates",
+    Note.NO_GEOMETRIES: f"{_NOT_PLACED}their geometry column holds no geometries",
+    Note.INVALID_GEOMETRY: f"{_NOT_PLACED}their geometry is empty or invalid",
+    Note.CRS_ASSUMED: ("their geometries name no CRS, and are taken for longitude and latitude"),
 }
 
 
@@ -76,6 +125,6 @@ class NoteCounts:
         """One sentence for every kind of note."""
         return tuple(
             f"{len(tiles):,} tile{'s' * (len(tiles) > 1)} (such as {next(iter(tiles))}): "
-            f"{_SENTENCES[note]}"
+            f"{note.sentence}"
             for note, tiles in self._tiles.items()
         )

@@ -1,0 +1,79 @@
+"""A stranger's georeference: it is read beside its tile, and leads nowhere else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.geo.place import Place
+from rsretrieve.data.loading.batches import stream_batches
+from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
+from rsretrieve.data.run_context import RunContext
+from tests.support.tiles import noise, save_picture
+
+SECRET = (
+    "<PAMDataset><SRS>EPSG:32618</SRS>"
+    "<GeoTransform> 500000, 10, 0, 4000000, 0, -10</GeoTransform></PAMDataset>"
+)
+ONES = (1.0,) * 3
+
+
+def places(source: Path) -> tuple[list[Place | None], RunContext]:
+    """What workers find: with the policy of the tiles."""
+    context = RunContext()
+    preprocessing = Preprocessing(16, 3, (1, 2, 3), "uint8", BandStatistics(ONES, ONES, ONES, ONES))
+    batches = stream_batches(find_tiles(source), preprocessing, 8, context)
+    return [place for batch in batches for place in batch.places], context
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "private.aux.xml").write_text(SECRET)
+    (tmp_path / "home" / "private.wld").write_text("10\n0\n0\n-10\n500005\n3999995\n")
+    return save_picture(tmp_path / "t" / "a.png", noise((3, 64, 64)))
+
+
+@pytest.mark.parametrize("typed", ["folder", "list"])
+@pytest.mark.parametrize(("sidecar", "target"), [("a.png.aux.xml", "aux.xml"), ("a.pgw", "wld")])
+@pytest.mark.medium
+def test_a_link_to_a_private_georeference(
+    picture: Path, tmp_path: Path, typed: str, sidecar: str, target: str
+) -> None:
+    (picture.parent / sidecar).symlink_to(tmp_path / "home" / f"private.{target}")
+    if sidecar == "a.pgw":  # without a reference system, nothing would be computed in any case
+        (picture.parent / "a.png.aux.xml").write_text(
+            "<PAMDataset><SRS>EPSG:32618</SRS></PAMDataset>"
+        )
+    source = {"folder": picture.parent, "list": tmp_path / "list.csv"}[typed]
+    if typed == "list":
+        write_list(source, find_tiles(picture.parent), overwrite=False)
+    found, context = places(source)
+    assert found == [None]
+    assert len(context.notices) == 1
+    assert context.failures == []
+
+
+@pytest.mark.medium
+def test_a_pipe_or_a_huge_file_beside_a_picture_costs_only_its_place(picture: Path) -> None:
+    save_picture(picture.parent / "b.png", noise((3, 64, 64)))
+    os.mkfifo(picture.parent / "a.wld")
+    (picture.parent / "a.png.aux.xml").write_text(SECRET)
+    with (picture.parent / "b.png.aux.xml").open("wb") as stream:
+        stream.truncate(1 << 33)
+    found, context = places(picture.parent)
+    assert found == [None, None]
+    assert [text[:7] for text in context.notices] == ["2 tiles"]
+    assert context.failures == []
+
+
+@pytest.mark.medium
+def test_a_georeference_in_the_own_folder_is_read(picture: Path) -> None:
+    (picture.parent / "a.png.aux.xml").write_text(SECRET)
+    [place], context = places(picture.parent)
+    assert place is not None
+    assert place.crs == "EPSG:32618"
+    assert context.notices == ()
