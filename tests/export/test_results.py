@@ -16,8 +16,8 @@ from rsretrieve.data.tile import Tile
 from rsretrieve.errors import OutputExists
 from rsretrieve.evaluation.evaluate import Evaluation
 from rsretrieve.evaluation.gallery import LeftOut
-from rsretrieve.evaluation.per_class import ClassFigures, Confusion
 from rsretrieve.evaluation.label_error_metrics import AuditFigures
+from rsretrieve.evaluation.per_class import ClassFigures, Confusion
 from rsretrieve.evaluation.retrieval_metrics import RetrievalFigures
 from rsretrieve.export.results import (
     audit_json,
