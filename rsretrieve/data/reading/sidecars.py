@@ -102,7 +102,8 @@ def _of_tiff(path: str, beside: Sequence[str]) -> list[str]:
 def _why_unread(path: str, beside: Sequence[str]) -> str:
     """Why GDAL may not open a file with what lies beside it; empty where it may."""
     folder, name = os.path.split(path)
-    for other in _listed(folder or ".").strange.get(_stem(name), ()):
+    listed = _listed(folder or ".", os.stat(folder or "."))  # noqa: PTH116
+    for other in listed.strange.get(_stem(name), ()):
         return f"beside it lies {other}"
     reasons = (_why_no_text(one, path) for one in beside if _is_text(one))
     return next(filter(None, reasons), "")
@@ -183,18 +184,18 @@ _folders: dict[str, _Listed] = {}
 
 def _names_in(folder: str) -> dict[str, list[str]] | None:
     """As in `_Listed`; None, too, for a folder that changed just now."""
-    changed = os.stat(folder).st_mtime_ns  # noqa: PTH116
-    return _listed(folder).names if _is_settled(changed) else None
-
-
-def _is_settled(changed_ns: int) -> bool:
-    return time.time_ns() - changed_ns >= _SETTLED_NS
-
-
-def _listed(folder: str) -> _Listed:
     status = os.stat(folder)  # noqa: PTH116
+    return _listed(folder, status).names if _is_settled(status) else None
+
+
+def _is_settled(status: os.stat_result) -> bool:
+    return time.time_ns() - status.st_mtime_ns >= _SETTLED_NS
+
+
+def _listed(folder: str, status: os.stat_result) -> _Listed:
+    """What lies in a folder of this status."""
     stamp = status.st_dev, status.st_ino, status.st_mtime_ns
-    is_settled = _is_settled(status.st_mtime_ns)
+    is_settled = _is_settled(status)
     known = _folders.get(folder)
     if known is None or known.stamp != stamp or is_settled > known.is_settled:
         if len(_folders) >= _MOST_FOLDERS:
