@@ -14,10 +14,9 @@ from rsretrieve.api.opened_index import IndexLike, open_index
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import ModelLike, model_of
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.labels.labels import read_true_labels
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.evaluation.evaluate import Evaluation as MeasuredEvaluation
-from rsretrieve.evaluation.evaluate import evaluate_index
+from rsretrieve.evaluation.evaluate import evaluate_index, true_labels_of_index
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.export.plots import plot_evaluation
 from rsretrieve.export.results import evaluation_json, write_evaluation_csv
@@ -188,7 +187,9 @@ def evaluate(
             call.context,
             queries=None if found is None else found.tile_set,
             model=None if model is None else model_of(model, device, call).loaded,
-            true_labels=None if truth is None else read_true_labels(path_of(truth, "truth")),
+            true_labels=None
+            if truth is None
+            else true_labels_of_index(opened.store, path_of(truth, "truth"), call.context),
         )
     figures = evaluation_json(measured)
     by_k = {

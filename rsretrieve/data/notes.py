@@ -110,6 +110,10 @@ def known_notes(names: Iterable[object]) -> tuple[Note, ...]:
     return tuple(_BY_NAME[name] for name in names if isinstance(name, str) and name in _BY_NAME)
 
 
+MOST_COUNTED = 100_000
+"""Ids are kept up to this number for each note: a million would take 100 MB."""
+
+
 class NoteCounts:
     """Counts the tiles of each note."""
 
@@ -119,12 +123,19 @@ class NoteCounts:
     def add(self, tile_id: str, notes: Iterable[Note]) -> None:
         """Count the notes of a tile, which may be read more than once."""
         for note in notes:
-            self._tiles.setdefault(note, {})[tile_id] = None
+            tiles = self._tiles.setdefault(note, {})
+            if len(tiles) <= MOST_COUNTED:
+                tiles[tile_id] = None
 
     def sentences(self) -> tuple[str, ...]:
         """One sentence for every kind of note."""
         return tuple(
-            f"{len(tiles):,} tile{'s' * (len(tiles) > 1)} (such as {next(iter(tiles))}): "
-            f"{note.sentence}"
+            f"{_number_of_tiles(len(tiles))} (such as {next(iter(tiles))}): {note.sentence}"
             for note, tiles in self._tiles.items()
         )
+
+
+def _number_of_tiles(count: int) -> str:
+    if count > MOST_COUNTED:
+        return f"more than {MOST_COUNTED:,} tiles"
+    return f"{count:,} tile{'s' * (count > 1)}"

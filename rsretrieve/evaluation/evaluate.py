@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.file_state import FileStates
-from rsretrieve.data.labels.labels import some_of
+from rsretrieve.data.labels.labels import some_of, true_labels_by_id
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError, LabelsError
@@ -118,6 +119,25 @@ def evaluate_index(
         per_class=figures_per_class(names, query_side.labels, gallery_side.labels, measured),
         confusion=Confusion.of(names, measured),
     )
+
+
+def true_labels_of_index(store: IndexStore, path: Path, context: RunContext) -> dict[str, str]:
+    """Read the true labels of the tiles of an index.
+
+    Args:
+        store: the index.
+        path: see `true_labels_by_id`.
+        context: receives notices.
+
+    Returns:
+        Tile id → true label.
+    """
+    labels = {label for label in store.rows.column("label") if label}
+    ids = set(store.rows.column("id"))
+    table = true_labels_by_id(path, ids, sorted(labels), str(store.folder))
+    for text in table.notices:
+        context.notice(text)
+    return table.known
 
 
 def _queries(

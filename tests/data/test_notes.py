@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from rsretrieve.data import notes
 from rsretrieve.data.notes import Note, NoteCounts, known_notes
 from rsretrieve.data.run_context import RunContext
 from tests.support.tiles import labelled_tiles
@@ -31,3 +32,12 @@ def test_every_note_has_its_sentence(note):
 
 def test_a_worker_cannot_make_words_of_its_own():
     assert known_notes(["inexact", "buy this", 5, None, "fill"]) == (Note.INEXACT, Note.FILL)
+
+
+def test_of_very_many_tiles_the_ids_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notes, "MOST_COUNTED", 5)
+    counts = NoteCounts()
+    for i in range(9):
+        counts.add(f"tile{i}", (Note.BY_RPCS,))
+    (sentence,) = counts.sentences()
+    assert sentence.startswith("more than 5 tiles (such as tile0): ")

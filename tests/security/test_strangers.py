@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from rsretrieve._core.atomic_write import sha256_of_file
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.labels.labels import read_labels, read_true_labels
+from rsretrieve.data.labels.labels import read_labels, true_labels_by_id
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
 from rsretrieve.errors import IndexStoreError, InputError, InvalidArgument, ModelError
 from rsretrieve.index.store.manifest import Manifest, read_manifest, write_manifest
@@ -59,13 +59,17 @@ def place(tmp_path_factory):
     return tmp_path_factory.mktemp("strangers")
 
 
+def read_truth(path):
+    return true_labels_by_id(path, (), (), "tiles")
+
+
 @pytest.mark.medium
 @fuzzed
 @given(bytes_of_tables, st.sampled_from([".csv", ".parquet"]))
 def test_a_list_is_tiles_or_an_error_of_ours(place, content, suffix):
     path = place / f"list{suffix}"
     path.write_bytes(content)
-    for read in (find_tiles, read_labels, read_true_labels):
+    for read in (find_tiles, read_labels, read_truth):
         try:
             read(path)
         except (InputError, InvalidArgument) as error:

@@ -101,6 +101,7 @@ def evaluate(
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         outputs.check()
+        terminal.leave_output_to(outputs.on_standard_output)
         check_device(device)
         check_index(index)
         check_tiles(queries)
@@ -109,9 +110,8 @@ def evaluate(
         check_truth(truth)
         from rsretrieve.cli.io.result_tables import evaluation_table
         from rsretrieve.data.discovery.find_tiles import find_tiles
-        from rsretrieve.data.labels.labels import read_true_labels
         from rsretrieve.data.run_context import RunContext
-        from rsretrieve.evaluation.evaluate import evaluate_index
+        from rsretrieve.evaluation.evaluate import evaluate_index, true_labels_of_index
         from rsretrieve.export.results import evaluation_json, write_evaluation_csv
         from rsretrieve.index.store.folder import open_index
         from rsretrieve.network.device import choose_device
@@ -134,7 +134,7 @@ def evaluate(
             context,
             queries=found,
             model=loaded,
-            true_labels=read_true_labels(truth) if truth is not None else None,
+            true_labels=None if truth is None else true_labels_of_index(store, truth, context),
         )
         terminal.notice(*context.notices)
         if csv is not None:

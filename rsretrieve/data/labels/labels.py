@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -230,20 +230,24 @@ def read_labels(path: Path, column: str = "label") -> dict[str, str | None]:
     return read_label_table(path, column).labels
 
 
-def read_true_labels(path: Path) -> dict[str, str]:
-    """Read true labels, from the column `true_label` or, without it, `label`.
-
-    Labels files written by `corrupt-labels` have both columns.
-    """
-    return read_label_table(path, _true_column(path)).known
-
-
 def true_labels_of(tiles: TileSet, path: Path) -> LabelTable:
-    """Read the true labels of tiles.
+    """Read the true labels of tiles; see `true_labels_by_id`."""
+    ids = {tile.id for tile in tiles}
+    return true_labels_by_id(path, ids, tiles.class_names, tiles.source)
+
+
+def true_labels_by_id(
+    path: Path, ids: Collection[str], given: Sequence[str], source: str
+) -> LabelTable:
+    """Read true labels and match them to the ids of tiles.
+
+    Labels files written by `corrupt-labels` have the columns `true_label` and `label`.
 
     Args:
-        tiles: the tiles, with their given labels.
         path: a table with the column `tile`, and `true_label` or `label`.
+        ids: ids of the tiles, with fast look-up.
+        given: the classes of the tiles by their given labels.
+        source: where the tiles come from, for messages.
 
     Returns:
         Tile id → true label, and notices.
@@ -253,18 +257,18 @@ def true_labels_of(tiles: TileSet, path: Path) -> LabelTable:
         TableError: no such file, or a column is missing.
     """
     table = read_label_table(path, _true_column(path))
-    labels = by_tile_id(table.known, {tile.id for tile in tiles}, path)
-    true, given = sorted({*labels.values()}), tiles.class_names
+    labels = by_tile_id(table.known, ids, path)
+    true = sorted({*labels.values()})
     if nothing_in_common(true, given):
         raise LabelsError(
-            f"no tile of {tiles.source} has a class of {path} (it has {some_of(true, _MANY)}; the "
+            f"no tile of {source} has a class of {path} (it has {some_of(true, _MANY)}; the "
             f"tiles have {some_of(given, _MANY)})",
             hint="write the true labels as the tiles' labels are written",
         )
     notices = [*table.notices]
     if given and (new := sorted({*true} - {*given})):
         notices.append(
-            f"no tile of {tiles.source} has the following classes of {path}: {some_of(new, _MANY)}"
+            f"no tile of {source} has the following classes of {path}: {some_of(new, _MANY)}"
         )
     notices += spelling_notices({*true, *given} if {*true} - {*given} else ())
     return LabelTable(dict(labels), tuple(notices))

@@ -11,8 +11,8 @@ from rsretrieve.data.labels.labels import (
     override_labels,
     read_label_table,
     read_labels,
-    read_true_labels,
     some_of,
+    true_labels_by_id,
     true_labels_of,
     write_labels,
 )
@@ -183,17 +183,17 @@ def test_a_labels_file_needs_a_column_of_labels(tmp_path):
 def test_true_labels_are_taken_from_their_own_column_where_there_is_one(tmp_path, suffix):
     rows = [("a", "wrong", "right"), ("b", "wrong", "")]
     path = save_table(tmp_path / f"noisy.{suffix}", ["tile", "label", "true_label"], *rows)
-    assert read_true_labels(path) == {"a": "right"}
+    assert true_labels_by_id(path, (), (), "here").known == {"a": "right"}
 
 
 def test_true_labels_are_else_the_labels(labels_file):
-    assert read_true_labels(labels_file(("a", "x"), ("b", ""))) == {"a": "x"}
+    assert true_labels_by_id(labels_file(("a", "x"), ("b", "")), (), (), "here").known == {"a": "x"}
 
 
 def test_a_file_that_is_no_utf8_is_read_as_windows_text(tmp_path):
     path = tmp_path / "truth.csv"
     path.write_bytes(b"tile,true_label\ncaf\xe9.png,forest\n")
-    assert read_true_labels(path) == {"café.png": "forest"}
+    assert true_labels_by_id(path, (), (), "here").known == {"café.png": "forest"}
 
 
 def test_labels_are_read_back_as_written(tmp_path):
