@@ -50,8 +50,10 @@ def test_labels_come_from_a_file_a_mapping_or_a_table(workplace):
     tile_id = "beach/beach_1_7.tif"
     Path("labels.csv").write_text(f"tile,label\n{tile_id},sea\n")
     table = pandas.DataFrame({"tile": [tile_id, "road/none.tif"], "label": ["sea", None]})
-    with pytest.warns(rsretrieve.RsretrieveWarning, match="keep their label"):
+    with pytest.warns(rsretrieve.RsretrieveWarning) as warned:
         of_file = rsretrieve.open_tiles("tiles", labels="labels.csv")
+    assert any("keep their label" in str(warning.message) for warning in warned)
+    assert any("'sea'" in str(warning.message) for warning in warned)
     of_mapping = rsretrieve.open_tiles("tiles", labels={tile_id: "sea"})
     of_table = rsretrieve.open_tiles("tiles", labels=table)
     for tiles in (of_file, of_mapping, of_table):

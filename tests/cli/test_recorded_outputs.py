@@ -1,4 +1,8 @@
-"""What the commands print and write is what the version before the move to these folders gave."""
+"""What the commands print and write is what a recorded version gave.
+
+After a wanted change, run `python -m tests.support.recorded_outputs` with the path of
+`recorded_outputs.json`, and read the difference.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +20,16 @@ BY_A_TRAINED_MODEL = {"train", "info model", "index", "query image", "audit mode
 
 
 def kinds_of(content: Any) -> Any:
-    """The same with types instead of values; of a list, those of its first element."""
+    """The same with types instead of values; of a list, those of its first element.
+
+    Notices may be absent, and a figure may be null where it cannot be told.
+    """
     if isinstance(content, dict):
-        return {name: kinds_of(value) for name, value in content.items()}
+        return {name: kinds_of(value) for name, value in content.items() if name != "notices"}
     if isinstance(content, list):
         return [kinds_of(value) for value in content[:1]]
+    if content is None or isinstance(content, int | float):
+        return "number or null"
     return type(content).__name__
 
 

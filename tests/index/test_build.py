@@ -143,7 +143,7 @@ def test_a_faiss_key_is_taken_and_its_recall_measured(
 def test_a_key_that_cannot_be_built_leaves_no_index(
     model: Model, root: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidArgument, match=r"^FAISS cannot build 'nonsense' over 8 vectors"):
+    with pytest.raises(InvalidArgument, match=r"^FAISS cannot build 'nonsense'"):
         index(model, find_tiles(root), tmp_path / "new", goal=IndexGoal("nonsense"))
     assert not (tmp_path / "new").exists()
 

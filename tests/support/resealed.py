@@ -24,7 +24,7 @@ def reseal(path: Path, change: Callable[[dict[str, Any]], object] = lambda _: No
 def unseal(path: Path) -> None:
     """Make a model.json one of before there were checksums of all files."""
     content = json.loads(path.read_text(encoding="utf-8"))
-    for name in ("digest", "files"):
+    for name in ("digest", "files", "trained_on"):
         content.pop(name, None)
     path.write_text(json.dumps(content), encoding="utf-8")
 

@@ -78,7 +78,9 @@ def test_the_title_says_by_which_labels(run, made, tmp_path):
     assert "given labels" in plain.out
     assert "--truth" in plain.out
     truth = tmp_path / "truth.csv"
-    truth.write_text("tile,label\n" + "".join(f"{i}.tif,{'xy'[i % 2]}\n" for i in range(50)))
+    truth.write_text(
+        "tile,label\n" + "".join(f"./{i}.tif ,{('é', 'a b')[i % 2]}\n" for i in range(50))
+    )
     judged = run("evaluate", "--index", made, "--truth", truth)
     assert "true labels" in judged.out
     assert "--truth" not in judged.out
@@ -100,15 +102,20 @@ def test_what_is_left_out_is_counted(run, made, tmp_path):
 
 def test_one_class_and_foreign_true_labels_are_refused(run, made, tmp_path):
     truth = tmp_path / "truth.csv"
-    truth.write_text("tile,label\n0.tif,a\n1.tif,a\n")
+    truth.write_text("tile,label\n0.tif,é\n1.tif,é\n")
     one = run("evaluate", "--index", made, "--truth", truth, "--json")
     assert (one.code, one.out) == (1, "")
-    assert "'a'" in one.err
-    truth.write_text("tile,label\nx/0.tif,a\nx/1.tif,b\n")
+    assert "'é'" in one.err
+    truth.write_text("tile,label\nx/0.tif,é\nx/1.tif,a b\n")
     foreign = run("evaluate", "--index", made, "--truth", truth)
     assert foreign.code == 1
     assert "x/0.tif" in foreign.err
     assert "0.tif" in foreign.err
+    truth.write_text("tile,label\n0.tif,city\n1.tif,sea\n")
+    unknown = run("evaluate", "--index", made, "--truth", truth)
+    assert unknown.code == 1
+    assert "'city', 'sea'" in unknown.err
+    assert "'lonely'" in unknown.err
 
 
 FIGURES = ("knn_accuracy", "map", "map_at_r", "precision_at", "recall_at", "queries", "gallery")
