@@ -1,6 +1,6 @@
 """Every classification backbone of torchvision builds, trains, is saved, loaded, and embeds.
 
-One backbone of each family runs with the other tests; `make test-backbones` runs them all, and
+One backbone of most families runs with the other tests; `make test-backbones` runs them all, and
 writes the cosines and the seconds to backbones.xml.
 """
 
@@ -30,13 +30,11 @@ from rsretrieve.training.recipe import PAPER
 
 SIZES_PX = {"alexnet": 64, "inception_v3": 299, "maxvit_t": 224, "vit_h_14": 28}
 """Where 32 px is too little; Vision Transformers take multiples of their patches."""
-OF_EACH_FAMILY = frozenset(
+OF_MOST_FAMILIES = frozenset(
     {
-        "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "efficientnet_v2_s",
-        "googlenet", "inception_v3", "maxvit_t", "mnasnet0_5", "mobilenet_v2",
-        "mobilenet_v3_small", "regnet_x_400mf", "regnet_y_400mf", "resnet18", "resnet50",
-        "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "swin_v2_t",
-        "vgg11_bn", "vit_b_32", "wide_resnet50_2",
+        "alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5",
+        "mobilenet_v2", "regnet_y_400mf", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1",
+        "swin_v2_t", "vgg11_bn", "vit_b_32",
     }
 )  # fmt: skip
 CPU = torch.device("cpu")
@@ -70,7 +68,7 @@ def train_a_step(model: PrototypeModel, pixels: torch.Tensor) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in OF_EACH_FAMILY else pytest.param(name, marks=pytest.mark.exhaustive)
+        name if name in OF_MOST_FAMILIES else pytest.param(name, marks=pytest.mark.exhaustive)
         for name in BACKBONES
     ],
 )
