@@ -150,7 +150,7 @@ def _only_of_their_class(
 
 def _has_independent_classifier(evidence: Evidence) -> bool:
     """Whether some scores do not depend on the tile's own label."""
-    leaves_one_out = evidence.left_out is not None or evidence.is_unseen
+    leaves_one_out = evidence.left_out is not None or _is_unseen(evidence)
     return leaves_one_out or (_uses_classifiers(evidence) and _trained_on(evidence) is not None)
 
 
@@ -175,8 +175,9 @@ def _fit_classifiers(
     votes = _votes(rows, labels, assigned, classes, evidence.vectors)
     independent: list[Classifier] = [Discriminant(rows, assigned), votes]
     classifiers = ClassifierSet(independent)
-    if evidence.is_unseen:
-        classifiers = ClassifierSet([*independent, FixedScores(by_prototypes)])
+    if _is_unseen(evidence):
+        of_others = Restricted(FixedScores(by_prototypes), ~_seen(evidence))
+        classifiers = ClassifierSet([*independent, of_others])
     trained_on, features = _trained_on(evidence), evidence.starting_features
     if trained_on is not None and features is not None:
         by_model = [*independent, FixedScores(by_prototypes)]
@@ -190,7 +191,7 @@ def _fit_classifiers(
             areas=evidence.area_under_margin,
         )
     context.start_stage("combining classifiers", None)
-    if not evidence.is_unseen:
+    if not _is_unseen(evidence):
         return fit_dawid_skene(labels, classes, classifiers, context.advance), votes
     renaming = Renaming.of(labels, by_prototypes)
     for sentence in renaming.sentences(evidence.class_names):
@@ -202,10 +203,21 @@ def _fit_classifiers(
 
 def _trained_on(evidence: Evidence) -> NDArray[np.bool_] | None:
     """(N,) tiles with starting features; None if they are too few to fit a classifier."""
+    known = _seen(evidence)
+    is_enough = known.sum() >= FEWEST_PER_CLASS * len(evidence.class_names)
+    return known if evidence.starting_features is not None and is_enough else None
+
+
+def _seen(evidence: Evidence) -> NDArray[np.bool_]:
+    """(N,) tiles with starting features: those that the model was trained on."""
     if evidence.starting_features is None:
-        return None
-    known = np.asarray(evidence.starting_features.any(axis=1))
-    return known if known.sum() >= FEWEST_PER_CLASS * len(evidence.class_names) else None
+        return np.zeros(len(evidence.tiles), bool)
+    return np.asarray(evidence.starting_features.any(axis=1))
+
+
+def _is_unseen(evidence: Evidence) -> bool:
+    """Whether the model was trained on none of the tiles, or on very few of them."""
+    return evidence.knows_training and _trained_on(evidence) is None
 
 
 def _votes(

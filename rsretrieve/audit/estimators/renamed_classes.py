@@ -16,7 +16,7 @@ from rsretrieve.audit.issue_types import SMALLEST_CLASS
 
 @dataclass(frozen=True)
 class Renaming:
-    """The class that most tiles with each label look like.
+    """The classes that the tiles with each label look like.
 
     Attributes:
         counts: (K, K) int64, tiles by label (row) and nearest prototype (column).
@@ -38,12 +38,12 @@ class Renaming:
 
     @property
     def majority(self) -> NDArray[np.int64]:
-        """(K,) the class that more than half of the tiles with each label look like.
+        """(K,) the class that at least two thirds of the tiles with each label look like.
 
         The label itself where there is none, or where it has fewer than 5 tiles.
         """
         sizes, likely = self.counts.sum(axis=1), self.counts.argmax(axis=1)
-        clear = 2 * self.counts.max(axis=1) > sizes
+        clear = 3 * self.counts.max(axis=1) >= 2 * sizes
         own = np.arange(len(sizes))
         return np.asarray(np.where(clear & (sizes >= SMALLEST_CLASS), likely, own))
 

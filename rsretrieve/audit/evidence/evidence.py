@@ -31,8 +31,8 @@ class Evidence:
         class_sizes: (K,) int64, number of tiles behind each prototype.
         left_out: for prototypes that are means of the same tiles.
         places: tile id → where the tile lies, for tiles with a georeference.
-        is_unseen: the model is known not to be trained on these tiles, so that its embedding and
-            its prototypes do not depend on their labels.
+        knows_training: tiles without starting features are known not to be training tiles, so
+            that the model's embedding and prototypes do not depend on their labels.
         has_pixels: the tiles can be read, so near-duplicates are compared by their pixels.
         starting_features: (N, d) float32 unit rows, the features before the training learned
             labels; rows of zeros for tiles that the model was not trained on.
@@ -48,7 +48,7 @@ class Evidence:
     class_sizes: NDArray[np.int64]
     left_out: LeftOut | None = None
     places: Mapping[str, Place] = field(default_factory=dict)
-    is_unseen: bool = False
+    knows_training: bool = False
     has_pixels: bool = False
     starting_features: NDArray[np.float32] | None = None
     area_under_margin: NDArray[np.float32] | None = None

@@ -61,7 +61,7 @@ class ModelEvidence:
                 for tile, place in zip(embedded.tiles, embedded.places)
                 if place is not None
             },
-            is_unseen=record.is_unseen,
+            knows_training=record.knows_contents,
             has_pixels=True,
             starting_features=record.starting_features,
             area_under_margin=record.areas,

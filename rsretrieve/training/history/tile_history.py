@@ -45,13 +45,14 @@ class TileHistory:
         areas: (N,) float32, area under the margin, in nats; NaN if unknown.
         starting_features: (N, d) unit rows, see `compute_starting_features`; rows of zeros if
             unknown, and None if unknown for all tiles.
-        is_unseen: the training is known to have used none of the tiles, under any name.
+        knows_contents: every training tile is found by its content, under any name; the training
+            has not used the tiles that are not found.
     """
 
     weights: NDArray[np.float32]
     areas: NDArray[np.float32]
     starting_features: NDArray[Any] | None
-    is_unseen: bool = False
+    knows_contents: bool = False
 
     def columns(self) -> dict[str, Any]:
         """The columns of the table, by name."""
@@ -126,13 +127,11 @@ def read_tile_history(
         if name in table.column_names:
             column[here[same]] = table.column(name).to_numpy()[there[same]]
     if _STARTING_FEATURES not in table.column_names or not len(here):
-        return TileHistory(
-            weights, areas, None, is_unseen=not len(here) and _CONTENT in table.column_names
-        )
+        return TileHistory(weights, areas, None, _CONTENT in table.column_names)
     values = _matrix(table, _STARTING_FEATURES)
     features = np.zeros((len(tiles), values.shape[1]), np.float32)
     features[here] = values[there]
-    return TileHistory(weights, areas, features)
+    return TileHistory(weights, areas, features, _CONTENT in table.column_names)
 
 
 def _rows_of(
