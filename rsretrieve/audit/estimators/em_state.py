@@ -13,7 +13,7 @@ from rsretrieve.audit.estimators.classifiers import Scores
 Transitions = NDArray[np.float64]
 
 _PRIOR_TILES = 50.0
-_SHARE_FOR_TRANSITIONS, _LOG_CERTAIN = 0.5, float(np.log(0.95))
+_SHARE_FOR_TRANSITIONS, LOG_CERTAIN = 0.5, float(np.log(0.95))
 _FACTORS = np.geomspace(0.02, 200, 11)
 _SAMPLE, _COARSE_SAMPLE = 2_000, 500
 _NEWTON_STEPS = 15
@@ -208,7 +208,7 @@ def certain_half(log_p: Scores) -> NDArray[np.bool_]:
     order = np.lexsort((-top, predicted))
     sizes = np.bincount(predicted, minlength=log_p.shape[1])
     rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    chosen = np.asarray(top >= _LOG_CERTAIN)
+    chosen = np.asarray(top >= LOG_CERTAIN)
     chosen[order] |= rank < np.ceil(_SHARE_FOR_TRANSITIONS * sizes[predicted[order]])
     return chosen
 

@@ -13,6 +13,12 @@ is measured. The training likelihood would prefer the most complicated explanati
   more than three standard errors. Otherwise the vectors say nothing about the labels, and every
   noise rate is possible.
 - Otherwise the noise rate can be told if the rates of all fits that explain the labels agree.
+
+Classes that overlap look like noise: a tile near the border has a label that its neighbours do not
+have. Where many tiles are uncertain, the fit is therefore compared with right labels of classes
+that overlap. Unless it explains the held-out labels better, by more than three standard errors,
+the range begins at 0; if it is not even better by two, and more than a tenth of the labels would be
+wrong, the rate cannot be told.
 """
 
 from __future__ import annotations
@@ -24,7 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.classifiers import Scores, assign_folds
-from rsretrieve.audit.estimators.em_state import EMState, Transitions, uniform_noise
+from rsretrieve.audit.estimators.em_state import (
+    LOG_CERTAIN,
+    EMState,
+    Transitions,
+    log_softmax,
+    uniform_noise,
+)
 
 Refit = Callable[[EMState], Callable[[], Scores]]
 """Refits the classifiers to a state; see `dawid_skene.log_p_by_labels`."""
@@ -39,6 +51,7 @@ _HIGH_RATE = 0.5
 _PARTS, _HELD_OUT_ITERATIONS = 3, 5
 _EXPLAINS_SE, _INFORMS_SE = 2.0, 3.0
 _NORMAL_95 = 1.96
+_NO_NOISE, _CERTAIN_SHARE = 0.01, 0.7
 _MODEL_ERROR = 0.01
 """A tile that looks like another class counts as mislabelled; about so many do in clean data."""
 
@@ -121,7 +134,10 @@ def first_fit(
     fits = [fit(start) for start in starts]
     if _agree(fits, _AGREE):
         if fits[0].rate < _HIGH_RATE * chance:
-            return FirstFit(fits[0].state, _range_of(fits, len(labels)))
+            found = _range_of(fits, len(labels))
+            if found.low > 0 and _overlap(fits[0], refit):
+                found = _down_to_overlap(fits[0], refit, found, advance)
+            return FirstFit(fits[0].state, found)
         fits = fits[:1]
     else:
         fits.append(fit(uniform_noise(_MIDDLE * chance, classes)))
@@ -162,7 +178,10 @@ def _fit(
 
 
 def _held_out_likelihood(
-    fit: _Fit, refit: Refit, advance: Callable[[int], None]
+    fit: _Fit,
+    refit: Refit,
+    advance: Callable[[int], None],
+    iterations: int = _HELD_OUT_ITERATIONS,
 ) -> NDArray[np.float64]:
     """(N,) log likelihood of every label, by a posterior that does not use it.
 
@@ -175,11 +194,32 @@ def _held_out_likelihood(
     for part in range(_PARTS):
         rows = parts == part
         state = EMState(labels, transitions, by_label, rows)
-        for _ in range(_HELD_OUT_ITERATIONS):
+        for _ in range(iterations):
             state.update(refit(state)(), by_all_tiles=False)
             advance(len(labels))
         found[rows] = state.log_likelihood(refit(state)())[rows]
     return found
+
+
+def _overlap(fit: _Fit, refit: Refit) -> bool:
+    """Whether so few tiles are certain that noise may be overlap of the classes."""
+    certain = log_softmax(refit(fit.state)()).max(axis=1) >= LOG_CERTAIN
+    return bool(certain.mean() < _CERTAIN_SHARE)
+
+
+def _down_to_overlap(
+    fit: _Fit, refit: Refit, found: RateRange, advance: Callable[[int], None]
+) -> RateRange:
+    """The range, from 0 on if right labels of classes that overlap explain the labels as well."""
+    state = fit.state
+    clean = EMState(state.labels, uniform_noise(_NO_NOISE, state.classes))
+    with_noise = _held_out_likelihood(fit, refit, advance)
+    without = _held_out_likelihood(_Fit(clean, ()), refit, advance, iterations=0)
+    better_by = _standard_errors(with_noise - without)
+    if better_by > _INFORMS_SE:
+        return found
+    can_be_told = better_by > _EXPLAINS_SE or fit.rate <= _DISAGREE
+    return replace(found, low=0.0, can_be_told=can_be_told)
 
 
 def _that_explain(fits: Sequence[_Fit], likelihoods: Sequence[NDArray[np.float64]]) -> list[_Fit]:

@@ -70,6 +70,15 @@ def test_classes_that_overlap_are_not_noise(seed: int) -> None:
     assert posterior_from_em(found, true).issue_probability.mean() < 0.03
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("distance", [1.4, 1.8])
+def test_classes_that_overlap_widely_may_have_right_labels(distance: float, seed: int) -> None:
+    rows, true = clusters(distance, seed)
+    rates = fitted(rows, true).rates
+    assert rates.low == 0
+    assert rates.high < 0.5 or not rates.can_be_told
+
+
 @pytest.mark.medium
 @pytest.mark.parametrize("seed", range(3))
 def test_of_labels_drawn_at_random_no_rate_can_be_told(seed: int) -> None:
