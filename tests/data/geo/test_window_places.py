@@ -52,6 +52,7 @@ def check(kind, seed):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.medium
 @pytest.mark.parametrize("seed", range(4))
 def test_points_lie_in_the_footprint_where_they_lie_in_the_window(kind, seed):
     check(kind, seed)
