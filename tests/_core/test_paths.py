@@ -126,7 +126,7 @@ def test_a_stack_names_its_files_and_survives_writing(tmp_path):
     assert not location.is_local
     local = Location.parse(stack_path(names[:2]))
     assert local.is_local
-    assert Location.parse(local.below("/root")).stack == ('/root/a "b", c.tif', "/root/d/é.tif")
+    assert Location.parse(local.below("/away")).stack == ('/away/a "b", c.tif', "/away/d/é.tif")
     assert Location.parse(local.absolute()).stack == tuple(map(os.path.abspath, names[:2]))
     for size, name in enumerate(("a", "b"), 3):
         (tmp_path / name).write_bytes(b"x" * size)

@@ -142,11 +142,11 @@ def first_fit(
     else:
         fits.append(fit(uniform_noise(_MIDDLE * chance, classes)))
     likelihoods = [_held_out_likelihood(each, refit, advance) for each in fits]
-    explaining = _that_explain(fits, likelihoods)
     frequencies = np.log(np.bincount(labels, minlength=classes) / len(labels))[labels]
     best = int(np.argmax([each.mean() for each in likelihoods]))
     if _standard_errors(likelihoods[best] - frequencies) < _INFORMS_SE:
         return FirstFit(fits[best].state, RateRange(0.0, 1.0, False, False))
+    explaining = _that_explain(fits, likelihoods, best)
     chosen = _most_likely(explaining, refit)
     found = _range_of(explaining, len(labels))
     return FirstFit(
@@ -222,10 +222,13 @@ def _down_to_overlap(
     return replace(found, low=0.0, can_be_told=can_be_told)
 
 
-def _that_explain(fits: Sequence[_Fit], likelihoods: Sequence[NDArray[np.float64]]) -> list[_Fit]:
-    best = likelihoods[int(np.argmax([each.mean() for each in likelihoods]))]
+def _that_explain(
+    fits: Sequence[_Fit], likelihoods: Sequence[NDArray[np.float64]], best: int
+) -> list[_Fit]:
     return [
-        fit for fit, each in zip(fits, likelihoods) if _standard_errors(best - each) <= _EXPLAINS_SE
+        fit
+        for fit, each in zip(fits, likelihoods)
+        if _standard_errors(likelihoods[best] - each) <= _EXPLAINS_SE
     ]
 
 

@@ -5,8 +5,6 @@ The content of a file decides which, not its suffix. See `plain_images` and `ras
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,17 +14,15 @@ from rsretrieve.data.access import is_trusted
 from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.meaning import pixels_with_alpha
-from rsretrieve.data.reading.plain_images import read_plain
+from rsretrieve.data.reading.plain_images import read_plain, translated
 from rsretrieve.data.reading.raster_reader import read_raster
 from rsretrieve.data.reading.raw_tile import (
     RawTile,
-    decoding_trouble,
     require_measurement,
     require_openable,
 )
 from rsretrieve.data.reading.sidecars import only_texts_unread, sidecars_of
 from rsretrieve.data.tile import Tile
-from rsretrieve.errors import TileError
 
 
 def read_raw(tile: Tile, jpeg_px: int | None = None, expected: Expected = ANYTHING) -> RawTile:
@@ -42,7 +38,7 @@ def read_raw(tile: Tile, jpeg_px: int | None = None, expected: Expected = ANYTHI
         TileError: the file is missing, truncated or not an image; its pixel type is
             unsupported; it is too small or too large; or it holds no measurement.
     """
-    with _translated(tile.id):
+    with translated(tile.id):
         raw = _read_by_content(tile, jpeg_px, expected)
     return require_measurement(tile.id, raw)
 
@@ -56,24 +52,13 @@ def read_reduced(tile: Tile, jpeg_px: int, expected: Expected = ANYTHING) -> Raw
     window = tile.window
     if window is None or window.col or window.row or not tile.location.is_local:
         return None
-    with _translated(tile.id):
+    with translated(tile.id):
         require_openable(tile.id, tile.path)
         if window.shape_px != (window.height, window.width) or sidecars_of(tile.path):
             return None
         size = window.width, window.height
         values = read_plain(tile, jpeg_px, size)
     return None if values is None else _raw(values, expected)
-
-
-@contextmanager
-def _translated(tile_id: str) -> Iterator[None]:
-    """Turn every error into a `TileError`."""
-    try:
-        yield
-    except TileError:
-        raise
-    except Exception as error:  # decoders raise any type of error for damaged files
-        raise TileError(tile_id, decoding_trouble(error)) from error
 
 
 def _read_by_content(tile: Tile, jpeg_px: int | None, expected: Expected) -> RawTile:

@@ -90,7 +90,7 @@ def read_jpeg(tile: Tile, width: int, height: int) -> Pixels | None:
 def _decoded(
     tile: Tile, jpeg_px: int | None, size: tuple[int, int] | None, *, any_side: bool = False
 ) -> Pixels | None:
-    with _translated(tile.id):
+    with translated(tile.id):
         try:
             with Image.open(tile.path) as image:
                 if size not in (None, image.size) or _is_for_gdal(tile.path, image):
@@ -162,7 +162,7 @@ def _has_mask(stream: BinaryIO) -> bool:
 
 
 @contextmanager
-def _translated(tile_id: str) -> Iterator[None]:
+def translated(tile_id: str) -> Iterator[None]:
     """Turn every error of a decoder into a `TileError`."""
     try:
         yield
