@@ -150,8 +150,11 @@ def _only_of_their_class(
 
 def _has_independent_classifier(evidence: Evidence) -> bool:
     """Whether some scores do not depend on the tile's own label."""
-    leaves_one_out = evidence.left_out is not None or _is_unseen(evidence)
-    return leaves_one_out or (_uses_classifiers(evidence) and _trained_on(evidence) is not None)
+    if evidence.left_out is not None or _is_unseen(evidence):
+        return True
+    has_features = evidence.starting_features is not None
+    enough = _are_enough(_seen(evidence), len(evidence.class_names))
+    return _uses_classifiers(evidence) and has_features and enough
 
 
 def _uses_classifiers(evidence: Evidence) -> bool:
@@ -178,8 +181,8 @@ def _fit_classifiers(
     if _is_unseen(evidence):
         of_others = Restricted(FixedScores(by_prototypes), ~_seen(evidence))
         classifiers = ClassifierSet([*independent, of_others])
-    trained_on, features = _trained_on(evidence), evidence.starting_features
-    if trained_on is not None and features is not None:
+    trained_on, features = _seen(evidence), evidence.starting_features
+    if features is not None and _are_enough(trained_on, classes):
         by_model = [*independent, FixedScores(by_prototypes)]
         by_features = _votes(features, labels, assigned, classes, UnitRows(features))
         classifiers = ClassifierSet(
@@ -201,23 +204,23 @@ def _fit_classifiers(
     return result.for_labels(renamed, labels), votes
 
 
-def _trained_on(evidence: Evidence) -> NDArray[np.bool_] | None:
-    """(N,) tiles with starting features; None if they are too few to fit a classifier."""
-    known = _seen(evidence)
-    is_enough = known.sum() >= FEWEST_PER_CLASS * len(evidence.class_names)
-    return known if evidence.starting_features is not None and is_enough else None
-
-
 def _seen(evidence: Evidence) -> NDArray[np.bool_]:
-    """(N,) tiles with starting features: those that the model was trained on."""
-    if evidence.starting_features is None:
-        return np.zeros(len(evidence.tiles), bool)
-    return np.asarray(evidence.starting_features.any(axis=1))
+    """(N,) tiles that the model was, or may have been, trained on."""
+    if evidence.starting_features is not None:
+        return np.asarray(evidence.starting_features.any(axis=1))
+    known = evidence.trained_on
+    return np.ones(len(evidence.tiles), bool) if known is None else known
 
 
 def _is_unseen(evidence: Evidence) -> bool:
     """Whether the model was trained on none of the tiles, or on very few of them."""
-    return evidence.knows_training and _trained_on(evidence) is None
+    is_known = evidence.trained_on is not None
+    return is_known and not _are_enough(_seen(evidence), len(evidence.class_names))
+
+
+def _are_enough(tiles: NDArray[np.bool_], classes: int) -> bool:
+    """Whether they are enough to fit a classifier."""
+    return bool(tiles.sum() >= FEWEST_PER_CLASS * classes)
 
 
 def _votes(

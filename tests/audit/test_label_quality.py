@@ -73,7 +73,7 @@ def test_errors_are_found_however_many_tiles_the_training_knew(known: float) -> 
 
 def unseen(seed: int = 0) -> tuple[Evidence, NDArray[np.bool_]]:
     found, wrong = evidence(0.0, seed)
-    return replace(found, knows_training=True), wrong
+    return replace(found, trained_on=np.zeros(len(found.tiles), bool)), wrong
 
 
 def with_labels(found: Evidence, labels: NDArray[np.int64]) -> Evidence:
@@ -99,9 +99,22 @@ def test_labels_of_unseen_tiles_whose_classes_were_shifted_are_all_wrong() -> No
 def test_a_few_tiles_of_the_training_do_not_hide_shifted_classes() -> None:
     found, _ = evidence(0.05)
     true = np.repeat(np.arange(CLASSES), PER_CLASS)
-    shifted = with_labels(replace(found, knows_training=True), (true + 1) % CLASSES)
+    shifted = with_labels(
+        replace(found, trained_on=np.zeros(len(found.tiles), bool)), (true + 1) % CLASSES
+    )
     posterior, _ = judged(shifted)
     assert posterior.issue_probability.mean() > 0.9
+
+
+def test_tiles_of_a_training_without_starting_features_are_not_unseen() -> None:
+    """A network that begins with random weights records none."""
+    found, _ = evidence(0.0)
+    true = np.repeat(np.arange(CLASSES), PER_CLASS)
+    seen = np.ones(len(true), bool)
+    shifted = with_labels(replace(found, trained_on=seen), (true + 1) % CLASSES)
+    posterior, _ = judged(shifted)
+    assert posterior.issue_probability.mean() < 0.5  # its prototypes tell nothing of the names
+    assert np.isnan(posterior.independent).all()
 
 
 def test_prototypes_of_another_set_of_tiles_are_independent() -> None:

@@ -38,9 +38,10 @@ import torch
 from rsretrieve._core import atomic_write
 from rsretrieve.cli import main as app
 from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.profile.tile_scale import TileScale
 from rsretrieve.data.reading.chunk_reader import ChunkReader
 from rsretrieve.errors import IndexStoreError
-from rsretrieve.index import embed_tiles
+from rsretrieve.index import build, embed_tiles
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.maintenance import verify
 from rsretrieve.index.maintenance.verify import content_problems
@@ -134,6 +135,8 @@ def program(place: Place, arguments: list[str], exchange: int | None = None) -> 
     embed_tiles.BATCH_SIZE = BATCH
     # A repair ends with a check that embeds a sample again, as it should: not counted here.
     verify.EMBEDDED_AGAIN = 0
+    # A run reads the size of a few tiles again, as it should: not counted, either.
+    build.measure_scale = lambda *_: TileScale(None, None, None)
     noted = os.open(place.reads, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     read = ChunkReader.read
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
+
+S = TypeVar("S", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Evidence:
         class_sizes: (K,) int64, number of tiles behind each prototype.
         left_out: for prototypes that are means of the same tiles.
         places: tile id → where the tile lies, for tiles with a georeference.
-        knows_training: tiles without starting features are known not to be training tiles, so
-            that the model's embedding and prototypes do not depend on their labels.
+        trained_on: (N,) bool, False for tiles whose labels the embedding and the prototypes do not
+            depend on; None if they may depend on all.
         has_pixels: the tiles can be read, so near-duplicates are compared by their pixels.
         starting_features: (N, d) float32 unit rows, the features before the training learned
             labels; rows of zeros for tiles that the model was not trained on.
@@ -48,7 +50,7 @@ class Evidence:
     class_sizes: NDArray[np.int64]
     left_out: LeftOut | None = None
     places: Mapping[str, Place] = field(default_factory=dict)
-    knows_training: bool = False
+    trained_on: NDArray[np.bool_] | None = None
     has_pixels: bool = False
     starting_features: NDArray[np.float32] | None = None
     area_under_margin: NDArray[np.float32] | None = None
@@ -75,15 +77,14 @@ class Evidence:
             tiles=self.tiles.select(rows.tolist()),
             vectors=UnitRows(self.vectors[rows]),
             left_out=left_out,
+            trained_on=_taken(self.trained_on, rows),
             starting_features=_taken(self.starting_features, rows),
             area_under_margin=_taken(self.area_under_margin, rows),
             training_weight=_taken(self.training_weight, rows),
         )
 
 
-def _taken(
-    values: NDArray[np.float32] | None, rows: NDArray[np.int64]
-) -> NDArray[np.float32] | None:
+def _taken(values: NDArray[S] | None, rows: NDArray[np.int64]) -> NDArray[S] | None:
     return None if values is None else values[rows]
 
 

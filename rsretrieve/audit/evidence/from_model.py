@@ -61,7 +61,7 @@ class ModelEvidence:
                 for tile, place in zip(embedded.tiles, embedded.places)
                 if place is not None
             },
-            knows_training=record.knows_contents,
+            trained_on=record.trained_on,
             has_pixels=True,
             starting_features=record.starting_features,
             area_under_margin=record.areas,

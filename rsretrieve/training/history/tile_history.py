@@ -45,14 +45,14 @@ class TileHistory:
         areas: (N,) float32, area under the margin, in nats; NaN if unknown.
         starting_features: (N, d) unit rows, see `compute_starting_features`; rows of zeros if
             unknown, and None if unknown for all tiles.
-        knows_contents: every training tile is found by its content, under any name; the training
-            has not used the tiles that are not found.
+        trained_on: (N,) bool, False for tiles that the training has not used; None if unknown, as
+            in old model folders, which do not find a training tile by its content.
     """
 
     weights: NDArray[np.float32]
     areas: NDArray[np.float32]
     starting_features: NDArray[Any] | None
-    knows_contents: bool = False
+    trained_on: NDArray[np.bool_] | None = None
 
     def columns(self) -> dict[str, Any]:
         """The columns of the table, by name."""
@@ -126,12 +126,13 @@ def read_tile_history(
     for name, column in ((_WEIGHT, weights), (_AREA, areas)):
         if name in table.column_names:
             column[here[same]] = table.column(name).to_numpy()[there[same]]
+    trained_on = found >= 0 if _CONTENT in table.column_names else None
     if _STARTING_FEATURES not in table.column_names or not len(here):
-        return TileHistory(weights, areas, None, _CONTENT in table.column_names)
+        return TileHistory(weights, areas, None, trained_on)
     values = _matrix(table, _STARTING_FEATURES)
     features = np.zeros((len(tiles), values.shape[1]), np.float32)
     features[here] = values[there]
-    return TileHistory(weights, areas, features, _CONTENT in table.column_names)
+    return TileHistory(weights, areas, features, trained_on)
 
 
 def _rows_of(
