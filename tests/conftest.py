@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,20 @@ def _cache_of_the_tests_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ.pop("RSRETRIEVE_CACHE", None)
     os.environ["RSRETRIEVE_CACHE_SIZE"] = "0"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _workers_know_functions_of_tests() -> Iterator[None]:
+    """Decoding workers import the functions that tests call in them before they are confined.
+
+    Confined, they may not list this repository. Python lists a folder of modules again as soon as
+    a file in it is new, as those of coverage are, and then finds no module there.
+    """
+    from rsretrieve.data.workers import pool
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "Worker", partial(pool.Worker, "tests.support.worker_functions"))
+        yield
 
 
 @dataclass(frozen=True)
