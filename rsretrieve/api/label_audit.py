@@ -24,7 +24,7 @@ from rsretrieve.api.opened_tiles import TilesLike
 from rsretrieve.api.trained_model import ModelLike
 from rsretrieve.audit.audit import AuditRequest
 from rsretrieve.audit.audit import audit_labels as audit_labels_of
-from rsretrieve.audit.issue_selection import IssueSelection
+from rsretrieve.audit.issue_selection import FIX_PRECISION, IssueSelection
 from rsretrieve.audit.label_quality import FOLDS, AssessmentOptions
 from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import CSV_COLUMNS
@@ -173,6 +173,7 @@ class AuditResult:
     ) -> pandas.DataFrame | None:
         """The labels to train on next: the given ones, with the confident suggestions applied.
 
+        Of the changed labels, a share of `fix_precision` is expected to be right.
         After an audit with `decisions`, the labels as decided, and no suggestions. Tiles that
         were not audited keep their label.
 
@@ -235,6 +236,7 @@ def audit_labels(
     expected_precision: float | None = None,
     budget: int | None = None,
     cross_fit: int = FOLDS,
+    fix_precision: float = FIX_PRECISION,
     device: str = "auto",
     strict: bool = False,
     progress: Progress | None = None,
@@ -254,6 +256,8 @@ def audit_labels(
             by default as many as give the highest expected F1.
         budget: flag this many labels; not with `expected_precision`.
         cross_fit: the number of folds; each tile is scored by classes fitted to the others.
+        fix_precision: `fixed_labels` changes as many labels as are expected to be right then to
+            this share, 0…1.
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a loaded model
             stays where it is.
         strict: the first tile that cannot be used ends the audit.
@@ -291,7 +295,7 @@ def audit_labels(
             true_labels=None if true is None else true.known,
             confirmed=subject.confirmed,
             comparisons=MOST_CARDS,
-            options=AssessmentOptions(selection, folds),
+            options=AssessmentOptions(selection, folds, number(fix_precision, "fix_precision")),
         )
         audit = audit_labels_of(request, call.context)
     return AuditResult(audit, subject, call.failures)

@@ -20,6 +20,7 @@ from rsretrieve.audit.estimators.prototype_scores import LabelScores, score_labe
 from rsretrieve.audit.estimators.several_starts import RateRange
 from rsretrieve.audit.evidence.evidence import Evidence, EvidenceSource
 from rsretrieve.audit.exemplars import Exemplars
+from rsretrieve.audit.issue_selection import select_fixes
 from rsretrieve.audit.issue_types import NO_ISSUE, LabelContext, classify_issues
 from rsretrieve.audit.label_quality import MOST_TILES, AssessmentOptions, assess_labels
 from rsretrieve.audit.noise_rate import share_intervals, with_untold
@@ -81,14 +82,17 @@ def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
     label_context = LabelContext(
         evidence.labels, evidence.class_sizes, duplicates.has_other, ~posterior.told
     )
-    types, confident = classify_issues(scores, findings, label_context)
+    types, clear = classify_issues(scores, findings, label_context)
+    # Where there may be no wrong label at all, none is changed without review.
+    clear &= posterior.rates.low > 0
+    fixed = select_fixes(findings.predicted_probability, clear, request.options.fix_precision)
     classified = ClassifiedLabels(
         tiles=evidence.tiles,
         class_names=evidence.class_names,
         labels=evidence.labels,
         findings=findings,
         issue_types=np.where(confirmed, np.int8(NO_ISSUE), types),
-        is_confident=confident,
+        is_confident=fixed,
         near_duplicates=duplicates.other,
     )
     return _summarise(request, evidence, posterior, classified)

@@ -1,4 +1,4 @@
-"""Choose which labels are flagged as issues, from their probabilities."""
+"""Choose which labels are flagged as issues, and which are fixed, from their probabilities."""
 
 from __future__ import annotations
 
@@ -11,6 +11,14 @@ from rsretrieve.errors import InvalidArgument
 
 _EVEN_ODDS = 0.5
 _LEAST_PROBABLE = 1 / 3
+FIX_PRECISION = 0.95
+"""Share of the fixed labels that is expected to be right, unless the user chooses another."""
+_TOO_CERTAIN_BY = 2.5
+"""A tile that looks like another class in every way is taken for a wrong label with certainty.
+
+The log odds of a suggestion are therefore divided by this number before labels are fixed. It was
+measured: see "Fixed labels" in benchmarks/RESULTS.md.
+"""
 
 
 @dataclass(frozen=True)
@@ -83,3 +91,37 @@ def select_issues(
     flagged = np.zeros(len(order), bool)
     flagged[order[:count]] = True
     return flagged
+
+
+def check_fix_precision(precision: float) -> None:
+    """Raise `InvalidArgument` for a precision that is not above 0 and at most 1."""
+    if not 0 < precision <= 1:
+        raise InvalidArgument(
+            f"the precision of fixed labels must be above 0 and at most 1, not {precision}"
+        )
+
+
+def select_fixes(
+    probability: NDArray[np.float64], candidates: NDArray[np.bool_], precision: float
+) -> NDArray[np.bool_]:
+    """Choose the suggestions that are applied without review, the most probable first.
+
+    As many as are expected to be right to a given share. The expectation does not take the
+    probabilities at their word: their log odds are divided by 2.5.
+
+    Args:
+        probability: (N,) float64, probability that the suggestion is right.
+        candidates: (N,) bool, the suggestions that may be applied.
+        precision: expected share of right suggestions among those chosen, 0…1.
+
+    Returns:
+        (N,) bool, the chosen suggestions.
+    """
+    p = np.clip(probability, 1e-12, 1 - 1e-12)
+    cautious = 1 / (1 + ((1 - p) / p) ** (1 / _TOO_CERTAIN_BY))
+    order = np.flatnonzero(candidates)
+    order = order[np.argsort(-cautious[order], kind="stable")]
+    reached = np.cumsum(cautious[order]) >= precision * np.arange(1, len(order) + 1)
+    chosen = np.zeros(len(p), bool)
+    chosen[order[: int(np.flatnonzero(reached)[-1]) + 1 if reached.any() else 0]] = True
+    return chosen

@@ -22,7 +22,12 @@ from rsretrieve.audit.estimators.several_starts import RateRange
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.evidence.evidence import Evidence
 from rsretrieve.audit.findings import LabelFindings, label_findings
-from rsretrieve.audit.issue_selection import IssueSelection, select_issues
+from rsretrieve.audit.issue_selection import (
+    FIX_PRECISION,
+    IssueSelection,
+    check_fix_precision,
+    select_issues,
+)
 from rsretrieve.audit.posterior import (
     LabelPosterior,
     posterior_from_em,
@@ -47,17 +52,20 @@ class AssessmentOptions:
     Attributes:
         selection: how many labels to flag.
         folds: number of folds for cross-fitting, at least 2.
+        fix_precision: expected share of right labels among those that are fixed without review.
 
     Raises:
-        InvalidArgument: fewer than 2 folds.
+        InvalidArgument: fewer than 2 folds, or a precision out of range.
     """
 
     selection: IssueSelection = field(default_factory=IssueSelection)
     folds: int = FOLDS
+    fix_precision: float = FIX_PRECISION
 
     def __post_init__(self) -> None:
         if self.folds < 2:
             raise InvalidArgument(f"cross-fitting needs at least 2 folds, not {self.folds}")
+        check_fix_precision(self.fix_precision)
 
 
 def assess_labels(

@@ -73,7 +73,7 @@ class ClassifiedLabels:
         labels: (N,) int64 class numbers of the given labels.
         findings: probabilities, suggestions and what they are based on.
         issue_types: (N,) int8 positions in `ISSUE_TYPES`, or `NO_ISSUE`.
-        is_confident: (N,) bool, the suggestion can be applied without review.
+        is_confident: (N,) bool, the suggestion is applied without review.
         near_duplicates: (N,) int64 row of a near-duplicate with another label, or `NO_DUPLICATE`.
     """
 

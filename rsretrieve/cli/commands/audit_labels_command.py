@@ -72,9 +72,9 @@ def audit_labels(
     fixed_labels: Annotated[
         Path | None,
         _file(
-            help="CSV (tile,label) to train on: the given labels, with each suggestion applied "
-            "that is at least three times as probable as the next class. With --decisions: with "
-            "the decisions applied, and no suggestions.",
+            help="CSV (tile,label) to train on: the given labels, with the most probable "
+            "suggestions applied (see --fix-precision). With --decisions: with the decisions "
+            "applied, and no suggestions.",
         ),
     ] = None,
     changes: Annotated[
@@ -122,6 +122,15 @@ def audit_labels(
             min=2,
         ),
     ] = 5,
+    fix_precision: Annotated[
+        float | None,
+        _choice(
+            metavar="SHARE",
+            help="With --fixed-labels: change as many labels as possible while this share of the "
+            "changed labels, 0…1, is expected to be right. The others are left for a person. "
+            "[default: 0.95]",
+        ),
+    ] = None,
     fail_on_issues: Annotated[
         bool,
         typer.Option(
@@ -181,6 +190,7 @@ def audit_labels(
             "--decisions without --model or --embeddings needs --fixed-labels or --changes, and "
             "takes no other output"
         )
+    outputs.check_fix_precision(fix_precision, decisions)
     paths = outputs.paths(inputs.paths)
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
@@ -194,14 +204,16 @@ def audit_labels(
         check_truth(truth)
         from rsretrieve.audit.audit import AuditRequest
         from rsretrieve.audit.audit import audit_labels as audit_labels_of
-        from rsretrieve.audit.issue_selection import IssueSelection
+        from rsretrieve.audit.issue_selection import FIX_PRECISION, IssueSelection
         from rsretrieve.audit.label_quality import AssessmentOptions
         from rsretrieve.cli.io.render_audit import audit_result, decisions_result
         from rsretrieve.data.labels.labels import true_labels_of
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.html.page import MOST_CARDS
 
-        assessment = AssessmentOptions(IssueSelection(expected_precision, budget), cross_fit)
+        assessment = AssessmentOptions(
+            IssueSelection(expected_precision, budget), cross_fit, FIX_PRECISION if fix_precision is None else fix_precision
+        )
         context = RunContext(strict=strict, listener=terminal.listen)
         found = inputs.find(context)
         paths.check_tiles(lambda: (tile.path for tile in found.tiles))

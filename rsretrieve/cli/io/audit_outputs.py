@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.export.output_paths import OutputPaths
 
@@ -36,6 +38,18 @@ class AuditOutputs:
     def has_labels(self) -> bool:
         """Whether a file is requested that decisions alone can provide."""
         return self.fixed_labels is not None or self.changes is not None
+
+    def check_fix_precision(self, precision: float | None, decisions: Path | None) -> None:
+        """Refuse a precision of fixed labels where no label is fixed by a suggestion.
+
+        Raises:
+            typer.BadParameter: no such file is requested, or decisions are applied instead.
+        """
+        if precision is not None and (not self.has_labels or decisions is not None):
+            raise typer.BadParameter(
+                "--fix-precision needs --fixed-labels or --changes, and does not go with "
+                "--decisions"
+            )
 
     @property
     def has_findings(self) -> bool:
@@ -85,9 +99,8 @@ class AuditOutputs:
             write_changes(self.changes, changes, overwrite=self.overwrite)
         if not self.has_labels:
             return []
-        done = f"{len(changes)} of {len(audit.table)} labels changed as suggested"
-        if left := len(audit.issues) - len(changes):
-            done += f"; {left} more flagged labels kept: no other class is clearly more probable"
+        done = f"{len(audit.issues)} of {len(audit.table)} labels flagged: {len(changes)} fixed, "
+        done += f"{len(audit.issues) - len(changes)} left for a person"
         if unaudited := len(tiles.labelled()) - len(audit.table):
             done += f"; {unaudited} labels that were not audited kept"
         return [done]
