@@ -212,7 +212,9 @@ def audit_labels(
         from rsretrieve.export.html.page import MOST_CARDS
 
         assessment = AssessmentOptions(
-            IssueSelection(expected_precision, budget), cross_fit, FIX_PRECISION if fix_precision is None else fix_precision
+            IssueSelection(expected_precision, budget),
+            cross_fit,
+            FIX_PRECISION if fix_precision is None else fix_precision,
         )
         context = RunContext(strict=strict, listener=terminal.listen)
         found = inputs.find(context)

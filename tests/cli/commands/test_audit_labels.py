@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -134,7 +135,7 @@ def test_fixed_labels_hold_tiles_that_were_not_audited_as_they_are(run, clusters
         *("--fixed-labels", clusters / "fixed.csv"),
     )
     assert ran.code == 3
-    assert "8 of 87 labels changed as suggested" in ran.err
+    assert re.search(r"\d+ of 87 labels flagged: 8 fixed, \d+ left for a person", ran.err)
     assert "2 labels that were not audited" in ran.err
     before = {row["tile"]: row["label"] for row in rows_of(clusters / "list.csv")}
     after = {row["tile"]: row["label"] for row in rows_of(clusters / "fixed.csv")}
@@ -309,3 +310,34 @@ def test_what_does_not_go_together_is_wrong_usage(run, clusters, monkeypatch, ar
     ran = run("audit-labels", *arguments)
     assert ran.code == 2
     assert said in " ".join(ran.err.split())
+
+
+def test_a_higher_precision_fixes_fewer_labels(run, clusters):
+    arguments = ("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy")
+    changed = []
+    for precision in ("0.5", "0.9999", "1"):
+        out = clusters / f"{precision}.csv"
+        ran = run(*arguments, "--changes", out, "--fix-precision", precision)
+        assert ran.code == 0, ran.err
+        changed.append(len(rows_of(out)))
+    assert changed[0] >= changed[1] >= changed[2] == 0
+    assert changed[0] > 0
+
+
+@pytest.mark.parametrize("precision", ["0", "1.5", "-1", "nan"])
+def test_a_precision_out_of_range_is_refused(run, clusters, precision):
+    ran = run(
+        *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
+        *("--changes", clusters / "c.csv", f"--fix-precision={precision}"),
+    )
+    assert ran.code == 2
+    assert "precision of fixed labels" in ran.err
+
+
+def test_a_precision_without_a_file_to_fix_is_wrong_usage(run, clusters):
+    ran = run(
+        *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
+        *("--fix-precision", "0.9"),
+    )
+    assert ran.code == 2
+    assert "--fixed-labels" in ran.err
