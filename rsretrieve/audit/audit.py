@@ -84,7 +84,7 @@ def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
     )
     types, clear = classify_issues(scores, findings, label_context)
     # Where there may be no wrong label at all, none is changed without review.
-    clear &= posterior.rates.low > 0
+    clear &= posterior.rates.can_be_told and posterior.rates.low > 0
     fixed = select_fixes(findings.predicted_probability, clear, request.options.fix_precision)
     classified = ClassifiedLabels(
         tiles=evidence.tiles,

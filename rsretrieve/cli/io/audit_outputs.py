@@ -101,8 +101,10 @@ class AuditOutputs:
             return []
         done = f"{len(audit.issues)} of {len(audit.table)} labels flagged: {len(changes)} fixed, "
         done += f"{len(audit.issues) - len(changes)} left for a person"
-        if len(audit.issues) and audit.interval[0] <= 0:
-            done += "; perhaps no label is wrong, as the interval of the noise rate begins at 0"
+        if audit.noise_rate is None:
+            done += "; none is fixed, because the noise rate cannot be told"
+        elif audit.interval[0] <= 0:
+            done += "; none is fixed, because the interval of the noise rate begins at 0"
         if unaudited := len(tiles.labelled()) - len(audit.table):
             done += f"; {unaudited} labels that were not audited kept"
         return [done]

@@ -174,6 +174,7 @@ def test_one_class_alone_cannot_be_audited(run, clusters):
 def test_exports_of_a_model_s_audit(run, landscape, noisy, model, tmp_path):
     ran = run(
         *("audit-labels", landscape, "--labels", noisy, "--model", model, "--json"),
+        *("--budget", 40),
         *("--fiftyone", tmp_path / "f.csv", "--label-studio", tmp_path / "l.json"),
         *("--geojson", tmp_path / "g.json"),
     )
