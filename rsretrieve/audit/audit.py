@@ -83,8 +83,7 @@ def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
         evidence.labels, evidence.class_sizes, duplicates.has_other, ~posterior.told
     )
     types, clear = classify_issues(scores, findings, label_context)
-    # Where there may be no wrong label at all, none is changed without review.
-    clear &= posterior.rates.can_be_told and posterior.rates.low > 0
+    clear &= posterior.rates.can_be_told
     fixed = select_fixes(findings.predicted_probability, clear, request.options.fix_precision)
     classified = ClassifiedLabels(
         tiles=evidence.tiles,

@@ -103,8 +103,6 @@ class AuditOutputs:
         done += f"{len(audit.issues) - len(changes)} left for a person"
         if audit.noise_rate is None:
             done += "; none is fixed, because the noise rate cannot be told"
-        elif audit.interval[0] <= 0:
-            done += "; none is fixed, because the interval of the noise rate begins at 0"
         if unaudited := len(tiles.labelled()) - len(audit.table):
             done += f"; {unaudited} labels that were not audited kept"
         return [done]
