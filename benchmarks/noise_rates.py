@@ -5,6 +5,10 @@ several ways, and prints per way the true rate, the estimate with its interval, 
 precision of the ranking, and how many labels are fixed and how many of these rightly. Usage:
 
     python benchmarks/noise_rates.py TILES --weights mobilenet_v2.safetensors [--table aid]
+    python benchmarks/noise_rates.py TILES --weights mobilenet_v2.safetensors --drawn 200
+
+With --drawn: of so many sets with some of the classes, some of their tiles and a rate, all drawn at
+random, in how many the interval contains the true rate.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from grid.baselines import FeatureNetwork
 from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.classifiers import Discriminant, NeighbourVotes, assign_folds
-from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, fit_dawid_skene
+from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMResult, fit_dawid_skene
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.findings import CLEAR_ODDS
 from rsretrieve.audit.issue_selection import (
@@ -41,6 +45,7 @@ from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.recipe import ROBUST
 
 DIMENSIONS = 128
+_NEAR = 0.02
 UNIFORM = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 
 Rows = NDArray[np.float32]
@@ -84,13 +89,18 @@ def changed_labels(tiles: TileSet, table: str | None, seed: int) -> Iterator[tup
         yield "table 0.3", numbers_of(tiles, (drawn[tile.id] for tile in tiles))
 
 
-def audited(rows: Rows, given: Labels, true: Labels) -> str:
-    """One line of the table."""
+def fitted(rows: Rows, given: Labels) -> tuple[EMResult, float]:
+    """The fit from embeddings alone, and its seconds."""
     started = time.perf_counter()
     votes = NeighbourVotes.among(UnitRows(rows), given)
     classifiers = ClassifierSet([Discriminant(rows, assign_folds(given, 5)), votes])
-    found = fit_dawid_skene(given, int(true.max()) + 1, classifiers)
-    seconds = time.perf_counter() - started
+    found = fit_dawid_skene(given, int(given.max()) + 1, classifiers)
+    return found, time.perf_counter() - started
+
+
+def audited(rows: Rows, given: Labels, true: Labels) -> str:
+    """One line of the table."""
+    found, seconds = fitted(rows, given)
     posterior, rates = posterior_from_em(found, given), found.rates
     wrong, probability = given != true, posterior.issue_probability
     figures = audit_figures(
@@ -117,6 +127,47 @@ def fixes_of(posterior: LabelPosterior, given: Labels) -> NDArray[np.bool_]:
     return select_fixes(np.exp(posterior.log_probability[:, 0]), candidates, FIX_PRECISION)
 
 
+def drawn_cell(
+    rows: Rows, true: Labels, rng: np.random.Generator
+) -> tuple[str, Rows, Labels, Labels]:
+    """Some classes, some of their tiles, and changed labels, all drawn at random.
+
+    Returns:
+        What was drawn, in words; the features; the given labels and the true ones.
+    """
+    classes = int(rng.integers(3, int(true.max()) + 2))
+    chosen = rng.permutation(int(true.max()) + 1)[:classes]
+    share = rng.uniform(0.3, 1)
+    here = np.flatnonzero(np.isin(true, chosen) & (rng.random(len(true)) < share))
+    numbers = np.searchsorted(np.sort(chosen), true[here])
+    step, most = ("next class", 0.45) if rng.random() < 0.3 else ("uniform", 0.8)
+    rate = rng.uniform(0, most * (1 - 1 / classes) if step == "uniform" else most)
+    moved = rng.integers(1, classes, len(here)) if step == "uniform" else 1
+    given = (numbers + moved * (rng.random(len(here)) < rate)) % classes
+    return f"{classes} classes, {len(here)} tiles, {step} {rate:.2f}", rows[here], given, numbers
+
+
+def print_drawn(rows: Rows, true: Labels, count: int, seed: int) -> None:
+    """One line a set, and how many intervals contain the true rate."""
+    rng = np.random.default_rng(seed)
+    covered, told, near = [], [], []
+    for _ in range(count):
+        name, features, given, numbers = drawn_cell(rows, true, rng)
+        found, _ = fitted(features, given)
+        rates, rate = found.rates, float((given != numbers).mean())
+        estimate = float(posterior_from_em(found, given).issue_probability.mean())
+        covered.append(rates.low <= rate <= rates.high)
+        told.append(rates.can_be_told)
+        near.append(abs(estimate - rate) <= _NEAR)
+        said = f"{estimate:.3f}" if rates.can_be_told else "cannot be told"
+        print(f"{name} | {rate:.3f} | {said} | {rates.low:.3f} to {rates.high:.3f}", flush=True)
+    print(
+        f"of {count}: {sum(covered)} intervals contain the true rate; {sum(told)} rates are told, "
+        f"{sum(a and b for a, b in zip(told, near))} of them within {_NEAR}, "
+        f"{sum(a and b for a, b in zip(told, covered))} with an interval that contains it"
+    )
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -125,6 +176,7 @@ def main() -> None:
     parser.add_argument("--backbone", default="mobilenet_v2")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--table", help="A confusion table, for label-dependent noise.")
+    parser.add_argument("--drawn", type=int, metavar="N", help="Draw so many sets at random.")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     tiles = find_tiles(chosen.tiles)
@@ -132,6 +184,9 @@ def main() -> None:
     tiles = tiles.select(order.tolist())
     rows = features(tiles, chosen.backbone, chosen.weights, chosen.size)
     true = numbers_of(tiles, (str(tile.label) for tile in tiles))
+    if chosen.drawn:
+        print_drawn(rows, true, chosen.drawn, chosen.seed)
+        return
     print("labels | true rate | estimate | 95 % interval | average precision | fixed | rightly | s")
     for name, given in changed_labels(tiles, chosen.table, chosen.seed):
         print(f"{name} | {audited(rows, given, true)}", flush=True)
