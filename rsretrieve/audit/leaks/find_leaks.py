@@ -136,7 +136,9 @@ def find_leaks(
     compared = list(combinations(range(len(sets)), 2))
     if last_only:
         compared = [pair for pair in compared if pair[1] == len(sets) - 1]
-    located = [one or NOWHERE for tiles in sets for one in locate(tiles, context)]
+    # Files that cannot be opened are reported once, when their pixels are read.
+    quiet = RunContext(listener=context.report)
+    located = [one or NOWHERE for tiles in sets for one in locate(tiles, quiet)]
     overlaps, shares = _overlaps(lists, located, last_only=last_only)
     total = len(located)
     keys = np.sort(overlaps[:, 0] * total + overlaps[:, 1])

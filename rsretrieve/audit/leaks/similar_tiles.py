@@ -12,6 +12,7 @@ from rsretrieve._core.knn import knn_search
 from rsretrieve.audit.duplicates.align import SAME_PIXELS, Print, agreement
 from rsretrieve.audit.duplicates.thumbprint import to_coarse_direction, to_thumbprint
 from rsretrieve.data.failures import Failure
+from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -78,13 +79,19 @@ def _read(
     for tiles in lists:
         own = rows[(rows >= start) & (rows < start + len(tiles))]
         for row, read in zip(own.tolist(), read_in_order(tiles.select(list(own - start)), process)):
+            if context is not None:
+                _report(read, context)
             if not isinstance(read, Failure):
                 yield row, read.content
-            elif context is not None:
-                context.add_failure(read)
-            if context is not None:
-                context.advance(1)
         start += len(tiles)
+
+
+def _report(read: Read[Any] | Failure, context: RunContext) -> None:
+    if isinstance(read, Failure):
+        context.add_failure(read)
+    else:
+        context.add_notes(read.tile.id, read.notes)
+    context.advance(1)
 
 
 def _candidates(one: NDArray[np.float32], other: NDArray[np.float32]) -> Pairs:
