@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rsretrieve.api.opened_index import Index, open_index
     from rsretrieve.api.opened_tiles import Tiles, open_tiles
     from rsretrieve.api.retrieval_evaluation import Evaluation, evaluate
+    from rsretrieve.api.tile_lists import Leaks, TileLists, find_leaks, split
     from rsretrieve.api.trained_model import Model, load_model
     from rsretrieve.errors import RsretrieveError, RsretrieveWarning
     from rsretrieve.progress import Advanced, EpochFinished, Noticed, StageStarted
@@ -34,19 +35,23 @@ __all__ = [
     "Hit",
     "Hits",
     "Index",
+    "Leaks",
     "Model",
     "Noticed",
     "RsretrieveError",
     "RsretrieveWarning",
     "StageStarted",
+    "TileLists",
     "Tiles",
     "audit_labels",
     "build_index",
     "build_index_from_embeddings",
     "evaluate",
+    "find_leaks",
     "load_model",
     "open_index",
     "open_tiles",
+    "split",
     "train",
 ]
 _MODULES = {
@@ -57,6 +62,7 @@ _MODULES = {
     "api.opened_index": ("Index", "open_index"),
     "api.opened_tiles": ("Tiles", "open_tiles"),
     "api.retrieval_evaluation": ("Evaluation", "evaluate"),
+    "api.tile_lists": ("Leaks", "TileLists", "find_leaks", "split"),
     "api.trained_model": ("Model", "load_model"),
     "errors": ("RsretrieveError", "RsretrieveWarning"),
     "progress": ("Advanced", "EpochFinished", "Noticed", "StageStarted"),

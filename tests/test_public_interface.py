@@ -15,7 +15,7 @@ from tests.support.repository import PACKAGE
 NAMES = {
     *("Tiles", "Model", "Index", "Hit", "Hits", "AuditResult", "Evaluation"),
     *("open_tiles", "train", "load_model", "open_index", "audit_labels", "evaluate"),
-    *("build_index", "build_index_from_embeddings"),
+    *("build_index", "build_index_from_embeddings", "split", "find_leaks", "TileLists", "Leaks"),
     *("RsretrieveError", "RsretrieveWarning"),
     *("StageStarted", "Advanced", "Noticed", "EpochFinished"),
 }
@@ -61,6 +61,14 @@ SIGNATURES = {
             **{"budget": None, "cross_fit": 5, "device": "auto", **REPORTED},
         },
     ),
+    "split": (
+        {"tiles": REQUIRED, "fractions": (0.7, 0.1, 0.2)},
+        {
+            **{"by_scene": False, "by_place": False, "buffer_m": 0.0},
+            **{"window": None, "stride": None, "seed": 0, **REPORTED},
+        },
+    ),
+    "find_leaks": ({"lists": REQUIRED}, REPORTED),
     "evaluate": (
         {"index": REQUIRED, "queries": None},
         {"truth": None, "model": None, "seed": 0, "device": "auto", **REPORTED},
@@ -87,6 +95,8 @@ SIGNATURES = {
 }
 MEMBERS = {
     "Tiles": "class_names failures inputs select source tile_set to_dataframe with_labels",
+    "TileLists": "as_dict fractions left_out test to_csv train val",
+    "Leaks": "summary to_csv to_dataframe",
     "Model": "class_names dimensions embed failures fingerprint loaded path",
     "Index": "class_names embeddings failures path search store to_dataframe to_geodataframe "
     "verify",

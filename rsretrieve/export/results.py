@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from rsretrieve._core.tables import write_csv
 
 if TYPE_CHECKING:  # a command loads only the modules that it needs
+    from rsretrieve.audit.leaks.find_leaks import FoundLeaks
     from rsretrieve.audit.result import Audit, NoiseMatrix
     from rsretrieve.data.workers.confinement import Enforced
     from rsretrieve.evaluation.evaluate import Evaluation
@@ -28,6 +29,7 @@ CLASS_COLUMNS = (
     *("precision_at_1", "precision_at_5", "precision_at_10", "precision_at_20", "precision_at_50"),
     *("recall_at_1", "recall_at_5", "recall_at_10"),
 )
+LEAK_COLUMNS = ("tile", "other", "list", "other_list", "kind", "similarity", "overlap")
 HIT_COLUMNS = ("query", "rank", "tile", "path", "similarity", "label", "crs", "lon", "lat")
 
 
@@ -184,6 +186,22 @@ def write_audit_csv(path: Path, audit: Audit, *, overwrite: bool) -> None:
     from rsretrieve.audit.result_table import CSV_COLUMNS, tuples_of
 
     write_csv(path, CSV_COLUMNS, tuples_of(audit.table, CSV_COLUMNS), overwrite=overwrite)
+
+
+def leaks_json(found: FoundLeaks) -> dict[str, Any]:
+    """The leaks between lists, in what `split --json` and `audit-labels --json` print."""
+    from rsretrieve.audit.leaks.find_leaks import LeakKind
+
+    return {
+        "near_duplicates": found.count(LeakKind.NEAR_DUPLICATE),
+        "overlaps": found.count(LeakKind.OVERLAP),
+        "lists": [asdict(each) for each in found.of_lists()],
+    }
+
+
+def write_leaks_csv(path: Path, found: FoundLeaks, *, overwrite: bool) -> None:
+    """Write one row for every two tiles of different lists that show the same."""
+    write_csv(path, LEAK_COLUMNS, map(astuple, found), overwrite=overwrite)
 
 
 def write_noise_matrix(path: Path, matrix: NoiseMatrix, *, overwrite: bool) -> None:

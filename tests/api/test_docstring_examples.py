@@ -16,7 +16,7 @@ from tests.api.conftest import QUICK
 from tests.support.repository import ROOT
 
 FUNCTIONS = [name for name in rsretrieve.__all__ if inspect.isfunction(getattr(rsretrieve, name))]
-CLASSES = ["AuditResult", "Evaluation", "Hits", "Index", "Model", "Tiles"]
+CLASSES = ["AuditResult", "Evaluation", "Hits", "Index", "Leaks", "Model", "TileLists", "Tiles"]
 FINDER = doctest.DocTestFinder(exclude_empty=True, recurse=True)
 PAGE, README = ROOT / "docs" / "python.md", ROOT / "README.md"
 EXAMPLES = [

@@ -30,6 +30,22 @@ _file = partial(typer.Option, metavar="FILE", rich_help_panel="Files to write")
 _choice = partial(typer.Option, rich_help_panel="Scoring and selection")
 
 
+def _check_together(inputs: AuditInputs, outputs: AuditOutputs, *, fail_on_issues: bool) -> None:
+    """Check that the options go together.
+
+    Raises:
+        typer.BadParameter: they do not.
+    """
+    inputs.check()
+    if outputs.leaks is not None and not inputs.against:
+        raise typer.BadParameter("--leaks needs --against LIST")
+    if not inputs.is_audit and (outputs.has_findings or fail_on_issues or not outputs.has_labels):
+        raise typer.BadParameter(
+            "--decisions without --model or --embeddings needs --fixed-labels or --changes, and "
+            "takes no other output"
+        )
+
+
 @takes_scenes
 def audit_labels(
     tiles: Annotated[
@@ -97,6 +113,18 @@ def audit_labels(
     ] = None,
     geojson: Annotated[
         Path | None, _file(help="GeoJSON: footprints of the tiles to look at.")
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LIST",
+            help="Other tiles, such as a test list: report which audited tiles overlap one of "
+            "them, or are near-duplicates. May be given several times. The same --window cuts "
+            "their scenes.",
+        ),
+    ] = None,
+    leaks: Annotated[
+        Path | None, _file(help="CSV: the tiles that --against found, in pairs.")
     ] = None,
     expected_precision: Annotated[
         float | None,
@@ -182,14 +210,11 @@ def audit_labels(
     is named), rare_class (fewer than 5 tiles, too few to score).
     """
     exports = (fiftyone, label_studio, geojson, noise_matrix)
-    outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, overwrite)
-    inputs = AuditInputs(tiles or None, scenes, labels, model, embeddings, decisions, truth, device)
-    inputs.check()
-    if not inputs.is_audit and (outputs.has_findings or fail_on_issues or not outputs.has_labels):
-        raise typer.BadParameter(
-            "--decisions without --model or --embeddings needs --fixed-labels or --changes, and "
-            "takes no other output"
-        )
+    outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, leaks, overwrite)
+    inputs = AuditInputs(
+        tiles or None, scenes, labels, model, embeddings, decisions, truth, device, against or ()
+    )
+    _check_together(inputs, outputs, fail_on_issues=fail_on_issues)
     outputs.check_fix_precision(fix_precision, decisions)
     paths = outputs.paths(inputs.paths)
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
@@ -202,6 +227,7 @@ def audit_labels(
         check_embeddings(embeddings)
         check_labels_file(decisions)
         check_truth(truth)
+        check_tiles(against)
         from rsretrieve.audit.audit import AuditRequest
         from rsretrieve.audit.audit import audit_labels as audit_labels_of
         from rsretrieve.audit.issue_selection import FIX_PRECISION, IssueSelection
@@ -240,7 +266,9 @@ def audit_labels(
         terminal.notice(*outputs.write(audit, found, source, context))
         if found.reviewed is None:
             terminal.notice(*outputs.write_suggested(audit, found.tiles))
+        compared = inputs.against_lists(found.tiles, source, context)
+        found_leaks = outputs.write_leaks(compared, context)
         terminal.notice(*context.notices)
-        terminal.result(*audit_result(audit, source.device, found.reviewed))
+        terminal.result(*audit_result(audit, source.device, found.reviewed, found_leaks))
         code = terminal.failures(context.failures)
         raise typer.Exit(EXIT_ISSUES if fail_on_issues and len(audit.issues) else code)

@@ -15,6 +15,7 @@ from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.export.output_paths import OutputPaths
 
 PARTS = ("train", "val", "test")
+_TOGETHER = "What stays together"
 
 
 @takes_scenes
@@ -26,9 +27,42 @@ def split(
     fractions: Annotated[
         str, typer.Option(metavar="F,F,F", help="Shares of train, val and test.")
     ] = "0.7,0.1,0.2",
+    by_scene: Annotated[
+        bool,
+        typer.Option(
+            "--by-scene",
+            help="All tiles of one file, or of one STAC item, go to one list.",
+            rich_help_panel=_TOGETHER,
+        ),
+    ] = False,
+    by_place: Annotated[
+        bool,
+        typer.Option(
+            "--by-place",
+            help="Tiles that overlap on the ground go to one list.",
+            rich_help_panel=_TOGETHER,
+        ),
+    ] = False,
+    buffer_m: Annotated[
+        float,
+        typer.Option(
+            metavar="M",
+            help="With --by-place: tiles within M metres on the ground, too.",
+            rich_help_panel=_TOGETHER,
+        ),
+    ] = 0.0,
+    leaks: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV: tiles that overlap a tile of another list, or are near-duplicates of it. "
+            "Reads all tiles.",
+        ),
+    ] = None,
     labels: options.Labels = None,
     seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
+    strict: options.Strict = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
     scenes: SceneChoices = SceneChoices(),
@@ -38,8 +72,14 @@ def split(
     Each class is split by these fractions. The result depends only on the seed and on the tile
     ids of the class.
 
+    Windows that overlap must not be in different lists: a model is then tested on what it was
+    trained on. --by-place keeps them together, also across files and reference systems. If one
+    group of tiles is too large for the fractions, as a scene with overlapping windows is, it is
+    cut into contiguous blocks, and the tiles at their borders are in no list.
+
     Example:
         rsretrieve split tiles --output lists --fractions 0.7,0.1,0.2
+        rsretrieve split scenes --window 64 --stride 16 --by-place --output lists
     """
     shares = options.parse_numbers(fractions, "--fractions", float)
     if len(shares) != len(PARTS):
@@ -50,23 +90,32 @@ def split(
         raise typer.BadParameter("a folder is written, not a file", param_hint="--output")
     files = [output / f"{part}.csv" for part in PARTS]
     paths = OutputPaths(
-        {f"--output ({path.name})": path for path in files},
+        {**{f"--output ({path.name})": path for path in files}, "--leaks": leaks},
         inputs={**options.inputs_of("TILES", tiles), "--labels": labels},
         overwrite=overwrite,
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
+        terminal.leave_output_to(paths.on_standard_output)
         check_tiles(tiles)
         check_labels_file(labels)
-        from rsretrieve.cli.io.result_tables import split_summary
+        from rsretrieve.cli.io.leak_outputs import split_result, write_leaks
         from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
-        from rsretrieve.data.labels.splits import split_per_class
+        from rsretrieve.data.run_context import RunContext
+        from rsretrieve.data.splitting.split_tiles import SplitChoices, split_tiles
 
+        choices = SplitChoices(shares, seed, by_scene, by_place, buffer_m, PARTS)
+        context = RunContext(strict=strict, listener=terminal.listen)
         found = find_tiles(tiles, labels, scenes)
         paths.check_tiles(lambda: (tile.path for tile in found))
         terminal.notice(*found.notices)
-        parts = split_per_class(found, shares, seed)
-        for path, part in zip(files, parts):
+        divided = split_tiles(found, choices, context)
+        for path, part in zip(files, divided.parts):
             write_list(path, part, overwrite=overwrite)
-        counts = {name: len(part) for name, part in zip(PARTS, parts)}
-        terminal.result({"output": str(output), **counts}, split_summary(output, counts))
+        lists = dict(zip(PARTS, divided.parts))
+        found_leaks = None
+        if leaks is not None:
+            found_leaks = write_leaks(lists, leaks, context, overwrite=overwrite)
+        terminal.notice(*context.notices)
+        terminal.result(*split_result(output, divided, found_leaks))
+        raise typer.Exit(terminal.failures(context.failures))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,7 @@ class AuditInputs:
     decisions: Path | None
     truth: Path | None
     device: str
+    against: Sequence[str] = ()
 
     @property
     def is_audit(self) -> bool:
@@ -83,6 +85,7 @@ class AuditInputs:
             "--embeddings": self.embeddings,
             "--decisions": self.decisions,
             "--truth": self.truth,
+            **{f"--against {one}": one for one in self.against},
         }
 
     def check(self) -> None:
@@ -95,6 +98,10 @@ class AuditInputs:
             raise typer.BadParameter("--model and --embeddings do not go together")
         if not self.is_audit and self.decisions is None:
             raise typer.BadParameter("give --model DIR or --embeddings FILE")
+        if repeated := set(self.against) & set(self.tiles or ()):
+            raise typer.BadParameter(f"--against {min(repeated)} is one of the audited TILES")
+        if not self.is_audit and self.against:
+            raise typer.BadParameter("--against belongs to an audit: give --model or --embeddings")
         if not self.is_audit and self.truth is not None:
             raise typer.BadParameter("--truth measures an audit: give --model or --embeddings")
         if self.tiles is None and self.embeddings is None:
@@ -132,6 +139,28 @@ class AuditInputs:
         decided = read_decisions(self.decisions)
         reviewed = apply_decisions(tiles, decided, command_with_labels)
         return AuditTiles(reviewed.tiles, reviewed, embeddings, origin)
+
+    def against_lists(
+        self, tiles: TileSet, source: AuditSource, context: RunContext
+    ) -> dict[str, TileSet]:
+        """The lists of `--against`, and last the audited tiles; empty without that option.
+
+        Raises:
+            InputError: the audited tiles are no files that can be read.
+        """
+        from rsretrieve.data.discovery.find_tiles import find_tiles
+        from rsretrieve.errors import InputError
+
+        if self.against and not source.compares_pixels:
+            raise InputError(
+                f"--against compares pixels and places, and the tiles of {self.embeddings} are "
+                "no files that can be read",
+                hint="give the tiles as TILES, beside --embeddings",
+            )
+        lists = {one: find_tiles(one, None, self.scenes, context) for one in self.against}
+        for notice in (text for one in lists.values() for text in one.notices):
+            context.notice(notice)
+        return {**lists, tiles.source: tiles} if lists else {}
 
     def load_source(self, found: AuditTiles, context: RunContext) -> AuditSource:
         """Load the model, or use the embeddings."""

@@ -13,6 +13,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.export.output_paths import OutputPaths
 
 if TYPE_CHECKING:  # heavy modules, which `--help` does not load
+    from rsretrieve.audit.leaks.find_leaks import FoundLeaks
     from rsretrieve.audit.result import Audit
     from rsretrieve.audit.review import ReviewedTiles
     from rsretrieve.cli.io.audit_inputs import AuditSource, AuditTiles
@@ -32,6 +33,7 @@ class AuditOutputs:
     label_studio: Path | None
     geojson: Path | None
     noise_matrix: Path | None
+    leaks: Path | None
     overwrite: bool
 
     @property
@@ -59,7 +61,7 @@ class AuditOutputs:
     @property
     def _audit_files(self) -> tuple[Path | None, ...]:
         tables = (self.output, self.fiftyone, self.label_studio, self.geojson, self.noise_matrix)
-        return (*tables, self.page)
+        return (*tables, self.page, self.leaks)
 
     def paths(self, inputs: Mapping[str, str | Path | None]) -> OutputPaths:
         """The output files, to be checked against the inputs."""
@@ -131,6 +133,14 @@ class AuditOutputs:
             request = PageRequest(audit, found.tiles.source, bands, by_pixels, review=review)
             write_audit_page(self.page, request, overwrite=self.overwrite, context=context)
         return [*self._write_label_studio(audit), *self._write_geojson(audit)]
+
+    def write_leaks(self, lists: Mapping[str, TileSet], context: RunContext) -> FoundLeaks | None:
+        """Compare the last list with the others; write and return what it shares with them."""
+        from rsretrieve.cli.io.leak_outputs import write_leaks
+
+        if not lists:
+            return None
+        return write_leaks(lists, self.leaks, context, last_only=True, overwrite=self.overwrite)
 
     def _write_label_studio(self, audit: Audit) -> list[str]:
         from rsretrieve.export.annotation_tools import write_label_studio

@@ -11,20 +11,27 @@ from rich.table import Table
 from rsretrieve.cli.io.text_tables import plain, plain_table
 
 if TYPE_CHECKING:
+    from rsretrieve.audit.leaks.find_leaks import FoundLeaks
     from rsretrieve.audit.result import Audit
     from rsretrieve.audit.review import ReviewedTiles
 
 WORST_SHOWN = 20
 
 
-def audit_result(audit: Audit, device: str, reviewed: ReviewedTiles | None) -> tuple[Any, ...]:
+def audit_result(
+    audit: Audit, device: str, reviewed: ReviewedTiles | None, leaks: FoundLeaks | None = None
+) -> tuple[Any, ...]:
     """The JSON object, then what is printed without `--json`."""
-    from rsretrieve.export.results import audit_json
+    from rsretrieve.cli.io.leak_outputs import leak_summary
+    from rsretrieve.export.results import audit_json, leaks_json
 
     content = audit_json(audit, device)
+    if leaks is not None:
+        content["leaks"] = leaks_json(leaks)
     if reviewed is not None:
         content |= _decisions_json(reviewed)
-    return content, *audit_summary(audit)
+    shown = audit_summary(audit)
+    return content, *shown, *(leak_summary(leaks) if leaks is not None else ())
 
 
 def decisions_result(reviewed: ReviewedTiles) -> tuple[Any, ...]:

@@ -29,10 +29,7 @@ def split_per_class(tiles: TileSet, fractions: Sequence[float], seed: int) -> li
     Raises:
         InvalidArgument: fractions that are not positive or sum to more than 1.
     """
-    if not (fractions and min(fractions) > 0 and sum(fractions) <= 1 + 1e-9):  # nor NaN
-        raise InvalidArgument(
-            f"fractions must be positive and sum to at most 1, not {list(fractions)}"
-        )
+    check_fractions(fractions)
     classes: dict[str | None, list[int]] = defaultdict(list)
     for position, tile in enumerate(tiles):
         classes[tile.label].append(position)
@@ -42,6 +39,18 @@ def split_per_class(tiles: TileSet, fractions: Sequence[float], seed: int) -> li
         for part, positions in zip(parts, _cut(members, fractions)):
             part.extend(positions)
     return [tiles.select(sorted(part)) for part in parts]
+
+
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Refuse fractions that are not positive or sum to more than 1.
+
+    Raises:
+        InvalidArgument: they are such.
+    """
+    if not (fractions and min(fractions) > 0 and sum(fractions) <= 1 + 1e-9):  # nor NaN
+        raise InvalidArgument(
+            f"fractions must be positive and sum to at most 1, not {list(fractions)}"
+        )
 
 
 def _cut(members: list[int], fractions: Sequence[float]) -> list[list[int]]:

@@ -1,0 +1,1 @@
+"""Tiles of one list that are also, wholly or partly, in another one."""
