@@ -232,7 +232,6 @@ def audit_labels(
             found.tiles,
             source.evidence,
             true_labels=true.known if true is not None else None,
-            confirmed=found.reviewed.confirmed if found.reviewed is not None else frozenset(),
             comparisons=MOST_CARDS if page is not None else 0,
             options=assessment,
         )
