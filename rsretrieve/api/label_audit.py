@@ -264,12 +264,13 @@ def audit_labels(
         embeddings: instead of a model, embeddings made elsewhere: `.npy` (N, D) whose rows are
             `tiles`, or Parquet (`tile`, `embedding`, `label`).
         decisions: decisions that the page saved, or any labels file; those labels count as
-            right.
+            right, are never issues, and are known examples for the estimate.
         truth: a file with the true labels (`tile,label`), to measure the audit:
             `result.audit.figures`.
         expected_precision: flag as many labels as are expected to be wrong to this share, 0…1;
             by default as many as give the highest expected F1.
-        budget: flag this many labels; not with `expected_precision`.
+        budget: flag this many labels, the most probably wrong of those that nobody decided on; not
+            with `expected_precision`.
         cross_fit: the number of folds; each tile is scored by classes fitted to the others.
         fix_precision: `fixed_labels` changes as many labels as are expected to be right then to
             this share, 0…1.

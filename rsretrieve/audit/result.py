@@ -103,11 +103,11 @@ class WrongLabelsLeft:
     @property
     def summary(self) -> str:
         """The number in words, with its interval."""
-        among = f"among the {self.undecided} labels that nobody decided on"
-        interval = f"(95% interval {self.interval[0]} to {self.interval[1]})"
-        if self.expected is None:
-            return f"how many labels are wrong {among} cannot be told {interval}"
-        return f"{round(self.expected)} labels are probably wrong {among} {interval}"
+        number = "cannot be told" if self.expected is None else str(round(self.expected))
+        return (
+            f"probably wrong among the {self.undecided} labels that nobody decided on: {number} "
+            f"(95% interval {self.interval[0]} to {self.interval[1]})"
+        )
 
 
 @dataclass(frozen=True)
