@@ -120,9 +120,8 @@ class EMState:
         Returns:
             (N, K) log probabilities.
         """
-        given = self.transitions[:, self.labels].T * self.given.decisions(self.classes)
-        target = Target(np.asfortranarray(given[self._sample]), times_p=True)
-        return self._with_best_factor(scores, name, target)
+        given = np.asfortranarray(self.transitions[:, self.labels[self._sample]].T)
+        return self._with_best_factor(scores, name, Target(given, times_p=True))
 
     def combine(self, scores: Sequence[Scores], name: str) -> Scores:
         """Convert and multiply the scores of classifiers that use the same vectors.

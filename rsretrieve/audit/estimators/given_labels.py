@@ -6,8 +6,9 @@ that of any other tile. Reviewers look at the labels that are most probably wron
 they look at depends only on what the model knows, so this does not bias the matrix. Without the
 label before the decision, the tile does not count for the matrix.
 
-Where scores are converted to probabilities, a person is expected to err in 2 % of the decisions:
-a few wrong decisions would otherwise make every probability less certain.
+A person errs, too. Where scores are converted to probabilities, 2 % of each decision is therefore
+left for the other classes, and the factor that is fitted to the given labels ignores decisions: a
+few wrong ones would otherwise make every probability less certain.
 """
 
 from __future__ import annotations
@@ -121,14 +122,7 @@ class GivenLabels:
         if self.is_open.all():
             return posterior
         found = posterior.copy()
-        rows = ~self.is_open
-        found[rows] = self.decisions(posterior.shape[1])[rows]
-        return found
-
-    def decisions(self, classes: int) -> NDArray[np.float64]:
-        """(N, K) probability of the decision on a tile of each class; 1 where nobody decided."""
-        found = np.ones((len(self), classes))
         rows = np.flatnonzero(~self.is_open)
-        found[rows] = _REVIEWER_ERROR / max(1, classes - 1)
+        found[rows] = _REVIEWER_ERROR / max(1, posterior.shape[1] - 1)
         found[rows, self.confirmed[rows]] = 1 - _REVIEWER_ERROR
         return found

@@ -21,7 +21,7 @@ def test_without_decisions_nothing_changes() -> None:
     assert given.with_confirmed(EVEN) is EVEN
     assert given.with_confirmed_odds(EVEN) is EVEN
     assert given.rate_of_open(0.3) == 0.3
-    assert (given.decisions(3) == 1).all()
+    assert given.with_reviewer_errors(EVEN) is EVEN
 
 
 def test_confirmed_classes_are_certain() -> None:
@@ -31,7 +31,7 @@ def test_confirmed_classes_are_certain() -> None:
     found = given.with_confirmed(EVEN)
     assert found[[0, 2, 4]].tolist() == np.eye(3)[[1, 2, 1]].tolist()
     assert found[[1, 3]].tolist() == EVEN[[1, 3]].tolist()
-    assert given.decisions(3)[0].tolist() == pytest.approx([0.01, 0.98, 0.01])
+    assert given.with_reviewer_errors(found)[0].tolist() == pytest.approx([0.01, 0.98, 0.01])
 
 
 def test_the_rate_of_the_other_labels_is_without_those_found() -> None:
