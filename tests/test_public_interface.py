@@ -102,7 +102,7 @@ MEMBERS = {
     "verify",
     "Hits": "count index query to_dataframe to_geodataframe to_json to_sheet",
     "AuditResult": "audit failures fixed_labels issues noise_interval noise_rate table "
-    "to_csv to_dataframe to_html",
+    "to_csv to_dataframe to_html wrong_labels_left wrong_labels_left_interval",
 }
 HEAVY = {
     *("numpy", "torch", "torchvision", "faiss", "rasterio", "pyarrow", "matplotlib", "pystac"),

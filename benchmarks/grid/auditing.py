@@ -147,8 +147,7 @@ def _ours(evidence: Evidence) -> Opinion:
     scores = score_labels(
         evidence.vectors, labels, evidence.prototypes, evidence.temperature, evidence.left_out
     )
-    nobody = np.zeros(len(labels), bool)
-    posterior, findings = assess_labels(evidence, scores, AssessmentOptions(), nobody, RunContext())
+    posterior, findings = assess_labels(evidence, scores, AssessmentOptions(), RunContext())
     probability = posterior.issue_probability
     return Opinion(
         -posterior.margin,

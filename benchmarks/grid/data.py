@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from grid.cells import Cell, Dataset, Method
 from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.labels.decided_rows import write_labels
 from rsretrieve.data.labels.label_noise import corrupt_by_table, corrupt_uniformly, read_transitions
-from rsretrieve.data.labels.labels import override_labels, write_labels
+from rsretrieve.data.labels.labels import override_labels
 from rsretrieve.data.labels.splits import split_per_class
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet

@@ -9,6 +9,7 @@ import numpy as np
 
 from grid.cells import Cell
 from grid.data import CellTiles, Place, cell_folder, cell_tiles
+from grid.reviewing import Reviewer, review_in_rounds
 from grid.running import model_in, trained_model
 from rsretrieve.audit.audit import AuditRequest, audit_labels
 from rsretrieve.audit.evidence.from_model import ModelEvidence
@@ -27,6 +28,7 @@ class Mending(StrEnum):
     NOTHING = "as given"
     DROPPED = "flagged tiles dropped"
     FIXED = "fixed labels"
+    REVIEWED = "reviewed in rounds"
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,19 @@ def gain_by(mending: Mending, cell: Cell, place: Place) -> Gain:
     model = trained_model(cell, place)
     taught = tiles
     if mending is not Mending.NOTHING:
-        source = ModelEvidence(model)
-        audit = audit_labels(AuditRequest(tiles.train, source), RunContext(strict=True))
-        taught = replace(tiles, train=mended(tiles.train, audit, mending))
+        taught = replace(tiles, train=_mended(tiles, ModelEvidence(model), mending, cell.seed))
         folder = cell_folder(cell, place)
         folder = folder.with_name(f"{folder.name}-{mending.replace(' ', '-')}")
         model = model_in(folder, cell, taught, place)
     return _measured(model, tiles, taught)
+
+
+def _mended(tiles: CellTiles, source: ModelEvidence, mending: Mending, seed: int) -> TileSet:
+    if mending is Mending.REVIEWED:
+        *_, last = review_in_rounds(tiles.train, source, Reviewer(tiles.true_labels, seed))
+        return last.tiles
+    audit = audit_labels(AuditRequest(tiles.train, source), RunContext(strict=True))
+    return mended(tiles.train, audit, mending)
 
 
 def mended(tiles: TileSet, audit: Audit, mending: Mending) -> TileSet:

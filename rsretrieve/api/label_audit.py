@@ -30,7 +30,8 @@ from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import CSV_COLUMNS
 from rsretrieve.audit.review import labels_of
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.labels.labels import true_labels_of, write_labels
+from rsretrieve.data.labels.decided_rows import labels_columns, write_labels
+from rsretrieve.data.labels.labels import true_labels_of
 from rsretrieve.export.html.page import MOST_CARDS, PageRequest, write_audit_page
 from rsretrieve.export.html.review_command import review_settings
 from rsretrieve.export.output_paths import OutputPaths
@@ -83,6 +84,18 @@ class AuditResult:
     def noise_interval(self) -> tuple[float, float]:
         """The 95 % interval of the noise rate."""
         return self.audit.interval
+
+    @property
+    def wrong_labels_left(self) -> float | None:
+        """How many labels that nobody decided on are probably wrong; None if it cannot be told."""
+        left = self.audit.wrong_left
+        return None if left is None else left.expected
+
+    @property
+    def wrong_labels_left_interval(self) -> tuple[int, int]:
+        """The 95 % interval of `wrong_labels_left`."""
+        left = self.audit.wrong_left
+        return (0, len(self)) if left is None else left.interval
 
     @cached_property
     def table(self) -> pyarrow.Table:
@@ -183,7 +196,9 @@ class AuditResult:
 
         Returns:
             A DataFrame with the columns `tile` and `label`, sorted by tile, which
-            `open_tiles(labels=...)` takes; None where a file is written.
+            `open_tiles(labels=...)` takes; None where a file is written. If a person decided on
+            some of the labels, the columns `decision` and `given_label` say on which; a
+            training trusts them.
 
         Raises:
             InvalidArgument: an argument is of a wrong type.
@@ -201,9 +216,9 @@ class AuditResult:
             if not self._subject.is_decided:
                 labels |= self.audit.fixed_labels()
             if path is None:
-                return frame({"tile": [*labels], "label": [*labels.values()]})
+                return frame(labels_columns(labels, self._subject.tiles))
             file, replaces = self._checked(path, overwrite)
-            write_labels(file, labels, overwrite=replaces)
+            write_labels(file, labels, overwrite=replaces, tiles=self._subject.tiles)
             return None
 
     def __repr__(self) -> str:
@@ -249,12 +264,13 @@ def audit_labels(
         embeddings: instead of a model, embeddings made elsewhere: `.npy` (N, D) whose rows are
             `tiles`, or Parquet (`tile`, `embedding`, `label`).
         decisions: decisions that the page saved, or any labels file; those labels count as
-            right.
+            right, are never issues, and are known examples for the estimate.
         truth: a file with the true labels (`tile,label`), to measure the audit:
             `result.audit.figures`.
         expected_precision: flag as many labels as are expected to be wrong to this share, 0…1;
             by default as many as give the highest expected F1.
-        budget: flag this many labels; not with `expected_precision`.
+        budget: flag this many labels, the most probably wrong of those that nobody decided on; not
+            with `expected_precision`.
         cross_fit: the number of folds; each tile is scored by classes fitted to the others.
         fix_precision: `fixed_labels` changes as many labels as are expected to be right then to
             this share, 0…1.
@@ -293,7 +309,6 @@ def audit_labels(
             subject.tiles,
             subject.source,
             true_labels=None if true is None else true.known,
-            confirmed=subject.confirmed,
             comparisons=MOST_CARDS,
             options=AssessmentOptions(selection, folds, number(fix_precision, "fix_precision")),
         )

@@ -16,7 +16,7 @@ from rsretrieve.api.arguments.checks import (
     whole,
     wrong,
 )
-from rsretrieve.api.arguments.tile_arguments import label_mapping, windows_of
+from rsretrieve.api.arguments.tile_arguments import decisions_among, label_mapping, windows_of
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.dataframes import frame
 from rsretrieve.api.notebook import facts_html, short, some_names
@@ -119,7 +119,8 @@ class Tiles:
 
         Args:
             labels: a labels file (`tile,label`), a mapping of tile ids to labels, or a DataFrame
-                with the columns `tile` and `label`, such as `AuditResult.fixed_labels()`.
+                with the columns `tile` and `label`, such as `AuditResult.fixed_labels()`. Labels
+                that a person decided on, by a column `decision`, are trusted.
 
         Raises:
             LabelsError: not one of the tiles is named.
@@ -147,7 +148,9 @@ class Tiles:
                 f"labels name none of the {len(self)} tiles of {self.source} (they name "
                 f"{some_of(known)}; the tiles are {some_of(tile.id for tile in self)})"
             )
-        return Tiles(self.tile_set.relabelled(known), self.failures, self.inputs)
+        decisions = decisions_among(labels, known)
+        relabelled = self.tile_set.relabelled(known).with_confirmed(decisions.confirmed)
+        return Tiles(relabelled.with_notices(*decisions.notices), self.failures, self.inputs)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """A pandas DataFrame with the columns `tile`, `path` and `label`, a row a tile.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,13 @@ from rsretrieve.audit.issue_types import NO_ISSUE, LabelContext, classify_issues
 from rsretrieve.audit.label_quality import MOST_TILES, AssessmentOptions, assess_labels
 from rsretrieve.audit.noise_rate import share_intervals, with_untold
 from rsretrieve.audit.posterior import LabelPosterior
-from rsretrieve.audit.result import Audit, ClassIssues, Comparison, NoiseMatrix
+from rsretrieve.audit.result import (
+    Audit,
+    ClassIssues,
+    Comparison,
+    NoiseMatrix,
+    WrongLabelsLeft,
+)
 from rsretrieve.audit.result_table import ClassifiedLabels
 from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.run_context import RunContext
@@ -39,10 +46,9 @@ class AuditRequest:
     """What to audit, and how.
 
     Attributes:
-        tiles: tiles with labels.
+        tiles: tiles with labels. Labels that a person confirmed are never flagged.
         source: provides the evidence: a model, or embeddings.
         true_labels: tile id → true label, to measure the audit; must contain every tile.
-        confirmed: ids of the tiles whose label a person has decided on; they are never flagged.
         comparisons: number of the worst tiles to find tiles to compare with for.
         options: how many labels to flag, and the folds of cross-fitting.
     """
@@ -50,7 +56,6 @@ class AuditRequest:
     tiles: TileSet
     source: EvidenceSource
     true_labels: Mapping[str, str] | None = None
-    confirmed: frozenset[str] = field(default=frozenset())
     comparisons: int = 0
     options: AssessmentOptions = field(default_factory=AssessmentOptions)
 
@@ -77,8 +82,7 @@ def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
         evidence = evidence.in_order_of_ids()
     scores = _scores(evidence, context)
     duplicates = _near_duplicates(evidence, scores, context)
-    confirmed = np.array([tile.id in request.confirmed for tile in evidence.tiles], bool)
-    posterior, findings = assess_labels(evidence, scores, request.options, confirmed, context)
+    posterior, findings = assess_labels(evidence, scores, request.options, context)
     label_context = LabelContext(
         evidence.labels, evidence.class_sizes, duplicates.has_other, ~posterior.told
     )
@@ -90,7 +94,7 @@ def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
         class_names=evidence.class_names,
         labels=evidence.labels,
         findings=findings,
-        issue_types=np.where(confirmed, np.int8(NO_ISSUE), types),
+        issue_types=np.where(evidence.is_confirmed, np.int8(NO_ISSUE), types),
         is_confident=fixed,
         near_duplicates=duplicates.other,
     )
@@ -114,10 +118,29 @@ def _summarise(
         per_class=_per_class(classified, probability, told, posterior.rates.can_be_told),
         noise_rate=rate if posterior.rates.can_be_told else None,
         interval=with_untold(_interval(posterior.rates, rate), float((~told).mean())),
+        wrong_left=_wrong_left(posterior, evidence.is_confirmed),
         figures=_figures(classified, posterior, request.true_labels),
         noise_matrix=NoiseMatrix(evidence.class_names, posterior.expected_counts),
         comparisons=_comparisons(classified, evidence, order, request.comparisons),
         places=evidence.places,
+    )
+
+
+def _wrong_left(posterior: LabelPosterior, confirmed: NDArray[np.bool_]) -> WrongLabelsLeft:
+    """The wrong labels among those that nobody decided on.
+
+    The rates are those of all labels that something is said about, where confirmed labels are
+    right. Labels that nothing is said about may all be right, or wrong.
+    """
+    told, probability = posterior.told, posterior.issue_probability
+    expected = float(probability[told & ~confirmed].sum())
+    undecided = int((~confirmed).sum())
+    low, high = (end * int(told.sum()) for end in (posterior.rates.low, posterior.rates.high))
+    most = max(high, expected) + int((~told & ~confirmed).sum())
+    return WrongLabelsLeft(
+        undecided,
+        expected if posterior.is_calibrated and posterior.rates.can_be_told else None,
+        (floor(min(low, expected)), min(undecided, ceil(most))),
     )
 
 

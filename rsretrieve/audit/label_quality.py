@@ -16,6 +16,7 @@ from rsretrieve.audit.estimators.classifiers import (
     assign_folds,
 )
 from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMResult, fit_dawid_skene
+from rsretrieve.audit.estimators.given_labels import NOT_CONFIRMED, Decisions
 from rsretrieve.audit.estimators.prototype_scores import LabelScores
 from rsretrieve.audit.estimators.renamed_classes import Renaming
 from rsretrieve.audit.estimators.several_starts import RateRange
@@ -72,25 +73,25 @@ def assess_labels(
     evidence: Evidence,
     scores: LabelScores,
     options: AssessmentOptions,
-    confirmed: NDArray[np.bool_],
     context: RunContext,
 ) -> tuple[LabelPosterior, LabelFindings]:
     """Estimate for every label the probability that it is wrong, and flag issues.
+
+    Labels that a person decided on count as right, and are known examples for the estimate.
 
     Args:
         evidence: of N tiles.
         scores: by the prototypes.
         options: how many labels to flag, and the folds of cross-fitting.
-        confirmed: (N,) bool, labels that a person has decided on: they count as right.
         context: receives progress and notices.
 
     Returns:
         The posterior and the findings of the N labels.
     """
-    labels, neighbour_share = evidence.labels, None
+    labels, neighbour_share, confirmed = evidence.labels, None, evidence.is_confirmed
     if _uses_classifiers(evidence):
-        result, votes = _fit_classifiers(evidence, labels, options.folds, context)
-        posterior = posterior_from_em(result.with_confirmed(labels, confirmed), labels)
+        result, votes = _fit_classifiers(evidence, options.folds, context)
+        posterior = posterior_from_em(result, labels)
         shares = votes.shares(result.posterior)[np.arange(len(labels)), labels]
         neighbour_share = shares.astype(np.float32)
     else:
@@ -104,11 +105,11 @@ def assess_labels(
     if not posterior.rates.can_be_told:
         context.notice(_why_it_cannot_be_told(posterior.rates))
     posterior = posterior.without(_only_of_their_class(evidence, confirmed, context), labels)
-    told = posterior.told
+    open_labels = posterior.told & ~confirmed
     flagged = np.zeros(len(labels), bool)
-    flagged[told] = select_issues(
-        posterior.issue_probability[told],
-        posterior.margin[told],
+    flagged[open_labels] = select_issues(
+        posterior.issue_probability[open_labels],
+        posterior.margin[open_labels],
         options.selection,
         is_calibrated=posterior.is_calibrated,
     )
@@ -117,7 +118,6 @@ def assess_labels(
     if not _has_independent_classifier(evidence):
         unknown = np.full(posterior.independent.shape, np.nan)
         posterior = replace(posterior, independent=unknown)
-    flagged &= ~confirmed
     return posterior, label_findings(evidence, posterior, flagged, scores, neighbour_share)
 
 
@@ -172,14 +172,15 @@ def _uses_classifiers(evidence: Evidence) -> bool:
 
 
 def _fit_classifiers(
-    evidence: Evidence, labels: NDArray[np.int64], folds: int, context: RunContext
+    evidence: Evidence, folds: int, context: RunContext
 ) -> tuple[EMResult, NeighbourVotes]:
     """The fitted posterior, and the neighbours' votes in the embedding.
 
     The embedding and the prototypes of a trained model are out-of-sample for tiles that the model
     was not trained on. For the others they are in-sample: they may have memorised the label.
     """
-    classes = len(evidence.class_names)
+    classes, decisions = len(evidence.class_names), _decisions(evidence)
+    labels = np.where(decisions.is_original, evidence.original_labels, evidence.labels)
     rows = evidence.vectors[np.arange(len(labels))]
     by_prototypes = np.asarray(rows @ evidence.prototypes.T, np.float64)
     assigned = assign_folds(labels, folds)
@@ -199,17 +200,31 @@ def _fit_classifiers(
             out_of_sample=[
                 Restricted(each, ~trained_on) for each in by_model if not trained_on.all()
             ],
-            areas=evidence.area_under_margin,
+            areas=_areas_of(evidence, labels),
         )
     context.start_stage("combining classifiers", None)
     if not _is_unseen(evidence):
-        return fit_dawid_skene(labels, classes, classifiers, context.advance), votes
+        return fit_dawid_skene(labels, classes, classifiers, context.advance, decisions), votes
     renaming = Renaming.of(labels, by_prototypes)
     for sentence in renaming.sentences(evidence.class_names):
         context.notice(sentence)
     renamed = renaming.permutation[labels]
-    result = fit_dawid_skene(renamed, classes, classifiers, context.advance)
-    return result.for_labels(renamed, labels), votes
+    result = fit_dawid_skene(renamed, classes, classifiers, context.advance, decisions)
+    return result.for_labels(labels), votes
+
+
+def _decisions(evidence: Evidence) -> Decisions:
+    """The classes that a person confirmed."""
+    confirmed = np.where(evidence.is_confirmed, evidence.labels, NOT_CONFIRMED)
+    return Decisions(confirmed, evidence.original_labels >= 0)
+
+
+def _areas_of(evidence: Evidence, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
+    """The areas under the margin that belong to these labels; NaN for the others."""
+    areas = evidence.area_under_margin
+    if areas is None:
+        return None
+    return np.where(evidence.labels == labels, areas, np.float32(np.nan))
 
 
 def _seen(evidence: Evidence) -> NDArray[np.bool_]:

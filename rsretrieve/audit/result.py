@@ -87,6 +87,30 @@ class Comparison:
 
 
 @dataclass(frozen=True)
+class WrongLabelsLeft:
+    """How many labels are probably wrong among those that nobody decided on.
+
+    Attributes:
+        undecided: number of labels that nobody decided on.
+        expected: how many of them are probably wrong; None if it cannot be told.
+        interval: 95 % interval of that number.
+    """
+
+    undecided: int
+    expected: float | None
+    interval: tuple[int, int]
+
+    @property
+    def summary(self) -> str:
+        """The number in words, with its interval."""
+        number = "cannot be told" if self.expected is None else str(round(self.expected))
+        return (
+            f"probably wrong among the {self.undecided} labels that nobody decided on: {number} "
+            f"(95% interval {self.interval[0]} to {self.interval[1]})"
+        )
+
+
+@dataclass(frozen=True)
 class Audit:
     """The result of an audit.
 
@@ -96,6 +120,7 @@ class Audit:
         per_class: figures by given label.
         noise_rate: estimated share of wrong labels; None if it cannot be told.
         interval: 95 % interval of the noise rate.
+        wrong_left: wrong labels among those that nobody decided on; None if nobody counted.
         figures: comparison with the true labels, if they were given.
         noise_matrix: expected tiles by given label and true class; None if unknown.
         comparisons: tile id → tiles to compare with, for as many tiles as requested.
@@ -107,6 +132,7 @@ class Audit:
     per_class: tuple[ClassIssues, ...]
     noise_rate: float | None
     interval: tuple[float, float]
+    wrong_left: WrongLabelsLeft | None = None
     figures: AuditFigures | None = None
     noise_matrix: NoiseMatrix | None = None
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)

@@ -9,10 +9,11 @@ from pathlib import Path
 from rsretrieve._core.tables import write_csv
 from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import tuples_of
-from rsretrieve.audit.saved_decisions import Decision, DecisionsFile, Rule, require_origin
+from rsretrieve.audit.saved_decisions import Decision, DecisionsFile, require_origin
 from rsretrieve.data.labels.class_names import nothing_in_common, spelling_notices
+from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.labels.labels import by_tile_id, some_of
-from rsretrieve.data.tile import TileSet
+from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import LabelsError
 
 _MANY = 8
@@ -41,15 +42,14 @@ class ReviewedTiles:
     """Tiles with the decisions applied to their labels.
 
     Attributes:
-        tiles: the tiles, with notices about decisions that did not fit.
+        tiles: the tiles, with notices about decisions that did not fit. The labels that a person
+            decided on are confirmed; skipped ones are not.
         changes: the log, one line per decision on one of the tiles, in the order of the tiles.
-        confirmed: ids of the tiles whose label a person has decided on, without skipped ones.
         decisions: the decisions, as they were read.
     """
 
     tiles: TileSet
     changes: tuple[Change, ...]
-    confirmed: frozenset[str]
     decisions: tuple[Decision, ...] = ()
 
 
@@ -93,9 +93,28 @@ def apply_decisions(
         if by_tile[tile.id].rule is not Rule.SKIP
     )
     notices += _notices_of_new_classes(tiles, by_tile.values(), source)
-    labels = {change.tile_id: change.label for change in changes}
-    relabelled = tiles.relabelled(labels).with_notices(*notices)
-    return ReviewedTiles(relabelled, changes, frozenset(labels), decided.decisions)
+    if decided.undecided:
+        notices.append(
+            f"{decided.undecided} rows of {source} are no decisions of a person; these tiles keep "
+            "their labels"
+        )
+    relabelled = tiles.relabelled({change.tile_id: change.label for change in changes})
+    confirmed = {
+        tile.id: _confirmed(tile, by_tile[tile.id])
+        for tile in concerned
+        if by_tile[tile.id].rule.confirms
+    }
+    reviewed = relabelled.with_confirmed(confirmed).with_notices(*notices)
+    return ReviewedTiles(reviewed, changes, decided.decisions)
+
+
+def _confirmed(tile: Tile, decision: Decision) -> ConfirmedLabel:
+    """The decision on a tile, with the label from before any decision."""
+    if tile.confirmed is not None:
+        return ConfirmedLabel(decision.rule, tile.confirmed.original)
+    is_applied_already = tile.label == decision.label and decision.given_label is not None
+    original = decision.given_label if is_applied_already else tile.label
+    return ConfirmedLabel(decision.rule, original)
 
 
 def _notices_of_new_classes(

@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from rsretrieve._core.atomic_write import resolved, sha256_of_file
 from rsretrieve._core.tables import read_table
+from rsretrieve.data.labels.confirmed import Rule, contradiction
 from rsretrieve.data.labels.labels import LabelColumn
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
 
+_NOT_MADE = (Rule.UNDECIDED, Rule.SUGGESTION)
 ORIGIN_COLUMNS = ("labels_file", "labels_digest")
-
-
-class Rule(StrEnum):
-    """How a label was decided on."""
-
-    ACCEPT = "accept"  # the reviewer accepted the suggestion
-    REJECT = "reject"  # the reviewer kept the given label
-    CHOOSE = "choose"  # the reviewer chose another label
-    REMOVE = "remove"  # the reviewer removed the label: the tile belongs to no class
-    SKIP = "skip"  # the reviewer left the label open
-    PERSON = "person"  # a labels file of a person, without the column "decision"
-    SUGGESTION = "suggestion"  # the suggestion was applied without review
 
 
 @dataclass(frozen=True)
@@ -77,12 +66,14 @@ class DecisionsFile:
         decisions: its decisions, in the order of the file; at most one per tile.
         origin: the labels that they were made on; None if the file does not say.
         is_from_page: the file has the columns that the audit page writes.
+        undecided: number of its rows that nobody decided on; they are no decisions.
     """
 
     path: Path
     decisions: tuple[Decision, ...]
     origin: LabelsOrigin | None = None
     is_from_page: bool = False
+    undecided: int = 0
 
 
 def read_decisions(path: Path) -> DecisionsFile:
@@ -116,9 +107,10 @@ def read_decisions(path: Path) -> DecisionsFile:
                     hint="apply the decisions of each page for itself",
                 )
             origin = origin if origin and origin.digest else found
-    if not decisions:
+    made = tuple(d for d in decisions.values() if d.rule not in _NOT_MADE)
+    if not made:
         raise LabelsError(f"{path}: there are no decisions below the header")
-    return DecisionsFile(path, tuple(decisions.values()), origin, is_from_page)
+    return DecisionsFile(path, made, origin, is_from_page, len(decisions) - len(made))
 
 
 def _decision(row: Mapping[str, str], path: Path, line: int) -> Decision:
@@ -128,7 +120,7 @@ def _decision(row: Mapping[str, str], path: Path, line: int) -> Decision:
     )
     place = f"{path}: line {line}"
     rule = _rule(place, row.get("decision", ""))
-    if problem := _contradiction(rule, label, given, suggested):
+    if problem := contradiction(rule, label, given, suggested):
         raise LabelsError(
             f"{place}: the decision on tile {row['tile']!r} contradicts itself: {problem}",
             hint="correct the label, or empty the cell 'decision' so that the label counts",
@@ -136,22 +128,6 @@ def _decision(row: Mapping[str, str], path: Path, line: int) -> Decision:
     if rule is Rule.REJECT and given is None:
         given = label  # which the reviewer kept
     return Decision(row["tile"], label, rule, row.get("by", ""), row.get("at", ""), given)
-
-
-def _contradiction(rule: Rule, label: str | None, given: str | None, suggested: str | None) -> str:
-    """What is wrong with a decision; an empty text if its cells agree."""
-    if rule is Rule.REMOVE:
-        return f"it removes the label, and sets it to {label!r}" if label is not None else ""
-    if rule is Rule.SKIP:
-        wrong = label is not None and given is not None and label != given
-        return f"it is skipped, and changes {given!r} to {label!r}" if wrong else ""
-    if label is None and rule is not Rule.PERSON:
-        return f"{rule.value!r} needs a label, and the cell is empty"
-    expected = {Rule.ACCEPT: suggested, Rule.REJECT: given}.get(rule)
-    if expected is None or label == expected:
-        return ""
-    what = "accepts the suggestion" if rule is Rule.ACCEPT else "keeps the given label"
-    return f"it {what} {expected!r}, and sets the label to {label!r}"
 
 
 def _origin(row: Mapping[str, str]) -> LabelsOrigin | None:

@@ -117,7 +117,8 @@ Labels = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Labels (CSV: tile,label). They override the labels found with the tiles.",
+        help="Labels (CSV: tile,label). They override the labels found with the tiles. Labels "
+        "that a person decided on, by the column decision, are trusted.",
     ),
 ]
 IndexModel = Annotated[

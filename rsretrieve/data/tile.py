@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsretrieve._core.paths import Location
+from rsretrieve.data.labels.confirmed import ConfirmedLabel
 from rsretrieve.data.window import Window
 from rsretrieve.errors import InvalidArgument
 
@@ -34,6 +35,7 @@ class Tile:
         label: the label as given, or None.
         window: the part of the file that is the tile; None for the whole file.
         trust: how far the file is trusted; see `access`.
+        confirmed: that a person decided on the label; None if nobody did.
     """
 
     id: str
@@ -41,6 +43,7 @@ class Tile:
     label: str | None = None
     window: Window | None = None
     trust: Trust = Trust.STRANGER
+    confirmed: ConfirmedLabel | None = None
 
     @property
     def location(self) -> Location:
@@ -48,7 +51,8 @@ class Tile:
         return Location.parse(self.path)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Tile, (self.id, self.path, self.label, self.window, self.trust)
+        fields = self.id, self.path, self.label, self.window, self.trust, self.confirmed
+        return Tile, fields
 
 
 @dataclass(frozen=True)
@@ -106,9 +110,24 @@ class TileSet:
         return replace(self, tiles=tuple(tile for tile in self.tiles if tile.label is not None))
 
     def relabelled(self, labels: Mapping[str, str | None]) -> TileSet:
-        """The same tiles with new labels, by tile id; the others keep theirs."""
+        """The same tiles with new labels, by tile id; the others keep theirs.
+
+        A label that changes is no longer confirmed.
+        """
         tiles = tuple(
-            replace(tile, label=labels[tile.id]) if tile.id in labels else tile
+            replace(tile, label=labels[tile.id], confirmed=None)
+            if labels.get(tile.id, tile.label) != tile.label
+            else tile
+            for tile in self.tiles
+        )
+        return replace(self, tiles=tiles)
+
+    def with_confirmed(self, confirmed: Mapping[str, ConfirmedLabel]) -> TileSet:
+        """The same tiles; the labels of some, by tile id, are confirmed by a person."""
+        if not confirmed:
+            return self
+        tiles = tuple(
+            replace(tile, confirmed=confirmed[tile.id]) if tile.id in confirmed else tile
             for tile in self.tiles
         )
         return replace(self, tiles=tiles)

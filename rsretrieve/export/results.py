@@ -176,6 +176,12 @@ def audit_json(audit: Audit, device: str) -> dict[str, Any]:
         "device": device,
         "kinds": {str(issue_type): count for issue_type, count in audit.issue_counts.items()},
     }
+    if (left := audit.wrong_left) is not None:
+        content |= {
+            "undecided": left.undecided,
+            "wrong_labels_left": left.expected,
+            "wrong_labels_left_interval": list(left.interval),
+        }
     if audit.figures is not None:
         content["truth"] = asdict(audit.figures)
     return content

@@ -55,7 +55,8 @@ def prepare_tiles(
 
     Args:
         tiles: training tiles; those without a label are left out.
-        validation: validation tiles; by default a tenth of `tiles`, class by class.
+        validation: validation tiles; by default a tenth of `tiles`, class by class: tiles whose
+            label nobody confirmed, as long as there are any.
         recipe: sets the size of the tiles and their normalisation.
         bands: the bands to use, counted from 1; by default all.
         seed: of the split.
@@ -72,7 +73,9 @@ def prepare_tiles(
     train_tiles, validation_tiles = labelled, validation
     if validation_tiles is None:
         shares = (1 - VALIDATION_FRACTION, VALIDATION_FRACTION)
-        train_tiles, validation_tiles = split_per_class(labelled, shares, seed)
+        train_tiles, validation_tiles = split_per_class(
+            labelled, shares, seed, confirmed_first=True
+        )
     context.start_stage("measuring the tiles")
     preprocessing = measure_preprocessing(
         train_tiles, recipe.size_px, bands, imagenet=recipe.imagenet_statistics
@@ -123,7 +126,8 @@ def _validation(
 def _examples(store: PixelStore, names: tuple[str, ...]) -> Examples:
     numbers = {name: number for number, name in enumerate(names)}
     labels = [numbers[str(tile.label)] for tile in store.tiles]
-    return Examples(store.pixels, np.array(labels, np.int64))
+    confirmed = [tile.confirmed is not None for tile in store.tiles]
+    return Examples(store.pixels, np.array(labels, np.int64), np.array(confirmed, bool))
 
 
 def _require_two_classes(tiles: TileSet) -> None:

@@ -74,6 +74,8 @@ class TrainingLoop:
         self.history: list[EpochFinished] = []
         self.best = BestEpoch()
         self._labels = torch.from_numpy(train.labels).to(settings.device)
+        confirmed = np.zeros(len(train), bool) if train.confirmed is None else train.confirmed
+        self._confirmed = torch.from_numpy(confirmed).to(settings.device)
         self.targets = Targets.as_given(self._labels)
         self.area_under_margin = AreaUnderMargin(len(self._labels), settings.device)
         self.step = TrainingStep(settings, self.model, len(self._labels), context)
@@ -213,7 +215,8 @@ class TrainingLoop:
         own = predictions.log_p.gather(1, self._labels[:, None]).exp()
         self.passing_fraction = float((own > self.recipe.k).float().mean())
         progress = finished_epochs / self.recipe.epochs
-        self.targets = self.target_policy.update(predictions, self._labels, self.targets, progress)
+        updated = self.target_policy.update(predictions, self._labels, self.targets, progress)
+        self.targets = updated.with_confirmed(self._labels, self._confirmed)
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = add_prefix("model", self.model.state_dict())

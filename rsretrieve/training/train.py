@@ -282,6 +282,8 @@ def _identity(
     tiles = hashlib.sha256()
     for tile, label in zip(prepared.tiles, prepared.train.labels):
         tiles.update(f"{tile.id}\0{label}\0".encode("utf-8", "surrogateescape"))
+        if tile.confirmed is not None:
+            tiles.update(b"confirmed\0")
     validation = prepared.validation
     return {
         **{f"recipe.{name}": value for name, value in request.recipe.to_json().items()},

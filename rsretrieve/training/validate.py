@@ -23,10 +23,12 @@ class Examples:
     Attributes:
         pixels: (N, C, S, S) preprocessed.
         labels: (N,) int64 class numbers, as given.
+        confirmed: (N,) bool, a person decided on the label; None if nobody decided on any.
     """
 
     pixels: NDArray[Any]
     labels: NDArray[np.int64]
+    confirmed: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

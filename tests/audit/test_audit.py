@@ -19,6 +19,7 @@ from rsretrieve.audit.issue_selection import IssueSelection
 from rsretrieve.audit.label_quality import AssessmentOptions
 from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import SCHEMA, ClassifiedLabels, Row, rows_of
+from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InvalidArgument, LabelsError, NoUsableTiles
@@ -162,12 +163,17 @@ def test_the_label_of_a_near_duplicate_is_suggested_where_the_audit_has_no_other
     assert classified.suggested.tolist() == [0, 0, 2, 0]
 
 
+def kept_by_a_person(tiles: TileSet, ids: frozenset[str]) -> TileSet:
+    given = {tile.id: tile.label for tile in tiles}
+    return tiles.with_confirmed({name: ConfirmedLabel(Rule.REJECT, given[name]) for name in ids})
+
+
 def test_confirmed_tiles_are_never_an_issue(
     audit: Audit, model: Model, noisy_tiles: TileSet
 ) -> None:
     confirmed = frozenset(audited["tile"] for audited in rows_of(audit.issues.slice(0, 2)))
     assert confirmed
-    again = audit_labels(model, noisy_tiles, RunContext(), confirmed=confirmed)
+    again = audit_labels(model, kept_by_a_person(noisy_tiles, confirmed), RunContext())
     assert {a["tile"] for a in rows_of(again.issues)} == {
         a["tile"] for a in rows_of(audit.issues)
     } - confirmed
@@ -182,9 +188,8 @@ def test_a_budget_is_spent_on_unconfirmed_labels(
     audit: Audit, model: Model, noisy_tiles: TileSet
 ) -> None:
     confirmed = frozenset(audited["tile"] for audited in audit_rows(audit)[:3])
-    again = audit_labels(
-        model, noisy_tiles, RunContext(), confirmed=confirmed, selection=IssueSelection(budget=3)
-    )
+    kept = kept_by_a_person(noisy_tiles, confirmed)
+    again = audit_labels(model, kept, RunContext(), selection=IssueSelection(budget=3))
     assert [a["tile"] for a in rows_of(again.issues)] == [a["tile"] for a in audit_rows(audit)[3:6]]
 
 

@@ -19,9 +19,9 @@ from rsretrieve.audit.saved_decisions import (
     Decision,
     DecisionsFile,
     LabelsOrigin,
-    Rule,
     read_decisions,
 )
+from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.labels.labels import override_labels
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import LabelsError, TableError
@@ -102,7 +102,12 @@ def test_decisions_change_what_they_say_and_nothing_else() -> None:
         Change("c", "road", None, Rule.REMOVE, "", ""),
     )
     assert [change.changes_label for change in decided.changes] == [False, True, True]
-    assert decided.confirmed == {"a", "b", "c"}
+    confirmed = {tile.id: tile.confirmed for tile in decided.tiles if tile.confirmed}
+    assert confirmed == {
+        "a": ConfirmedLabel(Rule.ACCEPT, "road"),
+        "b": ConfirmedLabel(Rule.REJECT, "road"),
+        "c": ConfirmedLabel(Rule.REMOVE, "road"),
+    }
     assert decided.tiles.notices == ()
 
 
@@ -142,7 +147,7 @@ def test_a_tile_is_known_however_its_id_is_written() -> None:
     tiles = TileSet("tiles", (Tile("caf\u00e9/1", "a", "road"), Tile("b", "b", "road")))
     decided = applied([Decision("./cafe\u0301/1 ", None, Rule.REMOVE)], tiles)
     assert labels_of(decided.tiles) == {"b": "road", "caf\u00e9/1": None}
-    assert decided.confirmed == {"caf\u00e9/1"}
+    assert [tile.confirmed is not None for tile in decided.tiles] == [True, False]
 
 
 HEADER = "tile,label,decision,given_label,suggested_label"
@@ -210,7 +215,8 @@ def test_a_copy_of_the_labels_file_is_as_good(noisy: TileSet, tmp_path: Path) ->
     assert noisy.labels_file is not None
     copy = noisy.labels_file.rename(tmp_path / "moved.csv")
     moved = override_labels(TILES, copy)
-    assert applied([Decision("a", "road", Rule.REJECT)], moved, origin).confirmed == {"a"}
+    decided = applied([Decision("a", "road", Rule.REJECT)], moved, origin)
+    assert [tile.id for tile in decided.tiles if tile.confirmed is not None] == ["a"]
 
 
 @pytest.mark.parametrize("name", ["my labels.csv", "other.csv"])

@@ -75,6 +75,11 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+def labels_in(file):
+    """Tile → label, of a labels file."""
+    return dict(line.split(",")[:2] for line in file.read_text().splitlines()[1:])
+
+
 def test_decisions_without_their_labels_are_refused_with_the_command_to_type(run, place):
     labels = place / "it's; $(rm).csv"
     digest = hashlib.sha256(labels.read_bytes()).hexdigest()
@@ -89,7 +94,7 @@ def test_decisions_without_their_labels_are_refused_with_the_command_to_type(run
     assert command == ["rsretrieve", *typed[:-1], "--quiet", "--labels", str(labels)]
     again = run(*command[1:])
     assert again.code == 0, again.err
-    fixed = dict(line.split(",") for line in (place / "f.csv").read_text().splitlines()[1:])
+    fixed = labels_in(place / "f.csv")
     assert fixed == {"a/0.png": "b", "a/1.png": "a", "b/0.png": "b", "b/1.png": "a"}
 
 
@@ -157,7 +162,7 @@ def test_the_command_of_the_page_applies_its_decisions(run, embedded, typed, til
     (embedded / "decisions.csv").write_text(f'{header}\nb/0.png,b,reject,b,"{file}",{digest}\n')
     applied = run(*command[1:])
     assert applied.code == 0, applied.err
-    decided = dict(line.split(",") for line in (embedded / "decided.csv").read_text().split()[1:])
+    decided = labels_in(embedded / "decided.csv")
     changed = {"a/0.png": "b", "b/1.png": "a"} if labels == LABELS else {}
     expected = {"a/0.png": "a", "a/1.png": "a", "b/0.png": "b", "b/1.png": "b"}
     assert decided == {**expected, **changed}

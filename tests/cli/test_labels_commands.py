@@ -149,7 +149,7 @@ def test_audit_labels_writes_the_contract_s_csv_worst_first_and_json(
     assert ran.code == 0
     assert set(ran.json) - {"notices"} == {
         *("tiles", "issues", "noise_rate", "noise_interval", "per_class", "device", "kinds"),
-        "truth",
+        *("undecided", "wrong_labels_left", "wrong_labels_left_interval", "truth"),
     }
     assert set(ran.json["truth"]) == TRUTH_KEYS
     assert 0.2 < ran.json["truth"]["noise_rate"] < 0.4

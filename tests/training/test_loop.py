@@ -94,6 +94,35 @@ def test_the_tiles_that_vote_are_named_and_not_copied(start: Start) -> None:
     assert voters.labels.tolist() == [0, 2, 1, 2, 0]
 
 
+class DropsAll:
+    """Teaches no tile anything, and every tile the next class."""
+
+    def update(
+        self, predictions: object, given: torch.Tensor, previous: Targets, progress: float
+    ) -> Targets:
+        return Targets((given + 1) % 3, torch.zeros_like(previous.weights))
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        return {}
+
+    def restore(self, tensors: object) -> None:
+        raise AssertionError
+
+
+@pytest.mark.medium
+def test_confirmed_labels_are_never_dropped_nor_replaced(start: Start, tmp_path: Path) -> None:
+    training = start(TINY, validate=False)
+    confirmed = np.array([True, False, False, True, False, False, False])
+    examples = replace(training.train, confirmed=confirmed)
+    training = TrainingLoop(training.settings, training.model, examples, None, RunContext())
+    training.target_policy = DropsAll()
+    run(training, tmp_path)
+    assert training.recipe.update_epochs
+    assert training.targets.weights.tolist() == [1, 0, 0, 1, 0, 0, 0]
+    assert training.targets.labels[confirmed].tolist() == [0, 0]
+    assert training.kept_mask.tolist() == [1, 0, 0, 1, 0, 0, 0]
+
+
 def states_by_epoch(
     training: TrainingLoop, selection: ModelSelection, events: list[Event]
 ) -> list[torch.Tensor]:

@@ -17,6 +17,7 @@ from PIL import Image
 from pyarrow import parquet
 from safetensors.torch import load_file
 
+from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.preprocessing import band_statistics
 from rsretrieve.data.preprocessing.band_statistics import IMAGENET
 from rsretrieve.data.run_context import RunContext
@@ -128,6 +129,22 @@ def within_epoch(epoch: int) -> Callable[[Event], None]:
 
 
 # What a training writes
+
+
+@pytest.mark.medium
+def test_labels_that_a_person_decided_on_are_trained_as_they_are_and_recorded(
+    few: TileSet, request_of: Callable[..., TrainingRequest], output: Path
+) -> None:
+    decision = ConfirmedLabel(Rule.CHOOSE, "forest")
+    names = {tile.id for i, tile in enumerate(few) if i % 6 < 4}
+    known = few.with_confirmed(dict.fromkeys(names, decision))
+    train_model(request_of(tiles=known), RunContext())
+    table = parquet.read_table(output / "tiles.parquet").to_pylist()
+    confirmed = [row for row in table if row["confirmed"]]
+    assert {row["tile"] for row in confirmed} == names  # none was held back for validation
+    assert {row["weight"] for row in confirmed} == {1.0}
+    assert all(row["taught_label"] == row["label"] for row in confirmed)
+    assert {row["original_label"] for row in table} == {"forest", None}
 
 
 @pytest.mark.medium

@@ -34,7 +34,6 @@ class AuditSubject:
         bands: those that pictures show, counted from 1; none for the first three.
         compares_pixels: duplicates are found by their pixels, not by embeddings alone.
         is_decided: decisions were given.
-        confirmed: ids of the tiles whose label a person has decided on.
         decisions: those decisions, as they were read.
         origin: where the labels come from, when they were read.
     """
@@ -45,7 +44,6 @@ class AuditSubject:
     bands: tuple[int, ...] = ()
     compares_pixels: bool = True
     is_decided: bool = False
-    confirmed: frozenset[str] = field(default_factory=frozenset)
     decisions: tuple[Decision, ...] = ()
     origin: LabelsOrigin = field(default_factory=LabelsOrigin)
 
@@ -114,6 +112,5 @@ def _decided(subject: AuditSubject, path: Path, call: CallReport) -> AuditSubjec
         subject,
         tiles=decided.tiles,
         is_decided=True,
-        confirmed=decided.confirmed,
         decisions=decided.decisions,
     )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from rsretrieve._core.tables.parquet_file import text_of
 from rsretrieve.api.arguments.checks import number, one_of, whole, wrong
 from rsretrieve.data.labels.class_names import clean_label
+from rsretrieve.data.labels.decided_rows import DecisionColumn
 from rsretrieve.data.windowing import DEFAULT_MAX_NODATA, WindowChoices
 from rsretrieve.enums import Edges
 from rsretrieve.errors import InvalidArgument
@@ -17,6 +18,9 @@ _UNCUT = {
     "edges": Edges.DROP,
     "max_nodata": DEFAULT_MAX_NODATA,
 }
+
+
+_DECISION_COLUMNS = ("tile", "decision", "given_label", "suggested_label")
 
 
 def windows_of(
@@ -54,6 +58,28 @@ def label_mapping(labels: object) -> dict[str, str | None]:
         if not isinstance(tile, str) or not (label is None or isinstance(label, str)):
             raise wrong("labels", "texts by tile ids", (tile, label))
     return {tile: clean_label(label) for tile, label in pairs}
+
+
+def decisions_among(labels: object, known: Mapping[str, str | None]) -> DecisionColumn:
+    """The labels that a person decided on, by the columns of a DataFrame.
+
+    Args:
+        labels: see `label_mapping`; a mapping holds no decisions.
+        known: the labels, by tile id.
+
+    Raises:
+        LabelsError: the cells of a row contradict one another.
+    """
+    decisions = DecisionColumn("labels")
+    if isinstance(labels, Mapping) or "decision" not in getattr(labels, "columns", ()):
+        return decisions
+    names = [name for name in _DECISION_COLUMNS if name in labels.columns]  # type: ignore[attr-defined]
+    rows = zip(*(labels[name].tolist() for name in names))  # type: ignore[index]
+    for line, values in enumerate(rows, start=1):
+        texts = (_label_of_value(names[0], value) or "" for value in values)
+        row = dict(zip(names, texts))
+        decisions.read(row["tile"], known[row["tile"]], row, line)
+    return decisions
 
 
 def _label_of_value(tile: object, value: object) -> str | None:

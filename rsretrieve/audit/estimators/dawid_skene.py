@@ -42,10 +42,10 @@ from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.classifiers import Classifier, Scores
 from rsretrieve.audit.estimators.em_state import EMState, Transitions, softmax
+from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
 from rsretrieve.audit.estimators.several_starts import RateRange, first_fit
 
 _ITERATIONS = 4
-_LOG_CERTAIN = 100.0
 _SAME_VECTORS = 0.5**0.5
 
 
@@ -74,43 +74,32 @@ class EMResult:
         log_odds: (N, K) float64, log(P_it · T_{t,y_i}), not normalised.
         transitions: (K, K) float64 T, row true class, column given label.
         independent: (N, K) float64, the posterior q without in-sample classifiers.
-        rates: noise rates that explain the labels, and whether they agree.
+        rates: noise rates that explain the labels as they are after the decisions, and whether
+            they agree.
+        given: the labels that it was fitted to.
     """
 
     log_odds: Scores
     transitions: Transitions
     independent: Scores
     rates: RateRange
+    given: GivenLabels
 
     @property
     def posterior(self) -> Scores:
         """(N, K) float64 q; rows sum to 1."""
         return softmax(self.log_odds)
 
-    def for_labels(self, fitted: NDArray[np.int64], labels: NDArray[np.int64]) -> EMResult:
+    def for_labels(self, labels: NDArray[np.int64]) -> EMResult:
         """The same result, with noise rates of other labels than those it was fitted to.
 
         Args:
-            fitted: (N,) int64 the labels that it was fitted to.
             labels: (N,) int64 the labels whose noise rate is of interest.
         """
-        rows, posterior = np.arange(len(labels)), self.posterior
-        by = float((posterior[rows, fitted] - posterior[rows, labels]).mean())
+        rows = np.flatnonzero(self.given.is_open)
+        own = self.posterior[rows, self.given.labels[rows]]
+        by = float((own - self.posterior[rows, labels[rows]]).sum()) / len(labels)
         return replace(self, rates=self.rates.moved(by))
-
-    def with_confirmed(self, labels: NDArray[np.int64], rows: NDArray[np.bool_]) -> EMResult:
-        """The same result, with some labels known to be right.
-
-        Args:
-            labels: (N,) int64 class numbers of the given labels.
-            rows: (N,) bool, the confirmed labels.
-        """
-        certain = np.eye(self.log_odds.shape[1])[labels[rows]]
-        log_odds, independent = self.log_odds.copy(), self.independent.copy()
-        log_odds[rows], independent[rows] = _LOG_CERTAIN * (certain - 1), certain
-        before = self.posterior[rows, labels[rows]].sum()
-        rates = self.rates.moved((before - len(certain)) / len(labels))
-        return EMResult(log_odds, self.transitions, independent, rates)
 
 
 def fit_dawid_skene(
@@ -118,15 +107,17 @@ def fit_dawid_skene(
     classes: int,
     classifiers: ClassifierSet,
     advance: Callable[[int], None] = lambda _: None,
+    decisions: Decisions | None = None,
 ) -> EMResult:
     """Estimate the posterior and the confusion matrix; see the module for the model.
 
     Args:
-        labels: (N,) int64 class numbers of the given labels, in an order that is random within
-            each class.
+        labels: (N,) int64 class numbers of the given labels, before any decision, in an order
+            that is random within each class.
         classes: K.
         classifiers: of the N tiles.
         advance: called with a number of tiles after each iteration.
+        decisions: the classes that a person confirmed; None for no tile.
 
     Returns:
         The posterior of N tiles.
@@ -136,19 +127,26 @@ def fit_dawid_skene(
         classes,
         lambda state: log_p_by_labels(classifiers, state),
         advance,
+        decisions,
     )
     state = first.state
     independent_posterior, rates = state.posterior, first.rates
     if not classifiers.in_sample:
         log_odds = state.log_odds_with_rate(state.noise_rate_by_transitions)
-        return EMResult(log_odds, state.transitions, independent_posterior, rates)
+        return _result(log_odds, state, independent_posterior, rates)
     for _ in range(_ITERATIONS):
         # In-sample classifiers are certain of the labels that they memorised.
         log_p = _all_classifiers(classifiers, state, independent_posterior)
         state.update(log_p, by_all_tiles=True)
         advance(len(labels))
-    rates = rates.including(state.noise_rate, len(labels))
-    return EMResult(state.log_odds, state.transitions, independent_posterior, rates)
+    rates = rates.including(state.noise_rate, state.given.open_count)
+    return _result(state.log_odds, state, independent_posterior, rates)
+
+
+def _result(log_odds: Scores, state: EMState, independent: Scores, rates: RateRange) -> EMResult:
+    given = state.given
+    certain = given.with_confirmed_odds(log_odds)
+    return EMResult(certain, state.transitions, independent, rates.scaled(given.open_share), given)
 
 
 def log_p_by_labels(classifiers: ClassifierSet, state: EMState) -> Callable[[], Scores]:
@@ -174,6 +172,7 @@ def _all_classifiers(classifiers: ClassifierSet, state: EMState, independent: Sc
         state.calibrate_to_labels(scores, f"independent {i}")
         for i, scores in enumerate(_scores_of(classifiers.independent, state))
     ]
+    independent = state.given.with_reviewer_errors(independent)
     by_posterior = [
         state.calibrate_to_posterior(scores, independent, f"in-sample {i}")
         for i, scores in enumerate(_scores_of(classifiers.in_sample, state))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.classifiers import Scores
+from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
 
 Transitions = NDArray[np.float64]
 
@@ -26,13 +27,15 @@ class EMState:
     """The labels, and the current estimates of q and T; see `dawid_skene` for the model.
 
     Args:
-        labels: (N,) int64 class numbers of the given labels.
+        labels: (N,) int64 class numbers of the given labels, before any decision.
         transitions: (K, K) float64 T to start from, row true class, column given label.
         posterior: (N, K) q to start from; None for certainty of the given label.
         is_held_out: (N,) bool, tiles whose label is not used; None for no tile.
+        decisions: the classes that a person confirmed; None for no tile.
 
     Attributes:
-        posterior: (N, K) float64 q.
+        given: the labels and the decisions.
+        posterior: (N, K) float64 q; certain where a person confirmed the class.
         transitions: (K, K) float64 T.
         log_odds: (N, K) float64, log q before normalisation.
     """
@@ -43,10 +46,13 @@ class EMState:
         transitions: Transitions,
         posterior: Scores | None = None,
         is_held_out: NDArray[np.bool_] | None = None,
+        decisions: Decisions | None = None,
     ) -> None:
         self.labels, self.classes = labels, len(transitions)
+        self.decisions, self.given = decisions, GivenLabels.of(labels, decisions)
         self.transitions = transitions
-        self.posterior = np.eye(self.classes)[labels] if posterior is None else posterior
+        start = np.eye(self.classes)[labels] if posterior is None else posterior
+        self.posterior = self.given.with_confirmed(start)
         self.log_odds = np.log(self.posterior + _LEAST)
         self._factors: dict[str, float] = {}
         self._is_known = np.ones(len(labels), bool) if is_held_out is None else ~is_held_out
@@ -60,14 +66,18 @@ class EMState:
 
     @property
     def noise_rate(self) -> float:
-        """Mean probability that a known label is wrong."""
-        rows = np.flatnonzero(self._is_known)
-        return float(1 - self.posterior[rows, self.labels[rows]].mean())
+        """Mean probability that a known label is wrong, of those that nobody decided on."""
+        rows = np.flatnonzero(self._is_known & self.given.is_open)
+        return float(1 - self.posterior[rows, self.labels[rows]].mean()) if len(rows) else 0.0
 
     @property
     def noise_rate_by_transitions(self) -> float:
-        """The noise rate of T for classes as frequent as q says."""
-        return float(1 - self.posterior.mean(axis=0) @ np.diag(self.transitions))
+        """The noise rate of T for classes as frequent as q says.
+
+        Wrong labels that a person found are subtracted: it is the rate of the other labels.
+        """
+        rate = float(1 - self.posterior.mean(axis=0) @ np.diag(self.transitions))
+        return self.given.rate_of_open(rate)
 
     def log_odds_with_rate(self, rate: float) -> Scores:
         """`log_odds`, with one number added to those of the given labels.
@@ -76,13 +86,15 @@ class EMState:
         of q. The number is chosen so that both are equal; it does not change the ranking.
 
         Args:
-            rate: the mean probability that a label is wrong.
+            rate: the mean probability that a label is wrong that nobody decided on.
 
         Returns:
             (N, K) float64.
         """
-        rows = np.arange(len(self.labels))
-        own = np.clip(self.posterior[rows, self.labels], _LEAST, 1 - _LEAST)
+        rows = np.flatnonzero(self.given.is_open)
+        if not len(rows):
+            return self.log_odds
+        own = np.clip(self.posterior[rows, self.labels[rows]], _LEAST, 1 - _LEAST)
         margin = np.log(own) - np.log1p(-own)
         low, high = -_LARGEST_SHIFT, _LARGEST_SHIFT
         for _ in range(_BISECTIONS):
@@ -90,7 +102,7 @@ class EMState:
             too_many = float(np.mean(1 / (1 + np.exp(margin + middle)))) > rate
             low, high = (middle, high) if too_many else (low, middle)
         log_odds = self.log_odds.copy()
-        log_odds[rows, self.labels] += (low + high) / 2
+        log_odds[rows, self.labels[rows]] += (low + high) / 2
         return log_odds
 
     def log_likelihood(self, log_p: Scores) -> NDArray[np.float64]:
@@ -184,8 +196,9 @@ class EMState:
             by_all_tiles: count T on all tiles.
         """
         self.log_odds = self.log_odds_of(log_p)
-        self.posterior = softmax(self.log_odds)
+        self.posterior = self.given.with_confirmed(softmax(self.log_odds))
         rows = self._is_known if by_all_tiles else self._is_known & certain_half(log_p)
+        rows = rows & self.given.is_original
         counts = np.zeros((self.classes, self.classes))
         np.add.at(counts.T, self.labels[rows], self.posterior[rows])
         # The row of a class with few tiles is uncertain: it is drawn towards uniform noise.

@@ -37,6 +37,7 @@ from rsretrieve.audit.estimators.em_state import (
     log_softmax,
     uniform_noise,
 )
+from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
 
 Refit = Callable[[EMState], Callable[[], Scores]]
 """Refits the classifiers to a state; see `dawid_skene.log_p_by_labels`."""
@@ -77,9 +78,13 @@ class RateRange:
         return replace(self, low=min(self.low, low), high=max(self.high, high))
 
     def moved(self, by: float) -> RateRange:
-        """The range after labels were confirmed, which changes the mean probability by `by`."""
+        """The range after the labels changed, which changes the mean probability by `by`."""
         low, high = (float(np.clip(end + by, 0, 1)) for end in (self.low, self.high))
         return replace(self, low=low, high=high)
+
+    def scaled(self, share: float) -> RateRange:
+        """The range for all labels, if it is that of a share of them and the others are right."""
+        return replace(self, low=self.low * share, high=self.high * share)
 
 
 @dataclass(frozen=True)
@@ -116,25 +121,28 @@ def first_fit(
     classes: int,
     refit: Refit,
     advance: Callable[[int], None] = lambda _: None,
+    decisions: Decisions | None = None,
 ) -> FirstFit:
     """Fit the noise model from several starts, and choose the fit that explains held-out labels.
 
     Args:
-        labels: (N,) int64 class numbers of the given labels.
+        labels: (N,) int64 class numbers of the given labels, before any decision.
         classes: K.
         refit: the classifiers.
         advance: called with N after each iteration.
+        decisions: the classes that a person confirmed. The rates are those of the other labels.
     """
+    undecided = GivenLabels.of(labels, decisions).open_count
     chance = 1 - 1 / classes
     starts = [uniform_noise(share * chance, classes) for share in (_LOW, _HIGH)]
 
     def fit(start: Transitions) -> _Fit:
-        return _fit(labels, refit, start, advance)
+        return _fit(EMState(labels, start, decisions=decisions), refit, advance)
 
     fits = [fit(start) for start in starts]
     if _agree(fits, _AGREE):
         if fits[0].rate < _HIGH_RATE * chance:
-            found = _range_of(fits, len(labels))
+            found = _range_of(fits, undecided)
             if found.low > 0 and _overlap(fits[0], refit):
                 found = _down_to_overlap(fits[0], refit, found, advance)
             return FirstFit(fits[0].state, found)
@@ -148,20 +156,14 @@ def first_fit(
         return FirstFit(fits[best].state, RateRange(0.0, 1.0, False, False))
     explaining = _that_explain(fits, likelihoods, best)
     chosen = _most_likely(explaining, refit)
-    found = _range_of(explaining, len(labels))
+    found = _range_of(explaining, undecided)
     return FirstFit(
         chosen.state, RateRange(found.low, found.high, _agree(explaining, _DISAGREE), True)
     )
 
 
-def _fit(
-    labels: NDArray[np.int64],
-    refit: Refit,
-    start: Transitions,
-    advance: Callable[[int], None],
-) -> _Fit:
+def _fit(state: EMState, refit: Refit, advance: Callable[[int], None]) -> _Fit:
     """Iterate until the posterior changes no more: first with T of all tiles, then of half."""
-    state = EMState(labels, start)
     rates: list[float] = []
     for by_all_tiles, fewest in ((True, _BY_ALL_TILES), (False, _BY_CERTAIN_TILES)):
         for iteration in range(_MOST_ITERATIONS):
@@ -169,7 +171,7 @@ def _fit(
             log_p = refit(state)
             for _ in range(_UPDATES):
                 state.update(log_p(), by_all_tiles=by_all_tiles)
-            advance(len(labels))
+            advance(len(state.labels))
             change = np.abs(state.posterior - before).sum(axis=1).mean() / 2
             if iteration + 1 >= fewest and change < _STILL_CHANGES:
                 break
@@ -193,7 +195,7 @@ def _held_out_likelihood(
     parts = assign_folds(labels, _PARTS)
     for part in range(_PARTS):
         rows = parts == part
-        state = EMState(labels, transitions, by_label, rows)
+        state = EMState(labels, transitions, by_label, rows, fit.state.decisions)
         for _ in range(iterations):
             state.update(refit(state)(), by_all_tiles=False)
             advance(len(labels))
@@ -212,7 +214,8 @@ def _down_to_overlap(
 ) -> RateRange:
     """The range, from 0 on if right labels of classes that overlap explain the labels as well."""
     state = fit.state
-    clean = EMState(state.labels, uniform_noise(_NO_NOISE, state.classes))
+    no_noise = uniform_noise(_NO_NOISE, state.classes)
+    clean = EMState(state.labels, no_noise, decisions=state.decisions)
     with_noise = _held_out_likelihood(fit, refit, advance)
     without = _held_out_likelihood(_Fit(clean, ()), refit, advance, iterations=0)
     better_by = _standard_errors(with_noise - without)

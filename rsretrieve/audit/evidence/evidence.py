@@ -61,6 +61,21 @@ class Evidence:
         """(N,) int64 class numbers of the given labels."""
         return class_numbers(self.tiles, self.class_names)
 
+    @cached_property
+    def is_confirmed(self) -> NDArray[np.bool_]:
+        """(N,) bool, a person decided on the label."""
+        return np.array([tile.confirmed is not None for tile in self.tiles], bool)
+
+    @cached_property
+    def original_labels(self) -> NDArray[np.int64]:
+        """(N,) int64 class numbers of the labels before any decision; −1 where unknown."""
+        numbers = {name: number for number, name in enumerate(self.class_names)}
+        found = self.labels.copy()
+        for row in np.flatnonzero(self.is_confirmed).tolist():
+            confirmed = self.tiles[row].confirmed
+            found[row] = numbers.get((confirmed and confirmed.original) or "", -1)
+        return found
+
     def in_order_of_ids(self) -> Evidence:
         """The same evidence in a random order that depends on the tiles' ids alone.
 

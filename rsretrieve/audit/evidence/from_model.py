@@ -48,8 +48,10 @@ class ModelEvidence:
         described = ModelFolder(self.model.folder, self.model.description)
         record = read_tile_history(described, embedded.tiles, embedded.quadrants, context)
         trained = class_sizes(described, names)
+        known = {tile.id for tile in embedded.tiles if tile.confirmed is not None}
+        learned = {name: each for name, each in record.confirmed.items() if name not in known}
         return Evidence(
-            tiles=embedded.tiles,
+            tiles=embedded.tiles.with_confirmed(learned),
             class_names=names,
             vectors=UnitRows(embedded.vectors),
             prototypes=self.model.prototypes,

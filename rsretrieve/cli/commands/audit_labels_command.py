@@ -74,7 +74,7 @@ def audit_labels(
         typer.Option(
             metavar="FILE",
             help="Decisions saved from the page (or any CSV: tile,label). They replace the "
-            "labels; these tiles are no longer issues. Needs no model.",
+            "labels. These labels are trusted: they are never issues again. Needs no model.",
         ),
     ] = None,
     truth: options.Truth = None,
@@ -90,7 +90,8 @@ def audit_labels(
         _file(
             help="CSV (tile,label) to train on: the given labels, with the most probable "
             "suggestions applied (see --fix-precision). With --decisions: with the decisions "
-            "applied, and no suggestions.",
+            "applied, and no suggestions. The columns decision and given_label say which labels a "
+            "person decided on.",
         ),
     ] = None,
     changes: Annotated[
@@ -138,7 +139,8 @@ def audit_labels(
         int | None,
         _choice(
             metavar="N",
-            help="Flag the N worst labels. Not with --expected-precision.",
+            help="Flag the N labels that are most probably wrong, of those that nobody decided on. "
+            "Not with --expected-precision.",
             min=1,
         ),
     ] = None,
@@ -258,7 +260,6 @@ def audit_labels(
             found.tiles,
             source.evidence,
             true_labels=true.known if true is not None else None,
-            confirmed=found.reviewed.confirmed if found.reviewed is not None else frozenset(),
             comparisons=MOST_CARDS if page is not None else 0,
             options=assessment,
         )

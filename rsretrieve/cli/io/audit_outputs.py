@@ -75,10 +75,11 @@ class AuditOutputs:
     def write_reviewed(self, reviewed: ReviewedTiles) -> None:
         """Write the labels with the decisions applied, and the log."""
         from rsretrieve.audit.review import labels_of, write_changes
-        from rsretrieve.data.labels.labels import write_labels
+        from rsretrieve.data.labels.decided_rows import write_labels
 
         if self.fixed_labels is not None:
-            write_labels(self.fixed_labels, labels_of(reviewed.tiles), overwrite=self.overwrite)
+            labels, tiles = labels_of(reviewed.tiles), reviewed.tiles
+            write_labels(self.fixed_labels, labels, overwrite=self.overwrite, tiles=tiles)
         if self.changes is not None:
             write_changes(self.changes, reviewed.changes, overwrite=self.overwrite)
 
@@ -91,11 +92,11 @@ class AuditOutputs:
             Notices that say how many labels changed; empty if no file is requested.
         """
         from rsretrieve.audit.review import labels_of, suggested_changes, write_changes
-        from rsretrieve.data.labels.labels import write_labels
+        from rsretrieve.data.labels.decided_rows import write_labels
 
         if self.fixed_labels is not None:
             labels = {**labels_of(tiles), **audit.fixed_labels()}
-            write_labels(self.fixed_labels, labels, overwrite=self.overwrite)
+            write_labels(self.fixed_labels, labels, overwrite=self.overwrite, tiles=tiles)
         changes = suggested_changes(audit)
         if self.changes is not None:
             write_changes(self.changes, changes, overwrite=self.overwrite)

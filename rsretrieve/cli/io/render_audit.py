@@ -68,7 +68,8 @@ def _sentence(audit: Audit) -> str:
     types = [f"{count} {TYPE_NAMES[name]}" for name, count in audit.issue_counts.items() if count]
     parts = f"; to review: {', '.join(types)}" if types else ""
     counts = f"{len(audit.issues)} of {len(audit.table)} labels flagged"
-    return f"{counts}; {audit.noise_summary}{parts}"
+    left = "" if audit.wrong_left is None else f"; {audit.wrong_left.summary}"
+    return f"{counts}; {audit.noise_summary}{left}{parts}"
 
 
 def _worst(audit: Audit) -> Table:

@@ -28,6 +28,7 @@ from rsretrieve.data.discovery.several_sources import joined
 from rsretrieve.data.discovery.stac import stac_tiles
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.class_names import spelling_notices
+from rsretrieve.data.labels.decided_rows import DECISION_COLUMNS, DecisionColumn, decision_cells
 from rsretrieve.data.labels.labels import (
     LabelColumn,
     override_labels,
@@ -210,9 +211,11 @@ def _single_scene(source: Location, scenes: SceneChoices) -> TileSet:
 def _tiles_in_list(source: Path) -> TileSet:
     tiles: dict[str, Tile] = {}
     repeated, folder = 0, str(source.parent)
-    labels = LabelColumn(source)
+    labels, decisions = LabelColumn(source), DecisionColumn(source)
     for line, row in read_table(source, ("tile",)):
         tile = _tile_of_row(source, folder, line, row, labels)
+        confirmed = decisions.read(tile.id, tile.label, row, line)
+        tile = replace(tile, confirmed=confirmed) if confirmed else tile
         known = tiles.setdefault(tile.id, tile)
         if known is not tile:
             repeated += 1
@@ -222,7 +225,7 @@ def _tiles_in_list(source: Path) -> TileSet:
                     "label",
                     hint="keep one row for each tile",
                 )
-    notices = (*encoding_notices(source), *labels.notices)
+    notices = (*encoding_notices(source), *labels.notices, *decisions.notices)
     if repeated:
         notices += (f"{source}: {repeated} repeated rows were ignored",)
     labelled = source if "label" in columns_of(source) else None
@@ -280,17 +283,22 @@ def tiles_of_images(images: Sequence[str], trust: Trust = Trust.NAMED) -> TileSe
 def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
     """Write a list of tiles (CSV: tile, path, label), paths relative to the list's folder.
 
-    If windows are read at reduced resolution, a column `read_px` holds their side.
+    If windows are read at reduced resolution, a column `read_px` holds their side. If a person
+    decided on some of the labels, the columns `decision` and `given_label` say so.
     """
     folder = resolved(path).parent
     columns: tuple[str, ...] = ("tile", "path", "label")
-    rows = [(tile.id, _relative(tile.location, folder), tile.label or "") for tile in tiles]
+    rows: list[tuple[object, ...]] = [
+        (tile.id, _relative(tile.location, folder), tile.label or "") for tile in tiles
+    ]
     sides = [(tile.window and tile.window.read_px) or "" for tile in tiles]
     if any(sides):
         columns += ("read_px",)
-        write_csv(path, columns, ((*r, s) for r, s in zip(rows, sides)), overwrite=overwrite)
-    else:
-        write_csv(path, columns, rows, overwrite=overwrite)
+        rows = [(*row, side) for row, side in zip(rows, sides)]
+    if any(tile.confirmed for tile in tiles):
+        columns += DECISION_COLUMNS
+        rows = [(*row, *decision_cells(tile, tile.label)) for row, tile in zip(rows, tiles)]
+    write_csv(path, columns, rows, overwrite=overwrite)
 
 
 def _relative(location: Location, folder: Path) -> str:

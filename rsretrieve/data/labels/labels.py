@@ -6,18 +6,21 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
+from rsretrieve._core.atomic_write import resolved
 from rsretrieve._core.paths import storable
-from rsretrieve._core.tables import columns_of, encoding_notices, read_table, write_csv
+from rsretrieve._core.tables import columns_of, encoding_notices, read_table
 from rsretrieve.data.labels.class_names import (
     clean_label,
     nothing_in_common,
     spelling_notices,
     without_spelling,
 )
+from rsretrieve.data.labels.confirmed import ConfirmedLabel
+from rsretrieve.data.labels.decided_rows import DecisionColumn
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
 
@@ -33,7 +36,8 @@ def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
 
     Args:
         tiles: the tiles.
-        labels_file: a CSV or Parquet file with the columns `tile,label`.
+        labels_file: a CSV or Parquet file with the columns `tile,label`. With the column
+            `decision`, the labels that a person decided on are confirmed.
 
     Raises:
         LabelsError: the file names none of the tiles, or one twice with different labels; or
@@ -59,8 +63,22 @@ def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
     if kept := len(tiles) - (len(labels) - len(absent)):
         notices.append(f"{kept} tiles are not named in {labels_file} and keep their label")
         notices += _notices_of_new_classes(tiles, labels, labels_file)
+        notices += _notices_of_other_labels(tiles, table, labels_file)
     relabelled = replace(tiles.relabelled(labels), labels_file=labels_file)
-    return relabelled.with_notices(*notices)
+    confirmed = by_tile_id(table.confirmed, ids, labels_file)
+    return relabelled.with_confirmed(confirmed).with_notices(*notices)
+
+
+def _notices_of_other_labels(tiles: TileSet, table: LabelTable, labels_file: Path) -> list[str]:
+    """A notice if the file holds decisions on the labels of another file than the tiles have."""
+    now = "" if tiles.labels_file is None else str(resolved(tiles.labels_file))
+    if table.decided_on in ("", now):
+        return []
+    return [
+        f"the decisions of {labels_file} were made on the labels of {table.decided_on}, which the "
+        "tiles without a decision do not have now (audit-labels --decisions --fixed-labels applies "
+        "the decisions to these labels)"
+    ]
 
 
 def _notices_of_new_classes(
@@ -87,10 +105,19 @@ def _notices_of_new_classes(
 
 @dataclass(frozen=True)
 class LabelTable:
-    """The labels of a file, by the names of the tiles there, and notices about the file."""
+    """The labels of a file.
+
+    Attributes:
+        labels: by the names of the tiles there; None where the cell is empty.
+        notices: about the file.
+        confirmed: the labels that a person decided on.
+        decided_on: the labels file that the decisions were made on; empty if the file names none.
+    """
 
     labels: dict[str, str | None]
     notices: tuple[str, ...] = ()
+    confirmed: Mapping[str, ConfirmedLabel] = field(default_factory=dict)
+    decided_on: str = ""
 
     @property
     def known(self) -> dict[str, str]:
@@ -111,9 +138,11 @@ def read_label_table(path: Path, column: str = "label") -> LabelTable:
         TableError: no such file, or a column is missing.
     """
     labels: dict[str, str | None] = {}
-    cells = LabelColumn(path, column)
+    cells, decisions, decided_on = LabelColumn(path, column), DecisionColumn(path), ""
     for line, row in read_table(path, ("tile", column)):
         label = cells.label(row[column], line)
+        decisions.read(storable(row["tile"]), label, row, line)
+        decided_on = decided_on or row.get("labels_file", "").strip()
         if labels.setdefault(storable(row["tile"]), label) != label:
             raise LabelsError(
                 f"{path}: line {line} gives tile {row['tile']!r} a second, different label",
@@ -121,7 +150,8 @@ def read_label_table(path: Path, column: str = "label") -> LabelTable:
             )
     if not labels:
         raise LabelsError(f"{path}: no rows below the header")
-    return LabelTable(labels, (*encoding_notices(path), *cells.notices))
+    notices = (*encoding_notices(path), *cells.notices, *decisions.notices)
+    return LabelTable(labels, notices, decisions.confirmed, decided_on)
 
 
 class LabelColumn:
@@ -276,12 +306,6 @@ def true_labels_by_id(
 
 def _true_column(path: Path) -> str:
     return "true_label" if "true_label" in columns_of(path) else "label"
-
-
-def write_labels(path: Path, labels: Mapping[str, str | None], *, overwrite: bool) -> None:
-    """Write a labels file; None becomes an empty field."""
-    rows = ((tile_id, label or "") for tile_id, label in labels.items())
-    write_csv(path, ("tile", "label"), rows, overwrite=overwrite)
 
 
 def some_of(names: Iterable[str], count: int = 3) -> str:

@@ -11,7 +11,9 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument
 
 
-def split_per_class(tiles: TileSet, fractions: Sequence[float], seed: int) -> list[TileSet]:
+def split_per_class(
+    tiles: TileSet, fractions: Sequence[float], seed: int, *, confirmed_first: bool = False
+) -> list[TileSet]:
     """Split the tiles of each class into parts.
 
     Each class is shuffled by `seed` and the tiles' ids alone and cut at the cumulated
@@ -22,6 +24,7 @@ def split_per_class(tiles: TileSet, fractions: Sequence[float], seed: int) -> li
         tiles: the tiles.
         fractions: the share of each part, positive, summing to at most 1.
         seed: any integer; the same seed gives the same parts.
+        confirmed_first: tiles whose label a person confirmed go to the first parts.
 
     Returns:
         One `TileSet` a fraction, each in the order of `tiles`.
@@ -36,6 +39,8 @@ def split_per_class(tiles: TileSet, fractions: Sequence[float], seed: int) -> li
     parts: list[list[int]] = [[] for _ in fractions]
     for members in classes.values():
         members.sort(key=lambda i: (hash_uniform(seed, "split", tiles[i].id), tiles[i].id))
+        if confirmed_first:
+            members.sort(key=lambda i: tiles[i].confirmed is None)
         for part, positions in zip(parts, _cut(members, fractions)):
             part.extend(positions)
     return [tiles.select(sorted(part)) for part in parts]

@@ -21,7 +21,8 @@ from rsretrieve._core.text import printable
 from rsretrieve.audit.issue_types import IssueType
 from rsretrieve.audit.result import Audit, Comparison
 from rsretrieve.audit.result_table import Row, plain_values, rows_of, tuples_of
-from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, Rule
+from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin
+from rsretrieve.data.labels.confirmed import Rule
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile
 from rsretrieve.export.html.confusion_matrix import matrix_picture

@@ -5,8 +5,8 @@ A label audit reads it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pyarrow import parquet
 
 from rsretrieve._core.tables import refuse_bombs
 from rsretrieve.data.file_state import FileStates
+from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.preprocessing.pixel_fingerprint import QUADRANTS, are_alike
 from rsretrieve.data.run_context import RunContext
@@ -25,6 +26,7 @@ from rsretrieve.data.window import window_text
 from rsretrieve.errors import ModelDamaged
 from rsretrieve.network.metadata import TILES_FILE, ModelFolder, check_file
 
+_CONFIRMED, _ORIGINAL = "confirmed", "original_label"
 _WEIGHT, _AREA, _STARTING_FEATURES, _QUADRANTS, _CONTENT = (
     "weight",
     "area_under_margin",
@@ -33,6 +35,7 @@ _WEIGHT, _AREA, _STARTING_FEATURES, _QUADRANTS, _CONTENT = (
     "content",
 )
 _RECORDED = (_WEIGHT, _AREA, _STARTING_FEATURES)
+_DECISIONS = (_CONFIRMED, _ORIGINAL)
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,15 @@ class TileHistory:
             unknown, and None if unknown for all tiles.
         trained_on: (N,) bool, False for tiles that the training has not used; None if unknown, as
             in old model folders, which do not find a training tile by its content.
+        confirmed: tile id → decision, for tiles whose label a person had decided on, and whose
+            label is the same now.
     """
 
     weights: NDArray[np.float32]
     areas: NDArray[np.float32]
     starting_features: NDArray[Any] | None
     trained_on: NDArray[np.bool_] | None = None
+    confirmed: Mapping[str, ConfirmedLabel] = field(default_factory=dict)
 
     def columns(self) -> dict[str, Any]:
         """The columns of the table, by name."""
@@ -86,11 +92,21 @@ def write_tile_history(
         "tile": [tile.id for tile in tiles],
         "label": [tile.label for tile in tiles],
         "taught_label": pyarrow.array(taught, pyarrow.string()),
+        **_decisions(tiles),
         **history.columns(),
         _QUADRANTS: _lists(quadrants),
         **({} if contents is None else {_CONTENT: list(contents)}),
     }
     parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
+
+
+def _decisions(tiles: TileSet) -> dict[str, pyarrow.Array]:
+    """Whether a person decided on the label of each tile, and the label before that."""
+    original = [tile.confirmed and tile.confirmed.original for tile in tiles]
+    return {
+        _CONFIRMED: pyarrow.array([tile.confirmed is not None for tile in tiles], pyarrow.bool_()),
+        _ORIGINAL: pyarrow.array(original, pyarrow.string()),
+    }
 
 
 def read_tile_history(
@@ -116,10 +132,11 @@ def read_tile_history(
         ModelDamaged: the file was changed, or cannot be read.
     """
     weights, areas = np.full((2, len(tiles)), np.nan, np.float32)
-    table = _table(model, ("tile", "label", _CONTENT, *_RECORDED, _QUADRANTS))
+    table = _table(model, ("tile", "label", _CONTENT, *_RECORDED, _QUADRANTS, *_DECISIONS))
     if table is None:
         return TileHistory(weights, areas, None)
-    found = _rows_of(tiles, table, quadrants, context or RunContext())
+    context = context or RunContext()
+    found = _rows_of(tiles, table, quadrants, context)
     here, there = np.flatnonzero(found >= 0), found[found >= 0]
     given = table.column("label").take(pyarrow.array(there)).to_pylist()
     same = np.array([tiles[row].label == label for row, label in zip(here.tolist(), given)], bool)
@@ -127,12 +144,38 @@ def read_tile_history(
         if name in table.column_names:
             column[here[same]] = table.column(name).to_numpy()[there[same]]
     trained_on = found >= 0 if _CONTENT in table.column_names else None
+    confirmed = _confirmed(tiles, table, found, context)
     if _STARTING_FEATURES not in table.column_names or not len(here):
-        return TileHistory(weights, areas, None, trained_on)
+        return TileHistory(weights, areas, None, trained_on, confirmed)
     values = _matrix(table, _STARTING_FEATURES)
     features = np.zeros((len(tiles), values.shape[1]), np.float32)
     features[here] = values[there]
-    return TileHistory(weights, areas, features, trained_on)
+    return TileHistory(weights, areas, features, trained_on, confirmed)
+
+
+def _confirmed(
+    tiles: TileSet, table: pyarrow.Table, found: NDArray[np.int64], context: RunContext
+) -> dict[str, ConfirmedLabel]:
+    """The decisions that the training knew; a notice says how many labels are others now."""
+    if not {*_DECISIONS} <= {*table.column_names}:
+        return {}
+    columns = (table.column(name).to_pylist() for name in ("label", *_DECISIONS))
+    rows = [*zip(*columns)]
+    decided = {
+        tile: rows[row] for tile, row in zip(tiles, found.tolist()) if row >= 0 and rows[row][1]
+    }
+    others = [tile.id for tile, (label, _, _) in decided.items() if tile.label != label]
+    if others:
+        context.notice(
+            f"{len(others)} tiles have other labels than those that a person decided on before "
+            f"the training of the model ({some_of(others)}): give the labels file with the "
+            "decisions"
+        )
+    return {
+        tile.id: ConfirmedLabel(Rule.PERSON, original)
+        for tile, (label, _, original) in decided.items()
+        if tile.label == label
+    }
 
 
 def _rows_of(
@@ -241,6 +284,13 @@ def _table(model: ModelFolder, columns: Sequence[str]) -> pyarrow.Table | None:
         raise ModelDamaged(f"{path} cannot be read ({error})") from error
 
 
+def _has_scalar_type(name: str, kind: pyarrow.DataType) -> bool:
+    if name == _CONFIRMED:
+        return bool(pyarrow.types.is_boolean(kind))
+    is_text = name in ("tile", "label", _CONTENT, _ORIGINAL)
+    return bool(pyarrow.types.is_string(kind) if is_text else pyarrow.types.is_floating(kind))
+
+
 def _check_types(table: pyarrow.Table) -> None:
     """Raise `ValueError` for columns of other types than `write_tile_history` writes."""
     types = pyarrow.types
@@ -251,9 +301,7 @@ def _check_types(table: pyarrow.Table) -> None:
             values = values.combine_chunks().flatten() if fits else values
             if not fits or (entry.name == _QUADRANTS and kind.list_size != QUADRANTS):
                 raise ValueError(f"{entry.name} holds {kind}")
-        elif not (types.is_string(kind) or types.is_floating(kind)):
+        elif not _has_scalar_type(entry.name, kind):
             raise ValueError(f"{entry.name} holds {kind}")
-        if types.is_string(kind) != (entry.name in ("tile", "label", _CONTENT)):
-            raise ValueError(f"{entry.name} holds {kind}")
-        if entry.name != "label" and values.null_count:
+        if entry.name not in ("label", _ORIGINAL) and values.null_count:
             raise ValueError(f"{entry.name} has missing values")

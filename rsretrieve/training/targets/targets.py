@@ -31,6 +31,18 @@ class Targets:
         """Every tile is taught its given label."""
         return cls(labels, torch.ones(len(labels), device=labels.device))
 
+    def with_confirmed(self, given: Tensor, confirmed: Tensor) -> Targets:
+        """The same targets, with confirmed labels taught as they are.
+
+        Args:
+            given: (N,) int64 given labels.
+            confirmed: (N,) bool, labels that a person decided on.
+        """
+        return Targets(
+            torch.where(confirmed, given, self.labels),
+            torch.where(confirmed, torch.ones_like(self.weights), self.weights),
+        )
+
     def kept_mask(self, given: Tensor) -> Tensor:
         """(N,) 1 for tiles that are taught their given label, else 0."""
         return self.weights * (self.labels == given)

@@ -282,6 +282,33 @@ def test_an_audit_after_decisions_leaves_decided_tiles_alone(run, clusters, deci
     assert {name for name in before if before[name] != after[name]} == {"10.jpg", "30.jpg"}
 
 
+@pytest.mark.medium
+def test_decided_labels_are_known_to_the_next_audit(run, clusters, decisions):
+    audit = ("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy", "--json")
+    decided = clusters / "decided.csv"
+    first = run(*audit)
+    assert first.json["undecided"] == 90
+    assert run(*audit, "--decisions", decisions, "--fixed-labels", decided).code == 0
+    rows = {row["tile"]: row for row in rows_of(decided)}
+    assert (rows["10.jpg"]["decision"], rows["10.jpg"]["given_label"]) == ("accept", "forest")
+    assert (rows["20.jpg"]["decision"], rows["30.jpg"]["decision"]) == ("reject", "remove")
+    assert {rows[name]["decision"] for name in ("40.jpg", "11.jpg")} == {"undecided"}
+    again = run(*audit, "--labels", decided, "--budget", "89", "--output", clusters / "a.csv")
+    issues = {row["tile"] for row in rows_of(clusters / "a.csv") if row["is_label_issue"] == "True"}
+    assert not {"10.jpg", "20.jpg", "30.jpg"} & issues
+    assert (again.json["issues"], again.json["undecided"]) == (87, 87)
+    low, high = again.json["wrong_labels_left_interval"]
+    assert low <= again.json["wrong_labels_left"] <= high
+    assert again.json["wrong_labels_left"] < first.json["wrong_labels_left"]
+    later = clusters / "later.csv"
+    later.write_text("tile,label,decision\n50.jpg,forest,choose\n", encoding="utf-8")
+    both = clusters / "both.csv"
+    arguments = ("--labels", decided, "--decisions", later, "--fixed-labels", both)
+    assert run(*audit, *arguments).code == 0
+    known = {row["tile"] for row in rows_of(both) if row["decision"] != "undecided"}
+    assert known == {"10.jpg", "20.jpg", "30.jpg", "50.jpg"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -7,6 +7,7 @@ import unicodedata
 
 import pytest
 
+from rsretrieve.data.labels.decided_rows import write_labels
 from rsretrieve.data.labels.labels import (
     override_labels,
     read_label_table,
@@ -14,7 +15,6 @@ from rsretrieve.data.labels.labels import (
     some_of,
     true_labels_by_id,
     true_labels_of,
-    write_labels,
 )
 from rsretrieve.errors import LabelsError, OutputExists, TableError
 from tests.support.tiles import labelled_tiles, save_table

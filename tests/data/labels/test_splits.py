@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.labels.splits import split_per_class
 from rsretrieve.errors import InvalidArgument
 from tests.support.tiles import in_order, labelled_tiles, unhurried
@@ -44,6 +45,18 @@ def test_every_class_is_cut_by_itself():
     train, test = split_per_class(labelled_tiles(a=10, b=20, c=1), [0.8, 0.2], seed=0)
     assert Counter(tile.label for tile in train) == {"a": 8, "b": 16, "c": 1}
     assert Counter(tile.label for tile in test) == {"a": 2, "b": 4}
+
+
+def test_confirmed_tiles_go_to_the_first_part_if_that_is_wished():
+    tiles = labelled_tiles(a=20)
+    decision = ConfirmedLabel(Rule.REJECT, "a")
+    confirmed = {tile.id: decision for tile in tiles.tiles[::2]}
+    known = tiles.with_confirmed(confirmed)
+    first = split_per_class(known, [0.5, 0.5], 0, confirmed_first=True)[0]
+    assert {*ids(first)} == {*confirmed}
+    plain = split_per_class(tiles, [0.5, 0.5], 0)
+    assert [ids(part) for part in split_per_class(known, [0.5, 0.5], 0)] == [*map(ids, plain)]
+    assert ids(split_per_class(tiles, [0.5, 0.5], 0, confirmed_first=True)[1]) == ids(plain[1])
 
 
 def test_a_class_of_one_tile_goes_to_the_first_part_however_small_that_is():

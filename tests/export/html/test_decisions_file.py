@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 import rsretrieve.export.html
 from rsretrieve._core.formulas import neutralised
 from rsretrieve._core.tables import read_table, write_csv
-from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, Rule, read_decisions
+from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, read_decisions
+from rsretrieve.data.labels.confirmed import Rule
 from rsretrieve.export.html.page import ReviewSettings
 
 SCRIPT = Path(rsretrieve.export.html.__file__).with_name("assets") / "decisions.js"

@@ -15,6 +15,7 @@ from pyarrow import parquet
 
 from rsretrieve._core.atomic_write import sha256_of_file
 from rsretrieve.data.file_state import FileStates
+from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
@@ -134,6 +135,26 @@ def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
     assert found.starting_features is not None
     np.testing.assert_array_equal(found.starting_features, features[[1, 0, 0]] * [[1], [0], [1]])
     assert class_sizes(described(tmp_path), ("b", "x", "a")).tolist() == [1, 0, 1]
+
+
+def test_decisions_that_the_training_knew_are_found_again(tmp_path: Path) -> None:
+    known = TILES.with_confirmed(
+        {"a/é.tif": ConfirmedLabel(Rule.CHOOSE, "c"), "b/2.tif": ConfirmedLabel(Rule.REJECT, "b")}
+    )
+    record = TileHistory(np.ones(2, np.float32), np.zeros(2, np.float32), None)
+    write_tile_history(tmp_path, known, ["a", "b"], record, LOOKS)
+    table = parquet.read_table(tmp_path / "tiles.parquet").to_pydict()
+    assert table["confirmed"] == [True, True]
+    assert table["original_label"] == ["c", "b"]
+    events: list[Event] = []
+    context = RunContext(listener=events.append)
+    other = TILES.relabelled({"b/2.tif": "c"})
+    found = read_tile_history(described(tmp_path), other, LOOKS, context)
+    assert found.confirmed == {"a/é.tif": ConfirmedLabel(Rule.PERSON, "c")}
+    [event] = events
+    assert "1 tiles have other labels than those that a person decided on" in str(event)
+    write_tile_history(tmp_path, TILES, ["a", "b"], record, LOOKS)
+    assert read_tile_history(described(tmp_path), TILES, LOOKS).confirmed == {}
 
 
 def test_a_model_of_an_older_version_tells_nothing(tmp_path: Path) -> None:
