@@ -40,8 +40,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.classifiers import Classifier, Scores
-from rsretrieve.audit.estimators.em_state import EMState, Transitions, softmax
+from rsretrieve.audit.estimators.candidates import (
+    AllClasses,
+    Candidates,
+    Scores,
+    Transitions,
+    softmax,
+)
+from rsretrieve.audit.estimators.classifiers import Classifier
+from rsretrieve.audit.estimators.em_state import EMState
 from rsretrieve.audit.estimators.several_starts import RateRange, first_fit
 
 _ITERATIONS = 4
@@ -58,12 +65,14 @@ class ClassifierSet:
         in_sample: trained on the labels of these tiles.
         out_of_sample: trained on labels of other tiles only.
         areas: (N,) float32 area under the margin of the training, NaN where unknown; or None.
+        candidates: the classes of the columns of their scores; None for all.
     """
 
     independent: Sequence[Classifier]
     in_sample: Sequence[Classifier] = ()
     out_of_sample: Sequence[Classifier] = ()
     areas: NDArray[np.float32] | None = None
+    candidates: Candidates | None = None
 
 
 @dataclass(frozen=True)
@@ -71,21 +80,23 @@ class EMResult:
     """Posterior over the classes of N tiles.
 
     Attributes:
-        log_odds: (N, K) float64, log(P_it · T_{t,y_i}), not normalised.
+        log_odds: (N, C), log(P_it · T_{t,y_i}), not normalised, of a class of each column.
         transitions: (K, K) float64 T, row true class, column given label.
-        independent: (N, K) float64, the posterior q without in-sample classifiers.
+        independent: (N, C), the posterior q without in-sample classifiers.
         rates: noise rates that explain the labels, and whether they agree.
+        candidates: the classes of the C columns.
     """
 
     log_odds: Scores
     transitions: Transitions
     independent: Scores
     rates: RateRange
+    candidates: Candidates
 
     @property
     def posterior(self) -> Scores:
-        """(N, K) float64 q; rows sum to 1."""
-        return softmax(self.log_odds)
+        """(N, C) q; rows sum to 1."""
+        return softmax(self.log_odds, self.candidates.log_sizes)
 
     def for_labels(self, fitted: NDArray[np.int64], labels: NDArray[np.int64]) -> EMResult:
         """The same result, with noise rates of other labels than those it was fitted to.
@@ -95,7 +106,8 @@ class EMResult:
             labels: (N,) int64 the labels whose noise rate is of interest.
         """
         rows, posterior = np.arange(len(labels)), self.posterior
-        by = float((posterior[rows, fitted] - posterior[rows, labels]).mean())
+        ours, other = (self.candidates.columns_of(each) for each in (fitted, labels))
+        by = float((posterior[rows, ours] - posterior[rows, other]).mean(dtype=np.float64))
         return replace(self, rates=self.rates.moved(by))
 
     def with_confirmed(self, labels: NDArray[np.int64], rows: NDArray[np.bool_]) -> EMResult:
@@ -105,12 +117,13 @@ class EMResult:
             labels: (N,) int64 class numbers of the given labels.
             rows: (N,) bool, the confirmed labels.
         """
-        certain = np.eye(self.log_odds.shape[1])[labels[rows]]
+        own = self.candidates.columns_of(labels)[rows]
+        certain = np.eye(self.candidates.columns)[own]
         log_odds, independent = self.log_odds.copy(), self.independent.copy()
         log_odds[rows], independent[rows] = _LOG_CERTAIN * (certain - 1), certain
-        before = self.posterior[rows, labels[rows]].sum()
+        before = self.posterior[rows, own].sum(dtype=np.float64)
         rates = self.rates.moved((before - len(certain)) / len(labels))
-        return EMResult(log_odds, self.transitions, independent, rates)
+        return replace(self, log_odds=log_odds, independent=independent, rates=rates)
 
 
 def fit_dawid_skene(
@@ -131,9 +144,10 @@ def fit_dawid_skene(
     Returns:
         The posterior of N tiles.
     """
+    candidates = classifiers.candidates or AllClasses(classes)
     first = first_fit(
         labels,
-        classes,
+        candidates,
         lambda state: log_p_by_labels(classifiers, state),
         advance,
     )
@@ -141,21 +155,21 @@ def fit_dawid_skene(
     independent_posterior, rates = state.posterior, first.rates
     if not classifiers.in_sample:
         log_odds = state.log_odds_with_rate(state.noise_rate_by_transitions)
-        return EMResult(log_odds, state.transitions, independent_posterior, rates)
+        return EMResult(log_odds, state.transitions, independent_posterior, rates, candidates)
     for _ in range(_ITERATIONS):
         # In-sample classifiers are certain of the labels that they memorised.
         log_p = _all_classifiers(classifiers, state, independent_posterior)
         state.update(log_p, by_all_tiles=True)
         advance(len(labels))
     rates = rates.including(state.noise_rate, len(labels))
-    return EMResult(state.log_odds, state.transitions, independent_posterior, rates)
+    return EMResult(state.log_odds, state.transitions, independent_posterior, rates, candidates)
 
 
 def log_p_by_labels(classifiers: ClassifierSet, state: EMState) -> Callable[[], Scores]:
     """Refit all classifiers but the in-sample ones to the posterior.
 
     Returns:
-        A function that converts their scores to (N, K) log probabilities by the current T.
+        A function that converts their scores to (N, C) log probabilities by the current T.
     """
     independent = _scores_of(classifiers.independent, state)
     out_of_sample = _scores_of(classifiers.out_of_sample, state)
@@ -169,7 +183,7 @@ def _scores_of(classifiers: Sequence[Classifier], state: EMState) -> list[Scores
 
 
 def _all_classifiers(classifiers: ClassifierSet, state: EMState, independent: Scores) -> Scores:
-    """(N, K) log probabilities by all classifiers together and by the area under the margin."""
+    """(N, C) log probabilities by all classifiers together and by the area under the margin."""
     by_labels = [
         state.calibrate_to_labels(scores, f"independent {i}")
         for i, scores in enumerate(_scores_of(classifiers.independent, state))
@@ -182,5 +196,6 @@ def _all_classifiers(classifiers: ClassifierSet, state: EMState, independent: Sc
     log_p: Scores = _SAME_VECTORS * np.sum(by_labels, axis=0) + in_sample
     log_p += state.combine(_scores_of(classifiers.out_of_sample, state), "out of sample")
     if classifiers.areas is not None:
-        log_p += state.log_p_by_area(classifiers.areas, softmax(state.log_odds_of(log_p)))
+        posterior = softmax(state.log_odds_of(log_p), state.candidates.log_sizes)
+        log_p += state.log_p_by_area(classifiers.areas, posterior)
     return log_p

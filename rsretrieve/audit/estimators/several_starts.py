@@ -29,14 +29,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.classifiers import Scores, assign_folds
-from rsretrieve.audit.estimators.em_state import (
-    LOG_CERTAIN,
-    EMState,
+from rsretrieve.audit.estimators.candidates import (
+    Candidates,
+    Scores,
     Transitions,
     log_softmax,
-    uniform_noise,
+    posterior_of_label,
 )
+from rsretrieve.audit.estimators.classifiers import assign_folds
+from rsretrieve.audit.estimators.em_state import LOG_CERTAIN, EMState, uniform_noise
 
 Refit = Callable[[EMState], Callable[[], Scores]]
 """Refits the classifiers to a state; see `dawid_skene.log_p_by_labels`."""
@@ -113,7 +114,7 @@ class _Fit:
 
 def first_fit(
     labels: NDArray[np.int64],
-    classes: int,
+    candidates: Candidates,
     refit: Refit,
     advance: Callable[[int], None] = lambda _: None,
 ) -> FirstFit:
@@ -121,15 +122,16 @@ def first_fit(
 
     Args:
         labels: (N,) int64 class numbers of the given labels.
-        classes: K.
+        candidates: the classes of the columns of scores.
         refit: the classifiers.
         advance: called with N after each iteration.
     """
+    classes = candidates.classes
     chance = 1 - 1 / classes
     starts = [uniform_noise(share * chance, classes) for share in (_LOW, _HIGH)]
 
     def fit(start: Transitions) -> _Fit:
-        return _fit(labels, refit, start, advance)
+        return _fit(EMState(labels, start, candidates=candidates), refit, advance)
 
     fits = [fit(start) for start in starts]
     if _agree(fits, _AGREE):
@@ -154,14 +156,8 @@ def first_fit(
     )
 
 
-def _fit(
-    labels: NDArray[np.int64],
-    refit: Refit,
-    start: Transitions,
-    advance: Callable[[int], None],
-) -> _Fit:
+def _fit(state: EMState, refit: Refit, advance: Callable[[int], None]) -> _Fit:
     """Iterate until the posterior changes no more: first with T of all tiles, then of half."""
-    state = EMState(labels, start)
     rates: list[float] = []
     for by_all_tiles, fewest in ((True, _BY_ALL_TILES), (False, _BY_CERTAIN_TILES)):
         for iteration in range(_MOST_ITERATIONS):
@@ -169,7 +165,7 @@ def _fit(
             log_p = refit(state)
             for _ in range(_UPDATES):
                 state.update(log_p(), by_all_tiles=by_all_tiles)
-            advance(len(labels))
+            advance(len(state.labels))
             change = np.abs(state.posterior - before).sum(axis=1).mean() / 2
             if iteration + 1 >= fewest and change < _STILL_CHANGES:
                 break
@@ -188,12 +184,13 @@ def _held_out_likelihood(
     The confusion matrix is that of the fit: one label changes it little.
     """
     labels, transitions = fit.state.labels, fit.state.transitions
-    by_label = transitions[:, labels].T / transitions[:, labels].sum(axis=0)[:, None]
+    candidates = fit.state.candidates
+    by_label = posterior_of_label(candidates, transitions, labels)
     found = np.empty(len(labels))
     parts = assign_folds(labels, _PARTS)
     for part in range(_PARTS):
         rows = parts == part
-        state = EMState(labels, transitions, by_label, rows)
+        state = EMState(labels, transitions, by_label, rows, candidates)
         for _ in range(iterations):
             state.update(refit(state)(), by_all_tiles=False)
             advance(len(labels))
@@ -203,7 +200,9 @@ def _held_out_likelihood(
 
 def _overlap(fit: _Fit, refit: Refit) -> bool:
     """Whether so few tiles are certain that noise may be overlap of the classes."""
-    certain = log_softmax(refit(fit.state)()).max(axis=1) >= LOG_CERTAIN
+    candidates = fit.state.candidates
+    log_p = log_softmax(refit(fit.state)(), candidates.log_sizes)
+    certain = log_p[:, candidates.likely].max(axis=1) >= LOG_CERTAIN
     return bool(certain.mean() < _CERTAIN_SHARE)
 
 
@@ -212,7 +211,8 @@ def _down_to_overlap(
 ) -> RateRange:
     """The range, from 0 on if right labels of classes that overlap explain the labels as well."""
     state = fit.state
-    clean = EMState(state.labels, uniform_noise(_NO_NOISE, state.classes))
+    noise = uniform_noise(_NO_NOISE, state.classes)
+    clean = EMState(state.labels, noise, candidates=state.candidates)
     with_noise = _held_out_likelihood(fit, refit, advance)
     without = _held_out_likelihood(_Fit(clean, ()), refit, advance, iterations=0)
     better_by = _standard_errors(with_noise - without)
