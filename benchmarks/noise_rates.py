@@ -70,7 +70,7 @@ def changed_labels(true: Labels, seed: int) -> Iterator[tuple[str, Labels]]:
 def audited(rows: Rows, given: Labels, true: Labels) -> str:
     """One line of the table."""
     started = time.perf_counter()
-    votes = NeighbourVotes.among(UnitRows(rows), given)
+    votes = NeighbourVotes.among(UnitRows(rows))
     classifiers = ClassifierSet([Discriminant(rows, assign_folds(given, 5)), votes])
     found = fit_dawid_skene(given, int(true.max()) + 1, classifiers)
     seconds = time.perf_counter() - started

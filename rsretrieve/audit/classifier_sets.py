@@ -40,14 +40,11 @@ class Votes(Classifier, Protocol):
 
 
 class ClassifierSource(Protocol):
-    """Makes the classifiers of N tiles.
-
-    Attributes:
-        candidates: the classes of the columns of their scores.
-    """
+    """Makes the classifiers of N tiles."""
 
     @property
-    def candidates(self) -> Candidates: ...
+    def candidates(self) -> Candidates:
+        """The classes of the columns of their scores."""
 
     def discriminant(self, vectors: UnitRows) -> Classifier:
         """A discriminant of some unit vectors of the tiles."""
@@ -75,7 +72,7 @@ def classifier_source(
     """
     assigned = assign_folds(labels, folds)
     if len(labels) * classes <= MOST_SCORES or classes <= LIKELY:
-        return OfAllClasses(labels, assigned, AllClasses(classes))
+        return OfAllClasses(assigned, AllClasses(classes))
     return OfLikelyClasses.among(vectors, labels, also, assigned, classes)
 
 
@@ -84,24 +81,20 @@ class OfAllClasses:
     """Makes classifiers that score all classes.
 
     Attributes:
-        labels: (N,) int64 class numbers of the given labels.
         folds: (N,) int64 fold of each tile.
         candidates: all classes.
     """
 
-    labels: Labels
     folds: Labels
     candidates: AllClasses
 
     def discriminant(self, vectors: UnitRows) -> Classifier:
         """See `ClassifierSource.discriminant`."""
-        return self._discriminant(vectors)
+        return Discriminant(vectors[np.arange(len(vectors))], self.folds)
 
     def votes(self, vectors: UnitRows) -> Votes:
-        """See `ClassifierSource.votes`; large sets are searched within classes."""
-        given = np.eye(self.candidates.classes)[self.labels]
-        groups = self._discriminant(vectors).class_scores(given).argmax(axis=1)
-        return NeighbourVotes.among(vectors, np.asarray(groups, np.int64))
+        """See `ClassifierSource.votes`."""
+        return NeighbourVotes.among(vectors)
 
     def prototypes(
         self, vectors: UnitRows, prototypes: NDArray[np.float32], temperature: float
@@ -110,23 +103,18 @@ class OfAllClasses:
         rows = vectors[np.arange(len(vectors))]
         return FixedScores(np.asarray(rows @ prototypes.T, np.float64))
 
-    def _discriminant(self, vectors: UnitRows) -> Discriminant:
-        return Discriminant(vectors[np.arange(len(vectors))], self.folds)
-
 
 @dataclass(frozen=True)
 class OfLikelyClasses:
     """Makes classifiers that score the likely classes of each tile.
 
     Attributes:
-        labels: (N,) int64 class numbers of the given labels.
         folds: (N,) int64 fold of each tile.
         candidates: the likely classes.
         chosen_by: the vectors that told them.
         chosen_votes: the votes by these vectors.
     """
 
-    labels: Labels
     folds: Labels
     candidates: LikelyClasses
     chosen_by: UnitRows
@@ -140,9 +128,9 @@ class OfLikelyClasses:
         from rsretrieve.audit.estimators import streamed  # it loads FAISS and SciPy
 
         best = streamed.most_similar_classes(vectors, labels, folds, classes, LIKELY)
-        votes = NeighbourVotes.among(vectors, best[:, 0].astype(np.int64))
+        votes = NeighbourVotes.among(vectors)
         candidates = streamed.likely_classes([labels, *also], votes, labels, best, classes)
-        return cls(labels, folds, candidates, vectors, votes)
+        return cls(folds, candidates, vectors, votes)
 
     def discriminant(self, vectors: UnitRows) -> Classifier:
         """See `ClassifierSource.discriminant`."""
@@ -151,14 +139,11 @@ class OfLikelyClasses:
         return StreamedDiscriminant(vectors, self.folds, self.candidates)
 
     def votes(self, vectors: UnitRows) -> Votes:
-        """See `ClassifierSource.votes`; searched within classes."""
-        from rsretrieve.audit.estimators.streamed import StreamedVotes, most_similar_classes
+        """See `ClassifierSource.votes`."""
+        from rsretrieve.audit.estimators.streamed import StreamedVotes
 
-        votes = self.chosen_votes
-        if vectors is not self.chosen_by:
-            classes = self.candidates.classes
-            groups = most_similar_classes(vectors, self.labels, self.folds, classes, 1)[:, 0]
-            votes = NeighbourVotes.among(vectors, groups.astype(np.int64))
+        is_known = vectors is self.chosen_by
+        votes = self.chosen_votes if is_known else NeighbourVotes.among(vectors)
         return StreamedVotes(votes, self.candidates)
 
     def prototypes(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.candidates import Scores
-from rsretrieve.audit.estimators.neighbors import nearest_neighbours
+from rsretrieve.audit.estimators.neighbors import neighbours_among_all
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 
 NEIGHBOURS = 15
@@ -159,14 +159,13 @@ class NeighbourVotes:
     weights: NDArray[np.float32]
 
     @classmethod
-    def among(cls, vectors: UnitRows, groups: NDArray[np.int64]) -> NeighbourVotes:
+    def among(cls, vectors: UnitRows) -> NeighbourVotes:
         """Search the neighbours.
 
         Args:
             vectors: N unit rows.
-            groups: (N,) int64; see `nearest_neighbours`.
         """
-        found = nearest_neighbours(vectors, groups, NEIGHBOURS)
+        found = neighbours_among_all(vectors, NEIGHBOURS)
         weights = np.exp((found.similarities - found.similarities[:, :1]) / _VOTE_TEMPERATURE)
         # A row of zeros is an unknown tile: it has no neighbours and is none.
         weights *= (found.rows >= 0) & (found.similarities != 0)
