@@ -1,4 +1,4 @@
-"""Assess every label: by several classifiers where there is enough data, else by prototypes."""
+"""Assess every label: by several classifiers where classes are large enough, else by prototypes."""
 
 from __future__ import annotations
 
@@ -170,6 +170,7 @@ def _fit_classifiers(
     was not trained on. For the others they are in-sample: they may have memorised the label.
     """
     classes, vectors = len(evidence.class_names), evidence.vectors
+    context.start_stage("searching nearest neighbours", None)
     if not _is_unseen(evidence):
         classifiers, votes = _classifiers(evidence, labels, [], folds)
         context.start_stage("combining classifiers", None)

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from rsretrieve._core.knn import Neighbours, knn_search
 from rsretrieve.audit.estimators.unit_vectors import UnitRows, blocks_of
 
+MOST_EXACT = 50_000
+"""Above this many tiles, the search among all of them is approximate."""
+
 _MOST_TOGETHER = 10_000
 _SEED = 20
-_MOST_EXACT = 50_000
 _PER_CELL, _NEAR_CELLS = 1_000, 10
 _TRAINING_PER_CELL, _STEPS = 40, 5
 
@@ -76,7 +78,7 @@ def _comparisons(
     vectors: UnitRows, rows: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Rows whose neighbours are searched, and those among which they are searched."""
-    if len(rows) <= _MOST_EXACT:
+    if len(rows) <= MOST_EXACT:
         yield rows, rows
         return
     centres = _centres(vectors, rows)
