@@ -164,26 +164,6 @@ class LikelyClasses:
         shared = np.bincount(given, of_each, self.classes)
         return np.maximum(counts.reshape(self.classes, self.classes) + shared[:, None], 0)
 
-    def pick(self, scores: NDArray[np.float32], rows: Labels | slice) -> Scores:
-        """Take the likely classes from scores of all classes.
-
-        Args:
-            scores: (n, K) float32 log probabilities; they are overwritten.
-            rows: which of the N tiles these n are.
-
-        Returns:
-            (n, C) float32; that of the rest is the logarithm of the mean probability.
-        """
-        numbers = self.numbers[rows]
-        found = np.empty((len(scores), self.columns), np.float32)
-        found[:, :-1] = np.take_along_axis(scores, numbers, 1)
-        top = found[:, :-1].max(axis=1)
-        scores -= top[:, None]
-        np.put_along_axis(scores, numbers, -np.inf, 1)
-        np.exp(scores, out=scores)
-        found[:, -1] = top + np.log(scores.sum(axis=1) / self.rest + 1e-30)
-        return found
-
 
 Candidates = AllClasses | LikelyClasses
 

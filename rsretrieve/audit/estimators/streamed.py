@@ -15,6 +15,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.special import log_ndtr
 
 from rsretrieve.audit.estimators.candidates import LikelyClasses, Scores, certain_posterior
 from rsretrieve.audit.estimators.classifiers import NO_VOTE, NeighbourVotes, discriminant
@@ -29,15 +30,21 @@ Labels = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class LinearScores:
-    """The weights of a linear classifier, and how its scores are computed.
+    """A linear classifier, w_c·v + b_c, less the mean of the scores of all classes.
 
     Attributes:
-        weights: (K, D) float32.
-        offsets: (K,) float32.
+        weights: (K, D) float32; their mean is 0.
+        offsets: (K,) float32; their mean is 0.
     """
 
     weights: NDArray[np.float32]
     offsets: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, weights: NDArray[Any], offsets: NDArray[Any]) -> LinearScores:
+        """Make one of any (K, D) weights and (K,) offsets."""
+        weights, offsets = weights - weights.mean(axis=0), offsets - offsets.mean()
+        return cls(weights.astype(np.float32), offsets.astype(np.float32))
 
     def best(self, rows: NDArray[np.float32], count: int) -> NDArray[np.int32]:
         """(n, count) int32, the classes with the highest scores of n rows, the best first."""
@@ -50,9 +57,48 @@ class LinearScores:
         self, vectors: UnitRows, rows: Labels, candidates: LikelyClasses, scores: Scores
     ) -> None:
         """Set the rows `rows` of the (N, C) scores."""
-        for chosen in _blocks(rows, len(self.weights)):
-            of_all = vectors[chosen] @ self.weights.T + self.offsets
-            scores[chosen] = candidates.pick(of_all, chosen)
+        for chosen in _blocks(rows, candidates.columns * vectors.dimensions):
+            scores[chosen] = self._scores(vectors[chosen], candidates.numbers[chosen])
+
+    def _scores(self, rows: NDArray[np.float32], numbers: NDArray[np.int32]) -> Scores:
+        """(n, C) the scores of the likely classes, and of the mean probability of the rest."""
+        found = np.empty((len(rows), numbers.shape[1] + 1), np.float32)
+        found[:, :-1] = np.matmul(self.weights[numbers], rows[:, :, None])[:, :, 0]
+        found[:, :-1] += self.offsets[numbers]
+        of_all = np.einsum("ij,ij->i", rows @ self._squares, rows)
+        of_all += 2 * rows @ (self.offsets @ self.weights) + self.offsets @ self.offsets
+        found[:, -1] = _mean_of_rest(found[:, :-1], of_all, len(self.offsets))
+        return found
+
+    @cached_property
+    def _squares(self) -> NDArray[np.float32]:
+        """(D, D) Σ w·wᵀ: the sum of squared scores is a quadratic form of the row."""
+        return self.weights.T @ self.weights
+
+
+def _mean_of_rest(
+    likely: NDArray[np.float32], squares: NDArray[np.float32], classes: int
+) -> NDArray[np.float64]:
+    """The logarithm of the mean of exp(score) over the classes that are not likely.
+
+    The scores of all classes are not computed for it. Those of the rest are taken for a normal
+    distribution, of which values above the least likely of the chosen classes are cut off.
+
+    Args:
+        likely: (n, S) scores of the likely classes, the least likely last; all K have mean 0.
+        squares: (n,) sums of the squared scores of all classes.
+        classes: K.
+
+    Returns:
+        (n,) float64.
+    """
+    rest, likely = classes - likely.shape[1], likely.astype(np.float64)
+    mean = -likely.sum(axis=1) / rest
+    variance = np.maximum((squares - (likely**2).sum(axis=1)) / rest - mean**2, 1e-6)
+    deviation = np.sqrt(variance)
+    highest = np.maximum(likely[:, -1] - mean, 0) / deviation
+    cut_off = log_ndtr(highest - deviation) - log_ndtr(highest)
+    return np.asarray(mean + variance / 2 + cut_off)
 
 
 @dataclass(frozen=True)
@@ -90,8 +136,7 @@ class StreamedDiscriminant:
         for fold in range(len(moments)):
             others = [each for number, each in enumerate(moments) if number != fold]
             sums = (np.sum(parts, axis=0) for parts in zip(*others))
-            weights, offsets = discriminant(*sums)
-            yield LinearScores(weights.astype(np.float32), offsets.astype(np.float32))
+            yield LinearScores.of(*discriminant(*sums))
 
     @cached_property
     def _rows_of_folds(self) -> Sequence[Labels]:
@@ -179,9 +224,7 @@ def scores_of_prototypes(
         (N, C) float32.
     """
     scores = np.empty((len(vectors), candidates.columns), np.float32)
-    linear = LinearScores(
-        prototypes / np.float32(temperature), np.zeros(len(prototypes), np.float32)
-    )
+    linear = LinearScores.of(prototypes / temperature, np.zeros(len(prototypes)))
     linear.put(vectors, np.arange(len(vectors)), candidates, scores)
     return scores
 

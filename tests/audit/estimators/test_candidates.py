@@ -83,16 +83,6 @@ def test_the_likelihood_of_the_rest_is_the_mean_of_its_classes() -> None:
     np.testing.assert_allclose(ratio, CANDIDATES.rest * found[:, -1] / found[:, 0], rtol=1e-5)
 
 
-def test_the_rest_of_picked_scores_has_the_mean_probability_of_its_classes() -> None:
-    scores = RNG.normal(0, 3, (TILES, CLASSES)).astype(np.float32)
-    found = CANDIDATES.pick(scores.copy(), slice(None))
-    for row in range(TILES):
-        likely = CANDIDATES.numbers[row]
-        np.testing.assert_array_equal(found[row, :-1], scores[row, likely])
-        mean = np.exp(np.delete(scores[row].astype(np.float64), likely)).mean()
-        assert found[row, -1] == pytest.approx(np.log(mean), abs=1e-4)
-
-
 @pytest.mark.parametrize("by_all_tiles", [True, False])
 def test_an_update_is_that_of_all_classes(by_all_tiles: bool) -> None:
     noise = uniform_noise(0.3, CLASSES)  # T of the rest is then that of each of its classes
