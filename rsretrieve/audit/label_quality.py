@@ -8,8 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.audit.classifier_sets import Votes, classifier_source
-from rsretrieve.audit.estimators.classifiers import Classifier, Restricted
-from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMResult, fit_dawid_skene
+from rsretrieve.audit.estimators.classifiers import Classifier, Restricted, assign_folds
+from rsretrieve.audit.estimators.dawid_skene import (
+    ClassifierSet,
+    EMResult,
+    SampledClassifiers,
+    fit_dawid_skene,
+)
 from rsretrieve.audit.estimators.prototype_scores import LabelScores, nearest_classes
 from rsretrieve.audit.estimators.renamed_classes import Renaming
 from rsretrieve.audit.estimators.several_starts import RateRange
@@ -34,6 +39,9 @@ FEWEST_PER_CLASS = 10
 """Below this many tiles per class on average, the other classifiers are too uncertain."""
 
 FOLDS = 5
+
+MOST_FOR_STARTS = 100_000
+"""Above twice as many tiles, several starts of the fit are tried on a sample of so many."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +180,7 @@ def _fit_classifiers(
     classes, vectors = len(evidence.class_names), evidence.vectors
     context.start_stage("searching nearest neighbours", None)
     if not _is_unseen(evidence):
-        classifiers, votes = _classifiers(evidence, labels, [], folds)
+        classifiers, votes = _classifiers_and_sample(evidence, labels, [], folds)
         context.start_stage("combining classifiers", None)
         return fit_dawid_skene(labels, classes, classifiers, context.advance), votes
     nearest, _ = nearest_classes(vectors, evidence.prototypes)
@@ -180,10 +188,24 @@ def _fit_classifiers(
     for sentence in renaming.sentences(evidence.class_names):
         context.notice(sentence)
     renamed = renaming.permutation[labels]
-    classifiers, votes = _classifiers(evidence, labels, [renamed], folds)
+    classifiers, votes = _classifiers_and_sample(evidence, labels, [renamed], folds)
     context.start_stage("combining classifiers", None)
     result = fit_dawid_skene(renamed, classes, classifiers, context.advance)
     return result.for_labels(renamed, labels), votes
+
+
+def _classifiers_and_sample(
+    evidence: Evidence, labels: NDArray[np.int64], also: list[NDArray[np.int64]], folds: int
+) -> tuple[ClassifierSet, Votes]:
+    """See `_classifiers`; of very many tiles with the classifiers of a sample."""
+    classifiers, votes = _classifiers(evidence, labels, also, folds)
+    parts = len(labels) // MOST_FOR_STARTS
+    if parts < 2:
+        return classifiers, votes
+    rows = np.flatnonzero(assign_folds(labels, parts) == 0)
+    others = [each[rows] for each in also]
+    of_rows, _ = _classifiers(evidence.taken(rows), labels[rows], others, folds)
+    return replace(classifiers, sample=SampledClassifiers(rows, of_rows)), votes
 
 
 def _classifiers(

@@ -29,7 +29,8 @@ curve turns it into a probability; the curve is fitted to the posterior of all t
 classifiers. The rest of the probability is shared equally by the other classes.
 
 The fit depends on the start. It is repeated from a low and from a high noise rate; see
-`several_starts`.
+`several_starts`. Of very many tiles, the starts are tried on a sample. The fit of all tiles then
+begins with the confusion matrix of the sample.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from rsretrieve.audit.estimators.candidates import (
 )
 from rsretrieve.audit.estimators.classifiers import Classifier
 from rsretrieve.audit.estimators.em_state import EMState
-from rsretrieve.audit.estimators.several_starts import RateRange, first_fit
+from rsretrieve.audit.estimators.several_starts import FirstFit, RateRange, first_fit
 
 _ITERATIONS = 4
 _LOG_CERTAIN = 100.0
@@ -66,6 +67,7 @@ class ClassifierSet:
         out_of_sample: trained on labels of other tiles only.
         areas: (N,) float32 area under the margin of the training, NaN where unknown; or None.
         candidates: the classes of the columns of their scores; None for all.
+        sample: some of very many tiles, on which several starts are tried; None for all.
     """
 
     independent: Sequence[Classifier]
@@ -73,6 +75,20 @@ class ClassifierSet:
     out_of_sample: Sequence[Classifier] = ()
     areas: NDArray[np.float32] | None = None
     candidates: Candidates | None = None
+    sample: SampledClassifiers | None = None
+
+
+@dataclass(frozen=True)
+class SampledClassifiers:
+    """The classifiers of some of the tiles, fitted to these alone.
+
+    Attributes:
+        rows: (n,) int64 the tiles.
+        classifiers: of these tiles.
+    """
+
+    rows: NDArray[np.int64]
+    classifiers: ClassifierSet
 
 
 @dataclass(frozen=True)
@@ -145,12 +161,7 @@ def fit_dawid_skene(
         The posterior of N tiles.
     """
     candidates = classifiers.candidates or AllClasses(classes)
-    first = first_fit(
-        labels,
-        candidates,
-        lambda state: log_p_by_labels(classifiers, state),
-        advance,
-    )
+    first = _first_fit(labels, candidates, classifiers, advance)
     state = first.state
     independent_posterior, rates = state.posterior, first.rates
     if not classifiers.in_sample:
@@ -163,6 +174,27 @@ def fit_dawid_skene(
         advance(len(labels))
     rates = rates.including(state.noise_rate, len(labels))
     return EMResult(state.log_odds, state.transitions, independent_posterior, rates, candidates)
+
+
+def _first_fit(
+    labels: NDArray[np.int64],
+    candidates: Candidates,
+    classifiers: ClassifierSet,
+    advance: Callable[[int], None],
+) -> FirstFit:
+    """The fit that explains the labels best; of very many tiles, a sample tells where to start."""
+
+    def refit(state: EMState) -> Callable[[], Scores]:
+        return log_p_by_labels(classifiers, state)
+
+    if classifiers.sample is None:
+        return first_fit(labels, candidates, refit, advance)
+    rows, of_sample = classifiers.sample.rows, classifiers.sample.classifiers
+    of_rows = of_sample.candidates or AllClasses(candidates.classes)
+    found = _first_fit(labels[rows], of_rows, of_sample, advance)
+    return found.refined(
+        EMState(labels, found.state.transitions, None, None, candidates), refit, advance
+    )
 
 
 def log_p_by_labels(classifiers: ClassifierSet, state: EMState) -> Callable[[], Scores]:

@@ -95,6 +95,14 @@ class FirstFit:
     state: EMState
     rates: RateRange
 
+    def refined(self, state: EMState, refit: Refit, advance: Callable[[int], None]) -> FirstFit:
+        """The fit of more tiles, from a state with the confusion matrix of this one."""
+        fit = _fit(state, refit, advance)
+        rates = self.rates
+        for rate in fit.rates:
+            rates = rates.including(rate, len(state.labels))
+        return FirstFit(fit.state, rates)
+
 
 @dataclass(frozen=True)
 class _Fit:

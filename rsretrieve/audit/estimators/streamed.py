@@ -11,94 +11,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.special import log_ndtr
 
 from rsretrieve.audit.estimators.candidates import LikelyClasses, Scores, certain_posterior
 from rsretrieve.audit.estimators.classifiers import NO_VOTE, NeighbourVotes, discriminant
+from rsretrieve.audit.estimators.linear_scores import LinearScores, blocks, blocks_of_rows
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 
 _BY_VOTES = 4
-_BLOCK_BYTES = 16 << 20  # of scores of all classes: more do not fit in the processor's cache
 _NEGLIGIBLE = 1e-5
 
 Labels = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class LinearScores:
-    """A linear classifier, w_c·v + b_c, less the mean of the scores of all classes.
-
-    Attributes:
-        weights: (K, D) float32; their mean is 0.
-        offsets: (K,) float32; their mean is 0.
-    """
-
-    weights: NDArray[np.float32]
-    offsets: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, weights: NDArray[Any], offsets: NDArray[Any]) -> LinearScores:
-        """Make one of any (K, D) weights and (K,) offsets."""
-        weights, offsets = weights - weights.mean(axis=0), offsets - offsets.mean()
-        return cls(weights.astype(np.float32), offsets.astype(np.float32))
-
-    def best(self, rows: NDArray[np.float32], count: int) -> NDArray[np.int32]:
-        """(n, count) int32, the classes with the highest scores of n rows, the best first."""
-        weights = np.column_stack((self.weights, self.offsets))
-        with_one = np.column_stack((rows, np.ones(len(rows), np.float32)))
-        _, found = faiss.knn(with_one, weights, count, metric=faiss.METRIC_INNER_PRODUCT)
-        return np.asarray(found, np.int32)
-
-    def put(
-        self, vectors: UnitRows, rows: Labels, candidates: LikelyClasses, scores: Scores
-    ) -> None:
-        """Set the rows `rows` of the (N, C) scores."""
-        for chosen in _blocks(rows, candidates.columns * vectors.dimensions):
-            scores[chosen] = self._scores(vectors[chosen], candidates.numbers[chosen])
-
-    def _scores(self, rows: NDArray[np.float32], numbers: NDArray[np.int32]) -> Scores:
-        """(n, C) the scores of the likely classes, and of the mean probability of the rest."""
-        found = np.empty((len(rows), numbers.shape[1] + 1), np.float32)
-        found[:, :-1] = np.matmul(self.weights[numbers], rows[:, :, None])[:, :, 0]
-        found[:, :-1] += self.offsets[numbers]
-        of_all = np.einsum("ij,ij->i", rows @ self._squares, rows)
-        of_all += 2 * rows @ (self.offsets @ self.weights) + self.offsets @ self.offsets
-        found[:, -1] = _mean_of_rest(found[:, :-1], of_all, len(self.offsets))
-        return found
-
-    @cached_property
-    def _squares(self) -> NDArray[np.float32]:
-        """(D, D) Σ w·wᵀ: the sum of squared scores is a quadratic form of the row."""
-        return self.weights.T @ self.weights
-
-
-def _mean_of_rest(
-    likely: NDArray[np.float32], squares: NDArray[np.float32], classes: int
-) -> NDArray[np.float64]:
-    """The logarithm of the mean of exp(score) over the classes that are not likely.
-
-    The scores of all classes are not computed for it. Those of the rest are taken for a normal
-    distribution, of which values above the least likely of the chosen classes are cut off.
-
-    Args:
-        likely: (n, S) scores of the likely classes, the least likely last; all K have mean 0.
-        squares: (n,) sums of the squared scores of all classes.
-        classes: K.
-
-    Returns:
-        (n,) float64.
-    """
-    rest, likely = classes - likely.shape[1], likely.astype(np.float64)
-    mean = -likely.sum(axis=1) / rest
-    variance = np.maximum((squares - (likely**2).sum(axis=1)) / rest - mean**2, 1e-6)
-    deviation = np.sqrt(variance)
-    highest = np.maximum(likely[:, -1] - mean, 0) / deviation
-    cut_off = log_ndtr(highest - deviation) - log_ndtr(highest)
-    return np.asarray(mean + variance / 2 + cut_off)
 
 
 @dataclass(frozen=True)
@@ -126,7 +51,7 @@ class StreamedDiscriminant:
         """(N, count) int32, the classes with the highest scores, the best first."""
         found = np.tile(np.arange(count, dtype=np.int32), (len(self.folds), 1))
         for rows, linear in zip(self._rows_of_folds, self._fitted(posterior)):
-            for chosen in _blocks(rows, self.vectors.dimensions):
+            for chosen in blocks(rows, self.vectors.dimensions):
                 found[chosen] = linear.best(self.vectors[chosen], count)
         return found
 
@@ -141,7 +66,10 @@ class StreamedDiscriminant:
     @cached_property
     def _rows_of_folds(self) -> Sequence[Labels]:
         known = np.concatenate(
-            [self.vectors[rows].any(axis=1) for rows in _blocks_of_all(self.vectors)]
+            [
+                self.vectors[rows].any(axis=1)
+                for rows in blocks_of_rows(len(self.vectors), self.vectors.dimensions)
+            ]
         )
         folds = range(int(self.folds.max()) + 1)
         return [np.flatnonzero(known & (self.folds == fold)) for fold in folds]
@@ -153,7 +81,7 @@ class StreamedDiscriminant:
         classes, dimensions = self.candidates.classes, self.vectors.dimensions
         scatter, sizes = np.zeros((dimensions, dimensions)), np.zeros(classes)
         sums = np.zeros((classes, dimensions))
-        for chosen in _blocks(rows, dimensions):
+        for chosen in blocks(rows, dimensions):
             vectors = self.vectors[chosen] * posterior[chosen].any(axis=1)[:, None]
             weights, of_each = sparse(posterior[chosen], self.candidates, chosen)
             scatter += vectors.T @ vectors
@@ -193,7 +121,7 @@ class StreamedVotes:
         counted, of_each = sparse(posterior, self.candidates, slice(None))
         votes_at_all = posterior.any(axis=1).astype(np.float32)
         found = np.empty(posterior.shape, np.float32)
-        for rows in _blocks(np.arange(len(found)), self.candidates.classes):
+        for rows in blocks(np.arange(len(found)), self.candidates.classes):
             near, weight = neighbours[rows], weights[rows]
             total = np.einsum("ij,ij->i", weight, votes_at_all[near])
             matrix = _matrix(weight, near, len(posterior))
@@ -266,7 +194,7 @@ def likely_classes(
     """
     given, _ = sparse(*_certain(labels, classes))
     chosen = np.empty(best.shape, np.int32)
-    for rows in _blocks_of_rows(len(best), classes):
+    for rows in blocks_of_rows(len(best), classes):
         voted = _matrix(votes.weights[rows], votes.neighbours[rows], len(labels)) @ given
         columns = [each[rows].astype(np.int32)[:, None] for each in always]
         every = np.concatenate([*columns, _most_voted(voted), best[rows]], axis=1)
@@ -329,17 +257,3 @@ def _first_different(numbers: NDArray[np.int32], count: int) -> NDArray[np.int32
         is_new[:, column] = (numbers[:, :column] != numbers[:, column : column + 1]).all(axis=1)
     order = np.argsort(~is_new, axis=1, kind="stable")[:, :count]
     return np.take_along_axis(numbers, order, 1)
-
-
-def _blocks(rows: Labels, columns: int) -> Iterator[Labels]:
-    for block in _blocks_of_rows(len(rows), columns):
-        yield rows[block]
-
-
-def _blocks_of_rows(count: int, columns: int) -> Iterator[slice]:
-    size = max(1, _BLOCK_BYTES // (4 * columns))
-    return (slice(start, start + size) for start in range(0, count, size))
-
-
-def _blocks_of_all(vectors: UnitRows) -> Iterator[slice]:
-    return _blocks_of_rows(len(vectors), vectors.dimensions)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from rsretrieve.audit.estimators.candidates import LikelyClasses, certain_posterior
 from rsretrieve.audit.estimators.classifiers import Discriminant, NeighbourVotes, assign_folds
 from rsretrieve.audit.estimators.streamed import (
-    LinearScores,
     StreamedDiscriminant,
     StreamedVotes,
     likely_classes,
@@ -49,24 +48,6 @@ def test_a_discriminant_is_that_of_all_classes() -> None:
     rest = np.where((NUMBERS[:, :, None] == np.arange(CLASSES)).any(axis=1), -np.inf, whole)
     mean = np.log(np.exp(rest).sum(axis=1) / (CLASSES - KEPT))
     assert np.abs(found[known, -1] - mean[known]).mean() < 0.6  # of seven scores, not a thousand
-
-
-def test_the_mean_probability_of_many_classes_of_the_rest_is_that_of_all_their_scores() -> None:
-    rng, rows = np.random.default_rng(6), ROWS[:50]
-    weights, offsets = rng.normal(0, 3, (1000, DIMENSIONS)), rng.normal(0, 0.5, 1000)
-    scores = (rows @ weights.T + offsets)[np.arange(50) != 7]
-    scores -= scores.mean(axis=1, keepdims=True)
-    order = np.argsort(-scores, axis=1)
-    numbers = np.insert(order[:, :15], 7, 0, axis=0).astype(np.int32)
-    candidates = LikelyClasses(1000, numbers)
-    found = np.empty((50, 16), np.float32)
-    LinearScores.of(weights, offsets).put(UnitRows(rows), np.arange(50), candidates, found)
-    found = np.delete(found, 7, axis=0)
-    np.testing.assert_allclose(
-        found[:, :-1], np.take_along_axis(scores, order[:, :15], 1), atol=1e-3
-    )
-    mean = np.log(np.exp(np.take_along_axis(scores, order[:, 15:], 1)).mean(axis=1))
-    np.testing.assert_allclose(found[:, -1], mean, atol=0.4)
 
 
 def test_votes_are_those_of_all_classes() -> None:
