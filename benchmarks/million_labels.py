@@ -114,7 +114,7 @@ def audit(folder: Path) -> None:
             text = event.name if isinstance(event, StageStarted) else event.text
             print(f"{time.perf_counter() - started:7.1f} s  {text}", file=sys.stderr, flush=True)
 
-    Terminal.listen = listen  # type: ignore[method-assign]
+    Terminal.listen = listen  # type: ignore[assignment,method-assign]
     files = {name: str(folder / name) for name in ("list.csv", "embeddings.npy", "truth.csv")}
     sys.argv = ["rsretrieve", "audit-labels", files["list.csv"], "--json"]
     sys.argv += ["--embeddings", files["embeddings.npy"], "--truth", files["truth.csv"]]

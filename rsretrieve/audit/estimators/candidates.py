@@ -109,12 +109,12 @@ class LikelyClasses:
     @property
     def columns(self) -> int:
         """Number of columns, C = S + 1."""
-        return self.numbers.shape[1] + 1
+        return int(self.numbers.shape[1]) + 1
 
     @property
     def rest(self) -> int:
         """Number of classes that share the last column."""
-        return self.classes - self.numbers.shape[1]
+        return self.classes - int(self.numbers.shape[1])
 
     @property
     def likely(self) -> slice:
@@ -138,7 +138,8 @@ class LikelyClasses:
 
     def shares(self, posterior: Scores) -> NDArray[np.float64]:
         """See `AllClasses.shares`."""
-        return self.count(np.zeros(len(posterior), np.int64), posterior)[0] / len(posterior)
+        sums = self.count(np.zeros(len(posterior), np.int64), posterior)[0]
+        return np.asarray(sums / len(posterior))
 
     def likelihood(
         self, transitions: Transitions, labels: Labels, rows: Labels | slice = slice(None)

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from rsretrieve.audit.estimators.candidates import LikelyClasses, Scores
+from rsretrieve.audit.estimators.neighbors import most_similar
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 
 _BLOCK_BYTES = 16 << 20  # more does not fit in the processor's cache
@@ -42,8 +42,7 @@ class LinearScores:
         """(n, count) int32, the classes with the highest scores of n rows, the best first."""
         weights = np.column_stack((self.weights, self.offsets))
         with_one = np.column_stack((rows, np.ones(len(rows), np.float32)))
-        _, found = faiss.knn(with_one, weights, count, metric=faiss.METRIC_INNER_PRODUCT)
-        return np.asarray(found, np.int32)
+        return most_similar(with_one, weights, count).rows.astype(np.int32)
 
     def put(
         self, vectors: UnitRows, rows: Labels, candidates: LikelyClasses, scores: Scores

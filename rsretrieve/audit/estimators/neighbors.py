@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.knn import Neighbours, knn_search
 from rsretrieve.audit.estimators.unit_vectors import UnitRows, blocks_of
+from rsretrieve.index.vectors.faiss_loader import faiss_module
 
 MOST_EXACT = 50_000
 """Above this many tiles, the search among all of them is approximate."""
@@ -84,10 +85,10 @@ def _comparisons(
     centres = _centres(vectors, rows)
     cells = np.empty(len(rows), np.int64)
     for block in blocks_of(len(rows), vectors.dimensions):
-        cells[block] = _most_similar(vectors[rows[block]], centres, 1).rows[:, 0]
+        cells[block] = most_similar(vectors[rows[block]], centres, 1).rows[:, 0]
     order = np.argsort(cells, kind="stable")
     members = np.split(rows[order], np.cumsum(np.bincount(cells, minlength=len(centres)))[:-1])
-    near = _most_similar(centres, centres, min(_NEAR_CELLS, len(centres))).rows
+    near = most_similar(centres, centres, min(_NEAR_CELLS, len(centres))).rows
     for own, others in zip(members, near.tolist()):
         if len(own):
             yield own, np.concatenate([members[cell] for cell in others])
@@ -95,11 +96,9 @@ def _comparisons(
 
 def _centres(vectors: UnitRows, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """(M, D) float32, unit rows in the centres of cells of about 1,000 tiles, by k-means."""
-    import faiss  # few tiles are searched without it
-
     count = len(rows) // _PER_CELL
     sample = rows[:: max(1, len(rows) // (_TRAINING_PER_CELL * count))]
-    means = faiss.Kmeans(
+    means = faiss_module().Kmeans(
         *(vectors.dimensions, count),
         niter=_STEPS,
         seed=_SEED,
@@ -110,9 +109,18 @@ def _centres(vectors: UnitRows, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     return np.asarray(means.centroids, np.float32)
 
 
-def _most_similar(queries: NDArray[np.float32], gallery: NDArray[np.float32], k: int) -> Neighbours:
-    import faiss
+def most_similar(queries: NDArray[np.float32], gallery: NDArray[np.float32], k: int) -> Neighbours:
+    """Find the k rows of a gallery with the largest inner products, by FAISS.
 
+    Args:
+        queries: (Q, D) float32.
+        gallery: (N, D) float32, in memory.
+        k: how many.
+
+    Returns:
+        (Q, k), the largest first; rows are −1 where the gallery has fewer.
+    """
+    faiss = faiss_module()
     similarities, rows = faiss.knn(queries, gallery, k, metric=faiss.METRIC_INNER_PRODUCT)
     return Neighbours(rows, similarities)
 
@@ -123,7 +131,7 @@ def _search_exactly(
     compared = vectors[gallery]
     for block in blocks_of(len(queries), vectors.dimensions):
         rows = queries[block]
-        nearest = _most_similar(vectors[rows], compared, found.rows.shape[1] + 1)
+        nearest = most_similar(vectors[rows], compared, found.rows.shape[1] + 1)
         numbers = np.where(nearest.rows < 0, -1, gallery[nearest.rows])
         _put_others(found, rows, numbers, nearest.similarities)
 

@@ -82,7 +82,8 @@ class StreamedDiscriminant:
         scatter, sizes = np.zeros((dimensions, dimensions)), np.zeros(classes)
         sums = np.zeros((classes, dimensions))
         for chosen in blocks(rows, dimensions):
-            vectors = self.vectors[chosen] * posterior[chosen].any(axis=1)[:, None]
+            is_used = np.asarray(posterior[chosen].any(axis=1))
+            vectors = self.vectors[chosen] * is_used[:, None]
             weights, of_each = sparse(posterior[chosen], self.candidates, chosen)
             scatter += vectors.T @ vectors
             sizes += weights.sum(axis=0) + of_each.sum(dtype=np.float64)
@@ -119,15 +120,15 @@ class StreamedVotes:
         """
         neighbours, weights = self.votes.neighbours, self.votes.weights
         counted, of_each = sparse(posterior, self.candidates, slice(None))
-        votes_at_all = posterior.any(axis=1).astype(np.float32)
+        votes_at_all = np.asarray(posterior.any(axis=1), np.float32)
         found = np.empty(posterior.shape, np.float32)
         for rows in blocks(np.arange(len(found)), self.candidates.classes):
             near, weight = neighbours[rows], weights[rows]
-            total = np.einsum("ij,ij->i", weight, votes_at_all[near])
+            total = np.asarray((weight * votes_at_all[near]).sum(axis=1))
             matrix = _matrix(weight, near, len(posterior))
             votes = (matrix @ counted).toarray()
             votes = np.take_along_axis(votes, self.candidates.numbers[rows], 1)
-            found[rows, :-1] = votes + np.einsum("ij,ij->i", weight, of_each[near])[:, None]
+            found[rows, :-1] = votes + (weight * of_each[near]).sum(axis=1, keepdims=True)
             others = total - found[rows, :-1].sum(axis=1)
             found[rows, -1] = np.maximum(others, 0) / self.candidates.rest
             found[rows] /= np.maximum(total, 1e-12)[:, None]
