@@ -87,7 +87,7 @@ def run(folder: Path) -> dict[str, Any]:
     """Run the audit in a process of its own: its result, its seconds and its peak bytes."""
     command = [sys.executable, __file__, "--in-folder", str(folder)]
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=sys.stderr)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     printed = process.stdout.read() if process.stdout else b""
     _, status, used = os.wait4(process.pid, 0)
     if status:
@@ -112,7 +112,8 @@ def audit(folder: Path) -> None:
     def listen(_: Terminal, event: Event) -> None:
         if isinstance(event, StageStarted | Noticed):
             text = event.name if isinstance(event, StageStarted) else event.text
-            print(f"{time.perf_counter() - started:7.1f} s  {text}", file=sys.stderr, flush=True)
+            seconds = f"{time.perf_counter() - started:7.1f} s, {time.process_time():7.1f} s of CPU"
+            print(f"{seconds}  {text}", file=sys.stderr, flush=True)
 
     Terminal.listen = listen  # type: ignore[assignment,method-assign]
     files = {name: str(folder / name) for name in ("list.csv", "embeddings.npy", "truth.csv")}

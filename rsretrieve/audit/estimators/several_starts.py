@@ -45,7 +45,9 @@ Refit = Callable[[EMState], Callable[[], Scores]]
 _LOW, _HIGH, _MIDDLE = 0.2, 0.8, 0.5
 """Rates to start from, as shares of the noise rate of random labels, 1 − 1/K."""
 
-_BY_ALL_TILES, _BY_CERTAIN_TILES, _UPDATES = 5, 5, 2
+_PASSES, _UPDATES = ((True, 5), (False, 5)), 2
+"""T is first counted on all tiles, then on the certain half; fewest iterations of each."""
+
 _MOST_ITERATIONS, _STILL_CHANGES = 30, 0.002
 _AGREE, _DISAGREE = 0.02, 0.1
 _HIGH_RATE = 0.5
@@ -97,7 +99,7 @@ class FirstFit:
 
     def refined(self, state: EMState, refit: Refit, advance: Callable[[int], None]) -> FirstFit:
         """The fit of more tiles, from a state with the confusion matrix of this one."""
-        fit = _fit(state, refit, advance)
+        fit = _fit(state, refit, advance, _PASSES[1:])
         rates = self.rates
         for rate in fit.rates:
             rates = rates.including(rate, len(state.labels))
@@ -164,10 +166,15 @@ def first_fit(
     )
 
 
-def _fit(state: EMState, refit: Refit, advance: Callable[[int], None]) -> _Fit:
+def _fit(
+    state: EMState,
+    refit: Refit,
+    advance: Callable[[int], None],
+    passes: Sequence[tuple[bool, int]] = _PASSES,
+) -> _Fit:
     """Iterate until the posterior changes no more: first with T of all tiles, then of half."""
     rates: list[float] = []
-    for by_all_tiles, fewest in ((True, _BY_ALL_TILES), (False, _BY_CERTAIN_TILES)):
+    for by_all_tiles, fewest in passes:
         for iteration in range(_MOST_ITERATIONS):
             before = state.posterior
             log_p = refit(state)
