@@ -92,7 +92,7 @@ def changed_labels(tiles: TileSet, table: str | None, seed: int) -> Iterator[tup
 def fitted(rows: Rows, given: Labels) -> tuple[EMResult, float]:
     """The fit from embeddings alone, and its seconds."""
     started = time.perf_counter()
-    votes = NeighbourVotes.among(UnitRows(rows), given)
+    votes = NeighbourVotes.among(UnitRows(rows))
     classifiers = ClassifierSet([Discriminant(rows, assign_folds(given, 5)), votes])
     found = fit_dawid_skene(given, int(given.max()) + 1, classifiers)
     return found, time.perf_counter() - started

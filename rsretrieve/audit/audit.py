@@ -23,7 +23,7 @@ from rsretrieve.audit.evidence.evidence import Evidence, EvidenceSource
 from rsretrieve.audit.exemplars import Exemplars
 from rsretrieve.audit.issue_selection import select_fixes
 from rsretrieve.audit.issue_types import NO_ISSUE, LabelContext, classify_issues
-from rsretrieve.audit.label_quality import MOST_TILES, AssessmentOptions, assess_labels
+from rsretrieve.audit.label_quality import AssessmentOptions, assess_labels
 from rsretrieve.audit.noise_rate import share_intervals, with_untold
 from rsretrieve.audit.posterior import LabelPosterior
 from rsretrieve.audit.result import (
@@ -78,8 +78,7 @@ def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
     if request.true_labels is not None:
         _require_truth(known, request.true_labels)
     evidence = request.source.collect(known, context)
-    if len(evidence.tiles) <= MOST_TILES:
-        evidence = evidence.in_order_of_ids()
+    evidence = evidence.in_order_of_ids()
     scores = _scores(evidence, context)
     duplicates = _near_duplicates(evidence, scores, context)
     posterior, findings = assess_labels(evidence, scores, request.options, context)

@@ -1,4 +1,4 @@
-"""Assess every label: by several classifiers where there is enough data, else by prototypes."""
+"""Assess every label: by several classifiers where classes are large enough, else by prototypes."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.classifiers import (
-    Classifier,
-    Discriminant,
-    FixedScores,
-    NeighbourVotes,
-    Restricted,
-    assign_folds,
+from rsretrieve.audit.classifier_sets import Votes, classifier_source
+from rsretrieve.audit.estimators.classifiers import Classifier, Restricted, assign_folds
+from rsretrieve.audit.estimators.dawid_skene import (
+    ClassifierSet,
+    EMResult,
+    SampledClassifiers,
+    fit_dawid_skene,
 )
-from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMResult, fit_dawid_skene
 from rsretrieve.audit.estimators.given_labels import NOT_CONFIRMED, Decisions
-from rsretrieve.audit.estimators.prototype_scores import LabelScores
+from rsretrieve.audit.estimators.prototype_scores import LabelScores, nearest_classes
 from rsretrieve.audit.estimators.renamed_classes import Renaming
 from rsretrieve.audit.estimators.several_starts import RateRange
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
@@ -37,13 +36,13 @@ from rsretrieve.audit.posterior import (
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, LabelsError
 
-MOST_TILES, MOST_SCORES = 50_000, 10_000_000
-"""Above this many tiles, or tiles times classes, only prototypes are used, for speed."""
-
 FEWEST_PER_CLASS = 10
 """Below this many tiles per class on average, the other classifiers are too uncertain."""
 
 FOLDS = 5
+
+MOST_FOR_STARTS = 100_000
+"""Above twice as many tiles, several starts of the fit are tried on a sample of so many."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,8 @@ def assess_labels(
     if _uses_classifiers(evidence):
         result, votes = _fit_classifiers(evidence, options.folds, context)
         posterior = posterior_from_em(result, labels)
-        shares = votes.shares(result.posterior)[np.arange(len(labels)), labels]
+        own = result.candidates.columns_of(labels)
+        shares = votes.shares(result.posterior)[np.arange(len(labels)), own]
         neighbour_share = shares.astype(np.float32)
     else:
         classes = len(evidence.class_names)
@@ -166,49 +166,30 @@ def _has_independent_classifier(evidence: Evidence) -> bool:
 
 
 def _uses_classifiers(evidence: Evidence) -> bool:
-    tiles, classes = len(evidence.tiles), len(evidence.class_names)
-    is_small = tiles <= MOST_TILES and tiles * classes <= MOST_SCORES
-    return is_small and tiles >= FEWEST_PER_CLASS * classes
+    return len(evidence.tiles) >= FEWEST_PER_CLASS * len(evidence.class_names)
 
 
-def _fit_classifiers(
-    evidence: Evidence, folds: int, context: RunContext
-) -> tuple[EMResult, NeighbourVotes]:
+def _fit_classifiers(evidence: Evidence, folds: int, context: RunContext) -> tuple[EMResult, Votes]:
     """The fitted posterior, and the neighbours' votes in the embedding.
 
     The embedding and the prototypes of a trained model are out-of-sample for tiles that the model
     was not trained on. For the others they are in-sample: they may have memorised the label.
     """
-    classes, decisions = len(evidence.class_names), _decisions(evidence)
+    classes, vectors = len(evidence.class_names), evidence.vectors
+    decisions, also = _decisions(evidence), [evidence.labels]
     labels = np.where(decisions.is_original, evidence.original_labels, evidence.labels)
-    rows = evidence.vectors[np.arange(len(labels))]
-    by_prototypes = np.asarray(rows @ evidence.prototypes.T, np.float64)
-    assigned = assign_folds(labels, folds)
-    votes = _votes(rows, labels, assigned, classes, evidence.vectors)
-    independent: list[Classifier] = [Discriminant(rows, assigned), votes]
-    classifiers = ClassifierSet(independent)
-    if _is_unseen(evidence):
-        of_others = Restricted(FixedScores(by_prototypes), ~_seen(evidence))
-        classifiers = ClassifierSet([*independent, of_others])
-    trained_on, features = _seen(evidence), evidence.starting_features
-    if features is not None and _are_enough(trained_on, classes):
-        by_model = [*independent, FixedScores(by_prototypes)]
-        by_features = _votes(features, labels, assigned, classes, UnitRows(features))
-        classifiers = ClassifierSet(
-            independent=[Discriminant(features, assigned), by_features],
-            in_sample=[Restricted(each, trained_on) for each in by_model[1:]],
-            out_of_sample=[
-                Restricted(each, ~trained_on) for each in by_model if not trained_on.all()
-            ],
-            areas=_areas_of(evidence, labels),
-        )
-    context.start_stage("combining classifiers", None)
+    context.start_stage("searching nearest neighbours", None)
     if not _is_unseen(evidence):
+        classifiers, votes = _classifiers_and_sample(evidence, labels, also, folds)
+        context.start_stage("combining classifiers", None)
         return fit_dawid_skene(labels, classes, classifiers, context.advance, decisions), votes
-    renaming = Renaming.of(labels, by_prototypes)
+    nearest, _ = nearest_classes(vectors, evidence.prototypes)
+    renaming = Renaming.of(labels, nearest, classes)
     for sentence in renaming.sentences(evidence.class_names):
         context.notice(sentence)
     renamed = renaming.permutation[labels]
+    classifiers, votes = _classifiers_and_sample(evidence, labels, [*also, renamed], folds)
+    context.start_stage("combining classifiers", None)
     result = fit_dawid_skene(renamed, classes, classifiers, context.advance, decisions)
     return result.for_labels(labels), votes
 
@@ -217,6 +198,56 @@ def _decisions(evidence: Evidence) -> Decisions:
     """The classes that a person confirmed."""
     confirmed = np.where(evidence.is_confirmed, evidence.labels, NOT_CONFIRMED)
     return Decisions(confirmed, evidence.original_labels >= 0)
+
+
+def _classifiers_and_sample(
+    evidence: Evidence, labels: NDArray[np.int64], also: list[NDArray[np.int64]], folds: int
+) -> tuple[ClassifierSet, Votes]:
+    """See `_classifiers`; of very many tiles with the classifiers of a sample."""
+    classifiers, votes = _classifiers(evidence, labels, also, folds)
+    parts = len(labels) // MOST_FOR_STARTS
+    if parts < 2:
+        return classifiers, votes
+    rows = np.flatnonzero(assign_folds(labels, parts) == 0)
+    others = [each[rows] for each in also]
+    of_rows, _ = _classifiers(evidence.taken(rows), labels[rows], others, folds)
+    return replace(classifiers, sample=SampledClassifiers(rows, of_rows)), votes
+
+
+def _classifiers(
+    evidence: Evidence, labels: NDArray[np.int64], also: list[NDArray[np.int64]], folds: int
+) -> tuple[ClassifierSet, Votes]:
+    """All classifiers, and the neighbours' votes in the embedding.
+
+    Args:
+        evidence: of N tiles.
+        labels: (N,) int64 class numbers of the given labels.
+        also: (N,) int64 other classes of each tile that are likely.
+        folds: number of folds for cross-fitting.
+    """
+    vectors, classes, features = evidence.vectors, len(evidence.class_names), None
+    if evidence.starting_features is not None and _are_enough(_seen(evidence), classes):
+        features = UnitRows(evidence.starting_features)
+    source = classifier_source(features or vectors, labels, also, classes, folds)
+    votes = source.votes(vectors)
+    independent: list[Classifier] = [source.discriminant(vectors), votes]
+    if features is None and not _is_unseen(evidence):
+        return ClassifierSet(independent, candidates=source.candidates), votes
+    trained_on = _seen(evidence)
+    by_prototypes = source.prototypes(vectors, evidence.prototypes, evidence.temperature)
+    if features is not None:
+        by_model = [*independent, by_prototypes]
+        return ClassifierSet(
+            independent=[source.discriminant(features), source.votes(features)],
+            in_sample=[Restricted(each, trained_on) for each in by_model[1:]],
+            out_of_sample=[
+                Restricted(each, ~trained_on) for each in by_model if not trained_on.all()
+            ],
+            areas=_areas_of(evidence, labels),
+            candidates=source.candidates,
+        ), votes
+    independent.append(Restricted(by_prototypes, ~trained_on))
+    return ClassifierSet(independent, candidates=source.candidates), votes
 
 
 def _areas_of(evidence: Evidence, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
@@ -244,16 +275,3 @@ def _is_unseen(evidence: Evidence) -> bool:
 def _are_enough(tiles: NDArray[np.bool_], classes: int) -> bool:
     """Whether they are enough to fit a classifier."""
     return bool(tiles.sum() >= FEWEST_PER_CLASS * classes)
-
-
-def _votes(
-    rows: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    folds: NDArray[np.int64],
-    classes: int,
-    vectors: UnitRows,
-) -> NeighbourVotes:
-    """The neighbours' votes; large sets are searched within the classes of a discriminant."""
-    given = np.eye(classes)[labels]
-    groups = Discriminant(rows, folds).class_scores(given).argmax(axis=1)
-    return NeighbourVotes.among(vectors, np.asarray(groups, np.int64))

@@ -74,26 +74,25 @@ def posterior_from_em(result: EMResult, labels: NDArray[np.int64]) -> LabelPoste
         result: of N tiles and K classes.
         labels: (N,) int64 class numbers of the given labels.
     """
-    rows = np.arange(len(labels))
-    log_odds = result.log_odds
-    shown = min(3, log_odds.shape[1])
-    ranked = np.argpartition(-log_odds, shown - 1, axis=1)[:, :shown]
-    order = np.argsort(-np.take_along_axis(log_odds, ranked, 1), axis=1, kind="stable")
+    rows, candidates = np.arange(len(labels)), result.candidates
+    log_odds, own = result.log_odds, candidates.columns_of(labels)
+    alone = log_odds[:, candidates.likely]
+    shown = min(3, alone.shape[1])
+    ranked = np.argpartition(-alone, shown - 1, axis=1)[:, :shown]
+    order = np.argsort(-np.take_along_axis(alone, ranked, 1), axis=1, kind="stable")
     ranked = np.take_along_axis(ranked, order, 1)
-    others = log_odds.copy()
-    others[rows, labels] = -np.inf
+    others = log_odds.copy() if candidates.log_sizes is None else log_odds + candidates.log_sizes
+    others[rows, own] = -np.inf
     top = others.max(axis=1)
     rest = top + np.log(np.exp(others - top[:, None]).sum(axis=1, dtype=np.float64))
-    margin = log_odds[rows, labels].astype(np.float64) - rest
-    total = log_odds[rows, labels] + np.logaddexp(0, -margin)
-    counts = np.zeros((log_odds.shape[1],) * 2)
-    np.add.at(counts, labels, result.posterior)
+    margin = log_odds[rows, own].astype(np.float64) - rest
+    total = log_odds[rows, own] + np.logaddexp(0, -margin)
     return LabelPosterior(
         margin=margin,
-        ranked=ranked.astype(np.int64),
+        ranked=candidates.classes_of(ranked.astype(np.int64)),
         log_probability=np.take_along_axis(log_odds, ranked, 1) - total[:, None],
         independent=np.take_along_axis(result.independent, ranked, 1).astype(np.float64),
-        expected_counts=counts,
+        expected_counts=candidates.count(labels, result.posterior),
         rates=result.rates,
         is_calibrated=True,
     )

@@ -12,14 +12,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.neighbors import nearest_neighbours
+from rsretrieve.audit.estimators.candidates import Scores
+from rsretrieve.audit.estimators.neighbors import neighbours_among_all
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
-
-Scores = NDArray[np.float64]
 
 NEIGHBOURS = 15
 _VOTE_TEMPERATURE = 0.1
-_NO_VOTE = 0.02
+NO_VOTE = 0.02
 _SHRINKAGE = 0.1
 
 
@@ -30,11 +29,11 @@ class Classifier(Protocol):
         """Score all classes for all tiles.
 
         Args:
-            posterior: (N, K) probabilities of the tiles' classes; a row sums to 1, or to 0 for
-                a tile whose class must not be used.
+            posterior: (N, C) probabilities of the tiles' classes; a row sums to 1, or to 0 for
+                a tile whose class must not be used. C is K, or see `LikelyClasses`.
 
         Returns:
-            (N, K) float64, higher is more probable; a row of equal scores says nothing.
+            (N, C), higher is more probable; a row of equal scores says nothing.
         """
         ...
 
@@ -84,7 +83,7 @@ class Discriminant:
         for fold in self._folds:
             scored = self._known & (self.folds == fold)
             others = [f for f in self._folds if f != fold]
-            weights, offsets = _discriminant(
+            weights, offsets = discriminant(
                 np.sum([scatters[f] for f in others], axis=0),
                 np.sum([moments[f][0] for f in others], axis=0),
                 np.sum([moments[f][1] for f in others], axis=0),
@@ -117,10 +116,19 @@ class Discriminant:
         return weights.sum(axis=0), np.asarray(weights.T @ self.rows[used], np.float64)
 
 
-def _discriminant(
+def discriminant(
     scatter: NDArray[np.float64], sizes: NDArray[np.float64], sums: NDArray[np.float64]
 ) -> tuple[Scores, Scores]:
-    """(K, D) weights and (K,) offsets of the classes' scores."""
+    """The linear scores of the classes; see `Discriminant`.
+
+    Args:
+        scatter: (D, D) float64 sum of v·vᵀ.
+        sizes: (K,) float64 sizes of the classes.
+        sums: (K, D) float64 sums of their rows.
+
+    Returns:
+        (K, D) float64 weights and (K,) float64 offsets.
+    """
     total = max(1.0, float(sizes.sum()))
     # The overall mean counts as one tile: it is the mean of a class without tiles.
     means = (sums + sums.sum(axis=0) / total) / (sizes[:, None] + 1)
@@ -151,14 +159,13 @@ class NeighbourVotes:
     weights: NDArray[np.float32]
 
     @classmethod
-    def among(cls, vectors: UnitRows, groups: NDArray[np.int64]) -> NeighbourVotes:
+    def among(cls, vectors: UnitRows) -> NeighbourVotes:
         """Search the neighbours.
 
         Args:
             vectors: N unit rows.
-            groups: (N,) int64; see `nearest_neighbours`.
         """
-        found = nearest_neighbours(vectors, groups, NEIGHBOURS)
+        found = neighbours_among_all(vectors, NEIGHBOURS)
         weights = np.exp((found.similarities - found.similarities[:, :1]) / _VOTE_TEMPERATURE)
         # A row of zeros is an unknown tile: it has no neighbours and is none.
         weights *= (found.rows >= 0) & (found.similarities != 0)
@@ -167,7 +174,7 @@ class NeighbourVotes:
 
     def class_scores(self, posterior: Scores) -> Scores:
         """See `Classifier.class_scores`."""
-        return np.asfortranarray(np.log(self.shares(posterior) + _NO_VOTE))
+        return np.asfortranarray(np.log(self.shares(posterior) + NO_VOTE))
 
     def shares(self, posterior: Scores) -> Scores:
         """Count the votes.

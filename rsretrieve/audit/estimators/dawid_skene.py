@@ -29,7 +29,8 @@ curve turns it into a probability; the curve is fitted to the posterior of all t
 classifiers. The rest of the probability is shared equally by the other classes.
 
 The fit depends on the start. It is repeated from a low and from a high noise rate; see
-`several_starts`.
+`several_starts`. Of very many tiles, the starts are tried on a sample. The fit of all tiles then
+begins with the confusion matrix of the sample.
 """
 
 from __future__ import annotations
@@ -40,10 +41,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.classifiers import Classifier, Scores
-from rsretrieve.audit.estimators.em_state import EMState, Transitions, softmax
+from rsretrieve.audit.estimators.candidates import (
+    AllClasses,
+    Candidates,
+    Scores,
+    Transitions,
+    softmax,
+)
+from rsretrieve.audit.estimators.classifiers import Classifier
+from rsretrieve.audit.estimators.em_state import EMState
 from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
-from rsretrieve.audit.estimators.several_starts import RateRange, first_fit
+from rsretrieve.audit.estimators.several_starts import FirstFit, RateRange, first_fit
 
 _ITERATIONS = 4
 _SAME_VECTORS = 0.5**0.5
@@ -58,12 +66,29 @@ class ClassifierSet:
         in_sample: trained on the labels of these tiles.
         out_of_sample: trained on labels of other tiles only.
         areas: (N,) float32 area under the margin of the training, NaN where unknown; or None.
+        candidates: the classes of the columns of their scores; None for all.
+        sample: some of very many tiles, on which several starts are tried; None for all.
     """
 
     independent: Sequence[Classifier]
     in_sample: Sequence[Classifier] = ()
     out_of_sample: Sequence[Classifier] = ()
     areas: NDArray[np.float32] | None = None
+    candidates: Candidates | None = None
+    sample: SampledClassifiers | None = None
+
+
+@dataclass(frozen=True)
+class SampledClassifiers:
+    """The classifiers of some of the tiles, fitted to these alone.
+
+    Attributes:
+        rows: (n,) int64 the tiles.
+        classifiers: of these tiles.
+    """
+
+    rows: NDArray[np.int64]
+    classifiers: ClassifierSet
 
 
 @dataclass(frozen=True)
@@ -71,11 +96,12 @@ class EMResult:
     """Posterior over the classes of N tiles.
 
     Attributes:
-        log_odds: (N, K) float64, log(P_it · T_{t,y_i}), not normalised.
+        log_odds: (N, C), log(P_it · T_{t,y_i}), not normalised, of a class of each column.
         transitions: (K, K) float64 T, row true class, column given label.
-        independent: (N, K) float64, the posterior q without in-sample classifiers.
+        independent: (N, C), the posterior q without in-sample classifiers.
         rates: noise rates that explain the labels as they are after the decisions, and whether
             they agree.
+        candidates: the classes of the C columns.
         given: the labels that it was fitted to.
     """
 
@@ -83,12 +109,13 @@ class EMResult:
     transitions: Transitions
     independent: Scores
     rates: RateRange
+    candidates: Candidates
     given: GivenLabels
 
     @property
     def posterior(self) -> Scores:
-        """(N, K) float64 q; rows sum to 1."""
-        return softmax(self.log_odds)
+        """(N, C) q; rows sum to 1."""
+        return softmax(self.log_odds, self.candidates.log_sizes)
 
     def for_labels(self, labels: NDArray[np.int64]) -> EMResult:
         """The same result, with noise rates of other labels than those it was fitted to.
@@ -96,10 +123,12 @@ class EMResult:
         Args:
             labels: (N,) int64 the labels whose noise rate is of interest.
         """
-        rows = np.flatnonzero(self.given.is_open)
-        own = self.posterior[rows, self.given.labels[rows]]
-        by = float((own - self.posterior[rows, labels[rows]]).sum()) / len(labels)
-        return replace(self, rates=self.rates.moved(by))
+        rows, posterior = np.flatnonzero(self.given.is_open), self.posterior
+        own, other = (
+            self.candidates.columns_of(each)[rows] for each in (self.given.labels, labels)
+        )
+        gain = (posterior[rows, own] - posterior[rows, other]).sum(dtype=np.float64)
+        return replace(self, rates=self.rates.moved(float(gain) / len(labels)))
 
 
 def fit_dawid_skene(
@@ -122,13 +151,8 @@ def fit_dawid_skene(
     Returns:
         The posterior of N tiles.
     """
-    first = first_fit(
-        labels,
-        classes,
-        lambda state: log_p_by_labels(classifiers, state),
-        advance,
-        decisions,
-    )
+    candidates = classifiers.candidates or AllClasses(classes)
+    first = _first_fit(GivenLabels.of(labels, decisions), candidates, classifiers, advance)
     state = first.state
     independent_posterior, rates = state.posterior, first.rates
     if not classifiers.in_sample:
@@ -145,15 +169,39 @@ def fit_dawid_skene(
 
 def _result(log_odds: Scores, state: EMState, independent: Scores, rates: RateRange) -> EMResult:
     given = state.given
-    certain = given.with_confirmed_odds(log_odds)
-    return EMResult(certain, state.transitions, independent, rates.scaled(given.open_share), given)
+    certain = given.with_confirmed_odds(log_odds, state.current)
+    rates = rates.scaled(given.open_share)
+    return EMResult(certain, state.transitions, independent, rates, state.candidates, given)
+
+
+def _first_fit(
+    given: GivenLabels,
+    candidates: Candidates,
+    classifiers: ClassifierSet,
+    advance: Callable[[int], None],
+) -> FirstFit:
+    """The fit that explains the labels best; of very many tiles, a sample tells where to start."""
+
+    def refit(state: EMState) -> Callable[[], Scores]:
+        return log_p_by_labels(classifiers, state)
+
+    labels, decisions = given.labels, given.decisions
+    if classifiers.sample is None:
+        return first_fit(labels, candidates, refit, advance, decisions)
+    rows, of_sample = classifiers.sample.rows, classifiers.sample.classifiers
+    of_rows = of_sample.candidates or AllClasses(candidates.classes)
+    some = GivenLabels.of(labels[rows], decisions.taken(rows))
+    found = _first_fit(some, of_rows, of_sample, advance)
+    start = found.state.transitions
+    state = EMState(labels, start, candidates=candidates, decisions=decisions)
+    return found.refined(state, refit, advance)
 
 
 def log_p_by_labels(classifiers: ClassifierSet, state: EMState) -> Callable[[], Scores]:
     """Refit all classifiers but the in-sample ones to the posterior.
 
     Returns:
-        A function that converts their scores to (N, K) log probabilities by the current T.
+        A function that converts their scores to (N, C) log probabilities by the current T.
     """
     independent = _scores_of(classifiers.independent, state)
     out_of_sample = _scores_of(classifiers.out_of_sample, state)
@@ -167,12 +215,11 @@ def _scores_of(classifiers: Sequence[Classifier], state: EMState) -> list[Scores
 
 
 def _all_classifiers(classifiers: ClassifierSet, state: EMState, independent: Scores) -> Scores:
-    """(N, K) log probabilities by all classifiers together and by the area under the margin."""
+    """(N, C) log probabilities by all classifiers together and by the area under the margin."""
     by_labels = [
         state.calibrate_to_labels(scores, f"independent {i}")
         for i, scores in enumerate(_scores_of(classifiers.independent, state))
     ]
-    independent = state.given.with_reviewer_errors(independent)
     by_posterior = [
         state.calibrate_to_posterior(scores, independent, f"in-sample {i}")
         for i, scores in enumerate(_scores_of(classifiers.in_sample, state))
@@ -181,5 +228,6 @@ def _all_classifiers(classifiers: ClassifierSet, state: EMState, independent: Sc
     log_p: Scores = _SAME_VECTORS * np.sum(by_labels, axis=0) + in_sample
     log_p += state.combine(_scores_of(classifiers.out_of_sample, state), "out of sample")
     if classifiers.areas is not None:
-        log_p += state.log_p_by_area(classifiers.areas, softmax(state.log_odds_of(log_p)))
+        posterior = softmax(state.log_odds_of(log_p), state.candidates.log_sizes)
+        log_p += state.log_p_by_area(classifiers.areas, posterior)
     return log_p

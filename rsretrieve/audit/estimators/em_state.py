@@ -8,10 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.classifiers import Scores
+from rsretrieve.audit.estimators.candidates import (
+    AllClasses,
+    Candidates,
+    Scores,
+    Transitions,
+    certain_posterior,
+    log_softmax,
+    softmax,
+)
 from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
 
-Transitions = NDArray[np.float64]
+Sizes = NDArray[np.float32] | None
+"""(C,) see `AllClasses.log_sizes`."""
 
 _PRIOR_TILES = 50.0
 _SHARE_FOR_TRANSITIONS, LOG_CERTAIN = 0.5, float(np.log(0.95))
@@ -21,6 +30,7 @@ _NEWTON_STEPS = 15
 _LARGEST_SHIFT, _BISECTIONS = 3.0, 40
 _LONGEST_STEP, _SHORTEST_STEP = 1.0, 0.002
 _LEAST = 1e-12
+_LOG_LEAST = float(np.log(_LEAST))
 
 
 class EMState:
@@ -29,15 +39,18 @@ class EMState:
     Args:
         labels: (N,) int64 class numbers of the given labels, before any decision.
         transitions: (K, K) float64 T to start from, row true class, column given label.
-        posterior: (N, K) q to start from; None for certainty of the given label.
+        posterior: (N, C) q to start from; None for certainty of the given label.
         is_held_out: (N,) bool, tiles whose label is not used; None for no tile.
+        candidates: the classes of the C columns; None for all K. The given label of each tile is
+            one of them, and so is a confirmed class.
         decisions: the classes that a person confirmed; None for no tile.
 
     Attributes:
         given: the labels and the decisions.
-        posterior: (N, K) float64 q; certain where a person confirmed the class.
+        is_reviewed: q takes the decisions into account.
+        posterior: (N, C) q.
         transitions: (K, K) float64 T.
-        log_odds: (N, K) float64, log q before normalisation.
+        log_odds: (N, C), log q before normalisation, of a class of each column.
     """
 
     def __init__(
@@ -46,13 +59,19 @@ class EMState:
         transitions: Transitions,
         posterior: Scores | None = None,
         is_held_out: NDArray[np.bool_] | None = None,
+        candidates: Candidates | None = None,
         decisions: Decisions | None = None,
     ) -> None:
         self.labels, self.classes = labels, len(transitions)
         self.decisions, self.given = decisions, GivenLabels.of(labels, decisions)
-        self.transitions = transitions
-        start = np.eye(self.classes)[labels] if posterior is None else posterior
-        self.posterior = self.given.with_confirmed(start)
+        self.transitions, self.is_reviewed = transitions, True
+        self.candidates = candidates or AllClasses(self.classes)
+        self.own = self.candidates.columns_of(labels)
+        self.current = self.candidates.columns_of(self.given.current)
+        self._sizes = self.candidates.log_sizes
+        if posterior is None:
+            posterior = certain_posterior(self.candidates, labels)
+        self.posterior = posterior
         self.log_odds = np.log(self.posterior + _LEAST)
         self._factors: dict[str, float] = {}
         self._is_known = np.ones(len(labels), bool) if is_held_out is None else ~is_held_out
@@ -61,14 +80,16 @@ class EMState:
 
     @property
     def known_posterior(self) -> Scores:
-        """(N, K) float64 q; zeros for the tiles that are held out."""
+        """(N, C) q; zeros for the tiles that are held out."""
         return np.where(self._is_known[:, None], self.posterior, 0)
 
     @property
     def noise_rate(self) -> float:
         """Mean probability that a known label is wrong, of those that nobody decided on."""
         rows = np.flatnonzero(self._is_known & self.given.is_open)
-        return float(1 - self.posterior[rows, self.labels[rows]].mean()) if len(rows) else 0.0
+        if not len(rows):
+            return 0.0
+        return float(1 - self.posterior[rows, self.own[rows]].mean(dtype=np.float64))
 
     @property
     def noise_rate_by_transitions(self) -> float:
@@ -76,7 +97,7 @@ class EMState:
 
         Wrong labels that a person found are subtracted: it is the rate of the other labels.
         """
-        rate = float(1 - self.posterior.mean(axis=0) @ np.diag(self.transitions))
+        rate = float(1 - self.candidates.shares(self.posterior) @ np.diag(self.transitions))
         return self.given.rate_of_open(rate)
 
     def log_odds_with_rate(self, rate: float) -> Scores:
@@ -89,12 +110,12 @@ class EMState:
             rate: the mean probability that a label is wrong that nobody decided on.
 
         Returns:
-            (N, K) float64.
+            (N, C).
         """
         rows = np.flatnonzero(self.given.is_open)
         if not len(rows):
             return self.log_odds
-        own = np.clip(self.posterior[rows, self.labels[rows]], _LEAST, 1 - _LEAST)
+        own = np.clip(self.posterior[rows, self.own[rows]].astype(np.float64), _LEAST, 1 - _LEAST)
         margin = np.log(own) - np.log1p(-own)
         low, high = -_LARGEST_SHIFT, _LARGEST_SHIFT
         for _ in range(_BISECTIONS):
@@ -102,36 +123,37 @@ class EMState:
             too_many = float(np.mean(1 / (1 + np.exp(margin + middle)))) > rate
             low, high = (middle, high) if too_many else (low, middle)
         log_odds = self.log_odds.copy()
-        log_odds[rows, self.labels[rows]] += (low + high) / 2
+        log_odds[rows, self.own[rows]] += (low + high) / 2
         return log_odds
 
     def log_likelihood(self, log_p: Scores) -> NDArray[np.float64]:
         """(N,) log Σ_t P_it T_{t,y_i} of every given label, held out or not."""
-        given = self.transitions[:, self.labels].T
-        return np.asarray(np.log((np.exp(log_softmax(log_p)) * given).sum(axis=1) + _LEAST))
+        given = self.candidates.likelihood(self.transitions, self.labels)
+        return np.asarray(np.log((softmax(log_p, self._sizes) * given).sum(axis=1) + _LEAST))
 
     def calibrate_to_labels(self, scores: Scores, name: str) -> Scores:
         """Convert scores with the factor that maximises the likelihood of the known labels.
 
         Args:
-            scores: (N, K) of one classifier.
+            scores: (N, C) of one classifier.
             name: of the classifier; its last factor is where the search starts.
 
         Returns:
-            (N, K) log probabilities.
+            (N, C) log probabilities.
         """
-        given = np.asfortranarray(self.transitions[:, self.labels[self._sample]].T)
-        return self._with_best_factor(scores, name, Target(given, times_p=True))
+        given = self.candidates.likelihood(self.transitions, self.labels, self._sample)
+        target = Target(np.asfortranarray(given, np.float64), True, self._sizes)
+        return self._with_best_factor(scores, name, target)
 
     def combine(self, scores: Sequence[Scores], name: str) -> Scores:
         """Convert and multiply the scores of classifiers that use the same vectors.
 
         Args:
-            scores: (N, K) of each classifier.
+            scores: (N, C) of each classifier.
             name: of these classifiers together.
 
         Returns:
-            (N, K) log probabilities; a scalar 0 if there are no classifiers.
+            (N, C) log probabilities; a scalar 0 if there are no classifiers.
         """
         if not scores:
             return np.zeros(())
@@ -142,47 +164,51 @@ class EMState:
         """Convert scores with the factor that maximises the likelihood of a posterior.
 
         Args:
-            scores: (N, K) of one classifier.
-            posterior: (N, K); rows sum to 1.
+            scores: (N, C) of one classifier.
+            posterior: (N, C); rows sum to 1.
             name: of the classifier; its last factor is where the search starts.
 
         Returns:
-            (N, K) log probabilities.
+            (N, C) log probabilities.
         """
-        target = np.asfortranarray(posterior[self._sample])
-        return self._with_best_factor(scores, name, Target(target, times_p=False))
+        weights = np.asfortranarray(posterior[self._sample], np.float64)
+        return self._with_best_factor(scores, name, Target(weights, False, self._sizes))
 
     def log_p_by_area(self, areas: NDArray[np.float32], posterior: Scores) -> Scores:
         """Convert the area under the margin (Pleiss et al., NeurIPS 2020) to log probabilities.
 
         Args:
             areas: (N,) float32, NaN where unknown.
-            posterior: (N, K) that the logistic curve is fitted to.
+            posterior: (N, C) that the logistic curve is fitted to.
 
         Returns:
-            (N, K) log probabilities.
+            (N, C) log probabilities.
         """
         rows = np.flatnonzero(np.isfinite(areas))
-        right = posterior[rows, self.labels[rows]].astype(np.float64)
+        right = posterior[rows, self.own[rows]].astype(np.float64)
         slope, offset = _logistic_curve(areas[rows].astype(np.float64), right)
         log_odds = slope * areas[rows] + offset
-        log_p = np.full((len(self.labels), self.classes), -np.log(self.classes))
+        log_p = np.full(posterior.shape, -np.log(self.classes), posterior.dtype)
         log_p[rows] = (-np.logaddexp(0, log_odds) - np.log(self.classes - 1))[:, None]
-        log_p[rows, self.labels[rows]] = -np.logaddexp(0, -log_odds)
+        log_p[rows, self.own[rows]] = -np.logaddexp(0, -log_odds)
         return log_p
 
     def _with_best_factor(self, scores: Scores, name: str, target: Target) -> Scores:
         # Sums over columns are several times as fast in this memory order.
-        sample = np.asfortranarray(scores[self._sample])
+        sample = np.asfortranarray(scores[self._sample], np.float64)
         if name not in self._factors:
             self._factors[name] = _coarse_factor(sample, target)
         self._factors[name] = _refined_factor(sample, target, self._factors[name])
-        return np.maximum(log_softmax(scores * self._factors[name]), np.log(_LEAST))
+        return np.maximum(log_softmax(scores * self._factors[name], self._sizes), _LOG_LEAST)
 
     def log_odds_of(self, log_p: Scores) -> Scores:
-        """(N, K) log(P_it · T_{t,y_i}), not normalised; log P_it of a tile that is held out."""
-        given = np.log(self.transitions[:, self.labels].T)
-        return log_softmax(log_p) + np.where(self._is_known[:, None], given, 0)
+        """(N, C) log(P_it · T_{t,y_i}), not normalised; log P_it of a tile that is held out.
+
+        Where a person confirmed a class, this decision is included.
+        """
+        given = np.log(self.candidates.likelihood(self.transitions, self.labels))
+        by_label = log_softmax(log_p, self._sizes) + np.where(self._is_known[:, None], given, 0)
+        return self.given.with_reviewer(by_label, self.current) if self.is_reviewed else by_label
 
     def update(self, log_p: Scores, *, by_all_tiles: bool = False) -> None:
         """Set q from the log probabilities of the classifiers and T, then T from q.
@@ -192,34 +218,37 @@ class EMState:
         every class. (Patrini et al., CVPR 2017, estimate T from the most certain tile of a class.)
 
         Args:
-            log_p: (N, K) log probabilities by the classifiers.
+            log_p: (N, C) log probabilities by the classifiers.
             by_all_tiles: count T on all tiles.
         """
         self.log_odds = self.log_odds_of(log_p)
-        self.posterior = self.given.with_confirmed(softmax(self.log_odds))
-        rows = self._is_known if by_all_tiles else self._is_known & certain_half(log_p)
-        rows = rows & self.given.is_original
-        counts = np.zeros((self.classes, self.classes))
-        np.add.at(counts.T, self.labels[rows], self.posterior[rows])
+        self.posterior = softmax(self.log_odds, self._sizes)
+        rows = self._is_known & self.given.is_original
+        if not by_all_tiles:
+            rows = rows & certain_half(log_p, self.candidates)
+        counts = self.candidates.count(self.labels, self.posterior, rows).T
         # The row of a class with few tiles is uncertain: it is drawn towards uniform noise.
         wrong = min(max(1 - np.trace(counts) / counts.sum(), 1e-6), 1 - 1e-6)
         prior = _PRIOR_TILES * uniform_noise(wrong, self.classes)
         self.transitions = (counts + prior) / (counts + prior).sum(axis=1, keepdims=True)
 
 
-def certain_half(log_p: Scores) -> NDArray[np.bool_]:
+def certain_half(log_p: Scores, candidates: Candidates) -> NDArray[np.bool_]:
     """Find the tiles with the highest probability: half of each class, and all that are certain.
 
     Args:
-        log_p: (N, K) log probabilities.
+        log_p: (N, C) log probabilities.
+        candidates: the classes of its columns.
 
     Returns:
         (N,) bool. Of the tiles whose most probable class is the same, half, or more if more have
         a probability of 0.95.
     """
-    predicted, top = log_p.argmax(axis=1), log_softmax(log_p).max(axis=1)
+    log_p = log_softmax(log_p, candidates.log_sizes)[:, candidates.likely]
+    top = log_p.max(axis=1)
+    predicted = candidates.classes_of(log_p.argmax(axis=1)[:, None])[:, 0]
     order = np.lexsort((-top, predicted))
-    sizes = np.bincount(predicted, minlength=log_p.shape[1])
+    sizes = np.bincount(predicted, minlength=candidates.classes)
     rank = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
     chosen = np.asarray(top >= LOG_CERTAIN)
     chosen[order] |= rank < np.ceil(_SHARE_FOR_TRANSITIONS * sizes[predicted[order]])
@@ -231,19 +260,22 @@ class Target:
     """What calibrated probabilities p should be like.
 
     Attributes:
-        weights: (n, K), the target q; or the likelihood g of the label given each class.
+        weights: (n, C), the target q; or the likelihood g of the label given each class.
         times_p: q is p·g, normalised.
+        sizes: (C,) logarithm of the number of classes in each column; None for zeros.
     """
 
     weights: Scores
     times_p: bool
+    sizes: Sizes = None
 
     def likelihood(self, scores: Scores, factor: float) -> float:
         """The log likelihood of the labels, or of the target, over all rows."""
-        log_p = log_softmax(scores * factor)
         if self.times_p:
-            return float(np.log((np.exp(log_p) * self.weights).sum(axis=1) + _LEAST).sum())
-        return float((self.weights * np.maximum(log_p, np.log(_LEAST))).sum())
+            p = softmax(scores * factor, self.sizes)
+            return float(np.log((p * self.weights).sum(axis=1) + _LEAST).sum())
+        log_p = log_softmax(scores * factor, self.sizes)
+        return float((self.weights * np.maximum(log_p, _LOG_LEAST)).sum())
 
     def slopes(self, scores: Scores, factor: float) -> tuple[float, float]:
         """First and second derivative of the log likelihood by the factor k.
@@ -251,7 +283,7 @@ class Target:
         They are Σ (E_q[s] − E_p[s]) and Σ (Var_q[s] − Var_p[s]), where q is constant and has no
         Var_q unless it depends on p.
         """
-        p = softmax(scores * factor)
+        p = softmax(scores * factor, self.sizes)
         q = p * self.weights if self.times_p else self.weights
         q = q / np.maximum(q.sum(axis=1, keepdims=True), _LEAST)
         (mean_p, variance_p), (mean_q, variance_q) = _moments(p, scores), _moments(q, scores)
@@ -269,7 +301,8 @@ def _moments(p: Scores, scores: Scores) -> tuple[NDArray[np.float64], NDArray[np
 def _coarse_factor(sample: Scores, target: Target) -> float:
     """The factor with the highest likelihood of a few tiles."""
     every = max(1, len(sample) // _COARSE_SAMPLE)
-    few, target = sample[::every], Target(target.weights[::every], target.times_p)
+    few = sample[::every]
+    target = Target(target.weights[::every], target.times_p, target.sizes)
     factors: list[float] = _FACTORS.tolist()
     return max(factors, key=lambda factor: target.likelihood(few, factor))
 
@@ -308,14 +341,3 @@ def uniform_noise(rate: float, classes: int) -> Transitions:
     noise = np.full((classes, classes), rate / (classes - 1))
     np.fill_diagonal(noise, 1 - rate)
     return noise
-
-
-def log_softmax(scores: Scores) -> Scores:
-    """(N, K) log of `softmax`."""
-    shifted = scores - scores.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
-
-
-def softmax(scores: Scores) -> Scores:
-    """(N, K) probabilities; rows sum to 1."""
-    return np.asarray(np.exp(log_softmax(scores)))

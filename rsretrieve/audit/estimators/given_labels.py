@@ -1,14 +1,14 @@
 """The given labels of an audit, and the classes that a person confirmed for some of the tiles.
 
-A confirmed class is a known example: the posterior q of the tile is certain of it. If the label
-before the decision is known, the pair of class and label counts for the confusion matrix, like
-that of any other tile. Reviewers look at the labels that are most probably wrong, but which tiles
-they look at depends only on what the model knows, so this does not bias the matrix. Without the
-label before the decision, the tile does not count for the matrix.
+A confirmed class is a known example. A person is one more labeller, whose class is right with a
+probability of 0.98. Where the pictures contradict a decision strongly, the fit does not follow it.
+A few wrong decisions thus do not disturb the estimate for other tiles. The result follows every
+decision.
 
-A person errs, too. Where scores are converted to probabilities, 2 % of each decision is therefore
-left for the other classes, and the factor that is fitted to the given labels ignores decisions: a
-few wrong ones would otherwise make every probability less certain.
+If the label before the decision is known, the pair of class and label counts for the confusion
+matrix, like that of any other tile. Reviewers look at the labels that are most probably wrong, but
+which tiles they look at depends only on what the model knows, so this does not bias the matrix.
+Without the label before the decision, the tile does not count for the matrix.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rsretrieve.audit.estimators.candidates import Scores
 
 NOT_CONFIRMED = -1
 LOG_CERTAIN_CLASS = 100.0
@@ -35,6 +37,10 @@ class Decisions:
 
     confirmed: NDArray[np.int64]
     is_original: NDArray[np.bool_]
+
+    def taken(self, rows: NDArray[np.int64]) -> Decisions:
+        """Those of some of the tiles."""
+        return Decisions(self.confirmed[rows], self.is_original[rows])
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,11 @@ class GivenLabels:
         if decisions is not None:
             return cls(labels, decisions.confirmed, decisions.is_original)
         return cls(labels, np.full(len(labels), NOT_CONFIRMED), np.ones(len(labels), bool))
+
+    @property
+    def decisions(self) -> Decisions:
+        """The classes that a person confirmed."""
+        return Decisions(self.confirmed, self.is_original)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -97,32 +108,30 @@ class GivenLabels:
         left = rate * int(self.is_original.sum()) - self.found_wrong
         return float(np.clip(left / self.open_count, 0, 1))
 
-    def with_confirmed(self, posterior: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N, K) probabilities, certain where a person confirmed the class."""
-        if self.is_open.all():
-            return posterior
-        rows = np.flatnonzero(~self.is_open)
-        certain = posterior.copy()
-        certain[rows] = 0
-        certain[rows, self.confirmed[rows]] = 1
-        return certain
+    def with_reviewer(self, log_odds: Scores, columns: NDArray[np.int64]) -> Scores:
+        """Add what a person says about a class, who errs in 2 % of the decisions.
 
-    def with_confirmed_odds(self, log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N, K) log odds, certain where a person confirmed the class."""
+        Args:
+            log_odds: (N, C) by all the rest.
+            columns: (N,) int64 the column of the label after the decisions.
+
+        Returns:
+            (N, C), with log(0.98 · (C − 1) / 0.02) added for each confirmed class.
+        """
+        if self.is_open.all():
+            return log_odds
+        rows = np.flatnonzero(~self.is_open)
+        others = max(1, log_odds.shape[1] - 1)
+        found = log_odds.copy()
+        found[rows, columns[rows]] += np.log((1 - _REVIEWER_ERROR) * others / _REVIEWER_ERROR)
+        return found
+
+    def with_confirmed_odds(self, log_odds: Scores, columns: NDArray[np.int64]) -> Scores:
+        """(N, C) log odds, certain where a person confirmed the class; see `with_reviewer`."""
         if self.is_open.all():
             return log_odds
         rows = np.flatnonzero(~self.is_open)
         certain = log_odds.copy()
         certain[rows] = -LOG_CERTAIN_CLASS
-        certain[rows, self.confirmed[rows]] = 0
+        certain[rows, columns[rows]] = 0
         return certain
-
-    def with_reviewer_errors(self, posterior: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N, K) probabilities; where a person confirmed a class, 2 % are left for the others."""
-        if self.is_open.all():
-            return posterior
-        found = posterior.copy()
-        rows = np.flatnonzero(~self.is_open)
-        found[rows] = _REVIEWER_ERROR / max(1, posterior.shape[1] - 1)
-        found[rows, self.confirmed[rows]] = 1 - _REVIEWER_ERROR
-        return found

@@ -25,15 +25,16 @@ class Renaming:
     counts: NDArray[np.int64]
 
     @classmethod
-    def of(cls, labels: NDArray[np.int64], similarities: NDArray[np.float64]) -> Renaming:
+    def of(cls, labels: NDArray[np.int64], nearest: NDArray[np.int64], classes: int) -> Renaming:
         """Count the nearest prototypes.
 
         Args:
             labels: (N,) int64 class numbers of the given labels.
-            similarities: (N, K) similarities to the prototypes.
+            nearest: (N,) int64 classes of the nearest prototypes.
+            classes: K.
         """
-        counts = np.zeros((similarities.shape[1],) * 2, np.int64)
-        np.add.at(counts, (labels, similarities.argmax(axis=1)), 1)
+        counts = np.zeros((classes, classes), np.int64)
+        np.add.at(counts, (labels, nearest), 1)
         return cls(counts)
 
     @property

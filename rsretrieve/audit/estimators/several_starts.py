@@ -29,14 +29,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.classifiers import Scores, assign_folds
-from rsretrieve.audit.estimators.em_state import (
-    LOG_CERTAIN,
-    EMState,
+from rsretrieve.audit.estimators.candidates import (
+    Candidates,
+    Scores,
     Transitions,
     log_softmax,
-    uniform_noise,
+    posterior_of_label,
 )
+from rsretrieve.audit.estimators.classifiers import assign_folds
+from rsretrieve.audit.estimators.em_state import LOG_CERTAIN, EMState, uniform_noise
 from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
 
 Refit = Callable[[EMState], Callable[[], Scores]]
@@ -45,7 +46,9 @@ Refit = Callable[[EMState], Callable[[], Scores]]
 _LOW, _HIGH, _MIDDLE = 0.2, 0.8, 0.5
 """Rates to start from, as shares of the noise rate of random labels, 1 − 1/K."""
 
-_BY_ALL_TILES, _BY_CERTAIN_TILES, _UPDATES = 5, 5, 2
+_PASSES, _UPDATES = ((True, 5), (False, 5)), 2
+"""T is first counted on all tiles, then on the certain half; fewest iterations of each."""
+
 _MOST_ITERATIONS, _STILL_CHANGES = 30, 0.002
 _AGREE, _DISAGREE = 0.02, 0.1
 _HIGH_RATE = 0.5
@@ -99,6 +102,14 @@ class FirstFit:
     state: EMState
     rates: RateRange
 
+    def refined(self, state: EMState, refit: Refit, advance: Callable[[int], None]) -> FirstFit:
+        """The fit of more tiles, from a state with the confusion matrix of this one."""
+        fit = _fit(state, refit, advance, _PASSES[1:])
+        rates = self.rates
+        for rate in fit.rates:
+            rates = rates.including(rate, state.given.open_count)
+        return FirstFit(fit.state, rates)
+
 
 @dataclass(frozen=True)
 class _Fit:
@@ -118,7 +129,7 @@ class _Fit:
 
 def first_fit(
     labels: NDArray[np.int64],
-    classes: int,
+    candidates: Candidates,
     refit: Refit,
     advance: Callable[[int], None] = lambda _: None,
     decisions: Decisions | None = None,
@@ -127,17 +138,18 @@ def first_fit(
 
     Args:
         labels: (N,) int64 class numbers of the given labels, before any decision.
-        classes: K.
+        candidates: the classes of the columns of scores.
         refit: the classifiers.
         advance: called with N after each iteration.
         decisions: the classes that a person confirmed. The rates are those of the other labels.
     """
-    undecided = GivenLabels.of(labels, decisions).open_count
+    classes, undecided = candidates.classes, GivenLabels.of(labels, decisions).open_count
     chance = 1 - 1 / classes
     starts = [uniform_noise(share * chance, classes) for share in (_LOW, _HIGH)]
 
     def fit(start: Transitions) -> _Fit:
-        return _fit(EMState(labels, start, decisions=decisions), refit, advance)
+        state = EMState(labels, start, candidates=candidates, decisions=decisions)
+        return _fit(state, refit, advance)
 
     fits = [fit(start) for start in starts]
     if _agree(fits, _AGREE):
@@ -162,10 +174,17 @@ def first_fit(
     )
 
 
-def _fit(state: EMState, refit: Refit, advance: Callable[[int], None]) -> _Fit:
+def _fit(
+    state: EMState,
+    refit: Refit,
+    advance: Callable[[int], None],
+    passes: Sequence[tuple[bool, int]] = _PASSES,
+) -> _Fit:
     """Iterate until the posterior changes no more: first with T of all tiles, then of half."""
     rates: list[float] = []
-    for by_all_tiles, fewest in ((True, _BY_ALL_TILES), (False, _BY_CERTAIN_TILES)):
+    for by_all_tiles, fewest in passes:
+        # A few wrong decisions could lead the first iterations to another local maximum.
+        state.is_reviewed = not by_all_tiles
         for iteration in range(_MOST_ITERATIONS):
             before = state.posterior
             log_p = refit(state)
@@ -190,12 +209,13 @@ def _held_out_likelihood(
     The confusion matrix is that of the fit: one label changes it little.
     """
     labels, transitions = fit.state.labels, fit.state.transitions
-    by_label = transitions[:, labels].T / transitions[:, labels].sum(axis=0)[:, None]
+    candidates = fit.state.candidates
+    by_label = posterior_of_label(candidates, transitions, labels)
     found = np.empty(len(labels))
     parts = assign_folds(labels, _PARTS)
     for part in range(_PARTS):
         rows = parts == part
-        state = EMState(labels, transitions, by_label, rows, fit.state.decisions)
+        state = EMState(labels, transitions, by_label, rows, candidates, fit.state.decisions)
         for _ in range(iterations):
             state.update(refit(state)(), by_all_tiles=False)
             advance(len(labels))
@@ -205,7 +225,9 @@ def _held_out_likelihood(
 
 def _overlap(fit: _Fit, refit: Refit) -> bool:
     """Whether so few tiles are certain that noise may be overlap of the classes."""
-    certain = log_softmax(refit(fit.state)()).max(axis=1) >= LOG_CERTAIN
+    candidates = fit.state.candidates
+    log_p = log_softmax(refit(fit.state)(), candidates.log_sizes)
+    certain = log_p[:, candidates.likely].max(axis=1) >= LOG_CERTAIN
     return bool(certain.mean() < _CERTAIN_SHARE)
 
 
@@ -214,8 +236,8 @@ def _down_to_overlap(
 ) -> RateRange:
     """The range, from 0 on if right labels of classes that overlap explain the labels as well."""
     state = fit.state
-    no_noise = uniform_noise(_NO_NOISE, state.classes)
-    clean = EMState(state.labels, no_noise, decisions=state.decisions)
+    noise = uniform_noise(_NO_NOISE, state.classes)
+    clean = EMState(state.labels, noise, candidates=state.candidates, decisions=state.decisions)
     with_noise = _held_out_likelihood(fit, refit, advance)
     without = _held_out_likelihood(_Fit(clean, ()), refit, advance, iterations=0)
     better_by = _standard_errors(with_noise - without)

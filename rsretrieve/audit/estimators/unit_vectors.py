@@ -42,6 +42,10 @@ class UnitRows:
         block /= np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)
         return block
 
+    def taken(self, rows: NDArray[np.int64]) -> UnitRows:
+        """Some of the rows, in another order; nothing is copied."""
+        return UnitRows(self.source, rows if self.rows is None else self.rows[rows])
+
 
 def blocks_of(count: int, columns: int) -> Iterator[slice]:
     """Split rows into blocks whose products with `columns` vectors fit in `BLOCK_BYTES`.

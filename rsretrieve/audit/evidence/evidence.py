@@ -19,6 +19,8 @@ from rsretrieve.data.tile import TileSet
 
 S = TypeVar("S", bound=np.generic)
 
+_MOST_COPIED = 50_000  # more vectors stay where they are, perhaps on the disk
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -83,14 +85,20 @@ class Evidence:
         rows. The results must not depend on the order in which the tiles were given.
         """
         keys = [hash_uniform(0, "order of an audit", tile.id) for tile in self.tiles]
-        rows = np.argsort(np.array(keys), kind="stable")
+        return self.taken(np.argsort(np.array(keys), kind="stable"))
+
+    def taken(self, rows: NDArray[np.int64]) -> Evidence:
+        """The evidence of some of the tiles, in another order."""
+        vectors = self.vectors.taken(rows)
+        if len(rows) <= _MOST_COPIED:
+            vectors = UnitRows(vectors[np.arange(len(rows))])
         left_out = self.left_out
         if left_out is not None:
             left_out = LeftOut(left_out.sum_norms, left_out.members[rows])
         return replace(
             self,
             tiles=self.tiles.select(rows.tolist()),
-            vectors=UnitRows(self.vectors[rows]),
+            vectors=vectors,
             left_out=left_out,
             trained_on=_taken(self.trained_on, rows),
             starting_features=_taken(self.starting_features, rows),

@@ -201,9 +201,12 @@ def audit_labels(
     outside the training set, the model's own estimators replace 1 and 2. With --embeddings, or a
     model without starting features, 1 and 2 use the embeddings.
 
-    Above 50,000 tiles, above 10,000,000 tiles × classes, or below 10 tiles per class, the
-    prototypes are the only estimator: label_score = 1 / (1 + exp((best other − own) / σ)), where
-    best other and own are cosine similarities to prototypes.
+    Above 10,000,000 tiles × classes, the probabilities of the 15 likely classes of each tile are
+    kept, and of the rest together. Above 50,000 tiles, neighbours are searched approximately.
+
+    Below 10 tiles per class, the prototypes are the only estimator:
+    label_score = 1 / (1 + exp((best other − own) / σ)), where best other and own are cosine
+    similarities to prototypes.
 
     By default, the number of issues maximises the expected F1 score.
 

@@ -67,7 +67,7 @@ def test_the_posterior_of_a_tile_does_not_change_its_own_scores() -> None:
     posterior = np.eye(CLASSES, dtype=np.float32)[true]
     classifiers = (
         Discriminant(rows, assign_folds(true, 5)),
-        NeighbourVotes.among(UnitRows(rows), true),
+        NeighbourVotes.among(UnitRows(rows)),
     )
     for classifier in classifiers:
         before = classifier.class_scores(posterior)
@@ -81,7 +81,7 @@ def test_the_posterior_of_a_tile_does_not_change_its_own_scores() -> None:
 def test_votes_are_counted_by_a_loop() -> None:
     rows, true = clusters()
     posterior = np.eye(CLASSES, dtype=np.float32)[true]
-    found = NeighbourVotes.among(UnitRows(rows), true).shares(posterior)
+    found = NeighbourVotes.among(UnitRows(rows)).shares(posterior)
     for i in (0, 50, 159):
         cosines = sorted(
             ((float(rows[i] @ rows[j]), j) for j in range(len(rows)) if j != i), reverse=True
@@ -99,7 +99,7 @@ def test_unknown_tiles_get_equal_scores_and_do_not_vote() -> None:
     posterior = np.eye(CLASSES, dtype=np.float32)[true]
     for classifier in (
         Discriminant(rows, assign_folds(true, 5)),
-        NeighbourVotes.among(UnitRows(rows), true),
+        NeighbourVotes.among(UnitRows(rows)),
     ):
         scores = classifier.class_scores(posterior)
         assert np.ptp(scores[3]) == 0
@@ -118,7 +118,7 @@ def test_wrong_labels_are_found_and_counted(rate: float) -> None:
     wrong = given != true
     classifiers = [
         Discriminant(rows, assign_folds(given, 5)),
-        NeighbourVotes.among(UnitRows(rows), given),
+        NeighbourVotes.among(UnitRows(rows)),
     ]
     posterior = posterior_from_em(
         fit_dawid_skene(given, CLASSES, ClassifierSet(classifiers)), given
@@ -140,7 +140,7 @@ def test_a_classifier_that_memorised_the_labels_has_little_weight() -> None:
     given = noisy(true, 0.3)
     independent = [
         Discriminant(rows, assign_folds(given, 5)),
-        NeighbourVotes.among(UnitRows(rows), given),
+        NeighbourVotes.among(UnitRows(rows)),
     ]
     memorised = FixedScores(np.eye(CLASSES, dtype=np.float32)[given])
     alone = posterior_from_em(fit_dawid_skene(given, CLASSES, ClassifierSet(independent)), given)
@@ -164,7 +164,7 @@ def test_the_area_under_the_margin_is_used_where_it_is_known() -> None:
     telling = np.where(wrong, -2, 2) + rng.normal(0, 1.0, len(true)).astype(np.float32)
     classifiers = [
         Discriminant(rows, assign_folds(given, 5)),
-        NeighbourVotes.among(UnitRows(rows), given),
+        NeighbourVotes.among(UnitRows(rows)),
     ]
     uninformative = FixedScores(np.zeros((len(true), CLASSES), np.float32))
     unknown = np.full(len(true), np.nan, np.float32)
@@ -196,7 +196,7 @@ def test_the_curve_of_the_area_is_fitted_to_the_posterior_of_all_other_classifie
     monkeypatch.setattr(EMState, "log_p_by_area", recorded)
     classifiers = [
         Discriminant(rows, assign_folds(given, 5)),
-        NeighbourVotes.among(UnitRows(rows), given),
+        NeighbourVotes.among(UnitRows(rows)),
     ]
     knowing = FixedScores(np.eye(CLASSES, dtype=np.float32)[true])
     areas = np.zeros(len(true), np.float32)

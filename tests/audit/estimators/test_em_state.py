@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rsretrieve.audit.estimators.candidates import AllClasses, log_softmax, softmax
 from rsretrieve.audit.estimators.em_state import (
     EMState,
     Target,
     certain_half,
-    log_softmax,
-    softmax,
     uniform_noise,
 )
 
@@ -50,7 +49,7 @@ def test_calibrated_scores_have_the_best_factor_of_a_fine_grid() -> None:
 
 def test_half_of_each_class_is_certain_or_more() -> None:
     log_p = log_softmax(3 * SCORES)
-    chosen = certain_half(log_p)
+    chosen = certain_half(log_p, AllClasses(4))
     p = np.exp(log_p)
     for label in range(4):
         members = [i for i in range(60) if p[i].argmax() == label]

@@ -18,20 +18,28 @@ EVEN = np.full((5, 3), 1 / 3)
 
 def test_without_decisions_nothing_changes() -> None:
     given = GivenLabels.of(LABELS, None)
-    assert given.with_confirmed(EVEN) is EVEN
-    assert given.with_confirmed_odds(EVEN) is EVEN
+    assert given.with_confirmed_odds(EVEN, LABELS) is EVEN
     assert given.rate_of_open(0.3) == 0.3
-    assert given.with_reviewer_errors(EVEN) is EVEN
+    assert given.with_reviewer(EVEN, LABELS) is EVEN
 
 
 def test_confirmed_classes_are_certain() -> None:
     given = GivenLabels.of(LABELS, DECISIONS)
     assert given.current.tolist() == [1, 1, 2, 0, 1]
     assert (given.found_wrong, given.open_count, given.open_share) == (1, 2, 0.4)
-    found = given.with_confirmed(EVEN)
-    assert found[[0, 2, 4]].tolist() == np.eye(3)[[1, 2, 1]].tolist()
-    assert found[[1, 3]].tolist() == EVEN[[1, 3]].tolist()
-    assert given.with_reviewer_errors(found)[0].tolist() == pytest.approx([0.01, 0.98, 0.01])
+    found = np.exp(log_softmax(given.with_confirmed_odds(EVEN, given.current)))
+    assert found[[0, 2, 4]] == pytest.approx(np.eye(3)[[1, 2, 1]])
+    assert found[[1, 3]] == pytest.approx(EVEN[[1, 3]])
+
+
+def test_a_person_is_a_labeller_who_errs_in_2_percent() -> None:
+    given = GivenLabels.of(LABELS, DECISIONS)
+    found = np.exp(log_softmax(given.with_reviewer(np.log(EVEN), given.current)))
+    assert found[0].tolist() == pytest.approx([0.01, 0.98, 0.01])
+    assert found[1].tolist() == pytest.approx([1 / 3] * 3)
+    certain = np.log(np.array([[0.98, 0.01, 0.01]] * 5))  # as much evidence against it
+    found = np.exp(log_softmax(given.with_reviewer(certain, given.current)))
+    assert found[0, 0] == pytest.approx(found[0, 1])
 
 
 def test_the_rate_of_the_other_labels_is_without_those_found() -> None:

@@ -32,7 +32,7 @@ def wrong_labels(true: Labels, kind: str, rate: float) -> Labels:
 
 
 def fitted(rows: Rows, given: Labels) -> EMResult:
-    votes = NeighbourVotes.among(UnitRows(rows), given)
+    votes = NeighbourVotes.among(UnitRows(rows))
     classifiers = ClassifierSet([Discriminant(rows, assign_folds(given, 5)), votes])
     return fit_dawid_skene(given, CLASSES, classifiers)
 

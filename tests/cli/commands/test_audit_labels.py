@@ -13,7 +13,9 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from rsretrieve.audit.label_quality import FEWEST_PER_CLASS, MOST_SCORES, MOST_TILES
+from rsretrieve.audit.classifier_sets import LIKELY, MOST_SCORES
+from rsretrieve.audit.estimators.neighbors import MOST_EXACT
+from rsretrieve.audit.label_quality import FEWEST_PER_CLASS
 from tests.support.repository import GUIDE
 
 CLASSES, PER_CLASS = ("field", "forest", "water"), 30
@@ -153,12 +155,16 @@ def test_embeddings_without_labels_are_told_so(run, clusters):
     assert "model" not in ran.err
 
 
-def test_help_and_guide_say_when_only_prototypes_are_used(run):
+def test_help_and_guide_say_what_depends_on_the_size(run):
     said = " ".join(run("audit-labels", "--help").out.replace("│", " ").split())
-    limits = f"Above {MOST_TILES:,} tiles, above {MOST_SCORES:,} tiles × classes, or below"
-    assert f"{limits} {FEWEST_PER_CLASS} tiles per class" in said
-    words = " ".join(GUIDE.read_text(encoding="utf-8").split())
-    assert f"{limits} {FEWEST_PER_CLASS} tiles per class" in words
+    written = " ".join(GUIDE.read_text(encoding="utf-8").split())
+    for words in (
+        f"Above {MOST_SCORES:,} tiles × classes, the probabilities of the {LIKELY} likely",
+        f"Above {MOST_EXACT:,} tiles, neighbours are searched approximately",
+        f"Below {FEWEST_PER_CLASS} tiles per class, the prototypes are the only estimator",
+    ):
+        assert words in said
+        assert words in written
 
 
 def test_one_class_alone_cannot_be_audited(run, clusters):
