@@ -120,12 +120,30 @@ Labels = Annotated[
         help="Labels (CSV: tile,label). They override the labels found with the tiles.",
     ),
 ]
+FrozenWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="imagenet|FILE",
+        help="Instead of --model: the features of a network with these weights (.safetensors or "
+        ".pth), not trained, reduced to 128 principal components of the tiles.",
+    ),
+]
+FrozenBackbone = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        metavar="NAME",
+        help="The network of --weights. \\[default: mobilenet_v2]",
+    ),
+]
 IndexModel = Annotated[
     Path | None,
     typer.Option(
         "--model",
         metavar="DIR",
-        help="Path of the model, if it was moved. \\[default: the path stored in the index]",
+        help="Path of the model, if it was moved. \\[default: the one that the index names or "
+        "holds]",
     ),
 ]
 Index = Annotated[

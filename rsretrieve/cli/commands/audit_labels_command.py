@@ -15,10 +15,12 @@ from rsretrieve.cli.early_checks import (
     check_labels_file,
     check_model,
     check_tiles,
+    check_training,
     check_truth,
 )
 from rsretrieve.cli.io.audit_inputs import AuditInputs
 from rsretrieve.cli.io.audit_outputs import AuditOutputs
+from rsretrieve.cli.io.default_model import DefaultRequest
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -42,8 +44,15 @@ def audit_labels(
         ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Model folder, written by rsretrieve train.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Model folder, written by rsretrieve train. \\[default: an embedding that needs "
+            "no training, chosen by the tiles]",
+        ),
     ] = None,
+    weights: options.FrozenWeights = None,
+    backbone: options.FrozenBackbone = None,
     embeddings: Annotated[
         Path | None,
         typer.Option(
@@ -148,10 +157,11 @@ def audit_labels(
 ) -> None:
     """List the labels that are probably wrong, worst first, and suggest a label for each.
 
-    No clean labels are needed. The noise rate (the share of wrong labels) is estimated with a
+    No clean labels and no model are needed. The noise rate (the share of wrong labels) is estimated with a
     95 % interval.
 
     Example:
+        rsretrieve audit-labels tiles --page audit.html
         rsretrieve audit-labels tiles --model models/mine --page audit.html
         rsretrieve audit-labels tiles --model models/mine --fixed-labels fixed.csv
 
@@ -168,8 +178,8 @@ def audit_labels(
     in its embedding, (4) the softmax over its prototypes and (5) the area under the margin during
     training. A trained network fits wrong labels, too; 3 to 5 are therefore calibrated against 1
     and 2, which then get the weight √½ each, because they see the same features. For tiles
-    outside the training set, the model's own estimators replace 1 and 2. With --embeddings, or a
-    model without starting features, 1 and 2 use the embeddings.
+    outside the training set, the model's own estimators replace 1 and 2. With --embeddings,
+    without --model, or with a model without starting features, 1 and 2 use the embeddings.
 
     Above 50,000 tiles, above 10,000,000 tiles × classes, or below 10 tiles per class, the
     prototypes are the only estimator: label_score = 1 / (1 + exp((best other − own) / σ)), where
@@ -183,7 +193,9 @@ def audit_labels(
     """
     exports = (fiftyone, label_studio, geojson, noise_matrix)
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, overwrite)
-    inputs = AuditInputs(tiles or None, scenes, labels, model, embeddings, decisions, truth, device)
+    request = DefaultRequest(weights, backbone, 0)
+    read = (labels, model, embeddings, decisions, truth)
+    inputs = AuditInputs(tiles or None, scenes, *read, request, device)
     inputs.check()
     if not inputs.is_audit and (outputs.has_findings or fail_on_issues or not outputs.has_labels):
         raise typer.BadParameter(
@@ -198,6 +210,7 @@ def audit_labels(
         check_device(device)
         check_tiles(tiles)
         check_model(model)
+        check_training(backbone, weights)
         check_labels_file(labels)
         check_embeddings(embeddings)
         check_labels_file(decisions)
