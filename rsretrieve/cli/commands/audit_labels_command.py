@@ -157,8 +157,8 @@ def audit_labels(
 ) -> None:
     """List the labels that are probably wrong, worst first, and suggest a label for each.
 
-    No clean labels and no model are needed. The noise rate (the share of wrong labels) is estimated with a
-    95 % interval.
+    No clean labels and no model are needed. The noise rate (the share of wrong labels) is
+    estimated with a 95 % interval.
 
     Example:
         rsretrieve audit-labels tiles --page audit.html
@@ -193,9 +193,8 @@ def audit_labels(
     """
     exports = (fiftyone, label_studio, geojson, noise_matrix)
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, overwrite)
-    request = DefaultRequest(weights, backbone, 0)
-    read = (labels, model, embeddings, decisions, truth)
-    inputs = AuditInputs(tiles or None, scenes, *read, request, device)
+    read = (labels, model, embeddings, decisions, truth, DefaultRequest(weights, backbone, 0))
+    inputs = AuditInputs(tiles or None, scenes, *read, device)
     inputs.check()
     if not inputs.is_audit and (outputs.has_findings or fail_on_issues or not outputs.has_labels):
         raise typer.BadParameter(

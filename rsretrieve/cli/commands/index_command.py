@@ -25,8 +25,8 @@ from rsretrieve.cli.early_checks import (
     check_tiles,
     check_training,
 )
-from rsretrieve.cli.io.default_model import DefaultRequest, model_for_index, weights_file
 from rsretrieve.cli.index_options import IndexArguments, check_arguments, goal_of_options
+from rsretrieve.cli.io.default_model import DefaultRequest, model_for_index, weights_file
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
