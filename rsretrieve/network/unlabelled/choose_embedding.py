@@ -13,9 +13,10 @@ from rsretrieve.data.preprocessing.band_statistics import IMAGENET, measure_prep
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.network.metadata import DESCRIPTION_FILE, ModelFolder
+from rsretrieve.network.metadata import DESCRIPTION_FILE
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import load_model
+from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
 from rsretrieve.network.unlabelled.fit_embedding import fit_frozen, fit_random_convolutions
 from rsretrieve.network.unlabelled.sample import read_sample
@@ -98,6 +99,7 @@ def embedding_for(
     """
     backbone = request.backbone or DEFAULT_BACKBONE
     if request.is_frozen:
+        check_backbone(backbone)
         check_weights(backbone, request.weights or IMAGENET_WEIGHTS)
     context.start_stage("measuring the tiles")
     measured = measure_preprocessing(tiles, FROZEN_PX)
@@ -183,8 +185,3 @@ def _what(model: Model, choice: Choice) -> str:
         return "random convolutional features and band statistics, fitted to these tiles"
     weights = str(model.description.recipe["weights"]).partition(":")[0]
     return f"{model.description.backbone} with the {weights}, not trained on these tiles,"
-
-
-def has_classes(folder: Path) -> bool:
-    """Whether a model folder has classes; without PyTorch."""
-    return bool(ModelFolder.read(folder).description.class_names)

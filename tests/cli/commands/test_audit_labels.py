@@ -285,7 +285,7 @@ def test_an_audit_after_decisions_leaves_decided_tiles_alone(run, clusters, deci
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["list.csv"], "give --model DIR or --embeddings FILE"),
+        (["list.csv", "--embeddings", "e.npy", "--weights", "imagenet"], "do not go together"),
         (["list.csv", "--embeddings", "e.npy", "--model", "m"], "do not go together"),
         (
             ["list.csv", "--embeddings", "e.npy", "--budget", "3", "--expected-precision", "0.9"],
