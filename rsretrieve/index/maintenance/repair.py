@@ -148,7 +148,7 @@ def _replace_stored_model(
 ) -> tuple[str, ...]:
     """Replace the model in the index folder by another copy of it that the user has."""
     model = find_model(manifest)
-    if model is None:
+    if model is None or stored_model_problems(model.folder):
         raise beyond_repair(
             folder,
             f"its model ({STORED_MODEL}) is damaged; give another copy of it with --model DIR",
