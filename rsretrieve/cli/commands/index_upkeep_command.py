@@ -46,15 +46,15 @@ class Upkeep:
 
     def find_model(self, manifest: Manifest, context: RunContext) -> Model | None:
         """The model of an index; None if there is none, or if it cannot be loaded."""
-        folder = manifest.model_path(self.index)
+        folder = self.model or manifest.model_path(self.index)
+        if folder is None:
+            return None
         from rsretrieve.errors import ModelError
         from rsretrieve.network.device import choose_device
         from rsretrieve.network.model_folder import load_model
 
         if self.model is not None:
             return load_model(self.model, choose_device(self.device), context)
-        if folder is None:
-            return None
         try:
             return load_model(folder, choose_device(self.device), context)
         except ModelError as error:
