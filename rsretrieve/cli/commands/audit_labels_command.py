@@ -193,8 +193,10 @@ def audit_labels(
     """
     exports = (fiftyone, label_studio, geojson, noise_matrix)
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, overwrite)
-    read = (labels, model, embeddings, decisions, truth, DefaultRequest(weights, backbone, 0))
-    inputs = AuditInputs(tiles or None, scenes, *read, device)
+    inputs = AuditInputs(
+        *(tiles or None, scenes, labels, model, embeddings, decisions, truth),
+        *(DefaultRequest(weights, backbone, 0), device),
+    )
     inputs.check()
     if not inputs.is_audit and (outputs.has_findings or fail_on_issues or not outputs.has_labels):
         raise typer.BadParameter(
