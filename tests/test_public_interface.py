@@ -20,6 +20,7 @@ NAMES = {
     *("StageStarted", "Advanced", "Noticed", "EpochFinished"),
 }
 REPORTED = {"strict": False, "progress": None}
+EMBEDDING = {"weights": None, "backbone": None}
 GOAL = {"index": "auto", "recall": None, "memory": None, "append_only": False}
 REQUIRED = inspect.Parameter.empty
 SIGNATURES = {
@@ -47,7 +48,10 @@ SIGNATURES = {
     "load_model": ({"path": REQUIRED}, {"device": "auto"}),
     "build_index": (
         {"tiles": REQUIRED, "model": REQUIRED, "output": REQUIRED},
-        {**GOAL, "update": False, "overwrite": False, "device": "auto", **REPORTED},
+        {
+            **{**GOAL, **EMBEDDING, "seed": 0},
+            **{"update": False, "overwrite": False, "device": "auto", **REPORTED},
+        },
     ),
     "build_index_from_embeddings": (
         {"embeddings": REQUIRED, "output": REQUIRED},
@@ -57,7 +61,13 @@ SIGNATURES = {
     "audit_labels": (
         {"tiles": REQUIRED, "model": None},
         {
-            **{"embeddings": None, "decisions": None, "truth": None, "expected_precision": None},
+            **{
+                "embeddings": None,
+                **EMBEDDING,
+                "decisions": None,
+                "truth": None,
+                "expected_precision": None,
+            },
             **{"budget": None, "cross_fit": 5, "device": "auto", **REPORTED},
         },
     ),

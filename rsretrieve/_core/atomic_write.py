@@ -158,7 +158,7 @@ def folder_aside(path: Path, *, overwrite: bool, marker: str = "") -> Iterator[P
         with naming_full_disk(path):
             aside.chmod(0o777 & ~_umask())
             yield aside
-            for written in aside.iterdir():
+            for written in aside.rglob("*"):
                 _flush(written)
             _flush(aside)
         refuse_to_overwrite(path, overwrite=overwrite, marker=marker)

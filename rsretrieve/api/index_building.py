@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from rsretrieve._core.atomic_write import refuse_to_overwrite
 from rsretrieve._core.paths import unchecked_notices
 from rsretrieve.api.arguments.checks import (
     PathLike,
@@ -15,30 +16,36 @@ from rsretrieve.api.arguments.checks import (
     path_of,
     plain_text,
 )
+from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_index import Index
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
-from rsretrieve.api.trained_model import ModelLike, model_of, paths_among
+from rsretrieve.api.trained_model import ModelLike, paths_among
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.build_from_embeddings import index_embeddings
 from rsretrieve.index.store.folder import open_index
+from rsretrieve.index.store.manifest import MANIFEST_FILE
 from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
 from rsretrieve.index.write import IndexBuildOptions
 from rsretrieve.network.device import choose_device
+from rsretrieve.search.search import model_folder_of
 
 
 def build_index(
     tiles: TilesLike,
-    model: ModelLike,
+    model: ModelLike | None,
     output: PathLike,
     *,
     index: str = AUTO,
     recall: float | None = None,
     memory: int | str | None = None,
     append_only: bool = False,
+    weights: PathLike | None = None,
+    backbone: str | None = None,
+    seed: int = 0,
     update: bool = False,
     overwrite: bool = False,
     device: str = "auto",
@@ -51,7 +58,9 @@ def build_index(
 
     Args:
         tiles: open tiles, or what `open_tiles` takes.
-        model: a loaded model, or its folder.
+        model: a loaded model, or its folder. None: in an update, the model of the index;
+            otherwise an embedding that needs no training, chosen by the tiles and stored in the
+            index. A notice says which and why.
         output: the index folder to write.
         index: `auto` (chosen by the number of tiles, `recall` and `memory`), or a FAISS key such
             as `Flat`, `IVF256,Flat` or `HNSW32`.
@@ -60,6 +69,10 @@ def build_index(
         memory: what the index may take in memory, in bytes or as `"2GB"`; by default half of
             what is free.
         append_only: nothing will be removed, so that `auto` may choose a graph (HNSW).
+        weights: without a model: `imagenet` or a weights file. The features of that network,
+            which is not trained, are reduced to principal components of the tiles.
+        backbone: the network of `weights`; by default `mobilenet_v2`.
+        seed: the random seed of an embedding that is fitted to the tiles.
         update: bring the index that is there up to date: embed new and changed tiles, and drop
             those that are gone. It keeps its kind where neither `index`, `recall`, `memory` nor
             `append_only` asks for another.
@@ -77,34 +90,44 @@ def build_index(
         OutputExists, OutputRefused, OutputBusy: `output` may not be written.
         NoUsableTiles: not one tile can be used.
         ModelMismatch: an update with another model than the index was built with.
+        WeightsError: `weights` cannot be obtained, or do not fit.
 
     Example:
         >>> import rsretrieve
         >>> index = rsretrieve.build_index("tiles", "models/mine", "new_index")
         >>> len(index)
         144
+        >>> len(rsretrieve.build_index("tiles", None, "first_index"))
+        144
     """
     with CallReport(progress, strict=strict) as call:
         folder, goal = path_of(output, "output"), _goal(index, recall, memory, append_only)
-        inputs = paths_among({"tiles": tiles, "model": model})
+        replaces, updates = flag(overwrite, "overwrite"), flag(update, "update")
+        asked = embedding_request(model, weights, backbone, seed, update=updates)
+        inputs = paths_among({"tiles": tiles, "model": model, "weights": asked.file})
         paths = OutputPaths(folder={"output": folder}, inputs=inputs)
         paths.check()
-        found, updates = tiles_of(tiles, call), flag(update, "update")
+        found = tiles_of(tiles, call)
         paths.check_tiles(lambda: (tile.path for tile in found))
         if updates:
             call.notice(*unchecked_notices(tile.location for tile in found.tile_set))
-        used = model_of(model, device, call)
-        index_tiles(
-            used.loaded,
-            found.tile_set,
-            folder,
-            call.context,
-            goal=goal,
-            overwrite=flag(overwrite, "overwrite"),
-            update=updates,
-        )
+        if model is None and updates:
+            model = model_folder_of(open_index(folder))
+        refuse_to_overwrite(folder, overwrite=replaces or updates, marker=MANIFEST_FILE)
+        with used_model(model, found.tile_set, asked, device, call) as used:
+            index_tiles(
+                used.loaded,
+                found.tile_set,
+                folder,
+                call.context,
+                goal=goal,
+                overwrite=replaces,
+                update=updates,
+                store_model=model is None,
+            )
         store = open_index(folder)
-    return Index(store, used, device_name(device), call.failures)
+    of_user = None if model is None else used
+    return Index(store, of_user, device_name(device), call.failures)
 
 
 def build_index_from_embeddings(

@@ -246,6 +246,8 @@ def audit_labels(
     model: ModelLike | None = None,
     *,
     embeddings: PathLike | None = None,
+    weights: PathLike | None = None,
+    backbone: str | None = None,
     decisions: PathLike | None = None,
     truth: PathLike | None = None,
     expected_precision: float | None = None,
@@ -260,9 +262,12 @@ def audit_labels(
 
     Args:
         tiles: tiles with labels; None with a Parquet file of `embeddings`, for all its tiles.
-        model: a loaded model, or its folder.
+        model: a loaded model, or its folder. With neither a model nor embeddings, the tiles
+            choose an embedding that needs no training; a notice says which and why.
         embeddings: instead of a model, embeddings made elsewhere: `.npy` (N, D) whose rows are
             `tiles`, or Parquet (`tile`, `embedding`, `label`).
+        weights: without a model: `imagenet` or a weights file of a network that is not trained.
+        backbone: the network of `weights`; by default `mobilenet_v2`.
         decisions: decisions that the page saved, or any labels file; those labels count as
             right, are never issues, and are known examples for the estimate.
         truth: a file with the true labels (`tile,label`), to measure the audit:
@@ -302,7 +307,9 @@ def audit_labels(
             None if budget is None else whole(budget, "budget", 1),
         )
         folds, true_file = whole(cross_fit, "cross_fit", 2), optional_path(truth, "truth")
-        subject = subject_of(AuditArguments(tiles, model, embeddings, decisions, device), call)
+        read = (tiles, model, embeddings, decisions, device)
+        arguments = AuditArguments(*read, weights, backbone)
+        subject = subject_of(arguments, call)
         true = None if true_file is None else true_labels_of(subject.tiles, true_file)
         call.notice(*(() if true is None else true.notices))
         request = AuditRequest(

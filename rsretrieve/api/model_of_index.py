@@ -52,10 +52,11 @@ class ModelOfIndex:
         """The model as a network; None, with a notice, where it cannot be had."""
         if self._model is not None:
             return model_of(self._model, self._device, call).loaded
-        if not manifest.model:
+        folder = manifest.model_path(self._store.folder)
+        if folder is None:
             return None
         try:
-            return model_of(manifest.model, self._device, call).loaded
+            return model_of(folder, self._device, call).loaded
         except ModelError as error:
             call.notice(f"no tile is embedded again: {error}")
             return None
@@ -65,8 +66,8 @@ class ModelOfIndex:
         """The bands that pictures show: those of the model, or the first where it is gone."""
         if isinstance(self._model, Model):
             return self._model.loaded.description.preprocessing.bands
-        folder = self._model or self._store.manifest.model
+        folder = self._model or self._store.manifest.model_path(self._store.folder)
         try:
-            return read_description(Path(folder)).preprocessing.bands if folder else ()
+            return read_description(folder).preprocessing.bands if folder else ()
         except ModelError:
             return ()

@@ -227,7 +227,9 @@ class Index:
             "classes": f"{len(self.class_names)}: {some_names(self.class_names)}",
             "vectors": f"{manifest.dimensions} dimensions",
             "kind": f"{manifest.faiss_key}, recall@10 {manifest.recall_at_10:.3f}",
-            "model": manifest.model or "none: the embeddings were made elsewhere",
+            "model": str(
+                manifest.model_path(self.path) or "none: the embeddings were made elsewhere"
+            ),
         }
         return facts_html(f"index {self.path}", facts)
 

@@ -172,7 +172,7 @@ def check_index(folder: Path) -> None:
             f"{folder} holds no index (manifest.json is missing)"
             if _exists(folder)
             else f"{folder} holds no index: there is no such folder",
-            hint="build one: rsretrieve index TILES --model DIR --output DIR",
+            hint="build one: rsretrieve index TILES --output DIR",
         )
 
 

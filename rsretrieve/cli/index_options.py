@@ -20,11 +20,19 @@ class IndexArguments:
 
     tiles: list[str] | None
     model: Path | None
+    weights: str | None
+    backbone: str | None
     from_embeddings: Path | None
     update: bool
     verify: bool
     repair: bool
     export: Path | None
+
+    @property
+    def frozen_option(self) -> str:
+        """The option that asks for frozen features; empty if there is none."""
+        given = {"--weights": self.weights, "--backbone": self.backbone}
+        return next((name for name, value in given.items() if value is not None), "")
 
 
 def check_arguments(arguments: IndexArguments, *, chooses: bool) -> None:
@@ -54,18 +62,26 @@ def check_arguments(arguments: IndexArguments, *, chooses: bool) -> None:
         )
     if arguments.from_embeddings is not None and arguments.model is not None:
         raise typer.BadParameter("--from-embeddings and --model cannot be combined")
+    _check_frozen(arguments, modes[0] if modes else "")
     wants_tiles = not (upkeep or arguments.from_embeddings is not None)
     only_exports = arguments.export is not None and arguments.tiles is None and not arguments.update
     if wants_tiles and not only_exports:
         if arguments.tiles is None:
             raise typer.BadParameter("missing argument TILES", param_hint="TILES")
-        if arguments.model is None:
-            raise typer.BadParameter("missing option --model", param_hint="--model")
     elif only_exports and wants_tiles and (chooses or arguments.model is not None):
         raise typer.BadParameter(
             "--export without TILES exports the index of --output as it is: give no --model and no "
             "options of the index type"
         )
+
+
+def _check_frozen(arguments: IndexArguments, mode: str) -> None:
+    """End with a usage error if a pre-trained network was asked for where one is given already."""
+    option = arguments.frozen_option
+    if option and arguments.model is not None:
+        raise typer.BadParameter(f"--model and {option} cannot be combined")
+    if option and mode:
+        raise typer.BadParameter(f"{mode} and {option} cannot be combined")
 
 
 def goal_of_options(

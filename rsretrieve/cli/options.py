@@ -121,12 +121,30 @@ Labels = Annotated[
         "that a person decided on, by the column decision, are trusted.",
     ),
 ]
+FrozenWeights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        metavar="imagenet|FILE",
+        help="Instead of --model: the features of a network with these weights (.safetensors or "
+        ".pth), not trained, reduced to 128 principal components of the tiles.",
+    ),
+]
+FrozenBackbone = Annotated[
+    str | None,
+    typer.Option(
+        "--backbone",
+        metavar="NAME",
+        help="The network of --weights. \\[default: mobilenet_v2]",
+    ),
+]
 IndexModel = Annotated[
     Path | None,
     typer.Option(
         "--model",
         metavar="DIR",
-        help="Path of the model, if it was moved. \\[default: the path stored in the index]",
+        help="Path of the model, if it was moved. \\[default: the one that the index names or "
+        "holds]",
     ),
 ]
 Index = Annotated[

@@ -194,13 +194,13 @@ def provenance_of(store: IndexStore) -> dict[str, Any]:
     told: dict[str, Any] = {
         **{key: value for key, value in manifest.provenance.items() if key != "embeddings"},
         "written_by": f"rsretrieve {__version__}",
-        "model": manifest.model,
+        "model": str(manifest.model_path(store.folder) or ""),
         "model_fingerprint": manifest.model_fingerprint,
         "metric": manifest.metric,
         "tiles": manifest.tiles,
         "dimensions": manifest.dimensions,
     }
     with suppress(ModelError):  # the model may be missing; its fingerprint is known
-        if manifest.model:
-            told["model_description"] = read_description(Path(manifest.model)).to_json()
+        if (folder := manifest.model_path(store.folder)) is not None:
+            told["model_description"] = read_description(folder).to_json()
     return told

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.atomic_write import refuse_to_overwrite
+from rsretrieve._core.atomic_write import refuse_to_overwrite, resolved
 from rsretrieve._core.locks import only_writer
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.geo.place import Place
@@ -20,8 +20,8 @@ from rsretrieve.index.compatibility import require_same_model, scale_warnings
 from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, no_usable_tiles
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.reuse import IndexRun, ReusableTiles, find_reusable, windows_json
-from rsretrieve.index.store.folder import open_index
-from rsretrieve.index.store.manifest import MANIFEST_FILE
+from rsretrieve.index.store.folder import IndexStore, open_index
+from rsretrieve.index.store.manifest import MANIFEST_FILE, STORED_MODEL
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
@@ -49,6 +49,7 @@ def index_tiles(
     goal: IndexGoal | None = None,
     overwrite: bool = False,
     update: bool = False,
+    store_model: bool = False,
 ) -> IndexingSummary:
     """Embed tiles and write an index folder.
 
@@ -66,6 +67,8 @@ def index_tiles(
         update: keep the vectors of tiles whose files have not changed (same path, size and
             times and inode, or else same content; sidecars count), embed the others, and remove
             tiles that are not among `tiles`.
+        store_model: copy the model into the index folder. A model that lies there already stays
+            there.
 
     Returns:
         Counts, the kind of index, the measured recall and timings.
@@ -97,6 +100,8 @@ def index_tiles(
             raise no_usable_tiles(tiles, context)
         content, origin = _in_tile_order(run, reusable, embedded)
         content = _with_scale(run, content)
+        if store_model or _lies_in(model.folder, folder) or _has_stored_model(store):
+            content = _with_model(content, model.folder)
         previous = None if store is None else PreviousIndex(store, origin)
         gpu = usable_gpu(str(model.device))
         options = IndexBuildOptions(folder, goal, gpu, previous, overwrite or update)
@@ -159,6 +164,19 @@ def _with_scale(run: IndexRun, content: IndexContent) -> IndexContent:
     for text in scale_warnings(run.model.description, scale):
         run.context.notice(text)
     return replace(content, facts={**content.facts, "tile_scale": scale.to_json()})
+
+
+def _lies_in(model: Path, folder: Path) -> bool:
+    return resolved(model) == resolved(folder) / STORED_MODEL
+
+
+def _has_stored_model(store: IndexStore | None) -> bool:
+    return store is not None and store.manifest.has_stored_model
+
+
+def _with_model(content: IndexContent, model: Path) -> IndexContent:
+    """The same content, with the model to copy into the index folder."""
+    return replace(content, model=model, facts={**content.facts, "model": STORED_MODEL})
 
 
 def _summarize(

@@ -56,7 +56,8 @@ def require_same_model(index: Path, manifest: Manifest, model: HasDescription) -
         raise ModelMismatch(
             f"{index} was built with the model {wanted[:12]}, and {model.folder} is "
             f"{found[:12]}: their vectors cannot be compared",
-            hint=f"give --model {manifest.model}, or build the index again with this model",
+            hint=f"give --model {manifest.model_path(index)}, or build the index again with this "
+            "model",
         )
 
 

@@ -11,10 +11,13 @@ import pyarrow.compute as pc
 from rsretrieve.index.store.folder import check_files
 from rsretrieve.index.store.manifest import (
     MANIFEST_FILE,
+    STORED_MODEL,
+    STORED_MODEL_FILE,
     TABLE_FILE,
     Manifest,
     read_manifest,
 )
+from rsretrieve.index.store.stored_model import stored_model_bytes
 from rsretrieve.index.store.tile_table import TileTable, read_table
 from rsretrieve.network.metadata import DESCRIPTION_FILE
 
@@ -41,6 +44,11 @@ class IndexDescription:
     placed: int
     extent: tuple[float, float, float, float] | None
 
+    @property
+    def model(self) -> Path | None:
+        """The model folder; None for external embeddings."""
+        return self.manifest.model_path(self.folder)
+
     def to_json(self) -> dict[str, Any]:
         """The object that `info --json` prints."""
         manifest = self.manifest
@@ -55,7 +63,7 @@ class IndexDescription:
             "goal": manifest.goal,
             "predicted_bytes": manifest.predicted_bytes,
             "bytes_on_disk": self.bytes_on_disk,
-            "model": manifest.model or None,
+            "model": None if self.model is None else str(self.model),
             "model_found": self.model_found,
             "model_fingerprint": manifest.model_fingerprint or None,
             "provenance": manifest.provenance,
@@ -78,11 +86,15 @@ def describe_index(folder: Path) -> IndexDescription:
     manifest = read_manifest(folder)
     check_files(folder, {TABLE_FILE: folder / TABLE_FILE}, manifest)
     rows = read_table(folder / TABLE_FILE, manifest.tiles)
-    sizes = [(folder / name).stat().st_size for name in (MANIFEST_FILE, *manifest.sha256)]
+    names = {MANIFEST_FILE, *manifest.sha256} - {STORED_MODEL_FILE}
+    sizes = [(folder / name).stat().st_size for name in names]
+    if manifest.has_stored_model:
+        sizes.append(stored_model_bytes(folder / STORED_MODEL))
+    model = manifest.model_path(folder)
     return IndexDescription(
         folder=folder,
         manifest=manifest,
-        model_found=bool(manifest.model) and Path(manifest.model, DESCRIPTION_FILE).is_file(),
+        model_found=model is not None and (model / DESCRIPTION_FILE).is_file(),
         bytes_on_disk=sum(sizes),
         labels=_labels(rows),
         placed=len(rows) - rows.columns.column("crs").null_count,

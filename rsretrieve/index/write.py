@@ -43,12 +43,14 @@ class IndexContent:
         facts: entries of the manifest: `model`, `model_fingerprint`, `provenance`, `windows`.
         skipped: windows with too much nodata, which have no vector; an update does not read
             them again.
+        model: the model folder to copy into the index folder; None if it stays where it is.
     """
 
     rows: Sequence[IndexedTile]
     vectors: NDArray[np.float32]
     facts: dict[str, Any]
     skipped: Sequence[IndexedTile] = ()
+    model: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,7 @@ def write_index(
         content.vectors,
         index,
         skipped=content.skipped,
+        model=content.model,
         overwrite=options.overwrite,
     )
     return BuildResult(plan.faiss_key, recall, plan.predicted_bytes, dict(index.parameters))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,10 +10,13 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+import torchvision
 from numpy.typing import NDArray
 from torch import Tensor
 
+import rsretrieve
 from rsretrieve._core.atomic_write import default_file_mode, sha256_of_file
 from rsretrieve._core.sealing import write_sealed
 from rsretrieve._core.tables import write_csv
@@ -54,6 +58,17 @@ def write_weights(folder: Path, model: PrototypeModel) -> str:
 def write_description(folder: Path, description: ModelDescription) -> None:
     """Write `model.json` with a digest of its own content."""
     write_sealed(folder / DESCRIPTION_FILE, description.to_json())
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries that make a model, by name."""
+    return {
+        "rsretrieve": rsretrieve.__version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "torchvision": str(torchvision.__version__),
+        "numpy": np.__version__,
+    }
 
 
 def seal_folder(folder: Path) -> None:

@@ -14,6 +14,8 @@ from rsretrieve._core.text import first_line
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.network.backbone_names import unknown_backbone
 from rsretrieve.network.runtime.bf16_convolutions import replace_convolutions
+from rsretrieve.network.unlabelled.filter_shapes import filters_of
+from rsretrieve.network.unlabelled.random_convolutions import RandomConvolutions
 
 _IMAGENET_CLASSES = 1000
 _SIZE_ARGUMENTS = {"vit_": "image_size", "maxvit_": "input_size"}
@@ -61,7 +63,7 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
     """Build an untrained network.
 
     Args:
-        name: torchvision's name of a classification model.
+        name: torchvision's name of a classification model, or a name of `RandomConvolutions`.
         bands: C, the bands of a tile.
         size_px: S, the side of a tile in pixels.
         dimensions: D of the embedding.
@@ -72,10 +74,10 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
     Raises:
         InvalidArgument: unknown backbone, or it does not accept tiles of that size.
     """
-    check_backbone(name)
+    if filters_of(name) is None:
+        check_backbone(name)
     try:
         backbone, features = _bare_backbone(name, bands, size_px)
-        replace_convolutions(backbone)
         network = EmbeddingNetwork(backbone, features, dimensions)
         _try_out(network, bands, size_px)
     except (RuntimeError, ValueError, AssertionError) as error:
@@ -108,6 +110,10 @@ def first_convolution(backbone: nn.Module) -> tuple[str, nn.Conv2d]:
 
 def _bare_backbone(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]:
     """Build a backbone without its classifying layer: the backbone and F, its features."""
+    filters = filters_of(name)
+    if filters is not None:
+        random = RandomConvolutions(bands, filters)
+        return random, random.features
     import torchvision
 
     arguments: dict[str, Any] = {
@@ -119,7 +125,9 @@ def _bare_backbone(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]
         warnings.simplefilter("ignore")  # it warns that initialisation is slow
         backbone: nn.Module = torchvision.models.get_model(name, weights=None, **arguments)
     _set_input_bands(backbone, bands)
-    return backbone, _remove_classifier(backbone)
+    features = _remove_classifier(backbone)
+    replace_convolutions(backbone)
+    return backbone, features
 
 
 def _set_input_bands(backbone: nn.Module, bands: int) -> None:

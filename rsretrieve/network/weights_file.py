@@ -20,6 +20,7 @@ from rsretrieve.network.metadata import (
     ModelFolder,
     check_file,
 )
+from rsretrieve.network.unlabelled.filter_shapes import filter_shapes
 
 PROJECTION, PROTOTYPES = "network.projection.weight", "prototypes.weight"
 TEMPERATURE, _MAX_TEMPERATURE = "prototypes.log_temperature", 1e6
@@ -100,10 +101,14 @@ def _check_shapes(model: ModelFolder, arrays: Arrays) -> None:
         if name not in arrays:
             raise ValueError(f"{name} is missing")
         shape = arrays[name].shape
-        fits = len(shape) == 2 and 0 not in shape and shape[0] == wanted[0]
+        fits = len(shape) == 2 and 0 not in shape[1:] and shape[0] == wanted[0]
         if not fits or wanted[1] not in (shape[1], "F"):
             expected = ", ".join(map(str, wanted))
             raise ValueError(f"{name} has shape {shape}, expected ({expected})")
+    bands = len(model.description.preprocessing.bands)
+    for name, filters in filter_shapes(model.description.backbone, bands).items():
+        if name not in arrays or arrays[name].shape != filters:
+            raise ValueError(f"{name} is missing, or has not the shape {filters}")
 
 
 def _check_numbers(arrays: Arrays) -> None:

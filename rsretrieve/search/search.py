@@ -83,13 +83,13 @@ def model_folder_of(store: IndexStore) -> Path:
     """
     from rsretrieve.network.metadata import DESCRIPTION_FILE
 
-    if not store.manifest.model:
+    folder = store.manifest.model_path(store.folder)
+    if folder is None:
         raise ModelNotFound(
             f"{store.folder} holds external embeddings: no known model can embed an image for it",
             hint="query it with --tile ID, --at LON,LAT, or a .npy file of vectors from the same "
             "source",
         )
-    folder = Path(store.manifest.model)
     if not (folder / DESCRIPTION_FILE).is_file():
         raise ModelNotFound(
             f"the model of {store.folder} is no longer at {folder}",

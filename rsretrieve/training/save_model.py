@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import torchvision
 
-import rsretrieve
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
 from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.profile.tile_features import FeatureSample
@@ -133,7 +130,7 @@ def write_model(folder: Path, finished: FinishedTraining, context: RunContext) -
         class_names=prepared.class_names,
         recipe=recipe.to_json(),
         training=_training_facts(finished) | facts,
-        versions=_versions(),
+        versions=model_folder.library_versions(),
         weights_sha256=sha256,
         trained_on=_profile(finished),
     )
@@ -205,14 +202,4 @@ def _training_facts(finished: FinishedTraining) -> dict[str, Any]:
         "device": summary.device,
         "precision": str(settings.precision),
         "weights": "none" if weights is None else str(weights),
-    }
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "rsretrieve": rsretrieve.__version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "torchvision": str(torchvision.__version__),
-        "numpy": np.__version__,
     }

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rsretrieve.api.arguments.checks import path_of
+from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
 from rsretrieve.api.call_report import CallReport
 from rsretrieve.api.opened_tiles import tiles_of
-from rsretrieve.api.trained_model import model_of, paths_among
+from rsretrieve.api.trained_model import paths_among
 from rsretrieve.audit.evidence.evidence import EvidenceSource
 from rsretrieve.audit.evidence.external_embeddings import (
     ExternalEmbeddings,
@@ -17,6 +18,7 @@ from rsretrieve.audit.evidence.external_embeddings import (
 )
 from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
 from rsretrieve.audit.evidence.from_model import ModelEvidence
+from rsretrieve.audit.evidence.from_untrained_model import UntrainedEvidence
 from rsretrieve.audit.review import apply_decisions
 from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, read_decisions
 from rsretrieve.data.tile import TileSet
@@ -57,10 +59,17 @@ class AuditArguments:
     embeddings: object
     decisions: object
     device: object
+    weights: object = None
+    backbone: object = None
 
     def __post_init__(self) -> None:
-        if (self.model is None) == (self.embeddings is None):
+        given = self.model is not None, self.embeddings is not None
+        if all(given):
             raise InvalidArgument("give either a model or embeddings to score labels by")
+        if any(given) and (self.weights is not None or self.backbone is not None):
+            raise InvalidArgument(
+                "weights and backbone do not go together with a model or embeddings"
+            )
         if self.tiles is None and self.embeddings is None:
             raise InvalidArgument("the tiles are missing; only embeddings can name them")
 
@@ -81,9 +90,13 @@ def subject_of(arguments: AuditArguments, call: CallReport) -> AuditSubject:
     inputs = arguments.inputs
     found = None if arguments.tiles is None else tiles_of(arguments.tiles, call).tile_set
     if found is not None and arguments.embeddings is None:
-        model = model_of(arguments.model, arguments.device, call).loaded
-        bands = model.description.preprocessing.bands
-        subject = AuditSubject(found, ModelEvidence(model), inputs, bands)
+        asked = embedding_request(arguments.model, arguments.weights, arguments.backbone, 0)
+        inputs |= paths_among({"weights": asked.file})
+        with used_model(arguments.model, found, asked, arguments.device, call) as used:
+            model = used.loaded
+        trained = arguments.model is not None and bool(model.description.class_names)
+        evidence = ModelEvidence(model) if trained else UntrainedEvidence(model)
+        subject = AuditSubject(found, evidence, inputs, model.description.preprocessing.bands)
     else:
         path = path_of(arguments.embeddings, "embeddings")
         subject = _of_embeddings(read_external_embeddings(path, found, call.context), found, inputs)

@@ -14,8 +14,10 @@ from rsretrieve._core.seeded_random import hash_uniform
 from rsretrieve.audit.estimators.prototype_scores import LeftOut
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import LabelsError
 
 S = TypeVar("S", bound=np.generic)
 
@@ -141,3 +143,18 @@ def class_numbers(tiles: TileSet, names: tuple[str, ...]) -> NDArray[np.int64]:
     """
     numbers = {name: number for number, name in enumerate(names)}
     return np.array([numbers[str(tile.label)] for tile in tiles], np.int64)
+
+
+def at_least_two_classes(tiles: TileSet) -> tuple[str, ...]:
+    """The labels of tiles, sorted.
+
+    Raises:
+        LabelsError: all tiles have the same label.
+    """
+    names = tiles.class_names
+    if len(names) < 2:
+        raise LabelsError(
+            f"{tiles.source}: every tile has the same label ({some_of(names)}); an audit needs "
+            "at least two classes"
+        )
+    return names

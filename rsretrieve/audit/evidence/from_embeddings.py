@@ -8,12 +8,10 @@ import numpy as np
 
 from rsretrieve.audit.estimators.robust_prototypes import PASSES, robust_prototypes
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
-from rsretrieve.audit.evidence.evidence import Evidence, class_numbers
+from rsretrieve.audit.evidence.evidence import Evidence, at_least_two_classes, class_numbers
 from rsretrieve.audit.evidence.external_embeddings import ExternalEmbeddings
-from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.errors import LabelsError
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class EmbeddingEvidence:
             LabelsError: all tiles have the same label.
         """
         tiles, rows = self.embeddings.rows_for(tiles)
-        names = _at_least_two_classes(tiles)
+        names = at_least_two_classes(tiles)
         whole = len(rows) == len(self.embeddings.vectors)
         in_order = whole and bool((rows == np.arange(len(rows))).all())
         vectors = UnitRows(self.embeddings.vectors, None if in_order else rows)
@@ -56,13 +54,3 @@ class EmbeddingEvidence:
             places=self.embeddings.places,
             has_pixels=self.embeddings.has_pixels,
         )
-
-
-def _at_least_two_classes(tiles: TileSet) -> tuple[str, ...]:
-    names = tiles.class_names
-    if len(names) < 2:
-        raise LabelsError(
-            f"{tiles.source}: every tile has the same label ({some_of(names)}); an audit needs "
-            "at least two classes"
-        )
-    return names

@@ -15,10 +15,12 @@ from rsretrieve.cli.early_checks import (
     check_labels_file,
     check_model,
     check_tiles,
+    check_training,
     check_truth,
 )
 from rsretrieve.cli.io.audit_inputs import AuditInputs
 from rsretrieve.cli.io.audit_outputs import AuditOutputs
+from rsretrieve.cli.io.default_model import DefaultRequest
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -30,7 +32,13 @@ _file = partial(typer.Option, metavar="FILE", rich_help_panel="Files to write")
 _choice = partial(typer.Option, rich_help_panel="Scoring and selection")
 
 
-def _check_together(inputs: AuditInputs, outputs: AuditOutputs, *, fail_on_issues: bool) -> None:
+def _check_together(
+    inputs: AuditInputs,
+    outputs: AuditOutputs,
+    fix_precision: float | None,
+    *,
+    fail_on_issues: bool,
+) -> None:
     """Check that the options go together.
 
     Raises:
@@ -44,6 +52,7 @@ def _check_together(inputs: AuditInputs, outputs: AuditOutputs, *, fail_on_issue
             "--decisions without --model or --embeddings needs --fixed-labels or --changes, and "
             "takes no other output"
         )
+    outputs.check_fix_precision(fix_precision, inputs.decisions)
 
 
 @takes_scenes
@@ -58,8 +67,15 @@ def audit_labels(
         ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Model folder, written by rsretrieve train.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Model folder, written by rsretrieve train. \\[default: an embedding that needs "
+            "no training, chosen by the tiles]",
+        ),
     ] = None,
+    weights: options.FrozenWeights = None,
+    backbone: options.FrozenBackbone = None,
     embeddings: Annotated[
         Path | None,
         typer.Option(
@@ -178,10 +194,11 @@ def audit_labels(
 ) -> None:
     """List the labels that are probably wrong, worst first, and suggest a label for each.
 
-    No clean labels are needed. The noise rate (the share of wrong labels) is estimated with a
-    95 % interval.
+    No clean labels and no model are needed. The noise rate (the share of wrong labels) is
+    estimated with a 95 % interval.
 
     Example:
+        rsretrieve audit-labels tiles --page audit.html
         rsretrieve audit-labels tiles --model models/mine --page audit.html
         rsretrieve audit-labels tiles --model models/mine --fixed-labels fixed.csv
 
@@ -198,8 +215,8 @@ def audit_labels(
     in its embedding, (4) the softmax over its prototypes and (5) the area under the margin during
     training. A trained network fits wrong labels, too; 3 to 5 are therefore calibrated against 1
     and 2, which then get the weight √½ each, because they see the same features. For tiles
-    outside the training set, the model's own estimators replace 1 and 2. With --embeddings, or a
-    model without starting features, 1 and 2 use the embeddings.
+    outside the training set, the model's own estimators replace 1 and 2. With --embeddings,
+    without --model, or with a model without starting features, 1 and 2 use the embeddings.
 
     Above 10,000,000 tiles × classes, the probabilities of the 15 likely classes of each tile are
     kept, and of the rest together. Above 50,000 tiles, neighbours are searched approximately.
@@ -217,10 +234,10 @@ def audit_labels(
     exports = (fiftyone, label_studio, geojson, noise_matrix)
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, leaks, overwrite)
     inputs = AuditInputs(
-        tiles or None, scenes, labels, model, embeddings, decisions, truth, device, against or ()
+        *(tiles or None, scenes, labels, model, embeddings, decisions, truth),
+        *(DefaultRequest(weights, backbone, 0), device, against or ()),
     )
-    _check_together(inputs, outputs, fail_on_issues=fail_on_issues)
-    outputs.check_fix_precision(fix_precision, decisions)
+    _check_together(inputs, outputs, fix_precision, fail_on_issues=fail_on_issues)
     paths = outputs.paths(inputs.paths)
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
@@ -228,6 +245,7 @@ def audit_labels(
         check_device(device)
         check_tiles(tiles)
         check_model(model)
+        check_training(backbone, weights)
         check_labels_file(labels)
         check_embeddings(embeddings)
         check_labels_file(decisions)

@@ -23,8 +23,10 @@ from rsretrieve.cli.early_checks import (
     check_labels_file,
     check_model,
     check_tiles,
+    check_training,
 )
 from rsretrieve.cli.index_options import IndexArguments, check_arguments, goal_of_options
+from rsretrieve.cli.io.default_model import DefaultRequest, model_for_index, weights_file
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -53,10 +55,13 @@ def index(
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Model folder, written by rsretrieve train. \\[default for --verify and "
-            "--repair: the path stored in the index]",
+            help="Model folder, written by rsretrieve train. \\[default: an embedding that needs "
+            "no training, chosen by the tiles and stored in the index; with --update, --verify "
+            "and --repair: the model of the index]",
         ),
     ] = None,
+    weights: options.FrozenWeights = None,
+    backbone: options.FrozenBackbone = None,
     from_embeddings: Annotated[
         Path | None,
         typer.Option(
@@ -125,6 +130,7 @@ def index(
         ),
     ] = None,
     labels: options.Labels = None,
+    seed: options.Seed = 0,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
     strict: options.Strict = False,
@@ -136,12 +142,20 @@ def index(
 
     An interrupted run continues when the same command is repeated.
 
+    Without --model, the tiles choose an embedding that needs no labels and no training: a
+    pre-trained network for 8-bit RGB, if there is one on this machine; otherwise random
+    convolutional features and band statistics, fitted to the tiles. A notice says which and why.
+
     Example:
+        rsretrieve index tiles --output index
+        rsretrieve index scene.tif --window 64 --stride 32 --output index
         rsretrieve index tiles --model models/mine --output index
         rsretrieve index tiles --model models/mine --output index --update
         rsretrieve index --verify --output index
     """
-    arguments = IndexArguments(tiles, model, from_embeddings, update, verify, repair, export)
+    arguments = IndexArguments(
+        tiles, model, weights, backbone, from_embeddings, update, verify, repair, export
+    )
     goal_options = (faiss_key, recall, memory, append_only or None)
     check_arguments(arguments, chooses=any(option is not None for option in goal_options))
     goal = goal_of_options(faiss_key, recall, memory, append_only=append_only)
@@ -149,6 +163,7 @@ def index(
     written = {} if verify or only_exports else {"--output": output}
     tiles = tiles or None
     read = {**options.inputs_of("TILES", tiles), "--labels": labels, "--model": model}
+    read["--weights"] = weights_file(weights)
     paths = OutputPaths(
         {"--export": export},
         written,
@@ -170,7 +185,8 @@ def index(
             raise typer.Exit(repair_index(upkeep, terminal))
         if export is not None and only_exports:
             raise typer.Exit(export_index(upkeep, export, terminal))
-        work = _Work(upkeep, tiles, labels, scenes, goal, update, paths)
+        request = DefaultRequest(weights, backbone, seed)
+        work = _Work(upkeep, tiles, labels, scenes, goal, update, paths, request)
         if from_embeddings:
             code = _index_embeddings(work, from_embeddings, terminal)
         else:
@@ -191,12 +207,14 @@ class _Work:
     goal: IndexGoal | None
     update: bool
     paths: OutputPaths
+    request: DefaultRequest
 
 
 def _index_tiles(work: _Work, terminal: Terminal) -> int:
     """Index tiles with a model."""
     check_tiles(work.tiles)
     check_model(work.upkeep.model)
+    check_training(work.request.backbone, work.request.weights)
     check_labels_file(work.labels)
     check_faiss_key(work.upkeep.model, work.goal)
     from rsretrieve._core.paths import unchecked_notices
@@ -205,27 +223,27 @@ def _index_tiles(work: _Work, terminal: Terminal) -> int:
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.export.results import indexing_json
     from rsretrieve.index.build import index_tiles
-    from rsretrieve.network.device import choose_device
-    from rsretrieve.network.model_folder import load_model
 
     upkeep = work.upkeep
-    if work.tiles is None or upkeep.model is None:
-        raise typer.BadParameter("TILES and --model are required")
+    if work.tiles is None:
+        raise typer.BadParameter("TILES are required")
     context = RunContext(strict=upkeep.strict, listener=terminal.listen)
     found = find_tiles(work.tiles, work.labels, work.scenes, context)
     work.paths.check_tiles(lambda: (tile.path for tile in found))
     terminal.notice(*found.notices)
     if work.update:
         terminal.notice(*unchecked_notices(tile.location for tile in found))
-    summary = index_tiles(
-        load_model(upkeep.model, choose_device(upkeep.device), context),
-        found,
-        upkeep.index,
-        context,
-        goal=work.goal,
-        overwrite=upkeep.overwrite,
-        update=work.update,
-    )
+    with model_for_index(upkeep, found, work.request, context, update=work.update) as model:
+        summary = index_tiles(
+            model,
+            found,
+            upkeep.index,
+            context,
+            goal=work.goal,
+            overwrite=upkeep.overwrite,
+            update=work.update,
+            store_model=upkeep.model is None and not work.update,
+        )
     terminal.notice(*context.notices)
     terminal.result(indexing_json(summary), indexing_summary(summary))
     return terminal.failures(context.failures)

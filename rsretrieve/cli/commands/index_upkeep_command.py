@@ -46,7 +46,8 @@ class Upkeep:
 
     def find_model(self, manifest: Manifest, context: RunContext) -> Model | None:
         """The model of an index; None if there is none, or if it cannot be loaded."""
-        if self.model is None and not manifest.model:
+        folder = self.model or manifest.model_path(self.index)
+        if folder is None:
             return None
         from rsretrieve.errors import ModelError
         from rsretrieve.network.device import choose_device
@@ -55,7 +56,7 @@ class Upkeep:
         if self.model is not None:
             return load_model(self.model, choose_device(self.device), context)
         try:
-            return load_model(Path(manifest.model), choose_device(self.device), context)
+            return load_model(folder, choose_device(self.device), context)
         except ModelError as error:
             context.notice(
                 f"no tiles are embedded for comparison: {error} (give its path with --model)"

@@ -213,8 +213,7 @@ def query(
 
         searching = SearchContext(open_model, context, _search_device(device))
         results = run_queries(store, request, searching)
-        named = store.manifest.model
-        folder = model or (Path(named) if named else None)
+        folder = model or store.manifest.model_path(index)
         terminal.notice(*context.notices)
         outputs.write(store, folder, results, terminal)
         if jsonl:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from rsretrieve.cli.given_command import command_with_labels
+from rsretrieve.cli.io.default_model import DefaultRequest, default_model, weights_file
 from rsretrieve.cli.options import inputs_of
 
 if TYPE_CHECKING:  # heavy modules, which `--help` does not load
@@ -67,13 +68,15 @@ class AuditInputs:
     embeddings: Path | None
     decisions: Path | None
     truth: Path | None
+    request: DefaultRequest
     device: str
     against: Sequence[str] = ()
 
     @property
     def is_audit(self) -> bool:
         """Whether labels are audited; otherwise decisions are only applied to labels."""
-        return self.model is not None or self.embeddings is not None
+        asked = (self.model, self.embeddings, self.request.weights, self.request.backbone)
+        return self.decisions is None or any(option is not None for option in asked)
 
     @property
     def paths(self) -> dict[str, str | Path | None]:
@@ -82,6 +85,7 @@ class AuditInputs:
             **inputs_of("TILES", self.tiles),
             "--labels": self.labels,
             "--model": self.model,
+            "--weights": weights_file(self.request.weights),
             "--embeddings": self.embeddings,
             "--decisions": self.decisions,
             "--truth": self.truth,
@@ -96,12 +100,15 @@ class AuditInputs:
         """
         if self.model is not None and self.embeddings is not None:
             raise typer.BadParameter("--model and --embeddings do not go together")
-        if not self.is_audit and self.decisions is None:
-            raise typer.BadParameter("give --model DIR or --embeddings FILE")
         if repeated := set(self.against) & set(self.tiles or ()):
             raise typer.BadParameter(f"--against {min(repeated)} is one of the audited TILES")
         if not self.is_audit and self.against:
-            raise typer.BadParameter("--against belongs to an audit: give --model or --embeddings")
+            raise typer.BadParameter("--against belongs to an audit, not to --decisions alone")
+        frozen = self.request.weights is not None or self.request.backbone is not None
+        if frozen and (self.model is not None or self.embeddings is not None):
+            raise typer.BadParameter(
+                "--weights and --backbone do not go together with --model or --embeddings"
+            )
         if not self.is_audit and self.truth is not None:
             raise typer.BadParameter("--truth measures an audit: give --model or --embeddings")
         if self.tiles is None and self.embeddings is None:
@@ -163,18 +170,23 @@ class AuditInputs:
         return {**lists, tiles.source: tiles} if lists else {}
 
     def load_source(self, found: AuditTiles, context: RunContext) -> AuditSource:
-        """Load the model, or use the embeddings."""
-        if self.model is None:
+        """Load the model, use the embeddings, or choose an embedding."""
+        embeddings = found.embeddings
+        if embeddings is not None:
             from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
 
-            embeddings = found.embeddings
-            if embeddings is None:
-                raise typer.BadParameter("give --model DIR or --embeddings FILE")
             return AuditSource(EmbeddingEvidence(embeddings), (), "cpu", embeddings.has_pixels)
         from rsretrieve.audit.evidence.from_model import ModelEvidence
+        from rsretrieve.audit.evidence.from_untrained_model import UntrainedEvidence
         from rsretrieve.network.device import choose_device, describe_device
         from rsretrieve.network.model_folder import load_model
 
-        model = load_model(self.model, choose_device(self.device), context)
+        if self.model is None:
+            with default_model(found.tiles, self.request, self.device, context) as chosen:
+                model, trained = chosen, False
+        else:
+            model = load_model(self.model, choose_device(self.device), context)
+            trained = bool(model.description.class_names)
+        evidence = ModelEvidence(model) if trained else UntrainedEvidence(model)
         bands = model.description.preprocessing.bands
-        return AuditSource(ModelEvidence(model), bands, describe_device(model.device), True)
+        return AuditSource(evidence, bands, describe_device(model.device), True)

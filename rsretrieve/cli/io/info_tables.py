@@ -30,7 +30,7 @@ def model_table(folder: Path, description: ModelDescription) -> Table:
             "input": f"{preprocessing.size_px} px, bands "
             f"{', '.join(map(str, preprocessing.bands))} of {preprocessing.source_bands}, "
             f"{preprocessing.dtype}",
-            "classes": f"{len(names)}: {shown}",
+            "classes": f"{len(names)}: {shown}" if names else "none",
             "loss": str(description.recipe.get("loss", "–")),
             "training": ", ".join(
                 f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
@@ -49,7 +49,7 @@ def index_table(described: IndexDescription) -> Table:
     search = "".join(f", {name} {value}" for name, value in manifest.search.items())
     labels = [f"{label} {count}" for label, count in described.labels if label is not None]
     more = ", …" if len(labels) > _NAMES_SHOWN else ""
-    model = manifest.model if described.model_found else f"{manifest.model} (not found)"
+    model = f"{described.model}{'' if described.model_found else ' (not found)'}"
     facts = {
         "tiles": str(manifest.tiles),
         "vectors": f"{manifest.dimensions} dimensions, cosine similarity",

@@ -34,11 +34,14 @@ from rsretrieve.index.store.manifest import (
     FAISS_FILE,
     MANIFEST_FILE,
     SKIPPED_FILE,
+    STORED_MODEL,
+    STORED_MODEL_FILE,
     TABLE_FILE,
     VECTORS_FILE,
     Manifest,
     read_manifest,
 )
+from rsretrieve.index.store.stored_model import stored_model_problems
 from rsretrieve.index.store.tile_table import IndexedTile, read_table
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.vectors.vector_index import VectorIndex
@@ -107,6 +110,15 @@ def _repair_files(
         if wrong:
             raise beyond_repair(folder, f"{MANIFEST_FILE} and {sorted(wrong)[0]} are both damaged")
         return _rewrite_manifest(folder, manifest, find_model, context)
+    if _has_damaged_model(folder, manifest, wrong):
+        return _replace_stored_model(folder, manifest, find_model, context, wrong)
+    return _repair_vectors(folder, manifest, context, wrong)
+
+
+def _repair_vectors(
+    folder: Path, manifest: Manifest, context: RunContext, wrong: set[str]
+) -> tuple[str, ...] | None:
+    """Rebuild what follows from the stored vectors; None if they are lost."""
     mended = f"{FAISS_FILE} from {VECTORS_FILE}"
     if wrong == {SKIPPED_FILE}:
         mended = f"{SKIPPED_FILE} left out: an update looks at those windows again"
@@ -118,6 +130,35 @@ def _repair_files(
     skipped = () if SKIPPED_FILE in wrong else _opened(folder, manifest).skipped
     _rebuild(folder, manifest, path, context, skipped)
     return (mended,)
+
+
+def _has_damaged_model(folder: Path, manifest: Manifest, wrong: set[str]) -> bool:
+    """Whether the model in the index folder is damaged, with the other files that are."""
+    if not manifest.has_stored_model:
+        return False
+    return STORED_MODEL_FILE in wrong or bool(stored_model_problems(folder / STORED_MODEL))
+
+
+def _replace_stored_model(
+    folder: Path,
+    manifest: Manifest,
+    find_model: FindModel,
+    context: RunContext,
+    wrong: set[str],
+) -> tuple[str, ...]:
+    """Replace the model in the index folder by another copy of it that the user has."""
+    model = find_model(manifest)
+    if model is None or stored_model_problems(model.folder):
+        raise beyond_repair(
+            folder,
+            f"its model ({STORED_MODEL}) is damaged; give another copy of it with --model DIR",
+        )
+    require_same_model(folder, manifest, model)
+    if wrong - {STORED_MODEL_FILE}:
+        raise beyond_repair(folder, f"{STORED_MODEL} and {sorted(wrong)[0]} are both damaged")
+    skipped = _opened(folder, manifest).skipped
+    _rebuild(folder, manifest, folder / VECTORS_FILE, context, skipped, model.folder)
+    return (f"{STORED_MODEL} from {model.folder}",)
 
 
 def _check_content(
@@ -177,7 +218,7 @@ def _rewrite_manifest(
         )
     whole = replace(
         counted,
-        model=str(model.folder.resolve()),
+        model=manifest.model if manifest.has_stored_model else str(model.folder.resolve()),
         provenance={},
         goal={},
         search={},
@@ -194,6 +235,7 @@ def _rebuild(
     source: Path,
     context: RunContext,
     skipped: Sequence[IndexedTile] = (),
+    model: Path | None = None,
 ) -> None:
     """Rebuild the index from the stored vectors, or from a flat FAISS index."""
     if source.name == FAISS_FILE:
@@ -211,7 +253,9 @@ def _rebuild(
     }
     rows = read_table(folder / TABLE_FILE)
     goal = replace(goal_from_manifest(manifest), key=manifest.faiss_key)
-    content = IndexContent(rows, vectors, facts, skipped)
+    if manifest.has_stored_model:
+        model = model or folder / STORED_MODEL
+    content = IndexContent(rows, vectors, facts, skipped, model)
     write_index(content, IndexBuildOptions(folder, goal, overwrite=True), context)
 
 
@@ -229,5 +273,6 @@ def _embed_again(folder: Path, find_model: FindModel, context: RunContext) -> tu
     choices = WindowChoices.from_json(manifest.windows)
     tiles = TileSet(str(folder), tuple(row.tile for row in rows), windows=choices)
     goal = IndexGoal(key=manifest.faiss_key, recall=goal_from_manifest(manifest).recall)
-    index_tiles(model, tiles, folder, context, goal=goal, overwrite=True)
+    stored = manifest.has_stored_model
+    index_tiles(model, tiles, folder, context, goal=goal, overwrite=True, store_model=stored)
     return ("all vectors from the tiles that the table names",)

@@ -12,11 +12,10 @@ from rsretrieve.data.window import split_window
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import IndexDamaged
 from rsretrieve.index.store.manifest import (
-    DATA_FILES,
     MANIFEST_FILE,
-    SKIPPED_FILE,
     Manifest,
     first_invalid_field,
+    names_files,
     read_manifest,
 )
 from rsretrieve.index.store.tile_table import TileTable
@@ -38,8 +37,7 @@ def read_damaged_manifest(folder: Path) -> tuple[Manifest, bool]:
         try:
             content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
             manifest = Manifest(**{key: content[key] for key in content if key in known})
-            named = set(manifest.sha256) - {SKIPPED_FILE} == set(DATA_FILES)
-            if named and not first_invalid_field(manifest):
+            if names_files(manifest) and not first_invalid_field(manifest):
                 return manifest, False
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             pass
@@ -68,5 +66,5 @@ def beyond_repair(folder: Path, why: str) -> IndexDamaged:
     """The error for an index that cannot be repaired."""
     return IndexDamaged(
         f"{folder} cannot be repaired: {why}",
-        hint=f"build it again: rsretrieve index TILES --model DIR --output {folder} --overwrite",
+        hint=f"build it again: rsretrieve index TILES --output {folder} --overwrite",
     )

@@ -16,7 +16,13 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import IndexDamaged
 from rsretrieve.index.store.checksums import find_wrong_files
 from rsretrieve.index.store.folder import IndexStore, open_index
-from rsretrieve.index.store.manifest import MANIFEST_FILE, Manifest, read_manifest
+from rsretrieve.index.store.manifest import (
+    MANIFEST_FILE,
+    STORED_MODEL,
+    Manifest,
+    read_manifest,
+)
+from rsretrieve.index.store.stored_model import stored_model_problems
 from rsretrieve.index.vectors.tune import COMPARED_BLOCK, evenly_spaced_rows
 
 if TYPE_CHECKING:
@@ -115,6 +121,8 @@ def file_problems(folder: Path) -> list[str]:
     wrong = find_wrong_files(paths, manifest.sha256, thorough=True)
     said = f"is not the file that {MANIFEST_FILE} describes"
     problems = [f"{paths[n]} {said if paths[n].exists() else 'is missing'}" for n in wrong]
+    if manifest.has_stored_model and not problems:
+        problems = stored_model_problems(folder / STORED_MODEL)
     if not problems:
         try:
             store = open_index(folder)

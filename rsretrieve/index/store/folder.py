@@ -22,12 +22,15 @@ from rsretrieve.index.store.manifest import (
     FAISS_FILE,
     MANIFEST_FILE,
     SKIPPED_FILE,
+    STORED_MODEL,
+    STORED_MODEL_FILE,
     TABLE_FILE,
     VECTORS_FILE,
     Manifest,
     read_manifest,
     write_manifest,
 )
+from rsretrieve.index.store.stored_model import copy_model
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable, read_table, write_table
 from rsretrieve.index.vectors.vector_index import VectorIndex
 
@@ -115,6 +118,7 @@ def write_index_folder(
     vector_index: VectorIndex,
     *,
     skipped: Sequence[IndexedTile] = (),
+    model: Path | None = None,
     overwrite: bool,
 ) -> None:
     """Write an index folder beside its final place, and move it there in one rename.
@@ -126,6 +130,7 @@ def write_index_folder(
         vectors: (N, D) float32, unit rows.
         vector_index: the FAISS index of these vectors.
         skipped: windows that were skipped for too much nodata.
+        model: a model folder to copy into the index folder, or None.
         overwrite: replace an existing index.
 
     Raises:
@@ -138,7 +143,10 @@ def write_index_folder(
         _write_vectors(aside / VECTORS_FILE, vectors)
         if skipped:
             write_table(aside / SKIPPED_FILE, skipped)
-        files = [*DATA_FILES, *([SKIPPED_FILE] if skipped else [])]
+        if model is not None:
+            copy_model(model, aside / STORED_MODEL)
+        optional = {SKIPPED_FILE: bool(skipped), STORED_MODEL_FILE: model is not None}
+        files = [*DATA_FILES, *(name for name, is_written in optional.items() if is_written)]
         manifest = Manifest(
             **manifest_facts,
             metric="inner product",

@@ -19,6 +19,10 @@ TABLE_FILE = "tiles.parquet"
 VECTORS_FILE = "embeddings.npy"
 SKIPPED_FILE = "skipped.parquet"  # exists only if windows were skipped
 DATA_FILES = (FAISS_FILE, TABLE_FILE, VECTORS_FILE)
+STORED_MODEL = "model"
+"""The folder of the model in an index folder, and the value of `Manifest.model` for it."""
+STORED_MODEL_FILE = f"{STORED_MODEL}/model.json"  # has the checksums of the model's other files
+_OPTIONAL_FILES = (SKIPPED_FILE, STORED_MODEL_FILE)
 _MOST = 1 << 48  # limit of all counts
 _MOST_SEARCHED, _LONGEST_KEY = 1 << 20, 200
 
@@ -28,7 +32,8 @@ class Manifest:
     """The content of `manifest.json`, without its digest.
 
     Attributes:
-        model: absolute path of the model folder; empty for external embeddings.
+        model: absolute path of the model folder; `model` if it lies in the index folder; empty
+            for external embeddings.
         model_fingerprint: of that model and its preprocessing; may be empty.
         faiss_key: kind of index, in FAISS's notation.
         metric: always the inner product, which for unit vectors is the cosine similarity.
@@ -67,6 +72,17 @@ class Manifest:
     tile_scale: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def has_stored_model(self) -> bool:
+        """Whether the model lies in the index folder."""
+        return self.model == STORED_MODEL
+
+    def model_path(self, folder: Path) -> Path | None:
+        """The model folder of the index in `folder`; None for external embeddings."""
+        if self.has_stored_model:
+            return folder / STORED_MODEL
+        return Path(self.model) if self.model else None
+
+    @property
     def scale(self) -> TileScale:
         """The size of the tiles; unknown in old indexes."""
         return TileScale.from_json(self.tile_scale)
@@ -101,13 +117,13 @@ def read_manifest(folder: Path) -> Manifest:
             raise ValueError(f"{invalid!r} has an invalid value")
         WindowChoices.from_json(manifest.windows)
         TileScale.from_json(manifest.tile_scale)
-        if set(manifest.sha256) - {SKIPPED_FILE} != set(DATA_FILES):
+        if not names_files(manifest):
             raise ValueError("it does not name the files of an index")
         return manifest
     except FileNotFoundError as error:
         raise IndexNotFound(
             f"{folder} holds no index ({MANIFEST_FILE} is missing)",
-            hint="build one: rsretrieve index TILES --model DIR --output DIR",
+            hint="build one: rsretrieve index TILES --output DIR",
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise IndexDamaged(
@@ -115,6 +131,13 @@ def read_manifest(folder: Path) -> Manifest:
             hint=f"build the index again, or repair it with its model: "
             f"rsretrieve index --repair --model DIR --output {folder}",
         ) from error
+
+
+def names_files(manifest: Manifest) -> bool:
+    """Whether a manifest has the checksums of exactly the files of an index."""
+    names = set(manifest.sha256)
+    has_model = STORED_MODEL_FILE in names
+    return names - {*_OPTIONAL_FILES} == {*DATA_FILES} and has_model == manifest.has_stored_model
 
 
 def first_invalid_field(manifest: Manifest) -> str:

@@ -27,7 +27,7 @@ OPERATORS = frozenset(
         *("Add", "AveragePool", "BatchNormalization", "Cast", "Clip", "Concat", "Constant"),
         *("ConstantOfShape", "Conv", "Div", "Einsum", "Equal", "Erf", "Exp", "Expand", "Flatten"),
         *("Gather", "GatherND", "Gelu", "Gemm", "GlobalAveragePool", "HardSigmoid", "HardSwish"),
-        *("Identity", "LayerNormalization", "MatMul", "MaxPool", "Mul", "Not", "Pad"),
+        *("Identity", "LayerNormalization", "Log", "MatMul", "MaxPool", "Mul", "Not", "Pad"),
         *("ReduceL2", "ReduceMean", "Relu", "Reshape", "ScatterND", "Sigmoid", "Slice"),
         *("Softmax", "Split", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where"),
     ]

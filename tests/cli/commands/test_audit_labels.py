@@ -318,7 +318,7 @@ def test_decided_labels_are_known_to_the_next_audit(run, clusters, decisions):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["list.csv"], "give --model DIR or --embeddings FILE"),
+        (["list.csv", "--embeddings", "e.npy", "--weights", "imagenet"], "do not go together"),
         (["list.csv", "--embeddings", "e.npy", "--model", "m"], "do not go together"),
         (
             ["list.csv", "--embeddings", "e.npy", "--budget", "3", "--expected-precision", "0.9"],

@@ -175,7 +175,7 @@ NOTHING = ("--output", "i")
     ("arguments", "message"),
     [
         ([], "missing argument TILES"),
-        (["t"], "missing option --model"),
+        (["t", "--model", "m", "--weights", "imagenet"], "--weights cannot be combined"),
         (["--update", "--model", "m"], "missing argument TILES"),
         (["t", "--model", "m", "--update", "--repair"], "cannot be combined"),
         (["t", "--verify"], "uses only the index of --output"),

@@ -121,7 +121,7 @@ def test_a_folder_without_an_index_is_refused(tmp_path: Path) -> None:
     message = re.escape(f"{tmp_path} holds no index (manifest.json is missing)")
     with pytest.raises(IndexNotFound, match=f"^{message}$") as caught:
         open_index(tmp_path)
-    assert "rsretrieve index TILES --model DIR --output DIR" in caught.value.hint
+    assert "rsretrieve index TILES --output DIR" in caught.value.hint
 
 
 def flipped(path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Embeddings that need no labels and no training."""

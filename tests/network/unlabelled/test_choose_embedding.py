@@ -1,0 +1,183 @@
+"""Which embedding is chosen, and that it is a model folder like any other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
+from rsretrieve.data.run_context import RunContext
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.errors import InvalidArgument, ModelDamaged, NoUsableTiles, WeightsError
+from rsretrieve.network.metadata import ModelFolder, changed_files, read_description
+from rsretrieve.network.model_folder import load_model
+from rsretrieve.network.network import build_network
+from rsretrieve.network.runtime.graph import load_graph_model
+from rsretrieve.network.tensor_io import write_tensors
+from rsretrieve.network.unlabelled import choose_embedding
+from rsretrieve.network.unlabelled.choose_embedding import (
+    EmbeddingRequest,
+    Method,
+    choose,
+    embedding_for,
+    imagenet_is_cached,
+)
+from rsretrieve.progress import Noticed
+from tests.support.resealed import reseal
+
+CPU = torch.device("cpu")
+NOTHING = EmbeddingRequest()
+
+
+@pytest.fixture(autouse=True)
+def no_weights_here(tmp_path, monkeypatch):
+    """Nothing is in torchvision's cache, and no model is shipped."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(choose_embedding, "SHIPPED_MODELS", tmp_path / "shipped")
+
+
+def measured(bands, dtype):
+    numbers = (1.0,) * bands
+    statistics = BandStatistics(numbers, numbers, (0.0,) * bands, numbers)
+    return Preprocessing(32, bands, tuple(range(1, bands + 1)), dtype, statistics)
+
+
+def made(tiles, request, folder):
+    """The model, and what was said."""
+    said = []
+    folder.mkdir(parents=True)
+    model = embedding_for(tiles, request, folder, CPU, RunContext(listener=said.append))
+    return model, " ".join(event.text for event in said if isinstance(event, Noticed))
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """Weights of a small network."""
+    torch.manual_seed(0)
+    network = build_network("squeezenet1_1", bands=3, size_px=128, dimensions=4)
+    write_tensors(tmp_path / "weights.safetensors", network.backbone.state_dict())
+    return tmp_path / "weights.safetensors"
+
+
+@pytest.mark.parametrize(("bands", "dtype"), [(6, "uint16"), (1, "uint8"), (3, "uint16")])
+def test_other_tiles_than_rgb_get_random_convolutions(bands, dtype):
+    choice = choose(measured(bands, dtype), NOTHING)
+    assert choice.method is Method.RANDOM
+    assert f"{bands} band" in choice.reason
+    assert dtype in choice.reason
+
+
+def test_rgb_tiles_take_what_this_machine_has(tmp_path):
+    rgb = measured(3, "uint8")
+    choice = choose(rgb, NOTHING)
+    assert choice.method is Method.RANDOM
+    assert "--weights imagenet" in choice.reason
+    cached = tmp_path / "hub" / "checkpoints" / "mobilenet_v2-7ebf99e0.pth"
+    cached.parent.mkdir(parents=True)
+    cached.touch()
+    assert imagenet_is_cached("mobilenet_v2")
+    assert choose(rgb, NOTHING).method is Method.FROZEN
+    shipped = tmp_path / "shipped" / "default" / "model.json"
+    shipped.parent.mkdir(parents=True)
+    shipped.touch()
+    assert choose(rgb, NOTHING).method is Method.SHIPPED
+    assert choose(measured(6, "uint16"), NOTHING).method is Method.RANDOM
+    assert choose(rgb, EmbeddingRequest("imagenet")).method is Method.FROZEN
+
+
+@pytest.mark.medium
+def test_random_convolutions_are_a_model_folder_like_any_other(six_band_tiles, tmp_path):
+    model, said = made(six_band_tiles, NOTHING, tmp_path / "m")
+    description = read_description(tmp_path / "m")
+    assert description.class_names == ()
+    assert description.fingerprint[:12] in said
+    assert "random convolutional features" in said
+    assert "6 bands of uint16" in said
+    assert changed_files(ModelFolder(tmp_path / "m", description)) == ()
+    names = {path.name for path in (tmp_path / "m").iterdir()}
+    assert names == {"model.json", "model.safetensors", "network.onnx", "README.md"}
+    pixels = np.random.default_rng(0).integers(0, 4000, (3, 6, 64, 64), dtype=np.uint16)
+    graph = load_graph_model(ModelFolder(tmp_path / "m", description))
+    expected = model.embedder().vectors(pixels)
+    np.testing.assert_allclose(graph.embedder().vectors(pixels), expected, atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(expected, axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.medium
+def test_an_embedding_can_be_made_again(six_band_tiles, tmp_path):
+    one, _ = made(six_band_tiles, NOTHING, tmp_path / "1")
+    same, _ = made(six_band_tiles, NOTHING, tmp_path / "2")
+    other, _ = made(six_band_tiles, EmbeddingRequest(seed=1), tmp_path / "3")
+    assert one.description.fingerprint == same.description.fingerprint
+    assert one.description.fingerprint != other.description.fingerprint
+
+
+@pytest.mark.medium
+def test_it_finds_the_class_of_most_tiles(six_band_tiles, tmp_path):
+    """Neighbours agree more often than chance, though no label was used."""
+    from rsretrieve.index.embed_tiles import embed_tiles
+
+    model, _ = made(six_band_tiles, NOTHING, tmp_path / "m")
+    found = embed_tiles(model, six_band_tiles, RunContext())
+    likeness = found.vectors @ found.vectors.T
+    np.fill_diagonal(likeness, -2)
+    labels = np.array([tile.label for tile in found.tiles])
+    assert (labels[likeness.argmax(axis=1)] == labels).mean() > 0.6
+
+
+@pytest.mark.medium
+def test_frozen_features_are_centred_and_say_their_weights(tiles, weights, tmp_path):
+    request = EmbeddingRequest(str(weights), "squeezenet1_1")
+    model, said = made(tiles, request, tmp_path / "m")
+    assert "weights.safetensors" in said
+    assert "squeezenet1_1" in said
+    vectors = model.embedder().vectors(
+        np.random.default_rng(0).integers(0, 256, (4, 3, 128, 128), dtype=np.uint8)
+    )
+    assert vectors.shape == (4, model.description.dimensions)
+    assert model.description.recipe["method"] == "frozen features"
+
+
+@pytest.mark.medium
+def test_frozen_features_take_other_bands(six_band_tiles, weights, tmp_path):
+    request = EmbeddingRequest(str(weights), "squeezenet1_1")
+    model, said = made(six_band_tiles, request, tmp_path / "m")
+    assert "adapted from 3 to 6 bands" in said
+    assert model.description.preprocessing.bands == (1, 2, 3, 4, 5, 6)
+
+
+def test_unknown_names_are_refused_before_a_tile_is_read(tmp_path):
+    nothing = TileSet("none", (Tile("a", str(tmp_path / "a.tif")),))
+    with pytest.raises(WeightsError, match="no such"):
+        made(nothing, EmbeddingRequest(str(tmp_path / "no.pth")), tmp_path / "1")
+    with pytest.raises(NoUsableTiles):
+        made(nothing, NOTHING, tmp_path / "2")
+
+
+@pytest.mark.medium
+def test_one_tile_is_enough(six_band_tiles, tmp_path):
+    one = six_band_tiles.select([0])
+    model, _ = made(one, NOTHING, tmp_path / "m")
+    assert model.description.dimensions >= 1
+
+
+@pytest.mark.medium
+def test_a_description_that_asks_for_more_filters_than_the_file_has_is_refused(
+    six_band_tiles, tmp_path
+):
+    made(six_band_tiles, NOTHING, tmp_path / "m")
+    architecture = {"backbone": "random-convolutions-9999", "dimensions": 63}
+    reseal(tmp_path / "m" / "model.json", lambda content: content.update(architecture=architecture))
+    with pytest.raises(ModelDamaged, match=r"convolutions\.0"):
+        load_model(tmp_path / "m", CPU)
+
+
+def test_the_request_says_whether_a_network_was_asked_for():
+    assert not NOTHING.is_frozen
+    assert EmbeddingRequest(backbone="resnet18").is_frozen
+    assert replace(NOTHING, weights="imagenet").is_frozen
+    with pytest.raises(InvalidArgument, match="no such backbone"):
+        build_network("random-convolutions-x", bands=3, size_px=32, dimensions=2)
