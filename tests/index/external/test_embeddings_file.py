@@ -175,7 +175,6 @@ def test_a_missing_vector_is_a_failure(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"embedding": [[1.0]]}, "no column of ids (its columns are: embedding)"),
         ({"id": ["a"], "x": [1]}, "no column of vectors (its columns are: id, x)"),
         ({"id": ["a"], "x": [[1.0]], "y": [[1.0]]}, "no column of vectors"),
         ({"id": ["a", "b"], "embedding": [[1.0], [1.0, 2.0]]}, "not every vector has 1 dimensions"),
