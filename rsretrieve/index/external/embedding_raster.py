@@ -78,7 +78,9 @@ def read_raster(
         InvalidArgument: it has more pixels than fit into memory, or fewer dimensions than wanted.
         NoUsableTiles: no pixel has a vector.
     """
-    tile = Tile(path.name, str(path), trust=Trust.NAMED)
+    # A VRT names other files; the user typed its name. Another file must hold its pixels.
+    trust = Trust.NAMED if path.suffix.lower() == ".vrt" else Trust.STRANGER
+    tile = Tile(path.name, str(path), trust=trust)
     slot = WorkerSlot()
     try:
         policy = policy_for(tile, Readable.of([tile]))

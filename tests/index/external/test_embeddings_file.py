@@ -232,9 +232,11 @@ def test_an_export_is_geoparquet_that_lies_where_the_tiles_lie(
     assert write_embeddings(tmp_path / "e.parquet", store, overwrite=False) == 18
     frame = geopandas.read_parquet(tmp_path / "e.parquet")
     assert frame.crs == "OGC:CRS84"
-    assert frame["id"].tolist() == store.rows.column("id")
-    assert np.array_equal(np.stack(frame["embedding"]), store.vectors)
-    for geometry, row in zip(frame.geometry, store.rows):
+    assert sorted(frame["id"]) == sorted(store.rows.column("id"))
+    row_of = {tile_id: i for i, tile_id in enumerate(store.rows.column("id"))}
+    order = [row_of[tile_id] for tile_id in frame["id"]]
+    assert np.array_equal(np.stack(frame["embedding"]), store.vectors[order])
+    for geometry, row in zip(frame.geometry, (store.rows[i] for i in order)):
         assert row.place is not None
         assert geometry.equals(Polygon(row.place.footprint))
         assert geometry.exterior.is_ccw
