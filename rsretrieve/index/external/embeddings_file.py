@@ -102,7 +102,7 @@ def read_changes(
     Raises:
         TableError, InvalidArgument: as in `read_embeddings`; or rows have no ids.
     """
-    raw = _read(path, listing, context, choices)
+    raw = _read(path, listing, context, choices, may_lack=True)
     if raw.is_numbered:
         raise TableError(
             f"{path}: changes are matched by id, and its rows have no ids",
@@ -136,8 +136,14 @@ class _Raw:
 
 
 def _read(
-    path: Path, listing: TileSet | None, context: RunContext, choices: EmbeddingChoices
+    path: Path,
+    listing: TileSet | None,
+    context: RunContext,
+    choices: EmbeddingChoices,
+    *,
+    may_lack: bool = False,
 ) -> _Raw:
+    """What a file holds; with `may_lack`, all vectors of a table may be missing."""
     suffix = path.suffix.lower()
     if suffix in (*TABLE_SUFFIXES, *RASTER_SUFFIXES) and listing is not None:
         raise TableError(f"{path} names its own tiles: leave out TILES")
@@ -147,7 +153,7 @@ def _read(
             hint="give them with a raster of embeddings, or leave them out",
         )
     if suffix in TABLE_SUFFIXES:
-        return _from_table(path, context, choices)
+        return _from_table(path, context, choices, may_lack=may_lack)
     if suffix not in SUFFIXES:
         raise TableError(
             f"{path} is neither a .npy nor a Parquet file, nor CSV or a raster",
@@ -182,7 +188,7 @@ def _from_npy(
     else:
         rows = with_scene_places(path.parent, _listed(path, listing, len(raw)), context)
     raw = raw[:, : choices.cut(path, raw.shape[1])]
-    missing = np.isnan(raw).all(axis=1) if raw.dtype.kind == "f" else np.zeros(len(raw), bool)
+    missing = np.zeros(len(raw), bool)
     provenance = {"embeddings": str(path.resolve())}
     return _Raw(rows, raw, provenance, missing, is_numbered=listing is None)
 
@@ -206,10 +212,12 @@ def _read_px(tile: Tile) -> int | None:
     return None if tile.window is None else tile.window.read_px
 
 
-def _from_table(path: Path, context: RunContext, choices: EmbeddingChoices) -> _Raw:
+def _from_table(
+    path: Path, context: RunContext, choices: EmbeddingChoices, *, may_lack: bool
+) -> _Raw:
     try:
         with open_table(path) as table:
-            return _from_open_table(path, table, context, choices)
+            return _from_open_table(path, table, context, choices, may_lack=may_lack)
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
     except (TableError, LabelsError):
@@ -220,7 +228,12 @@ def _from_table(path: Path, context: RunContext, choices: EmbeddingChoices) -> _
 
 
 def _from_open_table(
-    path: Path, table: EmbeddingTable, context: RunContext, choices: EmbeddingChoices
+    path: Path,
+    table: EmbeddingTable,
+    context: RunContext,
+    choices: EmbeddingChoices,
+    *,
+    may_lack: bool,
 ) -> _Raw:
     columns = find_columns(path, table.schema, choices)
     places = PlaceReader.of(table.schema, table.geometry_types)
@@ -228,7 +241,8 @@ def _from_open_table(
     batch_places = BatchPlaces(path, places, columns.coordinates, context)
     reader = RowReader(path, columns, batch_places, labels)
     metadata = table.schema.metadata or {}
-    vectors = VectorReader(path, columns, table.count, choices, emb_metadata(metadata))
+    emb = emb_metadata(metadata)
+    vectors = VectorReader(path, columns, table.count, choices, emb, may_lack)
     told = {*columns.named, places.geometry, *SCHEMA.names}
     rows, start = [SCHEMA.empty_table()], 0
     for batch in table.batches([name for name in table.schema.names if name in told]):

@@ -39,6 +39,7 @@ class VectorReader:
         count: N, the number of its rows.
         choices: how many dimensions are kept.
         emb: metadata of STAC's embedding extension; empty if the file has none.
+        may_lack: all vectors may be missing.
         dimensions: of the vectors as stored; 0 until the first was read.
     """
 
@@ -47,6 +48,7 @@ class VectorReader:
     count: int
     choices: EmbeddingChoices
     emb: Mapping[str, Any] = field(default_factory=dict)
+    may_lack: bool = False
     _vectors: NDArray[np.float32] | None = field(default=None, init=False)
     _missing: NDArray[np.bool_] = field(init=False)
     _quantization: Quantization = field(default=AS_STORED, init=False)
@@ -116,6 +118,8 @@ class VectorReader:
         Raises:
             TableError: there is no vector.
         """
+        if self._vectors is None and self.may_lack:
+            return np.zeros((self.count, 1), np.float32), self._missing
         if self._vectors is None:
             name = self.columns.vectors[0]
             raise TableError(f"{self.path}: the column {name!r} holds no vector")
