@@ -147,7 +147,7 @@ def spatial_order(rows: TileTable) -> NDArray[np.int64]:
     there = footprints.drop_null()
     corners = there.flatten().flatten().to_numpy().reshape(-1, 2)
     counts = np.diff(there.offsets.to_numpy())
-    starts = np.r_[0, np.cumsum(counts)[:-1]].astype(np.int64)
+    starts = np.cumsum(counts) - counts
     distance = np.full(len(rows), np.iinfo(np.int64).max)
     if len(starts):
         centres = np.add.reduceat(corners, starts) / counts[:, None]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DRIVERS = {".gpkg": "GPKG", ".fgb": "FlatGeobuf"}
 _CRS = "EPSG:4326"
+_OPTIONS = {"GPKG": {"VERSION": "1.2"}}  # GDAL before 3.7 warns of newer ones
 
 
 def check_suffix(path: Path) -> None:
@@ -125,11 +126,18 @@ def _write(
             list(fields),
             layer=layer,
             driver=driver,
-            geometry_type="Unknown",
+            geometry_type=_geometry_type(shapes),
             crs=_CRS,
+            **_OPTIONS.get(driver, {}),
         )
         shutil.copyfile(made, aside)
     return int(placed.sum())
+
+
+def _geometry_type(shapes: Sequence[Any]) -> str:
+    """The type that all geometries have, if there is one."""
+    kinds = {shape.geom_type for shape in shapes}
+    return kinds.pop() if len(kinds) == 1 else "Unknown"
 
 
 def _type(values: Any) -> Any:

@@ -16,7 +16,7 @@ from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.labels import LabelColumn
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.errors import LabelsError, NoUsableTiles, TableError
+from rsretrieve.errors import InvalidArgument, LabelsError, NoUsableTiles, TableError
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embedding_columns import find_columns
 from rsretrieve.index.external.embedding_raster import RASTER_SUFFIXES, read_raster
@@ -220,7 +220,7 @@ def _from_table(
             return _from_open_table(path, table, context, choices, may_lack=may_lack)
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
-    except (TableError, LabelsError):
+    except (TableError, LabelsError, InvalidArgument):
         raise
     except _NO_EMBEDDINGS as error:
         kind = "CSV" if path.suffix.lower() == CSV_SUFFIX else "Parquet"
