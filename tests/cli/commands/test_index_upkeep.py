@@ -202,7 +202,7 @@ def test_embeddings_of_others_are_indexed_updated_and_exported(run, tmp_path):
     assert "leaves them out" in ran.err
     assert len(pyogrio.read_dataframe(files["fgb"])) == 5
     ran = run("query", "--tile", "b", "--index", tmp_path / "i", "--gpkg", tmp_path / "a.shp")
-    assert (ran.code, ".gpkg" in ran.err) == (1, True)
+    assert (ran.code, ".gpkg" in ran.err) == (2, True)
 
 
 NOTHING = ("--output", "i")
