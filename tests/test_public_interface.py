@@ -55,7 +55,11 @@ SIGNATURES = {
     ),
     "build_index_from_embeddings": (
         {"embeddings": REQUIRED, "output": REQUIRED},
-        {"tiles": None, **GOAL, "overwrite": False, "device": "auto", **REPORTED},
+        {
+            **{"tiles": None, **GOAL, "id_column": None, "vector_column": None},
+            **{"dimensions": None, "window": None, "stride": None, "update": False},
+            **{"changes_only": False, "overwrite": False, "device": "auto", **REPORTED},
+        },
     ),
     "open_index": ({"path": REQUIRED}, {"model": None, "device": "auto"}),
     "audit_labels": (
@@ -91,6 +95,7 @@ SIGNATURES = {
             **{"duplicate_similarity": None, "trust_sources": False, "progress": None},
         },
     ),
+    "Index.export": ({"self": REQUIRED, "path": REQUIRED}, {"stac": None, "overwrite": False}),
     "Model.embed": ({"self": REQUIRED, "tiles": REQUIRED}, REPORTED),
     "AuditResult.to_html": (
         {"self": REQUIRED, "path": REQUIRED},
@@ -108,8 +113,8 @@ MEMBERS = {
     "TileLists": "as_dict fractions left_out test to_csv train val",
     "Leaks": "summary to_csv to_dataframe",
     "Model": "class_names dimensions embed failures fingerprint loaded path",
-    "Index": "class_names embeddings failures path search store to_dataframe to_geodataframe "
-    "verify",
+    "Index": "class_names embeddings export failures path search store to_dataframe "
+    "to_geodataframe verify",
     "Hits": "count index query to_dataframe to_geodataframe to_json to_sheet",
     "AuditResult": "audit failures fixed_labels issues noise_interval noise_rate table "
     "to_csv to_dataframe to_html wrong_labels_left wrong_labels_left_interval",

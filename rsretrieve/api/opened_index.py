@@ -15,6 +15,7 @@ from rsretrieve.api.arguments.checks import (
     PathLike,
     device_name,
     flag,
+    optional_path,
     path_of,
     whole,
     wrong,
@@ -29,6 +30,10 @@ from rsretrieve.api.trained_model import Model, ModelLike
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Trust
+from rsretrieve.errors import InvalidArgument
+from rsretrieve.export.geoparquet import write_embeddings
+from rsretrieve.export.output_paths import OutputPaths
+from rsretrieve.export.vector_files import DRIVERS, write_tiles
 from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.maintenance.verify import Verification, verify_index
 from rsretrieve.index.store import folder as index_folder
@@ -190,6 +195,37 @@ class Index:
             (144, 'EPSG:4326', 'Polygon')
         """
         return placed_frame(self._columns(), self._places)
+
+    def export(
+        self, path: PathLike, *, stac: PathLike | None = None, overwrite: bool = False
+    ) -> None:
+        """Write the tiles to a file for other programs.
+
+        Args:
+            path: the file. `.gpkg` and `.fgb` are GeoPackage and FlatGeobuf, with ids, labels and
+                footprints; any other suffix is GeoParquet, which has the embeddings, too.
+            stac: a file for a STAC collection that describes the GeoParquet file.
+            overwrite: replace files that are there.
+
+        Raises:
+            InvalidArgument: an argument is of a wrong type, or `stac` goes with another format.
+            OutputExists, OutputRefused: a file may not be written.
+
+        Example:
+            >>> import rsretrieve
+            >>> rsretrieve.open_index("index").export("tiles.gpkg")
+        """
+        with CallReport(None):
+            file, replaces = path_of(path, "path"), flag(overwrite, "overwrite")
+            described = optional_path(stac, "stac")
+            files = {"path": file, "stac": described}
+            OutputPaths(files, {}, {"index": self.path}, replaces).check()
+            if file.suffix.lower() in DRIVERS:
+                if described is not None:
+                    raise InvalidArgument(f"stac describes GeoParquet, not {file}")
+                write_tiles(file, self.store, overwrite=replaces)
+            else:
+                write_embeddings(file, self.store, overwrite=replaces, stac=described)
 
     def verify(self, *, progress: Progress | None = None) -> Verification:
         """Check every count and checksum, and embed a sample of the tiles again.

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rsretrieve.index.vectors.choose_kind import IndexGoal
 
 _VECTORS = ".npy"
+_RASTERS = (".tif", ".tiff", ".vrt")
 
 
 def check_training(backbone: str | None, weights: str | None) -> None:
@@ -130,8 +131,12 @@ def check_truth(path: Path | None) -> None:
         require_columns(path, ("tile", column))
 
 
-def check_embeddings(path: Path | None) -> None:
+def check_embeddings(path: Path | None, *, rasters: bool = False) -> None:
     """Check that there is a file of embeddings, and that it is of a known kind.
+
+    Args:
+        path: the file.
+        rasters: whether it may be a raster.
 
     Raises:
         TableError: there is none, or it has another suffix.
@@ -140,11 +145,11 @@ def check_embeddings(path: Path | None) -> None:
 
     if path is None:
         return
-    if path.suffix.lower() not in (_VECTORS, *PARQUET_SUFFIXES):
+    if path.suffix.lower() not in (_VECTORS, *PARQUET_SUFFIXES, ".csv", *_RASTERS * rasters):
         raise TableError(
-            f"{path} is neither a .npy nor a Parquet file",
-            hint="give an array (N, D) as .npy, or a Parquet file with the columns id and "
-            "embedding",
+            f"{path} is neither a .npy nor a Parquet file, nor CSV" + " or GeoTIFF" * rasters,
+            hint="give an array (N, D) as .npy, or a table (Parquet or CSV) with the columns id "
+            "and embedding",
         )
     check_file(path)
 

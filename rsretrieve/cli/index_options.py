@@ -15,6 +15,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class ExternalOptions:
+    """The options for embeddings from elsewhere."""
+
+    id_column: str | None = None
+    vector_column: str | None = None
+    dims: int | None = None
+    changes_only: bool = False
+
+    @property
+    def given(self) -> list[str]:
+        """The names of the options that were given."""
+        values = {
+            "--id-column": self.id_column,
+            "--vector-column": self.vector_column,
+            "--dims": self.dims,
+            "--changes-only": self.changes_only or None,
+        }
+        return [name for name, value in values.items() if value is not None]
+
+
+@dataclass(frozen=True)
 class IndexArguments:
     """The arguments that decide what `rsretrieve index` does."""
 
@@ -27,6 +48,7 @@ class IndexArguments:
     verify: bool
     repair: bool
     export: Path | None
+    external: ExternalOptions = ExternalOptions()
 
     @property
     def frozen_option(self) -> str:
@@ -53,15 +75,14 @@ def check_arguments(arguments: IndexArguments, *, chooses: bool) -> None:
         )
         if given
     ]
-    if len(modes) > 1:
+    _check_external(arguments)
+    if len(modes) > 1 and modes != ["--update", "--from-embeddings"]:
         raise typer.BadParameter(f"{modes[0]} and {modes[1]} cannot be combined")
     if upkeep and (arguments.tiles is not None or arguments.export is not None or chooses):
         raise typer.BadParameter(
             f"{modes[0]} uses only the index of --output: give no TILES, no --export and no "
             "options of the index type"
         )
-    if arguments.from_embeddings is not None and arguments.model is not None:
-        raise typer.BadParameter("--from-embeddings and --model cannot be combined")
     _check_frozen(arguments, modes[0] if modes else "")
     wants_tiles = not (upkeep or arguments.from_embeddings is not None)
     only_exports = arguments.export is not None and arguments.tiles is None and not arguments.update
@@ -82,6 +103,17 @@ def _check_frozen(arguments: IndexArguments, mode: str) -> None:
         raise typer.BadParameter(f"--model and {option} cannot be combined")
     if option and mode:
         raise typer.BadParameter(f"{mode} and {option} cannot be combined")
+
+
+def _check_external(arguments: IndexArguments) -> None:
+    """End with a usage error if options for embeddings from elsewhere make no sense."""
+    given = arguments.external.given
+    if given and arguments.from_embeddings is None:
+        raise typer.BadParameter(f"{given[0]} needs --from-embeddings")
+    if arguments.external.changes_only and not arguments.update:
+        raise typer.BadParameter("--changes-only needs --update")
+    if arguments.from_embeddings is not None and arguments.model is not None:
+        raise typer.BadParameter("--from-embeddings and --model cannot be combined")
 
 
 def goal_of_options(

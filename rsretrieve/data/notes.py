@@ -31,6 +31,9 @@ class Note(StrEnum):
     NO_GEOMETRIES = "no-geometries"
     INVALID_GEOMETRY = "invalid-geometry"
     CRS_ASSUMED = "crs-assumed"
+    NO_SCENE = "no-scene"
+    SCENE_UNREAD = "scene-unread"
+    OUTSIDE_SCENE = "outside-scene"
 
     @property
     def sentence(self) -> str:
@@ -98,6 +101,9 @@ _SENTENCES: Mapping[Note, str] = {
     Note.NOT_TRANSFORMED: f"{_NOT_PLACED}PROJ cannot transform their coordinates",
     Note.NO_GEOMETRIES: f"{_NOT_PLACED}their geometry column holds no geometries",
     Note.INVALID_GEOMETRY: f"{_NOT_PLACED}their geometry is empty or invalid",
+    Note.NO_SCENE: f"{_NOT_PLACED}their scene does not lie beside the file of embeddings",
+    Note.SCENE_UNREAD: f"{_NOT_PLACED}their scene cannot be read",
+    Note.OUTSIDE_SCENE: f"{_NOT_PLACED}their window does not lie in their scene",
     Note.CRS_ASSUMED: ("their geometries name no CRS, and are taken for longitude and latitude"),
 }
 

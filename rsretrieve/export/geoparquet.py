@@ -7,7 +7,7 @@ they are null for tiles without a georeference. The metadata key `rsretrieve` ha
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow
+from numpy.typing import NDArray
 from pyarrow import parquet
 
 from rsretrieve import __version__
 from rsretrieve._core.atomic_write import written_aside
+from rsretrieve._core.standard_output import is_standard_output
 from rsretrieve.data.geo.footprints import box_of
+from rsretrieve.data.geo.hilbert import hilbert_distances
 from rsretrieve.data.geo.place import Place
 from rsretrieve.errors import ModelError
 from rsretrieve.export.geojson import place_geometry
 from rsretrieve.export.results import hit_json
+from rsretrieve.export.stac_collection import collection_of, write_collection
 from rsretrieve.index.external.embeddings_file import METADATA_KEY
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import SCHEMA, TileTable
@@ -33,7 +37,12 @@ if TYPE_CHECKING:
     from rsretrieve.search.search import QueryResult
 
 GEOPARQUET_VERSION = "1.1.0"
-_GROUP = 20_000  # rows per row group
+# As the guide to distributing GeoParquet advises: Zstandard, a column of boxes, an order in
+# space, and row groups of this size. Level 15 of the guide is for columns that can be compressed.
+_GROUP_BYTES, _GROUP_ROWS = 128_000_000, 150_000
+_ROW_BYTES = 350  # of a row beside its embedding
+_COMPRESSION, _LEVEL, _VECTOR_LEVEL = "zstd", 15, 3
+_BLOCK = 20_000  # rows whose places are looked at together
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _BOX = pyarrow.struct([(name, pyarrow.float64()) for name in _SIDES])
 _PLACE = [("geometry", pyarrow.binary()), ("bbox", _BOX)]
@@ -73,47 +82,94 @@ def write_hits(
     schema = pyarrow.schema([*_HIT, *_PLACE], _metadata(_Extent.of(places), provenance))
     table = pyarrow.Table.from_pylist(rows, schema=schema)
     with written_aside(path, overwrite=overwrite) as aside:
-        parquet.write_table(table, aside)
+        parquet.write_table(table, aside, compression=_COMPRESSION, compression_level=_LEVEL)
     return sum(place is not None for place in places)
 
 
-def write_embeddings(path: Path, store: IndexStore, *, overwrite: bool) -> int:
+def write_embeddings(
+    path: Path, store: IndexStore, *, overwrite: bool, stac: Path | None = None
+) -> int:
     """Write every tile of an index with its embedding and its footprint.
 
-    The metadata names the model of the embeddings, so that an index built from the file can be
-    queried with this model.
+    Tiles are ordered along a Hilbert curve over the Earth; those without a place come last. The
+    metadata names the model of the embeddings, so that an index built from the file can be queried
+    with this model. The metadata key `emb` has a STAC collection that describes the file.
 
     Args:
         path: the file.
         store: the index.
         overwrite: replace an existing file.
+        stac: a file to write the STAC collection to as well; None: none.
 
     Returns:
         Number of tiles with a footprint.
     """
-    placed, extents = 0, []
-    groups = [slice(start, start + _GROUP) for start in range(0, len(store.rows), _GROUP)]
+    order = spatial_order(store.rows)
+    extent, placed = _extent_of(store.rows)
+    name = "embeddings.parquet" if is_standard_output(path) else path.name
+    collection = collection_of(store, name, extent.sides)
+    dimensions = store.manifest.dimensions
+    vector = pyarrow.list_(pyarrow.float32(), dimensions)
+    metadata = _metadata(extent, provenance_of(store))
+    metadata[b"emb"] = json.dumps(collection).encode()
+    schema = pyarrow.schema([*SCHEMA, ("embedding", vector), *_PLACE], metadata)
+    rows = max(1, min(_GROUP_ROWS, _GROUP_BYTES // (4 * dimensions + _ROW_BYTES)))
     with written_aside(path, overwrite=overwrite) as aside:
-        # The extent of all tiles is part of the header, so it is needed before the first row.
-        for part in groups:
-            places = [row.place for row in store.rows[part]]
-            placed += sum(place is not None for place in places)
-            extents.append(_Extent.of(places))
-        vector = pyarrow.list_(pyarrow.float32(), store.manifest.dimensions)
-        metadata = _metadata(_Extent.together(extents), provenance_of(store))
-        schema = pyarrow.schema([*SCHEMA, ("embedding", vector), *_PLACE], metadata)
-        with parquet.ParquetWriter(aside, schema) as writer:
-            for part in groups:
-                writer.write_table(_group(store, part, schema))
+        with parquet.ParquetWriter(aside, schema, **_settings(schema)) as writer:
+            for start in range(0, len(order), rows):
+                part = order[start : start + rows]
+                writer.write_table(_group(store, part, schema), row_group_size=rows)
+        if stac is not None:
+            write_collection(stac, collection, overwrite=overwrite)
     return placed
 
 
-def _group(store: IndexStore, part: slice, schema: pyarrow.Schema) -> pyarrow.Table:
-    rows = store.rows[part]
+def _settings(schema: pyarrow.Schema) -> dict[str, Any]:
+    """How the columns of embeddings are compressed; numbers without a pattern only a little."""
+    columns = [".".join(parts) for parts in _leaves(schema)]
+    levels = {c: _VECTOR_LEVEL if c.startswith("embedding.") else _LEVEL for c in columns}
+    return {"compression": _COMPRESSION, "compression_level": levels}
+
+
+def _leaves(schema: pyarrow.Schema) -> Iterator[tuple[str, ...]]:
+    """The paths of the columns as Parquet has them."""
+    sink = pyarrow.BufferOutputStream()
+    parquet.write_table(schema.empty_table(), sink)
+    found = parquet.ParquetFile(pyarrow.BufferReader(sink.getvalue())).schema
+    for i in range(len(found.names)):
+        yield tuple(found.column(i).path.split("."))
+
+
+def spatial_order(rows: TileTable) -> NDArray[np.int64]:
+    """(N,) the rows of a table along a Hilbert curve; those without a place come last."""
+    footprints = rows.columns.column("footprint").combine_chunks()
+    placed = np.asarray(footprints.is_valid())
+    there = footprints.drop_null()
+    corners = there.flatten().flatten().to_numpy().reshape(-1, 2)
+    counts = np.diff(there.offsets.to_numpy())
+    starts = np.cumsum(counts) - counts
+    distance = np.full(len(rows), np.iinfo(np.int64).max)
+    if len(starts):
+        centres = np.add.reduceat(corners, starts) / counts[:, None]
+        distance[placed] = hilbert_distances(centres)
+    return np.argsort(distance, kind="stable")
+
+
+def _extent_of(rows: TileTable) -> tuple[_Extent, int]:
+    """The extent of all tiles, and how many have a place."""
+    placed, extents = 0, []
+    for start in range(0, len(rows), _BLOCK):
+        places = [row.place for row in rows[start : start + _BLOCK]]
+        placed += sum(place is not None for place in places)
+        extents.append(_Extent.of(places))
+    return _Extent.together(extents), placed
+
+
+def _group(store: IndexStore, part: NDArray[np.int64], schema: pyarrow.Schema) -> pyarrow.Table:
+    rows = TileTable(store.rows.columns.take(pyarrow.array(part)).combine_chunks())
     places = [row.place for row in rows]
-    columns = TileTable.of(rows).columns
     flat = pyarrow.array(np.asarray(store.vectors[part]).reshape(-1))
-    arrays = [columns.column(name) for name in SCHEMA.names]
+    arrays = [rows.columns.column(name) for name in SCHEMA.names]
     arrays += [
         pyarrow.FixedSizeListArray.from_arrays(flat, store.manifest.dimensions),
         pyarrow.array(map(_binary, places), pyarrow.binary()),

@@ -29,8 +29,10 @@ from rsretrieve.index.vectors.distribution_shift import (
     tile_shift_warning,
 )
 from rsretrieve.index.vectors.faiss_loader import inverted_lists_of
-from rsretrieve.index.vectors.tune import draw_sample, tune
+from rsretrieve.index.vectors.tune import Sample, draw_sample, recall_per_query, tune
 from rsretrieve.index.vectors.vector_index import VectorIndex
+
+_FEW_NEW = 0.01  # share of new vectors after which search parameters may be kept
 
 
 @dataclass(frozen=True)
@@ -160,7 +162,12 @@ def write_index(
     index, floor = _build_or_update(content.vectors, plan, options, context)
     context.start_stage("measuring recall")
     sample = draw_sample(content.vectors)
-    recall = tune(index, content.vectors, sample, goal.recall)
+    previous = options.previous
+    may_keep = previous is not None and plan.faiss_key == previous.store.manifest.faiss_key
+    kept = None
+    if previous is not None and may_keep and goal == goal_from_manifest(previous.store.manifest):
+        kept = _kept_recall(index, content.vectors, sample, previous)
+    recall = tune(index, content.vectors, sample, goal.recall) if kept is None else kept
     if recall < goal.recall and not index.is_exact:
         context.notice(
             f"recall@10 is {recall:.3f}, below the target of {goal.recall}: use --index Flat for "
@@ -188,6 +195,27 @@ def write_index(
         overwrite=options.overwrite,
     )
     return BuildResult(plan.faiss_key, recall, plan.predicted_bytes, dict(index.parameters))
+
+
+def _kept_recall(
+    index: VectorIndex,
+    vectors: NDArray[np.float32],
+    sample: Sample | None,
+    previous: PreviousIndex,
+) -> float | None:
+    """The recall with the search parameters of the previous index, if it suffices; else None.
+
+    After an update of few tiles, this replaces the search for parameters, which takes longer
+    than the update.
+    """
+    manifest = previous.store.manifest
+    target = goal_from_manifest(manifest).recall
+    if sample is None or not manifest.search or (previous.origin < 0).mean() > _FEW_NEW:
+        return None
+    for name, value in manifest.search.items():
+        index.set_parameter(name, value)
+    recall = float(recall_per_query(index, vectors, sample).mean())
+    return recall if recall >= target else None
 
 
 def goal_from_manifest(manifest: Manifest) -> IndexGoal:

@@ -73,7 +73,7 @@ def place(tmp_path, monkeypatch):
         (("evaluate", "--index", "no"), 1, "no holds no index"),
         (("index", "--from-embeddings", "no.npy", "--output", "i"), 1, "no such file"),
         (("index", "l.csv", "--from-embeddings", "no.txt", "--output", "i"), 1, "neither a .npy"),
-        (("audit-labels", "tiles", "--embeddings", "l.csv"), 1, "neither a .npy nor"),
+        (("audit-labels", "tiles", "--embeddings", "l.csv"), 1, "no column of vectors"),
         (("audit-labels", "tiles", "--decisions", "l.csv", "--changes", "-"), 1, "no column"),
         (("audit-labels", "tiles", "--embeddings", "e.pq", "--truth", "l.csv"), 1, "no column"),
     ],

@@ -61,6 +61,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "weights": ("train", "{tiles}", "--weights", "{file}.pth", "--output", "{out}"),
     "safe weights": ("train", "{tiles}", "--weights", "{file}.safetensors", "--output", "{out}"),
     "vectors": ("index", "--from-embeddings", "{file}.npy", "--output", "{out}"),
+    "raster of vectors": ("index", "--from-embeddings", "{file}.tif", "--output", "{out}"),
+    "vectors, CSV": ("index", "--from-embeddings", "{file}.csv", "--output", "{out}"),
     "vectors, Parquet": ("index", "--from-embeddings", "{file}.parquet", "--output", "{out}"),
     "index": ("query", "--tile", "a", "--index", "{file}"),
     "query": ("query", "{file}.jpg", "--index", "{index}"),
@@ -113,6 +115,7 @@ WRITTEN: dict[str, tuple[str, ...]] = {
     "hits": ("query", "--tile", "{tile}", "--index", "{index}", "--csv", "{file}"),
     "sheet": ("query", "--tile", "{tile}", "--index", "{index}", "--sheet", "{file}.png"),
     "geojson": ("query", "--tile", "{tile}", "--index", "{index}", "--geojson", "{file}"),
+    "geopackage": ("query", "--tile", "{tile}", "--index", "{index}", "--gpkg", "{file}.gpkg"),
     "geoparquet": ("query", "--tile", "{tile}", "--index", "{index}", "--geoparquet", "{file}"),
 }
 IN_THE_WAY: dict[str, Callable[[Path], object]] = {

@@ -12,7 +12,7 @@ from rsretrieve._core.tables.header import require, unreadable
 from rsretrieve._core.tables.parquet_limits import refuse_bombs
 from rsretrieve.errors import TableError
 
-PARQUET_SUFFIXES = (".parquet", ".pq")
+PARQUET_SUFFIXES = (".parquet", ".pq", ".geoparquet", ".gpq")
 _MARK = b"PAR1"
 _TEXT_COLUMNS = ("tile", "path", "label", "true_label")
 _ROWS_AT_ONCE = 10_000

@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.paths import Location
-from rsretrieve._core.tables import PARQUET_SUFFIXES
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.labels.labels import by_tile_id, some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import split_window
 from rsretrieve.errors import InputError, InvalidArgument
-from rsretrieve.index.external.embeddings_file import read_embeddings
+from rsretrieve.index.external.embeddings_file import TABLE_SUFFIXES, read_embeddings
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable
 
 _PLACE = ("crs", "bounds", "footprint", "parts")
@@ -125,7 +124,7 @@ def read_external_embeddings(
         TableError, NoUsableTiles: see `read_embeddings`.
         InvalidArgument: a `.npy` file, and no tiles.
     """
-    names_its_tiles = path.suffix.lower() in PARQUET_SUFFIXES
+    names_its_tiles = path.suffix.lower() in TABLE_SUFFIXES
     if tiles is None and path.suffix.lower() == ".npy":
         raise InvalidArgument(
             f"{path} does not name its tiles",

@@ -11,6 +11,7 @@ import typer
 
 from rsretrieve.cli import options
 from rsretrieve.cli.commands.index_upkeep_command import (
+    Exports,
     Upkeep,
     export_index,
     repair_index,
@@ -25,7 +26,12 @@ from rsretrieve.cli.early_checks import (
     check_tiles,
     check_training,
 )
-from rsretrieve.cli.index_options import IndexArguments, check_arguments, goal_of_options
+from rsretrieve.cli.index_options import (
+    ExternalOptions,
+    IndexArguments,
+    check_arguments,
+    goal_of_options,
+)
 from rsretrieve.cli.io.default_model import DefaultRequest, model_for_index, weights_file
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 
 _KEPT = "embedded tiles are kept; to continue, repeat the command"
 _type = partial(typer.Option, rich_help_panel="Index type")
+_external = partial(typer.Option, rich_help_panel="Embeddings from elsewhere")
 _existing = partial(typer.Option, rich_help_panel="Work on an existing index")
 
 
@@ -66,11 +73,46 @@ def index(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Instead of --model: embeddings from elsewhere. Parquet (columns: id, "
-            "embedding; optionally label, path, geometry), or .npy, whose row i is tile i of the "
-            "list TILES (without TILES, rows are numbered).",
+            help="Instead of --model: embeddings from elsewhere. Parquet or CSV (a column of ids; "
+            "vectors as a column of lists, or a column a dimension; optionally label, path, and "
+            "geometry or longitude and latitude), .npy, whose row i is tile i of the list TILES "
+            "(without TILES, rows are numbered), or a GeoTIFF with a band a dimension, whose "
+            "pixels are tiles (with --window, the mean of each window is one).",
         ),
     ] = None,
+    id_column: Annotated[
+        str | None,
+        _external(
+            metavar="NAME",
+            help="Column of ids. \\[default: id, tile, unique_id, tile_id, chip_id, system:index "
+            "or index; rows are numbered if there is none]",
+        ),
+    ] = None,
+    vector_column: Annotated[
+        str | None,
+        _external(
+            metavar="NAME",
+            help="Column of lists, or what the names of numbered columns begin with (A for A00, "
+            "A01 …). \\[default: embedding, vector or embeddings; the only column of lists; "
+            "A00 …, embedding_0 …]",
+        ),
+    ] = None,
+    dims: Annotated[
+        int | None,
+        _external(
+            metavar="D",
+            help="Keep only the first D dimensions. Right only for models that were trained for it "
+            "(Matryoshka). \\[default: all]",
+        ),
+    ] = None,
+    changes_only: Annotated[
+        bool,
+        _external(
+            "--changes-only",
+            help="With --update: the file names only tiles that changed, and a row without a "
+            "vector removes its tile. Without it, tiles that the file does not name are removed.",
+        ),
+    ] = False,
     faiss_key: Annotated[
         str | None,
         _type(
@@ -108,7 +150,8 @@ def index(
         _existing(
             "--update",
             help="Embed new and changed tiles, remove deleted ones, retry unreadable ones. "
-            "Changes are found by size and modification time, then by content.",
+            "Changes are found by size and modification time, then by content. With "
+            "--from-embeddings: add, replace and remove tiles by their ids.",
         ),
     ] = False,
     verify: Annotated[
@@ -127,6 +170,21 @@ def index(
         _existing(
             metavar="FILE.parquet",
             help="Write embeddings, footprints and the model's provenance as GeoParquet.",
+        ),
+    ] = None,
+    gpkg: Annotated[
+        Path | None,
+        _existing(
+            metavar="FILE.gpkg",
+            help="Write footprints, ids and labels as GeoPackage, or as FlatGeobuf (.fgb), for "
+            "programs that do not read Parquet. It holds no embeddings.",
+        ),
+    ] = None,
+    stac: Annotated[
+        Path | None,
+        _existing(
+            metavar="FILE.json",
+            help="With --export: write a STAC collection that describes the GeoParquet file.",
         ),
     ] = None,
     labels: options.Labels = None,
@@ -153,19 +211,22 @@ def index(
         rsretrieve index tiles --model models/mine --output index --update
         rsretrieve index --verify --output index
     """
+    external = ExternalOptions(id_column, vector_column, dims, changes_only)
     arguments = IndexArguments(
-        tiles, model, weights, backbone, from_embeddings, update, verify, repair, export
+        *(tiles, model, weights, backbone, from_embeddings, update, verify, repair),
+        *(export or gpkg, external),
     )
     goal_options = (faiss_key, recall, memory, append_only or None)
     check_arguments(arguments, chooses=any(option is not None for option in goal_options))
     goal = goal_of_options(faiss_key, recall, memory, append_only=append_only)
-    only_exports = export is not None and tiles is None and from_embeddings is None
+    exports = Exports(export, gpkg, stac)
+    only_exports = exports.any and tiles is None and from_embeddings is None
     written = {} if verify or only_exports else {"--output": output}
     tiles = tiles or None
     read = {**options.inputs_of("TILES", tiles), "--labels": labels, "--model": model}
     read["--weights"] = weights_file(weights)
     paths = OutputPaths(
-        {"--export": export},
+        exports.files,
         written,
         {
             **read,
@@ -175,6 +236,7 @@ def index(
         overwrite,
     )
     with Terminal(as_json=as_json, quiet=quiet, after_interrupt=_KEPT) as terminal:
+        exports.check()
         paths.check()
         terminal.leave_output_to(paths.on_standard_output)
         check_device(device)
@@ -183,16 +245,16 @@ def index(
             raise typer.Exit(verify_index(upkeep, terminal))
         if repair:
             raise typer.Exit(repair_index(upkeep, terminal))
-        if export is not None and only_exports:
-            raise typer.Exit(export_index(upkeep, export, terminal))
+        if only_exports:
+            raise typer.Exit(export_index(upkeep, exports, terminal))
         request = DefaultRequest(weights, backbone, seed)
-        work = _Work(upkeep, tiles, labels, scenes, goal, update, paths, request)
+        work = _Work(upkeep, tiles, labels, scenes, goal, update, paths, request, external)
         if from_embeddings:
             code = _index_embeddings(work, from_embeddings, terminal)
         else:
             code = _index_tiles(work, terminal)
-        if export is not None:
-            export_index(upkeep, export, terminal, shown=False)
+        if exports.any:
+            export_index(upkeep, exports, terminal, shown=False)
         raise typer.Exit(code)
 
 
@@ -208,6 +270,7 @@ class _Work:
     update: bool
     paths: OutputPaths
     request: DefaultRequest
+    external: ExternalOptions
 
 
 def _index_tiles(work: _Work, terminal: Terminal) -> int:
@@ -256,7 +319,8 @@ def _index_embeddings(work: _Work, source: Path, terminal: Terminal) -> int:
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.errors import InvalidArgument
     from rsretrieve.export.results import indexing_json
-    from rsretrieve.index.build_from_embeddings import index_embeddings
+    from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
+    from rsretrieve.index.external.choices import EmbeddingChoices
     from rsretrieve.index.write import IndexBuildOptions
 
     upkeep = work.upkeep
@@ -268,7 +332,11 @@ def _index_embeddings(work: _Work, source: Path, terminal: Terminal) -> int:
             f"{folders[0]} is a folder; its tiles have no order to match the rows of {source.name}",
             hint="give a list (CSV or Parquet, column tile) in the order of the embeddings",
         )
-    check_embeddings(source)
+    chosen = work.external
+    choices = EmbeddingChoices(
+        chosen.id_column, chosen.vector_column, chosen.dims, work.scenes.windows
+    )
+    check_embeddings(source, rasters=True)
     check_tiles(work.tiles)
     check_labels_file(work.labels)
     listing = None if work.tiles is None else find_tiles(work.tiles, work.labels)
@@ -276,7 +344,8 @@ def _index_embeddings(work: _Work, source: Path, terminal: Terminal) -> int:
     terminal.notice(*(listing.notices if listing else ()))
     context = RunContext(strict=upkeep.strict, listener=terminal.listen)
     build = IndexBuildOptions(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)
-    summary = index_embeddings(source, listing, build, context)
+    update = EmbeddingUpdate(chosen.changes_only) if work.update else None
+    summary = index_embeddings(source, listing, build, context, choices, update)
     terminal.notice(*context.notices)
     terminal.result(indexing_json(summary), indexing_summary(summary))
     return terminal.failures(context.failures)

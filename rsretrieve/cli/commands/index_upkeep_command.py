@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from rsretrieve.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -94,21 +96,74 @@ def repair_index(upkeep: Upkeep, terminal: Terminal) -> int:
     return failed if repair.after.sound else EXIT_UNSOUND
 
 
-def export_index(upkeep: Upkeep, path: Path, terminal: Terminal, *, shown: bool = True) -> int:
-    """`index --export`. With `shown=False` a notice is printed instead of a result."""
+@dataclass(frozen=True)
+class Exports:
+    """The files that an index is exported to; None for those not wanted.
+
+    Attributes:
+        parquet: GeoParquet with the embeddings.
+        gpkg: GeoPackage or FlatGeobuf with the footprints.
+        stac: a STAC collection that describes `parquet`.
+    """
+
+    parquet: Path | None = None
+    gpkg: Path | None = None
+    stac: Path | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether a file is wanted."""
+        return self.parquet is not None or self.gpkg is not None
+
+    @property
+    def files(self) -> dict[str, Path | None]:
+        """The files by the options that name them."""
+        return {"--export": self.parquet, "--gpkg": self.gpkg, "--stac": self.stac}
+
+    def check(self) -> None:
+        """Check that the options go together, before the work starts.
+
+        Raises:
+            typer.BadParameter: they do not.
+            InvalidArgument: the suffix of `gpkg` is of another format.
+        """
+        if self.stac is not None and self.parquet is None:
+            raise typer.BadParameter("--stac describes the file of --export, which is missing")
+        if self.gpkg is not None:
+            from rsretrieve.export.vector_files import check_suffix
+
+            check_suffix(self.gpkg)
+
+
+def export_index(
+    upkeep: Upkeep, exports: Exports, terminal: Terminal, *, shown: bool = True
+) -> int:
+    """`index --export` and `--gpkg`. With `shown=False` notices are printed, not a result."""
     from rsretrieve.export.geoparquet import write_embeddings
+    from rsretrieve.export.vector_files import write_tiles
     from rsretrieve.index.store.folder import open_index
 
-    store = open_index(upkeep.index)
-    placed = write_embeddings(path, store, overwrite=upkeep.overwrite)
+    store, placed, lines = open_index(upkeep.index), 0, []
+    count = len(store.rows)
+    if exports.parquet is not None:
+        placed = write_embeddings(
+            exports.parquet, store, overwrite=upkeep.overwrite, stac=exports.stac
+        )
+        lines.append(f"{exports.parquet}: {count} embeddings, {placed} with a footprint")
+    if exports.gpkg is not None:
+        placed = write_tiles(exports.gpkg, store, overwrite=upkeep.overwrite)
+        left_out = exports.gpkg.suffix.lower() == ".fgb" and placed < count
+        more = f"; FlatGeobuf leaves out the other {count - placed}" * left_out
+        lines.append(f"{exports.gpkg}: {placed} of {count} tiles have a footprint{more}")
+    names = {"export": exports.parquet, "gpkg": exports.gpkg, "stac": exports.stac}
     content = {
-        "export": str(path),
+        **{name: str(path) for name, path in names.items() if path is not None},
         "tiles": store.manifest.tiles,
         "dimensions": store.manifest.dimensions,
         "georeferenced": placed,
     }
     if shown:
-        terminal.result(content, f"{path}: {len(store.rows)} embeddings, {placed} with a footprint")
+        terminal.result(content, "\n".join(lines))
     else:
-        terminal.notice(f"{path}: {len(store.rows)} embeddings, {placed} with a footprint")
+        terminal.notice(*lines)
     return 0

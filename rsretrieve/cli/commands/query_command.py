@@ -116,6 +116,14 @@ def query(
         Path | None,
         _output(metavar="FILE", help="GeoParquet 1.1: footprints of the hits."),
     ] = None,
+    gpkg: Annotated[
+        Path | None,
+        _output(
+            metavar="FILE.gpkg",
+            help="GeoPackage, or FlatGeobuf (.fgb): footprints of the hits, for programs that do "
+            "not read Parquet.",
+        ),
+    ] = None,
     sheet: Annotated[
         Path | None,
         _output(metavar="FILE.png", help="Picture: each query with its hits."),
@@ -148,7 +156,7 @@ def query(
     With filters, and for few queries over few tiles, the search is exact: all tiles that pass the
     filters are compared. Otherwise the accuracy is that of the index.
     """
-    outputs = QueryOutputs(csv, geojson, geoparquet, sheet, overwrite, trusted=trust_sources)
+    outputs = QueryOutputs(csv, geojson, geoparquet, gpkg, sheet, overwrite, trusted=trust_sources)
     if jsonl and as_json:
         raise typer.BadParameter("--json and --jsonl cannot be combined", param_hint="--jsonl")
     examples = [*(images or ()), *(like or ()), *(unlike or ())]
@@ -156,6 +164,7 @@ def query(
         {"--index": index, "--model": model, "--within": within, **_files_of(examples)}
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
+        outputs.check()
         paths.check()
         terminal.leave_output_to(paths.on_standard_output, lines=jsonl)
         check_device(device)

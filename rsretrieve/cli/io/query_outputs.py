@@ -28,6 +28,7 @@ class QueryOutputs:
     csv: Path | None
     geojson: Path | None
     geoparquet: Path | None
+    gpkg: Path | None
     sheet: Path | None
     overwrite: bool
     trusted: bool = False
@@ -38,9 +39,21 @@ class QueryOutputs:
             "--csv": self.csv,
             "--geojson": self.geojson,
             "--geoparquet": self.geoparquet,
+            "--gpkg": self.gpkg,
             "--sheet": self.sheet,
         }
         return OutputPaths(files, inputs=inputs, overwrite=self.overwrite)
+
+    def check(self) -> None:
+        """Check the formats that suffixes name, before the work starts.
+
+        Raises:
+            InvalidArgument: the suffix of `gpkg` is of another format.
+        """
+        if self.gpkg is not None:
+            from rsretrieve.export.vector_files import check_suffix
+
+            check_suffix(self.gpkg)
 
     def write(
         self,
@@ -65,6 +78,11 @@ class QueryOutputs:
             metadata = {"index": str(store.folder), **provenance_of(store)}
             placed = write_hits(self.geoparquet, results, metadata, overwrite=self.overwrite)
             _notice_unplaced(self.geoparquet, placed, results, terminal)
+        if self.gpkg is not None:
+            from rsretrieve.export import vector_files
+
+            placed = vector_files.write_hits(self.gpkg, results, overwrite=self.overwrite)
+            _notice_unplaced(self.gpkg, placed, results, terminal)
         if self.sheet is not None:
             from rsretrieve.export.contact_sheet import write_query_sheet
 
@@ -79,7 +97,9 @@ def _notice_unplaced(
     path: Path, placed: int, results: Sequence[QueryResult], terminal: Terminal
 ) -> None:
     unplaced = sum(len(result.hits) for result in results) - placed
-    if unplaced:
+    if unplaced and path.suffix.lower() == ".fgb":
+        terminal.notice(f"{unplaced} hits have no georeference; {path} leaves them out")
+    elif unplaced:
         terminal.notice(f"{unplaced} hits have no georeference; their geometry is null in {path}")
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.geo.georeference import pixel_size_m
+from rsretrieve.data.geo.place import Place
+from rsretrieve.data.geo.window_places import places_of
+from rsretrieve.data.notes import Note
 from rsretrieve.data.reading.datasets import open_raster, raster_errors, reading_from
 from rsretrieve.data.tile import Tile
+from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneFacts
 from rsretrieve.data.workers.limits import begin_tile, end_tile
 from rsretrieve.errors import TileError
@@ -42,6 +47,40 @@ def read_facts(tile: Tile) -> SceneFacts:
             return _facts_of(tile, raster.dataset)
     finally:
         end_tile()
+
+
+@dataclass(frozen=True)
+class WindowsOfScene:
+    """A scene, and windows of it."""
+
+    scene: Tile
+    windows: list[Window]
+
+
+def read_window_places(request: WindowsOfScene) -> list[tuple[Place | None, Note | None]]:
+    """Read the places of windows from a scene's header, each with a remark, as in `Placing`.
+
+    Raises:
+        TileError: the scene cannot be opened.
+    """
+    tile = request.scene
+    begin_tile(_HEADER_BYTES)
+    try:
+        with (
+            raster_errors(tile.id),
+            reading_from(tile),
+            closing(open_raster(tile)) as raster,
+        ):
+            width, height = raster.dataset.width, raster.dataset.height
+            found = places_of(raster.dataset, request.windows)
+    finally:
+        end_tile()
+    return [
+        (placing.place, placing.remark)
+        if window.col < width and window.row < height
+        else (None, Note.OUTSIDE_SCENE)
+        for placing, window in zip(found, request.windows)
+    ]
 
 
 def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:

@@ -9,7 +9,8 @@ import pyarrow
 
 _EXTENSION = b"ARROW:extension:name"
 _WKB, _WKT = "wkb", "wkt"
-_NATIVE = ("point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon")
+_NATIVE = ("box", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon")
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
 ENCODINGS = (_WKB, _WKT, *_NATIVE)
 
 
@@ -35,6 +36,13 @@ def encoding_of(field: pyarrow.Field, told: str | None) -> str | None:
 
 
 _BINARY_VIEW, _STRING_VIEW = pyarrow.binary_view(), pyarrow.string_view()
+
+
+def is_geoarrow(field: pyarrow.Field) -> bool:
+    """Whether a column is of one of GeoArrow's types, by its own type or by Arrow's metadata."""
+    name = getattr(field.type, "extension_name", (field.metadata or {}).get(_EXTENSION, b""))
+    name = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    return name.startswith(("geoarrow.", "ogc."))
 
 
 def decode(encoding: str, value: Any) -> Any:
@@ -67,6 +75,7 @@ def _native(encoding: str, value: Any) -> Any:
     import shapely
 
     makers: dict[str, Callable[[Any], Any]] = {
+        "box": lambda one: shapely.box(*(float(one[side]) for side in _SIDES)),
         "point": lambda one: shapely.Point(_pair(one)),
         "linestring": lambda one: shapely.LineString(map(_pair, one)),
         "polygon": _polygon,

@@ -24,7 +24,7 @@ from rsretrieve.data.geo.place import Place, Placing
 from rsretrieve.data.geo.projection import Projection
 from rsretrieve.data.geo.reference_systems import NOT_READ, checked_crs
 from rsretrieve.data.notes import Note
-from rsretrieve.index.external.geometries import decode, encoding_of
+from rsretrieve.index.external.geometries import decode, encoding_of, is_geoarrow
 
 LON_LAT = "OGC:CRS84"
 _LON_LAT_NAMES = (LON_LAT, "EPSG:4326", "CRS84", "WGS84")
@@ -68,7 +68,8 @@ class PlaceReader:
         types = types or {}
         own = all(name in schema.names for name in _OWN)
         told = _geo_metadata(schema)
-        names = (told.get("primary_column"), *types, *_OTHER_NAMES)
+        typed = [field.name for field in schema if is_geoarrow(field)]
+        names = (told.get("primary_column"), *types, *_OTHER_NAMES, *typed)
         column = next((str(name) for name in names if name in schema.names), None)
         if column is None:
             return cls(own, None, None)

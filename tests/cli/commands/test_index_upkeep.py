@@ -6,7 +6,10 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow
+import pyogrio
 import pytest
+from pyarrow import parquet
 
 from rsretrieve._core.locks import only_writer
 from rsretrieve.index.store.folder import open_index, write_index_folder
@@ -168,6 +171,40 @@ def test_vectors_of_a_list_are_indexed_and_bad_rows_listed(run, landscape, tmp_p
     assert "is a folder; its tiles have no order" in folder.err
 
 
+@pytest.mark.medium
+def test_embeddings_of_others_are_indexed_updated_and_exported(run, tmp_path):
+    vectors = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    columns = {f"embedding_{i}": vectors[:, i] for i in range(4)}
+    table = pyarrow.table(
+        {"name": list("abcdef"), "lon": np.arange(6.0), "lat": np.zeros(6), **columns}
+    )
+    parquet.write_table(table, tmp_path / "v.parquet")
+    made = ("index", "--from-embeddings", tmp_path / "v.parquet", "--output", tmp_path / "i")
+    chosen = ("--id-column", "name", "--vector-column", "embedding_", "--dims", "3", "--json")
+    ran = run(*made, *chosen)
+    assert (ran.code, ran.json["tiles"]) == (0, 6)
+    lists = pyarrow.array([vectors[0].tolist(), None], pyarrow.list_(pyarrow.float32()))
+    parquet.write_table(
+        pyarrow.table({"name": ["g", "a"], "embedding": lists}), tmp_path / "changes.parquet"
+    )
+    changes = ("index", "--from-embeddings", tmp_path / "changes.parquet", "--output")
+    ran = run(*changes, tmp_path / "i", "--update", "--changes-only", "--id-column", "name",
+              "--dims", "3", "--json")  # fmt: skip
+    counts = [ran.json[name] for name in ("tiles", "added", "removed", "unchanged")]
+    assert (ran.code, counts) == (0, [6, 1, 1, 5])
+    files = {name: tmp_path / f"out.{name}" for name in ("parquet", "gpkg", "json", "fgb")}
+    ran = run("index", "--output", tmp_path / "i", "--export", files["parquet"], "--gpkg",
+              files["gpkg"], "--stac", files["json"], "--json")  # fmt: skip
+    assert (ran.code, ran.json["georeferenced"], ran.json["stac"]) == (0, 5, str(files["json"]))
+    assert len(pyogrio.read_dataframe(files["gpkg"])) == 6
+    assert json.loads(files["json"].read_text())["emb:dimensions"] == 3
+    ran = run("query", "--tile", "b", "--index", tmp_path / "i", "-k", "6", "--gpkg", files["fgb"])
+    assert "leaves them out" in ran.err
+    assert len(pyogrio.read_dataframe(files["fgb"])) == 5
+    ran = run("query", "--tile", "b", "--index", tmp_path / "i", "--gpkg", tmp_path / "a.shp")
+    assert (ran.code, ".gpkg" in ran.err) == (2, True)
+
+
 NOTHING = ("--output", "i")
 
 
@@ -183,6 +220,11 @@ NOTHING = ("--output", "i")
         (["--from-embeddings", "f.npy", "--model", "m"], "and --model cannot be combined"),
         (["--from-embeddings", "f.npy", "--labels", "l.csv"], "--labels applies to TILES"),
         (["--export", "f.parquet", "--recall", "0.9"], "as it is"),
+        (["--gpkg", "f.gpkg", "--recall", "0.9"], "as it is"),
+        (["--gpkg", "f.gpkg", "--stac", "f.json"], "--stac describes the file of --export"),
+        (["t", "--model", "m", "--dims", "3"], "--dims needs --from-embeddings"),
+        (["--from-embeddings", "f.npy", "--changes-only"], "--changes-only needs --update"),
+        (["--from-embeddings", "f.npy", "--verify"], "cannot be combined"),
         (["t", "--model", "m", "--memory", "much"], "expected a size such as 500MB"),
         (["t", "--model", "m", "--recall", "0"], "a recall must be above 0"),
     ],

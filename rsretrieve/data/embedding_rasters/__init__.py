@@ -1,0 +1,1 @@
+"""Rasters whose bands are the dimensions of embeddings."""
