@@ -16,6 +16,7 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.index.common_packing import packing_of_tiles, packing_of_update
 from rsretrieve.index.compatibility import require_same_model, scale_warnings
 from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, no_usable_tiles
 from rsretrieve.index.journal import Journal
@@ -85,11 +86,15 @@ def index_tiles(
     with only_writer(folder):
         description = model.description
         windows = windows_json(tiles)
-        journal = Journal(folder, description.fingerprint, description.dimensions, windows)
-        run = IndexRun(model, tiles, context, journal, FileStates(tiles))
         store = open_index(folder) if update else None
-        if store is not None:
+        if store is None:
+            packing = packing_of_tiles(model, tiles, context)
+        else:
             require_same_model(store.folder, store.manifest, model)
+            packing = packing_of_update(model, tiles, store, context)
+        kept = {} if packing is None else packing.to_json()
+        journal = Journal(folder, description.fingerprint, description.dimensions, windows, kept)
+        run = IndexRun(model, tiles, context, journal, FileStates(tiles), packing)
         reusable = find_reusable(run, store)
         new = tiles.select([i for i, tile in enumerate(tiles) if tile not in reusable])
         embedded = _embed_and_journal(run, new)
@@ -115,7 +120,7 @@ def _embed_and_journal(run: IndexRun, tiles: TileSet) -> Embeddings:
         rows = [IndexedTile.of(tile, place, run.files) for tile, place in zip(done, places)]
         run.journal.append(rows, vectors)
 
-    return embed_readable_tiles(run.model, tiles, run.context, on_batch)
+    return embed_readable_tiles(run.model, tiles, run.context, on_batch, run.packing)
 
 
 def _in_tile_order(
@@ -142,6 +147,7 @@ def _in_tile_order(
         "model": str(run.model.folder.resolve()),
         "model_fingerprint": run.model.description.fingerprint,
         "windows": windows_json(run.tiles),
+        "packing": {} if run.packing is None else run.packing.to_json(),
     }
     skipped = [
         reusable.skipped.get(tile.id) or IndexedTile.of(tile, None, run.files)

@@ -182,18 +182,20 @@ def _embed_images(
     )
     if not plain and not windows:
         return _EmbeddedImages({}, context.device, NoUsableTiles("the request has no images"))
+    from rsretrieve.index.common_packing import packing_of_index
     from rsretrieve.index.embed_tiles import embed_readable_tiles, no_usable_tiles
 
     model = context.open_model(len(plain) + len(windows))
     require_same_model(store.folder, store.manifest, model)
     for text in collapse_warnings(model.description, store.vectors):
         context.run_context.notice(text)
+    packing = packing_of_index(store, model)
     vectors: dict[str, NDArray[np.float32]] = {}
     choices = WindowChoices.from_json(store.manifest.windows)
     images = TileSet("the images", tuple(plain.values()))
     for tiles in (images, TileSet("the images", tuple(windows.values()), windows=choices)):
         if len(tiles):
-            found = embed_readable_tiles(model, tiles, context.run_context)
+            found = embed_readable_tiles(model, tiles, context.run_context, packing=packing)
             vectors |= zip((tile.id for tile in found.tiles), found.vectors)
             if tiles is images:
                 report_other_scale(store, found.tiles, found.places, context.run_context)

@@ -18,7 +18,7 @@ from rsretrieve.data.pixels.meaning import READ_AS_FLOAT32, READ_AS_THEY_ARE
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.window import MAX_PIXELS, MIN_SIDE_PX
 from rsretrieve.data.workers.limits import MEMORY_BYTES
-from rsretrieve.errors import TileError
+from rsretrieve.errors import InvalidArgument, TileError
 
 _FILE_TROUBLES = {
     errno.ENOENT: "no such file",
@@ -69,11 +69,13 @@ class RawTile:
         return 0.0 if self.valid is None else 1 - float(self.valid.mean())
 
 
-def in_packing(raw: RawTile, expected: Expected) -> RawTile:
-    """The same tile, its values in the scale and offset that a model expects.
+def in_packing(tile_id: str, raw: RawTile, expected: Expected) -> RawTile:
+    """The same tile, its values in the scale and offset that are expected.
 
-    Values whose packing, or whose model's packing, is unknown stay as they are stored, with a
-    note.
+    Values whose packing is unknown, or is not expected, stay as they are stored, with a note.
+
+    Raises:
+        TileError: the values cannot be converted.
     """
     if expected.source_bands is None or raw.packing == expected.packing:
         return raw
@@ -82,7 +84,10 @@ def in_packing(raw: RawTile, expected: Expected) -> RawTile:
         return replace(raw, notes=(*raw.notes, Note.UNPACKED if wanted else Note.PACKED))
     if len(found.scales) != len(wanted.scales):
         return raw  # another number of bands: the model refuses it
-    values = found.convert(raw.values, wanted, raw.valid)
+    try:
+        values = found.convert(raw.values, wanted, raw.valid)
+    except InvalidArgument as error:
+        raise TileError(tile_id, str(error)) from error
     return replace(raw, values=values, packing=wanted, notes=(*raw.notes, Note.REPACKED))
 
 

@@ -13,8 +13,14 @@ from typing import Generic, TypeVar
 from rsretrieve.data.access import Readable
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
-from rsretrieve.data.reading.chunk_reader import ChunkReader, Read
-from rsretrieve.data.reading.decode_chunk import Chunk, ChunkDecoder, Process
+from rsretrieve.data.reading.chunk_reader import ChunkReader, Decoder, Read
+from rsretrieve.data.reading.decode_chunk import (
+    Chunk,
+    ChunkDecoder,
+    Header,
+    HeaderDecoder,
+    Process,
+)
 from rsretrieve.data.reading.window_batches import runs_of
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.workers.pool import WorkerSlot
@@ -47,10 +53,28 @@ def read_in_order(
         jpeg_px: JPEG tiles may be decoded at reduced size, each side at least this long.
         expected: what is known about the tiles.
     """
+    decoder = ChunkDecoder(process, tiles.windows, jpeg_px, expected)
+    return _decoded(tiles, decoder, workers)
+
+
+def read_headers_in_order(
+    tiles: TileSet, expected: Expected = ANYTHING
+) -> Iterator[Read[Header] | Failure]:
+    """Read what the files of tiles declare, without their pixels: see `Header`.
+
+    Args:
+        tiles: the tiles.
+        expected: what is known about them.
+    """
+    return _decoded(tiles, HeaderDecoder(expected), None)
+
+
+def _decoded(
+    tiles: TileSet, decoder: Decoder[T], workers: int | None
+) -> Iterator[Read[T] | Failure]:
     workers = workers or max(1, min(_cores(), _useful_workers(tiles)))
     pending: deque[_PendingChunk[T]] = deque()
     slots = [WorkerSlot() for _ in range(workers)]
-    decoder = ChunkDecoder(process, tiles.windows, jpeg_px, expected)
     reader = ChunkReader(decoder, Readable.of(tiles, tiles.folders))
     try:
         for number, chunk in enumerate(_chunks_of(tiles, workers)):

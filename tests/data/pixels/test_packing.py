@@ -114,7 +114,7 @@ def test_invalid_pixels_stay_invalid_and_integers_are_clipped_to_their_type():
     values = np.array([[[0, 500, 1000, 65535]]], np.uint16)
     valid = np.array([[[False, True, True, True]]])
     raw = RawTile(values, valid, None, Packing((1.0,), (-1000.0,)))
-    found = in_packing(raw, Expected(1, packing=Packing((1.0,), (0.5,))))
+    found = in_packing("a.tif", raw, Expected(1, packing=Packing((1.0,), (0.5,))))
     assert np.array_equal(found.values[valid], [0, 0, 64534])
     assert np.array_equal(found.valid, valid)
     assert found.notes == (Note.REPACKED,)
