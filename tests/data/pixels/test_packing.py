@@ -142,3 +142,15 @@ def test_a_model_whose_packing_has_another_number_of_bands_is_refused(trained):
         Preprocessing.from_json(content)
     with pytest.raises(InvalidArgument, match="one length"):
         Packing((1.0,), (0.0, 1.0))
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_a_scale_beyond_float32_is_an_error_of_its_tile(tmp_path, trained, dtype):
+    """Such a value would make an embedding infinite, which ends a run."""
+    path = save_raster(tmp_path / "a.tif", noise((3, 16, 16), dtype))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales, dataset.offsets = [1e300] * 3, [1e300] * 3
+    context = RunContext()
+    preprocessing = Preprocessing.from_json(trained.to_json() | {"dtype": dtype})
+    assert list(stream_batches(tiles_at(path), preprocessing, 1, context)) == []
+    assert "beyond float32" in context.failures[0].reason
