@@ -13,6 +13,7 @@ from rsretrieve._core.atomic_write import refuse_to_overwrite
 from rsretrieve._core.locks import only_writer
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.geo.window_places import PLACES_VERSION
 from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
@@ -20,6 +21,7 @@ from rsretrieve.index.common_packing import packing_of_tiles, packing_of_update
 from rsretrieve.index.compatibility import require_same_model, scale_warnings
 from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, no_usable_tiles
 from rsretrieve.index.journal import Journal
+from rsretrieve.index.places_again import renew_places
 from rsretrieve.index.reuse import IndexRun, ReusableTiles, find_reusable, windows_json
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE
@@ -96,12 +98,13 @@ def index_tiles(
         journal = Journal(folder, description.fingerprint, description.dimensions, windows, kept)
         run = IndexRun(model, tiles, context, journal, FileStates(tiles), packing)
         reusable = find_reusable(run, store)
+        placed = PLACES_VERSION if store is None else renew_places(run, store, reusable)
         new = tiles.select([i for i, tile in enumerate(tiles) if tile not in reusable])
         embedded = _embed_and_journal(run, new)
         if not reusable.rows and not len(embedded.tiles):
             raise no_usable_tiles(tiles, context)
         content, origin = _in_tile_order(run, reusable, embedded)
-        content = _with_scale(run, content)
+        content = _with_scale(run, content, placed)
         previous = None if store is None else PreviousIndex(store, origin)
         gpu = usable_gpu(str(model.device))
         options = IndexBuildOptions(folder, goal, gpu, previous, overwrite or update)
@@ -156,15 +159,19 @@ def _in_tile_order(
     return IndexContent([rows[tile_id] for tile_id in ids], stacked, facts, skipped), origin
 
 
-def _with_scale(run: IndexRun, content: IndexContent) -> IndexContent:
-    """Record the size of the tiles; a notice says if the model was trained on another size."""
+def _with_scale(run: IndexRun, content: IndexContent, places: int) -> IndexContent:
+    """Record the size of the tiles, and the version of their places.
+
+    A notice says if the model was trained on tiles of another size.
+    """
     apart = -(-len(content.rows) // _MEASURED_TILES)
     some = [content.rows[i] for i in range(0, len(content.rows), apart)]
     tiles = replace(run.tiles, tiles=tuple(row.tile for row in some))
     scale = measure_scale(tiles, [row.place for row in some])
     for text in scale_warnings(run.model.description, scale):
         run.context.notice(text)
-    return replace(content, facts={**content.facts, "tile_scale": scale.to_json()})
+    facts = {**content.facts, "tile_scale": scale.to_json(), "places": places}
+    return replace(content, facts=facts)
 
 
 def _summarize(

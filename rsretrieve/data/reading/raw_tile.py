@@ -58,7 +58,9 @@ class RawTile:
 
     @property
     def is_blank(self) -> bool:
-        """Whether every value is 0. The first row decides for most tiles."""
+        """Whether every value is 0. The first value, or the first row, decides for most tiles."""
+        if self.values[0, 0, 0]:
+            return False
         return not (self.values[:, :1].any() or self.values.any())
 
     @property

@@ -8,8 +8,10 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Generic, TypeVar
 
+from rsretrieve._core.paths import Location
 from rsretrieve.data.access import Readable
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
@@ -102,9 +104,13 @@ def _cores() -> int:
 
 def _useful_workers(tiles: TileSet) -> int:
     """The number of workers that have enough to read to be worth their start."""
-    windows = [tile.window for tile in tiles if tile.window and tile.location.is_local]
-    area_px = sum(window.width * window.height for window in windows)
-    return (len(tiles) - len(windows)) // 4 + -(-area_px // _WORKER_START_PX)
+    area_px = windows = 0
+    for path, group in groupby(tiles, key=lambda tile: tile.path):
+        cut = [tile.window for tile in group if tile.window]
+        if cut and Location.parse(path).is_local:
+            windows += len(cut)
+            area_px += sum(window.width * window.height for window in cut)
+    return (len(tiles) - windows) // 4 + -(-area_px // _WORKER_START_PX)
 
 
 def _chunks_of(tiles: TileSet, workers: int) -> Iterator[Chunk]:

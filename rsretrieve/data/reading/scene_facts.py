@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.geo.georeference import pixel_size_m
 from rsretrieve.data.reading.datasets import open_raster, raster_errors, reading_from
+from rsretrieve.data.reading.raw_tile import require_openable
+from rsretrieve.data.reading.sidecars import sidecars_of
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.windowing import SceneFacts
 from rsretrieve.data.workers.limits import begin_tile, end_tile
@@ -42,6 +44,27 @@ def read_facts(tile: Tile) -> SceneFacts:
             return _facts_of(tile, raster.dataset)
     finally:
         end_tile()
+
+
+def read_image_facts(tile: Tile) -> SceneFacts:
+    """As `read_facts`, but a plain image is opened by Pillow, which starts sooner than GDAL.
+
+    Raises:
+        TileError: it cannot be opened, or its pixels have an unsupported type.
+    """
+    from rsretrieve.data.reading.plain_images import plain_size  # Pillow: not for scenes
+
+    if tile.location.is_local and not tile.location.stack:
+        begin_tile(_HEADER_BYTES)
+        try:
+            with raster_errors(tile.id):
+                require_openable(tile.id, tile.path)
+                size = None if sidecars_of(tile.path) else plain_size(tile)
+        finally:
+            end_tile()
+        if size is not None:
+            return SceneFacts(*size, block_px=size, pixel_m=None)
+    return read_facts(tile)
 
 
 def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:

@@ -208,6 +208,7 @@ def _rebuild(
         "windows": manifest.windows,
         "tile_scale": manifest.tile_scale,
         "packing": manifest.packing,
+        "places": manifest.places,
     }
     rows = read_table(folder / TABLE_FILE)
     goal = replace(goal_from_manifest(manifest), key=manifest.faiss_key)

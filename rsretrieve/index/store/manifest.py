@@ -50,6 +50,7 @@ class Manifest:
         tile_scale: the size of the tiles, see `TileScale`; empty in old indexes.
         packing: the scale and offset to which the tiles were converted, see `Packing`; empty if
             the model keeps its own, the tiles declared none, and in old indexes.
+        places: how the places of the tiles were computed, see `PLACES_VERSION`; 0 in old indexes.
     """
 
     model: str
@@ -69,6 +70,7 @@ class Manifest:
     windows: dict[str, Any] = field(default_factory=dict)
     tile_scale: dict[str, Any] = field(default_factory=dict)
     packing: dict[str, Any] = field(default_factory=dict)
+    places: int = 0
 
     @property
     def reference(self) -> Packing | None:

@@ -83,6 +83,8 @@ def test_the_folder_holds_what_the_contract_names(folder: Path) -> None:
         "provenance": {},
         "windows": {},
         "tile_scale": {},
+        "packing": {},
+        "places": 0,
         "digest": content["digest"],
     }
 
