@@ -177,14 +177,15 @@ def _returns(georeference: Georeference, nodes: Points, degrees: Points) -> bool
     """Whether the way back leads to the same points; beyond its domain, a map repeats itself."""
     from rasterio.warp import transform
 
-    back = np.array(transform("EPSG:4326", georeference.crs, *degrees))
+    back = np.array(transform("EPSG:4326", georeference.crs, *degrees.tolist()))
     return bool((np.abs(back - nodes) < 1e-3 * np.ptp(nodes, axis=1, keepdims=True)).all())
 
 
 def _to_degrees(crs: Any, points: Points) -> Points:
     from rasterio.warp import transform
 
-    return np.array(transform(crs, "EPSG:4326", *points))
+    # Lists: rasterio takes three times as long for the values of an array.
+    return np.array(transform(crs, "EPSG:4326", *points.tolist()))
 
 
 @lru_cache(maxsize=16)
