@@ -20,6 +20,7 @@ from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.notebook import facts_html, short, some_names
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.data.failures import Failure
+from rsretrieve.index.common_packing import packing_of_tiles
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network import model as network_model
 from rsretrieve.network import model_folder
@@ -96,7 +97,8 @@ class Model:
         """
         with CallReport(progress, strict=strict) as call:
             found = tiles_of(tiles, call)
-            embedded = embed_tiles(self.loaded, found.tile_set, call.context)
+            packing = packing_of_tiles(self.loaded, found.tile_set, call.context)
+            embedded = embed_tiles(self.loaded, found.tile_set, call.context, packing)
         row_of = {tile.id: row for row, tile in enumerate(found)}
         vectors = np.full((len(found), self.dimensions), np.nan, np.float32)
         vectors[[row_of[tile.id] for tile in embedded.tiles]] = embedded.vectors

@@ -71,7 +71,8 @@ class Readable:
         """
         typed = tuple(dict.fromkeys(os.path.realpath(folder) for folder in folders))
         files: dict[str, list[str]] = {}
-        local = (tile.location for tile in tiles if tile.location.is_local)
+        paths = dict.fromkeys(tile.path for tile in tiles)  # a scene may have a million windows
+        local = (where for where in map(Location.parse, paths) if where.is_local)
         for path in dict.fromkeys(file for location in local for file in location.files):
             if _may_be_a_path(path):
                 folder, name = os.path.split(path)

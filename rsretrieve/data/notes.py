@@ -62,17 +62,17 @@ _SENTENCES: Mapping[Note, str] = {
         "edit-info --nodata)"
     ),
     Note.PACKED: (
-        "they declare a scale or an offset, and the model's training tiles declared none: the "
-        "values are used as they are stored, so tiles of different offsets are not comparable "
-        "(Sentinel-2 before and since processing baseline 04.00)"
+        "they declare a scale or an offset, and neither the model's training tiles nor the index "
+        "declare one: the values are used as they are stored, so tiles of different offsets are "
+        "not comparable (Sentinel-2 before and since processing baseline 04.00)"
     ),
     Note.REPACKED: (
-        "their scale or offset differs from those of the model's training tiles: the values were "
-        "converted"
+        "their scale or offset differs from those of the model's training tiles, or of the index: "
+        "the values were converted"
     ),
     Note.UNPACKED: (
-        "they declare no scale or offset, but the model's training tiles do: the values are used "
-        "as they are stored"
+        "they declare no scale or offset, but the model's training tiles, or other tiles of the "
+        "index, do: the values are used as they are stored"
     ),
     Note.SIDECAR_UNREAD: (
         "a file beside them is not read, and the place or nodata that it may give is not known: a "

@@ -127,6 +127,10 @@ class WindowChoices:
         return cut
 
 
+ANY_WINDOWS = WindowChoices(MIN_SIDE_PX)
+"""For windows that were not cut by choices: only the limit of nodata counts."""
+
+
 @dataclass(frozen=True)
 class SceneChoices:
     """The user's choices for scenes.

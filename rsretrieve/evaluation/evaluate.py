@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.labels.labels import some_of, true_labels_by_id
+from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError, LabelsError
@@ -23,6 +24,7 @@ from rsretrieve.evaluation.retrieval_metrics import (
     measure_queries,
     normalized_mutual_information,
 )
+from rsretrieve.index.common_packing import packing_of_index
 from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.index.store.folder import IndexStore
@@ -152,7 +154,8 @@ def _queries(
     if model is None:
         raise LabelsError("queries need a model to embed them")
     require_same_model(store.folder, store.manifest, model)
-    return _embedded(queries, model, gallery, context)
+    packing = packing_of_index(store, model)
+    return _embedded(queries, _AsIndexed(model, packing), gallery, context)
 
 
 def _side(
@@ -181,7 +184,17 @@ def _require_common_class(queries: list[str], gallery: list[str]) -> None:
         )
 
 
-def _embedded(queries: TileSet, model: Model, gallery: Gallery, context: RunContext) -> _Queries:
+@dataclass(frozen=True)
+class _AsIndexed:
+    """The model of an index, and the scale and offset that the index keeps."""
+
+    model: Model
+    packing: Packing | None
+
+
+def _embedded(
+    queries: TileSet, indexed: _AsIndexed, gallery: Gallery, context: RunContext
+) -> _Queries:
     labelled = queries.labelled()
     if not len(labelled):
         raise LabelsError(
@@ -191,7 +204,7 @@ def _embedded(queries: TileSet, model: Model, gallery: Gallery, context: RunCont
     if left_out := len(queries) - len(labelled):
         context.notice(f"{left_out} queries have no label and are left out")
     files = FileStates(labelled)
-    embedded = embed_tiles(model, labelled, context)
+    embedded = embed_tiles(indexed.model, labelled, context, indexed.packing)
     return _Queries(
         vectors=embedded.vectors,
         labels=[str(tile.label) for tile in embedded.tiles],

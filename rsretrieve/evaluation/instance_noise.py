@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from rsretrieve.data.labels.label_noise import corrupt_by_instance
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
+from rsretrieve.index.common_packing import packing_of_tiles
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.model import Model
 
@@ -37,7 +38,8 @@ def corrupt_with_model(
         NoUsableTiles: no labelled tile can be read.
     """
     labelled = tiles.labelled()
-    embedded = embed_tiles(model, labelled, context)
+    packing = packing_of_tiles(model, labelled, context)
+    embedded = embed_tiles(model, labelled, context, packing)
     names = embedded.tiles.class_names
     labels = np.array([names.index(str(tile.label)) for tile in embedded.tiles], np.int64)
     similarities = embedded.vectors @ class_means(embedded.vectors, labels, len(names)).T

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,7 +22,7 @@ _FINDINGS = (
     *("tile", "given_label", "predicted_label", "is_label_issue", "label_score"),
     *("issue_probability", "kind"),
 )
-SAMPLE_COLUMNS = ("filepath", *_FINDINGS, "lon", "lat", "window")
+SAMPLE_COLUMNS = ("filepath", *_FINDINGS, "lon", "lat", "window", "bands")
 
 
 def write_samples_csv(path: Path, audit: Audit, tiles: TileSet, *, overwrite: bool) -> None:
@@ -30,7 +31,8 @@ def write_samples_csv(path: Path, audit: Audit, tiles: TileSet, *, overwrite: bo
     The columns `is_label_issue`, `label_score`, `given_label` and `predicted_label` are those of
     the tables of issues of cleanlab. The CSV importer of FiftyOne reads `filepath`, an absolute
     path. For a window of a scene it is the path of the scene, and `window` is
-    col,row,width,height in pixels of the scene.
+    col,row,width,height in pixels of the scene. For a tile whose bands lie in several files it is
+    the file of the first band, and `bands` is a JSON list of all files.
 
     Args:
         path: the CSV file.
@@ -49,10 +51,11 @@ def write_samples_csv(path: Path, audit: Audit, tiles: TileSet, *, overwrite: bo
 
 
 def _location(tile: Tile, audit: Audit) -> tuple[object, ...]:
-    """Longitude and latitude in degrees, and the window; empty where there is none."""
+    """Longitude and latitude in degrees, window and files of bands; empty where there are none."""
     place = audit.places.get(tile.id)
     centre = ("", "") if place is None else place.centre
-    return (*centre, ",".join(map(str, _window(tile) or ())))
+    files = [Location.parse(file).absolute() for file in tile.location.stack]
+    return (*centre, ",".join(map(str, _window(tile) or ())), json.dumps(files) if files else "")
 
 
 def _image_of(tile: Tile) -> Location:
@@ -66,12 +69,27 @@ def _window(tile: Tile) -> tuple[int, int, int, int] | None:
     return None if window is None else (window.col, window.row, window.width, window.height)
 
 
+def stack_notice(tiles: Iterable[Tile]) -> list[str]:
+    """A notice if other programs show only the first band of some tiles; else nothing."""
+    count = sum(bool(tile.location.stack) for tile in tiles)
+    if not count:
+        return []
+    return [
+        f"the bands of {count} tiles lie in files of their own: FiftyOne shows the first band "
+        "(`filepath`; all files are in `bands`), Label Studio too unless its interface has "
+        '<Image name="image" valueList="$images"/>'
+    ]
+
+
 def write_label_studio(path: Path, audit: Audit, *, overwrite: bool) -> Path | None:
     """Write the tiles to review as Label Studio tasks, with the suggestion as a prediction.
 
     The labelling interface needs `<Image name="image" value="$image"/>` and
     `<Choices name="label" toName="image">` with the classes. Remote images are given by their
     URL. For a window of a scene, the image is the scene and `window` is the part.
+
+    For a tile whose bands lie in several files, `image` is the first, and `images` are all of
+    them: `<Image name="image" valueList="$images"/>` shows them as pages.
 
     Args:
         path: the JSON file.
@@ -92,16 +110,22 @@ def write_label_studio(path: Path, audit: Audit, *, overwrite: bool) -> Path | N
 
 def _common_folder(tiles: Iterable[Tile]) -> Path | None:
     """The lowest folder that contains every local tile; None if there are none."""
-    local = (_image_of(tile).absolute() for tile in tiles if tile.location.is_local)
+    files = (file for tile in tiles if tile.location.is_local for file in tile.location.files)
+    local = (Location.parse(file).absolute() for file in files)
     folders = {str(Path(path).parent) for path in local}
     return Path(os.path.commonpath(folders)) if folders else None
 
 
-def _address(tile: Tile, root: Path | None) -> str:
-    """The address of an image for Label Studio: a URL, or a path below the folder it serves."""
-    if root is None or not tile.location.is_local:
-        return _image_of(tile).text
-    relative = os.path.relpath(_image_of(tile).absolute(), root)
+def _addresses(tile: Tile, root: Path | None) -> list[str]:
+    """The addresses of a tile's files for Label Studio."""
+    return [_address(Location.parse(file), root) for file in tile.location.files]
+
+
+def _address(file: Location, root: Path | None) -> str:
+    """A URL, or a path below the folder that Label Studio serves."""
+    if root is None or not file.is_local:
+        return file.text
+    relative = os.path.relpath(file.absolute(), root)
     return f"/data/local-files/?d={quote(Path(relative).as_posix())}"
 
 
@@ -112,8 +136,9 @@ def _task(row: Row, tile: Tile, root: Path | None) -> dict[str, Any]:
         "type": "choices",
         "value": {"choices": [row["suggested_label"]]},
     }
+    files = _addresses(tile, root)
     return {
-        "data": {"image": _address(tile, root), **_properties(row, tile)},
+        "data": {"image": files[0], "images": files, **_properties(row, tile)},
         "predictions": [
             {
                 "model_version": f"rsretrieve {__version__}",

@@ -13,12 +13,15 @@ from rsretrieve._core.atomic_write import refuse_to_overwrite, resolved
 from rsretrieve._core.locks import only_writer
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.geo.place import Place
+from rsretrieve.data.geo.window_places import PLACES_VERSION
 from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.index.common_packing import packing_of_tiles, packing_of_update
 from rsretrieve.index.compatibility import require_same_model, scale_warnings
 from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, no_usable_tiles
 from rsretrieve.index.journal import Journal
+from rsretrieve.index.places_again import renew_places
 from rsretrieve.index.reuse import IndexRun, ReusableTiles, find_reusable, windows_json
 from rsretrieve.index.store.folder import IndexStore, open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE, STORED_MODEL
@@ -88,18 +91,23 @@ def index_tiles(
     with only_writer(folder):
         description = model.description
         windows = windows_json(tiles)
-        journal = Journal(folder, description.fingerprint, description.dimensions, windows)
-        run = IndexRun(model, tiles, context, journal, FileStates(tiles))
         store = open_index(folder) if update else None
-        if store is not None:
+        if store is None:
+            packing = packing_of_tiles(model, tiles, context)
+        else:
             require_same_model(store.folder, store.manifest, model)
+            packing = packing_of_update(model, tiles, store, context)
+        kept = {} if packing is None else packing.to_json()
+        journal = Journal(folder, description.fingerprint, description.dimensions, windows, kept)
+        run = IndexRun(model, tiles, context, journal, FileStates(tiles), packing)
         reusable = find_reusable(run, store)
+        placed = PLACES_VERSION if store is None else renew_places(run, store, reusable)
         new = tiles.select([i for i, tile in enumerate(tiles) if tile not in reusable])
         embedded = _embed_and_journal(run, new)
         if not reusable.rows and not len(embedded.tiles):
             raise no_usable_tiles(tiles, context)
         content, origin = _in_tile_order(run, reusable, embedded)
-        content = _with_scale(run, content)
+        content = _with_scale(run, content, placed)
         if store_model or _lies_in(model.folder, folder) or _has_stored_model(store):
             content = _with_model(content, model.folder)
         previous = None if store is None else PreviousIndex(store, origin)
@@ -120,7 +128,7 @@ def _embed_and_journal(run: IndexRun, tiles: TileSet) -> Embeddings:
         rows = [IndexedTile.of(tile, place, run.files) for tile, place in zip(done, places)]
         run.journal.append(rows, vectors)
 
-    return embed_readable_tiles(run.model, tiles, run.context, on_batch)
+    return embed_readable_tiles(run.model, tiles, run.context, on_batch, run.packing)
 
 
 def _in_tile_order(
@@ -147,6 +155,7 @@ def _in_tile_order(
         "model": str(run.model.folder.resolve()),
         "model_fingerprint": run.model.description.fingerprint,
         "windows": windows_json(run.tiles),
+        "packing": {} if run.packing is None else run.packing.to_json(),
     }
     skipped = [
         reusable.skipped.get(tile.id) or IndexedTile.of(tile, None, run.files)
@@ -155,15 +164,19 @@ def _in_tile_order(
     return IndexContent([rows[tile_id] for tile_id in ids], stacked, facts, skipped), origin
 
 
-def _with_scale(run: IndexRun, content: IndexContent) -> IndexContent:
-    """Record the size of the tiles; a notice says if the model was trained on another size."""
+def _with_scale(run: IndexRun, content: IndexContent, places: int) -> IndexContent:
+    """Record the size of the tiles, and the version of their places.
+
+    A notice says if the model was trained on tiles of another size.
+    """
     apart = -(-len(content.rows) // _MEASURED_TILES)
     some = [content.rows[i] for i in range(0, len(content.rows), apart)]
     tiles = replace(run.tiles, tiles=tuple(row.tile for row in some))
     scale = measure_scale(tiles, [row.place for row in some])
     for text in scale_warnings(run.model.description, scale):
         run.context.notice(text)
-    return replace(content, facts={**content.facts, "tile_scale": scale.to_json()})
+    facts = {**content.facts, "tile_scale": scale.to_json(), "places": places}
+    return replace(content, facts=facts)
 
 
 def _lies_in(model: Path, folder: Path) -> bool:

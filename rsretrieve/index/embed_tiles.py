@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.batches import stream_batches
+from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.preprocessing.pixel_fingerprint import QUADRANTS, quadrant_means
 from rsretrieve.data.profile.tile_features import FeatureSample
 from rsretrieve.data.run_context import RunContext
@@ -49,13 +50,16 @@ class Embeddings:
     seconds: float
 
 
-def embed_tiles(model: EmbeddingModel, tiles: TileSet, context: RunContext) -> Embeddings:
+def embed_tiles(
+    model: EmbeddingModel, tiles: TileSet, context: RunContext, packing: Packing | None = None
+) -> Embeddings:
     """Embed all tiles that can be read.
 
     Args:
         model: the model.
         tiles: the tiles.
         context: receives the tiles that cannot be read, and progress.
+        packing: see `embed_readable_tiles`.
 
     Returns:
         The embeddings, in the order of `tiles`.
@@ -65,7 +69,7 @@ def embed_tiles(model: EmbeddingModel, tiles: TileSet, context: RunContext) -> E
         TileError: a tile cannot be read, and the context is strict.
         ModelDamaged: an embedding is not finite.
     """
-    embedded = embed_readable_tiles(model, tiles, context)
+    embedded = embed_readable_tiles(model, tiles, context, packing=packing)
     if not len(embedded.tiles):
         raise no_usable_tiles(tiles, context)
     return embedded
@@ -84,6 +88,7 @@ def embed_readable_tiles(
     tiles: TileSet,
     context: RunContext,
     on_batch: OnBatch = _ignore_batch,
+    packing: Packing | None = None,
 ) -> Embeddings:
     """Embed all tiles that can be read; unlike in `embed_tiles`, there may be none.
 
@@ -92,6 +97,8 @@ def embed_readable_tiles(
         tiles: the tiles.
         context: receives the tiles that cannot be read, and progress.
         on_batch: called with each finished batch.
+        packing: the scale and offset to which tiles are converted, for a model that keeps none;
+            see `common_packing`.
 
     Returns:
         The embeddings, in the order of `tiles`.
@@ -105,6 +112,8 @@ def embed_readable_tiles(
     started = time.perf_counter()
     context.start_stage("embedding tiles", len(tiles))
     embedder, preprocessing = model.embedder(), model.description.preprocessing
+    if packing is not None and preprocessing.packing is None:
+        preprocessing = replace(preprocessing, packing=packing)
     kept: list[Tile] = []
     places: list[Place | None] = []
     vectors = np.empty((len(tiles), model.description.dimensions), np.float32)

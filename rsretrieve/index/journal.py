@@ -46,13 +46,15 @@ class JournalEntries:
 class Journal:
     """The journal of one index folder.
 
-    A journal of another model or other windows is discarded when it is read.
+    A journal of another model, or of other windows, scales or offsets, is discarded when it is
+    read.
 
     Args:
         index: the index folder, which need not exist.
         fingerprint: of the model that embeds.
         dimensions: D.
         windows: how scenes are cut.
+        packing: the scale and offset to which tiles are converted.
 
     Attributes:
         folder: the journal's own folder.
@@ -64,10 +66,13 @@ class Journal:
         fingerprint: str,
         dimensions: int,
         windows: Mapping[str, Any] | None = None,
+        packing: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = resolved(index).with_name(f".{resolved(index).name}.embedding")
-        header = {"model_fingerprint": fingerprint, "dimensions": dimensions}
-        self._header = json.dumps({**header, **({"windows": dict(windows)} if windows else {})})
+        header: dict[str, Any] = {"model_fingerprint": fingerprint, "dimensions": dimensions}
+        given = {"windows": windows, "packing": packing}
+        header |= {name: dict(value) for name, value in given.items() if value}
+        self._header = json.dumps(header)
         self._dimensions = dimensions
 
     def read(self) -> JournalEntries:

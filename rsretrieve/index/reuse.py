@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.file_state import FileStates
+from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.windowing import WindowChoices
@@ -30,6 +31,7 @@ class IndexRun:
         context: receives failures, notices and progress.
         journal: the embeddings of an interrupted run.
         files: the states of the tiles' files.
+        packing: the scale and offset to which tiles are converted; None: those of the model.
     """
 
     model: Model
@@ -37,6 +39,7 @@ class IndexRun:
     context: RunContext
     journal: Journal
     files: FileStates
+    packing: Packing | None = None
 
 
 @dataclass(frozen=True)

@@ -152,6 +152,8 @@ def rows_of_query(store: IndexStore, query: Query) -> set[int]:
             own |= _rows_of_image(store, row.tile, row.content)
         elif term.image is not None:
             own |= _rows_of_image(store, term.image, _content_of(term.image))
+    if query.any_term and query.picture is not None:  # a scene, which may be a tile of the index
+        own |= _rows_of_image(store, query.picture, _content_of(query.picture))
     return own
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.data.windowing import WindowChoices
+from rsretrieve.data.windowing import ANY_WINDOWS, WindowChoices
 from rsretrieve.errors import ModelNotFound, NoUsableTiles
 from rsretrieve.index.compatibility import collapse_warnings, require_same_model
 from rsretrieve.index.store.folder import IndexStore
@@ -22,7 +22,12 @@ from rsretrieve.search.exact import Ranking
 from rsretrieve.search.filters import passing_rows
 from rsretrieve.search.query import QueryRequest, resolve_queries, rows_of_query
 from rsretrieve.search.ranking import FilteredSearch
-from rsretrieve.search.scene_queries import report_other_scale, with_windows
+from rsretrieve.search.scene_queries import (
+    Facts,
+    facts_of_queries,
+    report_other_scale,
+    with_windows,
+)
 
 if TYPE_CHECKING:
     from rsretrieve.data.run_context import RunContext
@@ -117,13 +122,13 @@ def run_queries(
         ModelMismatch: the model is not the one that the index was built with.
         NoUsableTiles: every query is an image, and none can be read.
     """
-    queries = [
-        with_windows(store, query, context.run_context) for query in resolve_queries(store, request)
-    ]
+    asked = resolve_queries(store, request)
+    facts = facts_of_queries(store, asked)
+    queries = [with_windows(store, query, facts, context.run_context) for query in asked]
     rows = passing_rows(store.rows, request.filters)
     if rows is not None and not len(rows):
         context.run_context.notice("no tile of the index passes the filters")
-    embedded = _embed_images(store, queries, context)
+    embedded = _embed_images(store, queries, facts, context)
     usable = [q for q in map(embedded.usable_part, queries) if q is not None]
     if not usable:
         raise embedded.no_usable_tiles
@@ -174,7 +179,7 @@ class _EmbeddedImages:
 
 
 def _embed_images(
-    store: IndexStore, queries: Sequence[Query], context: SearchContext
+    store: IndexStore, queries: Sequence[Query], facts: Facts, context: SearchContext
 ) -> _EmbeddedImages:
     plain, windows = (
         {i.id: i for query in queries if query.any_term is cut for i in query.images}
@@ -182,21 +187,24 @@ def _embed_images(
     )
     if not plain and not windows:
         return _EmbeddedImages({}, context.device, NoUsableTiles("the request has no images"))
+    from rsretrieve.index.common_packing import packing_of_index
     from rsretrieve.index.embed_tiles import embed_readable_tiles, no_usable_tiles
 
     model = context.open_model(len(plain) + len(windows))
     require_same_model(store.folder, store.manifest, model)
     for text in collapse_warnings(model.description, store.vectors):
         context.run_context.notice(text)
+    packing = packing_of_index(store, model)
     vectors: dict[str, NDArray[np.float32]] = {}
-    choices = WindowChoices.from_json(store.manifest.windows)
+    choices = WindowChoices.from_json(store.manifest.windows) or ANY_WINDOWS
     images = TileSet("the images", tuple(plain.values()))
     for tiles in (images, TileSet("the images", tuple(windows.values()), windows=choices)):
         if len(tiles):
-            found = embed_readable_tiles(model, tiles, context.run_context)
+            found = embed_readable_tiles(model, tiles, context.run_context, packing=packing)
             vectors |= zip((tile.id for tile in found.tiles), found.vectors)
             if tiles is images:
-                report_other_scale(store, found.tiles, found.places, context.run_context)
+                placed = found.tiles, found.places
+                report_other_scale(store, *placed, facts, context.run_context)
     error = no_usable_tiles(images if len(images) else tiles, context.run_context)
     return _EmbeddedImages(vectors, model.device_name, error)
 

@@ -17,6 +17,7 @@ from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.export.annotation_tools import (
+    stack_notice,
     write_issues_geojson,
     write_label_studio,
     write_samples_csv,
@@ -128,13 +129,39 @@ def test_a_window_of_a_scene_is_told_beside_the_scene(tiles: TileSet, tmp_path: 
         assert [row["window"] for row in csv.DictReader(stream)] == ["64,0,32,16", ""]
 
 
-def test_bands_in_files_of_their_own_are_shown_by_the_first(tiles: TileSet, tmp_path: Path) -> None:
-    first = tiles[0].path
-    stack = Tile("x", stack_path([first, tiles[1].path]), tiles[0].label)
-    audit = wrong_labels(stack)
-    write_samples_csv(tmp_path / "s.csv", audit, TileSet("", (stack,)), overwrite=False)
+def test_all_files_of_bands_are_named(tiles: TileSet, tmp_path: Path) -> None:
+    bands = [tiles[0].path, tiles[1].path, tiles[2].path]
+    stack = Tile("x", stack_path(bands), tiles[0].label)
+    audit, both = wrong_labels(stack, tiles[1]), TileSet("", (stack, tiles[1]))
+    write_samples_csv(tmp_path / "s.csv", audit, both, overwrite=False)
     with (tmp_path / "s.csv").open(newline="", encoding="utf-8") as stream:
-        (row,) = csv.DictReader(stream)
-    assert row["filepath"] == os.path.realpath(first)
+        rows = list(csv.DictReader(stream))
+    assert rows[0]["filepath"] == os.path.realpath(bands[0])
+    assert json.loads(rows[0]["bands"]) == [os.path.realpath(band) for band in bands]
+    assert rows[1]["bands"] == ""
     root = write_label_studio(tmp_path / "l.json", audit, overwrite=False)
-    assert root == Path(os.path.realpath(first)).parent
+    assert root is not None
+    tasks = json.loads((tmp_path / "l.json").read_text(encoding="utf-8"))
+    for task, paths in zip(tasks, (bands, [tiles[1].path])):
+        shown = [root / address.partition("?d=")[2] for address in task["data"]["images"]]
+        assert all(one.samefile(path) for one, path in zip(shown, paths, strict=True))
+        assert task["data"]["image"] == task["data"]["images"][0]
+
+
+def test_bands_in_several_folders_are_all_below_the_served_folder(tmp_path: Path) -> None:
+    """Such as Sentinel-2's R10m and R20m."""
+    bands = [tmp_path / "R10m" / "B02.tif", tmp_path / "R20m" / "B11.tif"]
+    stack = Tile("x", stack_path(list(map(str, bands))), "water")
+    root = write_label_studio(tmp_path / "l.json", wrong_labels(stack), overwrite=False)
+    assert root == tmp_path
+    (task,) = json.loads((tmp_path / "l.json").read_text(encoding="utf-8"))
+    served = [f"/data/local-files/?d={name}" for name in ("R10m/B02.tif", "R20m/B11.tif")]
+    assert task["data"]["images"] == served
+
+
+def test_that_a_program_shows_one_band_is_told(tiles: TileSet) -> None:
+    stacks = [Tile(name, stack_path([tiles[0].path, tiles[1].path])) for name in "xy"]
+    (text,) = stack_notice([*stacks, tiles[2]])
+    assert "2 tiles" in text
+    assert "valueList" in text
+    assert stack_notice(tiles) == []

@@ -11,6 +11,7 @@ from rsretrieve.audit.evidence.evidence import Evidence, class_numbers
 from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
+from rsretrieve.index.common_packing import packing_of_tiles
 from rsretrieve.index.compatibility import scale_warnings
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.metadata import ModelFolder
@@ -40,7 +41,8 @@ class ModelEvidence:
             TileError: a tile cannot be read, and the context is strict.
         """
         names = self.class_names(tiles)
-        embedded = embed_tiles(self.model, tiles, context)
+        packing = packing_of_tiles(self.model, tiles, context)
+        embedded = embed_tiles(self.model, tiles, context, packing)
         scale = measure_scale(embedded.tiles, embedded.places)
         for text in scale_warnings(self.model.description, scale):
             context.notice(text)

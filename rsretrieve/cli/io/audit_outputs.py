@@ -118,7 +118,7 @@ class AuditOutputs:
         Returns:
             Notices for the user.
         """
-        from rsretrieve.export.annotation_tools import write_samples_csv
+        from rsretrieve.export.annotation_tools import stack_notice, write_samples_csv
         from rsretrieve.export.html.page import PageRequest, write_audit_page
         from rsretrieve.export.results import write_audit_csv, write_noise_matrix
 
@@ -133,7 +133,9 @@ class AuditOutputs:
             review = _review_settings(found)
             request = PageRequest(audit, found.tiles.source, bands, by_pixels, review=review)
             write_audit_page(self.page, request, overwrite=self.overwrite, context=context)
-        return [*self._write_label_studio(audit), *self._write_geojson(audit)]
+        exported = self.fiftyone is not None or self.label_studio is not None
+        stacks = stack_notice(audit.tiles) if exported else []
+        return [*stacks, *self._write_label_studio(audit), *self._write_geojson(audit)]
 
     def write_leaks(self, lists: Mapping[str, TileSet], context: RunContext) -> FoundLeaks | None:
         """Compare the last list with the others; write and return what it shares with them."""

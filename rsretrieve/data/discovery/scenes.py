@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 
 from rsretrieve._core.memory import available_bytes
@@ -11,7 +12,7 @@ from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.raster_reader import require_one_readable
 from rsretrieve.data.reading.raw_tile import check_tile_size
-from rsretrieve.data.reading.scene_facts import read_facts
+from rsretrieve.data.reading.scene_facts import read_facts, read_image_facts
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
@@ -74,6 +75,28 @@ def cut_scenes(
             f"where --resolution is exact: {uneven}",
         )
     return replace(scenes, tiles=tuple(tiles), notices=notices, windows=choices, unseen=unseen)
+
+
+def facts_of_images(images: TileSet) -> dict[str, SceneFacts]:
+    """Read the headers of images, by tile id; those that cannot be opened are left out.
+
+    Args:
+        images: the images.
+    """
+    readable, slot = Readable.of(images, images.folders), WorkerSlot()
+
+    def facts_of(image: Tile) -> SceneFacts | None:
+        with suppress(TileError, WorkerLost):  # the reader tells why
+            limit_s = image.location.time_limit_s
+            return slot.call(read_image_facts, image, limit_s, policy_for(image, readable))
+        return None
+
+    try:
+        answers = [slot.thread.submit(facts_of, image) for image in images]
+        found = ((image.id, answer.result()) for image, answer in zip(images, answers))
+        return {image_id: facts for image_id, facts in found if facts is not None}
+    finally:
+        slot.stop()
 
 
 def _cut(scene: Tile, window: Window) -> Tile:

@@ -20,6 +20,9 @@ from rsretrieve.data.window import Window
 if TYPE_CHECKING:
     from rasterio import DatasetReader
 
+PLACES_VERSION = 1
+"""To be raised when the same header gives another place; an update then places tiles again."""
+
 _TOLERANCE_PX = 0.02
 _NODES = 5  # a side of the grid that tells whether a map is nearly straight
 _STRAIGHT_WIDE = 30.0  # degrees of longitude over the grid, at most
@@ -40,13 +43,13 @@ def places_of(dataset: DatasetReader, windows: Sequence[Window]) -> list[Placing
     straight = _straight_footprints(georeference, windows, corners) if near.all() else None
     curved = [i for i in np.flatnonzero(near).tolist() if straight is None or straight[i] is None]
     outlined = iter(_outlined(georeference, [windows[i] for i in curved], corners[:, curved]))
+    name, bounds = _name_of(georeference.crs), _bounds(corners)
     found: list[Placing] = []
-    for i in range(len(windows)):
-        if not near[i]:
+    for i, is_near in enumerate(near.tolist()):
+        if not is_near:
             found.append(Placing(None, Note.OFF_THE_MAP))
         elif straight is not None and (footprint := straight[i]) is not None:
-            place = Place(_name_of(georeference.crs), _bounds(corners[:, i]), footprint)
-            found.append(Placing(place, georeference.remark))
+            found.append(Placing(Place(name, bounds[i], footprint), georeference.remark))
         else:
             found.append(next(outlined))
     return found
@@ -69,11 +72,11 @@ def _outlined(
                 for placing in _outlined(georeference, [window], corners[:, i : i + 1])
             ]
         return [Placing(None, Note.NOT_TRANSFORMED)]
-    name = _name_of(georeference.crs)
+    name, bounds = _name_of(georeference.crs), _bounds(corners)
     return [
         Placing(None, Note.OUTSIDE_DOMAIN)
         if shape is None
-        else Placing(Place(name, _bounds(corners[:, i]), *shape), georeference.remark)
+        else Placing(Place(name, bounds[i], *shape), georeference.remark)
         for i, shape in enumerate(shapes)
     ]
 
@@ -84,9 +87,10 @@ def _corners(georeference: Georeference, windows: Sequence[Window]) -> Points:
     return georeference.at(edges[:, [0, 0, 2, 2]], edges[:, [1, 3, 3, 1]])
 
 
-def _bounds(corners: Points) -> tuple[float, float, float, float]:
-    (left, bottom), (right, top) = corners.min(axis=1).tolist(), corners.max(axis=1).tolist()
-    return left, bottom, right, top
+def _bounds(corners: Points) -> list[tuple[float, float, float, float]]:
+    """Left, bottom, right and top of each of W windows; for all at once, as there are many."""
+    low, high = corners.min(axis=2).tolist(), corners.max(axis=2).tolist()
+    return list(zip(*low, *high))
 
 
 _Footprint = tuple[tuple[float, float], ...]
@@ -173,14 +177,15 @@ def _returns(georeference: Georeference, nodes: Points, degrees: Points) -> bool
     """Whether the way back leads to the same points; beyond its domain, a map repeats itself."""
     from rasterio.warp import transform
 
-    back = np.array(transform("EPSG:4326", georeference.crs, *degrees))
+    back = np.array(transform("EPSG:4326", georeference.crs, *degrees.tolist()))
     return bool((np.abs(back - nodes) < 1e-3 * np.ptp(nodes, axis=1, keepdims=True)).all())
 
 
 def _to_degrees(crs: Any, points: Points) -> Points:
     from rasterio.warp import transform
 
-    return np.array(transform(crs, "EPSG:4326", *points))
+    # Lists: rasterio takes three times as long for the values of an array.
+    return np.array(transform(crs, "EPSG:4326", *points.tolist()))
 
 
 @lru_cache(maxsize=16)

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from rsretrieve.errors import InvalidArgument
 
+_MOST = 1e38  # what is beyond it counts as nodata elsewhere
+
 
 @dataclass(frozen=True)
 class Packing:
@@ -39,6 +41,11 @@ class Packing:
         except InvalidArgument:
             return None
 
+    def __str__(self) -> str:
+        """For messages: of all bands if they are alike, else of the first."""
+        which = "" if len({*zip(self.scales, self.offsets)}) == 1 else " in band 1"
+        return f"{self.scales[0]:g} and {self.offsets[0]:g}{which}"
+
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Packing:
         """The inverse of `to_json`."""
@@ -59,12 +66,18 @@ class Packing:
             values: (C, …), stored.
             wanted: the other packing.
             valid: the same shape, or None where all are; the other values are undefined.
+
+        Raises:
+            InvalidArgument: a value is no finite float32.
         """
         along = -1, *(1 for _ in values.shape[1:])
-        scales = np.reshape(self.scales, along) / np.reshape(wanted.scales, along)
-        shifts = np.subtract(self.offsets, wanted.offsets) / wanted.scales
         stored = values if valid is None else np.where(valid, values, 0)
-        converted = stored.astype(np.float64) * scales + shifts.reshape(along)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scales = np.reshape(self.scales, along) / np.reshape(wanted.scales, along)
+            shifts = np.subtract(self.offsets, wanted.offsets) / wanted.scales
+            converted = stored.astype(np.float64) * scales + shifts.reshape(along)
+        if not (np.abs(converted) < _MOST).all():
+            raise InvalidArgument("the scale or the offset gives values beyond float32")
         if values.dtype.kind == "f":
             return np.asarray(converted, values.dtype)
         limits = np.iinfo(values.dtype)

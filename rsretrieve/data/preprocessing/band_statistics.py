@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from rsretrieve.data.preprocessing.preprocessing import (
 from rsretrieve.data.reading.raw_tile import RawTile, in_packing
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import TileSet
-from rsretrieve.errors import NoUsableTiles
+from rsretrieve.errors import NoUsableTiles, TileError
 
 SAMPLED_TILES = 1000
 SAMPLED_PIXELS = 4096
@@ -69,7 +70,7 @@ def measure_preprocessing(
         return Preprocessing(size_px, source_bands, chosen, dtype, IMAGENET, reduced_jpeg=True)
     alike = [r for r in raws if len(r.values) == source_bands and r.values.dtype == dtype]
     packing = Counter(raw.packing for raw in alike).most_common(1)[0][0]
-    alike = [in_packing(raw, Expected(source_bands, packing=packing)) for raw in alike]
+    alike = [*_in_packing(alike, Expected(source_bands, packing=packing))]
     measured = [_band_statistics(alike, band - 1) for band in chosen]
     statistics = BandStatistics(*zip(*measured))
     reduced = dtype == "uint8"  # all JPEG images are
@@ -89,6 +90,12 @@ def _sample(tiles: TileSet, expected: Expected) -> tuple[list[RawTile], list[Fai
         else:
             raws.append(read.content)
     return raws, failures
+
+
+def _in_packing(raws: Sequence[RawTile], expected: Expected) -> Iterator[RawTile]:
+    for raw in raws:
+        with suppress(TileError):  # values beyond float32; training tells which tile has them
+            yield in_packing("", raw, expected)
 
 
 def _thinned(_: str, raw: RawTile) -> RawTile:

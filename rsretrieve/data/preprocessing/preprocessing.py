@@ -58,7 +58,7 @@ class Preprocessing:
         statistics: of the C = len(bands) bands.
         reduced_jpeg: JPEG tiles are decoded at reduced size, no larger than needed.
         packing: scale and offset of the source bands, in which the statistics are; None if the
-            training tiles declared none.
+            training tiles declared none. An index of such a model may keep those of its tiles.
     """
 
     size_px: int

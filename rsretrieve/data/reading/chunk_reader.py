@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Generic, TypeVar
@@ -14,7 +14,6 @@ from rsretrieve.data.failures import Failure
 from rsretrieve.data.notes import Note, known_notes
 from rsretrieve.data.reading.decode_chunk import (
     Chunk,
-    ChunkDecoder,
     ReadFailure,
     Reply,
     close_rasters,
@@ -26,6 +25,9 @@ from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import TileError
 
 T = TypeVar("T")
+
+Decoder = Callable[[Chunk], list[Reply[T] | ReadFailure]]
+"""One result for every tile of a chunk, in order."""
 
 _MAX_LOST_WORKERS = 3  # over one file; then the rest of the file is given up
 _MAX_FAILED_WINDOWS = 2000  # of a file without a readable one; then the rest is given up
@@ -50,11 +52,11 @@ class ChunkReader(Generic[T]):
     """Requests chunks from workers. If a worker is lost, only the tile it was decoding fails.
 
     Args:
-        decoder: what workers do with a chunk.
+        decoder: what workers do with a chunk; it is pickled to get there.
         readable: what workers may read.
     """
 
-    def __init__(self, decoder: ChunkDecoder[T], readable: Readable) -> None:
+    def __init__(self, decoder: Decoder[T], readable: Readable) -> None:
         self._decoder, self._readable = decoder, readable
         self._lost_workers: Counter[str] = Counter()
         self._failed_windows: Counter[str] = Counter()

@@ -8,9 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from rsretrieve.data.geo.place import Place
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
+from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.reading.datasets import OpenRasters
-from rsretrieve.data.reading.raster_reader import read_windows
+from rsretrieve.data.reading.raster_reader import read_headers, read_windows
 from rsretrieve.data.reading.raw_tile import (
     RawTile,
     in_packing,
@@ -32,6 +34,9 @@ Chunk = list[list[Tile]]
 
 Reply = tuple[T, tuple[str, ...]]
 """The content of a tile, and the names of the notes about it."""
+
+Header = tuple[Packing | None, Place | None]
+"""What a tile's file declares without its pixels: scale and offset, and the place of the tile."""
 
 _RUN_BYTES = 4_000_000  # of a scene's file; `allow_values` adds time when its blocks are known
 _RASTERS = OpenRasters()  # used in a worker
@@ -105,13 +110,44 @@ class ChunkDecoder(Generic[T]):
                 raise raw
             if self.windows is not None and self.windows.skips(raw.nodata_share):
                 return ReadFailure("too much of it is nodata", skipped=True)
-            raw = in_packing(require_measurement(tile.id, raw), self.expected)
+            raw = in_packing(tile.id, require_measurement(tile.id, raw), self.expected)
             notes = tuple(note.value for note in raw.notes) if raw.notes else ()
             return self.process(tile.id, raw), notes
         except TileError as error:
             return ReadFailure(error.reason)
         except MemoryError:
             return ReadFailure(too_much_memory())
+
+
+@dataclass(frozen=True)
+class HeaderDecoder:
+    """Reads the headers of chunks, in a worker.
+
+    Attributes:
+        expected: see `read_in_order`.
+    """
+
+    expected: Expected = ANYTHING
+
+    def __call__(self, chunk: Chunk) -> list[Reply[Header] | ReadFailure]:
+        """One result a tile, in order."""
+        results: list[Reply[Header] | ReadFailure] = []
+        for position, run in enumerate(chunk):
+            note_progress(position)
+            begin_tile(min(_bytes_of(run[0]), _RUN_BYTES))
+            try:
+                packing, placings = read_headers(_RASTERS, run, self.expected)
+                results += [
+                    (
+                        (packing, placed.place),
+                        () if placed.remark is None else (placed.remark.value,),
+                    )
+                    for placed in placings
+                ]
+            except TileError as error:
+                results += [ReadFailure(error.reason)] * len(run)
+            end_tile()
+        return results
 
 
 def close_rasters(_: None) -> None:

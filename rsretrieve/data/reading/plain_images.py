@@ -77,6 +77,25 @@ def read_plain(
     return None
 
 
+def plain_size(tile: Tile) -> tuple[int, int] | None:
+    """Width and height of an image that `read_plain` may read; None where GDAL is to open it.
+
+    Raises:
+        OSError: no such file.
+        TileError: it cannot be opened.
+    """
+    with Path(tile.path).open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    if not head.startswith((_JPEG, _PNG, *_TIFF)):
+        return None
+    with translated(tile.id):
+        try:
+            with Image.open(tile.path) as image:
+                return None if _is_for_gdal(tile.path, image) else image.size
+        except (UnidentifiedImageError, NotImplementedError, SyntaxError):
+            return None  # GDAL tries
+
+
 def read_jpeg(tile: Tile, width: int, height: int) -> Pixels | None:
     """Read all of a JPEG that GDAL has opened, (C, H, W); None where GDAL is to read it."""
     if not tile.location.is_local or width * height > MAX_PIXELS or min(width, height) < 1:

@@ -18,7 +18,7 @@ from rsretrieve.data.pixels.meaning import READ_AS_FLOAT32, READ_AS_THEY_ARE
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.window import MAX_PIXELS, MIN_SIDE_PX
 from rsretrieve.data.workers.limits import MEMORY_BYTES
-from rsretrieve.errors import TileError
+from rsretrieve.errors import InvalidArgument, TileError
 
 _FILE_TROUBLES = {
     errno.ENOENT: "no such file",
@@ -58,7 +58,9 @@ class RawTile:
 
     @property
     def is_blank(self) -> bool:
-        """Whether every value is 0. The first row decides for most tiles."""
+        """Whether every value is 0. The first value, or the first row, decides for most tiles."""
+        if self.values[0, 0, 0]:
+            return False
         return not (self.values[:, :1].any() or self.values.any())
 
     @property
@@ -69,11 +71,13 @@ class RawTile:
         return 0.0 if self.valid is None else 1 - float(self.valid.mean())
 
 
-def in_packing(raw: RawTile, expected: Expected) -> RawTile:
-    """The same tile, its values in the scale and offset that a model expects.
+def in_packing(tile_id: str, raw: RawTile, expected: Expected) -> RawTile:
+    """The same tile, its values in the scale and offset that are expected.
 
-    Values whose packing, or whose model's packing, is unknown stay as they are stored, with a
-    note.
+    Values whose packing is unknown, or is not expected, stay as they are stored, with a note.
+
+    Raises:
+        TileError: the values cannot be converted.
     """
     if expected.source_bands is None or raw.packing == expected.packing:
         return raw
@@ -82,7 +86,10 @@ def in_packing(raw: RawTile, expected: Expected) -> RawTile:
         return replace(raw, notes=(*raw.notes, Note.UNPACKED if wanted else Note.PACKED))
     if len(found.scales) != len(wanted.scales):
         return raw  # another number of bands: the model refuses it
-    values = found.convert(raw.values, wanted, raw.valid)
+    try:
+        values = found.convert(raw.values, wanted, raw.valid)
+    except InvalidArgument as error:
+        raise TileError(tile_id, str(error)) from error
     return replace(raw, values=values, packing=wanted, notes=(*raw.notes, Note.REPACKED))
 
 

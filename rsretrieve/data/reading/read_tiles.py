@@ -8,13 +8,21 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Generic, TypeVar
 
+from rsretrieve._core.paths import Location
 from rsretrieve.data.access import Readable
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
-from rsretrieve.data.reading.chunk_reader import ChunkReader, Read
-from rsretrieve.data.reading.decode_chunk import Chunk, ChunkDecoder, Process
+from rsretrieve.data.reading.chunk_reader import ChunkReader, Decoder, Read
+from rsretrieve.data.reading.decode_chunk import (
+    Chunk,
+    ChunkDecoder,
+    Header,
+    HeaderDecoder,
+    Process,
+)
 from rsretrieve.data.reading.window_batches import runs_of
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.workers.pool import WorkerSlot
@@ -47,10 +55,28 @@ def read_in_order(
         jpeg_px: JPEG tiles may be decoded at reduced size, each side at least this long.
         expected: what is known about the tiles.
     """
+    decoder = ChunkDecoder(process, tiles.windows, jpeg_px, expected)
+    return _decoded(tiles, decoder, workers)
+
+
+def read_headers_in_order(
+    tiles: TileSet, expected: Expected = ANYTHING
+) -> Iterator[Read[Header] | Failure]:
+    """Read what the files of tiles declare, without their pixels: see `Header`.
+
+    Args:
+        tiles: the tiles.
+        expected: what is known about them.
+    """
+    return _decoded(tiles, HeaderDecoder(expected), None)
+
+
+def _decoded(
+    tiles: TileSet, decoder: Decoder[T], workers: int | None
+) -> Iterator[Read[T] | Failure]:
     workers = workers or max(1, min(_cores(), _useful_workers(tiles)))
     pending: deque[_PendingChunk[T]] = deque()
     slots = [WorkerSlot() for _ in range(workers)]
-    decoder = ChunkDecoder(process, tiles.windows, jpeg_px, expected)
     reader = ChunkReader(decoder, Readable.of(tiles, tiles.folders))
     try:
         for number, chunk in enumerate(_chunks_of(tiles, workers)):
@@ -78,9 +104,13 @@ def _cores() -> int:
 
 def _useful_workers(tiles: TileSet) -> int:
     """The number of workers that have enough to read to be worth their start."""
-    windows = [tile.window for tile in tiles if tile.window and tile.location.is_local]
-    area_px = sum(window.width * window.height for window in windows)
-    return (len(tiles) - len(windows)) // 4 + -(-area_px // _WORKER_START_PX)
+    area_px = windows = 0
+    for path, group in groupby(tiles, key=lambda tile: tile.path):
+        cut = [tile.window for tile in group if tile.window]
+        if cut and Location.parse(path).is_local:
+            windows += len(cut)
+            area_px += sum(window.width * window.height for window in cut)
+    return (len(tiles) - windows) // 4 + -(-area_px // _WORKER_START_PX)
 
 
 def _chunks_of(tiles: TileSet, workers: int) -> Iterator[Chunk]:

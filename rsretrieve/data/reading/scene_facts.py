@@ -14,6 +14,8 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.notes import Note
 from rsretrieve.data.reading.datasets import open_raster, raster_errors, reading_from
+from rsretrieve.data.reading.raw_tile import require_openable
+from rsretrieve.data.reading.sidecars import sidecars_of
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneFacts
@@ -81,6 +83,27 @@ def read_window_places(request: WindowsOfScene) -> list[tuple[Place | None, Note
         else (None, Note.OUTSIDE_SCENE)
         for placing, window in zip(found, request.windows)
     ]
+
+
+def read_image_facts(tile: Tile) -> SceneFacts:
+    """As `read_facts`, but a plain image is opened by Pillow, which starts sooner than GDAL.
+
+    Raises:
+        TileError: it cannot be opened, or its pixels have an unsupported type.
+    """
+    from rsretrieve.data.reading.plain_images import plain_size  # Pillow: not for scenes
+
+    if tile.location.is_local and not tile.location.stack:
+        begin_tile(_HEADER_BYTES)
+        try:
+            with raster_errors(tile.id):
+                require_openable(tile.id, tile.path)
+                size = None if sidecars_of(tile.path) else plain_size(tile)
+        finally:
+            end_tile()
+        if size is not None:
+            return SceneFacts(*size, block_px=size, pixel_m=None)
+    return read_facts(tile)
 
 
 def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:

@@ -182,9 +182,8 @@ def _discard_finished_journal(store: IndexStore) -> None:
     The journal of an interrupted update, with tiles that the index lacks, is kept.
     """
     manifest = store.manifest
-    journal = Journal(
-        store.folder, manifest.model_fingerprint, manifest.dimensions, manifest.windows
-    )
+    facts = manifest.model_fingerprint, manifest.dimensions, manifest.windows, manifest.packing
+    journal = Journal(store.folder, *facts)
     result = set(store.rows.column("id"))
     if all(row.id in result for row in journal.read().rows):
         journal.discard()
@@ -250,6 +249,8 @@ def _rebuild(
         "provenance": manifest.provenance,
         "windows": manifest.windows,
         "tile_scale": manifest.tile_scale,
+        "packing": manifest.packing,
+        "places": manifest.places,
     }
     rows = read_table(folder / TABLE_FILE)
     goal = replace(goal_from_manifest(manifest), key=manifest.faiss_key)

@@ -178,6 +178,7 @@ def find_misplaced_rows(
         The problems; and how many tiles were compared, and how many could not be.
     """
     # Imported here: it loads PyTorch, which is not needed without a model.
+    from rsretrieve.index.common_packing import packing_of_index
     from rsretrieve.index.embed_tiles import embed_readable_tiles
 
     if model.description.fingerprint != store.manifest.model_fingerprint:
@@ -186,7 +187,9 @@ def find_misplaced_rows(
     files = FileStates(store.rows[i].tile for i in rows.tolist())
     current = [i for i in rows.tolist() if store.rows[i].is_current(store.rows[i].tile, files)]
     tiles = TileSet(str(store.folder), tuple(store.rows[i].tile for i in current))
-    embedded = embed_readable_tiles(model, tiles, RunContext(listener=context.report))
+    packing = packing_of_index(store, model)
+    quiet = RunContext(listener=context.report)
+    embedded = embed_readable_tiles(model, tiles, quiet, packing=packing)
     nearest = knn_search(embedded.vectors, store.vectors, 1, gallery_block=COMPARED_BLOCK)
     row_of = {store.rows[i].id: i for i in current}
     problems = []

@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from rsretrieve._core.regular_files import read_regular_text
 from rsretrieve._core.sealing import parsed, unsealed, write_sealed
+from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.profile.tile_scale import TileScale
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import IndexDamaged, IndexNotFound
@@ -52,6 +53,9 @@ class Manifest:
         provenance: the source of external embeddings.
         windows: how scenes were cut into tiles; empty if every image is a tile.
         tile_scale: the size of the tiles, see `TileScale`; empty in old indexes.
+        packing: the scale and offset to which the tiles were converted, see `Packing`; empty if
+            the model keeps its own, the tiles declared none, and in old indexes.
+        places: how the places of the tiles were computed, see `PLACES_VERSION`; 0 in old indexes.
     """
 
     model: str
@@ -70,6 +74,13 @@ class Manifest:
     provenance: dict[str, Any] = field(default_factory=dict)
     windows: dict[str, Any] = field(default_factory=dict)
     tile_scale: dict[str, Any] = field(default_factory=dict)
+    packing: dict[str, Any] = field(default_factory=dict)
+    places: int = 0
+
+    @property
+    def reference(self) -> Packing | None:
+        """The scale and offset to which the tiles were converted, if the index keeps them."""
+        return Packing.from_json(self.packing) if self.packing else None
 
     @property
     def has_stored_model(self) -> bool:
@@ -117,6 +128,7 @@ def read_manifest(folder: Path) -> Manifest:
             raise ValueError(f"{invalid!r} has an invalid value")
         WindowChoices.from_json(manifest.windows)
         TileScale.from_json(manifest.tile_scale)
+        _ = manifest.reference
         if not names_files(manifest):
             raise ValueError("it does not name the files of an index")
         return manifest

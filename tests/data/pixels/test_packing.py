@@ -114,7 +114,7 @@ def test_invalid_pixels_stay_invalid_and_integers_are_clipped_to_their_type():
     values = np.array([[[0, 500, 1000, 65535]]], np.uint16)
     valid = np.array([[[False, True, True, True]]])
     raw = RawTile(values, valid, None, Packing((1.0,), (-1000.0,)))
-    found = in_packing(raw, Expected(1, packing=Packing((1.0,), (0.5,))))
+    found = in_packing("a.tif", raw, Expected(1, packing=Packing((1.0,), (0.5,))))
     assert np.array_equal(found.values[valid], [0, 0, 64534])
     assert np.array_equal(found.valid, valid)
     assert found.notes == (Note.REPACKED,)
@@ -142,3 +142,15 @@ def test_a_model_whose_packing_has_another_number_of_bands_is_refused(trained):
         Preprocessing.from_json(content)
     with pytest.raises(InvalidArgument, match="one length"):
         Packing((1.0,), (0.0, 1.0))
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_a_scale_beyond_float32_is_an_error_of_its_tile(tmp_path, trained, dtype):
+    """Such a value would make an embedding infinite, which ends a run."""
+    path = save_raster(tmp_path / "a.tif", noise((3, 16, 16), dtype))
+    with rasterio.open(path, "r+") as dataset:
+        dataset.scales, dataset.offsets = [1e300] * 3, [1e300] * 3
+    context = RunContext()
+    preprocessing = Preprocessing.from_json(trained.to_json() | {"dtype": dtype})
+    assert list(stream_batches(tiles_at(path), preprocessing, 1, context)) == []
+    assert "beyond float32" in context.failures[0].reason

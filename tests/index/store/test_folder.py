@@ -83,6 +83,8 @@ def test_the_folder_holds_what_the_contract_names(folder: Path) -> None:
         "provenance": {},
         "windows": {},
         "tile_scale": {},
+        "packing": {},
+        "places": 0,
         "digest": content["digest"],
     }
 
@@ -177,6 +179,9 @@ def test_a_manifest_that_is_none_is_refused(folder: Path, text: str) -> None:
         lambda content: content.update(sha256=None),
         lambda content: content["sha256"].pop("index.faiss"),
         lambda content: content["sha256"].update({"../../elsewhere": "0"}),
+        lambda content: content.update(packing={"scales": [0.0], "offsets": [0.0]}),
+        lambda content: content.update(packing={"scales": [1e-4], "offsets": []}),
+        lambda content: content.update(packing={"scales": "many"}),
     ],
 )
 def test_a_manifest_edited_into_nonsense_is_refused(
