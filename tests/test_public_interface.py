@@ -58,7 +58,7 @@ SIGNATURES = {
         {"tiles": REQUIRED, "model": None},
         {
             **{"embeddings": None, "decisions": None, "truth": None, "expected_precision": None},
-            **{"budget": None, "cross_fit": 5, "device": "auto", **REPORTED},
+            **{"budget": None, "cross_fit": 5, "fix_precision": 0.95, "device": "auto", **REPORTED},
         },
     ),
     "split": (
