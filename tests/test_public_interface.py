@@ -65,14 +65,9 @@ SIGNATURES = {
     "audit_labels": (
         {"tiles": REQUIRED, "model": None},
         {
-            **{
-                "embeddings": None,
-                **EMBEDDING,
-                "decisions": None,
-                "truth": None,
-                "expected_precision": None,
-            },
-            **{"budget": None, "cross_fit": 5, "device": "auto", **REPORTED},
+            **{"embeddings": None, **EMBEDDING, "decisions": None, "truth": None},
+            **{"expected_precision": None, "budget": None},
+            **{"cross_fit": 5, "fix_precision": 0.95, "device": "auto", **REPORTED},
         },
     ),
     "split": (

@@ -38,6 +38,8 @@ class Targets:
             given: (N,) int64 given labels.
             confirmed: (N,) bool, labels that a person decided on.
         """
+        if not confirmed.any():
+            return self
         return Targets(
             torch.where(confirmed, given, self.labels),
             torch.where(confirmed, torch.ones_like(self.weights), self.weights),
