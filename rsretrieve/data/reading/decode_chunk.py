@@ -12,13 +12,14 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.reading.datasets import OpenRasters
-from rsretrieve.data.reading.raster_reader import read_headers, read_windows
+from rsretrieve.data.reading.raster_reader import read_windows
 from rsretrieve.data.reading.raw_tile import (
     RawTile,
     in_packing,
     require_measurement,
     too_much_memory,
 )
+from rsretrieve.data.reading.scene_facts import read_headers
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.data.workers.limits import begin_tile, end_tile

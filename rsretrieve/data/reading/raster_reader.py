@@ -15,7 +15,6 @@ from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.averages import Averages, is_spoilt
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.meaning import Decoded
-from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.reading.datasets import (
     OpenRasters,
     Raster,
@@ -93,33 +92,6 @@ def read_windows(
         found if isinstance(found, TileError) else _raw(raster, found, placing)
         for found, placing in zip(pixels, places)
     ]
-
-
-def read_headers(
-    rasters: OpenRasters, tiles: Sequence[Tile], expected: Expected = ANYTHING
-) -> tuple[Packing | None, list[Placing]]:
-    """Read what a file declares about tiles, without their pixels.
-
-    Args:
-        rasters: keeps the file open.
-        tiles: one whole file, or windows of one file.
-        expected: what is known about them.
-
-    Returns:
-        The scale and offset of the file, and the place of each tile.
-
-    Raises:
-        TileError: the file cannot be opened.
-    """
-    first = tiles[0]
-    with (
-        raster_errors(first.id),
-        reading_from(first),
-        rasters.borrow(first, expected) as raster,
-    ):
-        whole = Window(0, 0, raster.dataset.width, raster.dataset.height)
-        windows = [tile.window or whole for tile in tiles]
-        return raster.meaning.packing, places_of(raster.dataset, windows)
 
 
 def require_one_readable(windows: Sequence[Tile]) -> None:

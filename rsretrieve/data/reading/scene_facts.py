@@ -1,7 +1,8 @@
-"""Read from a scene's header what is needed to cut it into windows."""
+"""Read from the headers of rasters: what is needed to cut scenes, places, scale and offset."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.geo.georeference import pixel_size_m
-from rsretrieve.data.geo.place import Place
+from rsretrieve.data.geo.place import Place, Placing
 from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.notes import Note
-from rsretrieve.data.reading.datasets import open_raster, raster_errors, reading_from
+from rsretrieve.data.pixels.expected import ANYTHING, Expected
+from rsretrieve.data.pixels.packing import Packing
+from rsretrieve.data.reading.datasets import OpenRasters, open_raster, raster_errors, reading_from
 from rsretrieve.data.reading.raw_tile import require_openable
 from rsretrieve.data.reading.sidecars import sidecars_of
 from rsretrieve.data.tile import Tile
@@ -104,6 +107,33 @@ def read_image_facts(tile: Tile) -> SceneFacts:
         if size is not None:
             return SceneFacts(*size, block_px=size, pixel_m=None)
     return read_facts(tile)
+
+
+def read_headers(
+    rasters: OpenRasters, tiles: Sequence[Tile], expected: Expected = ANYTHING
+) -> tuple[Packing | None, list[Placing]]:
+    """Read what a file declares about tiles, without their pixels.
+
+    Args:
+        rasters: keeps the file open.
+        tiles: one whole file, or windows of one file.
+        expected: what is known about them.
+
+    Returns:
+        The scale and offset of the file, and the place of each tile.
+
+    Raises:
+        TileError: the file cannot be opened.
+    """
+    first = tiles[0]
+    with (
+        raster_errors(first.id),
+        reading_from(first),
+        rasters.borrow(first, expected) as raster,
+    ):
+        whole = Window(0, 0, raster.dataset.width, raster.dataset.height)
+        windows = [tile.window or whole for tile in tiles]
+        return raster.meaning.packing, places_of(raster.dataset, windows)
 
 
 def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:
