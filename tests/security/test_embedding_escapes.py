@@ -42,6 +42,7 @@ def test_ids_reach_no_scene_outside_of_the_folder(tmp_path: Path) -> None:
             *(f"/vsitar/{private}", f'stack:["{private}"]', "own.tif"),
         ]
         ids = [f"{name}#0,0,8,8" for name in names]
+        ids += ["own.tif#0,0,0,0", f"own.tif#0,0,{'9' * 40},8"]
         columns = {"id": ids, "embedding": np.eye(len(ids)).tolist()}
         parquet.write_table(pyarrow.table(columns), folder / "e.parquet")
         content = read_embeddings(folder / "e.parquet", None, RunContext())

@@ -25,7 +25,7 @@ from rsretrieve.index.external.place_columns import PLACE_COLUMNS, table_of_plac
 from rsretrieve.index.store.tile_table import SCHEMA, TileTable
 
 _AT_ONCE = 20_000  # windows of a call
-_WINDOW = r"#\d+,\d+,\d+,\d+$"
+_WINDOW = r"#\d{1,9},\d{1,9},[1-9]\d{0,8},[1-9]\d{0,8}$"  # as `split_window` reads them
 
 
 def with_scene_places(folder: Path, table: TileTable, context: RunContext) -> TileTable:
