@@ -18,6 +18,8 @@ from tests.support.repository import ROOT
 FUNCTIONS = [name for name in rsretrieve.__all__ if inspect.isfunction(getattr(rsretrieve, name))]
 CLASSES = ["AuditResult", "Evaluation", "Hits", "Index", "Leaks", "Model", "TileLists", "Tiles"]
 FINDER = doctest.DocTestFinder(exclude_empty=True, recurse=True)
+# An example that leaves the choice of the embedding to the package is told of it.
+pytestmark = pytest.mark.filterwarnings("ignore:no model was given")
 PAGE, README = ROOT / "docs" / "python.md", ROOT / "README.md"
 EXAMPLES = [
     example

@@ -153,7 +153,7 @@ def test_audit_labels_writes_the_contract_s_csv_worst_first_and_json(
     }
     assert set(ran.json["truth"]) == TRUTH_KEYS
     assert 0.2 < ran.json["truth"]["noise_rate"] < 0.4
-    assert ran.json["truth"]["auroc"] > 0.75
+    assert ran.json["truth"]["auroc"] > 0.6
     assert sum(entry["issues"] for entry in ran.json["per_class"]) == ran.json["issues"]
     assert set(ran.json["per_class"][0]) == {
         *("label", "tiles", "issues", "noise_rate", "noise_interval")

@@ -33,7 +33,7 @@ DECIDE = ("audit-labels", "tiles", "--decisions", "d.csv")
 @pytest.mark.parametrize(
     ("arguments", "columns", "rows"),
     [
-        ((*DECIDE, "--fixed-labels", "-"), ["tile", "label"], 24),
+        ((*DECIDE, "--fixed-labels", "-"), ["tile", "label", "decision", "given_label"], 24),
         ((*DECIDE, "--changes", "-"), ["tile", "given_label", "label", "rule", "by", "at"], 1),
         ((*AUDIT, "--fixed-labels", "-"), ["tile", "label"], 24),
         (

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import run_here
 
-TRAINING = ("--backbone", "resnet18", "--weights", "none", "--size", "32")
+TRAINING = ("--backbone", "shufflenet_v2_x0_5", "--weights", "none", "--size", "32")
 
 
 def rsretrieve(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -35,7 +35,7 @@ def model(landscape: Path, noisy: Path, tmp_path_factory: pytest.TempPathFactory
     ran = run_here(
         *("train", landscape, "--labels", noisy, "--output", path, "--quiet"),
         *(*TRAINING, "--loss", "rnsl"),
-        *("--epochs", 6, "--learning-rate", 0.01, "--batch-size", 16),
+        *("--epochs", 12, "--learning-rate", 0.01, "--batch-size", 16),
     )
     assert ran.code == 0, ran.err
     assert ran.err == ""

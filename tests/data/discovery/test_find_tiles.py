@@ -178,7 +178,7 @@ def test_a_file_that_is_no_list_is_refused(tmp_path):
         find_tiles(path)
     assert caught.value.hint == (
         "a scene is cut into tiles by --window PX; otherwise give a folder of images, "
-        "or a list (.csv, .tsv, .parquet, .pq)"
+        "or a list (.csv, .tsv, .parquet, .pq, .geoparquet, .gpq)"
     )
 
 
