@@ -68,7 +68,9 @@ def _sentence(audit: Audit) -> str:
     types = [f"{count} {TYPE_NAMES[name]}" for name, count in audit.issue_counts.items() if count]
     parts = f"; to review: {', '.join(types)}" if types else ""
     counts = f"{len(audit.issues)} of {len(audit.table)} labels flagged"
-    left = "" if audit.wrong_left is None else f"; {audit.wrong_left.summary}"
+    wrong_left, left = audit.wrong_left, ""
+    if wrong_left is not None and wrong_left.undecided < len(audit.table):
+        left = f"; {wrong_left.summary}"
     return f"{counts}; {audit.noise_summary}{left}{parts}"
 
 
