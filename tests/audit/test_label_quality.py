@@ -67,6 +67,7 @@ def judged(
 
 
 @pytest.mark.parametrize("known", [0.0, 0.01, 0.1, 0.3, 0.5, 0.9, 1.0])
+@pytest.mark.medium
 def test_errors_are_found_however_many_tiles_the_training_knew(known: float) -> None:
     found, wrong = evidence(known)
     posterior, findings = judged(found)
@@ -128,6 +129,7 @@ def test_prototypes_of_another_set_of_tiles_are_independent() -> None:
     assert (findings.is_label_issue == wrong).mean() > 0.97
 
 
+@pytest.mark.medium
 def test_where_the_rate_cannot_be_told_nothing_is_flagged_but_a_budget() -> None:
     found, _ = evidence(0.0)
     random = np.random.default_rng(2).permutation(found.labels)

@@ -148,6 +148,7 @@ AUDIT = ("--embeddings", "e.npy", "--page", "p.html")
         (("list.csv", "--labels", LABELS), ["list.csv"], LABELS),
     ],
 )
+@pytest.mark.medium
 def test_the_command_of_the_page_applies_its_decisions(run, embedded, typed, tiles, labels):
     made = run("audit-labels", *typed, *AUDIT)
     assert made.code == 0, made.err
@@ -168,6 +169,7 @@ def test_the_command_of_the_page_applies_its_decisions(run, embedded, typed, til
     assert decided == {**expected, **changed}
 
 
+@pytest.mark.medium
 def test_a_page_made_with_decisions_saves_them_again(run, embedded):
     (embedded / "d.csv").write_text("tile,label,by\na/1.png,b,Ada\n")
     made = run("audit-labels", "my tiles", "--decisions", "d.csv", *AUDIT)

@@ -163,6 +163,7 @@ def test_what_is_in_the_way_of_an_output_is_named_and_stays(
     ],
 )
 @pytest.mark.parametrize("kind", ["pipe", "file without end"])
+@pytest.mark.medium
 def test_a_pipe_in_a_model_or_an_index_is_not_waited_for(
     run, landscape, tmp_path, name, command, kind
 ):

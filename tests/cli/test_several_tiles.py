@@ -140,6 +140,7 @@ def test_several_assets_of_an_item_are_one_scene(run: Run, band_files, model, tm
     assert "items.json/y" in ran.err
 
 
+@pytest.mark.medium
 def test_single_bands_get_a_notice_before_anything_is_done(run: Run, band_files, tmp_path):
     ran = run("split", band_files / "product", "--window", CELL_PX, "--output", tmp_path / "l")
     assert "single bands" in ran.err

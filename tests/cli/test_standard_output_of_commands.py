@@ -43,6 +43,7 @@ DECIDE = ("audit-labels", "tiles", "--decisions", "d.csv")
         ),
     ],
 )
+@pytest.mark.medium
 def test_a_table_goes_to_standard_output_and_the_summary_to_standard_error(
     run, place, arguments, columns, rows
 ):
@@ -55,6 +56,7 @@ def test_a_table_goes_to_standard_output_and_the_summary_to_standard_error(
     assert not (place / "-").exists()
 
 
+@pytest.mark.medium
 def test_the_worst_labels_and_the_page_go_there_too(run, place):
     table = run(*AUDIT, "--output", "-")
     assert table.out.startswith("tile,given_label,predicted_label,is_label_issue")

@@ -127,6 +127,7 @@ def test_a_url_of_a_mosaic_is_the_users_own_word(served):
 @pytest.mark.parametrize(
     ("start", "driver"), [(b"\x89HDF\r\n\x1a\n", "HDF5"), (b"CDF\x01", "netCDF")]
 )
+@pytest.mark.medium
 def test_other_formats_that_may_name_files_are_told_by_name(tmp_path, start, driver):
     (tmp_path / "a.tif").write_bytes(start + bytes(500))
     assert read(tmp_path / "a.tif").reason.startswith(f"its format is {driver}, ")

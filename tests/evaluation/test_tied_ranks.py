@@ -131,6 +131,7 @@ def test_the_order_of_rows_changes_no_figure(kind: str, seed: int) -> None:
     assert one.knn_accuracy == other.knn_accuracy
 
 
+@pytest.mark.medium
 def test_binary_codes_as_by_a_loop_over_integer_similarities() -> None:
     vectors, labels = codes(40, 8, 0), np.random.default_rng(1).integers(0, 3, 40)
     products = np.rint(vectors.astype(float) @ vectors.T.astype(float) * 8).astype(int)

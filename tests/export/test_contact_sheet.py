@@ -68,6 +68,7 @@ def test_the_query_and_its_hits_are_shown_in_order(tmp_path: Path, result: Query
         assert np.array_equal(np.asarray(thumbnail(picture, column)), np.asarray(expected))
 
 
+@pytest.mark.medium
 def test_every_query_has_its_own_row(tmp_path: Path, result: QueryResult) -> None:
     picture = sheet(tmp_path / "sheet.png", replace(result, hits=()), result)
     assert colours(thumbnail(picture, 2, row=0)) == {(255, 255, 255)}

@@ -220,6 +220,7 @@ def test_a_description_that_is_none_is_refused(folder: Path, text: str) -> None:
         "schema_version",
     ],
 )
+@pytest.mark.medium
 def test_a_description_that_lacks_a_part_is_refused(folder: Path, key: str) -> None:
     edited(folder, lambda content: content.pop(key))
     with pytest.raises(ModelDamaged, match=rf"description \('{key}'\)$"):

@@ -61,6 +61,7 @@ def test_safetensors_files_are_read(tmp_path: Path, state: dict[str, Tensor]) ->
 
 @pytest.mark.parametrize("wrapping", [None, "state_dict", "model_state_dict", "model"])
 @pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "model."])
+@pytest.mark.medium
 def test_pth_files_are_read_out_of_their_wrappings(
     tmp_path: Path, state: dict[str, Tensor], wrapping: str | None, prefix: str
 ) -> None:
@@ -242,6 +243,7 @@ def vit_state(vit: EmbeddingNetwork, patches: int) -> dict[str, Tensor]:
     return state
 
 
+@pytest.mark.medium
 def test_a_vision_transformer_takes_any_bands_and_sizes_of_its_patches(
     vit: EmbeddingNetwork,
 ) -> None:

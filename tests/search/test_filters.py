@@ -86,6 +86,7 @@ def test_any_filters_give_what_a_plain_loop_gives(planet: Planet, areas: list[Pa
 
 
 @pytest.mark.parametrize("block", [1, 7, 64])
+@pytest.mark.medium
 def test_blocks_and_batches_change_nothing(
     planet: Planet, areas: list[Path], monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:

@@ -117,6 +117,7 @@ def test_large_valid_polygons_are_read_soon(tmp_path: Path, content: Any, area: 
     assert found.area == pytest.approx(area, rel=1e-3)
 
 
+@pytest.mark.medium
 def test_an_area_of_many_parts_holds_what_each_of_them_holds(tmp_path: Path) -> None:
     parts = parts_of(1200)
     places = [(-60.25 + i * 0.25, -79.9, 0.2, 0.2) for i in range(600)]

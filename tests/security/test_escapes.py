@@ -30,6 +30,8 @@ from rsretrieve.errors import TileError
 from tests.support.attempts import Home, made_attempts, names, plain
 from tests.support.reading_here import shows_private_pixels
 
+pytestmark = pytest.mark.medium
+
 CONFINED = pytest.mark.skipif(
     not (enforced().reading_confined and enforced().network_denied),
     reason="this system has no Landlock",

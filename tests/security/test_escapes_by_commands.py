@@ -93,6 +93,7 @@ def test_a_list_and_an_item(run, model, landscape, tmp_path, names_out):
 
 
 @pytest.mark.parametrize("window", ["", "#0,0,16,16"])
+@pytest.mark.medium
 def test_rows_of_embeddings_shown_in_a_sheet(run, tmp_path, names_out, window):
     ids = [f"t{i}{window}" for i in range(len(names_out))]
     vectors = [[1.0, float(i)] for i in range(len(ids))]

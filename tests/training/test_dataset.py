@@ -70,6 +70,7 @@ def test_a_tenth_of_every_class_is_held_back(
     assert notices(events) == []
 
 
+@pytest.mark.medium
 def test_examples_are_the_tiles_in_order_with_their_class_numbers(
     prepare: Prepare, noisy_tiles: TileSet
 ) -> None:

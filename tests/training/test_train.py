@@ -555,6 +555,7 @@ def gone(tiles: TileSet) -> TileSet:
     ],
     ids=["no such band", "one class", "no readable tile", "stopped in its first epoch"],
 )
+@pytest.mark.medium
 def test_overwriting_that_comes_to_nothing_costs_no_unfinished_training(
     request_of: Requests,
     output: Path,

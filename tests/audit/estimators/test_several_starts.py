@@ -72,6 +72,7 @@ def test_classes_that_overlap_are_not_noise(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("distance", [1.4, 1.8])
+@pytest.mark.medium
 def test_classes_that_overlap_widely_may_have_right_labels(distance: float, seed: int) -> None:
     rows, true = clusters(distance, seed)
     rates = fitted(rows, true).rates

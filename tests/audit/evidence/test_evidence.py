@@ -40,6 +40,7 @@ def scores(order: list[int], names: tuple[str, ...]) -> dict[str, tuple[object, 
     "names", [NAMES, ("f", "e", "d", "c", "b", "a"), ("c", "a", "f", "b", "e", "d")]
 )
 @pytest.mark.parametrize("seed", [None, 1, 2])
+@pytest.mark.medium
 def test_shuffled_rows_and_renamed_classes_have_the_same_scores(
     names: tuple[str, ...], seed: int | None
 ) -> None:

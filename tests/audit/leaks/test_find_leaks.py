@@ -52,6 +52,7 @@ def test_re_compressed_pictures_are_near_duplicates_and_others_are_not(tmp_path)
     assert (counted.tiles, counted.near_duplicates, counted.overlaps) == (10, 2, 0)
 
 
+@pytest.mark.medium
 def test_one_file_in_two_lists_shares_all_of_it(tmp_path):
     files = pictures(tmp_path, 1, 2, 3)
     found = find_leaks({"a": tiles_at(*files[:2]), "b": tiles_at(*files[1:])}, RunContext())

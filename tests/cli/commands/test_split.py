@@ -32,6 +32,7 @@ def boxes(path):
     return [shapely.box(c, r, c + w, r + h) for c, r, w, h in numbers]
 
 
+@pytest.mark.medium
 def test_lists_by_place_share_no_ground_and_can_be_read_again(run, scene, tmp_path):
     out = tmp_path / "lists"
     ran = run(
@@ -139,6 +140,7 @@ def test_lists_of_windows_by_place_are_indexed(run, model, tmp_path):
     assert (ran.code, ran.json["tiles"]) == (0, split["test"])
 
 
+@pytest.mark.medium
 def test_reading_places_gets_nowhere_else(run, landscape, tmp_path):
     home = Home.made(tmp_path / "home", "http://127.0.0.1:9")
     before = home.state()

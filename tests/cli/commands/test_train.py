@@ -109,6 +109,7 @@ def test_refuses_to_overwrite_a_model_and_leaves_it_alone(run, landscape, model)
         (["--q", "0"], "0 < q ≤ 1"),
     ],
 )
+@pytest.mark.medium
 def test_arguments_that_make_no_sense_are_wrong_usage(run, landscape, tmp_path, arguments, message):
     ran = run("train", landscape, "--output", tmp_path / "m", *TRAINING, *arguments)
     assert (ran.code, ran.out) == (2, "")
@@ -249,6 +250,7 @@ def test_after_ctrl_c_is_said_what_is_kept_and_no_more(run, landscape, tmp_path,
     assert "repeat the command with --resume" in interrupted_in(2, "--overwrite")
 
 
+@pytest.mark.medium
 def test_resume_without_anything_to_resume_says_so(run, landscape, tmp_path):
     ran = run("train", landscape, "--output", tmp_path / "m", *TRAINING, "--resume")
     assert ran.code == 1

@@ -167,6 +167,7 @@ def test_patches_in_folders_of_their_own_have_no_labels(tmp_path):
     assert find_tiles(tmp_path, scenes=stack("all")).class_names == ()
 
 
+@pytest.mark.medium
 def test_windows_of_a_stack_and_a_list_of_them_are_the_same_tiles(tmp_path):
     for name, side in (("B02", 48), ("B05", 24)):
         band(tmp_path / "scenes", f"x_{name}.tif", side)

@@ -47,6 +47,7 @@ def test_workers_compute_places(foreign, landscape):
     assert all(places)
 
 
+@pytest.mark.medium
 def test_our_own_process_computes_places(foreign):
     """In a process of its own: rasterio looks at the variables when it is imported."""
     code = (
@@ -64,6 +65,7 @@ def test_our_own_process_computes_places(foreign):
     assert left[foreign] == os.environ[foreign]
 
 
+@pytest.mark.medium
 def test_places_of_a_table_made_elsewhere_are_computed(foreign):
     """In a process of its own: rasterio keeps reference systems that it knows."""
     code = (

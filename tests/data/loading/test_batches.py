@@ -62,6 +62,7 @@ def names(reads):
 
 
 @pytest.mark.parametrize("reduced", [False, True])
+@pytest.mark.medium
 def test_jpegs_are_decoded_as_the_preprocessing_says(tmp_path, reduced):
     tiles = tiles_at(save_picture(tmp_path / "a.jpg", noise((3, 64, 64))))
     wanted = replace(preprocessing(8), reduced_jpeg=reduced)
@@ -74,12 +75,14 @@ def test_jpegs_are_decoded_as_the_preprocessing_says(tmp_path, reduced):
 
 
 @pytest.mark.parametrize("workers", [1, 3, None])
+@pytest.mark.medium
 def test_tiles_come_in_their_order_however_long_each_takes(pictures, workers):
     reads = list(read_in_order(pictures, id_and_shape, workers))
     assert names(reads) == names(Read(tile, None) for tile in pictures)
     assert [read.content for read in reads] == [(t.id, (3, 9, 12)) for t in pictures]
 
 
+@pytest.mark.medium
 def test_only_a_few_tiles_for_each_worker_are_read_ahead(pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("RSRETRIEVE_SANDBOX", "off")  # the workers note what they read in files
     noted = Noted(tmp_path)
@@ -112,6 +115,7 @@ def test_an_error_that_is_no_tiles_ends_the_stream(pictures):
 
 
 @pytest.mark.parametrize(("batch_size", "sizes"), [(16, [16, 16, 8]), (20, [20, 20]), (99, [40])])
+@pytest.mark.medium
 def test_batches_are_full_but_for_the_last(pictures, single_reads, batch_size, sizes):
     batches = list(stream_batches(pictures, preprocessing(), batch_size, RunContext()))
     assert [len(batch.tiles) for batch in batches] == sizes

@@ -211,12 +211,14 @@ def test_a_cache_that_may_only_be_read_is_used(tiles, decoded, monkeypatch):
 
 
 @pytest.mark.parametrize("limit", ["0", "2kB"])
+@pytest.mark.medium
 def test_what_does_not_fit_in_whole_is_not_kept_at_all(folder, tiles, monkeypatch, limit):
     monkeypatch.setenv("RSRETRIEVE_CACHE_SIZE", limit)
     read(tiles)
     assert folder.files() == []
 
 
+@pytest.mark.medium
 def test_a_few_tiles_are_not_looked_for(folder, tiles):
     read(tiles.select(range(COUNT - 1)))
     assert folder.files() == []
@@ -238,6 +240,7 @@ def test_a_file_beside_a_raster_that_changes_makes_it_another(tiles, tmp_path, n
     assert key_of(tiles[0]) == picture
 
 
+@pytest.mark.medium
 def test_files_that_name_others_are_not_kept(folder, tiles, monkeypatch):
     monkeypatch.setenv("RSRETRIEVE_GDAL_DRIVERS", "VRT")
     read(tiles)
@@ -250,6 +253,7 @@ def test_what_nobody_could_see_change_has_no_key(tmp_path):
 
 
 @pytest.mark.usefixtures("folder")
+@pytest.mark.medium
 def test_a_folder_that_cannot_be_written_costs_nothing_but_time(tiles, tmp_path):
     (tmp_path / "cache").write_text("a file")
     same(read(tiles), read(tiles))

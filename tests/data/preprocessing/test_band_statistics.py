@@ -44,6 +44,7 @@ def columns(statistics):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16", "float32"])
+@pytest.mark.medium
 def test_statistics_are_those_of_all_pixels_of_each_band(tmp_path, dtype):
     values = [noise((2, 16, 16), dtype, seed) for seed in range(5)]
     measured = measure_preprocessing(rasters(tmp_path, values), 32)
@@ -171,6 +172,7 @@ def test_imagenets_statistics_are_not_for_other_tiles(tmp_path):
 
 @pytest.mark.parametrize(("dtype", "reduced"), [("uint8", True), ("uint16", False)])
 @pytest.mark.parametrize("imagenet", [True, False])
+@pytest.mark.medium
 def test_jpegs_are_decoded_no_larger_than_needed_where_tiles_are_8_bit(
     tmp_path, dtype, reduced, imagenet
 ):

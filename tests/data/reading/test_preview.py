@@ -44,6 +44,7 @@ def slowly_stretched(values, seen):
         ((16, 16), 16, (16, 16)),
     ],
 )
+@pytest.mark.medium
 def test_the_longer_side_has_the_size_asked_for(tmp_path, shape, size_px, expected):
     path = save_picture(tmp_path / "a.png", noise((3, *shape)))
     assert shown(path, size_px).shape == (*expected, 3)

@@ -55,6 +55,7 @@ def test_only_the_part_that_is_asked_for_is_fetched(served, scene):
     assert served.sent_bytes < scene.stat().st_size / 4
 
 
+@pytest.mark.medium
 def test_a_scene_is_fetched_once_however_many_windows_overlap(served, scene):
     choices = SceneChoices(WindowChoices(64, 32))
     tiles = find_tiles(f"{served.url}/scene.tif", scenes=choices)

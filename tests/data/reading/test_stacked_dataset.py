@@ -169,6 +169,7 @@ def test_bands_that_do_not_fit_together_are_refused(tmp_path, other, words):
     assert "a_B03.tif" in caught.value.reason
 
 
+@pytest.mark.medium
 def test_a_missing_or_damaged_band_fails_its_tile_only(tmp_path):
     good = band(tmp_path / "B02.tif", 10, 16)
     (tmp_path / "B03.tif").write_bytes(good.read_bytes()[:90])

@@ -82,6 +82,7 @@ def geodesic_m(one, other):
         (30.0, -89.995, "EPSG:3031"),
     ],
 )
+@pytest.mark.medium
 def test_distances_are_metres_on_the_ground_everywhere(tmp_path, lon, lat, crs):
     rng = np.random.default_rng(1)
     to_map = Transformer.from_crs("OGC:CRS84", crs, always_xy=True)
@@ -106,6 +107,7 @@ def test_distances_are_metres_on_the_ground_everywhere(tmp_path, lon, lat, crs):
 
 
 @pytest.mark.parametrize("lat", [0.2, 60.0, 84.0])
+@pytest.mark.medium
 def test_overlaps_are_those_of_the_map_and_touching_is_none(tmp_path, lat):
     crs = "EPSG:32633" if lat > 50 else "EPSG:32632"
     x, y = Transformer.from_crs("OGC:CRS84", crs, always_xy=True).transform(10.0, lat)
@@ -123,6 +125,7 @@ def test_overlaps_are_those_of_the_map_and_touching_is_none(tmp_path, lat):
     assert (0, 1) not in found
 
 
+@pytest.mark.medium
 def test_rasters_in_two_reference_systems_and_across_the_antimeridian(tmp_path):
     tiles = tiles_at(
         around(tmp_path / "utm60.tif", "EPSG:32760", 179.999, -17.0, 20, 32),
@@ -136,6 +139,7 @@ def test_rasters_in_two_reference_systems_and_across_the_antimeridian(tmp_path):
     assert (1, 3) not in pairs_of(tiles, metres - 20)
 
 
+@pytest.mark.medium
 def test_a_raster_around_the_pole_and_one_around_the_earth(tmp_path):
     tiles = tiles_at(
         raster_at(tmp_path / "pole.tif", "EPSG:3031", -80_000, 80_000, 10_000),
@@ -186,6 +190,7 @@ def test_windows_of_one_file_are_compared_by_their_pixels_without_a_place():
     assert {one for one, other in found if other == 40} == set(range(1, 40, 2))
 
 
+@pytest.mark.medium
 def test_only_pairs_of_two_groups_are_given_and_some_tiles_are_left_aside(tmp_path):
     paths = [raster_at(tmp_path / f"{i}.tif", "EPSG:32632", 500_000 + i, 0, 10) for i in range(4)]
     tiles = tiles_at(*paths)

@@ -121,6 +121,7 @@ def test_overlapping_scenes_stay_together_without_a_cut_where_fractions_allow(tm
     assert sorted(Counter(next(iter(n)) for n in lists.values()).values()) == [1, 2, 7]
 
 
+@pytest.mark.medium
 def test_by_scene_keeps_a_file_and_an_item_together_and_says_what_was_reached(tmp_path):
     for i in range(3):
         scene(tmp_path / f"{i}.tif", 500_000, side=40)
@@ -163,6 +164,7 @@ def test_fractions_are_met_class_by_class_and_only_seed_and_ids_decide(tmp_path)
     assert ids[0] != [sorted(tile.id for tile in part) for part in other.parts]
 
 
+@pytest.mark.medium
 def test_both_keep_overlapping_files_together_and_cut_nothing(tmp_path):
     scene(tmp_path / "a.tif", 500_000, side=100)
     scene(tmp_path / "b.tif", 500_900, side=100)
@@ -172,6 +174,7 @@ def test_both_keep_overlapping_files_together_and_cut_nothing(tmp_path):
     assert "fractions reached" in said
 
 
+@pytest.mark.medium
 def test_tiles_without_a_place_stay_with_their_file_or_are_refused(tmp_path):
     save_raster(tmp_path / "nowhere.tif", noise((1, 64, 64)))
     with pytest.raises(InputError, match="--by-place needs") as refused:

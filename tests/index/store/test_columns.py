@@ -28,6 +28,7 @@ def in_chunks(table: TileTable, size: int) -> TileTable:
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(texts, max_size=12), texts, st.integers(1, 5))
+@pytest.mark.medium
 def test_rows_with_a_text_are_those_a_loop_finds(ids: list[str], text: str, size: int) -> None:
     for table in (table_of(ids), in_chunks(table_of(ids), size)):
         for asked in {text, *ids}:

@@ -171,6 +171,7 @@ def change_graph(folder: Path, change: Callable[[Any], object]) -> ModelFolder:
     return ModelFolder.read(folder)
 
 
+@pytest.mark.medium
 def test_a_graph_names_nothing_of_the_machine(written: Path) -> None:
     content = (written / GRAPH_FILE).read_bytes()
     for part in (str(Path(model_folder.__file__).parent), str(written), "site-packages", ".py"):
@@ -317,6 +318,7 @@ HOSTILE: dict[str, Callable[[Any], object]] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.medium
 def test_a_graph_that_is_none_of_ours_is_refused(stranger: Path, kind: str) -> None:
     model = change_graph(stranger, HOSTILE[kind])
     with pytest.raises(ModelDamaged, match=r"network\.onnx cannot be run"):

@@ -93,6 +93,7 @@ def test_running_out_of_memory_is_told_from_other_errors():
         assert not ran_out_of_memory(error)
 
 
+@pytest.mark.medium
 def test_embedding_in_micro_batches_gives_the_same(monkeypatch):
     statistics = BandStatistics((90.0,) * 3, (40.0,) * 3, (0.0,) * 3, (255.0,) * 3)
     torch.manual_seed(0)

@@ -177,6 +177,7 @@ def test_shares_out_of_range_are_refused(name: str, value: float) -> None:
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 6))
 @settings(deadline=None)
+@pytest.mark.medium
 def test_alignment_is_that_of_a_plain_loop(seed: int, count: int, classes: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     rows = torch.rand(count, classes, generator=generator, dtype=torch.float64).softmax(dim=1)
