@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.embedding_rasters.quantization import Quantization
 from rsretrieve.data.geo.window_places import places_of
-from rsretrieve.data.reading.datasets import open_raster, raster_errors, reading_from
+from rsretrieve.data.reading.datasets import opened_raster
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
-from rsretrieve.data.workers.limits import allow_values, begin_tile, end_tile
+from rsretrieve.data.workers.limits import HEADER_BYTES, allow_values, tile_limits
 from rsretrieve.errors import TileError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from rsretrieve.data.geo.place import Place
 
-_HEADER_BYTES = 4_000_000
 _READ_AS = ("int8", "uint8", "int16", "uint16", "int32", "float32", "float64")
 
 
@@ -100,12 +99,9 @@ def read_band_vectors(
 
 @contextmanager
 def _opened(tile: Tile) -> Iterator[DatasetReader]:
-    begin_tile(max(_HEADER_BYTES, tile.location.state()[0]))
-    try:
-        with raster_errors(tile.id), reading_from(tile), closing(open_raster(tile)) as raster:
-            yield raster.dataset
-    finally:
-        end_tile()
+    size_bytes = max(HEADER_BYTES, tile.location.state()[0])
+    with tile_limits(size_bytes), opened_raster(tile) as raster:
+        yield raster.dataset
 
 
 def _unit_vectors(

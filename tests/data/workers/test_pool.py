@@ -232,17 +232,16 @@ def test_the_limits_of_a_worker(monkeypatch):
     limits = {}
     monkeypatch.setattr(resource, "setrlimit", lambda what, limit: limits.update({what: limit}))
     monkeypatch.setattr(limits_of_tiles, "_limited", False)
-    limits_of_tiles.begin_tile(10)
-    assert not limits  # of a process that is no worker nothing is limited
+    with limits_of_tiles.tile_limits(10):
+        assert not limits  # of a process that is no worker nothing is limited
     limits_of_tiles.limit_process()
     limits_of_tiles.let_no_file_be_written()
     assert limits[resource.RLIMIT_CORE] == limits[resource.RLIMIT_FSIZE] == (0, 0)
-    limits_of_tiles.begin_tile(10_000_000)
-    assert limits[resource.RLIMIT_AS][0] > limits_of_tiles.MEMORY_BYTES
-    left_s, _ = signal.getitimer(signal.ITIMER_PROF)
-    limits_of_tiles.allow_values(50_000_000)
-    assert signal.getitimer(signal.ITIMER_PROF)[0] > left_s + 4
-    limits_of_tiles.end_tile()
+    with limits_of_tiles.tile_limits(10_000_000):
+        assert limits[resource.RLIMIT_AS][0] > limits_of_tiles.MEMORY_BYTES
+        left_s, _ = signal.getitimer(signal.ITIMER_PROF)
+        limits_of_tiles.allow_values(50_000_000)
+        assert signal.getitimer(signal.ITIMER_PROF)[0] > left_s + 4
     assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
 
 
