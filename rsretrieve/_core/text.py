@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 
 def shortened(text: str, room: float, length: Callable[[str], float]) -> str:
@@ -49,3 +50,18 @@ def size_in_bytes(text: str) -> int | None:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, cut at 200 characters; its class if it has none."""
     return str(error).strip().split("\n")[0][:200] or type(error).__name__
+
+
+def some_of(names: Iterable[str], count: int = 3) -> str:
+    """The first names, quoted, for a message.
+
+    >>> some_of(["a", "b", "c", "d"])
+    "'a', 'b', 'c', …"
+    """
+    return first_few(map(repr, names), count)
+
+
+def first_few(texts: Iterable[str], count: int, separator: str = ", ") -> str:
+    """The first texts, joined, and an ellipsis if there are more."""
+    shown = [*islice(texts, count + 1)]
+    return separator.join(shown[:count]) + (f"{separator}…" if len(shown) > count else "")

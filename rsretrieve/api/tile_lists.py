@@ -21,7 +21,7 @@ from rsretrieve.api.dataframes import frame
 from rsretrieve.api.opened_tiles import Tiles, TilesLike, tiles_of
 from rsretrieve.audit.leaks.find_leaks import FoundLeaks, Leak
 from rsretrieve.audit.leaks.find_leaks import find_leaks as find_leaks_of
-from rsretrieve.data.discovery.find_tiles import write_list
+from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.splitting.split_tiles import PARTS, Split, SplitChoices, split_tiles
 from rsretrieve.data.windowing import DEFAULT_MAX_NODATA, SceneChoices
 from rsretrieve.export.output_paths import OutputPaths

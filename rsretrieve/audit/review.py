@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rsretrieve._core.tables import write_csv
+from rsretrieve._core.text import some_of
 from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import tuples_of
 from rsretrieve.audit.saved_decisions import Decision, DecisionsFile, require_origin
 from rsretrieve.data.labels.class_names import nothing_in_common, spelling_notices
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
-from rsretrieve.data.labels.labels import by_tile_id, some_of
+from rsretrieve.data.labels.labels import by_tile_id
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import LabelsError
 

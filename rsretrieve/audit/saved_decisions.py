@@ -9,7 +9,7 @@ from pathlib import Path
 from rsretrieve._core.atomic_write import resolved, sha256_of_file
 from rsretrieve._core.tables import read_table
 from rsretrieve.data.labels.confirmed import Rule, contradiction
-from rsretrieve.data.labels.labels import LabelColumn
+from rsretrieve.data.labels.label_column import LabelColumn
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.text import some_of
 from rsretrieve.data.file_state import FileStates
-from rsretrieve.data.labels.labels import some_of, true_labels_by_id
+from rsretrieve.data.labels.true_labels import true_labels_by_id
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.paths import storable
+from rsretrieve._core.text import some_of
 from rsretrieve.data.file_state import FileStates
-from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import window_text

@@ -28,9 +28,10 @@ from rsretrieve.errors import ModelError
 from rsretrieve.export.geojson import place_geometry
 from rsretrieve.export.results import hit_json
 from rsretrieve.export.stac_collection import collection_of, write_collection
-from rsretrieve.index.external.embeddings_file import METADATA_KEY
+from rsretrieve.index.external.embedding_tables import METADATA_KEY
 from rsretrieve.index.store.folder import IndexStore
-from rsretrieve.index.store.tile_table import SCHEMA, TileTable
+from rsretrieve.index.store.tile_schema import SCHEMA
+from rsretrieve.index.store.tile_table import TileTable
 from rsretrieve.network.metadata import read_description
 
 if TYPE_CHECKING:

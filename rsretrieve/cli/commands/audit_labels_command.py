@@ -256,7 +256,7 @@ def audit_labels(
         from rsretrieve.audit.issue_selection import FIX_PRECISION, IssueSelection
         from rsretrieve.audit.label_quality import AssessmentOptions
         from rsretrieve.cli.io.render_audit import audit_result, decisions_result
-        from rsretrieve.data.labels.labels import true_labels_of
+        from rsretrieve.data.labels.true_labels import true_labels_of
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.html.page import MOST_CARDS
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rsretrieve._core.text import some_of
 from rsretrieve.data.discovery.left_out import LeftOut
 from rsretrieve.data.gdal_drivers import (
     READABLE_SUFFIXES,
@@ -15,7 +16,6 @@ from rsretrieve.data.gdal_drivers import (
     begins_like_an_image,
     holds_its_pixels,
 )
-from rsretrieve.data.labels.labels import some_of
 
 IMAGE_SUFFIXES = frozenset(
     (

@@ -18,7 +18,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.data.workers.limits import HEADER_BYTES, tile_limits
-from rsretrieve.data.workers.pool import WorkerSlot
+from rsretrieve.data.workers.pool import WorkerSlot, worker_slots
 from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import TileError
 
@@ -75,9 +75,8 @@ def locate(tiles: TileSet, context: RunContext) -> list[Located | None]:
 def _replies(tiles: TileSet) -> Iterator[tuple[list[int], Sequence[_Reply | TileError]]]:
     """The places of the tiles of one file after another; two files are open at once."""
     readable = Readable.of(tiles, tiles.folders)
-    slots = [WorkerSlot() for _ in range(_SLOTS)]
     waiting = []
-    try:
+    with worker_slots(_SLOTS) as slots:
         for number, rows in enumerate(_by_file(tiles)):
             slot, chosen = slots[number % _SLOTS], [tiles[row] for row in rows]
             waiting.append((rows, slot.thread.submit(_asked, slot, chosen, readable)))
@@ -86,9 +85,6 @@ def _replies(tiles: TileSet) -> Iterator[tuple[list[int], Sequence[_Reply | Tile
                 yield done, work.result()
         for done, work in waiting:
             yield done, work.result()
-    finally:
-        for slot in slots:
-            slot.stop()
 
 
 def _by_file(tiles: TileSet) -> Iterator[list[int]]:

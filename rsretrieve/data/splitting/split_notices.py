@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsretrieve.data.labels.labels import some_of
+from rsretrieve._core.text import some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.splitting.allotment import LEFT_OUT, Allotment
 from rsretrieve.data.splitting.close_tiles import overlapping_windows

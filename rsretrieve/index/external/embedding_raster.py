@@ -21,11 +21,11 @@ from rsretrieve.data.embedding_rasters.band_vectors import (
 from rsretrieve.data.embedding_rasters.quantization import Quantization, quantization_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, Trust
-from rsretrieve.data.workers.pool import WorkerSlot
+from rsretrieve.data.workers.pool import worker_slots
 from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import InvalidArgument, NoUsableTiles, TableError, TileError
 from rsretrieve.index.external.choices import EmbeddingChoices
-from rsretrieve.index.external.place_columns import table_of_places
+from rsretrieve.index.external.places.place_columns import table_of_places
 from rsretrieve.index.external.table_rows import table_of
 from rsretrieve.index.store.tile_table import TileTable
 
@@ -81,24 +81,22 @@ def read_raster(
     # A VRT names other files; the user typed its name. Another file must hold its pixels.
     trust = Trust.NAMED if path.suffix.lower() == ".vrt" else Trust.STRANGER
     tile = Tile(path.name, str(path), trust=trust)
-    slot = WorkerSlot()
     try:
-        policy = policy_for(tile, Readable.of([tile]))
-        facts = slot.call(read_band_facts, tile, tile.location.time_limit_s, policy)
-        raster = _Raster(*facts)
-        requests = list(_requests(path, tile, raster, choices))
-        context.start_stage("reading embeddings", len(requests))
-        parts = []
-        for request in requests:
-            limit_s = tile.location.time_limit_s
-            parts.append(slot.call(read_band_vectors, request, limit_s, policy))
-            context.advance(1)
+        with worker_slots(1) as (slot,):
+            policy = policy_for(tile, Readable.of([tile]))
+            facts = slot.call(read_band_facts, tile, tile.location.time_limit_s, policy)
+            raster = _Raster(*facts)
+            requests = list(_requests(path, tile, raster, choices))
+            context.start_stage("reading embeddings", len(requests))
+            parts = []
+            for request in requests:
+                limit_s = tile.location.time_limit_s
+                parts.append(slot.call(read_band_vectors, request, limit_s, policy))
+                context.advance(1)
     except (TileError, WorkerLost) as error:
         raise TableError(f"{path}: {error.reason}") from error
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
-    finally:
-        slot.stop()
     return _gathered(path, raster, requests, parts, context)
 
 

@@ -20,7 +20,7 @@ from rsretrieve.errors import InputError
 from rsretrieve.export.geojson import place_geometry, write_geojson
 from rsretrieve.export.geoparquet import write_hits
 from rsretrieve.index.external.embeddings_file import read_embeddings
-from rsretrieve.index.external.geometry_columns import PlaceReader
+from rsretrieve.index.external.places.geometry_columns import PlaceReader
 from rsretrieve.index.store.columns import Footprints
 from rsretrieve.index.store.tile_table import TileTable, read_table, write_table
 from rsretrieve.search.search import Hit, QueryResult
