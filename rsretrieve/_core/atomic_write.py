@@ -47,7 +47,7 @@ def refuse_to_overwrite(path: Path, *, overwrite: bool, marker: str = "") -> Non
         raise OutputExists(f"{path} is {kind}, and is not replaced", hint="give another output")
     if not overwrite and os.path.lexists(path):
         raise OutputExists(
-            f"{path} is there already", hint="give --overwrite to replace it, or another output"
+            f"{path} already exists", hint="give --overwrite to replace it, or another output"
         )
 
 

@@ -77,7 +77,7 @@ class TileLists:
             overwrite: replace files that are there.
 
         Raises:
-            OutputExists: a file is there already.
+            OutputExists: a file already exists.
             OutputRefused: it is one of the inputs.
         """
         where, replaces = path_of(folder, "folder"), flag(overwrite, "overwrite")
@@ -127,7 +127,7 @@ class Leaks:
         """Write one row a pair, near-duplicates first.
 
         Raises:
-            OutputExists: the file is there already.
+            OutputExists: the file already exists.
         """
         file, replaces = path_of(path, "path"), flag(overwrite, "overwrite")
         outputs = OutputPaths({"path": file}, overwrite=replaces)

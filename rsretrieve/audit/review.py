@@ -76,8 +76,8 @@ def apply_decisions(
     concerned = [tile for tile in tiles if tile.id in by_tile]
     if not concerned:
         raise LabelsError(
-            f"{source} decides on none of the {len(tiles)} tiles of {tiles.source} (it names "
-            f"{some_of(by_tile)}; the tiles are {some_of(tile.id for tile in tiles)})",
+            f"{source} holds no decision on any of the {len(tiles)} tiles of {tiles.source} (it "
+            f"names {some_of(by_tile)}; the tiles are {some_of(tile.id for tile in tiles)})",
             hint="give the tiles, and the folder, that the page was made from",
         )
     if absent := len(by_tile) - len(concerned):
@@ -96,7 +96,7 @@ def apply_decisions(
     notices += _notices_of_new_classes(tiles, by_tile.values(), source)
     if decided.undecided:
         notices.append(
-            f"{decided.undecided} rows of {source} are no decisions of a person; these tiles keep "
+            f"{decided.undecided} rows of {source} are not decisions of a person; these tiles keep "
             "their labels"
         )
     relabelled = tiles.relabelled({change.tile_id: change.label for change in changes})
@@ -140,7 +140,7 @@ def _notices_of_new_classes(
     new = sorted((decided & typed) - {*had})
     if not new or not had:
         return ()
-    notice = f"{source} starts classes that no tile of {tiles.source} has: {some_of(new, _MANY)}"
+    notice = f"{source} adds classes that no tile of {tiles.source} has: {some_of(new, _MANY)}"
     return (notice, *spelling_notices({*new, *had}))
 
 

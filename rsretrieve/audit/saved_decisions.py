@@ -103,8 +103,8 @@ def read_decisions(path: Path) -> DecisionsFile:
         if (found := _origin(row)) is not None:
             if origin and origin.digest and found.digest not in ("", origin.digest):
                 raise LabelsError(
-                    f"{place} was decided on other labels than the rows above",
-                    hint="apply the decisions of each page for itself",
+                    f"{place}: the decision was made on other labels than those above",
+                    hint="apply the decisions of each page separately",
                 )
             origin = origin if origin and origin.digest else found
     made = tuple(d for d in decisions.values() if d.rule not in _NOT_MADE)
@@ -176,8 +176,8 @@ def require_origin(
         return ()
     if origin == LabelsOrigin():
         return (
-            f"{decided.path} was decided on the names of folders as labels; tiles without a "
-            f"decision keep their labels of {now.file}",
+            f"the decisions of {decided.path} were made on the names of folders as labels; tiles "
+            f"without a decision keep their labels of {now.file}",
         )
     if origin.file == now.file:  # compared as text: a stranger may have written the name
         raise LabelsError(

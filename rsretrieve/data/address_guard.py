@@ -82,7 +82,7 @@ def _public_address(host: str, port: int) -> str:
     addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
         if not _is_public(address):
-            raise _NotPublic(f"{host} is no host of the public internet ({address})")
+            raise _NotPublic(f"{host} is not a host of the public internet ({address})")
     return addresses[0]
 
 

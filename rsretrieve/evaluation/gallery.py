@@ -87,7 +87,7 @@ def labelled_gallery(
     Args:
         store: the index.
         true_labels: tile id → label; None for the labels in the index.
-        context: is told how many tiles are left out.
+        context: receives a notice of how many tiles are left out.
 
     Raises:
         LabelsError: there is no label, or one class only.

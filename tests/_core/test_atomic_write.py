@@ -67,7 +67,7 @@ def umask():
     assert os.umask(before) == 0o026
 
 
-# What is there already
+# What already exists
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "broken link"])
@@ -76,7 +76,7 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path, kind):
     {"file": path.touch, "folder": path.mkdir, "broken link": lambda: path.symlink_to("gone")}[
         kind
     ]()
-    message = re.escape(f"{path} is there already")
+    message = re.escape(f"{path} already exists")
     with pytest.raises(OutputExists, match=f"^{message}$") as caught:
         refuse_to_overwrite(path, overwrite=False)
     assert "--overwrite" in caught.value.hint

@@ -74,7 +74,7 @@ def test_a_mosaic_is_opened_where_the_user_says_that_it_is_trusted(tmp_path, mon
     path.write_text(VRT.format(side=64, source=inner))
     refused = read(path)
     assert isinstance(refused, Failure)
-    assert refused.reason.startswith("its format is VRT, in which a file may name others")
+    assert refused.reason.startswith("its format is VRT, whose files may name other files")
     assert f"set {VARIABLE}=VRT if" in refused.reason
     monkeypatch.setenv(VARIABLE, "netCDF, VRT")
     assert np.array_equal(read(path).content.values, noise((1, 64, 64)))

@@ -117,6 +117,6 @@ def test_long_and_strange_names_stay_under_their_tile(tmp_path: Path, result: Qu
 
 def test_a_sheet_that_is_there_is_not_overwritten(tmp_path: Path, result: QueryResult) -> None:
     (tmp_path / "sheet.png").write_bytes(b"mine")
-    with pytest.raises(OutputExists, match=r"is there already$"):
+    with pytest.raises(OutputExists, match=r"already exists$"):
         sheet(tmp_path / "sheet.png", result)
     assert (tmp_path / "sheet.png").read_bytes() == b"mine"

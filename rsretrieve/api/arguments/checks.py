@@ -45,7 +45,7 @@ def text_of(value: object, name: str) -> str:
 
 
 def path_of(value: object, name: str) -> Path:
-    """A path on this machine; raises as `text_of` does."""
+    """A local path; raises as `text_of` does."""
     return Path(text_of(value, name))
 
 

@@ -125,11 +125,11 @@ def audit_labels(
         Path | None,
         _file(
             metavar="FILE.json",
-            help="Label Studio tasks: the tiles to look at, with the suggestions filled in.",
+            help="Label Studio tasks: the tiles to review, with the suggestions filled in.",
         ),
     ] = None,
     geojson: Annotated[
-        Path | None, _file(help="GeoJSON: footprints of the tiles to look at.")
+        Path | None, _file(help="GeoJSON: footprints of the tiles to review.")
     ] = None,
     against: Annotated[
         list[str] | None,

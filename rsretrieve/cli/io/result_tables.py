@@ -88,11 +88,11 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     given = evaluation.gallery_labels == "given labels"
     judged = "the labels in the index (given labels)" if given else "true labels (clean gallery)"
     title = (
-        f"{figures.queries} queries among {evaluation.gallery} indexed tiles, judged by {judged}"
+        f"{figures.queries} queries among {evaluation.gallery} indexed tiles; relevance by {judged}"
     )
     table = plain_table(title, "metric", "value")
     if given:
-        table.caption = "Labels in the index may be wrong: --truth FILE judges by true labels."
+        table.caption = "Labels in the index may be wrong: --truth FILE compares true labels."
         table.caption_justify = "left"
     rows = {
         "accuracy of 10 nearest neighbours": figures.knn_accuracy,

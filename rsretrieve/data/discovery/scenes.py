@@ -168,7 +168,7 @@ def _windows_of(
         gigabytes = count * _WINDOW_BYTES / 1e9
         raise TileError(
             scene.id,
-            f"has {count:,} windows; to list them takes {gigabytes:.1f} GB, more than half of the "
+            f"has {count:,} windows; listing them takes {gigabytes:.1f} GB, more than half of the "
             "free memory: give a larger --stride or --window",
         )
     windows = list(windows_of(facts, choices))

@@ -174,7 +174,7 @@ def by_tile_id(labels: Mapping[str, T], ids: Collection[str], source: Path) -> d
         tile_id = name if name in ids else id_of.get(_plain_name(name)) or name
         if found.setdefault(tile_id, label) != label:
             raise LabelsError(
-                f"{source} says two different things about tile {tile_id!r}, which it spells "
+                f"{source} has two different rows for tile {tile_id!r}, which it spells "
                 "in two ways",
                 hint="keep one row for each tile",
             )

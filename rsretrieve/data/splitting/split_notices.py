@@ -58,7 +58,7 @@ class SplitReport:
             shown = ", ".join(f"{count} of {len(part)} in {name}" for name, count, part in each)
             self.context.notice(
                 f"windows that overlap a window of another list: {shown}; figures on such lists "
-                "are too good (--by-place keeps overlapping windows together)"
+                "are too high (--by-place keeps overlapping windows together)"
             )
 
     def of_cuts(self, left_out: int) -> None:

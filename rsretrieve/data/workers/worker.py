@@ -170,11 +170,11 @@ def _reason_of_end(code: int | None) -> str:
     if code == -_CPU_TIME_SIGNAL:
         return "takes more processor time to decode than a file of its size should"
     if code == CONFINEMENT_REFUSED:
-        return f"this system refuses to confine a decoder ({SANDBOX_VARIABLE}=off leaves it out)"
+        return f"this system refuses to confine a decoder ({SANDBOX_VARIABLE}=off switches it off)"
     if code is not None and code < 0:
         with suppress(ValueError):
             return f"the decoder crashed on it ({Signals(-code).name})"
-    return f"the decoder ended over it (exit code {code})"
+    return f"the decoder ended while reading it (exit code {code})"
 
 
 def _gdal_defaults() -> dict[str, str]:

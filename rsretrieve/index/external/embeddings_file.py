@@ -115,7 +115,7 @@ def _read(
         raise TableError(f"{path} names its own tiles: leave out TILES")
     if suffix not in RASTER_SUFFIXES and choices.windows is not None:
         raise TableError(
-            f"{path} is no raster, so --window and --stride do not apply",
+            f"{path} is not a raster, so --window and --stride do not apply",
             hint="give them with a raster of embeddings, or leave them out",
         )
     if suffix in TABLE_SUFFIXES:

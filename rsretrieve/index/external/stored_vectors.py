@@ -112,7 +112,7 @@ class VectorReader:
         """(N, D) float32, zero where a vector is missing; and (N,) whether it is missing.
 
         Args:
-            context: is told how whole numbers were read.
+            context: receives a notice of how whole numbers were read.
 
         Raises:
             TableError: there is no vector.

@@ -121,7 +121,7 @@ def _repair_vectors(
     """Rebuild what follows from the stored vectors; None if they are lost."""
     mended = f"{FAISS_FILE} from {VECTORS_FILE}"
     if wrong == {SKIPPED_FILE}:
-        mended = f"{SKIPPED_FILE} left out: an update looks at those windows again"
+        mended = f"{SKIPPED_FILE} left out: an update reads those windows again"
     path = folder / VECTORS_FILE
     if VECTORS_FILE in wrong:
         path, mended = folder / FAISS_FILE, f"{VECTORS_FILE} from {FAISS_FILE}"

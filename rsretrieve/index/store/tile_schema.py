@@ -90,7 +90,7 @@ def _check_parts(parts: pyarrow.ChunkedArray) -> None:
     corners = pc.list_flatten(rings)
     lengths = pc.list_value_length(rings)
     if lengths.null_count or corners.null_count or pc.any(pc.less(lengths, 3)).as_py():
-        raise ValueError("a part of a footprint is no ring of corners")
+        raise ValueError("a part of a footprint is not a ring of corners")
     polygons = pc.list_flatten(parts)
     if polygons.null_count or pc.any(pc.equal(pc.list_value_length(polygons), 0)).as_py():
         raise ValueError("a part of a footprint has no ring")

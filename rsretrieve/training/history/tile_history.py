@@ -127,7 +127,7 @@ def read_tile_history(
         model: the model folder.
         tiles: N tiles with labels.
         quadrants: (N, 4) float32, mean brightness of each quarter; see `quadrant_means`.
-        context: is told of tiles whose pixels differ.
+        context: receives notices of tiles whose pixels differ.
 
     Raises:
         ModelDamaged: the file was changed, or cannot be read.

@@ -135,7 +135,7 @@ def test_an_export_is_indexed_again_without_a_model_and_asked_with_it(
     }
     refused = run("index", "--export", exported, "--output", index)
     assert refused.code == 1
-    assert "is there already" in refused.err
+    assert "already exists" in refused.err
     ran = run("index", "--from-embeddings", exported, "--output", again, "--json")
     assert (ran.code, ran.json["tiles"], ran.json["device"]) == (0, 144, "cpu")
     image = min((landscape / "forest").iterdir())

@@ -92,7 +92,7 @@ def test_a_tile_has_one_name_however_it_is_written(labels_file, name):
 
 def test_two_spellings_of_one_tile_may_not_contradict_each_other(labels_file):
     path = labels_file(("./a/0.png", "x"), ("a/0.png", "y"))
-    with pytest.raises(LabelsError, match=r"two different things about tile 'a/0\.png'"):
+    with pytest.raises(LabelsError, match=r"two different rows for tile 'a/0\.png'"):
         override_labels(labelled_tiles(a=1), path)
 
 

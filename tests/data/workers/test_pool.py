@@ -62,7 +62,7 @@ def test_a_crash_costs_one_tile_which_is_named_with_the_signal(pictures, count):
     failed = {read.tile.id: read.reason for read in reads if isinstance(read, Failure)}
     assert failed == {
         "05.png": "the decoder crashed on it (SIGSEGV)",
-        "06.png": "the decoder ended over it (exit code 7)",
+        "06.png": "the decoder ended while reading it (exit code 7)",
     }
 
 
@@ -92,7 +92,7 @@ def test_of_a_scene_that_is_lost_again_and_again_the_rest_is_given_up(tmp_path, 
     reads = list(read_in_order(TileSet("", tuple(tiles)), losing_a, 1))
     assert [isinstance(read, Failure) for read in reads] == [True] * 64 + [False] * 64
     assert len(calls) < 25
-    assert reads[3].reason.startswith("was given up: ")
+    assert reads[3].reason.startswith("was not read: ")
 
 
 def test_workers_are_kept_until_something_they_hang_on_changes(monkeypatch):

@@ -94,7 +94,7 @@ def test_vectors_are_mapped_not_read(folder: Path) -> None:
 
 
 def test_an_index_that_is_there_is_not_overwritten(folder: Path) -> None:
-    with pytest.raises(OutputExists, match=r"is there already"):
+    with pytest.raises(OutputExists, match=r"already exists"):
         write_index_folder(
             folder, FACTS, [], VECTORS[:0], VectorIndex.build(VECTORS, "Flat"), overwrite=False
         )

@@ -90,7 +90,7 @@ def _native(encoding: str, value: Any) -> Any:
     try:
         return makers[encoding](value)
     except (TypeError, KeyError, IndexError, shapely.errors.ShapelyError) as error:
-        raise ValueError(f"a geometry is no {encoding} ({error})") from error
+        raise ValueError(f"a geometry is not a {encoding} ({error})") from error
 
 
 def _polygon(rings: Any) -> Any:

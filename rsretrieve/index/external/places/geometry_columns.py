@@ -115,7 +115,7 @@ class PlaceReader:
         if max(-west, east) > 360 + _ROUNDING or max(-south, north) > 90 + _ROUNDING:
             raise ValueError(
                 f"a geometry of its column {self.geometry!r} extends to {east:.10g},{north:.10g}, "
-                f"which are no degrees, and {'its CRS is' if self.is_declared else 'no CRS is'} "
+                f"which are not degrees, and {'its CRS is' if self.is_declared else 'no CRS is'} "
                 f"{'longitude and latitude' if self.is_declared else 'named'}"
             )
         known = self.is_declared or srid == 4326
@@ -212,7 +212,7 @@ def own_place(values: Mapping[str, Any]) -> Place:
     if not all(rings) or not np.isfinite([*place.bounds, *sum(sum(rings, ()), ())]).all():
         raise ValueError("a tile's bounds or footprint are not numbers")
     if any(len(ring) < 3 for ring in rings[1:]) or not all(place.parts or ((1,),)):
-        raise ValueError("a part of a tile's footprint is no ring")
+        raise ValueError("a part of a tile's footprint is not a ring")
     if any(abs(lon) > 360 or abs(lat) > 90 for ring in rings for lon, lat in ring):
         raise ValueError("a tile's footprint is not in degrees")
     return place

@@ -1,4 +1,4 @@
-"""The CRS of a column of geometries, which may be told in several places."""
+"""The CRS of a column of geometries, which several kinds of metadata may name."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class BatchPlaces:
         path: the table, for messages.
         reader: reads one row.
         coordinates: the columns of longitudes and latitudes of points, or None.
-        context: is told of places that are approximate or unknown.
+        context: receives notices of places that are approximate or unknown.
     """
 
     path: Path
@@ -95,7 +95,7 @@ class BatchPlaces:
             i = int(outside[0])
             raise TableError(
                 f"{self.path}: its columns {' and '.join(self.coordinates)} hold {lons[i]:.10g} "
-                f"and {lats[i]:.10g}, which are no degrees (row {ids[i]!r})",
+                f"and {lats[i]:.10g}, which are not degrees (row {ids[i]!r})",
                 hint="write coordinates in longitude and latitude",
             )
         lons = np.where(np.abs(lons) > 180, (lons + 180) % 360 - 180, lons)

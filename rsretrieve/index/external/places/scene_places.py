@@ -37,7 +37,7 @@ def with_scene_places(folder: Path, table: TileTable, context: RunContext) -> Ti
     Args:
         folder: the folder of the file of embeddings.
         table: the tiles.
-        context: is told of scenes that are missing or cannot be read.
+        context: receives notices of scenes that are missing or cannot be read.
     """
     columns = table.columns
     lacking = pc.and_(
