@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def apply_decisions(
             no tile has a class of them.
     """
     source = decided.path
-    notices = [*require_origin(tiles, decided, command)]
+    origin = require_origin(tiles, decided, command)
     named = {decision.tile_id: decision for decision in decided.decisions}
     by_tile = by_tile_id(named, {tile.id for tile in tiles}, source)
     concerned = [tile for tile in tiles if tile.id in by_tile]
@@ -80,20 +80,16 @@ def apply_decisions(
             f"names {some_of(by_tile)}; the tiles are {some_of(tile.id for tile in tiles)})",
             hint="give the tiles, and the folder, that the page was made from",
         )
-    if absent := len(by_tile) - len(concerned):
-        notices.append(f"{absent} decisions of {source} concern tiles that were not found")
-    seen = {name: d.given_label for name, d in by_tile.items() if d.given_label is not None}
-    if stale := [t.id for t in concerned if t.id in seen and t.label != seen[t.id]]:
-        notices.append(
-            f"{len(stale)} tiles have other labels now than when {source} was saved "
-            f"({some_of(stale)}); their decisions are applied anyway"
-        )
     changes = tuple(
         _change(tile.id, by_tile[tile.id], tile.label)
         for tile in concerned
         if by_tile[tile.id].rule is not Rule.SKIP
     )
-    notices += _notices_of_new_classes(tiles, by_tile.values(), source)
+    notices = [
+        *origin,
+        *_notices_of_absent_tiles(concerned, by_tile, source),
+        *_notices_of_new_classes(tiles, by_tile.values(), source),
+    ]
     if decided.undecided:
         notices.append(
             f"{decided.undecided} rows of {source} are not decisions of a person; these tiles keep "
@@ -107,6 +103,20 @@ def apply_decisions(
     }
     reviewed = relabelled.with_confirmed(confirmed).with_notices(*notices)
     return ReviewedTiles(reviewed, changes, decided.decisions)
+
+
+def _notices_of_absent_tiles(
+    concerned: Sequence[Tile], by_tile: Mapping[str, Decision], source: Path
+) -> Iterator[str]:
+    """Notices of decisions on tiles that are missing, or that have other labels now."""
+    if absent := len(by_tile) - len(concerned):
+        yield f"{absent} decisions of {source} concern tiles that were not found"
+    seen = {name: d.given_label for name, d in by_tile.items() if d.given_label is not None}
+    if stale := [tile.id for tile in concerned if tile.label != seen.get(tile.id, tile.label)]:
+        yield (
+            f"{len(stale)} tiles have other labels now than when {source} was saved "
+            f"({some_of(stale)}); their decisions are applied anyway"
+        )
 
 
 def _confirmed(tile: Tile, decision: Decision) -> ConfirmedLabel:

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 GEOPARQUET_VERSION = "1.1.0"
 # As the guide to distributing GeoParquet advises: Zstandard, a column of boxes, an order in
 # space, and row groups of this size. Level 15 of the guide is for columns that can be compressed.
-_GROUP_BYTES, _GROUP_ROWS = 128_000_000, 150_000
-_ROW_BYTES = 350  # of a row beside its embedding
+GROUP_BYTES, _GROUP_ROWS = 128_000_000, 150_000
+ROW_BYTES = 350  # of a row beside its embedding
 _COMPRESSION, _LEVEL, _VECTOR_LEVEL = "zstd", 15, 3
 _BLOCK = 20_000  # rows whose places are looked at together
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -114,7 +114,7 @@ def write_embeddings(
     metadata = _metadata(extent, provenance_of(store))
     metadata[b"emb"] = json.dumps(collection).encode()
     schema = pyarrow.schema([*SCHEMA, ("embedding", vector), *_PLACE], metadata)
-    rows = max(1, min(_GROUP_ROWS, _GROUP_BYTES // (4 * dimensions + _ROW_BYTES)))
+    rows = max(1, min(_GROUP_ROWS, GROUP_BYTES // (4 * dimensions + ROW_BYTES)))
     with written_aside(path, overwrite=overwrite) as aside:
         with parquet.ParquetWriter(aside, schema, **_settings(schema)) as writer:
             for start in range(0, len(order), rows):

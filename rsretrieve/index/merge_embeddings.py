@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, ModelMismatch, NoUsableTiles
 from rsretrieve.index.external.embeddings_file import EmbeddingChanges
-from rsretrieve.index.store.folder import IndexStore
+from rsretrieve.index.store.folder import IndexContent, IndexStore
 from rsretrieve.index.store.tile_table import TileTable
-from rsretrieve.index.write import IndexContent
 
 _SAME = 1e-6  # two unit vectors whose numbers differ by no more are the same
 _BLOCK = 65_536

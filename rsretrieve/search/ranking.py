@@ -20,7 +20,7 @@ _WIDENING = 8
 _LEAST_CANDIDATES = 32
 # Exact search takes less time than loading FAISS for up to 256 MB of vectors and four queries over
 # as many, or a hundred queries over 10,000 tiles.
-_FEW_NUMBERS, _FEW_PRODUCTS = 1 << 26, 1 << 28
+FEW_NUMBERS, _FEW_PRODUCTS = 1 << 26, 1 << 28
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class FilteredSearch:
     def _uses_index(self, queries: int) -> bool:
         manifest = self.store.manifest
         numbers = manifest.tiles * manifest.dimensions
-        few = numbers <= _FEW_NUMBERS and queries * numbers <= _FEW_PRODUCTS
+        few = numbers <= FEW_NUMBERS and queries * numbers <= _FEW_PRODUCTS
         approximate = manifest.faiss_key != EXACT_KEY
         return self.filters.is_unrestricted and not few and (approximate or self.gpu is not None)
 

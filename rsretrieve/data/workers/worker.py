@@ -36,7 +36,7 @@ START_LIMIT_S = 60.0
 _END_LIMIT_S = 5.0
 NO_ACCESS = Policy(drivers=(), readable=())
 """The policy of a process that reads no file."""
-_PROGRAM = (
+PROGRAM = (
     "import gc, sys; gc.disable(); sys.path[:] = {path!r}; {imports}"
     "from rsretrieve.data.workers.process import main; gc.enable(); main({descriptor}, {shared})"
 )
@@ -78,7 +78,7 @@ class Worker:
         memory = create_shared_file()
         socket = theirs.fileno()
         imports = "".join(f"import {module}; " for module in preloaded)
-        program = _PROGRAM.format(path=sys.path, descriptor=socket, shared=memory, imports=imports)
+        program = PROGRAM.format(path=sys.path, descriptor=socket, shared=memory, imports=imports)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program],

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rsretrieve.data.geo.place import Place
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt")
-_CHUNK_VALUES = 1 << 22  # read at once
+CHUNK_VALUES = 1 << 22  # read at once
 _MOST_VALUES = 1 << 26  # of one window
 _ROW_BYTES = 500  # of memory, for the row of a pixel
 
@@ -115,7 +115,7 @@ def _requests(
     kept = choices.cut(path, raster.bands)
     cols, rows = (range(0, length - side + 1, step) for length in (raster.width, raster.height))
     _require_room(path, raster, len(cols) * len(rows), kept, side)
-    apart = max(1, int((_CHUNK_VALUES / raster.bands) ** 0.5 - side) // step)
+    apart = max(1, int((CHUNK_VALUES / raster.bands) ** 0.5 - side) // step)
     for top in range(0, len(rows), apart):
         for left in range(0, len(cols), apart):
             yield VectorsRequest(

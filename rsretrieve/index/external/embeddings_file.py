@@ -19,8 +19,8 @@ from rsretrieve.index.external.places.scene_places import with_scene_places
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.external.raw_embeddings import RawEmbeddings, normalised
 from rsretrieve.index.external.table_rows import numbered_ids, table_of
+from rsretrieve.index.store.folder import IndexContent
 from rsretrieve.index.store.tile_table import TileTable
-from rsretrieve.index.write import IndexContent
 
 TABLE_SUFFIXES = (*PARQUET_SUFFIXES, CSV_SUFFIX)
 SUFFIXES = (".npy", *TABLE_SUFFIXES, *RASTER_SUFFIXES)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import NoUsableTiles
+from rsretrieve.index.store.folder import IndexContent
 from rsretrieve.index.store.tile_table import TileTable
-from rsretrieve.index.write import IndexContent
 
 _BLOCK = 65_536
 _UNIT = 1e-4  # tolerance of a unit norm

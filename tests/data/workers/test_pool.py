@@ -121,12 +121,12 @@ def test_what_cannot_be_started_is_said(monkeypatch, pictures):
 
 def test_a_system_that_refuses_to_confine_is_told(pictures, monkeypatch):
     pool.POOL.close()
-    program = worker._PROGRAM.replace(
+    program = worker.PROGRAM.replace(
         "from rsretrieve.data.workers.process import main;",
         "from rsretrieve.data.workers import process as w; w.enter = lambda _: open('nowhere');"
         "from rsretrieve.data.workers.process import main;",
     )
-    monkeypatch.setattr(worker, "_PROGRAM", program)
+    monkeypatch.setattr(worker, "PROGRAM", program)
     monkeypatch.setattr(pool, "POOL", WorkerPool())
     odd = Policy(drivers=None, readable=())
     with pytest.raises(WorkerLost, match="refuses to confine a decoder"):

@@ -21,10 +21,10 @@ from rsretrieve.errors import InputError, NoUsableTiles, TableError, TileError
 from rsretrieve.export.geoparquet import write_embeddings
 from rsretrieve.index.build_from_embeddings import index_embeddings
 from rsretrieve.index.external.embeddings_file import read_embeddings
-from rsretrieve.index.store.folder import IndexStore, open_index, write_index_folder
+from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from rsretrieve.index.write import IndexBuildOptions, IndexContent
+from rsretrieve.index.write import IndexBuildOptions
 from tests.support.vectors import unit_rows
 
 
@@ -277,7 +277,9 @@ def test_tiles_across_the_antimeridian_and_without_a_place_are_exported(tmp_path
     vectors = unit_rows(2, 4, 0)
     facts = {"model": "", "model_fingerprint": "", "faiss_key": "Flat", "recall_at_10": 1.0}
     index = VectorIndex.build(vectors, "Flat")
-    write_index_folder(tmp_path / "index", facts, rows, vectors, index, overwrite=False)
+    write_index_folder(
+        tmp_path / "index", IndexContent(rows, vectors, facts), index, overwrite=False
+    )
     store = open_index(tmp_path / "index")
     assert write_embeddings(tmp_path / "e.parquet", store, overwrite=False) == 1
     frame = geopandas.read_parquet(tmp_path / "e.parquet")

@@ -19,7 +19,7 @@ from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InvalidArgument, TableError
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embeddings_file import read_embeddings
-from rsretrieve.index.write import IndexContent
+from rsretrieve.index.store.folder import IndexContent
 from rsretrieve.progress import Noticed
 from tests.support.vectors import unit_rows
 
@@ -260,7 +260,7 @@ def test_chunks_of_a_large_raster_are_joined(tmp_path: Path, monkeypatch: Any) -
     values = np.random.default_rng(0).normal(size=(3, 30, 20)).astype(np.float32)
     path = raster(tmp_path / "map.tif", values)
     whole, _ = read(path)
-    monkeypatch.setattr("rsretrieve.index.external.embedding_raster._CHUNK_VALUES", 300)
+    monkeypatch.setattr("rsretrieve.index.external.embedding_raster.CHUNK_VALUES", 300)
     parts, _ = read(path)
     assert ids(whole) != ids(parts)
     one, other = (dict(zip(ids(c), c.vectors.tolist())) for c in (whole, parts))

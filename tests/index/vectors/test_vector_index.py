@@ -119,7 +119,7 @@ def test_ranking_again_in_blocks_is_ranking_again(monkeypatch: pytest.MonkeyPatc
     index = VectorIndex.build(gallery, "IVF4,SQ8")
     index.set_parameter("rerank", 4)
     whole = index.search(queries, 10)
-    monkeypatch.setattr(vector_index, "_RERANKED", 1)
+    monkeypatch.setattr(vector_index, "RERANKED", 1)
     assert all(np.array_equal(a, b) for a, b in zip(whole, index.search(queries, 10)))
 
 
