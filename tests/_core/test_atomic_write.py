@@ -56,7 +56,7 @@ def write_half(path, error):
 def either_way(request, monkeypatch):
     """Folders are switched as this system does, and as systems without an exchange do."""
     if request.param == "two renames":
-        monkeypatch.setattr(atomic_write, "_exchange", lambda *_: False)
+        monkeypatch.setattr(atomic_write, "exchange_paths", lambda *_: False)
 
 
 @pytest.fixture
@@ -323,7 +323,7 @@ def test_a_folder_that_appears_meanwhile_is_kept(tmp_path):
 
 
 def test_without_an_exchange_the_remains_of_a_crash_are_in_nobodys_way(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic_write, "_exchange", lambda *_: False)
+    monkeypatch.setattr(atomic_write, "exchange_paths", lambda *_: False)
     path = make_folder(tmp_path / "folder")
     make_folder(tmp_path / ".folder.old", "older")
     replace_folder(path)

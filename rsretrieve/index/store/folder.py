@@ -181,7 +181,7 @@ def open_index(folder: Path) -> IndexStore:
     """
     for _ in range(_TRIES):
         manifest = read_manifest(folder)
-        files = _HeldFiles(folder, tuple(manifest.sha256))
+        files = HeldFiles(folder, tuple(manifest.sha256))
         if _is_still(folder, manifest):
             break
     check_files(folder, {name: files.paths[name] for name in (TABLE_FILE, VECTORS_FILE)}, manifest)
@@ -218,7 +218,7 @@ class _HeldPaths(dict[str, Path]):
     """Paths of open files, which are closed when this is garbage-collected."""
 
 
-class _HeldFiles:
+class HeldFiles:
     """Holds the files of an index open, so that they stay readable if the folder is replaced."""
 
     def __init__(self, folder: Path, names: tuple[str, ...]) -> None:

@@ -274,16 +274,16 @@ def test_who_opened_an_index_goes_on_with_it_when_another_takes_its_place(folder
 def test_an_index_that_is_replaced_while_it_is_opened_is_opened_anew(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = index_store._HeldFiles
+    held = index_store.HeldFiles
     other = VECTORS[::-1].copy()
 
     def replaced_first(path: Path, names: tuple[str, ...]) -> object:
-        monkeypatch.setattr(index_store, "_HeldFiles", held)
+        monkeypatch.setattr(index_store, "HeldFiles", held)
         built = VectorIndex.build(other, "Flat")
         write_index_folder(folder, IndexContent(ROWS[::-1], other, FACTS), built, overwrite=True)
         return held(path, names)
 
-    monkeypatch.setattr(index_store, "_HeldFiles", replaced_first)
+    monkeypatch.setattr(index_store, "HeldFiles", replaced_first)
     store = open_index(folder)
     assert (store.rows, store.vectors.tolist()) == (ROWS[::-1], other.tolist())
 

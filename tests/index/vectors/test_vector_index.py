@@ -358,7 +358,7 @@ def test_what_runs_out_of_memory_on_the_gpu_is_built_by_the_cpu(
     gpu: FakeFaiss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu.room = 1000
-    monkeypatch.setattr(fit, "_train", lambda index, sample, _: index.train(sample))
+    monkeypatch.setattr(fit, "train_cells", lambda index, sample, _: index.train(sample))
     vectors = unit_rows(3000, 4, 0)
     index = VectorIndex.build(vectors, "IVF10,Flat", gpu=0)
     assert len(index) == 3000
