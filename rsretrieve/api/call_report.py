@@ -67,7 +67,7 @@ class CallReport:
                 _warn(in_python(_failures_text(self.failures)))
 
     def notice(self, *texts: str) -> None:
-        """Tell the caller what stops nothing."""
+        """Pass notices to the caller; the work goes on."""
         for text in texts:
             self._listen(Noticed(text))
 

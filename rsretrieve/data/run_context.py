@@ -59,7 +59,7 @@ class RunContext:
         return (*notices, *self._notes.sentences())
 
     def add_notes(self, tile_id: str, notes: Iterable[Note]) -> None:
-        """Count what is to be said about a tile that was read."""
+        """Count the notes about a tile that was read."""
         self._notes.add(tile_id, notes)
 
     def count_classes(self, tiles: TileSet) -> None:

@@ -26,7 +26,7 @@ from rsretrieve.data.geo.hilbert import hilbert_distances
 from rsretrieve.data.geo.place import Place
 from rsretrieve.errors import ModelError
 from rsretrieve.export.geojson import place_geometry
-from rsretrieve.export.results import hit_json
+from rsretrieve.export.results import hit_rows
 from rsretrieve.export.stac_collection import collection_of, write_collection
 from rsretrieve.index.external.embedding_tables import METADATA_KEY
 from rsretrieve.index.store.folder import IndexStore
@@ -77,7 +77,7 @@ def write_hits(
         Number of hits with a footprint.
     """
     places = [hit.found.place for result in results for hit in result.hits]
-    rows = [{"query": result.query, **hit_json(hit)} for result in results for hit in result.hits]
+    rows = hit_rows(results)
     for row, place in zip(rows, places):
         row.update(geometry=_binary(place), bbox=_named(place))
     schema = pyarrow.schema([*_HIT, *_PLACE], _metadata(_Extent.of(places), provenance))

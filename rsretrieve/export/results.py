@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -232,11 +232,10 @@ def write_noise_matrix(path: Path, matrix: NoiseMatrix, *, overwrite: bool) -> N
 
 def write_hits_csv(path: Path, results: Sequence[QueryResult], *, overwrite: bool) -> None:
     """Write one row per hit."""
-    write_csv(path, HIT_COLUMNS, _hit_rows(results), overwrite=overwrite)
+    rows = ([row[name] for name in HIT_COLUMNS] for row in hit_rows(results))
+    write_csv(path, HIT_COLUMNS, rows, overwrite=overwrite)
 
 
-def _hit_rows(results: Sequence[QueryResult]) -> Iterator[list[Any]]:
-    for result in results:
-        for hit in result.hits:
-            values = {"query": result.query, **hit_json(hit)}
-            yield ["" if values[name] is None else values[name] for name in HIT_COLUMNS]
+def hit_rows(results: Sequence[QueryResult]) -> list[dict[str, Any]]:
+    """Every hit with its query, by the names of `hit_json`, for files with one row per hit."""
+    return [{"query": result.query, **hit_json(hit)} for result in results for hit in result.hits]

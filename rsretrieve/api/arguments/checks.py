@@ -1,4 +1,4 @@
-"""Arguments of public functions: each is checked, or refused in words, before it is used."""
+"""Check the arguments of public functions before they are used."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def byte_count(value: object, name: str) -> int | None:
 
 
 def refuse_unknown(given: set[str], known: set[str], what: str) -> None:
-    """Refuse names that mean nothing, and say which ones are near.
+    """Refuse unknown names, and suggest the nearest ones.
 
     Raises:
         InvalidArgument: there is one.

@@ -1,4 +1,4 @@
-"""What `Index.search` is asked for: told by its type, and checked."""
+"""Check the query of `Index.search`; its type decides which kind of query it is."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # heavy imports
 
 
 def training_summary(summary: TrainingSummary) -> Text:
-    """What was trained, and what became of the given labels."""
+    """The trained model, and how many of the given labels were used."""
     kept, replaced = summary.kept_fraction, summary.relabelled_fraction
     shares = {"kept": kept, "replaced": replaced, "left out": max(0.0, 1 - kept - replaced)}
     labels = ", ".join(f"{share:.1%} {name}" for name, share in shares.items() if share >= 5e-4)

@@ -1,4 +1,4 @@
-"""Which labels of a file a person decided on; and labels files are written."""
+"""Read which labels of a file a person decided on, and write labels files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class DecisionColumn:
         self._unknown: Counter[str] = Counter()
 
     def read(self, tile: str, label: str | None, row: Row, line: object) -> ConfirmedLabel | None:
-        """That a person decided on the label of a row; None if nobody did.
+        """The decision of a person on the label of a row; None if there is none.
 
         Raises:
             LabelsError: the cells of the row contradict one another.

@@ -1,4 +1,4 @@
-"""Read and write labels files (CSV or Parquet with the columns `tile,label`)."""
+"""Read labels files (CSV or Parquet with the columns `tile,label`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process that decodes may do: a policy, entered once and never left.
+"""The rights of a process that decodes: a policy that is entered once and never left.
 
 Untrusted files are decoded by large C libraries. Two layers protect the user. First, GDAL has
 only the drivers of the policy, so that no other driver opens what a file names. Second, the
