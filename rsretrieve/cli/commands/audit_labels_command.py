@@ -28,7 +28,7 @@ from rsretrieve.data.windowing import SceneChoices
 EXIT_ISSUES = 4
 
 
-_file = partial(typer.Option, metavar="FILE", rich_help_panel="Files to write")
+_file = options.file_option
 _choice = partial(typer.Option, rich_help_panel="Scoring and selection")
 
 
