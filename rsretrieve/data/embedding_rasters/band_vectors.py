@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.data.embedding_rasters.quantization import Quantization
+from rsretrieve.data.embedding_rasters.quantization import Quantization, quantization_of
 from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.reading.datasets import opened_raster
 from rsretrieve.data.tile import Tile
@@ -48,11 +48,26 @@ class VectorsRequest:
     max_nodata: float
 
 
-def read_band_facts(tile: Tile) -> tuple[Any, ...]:
-    """Read the header of a raster of embeddings.
+@dataclass(frozen=True)
+class BandFacts:
+    """The header of a raster of embeddings."""
 
-    Returns:
-        Width, height, number of bands, type, names of the bands, scales and offsets.
+    width: int
+    height: int
+    bands: int
+    dtype: str
+    names: tuple[str, ...]
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+
+    @property
+    def quantization(self) -> Quantization:
+        """How its values are stored."""
+        return quantization_of(self.names, np.dtype(self.dtype), self.scales, self.offsets)
+
+
+def read_band_facts(tile: Tile) -> BandFacts:
+    """Read the header of a raster of embeddings.
 
     Raises:
         TileError: it cannot be opened, or its bands cannot be vectors.
@@ -61,10 +76,14 @@ def read_band_facts(tile: Tile) -> tuple[Any, ...]:
         kinds = set(dataset.dtypes)
         if len(kinds) > 1 or not kinds <= set(_READ_AS):
             raise TileError(tile.id, f"its bands are {', '.join(sorted(kinds))}, not vectors")
-        return (
-            *(dataset.width, dataset.height, dataset.count, str(dataset.dtypes[0])),
-            *(tuple(str(name or "") for name in dataset.descriptions),),
-            *(tuple(map(float, dataset.scales)), tuple(map(float, dataset.offsets))),
+        return BandFacts(
+            dataset.width,
+            dataset.height,
+            dataset.count,
+            str(dataset.dtypes[0]),
+            names=tuple(str(name or "") for name in dataset.descriptions),
+            scales=tuple(map(float, dataset.scales)),
+            offsets=tuple(map(float, dataset.offsets)),
         )
 
 

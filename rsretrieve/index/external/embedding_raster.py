@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 from rsretrieve._core.memory import available_bytes
 from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.embedding_rasters.band_vectors import (
+    BandFacts,
     VectorsRequest,
     read_band_facts,
     read_band_vectors,
 )
-from rsretrieve.data.embedding_rasters.quantization import Quantization, quantization_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, Trust
 from rsretrieve.data.workers.pool import worker_slots
@@ -36,24 +35,6 @@ RASTER_SUFFIXES = (".tif", ".tiff", ".vrt")
 CHUNK_VALUES = 1 << 22  # read at once
 _MOST_VALUES = 1 << 26  # of one window
 _ROW_BYTES = 500  # of memory, for the row of a pixel
-
-
-@dataclass(frozen=True)
-class _Raster:
-    """The header of a raster of embeddings."""
-
-    width: int
-    height: int
-    bands: int
-    dtype: str
-    names: tuple[str, ...]
-    scales: tuple[float, ...]
-    offsets: tuple[float, ...]
-
-    @property
-    def quantization(self) -> Quantization:
-        """How its values are stored."""
-        return quantization_of(self.names, np.dtype(self.dtype), self.scales, self.offsets)
 
 
 def read_raster(
@@ -84,8 +65,7 @@ def read_raster(
     try:
         with worker_slots(1) as (slot,):
             policy = policy_for(tile, Readable.of([tile]))
-            facts = slot.call(read_band_facts, tile, tile.location.time_limit_s, policy)
-            raster = _Raster(*facts)
+            raster = slot.call(read_band_facts, tile, tile.location.time_limit_s, policy)
             requests = list(_requests(path, tile, raster, choices))
             context.start_stage("reading embeddings", len(requests))
             parts = []
@@ -101,7 +81,7 @@ def read_raster(
 
 
 def _requests(
-    path: Path, tile: Tile, raster: _Raster, choices: EmbeddingChoices
+    path: Path, tile: Tile, raster: BandFacts, choices: EmbeddingChoices
 ) -> Iterator[VectorsRequest]:
     """The chunks of a raster to read, one after another."""
     if raster.bands < 2:
@@ -129,7 +109,7 @@ def _requests(
             )
 
 
-def _require_room(path: Path, raster: _Raster, count: int, kept: int, side: int) -> None:
+def _require_room(path: Path, raster: BandFacts, count: int, kept: int, side: int) -> None:
     size = f"{raster.width}×{raster.height} px"
     if not count:
         raise InvalidArgument(
@@ -151,7 +131,7 @@ def _require_room(path: Path, raster: _Raster, count: int, kept: int, side: int)
 
 def _gathered(
     path: Path,
-    raster: _Raster,
+    raster: BandFacts,
     requests: list[VectorsRequest],
     parts: list[Any],
     context: RunContext,
