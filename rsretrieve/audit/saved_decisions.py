@@ -103,7 +103,7 @@ def read_decisions(path: Path) -> DecisionsFile:
         if (found := _origin(row)) is not None:
             if origin and origin.digest and found.digest not in ("", origin.digest):
                 raise LabelsError(
-                    f"{place}: the decision was made on other labels than those above",
+                    f"{place} has a decision on other labels than the rows above",
                     hint="apply the decisions of each page separately",
                 )
             origin = origin if origin and origin.digest else found

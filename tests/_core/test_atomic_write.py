@@ -354,9 +354,9 @@ def test_a_process_killed_while_it_writes_leaves_the_old_content(tmp_path, kind)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="renameat2 is Linux's")
 def test_folders_are_exchanged_in_one_step(tmp_path):
     one, other = make_folder(tmp_path / "one", "1"), make_folder(tmp_path / "other", "2")
-    assert atomic_write._exchange(one, other) is True
+    assert atomic_write.exchange_paths(one, other) is True
     assert [(path / "content").read_text() for path in (one, other)] == ["2", "1"]
-    assert atomic_write._exchange(one, tmp_path / "gone") is False
+    assert atomic_write.exchange_paths(one, tmp_path / "gone") is False
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="renameat2 is Linux's")
@@ -380,7 +380,7 @@ def test_no_exchange_is_tried_where_there_is_none(tmp_path, monkeypatch, module,
     one, other = make_folder(tmp_path / "one", "1"), make_folder(tmp_path / "other", "2")
     with monkeypatch.context() as patch:
         patch.setattr(module, name, value)
-        assert atomic_write._exchange(one, other) is False
+        assert atomic_write.exchange_paths(one, other) is False
     assert (one / "content").read_text() == "1"
 
 
