@@ -119,7 +119,7 @@ def left_out() -> str:
 
 
 def limit_drivers(allowed: tuple[str, ...]) -> None:
-    """Remove, in this process and for ever, all drivers of GDAL except these.
+    """Remove, permanently in this process, all drivers of GDAL except these.
 
     Raises:
         OSError: another driver cannot be removed.

@@ -153,7 +153,7 @@ def _put_others(
 
 
 def _gatherings(vectors: UnitRows, groups: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """The rows that are held against one another, 10,000 at most."""
+    """The rows that are compared with each other, 10,000 at most."""
     if len(vectors) <= MOST_TOGETHER:
         yield np.arange(len(vectors))
         return

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from rsretrieve._core.memory import available_bytes
 from rsretrieve.data.access import Readable, policy_for
-from rsretrieve.data.failures import Failure
+from rsretrieve.data.failures import Failure, first_of
 from rsretrieve.data.reading.raster_reader import require_one_readable
 from rsretrieve.data.reading.raw_tile import check_tile_size
 from rsretrieve.data.reading.scene_facts import read_facts, read_image_facts
@@ -181,10 +181,9 @@ def _windows_of(
 
 def _nothing_cut(scenes: TileSet, choices: WindowChoices, context: RunContext) -> Exception:
     if context.failures:
-        bad = context.failures[0]
-        first = f" (the first, {bad.tile_id}: {bad.reason})" if len(scenes) > 1 else bad.reason
         if len(scenes) == 1:
-            return NoUsableTiles(f"{scenes.source}: {first}")
+            return NoUsableTiles(f"{scenes.source}: {context.failures[0].reason}")
+        first = first_of(context.failures)
         return NoUsableTiles(f"{scenes.source}: none of {len(scenes)} scenes can be used{first}")
     if context.unread:
         return NoUsableTiles(f"{scenes.source}: all {context.unread} windows are nodata")

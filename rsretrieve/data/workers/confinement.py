@@ -95,7 +95,7 @@ def is_switched_off() -> bool:
 
 
 def enter(policy: Policy) -> None:
-    """Give up, in this process and for ever, every right that a policy does not grant.
+    """Give up, permanently in this process, every right that a policy does not grant.
 
     To be called before other threads start: Landlock confines the calling thread and the
     threads that it starts later.
