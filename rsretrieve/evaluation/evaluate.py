@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -112,7 +112,11 @@ def evaluate_index(
             f"{figures.without_relevant} queries have no tile of their label in the gallery "
             "and are left out"
         )
-    left_out = gallery.left_out.with_queries(asking.unlabelled, figures.without_relevant)
+    left_out = replace(
+        gallery.left_out,
+        queries_without_label=asking.unlabelled,
+        queries_without_relevant=figures.without_relevant,
+    )
     return Evaluation(
         figures=figures,
         nmi=_nmi(query_side, measured, seed),

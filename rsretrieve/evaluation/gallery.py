@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +40,6 @@ class LeftOut:
     gallery_contradicting: int = 0
     queries_without_label: int = 0
     queries_without_relevant: int = 0
-
-    def with_queries(self, without_label: int, without_relevant: int) -> LeftOut:
-        """The same with these numbers of queries."""
-        return replace(
-            self, queries_without_label=without_label, queries_without_relevant=without_relevant
-        )
 
 
 @dataclass(frozen=True)

@@ -98,8 +98,10 @@ def index_tiles(
             raise no_usable_tiles(tiles, context)
         content, origin = _in_tile_order(run, reusable, embedded)
         content = _with_scale(run, content, placed)
-        if store_model or _lies_in(model.folder, folder) or _has_stored_model(store):
-            content = _with_model(content, model.folder)
+        has_stored = store is not None and store.manifest.has_stored_model
+        if store_model or has_stored or resolved(model.folder) == resolved(folder) / STORED_MODEL:
+            facts = {**content.facts, "model": STORED_MODEL}
+            content = replace(content, model=model.folder, facts=facts)
         previous = None if store is None else PreviousIndex(store, origin)
         gpu = usable_gpu(str(model.device))
         options = IndexBuildOptions(folder, goal, gpu, previous, overwrite or update)
@@ -181,19 +183,6 @@ def _with_scale(run: IndexRun, content: IndexContent, places: int) -> IndexConte
         run.context.notice(text)
     facts = {**content.facts, "tile_scale": scale.to_json(), "places": places}
     return replace(content, facts=facts)
-
-
-def _lies_in(model: Path, folder: Path) -> bool:
-    return resolved(model) == resolved(folder) / STORED_MODEL
-
-
-def _has_stored_model(store: IndexStore | None) -> bool:
-    return store is not None and store.manifest.has_stored_model
-
-
-def _with_model(content: IndexContent, model: Path) -> IndexContent:
-    """The same content, with the model to copy into the index folder."""
-    return replace(content, model=model, facts={**content.facts, "model": STORED_MODEL})
 
 
 def _summarize(

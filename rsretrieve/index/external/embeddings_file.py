@@ -10,7 +10,7 @@ import pyarrow
 
 from rsretrieve._core.tables import PARQUET_SUFFIXES
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import TableError
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embedding_raster import RASTER_SUFFIXES, read_raster
@@ -165,14 +165,11 @@ def _listed(path: Path, listing: TileSet, count: int) -> TileTable:
             f"{path} has {count} rows, but {listing.source} has {len(listing)} tiles",
             hint="row i of the array is the vector of tile i of the list",
         )
+    read_px = [tile.window and tile.window.read_px for tile in listing]
     columns = {
         "id": pyarrow.array([tile.id for tile in listing]),
         "path": pyarrow.array([tile.location.absolute() for tile in listing]),
         "label": pyarrow.array([tile.label for tile in listing], pyarrow.string()),
-        "read_px": pyarrow.array([_read_px(tile) for tile in listing], pyarrow.int32()),
+        "read_px": pyarrow.array(read_px, pyarrow.int32()),
     }
     return table_of(columns, count)
-
-
-def _read_px(tile: Tile) -> int | None:
-    return None if tile.window is None else tile.window.read_px
