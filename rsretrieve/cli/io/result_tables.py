@@ -92,7 +92,7 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     )
     table = plain_table(title, "metric", "value")
     if given:
-        table.caption = "Labels in the index may be wrong: --truth FILE compares true labels."
+        table.caption = "Labels in the index may be wrong; --truth FILE gives the true labels."
         table.caption_justify = "left"
     rows = {
         "accuracy of 10 nearest neighbours": figures.knn_accuracy,
