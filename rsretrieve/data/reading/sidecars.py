@@ -119,7 +119,7 @@ def _why_no_text(beside: str, path: str) -> str:
     with suppress(OSError):  # a broken link
         status = os.stat(beside)  # noqa: PTH116
         if kind := _STRANGE.get(stat.S_IFMT(status.st_mode)):
-            return f"{kind}, {name}, lies beside it"
+            return f"{kind} ({name}) lies beside it"
         if status.st_size > _MAX_TEXT_BYTES:
             return f"{name} has {status.st_size:,} bytes, too many for a georeference"
     return ""
@@ -214,7 +214,7 @@ def _scanned(folder: str) -> tuple[dict[str, list[str]], dict[str, list[str]] | 
                 if (small := entry.name.lower()).endswith((*_ENDINGS, *_WORLD)):
                     names.setdefault(small, []).append(entry.name)
                 if not entry.is_file() and not entry.is_dir() and (kind := _kind(entry)):
-                    strange.setdefault(_stem(entry.name), []).append(f"{kind}, {entry.name}")
+                    strange.setdefault(_stem(entry.name), []).append(f"{kind} ({entry.name})")
     except PermissionError:
         return strange, None
     return strange, names

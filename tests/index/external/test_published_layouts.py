@@ -337,7 +337,7 @@ def test_named_columns_and_cut_dimensions(tmp_path: Path) -> None:
     for choices, message in (
         ({"id_column": "none", "vector_column": "x"}, "no column 'none'"),
         ({"vector_column": "name"}, "holds no lists"),
-        ({}, "several may be them"),
+        ({}, "several columns may hold the vectors"),
     ):
         with pytest.raises(TableError, match=message):
             read(path, **choices)
