@@ -21,18 +21,18 @@ HEADER_BYTES = 4_000_000
 _FILES = 256  # open at once
 _POSIX = os.name == "posix"
 
-_limited = False  # this process is a worker
+is_limited = False  # this process is a worker
 _base_bytes = 0
 
 
 def limit_process() -> None:
     """Limit open files, forbid core files, and switch on the limits of tiles."""
-    global _limited
+    global is_limited
     if not _POSIX:
         return
     import resource
 
-    _limited = True
+    is_limited = True
 
     for limit, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, _FILES)):
         with suppress(OSError, ValueError):  # stricter limits are set
@@ -66,7 +66,7 @@ def tile_limits(size_bytes: int) -> Iterator[None]:
     Args:
         size_bytes: the size of the file, or of the part that is read.
     """
-    if not _limited:
+    if not is_limited:
         yield
         return
     _limit_memory(size_bytes)
@@ -90,7 +90,7 @@ def _limit_memory(size_bytes: int) -> None:
 
 def allow_values(count: int) -> None:
     """Allow more processor time: `count` values are to be decoded."""
-    left = signal.getitimer(signal.ITIMER_PROF)[0] if _limited else 0
+    left = signal.getitimer(signal.ITIMER_PROF)[0] if is_limited else 0
     if left:
         _limit_time(left + _A_MEGAVALUE_S * count / 1e6)
 

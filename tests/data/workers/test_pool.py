@@ -231,7 +231,7 @@ def test_a_worker_answers_what_it_is_asked_and_knows_when_it_is_left():
 def test_the_limits_of_a_worker(monkeypatch):
     limits = {}
     monkeypatch.setattr(resource, "setrlimit", lambda what, limit: limits.update({what: limit}))
-    monkeypatch.setattr(limits_of_tiles, "_limited", False)
+    monkeypatch.setattr(limits_of_tiles, "is_limited", False)
     with limits_of_tiles.tile_limits(10):
         assert not limits  # of a process that is no worker nothing is limited
     limits_of_tiles.limit_process()
