@@ -167,7 +167,7 @@ def test_point_samples_of_tessera(tmp_path: Path) -> None:
         ((3.0, 6.0),),
         None,
     ]
-    with pytest.raises(TableError, match="no degrees"):
+    with pytest.raises(TableError, match="not degrees"):
         read(written(tmp_path / "b.parquet", lon=[500_000.0], lat=[1.0], embedding=[[1.0]]))
 
 

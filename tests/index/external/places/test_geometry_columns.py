@@ -196,7 +196,7 @@ METRES = box(500_000, 5_000_000, 500_640, 5_000_640)
 @pytest.mark.parametrize("metadata", [None, {}, {"crs": None}])
 def test_what_is_no_degrees_is_refused(tmp_path: Path, geometry, metadata) -> None:
     path = plain_table(tmp_path / "a.parquet", [geometry.wkb], metadata)
-    with pytest.raises(InputError, match="no degrees"):
+    with pytest.raises(InputError, match="not degrees"):
         read_embeddings(path, None, RunContext())
 
 
