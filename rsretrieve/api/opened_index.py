@@ -109,6 +109,8 @@ class Index:
         distinct_scene: bool = False,
         fold_duplicates: bool = False,
         duplicate_similarity: float | None = None,
+        no_overlap: bool = False,
+        expand: bool = False,
         trust_sources: bool = False,
         progress: Progress | None = None,
     ) -> Hits:
@@ -129,6 +131,9 @@ class Index:
             distinct_scene: of each file the best hit only.
             fold_duplicates: leave out hits that are at least 0.999 similar to a better one.
             duplicate_similarity: fold from this similarity on, instead.
+            no_overlap: leave out hits that overlap or touch the query or a better hit.
+            expand: search again with the normalised sum of the query and its 10 nearest hits,
+                each weighted by its similarity cubed; similarities are those to the sum.
             trust_sources: open whatever the query's file names, too.
             progress: called with every event; see `rsretrieve.progress`.
 
@@ -161,12 +166,14 @@ class Index:
                 distinct_scene=distinct_scene,
                 fold_duplicates=fold_duplicates,
                 duplicate_similarity=duplicate_similarity,
+                no_overlap=no_overlap,
             )
             trusted = flag(trust_sources, "trust_sources")
             request = QueryRequest(
                 k=whole(k, "k", 1),
                 filters=filters,
                 trust=Trust.TRUSTED if trusted else Trust.NAMED,
+                expand=flag(expand, "expand"),
                 **query_fields(self.store, query),
             )
             [result] = run_queries(self.store, request, self._model.search_context(call))
