@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +14,21 @@ from rsretrieve.api.arguments.checks import (
     PathLike,
     device_name,
     flag,
-    optional_path,
     path_of,
     whole,
     wrong,
 )
 from rsretrieve.api.arguments.query_argument import filters_of, query_fields
 from rsretrieve.api.call_report import CallReport, Progress
-from rsretrieve.api.dataframes import frame, place_columns, placed_frame
 from rsretrieve.api.hits import Hits
 from rsretrieve.api.model_of_index import ModelOfIndex
 from rsretrieve.api.notebook import facts_html, short, some_names
+from rsretrieve.api.tables.index_tables import IndexTables
 from rsretrieve.api.trained_model import Model, ModelLike
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Trust
-from rsretrieve.errors import InvalidArgument
-from rsretrieve.export.geoparquet import write_embeddings
-from rsretrieve.export.output_paths import OutputPaths
-from rsretrieve.export.vector_files import DRIVERS, write_tiles
+from rsretrieve.export.output_paths import OutputPaths, is_one_raster
+from rsretrieve.export.similarity_rasters import scenes_to_map, write_similarity_maps
 from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.maintenance.verify import Verification, verify_index
 from rsretrieve.index.store import folder as index_folder
@@ -42,12 +37,8 @@ from rsretrieve.network.metadata import ModelFolder
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import run_queries
 
-if TYPE_CHECKING:
-    import geopandas
-    import pandas
 
-
-class Index:
+class Index(IndexTables):
     """An index folder that is open for search.
 
     Made by `build_index`, `build_index_from_embeddings` and `open_index`. An index that is
@@ -73,14 +64,9 @@ class Index:
         device: str = "auto",
         failures: Sequence[Failure] = (),
     ) -> None:
-        self.store = store
+        super().__init__(store)
         self.failures = tuple(failures)
         self._model = ModelOfIndex(store, model, device)
-
-    @property
-    def path(self) -> Path:
-        """The index folder."""
-        return self.store.folder
 
     @property
     def embeddings(self) -> NDArray[np.float32]:
@@ -179,60 +165,55 @@ class Index:
             [result] = run_queries(self.store, request, self._model.search_context(call))
         return Hits(result, self._model.bands, self.path)
 
-    def to_dataframe(self) -> pandas.DataFrame:
-        """A pandas DataFrame, a row a tile: `tile`, `path`, `label`, `crs`, `lon`, `lat`.
-
-        Raises:
-            MissingPackage: pandas is not installed.
-        """
-        return frame({**self._columns(), **place_columns(self._places)})
-
-    def to_geodataframe(self) -> geopandas.GeoDataFrame:
-        """A GeoPandas table: `tile`, `path`, `label`, and each footprint as geometry.
-
-        Geometries are in longitude and latitude; None where a tile has no georeference.
-
-        Raises:
-            MissingPackage: GeoPandas is not installed.
-
-        Example:
-            >>> import rsretrieve
-            >>> table = rsretrieve.open_index("index").to_geodataframe()
-            >>> len(table), table.crs.to_string(), table.geometry[0].geom_type
-            (144, 'EPSG:4326', 'Polygon')
-        """
-        return placed_frame(self._columns(), self._places)
-
-    def export(
-        self, path: PathLike, *, stac: PathLike | None = None, overwrite: bool = False
+    def similarity_map(
+        self,
+        query: PathLike | tuple[float, float] | Sequence[float] | NDArray[np.floating],
+        output: PathLike,
+        *,
+        expand: bool = False,
+        trust_sources: bool = False,
+        overwrite: bool = False,
+        progress: Progress | None = None,
     ) -> None:
-        """Write the tiles to a file for other programs.
+        """Write the similarity of every indexed window of a scene to a query, as GeoTIFF.
+
+        The file has one band, float32, on the scene's grid. A pixel is as large as the stride of
+        the windows and has its centre at that of its window; NaN is where there is no window.
 
         Args:
-            path: the file. `.gpkg` and `.fgb` are GeoPackage and FlatGeobuf, with ids, labels and
-                footprints; any other suffix is GeoParquet, which has the embeddings, too.
-            stac: a file for a STAC collection that describes the GeoParquet file.
-            overwrite: replace files that are there.
+            query: as for `search`.
+            output: a file (`.tif`); or a folder, which gets a file for each scene of the index and
+                `maps.csv`, which names them.
+            expand: as for `search`.
+            trust_sources: open whatever the query's file names, too.
+            overwrite: replace what is there.
+            progress: called with every event; see `rsretrieve.progress`.
 
         Raises:
-            InvalidArgument: an argument is of a wrong type, or `stac` goes with another format.
-            OutputExists, OutputRefused: a file may not be written.
-
-        Example:
-            >>> import rsretrieve
-            >>> rsretrieve.open_index("index").export("tiles.gpkg")
+            InvalidArgument: an argument is of a wrong type.
+            InputError: the index has no windows of a scene, or of several scenes and `output` is
+                one file.
+            OutputExists, OutputRefused: `output` may not be written.
         """
-        with CallReport(None):
-            file, replaces = path_of(path, "path"), flag(overwrite, "overwrite")
-            described = optional_path(stac, "stac")
-            files = {"path": file, "stac": described}
-            OutputPaths(files, {}, {"index": self.path}, replaces).check()
-            if file.suffix.lower() in DRIVERS:
-                if described is not None:
-                    raise InvalidArgument(f"stac describes GeoParquet, not {file}")
-                write_tiles(file, self.store, overwrite=replaces)
-            else:
-                write_embeddings(file, self.store, overwrite=replaces, stac=described)
+        with CallReport(progress) as call:
+            path, replaces = path_of(output, "output"), flag(overwrite, "overwrite")
+            outputs = {"output": path}
+            files, folder = (outputs, {}) if is_one_raster(path) else ({}, outputs)
+            paths = OutputPaths(files, folder, {"index": self.path}, replaces)
+            paths.check()
+            paths.check_tiles(lambda: self.store.rows.column("path"))
+            scenes = scenes_to_map(self.store, path, overwrite=replaces)
+            trusted = flag(trust_sources, "trust_sources")
+            request = QueryRequest(
+                k=1,
+                trust=Trust.TRUSTED if trusted else Trust.NAMED,
+                expand=flag(expand, "expand"),
+                **query_fields(self.store, query),
+            )
+            results = run_queries(self.store, request, self._model.search_context(call))
+            call.notice(
+                *write_similarity_maps(path, self.store, scenes, results, overwrite=replaces)
+            )
 
     def verify(self, *, progress: Progress | None = None) -> Verification:
         """Check every count and checksum, and embed a sample of the tiles again.
@@ -275,15 +256,6 @@ class Index:
             ),
         }
         return facts_html(f"index {self.path}", facts)
-
-    def _columns(self) -> dict[str, list[object]]:
-        rows = self.store.rows
-        named = {"tile": "id", "path": "path", "label": "label"}
-        return {name: rows.column(column) for name, column in named.items()}
-
-    @cached_property
-    def _places(self) -> list[Place | None]:
-        return [row.place for row in self.store.rows]
 
 
 IndexLike = Index | PathLike
