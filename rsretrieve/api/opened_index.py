@@ -64,7 +64,7 @@ class Index(IndexTables):
         device: str = "auto",
         failures: Sequence[Failure] = (),
     ) -> None:
-        super().__init__(store)
+        self.store = store
         self.failures = tuple(failures)
         self._model = ModelOfIndex(store, model, device)
 
@@ -177,13 +177,12 @@ class Index(IndexTables):
     ) -> None:
         """Write the similarity of every indexed window of a scene to a query, as GeoTIFF.
 
-        The file has one band, float32, on the scene's grid. A pixel is as large as the stride of
-        the windows and has its centre at that of its window; NaN is where there is no window.
+        One band, float32. A pixel is as large as the stride of the windows and has its centre at
+        that of its window; NaN is where there is no window.
 
         Args:
             query: as for `search`.
-            output: a file (`.tif`); or a folder, which gets a file for each scene of the index and
-                `maps.csv`, which names them.
+            output: a file (`.tif`), or a folder for a file for each scene and a list of them.
             expand: as for `search`.
             trust_sources: open whatever the query's file names, too.
             overwrite: replace what is there.
@@ -191,9 +190,14 @@ class Index(IndexTables):
 
         Raises:
             InvalidArgument: an argument is of a wrong type.
-            InputError: the index has no windows of a scene, or of several scenes and `output` is
-                one file.
+            InputError: the index has no windows of a scene, or several scenes for one file.
             OutputExists, OutputRefused: `output` may not be written.
+
+        Example:
+            >>> import rsretrieve
+            >>> windows = rsretrieve.open_tiles("scene.tif", window=32)
+            >>> index = rsretrieve.build_index(windows, "models/mine", "windows")
+            >>> index.similarity_map("scene.tif#64,64,32,32", "similarity.tif")
         """
         with CallReport(progress) as call:
             path, replaces = path_of(output, "output"), flag(overwrite, "overwrite")
@@ -211,9 +215,8 @@ class Index(IndexTables):
                 **query_fields(self.store, query),
             )
             results = run_queries(self.store, request, self._model.search_context(call))
-            call.notice(
-                *write_similarity_maps(path, self.store, scenes, results, overwrite=replaces)
-            )
+            written = write_similarity_maps(path, self.store, scenes, results, overwrite=replaces)
+            call.notice(*written)
 
     def verify(self, *, progress: Progress | None = None) -> Verification:
         """Check every count and checksum, and embed a sample of the tiles again.
@@ -239,10 +242,9 @@ class Index(IndexTables):
 
     def __repr__(self) -> str:
         manifest = self.store.manifest
-        return (
-            f"<Index {short(self.path)!r}: {len(self):,} tiles, {len(self.class_names)} classes, "
-            f"{manifest.dimensions} dimensions, {short(manifest.faiss_key)}>"
-        )
+        counts = f"{len(self):,} tiles, {len(self.class_names)} classes"
+        kind = f"{manifest.dimensions} dimensions, {short(manifest.faiss_key)}"
+        return f"<Index {short(self.path)!r}: {counts}, {kind}>"
 
     def _repr_html_(self) -> str:
         manifest = self.store.manifest

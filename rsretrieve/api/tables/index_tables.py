@@ -28,8 +28,7 @@ class IndexTables:
         store: the index.
     """
 
-    def __init__(self, store: IndexStore) -> None:
-        self.store = store
+    store: IndexStore
 
     @property
     def path(self) -> Path:
