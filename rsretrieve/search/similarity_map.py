@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.paths import Location
 from rsretrieve.data.geo.fitted_transform import Transform, corners_of, fitted_transform
+from rsretrieve.data.geo.plain_systems import require_plain_system
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InputError
 from rsretrieve.index.store.columns import TileWindows
@@ -217,8 +218,10 @@ def _georeference(store: IndexStore, scene: SceneWindows) -> tuple[Transform, st
     first = store.rows[int(scene.rows[placed[0]])].place
     transform = None
     if len(names) == 1 and first is not None:
-        corners = corners_of(first.footprint, names[0])
-        transform = fitted_transform(scene.edges[placed], bounds, corners)
+        footprint, name = first.footprint, require_plain_system(names[0])
+        transform = fitted_transform(
+            scene.edges[placed], bounds, lambda: corners_of(footprint, name)
+        )
     if transform is None:
         raise InputError(
             f"the places of the windows of {scene.file} do not lie on one grid",

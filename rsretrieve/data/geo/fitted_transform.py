@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +34,9 @@ class Transform(NamedTuple):
 
 
 def fitted_transform(
-    edges: NDArray[np.int64], bounds: NDArray[np.float64], corners: NDArray[np.float64] | None
+    edges: NDArray[np.int64],
+    bounds: NDArray[np.float64],
+    corners: Callable[[], NDArray[np.float64] | None],
 ) -> Transform | None:
     """The transform from columns and rows of a scene to its coordinate reference system.
 
@@ -43,8 +45,8 @@ def fitted_transform(
     Args:
         edges: (M, 4) int64, first column and row of each window, and those after the last.
         bounds: (M, 4) float64, left, bottom, right, top of each.
-        corners: (4, 2) float64, the corners of the first window in the reference system (upper
-            left, lower left, lower right, upper right), or None. They are needed if the windows
+        corners: gives (4, 2) float64, the corners of the first window in the reference system
+            (upper left, lower left, lower right, upper right), or None. Called only if the windows
             lie in one row or column.
 
     Returns:
@@ -55,10 +57,9 @@ def fitted_transform(
     middle, centre = pixels.mean(axis=0), points.mean(axis=0)
     if np.linalg.matrix_rank(pixels - middle) == 2:
         slopes = np.linalg.lstsq(pixels - middle, points - centre, rcond=None)[0].T
-    elif corners is not None:
+    elif (found := corners()) is not None:
         width, height = edges[0, 2:] - edges[0, :2]
-        slopes = np.stack([(corners[3] - corners[0]) / width, (corners[1] - corners[0]) / height])
-        slopes = slopes.T
+        slopes = np.stack([(found[3] - found[0]) / width, (found[1] - found[0]) / height]).T
     else:
         return None
     if not np.isfinite(slopes).all() or abs(np.linalg.det(slopes)) == 0:
@@ -66,9 +67,8 @@ def fitted_transform(
     if _is_straight(slopes):
         slopes = _straight(slopes, edges, bounds)
     offset = centre - slopes @ middle
-    found = np.column_stack([slopes, offset])
-    fits = _fits(found, edges, bounds)
-    return Transform(*found.ravel().tolist()) if fits else None
+    fitted = np.column_stack([slopes, offset])
+    return Transform(*fitted.ravel().tolist()) if _fits(fitted, edges, bounds) else None
 
 
 def _is_straight(slopes: NDArray[np.float64]) -> bool:

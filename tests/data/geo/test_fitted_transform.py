@@ -27,9 +27,9 @@ def fitted(windows: list[Window], crs: str, transform: Affine) -> Transform | No
     rows = rows_of_scene("/s.tif", windows, crs=crs, transform=transform)
     places = [row.place for row in rows if row.place is not None]
     edges = [(w.col, w.row, w.col + w.width, w.row + w.height) for w in windows]
-    corners = corners_of(places[0].footprint, places[0].crs)
+    footprint, name = places[0].footprint, places[0].crs
     bounds = np.array([place.bounds for place in places])
-    return fitted_transform(np.array(edges), bounds, corners)
+    return fitted_transform(np.array(edges), bounds, lambda: corners_of(footprint, name))
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
@@ -54,9 +54,9 @@ def test_a_scene_in_degrees_is_exact() -> None:
 def test_windows_that_contradict_each_other_have_none() -> None:
     edges = np.array([(0, 0, 10, 10), (10, 0, 20, 10), (0, 10, 10, 20)])
     bounds = np.array([(0, 90, 10, 100), (10, 90, 20, 100), (0, 70, 10, 80)], float)
-    assert fitted_transform(edges, bounds, None) is None
-    assert fitted_transform(edges[:1], bounds[:1], None) is None
-    assert fitted_transform(edges, np.zeros((3, 4)), None) is None
+    assert fitted_transform(edges, bounds, lambda: None) is None
+    assert fitted_transform(edges[:1], bounds[:1], lambda: None) is None
+    assert fitted_transform(edges, np.zeros((3, 4)), lambda: None) is None
 
 
 def test_a_grid_of_larger_cells_lies_on_the_same_map() -> None:
