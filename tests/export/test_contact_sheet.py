@@ -97,7 +97,7 @@ def test_a_hit_with_another_label_has_a_frame(tmp_path: Path, result: QueryResul
 def test_the_position_of_a_tile_is_shown(tmp_path: Path, result: QueryResult) -> None:
     def position_line(picture: Image.Image, column: int) -> np.ndarray:
         left, top = LEFT_OF_COLUMN[column], TOP_OF_ROW[0]
-        return np.asarray(picture.crop((left, top + 163, left + 138, top + 181)))
+        return np.asarray(picture.crop((left, top + 166, left + 138, top + 181)))
 
     place = result.hits[0].found.place
     placed = sheet(tmp_path / "one.png", replace(result, place=place))

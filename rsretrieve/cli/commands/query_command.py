@@ -170,7 +170,7 @@ def query(
         rsretrieve query example.tif --index index -k 10 --sheet hits.png
         rsretrieve query --tile forest/a.tif --index index --label forest
         rsretrieve query --at 11.35,47.27 --index index --geojson hits.geojson
-        rsretrieve query "scene.tif#0,0,64,64" --index index --no-overlap --similarity-map map.tif
+        rsretrieve query "scene.tif#0,0,64,64" --index index --no-overlap
 
     With filters, and for few queries over few tiles, the search is exact: all tiles that pass the
     filters are compared. Otherwise the accuracy is that of the index.
