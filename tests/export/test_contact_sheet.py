@@ -108,7 +108,7 @@ def test_the_position_of_a_tile_is_shown(tmp_path: Path, result: QueryResult) ->
     assert all((position_line(nowhere, column) == 255).all() for column in range(4))
     assert place is not None
     lon, lat = place.centre
-    assert position_text(place) == f"{lat:.4f}°N {-lon:.4f}°W"
+    assert position_text(place) == f"{lat:.4f}°N {lon:.4f}°E"
     assert position_text(replace(place, footprint=((170.5, -20.25),))) == "20.2500°S 170.5000°E"
 
 
