@@ -39,9 +39,15 @@ def scenes_to_map(store: IndexStore, path: Path, *, overwrite: bool) -> list[Sce
         overwrite: replace an existing output.
 
     Raises:
+        InvalidArgument: the path has the suffix of another format.
         InputError: the index has no windows of scenes, or several scenes for one file.
         OutputExists: the output exists and may not be replaced.
     """
+    if not is_one_raster(path) and path.suffix[1:].isalpha():
+        raise InvalidArgument(
+            f"{path}: a similarity map is a GeoTIFF, not {path.suffix}",
+            hint="give a name that ends in .tif; or a folder, for a map of each scene",
+        )
     scenes = scenes_of(store)
     marker = "" if is_one_raster(path) else LIST_FILE
     refuse_to_overwrite(path, overwrite=overwrite, marker=marker)

@@ -104,6 +104,17 @@ def test_only_a_folder_of_maps_is_replaced(tmp_path: Path, several: IndexStore) 
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
+@pytest.mark.parametrize("name", ["map.png", "map.nc", "map.TIFF.old"])
+def test_other_formats_are_refused(tmp_path: Path, one: IndexStore, name: str) -> None:
+    with pytest.raises(InvalidArgument, match="GeoTIFF"):
+        write(tmp_path / name, one)
+    assert not (tmp_path / name).exists()
+    for other in ("MAP.TIF", "maps.v2"):
+        write(tmp_path / other, one)
+    assert (tmp_path / "MAP.TIF").is_file()
+    assert (tmp_path / "maps.v2" / "1_s.tif").is_file()
+
+
 def test_a_map_is_of_one_query(tmp_path: Path, one: IndexStore) -> None:
     scenes, results = scenes_to_map(one, tmp_path / "m.tif", overwrite=False), [result_of(one)] * 2
     with pytest.raises(InvalidArgument, match="one query, not 2"):
