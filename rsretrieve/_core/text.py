@@ -23,6 +23,25 @@ def shortened(text: str, room: float, length: Callable[[str], float]) -> str:
     return text + "…"
 
 
+def shortened_in_middle(text: str, room: float, length: Callable[[str], float]) -> str:
+    """As `shortened`, but the beginning and the end of the text stay.
+
+    >>> shortened_in_middle("sentinel2.tif#0,64,32,32", 18, len)
+    'sentinel2…64,32,32'
+    """
+    text = printable(text)
+    if length(text) <= room:
+        return text
+    kept = len(text) - 1
+    while kept > 0:
+        head = (kept + 1) // 2
+        short = f"{text[:head]}…{text[len(text) - kept + head :]}"
+        if length(short) <= room:
+            return short
+        kept -= 1
+    return "…"
+
+
 def printable(text: str) -> str:
     """Escape control characters and lone surrogates, which could control a terminal."""
     return "".join(

@@ -145,6 +145,15 @@ IndexModel = Annotated[
 Index = Annotated[
     Path, typer.Option("--index", metavar="DIR", help="Index folder, written by rsretrieve index.")
 ]
+Expand = Annotated[
+    bool,
+    typer.Option(
+        "--expand",
+        help="Expand each query: search again with the L2-normalised sum of the query and its 10 "
+        "nearest hits, each weighted by the cube of its similarity. Similarities are those to the "
+        "sum.",
+    ),
+]
 Truth = Annotated[
     Path | None,
     typer.Option(

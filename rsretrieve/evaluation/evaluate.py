@@ -31,6 +31,7 @@ from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.vectors.fit import spherical_kmeans
 from rsretrieve.network.model import Model
+from rsretrieve.search.expansion import expanded_queries
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Evaluation:
         left_out: the tiles that the figures do not count.
         per_class: the figures of each class, in the order of their names.
         confusion: the classes that the nearest neighbours vote for.
+        expanded: queries were expanded by their nearest hits.
     """
 
     figures: RetrievalFigures
@@ -56,6 +58,7 @@ class Evaluation:
     left_out: LeftOut
     per_class: tuple[ClassFigures, ...]
     confusion: Confusion
+    expanded: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def evaluate_index(
     queries: TileSet | None = None,
     model: Model | None = None,
     true_labels: Mapping[str, str] | None = None,
+    expand: bool = False,
 ) -> Evaluation:
     """Measure retrieval.
 
@@ -87,6 +91,7 @@ def evaluate_index(
             (leave one out).
         model: the model of the index; needed with `queries`.
         true_labels: tile id → label of the gallery; None for the labels in the index.
+        expand: expand each query by its nearest hits; NMI does not change.
 
     Returns:
         The metrics. A query is never its own hit, wherever its file lies: the content decides.
@@ -105,7 +110,11 @@ def evaluate_index(
     _require_common_class(asking.labels, gallery.labels)
     query_side = _side(asking.vectors, asking.labels, numbers)
     gallery_side = _side(gallery.vectors, gallery.labels, numbers)
-    measured = measure_queries(query_side, gallery_side, asking.own_rows)
+    searched = query_side
+    if expand:
+        vectors = expanded_queries(asking.vectors, gallery.vectors, asking.own_rows)
+        searched = replace(query_side, vectors=vectors)
+    measured = measure_queries(searched, gallery_side, asking.own_rows)
     figures = measured.mean()
     if figures.without_relevant:
         context.notice(
@@ -125,6 +134,7 @@ def evaluate_index(
         left_out=left_out,
         per_class=figures_per_class(names, query_side.labels, gallery_side.labels, measured),
         confusion=Confusion.of(names, measured),
+        expanded=expand,
     )
 
 

@@ -113,4 +113,5 @@ def filters_of(
         exclude_self=flag(others["exclude_self"], "exclude_self"),
         distinct_scene=flag(others["distinct_scene"], "distinct_scene"),
         duplicate_similarity=fold if duplicate is None else duplicate,
+        no_overlap=flag(others["no_overlap"], "no_overlap"),
     )

@@ -42,6 +42,7 @@ def evaluate(
             "their given labels.",
         ),
     ] = None,
+    expand: options.Expand = False,
     model: options.IndexModel = None,
     csv: Annotated[
         Path | None,
@@ -129,6 +130,7 @@ def evaluate(
             queries=found,
             model=loaded,
             true_labels=None if truth is None else true_labels_of_index(store, truth, context),
+            expand=expand,
         )
         terminal.notice(*context.notices)
         if csv is not None:

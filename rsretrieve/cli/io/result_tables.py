@@ -67,7 +67,8 @@ def verification_text(found: Verification, repaired: Sequence[str] = ()) -> Text
 
 def hit_table(result: QueryResult) -> Table:
     """The hits of a query."""
-    table = plain_table(result.query, "rank", "similarity", "label", "lon", "lat", "tile", "path")
+    title = f"{result.query}, expanded by its nearest hits" if result.expanded else result.query
+    table = plain_table(title, "rank", "similarity", "label", "lon", "lat", "tile", "path")
     for hit in result.hits:
         lon, lat = hit.found.place.centre if hit.found.place else (None, None)
         table.add_row(
@@ -89,6 +90,7 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     judged = "the labels in the index (given labels)" if given else "true labels (clean gallery)"
     title = (
         f"{figures.queries} queries among {evaluation.gallery} indexed tiles; relevance by {judged}"
+        f"{', each expanded by its nearest hits' if evaluation.expanded else ''}"
     )
     table = plain_table(title, "metric", "value")
     if given:
