@@ -176,7 +176,7 @@ def test_a_missing_vector_is_a_failure(tmp_path: Path) -> None:
     ("columns", "message"),
     [
         ({"id": ["a"], "x": [1]}, "no column of vectors (its columns are: id, x)"),
-        ({"id": ["a"], "x": [[1.0]], "y": [[1.0]]}, "no column of vectors"),
+        ({"id": ["a"], "x": [[1.0]], "y": [[1.0]]}, "several columns may hold the vectors"),
         ({"id": ["a", "b"], "embedding": [[1.0], [1.0, 2.0]]}, "not every vector has 1 dimensions"),
         ({"id": ["a", "a"], "embedding": [[1.0], [1.0]]}, "the column 'id' names a tile twice"),
     ],
