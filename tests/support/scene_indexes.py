@@ -11,7 +11,7 @@ import rasterio
 
 from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.window import Window
-from rsretrieve.index.store.folder import IndexStore, open_index, write_index_folder
+from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from tests.support.vectors import unit_rows
@@ -22,14 +22,8 @@ FACTS = {"model": "", "model_fingerprint": "", "faiss_key": "Flat", "recall_at_1
 def index_of(folder: Path, rows: Sequence[IndexedTile], **facts: Any) -> IndexStore:
     """An index of these tiles with random vectors of 8 dimensions."""
     vectors = unit_rows(len(rows), 8, seed=4)
-    write_index_folder(
-        folder,
-        {**FACTS, **facts},
-        rows,
-        vectors,
-        VectorIndex.build(vectors, "Flat"),
-        overwrite=False,
-    )
+    content = IndexContent(rows, vectors, {**FACTS, **facts})
+    write_index_folder(folder, content, VectorIndex.build(vectors, "Flat"), overwrite=False)
     return open_index(folder)
 
 
