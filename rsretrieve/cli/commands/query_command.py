@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import check_device, check_query
 from rsretrieve.cli.io.query_outputs import QueryOutputs
 from rsretrieve.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rsretrieve.data.dates.periods import DateInterval
 
 _asked = partial(typer.Option, rich_help_panel="Other queries than images")
 _filter = partial(typer.Option, rich_help_panel="Filters")
@@ -72,6 +75,32 @@ def query(
         Path | None,
         _filter(
             metavar="FILE.geojson", help="Only tiles that lie completely within these polygons."
+        ),
+    ] = None,
+    from_date: Annotated[
+        str | None,
+        _filter(
+            "--from",
+            metavar="DATE",
+            help="Only tiles taken at or after this date or time (2020, 2020-06, 2020-06-30, "
+            "2020-06-30T10:15:00Z). Without a time zone, times are UTC. Tiles without a date are "
+            "left out.",
+        ),
+    ] = None,
+    to_date: Annotated[
+        str | None,
+        _filter(
+            "--to",
+            metavar="DATE",
+            help="Only tiles taken at or before this date or time; a date includes all of its day, "
+            "month or year.",
+        ),
+    ] = None,
+    datetime: Annotated[
+        str | None,
+        _filter(
+            metavar="DATE[/DATE]",
+            help="The same as one interval, as in STAC: 2020-06/2021, ../2020, 2020-06-30.",
         ),
     ] = None,
     min_similarity: Annotated[
@@ -159,6 +188,7 @@ def query(
     outputs = QueryOutputs(csv, geojson, geoparquet, gpkg, sheet, overwrite, trusted=trust_sources)
     if jsonl and as_json:
         raise typer.BadParameter("--json and --jsonl cannot be combined", param_hint="--jsonl")
+    taken = _interval(from_date, to_date, datetime)
     examples = [*(images or ()), *(like or ()), *(unlike or ())]
     paths = outputs.paths(
         {"--index": index, "--model": model, "--within": within, **_files_of(examples)}
@@ -193,6 +223,7 @@ def query(
                 labels=tuple(label or ()),
                 bbox=None if bbox is None else _box(bbox),
                 within=within,
+                taken=taken,
                 min_similarity=min_similarity,
                 exclude_self=exclude_self,
                 distinct_scene=distinct_scene,
@@ -248,6 +279,18 @@ def _point(text: str) -> tuple[float, float]:
 def _box(text: str) -> tuple[float, float, float, float]:
     west, south, east, north = options.parse_numbers(text, "--bbox", float, 4)
     return west, south, east, north
+
+
+def _interval(first: str | None, last: str | None, whole: str | None) -> DateInterval | None:
+    from rsretrieve.data.dates.periods import interval_between, interval_of
+
+    if whole is not None:
+        if first is not None or last is not None:
+            raise typer.BadParameter(
+                "--datetime cannot be combined with --from or --to", param_hint="--datetime"
+            )
+        return interval_of(whole, "--datetime")
+    return None if first is None and last is None else interval_between(first, last)
 
 
 def _search_device(name: str) -> str:

@@ -19,6 +19,7 @@ from rsretrieve._core.tables import (
 )
 from rsretrieve.data.access import hosts_of
 from rsretrieve.data.address_guard import allow_typed
+from rsretrieve.data.dates.given_dates import DATE_COLUMNS, GivenDates
 from rsretrieve.data.discovery.band_files import band_notices, stack_bands
 from rsretrieve.data.discovery.class_folders import find_class_folders
 from rsretrieve.data.discovery.folders import IMAGE_SUFFIXES, read_folder
@@ -53,9 +54,9 @@ def find_tiles(
 
     Args:
         source: a folder (class sub-folders are the labels); a CSV or Parquet list with the
-            columns `tile`, optionally `path` and `label`; a scene, by a path, a URL or a name
-            in GDAL's virtual file systems; a STAC item, item collection, collection or catalogue,
-            or a folder of items; or several of these.
+            columns `tile`, optionally `path`, `label` and `datetime`; a scene, by a path, a URL or
+            a name in GDAL's virtual file systems; a STAC item, item collection, collection or
+            catalogue, or a folder of items; or several of these.
         labels: a CSV with `tile,label` whose labels replace those found.
         scenes: whether and how images are cut into windows, which assets of STAC items are used,
             and which band files are stacked.
@@ -211,21 +212,23 @@ def _single_scene(source: Location, scenes: SceneChoices) -> TileSet:
 def _tiles_in_list(source: Path) -> TileSet:
     tiles: dict[str, Tile] = {}
     repeated, folder = 0, str(source.parent)
-    labels, decisions = LabelColumn(source), DecisionColumn(source)
+    labels, decisions, dates = LabelColumn(source), DecisionColumn(source), GivenDates(source)
+    dated = not {*columns_of(source)}.isdisjoint(DATE_COLUMNS)
     for line, row in read_table(source, ("tile",)):
         tile = _tile_of_row(source, folder, line, row, labels)
         confirmed = decisions.read(tile.id, tile.label, row, line)
-        tile = replace(tile, confirmed=confirmed) if confirmed else tile
+        taken = dates.read(row, f"line {line}") if dated else None
+        tile = replace(tile, confirmed=confirmed, taken=taken) if confirmed or taken else tile
         known = tiles.setdefault(tile.id, tile)
         if known is not tile:
             repeated += 1
             if known != tile:
                 raise TableError(
-                    f"{source}: line {line} names tile {tile.id!r} again, with another path or "
-                    "label",
+                    f"{source}: line {line} names tile {tile.id!r} again, with another path, label "
+                    "or date",
                     hint="keep one row for each tile",
                 )
-    notices = (*encoding_notices(source), *labels.notices, *decisions.notices)
+    notices = (*encoding_notices(source), *labels.notices, *decisions.notices, *dates.notices)
     if repeated:
         notices += (f"{source}: {repeated} repeated rows were ignored",)
     labelled = source if "label" in columns_of(source) else None
@@ -283,8 +286,9 @@ def tiles_of_images(images: Sequence[str], trust: Trust = Trust.NAMED) -> TileSe
 def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
     """Write a list of tiles (CSV: tile, path, label), paths relative to the list's folder.
 
-    If windows are read at reduced resolution, a column `read_px` holds their side. If a person
-    decided on some of the labels, the columns `decision` and `given_label` say so.
+    If windows are read at reduced resolution, a column `read_px` holds their side. If tiles have
+    dates, a column `datetime` holds them. If a person decided on some of the labels, the columns
+    `decision` and `given_label` say so.
     """
     folder = resolved(path).parent
     columns: tuple[str, ...] = ("tile", "path", "label")
@@ -295,6 +299,10 @@ def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
     if any(sides):
         columns += ("read_px",)
         rows = [(*row, side) for row, side in zip(rows, sides)]
+    if any(tile.taken for tile in tiles):
+        columns += ("datetime",)
+        dates = [tile.taken.period.text if tile.taken else "" for tile in tiles]
+        rows = [(*row, date) for row, date in zip(rows, dates)]
     if any(tile.confirmed for tile in tiles):
         columns += DECISION_COLUMNS
         rows = [(*row, *decision_cells(tile, tile.label)) for row, tile in zip(rows, tiles)]

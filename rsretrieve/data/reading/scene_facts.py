@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.georeference import pixel_size_m
 from rsretrieve.data.geo.place import Place, Placing
 from rsretrieve.data.geo.window_places import places_of
@@ -111,7 +112,7 @@ def read_image_facts(tile: Tile) -> SceneFacts:
 
 def read_headers(
     rasters: OpenRasters, tiles: Sequence[Tile], expected: Expected = ANYTHING
-) -> tuple[Packing | None, list[Placing]]:
+) -> tuple[Packing | None, list[Placing], AcquisitionTime | None]:
     """Read what a file declares about tiles, without their pixels.
 
     Args:
@@ -120,7 +121,7 @@ def read_headers(
         expected: what is known about them.
 
     Returns:
-        The scale and offset of the file, and the place of each tile.
+        The scale and offset of the file, the place of each tile, and when it was taken.
 
     Raises:
         TileError: the file cannot be opened.
@@ -133,7 +134,7 @@ def read_headers(
     ):
         whole = Window(0, 0, raster.dataset.width, raster.dataset.height)
         windows = [tile.window or whole for tile in tiles]
-        return raster.meaning.packing, places_of(raster.dataset, windows)
+        return raster.meaning.packing, places_of(raster.dataset, windows), raster.taken
 
 
 def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.sealing import parsed
 from rsretrieve._core.tables import PARQUET_SUFFIXES
+from rsretrieve.data.dates.given_dates import DATE_COLUMNS, GivenDates
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.labels import LabelColumn
 from rsretrieve.data.run_context import RunContext
@@ -26,7 +27,7 @@ from rsretrieve.index.external.place_columns import BatchPlaces
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.external.scene_places import with_scene_places
 from rsretrieve.index.external.stored_vectors import VectorReader, emb_metadata
-from rsretrieve.index.external.table_rows import RowReader, numbered_ids, table_of
+from rsretrieve.index.external.table_rows import RowReader, date_arrays, numbered_ids, table_of
 from rsretrieve.index.store.tile_table import SCHEMA, TileTable
 from rsretrieve.index.write import IndexContent
 
@@ -205,6 +206,7 @@ def _listed(path: Path, listing: TileSet, count: int) -> TileTable:
         "label": pyarrow.array([tile.label for tile in listing], pyarrow.string()),
         "read_px": pyarrow.array([_read_px(tile) for tile in listing], pyarrow.int32()),
     }
+    columns |= date_arrays([tile.taken for tile in listing])
     return table_of(columns, count)
 
 
@@ -239,17 +241,18 @@ def _from_open_table(
     places = PlaceReader.of(table.schema, table.geometry_types)
     labels = LabelColumn(path, rows="tile")
     batch_places = BatchPlaces(path, places, columns.coordinates, context)
-    reader = RowReader(path, columns, batch_places, labels)
+    dates = GivenDates(path)
+    reader = RowReader(path, columns, batch_places, labels, dates)
     metadata = table.schema.metadata or {}
     emb = emb_metadata(metadata)
     vectors = VectorReader(path, columns, table.count, choices, emb, may_lack)
-    told = {*columns.named, places.geometry, *SCHEMA.names}
+    told = {*columns.named, places.geometry, *SCHEMA.names, *DATE_COLUMNS}
     rows, start = [SCHEMA.empty_table()], 0
     for batch in table.batches([name for name in table.schema.names if name in told]):
         vectors.add(batch, start)
         rows.append(reader.read(batch, start))
         start += len(batch)
-    for notice in labels.notices:
+    for notice in (*labels.notices, *dates.notices):
         context.notice(notice)
     if columns.id is None:
         context.notice(f"{path} names no ids: its rows are numbered from 0")

@@ -13,6 +13,8 @@ from pyarrow import parquet
 
 from rsretrieve._core.paths import storable
 from rsretrieve._core.tables import refuse_bombs
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime, DateSource
+from rsretrieve.data.dates.periods import FIRST_US, LAST_US, Period, microseconds_of
 from rsretrieve.data.file_state import NO_FILE_BYTES, FileStates
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile
@@ -20,6 +22,7 @@ from rsretrieve.data.window import split_window
 from rsretrieve.errors import IndexDamaged
 
 _PAIR = pyarrow.list_(pyarrow.float64(), 2)
+TIMESTAMP = pyarrow.timestamp("us", "UTC")
 SCHEMA = pyarrow.schema(
     [
         ("id", pyarrow.string()),
@@ -38,10 +41,14 @@ SCHEMA = pyarrow.schema(
         # Polygons of rings of corners, where one ring cannot say the area; else null.
         ("parts", pyarrow.list_(pyarrow.list_(pyarrow.list_(_PAIR)))),
         ("read_px", pyarrow.int32()),  # of windows read at a lower resolution; else null
+        ("datetime", TIMESTAMP),  # when it was taken, or where that period begins
+        ("end_datetime", TIMESTAMP),  # its last instant; null if `datetime` is an instant
+        ("datetime_source", pyarrow.string()),  # `DateSource`; empty without a date
     ]
 )
-_OPTIONAL = ("content", "sidecars", "state", "parts", "read_px")  # or missing
-_OMITTED = ("sidecars", "state", "parts", "read_px")  # where all are empty
+DATES = ("datetime", "end_datetime", "datetime_source")
+_OPTIONAL = ("content", "sidecars", "state", "parts", "read_px", *DATES)  # or missing
+_OMITTED = ("sidecars", "state", "parts", "read_px", *DATES)  # where all are empty
 _CHANGED = "changed"  # the state of a file that changed while it was read
 
 
@@ -59,6 +66,7 @@ class IndexedTile:
         read_px: of its window, if the tile is a window; see `Window`.
         sidecars: the digest of its sidecars; empty if there were none, or in an older index.
         state: see `FileState.mark`; empty if unknown.
+        taken: when it was taken, or None.
     """
 
     id: str
@@ -71,13 +79,15 @@ class IndexedTile:
     read_px: int | None = None
     sidecars: str = ""
     state: str = ""
+    taken: AcquisitionTime | None = None
 
     @property
     def tile(self) -> Tile:
         """The tile, to read it again; its file is not trusted, whoever made the index."""
         window = split_window(self.id)[1]
         window = window and replace(window, read_px=self.read_px)
-        return Tile(self.id, self.path, self.label, window)
+        taken = self.taken if self.taken is not None and self.taken.is_given else None
+        return Tile(self.id, self.path, self.label, window, taken=taken)
 
     @classmethod
     def of(cls, tile: Tile, place: Place | None, files: FileStates | None = None) -> IndexedTile:
@@ -102,6 +112,7 @@ class IndexedTile:
             read_px=None if tile.window is None else tile.window.read_px,
             sidecars=content.sidecars,
             state=_CHANGED if unread else state.mark,
+            taken=tile.taken,
         )
 
     def is_current(self, tile: Tile, files: FileStates | None = None) -> bool:
@@ -156,6 +167,7 @@ class TileTable(Sequence[IndexedTile]):
             "sidecars": [row.sidecars for row in rows],
             "state": [row.state for row in rows],
             "read_px": [row.read_px for row in rows],
+            **date_columns([row.taken for row in rows]),
         }
         return cls(pyarrow.table(columns, schema=SCHEMA))
 
@@ -186,6 +198,17 @@ class TileTable(Sequence[IndexedTile]):
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def date_columns(times: Sequence[AcquisitionTime | None]) -> dict[str, list[Any]]:
+    """The columns of dates, by name."""
+    return {
+        "datetime": [None if one is None else one.period.start_us for one in times],
+        "end_datetime": [
+            None if one is None or one.period.is_instant else one.period.end_us for one in times
+        ],
+        "datetime_source": ["" if one is None else one.source.value for one in times],
+    }
 
 
 def _is_empty(column: pyarrow.ChunkedArray) -> bool:
@@ -250,6 +273,21 @@ def _check_values(table: pyarrow.Table) -> None:
     if pc.any(pc.less(table.column("size_bytes"), NO_FILE_BYTES)).as_py():
         raise ValueError("a file has a negative size")
     _check_places(table)
+    if table.column("datetime").null_count < table.num_rows:
+        _check_dates(table)
+
+
+def _check_dates(table: pyarrow.Table) -> None:
+    starts, ends = (table.column(name).cast(pyarrow.int64()) for name in DATES[:2])
+    for numbers in (starts, ends):
+        inside = pc.and_(pc.less_equal(FIRST_US, numbers), pc.less_equal(numbers, LAST_US))
+        if not pc.all(inside, min_count=0).as_py():
+            raise ValueError("a date lies outside the years 1 to 9999")
+    if not pc.all(pc.less_equal(starts, ends), min_count=0).as_py():
+        raise ValueError("a tile has a date that ends before it begins")
+    sources = pc.filter(table.column(DATES[2]), starts.is_valid())
+    if not {*sources.unique().to_pylist()} <= {*DateSource}:
+        raise ValueError("a date has an unknown source")
 
 
 def _check_places(table: pyarrow.Table) -> None:
@@ -316,4 +354,13 @@ def _row(values: Mapping[str, Any]) -> IndexedTile:
     names = ("id", "path", "label", "size_bytes", "mtime_ns", "read_px")
     known = {name: values[name] for name in names}
     known |= {name: values[name] or "" for name in ("content", "sidecars", "state")}
-    return IndexedTile(**known, place=place)
+    return IndexedTile(**known, place=place, taken=_taken(values))
+
+
+def _taken(values: Mapping[str, Any]) -> AcquisitionTime | None:
+    start, end, source = (values[name] for name in DATES)
+    if start is None:
+        return None
+    start_us = microseconds_of(start)
+    period = Period(start_us, start_us if end is None else microseconds_of(end))
+    return AcquisitionTime(period, DateSource(source))
