@@ -7,6 +7,7 @@ import pyarrow
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from rsretrieve.data.dates.acquisition_time import DateSource
 from rsretrieve.data.dates.periods import FIRST_US, LAST_US, DateInterval
 from rsretrieve.errors import InputError
 from rsretrieve.index.store.tile_table import TileTable
@@ -41,9 +42,18 @@ def taken_within(table: TileTable, interval: DateInterval) -> NDArray[np.bool_]:
     return dated & (starts <= last) & (ends >= first)
 
 
-def count_undated(table: TileTable) -> int:
-    """The number of tiles without a date."""
-    return int(table.columns.column("datetime").null_count)
+def date_notices(table: TileTable) -> list[str]:
+    """What to say about the dates of an index whose tiles are filtered by them."""
+    count, said = len(table), []
+    if undated := int(table.columns.column("datetime").null_count):
+        said.append(f"{undated:,} of {count:,} tiles of the index have no date and are left out")
+    of_tag = pc.equal(table.columns.column("datetime_source"), DateSource.TIFF_TAG.value)
+    if by_tag := int(pc.sum(of_tag, min_count=0).as_py()):
+        said.append(
+            f"the dates of {by_tag:,} of {count:,} tiles come from the TIFF tag DateTime, which "
+            "many programs set to the time when they write a file"
+        )
+    return said
 
 
 def _are_dated(table: TileTable) -> NDArray[np.bool_]:

@@ -27,7 +27,7 @@ from rsretrieve.index.store.tile_table import IndexedTile, TileTable, read_table
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.network.model import Model
 from rsretrieve.progress import Event, Noticed
-from rsretrieve.search.date_filter import count_undated, taken_within
+from rsretrieve.search.date_filter import date_notices, taken_within
 from rsretrieve.search.filters import Filters, passing_rows
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import SearchContext, run_queries
@@ -49,7 +49,7 @@ def dates(seed: int = 0) -> list[tuple[datetime, datetime] | None]:
 
 
 def microseconds(moment: datetime) -> int:
-    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def row(number: int, ends: tuple[datetime, datetime] | None) -> IndexedTile:
@@ -86,6 +86,7 @@ def test_any_interval_gives_what_a_plain_loop_gives(store: IndexStore) -> None:
     similarities = [float(np.dot(store.vectors[0].astype(float), v)) for v in store.vectors]
     ranked = sorted(range(COUNT), key=lambda i: (-similarities[i], i))
     undated = sum(ends is None for ends in known)
+    by_tag = sum(ends is not None and i % 3 == 2 for i, ends in enumerate(known))
     sizes = set()
     for _ in range(60):
         start = FIRST + timedelta(hours=int(rng.integers(-500, 3 * 365 * 24)))
@@ -106,6 +107,9 @@ def test_any_interval_gives_what_a_plain_loop_gives(store: IndexStore) -> None:
         found, said = searched(store, Filters(taken=interval), k)
         assert found == [f"t{i}" for i in expected[:k]]
         assert f"{undated} of {COUNT} tiles of the index have no date and are left out" in said
+        assert any(
+            f"the dates of {by_tag} of {COUNT} tiles come from the TIFF tag" in t for t in said
+        )
         both = [i for i in expected if i % 2 == 0][:k]
         labelled = Filters(taken=interval, labels=("a",))
         assert searched(store, labelled, k)[0] == [f"t{i}" for i in both]
@@ -128,7 +132,7 @@ def test_both_ends_belong_to_the_interval() -> None:
 
 def test_an_index_without_dates_is_refused() -> None:
     table = TileTable.of([row(0, None)])
-    assert count_undated(table) == 1
+    assert len(date_notices(table)) == 1
     with pytest.raises(InputError, match="no tile of the index has a date") as refused:
         passing_rows(table, Filters(taken=DateInterval(0, None)))
     assert "--update" in refused.value.hint

@@ -23,7 +23,7 @@ LAST = timedelta(microseconds=1)
 
 
 def instants(*parts: datetime) -> tuple[int, ...]:
-    return tuple(round((part - datetime(1970, 1, 1, tzinfo=UTC)) / LAST) for part in parts)
+    return tuple((part - datetime(1970, 1, 1, tzinfo=UTC)) // LAST for part in parts)
 
 
 def at(*numbers: int) -> datetime:
