@@ -14,10 +14,10 @@ from pyarrow import parquet
 
 from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.data.windowing import SceneChoices
+from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import TableError
 from rsretrieve.index.external.embeddings_file import read_embeddings
-from tests.support.tiles import noise, save_picture, save_table
+from tests.support.tiles import noise, save_picture, save_raster, save_table
 
 NOON = datetime(2020, 6, 30, 12, tzinfo=UTC)
 NAMES = [f"{i}.png" for i in range(3)]
@@ -155,3 +155,17 @@ def test_tables_of_embeddings_give_dates_too(tmp_path: Path) -> None:
     np.save(tmp_path / "e.npy", np.eye(3, 4, dtype=np.float32))
     content = read_embeddings(tmp_path / "e.npy", listing, RunContext())
     assert texts(content.rows) == ["2020-06-30"] * 3
+
+
+def test_windows_and_stacks_have_the_dates_of_their_list(tmp_path: Path) -> None:
+    save_raster(tmp_path / "a.tif", noise((3, 32, 32)))
+    listing = save_table(tmp_path / "l.csv", ("tile", "datetime"), ("a.tif", "2020-06-30"))
+    windows = find_tiles(listing, scenes=SceneChoices(WindowChoices(16)))
+    assert texts(windows) == ["2020-06-30"] * 4
+    names = [f"S2A_MSIL2A_20200630_B0{band}.tif" for band in (2, 3)]
+    for name in names:
+        save_raster(tmp_path / name, noise((1, 32, 32)))
+    rows = zip(names, ("2020-06-30T10:00Z", "2020-06-30T10:05Z"))
+    listing = save_table(tmp_path / "bands.csv", ("tile", "datetime"), *rows)
+    [stack] = find_tiles(listing, scenes=SceneChoices(stack=("B02", "B03")))
+    assert texts([stack]) == ["2020-06-30T10:00:00Z/2020-06-30T10:05:00Z"]
