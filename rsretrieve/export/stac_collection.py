@@ -46,7 +46,7 @@ def collection_of(
         "license": "proprietary",
         "extent": {
             "spatial": {"bbox": [list(sides or _WHOLE_EARTH)]},
-            "temporal": {"interval": [[None, None]]},
+            "temporal": {"interval": [_first_and_last(store)]},
         },
         "emb:type": "pixel" if _are_pixels(store) else "chip",
         "emb:dimensions": manifest.dimensions,
@@ -70,6 +70,17 @@ def write_collection(path: Path, collection: dict[str, Any], *, overwrite: bool)
     write_text(
         path, json.dumps(collection, indent=2, ensure_ascii=False) + "\n", overwrite=overwrite
     )
+
+
+def _first_and_last(store: IndexStore) -> list[str | None]:
+    """The first and the last instant at which a tile was taken; None if no tile has a date."""
+    import pyarrow.compute as pc
+
+    starts, ends = (store.rows.columns.column(name) for name in ("datetime", "end_datetime"))
+    first, last = pc.min(starts).as_py(), pc.max(pc.coalesce(ends, starts)).as_py()
+    return [
+        None if one is None else one.isoformat().replace("+00:00", "Z") for one in (first, last)
+    ]
 
 
 def _are_pixels(store: IndexStore) -> bool:

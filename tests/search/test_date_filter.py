@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -147,6 +148,11 @@ def test_dates_are_stored_journalled_and_exported(store: IndexStore, tmp_path: P
     write_embeddings(tmp_path / "e.parquet", store, overwrite=False)
     exported = parquet.read_table(tmp_path / "e.parquet")
     assert exported.schema.field("datetime").type == pyarrow.timestamp("us", "UTC")
+    collection = json.loads(exported.schema.metadata[b"emb"])
+    [[first, last]] = collection["extent"]["temporal"]["interval"]
+    known = [ends for ends in dates() if ends is not None]
+    assert datetime.fromisoformat(first) == min(ends[0] for ends in known)
+    assert datetime.fromisoformat(last) == max(ends[1] for ends in known)
     again = read_embeddings(tmp_path / "e.parquet", None, RunContext()).rows
     ends = {tile.id: tile.taken and tile.taken.period for tile in again}
     assert ends == {tile.id: tile.taken and tile.taken.period for tile in rows}
