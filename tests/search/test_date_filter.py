@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfoNotFoundError
 
 import numpy as np
 import pyarrow
@@ -231,3 +233,16 @@ def test_an_update_takes_the_dates_of_today_and_embeds_nothing_for_that(
     assert (summary.unchanged, summary.added) == (3, 0)
     found = [value for value in by_name(index).values() if value is not None]
     assert found == [header]
+
+
+def test_dates_are_read_where_the_system_knows_no_time_zone(
+    store: IndexStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(name: str) -> None:
+        raise ZoneInfoNotFoundError(name)
+
+    monkeypatch.setattr("zoneinfo.ZoneInfo", unknown)
+    monkeypatch.setitem(sys.modules, "pytz", None)
+    ends = [row.taken and (row.taken.period.start, row.taken.period.end) for row in store.rows]
+    assert ends == dates()
+    assert store.rows[1] == list(store.rows)[1]

@@ -145,15 +145,15 @@ def _texts(
 
 
 def column_values(column: Any) -> list[Any]:
-    """The values of a column. Times are cut to microseconds, and in UTC where they have a zone.
+    """The values of a column. Times are cut to microseconds; those with a time zone become UTC.
 
-    Python has no nanoseconds, and may not know the name of the zone.
+    Python has no nanoseconds, and may not know the name of the zone, nor any.
     """
-    from pyarrow import timestamp, types
+    from pyarrow import int64, timestamp, types
 
     if types.is_timestamp(column.type):
-        zone = column.type.tz
-        column = column.cast(timestamp("us", zone and "UTC"), safe=False)
+        column = column.cast(timestamp("us", column.type.tz), safe=False)
+        column = column.cast(int64()).cast(timestamp("us"))
     values: list[Any] = column.to_pylist()
     return values
 

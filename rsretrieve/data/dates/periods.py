@@ -71,10 +71,10 @@ class Period:
         ('2020-06-30', '2020-06-30T10:00:00Z')
         """
         if self.is_instant:
-            return _instant_text(self.start)
+            return instant_text(self.start)
         if not self.start_us % DAY_US and self.end_us - self.start_us == DAY_US - 1:
             return self.start.date().isoformat()
-        return f"{_instant_text(self.start)}/{_instant_text(self.end)}"
+        return f"{instant_text(self.start)}/{instant_text(self.end)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ class DateInterval:
         if self.start_us is not None and self.end_us is not None and self.start_us > self.end_us:
             first, last = as_datetime(self.start_us), as_datetime(self.end_us)
             raise InvalidArgument(
-                f"the interval of dates is empty: it begins at {_instant_text(first)} and ends "
-                f"before that, at {_instant_text(last)}",
+                f"the interval of dates is empty: it begins at {instant_text(first)} and ends "
+                f"before that, at {instant_text(last)}",
                 hint="give the earlier date first",
             )
 
@@ -228,6 +228,6 @@ def _whole(year: int, month: int | str | None, day: int | str | None) -> Period:
     return Period(start, end + DAY_US - 1)
 
 
-def _instant_text(moment: datetime) -> str:
+def instant_text(moment: datetime) -> str:
     """RFC 3339, with fractions of a second only where there are any."""
     return moment.isoformat().replace("+00:00", "Z")

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from rsretrieve._core.paths import storable
 from rsretrieve._core.tables import refuse_bombs
 from rsretrieve.data.dates.acquisition_time import AcquisitionTime, DateSource
-from rsretrieve.data.dates.periods import FIRST_US, LAST_US, Period, microseconds_of
+from rsretrieve.data.dates.periods import FIRST_US, LAST_US, Period
 from rsretrieve.data.file_state import NO_FILE_BYTES, FileStates
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile
@@ -49,6 +49,7 @@ SCHEMA = pyarrow.schema(
 DATES = ("datetime", "end_datetime", "datetime_source")
 _OPTIONAL = ("content", "sidecars", "state", "parts", "read_px", *DATES)  # or missing
 _OMITTED = ("sidecars", "state", "parts", "read_px", *DATES)  # where all are empty
+_ROWS_AT_ONCE = 10_000
 _CHANGED = "changed"  # the state of a file that changed while it was read
 
 
@@ -188,11 +189,11 @@ class TileTable(Sequence[IndexedTile]):
             return [self[i] for i in range(*position.indices(len(self)))]
         if not -len(self) <= position < len(self):
             raise IndexError(position)
-        return _row(self.columns.slice(position % len(self), 1).to_pylist()[0])
+        return _row(_records(self.columns.slice(position % len(self), 1))[0])
 
     def __iter__(self) -> Iterator[IndexedTile]:
-        for batch in self.columns.to_batches(max_chunksize=10_000):
-            yield from map(_row, batch.to_pylist())
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            yield from map(_row, _records(self.columns.slice(start, _ROWS_AT_ONCE)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -347,6 +348,15 @@ def _within_the_globe(table: pyarrow.Table) -> pyarrow.Table:
     return table
 
 
+def _records(table: pyarrow.Table) -> list[dict[str, Any]]:
+    """The rows of a table; times as microseconds, as Python's need the system's time zones."""
+    for name in DATES[:2]:
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, table.column(at).cast(pyarrow.int64()))
+    records: list[dict[str, Any]] = table.to_pylist()
+    return records
+
+
 def _row(values: Mapping[str, Any]) -> IndexedTile:
     place = None
     if values["crs"] is not None:
@@ -361,6 +371,4 @@ def _taken(values: Mapping[str, Any]) -> AcquisitionTime | None:
     start, end, source = (values[name] for name in DATES)
     if start is None:
         return None
-    start_us = microseconds_of(start)
-    period = Period(start_us, start_us if end is None else microseconds_of(end))
-    return AcquisitionTime(period, DateSource(source))
+    return AcquisitionTime(Period(start, start if end is None else end), DateSource(source))
