@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 import rasterio
 
 from rsretrieve.data.loading.batches import stream_batches
@@ -23,6 +24,7 @@ END;
 """
 
 
+@pytest.mark.medium
 def test_a_link_to_a_private_metadata_file_gives_no_date(tmp_path: Path) -> None:
     private = tmp_path / "private" / "diary.txt"
     private.parent.mkdir()
@@ -35,6 +37,7 @@ def test_a_link_to_a_private_metadata_file_gives_no_date(tmp_path: Path) -> None
     assert batch.tiles[0].taken is None
 
 
+@pytest.mark.medium
 def test_opening_a_tile_for_its_date_opens_no_file_beside_it(tmp_path: Path) -> None:
     """A pipe with such a name would block for ever."""
     scene = save_raster(tmp_path / "scene.tif", noise((3, 16, 16)), **UTM)

@@ -157,6 +157,7 @@ def test_tables_of_embeddings_give_dates_too(tmp_path: Path) -> None:
     assert texts(content.rows) == ["2020-06-30"] * 3
 
 
+@pytest.mark.medium
 def test_windows_and_stacks_have_the_dates_of_their_list(tmp_path: Path) -> None:
     save_raster(tmp_path / "a.tif", noise((3, 32, 32)))
     listing = save_table(tmp_path / "l.csv", ("tile", "datetime"), ("a.tif", "2020-06-30"))

@@ -36,6 +36,7 @@ def taken(*paths: Path) -> list[tuple[str, str] | None]:
     return [time and (time.period.text, time.source.value) for time in times]
 
 
+@pytest.mark.medium
 def test_the_metadata_come_before_the_tag_and_what_is_no_date_counts_as_none(
     tmp_path: Path,
 ) -> None:
@@ -53,6 +54,7 @@ def test_the_metadata_come_before_the_tag_and_what_is_no_date_counts_as_none(
     assert taken(*files) == [None, by_tag, by_metadata, by_metadata, by_tag, None]
 
 
+@pytest.mark.medium
 def test_pillow_and_gdal_find_the_same_tag(tmp_path: Path) -> None:
     picture = Image.fromarray(np.ascontiguousarray(noise((16, 16, 3))))
     plain, by_gdal = tmp_path / "plain.tif", tmp_path / "gdal.tif"
