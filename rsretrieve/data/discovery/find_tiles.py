@@ -223,9 +223,10 @@ def _tiles_in_list(source: Path) -> TileSet:
         if known is not tile:
             repeated += 1
             if known != tile:
+                is_dated = replace(known, taken=tile.taken) == tile
+                what = "date" if is_dated else "path or label"
                 raise TableError(
-                    f"{source}: line {line} names tile {tile.id!r} again, with another path, label "
-                    "or date",
+                    f"{source}: line {line} names tile {tile.id!r} again, with another {what}",
                     hint="keep one row for each tile",
                 )
     notices = (*encoding_notices(source), *labels.notices, *decisions.notices, *dates.notices)

@@ -100,7 +100,7 @@ def test_start_and_end_count_where_there_is_no_datetime(tmp_path: Path) -> None:
 
 def test_two_dates_of_one_tile_are_refused(tmp_path: Path) -> None:
     rows = [("a.png", "2020"), ("a.png", "2021")]
-    with pytest.raises(TableError, match="again, with another path, label or date"):
+    with pytest.raises(TableError, match="again, with another date"):
         find_tiles(save_table(tmp_path / "list.csv", ("tile", "datetime"), *rows))
 
 
