@@ -29,8 +29,9 @@ from rsretrieve.export.geojson import place_geometry
 from rsretrieve.export.results import hit_json
 from rsretrieve.export.stac_collection import collection_of, write_collection
 from rsretrieve.index.external.embeddings_file import METADATA_KEY
+from rsretrieve.index.store.date_columns import DATES
 from rsretrieve.index.store.folder import IndexStore
-from rsretrieve.index.store.tile_table import DATES, SCHEMA, TileTable
+from rsretrieve.index.store.tile_table import SCHEMA, TileTable
 from rsretrieve.network.metadata import read_description
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from rsretrieve.data.file_state import NO_FILE_BYTES
 from rsretrieve.data.labels.labels import LabelColumn
 from rsretrieve.index.external.embedding_columns import EmbeddingColumns
 from rsretrieve.index.external.place_columns import BatchPlaces
-from rsretrieve.index.store.tile_table import SCHEMA, TileTable, date_columns
+from rsretrieve.index.store.date_columns import date_columns
+from rsretrieve.index.store.tile_table import SCHEMA, TileTable
 
 _PLAIN: dict[str, Any] = {"path": "", "content": "", "size_bytes": NO_FILE_BYTES, "mtime_ns": 0}
 _PLAIN |= {"sidecars": "", "state": "", "datetime_source": ""}

@@ -13,16 +13,22 @@ from pyarrow import parquet
 
 from rsretrieve._core.paths import storable
 from rsretrieve._core.tables import refuse_bombs
-from rsretrieve.data.dates.acquisition_time import AcquisitionTime, DateSource
-from rsretrieve.data.dates.periods import FIRST_US, LAST_US, Period
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.file_state import NO_FILE_BYTES, FileStates
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import split_window
 from rsretrieve.errors import IndexDamaged
+from rsretrieve.index.store.date_columns import (
+    DATE_FIELDS,
+    DATES,
+    check_dates,
+    date_columns,
+    records_of,
+    taken_of,
+)
 
 _PAIR = pyarrow.list_(pyarrow.float64(), 2)
-TIMESTAMP = pyarrow.timestamp("us", "UTC")
 SCHEMA = pyarrow.schema(
     [
         ("id", pyarrow.string()),
@@ -41,12 +47,9 @@ SCHEMA = pyarrow.schema(
         # Polygons of rings of corners, where one ring cannot say the area; else null.
         ("parts", pyarrow.list_(pyarrow.list_(pyarrow.list_(_PAIR)))),
         ("read_px", pyarrow.int32()),  # of windows read at a lower resolution; else null
-        ("datetime", TIMESTAMP),  # when it was taken, or where that period begins
-        ("end_datetime", TIMESTAMP),  # its last instant; null if `datetime` is an instant
-        ("datetime_source", pyarrow.string()),  # `DateSource`; empty without a date
+        *DATE_FIELDS,
     ]
 )
-DATES = ("datetime", "end_datetime", "datetime_source")
 _OPTIONAL = ("content", "sidecars", "state", "parts", "read_px", *DATES)  # or missing
 _OMITTED = ("sidecars", "state", "parts", "read_px", *DATES)  # where all are empty
 _ROWS_AT_ONCE = 10_000
@@ -189,27 +192,16 @@ class TileTable(Sequence[IndexedTile]):
             return [self[i] for i in range(*position.indices(len(self)))]
         if not -len(self) <= position < len(self):
             raise IndexError(position)
-        return _row(_records(self.columns.slice(position % len(self), 1))[0])
+        return _row(records_of(self.columns.slice(position % len(self), 1))[0])
 
     def __iter__(self) -> Iterator[IndexedTile]:
         for start in range(0, len(self), _ROWS_AT_ONCE):
-            yield from map(_row, _records(self.columns.slice(start, _ROWS_AT_ONCE)))
+            yield from map(_row, records_of(self.columns.slice(start, _ROWS_AT_ONCE)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
-
-
-def date_columns(times: Sequence[AcquisitionTime | None]) -> dict[str, list[Any]]:
-    """The columns of dates, by name."""
-    return {
-        "datetime": [None if one is None else one.period.start_us for one in times],
-        "end_datetime": [
-            None if one is None or one.period.is_instant else one.period.end_us for one in times
-        ],
-        "datetime_source": ["" if one is None else one.source.value for one in times],
-    }
 
 
 def _is_empty(column: pyarrow.ChunkedArray) -> bool:
@@ -275,20 +267,7 @@ def _check_values(table: pyarrow.Table) -> None:
         raise ValueError("a file has a negative size")
     _check_places(table)
     if table.column("datetime").null_count < table.num_rows:
-        _check_dates(table)
-
-
-def _check_dates(table: pyarrow.Table) -> None:
-    starts, ends = (table.column(name).cast(pyarrow.int64()) for name in DATES[:2])
-    for numbers in (starts, ends):
-        inside = pc.and_(pc.less_equal(FIRST_US, numbers), pc.less_equal(numbers, LAST_US))
-        if not pc.all(inside, min_count=0).as_py():
-            raise ValueError("a date lies outside the years 1 to 9999")
-    if not pc.all(pc.less_equal(starts, ends), min_count=0).as_py():
-        raise ValueError("a tile has a date that ends before it begins")
-    sources = pc.filter(table.column(DATES[2]), starts.is_valid())
-    if not {*sources.unique().to_pylist()} <= {*DateSource}:
-        raise ValueError("a date has an unknown source")
+        check_dates(table)
 
 
 def _check_places(table: pyarrow.Table) -> None:
@@ -348,15 +327,6 @@ def _within_the_globe(table: pyarrow.Table) -> pyarrow.Table:
     return table
 
 
-def _records(table: pyarrow.Table) -> list[dict[str, Any]]:
-    """The rows of a table; times as microseconds, as Python's need the system's time zones."""
-    for name in DATES[:2]:
-        at = table.schema.get_field_index(name)
-        table = table.set_column(at, name, table.column(at).cast(pyarrow.int64()))
-    records: list[dict[str, Any]] = table.to_pylist()
-    return records
-
-
 def _row(values: Mapping[str, Any]) -> IndexedTile:
     place = None
     if values["crs"] is not None:
@@ -364,11 +334,4 @@ def _row(values: Mapping[str, Any]) -> IndexedTile:
     names = ("id", "path", "label", "size_bytes", "mtime_ns", "read_px")
     known = {name: values[name] for name in names}
     known |= {name: values[name] or "" for name in ("content", "sidecars", "state")}
-    return IndexedTile(**known, place=place, taken=_taken(values))
-
-
-def _taken(values: Mapping[str, Any]) -> AcquisitionTime | None:
-    start, end, source = (values[name] for name in DATES)
-    if start is None:
-        return None
-    return AcquisitionTime(Period(start, start if end is None else end), DateSource(source))
+    return IndexedTile(**known, place=place, taken=taken_of(values))
