@@ -75,9 +75,14 @@ benchmark-noise: $(VENV)/.installed
 	$(BIN)/python benchmarks/noise_robustness.py $(PRESET) --data $(DATA) --weights $(WEIGHTS)
 
 $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
+	@echo "Installing rsretrieve and what it needs into $(VENV): 8 GB on Linux with CUDA libraries; takes minutes."
+	@echo "1 of 3: a virtual environment"
 	$(PYTHON) -m venv $(VENV)
+	@echo "2 of 3: pip"
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@echo "3 of 3: the packages; pip shows the size of each, the largest are torch, triton and nvidia-*"
+	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@echo "Installed: $$(du -sh $(VENV) | cut -f1) in $(VENV)"
 	touch $@
 
 clean:

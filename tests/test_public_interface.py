@@ -85,7 +85,8 @@ SIGNATURES = {
     "Index.search": (
         {"self": REQUIRED, "query": REQUIRED, "k": 10},
         {
-            **{"labels": None, "bbox": None, "within": None, "min_similarity": None},
+            **{"labels": None, "bbox": None, "within": None, "datetime": None},
+            **{"min_similarity": None},
             **{"exclude_self": False, "distinct_scene": False, "fold_duplicates": False},
             **{"duplicate_similarity": None, "no_overlap": False, "expand": False},
             **{"trust_sources": False, "progress": None},
@@ -97,6 +98,10 @@ SIGNATURES = {
     ),
     "Index.export": ({"self": REQUIRED, "path": REQUIRED}, {"stac": None, "overwrite": False}),
     "Model.embed": ({"self": REQUIRED, "tiles": REQUIRED}, REPORTED),
+    "Model.export_onnx": (
+        {"self": REQUIRED, "path": REQUIRED},
+        {"opset": 18, "overwrite": False, "progress": None},
+    ),
     "AuditResult.to_html": (
         {"self": REQUIRED, "path": REQUIRED},
         {"overwrite": False, "progress": None},
@@ -112,7 +117,7 @@ MEMBERS = {
     "Tiles": "class_names failures inputs select source tile_set to_dataframe with_labels",
     "TileLists": "as_dict fractions left_out test to_csv train val",
     "Leaks": "summary to_csv to_dataframe",
-    "Model": "class_names dimensions embed failures fingerprint loaded path",
+    "Model": "class_names dimensions embed export_onnx failures fingerprint loaded path",
     "Index": "class_names embeddings export failures path search similarity_map store "
     "to_dataframe to_geodataframe verify",
     "Hits": "count expanded index query to_dataframe to_geodataframe to_json to_sheet",

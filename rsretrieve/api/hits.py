@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, overload
 
 from rsretrieve.api.arguments.checks import PathLike, flag, path_of
 from rsretrieve.api.call_report import CallReport
 from rsretrieve.api.dataframes import frame, place_columns, placed_frame
 from rsretrieve.api.notebook import short, table_html
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.place import Place
 from rsretrieve.export.contact_sheet import write_query_sheet
 from rsretrieve.export.output_paths import OutputPaths
@@ -38,6 +40,8 @@ class Hit:
         similarity: the cosine, −1…1, higher is closer.
         label: its label as given, or None.
         place: where it lies (`crs`, `bounds`, `footprint`, `centre`), or None.
+        taken: when it was taken: a pair of `datetime.datetime` in UTC, the same twice for an
+            instant; None if its date is unknown.
     """
 
     rank: int
@@ -46,6 +50,11 @@ class Hit:
     similarity: float
     label: str | None
     place: Place | None
+    taken: tuple[datetime, datetime] | None = None
+
+
+def _ends(taken: AcquisitionTime | None) -> tuple[datetime, datetime] | None:
+    return None if taken is None else (taken.period.start, taken.period.end)
 
 
 class Hits(Sequence[Hit]):
@@ -78,6 +87,7 @@ class Hits(Sequence[Hit]):
                 similarity=hit.similarity,
                 label=hit.found.label,
                 place=hit.found.place,
+                taken=_ends(hit.found.taken),
             )
             for hit in result.hits
         )

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,12 @@ from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.network.metadata import ModelFolder
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import run_queries
+
+if TYPE_CHECKING:
+    from datetime import date
+
+
+DateLike: TypeAlias = "str | date"  # a `datetime.datetime` is one, too
 
 
 class Index(IndexTables):
@@ -90,6 +97,7 @@ class Index(IndexTables):
         labels: str | Sequence[str] | None = None,
         bbox: Sequence[float] | None = None,
         within: PathLike | None = None,
+        datetime: DateLike | tuple[DateLike | None, DateLike | None] | None = None,
         min_similarity: float | None = None,
         exclude_self: bool = False,
         distinct_scene: bool = False,
@@ -112,6 +120,10 @@ class Index(IndexTables):
             bbox: only tiles whose footprint meets west, south, east, north in degrees; west >
                 east crosses the antimeridian.
             within: only tiles that lie whole in the polygons of this GeoJSON file.
+            datetime: only tiles taken in this interval, both ends included: `2020-06-30`, `2020`,
+                `2020-06/2021`, `../2020`; a `datetime.date`, which is the whole day, or a
+                `datetime.datetime`; or a pair of these, of which one may be None. Without a time
+                zone, times are UTC. Tiles without a date are left out, and counted in a warning.
             min_similarity: only hits at least this similar, −1…1.
             exclude_self: leave out the query's own file and window.
             distinct_scene: of each file the best hit only.
@@ -128,7 +140,8 @@ class Index(IndexTables):
 
         Raises:
             InvalidArgument: an argument is of a wrong type, or makes no sense.
-            InputError: the query names neither a tile, a file nor a place of the index.
+            InputError: the query names neither a tile, a file nor a place of the index; or no tile
+                has a date.
             LabelsError: no tile has such a label.
             NoUsableTiles: the image cannot be read.
             ModelNotFound, ModelMismatch: the model of the index cannot be had, or is another.
@@ -147,6 +160,7 @@ class Index(IndexTables):
                 labels=labels,
                 bbox=bbox,
                 within=within,
+                datetime=datetime,
                 min_similarity=min_similarity,
                 exclude_self=exclude_self,
                 distinct_scene=distinct_scene,

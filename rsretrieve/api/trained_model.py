@@ -12,14 +12,24 @@ from numpy.typing import NDArray
 from rsretrieve.api.arguments.checks import (
     PathLike,
     device_name,
+    flag,
     path_of,
     text_of,
+    whole,
     wrong,
 )
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.notebook import facts_html, short, some_names
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.data.failures import Failure
+from rsretrieve.export.onnx_file import (
+    DEFAULT_OPSET,
+    OnnxExport,
+    check_name,
+    description_path,
+    write_onnx,
+)
+from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.common_packing import packing_of_tiles
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network import model as network_model
@@ -103,6 +113,50 @@ class Model:
         vectors = np.full((len(found), self.dimensions), np.nan, np.float32)
         vectors[[row_of[tile.id] for tile in embedded.tiles]] = embedded.vectors
         return vectors
+
+    def export_onnx(
+        self,
+        path: PathLike,
+        *,
+        opset: int = DEFAULT_OPSET,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> OnnxExport:
+        """Write the model as one ONNX file, with its description as JSON beside it.
+
+        The file takes float32 tiles (B, C, S, S) in their own units and returns unit embeddings
+        (B, D). It is run by onnxruntime and compared with PyTorch before it is kept.
+
+        Args:
+            path: the file, which ends in `.onnx`; the description is `path` with `.json` added.
+            opset: the version of ONNX's operators.
+            overwrite: replace files that are there.
+            progress: called with every event; see `rsretrieve.progress`.
+
+        Returns:
+            What was written: `onnx`, `description`, `opset`, `bytes`, `least_cosine` and more.
+
+        Raises:
+            InvalidArgument: an argument is of a wrong type, or there is no such opset.
+            ModelError: the network cannot be exported, or the embeddings differ.
+            OutputExists, OutputRefused: a file may not be written.
+
+        Example:
+            >>> import rsretrieve
+            >>> model = rsretrieve.load_model("models/mine")
+            >>> model.export_onnx("mine.onnx").least_cosine > 0.999
+            True
+        """
+        with CallReport(progress) as call:
+            file, replaces = path_of(path, "path"), flag(overwrite, "overwrite")
+            number = whole(opset, "opset", 1)
+            check_name(file)
+            files = {"path": file, "path (.json)": description_path(file)}
+            OutputPaths(files, {}, {"model": self.path}, replaces).check()
+            on_cpu = self.loaded
+            if on_cpu.device.type != "cpu":
+                on_cpu = model_folder.load_model(self.path, choose_device("cpu"), call.context)
+            return write_onnx(on_cpu, file, call.context, opset=number, overwrite=replaces)
 
     def __repr__(self) -> str:
         return (

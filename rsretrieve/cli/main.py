@@ -18,6 +18,7 @@ from rsretrieve.cli.commands.cache_command import cache
 from rsretrieve.cli.commands.corrupt_labels_command import corrupt_labels
 from rsretrieve.cli.commands.demo_command import demo
 from rsretrieve.cli.commands.evaluate_command import evaluate
+from rsretrieve.cli.commands.export_command import export
 from rsretrieve.cli.commands.index_command import index
 from rsretrieve.cli.commands.info_command import info
 from rsretrieve.cli.commands.query_command import query
@@ -51,7 +52,7 @@ app = typer.Typer(
 )
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Main commands": (train, index, query, audit_labels, evaluate),
-    "Other commands": (split, corrupt_labels, info, cache, demo),
+    "Other commands": (split, corrupt_labels, info, export, cache, demo),
 }
 for panel, commands in _PANELS.items():
     for command in commands:

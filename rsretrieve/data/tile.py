@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rsretrieve._core.paths import Location
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.labels.confirmed import ConfirmedLabel
 from rsretrieve.data.window import Window
 from rsretrieve.errors import InvalidArgument
@@ -36,6 +37,8 @@ class Tile:
         window: the part of the file that is the tile; None for the whole file.
         trust: how far the file is trusted; see `access`.
         confirmed: that a person decided on the label; None if nobody did.
+        taken: when it was taken, as a list or a STAC item says; of a tile that was read, else as
+            its file says. None if that is unknown.
     """
 
     id: str
@@ -44,6 +47,7 @@ class Tile:
     window: Window | None = None
     trust: Trust = Trust.STRANGER
     confirmed: ConfirmedLabel | None = None
+    taken: AcquisitionTime | None = None
 
     @property
     def location(self) -> Location:
@@ -52,7 +56,7 @@ class Tile:
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = self.id, self.path, self.label, self.window, self.trust, self.confirmed
-        return Tile, fields
+        return Tile, (fields if self.taken is None else (*fields, self.taken))
 
 
 @dataclass(frozen=True)

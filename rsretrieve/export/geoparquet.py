@@ -29,6 +29,7 @@ from rsretrieve.export.geojson import place_geometry
 from rsretrieve.export.results import hit_rows
 from rsretrieve.export.stac_collection import collection_of, write_collection
 from rsretrieve.index.external.embedding_tables import METADATA_KEY
+from rsretrieve.index.store.date_columns import DATES
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_schema import SCHEMA
 from rsretrieve.index.store.tile_table import TileTable
@@ -113,7 +114,7 @@ def write_embeddings(
     vector = pyarrow.list_(pyarrow.float32(), dimensions)
     metadata = _metadata(extent, provenance_of(store))
     metadata[b"emb"] = json.dumps(collection).encode()
-    schema = pyarrow.schema([*SCHEMA, ("embedding", vector), *_PLACE], metadata)
+    schema = pyarrow.schema([*_told(store.rows), ("embedding", vector), *_PLACE], metadata)
     rows = max(1, min(_GROUP_ROWS, GROUP_BYTES // (4 * dimensions + ROW_BYTES)))
     with written_aside(path, overwrite=overwrite) as aside:
         with parquet.ParquetWriter(aside, schema, **_settings(schema)) as writer:
@@ -123,6 +124,12 @@ def write_embeddings(
         if stac is not None:
             write_collection(stac, collection, overwrite=overwrite)
     return placed
+
+
+def _told(rows: TileTable) -> list[pyarrow.Field]:
+    """The columns about the tiles; those of dates only where a tile has one."""
+    dated = rows.columns.column(DATES[0]).null_count < len(rows)
+    return [entry for entry in SCHEMA if dated or entry.name not in DATES]
 
 
 def _settings(schema: pyarrow.Schema) -> dict[str, Any]:
@@ -170,7 +177,7 @@ def _group(store: IndexStore, part: NDArray[np.int64], schema: pyarrow.Schema) -
     rows = TileTable(store.rows.columns.take(pyarrow.array(part)).combine_chunks())
     places = [row.place for row in rows]
     flat = pyarrow.array(np.asarray(store.vectors[part]).reshape(-1))
-    arrays = [rows.columns.column(name) for name in SCHEMA.names]
+    arrays = [rows.columns.column(name) for name in SCHEMA.names if name in schema.names]
     arrays += [
         pyarrow.FixedSizeListArray.from_arrays(flat, store.manifest.dimensions),
         pyarrow.array(map(_binary, places), pyarrow.binary()),

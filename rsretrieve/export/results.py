@@ -90,9 +90,13 @@ def result_json(result: QueryResult) -> dict[str, Any]:
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
-    """A hit; the last four values are None if the tile has no georeference."""
+    """A hit; the last four values are None if the tile has no georeference.
+
+    A tile with a date also has `datetime`, as text: an instant, a day, or both ends of a period.
+    """
     place = hit.found.place
     lon, lat = place.centre if place else (None, None)
+    taken = hit.found.taken
     return {
         "rank": hit.rank,
         "tile": hit.found.id,
@@ -103,6 +107,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         "bounds": list(place.bounds) if place else None,
         "lon": lon,
         "lat": lat,
+        **({} if taken is None else {"datetime": taken.period.text}),
     }
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from rsretrieve._core.atomic_write import write_text
 from rsretrieve._core.paths import Location
+from rsretrieve.data.dates.periods import as_datetime, instant_text
 from rsretrieve.data.window import split_window
 from rsretrieve.index.store.folder import IndexStore
 
@@ -46,7 +47,7 @@ def collection_of(
         "license": "proprietary",
         "extent": {
             "spatial": {"bbox": [list(sides or _WHOLE_EARTH)]},
-            "temporal": {"interval": [[None, None]]},
+            "temporal": {"interval": [_first_and_last(store)]},
         },
         "emb:type": "pixel" if _are_pixels(store) else "chip",
         "emb:dimensions": manifest.dimensions,
@@ -70,6 +71,17 @@ def write_collection(path: Path, collection: dict[str, Any], *, overwrite: bool)
     write_text(
         path, json.dumps(collection, indent=2, ensure_ascii=False) + "\n", overwrite=overwrite
     )
+
+
+def _first_and_last(store: IndexStore) -> list[str | None]:
+    """The first and the last instant at which a tile was taken; None if no tile has a date."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    columns = (store.rows.columns.column(name) for name in ("datetime", "end_datetime"))
+    starts, ends = (column.cast(pyarrow.int64()) for column in columns)
+    first, last = pc.min(starts).as_py(), pc.max(pc.coalesce(ends, starts)).as_py()
+    return [None if one is None else instant_text(as_datetime(one)) for one in (first, last)]
 
 
 def _are_pixels(store: IndexStore) -> bool:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import naming_full_disk, resolved
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.place import Place
 from rsretrieve.index.store.tile_table import IndexedTile
 
@@ -170,7 +171,10 @@ def _row(line: bytes, vector: NDArray[np.float32]) -> IndexedTile | None:
     place = values.pop("place")
     if place is not None:
         place = Place.from_json(place)
-    return IndexedTile(**values, place=place)
+    taken = values.pop("taken", None)  # missing in the journals of earlier versions
+    if taken is not None:
+        taken = AcquisitionTime.from_json(taken)
+    return IndexedTile(**values, place=place, taken=taken)
 
 
 def _checksum(text: str, vector: NDArray[np.float32]) -> int:

@@ -1,4 +1,4 @@
-"""Compute the places of unchanged tiles again, after an earlier version wrote them."""
+"""Read the places and dates of unchanged tiles again, after an earlier version wrote them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from rsretrieve.index.store.folder import IndexStore
 
 
 def renew_places(run: IndexRun, store: IndexStore, reusable: ReusableTiles) -> int:
-    """Compute the places of an index's unchanged tiles again if an earlier version wrote them.
+    """Read the places and dates of unchanged tiles again if an earlier version wrote the index.
 
-    Only the headers of files are read. Remote files are left as they are: to ask for each of
-    them would take too long.
+    The dates of files are also read if a list gave other dates, and does so no longer. Only the
+    headers of files are read. Remote files are left as they are: to ask for each of them would take
+    too long.
 
     Args:
         run: the tiles of today.
@@ -27,16 +28,20 @@ def renew_places(run: IndexRun, store: IndexStore, reusable: ReusableTiles) -> i
         The version of the places, for the manifest: the earlier one as long as there are tiles
         whose files cannot be opened.
     """
-    if store.manifest.places >= PLACES_VERSION or not reusable.origin:
+    is_of_today = store.manifest.places >= PLACES_VERSION
+    wanted = reusable.undated if is_of_today else reusable.origin.keys()
+    if not wanted:
         return PLACES_VERSION
-    today = [i for i, tile in enumerate(run.tiles) if tile.id in reusable.origin]
+    today = [i for i, tile in enumerate(run.tiles) if tile.id in wanted]
     local = run.tiles.select([i for i in today if run.tiles[i].location.is_local])
     run.context.start_stage("placing tiles", len(local))
     failed = _renew(run, reusable, local)
+    if is_of_today:
+        return PLACES_VERSION
     if remote := len(today) - len(local):
         run.context.notice(
-            f"{remote} remote tiles keep the places that an earlier version computed: to compute "
-            "them again, build the index again with --overwrite"
+            f"{remote} remote tiles keep the places and dates that an earlier version read: to "
+            "read them again, build the index again with --overwrite"
         )
     unseen = len(reusable.origin) - len(today)
     return store.manifest.places if failed or unseen else PLACES_VERSION
@@ -50,12 +55,13 @@ def _renew(run: IndexRun, reusable: ReusableTiles, tiles: TileSet) -> int:
         if isinstance(read, Failure):
             failed += 1
             continue
-        _, place = read.content
+        _, place, taken = read.content
         run.context.add_notes(read.tile.id, read.notes)
         row = reusable.rows[read.tile.id]
-        if row.place != place:
-            moved += 1
-            reusable.rows[row.id] = replace(row, place=place)
+        moved += row.place != place
+        taken = read.tile.taken or taken
+        if (row.place, row.taken) != (place, taken):
+            reusable.rows[row.id] = replace(row, place=place, taken=taken)
     if moved:
         run.context.notice(
             f"an earlier version placed the tiles of the index: {moved} of {len(tiles)} unchanged "

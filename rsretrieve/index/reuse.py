@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,8 @@ class ReusableTiles:
         origin: the row of each tile that comes from the index.
         removed: number of rows of the index that are removed.
         skipped: windows that had too much nodata, and still have.
+        undated: tiles of the index whose list or item gave a date, and gives none today: the dates
+            of their files are not known.
     """
 
     rows: dict[str, IndexedTile]
@@ -60,6 +62,7 @@ class ReusableTiles:
     origin: dict[str, int]
     removed: int
     skipped: dict[str, IndexedTile]
+    undated: set[str] = field(default_factory=set)
 
     def __contains__(self, tile: Tile) -> bool:
         return tile.id in self.rows or tile.id in self.skipped
@@ -81,7 +84,9 @@ def find_reusable(run: IndexRun, store: IndexStore | None) -> ReusableTiles:
     journalled = run.journal.read()
     for row, vector in zip(journalled.rows, journalled.vectors):
         tile = today.get(row.id)
-        if tile is not None and row.id not in reusable.origin and row.is_current(tile, run.files):
+        if tile is None or row.id in reusable.origin or _lost_date(row, tile):
+            continue
+        if row.is_current(tile, run.files):
             reusable.rows[row.id] = _as_today(row, tile, run.files)
             reusable.vectors[row.id] = vector
     if resumed := len(reusable.rows) - len(reusable.origin):
@@ -108,7 +113,13 @@ def _reusable_from_index(
         if tile is not None and usable and row.is_current(tile, run.files):
             reusable.rows[row.id] = _as_today(row, tile, run.files)
             reusable.vectors[row.id], reusable.origin[row.id] = store.vectors[i], i
+            reusable.undated.update([row.id] * _lost_date(row, tile))
     return reusable
+
+
+def _lost_date(row: IndexedTile, tile: Tile) -> bool:
+    """Whether a list or an item gave the date of a row, and gives none today."""
+    return row.taken is not None and row.taken.is_given and tile.taken is None
 
 
 def _removed(run: IndexRun, store: IndexStore, today: Mapping[str, Tile]) -> int:
@@ -141,9 +152,11 @@ def _skipped(
 
 
 def _as_today(row: IndexedTile, tile: Tile, files: FileStates) -> IndexedTile:
-    """The row of an unchanged tile with its label, path, times and inode of today."""
+    """The row of an unchanged tile with its label, date, path, times and inode of today."""
     path, now = tile.location.absolute(), files.state(tile.path)
-    return replace(row, label=tile.label, path=path, mtime_ns=now.mtime_ns, state=now.mark)
+    taken = None if _lost_date(row, tile) else tile.taken or row.taken
+    row = replace(row, label=tile.label, path=path, taken=taken)
+    return replace(row, mtime_ns=now.mtime_ns, state=now.mark)
 
 
 def _is_stricter(now: Mapping[str, Any], before: Mapping[str, Any]) -> bool:

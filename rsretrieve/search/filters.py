@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.dates.periods import DateInterval
 from rsretrieve.data.labels.class_names import clean_label
 from rsretrieve.errors import InputError, InvalidArgument, LabelsError
 from rsretrieve.index.store.columns import Footprints, encode_column
 from rsretrieve.index.store.tile_table import TileTable
+from rsretrieve.search.date_filter import taken_within
 
 DUPLICATE_SIMILARITY = 0.999
 
@@ -26,6 +28,7 @@ class Filters:
         bbox: the footprint intersects this box: west, south, east, north in degrees; west > east
             crosses the antimeridian.
         within: the footprint lies completely within the polygons of this GeoJSON file.
+        taken: the tile was taken, or may have been taken, within this interval.
         min_similarity: the cosine similarity to the query is at least this.
         exclude_self: the tile is not the query's own file (and window).
         distinct_scene: the tile is the best hit of its file.
@@ -39,6 +42,7 @@ class Filters:
     labels: tuple[str, ...] = ()
     bbox: tuple[float, float, float, float] | None = None
     within: Path | None = None
+    taken: DateInterval | None = None
     min_similarity: float | None = None
     exclude_self: bool = False
     distinct_scene: bool = False
@@ -53,7 +57,8 @@ class Filters:
     @property
     def restricts_rows(self) -> bool:
         """Whether a condition depends on the id table alone, not on the query."""
-        return bool(self.labels) or self.bbox is not None or self.within is not None
+        conditions = (self.bbox, self.within, self.taken)
+        return bool(self.labels) or any(condition is not None for condition in conditions)
 
     @property
     def depends_on_better_hits(self) -> bool:
@@ -70,7 +75,7 @@ class Filters:
 
 
 def passing_rows(table: TileTable, filters: Filters) -> NDArray[np.int64] | None:
-    """The rows that meet the conditions on label and place.
+    """The rows that meet the conditions on label, place and date.
 
     Args:
         table: N tiles.
@@ -81,7 +86,7 @@ def passing_rows(table: TileTable, filters: Filters) -> NDArray[np.int64] | None
 
     Raises:
         LabelsError: no tile has a label of the filter.
-        InputError: no tile has a georeference, or the polygons cannot be read.
+        InputError: no tile has a georeference or a date, or the polygons cannot be read.
         InvalidArgument: the bounding box is out of range.
     """
     if not filters.restricts_rows:
@@ -91,6 +96,8 @@ def passing_rows(table: TileTable, filters: Filters) -> NDArray[np.int64] | None
         passing &= _with_labels(table, filters.labels)
     if filters.bbox is not None or filters.within is not None:
         passing &= _in_place(table, filters)
+    if filters.taken is not None:
+        passing &= taken_within(table, filters.taken)
     return np.flatnonzero(passing)
 
 

@@ -19,6 +19,7 @@ from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
 from rsretrieve.search.composed_query import Query, query_vectors
+from rsretrieve.search.date_filter import date_notices
 from rsretrieve.search.exact import Ranking
 from rsretrieve.search.filters import passing_rows
 from rsretrieve.search.overlaps import extents_of_query, overlap_notices
@@ -141,6 +142,8 @@ def run_queries(
     rows = passing_rows(store.rows, request.filters)
     if rows is not None and not len(rows):
         context.run_context.notice("no tile of the index passes the filters")
+    for text in date_notices(store.rows) if request.filters.taken is not None else ():
+        context.run_context.notice(text)
     embedded = _embed_images(store, queries, facts, context)
     usable = [q for q in map(embedded.usable_part, queries) if q is not None]
     if not usable:

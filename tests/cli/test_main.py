@@ -19,6 +19,7 @@ COMMANDS = (
     "audit-labels",
     "evaluate",
     "info",
+    "export",
     "corrupt-labels",
     "split",
     "demo",

@@ -89,6 +89,8 @@ REFUSED = [  # the command, what its message names
     (f"{TRAIN} --output {{d}}/index/model", ["--output", "index folder"]),
     (f"{TRAIN} --output {{d}}/index", ["did not write"]),
     (f"{TRAIN} --labels {{d}}/labels.csv --output {{d}}", ["--output"]),
+    ("export {d}/model --onnx {d}/model/m.onnx", ["--onnx", "model folder"]),
+    ("export {d}/model --onnx {d}/index/m.onnx", ["--onnx", "index folder"]),
     ("demo --output {d}/index", ["--output", "index folder"]),
 ]
 

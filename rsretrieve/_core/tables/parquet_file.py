@@ -51,7 +51,7 @@ def parquet_rows(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row
     try:
         for batch in file.iter_batches(_ROWS_AT_ONCE, columns=flat):
             columns = [
-                _texts(number, key, as_text, batch.column(name).to_pylist())
+                _texts(number, key, as_text, column_values(batch.column(name)))
                 for name, key, as_text in zip(flat, keys, texts)
             ]
             for cells in zip(*columns):
@@ -142,6 +142,20 @@ def _texts(
         row = rows_before + len(texts) + 1
         raise ValueError(f"row {row}, column {column!r}: its bytes are not UTF-8") from error
     return texts
+
+
+def column_values(column: Any) -> list[Any]:
+    """The values of a column. Times are cut to microseconds; those with a time zone become UTC.
+
+    Python has no nanoseconds, and may not know the name of the zone, nor any.
+    """
+    from pyarrow import int64, timestamp, types
+
+    if types.is_timestamp(column.type):
+        column = column.cast(timestamp("us", column.type.tz), safe=False)
+        column = column.cast(int64()).cast(timestamp("us"))
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def _is_nested(kind: Any) -> bool:

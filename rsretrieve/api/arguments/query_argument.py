@@ -19,6 +19,7 @@ from rsretrieve.api.arguments.checks import (
     texts,
     wrong,
 )
+from rsretrieve.data.dates.periods import interval_of_values
 from rsretrieve.errors import InputError
 from rsretrieve.index.store.columns import find_rows
 from rsretrieve.index.store.folder import IndexStore
@@ -92,7 +93,13 @@ def _unit(query: object, dimensions: int) -> NDArray[np.float32]:
 
 
 def filters_of(
-    *, labels: object, bbox: object, within: object, fold_duplicates: object, **others: object
+    *,
+    labels: object,
+    bbox: object,
+    within: object,
+    datetime: object,
+    fold_duplicates: object,
+    **others: object,
 ) -> Filters:
     """Which tiles may be hits, by the arguments of `Index.search`.
 
@@ -109,6 +116,7 @@ def filters_of(
         labels=texts(labels, "labels"),
         bbox=box,
         within=optional_path(within, "within"),
+        taken=None if datetime is None else interval_of_values(datetime, "datetime"),
         min_similarity=least,
         exclude_self=flag(others["exclude_self"], "exclude_self"),
         distinct_scene=flag(others["distinct_scene"], "distinct_scene"),

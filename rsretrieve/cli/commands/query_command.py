@@ -10,7 +10,14 @@ import typer
 
 from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import check_device, check_query
-from rsretrieve.cli.io.query_inputs import box, files_of, point, require_given_model, search_device
+from rsretrieve.cli.io.query_inputs import (
+    box,
+    files_of,
+    interval,
+    point,
+    require_given_model,
+    search_device,
+)
 from rsretrieve.cli.io.query_outputs import QueryOutputs
 from rsretrieve.cli.terminal import Terminal
 
@@ -74,6 +81,32 @@ def query(
         Path | None,
         _filter(
             metavar="FILE.geojson", help="Only tiles that lie completely within these polygons."
+        ),
+    ] = None,
+    from_date: Annotated[
+        str | None,
+        _filter(
+            "--from",
+            metavar="DATE",
+            help="Only tiles taken at or after this date or time (2020, 2020-06, 2020-06-30, "
+            "2020-06-30T10:15:00Z). Without a time zone, times are UTC. Tiles without a date are "
+            "left out.",
+        ),
+    ] = None,
+    to_date: Annotated[
+        str | None,
+        _filter(
+            "--to",
+            metavar="DATE",
+            help="Only tiles taken at or before this date or time; a date includes all of its day, "
+            "month or year.",
+        ),
+    ] = None,
+    datetime: Annotated[
+        str | None,
+        _filter(
+            metavar="DATE[/DATE]",
+            help="The same as one interval, as in STAC: 2020-06/2021, ../2020, 2020-06-30.",
         ),
     ] = None,
     min_similarity: Annotated[
@@ -187,6 +220,7 @@ def query(
     )
     if jsonl and as_json:
         raise typer.BadParameter("--json and --jsonl cannot be combined", param_hint="--jsonl")
+    taken = interval(from_date, to_date, datetime)
     examples = [*(images or ()), *(like or ()), *(unlike or ())]
     paths = outputs.paths(
         {"--index": index, "--model": model, "--within": within, **files_of(examples)}
@@ -221,6 +255,7 @@ def query(
                 labels=tuple(label or ()),
                 bbox=None if bbox is None else box(bbox),
                 within=within,
+                taken=taken,
                 min_similarity=min_similarity,
                 exclude_self=exclude_self,
                 distinct_scene=distinct_scene,

@@ -12,6 +12,7 @@ from rsretrieve.cli.io.text_tables import facts_table, format_size
 
 if TYPE_CHECKING:  # heavy imports
     from rsretrieve.data.workers.confinement import Enforced
+    from rsretrieve.export.onnx_file import OnnxExport
     from rsretrieve.index.describe import IndexDescription
     from rsretrieve.network.metadata import ModelDescription
 
@@ -39,6 +40,21 @@ def model_table(folder: Path, description: ModelDescription) -> Table:
             ),
             "versions": ", ".join(f"{n} {v}" for n, v in description.versions.items()),
             "fingerprint": description.fingerprint,
+        },
+    )
+
+
+def onnx_table(written: OnnxExport) -> Table:
+    """What was written of a model that was exported."""
+    return facts_table(
+        f"model {written.model}",
+        {
+            "file": f"{written.onnx}, {format_size(written.bytes)}, opset {written.opset}",
+            "description": written.description,
+            "embedding": f"{written.dimensions} dimensions of tiles of {written.size_px} px",
+            "checked": f"onnxruntime agrees with PyTorch on {written.tiles} generated tiles: "
+            f"cosine similarity at least {written.least_cosine:.6f}",
+            "fingerprint": written.fingerprint,
         },
     )
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from rsretrieve.cli import options
 
 if TYPE_CHECKING:
+    from rsretrieve.data.dates.periods import DateInterval
     from rsretrieve.index.store.folder import IndexStore
 
 
@@ -53,3 +56,16 @@ def require_given_model(store: IndexStore, model: Path | None) -> None:
 
     described = ModelFolder(model, read_description(model))
     require_same_model(store.folder, store.manifest, described)
+
+
+def interval(first: str | None, last: str | None, whole: str | None) -> DateInterval | None:
+    """The interval of `--from`, `--to` and `--datetime`; None if none was given."""
+    from rsretrieve.data.dates.periods import interval_between, interval_of
+
+    if whole is not None:
+        if first is not None or last is not None:
+            raise typer.BadParameter(
+                "--datetime cannot be combined with --from or --to", param_hint="--datetime"
+            )
+        return interval_of(whole, "--datetime")
+    return None if first is None and last is None else interval_between(first, last)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from rsretrieve._core.paths import Location, stack_path
 from rsretrieve._core.text import some_of
+from rsretrieve.data.dates.acquisition_time import time_over
 from rsretrieve.data.discovery.class_folders import find_class_folders
 from rsretrieve.data.discovery.left_out import LeftOut
 from rsretrieve.data.tile import Tile, TileSet
@@ -202,9 +203,11 @@ def _stacked(scene: _Scene, chosen: Sequence[str], source: str) -> tuple[Tile, s
         return replace(first, id=scene_id), f"has two files of the bands {', '.join(twice)}"
     if len(labels) > 1:
         return replace(first, id=scene_id), "its bands have different labels"
-    files = [scene.bands[band][1].path for band in chosen]
+    parts = [scene.bands[band][1] for band in chosen]
+    files = [part.path for part in parts]
     path = stack_path(files) if len(files) > 1 else files[0]
-    return Tile(scene_id, path, labels.pop(), trust=first.trust), ""
+    taken = time_over([part.taken for part in parts if part.taken is not None])
+    return Tile(scene_id, path, labels.pop(), trust=first.trust, taken=taken), ""
 
 
 def _labelled(tiles: TileSet, stacked: list[Tile], scenes: Iterable[_Scene]) -> list[Tile]:

@@ -41,9 +41,9 @@ def find_tiles(
 
     Args:
         source: a folder (class sub-folders are the labels); a CSV or Parquet list with the
-            columns `tile`, optionally `path` and `label`; a scene, by a path, a URL or a name
-            in GDAL's virtual file systems; a STAC item, item collection, collection or catalogue,
-            or a folder of items; or several of these.
+            columns `tile`, optionally `path`, `label` and `datetime`; a scene, by a path, a URL or
+            a name in GDAL's virtual file systems; a STAC item, item collection, collection or
+            catalogue, or a folder of items; or several of these.
         labels: a CSV with `tile,label` whose labels replace those found.
         scenes: whether and how images are cut into windows, which assets of STAC items are used,
             and which band files are stacked.

@@ -98,7 +98,8 @@ def facts_of_images(images: TileSet) -> dict[str, SceneFacts]:
 
 
 def _cut(scene: Tile, window: Window) -> Tile:
-    return Tile(f"{scene.id}{window}", scene.path, scene.label, window, scene.trust)
+    tile_id = f"{scene.id}{window}"
+    return Tile(tile_id, scene.path, scene.label, window, scene.trust, taken=scene.taken)
 
 
 def _facts_of(

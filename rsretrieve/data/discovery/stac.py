@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsretrieve._core.paths import Location, stack_path
+from rsretrieve.data.dates.given_dates import GivenDates
 from rsretrieve.data.discovery.class_folders import find_class_folders
 from rsretrieve.data.discovery.folders import is_system_folder
 from rsretrieve.data.discovery.json_documents import place_of, read_json
@@ -55,23 +56,23 @@ def stac_tiles(
     location = Location.parse(source)
     if location.is_local and Path(source).is_dir():
         return _tiles_in_folder(source, assets, left_out)
-    found = list(Links(source, left_out, trusted=trusted).items())
+    found, dates = list(Links(source, left_out, trusted=trusted).items()), GivenDates(source)
     if len(found) == 1 and found[0].place == source and found[0].id == location.name:
         try:
-            tiles = [_tile_of(found[0], None, assets)]
+            tiles = [_tile_of(found[0], None, assets, dates)]
         except InputError as error:
             raise InputError(f"{source}: {error.message}", hint=error.hint) from error
     else:
-        tiles = _usable(((item, None) for item in found), assets, left_out)
+        tiles = _usable(((item, None) for item in found), assets, left_out, dates)
     if not tiles:
         left_out.raise_if_any()
         raise TilesNotFound(f"{source}: no STAC items in it")
     own = (str(Path(source).parent),) if location.is_local else ()
-    return TileSet(source, tuple(tiles), folders=own)
+    return TileSet(source, tuple(tiles), dates.notices, folders=own)
 
 
 def _tiles_in_folder(source: str, assets: Sequence[str], left_out: LeftOut) -> TileSet:
-    root = Path(source)
+    root, dates = Path(source), GivenDates(source)
     documents = []
     for path in _json_files(root, left_out):
         content = _read_if_stac(path)
@@ -83,7 +84,7 @@ def _tiles_in_folder(source: str, assets: Sequence[str], left_out: LeftOut) -> T
         for document, content in documents
         for item in items_in(document, content)
     )
-    tiles = _usable(labelled, assets, left_out)
+    tiles = _usable(labelled, assets, left_out, dates)
     if not tiles:
         left_out.raise_if_any()
         raise TilesNotFound(
@@ -92,7 +93,7 @@ def _tiles_in_folder(source: str, assets: Sequence[str], left_out: LeftOut) -> T
             "or assets of STAC items (.json)",
         )
     notices = classes.notices if classes.parts else ()
-    return TileSet(source, tuple(tiles), notices, folders=(source,))
+    return TileSet(source, tuple(tiles), (*notices, *dates.notices), folders=(source,))
 
 
 def _json_files(root: Path, left_out: LeftOut) -> list[Path]:
@@ -116,13 +117,16 @@ def _read_if_stac(path: Path) -> object | None:
 
 
 def _usable(
-    items: Iterable[tuple[FoundItem, str | None]], assets: Sequence[str], left_out: LeftOut
+    items: Iterable[tuple[FoundItem, str | None]],
+    assets: Sequence[str],
+    left_out: LeftOut,
+    dates: GivenDates,
 ) -> list[Tile]:
     """The tiles of items with their labels; the other items are recorded."""
     tiles: dict[str, Tile] = {}
     for item, label in items:
         try:
-            tile = _tile_of(item, label, assets)
+            tile = _tile_of(item, label, assets, dates)
         except InputError as error:
             left_out.add_item(item.id, item.place, error.message)
             continue
@@ -133,7 +137,7 @@ def _usable(
     return list(tiles.values())
 
 
-def _tile_of(found: FoundItem, label: str | None, assets: Sequence[str]) -> Tile:
+def _tile_of(found: FoundItem, label: str | None, assets: Sequence[str], dates: GivenDates) -> Tile:
     """The tile whose bands are those of the assets.
 
     Raises:
@@ -151,7 +155,9 @@ def _tile_of(found: FoundItem, label: str | None, assets: Sequence[str]) -> Tile
     except ValueError as error:
         raise InputError(f"an asset has an invalid href ({error})") from error
     path = paths[0] if len(paths) == 1 else stack_path(paths)
-    return Tile(f"{found.id}/{'+'.join(names)}", path, label)
+    properties = found.content.get("properties")
+    told = properties if isinstance(properties, dict) else {}
+    return Tile(f"{found.id}/{'+'.join(names)}", path, label, taken=dates.read(told, found.id))
 
 
 def _parsed(found: FoundItem) -> Item:

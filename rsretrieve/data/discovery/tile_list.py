@@ -9,6 +9,7 @@ from pathlib import Path
 from rsretrieve._core.atomic_write import resolved
 from rsretrieve._core.paths import Location, stack_path, storable
 from rsretrieve._core.tables import Row, columns_of, encoding_notices, read_table, write_csv
+from rsretrieve.data.dates.given_dates import DATE_COLUMNS, GivenDates
 from rsretrieve.data.labels.decided_rows import DECISION_COLUMNS, DecisionColumn, decision_cells
 from rsretrieve.data.labels.label_column import LabelColumn
 from rsretrieve.data.tile import Tile, TileSet
@@ -24,21 +25,24 @@ def tiles_in_list(source: Path) -> TileSet:
     """
     tiles: dict[str, Tile] = {}
     repeated, folder = 0, str(source.parent)
-    labels, decisions = LabelColumn(source), DecisionColumn(source)
+    labels, decisions, dates = LabelColumn(source), DecisionColumn(source), GivenDates(source)
+    dated = not {*columns_of(source)}.isdisjoint(DATE_COLUMNS)
     for line, row in read_table(source, ("tile",)):
         tile = _tile_of_row(source, folder, line, row, labels)
         confirmed = decisions.read(tile.id, tile.label, row, line)
-        tile = replace(tile, confirmed=confirmed) if confirmed else tile
+        taken = dates.read(row, f"line {line}") if dated else None
+        tile = replace(tile, confirmed=confirmed, taken=taken) if confirmed or taken else tile
         known = tiles.setdefault(tile.id, tile)
         if known is not tile:
             repeated += 1
             if known != tile:
+                is_dated = replace(known, taken=tile.taken) == tile
+                what = "date" if is_dated else "path or label"
                 raise TableError(
-                    f"{source}: line {line} names tile {tile.id!r} again, with another path or "
-                    "label",
+                    f"{source}: line {line} names tile {tile.id!r} again, with another {what}",
                     hint="keep one row for each tile",
                 )
-    notices = (*encoding_notices(source), *labels.notices, *decisions.notices)
+    notices = (*encoding_notices(source), *labels.notices, *decisions.notices, *dates.notices)
     if repeated:
         notices += (f"{source}: {repeated} repeated rows were ignored",)
     labelled = source if "label" in columns_of(source) else None
@@ -79,8 +83,9 @@ def _read_at(window: Window, side_px: str, where: str) -> Window:
 def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
     """Write a list of tiles (CSV: tile, path, label), paths relative to the list's folder.
 
-    If windows are read at reduced resolution, a column `read_px` holds their side. If a person
-    decided on some of the labels, the columns `decision` and `given_label` say so.
+    If windows are read at reduced resolution, a column `read_px` holds their side. If tiles have
+    dates, a column `datetime` holds them. If a person decided on some of the labels, the columns
+    `decision` and `given_label` say so.
     """
     folder = resolved(path).parent
     columns: tuple[str, ...] = ("tile", "path", "label")
@@ -91,6 +96,10 @@ def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
     if any(sides):
         columns += ("read_px",)
         rows = [(*row, side) for row, side in zip(rows, sides)]
+    if any(tile.taken for tile in tiles):
+        columns += ("datetime",)
+        dates = [tile.taken.period.text if tile.taken else "" for tile in tiles]
+        rows = [(*row, date) for row, date in zip(rows, dates)]
     if any(tile.confirmed for tile in tiles):
         columns += DECISION_COLUMNS
         rows = [(*row, *decision_cells(tile, tile.label)) for row, tile in zip(rows, tiles)]

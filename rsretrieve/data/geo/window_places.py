@@ -20,7 +20,7 @@ from rsretrieve.data.window import Window
 if TYPE_CHECKING:
     from rasterio import DatasetReader
 
-PLACES_VERSION = 1
+PLACES_VERSION = 2  # since then with the acquisition time
 """To be raised when the same header gives another place; an update then places tiles again."""
 
 _TOLERANCE_PX = 0.02

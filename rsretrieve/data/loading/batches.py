@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Batch:
     """Preprocessed tiles.
 
     Attributes:
-        tiles: B tiles.
+        tiles: B tiles, with the times that their files give where nothing else does.
         places: the place of each, or None.
         pixels: (B, C, S, S) in the tiles' own type and units.
     """
@@ -67,10 +67,17 @@ def stream_batches(
 
 def _as_batch(reads: list[Read[Content]]) -> Batch:
     return Batch(
-        tiles=[read.tile for read in reads],
+        tiles=[_dated(read) for read in reads],
         places=[read.content[1] for read in reads],
         pixels=np.stack([read.content[0] for read in reads]),
     )
+
+
+def _dated(read: Read[Content]) -> Tile:
+    taken = read.content[2]
+    if taken is None or read.tile.taken is not None:
+        return read.tile
+    return replace(read.tile, taken=taken)
 
 
 @dataclass(frozen=True)

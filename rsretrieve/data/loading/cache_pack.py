@@ -1,7 +1,7 @@
 """The files of the tile cache: never changed once written, and checked when read.
 
 A file of n tiles of b bytes holds a header (`_HEADER`), a table of n rows (`_ROW`), n · b bytes
-of pixels, and the tiles' places and notes as JSON.
+of pixels, and the tiles' places, times and notes as JSON.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.notes import Note, known_notes
 
 KEY_BYTES = 16
 Waiting = tuple[bytes, bytes, bytes]
-"""A tile to be written: its key, its pixels, its place and notes as JSON (or empty)."""
+"""A tile to be written: its key, its pixels, its place, time and notes as JSON (or empty)."""
+About = tuple[Place | None, AcquisitionTime | None, tuple[Note, ...]]
+"""The place of a tile, its time, and the notes about it."""
 
 _MAGIC = b"rsrtile1"
 _HEADER = Struct("<8sIIII")  # magic, n, b, bytes of all places, checksum of the table
@@ -73,8 +76,8 @@ class KeptTiles:
         keys = self.table["key"].tobytes()
         return (keys[at : at + KEY_BYTES] for at in range(0, len(keys), KEY_BYTES))
 
-    def tile(self, row: int) -> tuple[bytes, Place | None, tuple[Note, ...]]:
-        """The pixels and the place of a tile, and the notes about it.
+    def tile(self, row: int) -> tuple[bytes, About]:
+        """The pixels of a tile, and what is known about it.
 
         Raises:
             OSError: the file was removed.
@@ -92,29 +95,34 @@ class KeptTiles:
                 about = stream.read(int(entry["place_bytes"]))
         if zlib.crc32(about, zlib.crc32(pixels)) != entry["sum"]:
             raise ValueError("a tile was changed")
-        return pixels, *_place_and_notes(about)
+        return pixels, _read_about(about)
 
 
-def as_json(place: Place | None, notes: Sequence[Note]) -> bytes:
-    """A tile's place and the notes about it; empty where there is neither."""
-    if place is None and not notes:
+def as_json(place: Place | None, taken: AcquisitionTime | None, notes: Sequence[Note]) -> bytes:
+    """A tile's place, its time and the notes about it; empty where there is none of these."""
+    if place is None and taken is None and not notes:
         return b""
-    content = {"place": None if place is None else asdict(place), "notes": list(notes)}
+    content: dict[str, Any] = {"place": None if place is None else asdict(place)}
+    content |= {"taken": None if taken is None else asdict(taken), "notes": list(notes)}
     return json.dumps(content).encode()
 
 
-def _place_and_notes(about: bytes) -> tuple[Place | None, tuple[Note, ...]]:
+def _read_about(about: bytes) -> About:
     """What was written about a tile.
 
     Raises:
         ValueError: another version wrote it in another form.
     """
     if not about:
-        return None, ()
+        return None, None, ()
     try:
         content = json.loads(about)
-        place, notes = content["place"], known_notes(content["notes"])
-        return None if place is None else Place.from_json(place), notes
+        place, taken = content["place"], content["taken"]
+        return (
+            None if place is None else Place.from_json(place),
+            None if taken is None else AcquisitionTime.from_json(taken),
+            known_notes(content["notes"]),
+        )
     except (KeyError, TypeError) as error:
         raise ValueError("a place of another form") from error
 

@@ -8,17 +8,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
-from rsretrieve.data.loading.tile_cache import PixelCache, key_of, open_cache
+from rsretrieve.data.loading.tile_cache import KeptTile, PixelCache, key_of, open_cache
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
 
-Content = tuple[NDArray[Any], Place | None]
-"""The pixels of a tile, (C, S, S), and its place."""
+Content = tuple[NDArray[Any], Place | None, AcquisitionTime | None]
+"""The pixels of a tile, (C, S, S), its place, and when it was taken, as its file says."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,13 @@ class _Preprocessed:
     preprocessing: Preprocessing
 
     def __call__(self, tile_id: str, raw: RawTile) -> Content:
-        return self.preprocessing.apply(tile_id, raw), raw.place
+        return self.preprocessing.apply(tile_id, raw), raw.place, raw.taken
 
 
 def read_preprocessed(
     tiles: TileSet, preprocessing: Preprocessing
 ) -> Iterator[Read[Content] | Failure]:
-    """Yield tiles in their order, each as (C, S, S) pixels and its place, or as a failure."""
+    """Yield tiles in their order, each as (C, S, S) pixels, place and time, or as a failure."""
     cache = open_cache(preprocessing, tiles)
     if cache is None:
         return _from_files(tiles, preprocessing)
@@ -63,7 +64,7 @@ def _through(
             else:
                 read = next(fresh)
                 if isinstance(read, Read):
-                    cache.put(key, *read.content, read.notes)
+                    cache.put(key, KeptTile(*read.content, read.notes))
             yield read
     finally:
         cache.flush()  # also after an interruption
@@ -71,7 +72,7 @@ def _through(
 
 def _kept(cache: PixelCache, tile: Tile, key: bytes | None) -> Read[Content] | None:
     found = cache.get(key)
-    return None if found is None else Read(tile, (found.pixels, found.place), found.notes)
+    return None if found is None else Read(tile, found[:3], found.notes)
 
 
 def _alone(tiles: TileSet, tile: Tile, preprocessing: Preprocessing) -> Read[Content] | Failure:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import sha256_of_json
 from rsretrieve.data.access import is_trusted
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.gdal_drivers import trusted
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.cache_folder import CacheFolder, discard
@@ -44,17 +44,18 @@ from rsretrieve.data.tile import Tile, TileSet
 FEWEST_TILES = 64
 """For fewer tiles the cache is not used: opening its files would not pay."""
 
-_READER_VERSION = 3  # to be raised when reading or resizing gives other pixels than before
-FILE_BYTES = 32 << 20  # of pixels in a file, and so in memory until they are written
+_READER_VERSION = 4  # to be raised when reading or resizing gives other pixels than before
+FILE_BYTES = 42 << 20  # of pixels in a file, and so in memory until they are written
 SETTLED_NS = 2_000_000_000
 Pixels = NDArray[Any]
 
 
 class KeptTile(NamedTuple):
-    """A tile from the cache: its pixels (C, S, S), its place, and the notes about it."""
+    """A tile in the cache: its pixels (C, S, S), its place, its time, and the notes about it."""
 
     pixels: Pixels
     place: Place | None
+    taken: AcquisitionTime | None
     notes: tuple[Note, ...]
 
 
@@ -96,12 +97,12 @@ class PixelCache:
             return None
         kept, row = self._found[key]
         try:
-            pixels, place, notes = kept.tile(row)
+            pixels, about = kept.tile(row)
         except (OSError, ValueError):
             discard(kept.path)
             return None
         self._note_use(kept.path)
-        return KeptTile(np.frombuffer(pixels, self._dtype).reshape(self._shape), place, notes)
+        return KeptTile(np.frombuffer(pixels, self._dtype).reshape(self._shape), *about)
 
     def _note_use(self, path: Path) -> None:
         """Mark a file as recently used, when a tile of it is used for the first time."""
@@ -110,14 +111,12 @@ class PixelCache:
             with suppress(OSError):  # a read-only cache works, too
                 os.utime(path)
 
-    def put(
-        self, key: bytes | None, pixels: Pixels, place: Place | None, notes: Sequence[Note] = ()
-    ) -> None:
+    def put(self, key: bytes | None, tile: KeptTile) -> None:
         """Add a tile; it is found by the next `PixelCache`."""
         if key is None:
             return
-        about = as_json(place, notes)
-        self._waiting.append((key, pixels.tobytes(), about))
+        about = as_json(*tile[1:])
+        self._waiting.append((key, tile.pixels.tobytes(), about))
         if len(self._waiting) * self._tile_bytes >= FILE_BYTES:
             self.flush()
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 from numpy.typing import NDArray
 
 from rsretrieve.data.access import is_trusted
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
+from rsretrieve.data.dates.header_dates import time_in_header
 from rsretrieve.data.gdal_drivers import for_files, limit_drivers, settings_for, why_not
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.meaning import Meaning, meaning_of
@@ -98,11 +100,13 @@ class Raster:
         dataset: rasterio's.
         tile: the tile that it was opened for.
         meaning: how its values become pixels.
+        taken: when it was taken, as its header says, or None.
     """
 
     dataset: DatasetReader
     tile: Tile
     meaning: Meaning
+    taken: AcquisitionTime | None = None
     _picture: NDArray[Any] | None = None
     _looked: bool = False
 
@@ -144,7 +148,7 @@ def open_raster(tile: Tile, expected: Expected = ANYTHING) -> Raster:
     dataset = _opened(tile)
     if not tile.location.stack:
         _require_usable(tile, dataset)
-    return Raster(dataset, tile, meaning_of(dataset, expected))
+    return Raster(dataset, tile, meaning_of(dataset, expected), time_in_header(dataset))
 
 
 def _require_usable(tile: Tile, dataset: DatasetReader) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.packing import Packing
@@ -36,8 +37,8 @@ Chunk = list[list[Tile]]
 Reply = tuple[T, tuple[str, ...]]
 """The content of a tile, and the names of the notes about it."""
 
-Header = tuple[Packing | None, Place | None]
-"""What a tile's file declares without its pixels: scale and offset, and the place of the tile."""
+Header = tuple[Packing | None, Place | None, AcquisitionTime | None]
+"""What a tile's file declares without its pixels: scale and offset, place and time of the tile."""
 
 _RUN_BYTES = 4_000_000  # of a scene's file; `allow_values` adds time when its blocks are known
 _RASTERS = OpenRasters()  # used in a worker
@@ -140,11 +141,14 @@ class HeaderDecoder:
 
     def _headers(self, run: list[Tile]) -> list[Reply[Header] | ReadFailure]:
         try:
-            packing, placings = read_headers(_RASTERS, run, self.expected)
+            packing, placings, taken = read_headers(_RASTERS, run, self.expected)
         except TileError as error:
             return [ReadFailure(error.reason)] * len(run)
         return [
-            ((packing, placed.place), () if placed.remark is None else (placed.remark.value,))
+            (
+                (packing, placed.place, taken),
+                () if placed.remark is None else (placed.remark.value,),
+            )
             for placed in placings
         ]
 

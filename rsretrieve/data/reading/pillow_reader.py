@@ -6,15 +6,12 @@ The content of a file decides which, not its suffix. See `plain_images` and `ras
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-from numpy.typing import NDArray
 
 from rsretrieve.data.access import is_trusted
 from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.meaning import pixels_with_alpha
-from rsretrieve.data.reading.plain_images import read_plain, translated
+from rsretrieve.data.reading.plain_images import PlainImage, read_image, translated
 from rsretrieve.data.reading.raster_reader import read_raster
 from rsretrieve.data.reading.raw_tile import (
     RawTile,
@@ -57,8 +54,8 @@ def read_reduced(tile: Tile, jpeg_px: int, expected: Expected = ANYTHING) -> Raw
         if window.shape_px != (window.height, window.width) or sidecars_of(tile.path):
             return None
         size = window.width, window.height
-        values = read_plain(tile, jpeg_px, size)
-    return None if values is None else _raw(values, expected)
+        image = read_image(tile, jpeg_px, size)
+    return None if image is None else _raw(image, expected)
 
 
 def _read_by_content(tile: Tile, jpeg_px: int | None, expected: Expected) -> RawTile:
@@ -67,15 +64,15 @@ def _read_by_content(tile: Tile, jpeg_px: int | None, expected: Expected) -> Raw
         beside = sidecars_of(tile.path)
         unread = bool(beside) and not is_trusted(tile) and only_texts_unread(tile.path, beside)
         if not beside or unread:
-            values = read_plain(tile, jpeg_px)
-            if values is not None:
-                raw = _raw(values, expected)
+            image = read_image(tile, jpeg_px)
+            if image is not None:
+                raw = _raw(image, expected)
                 return replace(raw, notes=(*raw.notes, Note.SIDECAR_UNREAD)) if unread else raw
     return read_raster(tile, expected)
 
 
-def _raw(values: NDArray[Any], expected: Expected) -> RawTile:
-    if len(values) in (1, 3):
-        return RawTile(values, None, None)
-    pixels = pixels_with_alpha(values, expected)
-    return RawTile(pixels.values, pixels.valid, None, None, pixels.notes)
+def _raw(image: PlainImage, expected: Expected) -> RawTile:
+    if len(image.values) in (1, 3):
+        return RawTile(image.values, None, None, taken=image.taken)
+    pixels = pixels_with_alpha(image.values, expected)
+    return RawTile(pixels.values, pixels.valid, None, None, pixels.notes, image.taken)

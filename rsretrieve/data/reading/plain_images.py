@@ -12,12 +12,14 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
+from rsretrieve.data.dates.header_dates import time_of_tiff_tag
 from rsretrieve.data.pixels.pages import is_animated
 from rsretrieve.data.reading.raw_tile import check_tile_size, decoding_trouble, too_many_pixels
 from rsretrieve.data.tile import Tile
@@ -41,8 +43,17 @@ _PLAIN_TAGS = {
 _OTHER_TAGS = frozenset((330, 338, 33550, 33922, 34264, 34735, 42112, 42113, 50844))
 """SubIFDs, ExtraSamples, the georeference (scale, tie points, transformation, keys, RPC), GDAL's
 metadata and nodata."""
+_DATE_TIME = 306
 _CUT_SHORT = "truncated"
 Pixels = NDArray[Any]
+
+
+class PlainImage(NamedTuple):
+    """An image: its pixels (C, H, W), and when it was taken, as its file says, or None."""
+
+    values: Pixels
+    taken: AcquisitionTime | None
+
 
 # An image over Pillow's own limit is an error here, not a warning.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
@@ -51,6 +62,14 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 def read_plain(
     tile: Tile, jpeg_px: int | None = None, size: tuple[int, int] | None = None
 ) -> Pixels | None:
+    """The pixels of `read_image`."""
+    image = read_image(tile, jpeg_px, size)
+    return None if image is None else image.values
+
+
+def read_image(
+    tile: Tile, jpeg_px: int | None = None, size: tuple[int, int] | None = None
+) -> PlainImage | None:
     """Read a whole image if it is one of those above.
 
     Args:
@@ -59,8 +78,8 @@ def read_plain(
         size: an image of another width and height than this is left to GDAL; None: any.
 
     Returns:
-        (C, H, W), the last of two or four bands of a PNG being alpha; None where GDAL is to read
-        the file.
+        (C, H, W), the last of two or four bands of a PNG being alpha, and the time of a TIFF; None
+        where GDAL is to read the file.
 
     Raises:
         OSError: no such file.
@@ -103,12 +122,13 @@ def read_jpeg(tile: Tile, width: int, height: int) -> Pixels | None:
     with Path(tile.path).open("rb") as stream:
         if not stream.read(_HEAD_BYTES).startswith(_JPEG):
             return None
-    return _decoded(tile, None, (width, height), any_side=True)
+    image = _decoded(tile, None, (width, height), any_side=True)
+    return None if image is None else image.values
 
 
 def _decoded(
     tile: Tile, jpeg_px: int | None, size: tuple[int, int] | None, *, any_side: bool = False
-) -> Pixels | None:
+) -> PlainImage | None:
     with translated(tile.id):
         try:
             with Image.open(tile.path) as image:
@@ -119,7 +139,8 @@ def _decoded(
                 allow_values(image.width * image.height * len(image.getbands()))
                 if jpeg_px is not None:
                     image.draft(None, (jpeg_px, jpeg_px))  # no effect on other formats
-                return _values(image)
+                values = _values(image)
+                return None if values is None else PlainImage(values, _taken(image))
         except (UnidentifiedImageError, NotImplementedError, SyntaxError):
             return None  # GDAL tries
         except OSError as error:
@@ -138,6 +159,16 @@ def _values(image: Image.Image) -> Pixels | None:
         values = (stored[..., :3] * stored[..., 3:] // 255).astype(np.uint8)
     # A view of RGB: resizing needs interleaved pixels.
     return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
+
+
+def _taken(image: Image.Image) -> AcquisitionTime | None:
+    if image.format != "TIFF":
+        return None
+    tags: Any = getattr(image, "tag_v2", {})
+    try:
+        return time_of_tiff_tag(tags.get(_DATE_TIME))
+    except Exception:  # Pillow raises any type of error for a damaged tag
+        return None
 
 
 def _is_for_gdal(path: str, image: Image.Image) -> bool:

@@ -47,7 +47,8 @@ def read_raster(tile: Tile, expected: Expected = ANYTHING) -> RawTile:
 
 def _raw(raster: Raster, pixels: Decoded, placing: Placing) -> RawTile:
     notes = pixels.notes if placing.remark is None else (*pixels.notes, placing.remark)
-    return RawTile(pixels.values, pixels.valid, placing.place, raster.meaning.packing, notes)
+    place, packing = placing.place, raster.meaning.packing
+    return RawTile(pixels.values, pixels.valid, place, packing, notes, raster.taken)
 
 
 def read_windows(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import Expected
@@ -43,6 +44,7 @@ class RawTile:
         place: its place on Earth; None without georeference.
         packing: scale and offset of its bands; None where the file declares none.
         notes: what the user should know about it.
+        taken: when it was taken, as its file says; None where it does not say.
     """
 
     values: NDArray[Any]
@@ -50,10 +52,12 @@ class RawTile:
     place: Place | None
     packing: Packing | None = None
     notes: tuple[Note, ...] = ()
+    taken: AcquisitionTime | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # For processes: most tiles have neither scale nor notes, and there are many.
-        more = (self.packing, self.notes) if self.packing is not None or self.notes else ()
+        # For processes: most tiles have neither scale, notes nor date, and there are many.
+        more: tuple[Any, ...] = (self.packing, self.notes, self.taken)
+        more = more if any(value not in (None, ()) for value in more) else ()
         return RawTile, (self.values, self.valid, self.place, *more)
 
     @property

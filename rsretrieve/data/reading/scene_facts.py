@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.georeference import pixel_size_m
 from rsretrieve.data.geo.place import Place, Placing
 from rsretrieve.data.geo.window_places import places_of
@@ -88,7 +89,7 @@ def read_image_facts(tile: Tile) -> SceneFacts:
 
 def read_headers(
     rasters: OpenRasters, tiles: Sequence[Tile], expected: Expected = ANYTHING
-) -> tuple[Packing | None, list[Placing]]:
+) -> tuple[Packing | None, list[Placing], AcquisitionTime | None]:
     """Read what a file declares about tiles, without their pixels.
 
     Args:
@@ -97,7 +98,7 @@ def read_headers(
         expected: what is known about them.
 
     Returns:
-        The scale and offset of the file, and the place of each tile.
+        The scale and offset of the file, the place of each tile, and when it was taken.
 
     Raises:
         TileError: the file cannot be opened.
@@ -106,7 +107,7 @@ def read_headers(
     with rasters.borrow(first, expected) as raster:
         whole = Window(0, 0, raster.dataset.width, raster.dataset.height)
         windows = [tile.window or whole for tile in tiles]
-        return raster.meaning.packing, places_of(raster.dataset, windows)
+        return raster.meaning.packing, places_of(raster.dataset, windows), raster.taken
 
 
 def _facts_of(tile: Tile, dataset: DatasetReader) -> SceneFacts:

@@ -33,6 +33,9 @@ class StackedDataset:
         files: rasterio's datasets and the meanings of their values, in the order of the bands;
             closed with the stack.
 
+    Attributes:
+        files: the datasets.
+
     Raises:
         TileError: the files do not cover the same area, or values of one are no measurements.
     """
@@ -41,7 +44,7 @@ class StackedDataset:
     subdatasets = ()
 
     def __init__(self, tile_id: str, files: Sequence[tuple[Any, Meaning]]) -> None:
-        self._datasets = tuple(dataset for dataset, _ in files)
+        self.files = self._datasets = tuple(dataset for dataset, _ in files)
         for dataset, meaning in files:
             _require_measurements(tile_id, dataset, meaning)
         self._finest = max(self._datasets, key=lambda dataset: int(dataset.width * dataset.height))

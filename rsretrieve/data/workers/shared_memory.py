@@ -30,6 +30,7 @@ _RECORDS = {
     "rsretrieve.data.reading.raw_tile": ("RawTile",),
     "rsretrieve.data.reading.decode_chunk": ("ReadFailure",),
     "rsretrieve.data.geo.place": ("Place",),
+    "rsretrieve.data.dates.acquisition_time": ("received_time",),
     "rsretrieve.data.pixels.packing": ("Packing",),
     "rsretrieve.data.notes": ("Note",),
     "rsretrieve.data.window": ("Window",),

@@ -13,6 +13,7 @@ from pyarrow import parquet
 
 from rsretrieve._core.sealing import json_object, parsed
 from rsretrieve._core.tables import refuse_bombs
+from rsretrieve.data.dates.given_dates import DATE_COLUMNS, GivenDates
 from rsretrieve.data.labels.label_column import LabelColumn
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, LabelsError, TableError
@@ -128,17 +129,18 @@ def _from_open_table(
     places = PlaceReader.of(table.schema, table.geometry_types)
     labels = LabelColumn(path, rows="tile")
     batch_places = BatchPlaces(path, places, columns.coordinates, context)
-    reader = RowReader(path, columns, batch_places, labels)
+    dates = GivenDates(path)
+    reader = RowReader(path, columns, batch_places, labels, dates)
     metadata = table.schema.metadata or {}
     emb = json_object(metadata.get(b"emb", b""))
     vectors = VectorReader(path, columns, table.count, choices, emb, may_lack)
-    told = {*columns.named, places.geometry, *SCHEMA.names}
+    told = {*columns.named, places.geometry, *SCHEMA.names, *DATE_COLUMNS}
     rows, start = [SCHEMA.empty_table()], 0
     for batch in table.batches([name for name in table.schema.names if name in told]):
         vectors.add(batch, start)
         rows.append(reader.read(batch, start))
         start += len(batch)
-    for notice in labels.notices:
+    for notice in (*labels.notices, *dates.notices):
         context.notice(notice)
     if columns.id is None:
         context.notice(f"{path} names no ids: its rows are numbered from 0")

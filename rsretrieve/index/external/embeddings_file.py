@@ -18,7 +18,7 @@ from rsretrieve.index.external.embedding_tables import CSV_SUFFIX, read_table_of
 from rsretrieve.index.external.places.scene_places import with_scene_places
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.external.raw_embeddings import RawEmbeddings, normalised
-from rsretrieve.index.external.table_rows import numbered_ids, table_of
+from rsretrieve.index.external.table_rows import date_arrays, numbered_ids, table_of
 from rsretrieve.index.store.folder import IndexContent
 from rsretrieve.index.store.tile_table import TileTable
 
@@ -172,4 +172,5 @@ def _listed(path: Path, listing: TileSet, count: int) -> TileTable:
         "label": pyarrow.array([tile.label for tile in listing], pyarrow.string()),
         "read_px": pyarrow.array(read_px, pyarrow.int32()),
     }
+    columns |= date_arrays([tile.taken for tile in listing])
     return table_of(columns, count)

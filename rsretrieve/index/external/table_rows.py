@@ -12,16 +12,19 @@ import pyarrow
 import pyarrow.compute as pc
 
 from rsretrieve._core.paths import storable
-from rsretrieve._core.tables.parquet_file import text_maker
+from rsretrieve._core.tables.parquet_file import column_values, text_maker
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
+from rsretrieve.data.dates.given_dates import DATE_COLUMNS, GivenDates
 from rsretrieve.data.file_state import NO_FILE_BYTES
 from rsretrieve.data.labels.label_column import LabelColumn
 from rsretrieve.index.external.embedding_columns import EmbeddingColumns
 from rsretrieve.index.external.places.place_columns import BatchPlaces
+from rsretrieve.index.store.date_columns import date_columns
 from rsretrieve.index.store.tile_schema import SCHEMA
 from rsretrieve.index.store.tile_table import TileTable
 
 _PLAIN: dict[str, Any] = {"path": "", "content": "", "size_bytes": NO_FILE_BYTES, "mtime_ns": 0}
-_PLAIN |= {"sidecars": "", "state": ""}
+_PLAIN |= {"sidecars": "", "state": "", "datetime_source": ""}
 _SECRET_MARKS = "[?@]"  # without these, a name is stored as it is: see `storable`
 
 
@@ -43,6 +46,12 @@ def numbered_ids(start: int, count: int) -> pyarrow.Array:
     return pyarrow.array(np.arange(start, start + count)).cast(pyarrow.string())
 
 
+def date_arrays(times: Sequence[AcquisitionTime | None]) -> dict[str, pyarrow.Array]:
+    """The columns of dates, by name."""
+    found = date_columns(times).items()
+    return {name: pyarrow.array(cells, SCHEMA.field(name).type) for name, cells in found}
+
+
 @dataclass(frozen=True)
 class RowReader:
     """Reads the rows of a table.
@@ -52,12 +61,14 @@ class RowReader:
         columns: its columns.
         places: reads places.
         labels: reads labels.
+        dates: reads dates.
     """
 
     path: Path
     columns: EmbeddingColumns
     places: BatchPlaces
     labels: LabelColumn
+    dates: GivenDates
 
     def read(self, batch: pyarrow.RecordBatch, start: int) -> pyarrow.Table:
         """The rows of a batch as a table of `SCHEMA`.
@@ -88,6 +99,7 @@ class RowReader:
             if name in batch.schema.names:
                 texts = [str(value or "") for value in batch.column(name).to_pylist()]
                 found[name] = pyarrow.array(texts, pyarrow.string())
+        found |= self._dates(batch, listed)
         places = self.places.columns(listed, batch)
         found |= {name: places.column(name) for name in places.schema.names}
         return table_of(found, len(batch)).columns
@@ -104,6 +116,15 @@ class RowReader:
         return pyarrow.array(
             [storable(text(value)) for value in cells.to_pylist()], pyarrow.string()
         )
+
+    def _dates(self, batch: pyarrow.RecordBatch, ids: Sequence[str]) -> dict[str, pyarrow.Array]:
+        there = [name for name in DATE_COLUMNS if name in batch.schema.names]
+        if not there:
+            return {}
+        columns = [column_values(batch.column(name)) for name in there]
+        rows = (dict(zip(there, cells)) for cells in zip(*columns))
+        times = [self.dates.read(row, repr(tile_id)) for row, tile_id in zip(rows, ids)]
+        return date_arrays(times)
 
     def _labels(self, batch: pyarrow.RecordBatch, name: str, ids: Sequence[str]) -> pyarrow.Array:
         cells = batch.column(name)

@@ -6,6 +6,7 @@ import pyarrow
 import pyarrow.compute as pc
 
 from rsretrieve.data.file_state import NO_FILE_BYTES
+from rsretrieve.index.store.date_columns import DATE_FIELDS, DATES, check_dates
 
 _PAIR = pyarrow.list_(pyarrow.float64(), 2)
 SCHEMA = pyarrow.schema(
@@ -26,9 +27,10 @@ SCHEMA = pyarrow.schema(
         # Polygons of rings of corners, where one ring cannot say the area; else null.
         ("parts", pyarrow.list_(pyarrow.list_(pyarrow.list_(_PAIR)))),
         ("read_px", pyarrow.int32()),  # of windows read at a lower resolution; else null
+        *DATE_FIELDS,
     ]
 )
-_OPTIONAL = ("content", "sidecars", "state", "parts", "read_px")  # missing in older indexes
+_OPTIONAL = ("content", "sidecars", "state", "parts", "read_px", *DATES)  # missing in older indexes
 
 
 def fitted(found: pyarrow.Table) -> pyarrow.Table:
@@ -67,6 +69,8 @@ def _check_values(table: pyarrow.Table) -> None:
     if pc.any(pc.less(table.column("size_bytes"), NO_FILE_BYTES)).as_py():
         raise ValueError("a file has a negative size")
     _check_places(table)
+    if table.column("datetime").null_count < table.num_rows:
+        check_dates(table)
 
 
 def _check_places(table: pyarrow.Table) -> None:

@@ -12,14 +12,17 @@ from pyarrow import parquet
 
 from rsretrieve._core.paths import storable
 from rsretrieve._core.tables import refuse_bombs
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.file_state import NO_FILE_BYTES, FileStates
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import split_window
 from rsretrieve.errors import IndexDamaged
+from rsretrieve.index.store.date_columns import DATES, date_columns, records_of, taken_of
 from rsretrieve.index.store.tile_schema import SCHEMA, fitted
 
-_OMITTED = ("sidecars", "state", "parts", "read_px")  # where all are empty
+_OMITTED = ("sidecars", "state", "parts", "read_px", *DATES)  # where all are empty
+_ROWS_AT_ONCE = 10_000
 _CHANGED = "changed"  # the state of a file that changed while it was read
 
 
@@ -37,6 +40,7 @@ class IndexedTile:
         read_px: of its window, if the tile is a window; see `Window`.
         sidecars: the digest of its sidecars; empty if there were none, or in an older index.
         state: see `FileState.mark`; empty if unknown.
+        taken: when it was taken, or None.
     """
 
     id: str
@@ -49,13 +53,15 @@ class IndexedTile:
     read_px: int | None = None
     sidecars: str = ""
     state: str = ""
+    taken: AcquisitionTime | None = None
 
     @property
     def tile(self) -> Tile:
         """The tile, to read it again; its file is not trusted, whoever made the index."""
         window = split_window(self.id)[1]
         window = window and replace(window, read_px=self.read_px)
-        return Tile(self.id, self.path, self.label, window)
+        taken = self.taken if self.taken is not None and self.taken.is_given else None
+        return Tile(self.id, self.path, self.label, window, taken=taken)
 
     @classmethod
     def of(cls, tile: Tile, place: Place | None, files: FileStates | None = None) -> IndexedTile:
@@ -80,6 +86,7 @@ class IndexedTile:
             read_px=None if tile.window is None else tile.window.read_px,
             sidecars=content.sidecars,
             state=_CHANGED if unread else state.mark,
+            taken=tile.taken,
         )
 
     def is_current(self, tile: Tile, files: FileStates | None = None) -> bool:
@@ -134,6 +141,7 @@ class TileTable(Sequence[IndexedTile]):
             "sidecars": [row.sidecars for row in rows],
             "state": [row.state for row in rows],
             "read_px": [row.read_px for row in rows],
+            **date_columns([row.taken for row in rows]),
         }
         return cls(pyarrow.table(columns, schema=SCHEMA))
 
@@ -154,11 +162,11 @@ class TileTable(Sequence[IndexedTile]):
             return [self[i] for i in range(*position.indices(len(self)))]
         if not -len(self) <= position < len(self):
             raise IndexError(position)
-        return _row(self.columns.slice(position % len(self), 1).to_pylist()[0])
+        return _row(records_of(self.columns.slice(position % len(self), 1))[0])
 
     def __iter__(self) -> Iterator[IndexedTile]:
-        for batch in self.columns.to_batches(max_chunksize=10_000):
-            yield from map(_row, batch.to_pylist())
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            yield from map(_row, records_of(self.columns.slice(start, _ROWS_AT_ONCE)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -207,4 +215,4 @@ def _row(values: Mapping[str, Any]) -> IndexedTile:
     names = ("id", "path", "label", "size_bytes", "mtime_ns", "read_px")
     known = {name: values[name] for name in names}
     known |= {name: values[name] or "" for name in ("content", "sidecars", "state")}
-    return IndexedTile(**known, place=place)
+    return IndexedTile(**known, place=place, taken=taken_of(values))

@@ -1,7 +1,9 @@
-"""Export a network as an ONNX graph whose weights stay in `model.safetensors`.
+"""Export a network as an ONNX graph.
 
-The input is one preprocessed tile in float32, the output its unit embedding. Weights are external
-data: the graph names the file and the offset of each tensor.
+The input is preprocessed tiles in float32, in their own units; the output is their unit embeddings.
+In a model folder, the graph takes one tile, and its weights stay in `model.safetensors`: the graph
+names the file and the offset of each tensor. A standalone graph holds its weights and takes batches
+of any size.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from rsretrieve.network.runtime.graph_checks import INPUT, OUTPUT, GraphInterfac
 from rsretrieve.network.weights_file import stored_tensors
 
 _OPSET = 18  # of PyTorch's exporter; conversion to another one is not exact
+STANDALONE_OPSETS = range(18, 24)  # the exporter writes none below; onnxruntime runs all of these
 _MAX_FOLDED_INPUT, _MAX_FOLDED_OUTPUT = 1 << 14, 1 << 20
 """Largest constants, in numbers, that are folded at export, and their largest results."""
 
@@ -51,7 +54,7 @@ class _NormalisingNetwork(nn.Module):
         self._normaliser = Normaliser(preprocessing, torch.device("cpu"))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(1, C, S, S) float32 preprocessed pixels → (1, D)."""
+        """(B, C, S, S) float32 preprocessed pixels → (B, D)."""
         embedding: Tensor = self.network(self._normaliser.of_floats(pixels))
         return embedding
 
@@ -70,6 +73,27 @@ def export_graph(network: EmbeddingNetwork, preprocessing: Preprocessing, weight
     try:
         with _evaluating(network), torch.no_grad(), _quiet():
             return Export(_exported(network, preprocessing, weights))
+    except Exception as error:  # the exporter may raise anything
+        return Export(None, _root_cause(error))
+
+
+def export_standalone(
+    network: EmbeddingNetwork, preprocessing: Preprocessing, opset: int
+) -> Export:
+    """Export what a network computes in evaluation mode, with its weights, for batches of tiles.
+
+    Args:
+        network: on the CPU; its mode is unchanged afterwards.
+        preprocessing: of its tiles.
+        opset: the version of ONNX's operators, of `STANDALONE_OPSETS`.
+
+    Returns:
+        The graph: `pixels` (B, C, S, S) float32 → `embedding` (B, D) float32; or the cause if the
+        exporter fails.
+    """
+    try:
+        with _evaluating(network), torch.no_grad(), _quiet():
+            return Export(_with_weights(network, preprocessing, opset))
     except Exception as error:  # the exporter may raise anything
         return Export(None, _root_cause(error))
 
@@ -142,6 +166,31 @@ def _exported(network: EmbeddingNetwork, preprocessing: Preprocessing, weights: 
     _remove_source_metadata(model)
     serialised: bytes = onnx_ir.to_proto(model).SerializeToString(deterministic=True)
     check_graph(serialised, GraphInterface(shape, network.projection.out_features, weights))
+    return serialised
+
+
+def _with_weights(network: EmbeddingNetwork, preprocessing: Preprocessing, opset: int) -> bytes:
+    import onnx_ir
+
+    shape = (2, len(preprocessing.bands), preprocessing.size_px, preprocessing.size_px)
+    program = torch.onnx.export(
+        _NormalisingNetwork(network, preprocessing),
+        (torch.zeros(shape),),
+        dynamo=True,
+        verbose=False,
+        opset_version=opset,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+    )
+    if program is None:  # only if a file name is given
+        raise RuntimeError("the exporter returned no graph")
+    _remove_source_metadata(program.model)
+    written = onnx_ir.to_proto(program.model)
+    versions = [entry.version for entry in written.opset_import if entry.domain in ("", "ai.onnx")]
+    if versions != [opset]:
+        raise RuntimeError(f"the exporter wrote opset {versions}, not {opset}")
+    serialised: bytes = written.SerializeToString(deterministic=True)
     return serialised
 
 

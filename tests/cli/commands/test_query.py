@@ -9,6 +9,7 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
+import pyarrow
 import pytest
 import rasterio
 from PIL import Image
@@ -250,3 +251,78 @@ def test_a_picture_says_which_files_are_no_longer_there(run, landscape, model, t
     assert moved.code == 0
     assert "3 (" in moved.err
     assert "--update" in moved.err
+
+
+@pytest.fixture(scope="module")
+def dated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An index of six vectors: of three days, of a time in another zone, and of no date."""
+    folder = tmp_path_factory.mktemp("dated")
+    texts = ["2020-01-01", "2020-06-30", "2020-12-31", "2020-12-31T23:30:00-02:00", None, None]
+    vectors = [[1.0, i / 10] for i in range(6)]
+    table = pyarrow.table({"id": list("abcdef"), "datetime": texts, "embedding": vectors})
+    parquet.write_table(table, folder / "e.parquet")
+    made = folder / "index"
+    ran = rsretrieve("index", "--from-embeddings", folder / "e.parquet", "--output", made)
+    assert ran.returncode == 0, ran.stderr
+    return made
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--from", "2020-06-30"), "bcd"),
+        (("--to", "2020-06-30"), "ab"),
+        (("--from", "2020", "--to", "2020"), "abc"),
+        (("--datetime", "2020-01-02/2020-12-31"), "bc"),
+        (("--datetime", "../2020-12-31"), "abc"),
+        (("--datetime", "2021"), "d"),
+        (("--datetime", "2021-01-01T01:30:00Z"), "d"),
+        (("--datetime", "2020-06-30T12:00:00Z"), "b"),
+        (("--datetime", "2022"), ""),
+    ],
+    ids=str,
+)
+def test_hits_by_date_and_tiles_without_a_date_are_counted(run, dated, options, expected):
+    ran = run("query", "--tile", "f", "--index", dated, "--json", *options)
+    found = hits(ran)
+    assert "".join(sorted(hit["tile"] for hit in found)) == expected
+    assert any("2 of 6 tiles of the index have no date" in text for text in ran.json["notices"])
+    shown = {"a": "2020-01-01", "d": "2021-01-01T01:30:00Z"}
+    assert all(hit["datetime"] == shown.get(hit["tile"], hit["datetime"]) for hit in found)
+
+
+@pytest.mark.medium
+def test_a_hit_without_a_date_has_the_keys_of_the_contract(run, dated):
+    keys = {
+        hit["tile"]: set(hit)
+        for hit in hits(run("query", "--tile", "f", "--index", dated, "--json"))
+    }
+    assert keys["f"] == HIT_KEYS
+    assert keys["a"] == {*HIT_KEYS, "datetime"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--from", "soon"), "not a date"),
+        (("--to", "2020-02-30"), "not a date"),
+        (("--datetime", "2021/2020"), "empty"),
+        (("--datetime", "../.."), "at least one end"),
+        (("--datetime", ""), "not a date"),
+        (("--from", "2021", "--to", "2020"), "empty"),
+        (("--from", "2021", "--datetime", "2020"), "cannot be combined"),
+    ],
+    ids=str,
+)
+def test_what_is_no_interval_is_refused_before_the_index_is_opened(run, tmp_path, options, said):
+    ran = run("query", "--tile", "f", "--index", tmp_path / "none", *options)
+    assert ran.code == 2
+    assert said in ran.err
+
+
+@pytest.mark.medium
+def test_an_index_without_dates_says_so(run, foreign, tile):
+    ran = run("query", "--tile", tile, "--index", foreign, "--from", "2020")
+    assert ran.code == 1
+    assert "no tile of the index has a date" in ran.err

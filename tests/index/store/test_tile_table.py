@@ -29,7 +29,9 @@ PLACE = Place(
     ((9.1, 47.9), (9.1, 47.8), (9.2, 47.8), (9.2, 47.9)),
 )
 PLACED = IndexedTile("a/1.tif", "/tiles/a/1.tif", "a", 10, 1_700_000_000_123_456_789, PLACE)
-NEWER = {"sidecars": [""], "state": [""]}  # columns that are left out where they are empty
+NEWER = {name: [""] for name in ("sidecars", "state", "datetime_source")}
+"""Columns that are left out where they are empty."""
+UNDATED = {name: [None] for name in ("datetime", "end_datetime")}
 BARE = IndexedTile("großes Feld.png", "/tiles/großes Feld.png", None, 0, 0, None)
 
 
@@ -93,7 +95,7 @@ def test_half_a_place_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tiles.parquet"
     write_table(path, [PLACED])
     table = parquet.read_table(path).to_pydict()
-    halved = {**table, "bounds": [None], "read_px": [None], "parts": [None], **NEWER}
+    halved = {**table, "bounds": [None], "read_px": [None], "parts": [None], **NEWER, **UNDATED}
     parquet.write_table(pyarrow.table(halved, schema=SCHEMA), path)
     with pytest.raises(IndexDamaged, match=r"cannot be read \("):
         read_table(path)
@@ -111,6 +113,7 @@ def test_bounds_that_are_not_four_numbers_are_refused(tmp_path: Path, box: list[
         "read_px": [None] * 3,
         "parts": [None] * 3,
         **{name: [""] * 3 for name in NEWER},
+        **{name: [None] * 3 for name in UNDATED},
     }
     parquet.write_table(pyarrow.table(changed, schema=SCHEMA), path)
     with pytest.raises(IndexDamaged, match="bounds of a tile are not four numbers"):

@@ -1,0 +1,1 @@
+"""When tiles were taken: by lists, STAC items and the headers of their files."""
