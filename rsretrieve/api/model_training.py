@@ -36,9 +36,9 @@ class RecipeOptions(TypedDict, total=False):
     """What `train` takes besides; each replaces the recipe's own value.
 
     Attributes:
-        weights: `imagenet` (the default; torchvision downloads them), `none`, a `.safetensors`
-            or `.pth` file, or a model folder to continue from.
-        backbone: a torchvision classification model; by default `resnet18`.
+        weights: `imagenet` (the default; downloaded), `none`, a `.safetensors` or `.pth` file,
+            or a model folder to continue from.
+        backbone: a torchvision classification model, or `timm/NAME`; by default `resnet18`.
         size: the side in pixels of the square that tiles are resized to.
         bands: the bands to use, counted from 1; by default all.
         epochs: how many epochs; schedules scale with it.

@@ -17,7 +17,9 @@ from torch import Tensor
 from rsretrieve._core.text import first_line
 from rsretrieve.enums import NO_WEIGHTS
 from rsretrieve.errors import WeightsError, missing_weights
-from rsretrieve.network.network import EmbeddingNetwork, first_convolution
+from rsretrieve.network.backbones.timm_models import converted, download_weights
+from rsretrieve.network.backbones.timm_names import is_timm
+from rsretrieve.network.network import EmbeddingNetwork, first_convolutions
 
 REQUIRED_FRACTION = 0.9
 _WRAPPINGS = ("state_dict", "model_state_dict", "model")
@@ -113,7 +115,9 @@ def check_weights(backbone_name: str, source: str) -> None:
 
 
 def _read(backbone_name: str, source: str) -> Mapping[str, Tensor]:
-    return _imagenet(backbone_name) if source == "imagenet" else _read_file(Path(source))
+    if source != "imagenet":
+        return _read_file(Path(source))
+    return download_weights(backbone_name) if is_timm(backbone_name) else _imagenet(backbone_name)
 
 
 def fit_weights(
@@ -145,7 +149,8 @@ def fit_weights(
     if report.matched < REQUIRED_FRACTION * report.wanted:
         raise WeightsError(
             f"{report}; at least nine tenths are needed",
-            hint="give weights of this --backbone, with torchvision's names of the tensors",
+            hint="give weights of this --backbone, with the names of the tensors that torchvision "
+            "(for timm/NAME: timm) uses",
         )
     backbone.load_state_dict(fitting, strict=False)
     return report
@@ -174,11 +179,12 @@ def _adapted(
     network: EmbeddingNetwork, state: dict[str, Tensor], bands: InputBands | None
 ) -> tuple[dict[str, Tensor], str]:
     """Adapt tensors to a network's input; also returns what was done to the first layer."""
-    name, layer = first_convolution(network.backbone)
-    key, remark = f"{name}.weight", ""
-    if key in state and state[key].ndim == 4:
-        state[key], remark = _first_layer(state[key], layer.in_channels, bands)
-    return _with_positions(network, state), remark
+    state, remark = _with_positions(network, state), ""
+    for name, layer in first_convolutions(network.backbone).items():
+        key = f"{name}.weight"
+        if key in state and state[key].ndim == 4 and layer.groups == 1:
+            state[key], remark = _first_layer(state[key], layer.in_channels, bands)
+    return state, remark
 
 
 def _first_layer(weight: Tensor, wanted: int, bands: InputBands | None) -> tuple[Tensor, str]:
@@ -223,6 +229,8 @@ def _with_positions(network: EmbeddingNetwork, state: dict[str, Tensor]) -> dict
             return dict(interpolate_embeddings(size, patch, state))
         except ValueError as error:
             raise WeightsError(f"position embeddings do not fit ({error})") from error
+    if type(network.backbone).__module__.startswith("timm."):
+        return converted(network.backbone, state)
     return state
 
 

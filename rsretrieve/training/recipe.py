@@ -52,7 +52,7 @@ class Recipe:
 
     Attributes:
         name: the recipe that this one was derived from.
-        backbone: a torchvision classification model.
+        backbone: a torchvision classification model, or `timm/NAME`.
         size_px: S; tiles are resized to squares of this side.
         dimensions: D of the embedding.
         loss: the loss.
@@ -75,8 +75,8 @@ class Recipe:
         average_decay: decay of the moving average a step, after the first steps.
         keep: the model that is saved.
         validation: how the classes of validation tiles are predicted.
-        imagenet_statistics: normalise 8-bit RGB tiles by ImageNet's mean and deviation instead of
-            their own.
+        imagenet_statistics: normalise 8-bit RGB tiles by the mean and the deviation that the
+            backbone's pre-trained weights expect, ImageNet's for most, instead of their own.
         augmentation: random changes of training tiles.
 
     Raises:

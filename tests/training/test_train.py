@@ -18,7 +18,6 @@ from pyarrow import parquet
 from safetensors.torch import load_file
 
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
-from rsretrieve.data.preprocessing import band_statistics
 from rsretrieve.data.preprocessing.band_statistics import IMAGENET
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -33,6 +32,7 @@ from rsretrieve.errors import (
     WeightsError,
 )
 from rsretrieve.network import model_folder
+from rsretrieve.network.backbones import rgb_statistics
 from rsretrieve.network.metadata import GRAPH_FILE
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.runtime.graph_export import Export
@@ -682,7 +682,8 @@ def test_another_measure_of_the_tiles_makes_another_training(
 ) -> None:
     with pytest.raises(Stopped):
         train(request_of(validation=few), listener=after_epoch(1))
-    monkeypatch.setattr(band_statistics, "IMAGENET", replace(IMAGENET, mean=(1.0, 2.0, 3.0)))
+    other = replace(IMAGENET, mean=(1.0, 2.0, 3.0))
+    monkeypatch.setattr(rgb_statistics, "IMAGENET", other)
     with pytest.raises(CheckpointError, match=r"another one: preprocessing was \w+, and is \w+$"):
         train(request_of(validation=few, resume=True))
 

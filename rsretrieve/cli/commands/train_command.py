@@ -60,15 +60,15 @@ def train(
         str | None,
         _network(
             metavar="NAME",
-            help="Name of a torchvision classification model. \\[default: resnet18]",
+            help="Name of a torchvision classification model, or timm/NAME. \\[default: resnet18]",
         ),
     ] = None,
     weights: Annotated[
         str,
         _network(
             metavar="WEIGHTS",
-            help="Weights to start from: imagenet (downloaded by torchvision), none, a "
-            ".safetensors or .pth file, or a model folder.",
+            help="Weights to start from: imagenet (downloaded; for timm/NAME its default weights), "
+            "none, a .safetensors or .pth file, or a model folder.",
         ),
     ] = "imagenet",
     size: Annotated[

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 
 import rsretrieve
-from rsretrieve.data.preprocessing.band_statistics import IMAGENET, measure_preprocessing
+from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
+from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
 from rsretrieve.network.metadata import DESCRIPTION_FILE
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import load_model
@@ -164,9 +165,9 @@ def _fit(
     context: RunContext,
 ) -> Model:
     if choice.method is Method.FROZEN:
-        statistics = IMAGENET if is_rgb(measured) else measured.statistics
-        sample = read_sample(tiles, replace(measured, statistics=statistics), request.seed, context)
         backbone = request.backbone or DEFAULT_BACKBONE
+        statistics = rgb_statistics(backbone) if is_rgb(measured) else measured.statistics
+        sample = read_sample(tiles, replace(measured, statistics=statistics), request.seed, context)
         fitted = fit_frozen(sample, backbone, request.weights or IMAGENET_WEIGHTS, device)
     else:
         sample = read_sample(tiles, replace(measured, size_px=RANDOM_PX), request.seed, context)
