@@ -39,9 +39,11 @@ class RecipeOptions(TypedDict, total=False):
         weights: `imagenet` (the default; downloaded), `none`, a `.safetensors` or `.pth` file,
             or a model folder to continue from.
         backbone: a torchvision classification model, or `timm/NAME`; by default `resnet18`.
+        freeze_backbone: compute the backbone's features once, and train only projection and
+            prototypes on them.
         size: the side in pixels of the square that tiles are resized to.
         bands: the bands to use, counted from 1; by default all.
-        epochs: how many epochs; schedules scale with it.
+        epochs: how many epochs; schedules scale with it. 0 takes the weights as they are.
         batch_size: tiles in a step; `auto` splits the recipe's batch where memory runs out.
         learning_rate: the peak learning rate.
         loss: `t-rnsl`, `rnsl` or `nsl`.
@@ -55,6 +57,7 @@ class RecipeOptions(TypedDict, total=False):
 
     weights: PathLike
     backbone: str
+    freeze_backbone: bool
     size: int
     bands: Sequence[int]
     epochs: int
@@ -96,9 +99,9 @@ def train(
         seed: the random seed.
         strict: the first tile that cannot be used ends the training.
         progress: called with every event; see `rsretrieve.progress`.
-        **recipe_options: values that replace the recipe's: `weights`, `backbone`, `size`,
-            `bands`, `epochs`, `batch_size`, `learning_rate`, `loss`, `optimizer`, `dimensions`,
-            `temperature`, `learn_temperature`, `q`, `truncation`.
+        **recipe_options: values that replace the recipe's: `weights`, `backbone`,
+            `freeze_backbone`, `size`, `bands`, `epochs`, `batch_size`, `learning_rate`, `loss`,
+            `optimizer`, `dimensions`, `temperature`, `learn_temperature`, `q`, `truncation`.
 
     Returns:
         The trained model.
@@ -170,7 +173,7 @@ class _RecipeChoices:
 
 
 _FIELDS = {"size": "size_px", "truncation": "k"}
-_WHOLE = {"size": 1, "epochs": 1, "batch_size": 2, "dimensions": 1}
+_WHOLE = {"size": 1, "epochs": 0, "batch_size": 2, "dimensions": 1}
 
 
 def _checked(name: str, value: object) -> object:
@@ -182,6 +185,6 @@ def _checked(name: str, value: object) -> object:
             return one_of(value, LossName, name)
         case "optimizer":
             return one_of(value, OptimizerName, name)
-        case "learn_temperature":
+        case "learn_temperature" | "freeze_backbone":
             return flag(value, name)
     return whole(value, name, _WHOLE[name]) if name in _WHOLE else number(value, name)

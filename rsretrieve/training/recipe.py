@@ -64,7 +64,8 @@ class Recipe:
         schedule: the learning-rate schedule.
         halve_every: share of the epochs after which the rate is halved (halving).
         warm_up: share of the epochs in which the rate rises (one-cycle).
-        epochs, batch_size: number of epochs, and of tiles a step.
+        epochs, batch_size: number of epochs, and of tiles a step. Without epochs the model is
+            taken as it is: prototypes are the mean embeddings of the classes.
         head_epochs: epochs in which only the projection and the prototypes are trained, on the
             features of the starting backbone.
         first_update, update_every: shares of the epochs after which t-RNSL's weights m_i are set
@@ -78,6 +79,8 @@ class Recipe:
         imagenet_statistics: normalise 8-bit RGB tiles by the mean and the deviation that the
             backbone's pre-trained weights expect, ImageNet's for most, instead of their own.
         augmentation: random changes of training tiles.
+        freeze_backbone: train only the projection and the prototypes, on features that the
+            backbone computes once.
 
     Raises:
         InvalidArgument: a value is out of range.
@@ -111,13 +114,16 @@ class Recipe:
     validation: Validation
     imagenet_statistics: bool
     augmentation: Augmentation
+    freeze_backbone: bool = False
 
     def __post_init__(self) -> None:
-        positive = ("size_px", "dimensions", "temperature", "learning_rate", "epochs", "batch_size")
+        positive = ("size_px", "dimensions", "temperature", "learning_rate", "batch_size")
         for name in positive:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InvalidArgument(f"{name} must be positive, not {value}")
+        if self.epochs < 0:
+            raise InvalidArgument(f"epochs must not be negative, unlike {self.epochs}")
         if self.batch_size < 2:
             raise InvalidArgument("a batch has at least 2 tiles, as batch norm needs")
         if not 0 < self.q <= 1 or not 0 <= self.k < 1:
@@ -136,6 +142,11 @@ class Recipe:
         """
         odds = _CERTAINTY / (1 - _CERTAINTY)
         return self.temperature or 1 / math.log(odds * max(1, classes - 1))
+
+    @property
+    def trains_head_only(self) -> bool:
+        """Whether the backbone stays as it is."""
+        return self.freeze_backbone or not self.epochs
 
     @property
     def uses_average(self) -> bool:

@@ -46,13 +46,9 @@ from rsretrieve.progress import (
     ignore_events,
 )
 from rsretrieve.training.recipe import Recipe, recipe_for
+from rsretrieve.training.run.identity import digest_arrays
 from rsretrieve.training.save_model import TrainingSummary
-from rsretrieve.training.train import (
-    CHECKPOINT_FILE,
-    TrainingRequest,
-    digest_arrays,
-    train_model,
-)
+from rsretrieve.training.train import CHECKPOINT_FILE, TrainingRequest, train_model
 
 CPU = torch.device("cpu")
 FILES = {"model.safetensors", "model.json", "network.onnx", "history.csv", "tiles.parquet"}
