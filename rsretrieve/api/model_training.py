@@ -23,7 +23,7 @@ from rsretrieve.api.arguments.checks import (
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import Model, paths_among
-from rsretrieve.enums import LossName, OptimizerName, RecipeName
+from rsretrieve.enums import LossName, Normalisation, OptimizerName, RecipeName
 from rsretrieve.export.model_card import write_card_and_plot
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.network.device import choose_device
@@ -41,6 +41,8 @@ class RecipeOptions(TypedDict, total=False):
         backbone: a torchvision classification model, or `timm/NAME`; by default `resnet18`.
         freeze_backbone: compute the backbone's features once, and train only projection and
             prototypes on them.
+        normalise_by: `weights`: 8-bit RGB tiles are normalised as the weights expect; `tiles`:
+            by their own mean and deviation, as all other tiles are.
         size: the side in pixels of the square that tiles are resized to.
         bands: the bands to use, counted from 1; by default all.
         epochs: how many epochs; schedules scale with it. 0 takes the weights as they are.
@@ -58,6 +60,7 @@ class RecipeOptions(TypedDict, total=False):
     weights: PathLike
     backbone: str
     freeze_backbone: bool
+    normalise_by: str
     size: int
     bands: Sequence[int]
     epochs: int
@@ -100,8 +103,9 @@ def train(
         strict: the first tile that cannot be used ends the training.
         progress: called with every event; see `rsretrieve.progress`.
         **recipe_options: values that replace the recipe's: `weights`, `backbone`,
-            `freeze_backbone`, `size`, `bands`, `epochs`, `batch_size`, `learning_rate`, `loss`,
-            `optimizer`, `dimensions`, `temperature`, `learn_temperature`, `q`, `truncation`.
+            `freeze_backbone`, `normalise_by`, `size`, `bands`, `epochs`, `batch_size`,
+            `learning_rate`, `loss`, `optimizer`, `dimensions`, `temperature`,
+            `learn_temperature`, `q`, `truncation`.
 
     Returns:
         The trained model.
@@ -172,7 +176,7 @@ class _RecipeChoices:
         self.recipe = recipe_for(name, self.weights).changed(**chosen)
 
 
-_FIELDS = {"size": "size_px", "truncation": "k"}
+_FIELDS = {"size": "size_px", "truncation": "k", "normalise_by": "imagenet_statistics"}
 _WHOLE = {"size": 1, "epochs": 0, "batch_size": 2, "dimensions": 1}
 
 
@@ -183,6 +187,8 @@ def _checked(name: str, value: object) -> object:
             return plain_text(value, name)
         case "loss":
             return one_of(value, LossName, name)
+        case "normalise_by":
+            return one_of(value, Normalisation, name) is Normalisation.WEIGHTS
         case "optimizer":
             return one_of(value, OptimizerName, name)
         case "learn_temperature" | "freeze_backbone":

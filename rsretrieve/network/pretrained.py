@@ -7,23 +7,20 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.error import URLError
 
 import torch
 import torchvision
 from torch import Tensor
 
-from rsretrieve._core.text import first_line
 from rsretrieve.enums import NO_WEIGHTS
-from rsretrieve.errors import WeightsError, missing_weights
+from rsretrieve.errors import WeightsError
+from rsretrieve.network.backbones.checkpoint_reading import read_tensors, without_prefix
 from rsretrieve.network.backbones.timm_models import converted, download_weights
 from rsretrieve.network.backbones.timm_names import is_timm
 from rsretrieve.network.network import EmbeddingNetwork, first_convolutions
 
 REQUIRED_FRACTION = 0.9
-_WRAPPINGS = ("state_dict", "model_state_dict", "model")
-_PREFIXES = ("module.", "backbone.", "model.")
 
 
 @dataclass(frozen=True)
@@ -116,7 +113,7 @@ def check_weights(backbone_name: str, source: str) -> None:
 
 def _read(backbone_name: str, source: str) -> Mapping[str, Tensor]:
     if source != "imagenet":
-        return _read_file(Path(source))
+        return read_tensors(Path(source))
     return download_weights(backbone_name) if is_timm(backbone_name) else _imagenet(backbone_name)
 
 
@@ -142,7 +139,9 @@ def fit_weights(
     """
     backbone = network.backbone
     own = backbone.state_dict()
-    state, remark = _adapted(network, _without_prefix(state, set(own)), bands)
+    state, taken = without_prefix(state, set(own))
+    state, adapted = _adapted(network, state, bands)
+    remark = "; ".join(filter(None, (taken, adapted)))
     fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
     wanted = [key for key in own if not key.endswith("num_batches_tracked")]
     report = WeightsReport(source, sum(key in fitting for key in wanted), len(wanted), remark)
@@ -234,16 +233,6 @@ def _with_positions(network: EmbeddingNetwork, state: dict[str, Tensor]) -> dict
     return state
 
 
-def _without_prefix(state: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
-    """Remove the prefix that a wrapper added to the names, if more of them fit without it."""
-
-    def stripped(prefix: str) -> dict[str, Tensor]:
-        return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-
-    candidates = [dict(state), *(stripped(prefix) for prefix in _PREFIXES)]
-    return max(candidates, key=lambda candidate: len(wanted & candidate.keys()))
-
-
 def _imagenet(backbone_name: str) -> Mapping[str, Tensor]:
     weights = torchvision.models.get_model_weights(backbone_name).DEFAULT
     try:
@@ -259,26 +248,3 @@ def _imagenet(backbone_name: str) -> Mapping[str, Tensor]:
             f"--weights FILE, or put it into {torch.hub.get_dir()}/checkpoints; "
             "or start without pre-trained weights: --weights none",
         ) from error
-
-
-def _read_file(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise missing_weights(path)
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        return _tensors_of(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # the readers may raise anything for a damaged file
-        reason = first_line(error)
-        raise WeightsError(f"--weights {path}: cannot be read as weights ({reason})") from error
-
-
-def _tensors_of(content: Any) -> dict[str, Tensor]:
-    for wrapping in _WRAPPINGS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapping), Mapping):
-            content = content[wrapping]
-    if not isinstance(content, Mapping):
-        raise TypeError("it contains no named tensors")
-    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}

@@ -113,9 +113,8 @@ class TrainingStep:
         self._settings, self._recipe, self._model = settings, settings.recipe, model
         self._context = context
         self._loss = MetricLoss(self._recipe.loss, self._recipe.q, self._recipe.k)
-        self._normaliser = settings.preprocessing and Normaliser(
-            settings.preprocessing, settings.device
-        )
+        pre = settings.preprocessing
+        self._normaliser = None if pre is None else Normaliser(pre, settings.device)
         # Batch norm needs at least two tiles. A minimum of all tiles never splits a batch.
         min_size = 2 if settings.micro_batches else tiles
         self.micro_batcher = MicroBatcher(min_size, self._notice_micro_batches)

@@ -21,7 +21,7 @@ from rsretrieve.cli.early_checks import (
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
-from rsretrieve.enums import LossName, OptimizerName, RecipeName
+from rsretrieve.enums import LossName, Normalisation, OptimizerName, RecipeName
 from rsretrieve.export.output_paths import OutputPaths
 
 # Numbers of the recipes stand here as text: to import a recipe is to import PyTorch.
@@ -93,6 +93,13 @@ def train(
             help="Bands to use, in this order, counted from 1; for example 3,2,1. \\[default: all]",
         ),
     ] = None,
+    normalise_by: Annotated[
+        Normalisation,
+        _network(
+            help="weights: 8-bit RGB tiles are normalised by the mean and the deviation that the "
+            "weights expect. tiles: all tiles by their own."
+        ),
+    ] = Normalisation.WEIGHTS,
     dimensions: Annotated[
         int | None, _network(metavar="D", help="Length of an embedding. \\[default: 128]")
     ] = None,
@@ -195,6 +202,7 @@ def train(
             q=q,
             k=truncation,
             freeze_backbone=freeze_backbone or None,
+            imagenet_statistics=None if normalise_by is Normalisation.WEIGHTS else False,
         )
         check_tiles(tiles, val)
         check_labels_file(labels)

@@ -6,6 +6,7 @@ from rsretrieve.data.preprocessing.band_statistics import IMAGENET
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics
 from rsretrieve.network.backbones.timm_names import is_timm
 
+RGB_BANDS = 3
 _WHITE = 255.0
 
 

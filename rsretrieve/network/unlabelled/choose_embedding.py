@@ -19,7 +19,8 @@ from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
-from rsretrieve.network.unlabelled.fit_embedding import fit_frozen, fit_random_convolutions
+from rsretrieve.network.unlabelled.fit_embedding import fit_random_convolutions
+from rsretrieve.network.unlabelled.frozen_features import fit_checked
 from rsretrieve.network.unlabelled.sample import read_sample
 from rsretrieve.network.unlabelled.write_embedding import write_embedding
 
@@ -168,7 +169,10 @@ def _fit(
         backbone = request.backbone or DEFAULT_BACKBONE
         statistics = rgb_statistics(backbone) if is_rgb(measured) else measured.statistics
         sample = read_sample(tiles, replace(measured, statistics=statistics), request.seed, context)
-        fitted = fit_frozen(sample, backbone, request.weights or IMAGENET_WEIGHTS, device)
+        weights = request.weights or IMAGENET_WEIGHTS
+        fitted, sample = fit_checked(
+            sample, measured.statistics, backbone, weights, device, context
+        )
     else:
         sample = read_sample(tiles, replace(measured, size_px=RANDOM_PX), request.seed, context)
         fitted = fit_random_convolutions(sample, device, request.seed)

@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
 from rsretrieve.data.run_context import RunContext
+from rsretrieve.network.backbones.normalisation_check import (
+    compare_normalisations,
+    measured_on,
+)
+from rsretrieve.network.backbones.rgb_statistics import RGB_BANDS, rgb_statistics
 from rsretrieve.network.device import Precision
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
@@ -74,6 +79,8 @@ def starting_point(
     if report is not None:
         context.notice(str(report))
     model.to(settings.device)
+    if report is not None and not Path(weights).is_dir():
+        _check_normalisation(model, prepared, settings, context)
     if recipe.trains_head_only:
         start = _on_features(model, report, weights, prepared, settings, context)
     else:
@@ -82,6 +89,27 @@ def starting_point(
         context.start_stage("fitting projection and prototypes to the starting features")
         _warm_up(start, prepared, settings)
     return start
+
+
+def _check_normalisation(
+    model: PrototypeModel, prepared: PreparedTiles, settings: TrainingSettings, context: RunContext
+) -> None:
+    """Give a notice if the weights seem to expect another normalisation of 8-bit RGB tiles."""
+    taken, train = prepared.preprocessing, prepared.train
+    if not (taken.dtype == "uint8" and len(taken.bands) == RGB_BANDS):
+        return
+    expected = rgb_statistics(settings.recipe.backbone)
+    by_weights = taken.statistics == expected
+    context.start_stage("checking the normalisation")
+    other = measured_on(train.pixels, taken.statistics) if by_weights else expected
+    found = compare_normalisations(model.network, taken, train.pixels, other, train.labels)
+    names = ("the mean and the deviation that the backbone is published with", "those of the tiles")
+    options = ("(--normalise-by weights)", "(--normalise-by tiles)")
+    if not by_weights:
+        names, options = names[::-1], options[::-1]
+    notice = found and found.notice(names[0], f"{names[1]} {options[1]}")
+    if notice:
+        context.notice(notice)
 
 
 def _on_pixels(
