@@ -13,6 +13,7 @@ from torch.nn import functional
 from rsretrieve._core.text import first_line
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.network.backbone_names import check_backbone_name, unknown_backbone
+from rsretrieve.network.backbones.timm_layers import add_padding
 from rsretrieve.network.backbones.timm_models import build_timm, input_layers, native_size_px
 from rsretrieve.network.backbones.timm_names import is_timm
 from rsretrieve.network.runtime.bf16_convolutions import replace_convolutions
@@ -132,9 +133,10 @@ def _bare_backbone(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]
         random = RandomConvolutions(bands, filters)
         return random, random.features
     if is_timm(name):
-        model, features = build_timm(name, bands, size_px)
-        replace_convolutions(model)
-        return model, features
+        built = build_timm(name, bands, size_px)
+        replace_convolutions(built.module)
+        add_padding(built.module, built.paddings)
+        return built.module, built.features
     import torchvision
 
     arguments: dict[str, Any] = {

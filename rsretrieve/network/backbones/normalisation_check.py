@@ -1,7 +1,7 @@
 """Does a pre-trained network find better neighbours if tiles are normalised in another way?
 
-Weights expect the normalisation of their own training. A file of weights does not say which it was,
-so two are tried on a sample of the tiles: the one that is used, and the other one that may be meant.
+Weights expect the normalisation of their own training. A file of weights does not say which it
+was, so two are tried on a sample of the tiles: the one that is used, and one that may be meant.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import contextlib
 import sys
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -15,13 +16,29 @@ from torch import Tensor, nn
 
 from rsretrieve._core.text import first_line
 from rsretrieve.errors import InvalidArgument, WeightsError
+from rsretrieve.network.backbones.timm_layers import Padding, make_same_padding_static
 from rsretrieve.network.backbones.timm_names import architecture_of, weights_tag_of
 
 _HUB_FILE = "model.safetensors"
 _PATIENCE_S = 10
 
 
-def build_timm(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]:
+@dataclass(frozen=True)
+class BuiltModel:
+    """A model of timm without its classifying layer.
+
+    Attributes:
+        module: it turns (B, C, S, S) into (B, F).
+        features: F.
+        paddings: what some of its convolutions need; see `add_padding`.
+    """
+
+    module: nn.Module
+    features: int
+    paddings: Mapping[str, Padding]
+
+
+def build_timm(name: str, bands: int, size_px: int) -> BuiltModel:
     """Build a model without its classifying layer, with random weights.
 
     Args:
@@ -30,7 +47,7 @@ def build_timm(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]:
         size_px: S, the side of a tile in pixels.
 
     Returns:
-        The model, and F: it turns (B, C, S, S) into (B, F).
+        The model, in evaluation mode.
 
     Raises:
         InvalidArgument: it gives no single vector for a tile.
@@ -39,14 +56,15 @@ def build_timm(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]:
     architecture = architecture_of(name)
     arguments: dict[str, Any] = {"in_chans": bands, "num_classes": 0}
     model = _created(architecture, arguments, size_px).eval()
+    tile = torch.zeros(1, bands, size_px, size_px)
     with torch.inference_mode():
-        features = model(torch.zeros(1, bands, size_px, size_px))
+        features = model(tile)
     if not isinstance(features, Tensor) or features.ndim != 2:
         raise InvalidArgument(
             f"backbone {name} does not give one vector for a tile",
             hint="give another --backbone, one that classifies images",
         )
-    return model, features.shape[1]
+    return BuiltModel(model, features.shape[1], make_same_padding_static(model, tile))
 
 
 def _created(architecture: str, arguments: dict[str, Any], size_px: int) -> nn.Module:

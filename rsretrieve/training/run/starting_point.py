@@ -103,11 +103,12 @@ def _check_normalisation(
     context.start_stage("checking the normalisation")
     other = measured_on(train.pixels, taken.statistics) if by_weights else expected
     found = compare_normalisations(model.network, taken, train.pixels, other, train.labels)
-    names = ("the mean and the deviation that the backbone is published with", "those of the tiles")
-    options = ("(--normalise-by weights)", "(--normalise-by tiles)")
+    published = "the mean and the deviation that the backbone is published with"
+    own = "the mean and the deviation of the tiles"
+    used, meant = (published, f"{own} (--normalise-by tiles)")
     if not by_weights:
-        names, options = names[::-1], options[::-1]
-    notice = found and found.notice(names[0], f"{names[1]} {options[1]}")
+        used, meant = own, f"{published} (--normalise-by weights)"
+    notice = found and found.notice(used, meant)
     if notice:
         context.notice(notice)
 
