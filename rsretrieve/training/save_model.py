@@ -132,7 +132,7 @@ def write_model(folder: Path, finished: FinishedTraining, context: RunContext) -
         class_names=prepared.class_names,
         recipe=recipe.to_json(),
         training=_training_facts(finished) | facts,
-        versions=model_folder.library_versions(),
+        versions=model_folder.library_versions(recipe.backbone),
         weights_sha256=sha256,
         trained_on=_profile(finished),
     )

@@ -67,6 +67,28 @@ def build_timm(name: str, bands: int, size_px: int) -> BuiltModel:
     return BuiltModel(model, features.shape[1], make_same_padding_static(model, tile))
 
 
+def check_parameters(name: str, bands: int, size_px: int, available: int) -> None:
+    """Refuse a model that needs more parameters than a file holds, before it takes memory.
+
+    Args:
+        name: `timm/ARCHITECTURE`.
+        bands: C, the bands of a tile.
+        size_px: S, the side of a tile in pixels.
+        available: numbers in the file.
+
+    Raises:
+        ValueError: it needs more.
+    """
+    try:
+        with torch.device("meta"):
+            model = _created(architecture_of(name), {"in_chans": bands, "num_classes": 0}, size_px)
+    except Exception:  # some architectures compute with their parameters while they are built
+        return
+    wanted = sum(parameter.numel() for parameter in model.parameters())
+    if wanted > available:
+        raise ValueError(f"backbone {name} has {wanted:,} parameters, and there are {available:,}")
+
+
 def _created(architecture: str, arguments: dict[str, Any], size_px: int) -> nn.Module:
     """Create a model for tiles of a size, which some architectures must know in advance."""
     import timm

@@ -6,7 +6,6 @@ import copy
 
 import numpy as np
 import pytest
-import timm
 import torch
 from torch import nn
 
@@ -25,6 +24,8 @@ pytestmark = pytest.mark.medium
 
 @pytest.fixture(scope="module")
 def original() -> nn.Module:
+    import timm  # it takes seconds
+
     torch.manual_seed(0)
     model = timm.create_model(NAME, num_classes=0)
     for layer in model.modules():

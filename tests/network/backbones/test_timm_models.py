@@ -8,7 +8,6 @@ from urllib.request import Request
 
 import numpy as np
 import pytest
-import timm
 import torch
 from safetensors.torch import save_file
 
@@ -24,6 +23,8 @@ pytestmark = pytest.mark.medium
 
 def weights_of(name: str, path: Path, **arguments: int) -> dict[str, torch.Tensor]:
     """Random weights of a whole model, its classifying layer included, in a file."""
+    import timm  # it takes seconds
+
     torch.manual_seed(5)
     state = dict(timm.create_model(name.removeprefix("timm/"), **arguments).state_dict())
     save_file(state, path)
@@ -31,6 +32,8 @@ def weights_of(name: str, path: Path, **arguments: int) -> dict[str, torch.Tenso
 
 
 def test_features_are_those_of_timms_own_model(tmp_path: Path) -> None:
+    import timm
+
     state = weights_of(LITE, tmp_path / "w.safetensors")
     network = build_network(LITE, bands=3, size_px=64, dimensions=8)
     report = load_weights(network, LITE, str(tmp_path / "w.safetensors"))
@@ -133,6 +136,8 @@ def test_a_size_that_a_model_does_not_take_is_refused_with_one_that_it_takes() -
 
 
 def test_a_model_without_one_vector_for_a_tile_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm
+
     monkeypatch.setattr(timm, "create_model", lambda *_, **__: torch.nn.Conv2d(3, 4, 1))
     with pytest.raises(InvalidArgument, match="does not give one vector"):
         build_network(LITE, bands=3, size_px=64, dimensions=8)
