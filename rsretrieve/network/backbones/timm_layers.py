@@ -28,7 +28,7 @@ def make_same_padding_static(model: nn.Module, tile: Tensor) -> dict[str, Paddin
     Returns:
         The padding that each of them needs, by its name; see `add_padding`.
     """
-    from timm.layers import Conv2dSame
+    from timm.layers.conv2d_same import Conv2dSame
 
     layers = {n: layer for n, layer in model.named_modules() if isinstance(layer, Conv2dSame)}
     sizes: dict[str, list[int]] = {}
@@ -44,7 +44,7 @@ def make_same_padding_static(model: nn.Module, tile: Tensor) -> dict[str, Paddin
     found = {}
     for name, size in sizes.items():
         rows, columns = (_around(side, layers[name], axis) for axis, side in enumerate(size))
-        layers[name].__class__ = nn.Conv2d
+        layers[name].__class__ = nn.Conv2d  # type: ignore[assignment]  # it only pads no more
         found[name] = (*columns, *rows)
     return found
 
