@@ -173,7 +173,9 @@ class _RecipeChoices:
             del given["batch_size"]
         chosen = {_FIELDS.get(name, name): _checked(name, value) for name, value in given.items()}
         name = one_of(recipe, RecipeName, "recipe")
-        self.recipe = recipe_for(name, self.weights).changed(**chosen)
+        frozen = bool(chosen.get("freeze_backbone"))
+        start = recipe_for(name, self.weights, freeze_backbone=frozen)
+        self.recipe = start.changed(**chosen)
 
 
 _FIELDS = {"size": "size_px", "truncation": "k", "normalise_by": "imagenet_statistics"}

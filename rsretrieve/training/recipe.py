@@ -259,13 +259,26 @@ ROBUST_FROM_NOTHING = replace(
 )
 
 
-def recipe_for(name: RecipeName, weights: str) -> Recipe:
+ROBUST_FROZEN = replace(
+    # Two layers bear larger steps. In each epoch the search for neighbours would take most of the
+    # time. Figures: benchmarks/RESULTS.md.
+    ROBUST,
+    freeze_backbone=True,
+    learning_rate=0.05,
+    update_every=0.05,
+)
+
+
+def recipe_for(name: RecipeName, weights: str, *, freeze_backbone: bool = False) -> Recipe:
     """Choose a recipe.
 
     Args:
         name: its name.
         weights: a value of `train --weights`; `none` starts without pre-trained weights.
+        freeze_backbone: train only the projection and the prototypes.
     """
     if name is RecipeName.PAPER:
-        return PAPER
+        return replace(PAPER, freeze_backbone=freeze_backbone)
+    if freeze_backbone:
+        return ROBUST_FROZEN
     return ROBUST_FROM_NOTHING if weights == NO_WEIGHTS else ROBUST

@@ -123,7 +123,8 @@ def train(
         float | None,
         _training(
             help="Highest learning rate of the schedule. "
-            "\\[default: 0.01; with --weights none: 0.03; paper: 0.1]"
+            "\\[default: 0.01; with --weights none: 0.03; with --freeze-backbone: 0.05; "
+            "paper: 0.1]"
         ),
     ] = None,
     optimizer: Annotated[
@@ -188,7 +189,8 @@ def train(
         check_device(device)
         from rsretrieve.training.recipe import recipe_for
 
-        chosen = recipe_for(recipe, weights).changed(
+        start = recipe_for(recipe, weights, freeze_backbone=freeze_backbone)
+        chosen = start.changed(
             loss=loss,
             backbone=backbone,
             size_px=size,
@@ -201,7 +203,6 @@ def train(
             learn_temperature=learn_temperature or None,
             q=q,
             k=truncation,
-            freeze_backbone=freeze_backbone or None,
             imagenet_statistics=None if normalise_by is Normalisation.WEIGHTS else False,
         )
         check_tiles(tiles, val)
