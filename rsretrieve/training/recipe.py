@@ -122,8 +122,8 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InvalidArgument(f"{name} must be positive, not {value}")
-        if self.epochs < 0:
-            raise InvalidArgument(f"epochs must not be negative, unlike {self.epochs}")
+        if not 0 <= self.epochs < math.inf:
+            raise InvalidArgument(f"epochs must be finite and not negative, unlike {self.epochs}")
         if self.batch_size < 2:
             raise InvalidArgument("a batch has at least 2 tiles, as batch norm needs")
         if not 0 < self.q <= 1 or not 0 <= self.k < 1:
