@@ -39,6 +39,7 @@ from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.evaluation.label_error_metrics import audit_figures
+from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
 from rsretrieve.network.device import choose_device
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.training.initialize import starting_model
@@ -55,7 +56,8 @@ Labels = NDArray[np.int64]
 def features(tiles: TileSet, backbone: str, weights: str, size_px: int) -> Rows:
     """Unit features of the tiles, reduced to 128 principal components."""
     recipe = ROBUST.changed(backbone=backbone, size_px=size_px)
-    preprocessing = measure_preprocessing(tiles, size_px, (), imagenet=recipe.imagenet_statistics)
+    expected = rgb_statistics(backbone)
+    preprocessing = measure_preprocessing(tiles, size_px, (), rgb_statistics=expected)
     store = read_into_store(tiles, preprocessing, RunContext(strict=True))
     model, _ = starting_model(recipe, 3, tiles.class_names, weights, 0)
     network = FeatureNetwork(model.network)

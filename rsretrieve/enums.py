@@ -23,6 +23,13 @@ class RecipeName(StrEnum):
     PAPER = "paper"
 
 
+class Normalisation(StrEnum):
+    """What 8-bit RGB tiles are normalised by; other tiles are by their own statistics."""
+
+    WEIGHTS = "weights"  # the mean and the deviation that the backbone's weights expect
+    TILES = "tiles"  # those of the training tiles
+
+
 class OptimizerName(StrEnum):
     """The optimizers."""
 

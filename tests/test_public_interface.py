@@ -125,8 +125,8 @@ MEMBERS = {
     "to_csv to_dataframe to_html wrong_labels_left wrong_labels_left_interval",
 }
 HEAVY = {
-    *("numpy", "torch", "torchvision", "faiss", "rasterio", "pyarrow", "matplotlib", "pystac"),
-    *("PIL", "pandas", "geopandas", "shapely", "onnxruntime", "typer", "rich"),
+    *("numpy", "torch", "torchvision", "timm", "faiss", "rasterio", "pyarrow", "pystac"),
+    *("matplotlib", "PIL", "pandas", "geopandas", "shapely", "onnxruntime", "typer", "rich"),
 }
 
 

@@ -24,6 +24,7 @@ from rsretrieve.data.loading.batches import read_into_store
 from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.evaluation.label_error_metrics import audit_figures
+from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
 from rsretrieve.network.device import choose_device
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.metadata import DESCRIPTION_FILE
@@ -106,7 +107,7 @@ def features_of(cell: Cell, tiles: CellTiles, place: Place) -> FirstLook:
     if not path.exists():
         recipe = ROBUST.changed(backbone=cell.backbone, size_px=cell.size_px)
         preprocessing = measure_preprocessing(
-            tiles.train, cell.size_px, (), imagenet=recipe.imagenet_statistics
+            tiles.train, cell.size_px, (), rgb_statistics=rgb_statistics(cell.backbone)
         )
         store = read_into_store(tiles.train, preprocessing, RunContext(strict=True))
         model, _ = starting_model(recipe, 3, tiles.class_names, place.weights, cell.seed)

@@ -23,7 +23,7 @@ from rsretrieve.api.arguments.checks import (
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import Model, paths_among
-from rsretrieve.enums import LossName, OptimizerName, RecipeName
+from rsretrieve.enums import LossName, Normalisation, OptimizerName, RecipeName
 from rsretrieve.export.model_card import write_card_and_plot
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.network.device import choose_device
@@ -36,12 +36,16 @@ class RecipeOptions(TypedDict, total=False):
     """What `train` takes besides; each replaces the recipe's own value.
 
     Attributes:
-        weights: `imagenet` (the default; torchvision downloads them), `none`, a `.safetensors`
-            or `.pth` file, or a model folder to continue from.
-        backbone: a torchvision classification model; by default `resnet18`.
+        weights: `imagenet` (the default; downloaded), `none`, a `.safetensors` or `.pth` file,
+            or a model folder to continue from.
+        backbone: a torchvision classification model, or `timm/NAME`; by default `resnet18`.
+        freeze_backbone: compute the backbone's features once, and train only projection and
+            prototypes on them.
+        normalise_by: `weights`: 8-bit RGB tiles are normalised as the weights expect; `tiles`:
+            by their own mean and deviation, as all other tiles are.
         size: the side in pixels of the square that tiles are resized to.
         bands: the bands to use, counted from 1; by default all.
-        epochs: how many epochs; schedules scale with it.
+        epochs: how many epochs; schedules scale with it. 0 takes the weights as they are.
         batch_size: tiles in a step; `auto` splits the recipe's batch where memory runs out.
         learning_rate: the peak learning rate.
         loss: `t-rnsl`, `rnsl` or `nsl`.
@@ -55,6 +59,8 @@ class RecipeOptions(TypedDict, total=False):
 
     weights: PathLike
     backbone: str
+    freeze_backbone: bool
+    normalise_by: str
     size: int
     bands: Sequence[int]
     epochs: int
@@ -96,9 +102,10 @@ def train(
         seed: the random seed.
         strict: the first tile that cannot be used ends the training.
         progress: called with every event; see `rsretrieve.progress`.
-        **recipe_options: values that replace the recipe's: `weights`, `backbone`, `size`,
-            `bands`, `epochs`, `batch_size`, `learning_rate`, `loss`, `optimizer`, `dimensions`,
-            `temperature`, `learn_temperature`, `q`, `truncation`.
+        **recipe_options: values that replace the recipe's: `weights`, `backbone`,
+            `freeze_backbone`, `normalise_by`, `size`, `bands`, `epochs`, `batch_size`,
+            `learning_rate`, `loss`, `optimizer`, `dimensions`, `temperature`,
+            `learn_temperature`, `q`, `truncation`.
 
     Returns:
         The trained model.
@@ -166,11 +173,13 @@ class _RecipeChoices:
             del given["batch_size"]
         chosen = {_FIELDS.get(name, name): _checked(name, value) for name, value in given.items()}
         name = one_of(recipe, RecipeName, "recipe")
-        self.recipe = recipe_for(name, self.weights).changed(**chosen)
+        frozen = bool(chosen.get("freeze_backbone"))
+        start = recipe_for(name, self.weights, freeze_backbone=frozen)
+        self.recipe = start.changed(**chosen)
 
 
-_FIELDS = {"size": "size_px", "truncation": "k"}
-_WHOLE = {"size": 1, "epochs": 1, "batch_size": 2, "dimensions": 1}
+_FIELDS = {"size": "size_px", "truncation": "k", "normalise_by": "imagenet_statistics"}
+_WHOLE = {"size": 1, "epochs": 0, "batch_size": 2, "dimensions": 1}
 
 
 def _checked(name: str, value: object) -> object:
@@ -180,8 +189,10 @@ def _checked(name: str, value: object) -> object:
             return plain_text(value, name)
         case "loss":
             return one_of(value, LossName, name)
+        case "normalise_by":
+            return one_of(value, Normalisation, name) is Normalisation.WEIGHTS
         case "optimizer":
             return one_of(value, OptimizerName, name)
-        case "learn_temperature":
+        case "learn_temperature" | "freeze_backbone":
             return flag(value, name)
     return whole(value, name, _WHOLE[name]) if name in _WHOLE else number(value, name)

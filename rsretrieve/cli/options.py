@@ -130,7 +130,8 @@ FrozenBackbone = Annotated[
     typer.Option(
         "--backbone",
         metavar="NAME",
-        help="The network of --weights. \\[default: mobilenet_v2]",
+        help="The network of --weights: a torchvision classification model, or timm/NAME. "
+        "\\[default: mobilenet_v2]",
     ),
 ]
 IndexModel = Annotated[

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rsretrieve._core.atomic_write import write_text
 from rsretrieve._core.text import printable
@@ -64,6 +66,11 @@ tile that is far from the prototype of its label probably has a wrong label.
 """
 
 
+def _is_frozen(recipe: Mapping[str, Any]) -> bool:
+    """Whether only the projection and the prototypes were trained, or nothing."""
+    return bool(recipe.get("freeze_backbone")) or recipe.get("epochs") == 0
+
+
 def _facts(description: ModelDescription) -> str:
     recipe, training = description.recipe, description.training
     preprocessing = description.preprocessing
@@ -72,7 +79,8 @@ def _facts(description: ModelDescription) -> str:
     no_graph = training.get("no_graph")  # not recorded by older versions
     decoded = "" if jpeg_px is None else f" (JPEG decoded to at least {jpeg_px} px)"
     rows = {
-        "Backbone": f"{description.backbone}, {description.dimensions} dimensions",
+        "Backbone": f"{description.backbone}, {description.dimensions} dimensions"
+        f"{', not trained' if _is_frozen(recipe) else ''}",
         "Started from": training["weights"],
         "Tiles": f"{preprocessing.dtype}, bands {bands} of {preprocessing.source_bands}, "
         f"resized to {preprocessing.size_px} px{decoded}",

@@ -1,4 +1,4 @@
-"""The names of torchvision's classification backbones, known without importing PyTorch."""
+"""The names of backbones, known without importing PyTorch."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.network.backbones import timm_names
 
 _NAMES = """
     alexnet convnext_base convnext_large convnext_small convnext_tiny densenet121 densenet161
@@ -28,11 +29,15 @@ BACKBONES = tuple(_NAMES.split())
 
 
 def check_backbone_name(name: str) -> None:
-    """Check that torchvision has a classification model of that name, without importing it.
+    """Check that torchvision or timm has a model of that name, without importing them.
 
     Raises:
-        InvalidArgument: it has none; the hint names similar ones.
+        InvalidArgument: they have none; the hint names similar ones.
     """
+    if timm_names.is_timm(name):
+        if not timm_names.is_known(name):
+            raise unknown_backbone(name, timm_names.known_names())
+        return
     if name not in BACKBONES and not _is_defined(name):
         raise unknown_backbone(name, BACKBONES)
 
@@ -40,9 +45,13 @@ def check_backbone_name(name: str) -> None:
 def unknown_backbone(name: str, names: Sequence[str]) -> InvalidArgument:
     """The error of a name that no backbone has."""
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    of_timm = timm_names.PREFIX + name
+    if timm_names.is_known(of_timm):
+        near = [of_timm, *near[:2]]
+    known = f"known: timm/NAME or {', '.join(BACKBONES)}"
     return InvalidArgument(
         f"no such backbone: {name!r}",
-        hint=f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}",
+        hint=f"did you mean {' or '.join(near)}?" if near else known,
     )
 
 

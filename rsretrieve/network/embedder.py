@@ -65,7 +65,8 @@ class Embedder:
 
     Args:
         network: on `device`; put into evaluation mode for every batch and back afterwards.
-        preprocessing: describes the pixels.
+        preprocessing: describes the pixels; None if features (B, F) take their place and the
+            network's backbone passes them on as they are.
         device: where the network runs.
         precision: number format of the layers; by default the fastest that the device has.
     """
@@ -73,15 +74,17 @@ class Embedder:
     def __init__(
         self,
         network: EmbeddingNetwork,
-        preprocessing: Preprocessing,
+        preprocessing: Preprocessing | None,
         device: torch.device,
         precision: Precision | None = None,
     ) -> None:
         self.network = network
         self.device = device
         self.precision = precision or best_precision(device)
-        self._normaliser = Normaliser(preprocessing, device)
-        max_size = micro_batch_size(device, preprocessing.size_px)
+        self._normaliser, max_size = None, None
+        if preprocessing is not None:
+            self._normaliser = Normaliser(preprocessing, device)
+            max_size = micro_batch_size(device, preprocessing.size_px)
         self._micro_batcher = MicroBatcher(min_size=1, max_size=max_size)
 
     def embed(self, pixels: NDArray[Any]) -> Tensor:
@@ -111,17 +114,26 @@ class Embedder:
         blocks = pixel_blocks(pixels, rows, block_tiles)
         return np.concatenate([self.embed(block).cpu().numpy() for block in blocks])
 
+    def _network_input(self, pixels: NDArray[Any]) -> Tensor:
+        if self._normaliser is None:
+            return features_on(pixels, self.device)
+        return self._normaliser.network_input(self._normaliser.unit_values(pixels))
+
     def _run(self, layers: Callable[[Tensor], Tensor], pixels: NDArray[Any]) -> Tensor:
         def run_micro_batch(rows: slice) -> Tensor:
             with torch.inference_mode(), autocast(self.precision, self.device):
-                values = self._normaliser.unit_values(pixels[rows])
-                return layers(self._normaliser.network_input(values))
+                return layers(self._network_input(pixels[rows]))
 
         was_training = self.network.training
         self.network.eval()
         results = self._micro_batcher.map(len(pixels), run_micro_batch)
         self.network.train(was_training)
         return results[0] if len(results) == 1 else torch.cat(results)
+
+
+def features_on(features: NDArray[Any], device: torch.device) -> Tensor:
+    """(B, F) features as float32 on a device."""
+    return torch.from_numpy(np.ascontiguousarray(features, np.float32)).to(device)
 
 
 def choose_embedding_precision(

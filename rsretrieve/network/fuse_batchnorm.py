@@ -19,6 +19,7 @@ from torch import nn
 from torch.fx import GraphModule, symbolic_trace
 from torch.fx.experimental.optimization import fuse
 
+from rsretrieve.network.backbones.timm_layers import separate_activations
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.runtime.bf16_convolutions import restore_convolutions
 
@@ -35,7 +36,7 @@ def fuse_batchnorm(network: EmbeddingNetwork) -> EmbeddingNetwork:
     """
     if not any(isinstance(layer, nn.BatchNorm2d) for layer in network.backbone.modules()):
         return network
-    backbone = restore_convolutions(deepcopy(network.backbone)).eval()
+    backbone = separate_activations(restore_convolutions(deepcopy(network.backbone))).eval()
     try:
         traced = symbolic_trace(backbone)
     except Exception:  # tracing runs the backbone's code, which may raise anything

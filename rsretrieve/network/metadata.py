@@ -46,7 +46,7 @@ class ModelDescription:
     """The content of `model.json`.
 
     Attributes:
-        backbone: torchvision's name of the backbone.
+        backbone: torchvision's name of the backbone, or `timm/NAME`.
         dimensions: D of the embedding.
         preprocessing: of every tile.
         class_names: the K classes, in the order of the prototypes.

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from rsretrieve._core.tables import write_csv
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, ModelDamaged, ran_out_of_memory
+from rsretrieve.network.backbones.timm_models import check_parameters
+from rsretrieve.network.backbones.timm_names import is_known, is_timm
 from rsretrieve.network.metadata import (
     DESCRIPTION_FILE,
     GRAPH_FILE,
@@ -60,9 +63,10 @@ def write_description(folder: Path, description: ModelDescription) -> None:
     write_sealed(folder / DESCRIPTION_FILE, description.to_json())
 
 
-def library_versions() -> dict[str, str]:
-    """The versions of the libraries that make a model, by name."""
+def library_versions(backbone: str = "") -> dict[str, str]:
+    """The versions of the libraries that make a model with this backbone, by name."""
     return {
+        **({"timm": version("timm")} if is_timm(backbone) else {}),
         "rsretrieve": rsretrieve.__version__,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -128,6 +132,7 @@ def load_model(folder: Path, device: torch.device, context: RunContext | None = 
     model = ModelFolder.read(folder)
     report_unchecked(model, context)
     arrays = read_weights(model)
+    _check_parameters(model, arrays)
     trained = _empty_model(model)
     try:
         trained.load_state_dict(_state_of(trained, arrays))
@@ -155,6 +160,23 @@ def _state_of(model: PrototypeModel, arrays: Mapping[str, NDArray[Any]]) -> dict
     taken = OrderedDict((name, torch.from_numpy(array)) for name, array in arrays.items())
     taken._metadata = metadata  # type: ignore[attr-defined]
     return taken
+
+
+def _check_parameters(model: ModelFolder, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise `ModelDamaged` if the named backbone of timm is larger than the weights' file.
+
+    Its largest models take more memory than exists; those of torchvision do not.
+    """
+    description = model.description
+    if not (is_timm(description.backbone) and is_known(description.backbone)):
+        return
+    preprocessing, numbers = description.preprocessing, sum(a.size for a in arrays.values())
+    bands, size_px = len(preprocessing.bands), preprocessing.size_px
+    try:
+        check_parameters(description.backbone, bands, size_px, numbers)
+    except ValueError as error:
+        path = model.folder / WEIGHTS_FILE
+        raise ModelDamaged(f"{path} does not fit {DESCRIPTION_FILE} ({error})") from error
 
 
 def _empty_model(model: ModelFolder) -> PrototypeModel:

@@ -1,4 +1,4 @@
-"""The embedding network: a torchvision classification backbone, a linear layer, unit norm."""
+"""The embedding network: a classification backbone, a linear layer, unit norm."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from torch.nn import functional
 
 from rsretrieve._core.text import first_line
 from rsretrieve.errors import InvalidArgument
-from rsretrieve.network.backbone_names import unknown_backbone
+from rsretrieve.network.backbone_names import check_backbone_name, unknown_backbone
+from rsretrieve.network.backbones.timm_layers import add_padding
+from rsretrieve.network.backbones.timm_models import build_timm, input_layers, native_size_px
+from rsretrieve.network.backbones.timm_names import is_timm
 from rsretrieve.network.runtime.bf16_convolutions import replace_convolutions
 from rsretrieve.network.unlabelled.filter_shapes import filters_of
 from rsretrieve.network.unlabelled.random_convolutions import RandomConvolutions
@@ -20,6 +23,10 @@ from rsretrieve.network.unlabelled.random_convolutions import RandomConvolutions
 _IMAGENET_CLASSES = 1000
 _SIZE_ARGUMENTS = {"vit_": "image_size", "maxvit_": "input_size"}
 """Prefixes of backbones whose layers depend on the input size, and the argument that sets it."""
+_BUILD_ERRORS = (
+    *(RuntimeError, ValueError, AssertionError),
+    *(TypeError, ArithmeticError, LookupError),  # of timm's models
+)
 
 
 class EmbeddingNetwork(nn.Module):
@@ -63,7 +70,8 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
     """Build an untrained network.
 
     Args:
-        name: torchvision's name of a classification model, or a name of `RandomConvolutions`.
+        name: torchvision's name of a classification model, `timm/NAME`, or a name of
+            `RandomConvolutions`.
         bands: C, the bands of a tile.
         size_px: S, the side of a tile in pixels.
         dimensions: D of the embedding.
@@ -80,21 +88,24 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
         backbone, features = _bare_backbone(name, bands, size_px)
         network = EmbeddingNetwork(backbone, features, dimensions)
         _try_out(network, bands, size_px)
-    except (RuntimeError, ValueError, AssertionError) as error:
-        reason = first_line(error)
+    except _BUILD_ERRORS as error:
+        reason = first_line(error) or type(error).__name__
         raise InvalidArgument(
             f"backbone {name} cannot take tiles of {size_px} px ({reason})",
-            hint="give another --size (its ImageNet size, often 224, works), or another --backbone",
+            hint=f"give another --size ({_native_size(name)}), or another --backbone",
         ) from error
     return network.to(memory_format=torch.channels_last)
 
 
 def check_backbone(name: str) -> None:
-    """Check that torchvision has a classification model of that name.
+    """Check that torchvision has a classification model of that name, or timm.
 
     Raises:
-        InvalidArgument: it has none; the hint names similar ones.
+        InvalidArgument: they have none; the hint names similar ones.
     """
+    if is_timm(name):
+        check_backbone_name(name)
+        return
     import torchvision
 
     names = torchvision.models.list_models(module=torchvision.models)
@@ -102,10 +113,17 @@ def check_backbone(name: str) -> None:
         raise unknown_backbone(name, names)
 
 
-def first_convolution(backbone: nn.Module) -> tuple[str, nn.Conv2d]:
-    """Find the layer that takes the bands: its name and the layer."""
-    layers = backbone.named_modules()
-    return next((name, layer) for name, layer in layers if isinstance(layer, nn.Conv2d))
+def _native_size(name: str) -> str:
+    """The size that a backbone surely takes, in words."""
+    native = native_size_px(name) if is_timm(name) else None
+    return f"{native} works" if native else "its ImageNet size, often 224, works"
+
+
+def first_convolutions(backbone: nn.Module) -> dict[str, nn.Conv2d]:
+    """Find the layers that take the bands, by their names; usually one."""
+    layers = {n: layer for n, layer in backbone.named_modules() if isinstance(layer, nn.Conv2d)}
+    listed = input_layers(backbone)
+    return {name: layers[name] for name in listed or [*layers][:1]}
 
 
 def _bare_backbone(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]:
@@ -114,6 +132,11 @@ def _bare_backbone(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]
     if filters is not None:
         random = RandomConvolutions(bands, filters)
         return random, random.features
+    if is_timm(name):
+        built = build_timm(name, bands, size_px)
+        replace_convolutions(built.module)
+        add_padding(built.module, built.paddings)
+        return built.module, built.features
     import torchvision
 
     arguments: dict[str, Any] = {
@@ -132,7 +155,7 @@ def _bare_backbone(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]
 
 def _set_input_bands(backbone: nn.Module, bands: int) -> None:
     """Give the first convolution `bands` input channels."""
-    name, old = first_convolution(backbone)
+    [(name, old)] = first_convolutions(backbone).items()
     if old.in_channels == bands:
         return
     new = nn.Conv2d(

@@ -7,21 +7,20 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.error import URLError
 
 import torch
 import torchvision
 from torch import Tensor
 
-from rsretrieve._core.text import first_line
 from rsretrieve.enums import NO_WEIGHTS
-from rsretrieve.errors import WeightsError, missing_weights
-from rsretrieve.network.network import EmbeddingNetwork, first_convolution
+from rsretrieve.errors import WeightsError
+from rsretrieve.network.backbones.checkpoint_reading import read_tensors, without_prefix
+from rsretrieve.network.backbones.timm_models import converted, download_weights
+from rsretrieve.network.backbones.timm_names import is_timm
+from rsretrieve.network.network import EmbeddingNetwork, first_convolutions
 
 REQUIRED_FRACTION = 0.9
-_WRAPPINGS = ("state_dict", "model_state_dict", "model")
-_PREFIXES = ("module.", "backbone.", "model.")
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,9 @@ def check_weights(backbone_name: str, source: str) -> None:
 
 
 def _read(backbone_name: str, source: str) -> Mapping[str, Tensor]:
-    return _imagenet(backbone_name) if source == "imagenet" else _read_file(Path(source))
+    if source != "imagenet":
+        return read_tensors(Path(source))
+    return download_weights(backbone_name) if is_timm(backbone_name) else _imagenet(backbone_name)
 
 
 def fit_weights(
@@ -138,14 +139,17 @@ def fit_weights(
     """
     backbone = network.backbone
     own = backbone.state_dict()
-    state, remark = _adapted(network, _without_prefix(state, set(own)), bands)
+    state, taken = without_prefix(state, set(own))
+    state, adapted = _adapted(network, state, bands)
+    remark = "; ".join(filter(None, (taken, adapted)))
     fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
     wanted = [key for key in own if not key.endswith("num_batches_tracked")]
     report = WeightsReport(source, sum(key in fitting for key in wanted), len(wanted), remark)
     if report.matched < REQUIRED_FRACTION * report.wanted:
         raise WeightsError(
             f"{report}; at least nine tenths are needed",
-            hint="give weights of this --backbone, with torchvision's names of the tensors",
+            hint="give weights of this --backbone, with the names of the tensors that torchvision "
+            "(for timm/NAME: timm) uses",
         )
     backbone.load_state_dict(fitting, strict=False)
     return report
@@ -174,11 +178,12 @@ def _adapted(
     network: EmbeddingNetwork, state: dict[str, Tensor], bands: InputBands | None
 ) -> tuple[dict[str, Tensor], str]:
     """Adapt tensors to a network's input; also returns what was done to the first layer."""
-    name, layer = first_convolution(network.backbone)
-    key, remark = f"{name}.weight", ""
-    if key in state and state[key].ndim == 4:
-        state[key], remark = _first_layer(state[key], layer.in_channels, bands)
-    return _with_positions(network, state), remark
+    state, remark = _with_positions(network, state), ""
+    for name, layer in first_convolutions(network.backbone).items():
+        key = f"{name}.weight"
+        if key in state and state[key].ndim == 4 and layer.groups == 1:
+            state[key], remark = _first_layer(state[key], layer.in_channels, bands)
+    return state, remark
 
 
 def _first_layer(weight: Tensor, wanted: int, bands: InputBands | None) -> tuple[Tensor, str]:
@@ -223,17 +228,9 @@ def _with_positions(network: EmbeddingNetwork, state: dict[str, Tensor]) -> dict
             return dict(interpolate_embeddings(size, patch, state))
         except ValueError as error:
             raise WeightsError(f"position embeddings do not fit ({error})") from error
+    if type(network.backbone).__module__.startswith("timm."):
+        return converted(network.backbone, state)
     return state
-
-
-def _without_prefix(state: Mapping[str, Tensor], wanted: set[str]) -> dict[str, Tensor]:
-    """Remove the prefix that a wrapper added to the names, if more of them fit without it."""
-
-    def stripped(prefix: str) -> dict[str, Tensor]:
-        return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-
-    candidates = [dict(state), *(stripped(prefix) for prefix in _PREFIXES)]
-    return max(candidates, key=lambda candidate: len(wanted & candidate.keys()))
 
 
 def _imagenet(backbone_name: str) -> Mapping[str, Tensor]:
@@ -251,26 +248,3 @@ def _imagenet(backbone_name: str) -> Mapping[str, Tensor]:
             f"--weights FILE, or put it into {torch.hub.get_dir()}/checkpoints; "
             "or start without pre-trained weights: --weights none",
         ) from error
-
-
-def _read_file(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise missing_weights(path)
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        return _tensors_of(torch.load(path, map_location="cpu", weights_only=True))
-    except Exception as error:  # the readers may raise anything for a damaged file
-        reason = first_line(error)
-        raise WeightsError(f"--weights {path}: cannot be read as weights ({reason})") from error
-
-
-def _tensors_of(content: Any) -> dict[str, Tensor]:
-    for wrapping in _WRAPPINGS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapping), Mapping):
-            content = content[wrapping]
-    if not isinstance(content, Mapping):
-        raise TypeError("it contains no named tensors")
-    return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}

@@ -16,6 +16,7 @@ from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError, NoUsableTiles
+from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.validate import Examples
 
@@ -77,9 +78,8 @@ def prepare_tiles(
             labelled, shares, seed, confirmed_first=True
         )
     context.start_stage("measuring the tiles")
-    preprocessing = measure_preprocessing(
-        train_tiles, recipe.size_px, bands, imagenet=recipe.imagenet_statistics
-    )
+    known = rgb_statistics(recipe.backbone) if recipe.imagenet_statistics else None
+    preprocessing = measure_preprocessing(train_tiles, recipe.size_px, bands, rgb_statistics=known)
     context.start_stage("reading training tiles", len(train_tiles))
     files = FileStates(train_tiles)
     train = read_into_store(train_tiles, preprocessing, context, context.advance)

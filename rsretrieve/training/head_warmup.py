@@ -59,7 +59,7 @@ def warm_up_head(
         optimizer.param_groups[0]["lr"] = rate
         order = torch.randperm(len(features), generator=generator, device=features.device)
         for batch in torch.split(order, _BATCH_SIZE):
-            embeddings = model.network.embed_features(_dropout(features[batch], generator))
+            embeddings = model.network.embed_features(dropout(features[batch], generator))
             log_p = label_log_probability(model.prototypes(embeddings), labels[batch])
             optimizer.zero_grad(set_to_none=True)
             rnsl(log_p, q).mean().backward()  # type: ignore[no-untyped-call]
@@ -74,7 +74,7 @@ def _optimizer(model: PrototypeModel) -> torch.optim.Optimizer:
     )
 
 
-def _dropout(features: Tensor, generator: torch.Generator) -> Tensor:
+def dropout(features: Tensor, generator: torch.Generator) -> Tensor:
     """Dropout that draws from its own generator, which `torch.nn.Dropout` cannot."""
     uniform = torch.rand(features.shape, generator=generator, device=features.device)
     return features * (uniform >= _DROPOUT) / (1 - _DROPOUT)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
-from numpy.typing import NDArray
 
 from rsretrieve.enums import NO_WEIGHTS
 from rsretrieve.network import model_folder
@@ -16,21 +14,6 @@ from rsretrieve.network.network import build_network
 from rsretrieve.network.pretrained import InputBands, WeightsReport, fit_weights, load_weights
 from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.training.recipe import Recipe
-
-
-@dataclass(frozen=True)
-class StartingPoint:
-    """What a training starts from.
-
-    Attributes:
-        model: the network and the prototypes.
-        weights: how many weights were loaded; None without pre-trained weights.
-        starting_features: (N, d) of the training tiles; see `compute_starting_features`.
-    """
-
-    model: PrototypeModel
-    weights: WeightsReport | None
-    starting_features: NDArray[Any] | None
 
 
 def starting_model(

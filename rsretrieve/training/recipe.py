@@ -52,7 +52,7 @@ class Recipe:
 
     Attributes:
         name: the recipe that this one was derived from.
-        backbone: a torchvision classification model.
+        backbone: a torchvision classification model, or `timm/NAME`.
         size_px: S; tiles are resized to squares of this side.
         dimensions: D of the embedding.
         loss: the loss.
@@ -64,7 +64,8 @@ class Recipe:
         schedule: the learning-rate schedule.
         halve_every: share of the epochs after which the rate is halved (halving).
         warm_up: share of the epochs in which the rate rises (one-cycle).
-        epochs, batch_size: number of epochs, and of tiles a step.
+        epochs, batch_size: number of epochs, and of tiles a step. Without epochs the model is
+            taken as it is: prototypes are the mean embeddings of the classes.
         head_epochs: epochs in which only the projection and the prototypes are trained, on the
             features of the starting backbone.
         first_update, update_every: shares of the epochs after which t-RNSL's weights m_i are set
@@ -75,9 +76,11 @@ class Recipe:
         average_decay: decay of the moving average a step, after the first steps.
         keep: the model that is saved.
         validation: how the classes of validation tiles are predicted.
-        imagenet_statistics: normalise 8-bit RGB tiles by ImageNet's mean and deviation instead of
-            their own.
+        imagenet_statistics: normalise 8-bit RGB tiles by the mean and the deviation that the
+            backbone's pre-trained weights expect, ImageNet's for most, instead of their own.
         augmentation: random changes of training tiles.
+        freeze_backbone: train only the projection and the prototypes, on features that the
+            backbone computes once.
 
     Raises:
         InvalidArgument: a value is out of range.
@@ -111,13 +114,16 @@ class Recipe:
     validation: Validation
     imagenet_statistics: bool
     augmentation: Augmentation
+    freeze_backbone: bool = False
 
     def __post_init__(self) -> None:
-        positive = ("size_px", "dimensions", "temperature", "learning_rate", "epochs", "batch_size")
+        positive = ("size_px", "dimensions", "temperature", "learning_rate", "batch_size")
         for name in positive:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InvalidArgument(f"{name} must be positive, not {value}")
+        if not 0 <= self.epochs < math.inf:
+            raise InvalidArgument(f"epochs must be finite and not negative, unlike {self.epochs}")
         if self.batch_size < 2:
             raise InvalidArgument("a batch has at least 2 tiles, as batch norm needs")
         if not 0 < self.q <= 1 or not 0 <= self.k < 1:
@@ -136,6 +142,11 @@ class Recipe:
         """
         odds = _CERTAINTY / (1 - _CERTAINTY)
         return self.temperature or 1 / math.log(odds * max(1, classes - 1))
+
+    @property
+    def trains_head_only(self) -> bool:
+        """Whether the backbone stays as it is."""
+        return self.freeze_backbone or not self.epochs
 
     @property
     def uses_average(self) -> bool:
@@ -248,13 +259,26 @@ ROBUST_FROM_NOTHING = replace(
 )
 
 
-def recipe_for(name: RecipeName, weights: str) -> Recipe:
+ROBUST_FROZEN = replace(
+    # Two layers bear larger steps. In each epoch the search for neighbours would take most of the
+    # time. Figures: benchmarks/RESULTS.md.
+    ROBUST,
+    freeze_backbone=True,
+    learning_rate=0.05,
+    update_every=0.05,
+)
+
+
+def recipe_for(name: RecipeName, weights: str, *, freeze_backbone: bool = False) -> Recipe:
     """Choose a recipe.
 
     Args:
         name: its name.
         weights: a value of `train --weights`; `none` starts without pre-trained weights.
+        freeze_backbone: train only the projection and the prototypes.
     """
     if name is RecipeName.PAPER:
-        return PAPER
+        return replace(PAPER, freeze_backbone=freeze_backbone)
+    if freeze_backbone:
+        return ROBUST_FROZEN
     return ROBUST_FROM_NOTHING if weights == NO_WEIGHTS else ROBUST

@@ -23,9 +23,9 @@ from rsretrieve.network.metadata import ModelDescription
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.history.tile_history import TileHistory, write_tile_history
-from rsretrieve.training.initialize import StartingPoint
 from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.outcome import SampledEmbeddings
+from rsretrieve.training.run.starting_point import StartingPoint
 
 _PRECISION_TILES = 32
 """Tiles that are embedded to choose the precision."""
@@ -77,7 +77,7 @@ def summarize(
         tiles=len(prepared.tiles),
         epochs=len(training.history),
         seconds=seconds,
-        tiles_per_second=len(rates) / sum(1 / rate for rate in rates),
+        tiles_per_second=len(rates) / sum(1 / rate for rate in rates) if rates else 0.0,
         device=describe_device(training.settings.device),
         kept_fraction=float(training.kept_mask.mean()),
         relabelled_fraction=float(training.relabelled_mask.mean()),
@@ -94,6 +94,7 @@ class FinishedTraining:
         start: what it started from.
         summary: its summary.
         embeddings: of some of its tiles, by the finished model.
+        model: the finished model.
     """
 
     training: TrainingLoop
@@ -101,6 +102,7 @@ class FinishedTraining:
     start: StartingPoint
     summary: TrainingSummary
     embeddings: SampledEmbeddings
+    model: PrototypeModel
 
 
 def write_model(folder: Path, finished: FinishedTraining, context: RunContext) -> None:
@@ -116,7 +118,7 @@ def write_model(folder: Path, finished: FinishedTraining, context: RunContext) -
     """
     training, prepared = finished.training, finished.prepared
     recipe, preprocessing = training.recipe, prepared.preprocessing
-    model = training.select_model(recipe.keep)
+    model = finished.model
     sha256 = model_folder.write_weights(folder, model)
     export = model_folder.write_graph(folder, model.network, preprocessing)
     if export.cause:
@@ -130,7 +132,7 @@ def write_model(folder: Path, finished: FinishedTraining, context: RunContext) -
         class_names=prepared.class_names,
         recipe=recipe.to_json(),
         training=_training_facts(finished) | facts,
-        versions=model_folder.library_versions(),
+        versions=model_folder.library_versions(recipe.backbone),
         weights_sha256=sha256,
         trained_on=_profile(finished),
     )

@@ -16,6 +16,7 @@ from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import OptimizerName
 from rsretrieve.network.device import Precision, autocast
+from rsretrieve.network.embedder import features_on
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.runtime.micro_batches import MicroBatcher
 from rsretrieve.training.checkpoint import (
@@ -25,6 +26,7 @@ from rsretrieve.training.checkpoint import (
     select_prefix,
 )
 from rsretrieve.training.ema import MovingAverage
+from rsretrieve.training.head_warmup import dropout
 from rsretrieve.training.losses import MetricLoss, label_log_probability
 from rsretrieve.training.recipe import Recipe
 
@@ -35,7 +37,7 @@ class TrainingSettings:
 
     Attributes:
         recipe: every hyper-parameter.
-        preprocessing: of the tiles.
+        preprocessing: of the tiles; None if the tiles are features of a frozen backbone.
         seed: of everything random.
         device: where the model is trained.
         precision: number format of the network's layers.
@@ -44,7 +46,7 @@ class TrainingSettings:
     """
 
     recipe: Recipe
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing | None
     seed: int
     device: torch.device
     precision: Precision
@@ -56,7 +58,7 @@ class Batch:
     """The tiles of one step.
 
     Attributes:
-        pixels: (B, C, S, S) preprocessed, not augmented.
+        pixels: (B, C, S, S) preprocessed, not augmented; or features (B, F).
         labels: (B,) int64, the labels that the tiles are taught, on the training's device.
         weights: (B,) m_i, on the same device.
     """
@@ -111,7 +113,8 @@ class TrainingStep:
         self._settings, self._recipe, self._model = settings, settings.recipe, model
         self._context = context
         self._loss = MetricLoss(self._recipe.loss, self._recipe.q, self._recipe.k)
-        self._normaliser = Normaliser(settings.preprocessing, settings.device)
+        pre = settings.preprocessing
+        self._normaliser = None if pre is None else Normaliser(pre, settings.device)
         # Batch norm needs at least two tiles. A minimum of all tiles never splits a batch.
         min_size = 2 if settings.micro_batches else tiles
         self.micro_batcher = MicroBatcher(min_size, self._notice_micro_batches)
@@ -134,9 +137,7 @@ class TrainingStep:
         """
         for group in self.optimizer.param_groups:
             group["lr"] = self._recipe.learning_rate_at(progress)
-        values = self._normaliser.unit_values(batch.pixels)
-        is_rgb = self._normaliser.is_rgb
-        values = augmented(values, self._recipe.augmentation, generator, rgb=is_rgb)
+        values = self._augmented(batch.pixels, generator)
 
         def add_gradients(rows: slice) -> StepResult:
             if rows.start == 0:  # also discards the gradients of a run that did not fit in memory
@@ -150,10 +151,21 @@ class TrainingStep:
         loss = torch.stack([result.loss for result in results]).sum()
         return StepResult(loss, torch.cat([result.log_p for result in results]))
 
+    def _augmented(self, pixels: NDArray[Any], generator: torch.Generator) -> Tensor:
+        """Random variants of a batch: of pixels, of values 0…1; of features, by dropout."""
+        if self._normaliser is None:
+            return dropout(features_on(pixels, self._settings.device), generator)
+        values = self._normaliser.unit_values(pixels)
+        is_rgb = self._normaliser.is_rgb
+        return augmented(values, self._recipe.augmentation, generator, rgb=is_rgb)
+
+    def _network_input(self, values: Tensor) -> Tensor:
+        return values if self._normaliser is None else self._normaliser.network_input(values)
+
     def _add_gradients(self, batch: Batch, values: Tensor, rows: slice) -> StepResult:
         """Run a micro-batch forward and backward; its loss is its share of the batch's mean."""
         with autocast(self._settings.precision, self._settings.device):
-            embeddings = self._model.network(self._normaliser.network_input(values[rows]))
+            embeddings = self._model.network(self._network_input(values[rows]))
         log_p = self._model.prototypes(embeddings)
         own = label_log_probability(log_p, batch.labels[rows])
         loss = self._loss(own, batch.weights[rows]) * (len(log_p) / len(batch.labels))

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from rsretrieve._core.atomic_write import folder_aside, refuse_to_overwrite, sha256_of_json
+from rsretrieve._core.atomic_write import folder_aside, refuse_to_overwrite
 from rsretrieve._core.locks import only_writer
-from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import OutputExists, TrainingDiverged
 from rsretrieve.network import model_folder
-from rsretrieve.network.device import best_precision
-from rsretrieve.network.embedder import Embedder
-from rsretrieve.network.metadata import DESCRIPTION_FILE, ModelFolder, report_unchecked
+from rsretrieve.network.device import Precision, best_precision
+from rsretrieve.network.metadata import DESCRIPTION_FILE
 from rsretrieve.network.network import check_backbone
-from rsretrieve.network.pretrained import InputBands, check_weights
+from rsretrieve.network.pretrained import check_weights
 from rsretrieve.network.runtime.malloc import retain_freed_memory
 from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
-from rsretrieve.training.head_warmup import warm_up_head
-from rsretrieve.training.history.starting_features import compute_starting_features
-from rsretrieve.training.history.tile_history import read_tile_history
-from rsretrieve.training.initialize import StartingPoint, starting_model
 from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.outcome import (
     MANY_STEPS,
@@ -42,6 +32,8 @@ from rsretrieve.training.outcome import (
     require_taught,
 )
 from rsretrieve.training.recipe import Recipe
+from rsretrieve.training.run.identity import training_identity
+from rsretrieve.training.run.starting_point import StartingPoint, starting_point
 from rsretrieve.training.save_model import (
     FinishedTraining,
     TrainingSummary,
@@ -51,7 +43,6 @@ from rsretrieve.training.save_model import (
 from rsretrieve.training.step import TrainingSettings
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
-_DIGEST_BLOCK = 64
 _FEW_TILES = 100  # that are embedded before the training
 
 
@@ -132,23 +123,40 @@ def _train(
         request.tiles, request.validation, request.recipe, request.bands, request.seed, context
     )
     settings = _settings(request, prepared)
-    start = _starting_point(request, prepared, settings, context)
-    training = TrainingLoop(settings, start.model, prepared.train, prepared.validation, context)
-    identity = _identity(request, prepared, settings)
+    start = starting_point(
+        request.weights, prepared, settings, context, fits_head=not request.resume
+    )
+    training = _loop(start, settings, prepared, context)
+    identity = training_identity(request.recipe, request.weights, prepared, settings)
     before = _before_training(training)
     with retain_freed_memory() if request.device.type == "cpu" else nullcontext():
         training.run(checkpoint_path(request.output), identity, resume=request.resume)
     embeddings = _checked_embeddings(training, before, request.output, context)
     summary = summarize(training, request.output, prepared, time.perf_counter() - started)
-    finished = FinishedTraining(training, prepared, start, summary, embeddings)
+    model = start.completed(training.select_model(training.recipe.keep))
+    finished = FinishedTraining(training, prepared, start, summary, embeddings, model)
     with folder_aside(
         request.output, overwrite=request.overwrite, marker=DESCRIPTION_FILE
     ) as folder:
         write_model(folder, finished, context)
         add_reports(folder)
         model_folder.seal_folder(folder)
-    shutil.rmtree(_unfinished_folder(request.output))
+    shutil.rmtree(_unfinished_folder(request.output), ignore_errors=not request.recipe.epochs)
     return summary
+
+
+def _loop(
+    start: StartingPoint,
+    settings: TrainingSettings,
+    prepared: PreparedTiles,
+    context: RunContext,
+) -> TrainingLoop:
+    """The loop over pixels; with a frozen backbone over its features."""
+    frozen = start.frozen
+    if frozen is None:
+        return TrainingLoop(settings, start.model, prepared.train, prepared.validation, context)
+    of_features = replace(settings, preprocessing=None, precision=Precision.FLOAT32)
+    return TrainingLoop(of_features, frozen.head, frozen.train, frozen.validation, context)
 
 
 def _before_training(training: TrainingLoop) -> BeforeTraining:
@@ -204,45 +212,6 @@ def _settings(request: TrainingRequest, prepared: PreparedTiles) -> TrainingSett
     )
 
 
-def _starting_point(
-    request: TrainingRequest,
-    prepared: PreparedTiles,
-    settings: TrainingSettings,
-    context: RunContext,
-) -> StartingPoint:
-    """Load the starting model, compute its features and warm up its head."""
-    recipe, taken = settings.recipe, prepared.preprocessing
-    inputs = InputBands(taken.bands, taken.source_bands)
-    model, report = starting_model(
-        recipe, len(taken.bands), prepared.class_names, request.weights, settings.seed, inputs
-    )
-    if report is not None:
-        context.notice(str(report))
-    model.to(settings.device)
-    embedder = Embedder(model.network, settings.preprocessing, settings.device, settings.precision)
-    features = None
-    if Path(request.weights).is_dir():  # that model was trained on labels, its start was not
-        features = _inherited_features(Path(request.weights), prepared, context)
-    elif report is not None:  # features of a network with random weights carry no information
-        context.start_stage("computing features before labels are learned")
-        features = compute_starting_features(embedder, prepared.train.pixels, settings.seed)
-    if recipe.head_epochs and not request.resume:
-        context.start_stage("fitting projection and prototypes to the starting features")
-        epochs, seed = recipe.head_epochs, settings.seed
-        warm_up_head(model, embedder, prepared.train, q=recipe.q, epochs=epochs, seed=seed)
-    return StartingPoint(model, report, features)
-
-
-def _inherited_features(
-    folder: Path, prepared: PreparedTiles, context: RunContext
-) -> NDArray[Any] | None:
-    """The starting features that a model folder stores for these tiles, or None."""
-    quadrants = quadrant_means(prepared.train.pixels)
-    model = ModelFolder.read(folder)
-    report_unchecked(model, context)
-    return read_tile_history(model, prepared.tiles, quadrants, context).starting_features
-
-
 def _unfinished_folder(output: Path) -> Path:
     return output.with_name(f".{output.name}.unfinished")
 
@@ -273,49 +242,3 @@ def _refuse_unfinished(request: TrainingRequest) -> None:
             f"{request.output} has an unfinished training ({folder})",
             hint="give --resume to continue it, or --overwrite to start again",
         )
-
-
-def _identity(
-    request: TrainingRequest, prepared: PreparedTiles, settings: TrainingSettings
-) -> dict[str, Any]:
-    """Everything that determines the result of a training; see `Checkpoint`."""
-    tiles = hashlib.sha256()
-    for tile, label in zip(prepared.tiles, prepared.train.labels):
-        tiles.update(f"{tile.id}\0{label}\0".encode("utf-8", "surrogateescape"))
-        if tile.confirmed is not None:
-            tiles.update(b"confirmed\0")
-    validation = prepared.validation
-    return {
-        **{f"recipe.{name}": value for name, value in request.recipe.to_json().items()},
-        "tiles and labels": tiles.hexdigest()[:16],
-        "training pixels": digest_arrays(prepared.train.pixels),
-        "classes": list(prepared.class_names),
-        "validation tiles": (
-            "none" if validation is None else digest_arrays(validation.pixels, validation.labels)
-        ),
-        "bands": list(prepared.preprocessing.bands),
-        "preprocessing": sha256_of_json(prepared.preprocessing.to_json())[:16],
-        "weights": request.weights,
-        "--batch-size auto": "given" if request.micro_batches else "not given",
-        "seed": request.seed,
-        "device": request.device.type,
-        "precision": str(settings.precision),
-    }
-
-
-def digest_arrays(*arrays: NDArray[Any]) -> str:
-    """Digest arrays block by block: they may be larger than memory.
-
-    Args:
-        arrays: of any shape and dtype, which are part of the digest.
-
-    Returns:
-        16 hexadecimal digits.
-    """
-    content = hashlib.sha256()
-    for array in arrays:
-        content.update(f"{array.shape} {array.dtype.str} ".encode())
-        for start in range(0, len(array), _DIGEST_BLOCK):
-            block = np.ascontiguousarray(array[start : start + _DIGEST_BLOCK])
-            content.update(block.reshape(-1).view(np.uint8).data)
-    return content.hexdigest()[:16]

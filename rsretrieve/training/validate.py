@@ -21,7 +21,7 @@ class Examples:
     """Tiles to train on or to validate with.
 
     Attributes:
-        pixels: (N, C, S, S) preprocessed.
+        pixels: (N, C, S, S) preprocessed; or features (N, F) of a frozen backbone.
         labels: (N,) int64 class numbers, as given.
         confirmed: (N,) bool, a person decided on the label; None if nobody decided on any.
     """

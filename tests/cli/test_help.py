@@ -13,7 +13,7 @@ from rsretrieve.cli.main import app
 from rsretrieve.data.windowing import DEFAULT_MAX_NODATA, MAX_WINDOWS
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.search.filters import DUPLICATE_SIMILARITY
-from rsretrieve.training.recipe import PAPER, ROBUST, ROBUST_FROM_NOTHING
+from rsretrieve.training.recipe import PAPER, ROBUST, ROBUST_FROM_NOTHING, ROBUST_FROZEN
 from tests.support.programs import rsretrieve as program
 
 PROGRAM = typer.main.get_command(app)
@@ -54,9 +54,9 @@ def test_a_default_of_train_is_that_of_the_recipes(option, field):
 
 
 def test_the_learning_rate_of_train_is_that_of_the_recipes():
-    rates = [recipe.learning_rate for recipe in (ROBUST, ROBUST_FROM_NOTHING, PAPER)]
+    rates = [recipe.learning_rate for recipe in (ROBUST, ROBUST_FROM_NOTHING, ROBUST_FROZEN, PAPER)]
     assert default_of("train", "--learning-rate") == (
-        "{}; with --weights none: {}; paper: {}".format(*rates)
+        "{}; with --weights none: {}; with --freeze-backbone: {}; paper: {}".format(*rates)
     )
 
 

@@ -252,6 +252,23 @@ def test_a_description_of_an_unknown_backbone_is_refused(folder: Path) -> None:
     assert "resnet50" in caught.value.hint
 
 
+@pytest.mark.parametrize(
+    "name", ["timm/hf-hub:timm/resnet18.a1_in1k", "timm/local-dir:/etc", "timm/../resnet18"]
+)
+def test_a_description_that_names_an_address_is_refused(folder: Path, name: str) -> None:
+    edited(folder, lambda content: content["architecture"].update(backbone=name))
+    with pytest.raises(ModelDamaged, match="no such backbone"):
+        load_model(folder, CPU)
+
+
+@pytest.mark.medium
+def test_a_huge_backbone_of_a_small_file_is_refused_before_it_takes_memory(folder: Path) -> None:
+    name = "timm/vit_7b_patch16_dinov3"
+    edited(folder, lambda content: content["architecture"].update(backbone=name))
+    with pytest.raises(ModelDamaged, match=r"7b_patch16_dinov3 has 6,7\d\d,\d{3},\d{3} parameters"):
+        load_model(folder, CPU)
+
+
 def test_weights_that_do_not_fit_the_description_are_refused(folder: Path) -> None:
     edited(folder, lambda content: content["class_names"].append("one more"))
     message = rf"^{re.escape(str(folder / 'model.safetensors'))} does not fit model\.json \("

@@ -11,7 +11,7 @@ from rsretrieve.network.network import (
     EmbeddingNetwork,
     build_network,
     check_backbone,
-    first_convolution,
+    first_convolutions,
 )
 
 FAMILIES = {
@@ -80,7 +80,7 @@ def test_a_tile_without_any_feature_has_a_finite_embedding() -> None:
 @pytest.mark.parametrize("bands", [1, 2, 4])
 def test_the_first_layer_takes_the_bands_and_keeps_its_form(bands: int) -> None:
     network = build_network("resnet18", bands=bands, size_px=32, dimensions=8)
-    name, layer = first_convolution(network.backbone)
+    [(name, layer)] = first_convolutions(network.backbone).items()
     assert name == "conv1"
     assert (layer.in_channels, layer.out_channels) == (bands, 64)
     assert (layer.kernel_size, layer.stride, layer.padding) == ((7, 7), (2, 2), (3, 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import re
 from pathlib import Path
@@ -59,8 +60,12 @@ def test_safetensors_files_are_read(tmp_path: Path, state: dict[str, Tensor]) ->
     assert holds(network, state)
 
 
-@pytest.mark.parametrize("wrapping", [None, "state_dict", "model_state_dict", "model"])
-@pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "model."])
+@pytest.mark.parametrize(
+    "wrapping", [None, "state_dict", "model_state_dict", "model", "state_dict_ema", "teacher"]
+)
+@pytest.mark.parametrize(
+    "prefix", ["", "module.", "backbone.", "model.", "model.backbone.", "module.encoder_q."]
+)
 @pytest.mark.medium
 def test_pth_files_are_read_out_of_their_wrappings(
     tmp_path: Path, state: dict[str, Tensor], wrapping: str | None, prefix: str
@@ -70,6 +75,26 @@ def test_pth_files_are_read_out_of_their_wrappings(
     network = fresh()
     assert load_weights(network, NAME, str(tmp_path / "w.pth")).matched == TENSORS
     assert holds(network, state)
+
+
+def test_of_several_networks_in_a_file_the_first_is_taken_and_it_is_said(
+    tmp_path: Path, state: dict[str, Tensor]
+) -> None:
+    other = {key: torch.zeros_like(value) for key, value in state.items()}
+    content = prefixed("module.encoder_q.", state) | prefixed("module.encoder_k.", other)
+    torch.save({"state_dict": content}, tmp_path / "w.pth")
+    network = fresh()
+    report = load_weights(network, NAME, str(tmp_path / "w.pth"))
+    assert "several networks, and that of module.encoder_q.*" in report.remark
+    assert holds(network, state)
+
+
+def test_options_of_a_training_program_beside_the_weights_do_no_harm(
+    tmp_path: Path, state: dict[str, Tensor]
+) -> None:
+    content = {"model": state, "args": argparse.Namespace(lr=0.1)}
+    torch.save(content, tmp_path / "w.pth")
+    assert load_weights(fresh(), NAME, str(tmp_path / "w.pth")).matched == TENSORS
 
 
 def test_a_wrapping_inside_a_wrapping_is_opened(tmp_path: Path, state: dict[str, Tensor]) -> None:

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 
 from rsretrieve.enums import LossName, ModelSelection, OptimizerName, RecipeName, Schedule, Symmetry
 from rsretrieve.errors import InvalidArgument
-from rsretrieve.training.recipe import PAPER, ROBUST, ROBUST_FROM_NOTHING, Recipe, recipe_for
+from rsretrieve.training.recipe import (
+    PAPER,
+    ROBUST,
+    ROBUST_FROM_NOTHING,
+    ROBUST_FROZEN,
+    Recipe,
+    recipe_for,
+)
 
 
 def test_the_papers_recipe_is_as_published() -> None:
@@ -50,6 +57,21 @@ def test_from_nothing_the_robust_recipe_takes_larger_steps_and_judges_later() ->
     assert from_nothing == ROBUST_FROM_NOTHING
     assert from_nothing.learning_rate > ROBUST.learning_rate
     assert min(from_nothing.update_epochs) > min(ROBUST.update_epochs)
+
+
+def test_a_frozen_backbone_has_a_recipe_of_its_own() -> None:
+    assert recipe_for(RecipeName.ROBUST, "imagenet", freeze_backbone=True) == ROBUST_FROZEN
+    assert recipe_for(RecipeName.ROBUST, "none", freeze_backbone=True) == ROBUST_FROZEN
+    paper = recipe_for(RecipeName.PAPER, "imagenet", freeze_backbone=True)
+    assert paper == PAPER.changed(freeze_backbone=True)
+    assert ROBUST_FROZEN.update_epochs == set(range(12, 40, 2))
+    assert ROBUST_FROZEN.trains_head_only
+    assert not ROBUST.trains_head_only
+
+
+def test_without_epochs_nothing_is_trained_or_updated() -> None:
+    assert ROBUST.changed(epochs=0).trains_head_only
+    assert ROBUST.changed(epochs=0).update_epochs == frozenset()
 
 
 def test_the_paper_updates_weights_from_epoch_40_on_every_10_epochs() -> None:
@@ -138,7 +160,7 @@ def test_an_average_is_needed_where_it_judges_or_is_kept(
     assert recipe.uses_average == ("average" in (weights_by, keep))
 
 
-@pytest.mark.parametrize("recipe", [PAPER, ROBUST, ROBUST_FROM_NOTHING], ids=str)
+@pytest.mark.parametrize("recipe", [PAPER, ROBUST, ROBUST_FROM_NOTHING, ROBUST_FROZEN], ids=str)
 def test_a_recipe_survives_json(recipe: Recipe) -> None:
     plain = json.loads(json.dumps(recipe.to_json()))
     assert plain == recipe.to_json()
@@ -146,8 +168,14 @@ def test_a_recipe_survives_json(recipe: Recipe) -> None:
     assert plain["augmentation"]["symmetry"] == recipe.augmentation.symmetry
 
 
+@pytest.mark.parametrize("value", [-1, math.nan, math.inf])
+def test_epochs_may_be_none_but_not_fewer(value: float) -> None:
+    with pytest.raises(InvalidArgument, match=f"not negative, unlike {value}$"):
+        PAPER.changed(epochs=value)
+
+
 @pytest.mark.parametrize(
-    "name", ["size_px", "dimensions", "temperature", "learning_rate", "epochs", "batch_size"]
+    "name", ["size_px", "dimensions", "temperature", "learning_rate", "batch_size"]
 )
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
 def test_numbers_that_must_be_positive_are(name: str, value: float) -> None:

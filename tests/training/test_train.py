@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import re
-import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from pyarrow import parquet
 from safetensors.torch import load_file
 
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
-from rsretrieve.data.preprocessing import band_statistics
+from rsretrieve.data.loading.batches import read_into_store
 from rsretrieve.data.preprocessing.band_statistics import IMAGENET
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -33,8 +32,10 @@ from rsretrieve.errors import (
     WeightsError,
 )
 from rsretrieve.network import model_folder
+from rsretrieve.network.backbones import rgb_statistics
 from rsretrieve.network.metadata import GRAPH_FILE
 from rsretrieve.network.model_folder import load_model
+from rsretrieve.network.network import build_network
 from rsretrieve.network.runtime.graph_export import Export
 from rsretrieve.progress import (
     Advanced,
@@ -47,12 +48,7 @@ from rsretrieve.progress import (
 )
 from rsretrieve.training.recipe import Recipe, recipe_for
 from rsretrieve.training.save_model import TrainingSummary
-from rsretrieve.training.train import (
-    CHECKPOINT_FILE,
-    TrainingRequest,
-    digest_arrays,
-    train_model,
-)
+from rsretrieve.training.train import CHECKPOINT_FILE, TrainingRequest, train_model
 
 CPU = torch.device("cpu")
 FILES = {"model.safetensors", "model.json", "network.onnx", "history.csv", "tiles.parquet"}
@@ -682,35 +678,10 @@ def test_another_measure_of_the_tiles_makes_another_training(
 ) -> None:
     with pytest.raises(Stopped):
         train(request_of(validation=few), listener=after_epoch(1))
-    monkeypatch.setattr(band_statistics, "IMAGENET", replace(IMAGENET, mean=(1.0, 2.0, 3.0)))
+    other = replace(IMAGENET, mean=(1.0, 2.0, 3.0))
+    monkeypatch.setattr(rgb_statistics, "IMAGENET", other)
     with pytest.raises(CheckpointError, match=r"differs: preprocessing was \w+, and is \w+$"):
         train(request_of(validation=few, resume=True))
-
-
-def test_a_digest_of_tiles_hangs_on_all_that_is_learned_from_and_takes_no_copy(
-    tmp_path: Path,
-) -> None:
-    shape = (300, 3, 32, 32)
-    values = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    found = digest_arrays(values)
-    mapped = np.memmap(tmp_path / "pixels", np.uint8, "w+", shape=shape)
-    mapped[:] = values
-    assert digest_arrays(mapped) == found
-    assert digest_arrays(np.asfortranarray(values)) == found
-    changed = values.copy()
-    changed[-1, -1, -1, -1] ^= 1
-    reshaped, signed = values.reshape(300, 3, 16, 64), values.view(np.int8)
-    others = {
-        digest_arrays(other) for other in (changed, reshaped, signed, values[:-1], values[::-1])
-    }
-    others |= {digest_arrays(values, np.arange(300)), digest_arrays(values, np.arange(300)[::-1])}
-    assert len({found, *others}) == 8
-    large = np.zeros((2000, 3, 32, 32), np.uint8)
-    tracemalloc.start()
-    digest_arrays(large)
-    peak_bytes = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak_bytes < 1 << 20 < large.nbytes
 
 
 @pytest.mark.medium
@@ -732,3 +703,84 @@ def test_a_failure_while_the_folder_is_written_costs_no_epoch(
 def test_the_summary_is_plain_values(request_of: Requests) -> None:
     summary = train(request_of(), listener=ignore_events)
     assert json.loads(json.dumps(asdict(summary))) == asdict(summary)
+
+
+# A frozen backbone
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("name", RecipeName)
+def test_a_frozen_backbone_stays_and_its_head_learns(
+    tiles: TileSet, request_of: Requests, output: Path, name: RecipeName
+) -> None:
+    # In float32 the same start has the same backbone to the bit.
+    recipe = tiny(name, freeze_backbone=True, epochs=3)
+    summary = train(request_of(tiles=tiles, recipe=recipe))
+    assert {path.name for path in output.iterdir()} == FILES
+    assert summary.epochs == 3
+    trained = load_model(output, CPU)
+    assert trained.description.recipe["freeze_backbone"]
+    torch.manual_seed(0)
+    untrained = build_network("squeezenet1_1", bands=3, size_px=32, dimensions=8)
+    started, ended = untrained.backbone.state_dict(), trained.network.backbone.state_dict()
+    assert all(torch.equal(started[key], value) for key, value in ended.items())
+    weights = trained.network.projection.weight
+    assert not torch.equal(weights.detach(), untrained.projection.weight.detach())
+
+
+@pytest.mark.medium
+def test_a_frozen_training_resumes_to_the_same_result(
+    few: TileSet, request_of: Requests, output: Path
+) -> None:
+    recipe = tiny(freeze_backbone=True, epochs=3)
+    train(request_of(recipe=recipe))
+    unbroken = load_file(output / "model.safetensors")
+    with pytest.raises(Stopped):
+        train(request_of(recipe=recipe, overwrite=True), listener=after_epoch(2))
+    train(request_of(recipe=recipe, overwrite=True, resume=True))
+    resumed = load_file(output / "model.safetensors")
+    assert all(torch.equal(resumed[key], value) for key, value in unbroken.items())
+
+
+@pytest.mark.medium
+def test_a_frozen_training_is_not_resumed_as_another_one(
+    few: TileSet, request_of: Requests
+) -> None:
+    with pytest.raises(Stopped):
+        train(request_of(recipe=tiny(freeze_backbone=True, epochs=3)), listener=after_epoch(1))
+    with pytest.raises(CheckpointError, match="freeze_backbone"):
+        train(request_of(recipe=tiny(epochs=3), resume=True))
+
+
+@pytest.mark.medium
+def test_without_epochs_the_model_is_its_weights_and_the_means_of_its_classes(
+    few: TileSet, request_of: Requests, output: Path
+) -> None:
+    summary = train(request_of(recipe=tiny(epochs=0)))
+    assert {path.name for path in output.iterdir()} == FILES
+    assert (summary.epochs, summary.tiles_per_second, summary.kept_fraction) == (0, 0, 1)
+    assert not unfinished(output).exists()
+    model = load_model(output, CPU)
+    embedder = model.embedder()
+    store = read_into_store(few, model.description.preprocessing, RunContext())
+    rows = parquet.read_table(output / "tiles.parquet").to_pylist()
+    trained = {row["tile"]: row["label"] for row in rows}
+    vectors = {t.id: v for t, v in zip(store.tiles, embedder.vectors(store.pixels))}
+    for name, prototype in zip(model.description.class_names, model.prototypes):
+        mean = np.mean([vectors[tile] for tile, label in trained.items() if label == name], axis=0)
+        np.testing.assert_allclose(prototype, mean / np.linalg.norm(mean), atol=1e-2)
+
+
+@pytest.mark.medium
+def test_without_epochs_a_model_folder_stays_as_it_is(
+    few: TileSet, request_of: Requests, output: Path
+) -> None:
+    train(request_of())
+    first = load_model(output, CPU)
+    other = output.with_name("other")
+    train(request_of(recipe=tiny(epochs=0), output=other, weights=str(output)))
+    second = load_model(other, CPU)
+    np.testing.assert_allclose(second.prototypes, first.prototypes, atol=1e-6)
+    expected = first.network.projection.weight.detach().numpy()
+    found = second.network.projection.weight.detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)

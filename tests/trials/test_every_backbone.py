@@ -1,4 +1,4 @@
-"""Every classification backbone of torchvision builds, trains, is saved, loaded, and embeds.
+"""Every classification backbone of torchvision, and some of timm, trains, is saved, and embeds.
 
 One backbone of most families runs with the other tests; `make test-backbones` runs them all, and
 writes the cosines and the seconds to backbones.xml.
@@ -37,6 +37,19 @@ OF_MOST_FAMILIES = frozenset(
         "swin_v2_t", "vgg11_bn", "vit_b_32",
     }
 )  # fmt: skip
+OF_TIMM = {
+    "convnext_atto": 64,
+    "convnextv2_atto": 64,
+    "eva02_tiny_patch14_224": 56,
+    "mobilenetv4_conv_small": 64,
+    "regnety_002": 64,
+    "swin_tiny_patch4_window7_224": 224,
+    "tf_efficientnet_lite0": 64,
+    "vit_small_patch14_dinov2": 56,
+    "vit_small_patch16_dinov3": 64,
+    "vit_tiny_patch16_224": 64,
+}
+"""Families of timm, a small model of each, and the size of their tiles."""
 CPU = torch.device("cpu")
 
 Record = Callable[[str, object], None]
@@ -70,12 +83,13 @@ def train_a_step(model: PrototypeModel, pixels: torch.Tensor) -> None:
     [
         name if name in OF_MOST_FAMILIES else pytest.param(name, marks=pytest.mark.exhaustive)
         for name in BACKBONES
-    ],
+    ]
+    + [f"timm/{name}" for name in OF_TIMM],
 )
 def test_it_trains_and_embeds_the_same_after_it_was_loaded(
     name: str, tmp_path: Path, preprocessing: Preprocessing, record_property: Record
 ) -> None:
-    size_px = SIZES_PX.get(name, 32)
+    size_px = SIZES_PX.get(name) or OF_TIMM.get(name.removeprefix("timm/"), 32)
     of_its_tiles = replace(preprocessing, size_px=size_px)
     torch.manual_seed(0)
     network = build_network(name, bands=3, size_px=size_px, dimensions=8)

@@ -21,7 +21,7 @@ from rsretrieve.cli.early_checks import (
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
-from rsretrieve.enums import LossName, OptimizerName, RecipeName
+from rsretrieve.enums import LossName, Normalisation, OptimizerName, RecipeName
 from rsretrieve.export.output_paths import OutputPaths
 
 # Numbers of the recipes stand here as text: to import a recipe is to import PyTorch.
@@ -60,17 +60,25 @@ def train(
         str | None,
         _network(
             metavar="NAME",
-            help="Name of a torchvision classification model. \\[default: resnet18]",
+            help="Name of a torchvision classification model, or timm/NAME. \\[default: resnet18]",
         ),
     ] = None,
     weights: Annotated[
         str,
         _network(
             metavar="WEIGHTS",
-            help="Weights to start from: imagenet (downloaded by torchvision), none, a "
-            ".safetensors or .pth file, or a model folder.",
+            help="Weights to start from: imagenet (downloaded; for timm/NAME its default weights), "
+            "none, a .safetensors or .pth file, or a model folder.",
         ),
     ] = "imagenet",
+    freeze_backbone: Annotated[
+        bool,
+        _network(
+            "--freeze-backbone",
+            help="Compute the backbone's features once, and train only projection and prototypes "
+            "on them: seconds instead of hours, and less accurate.",
+        ),
+    ] = False,
     size: Annotated[
         int | None,
         _network(
@@ -85,6 +93,13 @@ def train(
             help="Bands to use, in this order, counted from 1; for example 3,2,1. \\[default: all]",
         ),
     ] = None,
+    normalise_by: Annotated[
+        Normalisation,
+        _network(
+            help="weights: 8-bit RGB tiles are normalised by the mean and the deviation that the "
+            "weights expect. tiles: all tiles by their own."
+        ),
+    ] = Normalisation.WEIGHTS,
     dimensions: Annotated[
         int | None, _network(metavar="D", help="Length of an embedding. \\[default: 128]")
     ] = None,
@@ -92,7 +107,8 @@ def train(
         int | None,
         _training(
             metavar="N",
-            help="Number of epochs. Schedules scale with it. \\[default: 40; paper: 130]",
+            help="Number of epochs. Schedules scale with it. 0: the weights as they are; "
+            "prototypes are the mean embeddings of the classes. \\[default: 40; paper: 130]",
         ),
     ] = None,
     batch_size: Annotated[
@@ -107,7 +123,8 @@ def train(
         float | None,
         _training(
             help="Highest learning rate of the schedule. "
-            "\\[default: 0.01; with --weights none: 0.03; paper: 0.1]"
+            "\\[default: 0.01; with --weights none: 0.03; with --freeze-backbone: 0.05; "
+            "paper: 0.1]"
         ),
     ] = None,
     optimizer: Annotated[
@@ -172,7 +189,8 @@ def train(
         check_device(device)
         from rsretrieve.training.recipe import recipe_for
 
-        chosen = recipe_for(recipe, weights).changed(
+        start = recipe_for(recipe, weights, freeze_backbone=freeze_backbone)
+        chosen = start.changed(
             loss=loss,
             backbone=backbone,
             size_px=size,
@@ -185,6 +203,7 @@ def train(
             learn_temperature=learn_temperature or None,
             q=q,
             k=truncation,
+            imagenet_statistics=None if normalise_by is Normalisation.WEIGHTS else False,
         )
         check_tiles(tiles, val)
         check_labels_file(labels)

@@ -24,6 +24,12 @@ def training_summary(summary: TrainingSummary) -> Text:
     kept, replaced = summary.kept_fraction, summary.relabelled_fraction
     shares = {"kept": kept, "replaced": replaced, "left out": max(0.0, 1 - kept - replaced)}
     labels = ", ".join(f"{share:.1%} {name}" for name, share in shares.items() if share >= 5e-4)
+    if not summary.epochs:
+        return plain(
+            f"made {summary.model} without training, on {summary.tiles} tiles of "
+            f"{summary.classes} classes in {summary.seconds:.0f} s on {summary.device}\n"
+            "prototypes are the mean embeddings of the classes, by the given labels"
+        )
     return plain(
         f"trained {summary.model} on {summary.tiles} tiles of {summary.classes} classes: "
         f"{summary.epochs} epochs in {summary.seconds:.0f} s on {summary.device} "

@@ -108,7 +108,7 @@ def read_into_store(
     """
     side = preprocessing.size_px
     shape = (len(tiles), len(preprocessing.bands), side, side)
-    pixels = _room_for(shape, np.dtype(preprocessing.dtype))
+    pixels = room_for(shape, np.dtype(preprocessing.dtype))
     kept: list[Tile] = []
     for batch in stream_batches(tiles, preprocessing, 64, context, progress):
         pixels[len(kept) : len(kept) + len(batch.tiles)] = batch.pixels
@@ -117,12 +117,24 @@ def read_into_store(
     return PixelStore(found, pixels[: len(kept)])
 
 
-def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+def room_for(
+    shape: tuple[int, ...], dtype: np.dtype[Any], what: str = "the decoded tiles"
+) -> NDArray[Any]:
+    """An array in memory; in a temporary file if it takes more than half of the free memory.
+
+    Args:
+        shape: of the array.
+        dtype: of its values, which are not set.
+        what: what it is for, in an error.
+
+    Raises:
+        OSError: the temporary folder has too little room.
+    """
     size_bytes = int(np.prod(shape)) * dtype.itemsize
     if size_bytes <= available_bytes() // 2:
         return np.empty(shape, dtype)
     with (
-        _room_named(size_bytes),
+        _room_named(size_bytes, what),
         tempfile.NamedTemporaryFile(prefix="rsretrieve-pixels-") as file,
     ):
         _reserve(file.fileno(), size_bytes)
@@ -132,13 +144,13 @@ def _room_for(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 @contextmanager
-def _room_named(size_bytes: int) -> Iterator[None]:
+def _room_named(size_bytes: int, what: str) -> Iterator[None]:
     """Make an error of the temporary folder say what needed the room, and how to get more."""
     try:
         yield
     except OSError as error:
         reason = (
-            f"{error.strerror or error}: the decoded tiles take {size_bytes / 1e9:.3g} GB, more "
+            f"{error.strerror or error}: {what} take {size_bytes / 1e9:.3g} GB, more "
             "than half of the free memory, and are kept in the temporary folder meanwhile (TMPDIR "
             "names another one; a smaller --size takes less)"
         )

@@ -38,7 +38,11 @@ IMAGENET = BandStatistics(
 
 
 def measure_preprocessing(
-    tiles: TileSet, size_px: int, bands: Sequence[int] = (), *, imagenet: bool = False
+    tiles: TileSet,
+    size_px: int,
+    bands: Sequence[int] = (),
+    *,
+    rgb_statistics: BandStatistics | None = None,
 ) -> Preprocessing:
     """Choose the preprocessing of a set of tiles by measuring a sample.
 
@@ -49,7 +53,7 @@ def measure_preprocessing(
         tiles: the training tiles.
         size_px: the side that tiles are resized to.
         bands: the bands to use, counted from 1; all of them by default.
-        imagenet: use ImageNet's mean and deviation if the tiles are 8-bit RGB.
+        rgb_statistics: what to normalise 8-bit RGB tiles by, instead of their own statistics.
 
     Raises:
         InvalidArgument: the size is out of range, or the tiles do not have these bands.
@@ -66,8 +70,8 @@ def measure_preprocessing(
     (source_bands, dtype), _ = kinds.most_common(1)[0]
     chosen = tuple(bands) or tuple(range(1, source_bands + 1))
     check_bands(chosen, source_bands)
-    if imagenet and dtype == "uint8" and len(chosen) == 3:
-        return Preprocessing(size_px, source_bands, chosen, dtype, IMAGENET, reduced_jpeg=True)
+    if rgb_statistics is not None and dtype == "uint8" and len(chosen) == 3:
+        return Preprocessing(size_px, source_bands, chosen, dtype, rgb_statistics, True)
     alike = [r for r in raws if len(r.values) == source_bands and r.values.dtype == dtype]
     packing = Counter(raw.packing for raw in alike).most_common(1)[0][0]
     alike = [*_in_packing(alike, Expected(source_bands, packing=packing))]

@@ -30,6 +30,10 @@ OPERATORS = frozenset(
         *("Identity", "LayerNormalization", "Log", "MatMul", "MaxPool", "Mul", "Not", "Pad"),
         *("ReduceL2", "ReduceMean", "Relu", "Reshape", "ScatterND", "Sigmoid", "Slice"),
         *("Softmax", "Split", "Squeeze", "Sub", "Tanh", "Transpose", "Unsqueeze", "Where"),
+        # Of timm's families beside:
+        *("Abs", "Cos", "DepthToSpace", "Elu", "GlobalMaxPool", "InstanceNormalization"),
+        *("LeakyRelu", "Max", "Min", "Neg", "PRelu", "Pow", "Reciprocal", "ReduceMax"),
+        *("ReduceSum", "Resize", "Sin", "Softplus", "SpaceToDepth", "Sqrt", "Tile"),
     ]
 )
 _STORED_AS = {"F32": "FLOAT", "F16": "FLOAT16", "I64": "INT64", "I32": "INT32"}

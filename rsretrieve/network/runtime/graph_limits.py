@@ -125,6 +125,11 @@ def _of_matmul(node: Any, given: Given, results: Results) -> float:
     return _numbers(results) * given[0][-1]
 
 
+def _of_resize(node: Any, given: Given, results: Results) -> float:
+    """Each result is a mean of at most 4 × 4 values; of more, if it shrinks the image."""
+    return 16 * (_numbers(results) + prod(given[0]))
+
+
 def _of_einsum(node: Any, given: Given, results: Results) -> float:
     [equation] = [attribute.s.decode("ascii") for attribute in node.attribute]
     inputs, _, output = equation.replace(" ", "").partition("->")
@@ -145,6 +150,7 @@ _PRODUCTS: dict[str, Cost] = {
     "Gemm": _of_gemm,
     "MatMul": _of_matmul,
     "Einsum": _of_einsum,
+    "Resize": _of_resize,
 }
 _TEMPORARY: dict[str, Cost] = {"Conv": _patches}
 """Numbers that an operator may hold besides its results."""

@@ -9,16 +9,18 @@ from pathlib import Path
 import torch
 
 import rsretrieve
-from rsretrieve.data.preprocessing.band_statistics import IMAGENET, measure_preprocessing
+from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
+from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
 from rsretrieve.network.metadata import DESCRIPTION_FILE
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
-from rsretrieve.network.unlabelled.fit_embedding import fit_frozen, fit_random_convolutions
+from rsretrieve.network.unlabelled.fit_embedding import fit_random_convolutions
+from rsretrieve.network.unlabelled.frozen_features import fit_checked
 from rsretrieve.network.unlabelled.sample import read_sample
 from rsretrieve.network.unlabelled.write_embedding import write_embedding
 
@@ -164,10 +166,13 @@ def _fit(
     context: RunContext,
 ) -> Model:
     if choice.method is Method.FROZEN:
-        statistics = IMAGENET if is_rgb(measured) else measured.statistics
-        sample = read_sample(tiles, replace(measured, statistics=statistics), request.seed, context)
         backbone = request.backbone or DEFAULT_BACKBONE
-        fitted = fit_frozen(sample, backbone, request.weights or IMAGENET_WEIGHTS, device)
+        statistics = rgb_statistics(backbone) if is_rgb(measured) else measured.statistics
+        sample = read_sample(tiles, replace(measured, statistics=statistics), request.seed, context)
+        weights = request.weights or IMAGENET_WEIGHTS
+        fitted, sample = fit_checked(
+            sample, measured.statistics, backbone, weights, device, context
+        )
     else:
         sample = read_sample(tiles, replace(measured, size_px=RANDOM_PX), request.seed, context)
         fitted = fit_random_convolutions(sample, device, request.seed)

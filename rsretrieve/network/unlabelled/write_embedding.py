@@ -63,7 +63,7 @@ def write_embedding(
             "embeds_in": str(fitted.precision),
             "no_graph": export.cause or None,
         },
-        versions=library_versions(),
+        versions=library_versions(fitted.backbone),
         weights_sha256=sha256,
         trained_on=_profile(fitted, sample),
     )

@@ -50,6 +50,30 @@ def compute_starting_features(
     return np.asarray(projected.cpu().numpy(), np.float16)
 
 
+def project_features(
+    features: NDArray[np.float32], seed: int, sample_tiles: int = _SAMPLE_TILES
+) -> NDArray[np.float16]:
+    """Project features that are known already on their principal axes.
+
+    Args:
+        features: (N, F) of the tiles as they are, not turned.
+        seed: of the sample.
+        sample_tiles: see `compute_starting_features`.
+
+    Returns:
+        (N, d) float16 unit rows, d ≤ 128.
+    """
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(features))[:sample_tiles])
+    blocks = (_unit_rows(block) for block in pixel_blocks(features))
+    mean, axes = _principal_axes(_unit_rows(features[chosen]))
+    projected = torch.cat([normalize((block - mean) @ axes) for block in blocks])
+    return np.asarray(projected.numpy(), np.float16)
+
+
+def _unit_rows(features: NDArray[np.float32]) -> Tensor:
+    return normalize(torch.from_numpy(np.asarray(features, np.float64)))
+
+
 def _principal_axes(features: Tensor) -> tuple[Tensor, Tensor]:
     """(N, F) → the mean (F,) and up to 128 axes of largest variance (F, d)."""
     mean = features.mean(dim=0)

@@ -15,6 +15,7 @@ import pyarrow.parquet
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from rsretrieve.network.metadata import ModelFolder
 from rsretrieve.network.network import EmbeddingNetwork
@@ -301,3 +302,28 @@ def test_the_guides_block_embeds_a_tile_in_other_programs(model):
     exec(block.replace("models/mine", str(model)).replace("(1, 3, 64, 64)", str(shape)), names)
     assert names["embedding"].shape == (ModelFolder.read(model).description.dimensions,)
     assert np.linalg.norm(names["embedding"]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [("--freeze-backbone",), ("--epochs", 0)])
+def test_a_backbone_of_timm_that_is_not_trained_is_an_ordinary_model(
+    run, landscape, tmp_path, options
+):
+    import timm
+
+    tiles, model, index = few(landscape, tmp_path / "tiles"), tmp_path / "m", tmp_path / "i"
+    torch.manual_seed(0)
+    weights = timm.create_model("test_efficientnet").state_dict()
+    save_file(weights, tmp_path / "w.safetensors")
+    start = ("--backbone", "timm/test_efficientnet", "--weights", tmp_path / "w.safetensors")
+    sizes = ("--size", 32, "--dimensions", 8, "--epochs", 2, "--batch-size", 4)
+    ran = run("train", tiles, "--output", model, *start, *sizes, *options, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["epochs"] == (0 if "--epochs" in options else 2)
+    assert ", not trained" in (model / "README.md").read_text(encoding="utf-8")
+    assert {path.name for path in model.iterdir()} >= FILES
+    assert "timm" in json.loads((model / "model.json").read_text(encoding="utf-8"))["versions"]
+    assert run("index", tiles, "--model", model, "--output", index).code == 0
+    found = run("query", next((tiles / "water").iterdir()), "--index", index, "-k", 1, "--json")
+    assert found.json["queries"][0]["hits"][0]["similarity"] == pytest.approx(1, abs=1e-3)
+    assert run("audit-labels", tiles, "--model", model).code == 0

@@ -154,7 +154,7 @@ def test_a_size_that_makes_no_sense_is_refused_before_anything_is_read(tmp_path)
 
 def test_imagenets_statistics_are_taken_when_asked_for_and_tiles_are_8_bit_rgb(tmp_path):
     tiles = tiles_at(save_picture(tmp_path / "a.png", noise((3, 16, 16))))
-    assert measure_preprocessing(tiles, 8, imagenet=True).statistics is IMAGENET
+    assert measure_preprocessing(tiles, 8, rgb_statistics=IMAGENET).statistics is IMAGENET
     assert measure_preprocessing(tiles, 8).statistics != IMAGENET
     assert np.array(IMAGENET.mean) / 255 == pytest.approx([0.485, 0.456, 0.406])
     assert np.array(IMAGENET.deviation) / 255 == pytest.approx([0.229, 0.224, 0.225])
@@ -164,20 +164,20 @@ def test_imagenets_statistics_are_taken_when_asked_for_and_tiles_are_8_bit_rgb(t
 def test_imagenets_statistics_are_not_for_other_tiles(tmp_path):
     deep = rasters(tmp_path / "deep", [noise((3, 16, 16), "uint16")])
     wide = rasters(tmp_path / "wide", [noise((5, 16, 16))])
-    assert measure_preprocessing(deep, 8, imagenet=True).statistics != IMAGENET
-    assert measure_preprocessing(wide, 8, imagenet=True).statistics != IMAGENET
-    chosen = measure_preprocessing(wide, 8, bands=(3, 2, 1), imagenet=True)
+    assert measure_preprocessing(deep, 8, rgb_statistics=IMAGENET).statistics != IMAGENET
+    assert measure_preprocessing(wide, 8, rgb_statistics=IMAGENET).statistics != IMAGENET
+    chosen = measure_preprocessing(wide, 8, bands=(3, 2, 1), rgb_statistics=IMAGENET)
     assert chosen.statistics is IMAGENET
 
 
 @pytest.mark.parametrize(("dtype", "reduced"), [("uint8", True), ("uint16", False)])
-@pytest.mark.parametrize("imagenet", [True, False])
+@pytest.mark.parametrize("statistics", [IMAGENET, None])
 @pytest.mark.medium
 def test_jpegs_are_decoded_no_larger_than_needed_where_tiles_are_8_bit(
-    tmp_path, dtype, reduced, imagenet
+    tmp_path, dtype, reduced, statistics
 ):
     tiles = tiles_at(save_raster(tmp_path / "a.tif", noise((3, 8, 8), dtype)))
-    found = measure_preprocessing(tiles, 8, imagenet=imagenet)
+    found = measure_preprocessing(tiles, 8, rgb_statistics=statistics)
     assert found.reduced_jpeg is reduced
     assert found.jpeg_px == (16 if reduced else None)
 

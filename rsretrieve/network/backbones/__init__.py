@@ -1,0 +1,1 @@
+"""Backbones that timm builds."""

@@ -1,0 +1,1 @@
+"""Train the projection and the prototypes alone, on features that are computed once."""

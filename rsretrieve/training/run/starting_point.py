@@ -1,0 +1,190 @@
+"""The starting model of a training run, its features, and its head before the first epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
+from rsretrieve.data.run_context import RunContext
+from rsretrieve.network.backbones.normalisation_check import (
+    compare_normalisations,
+    measured_on,
+)
+from rsretrieve.network.backbones.rgb_statistics import RGB_BANDS, rgb_statistics
+from rsretrieve.network.device import Precision
+from rsretrieve.network.embedder import Embedder
+from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
+from rsretrieve.network.metadata import ModelFolder, read_description, report_unchecked
+from rsretrieve.network.model import PrototypeModel
+from rsretrieve.network.pretrained import InputBands, WeightsReport
+from rsretrieve.training.dataset import PreparedTiles
+from rsretrieve.training.frozen.frozen_backbone import FrozenBackbone
+from rsretrieve.training.head_warmup import warm_up_head
+from rsretrieve.training.history.starting_features import (
+    compute_starting_features,
+    project_features,
+)
+from rsretrieve.training.history.tile_history import read_tile_history
+from rsretrieve.training.initialize import starting_model
+from rsretrieve.training.step import TrainingSettings
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """What a training starts from.
+
+    Attributes:
+        model: the network and the prototypes.
+        weights: how many weights were loaded; None without pre-trained weights.
+        starting_features: (N, d) of the training tiles; see `compute_starting_features`.
+        frozen: the features of the backbone, if only its head is trained; else None.
+    """
+
+    model: PrototypeModel
+    weights: WeightsReport | None
+    starting_features: NDArray[Any] | None
+    frozen: FrozenBackbone | None = None
+
+    def completed(self, trained: PrototypeModel) -> PrototypeModel:
+        """The whole model, from what the training loop trained."""
+        return trained if self.frozen is None else self.frozen.completed(trained)
+
+
+def starting_point(
+    weights: str,
+    prepared: PreparedTiles,
+    settings: TrainingSettings,
+    context: RunContext,
+    *,
+    fits_head: bool = True,
+) -> StartingPoint:
+    """Load the starting model, compute its features and warm up its head.
+
+    Args:
+        weights: as the user named them.
+        prepared: the tiles.
+        settings: what the training is run with.
+        context: receives notices and progress.
+        fits_head: warm up the head; not needed if a checkpoint replaces it.
+    """
+    recipe, taken = settings.recipe, prepared.preprocessing
+    inputs = InputBands(taken.bands, taken.source_bands)
+    model, report = starting_model(
+        recipe, len(taken.bands), prepared.class_names, weights, settings.seed, inputs
+    )
+    if report is not None:
+        context.notice(str(report))
+    model.to(settings.device)
+    if report is not None and not Path(weights).is_dir():
+        _check_normalisation(model, prepared, settings, context)
+    if recipe.trains_head_only:
+        start = _on_features(model, report, weights, prepared, settings, context)
+    else:
+        start = _on_pixels(model, report, weights, prepared, settings, context)
+    if recipe.head_epochs and recipe.epochs and fits_head:
+        context.start_stage("fitting projection and prototypes to the starting features")
+        _warm_up(start, prepared, settings)
+    return start
+
+
+def _check_normalisation(
+    model: PrototypeModel, prepared: PreparedTiles, settings: TrainingSettings, context: RunContext
+) -> None:
+    """Give a notice if the weights seem to expect another normalisation of 8-bit RGB tiles."""
+    taken, train = prepared.preprocessing, prepared.train
+    if not (taken.dtype == "uint8" and len(taken.bands) == RGB_BANDS):
+        return
+    expected = rgb_statistics(settings.recipe.backbone)
+    by_weights = taken.statistics == expected
+    context.start_stage("checking the normalisation")
+    other = measured_on(train.pixels, taken.statistics) if by_weights else expected
+    found = compare_normalisations(model.network, taken, train.pixels, other, train.labels)
+    published = "the mean and the deviation that the backbone is published with"
+    own = "the mean and the deviation of the tiles"
+    used, meant = (published, f"{own} (--normalise-by tiles)")
+    if not by_weights:
+        used, meant = own, f"{published} (--normalise-by weights)"
+    notice = found and found.notice(used, meant)
+    if notice:
+        context.notice(notice)
+
+
+def _on_pixels(
+    model: PrototypeModel,
+    report: WeightsReport | None,
+    weights: str,
+    prepared: PreparedTiles,
+    settings: TrainingSettings,
+    context: RunContext,
+) -> StartingPoint:
+    features = None
+    if Path(weights).is_dir():  # that model was trained on labels, its start was not
+        features = _inherited_features(Path(weights), prepared, context)
+    elif report is not None:  # features of a network with random weights carry no information
+        context.start_stage("computing features before labels are learned")
+        embedder = _embedder(model, settings)
+        features = compute_starting_features(embedder, prepared.train.pixels, settings.seed)
+    return StartingPoint(model, report, features)
+
+
+def _on_features(
+    model: PrototypeModel,
+    report: WeightsReport | None,
+    weights: str,
+    prepared: PreparedTiles,
+    settings: TrainingSettings,
+    context: RunContext,
+) -> StartingPoint:
+    """Compute the features of the backbone once; without epochs, finish its head, too."""
+    device, preprocessing = settings.device, prepared.preprocessing
+    embedder = Embedder(fuse_batchnorm(model.network), preprocessing, device, Precision.FLOAT32)
+    frozen = FrozenBackbone.of(model, embedder, prepared, context)
+    features = None
+    if Path(weights).is_dir():
+        features = _inherited_features(Path(weights), prepared, context)
+    elif report is not None:
+        features = project_features(frozen.train.pixels, settings.seed)
+    if not settings.recipe.epochs:
+        _finish_head(frozen, Path(weights), prepared.class_names, settings)
+    return StartingPoint(model, report, features, frozen)
+
+
+def _finish_head(
+    frozen: FrozenBackbone, weights: Path, class_names: tuple[str, ...], settings: TrainingSettings
+) -> None:
+    """Set what a model of ours does not bring: principal components, mean embeddings of classes."""
+    old = read_description(weights) if weights.is_dir() else None
+    has_projection = old is not None and old.dimensions == settings.recipe.dimensions
+    if not has_projection:
+        frozen.fit_components()
+    if old is None or not has_projection or old.class_names != class_names:
+        frozen.set_prototypes(Embedder(frozen.head.network, None, settings.device))
+
+
+def _warm_up(start: StartingPoint, prepared: PreparedTiles, settings: TrainingSettings) -> None:
+    recipe, frozen = settings.recipe, start.frozen
+    if frozen is None:
+        model, embedder, train = start.model, _embedder(start.model, settings), prepared.train
+    else:
+        model, train = frozen.head, frozen.train
+        embedder = Embedder(model.network, None, settings.device, Precision.FLOAT32)
+    epochs, seed = recipe.head_epochs, settings.seed
+    warm_up_head(model, embedder, train, q=recipe.q, epochs=epochs, seed=seed)
+
+
+def _embedder(model: PrototypeModel, settings: TrainingSettings) -> Embedder:
+    return Embedder(model.network, settings.preprocessing, settings.device, settings.precision)
+
+
+def _inherited_features(
+    folder: Path, prepared: PreparedTiles, context: RunContext
+) -> NDArray[Any] | None:
+    """The starting features that a model folder stores for these tiles, or None."""
+    quadrants = quadrant_means(prepared.train.pixels)
+    model = ModelFolder.read(folder)
+    report_unchecked(model, context)
+    return read_tile_history(model, prepared.tiles, quadrants, context).starting_features
