@@ -66,9 +66,11 @@ class Evaluation:
     expanded: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain values, without the failures."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: values[name] for name in values if name not in ("failures", "measured")}
+        """The figures as plain values, by the names of `evaluate --json`, without the failures."""
+        names = self.__dataclass_fields__.keys() - {"failures", "measured"}
+        if not self.expanded:
+            names -= {"expanded"}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name in names}
 
     @property
     def confusion(self) -> dict[str, dict[str, int]]:
