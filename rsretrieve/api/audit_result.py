@@ -141,6 +141,7 @@ class AuditResult:
                 subject.bands,
                 subject.compares_pixels,
                 review=review_settings(subject.tiles, subject.origin, subject.decisions),
+                models=subject.models,
             )
             write_audit_page(file, request, overwrite=replaces, context=call.context)
 

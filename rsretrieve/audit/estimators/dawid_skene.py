@@ -68,6 +68,8 @@ class ClassifierSet:
         areas: (N,) float32 area under the margin of the training, NaN where unknown; or None.
         candidates: the classes of the columns of their scores; None for all.
         sample: some of very many tiles, on which several starts are tried; None for all.
+        views: number of vectors of each tile that the independent classifiers use. Beside
+            classifiers on other vectors, the independent ones of all views are averaged.
     """
 
     independent: Sequence[Classifier]
@@ -76,6 +78,7 @@ class ClassifierSet:
     areas: NDArray[np.float32] | None = None
     candidates: Candidates | None = None
     sample: SampledClassifiers | None = None
+    views: int = 1
 
 
 @dataclass(frozen=True)
@@ -225,7 +228,7 @@ def _all_classifiers(classifiers: ClassifierSet, state: EMState, independent: Sc
         for i, scores in enumerate(_scores_of(classifiers.in_sample, state))
     ]
     in_sample = state.calibrate_to_posterior(np.sum(by_posterior, axis=0), independent, "in-sample")
-    log_p: Scores = _SAME_VECTORS * np.sum(by_labels, axis=0) + in_sample
+    log_p: Scores = _SAME_VECTORS / classifiers.views * np.sum(by_labels, axis=0) + in_sample
     log_p += state.combine(_scores_of(classifiers.out_of_sample, state), "out of sample")
     if classifiers.areas is not None:
         posterior = softmax(state.log_odds_of(log_p), state.candidates.log_sizes)

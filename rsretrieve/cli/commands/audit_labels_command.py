@@ -13,7 +13,7 @@ from rsretrieve.cli.early_checks import (
     check_device,
     check_embeddings,
     check_labels_file,
-    check_model,
+    check_models,
     check_tiles,
     check_training,
     check_truth,
@@ -67,11 +67,12 @@ def audit_labels(
         ),
     ] = None,
     model: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             metavar="DIR",
-            help="Model folder, written by rsretrieve train. \\[default: an embedding that needs "
-            "no training, chosen by the tiles]",
+            help="Model folder, written by rsretrieve train. If given several times, the models "
+            "are averaged; all must know the same classes. \\[default: an embedding that needs no "
+            "training, chosen by the tiles]",
         ),
     ] = None,
     weights: options.FrozenWeights = None,
@@ -234,7 +235,7 @@ def audit_labels(
     exports = (fiftyone, label_studio, geojson, noise_matrix)
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, leaks, overwrite)
     inputs = AuditInputs(
-        *(tiles or None, scenes, labels, model, embeddings, decisions, truth),
+        *(tiles or None, scenes, labels, model or (), embeddings, decisions, truth),
         *(DefaultRequest(weights, backbone, 0), device, against or ()),
     )
     _check_together(inputs, outputs, fix_precision, fail_on_issues=fail_on_issues)
@@ -244,7 +245,7 @@ def audit_labels(
         terminal.leave_output_to(paths.on_standard_output)
         check_device(device)
         check_tiles(tiles)
-        check_model(model)
+        check_models(model)
         check_training(backbone, weights)
         check_labels_file(labels)
         check_embeddings(embeddings)
@@ -291,6 +292,6 @@ def audit_labels(
         compared = inputs.against_lists(found.tiles, source, context)
         found_leaks = outputs.write_leaks(compared, context)
         terminal.notice(*context.notices)
-        terminal.result(*audit_result(audit, source.device, found.reviewed, found_leaks))
+        terminal.result(*audit_result(audit, source, found.reviewed, found_leaks))
         code = terminal.failures(context.failures)
         raise typer.Exit(EXIT_ISSUES if fail_on_issues and len(audit.issues) else code)
