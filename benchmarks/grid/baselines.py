@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from grid.cells import Cell
 from grid.data import CellTiles, Place
+from grid.features import FeatureNetwork
 from rsretrieve.data.loading.batches import read_into_store
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import LossName, ModelSelection
@@ -46,20 +47,6 @@ class Embedded:
     test: NDArray[np.float32]
     prototypes: NDArray[np.float32]
     temperature: float
-
-
-class FeatureNetwork(EmbeddingNetwork):
-    """A backbone's own features, neither projected nor of unit norm."""
-
-    def __init__(self, network: EmbeddingNetwork) -> None:
-        nn.Module.__init__(self)
-        self.backbone = network.backbone
-        self.width = network.projection.in_features
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Normalised pixels (B, C, S, S) → (B, F) float32."""
-        features: Tensor = self.backbone(pixels)
-        return features.flatten(1).float()
 
 
 class LinearClassifier(Prototypes):

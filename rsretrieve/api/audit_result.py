@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     import pandas
 
+    from rsretrieve.api.tile_lists import Leaks
+
 _SHOWN = ("tile", "given_label", "predicted_label", "issue_probability", "kind")
 _ROWS_SHOWN = 10
 
@@ -41,6 +43,7 @@ class AuditResult:
     Attributes:
         audit: the same result as the library's inner functions take it.
         failures: the tiles that could not be used, each with a `reason`.
+        leaks: audited tiles that overlap tiles of `against`, or are near-duplicates; else None.
 
     Example:
         >>> import rsretrieve
@@ -52,9 +55,14 @@ class AuditResult:
     """
 
     def __init__(
-        self, audit: Audit, subject: AuditSubject, failures: Sequence[Failure] = ()
+        self,
+        audit: Audit,
+        subject: AuditSubject,
+        failures: Sequence[Failure] = (),
+        leaks: Leaks | None = None,
     ) -> None:
         self.audit = audit
+        self.leaks = leaks
         self.failures = tuple(failures)
         self._subject = subject
 

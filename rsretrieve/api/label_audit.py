@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from rsretrieve.api.arguments.audit_evidence import AuditArguments, subject_of
+from collections.abc import Mapping, Sequence
+
+from rsretrieve.api.arguments.audit_evidence import AuditArguments, lists_against, subject_of
 from rsretrieve.api.arguments.checks import PathLike, number, optional_path, whole
 from rsretrieve.api.audit_result import AuditResult
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_tiles import TilesLike
+from rsretrieve.api.tile_lists import Leaks
 from rsretrieve.api.trained_model import ModelLike
 from rsretrieve.audit.audit import AuditRequest
 from rsretrieve.audit.audit import audit_labels as audit_labels_of
 from rsretrieve.audit.issue_selection import FIX_PRECISION, IssueSelection
 from rsretrieve.audit.label_quality import FOLDS, AssessmentOptions
+from rsretrieve.audit.leaks.find_leaks import find_leaks
 from rsretrieve.data.labels.labels import true_labels_of
 from rsretrieve.export.html.page import MOST_CARDS
 
 
 def audit_labels(
     tiles: TilesLike | None,
-    model: ModelLike | None = None,
+    model: ModelLike | Sequence[ModelLike] | None = None,
     *,
     embeddings: PathLike | None = None,
     weights: PathLike | None = None,
     backbone: str | None = None,
     decisions: PathLike | None = None,
     truth: PathLike | None = None,
+    against: TilesLike | Mapping[str, TilesLike] | None = None,
     expected_precision: float | None = None,
     budget: int | None = None,
     cross_fit: int = FOLDS,
     fix_precision: float = FIX_PRECISION,
+    seed: int = 0,
     device: str = "auto",
     strict: bool = False,
     progress: Progress | None = None,
@@ -37,7 +43,8 @@ def audit_labels(
 
     Args:
         tiles: tiles with labels; None with a Parquet file of `embeddings`, for all its tiles.
-        model: a loaded model, or its folder. With neither a model nor embeddings, the tiles
+        model: a loaded model, or its folder; or a list of these, which are averaged, and must
+            know the same classes. With neither a model nor embeddings, the tiles
             choose an embedding that needs no training; a notice says which and why.
         embeddings: instead of a model, embeddings made elsewhere: `.npy` (N, D) whose rows are
             `tiles`, or Parquet (`tile`, `embedding`, `label`).
@@ -47,6 +54,8 @@ def audit_labels(
             right, are never issues, and are known examples for the estimate.
         truth: a file with the true labels (`tile,label`), to measure the audit:
             `result.audit.figures`.
+        against: other tiles, such as a test list, or several by their names; `result.leaks` are
+            the audited tiles that overlap one of them, or are near-duplicates.
         expected_precision: flag as many labels as are expected to be wrong to this share, 0…1;
             by default as many as give the highest expected F1.
         budget: flag this many labels, the most probably wrong of those that nobody decided on; not
@@ -54,6 +63,8 @@ def audit_labels(
         cross_fit: the number of folds; each tile is scored by classes fitted to the others.
         fix_precision: `fixed_labels` changes as many labels as are expected to be right then to
             this share, 0…1.
+        seed: of the folds of cross-fitting, of the bootstrap behind the intervals, and of an
+            embedding that is chosen.
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a loaded model
             stays where it is.
         strict: the first tile that cannot be used ends the audit.
@@ -65,6 +76,8 @@ def audit_labels(
     Raises:
         InvalidArgument: an argument is of a wrong type, or makes no sense.
         LabelsError: no tile has a label that can be audited.
+        InputError: several models do not know the same classes, or `against` is given and the
+            audited tiles are no files that can be read.
         NoUsableTiles: not one tile can be used.
         ModelNotFound, ModelDamaged, TableError: model or embeddings cannot be used.
 
@@ -82,9 +95,9 @@ def audit_labels(
             None if budget is None else whole(budget, "budget", 1),
         )
         folds, true_file = whole(cross_fit, "cross_fit", 2), optional_path(truth, "truth")
-        read = (tiles, model, embeddings, decisions, device)
-        arguments = AuditArguments(*read, weights, backbone)
-        subject = subject_of(arguments, call)
+        read, chance = (tiles, model, embeddings, decisions, device), whole(seed, "seed")
+        subject = subject_of(AuditArguments(*read, weights, backbone, chance), call)
+        lists = lists_against(against, subject, call)
         true = None if true_file is None else true_labels_of(subject.tiles, true_file)
         call.notice(*(() if true is None else true.notices))
         request = AuditRequest(
@@ -92,7 +105,10 @@ def audit_labels(
             subject.source,
             true_labels=None if true is None else true.known,
             comparisons=MOST_CARDS,
-            options=AssessmentOptions(selection, folds, number(fix_precision, "fix_precision")),
+            options=AssessmentOptions(
+                selection, folds, number(fix_precision, "fix_precision"), chance
+            ),
         )
         audit = audit_labels_of(request, call.context)
-    return AuditResult(audit, subject, call.failures)
+        leaks = Leaks(find_leaks(lists, call.context, last_only=True)) if lists else None
+    return AuditResult(audit, subject, call.failures, leaks)

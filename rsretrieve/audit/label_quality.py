@@ -24,7 +24,6 @@ from rsretrieve.audit.estimators.dawid_skene import (
 from rsretrieve.audit.estimators.given_labels import NOT_CONFIRMED, Decisions
 from rsretrieve.audit.estimators.prototype_scores import LabelScores, nearest_classes
 from rsretrieve.audit.estimators.renamed_classes import Renaming
-from rsretrieve.audit.estimators.several_starts import RateRange
 from rsretrieve.audit.evidence.evidence import Evidence
 from rsretrieve.audit.findings import LabelFindings, label_findings
 from rsretrieve.audit.issue_selection import (
@@ -33,6 +32,7 @@ from rsretrieve.audit.issue_selection import (
     check_fix_precision,
     select_issues,
 )
+from rsretrieve.audit.noise_rate import RateRange
 from rsretrieve.audit.posterior import (
     LabelPosterior,
     posterior_from_em,
@@ -55,6 +55,7 @@ class AssessmentOptions:
         selection: how many labels to flag.
         folds: number of folds for cross-fitting, at least 2.
         fix_precision: expected share of right labels among those that are fixed without review.
+        seed: of the folds, and of the bootstrap of intervals.
 
     Raises:
         InvalidArgument: fewer than 2 folds, or a precision out of range.
@@ -63,6 +64,7 @@ class AssessmentOptions:
     selection: IssueSelection = field(default_factory=IssueSelection)
     folds: int = FOLDS
     fix_precision: float = FIX_PRECISION
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.folds < 2:
@@ -103,7 +105,9 @@ def assess_labels(
             "the probabilities are not calibrated"
         )
         known = scores.with_confirmed(confirmed)
-        posterior = posterior_from_prototypes(known, labels, evidence.temperature, classes)
+        posterior = posterior_from_prototypes(
+            known, labels, evidence.temperature, classes, options.seed
+        )
     if not posterior.rates.can_be_told:
         context.notice(_why_it_cannot_be_told(posterior.rates))
     posterior = posterior.without(_only_of_their_class(evidence, confirmed, context), labels)

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from click.testing import Result
 
-from rsretrieve.enums import NoiseKind
 from tests.support.benchmark_programs import ROOT, made_up_data, run_benchmark
 
 pytestmark = pytest.mark.slow
@@ -19,7 +18,7 @@ pytestmark = pytest.mark.slow
 OTHERS = {"cleanlab", "topofilter", "selfclean", "neighbours"}
 MODEL = ["--method", "robust", "--noise", "uniform", "--rate", "0.3", "--epochs", "2"]
 # Three of the cells stand for all: with a model, without one, and one that needs another's.
-NOISES = ((NoiseKind.UNIFORM, 0.0), (NoiseKind.UNIFORM, 0.3), (NoiseKind.INSTANCE, 0.2))
+NOISES = (("uniform", 0.0), ("uniform", 0.3), ("instance", 0.2))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rsretrieve.api.arguments.checks import path_of
+from rsretrieve.api.arguments.checks import path_of, plain_text
 from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
 from rsretrieve.api.call_report import CallReport
 from rsretrieve.api.opened_tiles import tiles_of
@@ -21,7 +21,7 @@ from rsretrieve.audit.evidence.from_models import evidence_by
 from rsretrieve.audit.review import apply_decisions
 from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, read_decisions
 from rsretrieve.data.tile import TileSet
-from rsretrieve.errors import InvalidArgument
+from rsretrieve.errors import InputError, InvalidArgument
 
 
 @dataclass(frozen=True)
@@ -143,3 +143,40 @@ def _decided(subject: AuditSubject, path: Path, call: CallReport) -> AuditSubjec
         is_decided=True,
         decisions=decided.decisions,
     )
+
+
+def lists_against(against: object, subject: AuditSubject, call: CallReport) -> dict[str, TileSet]:
+    """The lists that the audited tiles are compared with, by name, and last these tiles.
+
+    Args:
+        against: tiles, or a mapping of names to tiles; None for no list.
+        subject: the audited tiles.
+        call: receives notices.
+
+    Returns:
+        The lists; none if `against` is None.
+
+    Raises:
+        InvalidArgument: an argument is of a wrong type, or names the audited tiles.
+        InputError: the audited tiles are no files that can be read.
+        TilesNotFound, TableError: a list cannot be used.
+    """
+    if against is None:
+        return {}
+    if not subject.compares_pixels:
+        raise InputError(
+            "against compares pixels and places, and the tiles of the embeddings are no files "
+            "that can be read",
+            hint="give the tiles, beside the embeddings",
+        )
+    if isinstance(against, Mapping):
+        found = {
+            plain_text(name, "the name of a list"): tiles_of(tiles, call).tile_set
+            for name, tiles in against.items()
+        }
+    else:
+        tiles = tiles_of(against, call).tile_set
+        found = {tiles.source: tiles}
+    if subject.tiles.source in found:
+        raise InvalidArgument(f"against: {subject.tiles.source} names the audited tiles")
+    return {**found, subject.tiles.source: subject.tiles}

@@ -51,7 +51,8 @@ from rsretrieve.audit.estimators.candidates import (
 from rsretrieve.audit.estimators.classifiers import Classifier
 from rsretrieve.audit.estimators.em_state import EMState
 from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
-from rsretrieve.audit.estimators.several_starts import FirstFit, RateRange, first_fit
+from rsretrieve.audit.estimators.several_starts import FirstFit, first_fit
+from rsretrieve.audit.noise_rate import RateRange
 
 _ITERATIONS = 4
 _SAME_VECTORS = 0.5**0.5

@@ -19,6 +19,11 @@ have. Where many tiles are uncertain, the fit is therefore compared with right l
 that overlap. Unless it explains the held-out labels better, by more than three standard errors,
 the range begins at 0; if it is not even better by two, and more than a tenth of the labels would be
 wrong, the rate cannot be told.
+
+A part of the noise may be overlap, too. Where many tiles are uncertain, or many labels are wrong,
+confusion matrices with 0.9, 0.75, 0.5 and 0.25 of the noise are therefore tried as well, and the
+range begins at the lowest of them that explains the labels. If that is less by more than 0.15, the
+rate cannot be told.
 """
 
 from __future__ import annotations
@@ -39,6 +44,7 @@ from rsretrieve.audit.estimators.candidates import (
 from rsretrieve.audit.estimators.classifiers import assign_folds
 from rsretrieve.audit.estimators.em_state import LOG_CERTAIN, EMState, uniform_noise
 from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
+from rsretrieve.audit.noise_rate import RateRange, with_sampling_error
 
 Refit = Callable[[EMState], Callable[[], Scores]]
 """Refits the classifiers to a state; see `dawid_skene.log_p_by_labels`."""
@@ -54,40 +60,8 @@ _AGREE, _DISAGREE = 0.02, 0.1
 _HIGH_RATE = 0.5
 _PARTS, _HELD_OUT_ITERATIONS = 3, 5
 _EXPLAINS_SE, _INFORMS_SE = 2.0, 3.0
-_NORMAL_95 = 1.96
 _NO_NOISE, _CERTAIN_SHARE = 0.01, 0.7
-_MODEL_ERROR = 0.01
-"""A tile that looks like another class counts as mislabelled; about so many do in clean data."""
-
-
-@dataclass(frozen=True)
-class RateRange:
-    """The noise rates of all fits that explain the labels.
-
-    Attributes:
-        low, high: ends of an interval that covers them and their sampling error.
-        can_be_told: the fits agree, and the labels are informative.
-        is_informative: the vectors predict labels better than their frequencies do.
-    """
-
-    low: float
-    high: float
-    can_be_told: bool = True
-    is_informative: bool = True
-
-    def including(self, rate: float, tiles: int) -> RateRange:
-        """The range that also covers another estimate of the rate, of so many tiles."""
-        low, high = _with_sampling_error([rate], tiles)
-        return replace(self, low=min(self.low, low), high=max(self.high, high))
-
-    def moved(self, by: float) -> RateRange:
-        """The range after the labels changed, which changes the mean probability by `by`."""
-        low, high = (float(np.clip(end + by, 0, 1)) for end in (self.low, self.high))
-        return replace(self, low=low, high=high)
-
-    def scaled(self, share: float) -> RateRange:
-        """The range for all labels, if it is that of a share of them and the others are right."""
-        return replace(self, low=self.low * share, high=self.high * share)
+_LOW_NOISE, _SHARES, _SHARE_ITERATIONS, _TOO_WIDE = 0.3, (0.9, 0.75, 0.5, 0.25), 2, 0.15
 
 
 @dataclass(frozen=True)
@@ -157,7 +131,7 @@ def first_fit(
             found = _range_of(fits, undecided)
             if found.low > 0 and _overlap(fits[0], refit):
                 found = _down_to_overlap(fits[0], refit, found, advance)
-            return FirstFit(fits[0].state, found)
+            return FirstFit(fits[0].state, _down_to_part(fits[0], refit, found, advance))
         fits = fits[:1]
     else:
         fits.append(fit(uniform_noise(_MIDDLE * chance, classes)))
@@ -169,9 +143,8 @@ def first_fit(
     explaining = _that_explain(fits, likelihoods, best)
     chosen = _most_likely(explaining, refit)
     found = _range_of(explaining, undecided)
-    return FirstFit(
-        chosen.state, RateRange(found.low, found.high, _agree(explaining, _DISAGREE), True)
-    )
+    found = replace(found, can_be_told=_agree(explaining, _DISAGREE))
+    return FirstFit(chosen.state, _down_to_part(chosen, refit, found, advance))
 
 
 def _fit(
@@ -203,10 +176,13 @@ def _held_out_likelihood(
     refit: Refit,
     advance: Callable[[int], None],
     iterations: int = _HELD_OUT_ITERATIONS,
+    *,
+    keeps_transitions: bool = False,
 ) -> NDArray[np.float64]:
     """(N,) log likelihood of every label, by a posterior that does not use it.
 
-    The confusion matrix is that of the fit: one label changes it little.
+    The confusion matrix is that of the fit: one label changes it little. It changes in the
+    iterations, unless it is kept.
     """
     labels, transitions = fit.state.labels, fit.state.transitions
     candidates = fit.state.candidates
@@ -218,6 +194,7 @@ def _held_out_likelihood(
         state = EMState(labels, transitions, by_label, rows, candidates, fit.state.decisions)
         for _ in range(iterations):
             state.update(refit(state)(), by_all_tiles=False)
+            state.transitions = transitions if keeps_transitions else state.transitions
             advance(len(labels))
         found[rows] = state.log_likelihood(refit(state)())[rows]
     return found
@@ -245,6 +222,29 @@ def _down_to_overlap(
         return found
     can_be_told = better_by > _EXPLAINS_SE or fit.rate <= _DISAGREE
     return replace(found, low=0.0, can_be_told=can_be_told)
+
+
+def _down_to_part(
+    fit: _Fit, refit: Refit, found: RateRange, advance: Callable[[int], None]
+) -> RateRange:
+    """The range, down to the smallest part of the noise that explains the labels as well."""
+    if found.low == 0 or not (fit.rate > _LOW_NOISE or _overlap(fit, refit)):
+        return found
+    state, best = fit.state, None
+    for share in (1.0, *_SHARES):
+        less = np.maximum((1 - share) * np.eye(state.classes) + share * state.transitions, 1e-4)
+        less /= less.sum(axis=1, keepdims=True)
+        start = EMState(state.labels, less, candidates=state.candidates, decisions=state.decisions)
+        each = _held_out_likelihood(
+            _Fit(start, ()), refit, advance, _SHARE_ITERATIONS, keeps_transitions=True
+        )
+        best = each if best is None or each.mean() > best.mean() else best
+        if _standard_errors(best - each) > _EXPLAINS_SE:
+            break
+        found = found.including(share * fit.rate, state.given.open_count)
+        can_be_told = found.can_be_told and (1 - share) * fit.rate <= _TOO_WIDE
+        found = replace(found, can_be_told=can_be_told)
+    return found
 
 
 def _that_explain(
@@ -275,11 +275,5 @@ def _agree(fits: Sequence[_Fit], tolerance: float) -> bool:
 
 
 def _range_of(fits: Sequence[_Fit], tiles: int) -> RateRange:
-    low, high = _with_sampling_error([rate for fit in fits for rate in fit.rates], tiles)
+    low, high = with_sampling_error([rate for fit in fits for rate in fit.rates], tiles)
     return RateRange(low, high)
-
-
-def _with_sampling_error(rates: Sequence[float], tiles: int) -> tuple[float, float]:
-    low, high = min(rates), max(rates)
-    errors = [_NORMAL_95 * float(np.sqrt(rate * (1 - rate) / tiles)) for rate in (low, high)]
-    return max(0.0, low - errors[0] - _MODEL_ERROR), min(1.0, high + errors[1] + _MODEL_ERROR)

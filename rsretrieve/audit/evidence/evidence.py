@@ -96,13 +96,13 @@ class Evidence:
             found[row] = numbers.get((confirmed and confirmed.original) or "", -1)
         return found
 
-    def in_order_of_ids(self) -> Evidence:
-        """The same evidence in a random order that depends on the tiles' ids alone.
+    def in_order_of_ids(self, seed: int = 0) -> Evidence:
+        """The same evidence in a random order that depends on the tiles' ids and a seed alone.
 
         The folds of cross-fitting and the order of equal neighbours depend on the order of the
         rows. The results must not depend on the order in which the tiles were given.
         """
-        keys = [hash_uniform(0, "order of an audit", tile.id) for tile in self.tiles]
+        keys = [hash_uniform(seed, "order of an audit", tile.id) for tile in self.tiles]
         return self.taken(np.argsort(np.array(keys), kind="stable"))
 
     def taken(self, rows: NDArray[np.int64]) -> Evidence:

@@ -187,6 +187,7 @@ def audit_labels(
         ),
     ] = False,
     device: options.Device = "auto",
+    seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
     strict: options.Strict = False,
     as_json: options.Json = False,
@@ -236,7 +237,7 @@ def audit_labels(
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, leaks, overwrite)
     inputs = AuditInputs(
         *(tiles or None, scenes, labels, model or (), embeddings, decisions, truth),
-        *(DefaultRequest(weights, backbone, 0), device, against or ()),
+        *(DefaultRequest(weights, backbone, seed), device, against or ()),
     )
     _check_together(inputs, outputs, fix_precision, fail_on_issues=fail_on_issues)
     paths = outputs.paths(inputs.paths)
@@ -265,6 +266,7 @@ def audit_labels(
             IssueSelection(expected_precision, budget),
             cross_fit,
             FIX_PRECISION if fix_precision is None else fix_precision,
+            seed,
         )
         context = RunContext(strict=strict, listener=terminal.listen)
         found = inputs.find(context)
