@@ -147,8 +147,11 @@ def out_of_sample(
     from sklearn.preprocessing import StandardScaler
 
     judge = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    present, sizes = np.unique(labels, return_counts=True)
+    folds = StratifiedKFold(min(FOLDS, int(sizes.max())), shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # iterations run out; classes of fewer tiles than folds
         found = cross_val_predict(judge, vectors, labels, cv=folds, method="predict_proba")
-    return np.asarray(found, np.float64)
+    probabilities = np.zeros((len(labels), int(labels.max()) + 1))
+    probabilities[:, present] = found
+    return probabilities

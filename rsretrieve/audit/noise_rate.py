@@ -37,6 +37,10 @@ class RateRange:
         low, high = with_sampling_error([rate], tiles)
         return replace(self, low=min(self.low, low), high=max(self.high, high))
 
+    def distance(self, rate: float) -> float:
+        """How far a rate lies outside the range; 0 within it."""
+        return max(self.low - rate, rate - self.high, 0.0)
+
     def moved(self, by: float) -> RateRange:
         """The range after the labels changed, which changes the mean probability by `by`."""
         low, high = (float(np.clip(end + by, 0, 1)) for end in (self.low, self.high))

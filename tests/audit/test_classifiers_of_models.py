@@ -143,3 +143,12 @@ def test_areas_of_several_models_are_averaged_in_units_of_their_spread() -> None
     a, b = a / a.std(), b / b[EVEN].std()
     np.testing.assert_allclose(built.areas[EVEN], (a + b)[EVEN] / 2, rtol=1e-4)
     np.testing.assert_allclose(built.areas[~EVEN], a[~EVEN], rtol=1e-4)
+
+
+@pytest.mark.parametrize("seed", [3, 12])
+def test_a_model_that_memorised_wrong_labels_does_not_say_that_there_are_none(seed: int) -> None:
+    true, given = labels()
+    posterior = assessed(by_model(seed, 24, EVERY, spread=0.45))
+    assert posterior.issue_probability.mean() < 0.1 < (given != true).mean()
+    assert not posterior.rates.can_be_told
+    assert posterior.rates.low <= (given != true).mean() <= posterior.rates.high

@@ -20,7 +20,8 @@ the classifier was trained on:
 - *In-sample* classifiers were trained on these labels and may have memorised them. Their factor
   maximises the likelihood of the *independent posterior*, so they count only as far as the
   independent classifiers confirm them. Their product, on the same vectors, gets one more such
-  factor. P is then the product of all classifiers.
+  factor. P is then the product of all classifiers. If the noise rate then lies outside the interval
+  of the independent classifiers by more than 0.1, it cannot be told.
 - *Out-of-sample* classifiers were trained on labels, but not of these tiles. They are treated
   like independent ones.
 
@@ -56,6 +57,7 @@ from rsretrieve.audit.noise_rate import RateRange
 
 _ITERATIONS = 4
 _SAME_VECTORS = 0.5**0.5
+_CONTRADICTED = 0.1
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,11 @@ def fit_dawid_skene(
         log_p = _all_classifiers(classifiers, state, independent_posterior)
         state.update(log_p, by_all_tiles=True)
         advance(len(labels))
-    rates = rates.including(state.noise_rate, state.given.open_count)
+    tiles = state.given.open_count
+    # A training that memorised wrong labels says that they are right.
+    contradicted = rates.distance(state.noise_rate) > _CONTRADICTED
+    rates = rates.including(state.noise_rate, tiles)
+    rates = replace(rates, can_be_told=rates.can_be_told and not contradicted)
     return _result(state.log_odds, state, independent_posterior, rates)
 
 
