@@ -83,6 +83,7 @@ def classifiers_of(
         out_of_sample=[each for model in others for each in model.out_of_sample],
         areas=areas,
         candidates=source.candidates,
+        logistic=source.logistic(views[0]),
         views=len(views),
     ), votes
 

@@ -24,6 +24,7 @@ class RateRange:
     Attributes:
         low, high: ends of an interval that covers them and their sampling error.
         can_be_told: the fits agree, and the labels are informative.
+        part: of the noise of the chosen fit, the part that is not overlap of the classes.
         is_informative: the vectors predict labels better than their frequencies do.
     """
 
@@ -31,6 +32,7 @@ class RateRange:
     high: float
     can_be_told: bool = True
     is_informative: bool = True
+    part: float = 1.0
 
     def including(self, rate: float, tiles: int) -> RateRange:
         """The range that also covers another estimate of the rate, of so many tiles."""

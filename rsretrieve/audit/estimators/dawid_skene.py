@@ -25,6 +25,11 @@ the classifier was trained on:
 - *Out-of-sample* classifiers were trained on labels, but not of these tiles. They are treated
   like independent ones.
 
+A *logistic regression* is fitted once to the labels themselves, cross-fitted, and joins the
+independent classifiers for the last updates, if there are no in-sample ones. It predicts labels
+instead of classes, which is the same up to a constant where a wrong label may be of any class.
+Where wrong labels are mostly of certain classes, it is not used.
+
 The area under the margin in training says only whether the given label is right. A logistic
 curve turns it into a probability; the curve is fitted to the posterior of all the other
 classifiers. The rest of the probability is shared equally by the other classes.
@@ -47,6 +52,7 @@ from rsretrieve.audit.estimators.candidates import (
     Candidates,
     Scores,
     Transitions,
+    certain_posterior,
     softmax,
 )
 from rsretrieve.audit.estimators.classifiers import Classifier
@@ -58,6 +64,7 @@ from rsretrieve.audit.noise_rate import RateRange
 _ITERATIONS = 4
 _SAME_VECTORS = 0.5**0.5
 _CONTRADICTED = 0.1
+_DIRECTED, _LOGISTIC_UPDATES = 0.2, 3
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,7 @@ class ClassifierSet:
         areas: (N,) float32 area under the margin of the training, NaN where unknown; or None.
         candidates: the classes of the columns of their scores; None for all.
         sample: some of very many tiles, on which several starts are tried; None for all.
+        logistic: to be fitted to the labels; None for none.
         views: number of vectors of each tile that the independent classifiers use. Beside
             classifiers on other vectors, the independent ones of all views are averaged.
     """
@@ -81,6 +89,7 @@ class ClassifierSet:
     areas: NDArray[np.float32] | None = None
     candidates: Candidates | None = None
     sample: SampledClassifiers | None = None
+    logistic: Classifier | None = None
     views: int = 1
 
 
@@ -160,9 +169,11 @@ def fit_dawid_skene(
     candidates = classifiers.candidates or AllClasses(classes)
     first = _first_fit(GivenLabels.of(labels, decisions), candidates, classifiers, advance)
     state = first.state
+    if not classifiers.in_sample:
+        _update_with_logistic(classifiers, state, advance)
     independent_posterior, rates = state.posterior, first.rates
     if not classifiers.in_sample:
-        log_odds = state.log_odds_with_rate(state.noise_rate_by_transitions)
+        log_odds = state.log_odds_with_rate(rates.part * state.noise_rate_by_transitions)
         return _result(log_odds, state, independent_posterior, rates)
     for _ in range(_ITERATIONS):
         # In-sample classifiers are certain of the labels that they memorised.
@@ -205,6 +216,32 @@ def _first_fit(
     start = found.state.transitions
     state = EMState(labels, start, candidates=candidates, decisions=decisions)
     return found.refined(state, refit, advance)
+
+
+def _update_with_logistic(
+    classifiers: ClassifierSet, state: EMState, advance: Callable[[int], None]
+) -> None:
+    """Let the logistic regression join, unless wrong labels are mostly of certain classes."""
+    if classifiers.logistic is None or _directedness(state.transitions) > _DIRECTED:
+        return
+    given = certain_posterior(state.candidates, state.given.current)
+    by_labels = classifiers.logistic.class_scores(given)
+    scores = [*_scores_of(classifiers.independent, state), by_labels]
+    others = _scores_of(classifiers.out_of_sample, state)
+    for _ in range(_LOGISTIC_UPDATES):
+        log_p = state.combine(scores, "with logistic") + state.combine(others, "out of sample")
+        state.update(np.asarray(log_p), by_all_tiles=False)
+        advance(len(state.labels))
+
+
+def _directedness(transitions: Transitions) -> float:
+    """0 if a wrong label may be of any class with equal probability, 1 if of one class alone."""
+    classes = len(transitions)
+    if classes <= 2:
+        return 0.0
+    wrong = transitions * (1 - np.eye(classes))
+    top = float(np.mean(wrong.max(axis=1) / np.maximum(wrong.sum(axis=1), 1e-12)))
+    return (top - 1 / (classes - 1)) / (1 - 1 / (classes - 1))
 
 
 def log_p_by_labels(classifiers: ClassifierSet, state: EMState) -> Callable[[], Scores]:

@@ -23,7 +23,7 @@ wrong, the rate cannot be told.
 A part of the noise may be overlap, too. Where many tiles are uncertain, or many labels are wrong,
 confusion matrices with 0.9, 0.75, 0.5 and 0.25 of the noise are therefore tried as well, and the
 range begins at the lowest of them that explains the labels. If that is less by more than 0.15, the
-rate cannot be told.
+rate cannot be told. The estimate is the part of the noise under which they are most likely.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ _HIGH_RATE = 0.5
 _PARTS, _HELD_OUT_ITERATIONS = 3, 5
 _EXPLAINS_SE, _INFORMS_SE = 2.0, 3.0
 _NO_NOISE, _CERTAIN_SHARE = 0.01, 0.7
-_LOW_NOISE, _SHARES, _SHARE_ITERATIONS, _TOO_WIDE = 0.3, (0.9, 0.75, 0.5, 0.25), 2, 0.15
+_SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
+_LOW_NOISE, _SHARE_ITERATIONS, _TOO_WIDE = 0.3, 2, 0.15
 
 
 @dataclass(frozen=True)
@@ -230,21 +231,43 @@ def _down_to_part(
     """The range, down to the smallest part of the noise that explains the labels as well."""
     if found.low == 0 or not (fit.rate > _LOW_NOISE or _overlap(fit, refit)):
         return found
-    state, best = fit.state, None
-    for share in (1.0, *_SHARES):
-        less = np.maximum((1 - share) * np.eye(state.classes) + share * state.transitions, 1e-4)
-        less /= less.sum(axis=1, keepdims=True)
-        start = EMState(state.labels, less, candidates=state.candidates, decisions=state.decisions)
-        each = _held_out_likelihood(
-            _Fit(start, ()), refit, advance, _SHARE_ITERATIONS, keeps_transitions=True
-        )
+    best, means = None, list[float]()
+    for share in _SHARES:
+        each = _likelihood_of_part(fit, share, refit, advance)
         best = each if best is None or each.mean() > best.mean() else best
+        means.append(float(each.mean()))
         if _standard_errors(best - each) > _EXPLAINS_SE:
             break
-        found = found.including(share * fit.rate, state.given.open_count)
+        found = found.including(share * fit.rate, fit.state.given.open_count)
         can_be_told = found.can_be_told and (1 - share) * fit.rate <= _TOO_WIDE
         found = replace(found, can_be_told=can_be_told)
-    return found
+    part = _most_likely_part(means)
+    found = found.including(part * fit.rate, fit.state.given.open_count)
+    return replace(found, part=part)
+
+
+def _likelihood_of_part(
+    fit: _Fit, share: float, refit: Refit, advance: Callable[[int], None]
+) -> NDArray[np.float64]:
+    """(N,) log likelihood of the labels with a share of the noise of a fit."""
+    state = fit.state
+    less = np.maximum((1 - share) * np.eye(state.classes) + share * state.transitions, 1e-4)
+    less /= less.sum(axis=1, keepdims=True)
+    start = EMState(state.labels, less, candidates=state.candidates, decisions=state.decisions)
+    return _held_out_likelihood(
+        _Fit(start, ()), refit, advance, _SHARE_ITERATIONS, keeps_transitions=True
+    )
+
+
+def _most_likely_part(means: Sequence[float]) -> float:
+    """The share with the highest likelihood, by a parabola through the best and its neighbours."""
+    middle = min(max(int(np.argmax(means)), 1), len(means) - 2)
+    if middle < 1:
+        return _SHARES[int(np.argmax(means))]
+    near = slice(middle - 1, middle + 2)
+    curve, slope, _ = np.polyfit(_SHARES[near], means[near], 2)
+    peak = -slope / (2 * curve) if curve < 0 else _SHARES[int(np.argmax(means))]
+    return float(np.clip(peak, _SHARES[middle + 1], _SHARES[middle - 1]))
 
 
 def _that_explain(
