@@ -28,7 +28,8 @@ the classifier was trained on:
 A *logistic regression* is fitted once to the labels themselves, cross-fitted, and joins the
 independent classifiers for the last updates, if there are no in-sample ones. It predicts labels
 instead of classes, which is the same up to a constant where a wrong label may be of any class.
-Where wrong labels are mostly of certain classes, it is not used.
+Where wrong labels are mostly of certain classes, or where the labels are not more probable with
+it, it is not used.
 
 The area under the margin in training says only whether the given label is right. A logistic
 curve turns it into a probability; the curve is fitted to the posterior of all the other
@@ -221,17 +222,27 @@ def _first_fit(
 def _update_with_logistic(
     classifiers: ClassifierSet, state: EMState, advance: Callable[[int], None]
 ) -> None:
-    """Let the logistic regression join, unless wrong labels are mostly of certain classes."""
+    """Let the logistic regression join if the labels are more probable with it.
+
+    It does not, either, if wrong labels are mostly of certain classes.
+    """
     if classifiers.logistic is None or _directedness(state.transitions) > _DIRECTED:
         return
     given = certain_posterior(state.candidates, state.given.current)
-    by_labels = classifiers.logistic.class_scores(given)
-    scores = [*_scores_of(classifiers.independent, state), by_labels]
+    independent = _scores_of(classifiers.independent, state)
     others = _scores_of(classifiers.out_of_sample, state)
+    scores = [*independent, classifiers.logistic.class_scores(given)]
+
+    def log_p(chosen: list[Scores], name: str) -> Scores:
+        return np.asarray(state.combine(chosen, name) + state.combine(others, "out of sample"))
+
+    before = state.posterior, state.log_odds, state.transitions
+    likelihood = state.log_likelihood(log_p(independent, "independent")).mean()
     for _ in range(_LOGISTIC_UPDATES):
-        log_p = state.combine(scores, "with logistic") + state.combine(others, "out of sample")
-        state.update(np.asarray(log_p), by_all_tiles=False)
+        state.update(log_p(scores, "with logistic"), by_all_tiles=False)
         advance(len(state.labels))
+    if state.log_likelihood(log_p(scores, "with logistic")).mean() < likelihood:
+        state.posterior, state.log_odds, state.transitions = before
 
 
 def _directedness(transitions: Transitions) -> float:
