@@ -21,9 +21,9 @@ the range begins at 0; if it is not even better by two, and more than a tenth of
 wrong, the rate cannot be told.
 
 A part of the noise may be overlap, too. Where many tiles are uncertain, or many labels are wrong,
-confusion matrices with 0.9, 0.75, 0.5 and 0.25 of the noise are therefore tried as well, and the
-range begins at the lowest of them that explains the labels. If that is less by more than 0.15, the
-rate cannot be told. The estimate is the part of the noise under which they are most likely.
+0.9, 0.75, 0.5 and 0.25 of the noise are therefore tried as well. The range begins at the lowest
+that explains the labels, and the estimate is the most likely part. If the lowest is less by more
+than 0.15, the rate cannot be told.
 """
 
 from __future__ import annotations
@@ -56,8 +56,7 @@ _PASSES, _UPDATES = ((True, 5), (False, 5)), 2
 """T is first counted on all tiles, then on the certain half; fewest iterations of each."""
 
 _MOST_ITERATIONS, _STILL_CHANGES = 30, 0.002
-_AGREE, _DISAGREE = 0.02, 0.1
-_HIGH_RATE = 0.5
+_AGREE, _DISAGREE, _HIGH_RATE = 0.02, 0.1, 0.5
 _PARTS, _HELD_OUT_ITERATIONS = 3, 5
 _EXPLAINS_SE, _INFORMS_SE = 2.0, 3.0
 _NO_NOISE, _CERTAIN_SHARE = 0.01, 0.7
@@ -204,8 +203,8 @@ def _held_out_likelihood(
 def _overlap(fit: _Fit, refit: Refit) -> bool:
     """Whether so few tiles are certain that noise may be overlap of the classes."""
     candidates = fit.state.candidates
-    log_p = log_softmax(refit(fit.state)(), candidates.log_sizes)
-    certain = log_p[:, candidates.likely].max(axis=1) >= LOG_CERTAIN
+    log_p = log_softmax(refit(fit.state)(), candidates.log_sizes)[:, candidates.likely]
+    certain = log_p.max(axis=1) >= LOG_CERTAIN
     return bool(certain.mean() < _CERTAIN_SHARE)
 
 
@@ -254,9 +253,8 @@ def _likelihood_of_part(
     less = np.maximum((1 - share) * np.eye(state.classes) + share * state.transitions, 1e-4)
     less /= less.sum(axis=1, keepdims=True)
     start = EMState(state.labels, less, candidates=state.candidates, decisions=state.decisions)
-    return _held_out_likelihood(
-        _Fit(start, ()), refit, advance, _SHARE_ITERATIONS, keeps_transitions=True
-    )
+    part, iterations = _Fit(start, ()), _SHARE_ITERATIONS
+    return _held_out_likelihood(part, refit, advance, iterations, keeps_transitions=True)
 
 
 def _most_likely_part(means: Sequence[float]) -> float:
