@@ -77,13 +77,14 @@ def classifiers_of(
     else:
         independent = [c for model in models for c in (model.discriminant, model.votes)]
         views, others, areas = [model.evidence.vectors for model in models], [], None
+    in_sample = [each for model in others for each in model.in_sample]
     return ClassifierSet(
         independent=independent,
-        in_sample=[each for model in others for each in model.in_sample],
+        in_sample=in_sample,
         out_of_sample=[each for model in others for each in model.out_of_sample],
         areas=areas,
         candidates=source.candidates,
-        logistic=source.logistic(views[0]),
+        logistic=None if in_sample else source.logistic(views[0]),
         views=len(views),
     ), votes
 
