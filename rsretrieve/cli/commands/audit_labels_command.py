@@ -218,7 +218,9 @@ def audit_labels(
     training. A trained network fits wrong labels, too; 3 to 5 are therefore calibrated against 1
     and 2, which then get the weight √½ each, because they see the same features. For tiles
     outside the training set, the model's own estimators replace 1 and 2. With --embeddings,
-    without --model, or with a model without starting features, 1 and 2 use the embeddings.
+    without --model, or with a model without starting features, 1 and 2 use the embeddings. Without
+    3 to 5, a cross-fitted logistic regression on the labels joins them, if wrong labels may be of
+    any class and the labels are more probable with it.
 
     Above 10,000,000 tiles × classes, the probabilities of the 15 likely classes of each tile are
     kept, and of the rest together. Above 50,000 tiles, neighbours are searched approximately.
