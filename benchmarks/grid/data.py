@@ -13,7 +13,8 @@ from grid.cells import Cell, Dataset, Method
 from grid.features import features
 from grid.made_up import write_made_up
 from grid.noises import Noise, by_numbers
-from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.labels.decided_rows import write_labels
 from rsretrieve.data.labels.label_noise import (
     corrupt_by_instance,

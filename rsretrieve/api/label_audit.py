@@ -16,7 +16,7 @@ from rsretrieve.audit.audit import audit_labels as audit_labels_of
 from rsretrieve.audit.issue_selection import FIX_PRECISION, IssueSelection
 from rsretrieve.audit.label_quality import FOLDS, AssessmentOptions
 from rsretrieve.audit.leaks.find_leaks import find_leaks
-from rsretrieve.data.labels.labels import true_labels_of
+from rsretrieve.data.labels.true_labels import true_labels_of
 from rsretrieve.export.html.page import MOST_CARDS
 
 

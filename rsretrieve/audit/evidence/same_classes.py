@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rsretrieve.data.labels.labels import some_of
+from rsretrieve._core.text import some_of
 from rsretrieve.errors import InputError
 from rsretrieve.network.metadata import ModelFolder
 

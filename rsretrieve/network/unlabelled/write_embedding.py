@@ -34,7 +34,7 @@ def write_embedding(
         folder: an existing, empty folder.
         fitted: the embedding.
         sample: the tiles that it was fitted to.
-        context: is told if the network cannot be exported as a graph.
+        context: receives a notice if the network cannot be exported as a graph.
 
     Returns:
         The content of `model.json`.
