@@ -22,7 +22,12 @@ from grid.features import Rows, features
 from grid.noises import Labels, next_class, uniform
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.classifiers import Discriminant, NeighbourVotes, assign_folds
+from rsretrieve.audit.estimators.classifiers import (
+    Discriminant,
+    Logistic,
+    NeighbourVotes,
+    assign_folds,
+)
 from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMResult, fit_dawid_skene
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.findings import CLEAR_ODDS
@@ -66,7 +71,8 @@ def fitted(rows: Rows, given: Labels) -> tuple[EMResult, float]:
     """The fit from embeddings alone, and its seconds."""
     started = time.perf_counter()
     votes = NeighbourVotes.among(UnitRows(rows))
-    classifiers = ClassifierSet([Discriminant(rows, assign_folds(given, 5)), votes])
+    folds = assign_folds(given, 5)
+    classifiers = ClassifierSet([Discriminant(rows, folds), votes], logistic=Logistic(rows, folds))
     found = fit_dawid_skene(given, int(given.max()) + 1, classifiers)
     return found, time.perf_counter() - started
 

@@ -29,7 +29,9 @@ def test_several_models_are_averaged_as_the_command_averages_them(
     workplace: Path, other_model: Path
 ) -> None:
     mine = rsretrieve.load_model("models/mine", device="cpu")
-    both = rsretrieve.audit_labels("tiles", [mine, other_model], device="cpu", budget=5)
+    said_too: list[object] = []  # of such models, the noise rate cannot be determined
+    few = {"device": "cpu", "budget": 5, "progress": said_too.append}
+    both = rsretrieve.audit_labels("tiles", [mine, other_model], **few)
     models = ("--model", "models/mine", "--model", str(other_model), "--budget", "5")
     output = ("--output", "audit.csv", "--page", "page.html", "--device", "cpu", "--json")
     said = run_here("audit-labels", "tiles", *models, *output)
@@ -43,10 +45,7 @@ def test_several_models_are_averaged_as_the_command_averages_them(
         text = Path(name).read_text(encoding="utf-8")
         assert f"models/mine and {other_model}" in text
     # The cosine to a prototype is the mean of those by each model.
-    alone = [
-        rsretrieve.audit_labels("tiles", each, device="cpu", budget=5).table
-        for each in (mine, other_model)
-    ]
+    alone = [rsretrieve.audit_labels("tiles", each, **few).table for each in (mine, other_model)]
     one, other = (dict(zip(*columns(table))) for table in alone)
     for tile, similarity in zip(*columns(both.table)):
         assert similarity == pytest.approx((one[tile] + other[tile]) / 2, abs=1e-4)
@@ -105,7 +104,10 @@ def test_tiles_are_compared_with_other_lists(workplace: Path) -> None:
 
 def test_the_seed_changes_the_folds_and_the_same_seed_nothing(workplace: Path) -> None:
     def scores(seed: int) -> list[float]:
-        audit = rsretrieve.audit_labels("tiles", "models/mine", seed=seed, budget=3)
+        said: list[object] = []
+        audit = rsretrieve.audit_labels(
+            "tiles", "models/mine", seed=seed, budget=3, progress=said.append
+        )
         found: list[float] = audit.table.sort_by("tile").column("label_score").to_pylist()
         return found
 
