@@ -22,8 +22,8 @@ wrong, the rate cannot be determined.
 
 A part of the noise may be overlap, too. Where many tiles are uncertain, or many labels are wrong,
 0.9, 0.75, 0.5 and 0.25 of the noise are therefore tried as well. The range begins at the lowest
-that explains the labels, and the estimate is the most likely part. If the lowest is less by more
-than 0.15, the rate cannot be determined.
+that explains the labels. The estimate is the most likely part, if it explains the labels better
+than the whole by more than a standard error.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _PARTS, _HELD_OUT_ITERATIONS = 3, 5
 _EXPLAINS_SE, _INFORMS_SE = 2.0, 3.0
 _NO_NOISE, _CERTAIN_SHARE = 0.01, 0.7
 _SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
-_LOW_NOISE, _SHARE_ITERATIONS, _TOO_WIDE = 0.3, 2, 0.15
+_LOW_NOISE, _SHARE_ITERATIONS, _BETTER_SE = 0.3, 2, 1.0
 
 
 @dataclass(frozen=True)
@@ -230,17 +230,17 @@ def _down_to_part(
     """The range, down to the smallest part of the noise that explains the labels as well."""
     if found.low == 0 or not (fit.rate > _LOW_NOISE or _overlap(fit, refit)):
         return found
-    best, means = None, list[float]()
-    for share in _SHARES:
+    best = whole = _likelihood_of_part(fit, 1.0, refit, advance)
+    means = [float(whole.mean())]
+    for share in _SHARES[1:]:
         each = _likelihood_of_part(fit, share, refit, advance)
-        best = each if best is None or each.mean() > best.mean() else best
+        best = each if each.mean() > best.mean() else best
         means.append(float(each.mean()))
         if _standard_errors(best - each) > _EXPLAINS_SE:
             break
         found = found.including(share * fit.rate, fit.state.given.open_count)
-        can_be_told = found.can_be_told and (1 - share) * fit.rate <= _TOO_WIDE
-        found = replace(found, can_be_told=can_be_told)
-    part = _most_likely_part(means)
+    is_better = _standard_errors(best - whole) > _BETTER_SE
+    part = _most_likely_part(means) if is_better else 1.0
     found = found.including(part * fit.rate, fit.state.given.open_count)
     return replace(found, part=part)
 
