@@ -20,8 +20,7 @@ from grid.cells import CELL_COLUMNS, Cell, Dataset, Method
 from grid.data import Place
 from grid.fixing import Gain, Mending, gain_by
 from grid.kept_rows import KeptRows
-
-from rsretrieve.enums import NoiseKind
+from grid.noises import Noise
 
 FIGURES = tuple(field.name for field in fields(Gain))
 
@@ -37,7 +36,7 @@ def table_of(kept: KeptRows) -> str:
 def main(
     dataset: Annotated[Dataset, typer.Option()] = Dataset.UC_MERCED,
     size: options.Size = 64,
-    noise: Annotated[NoiseKind, typer.Option()] = NoiseKind.UNIFORM,
+    noise: Annotated[Noise, typer.Option()] = Noise.UNIFORM,
     rate: Annotated[float, typer.Option(min=0, max=1)] = 0.3,
     method: Annotated[Method, typer.Option(help="Of both trainings.")] = Method.ROBUST,
     backbone: Annotated[str, typer.Option()] = "mobilenet_v2",

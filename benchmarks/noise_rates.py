@@ -18,10 +18,16 @@ import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from grid.baselines import FeatureNetwork
+from grid.features import Rows, features
+from grid.noises import Labels, next_class, uniform
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.classifiers import Discriminant, NeighbourVotes, assign_folds
+from rsretrieve.audit.estimators.classifiers import (
+    Discriminant,
+    Logistic,
+    NeighbourVotes,
+    assign_folds,
+)
 from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMResult, fit_dawid_skene
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.findings import CLEAR_ODDS
@@ -34,40 +40,11 @@ from rsretrieve.audit.issue_selection import (
 from rsretrieve.audit.posterior import LabelPosterior, posterior_from_em
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.labels.label_noise import corrupt_by_table, read_transitions
-from rsretrieve.data.loading.batches import read_into_store
-from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
-from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.evaluation.label_error_metrics import audit_figures
-from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
-from rsretrieve.network.device import choose_device
-from rsretrieve.network.embedder import Embedder
-from rsretrieve.training.initialize import starting_model
-from rsretrieve.training.recipe import ROBUST
 
-DIMENSIONS = 128
 _NEAR = 0.02
 UNIFORM = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
-
-Rows = NDArray[np.float32]
-Labels = NDArray[np.int64]
-
-
-def features(tiles: TileSet, backbone: str, weights: str, size_px: int) -> Rows:
-    """Unit features of the tiles, reduced to 128 principal components."""
-    recipe = ROBUST.changed(backbone=backbone, size_px=size_px)
-    expected = rgb_statistics(backbone)
-    preprocessing = measure_preprocessing(tiles, size_px, (), rgb_statistics=expected)
-    store = read_into_store(tiles, preprocessing, RunContext(strict=True))
-    model, _ = starting_model(recipe, 3, tiles.class_names, weights, 0)
-    network = FeatureNetwork(model.network)
-    vectors = Embedder(network, preprocessing, choose_device("auto")).vectors(store.pixels)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors -= vectors.mean(axis=0)
-    directions = np.linalg.eigh(vectors.T @ vectors)[1][:, -DIMENSIONS:]
-    reduced = vectors @ directions
-    reduced /= np.linalg.norm(reduced, axis=1, keepdims=True)
-    return np.asarray(reduced, np.float32)
 
 
 def numbers_of(tiles: TileSet, labels: Iterable[str]) -> Labels:
@@ -79,12 +56,11 @@ def numbers_of(tiles: TileSet, labels: Iterable[str]) -> Labels:
 def changed_labels(tiles: TileSet, table: str | None, seed: int) -> Iterator[tuple[str, Labels]]:
     """Ways to change labels, by name."""
     true = numbers_of(tiles, (str(tile.label) for tile in tiles))
-    rng, classes = np.random.default_rng(seed), int(true.max()) + 1
+    rng = np.random.default_rng(seed)
     for rate in UNIFORM:
-        moved = (rng.random(len(true)) < rate) * rng.integers(1, classes, len(true))
-        yield f"uniform {rate}", (true + moved) % classes
+        yield f"uniform {rate}", uniform(true, rate, rng)
     for rate in (0.3, 0.4):
-        yield f"next class {rate}", (true + (rng.random(len(true)) < rate)) % classes
+        yield f"next class {rate}", next_class(true, rate, rng)
     yield "random labels", rng.permutation(true)
     if table is not None:
         drawn = corrupt_by_table(tiles, 0.3, read_transitions(table), seed)
@@ -95,7 +71,8 @@ def fitted(rows: Rows, given: Labels) -> tuple[EMResult, float]:
     """The fit from embeddings alone, and its seconds."""
     started = time.perf_counter()
     votes = NeighbourVotes.among(UnitRows(rows))
-    classifiers = ClassifierSet([Discriminant(rows, assign_folds(given, 5)), votes])
+    folds = assign_folds(given, 5)
+    classifiers = ClassifierSet([Discriminant(rows, folds), votes], logistic=Logistic(rows, folds))
     found = fit_dawid_skene(given, int(given.max()) + 1, classifiers)
     return found, time.perf_counter() - started
 

@@ -24,10 +24,9 @@ import typer
 from grid import options
 from grid.cells import Cell, Dataset, Method, cpu_cells, gpu_cells, quick_cells
 from grid.data import Place
+from grid.noises import Noise
 from grid.results import Results, markdown_table
 from grid.running import run_cell
-
-from rsretrieve.enums import NoiseKind
 
 app = typer.Typer(add_completion=False)
 
@@ -56,7 +55,7 @@ def main(
     table: options.Table = False,
     dataset: Annotated[Dataset, typer.Option()] = Dataset.UC_MERCED,
     size: options.Size = 64,
-    noise: Annotated[NoiseKind, typer.Option()] = NoiseKind.UNIFORM,
+    noise: Annotated[Noise, typer.Option()] = Noise.UNIFORM,
     rate: Annotated[float, typer.Option(min=0, max=1)] = 0.5,
     method: Annotated[Method, typer.Option()] = Method.ROBUST,
     backbone: Annotated[str, typer.Option()] = "mobilenet_v2",

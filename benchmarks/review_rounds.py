@@ -22,11 +22,11 @@ from grid.cells import CELL_COLUMNS, Cell, Dataset, Method
 from grid.data import Place, cell_tiles
 from grid.fixing import Gain, Mending, gain_by
 from grid.kept_rows import KeptRows
+from grid.noises import Noise
 from grid.reviewing import Reviewer, review_in_rounds
 from grid.running import trained_model
 
 from rsretrieve.audit.evidence.from_model import ModelEvidence
-from rsretrieve.enums import NoiseKind
 
 FIGURES = tuple(field.name for field in fields(Gain))
 COMPARED = (Mending.FIXED, Mending.REVIEWED)
@@ -77,7 +77,7 @@ def main(
     """Review and train, and print both tables."""
     kept = KeptRows(results, (*CELL_COLUMNS, "labels"), FIGURES)
     place = Place(data, weights, work, device)
-    first = Cell(dataset, size, NoiseKind.UNIFORM, rate, Method.ROBUST, backbone, epochs, seed=0)
+    first = Cell(dataset, size, Noise.UNIFORM, rate, Method.ROBUST, backbone, epochs, seed=0)
     cells = [replace(first, seed=seed) for seed in range(seeds)]
     print("| seed | round | found | left | estimate | 95 % interval | covers |")
     print("|---|---|---|---|---|---|---|")

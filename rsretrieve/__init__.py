@@ -14,9 +14,10 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rsretrieve.api.audit_result import AuditResult
     from rsretrieve.api.hits import Hit, Hits
     from rsretrieve.api.index_building import build_index, build_index_from_embeddings
-    from rsretrieve.api.label_audit import AuditResult, audit_labels
+    from rsretrieve.api.label_audit import audit_labels
     from rsretrieve.api.model_training import train
     from rsretrieve.api.opened_index import Index, open_index
     from rsretrieve.api.opened_tiles import Tiles, open_tiles
@@ -55,9 +56,10 @@ __all__ = [
     "train",
 ]
 _MODULES = {
+    "api.audit_result": ("AuditResult",),
     "api.hits": ("Hit", "Hits"),
     "api.index_building": ("build_index", "build_index_from_embeddings"),
-    "api.label_audit": ("AuditResult", "audit_labels"),
+    "api.label_audit": ("audit_labels",),
     "api.model_training": ("train",),
     "api.opened_index": ("Index", "open_index"),
     "api.opened_tiles": ("Tiles", "open_tiles"),

@@ -65,9 +65,9 @@ SIGNATURES = {
     "audit_labels": (
         {"tiles": REQUIRED, "model": None},
         {
-            **{"embeddings": None, **EMBEDDING, "decisions": None, "truth": None},
+            **{"embeddings": None, **EMBEDDING, "decisions": None, "truth": None, "against": None},
             **{"expected_precision": None, "budget": None},
-            **{"cross_fit": 5, "fix_precision": 0.95, "device": "auto", **REPORTED},
+            **{"cross_fit": 5, "fix_precision": 0.95, "seed": 0, "device": "auto", **REPORTED},
         },
     ),
     "split": (
@@ -121,7 +121,7 @@ MEMBERS = {
     "Index": "class_names embeddings export failures path search similarity_map store "
     "to_dataframe to_geodataframe verify",
     "Hits": "count expanded index query to_dataframe to_geodataframe to_json to_sheet",
-    "AuditResult": "audit failures fixed_labels issues noise_interval noise_rate table "
+    "AuditResult": "audit failures fixed_labels issues leaks noise_interval noise_rate table "
     "to_csv to_dataframe to_html wrong_labels_left wrong_labels_left_interval",
 }
 HEAVY = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,27 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grid.auditors import ON_VECTORS, Auditor, Opinion, area_under_margin
-from grid.baselines import FeatureNetwork
-from grid.cells import Cell
-from grid.data import CellTiles, Place, cell_folder
+from grid.cells import Cell, Method
+from grid.data import CellTiles, Place, cell_features, cell_folder
 from rsretrieve.audit.estimators.prototype_scores import score_labels
 from rsretrieve.audit.evidence.evidence import Evidence
 from rsretrieve.audit.evidence.external_embeddings import ExternalEmbeddings
 from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
 from rsretrieve.audit.evidence.from_model import ModelEvidence
 from rsretrieve.audit.label_quality import AssessmentOptions, assess_labels
-from rsretrieve.data.loading.batches import read_into_store
-from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.evaluation.label_error_metrics import audit_figures
-from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
 from rsretrieve.network.device import choose_device
-from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.metadata import DESCRIPTION_FILE
 from rsretrieve.network.model_folder import load_model
-from rsretrieve.training.history.starting_features import compute_starting_features
-from rsretrieve.training.initialize import starting_model
-from rsretrieve.training.recipe import ROBUST
 
 FEATURES = "features"
 _BINS = 10
@@ -47,6 +39,8 @@ class Found:
         f1: at its own threshold.
         flagged: share of labels above it.
         estimate: of the share of wrong labels.
+        low, high: its 95 % interval.
+        told: 1 if the auditor says that it can tell the share, else 0.
         suggestions: share of the truly wrong labels flagged whose suggestion is right.
         ece: expected calibration error of its probability, over 10 bins of it.
     """
@@ -57,93 +51,82 @@ class Found:
     f1: float
     flagged: float
     estimate: float
+    low: float
+    high: float
+    told: float
     suggestions: float
     ece: float
 
 
-def audited(
-    cell: Cell, tiles: CellTiles, place: Place
-) -> Iterator[tuple[Auditor, str, Callable[[], Found]]]:
-    """Who audits on what, and how to measure it."""
-    given, true = tiles.given_classes(), tiles.true_classes()
+Measure = Callable[[], Found]
 
-    def measure(opinion: Callable[[], Opinion]) -> Callable[[], Found]:
-        return lambda: _measured(opinion(), given, true)
 
-    look = features_of(cell, tiles, place)
-    bases = {FEATURES: look.vectors}
-    evidence = _model_evidence(cell, tiles, place, look.view)
-    if evidence is None:
-        evidence = _feature_evidence(tiles, look.vectors)
-        yield Auditor.OURS, FEATURES, measure(lambda: _ours(evidence))
-    else:
-        bases[str(cell.method)] = evidence.vectors[np.arange(len(given))]
-        yield Auditor.OURS, str(cell.method), measure(lambda: _ours(evidence))
+def audited(cell: Cell, tiles: CellTiles, place: Place) -> Iterator[tuple[Auditor, str, Measure]]:
+    """Who audits the training tiles on what, and how to measure it.
+
+    Without a training, ours audits the features of the starting network.
+    """
+    measure = _measure(tiles)
+    rows = cell_features(cell, place)
+    bases = {FEATURES: rows}
+    if cell.method is Method.FROZEN:
+        yield Auditor.OURS, FEATURES, measure(lambda: ours(feature_evidence(tiles, rows)))
+    elif (evidence := model_evidence(cell, tiles, place)) is not None:
+        bases[str(cell.method)] = evidence.vectors[np.arange(len(tiles.train))]
+        yield Auditor.OURS, str(cell.method), measure(lambda: ours(evidence))
         areas = evidence.area_under_margin
         if areas is not None and np.isfinite(areas).all():
             yield Auditor.AUM, str(cell.method), measure(lambda: area_under_margin(areas))
     for basis, vectors in bases.items():
-        for auditor, says in ON_VECTORS.items():
-            yield auditor, basis, measure(partial(says, vectors, given, cell.seed))
+        yield from _others(basis, vectors, tiles, cell.seed)
 
 
-@dataclass(frozen=True)
-class FirstLook:
-    """The tiles by the network before it learns.
-
-    Attributes:
-        vectors: (N, F) float32 unit rows, its features.
-        view: (N, d) float32, as `train` keeps them.
-    """
-
-    vectors: NDArray[np.float32]
-    view: NDArray[np.float32]
-
-
-def features_of(cell: Cell, tiles: CellTiles, place: Place) -> FirstLook:
-    """Look at the training tiles with the starting network, once for all noises."""
-    name = f"first-look-{cell.backbone}-{cell.size_px}px-turned.npz"
-    path = place.work / cell.dataset / f"seed{cell.seed}" / name
-    if not path.exists():
-        recipe = ROBUST.changed(backbone=cell.backbone, size_px=cell.size_px)
-        preprocessing = measure_preprocessing(
-            tiles.train, cell.size_px, (), rgb_statistics=rgb_statistics(cell.backbone)
-        )
-        store = read_into_store(tiles.train, preprocessing, RunContext(strict=True))
-        model, _ = starting_model(recipe, 3, tiles.class_names, place.weights, cell.seed)
-        device = choose_device(place.device)
-        view = compute_starting_features(
-            Embedder(model.network, preprocessing, device), store.pixels, cell.seed
-        )
-        network = FeatureNetwork(model.network)
-        vectors = Embedder(network, preprocessing, device).vectors(store.pixels)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        np.savez(path, vectors=vectors, view=view.astype(np.float32))
-    with np.load(path) as kept:
-        return FirstLook(kept["vectors"], kept["view"])
+def audited_unseen(
+    cell: Cell, tiles: CellTiles, place: Place
+) -> Iterator[tuple[Auditor, str, Measure]]:
+    """The same of tiles that the training has not seen, by its embedding."""
+    evidence = model_evidence(cell, tiles, place)
+    if evidence is None:
+        return
+    basis = f"{cell.method}, unseen"
+    yield Auditor.OURS, basis, _measure(tiles)(lambda: ours(evidence))
+    yield from _others(basis, evidence.vectors[np.arange(len(tiles.train))], tiles, cell.seed)
 
 
-def _model_evidence(
-    cell: Cell, tiles: CellTiles, place: Place, view: NDArray[np.float32]
-) -> Evidence | None:
+def _others(
+    basis: str, vectors: NDArray[np.float32], tiles: CellTiles, seed: int
+) -> Iterator[tuple[Auditor, str, Measure]]:
+    measure, given = _measure(tiles), tiles.given_classes()
+    for auditor, says in ON_VECTORS.items():
+        yield auditor, basis, measure(partial(says, vectors, given, seed))
+
+
+def _measure(tiles: CellTiles) -> Callable[[Callable[[], Opinion]], Measure]:
+    given, true = tiles.given_classes(), tiles.true_classes()
+    return lambda opinion: lambda: measured(opinion(), given, true)
+
+
+def model_evidence(cell: Cell, tiles: CellTiles, place: Place) -> Evidence | None:
     """By the cell's trained model, if there is one."""
     folder: Path = cell_folder(cell, place)
     if not (folder / DESCRIPTION_FILE).exists():
         return None
     model = load_model(folder, choose_device(place.device))
-    evidence = ModelEvidence(model).collect(tiles.train, RunContext(strict=True))
-    # As `train` keeps it now: some of these models were trained before it did.
-    return replace(evidence, starting_features=view)
+    return ModelEvidence(model).collect(tiles.train, RunContext(strict=True))
 
 
-def _feature_evidence(tiles: CellTiles, vectors: NDArray[np.float32]) -> Evidence:
+def feature_evidence(tiles: CellTiles, vectors: NDArray[np.float32]) -> Evidence:
     """As `audit-labels --embeddings` gathers it."""
     ids = [tile.id for tile in tiles.train]
     given = ExternalEmbeddings("features", tiles.train, ids, vectors, frozenset())
     return EmbeddingEvidence(given).collect(tiles.train, RunContext(strict=True))
 
 
-def _ours(evidence: Evidence) -> Opinion:
+def ours(evidence: Evidence) -> Opinion:
+    """What `audit-labels` says, row by row of the evidence."""
+    row_of = {tile.id: row for row, tile in enumerate(evidence.tiles)}
+    evidence = evidence.in_order_of_ids()
+    place = np.argsort([row_of[tile.id] for tile in evidence.tiles])
     labels = evidence.labels
     scores = score_labels(
         evidence.vectors, labels, evidence.prototypes, evidence.temperature, evidence.left_out
@@ -151,15 +134,18 @@ def _ours(evidence: Evidence) -> Opinion:
     posterior, findings = assess_labels(evidence, scores, AssessmentOptions(), RunContext())
     probability = posterior.issue_probability
     return Opinion(
-        -posterior.margin,
-        findings.is_label_issue,
-        findings.predicted,
-        probability,
+        -posterior.margin[place],
+        findings.is_label_issue[place],
+        findings.predicted[place],
+        probability[place],
         float(probability.mean()),
+        (posterior.rates.low, posterior.rates.high),
+        posterior.rates.can_be_told,
     )
 
 
-def _measured(opinion: Opinion, given: NDArray[np.int64], true: NDArray[np.int64]) -> Found:
+def measured(opinion: Opinion, given: NDArray[np.int64], true: NDArray[np.int64]) -> Found:
+    """How well an auditor found the wrong labels, (N,) given and true ones."""
     wrong = given != true
     suggested = given if opinion.suggested is None else opinion.suggested
     found = audit_figures(opinion.badness, opinion.flagged, wrong, suggested == true)
@@ -173,6 +159,9 @@ def _measured(opinion: Opinion, given: NDArray[np.int64], true: NDArray[np.int64
         f1=f1 if wrong.any() else np.nan,
         flagged=float(opinion.flagged.mean()),
         estimate=np.nan if opinion.rate is None else opinion.rate,
+        low=opinion.interval[0],
+        high=opinion.interval[1],
+        told=float(opinion.can_be_told),
         suggestions=np.nan if opinion.suggested is None else suggestions,
         ece=np.nan if claimed is None else calibration_error(claimed, wrong),
     )
@@ -218,10 +207,9 @@ def our_probabilities(
 
     By the cell's trained model where there is one, else by the starting network's features.
     """
-    look = features_of(cell, tiles, place)
-    evidence = _model_evidence(cell, tiles, place, look.view)
+    evidence = model_evidence(cell, tiles, place) if cell.method is not Method.FROZEN else None
     if evidence is None:
-        evidence = _feature_evidence(tiles, look.vectors)
-    claimed = _ours(evidence).probability
+        evidence = feature_evidence(tiles, cell_features(cell, place))
+    claimed = ours(evidence).probability
     assert claimed is not None
     return claimed, tiles.given_classes() != tiles.true_classes()

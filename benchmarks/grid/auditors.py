@@ -40,6 +40,8 @@ class Opinion:
         suggested: (N,) classes, or None where it suggests none.
         probability: (N,) that the label is wrong, or None where it claims none.
         rate: the noise rate that it estimates, or None.
+        interval: the 95 % interval of that rate; NaN where it gives none.
+        can_be_told: whether it says that it can tell the rate.
     """
 
     badness: NDArray[np.float64]
@@ -47,6 +49,8 @@ class Opinion:
     suggested: Labels | None = None
     probability: NDArray[np.float64] | None = None
     rate: float | None = None
+    interval: tuple[float, float] = (np.nan, np.nan)
+    can_be_told: bool = True
 
 
 def cleanlab(vectors: Vectors, labels: Labels, seed: int) -> Opinion:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from grid.cells import Cell
 from grid.data import CellTiles, Place
+from grid.features import FeatureNetwork
 from rsretrieve.data.loading.batches import read_into_store
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import LossName, ModelSelection
@@ -46,20 +47,6 @@ class Embedded:
     test: NDArray[np.float32]
     prototypes: NDArray[np.float32]
     temperature: float
-
-
-class FeatureNetwork(EmbeddingNetwork):
-    """A backbone's own features, neither projected nor of unit norm."""
-
-    def __init__(self, network: EmbeddingNetwork) -> None:
-        nn.Module.__init__(self)
-        self.backbone = network.backbone
-        self.width = network.projection.in_features
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Normalised pixels (B, C, S, S) → (B, F) float32."""
-        features: Tensor = self.backbone(pixels)
-        return features.flatten(1).float()
 
 
 class LinearClassifier(Prototypes):
@@ -153,15 +140,20 @@ def confident_learning(
 def out_of_sample(
     vectors: NDArray[np.float32], labels: NDArray[np.int64], seed: int
 ) -> NDArray[np.float64]:
-    """(N, K) probabilities by a logistic regression on the vectors, over 5 folds."""
+    """(N, K) probabilities by a logistic regression on the unit vectors, over 5 folds.
+
+    The vectors are not standardised: of principal components, this makes the last ones count as
+    much as the first ones, and the average precision falls.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
-    judge = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    judge = LogisticRegression(max_iter=1000)
+    present, sizes = np.unique(labels, return_counts=True)
+    folds = StratifiedKFold(min(FOLDS, int(sizes.max())), shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # iterations run out; classes of fewer tiles than folds
         found = cross_val_predict(judge, vectors, labels, cv=folds, method="predict_proba")
-    return np.asarray(found, np.float64)
+    probabilities = np.zeros((len(labels), int(labels.max()) + 1))
+    probabilities[:, present] = found
+    return probabilities

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
-from rsretrieve.enums import LossName, NoiseKind
+from grid.made_up import ALIKE, FEW, MANY, MadeUp
+from grid.noises import Noise
+from rsretrieve.enums import LossName
 
 
 class Method(StrEnum):
@@ -28,10 +30,18 @@ class Method(StrEnum):
 
 
 class Dataset(StrEnum):
-    """Real tiles, by the name of their folder."""
+    """Real tiles, by the name of their folder, and tiles that are made up."""
 
     UC_MERCED = "ucmerced"
     AID = "aid128"
+    MADE_FEW = "made-few"
+    MADE_MANY = "made-many"
+    MADE_ALIKE = "made-alike"
+
+    @property
+    def made_up(self) -> MadeUp | None:
+        """What is made; None for real tiles."""
+        return {Dataset.MADE_FEW: FEW, Dataset.MADE_MANY: MANY, Dataset.MADE_ALIKE: ALIKE}.get(self)
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class Cell:
     """One run.
 
     Attributes:
-        dataset: real tiles.
+        dataset: the tiles.
         size_px: what tiles are resized to.
         noise: how training labels go wrong.
         rate: how many of them.
@@ -51,7 +61,7 @@ class Cell:
 
     dataset: Dataset
     size_px: int
-    noise: NoiseKind
+    noise: Noise
     rate: float
     method: Method
     backbone: str
@@ -81,12 +91,12 @@ def _text(value: object) -> str:
 
 
 NOISES = (
-    *((NoiseKind.UNIFORM, rate) for rate in (0.0, 0.1, 0.3, 0.5, 0.7)),
-    *((NoiseKind.TABLE, rate) for rate in (0.1, 0.3, 0.5, 0.7)),
-    (NoiseKind.INSTANCE, 0.2),
+    *((Noise.UNIFORM, rate) for rate in (0.0, 0.1, 0.3, 0.5, 0.7)),
+    *((Noise.TABLE, rate) for rate in (0.1, 0.3, 0.5, 0.7)),
+    (Noise.INSTANCE, 0.2),
 )
 _FIRST = Cell(
-    Dataset.UC_MERCED, 64, NoiseKind.UNIFORM, 0.5, Method.ROBUST, "mobilenet_v2", epochs=40, seed=0
+    Dataset.UC_MERCED, 64, Noise.UNIFORM, 0.5, Method.ROBUST, "mobilenet_v2", epochs=40, seed=0
 )
 
 
@@ -135,7 +145,7 @@ def _seeds(cell: Cell, seeds: Iterable[int]) -> Iterator[Cell]:
 
 
 def _product(
-    starts: Iterable[Cell], noises: Sequence[tuple[NoiseKind, float]], methods: Sequence[Method]
+    starts: Iterable[Cell], noises: Sequence[tuple[Noise, float]], methods: Sequence[Method]
 ) -> list[Cell]:
     return [
         replace(start, noise=noise, rate=rate, method=method)

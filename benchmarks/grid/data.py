@@ -10,16 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grid.cells import Cell, Dataset, Method
+from grid.features import features
+from grid.made_up import write_made_up
+from grid.noises import Noise, by_numbers
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.labels.decided_rows import write_labels
-from rsretrieve.data.labels.label_noise import corrupt_by_table, corrupt_uniformly, read_transitions
+from rsretrieve.data.labels.label_noise import (
+    corrupt_by_instance,
+    corrupt_by_table,
+    corrupt_uniformly,
+    read_transitions,
+)
 from rsretrieve.data.labels.labels import override_labels
 from rsretrieve.data.labels.splits import split_per_class
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.enums import NoiseKind
-from rsretrieve.evaluation.instance_noise import corrupt_with_model
+from rsretrieve.evaluation.instance_noise import class_means, corrupt_with_model
 from rsretrieve.network.model import Model
 
 FRACTIONS = (0.7, 0.1, 0.2)  # as published: train, validation, test
@@ -89,11 +96,41 @@ def cell_tiles(cell: Cell, place: Place, model_of: Callable[[Cell], Model]) -> C
     """
     train, validation, test = _parts(cell, place)
     labels = _labels_file(cell, place)
+    given = _with_noise(cell, place, train, labels, model_of)
+    return CellTiles(given, _true_labels(train), validation, test)
+
+
+def unseen_tiles(cell: Cell, place: Place, model_of: Callable[[Cell], Model]) -> CellTiles:
+    """The tiles that no training of the cell uses, validation and test, with labels as wrong."""
+    _, validation, test = _parts(cell, place)
+    tiles = TileSet("unseen", (*validation, *test))
+    labels = _labels_file(cell, place).with_name("unseen.csv")
+    given = _with_noise(cell, place, tiles, labels, model_of)
+    return CellTiles(given, _true_labels(tiles), validation, test)
+
+
+def _true_labels(tiles: TileSet) -> dict[str, str]:
+    return {tile.id: str(tile.label) for tile in tiles}
+
+
+def _with_noise(
+    cell: Cell, place: Place, tiles: TileSet, labels: Path, model_of: Callable[[Cell], Model]
+) -> TileSet:
     if not labels.exists():
         labels.parent.mkdir(parents=True, exist_ok=True)
-        write_labels(labels, _corrupted(cell, place, train, model_of), overwrite=False)
-    true = {tile.id: str(tile.label) for tile in train}
-    return CellTiles(override_labels(train, labels), true, validation, test)
+        write_labels(labels, _corrupted(cell, place, tiles, model_of), overwrite=False)
+    return override_labels(tiles, labels)
+
+
+def cell_features(cell: Cell, place: Place) -> NDArray[np.float32]:
+    """(N, D) features of the training tiles, computed once for all noises; see `features`."""
+    folder = place.work / cell.dataset / f"seed{cell.seed}"
+    path = folder / f"features-{cell.backbone}-{cell.size_px}px.npy"
+    if not path.exists():
+        train = _parts(cell, place)[0]
+        rows = features(train, cell.backbone, place.weights, cell.size_px, cell.seed)
+        np.save(path, rows)
+    return np.asarray(np.load(path), np.float32)
 
 
 def cell_folder(cell: Cell, place: Place) -> Path:
@@ -108,7 +145,7 @@ def model_that_errs(cell: Cell) -> Cell:
     The paper's NSL on true labels: a fixed recipe, so that the noise stays as it is while
     `robust` gets better.
     """
-    return replace(cell, noise=NoiseKind.UNIFORM, rate=0.0, method=Method.PAPER_NSL)
+    return replace(cell, noise=Noise.UNIFORM, rate=0.0, method=Method.PAPER_NSL)
 
 
 def _parts(cell: Cell, place: Place) -> list[TileSet]:
@@ -116,27 +153,53 @@ def _parts(cell: Cell, place: Place) -> list[TileSet]:
     files = [folder / f"{name}.csv" for name in ("train", "val", "test")]
     if not all(path.exists() for path in files):
         folder.mkdir(parents=True, exist_ok=True)
-        found = find_tiles(place.data / cell.dataset)
+        found = find_tiles(_tiles_folder(cell, place))
         for path, part in zip(files, split_per_class(found, FRACTIONS, cell.seed)):
             write_list(path, part, overwrite=True)
     return [find_tiles(path) for path in files]
 
 
+def _tiles_folder(cell: Cell, place: Place) -> Path:
+    """Where the tiles lie; those that are made up are written first."""
+    kind = cell.dataset.made_up
+    if kind is None:
+        return place.data / cell.dataset
+    folder = place.work / cell.dataset / "tiles"
+    write_made_up(folder, kind)
+    return folder
+
+
 def _labels_file(cell: Cell, place: Place) -> Path:
     # Which labels go wrong may hang on the model that errs, and so on what it is trained by.
-    detail = f"-{cell.backbone}-{cell.size_px}px-{cell.epochs}"
-    kind = f"{cell.noise}-{cell.rate:g}{detail if cell.noise is NoiseKind.INSTANCE else ''}"
+    by = "features" if cell.method is Method.FROZEN else str(cell.epochs)
+    detail = f"-{cell.backbone}-{cell.size_px}px-{by}"
+    kind = f"{cell.noise}-{cell.rate:g}{detail if cell.noise is Noise.INSTANCE else ''}"
     return place.work / cell.dataset / f"seed{cell.seed}" / kind / "labels.csv"
 
 
 def _corrupted(
     cell: Cell, place: Place, train: TileSet, model_of: Callable[[Cell], Model]
 ) -> dict[str, str]:
-    if cell.noise is NoiseKind.UNIFORM:
+    if cell.noise is Noise.UNIFORM:
         return corrupt_uniformly(train, cell.rate, cell.seed)
-    if cell.noise is NoiseKind.TABLE:
+    if cell.noise is Noise.TABLE and cell.dataset.made_up is None:
         own = str(place.data / "ucmerced_transitions.csv")
         table = "aid" if cell.dataset is Dataset.AID else own
         return corrupt_by_table(train, cell.rate, read_transitions(table), cell.seed)
-    model = model_of(model_that_errs(cell))
-    return corrupt_with_model(model, train, cell.rate, cell.seed, RunContext(strict=True))
+    if cell.noise is Noise.INSTANCE and cell.method is Method.FROZEN:
+        return _corrupted_by_features(cell, place, train)
+    if cell.noise is Noise.INSTANCE:
+        model = model_of(model_that_errs(cell))
+        return corrupt_with_model(model, train, cell.rate, cell.seed, RunContext(strict=True))
+    names = train.class_names
+    numbers = np.array([names.index(str(tile.label)) for tile in train], np.int64)
+    drawn = by_numbers(cell.noise, numbers, cell.rate, cell.seed)
+    return {tile.id: names[number] for tile, number in zip(train, drawn.tolist())}
+
+
+def _corrupted_by_features(cell: Cell, place: Place, train: TileSet) -> dict[str, str]:
+    """Labels wrong where the features of tiles resemble those of another class."""
+    rows, names = cell_features(cell, place), train.class_names
+    numbers = np.array([names.index(str(tile.label)) for tile in train], np.int64)
+    similarities = rows @ class_means(rows, numbers, len(names)).T
+    return corrupt_by_instance(train, cell.rate, similarities, names, cell.seed)

@@ -32,7 +32,8 @@ class KeptRows:
         if self.path.exists():
             with self.path.open(encoding="utf-8", newline="") as stream:
                 for row in csv.DictReader(stream):
-                    self.rows[tuple(row[name] for name in self.keys)] = row
+                    known = {name: row.get(name) or "" for name in (*self.keys, *self.figures)}
+                    self.rows[tuple(known[name] for name in self.keys)] = known
 
     def keep(self, key: Key, figures: Mapping[str, object]) -> None:
         """Write a row, beside those that another process kept meanwhile."""

@@ -19,13 +19,12 @@ from rsretrieve.audit.duplicates.find import (
 )
 from rsretrieve.audit.estimators.neighbors import nearest_neighbours
 from rsretrieve.audit.estimators.prototype_scores import LabelScores, score_labels
-from rsretrieve.audit.estimators.several_starts import RateRange
 from rsretrieve.audit.evidence.evidence import Evidence, EvidenceSource
 from rsretrieve.audit.exemplars import Exemplars
 from rsretrieve.audit.issue_selection import select_fixes
 from rsretrieve.audit.issue_types import NO_ISSUE, LabelContext, classify_issues
 from rsretrieve.audit.label_quality import AssessmentOptions, assess_labels
-from rsretrieve.audit.noise_rate import share_intervals, with_untold
+from rsretrieve.audit.noise_rate import RateRange, share_intervals, with_untold
 from rsretrieve.audit.posterior import LabelPosterior
 from rsretrieve.audit.result import Audit, ClassIssues, Comparison, NoiseMatrix, WrongLabelsLeft
 from rsretrieve.audit.result_table import ClassifiedLabels
@@ -72,7 +71,7 @@ def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
     if request.true_labels is not None:
         _require_truth(known, request.true_labels)
     evidence = request.source.collect(known, context)
-    evidence = evidence.in_order_of_ids()
+    evidence = evidence.in_order_of_ids(request.options.seed)
     scores = _scores(evidence, context)
     duplicates = _near_duplicates(evidence, scores, context)
     posterior, findings = assess_labels(evidence, scores, request.options, context)
@@ -102,18 +101,16 @@ def _summarise(
 ) -> Audit:
     order = np.argsort(posterior.margin, kind="stable")
     told = posterior.told
-    probability = posterior.issue_probability
-    rate = float(probability[told].mean())
-    probability = np.where(told, probability, rate)
+    rate, seed = float(posterior.issue_probability[told].mean()), request.options.seed
     return Audit(
         table=classified.table(order),
         tiles=evidence.tiles,
-        per_class=_per_class(classified, probability, told, posterior.rates.can_be_told),
+        per_class=_per_class(classified, posterior, rate, seed),
         noise_rate=rate if posterior.rates.can_be_told else None,
         interval=with_untold(_interval(posterior.rates, rate), float((~told).mean())),
         wrong_left=_wrong_left(posterior, evidence.is_confirmed),
         figures=_figures(classified, posterior, request.true_labels),
-        noise_matrix=NoiseMatrix(evidence.class_names, posterior.expected_counts),
+        noise_matrix=NoiseMatrix(evidence.class_names, posterior.expected_counts, seed),
         comparisons=_comparisons(classified, evidence, order, request.comparisons),
         places=evidence.places,
     )
@@ -200,18 +197,19 @@ def _near_duplicates(
 
 
 def _per_class(
-    classified: ClassifiedLabels,
-    probability: NDArray[np.float64],
-    told: NDArray[np.bool_],
-    can_be_told: bool,
+    classified: ClassifiedLabels, posterior: LabelPosterior, rate: float, seed: int
 ) -> tuple[ClassIssues, ...]:
     """By given label; a class that nothing is said about has no rate."""
     labels, names = classified.labels, classified.class_names
+    told = posterior.told
+    probability = np.where(told, posterior.issue_probability, rate)
     sizes = np.bincount(labels, minlength=len(names))
     issues = np.bincount(labels[classified.findings.is_label_issue], minlength=len(names))
     rates = np.bincount(labels, weights=probability, minlength=len(names)) / np.maximum(sizes, 1)
-    low, high = share_intervals(rates, np.maximum(sizes, 1))
-    untold = (np.bincount(labels[~told], minlength=len(names)) > 0) | (not can_be_told)
+    low, high = share_intervals(rates, np.maximum(sizes, 1), seed)
+    untold = (np.bincount(labels[~told], minlength=len(names)) > 0) | (
+        not posterior.rates.can_be_told
+    )
     low, high = np.where(untold, 0.0, low), np.where(untold, 1.0, high)
     return tuple(
         ClassIssues(

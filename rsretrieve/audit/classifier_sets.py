@@ -14,6 +14,7 @@ from rsretrieve.audit.estimators.classifiers import (
     Classifier,
     Discriminant,
     FixedScores,
+    Logistic,
     NeighbourVotes,
     assign_folds,
 )
@@ -27,6 +28,9 @@ MOST_SCORES = 10_000_000
 
 LIKELY = 15
 """Number of classes whose scores are then kept for each tile; so many or fewer are all kept."""
+
+MOST_PRODUCTS = 60_000_000
+"""Above this many tiles times classes times dimensions, there is no logistic regression."""
 
 Labels = NDArray[np.int64]
 
@@ -48,6 +52,9 @@ class ClassifierSource(Protocol):
 
     def discriminant(self, vectors: UnitRows) -> Classifier:
         """A discriminant of some unit vectors of the tiles."""
+
+    def logistic(self, vectors: UnitRows) -> Classifier | None:
+        """A logistic regression on some unit vectors of the tiles; None if it took too long."""
 
     def votes(self, vectors: UnitRows) -> Votes:
         """The votes of the neighbours by some unit vectors of the tiles."""
@@ -91,6 +98,12 @@ class OfAllClasses:
     def discriminant(self, vectors: UnitRows) -> Classifier:
         """See `ClassifierSource.discriminant`."""
         return Discriminant(vectors[np.arange(len(vectors))], self.folds)
+
+    def logistic(self, vectors: UnitRows) -> Classifier | None:
+        """See `ClassifierSource.logistic`."""
+        if len(vectors) * vectors.dimensions * self.candidates.classes > MOST_PRODUCTS:
+            return None
+        return Logistic(vectors[np.arange(len(vectors))], self.folds)
 
     def votes(self, vectors: UnitRows) -> Votes:
         """See `ClassifierSource.votes`."""
@@ -137,6 +150,10 @@ class OfLikelyClasses:
         from rsretrieve.audit.estimators.streamed import StreamedDiscriminant
 
         return StreamedDiscriminant(vectors, self.folds, self.candidates)
+
+    def logistic(self, vectors: UnitRows) -> Classifier | None:
+        """None: it would take too long."""
+        return None
 
     def votes(self, vectors: UnitRows) -> Votes:
         """See `ClassifierSource.votes`."""

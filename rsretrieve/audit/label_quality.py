@@ -7,8 +7,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.classifier_sets import Votes, classifier_source
-from rsretrieve.audit.estimators.classifiers import Classifier, Restricted, assign_folds
+from rsretrieve.audit.classifier_sets import Votes
+from rsretrieve.audit.classifiers_of_models import (
+    FEWEST_PER_CLASS,
+    classifiers_of,
+    has_starting_features,
+    is_unseen,
+)
+from rsretrieve.audit.estimators.classifiers import assign_folds
 from rsretrieve.audit.estimators.dawid_skene import (
     ClassifierSet,
     EMResult,
@@ -18,8 +24,6 @@ from rsretrieve.audit.estimators.dawid_skene import (
 from rsretrieve.audit.estimators.given_labels import NOT_CONFIRMED, Decisions
 from rsretrieve.audit.estimators.prototype_scores import LabelScores, nearest_classes
 from rsretrieve.audit.estimators.renamed_classes import Renaming
-from rsretrieve.audit.estimators.several_starts import RateRange
-from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.evidence.evidence import Evidence
 from rsretrieve.audit.findings import LabelFindings, label_findings
 from rsretrieve.audit.issue_selection import (
@@ -28,6 +32,7 @@ from rsretrieve.audit.issue_selection import (
     check_fix_precision,
     select_issues,
 )
+from rsretrieve.audit.noise_rate import RateRange
 from rsretrieve.audit.posterior import (
     LabelPosterior,
     posterior_from_em,
@@ -35,9 +40,6 @@ from rsretrieve.audit.posterior import (
 )
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, LabelsError
-
-FEWEST_PER_CLASS = 10
-"""Below this many tiles per class on average, the other classifiers are too uncertain."""
 
 FOLDS = 5
 
@@ -53,6 +55,7 @@ class AssessmentOptions:
         selection: how many labels to flag.
         folds: number of folds for cross-fitting, at least 2.
         fix_precision: expected share of right labels among those that are fixed without review.
+        seed: of the folds, and of the bootstrap of intervals.
 
     Raises:
         InvalidArgument: fewer than 2 folds, or a precision out of range.
@@ -61,6 +64,7 @@ class AssessmentOptions:
     selection: IssueSelection = field(default_factory=IssueSelection)
     folds: int = FOLDS
     fix_precision: float = FIX_PRECISION
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if self.folds < 2:
@@ -101,7 +105,9 @@ def assess_labels(
             "the probabilities are not calibrated"
         )
         known = scores.with_confirmed(confirmed)
-        posterior = posterior_from_prototypes(known, labels, evidence.temperature, classes)
+        posterior = posterior_from_prototypes(
+            known, labels, evidence.temperature, classes, options.seed
+        )
     if not posterior.rates.can_be_told:
         context.notice(_why_it_cannot_be_told(posterior.rates))
     posterior = posterior.without(_only_of_their_class(evidence, confirmed, context), labels)
@@ -158,11 +164,9 @@ def _only_of_their_class(
 
 def _has_independent_classifier(evidence: Evidence) -> bool:
     """Whether some scores do not depend on the tile's own label."""
-    if evidence.left_out is not None or _is_unseen(evidence):
+    if evidence.left_out is not None or any(is_unseen(each) for each in evidence.each):
         return True
-    has_features = evidence.starting_features is not None
-    enough = _are_enough(_seen(evidence), len(evidence.class_names))
-    return _uses_classifiers(evidence) and has_features and enough
+    return _uses_classifiers(evidence) and has_starting_features(evidence)
 
 
 def _uses_classifiers(evidence: Evidence) -> bool:
@@ -170,16 +174,12 @@ def _uses_classifiers(evidence: Evidence) -> bool:
 
 
 def _fit_classifiers(evidence: Evidence, folds: int, context: RunContext) -> tuple[EMResult, Votes]:
-    """The fitted posterior, and the neighbours' votes in the embedding.
-
-    The embedding and the prototypes of a trained model are out-of-sample for tiles that the model
-    was not trained on. For the others they are in-sample: they may have memorised the label.
-    """
+    """The fitted posterior, and the neighbours' votes in the embedding."""
     classes, vectors = len(evidence.class_names), evidence.vectors
     decisions, also = _decisions(evidence), [evidence.labels]
     labels = np.where(decisions.is_original, evidence.original_labels, evidence.labels)
     context.start_stage("searching nearest neighbours", None)
-    if not _is_unseen(evidence):
+    if not is_unseen(evidence):
         classifiers, votes = _classifiers_and_sample(evidence, labels, also, folds)
         context.start_stage("combining classifiers", None)
         return fit_dawid_skene(labels, classes, classifiers, context.advance, decisions), votes
@@ -203,75 +203,12 @@ def _decisions(evidence: Evidence) -> Decisions:
 def _classifiers_and_sample(
     evidence: Evidence, labels: NDArray[np.int64], also: list[NDArray[np.int64]], folds: int
 ) -> tuple[ClassifierSet, Votes]:
-    """See `_classifiers`; of very many tiles with the classifiers of a sample."""
-    classifiers, votes = _classifiers(evidence, labels, also, folds)
+    """See `classifiers_of`; of very many tiles with the classifiers of a sample."""
+    classifiers, votes = classifiers_of(evidence, labels, also, folds)
     parts = len(labels) // MOST_FOR_STARTS
     if parts < 2:
         return classifiers, votes
     rows = np.flatnonzero(assign_folds(labels, parts) == 0)
     others = [each[rows] for each in also]
-    of_rows, _ = _classifiers(evidence.taken(rows), labels[rows], others, folds)
+    of_rows, _ = classifiers_of(evidence.taken(rows), labels[rows], others, folds)
     return replace(classifiers, sample=SampledClassifiers(rows, of_rows)), votes
-
-
-def _classifiers(
-    evidence: Evidence, labels: NDArray[np.int64], also: list[NDArray[np.int64]], folds: int
-) -> tuple[ClassifierSet, Votes]:
-    """All classifiers, and the neighbours' votes in the embedding.
-
-    Args:
-        evidence: of N tiles.
-        labels: (N,) int64 class numbers of the given labels.
-        also: (N,) int64 other classes of each tile that are likely.
-        folds: number of folds for cross-fitting.
-    """
-    vectors, classes, features = evidence.vectors, len(evidence.class_names), None
-    if evidence.starting_features is not None and _are_enough(_seen(evidence), classes):
-        features = UnitRows(evidence.starting_features)
-    source = classifier_source(features or vectors, labels, also, classes, folds)
-    votes = source.votes(vectors)
-    independent: list[Classifier] = [source.discriminant(vectors), votes]
-    if features is None and not _is_unseen(evidence):
-        return ClassifierSet(independent, candidates=source.candidates), votes
-    trained_on = _seen(evidence)
-    by_prototypes = source.prototypes(vectors, evidence.prototypes, evidence.temperature)
-    if features is not None:
-        by_model = [*independent, by_prototypes]
-        return ClassifierSet(
-            independent=[source.discriminant(features), source.votes(features)],
-            in_sample=[Restricted(each, trained_on) for each in by_model[1:]],
-            out_of_sample=[
-                Restricted(each, ~trained_on) for each in by_model if not trained_on.all()
-            ],
-            areas=_areas_of(evidence, labels),
-            candidates=source.candidates,
-        ), votes
-    independent.append(Restricted(by_prototypes, ~trained_on))
-    return ClassifierSet(independent, candidates=source.candidates), votes
-
-
-def _areas_of(evidence: Evidence, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
-    """The areas under the margin that belong to these labels; NaN for the others."""
-    areas = evidence.area_under_margin
-    if areas is None:
-        return None
-    return np.where(evidence.labels == labels, areas, np.float32(np.nan))
-
-
-def _seen(evidence: Evidence) -> NDArray[np.bool_]:
-    """(N,) tiles that the model was, or may have been, trained on."""
-    if evidence.starting_features is not None:
-        return np.asarray(evidence.starting_features.any(axis=1))
-    known = evidence.trained_on
-    return np.ones(len(evidence.tiles), bool) if known is None else known
-
-
-def _is_unseen(evidence: Evidence) -> bool:
-    """Whether the model was trained on none of the tiles, or on very few of them."""
-    is_known = evidence.trained_on is not None
-    return is_known and not _are_enough(_seen(evidence), len(evidence.class_names))
-
-
-def _are_enough(tiles: NDArray[np.bool_], classes: int) -> bool:
-    """Whether they are enough to fit a classifier."""
-    return bool(tiles.sum() >= FEWEST_PER_CLASS * classes)

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.dawid_skene import EMResult
 from rsretrieve.audit.estimators.prototype_scores import LabelScores
-from rsretrieve.audit.estimators.several_starts import RateRange
-from rsretrieve.audit.noise_rate import rate_interval
+from rsretrieve.audit.noise_rate import RateRange, rate_interval
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,11 @@ def posterior_from_em(result: EMResult, labels: NDArray[np.int64]) -> LabelPoste
 
 
 def posterior_from_prototypes(
-    scores: LabelScores, labels: NDArray[np.int64], temperature: float, classes: int
+    scores: LabelScores,
+    labels: NDArray[np.int64],
+    temperature: float,
+    classes: int,
+    seed: int = 0,
 ) -> LabelPosterior:
     """Use the softmax over the two nearest prototypes as probabilities.
 
@@ -108,6 +111,7 @@ def posterior_from_prototypes(
         labels: (N,) int64 class numbers of the given labels.
         temperature: σ of the softmax.
         classes: K.
+        seed: of the bootstrap.
     """
     gap = scores.predicted_similarity.astype(np.float64) - scores.runner_up_similarity
     odds = np.stack([gap, -gap], axis=1) / temperature
@@ -116,7 +120,7 @@ def posterior_from_prototypes(
     counts = np.zeros((classes, classes))
     np.add.at(counts, (labels, other), wrong)
     np.add.at(counts, (labels, labels), 1 - wrong)
-    low, high = rate_interval(wrong)
+    low, high = rate_interval(wrong, seed)
     return LabelPosterior(
         margin=scores.margin / temperature,
         ranked=np.stack([scores.predicted, scores.runner_up], axis=1),

@@ -46,10 +46,12 @@ class NoiseMatrix:
     Attributes:
         class_names: names of the K classes.
         values: (K, K) float64 expected tiles, row given label, column true class.
+        seed: of the bootstrap.
     """
 
     class_names: tuple[str, ...]
     values: NDArray[np.float64]
+    seed: int = 0
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -70,7 +72,7 @@ class NoiseMatrix:
             (M,) lower ends and (M,) upper ends.
         """
         tiles = np.maximum(np.rint(self.values.sum(axis=1)), 1).astype(np.int64)
-        return share_intervals(self.shares[given, true], tiles[given])
+        return share_intervals(self.shares[given, true], tiles[given], self.seed)
 
 
 @dataclass(frozen=True)

@@ -200,6 +200,22 @@ def check_model(folder: Path | None) -> None:
     ModelFolder.read(folder)
 
 
+def check_models(folders: Sequence[Path] | None) -> None:
+    """Check that folders hold models that can be averaged.
+
+    Raises:
+        ModelNotFound, ModelDamaged: see `check_model`.
+        InputError: they were not trained on the same classes.
+    """
+    from rsretrieve.audit.evidence.same_classes import check_same_classes
+    from rsretrieve.network.metadata import ModelFolder
+
+    for folder in folders or ():
+        check_model(folder)
+    if folders:
+        check_same_classes([ModelFolder.read(folder) for folder in folders])
+
+
 def check_faiss_key(model: Path | None, goal: IndexGoal | None) -> None:
     """Check that FAISS can build an index of this kind of the model's embeddings.
 

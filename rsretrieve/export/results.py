@@ -168,8 +168,14 @@ def _class_row(entry: ClassFigures) -> list[Any]:
     return [entry.label, *counts, *values]
 
 
-def audit_json(audit: Audit, device: str) -> dict[str, Any]:
-    """The object that `audit-labels --json` prints."""
+def audit_json(audit: Audit, device: str, models: Sequence[str] = ()) -> dict[str, Any]:
+    """The object that `audit-labels --json` prints.
+
+    Args:
+        audit: the result.
+        device: what computed.
+        models: the model folders, as the user named them; none if there was no model.
+    """
     content: dict[str, Any] = {
         "tiles": audit.table.num_rows,
         "issues": audit.issues.num_rows,
@@ -186,6 +192,7 @@ def audit_json(audit: Audit, device: str) -> dict[str, Any]:
             for entry in audit.per_class
         ],
         "device": device,
+        "models": list(models),
         "kinds": {str(issue_type): count for issue_type, count in audit.issue_counts.items()},
     }
     if (left := audit.wrong_left) is not None:

@@ -29,7 +29,7 @@ from rsretrieve.training.checkpoint import (
     select_prefix,
     write_checkpoint,
 )
-from rsretrieve.training.history.area_under_margin import AreaUnderMargin
+from rsretrieve.training.history.area_under_margin import AreaUnderMargin, MeanProbabilities
 from rsretrieve.training.outcome import require_finite
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.step import Batch, TrainingSettings, TrainingStep
@@ -54,6 +54,7 @@ class TrainingLoop:
         targets: of the training tiles.
         target_policy: sets the targets anew.
         area_under_margin: of the training tiles.
+        mean_probabilities: of the classes of the training tiles, over the epochs.
         best: the best epoch so far.
         history: the finished epochs.
         passing_fraction: at the last update of the targets, the share of the training tiles whose
@@ -78,6 +79,8 @@ class TrainingLoop:
         self._confirmed = torch.from_numpy(confirmed).to(settings.device)
         self.targets = Targets.as_given(self._labels)
         self.area_under_margin = AreaUnderMargin(len(self._labels), settings.device)
+        classes = len(model.prototypes.weight)
+        self.mean_probabilities = MeanProbabilities(len(self._labels), classes, settings.device)
         self.step = TrainingStep(settings, self.model, len(self._labels), context)
         self.target_policy = _target_policy(self.recipe)
         self.passing_fraction: float | None = None
@@ -190,7 +193,13 @@ class TrainingLoop:
         batch = Batch(self.train.pixels[rows], labels, weights)
         result = self.step.run(batch, progress, generator)
         self.area_under_margin.update(positions, result.log_p, self._labels[positions])
+        self.mean_probabilities.update(positions, result.log_p)
         return result.loss
+
+    @property
+    def logit_margins(self) -> NDArray[np.float32]:
+        """(N,) of the given labels of the training tiles; see `MeanProbabilities`."""
+        return self.mean_probabilities.margins(self._labels)
 
     def embedder(self, model: PrototypeModel) -> Embedder:
         """An embedder of a model, in the precision of the training."""
@@ -223,6 +232,7 @@ class TrainingLoop:
         tensors |= self.step.tensors()
         tensors |= add_prefix("targets", vars(self.targets))
         tensors |= add_prefix("margins", self.area_under_margin.tensors())
+        tensors |= add_prefix("probabilities", self.mean_probabilities.tensors())
         tensors |= add_prefix("strategy", self.target_policy.tensors())
         if self.best.state is not None:
             tensors |= add_prefix("best", self.best.state)
@@ -244,6 +254,7 @@ class TrainingLoop:
         self.step.restore(tensors, checkpoint.facts.get("largest_part"))
         self.targets = Targets(**select_prefix(tensors, "targets"))
         self.area_under_margin.restore(select_prefix(tensors, "margins"))
+        self.mean_probabilities.restore(select_prefix(tensors, "probabilities"))
         self.target_policy.restore(select_prefix(tensors, "strategy"))
         self.best.restore(checkpoint.facts, select_prefix(tensors, "best"))
         self.passing_fraction = checkpoint.facts.get("passing_fraction")

@@ -171,6 +171,7 @@ def _write_tile_history(folder: Path, finished: FinishedTraining) -> None:
         weights=training.kept_mask.cpu().numpy().astype(np.float32),
         areas=training.area_under_margin.areas,
         starting_features=finished.start.starting_features,
+        margins=training.logit_margins,
     )
     quadrants = quadrant_means(prepared.train.pixels)
     contents = [prepared.files.content(tile.path).file for tile in prepared.tiles]

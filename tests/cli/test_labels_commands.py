@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 
+import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 AUDIT_HEADER = (
     "tile,given_label,predicted_label,is_label_issue,label_score,own_similarity,"
@@ -149,11 +151,11 @@ def test_audit_labels_writes_the_contract_s_csv_worst_first_and_json(
     assert ran.code == 0
     assert set(ran.json) - {"notices"} == {
         *("tiles", "issues", "noise_rate", "noise_interval", "per_class", "device", "kinds"),
-        *("undecided", "wrong_labels_left", "wrong_labels_left_interval", "truth"),
+        *("undecided", "wrong_labels_left", "wrong_labels_left_interval", "truth", "models"),
     }
+    assert ran.json["models"] == [str(model)]
     assert set(ran.json["truth"]) == TRUTH_KEYS
     assert 0.2 < ran.json["truth"]["noise_rate"] < 0.4
-    assert ran.json["truth"]["auroc"] > 0.6
     assert sum(entry["issues"] for entry in ran.json["per_class"]) == ran.json["issues"]
     assert set(ran.json["per_class"][0]) == {
         *("label", "tiles", "issues", "noise_rate", "noise_interval")
@@ -162,6 +164,13 @@ def test_audit_labels_writes_the_contract_s_csv_worst_first_and_json(
     rows = rows_of(output)
     scores = [float(row["label_score"]) for row in rows]
     assert scores == sorted(scores)
+    # How well a model of a few epochs ranks depends on the arithmetic of PyTorch (0.70 to 0.78 with
+    # the versions that are tested). The figure itself does not: it is computed again here.
+    true = {row["tile"]: row["true_label"] for row in rows_of(noisy)}
+    wrong = [row["given_label"] != true[row["tile"]] for row in rows]
+    auroc = roc_auc_score(wrong, -np.arange(len(rows)))
+    assert ran.json["truth"]["auroc"] == pytest.approx(auroc, abs=1e-3)
+    assert auroc > 0.65
     assert sum(row["is_label_issue"] == "True" for row in rows) == ran.json["issues"]
     taken = check_fixed(rows, {row["tile"]: row["label"] for row in rows_of(fixed)})
     issues = ran.json["issues"]

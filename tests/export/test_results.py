@@ -189,7 +189,7 @@ def test_an_evaluation_as_json() -> None:
 
 
 def test_an_audit_as_json() -> None:
-    assert as_read_back(audit_json(AUDIT, "cpu")) == {
+    assert as_read_back(audit_json(AUDIT, "cpu", ("models/a", "models/b"))) == {
         "tiles": 2,
         "issues": 1,
         "noise_rate": 0.375,
@@ -204,6 +204,7 @@ def test_an_audit_as_json() -> None:
             }
         ],
         "device": "cpu",
+        "models": ["models/a", "models/b"],
         "kinds": {
             **{"duplicate": 1, "rare_class": 0, "off_topic": 0, "ambiguous": 0},
             "wrong_label": 0,

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from rsretrieve.api.arguments.checks import path_of
+from rsretrieve.api.arguments.checks import path_of, plain_text
 from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
 from rsretrieve.api.call_report import CallReport
 from rsretrieve.api.opened_tiles import tiles_of
-from rsretrieve.api.trained_model import paths_among
+from rsretrieve.api.trained_model import model_of, paths_among
 from rsretrieve.audit.evidence.evidence import EvidenceSource
 from rsretrieve.audit.evidence.external_embeddings import (
     ExternalEmbeddings,
     read_external_embeddings,
 )
 from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
-from rsretrieve.audit.evidence.from_model import ModelEvidence
-from rsretrieve.audit.evidence.from_untrained_model import UntrainedEvidence
+from rsretrieve.audit.evidence.from_models import evidence_by
 from rsretrieve.audit.review import apply_decisions
 from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, read_decisions
 from rsretrieve.data.tile import TileSet
-from rsretrieve.errors import InvalidArgument
+from rsretrieve.errors import InputError, InvalidArgument
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class AuditSubject:
         is_decided: decisions were given.
         decisions: those decisions, as they were read.
         origin: where the labels come from, when they were read.
+        models: the model folders that were given.
     """
 
     tiles: TileSet
@@ -48,6 +48,7 @@ class AuditSubject:
     is_decided: bool = False
     decisions: tuple[Decision, ...] = ()
     origin: LabelsOrigin = field(default_factory=LabelsOrigin)
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,11 @@ class AuditArguments:
     device: object
     weights: object = None
     backbone: object = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.model, Sequence) and not isinstance(self.model, str) and not self.model:
+            raise InvalidArgument("model: the list of models is empty")
         given = self.model is not None, self.embeddings is not None
         if all(given):
             raise InvalidArgument("give either a model or embeddings to score labels by")
@@ -74,10 +78,18 @@ class AuditArguments:
             raise InvalidArgument("the tiles are missing; only embeddings can name them")
 
     @property
+    def models(self) -> list[object]:
+        """The models that were given: none, one or several."""
+        if isinstance(self.model, Sequence) and not isinstance(self.model, str):
+            return list(self.model)
+        return [] if self.model is None else [self.model]
+
+    @property
     def inputs(self) -> dict[str, str | Path | None]:
         """The paths that are read, by their arguments."""
-        names = ("tiles", "model", "embeddings", "decisions")
-        return paths_among({name: getattr(self, name) for name in names})
+        given = {name: getattr(self, name) for name in ("tiles", "embeddings", "decisions")}
+        models = {f"model{' ' * i}": model for i, model in enumerate(self.models)}
+        return paths_among(given | models)
 
 
 def subject_of(arguments: AuditArguments, call: CallReport) -> AuditSubject:
@@ -90,13 +102,17 @@ def subject_of(arguments: AuditArguments, call: CallReport) -> AuditSubject:
     inputs = arguments.inputs
     found = None if arguments.tiles is None else tiles_of(arguments.tiles, call).tile_set
     if found is not None and arguments.embeddings is None:
-        asked = embedding_request(arguments.model, arguments.weights, arguments.backbone, 0)
+        asked = embedding_request(
+            arguments.model, arguments.weights, arguments.backbone, arguments.seed
+        )
         inputs |= paths_among({"weights": asked.file})
-        with used_model(arguments.model, found, asked, arguments.device, call) as used:
-            model = used.loaded
-        trained = arguments.model is not None and bool(model.description.class_names)
-        evidence = ModelEvidence(model) if trained else UntrainedEvidence(model)
-        subject = AuditSubject(found, evidence, inputs, model.description.preprocessing.bands)
+        models = [model_of(each, arguments.device, call).loaded for each in arguments.models]
+        named = tuple(str(model.folder) for model in models)
+        if not models:
+            with used_model(None, found, asked, arguments.device, call) as used:
+                models = [used.loaded]
+        bands = models[0].description.preprocessing.bands
+        subject = AuditSubject(found, evidence_by(models), inputs, bands, models=named)
     else:
         path = path_of(arguments.embeddings, "embeddings")
         subject = _of_embeddings(read_external_embeddings(path, found, call.context), found, inputs)
@@ -127,3 +143,40 @@ def _decided(subject: AuditSubject, path: Path, call: CallReport) -> AuditSubjec
         is_decided=True,
         decisions=decided.decisions,
     )
+
+
+def lists_against(against: object, subject: AuditSubject, call: CallReport) -> dict[str, TileSet]:
+    """The lists that the audited tiles are compared with, by name, and last these tiles.
+
+    Args:
+        against: tiles, or a mapping of names to tiles; None for no list.
+        subject: the audited tiles.
+        call: receives notices.
+
+    Returns:
+        The lists; none if `against` is None.
+
+    Raises:
+        InvalidArgument: an argument is of a wrong type, or names the audited tiles.
+        InputError: the audited tiles are no files that can be read.
+        TilesNotFound, TableError: a list cannot be used.
+    """
+    if against is None:
+        return {}
+    if not subject.compares_pixels:
+        raise InputError(
+            "against compares pixels and places, and the tiles of the embeddings are no files "
+            "that can be read",
+            hint="give the tiles, beside the embeddings",
+        )
+    if isinstance(against, Mapping):
+        found = {
+            plain_text(name, "the name of a list"): tiles_of(tiles, call).tile_set
+            for name, tiles in against.items()
+        }
+    else:
+        tiles = tiles_of(against, call).tile_set
+        found = {tiles.source: tiles}
+    if subject.tiles.source in found:
+        raise InvalidArgument(f"against: {subject.tiles.source} names the audited tiles")
+    return {**found, subject.tiles.source: subject.tiles}

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.candidates import Scores
+from rsretrieve.audit.estimators.candidates import Scores, softmax
 from rsretrieve.audit.estimators.neighbors import neighbours_among_all
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 
@@ -20,6 +20,7 @@ NEIGHBOURS = 15
 _VOTE_TEMPERATURE = 0.1
 NO_VOTE = 0.02
 _SHRINKAGE = 0.1
+_RIDGE, _LOGISTIC_STEPS, _CONSTANT = 3.0, 25, 0.3
 
 
 class Classifier(Protocol):
@@ -139,6 +140,59 @@ def discriminant(
     weights = np.linalg.solve(covariance, means.T).T
     offsets = np.log((sizes + 1) / (sizes + 1).sum()) - (weights * means).sum(axis=1) / 2
     return weights, offsets
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """Cross-fitted multinomial logistic regression with a ridge penalty.
+
+    It maximises Σ_i Σ_c q_ic log p_ic − ‖W‖² / 6 over the tiles of the *other* folds by 25
+    accelerated steps (Nesterov 1983) of Böhning's bound of the curvature (1992), which needs one
+    inverse per fold.
+
+    Attributes:
+        rows: (N, D) float32; rows of zeros are unknown and get equal scores.
+        folds: (N,) int64 fold of each tile.
+    """
+
+    rows: NDArray[np.float32]
+    folds: NDArray[np.int64]
+
+    def class_scores(self, posterior: Scores) -> Scores:
+        """See `Classifier.class_scores`."""
+        known = np.asarray(self.rows.any(axis=1))
+        used = known & posterior.any(axis=1)
+        constant = np.full((len(self.rows), 1), _CONSTANT)
+        inputs = np.hstack([self.rows.astype(np.float64), constant])
+        scores = np.zeros(posterior.shape, order="F")
+        for fold in range(int(self.folds.max()) + 1):
+            others = used & (self.folds != fold)
+            weights = logistic_weights(inputs[others], posterior[others])
+            scored = known & (self.folds == fold)
+            scores[scored] = inputs[scored] @ weights
+        return scores
+
+
+def logistic_weights(inputs: NDArray[np.float64], posterior: Scores) -> NDArray[np.float64]:
+    """The weights of a multinomial logistic regression; see `Logistic`.
+
+    Args:
+        inputs: (n, D) float64.
+        posterior: (n, K) probabilities of the classes; rows sum to 1.
+
+    Returns:
+        (D, K) float64.
+    """
+    bound = np.linalg.inv(inputs.T @ inputs / 2 + np.eye(inputs.shape[1]) / _RIDGE)
+    weights = ahead = np.zeros((inputs.shape[1], posterior.shape[1]))
+    momentum = 1.0
+    for _ in range(_LOGISTIC_STEPS):
+        gradient = inputs.T @ (posterior - softmax(inputs @ ahead)) - ahead / _RIDGE
+        before, weights = weights, ahead + bound @ gradient
+        following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = weights + (momentum - 1) / following * (weights - before)
+        momentum = following
+    return weights
 
 
 @dataclass(frozen=True)

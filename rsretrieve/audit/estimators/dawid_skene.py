@@ -20,9 +20,16 @@ the classifier was trained on:
 - *In-sample* classifiers were trained on these labels and may have memorised them. Their factor
   maximises the likelihood of the *independent posterior*, so they count only as far as the
   independent classifiers confirm them. Their product, on the same vectors, gets one more such
-  factor. P is then the product of all classifiers.
+  factor. P is then the product of all classifiers. If the noise rate then lies outside the interval
+  of the independent classifiers by more than 0.1, it cannot be told.
 - *Out-of-sample* classifiers were trained on labels, but not of these tiles. They are treated
   like independent ones.
+
+A *logistic regression* is fitted once to the labels themselves, cross-fitted, and joins the
+independent classifiers for the last updates, if there are no in-sample ones. It predicts labels
+instead of classes, which is the same up to a constant where a wrong label may be of any class.
+Where wrong labels are mostly of certain classes, or where the labels are not more probable with
+it, it is not used.
 
 The area under the margin in training says only whether the given label is right. A logistic
 curve turns it into a probability; the curve is fitted to the posterior of all the other
@@ -46,15 +53,19 @@ from rsretrieve.audit.estimators.candidates import (
     Candidates,
     Scores,
     Transitions,
+    certain_posterior,
     softmax,
 )
 from rsretrieve.audit.estimators.classifiers import Classifier
 from rsretrieve.audit.estimators.em_state import EMState
 from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
-from rsretrieve.audit.estimators.several_starts import FirstFit, RateRange, first_fit
+from rsretrieve.audit.estimators.several_starts import FirstFit, first_fit
+from rsretrieve.audit.noise_rate import RateRange
 
 _ITERATIONS = 4
 _SAME_VECTORS = 0.5**0.5
+_CONTRADICTED = 0.1
+_DIRECTED, _LOGISTIC_UPDATES = 0.2, 3
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,9 @@ class ClassifierSet:
         areas: (N,) float32 area under the margin of the training, NaN where unknown; or None.
         candidates: the classes of the columns of their scores; None for all.
         sample: some of very many tiles, on which several starts are tried; None for all.
+        logistic: to be fitted to the labels; None for none.
+        views: number of vectors of each tile that the independent classifiers use. Beside
+            classifiers on other vectors, the independent ones of all views are averaged.
     """
 
     independent: Sequence[Classifier]
@@ -76,6 +90,8 @@ class ClassifierSet:
     areas: NDArray[np.float32] | None = None
     candidates: Candidates | None = None
     sample: SampledClassifiers | None = None
+    logistic: Classifier | None = None
+    views: int = 1
 
 
 @dataclass(frozen=True)
@@ -154,16 +170,22 @@ def fit_dawid_skene(
     candidates = classifiers.candidates or AllClasses(classes)
     first = _first_fit(GivenLabels.of(labels, decisions), candidates, classifiers, advance)
     state = first.state
+    if not classifiers.in_sample:
+        _update_with_logistic(classifiers, state, advance)
     independent_posterior, rates = state.posterior, first.rates
     if not classifiers.in_sample:
-        log_odds = state.log_odds_with_rate(state.noise_rate_by_transitions)
+        log_odds = state.log_odds_with_rate(rates.part * state.noise_rate_by_transitions)
         return _result(log_odds, state, independent_posterior, rates)
     for _ in range(_ITERATIONS):
         # In-sample classifiers are certain of the labels that they memorised.
         log_p = _all_classifiers(classifiers, state, independent_posterior)
         state.update(log_p, by_all_tiles=True)
         advance(len(labels))
-    rates = rates.including(state.noise_rate, state.given.open_count)
+    tiles = state.given.open_count
+    # A training that memorised wrong labels says that they are right.
+    contradicted = rates.distance(state.noise_rate) > _CONTRADICTED
+    rates = rates.including(state.noise_rate, tiles)
+    rates = replace(rates, can_be_told=rates.can_be_told and not contradicted)
     return _result(state.log_odds, state, independent_posterior, rates)
 
 
@@ -197,6 +219,42 @@ def _first_fit(
     return found.refined(state, refit, advance)
 
 
+def _update_with_logistic(
+    classifiers: ClassifierSet, state: EMState, advance: Callable[[int], None]
+) -> None:
+    """Let the logistic regression join if the labels are more probable with it.
+
+    It does not, either, if wrong labels are mostly of certain classes.
+    """
+    if classifiers.logistic is None or _directedness(state.transitions) > _DIRECTED:
+        return
+    given = certain_posterior(state.candidates, state.given.current)
+    independent = _scores_of(classifiers.independent, state)
+    others = _scores_of(classifiers.out_of_sample, state)
+    scores = [*independent, classifiers.logistic.class_scores(given)]
+
+    def log_p(chosen: list[Scores], name: str) -> Scores:
+        return np.asarray(state.combine(chosen, name) + state.combine(others, "out of sample"))
+
+    before = state.posterior, state.log_odds, state.transitions
+    likelihood = state.log_likelihood(log_p(independent, "independent")).mean()
+    for _ in range(_LOGISTIC_UPDATES):
+        state.update(log_p(scores, "with logistic"), by_all_tiles=False)
+        advance(len(state.labels))
+    if state.log_likelihood(log_p(scores, "with logistic")).mean() < likelihood:
+        state.posterior, state.log_odds, state.transitions = before
+
+
+def _directedness(transitions: Transitions) -> float:
+    """0 if a wrong label may be of any class with equal probability, 1 if of one class alone."""
+    classes = len(transitions)
+    if classes <= 2:
+        return 0.0
+    wrong = transitions * (1 - np.eye(classes))
+    top = float(np.mean(wrong.max(axis=1) / np.maximum(wrong.sum(axis=1), 1e-12)))
+    return (top - 1 / (classes - 1)) / (1 - 1 / (classes - 1))
+
+
 def log_p_by_labels(classifiers: ClassifierSet, state: EMState) -> Callable[[], Scores]:
     """Refit all classifiers but the in-sample ones to the posterior.
 
@@ -225,7 +283,7 @@ def _all_classifiers(classifiers: ClassifierSet, state: EMState, independent: Sc
         for i, scores in enumerate(_scores_of(classifiers.in_sample, state))
     ]
     in_sample = state.calibrate_to_posterior(np.sum(by_posterior, axis=0), independent, "in-sample")
-    log_p: Scores = _SAME_VECTORS * np.sum(by_labels, axis=0) + in_sample
+    log_p: Scores = _SAME_VECTORS / classifiers.views * np.sum(by_labels, axis=0) + in_sample
     log_p += state.combine(_scores_of(classifiers.out_of_sample, state), "out of sample")
     if classifiers.areas is not None:
         posterior = softmax(state.log_odds_of(log_p), state.candidates.log_sizes)

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.audit.estimators.calibration import (
+    LEAST,
+    LOG_LEAST,
+    Target,
+    coarse_factor,
+    logistic_curve,
+    refined_factor,
+)
 from rsretrieve.audit.estimators.candidates import (
     AllClasses,
     Candidates,
@@ -19,18 +26,10 @@ from rsretrieve.audit.estimators.candidates import (
 )
 from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
 
-Sizes = NDArray[np.float32] | None
-"""(C,) see `AllClasses.log_sizes`."""
-
 _PRIOR_TILES = 50.0
 _SHARE_FOR_TRANSITIONS, LOG_CERTAIN = 0.5, float(np.log(0.95))
-_FACTORS = np.geomspace(0.02, 200, 11)
-_SAMPLE, _COARSE_SAMPLE = 2_000, 500
-_NEWTON_STEPS = 15
+_SAMPLE = 2_000
 _LARGEST_SHIFT, _BISECTIONS = 3.0, 40
-_LONGEST_STEP, _SHORTEST_STEP = 1.0, 0.002
-_LEAST = 1e-12
-_LOG_LEAST = float(np.log(_LEAST))
 
 
 class EMState:
@@ -72,7 +71,7 @@ class EMState:
         if posterior is None:
             posterior = certain_posterior(self.candidates, labels)
         self.posterior = posterior
-        self.log_odds = np.log(self.posterior + _LEAST)
+        self.log_odds = np.log(self.posterior + LEAST)
         self._factors: dict[str, float] = {}
         self._is_known = np.ones(len(labels), bool) if is_held_out is None else ~is_held_out
         known = np.flatnonzero(self._is_known)
@@ -115,7 +114,7 @@ class EMState:
         rows = np.flatnonzero(self.given.is_open)
         if not len(rows):
             return self.log_odds
-        own = np.clip(self.posterior[rows, self.own[rows]].astype(np.float64), _LEAST, 1 - _LEAST)
+        own = np.clip(self.posterior[rows, self.own[rows]].astype(np.float64), LEAST, 1 - LEAST)
         margin = np.log(own) - np.log1p(-own)
         low, high = -_LARGEST_SHIFT, _LARGEST_SHIFT
         for _ in range(_BISECTIONS):
@@ -129,7 +128,7 @@ class EMState:
     def log_likelihood(self, log_p: Scores) -> NDArray[np.float64]:
         """(N,) log Σ_t P_it T_{t,y_i} of every given label, held out or not."""
         given = self.candidates.likelihood(self.transitions, self.labels)
-        return np.asarray(np.log((softmax(log_p, self._sizes) * given).sum(axis=1) + _LEAST))
+        return np.asarray(np.log((softmax(log_p, self._sizes) * given).sum(axis=1) + LEAST))
 
     def calibrate_to_labels(self, scores: Scores, name: str) -> Scores:
         """Convert scores with the factor that maximises the likelihood of the known labels.
@@ -186,7 +185,7 @@ class EMState:
         """
         rows = np.flatnonzero(np.isfinite(areas))
         right = posterior[rows, self.own[rows]].astype(np.float64)
-        slope, offset = _logistic_curve(areas[rows].astype(np.float64), right)
+        slope, offset = logistic_curve(areas[rows].astype(np.float64), right)
         log_odds = slope * areas[rows] + offset
         log_p = np.full(posterior.shape, -np.log(self.classes), posterior.dtype)
         log_p[rows] = (-np.logaddexp(0, log_odds) - np.log(self.classes - 1))[:, None]
@@ -197,9 +196,9 @@ class EMState:
         # Sums over columns are several times as fast in this memory order.
         sample = np.asfortranarray(scores[self._sample], np.float64)
         if name not in self._factors:
-            self._factors[name] = _coarse_factor(sample, target)
-        self._factors[name] = _refined_factor(sample, target, self._factors[name])
-        return np.maximum(log_softmax(scores * self._factors[name], self._sizes), _LOG_LEAST)
+            self._factors[name] = coarse_factor(sample, target)
+        self._factors[name] = refined_factor(sample, target, self._factors[name])
+        return np.maximum(log_softmax(scores * self._factors[name], self._sizes), LOG_LEAST)
 
     def log_odds_of(self, log_p: Scores) -> Scores:
         """(N, C) log(P_it · T_{t,y_i}), not normalised; log P_it of a tile that is held out.
@@ -253,87 +252,6 @@ def certain_half(log_p: Scores, candidates: Candidates) -> NDArray[np.bool_]:
     chosen = np.asarray(top >= LOG_CERTAIN)
     chosen[order] |= rank < np.ceil(_SHARE_FOR_TRANSITIONS * sizes[predicted[order]])
     return chosen
-
-
-@dataclass(frozen=True)
-class Target:
-    """What calibrated probabilities p should be like.
-
-    Attributes:
-        weights: (n, C), the target q; or the likelihood g of the label given each class.
-        times_p: q is p·g, normalised.
-        sizes: (C,) logarithm of the number of classes in each column; None for zeros.
-    """
-
-    weights: Scores
-    times_p: bool
-    sizes: Sizes = None
-
-    def likelihood(self, scores: Scores, factor: float) -> float:
-        """The log likelihood of the labels, or of the target, over all rows."""
-        if self.times_p:
-            p = softmax(scores * factor, self.sizes)
-            return float(np.log((p * self.weights).sum(axis=1) + _LEAST).sum())
-        log_p = log_softmax(scores * factor, self.sizes)
-        return float((self.weights * np.maximum(log_p, _LOG_LEAST)).sum())
-
-    def slopes(self, scores: Scores, factor: float) -> tuple[float, float]:
-        """First and second derivative of the log likelihood by the factor k.
-
-        They are Σ (E_q[s] − E_p[s]) and Σ (Var_q[s] − Var_p[s]), where q is constant and has no
-        Var_q unless it depends on p.
-        """
-        p = softmax(scores * factor, self.sizes)
-        q = p * self.weights if self.times_p else self.weights
-        q = q / np.maximum(q.sum(axis=1, keepdims=True), _LEAST)
-        (mean_p, variance_p), (mean_q, variance_q) = _moments(p, scores), _moments(q, scores)
-        curvature = (variance_q if self.times_p else 0.0) - variance_p
-        return float((mean_q - mean_p).sum()), float(np.sum(curvature))
-
-
-def _moments(p: Scores, scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n,) mean and variance of the scores of each row."""
-    weighted = p * scores
-    mean = weighted.sum(axis=1)
-    return mean, (weighted * scores).sum(axis=1) - mean**2
-
-
-def _coarse_factor(sample: Scores, target: Target) -> float:
-    """The factor with the highest likelihood of a few tiles."""
-    every = max(1, len(sample) // _COARSE_SAMPLE)
-    few = sample[::every]
-    target = Target(target.weights[::every], target.times_p, target.sizes)
-    factors: list[float] = _FACTORS.tolist()
-    return max(factors, key=lambda factor: target.likelihood(few, factor))
-
-
-def _refined_factor(sample: Scores, target: Target, factor: float) -> float:
-    """Newton's method in the logarithm of the factor, with bounded steps."""
-    for _ in range(_NEWTON_STEPS):
-        first, second = target.slopes(sample, factor)
-        gradient, curvature = factor * first, factor**2 * second + factor * first
-        step = -gradient / curvature if curvature < 0 else np.sign(gradient) * _LONGEST_STEP
-        step = float(np.clip(step, -_LONGEST_STEP, _LONGEST_STEP))
-        factor = float(np.clip(factor * np.exp(step), _FACTORS[0], _FACTORS[-1]))
-        if abs(step) < _SHORTEST_STEP:
-            break
-    return factor
-
-
-def _logistic_curve(values: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[float, float]:
-    """Slope and offset that maximise the likelihood of `right`, 0…1, by Newton's method."""
-    if not len(values):
-        return 0.0, 0.0
-    scale = max(float(values.std()), 1e-6)
-    inputs = np.stack([values / scale, np.ones(len(values))], axis=1)
-    found = np.zeros(2)
-    for _ in range(_NEWTON_STEPS):
-        p = 1 / (1 + np.exp(-np.clip(inputs @ found, -30, 30)))
-        # A weak ridge penalty keeps the slope finite where the classes separate perfectly.
-        gradient = inputs.T @ (p - right) + found
-        curvature = (inputs.T * (p * (1 - p))) @ inputs + np.eye(2)
-        found -= np.linalg.solve(curvature, gradient)
-    return float(found[0] / scale), float(found[1])
 
 
 def uniform_noise(rate: float, classes: int) -> Transitions:

@@ -19,6 +19,11 @@ have. Where many tiles are uncertain, the fit is therefore compared with right l
 that overlap. Unless it explains the held-out labels better, by more than three standard errors,
 the range begins at 0; if it is not even better by two, and more than a tenth of the labels would be
 wrong, the rate cannot be determined.
+
+A part of the noise may be overlap, too. Where many tiles are uncertain, or many labels are wrong,
+0.9, 0.75, 0.5 and 0.25 of the noise are therefore tried as well. The range begins at the lowest
+that explains the labels. The estimate is the most likely part, if it explains the labels better
+than the whole by more than a standard error.
 """
 
 from __future__ import annotations
@@ -39,6 +44,7 @@ from rsretrieve.audit.estimators.candidates import (
 from rsretrieve.audit.estimators.classifiers import assign_folds
 from rsretrieve.audit.estimators.em_state import LOG_CERTAIN, EMState, uniform_noise
 from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
+from rsretrieve.audit.noise_rate import RateRange, with_sampling_error
 
 Refit = Callable[[EMState], Callable[[], Scores]]
 """Refits the classifiers to a state; see `dawid_skene.log_p_by_labels`."""
@@ -50,44 +56,12 @@ _PASSES, _UPDATES = ((True, 5), (False, 5)), 2
 """T is first counted on all tiles, then on the certain half; fewest iterations of each."""
 
 _MOST_ITERATIONS, _STILL_CHANGES = 30, 0.002
-_AGREE, _DISAGREE = 0.02, 0.1
-_HIGH_RATE = 0.5
+_AGREE, _DISAGREE, _HIGH_RATE = 0.02, 0.1, 0.5
 _PARTS, _HELD_OUT_ITERATIONS = 3, 5
 _EXPLAINS_SE, _INFORMS_SE = 2.0, 3.0
-_NORMAL_95 = 1.96
 _NO_NOISE, _CERTAIN_SHARE = 0.01, 0.7
-_MODEL_ERROR = 0.01
-"""A tile that looks like another class counts as mislabelled; about so many do in clean data."""
-
-
-@dataclass(frozen=True)
-class RateRange:
-    """The noise rates of all fits that explain the labels.
-
-    Attributes:
-        low, high: ends of an interval that covers them and their sampling error.
-        can_be_told: the fits agree, and the labels are informative.
-        is_informative: the vectors predict labels better than their frequencies do.
-    """
-
-    low: float
-    high: float
-    can_be_told: bool = True
-    is_informative: bool = True
-
-    def including(self, rate: float, tiles: int) -> RateRange:
-        """The range that also covers another estimate of the rate, of so many tiles."""
-        low, high = _with_sampling_error([rate], tiles)
-        return replace(self, low=min(self.low, low), high=max(self.high, high))
-
-    def moved(self, by: float) -> RateRange:
-        """The range after the labels changed, which changes the mean probability by `by`."""
-        low, high = (float(np.clip(end + by, 0, 1)) for end in (self.low, self.high))
-        return replace(self, low=low, high=high)
-
-    def scaled(self, share: float) -> RateRange:
-        """The range for all labels, if it is that of a share of them and the others are right."""
-        return replace(self, low=self.low * share, high=self.high * share)
+_SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
+_LOW_NOISE, _SHARE_ITERATIONS, _BETTER_SE = 0.3, 2, 1.0
 
 
 @dataclass(frozen=True)
@@ -157,7 +131,7 @@ def first_fit(
             found = _range_of(fits, undecided)
             if found.low > 0 and _overlap(fits[0], refit):
                 found = _down_to_overlap(fits[0], refit, found, advance)
-            return FirstFit(fits[0].state, found)
+            return FirstFit(fits[0].state, _down_to_part(fits[0], refit, found, advance))
         fits = fits[:1]
     else:
         fits.append(fit(uniform_noise(_MIDDLE * chance, classes)))
@@ -169,9 +143,8 @@ def first_fit(
     explaining = _that_explain(fits, likelihoods, best)
     chosen = _most_likely(explaining, refit)
     found = _range_of(explaining, undecided)
-    return FirstFit(
-        chosen.state, RateRange(found.low, found.high, _agree(explaining, _DISAGREE), True)
-    )
+    found = replace(found, can_be_told=_agree(explaining, _DISAGREE))
+    return FirstFit(chosen.state, _down_to_part(chosen, refit, found, advance))
 
 
 def _fit(
@@ -203,10 +176,13 @@ def _held_out_likelihood(
     refit: Refit,
     advance: Callable[[int], None],
     iterations: int = _HELD_OUT_ITERATIONS,
+    *,
+    keeps_transitions: bool = False,
 ) -> NDArray[np.float64]:
     """(N,) log likelihood of every label, by a posterior that does not use it.
 
-    The confusion matrix is that of the fit: one label changes it little.
+    The confusion matrix is that of the fit: one label changes it little. It changes in the
+    iterations, unless it is kept.
     """
     labels, transitions = fit.state.labels, fit.state.transitions
     candidates = fit.state.candidates
@@ -218,6 +194,7 @@ def _held_out_likelihood(
         state = EMState(labels, transitions, by_label, rows, candidates, fit.state.decisions)
         for _ in range(iterations):
             state.update(refit(state)(), by_all_tiles=False)
+            state.transitions = transitions if keeps_transitions else state.transitions
             advance(len(labels))
         found[rows] = state.log_likelihood(refit(state)())[rows]
     return found
@@ -226,8 +203,8 @@ def _held_out_likelihood(
 def _overlap(fit: _Fit, refit: Refit) -> bool:
     """Whether so few tiles are certain that noise may be overlap of the classes."""
     candidates = fit.state.candidates
-    log_p = log_softmax(refit(fit.state)(), candidates.log_sizes)
-    certain = log_p[:, candidates.likely].max(axis=1) >= LOG_CERTAIN
+    log_p = log_softmax(refit(fit.state)(), candidates.log_sizes)[:, candidates.likely]
+    certain = log_p.max(axis=1) >= LOG_CERTAIN
     return bool(certain.mean() < _CERTAIN_SHARE)
 
 
@@ -245,6 +222,50 @@ def _down_to_overlap(
         return found
     can_be_told = better_by > _EXPLAINS_SE or fit.rate <= _DISAGREE
     return replace(found, low=0.0, can_be_told=can_be_told)
+
+
+def _down_to_part(
+    fit: _Fit, refit: Refit, found: RateRange, advance: Callable[[int], None]
+) -> RateRange:
+    """The range, down to the smallest part of the noise that explains the labels as well."""
+    if found.low == 0 or not (fit.rate > _LOW_NOISE or _overlap(fit, refit)):
+        return found
+    best = whole = _likelihood_of_part(fit, 1.0, refit, advance)
+    means = [float(whole.mean())]
+    for share in _SHARES[1:]:
+        each = _likelihood_of_part(fit, share, refit, advance)
+        best = each if each.mean() > best.mean() else best
+        means.append(float(each.mean()))
+        if _standard_errors(best - each) > _EXPLAINS_SE:
+            break
+        found = found.including(share * fit.rate, fit.state.given.open_count)
+    is_better = _standard_errors(best - whole) > _BETTER_SE
+    part = _most_likely_part(means) if is_better else 1.0
+    found = found.including(part * fit.rate, fit.state.given.open_count)
+    return replace(found, part=part)
+
+
+def _likelihood_of_part(
+    fit: _Fit, share: float, refit: Refit, advance: Callable[[int], None]
+) -> NDArray[np.float64]:
+    """(N,) log likelihood of the labels with a share of the noise of a fit."""
+    state = fit.state
+    less = np.maximum((1 - share) * np.eye(state.classes) + share * state.transitions, 1e-4)
+    less /= less.sum(axis=1, keepdims=True)
+    start = EMState(state.labels, less, candidates=state.candidates, decisions=state.decisions)
+    part, iterations = _Fit(start, ()), _SHARE_ITERATIONS
+    return _held_out_likelihood(part, refit, advance, iterations, keeps_transitions=True)
+
+
+def _most_likely_part(means: Sequence[float]) -> float:
+    """The share with the highest likelihood, by a parabola through the best and its neighbours."""
+    middle = min(max(int(np.argmax(means)), 1), len(means) - 2)
+    if middle < 1:
+        return _SHARES[int(np.argmax(means))]
+    near = slice(middle - 1, middle + 2)
+    curve, slope, _ = np.polyfit(_SHARES[near], means[near], 2)
+    peak = -slope / (2 * curve) if curve < 0 else _SHARES[int(np.argmax(means))]
+    return float(np.clip(peak, _SHARES[middle + 1], _SHARES[middle - 1]))
 
 
 def _that_explain(
@@ -275,11 +296,5 @@ def _agree(fits: Sequence[_Fit], tolerance: float) -> bool:
 
 
 def _range_of(fits: Sequence[_Fit], tiles: int) -> RateRange:
-    low, high = _with_sampling_error([rate for fit in fits for rate in fit.rates], tiles)
+    low, high = with_sampling_error([rate for fit in fits for rate in fit.rates], tiles)
     return RateRange(low, high)
-
-
-def _with_sampling_error(rates: Sequence[float], tiles: int) -> tuple[float, float]:
-    low, high = min(rates), max(rates)
-    errors = [_NORMAL_95 * float(np.sqrt(rate * (1 - rate) / tiles)) for rate in (low, high)]
-    return max(0.0, low - errors[0] - _MODEL_ERROR), min(1.0, high + errors[1] + _MODEL_ERROR)

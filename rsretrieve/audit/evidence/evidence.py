@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol, TypeVar
@@ -44,6 +44,8 @@ class Evidence:
             labels; rows of zeros for tiles that the model was not trained on.
         area_under_margin: (N,) float32, in nats; NaN where unknown.
         training_weight: (N,) float32, m_i at the end of training; NaN where unknown.
+        members: by each of several models, of the same tiles in the same order. This is then
+            their average; see `from_models.joined`.
     """
 
     tiles: TileSet
@@ -59,6 +61,20 @@ class Evidence:
     starting_features: NDArray[np.float32] | None = None
     area_under_margin: NDArray[np.float32] | None = None
     training_weight: NDArray[np.float32] | None = None
+    members: tuple[Evidence, ...] = ()
+
+    @property
+    def each(self) -> tuple[Evidence, ...]:
+        """The evidence by each model; this one if there is one model, or none."""
+        return self.members or (self,)
+
+    @cached_property
+    def seen(self) -> NDArray[np.bool_]:
+        """(N,) bool, tiles that a model was, or may have been, trained on."""
+        if self.starting_features is not None:
+            return np.asarray(self.starting_features.any(axis=1))
+        known = self.trained_on
+        return np.ones(len(self.tiles), bool) if known is None else known
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
@@ -80,13 +96,13 @@ class Evidence:
             found[row] = numbers.get((confirmed and confirmed.original) or "", -1)
         return found
 
-    def in_order_of_ids(self) -> Evidence:
-        """The same evidence in a random order that depends on the tiles' ids alone.
+    def in_order_of_ids(self, seed: int = 0) -> Evidence:
+        """The same evidence in a random order that depends on the tiles' ids and a seed alone.
 
         The folds of cross-fitting and the order of equal neighbours depend on the order of the
         rows. The results must not depend on the order in which the tiles were given.
         """
-        keys = [hash_uniform(0, "order of an audit", tile.id) for tile in self.tiles]
+        keys = [hash_uniform(seed, "order of an audit", tile.id) for tile in self.tiles]
         return self.taken(np.argsort(np.array(keys), kind="stable"))
 
     def taken(self, rows: NDArray[np.int64]) -> Evidence:
@@ -106,7 +122,20 @@ class Evidence:
             starting_features=_taken(self.starting_features, rows),
             area_under_margin=_taken(self.area_under_margin, rows),
             training_weight=_taken(self.training_weight, rows),
+            members=tuple(each.taken(rows) for each in self.members),
         )
+
+    def of(self, tiles: TileSet) -> Evidence:
+        """The same of the same tiles, whose decisions may be others."""
+        return replace(self, tiles=tiles)
+
+
+def mean_of_known(values: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """(N,) float32 mean of those of some arrays (N,) that are no NaN; NaN where all are."""
+    rows = np.stack(values)
+    known = np.isfinite(rows)
+    mean = np.where(known, rows, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(known.any(axis=0), mean, np.nan).astype(np.float32)
 
 
 def _taken(values: NDArray[S] | None, rows: NDArray[np.int64]) -> NDArray[S] | None:

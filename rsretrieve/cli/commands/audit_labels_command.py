@@ -13,7 +13,7 @@ from rsretrieve.cli.early_checks import (
     check_device,
     check_embeddings,
     check_labels_file,
-    check_model,
+    check_models,
     check_tiles,
     check_training,
     check_truth,
@@ -67,11 +67,12 @@ def audit_labels(
         ),
     ] = None,
     model: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             metavar="DIR",
-            help="Model folder, written by rsretrieve train. \\[default: an embedding that needs "
-            "no training, chosen by the tiles]",
+            help="Model folder, written by rsretrieve train. If given several times, the models "
+            "are averaged; all must know the same classes. \\[default: an embedding that needs no "
+            "training, chosen by the tiles]",
         ),
     ] = None,
     weights: options.FrozenWeights = None,
@@ -186,6 +187,7 @@ def audit_labels(
         ),
     ] = False,
     device: options.Device = "auto",
+    seed: options.Seed = 0,
     overwrite: options.Overwrite = False,
     strict: options.Strict = False,
     as_json: options.Json = False,
@@ -216,7 +218,9 @@ def audit_labels(
     training. A trained network fits wrong labels, too; 3 to 5 are therefore calibrated against 1
     and 2, which then get the weight √½ each, because they see the same features. For tiles
     outside the training set, the model's own estimators replace 1 and 2. With --embeddings,
-    without --model, or with a model without starting features, 1 and 2 use the embeddings.
+    without --model, or with a model without starting features, 1 and 2 use the embeddings. Without
+    3 to 5, a cross-fitted logistic regression on the labels joins them, if wrong labels may be of
+    any class and the labels are more probable with it.
 
     Above 10,000,000 tiles × classes, the probabilities of the 15 likely classes of each tile are
     kept, and of the rest together. Above 50,000 tiles, neighbours are searched approximately.
@@ -234,8 +238,8 @@ def audit_labels(
     exports = (fiftyone, label_studio, geojson, noise_matrix)
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, leaks, overwrite)
     inputs = AuditInputs(
-        *(tiles or None, scenes, labels, model, embeddings, decisions, truth),
-        *(DefaultRequest(weights, backbone, 0), device, against or ()),
+        *(tiles or None, scenes, labels, model or (), embeddings, decisions, truth),
+        *(DefaultRequest(weights, backbone, seed), device, against or ()),
     )
     _check_together(inputs, outputs, fix_precision, fail_on_issues=fail_on_issues)
     paths = outputs.paths(inputs.paths)
@@ -244,7 +248,7 @@ def audit_labels(
         terminal.leave_output_to(paths.on_standard_output)
         check_device(device)
         check_tiles(tiles)
-        check_model(model)
+        check_models(model)
         check_training(backbone, weights)
         check_labels_file(labels)
         check_embeddings(embeddings)
@@ -264,6 +268,7 @@ def audit_labels(
             IssueSelection(expected_precision, budget),
             cross_fit,
             FIX_PRECISION if fix_precision is None else fix_precision,
+            seed,
         )
         context = RunContext(strict=strict, listener=terminal.listen)
         found = inputs.find(context)
@@ -291,6 +296,6 @@ def audit_labels(
         compared = inputs.against_lists(found.tiles, source, context)
         found_leaks = outputs.write_leaks(compared, context)
         terminal.notice(*context.notices)
-        terminal.result(*audit_result(audit, source.device, found.reviewed, found_leaks))
+        terminal.result(*audit_result(audit, source, found.reviewed, found_leaks))
         code = terminal.failures(context.failures)
         raise typer.Exit(EXIT_ISSUES if fail_on_issues and len(audit.issues) else code)

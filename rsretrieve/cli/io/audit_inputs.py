@@ -49,12 +49,14 @@ class AuditSource:
         bands: bands shown as red, green and blue, counted from 1; empty for the first three.
         device: description of the device that computes.
         compares_pixels: near-duplicates are found by pixels, not by embeddings alone.
+        models: the model folders, as given.
     """
 
     evidence: EvidenceSource
     bands: tuple[int, ...]
     device: str
     compares_pixels: bool
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class AuditInputs:
     tiles: list[str] | None
     scenes: SceneChoices
     labels: Path | None
-    model: Path | None
+    models: Sequence[Path]
     embeddings: Path | None
     decisions: Path | None
     truth: Path | None
@@ -75,8 +77,9 @@ class AuditInputs:
     @property
     def is_audit(self) -> bool:
         """Whether labels are audited; otherwise decisions are only applied to labels."""
-        asked = (self.model, self.embeddings, self.request.weights, self.request.backbone)
-        return self.decisions is None or any(option is not None for option in asked)
+        asked = (self.embeddings, self.request.weights, self.request.backbone)
+        is_asked = bool(self.models) or any(option is not None for option in asked)
+        return self.decisions is None or is_asked
 
     @property
     def paths(self) -> dict[str, str | Path | None]:
@@ -84,7 +87,7 @@ class AuditInputs:
         return {
             **inputs_of("TILES", self.tiles),
             "--labels": self.labels,
-            "--model": self.model,
+            **inputs_of("--model", [*map(str, self.models)]),
             "--weights": weights_file(self.request.weights),
             "--embeddings": self.embeddings,
             "--decisions": self.decisions,
@@ -98,14 +101,14 @@ class AuditInputs:
         Raises:
             typer.BadParameter: they do not.
         """
-        if self.model is not None and self.embeddings is not None:
+        if self.models and self.embeddings is not None:
             raise typer.BadParameter("--model and --embeddings do not go together")
         if repeated := set(self.against) & set(self.tiles or ()):
             raise typer.BadParameter(f"--against {min(repeated)} is one of the audited TILES")
         if not self.is_audit and self.against:
             raise typer.BadParameter("--against needs an audit; --decisions alone is none")
         frozen = self.request.weights is not None or self.request.backbone is not None
-        if frozen and (self.model is not None or self.embeddings is not None):
+        if frozen and (self.models or self.embeddings is not None):
             raise typer.BadParameter(
                 "--weights and --backbone do not go together with --model or --embeddings"
             )
@@ -176,17 +179,16 @@ class AuditInputs:
             from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
 
             return AuditSource(EmbeddingEvidence(embeddings), (), "cpu", embeddings.has_pixels)
-        from rsretrieve.audit.evidence.from_model import ModelEvidence
-        from rsretrieve.audit.evidence.from_untrained_model import UntrainedEvidence
+        from rsretrieve.audit.evidence.from_models import evidence_by
         from rsretrieve.network.device import choose_device, describe_device
         from rsretrieve.network.model_folder import load_model
 
-        if self.model is None:
-            with default_model(found.tiles, self.request, self.device, context) as chosen:
-                model, trained = chosen, False
+        if self.models:
+            device = choose_device(self.device)
+            models = [load_model(folder, device, context) for folder in self.models]
         else:
-            model = load_model(self.model, choose_device(self.device), context)
-            trained = bool(model.description.class_names)
-        evidence = ModelEvidence(model) if trained else UntrainedEvidence(model)
-        bands = model.description.preprocessing.bands
-        return AuditSource(evidence, bands, describe_device(model.device), True)
+            with default_model(found.tiles, self.request, self.device, context) as chosen:
+                models = [chosen]
+        bands, named = models[0].description.preprocessing.bands, tuple(map(str, self.models))
+        device_text = describe_device(models[0].device)
+        return AuditSource(evidence_by(models), bands, device_text, True, named)

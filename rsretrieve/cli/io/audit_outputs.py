@@ -131,7 +131,11 @@ class AuditOutputs:
         if self.page is not None:
             bands, by_pixels = source.bands, source.compares_pixels
             review = _review_settings(found)
-            request = PageRequest(audit, found.tiles.source, bands, by_pixels, review=review)
+            request = PageRequest(
+                *(audit, found.tiles.source, bands, by_pixels),
+                review=review,
+                models=source.models,
+            )
             write_audit_page(self.page, request, overwrite=self.overwrite, context=context)
         exported = self.fiftyone is not None or self.label_studio is not None
         stacks = stack_notice(audit.tiles) if exported else []

@@ -14,18 +14,22 @@ if TYPE_CHECKING:
     from rsretrieve.audit.leaks.find_leaks import FoundLeaks
     from rsretrieve.audit.result import Audit
     from rsretrieve.audit.review import ReviewedTiles
+    from rsretrieve.cli.io.audit_inputs import AuditSource
 
 WORST_SHOWN = 20
 
 
 def audit_result(
-    audit: Audit, device: str, reviewed: ReviewedTiles | None, leaks: FoundLeaks | None = None
+    audit: Audit,
+    source: AuditSource,
+    reviewed: ReviewedTiles | None,
+    leaks: FoundLeaks | None = None,
 ) -> tuple[Any, ...]:
     """The JSON object, then what is printed without `--json`."""
     from rsretrieve.cli.io.leak_outputs import leak_summary
     from rsretrieve.export.results import audit_json, leaks_json
 
-    content = audit_json(audit, device)
+    content = audit_json(audit, source.device, source.models)
     if leaks is not None:
         content["leaks"] = leaks_json(leaks)
     if reviewed is not None:

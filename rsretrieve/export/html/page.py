@@ -77,6 +77,7 @@ class PageRequest:
         compares_pixels: near-duplicates were found by pixels, not by embeddings alone.
         most_cards: largest number of tiles to show; the worst ones are shown.
         review: how the decisions are applied later.
+        models: the model folders, as the user named them; none if there was no model.
     """
 
     audit: Audit
@@ -85,6 +86,7 @@ class PageRequest:
     compares_pixels: bool = True
     most_cards: int = MOST_CARDS
     review: ReviewSettings = field(default_factory=ReviewSettings)
+    models: tuple[str, ...] = ()
 
     @property
     def shown(self) -> pyarrow.Table:
@@ -170,7 +172,15 @@ def _summary(request: PageRequest) -> str:
     others = to_review - issues
     more = f"; {others:,} more tiles to review" if others else ""
     least = f" Only the worst {shown:,} are shown." if shown < to_review else ""
-    return f"{count}; {audit.noise_summary}{more}. The worst labels come first.{least}"
+    by = f" Scored by {_named(request.models)}." if request.models else ""
+    return f"{count}; {audit.noise_summary}{more}. The worst labels come first.{least}{by}"
+
+
+def _named(models: tuple[str, ...]) -> str:
+    """One model, or several, in words."""
+    if len(models) == 1:
+        return f"the model {_text(models[0])}"
+    return f"the models {', '.join(map(_text, models[:-1]))} and {_text(models[-1])}"
 
 
 def _class_table(audit: Audit) -> str:

@@ -16,9 +16,10 @@ from rsretrieve.errors import ModelDamaged
 from rsretrieve.network.metadata import TILES_FILE, ModelFolder, check_file
 
 CONFIRMED, ORIGINAL = "confirmed", "original_label"
-WEIGHT, AREA, STARTING_FEATURES = "weight", "area_under_margin", "first_view"
+WEIGHT, AREA, MARGIN = "weight", "area_under_margin", "logit_margin"
+STARTING_FEATURES = "first_view"
 QUADRANT_MEANS, CONTENT = "quadrants", "content"
-RECORDED = (WEIGHT, AREA, STARTING_FEATURES)
+RECORDED = (WEIGHT, AREA, MARGIN, STARTING_FEATURES)
 DECISIONS = (CONFIRMED, ORIGINAL)
 
 

@@ -28,6 +28,7 @@ from rsretrieve.training.history.history_table import (
     CONFIRMED,
     CONTENT,
     DECISIONS,
+    MARGIN,
     ORIGINAL,
     QUADRANT_MEANS,
     RECORDED,
@@ -53,6 +54,8 @@ class TileHistory:
             in old model folders, which do not find a training tile by its content.
         confirmed: tile id → decision, for tiles whose label a person had decided on, and whose
             label is the same now.
+        margins: (N,) float32, margin of the mean probabilities over the epochs, in nats; NaN if
+            unknown, and None if unknown for all tiles, as in old model folders.
     """
 
     weights: NDArray[np.float32]
@@ -60,10 +63,13 @@ class TileHistory:
     starting_features: NDArray[Any] | None
     trained_on: NDArray[np.bool_] | None = None
     confirmed: Mapping[str, ConfirmedLabel] = field(default_factory=dict)
+    margins: NDArray[np.float32] | None = None
 
     def columns(self) -> dict[str, Any]:
         """The columns of the table, by name."""
         columns: dict[str, Any] = {WEIGHT: self.weights, AREA: self.areas}
+        if self.margins is not None:
+            columns[MARGIN] = self.margins
         if self.starting_features is not None:
             columns[STARTING_FEATURES] = as_lists(
                 self.starting_features.astype(np.float16, copy=False)
@@ -119,9 +125,9 @@ def read_tile_history(
     """Read what a model folder recorded about some tiles.
 
     A tile is found by its id, if its pixels are those of training; or else by the content of its
-    file, wherever that lies and whatever its name is. Nothing is known about other tiles. Weight
-    and area belong to the label of that time: they are unknown for tiles whose label has changed.
-    Old model folders have no such file, or know no contents.
+    file, wherever that lies and whatever its name is. Nothing is known about other tiles. Weight,
+    area and margin belong to the label of that time: they are unknown for tiles whose label has
+    changed. Old model folders have no such file, or know no contents.
 
     Args:
         model: the model folder.
@@ -132,7 +138,7 @@ def read_tile_history(
     Raises:
         ModelDamaged: the file was changed, or cannot be read.
     """
-    weights, areas = np.full((2, len(tiles)), np.nan, np.float32)
+    weights, areas, margins = np.full((3, len(tiles)), np.nan, np.float32)
     table = read_columns(model, ("tile", "label", CONTENT, *RECORDED, QUADRANT_MEANS, *DECISIONS))
     if table is None:
         return TileHistory(weights, areas, None)
@@ -141,17 +147,22 @@ def read_tile_history(
     here, there = np.flatnonzero(found >= 0), found[found >= 0]
     given = table.column("label").take(pyarrow.array(there)).to_pylist()
     same = np.array([tiles[row].label == label for row, label in zip(here.tolist(), given)], bool)
-    for name, column in ((WEIGHT, weights), (AREA, areas)):
+    for name, column in ((WEIGHT, weights), (AREA, areas), (MARGIN, margins)):
         if name in table.column_names:
             column[here[same]] = table.column(name).to_numpy()[there[same]]
-    trained_on = found >= 0 if CONTENT in table.column_names else None
-    confirmed = _confirmed(tiles, table, found, context)
-    if STARTING_FEATURES not in table.column_names or not len(here):
-        return TileHistory(weights, areas, None, trained_on, confirmed)
-    values = as_matrix(table, STARTING_FEATURES)
-    features = np.zeros((len(tiles), values.shape[1]), np.float32)
-    features[here] = values[there]
-    return TileHistory(weights, areas, features, trained_on, confirmed)
+    features = None
+    if STARTING_FEATURES in table.column_names and len(here):
+        values = as_matrix(table, STARTING_FEATURES)
+        features = np.zeros((len(tiles), values.shape[1]), np.float32)
+        features[here] = values[there]
+    return TileHistory(
+        weights,
+        areas,
+        features,
+        trained_on=found >= 0 if CONTENT in table.column_names else None,
+        confirmed=_confirmed(tiles, table, found, context),
+        margins=margins if MARGIN in table.column_names else None,
+    )
 
 
 def _confirmed(

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.classifiers import Discriminant, NeighbourVotes, assign_folds
 from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMResult, fit_dawid_skene
-from rsretrieve.audit.estimators.several_starts import RateRange
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
+from rsretrieve.audit.noise_rate import RateRange
 from rsretrieve.audit.posterior import posterior_from_em
 
 CLASSES, PER_CLASS = 8, 120
@@ -103,3 +103,32 @@ def test_a_range_covers_another_estimate_and_moves() -> None:
     error = 1.96 * np.sqrt(0.3 * 0.7 / 100) + 0.01
     assert (wider.low, wider.high) == (0.1, pytest.approx(0.3 + error))
     assert told.moved(-0.15) == RateRange(0.0, pytest.approx(0.05))
+
+
+def overlapping(classes: int, tiles: int, distance: float) -> tuple[Rows, Labels]:
+    """Classes around random directions: the best possible classifier is right in 7 of 10 tiles."""
+    rng = np.random.default_rng(7)
+    centres = rng.standard_normal((classes, 32))
+    centres *= distance / np.linalg.norm(centres, axis=1, keepdims=True)
+    true = np.repeat(np.arange(classes), tiles)
+    rows = centres[true] + rng.standard_normal((len(true), 32))
+    order = rng.permutation(len(true))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows[order].astype(np.float32), true[order]
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("rate", [0.3, 0.45])
+@pytest.mark.parametrize(("classes", "tiles", "distance"), [(8, 60, 2.2), (20, 60, 2.5)])
+def test_noise_among_classes_that_overlap_widely_is_in_the_interval(
+    classes: int, tiles: int, distance: float, rate: float
+) -> None:
+    rows, true = overlapping(classes, tiles, distance)
+    rng = np.random.default_rng(0)
+    wrong = rng.random(len(true)) < rate
+    given = np.where(wrong, (true + rng.integers(1, classes, len(true))) % classes, true)
+    votes = NeighbourVotes.among(UnitRows(rows))
+    classifiers = ClassifierSet([Discriminant(rows, assign_folds(given, 5)), votes])
+    rates = fit_dawid_skene(given, classes, classifiers).rates
+    assert rates.low <= wrong.mean() <= rates.high
+    assert rates.is_informative

@@ -82,7 +82,7 @@ def test_the_model_folder_holds_what_the_contract_says_and_no_pickle(model):
     assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, 13)]
     tiles = pyarrow.parquet.read_table(model / "tiles.parquet").to_pydict()
     noted = {"weight", "taught_label", "area_under_margin", "quadrants", "content"}
-    noted |= {"confirmed", "original_label"}
+    noted |= {"confirmed", "original_label", "logit_margin"}
     assert set(tiles) == {"tile", "label"} | noted
     assert set(tiles["weight"]) <= {0.0, 1.0}
     assert (model / "training.png").read_bytes().startswith(b"\x89PNG")

@@ -23,7 +23,8 @@ from rsretrieve.errors import ModelDamaged
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.metadata import ModelDescription, ModelFolder
 from rsretrieve.progress import Event, Noticed
-from rsretrieve.training.history.area_under_margin import AreaUnderMargin
+from rsretrieve.training.history import area_under_margin
+from rsretrieve.training.history.area_under_margin import AreaUnderMargin, MeanProbabilities
 from rsretrieve.training.history.starting_features import compute_starting_features
 from rsretrieve.training.history.tile_history import (
     TileHistory,
@@ -74,10 +75,45 @@ def test_the_area_is_the_mean_margin_of_the_given_label() -> None:
     assert np.isnan(AreaUnderMargin(2, CPU).areas).all()
 
 
+def test_the_logit_margin_is_that_of_the_mean_probabilities() -> None:
+    rng = np.random.default_rng(0)
+    p = rng.dirichlet(np.ones(4), (3, 5))  # 3 epochs, 5 tiles
+    given = np.array([0, 1, 2, 3, 1])
+    kept, again = MeanProbabilities(6, 4, CPU), MeanProbabilities(6, 4, CPU)
+    for epoch in p:
+        order = rng.permutation(5)
+        for rows in (order[:2], order[2:]):
+            kept.update(torch.from_numpy(rows), torch.from_numpy(np.log(epoch[rows])))
+    again.restore(kept.tensors())
+    margins = again.margins(torch.tensor([*given, 0]))
+    for tile, label in enumerate(given):
+        means = [sum(epoch[tile, c] for epoch in p) / 3 for c in range(4)]
+        best = max(means[c] for c in range(4) if c != label)
+        assert margins[tile] == pytest.approx(np.log(means[label] / best), abs=1e-5)
+    assert np.isnan(margins[5])  # a tile of no batch
+
+
+def test_no_logit_margin_is_kept_of_too_many_probabilities_nor_of_half_a_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, batch = MeanProbabilities(2, 3, CPU), (torch.tensor([0]), torch.zeros((1, 3)))
+    whole.update(*batch)
+    assert np.isfinite(whole.margins(torch.tensor([0, 0]))[0])
+    whole.restore({})  # the checkpoint of an older version
+    monkeypatch.setattr(area_under_margin, "MOST_PROBABILITIES", 5)
+    for kept in (whole, MeanProbabilities(2, 3, CPU)):
+        kept.update(*batch)
+        assert np.isnan(kept.margins(torch.tensor([0, 0]))).all()
+        assert kept.tensors() == {}
+
+
 def test_a_probability_of_nothing_spoils_no_area() -> None:
-    margins = AreaUnderMargin(1, CPU)
-    margins.update(torch.tensor([0]), torch.tensor([[-torch.inf, 0.0]]), torch.tensor([0]))
+    margins, means = AreaUnderMargin(1, CPU), MeanProbabilities(1, 2, CPU)
+    log_p, position = torch.tensor([[-torch.inf, 0.0]]), torch.tensor([0])
+    margins.update(position, log_p, position)
+    means.update(position, log_p)
     assert np.isfinite(margins.areas).all()
+    assert np.isfinite(means.margins(position)).all()
 
 
 class Flat:
@@ -120,7 +156,9 @@ def test_starting_features_of_many_are_in_the_directions_of_some_and_turning_cha
 def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
     weights = np.array([1, 0], np.float32)
     features = np.array([[0.6, 0.8], [1, 0]], np.float16)
-    record = TileHistory(weights, np.array([0.5, np.nan], np.float32), features)
+    margins = np.array([-2, 3], np.float32)
+    areas = np.array([0.5, np.nan], np.float32)
+    record = TileHistory(weights, areas, features, margins=margins)
     write_tile_history(tmp_path, TILES, ["a", None], record, LOOKS)
     table = parquet.read_table(tmp_path / "tiles.parquet").to_pydict()
     assert table["tile"] == ["a/é.tif", "b/2.tif"]
@@ -132,6 +170,10 @@ def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
     assert found.areas[2] == 0.5
     assert np.isnan(found.areas[:2]).all()
     np.testing.assert_array_equal(found.weights, [0, np.nan, 1])
+    np.testing.assert_array_equal(found.margins, [3, np.nan, -2])
+    other = more.relabelled({"b/2.tif": "a"})
+    relabelled = read_tile_history(described(tmp_path), other, LOOKS[[1, 0, 0]])
+    np.testing.assert_array_equal(relabelled.margins, [np.nan, np.nan, -2])
     assert found.starting_features is not None
     np.testing.assert_array_equal(found.starting_features, features[[1, 0, 0]] * [[1], [0], [1]])
     assert class_sizes(described(tmp_path), ("b", "x", "a")).tolist() == [1, 0, 1]
@@ -165,7 +207,9 @@ def test_a_model_of_an_older_version_tells_nothing(tmp_path: Path) -> None:
     assert class_sizes(described(tmp_path), ("a",)).tolist() == [0]
     nothing_known = TileHistory(np.ones(2, np.float32), np.zeros(2, np.float32), None)
     write_tile_history(tmp_path, TILES, ["a", "b"], nothing_known, LOOKS)
-    assert read_tile_history(described(tmp_path), TILES, LOOKS).starting_features is None
+    found = read_tile_history(described(tmp_path), TILES, LOOKS)
+    assert found.starting_features is None
+    assert found.margins is None
 
 
 def read_with(folder: Path, tiles: TileSet, looks: NDArray[np.float32]) -> TileHistory:
