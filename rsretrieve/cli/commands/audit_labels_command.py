@@ -17,6 +17,7 @@ from rsretrieve.cli.early_checks import (
     check_tiles,
     check_training,
     check_truth,
+    find_model,
 )
 from rsretrieve.cli.io.audit_inputs import AuditInputs
 from rsretrieve.cli.io.audit_outputs import AuditOutputs
@@ -69,8 +70,9 @@ def audit_labels(
     model: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
-            help="Model folder, written by rsretrieve train. \\[default: an embedding that needs "
+            metavar="DIR|NAME",
+            help="Model folder, written by rsretrieve train; or a model of `rsretrieve models`. A "
+            "folder comes first. \\[default: an embedding that needs "
             "no training, chosen by the tiles]",
         ),
     ] = None,
@@ -231,6 +233,7 @@ def audit_labels(
     as probable), off_topic (no class is near), duplicate (a near-duplicate has another label and
     is named), rare_class (fewer than 5 tiles, too few to score).
     """
+    model = (named := find_model(model)).folder
     exports = (fiftyone, label_studio, geojson, noise_matrix)
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, leaks, overwrite)
     inputs = AuditInputs(
@@ -239,16 +242,15 @@ def audit_labels(
     )
     _check_together(inputs, outputs, fix_precision, fail_on_issues=fail_on_issues)
     paths = outputs.paths(inputs.paths)
-    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+    with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:
         paths.check()
         terminal.leave_output_to(paths.on_standard_output)
         check_device(device)
         check_tiles(tiles)
         check_model(model)
         check_training(backbone, weights)
-        check_labels_file(labels)
+        check_labels_file(labels, decisions)
         check_embeddings(embeddings)
-        check_labels_file(decisions)
         check_truth(truth)
         check_tiles(against)
         from rsretrieve.audit.audit import AuditRequest
