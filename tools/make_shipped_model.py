@@ -57,8 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if size > MOST_BYTES:
             sys.exit(f"{output} has {size} bytes, over the limit of {MOST_BYTES}")
     print(f"{output}: {size} bytes, {read_description(output).fingerprint}")
-    if given.measure:
-        _tell(output, tuple(_measured(output, given.measure)))
+    figures: tuple[Figures, ...] = ()
+    for measured in _measured(output, given.measure or ()):
+        figures += (measured,)
+        _tell(output, figures)
 
 
 def _parser() -> argparse.ArgumentParser:
