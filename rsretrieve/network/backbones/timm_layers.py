@@ -30,9 +30,7 @@ def make_same_padding_static(model: nn.Module, tile: Tensor) -> dict[str, Paddin
     """
     from timm.layers.conv2d_same import Conv2dSame
 
-    layers: dict[str, nn.Conv2d] = {
-        n: layer for n, layer in model.named_modules() if isinstance(layer, Conv2dSame)
-    }
+    layers = {n: layer for n, layer in model.named_modules() if isinstance(layer, Conv2dSame)}
     sizes: dict[str, list[int]] = {}
 
     def note(name: str, layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
