@@ -27,7 +27,8 @@ from rsretrieve.audit.duplicates.find import (
 )
 from rsretrieve.audit.estimators.neighbors import nearest_neighbours
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
-from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.reading.preview import read_preview
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet

@@ -108,7 +108,7 @@ def audited(rows: Rows, given: Labels, true: Labels) -> str:
     figures = audit_figures(
         -posterior.margin, probability > 0.5, wrong, posterior.ranked[:, 0] == true
     )
-    estimate = f"{probability.mean():.3f}" if rates.can_be_told else "cannot be told"
+    estimate = f"{probability.mean():.3f}" if rates.can_be_told else "cannot be determined"
     ap = "–" if figures.average_precision is None else f"{figures.average_precision:.4f}"
     fixed = fixes_of(posterior, given)
     right = (posterior.ranked[fixed, 0] == true[fixed]).mean() if fixed.any() else np.nan
@@ -161,7 +161,7 @@ def print_drawn(rows: Rows, true: Labels, count: int, seed: int) -> None:
         covered.append(rates.low <= rate <= rates.high)
         told.append(rates.can_be_told)
         near.append(abs(estimate - rate) <= _NEAR)
-        said = f"{estimate:.3f}" if rates.can_be_told else "cannot be told"
+        said = f"{estimate:.3f}" if rates.can_be_told else "cannot be determined"
         print(f"{name} | {rate:.3f} | {said} | {rates.low:.3f} to {rates.high:.3f}", flush=True)
     print(
         f"of {count}: {sum(covered)} intervals contain the true rate; {sum(told)} rates are told, "

@@ -39,7 +39,7 @@ def print_rounds(cell: Cell, place: Place) -> None:
     for each in review_in_rounds(tiles.train, source, Reviewer(tiles.true_labels, cell.seed)):
         low, high = each.estimate.interval
         expected = each.estimate.expected
-        estimate = "cannot be told" if expected is None else f"{expected:.0f}"
+        estimate = "cannot be determined" if expected is None else f"{expected:.0f}"
         covers = "yes" if low <= each.left <= high else "no"
         print(
             f"| {cell.seed} | {each.number} | {each.found} | {each.left} | {estimate} "

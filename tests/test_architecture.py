@@ -131,7 +131,8 @@ def test_only_the_faiss_library_imports_faiss_and_only_pixels_opens_images():
     assert rasters == {
         "rsretrieve.data.reading.datasets",
         "rsretrieve.synthetic.scene",
-    }  # read, write
+        "rsretrieve.export.similarity_rasters",
+    }  # read, write, write
 
 
 def text_of(module: str) -> str:

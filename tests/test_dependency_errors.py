@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.labels.labels import read_labels
+from rsretrieve.data.labels.labels import read_label_table
 from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import (
@@ -43,7 +43,7 @@ CASES = {
     "Pillow": ("a.png", PNG_START + GARBAGE, raw, TileError),
     "rasterio": ("a.tif", b"II*\0" + GARBAGE, raw, TileError),
     "GDAL's virtual rasters": ("a.vrt", b"<VRTDataset><", raw, TileError),
-    "csv": ("a.csv", b'tile,label\n"a', read_labels, TableError),
+    "csv": ("a.csv", b'tile,label\n"a', read_label_table, TableError),
     "pyarrow": ("a.parquet", b"PAR1" + GARBAGE + b"PAR1", find_tiles, TableError),
     "pystac": ("a.json", b'{"type": "Feature", "assets": 7}', find_tiles, InputError),
     "json": ("a.json", GARBAGE, find_tiles, InputError),

@@ -81,15 +81,20 @@ SIGNATURES = {
     "find_leaks": ({"lists": REQUIRED}, REPORTED),
     "evaluate": (
         {"index": REQUIRED, "queries": None},
-        {"truth": None, "model": None, "seed": 0, "device": "auto", **REPORTED},
+        {"truth": None, "model": None, "expand": False} | {"seed": 0, "device": "auto", **REPORTED},
     ),
     "Index.search": (
         {"self": REQUIRED, "query": REQUIRED, "k": 10},
         {
             **{"labels": None, "bbox": None, "within": None, "min_similarity": None},
             **{"exclude_self": False, "distinct_scene": False, "fold_duplicates": False},
-            **{"duplicate_similarity": None, "trust_sources": False, "progress": None},
+            **{"duplicate_similarity": None, "no_overlap": False, "expand": False},
+            **{"trust_sources": False, "progress": None},
         },
+    ),
+    "Index.similarity_map": (
+        {"self": REQUIRED, "query": REQUIRED, "output": REQUIRED},
+        {"expand": False, "trust_sources": False, "overwrite": False, "progress": None},
     ),
     "Index.export": ({"self": REQUIRED, "path": REQUIRED}, {"stac": None, "overwrite": False}),
     "Model.embed": ({"self": REQUIRED, "tiles": REQUIRED}, REPORTED),
@@ -109,9 +114,9 @@ MEMBERS = {
     "TileLists": "as_dict fractions left_out test to_csv train val",
     "Leaks": "summary to_csv to_dataframe",
     "Model": "class_names dimensions embed failures fingerprint loaded path",
-    "Index": "class_names embeddings export failures path search store to_dataframe "
-    "to_geodataframe verify",
-    "Hits": "count index query to_dataframe to_geodataframe to_json to_sheet",
+    "Index": "class_names embeddings export failures path search similarity_map store "
+    "to_dataframe to_geodataframe verify",
+    "Hits": "count expanded index query to_dataframe to_geodataframe to_json to_sheet",
     "AuditResult": "audit failures fixed_labels issues noise_interval noise_rate table "
     "to_csv to_dataframe to_html wrong_labels_left wrong_labels_left_interval",
 }

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from grid.cells import Cell, Dataset, Method
-from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.labels.decided_rows import write_labels
 from rsretrieve.data.labels.label_noise import corrupt_by_table, corrupt_uniformly, read_transitions
 from rsretrieve.data.labels.labels import override_labels

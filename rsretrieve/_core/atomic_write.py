@@ -47,7 +47,7 @@ def refuse_to_overwrite(path: Path, *, overwrite: bool, marker: str = "") -> Non
         raise OutputExists(f"{path} is {kind}, and is not replaced", hint="give another output")
     if not overwrite and os.path.lexists(path):
         raise OutputExists(
-            f"{path} is there already", hint="give --overwrite to replace it, or another output"
+            f"{path} already exists", hint="give --overwrite to replace it, or another output"
         )
 
 
@@ -206,7 +206,7 @@ def sha256_of_json(content: Any) -> str:
 def _move_into_place(aside: Path, path: Path) -> None:
     if not os.path.lexists(path):
         aside.rename(path)
-    elif not _exchange(aside, path):
+    elif not exchange_paths(aside, path):
         # This system cannot exchange two folders: two renames. Between them there is no folder
         # at `path`; the old one is `.NAME.old` (see `remove_leftovers`).
         old = path.with_name(f".{path.name}.old")
@@ -224,7 +224,7 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _exchange(one: Path, other: Path) -> bool:
+def exchange_paths(one: Path, other: Path) -> bool:
     """Exchange two paths in one step (Linux `renameat2`); False where that is impossible."""
     if not sys.platform.startswith("linux"):
         return False

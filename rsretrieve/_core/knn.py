@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NEIGHBOURS = 10
-_BLOCK_BYTES = 64 << 20  # of similarities
+BLOCK_BYTES = 64 << 20  # of similarities
 _SAME = 1e-3  # a distance that float32 cosines cannot distinguish from zero
 _FEW = 4  # up to as many, passes of argmax take a tenth of the time of a partition
 
@@ -57,7 +57,7 @@ def knn_search(
         left out at rank k is not defined.
     """
     width = gallery_block or len(gallery)
-    height = max(1, len(queries) if gallery_block else _BLOCK_BYTES // (4 * width))
+    height = max(1, len(queries) if gallery_block else BLOCK_BYTES // (4 * width))
     rows = np.empty((len(queries), k), np.int64)
     similarities = np.empty((len(queries), k), np.float32)
     for start in range(0, len(queries), height):

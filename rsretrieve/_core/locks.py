@@ -57,7 +57,7 @@ def _acquired(lock_file: Path, folder: Path) -> BaseFileLock:
         timeout=0,
         mode=default_file_mode(),
         thread_local=False,
-        # Its fallback is a file that a process killed on another machine would leave for ever.
+        # Its fallback is a file that a process killed on another machine would leave permanently.
         fallback_to_soft=False,
     )
     try:

@@ -1,4 +1,4 @@
-"""Where a file is: a plain path on this machine's disk, or a name that only GDAL understands."""
+"""Where a file is: a plain path on a local disk, or a name that only GDAL understands."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Location:
 
     Attributes:
         text: the path as it was given.
-        is_local: it is a plain path on this machine's disk. Everything else (a URL, a name in
+        is_local: it is a plain path on a local disk. Everything else (a URL, a name in
             GDAL's virtual file systems, a part of a file) is passed to GDAL unchanged. A stack is
             local if all its files are.
         stack: the files that hold the bands of one tile (see `stack_path`); empty for one file.

@@ -1,4 +1,4 @@
-"""Read files that must be regular files: opening a pipe may block for ever.
+"""Read files that must be regular files: opening a pipe may block indefinitely.
 
 Not for paths that the user typed: these may be pipes on purpose.
 """

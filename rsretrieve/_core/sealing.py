@@ -29,6 +29,15 @@ def parsed(text: str) -> Any:
     return content
 
 
+def json_object(text: str | bytes) -> dict[str, Any]:
+    """The JSON object in a text of any origin; empty if it holds none."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def unsealed(
     text: str, content: Mapping[str, Any], known: Collection[str]
 ) -> tuple[dict[str, Any], bool]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 
 def shortened(text: str, room: float, length: Callable[[str], float]) -> str:
@@ -20,6 +21,25 @@ def shortened(text: str, room: float, length: Callable[[str], float]) -> str:
     while text and length(text + "…") > room:
         text = text[:-1]
     return text + "…"
+
+
+def shortened_in_middle(text: str, room: float, length: Callable[[str], float]) -> str:
+    """As `shortened`, but the beginning and the end of the text stay.
+
+    >>> shortened_in_middle("sentinel2.tif#0,64,32,32", 18, len)
+    'sentinel2…64,32,32'
+    """
+    text = printable(text)
+    if length(text) <= room:
+        return text
+    kept = len(text) - 1
+    while kept > 0:
+        head = (kept + 1) // 2
+        short = f"{text[:head]}…{text[len(text) - kept + head :]}"
+        if length(short) <= room:
+            return short
+        kept -= 1
+    return "…"
 
 
 def printable(text: str) -> str:
@@ -49,3 +69,18 @@ def size_in_bytes(text: str) -> int | None:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, cut at 200 characters; its class if it has none."""
     return str(error).strip().split("\n")[0][:200] or type(error).__name__
+
+
+def some_of(names: Iterable[str], count: int = 3) -> str:
+    """The first names, quoted, for a message.
+
+    >>> some_of(["a", "b", "c", "d"])
+    "'a', 'b', 'c', …"
+    """
+    return first_few(map(repr, names), count)
+
+
+def first_few(texts: Iterable[str], count: int, separator: str = ", ") -> str:
+    """The first texts, joined, and an ellipsis if there are more."""
+    shown = [*islice(texts, count + 1)]
+    return separator.join(shown[:count]) + (f"{separator}…" if len(shown) > count else "")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,6 @@ _BLAS = "OPENBLAS_THREAD_TIMEOUT"
 _TICKS = "16"  # 2^16 ticks of the processor, 20 µs; OpenBLAS's own choice is a thousand times that
 _SET_BY_USERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _LEAST_WATCHED_S = 0.2
-_PROC = Path("/proc")
 
 
 def let_waiting_threads_sleep() -> None:
@@ -30,7 +30,7 @@ def let_waiting_threads_sleep() -> None:
 
 
 @dataclass(frozen=True)
-class _Usage:
+class ProcessorUsage:
     """Processor time used up to a moment.
 
     Attributes:
@@ -45,59 +45,67 @@ class _Usage:
     own_s: float
 
 
-_before: _Usage | None = None
-
-
-def watch_processors() -> None:
-    """Start to measure the processor time of other programs."""
-    global _before
-    _before = _usage()
-
-
-def free_cores() -> int | None:
-    """The number of cores that other programs left free since `watch_processors` or the last call.
-
-    Returns:
-        At least 1; None if it is unknown, or the user set the number of threads.
-    """
-    global _before
-    before, now = _before, _usage()
-    if before is None or now is None or now.at_s - before.at_s < _LEAST_WATCHED_S:
-        return None
-    _before = now
-    if any(name in os.environ for name in _SET_BY_USERS):
-        return None
-    others = (now.all_s - before.all_s) - (now.own_s - before.own_s)
-    busy = max(0.0, others / (now.at_s - before.at_s))
-    return max(1, round(len(os.sched_getaffinity(0)) - busy))
-
-
-def _usage() -> _Usage | None:
+def processor_usage(proc: Path = Path("/proc")) -> ProcessorUsage | None:
     """The processor time used until now; None if the system does not report it."""
     try:
         cores = {f"cpu{number}" for number in os.sched_getaffinity(0)}
-        lines = [line.split() for line in (_PROC / "stat").read_text().splitlines()]
+        lines = [line.split() for line in (proc / "stat").read_text().splitlines()]
         tick_s = 1 / os.sysconf("SC_CLK_TCK")
         # user, (nice,) system, (idle, iowait,) irq, softirq
         ticks = sum(int(line[i]) for line in lines if line[0] in cores for i in (1, 3, 6, 7))
-        return _Usage(time.monotonic(), ticks * tick_s, _own_s(tick_s))
+        return ProcessorUsage(time.monotonic(), ticks * tick_s, _own_s(proc, tick_s))
     except (OSError, AttributeError, ValueError, IndexError):  # not Linux
         return None
 
 
-def _own_s(tick_s: float) -> float:
+class ProcessorWatch:
+    """Measures how many cores other programs leave free.
+
+    Args:
+        usage: reads the processor time.
+    """
+
+    def __init__(self, usage: Callable[[], ProcessorUsage | None] = processor_usage) -> None:
+        self._usage = usage
+        self._before: ProcessorUsage | None = None
+
+    def start(self) -> None:
+        """Start to measure."""
+        self._before = self._usage()
+
+    def free_cores(self) -> int | None:
+        """The number of cores that other programs left free since the start or the last call.
+
+        Returns:
+            At least 1; None if it is unknown, or the user set the number of threads.
+        """
+        before, now = self._before, self._usage()
+        if before is None or now is None or now.at_s - before.at_s < _LEAST_WATCHED_S:
+            return None
+        self._before = now
+        if any(name in os.environ for name in _SET_BY_USERS):
+            return None
+        others = (now.all_s - before.all_s) - (now.own_s - before.own_s)
+        busy = max(0.0, others / (now.at_s - before.at_s))
+        return max(1, round(len(os.sched_getaffinity(0)) - busy))
+
+
+PROCESSORS = ProcessorWatch()
+
+
+def _own_s(proc: Path, tick_s: float) -> float:
     """Processor time of this process, its ended children and its running children."""
     ended = os.times()
     own_s = sum(ended[:4])
-    for task in (_PROC / "self" / "task").iterdir():
+    for task in (proc / "self" / "task").iterdir():
         for number in (task / "children").read_text().split():
-            own_s += tick_s * _ticks_of(number)
+            own_s += tick_s * _ticks_of(proc / number)
     return own_s
 
 
-def _ticks_of(number: str) -> int:
+def _ticks_of(process: Path) -> int:
     try:
-        said = (_PROC / number / "stat").read_text()
+        said = (process / "stat").read_text()
     except OSError:
         return 0  # it has just ended
     fields = said.rpartition(")")[2].split()  # what is before is a name, of any characters

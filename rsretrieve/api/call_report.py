@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from types import FrameType, TracebackType
 
+from rsretrieve._core.text import first_few
 from rsretrieve.api.arguments.checks import flag, wrong
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
@@ -66,7 +67,7 @@ class CallReport:
                 _warn(in_python(_failures_text(self.failures)))
 
     def notice(self, *texts: str) -> None:
-        """Tell the caller what stops nothing."""
+        """Pass notices to the caller; the work goes on."""
         for text in texts:
             self._listen(Noticed(text))
 
@@ -99,9 +100,8 @@ def _argument(option: re.Match[str]) -> str:
 
 def _failures_text(failures: Iterable[Failure]) -> str:
     reasons = [f"{failure.tile_id}: {failure.reason}" for failure in failures]
-    more = "; …" if len(reasons) > _SHOWN else ""
     noun = "tile" if len(reasons) == 1 else "tiles"
-    return f"{len(reasons)} {noun} could not be used ({'; '.join(reasons[:_SHOWN])}{more})"
+    return f"{len(reasons)} {noun} could not be used ({first_few(reasons, _SHOWN, '; ')})"
 
 
 def _warn(text: str) -> None:

@@ -55,6 +55,8 @@ class Hits(Sequence[Hit]):
 
     Attributes:
         query: what was asked for: a file, a window, a tile's id, or "a vector".
+        expanded: whether the query was expanded by its nearest hits; `similarity` is then that
+            to the expanded query.
 
     Example:
         >>> import rsretrieve
@@ -66,7 +68,7 @@ class Hits(Sequence[Hit]):
     """
 
     def __init__(self, result: QueryResult, bands: tuple[int, ...], index: Path) -> None:
-        self.query = result.query
+        self.query, self.expanded = result.query, result.expanded
         self._result, self._bands, self._index = result, bands, index
         self._hits = tuple(
             Hit(
@@ -167,4 +169,5 @@ class Hits(Sequence[Hit]):
             "similarity": [hit.similarity for hit in self],
             "label": [hit.label for hit in self],
             **place_columns([hit.place for hit in self]),
+            **({"expanded": [True] * len(self)} if self.expanded else {}),
         }

@@ -9,14 +9,7 @@ import pyarrow
 import pyarrow.compute as pc
 
 from rsretrieve.api.arguments.audit_evidence import AuditArguments, AuditSubject, subject_of
-from rsretrieve.api.arguments.checks import (
-    PathLike,
-    flag,
-    number,
-    optional_path,
-    path_of,
-    whole,
-)
+from rsretrieve.api.arguments.checks import PathLike, flag, number, optional_path, path_of, whole
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.dataframes import frame, require
 from rsretrieve.api.notebook import table_html
@@ -31,7 +24,7 @@ from rsretrieve.audit.result_table import CSV_COLUMNS
 from rsretrieve.audit.review import labels_of
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.decided_rows import labels_columns, write_labels
-from rsretrieve.data.labels.labels import true_labels_of
+from rsretrieve.data.labels.true_labels import true_labels_of
 from rsretrieve.export.html.page import MOST_CARDS, PageRequest, write_audit_page
 from rsretrieve.export.html.review_command import review_settings
 from rsretrieve.export.output_paths import OutputPaths

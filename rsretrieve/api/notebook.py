@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from rsretrieve._core.text import printable
+from rsretrieve._core.text import first_few, printable
 
 _NAMES_SHOWN = 5
 _LONGEST = 80
@@ -13,8 +13,7 @@ _LONGEST = 80
 
 def some_names(names: Sequence[str]) -> str:
     """The first few names, and that there are more."""
-    more = ", …" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(short(name) for name in names[:_NAMES_SHOWN]) + more
+    return first_few(map(short, names), _NAMES_SHOWN)
 
 
 def short(value: object) -> str:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +14,21 @@ from rsretrieve.api.arguments.checks import (
     PathLike,
     device_name,
     flag,
-    optional_path,
     path_of,
     whole,
     wrong,
 )
 from rsretrieve.api.arguments.query_argument import filters_of, query_fields
 from rsretrieve.api.call_report import CallReport, Progress
-from rsretrieve.api.dataframes import frame, place_columns, placed_frame
 from rsretrieve.api.hits import Hits
 from rsretrieve.api.model_of_index import ModelOfIndex
 from rsretrieve.api.notebook import facts_html, short, some_names
+from rsretrieve.api.tables.index_tables import IndexTables
 from rsretrieve.api.trained_model import Model, ModelLike, model_path
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Trust
-from rsretrieve.errors import InvalidArgument
-from rsretrieve.export.geoparquet import write_embeddings
-from rsretrieve.export.output_paths import OutputPaths
-from rsretrieve.export.vector_files import DRIVERS, write_tiles
+from rsretrieve.export.output_paths import OutputPaths, is_one_raster
+from rsretrieve.export.similarity_rasters import scenes_to_map, write_similarity_maps
 from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.maintenance.verify import Verification, verify_index
 from rsretrieve.index.store import folder as index_folder
@@ -42,12 +37,8 @@ from rsretrieve.network.metadata import ModelFolder
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import run_queries
 
-if TYPE_CHECKING:
-    import geopandas
-    import pandas
 
-
-class Index:
+class Index(IndexTables):
     """An index folder that is open for search.
 
     Made by `build_index`, `build_index_from_embeddings` and `open_index`. An index that is
@@ -78,11 +69,6 @@ class Index:
         self._model = ModelOfIndex(store, model, device)
 
     @property
-    def path(self) -> Path:
-        """The index folder."""
-        return self.store.folder
-
-    @property
     def embeddings(self) -> NDArray[np.float32]:
         """(N, D) float32 unit vectors, read-only; row i is tile i of `to_dataframe()`."""
         return self.store.vectors
@@ -109,6 +95,8 @@ class Index:
         distinct_scene: bool = False,
         fold_duplicates: bool = False,
         duplicate_similarity: float | None = None,
+        no_overlap: bool = False,
+        expand: bool = False,
         trust_sources: bool = False,
         progress: Progress | None = None,
     ) -> Hits:
@@ -129,6 +117,9 @@ class Index:
             distinct_scene: of each file the best hit only.
             fold_duplicates: leave out hits that are at least 0.999 similar to a better one.
             duplicate_similarity: fold from this similarity on, instead.
+            no_overlap: leave out hits that overlap or touch the query or a better hit.
+            expand: search again with the normalised sum of the query and its 10 nearest hits,
+                each weighted by its similarity cubed; similarities are those to the sum.
             trust_sources: open whatever the query's file names, too.
             progress: called with every event; see `rsretrieve.progress`.
 
@@ -161,71 +152,71 @@ class Index:
                 distinct_scene=distinct_scene,
                 fold_duplicates=fold_duplicates,
                 duplicate_similarity=duplicate_similarity,
+                no_overlap=no_overlap,
             )
             trusted = flag(trust_sources, "trust_sources")
             request = QueryRequest(
                 k=whole(k, "k", 1),
                 filters=filters,
                 trust=Trust.TRUSTED if trusted else Trust.NAMED,
+                expand=flag(expand, "expand"),
                 **query_fields(self.store, query),
             )
             [result] = run_queries(self.store, request, self._model.search_context(call))
         return Hits(result, self._model.bands, self.path)
 
-    def to_dataframe(self) -> pandas.DataFrame:
-        """A pandas DataFrame, a row a tile: `tile`, `path`, `label`, `crs`, `lon`, `lat`.
-
-        Raises:
-            MissingPackage: pandas is not installed.
-        """
-        return frame({**self._columns(), **place_columns(self._places)})
-
-    def to_geodataframe(self) -> geopandas.GeoDataFrame:
-        """A GeoPandas table: `tile`, `path`, `label`, and each footprint as geometry.
-
-        Geometries are in longitude and latitude; None where a tile has no georeference.
-
-        Raises:
-            MissingPackage: GeoPandas is not installed.
-
-        Example:
-            >>> import rsretrieve
-            >>> table = rsretrieve.open_index("index").to_geodataframe()
-            >>> len(table), table.crs.to_string(), table.geometry[0].geom_type
-            (144, 'EPSG:4326', 'Polygon')
-        """
-        return placed_frame(self._columns(), self._places)
-
-    def export(
-        self, path: PathLike, *, stac: PathLike | None = None, overwrite: bool = False
+    def similarity_map(
+        self,
+        query: PathLike | tuple[float, float] | Sequence[float] | NDArray[np.floating],
+        output: PathLike,
+        *,
+        expand: bool = False,
+        trust_sources: bool = False,
+        overwrite: bool = False,
+        progress: Progress | None = None,
     ) -> None:
-        """Write the tiles to a file for other programs.
+        """Write the similarity of every indexed window of a scene to a query, as GeoTIFF.
+
+        One band, float32. A pixel is as large as the stride of the windows and has its centre at
+        that of its window; NaN is where there is no window.
 
         Args:
-            path: the file. `.gpkg` and `.fgb` are GeoPackage and FlatGeobuf, with ids, labels and
-                footprints; any other suffix is GeoParquet, which has the embeddings, too.
-            stac: a file for a STAC collection that describes the GeoParquet file.
-            overwrite: replace files that are there.
+            query: as for `search`.
+            output: a file (`.tif`), or a folder for a file for each scene and a list of them.
+            expand: as for `search`.
+            trust_sources: open whatever the query's file names, too.
+            overwrite: replace what is there.
+            progress: called with every event; see `rsretrieve.progress`.
 
         Raises:
-            InvalidArgument: an argument is of a wrong type, or `stac` goes with another format.
-            OutputExists, OutputRefused: a file may not be written.
+            InvalidArgument: an argument is of a wrong type.
+            InputError: the index has no windows of a scene, or several scenes for one file.
+            OutputExists, OutputRefused: `output` may not be written.
 
         Example:
             >>> import rsretrieve
-            >>> rsretrieve.open_index("index").export("tiles.gpkg")
+            >>> windows = rsretrieve.open_tiles("scene.tif", window=32)
+            >>> index = rsretrieve.build_index(windows, "models/mine", "windows")
+            >>> index.similarity_map("scene.tif#64,64,32,32", "similarity.tif")
         """
-        with CallReport(None):
-            file, replaces = path_of(path, "path"), flag(overwrite, "overwrite")
-            described = optional_path(stac, "stac")
-            files = {"path": file, "stac": described}
-            OutputPaths(files, {}, {"index": self.path}, replaces).check()
-            if file.suffix.lower() in DRIVERS:
-                if described is not None:
-                    raise InvalidArgument(f"stac describes GeoParquet, not {file}")
-                write_tiles(file, self.store, overwrite=replaces)
-            else:
-                write_embeddings(file, self.store, overwrite=replaces, stac=described)
+        with CallReport(progress) as call:
+            path, replaces = path_of(output, "output"), flag(overwrite, "overwrite")
+            outputs = {"output": path}
+            files, folder = (outputs, {}) if is_one_raster(path) else ({}, outputs)
+            paths = OutputPaths(files, folder, {"index": self.path}, replaces)
+            paths.check()
+            paths.check_tiles(lambda: self.store.rows.column("path"))
+            scenes = scenes_to_map(self.store, path, overwrite=replaces)
+            trusted = flag(trust_sources, "trust_sources")
+            request = QueryRequest(
+                k=1,
+                trust=Trust.TRUSTED if trusted else Trust.NAMED,
+                expand=flag(expand, "expand"),
+                **query_fields(self.store, query),
+            )
+            results = run_queries(self.store, request, self._model.search_context(call))
+            written = write_similarity_maps(path, self.store, scenes, results, overwrite=replaces)
+            call.notice(*written)
 
     def verify(self, *, progress: Progress | None = None) -> Verification:
         """Check every count and checksum, and embed a sample of the tiles again.
@@ -251,10 +242,9 @@ class Index:
 
     def __repr__(self) -> str:
         manifest = self.store.manifest
-        return (
-            f"<Index {short(self.path)!r}: {len(self):,} tiles, {len(self.class_names)} classes, "
-            f"{manifest.dimensions} dimensions, {short(manifest.faiss_key)}>"
-        )
+        counts = f"{len(self):,} tiles, {len(self.class_names)} classes"
+        kind = f"{manifest.dimensions} dimensions, {short(manifest.faiss_key)}"
+        return f"<Index {short(self.path)!r}: {counts}, {kind}>"
 
     def _repr_html_(self) -> str:
         manifest = self.store.manifest
@@ -268,15 +258,6 @@ class Index:
             ),
         }
         return facts_html(f"index {self.path}", facts)
-
-    def _columns(self) -> dict[str, list[object]]:
-        rows = self.store.rows
-        named = {"tile": "id", "path": "path", "label": "label"}
-        return {name: rows.column(column) for name, column in named.items()}
-
-    @cached_property
-    def _places(self) -> list[Place | None]:
-        return [row.place for row in self.store.rows]
 
 
 IndexLike = Index | PathLike

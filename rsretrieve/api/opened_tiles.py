@@ -7,28 +7,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
-from rsretrieve.api.arguments.checks import (
-    PathLike,
-    flag,
-    path_of,
-    text_of,
-    texts,
-    whole,
-    wrong,
-)
+from rsretrieve._core.text import some_of
+from rsretrieve.api.arguments.checks import PathLike, flag, path_of, text_of, texts, whole, wrong
 from rsretrieve.api.arguments.tile_arguments import decisions_among, label_mapping, windows_of
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.dataframes import frame
 from rsretrieve.api.notebook import facts_html, short, some_names
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.labels.labels import override_labels, some_of
+from rsretrieve.data.labels.labels import override_labels
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.data.windowing import (
-    DEFAULT_MAX_NODATA,
-    MAX_WINDOWS,
-    SceneChoices,
-)
+from rsretrieve.data.windowing import DEFAULT_MAX_NODATA, MAX_WINDOWS, SceneChoices
 from rsretrieve.errors import InvalidArgument, LabelsError
 
 if TYPE_CHECKING:

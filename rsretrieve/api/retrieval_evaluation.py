@@ -39,6 +39,7 @@ class Evaluation:
         nmi: of a k-means clustering of the queries against their labels.
         gallery_labels: `given labels`, or `clean gallery` where true labels were given.
         left_out: how many tiles the figures do not count, by reason.
+        expanded: whether queries were expanded by their nearest hits.
         per_class: for each class its label and figures; None where none of its queries counts.
         failures: the queries that could not be used, each with a `reason`.
 
@@ -62,6 +63,7 @@ class Evaluation:
     per_class: tuple[Mapping[str, Any], ...]
     measured: MeasuredEvaluation = field(compare=False)
     failures: tuple[Failure, ...] = ()
+    expanded: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """The figures as plain values, without the failures."""
@@ -141,6 +143,7 @@ def evaluate(
     *,
     truth: PathLike | None = None,
     model: ModelLike | None = None,
+    expand: bool = False,
     seed: int = 0,
     device: str = "auto",
     strict: bool = False,
@@ -154,6 +157,7 @@ def evaluate(
         truth: a file with the true labels of the index's tiles (`tile,label`); by default the
             labels in the index count.
         model: the model that embeds `queries`, if it was moved since the index was built.
+        expand: search each query again, expanded by its 10 nearest hits; see `Index.search`.
         seed: the random seed of the clustering.
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a loaded model
             stays where it is.
@@ -190,6 +194,7 @@ def evaluate(
             true_labels=None
             if truth is None
             else true_labels_of_index(opened.store, path_of(truth, "truth"), call.context),
+            expand=flag(expand, "expand"),
         )
     figures = evaluation_json(measured)
     by_k = {

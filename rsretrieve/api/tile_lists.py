@@ -21,7 +21,7 @@ from rsretrieve.api.dataframes import frame
 from rsretrieve.api.opened_tiles import Tiles, TilesLike, tiles_of
 from rsretrieve.audit.leaks.find_leaks import FoundLeaks, Leak
 from rsretrieve.audit.leaks.find_leaks import find_leaks as find_leaks_of
-from rsretrieve.data.discovery.find_tiles import write_list
+from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.splitting.split_tiles import PARTS, Split, SplitChoices, split_tiles
 from rsretrieve.data.windowing import DEFAULT_MAX_NODATA, SceneChoices
 from rsretrieve.export.output_paths import OutputPaths
@@ -77,7 +77,7 @@ class TileLists:
             overwrite: replace files that are there.
 
         Raises:
-            OutputExists: a file is there already.
+            OutputExists: a file already exists.
             OutputRefused: it is one of the inputs.
         """
         where, replaces = path_of(folder, "folder"), flag(overwrite, "overwrite")
@@ -127,7 +127,7 @@ class Leaks:
         """Write one row a pair, near-duplicates first.
 
         Raises:
-            OutputExists: the file is there already.
+            OutputExists: the file already exists.
         """
         file, replaces = path_of(path, "path"), flag(overwrite, "overwrite")
         outputs = OutputPaths({"path": file}, overwrite=replaces)

@@ -9,6 +9,7 @@ from math import ceil, floor
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.text import some_of
 from rsretrieve.audit.duplicates.find import (
     NEIGHBOURS_WITH_PIXELS,
     NEIGHBOURS_WITHOUT,
@@ -26,15 +27,8 @@ from rsretrieve.audit.issue_types import NO_ISSUE, LabelContext, classify_issues
 from rsretrieve.audit.label_quality import AssessmentOptions, assess_labels
 from rsretrieve.audit.noise_rate import share_intervals, with_untold
 from rsretrieve.audit.posterior import LabelPosterior
-from rsretrieve.audit.result import (
-    Audit,
-    ClassIssues,
-    Comparison,
-    NoiseMatrix,
-    WrongLabelsLeft,
-)
+from rsretrieve.audit.result import Audit, ClassIssues, Comparison, NoiseMatrix, WrongLabelsLeft
 from rsretrieve.audit.result_table import ClassifiedLabels
-from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError

@@ -1,4 +1,4 @@
-"""Types of issue. Each of the five asks for something else from the reviewer."""
+"""Types of issue. A reviewer handles each of the five in another way."""
 
 from __future__ import annotations
 

@@ -125,12 +125,12 @@ def _why_it_cannot_be_told(rates: RateRange) -> str:
     consequence = "no label is flagged (--budget N lists the N most doubtful ones)"
     if not rates.is_informative:
         return (
-            "the noise rate cannot be told: the embeddings do not predict these labels better than "
-            f"the frequencies of the labels do; {consequence}"
+            "the noise rate cannot be determined: the embeddings do not predict these labels "
+            f"better than the frequencies of the labels do; {consequence}"
         )
     return (
-        f"the noise rate cannot be told: rates from {rates.low:.0%} to {rates.high:.0%} explain "
-        f"the labels equally well; {consequence}"
+        f"the noise rate cannot be determined: rates from {rates.low:.0%} to {rates.high:.0%} "
+        f"explain the labels equally well; {consequence}"
     )
 
 
@@ -150,7 +150,7 @@ def _only_of_their_class(
         )
     if count := int(alone.sum()):
         context.notice(
-            f"labels that only one tile has: {count}; nothing can be said about them, and they "
+            f"labels that only one tile has: {count}; they cannot be audited, and they "
             "count in no noise rate"
         )
     return alone

@@ -26,7 +26,7 @@ class LabelPosterior:
         expected_counts: (K, K) float64, expected tiles, row given label, column true class.
         rates: the noise rates that explain the labels, and whether they agree.
         is_calibrated: the odds estimate probabilities; otherwise they only rank the labels.
-        is_untold: (N,) bool, the labels that nothing can be said about: the only ones of their
+        is_untold: (N,) bool, the labels that cannot be audited: the only ones of their
             class. Their odds are even, and they count in no rate. None if there are none.
     """
 

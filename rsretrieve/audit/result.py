@@ -26,7 +26,7 @@ class ClassIssues:
         label: the given label.
         tiles: number of tiles with it.
         issues: number of them that are flagged.
-        noise_rate: estimated share of wrong labels; None if it cannot be told. It may differ
+        noise_rate: estimated share of wrong labels; None if it cannot be determined. It may differ
             from the share of issues: of ten labels that are each wrong with probability 0.2,
             none may be flagged.
         interval: 95 % interval of the noise rate.
@@ -92,7 +92,7 @@ class WrongLabelsLeft:
 
     Attributes:
         undecided: number of labels that nobody decided on.
-        expected: how many of them are probably wrong; None if it cannot be told.
+        expected: how many of them are probably wrong; None if it cannot be determined.
         interval: 95 % interval of that number.
     """
 
@@ -103,7 +103,7 @@ class WrongLabelsLeft:
     @property
     def summary(self) -> str:
         """The number in words, with its interval."""
-        number = "cannot be told" if self.expected is None else str(round(self.expected))
+        number = "cannot be determined" if self.expected is None else str(round(self.expected))
         return (
             f"probably wrong among the {self.undecided} labels that nobody decided on: {number} "
             f"(95% interval {self.interval[0]} to {self.interval[1]})"
@@ -118,7 +118,7 @@ class Audit:
         table: a row per audited label, the worst first; `result_table.SCHEMA` has the columns.
         tiles: the N audited tiles; the column `row` of the table is a position in them.
         per_class: figures by given label.
-        noise_rate: estimated share of wrong labels; None if it cannot be told.
+        noise_rate: estimated share of wrong labels; None if it cannot be determined.
         interval: 95 % interval of the noise rate.
         wrong_left: wrong labels among those that nobody decided on; None if nobody counted.
         figures: comparison with the true labels, if they were given.
@@ -160,7 +160,7 @@ class Audit:
         low, high = self.interval
         interval = f"(95% interval {low:.1%} to {high:.1%})"
         if self.noise_rate is None:
-            return f"the noise rate cannot be told {interval}"
+            return f"the noise rate cannot be determined {interval}"
         return f"estimated noise rate {self.noise_rate:.1%} {interval}"
 
     def fixed_labels(self) -> dict[str, str]:

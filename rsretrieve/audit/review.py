@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rsretrieve._core.tables import write_csv
+from rsretrieve._core.text import some_of
 from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import tuples_of
 from rsretrieve.audit.saved_decisions import Decision, DecisionsFile, require_origin
 from rsretrieve.data.labels.class_names import nothing_in_common, spelling_notices
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
-from rsretrieve.data.labels.labels import by_tile_id, some_of
+from rsretrieve.data.labels.labels import by_tile_id
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import LabelsError
 
@@ -69,33 +70,29 @@ def apply_decisions(
             no tile has a class of them.
     """
     source = decided.path
-    notices = [*require_origin(tiles, decided, command)]
+    origin = require_origin(tiles, decided, command)
     named = {decision.tile_id: decision for decision in decided.decisions}
     by_tile = by_tile_id(named, {tile.id for tile in tiles}, source)
     concerned = [tile for tile in tiles if tile.id in by_tile]
     if not concerned:
         raise LabelsError(
-            f"{source} decides on none of the {len(tiles)} tiles of {tiles.source} (it names "
-            f"{some_of(by_tile)}; the tiles are {some_of(tile.id for tile in tiles)})",
+            f"{source} holds no decision on any of the {len(tiles)} tiles of {tiles.source} (it "
+            f"names {some_of(by_tile)}; the tiles are {some_of(tile.id for tile in tiles)})",
             hint="give the tiles, and the folder, that the page was made from",
-        )
-    if absent := len(by_tile) - len(concerned):
-        notices.append(f"{absent} decisions of {source} concern tiles that were not found")
-    seen = {name: d.given_label for name, d in by_tile.items() if d.given_label is not None}
-    if stale := [t.id for t in concerned if t.id in seen and t.label != seen[t.id]]:
-        notices.append(
-            f"{len(stale)} tiles have other labels now than when {source} was saved "
-            f"({some_of(stale)}); their decisions are applied anyway"
         )
     changes = tuple(
         _change(tile.id, by_tile[tile.id], tile.label)
         for tile in concerned
         if by_tile[tile.id].rule is not Rule.SKIP
     )
-    notices += _notices_of_new_classes(tiles, by_tile.values(), source)
+    notices = [
+        *origin,
+        *_notices_of_absent_tiles(concerned, by_tile, source),
+        *_notices_of_new_classes(tiles, by_tile.values(), source),
+    ]
     if decided.undecided:
         notices.append(
-            f"{decided.undecided} rows of {source} are no decisions of a person; these tiles keep "
+            f"{decided.undecided} rows of {source} are not decisions of a person; these tiles keep "
             "their labels"
         )
     relabelled = tiles.relabelled({change.tile_id: change.label for change in changes})
@@ -106,6 +103,20 @@ def apply_decisions(
     }
     reviewed = relabelled.with_confirmed(confirmed).with_notices(*notices)
     return ReviewedTiles(reviewed, changes, decided.decisions)
+
+
+def _notices_of_absent_tiles(
+    concerned: Sequence[Tile], by_tile: Mapping[str, Decision], source: Path
+) -> Iterator[str]:
+    """Notices of decisions on tiles that are missing, or that have other labels now."""
+    if absent := len(by_tile) - len(concerned):
+        yield f"{absent} decisions of {source} concern tiles that were not found"
+    seen = {name: d.given_label for name, d in by_tile.items() if d.given_label is not None}
+    if stale := [tile.id for tile in concerned if tile.label != seen.get(tile.id, tile.label)]:
+        yield (
+            f"{len(stale)} tiles have other labels now than when {source} was saved "
+            f"({some_of(stale)}); their decisions are applied anyway"
+        )
 
 
 def _confirmed(tile: Tile, decision: Decision) -> ConfirmedLabel:
@@ -139,7 +150,7 @@ def _notices_of_new_classes(
     new = sorted((decided & typed) - {*had})
     if not new or not had:
         return ()
-    notice = f"{source} starts classes that no tile of {tiles.source} has: {some_of(new, _MANY)}"
+    notice = f"{source} adds classes that no tile of {tiles.source} has: {some_of(new, _MANY)}"
     return (notice, *spelling_notices({*new, *had}))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from rsretrieve._core.atomic_write import resolved, sha256_of_file
 from rsretrieve._core.tables import read_table
 from rsretrieve.data.labels.confirmed import Rule, contradiction
-from rsretrieve.data.labels.labels import LabelColumn
+from rsretrieve.data.labels.label_column import LabelColumn
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
 
@@ -103,8 +103,8 @@ def read_decisions(path: Path) -> DecisionsFile:
         if (found := _origin(row)) is not None:
             if origin and origin.digest and found.digest not in ("", origin.digest):
                 raise LabelsError(
-                    f"{place} was decided on other labels than the rows above",
-                    hint="apply the decisions of each page for itself",
+                    f"{place} has a decision on other labels than the rows above",
+                    hint="apply the decisions of each page separately",
                 )
             origin = origin if origin and origin.digest else found
     made = tuple(d for d in decisions.values() if d.rule not in _NOT_MADE)
@@ -176,8 +176,8 @@ def require_origin(
         return ()
     if origin == LabelsOrigin():
         return (
-            f"{decided.path} was decided on the names of folders as labels; tiles without a "
-            f"decision keep their labels of {now.file}",
+            f"the decisions of {decided.path} were made on the names of folders as labels; tiles "
+            f"without a decision keep their labels of {now.file}",
         )
     if origin.file == now.file:  # compared as text: a stranger may have written the name
         raise LabelsError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,10 @@ from rsretrieve.data.windowing import DEFAULT_MAX_NODATA, MAX_WINDOWS
 from rsretrieve.enums import Edges
 
 # The headings of option groups in --help. Options without a group come first.
-SCENES, RUN = "Scenes", "Run"
+SCENES, RUN, FILES = "Scenes", "Run", "Files to write"
+_scene_option = partial(typer.Option, rich_help_panel=SCENES)
+_run_option = partial(typer.Option, rich_help_panel=RUN)
+file_option = partial(typer.Option, metavar="FILE", rich_help_panel=FILES)
 
 TILES_HELP = (
     "A folder of images (class sub-folders are the labels); or a CSV or Parquet list with the "
@@ -33,84 +37,75 @@ Tiles = Annotated[
 ]
 Window = Annotated[
     int | None,
-    typer.Option(
+    _scene_option(
         metavar="PX",
         help="Cut every image into square windows of this side. Each window is one tile. No "
         "image files are written.",
-        rich_help_panel=SCENES,
     ),
 ]
 Stride = Annotated[
     int | None,
-    typer.Option(
+    _scene_option(
         metavar="PX",
         help="Distance from one window to the next. \\[default: the value of --window]",
-        rich_help_panel=SCENES,
     ),
 ]
 Resolution = Annotated[
     float | None,
-    typer.Option(
+    _scene_option(
         metavar="M",
         help="Ground size of a pixel in metres. --window and --stride count in these pixels. "
         "Finer scenes are read at this resolution, from their overviews if they have any. "
         "\\[default: the scene's own]",
-        rich_help_panel=SCENES,
     ),
 ]
 EdgesOption = Annotated[
     Edges | None,
-    typer.Option(
+    _scene_option(
         help="drop: leave out windows that reach over the scene's edge. pad: keep them; the part "
         "outside is nodata. \\[default: drop]",
-        rich_help_panel=SCENES,
     ),
 ]
 MaxNodata = Annotated[
     float | None,
-    typer.Option(
+    _scene_option(
         metavar="SHARE",
         help=f"Skip windows with a larger share of nodata, 0…1. \\[default: {DEFAULT_MAX_NODATA}]",
-        rich_help_panel=SCENES,
     ),
 ]
 Assets = Annotated[
     list[str] | None,
-    typer.Option(
+    _scene_option(
         "--asset",
         metavar="NAME",
         help="The STAC asset that holds the scene. Repeatable: the bands of several assets form "
         "one tile. \\[default: the only raster]",
-        rich_help_panel=SCENES,
     ),
 ]
 Stack = Annotated[
     str | None,
-    typer.Option(
+    _scene_option(
         metavar="B,B,…|all",
         help="For scenes whose bands lie in files of their own (SAFE, Landsat, BigEarthNet): take "
         "these bands of a scene, in this order, as one tile, at the resolution of the finest; for "
         "example B04,B03,B02. \\[default: every file is a tile or a scene]",
-        rich_help_panel=SCENES,
     ),
 ]
 MaxWindows = Annotated[
     int | None,
-    typer.Option(
+    _scene_option(
         metavar="N",
         min=1,
         help=f"Refuse scenes with more windows than this. \\[default: {MAX_WINDOWS:,}]",
-        rich_help_panel=SCENES,
     ),
 ]
 TrustSources = Annotated[
     bool,
-    typer.Option(
+    _run_option(
         "--trust-sources",
         help="Open everything that the tiles' files, lists and STAC items refer to: other files, "
         "every GDAL format, private network addresses. Without it, only formats that contain "
         "their own pixels are opened, and nothing else is read or requested.",
-        rich_help_panel=RUN,
     ),
 ]
 Labels = Annotated[
@@ -151,6 +146,15 @@ IndexModel = Annotated[
 Index = Annotated[
     Path, typer.Option("--index", metavar="DIR", help="Index folder, written by rsretrieve index.")
 ]
+Expand = Annotated[
+    bool,
+    typer.Option(
+        "--expand",
+        help="Expand each query: search again with the L2-normalised sum of the query and its 10 "
+        "nearest hits, each weighted by the cube of its similarity. Similarities are those to the "
+        "sum.",
+    ),
+]
 Truth = Annotated[
     Path | None,
     typer.Option(
@@ -159,40 +163,36 @@ Truth = Annotated[
 ]
 Device = Annotated[
     str,
-    typer.Option(
+    _run_option(
         metavar="NAME",
         help="auto (a GPU if there is one), cpu, cuda or cuda:N.",
-        rich_help_panel=RUN,
     ),
 ]
-Seed = Annotated[int, typer.Option(min=0, help="Random seed.", rich_help_panel=RUN)]
+Seed = Annotated[int, _run_option(min=0, help="Random seed.")]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace existing outputs.", rich_help_panel=RUN),
+    _run_option("--overwrite", help="Replace existing outputs."),
 ]
 Strict = Annotated[
     bool,
-    typer.Option(
+    _run_option(
         "--strict",
         help="Stop at the first tile that cannot be read (exit code 1).",
-        rich_help_panel=RUN,
     ),
 ]
 Json = Annotated[
     bool,
-    typer.Option(
+    _run_option(
         "--json",
         help="Print the result as one JSON object on standard output.",
-        rich_help_panel=RUN,
     ),
 ]
 Quiet = Annotated[
     bool,
-    typer.Option(
+    _run_option(
         "--quiet",
         "-q",
         help="Show no progress and no notices. Errors and results are still shown.",
-        rich_help_panel=RUN,
     ),
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, get_type_hints
 
@@ -30,6 +30,7 @@ _OPTIONS = {
     "trust_sources": options.TrustSources,
 }
 _SWITCHES = ("trust_sources",)
+_OF_WINDOWS = ("stride", "resolution", "edges", "max_nodata", "max_windows")
 
 
 def takes_scenes(command: Callable[..., None]) -> Callable[..., None]:
@@ -68,35 +69,8 @@ def takes_scenes(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _chosen(
-    window: int | None,
-    stride: int | None,
-    resolution: float | None,
-    edges: Edges | None,
-    max_nodata: float | None,
-    asset: list[str] | None,
-    stack: str | None,
-    max_windows: int | None,
-    trust_sources: bool,
+    window: int | None, asset: list[str] | None, stack: str | None, **given: Any
 ) -> SceneChoices:
-    of_windows = {
-        "--stride": stride,
-        "--resolution": resolution,
-        "--edges": edges,
-        "--max-nodata": max_nodata,
-        "--max-windows": max_windows,
-    }
-    without_window = [name for name, value in of_windows.items() if value is not None]
-    windows = None
-    if window is not None:
-        windows = WindowChoices(
-            window_px=window,
-            stride_px=stride,
-            resolution_m=resolution,
-            edges=edges or Edges.DROP,
-            max_nodata=DEFAULT_MAX_NODATA if max_nodata is None else max_nodata,
-        )
-    elif without_window:
-        raise typer.BadParameter(f"{without_window[0]} needs --window PX")
     bands = tuple(band.strip() for band in (stack or "").split(",") if band.strip())
     if stack is not None and not bands:
         raise typer.BadParameter("expected names of bands, or all", param_hint="--stack")
@@ -105,9 +79,25 @@ def _chosen(
             "--stack is for files; the bands of STAC items are chosen by --asset"
         )
     return SceneChoices(
-        windows,
+        _windows(window, given),
         tuple(asset or ()),
-        max_windows or MAX_WINDOWS,
-        trusted=trust_sources,
+        given["max_windows"] or MAX_WINDOWS,
+        trusted=given["trust_sources"],
         stack=bands,
+    )
+
+
+def _windows(window: int | None, given: Mapping[str, Any]) -> WindowChoices | None:
+    if window is None:
+        for name in _OF_WINDOWS:
+            if given[name] is not None:
+                raise typer.BadParameter(f"--{name.replace('_', '-')} needs --window PX")
+        return None
+    max_nodata = given["max_nodata"]
+    return WindowChoices(
+        window_px=window,
+        stride_px=given["stride"],
+        resolution_m=given["resolution"],
+        edges=given["edges"] or Edges.DROP,
+        max_nodata=DEFAULT_MAX_NODATA if max_nodata is None else max_nodata,
     )

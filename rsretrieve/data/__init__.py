@@ -1,1 +1,1 @@
-"""Tiles and their labels: finding them, reading them, and what the network gets to see of them."""
+"""Tiles and their labels: find them, read them, and prepare them for the network."""

@@ -178,7 +178,7 @@ def _of_remote(tile: Tile) -> Policy:
     for path in tile.location.files:
         scheme = path.partition(":")[0].lower()
         if scheme not in _REMOTE or "/vsi" in path.lower():
-            raise TileError(tile.id, f"its path {path} is no plain path: {TRUST_HINT}")
+            raise TileError(tile.id, f"its path {path} is not a plain path: {TRUST_HINT}")
         if reason := why_refused(path):
             raise TileError(tile.id, f"{reason}: {TRUST_HINT}")
     proxy = guard_address()

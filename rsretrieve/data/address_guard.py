@@ -21,7 +21,7 @@ _HEAD_BYTES, _LINES, _PIECE_BYTES = 65_536, 200, 65_536
 _TIMEOUT_S = 30.0
 _PORTS = {"http": 80, "https": 443}
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "gdal_http_proxy", "gdal_https_proxy")
-_TYPED: set[tuple[str, int]] = set()
+TYPED_HOSTS: set[tuple[str, int]] = set()
 _START = threading.Lock()
 _running: list[ThreadingTCPServer] = []
 
@@ -33,7 +33,7 @@ class _NotPublic(Exception):
 def allow_typed(url: str) -> None:
     """Allow the host of a URL that the user typed, public or not."""
     with suppress(ValueError):
-        _TYPED.add(_host_and_port(url))
+        TYPED_HOSTS.add(_host_and_port(url))
 
 
 def why_refused(url: str) -> str:
@@ -82,7 +82,7 @@ def _public_address(host: str, port: int) -> str:
     addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
         if not _is_public(address):
-            raise _NotPublic(f"{host} is no host of the public internet ({address})")
+            raise _NotPublic(f"{host} is not a host of the public internet ({address})")
     return addresses[0]
 
 
@@ -101,7 +101,7 @@ def _address_of(host: str, port: int) -> str:
         _NotPublic: the host is not public.
         OSError: the name has no address.
     """
-    return host if (host.lower(), port) in _TYPED else _public_address(host, port)
+    return host if (host.lower(), port) in TYPED_HOSTS else _public_address(host, port)
 
 
 class _Server(ThreadingTCPServer):

@@ -19,12 +19,6 @@ _AFTER_STEM = (
 _WORLD_END = "w"  # .tfw, .tifw, .jgw, .jpegw and so on
 
 
-def companion_paths(path: str) -> list[str]:
-    """Where the sidecars of a raster would be, in the usual spelling; most do not exist."""
-    stem, suffix = os.path.splitext(path)  # noqa: PTH122
-    return [path + end for end in _AFTER_NAME] + [stem + end for end in _after_stem(suffix.lower())]
-
-
 class Companions:
     """Finds the sidecars of many rasters; each folder is listed once."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rsretrieve.data.tile import Tile
@@ -28,3 +29,8 @@ class Failure:
     def tile_id(self) -> str:
         """The tile's id."""
         return self.tile.id
+
+
+def first_of(failures: Sequence[Failure]) -> str:
+    """The first failure in brackets, for a message that no tile can be used; empty if none."""
+    return "".join(f" (the first, {bad.tile_id}: {bad.reason})" for bad in failures[:1])

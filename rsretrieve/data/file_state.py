@@ -20,7 +20,7 @@ from rsretrieve.data.companions import Companions
 from rsretrieve.data.tile import Tile
 
 NO_FILE_BYTES = -1  # the size of a tile that is no local file, such as one at a URL
-_SETTLED_NS = 2_000_000_000  # a file could change again within one tick of the clock
+SETTLED_NS = 2_000_000_000  # a file could change again within one tick of the clock
 _MARK_DIGITS = 16
 _DIGEST_BYTES = 16  # detects accidental changes, not forgeries
 LARGE_BYTES = 1 << 28
@@ -121,7 +121,7 @@ def _mark(path: str, companions: Companions) -> str:
         states.append(("", *_times(file)))
         states += [(role, *_times(side)) for role, side in companions.of(file)]
     latest = max(time_ns for _, *times in states for time_ns in times[1:3])
-    if time.time_ns() - latest < _SETTLED_NS:
+    if time.time_ns() - latest < SETTLED_NS:
         return ""
     return _blake2b(repr(states).encode()).hexdigest()[:_MARK_DIGITS]
 

@@ -119,7 +119,7 @@ def left_out() -> str:
 
 
 def limit_drivers(allowed: tuple[str, ...]) -> None:
-    """Remove, in this process and for ever, all drivers of GDAL except these.
+    """Remove, permanently in this process, all drivers of GDAL except these.
 
     Raises:
         OSError: another driver cannot be removed.
@@ -138,7 +138,7 @@ def limit_drivers(allowed: tuple[str, ...]) -> None:
     for name in others:
         library.GDALDeregisterDriver(library.GDALGetDriverByName(name.encode()))
     if left := set(gdal.drivers()) - set(allowed):
-        raise OSError(f"GDAL cannot do without its drivers {', '.join(sorted(left))}")
+        raise OSError(f"GDAL needs its drivers {', '.join(sorted(left))}")
 
 
 def settings_for(*, remote: bool) -> Mapping[str, Any]:
@@ -153,7 +153,7 @@ def why_not(start: bytes) -> str | None:
     for begins, driver in _KNOWN:
         if start.lstrip().startswith(begins) and driver not in trusted():
             return (
-                f"its format is {driver}, in which a file may name others, or addresses: set "
+                f"its format is {driver}, whose files may name other files or addresses: set "
                 f"{VARIABLE}={driver} if you trust it"
             )
     return None

@@ -1,4 +1,4 @@
-"""What is to be said about tiles that were read: fixed sentences, counted in the end."""
+"""Remarks about tiles that were read: fixed sentences, each with the number of its tiles."""
 
 from __future__ import annotations
 

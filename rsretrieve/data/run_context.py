@@ -5,18 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from rsretrieve._core.text import some_of
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.notes import Note, NoteCounts
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import TileError
-from rsretrieve.progress import (
-    Advanced,
-    Event,
-    Listener,
-    Noticed,
-    StageStarted,
-    ignore_events,
-)
+from rsretrieve.progress import Advanced, Event, Listener, Noticed, StageStarted, ignore_events
 
 _SHOWN = 5  # names in a notice
 
@@ -59,12 +53,13 @@ class RunContext:
             notices.append(f"windows skipped for more nodata than --max-nodata allows: {count}")
         unusable = Counter(bad.tile.label for bad in self.failures)
         if lost := [n for n, size in sorted(self.class_sizes.items()) if unusable[n] >= size]:
-            shown = ", ".join(map(repr, lost[:_SHOWN])) + (", …" if len(lost) > _SHOWN else "")
-            notices.append(f"classes without a readable tile: {len(lost)} ({shown})")
+            notices.append(
+                f"classes without a readable tile: {len(lost)} ({some_of(lost, _SHOWN)})"
+            )
         return (*notices, *self._notes.sentences())
 
     def add_notes(self, tile_id: str, notes: Iterable[Note]) -> None:
-        """Count what is to be said about a tile that was read."""
+        """Count the notes about a tile that was read."""
         self._notes.add(tile_id, notes)
 
     def count_classes(self, tiles: TileSet) -> None:

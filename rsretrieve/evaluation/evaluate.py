@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.text import some_of
 from rsretrieve.data.file_state import FileStates
-from rsretrieve.data.labels.labels import some_of, true_labels_by_id
+from rsretrieve.data.labels.true_labels import true_labels_by_id
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -30,6 +31,7 @@ from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.vectors.fit import spherical_kmeans
 from rsretrieve.network.model import Model
+from rsretrieve.search.expansion import expanded_queries
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Evaluation:
         left_out: the tiles that the figures do not count.
         per_class: the figures of each class, in the order of their names.
         confusion: the classes that the nearest neighbours vote for.
+        expanded: queries were expanded by their nearest hits.
     """
 
     figures: RetrievalFigures
@@ -55,6 +58,7 @@ class Evaluation:
     left_out: LeftOut
     per_class: tuple[ClassFigures, ...]
     confusion: Confusion
+    expanded: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def evaluate_index(
     queries: TileSet | None = None,
     model: Model | None = None,
     true_labels: Mapping[str, str] | None = None,
+    expand: bool = False,
 ) -> Evaluation:
     """Measure retrieval.
 
@@ -86,6 +91,7 @@ def evaluate_index(
             (leave one out).
         model: the model of the index; needed with `queries`.
         true_labels: tile id → label of the gallery; None for the labels in the index.
+        expand: expand each query by its nearest hits; NMI does not change.
 
     Returns:
         The metrics. A query is never its own hit, wherever its file lies: the content decides.
@@ -104,14 +110,22 @@ def evaluate_index(
     _require_common_class(asking.labels, gallery.labels)
     query_side = _side(asking.vectors, asking.labels, numbers)
     gallery_side = _side(gallery.vectors, gallery.labels, numbers)
-    measured = measure_queries(query_side, gallery_side, asking.own_rows)
+    searched = query_side
+    if expand:
+        vectors = expanded_queries(asking.vectors, gallery.vectors, asking.own_rows)
+        searched = replace(query_side, vectors=vectors)
+    measured = measure_queries(searched, gallery_side, asking.own_rows)
     figures = measured.mean()
     if figures.without_relevant:
         context.notice(
             f"{figures.without_relevant} queries have no tile of their label in the gallery "
             "and are left out"
         )
-    left_out = gallery.left_out.with_queries(asking.unlabelled, figures.without_relevant)
+    left_out = replace(
+        gallery.left_out,
+        queries_without_label=asking.unlabelled,
+        queries_without_relevant=figures.without_relevant,
+    )
     return Evaluation(
         figures=figures,
         nmi=_nmi(query_side, measured, seed),
@@ -120,6 +134,7 @@ def evaluate_index(
         left_out=left_out,
         per_class=figures_per_class(names, query_side.labels, gallery_side.labels, measured),
         confusion=Confusion.of(names, measured),
+        expanded=expand,
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.paths import storable
+from rsretrieve._core.text import some_of
 from rsretrieve.data.file_state import FileStates
-from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import window_text
@@ -40,12 +40,6 @@ class LeftOut:
     gallery_contradicting: int = 0
     queries_without_label: int = 0
     queries_without_relevant: int = 0
-
-    def with_queries(self, without_label: int, without_relevant: int) -> LeftOut:
-        """The same with these numbers of queries."""
-        return replace(
-            self, queries_without_label=without_label, queries_without_relevant=without_relevant
-        )
 
 
 @dataclass(frozen=True)
@@ -87,7 +81,7 @@ def labelled_gallery(
     Args:
         store: the index.
         true_labels: tile id → label; None for the labels in the index.
-        context: is told how many tiles are left out.
+        context: receives a notice of how many tiles are left out.
 
     Raises:
         LabelsError: there is no label, or one class only.

@@ -24,7 +24,7 @@ from rsretrieve.evaluation.tied_ranks import TiedRanking
 
 PRECISION_CUTS = (1, 5, 10, 20, 50)
 RECALL_CUTS = (1, 5, 10)
-_BLOCK_BYTES = 32 << 20
+BLOCK_BYTES = 32 << 20
 _GALLERY_ROWS = 1 << 14  # multiplied at once
 _SAME_VOTES = 1 - 1e-9
 
@@ -239,5 +239,5 @@ def _figures_of(
 
 
 def _blocks(queries: int, gallery: int) -> Iterator[slice]:
-    size = max(1, _BLOCK_BYTES // (gallery * 8))
+    size = max(1, BLOCK_BYTES // (gallery * 8))
     return (slice(start, start + size) for start in range(0, queries, size))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 from rsretrieve._core.atomic_write import written_aside
 from rsretrieve._core.paths import Location
-from rsretrieve._core.text import shortened
+from rsretrieve._core.text import shortened_in_middle
+from rsretrieve.data.geo.place import Place
 from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.preview import Previewed, reduced
 from rsretrieve.data.reading.read_tiles import read_in_order
@@ -20,9 +21,38 @@ from rsretrieve.search.search import QueryResult
 THUMBNAIL_PX = 128
 _GAP_PX = 10
 _LINE_PX = 15
+_FRAME_PX = 3
 _TEXT_PX = 12
 _BACKGROUND, _INK, _FAINT = (255, 255, 255), (25, 25, 25), (110, 110, 110)
 _SAME, _OTHER = (24, 128, 56), (190, 60, 30)
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A tile of the sheet.
+
+    Attributes:
+        tile: the tile; None for a vector.
+        title: the first line below it.
+        name: its label, or the name of its file.
+        window: its window as in its id, if the name is that of a scene; else empty.
+        place: its place, or None.
+        differs: its label is not that of the query; None if one of both has no label.
+    """
+
+    tile: Tile | None
+    title: str
+    name: str
+    window: str
+    place: Place | None
+    differs: bool | None = None
+
+    @property
+    def colour(self) -> tuple[int, int, int]:
+        """The colour of the name, and of the frame."""
+        if self.differs is None:
+            return _INK
+        return _OTHER if self.differs else _SAME
 
 
 def write_query_sheet(
@@ -33,9 +63,10 @@ def write_query_sheet(
     overwrite: bool,
     trusted: bool = False,
 ) -> None:
-    """Draw one row per query: the query, then its hits with rank, similarity and label.
+    """Draw one row per query: the query, then its hits with rank, similarity, label and position.
 
-    If the query has a label, the label of a hit is green if it is the same, and red otherwise.
+    Without a label, the name of the file and the window stand there. If the query has a label,
+    the label of a hit is green if it is the same; otherwise it is red, and the hit has a red frame.
 
     Args:
         path: the PNG file.
@@ -45,33 +76,51 @@ def write_query_sheet(
         trusted: also open the files that the tiles' files refer to.
     """
     columns = 1 + max(len(result.hits) for result in results)
-    cell, row = THUMBNAIL_PX + _GAP_PX, THUMBNAIL_PX + 2 * _LINE_PX + 2 * _GAP_PX
+    cell, row = THUMBNAIL_PX + _GAP_PX, THUMBNAIL_PX + 3 * _LINE_PX + 2 * _GAP_PX
     shape = (columns * cell + 2 * _GAP_PX, len(results) * row + _GAP_PX)
     tiles = [tile for r in results for tile in (r.picture, *(hit.found.tile for hit in r.hits))]
     sheet = _Sheet(Image.new("RGB", shape, _BACKGROUND), _pictures(tiles, bands, trusted))
     for number, result in enumerate(results):
-        top = _GAP_PX + number * row
-        shown = result.picture
-        name = shown.label or _file_name(shown.path) if shown else Path(result.query).name
-        sheet.draw_tile(shown, _GAP_PX, top, ("query", name), _INK)
-        for column, hit in enumerate(result.hits, start=1):
-            label = hit.found.label or _file_name(hit.found.path)
-            lines = (f"{hit.rank}.  {hit.similarity:.3f}", label)
-            colour = _label_colour(shown.label if shown else None, hit.found.label)
-            sheet.draw_tile(hit.found.tile, 2 * _GAP_PX + column * cell, top, lines, colour)
+        for column, shown in enumerate(_cells(result)):
+            left = _GAP_PX + column * cell + (_GAP_PX if column else 0)
+            sheet.draw(shown, left, _GAP_PX + number * row)
     with written_aside(path, overwrite=overwrite) as aside:
         sheet.picture.save(aside, format="PNG")
 
 
-def _file_name(path: str) -> str:
-    """The name of a tile's file; of bands in several files, that of the first."""
-    return Path(Location.parse(path).files[0]).name
+def _cells(result: QueryResult) -> Iterator[_Cell]:
+    """The query and its hits."""
+    shown = result.picture
+    wanted = shown.label if shown else None
+    name = (Path(result.query).name, "") if shown is None else _name_of(shown)
+    title = "query, expanded" if result.expanded else "query"
+    yield _Cell(shown, title, *name, result.place)
+    for hit in result.hits:
+        tile, label = hit.found.tile, hit.found.label
+        differs = None if wanted is None or label is None else label != wanted
+        title = f"{hit.rank}.  {hit.similarity:.3f}"
+        yield _Cell(tile, title, *_name_of(tile), hit.found.place, differs)
 
 
-def _label_colour(wanted: str | None, found: str | None) -> tuple[int, int, int]:
-    if wanted is None or found is None:
-        return _INK
-    return _SAME if wanted == found else _OTHER
+def _name_of(tile: Tile) -> tuple[str, str]:
+    """The label of a tile, or the name of its file (of several files, the first) and its window."""
+    if tile.label:
+        return tile.label, ""
+    name = Path(Location.parse(tile.path).files[0]).name or tile.id
+    return name, "" if tile.window is None else str(tile.window)
+
+
+def position_text(place: Place | None) -> str:
+    """The centre of a place in degrees, for people; empty if it is not known.
+
+    >>> position_text(None)
+    ''
+    """
+    if place is None:
+        return ""
+    lon, lat = place.centre
+    north, east = "S" if lat < 0 else "N", "W" if lon < 0 else "E"
+    return f"{abs(lat):.4f}°{north} {abs(lon):.4f}°{east}"
 
 
 def _pictures(
@@ -105,26 +154,28 @@ class _Sheet:
         self._draw = ImageDraw.Draw(picture)
         self._font = ImageFont.load_default(_TEXT_PX)
 
-    def draw_tile(
-        self,
-        tile: Tile | None,
-        left: int,
-        top: int,
-        lines: tuple[str, str],
-        colour: tuple[int, int, int],
-    ) -> None:
-        """Draw a thumbnail, or a frame if there is none, and two lines of text below it."""
+    def draw(self, cell: _Cell, left: int, top: int) -> None:
+        """Draw a thumbnail, or an outline if there is none, and three lines of text below it."""
+        tile = cell.tile
         shown = None if tile is None else self._tiles.get((tile.id, tile.path))
+        if cell.differs:
+            low, high = _FRAME_PX + 1, THUMBNAIL_PX + _FRAME_PX
+            box = (left - low, top - low, left + high, top + high)
+            self._draw.rectangle(box, outline=cell.colour, width=_FRAME_PX)
         if shown is not None:
             self.picture.paste(shown, (left, top))
         else:
-            self._draw_frame(left, top, "a vector" if tile is None else "not readable now")
-        below = top + THUMBNAIL_PX + 3
-        self._draw.text((left, below), lines[0], _FAINT, self._font)
-        label = shortened(lines[1], THUMBNAIL_PX, self._font.getlength)
-        self._draw.text((left, below + _LINE_PX), label, colour, self._font)
+            self._outline(left, top, "a vector" if tile is None else "not readable now")
+        length = self._font.getlength
+        room = max(THUMBNAIL_PX - length(cell.window), 0)
+        name = shortened_in_middle(cell.name, room, length) + cell.window
+        lines = ((cell.title, _FAINT), (name, cell.colour), (position_text(cell.place), _FAINT))
+        for number, (text, colour) in enumerate(lines):
+            line = shortened_in_middle(text, THUMBNAIL_PX, length)
+            below = top + THUMBNAIL_PX + _FRAME_PX + 2 + number * _LINE_PX
+            self._draw.text((left, below), line, colour, self._font)
 
-    def _draw_frame(self, left: int, top: int, text: str) -> None:
+    def _outline(self, left: int, top: int, text: str) -> None:
         box = (left, top, left + THUMBNAIL_PX - 1, top + THUMBNAIL_PX - 1)
         self._draw.rectangle(box, outline=_FAINT)
         self._draw.text((left + 8, top + 56), text, _FAINT, self._font)

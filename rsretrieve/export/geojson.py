@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rsretrieve._core.atomic_write import write_json
 from rsretrieve.data.geo.footprints import Point, rings_of
 from rsretrieve.data.geo.place import Place
-from rsretrieve.export.results import hit_json
+from rsretrieve.export.results import hit_rows
 
 if TYPE_CHECKING:
     from rsretrieve.search.search import QueryResult
@@ -26,14 +26,10 @@ def write_geojson(path: Path, results: Sequence[QueryResult], *, overwrite: bool
     Returns:
         Number of hits with a footprint.
     """
+    places = [hit.found.place for result in results for hit in result.hits]
     features = [
-        {
-            "type": "Feature",
-            "geometry": place_geometry(hit.found.place),
-            "properties": {"query": result.query, **hit_json(hit)},
-        }
-        for result in results
-        for hit in result.hits
+        {"type": "Feature", "geometry": place_geometry(place), "properties": row}
+        for place, row in zip(places, hit_rows(results))
     ]
     write_json(path, {"type": "FeatureCollection", "features": features}, overwrite=overwrite)
     return sum(feature["geometry"] is not None for feature in features)

@@ -26,11 +26,12 @@ from rsretrieve.data.geo.hilbert import hilbert_distances
 from rsretrieve.data.geo.place import Place
 from rsretrieve.errors import ModelError
 from rsretrieve.export.geojson import place_geometry
-from rsretrieve.export.results import hit_json
+from rsretrieve.export.results import hit_rows
 from rsretrieve.export.stac_collection import collection_of, write_collection
-from rsretrieve.index.external.embeddings_file import METADATA_KEY
+from rsretrieve.index.external.embedding_tables import METADATA_KEY
 from rsretrieve.index.store.folder import IndexStore
-from rsretrieve.index.store.tile_table import SCHEMA, TileTable
+from rsretrieve.index.store.tile_schema import SCHEMA
+from rsretrieve.index.store.tile_table import TileTable
 from rsretrieve.network.metadata import read_description
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 GEOPARQUET_VERSION = "1.1.0"
 # As the guide to distributing GeoParquet advises: Zstandard, a column of boxes, an order in
 # space, and row groups of this size. Level 15 of the guide is for columns that can be compressed.
-_GROUP_BYTES, _GROUP_ROWS = 128_000_000, 150_000
-_ROW_BYTES = 350  # of a row beside its embedding
+GROUP_BYTES, _GROUP_ROWS = 128_000_000, 150_000
+ROW_BYTES = 350  # of a row beside its embedding
 _COMPRESSION, _LEVEL, _VECTOR_LEVEL = "zstd", 15, 3
 _BLOCK = 20_000  # rows whose places are looked at together
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -76,7 +77,7 @@ def write_hits(
         Number of hits with a footprint.
     """
     places = [hit.found.place for result in results for hit in result.hits]
-    rows = [{"query": result.query, **hit_json(hit)} for result in results for hit in result.hits]
+    rows = hit_rows(results)
     for row, place in zip(rows, places):
         row.update(geometry=_binary(place), bbox=_named(place))
     schema = pyarrow.schema([*_HIT, *_PLACE], _metadata(_Extent.of(places), provenance))
@@ -113,7 +114,7 @@ def write_embeddings(
     metadata = _metadata(extent, provenance_of(store))
     metadata[b"emb"] = json.dumps(collection).encode()
     schema = pyarrow.schema([*SCHEMA, ("embedding", vector), *_PLACE], metadata)
-    rows = max(1, min(_GROUP_ROWS, _GROUP_BYTES // (4 * dimensions + _ROW_BYTES)))
+    rows = max(1, min(_GROUP_ROWS, GROUP_BYTES // (4 * dimensions + ROW_BYTES)))
     with written_aside(path, overwrite=overwrite) as aside:
         with parquet.ParquetWriter(aside, schema, **_settings(schema)) as writer:
             for start in range(0, len(order), rows):

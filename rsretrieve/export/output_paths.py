@@ -14,6 +14,7 @@ from rsretrieve._core.standard_output import is_standard_output
 from rsretrieve.errors import InvalidArgument, OutputExists, OutputRefused
 
 _HINT = "choose another output path"
+_RASTERS = (".tif", ".tiff")
 _OURS = {  # the file that identifies such a folder, and files of which at least one exists
     "index": ("manifest.json", ("tiles.parquet", "index.faiss")),
     "model": ("model.json", ("model.safetensors",)),
@@ -148,6 +149,11 @@ class OutputPaths:
                     f"{name} would replace {path}, which contains {source}, the input {read}",
                     hint=_HINT,
                 )
+
+
+def is_one_raster(path: Path) -> bool:
+    """Whether a path names one GeoTIFF, and not a folder of them."""
+    return path.suffix.lower() in _RASTERS or is_standard_output(path)
 
 
 def _given(paths: Mapping[str, Path | None]) -> Iterator[tuple[str, Path]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,8 +85,14 @@ def query_json(index: Path, model: Path | None, results: Sequence[QueryResult]) 
 
 
 def result_json(result: QueryResult) -> dict[str, Any]:
-    """A query with its hits; a line that `query --jsonl` prints."""
-    return {"query": result.query, "hits": [hit_json(hit) for hit in result.hits]}
+    """A query with its hits; a line that `query --jsonl` prints.
+
+    It has the key `expanded` only if the query was expanded.
+    """
+    content: dict[str, Any] = {"query": result.query}
+    if result.expanded:
+        content["expanded"] = True
+    return {**content, "hits": [hit_json(hit) for hit in result.hits]}
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
@@ -119,6 +125,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
         "recall_at": {str(k): value for k, value in figures.recall_at.items()},
         "nmi": evaluation.nmi,
         "gallery_labels": evaluation.gallery_labels,
+        **({"expanded": True} if evaluation.expanded else {}),
         "left_out": asdict(evaluation.left_out),
         "per_class": list(map(_class_json, evaluation.per_class)),
     }
@@ -237,12 +244,19 @@ def write_noise_matrix(path: Path, matrix: NoiseMatrix, *, overwrite: bool) -> N
 
 
 def write_hits_csv(path: Path, results: Sequence[QueryResult], *, overwrite: bool) -> None:
-    """Write one row per hit."""
-    write_csv(path, HIT_COLUMNS, _hit_rows(results), overwrite=overwrite)
+    """Write one row per hit; with the column `expanded` if queries were expanded."""
+    columns = HIT_COLUMNS + ("expanded",) * any(result.expanded for result in results)
+    rows = ([row.get(name, False) for name in columns] for row in hit_rows(results))
+    write_csv(path, columns, rows, overwrite=overwrite)
 
 
-def _hit_rows(results: Sequence[QueryResult]) -> Iterator[list[Any]]:
-    for result in results:
-        for hit in result.hits:
-            values = {"query": result.query, **hit_json(hit)}
-            yield ["" if values[name] is None else values[name] for name in HIT_COLUMNS]
+def hit_rows(results: Sequence[QueryResult]) -> list[dict[str, Any]]:
+    """Every hit with its query, by the names of `hit_json`, for files with one row per hit.
+
+    Hits of an expanded query also have `expanded`.
+    """
+    return [
+        {"query": result.query, **hit_json(hit), **({"expanded": True} if result.expanded else {})}
+        for result in results
+        for hit in result.hits
+    ]

@@ -18,7 +18,7 @@ from rsretrieve._core.atomic_write import written_aside
 from rsretrieve.data.geo.place import Place
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.export.geojson import place_geometry
-from rsretrieve.export.results import hit_json
+from rsretrieve.export.results import hit_rows
 from rsretrieve.index.store.folder import IndexStore
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def write_hits(path: Path, results: Sequence[QueryResult], *, overwrite: bool) -
         InvalidArgument: the suffix is of another format.
     """
     places = [hit.found.place for result in results for hit in result.hits]
-    rows = [{"query": result.query, **hit_json(hit)} for result in results for hit in result.hits]
+    rows = hit_rows(results)
     fields: dict[str, Any] = {
         "query": [row["query"] for row in rows],
         "rank": np.array([row["rank"] for row in rows], np.int32),

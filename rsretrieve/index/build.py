@@ -23,7 +23,7 @@ from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, no_us
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.places_again import renew_places
 from rsretrieve.index.reuse import IndexRun, ReusableTiles, find_reusable, windows_json
-from rsretrieve.index.store.folder import IndexStore, open_index
+from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE, STORED_MODEL
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
@@ -32,7 +32,6 @@ from rsretrieve.index.vectors.fit import check_key
 from rsretrieve.index.write import (
     BuildResult,
     IndexBuildOptions,
-    IndexContent,
     IndexingSummary,
     PreviousIndex,
     write_index,
@@ -89,17 +88,8 @@ def index_tiles(
     if goal is not None and goal.key != AUTO:
         check_key(goal.key, model.description.dimensions, len(tiles))
     with only_writer(folder):
-        description = model.description
-        windows = windows_json(tiles)
         store = open_index(folder) if update else None
-        if store is None:
-            packing = packing_of_tiles(model, tiles, context)
-        else:
-            require_same_model(store.folder, store.manifest, model)
-            packing = packing_of_update(model, tiles, store, context)
-        kept = {} if packing is None else packing.to_json()
-        journal = Journal(folder, description.fingerprint, description.dimensions, windows, kept)
-        run = IndexRun(model, tiles, context, journal, FileStates(tiles), packing)
+        run = _run(model, tiles, folder, store, context)
         reusable = find_reusable(run, store)
         placed = PLACES_VERSION if store is None else renew_places(run, store, reusable)
         new = tiles.select([i for i, tile in enumerate(tiles) if tile not in reusable])
@@ -108,15 +98,31 @@ def index_tiles(
             raise no_usable_tiles(tiles, context)
         content, origin = _in_tile_order(run, reusable, embedded)
         content = _with_scale(run, content, placed)
-        if store_model or _lies_in(model.folder, folder) or _has_stored_model(store):
-            content = _with_model(content, model.folder)
+        has_stored = store is not None and store.manifest.has_stored_model
+        if store_model or has_stored or resolved(model.folder) == resolved(folder) / STORED_MODEL:
+            facts = {**content.facts, "model": STORED_MODEL}
+            content = replace(content, model=model.folder, facts=facts)
         previous = None if store is None else PreviousIndex(store, origin)
         gpu = usable_gpu(str(model.device))
         options = IndexBuildOptions(folder, goal, gpu, previous, overwrite or update)
         result = write_index(content, options, context)
-        journal.discard()
+        run.journal.discard()
     summary = _summarize(run, reusable, embedded, result, len(content.rows))
     return replace(summary, index=str(folder), seconds=time.perf_counter() - started)
+
+
+def _run(
+    model: Model, tiles: TileSet, folder: Path, store: IndexStore | None, context: RunContext
+) -> IndexRun:
+    if store is None:
+        packing = packing_of_tiles(model, tiles, context)
+    else:
+        require_same_model(store.folder, store.manifest, model)
+        packing = packing_of_update(model, tiles, store, context)
+    kept = {} if packing is None else packing.to_json()
+    fingerprint, dimensions = model.description.fingerprint, model.description.dimensions
+    journal = Journal(folder, fingerprint, dimensions, windows_json(tiles), kept)
+    return IndexRun(model, tiles, context, journal, FileStates(tiles), packing)
 
 
 def _embed_and_journal(run: IndexRun, tiles: TileSet) -> Embeddings:
@@ -177,19 +183,6 @@ def _with_scale(run: IndexRun, content: IndexContent, places: int) -> IndexConte
         run.context.notice(text)
     facts = {**content.facts, "tile_scale": scale.to_json(), "places": places}
     return replace(content, facts=facts)
-
-
-def _lies_in(model: Path, folder: Path) -> bool:
-    return resolved(model) == resolved(folder) / STORED_MODEL
-
-
-def _has_stored_model(store: IndexStore | None) -> bool:
-    return store is not None and store.manifest.has_stored_model
-
-
-def _with_model(content: IndexContent, model: Path) -> IndexContent:
-    """The same content, with the model to copy into the index folder."""
-    return replace(content, model=model, facts={**content.facts, "model": STORED_MODEL})
 
 
 def _summarize(

@@ -21,7 +21,7 @@ def packing_of_tiles(model: HasDescription, tiles: TileSet, context: RunContext)
     Args:
         model: the model.
         tiles: the tiles; a sample of their headers is read.
-        context: is told if the values of the tiles may be of another unit than the model's.
+        context: receives a notice if the tiles may have values of another unit than the model's.
 
     Returns:
         None if the model keeps its own, or no tile declares any.

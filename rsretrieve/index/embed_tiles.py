@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.failures import first_of
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.pixels.packing import Packing
@@ -77,7 +78,7 @@ def embed_tiles(
 
 def no_usable_tiles(tiles: TileSet, context: RunContext) -> NoUsableTiles:
     """The error to raise if no tile of a set can be used."""
-    first = "".join(f" (the first, {bad.tile_id}: {bad.reason})" for bad in context.failures[:1])
+    first = first_of(context.failures)
     return NoUsableTiles(
         f"{tiles.source}: none of {len(tiles)} tiles can be used with this model{first}"
     )

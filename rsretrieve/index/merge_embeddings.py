@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, ModelMismatch, NoUsableTiles
 from rsretrieve.index.external.embeddings_file import EmbeddingChanges
-from rsretrieve.index.store.folder import IndexStore
+from rsretrieve.index.store.folder import IndexContent, IndexStore
 from rsretrieve.index.store.tile_table import TileTable
-from rsretrieve.index.write import IndexContent
 
 _SAME = 1e-6  # two unit vectors whose numbers differ by no more are the same
 _BLOCK = 65_536
@@ -53,7 +52,7 @@ def merged_with_all(source: Path, content: IndexContent, store: IndexStore) -> M
             f"{source} does not name {removed:,} of the {len(store.rows):,} tiles of "
             f"{store.folder}, and --update would remove them",
             hint="give --changes-only if the file names only tiles that changed, or --overwrite to "
-            "build the index anew",
+            "build the index again",
         )
     origin = _unchanged(content.vectors, before, store)
     return MergedEmbeddings(content, origin, removed)
@@ -148,12 +147,12 @@ def _require_same_vectors(source: Path, content: IndexContent, store: IndexStore
         raise InvalidArgument(
             f"{source} has vectors of {dimensions} dimensions, but {store.folder} has "
             f"{manifest.dimensions}",
-            hint="give --dims if the index was built with it, or --overwrite to build it anew",
+            hint="give --dims if the index was built with it, or --overwrite to build it again",
         )
     fingerprint = str(content.facts.get("model_fingerprint") or "")
     if fingerprint != manifest.model_fingerprint:
         raise ModelMismatch(
             f"{source} is not of the model of {store.folder}: similarities between vectors of two "
-            "models mean nothing",
+            "models are meaningless",
             hint="update the index with TILES and its --model, or build another one from the file",
         )

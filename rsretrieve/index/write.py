@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.memory import available_bytes
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.index.store.folder import IndexStore, write_index_folder
+from rsretrieve.index.store.folder import IndexContent, IndexStore, write_index_folder
 from rsretrieve.index.store.manifest import Manifest
-from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.choose_kind import (
     AUTO,
     IndexGoal,
@@ -33,26 +30,6 @@ from rsretrieve.index.vectors.tune import Sample, draw_sample, recall_per_query,
 from rsretrieve.index.vectors.vector_index import VectorIndex
 
 _FEW_NEW = 0.01  # share of new vectors after which search parameters may be kept
-
-
-@dataclass(frozen=True)
-class IndexContent:
-    """What an index folder will hold.
-
-    Attributes:
-        rows: N tiles.
-        vectors: (N, D) float32, unit rows; row i is the embedding of tile i.
-        facts: entries of the manifest: `model`, `model_fingerprint`, `provenance`, `windows`.
-        skipped: windows with too much nodata, which have no vector; an update does not read
-            them again.
-        model: the model folder to copy into the index folder; None if it stays where it is.
-    """
-
-    rows: Sequence[IndexedTile]
-    vectors: NDArray[np.float32]
-    facts: dict[str, Any]
-    skipped: Sequence[IndexedTile] = ()
-    model: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -162,19 +139,17 @@ def write_index(
     index, floor = _build_or_update(content.vectors, plan, options, context)
     context.start_stage("measuring recall")
     sample = draw_sample(content.vectors)
-    previous = options.previous
-    may_keep = previous is not None and plan.faiss_key == previous.store.manifest.faiss_key
     kept = None
-    if previous is not None and may_keep and goal == goal_from_manifest(previous.store.manifest):
-        kept = _kept_recall(index, content.vectors, sample, previous)
+    if (previous := options.previous) is not None:
+        manifest = previous.store.manifest
+        if (plan.faiss_key, goal) == (manifest.faiss_key, goal_from_manifest(manifest)):
+            kept = _kept_recall(index, content.vectors, sample, previous)
     recall = tune(index, content.vectors, sample, goal.recall) if kept is None else kept
     if recall < goal.recall and not index.is_exact:
         context.notice(
             f"recall@10 is {recall:.3f}, below the target of {goal.recall}: use --index Flat for "
             "exact search, or a larger --memory for a finer index"
         )
-    if floor is None:
-        floor = similarity_floor(index, content.vectors, sample)
     facts = {
         **content.facts,
         "faiss_key": plan.faiss_key,
@@ -182,18 +157,12 @@ def write_index(
         "search": index.parameters,
         "predicted_bytes": plan.predicted_bytes,
         "goal": asdict(goal),
-        "similarity_floor": floor,
+        "similarity_floor": (
+            similarity_floor(index, content.vectors, sample) if floor is None else floor
+        ),
     }
-    write_index_folder(
-        options.folder,
-        facts,
-        content.rows,
-        content.vectors,
-        index,
-        skipped=content.skipped,
-        model=content.model,
-        overwrite=options.overwrite,
-    )
+    whole = replace(content, facts=facts)
+    write_index_folder(options.folder, whole, index, overwrite=options.overwrite)
     return BuildResult(plan.faiss_key, recall, plan.predicted_bytes, dict(index.parameters))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from rsretrieve._core.threads import free_cores
+from rsretrieve._core.threads import PROCESSORS
 from rsretrieve.errors import DeviceUnavailable
 from rsretrieve.network.device_names import check_device_name
 
@@ -50,7 +50,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def _limit_threads_to_free_cores() -> None:
-    free = free_cores()
+    free = PROCESSORS.free_cores()
     if free is not None and free < torch.get_num_threads():
         torch.set_num_threads(free)
 

@@ -210,7 +210,7 @@ def read_description(folder: Path) -> ModelDescription:
     except _PARSING_ERRORS as error:
         raise ModelDamaged(
             f"{path} cannot be read as a model's description ({error})",
-            hint="copy the model folder again, or train anew; do not edit model.json",
+            hint="copy the model folder again, or train the model again; do not edit model.json",
         ) from error
 
 
@@ -231,7 +231,7 @@ def check_file(path: Path, sha256: str) -> None:
     if found != sha256:
         raise ModelDamaged(
             f"{path} is not the file that {DESCRIPTION_FILE} describes (its SHA-256 differs)",
-            hint="copy the model folder again, or train anew",
+            hint="copy the model folder again, or train the model again",
         )
 
 

@@ -131,7 +131,7 @@ def load_model(folder: Path, device: torch.device, context: RunContext | None = 
     Args:
         folder: the model folder.
         device: where the network is to run.
-        context: is told of files without a checksum.
+        context: receives notices of files without a checksum.
 
     Raises:
         ModelNotFound: there is no model.

@@ -252,7 +252,7 @@ def _imagenet(backbone_name: str) -> Mapping[str, Tensor]:
     except (URLError, OSError, RuntimeError) as error:
         raise WeightsError(
             f"the ImageNet weights of {backbone_name} could not be downloaded ({error})",
-            hint=f"download {weights.url} on a machine with internet access and give it with "
+            hint=f"download {weights.url} on a computer with internet access and give it with "
             f"--weights FILE, or put it into {torch.hub.get_dir()}/checkpoints; "
             "or start without pre-trained weights: --weights none",
         ) from error

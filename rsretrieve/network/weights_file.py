@@ -108,7 +108,7 @@ def _check_shapes(model: ModelFolder, arrays: Arrays) -> None:
     bands = len(model.description.preprocessing.bands)
     for name, filters in filter_shapes(model.description.backbone, bands).items():
         if name not in arrays or arrays[name].shape != filters:
-            raise ValueError(f"{name} is missing, or has not the shape {filters}")
+            raise ValueError(f"{name} is missing, or does not have the shape {filters}")
 
 
 def _check_numbers(arrays: Arrays) -> None:

@@ -59,6 +59,15 @@ class Query:
         return tuple(term.image for term in self.terms if term.image is not None)
 
 
+def query_vectors(
+    query: Query, vectors: NDArray[np.float32], embedded: dict[str, NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Compute the vectors (P, D) that a query is searched with: one, or one for each window."""
+    if not query.any_term:
+        return query_vector(query, vectors, embedded)[None]
+    return np.stack([_term_vector(term, vectors, embedded) for term in query.terms])
+
+
 def query_vector(
     query: Query, vectors: NDArray[np.float32], embedded: dict[str, NDArray[np.float32]]
 ) -> NDArray[np.float32]:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK_ROWS = 1 << 16
-_QUERIES_AT_ONCE = 256  # 64 MiB of similarities per block
+BLOCK_ROWS = 1 << 16
+QUERIES_AT_ONCE = 256  # 64 MiB of similarities per block
 _FLOAT32_ULP = 2.0**-24
 
 
@@ -56,8 +56,8 @@ def exact_search(
         One ranking of min(k, R) rows per query.
     """
     found: list[Ranking] = []
-    for start in range(0, len(queries), _QUERIES_AT_ONCE):
-        group = np.ascontiguousarray(queries[start : start + _QUERIES_AT_ONCE], np.float32)
+    for start in range(0, len(queries), QUERIES_AT_ONCE):
+        group = np.ascontiguousarray(queries[start : start + QUERIES_AT_ONCE], np.float32)
         best = [EMPTY] * len(group)
         for numbers, block in _blocks(vectors, rows):
             best = _with_block(best, group, numbers, block, k)
@@ -91,8 +91,8 @@ def _blocks(
     vectors: NDArray[np.float32], rows: NDArray[np.int64] | None
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     count = len(vectors) if rows is None else len(rows)
-    for start in range(0, count, _BLOCK_ROWS):
-        stop = min(start + _BLOCK_ROWS, count)
+    for start in range(0, count, BLOCK_ROWS):
+        stop = min(start + BLOCK_ROWS, count)
         if rows is None:
             yield np.arange(start, stop), vectors[start:stop]
         else:
@@ -107,10 +107,8 @@ def _with_block(
     k: int,
 ) -> list[Ranking]:
     rough = queries @ block.T
-    # Twice the largest error of float32: one in the k-th similarity, one in another.
-    slack = 4 * block.shape[1] * _FLOAT32_ULP
     return [
-        _merged(so_far, query, row, numbers, block, k, slack)
+        _merged(so_far, query, row, numbers, block, k)
         for so_far, query, row in zip(best, queries, rough)
     ]
 
@@ -122,9 +120,10 @@ def _merged(
     numbers: NDArray[np.int64],
     block: NDArray[np.float32],
     k: int,
-    slack: float,
 ) -> Ranking:
     """A ranking, merged with the candidates of a block."""
+    # Twice the largest error of float32: one in the k-th similarity, one in another.
+    slack = 4 * block.shape[1] * _FLOAT32_ULP
     least = so_far.similarities[-1] if len(so_far) >= k else -np.inf
     chosen = np.flatnonzero(rough >= least - slack)
     if len(chosen) > 2 * k:

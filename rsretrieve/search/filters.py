@@ -30,6 +30,7 @@ class Filters:
         exclude_self: the tile is not the query's own file (and window).
         distinct_scene: the tile is the best hit of its file.
         duplicate_similarity: the cosine similarity to every better hit is below this.
+        no_overlap: the tile neither overlaps nor touches the query or a better hit.
 
     Raises:
         InvalidArgument: a similarity is outside −1…1.
@@ -42,6 +43,7 @@ class Filters:
     exclude_self: bool = False
     distinct_scene: bool = False
     duplicate_similarity: float | None = None
+    no_overlap: bool = False
 
     def __post_init__(self) -> None:
         for value in (self.min_similarity, self.duplicate_similarity):
@@ -56,7 +58,8 @@ class Filters:
     @property
     def depends_on_better_hits(self) -> bool:
         """Whether a condition on a hit depends on the better hits."""
-        return self.distinct_scene or self.duplicate_similarity is not None
+        repeats = self.distinct_scene or self.no_overlap
+        return repeats or self.duplicate_similarity is not None
 
     @property
     def is_unrestricted(self) -> bool:

@@ -35,6 +35,7 @@ class QueryRequest:
         filters: conditions on hits.
         trust: how far the images are trusted.
         vector: (D,) float32, unit length: one more query.
+        expand: each query is expanded by its nearest hits, and searched again; see `expansion`.
 
     Raises:
         InvalidArgument: there is no query, `unlikes` has no `likes`, or `k` is below 1.
@@ -49,6 +50,7 @@ class QueryRequest:
     filters: Filters = field(default_factory=Filters)
     trust: Trust = Trust.NAMED
     vector: NDArray[np.float32] | None = field(default=None, compare=False)
+    expand: bool = False
 
     def __post_init__(self) -> None:
         if self.k < 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,13 +14,30 @@ from rsretrieve.index.store.columns import encode_column
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.vectors.choose_kind import EXACT_KEY
 from rsretrieve.search.exact import Ranking, exact_search, rank_rows, similarities_to
+from rsretrieve.search.expansion import NEIGHBOURS, by_ranking
 from rsretrieve.search.filters import Filters
+from rsretrieve.search.overlaps import Extent, Extents
 
 _WIDENING = 8
 _LEAST_CANDIDATES = 32
 # Exact search takes less time than loading FAISS for up to 256 MB of vectors and four queries over
 # as many, or a hundred queries over 10,000 tiles.
-_FEW_NUMBERS, _FEW_PRODUCTS = 1 << 26, 1 << 28
+FEW_NUMBERS, _FEW_PRODUCTS = 1 << 26, 1 << 28
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A query as it is searched.
+
+    Attributes:
+        vectors: (P, D) float32, unit rows; a tile has the highest of its similarities to them.
+        own: the rows that are excluded as the query itself.
+        extents: where its examples lie; hits may not overlap them with the filter `no_overlap`.
+    """
+
+    vectors: NDArray[np.float32]
+    own: frozenset[int] = frozenset()
+    extents: tuple[Extent, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,50 +62,40 @@ class FilteredSearch:
     rows: NDArray[np.int64] | None
     gpu: int | None
 
-    def rankings(
-        self, queries: NDArray[np.float32], own: Sequence[set[int]], k: int
-    ) -> list[Ranking]:
+    def rankings(self, queries: Sequence[Asked], k: int) -> list[Ranking]:
         """Find the k best hits of each query.
 
         Args:
-            queries: (Q, D) float32, unit rows.
-            own: for each query, the rows that are excluded as the query itself.
+            queries: the queries.
             k: number of hits; there are fewer only if fewer tiles pass the filters.
 
         Returns:
             One ranking per query.
         """
-        asked = min(k + max(map(len, own), default=0), len(self.store.rows))
-        found = (
-            self._by_index(queries, asked)
-            if self._uses_index(len(queries))
-            else self._exact(queries, asked)
-        )
+        asked = min(k + max((len(query.own) for query in queries), default=0), len(self.store.rows))
+        vectors = np.concatenate([query.vectors for query in queries])
+        uses_index = self._uses_index(len(vectors))
+        found = (self._by_index if uses_index else self._exact)(vectors, asked)
+        hits, start = [], 0
+        for query in queries:
+            stop = start + len(query.vectors)
+            hits.append(self._widen(query, _merged(found[start:stop], asked), k, asked))
+            start = stop
+        return hits
+
+    def expanded(self, queries: Sequence[Asked]) -> list[NDArray[np.float32]]:
+        """The vectors (P, D) of each query, each expanded by its nearest hits; see `expansion`."""
+        alone = [replace(q, vectors=vector[None]) for q in queries for vector in q.vectors]
+        nearest = iter(self.rankings(alone, NEIGHBOURS))
         return [
-            self._widen(query, rows, ranking, k, asked)
-            for query, rows, ranking in zip(queries, own, found)
+            np.stack([by_ranking(v, self.store.vectors, next(nearest)) for v in query.vectors])
+            for query in queries
         ]
-
-    def merged(self, rankings: Sequence[Ranking], own: set[int], k: int) -> Ranking:
-        """The k best hits of several queries together: a row has its highest similarity.
-
-        Args:
-            rankings: of the queries, each with k hits.
-            own: the rows that are excluded.
-            k: number of hits.
-        """
-        best: dict[int, float] = {}
-        for ranking in rankings:
-            for row, similarity in zip(ranking.rows.tolist(), ranking.similarities.tolist()):
-                best[row] = max(similarity, best.get(row, similarity))
-        rows = np.array(sorted(best), np.int64)
-        similarities = np.array([best[row] for row in rows.tolist()], np.float64)
-        return self._hits(rank_rows(rows, similarities, len(rows)), own, k)
 
     def _uses_index(self, queries: int) -> bool:
         manifest = self.store.manifest
         numbers = manifest.tiles * manifest.dimensions
-        few = numbers <= _FEW_NUMBERS and queries * numbers <= _FEW_PRODUCTS
+        few = numbers <= FEW_NUMBERS and queries * numbers <= _FEW_PRODUCTS
         approximate = manifest.faiss_key != EXACT_KEY
         return self.filters.is_unrestricted and not few and (approximate or self.gpu is not None)
 
@@ -107,15 +114,13 @@ class FilteredSearch:
             return self._exact(query[None], count)[0]
         return rank_rows(rows, similarities_to(query, self.store.vectors[rows]), count)
 
-    def _widen(
-        self, query: NDArray[np.float32], own: set[int], ranking: Ranking, k: int, asked: int
-    ) -> Ranking:
+    def _widen(self, query: Asked, ranking: Ranking, k: int, asked: int) -> Ranking:
         """The hits of a ranking; of ever longer rankings while fewer than k pass."""
-        hits = self._hits(ranking, own, k)
+        hits = self._hits(ranking, query, k)
         while len(hits) < k and asked < self._candidates and self._may_have_more(ranking):
             asked *= _WIDENING
-            [ranking] = self._exact(query[None], asked)
-            hits = self._hits(ranking, own, k)
+            ranking = _merged(self._exact(query.vectors, asked), asked)
+            hits = self._hits(ranking, query, k)
         return hits
 
     @property
@@ -126,31 +131,37 @@ class FilteredSearch:
         least = self.filters.min_similarity
         return len(ranking) > 0 and (least is None or ranking.similarities[-1] >= least)
 
-    def _hits(self, ranking: Ranking, own: set[int], k: int) -> Ranking:
+    def _hits(self, ranking: Ranking, query: Asked, k: int) -> Ranking:
         """The first k rows of a ranking that pass all filters."""
-        passing = ~np.isin(ranking.rows, list(own))
+        passing = ~np.isin(ranking.rows, list(query.own))
         if self.filters.min_similarity is not None:
             passing &= ranking.similarities >= self.filters.min_similarity
         places = np.flatnonzero(passing)
         if self.filters.depends_on_better_hits:
-            places = np.array(self._distinct(ranking.rows, places, k), np.int64)
+            places = places[self._distinct(ranking.rows[places], query, k)]
         return Ranking(ranking.rows[places[:k]], ranking.similarities[places[:k]])
 
-    def _distinct(self, rows: NDArray[np.int64], places: NDArray[np.int64], k: int) -> list[int]:
-        """The places of the first k rows that repeat no scene and no image of a better hit."""
+    def _distinct(self, rows: NDArray[np.int64], query: Asked, k: int) -> NDArray[np.int64]:
+        """The places of the first k rows that repeat no scene, image or ground of a better hit."""
         kept: list[int] = []
         scenes: set[int] = set()
-        for place in places.tolist():
+        extents = Extents(self.store, rows) if self.filters.no_overlap else None
+        taken = np.zeros(len(rows), bool)
+        if extents is not None:
+            taken = extents.touching_any(query.extents)
+        for place, row in enumerate(rows.tolist()):
             if len(kept) == k:
                 break
-            if self.filters.distinct_scene and int(self._scenes[rows[place]]) in scenes:
+            if taken[place] or (self.filters.distinct_scene and int(self._scenes[row]) in scenes):
                 continue
-            if self._is_duplicate(int(rows[place]), rows[kept]):
+            if self._is_duplicate(row, rows[kept]):
                 continue
             kept.append(place)
             if self.filters.distinct_scene:
-                scenes.add(int(self._scenes[rows[place]]))
-        return kept
+                scenes.add(int(self._scenes[row]))
+            if extents is not None:
+                taken |= extents.touching(extents[place])
+        return np.array(kept, np.int64)
 
     def _is_duplicate(self, row: int, better: NDArray[np.int64]) -> bool:
         least = self.filters.duplicate_similarity
@@ -170,3 +181,19 @@ class FilteredSearch:
                 scene = split_window(ids[row].as_py())[0]
                 codes[row] = numbers.setdefault(scene, len(paths) + len(numbers))
         return codes
+
+
+def _merged(rankings: Sequence[Ranking], count: int) -> Ranking:
+    """The first rows of several rankings together: a row has its highest similarity.
+
+    Each ranking has `count` rows, or all. So have the first `count` rows of all together: what
+    is among these is among the first of the ranking in which it is best.
+    """
+    if len(rankings) == 1:
+        return rankings[0]
+    best: dict[int, float] = {}
+    for ranking in rankings:
+        for row, similarity in zip(ranking.rows.tolist(), ranking.similarities.tolist()):
+            best[row] = max(similarity, best.get(row, similarity))
+    rows = np.array(sorted(best), np.int64)
+    return rank_rows(rows, np.array([best[row] for row in rows.tolist()], np.float64), count)

@@ -50,7 +50,7 @@ def with_windows(store: IndexStore, query: Query, facts: Facts, context: RunCont
         store: the index.
         query: a query; all but those by one whole image stay as they are.
         facts: the sizes of images.
-        context: is told of the windows.
+        context: receives notices of the windows.
 
     Returns:
         A query whose terms are the windows, or the same query if the image is no larger than a

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.windowing import ANY_WINDOWS, WindowChoices
 from rsretrieve.errors import ModelNotFound, NoUsableTiles
@@ -17,11 +18,12 @@ from rsretrieve.index.compatibility import collapse_warnings, require_same_model
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
-from rsretrieve.search.composed_query import Query, query_vector
+from rsretrieve.search.composed_query import Query, query_vectors
 from rsretrieve.search.exact import Ranking
 from rsretrieve.search.filters import passing_rows
+from rsretrieve.search.overlaps import extents_of_query, overlap_notices
 from rsretrieve.search.query import QueryRequest, resolve_queries, rows_of_query
-from rsretrieve.search.ranking import FilteredSearch
+from rsretrieve.search.ranking import Asked, FilteredSearch
 from rsretrieve.search.scene_queries import (
     Facts,
     facts_of_queries,
@@ -32,6 +34,10 @@ from rsretrieve.search.scene_queries import (
 if TYPE_CHECKING:
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.network.runtime.graph import EmbeddingModel
+
+
+def _nothing() -> NDArray[np.float32]:
+    return np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,18 @@ class QueryResult:
         query: its name: an image file, a window, the id of a tile.
         picture: the tile that illustrates the query, or None.
         hits: the most similar first.
+        place: the place of the picture, or None.
+        expanded: the query was expanded by its nearest hits; similarities are to the result.
+        vectors: (P, D) float32, unit rows: what was searched with. A tile has the highest of its
+            similarities to them. Empty if that is not known.
     """
 
     query: str
     picture: Tile | None
     hits: tuple[Hit, ...]
+    place: Place | None = None
+    expanded: bool = False
+    vectors: NDArray[np.float32] = field(default_factory=_nothing, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -132,40 +145,72 @@ def run_queries(
     usable = [q for q in map(embedded.usable_part, queries) if q is not None]
     if not usable:
         raise embedded.no_usable_tiles
-    excluded = request.filters.exclude_self
-    own = [rows_of_query(store, q) if excluded else set() for q in usable]
     search = FilteredSearch(store, request.filters, rows, usable_gpu(embedded.device))
-    parts = [part for query in usable for part in _searched_alone(query)]
-    vectors = np.stack([query_vector(part, store.vectors, embedded.vectors) for part in parts])
-    owners = [rows for query, rows in zip(usable, own) for _ in _searched_alone(query)]
-    rankings = iter(search.rankings(vectors, owners, request.k))
-    results = []
-    for query, excluded_rows in zip(usable, own):
-        found = [next(rankings) for _ in _searched_alone(query)]
-        picture = query.picture
-        if query.any_term:
-            first = [float(each.similarities[0]) if len(each) else -1.0 for each in found]
-            picture = query.terms[int(np.argmax(first))].image  # the scene may be too large to show
-            found = [search.merged(found, excluded_rows, request.k)]
-        results.append(QueryResult(query.name, picture, _hits(store, found[0])))
+    searched = _asked(store, usable, request, search, embedded)
+    results = [
+        _result(store, query, asked, ranking, embedded.places, expanded=request.expand)
+        for query, asked, ranking in zip(usable, searched, search.rankings(searched, request.k))
+    ]
+    if request.filters.no_overlap:
+        found = [[hit.found for hit in result.hits] for result in results]
+        for text in overlap_notices([q.extents for q in searched], found, request.k):
+            context.run_context.notice(text)
     return results
 
 
-def _searched_alone(query: Query) -> list[Query]:
-    """The queries whose hits are the hits of a query: its examples, or itself."""
-    if not query.any_term:
-        return [query]
-    return [replace(query, terms=(term,), any_term=False) for term in query.terms]
+def _asked(
+    store: IndexStore,
+    queries: Sequence[Query],
+    request: QueryRequest,
+    search: FilteredSearch,
+    embedded: _EmbeddedImages,
+) -> list[Asked]:
+    """The queries as they are searched."""
+    excludes, expands = request.filters.exclude_self, request.expand
+    own = [rows_of_query(store, q) if excludes or expands else () for q in queries]
+    asked = [
+        Asked(
+            query_vectors(query, store.vectors, embedded.vectors),
+            frozenset(rows),
+            extents_of_query(store, query, embedded.places) if request.filters.no_overlap else (),
+        )
+        for query, rows in zip(queries, own)
+    ]
+    if expands:
+        vectors = search.expanded(asked)
+        asked = [replace(query, vectors=found) for query, found in zip(asked, vectors)]
+    return asked if excludes else [replace(query, own=frozenset()) for query in asked]
+
+
+def _result(
+    store: IndexStore,
+    query: Query,
+    asked: Asked,
+    ranking: Ranking,
+    places: Mapping[str, Place | None],
+    *,
+    expanded: bool,
+) -> QueryResult:
+    picture = query.picture
+    if query.any_term and len(ranking):  # the scene may be too large to show
+        nearest = int(np.argmax(asked.vectors @ store.vectors[ranking.rows[0]]))
+        picture = query.terms[nearest].image
+    elif query.any_term:
+        picture = query.terms[0].image
+    row = query.terms[0].row
+    place = store.rows[row].place if row is not None else places.get(picture.id if picture else "")
+    return QueryResult(query.name, picture, _hits(store, ranking), place, expanded, asked.vectors)
 
 
 @dataclass(frozen=True)
 class _EmbeddedImages:
-    """The vectors of the images by tile id, the device that computed them, and the error if none.
+    """Vectors and places of the images by tile id, the device, and the error if there are none.
 
     The error is made in advance: only the embedding knows why no image can be read.
     """
 
     vectors: dict[str, NDArray[np.float32]]
+    places: dict[str, Place | None]
     device: str
     no_usable_tiles: NoUsableTiles
 
@@ -186,7 +231,7 @@ def _embed_images(
         for cut in (False, True)
     )
     if not plain and not windows:
-        return _EmbeddedImages({}, context.device, NoUsableTiles("the request has no images"))
+        return _EmbeddedImages({}, {}, context.device, NoUsableTiles("the request has no images"))
     from rsretrieve.index.common_packing import packing_of_index
     from rsretrieve.index.embed_tiles import embed_readable_tiles, no_usable_tiles
 
@@ -196,17 +241,20 @@ def _embed_images(
         context.run_context.notice(text)
     packing = packing_of_index(store, model)
     vectors: dict[str, NDArray[np.float32]] = {}
+    places: dict[str, Place | None] = {}
     choices = WindowChoices.from_json(store.manifest.windows) or ANY_WINDOWS
     images = TileSet("the images", tuple(plain.values()))
     for tiles in (images, TileSet("the images", tuple(windows.values()), windows=choices)):
         if len(tiles):
             found = embed_readable_tiles(model, tiles, context.run_context, packing=packing)
-            vectors |= zip((tile.id for tile in found.tiles), found.vectors)
+            ids = [tile.id for tile in found.tiles]
+            vectors |= zip(ids, found.vectors)
+            places |= zip(ids, found.places)
             if tiles is images:
                 placed = found.tiles, found.places
                 report_other_scale(store, *placed, facts, context.run_context)
     error = no_usable_tiles(images if len(images) else tiles, context.run_context)
-    return _EmbeddedImages(vectors, model.device_name, error)
+    return _EmbeddedImages(vectors, places, model.device_name, error)
 
 
 def _hits(store: IndexStore, ranking: Ranking) -> tuple[Hit, ...]:

@@ -98,7 +98,7 @@ def write_tiles(
 
     Raises:
         InvalidArgument: the landscape is not made of whole cells of this size.
-        OutputExists: the folder is there already.
+        OutputExists: the folder already exists.
         MissingPackage: rasterio is not installed.
     """
     side = len(landscape.class_map)
@@ -121,7 +121,7 @@ def write_scene(landscape: Landscape, path: Path) -> None:
     """Write the whole landscape as one tiled GeoTIFF.
 
     Raises:
-        OutputExists: the file is there already.
+        OutputExists: the file already exists.
         MissingPackage: rasterio is not installed.
     """
     with written_aside(path, overwrite=False) as aside:

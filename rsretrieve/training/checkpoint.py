@@ -77,7 +77,7 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
         ) from error
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise CheckpointError(
-            f"{path} cannot be read ({error})", hint="start the training anew with --overwrite"
+            f"{path} cannot be read ({error})", hint="start the training again with --overwrite"
         ) from error
     _require_version(path, metadata.get("schema_version"))
     _require_same(found, json.loads(json.dumps(identity)))
@@ -89,7 +89,7 @@ def _require_version(path: Path, version: str | None) -> None:
         raise CheckpointError(
             f"{path} was written by another version of rsretrieve (schema {version}; this one "
             f"reads {SCHEMA_VERSION})",
-            hint="finish it with that version, or start anew with --overwrite",
+            hint="finish it with that version, or start again with --overwrite",
         )
 
 
@@ -101,8 +101,8 @@ def _require_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     ]
     if differing:
         raise CheckpointError(
-            f"the unfinished training is another one: {'; '.join(differing)}",
-            hint="give the same arguments to resume it, or --overwrite to start anew",
+            f"the unfinished training differs: {'; '.join(differing)}",
+            hint="give the same arguments to resume it, or --overwrite to start again",
         )
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rsretrieve._core.text import some_of
 from rsretrieve.data.file_state import FileStates
-from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.labels.splits import split_per_class
 from rsretrieve.data.loading.batches import PixelStore, read_into_store
 from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing

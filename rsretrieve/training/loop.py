@@ -47,7 +47,7 @@ class TrainingLoop:
         model: the starting model; trained in place.
         train: the N training tiles.
         validation: the tiles that select the best epoch, or None.
-        context: is told of every batch and epoch.
+        context: receives the progress of every batch and epoch.
 
     Attributes:
         step: runs single steps.
@@ -262,6 +262,6 @@ def _finite_loss(loss: float, epoch: int) -> float:
     if not math.isfinite(loss):
         raise TrainingDiverged(
             f"the loss is {loss} in epoch {epoch + 1}",
-            hint="give a smaller --learning-rate, or look for tiles with absurd values",
+            hint="give a smaller --learning-rate, or look for tiles with extreme values",
         )
     return loss

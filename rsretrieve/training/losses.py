@@ -68,20 +68,6 @@ def rnsl(log_p: Tensor, q: float) -> Tensor:
     return -torch.expm1(q * log_p) / q
 
 
-def truncated_rnsl(log_p: Tensor, q: float, k: float) -> Tensor:
-    """Truncated RNSL: RNSL if p > k, else the constant (1 − k^q) / q, which has no gradient.
-
-    Args:
-        log_p: (B,) log p_{i,y_i}.
-        q: 0 < q ≤ 1.
-        k: the truncation, 0 ≤ k < 1; 0 gives RNSL.
-
-    Returns:
-        (B,) in 0…(1 − k^q)/q.
-    """
-    return weighted_rnsl(log_p, truncation_weights(log_p, k), q, k) + (1 - math.pow(k, q)) / q
-
-
 def truncation_weights(log_p: Tensor, k: float) -> Tensor:
     """The weights m_i of the truncation.
 

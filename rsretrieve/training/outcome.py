@@ -15,7 +15,7 @@ from rsretrieve.network.embedder import Embedder
 from rsretrieve.training.targets.targets import Targets
 from rsretrieve.training.validate import Examples
 
-_SMALLER_STEPS = "give a smaller --learning-rate, or look for tiles with absurd values"
+_SMALLER_STEPS = "give a smaller --learning-rate, or look for tiles with extreme values"
 _SAMPLED = 1000  # training tiles that are embedded at the end
 _LEAST_SPREAD = 1e-4  # a similarity of 0.9999: no tile can be told from another
 _INFORMED_SPREAD = 0.1  # before the training: with random weights it is below 0.05
@@ -167,7 +167,7 @@ def require_taught(taught: float, passing: float | None, k: float, *, could_lear
         TrainingDiverged: no label, or nearly none, is taught or passes the truncation.
     """
     hint = "give a smaller --truncation, more --epochs, or another --learning-rate"
-    left_out = f"only {taught:.1%} of the labels are learned from at the end of the training"
+    left_out = f"only {taught:.1%} of the labels are used at the end of the training"
     if taught < _LEAST_TAUGHT:
         raise TrainingDiverged(f"{left_out}; the others are left out as wrong", hint=hint)
     if passing is not None and passing < _LEAST_TAUGHT and could_learn:

@@ -43,7 +43,7 @@ class AgreementSettings:
 
     def __post_init__(self) -> None:
         if not all(0 <= value <= 1 for value in asdict(self).values()):
-            raise InvalidArgument(f"shares and probabilities are 0…1, unlike in {self}")
+            raise InvalidArgument(f"shares and probabilities must be in 0…1, not as in {self}")
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def write_model(folder: Path, finished: FinishedTraining, context: RunContext) -
     Args:
         folder: an existing folder.
         finished: the training.
-        context: is told if the network cannot be exported as a graph.
+        context: receives a notice if the network cannot be exported as a graph.
 
     Raises:
         OSError: a file cannot be written.

@@ -42,7 +42,7 @@ class TrainingSettings:
         device: where the model is trained.
         precision: number format of the network's layers.
         micro_batches: if memory runs out, split batches. The gradients of the micro-batches add
-            up to those of the batch, except that batch norm sees one micro-batch at a time.
+            up to those of the batch, except that batch norm uses one micro-batch at a time.
     """
 
     recipe: Recipe
@@ -99,7 +99,7 @@ class TrainingStep:
         settings: what the training is run with.
         model: on the settings' device; trained in place.
         tiles: the number of training tiles.
-        context: is told when memory runs out.
+        context: receives a notice when memory runs out.
 
     Attributes:
         optimizer: the recipe's.
@@ -194,5 +194,5 @@ class TrainingStep:
     def _notice_micro_batches(self, max_size: int) -> None:
         self._context.notice(
             f"memory ran out: batches of {self._recipe.batch_size} tiles are split into "
-            f"micro-batches of at most {max_size}; batch norm sees one micro-batch at a time"
+            f"micro-batches of at most {max_size}; batch norm uses one micro-batch at a time"
         )

@@ -194,7 +194,7 @@ def _checked_embeddings(
         raise TrainingDiverged(
             f"{error.message}; no model is written, and the checkpoint is kept in "
             f"{_unfinished_folder(output)}",
-            hint=f"{error.hint}; --overwrite starts anew",
+            hint=f"{error.hint}; --overwrite starts again",
         ) from error
     for text in filter(None, notices):
         context.notice(text)
@@ -240,5 +240,5 @@ def _refuse_unfinished(request: TrainingRequest) -> None:
     if folder.exists() and not request.resume and not request.overwrite:
         raise OutputExists(
             f"{request.output} has an unfinished training ({folder})",
-            hint="give --resume to continue it, or --overwrite to start anew",
+            hint="give --resume to continue it, or --overwrite to start again",
         )

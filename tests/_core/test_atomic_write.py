@@ -56,7 +56,7 @@ def write_half(path, error):
 def either_way(request, monkeypatch):
     """Folders are switched as this system does, and as systems without an exchange do."""
     if request.param == "two renames":
-        monkeypatch.setattr(atomic_write, "_exchange", lambda *_: False)
+        monkeypatch.setattr(atomic_write, "exchange_paths", lambda *_: False)
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def umask():
     assert os.umask(before) == 0o026
 
 
-# What is there already
+# What already exists
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "broken link"])
@@ -76,7 +76,7 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path, kind):
     {"file": path.touch, "folder": path.mkdir, "broken link": lambda: path.symlink_to("gone")}[
         kind
     ]()
-    message = re.escape(f"{path} is there already")
+    message = re.escape(f"{path} already exists")
     with pytest.raises(OutputExists, match=f"^{message}$") as caught:
         refuse_to_overwrite(path, overwrite=False)
     assert "--overwrite" in caught.value.hint
@@ -323,7 +323,7 @@ def test_a_folder_that_appears_meanwhile_is_kept(tmp_path):
 
 
 def test_without_an_exchange_the_remains_of_a_crash_are_in_nobodys_way(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic_write, "_exchange", lambda *_: False)
+    monkeypatch.setattr(atomic_write, "exchange_paths", lambda *_: False)
     path = make_folder(tmp_path / "folder")
     make_folder(tmp_path / ".folder.old", "older")
     replace_folder(path)
@@ -354,9 +354,9 @@ def test_a_process_killed_while_it_writes_leaves_the_old_content(tmp_path, kind)
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="renameat2 is Linux's")
 def test_folders_are_exchanged_in_one_step(tmp_path):
     one, other = make_folder(tmp_path / "one", "1"), make_folder(tmp_path / "other", "2")
-    assert atomic_write._exchange(one, other) is True
+    assert atomic_write.exchange_paths(one, other) is True
     assert [(path / "content").read_text() for path in (one, other)] == ["2", "1"]
-    assert atomic_write._exchange(one, tmp_path / "gone") is False
+    assert atomic_write.exchange_paths(one, tmp_path / "gone") is False
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="renameat2 is Linux's")
@@ -380,7 +380,7 @@ def test_no_exchange_is_tried_where_there_is_none(tmp_path, monkeypatch, module,
     one, other = make_folder(tmp_path / "one", "1"), make_folder(tmp_path / "other", "2")
     with monkeypatch.context() as patch:
         patch.setattr(module, name, value)
-        assert atomic_write._exchange(one, other) is False
+        assert atomic_write.exchange_paths(one, other) is False
     assert (one / "content").read_text() == "1"
 
 

@@ -105,5 +105,5 @@ def test_no_queries_have_no_neighbours() -> None:
 def test_blocks_of_one_query_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     gallery, labels, queries = unit_rows(30, 4, 0), labels_of(30, 3, 0), unit_rows(9, 4, 1)
     whole = knn_predictions(queries, gallery, labels)
-    monkeypatch.setattr(knn, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(knn, "BLOCK_BYTES", 1)
     assert knn_predictions(queries, gallery, labels).tolist() == whole.tolist()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsretrieve._core.text import printable, shortened
+from rsretrieve._core.text import printable, shortened, shortened_in_middle
 
 unhurried = settings(deadline=None)  # of a machine that is busy
 any_text = st.text(st.characters())  # lone surrogates, too
@@ -72,3 +72,19 @@ def test_a_shortened_text_fits_and_is_cut_no_earlier_than_it_must(text, room):
     whole = printable(text)
     assert len(shown) == min(len(whole), room)
     assert whole.startswith(shown.removesuffix("…") if shown != whole else whole)
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "shown"),
+    [
+        ("scene.tif", 9, "scene.tif"),
+        ("scene.tif", 8, "scen…tif"),
+        ("scene.tif", 3, "s…f"),
+        ("scene.tif", 2, "s…"),
+        ("scene.tif", 0, "…"),
+        ("", 0, ""),
+        ("a\nb", 9, "a\\nb"),
+    ],
+)
+def test_a_text_is_shortened_in_its_middle(text, room, shown):
+    assert shortened_in_middle(text, room, len) == shown

@@ -9,8 +9,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from rsretrieve._core import threads
-from rsretrieve._core.threads import _Usage, free_cores, let_waiting_threads_sleep, watch_processors
+from rsretrieve._core.threads import (
+    ProcessorUsage,
+    ProcessorWatch,
+    let_waiting_threads_sleep,
+    processor_usage,
+)
 
 BLAS = "OPENBLAS_THREAD_TIMEOUT"
 
@@ -47,14 +51,14 @@ def watched(monkeypatch):
     """Lets a second pass on four cores, in which so much was computed by all and by us."""
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(threads, "_before", None)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
 
     def passes(all_s, own_s, seconds=1.0):
-        usages = iter([_Usage(10, 100, 50), _Usage(10 + seconds, 100 + all_s, 50 + own_s)])
-        monkeypatch.setattr(threads, "_usage", lambda: next(usages))
-        watch_processors()
-        return free_cores()
+        after = ProcessorUsage(10 + seconds, 100 + all_s, 50 + own_s)
+        usages = iter([ProcessorUsage(10, 100, 50), after])
+        watch = ProcessorWatch(lambda: next(usages))
+        watch.start()
+        return watch.free_cores()
 
     return passes
 
@@ -77,11 +81,11 @@ def test_a_moment_tells_nothing(watched):
     assert watched(0.4, 0, seconds=0.1) is None
 
 
-def test_where_the_system_does_not_tell_nothing_changes(monkeypatch, tmp_path):
-    monkeypatch.setattr(threads, "_PROC", tmp_path)
-    watch_processors()
-    assert threads._before is None
-    assert free_cores() is None
+def test_where_the_system_does_not_tell_nothing_changes(tmp_path):
+    assert processor_usage(tmp_path) is None
+    watch = ProcessorWatch(lambda: processor_usage(tmp_path))
+    watch.start()
+    assert watch.free_cores() is None
 
 
 BUSY = "while True: pass"
@@ -91,15 +95,15 @@ BUSY = "while True: pass"
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux tells")
 def test_what_our_own_processes_compute_is_ours():
     """A process that we started counts as we do, while it runs and after it ended."""
-    usage = threads._usage()
+    usage = processor_usage()
     assert usage is not None
     with subprocess.Popen([sys.executable, "-c", BUSY]) as busy:
         try:
             busy.wait(0.5)
         except subprocess.TimeoutExpired:
-            running = threads._usage()
+            running = processor_usage()
         busy.kill()
-    ended = threads._usage()
+    ended = processor_usage()
     assert running.own_s - usage.own_s > 0.1
     assert ended.own_s >= running.own_s - 0.02  # clock ticks
     assert running.all_s - usage.all_s > 0.1
@@ -114,6 +118,6 @@ def test_pytorch_takes_the_free_cores_and_never_more_than_before(monkeypatch, fr
         get_num_threads=lambda: 4, set_num_threads=taken.append, device=device.torch.device
     )
     monkeypatch.setattr(device, "torch", fake)
-    monkeypatch.setattr(device, "free_cores", lambda: free)
+    monkeypatch.setattr(device.PROCESSORS, "free_cores", lambda: free)
     assert str(device.choose_device("cpu")) == "cpu"
     assert taken == expected

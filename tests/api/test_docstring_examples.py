@@ -12,6 +12,7 @@ import pytest
 
 import rsretrieve
 from rsretrieve.api import call_report
+from rsretrieve.api.tables.index_tables import IndexTables
 from tests.api.conftest import QUICK
 from tests.support.repository import ROOT
 
@@ -26,7 +27,11 @@ EXAMPLES = [
     for name in (*FUNCTIONS, *CLASSES)
     for example in FINDER.find(getattr(rsretrieve, name), name, module=False, globs={})
     if example.examples
-] + FINDER.find(call_report.in_python, "in_python", globs={"in_python": call_report.in_python})
+]
+EXAMPLES += FINDER.find(IndexTables, "Index", module=False, globs={})
+EXAMPLES += FINDER.find(
+    call_report.in_python, "in_python", globs={"in_python": call_report.in_python}
+)
 
 
 @pytest.mark.parametrize("name", [*FUNCTIONS, *CLASSES])

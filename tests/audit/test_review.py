@@ -125,7 +125,7 @@ def test_decisions_that_do_not_fit_give_notices() -> None:
 
 
 def test_decisions_on_other_tiles_are_refused() -> None:
-    with pytest.raises(LabelsError, match=r"decides on none of the 5 tiles of tiles \(it names"):
+    with pytest.raises(LabelsError, match=r"no decision on any of the 5 tiles of tiles \(it names"):
         applied([Decision("gone", "x", Rule.ACCEPT)])
 
 

@@ -133,7 +133,7 @@ def test_a_list_that_leaves_its_folder_names_files_that_are_no_tiles(
         "no\0such": "",
         "x" * 5000: "no such file: its name is too long",
         "nowhere.tif": "no such file",
-        "/vsimem/nothing.tif": "its path /vsimem/nothing.tif is no plain path",
+        "/vsimem/nothing.tif": "its path /vsimem/nothing.tif is not a plain path",
         "/vsistdin/": "",
         "zip://nothing.zip!a.tif": "",
         "a.tif#9999999999999999999999,0,8,8": "",

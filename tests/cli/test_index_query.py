@@ -52,7 +52,7 @@ def test_index_refuses_to_overwrite_and_overwrites_when_told(
     shutil.copytree(index, copied)
     refused = run("index", landscape / "water", "--model", model, "--output", copied)
     assert refused.code == 1
-    assert "is there already" in refused.err
+    assert "already exists" in refused.err
     again = run(
         "index", landscape / "water", "--model", model, "--output", copied, "--overwrite", "--json"
     )
@@ -138,7 +138,7 @@ def test_several_images_csv_geojson_and_sheet(run, index, landscape, first, tmp_
         assert sheet.height > 2 * 128
     refused = run("query", first, "--index", index, "--csv", outputs[0])
     assert refused.code == 1
-    assert "is there already" in refused.err
+    assert "already exists" in refused.err
 
 
 def assert_footprint_is_where_the_file_lies(feature):

@@ -22,7 +22,7 @@ BY_A_TRAINED_MODEL = {"train", "info model", "index", "query image", "audit mode
 def kinds_of(content: Any) -> Any:
     """The same with types instead of values; of a list, those of its first element.
 
-    Notices may be absent, and a figure may be null where it cannot be told.
+    Notices may be absent, and a figure may be null where it cannot be determined.
     """
     if isinstance(content, dict):
         return {name: kinds_of(value) for name, value in content.items() if name != "notices"}

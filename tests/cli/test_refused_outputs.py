@@ -162,7 +162,7 @@ def test_nothing_heavy_is_loaded_and_no_tile_is_looked_for_before(run, own, monk
 def test_a_file_output_is_no_folder(tmp_path):
     with pytest.raises(OutputExists, match=r"--csv .* is a folder"):
         OutputPaths({"--csv": tmp_path}, overwrite=True).check()
-    with pytest.raises(OutputExists, match="is there already"):
+    with pytest.raises(OutputExists, match="already exists"):
         OutputPaths({"--csv": tmp_path}).check()
 
 

@@ -146,7 +146,7 @@ def test_a_stack_has_the_state_and_the_content_of_all_its_files(tmp_path: Path) 
 def test_the_mark_of_a_stack_changes_with_each_of_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file_state, "_SETTLED_NS", 0)
+    monkeypatch.setattr(file_state, "SETTLED_NS", 0)
     paths = [tmp_path / name for name in ("a.tif", "b.tif")]
     for path in paths:
         path.write_bytes(b"12345")

@@ -178,7 +178,7 @@ def test_the_size_of_blocks_changes_nothing(
 ) -> None:
     gallery, own = random_side(30, 4, 0), np.arange(30)
     whole = retrieval_figures(gallery, gallery, own)
-    monkeypatch.setattr(retrieval_metrics, "_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(retrieval_metrics, "BLOCK_BYTES", block_bytes)
     assert retrieval_figures(gallery, gallery, own) == whole
 
 
@@ -186,7 +186,7 @@ def test_the_size_of_blocks_changes_nothing(
 def test_no_more_queries_are_ranked_at_once_than_memory_is_set_aside_for(
     monkeypatch: pytest.MonkeyPatch, block_bytes: int
 ) -> None:
-    monkeypatch.setattr(retrieval_metrics, "_BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(retrieval_metrics, "BLOCK_BYTES", block_bytes)
     at_once: list[int] = []
 
     def noted(

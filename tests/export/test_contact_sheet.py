@@ -7,18 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from rsretrieve.data.reading.preview import read_preview
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import OutputExists
-from rsretrieve.export.contact_sheet import write_query_sheet
+from rsretrieve.export.contact_sheet import position_text, write_query_sheet
 from rsretrieve.search.search import QueryResult
 
 BANDS = (3, 2, 1)
 GREEN, RED, GREY = (24, 128, 56), (190, 60, 30), (110, 110, 110)
 LEFT_OF_COLUMN = (10, 158, 296, 434)  # the query apart from its hits by a gap more
-TOP_OF_ROW = (10, 188)
+TOP_OF_ROW = (10, 203)
+ROW_PX = 193
 
 
 def sheet(path: Path, *results: QueryResult) -> Image.Image:
@@ -36,7 +37,7 @@ def thumbnail(picture: Image.Image, column: int, row: int = 0) -> Image.Image:
 def caption(picture: Image.Image, column: int) -> Image.Image:
     """The second line of text under a thumbnail."""
     left, top = LEFT_OF_COLUMN[column], TOP_OF_ROW[0]
-    return picture.crop((left, top + 145, left + 138, top + 166))
+    return picture.crop((left, top + 148, left + 138, top + 162))
 
 
 def colours(picture: Image.Image) -> set[tuple[int, ...]]:
@@ -54,9 +55,9 @@ def unreadable(result: QueryResult, position: int) -> QueryResult:
 @pytest.mark.medium
 def test_a_sheet_has_a_row_a_query_and_a_column_a_hit(tmp_path: Path, result: QueryResult) -> None:
     fewer = replace(result, hits=result.hits[:1])
-    assert sheet(tmp_path / "one.png", result).size == (4 * 138 + 20, 178 + 10)
-    assert sheet(tmp_path / "two.png", fewer, result).size == (4 * 138 + 20, 2 * 178 + 10)
-    assert sheet(tmp_path / "small.png", fewer).size == (2 * 138 + 20, 178 + 10)
+    assert sheet(tmp_path / "one.png", result).size == (4 * 138 + 20, ROW_PX + 10)
+    assert sheet(tmp_path / "two.png", fewer, result).size == (4 * 138 + 20, 2 * ROW_PX + 10)
+    assert sheet(tmp_path / "small.png", fewer).size == (2 * 138 + 20, ROW_PX + 10)
 
 
 @pytest.mark.medium
@@ -82,6 +83,55 @@ def test_the_same_label_is_green_and_another_red(tmp_path: Path, result: QueryRe
     seen = [colours(caption(picture, column)) for column in (1, 2, 3)]
     assert [GREEN in colour for colour in seen] == [False, True, False]
     assert [RED in colour for colour in seen] == [True, False, True]
+
+
+def test_a_hit_with_another_label_has_a_frame(tmp_path: Path, result: QueryResult) -> None:
+    picture = sheet(tmp_path / "sheet.png", result)
+    for column, is_framed in ((0, False), (1, True), (2, False), (3, True)):
+        left, top = LEFT_OF_COLUMN[column], TOP_OF_ROW[0]
+        around = (left - 4, top - 4, left + 132, top + 132)
+        pixels = np.asarray(picture)[around[1] : around[3], around[0] : around[2]]
+        edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+        assert set(map(tuple, edges.tolist())) == {RED if is_framed else (255, 255, 255)}
+
+
+def test_the_position_of_a_tile_is_shown(tmp_path: Path, result: QueryResult) -> None:
+    def position_line(picture: Image.Image, column: int) -> np.ndarray:
+        left, top = LEFT_OF_COLUMN[column], TOP_OF_ROW[0]
+        return np.asarray(picture.crop((left, top + 166, left + 138, top + 181)))
+
+    place = result.hits[0].found.place
+    placed = sheet(tmp_path / "one.png", replace(result, place=place))
+    assert np.array_equal(position_line(placed, 0)[:, :130], position_line(placed, 1)[:, :130])
+    assert position_line(placed, 1).min() < 150
+    bare = tuple(replace(h, found=replace(h.found, place=None)) for h in result.hits)
+    nowhere = sheet(tmp_path / "two.png", replace(result, hits=bare))
+    assert all((position_line(nowhere, column) == 255).all() for column in range(4))
+    assert place is not None
+    lon, lat = place.centre
+    assert position_text(place) == f"{lat:.4f}°N {lon:.4f}°E"
+    assert position_text(replace(place, footprint=((170.5, -20.25),))) == "20.2500°S 170.5000°E"
+
+
+def test_a_window_stays_readable_behind_a_long_name(
+    tmp_path: Path, result: QueryResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    draw = ImageDraw.ImageDraw.text
+
+    def text(self: ImageDraw.ImageDraw, at: object, line: str, *more: object) -> None:
+        drawn.append(line)
+        draw(self, at, line, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    path = "/scenes/sentinel2_18SVG_20160112_20m.tif"
+    found = replace(result.hits[0].found, id="s.tif#672,160,64,64", path=path, label=None)
+    hits = (replace(result.hits[0], found=found),)
+    sheet(tmp_path / "sheet.png", replace(result, hits=hits, expanded=True))
+    [name] = [line for line in drawn if line.endswith("#672,160,64,64")]
+    assert name.startswith("s")
+    assert "…" in name
+    assert "query, expanded" in drawn
 
 
 @pytest.mark.parametrize("side", ["query", "hits"])
@@ -111,12 +161,12 @@ def test_long_and_strange_names_stay_under_their_tile(tmp_path: Path, result: Qu
     name = "a very long name of a class \n of tiles ü 森林 " * 3
     hits = tuple(replace(h, found=replace(h.found, label=name)) for h in result.hits[:2])
     picture = sheet(tmp_path / "sheet.png", replace(result, hits=hits))
-    between = picture.crop((158 + 130, 148, 296, 176))
+    between = picture.crop((158 + 131, 155, 296 - 4, 200))
     assert colours(between) == {(255, 255, 255)}
 
 
 def test_a_sheet_that_is_there_is_not_overwritten(tmp_path: Path, result: QueryResult) -> None:
     (tmp_path / "sheet.png").write_bytes(b"mine")
-    with pytest.raises(OutputExists, match=r"is there already$"):
+    with pytest.raises(OutputExists, match=r"already exists$"):
         sheet(tmp_path / "sheet.png", result)
     assert (tmp_path / "sheet.png").read_bytes() == b"mine"

@@ -20,7 +20,7 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.export import geoparquet, vector_files
-from rsretrieve.index.store.folder import IndexStore, open_index, write_index_folder
+from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.search.search import Hit, QueryResult
@@ -51,7 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> IndexStore:
     facts: dict[str, Any] = {"model": "", "model_fingerprint": "", "faiss_key": "Flat"}
     facts |= {"recall_at_10": 1.0, "search": {}, "provenance": {"embeddings": "/x.parquet"}}
     facts["windows"] = {"window_px": 64, "stride_px": 32, "edges": "drop", "max_nodata": 0.5}
-    write_index_folder(folder, facts, rows, vectors, index, overwrite=False)
+    write_index_folder(folder, IndexContent(rows, vectors, facts), index, overwrite=False)
     return open_index(folder)
 
 
@@ -87,7 +87,7 @@ def test_rows_lie_along_a_hilbert_curve_and_are_compressed(
 def test_row_groups_hold_about_128_megabytes(
     store: IndexStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(geoparquet, "_GROUP_BYTES", 10 * (4 * 8 + geoparquet._ROW_BYTES))
+    monkeypatch.setattr(geoparquet, "GROUP_BYTES", 10 * (4 * 8 + geoparquet.ROW_BYTES))
     geoparquet.write_embeddings(tmp_path / "e.parquet", store, overwrite=False)
     metadata = parquet.ParquetFile(tmp_path / "e.parquet").metadata
     assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [10] * 4

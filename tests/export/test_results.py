@@ -277,9 +277,9 @@ def test_hits_as_csv(tmp_path: Path, result: QueryResult) -> None:
 def test_files_that_are_there_are_not_overwritten(tmp_path: Path, result: QueryResult) -> None:
     path = tmp_path / "there.csv"
     path.write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputExists, match=r"is there already$"):
+    with pytest.raises(OutputExists, match=r"already exists$"):
         write_audit_csv(path, AUDIT, overwrite=False)
-    with pytest.raises(OutputExists, match=r"is there already$"):
+    with pytest.raises(OutputExists, match=r"already exists$"):
         write_hits_csv(path, [result], overwrite=False)
     assert path.read_text(encoding="utf-8") == "mine"
 

@@ -157,7 +157,7 @@ def test_a_key_that_cannot_be_built_leaves_no_index(
 def test_an_index_that_is_there_is_not_overwritten_nor_any_tile_embedded(
     model: Model, root: Path, folder: Path, embedded_ids: list[str]
 ) -> None:
-    with pytest.raises(OutputExists, match=f"^{re.escape(str(folder))} is there already$"):
+    with pytest.raises(OutputExists, match=f"^{re.escape(str(folder))} already exists$"):
         index(model, find_tiles(root), folder)
     assert embedded_ids == []
 

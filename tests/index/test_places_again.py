@@ -17,9 +17,9 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.index.build import index_tiles
-from rsretrieve.index.store.folder import open_index
+from rsretrieve.index.store.folder import IndexContent, open_index
 from rsretrieve.index.store.tile_table import IndexedTile
-from rsretrieve.index.write import IndexBuildOptions, IndexContent, IndexingSummary, write_index
+from rsretrieve.index.write import IndexBuildOptions, IndexingSummary, write_index
 from rsretrieve.network.model import Model
 from rsretrieve.progress import Event, Noticed
 from rsretrieve.synthetic.scene import make_landscape

@@ -11,14 +11,13 @@ import pytest
 
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.index import write as module
-from rsretrieve.index.store.folder import IndexStore, open_index
+from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.index.write import (
     BuildResult,
     IndexBuildOptions,
-    IndexContent,
     PreviousIndex,
     goal_from_manifest,
     write_index,

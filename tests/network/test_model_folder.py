@@ -302,7 +302,7 @@ def test_edited_weights_are_refused(folder: Path) -> None:
     message = re.escape(f"{path} is not the file that model.json describes (its SHA-256 differs)")
     with pytest.raises(ModelDamaged, match=f"^{message}$") as caught:
         load_model(folder, CPU)
-    assert caught.value.hint == "copy the model folder again, or train anew"
+    assert caught.value.hint == "copy the model folder again, or train the model again"
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 1000])

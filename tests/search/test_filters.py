@@ -93,8 +93,8 @@ def test_blocks_and_batches_change_nothing(
     tiles = tuple(planet.store.rows[row].id for row in range(0, 30, 3))
     filters = Filters(within=areas[0], distinct_scene=True, exclude_self=True)
     whole = hit_ids(planet, QueryRequest(tiles=tiles, k=9, filters=filters))
-    monkeypatch.setattr("rsretrieve.search.exact._BLOCK_ROWS", block)
-    monkeypatch.setattr("rsretrieve.search.exact._QUERIES_AT_ONCE", 4)
+    monkeypatch.setattr("rsretrieve.search.exact.BLOCK_ROWS", block)
+    monkeypatch.setattr("rsretrieve.search.exact.QUERIES_AT_ONCE", 4)
     assert hit_ids(planet, QueryRequest(tiles=tiles, k=9, filters=filters)) == whole
     one_by_one = [hit_ids(planet, QueryRequest(tiles=(t,), k=9, filters=filters))[0] for t in tiles]
     assert one_by_one == whole
@@ -120,7 +120,7 @@ def test_an_approximate_index_with_filters_is_searched_exactly(
 def test_an_approximate_index_without_filters_gives_k_hits_ranked_by_the_stored_vectors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranking, "_FEW_NUMBERS", 0)  # else they are looked at one by one
+    monkeypatch.setattr(ranking, "FEW_NUMBERS", 0)  # else they are looked at one by one
     coarse = make_planet(tmp_path / "coarse", "IVF32,PQ4x4np")
     vectors = coarse.store.vectors
     for k in (4, 10, TILES):

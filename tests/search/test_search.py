@@ -205,7 +205,7 @@ def test_what_an_approximate_index_does_not_find_is_searched_for(
     monkeypatch.setattr(IndexStore, "open_vector_index", lambda *_: Sparse())
     # So few tiles are looked at one by one, and the index is left closed.
     assert found(query(approximate, model, tiles.select([0]), 6)[0]) == whole
-    monkeypatch.setattr(ranking, "_FEW_NUMBERS", 0)
+    monkeypatch.setattr(ranking, "FEW_NUMBERS", 0)
     [result] = query(approximate, model, tiles.select([0]), 2)
     assert set(found(result)) == {tiles[2].id, tiles[5].id}
     assert found(query(approximate, model, tiles.select([0]), 6)[0]) == whole

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing

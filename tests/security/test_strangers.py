@@ -17,17 +17,13 @@ from safetensors.torch import load_file
 
 from rsretrieve._core.atomic_write import sha256_of_file
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.labels.labels import read_labels, true_labels_by_id
+from rsretrieve.data.labels.labels import read_label_table
+from rsretrieve.data.labels.true_labels import true_labels_by_id
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
 from rsretrieve.errors import IndexStoreError, InputError, InvalidArgument, ModelError
 from rsretrieve.index.store.manifest import Manifest, read_manifest, write_manifest
 from rsretrieve.network import model_folder
-from rsretrieve.network.metadata import (
-    GRAPH_FILE,
-    ModelDescription,
-    ModelFolder,
-    read_description,
-)
+from rsretrieve.network.metadata import GRAPH_FILE, ModelDescription, ModelFolder, read_description
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
@@ -69,7 +65,7 @@ def read_truth(path):
 def test_a_list_is_tiles_or_an_error_of_ours(place, content, suffix):
     path = place / f"list{suffix}"
     path.write_bytes(content)
-    for read in (find_tiles, read_labels, read_truth):
+    for read in (find_tiles, read_label_table, read_truth):
         try:
             read(path)
         except (InputError, InvalidArgument) as error:

@@ -12,7 +12,7 @@ import numpy as np
 import shapely
 
 from rsretrieve.data.geo.place import Place
-from rsretrieve.index.store.folder import IndexStore, open_index, write_index_folder
+from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.search.filters import Filters
@@ -42,7 +42,7 @@ def make_planet(folder: Path, key: str = "Flat") -> Planet:
     rows = [indexed(i, place) for i, place in enumerate(rectangles)]
     facts = {"model": "", "model_fingerprint": "", "faiss_key": key, "recall_at_10": 1.0}
     write_index_folder(
-        folder, facts, rows, vectors, VectorIndex.build(vectors, key), overwrite=True
+        folder, IndexContent(rows, vectors, facts), VectorIndex.build(vectors, key), overwrite=True
     )
     store = open_index(folder)
     return Planet(store, rectangles, [row.label for row in store.rows])

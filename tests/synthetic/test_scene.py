@@ -181,7 +181,7 @@ def test_a_folder_is_replaced_only_when_asked(tmp_path: Path) -> None:
     made, tiles = make_landscape(2, 16, seed=1), tmp_path / "tiles"
     assert write_tiles(made, 16, tiles) == 4
     (tiles / "left.tif").touch()
-    with pytest.raises(OutputExists, match="is there already"):
+    with pytest.raises(OutputExists, match="already exists"):
         write_tiles(made, 16, tiles)
     assert (tiles / "left.tif").exists()
     assert write_tiles(made, 16, tiles, overwrite=True) == 4

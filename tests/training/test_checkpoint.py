@@ -88,14 +88,11 @@ def test_a_crash_while_writing_leaves_the_last_checkpoint_whole(
 @pytest.mark.usefixtures("written")
 def test_another_training_is_refused_by_all_that_differs(path: Path) -> None:
     other = {**IDENTITY, "seed": 2, "recipe.epochs": 6}
-    message = (
-        "the unfinished training is another one: recipe.epochs was 5, and is 6; "
-        "seed was 1, and is 2"
-    )
+    message = "the unfinished training differs: recipe.epochs was 5, and is 6; seed was 1, and is 2"
     with pytest.raises(CheckpointError, match=f"^{message}$") as caught:
         read_checkpoint(path, other)
     assert caught.value.hint == (
-        "give the same arguments to resume it, or --overwrite to start anew"
+        "give the same arguments to resume it, or --overwrite to start again"
     )
 
 
@@ -128,7 +125,7 @@ def test_a_checkpoint_cut_short_is_refused(path: Path, kept_bytes: int) -> None:
     message = rf"^{re.escape(str(path))} cannot be read \(.+\)$"
     with pytest.raises(CheckpointError, match=message) as caught:
         read_checkpoint(path, IDENTITY)
-    assert caught.value.hint == "start the training anew with --overwrite"
+    assert caught.value.hint == "start the training again with --overwrite"
 
 
 @pytest.mark.parametrize(

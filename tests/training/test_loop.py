@@ -214,7 +214,7 @@ def test_a_loss_that_is_no_number_ends_the_training(
     with pytest.raises(TrainingDiverged, match=r"^the loss is (nan|-?inf) in epoch 1$") as caught:
         run(start(TINY), tmp_path)
     assert caught.value.hint == (
-        "give a smaller --learning-rate, or look for tiles with absurd values"
+        "give a smaller --learning-rate, or look for tiles with extreme values"
     )
     assert not list(tmp_path.iterdir())
 
@@ -449,7 +449,7 @@ def test_a_split_batch_teaches_the_same(start: Start, events: list[Event], tmp_p
     told = [event.text for event in events if isinstance(event, Noticed)]
     assert told == [
         "memory ran out: batches of 4 tiles are split into micro-batches of at most 2; batch norm "
-        "sees one micro-batch at a time"
+        "uses one micro-batch at a time"
     ]
     resumed = start(TINY.changed(learning_rate=0.001))
     resumed.run(tmp_path / "split", {}, resume=True)

@@ -351,7 +351,7 @@ def test_a_model_that_is_there_is_not_overwritten(
     request_of: Requests, output: Path, resume: bool
 ) -> None:
     output.mkdir(parents=True)
-    with pytest.raises(OutputExists, match=f"^{re.escape(str(output))} is there already$"):
+    with pytest.raises(OutputExists, match=f"^{re.escape(str(output))} already exists$"):
         train(request_of(resume=resume))
     assert not list(output.iterdir())
 
@@ -529,7 +529,7 @@ def test_an_unfinished_training_is_neither_taken_for_finished_nor_lost(
     message = re.escape(f"{output} has an unfinished training ({unfinished(output)})")
     with pytest.raises(OutputExists, match=f"^{message}$") as caught:
         train(request_of())
-    assert caught.value.hint == "give --resume to continue it, or --overwrite to start anew"
+    assert caught.value.hint == "give --resume to continue it, or --overwrite to start again"
     assert unfinished(output).is_dir()
 
 
@@ -623,7 +623,7 @@ def test_a_finished_training_leaves_nothing_beside_its_model(
         ({"bands": (3, 2, 1)}, "bands was [1, 2, 3], and is [3, 2, 1]"),
         ({"recipe": tiny(epochs=3)}, "recipe.epochs was 1, and is 3"),
         ({"recipe": tiny(q=0.5)}, "recipe.q was 0.7, and is 0.5"),
-        ({"micro_batches": True}, "another one: --batch-size auto was not given, and is given"),
+        ({"micro_batches": True}, "differs: --batch-size auto was not given, and is given"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -641,7 +641,7 @@ def test_other_labels_make_another_training(few: TileSet, request_of: Requests) 
         train(request_of(validation=few), listener=after_epoch(1))
     swapped = few.relabelled({few[0].id: few[-1].label, few[-1].id: few[0].label})
     assert few[0].label != few[-1].label
-    with pytest.raises(CheckpointError, match=r"another one: tiles and labels was [^;]*$"):
+    with pytest.raises(CheckpointError, match=r"training differs: tiles and labels was [^;]*$"):
         train(request_of(tiles=swapped, validation=few, resume=True))
 
 
@@ -649,7 +649,7 @@ def test_other_validation_tiles_make_another_training(few: TileSet, request_of: 
     half, other = few.select(range(0, 12, 2)), few.select(range(1, 12, 2))
     with pytest.raises(Stopped):
         train(request_of(validation=half), listener=after_epoch(1))
-    with pytest.raises(CheckpointError, match=r"another one"):
+    with pytest.raises(CheckpointError, match=r"training differs"):
         train(request_of(validation=other, resume=True))
 
 
@@ -668,7 +668,7 @@ def test_other_pixels_make_another_training(
 ) -> None:
     with pytest.raises(Stopped):
         train(request_of(validation=few), listener=after_epoch(1))
-    message = r"another one: training pixels was \w+, and is \w+$"
+    message = r"training differs: training pixels was \w+, and is \w+$"
     with pytest.raises(CheckpointError, match=message):
         train(request_of(tiles=of_others, validation=few, resume=True))
 
@@ -680,7 +680,7 @@ def test_another_measure_of_the_tiles_makes_another_training(
         train(request_of(validation=few), listener=after_epoch(1))
     other = replace(IMAGENET, mean=(1.0, 2.0, 3.0))
     monkeypatch.setattr(rgb_statistics, "IMAGENET", other)
-    with pytest.raises(CheckpointError, match=r"another one: preprocessing was \w+, and is \w+$"):
+    with pytest.raises(CheckpointError, match=r"differs: preprocessing was \w+, and is \w+$"):
         train(request_of(validation=few, resume=True))
 
 

@@ -60,7 +60,7 @@ def hits(folder: Path, tiles: tuple[str, ...], *, by_faiss: bool) -> list[QueryR
     few = 0 if by_faiss else 1 << 62
     request = QueryRequest(tiles=tiles, k=K)
     with (
-        mock.patch.object(ranking, "_FEW_NUMBERS", few),
+        mock.patch.object(ranking, "FEW_NUMBERS", few),
         mock.patch.object(ranking, "_FEW_PRODUCTS", few),
     ):
         try:

@@ -37,7 +37,8 @@ import torch
 
 from rsretrieve._core import atomic_write
 from rsretrieve.cli import main as app
-from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.profile.tile_scale import TileScale
 from rsretrieve.data.reading.chunk_reader import ChunkReader
 from rsretrieve.errors import IndexStoreError

@@ -26,17 +26,17 @@ def refuse_bombs(path: Path, file: Any, rows: int | None = None) -> None:
     if rows is not None and metadata.num_rows != rows:
         raise ValueError(f"{metadata.num_rows} rows for {rows} tiles")
     if not 0 <= metadata.num_rows <= most:
-        raise ValueError(f"it says that it holds {metadata.num_rows} rows")
+        raise ValueError(f"it declares {metadata.num_rows} rows")
     if sum(chunk.total_uncompressed_size for chunk in chunks) > most:
-        raise ValueError("it says that it holds far more than a file of its size does")
+        raise ValueError("it declares far more data than a file of its size holds")
     if 8 * sum(chunk.num_values for chunk in chunks) > 4 * most:
-        raise ValueError("it says that it holds far more values than a file of its size does")
+        raise ValueError("it declares far more values than a file of its size holds")
     for name in dict.fromkeys(chunk.path_in_schema for chunk in chunks):
         own = [chunk for chunk in chunks if chunk.path_in_schema == name]
         # Each value may be as long as everything stored of the column.
         longest = sum(chunk.num_values * chunk.total_uncompressed_size for chunk in own)
         if longest > most and "." not in name and _decoded_bytes(path, file, name) > most:
-            raise ValueError(f"the texts of its column {name!r} are far longer than it")
+            raise ValueError(f"the texts of its column {name!r} are far longer than the file")
 
 
 def _decoded_bytes(path: Path, file: Any, name: str) -> int:

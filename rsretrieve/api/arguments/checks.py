@@ -1,4 +1,4 @@
-"""Arguments of public functions: each is checked, or refused in words, before it is used."""
+"""Check the arguments of public functions before they are used."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def text_of(value: object, name: str) -> str:
 
 
 def path_of(value: object, name: str) -> Path:
-    """A path on this machine; raises as `text_of` does."""
+    """A local path; raises as `text_of` does."""
     return Path(text_of(value, name))
 
 
@@ -161,7 +161,7 @@ def byte_count(value: object, name: str) -> int | None:
 
 
 def refuse_unknown(given: set[str], known: set[str], what: str) -> None:
-    """Refuse names that mean nothing, and say which ones are near.
+    """Refuse unknown names, and suggest the nearest ones.
 
     Raises:
         InvalidArgument: there is one.

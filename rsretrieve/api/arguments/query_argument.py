@@ -1,4 +1,4 @@
-"""What `Index.search` is asked for: told by its type, and checked."""
+"""Check the query of `Index.search`; its type decides which kind of query it is."""
 
 from __future__ import annotations
 
@@ -113,4 +113,5 @@ def filters_of(
         exclude_self=flag(others["exclude_self"], "exclude_self"),
         distinct_scene=flag(others["distinct_scene"], "distinct_scene"),
         duplicate_similarity=fold if duplicate is None else duplicate,
+        no_overlap=flag(others["no_overlap"], "no_overlap"),
     )

@@ -1,4 +1,4 @@
-"""What `open_tiles` is told about scenes and labels, checked."""
+"""Check the arguments of `open_tiles` for scenes and labels."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,27 @@ def agreement(one: Print, other: Print) -> float:
         for a, b in zip(*(np.array_split(band, _PARTS, axis=1) for band in rows))
     ]
     return min(best, float(np.quantile(parts, _LOWEST)))
+
+
+def agreements(
+    pairs: NDArray[np.int64], prints: Mapping[int, Print], advance: Callable[[], None]
+) -> NDArray[np.float64]:
+    """Compare pairs of tiles.
+
+    Args:
+        pairs: (P, 2) rows of tiles.
+        prints: the thumbprints of the tiles that can be read, by row.
+        advance: called after each pair.
+
+    Returns:
+        (P,) their agreement; 0 for a pair without both thumbprints.
+    """
+    found = np.zeros(len(pairs))
+    for number, (one, other) in enumerate(pairs.tolist()):
+        if one in prints and other in prints:
+            found[number] = agreement(prints[one], prints[other])
+        advance()
+    return found
 
 
 def _half_pixel_shifts(print_: Print) -> Iterator[Print]:

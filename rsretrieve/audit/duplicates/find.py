@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.knn import Neighbours
-from rsretrieve.audit.duplicates.align import SAME_PIXELS, Print, agreement
+from rsretrieve.audit.duplicates.align import SAME_PIXELS, Print, agreements
 from rsretrieve.audit.duplicates.thumbprint import to_coarse_direction, to_thumbprint
 from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.read_tiles import read_in_order
@@ -121,9 +121,11 @@ def near_duplicates_by_pixels(
     context.start_stage("comparing similar tiles at low resolution", len(concerned))
     coarse = _coarse_directions(tiles, concerned, context)
     pairs = _similar_at_low_resolution(pairs, concerned, coarse)
-    agreements = _agreements(pairs, _thumbprints(tiles, np.unique(pairs), context), context)
-    order = np.argsort(-agreements, kind="stable")
-    confirmed = order[agreements[order] >= SAME_PIXELS]
+    prints = _thumbprints(tiles, np.unique(pairs), context)
+    context.start_stage("comparing pairs by their pixels", 2 * len(pairs))
+    values = agreements(pairs, prints, lambda: context.advance(2))
+    order = np.argsort(-values, kind="stable")
+    confirmed = order[values[order] >= SAME_PIXELS]
     return NearDuplicates.from_pairs(len(tiles), pairs[confirmed])
 
 
@@ -160,15 +162,4 @@ def _thumbprints(tiles: TileSet, rows: NDArray[np.int64], context: RunContext) -
         if isinstance(read, Read):
             found[row] = read.content
         context.advance(1)
-    return found
-
-
-def _agreements(pairs: Pairs, prints: dict[int, Print], context: RunContext) -> NDArray[np.float64]:
-    """(P,) float64; 0 for a pair without both thumbprints."""
-    context.start_stage("comparing pairs by their pixels", 2 * len(pairs))
-    found = np.zeros(len(pairs))
-    for number, (one, other) in enumerate(pairs.tolist()):
-        if one in prints and other in prints:
-            found[number] = agreement(prints[one], prints[other])
-        context.advance(2)
     return found

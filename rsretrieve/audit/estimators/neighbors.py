@@ -14,9 +14,9 @@ from rsretrieve.index.vectors.faiss_loader import faiss_module
 MOST_EXACT = 50_000
 """Above this many tiles, the search among all of them is approximate."""
 
-_MOST_TOGETHER = 10_000
+MOST_TOGETHER = 10_000
 _SEED = 20
-_PER_CELL, _NEAR_CELLS = 1_000, 10
+PER_CELL, _NEAR_CELLS = 1_000, 10
 _TRAINING_PER_CELL, _STEPS = 40, 5
 
 
@@ -63,7 +63,7 @@ def neighbours_among_all(vectors: UnitRows, k: int) -> Neighbours:
     Returns:
         (N, k); rows and similarities are −1 where there are fewer neighbours.
     """
-    if len(vectors) <= _MOST_TOGETHER:
+    if len(vectors) <= MOST_TOGETHER:
         return nearest_neighbours(vectors, np.zeros(len(vectors), np.int64), k)
     found = Neighbours(
         np.full((len(vectors), k), -1, np.int64), np.full((len(vectors), k), -1, np.float32)
@@ -96,7 +96,7 @@ def _comparisons(
 
 def _centres(vectors: UnitRows, rows: NDArray[np.int64]) -> NDArray[np.float32]:
     """(M, D) float32, unit rows in the centres of cells of about 1,000 tiles, by k-means."""
-    count = len(rows) // _PER_CELL
+    count = len(rows) // PER_CELL
     sample = rows[:: max(1, len(rows) // (_TRAINING_PER_CELL * count))]
     means = faiss_module().Kmeans(
         *(vectors.dimensions, count),
@@ -153,21 +153,21 @@ def _put_others(
 
 
 def _gatherings(vectors: UnitRows, groups: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """The rows that are held against one another, 10,000 at most."""
-    if len(vectors) <= _MOST_TOGETHER:
+    """The rows that are compared with each other, 10,000 at most."""
+    if len(vectors) <= MOST_TOGETHER:
         yield np.arange(len(vectors))
         return
     direction = np.random.default_rng(_SEED).standard_normal(vectors.dimensions)
     order = np.argsort(groups, kind="stable")
     ends = np.flatnonzero(np.diff(groups[order])) + 1
     for members in np.split(order, ends):
-        if len(members) > _MOST_TOGETHER:
+        if len(members) > MOST_TOGETHER:
             along = np.concatenate(
                 [vectors[members[rows]] @ direction for rows in blocks_of(len(members), 1024)]
             )
             members = members[np.argsort(along, kind="stable")]
-        for start in range(0, len(members), _MOST_TOGETHER):
-            yield members[start : start + _MOST_TOGETHER]
+        for start in range(0, len(members), MOST_TOGETHER):
+            yield members[start : start + MOST_TOGETHER]
 
 
 def _search(

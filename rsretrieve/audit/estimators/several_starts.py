@@ -1,4 +1,4 @@
-"""Fit the noise model from several starts, and tell whether the noise rate can be told.
+"""Fit the noise model from several starts, and decide whether the noise rate is determined.
 
 The EM fit finds a local maximum, which depends on the start. From a low noise rate alone it stays
 near this rate, however many labels are wrong. It is therefore repeated from a low and a high rate.
@@ -12,13 +12,13 @@ is measured. The training likelihood would prefer the most complicated explanati
 - The labels are *informative* if the best fit predicts them better than their frequencies do, by
   more than three standard errors. Otherwise the vectors say nothing about the labels, and every
   noise rate is possible.
-- Otherwise the noise rate can be told if the rates of all fits that explain the labels agree.
+- Otherwise the noise rate is determined if the rates of all fits that explain the labels agree.
 
 Classes that overlap look like noise: a tile near the border has a label that its neighbours do not
 have. Where many tiles are uncertain, the fit is therefore compared with right labels of classes
 that overlap. Unless it explains the held-out labels better, by more than three standard errors,
 the range begins at 0; if it is not even better by two, and more than a tenth of the labels would be
-wrong, the rate cannot be told.
+wrong, the rate cannot be determined.
 """
 
 from __future__ import annotations

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.seeded_random import hash_uniform
+from rsretrieve._core.text import some_of
 from rsretrieve.audit.estimators.prototype_scores import LeftOut
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.data.geo.place import Place
-from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError

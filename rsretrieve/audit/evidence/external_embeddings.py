@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.paths import Location
+from rsretrieve._core.text import some_of
 from rsretrieve.data.geo.place import Place
-from rsretrieve.data.labels.labels import by_tile_id, some_of
+from rsretrieve.data.labels.labels import by_tile_id
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import split_window

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,17 +40,30 @@ class EmbeddingEvidence:
         whole = len(rows) == len(self.embeddings.vectors)
         in_order = whole and bool((rows == np.arange(len(rows))).all())
         vectors = UnitRows(self.embeddings.vectors, None if in_order else rows)
-        labels = class_numbers(tiles, names)
-        context.start_stage("estimating prototypes", PASSES * len(tiles))
-        found = robust_prototypes(vectors, labels, len(names), context.advance)
-        return Evidence(
-            tiles=tiles,
-            class_names=names,
-            vectors=vectors,
-            prototypes=found.vectors,
-            temperature=found.temperature,
-            class_sizes=np.bincount(labels, minlength=len(names)),
-            left_out=found.left_out,
-            places=self.embeddings.places,
-            has_pixels=self.embeddings.has_pixels,
-        )
+        found = evidence_of_vectors(tiles, names, vectors, context)
+        return replace(found, places=self.embeddings.places, has_pixels=self.embeddings.has_pixels)
+
+
+def evidence_of_vectors(
+    tiles: TileSet, names: tuple[str, ...], vectors: UnitRows, context: RunContext
+) -> Evidence:
+    """The evidence of embeddings, with prototypes that are estimated from them.
+
+    Args:
+        tiles: N tiles, each with a label in `names`.
+        names: the K classes.
+        vectors: (N, D) the embeddings.
+        context: receives progress.
+    """
+    labels = class_numbers(tiles, names)
+    context.start_stage("estimating prototypes", PASSES * len(tiles))
+    found = robust_prototypes(vectors, labels, len(names), context.advance)
+    return Evidence(
+        tiles=tiles,
+        class_names=names,
+        vectors=vectors,
+        prototypes=found.vectors,
+        temperature=found.temperature,
+        class_sizes=np.bincount(labels, minlength=len(names)),
+        left_out=found.left_out,
+    )

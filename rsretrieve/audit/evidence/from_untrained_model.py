@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from rsretrieve.audit.estimators.robust_prototypes import PASSES, robust_prototypes
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
-from rsretrieve.audit.evidence.evidence import Evidence, at_least_two_classes, class_numbers
+from rsretrieve.audit.evidence.evidence import Evidence, at_least_two_classes
+from rsretrieve.audit.evidence.from_embeddings import evidence_of_vectors
 from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -49,18 +47,7 @@ class UntrainedEvidence:
         scale = measure_scale(embedded.tiles, embedded.places)
         for text in scale_warnings(self.model.description, scale):
             context.notice(text)
-        vectors, labels = UnitRows(embedded.vectors), class_numbers(embedded.tiles, names)
-        context.start_stage("estimating prototypes", PASSES * len(embedded.tiles))
-        found = robust_prototypes(vectors, labels, len(names), context.advance)
+        found = evidence_of_vectors(embedded.tiles, names, UnitRows(embedded.vectors), context)
         pairs = zip(embedded.tiles, embedded.places)
-        return Evidence(
-            tiles=embedded.tiles,
-            class_names=names,
-            vectors=vectors,
-            prototypes=found.vectors,
-            temperature=found.temperature,
-            class_sizes=np.bincount(labels, minlength=len(names)),
-            left_out=found.left_out,
-            places={tile.id: place for tile, place in pairs if place is not None},
-            has_pixels=True,
-        )
+        places = {tile.id: place for tile, place in pairs if place is not None}
+        return replace(found, places=places, has_pixels=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.knn import knn_search
-from rsretrieve.audit.duplicates.align import SAME_PIXELS, Print, agreement
+from rsretrieve.audit.duplicates.align import SAME_PIXELS, agreements
 from rsretrieve.audit.duplicates.thumbprint import to_coarse_direction, to_thumbprint
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.chunk_reader import Read
@@ -56,7 +56,8 @@ def similar_pairs(
     values = np.zeros(len(pairs))
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):
         block = slice(start, start + _PAIRS_AT_ONCE)
-        values[block] = _agreements(pairs[block], lists, context)
+        prints = dict(_read(lists, np.unique(pairs[block]), to_thumbprint, None))
+        values[block] = agreements(pairs[block], prints, lambda: context.advance(1))
     same = values >= SAME_PIXELS
     return pairs[same], values[same]
 
@@ -104,14 +105,3 @@ def _candidates(one: NDArray[np.float32], other: NDArray[np.float32]) -> Pairs:
         at, rank = np.nonzero(near.similarities >= _COARSE_CORRELATION)
         found.append(np.stack((at, near.rows[at, rank]), axis=1)[:, ::order])
     return np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
-
-
-def _agreements(pairs: Pairs, lists: Sequence[TileSet], context: RunContext) -> NDArray[np.float64]:
-    """(P,) the agreements of pairs; 0 for a pair without both thumbprints."""
-    prints: dict[int, Print] = dict(_read(lists, np.unique(pairs), to_thumbprint, None))
-    found = np.zeros(len(pairs))
-    for number, (one, other) in enumerate(pairs.tolist()):
-        if one in prints and other in prints:
-            found[number] = agreement(prints[one], prints[other])
-        context.advance(1)
-    return found

@@ -29,7 +29,7 @@ from rsretrieve.data.windowing import SceneChoices
 EXIT_ISSUES = 4
 
 
-_file = partial(typer.Option, metavar="FILE", rich_help_panel="Files to write")
+_file = options.file_option
 _choice = partial(typer.Option, rich_help_panel="Scoring and selection")
 
 
@@ -127,11 +127,11 @@ def audit_labels(
         Path | None,
         _file(
             metavar="FILE.json",
-            help="Label Studio tasks: the tiles to look at, with the suggestions filled in.",
+            help="Label Studio tasks: the tiles to review, with the suggestions filled in.",
         ),
     ] = None,
     geojson: Annotated[
-        Path | None, _file(help="GeoJSON: footprints of the tiles to look at.")
+        Path | None, _file(help="GeoJSON: footprints of the tiles to review.")
     ] = None,
     against: Annotated[
         list[str] | None,
@@ -258,7 +258,7 @@ def audit_labels(
         from rsretrieve.audit.issue_selection import FIX_PRECISION, IssueSelection
         from rsretrieve.audit.label_quality import AssessmentOptions
         from rsretrieve.cli.io.render_audit import audit_result, decisions_result
-        from rsretrieve.data.labels.labels import true_labels_of
+        from rsretrieve.data.labels.true_labels import true_labels_of
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.html.page import MOST_CARDS
 

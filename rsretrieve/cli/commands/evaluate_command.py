@@ -22,8 +22,6 @@ from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.export.output_paths import OutputPaths
 
-FILES = "Files to write"
-
 
 @takes_scenes
 def evaluate(
@@ -45,22 +43,19 @@ def evaluate(
             "their given labels.",
         ),
     ] = None,
+    expand: options.Expand = False,
     model: options.IndexModel = None,
     csv: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
+        options.file_option(
             help="CSV: the figures of each class and the confusion matrix of the nearest "
             "neighbours.",
-            rich_help_panel=FILES,
         ),
     ] = None,
     plot: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE.png",
-            help="Picture: the confusion matrix and the mAP of each class.",
-            rich_help_panel=FILES,
+        options.file_option(
+            metavar="FILE.png", help="Picture: the confusion matrix and the mAP of each class."
         ),
     ] = None,
     seed: options.Seed = 0,
@@ -137,6 +132,7 @@ def evaluate(
             queries=found,
             model=loaded,
             true_labels=None if truth is None else true_labels_of_index(store, truth, context),
+            expand=expand,
         )
         terminal.notice(*context.notices)
         if csv is not None:

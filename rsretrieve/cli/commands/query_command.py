@@ -10,6 +10,7 @@ import typer
 
 from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import check_device, check_query, find_model
+from rsretrieve.cli.io.query_inputs import box, files_of, point, require_given_model, search_device
 from rsretrieve.cli.io.query_outputs import QueryOutputs
 from rsretrieve.cli.terminal import Terminal
 
@@ -56,6 +57,7 @@ def query(
         _asked(metavar="EXAMPLE[@U]", help="Negative example, as for --like. Repeatable."),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of hits per query.")] = 10,
+    expand: options.Expand = False,
     label: Annotated[
         list[str] | None,
         _filter(metavar="NAME", help="Only tiles with this label. Repeatable."),
@@ -104,6 +106,14 @@ def query(
             help="Like --fold-duplicates, but with this similarity. \\[default: 0.999]",
         ),
     ] = None,
+    no_overlap: Annotated[
+        bool,
+        _filter(
+            "--no-overlap",
+            help="Leave out hits that overlap or touch the query or a better hit. Windows of a "
+            "scene are compared by pixels, other tiles on the ground.",
+        ),
+    ] = False,
     csv: Annotated[
         Path | None,
         _output(metavar="FILE", help="CSV of the hits."),
@@ -127,6 +137,14 @@ def query(
     sheet: Annotated[
         Path | None,
         _output(metavar="FILE.png", help="Picture: each query with its hits."),
+    ] = None,
+    similarity_map: Annotated[
+        Path | None,
+        _output(
+            metavar="FILE.tif|DIR",
+            help="GeoTIFF (float32) on the scene's grid: the similarity of every indexed window to "
+            "the query, whatever the filters. DIR: one file for each scene.",
+        ),
     ] = None,
     jsonl: Annotated[
         bool,
@@ -152,20 +170,30 @@ def query(
         rsretrieve query example.tif --index index -k 10 --sheet hits.png
         rsretrieve query --tile forest/a.tif --index index --label forest
         rsretrieve query --at 11.35,47.27 --index index --geojson hits.geojson
+        rsretrieve query "scene.tif#0,0,64,64" --index index --no-overlap
 
     With filters, and for few queries over few tiles, the search is exact: all tiles that pass the
     filters are compared. Otherwise the accuracy is that of the index.
     """
     model = (named := find_model(model)).folder
-    outputs = QueryOutputs(csv, geojson, geoparquet, gpkg, sheet, overwrite, trusted=trust_sources)
+    outputs = QueryOutputs(
+        csv=csv,
+        geojson=geojson,
+        geoparquet=geoparquet,
+        gpkg=gpkg,
+        sheet=sheet,
+        similarity_map=similarity_map,
+        overwrite=overwrite,
+        trusted=trust_sources,
+    )
     if jsonl and as_json:
         raise typer.BadParameter("--json and --jsonl cannot be combined", param_hint="--jsonl")
     examples = [*(images or ()), *(like or ()), *(unlike or ())]
     paths = outputs.paths(
-        {"--index": index, "--model": model, "--within": within, **_files_of(examples)}
+        {"--index": index, "--model": model, "--within": within, **files_of(examples)}
     )
     with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:
-        outputs.check()
+        outputs.check(sum(map(len, (images or (), tile or (), at or (), (like or ())[:1]))))
         paths.check()
         terminal.leave_output_to(paths.on_standard_output, lines=jsonl)
         check_device(device)
@@ -185,20 +213,22 @@ def query(
         request = QueryRequest(
             images=tuple(images or ()),
             tiles=tuple(tile or ()),
-            points=tuple(map(_point, at or ())),
+            points=tuple(map(point, at or ())),
             likes=tuple(like or ()),
             unlikes=tuple(unlike or ()),
             k=k,
             trust=Trust.TRUSTED if trust_sources else Trust.NAMED,
             filters=Filters(
                 labels=tuple(label or ()),
-                bbox=None if bbox is None else _box(bbox),
+                bbox=None if bbox is None else box(bbox),
                 within=within,
                 min_similarity=min_similarity,
                 exclude_self=exclude_self,
                 distinct_scene=distinct_scene,
                 duplicate_similarity=duplicate_similarity,
+                no_overlap=no_overlap,
             ),
+            expand=expand,
         )
         if not all(map(is_vector_file, images or ())):
             from rsretrieve.data.workers.pool import start_for_images
@@ -206,13 +236,9 @@ def query(
             start_for_images()
         store = open_index(index)
         paths.check_tiles(lambda: store.rows.column("path"))
+        scenes = outputs.scenes(store)
         context = RunContext(strict=strict, listener=terminal.listen)
-        if model is not None:  # a given model is checked even if it is not needed
-            from rsretrieve.index.compatibility import require_same_model
-            from rsretrieve.network.metadata import ModelFolder, read_description
-
-            described = ModelFolder(model, read_description(model))
-            require_same_model(index, store.manifest, described)
+        require_given_model(store, model)
 
         def open_model(images: int) -> Any:
             from rsretrieve.network.metadata import ModelFolder
@@ -221,40 +247,14 @@ def query(
             found = ModelFolder.read(model or model_folder_of(store))
             return open_embedding_model(found, images, device, context)
 
-        searching = SearchContext(open_model, context, _search_device(device))
+        searching = SearchContext(open_model, context, search_device(device))
         results = run_queries(store, request, searching)
         folder = model or store.manifest.model_path(index)
         terminal.notice(*context.notices)
+        outputs.write_maps(store, scenes, results, terminal)
         outputs.write(store, folder, results, terminal)
         if jsonl:
             terminal.lines(map(result_json, results))
         else:
             terminal.result(query_json(index, folder, results), *map(hit_table, results))
         raise typer.Exit(terminal.failures(context.failures))
-
-
-def _files_of(examples: list[str]) -> dict[str, str]:
-    """The files that examples may name, without their window and weight."""
-    names = {name for text in examples for name in (text, text.rpartition("@")[0]) if name}
-    return {f"the query {name}": name.partition("#")[0] or name for name in names} | {
-        f"the query {name} ": name for name in names
-    }
-
-
-def _point(text: str) -> tuple[float, float]:
-    lon, lat = options.parse_numbers(text, "--at", float, 2)
-    return lon, lat
-
-
-def _box(text: str) -> tuple[float, float, float, float]:
-    west, south, east, north = options.parse_numbers(text, "--bbox", float, 4)
-    return west, south, east, north
-
-
-def _search_device(name: str) -> str:
-    """The device for a search without a model. Only a named GPU needs PyTorch."""
-    if name in ("auto", "cpu"):
-        return "cpu"
-    from rsretrieve.network.device import choose_device
-
-    return str(choose_device(name))

@@ -100,7 +100,8 @@ def split(
         check_tiles(tiles)
         check_labels_file(labels)
         from rsretrieve.cli.io.leak_outputs import split_result, write_leaks
-        from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+        from rsretrieve.data.discovery.find_tiles import find_tiles
+        from rsretrieve.data.discovery.tile_list import write_list
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.data.splitting.split_tiles import SplitChoices, split_tiles
 

@@ -103,14 +103,14 @@ class AuditInputs:
         if repeated := set(self.against) & set(self.tiles or ()):
             raise typer.BadParameter(f"--against {min(repeated)} is one of the audited TILES")
         if not self.is_audit and self.against:
-            raise typer.BadParameter("--against belongs to an audit, not to --decisions alone")
+            raise typer.BadParameter("--against needs an audit; --decisions alone is none")
         frozen = self.request.weights is not None or self.request.backbone is not None
         if frozen and (self.model is not None or self.embeddings is not None):
             raise typer.BadParameter(
                 "--weights and --backbone do not go together with --model or --embeddings"
             )
         if not self.is_audit and self.truth is not None:
-            raise typer.BadParameter("--truth measures an audit: give --model or --embeddings")
+            raise typer.BadParameter("--truth needs an audit: give --model or --embeddings")
         if self.tiles is None and self.embeddings is None:
             raise typer.BadParameter("Missing argument 'TILES'.")
         if self.embeddings is not None and self.device not in ("auto", "cpu"):
@@ -153,7 +153,7 @@ class AuditInputs:
         """The lists of `--against`, and last the audited tiles; empty without that option.
 
         Raises:
-            InputError: the audited tiles are no files that can be read.
+            InputError: the audited tiles are not files that can be read.
         """
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.errors import InputError

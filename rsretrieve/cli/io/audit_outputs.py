@@ -105,7 +105,7 @@ class AuditOutputs:
         done = f"{len(audit.issues)} of {len(audit.table)} labels flagged: {len(changes)} fixed, "
         done += f"{len(audit.issues) - len(changes)} left for a person"
         if audit.noise_rate is None:
-            done += "; none is fixed, because the noise rate cannot be told"
+            done += "; none is fixed, because the noise rate cannot be determined"
         if unaudited := len(tiles.labelled()) - len(audit.table):
             done += f"; {unaudited} labels that were not audited kept"
         return [done]

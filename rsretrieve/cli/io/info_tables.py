@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from rsretrieve._core.text import first_few
 from rsretrieve.cli.io.text_tables import facts_table, format_size
 
 if TYPE_CHECKING:  # heavy imports
@@ -21,7 +22,6 @@ def model_table(folder: Path, description: ModelDescription) -> Table:
     """The description of a model."""
     preprocessing, training = description.preprocessing, description.training
     names = description.class_names
-    shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
     return facts_table(
         f"model {folder}",
         {
@@ -30,7 +30,7 @@ def model_table(folder: Path, description: ModelDescription) -> Table:
             "input": f"{preprocessing.size_px} px, bands "
             f"{', '.join(map(str, preprocessing.bands))} of {preprocessing.source_bands}, "
             f"{preprocessing.dtype}",
-            "classes": f"{len(names)}: {shown}" if names else "none",
+            "classes": f"{len(names)}: {first_few(names, _NAMES_SHOWN)}" if names else "none",
             "loss": str(description.recipe.get("loss", "–")),
             "training": ", ".join(
                 f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
@@ -48,14 +48,13 @@ def index_table(described: IndexDescription) -> Table:
     manifest = described.manifest
     search = "".join(f", {name} {value}" for name, value in manifest.search.items())
     labels = [f"{label} {count}" for label, count in described.labels if label is not None]
-    more = ", …" if len(labels) > _NAMES_SHOWN else ""
     model = f"{described.model}{'' if described.model_found else ' (not found)'}"
     facts = {
         "tiles": str(manifest.tiles),
         "vectors": f"{manifest.dimensions} dimensions, cosine similarity",
         "index type": f"{manifest.faiss_key}{search}, recall@10 {manifest.recall_at_10:.3f}",
         "size": f"{format_size(described.bytes_on_disk)} on disk",
-        "labels": f"{len(labels)}: {', '.join(labels[:_NAMES_SHOWN])}{more}" if labels else "none",
+        "labels": f"{len(labels)}: {first_few(labels, _NAMES_SHOWN)}" if labels else "none",
         "georeference": f"{described.placed} tiles are georeferenced",
         "model": model if manifest.model else "none (embeddings from elsewhere)",
         "fingerprint": manifest.model_fingerprint or "–",

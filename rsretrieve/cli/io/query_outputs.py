@@ -15,6 +15,7 @@ from rsretrieve.export.output_paths import OutputPaths
 if TYPE_CHECKING:
     from rsretrieve.index.store.folder import IndexStore
     from rsretrieve.search.search import QueryResult
+    from rsretrieve.search.similarity_map import SceneWindows
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class QueryOutputs:
     geoparquet: Path | None
     gpkg: Path | None
     sheet: Path | None
+    similarity_map: Path | None
     overwrite: bool
     trusted: bool = False
 
@@ -42,18 +44,60 @@ class QueryOutputs:
             "--gpkg": self.gpkg,
             "--sheet": self.sheet,
         }
-        return OutputPaths(files, inputs=inputs, overwrite=self.overwrite)
+        maps = {"--similarity-map": self.similarity_map}
+        if self._maps_are_a_folder:
+            return OutputPaths(files, maps, inputs, self.overwrite)
+        return OutputPaths({**files, **maps}, inputs=inputs, overwrite=self.overwrite)
 
-    def check(self) -> None:
+    @property
+    def _maps_are_a_folder(self) -> bool:
+        from rsretrieve.export.output_paths import is_one_raster
+
+        return self.similarity_map is not None and not is_one_raster(self.similarity_map)
+
+    def check(self, queries: int) -> None:
         """Check the formats that suffixes name, before the work starts.
 
+        Args:
+            queries: number of queries, as far as it is known.
+
         Raises:
-            InvalidArgument: the suffix of `gpkg` is of another format.
+            InvalidArgument: the suffix of `gpkg` is of another format, or a similarity map is
+                wanted of several queries.
         """
+        if self.similarity_map is not None and queries > 1:
+            from rsretrieve.export.similarity_rasters import require_one_query
+
+            require_one_query(queries)
         if self.gpkg is not None:
             from rsretrieve.export.vector_files import check_suffix
 
             check_suffix(self.gpkg)
+
+    def scenes(self, store: IndexStore) -> list[SceneWindows]:
+        """The scenes whose similarity maps are wanted, checked before the search."""
+        if self.similarity_map is None:
+            return []
+        from rsretrieve.export.similarity_rasters import scenes_to_map
+
+        return scenes_to_map(store, self.similarity_map, overwrite=self.overwrite)
+
+    def write_maps(
+        self,
+        store: IndexStore,
+        scenes: Sequence[SceneWindows],
+        results: Sequence[QueryResult],
+        terminal: Terminal,
+    ) -> None:
+        """Write the similarity maps, if they are wanted."""
+        if self.similarity_map is None:
+            return
+        from rsretrieve.export.similarity_rasters import write_similarity_maps
+
+        notices = write_similarity_maps(
+            self.similarity_map, store, scenes, results, overwrite=self.overwrite
+        )
+        terminal.notice(*notices)
 
     def write(
         self,
@@ -62,7 +106,7 @@ class QueryOutputs:
         results: Sequence[QueryResult],
         terminal: Terminal,
     ) -> None:
-        """Write all wanted files."""
+        """Write all wanted files but similarity maps."""
         if self.csv is not None:
             from rsretrieve.export.results import write_hits_csv
 

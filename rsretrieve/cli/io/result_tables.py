@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # heavy imports
 
 
 def training_summary(summary: TrainingSummary) -> Text:
-    """What was trained, and what became of the given labels."""
+    """The trained model, and how many of the given labels were used."""
     kept, replaced = summary.kept_fraction, summary.relabelled_fraction
     shares = {"kept": kept, "replaced": replaced, "left out": max(0.0, 1 - kept - replaced)}
     labels = ", ".join(f"{share:.1%} {name}" for name, share in shares.items() if share >= 5e-4)
@@ -73,7 +73,8 @@ def verification_text(found: Verification, repaired: Sequence[str] = ()) -> Text
 
 def hit_table(result: QueryResult) -> Table:
     """The hits of a query."""
-    table = plain_table(result.query, "rank", "similarity", "label", "lon", "lat", "tile", "path")
+    title = f"{result.query}, expanded by its nearest hits" if result.expanded else result.query
+    table = plain_table(title, "rank", "similarity", "label", "lon", "lat", "tile", "path")
     for hit in result.hits:
         lon, lat = hit.found.place.centre if hit.found.place else (None, None)
         table.add_row(
@@ -94,11 +95,12 @@ def evaluation_table(evaluation: Evaluation) -> Table:
     given = evaluation.gallery_labels == "given labels"
     judged = "the labels in the index (given labels)" if given else "true labels (clean gallery)"
     title = (
-        f"{figures.queries} queries among {evaluation.gallery} indexed tiles, judged by {judged}"
+        f"{figures.queries} queries among {evaluation.gallery} indexed tiles; relevance by {judged}"
+        f"{', each expanded by its nearest hits' if evaluation.expanded else ''}"
     )
     table = plain_table(title, "metric", "value")
     if given:
-        table.caption = "Labels in the index may be wrong: --truth FILE judges by true labels."
+        table.caption = "Labels in the index may be wrong; --truth FILE gives the true labels."
         table.caption_justify = "left"
     rows = {
         "accuracy of 10 nearest neighbours": figures.knn_accuracy,

@@ -9,9 +9,7 @@ from rich.text import Text
 
 from rsretrieve._core.text import printable
 
-_NUMERIC = frozenset(
-    {"rank", "similarity", "lon", "lat", "value", "tiles", "issues", "thought wrong", "noise rate"}
-)
+_NUMERIC = frozenset({"rank", "similarity", "lon", "lat", "value", "tiles", "issues", "noise rate"})
 
 
 def plain(text: str) -> Text:

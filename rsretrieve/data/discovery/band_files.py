@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from rsretrieve._core.paths import Location, stack_path
+from rsretrieve._core.text import some_of
 from rsretrieve.data.discovery.class_folders import find_class_folders
 from rsretrieve.data.discovery.left_out import LeftOut
-from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import TilesNotFound
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rsretrieve._core.text import some_of
 from rsretrieve.data.labels.class_names import clean_label
-from rsretrieve.data.labels.labels import some_of
 
 _SPLITS = frozenset(
     ("train", "training", "val", "valid", "validation", "dev", "test", "testing", "eval")

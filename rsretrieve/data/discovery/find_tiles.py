@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rsretrieve._core.atomic_write import resolved
-from rsretrieve._core.paths import Location, stack_path, storable
-from rsretrieve._core.tables import (
-    TABLE_SUFFIXES,
-    Row,
-    columns_of,
-    encoding_notices,
-    read_table,
-    write_csv,
-)
+from rsretrieve._core.paths import Location, storable
+from rsretrieve._core.tables import TABLE_SUFFIXES
+from rsretrieve._core.text import some_of
 from rsretrieve.data.access import hosts_of
 from rsretrieve.data.address_guard import allow_typed
 from rsretrieve.data.discovery.band_files import band_notices, stack_bands
@@ -26,19 +18,15 @@ from rsretrieve.data.discovery.left_out import LeftOut
 from rsretrieve.data.discovery.scenes import cut_scenes
 from rsretrieve.data.discovery.several_sources import joined
 from rsretrieve.data.discovery.stac import stac_tiles
+from rsretrieve.data.discovery.tile_list import tiles_in_list
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.class_names import spelling_notices
-from rsretrieve.data.labels.decided_rows import DECISION_COLUMNS, DecisionColumn, decision_cells
-from rsretrieve.data.labels.labels import (
-    LabelColumn,
-    override_labels,
-    some_of,
-)
+from rsretrieve.data.labels.labels import override_labels
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
-from rsretrieve.data.window import Window, split_window
+from rsretrieve.data.window import split_window
 from rsretrieve.data.windowing import SceneChoices
-from rsretrieve.errors import InputError, InvalidArgument, NoUsableTiles, TableError, TilesNotFound
+from rsretrieve.errors import InputError, NoUsableTiles, TilesNotFound
 
 _IMAGES = tuple(IMAGE_SUFFIXES)
 
@@ -161,7 +149,7 @@ def _images(source: str, scenes: SceneChoices, left_out: LeftOut) -> TileSet:
     if not location.is_local:
         return _single_scene(location, scenes)
     if path.suffix.lower() in TABLE_SUFFIXES and path.is_file():
-        return _tiles_in_list(path)
+        return tiles_in_list(path)
     if path.exists():
         return _single_scene(location, scenes)
     raise TilesNotFound(f"{source}: no such folder or list")
@@ -208,61 +196,6 @@ def _single_scene(source: Location, scenes: SceneChoices) -> TileSet:
     return TileSet(source.text, (Tile(source.name, source.text, trust=Trust.NAMED),))
 
 
-def _tiles_in_list(source: Path) -> TileSet:
-    tiles: dict[str, Tile] = {}
-    repeated, folder = 0, str(source.parent)
-    labels, decisions = LabelColumn(source), DecisionColumn(source)
-    for line, row in read_table(source, ("tile",)):
-        tile = _tile_of_row(source, folder, line, row, labels)
-        confirmed = decisions.read(tile.id, tile.label, row, line)
-        tile = replace(tile, confirmed=confirmed) if confirmed else tile
-        known = tiles.setdefault(tile.id, tile)
-        if known is not tile:
-            repeated += 1
-            if known != tile:
-                raise TableError(
-                    f"{source}: line {line} names tile {tile.id!r} again, with another path or "
-                    "label",
-                    hint="keep one row for each tile",
-                )
-    notices = (*encoding_notices(source), *labels.notices, *decisions.notices)
-    if repeated:
-        notices += (f"{source}: {repeated} repeated rows were ignored",)
-    labelled = source if "label" in columns_of(source) else None
-    found = tuple(tiles.values())
-    return TileSet(str(source), found, notices, folders=(folder,), labels_file=labelled)
-
-
-def _tile_of_row(source: Path, folder: str, line: int, row: Row, labels: LabelColumn) -> Tile:
-    tile_id = row["tile"]
-    if not tile_id:
-        raise TableError(f"{source}: line {line} has an empty tile id")
-    try:
-        file_part, window = split_window(tile_id)
-    except InvalidArgument as error:
-        raise TableError(f"{source}: line {line}: {error}") from error
-    named = _with_slashes(folder, row.get("path") or file_part)
-    path = Location.parse(named).below(folder)
-    if window is not None and row.get("read_px"):
-        window = _read_at(window, row["read_px"], f"{source}: line {line}")
-    label = labels.label(row.get("label"), line)
-    return Tile(id=storable(tile_id), path=path, label=label, window=window)
-
-
-def _with_slashes(folder: str, name: str) -> str:
-    """A path as this system writes it: lists that Windows programs wrote have backslashes."""
-    if "\\" not in name or Location.parse(name).stack or os.path.exists(os.path.join(folder, name)):  # noqa: PTH110, PTH118
-        return name
-    return name.replace("\\", "/")
-
-
-def _read_at(window: Window, side_px: str, where: str) -> Window:
-    try:
-        return replace(window, read_px=int(side_px))
-    except ValueError as error:  # not a number, or not a valid one
-        raise TableError(f"{where}: read_px is not a number of pixels: {side_px!r}") from error
-
-
 def tiles_of_images(images: Sequence[str], trust: Trust = Trust.NAMED) -> TileSet:
     """Image files or URLs that the user named one by one, as tiles without labels.
 
@@ -278,32 +211,3 @@ def tiles_of_images(images: Sequence[str], trust: Trust = Trust.NAMED) -> TileSe
         tile = Tile(id=storable(name), path=path, window=window, trust=trust)
         tiles.setdefault(tile.id, tile)
     return TileSet("the images", tuple(tiles.values()))
-
-
-def write_list(path: Path, tiles: TileSet, *, overwrite: bool) -> None:
-    """Write a list of tiles (CSV: tile, path, label), paths relative to the list's folder.
-
-    If windows are read at reduced resolution, a column `read_px` holds their side. If a person
-    decided on some of the labels, the columns `decision` and `given_label` say so.
-    """
-    folder = resolved(path).parent
-    columns: tuple[str, ...] = ("tile", "path", "label")
-    rows: list[tuple[object, ...]] = [
-        (tile.id, _relative(tile.location, folder), tile.label or "") for tile in tiles
-    ]
-    sides = [(tile.window and tile.window.read_px) or "" for tile in tiles]
-    if any(sides):
-        columns += ("read_px",)
-        rows = [(*row, side) for row, side in zip(rows, sides)]
-    if any(tile.confirmed for tile in tiles):
-        columns += DECISION_COLUMNS
-        rows = [(*row, *decision_cells(tile, tile.label)) for row, tile in zip(rows, tiles)]
-    write_csv(path, columns, rows, overwrite=overwrite)
-
-
-def _relative(location: Location, folder: Path) -> str:
-    if location.stack:
-        return stack_path([_relative(Location.parse(file), folder) for file in location.stack])
-    if not location.is_local:
-        return location.text
-    return Path(os.path.relpath(location.absolute(), folder)).as_posix()

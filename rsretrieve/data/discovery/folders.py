@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from rsretrieve._core.text import some_of
 from rsretrieve.data.discovery.left_out import LeftOut
 from rsretrieve.data.gdal_drivers import (
     READABLE_SUFFIXES,
@@ -15,7 +16,6 @@ from rsretrieve.data.gdal_drivers import (
     begins_like_an_image,
     holds_its_pixels,
 )
-from rsretrieve.data.labels.labels import some_of
 
 IMAGE_SUFFIXES = frozenset(
     (
@@ -76,8 +76,8 @@ class FolderContent:
         if self.not_images:
             counts = ", ".join(f"{name} ({n})" for name, n in sorted(self.not_images.items()))
             notices.append(
-                f"{source}: files left out whose formats a folder is not searched for: {counts}; "
-                "convert them to GeoTIFF, or give each by its own path, with --window"
+                f"{source}: files left out because a folder is not searched for their formats: "
+                f"{counts}; convert them to GeoTIFF, or give each by its own path, with --window"
             )
         if self.system:
             names = some_of(sorted(self.system))
@@ -85,7 +85,7 @@ class FolderContent:
         if self.repeated:
             names = some_of(sorted(self.repeated))
             notices.append(
-                f"{source}: links to folders that are read already under another name: "
+                f"{source}: links to folders that are already read under another name: "
                 f"{len(self.repeated)} ({names})"
             )
         return tuple(notices)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from rsretrieve._core.memory import available_bytes
 from rsretrieve.data.access import Readable, policy_for
-from rsretrieve.data.failures import Failure
+from rsretrieve.data.failures import Failure, first_of
 from rsretrieve.data.reading.raster_reader import require_one_readable
 from rsretrieve.data.reading.raw_tile import check_tile_size
 from rsretrieve.data.reading.scene_facts import read_facts, read_image_facts
@@ -23,7 +23,7 @@ from rsretrieve.data.windowing import (
     count_windows,
     windows_of,
 )
-from rsretrieve.data.workers.pool import WorkerSlot
+from rsretrieve.data.workers.pool import WorkerSlot, worker_slots
 from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import NoUsableTiles, TileError, TilesNotFound
 
@@ -83,20 +83,18 @@ def facts_of_images(images: TileSet) -> dict[str, SceneFacts]:
     Args:
         images: the images.
     """
-    readable, slot = Readable.of(images, images.folders), WorkerSlot()
+    readable = Readable.of(images, images.folders)
 
-    def facts_of(image: Tile) -> SceneFacts | None:
+    def facts_of(slot: WorkerSlot, image: Tile) -> SceneFacts | None:
         with suppress(TileError, WorkerLost):  # the reader tells why
             limit_s = image.location.time_limit_s
             return slot.call(read_image_facts, image, limit_s, policy_for(image, readable))
         return None
 
-    try:
-        answers = [slot.thread.submit(facts_of, image) for image in images]
+    with worker_slots(1) as (slot,):
+        answers = [slot.thread.submit(facts_of, slot, image) for image in images]
         found = ((image.id, answer.result()) for image, answer in zip(images, answers))
         return {image_id: facts for image_id, facts in found if facts is not None}
-    finally:
-        slot.stop()
 
 
 def _cut(scene: Tile, window: Window) -> Tile:
@@ -108,7 +106,6 @@ def _facts_of(
 ) -> Iterator[tuple[Tile, SceneFacts | TileError | None]]:
     """Read the headers of scenes, two at a time; None for windows that a list named."""
     readable = Readable.of(scenes, scenes.folders)
-    slots = [WorkerSlot() for _ in range(min(_SLOTS, len(scenes)))]
 
     def facts_of(slot: WorkerSlot, scene: Tile) -> SceneFacts | TileError:
         try:
@@ -123,16 +120,13 @@ def _facts_of(
             return TileError(scene.id, lost.reason)
 
     asked: list[Future[SceneFacts | TileError] | None] = []
-    try:
+    with worker_slots(min(_SLOTS, len(scenes))) as slots:
         for number, scene in enumerate(scenes):
             slot = slots[number % len(slots)]
             work = None if scene.window else slot.thread.submit(facts_of, slot, scene)
             asked.append(work)
         for scene, answer in zip(scenes, asked):
             yield scene, None if answer is None else answer.result()
-    finally:
-        for slot in slots:
-            slot.stop()
 
 
 def _sample_of(
@@ -174,7 +168,7 @@ def _windows_of(
         gigabytes = count * _WINDOW_BYTES / 1e9
         raise TileError(
             scene.id,
-            f"has {count:,} windows; to list them takes {gigabytes:.1f} GB, more than half of the "
+            f"has {count:,} windows; listing them takes {gigabytes:.1f} GB, more than half of the "
             "free memory: give a larger --stride or --window",
         )
     windows = list(windows_of(facts, choices))
@@ -187,10 +181,9 @@ def _windows_of(
 
 def _nothing_cut(scenes: TileSet, choices: WindowChoices, context: RunContext) -> Exception:
     if context.failures:
-        bad = context.failures[0]
-        first = f" (the first, {bad.tile_id}: {bad.reason})" if len(scenes) > 1 else bad.reason
         if len(scenes) == 1:
-            return NoUsableTiles(f"{scenes.source}: {first}")
+            return NoUsableTiles(f"{scenes.source}: {context.failures[0].reason}")
+        first = first_of(context.failures)
         return NoUsableTiles(f"{scenes.source}: none of {len(scenes)} scenes can be used{first}")
     if context.unread:
         return NoUsableTiles(f"{scenes.source}: all {context.unread} windows are nodata")

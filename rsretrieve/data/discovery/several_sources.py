@@ -27,13 +27,13 @@ def joined(sets: Sequence[TileSet]) -> TileSet:
     sets = _each_tile_once(sets)
     if repeated := count - sum(map(len, sets)):
         notices.append(
-            f"{repeated} tiles are named by several of the places that you gave; the first one "
+            f"{repeated} tiles are named by several of the given sources; the first one "
             "decides on their ids and labels"
         )
     names = _prefixes(sets)
     if any(names):
         notices.append(
-            "the places that you gave hold different tiles with the same ids; the ids of their "
+            "the given sources hold different tiles with the same ids; the ids of their "
             f"tiles begin with {', '.join(f'{name}/' for name in names if name)}"
         )
     sets = [_prefixed(found, name) if name else found for found, name in zip(sets, names)]

@@ -175,7 +175,7 @@ def _require_texts(name: str, asset: Asset) -> None:
     roles = asset.roles if asset.roles is not None else []
     texts = (asset.href, asset.media_type or "", *(roles if isinstance(roles, list) else [None]))
     if not all(isinstance(text, str) for text in texts):
-        raise ValueError(f"href, type or roles of the asset {name!r} are no texts")
+        raise ValueError(f"href, type or roles of the asset {name!r} are not texts")
 
 
 def _only_raster(item: Item) -> str:

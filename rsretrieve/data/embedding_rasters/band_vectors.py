@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.data.embedding_rasters.quantization import Quantization
+from rsretrieve.data.embedding_rasters.quantization import Quantization, quantization_of
 from rsretrieve.data.geo.window_places import places_of
-from rsretrieve.data.reading.datasets import open_raster, raster_errors, reading_from
+from rsretrieve.data.reading.datasets import opened_raster
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
-from rsretrieve.data.workers.limits import allow_values, begin_tile, end_tile
+from rsretrieve.data.workers.limits import HEADER_BYTES, allow_values, tile_limits
 from rsretrieve.errors import TileError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from rsretrieve.data.geo.place import Place
 
-_HEADER_BYTES = 4_000_000
 _READ_AS = ("int8", "uint8", "int16", "uint16", "int32", "float32", "float64")
 
 
@@ -49,11 +48,26 @@ class VectorsRequest:
     max_nodata: float
 
 
-def read_band_facts(tile: Tile) -> tuple[Any, ...]:
-    """Read the header of a raster of embeddings.
+@dataclass(frozen=True)
+class BandFacts:
+    """The header of a raster of embeddings."""
 
-    Returns:
-        Width, height, number of bands, type, names of the bands, scales and offsets.
+    width: int
+    height: int
+    bands: int
+    dtype: str
+    names: tuple[str, ...]
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+
+    @property
+    def quantization(self) -> Quantization:
+        """How its values are stored."""
+        return quantization_of(self.names, np.dtype(self.dtype), self.scales, self.offsets)
+
+
+def read_band_facts(tile: Tile) -> BandFacts:
+    """Read the header of a raster of embeddings.
 
     Raises:
         TileError: it cannot be opened, or its bands cannot be vectors.
@@ -62,10 +76,14 @@ def read_band_facts(tile: Tile) -> tuple[Any, ...]:
         kinds = set(dataset.dtypes)
         if len(kinds) > 1 or not kinds <= set(_READ_AS):
             raise TileError(tile.id, f"its bands are {', '.join(sorted(kinds))}, not vectors")
-        return (
-            *(dataset.width, dataset.height, dataset.count, str(dataset.dtypes[0])),
-            *(tuple(str(name or "") for name in dataset.descriptions),),
-            *(tuple(map(float, dataset.scales)), tuple(map(float, dataset.offsets))),
+        return BandFacts(
+            dataset.width,
+            dataset.height,
+            dataset.count,
+            str(dataset.dtypes[0]),
+            names=tuple(str(name or "") for name in dataset.descriptions),
+            scales=tuple(map(float, dataset.scales)),
+            offsets=tuple(map(float, dataset.offsets)),
         )
 
 
@@ -100,12 +118,9 @@ def read_band_vectors(
 
 @contextmanager
 def _opened(tile: Tile) -> Iterator[DatasetReader]:
-    begin_tile(max(_HEADER_BYTES, tile.location.state()[0]))
-    try:
-        with raster_errors(tile.id), reading_from(tile), closing(open_raster(tile)) as raster:
-            yield raster.dataset
-    finally:
-        end_tile()
+    size_bytes = max(HEADER_BYTES, tile.location.state()[0])
+    with tile_limits(size_bytes), opened_raster(tile) as raster:
+        yield raster.dataset
 
 
 def _unit_vectors(

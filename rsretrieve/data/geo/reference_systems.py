@@ -9,6 +9,8 @@ import json
 import re
 from typing import Any
 
+from rsretrieve._core.sealing import json_object
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]{0,19}:[A-Za-z0-9_.-]{1,30}")
 _WKT = re.compile(
     r"\s*(GEOGCS|PROJCS|GEOCCS|LOCAL_CS|COMPD_CS|VERT_CS|(BASE)?(GEOG|GEOD|PROJ|ENG|VERT)CRS"
@@ -41,9 +43,5 @@ def checked_crs(text: object) -> str:
 
 
 def _projjson(text: str) -> dict[str, Any] | None:
-    try:
-        content: Any = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    named = isinstance(content, dict) and str(content.get("type", "")).endswith("CRS")
-    return content if named else None
+    content = json_object(text)
+    return content if str(content.get("type", "")).endswith("CRS") else None

@@ -1,4 +1,4 @@
-"""Labels that a person decided on: they are trusted, and nobody is asked about them again."""
+"""Labels that a person decided on: they are trusted and never flagged again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Rule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConfirmedLabel:
-    """That a person decided on the label of a tile.
+    """A decision of a person on the label of a tile.
 
     Attributes:
         rule: how; a rule that confirms.

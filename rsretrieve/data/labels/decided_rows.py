@@ -1,4 +1,4 @@
-"""Which labels of a file a person decided on; and labels files are written."""
+"""Read which labels of a file a person decided on, and write labels files."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rsretrieve._core.tables import Row, write_csv
+from rsretrieve._core.text import some_of
 from rsretrieve.data.labels.class_names import clean_label
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule, contradiction
 from rsretrieve.data.tile import Tile
 from rsretrieve.errors import LabelsError
 
 DECISION_COLUMNS = ("decision", "given_label")
-_SHOWN = 3
 
 
 class DecisionColumn:
@@ -32,7 +32,7 @@ class DecisionColumn:
         self._unknown: Counter[str] = Counter()
 
     def read(self, tile: str, label: str | None, row: Row, line: object) -> ConfirmedLabel | None:
-        """That a person decided on the label of a row; None if nobody did.
+        """The decision of a person on the label of a row; None if there is none.
 
         Raises:
             LabelsError: the cells of the row contradict one another.
@@ -61,10 +61,10 @@ class DecisionColumn:
         """The notice that some decisions are unknown and count as none; empty if all are known."""
         if not self._unknown:
             return ()
-        shown = ", ".join(map(repr, sorted(self._unknown)[:_SHOWN]))
         return (
             f"{self._path}: {sum(self._unknown.values())} cells of the column 'decision' are "
-            f"{shown}; these labels count as not decided on (known: {', '.join(Rule)})",
+            f"{some_of(sorted(self._unknown))}; these labels count as not decided on (known: "
+            f"{', '.join(Rule)})",
         )
 
 

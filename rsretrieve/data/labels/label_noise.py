@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.seeded_random import hash_uniform
 from rsretrieve._core.tables import read_table
+from rsretrieve._core.text import some_of
 from rsretrieve.data.labels.class_names import clean_label
-from rsretrieve.data.labels.labels import some_of
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument, LabelsError
 

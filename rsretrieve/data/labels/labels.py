@@ -1,34 +1,25 @@
-"""Read and write labels files (CSV or Parquet with the columns `tile,label`)."""
+"""Read labels files (CSV or Parquet with the columns `tile,label`)."""
 
 from __future__ import annotations
 
-import re
 import unicodedata
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from rsretrieve._core.atomic_write import resolved
 from rsretrieve._core.paths import storable
-from rsretrieve._core.tables import columns_of, encoding_notices, read_table
-from rsretrieve.data.labels.class_names import (
-    clean_label,
-    nothing_in_common,
-    spelling_notices,
-    without_spelling,
-)
+from rsretrieve._core.tables import encoding_notices, read_table
+from rsretrieve._core.text import some_of
+from rsretrieve.data.labels.class_names import nothing_in_common, without_spelling
 from rsretrieve.data.labels.confirmed import ConfirmedLabel
 from rsretrieve.data.labels.decided_rows import DecisionColumn
+from rsretrieve.data.labels.label_column import LabelColumn
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
 
 T = TypeVar("T")
-_ABSENT = frozenset(("nan", "NaN", "NAN", "<NA>", "NaT", "None", "null", "NULL"))
-_LISTED = re.compile(r"""\[.*\]|\{.*\}|\(['"].*\)""", re.DOTALL)
-_BYTES = re.compile(r"""b(['"])([^'"\\\\]*)\1""")
-_MANY = 8
 
 
 def override_labels(tiles: TileSet, labels_file: Path) -> TileSet:
@@ -154,62 +145,6 @@ def read_label_table(path: Path, column: str = "label") -> LabelTable:
     return LabelTable(labels, notices, decisions.confirmed, decided_on)
 
 
-class LabelColumn:
-    """Reads the labels of a column of a table, cell by cell.
-
-    Args:
-        path: the table, for messages.
-        column: the name of the column, for messages.
-        rows: what a row is called there: a line, or a tile.
-    """
-
-    def __init__(self, path: Path, column: str = "label", rows: str = "line") -> None:
-        self._place = (path, rows, column)
-        self._labels: dict[str, str] = {}  # by cell: a table of a million rows has few labels
-        self._absent: Counter[str] = Counter()
-
-    def label(self, cell: str | None, row: object) -> str | None:
-        """The label that a cell holds; None if it holds none.
-
-        Raises:
-            LabelsError: the cell holds a list or a record, written as text.
-        """
-        if cell is None:
-            return None
-        if (known := self._labels.get(cell)) is not None:
-            return known
-        label = self._read(cell, row)
-        if label is not None:
-            self._labels[cell] = label
-        return label
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """The notice that texts such as `nan` count as no label; none if there are none."""
-        if not self._absent:
-            return ()
-        count, texts = sum(self._absent.values()), some_of(sorted(self._absent))
-        return (f"{self._place[0]}: {count} labels are {texts} and count as no label",)
-
-    def _read(self, cell: str, row: object) -> str | None:
-        label = clean_label(cell)
-        if label is None:
-            return None
-        if label in _ABSENT:
-            self._absent[label] += 1
-            return None
-        if _LISTED.fullmatch(label):
-            path, rows, column = self._place
-            raise LabelsError(
-                f"{path}: {rows} {row}, column {column!r}: {label!r} is a list or a record; one "
-                "label a tile is expected",
-                hint="write one label per tile",
-            )
-        if found := _BYTES.fullmatch(label):  # how Python shows bytes
-            return clean_label(found[2])
-        return label
-
-
 def by_tile_id(labels: Mapping[str, T], ids: Collection[str], source: Path) -> dict[str, T]:
     """Name the rows of a table by the ids of tiles.
 
@@ -239,7 +174,7 @@ def by_tile_id(labels: Mapping[str, T], ids: Collection[str], source: Path) -> d
         tile_id = name if name in ids else id_of.get(_plain_name(name)) or name
         if found.setdefault(tile_id, label) != label:
             raise LabelsError(
-                f"{source} says two different things about tile {tile_id!r}, which it spells "
+                f"{source} has two different rows for tile {tile_id!r}, which it spells "
                 "in two ways",
                 hint="keep one row for each tile",
             )
@@ -249,70 +184,3 @@ def by_tile_id(labels: Mapping[str, T], ids: Collection[str], source: Path) -> d
 def _plain_name(name: str) -> str:
     plain = unicodedata.normalize("NFC", name).strip().replace("\\", "/")
     return plain.removeprefix("./")
-
-
-def read_labels(path: Path, column: str = "label") -> dict[str, str | None]:
-    """Read the labels of a labels file or a list of tiles: tile → label; None where it is empty.
-
-    Raises:
-        LabelsError, TableError: see `read_label_table`.
-    """
-    return read_label_table(path, column).labels
-
-
-def true_labels_of(tiles: TileSet, path: Path) -> LabelTable:
-    """Read the true labels of tiles; see `true_labels_by_id`."""
-    ids = {tile.id for tile in tiles}
-    return true_labels_by_id(path, ids, tiles.class_names, tiles.source)
-
-
-def true_labels_by_id(
-    path: Path, ids: Collection[str], given: Sequence[str], source: str
-) -> LabelTable:
-    """Read true labels and match them to the ids of tiles.
-
-    Labels files written by `corrupt-labels` have the columns `true_label` and `label`.
-
-    Args:
-        path: a table with the column `tile`, and `true_label` or `label`.
-        ids: ids of the tiles, with fast look-up.
-        given: the classes of the tiles by their given labels.
-        source: where the tiles come from, for messages.
-
-    Returns:
-        Tile id → true label, and notices.
-
-    Raises:
-        LabelsError: no tile has a class of the file; or see `read_label_table`.
-        TableError: no such file, or a column is missing.
-    """
-    table = read_label_table(path, _true_column(path))
-    labels = by_tile_id(table.known, ids, path)
-    true = sorted({*labels.values()})
-    if nothing_in_common(true, given):
-        raise LabelsError(
-            f"no tile of {source} has a class of {path} (it has {some_of(true, _MANY)}; the "
-            f"tiles have {some_of(given, _MANY)})",
-            hint="write the true labels as the tiles' labels are written",
-        )
-    notices = [*table.notices]
-    if given and (new := sorted({*true} - {*given})):
-        notices.append(
-            f"no tile of {source} has the following classes of {path}: {some_of(new, _MANY)}"
-        )
-    notices += spelling_notices({*true, *given} if {*true} - {*given} else ())
-    return LabelTable(dict(labels), tuple(notices))
-
-
-def _true_column(path: Path) -> str:
-    return "true_label" if "true_label" in columns_of(path) else "label"
-
-
-def some_of(names: Iterable[str], count: int = 3) -> str:
-    """The first names, quoted, for a message.
-
-    >>> some_of(["a", "b", "c", "d"])
-    "'a', 'b', 'c', …"
-    """
-    shown = [repr(name) for _, name in zip(range(count + 1), names)]
-    return ", ".join(shown[:count]) + (", …" if len(shown) > count else "")

@@ -46,7 +46,7 @@ class CacheFolder:
         limit_bytes = size_in_bytes(limit) if limit else DEFAULT_LIMIT_BYTES
         if limit_bytes is None:
             raise InvalidArgument(
-                f"{LIMIT_VARIABLE} is {limit!r}, which is not a size; expected is one such as "
+                f"{LIMIT_VARIABLE} is {limit!r}, which is not a size; expected: a size such as "
                 "500MB or 2GB, or 0 to keep nothing"
             )
         path = cache_dir()

@@ -45,8 +45,8 @@ FEWEST_TILES = 64
 """For fewer tiles the cache is not used: opening its files would not pay."""
 
 _READER_VERSION = 3  # to be raised when reading or resizing gives other pixels than before
-_FILE_BYTES = 32 << 20  # of pixels in a file, and so in memory until they are written
-_SETTLED_NS = 2_000_000_000
+FILE_BYTES = 32 << 20  # of pixels in a file, and so in memory until they are written
+SETTLED_NS = 2_000_000_000
 Pixels = NDArray[Any]
 
 
@@ -118,7 +118,7 @@ class PixelCache:
             return
         about = as_json(place, notes)
         self._waiting.append((key, pixels.tobytes(), about))
-        if len(self._waiting) * self._tile_bytes >= _FILE_BYTES:
+        if len(self._waiting) * self._tile_bytes >= FILE_BYTES:
             self.flush()
 
     def flush(self) -> None:
@@ -156,7 +156,7 @@ def key_of(tile: Tile) -> bytes | None:
     if states[0][1] is None or _names_others(tile):
         return None
     # A new file could change again within one tick of the file system's clock.
-    if time.time_ns() - latest < _SETTLED_NS:
+    if time.time_ns() - latest < SETTLED_NS:
         return None
     said = os.path.abspath(path), states, tile.window  # noqa: PTH100
     return blake2b(repr(said).encode(), digest_size=KEY_BYTES).digest()

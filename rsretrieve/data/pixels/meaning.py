@@ -1,4 +1,4 @@
-"""The one definition of a pixel: how the values that a file stores become measurements.
+"""The definition of a pixel: how the values that a file stores become measurements.
 
 Every way of reading a file (whole, by windows, as a query) applies this definition:
 

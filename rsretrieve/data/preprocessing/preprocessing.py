@@ -194,7 +194,7 @@ def check_bands(bands: tuple[int, ...], source_bands: int) -> None:
     if not bands or not all(1 <= band <= source_bands for band in bands):
         raise InvalidArgument(
             f"bands are counted from 1 to {source_bands} in these tiles, and "
-            f"{','.join(map(str, bands)) or 'none'} were asked for"
+            f"{','.join(map(str, bands)) or 'none'} were requested"
         )
 
 

@@ -83,7 +83,7 @@ def _other_values(
     return (
         f"{_share(outside.any(axis=1))} have other values than the training tiles: band "
         f"{preprocessing.bands[band]} has a mean of {np.median(features.means[:, band]):.4g}, and "
-        f"{low[band]:.4g} to {high[band]:.4g} in training; the model may tell them apart badly"
+        f"{low[band]:.4g} to {high[band]:.4g} in training; the model may not distinguish them well"
     )
 
 
@@ -104,7 +104,7 @@ def _other_contrast(
     return (
         f"the values of the tiles have another range than in training: in band "
         f"{preprocessing.bands[band]} they deviate by {found[band]:.3g} within a tile, and by "
-        f"{wanted[band]:.3g} in training; the model may tell them apart badly"
+        f"{wanted[band]:.3g} in training; the model may not distinguish them well"
     )
 
 
@@ -180,7 +180,7 @@ def spread_warning(
         return ""
     trained = "" if usual is None else f", and {1 - usual:.2f} among the training tiles"
     return (
-        f"the model hardly tells {which} apart: their mean similarity is {1 - spread:.4f}"
+        f"the model hardly distinguishes {which}: their mean similarity is {1 - spread:.4f}"
         f"{trained}; train a model on such tiles"
     )
 

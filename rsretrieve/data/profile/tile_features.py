@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _STEP = 4  # every fourth pixel, along both axes
-_MOST_TILES = 5000
+MOST_TILES = 5000
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class FeatureSample:
     """
 
     def __init__(self, tiles: int, bands: int) -> None:
-        self._apart = -(-max(1, tiles) // _MOST_TILES)  # rounded up
+        self._apart = -(-max(1, tiles) // MOST_TILES)  # rounded up
         self._bands, self._seen = bands, 0
         self._parts: list[TileFeatures] = []
 

@@ -97,11 +97,11 @@ class ChunkReader(Generic[T]):
         """Why nothing more is read of a file; empty if reading goes on."""
         path = chunk[0][0].path
         if len(chunk) == 1 and self._lost_workers[path] >= _MAX_LOST_WORKERS:
-            return "was given up: decoders were lost over other parts of its file"
+            return "was not read: decoders crashed on other parts of its file"
         has_failed = self._failed_windows[path] >= _MAX_FAILED_WINDOWS
         if has_failed and path not in self._readable_paths:
             return (
-                f"was given up: not one of {_MAX_FAILED_WINDOWS:,} other windows of its file is "
+                f"was not read: none of {_MAX_FAILED_WINDOWS:,} other windows of its file is "
                 "readable"
             )
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -124,6 +124,17 @@ class Raster:
         self.dataset.close()
 
 
+@contextmanager
+def opened_raster(tile: Tile, expected: Expected = ANYTHING) -> Iterator[Raster]:
+    """The raster of a tile, which is closed in the end.
+
+    Raises:
+        TileError: it cannot be opened, or what is read from it cannot be decoded.
+    """
+    with raster_errors(tile.id), reading_from(tile), closing(open_raster(tile, expected)) as raster:
+        yield raster
+
+
 def open_raster(tile: Tile, expected: Expected = ANYTHING) -> Raster:
     """Open a raster; to be called within `raster_errors` and `reading_from`."""
     import rasterio.errors
@@ -233,17 +244,25 @@ class OpenRasters:
 
     @contextmanager
     def borrow(self, tile: Tile, expected: Expected = ANYTHING) -> Iterator[Raster]:
-        """The raster of a tile, for this thread alone; see `open_raster` for the context."""
+        """The raster of a tile, for this thread alone.
+
+        Raises:
+            TileError: as in `opened_raster`.
+        """
         key = tile.path, tile.trust, expected
+        with raster_errors(tile.id), reading_from(tile), self._in_use(key) as entry, entry.lock:
+            if entry.raster is None:
+                entry.raster = open_raster(tile, expected)
+            yield entry.raster
+
+    @contextmanager
+    def _in_use(self, key: tuple[str, Trust, Expected]) -> Iterator[_Opened]:
         with self._lock:
             entry = self._opened.setdefault(key, _Opened())
             self._opened.move_to_end(key)
             entry.users += 1
         try:
-            with entry.lock:
-                if entry.raster is None:
-                    entry.raster = open_raster(tile, expected)
-                yield entry.raster
+            yield entry
         finally:
             with self._lock:
                 entry.users -= 1

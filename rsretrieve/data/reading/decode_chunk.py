@@ -22,7 +22,7 @@ from rsretrieve.data.reading.raw_tile import (
 from rsretrieve.data.reading.scene_facts import read_headers
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.windowing import WindowChoices
-from rsretrieve.data.workers.limits import begin_tile, end_tile
+from rsretrieve.data.workers.limits import tile_limits
 from rsretrieve.data.workers.process import note_progress
 from rsretrieve.errors import TileError
 
@@ -78,9 +78,8 @@ class ChunkDecoder(Generic[T]):
         results: list[Reply[T] | ReadFailure] = []
         for position, run in enumerate(chunk):
             note_progress(position)
-            begin_tile(_bytes_of(run[0]))
-            results += self._decode_run(run)
-            end_tile()
+            with tile_limits(_bytes_of(run[0])):
+                results += self._decode_run(run)
         return results
 
     def _decode_run(self, run: list[Tile]) -> Iterator[Reply[T] | ReadFailure]:
@@ -135,20 +134,19 @@ class HeaderDecoder:
         results: list[Reply[Header] | ReadFailure] = []
         for position, run in enumerate(chunk):
             note_progress(position)
-            begin_tile(min(_bytes_of(run[0]), _RUN_BYTES))
-            try:
-                packing, placings = read_headers(_RASTERS, run, self.expected)
-                results += [
-                    (
-                        (packing, placed.place),
-                        () if placed.remark is None else (placed.remark.value,),
-                    )
-                    for placed in placings
-                ]
-            except TileError as error:
-                results += [ReadFailure(error.reason)] * len(run)
-            end_tile()
+            with tile_limits(min(_bytes_of(run[0]), _RUN_BYTES)):
+                results += self._headers(run)
         return results
+
+    def _headers(self, run: list[Tile]) -> list[Reply[Header] | ReadFailure]:
+        try:
+            packing, placings = read_headers(_RASTERS, run, self.expected)
+        except TileError as error:
+            return [ReadFailure(error.reason)] * len(run)
+        return [
+            ((packing, placed.place), () if placed.remark is None else (placed.remark.value,))
+            for placed in placings
+        ]
 
 
 def close_rasters(_: None) -> None:

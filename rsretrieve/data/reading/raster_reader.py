@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -15,13 +14,7 @@ from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.averages import Averages, is_spoilt
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.meaning import Decoded
-from rsretrieve.data.reading.datasets import (
-    OpenRasters,
-    Raster,
-    open_raster,
-    raster_errors,
-    reading_from,
-)
+from rsretrieve.data.reading.datasets import OpenRasters, Raster, opened_raster, raster_errors
 from rsretrieve.data.reading.raw_tile import (
     RawTile,
     check_tile_size,
@@ -29,7 +22,7 @@ from rsretrieve.data.reading.raw_tile import (
 )
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
-from rsretrieve.data.workers.limits import allow_values, begin_tile, end_tile
+from rsretrieve.data.workers.limits import allow_values, tile_limits
 from rsretrieve.errors import TileError
 
 _SAMPLE_BYTES = 16_000_000  # of a file, for the limit of a few windows
@@ -46,11 +39,7 @@ def read_raster(tile: Tile, expected: Expected = ANYTHING) -> RawTile:
     Raises:
         TileError: it cannot be read.
     """
-    with (
-        raster_errors(tile.id),
-        reading_from(tile),
-        closing(open_raster(tile, expected)) as raster,
-    ):
+    with opened_raster(tile, expected) as raster:
         window = tile.window or Window(0, 0, raster.dataset.width, raster.dataset.height)
         pixels = _read_window(raster, tile.id, window)
         return _raw(raster, pixels, places_of(raster.dataset, [window])[0])
@@ -79,11 +68,7 @@ def read_windows(
     first = tiles[0]
     windows = [tile.window for tile in tiles if tile.window is not None]
     try:
-        with (
-            raster_errors(first.id),
-            reading_from(first),
-            rasters.borrow(first, expected) as raster,
-        ):
+        with rasters.borrow(first, expected) as raster:
             places = places_of(raster.dataset, windows)
             pixels = _read_all(raster, tiles, windows)
     except TileError as error:
@@ -97,18 +82,10 @@ def read_windows(
 def require_one_readable(windows: Sequence[Tile]) -> None:
     """Raise a `TileError` if none of some windows of one scene can be read."""
     first = windows[0]
-    begin_tile(min(_bytes_of(first), _SAMPLE_BYTES))
-    try:
-        with (
-            raster_errors(first.id),
-            reading_from(first),
-            closing(open_raster(first)) as raster,
-        ):
-            inner = [(tile, tile.window) for tile in windows if tile.window is not None]
-            if not any(_is_readable(raster, tile.id, window) for tile, window in inner):
-                raise TileError(first.id, f"none of {len(inner)} windows across it can be decoded")
-    finally:
-        end_tile()
+    with tile_limits(min(_bytes_of(first), _SAMPLE_BYTES)), opened_raster(first) as raster:
+        inner = [(tile, tile.window) for tile in windows if tile.window is not None]
+        if not any(_is_readable(raster, tile.id, window) for tile, window in inner):
+            raise TileError(first.id, f"none of {len(inner)} windows across it can be decoded")
 
 
 def _bytes_of(tile: Tile) -> int:

@@ -113,7 +113,7 @@ def check_tile_size(tile_id: str, width: int, height: int) -> None:
 
 
 def require_openable(tile_id: str, path: str) -> None:
-    """Raise a `TileError` for what is not a file (reading a pipe or device may block for ever).
+    """Raise a `TileError` for what is not a file (reading a pipe or device may block indefinitely).
 
     And for names that are not UTF-8: neither GDAL nor the table of an index accepts them.
 

@@ -16,16 +16,10 @@ from rsretrieve.data.access import Readable
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.reading.chunk_reader import ChunkReader, Decoder, Read
-from rsretrieve.data.reading.decode_chunk import (
-    Chunk,
-    ChunkDecoder,
-    Header,
-    HeaderDecoder,
-    Process,
-)
+from rsretrieve.data.reading.decode_chunk import Chunk, ChunkDecoder, Header, HeaderDecoder, Process
 from rsretrieve.data.reading.window_batches import runs_of
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.data.workers.pool import WorkerSlot
+from rsretrieve.data.workers.pool import worker_slots
 
 T = TypeVar("T")
 
@@ -76,9 +70,8 @@ def _decoded(
 ) -> Iterator[Read[T] | Failure]:
     workers = workers or max(1, min(_cores(), _useful_workers(tiles)))
     pending: deque[_PendingChunk[T]] = deque()
-    slots = [WorkerSlot() for _ in range(workers)]
     reader = ChunkReader(decoder, Readable.of(tiles, tiles.folders))
-    try:
+    with worker_slots(workers) as slots:
         for number, chunk in enumerate(_chunks_of(tiles, workers)):
             first = chunk[0][0]
             slot = slots[_slot_number(number, first) % workers]
@@ -91,9 +84,6 @@ def _decoded(
             yield from pending.popleft().work.result()
         for slot in slots:
             slot.thread.submit(reader.finish, slot).result()
-    finally:
-        for slot in slots:
-            slot.stop()
 
 
 def _cores() -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,19 +15,18 @@ from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.packing import Packing
-from rsretrieve.data.reading.datasets import OpenRasters, open_raster, raster_errors, reading_from
+from rsretrieve.data.reading.datasets import OpenRasters, opened_raster, raster_errors
 from rsretrieve.data.reading.raw_tile import require_openable
 from rsretrieve.data.reading.sidecars import sidecars_of
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneFacts
-from rsretrieve.data.workers.limits import begin_tile, end_tile
+from rsretrieve.data.workers.limits import HEADER_BYTES, tile_limits
 from rsretrieve.errors import TileError
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
 
-_HEADER_BYTES = 4_000_000
 _MAX_VALUES_PER_BYTE = {"JPEG": 1024, "PNG": 1100 * 8, "GIF": 3000, "BMP": 130 * 8}
 """The highest compression of each format. A JPEG block of 64 pixels takes at least one bit (its
 first coefficient); Deflate reaches 1/1032, LZW 1/2800, run lengths 1/128. A value may have one
@@ -42,16 +40,8 @@ def read_facts(tile: Tile) -> SceneFacts:
     Raises:
         TileError: it cannot be opened, or its pixels have an unsupported type.
     """
-    begin_tile(_HEADER_BYTES)
-    try:
-        with (
-            raster_errors(tile.id),
-            reading_from(tile),
-            closing(open_raster(tile)) as raster,
-        ):
-            return _facts_of(tile, raster.dataset)
-    finally:
-        end_tile()
+    with tile_limits(HEADER_BYTES), opened_raster(tile) as raster:
+        return _facts_of(tile, raster.dataset)
 
 
 @dataclass(frozen=True)
@@ -68,18 +58,9 @@ def read_window_places(request: WindowsOfScene) -> list[tuple[Place | None, Note
     Raises:
         TileError: the scene cannot be opened.
     """
-    tile = request.scene
-    begin_tile(_HEADER_BYTES)
-    try:
-        with (
-            raster_errors(tile.id),
-            reading_from(tile),
-            closing(open_raster(tile)) as raster,
-        ):
-            width, height = raster.dataset.width, raster.dataset.height
-            found = places_of(raster.dataset, request.windows)
-    finally:
-        end_tile()
+    with tile_limits(HEADER_BYTES), opened_raster(request.scene) as raster:
+        width, height = raster.dataset.width, raster.dataset.height
+        found = places_of(raster.dataset, request.windows)
     return [
         (placing.place, placing.remark)
         if window.col < width and window.row < height
@@ -97,13 +78,9 @@ def read_image_facts(tile: Tile) -> SceneFacts:
     from rsretrieve.data.reading.plain_images import plain_size  # Pillow: not for scenes
 
     if tile.location.is_local and not tile.location.stack:
-        begin_tile(_HEADER_BYTES)
-        try:
-            with raster_errors(tile.id):
-                require_openable(tile.id, tile.path)
-                size = None if sidecars_of(tile.path) else plain_size(tile)
-        finally:
-            end_tile()
+        with tile_limits(HEADER_BYTES), raster_errors(tile.id):
+            require_openable(tile.id, tile.path)
+            size = None if sidecars_of(tile.path) else plain_size(tile)
         if size is not None:
             return SceneFacts(*size, block_px=size, pixel_m=None)
     return read_facts(tile)
@@ -126,11 +103,7 @@ def read_headers(
         TileError: the file cannot be opened.
     """
     first = tiles[0]
-    with (
-        raster_errors(first.id),
-        reading_from(first),
-        rasters.borrow(first, expected) as raster,
-    ):
+    with rasters.borrow(first, expected) as raster:
         whole = Window(0, 0, raster.dataset.width, raster.dataset.height)
         windows = [tile.window or whole for tile in tiles]
         return raster.meaning.packing, places_of(raster.dataset, windows)

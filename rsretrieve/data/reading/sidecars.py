@@ -104,7 +104,7 @@ def _why_unread(path: str, beside: Sequence[str]) -> str:
     folder, name = os.path.split(path)
     listed = _listed(folder or ".", os.stat(folder or "."))  # noqa: PTH116
     for other in listed.strange.get(_stem(name), ()):
-        return f"beside it lies {other}"
+        return f"{other} lies beside it"
     reasons = (_why_no_text(one, path) for one in beside if _is_text(one))
     return next(filter(None, reasons), "")
 
@@ -119,7 +119,7 @@ def _why_no_text(beside: str, path: str) -> str:
     with suppress(OSError):  # a broken link
         status = os.stat(beside)  # noqa: PTH116
         if kind := _STRANGE.get(stat.S_IFMT(status.st_mode)):
-            return f"beside it lies {kind}, {name}"
+            return f"{kind} ({name}) lies beside it"
         if status.st_size > _MAX_TEXT_BYTES:
             return f"{name} has {status.st_size:,} bytes, too many for a georeference"
     return ""
@@ -151,7 +151,7 @@ def _require_tiff(tile_id: str, path: str, folder: str, depth: int = 0) -> None:
     with open(path, "rb", opener=_without_waiting) as stream:
         start = stream.read(4) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else b""
     if start not in _TIFF_STARTS or depth == _DEPTH:
-        raise TileError(tile_id, f"{name}, its overviews or its mask, is no TIFF")
+        raise TileError(tile_id, f"{name}, its overviews or its mask, is not a TIFF")
     for other in _of_tiff(path, sidecars_of(path)):
         _require_tiff(tile_id, other, folder, depth + 1)
     with rasterio.DatasetReader(path, driver=["GTiff"]) as dataset:
@@ -214,7 +214,7 @@ def _scanned(folder: str) -> tuple[dict[str, list[str]], dict[str, list[str]] | 
                 if (small := entry.name.lower()).endswith((*_ENDINGS, *_WORLD)):
                     names.setdefault(small, []).append(entry.name)
                 if not entry.is_file() and not entry.is_dir() and (kind := _kind(entry)):
-                    strange.setdefault(_stem(entry.name), []).append(f"{kind}, {entry.name}")
+                    strange.setdefault(_stem(entry.name), []).append(f"{kind} ({entry.name})")
     except PermissionError:
         return strange, None
     return strange, names

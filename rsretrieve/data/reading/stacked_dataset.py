@@ -207,7 +207,7 @@ def _grid_in(tile_id: str, finest: Any, other: Any) -> tuple[float, float, float
     else:
         to_other = ~other.transform * finest.transform
         if max(abs(to_other.b), abs(to_other.d)) > _TURNED or min(to_other.a, to_other.e) <= 0:
-            raise TileError(tile_id, f"{trouble}are turned against each other")
+            raise TileError(tile_id, f"{trouble}are rotated against each other")
         grid = (to_other.e, to_other.f, to_other.a, to_other.c)
     ends = (
         (grid[1], grid[1] + grid[0] * finest.height - other.height),

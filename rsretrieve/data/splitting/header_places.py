@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +11,17 @@ from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.notes import Note, known_notes
-from rsretrieve.data.reading.datasets import open_raster, raster_errors, reading_from
+from rsretrieve.data.reading.datasets import opened_raster, raster_errors
 from rsretrieve.data.reading.raw_tile import require_openable
 from rsretrieve.data.reading.sidecars import only_texts_unread, sidecars_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
-from rsretrieve.data.workers.limits import begin_tile, end_tile
-from rsretrieve.data.workers.pool import WorkerSlot
+from rsretrieve.data.workers.limits import HEADER_BYTES, tile_limits
+from rsretrieve.data.workers.pool import WorkerSlot, worker_slots
 from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import TileError
 
-_HEADER_BYTES = 4_000_000
 _WINDOWS_AT_ONCE = 10_000
 _SLOTS = 2  # files opened at once
 _PLAIN = (b"\xff\xd8\xff", b"\x89PNG")  # without a sidecar, these have no place
@@ -77,9 +75,8 @@ def locate(tiles: TileSet, context: RunContext) -> list[Located | None]:
 def _replies(tiles: TileSet) -> Iterator[tuple[list[int], Sequence[_Reply | TileError]]]:
     """The places of the tiles of one file after another; two files are open at once."""
     readable = Readable.of(tiles, tiles.folders)
-    slots = [WorkerSlot() for _ in range(_SLOTS)]
     waiting = []
-    try:
+    with worker_slots(_SLOTS) as slots:
         for number, rows in enumerate(_by_file(tiles)):
             slot, chosen = slots[number % _SLOTS], [tiles[row] for row in rows]
             waiting.append((rows, slot.thread.submit(_asked, slot, chosen, readable)))
@@ -88,9 +85,6 @@ def _replies(tiles: TileSet) -> Iterator[tuple[list[int], Sequence[_Reply | Tile
                 yield done, work.result()
         for done, work in waiting:
             yield done, work.result()
-    finally:
-        for slot in slots:
-            slot.stop()
 
 
 def _by_file(tiles: TileSet) -> Iterator[list[int]]:
@@ -125,17 +119,15 @@ def read_places(tiles: list[Tile]) -> list[_Reply]:
         TileError: the file cannot be opened.
     """
     first = tiles[0]
-    begin_tile(_HEADER_BYTES)
-    try:
+    with tile_limits(HEADER_BYTES):
         with raster_errors(first.id):
-            if (remark := _remark_on_plain(first)) is not None:
-                return [(None, remark, 0)] * len(tiles)
-            with reading_from(first), closing(open_raster(first)) as raster:
-                whole = Window(0, 0, raster.dataset.width, raster.dataset.height)
-                windows = [tile.window or whole for tile in tiles]
-                placings = places_of(raster.dataset, windows)
-    finally:
-        end_tile()
+            remark = _remark_on_plain(first)
+        if remark is not None:
+            return [(None, remark, 0)] * len(tiles)
+        with opened_raster(first) as raster:
+            whole = Window(0, 0, raster.dataset.width, raster.dataset.height)
+            windows = [tile.window or whole for tile in tiles]
+            placings = places_of(raster.dataset, windows)
     return [
         (placing.place, placing.remark.value if placing.remark else "", w.width * w.height)
         for placing, w in zip(placings, windows)

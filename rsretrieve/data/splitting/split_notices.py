@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rsretrieve.data.labels.labels import some_of
+from rsretrieve._core.text import some_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.splitting.allotment import LEFT_OUT, Allotment
 from rsretrieve.data.splitting.close_tiles import overlapping_windows
@@ -58,7 +58,7 @@ class SplitReport:
             shown = ", ".join(f"{count} of {len(part)} in {name}" for name, count, part in each)
             self.context.notice(
                 f"windows that overlap a window of another list: {shown}; figures on such lists "
-                "are too good (--by-place keeps overlapping windows together)"
+                "are too high (--by-place keeps overlapping windows together)"
             )
 
     def of_cuts(self, left_out: int) -> None:

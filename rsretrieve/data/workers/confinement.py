@@ -1,4 +1,4 @@
-"""What a process that decodes may do: a policy, entered once and never left.
+"""The rights of a process that decodes: a policy that is entered once and never left.
 
 Untrusted files are decoded by large C libraries. Two layers protect the user. First, GDAL has
 only the drivers of the policy, so that no other driver opens what a file names. Second, the
@@ -95,7 +95,7 @@ def is_switched_off() -> bool:
 
 
 def enter(policy: Policy) -> None:
-    """Give up, in this process and for ever, every right that a policy does not grant.
+    """Give up, permanently in this process, every right that a policy does not grant.
 
     To be called before other threads start: Landlock confines the calling thread and the
     threads that it starts later.

@@ -1,4 +1,4 @@
-"""Linux's Landlock: a process gives up the right to open files and to connect, for ever.
+"""Linux's Landlock: a process gives up the right to open files and to connect, permanently.
 
 A ruleset handles some rights; whatever no rule allows is then denied, below every path. It needs
 Linux 5.13 or newer. Structures and numbers are those of

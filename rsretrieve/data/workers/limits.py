@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MEMORY_BYTES = 1 << 30
@@ -15,21 +16,23 @@ MEMORY_BYTES = 1 << 30
 _MORE_BYTES = 1 << 30  # for large files, and at most `_EACH_BYTE` times their size
 _EACH_BYTE = 8
 _LEAST_S, _A_MEGABYTE_S, _A_MEGAVALUE_S = 1.0, 1.0, 0.1
+HEADER_BYTES = 4_000_000
+"""What counts as the size of a file of which only the header is read."""
 _FILES = 256  # open at once
 _POSIX = os.name == "posix"
 
-_limited = False  # this process is a worker
+is_limited = False  # this process is a worker
 _base_bytes = 0
 
 
 def limit_process() -> None:
     """Limit open files, forbid core files, and switch on the limits of tiles."""
-    global _limited
+    global is_limited
     if not _POSIX:
         return
     import resource
 
-    _limited = True
+    is_limited = True
 
     for limit, most in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_NOFILE, _FILES)):
         with suppress(OSError, ValueError):  # stricter limits are set
@@ -54,15 +57,27 @@ def measure_base() -> None:
             _base_bytes = pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def begin_tile(size_bytes: int) -> None:
+@contextmanager
+def tile_limits(size_bytes: int) -> Iterator[None]:
     """Limit memory and processor time for a tile, or for tiles that are read together.
+
+    The limit of memory stays until the next tile.
 
     Args:
         size_bytes: the size of the file, or of the part that is read.
     """
-    if not _limited:
+    if not is_limited:
+        yield
         return
+    _limit_memory(size_bytes)
     _limit_time(_LEAST_S + _A_MEGABYTE_S * size_bytes / 1e6)
+    try:
+        yield
+    finally:
+        _limit_time(0)
+
+
+def _limit_memory(size_bytes: int) -> None:
     if not _base_bytes:
         measure_base()
     import resource
@@ -75,15 +90,9 @@ def begin_tile(size_bytes: int) -> None:
 
 def allow_values(count: int) -> None:
     """Allow more processor time: `count` values are to be decoded."""
-    left = signal.getitimer(signal.ITIMER_PROF)[0] if _limited else 0
+    left = signal.getitimer(signal.ITIMER_PROF)[0] if is_limited else 0
     if left:
         _limit_time(left + _A_MEGAVALUE_S * count / 1e6)
-
-
-def end_tile() -> None:
-    """End the limit of processor time."""
-    if _limited:
-        _limit_time(0)
 
 
 def _limit_time(seconds: float) -> None:

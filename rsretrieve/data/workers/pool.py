@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import Lock
 from typing import TypeVar
 
@@ -150,3 +151,14 @@ def start_for_images() -> None:
 def start_for_scenes() -> None:
     """Start a worker for scenes now, so that it is ready when everything else is loaded."""
     POOL.give_back(Worker(_DECODING, "rasterio"))
+
+
+@contextmanager
+def worker_slots(count: int) -> Iterator[list[WorkerSlot]]:
+    """Some slots, which are stopped in the end."""
+    slots = [WorkerSlot() for _ in range(count)]
+    try:
+        yield slots
+    finally:
+        for slot in slots:
+            slot.stop()

@@ -1,4 +1,4 @@
-"""Linux's seccomp: system calls that a process gives up, for ever.
+"""Linux's seccomp: system calls that a process gives up permanently.
 
 Landlock does not cover everything: name look-ups by UDP, changes of permissions and times, starting
 programs. A filter (classic BPF) denies these calls by their numbers, with the error EACCES, in

@@ -25,6 +25,7 @@ _ALIGNMENT = 64
 _POSITION = struct.Struct("=q")  # at the end of the memory: the part of the call in progress
 
 _RECORDS = {
+    "rsretrieve.data.embedding_rasters.band_vectors": ("BandFacts",),
     "rsretrieve.errors": ("TileError", "InvalidArgument"),
     "rsretrieve.data.reading.raw_tile": ("RawTile",),
     "rsretrieve.data.reading.decode_chunk": ("ReadFailure",),

@@ -36,7 +36,7 @@ START_LIMIT_S = 60.0
 _END_LIMIT_S = 5.0
 NO_ACCESS = Policy(drivers=(), readable=())
 """The policy of a process that reads no file."""
-_PROGRAM = (
+PROGRAM = (
     "import gc, sys; gc.disable(); sys.path[:] = {path!r}; {imports}"
     "from rsretrieve.data.workers.process import main; gc.enable(); main({descriptor}, {shared})"
 )
@@ -78,7 +78,7 @@ class Worker:
         memory = create_shared_file()
         socket = theirs.fileno()
         imports = "".join(f"import {module}; " for module in preloaded)
-        program = _PROGRAM.format(path=sys.path, descriptor=socket, shared=memory, imports=imports)
+        program = PROGRAM.format(path=sys.path, descriptor=socket, shared=memory, imports=imports)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", program],
@@ -170,11 +170,11 @@ def _reason_of_end(code: int | None) -> str:
     if code == -_CPU_TIME_SIGNAL:
         return "takes more processor time to decode than a file of its size should"
     if code == CONFINEMENT_REFUSED:
-        return f"this system refuses to confine a decoder ({SANDBOX_VARIABLE}=off leaves it out)"
+        return f"this system refuses to confine a decoder ({SANDBOX_VARIABLE}=off switches it off)"
     if code is not None and code < 0:
         with suppress(ValueError):
             return f"the decoder crashed on it ({Signals(-code).name})"
-    return f"the decoder ended over it (exit code {code})"
+    return f"the decoder ended while reading it (exit code {code})"
 
 
 def _gdal_defaults() -> dict[str, str]:

@@ -126,7 +126,7 @@ def _vectors(
     candidates = [*(names[0] for names in groups.values()), *(floats or lists)]
     if candidates:
         raise TableError(
-            f"{path}: no column of vectors is certain: several may be them ({_listed(candidates)})",
+            f"{path}: several columns may hold the vectors ({_listed(candidates)})",
             hint="name it with --vector-column",
         )
     raise TableError(

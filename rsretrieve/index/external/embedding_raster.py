@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +13,18 @@ from numpy.typing import NDArray
 from rsretrieve._core.memory import available_bytes
 from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.embedding_rasters.band_vectors import (
+    BandFacts,
     VectorsRequest,
     read_band_facts,
     read_band_vectors,
 )
-from rsretrieve.data.embedding_rasters.quantization import Quantization, quantization_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, Trust
-from rsretrieve.data.workers.pool import WorkerSlot
+from rsretrieve.data.workers.pool import worker_slots
 from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import InvalidArgument, NoUsableTiles, TableError, TileError
 from rsretrieve.index.external.choices import EmbeddingChoices
-from rsretrieve.index.external.place_columns import table_of_places
+from rsretrieve.index.external.places.place_columns import table_of_places
 from rsretrieve.index.external.table_rows import table_of
 from rsretrieve.index.store.tile_table import TileTable
 
@@ -33,27 +32,9 @@ if TYPE_CHECKING:
     from rsretrieve.data.geo.place import Place
 
 RASTER_SUFFIXES = (".tif", ".tiff", ".vrt")
-_CHUNK_VALUES = 1 << 22  # read at once
+CHUNK_VALUES = 1 << 22  # read at once
 _MOST_VALUES = 1 << 26  # of one window
 _ROW_BYTES = 500  # of memory, for the row of a pixel
-
-
-@dataclass(frozen=True)
-class _Raster:
-    """The header of a raster of embeddings."""
-
-    width: int
-    height: int
-    bands: int
-    dtype: str
-    names: tuple[str, ...]
-    scales: tuple[float, ...]
-    offsets: tuple[float, ...]
-
-    @property
-    def quantization(self) -> Quantization:
-        """How its values are stored."""
-        return quantization_of(self.names, np.dtype(self.dtype), self.scales, self.offsets)
 
 
 def read_raster(
@@ -81,29 +62,26 @@ def read_raster(
     # A VRT names other files; the user typed its name. Another file must hold its pixels.
     trust = Trust.NAMED if path.suffix.lower() == ".vrt" else Trust.STRANGER
     tile = Tile(path.name, str(path), trust=trust)
-    slot = WorkerSlot()
     try:
-        policy = policy_for(tile, Readable.of([tile]))
-        facts = slot.call(read_band_facts, tile, tile.location.time_limit_s, policy)
-        raster = _Raster(*facts)
-        requests = list(_requests(path, tile, raster, choices))
-        context.start_stage("reading embeddings", len(requests))
-        parts = []
-        for request in requests:
-            limit_s = tile.location.time_limit_s
-            parts.append(slot.call(read_band_vectors, request, limit_s, policy))
-            context.advance(1)
+        with worker_slots(1) as (slot,):
+            policy = policy_for(tile, Readable.of([tile]))
+            raster = slot.call(read_band_facts, tile, tile.location.time_limit_s, policy)
+            requests = list(_requests(path, tile, raster, choices))
+            context.start_stage("reading embeddings", len(requests))
+            parts = []
+            for request in requests:
+                limit_s = tile.location.time_limit_s
+                parts.append(slot.call(read_band_vectors, request, limit_s, policy))
+                context.advance(1)
     except (TileError, WorkerLost) as error:
         raise TableError(f"{path}: {error.reason}") from error
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error
-    finally:
-        slot.stop()
     return _gathered(path, raster, requests, parts, context)
 
 
 def _requests(
-    path: Path, tile: Tile, raster: _Raster, choices: EmbeddingChoices
+    path: Path, tile: Tile, raster: BandFacts, choices: EmbeddingChoices
 ) -> Iterator[VectorsRequest]:
     """The chunks of a raster to read, one after another."""
     if raster.bands < 2:
@@ -117,7 +95,7 @@ def _requests(
     kept = choices.cut(path, raster.bands)
     cols, rows = (range(0, length - side + 1, step) for length in (raster.width, raster.height))
     _require_room(path, raster, len(cols) * len(rows), kept, side)
-    apart = max(1, int((_CHUNK_VALUES / raster.bands) ** 0.5 - side) // step)
+    apart = max(1, int((CHUNK_VALUES / raster.bands) ** 0.5 - side) // step)
     for top in range(0, len(rows), apart):
         for left in range(0, len(cols), apart):
             yield VectorsRequest(
@@ -131,7 +109,7 @@ def _requests(
             )
 
 
-def _require_room(path: Path, raster: _Raster, count: int, kept: int, side: int) -> None:
+def _require_room(path: Path, raster: BandFacts, count: int, kept: int, side: int) -> None:
     size = f"{raster.width}×{raster.height} px"
     if not count:
         raise InvalidArgument(
@@ -153,7 +131,7 @@ def _require_room(path: Path, raster: _Raster, count: int, kept: int, side: int)
 
 def _gathered(
     path: Path,
-    raster: _Raster,
+    raster: BandFacts,
     requests: list[VectorsRequest],
     parts: list[Any],
     context: RunContext,

@@ -1,4 +1,4 @@
-"""Open tables of embeddings: Parquet, and CSV."""
+"""Read external embeddings from tables: Parquet, and CSV."""
 
 from __future__ import annotations
 
@@ -6,15 +6,34 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 from pyarrow import parquet
 
-from rsretrieve._core.sealing import parsed
+from rsretrieve._core.sealing import json_object, parsed
 from rsretrieve._core.tables import refuse_bombs
-from rsretrieve.index.external.geometry_columns import LON_LAT
+from rsretrieve.data.labels.label_column import LabelColumn
+from rsretrieve.data.run_context import RunContext
+from rsretrieve.errors import InvalidArgument, LabelsError, TableError
+from rsretrieve.index.external.choices import EmbeddingChoices
+from rsretrieve.index.external.embedding_columns import find_columns
+from rsretrieve.index.external.places.geometry_columns import PlaceReader
+from rsretrieve.index.external.places.geometry_crs import LON_LAT
+from rsretrieve.index.external.places.place_columns import BatchPlaces
+from rsretrieve.index.external.places.scene_places import with_scene_places
+from rsretrieve.index.external.raw_embeddings import RawEmbeddings
+from rsretrieve.index.external.stored_vectors import VectorReader
+from rsretrieve.index.external.table_rows import RowReader
+from rsretrieve.index.store.tile_schema import SCHEMA
+from rsretrieve.index.store.tile_table import TileTable
 
 CSV_SUFFIX = ".csv"
+METADATA_KEY = b"rsretrieve"  # where the export writes the model of the embeddings
+_NO_EMBEDDINGS = (
+    *(OSError, pyarrow.ArrowException, ValueError, TypeError, LookupError),
+    *(AttributeError, OverflowError, RecursionError),
+)
 _ROWS = 10_000  # of a batch
 
 
@@ -75,3 +94,86 @@ def _geometry_types(file: parquet.ParquetFile) -> dict[str, str]:
         told = parsed(column.logical_type.to_json())
         found[column.name] = str(told.get("crs") or LON_LAT)
     return found
+
+
+def read_table_of_embeddings(
+    path: Path, context: RunContext, choices: EmbeddingChoices, *, may_lack: bool
+) -> RawEmbeddings:
+    """Read external embeddings from a table; with `may_lack`, all vectors may be missing.
+
+    Raises:
+        TableError, LabelsError, InvalidArgument: as in `read_embeddings`.
+    """
+    try:
+        with open_table(path) as table:
+            return _from_open_table(path, table, context, choices, may_lack=may_lack)
+    except FileNotFoundError as error:
+        raise TableError(f"{path}: no such file") from error
+    except (TableError, LabelsError, InvalidArgument):
+        raise
+    except _NO_EMBEDDINGS as error:
+        kind = "CSV" if path.suffix.lower() == CSV_SUFFIX else "Parquet"
+        raise TableError(f"{path}: cannot be read as {kind} ({error})") from error
+
+
+def _from_open_table(
+    path: Path,
+    table: EmbeddingTable,
+    context: RunContext,
+    choices: EmbeddingChoices,
+    *,
+    may_lack: bool,
+) -> RawEmbeddings:
+    columns = find_columns(path, table.schema, choices)
+    places = PlaceReader.of(table.schema, table.geometry_types)
+    labels = LabelColumn(path, rows="tile")
+    batch_places = BatchPlaces(path, places, columns.coordinates, context)
+    reader = RowReader(path, columns, batch_places, labels)
+    metadata = table.schema.metadata or {}
+    emb = json_object(metadata.get(b"emb", b""))
+    vectors = VectorReader(path, columns, table.count, choices, emb, may_lack)
+    told = {*columns.named, places.geometry, *SCHEMA.names}
+    rows, start = [SCHEMA.empty_table()], 0
+    for batch in table.batches([name for name in table.schema.names if name in told]):
+        vectors.add(batch, start)
+        rows.append(reader.read(batch, start))
+        start += len(batch)
+    for notice in labels.notices:
+        context.notice(notice)
+    if columns.id is None:
+        context.notice(f"{path} names no ids: its rows are numbered from 0")
+    found = TileTable(pyarrow.concat_tables(rows).combine_chunks())
+    if columns.id is not None and len(found.columns.column("id").unique()) != len(found):
+        raise TableError(
+            f"{path}: the column {columns.id!r} names a tile twice",
+            hint="name another column of ids with --id-column",
+        )
+    raw, missing = vectors.result(context)
+    found = with_scene_places(path.parent, found, context)
+    provenance = _provenance(path, metadata)
+    if raw.shape[1] < vectors.dimensions:
+        provenance = _of_cut_vectors(provenance, vectors.dimensions, context)
+    return RawEmbeddings(found, raw, provenance, missing, is_numbered=columns.id is None)
+
+
+def _of_cut_vectors(
+    provenance: dict[str, Any], dimensions: int, context: RunContext
+) -> dict[str, Any]:
+    """The provenance of vectors that are no longer those of their model."""
+    rest = {key: value for key, value in provenance.items() if not key.startswith("model")}
+    if len(rest) < len(provenance):
+        context.notice(
+            "the vectors were cut, so the index does not fit their model: query it by tiles, "
+            "places and vectors, not by images"
+        )
+    return {**rest, "cut_from_dimensions": dimensions}
+
+
+def _provenance(path: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
+    """The source of the vectors, with the model that rsretrieve's own export names."""
+    found: dict[str, Any] = {"embeddings": str(path.resolve())}
+    try:
+        told = parsed(metadata.get(METADATA_KEY, b"{}").decode())
+    except (ValueError, RecursionError):  # another program's entry under this key
+        return found
+    return {**found, **told} if isinstance(told, dict) else found

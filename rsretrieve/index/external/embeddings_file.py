@@ -2,43 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow
-from numpy.typing import NDArray
 
-from rsretrieve._core.sealing import parsed
 from rsretrieve._core.tables import PARQUET_SUFFIXES
-from rsretrieve.data.failures import Failure
-from rsretrieve.data.labels.labels import LabelColumn
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.errors import InvalidArgument, LabelsError, NoUsableTiles, TableError
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import TableError
 from rsretrieve.index.external.choices import EmbeddingChoices
-from rsretrieve.index.external.embedding_columns import find_columns
 from rsretrieve.index.external.embedding_raster import RASTER_SUFFIXES, read_raster
-from rsretrieve.index.external.embedding_tables import CSV_SUFFIX, EmbeddingTable, open_table
-from rsretrieve.index.external.geometry_columns import PlaceReader
-from rsretrieve.index.external.place_columns import BatchPlaces
+from rsretrieve.index.external.embedding_tables import CSV_SUFFIX, read_table_of_embeddings
+from rsretrieve.index.external.places.scene_places import with_scene_places
 from rsretrieve.index.external.query_vectors import mapped_array
-from rsretrieve.index.external.scene_places import with_scene_places
-from rsretrieve.index.external.stored_vectors import VectorReader, emb_metadata
-from rsretrieve.index.external.table_rows import RowReader, numbered_ids, table_of
-from rsretrieve.index.store.tile_table import SCHEMA, TileTable
-from rsretrieve.index.write import IndexContent
+from rsretrieve.index.external.raw_embeddings import RawEmbeddings, normalised
+from rsretrieve.index.external.table_rows import numbered_ids, table_of
+from rsretrieve.index.store.folder import IndexContent
+from rsretrieve.index.store.tile_table import TileTable
 
-METADATA_KEY = b"rsretrieve"  # where the export writes the model of the embeddings
 TABLE_SUFFIXES = (*PARQUET_SUFFIXES, CSV_SUFFIX)
 SUFFIXES = (".npy", *TABLE_SUFFIXES, *RASTER_SUFFIXES)
-_BLOCK = 65_536
-_NO_EMBEDDINGS = (
-    *(OSError, pyarrow.ArrowException, ValueError, TypeError, LookupError),
-    *(AttributeError, OverflowError, RecursionError),
-)
-_UNIT = 1e-4  # tolerance of a unit norm
 
 
 @dataclass(frozen=True)
@@ -88,7 +73,7 @@ def read_embeddings(
         NoUsableTiles: no row can be used.
     """
     raw = _read(path, listing, context, choices)
-    return _normalised(path, raw, context)
+    return normalised(path, raw, context)
 
 
 def read_changes(
@@ -112,27 +97,8 @@ def read_changes(
     kept = np.flatnonzero(~raw.missing)
     if not len(kept):
         return EmbeddingChanges(None, missing)
-    rest = _Raw(TileTable(raw.rows.columns.take(kept)), raw.vectors[kept], raw.provenance)
-    return EmbeddingChanges(_normalised(path, rest, context), missing)
-
-
-@dataclass(frozen=True)
-class _Raw:
-    """What a file holds.
-
-    Attributes:
-        rows: N tiles.
-        vectors: (N, D) numbers, zero where a vector is missing.
-        provenance: the source of the vectors.
-        missing: (N,) which rows have no vector.
-        is_numbered: the rows have no ids of their own.
-    """
-
-    rows: TileTable
-    vectors: NDArray[Any]
-    provenance: dict[str, Any]
-    missing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
-    is_numbered: bool = False
+    rest = RawEmbeddings(TileTable(raw.rows.columns.take(kept)), raw.vectors[kept], raw.provenance)
+    return EmbeddingChanges(normalised(path, rest, context), missing)
 
 
 def _read(
@@ -142,18 +108,18 @@ def _read(
     choices: EmbeddingChoices,
     *,
     may_lack: bool = False,
-) -> _Raw:
+) -> RawEmbeddings:
     """What a file holds; with `may_lack`, all vectors of a table may be missing."""
     suffix = path.suffix.lower()
     if suffix in (*TABLE_SUFFIXES, *RASTER_SUFFIXES) and listing is not None:
         raise TableError(f"{path} names its own tiles: leave out TILES")
     if suffix not in RASTER_SUFFIXES and choices.windows is not None:
         raise TableError(
-            f"{path} is no raster, so --window and --stride do not apply",
+            f"{path} is not a raster, so --window and --stride do not apply",
             hint="give them with a raster of embeddings, or leave them out",
         )
     if suffix in TABLE_SUFFIXES:
-        return _from_table(path, context, choices, may_lack=may_lack)
+        return read_table_of_embeddings(path, context, choices, may_lack=may_lack)
     if suffix not in SUFFIXES:
         raise TableError(
             f"{path} is neither a .npy nor a Parquet file, nor CSV or a raster",
@@ -166,12 +132,12 @@ def _read(
         return _from_npy(path, listing, context, choices)
     rows, vectors = read_raster(path, choices, context)
     missing = np.zeros(len(rows), bool)
-    return _Raw(rows, vectors, {"embeddings": str(path.resolve())}, missing)
+    return RawEmbeddings(rows, vectors, {"embeddings": str(path.resolve())}, missing)
 
 
 def _from_npy(
     path: Path, listing: TileSet | None, context: RunContext, choices: EmbeddingChoices
-) -> _Raw:
+) -> RawEmbeddings:
     try:
         raw = mapped_array(path)
     except FileNotFoundError as error:
@@ -190,7 +156,7 @@ def _from_npy(
     raw = raw[:, : choices.cut(path, raw.shape[1])]
     missing = np.zeros(len(raw), bool)
     provenance = {"embeddings": str(path.resolve())}
-    return _Raw(rows, raw, provenance, missing, is_numbered=listing is None)
+    return RawEmbeddings(rows, raw, provenance, missing, is_numbered=listing is None)
 
 
 def _listed(path: Path, listing: TileSet, count: int) -> TileTable:
@@ -199,126 +165,11 @@ def _listed(path: Path, listing: TileSet, count: int) -> TileTable:
             f"{path} has {count} rows, but {listing.source} has {len(listing)} tiles",
             hint="row i of the array is the vector of tile i of the list",
         )
+    read_px = [tile.window and tile.window.read_px for tile in listing]
     columns = {
         "id": pyarrow.array([tile.id for tile in listing]),
         "path": pyarrow.array([tile.location.absolute() for tile in listing]),
         "label": pyarrow.array([tile.label for tile in listing], pyarrow.string()),
-        "read_px": pyarrow.array([_read_px(tile) for tile in listing], pyarrow.int32()),
+        "read_px": pyarrow.array(read_px, pyarrow.int32()),
     }
     return table_of(columns, count)
-
-
-def _read_px(tile: Tile) -> int | None:
-    return None if tile.window is None else tile.window.read_px
-
-
-def _from_table(
-    path: Path, context: RunContext, choices: EmbeddingChoices, *, may_lack: bool
-) -> _Raw:
-    try:
-        with open_table(path) as table:
-            return _from_open_table(path, table, context, choices, may_lack=may_lack)
-    except FileNotFoundError as error:
-        raise TableError(f"{path}: no such file") from error
-    except (TableError, LabelsError, InvalidArgument):
-        raise
-    except _NO_EMBEDDINGS as error:
-        kind = "CSV" if path.suffix.lower() == CSV_SUFFIX else "Parquet"
-        raise TableError(f"{path}: cannot be read as {kind} ({error})") from error
-
-
-def _from_open_table(
-    path: Path,
-    table: EmbeddingTable,
-    context: RunContext,
-    choices: EmbeddingChoices,
-    *,
-    may_lack: bool,
-) -> _Raw:
-    columns = find_columns(path, table.schema, choices)
-    places = PlaceReader.of(table.schema, table.geometry_types)
-    labels = LabelColumn(path, rows="tile")
-    batch_places = BatchPlaces(path, places, columns.coordinates, context)
-    reader = RowReader(path, columns, batch_places, labels)
-    metadata = table.schema.metadata or {}
-    emb = emb_metadata(metadata)
-    vectors = VectorReader(path, columns, table.count, choices, emb, may_lack)
-    told = {*columns.named, places.geometry, *SCHEMA.names}
-    rows, start = [SCHEMA.empty_table()], 0
-    for batch in table.batches([name for name in table.schema.names if name in told]):
-        vectors.add(batch, start)
-        rows.append(reader.read(batch, start))
-        start += len(batch)
-    for notice in labels.notices:
-        context.notice(notice)
-    if columns.id is None:
-        context.notice(f"{path} names no ids: its rows are numbered from 0")
-    found = TileTable(pyarrow.concat_tables(rows).combine_chunks())
-    if columns.id is not None and len(found.columns.column("id").unique()) != len(found):
-        raise TableError(
-            f"{path}: the column {columns.id!r} names a tile twice",
-            hint="name another column of ids with --id-column",
-        )
-    raw, missing = vectors.result(context)
-    found = with_scene_places(path.parent, found, context)
-    provenance = _provenance(path, metadata)
-    if raw.shape[1] < vectors.dimensions:
-        provenance = _of_cut_vectors(provenance, vectors.dimensions, context)
-    return _Raw(found, raw, provenance, missing, is_numbered=columns.id is None)
-
-
-def _of_cut_vectors(
-    provenance: dict[str, Any], dimensions: int, context: RunContext
-) -> dict[str, Any]:
-    """The provenance of vectors that are no longer those of their model."""
-    rest = {key: value for key, value in provenance.items() if not key.startswith("model")}
-    if len(rest) < len(provenance):
-        context.notice(
-            "the vectors were cut, so the index does not fit their model: query it by tiles, "
-            "places and vectors, not by images"
-        )
-    return {**rest, "cut_from_dimensions": dimensions}
-
-
-def _provenance(path: Path, metadata: dict[bytes, bytes]) -> dict[str, Any]:
-    """The source of the vectors, with the model that rsretrieve's own export names."""
-    found: dict[str, Any] = {"embeddings": str(path.resolve())}
-    try:
-        told = parsed(metadata.get(METADATA_KEY, b"{}").decode())
-    except (ValueError, RecursionError):  # another program's entry under this key
-        return found
-    return {**found, **told} if isinstance(told, dict) else found
-
-
-def _normalised(path: Path, raw: _Raw, context: RunContext) -> IndexContent:
-    """Leave out unusable rows, and L2-normalise the others.
-
-    An array that needs neither stays memory-mapped.
-    """
-    vectors, rows = raw.vectors, raw.rows
-    norms = np.empty(len(vectors), np.float64)
-    for start in range(0, len(vectors), _BLOCK):
-        block = np.asarray(vectors[start : start + _BLOCK], np.float64)
-        norms[start : start + len(block)] = np.linalg.norm(block, axis=1)
-    usable = np.isfinite(norms) & (norms > 0)
-    for i in np.flatnonzero(~usable).tolist():
-        reason = (
-            "its embedding is zero or missing" if norms[i] == 0 else "its embedding is not finite"
-        )
-        context.add_failure(Failure(rows[i].tile, reason))
-    if not usable.any():
-        raise NoUsableTiles(f"{path}: none of {len(vectors)} embeddings can be used")
-    if vectors.dtype != np.float32 or not usable.all() or np.abs(norms - 1).max() > _UNIT:
-        kept = np.flatnonzero(usable)
-        unit = np.empty((len(kept), vectors.shape[1]), np.float32)
-        for start in range(0, len(kept), _BLOCK):
-            part = kept[start : start + _BLOCK]
-            unit[start : start + len(part)] = vectors[part] / norms[part, None]
-        vectors = unit
-        rows = TileTable(rows.columns.take(kept)) if len(kept) < len(rows) else rows
-    facts = {
-        "model": str(raw.provenance.get("model") or ""),
-        "model_fingerprint": str(raw.provenance.get("model_fingerprint") or ""),
-        "provenance": raw.provenance,
-    }
-    return IndexContent(rows, vectors, facts)

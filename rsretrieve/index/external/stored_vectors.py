@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +90,7 @@ class VectorReader:
 
     def _lists(self, batch: pyarrow.RecordBatch) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """(V, D) the vectors that there are, and (B,) which rows have one."""
-        listed = batch.column(batch.schema.get_field_index(self.columns.vectors[0]))
+        listed = batch.column(self.columns.vectors[0])
         valid = np.asarray(listed.is_valid())
         present = listed.drop_null()
         lengths = np.unique(pc.list_value_length(present).to_numpy(zero_copy_only=False))
@@ -104,7 +103,7 @@ class VectorReader:
         return values.reshape(len(present), int(lengths[0])), valid
 
     def _numbers(self, batch: pyarrow.RecordBatch) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        arrays = [batch.column(batch.schema.get_field_index(name)) for name in self.columns.vectors]
+        arrays = [batch.column(name) for name in self.columns.vectors]
         stacked = np.stack([array.to_numpy(zero_copy_only=False) for array in arrays], axis=1)
         valid = np.any([np.asarray(array.is_valid()) for array in arrays], axis=0)
         return stacked[valid], valid
@@ -113,7 +112,7 @@ class VectorReader:
         """(N, D) float32, zero where a vector is missing; and (N,) whether it is missing.
 
         Args:
-            context: is told how whole numbers were read.
+            context: receives a notice of how whole numbers were read.
 
         Raises:
             TableError: there is no vector.
@@ -137,12 +136,3 @@ class VectorReader:
         if self.columns.is_list or self._vectors is None:
             return False
         return is_alphaearth_in_floats(self.columns.vectors, self._vectors)
-
-
-def emb_metadata(metadata: Mapping[bytes, bytes]) -> dict[str, Any]:
-    """The metadata of STAC's embedding extension in a Parquet file; empty if there are none."""
-    try:
-        told = json.loads(metadata.get(b"emb", b"{}"))
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}

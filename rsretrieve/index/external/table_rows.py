@@ -14,10 +14,11 @@ import pyarrow.compute as pc
 from rsretrieve._core.paths import storable
 from rsretrieve._core.tables.parquet_file import text_maker
 from rsretrieve.data.file_state import NO_FILE_BYTES
-from rsretrieve.data.labels.labels import LabelColumn
+from rsretrieve.data.labels.label_column import LabelColumn
 from rsretrieve.index.external.embedding_columns import EmbeddingColumns
-from rsretrieve.index.external.place_columns import BatchPlaces
-from rsretrieve.index.store.tile_table import SCHEMA, TileTable
+from rsretrieve.index.external.places.place_columns import BatchPlaces
+from rsretrieve.index.store.tile_schema import SCHEMA
+from rsretrieve.index.store.tile_table import TileTable
 
 _PLAIN: dict[str, Any] = {"path": "", "content": "", "size_bytes": NO_FILE_BYTES, "mtime_ns": 0}
 _PLAIN |= {"sidecars": "", "state": ""}
@@ -81,11 +82,11 @@ class RowReader:
             found["label"] = self._labels(batch, self.columns.label, listed)
         for name in ("size_bytes", "mtime_ns"):
             if name in batch.schema.names:
-                values = _cells(batch, name).to_pylist()
+                values = batch.column(name).to_pylist()
                 found[name] = pyarrow.array([_whole(v, _PLAIN[name]) for v in values])
         for name in ("content", "sidecars", "state"):
             if name in batch.schema.names:
-                texts = [str(value or "") for value in _cells(batch, name).to_pylist()]
+                texts = [str(value or "") for value in batch.column(name).to_pylist()]
                 found[name] = pyarrow.array(texts, pyarrow.string())
         places = self.places.columns(listed, batch)
         found |= {name: places.column(name) for name in places.schema.names}
@@ -93,7 +94,7 @@ class RowReader:
 
     def _texts(self, batch: pyarrow.RecordBatch, name: str) -> pyarrow.Array:
         """Ids or paths, without secrets."""
-        cells = _cells(batch, name)
+        cells = batch.column(name)
         kind = cells.type
         if pyarrow.types.is_integer(kind) or pyarrow.types.is_string(kind):
             texts = pc.fill_null(cells.cast(pyarrow.string()), "")
@@ -105,17 +106,13 @@ class RowReader:
         )
 
     def _labels(self, batch: pyarrow.RecordBatch, name: str, ids: Sequence[str]) -> pyarrow.Array:
-        cells = _cells(batch, name)
+        cells = batch.column(name)
         text = text_maker(cells.type)
         labels = (
             self.labels.label(text(value), repr(tile_id))
             for value, tile_id in zip(cells.to_pylist(), ids)
         )
         return pyarrow.array(labels, pyarrow.string())
-
-
-def _cells(batch: pyarrow.RecordBatch, name: str) -> pyarrow.Array:
-    return batch.column(batch.schema.get_field_index(name))
 
 
 def _whole(value: object, otherwise: int) -> int:

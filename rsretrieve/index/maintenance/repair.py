@@ -29,7 +29,7 @@ from rsretrieve.index.maintenance.verify import (
     verify_index,
 )
 from rsretrieve.index.store.checksums import find_wrong_files
-from rsretrieve.index.store.folder import IndexStore, map_stored_vectors
+from rsretrieve.index.store.folder import IndexContent, IndexStore, map_stored_vectors
 from rsretrieve.index.store.manifest import (
     FAISS_FILE,
     MANIFEST_FILE,
@@ -45,7 +45,7 @@ from rsretrieve.index.store.stored_model import stored_model_problems
 from rsretrieve.index.store.tile_table import IndexedTile, read_table
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from rsretrieve.index.write import IndexBuildOptions, IndexContent, goal_from_manifest, write_index
+from rsretrieve.index.write import IndexBuildOptions, goal_from_manifest, write_index
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _repair_vectors(
     """Rebuild what follows from the stored vectors; None if they are lost."""
     mended = f"{FAISS_FILE} from {VECTORS_FILE}"
     if wrong == {SKIPPED_FILE}:
-        mended = f"{SKIPPED_FILE} left out: an update looks at those windows again"
+        mended = f"{SKIPPED_FILE} left out: an update reads those windows again"
     path = folder / VECTORS_FILE
     if VECTORS_FILE in wrong:
         path, mended = folder / FAISS_FILE, f"{VECTORS_FILE} from {FAISS_FILE}"

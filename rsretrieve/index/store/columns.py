@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 from rsretrieve.data.geo.footprints import Parts
 from rsretrieve.index.store.tile_table import TileTable
 
+_WINDOW = (
+    r"(?s)^(?P<file>.*)#0*(?P<col>\d{1,9}),0*(?P<row>\d{1,9}),"
+    r"0*(?P<width>[1-9]\d{0,8}),0*(?P<height>[1-9]\d{0,8})$"
+)
+
 
 def find_rows(table: TileTable, column: str, text: str) -> NDArray[np.int64]:
     """The rows whose field in a column of texts equals `text`.
@@ -47,6 +52,37 @@ def encode_column(table: TileTable, column: str) -> tuple[NDArray[np.int64], lis
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     names: list[str] = encoded.dictionary.to_pylist()
     return codes.astype(np.int64), names
+
+
+@dataclass(frozen=True)
+class TileWindows:
+    """The files of N tiles, and their windows.
+
+    Attributes:
+        files: N paths, or what the id says before its window if no path is known.
+        edges: (N, 4) int64, first column and row, and those after the last; 0 for whole files.
+        is_window: (N,) bool, whether the id ends in a window.
+    """
+
+    files: list[str]
+    edges: NDArray[np.int64]
+    is_window: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, table: TileTable) -> TileWindows:
+        """The windows in the ids of a table, as `split_window` reads them."""
+        ids = table.columns.column("id")
+        found = pc.extract_regex(ids, _WINDOW).combine_chunks()
+        is_window = found.is_valid().to_numpy(zero_copy_only=False)
+        numbers = [
+            pc.fill_null(pc.cast(pc.struct_field(found, name), pyarrow.int64()), 0).to_numpy()
+            for name in ("col", "row", "width", "height")
+        ]
+        col, row, width, height = numbers
+        named = pc.coalesce(pc.struct_field(found, "file"), ids.combine_chunks())
+        paths = table.columns.column("path").combine_chunks()
+        files = pc.if_else(pc.equal(paths, ""), named, paths).to_pylist()
+        return cls(files, np.stack([col, row, col + width, row + height], axis=1), is_window)
 
 
 @dataclass(frozen=True)

@@ -110,27 +110,39 @@ class IndexStore:
         return self.files.get(name, self.folder / name)
 
 
+@dataclass(frozen=True)
+class IndexContent:
+    """What an index folder will hold.
+
+    Attributes:
+        rows: N tiles.
+        vectors: (N, D) float32, unit rows; row i is the embedding of tile i.
+        facts: entries of the manifest: `model`, `model_fingerprint`, `provenance`, `windows`.
+        skipped: windows with too much nodata, which have no vector; an update does not read
+            them again.
+        model: the model folder to copy into the index folder; None if it stays where it is.
+    """
+
+    rows: Sequence[IndexedTile]
+    vectors: NDArray[np.float32]
+    facts: dict[str, Any]
+    skipped: Sequence[IndexedTile] = ()
+    model: Path | None = None
+
+
 def write_index_folder(
     folder: Path,
-    manifest_facts: dict[str, Any],
-    rows: Sequence[IndexedTile],
-    vectors: NDArray[np.float32],
+    content: IndexContent,
     vector_index: VectorIndex,
     *,
-    skipped: Sequence[IndexedTile] = (),
-    model: Path | None = None,
     overwrite: bool,
 ) -> None:
     """Write an index folder beside its final place, and move it there in one rename.
 
     Args:
         folder: the index folder.
-        manifest_facts: entries of the manifest.
-        rows: N tiles.
-        vectors: (N, D) float32, unit rows.
-        vector_index: the FAISS index of these vectors.
-        skipped: windows that were skipped for too much nodata.
-        model: a model folder to copy into the index folder, or None.
+        content: what it holds.
+        vector_index: the FAISS index of the vectors.
         overwrite: replace an existing index.
 
     Raises:
@@ -139,19 +151,19 @@ def write_index_folder(
     """
     with folder_aside(folder, overwrite=overwrite, marker=MANIFEST_FILE) as aside:
         vector_index.write(aside / FAISS_FILE)
-        write_table(aside / TABLE_FILE, rows)
-        _write_vectors(aside / VECTORS_FILE, vectors)
-        if skipped:
-            write_table(aside / SKIPPED_FILE, skipped)
-        if model is not None:
-            copy_model(model, aside / STORED_MODEL)
-        optional = {SKIPPED_FILE: bool(skipped), STORED_MODEL_FILE: model is not None}
-        files = [*DATA_FILES, *(name for name, is_written in optional.items() if is_written)]
+        write_table(aside / TABLE_FILE, content.rows)
+        _write_vectors(aside / VECTORS_FILE, content.vectors)
+        if content.skipped:
+            write_table(aside / SKIPPED_FILE, content.skipped)
+        if content.model is not None:
+            copy_model(content.model, aside / STORED_MODEL)
+        optional = {SKIPPED_FILE: content.skipped, STORED_MODEL_FILE: content.model}
+        files = [*DATA_FILES, *(name for name, written in optional.items() if written)]
         manifest = Manifest(
-            **manifest_facts,
+            **content.facts,
             metric="inner product",
-            tiles=len(rows),
-            dimensions=vectors.shape[1],
+            tiles=len(content.rows),
+            dimensions=content.vectors.shape[1],
             sha256={name: sha256_of_file(aside / name) for name in files},
         )
         write_manifest(aside / MANIFEST_FILE, manifest)
@@ -169,7 +181,7 @@ def open_index(folder: Path) -> IndexStore:
     """
     for _ in range(_TRIES):
         manifest = read_manifest(folder)
-        files = _HeldFiles(folder, tuple(manifest.sha256))
+        files = HeldFiles(folder, tuple(manifest.sha256))
         if _is_still(folder, manifest):
             break
     check_files(folder, {name: files.paths[name] for name in (TABLE_FILE, VECTORS_FILE)}, manifest)
@@ -206,7 +218,7 @@ class _HeldPaths(dict[str, Path]):
     """Paths of open files, which are closed when this is garbage-collected."""
 
 
-class _HeldFiles:
+class HeldFiles:
     """Holds the files of an index open, so that they stay readable if the folder is replaced."""
 
     def __init__(self, folder: Path, names: tuple[str, ...]) -> None:

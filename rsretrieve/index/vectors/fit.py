@@ -41,7 +41,7 @@ def build_faiss_index(vectors: NDArray[np.float32], key: str, gpu: int | None) -
         if there is not None:
             return there
         if not index.is_trained:
-            _train(index, _training_sample(vectors, index), gpu)
+            train_cells(index, _training_sample(vectors, index), gpu)
         _fill(index, vectors)
     except RuntimeError as error:
         raise InvalidArgument(
@@ -95,7 +95,7 @@ def _filled_on_gpu(index: Any, vectors: NDArray[np.float32], gpu: int) -> Any | 
         return None
     try:
         if not there.is_trained:
-            _train(there, _training_sample(vectors, index), None)
+            train_cells(there, _training_sample(vectors, index), None)
         _fill(there, vectors)
         return faiss_module().index_gpu_to_cpu(there)
     except RuntimeError:  # its memory is full: other programs use it, too
@@ -115,7 +115,7 @@ def _silence_warnings(index: Any) -> None:
             part.cp.min_points_per_centroid = 1
 
 
-def _train(index: Any, sample: NDArray[np.float32], gpu: int | None) -> None:
+def train_cells(index: Any, sample: NDArray[np.float32], gpu: int | None) -> None:
     """Train an index on the CPU; with a GPU, its cells are still clustered there."""
     ivf = inverted_lists_of(index) if gpu is not None else None
     # FAISS keeps no reference to it.

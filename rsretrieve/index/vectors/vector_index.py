@@ -26,7 +26,7 @@ from rsretrieve.index.vectors.fit import (
     update_rows,
 )
 
-_RERANKED = 1 << 25  # numbers gathered at once for reranking: 128 MiB
+RERANKED = 1 << 25  # numbers gathered at once for reranking: 128 MiB
 RERANK = "rerank"
 
 
@@ -175,7 +175,7 @@ class VectorIndex:
         """(Q, C) float32, similarities by the stored vectors; row −1 has the lowest float."""
         similarities = np.empty(rows.shape, np.float32)
         stored: Any = self._stored
-        block = max(1, _RERANKED // max(1, rows.shape[1] * self.dimensions))
+        block = max(1, RERANKED // max(1, rows.shape[1] * self.dimensions))
         for start in range(0, len(rows), block):
             part = slice(start, start + block)
             vectors = stored[np.maximum(rows[part], 0)]

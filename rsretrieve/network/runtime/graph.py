@@ -109,7 +109,7 @@ def open_embedding_model(
         model: the model.
         tiles: the number of tiles.
         device: as the user named it; only PyTorch runs on a GPU.
-        context: is told of files without a checksum.
+        context: receives notices of files without a checksum.
 
     Returns:
         The graph if there is one, tiles are few, and the device is `auto` or `cpu`; else the
@@ -132,7 +132,7 @@ def load_graph_model(model: ModelFolder, context: RunContext | None = None) -> G
 
     Args:
         model: the model.
-        context: is told of files without a checksum.
+        context: receives notices of files without a checksum.
 
     Raises:
         ModelDamaged: a file is missing or was changed, or the graph is refused by the checks of

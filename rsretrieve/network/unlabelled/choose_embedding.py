@@ -130,7 +130,7 @@ def choose(measured: Preprocessing, request: EmbeddingRequest) -> Choice:
         request: what the user asked for.
     """
     if request.is_frozen:
-        return Choice(Method.FROZEN, "these weights were asked for")
+        return Choice(Method.FROZEN, "these weights were given")
     if not is_rgb(measured):
         bands = f"{len(measured.bands)} band{'s' if len(measured.bands) > 1 else ''}"
         reason = f"they have {bands} of {measured.dtype}, not three of uint8"
@@ -139,10 +139,10 @@ def choose(measured: Preprocessing, request: EmbeddingRequest) -> Choice:
     if shipped is not None:
         return Choice(Method.SHIPPED, "they are 8-bit RGB", shipped)
     if imagenet_is_cached(DEFAULT_BACKBONE):
-        return Choice(Method.FROZEN, "they are 8-bit RGB and these weights are on this machine")
+        return Choice(Method.FROZEN, "they are 8-bit RGB and these weights are stored locally")
     return Choice(
         Method.RANDOM,
-        "no pre-trained weights are on this machine; --weights imagenet downloads some, which "
+        "no pre-trained weights are stored locally; --weights imagenet downloads some, which "
         "find similar 8-bit RGB tiles better",
     )
 
@@ -153,7 +153,7 @@ def is_rgb(preprocessing: Preprocessing) -> bool:
 
 
 def imagenet_is_cached(backbone: str) -> bool:
-    """Whether torchvision has the ImageNet weights of a backbone on this machine."""
+    """Whether torchvision has the ImageNet weights of a backbone in its cache."""
     import torchvision
 
     url = str(torchvision.models.get_model_weights(backbone).DEFAULT.url)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rsretrieve._core.seeded_random import hash_uniform
+from rsretrieve.data.failures import first_of
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.preprocessing.normalize import Normaliser
@@ -74,10 +75,9 @@ def read_sample(
         places += batch.places
         pixels.append(batch.pixels)
     if not kept:
-        bad = [f" (the first, {bad.tile_id}: {bad.reason})" for bad in failing.failures[:1]]
         raise NoUsableTiles(
             f"{tiles.source}: no embedding can be fitted, for none of {len(chosen)} tiles can be "
-            f"read{''.join(bad)}"
+            f"read{first_of(failing.failures)}"
         )
     found = replace(chosen, tiles=tuple(kept), notices=())
     return FitSample(found, tuple(places), np.concatenate(pixels), preprocessing)

@@ -44,7 +44,7 @@ def write_embedding(
         folder: an existing, empty folder.
         fitted: the embedding.
         sample: the tiles that it was fitted to.
-        context: is told if the network cannot be exported as a graph.
+        context: receives a notice if the network cannot be exported as a graph.
         like: a model folder with the same preprocessing and the same layers, whose graph is used
             again. That saves seconds.
         facts: more entries of `ModelDescription.training`.

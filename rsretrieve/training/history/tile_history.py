@@ -15,27 +15,28 @@ import pyarrow
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from rsretrieve._core.tables import refuse_bombs
+from rsretrieve._core.text import some_of
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
-from rsretrieve.data.labels.labels import some_of
-from rsretrieve.data.preprocessing.pixel_fingerprint import QUADRANTS, are_alike
+from rsretrieve.data.preprocessing.pixel_fingerprint import are_alike
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.window import window_text
-from rsretrieve.errors import ModelDamaged
-from rsretrieve.network.metadata import TILES_FILE, ModelFolder, check_file
-
-_CONFIRMED, _ORIGINAL = "confirmed", "original_label"
-_WEIGHT, _AREA, _STARTING_FEATURES, _QUADRANTS, _CONTENT = (
-    "weight",
-    "area_under_margin",
-    "first_view",
-    "quadrants",
-    "content",
+from rsretrieve.network.metadata import TILES_FILE, ModelFolder
+from rsretrieve.training.history.history_table import (
+    AREA,
+    CONFIRMED,
+    CONTENT,
+    DECISIONS,
+    ORIGINAL,
+    QUADRANT_MEANS,
+    RECORDED,
+    STARTING_FEATURES,
+    WEIGHT,
+    as_lists,
+    as_matrix,
+    read_columns,
 )
-_RECORDED = (_WEIGHT, _AREA, _STARTING_FEATURES)
-_DECISIONS = (_CONFIRMED, _ORIGINAL)
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,9 @@ class TileHistory:
 
     def columns(self) -> dict[str, Any]:
         """The columns of the table, by name."""
-        columns: dict[str, Any] = {_WEIGHT: self.weights, _AREA: self.areas}
+        columns: dict[str, Any] = {WEIGHT: self.weights, AREA: self.areas}
         if self.starting_features is not None:
-            columns[_STARTING_FEATURES] = _lists(
+            columns[STARTING_FEATURES] = as_lists(
                 self.starting_features.astype(np.float16, copy=False)
             )
         return columns
@@ -94,8 +95,8 @@ def write_tile_history(
         "taught_label": pyarrow.array(taught, pyarrow.string()),
         **_decisions(tiles),
         **history.columns(),
-        _QUADRANTS: _lists(quadrants),
-        **({} if contents is None else {_CONTENT: list(contents)}),
+        QUADRANT_MEANS: as_lists(quadrants),
+        **({} if contents is None else {CONTENT: list(contents)}),
     }
     parquet.write_table(pyarrow.table(table), folder / TILES_FILE)
 
@@ -104,8 +105,8 @@ def _decisions(tiles: TileSet) -> dict[str, pyarrow.Array]:
     """Whether a person decided on the label of each tile, and the label before that."""
     original = [tile.confirmed and tile.confirmed.original for tile in tiles]
     return {
-        _CONFIRMED: pyarrow.array([tile.confirmed is not None for tile in tiles], pyarrow.bool_()),
-        _ORIGINAL: pyarrow.array(original, pyarrow.string()),
+        CONFIRMED: pyarrow.array([tile.confirmed is not None for tile in tiles], pyarrow.bool_()),
+        ORIGINAL: pyarrow.array(original, pyarrow.string()),
     }
 
 
@@ -126,13 +127,13 @@ def read_tile_history(
         model: the model folder.
         tiles: N tiles with labels.
         quadrants: (N, 4) float32, mean brightness of each quarter; see `quadrant_means`.
-        context: is told of tiles whose pixels differ.
+        context: receives notices of tiles whose pixels differ.
 
     Raises:
         ModelDamaged: the file was changed, or cannot be read.
     """
     weights, areas = np.full((2, len(tiles)), np.nan, np.float32)
-    table = _table(model, ("tile", "label", _CONTENT, *_RECORDED, _QUADRANTS, *_DECISIONS))
+    table = read_columns(model, ("tile", "label", CONTENT, *RECORDED, QUADRANT_MEANS, *DECISIONS))
     if table is None:
         return TileHistory(weights, areas, None)
     context = context or RunContext()
@@ -140,14 +141,14 @@ def read_tile_history(
     here, there = np.flatnonzero(found >= 0), found[found >= 0]
     given = table.column("label").take(pyarrow.array(there)).to_pylist()
     same = np.array([tiles[row].label == label for row, label in zip(here.tolist(), given)], bool)
-    for name, column in ((_WEIGHT, weights), (_AREA, areas)):
+    for name, column in ((WEIGHT, weights), (AREA, areas)):
         if name in table.column_names:
             column[here[same]] = table.column(name).to_numpy()[there[same]]
-    trained_on = found >= 0 if _CONTENT in table.column_names else None
+    trained_on = found >= 0 if CONTENT in table.column_names else None
     confirmed = _confirmed(tiles, table, found, context)
-    if _STARTING_FEATURES not in table.column_names or not len(here):
+    if STARTING_FEATURES not in table.column_names or not len(here):
         return TileHistory(weights, areas, None, trained_on, confirmed)
-    values = _matrix(table, _STARTING_FEATURES)
+    values = as_matrix(table, STARTING_FEATURES)
     features = np.zeros((len(tiles), values.shape[1]), np.float32)
     features[here] = values[there]
     return TileHistory(weights, areas, features, trained_on, confirmed)
@@ -157,9 +158,9 @@ def _confirmed(
     tiles: TileSet, table: pyarrow.Table, found: NDArray[np.int64], context: RunContext
 ) -> dict[str, ConfirmedLabel]:
     """The decisions that the training knew; a notice says how many labels are others now."""
-    if not {*_DECISIONS} <= {*table.column_names}:
+    if not {*DECISIONS} <= {*table.column_names}:
         return {}
-    columns = (table.column(name).to_pylist() for name in ("label", *_DECISIONS))
+    columns = (table.column(name).to_pylist() for name in ("label", *DECISIONS))
     rows = [*zip(*columns)]
     decided = {
         tile: rows[row] for tile, row in zip(tiles, found.tolist()) if row >= 0 and rows[row][1]
@@ -184,10 +185,10 @@ def _rows_of(
     """(N,) the row of each tile, or −1."""
     names = {name: row for row, name in enumerate(table.column("tile").to_pylist())}
     found = np.array([names.get(tile.id, -1) for tile in tiles], np.int64)
-    stored = _matrix(table, _QUADRANTS) if _QUADRANTS in table.column_names else None
+    stored = as_matrix(table, QUADRANT_MEANS) if QUADRANT_MEANS in table.column_names else None
     changed = _unlike(found, stored, quadrants)
     here, found[changed] = int((found >= 0).sum()), -1
-    if _CONTENT in table.column_names:
+    if CONTENT in table.column_names:
         _find_by_content(found, tiles, table)
         found[_unlike(found, stored, quadrants)] = -1
     lost = changed[found[changed] < 0]
@@ -217,7 +218,7 @@ def _find_by_content(found: NDArray[np.int64], tiles: TileSet, table: pyarrow.Ta
     """
     missing = np.flatnonzero(found < 0).tolist()
     rows: dict[tuple[str, str], list[int]] = {}
-    columns = (table.column(name).to_pylist() for name in ("tile", _CONTENT, "label"))
+    columns = (table.column(name).to_pylist() for name in ("tile", CONTENT, "label"))
     ids, contents, labels = columns
     for row, (tile_id, content) in enumerate(zip(ids, contents)):
         if content:
@@ -228,16 +229,6 @@ def _find_by_content(found: NDArray[np.int64], tiles: TileSet, table: pyarrow.Ta
         known = rows.get((files.content(tile.path).file, window_text(tile.id)), [])
         if known:
             found[position] = next((row for row in known if labels[row] == tile.label), known[0])
-
-
-def _lists(values: NDArray[Any]) -> pyarrow.Array:
-    flat = pyarrow.array(np.ascontiguousarray(values).ravel())
-    return pyarrow.FixedSizeListArray.from_arrays(flat, values.shape[1])
-
-
-def _matrix(table: pyarrow.Table, name: str) -> NDArray[Any]:
-    kept = table.column(name).combine_chunks()
-    return np.asarray(kept.flatten().to_numpy().reshape(len(kept), -1))
 
 
 def class_sizes(model: ModelFolder, names: Sequence[str]) -> NDArray[np.int64]:
@@ -255,53 +246,10 @@ def class_sizes(model: ModelFolder, names: Sequence[str]) -> NDArray[np.int64]:
     """
     numbers = {name: number for number, name in enumerate(names)}
     sizes = np.zeros(len(names), np.int64)
-    table = _table(model, ("label",))
+    table = read_columns(model, ("label",))
     if table is not None:
         counts = table.column("label").value_counts().flatten()
         for label, count in zip(*map(pyarrow.Array.to_pylist, counts)):
             if label in numbers:
                 sizes[numbers[label]] = count
     return sizes
-
-
-def _table(model: ModelFolder, columns: Sequence[str]) -> pyarrow.Table | None:
-    """Read those of the columns that exist; None if an old model folder has no such file."""
-    path, sha256 = model.folder / TILES_FILE, model.description.files.get(TILES_FILE)
-    if sha256 is not None:
-        check_file(path, sha256)
-    elif not path.exists():
-        return None  # older versions wrote no such file
-    try:
-        with parquet.ParquetFile(path) as file:
-            refuse_bombs(path, file)
-            there = [name for name in columns if name in file.schema_arrow.names]
-            if columns[0] not in there:
-                return None
-            table = file.read(there)
-            _check_types(table)
-            return table
-    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise ModelDamaged(f"{path} cannot be read ({error})") from error
-
-
-def _has_scalar_type(name: str, kind: pyarrow.DataType) -> bool:
-    if name == _CONFIRMED:
-        return bool(pyarrow.types.is_boolean(kind))
-    is_text = name in ("tile", "label", _CONTENT, _ORIGINAL)
-    return bool(pyarrow.types.is_string(kind) if is_text else pyarrow.types.is_floating(kind))
-
-
-def _check_types(table: pyarrow.Table) -> None:
-    """Raise `ValueError` for columns of other types than `write_tile_history` writes."""
-    types = pyarrow.types
-    for entry in table.schema:
-        kind, values = entry.type, table.column(entry.name)
-        if entry.name in (_STARTING_FEATURES, _QUADRANTS):
-            fits = types.is_fixed_size_list(kind) and types.is_floating(kind.value_type)
-            values = values.combine_chunks().flatten() if fits else values
-            if not fits or (entry.name == _QUADRANTS and kind.list_size != QUADRANTS):
-                raise ValueError(f"{entry.name} holds {kind}")
-        elif not _has_scalar_type(entry.name, kind):
-            raise ValueError(f"{entry.name} holds {kind}")
-        if entry.name not in ("label", _ORIGINAL) and values.null_count:
-            raise ValueError(f"{entry.name} has missing values")

@@ -154,7 +154,7 @@ def test_neighbours_equal_those_of_a_loop(k: int) -> None:
 
 
 def test_many_tiles_are_searched_within_their_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_TOGETHER", 12)
+    monkeypatch.setattr(module, "MOST_TOGETHER", 12)
     vectors, groups = unit_rows(30, 1), np.repeat([0, 1, 2], 10)
     steps: list[int] = []
     found = nearest_neighbours(UnitRows(vectors), groups, 2, steps.append)
@@ -166,14 +166,14 @@ def test_many_tiles_are_searched_within_their_groups(monkeypatch: pytest.MonkeyP
 
 
 def test_a_large_group_is_cut_where_twins_stay_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_TOGETHER", 10)
+    monkeypatch.setattr(module, "MOST_TOGETHER", 10)
     vectors = np.repeat(unit_rows(10, 3), 2, axis=0)  # each stands there twice
     found = nearest_neighbours(UnitRows(vectors), np.zeros(20, int), 1)
     assert (found.rows[:, 0] == np.arange(20) ^ 1).all()
 
 
 def test_a_tile_alone_in_its_group_has_no_neighbour(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_TOGETHER", 2)
+    monkeypatch.setattr(module, "MOST_TOGETHER", 2)
     steps: list[int] = []
     found = nearest_neighbours(UnitRows(unit_rows(3, 0)), np.array([0, 1, 1]), 2, steps.append)
     assert steps == [1, 2]

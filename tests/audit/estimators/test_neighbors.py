@@ -24,7 +24,7 @@ KNOWN = np.arange(900) != 17
 def test_the_neighbours_of_few_tiles_are_exact(
     monkeypatch: pytest.MonkeyPatch, most_together: int
 ) -> None:
-    monkeypatch.setattr(neighbors, "_MOST_TOGETHER", most_together)
+    monkeypatch.setattr(neighbors, "MOST_TOGETHER", most_together)
     found = neighbours_among_all(UnitRows(ROWS), 7)
     np.testing.assert_array_equal(found.rows[KNOWN], NEAREST[KNOWN])
     np.testing.assert_allclose(
@@ -35,7 +35,7 @@ def test_the_neighbours_of_few_tiles_are_exact(
 def test_the_neighbours_of_many_tiles_are_searched_in_the_nearest_cells(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in (("_MOST_TOGETHER", 50), ("MOST_EXACT", 100), ("_PER_CELL", 50)):
+    for name, value in (("MOST_TOGETHER", 50), ("MOST_EXACT", 100), ("PER_CELL", 50)):
         monkeypatch.setattr(neighbors, name, value)
     found = neighbours_among_all(UnitRows(ROWS), 7)
     assert (found.rows[17] == -1).all()
@@ -47,7 +47,7 @@ def test_the_neighbours_of_many_tiles_are_searched_in_the_nearest_cells(
 
 
 def test_fewer_tiles_than_neighbours_leave_places_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(neighbors, "_MOST_TOGETHER", 2)
+    monkeypatch.setattr(neighbors, "MOST_TOGETHER", 2)
     found = neighbours_among_all(UnitRows(ROWS[:5]), 7)
     assert (found.rows[:, :4] >= 0).all()
     assert (found.rows[:, 4:] == -1).all()

@@ -334,7 +334,7 @@ def test_decided_labels_are_known_to_the_next_audit(run, clusters, decisions):
         ),
         (
             ["list.csv", "--decisions", "d.csv", "--changes", "l.csv", "--truth", "truth.csv"],
-            "--truth measures an audit",
+            "--truth needs an audit",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -14,7 +14,7 @@ TINY = ("--backbone", "squeezenet1_1", "--weights", "none", "--size", 32, "--epo
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("RSRETRIEVE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("RSRETRIEVE_CACHE_SIZE", "50MB")
-    monkeypatch.setattr(tile_cache, "_SETTLED_NS", 0)
+    monkeypatch.setattr(tile_cache, "SETTLED_NS", 0)
     return tmp_path / "cache" / "tiles"
 
 

@@ -12,7 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from rsretrieve._core.locks import only_writer
-from rsretrieve.index.store.folder import open_index, write_index_folder
+from rsretrieve.index.store.folder import IndexContent, open_index, write_index_folder
 from rsretrieve.index.vectors.vector_index import VectorIndex
 
 
@@ -51,7 +51,7 @@ def test_vectors_in_another_order_are_told_and_put_right(run, copied):
     kept = ("model", "model_fingerprint", "faiss_key", "recall_at_10")
     facts = {name: getattr(store.manifest, name) for name in kept}
     index = VectorIndex.build(vectors, "Flat")
-    write_index_folder(copied, facts, store.rows, vectors, index, overwrite=True)
+    write_index_folder(copied, IndexContent(store.rows, vectors, facts), index, overwrite=True)
     ran = run("index", "--verify", "--output", copied)
     assert ran.code == 1
     assert " is not the vector of " in ran.out
@@ -135,7 +135,7 @@ def test_an_export_is_indexed_again_without_a_model_and_asked_with_it(
     }
     refused = run("index", "--export", exported, "--output", index)
     assert refused.code == 1
-    assert "is there already" in refused.err
+    assert "already exists" in refused.err
     ran = run("index", "--from-embeddings", exported, "--output", again, "--json")
     assert (ran.code, ran.json["tiles"], ran.json["device"]) == (0, 144, "cpu")
     image = min((landscape / "forest").iterdir())

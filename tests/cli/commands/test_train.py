@@ -92,7 +92,7 @@ def test_refuses_to_overwrite_a_model_and_leaves_it_alone(run, landscape, model)
     before = (model / "model.json").read_bytes()
     ran = run("train", landscape, "--output", model, *TRAINING)
     assert (ran.code, ran.out) == (1, "")
-    assert f"{model} is there already" in ran.err
+    assert f"{model} already exists" in ran.err
     assert "--overwrite" in ran.err
     assert (model / "model.json").read_bytes() == before
 

@@ -152,7 +152,7 @@ def test_options_that_contradict_each_other_are_refused(run, landscape, model, f
     assert run("index", landscape, *output, "--weights", tmp_path / "none.pth").code == 1
     ran = run("index", landscape, "--output", first)
     assert ran.code == 1
-    assert "is there already" in ran.err
+    assert "already exists" in ran.err
     assert "fitting" not in ran.err
 
 

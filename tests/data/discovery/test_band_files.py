@@ -8,7 +8,8 @@ import rasterio
 from rasterio.transform import from_origin
 
 from rsretrieve.data.discovery.band_files import band_file
-from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.reading.raster_reader import read_raster
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.windowing import SceneChoices, WindowChoices

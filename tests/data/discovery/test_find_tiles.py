@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rsretrieve.data.discovery.find_tiles import find_tiles, tiles_of_images, write_list
+from rsretrieve.data.discovery.find_tiles import find_tiles, tiles_of_images
+from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window

@@ -133,7 +133,7 @@ def test_a_link_does_not_take_the_name_of_the_folder_it_leads_to(tmp_path):
     (tmp_path / "t" / "sea" / "loop").symlink_to("..")
     tiles = find_tiles(tmp_path / "t")
     assert [tile.id for tile in tiles] == ["sea/1.png", "sea/deep/2.png"]
-    assert "links to folders that are read already" in tiles.notices[0]
+    assert "links to folders that are already read" in tiles.notices[0]
     assert "3 ('a', 'b', 'sea/loop')" in tiles.notices[0]
 
 

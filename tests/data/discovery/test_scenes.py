@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import rasterio
 
-from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window

@@ -69,7 +69,7 @@ def test_our_own_process_computes_places(foreign):
 def test_places_of_a_table_made_elsewhere_are_computed(foreign):
     """In a process of its own: rasterio keeps reference systems that it knows."""
     code = (
-        "from rsretrieve.index.external.geometry_columns import PlaceReader\n"
+        "from rsretrieve.index.external.places.geometry_columns import PlaceReader\n"
         "import shapely\n"
         "reader = PlaceReader(False, 'geometry', 'EPSG:32633')\n"
         "wkb = shapely.to_wkb(shapely.box(5e5, 5e6, 500100, 5000100))\n"

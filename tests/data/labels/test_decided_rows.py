@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rsretrieve.audit.saved_decisions import read_decisions
-from rsretrieve.data.discovery.find_tiles import find_tiles, write_list
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.labels.decided_rows import write_labels
 from rsretrieve.data.labels.labels import override_labels

@@ -7,15 +7,10 @@ import unicodedata
 
 import pytest
 
+from rsretrieve._core.text import some_of
 from rsretrieve.data.labels.decided_rows import write_labels
-from rsretrieve.data.labels.labels import (
-    override_labels,
-    read_label_table,
-    read_labels,
-    some_of,
-    true_labels_by_id,
-    true_labels_of,
-)
+from rsretrieve.data.labels.labels import override_labels, read_label_table
+from rsretrieve.data.labels.true_labels import true_labels_by_id, true_labels_of
 from rsretrieve.errors import LabelsError, OutputExists, TableError
 from tests.support.tiles import labelled_tiles, save_table
 
@@ -97,7 +92,7 @@ def test_a_tile_has_one_name_however_it_is_written(labels_file, name):
 
 def test_two_spellings_of_one_tile_may_not_contradict_each_other(labels_file):
     path = labels_file(("./a/0.png", "x"), ("a/0.png", "y"))
-    with pytest.raises(LabelsError, match=r"two different things about tile 'a/0\.png'"):
+    with pytest.raises(LabelsError, match=r"two different rows for tile 'a/0\.png'"):
         override_labels(labelled_tiles(a=1), path)
 
 
@@ -124,12 +119,12 @@ def test_names_that_only_resemble_such_texts_are_labels(labels_file, text):
 def test_lists_written_as_text_are_refused_with_line_and_column(labels_file, text):
     path = labels_file(("a", "forest"), ("b", text))
     with pytest.raises(LabelsError, match=r"line 3, column 'label': .* is a list or a record"):
-        read_labels(path)
+        read_label_table(path)
 
 
 @pytest.mark.parametrize("text", ["b'forest'", 'b"forest"'])
 def test_bytes_as_python_shows_them_are_their_text(labels_file, text):
-    assert read_labels(labels_file(("a", text))) == {"a": "forest"}
+    assert read_label_table(labels_file(("a", text))).labels == {"a": "forest"}
 
 
 TRUE = labelled_tiles(**{"1": 2, "2": 1})
@@ -155,7 +150,7 @@ def test_a_truth_with_one_more_class_is_noticed(labels_file):
 
 
 def test_the_same_row_may_stand_twice(labels_file):
-    assert read_labels(labels_file(("a", "x"), ("a", "x"))) == {"a": "x"}
+    assert read_label_table(labels_file(("a", "x"), ("a", "x"))).labels == {"a": "x"}
 
 
 @pytest.mark.parametrize("second", ["y", ""])
@@ -163,20 +158,20 @@ def test_two_labels_for_one_tile_are_refused(labels_file, second):
     path = labels_file(("a", "x"), ("b", "x"), ("a", second))
     message = re.escape(f"{path}: line 4 gives tile 'a' a second, different label")
     with pytest.raises(LabelsError, match=f"^{message}$") as caught:
-        read_labels(path)
+        read_label_table(path)
     assert caught.value.hint == "keep one row for each tile"
 
 
 def test_a_labels_file_without_rows_is_refused(labels_file):
     path = labels_file()
     with pytest.raises(LabelsError, match=f"^{re.escape(str(path))}: no rows below the header$"):
-        read_labels(path)
+        read_label_table(path)
 
 
 def test_a_labels_file_needs_a_column_of_labels(tmp_path):
     path = save_table(tmp_path / "list.csv", ["tile", "path"], ("a", "a.png"))
     with pytest.raises(TableError, match=r"no column 'label' \(its columns are: tile, path\)$"):
-        read_labels(path)
+        read_label_table(path)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
@@ -200,7 +195,7 @@ def test_labels_are_read_back_as_written(tmp_path):
     labels = {"a, b/ü 1.png": "dense residential", "scene.tif#0,0,8,8": None, "c": 'say "x"'}
     path = tmp_path / "labels.csv"
     write_labels(path, labels, overwrite=False)
-    assert read_labels(path) == labels
+    assert read_label_table(path).labels == labels
     with pytest.raises(OutputExists):
         write_labels(path, {}, overwrite=False)
 

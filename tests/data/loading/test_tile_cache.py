@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("RSRETRIEVE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("RSRETRIEVE_CACHE_SIZE", "1MB")
     monkeypatch.setattr(tile_cache, "FEWEST_TILES", COUNT)
-    monkeypatch.setattr(tile_cache, "_SETTLED_NS", 0)
+    monkeypatch.setattr(tile_cache, "SETTLED_NS", 0)
     return CacheFolder.of_environment()
 
 
@@ -226,7 +226,7 @@ def test_a_few_tiles_are_not_looked_for(folder, tiles):
 
 @pytest.mark.medium
 def test_a_file_that_may_still_change_unseen_is_not_kept(folder, tiles, monkeypatch):
-    monkeypatch.setattr(tile_cache, "_SETTLED_NS", 10**15)
+    monkeypatch.setattr(tile_cache, "SETTLED_NS", 10**15)
     read(tiles)
     assert folder.files() == []
 
@@ -292,7 +292,7 @@ def test_what_a_killed_process_left_long_ago_goes_when_something_is_kept(folder,
 
 @pytest.mark.medium
 def test_large_sets_are_kept_in_several_files(folder, tiles, decoded, monkeypatch):
-    monkeypatch.setattr(tile_cache, "_FILE_BYTES", 400)
+    monkeypatch.setattr(tile_cache, "FILE_BYTES", 400)
     first = read(tiles)
     assert len(folder.files()) > 2
     decoded.clear()

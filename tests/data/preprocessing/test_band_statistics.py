@@ -143,7 +143,7 @@ def test_bands_can_be_chosen_and_ordered(tmp_path):
 
 def test_bands_that_tiles_do_not_have_are_refused(tmp_path):
     tiles = rasters(tmp_path, [noise((3, 16, 16))])
-    with pytest.raises(InvalidArgument, match="from 1 to 3 in these tiles, and 4 were asked for"):
+    with pytest.raises(InvalidArgument, match="from 1 to 3 in these tiles, and 4 were requested"):
         measure_preprocessing(tiles, 8, bands=(4,))
 
 

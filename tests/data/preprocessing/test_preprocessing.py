@@ -199,7 +199,7 @@ def test_the_least_and_the_largest_size_are_allowed():
     ("bands", "shown"), [((), "none"), ((0,), "0"), ((1, 5), "1,5"), ((-1, 2), "-1,2")]
 )
 def test_bands_that_tiles_do_not_have_are_refused(bands, shown):
-    message = f"^bands are counted from 1 to 4 in these tiles, and {shown} were asked for$"
+    message = f"^bands are counted from 1 to 4 in these tiles, and {shown} were requested$"
     with pytest.raises(InvalidArgument, match=message):
         check_bands(bands, 4)
     with pytest.raises(InvalidArgument, match=message):

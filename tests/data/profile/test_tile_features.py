@@ -36,7 +36,7 @@ def test_constant_tiles_have_finite_logarithms() -> None:
 def test_a_sample_is_evenly_spaced_whatever_the_batches(
     batch: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tile_features, "_MOST_TILES", 10)
+    monkeypatch.setattr(tile_features, "MOST_TILES", 10)
     pixels = noise((47, 2, 8, 8))
     sample = FeatureSample(47, 2)
     for start in range(0, 47, batch):

@@ -62,7 +62,7 @@ def test_a_crash_costs_one_tile_which_is_named_with_the_signal(pictures, count):
     failed = {read.tile.id: read.reason for read in reads if isinstance(read, Failure)}
     assert failed == {
         "05.png": "the decoder crashed on it (SIGSEGV)",
-        "06.png": "the decoder ended over it (exit code 7)",
+        "06.png": "the decoder ended while reading it (exit code 7)",
     }
 
 
@@ -92,7 +92,7 @@ def test_of_a_scene_that_is_lost_again_and_again_the_rest_is_given_up(tmp_path, 
     reads = list(read_in_order(TileSet("", tuple(tiles)), losing_a, 1))
     assert [isinstance(read, Failure) for read in reads] == [True] * 64 + [False] * 64
     assert len(calls) < 25
-    assert reads[3].reason.startswith("was given up: ")
+    assert reads[3].reason.startswith("was not read: ")
 
 
 def test_workers_are_kept_until_something_they_hang_on_changes(monkeypatch):
@@ -121,12 +121,12 @@ def test_what_cannot_be_started_is_said(monkeypatch, pictures):
 
 def test_a_system_that_refuses_to_confine_is_told(pictures, monkeypatch):
     pool.POOL.close()
-    program = worker._PROGRAM.replace(
+    program = worker.PROGRAM.replace(
         "from rsretrieve.data.workers.process import main;",
         "from rsretrieve.data.workers import process as w; w.enter = lambda _: open('nowhere');"
         "from rsretrieve.data.workers.process import main;",
     )
-    monkeypatch.setattr(worker, "_PROGRAM", program)
+    monkeypatch.setattr(worker, "PROGRAM", program)
     monkeypatch.setattr(pool, "POOL", WorkerPool())
     odd = Policy(drivers=None, readable=())
     with pytest.raises(WorkerLost, match="refuses to confine a decoder"):
@@ -231,18 +231,17 @@ def test_a_worker_answers_what_it_is_asked_and_knows_when_it_is_left():
 def test_the_limits_of_a_worker(monkeypatch):
     limits = {}
     monkeypatch.setattr(resource, "setrlimit", lambda what, limit: limits.update({what: limit}))
-    monkeypatch.setattr(limits_of_tiles, "_limited", False)
-    limits_of_tiles.begin_tile(10)
-    assert not limits  # of a process that is no worker nothing is limited
+    monkeypatch.setattr(limits_of_tiles, "is_limited", False)
+    with limits_of_tiles.tile_limits(10):
+        assert not limits  # of a process that is no worker nothing is limited
     limits_of_tiles.limit_process()
     limits_of_tiles.let_no_file_be_written()
     assert limits[resource.RLIMIT_CORE] == limits[resource.RLIMIT_FSIZE] == (0, 0)
-    limits_of_tiles.begin_tile(10_000_000)
-    assert limits[resource.RLIMIT_AS][0] > limits_of_tiles.MEMORY_BYTES
-    left_s, _ = signal.getitimer(signal.ITIMER_PROF)
-    limits_of_tiles.allow_values(50_000_000)
-    assert signal.getitimer(signal.ITIMER_PROF)[0] > left_s + 4
-    limits_of_tiles.end_tile()
+    with limits_of_tiles.tile_limits(10_000_000):
+        assert limits[resource.RLIMIT_AS][0] > limits_of_tiles.MEMORY_BYTES
+        left_s, _ = signal.getitimer(signal.ITIMER_PROF)
+        limits_of_tiles.allow_values(50_000_000)
+        assert signal.getitimer(signal.ITIMER_PROF)[0] > left_s + 4
     assert signal.getitimer(signal.ITIMER_PROF) == (0, 0)
 
 

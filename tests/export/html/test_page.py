@@ -295,7 +295,7 @@ def test_progress_counts_every_picture(audit: Audit, tmp_path: Path) -> None:
 
 def test_a_page_that_is_there_is_not_overwritten(audit: Audit, tmp_path: Path) -> None:
     (tmp_path / "audit.html").write_text("mine", encoding="utf-8")
-    with pytest.raises(OutputExists, match=r"is there already$"):
+    with pytest.raises(OutputExists, match=r"already exists$"):
         page_of(audit, tmp_path)
     assert (tmp_path / "audit.html").read_text(encoding="utf-8") == "mine"
 

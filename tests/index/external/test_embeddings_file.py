@@ -21,10 +21,10 @@ from rsretrieve.errors import InputError, NoUsableTiles, TableError, TileError
 from rsretrieve.export.geoparquet import write_embeddings
 from rsretrieve.index.build_from_embeddings import index_embeddings
 from rsretrieve.index.external.embeddings_file import read_embeddings
-from rsretrieve.index.store.folder import IndexStore, open_index, write_index_folder
+from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from rsretrieve.index.write import IndexBuildOptions, IndexContent
+from rsretrieve.index.write import IndexBuildOptions
 from tests.support.vectors import unit_rows
 
 
@@ -176,7 +176,7 @@ def test_a_missing_vector_is_a_failure(tmp_path: Path) -> None:
     ("columns", "message"),
     [
         ({"id": ["a"], "x": [1]}, "no column of vectors (its columns are: id, x)"),
-        ({"id": ["a"], "x": [[1.0]], "y": [[1.0]]}, "no column of vectors"),
+        ({"id": ["a"], "x": [[1.0]], "y": [[1.0]]}, "several columns may hold the vectors"),
         ({"id": ["a", "b"], "embedding": [[1.0], [1.0, 2.0]]}, "not every vector has 1 dimensions"),
         ({"id": ["a", "a"], "embedding": [[1.0], [1.0]]}, "the column 'id' names a tile twice"),
     ],
@@ -277,7 +277,9 @@ def test_tiles_across_the_antimeridian_and_without_a_place_are_exported(tmp_path
     vectors = unit_rows(2, 4, 0)
     facts = {"model": "", "model_fingerprint": "", "faiss_key": "Flat", "recall_at_10": 1.0}
     index = VectorIndex.build(vectors, "Flat")
-    write_index_folder(tmp_path / "index", facts, rows, vectors, index, overwrite=False)
+    write_index_folder(
+        tmp_path / "index", IndexContent(rows, vectors, facts), index, overwrite=False
+    )
     store = open_index(tmp_path / "index")
     assert write_embeddings(tmp_path / "e.parquet", store, overwrite=False) == 1
     frame = geopandas.read_parquet(tmp_path / "e.parquet")

@@ -19,7 +19,7 @@ from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InvalidArgument, TableError
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embeddings_file import read_embeddings
-from rsretrieve.index.write import IndexContent
+from rsretrieve.index.store.folder import IndexContent
 from rsretrieve.progress import Noticed
 from tests.support.vectors import unit_rows
 
@@ -167,7 +167,7 @@ def test_point_samples_of_tessera(tmp_path: Path) -> None:
         ((3.0, 6.0),),
         None,
     ]
-    with pytest.raises(TableError, match="no degrees"):
+    with pytest.raises(TableError, match="not degrees"):
         read(written(tmp_path / "b.parquet", lon=[500_000.0], lat=[1.0], embedding=[[1.0]]))
 
 
@@ -260,7 +260,7 @@ def test_chunks_of_a_large_raster_are_joined(tmp_path: Path, monkeypatch: Any) -
     values = np.random.default_rng(0).normal(size=(3, 30, 20)).astype(np.float32)
     path = raster(tmp_path / "map.tif", values)
     whole, _ = read(path)
-    monkeypatch.setattr("rsretrieve.index.external.embedding_raster._CHUNK_VALUES", 300)
+    monkeypatch.setattr("rsretrieve.index.external.embedding_raster.CHUNK_VALUES", 300)
     parts, _ = read(path)
     assert ids(whole) != ids(parts)
     one, other = (dict(zip(ids(c), c.vectors.tolist())) for c in (whole, parts))
@@ -337,7 +337,7 @@ def test_named_columns_and_cut_dimensions(tmp_path: Path) -> None:
     for choices, message in (
         ({"id_column": "none", "vector_column": "x"}, "no column 'none'"),
         ({"vector_column": "name"}, "holds no lists"),
-        ({}, "several may be them"),
+        ({}, "several columns may hold the vectors"),
     ):
         with pytest.raises(TableError, match=message):
             read(path, **choices)

@@ -20,7 +20,7 @@ from rsretrieve.index.build import index_tiles
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.maintenance.repair import Repair, repair_index
 from rsretrieve.index.maintenance.verify import verify_index
-from rsretrieve.index.store.folder import IndexStore, open_index, write_index_folder
+from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.manifest import DATA_FILES, Manifest
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.vectors.vector_index import VectorIndex
@@ -57,7 +57,9 @@ def rewritten(folder: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
     kept = ("model", "model_fingerprint", "faiss_key", "recall_at_10", "search", "goal")
     facts = {key: asdict(store.manifest)[key] for key in kept}
     index = VectorIndex.build(vectors, "Flat")
-    write_index_folder(folder, facts, list(store.rows), vectors, index, overwrite=True)
+    write_index_folder(
+        folder, IndexContent(list(store.rows), vectors, facts), index, overwrite=True
+    )
 
 
 def assert_as_before(folder: Path, store: IndexStore) -> None:
@@ -144,7 +146,10 @@ def test_a_search_that_does_not_find_its_own_vectors_is_told(folder: Path) -> No
     other = VectorIndex.build(-np.array(store.vectors), "Flat")
     facts = {"model": "", "model_fingerprint": "", "faiss_key": "Flat", "recall_at_10": 1.0}
     write_index_folder(
-        folder, facts, list(store.rows), np.array(store.vectors), other, overwrite=True
+        folder,
+        IndexContent(list(store.rows), np.array(store.vectors), facts),
+        other,
+        overwrite=True,
     )
     found = verify_index(folder, without_model)
     assert "a search finds only" in found.problems[0]
@@ -156,7 +161,9 @@ def test_a_tile_that_stands_there_twice_is_told(folder: Path) -> None:
     rows[1] = replace(rows[1], id=rows[0].id)
     facts = {"model": "", "model_fingerprint": "", "faiss_key": "Flat", "recall_at_10": 1.0}
     index = VectorIndex.build(np.array(store.vectors), "Flat")
-    write_index_folder(folder, facts, rows, np.array(store.vectors), index, overwrite=True)
+    write_index_folder(
+        folder, IndexContent(rows, np.array(store.vectors), facts), index, overwrite=True
+    )
     problems = verify_index(folder, without_model).problems
     assert problems == (f"{folder}: 1 ids occur more than once in the id table",)
 

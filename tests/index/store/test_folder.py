@@ -15,7 +15,7 @@ import pytest
 from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json, write_json
 from rsretrieve.errors import IndexDamaged, IndexNotFound, OutputExists
 from rsretrieve.index.store import folder as index_store
-from rsretrieve.index.store.folder import IndexStore, open_index, write_index_folder
+from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.manifest import read_manifest
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
@@ -37,7 +37,10 @@ def folder(tmp_path: Path) -> Path:
     """An index of three tiles."""
     path = tmp_path / "index"
     write_index_folder(
-        path, FACTS, ROWS, VECTORS, VectorIndex.build(VECTORS, "Flat"), overwrite=False
+        path,
+        IndexContent(ROWS, VECTORS, FACTS),
+        VectorIndex.build(VECTORS, "Flat"),
+        overwrite=False,
     )
     return path
 
@@ -94,9 +97,12 @@ def test_vectors_are_mapped_not_read(folder: Path) -> None:
 
 
 def test_an_index_that_is_there_is_not_overwritten(folder: Path) -> None:
-    with pytest.raises(OutputExists, match=r"is there already"):
+    with pytest.raises(OutputExists, match=r"already exists"):
         write_index_folder(
-            folder, FACTS, [], VECTORS[:0], VectorIndex.build(VECTORS, "Flat"), overwrite=False
+            folder,
+            IndexContent([], VECTORS[:0], FACTS),
+            VectorIndex.build(VECTORS, "Flat"),
+            overwrite=False,
         )
     assert len(open_index(folder).rows) == 3
 
@@ -110,7 +116,10 @@ def test_a_crash_while_writing_leaves_the_old_index_whole(
     monkeypatch.setattr(index_store, "write_table", crash)
     with pytest.raises(OSError, match=r"no space left"):
         write_index_folder(
-            folder, FACTS, [], VECTORS[:0], VectorIndex.build(VECTORS, "Flat"), overwrite=True
+            folder,
+            IndexContent([], VECTORS[:0], FACTS),
+            VectorIndex.build(VECTORS, "Flat"),
+            overwrite=True,
         )
     assert len(open_index(folder).rows) == 3
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
@@ -252,7 +261,10 @@ def test_who_opened_an_index_goes_on_with_it_when_another_takes_its_place(folder
     store = open_index(folder)
     other = VECTORS[::-1].copy()
     write_index_folder(
-        folder, FACTS, ROWS[::-1], other, VectorIndex.build(other, "Flat"), overwrite=True
+        folder,
+        IndexContent(ROWS[::-1], other, FACTS),
+        VectorIndex.build(other, "Flat"),
+        overwrite=True,
     )
     assert np.array_equal(store.vectors, VECTORS)
     assert store.open_vector_index().search(VECTORS, 1)[1].tolist() == [[0], [1], [2]]
@@ -262,16 +274,16 @@ def test_who_opened_an_index_goes_on_with_it_when_another_takes_its_place(folder
 def test_an_index_that_is_replaced_while_it_is_opened_is_opened_anew(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held = index_store._HeldFiles
+    held = index_store.HeldFiles
     other = VECTORS[::-1].copy()
 
     def replaced_first(path: Path, names: tuple[str, ...]) -> object:
-        monkeypatch.setattr(index_store, "_HeldFiles", held)
+        monkeypatch.setattr(index_store, "HeldFiles", held)
         built = VectorIndex.build(other, "Flat")
-        write_index_folder(folder, FACTS, ROWS[::-1], other, built, overwrite=True)
+        write_index_folder(folder, IndexContent(ROWS[::-1], other, FACTS), built, overwrite=True)
         return held(path, names)
 
-    monkeypatch.setattr(index_store, "_HeldFiles", replaced_first)
+    monkeypatch.setattr(index_store, "HeldFiles", replaced_first)
     store = open_index(folder)
     assert (store.rows, store.vectors.tolist()) == (ROWS[::-1], other.tolist())
 

@@ -20,13 +20,8 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
 from rsretrieve.errors import IndexDamaged
-from rsretrieve.index.store.tile_table import (
-    SCHEMA,
-    IndexedTile,
-    TileTable,
-    read_table,
-    write_table,
-)
+from rsretrieve.index.store.tile_schema import SCHEMA
+from rsretrieve.index.store.tile_table import IndexedTile, TileTable, read_table, write_table
 
 PLACE = Place(
     "EPSG:32632",

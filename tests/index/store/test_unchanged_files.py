@@ -21,7 +21,7 @@ LONG_AGO_NS = 1_700_000_000_000_000_000
 @pytest.fixture(autouse=True)
 def times_count_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of a test are always new: otherwise their times would never decide."""
-    monkeypatch.setattr("rsretrieve.data.file_state._SETTLED_NS", 0)
+    monkeypatch.setattr("rsretrieve.data.file_state.SETTLED_NS", 0)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_moved_and_a_copied_folder_are_not_changed(folder: Path) -> None:
 def test_a_second_change_within_a_tick_is_seen(
     folder: Path, monkeypatch: pytest.MonkeyPatch, settled: int
 ) -> None:
-    monkeypatch.setattr("rsretrieve.data.file_state._SETTLED_NS", settled)
+    monkeypatch.setattr("rsretrieve.data.file_state.SETTLED_NS", settled)
     row = IndexedTile.of(tile(folder), None)
     assert (row.state == "") == bool(settled)
     status = (folder / "a.tif").stat()

@@ -119,7 +119,7 @@ def test_ranking_again_in_blocks_is_ranking_again(monkeypatch: pytest.MonkeyPatc
     index = VectorIndex.build(gallery, "IVF4,SQ8")
     index.set_parameter("rerank", 4)
     whole = index.search(queries, 10)
-    monkeypatch.setattr(vector_index, "_RERANKED", 1)
+    monkeypatch.setattr(vector_index, "RERANKED", 1)
     assert all(np.array_equal(a, b) for a, b in zip(whole, index.search(queries, 10)))
 
 
@@ -358,7 +358,7 @@ def test_what_runs_out_of_memory_on_the_gpu_is_built_by_the_cpu(
     gpu: FakeFaiss, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu.room = 1000
-    monkeypatch.setattr(fit, "_train", lambda index, sample, _: index.train(sample))
+    monkeypatch.setattr(fit, "train_cells", lambda index, sample, _: index.train(sample))
     vectors = unit_rows(3000, 4, 0)
     index = VectorIndex.build(vectors, "IVF10,Flat", gpu=0)
     assert len(index) == 3000

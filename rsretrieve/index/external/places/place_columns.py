@@ -16,8 +16,9 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.notes import Note
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import TableError
-from rsretrieve.index.external.geometry_columns import LON_LAT, PlaceReader
-from rsretrieve.index.store.tile_table import SCHEMA
+from rsretrieve.index.external.places.geometry_columns import PlaceReader
+from rsretrieve.index.external.places.geometry_crs import LON_LAT
+from rsretrieve.index.store.tile_schema import SCHEMA
 
 PLACE_COLUMNS = ("crs", "bounds", "footprint", "parts")
 _CRS_HINT = "write the CRS of the geometries to the file, or write them in longitude and latitude"
@@ -32,7 +33,7 @@ class BatchPlaces:
         path: the table, for messages.
         reader: reads one row.
         coordinates: the columns of longitudes and latitudes of points, or None.
-        context: is told of places that are approximate or unknown.
+        context: receives notices of places that are approximate or unknown.
     """
 
     path: Path
@@ -78,7 +79,7 @@ class BatchPlaces:
         reader, none = self.reader, _Simple(np.zeros(len(batch), bool), table_of_places(()))
         if reader.own or reader.encoding != "wkb" or reader.crs is not None:
             return none
-        column = batch.column(batch.schema.get_field_index(reader.geometry))
+        column = batch.column(reader.geometry)
         found = _simple_of(getattr(column, "storage", column))
         if not reader.is_declared:
             for i in np.flatnonzero(found.are_placed).tolist():
@@ -88,15 +89,13 @@ class BatchPlaces:
     def _points(self, ids: Sequence[str], batch: pyarrow.RecordBatch) -> pyarrow.Table:
         if self.coordinates is None:
             return table_of_places([None] * len(batch))
-        lons, lats = (
-            _numbers(batch.column(batch.schema.get_field_index(name))) for name in self.coordinates
-        )
+        lons, lats = (_numbers(batch.column(name)) for name in self.coordinates)
         outside = np.flatnonzero((np.abs(lons) > 360 + _ROUNDING) | (np.abs(lats) > 90 + _ROUNDING))
         if len(outside):
             i = int(outside[0])
             raise TableError(
                 f"{self.path}: its columns {' and '.join(self.coordinates)} hold {lons[i]:.10g} "
-                f"and {lats[i]:.10g}, which are no degrees (row {ids[i]!r})",
+                f"and {lats[i]:.10g}, which are not degrees (row {ids[i]!r})",
                 hint="write coordinates in longitude and latitude",
             )
         lons = np.where(np.abs(lons) > 180, (lons + 180) % 360 - 180, lons)

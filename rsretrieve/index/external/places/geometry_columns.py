@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import pyarrow
 from numpy.typing import NDArray
 
+from rsretrieve._core.sealing import json_object
 from rsretrieve.data.geo.footprints import (
     Point,
     Shape,
@@ -24,10 +24,9 @@ from rsretrieve.data.geo.place import Place, Placing
 from rsretrieve.data.geo.projection import Projection
 from rsretrieve.data.geo.reference_systems import NOT_READ, checked_crs
 from rsretrieve.data.notes import Note
-from rsretrieve.index.external.geometries import decode, encoding_of, is_geoarrow
+from rsretrieve.index.external.places.geometries import decode, encoding_of, is_geoarrow
+from rsretrieve.index.external.places.geometry_crs import LON_LAT, crs_of_extension, projected
 
-LON_LAT = "OGC:CRS84"
-_LON_LAT_NAMES = (LON_LAT, "EPSG:4326", "CRS84", "WGS84")
 _OWN = ("crs", "bounds", "footprint")
 _OTHER_NAMES = ("geometry", "geom", "wkb_geometry", "the_geom")
 _TOLERANCE = 0.02 / 64  # of the outline of a projected polygon, in lengths of its longest edge
@@ -67,7 +66,7 @@ class PlaceReader:
         """
         types = types or {}
         own = all(name in schema.names for name in _OWN)
-        told = _geo_metadata(schema)
+        told = json_object((schema.metadata or {}).get(b"geo", b""))
         typed = [field.name for field in schema if is_geoarrow(field)]
         names = (told.get("primary_column"), *types, *_OTHER_NAMES, *typed)
         column = next((str(name) for name in names if name in schema.names), None)
@@ -81,8 +80,8 @@ class PlaceReader:
         encoding = encoding_of(field, described.get("encoding"))
         crs = described.get("crs")
         if crs is None and "crs" not in described:
-            crs = types.get(column) or _of_extension(field) or (LON_LAT if described else None)
-        return cls(own, column, _projected(crs, schema), encoding, crs is not None)
+            crs = types.get(column) or crs_of_extension(field) or (LON_LAT if described else None)
+        return cls(own, column, projected(crs, schema), encoding, crs is not None)
 
     def place(self, values: Mapping[str, Any]) -> Placing:
         """The place of a row, or a remark why it has none.
@@ -116,7 +115,7 @@ class PlaceReader:
         if max(-west, east) > 360 + _ROUNDING or max(-south, north) > 90 + _ROUNDING:
             raise ValueError(
                 f"a geometry of its column {self.geometry!r} extends to {east:.10g},{north:.10g}, "
-                f"which are no degrees, and {'its CRS is' if self.is_declared else 'no CRS is'} "
+                f"which are not degrees, and {'its CRS is' if self.is_declared else 'no CRS is'} "
                 f"{'longitude and latitude' if self.is_declared else 'named'}"
             )
         known = self.is_declared or srid == 4326
@@ -213,7 +212,7 @@ def own_place(values: Mapping[str, Any]) -> Place:
     if not all(rings) or not np.isfinite([*place.bounds, *sum(sum(rings, ()), ())]).all():
         raise ValueError("a tile's bounds or footprint are not numbers")
     if any(len(ring) < 3 for ring in rings[1:]) or not all(place.parts or ((1,),)):
-        raise ValueError("a part of a tile's footprint is no ring")
+        raise ValueError("a part of a tile's footprint is not a ring")
     if any(abs(lon) > 360 or abs(lat) > 90 for ring in rings for lon, lat in ring):
         raise ValueError("a tile's footprint is not in degrees")
     return place
@@ -248,61 +247,3 @@ def _outline(geometry: Any) -> list[Point]:
     else:
         ring = list(outline.coords)
     return [(float(point[0]), float(point[1])) for point in ring]
-
-
-def _geo_metadata(schema: pyarrow.Schema) -> dict[str, Any]:
-    try:
-        told = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
-def _of_extension(field: pyarrow.Field) -> object:
-    """The CRS of a column of one of GeoArrow's types; None if it names none."""
-    kind = field.type
-    content = (field.metadata or {}).get(b"ARROW:extension:metadata", b"")
-    if isinstance(kind, pyarrow.ExtensionType):
-        content = kind.__arrow_ext_serialize__()
-    try:
-        told = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return told.get("crs") if isinstance(told, dict) else None
-
-
-def _projected(crs: object, schema: pyarrow.Schema) -> str | None:
-    """The definition of a CRS; None for longitude and latitude, or if there is none.
-
-    Raises:
-        ValueError: it is not supported.
-    """
-    if isinstance(crs, str):
-        crs = _of_text(crs, schema)
-    if crs is None or _is_lon_lat(crs):
-        return None
-    return checked_crs(crs if isinstance(crs, str) else json.dumps(crs))
-
-
-def _of_text(crs: str, schema: pyarrow.Schema) -> object:
-    """The CRS in the text of Parquet's type: itself, a number, or where the file has it."""
-    kind, _, rest = crs.partition(":")
-    if kind.lower() == "srid":
-        return f"EPSG:{rest}" if rest not in ("", "0") else None
-    if kind.lower() == "projjson":
-        crs = (schema.metadata or {}).get(rest.encode(), b"").decode(errors="replace")
-    try:
-        told: object = json.loads(crs)
-    except (ValueError, RecursionError):
-        return crs
-    return told if isinstance(told, dict) else crs
-
-
-def _is_lon_lat(crs: object) -> bool:
-    """Whether a CRS is longitude and latitude in WGS 84."""
-    if isinstance(crs, str):
-        return crs.upper() in _LON_LAT_NAMES
-    identity = crs.get("id", {}) if isinstance(crs, Mapping) else None
-    if not isinstance(identity, Mapping):
-        return False
-    return f"{identity.get('authority')}:{identity.get('code')}" in _LON_LAT_NAMES

@@ -20,7 +20,7 @@ from rsretrieve.errors import InputError
 from rsretrieve.export.geojson import place_geometry, write_geojson
 from rsretrieve.export.geoparquet import write_hits
 from rsretrieve.index.external.embeddings_file import read_embeddings
-from rsretrieve.index.external.geometry_columns import PlaceReader
+from rsretrieve.index.external.places.geometry_columns import PlaceReader
 from rsretrieve.index.store.columns import Footprints
 from rsretrieve.index.store.tile_table import TileTable, read_table, write_table
 from rsretrieve.search.search import Hit, QueryResult
@@ -196,7 +196,7 @@ METRES = box(500_000, 5_000_000, 500_640, 5_000_640)
 @pytest.mark.parametrize("metadata", [None, {}, {"crs": None}])
 def test_what_is_no_degrees_is_refused(tmp_path: Path, geometry, metadata) -> None:
     path = plain_table(tmp_path / "a.parquet", [geometry.wkb], metadata)
-    with pytest.raises(InputError, match="no degrees"):
+    with pytest.raises(InputError, match="not degrees"):
         read_embeddings(path, None, RunContext())
 
 

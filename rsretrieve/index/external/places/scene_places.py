@@ -18,11 +18,12 @@ from rsretrieve.data.reading.scene_facts import WindowsOfScene, read_window_plac
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import split_window
-from rsretrieve.data.workers.pool import WorkerSlot
+from rsretrieve.data.workers.pool import WorkerSlot, worker_slots
 from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import InvalidArgument, TileError
-from rsretrieve.index.external.place_columns import PLACE_COLUMNS, table_of_places
-from rsretrieve.index.store.tile_table import SCHEMA, TileTable
+from rsretrieve.index.external.places.place_columns import PLACE_COLUMNS, table_of_places
+from rsretrieve.index.store.tile_schema import SCHEMA
+from rsretrieve.index.store.tile_table import TileTable
 
 _AT_ONCE = 20_000  # windows of a call
 _WINDOW = r"#\d{1,9},\d{1,9},[1-9]\d{0,8},[1-9]\d{0,8}$"  # as `split_window` reads them
@@ -36,7 +37,7 @@ def with_scene_places(folder: Path, table: TileTable, context: RunContext) -> Ti
     Args:
         folder: the folder of the file of embeddings.
         table: the tiles.
-        context: is told of scenes that are missing or cannot be read.
+        context: receives notices of scenes that are missing or cannot be read.
     """
     columns = table.columns
     lacking = pc.and_(
@@ -52,8 +53,7 @@ def with_scene_places(folder: Path, table: TileTable, context: RunContext) -> Ti
         scenes[split_window(tile_id)[0]].append(i)
     places: list[Place | None] = [None] * len(ids)
     found = np.zeros(len(ids), bool)
-    slot = WorkerSlot()
-    try:
+    with worker_slots(1) as (slot,):
         for name, which in scenes.items():
             path = _beside(folder, name)
             if path is None:
@@ -65,8 +65,6 @@ def with_scene_places(folder: Path, table: TileTable, context: RunContext) -> Ti
                 placed = _placed(slot, path, [ids[i] for i in part], context)
                 for i, place in zip(part, placed):
                     places[i] = place
-    finally:
-        slot.stop()
     paths = [
         str(_beside(folder, split_window(ids[i])[0])) if found[i] else "" for i in range(len(ids))
     ]

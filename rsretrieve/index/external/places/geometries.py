@@ -22,8 +22,7 @@ def encoding_of(field: pyarrow.Field, told: str | None) -> str | None:
         told: the encoding that the file's GeoParquet metadata name, if any.
     """
     kind, types = field.type, pyarrow.types
-    name = getattr(kind, "extension_name", (field.metadata or {}).get(_EXTENSION, b""))
-    name = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    name = _extension_name(field)
     for given in (str(told or ""), name.removeprefix("geoarrow.").removeprefix("ogc.")):
         if given.lower() in ENCODINGS:
             return given.lower()
@@ -40,9 +39,12 @@ _BINARY_VIEW, _STRING_VIEW = pyarrow.binary_view(), pyarrow.string_view()
 
 def is_geoarrow(field: pyarrow.Field) -> bool:
     """Whether a column is of one of GeoArrow's types, by its own type or by Arrow's metadata."""
+    return _extension_name(field).startswith(("geoarrow.", "ogc."))
+
+
+def _extension_name(field: pyarrow.Field) -> str:
     name = getattr(field.type, "extension_name", (field.metadata or {}).get(_EXTENSION, b""))
-    name = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
-    return name.startswith(("geoarrow.", "ogc."))
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
 
 
 def decode(encoding: str, value: Any) -> Any:
@@ -88,7 +90,7 @@ def _native(encoding: str, value: Any) -> Any:
     try:
         return makers[encoding](value)
     except (TypeError, KeyError, IndexError, shapely.errors.ShapelyError) as error:
-        raise ValueError(f"a geometry is no {encoding} ({error})") from error
+        raise ValueError(f"a geometry is not a {encoding} ({error})") from error
 
 
 def _polygon(rings: Any) -> Any:

@@ -1,0 +1,170 @@
+"""Write similarity maps as GeoTIFF: one file, or a folder with one file for each scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rsretrieve._core.atomic_write import folder_aside, refuse_to_overwrite, written_aside
+from rsretrieve._core.tables import write_csv
+from rsretrieve.data.geo import proj_data
+from rsretrieve.errors import InputError, InvalidArgument
+from rsretrieve.export.output_paths import is_one_raster
+from rsretrieve.search.similarity_map import (
+    SceneWindows,
+    SimilarityMap,
+    scenes_of,
+    similarity_map,
+)
+
+if TYPE_CHECKING:
+    from rsretrieve.index.store.folder import IndexStore
+    from rsretrieve.search.search import QueryResult
+
+LIST_FILE = "maps.csv"
+"""In a folder of maps: which file is the map of which scene."""
+_COLUMNS = ("file", "scene", "windows", "lowest", "highest")
+_LONGEST_NAME = 80
+
+
+def scenes_to_map(store: IndexStore, path: Path, *, overwrite: bool) -> list[SceneWindows]:
+    """The scenes of an index, checked before the work starts.
+
+    Args:
+        store: the index.
+        path: a GeoTIFF, or a folder.
+        overwrite: replace an existing output.
+
+    Raises:
+        InvalidArgument: the path has the suffix of another format.
+        InputError: the index has no windows of scenes, or several scenes for one file.
+        OutputExists: the output exists and may not be replaced.
+    """
+    if not is_one_raster(path) and path.suffix[1:].isalpha():
+        raise InvalidArgument(
+            f"{path}: a similarity map is a GeoTIFF, not {path.suffix}",
+            hint="give a name that ends in .tif; or a folder, for a map of each scene",
+        )
+    scenes = scenes_of(store)
+    marker = "" if is_one_raster(path) else LIST_FILE
+    refuse_to_overwrite(path, overwrite=overwrite, marker=marker)
+    if is_one_raster(path) and len(scenes) > 1:
+        raise InputError(
+            f"{store.folder} has windows of {len(scenes)} scenes ({scenes[0].file}, "
+            f"{scenes[1].file} …), and {path} is one similarity map",
+            hint="give a folder (a name without .tif): it gets a map of each scene",
+        )
+    return scenes
+
+
+def write_similarity_maps(
+    path: Path,
+    store: IndexStore,
+    scenes: Sequence[SceneWindows],
+    results: Sequence[QueryResult],
+    *,
+    overwrite: bool,
+) -> list[str]:
+    """Write the similarity of every window to a query, as GeoTIFF (one band, float32, nodata NaN).
+
+    Args:
+        path: a GeoTIFF, or a folder; see `is_one_raster`.
+        store: the index.
+        scenes: its scenes; see `scenes_to_map`.
+        results: one query and its hits.
+        overwrite: replace an existing output.
+
+    Returns:
+        Notices.
+
+    Raises:
+        InvalidArgument: there are several queries.
+        InputError: the windows of a scene have no map.
+        OutputExists: the output exists and may not be replaced.
+    """
+    require_one_query(len(results))
+    [result] = results
+    irregular, unplaced = [], []
+
+    def write_map(scene: SceneWindows, file: Path) -> SimilarityMap:
+        found = similarity_map(store, scene, result.vectors)
+        _write(file, found, result)
+        irregular.extend([scene.file] * (not found.is_regular))
+        unplaced.extend([scene.file] * (found.crs is None))
+        return found
+
+    if is_one_raster(path):
+        with written_aside(path, overwrite=overwrite) as aside:
+            write_map(scenes[0], aside)
+    else:
+        with folder_aside(path, overwrite=overwrite, marker=LIST_FILE) as folder:
+            rows = []
+            for number, scene in enumerate(scenes, 1):
+                name = f"{number:0{len(str(len(scenes)))}d}_{_safe(scene.name)}.tif"
+                values = write_map(scene, folder / name).values
+                spread = float(np.nanmin(values)), float(np.nanmax(values))
+                rows.append((name, scene.file, len(scene.rows), *spread))
+            write_csv(folder / LIST_FILE, _COLUMNS, rows, overwrite=False)
+    return _notices(store, scenes, irregular, unplaced)
+
+
+def require_one_query(count: int) -> None:
+    """Raise `InvalidArgument` unless there is exactly one query."""
+    if count != 1:
+        raise InvalidArgument(
+            f"a similarity map shows one query, not {count}",
+            hint="run the command once for each query",
+        )
+
+
+def _safe(name: str) -> str:
+    """A scene's name as a part of a file name: letters, digits, dots, hyphens, underscores."""
+    kept = "".join(char if char.isalnum() or char in "-_." else "_" for char in name)
+    while len(kept.encode()) > _LONGEST_NAME:
+        kept = kept[:-1]
+    return kept or "scene"
+
+
+def _write(path: Path, found: SimilarityMap, result: QueryResult) -> None:
+    import rasterio
+
+    height, width = found.values.shape
+    form: dict[str, Any] = {
+        **{"driver": "GTiff", "dtype": "float32", "count": 1, "nodata": float("nan")},
+        **{"compress": "deflate", "predictor": 3, "tiled": True, "bigtiff": "if_safer"},
+    }
+    place = {"crs": found.crs, "transform": rasterio.Affine(*found.transform)}
+    with (
+        proj_data.of_rasterio(),
+        rasterio.open(path, "w", height=height, width=width, **form, **place) as dataset,
+    ):
+        dataset.write(found.values, 1)
+        dataset.set_band_description(1, "cosine similarity")
+        dataset.update_tags(
+            query=result.query, expanded=str(result.expanded).lower(), scene=found.scene.file
+        )
+
+
+def _notices(
+    store: IndexStore,
+    scenes: Sequence[SceneWindows],
+    irregular: Sequence[str],
+    unplaced: Sequence[str],
+) -> list[str]:
+    notices = []
+    if left := len(store.rows) - sum(len(scene.rows) for scene in scenes):
+        notices.append(f"{left} tiles are no windows of a scene; the similarity map lacks them")
+    if irregular:
+        notices.append(
+            f"the windows of {len(irregular)} scenes ({irregular[0]}) lie on no regular grid: a "
+            "pixel of the similarity map is the most similar window that contains its centre"
+        )
+    if unplaced:
+        notices.append(
+            f"{len(unplaced)} scenes ({unplaced[0]}) have no georeference: the similarity map is "
+            "in pixels of the scene"
+        )
+    return notices

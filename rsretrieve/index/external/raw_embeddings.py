@@ -1,0 +1,72 @@
+"""Embeddings as a file holds them, and their L2-normalisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rsretrieve.data.failures import Failure
+from rsretrieve.data.run_context import RunContext
+from rsretrieve.errors import NoUsableTiles
+from rsretrieve.index.store.folder import IndexContent
+from rsretrieve.index.store.tile_table import TileTable
+
+_BLOCK = 65_536
+_UNIT = 1e-4  # tolerance of a unit norm
+
+
+@dataclass(frozen=True)
+class RawEmbeddings:
+    """What a file holds.
+
+    Attributes:
+        rows: N tiles.
+        vectors: (N, D) numbers, zero where a vector is missing.
+        provenance: the source of the vectors.
+        missing: (N,) which rows have no vector.
+        is_numbered: the rows have no ids of their own.
+    """
+
+    rows: TileTable
+    vectors: NDArray[Any]
+    provenance: dict[str, Any]
+    missing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    is_numbered: bool = False
+
+
+def normalised(path: Path, raw: RawEmbeddings, context: RunContext) -> IndexContent:
+    """Leave out unusable rows, and L2-normalise the others.
+
+    An array that needs neither stays memory-mapped.
+    """
+    vectors, rows = raw.vectors, raw.rows
+    norms = np.empty(len(vectors), np.float64)
+    for start in range(0, len(vectors), _BLOCK):
+        block = np.asarray(vectors[start : start + _BLOCK], np.float64)
+        norms[start : start + len(block)] = np.linalg.norm(block, axis=1)
+    usable = np.isfinite(norms) & (norms > 0)
+    for i in np.flatnonzero(~usable).tolist():
+        reason = (
+            "its embedding is zero or missing" if norms[i] == 0 else "its embedding is not finite"
+        )
+        context.add_failure(Failure(rows[i].tile, reason))
+    if not usable.any():
+        raise NoUsableTiles(f"{path}: none of {len(vectors)} embeddings can be used")
+    if vectors.dtype != np.float32 or not usable.all() or np.abs(norms - 1).max() > _UNIT:
+        kept = np.flatnonzero(usable)
+        unit = np.empty((len(kept), vectors.shape[1]), np.float32)
+        for start in range(0, len(kept), _BLOCK):
+            part = kept[start : start + _BLOCK]
+            unit[start : start + len(part)] = vectors[part] / norms[part, None]
+        vectors = unit
+        rows = TileTable(rows.columns.take(kept)) if len(kept) < len(rows) else rows
+    facts = {
+        "model": str(raw.provenance.get("model") or ""),
+        "model_fingerprint": str(raw.provenance.get("model_fingerprint") or ""),
+        "provenance": raw.provenance,
+    }
+    return IndexContent(rows, vectors, facts)
