@@ -31,10 +31,13 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.network.device import Precision
 from rsretrieve.network.embedder import Embedder, pixel_blocks
+from rsretrieve.network.model_folder import load_model
+from rsretrieve.network.shipped.shipped_models import DEFAULT_MODEL, shipped_path
 from rsretrieve.network.unlabelled.choose_embedding import FROZEN_PX, RANDOM_PX, is_rgb
 from rsretrieve.network.unlabelled.fit_embedding import (
     DIMENSIONS,
     FittedEmbedding,
+    fit_components,
     fit_frozen,
     fit_random_convolutions,
 )
@@ -195,9 +198,25 @@ def embeddings(tiles: TileSet, weights: str) -> Iterator[tuple[str, Floats, floa
     for whitening in (0.5, 1.0):
         yield f"frozen, whitening {whitening:g}", reduced(deep, of_deep, whitening), frozen_s
     yield "frozen, whitening 0 (a)", frozen.vectors, frozen_s
+    if is_rgb(large.preprocessing):
+        yield from of_default_model(large)
     every = np.concatenate([deep, responses, statistics], axis=1)
     scales = np.concatenate([of_deep, of_responses, of_statistics])
     yield "all three, whitening 0.5", reduced(every, scales, 0.5), random_s + frozen_s
+
+
+def of_default_model(sample: FitSample) -> Iterator[tuple[str, Floats, float]]:
+    """The default model as it is, and with components of these tiles."""
+    path = shipped_path(DEFAULT_MODEL)
+    if path is None:
+        return
+    model = load_model(path, CPU)
+    own = replace(sample, preprocessing=model.description.preprocessing)
+    embedder = Embedder(model.network, own.preprocessing, CPU, Precision.FLOAT32)
+    yield f"model {DEFAULT_MODEL}", embedder.vectors(own.pixels), 0.0
+    started = time.perf_counter()
+    fitted = fit_components(model.network, model.description.backbone, own, {})
+    yield f"model {DEFAULT_MODEL}, fitted", fitted.vectors, time.perf_counter() - started
 
 
 def figures(vectors: Floats, labels: NDArray[np.str_]) -> tuple[float, float, float]:

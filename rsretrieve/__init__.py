@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rsretrieve.api.tile_lists import Leaks, TileLists, find_leaks, split
     from rsretrieve.api.trained_model import Model, load_model
     from rsretrieve.errors import RsretrieveError, RsretrieveWarning
+    from rsretrieve.network.shipped.shipped_models import ShippedModel, shipped_models
     from rsretrieve.progress import Advanced, EpochFinished, Noticed, StageStarted
 
 __version__ = "0.1.0"
@@ -41,6 +42,7 @@ __all__ = [
     "Noticed",
     "RsretrieveError",
     "RsretrieveWarning",
+    "ShippedModel",
     "StageStarted",
     "TileLists",
     "Tiles",
@@ -52,6 +54,7 @@ __all__ = [
     "load_model",
     "open_index",
     "open_tiles",
+    "shipped_models",
     "split",
     "train",
 ]
@@ -67,6 +70,7 @@ _MODULES = {
     "api.tile_lists": ("Leaks", "TileLists", "find_leaks", "split"),
     "api.trained_model": ("Model", "load_model"),
     "errors": ("RsretrieveError", "RsretrieveWarning"),
+    "network.shipped.shipped_models": ("ShippedModel", "shipped_models"),
     "progress": ("Advanced", "EpochFinished", "Noticed", "StageStarted"),
 }
 

@@ -16,7 +16,7 @@ NAMES = {
     *("Tiles", "Model", "Index", "Hit", "Hits", "AuditResult", "Evaluation"),
     *("open_tiles", "train", "load_model", "open_index", "audit_labels", "evaluate"),
     *("build_index", "build_index_from_embeddings", "split", "find_leaks", "TileLists", "Leaks"),
-    *("RsretrieveError", "RsretrieveWarning"),
+    *("RsretrieveError", "RsretrieveWarning", "ShippedModel", "shipped_models"),
     *("StageStarted", "Advanced", "Noticed", "EpochFinished"),
 }
 REPORTED = {"strict": False, "progress": None}
@@ -45,6 +45,7 @@ SIGNATURES = {
             **{"device": "auto", "seed": 0, **REPORTED},
         },
     ),
+    "shipped_models": ({}, {}),
     "load_model": ({"path": REQUIRED}, {"device": "auto"}),
     "build_index": (
         {"tiles": REQUIRED, "model": REQUIRED, "output": REQUIRED},

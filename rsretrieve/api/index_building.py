@@ -21,7 +21,7 @@ from rsretrieve.api.arguments.embedding_request import embedding_request, used_m
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_index import Index
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
-from rsretrieve.api.trained_model import ModelLike, paths_among
+from rsretrieve.api.trained_model import ModelLike, model_path, paths_among
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.export.output_paths import OutputPaths
@@ -34,6 +34,7 @@ from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
 from rsretrieve.index.write import IndexBuildOptions
 from rsretrieve.network.device import choose_device
+from rsretrieve.network.shipped.shipped_models import given_model
 from rsretrieve.search.search import model_folder_of
 
 
@@ -61,9 +62,9 @@ def build_index(
 
     Args:
         tiles: open tiles, or what `open_tiles` takes.
-        model: a loaded model, or its folder. None: in an update, the model of the index;
-            otherwise an embedding that needs no training, chosen by the tiles and stored in the
-            index. A notice says which and why.
+        model: a loaded model, its folder, or the name of a shipped one, which is stored in the
+            index. None: in an update, the model of the index; otherwise an embedding that needs no
+            training, chosen by the tiles and stored in the index. A notice says which and why.
         output: the index folder to write.
         index: `auto` (chosen by the number of tiles, `recall` and `memory`), or a FAISS key such
             as `Flat`, `IVF256,Flat` or `HNSW32`.
@@ -107,6 +108,8 @@ def build_index(
         folder, goal = path_of(output, "output"), _goal(index, recall, memory, append_only)
         replaces, updates = flag(overwrite, "overwrite"), flag(update, "update")
         asked = embedding_request(model, weights, backbone, seed, update=updates)
+        if isinstance(model, str | os.PathLike):
+            model = model_path(model, call)
         inputs = paths_among({"tiles": tiles, "model": model, "weights": asked.file})
         paths = OutputPaths(folder={"output": folder}, inputs=inputs)
         paths.check()
@@ -126,7 +129,7 @@ def build_index(
                 goal=goal,
                 overwrite=replaces,
                 update=updates,
-                store_model=model is None,
+                store_model=not updates and (model is None or given_model(used.path).is_shipped),
             )
         store = open_index(folder)
     of_user = None if model is None else used

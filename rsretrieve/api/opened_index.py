@@ -25,7 +25,7 @@ from rsretrieve.api.hits import Hits
 from rsretrieve.api.model_of_index import ModelOfIndex
 from rsretrieve.api.notebook import facts_html, short, some_names
 from rsretrieve.api.tables.index_tables import IndexTables
-from rsretrieve.api.trained_model import Model, ModelLike
+from rsretrieve.api.trained_model import Model, ModelLike, model_path
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.tile import Trust
 from rsretrieve.export.output_paths import OutputPaths, is_one_raster
@@ -299,7 +299,7 @@ def open_index(path: IndexLike, *, model: ModelLike | None = None, device: str =
         >>> len(rsretrieve.open_index("index"))
         144
     """
-    with CallReport(None):
+    with CallReport(None) as call:
         if isinstance(path, Index):
             return path
         if not isinstance(path, str | os.PathLike):
@@ -307,7 +307,7 @@ def open_index(path: IndexLike, *, model: ModelLike | None = None, device: str =
         store, name = index_folder.open_index(path_of(path, "index")), device_name(device)
         if model is None:
             return Index(store, None, name)
-        chosen = model if isinstance(model, Model) else path_of(model, "model")
+        chosen = model if isinstance(model, Model) else model_path(model, call)
         described = chosen.loaded if isinstance(chosen, Model) else ModelFolder.read(chosen)
         require_same_model(store.folder, store.manifest, described)
         return Index(store, chosen, name)

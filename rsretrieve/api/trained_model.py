@@ -35,6 +35,7 @@ from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network import model as network_model
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import choose_device
+from rsretrieve.network.shipped.shipped_models import given_model, no_such_model
 
 
 class Model:
@@ -185,7 +186,8 @@ def load_model(path: ModelLike, *, device: str = "auto") -> Model:
     """Load a model folder.
 
     Args:
-        path: the folder that `train` wrote.
+        path: the folder that `train` wrote; or the name of a shipped model, see
+            `shipped_models`. A folder of that name comes first.
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
 
     Returns:
@@ -217,8 +219,24 @@ def model_of(model: object, device: object, call: CallReport) -> Model:
         return model
     if not isinstance(model, str | os.PathLike):
         raise wrong("model", "a path or a loaded model", model)
-    folder = path_of(model, "model")
+    folder = model_path(model, call)
     return Model(model_folder.load_model(folder, choose_device(device_name(device)), call.context))
+
+
+def model_path(model: object, call: CallReport) -> Path:
+    """The folder that a path, or the name of a shipped model, means.
+
+    Raises:
+        InvalidArgument: it is neither a path nor a text.
+        ModelNotFound: there is no such folder; the hint names a similar model.
+    """
+    given = path_of(model, "model")
+    named = given_model(given)
+    call.notice(*named.notices)
+    folder = named.folder or given
+    if not folder.exists():
+        raise no_such_model(given)
+    return folder
 
 
 def paths_among(arguments: Mapping[str, object]) -> dict[str, str | Path | None]:

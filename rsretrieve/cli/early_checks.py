@@ -13,7 +13,6 @@ from rsretrieve.errors import (
     IndexNotFound,
     InputError,
     InvalidArgument,
-    ModelNotFound,
     TableError,
     TilesNotFound,
     missing_weights,
@@ -21,6 +20,7 @@ from rsretrieve.errors import (
 
 if TYPE_CHECKING:
     from rsretrieve.index.vectors.choose_kind import IndexGoal
+    from rsretrieve.network.shipped.shipped_models import GivenModel
 
 _VECTORS = ".npy"
 _RASTERS = (".tif", ".tiff", ".vrt")
@@ -106,16 +106,17 @@ def check_query(
     check_file(within)
 
 
-def check_labels_file(path: Path | None) -> None:
-    """Check that a labels file has the columns `tile` and `label`.
+def check_labels_file(*paths: Path | None) -> None:
+    """Check that labels files have the columns `tile` and `label`.
 
     Raises:
-        TableError: it does not exist, is no table, or lacks a column.
+        TableError: one does not exist, is no table, or lacks a column.
     """
     from rsretrieve._core.tables import require_columns
 
-    if path is not None:
-        require_columns(path, ("tile", "label"))
+    for path in paths:
+        if path is not None:
+            require_columns(path, ("tile", "label"))
 
 
 def check_truth(path: Path | None) -> None:
@@ -181,6 +182,13 @@ def check_index(folder: Path) -> None:
         )
 
 
+def find_model(given: Path | None) -> GivenModel:
+    """Find the model that a path or the name of a shipped model means; None means none."""
+    from rsretrieve.network.shipped.shipped_models import given_model
+
+    return given_model(given)
+
+
 def check_model(folder: Path | None) -> None:
     """Check that a folder holds a model that this version can read.
 
@@ -193,10 +201,9 @@ def check_model(folder: Path | None) -> None:
     if folder is None:
         return
     if not _exists(folder):
-        raise ModelNotFound(
-            f"{folder}: no such folder; it has no model (model.json is missing)",
-            hint="train one with `rsretrieve train TILES --output DIR`",
-        )
+        from rsretrieve.network.shipped.shipped_models import no_such_model
+
+        raise no_such_model(folder)
     ModelFolder.read(folder)
 
 

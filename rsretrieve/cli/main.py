@@ -21,6 +21,7 @@ from rsretrieve.cli.commands.evaluate_command import evaluate
 from rsretrieve.cli.commands.export_command import export
 from rsretrieve.cli.commands.index_command import index
 from rsretrieve.cli.commands.info_command import info
+from rsretrieve.cli.commands.models_command import models
 from rsretrieve.cli.commands.query_command import query
 from rsretrieve.cli.commands.split_command import split
 from rsretrieve.cli.commands.train_command import train
@@ -52,7 +53,7 @@ app = typer.Typer(
 )
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Main commands": (train, index, query, audit_labels, evaluate),
-    "Other commands": (split, corrupt_labels, info, export, cache, demo),
+    "Other commands": (split, corrupt_labels, models, info, export, cache, demo),
 }
 for panel, commands in _PANELS.items():
     for command in commands:

@@ -138,9 +138,9 @@ IndexModel = Annotated[
     Path | None,
     typer.Option(
         "--model",
-        metavar="DIR",
-        help="Path of the model, if it was moved. \\[default: the one that the index names or "
-        "holds]",
+        metavar="DIR|NAME",
+        help="Path of the model, if it was moved; or a model of `rsretrieve models`. \\[default: "
+        "the one that the index names or holds]",
     ),
 ]
 Index = Annotated[

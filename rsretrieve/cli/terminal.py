@@ -33,12 +33,20 @@ class Terminal:
         as_json: print the result as one JSON object.
         quiet: show no progress and no notices.
         after_interrupt: the hint after Ctrl-C.
+        notices: printed when the command begins.
 
     Attributes:
         after_interrupt: returns the hint after Ctrl-C; a command may replace it.
     """
 
-    def __init__(self, *, as_json: bool, quiet: bool, after_interrupt: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        as_json: bool,
+        quiet: bool,
+        after_interrupt: str = "",
+        notices: Sequence[str] = (),
+    ) -> None:
         self.after_interrupt: Callable[[], str] = lambda: after_interrupt
         self._as_json, self._quiet = as_json, quiet
         # In a file or a pipe, lines are not cut to the width of a terminal.
@@ -49,6 +57,7 @@ class Terminal:
         self._stage: TaskID | None = None
         self._note = ""
         self._notices: list[str] = []
+        self.notice(*notices)
 
     def __enter__(self) -> Terminal:
         return self

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # a command loads only the modules that it needs
     from rsretrieve.evaluation.per_class import ClassFigures
     from rsretrieve.index.write import IndexingSummary
     from rsretrieve.network.metadata import ModelDescription
+    from rsretrieve.network.shipped.shipped_models import ShippedModel
     from rsretrieve.search.search import Hit, QueryResult
     from rsretrieve.training.save_model import TrainingSummary
 
@@ -53,6 +54,11 @@ def model_json(folder: Path, description: ModelDescription) -> dict[str, Any]:
         "classes": len(description.class_names),
         **content,
     }
+
+
+def shipped_json(model: ShippedModel) -> dict[str, Any]:
+    """An entry of the list that `models --json` prints."""
+    return {**asdict(model), "path": str(model.path)}
 
 
 def security_json(found: Enforced, drivers: Sequence[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.network.backbones import timm_names
+from rsretrieve.network.backbones.level_names import EXAMPLE, is_like_levels, levels_name
 
 _NAMES = """
     alexnet convnext_base convnext_large convnext_small convnext_tiny densenet121 densenet161
@@ -34,6 +35,15 @@ def check_backbone_name(name: str) -> None:
     Raises:
         InvalidArgument: they have none; the hint names similar ones.
     """
+    if is_like_levels(name):
+        levels = levels_name(name)
+        if levels is None:
+            raise InvalidArgument(
+                f"{name!r} does not name levels of a network",
+                hint=f"for example {EXAMPLE}: of levels 3 and 5, counted from 0, the means (m) "
+                "and the standard deviations (s), in ascending order",
+            )
+        name = levels.network
     if timm_names.is_timm(name):
         if not timm_names.is_known(name):
             raise unknown_backbone(name, timm_names.known_names())

@@ -24,6 +24,7 @@ from rsretrieve._core.tables import write_csv
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, ModelDamaged, ran_out_of_memory
+from rsretrieve.network.backbones.level_names import network_of
 from rsretrieve.network.backbones.timm_models import check_parameters
 from rsretrieve.network.backbones.timm_names import is_known, is_timm
 from rsretrieve.network.metadata import (
@@ -39,20 +40,27 @@ from rsretrieve.network.model import Model, PrototypeModel
 from rsretrieve.network.network import EmbeddingNetwork, build_network
 from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.network.runtime.graph_export import Export, export_graph
-from rsretrieve.network.tensor_io import write_tensors
+from rsretrieve.network.tensor_io import halve_kernels, write_tensors
 from rsretrieve.network.weights_file import read_weights
 from rsretrieve.progress import EpochFinished
 
 HISTORY_FILE = "history.csv"
 
 
-def write_weights(folder: Path, model: PrototypeModel) -> str:
+def write_weights(folder: Path, model: PrototypeModel, *, compact: bool = False) -> str:
     """Write the network and the prototypes.
+
+    Args:
+        folder: the model folder.
+        model: the network and the prototypes.
+        compact: store weights as float16 where no value changes, as those of models that were
+            stored so before.
 
     Returns:
         The SHA-256 of the file.
     """
-    write_tensors(folder / WEIGHTS_FILE, model.state_dict())
+    state: Mapping[str, Tensor] = model.state_dict()
+    write_tensors(folder / WEIGHTS_FILE, halve_kernels(state) if compact else state)
     # safetensors makes the file readable for its owner only.
     (folder / WEIGHTS_FILE).chmod(default_file_mode())
     return sha256_of_file(folder / WEIGHTS_FILE)
@@ -66,7 +74,7 @@ def write_description(folder: Path, description: ModelDescription) -> None:
 def library_versions(backbone: str = "") -> dict[str, str]:
     """The versions of the libraries that make a model with this backbone, by name."""
     return {
-        **({"timm": version("timm")} if is_timm(backbone) else {}),
+        **({"timm": version("timm")} if is_timm(network_of(backbone)) else {}),
         "rsretrieve": rsretrieve.__version__,
         "python": platform.python_version(),
         "torch": str(torch.__version__),
@@ -168,12 +176,13 @@ def _check_parameters(model: ModelFolder, arrays: Mapping[str, NDArray[Any]]) ->
     Its largest models take more memory than exists; those of torchvision do not.
     """
     description = model.description
-    if not (is_timm(description.backbone) and is_known(description.backbone)):
+    backbone = network_of(description.backbone)
+    if not (is_timm(backbone) and is_known(backbone)):
         return
     preprocessing, numbers = description.preprocessing, sum(a.size for a in arrays.values())
     bands, size_px = len(preprocessing.bands), preprocessing.size_px
     try:
-        check_parameters(description.backbone, bands, size_px, numbers)
+        check_parameters(backbone, bands, size_px, numbers)
     except ValueError as error:
         path = model.folder / WEIGHTS_FILE
         raise ModelDamaged(f"{path} does not fit {DESCRIPTION_FILE} ({error})") from error

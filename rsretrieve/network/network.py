@@ -13,6 +13,8 @@ from torch.nn import functional
 from rsretrieve._core.text import first_line
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.network.backbone_names import check_backbone_name, unknown_backbone
+from rsretrieve.network.backbones.level_names import is_like_levels, levels_name, network_of
+from rsretrieve.network.backbones.pooled_levels import build_levels
 from rsretrieve.network.backbones.timm_layers import add_padding
 from rsretrieve.network.backbones.timm_models import build_timm, input_layers, native_size_px
 from rsretrieve.network.backbones.timm_names import is_timm
@@ -70,8 +72,8 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
     """Build an untrained network.
 
     Args:
-        name: torchvision's name of a classification model, `timm/NAME`, or a name of
-            `RandomConvolutions`.
+        name: torchvision's name of a classification model, `timm/NAME`, a name of several levels
+            (`LevelsName`), or a name of `RandomConvolutions`.
         bands: C, the bands of a tile.
         size_px: S, the side of a tile in pixels.
         dimensions: D of the embedding.
@@ -103,7 +105,7 @@ def check_backbone(name: str) -> None:
     Raises:
         InvalidArgument: they have none; the hint names similar ones.
     """
-    if is_timm(name):
+    if is_timm(name) or is_like_levels(name):
         check_backbone_name(name)
         return
     import torchvision
@@ -115,14 +117,15 @@ def check_backbone(name: str) -> None:
 
 def _native_size(name: str) -> str:
     """The size that a backbone surely takes, in words."""
-    native = native_size_px(name) if is_timm(name) else None
+    network = network_of(name)
+    native = native_size_px(network) if is_timm(network) else None
     return f"{native} works" if native else "its ImageNet size, often 224, works"
 
 
 def first_convolutions(backbone: nn.Module) -> dict[str, nn.Conv2d]:
     """Find the layers that take the bands, by their names; usually one."""
     layers = {n: layer for n, layer in backbone.named_modules() if isinstance(layer, nn.Conv2d)}
-    listed = input_layers(backbone)
+    listed = input_layers(backbone)  # of one of several levels: none, and the first is taken
     return {name: layers[name] for name in listed or [*layers][:1]}
 
 
@@ -132,6 +135,9 @@ def _bare_backbone(name: str, bands: int, size_px: int) -> tuple[nn.Module, int]
     if filters is not None:
         random = RandomConvolutions(bands, filters)
         return random, random.features
+    levels = levels_name(name)
+    if levels is not None:
+        return build_levels(levels, bands, size_px)
     if is_timm(name):
         built = build_timm(name, bands, size_px)
         replace_convolutions(built.module)

@@ -11,11 +11,13 @@ from urllib.error import URLError
 
 import torch
 import torchvision
-from torch import Tensor
+from torch import Tensor, nn
 
 from rsretrieve.enums import NO_WEIGHTS
 from rsretrieve.errors import WeightsError
 from rsretrieve.network.backbones.checkpoint_reading import read_tensors, without_prefix
+from rsretrieve.network.backbones.level_names import network_of
+from rsretrieve.network.backbones.pooled_levels import PooledLevels
 from rsretrieve.network.backbones.timm_models import converted, download_weights
 from rsretrieve.network.backbones.timm_names import is_timm
 from rsretrieve.network.network import EmbeddingNetwork, first_convolutions
@@ -114,6 +116,7 @@ def check_weights(backbone_name: str, source: str) -> None:
 def _read(backbone_name: str, source: str) -> Mapping[str, Tensor]:
     if source != "imagenet":
         return read_tensors(Path(source))
+    backbone_name = network_of(backbone_name)
     return download_weights(backbone_name) if is_timm(backbone_name) else _imagenet(backbone_name)
 
 
@@ -137,10 +140,10 @@ def fit_weights(
     Raises:
         WeightsError: less than nine tenths of the backbone's tensors fit.
     """
-    backbone = network.backbone
+    backbone = _with_own_names(network.backbone)
     own = backbone.state_dict()
     state, taken = without_prefix(state, set(own))
-    state, adapted = _adapted(network, state, bands)
+    state, adapted = _adapted(backbone, state, bands)
     remark = "; ".join(filter(None, (taken, adapted)))
     fitting = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}
     wanted = [key for key in own if not key.endswith("num_batches_tracked")]
@@ -174,12 +177,17 @@ def adapt_bands(weight: Tensor, bands: int) -> Tensor:
     return adapted + missing / bands
 
 
+def _with_own_names(backbone: nn.Module) -> nn.Module:
+    """The part of a backbone whose tensors have the names that weights have."""
+    return backbone.network if isinstance(backbone, PooledLevels) else backbone
+
+
 def _adapted(
-    network: EmbeddingNetwork, state: dict[str, Tensor], bands: InputBands | None
+    backbone: nn.Module, state: dict[str, Tensor], bands: InputBands | None
 ) -> tuple[dict[str, Tensor], str]:
     """Adapt tensors to a network's input; also returns what was done to the first layer."""
-    state, remark = _with_positions(network, state), ""
-    for name, layer in first_convolutions(network.backbone).items():
+    state, remark = _with_positions(backbone, state), ""
+    for name, layer in first_convolutions(backbone).items():
         key = f"{name}.weight"
         if key in state and state[key].ndim == 4 and layer.groups == 1:
             state[key], remark = _first_layer(state[key], layer.in_channels, bands)
@@ -218,18 +226,18 @@ def _of_other_bands(channels: int, bands: InputBands | None) -> str:
     return f"they were trained on the bands {trained}, and take {named} in this order"
 
 
-def _with_positions(network: EmbeddingNetwork, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _with_positions(backbone: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
     positions = "encoder.pos_embedding"
-    if isinstance(network.backbone, torchvision.models.VisionTransformer) and positions in state:
+    if isinstance(backbone, torchvision.models.VisionTransformer) and positions in state:
         from torchvision.models.vision_transformer import interpolate_embeddings
 
-        size, patch = network.backbone.image_size, network.backbone.patch_size
+        size, patch = backbone.image_size, backbone.patch_size
         try:
             return dict(interpolate_embeddings(size, patch, state))
         except ValueError as error:
             raise WeightsError(f"position embeddings do not fit ({error})") from error
-    if type(network.backbone).__module__.startswith("timm."):
-        return converted(network.backbone, state)
+    if type(backbone).__module__.startswith("timm."):
+        return converted(backbone, state)
     return state
 
 

@@ -8,9 +8,31 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
+
+_KERNEL_SIDES = 4  # dimensions of a convolution's weights
+
+
+def halve_kernels(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Store the weights of convolutions as float16 where no value changes.
+
+    Args:
+        tensors: by name.
+
+    Returns:
+        The same values. Weights that float16 cannot hold exactly, and all other tensors, keep
+        their type.
+    """
+    halved = {
+        name: tensor.to(torch.float16)
+        for name, tensor in tensors.items()
+        if tensor.dtype is torch.float32 and tensor.ndim == _KERNEL_SIDES
+    }
+    exact = {name: half for name, half in halved.items() if half.float().equal(tensors[name])}
+    return {**tensors, **exact}
 
 
 def write_tensors(

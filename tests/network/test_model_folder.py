@@ -253,7 +253,11 @@ def test_a_description_of_an_unknown_backbone_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["timm/hf-hub:timm/resnet18.a1_in1k", "timm/local-dir:/etc", "timm/../resnet18"]
+    "name",
+    [
+        *("timm/hf-hub:timm/resnet18.a1_in1k", "timm/local-dir:/etc", "timm/../resnet18"),
+        "levels-1m/timm/local-dir:/etc",
+    ],
 )
 def test_a_description_that_names_an_address_is_refused(folder: Path, name: str) -> None:
     edited(folder, lambda content: content["architecture"].update(backbone=name))
@@ -262,8 +266,11 @@ def test_a_description_that_names_an_address_is_refused(folder: Path, name: str)
 
 
 @pytest.mark.medium
-def test_a_huge_backbone_of_a_small_file_is_refused_before_it_takes_memory(folder: Path) -> None:
-    name = "timm/vit_7b_patch16_dinov3"
+@pytest.mark.parametrize("levels", ["", "levels-3ms/"])
+def test_a_huge_backbone_of_a_small_file_is_refused_before_it_takes_memory(
+    folder: Path, levels: str
+) -> None:
+    name = f"{levels}timm/vit_7b_patch16_dinov3"
     edited(folder, lambda content: content["architecture"].update(backbone=name))
     with pytest.raises(ModelDamaged, match=r"7b_patch16_dinov3 has 6,7\d\d,\d{3},\d{3} parameters"):
         load_model(folder, CPU)

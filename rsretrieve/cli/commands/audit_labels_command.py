@@ -17,6 +17,7 @@ from rsretrieve.cli.early_checks import (
     check_tiles,
     check_training,
     check_truth,
+    find_model,
 )
 from rsretrieve.cli.io.audit_inputs import AuditInputs
 from rsretrieve.cli.io.audit_outputs import AuditOutputs
@@ -69,10 +70,11 @@ def audit_labels(
     model: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="DIR",
-            help="Model folder, written by rsretrieve train. If given several times, the models "
-            "are averaged; all must know the same classes. \\[default: an embedding that needs no "
-            "training, chosen by the tiles]",
+            metavar="DIR|NAME",
+            help="Model folder, written by rsretrieve train; or a model of `rsretrieve models`. A "
+            "folder comes first. If given several times, the models are averaged; all must know "
+            "the same classes. \\[default: an embedding that needs no training, chosen by the "
+            "tiles]",
         ),
     ] = None,
     weights: options.FrozenWeights = None,
@@ -235,24 +237,27 @@ def audit_labels(
     as probable), off_topic (no class is near), duplicate (a near-duplicate has another label and
     is named), rare_class (fewer than 5 tiles, too few to score).
     """
+    named = [find_model(folder) for folder in model or ()]
+    models = [found.folder for found in named if found.folder is not None]
     exports = (fiftyone, label_studio, geojson, noise_matrix)
     outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, leaks, overwrite)
     inputs = AuditInputs(
-        *(tiles or None, scenes, labels, model or (), embeddings, decisions, truth),
+        *(tiles or None, scenes, labels, models, embeddings, decisions, truth),
         *(DefaultRequest(weights, backbone, seed), device, against or ()),
     )
     _check_together(inputs, outputs, fix_precision, fail_on_issues=fail_on_issues)
     paths = outputs.paths(inputs.paths)
-    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+    with Terminal(
+        as_json=as_json, quiet=quiet, notices=[text for found in named for text in found.notices]
+    ) as terminal:
         paths.check()
         terminal.leave_output_to(paths.on_standard_output)
         check_device(device)
         check_tiles(tiles)
-        check_models(model)
+        check_models(models)
         check_training(backbone, weights)
-        check_labels_file(labels)
+        check_labels_file(labels, decisions)
         check_embeddings(embeddings)
-        check_labels_file(decisions)
         check_truth(truth)
         check_tiles(against)
         from rsretrieve.audit.audit import AuditRequest

@@ -13,6 +13,7 @@ from rsretrieve.cli.early_checks import (
     check_labels_file,
     check_model,
     check_tiles,
+    find_model,
 )
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
@@ -45,7 +46,7 @@ def corrupt_labels(
         ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Model for --kind instance.")
+        Path | None, typer.Option(metavar="DIR|NAME", help="Model for --kind instance.")
     ] = None,
     labels: options.Labels = None,
     seed: options.Seed = 0,
@@ -69,6 +70,7 @@ def corrupt_labels(
         raise typer.BadParameter(
             "--kind instance needs --model DIR, and --model needs --kind instance"
         )
+    model = (named := find_model(model)).folder
     paths = OutputPaths(
         {"--output": output},
         inputs={
@@ -79,7 +81,7 @@ def corrupt_labels(
         },
         overwrite=overwrite,
     )
-    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+    with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:
         paths.check()
         terminal.leave_output_to(paths.on_standard_output)
         check_device(device)

@@ -15,6 +15,7 @@ from rsretrieve.cli.early_checks import (
     check_model,
     check_tiles,
     check_truth,
+    find_model,
 )
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
@@ -83,6 +84,7 @@ def evaluate(
         raise typer.BadParameter(
             "--labels, --model, --window and --asset apply to QUERIES, which are missing"
         )
+    model = (named := find_model(model)).folder
     outputs = OutputPaths(
         {"--csv": csv, "--plot": plot},
         inputs={
@@ -94,7 +96,7 @@ def evaluate(
         },
         overwrite=overwrite,
     )
-    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+    with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:
         outputs.check()
         terminal.leave_output_to(outputs.on_standard_output)
         check_device(device)

@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
-from rsretrieve.cli.early_checks import check_model
+from rsretrieve.cli.early_checks import check_model, find_model
 from rsretrieve.cli.terminal import Terminal
 
 
 def export(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Model folder.")],
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="Model folder; or a model of `rsretrieve models`."),
+    ],
     *,
     onnx: Annotated[
         Path,
@@ -46,9 +49,11 @@ def export(
     """
     from rsretrieve.export.output_paths import OutputPaths
 
+    named = find_model(model)
+    model = named.folder or model
     beside = onnx.with_name(f"{onnx.name}.json") if onnx.name else None
     files = {"--onnx": onnx, "--onnx (.json)": beside}
-    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+    with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:
         from rsretrieve.export.onnx_file import check_name, onnx_json, write_onnx
 
         check_name(onnx)

@@ -25,6 +25,7 @@ from rsretrieve.cli.early_checks import (
     check_model,
     check_tiles,
     check_training,
+    find_model,
 )
 from rsretrieve.cli.index_options import (
     ExternalOptions,
@@ -61,10 +62,11 @@ def index(
     model: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
-            help="Model folder, written by rsretrieve train. \\[default: an embedding that needs "
-            "no training, chosen by the tiles and stored in the index; with --update, --verify "
-            "and --repair: the model of the index]",
+            metavar="DIR|NAME",
+            help="Model folder, written by rsretrieve train; or a model of `rsretrieve models`, "
+            "which is stored in the index. A folder comes first. \\[default: an embedding that "
+            "needs no training, chosen by the tiles and stored in the index; with --update, "
+            "--verify and --repair: the model of the index]",
         ),
     ] = None,
     weights: options.FrozenWeights = None,
@@ -200,9 +202,9 @@ def index(
 
     An interrupted run continues when the same command is repeated.
 
-    Without --model, the tiles choose an embedding that needs no labels and no training: a
-    pre-trained network for 8-bit RGB, if there is one on this machine; otherwise random
-    convolutional features and band statistics, fitted to the tiles. A notice says which and why.
+    Without --model, the tiles choose an embedding that needs no labels and no training: for 8-bit
+    RGB the model default of rsretrieve models; otherwise random convolutional features and band
+    statistics. It is fitted to the tiles and stored in the index. A notice says which and why.
 
     Example:
         rsretrieve index tiles --output index
@@ -211,6 +213,7 @@ def index(
         rsretrieve index tiles --model models/mine --output index --update
         rsretrieve index --verify --output index
     """
+    model = (named := find_model(model)).folder
     external = ExternalOptions(id_column, vector_column, dims, changes_only)
     arguments = IndexArguments(
         *(tiles, model, weights, backbone, from_embeddings, update, verify, repair),
@@ -235,7 +238,9 @@ def index(
         },
         overwrite,
     )
-    with Terminal(as_json=as_json, quiet=quiet, after_interrupt=_KEPT) as terminal:
+    with Terminal(
+        as_json=as_json, quiet=quiet, notices=named.notices, after_interrupt=_KEPT
+    ) as terminal:
         exports.check()
         paths.check()
         terminal.leave_output_to(paths.on_standard_output)
@@ -248,7 +253,11 @@ def index(
         if only_exports:
             raise typer.Exit(export_index(upkeep, exports, terminal))
         request = DefaultRequest(weights, backbone, seed)
-        work = _Work(upkeep, tiles, labels, scenes, goal, update, paths, request, external)
+        stores_model = not update and (model is None or named.is_shipped)
+        work = _Work(
+            *(upkeep, tiles, labels, scenes, goal, update, paths, request, external),
+            stores_model=stores_model,
+        )
         if from_embeddings:
             code = _index_embeddings(work, from_embeddings, terminal)
         else:
@@ -271,6 +280,7 @@ class _Work:
     paths: OutputPaths
     request: DefaultRequest
     external: ExternalOptions
+    stores_model: bool
 
 
 def _index_tiles(work: _Work, terminal: Terminal) -> int:
@@ -305,7 +315,7 @@ def _index_tiles(work: _Work, terminal: Terminal) -> int:
             goal=work.goal,
             overwrite=upkeep.overwrite,
             update=work.update,
-            store_model=upkeep.model is None and not work.update,
+            store_model=work.stores_model,
         )
     terminal.notice(*context.notices)
     terminal.result(indexing_json(summary), indexing_summary(summary))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.early_checks import find_model
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.errors import InputError
 
@@ -15,7 +16,10 @@ from rsretrieve.errors import InputError
 def info(
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="MODEL|INDEX", help="Model folder or index folder."),
+        typer.Argument(
+            metavar="MODEL|INDEX",
+            help="Model folder, index folder, or the name of a model of `rsretrieve models`.",
+        ),
     ] = None,
     security: Annotated[
         bool,
@@ -53,6 +57,10 @@ def info(
             report_unchecked,
         )
 
+        if not (folder / MANIFEST_FILE).exists():
+            named = find_model(folder)
+            terminal.notice(*named.notices)
+            folder = named.folder or folder
         if (folder / DESCRIPTION_FILE).exists():
             model = ModelFolder.read(folder)
             changed = changed_files(model)
@@ -70,8 +78,16 @@ def info(
             raise InputError(
                 f"{folder} is neither a model folder ({DESCRIPTION_FILE} is missing) nor an index "
                 f"folder ({MANIFEST_FILE} is missing)",
-                hint="`rsretrieve train` writes models, `rsretrieve index` writes indexes",
+                hint=_hint(folder),
             )
+
+
+def _hint(folder: Path) -> str:
+    from rsretrieve.network.shipped.shipped_models import no_such_model
+
+    if not folder.exists():
+        return no_such_model(folder).hint
+    return "`rsretrieve train` writes models, `rsretrieve index` writes indexes"
 
 
 def _show_security(terminal: Terminal) -> None:

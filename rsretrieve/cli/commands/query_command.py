@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from rsretrieve.cli import options
-from rsretrieve.cli.early_checks import check_device, check_query
+from rsretrieve.cli.early_checks import check_device, check_query, find_model
 from rsretrieve.cli.io.query_inputs import (
     box,
     files_of,
@@ -208,6 +208,7 @@ def query(
     With filters, and for few queries over few tiles, the search is exact: all tiles that pass the
     filters are compared. Otherwise the accuracy is that of the index.
     """
+    model = (named := find_model(model)).folder
     outputs = QueryOutputs(
         csv=csv,
         geojson=geojson,
@@ -225,7 +226,7 @@ def query(
     paths = outputs.paths(
         {"--index": index, "--model": model, "--within": within, **files_of(examples)}
     )
-    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+    with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:
         outputs.check(sum(map(len, (images or (), tile or (), at or (), (like or ())[:1]))))
         paths.check()
         terminal.leave_output_to(paths.on_standard_output, lines=jsonl)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rsretrieve.data.preprocessing.band_statistics import IMAGENET
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics
+from rsretrieve.network.backbones.level_names import network_of
 from rsretrieve.network.backbones.timm_names import is_timm
 
 RGB_BANDS = 3
@@ -17,6 +18,7 @@ def rgb_statistics(backbone: str) -> BandStatistics:
         backbone: its name. torchvision's weights expect those of ImageNet; timm says for each
             model what its weights expect.
     """
+    backbone = network_of(backbone)
     if not is_timm(backbone):
         return IMAGENET
     from rsretrieve.network.backbones.timm_models import pretraining

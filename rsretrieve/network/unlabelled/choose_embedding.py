@@ -6,20 +6,21 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+import numpy as np
 import torch
 
-import rsretrieve
 from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
-from rsretrieve.network.metadata import DESCRIPTION_FILE
+from rsretrieve.network.metadata import read_description
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
-from rsretrieve.network.unlabelled.fit_embedding import fit_random_convolutions
+from rsretrieve.network.shipped.shipped_models import DEFAULT_MODEL, shipped_path
+from rsretrieve.network.unlabelled.fit_embedding import fit_components, fit_random_convolutions
 from rsretrieve.network.unlabelled.frozen_features import fit_checked
 from rsretrieve.network.unlabelled.sample import read_sample
 from rsretrieve.network.unlabelled.write_embedding import write_embedding
@@ -29,9 +30,9 @@ DEFAULT_BACKBONE = "mobilenet_v2"
 FROZEN_PX, RANDOM_PX = 128, 64
 """Working sizes. Random convolutions find no more at 128 px, in four times the time."""
 
-SHIPPED_MODELS = Path(rsretrieve.__file__).parent / "models"
-DEFAULT_MODEL = "default"
-"""The folder among the shipped models that embeds 8-bit RGB tiles."""
+ENOUGH_TILES = 200
+"""From this many tiles on, principal components are fitted to them. AID, K-NN / mAP: 0.861 / 0.423
+with components of 200 of its tiles, 0.833 / 0.396 of 64, 0.864 / 0.403 with those of the model."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,12 @@ class Choice:
     Attributes:
         method: the way.
         reason: why, as the end of a sentence.
+        folder: of the shipped model; None for another way.
     """
 
     method: Method
     reason: str
+    folder: Path | None = None
 
 
 def embedding_for(
@@ -106,8 +109,8 @@ def embedding_for(
     context.start_stage("measuring the tiles")
     measured = measure_preprocessing(tiles, FROZEN_PX)
     choice = choose(measured, request)
-    if choice.method is Method.SHIPPED:
-        model = load_model(SHIPPED_MODELS / DEFAULT_MODEL, device, context)
+    if choice.folder is not None:
+        model = fit_shipped(choice.folder, tiles, request.seed, folder, device, context)
     else:
         model = _fit(tiles, measured, choice, request, folder, device, context)
     description = model.description
@@ -132,8 +135,9 @@ def choose(measured: Preprocessing, request: EmbeddingRequest) -> Choice:
         bands = f"{len(measured.bands)} band{'s' if len(measured.bands) > 1 else ''}"
         reason = f"they have {bands} of {measured.dtype}, not three of uint8"
         return Choice(Method.RANDOM, reason)
-    if (SHIPPED_MODELS / DEFAULT_MODEL / DESCRIPTION_FILE).is_file():
-        return Choice(Method.SHIPPED, "they are 8-bit RGB")
+    shipped = shipped_path(DEFAULT_MODEL)
+    if shipped is not None:
+        return Choice(Method.SHIPPED, "they are 8-bit RGB", shipped)
     if imagenet_is_cached(DEFAULT_BACKBONE):
         return Choice(Method.FROZEN, "they are 8-bit RGB and these weights are stored locally")
     return Choice(
@@ -154,6 +158,39 @@ def imagenet_is_cached(backbone: str) -> bool:
 
     url = str(torchvision.models.get_model_weights(backbone).DEFAULT.url)
     return Path(torch.hub.get_dir(), "checkpoints", url.rpartition("/")[2]).is_file()
+
+
+def fit_shipped(
+    source: Path, tiles: TileSet, seed: int, folder: Path, device: torch.device, context: RunContext
+) -> Model:
+    """A shipped model, with principal components of the tiles if there are enough of them.
+
+    Args:
+        source: the folder of the shipped model.
+        tiles: the tiles to embed.
+        seed: of the choice of tiles.
+        folder: an existing, empty folder, for the model with other components.
+        device: where it runs.
+        context: receives progress.
+    """
+    shipped = load_model(source, device, context)
+    description = shipped.description
+    if len(tiles) < ENOUGH_TILES:
+        return shipped
+    sample = read_sample(tiles, description.preprocessing, seed, context)
+    if len(sample.tiles) < ENOUGH_TILES:
+        return shipped
+    recipe = {
+        "method": f"features of the model {source.name} that rsretrieve comes with",
+        "model": description.fingerprint,
+        "seed": seed,
+    }
+    fitted = fit_components(
+        shipped.network, description.backbone, sample, recipe, description.dimensions
+    )
+    write_embedding(folder, fitted, sample, context, like=source)
+    no_classes = np.empty((0, fitted.vectors.shape[1]), np.float32)
+    return Model(folder, read_description(folder), fitted.network, no_classes, 1.0, device)
 
 
 def _fit(
@@ -185,7 +222,13 @@ def _fit(
 def _what(model: Model, choice: Choice) -> str:
     """The embedding, in words."""
     if choice.method is Method.SHIPPED:
-        return f"the model that is part of rsretrieve ({model.description.backbone})"
+        tiles = model.description.recipe.get("tiles", 0)
+        how = (
+            ""
+            if model.folder == choice.folder
+            else f", its principal components fitted to {tiles} of these tiles,"
+        )
+        return f"the model {DEFAULT_MODEL} that rsretrieve comes with{how}"
     if choice.method is Method.RANDOM:
         return "random convolutional features and band statistics, fitted to these tiles"
     weights = str(model.description.recipe["weights"]).partition(":")[0]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rsretrieve.network.backbones.pooled_levels import PooledLevels
 from rsretrieve.network.device import Precision
 from rsretrieve.network.embedder import Embedder, choose_embedding_precision
 from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
@@ -29,8 +30,12 @@ DIMENSIONS = 128
 FILTERS = 170
 """Of each kernel size, 510 in all."""
 
-RANDOM_WHITENING, FROZEN_WHITENING = 0.5, 0.0
+RANDOM_WHITENING, FROZEN_WHITENING, LEVELS_WHITENING = 0.5, 0.0, 0.2
 """Chosen by `benchmarks/default_embeddings.py`."""
+
+TOP_WEIGHT, LEVEL_WEIGHT = 1.0, 0.3
+"""Deviations of the blocks of a backbone of several levels: of the features of the whole network,
+and of each statistic of a level."""
 
 _BLOCK_TILES = 256
 
@@ -113,17 +118,45 @@ def fit_frozen(
     preprocessing = sample.preprocessing
     bands = InputBands(preprocessing.bands, preprocessing.source_bands)
     report = load_weights(network, backbone, weights, bands)
-    network.to(device)
+    recipe = {"method": "frozen features", "weights": str(report)}
+    fitted = fit_components(network.to(device), backbone, sample, recipe, dimensions)
+    return replace(fitted, remark=report.remark)
+
+
+def fit_components(
+    network: EmbeddingNetwork,
+    backbone: str,
+    sample: FitSample,
+    recipe: Mapping[str, Any],
+    dimensions: int = DIMENSIONS,
+) -> FittedEmbedding:
+    """Replace the projection of a network by the principal components of its features.
+
+    Args:
+        network: a network that was trained already, on its device.
+        backbone: its name.
+        sample: the tiles that the components are fitted to.
+        recipe: where the network comes from.
+        dimensions: D at most.
+    """
+    device, preprocessing = network.projection.weight.device, sample.preprocessing
     features = _features(network, sample, device, Precision.FLOAT32)
-    _project(network, features, np.ones(features.shape[1]), dimensions, FROZEN_WHITENING)
+    is_of_levels = isinstance(network.backbone, PooledLevels)
+    whitening = LEVELS_WHITENING if is_of_levels else FROZEN_WHITENING
+    _project(network, features, _scales(network, features), dimensions, whitening)
     some = sample.pixels[:: -(-len(sample.pixels) // 32)]
     precision = choose_embedding_precision(fuse_batchnorm(network), preprocessing, device, some)
-    recipe = {
-        "method": "frozen features",
-        "weights": str(report),
-        "whitening": FROZEN_WHITENING,
-    }
-    return _fitted(backbone, network, recipe, precision, features, report.remark)
+    told = {**recipe, "whitening": whitening}
+    return _fitted(backbone, network, told, precision, features)
+
+
+def _scales(network: EmbeddingNetwork, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(F,) factors of features: those of levels count by their block, others as they are."""
+    if not isinstance(network.backbone, PooledLevels):
+        return np.ones(features.shape[1])
+    sizes = network.backbone.sizes
+    weights = [TOP_WEIGHT] + [LEVEL_WEIGHT] * (len(sizes) - 1)
+    return np.asarray(block_scales(features, sizes) * np.repeat(weights, sizes), np.float64)
 
 
 def _network(name: str, sample: FitSample, dimensions: int) -> EmbeddingNetwork:

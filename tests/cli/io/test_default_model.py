@@ -23,7 +23,7 @@ def no_weights_here(tmp_path_factory):
     empty = tmp_path_factory.mktemp("empty")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.hub, "get_dir", lambda: str(empty))
-        patch.setattr(choose_embedding, "SHIPPED_MODELS", empty)
+        patch.setattr(choose_embedding, "shipped_path", lambda name: None)
         yield
 
 

@@ -29,7 +29,7 @@ from rsretrieve.network.model import Model, PrototypeModel
 from rsretrieve.network.network import EmbeddingNetwork, build_network
 from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.network.runtime.graph import GraphModel, load_graph_model, open_embedding_model
-from rsretrieve.network.runtime.graph_export import export_graph
+from rsretrieve.network.runtime.graph_export import export_graph, graph_with_weights
 from rsretrieve.training.recipe import PAPER
 from tests.support.resealed import reseal_model
 
@@ -87,6 +87,55 @@ def test_a_graph_embeds_as_the_network_does(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(embedder.vectors(pixels[2:3]), found[2:3])
     np.testing.assert_array_equal(pixels, before)
     assert graph.device_name == "cpu"
+
+
+@pytest.mark.medium
+def test_weights_of_half_precision_stay_so_in_their_file_and_embed_alike(tmp_path: Path) -> None:
+    network = build_network("resnet18", bands=3, size_px=SIZE_PX, dimensions=DIMENSIONS)
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.weight.copy_(layer.weight.half().float())
+    model = PrototypeModel(network.eval(), Prototypes(2, DIMENSIONS, 0.125))
+    sha256 = model_folder.write_weights(tmp_path, model, compact=True)
+    weights = tmp_path / model_folder.WEIGHTS_FILE
+    assert load_file(weights)["network.backbone.conv1.weight"].dtype == np.float16
+    export = model_folder.write_graph(tmp_path, network, preprocessing_of(3))
+    assert export.graph is not None, export.cause
+    description = ModelDescription(
+        *("resnet18", DIMENSIONS, preprocessing_of(3), ("forest", "water"), PAPER.to_json()),
+        *({}, {}, sha256),
+    )
+    model_folder.write_description(tmp_path, description)
+    model_folder.seal_folder(tmp_path)
+    pixels = pixels_of(4, 3)
+    found = load_graph_model(ModelFolder.read(tmp_path)).embedder().vectors(pixels)
+    expected = Embedder(network, preprocessing_of(3), CPU, Precision.FLOAT32).vectors(pixels)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=2e-5)
+    loaded = model_folder.load_model(tmp_path, CPU).network
+    assert loaded.state_dict()["backbone.conv1.weight"].dtype == torch.float32
+    again = Embedder(loaded, preprocessing_of(3), CPU, Precision.FLOAT32).vectors(pixels)
+    np.testing.assert_array_equal(again, expected)
+
+
+@pytest.mark.medium
+def test_a_graph_can_take_the_weights_of_a_network_of_the_same_layers(tmp_path: Path) -> None:
+    networks = [
+        build_network("resnet18", bands=3, size_px=SIZE_PX, dimensions=count)
+        for count in (DIMENSIONS, DIMENSIONS, DIMENSIONS + 1)
+    ]
+    first = write_model(tmp_path / "0", "resnet18", networks[0], 3)
+    graph = (first.folder / GRAPH_FILE).read_bytes()
+    for number, network in enumerate(networks[1:], start=1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        prototypes = Prototypes(2, network.projection.out_features, 0.125)
+        model_folder.write_weights(folder, PrototypeModel(network, prototypes))
+    weights = [tmp_path / name / model_folder.WEIGHTS_FILE for name in "12"]
+    export = export_graph(networks[1], preprocessing_of(3), weights[0])
+    assert graph_with_weights(graph, weights[0]) == export.graph
+    with pytest.raises(ValueError, match="projection"):
+        graph_with_weights(graph, weights[1])
 
 
 class Layers(nn.Module):

@@ -7,15 +7,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InvalidArgument, ModelDamaged, NoUsableTiles, WeightsError
+from rsretrieve.network.device import Precision
+from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.metadata import ModelFolder, changed_files, read_description
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.network import build_network
 from rsretrieve.network.runtime.graph import load_graph_model
+from rsretrieve.network.shipped.shipped_models import shipped_path
 from rsretrieve.network.tensor_io import write_tensors
 from rsretrieve.network.unlabelled import choose_embedding
 from rsretrieve.network.unlabelled.choose_embedding import (
@@ -36,7 +40,7 @@ NOTHING = EmbeddingRequest()
 def no_weights_here(tmp_path, monkeypatch):
     """Nothing is in torchvision's cache, and no model is shipped."""
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(choose_embedding, "SHIPPED_MODELS", tmp_path / "shipped")
+    monkeypatch.setattr(choose_embedding, "shipped_path", lambda name: None)
 
 
 def measured(bands, dtype):
@@ -70,7 +74,7 @@ def test_other_tiles_than_rgb_get_random_convolutions(bands, dtype):
     assert dtype in choice.reason
 
 
-def test_rgb_tiles_take_what_this_machine_has(tmp_path):
+def test_rgb_tiles_take_what_this_machine_has(tmp_path, monkeypatch):
     rgb = measured(3, "uint8")
     choice = choose(rgb, NOTHING)
     assert choice.method is Method.RANDOM
@@ -80,10 +84,9 @@ def test_rgb_tiles_take_what_this_machine_has(tmp_path):
     cached.touch()
     assert imagenet_is_cached("mobilenet_v2")
     assert choose(rgb, NOTHING).method is Method.FROZEN
-    shipped = tmp_path / "shipped" / "default" / "model.json"
-    shipped.parent.mkdir(parents=True)
-    shipped.touch()
-    assert choose(rgb, NOTHING).method is Method.SHIPPED
+    monkeypatch.setattr(choose_embedding, "shipped_path", lambda name: tmp_path / name)
+    choice = choose(rgb, NOTHING)
+    assert (choice.method, choice.folder) == (Method.SHIPPED, tmp_path / "default")
     assert choose(measured(6, "uint16"), NOTHING).method is Method.RANDOM
     assert choose(rgb, EmbeddingRequest("imagenet")).method is Method.FROZEN
 
@@ -147,6 +150,48 @@ def test_frozen_features_take_other_bands(six_band_tiles, weights, tmp_path):
     model, said = made(six_band_tiles, request, tmp_path / "m")
     assert "adapted from 3 to 6 bands" in said
     assert model.description.preprocessing.bands == (1, 2, 3, 4, 5, 6)
+
+
+@pytest.fixture
+def rgb_tiles(tmp_path):
+    """Twelve tiles of 8-bit RGB: four of each of three textures."""
+    random = np.random.default_rng(0)
+    found = []
+    for number in range(12):
+        grain = (1, 8, 32)[number % 3]
+        coarse = random.integers(0, 256, (64 // grain, 64 // grain, 3), dtype=np.uint8)
+        pixels = coarse.repeat(grain, axis=0).repeat(grain, axis=1)
+        path = tmp_path / "rgb" / f"{number:02}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(path)
+        found.append(Tile(path.name, str(path), str(number % 3)))
+    return TileSet("rgb", tuple(found), folders=(str(tmp_path / "rgb"),))
+
+
+@pytest.mark.medium
+def test_rgb_tiles_get_the_shipped_model_with_components_of_their_own(
+    rgb_tiles, tmp_path, monkeypatch
+):
+    source = shipped_path("default")
+    monkeypatch.setattr(choose_embedding, "shipped_path", lambda name: source)
+    few, said = made(rgb_tiles, NOTHING, tmp_path / "1")
+    assert few.folder == source
+    assert "the model default" in said
+    assert "fitted" not in said
+    monkeypatch.setattr(choose_embedding, "ENOUGH_TILES", 12)
+    fitted, said = made(rgb_tiles, NOTHING, tmp_path / "2")
+    assert "fitted to 12 of these tiles" in said
+    assert fitted.description.fingerprint != few.description.fingerprint
+    assert fitted.description.recipe["model"] == few.description.fingerprint
+    assert fitted.description.recipe["tiles"] == 12
+    folder = ModelFolder(tmp_path / "2", read_description(tmp_path / "2"))
+    assert changed_files(folder) == ()
+    # Few tiles have few components: the graph of the shipped model does not fit.
+    assert fitted.description.dimensions < few.description.dimensions
+    graph = load_graph_model(folder)
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 3, 128, 128), dtype=np.uint8)
+    exact = Embedder(fitted.network, folder.description.preprocessing, CPU, Precision.FLOAT32)
+    np.testing.assert_allclose(graph.embedder().vectors(pixels), exact.vectors(pixels), atol=1e-3)
 
 
 def test_unknown_names_are_refused_before_a_tile_is_read(tmp_path):

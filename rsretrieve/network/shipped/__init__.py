@@ -1,0 +1,1 @@
+"""The models that rsretrieve comes with."""
