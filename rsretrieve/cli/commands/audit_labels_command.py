@@ -33,6 +33,18 @@ _file = options.file_option
 _choice = partial(typer.Option, rich_help_panel="Scoring and selection")
 
 
+def _check_files(inputs: AuditInputs) -> None:
+    """Check what can be checked before PyTorch loads and tiles are read."""
+    check_device(inputs.device)
+    check_tiles(inputs.tiles)
+    check_models(inputs.models)
+    check_training(inputs.request.backbone, inputs.request.weights)
+    check_labels_file(inputs.labels, inputs.decisions)
+    check_embeddings(inputs.embeddings)
+    check_truth(inputs.truth)
+    check_tiles(inputs.against)
+
+
 def _check_together(
     inputs: AuditInputs,
     outputs: AuditOutputs,
@@ -252,14 +264,7 @@ def audit_labels(
     ) as terminal:
         paths.check()
         terminal.leave_output_to(paths.on_standard_output)
-        check_device(device)
-        check_tiles(tiles)
-        check_models(models)
-        check_training(backbone, weights)
-        check_labels_file(labels, decisions)
-        check_embeddings(embeddings)
-        check_truth(truth)
-        check_tiles(against)
+        _check_files(inputs)
         from rsretrieve.audit.audit import AuditRequest
         from rsretrieve.audit.audit import audit_labels as audit_labels_of
         from rsretrieve.audit.issue_selection import FIX_PRECISION, IssueSelection
