@@ -95,6 +95,7 @@ def assess_labels(
     if _uses_classifiers(evidence):
         result, votes = _fit_classifiers(evidence, options.folds, context)
         posterior = posterior_from_em(result, labels)
+        posterior = replace(posterior, rates=_rates_by_prototypes(evidence, posterior))
         own = result.candidates.columns_of(labels)
         shares = votes.shares(result.posterior)[np.arange(len(labels)), own]
         neighbour_share = shares.astype(np.float32)
@@ -192,6 +193,28 @@ def _fit_classifiers(evidence: Evidence, folds: int, context: RunContext) -> tup
     context.start_stage("combining classifiers", None)
     result = fit_dawid_skene(renamed, classes, classifiers, context.advance, decisions)
     return result.for_labels(labels), votes
+
+
+def _rates_by_prototypes(evidence: Evidence, posterior: LabelPosterior) -> RateRange:
+    """The rates, undetermined where prototypes of a model that saw no label contradict them.
+
+    They do where most tiles of a class lie nearest to the prototype of one other class, and most
+    of these labels count as right: then either the labels of the class are wrong, or the model
+    does not fit the tiles.
+    """
+    rates, wrong = posterior.rates, posterior.issue_probability
+    if not is_unseen(evidence):
+        return rates
+    nearest, _ = nearest_classes(evidence.vectors, evidence.prototypes)
+    for label in range(len(evidence.class_names)):
+        rows = evidence.labels == label
+        found = np.bincount(nearest[rows], minlength=len(evidence.class_names))
+        there = rows & (nearest == (other := int(found.argmax())))
+        is_most = other != label and 2 * there.sum() > rows.sum() >= FEWEST_PER_CLASS
+        if is_most and wrong[there].mean() < 0.5:
+            said = float((nearest != evidence.labels).mean())
+            return replace(rates.including(said, len(wrong)), can_be_told=False)
+    return rates
 
 
 def _decisions(evidence: Evidence) -> Decisions:

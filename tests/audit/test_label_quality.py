@@ -100,6 +100,22 @@ def test_labels_of_unseen_tiles_whose_classes_were_shifted_are_all_wrong() -> No
     assert sum("most tiles labelled" in notice for notice in notices) == CLASSES
 
 
+def test_a_class_that_the_prototypes_contradict_leaves_the_rate_undetermined() -> None:
+    """Either the labels of the class are wrong, or the model does not fit its tiles."""
+    found, _ = unseen()
+    right = with_labels(found, np.repeat(np.arange(CLASSES), PER_CLASS))
+    assert judged(right)[0].rates.can_be_told
+    prototypes = np.eye(CLASSES, 24, dtype=np.float32)
+    prototypes[0] = np.eye(24)[23]  # near no tile
+    prototypes[1, 0] = 0.5
+    misfit = replace(right, prototypes=unit(prototypes.astype(np.float64)))
+    posterior, findings = judged(misfit)
+    assert not posterior.rates.can_be_told
+    assert posterior.rates.high > 1 / CLASSES
+    assert not findings.is_label_issue.any()
+    assert judged(replace(misfit, trained_on=None))[0].rates.can_be_told
+
+
 def test_a_few_tiles_of_the_training_do_not_hide_shifted_classes() -> None:
     found, _ = evidence(0.05)
     true = np.repeat(np.arange(CLASSES), PER_CLASS)

@@ -49,6 +49,12 @@ class ModelEvidence:
         audited = np.bincount(class_numbers(embedded.tiles, names), minlength=len(names))
         described = ModelFolder(self.model.folder, self.model.description)
         record = read_tile_history(described, embedded.tiles, embedded.quadrants, context)
+        if record.trained_on is None and record.starting_features is None:
+            context.notice(
+                "the model folder does not record which tiles the model was trained on; all tiles "
+                "are audited as training tiles, and wrong labels that the model learned may be "
+                "missed. Train the model again to record them"
+            )
         trained = class_sizes(described, names)
         known = {tile.id for tile in embedded.tiles if tile.confirmed is not None}
         learned = {name: each for name, each in record.confirmed.items() if name not in known}

@@ -37,3 +37,23 @@ def are_alike(seen: NDArray[np.float32], kept: NDArray[np.float32]) -> NDArray[n
     """
     spread = np.nanstd(kept.astype(np.float64), axis=0) if len(kept) else np.zeros(QUADRANTS)
     return np.asarray((np.abs(seen - kept) <= _TOLERANCE * spread).all(axis=1))
+
+
+def are_among(seen: NDArray[np.float32], kept: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which of N tiles have the pixels of some recorded tile, whatever its name is.
+
+    Args:
+        seen: (N, 4) `quadrant_means` of the tiles now.
+        kept: (M, 4) the recorded ones.
+    """
+    from scipy.spatial import cKDTree
+
+    found = np.zeros(len(seen), bool)
+    known = kept[np.isfinite(kept).all(axis=1)].astype(np.float64)
+    asked = np.isfinite(seen).all(axis=1)
+    if len(known) and asked.any():
+        spread = known.std(axis=0)
+        scale = _TOLERANCE * np.where(spread > 0, spread, 1.0)
+        distances, _ = cKDTree(known / scale).query(seen[asked] / scale, p=np.inf)
+        found[asked] = distances <= 1.0
+    return found

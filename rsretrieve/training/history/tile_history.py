@@ -18,7 +18,7 @@ from pyarrow import parquet
 from rsretrieve._core.text import some_of
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
-from rsretrieve.data.preprocessing.pixel_fingerprint import are_alike
+from rsretrieve.data.preprocessing.pixel_fingerprint import are_alike, are_among
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.window import window_text
@@ -50,8 +50,9 @@ class TileHistory:
         areas: (N,) float32, area under the margin, in nats; NaN if unknown.
         starting_features: (N, d) unit rows, see `compute_starting_features`; rows of zeros if
             unknown, and None if unknown for all tiles.
-        trained_on: (N,) bool, False for tiles that the training has not used; None if unknown, as
-            in old model folders, which do not find a training tile by its content.
+        trained_on: (N,) bool, False for tiles that the training has not used; None if unknown.
+            Old model folders know no contents: there, tiles of the same mean brightness in each
+            quarter count as the same.
         confirmed: tile id → decision, for tiles whose label a person had decided on, and whose
             label is the same now.
         margins: (N,) float32, margin of the mean probabilities over the epochs, in nats; NaN if
@@ -159,10 +160,21 @@ def read_tile_history(
         weights,
         areas,
         features,
-        trained_on=found >= 0 if CONTENT in table.column_names else None,
+        trained_on=_trained_on(found, table, quadrants),
         confirmed=_confirmed(tiles, table, found, context),
         margins=margins if MARGIN in table.column_names else None,
     )
+
+
+def _trained_on(
+    found: NDArray[np.int64], table: pyarrow.Table, quadrants: NDArray[np.float32]
+) -> NDArray[np.bool_] | None:
+    """(N,) bool, the tiles that the training has used; None if the table cannot tell."""
+    if CONTENT in table.column_names:
+        return found >= 0
+    if QUADRANT_MEANS not in table.column_names:
+        return None
+    return (found >= 0) | are_among(quadrants, as_matrix(table, QUADRANT_MEANS))
 
 
 def _confirmed(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsretrieve.data.preprocessing.pixel_fingerprint import are_alike, quadrant_means
+from rsretrieve.data.preprocessing.pixel_fingerprint import are_alike, are_among, quadrant_means
 
 
 @pytest.mark.parametrize("side", [1, 2, 7, 32])
@@ -36,3 +36,17 @@ def test_rounding_makes_no_other_picture_and_turning_does():
 def test_of_no_tiles_none_are_alike():
     nothing = np.zeros((0, 4), np.float32)
     assert are_alike(nothing, nothing).tolist() == []
+
+
+def test_a_tile_is_found_among_others_as_by_a_loop():
+    rng = np.random.default_rng(2)
+    kept = rng.normal(100, 20, (60, 4)).astype(np.float32)
+    kept[5] = np.nan
+    seen = np.concatenate([kept[::3] + rng.uniform(-0.6, 0.6, (20, 4)), kept[:4] + 3, kept[5:6]])
+    known = np.delete(kept, 5, axis=0)
+    limit = 0.02 * known.std(axis=0)
+    expected = [bool((np.abs(known - row) <= limit).all(axis=1).any()) for row in seen]
+    assert are_among(seen.astype(np.float32), kept).tolist() == expected
+    assert any(expected)
+    assert not all(expected)
+    assert are_among(seen.astype(np.float32), kept[:0]).tolist() == [False] * len(seen)

@@ -367,3 +367,18 @@ def test_an_older_record_without_contents_is_found_by_name(
     np.testing.assert_array_equal(read_tile_history(model, copied, looks).weights, [1, 0, 1, 0])
     renamed = moved(tiles, tmp_path / "y", {tile.id: f"{tile.id}f" for tile in tiles})
     assert np.isnan(read_tile_history(model, renamed, looks).weights).all()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["quadrants", "neither"])
+def test_an_older_record_tells_unseen_tiles_by_their_pixels(
+    trained: tuple[ModelFolder, TileSet, NDArray[np.float32]], kept: bool
+) -> None:
+    """Otherwise the prototypes of an older model would never be asked about other tiles."""
+    model, tiles, looks = trained
+    path = model.folder / "tiles.parquet"
+    dropped = ["content"] if kept else ["content", "quadrants"]
+    parquet.write_table(parquet.read_table(path).drop_columns(dropped), path)
+    others = TileSet("other", tuple(replace(tile, id=f"x/{tile.id}") for tile in tiles))
+    looks = looks + np.array([[0], [30], [0], [30]], np.float32)
+    found = read_tile_history(model, others, looks).trained_on
+    assert (None if found is None else found.tolist()) == ([True, False] * 2 if kept else None)
