@@ -4,9 +4,9 @@
         --backbone levels-3ms-4ms-5ms-6ms/timm/tf_efficientnet_lite0 --tiles ucmerced \
         --output models/default --measure "UC Merced=ucmerced" --measure "AID=aid"
 
-The weights of convolutions are rounded to float16. The projection of the network is fitted to the
-tiles, without their labels. With --measure, the model card gets figures of data sets, which take
-minutes each. docs/guide.md describes the models.
+The weights of convolutions are rounded to float16. A linear metric that reduces the differences
+within classes is fitted to the tiles and their labels, and then the projection. With --measure, the
+model card gets figures of data sets, which take minutes each. docs/guide.md describes the models.
 """
 
 from __future__ import annotations
@@ -35,7 +35,13 @@ from rsretrieve.network.pretrained import load_weights
 from rsretrieve.network.shipped.facts import Figures, ShippedFacts
 from rsretrieve.network.shipped.shipped_models import SHIPPED, facts_of
 from rsretrieve.network.unlabelled.choose_embedding import FROZEN_PX, fit_shipped
-from rsretrieve.network.unlabelled.fit_embedding import DIMENSIONS, fit_components
+from rsretrieve.network.unlabelled.class_metric import write_class_metric
+from rsretrieve.network.unlabelled.fit_embedding import (
+    DIMENSIONS,
+    fit_components,
+    learn_class_metric,
+)
+from rsretrieve.network.unlabelled.frozen_features import class_numbers
 from rsretrieve.network.unlabelled.sample import read_sample
 from rsretrieve.network.unlabelled.write_embedding import CARD_FILE, write_embedding
 
@@ -43,7 +49,8 @@ MOST_BYTES = 10_000_000
 
 SUMMARY = "Similar tiles in 8-bit RGB imagery of any kind."
 TRAINED_ON = (
-    "ImageNet-1k (photographs). The projection was fitted to UC Merced, without its labels."
+    "ImageNet-1k (photographs). The projection and the metric were fitted to UC Merced, with its "
+    "labels."
 )
 
 
@@ -97,7 +104,12 @@ def _write(folder: Path, given: argparse.Namespace) -> None:
         "tensors_matched": f"{report.matched} of {report.wanted}",
         "seed": given.seed,
     }
-    fitted = fit_components(network, given.backbone, sample, recipe)
+    classes = class_numbers(sample.tiles)
+    if classes is None:
+        sys.exit(f"{given.tiles} has no labels of several classes; the metric is fitted to them")
+    metric = learn_class_metric(network, sample, classes)
+    write_class_metric(folder, metric)
+    fitted = fit_components(network, given.backbone, sample, recipe, metric=metric)
     facts = ShippedFacts(
         name=given.output.name,
         summary=given.summary,
@@ -190,10 +202,12 @@ def _card(description: ModelDescription) -> str:
         f"    rsretrieve index tiles --model {facts.name} --output index\n\n"
         f"| | |\n|---|---|\n{table}\n\n"
         f"## How it was made\n\n    {facts.command}\n\n"
-        f"The features of the network were reduced to their principal components over "
-        f"{recipe['tiles']} tiles, whose labels were not used.\n\n"
+        f"A linear metric that reduces the differences within classes was fitted to the features "
+        f"of {recipe['tiles']} labelled tiles (within-class covariance normalisation), and the "
+        "result reduced to its principal components.\n\n"
         f"## Figures\n\n{_figures_table(facts.figures)}\n\n"
         "## Limits\n\n"
+        "- The figures of tiles that the metric was fitted to are too high for other tiles.\n"
         "- It takes 8-bit RGB. Tiles with other bands or types need another model; without "
         "`--model`, one is fitted to them.\n"
         "- It has no classes: it finds similar tiles and cannot name what a tile shows.\n"

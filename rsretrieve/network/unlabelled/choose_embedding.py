@@ -14,12 +14,13 @@ from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
-from rsretrieve.network.metadata import read_description
+from rsretrieve.network.metadata import ModelFolder, read_description
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
 from rsretrieve.network.shipped.shipped_models import DEFAULT_MODEL, shipped_path
+from rsretrieve.network.unlabelled.class_metric import read_class_metric
 from rsretrieve.network.unlabelled.fit_embedding import fit_components, fit_random_convolutions
 from rsretrieve.network.unlabelled.frozen_features import fit_checked
 from rsretrieve.network.unlabelled.sample import read_sample
@@ -185,8 +186,9 @@ def fit_shipped(
         "model": description.fingerprint,
         "seed": seed,
     }
+    metric = read_class_metric(ModelFolder(source, description))
     fitted = fit_components(
-        shipped.network, description.backbone, sample, recipe, description.dimensions
+        shipped.network, description.backbone, sample, recipe, description.dimensions, metric
     )
     write_embedding(folder, fitted, sample, context, like=source)
     no_classes = np.empty((0, fitted.vectors.shape[1]), np.float32)

@@ -16,8 +16,10 @@ from rsretrieve.network.embedder import Embedder, choose_embedding_precision
 from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.network import EmbeddingNetwork, build_network
 from rsretrieve.network.pretrained import InputBands, load_weights
+from rsretrieve.network.unlabelled.class_metric import ClassMetric, fit_class_metric
 from rsretrieve.network.unlabelled.filter_shapes import random_convolutions_name
 from rsretrieve.network.unlabelled.principal_components import (
+    Projection,
     block_scales,
     fit_projection,
     unit_scales,
@@ -129,6 +131,7 @@ def fit_components(
     sample: FitSample,
     recipe: Mapping[str, Any],
     dimensions: int = DIMENSIONS,
+    metric: ClassMetric | None = None,
 ) -> FittedEmbedding:
     """Replace the projection of a network by the principal components of its features.
 
@@ -138,16 +141,37 @@ def fit_components(
         sample: the tiles that the components are fitted to.
         recipe: where the network comes from.
         dimensions: D at most.
+        metric: a map of the features, whose components are taken; None for the features.
     """
     device, preprocessing = network.projection.weight.device, sample.preprocessing
     features = _features(network, sample, device, Precision.FLOAT32)
-    is_of_levels = isinstance(network.backbone, PooledLevels)
+    is_of_levels = isinstance(network.backbone, PooledLevels) and metric is None
     whitening = LEVELS_WHITENING if is_of_levels else FROZEN_WHITENING
-    _project(network, features, _scales(network, features), dimensions, whitening)
+    if metric is None:
+        _project(network, features, _scales(network, features), dimensions, whitening)
+    else:
+        mapped = metric.applied(features)
+        components = fit_projection(mapped, np.ones(mapped.shape[1]), dimensions, whitening)
+        _set_projection(network, metric.folded(components))
     some = sample.pixels[:: -(-len(sample.pixels) // 32)]
     precision = choose_embedding_precision(fuse_batchnorm(network), preprocessing, device, some)
     told = {**recipe, "whitening": whitening}
     return _fitted(backbone, network, told, precision, features)
+
+
+def learn_class_metric(
+    network: EmbeddingNetwork, sample: FitSample, classes: NDArray[np.int64]
+) -> ClassMetric:
+    """Learn a map of the features of a network on labelled tiles.
+
+    Args:
+        network: a network that was trained already, on its device.
+        sample: N tiles.
+        classes: (N,) their class numbers.
+    """
+    device = network.projection.weight.device
+    features = _features(network, sample, device, Precision.FLOAT32)
+    return fit_class_metric(features, _scales(network, features), classes)
 
 
 def _scales(network: EmbeddingNetwork, features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -187,7 +211,10 @@ def _project(
     whitening: float,
 ) -> None:
     """Replace the projection of a network by principal components of its features."""
-    found = fit_projection(features, scales, dimensions, whitening)
+    _set_projection(network, fit_projection(features, scales, dimensions, whitening))
+
+
+def _set_projection(network: EmbeddingNetwork, found: Projection) -> None:
     count, size = found.weights.shape
     device = network.projection.weight.device
     network.projection = torch.nn.Linear(size, count).to(device)

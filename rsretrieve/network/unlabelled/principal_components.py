@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def unit_scales(features: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def fit_projection(
-    features: NDArray[np.float32],
+    features: NDArray[np.floating[Any]],
     scales: NDArray[np.float64],
     dimensions: int,
     whitening: float,
@@ -72,7 +73,7 @@ def fit_projection(
     """
     mean = features.mean(axis=0, dtype=np.float64)
     centred = (features - mean) * scales
-    lengths, axes = _first_axes(centred, dimensions)
+    lengths, axes = first_axes(centred, dimensions)
     deviations = lengths / np.sqrt(len(features))
     if not deviations[0] > 0:
         count = min(dimensions, features.shape[1])
@@ -85,7 +86,7 @@ def fit_projection(
     return Projection(weights.astype(np.float32), -(weights @ mean).astype(np.float32))
 
 
-def _first_axes(
+def first_axes(
     centred: NDArray[np.float64], count: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The largest singular values of (N, F) rows, and their right singular vectors, as rows.

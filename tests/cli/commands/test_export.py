@@ -96,3 +96,11 @@ def test_a_damaged_model_is_refused(run, model, tmp_path):
     ran = run("export", tmp_path / "m", "--onnx", tmp_path / "m.onnx")
     assert ran.code == 1
     assert not (tmp_path / "m.onnx").exists()
+
+
+@pytest.mark.medium
+def test_a_name_that_is_nearly_that_of_a_shipped_model_gets_a_suggestion(run, tmp_path):
+    ran = run("export", "defualt", "--onnx", tmp_path / "m.onnx")
+    assert ran.code == 1
+    assert "default" in ran.err
+    assert not any(tmp_path.iterdir())
