@@ -32,7 +32,7 @@ DEFAULT_OPSET = 18
 LEAST_COSINE = 0.999
 SCHEMA_VERSION = 1
 _TILES = 8
-_LIMIT_BYTES = 2_000_000_000  # of a file in the format of ONNX
+LIMIT_BYTES = 2_000_000_000  # of a file in the format of ONNX
 _SMOOTH = 8  # cells a side of the coarse pattern of a generated tile
 
 
@@ -117,7 +117,7 @@ def write_onnx(
     described = model.description
     context.start_stage("exporting the network")
     export = export_standalone(model.network, described.preprocessing, opset)
-    if export.graph is None or len(export.graph) > _LIMIT_BYTES:
+    if export.graph is None or len(export.graph) > LIMIT_BYTES:
         cause = export.cause or "it has more than 2 GB, the limit of an ONNX file"
         raise ModelError(
             f"{model.folder} cannot be exported for batches of any size ({cause})",

@@ -19,7 +19,7 @@ from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.search.exact import similarities_to
 
 _BLOCK = 1 << 16
-_MOST_PIXELS = 1 << 27
+MOST_PIXELS = 1 << 27
 _CELLS_A_WINDOW = 4  # along a side, where windows lie on no grid
 _IN_PIXELS = Transform(1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
@@ -180,10 +180,10 @@ def _axis(
 
 
 def _require_size(scene: SceneWindows, rows: int, columns: int) -> None:
-    if rows * columns > _MOST_PIXELS:
+    if rows * columns > MOST_PIXELS:
         raise InputError(
             f"the windows of {scene.file} are spread over {columns:,} × {rows:,} pixels of a map, "
-            f"more than {_MOST_PIXELS:,}",
+            f"more than {MOST_PIXELS:,}",
             hint="index a part of the scene, or with a larger --stride",
         )
 

@@ -82,5 +82,5 @@ def test_a_model_is_made_measured_and_made_again(script, tiles, tmp_path, capsys
     assert "Not measured" in (again / "README.md").read_text(encoding="utf-8")
     assert str(tmp_path) not in card + (first / "model.json").read_text(encoding="utf-8")
     assert description.fingerprint in capsys.readouterr().out
-    with pytest.raises(Exception, match="there already"):
+    with pytest.raises(Exception, match="already exists"):
         made("first")

@@ -179,7 +179,7 @@ def test_what_onnxruntime_cannot_run_or_the_exporter_cannot_write_is_refused(
     exports(monkeypatch, None, "a shape depends on a value")
     with pytest.raises(ModelError, match="a shape depends on a value"):
         write_onnx(model, path, RunContext())
-    monkeypatch.setattr(onnx_file, "_LIMIT_BYTES", 10)
+    monkeypatch.setattr(onnx_file, "LIMIT_BYTES", 10)
     exports(monkeypatch, constant_graph([1.0] * 8))
     with pytest.raises(ModelError, match="2 GB"):
         write_onnx(model, path, RunContext())

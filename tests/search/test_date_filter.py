@@ -25,7 +25,7 @@ from rsretrieve.export.geoparquet import write_embeddings
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.external.embeddings_file import read_embeddings
 from rsretrieve.index.journal import Journal
-from rsretrieve.index.store.folder import IndexStore, open_index, write_index_folder
+from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable, read_table, write_table
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.network.model import Model
@@ -69,7 +69,8 @@ def store(tmp_path: Path) -> IndexStore:
     rows = [row(i, ends) for i, ends in enumerate(dates())]
     facts = {"model": "", "model_fingerprint": "", "faiss_key": "Flat", "recall_at_10": 1.0}
     index = VectorIndex.build(vectors, "Flat")
-    write_index_folder(tmp_path / "dated", facts, rows, vectors, index, overwrite=False)
+    content = IndexContent(rows, vectors, facts)
+    write_index_folder(tmp_path / "dated", content, index, overwrite=False)
     return open_index(tmp_path / "dated")
 
 

@@ -106,7 +106,7 @@ def test_compressed_indexes_expand_by_the_stored_vectors(
     tmp_path: Path, planet: Planet, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     approximate = make_planet(tmp_path / "index", key)
-    monkeypatch.setattr(ranking, "_FEW_NUMBERS", 0)
+    monkeypatch.setattr(ranking, "FEW_NUMBERS", 0)
     name = planet.store.rows[20].id
     result = asked(approximate, tiles=(name,), k=10, expand=True)
     exact = asked(planet, tiles=(name,), k=10, expand=True)

@@ -149,7 +149,7 @@ def test_a_map_that_would_be_too_large_is_refused(
     windows = [Window(0, 0, 8, 8), Window(8, 0, 8, 8), Window(0, 8, 8, 8), Window(800, 800, 8, 8)]
     store = index_of(tmp_path / "index", rows_of_scene("/s.tif", windows, **UTM))
     assert map_of(store).values.shape == (101, 101)
-    monkeypatch.setattr(similarity_maps, "_MOST_PIXELS", 10_000)
+    monkeypatch.setattr(similarity_maps, "MOST_PIXELS", 10_000)
     with pytest.raises(InputError, match="101 × 101 pixels"):
         map_of(store)
 
