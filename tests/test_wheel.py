@@ -8,12 +8,17 @@ from zipfile import ZipFile
 
 import pytest
 
+from rsretrieve.network.metadata import read_description
 from rsretrieve.network.shipped.shipped_models import shipped_models
 from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.medium
 FILES = ("README.md", "model.json", "model.safetensors", "network.onnx")
-SHIPPED = {f"models/{model.name}/{file}" for model in shipped_models() for file in FILES}
+SHIPPED = {
+    f"models/{model.name}/{file}"
+    for model in shipped_models()
+    for file in {*FILES, *read_description(model.path).files}
+}
 
 
 @pytest.fixture
