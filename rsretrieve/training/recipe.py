@@ -123,7 +123,7 @@ class Recipe:
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InvalidArgument(f"{name} must be positive, not {value}")
         if not 0 <= self.epochs < math.inf:
-            raise InvalidArgument(f"epochs must be finite and not negative, unlike {self.epochs}")
+            raise InvalidArgument(f"epochs must be a number from 0 on, not {self.epochs}")
         if self.batch_size < 2:
             raise InvalidArgument("a batch has at least 2 tiles, as batch norm needs")
         if not 0 < self.q <= 1 or not 0 <= self.k < 1:

@@ -170,7 +170,7 @@ def test_a_recipe_survives_json(recipe: Recipe) -> None:
 
 @pytest.mark.parametrize("value", [-1, math.nan, math.inf])
 def test_epochs_may_be_none_but_not_fewer(value: float) -> None:
-    with pytest.raises(InvalidArgument, match=f"not negative, unlike {value}$"):
+    with pytest.raises(InvalidArgument, match=f"from 0 on, not {value}$"):
         PAPER.changed(epochs=value)
 
 

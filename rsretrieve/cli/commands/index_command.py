@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,30 +16,19 @@ from rsretrieve.cli.commands.index_upkeep_command import (
     repair_index,
     verify_index,
 )
-from rsretrieve.cli.early_checks import (
-    check_device,
-    check_embeddings,
-    check_faiss_key,
-    check_labels_file,
-    check_model,
-    check_tiles,
-    check_training,
-    find_model,
-)
+from rsretrieve.cli.early_checks import check_device, find_model
 from rsretrieve.cli.index_options import (
     ExternalOptions,
     IndexArguments,
     check_arguments,
     goal_of_options,
 )
-from rsretrieve.cli.io.default_model import DefaultRequest, model_for_index, weights_file
+from rsretrieve.cli.index_run import IndexRun, run_with_embeddings, run_with_tiles
+from rsretrieve.cli.io.default_model import DefaultRequest, weights_file
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.export.output_paths import OutputPaths
-
-if TYPE_CHECKING:
-    from rsretrieve.index.vectors.choose_kind import IndexGoal
 
 _KEPT = "embedded tiles are kept; to continue, repeat the command"
 _type = partial(typer.Option, rich_help_panel="Index type")
@@ -254,108 +242,14 @@ def index(
             raise typer.Exit(export_index(upkeep, exports, terminal))
         request = DefaultRequest(weights, backbone, seed)
         stores_model = not update and (model is None or named.is_shipped)
-        work = _Work(
+        work = IndexRun(
             *(upkeep, tiles, labels, scenes, goal, update, paths, request, external),
             stores_model=stores_model,
         )
         if from_embeddings:
-            code = _index_embeddings(work, from_embeddings, terminal)
+            code = run_with_embeddings(work, from_embeddings, terminal)
         else:
-            code = _index_tiles(work, terminal)
+            code = run_with_tiles(work, terminal)
         if exports.any:
             export_index(upkeep, exports, terminal, shown=False)
         raise typer.Exit(code)
-
-
-@dataclass(frozen=True)
-class _Work:
-    """The inputs of an index, and the options for building it."""
-
-    upkeep: Upkeep
-    tiles: list[str] | None
-    labels: Path | None
-    scenes: SceneChoices
-    goal: IndexGoal | None
-    update: bool
-    paths: OutputPaths
-    request: DefaultRequest
-    external: ExternalOptions
-    stores_model: bool
-
-
-def _index_tiles(work: _Work, terminal: Terminal) -> int:
-    """Index tiles with a model."""
-    check_tiles(work.tiles)
-    check_model(work.upkeep.model)
-    check_training(work.request.backbone, work.request.weights)
-    check_labels_file(work.labels)
-    check_faiss_key(work.upkeep.model, work.goal)
-    from rsretrieve._core.paths import unchecked_notices
-    from rsretrieve.cli.io.result_tables import indexing_summary
-    from rsretrieve.data.discovery.find_tiles import find_tiles
-    from rsretrieve.data.run_context import RunContext
-    from rsretrieve.export.results import indexing_json
-    from rsretrieve.index.build import index_tiles
-
-    upkeep = work.upkeep
-    if work.tiles is None:
-        raise typer.BadParameter("TILES are required")
-    context = RunContext(strict=upkeep.strict, listener=terminal.listen)
-    found = find_tiles(work.tiles, work.labels, work.scenes, context)
-    work.paths.check_tiles(lambda: (tile.path for tile in found))
-    terminal.notice(*found.notices)
-    if work.update:
-        terminal.notice(*unchecked_notices(tile.location for tile in found))
-    with model_for_index(upkeep, found, work.request, context, update=work.update) as model:
-        summary = index_tiles(
-            model,
-            found,
-            upkeep.index,
-            context,
-            goal=work.goal,
-            overwrite=upkeep.overwrite,
-            update=work.update,
-            store_model=work.stores_model,
-        )
-    terminal.notice(*context.notices)
-    terminal.result(indexing_json(summary), indexing_summary(summary))
-    return terminal.failures(context.failures)
-
-
-def _index_embeddings(work: _Work, source: Path, terminal: Terminal) -> int:
-    """Index embeddings from elsewhere."""
-    from rsretrieve.cli.io.result_tables import indexing_summary
-    from rsretrieve.data.discovery.find_tiles import find_tiles
-    from rsretrieve.data.run_context import RunContext
-    from rsretrieve.errors import InvalidArgument
-    from rsretrieve.export.results import indexing_json
-    from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
-    from rsretrieve.index.external.choices import EmbeddingChoices
-    from rsretrieve.index.write import IndexBuildOptions
-
-    upkeep = work.upkeep
-    if work.tiles is None and work.labels is not None:
-        raise typer.BadParameter("--labels applies to TILES, which are missing")
-    folders = [name for name in work.tiles or () if Path(name).is_dir()]
-    if folders:
-        raise InvalidArgument(
-            f"{folders[0]} is a folder; its tiles have no order to match the rows of {source.name}",
-            hint="give a list (CSV or Parquet, column tile) in the order of the embeddings",
-        )
-    chosen = work.external
-    choices = EmbeddingChoices(
-        chosen.id_column, chosen.vector_column, chosen.dims, work.scenes.windows
-    )
-    check_embeddings(source, rasters=True)
-    check_tiles(work.tiles)
-    check_labels_file(work.labels)
-    listing = None if work.tiles is None else find_tiles(work.tiles, work.labels)
-    work.paths.check_tiles(lambda: (tile.path for tile in listing or ()))
-    terminal.notice(*(listing.notices if listing else ()))
-    context = RunContext(strict=upkeep.strict, listener=terminal.listen)
-    build = IndexBuildOptions(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)
-    update = EmbeddingUpdate(chosen.changes_only) if work.update else None
-    summary = index_embeddings(source, listing, build, context, choices, update)
-    terminal.notice(*context.notices)
-    terminal.result(indexing_json(summary), indexing_summary(summary))
-    return terminal.failures(context.failures)

@@ -160,8 +160,11 @@ def given_model(given: Path | None) -> GivenModel:
             ),
         )
     if given.exists():
-        said = f"{given} is no model folder: the model of this name that rsretrieve comes with is"
-        return GivenModel(path, True, (f"{said} used",))
+        said = (
+            f"{given} has no model ({DESCRIPTION_FILE} is missing); the model of this name that "
+            "rsretrieve comes with is used"
+        )
+        return GivenModel(path, True, (said,))
     return GivenModel(path, True)
 
 

@@ -104,7 +104,7 @@ def test_refuses_to_overwrite_a_model_and_leaves_it_alone(run, landscape, model)
         (["--bands", "1,7"], "bands are counted from 1 to 6"),
         (["--bands", "red"], "'red' is not a list of numbers"),
         (["--size", "4"], "a size lies in 8…2048 px, not 4"),
-        (["--epochs", "-1"], "epochs must be finite and not negative"),
+        (["--epochs", "-1"], "epochs must be a number from 0 on"),
         (["--loss", "cross-entropy"], "'cross-entropy' is not one of"),
         (["--device", "tpu"], "no such device: 'tpu'"),
         (["--q", "0"], "0 < q ≤ 1"),

@@ -133,7 +133,7 @@ def test_a_folder_without_a_model_does_not_hide_it_and_it_is_said(shipped: Path)
     Path(DEFAULT_MODEL).mkdir()
     found = given_model(Path(DEFAULT_MODEL))
     assert (found.folder, found.is_shipped) == (shipped / DEFAULT_MODEL, True)
-    assert "no model folder" in found.notices[0]
+    assert "has no model" in found.notices[0]
 
 
 def test_a_slip_names_the_model_that_was_meant() -> None:

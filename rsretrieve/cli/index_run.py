@@ -1,0 +1,121 @@
+"""What `rsretrieve index` runs: with tiles and a model, or with embeddings from elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from rsretrieve.cli.commands.index_upkeep_command import Upkeep
+from rsretrieve.cli.early_checks import (
+    check_embeddings,
+    check_faiss_key,
+    check_labels_file,
+    check_model,
+    check_tiles,
+    check_training,
+)
+from rsretrieve.cli.index_options import ExternalOptions
+from rsretrieve.cli.io.default_model import DefaultRequest, model_for_index
+from rsretrieve.cli.terminal import Terminal
+from rsretrieve.data.windowing import SceneChoices
+from rsretrieve.export.output_paths import OutputPaths
+
+if TYPE_CHECKING:
+    from rsretrieve.index.vectors.choose_kind import IndexGoal
+
+
+@dataclass(frozen=True)
+class IndexRun:
+    """The inputs of an index, and the options for building it."""
+
+    upkeep: Upkeep
+    tiles: list[str] | None
+    labels: Path | None
+    scenes: SceneChoices
+    goal: IndexGoal | None
+    update: bool
+    paths: OutputPaths
+    request: DefaultRequest
+    external: ExternalOptions
+    stores_model: bool
+
+
+def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
+    """Index tiles with a model."""
+    check_tiles(work.tiles)
+    check_model(work.upkeep.model)
+    check_training(work.request.backbone, work.request.weights)
+    check_labels_file(work.labels)
+    check_faiss_key(work.upkeep.model, work.goal)
+    from rsretrieve._core.paths import unchecked_notices
+    from rsretrieve.cli.io.result_tables import indexing_summary
+    from rsretrieve.data.discovery.find_tiles import find_tiles
+    from rsretrieve.data.run_context import RunContext
+    from rsretrieve.export.results import indexing_json
+    from rsretrieve.index.build import index_tiles
+
+    upkeep = work.upkeep
+    if work.tiles is None:
+        raise typer.BadParameter("TILES are required")
+    context = RunContext(strict=upkeep.strict, listener=terminal.listen)
+    found = find_tiles(work.tiles, work.labels, work.scenes, context)
+    work.paths.check_tiles(lambda: (tile.path for tile in found))
+    terminal.notice(*found.notices)
+    if work.update:
+        terminal.notice(*unchecked_notices(tile.location for tile in found))
+    with model_for_index(upkeep, found, work.request, context, update=work.update) as model:
+        summary = index_tiles(
+            model,
+            found,
+            upkeep.index,
+            context,
+            goal=work.goal,
+            overwrite=upkeep.overwrite,
+            update=work.update,
+            store_model=work.stores_model,
+        )
+    terminal.notice(*context.notices)
+    terminal.result(indexing_json(summary), indexing_summary(summary))
+    return terminal.failures(context.failures)
+
+
+def run_with_embeddings(work: IndexRun, source: Path, terminal: Terminal) -> int:
+    """Index embeddings from elsewhere."""
+    from rsretrieve.cli.io.result_tables import indexing_summary
+    from rsretrieve.data.discovery.find_tiles import find_tiles
+    from rsretrieve.data.run_context import RunContext
+    from rsretrieve.errors import InvalidArgument
+    from rsretrieve.export.results import indexing_json
+    from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
+    from rsretrieve.index.external.choices import EmbeddingChoices
+    from rsretrieve.index.write import IndexBuildOptions
+
+    upkeep = work.upkeep
+    if work.tiles is None and work.labels is not None:
+        raise typer.BadParameter("--labels applies to TILES, which are missing")
+    folders = [name for name in work.tiles or () if Path(name).is_dir()]
+    if folders:
+        raise InvalidArgument(
+            f"{folders[0]} is a folder; its tiles have no order to match the rows of {source.name}",
+            hint="give a list (CSV or Parquet, column tile) in the order of the embeddings",
+        )
+    chosen = work.external
+    choices = EmbeddingChoices(
+        chosen.id_column, chosen.vector_column, chosen.dims, work.scenes.windows
+    )
+    check_embeddings(source, rasters=True)
+    check_tiles(work.tiles)
+    check_labels_file(work.labels)
+    listing = None if work.tiles is None else find_tiles(work.tiles, work.labels)
+    work.paths.check_tiles(lambda: (tile.path for tile in listing or ()))
+    terminal.notice(*(listing.notices if listing else ()))
+    context = RunContext(strict=upkeep.strict, listener=terminal.listen)
+    build = IndexBuildOptions(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)
+    update = EmbeddingUpdate(chosen.changes_only) if work.update else None
+    summary = index_embeddings(source, listing, build, context, choices, update)
+    terminal.notice(*context.notices)
+    terminal.result(indexing_json(summary), indexing_summary(summary))
+    return terminal.failures(context.failures)
