@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.error import HTTPError
@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from rsretrieve._core.text import first_line
 from rsretrieve.errors import InvalidArgument, WeightsError
@@ -21,6 +22,7 @@ from rsretrieve.network.backbones.timm_names import architecture_of, weights_tag
 
 _HUB_FILE = "model.safetensors"
 _PATIENCE_S = 10
+_REPLACED = 2  # an architecture may make parameters twice, and replace the first
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,34 @@ def check_parameters(name: str, bands: int, size_px: int, available: int) -> Non
     Raises:
         ValueError: it needs more.
     """
+    arguments = {"in_chans": bands, "num_classes": 0}
     try:
         with torch.device("meta"):
-            model = _created(architecture_of(name), {"in_chans": bands, "num_classes": 0}, size_px)
+            model = _created(architecture_of(name), arguments, size_px)
     except Exception:  # some architectures compute with their parameters while they are built
-        return
+        with _no_more_parameters_than(_REPLACED * available, name):
+            model = _created(architecture_of(name), arguments, size_px)
     wanted = sum(parameter.numel() for parameter in model.parameters())
     if wanted > available:
         raise ValueError(f"backbone {name} has {wanted:,} parameters, and there are {available:,}")
+
+
+@contextlib.contextmanager
+def _no_more_parameters_than(limit: int, name: str) -> Iterator[None]:
+    """End the construction of a model once it has made more parameters than this."""
+    made = 0
+
+    def count(module: nn.Module, of: str, parameter: nn.Parameter | None) -> None:
+        nonlocal made
+        made += 0 if parameter is None else parameter.numel()
+        if made > limit:
+            raise ValueError(f"backbone {name} has more than {limit:,} parameters")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def _created(architecture: str, arguments: dict[str, Any], size_px: int) -> nn.Module:

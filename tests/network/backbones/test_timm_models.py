@@ -8,6 +8,7 @@ from urllib.request import Request
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 
@@ -141,3 +142,34 @@ def test_a_model_without_one_vector_for_a_tile_is_refused(monkeypatch: pytest.Mo
     monkeypatch.setattr(timm, "create_model", lambda *_, **__: torch.nn.Conv2d(3, 4, 1))
     with pytest.raises(InvalidArgument, match="does not give one vector"):
         build_network(LITE, bands=3, size_px=64, dimensions=8)
+
+
+class LooksAtItsWeights(torch.nn.Module):
+    """A backbone of 64 layers that cannot be built without memory."""
+
+    made = 0
+
+    def __init__(self, **_: object) -> None:
+        super().__init__()
+        layers = []
+        for _number in range(64):
+            layers.append(torch.nn.Linear(100, 100, bias=False))
+            float(layers[-1].weight.sum())
+            LooksAtItsWeights.made += 10_000
+        self.layers = torch.nn.Sequential(*layers)
+
+
+def test_a_huge_backbone_that_is_built_in_memory_is_refused_before_it_takes_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(timm, "create_model", lambda _, **arguments: LooksAtItsWeights(**arguments))
+    timm_models.check_parameters("timm/resnet10t", 3, 32, available=640_000)
+    LooksAtItsWeights.made = 0
+    with pytest.raises(ValueError, match="has more than 100,000 parameters"):
+        timm_models.check_parameters("timm/resnet10t", 3, 32, available=50_000)
+    assert LooksAtItsWeights.made <= 100_000
+    with pytest.raises(ValueError, match="has 640,000 parameters, and there are 600,000"):
+        timm_models.check_parameters("timm/resnet10t", 3, 32, available=600_000)
+    LooksAtItsWeights.made = 0
+    LooksAtItsWeights()  # the limit ends with the check
+    assert LooksAtItsWeights.made == 640_000
