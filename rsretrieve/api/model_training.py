@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
@@ -26,6 +28,7 @@ from rsretrieve.api.trained_model import Model, paths_among
 from rsretrieve.enums import LossName, Normalisation, OptimizerName, RecipeName
 from rsretrieve.export.model_card import write_card_and_plot
 from rsretrieve.export.output_paths import OutputPaths
+from rsretrieve.export.run_config import write_config
 from rsretrieve.network.device import choose_device
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.training.recipe import recipe_for
@@ -148,9 +151,30 @@ def train(
             resume=flag(resume, "resume"),
             micro_batches=options.micro_batches,
         )
-        train_model(request, call.context, lambda made: write_card_and_plot(made, str(folder)))
+
+        def add_reports(made: Path) -> None:
+            write_card_and_plot(made, str(folder))
+            given = {"tiles": tiles, "validation": validation, "recipe": recipe, "seed": seed}
+            write_config(made, "train", _for_command_line(given, options) | {"output": folder})
+
+        train_model(request, call.context, add_reports)
         loaded = load_model(folder, request.device, call.context)
     return Model(loaded, call.failures)
+
+
+def _for_command_line(given: Mapping[str, object], choices: _RecipeChoices) -> dict[str, object]:
+    """The options with which the command trains the same; tiles that are objects are missing."""
+    values = {**given, "weights": choices.weights, **choices.recipe.options()}
+    values["val"] = values.pop("validation")
+    for name in ("tiles", "val"):
+        if not isinstance(values[name], str | os.PathLike):
+            values[name] = None
+    if choices.bands:
+        values["bands"] = ",".join(map(str, choices.bands))
+    if choices.micro_batches:
+        values["batch_size"] = "auto"
+    values["normalise_by"] = choices.normalise_by
+    return {name.replace("_", "-"): value for name, value in values.items()}
 
 
 class _RecipeChoices:
@@ -167,6 +191,7 @@ class _RecipeChoices:
         bands = given.pop("bands", ())
         if isinstance(bands, str) or not isinstance(bands, Sequence | np.ndarray):
             raise wrong("bands", "band numbers, counted from 1", bands)
+        self.normalise_by = given.get("normalise_by")
         self.bands = tuple(whole(band, "a band", 1) for band in bands)
         self.micro_batches = given.get("batch_size") == "auto"
         if self.micro_batches:

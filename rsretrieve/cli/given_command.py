@@ -9,10 +9,17 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+import typer
 from typer.core import TyperCommand
 
 from rsretrieve._core.paths import Location
+from rsretrieve.cli.config_file import (
+    shown_config,
+    stored_options,
+    words_of_config,
+)
 from rsretrieve.cli.options import SCENES
+from rsretrieve.export.run_config import write_config
 
 _CONTEXT: ContextVar[Any] = ContextVar("_CONTEXT")
 
@@ -54,15 +61,25 @@ _MEANT = {
     "--fixed-labels": "fixed fix output-labels",
     "--trust-sources": "trust trust-remote-code",
 }
+_OF_WORDS = (str, bool, list, tuple)  # what a parser makes of words; a parameter without: None
 _ENOUGH = 0.7  # similarity of names that are taken for a slip
 
 
 class Command(TyperCommand):
-    """A command that suggests the options that were probably meant."""
+    """A command that suggests the options that were probably meant, and takes a config file."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As the base class; the error of an unknown option names those probably meant."""
+        """As the base class, with the options of `--config`.
+
+        The error of an unknown option names those probably meant.
+        """
         try:
+            given, typed = self._typed(ctx, args)
+            if "config" in typed and "help" not in typed:
+                path = Path(given["config"])
+                args = [*words_of_config(path, str(self.name), self.params, typed), *args]
+            if "print_config" in typed and "help" not in typed:
+                self._print_config(ctx, args)
             return super().parse_args(ctx, args)
         except Exception as error:
             # Its class is click's, or that of the copy inside newer versions of typer.
@@ -70,6 +87,20 @@ class Command(TyperCommand):
                 known = [name for param in self.params for name in param.opts]
                 _suggest(error, options_meant(error.option_name, known))  # type: ignore[attr-defined]
             raise
+
+    def _typed(self, ctx: Any, args: list[str]) -> tuple[Mapping[str, Any], set[str]]:
+        """The words by the names of parameters, and the names of those that have any."""
+        given, _, order = self.make_parser(ctx).parse_args(list(args))
+        words = {param.name: given.get(param.name) for param in order}
+        typed = {name for name, word in words.items() if isinstance(word, _OF_WORDS)}
+        return given, {name for name in typed if words[name] not in ((), [])}
+
+    def _print_config(self, ctx: Any, args: list[str]) -> None:
+        for param in self.params:
+            param.required = False
+        super().parse_args(ctx, args)
+        typer.echo(shown_config(str(self.name), self.params, ctx.params), nl=False)
+        ctx.exit()
 
     def invoke(self, ctx: Any) -> Any:
         """As the base class; the other functions of this module then know the command."""
@@ -96,6 +127,18 @@ def options_meant(name: str, known: Sequence[str]) -> list[str]:
             return [option]
     begun = [option for option in known if len(plain) > 1 and option.startswith(f"--{plain}")]
     return begun or difflib.get_close_matches(f"--{plain}", known, n=2, cutoff=_ENOUGH)
+
+
+def record_config(folder: Path, **resolved: object) -> None:
+    """Write the options of this run into the folder that it made, as `config.toml`.
+
+    Args:
+        folder: the folder.
+        **resolved: values of parameters in place of those that were typed.
+    """
+    context = _CONTEXT.get()
+    options = stored_options(context.command.params, context.params, resolved)
+    write_config(folder, context.command.name, options)
 
 
 def command_with_labels(labels: str) -> str:
@@ -139,7 +182,7 @@ def _words(
     words: list[str] = []
     for param in context.command.params:
         typed = context.get_parameter_source(param.name)
-        if param.name in left_out or typed is None or typed.name != "COMMANDLINE":
+        if param.name in (*left_out, "config") or typed is None or typed.name != "COMMANDLINE":
             continue
         values = _texts(context.params, param.name)
         if param.name in absolute:

@@ -25,6 +25,7 @@ from rsretrieve.cli.commands.models_command import models
 from rsretrieve.cli.commands.query_command import query
 from rsretrieve.cli.commands.split_command import split
 from rsretrieve.cli.commands.train_command import train
+from rsretrieve.cli.config_file import takes_config
 from rsretrieve.cli.given_command import Command
 from rsretrieve.cli.terminal import EXIT_INTERRUPTED, Terminal
 from rsretrieve.errors import InvalidArgument, RsretrieveError, ran_out_of_memory
@@ -58,7 +59,7 @@ _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
 for panel, commands in _PANELS.items():
     for command in commands:
         app.command(cls=Command, help=_help_text(command.__doc__ or ""), rich_help_panel=panel)(
-            command
+            takes_config(command)
         )
 
 

@@ -129,6 +129,24 @@ class Recipe:
         if not 0 < self.q <= 1 or not 0 <= self.k < 1:
             raise InvalidArgument(f"0 < q ≤ 1 and 0 ≤ k < 1, not q = {self.q}, k = {self.k}")
 
+    def options(self) -> dict[str, object]:
+        """The values that options of `train` set, by the names of its parameters."""
+        return {
+            "backbone": self.backbone,
+            "size": self.size_px,
+            "dimensions": self.dimensions,
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "optimizer": self.optimizer,
+            "loss": self.loss,
+            "temperature": self.temperature,
+            "learn_temperature": self.learn_temperature,
+            "q": self.q,
+            "truncation": self.k,
+            "freeze_backbone": self.freeze_backbone,
+        }
+
     def for_classes(self, classes: int) -> Recipe:
         """The same recipe with the temperature for K classes filled in."""
         return replace(self, temperature=self.temperature_for(classes))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
+from rsretrieve.cli.given_command import record_config
 from rsretrieve.errors import OutputExists
 from rsretrieve.export.output_paths import OutputPaths
 
@@ -52,6 +53,7 @@ def demo(
         )
     landscape = make_landscape(CELLS, CELL_PX, seed)
     count = write_tiles(landscape, CELL_PX, output / "tiles", overwrite=True)
+    record_config(output)
     typer.echo(
         f"Wrote a synthetic landscape to {output / 'tiles'}: {count} tiles of {CELL_PX} px with "
         "six bands; the sub-folders are the classes."

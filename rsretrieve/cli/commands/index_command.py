@@ -17,6 +17,7 @@ from rsretrieve.cli.commands.index_upkeep_command import (
     verify_index,
 )
 from rsretrieve.cli.early_checks import check_device, find_model
+from rsretrieve.cli.given_command import record_config
 from rsretrieve.cli.index_options import (
     ExternalOptions,
     IndexArguments,
@@ -250,6 +251,7 @@ def index(
             code = run_with_embeddings(work, from_embeddings, terminal)
         else:
             code = run_with_tiles(work, terminal)
+        record_config(output)
         if exports.any:
             export_index(upkeep, exports, terminal, shown=False)
         raise typer.Exit(code)

@@ -9,6 +9,7 @@ import typer
 
 from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import check_labels_file, check_tiles
+from rsretrieve.cli.given_command import record_config
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -113,6 +114,7 @@ def split(
         divided = split_tiles(found, choices, context)
         for path, part in zip(files, divided.parts):
             write_list(path, part, overwrite=overwrite)
+        record_config(output)
         lists = dict(zip(PARTS, divided.parts))
         found_leaks = None
         if leaks is not None:

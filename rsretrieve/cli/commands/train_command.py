@@ -18,6 +18,7 @@ from rsretrieve.cli.early_checks import (
     check_tiles,
     check_training,
 )
+from rsretrieve.cli.given_command import record_config
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -238,9 +239,13 @@ def train(
         checkpoint = checkpoint_path(output)
         before = None if resume else _state(checkpoint)
         terminal.after_interrupt = lambda: _what_is_kept(checkpoint, before)
-        summary = train_model(
-            request, context, lambda folder: write_card_and_plot(folder, str(output))
-        )
+
+        def add_reports(folder: Path) -> None:
+            write_card_and_plot(folder, str(output))
+            in_numbers = {"batch_size": "auto"} if in_parts else {}
+            record_config(folder, **{**chosen.options(), **in_numbers, "output": output})
+
+        summary = train_model(request, context, add_reports)
         terminal.notice(*context.notices)
         terminal.result(training_json(summary), training_summary(summary))
         raise typer.Exit(terminal.failures(context.failures))

@@ -1,0 +1,37 @@
+"""The text of `config.toml`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from rsretrieve.enums import LossName
+from rsretrieve.export.run_config import config_text, write_config
+
+
+def test_values_come_back_and_secrets_do_not(tmp_path: Path) -> None:
+    options = {
+        "tiles": ["a", 'b "quoted"', "https://host.org/a.tif?token=abc&band=3"],
+        "loss": LossName.RNSL,
+        "output": Path("some/where"),
+        "rate": 0.1,
+        "epochs": 3,
+        "labels": None,
+    }
+    write_config(tmp_path, "train", options)
+    text = (tmp_path / "config.toml").read_text(encoding="utf-8")
+    assert "abc" not in text
+    assert tomllib.loads(text) == {
+        "train": {
+            "tiles": ["a", 'b "quoted"', "https://host.org/a.tif?band=3"],
+            "loss": "rnsl",
+            "output": "some/where",
+            "rate": 0.1,
+            "epochs": 3,
+        }
+    }
+
+
+def test_options_without_a_value_are_comments() -> None:
+    text = config_text("index", {"seed": 0}, {"recall": "0.95", "labels": ""})
+    assert text.splitlines() == ["[index]", "seed = 0", "# recall (default: 0.95)", "# labels"]
