@@ -25,6 +25,7 @@ class RateRange:
         low, high: ends of an interval that covers them and their sampling error.
         can_be_told: the fits agree, and the labels are informative.
         part: of the noise of the chosen fit, the part that is not overlap of the classes.
+        most: the estimate is not higher.
         is_informative: the vectors predict labels better than their frequencies do.
     """
 
@@ -33,6 +34,7 @@ class RateRange:
     can_be_told: bool = True
     is_informative: bool = True
     part: float = 1.0
+    most: float = 1.0
 
     def including(self, rate: float, tiles: int) -> RateRange:
         """The range that also covers another estimate of the rate, of so many tiles."""

@@ -36,8 +36,8 @@ curve turns it into a probability; the curve is fitted to the posterior of all t
 classifiers. The rest of the probability is shared equally by the other classes.
 
 The fit depends on the start. It is repeated from a low and from a high noise rate; see
-`several_starts`. Of very many tiles, the starts are tried on a sample. The fit of all tiles then
-begins with the confusion matrix of the sample.
+`starts.several_starts`. Of very many tiles, the starts are tried on a sample. The fit of all tiles
+then begins with the confusion matrix of the sample.
 """
 
 from __future__ import annotations
@@ -59,13 +59,14 @@ from rsretrieve.audit.estimators.candidates import (
 from rsretrieve.audit.estimators.classifiers import Classifier
 from rsretrieve.audit.estimators.em_state import EMState
 from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
-from rsretrieve.audit.estimators.several_starts import FirstFit, first_fit
+from rsretrieve.audit.estimators.starts.overlap import may_be_of_any_class
+from rsretrieve.audit.estimators.starts.several_starts import FirstFit, first_fit
 from rsretrieve.audit.noise_rate import RateRange
 
 _ITERATIONS = 4
 _SAME_VECTORS = 0.5**0.5
 _CONTRADICTED = 0.1
-_DIRECTED, _LOGISTIC_UPDATES = 0.2, 3
+_LOGISTIC_UPDATES = 3
 
 
 @dataclass(frozen=True)
@@ -170,11 +171,13 @@ def fit_dawid_skene(
     candidates = classifiers.candidates or AllClasses(classes)
     first = _first_fit(GivenLabels.of(labels, decisions), candidates, classifiers, advance)
     state = first.state
-    if not classifiers.in_sample:
+    if not classifiers.in_sample and not first.is_distinct:
         _update_with_logistic(classifiers, state, advance)
     independent_posterior, rates = state.posterior, first.rates
     if not classifiers.in_sample:
-        log_odds = state.log_odds_with_rate(rates.part * state.noise_rate_by_transitions)
+        rate = min(rates.part * state.noise_rate_by_transitions, rates.most)
+        rates = rates.including(rate, state.given.open_count) if rates.is_informative else rates
+        log_odds = state.log_odds_with_rate(rate)
         return _result(log_odds, state, independent_posterior, rates)
     for _ in range(_ITERATIONS):
         # In-sample classifiers are certain of the labels that they memorised.
@@ -226,7 +229,7 @@ def _update_with_logistic(
 
     It does not, either, if wrong labels are mostly of certain classes.
     """
-    if classifiers.logistic is None or _directedness(state.transitions) > _DIRECTED:
+    if classifiers.logistic is None or not may_be_of_any_class(state.transitions):
         return
     given = certain_posterior(state.candidates, state.given.current)
     independent = _scores_of(classifiers.independent, state)
@@ -243,16 +246,6 @@ def _update_with_logistic(
         advance(len(state.labels))
     if state.log_likelihood(log_p(scores, "with logistic")).mean() < likelihood:
         state.posterior, state.log_odds, state.transitions = before
-
-
-def _directedness(transitions: Transitions) -> float:
-    """0 if a wrong label may be of any class with equal probability, 1 if of one class alone."""
-    classes = len(transitions)
-    if classes <= 2:
-        return 0.0
-    wrong = transitions * (1 - np.eye(classes))
-    top = float(np.mean(wrong.max(axis=1) / np.maximum(wrong.sum(axis=1), 1e-12)))
-    return (top - 1 / (classes - 1)) / (1 - 1 / (classes - 1))
 
 
 def log_p_by_labels(classifiers: ClassifierSet, state: EMState) -> Callable[[], Scores]:
