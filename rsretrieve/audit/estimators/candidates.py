@@ -89,9 +89,10 @@ class AllClasses:
         Returns:
             (K, K) float64, row label, column class.
         """
-        counts = np.zeros((self.classes, self.classes))
-        np.add.at(counts, labels[rows], posterior[rows])
-        return counts
+        given = labels[rows]
+        columns = posterior[rows].T
+        counts = [np.bincount(given, each, self.classes) for each in columns]
+        return np.stack(counts, axis=1)
 
 
 @dataclass(frozen=True)
@@ -211,5 +212,7 @@ def softmax(scores: Scores, log_sizes: NDArray[np.float32] | None = None) -> Sco
     Returns:
         (N, C), of the type of `scores`; rows sum to 1.
     """
-    log_p = log_softmax(scores, log_sizes)
-    return np.asarray(np.exp(log_p if log_sizes is None else log_p + log_sizes))
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    grouped = np.exp(shifted if log_sizes is None else shifted + log_sizes)
+    grouped /= grouped.sum(axis=1, keepdims=True)
+    return np.asarray(grouped)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ _VOTE_TEMPERATURE = 0.1
 NO_VOTE = 0.02
 _SHRINKAGE = 0.1
 _RIDGE, _LOGISTIC_STEPS, _CONSTANT = 3.0, 25, 0.3
+_MOST_IN_FLOAT64 = 4_000_000
 
 
 class Classifier(Protocol):
@@ -79,17 +80,17 @@ class Discriminant:
         """See `Classifier.class_scores`."""
         used = self._known & posterior.any(axis=1)
         scatters = self._scatters if (used == self._known).all() else self._scatters_of(used)
-        moments = [self._moments(posterior, used & (self.folds == f)) for f in self._folds]
+        moments = [self._moments(posterior, used, fold) for fold in self._folds]
         scores = np.zeros(posterior.shape, order="F")
         for fold in self._folds:
-            scored = self._known & (self.folds == fold)
+            scored, rows = self._rows_of_folds[fold]
             others = [f for f in self._folds if f != fold]
             weights, offsets = discriminant(
                 np.sum([scatters[f] for f in others], axis=0),
                 np.sum([moments[f][0] for f in others], axis=0),
                 np.sum([moments[f][1] for f in others], axis=0),
             )
-            scores[scored] = self.rows[scored] @ weights.T + offsets
+            scores[scored] = rows @ weights.T + offsets
         return scores
 
     @cached_property
@@ -109,12 +110,21 @@ class Discriminant:
         folds = [self.rows[used & (self.folds == fold)] for fold in self._folds]
         return [np.asarray(rows.T @ rows, np.float64) for rows in folds]
 
+    @cached_property
+    def _rows_of_folds(self) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """The known tiles of each fold, and their rows; float64 saves conversions of few rows."""
+        dtype = np.float64 if self.rows.size <= _MOST_IN_FLOAT64 else np.float32
+        folds = [np.flatnonzero(self._known & (self.folds == fold)) for fold in self._folds]
+        return [(numbers, self.rows[numbers].astype(dtype)) for numbers in folds]
+
     def _moments(
-        self, posterior: Scores, used: NDArray[np.bool_]
+        self, posterior: Scores, used: NDArray[np.bool_], fold: int
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(K,) sizes of the classes, and (K, D) sums of their rows."""
-        weights = posterior[used]
-        return weights.sum(axis=0), np.asarray(weights.T @ self.rows[used], np.float64)
+        """(K,) sizes of the classes, and (K, D) sums of their rows; of tiles that are used."""
+        numbers, rows = self._rows_of_folds[fold]
+        # The posterior of a tile that is not used is zero.
+        weights = np.where(used[numbers, None], posterior[numbers], 0)
+        return weights.sum(axis=0), np.asarray(weights.T @ rows, np.float64)
 
 
 def discriminant(
@@ -187,7 +197,9 @@ def logistic_weights(inputs: NDArray[np.float64], posterior: Scores) -> NDArray[
     weights = ahead = np.zeros((inputs.shape[1], posterior.shape[1]))
     momentum = 1.0
     for _ in range(_LOGISTIC_STEPS):
-        gradient = inputs.T @ (posterior - softmax(inputs @ ahead)) - ahead / _RIDGE
+        # Sums over columns are several times as fast in this memory order.
+        p = softmax((ahead.T @ inputs.T).T)
+        gradient = inputs.T @ (posterior - p) - ahead / _RIDGE
         before, weights = weights, ahead + bound @ gradient
         following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = weights + (momentum - 1) / following * (weights - before)
@@ -239,9 +251,13 @@ class NeighbourVotes:
         Returns:
             (N, K) float64 share of the votes for every class; rows sum to 1, or 0 without votes.
         """
-        votes = np.zeros(posterior.shape)
+        votes, one = np.zeros(posterior.shape), np.empty(posterior.shape)
+        by_rows = np.ascontiguousarray(posterior, np.float64)
         for rows, weights in zip(self.neighbours.T, self.weights.T):
-            votes += weights[:, None] * posterior[rows]
+            # A neighbour that is missing is row −1 with weight 0.
+            np.take(by_rows, rows, axis=0, out=one, mode="wrap")
+            one *= weights[:, None]
+            votes += one
         return np.asarray(votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-12))
 
 

@@ -8,8 +8,8 @@ none, the class of every tile is that of its group.
 
 The groups are the most probable classes of a fit that is uncertain of many tiles. They are distinct
 if the classifiers, fitted to the groups of the other tiles, are certain of the group of almost
-every tile. A class without a group of its own cannot be told from others by these vectors. Then nothing
-is concluded.
+every tile. A class without a group of its own cannot be told from others by these vectors. Then
+nothing is concluded.
 """
 
 from __future__ import annotations

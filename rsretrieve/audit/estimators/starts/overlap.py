@@ -68,7 +68,7 @@ def range_with_overlap(
     overlaps = certain < CERTAIN_SHARE
     if certain < DISTINCT and found.low > 0 and (overlaps or fit.rate < _LOW_NOISE):
         found = _down_to_overlap(fit, refit, found, advance)
-    if found.low > 0 and (certain < DISTINCT or fit.rate > _LOW_NOISE):
+    if found.low > 0 and (overlaps or fit.rate > _LOW_NOISE):
         found = _down_to_part(fit, refit, found, advance)
     if overlaps:
         found = _up_to_disagreement(fit, log_p, found, certain)
