@@ -21,7 +21,8 @@ the classifier was trained on:
   maximises the likelihood of the *independent posterior*, so they count only as far as the
   independent classifiers confirm them. Their product, on the same vectors, gets one more such
   factor. P is then the product of all classifiers. If the noise rate then lies outside the interval
-  of the independent classifiers by more than 0.1, it cannot be told.
+  of the independent classifiers by more than 0.1, or so far below their estimate, it cannot be
+  told.
 - *Out-of-sample* classifiers were trained on labels, but not of these tiles. They are treated
   like independent ones.
 
@@ -61,7 +62,7 @@ from rsretrieve.audit.estimators.em_state import EMState
 from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
 from rsretrieve.audit.estimators.starts.overlap import may_be_of_any_class
 from rsretrieve.audit.estimators.starts.several_starts import FirstFit, first_fit
-from rsretrieve.audit.noise_rate import RateRange
+from rsretrieve.audit.noise_rate import RateRange, with_sampling_error
 
 _ITERATIONS = 4
 _SAME_VECTORS = 0.5**0.5
@@ -174,8 +175,8 @@ def fit_dawid_skene(
     if not classifiers.in_sample and not first.is_distinct:
         _update_with_logistic(classifiers, state, advance)
     independent_posterior, rates = state.posterior, first.rates
+    rate = min(rates.part * state.noise_rate_by_transitions, rates.most)
     if not classifiers.in_sample:
-        rate = min(rates.part * state.noise_rate_by_transitions, rates.most)
         rates = rates.including(rate, state.given.open_count) if rates.is_informative else rates
         log_odds = state.log_odds_with_rate(rate)
         return _result(log_odds, state, independent_posterior, rates)
@@ -186,7 +187,9 @@ def fit_dawid_skene(
         advance(len(labels))
     tiles = state.given.open_count
     # A training that memorised wrong labels says that they are right.
+    lowest, _ = with_sampling_error([rate], tiles)
     contradicted = rates.distance(state.noise_rate) > _CONTRADICTED
+    contradicted = contradicted or lowest - state.noise_rate > _CONTRADICTED
     rates = rates.including(state.noise_rate, tiles)
     rates = replace(rates, can_be_told=rates.can_be_told and not contradicted)
     return _result(state.log_odds, state, independent_posterior, rates)

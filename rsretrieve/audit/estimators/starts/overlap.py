@@ -15,7 +15,8 @@ Noise may look like overlap, too: labels that are wrong by the next of several c
 like wider classes. Where many tiles are uncertain, the range therefore ends at the share of labels
 that are not the most probable class. If a tile of class t is most often labelled t, the noise rate
 is not higher: no classifier predicts labels better than 1 − Σ_t π_t (1 − T_tt) allows. If no noise
-explains the labels as well, and this share is far from the estimate, the rate cannot be determined.
+explains the labels as well, and this share is above a quarter, the rate cannot be determined; nor
+can it if the range is wider than a half.
 
 Tiles that a classifier takes for another class with certainty count as mislabelled, mostly for
 classes that are alike. Wrong labels of any class are as frequent among classes that are not alike.
@@ -48,7 +49,7 @@ DISAGREE = 0.1
 _NO_NOISE, _NEARLY_ALL = 0.01, 0.9
 _SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
 _LOW_NOISE, _SHARE_ITERATIONS, _BETTER_SE = 0.3, 2, 1.0
-_FAR, _ERROR_OF_UNCERTAIN = 0.25, 0.1
+_FAR, _WIDEST, _ERROR_OF_UNCERTAIN = 0.25, 0.5, 0.1
 _DIRECTED, _FEWEST_CLASSES, _LEAST_OF_RATE = 0.2, 7, 0.6
 
 
@@ -74,7 +75,7 @@ def range_with_overlap(
         found = _up_to_disagreement(fit, log_p, found, certain)
     if certain < _NEARLY_ALL:
         found = _by_classes_unlike(fit, log_p, found)
-    return found
+    return replace(found, can_be_told=found.can_be_told and found.high - found.low <= _WIDEST)
 
 
 def directedness(transitions: Transitions) -> float:
