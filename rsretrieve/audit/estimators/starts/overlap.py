@@ -41,7 +41,7 @@ from rsretrieve.audit.estimators.starts.fits import (
     held_out,
     most_probable,
 )
-from rsretrieve.audit.estimators.starts.groups import CERTAIN_SHARE, DISTINCT
+from rsretrieve.audit.estimators.starts.groups import CERTAIN_SHARE
 from rsretrieve.audit.noise_rate import RateRange
 
 EXPLAINS_SE, INFORMS_SE = 2.0, 3.0
@@ -67,10 +67,12 @@ def range_with_overlap(
     log_p = refit(fit.state)()
     certain = certain_share(log_p, fit.state.candidates)
     overlaps = certain < CERTAIN_SHARE
-    if certain < DISTINCT and found.low > 0 and (overlaps or fit.rate < _LOW_NOISE):
+    if found.low > 0 and (overlaps or (certain < _NEARLY_ALL and fit.rate < _LOW_NOISE)):
         found = _down_to_overlap(fit, refit, found, advance)
     if found.low > 0 and (overlaps or fit.rate > _LOW_NOISE):
         found = _down_to_part(fit, refit, found, advance)
+        # Where groups are distinct, the noise is no overlap of classes.
+        found = replace(found, part=1.0 if fit.is_distinct else found.part)
     if overlaps:
         found = _up_to_disagreement(fit, log_p, found, certain)
     if certain < _NEARLY_ALL:
