@@ -50,7 +50,7 @@ _NO_NOISE, _NEARLY_ALL = 0.01, 0.9
 _SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
 _LOW_NOISE, _SHARE_ITERATIONS, _BETTER_SE = 0.3, 2, 1.0
 _FAR, _WIDEST, _ERROR_OF_UNCERTAIN = 0.25, 0.5, 0.1
-_DIRECTED, _FEWEST_CLASSES, _LEAST_OF_RATE = 0.2, 7, 0.6
+_DIRECTED, _FEWEST_CLASSES, _LEAST_OF_RATE, _MOST_OF_RATE = 0.2, 7, 0.6, 1.5
 
 
 def range_with_overlap(
@@ -64,7 +64,7 @@ def range_with_overlap(
         found: the rates of all fits that explain the labels.
         advance: called with N after each iteration.
     """
-    log_p = refit(fit.state)()
+    log_p, agree = refit(fit.state)(), found.can_be_told
     certain = certain_share(log_p, fit.state.candidates)
     overlaps = certain < CERTAIN_SHARE
     if found.low > 0 and (overlaps or (certain < _NEARLY_ALL and fit.rate < _LOW_NOISE)):
@@ -76,7 +76,7 @@ def range_with_overlap(
     if overlaps:
         found = _up_to_disagreement(fit, log_p, found, certain)
     if certain < _NEARLY_ALL:
-        found = _by_classes_unlike(fit, log_p, found)
+        found = _by_classes_unlike(fit, log_p, found, agree=agree)
     return replace(found, can_be_told=found.can_be_told and found.high - found.low <= _WIDEST)
 
 
@@ -163,15 +163,20 @@ def _up_to_disagreement(fit: Fit, log_p: Scores, found: RateRange, certain: floa
     return replace(found, can_be_told=found.can_be_told and is_near)
 
 
-def _by_classes_unlike(fit: Fit, log_p: Scores, found: RateRange) -> RateRange:
-    """The range and the part of the noise, by pairs of classes that are not alike."""
+def _by_classes_unlike(fit: Fit, log_p: Scores, found: RateRange, *, agree: bool) -> RateRange:
+    """The range and the highest estimate, by pairs of classes that are not alike.
+
+    If these pairs have most of the noise, it is no overlap, and the rate can be told if fits agree.
+    """
     state, whole = fit.state, fit.state.noise_rate_by_transitions
     if state.classes < _FEWEST_CLASSES or not may_be_of_any_class(state.transitions):
         return found
     rate = rate_of_classes_unlike(log_p, state)
-    if not _LEAST_OF_RATE * whole <= rate <= whole:
+    if not _LEAST_OF_RATE * whole <= rate <= _MOST_OF_RATE * whole:
         return found
-    return replace(found.including(rate, state.given.open_count), most=rate)
+    if rate <= whole:
+        found = replace(found.including(rate, state.given.open_count), most=rate)
+    return replace(found, can_be_told=agree)
 
 
 def rate_of_classes_unlike(log_p: Scores, state: EMState) -> float:
