@@ -48,7 +48,7 @@ EXPLAINS_SE, INFORMS_SE = 2.0, 3.0
 DISAGREE = 0.1
 _NO_NOISE, _NEARLY_ALL = 0.01, 0.9
 _SHARES = (1.0, 0.9, 0.75, 0.5, 0.25)
-_LOW_NOISE, _SHARE_ITERATIONS, _BETTER_SE = 0.3, 2, 1.0
+_LOW_NOISE, _HIGH_NOISE, _SHARE_ITERATIONS, _BETTER_SE = 0.3, 0.5, 2, 1.0
 _FAR, _WIDEST, _ERROR_OF_UNCERTAIN = 0.25, 0.5, 0.1
 _DIRECTED, _FEWEST_CLASSES, _LEAST_OF_RATE, _MOST_OF_RATE = 0.2, 7, 0.6, 1.5
 
@@ -67,7 +67,12 @@ def range_with_overlap(
     log_p, agree = refit(fit.state)(), found.can_be_told
     certain = certain_share(log_p, fit.state.candidates)
     overlaps = certain < CERTAIN_SHARE
-    if found.low > 0 and (overlaps or (certain < _NEARLY_ALL and fit.rate < _LOW_NOISE)):
+    is_high = fit.rate > _HIGH_NOISE
+    if (
+        found.low > 0
+        and not is_high
+        and (overlaps or (certain < _NEARLY_ALL and fit.rate < _LOW_NOISE))
+    ):
         found = _down_to_overlap(fit, refit, found, advance)
     if found.low > 0 and (overlaps or fit.rate > _LOW_NOISE):
         found = _down_to_part(fit, refit, found, advance)
@@ -189,6 +194,8 @@ def rate_of_classes_unlike(log_p: Scores, state: EMState) -> float:
     candidates, classes = state.candidates, state.classes
     groups = most_probable(log_p, candidates)
     alike = candidates.count(groups, softmax(log_p, candidates.log_sizes))
+    # Labels that are wrong by chance make a pair alike in one direction only.
+    alike += alike.T
     np.fill_diagonal(alike, np.inf)
     half = (classes - 1) // 2
     unlike = np.argpartition(alike, half, axis=1)[:, :half]
