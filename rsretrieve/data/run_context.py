@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from rsretrieve._core.run_cost import CostMeter
 from rsretrieve._core.text import some_of
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.notes import Note, NoteCounts
@@ -30,6 +31,7 @@ class RunContext:
         skipped: the windows that were skipped because of too much nodata.
         unread: the number of further windows skipped because the file stores no data there.
         class_sizes: how many tiles of each class were found.
+        cost: measures what the run costs since the context was made.
 
     >>> context = RunContext(listener=print)
     >>> context.notice("no class has fewer than 10 tiles")
@@ -44,6 +46,7 @@ class RunContext:
         self._notes = NoteCounts()
         self.class_sizes: Counter[str] = Counter()
         self._listener = listener
+        self.cost = CostMeter()
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -68,6 +68,7 @@ class IndexDescription:
             "model_fingerprint": manifest.model_fingerprint or None,
             "provenance": manifest.provenance,
             "windows": manifest.windows or None,
+            "cost": manifest.cost or None,
             "labels": {label: count for label, count in self.labels if label is not None},
             "unlabelled": dict(self.labels).get(None, 0),
             "georeferenced": self.placed,

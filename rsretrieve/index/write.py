@@ -157,6 +157,7 @@ def write_index(
         "search": index.parameters,
         "predicted_bytes": plan.predicted_bytes,
         "goal": asdict(goal),
+        "cost": context.cost.to_json(),
         "similarity_floor": (
             similarity_floor(index, content.vectors, sample) if floor is None else floor
         ),

@@ -124,7 +124,11 @@ def write_model(folder: Path, finished: FinishedTraining, context: RunContext) -
     if export.cause:
         context.notice(_graph_notice(recipe.backbone, export.cause))
     precision = _embedding_precision(training, model, prepared)
-    facts = {"no_graph": export.cause or None, "embeds_in": str(precision)}
+    facts = {
+        "no_graph": export.cause or None,
+        "embeds_in": str(precision),
+        "cost": context.cost.to_json(),
+    }
     description = ModelDescription(
         backbone=recipe.backbone,
         dimensions=recipe.dimensions,

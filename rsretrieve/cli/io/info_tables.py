@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
+from rsretrieve._core.run_cost import describe_cost
 from rsretrieve._core.text import first_few
 from rsretrieve.cli.io.text_tables import facts_table, format_size
 
@@ -38,6 +39,7 @@ def model_table(folder: Path, description: ModelDescription) -> Table:
                 for name, value in training.items()
                 if isinstance(value, int | float | str)
             ),
+            **_cost_row(training.get("cost")),
             "versions": ", ".join(f"{n} {v}" for n, v in description.versions.items()),
             "fingerprint": description.fingerprint,
         },
@@ -75,12 +77,19 @@ def index_table(described: IndexDescription) -> Table:
         "model": model if manifest.model else "none (embeddings from elsewhere)",
         "fingerprint": manifest.model_fingerprint or "–",
     }
+    facts |= _cost_row(manifest.cost)
     if described.extent is not None:
         west, south, east, north = described.extent
         facts["georeference"] += f", lon {west:.4f} to {east:.4f}, lat {south:.4f} to {north:.4f}"
     if "embeddings" in manifest.provenance:
         facts["embeddings"] = str(manifest.provenance["embeddings"])
     return facts_table(f"index {described.folder}", facts)
+
+
+def _cost_row(cost: object) -> dict[str, str]:
+    """The row of what the making cost; none if it was not recorded."""
+    described = describe_cost(cost) if isinstance(cost, dict) else ""
+    return {"cost of making": described} if described else {}
 
 
 def security_table(found: Enforced, drivers: int) -> Table:

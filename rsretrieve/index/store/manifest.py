@@ -56,6 +56,7 @@ class Manifest:
         packing: the scale and offset to which the tiles were converted, see `Packing`; empty if
             the model keeps its own, the tiles declared none, and in old indexes.
         places: how the places of the tiles were computed, see `PLACES_VERSION`; 0 in old indexes.
+        cost: what the run that wrote the index cost, see `CostMeter`; empty in old indexes.
     """
 
     model: str
@@ -76,6 +77,7 @@ class Manifest:
     tile_scale: dict[str, Any] = field(default_factory=dict)
     packing: dict[str, Any] = field(default_factory=dict)
     places: int = 0
+    cost: dict[str, Any] = field(default_factory=dict)
 
     @property
     def reference(self) -> Packing | None:

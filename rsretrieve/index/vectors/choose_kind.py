@@ -13,7 +13,11 @@ EXACT_KEY = "Flat"
 EXACT_UP_TO = 50_000  # a flat index compares as many in a few milliseconds
 TRAINED_PER_CELL = 39  # training vectors per centroid that FAISS requires
 HNSW_LINKS = 32
+RABITQ = "RaBitQ"
+"""A bit per dimension, and two float32 by which similarities are estimated (Gao and Long 2024)."""
+RABITQ_FACTORS_BYTES = 8
 _CENTROIDS_OF_PQ = 256
+_FAST_SCAN_BLOCK = 32  # 4-bit codes are stored in blocks of so many; the last of a cell is padded
 _CELLS_FOUND_BY_GRAPH = 32_768  # from here on, finding the nearest cells needs an index of its own
 
 
@@ -63,8 +67,8 @@ def plan_index(tiles: int, dimensions: int, memory_bytes: int, goal: IndexGoal) 
 
     The first of these that fits into memory: exact search, if it is wanted or if there are few
     tiles; a graph, if no tile will be removed; cells with whole vectors; cells with compressed
-    vectors of one byte or less per dimension, whose hits are reranked by the stored vectors. If
-    none fits, the smallest is chosen and memory-mapped.
+    vectors of eight to one bits per dimension (scalar and product quantizers, RaBitQ), whose hits
+    are reranked by the stored vectors. If none fits, the smallest is chosen and memory-mapped.
 
     Args:
         tiles: N.
@@ -98,13 +102,20 @@ def _keys(tiles: int, dimensions: int, goal: IndexGoal) -> Iterator[str]:
         return
     if goal.append_only and tiles > EXACT_UP_TO:
         yield f"HNSW{HNSW_LINKS}"
-    lists = f"IVF{cells}" + (f"_HNSW{HNSW_LINKS}" if cells >= _CELLS_FOUND_BY_GRAPH else "")
+    lists = lists_key(cells)
     yield f"{lists},Flat"
     yield f"{lists},SQ8"
     if tiles >= TRAINED_PER_CELL * _CENTROIDS_OF_PQ:
         for dimensions_a_byte in (2, 4, 8):
+            if dimensions_a_byte == 8:
+                yield f"{lists},{RABITQ}"
             if dimensions % dimensions_a_byte == 0:
                 yield f"{lists},PQ{dimensions // dimensions_a_byte}"
+
+
+def lists_key(cells: int) -> str:
+    """The inverted lists of so many cells in FAISS's notation, such as IVF2048."""
+    return f"IVF{cells}" + (f"_HNSW{HNSW_LINKS}" if cells >= _CELLS_FOUND_BY_GRAPH else "")
 
 
 def cells_for(tiles: int) -> int:
@@ -124,14 +135,24 @@ def predicted_bytes(key: str, tiles: int, dimensions: int) -> int | None:
     cells = _number(cells_part, "IVF")
     if len(parts) != 2 or not cells or (graph and not _number(graph, "HNSW")):
         return None
-    code = {"Flat": whole, "SQ8": dimensions}.get(parts[1], _number(parts[1], "PQ"))
+    code, codebooks = _code_and_codebook_bytes(parts[1], dimensions)
     if not code:
         return None
     centroids = cells * (whole + (_links_bytes(_number(graph, "HNSW")) if graph else 0))
-    codebooks = {"SQ8": 8 * dimensions}.get(parts[1], 0)
-    if parts[1].startswith("PQ"):
-        codebooks = _CENTROIDS_OF_PQ * whole
-    return tiles * (code + 8) + 8 * cells + centroids + codebooks
+    padding = cells * code * (_FAST_SCAN_BLOCK // 2) if "fs" in parts[1] else 0
+    return tiles * (code + 8) + 8 * cells + centroids + codebooks + padding
+
+
+def _code_and_codebook_bytes(part: str, dimensions: int) -> tuple[int, int]:
+    """Bytes of the code of a vector, and of the tables for all codes; no code if it is unknown."""
+    whole = 4 * dimensions
+    if part in ("Flat", "SQ8"):
+        return (whole, 0) if part == "Flat" else (dimensions, 8 * dimensions)
+    if part == RABITQ:
+        return -(-dimensions // 8) + RABITQ_FACTORS_BYTES, whole
+    if part.endswith(("x4fs", "x4fsr")):  # 4 bits a number, two to a byte
+        return -(-_number(part.partition("x")[0], "PQ") // 2), 16 * whole
+    return _number(part, "PQ"), _CENTROIDS_OF_PQ * whole
 
 
 def _number(part: str, name: str) -> int:

@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.index.vectors import faiss_trial
+from rsretrieve.index.vectors.choose_kind import RABITQ_FACTORS_BYTES
 
 _READ_BYTES_MORE, _LOOPS_MORE = 1 << 26, 1 << 20
 MAPPED_FROM_BYTES = 1 << 26
 """Smaller files are read whole: FAISS 1.15 crashes if a mapped file is cut short within the length
 of a list."""
+_MOST_QUERY_BITS = 8  # a query is quantised to so many bits a dimension
 _TRIAL_S, _TRIAL_BYTES = 60, 4 << 30
 _TRIAL = "import sys; sys.path[:] = {path!r}; from {module} import main; main()"
 
@@ -73,6 +75,10 @@ def _is_sound(faiss: Any, index: Any) -> bool:
         _require(index.storage.ntotal == index.ntotal and index.storage.d == index.d, "storage")
         _check_graph(faiss, index.hnsw, int(index.ntotal))
         return _is_sound(faiss, index.storage)
+    if type(index) is getattr(faiss, "IndexIVFRaBitQ", None):  # since FAISS 1.11
+        _check_lists(faiss, index)
+        _check_bit_codes(index)
+        return _is_sound(faiss, index.quantizer)
     if type(index) in (faiss.IndexIVFFlat, faiss.IndexIVFPQ, faiss.IndexIVFScalarQuantizer):
         _check_lists(faiss, index)
         _check_codes(faiss, index, index.code_size)
@@ -122,6 +128,17 @@ def _check_codes(faiss: Any, index: Any, code_size: int) -> None:
         _require(code_size == 4 * index.d, "size of a code")
         return
     _require(quantizer.code_size == code_size, "size of a code")
+
+
+def _check_bit_codes(index: Any) -> None:
+    """Check what decodes RaBitQ codes of one bit per dimension, the only ones that are built."""
+    quantizer = index.rabitq
+    size = -(-index.d // 8) + RABITQ_FACTORS_BYTES
+    _require(quantizer.d == index.d and getattr(quantizer, "nb_bits", 1) == 1, "bit quantizer")
+    _require(quantizer.metric_type == index.metric_type, "metric of the bit quantizer")
+    _require(quantizer.code_size == index.code_size == size, "size of a code")
+    _require(0 <= index.qb <= _MOST_QUERY_BITS, "bits of a query")
+    _require(not quantizer.centroid, "centroid")
 
 
 def _check_lists(faiss: Any, index: Any) -> None:

@@ -114,6 +114,12 @@ def bytes_a_vector(index: Any) -> int:
         return int(4 * index.d)
 
 
+def is_compressed(index: Any) -> bool:
+    """Whether an index compresses vectors. RaBitQ does, even where its codes are the longer."""
+    ivf = inverted_lists_of(index)
+    return bytes_a_vector(index) < 4 * index.d or hasattr(ivf, "rabitq")
+
+
 def last_line(error: Exception) -> str:
     """The message of a FAISS error without its place in the C++ code."""
     return str(error).strip().split("\n")[-1]

@@ -17,6 +17,7 @@ from rsretrieve.index.vectors.faiss_loader import (
     bytes_a_vector,
     faiss_module,
     inverted_lists_of,
+    is_compressed,
     last_line,
     on_gpu,
 )
@@ -25,6 +26,7 @@ from rsretrieve.index.vectors.fit import (
     centroid_similarities,
     update_rows,
 )
+from rsretrieve.index.vectors.mapped_rows import read_ahead
 
 RERANKED = 1 << 25  # numbers gathered at once for reranking: 128 MiB
 RERANK = "rerank"
@@ -91,7 +93,7 @@ class VectorIndex:
     @property
     def is_lossy(self) -> bool:
         """Whether the index compresses vectors."""
-        return bytes_a_vector(self.cpu_index) < 4 * self.dimensions
+        return is_compressed(self.cpu_index)
 
     @property
     def search_parameter(self) -> SearchParameter | None:
@@ -178,6 +180,7 @@ class VectorIndex:
         block = max(1, RERANKED // max(1, rows.shape[1] * self.dimensions))
         for start in range(0, len(rows), block):
             part = slice(start, start + block)
+            read_ahead(stored, rows[part])
             vectors = stored[np.maximum(rows[part], 0)]
             similarities[part] = np.einsum("qd,qcd->qc", queries[part], vectors)
         similarities[rows < 0] = np.finfo(np.float32).min

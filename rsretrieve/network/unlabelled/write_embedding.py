@@ -75,6 +75,7 @@ def write_embedding(
             "epochs": 0,
             "embeds_in": str(fitted.precision),
             "no_graph": export.cause or None,
+            "cost": context.cost.to_json(),
             **(facts or {}),
         },
         versions=library_versions(fitted.backbone),

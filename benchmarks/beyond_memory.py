@@ -1,0 +1,191 @@
+"""Kinds of index over many vectors: recall, bytes a vector, build seconds, query time, memory.
+
+Unit vectors in clusters are written to a file. Each kind is built from it, tuned to the recall and
+written in a process of its own, and searched from its file, memory-mapped as `rsretrieve query`
+does it, one query at a time. Exact neighbours of 200 queries that no index holds give the recall.
+
+    OMP_NUM_THREADS=2 python benchmarks/beyond_memory.py --count 1000000
+    OMP_NUM_THREADS=2 python benchmarks/beyond_memory.py --count 10000000 --kinds RaBitQ
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import faiss
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from rsretrieve._core.knn import knn_search
+from rsretrieve.index.vectors.choose_kind import cells_for, lists_key
+from rsretrieve.index.vectors.tune import draw_sample, tune
+from rsretrieve.index.vectors.vector_index import VectorIndex
+
+Vectors = NDArray[np.float32]
+BLOCK = 65_536
+K, ASKED = 10, 200
+KINDS = "exact,Flat,SQ8,PQ64,PQ32,PQ16,PQ64x4fsr,PQ32x4fsr,RaBitQ,RaBitQfs"
+
+
+def blocks(count: int, dimensions: int, clusters: int, spread: float, seed: int) -> Any:
+    """Blocks of unit vectors around centres."""
+    centres = np.random.default_rng(0).standard_normal((clusters, dimensions), np.float32)
+    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    rng = np.random.default_rng(seed)
+    for start in range(0, count, BLOCK):
+        size = min(BLOCK, count - start)
+        block = rng.standard_normal((size, dimensions), np.float32)
+        block *= spread
+        block += centres[rng.integers(0, clusters, size)]
+        block /= np.linalg.norm(block, axis=1, keepdims=True)
+        yield start, block
+
+
+def write_vectors(path: Path, count: int, dimensions: int, clusters: int, spread: float) -> None:
+    """Write the vectors block by block: they need not fit into memory."""
+    stored = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(count, dimensions))
+    for start, block in blocks(count, dimensions, clusters, spread, seed=1):
+        stored[start : start + len(block)] = block
+    stored.flush()
+
+
+def build(folder: Path, key: str, recall: float) -> dict[str, Any]:
+    """Build one kind of index and describe it; runs in a process of its own."""
+    vectors: Vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    started, cpu = time.perf_counter(), time.process_time()
+    index = VectorIndex.build(vectors, key)
+    built = time.perf_counter() - started
+    measured = tune(index, vectors, draw_sample(vectors), recall)
+    path = folder / "index.faiss"
+    index.write(path)
+    return {
+        "recall": measured,
+        "search": index.parameters,
+        "bytes": path.stat().st_size / len(vectors),
+        "seconds": time.perf_counter() - started,
+        "cpu": time.process_time() - cpu,
+        "tuning": time.perf_counter() - started - built,
+        "peak": anonymous_peak(),
+    }
+
+
+def ask(folder: Path, search: dict[str, int]) -> dict[str, Any]:
+    """Search the file of an index as a query does; runs in a process of its own."""
+    vectors: Vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    asked, true = np.load(folder / "asked.npy"), np.load(folder / "true.npy")
+    opened = time.perf_counter()
+    index = VectorIndex.read(folder / "index.faiss", None, vectors, search, mapped=True)
+    opened = time.perf_counter() - opened
+    times, found = [], []
+    for query in asked:
+        started = time.perf_counter()
+        found.append(index.search(query[None], K)[1][0])
+        times.append(time.perf_counter() - started)
+    shared = [len(set(a.tolist()) & set(b.tolist())) / K for a, b in zip(found, true)]
+    return {
+        "held_out": float(np.mean(shared)),
+        "ms": 1e3 * float(np.median(times)),
+        "ms95": 1e3 * float(np.quantile(times, 0.95)),
+        "opening": opened,
+        "query_peak": anonymous_peak(),
+    }
+
+
+def anonymous_peak() -> float:
+    """Peak memory in bytes that is not the cache of a mapped file, as far as the system tells."""
+    with Path("/proc/self/status").open() as lines:
+        facts = dict(line.split(":", 1) for line in lines)
+    mapped = int(facts.get("RssFile", "0 kB").split()[0])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return 1024.0 * max(int(facts["RssAnon"].split()[0]), peak - mapped)
+
+
+def in_process(*arguments: object) -> dict[str, Any]:
+    """The JSON that this program prints when it is called with arguments."""
+    command = [sys.executable, __file__, *map(str, arguments)]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ)
+    answer: dict[str, Any] = json.loads(ran.stdout)
+    return answer
+
+
+def forget(path: Path) -> None:
+    """Drop a file from the system's cache, so that it is read from the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(handle)
+
+
+def row(kind: str, built: dict[str, Any], warm: dict[str, Any], cold: dict[str, Any]) -> str:
+    """A row of the table."""
+    cells = [
+        kind,
+        " ".join(f"{name} {value}" for name, value in built["search"].items()) or "–",
+        f"{built['recall']:.3f}",
+        f"{warm['held_out']:.3f}",
+        f"{built['bytes']:.1f}",
+        f"{built['seconds']:.1f}",
+        f"{built['cpu']:.1f}",
+        f"{built['tuning']:.1f}",
+        f"{built['peak'] / 1e6:.0f}",
+        f"{warm['query_peak'] / 1e6:.0f}",
+        f"{warm['ms']:.2f}",
+        f"{cold['ms']:.2f}",
+        f"{cold['ms95']:.2f}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main(
+    count: Annotated[int, typer.Option(help="How many vectors.")] = 1_000_000,
+    dimensions: Annotated[int, typer.Option()] = 128,
+    clusters: Annotated[int, typer.Option()] = 200,
+    spread: Annotated[float, typer.Option(help="Deviation in every dimension.")] = 0.05,
+    recall: Annotated[float, typer.Option()] = 0.95,
+    kinds: Annotated[str, typer.Option(help="Codes of the vectors, by FAISS's names.")] = KINDS,
+    folder: Annotated[Path | None, typer.Option(help="Where the files are made.")] = None,
+    part: Annotated[str, typer.Option(hidden=True)] = "",
+) -> None:
+    """Print a table of kinds."""
+    if part and folder is not None:
+        step, _, rest = part.partition(":")
+        done = build(folder, rest, recall) if step == "build" else ask(folder, json.loads(rest))
+        print(json.dumps(done))
+        return
+    print(f"{count} unit vectors of {dimensions} in {clusters} clusters, deviation {spread}")
+    print(f"{faiss.omp_get_max_threads()} threads, FAISS {faiss.__version__}")
+    with tempfile.TemporaryDirectory(dir=folder) as made:
+        where = Path(made)
+        write_vectors(where / "vectors.npy", count, dimensions, clusters, spread)
+        vectors: Vectors = np.load(where / "vectors.npy", mmap_mode="r")
+        asked = next(blocks(ASKED, dimensions, clusters, spread, seed=2))[1]
+        np.save(where / "asked.npy", asked)
+        started = time.perf_counter()
+        np.save(where / "true.npy", knn_search(asked, vectors, K, gallery_block=16_384).rows)
+        print(f"exact neighbours of {ASKED} queries: {time.perf_counter() - started:.0f} s")
+        print(
+            "| kind | search | recall@10 | of others | bytes a vector | build s | CPU s | tuning s "
+            "| peak MB, building | peak MB, searching | query ms | cold ms | cold ms, 95% |"
+        )
+        print("|" + "---|" * 13, flush=True)
+        for kind in kinds.split(","):
+            key = "Flat" if kind == "exact" else f"{lists_key(cells_for(count))},{kind}"
+            shared = ("--folder", where, "--recall", recall, "--part")
+            built = in_process(*shared, f"build:{key}")
+            for name in ("vectors.npy", "index.faiss"):
+                forget(where / name)
+            cold = in_process(*shared, f"ask:{json.dumps(built['search'])}")
+            warm = in_process(*shared, f"ask:{json.dumps(built['search'])}")
+            print(row(key, built, warm, cold), flush=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
