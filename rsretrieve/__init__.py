@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rsretrieve.api.audit_result import AuditResult
+    from rsretrieve.api.cost_explanation import explain
     from rsretrieve.api.hits import Hit, Hits
     from rsretrieve.api.index_building import build_index, build_index_from_embeddings
     from rsretrieve.api.label_audit import audit_labels
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rsretrieve.api.retrieval_evaluation import Evaluation, evaluate
     from rsretrieve.api.tile_lists import Leaks, TileLists, find_leaks, split
     from rsretrieve.api.trained_model import Model, load_model
+    from rsretrieve.costs.explanation import Explanation
     from rsretrieve.errors import RsretrieveError, RsretrieveWarning
     from rsretrieve.network.shipped.shipped_models import ShippedModel, shipped_models
     from rsretrieve.progress import Advanced, EpochFinished, Noticed, StageStarted
@@ -34,6 +36,7 @@ __all__ = [
     "AuditResult",
     "EpochFinished",
     "Evaluation",
+    "Explanation",
     "Hit",
     "Hits",
     "Index",
@@ -50,6 +53,7 @@ __all__ = [
     "build_index",
     "build_index_from_embeddings",
     "evaluate",
+    "explain",
     "find_leaks",
     "load_model",
     "open_index",
@@ -60,6 +64,7 @@ __all__ = [
 ]
 _MODULES = {
     "api.audit_result": ("AuditResult",),
+    "api.cost_explanation": ("explain",),
     "api.hits": ("Hit", "Hits"),
     "api.index_building": ("build_index", "build_index_from_embeddings"),
     "api.label_audit": ("audit_labels",),
@@ -69,6 +74,7 @@ _MODULES = {
     "api.retrieval_evaluation": ("Evaluation", "evaluate"),
     "api.tile_lists": ("Leaks", "TileLists", "find_leaks", "split"),
     "api.trained_model": ("Model", "load_model"),
+    "costs.explanation": ("Explanation",),
     "errors": ("RsretrieveError", "RsretrieveWarning"),
     "network.shipped.shipped_models": ("ShippedModel", "shipped_models"),
     "progress": ("Advanced", "EpochFinished", "Noticed", "StageStarted"),

@@ -16,6 +16,7 @@ NAMES = {
     *("Tiles", "Model", "Index", "Hit", "Hits", "AuditResult", "Evaluation"),
     *("open_tiles", "train", "load_model", "open_index", "audit_labels", "evaluate"),
     *("build_index", "build_index_from_embeddings", "split", "find_leaks", "TileLists", "Leaks"),
+    *("explain", "Explanation"),
     *("RsretrieveError", "RsretrieveWarning", "ShippedModel", "shipped_models"),
     *("StageStarted", "Advanced", "Noticed", "EpochFinished"),
 }
@@ -71,6 +72,14 @@ SIGNATURES = {
             **{"cross_fit": 5, "fix_precision": 0.95, "seed": 0, "device": "auto", **REPORTED},
         },
     ),
+    "explain": (
+        {"tiles": None, "model": None},
+        {
+            **{"at_scale": None, "dimensions": 128, "index": "auto", "recall": None},
+            **{"memory": None, "output": "", "dollars_per_hour": None, "device": "auto"},
+            "progress": None,
+        },
+    ),
     "split": (
         {"tiles": REQUIRED, "fractions": (0.7, 0.1, 0.2)},
         {
@@ -121,6 +130,7 @@ MEMBERS = {
     "Model": "class_names dimensions embed export_onnx failures fingerprint loaded path",
     "Index": "class_names embeddings export failures path search similarity_map store "
     "to_dataframe to_geodataframe verify",
+    "Explanation": "dollars limits predictions rates tile_rates to_json verdict",
     "Hits": "count expanded index query to_dataframe to_geodataframe to_json to_sheet",
     "AuditResult": "audit failures fixed_labels issues leaks noise_interval noise_rate table "
     "to_csv to_dataframe to_html wrong_labels_left wrong_labels_left_interval",

@@ -66,6 +66,20 @@ def size_in_bytes(text: str) -> int | None:
     return int(float(number) * (1024 if binary else 1000) ** power)
 
 
+def decimal_size(count: float) -> str:
+    """A number of bytes in decimal units.
+
+    >>> decimal_size(1_500_000), decimal_size(20_000)
+    ('1.5 MB', '20 kB')
+    """
+    size, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size, _ = size / 1000, units.pop(0)
+    return (
+        f"{size:.0f} {units[0]}" if size >= 10 or units[0] == "bytes" else f"{size:.1f} {units[0]}"
+    )
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, cut at 200 characters; its class if it has none."""
     return str(error).strip().split("\n")[0][:200] or type(error).__name__

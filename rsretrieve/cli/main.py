@@ -18,6 +18,7 @@ from rsretrieve.cli.commands.cache_command import cache
 from rsretrieve.cli.commands.corrupt_labels_command import corrupt_labels
 from rsretrieve.cli.commands.demo_command import demo
 from rsretrieve.cli.commands.evaluate_command import evaluate
+from rsretrieve.cli.commands.explain_command import explain
 from rsretrieve.cli.commands.export_command import export
 from rsretrieve.cli.commands.index_command import index
 from rsretrieve.cli.commands.info_command import info
@@ -54,7 +55,7 @@ app = typer.Typer(
 )
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Main commands": (train, index, query, audit_labels, evaluate),
-    "Other commands": (split, corrupt_labels, models, info, export, cache, demo),
+    "Other commands": (split, corrupt_labels, models, info, explain, export, cache, demo),
 }
 for panel, commands in _PANELS.items():
     for command in commands:

@@ -20,6 +20,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import IndexDamaged, ModelDamaged, TableError
 from rsretrieve.index.external.embeddings_file import read_embeddings
 from rsretrieve.index.store.folder import open_index
+from rsretrieve.index.vectors import faiss_checks
 from rsretrieve.index.vectors.faiss_loader import faiss_module
 from rsretrieve.network.metadata import ModelFolder
 from rsretrieve.network.model_folder import load_model
@@ -231,9 +232,43 @@ print("done", read)
 """
 
 
+def _bit_codes(vectors):
+    faiss = faiss_module()
+    built = faiss.index_factory(vectors.shape[1], "IVF4,RaBitQ", faiss.METRIC_INNER_PRODUCT)
+    built.train(vectors)
+    built.add(vectors)
+    return built
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index: setattr(index, "qb", 200),
+        lambda index: setattr(index.rabitq, "d", 1 << 20),
+        lambda index: setattr(index.rabitq, "code_size", 1 << 20),
+        lambda index: setattr(index, "code_size", 4),
+        lambda index: setattr(index.rabitq, "metric_type", 1),
+        lambda index: setattr(index, "ntotal", 400),
+        lambda index: setattr(index, "nprobe", 99),
+    ],
+)
+def test_bit_codes_that_lie_about_their_size_are_refused(change):
+    """Each would read or write out of bounds in a search."""
+    vectors = np.random.default_rng(0).normal(size=(200, 16)).astype(np.float32)
+    index = _bit_codes(vectors)
+    assert faiss_checks.is_sound(faiss_module(), index)
+    change(index)
+    with pytest.raises(ValueError, match="is inconsistent"):
+        faiss_checks.is_sound(faiss_module(), index)
+
+
 @pytest.mark.medium
 @pytest.mark.parametrize(
-    "key", ["Flat", "IVF4,Flat", "IVF4,PQ4x4", "IVF4,SQ8", "HNSW8", "PCA4,IVF4,Flat"]
+    "key",
+    [
+        *("Flat", "IVF4,Flat", "IVF4,PQ4x4", "IVF4,SQ8", "HNSW8", "PCA4,IVF4,Flat"),
+        "IVF4,RaBitQ",
+    ],
 )
 def test_no_header_of_faiss_ends_the_process(tmp_path, key):
     faiss, rng = faiss_module(), np.random.default_rng(0)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rich.table import Table
 from rich.text import Text
 
-from rsretrieve._core.text import printable
+from rsretrieve._core.text import decimal_size, printable
 
 _NUMERIC = frozenset({"rank", "similarity", "lon", "lat", "value", "tiles", "issues", "noise rate"})
 
@@ -39,12 +39,7 @@ def facts_table(title: str, facts: Mapping[str, str]) -> Table:
 
 def format_size(count: int) -> str:
     """A number of bytes in decimal units, such as 1.5 MB."""
-    size, units = float(count), ["bytes", "kB", "MB", "GB", "TB"]
-    while size >= 1000 and len(units) > 1:
-        size, _ = size / 1000, units.pop(0)
-    return (
-        f"{size:.0f} {units[0]}" if size >= 10 or units[0] == "bytes" else f"{size:.1f} {units[0]}"
-    )
+    return decimal_size(count)
 
 
 def _empty_table(title: str) -> Table:

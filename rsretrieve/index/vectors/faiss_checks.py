@@ -55,12 +55,12 @@ def read_checked(faiss: Any, path: Path, flags: int, stored: NDArray[np.float32]
         raise ValueError(
             f"holds {index.ntotal} vectors of {index.d} dimensions, not {shape[0]} of {shape[1]}"
         )
-    if not _is_sound(faiss, index):
+    if not is_sound(faiss, index):
         _try_in_other_process(path, index.d, size)
     return index
 
 
-def _is_sound(faiss: Any, index: Any) -> bool:
+def is_sound(faiss: Any, index: Any) -> bool:
     """Whether the parts of an index are consistent; false if the kind is unknown here.
 
     Raises:
@@ -70,19 +70,19 @@ def _is_sound(faiss: Any, index: Any) -> bool:
     if index.metric_type not in (faiss.METRIC_INNER_PRODUCT, faiss.METRIC_L2):
         raise ValueError("uses another metric")
     if isinstance(index, faiss.IndexPreTransform):
-        return _are_sound_transforms(faiss, index) and _is_sound(faiss, index.index)
+        return _are_sound_transforms(faiss, index) and is_sound(faiss, index.index)
     if isinstance(index, faiss.IndexHNSW):
         _require(index.storage.ntotal == index.ntotal and index.storage.d == index.d, "storage")
         _check_graph(faiss, index.hnsw, int(index.ntotal))
-        return _is_sound(faiss, index.storage)
+        return is_sound(faiss, index.storage)
     if type(index) is getattr(faiss, "IndexIVFRaBitQ", None):  # since FAISS 1.11
         _check_lists(faiss, index)
         _check_bit_codes(index)
-        return _is_sound(faiss, index.quantizer)
+        return is_sound(faiss, index.quantizer)
     if type(index) in (faiss.IndexIVFFlat, faiss.IndexIVFPQ, faiss.IndexIVFScalarQuantizer):
         _check_lists(faiss, index)
         _check_codes(faiss, index, index.code_size)
-        return _is_sound(faiss, index.quantizer)
+        return is_sound(faiss, index.quantizer)
     if type(index) in (faiss.IndexFlat, faiss.IndexFlatIP, faiss.IndexFlatL2):
         _require(index.code_size == 4 * index.d, "size of a vector")
     elif type(index) in (faiss.IndexPQ, faiss.IndexScalarQuantizer):

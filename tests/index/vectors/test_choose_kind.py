@@ -34,7 +34,9 @@ GB = 10**9
         (1_000_000, 400 * 10**6, IndexGoal(), "IVF2048,SQ8"),
         (1_000_000, 100 * 10**6, IndexGoal(), "IVF2048,PQ64"),
         (1_000_000, 50 * 10**6, IndexGoal(), "IVF2048,PQ32"),
+        (1_000_000, 35 * 10**6, IndexGoal(), "IVF2048,RaBitQ"),
         (1_000_000, 30 * 10**6, IndexGoal(), "IVF2048,PQ16"),
+        (50_000_000, 2 * GB, IndexGoal(), "IVF16384,RaBitQ"),
         (30_000, 10**6, IndexGoal(), "IVF512,PQ16"),
         (100_000_000, 100 * GB, IndexGoal(), "IVF32768_HNSW32,Flat"),
         (10, 1, IndexGoal(key="HNSW8"), "HNSW8"),
@@ -78,7 +80,9 @@ def test_cells_are_a_power_of_two_that_can_be_trained(tiles: int) -> None:
 
 @pytest.mark.medium
 @pytest.mark.parametrize(
-    "key", ["Flat", "IVF32,Flat", "IVF32,SQ8", "IVF32,PQ2", "HNSW32", "HNSW8", "IVF32_HNSW8,Flat"]
+    "key",
+    ["Flat", "IVF32,Flat", "IVF32,SQ8", "IVF32,PQ2", "HNSW32", "HNSW8", "IVF32_HNSW8,Flat"]
+    + ["IVF32,RaBitQ", "IVF32,PQ16x4fs", "IVF32,PQ16x4fsr", "IVF32,PQ8x4fs"],
 )
 def test_the_predicted_size_is_what_is_written(key: str, tmp_path: Path) -> None:
     VectorIndex.build(unit_rows(6000, 32, 0), key).write(tmp_path / "index.faiss")

@@ -71,7 +71,11 @@ def test_two_vectors_are_measured_by_what_they_have() -> None:
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("key", ["IVF64,Flat", "IVF64,SQ4", "IVF64,PQ8x4", "HNSW8", "SQ4", "PQ8x4"])
+@pytest.mark.parametrize(
+    "key",
+    ["IVF64,Flat", "IVF64,SQ4", "IVF64,PQ8x4", "HNSW8", "SQ4", "PQ8x4"]
+    + ["IVF64,RaBitQ", "IVF64,PQ8x4fsr"],
+)
 def test_search_is_set_so_that_the_recall_is_reached_and_no_wider(key: str) -> None:
     vectors, asked = clustered_rows(3000, 16, 30, 0), clustered_rows(200, 16, 30, 1)
     index = VectorIndex.build(vectors, key)

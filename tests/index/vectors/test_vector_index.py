@@ -78,7 +78,9 @@ def test_more_hits_than_vectors_are_all_of_them() -> None:
     assert sorted(rows[0].tolist()) == [0, 1, 2]
 
 
-@pytest.mark.parametrize("key", ["Flat", "IVF4,Flat", "HNSW8", "SQ8"])
+@pytest.mark.parametrize(
+    "key", ["Flat", "IVF4,Flat", "HNSW8", "SQ8", "IVF4,RaBitQ", "IVF4,PQ4x4fs"]
+)
 def test_an_index_of_any_key_survives_its_file(tmp_path: Path, key: str) -> None:
     gallery, queries = unit_rows(200, 8, 0), unit_rows(7, 8, 1)
     built = VectorIndex.build(gallery, key)
@@ -88,7 +90,7 @@ def test_an_index_of_any_key_survives_its_file(tmp_path: Path, key: str) -> None
         assert np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("key", ["Flat", "IVF4,Flat", "IVF4,SQ8", "HNSW8"])
+@pytest.mark.parametrize("key", ["Flat", "IVF4,Flat", "IVF4,SQ8", "HNSW8", "IVF4,RaBitQ"])
 def test_an_index_that_stays_in_its_file_finds_the_same(tmp_path: Path, key: str) -> None:
     gallery, queries = unit_rows(300, 8, 0), unit_rows(7, 8, 1)
     built = VectorIndex.build(gallery, key)
@@ -99,7 +101,7 @@ def test_an_index_that_stays_in_its_file_finds_the_same(tmp_path: Path, key: str
 
 
 @pytest.mark.medium
-@pytest.mark.parametrize("key", ["IVF4,SQ8", "IVF2,PQ2", "SQ4"])
+@pytest.mark.parametrize("key", ["IVF4,SQ8", "IVF2,PQ2", "SQ4", "IVF4,RaBitQ", "IVF4,PQ4x4fsr"])
 def test_candidates_are_ranked_again_by_the_stored_vectors(key: str) -> None:
     gallery, queries = unit_rows(400, 8, 0), unit_rows(9, 8, 1)
     index = VectorIndex.build(gallery, key)
@@ -112,6 +114,26 @@ def test_candidates_are_ranked_again_by_the_stored_vectors(key: str) -> None:
         cosines = cosines_by_hand(query, gallery)
         assert similar == pytest.approx(sorted(cosines, reverse=True)[:10], abs=1e-5)
         assert similar == pytest.approx([cosines[row] for row in hits], abs=1e-5)
+
+
+def test_short_vectors_count_as_compressed_by_bits_although_their_codes_are_longer() -> None:
+    index = VectorIndex.build(unit_rows(300, 2, 0), "IVF4,RaBitQ")
+    assert index.is_lossy
+    assert not VectorIndex.build(unit_rows(300, 2, 0), "IVF4,Flat").is_lossy
+
+
+def test_an_index_of_bits_takes_new_vectors_and_drops_old_ones() -> None:
+    """As if the vectors that are there now were encoded with the same cells."""
+    vectors, new = unit_rows(400, 16, 0), unit_rows(30, 16, 1)
+    index = VectorIndex.build(vectors, "IVF4,RaBitQ")
+    origin = np.concatenate([np.arange(399, 100, -1), np.full(30, -1)])
+    now = np.concatenate([vectors[origin[:299]], new])
+    assert index.update_rows(origin, now)
+    assert len(index) == 329
+    index = VectorIndex(index.cpu_index, None, now, {"nprobe": 4, "rerank": 40})
+    similarities, rows = index.search(now, 1)
+    assert rows[:, 0].tolist() == list(range(329))
+    assert similarities[:, 0] == pytest.approx(1, abs=1e-5)
 
 
 def test_ranking_again_in_blocks_is_ranking_again(monkeypatch: pytest.MonkeyPatch) -> None:

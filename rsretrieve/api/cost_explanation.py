@@ -1,0 +1,102 @@
+"""What an index will cost, for Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rsretrieve.api.arguments.checks import (
+    PathLike,
+    byte_count,
+    number,
+    path_of,
+    plain_text,
+    whole,
+    wrong,
+)
+from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
+from rsretrieve.api.call_report import CallReport, Progress
+from rsretrieve.api.opened_tiles import TilesLike, tiles_of
+from rsretrieve.api.trained_model import ModelLike
+from rsretrieve.costs.explanation import CostQuestion, Explanation, explain_costs
+from rsretrieve.costs.tile_rates import measure_tiles
+from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
+
+
+def explain(
+    tiles: TilesLike | None = None,
+    model: ModelLike | None = None,
+    *,
+    at_scale: int | Iterable[int] | None = None,
+    dimensions: int = 128,
+    index: str = AUTO,
+    recall: float | None = None,
+    memory: int | str | None = None,
+    output: PathLike = "",
+    dollars_per_hour: float | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Explanation:
+    """Predict seconds, memory, bytes on disk and dollars of `build_index` and of a search.
+
+    Rates are measured on this machine, which takes seconds. Nothing is written.
+
+    Args:
+        tiles: open tiles, or what `open_tiles` takes; some are read and embedded. None: the
+            embeddings are given, as in `build_index_from_embeddings`.
+        model: as in `build_index`.
+        at_scale: numbers of tiles to predict for; by default the number of `tiles`.
+        dimensions: D of given embeddings; with `tiles`, the model's are used.
+        index: as in `build_index`.
+        recall: as in `build_index`.
+        memory: as in `build_index`.
+        output: where the index would be written; the free space of that disk is compared.
+        dollars_per_hour: the price of this machine.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
+        progress: called with every event; see `rsretrieve.progress`.
+
+    Returns:
+        The predictions, the measured rates, and in `verdict` what breaks first. `to_json()` gives
+        what `rsretrieve explain --json` prints.
+
+    Raises:
+        InvalidArgument: an argument is of a wrong type, or makes no sense; or the costs of this
+            kind of index cannot be predicted.
+
+    Example:
+        >>> import rsretrieve
+        >>> explained = rsretrieve.explain(at_scale=[100_000, 1_000_000], memory="1GB")
+        >>> [(one.command, one.tiles, one.faiss_key) for one in explained.predictions][2:]
+        [('index', 1000000, 'IVF2048,Flat'), ('query', 1000000, 'IVF2048,Flat')]
+        >>> explained.predictions[2].total_seconds > 0
+        True
+    """
+    with CallReport(progress) as call:
+        goal = IndexGoal(
+            plain_text(index, "index"),
+            0.95 if recall is None else number(recall, "recall"),
+            byte_count(memory, "memory"),
+        )
+        folder = path_of(output, "output") if output else Path()
+        price = None if dollars_per_hour is None else number(dollars_per_hour, "dollars_per_hour")
+        counts, wide = _counts(at_scale), whole(dimensions, "dimensions", 1)
+        if tiles is None:
+            if counts is None or model is not None:
+                raise wrong("tiles", "tiles; without them at_scale, and no model", tiles)
+            return explain_costs(CostQuestion(counts, wide, goal, folder, price))
+        found = tiles_of(tiles, call).tile_set
+        asked = embedding_request(model, None, None, 0)
+        with used_model(model, found, asked, device, call) as used:
+            rates = measure_tiles(used.loaded, found, call.context)
+        counts = counts or (len(found),)
+        question = CostQuestion(counts, rates.dimensions, goal, folder, price)
+        return explain_costs(question, rates)
+
+
+def _counts(at_scale: int | Iterable[int] | None) -> tuple[int, ...] | None:
+    if at_scale is None:
+        return None
+    several = [at_scale] if isinstance(at_scale, int) else [*at_scale]
+    if not several:
+        raise wrong("at_scale", "a number of tiles, or several", at_scale)
+    return tuple(whole(count, "at_scale", 1) for count in several)

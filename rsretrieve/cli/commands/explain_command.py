@@ -1,0 +1,152 @@
+"""`rsretrieve explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rsretrieve.cli import options
+from rsretrieve.cli.early_checks import check_device, check_model, check_tiles, find_model
+from rsretrieve.cli.index_options import goal_of_options
+from rsretrieve.cli.io.default_model import DefaultRequest, default_model
+from rsretrieve.cli.scene_options import takes_scenes
+from rsretrieve.cli.terminal import Terminal
+from rsretrieve.data.windowing import SceneChoices
+
+if TYPE_CHECKING:
+    from rsretrieve.costs.tile_rates import TileRates
+    from rsretrieve.data.run_context import RunContext
+    from rsretrieve.data.tile import TileSet
+
+_DIMENSIONS = 128
+
+
+@takes_scenes
+def explain(
+    tiles: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TILES",
+            help=f"{options.TILES_HELP_STAC}. Some are read and embedded. Without TILES, the "
+            "embeddings count as given.",
+        ),
+    ] = None,
+    at_scale: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,…",
+            help="Predict for these numbers of tiles, such as 1e6,1e9. \\[default: the number of "
+            "TILES]",
+        ),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR|NAME", help="Model folder, or a model of `rsretrieve models`."),
+    ] = None,
+    dimensions: Annotated[
+        int | None,
+        typer.Option(
+            metavar="D",
+            help="Dimensions of given embeddings; with TILES, those of the model. "
+            f"\\[default: {_DIMENSIONS}]",
+        ),
+    ] = None,
+    faiss_key: Annotated[
+        str | None,
+        typer.Option("--index", metavar="KEY", help="As in `rsretrieve index`. \\[default: auto]"),
+    ] = None,
+    recall: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="As in `rsretrieve index`. \\[default: 0.95]"),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Memory that the index may take. \\[default: half of what is available]",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where the index would be written: the free space of its disk is compared. "
+            "Nothing is written. \\[default: the working folder]",
+        ),
+    ] = None,
+    dollars_per_hour: Annotated[
+        float | None,
+        typer.Option(metavar="PRICE", min=0, help="Price of this machine; adds dollars."),
+    ] = None,
+    device: options.Device = "auto",
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
+    scenes: SceneChoices = SceneChoices(),
+) -> None:
+    """Predict time, memory, disk and dollars of an index, and what breaks first.
+
+    Rates are measured on this machine in some seconds: reading and embedding with some of the
+    tiles, everything else with random vectors.
+
+    Example:
+        rsretrieve explain tiles --model models/mine
+        rsretrieve explain --at-scale 1e6,1e9 --memory 8GB --dollars-per-hour 0.4
+    """
+    counts = _parsed_counts(at_scale)
+    if not tiles and (counts is None or model is not None):
+        raise typer.BadParameter("give TILES; or --at-scale without --model, for given embeddings")
+    if tiles and dimensions is not None:
+        raise typer.BadParameter("--dimensions goes without TILES: the model decides them")
+    goal = goal_of_options(faiss_key, recall, memory, append_only=False)
+    named = find_model(model)
+    with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:
+        check_tiles(tiles)
+        check_device(device)
+        check_model(named.folder)
+        from rsretrieve.cli.io.cost_tables import costs_table
+        from rsretrieve.costs.explanation import CostQuestion, explain_costs
+        from rsretrieve.data.discovery.find_tiles import find_tiles
+        from rsretrieve.data.run_context import RunContext
+        from rsretrieve.index.vectors.choose_kind import IndexGoal
+
+        context = RunContext(listener=terminal.listen)
+        rates, wide = None, dimensions or _DIMENSIONS
+        if tiles:
+            found = find_tiles(tiles, None, scenes, context)
+            terminal.notice(*found.notices)
+            rates = _tile_rates(found, named.folder, device, context)
+            counts, wide = counts or (len(found),), rates.dimensions
+        else:
+            terminal.notice("no TILES: reading and embedding are not part of the prediction")
+        question = CostQuestion(
+            *(counts or (), wide, goal or IndexGoal(), output or Path(), dollars_per_hour)
+        )
+        context.start_stage("measuring this machine")
+        explained = explain_costs(question, rates)
+        terminal.notice(*context.notices)
+        terminal.result(explained.to_json(), costs_table(explained))
+        raise typer.Exit(terminal.failures(context.failures))
+
+
+def _tile_rates(found: TileSet, folder: Path | None, device: str, context: RunContext) -> TileRates:
+    """Read and embed some tiles with the model, or with the embedding that `index` would fit."""
+    from rsretrieve.costs.tile_rates import measure_tiles
+    from rsretrieve.network.device import choose_device
+    from rsretrieve.network.model_folder import load_model
+
+    if folder is not None:
+        return measure_tiles(load_model(folder, choose_device(device), context), found, context)
+    with default_model(found, DefaultRequest(None, None, 0), device, context) as fitted:
+        return measure_tiles(fitted, found, context)
+
+
+def _parsed_counts(text: str | None) -> tuple[int, ...] | None:
+    """Parse numbers of tiles such as 1e6,1000000000, or end with a usage error."""
+    if text is None:
+        return None
+    numbers = options.parse_numbers(text, "--at-scale", float)
+    if not all(1 <= count <= 1e12 for count in numbers):
+        raise typer.BadParameter("each must be from 1 to 1e12", param_hint="--at-scale")
+    return tuple(round(count) for count in numbers)

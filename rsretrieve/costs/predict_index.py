@@ -1,0 +1,169 @@
+"""Predict the steps of indexing and searching N vectors from the rates of a machine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from rsretrieve.costs.machine_rates import TRAINING_ITERATIONS, MachineRates
+from rsretrieve.costs.tile_rates import TileRates
+from rsretrieve.index.vectors.choose_kind import EXACT_KEY, IndexGoal, IndexPlan, plan_index
+from rsretrieve.index.vectors.tune import NEAREST, SAMPLED
+
+_PROBED = 0.01  # share of the cells that a search probes; the data decide, and this is usual
+_RERANKED = 8  # candidates a hit
+_LEAST_TRAINED, _TRAINED_PER_CELL = 65_536, 64  # as in `rsretrieve.index.vectors.fit`
+_FLOOR_SAMPLE = 20_000
+_RUNTIME_BYTES = 350_000_000  # Python with NumPy, PyArrow and FAISS
+_TILE_OBJECT_BYTES = 2_000  # a row of the table while tiles are embedded
+_BLOCK_BYTES = 65_536 * 16  # a number of each dimension of a block of vectors, four times
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a command will take.
+
+    Attributes:
+        command: `index` or `query`.
+        tiles: N.
+        seconds: of each step by the clock, by its name, if the machine stays as busy as it is.
+        processor_seconds: of all steps.
+        memory_bytes: peak memory of the process; the system's cache of files does not count.
+        disk_bytes: size of what is written.
+        faiss_key: kind of the index.
+    """
+
+    command: str
+    tiles: int
+    seconds: dict[str, float] = field(default_factory=dict)
+    processor_seconds: float = 0.0
+    memory_bytes: int = 0
+    disk_bytes: int = 0
+    faiss_key: str = ""
+
+    @property
+    def total_seconds(self) -> float:
+        """The sum of the steps."""
+        return sum(self.seconds.values())
+
+
+def plan_for(count: int, dimensions: int, memory_bytes: int, goal: IndexGoal) -> IndexPlan:
+    """The kind of index that `rsretrieve index` would choose."""
+    return plan_index(count, dimensions, memory_bytes, goal)
+
+
+def predict_index(
+    rates: MachineRates, plan: IndexPlan, count: int, tiles: TileRates | None
+) -> Prediction:
+    """Predict `rsretrieve index`.
+
+    Args:
+        rates: of the machine, for vectors of D dimensions.
+        plan: the kind of index.
+        count: N.
+        tiles: how fast tiles are embedded; None if the embeddings are given.
+
+    Returns:
+        Seconds of each step, peak memory and bytes on disk.
+    """
+    parts = parts_of(plan.faiss_key)
+    index_bytes = plan.predicted_bytes or 4 * rates.dimensions * count
+    vector_bytes = 4 * rates.dimensions * count
+    disk = index_bytes + vector_bytes + int(rates.row_bytes * count)
+    processor = {"reading embeddings": rates.norm_s * count} if tiles is None else {}
+    processor |= {
+        "fitting cells": _fitting_s(rates, parts, count),
+        "filling the index": _filling_s(rates, parts, count),
+        "measuring recall": _tuning_s(rates, parts, count),
+        "writing": rates.digest_s * disk + rates.row_s * count,
+    }
+    seconds = {} if tiles is None else {"reading and embedding": tiles.embed_s * count}
+    seconds |= {name: one / rates.cores for name, one in processor.items()}
+    seconds["writing"] += rates.write_s * disk
+    used = sum(processor.values()) + (0.0 if tiles is None else tiles.processor_s * count)
+    memory = _RUNTIME_BYTES + index_bytes + trained_on(parts.cells, count) * 4 * rates.dimensions
+    memory += _BLOCK_BYTES * rates.dimensions + int(rates.row_bytes * count)
+    if tiles is not None:
+        memory += 2 * vector_bytes + _TILE_OBJECT_BYTES * count
+    return Prediction("index", count, seconds, used, memory, disk, plan.faiss_key)
+
+
+def predict_query(rates: MachineRates, plan: IndexPlan, count: int) -> Prediction:
+    """Predict one search in an open index, without opening it and without the model."""
+    parts = parts_of(plan.faiss_key)
+    memory = _RUNTIME_BYTES + (plan.predicted_bytes or 4 * rates.dimensions * count)
+    searching = _search_s(rates, parts, count)
+    seconds = {"searching": searching / min(1.0, rates.cores)}  # one query runs on one core
+    return Prediction("query", count, seconds, searching, memory, 0, plan.faiss_key)
+
+
+@dataclass(frozen=True)
+class KeyParts:
+    """The parts of a kind of index.
+
+    Attributes:
+        cells: number of cells; 0 if there are none.
+        has_graph: whether the cell of a vector is found by a graph.
+        code: how vectors are stored.
+    """
+
+    cells: int
+    has_graph: bool
+    code: str
+
+
+def parts_of(key: str) -> KeyParts:
+    """Split a kind such as `IVF2048,SQ8`; an unknown kind counts as exact."""
+    lists, _, code = key.rpartition(",")
+    number = lists.partition("_")[0].removeprefix("IVF")
+    if not lists.startswith("IVF") or not number.isdecimal():
+        return KeyParts(0, False, EXACT_KEY)
+    return KeyParts(int(number), "_HNSW" in lists, code)
+
+
+def trained_on(cells: int, count: int) -> int:
+    """Number of vectors that the cells are trained on."""
+    return min(count, max(_LEAST_TRAINED, _TRAINED_PER_CELL * cells)) if cells else 0
+
+
+def _fitting_s(rates: MachineRates, parts: KeyParts, count: int) -> float:
+    cells = TRAINING_ITERATIONS * trained_on(parts.cells, count) * parts.cells * rates.train_s
+    return cells + (rates.codebook_s[parts.code] if parts.cells else 0.0)
+
+
+def _cell_s(rates: MachineRates, parts: KeyParts) -> float:
+    """To find the cell of a vector."""
+    if parts.has_graph:
+        return rates.graph_s * math.log2(parts.cells) / 10
+    return parts.cells * rates.compare_s
+
+
+def _filling_s(rates: MachineRates, parts: KeyParts, count: int) -> float:
+    return count * (_cell_s(rates, parts) + rates.encode_s[parts.code])
+
+
+def _search_s(rates: MachineRates, parts: KeyParts, count: int) -> float:
+    if not parts.cells:
+        return count * rates.scan_s[EXACT_KEY]
+    return _cell_s(rates, parts) + _PROBED * count * rates.scan_s[parts.code]
+
+
+def _tuning_s(rates: MachineRates, parts: KeyParts, count: int) -> float:
+    """The true neighbours of a sample; and, in an index with cells, searches with more and more.
+
+    The number of cells to probe is doubled from 1 until the recall suffices, and then narrowed
+    down: four times the last search in all. A compressed index is tuned for several numbers of
+    candidates.
+    """
+    exact = rates.exact_s * count
+    if not parts.cells:
+        return exact
+    tries = 4 * (1 if parts.code == EXACT_KEY else 3)
+    asked = SAMPLED // 2
+    floor = min(_FLOOR_SAMPLE, count) * _cell_s(rates, parts)
+    return exact + floor + tries * asked * _search_s(rates, parts, count)
+
+
+def candidates_read(code: str) -> int:
+    """Number of stored vectors that one query reads from the disk."""
+    return 0 if code == EXACT_KEY else _RERANKED * NEAREST

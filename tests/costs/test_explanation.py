@@ -1,0 +1,88 @@
+"""What breaks first, the questions that are refused, and the JSON."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import rsretrieve
+from rsretrieve.costs.explanation import CostQuestion, Limits, what_breaks_first
+from rsretrieve.costs.predict_index import Prediction
+from rsretrieve.errors import InvalidArgument
+
+GB = 10**9
+
+
+def prediction(tiles: int, hours: float = 1, memory: int = 1, disk: int = 1) -> Prediction:
+    return Prediction(
+        "index", tiles, {"writing": 3600.0 * hours}, 1.0, memory * GB, disk * GB, "Flat"
+    )
+
+
+@pytest.mark.parametrize(
+    ("predictions", "word"),
+    [
+        ([prediction(10)], "suffice"),
+        ([prediction(10), prediction(1000, memory=9)], "Memory"),
+        ([prediction(10), prediction(1000, disk=99)], "disk"),
+        ([prediction(10), prediction(1000, hours=200)], "hours"),
+        ([prediction(1000, memory=9), prediction(10, disk=99)], "disk"),  # at fewer tiles
+    ],
+)
+def test_the_first_limit_is_named_with_its_number_of_tiles(
+    predictions: list[Prediction], word: str
+) -> None:
+    said = what_breaks_first(predictions, Limits(8 * GB, 50 * GB))
+    assert word in said
+    assert said.count(".") - said.count(". ") >= 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"counts": (0,)},
+        {"counts": (10**13,)},
+        {"counts": (5,), "dimensions": 0},
+        {"counts": (5,), "dollars_per_hour": -1.0},
+        {"counts": (5,), "dollars_per_hour": float("nan")},
+    ],
+)
+def test_questions_that_make_no_sense_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidArgument):
+        CostQuestion(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_the_machine_is_measured_and_everything_is_predicted(tmp_path: Path) -> None:
+    explained = rsretrieve.explain(
+        at_scale=[1000, 10**8],
+        dimensions=16,
+        memory="100MB",
+        output=tmp_path / "new",
+        dollars_per_hour=2.0,
+    )
+    said = json.loads(json.dumps(explained.to_json()))
+    assert [(one["command"], one["tiles"]) for one in said["predictions"]] == [
+        *(("index", 1000), ("query", 1000), ("index", 10**8), ("query", 10**8))
+    ]
+    for one in said["predictions"]:
+        assert one["seconds"] == pytest.approx(sum(one["steps"].values()))
+        assert one["dollars"] == pytest.approx(2 * one["hours"])
+    assert said["predictions"][2]["faiss_key"].startswith("IVF")
+    assert said["predictions"][2]["seconds"] > 100 * said["predictions"][0]["seconds"]
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_kind_whose_size_is_unknown_is_refused_before_anything_is_measured() -> None:
+    with pytest.raises(InvalidArgument, match="cannot be predicted"):
+        rsretrieve.explain(at_scale=1000, index="OPQ8,IVF4,PQ8")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{}, {"at_scale": []}, {"at_scale": 5, "model": "m"}, {"at_scale": "many"}]
+)
+def test_arguments_that_do_not_fit_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidArgument):
+        rsretrieve.explain(**wrong)  # type: ignore[arg-type]
