@@ -14,6 +14,9 @@ SAMPLED, NEAREST = 400, 10
 COMPARED_BLOCK = 16_384  # vectors compared with the whole sample at once: 26 MB
 _TOLERANCE = 1e-5  # of float32 similarities
 _RERANKS = (2, 4, 8, 16, 32)
+_PLATEAU_FROM, _PLATEAU_GAIN = 16, 0.002
+"""A compressed index whose recall gains less when twice as many cells are probed, from 16 on, lacks
+candidates to rerank, not cells: without this, it would be searched to the last cell."""
 _CANDIDATE_COST = 50  # of reranking a candidate, relative to comparing a code
 
 
@@ -120,7 +123,7 @@ def tune(
     elif index.is_lossy:
         for rerank in _RERANKS:
             index.set_parameter(RERANK, rerank)
-            if _reaches(index, vectors, chooser, target):
+            if _suffices(recall_per_query(index, vectors, chooser), target):
                 break
     return float(recall_per_query(index, vectors, judge).mean())
 
@@ -132,20 +135,22 @@ def _set_cheapest(
     parameter: SearchParameter,
     target: float,
 ) -> None:
-    """Set the cheapest parameters that reach the target; if none do, the widest search."""
+    """Set the cheapest parameters that reach the target; if none do, the widest useful search."""
     best: tuple[float, int, int] | None = None
+    widest = parameter.maximum
     for rerank in _RERANKS if index.is_lossy else (1,):
         if index.is_lossy:
             index.set_parameter(RERANK, rerank)
-        effort = _least_effort(index, vectors, sample, parameter, target)
-        if effort is None:
+        effort, reaches = _least_effort(index, vectors, sample, parameter, target)
+        if not reaches:
+            widest = effort
             continue
         compared = len(vectors) * effort / parameter.maximum
         work = compared + rerank * sample.nearest * _CANDIDATE_COST
         if best is not None and work >= best[0]:
             break
         best = (work, effort, rerank)
-    _, effort, rerank = best or (0.0, parameter.maximum, _RERANKS[-1])
+    _, effort, rerank = best or (0.0, widest, _RERANKS[-1])
     index.set_parameter(parameter.name, effort)
     if index.is_lossy:
         index.set_parameter(RERANK, rerank)
@@ -157,27 +162,31 @@ def _least_effort(
     sample: Sample,
     parameter: SearchParameter,
     target: float,
-) -> int | None:
-    """The smallest value that reaches the target, to within a tenth; None if none does."""
+) -> tuple[int, bool]:
+    """The smallest value that reaches the target, to within a tenth; else the largest useful one.
 
-    def reaches(value: int) -> bool:
+    Returns:
+        The value, and whether it reaches the target.
+    """
+
+    def recalls_at(value: int) -> NDArray[np.float64]:
         index.set_parameter(parameter.name, value)
-        return _reaches(index, vectors, sample, target)
+        return recall_per_query(index, vectors, sample)
 
-    low, high = 0, 1
-    while not reaches(high):
-        if high == parameter.maximum:
-            return None
+    low, high, before = 0, 1, -1.0
+    while not _suffices(recalls := recalls_at(high), target):
+        gain, before = float(recalls.mean()) - before, float(recalls.mean())
+        is_flat = index.is_lossy and high >= _PLATEAU_FROM and gain < _PLATEAU_GAIN
+        if high == parameter.maximum or is_flat:
+            return high, False
         low, high = high, min(2 * high, parameter.maximum)
     while high - low > max(1, high // 10):
         middle = (low + high) // 2
-        low, high = (low, middle) if reaches(middle) else (middle, high)
-    return high
+        low, high = (low, middle) if _suffices(recalls_at(middle), target) else (middle, high)
+    return high, True
 
 
-def _reaches(
-    index: VectorIndex, vectors: NDArray[np.float32], sample: Sample, target: float
-) -> bool:
-    recalls = recall_per_query(index, vectors, sample)
+def _suffices(recalls: NDArray[np.float64], target: float) -> bool:
+    """Whether recalls exceed the target by a standard error."""
     standard_error = recalls.std() / np.sqrt(len(recalls))
     return bool(recalls.mean() - standard_error >= target or recalls.mean() == 1)

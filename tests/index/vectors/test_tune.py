@@ -109,6 +109,24 @@ def test_a_target_out_of_reach_gets_the_widest_search() -> None:
     assert recall < 1
 
 
+def test_cells_that_bring_nothing_are_not_searched() -> None:
+    """What one code for many vectors cannot tell apart, more cells do not find either."""
+    vectors = clustered_rows(12_000, 32, 3, 0)
+    index = VectorIndex.build(vectors, "IVF100,PQ1x4")
+    asked = []
+    search = index.search
+
+    def counted(queries: Vectors, k: int) -> object:
+        asked.append(index.parameters["nprobe"])
+        return search(queries, k)
+
+    index.search = counted  # type: ignore[method-assign, assignment]
+    assert tune(index, vectors, draw_sample(vectors), 0.999) < 0.999
+    assert max(asked) < 100
+    assert index.parameters["nprobe"] < 100
+    assert index.parameters["rerank"] == 32
+
+
 def test_the_halves_of_a_sample_share_nothing() -> None:
     sample = draw_sample(unit_rows(50, 4, 0), size=11)
     assert isinstance(sample, Sample)
