@@ -216,7 +216,7 @@ def _plan_index(
     if not plan.fits and plan.predicted_bytes is not None:
         context.notice(
             f"Index type {plan.faiss_key} needs {plan.predicted_bytes / 1e6:.0f} MB, over the "
-            "--memory limit; it is memory-mapped"
+            "--memory limit; it is built on the disk and memory-mapped"
         )
     return goal, plan
 
@@ -250,7 +250,8 @@ def _build_or_update(
             return VectorIndex(index.cpu_index, options.gpu, vectors), floor
         if inverted_lists_of(index.cpu_index) is None:
             _notice(tile_shift_warning(previous.store.vectors, new, floor), context)
-    index = VectorIndex.build(vectors, plan.faiss_key, options.gpu)
+    on_disk = None if plan.fits else options.folder.absolute().parent
+    index = VectorIndex.build(vectors, plan.faiss_key, options.gpu, on_disk)
     if options.gpu is not None:
         where = "the GPU" if index.runs_on_gpu else "the CPU: the GPU cannot hold or run it"
         context.notice(f"{plan.faiss_key} is searched on {where}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_of, last_line, on_gpu
+from rsretrieve.index.vectors.lists_on_disk import can_fill_on_disk, filled_on_disk
 
 ADD_BLOCK = 65_536  # vectors added at once
 _TRAINED_PER_CELL = 64  # FAISS wants at least 39, and drops what exceeds 256
@@ -18,16 +20,20 @@ _LEAST_TRAINED = 65_536
 _COMMON_KEYS = ("Flat", "IVF256,Flat", "IVF1024,SQ8", "IVF4096,PQ64", "HNSW32", "SQ8", "PQ64")
 
 
-def build_faiss_index(vectors: NDArray[np.float32], key: str, gpu: int | None) -> Any:
+def build_faiss_index(
+    vectors: NDArray[np.float32], key: str, gpu: int | None, lists_folder: Path | None = None
+) -> Any:
     """Train and fill an index.
 
     Args:
         vectors: (N, D) float32, unit rows; may be memory-mapped.
         key: kind of index in FAISS's notation.
         gpu: the number of the GPU to train and fill it on if possible, or None.
+        lists_folder: a folder on the disk on which the lists of cells are filled, if the kind of
+            index allows it; None to fill them in memory.
 
     Returns:
-        The FAISS index on the CPU.
+        The FAISS index on the CPU; memory-mapped, if it was filled on the disk.
 
     Raises:
         InvalidArgument: FAISS does not know the key, or cannot build it from these vectors.
@@ -37,11 +43,13 @@ def build_faiss_index(vectors: NDArray[np.float32], key: str, gpu: int | None) -
     try:
         index = faiss.index_factory(vectors.shape[1], key, faiss.METRIC_INNER_PRODUCT)
         _silence_warnings(index)
-        there = None if gpu is None else _filled_on_gpu(index, vectors, gpu)
+        there = None if gpu is None or lists_folder else _filled_on_gpu(index, vectors, gpu)
         if there is not None:
             return there
         if not index.is_trained:
             train_cells(index, _training_sample(vectors, index), gpu)
+        if lists_folder is not None and can_fill_on_disk(index):
+            return filled_on_disk(index, vectors, lists_folder)
         _fill(index, vectors)
     except RuntimeError as error:
         raise InvalidArgument(

@@ -246,15 +246,22 @@ class VectorIndex:
             raise ValueError(f"cannot be read ({last_line(error)})") from error
 
     @classmethod
-    def build(cls, vectors: NDArray[np.float32], key: str, gpu: int | None = None) -> VectorIndex:
+    def build(
+        cls,
+        vectors: NDArray[np.float32],
+        key: str,
+        gpu: int | None = None,
+        lists_folder: Path | None = None,
+    ) -> VectorIndex:
         """Train and fill an index.
 
         Args:
             vectors: (N, D) float32, unit rows.
             key: kind of index in FAISS's notation: `Flat`, `IVF256,Flat`, `HNSW32` …
             gpu: the number of the GPU to build and search on, or None.
+            lists_folder: see `build_faiss_index`.
 
         Raises:
             InvalidArgument: FAISS does not know the key, or cannot build it from these vectors.
         """
-        return cls(build_faiss_index(vectors, key, gpu), gpu, vectors)
+        return cls(build_faiss_index(vectors, key, gpu, lists_folder), gpu, vectors)
