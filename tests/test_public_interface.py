@@ -75,7 +75,13 @@ SIGNATURES = {
     "explain": (
         {"tiles": None, "model": None},
         {
-            **{"at_scale": None, "dimensions": 128, "index": "auto", "recall": None},
+            **{
+                "commands": ("index", "query"),
+                "at_scale": None,
+                "dimensions": 128,
+                "index": "auto",
+                "recall": None,
+            },
             **{"memory": None, "output": "", "dollars_per_hour": None, "device": "auto"},
             "progress": None,
         },

@@ -8,9 +8,11 @@ from pathlib import Path
 from rsretrieve.api.arguments.checks import (
     PathLike,
     byte_count,
+    device_name,
     number,
     path_of,
     plain_text,
+    texts,
     whole,
     wrong,
 )
@@ -18,15 +20,18 @@ from rsretrieve.api.arguments.embedding_request import embedding_request, used_m
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import ModelLike
-from rsretrieve.costs.explanation import CostQuestion, Explanation, explain_costs
+from rsretrieve.costs.explanation import DEFAULT_COMMANDS, CostQuestion, Explanation, explain_costs
 from rsretrieve.costs.tile_rates import measure_tiles
+from rsretrieve.costs.train_costs import measure_training
 from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
+from rsretrieve.network.device import choose_device
 
 
 def explain(
     tiles: TilesLike | None = None,
     model: ModelLike | None = None,
     *,
+    commands: Iterable[str] = DEFAULT_COMMANDS,
     at_scale: int | Iterable[int] | None = None,
     dimensions: int = 128,
     index: str = AUTO,
@@ -37,7 +42,7 @@ def explain(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Explanation:
-    """Predict seconds, memory, bytes on disk and dollars of `build_index` and of a search.
+    """Predict seconds, memory, bytes on disk and dollars of an index, a search and other work.
 
     Rates are measured on this machine, which takes seconds. Nothing is written.
 
@@ -45,6 +50,8 @@ def explain(
         tiles: open tiles, or what `open_tiles` takes; some are read and embedded. None: the
             embeddings are given, as in `build_index_from_embeddings`.
         model: as in `build_index`.
+        commands: what to predict, among `index`, `query`, `audit-labels` and `train` (with the
+            default recipe; it needs `tiles` with labels, and trains on some of them).
         at_scale: numbers of tiles to predict for; by default the number of `tiles`.
         dimensions: D of given embeddings; with `tiles`, the model's are used.
         index: as in `build_index`.
@@ -79,18 +86,24 @@ def explain(
         )
         folder = path_of(output, "output") if output else Path()
         price = None if dollars_per_hour is None else number(dollars_per_hour, "dollars_per_hour")
+        names = texts(commands, "commands")
+        if tiles is None and "train" in names:
+            raise wrong("tiles", "tiles with labels, which the costs of train need", tiles)
         counts, wide = _counts(at_scale), whole(dimensions, "dimensions", 1)
         if tiles is None:
             if counts is None or model is not None:
                 raise wrong("tiles", "tiles; without them at_scale, and no model", tiles)
-            return explain_costs(CostQuestion(counts, wide, goal, folder, price))
+            return explain_costs(CostQuestion(counts, wide, goal, folder, price, names))
         found = tiles_of(tiles, call).tile_set
         asked = embedding_request(model, None, None, 0)
         with used_model(model, found, asked, device, call) as used:
             rates = measure_tiles(used.loaded, found, call.context)
+        training = None
+        if "train" in names:
+            training = measure_training(found, choose_device(device_name(device)), call.context)
         counts = counts or (len(found),)
-        question = CostQuestion(counts, rates.dimensions, goal, folder, price)
-        return explain_costs(question, rates)
+        question = CostQuestion(counts, rates.dimensions, goal, folder, price, names)
+        return explain_costs(question, rates, training)
 
 
 def _counts(at_scale: int | Iterable[int] | None) -> tuple[int, ...] | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rsretrieve._core.memory import available_bytes
 from rsretrieve._core.text import decimal_size
+from rsretrieve.costs.audit_costs import measure_audit, predict_audit
 from rsretrieve.costs.machine_rates import MachineRates, measure_machine
 from rsretrieve.costs.predict_index import (
     Prediction,
@@ -19,9 +20,12 @@ from rsretrieve.costs.predict_index import (
     predict_query,
 )
 from rsretrieve.costs.tile_rates import TileRates
+from rsretrieve.costs.train_costs import TrainRates, predict_training
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.vectors.choose_kind import EXACT_KEY, IndexGoal
 
+COMMANDS = ("index", "query", "audit-labels", "train")
+DEFAULT_COMMANDS = ("index", "query")
 _LONG_S = 7 * 24 * 3600
 _MOST_TILES = 10**12
 
@@ -103,6 +107,7 @@ class CostQuestion:
         goal: the index wanted.
         folder: where the index will be written; its disk is looked at.
         dollars_per_hour: the price of the machine, or None.
+        commands: what is predicted; see `COMMANDS`.
 
     Raises:
         InvalidArgument: a number is out of range.
@@ -113,6 +118,7 @@ class CostQuestion:
     goal: IndexGoal = field(default_factory=IndexGoal)
     folder: Path = Path()
     dollars_per_hour: float | None = None
+    commands: tuple[str, ...] = DEFAULT_COMMANDS
 
     def __post_init__(self) -> None:
         for count in self.counts:
@@ -120,21 +126,30 @@ class CostQuestion:
                 raise InvalidArgument(
                     f"a number of tiles must be from 1 to {_MOST_TILES:.0e}, not {count}"
                 )
+        for name in self.commands:
+            if name not in COMMANDS:
+                raise InvalidArgument(
+                    f"the costs of {name!r} cannot be predicted",
+                    hint=f"choose among {', '.join(COMMANDS)}",
+                )
         if not 1 <= self.dimensions <= 65_536:
             raise InvalidArgument(f"an embedding has 1 to 65536 dimensions, not {self.dimensions}")
         if self.dollars_per_hour is not None and not 0 <= self.dollars_per_hour < float("inf"):
             raise InvalidArgument(f"a price must be at least 0, not {self.dollars_per_hour}")
 
 
-def explain_costs(question: CostQuestion, tiles: TileRates | None = None) -> Explanation:
+def explain_costs(
+    question: CostQuestion, tiles: TileRates | None = None, training: TrainRates | None = None
+) -> Explanation:
     """Measure the machine and predict.
 
     Args:
         question: for how many tiles.
         tiles: how fast tiles are embedded; None if the embeddings are given.
+        training: how fast tiles are trained on; None if `train` is not asked for.
 
     Returns:
-        The predictions.
+        The predictions, of each command for each number of tiles.
 
     Raises:
         InvalidArgument: the kind of index is one whose size cannot be predicted.
@@ -154,10 +169,18 @@ def explain_costs(question: CostQuestion, tiles: TileRates | None = None) -> Exp
             )
     codes = {EXACT_KEY, *(parts_of(plan.faiss_key).code for plan in plans.values())}
     rates = measure_machine(question.dimensions, tuple(sorted(codes)))
+    audit = measure_audit(rates) if "audit-labels" in question.commands else None
     predictions = []
     for count, plan in plans.items():
-        predictions.append(predict_index(rates, plan, count, tiles))
-        predictions.append(predict_query(rates, plan, count))
+        found = {
+            "index": predict_index(rates, plan, count, tiles),
+            "query": predict_query(rates, plan, count),
+        }
+        if audit is not None:
+            found["audit-labels"] = predict_audit(rates, audit, count, tiles)
+        if training is not None and tiles is not None:
+            found["train"] = predict_training(training, count, tiles.read_s)
+        predictions += [found[name] for name in question.commands if name in found]
     verdict = what_breaks_first(predictions, limits)
     return Explanation(tuple(predictions), rates, tiles, limits, verdict)
 

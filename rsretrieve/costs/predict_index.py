@@ -14,7 +14,7 @@ _PROBED = 0.01  # share of the cells that a search probes; the data decide, and 
 _RERANKED = 8  # candidates a hit
 _LEAST_TRAINED, _TRAINED_PER_CELL = 65_536, 64  # as in `rsretrieve.index.vectors.fit`
 _FLOOR_SAMPLE = 20_000
-_RUNTIME_BYTES = 350_000_000  # Python with NumPy, PyArrow and FAISS
+RUNTIME_BYTES = 350_000_000  # Python with NumPy, PyArrow and FAISS
 _TILE_OBJECT_BYTES = 2_000  # a row of the table while tiles are embedded
 _BLOCK_BYTES = 65_536 * 16  # a number of each dimension of a block of vectors, four times
 
@@ -24,13 +24,13 @@ class Prediction:
     """What a command will take.
 
     Attributes:
-        command: `index` or `query`.
+        command: `index`, `query`, `audit-labels` or `train`.
         tiles: N.
         seconds: of each step by the clock, by its name, if the machine stays as busy as it is.
         processor_seconds: of all steps.
         memory_bytes: peak memory of the process; the system's cache of files does not count.
         disk_bytes: size of what is written.
-        faiss_key: kind of the index.
+        faiss_key: kind of the index; empty if there is none.
     """
 
     command: str
@@ -81,7 +81,7 @@ def predict_index(
     seconds |= {name: one / rates.cores for name, one in processor.items()}
     seconds["writing"] += rates.write_s * disk
     used = sum(processor.values()) + (0.0 if tiles is None else tiles.processor_s * count)
-    memory = _RUNTIME_BYTES + index_bytes + trained_on(parts.cells, count) * 4 * rates.dimensions
+    memory = RUNTIME_BYTES + index_bytes + trained_on(parts.cells, count) * 4 * rates.dimensions
     memory += _BLOCK_BYTES * rates.dimensions + int(rates.row_bytes * count)
     if tiles is not None:
         memory += 2 * vector_bytes + _TILE_OBJECT_BYTES * count
@@ -91,7 +91,7 @@ def predict_index(
 def predict_query(rates: MachineRates, plan: IndexPlan, count: int) -> Prediction:
     """Predict one search in an open index, without opening it and without the model."""
     parts = parts_of(plan.faiss_key)
-    memory = _RUNTIME_BYTES + (plan.predicted_bytes or 4 * rates.dimensions * count)
+    memory = RUNTIME_BYTES + (plan.predicted_bytes or 4 * rates.dimensions * count)
     searching = _search_s(rates, parts, count)
     seconds = {"searching": searching / min(1.0, rates.cores)}  # one query runs on one core
     return Prediction("query", count, seconds, searching, memory, 0, plan.faiss_key)

@@ -216,7 +216,7 @@ def _plan_index(
     if not plan.fits and plan.predicted_bytes is not None:
         context.notice(
             f"Index type {plan.faiss_key} needs {plan.predicted_bytes / 1e6:.0f} MB, over the "
-            "--memory limit; it is built on the disk and memory-mapped"
+            "--memory limit; it is memory-mapped"
         )
     return goal, plan
 

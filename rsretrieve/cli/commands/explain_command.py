@@ -17,10 +17,12 @@ from rsretrieve.data.windowing import SceneChoices
 
 if TYPE_CHECKING:
     from rsretrieve.costs.tile_rates import TileRates
+    from rsretrieve.costs.train_costs import TrainRates
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.data.tile import TileSet
 
 _DIMENSIONS = 128
+COMMANDS = ("index", "query", "audit-labels", "train")
 
 
 @takes_scenes
@@ -33,6 +35,14 @@ def explain(
             "embeddings count as given.",
         ),
     ] = None,
+    commands: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,…",
+            help="What to predict, among index, query, audit-labels and train. train needs TILES "
+            "with labels: some are trained on, with the default recipe.",
+        ),
+    ] = "index,query",
     at_scale: Annotated[
         str | None,
         typer.Option(
@@ -85,16 +95,19 @@ def explain(
     quiet: options.Quiet = False,
     scenes: SceneChoices = SceneChoices(),
 ) -> None:
-    """Predict time, memory, disk and dollars of an index, and what breaks first.
+    """Predict time, memory, disk and dollars, and what breaks first.
 
     Rates are measured on this machine in some seconds: reading and embedding with some of the
     tiles, everything else with random vectors.
 
     Example:
         rsretrieve explain tiles --model models/mine
+        rsretrieve explain tiles --commands train,audit-labels
         rsretrieve explain --at-scale 1e6,1e9 --memory 8GB --dollars-per-hour 0.4
     """
-    counts = _parsed_counts(at_scale)
+    counts, names = _parsed_counts(at_scale), _parsed_commands(commands)
+    if not tiles and "train" in names:
+        raise typer.BadParameter("the costs of train need TILES", param_hint="--commands")
     if not tiles and (counts is None or model is not None):
         raise typer.BadParameter("give TILES; or --at-scale without --model, for given embeddings")
     if tiles and dimensions is not None:
@@ -112,19 +125,22 @@ def explain(
         from rsretrieve.index.vectors.choose_kind import IndexGoal
 
         context = RunContext(listener=terminal.listen)
-        rates, wide = None, dimensions or _DIMENSIONS
+        rates, training, wide = None, None, dimensions or _DIMENSIONS
         if tiles:
             found = find_tiles(tiles, None, scenes, context)
             terminal.notice(*found.notices)
             rates = _tile_rates(found, named.folder, device, context)
+            if "train" in names:
+                training = _train_rates(found, device, context)
             counts, wide = counts or (len(found),), rates.dimensions
         else:
             terminal.notice("no TILES: reading and embedding are not part of the prediction")
         question = CostQuestion(
-            *(counts or (), wide, goal or IndexGoal(), output or Path(), dollars_per_hour)
+            *(counts or (), wide, goal or IndexGoal(), output or Path(), dollars_per_hour),
+            names,
         )
         context.start_stage("measuring this machine")
-        explained = explain_costs(question, rates)
+        explained = explain_costs(question, rates, training)
         terminal.notice(*context.notices)
         terminal.result(explained.to_json(), costs_table(explained))
         raise typer.Exit(terminal.failures(context.failures))
@@ -140,6 +156,24 @@ def _tile_rates(found: TileSet, folder: Path | None, device: str, context: RunCo
         return measure_tiles(load_model(folder, choose_device(device), context), found, context)
     with default_model(found, DefaultRequest(None, None, 0), device, context) as fitted:
         return measure_tiles(fitted, found, context)
+
+
+def _train_rates(found: TileSet, device: str, context: RunContext) -> TrainRates:
+    from rsretrieve.costs.train_costs import measure_training
+    from rsretrieve.network.device import choose_device
+
+    return measure_training(found, choose_device(device), context)
+
+
+def _parsed_commands(text: str) -> tuple[str, ...]:
+    """Parse names of commands, or end with a usage error."""
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        if name not in COMMANDS:
+            raise typer.BadParameter(
+                f"{name!r} is none of {', '.join(COMMANDS)}", param_hint="--commands"
+            )
+    return names
 
 
 def _parsed_counts(text: str | None) -> tuple[int, ...] | None:

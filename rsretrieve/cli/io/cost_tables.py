@@ -23,7 +23,7 @@ def costs_table(explained: Explanation) -> Table:
         cells = (
             one.command,
             f"{one.tiles:,}",
-            one.faiss_key,
+            one.faiss_key or "–",
             in_units(one.total_seconds),
             f"{name} {in_units(seconds)}",
             format_size(one.memory_bytes),

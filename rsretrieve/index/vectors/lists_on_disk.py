@@ -58,7 +58,7 @@ def filled_on_disk(
     Args:
         index: a trained, empty index of a kind that `can_fill_on_disk` accepts.
         vectors: (N, D) float32, unit rows; may be memory-mapped.
-        folder: an existing folder on the disk to use.
+        folder: a folder on the disk to use; made if it is missing.
         shard_bytes: memory for the lists of a shard.
 
     Returns:
@@ -69,6 +69,7 @@ def filled_on_disk(
     """
     faiss = faiss_module()
     index = faiss.downcast_index(index)
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as whole:
         with ExitStack() as files:
 

@@ -14,6 +14,8 @@ import pytest
         ("--at-scale", "1e13"),
         ("--at-scale", "1e6", "--model", "default"),
         ("tiles", "--dimensions", "64"),
+        ("--at-scale", "1e6", "--commands", "train"),
+        ("--at-scale", "1e6", "--commands", "index,fly"),
     ],
 )
 def test_wrong_usage_is_said_before_anything_is_measured(run, arguments):
@@ -30,8 +32,11 @@ def test_costs_of_given_embeddings_are_predicted(run):
 
 @pytest.mark.slow
 def test_tiles_are_read_and_embedded_for_their_rate(run, tiles, model):
-    said = run("explain", tiles, "--model", model, "--at-scale", "1e6", "--json").json
-    first = said["predictions"][0]
+    asked = ("--commands", "index,train,audit-labels", "--at-scale", "1e6", "--json")
+    said = run("explain", tiles, "--model", model, *asked).json
+    first, train, audit = said["predictions"]
+    assert (train["command"], audit["command"]) == ("train", "audit-labels")
+    assert min(train["steps"]["epochs"], audit["steps"]["estimating"]) > 1
     assert first["steps"]["reading and embedding"] == pytest.approx(
         1e6 * said["tile_rates"]["embed_s"]
     )
