@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,7 @@ def _gpu_counters() -> list[Counter]:
     """The counters of NVIDIA's GPUs, if the package pynvml is installed."""
     counters: list[Counter] = []
     with suppress(Exception):  # not installed, no driver, no permission
-        import pynvml
-
+        pynvml = import_module("pynvml")
         pynvml.nvmlInit()
         for number in range(pynvml.nvmlDeviceGetCount()):
             handle = pynvml.nvmlDeviceGetHandleByIndex(number)

@@ -62,7 +62,7 @@ def _audit_s(count: int, rates: MachineRates) -> float:
 
 def compared_with(count: int) -> float:
     """Number of tiles that each of N tiles is compared with to find its neighbours."""
-    return count if count <= MOST_EXACT else _NEAR_CELLS * PER_CELL + count / PER_CELL
+    return float(count) if count <= MOST_EXACT else _NEAR_CELLS * PER_CELL + count / PER_CELL
 
 
 def predict_audit(

@@ -170,7 +170,7 @@ def explain_costs(
     codes = {EXACT_KEY, *(parts_of(plan.faiss_key).code for plan in plans.values())}
     rates = measure_machine(question.dimensions, tuple(sorted(codes)))
     audit = measure_audit(rates) if "audit-labels" in question.commands else None
-    predictions = []
+    predictions: list[Prediction] = []
     for count, plan in plans.items():
         found = {
             "index": predict_index(rates, plan, count, tiles),

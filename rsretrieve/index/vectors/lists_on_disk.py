@@ -87,7 +87,7 @@ def _written_shards(
     index: Any, vectors: NDArray[np.float32], new_file: Callable[[], IO[bytes]], shard_bytes: int
 ) -> list[_Shard]:
     rows = max(1, shard_bytes // (index.code_size + _ID_BYTES))
-    part, shards = faiss_module().clone_index(index), []
+    part, shards = faiss_module().clone_index(index), list[_Shard]()
     for first in range(0, len(vectors), rows):
         part.reset()
         for start in range(first, min(first + rows, len(vectors)), _BLOCK):
