@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 
@@ -24,16 +26,16 @@ def test_wrong_usage_is_said_before_anything_is_measured(run, arguments):
 
 @pytest.mark.slow
 def test_costs_of_given_embeddings_are_predicted(run):
-    said = run("explain", "--at-scale", "1e4,1e9", "--dimensions", "16", "--json").json
+    said = json.loads(run("explain", "--at-scale", "1e4,1e9", "--dimensions", "16", "--json").out)
     assert {one["tiles"] for one in said["predictions"]} == {10**4, 10**9}
     assert said["tile_rates"] is None
     assert said["verdict"]
 
 
 @pytest.mark.slow
-def test_tiles_are_read_and_embedded_for_their_rate(run, tiles, model):
+def test_tiles_are_read_and_embedded_for_their_rate(run, landscape, model):
     asked = ("--commands", "index,train,audit-labels", "--at-scale", "1e6", "--json")
-    said = run("explain", tiles, "--model", model, *asked).json
+    said = json.loads(run("explain", landscape, "--model", model, *asked).out)
     first, train, audit = said["predictions"]
     assert (train["command"], audit["command"]) == ("train", "audit-labels")
     assert min(train["steps"]["epochs"], audit["steps"]["estimating"]) > 1
