@@ -248,6 +248,8 @@ def _bit_codes(vectors):
         lambda index: setattr(index.rabitq, "code_size", 1 << 20),
         lambda index: setattr(index, "code_size", 4),
         lambda index: setattr(index.rabitq, "metric_type", 1),
+        lambda index: setattr(index.rabitq, "nb_bits", 4),
+        lambda index: setattr(index.rabitq, "nb_bits", 200),
         lambda index: setattr(index, "ntotal", 400),
         lambda index: setattr(index, "nprobe", 99),
     ],
@@ -267,7 +269,7 @@ def test_bit_codes_that_lie_about_their_size_are_refused(change):
     "key",
     [
         *("Flat", "IVF4,Flat", "IVF4,PQ4x4", "IVF4,SQ8", "HNSW8", "PCA4,IVF4,Flat"),
-        "IVF4,RaBitQ",
+        *("IVF4,RaBitQ", "IVF4,RaBitQ4"),
     ],
 )
 def test_no_header_of_faiss_ends_the_process(tmp_path, key):

@@ -15,7 +15,7 @@ TRAINED_PER_CELL = 39  # training vectors per centroid that FAISS requires
 HNSW_LINKS = 32
 RABITQ = "RaBitQ"
 """A bit per dimension, and two float32 by which similarities are estimated (Gao and Long 2024)."""
-RABITQ_FACTORS_BYTES = 8
+_RABITQ_BYTES, _MORE_BITS_BYTES = 8, 12  # of a vector, beside its bits
 _CENTROIDS_OF_PQ = 256
 _FAST_SCAN_BLOCK = 32  # 4-bit codes are stored in blocks of so many; the last of a cell is padded
 _CELLS_FOUND_BY_GRAPH = 32_768  # from here on, finding the nearest cells needs an index of its own
@@ -148,11 +148,17 @@ def _code_and_codebook_bytes(part: str, dimensions: int) -> tuple[int, int]:
     whole = 4 * dimensions
     if part in ("Flat", "SQ8"):
         return (whole, 0) if part == "Flat" else (dimensions, 8 * dimensions)
-    if part == RABITQ:
-        return -(-dimensions // 8) + RABITQ_FACTORS_BYTES, whole
+    if part == RABITQ or 2 <= _number(part, RABITQ) <= 9:
+        return rabitq_bytes(dimensions, _number(part, RABITQ) or 1), whole
     if part.endswith(("x4fs", "x4fsr")):  # 4 bits a number, two to a byte
         return -(-_number(part.partition("x")[0], "PQ") // 2), 16 * whole
     return _number(part, "PQ"), _CENTROIDS_OF_PQ * whole
+
+
+def rabitq_bytes(dimensions: int, bits: int) -> int:
+    """Size of the RaBitQ code of a vector with so many bits a dimension."""
+    more = -(-dimensions * (bits - 1) // 8) + _MORE_BITS_BYTES if bits > 1 else 0
+    return -(-dimensions // 8) + _RABITQ_BYTES + more
 
 
 def _number(part: str, name: str) -> int:

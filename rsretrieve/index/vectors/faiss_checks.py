@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.index.vectors import faiss_trial
-from rsretrieve.index.vectors.choose_kind import RABITQ_FACTORS_BYTES
+from rsretrieve.index.vectors.choose_kind import rabitq_bytes
 
 _READ_BYTES_MORE, _LOOPS_MORE = 1 << 26, 1 << 20
 MAPPED_FROM_BYTES = 1 << 26
 """Smaller files are read whole: FAISS 1.15 crashes if a mapped file is cut short within the length
 of a list."""
+_MOST_CODE_BITS = 9  # of a dimension
 _MOST_QUERY_BITS = 8  # a query is quantised to so many bits a dimension
 _TRIAL_S, _TRIAL_BYTES = 60, 4 << 30
 _TRIAL = "import sys; sys.path[:] = {path!r}; from {module} import main; main()"
@@ -131,10 +132,10 @@ def _check_codes(faiss: Any, index: Any, code_size: int) -> None:
 
 
 def _check_bit_codes(index: Any) -> None:
-    """Check what decodes RaBitQ codes of one bit per dimension, the only ones that are built."""
-    quantizer = index.rabitq
-    size = -(-index.d // 8) + RABITQ_FACTORS_BYTES
-    _require(quantizer.d == index.d and getattr(quantizer, "nb_bits", 1) == 1, "bit quantizer")
+    """Check what decodes RaBitQ codes."""
+    quantizer, bits = index.rabitq, getattr(index.rabitq, "nb_bits", 1)
+    _require(quantizer.d == index.d and 1 <= bits <= _MOST_CODE_BITS, "bit quantizer")
+    size = rabitq_bytes(index.d, bits)
     _require(quantizer.metric_type == index.metric_type, "metric of the bit quantizer")
     _require(quantizer.code_size == index.code_size == size, "size of a code")
     _require(0 <= index.qb <= _MOST_QUERY_BITS, "bits of a query")

@@ -116,8 +116,12 @@ def bytes_a_vector(index: Any) -> int:
 
 def is_compressed(index: Any) -> bool:
     """Whether an index compresses vectors. RaBitQ does, even where its codes are the longer."""
-    ivf = inverted_lists_of(index)
-    return bytes_a_vector(index) < 4 * index.d or hasattr(ivf, "rabitq")
+    return bytes_a_vector(index) < 4 * index.d or stores_bits(index)
+
+
+def stores_bits(index: Any) -> bool:
+    """Whether an index stores a bit, or a few, of each dimension (RaBitQ)."""
+    return hasattr(inverted_lists_of(index), "rabitq")
 
 
 def last_line(error: Exception) -> str:

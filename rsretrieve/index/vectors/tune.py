@@ -14,6 +14,7 @@ SAMPLED, NEAREST = 400, 10
 COMPARED_BLOCK = 16_384  # vectors compared with the whole sample at once: 26 MB
 _TOLERANCE = 1e-5  # of float32 similarities
 _RERANKS = (2, 4, 8, 16, 32)
+_RERANKS_OF_BITS = (*_RERANKS, 64, 128)
 _PLATEAU_FROM, _PLATEAU_GAIN = 16, 0.002
 """A compressed index whose recall gains less when twice as many cells are probed, from 16 on, lacks
 candidates to rerank, not cells: without this, it would be searched to the last cell."""
@@ -121,11 +122,18 @@ def tune(
     if parameter is not None:
         _set_cheapest(index, vectors, chooser, parameter, target)
     elif index.is_lossy:
-        for rerank in _RERANKS:
+        for rerank in _reranks(index):
             index.set_parameter(RERANK, rerank)
             if _suffices(recall_per_query(index, vectors, chooser), target):
                 break
     return float(recall_per_query(index, vectors, judge).mean())
+
+
+def _reranks(index: VectorIndex) -> tuple[int, ...]:
+    """Numbers of candidates a hit to try."""
+    if not index.is_lossy:
+        return (1,)
+    return _RERANKS_OF_BITS if index.stores_bits else _RERANKS
 
 
 def _set_cheapest(
@@ -138,7 +146,7 @@ def _set_cheapest(
     """Set the cheapest parameters that reach the target; if none do, the widest useful search."""
     best: tuple[float, int, int] | None = None
     widest = parameter.maximum
-    for rerank in _RERANKS if index.is_lossy else (1,):
+    for rerank in _reranks(index):
         if index.is_lossy:
             index.set_parameter(RERANK, rerank)
         effort, reaches = _least_effort(index, vectors, sample, parameter, target)
@@ -150,7 +158,7 @@ def _set_cheapest(
         if best is not None and work >= best[0]:
             break
         best = (work, effort, rerank)
-    _, effort, rerank = best or (0.0, widest, _RERANKS[-1])
+    _, effort, rerank = best or (0.0, widest, _reranks(index)[-1])
     index.set_parameter(parameter.name, effort)
     if index.is_lossy:
         index.set_parameter(RERANK, rerank)

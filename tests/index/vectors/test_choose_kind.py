@@ -82,7 +82,14 @@ def test_cells_are_a_power_of_two_that_can_be_trained(tiles: int) -> None:
 @pytest.mark.parametrize(
     "key",
     ["Flat", "IVF32,Flat", "IVF32,SQ8", "IVF32,PQ2", "HNSW32", "HNSW8", "IVF32_HNSW8,Flat"]
-    + ["IVF32,RaBitQ", "IVF32,PQ16x4fs", "IVF32,PQ16x4fsr", "IVF32,PQ8x4fs"],
+    + [
+        "IVF32,RaBitQ",
+        "IVF32,RaBitQ2",
+        "IVF32,RaBitQ4",
+        "IVF32,PQ16x4fs",
+        "IVF32,PQ16x4fsr",
+        "IVF32,PQ8x4fs",
+    ],
 )
 def test_the_predicted_size_is_what_is_written(key: str, tmp_path: Path) -> None:
     VectorIndex.build(unit_rows(6000, 32, 0), key).write(tmp_path / "index.faiss")
