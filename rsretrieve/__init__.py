@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rsretrieve.api.audit_result import AuditResult
-    from rsretrieve.api.cost_explanation import explain
     from rsretrieve.api.hits import Hit, Hits
     from rsretrieve.api.index_building import build_index, build_index_from_embeddings
     from rsretrieve.api.label_audit import audit_labels
     from rsretrieve.api.model_training import train
     from rsretrieve.api.opened_index import Index, open_index
     from rsretrieve.api.opened_tiles import Tiles, open_tiles
+    from rsretrieve.api.planning.cost_explanation import explain
     from rsretrieve.api.retrieval_evaluation import Evaluation, evaluate
     from rsretrieve.api.tile_lists import Leaks, TileLists, find_leaks, split
     from rsretrieve.api.trained_model import Model, load_model
@@ -64,7 +64,7 @@ __all__ = [
 ]
 _MODULES = {
     "api.audit_result": ("AuditResult",),
-    "api.cost_explanation": ("explain",),
+    "api.planning.cost_explanation": ("explain",),
     "api.hits": ("Hit", "Hits"),
     "api.index_building": ("build_index", "build_index_from_embeddings"),
     "api.label_audit": ("audit_labels",),

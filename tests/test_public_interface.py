@@ -136,7 +136,7 @@ MEMBERS = {
     "Model": "class_names dimensions embed export_onnx failures fingerprint loaded path",
     "Index": "class_names embeddings export failures path search similarity_map store "
     "to_dataframe to_geodataframe verify",
-    "Explanation": "dollars limits predictions rates tile_rates to_json verdict",
+    "Explanation": "dollars to_json",
     "Hits": "count expanded index query to_dataframe to_geodataframe to_json to_sheet",
     "AuditResult": "audit failures fixed_labels issues leaks noise_interval noise_rate table "
     "to_csv to_dataframe to_html wrong_labels_left wrong_labels_left_interval",

@@ -139,7 +139,7 @@ def _code_rates(
     faiss = faiss_module()
     cells = 16
     index = faiss.index_factory(vectors.shape[1], f"IVF{cells},{code}", faiss.METRIC_INNER_PRODUCT)
-    ivf = inverted_lists_of(index)
+    ivf: Any = inverted_lists_of(index)
     ivf.cp.min_points_per_centroid = 1
     training = _seconds(lambda: index.train(vectors[:_TRAINED]), once=True)
     adding = _seconds(lambda: index.add(vectors), once=True) / len(vectors)

@@ -121,7 +121,8 @@ def is_compressed(index: Any) -> bool:
 
 def stores_bits(index: Any) -> bool:
     """Whether an index stores a bit, or a few, of each dimension (RaBitQ)."""
-    return hasattr(inverted_lists_of(index), "rabitq")
+    ivf = inverted_lists_of(index)
+    return ivf is not None and hasattr(faiss_module().downcast_index(ivf), "rabitq")
 
 
 def last_line(error: Exception) -> str:

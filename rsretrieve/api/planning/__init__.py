@@ -1,0 +1,1 @@
+"""What work will cost, for Python."""
