@@ -26,7 +26,7 @@ from pyarrow import parquet
 
 CLASSES, PER_CLASS, SIDE_PX, DIMENSIONS = ("field", "forest", "water"), 60, 32, 16
 EXACT_SUFFIXES = (".csv", ".geojson")
-NOT_COMPARED = {"seconds", "tiles_per_second", "device", "bytes_on_disk", "notices"}
+NOT_COMPARED = {"cost", "seconds", "tiles_per_second", "device", "bytes_on_disk", "notices"}
 """Of the JSON objects: they differ from run to run, and from machine to machine."""
 SILENT = {"CUDA_VISIBLE_DEVICES": "", "RSRETRIEVE_CACHE_SIZE": "0"}
 

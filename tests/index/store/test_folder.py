@@ -88,6 +88,7 @@ def test_the_folder_holds_what_the_contract_names(folder: Path) -> None:
         "tile_scale": {},
         "packing": {},
         "places": 0,
+        "cost": {},
         "digest": content["digest"],
     }
 
