@@ -7,6 +7,9 @@ from enum import StrEnum
 NO_WEIGHTS = "none"
 """Value of `train --weights` that starts without pre-trained weights."""
 
+NO_LABELS = "none"
+"""Value of `train --labels` that asks for a training without labels."""
+
 
 class LossName(StrEnum):
     """The loss functions."""

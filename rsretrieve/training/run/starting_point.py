@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
 from rsretrieve.data.run_context import RunContext
+from rsretrieve.network.backbones.input_bands import input_bands
 from rsretrieve.network.backbones.normalisation_check import (
     compare_normalisations,
     measured_on,
@@ -20,7 +21,7 @@ from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.metadata import ModelFolder, read_description, report_unchecked
 from rsretrieve.network.model import PrototypeModel
-from rsretrieve.network.pretrained import InputBands, WeightsReport
+from rsretrieve.network.pretrained import WeightsReport
 from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.frozen.frozen_backbone import FrozenBackbone
 from rsretrieve.training.head_warmup import warm_up_head
@@ -72,7 +73,7 @@ def starting_point(
         fits_head: warm up the head; not needed if a checkpoint replaces it.
     """
     recipe, taken = settings.recipe, prepared.preprocessing
-    inputs = InputBands(taken.bands, taken.source_bands)
+    inputs = input_bands(taken, prepared.tiles, weights)
     model, report = starting_model(
         recipe, len(taken.bands), prepared.class_names, weights, settings.seed, inputs
     )
