@@ -30,6 +30,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.enums import LossName
 from rsretrieve.evaluation.retrieval_metrics import LabelledVectors, measure_queries
+from rsretrieve.network.backbones.pooled_levels import PooledLevels
 from rsretrieve.network.device import Precision
 from rsretrieve.network.embedder import Embedder, pixel_blocks
 from rsretrieve.network.metadata import ModelFolder
@@ -123,10 +124,11 @@ def read_features(model: Model, tiles: TileSet, kept: Path | None) -> Floats:
 def starts(model: Model, features: Floats) -> dict[str, Start]:
     """The default embedding with its metric and without it."""
     metric = read_class_metric(ModelFolder(model.folder, model.description))
-    if metric is None:
-        raise ValueError(f"{model.folder} has no metric")
-    sizes = model.network.backbone.sizes
-    weights = np.repeat([1.0] + [LEVEL_WEIGHT] * (len(sizes) - 1), sizes)
+    backbone = model.network.backbone
+    if metric is None or not isinstance(backbone, PooledLevels):
+        raise ValueError(f"{model.folder} has no metric, or no levels")
+    sizes = backbone.sizes
+    weights = np.repeat(np.array([1.0] + [LEVEL_WEIGHT] * (len(sizes) - 1)), sizes)
     scaled = (features * block_scales(features, sizes) * weights).astype(np.float32)
     mapped = metric.applied(features).astype(np.float32)
     return {

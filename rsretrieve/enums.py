@@ -27,10 +27,11 @@ class RecipeName(StrEnum):
 
 
 class Normalisation(StrEnum):
-    """What 8-bit RGB tiles are normalised by; other tiles are by their own statistics."""
+    """What tiles are normalised by."""
 
-    WEIGHTS = "weights"  # the mean and the deviation that the backbone's weights expect
-    TILES = "tiles"  # those of the training tiles
+    WEIGHTS = "weights"  # 8-bit RGB: what the backbone's weights expect; others: as TILES
+    TILES = "tiles"  # the mean and the deviation of the training tiles
+    REFLECTANCE = "reflectance"  # 16 bits: values are divided by 10,000
 
 
 class OptimizerName(StrEnum):

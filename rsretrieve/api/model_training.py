@@ -47,7 +47,8 @@ class RecipeOptions(TypedDict, total=False):
             that `weights` names, or else `resnet18`.
         freeze_backbone: compute the backbone's features once, and train only projection and
             prototypes on them.
-        normalise_by: `weights`: 8-bit RGB tiles are normalised as the weights expect; `tiles`:
+        normalise_by: `weights`: 8-bit RGB tiles are normalised as the weights expect;
+            `reflectance`: 16-bit tiles are divided by 10,000; `tiles`:
             by their own mean and deviation, as all other tiles are.
         size: the side in pixels of the square that tiles are resized to.
         bands: the bands to use: numbers, counted from 1, or names that the tiles' files give
@@ -205,6 +206,8 @@ class _RecipeChoices:
         if self.micro_batches:
             del given["batch_size"]
         chosen = {_FIELDS.get(name, name): _checked(name, value) for name, value in given.items()}
+        by = one_of(given.get("normalise_by", "weights"), Normalisation, "normalise_by")
+        chosen["reflectance"] = by is Normalisation.REFLECTANCE
         name = one_of(recipe, RecipeName, "recipe")
         frozen = bool(chosen.get("freeze_backbone"))
         start = recipe_for(name, self.weights, freeze_backbone=frozen)

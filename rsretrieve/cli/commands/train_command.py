@@ -103,7 +103,8 @@ def train(
         Normalisation,
         _network(
             help="weights: 8-bit RGB tiles are normalised by the mean and the deviation that the "
-            "weights expect. tiles: all tiles by their own."
+            "weights expect, other tiles by their own. tiles: all tiles by their own. reflectance: "
+            "16-bit tiles are divided by 10,000, as many weights for Sentinel-2 expect."
         ),
     ] = Normalisation.WEIGHTS,
     dimensions: Annotated[
@@ -212,6 +213,7 @@ def train(
             q=q,
             k=truncation,
             imagenet_statistics=None if normalise_by is Normalisation.WEIGHTS else False,
+            reflectance=normalise_by is Normalisation.REFLECTANCE or None,
         )
         check_tiles(tiles, val)
         check_labels_file(labels)

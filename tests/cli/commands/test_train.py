@@ -358,3 +358,19 @@ def test_a_training_may_start_from_a_model_that_ships(run, tmp_path):
     content = json.loads((tmp_path / "m" / "model.json").read_text())
     assert content["architecture"]["backbone"].startswith("levels-")
     assert any("tensors matched" in text for text in ran.json["notices"])
+
+
+@pytest.mark.medium
+def test_16_bit_tiles_may_be_divided_as_reflectance_and_others_not(run, landscape, tmp_path):
+    tiles = few(landscape, tmp_path / "tiles")
+    divided = ("--epochs", "1", "--normalise-by", "reflectance")
+    ran = run("train", tiles, "--output", tmp_path / "m", *TRAINING, *divided)
+    assert ran.code == 0
+    statistics = json.loads((tmp_path / "m" / "model.json").read_text())["preprocessing"]
+    assert statistics["statistics"]["mean"] == [0.0] * 6
+    assert statistics["statistics"]["deviation"] == [10_000.0] * 6
+    for name in ("a", "b"):
+        save_picture(tmp_path / "rgb" / name / "0.png", noise((3, 32, 32)))
+    ran = run("train", tmp_path / "rgb", "--output", tmp_path / "n", *TRAINING, *divided)
+    assert ran.code == 2
+    assert "uint8 are not normalised as reflectance" in " ".join(ran.err.split())
