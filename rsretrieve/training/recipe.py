@@ -200,8 +200,11 @@ class Recipe:
         return replace(self, **{name: v for name, v in choices.items() if v is not None})
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
+        """As JSON values. Without `reflectance`, as in the checkpoints of earlier versions."""
+        found = asdict(self)
+        if not self.reflectance:
+            del found["reflectance"]
+        return found
 
 
 PAPER = Recipe(
