@@ -63,8 +63,8 @@ def train(
         str | None,
         _network(
             metavar="NAME",
-            help="Name of a torchvision classification model, or timm/NAME. "
-            "\\[default: resnet18; that of --weights if it is a model]",
+            help="Name of a torchvision classification model, or timm/NAME. If --weights is a "
+            "model, its backbone is taken. \\[default: resnet18]",
         ),
     ] = None,
     weights: Annotated[
