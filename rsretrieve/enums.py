@@ -7,6 +7,9 @@ from enum import StrEnum
 NO_WEIGHTS = "none"
 """Value of `train --weights` that starts without pre-trained weights."""
 
+NO_LABELS = "none"
+"""Value of `train --labels` that asks for a training without labels."""
+
 
 class LossName(StrEnum):
     """The loss functions."""
@@ -24,10 +27,11 @@ class RecipeName(StrEnum):
 
 
 class Normalisation(StrEnum):
-    """What 8-bit RGB tiles are normalised by; other tiles are by their own statistics."""
+    """What tiles are normalised by."""
 
-    WEIGHTS = "weights"  # the mean and the deviation that the backbone's weights expect
-    TILES = "tiles"  # those of the training tiles
+    WEIGHTS = "weights"  # 8-bit RGB: what the backbone's weights expect; others: as TILES
+    TILES = "tiles"  # the mean and the deviation of the training tiles
+    REFLECTANCE = "reflectance"  # 16 bits: values are divided by 10,000
 
 
 class OptimizerName(StrEnum):

@@ -25,12 +25,14 @@ from rsretrieve.api.arguments.checks import (
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import Model, paths_among
+from rsretrieve.data.profile.band_names import BandChoice, band_numbers
 from rsretrieve.enums import LossName, Normalisation, OptimizerName, RecipeName
 from rsretrieve.export.model_card import write_card_and_plot
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.export.run_config import write_config
 from rsretrieve.network.device import choose_device
 from rsretrieve.network.model_folder import load_model
+from rsretrieve.network.shipped.given_weights import given_weights
 from rsretrieve.training.recipe import recipe_for
 from rsretrieve.training.train import TrainingRequest, train_model
 
@@ -40,14 +42,17 @@ class RecipeOptions(TypedDict, total=False):
 
     Attributes:
         weights: `imagenet` (the default; downloaded), `none`, a `.safetensors` or `.pth` file,
-            or a model folder to continue from.
-        backbone: a torchvision classification model, or `timm/NAME`; by default `resnet18`.
+            a model folder to continue from, or the name of a model that rsretrieve comes with.
+        backbone: a torchvision classification model, or `timm/NAME`; by default that of the model
+            that `weights` names, or else `resnet18`.
         freeze_backbone: compute the backbone's features once, and train only projection and
             prototypes on them.
-        normalise_by: `weights`: 8-bit RGB tiles are normalised as the weights expect; `tiles`:
+        normalise_by: `weights`: 8-bit RGB tiles are normalised as the weights expect;
+            `reflectance`: 16-bit tiles are divided by 10,000; `tiles`:
             by their own mean and deviation, as all other tiles are.
         size: the side in pixels of the square that tiles are resized to.
-        bands: the bands to use, counted from 1; by default all.
+        bands: the bands to use: numbers, counted from 1, or names that the tiles' files give
+            them; by default all.
         epochs: how many epochs; schedules scale with it. 0 takes the weights as they are.
         batch_size: tiles in a step; `auto` splits the recipe's batch where memory runs out.
         learning_rate: the peak learning rate.
@@ -65,7 +70,7 @@ class RecipeOptions(TypedDict, total=False):
     freeze_backbone: bool
     normalise_by: str
     size: int
-    bands: Sequence[int]
+    bands: Sequence[int | str]
     epochs: int
     batch_size: int | Literal["auto"]
     learning_rate: float
@@ -135,6 +140,7 @@ def train(
         inputs = {"tiles": tiles, "validation": validation, "weights": options.weights}
         paths = OutputPaths(folder={"output": folder}, inputs=paths_among(inputs))
         paths.check()
+        call.notice(*options.notices)
         found = tiles_of(tiles, call)
         held_back = None if validation is None else tiles_of(validation, call)
         paths.check_tiles(lambda: (tile.path for tile in (*found, *(held_back or ()))))
@@ -145,7 +151,7 @@ def train(
             device=choose_device(device_name(device)),
             validation=None if held_back is None else held_back.tile_set,
             weights=options.weights,
-            bands=options.bands,
+            bands=band_numbers(found.tile_set, options.bands),
             seed=whole(seed, "seed"),
             overwrite=flag(overwrite, "overwrite"),
             resume=flag(resume, "resume"),
@@ -187,20 +193,25 @@ class _RecipeChoices:
     def __init__(self, recipe: object, options: Mapping[str, Any]) -> None:
         refuse_unknown({*options}, {*RecipeOptions.__annotations__}, "option of a training")
         given = {name: value for name, value in options.items() if value is not None}
-        self.weights = text_of(given.pop("weights", "imagenet"), "weights")
+        named = given_weights(text_of(given.pop("weights", "imagenet"), "weights"))
+        self.weights, self.notices = named.source, named.notices
         bands = given.pop("bands", ())
         if isinstance(bands, str) or not isinstance(bands, Sequence | np.ndarray):
-            raise wrong("bands", "band numbers, counted from 1", bands)
+            raise wrong("bands", "band numbers, counted from 1, or names", bands)
         self.normalise_by = given.get("normalise_by")
-        self.bands = tuple(whole(band, "a band", 1) for band in bands)
+        self.bands: tuple[BandChoice, ...] = tuple(
+            band if isinstance(band, str) else whole(band, "a band", 1) for band in bands
+        )
         self.micro_batches = given.get("batch_size") == "auto"
         if self.micro_batches:
             del given["batch_size"]
         chosen = {_FIELDS.get(name, name): _checked(name, value) for name, value in given.items()}
+        by = one_of(given.get("normalise_by", "weights"), Normalisation, "normalise_by")
+        chosen["reflectance"] = by is Normalisation.REFLECTANCE
         name = one_of(recipe, RecipeName, "recipe")
         frozen = bool(chosen.get("freeze_backbone"))
         start = recipe_for(name, self.weights, freeze_backbone=frozen)
-        self.recipe = start.changed(**chosen)
+        self.recipe = start.changed(**{"backbone": named.backbone, **chosen})
 
 
 _FIELDS = {"size": "size_px", "truncation": "k", "normalise_by": "imagenet_statistics"}

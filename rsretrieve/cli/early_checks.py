@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsretrieve._core.paths import Location
-from rsretrieve.enums import NO_WEIGHTS
+from rsretrieve.enums import NO_LABELS, NO_WEIGHTS
 from rsretrieve.errors import (
     IndexNotFound,
     InputError,
     InvalidArgument,
     TableError,
     TilesNotFound,
+    WeightsError,
     missing_weights,
 )
 
 if TYPE_CHECKING:
     from rsretrieve.index.vectors.choose_kind import IndexGoal
+    from rsretrieve.network.shipped.given_weights import GivenWeights
     from rsretrieve.network.shipped.shipped_models import GivenModel
 
 _VECTORS = ".npy"
@@ -38,16 +40,23 @@ def check_training(backbone: str | None, weights: str | None) -> None:
     if backbone is not None:
         check_backbone_name(backbone)
     if weights not in (None, NO_WEIGHTS, "imagenet") and not Path(str(weights)).exists():
+        from rsretrieve.network.shipped.shipped_models import shipped_path
+
+        if shipped_path(str(weights)) is not None:
+            raise WeightsError(
+                f"--weights {weights} is a model that rsretrieve comes with, not a weights file",
+                hint=f"give --model {weights}",
+            )
         raise missing_weights(Path(str(weights)))
 
 
-def check_bands(bands: Sequence[int]) -> None:
-    """Check that bands are counted from 1.
+def check_bands(bands: Sequence[int | str]) -> None:
+    """Check that band numbers are counted from 1. Names are compared with those of the tiles.
 
     Raises:
         InvalidArgument: they are not.
     """
-    if any(band < 1 for band in bands):
+    if any(isinstance(band, int) and band < 1 for band in bands):
         raise InvalidArgument(
             f"--bands: bands are counted from 1, not {','.join(map(str, bands))}",
             hint="for example --bands 3,2,1",
@@ -104,6 +113,21 @@ def check_query(
     check_index(index)
     check_model(model)
     check_file(within)
+
+
+def refuse_no_labels(labels: Path | None) -> None:
+    """Refuse `train --labels none`.
+
+    Raises:
+        InvalidArgument: it was given.
+    """
+    if labels is not None and os.fspath(labels) == NO_LABELS:
+        raise InvalidArgument(
+            "--labels none: rsretrieve does not train without labels; embeddings that were "
+            "trained on clusters of tiles found neighbours of the same class less often than the "
+            "embedding that needs no training",
+            hint="embed tiles without labels and without a model: rsretrieve index TILES",
+        )
 
 
 def check_labels_file(*paths: Path | None) -> None:
@@ -180,6 +204,13 @@ def check_index(folder: Path) -> None:
             else f"{folder} holds no index: there is no such folder",
             hint="build one: rsretrieve index TILES --output DIR",
         )
+
+
+def find_weights(given: str) -> GivenWeights:
+    """Find the weights that `train --weights` names."""
+    from rsretrieve.network.shipped.given_weights import given_weights
+
+    return given_weights(given)
 
 
 def find_model(given: Path | None) -> GivenModel:

@@ -220,6 +220,23 @@ def parse_numbers(
     return numbers
 
 
+def parse_bands(text: str | None) -> tuple[int | str, ...]:
+    """Parse a list of bands, each a number or a name, or end with a usage error."""
+    parts = tuple(part.strip() for part in text.split(",")) if text else ()
+    if not all(parts):
+        raise typer.BadParameter(
+            f"{text!r} is not a list of bands separated by commas", param_hint="--bands"
+        )
+    return tuple(_band(part) for part in parts)
+
+
+def _band(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
 def parse_count(text: str | None, option: str) -> int | None:
     """Parse a whole number, or end with a usage error. None stays None."""
     if text is None:

@@ -15,6 +15,7 @@ from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.network.device import Precision, autocast, best_precision
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.runtime.micro_batches import MicroBatcher
+from rsretrieve.network.unlabelled.known_vectors import KnownVectors
 
 BLOCK_TILES = 256
 """Tiles of an array that are copied and embedded together."""
@@ -69,6 +70,7 @@ class Embedder:
             network's backbone passes them on as they are.
         device: where the network runs.
         precision: number format of the layers; by default the fastest that the device has.
+        known: embeddings that this network has computed in this precision; `vectors` uses them.
     """
 
     def __init__(
@@ -77,9 +79,11 @@ class Embedder:
         preprocessing: Preprocessing | None,
         device: torch.device,
         precision: Precision | None = None,
+        known: KnownVectors | None = None,
     ) -> None:
         self.network = network
         self.device = device
+        self._known = known
         self.precision = precision or best_precision(device)
         self._normaliser, max_size = None, None
         if preprocessing is not None:
@@ -112,7 +116,12 @@ class Embedder:
             (M, D) float32, unit rows.
         """
         blocks = pixel_blocks(pixels, rows, block_tiles)
-        return np.concatenate([self.embed(block).cpu().numpy() for block in blocks])
+        return np.concatenate([self._block_vectors(block) for block in blocks])
+
+    def _block_vectors(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
+        if self._known is not None:
+            return self._known.completed(pixels, lambda some: self.embed(some).cpu().numpy())
+        return self.embed(pixels).cpu().numpy()
 
     def _network_input(self, pixels: NDArray[Any]) -> Tensor:
         if self._normaliser is None:

@@ -16,6 +16,7 @@ from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.metadata import ModelDescription
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
+from rsretrieve.network.unlabelled.known_vectors import KnownVectors
 
 
 class PrototypeModel(nn.Module):
@@ -48,6 +49,8 @@ class Model:
         prototypes: (K, D) float32, unit rows.
         temperature: σ.
         device: the device of the network.
+        known: embeddings that were computed when the model was fitted, in the precision of its
+            embedder; None for a model that was read from its folder.
     """
 
     folder: Path
@@ -56,6 +59,7 @@ class Model:
     prototypes: NDArray[np.float32]
     temperature: float
     device: torch.device
+    known: KnownVectors | None = None
 
     @property
     def device_name(self) -> str:
@@ -69,4 +73,5 @@ class Model:
         if self.description.training.get("embeds_in") == Precision.FLOAT32:
             precision = Precision.FLOAT32
         preprocessing = self.description.preprocessing
-        return Embedder(fuse_batchnorm(self.network), preprocessing, self.device, precision)
+        network = fuse_batchnorm(self.network)
+        return Embedder(network, preprocessing, self.device, precision, self.known)

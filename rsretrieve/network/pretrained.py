@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from rsretrieve.enums import NO_WEIGHTS
 from rsretrieve.errors import WeightsError
 from rsretrieve.network.backbones.checkpoint_reading import read_tensors, without_prefix
+from rsretrieve.network.backbones.input_bands import InputBands
 from rsretrieve.network.backbones.level_names import network_of
 from rsretrieve.network.backbones.pooled_levels import PooledLevels
 from rsretrieve.network.backbones.timm_models import converted, download_weights
@@ -44,33 +45,6 @@ class WeightsReport:
     def __str__(self) -> str:
         text = f"weights {self.source}: {self.matched} of {self.wanted} tensors matched"
         return f"{text}; {self.remark}" if self.remark else text
-
-
-@dataclass(frozen=True)
-class InputBands:
-    """The bands that a network takes, and those that its weights were trained with.
-
-    Attributes:
-        bands: the tiles' bands in the network's order, counted from 1.
-        source_bands: the number of bands of the tiles' files.
-        trained: the bands of the weights in the same files; None if unknown.
-    """
-
-    bands: tuple[int, ...]
-    source_bands: int
-    trained: tuple[int, ...] | None = None
-
-    def channels_in(self, channels: int) -> list[int] | None:
-        """The input channels of the weights that belong to the bands, from 0; None if unknown.
-
-        Weights of as many channels as the files have bands take all bands in their order.
-        """
-        known = self.trained
-        if known is None and channels == self.source_bands and channels != len(self.bands):
-            known = tuple(range(1, channels + 1))
-        if known is None or len(known) != channels or not {*self.bands} <= {*known}:
-            return None
-        return [known.index(band) for band in self.bands]
 
 
 def load_weights(
@@ -201,29 +175,34 @@ def _first_layer(weight: Tensor, wanted: int, bands: InputBands | None) -> tuple
     if chosen is not None and bands is not None:
         if chosen == list(range(channels)):
             return weight, ""
-        named = ",".join(map(str, bands.bands))
-        return weight[:, chosen], f"the first layer takes its own filters of the bands {named}"
+        return (
+            weight[:, chosen],
+            f"the first layer takes its own filters of the bands {bands.in_words()}",
+        )
     if channels != wanted:
         return (
             adapt_bands(weight, wanted),
             f"the first layer was adapted from {channels} to {wanted} bands: the weights were "
-            "trained on others",
+            f"trained on {(bands and bands.trained_in_words(channels)) or 'others'}",
         )
     return weight, _of_other_bands(channels, bands)
 
 
 def _of_other_bands(channels: int, bands: InputBands | None) -> str:
-    """A remark if weights of as many bands were trained on others, as far as that is known."""
+    """A remark if weights of as many bands were trained on others, or if that is not known."""
     if bands is None:
         return ""
-    if bands.trained is not None:
-        trained = ",".join(map(str, bands.trained))
-    elif channels == 3 and bands.source_bands > 3:
-        trained = "red, green, blue"
-    else:
-        return ""
-    named = ",".join(map(str, bands.bands))
-    return f"they were trained on the bands {trained}, and take {named} in this order"
+    trained = bands.trained_in_words(channels)
+    if trained:
+        return (
+            f"they were trained on the bands {trained}, and take {bands.in_words()} in this order"
+        )
+    if bands.names:
+        return (
+            "their file does not say which bands they were trained on, and they take "
+            f"{bands.in_words()} in this order"
+        )
+    return ""
 
 
 def _with_positions(backbone: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:

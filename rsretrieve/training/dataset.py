@@ -79,7 +79,13 @@ def prepare_tiles(
         )
     context.start_stage("measuring the tiles")
     known = rgb_statistics(recipe.backbone) if recipe.imagenet_statistics else None
-    preprocessing = measure_preprocessing(train_tiles, recipe.size_px, bands, rgb_statistics=known)
+    preprocessing = measure_preprocessing(
+        train_tiles,
+        recipe.size_px,
+        bands,
+        rgb_statistics=known,
+        reflectance=recipe.reflectance,
+    )
     context.start_stage("reading training tiles", len(train_tiles))
     files = FileStates(train_tiles)
     train = read_into_store(train_tiles, preprocessing, context, context.advance)

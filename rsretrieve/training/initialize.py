@@ -9,9 +9,10 @@ import torch
 
 from rsretrieve.enums import NO_WEIGHTS
 from rsretrieve.network import model_folder
+from rsretrieve.network.backbones.input_bands import InputBands
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.network import build_network
-from rsretrieve.network.pretrained import InputBands, WeightsReport, fit_weights, load_weights
+from rsretrieve.network.pretrained import WeightsReport, fit_weights, load_weights
 from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.training.recipe import Recipe
 

@@ -79,6 +79,8 @@ class Recipe:
         imagenet_statistics: normalise 8-bit RGB tiles by the mean and the deviation that the
             backbone's pre-trained weights expect, ImageNet's for most, instead of their own.
         augmentation: random changes of training tiles.
+        reflectance: divide 16-bit tiles by 10,000 instead of normalising them by their own mean
+            and deviation.
         freeze_backbone: train only the projection and the prototypes, on features that the
             backbone computes once.
 
@@ -115,6 +117,7 @@ class Recipe:
     imagenet_statistics: bool
     augmentation: Augmentation
     freeze_backbone: bool = False
+    reflectance: bool = False
 
     def __post_init__(self) -> None:
         positive = ("size_px", "dimensions", "temperature", "learning_rate", "batch_size")
@@ -197,8 +200,11 @@ class Recipe:
         return replace(self, **{name: v for name, v in choices.items() if v is not None})
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
+        """As JSON values. Without `reflectance`, as in the checkpoints of earlier versions."""
+        found = asdict(self)
+        if not self.reflectance:
+            del found["reflectance"]
+        return found
 
 
 PAPER = Recipe(

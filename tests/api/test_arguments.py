@@ -43,7 +43,12 @@ WRONG = {  # the function, its arguments, what the message says
     "an option": ("train", ("tiles", "new"), {"epoch": 3}, "epoch"),
     "epochs in words": ("train", ("tiles", "new"), {"epochs": "many"}, "epochs.*whole"),
     "epochs below 0": ("train", ("tiles", "new"), {"epochs": -1}, "epochs.*at least 0"),
-    "normalisation": ("train", ("tiles", "new"), {"normalise_by": "all"}, "'weights', 'tiles'"),
+    "normalisation": (
+        "train",
+        ("tiles", "new"),
+        {"normalise_by": "all"},
+        "'weights', 'tiles', 'reflectance'",
+    ),
     "a frozen backbone": ("train", ("tiles", "new"), {"freeze_backbone": 1}, "freeze_backbone"),
     "a model of timm": ("train", ("tiles", "new"), {"backbone": "timm/resnet19"}, "such backbone"),
     "a learning rate": ("train", ("tiles", "new"), {"learning_rate": np.nan}, "learning_rate"),

@@ -49,6 +49,8 @@ def place(tmp_path, monkeypatch):
         ((*TRAIN, "--backbone", "resnet5O"), 2, "did you mean resnet50"),
         ((*TRAIN, "--weights", "w.safetensors"), 1, "w.safetensors: no such file"),
         ((*TRAIN, "--labels", "no.csv"), 1, "no.csv: no such file"),
+        ((*TRAIN, "--labels", "none"), 2, "rsretrieve index TILES"),
+        (("index", "tiles", "--weights", "default", "--output", "i"), 1, "give --model default"),
         ((*TRAIN, "--labels", "l.csv"), 1, "no column 'tile'"),
         (("train", "nowhere", "--output", "m"), 1, "nowhere: no such folder"),
         (("index", "tiles", "--model", "no", "--output", "i"), 1, "no model"),

@@ -15,9 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from rsretrieve.errors import WeightsError
+from rsretrieve.network.backbones.input_bands import InputBands
 from rsretrieve.network.network import EmbeddingNetwork, build_network
 from rsretrieve.network.pretrained import (
-    InputBands,
     WeightsReport,
     adapt_bands,
     fit_weights,

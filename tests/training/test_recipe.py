@@ -208,3 +208,8 @@ def test_a_temperature_that_is_given_stays() -> None:
 
 def test_of_one_class_alone_there_is_a_temperature() -> None:
     assert replace(PAPER, temperature=None).temperature_for(1) > 0
+
+
+def test_reflectance_is_recorded_only_where_it_is_used() -> None:
+    assert "reflectance" not in ROBUST.to_json()
+    assert ROBUST.changed(reflectance=True).to_json()["reflectance"] is True

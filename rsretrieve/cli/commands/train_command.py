@@ -17,6 +17,8 @@ from rsretrieve.cli.early_checks import (
     check_labels_file,
     check_tiles,
     check_training,
+    find_weights,
+    refuse_no_labels,
 )
 from rsretrieve.cli.given_command import record_config
 from rsretrieve.cli.scene_options import takes_scenes
@@ -61,7 +63,8 @@ def train(
         str | None,
         _network(
             metavar="NAME",
-            help="Name of a torchvision classification model, or timm/NAME. \\[default: resnet18]",
+            help="Name of a torchvision classification model, or timm/NAME. If --weights is a "
+            "model, its backbone is taken. \\[default: resnet18]",
         ),
     ] = None,
     weights: Annotated[
@@ -69,7 +72,8 @@ def train(
         _network(
             metavar="WEIGHTS",
             help="Weights to start from: imagenet (downloaded; for timm/NAME its default weights), "
-            "none, a .safetensors or .pth file, or a model folder.",
+            "none, a .safetensors or .pth file, a model folder, or a name that rsretrieve models "
+            "lists.",
         ),
     ] = "imagenet",
     freeze_backbone: Annotated[
@@ -91,14 +95,16 @@ def train(
         str | None,
         _network(
             metavar="B,B,…",
-            help="Bands to use, in this order, counted from 1; for example 3,2,1. \\[default: all]",
+            help="Bands to use, in this order: their numbers, counted from 1, or their names in "
+            "the files; for example 3,2,1 or B4,B3,B2. \\[default: all]",
         ),
     ] = None,
     normalise_by: Annotated[
         Normalisation,
         _network(
             help="weights: 8-bit RGB tiles are normalised by the mean and the deviation that the "
-            "weights expect. tiles: all tiles by their own."
+            "weights expect, other tiles by their own. tiles: all tiles by their own. reflectance: "
+            "16-bit tiles are divided by 10,000, as many weights for Sentinel-2 expect."
         ),
     ] = Normalisation.WEIGHTS,
     dimensions: Annotated[
@@ -170,9 +176,10 @@ def train(
         rsretrieve train tiles --output models/mine
         rsretrieve train tiles --labels fixed.csv --output models/better
     """
-    chosen_bands = tuple(map(int, options.parse_numbers(bands, "--bands", int))) if bands else ()
+    asked_bands = options.parse_bands(bands)
     in_parts = batch_size == "auto"
     tiles_per_step = None if in_parts else options.parse_count(batch_size, "--batch-size")
+    weights = (named := find_weights(weights)).source
     output = output or Path("models", Path(Location.parse(tiles[0]).name).stem)
     paths = OutputPaths(
         folder={"--output": output},
@@ -183,17 +190,18 @@ def train(
             "--weights": weights,
         },
     )
-    with Terminal(as_json=as_json, quiet=quiet) as terminal:
+    with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:
+        refuse_no_labels(labels)
         paths.check()
         check_training(backbone, weights)
-        check_bands(chosen_bands)
+        check_bands(asked_bands)
         check_device(device)
         from rsretrieve.training.recipe import recipe_for
 
         start = recipe_for(recipe, weights, freeze_backbone=freeze_backbone)
         chosen = start.changed(
             loss=loss,
-            backbone=backbone,
+            backbone=backbone or named.backbone,
             size_px=size,
             epochs=epochs,
             batch_size=tiles_per_step,
@@ -205,6 +213,7 @@ def train(
             q=q,
             k=truncation,
             imagenet_statistics=None if normalise_by is Normalisation.WEIGHTS else False,
+            reflectance=normalise_by is Normalisation.REFLECTANCE or None,
         )
         check_tiles(tiles, val)
         check_labels_file(labels)
@@ -215,6 +224,9 @@ def train(
         context = RunContext(strict=strict, listener=terminal.listen)
         found = find_tiles(tiles, labels, scenes, context)
         validation = find_tiles(val, None, scenes, context) if val else None
+        from rsretrieve.data.profile.band_names import band_numbers
+
+        chosen_bands = band_numbers(found, asked_bands)
         from rsretrieve.cli.io.result_tables import training_summary
         from rsretrieve.export.model_card import write_card_and_plot
         from rsretrieve.export.results import training_json

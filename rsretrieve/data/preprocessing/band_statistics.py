@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,14 @@ from rsretrieve.data.preprocessing.preprocessing import (
 from rsretrieve.data.reading.raw_tile import RawTile, in_packing
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import TileSet
-from rsretrieve.errors import NoUsableTiles, TileError
+from rsretrieve.errors import InvalidArgument, NoUsableTiles, TileError
 
 SAMPLED_TILES = 1000
 SAMPLED_PIXELS = 4096
 """Per sampled tile: a thousand tiles give four million pixels a band."""
+
+REFLECTANCE_TYPES = ("uint16", "int16")
+_WHITE = 10_000.0
 
 IMAGENET = BandStatistics(
     # Measured on ImageNet-1k's training images; torchvision's weights expect these values.
@@ -43,6 +47,7 @@ def measure_preprocessing(
     bands: Sequence[int] = (),
     *,
     rgb_statistics: BandStatistics | None = None,
+    reflectance: bool = False,
 ) -> Preprocessing:
     """Choose the preprocessing of a set of tiles by measuring a sample.
 
@@ -54,9 +59,11 @@ def measure_preprocessing(
         size_px: the side that tiles are resized to.
         bands: the bands to use, counted from 1; all of them by default.
         rgb_statistics: what to normalise 8-bit RGB tiles by, instead of their own statistics.
+        reflectance: divide the values by 10,000 instead.
 
     Raises:
-        InvalidArgument: the size is out of range, or the tiles do not have these bands.
+        InvalidArgument: the size is out of range, or the tiles do not have these bands, or are
+            divided and are not of 16 bits.
         NoUsableTiles: not one sampled tile can be read.
     """
     check_size(size_px)
@@ -72,13 +79,26 @@ def measure_preprocessing(
     check_bands(chosen, source_bands)
     if rgb_statistics is not None and dtype == "uint8" and len(chosen) == 3:
         return Preprocessing(size_px, source_bands, chosen, dtype, rgb_statistics, True)
+    if reflectance and dtype not in REFLECTANCE_TYPES:
+        raise InvalidArgument(
+            f"{tiles.source}: tiles of {dtype} are not normalised as reflectance, which is stored "
+            "in 16 bits, 10,000 being all of the light",
+            hint="leave out --normalise-by reflectance",
+        )
     alike = [r for r in raws if len(r.values) == source_bands and r.values.dtype == dtype]
     packing = Counter(raw.packing for raw in alike).most_common(1)[0][0]
     alike = [*_in_packing(alike, Expected(source_bands, packing=packing))]
     measured = [_band_statistics(alike, band - 1) for band in chosen]
     statistics = BandStatistics(*zip(*measured))
+    statistics = as_reflectance(statistics) if reflectance else statistics
     reduced = dtype == "uint8"  # all JPEG images are
     return Preprocessing(size_px, source_bands, chosen, dtype, statistics, reduced, packing)
+
+
+def as_reflectance(statistics: BandStatistics) -> BandStatistics:
+    """Statistics that divide values by 10,000, which many weights for satellites expect."""
+    count = statistics.bands
+    return replace(statistics, mean=(0.0,) * count, deviation=(_WHITE,) * count)
 
 
 def _sample(tiles: TileSet, expected: Expected) -> tuple[list[RawTile], list[Failure]]:

@@ -14,6 +14,7 @@ from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
+from rsretrieve.network.device import Precision
 from rsretrieve.network.metadata import ModelFolder, read_description
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import load_model
@@ -21,9 +22,14 @@ from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
 from rsretrieve.network.shipped.shipped_models import DEFAULT_MODEL, shipped_path
 from rsretrieve.network.unlabelled.class_metric import read_class_metric
-from rsretrieve.network.unlabelled.fit_embedding import fit_components, fit_random_convolutions
+from rsretrieve.network.unlabelled.fit_embedding import (
+    FittedEmbedding,
+    fit_components,
+    fit_random_convolutions,
+)
 from rsretrieve.network.unlabelled.frozen_features import fit_checked
-from rsretrieve.network.unlabelled.sample import read_sample
+from rsretrieve.network.unlabelled.known_vectors import KnownVectors
+from rsretrieve.network.unlabelled.sample import FitSample, read_sample
 from rsretrieve.network.unlabelled.write_embedding import write_embedding
 
 IMAGENET_WEIGHTS = "imagenet"
@@ -192,7 +198,8 @@ def fit_shipped(
     )
     write_embedding(folder, fitted, sample, context, like=source)
     no_classes = np.empty((0, fitted.vectors.shape[1]), np.float32)
-    return Model(folder, read_description(folder), fitted.network, no_classes, 1.0, device)
+    fitted_model = Model(folder, read_description(folder), fitted.network, no_classes, 1.0, device)
+    return replace(fitted_model, known=_known(fitted, sample))
 
 
 def _fit(
@@ -218,7 +225,13 @@ def _fit(
     if fitted.remark:
         context.notice(f"weights {request.weights}: {fitted.remark}")
     write_embedding(folder, fitted, sample, context)
-    return load_model(folder, device, context)
+    return replace(load_model(folder, device, context), known=_known(fitted, sample))
+
+
+def _known(fitted: FittedEmbedding, sample: FitSample) -> KnownVectors | None:
+    """The embeddings of the sample, which were computed in float32; None if others are wanted."""
+    is_same = fitted.precision is Precision.FLOAT32
+    return KnownVectors(sample.pixels, fitted.vectors) if is_same else None
 
 
 def _what(model: Model, choice: Choice) -> str:

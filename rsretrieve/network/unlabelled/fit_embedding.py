@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rsretrieve.network.backbones.input_bands import input_bands
 from rsretrieve.network.backbones.pooled_levels import PooledLevels
 from rsretrieve.network.device import Precision
 from rsretrieve.network.embedder import Embedder, choose_embedding_precision
 from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.network import EmbeddingNetwork, build_network
-from rsretrieve.network.pretrained import InputBands, load_weights
+from rsretrieve.network.pretrained import load_weights
 from rsretrieve.network.unlabelled.class_metric import ClassMetric, fit_class_metric
 from rsretrieve.network.unlabelled.filter_shapes import random_convolutions_name
 from rsretrieve.network.unlabelled.principal_components import (
@@ -118,7 +119,7 @@ def fit_frozen(
     """
     network = _network(backbone, sample, dimensions)
     preprocessing = sample.preprocessing
-    bands = InputBands(preprocessing.bands, preprocessing.source_bands)
+    bands = input_bands(preprocessing, sample.tiles, weights)
     report = load_weights(network, backbone, weights, bands)
     recipe = {"method": "frozen features", "weights": str(report)}
     fitted = fit_components(network.to(device), backbone, sample, recipe, dimensions)

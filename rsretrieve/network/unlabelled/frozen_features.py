@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rsretrieve.data.preprocessing.band_statistics import REFLECTANCE_TYPES, as_reflectance
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -24,7 +25,10 @@ def fit_checked(
     device: torch.device,
     context: RunContext,
 ) -> tuple[FittedEmbedding, FitSample]:
-    """Fit frozen features; by the tiles' own statistics, if neighbours agree far better by them.
+    """Fit frozen features, by the normalisation by which neighbours agree far better.
+
+    8-bit RGB tiles are normalised as the weights should expect, unless their own statistics are
+    far better; 16-bit tiles by their own, unless division by 10,000 is.
 
     Args:
         sample: the tiles; their preprocessing has the statistics that the weights should expect.
@@ -32,7 +36,7 @@ def fit_checked(
         backbone: name of the network.
         weights: `imagenet`, or a file.
         device: where the network runs.
-        context: is told if the tiles' own statistics are taken.
+        context: receives a notice if the other normalisation is taken.
 
     Returns:
         The embedding, and the sample with the preprocessing that it was fitted by.
@@ -42,20 +46,24 @@ def fit_checked(
     """
     fitted = fit_frozen(sample, backbone, weights, device)
     preprocessing = sample.preprocessing
-    if preprocessing.statistics == measured:
+    own = "the mean and the deviation of the tiles"
+    if preprocessing.statistics != measured:
+        used, other = f"the mean and the deviation that {backbone} is published with", measured
+        meant = f"{own}, which are taken here"
+    elif preprocessing.dtype in REFLECTANCE_TYPES:
+        used, other = own, as_reflectance(measured)
+        meant = "the division by 10,000, which is taken here"
+    else:
         return fitted, sample
     found = compare_normalisations(
-        fitted.network, preprocessing, sample.pixels, measured, class_numbers(sample.tiles)
+        fitted.network, preprocessing, sample.pixels, other, class_numbers(sample.tiles)
     )
-    notice = found and found.notice(
-        f"the mean and the deviation that {backbone} is published with",
-        "their own mean and deviation, which are taken here",
-    )
+    notice = found and found.notice(used, meant)
     if not notice:
         return fitted, sample
     context.notice(notice)
-    own = replace(sample, preprocessing=replace(preprocessing, statistics=measured))
-    return fit_frozen(own, backbone, weights, device), own
+    changed = replace(sample, preprocessing=replace(preprocessing, statistics=other))
+    return fit_frozen(changed, backbone, weights, device), changed
 
 
 def class_numbers(tiles: TileSet) -> NDArray[np.int64] | None:

@@ -8,8 +8,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from rsretrieve.data.preprocessing.band_statistics import REFLECTANCE_TYPES, as_reflectance
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
+from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
 from rsretrieve.data.run_context import RunContext
+from rsretrieve.network.backbones.input_bands import input_bands
 from rsretrieve.network.backbones.normalisation_check import (
     compare_normalisations,
     measured_on,
@@ -20,7 +23,7 @@ from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.metadata import ModelFolder, read_description, report_unchecked
 from rsretrieve.network.model import PrototypeModel
-from rsretrieve.network.pretrained import InputBands, WeightsReport
+from rsretrieve.network.pretrained import WeightsReport
 from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.frozen.frozen_backbone import FrozenBackbone
 from rsretrieve.training.head_warmup import warm_up_head
@@ -72,7 +75,7 @@ def starting_point(
         fits_head: warm up the head; not needed if a checkpoint replaces it.
     """
     recipe, taken = settings.recipe, prepared.preprocessing
-    inputs = InputBands(taken.bands, taken.source_bands)
+    inputs = input_bands(taken, prepared.tiles, weights)
     model, report = starting_model(
         recipe, len(taken.bands), prepared.class_names, weights, settings.seed, inputs
     )
@@ -94,23 +97,48 @@ def starting_point(
 def _check_normalisation(
     model: PrototypeModel, prepared: PreparedTiles, settings: TrainingSettings, context: RunContext
 ) -> None:
-    """Give a notice if the weights seem to expect another normalisation of 8-bit RGB tiles."""
+    """Give a notice if the weights seem to expect another normalisation of the tiles."""
     taken, train = prepared.preprocessing, prepared.train
-    if not (taken.dtype == "uint8" and len(taken.bands) == RGB_BANDS):
+    other = _other_normalisation(taken, train.pixels, settings)
+    if other is None:
         return
-    expected = rgb_statistics(settings.recipe.backbone)
-    by_weights = taken.statistics == expected
     context.start_stage("checking the normalisation")
-    other = measured_on(train.pixels, taken.statistics) if by_weights else expected
-    found = compare_normalisations(model.network, taken, train.pixels, other, train.labels)
-    published = "the mean and the deviation that the backbone is published with"
-    own = "the mean and the deviation of the tiles"
-    used, meant = (published, f"{own} (--normalise-by tiles)")
-    if not by_weights:
-        used, meant = own, f"{published} (--normalise-by weights)"
-    notice = found and found.notice(used, meant)
+    found = compare_normalisations(
+        model.network, taken, train.pixels, other.statistics, train.labels
+    )
+    notice = found and found.notice(other.used, other.meant)
     if notice:
         context.notice(notice)
+
+
+@dataclass(frozen=True)
+class _Other:
+    """A normalisation that weights may expect; and in words the one that is used, and this one."""
+
+    statistics: BandStatistics
+    used: str
+    meant: str
+
+
+def _other_normalisation(
+    taken: Preprocessing, pixels: NDArray[Any], settings: TrainingSettings
+) -> _Other | None:
+    """The normalisation to compare with; None for tiles for which there is none."""
+    own, divided = "the mean and the deviation of the tiles", "the division by 10,000"
+    if taken.dtype in REFLECTANCE_TYPES:
+        if settings.recipe.reflectance:
+            measured = measured_on(pixels, taken.statistics)
+            return _Other(measured, divided, f"{own} (--normalise-by tiles)")
+        reflectance = as_reflectance(taken.statistics)
+        return _Other(reflectance, own, f"{divided} (--normalise-by reflectance)")
+    if not (taken.dtype == "uint8" and len(taken.bands) == RGB_BANDS):
+        return None
+    expected = rgb_statistics(settings.recipe.backbone)
+    published = "the mean and the deviation that the backbone is published with"
+    if taken.statistics == expected:
+        measured = measured_on(pixels, taken.statistics)
+        return _Other(measured, published, f"{own} (--normalise-by tiles)")
+    return _Other(expected, own, f"{published} (--normalise-by weights)")
 
 
 def _on_pixels(

@@ -22,6 +22,7 @@ from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.training.loop import TrainingLoop
 from tests.support.programs import TRAINING
 from tests.support.repository import GUIDE
+from tests.support.tiles import noise, save_picture
 
 KEYS = {
     "model",
@@ -102,7 +103,9 @@ def test_refuses_to_overwrite_a_model_and_leaves_it_alone(run, landscape, model)
     [
         (["--backbone", "ResNet50"], "no such backbone: 'ResNet50'"),
         (["--bands", "1,7"], "bands are counted from 1 to 6"),
-        (["--bands", "red"], "'red' is not a list of numbers"),
+        (["--bands", "red,,blue"], "'red,,blue' is not a list of bands"),
+        (["--bands", "red,ultraviolet"], "no band named ultraviolet; they have blue, green, red"),
+        (["--labels", "none"], "does not train without labels"),
         (["--size", "4"], "a size lies in 8…2048 px, not 4"),
         (["--epochs", "-1"], "epochs must be a number from 0 on"),
         (["--loss", "cross-entropy"], "'cross-entropy' is not one of"),
@@ -327,3 +330,47 @@ def test_a_backbone_of_timm_that_is_not_trained_is_an_ordinary_model(
     found = run("query", next((tiles / "water").iterdir()), "--index", index, "-k", 1, "--json")
     assert found.json["queries"][0]["hits"][0]["similarity"] == pytest.approx(1, abs=1e-3)
     assert run("audit-labels", tiles, "--model", model).code == 0
+
+
+@pytest.mark.medium
+def test_bands_may_be_named_as_the_files_name_them(run, landscape, tmp_path):
+    tiles = few(landscape, tmp_path / "tiles")
+    ran = run(
+        *("train", tiles, "--output", tmp_path / "m", *TRAINING),
+        *("--epochs", "1", "--bands", "NIR,red,2"),
+    )
+    assert ran.code == 0
+    content = json.loads((tmp_path / "m" / "model.json").read_text())
+    assert content["preprocessing"]["bands"] == [4, 3, 2]
+
+
+@pytest.mark.slow
+def test_a_training_may_start_from_a_model_that_ships(run, tmp_path):
+    for name in ("a", "b"):
+        for number in range(4):
+            values = noise((3, 40, 40), seed=number + (50 if name == "b" else 0))
+            save_picture(tmp_path / "tiles" / name / f"{number}.png", values)
+    ran = run(
+        *("train", tmp_path / "tiles", "--output", tmp_path / "m", "--weights", "default"),
+        *("--freeze-backbone", "--epochs", "1", "--size", "64", "--json"),
+    )
+    assert ran.code == 0, ran.err
+    content = json.loads((tmp_path / "m" / "model.json").read_text())
+    assert content["architecture"]["backbone"].startswith("levels-")
+    assert any("tensors matched" in text for text in ran.json["notices"])
+
+
+@pytest.mark.medium
+def test_16_bit_tiles_may_be_divided_as_reflectance_and_others_not(run, landscape, tmp_path):
+    tiles = few(landscape, tmp_path / "tiles")
+    divided = ("--epochs", "1", "--normalise-by", "reflectance")
+    ran = run("train", tiles, "--output", tmp_path / "m", *TRAINING, *divided)
+    assert ran.code == 0
+    statistics = json.loads((tmp_path / "m" / "model.json").read_text())["preprocessing"]
+    assert statistics["statistics"]["mean"] == [0.0] * 6
+    assert statistics["statistics"]["deviation"] == [10_000.0] * 6
+    for name in ("a", "b"):
+        save_picture(tmp_path / "rgb" / name / "0.png", noise((3, 32, 32)))
+    ran = run("train", tmp_path / "rgb", "--output", tmp_path / "n", *TRAINING, *divided)
+    assert ran.code == 2
+    assert "uint8 are not normalised as reflectance" in " ".join(ran.err.split())

@@ -12,13 +12,14 @@ from safetensors.torch import save_file
 
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.network.backbones.input_bands import InputBands
 from rsretrieve.network.backbones.pooled_levels import PooledLevels
 from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
 from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.model_folder import WEIGHTS_FILE, write_weights
 from rsretrieve.network.network import build_network
-from rsretrieve.network.pretrained import InputBands, load_weights
+from rsretrieve.network.pretrained import load_weights
 from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.network.runtime.graph_export import export_graph
 from tests.network.test_fuse_batchnorm import as_if_trained

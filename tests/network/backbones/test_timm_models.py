@@ -14,9 +14,10 @@ from safetensors.torch import save_file
 
 from rsretrieve.errors import InvalidArgument, WeightsError
 from rsretrieve.network.backbones import timm_models
+from rsretrieve.network.backbones.input_bands import InputBands
 from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
 from rsretrieve.network.network import build_network
-from rsretrieve.network.pretrained import InputBands, load_weights
+from rsretrieve.network.pretrained import load_weights
 
 LITE, VIT = "timm/tf_efficientnet_lite0", "timm/vit_tiny_patch16_224"
 pytestmark = pytest.mark.medium

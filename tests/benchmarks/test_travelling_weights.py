@@ -1,0 +1,17 @@
+"""Weights between two weights."""
+
+from __future__ import annotations
+
+import torch
+
+from benchmarks.travelling_weights import interpolated
+
+
+def test_weights_are_interpolated_and_counters_are_not():
+    start = {"a": torch.tensor([0.0, 2.0]), "n": torch.tensor(7), "own": torch.tensor([5.0])}
+    tuned = {"a": torch.tensor([4.0, 4.0]), "n": torch.tensor(9)}
+    found = interpolated(start, tuned, 0.25)
+    assert found["a"].tolist() == [1.0, 2.5]
+    assert found["n"] == 7
+    assert found["own"].tolist() == [5.0]
+    assert interpolated(start, tuned, 1.0)["a"].tolist() == [4.0, 4.0]

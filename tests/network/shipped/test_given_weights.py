@@ -1,0 +1,39 @@
+"""What `train --weights` means: a keyword, a file, a model folder, or a model that ships."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from rsretrieve.network.metadata import read_description
+from rsretrieve.network.shipped.given_weights import given_weights
+from rsretrieve.network.shipped.shipped_models import shipped_path
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("given", ["imagenet", "none", "w.safetensors", "models/mine", "defualt"])
+def test_other_names_stay_as_they_are(given):
+    found = given_weights(given)
+    assert (found.source, found.notices, found.backbone) == (given, (), None)
+
+
+def test_the_name_of_a_model_that_ships_means_its_folder_and_its_backbone():
+    found, path = given_weights("default"), shipped_path("default")
+    assert found.source == str(path)
+    assert found.backbone == read_description(path).backbone
+
+
+def test_what_the_user_has_comes_first(tmp_path):
+    (tmp_path / "default").touch()
+    assert given_weights("default").source == "default"
+    (tmp_path / "default").unlink()
+    shutil.copytree(shipped_path("default"), tmp_path / "default")
+    found = given_weights("default")
+    assert found.source == "default"
+    assert "folder default is used" in found.notices[0]
+    assert found.backbone
