@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
+from rsretrieve._core.launch import Launch
 from rsretrieve._core.threads import PROCESSORS
-from rsretrieve.errors import DeviceUnavailable
+from rsretrieve.errors import DeviceUnavailable, InvalidArgument
 from rsretrieve.network.device_names import check_device_name
 
 
@@ -30,13 +31,17 @@ def choose_device(name: str = "auto") -> torch.device:
         name: `cpu`, `cuda`, `cuda:N`, or `auto` for the first GPU if there is one, else the CPU.
 
     Raises:
-        InvalidArgument: not the name of a device.
+        InvalidArgument: not the name of a device; or the name of one GPU for several processes,
+            see `Launch`. Each of them has its own GPU, by its number on the machine.
         DeviceUnavailable: there is no such GPU.
     """
     check_device_name(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
+    place = Launch.of_environment()
+    if kind == "cuda" and not place.is_alone:
+        return _own_gpu(place, number)
     if kind == "cpu":
         _limit_threads_to_free_cores()
         return torch.device("cpu")
@@ -47,6 +52,36 @@ def choose_device(name: str = "auto") -> torch.device:
             hint="give --device auto or --device cpu, or check the GPU's driver",
         )
     return torch.device("cuda", int(number or 0))
+
+
+def _own_gpu(place: Launch, number: str) -> torch.device:
+    """The GPU of one of several processes."""
+    if number:
+        raise InvalidArgument(
+            f"--device cuda:{number}: each of {place.processes} processes has its own GPU",
+            hint="give --device cuda; CUDA_VISIBLE_DEVICES chooses the GPUs",
+        )
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if place.local_processes > count:
+        raise DeviceUnavailable(
+            f"{place.local_processes} processes on this machine need a GPU each, and {count} "
+            "GPUs are usable",
+            hint=f"give torchrun --nproc-per-node {count}, or --device cpu",
+        )
+    return torch.device("cuda", place.local_rank)
+
+
+def unused_gpus(device: torch.device, chosen: str) -> str:
+    """A notice for a training that uses one of several GPUs; empty if it need not.
+
+    Args:
+        device: of the training.
+        chosen: the device as the user named it.
+    """
+    count = torch.cuda.device_count() if device.type == "cuda" else 0
+    if count < 2 or ":" in chosen or not Launch.of_environment().is_alone:
+        return ""
+    return f"one of {count} GPUs is used; to use all, start torchrun --nproc-per-node {count}"
 
 
 def _limit_threads_to_free_cores() -> None:

@@ -111,8 +111,28 @@ class Embedder:
         Returns:
             (M, D) float32, unit rows.
         """
-        blocks = pixel_blocks(pixels, rows, block_tiles)
-        return np.concatenate([self.embed(block).cpu().numpy() for block in blocks])
+        blocks = self.map_blocks(self.embed, pixels, rows, block_tiles)
+        return np.concatenate([vectors.cpu().numpy() for vectors in blocks])
+
+    def map_blocks(
+        self,
+        work: Callable[[NDArray[Any]], Tensor],
+        pixels: NDArray[Any],
+        rows: NDArray[np.int64] | None = None,
+        block_tiles: int = BLOCK_TILES,
+    ) -> Iterator[Tensor]:
+        """Run a function of this embedder on every block of an array; see `pixel_blocks`.
+
+        Args:
+            work: takes a block (B, C, S, S) and returns a row for each tile, (B, …).
+            pixels: (N, C, S, S); see `vectors`.
+            rows: (M,) the rows to take; by default all.
+            block_tiles: tiles a block.
+
+        Yields:
+            The result of each block, in order.
+        """
+        return (work(block) for block in pixel_blocks(pixels, rows, block_tiles))
 
     def _network_input(self, pixels: NDArray[Any]) -> Tensor:
         if self._normaliser is None:

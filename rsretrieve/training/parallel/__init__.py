@@ -1,0 +1,1 @@
+"""Train with several processes, one for each GPU. Only `processes.py` uses torch.distributed."""

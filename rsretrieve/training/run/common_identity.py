@@ -1,0 +1,72 @@
+"""Check that several processes can train one model together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rsretrieve.errors import InvalidArgument, NoUsableTiles
+from rsretrieve.training.dataset import PreparedTiles
+from rsretrieve.training.parallel.processes import Processes
+from rsretrieve.training.recipe import Recipe
+from rsretrieve.training.run.identity import training_identity
+from rsretrieve.training.step import TrainingSettings
+
+
+def require_batches_for(processes: Processes, batch_size: int, *, micro_batches: bool) -> None:
+    """Check that batches can be shared.
+
+    Args:
+        processes: those of the training.
+        batch_size: tiles a step, of all processes together.
+        micro_batches: batches are to be split if memory runs out.
+
+    Raises:
+        InvalidArgument: they cannot.
+    """
+    if processes.count > 1 and micro_batches:
+        raise InvalidArgument(
+            "--batch-size auto works with one process only",
+            hint="give the number of tiles per step, of all processes together",
+        )
+    if processes.count > batch_size:
+        raise InvalidArgument(
+            f"a batch of {batch_size} tiles cannot be shared by {processes.count} processes",
+            hint="start fewer processes, or give a larger --batch-size",
+        )
+
+
+def require_shares(processes: Processes, tiles: int, recipe: Recipe) -> None:
+    """Check that each process has a tile of each batch.
+
+    Args:
+        processes: those of the training.
+        tiles: the number of training tiles.
+        recipe: sets the size of a batch.
+
+    Raises:
+        NoUsableTiles: there are too few tiles.
+    """
+    smallest = tiles // recipe.steps_of_epoch(tiles)
+    if processes.count > smallest:
+        raise NoUsableTiles(
+            f"{tiles} training tiles make batches of {smallest}, which {processes.count} "
+            "processes cannot share",
+            hint="start fewer processes",
+        )
+
+
+def common_identity(
+    recipe: Recipe, weights: str, prepared: PreparedTiles, settings: TrainingSettings
+) -> dict[str, Any]:
+    """What identifies the training on all machines; see `training_identity`.
+
+    Raises:
+        InputError: the machines have different tiles.
+    """
+    processes = settings.processes
+    identity: dict[str, Any] = {}
+    with processes.together():
+        if processes.is_reader:  # the others share its tiles
+            identity = training_identity(recipe, weights, prepared, settings)
+    processes.require_same(identity)
+    return processes.of_first(lambda: identity)
