@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore, ProcessGroup, Store
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from rsretrieve._core import launch
@@ -138,9 +140,7 @@ class SeveralProcesses(Processes):
             process group.
     """
 
-    def __init__(
-        self, place: Launch, group: dist.ProcessGroup | None, store: dist.Store | None
-    ) -> None:
+    def __init__(self, place: Launch, group: ProcessGroup | None, store: Store | None) -> None:
         self._place, self._group, self._store = place, group, store
         self.rank, self.count = place.rank, place.processes
         self.is_first, self.is_reader = place.rank == 0, place.local_rank == 0
@@ -313,14 +313,15 @@ def training_processes(device: torch.device) -> Processes:
 
 def _connected(place: Launch, backend: str) -> SeveralProcesses:
     if dist.is_initialized():  # by the caller's own program
-        return SeveralProcesses(place, dist.new_group(timeout=_PATIENCE, backend=backend), None)
-    store, _, _ = next(iter(dist.rendezvous("env://", place.rank, place.processes)))
+        group = dist.new_group(timeout=_PATIENCE, backend=backend)
+        return SeveralProcesses(place, group if isinstance(group, ProcessGroup) else None, None)
+    store, _, _ = next(iter(rendezvous("env://", place.rank, place.processes)))
     dist.init_process_group(
         backend,
         timeout=_PATIENCE,
         world_size=place.processes,
         rank=place.rank,
-        store=dist.PrefixStore("rsretrieve", store),
+        store=PrefixStore("rsretrieve", store),
     )
     atexit.register(_leave)
     return SeveralProcesses(place, None, store)

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -32,7 +32,7 @@ class WholeBatchStatistics(TorchFunctionMode):
     """
 
     def __init__(self, processes: Processes) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._processes = processes
 
     def __torch_function__(
@@ -65,7 +65,7 @@ class WholeBatchStatistics(TorchFunctionMode):
         statistics = _WholeStatistics.of(values, self._processes)
         if running_mean is not None and running_var is not None:
             statistics.update(running_mean, running_var, momentum)
-        normalised: Tensor = _Normalise.apply(  # type: ignore[no-untyped-call]
+        normalised: Tensor = _Normalise.apply(
             values, weight, bias, statistics, eps, self._processes
         )
         return normalised
@@ -92,7 +92,8 @@ class _WholeStatistics:
         """
         variance, mean = torch.var_mean(_wide(values.detach()), _other_dims(values), correction=0)
         own = torch.cat([mean.new_tensor([values.numel() / len(mean)]), mean, variance])
-        counts, means, variances = processes.stacked(own).split([1, len(mean), len(mean)], dim=1)
+        sizes = [1, len(mean), len(mean)]
+        counts, means, variances = torch.split(processes.stacked(own), sizes, dim=1)
         count = counts.sum()
         share = counts / count
         whole = (share * means).sum(dim=0)
@@ -118,7 +119,7 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         values: Tensor,
         weight: Tensor | None,
         bias: Tensor | None,
@@ -129,11 +130,11 @@ class _Normalise(torch.autograd.Function):
         """(B, C, …) → (B, C, …) in the same dtype."""
         mean, variance, count = statistics.mean, statistics.variance, statistics.count
         ctx.save_for_backward(values, weight, mean, (variance + eps).rsqrt(), count)
-        ctx.processes = processes  # type: ignore[attr-defined]
+        ctx.processes = processes
         return functional.batch_norm(values, mean, variance, weight, bias, False, 0.0, eps)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """The gradients of values, weight and bias."""
         values, weight, mean, factor, count = ctx.saved_tensors
