@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import socket
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -29,9 +30,10 @@ def in_processes(count: int, work: Callable[..., Any], *arguments: Any) -> list[
     port = free_port()
     pipes = [_SERVER.Pipe(duplex=False) for _ in range(count)]
     started = []
+    call = pickle.dumps((work, arguments))
     for rank, (_, theirs) in enumerate(pipes):
         place = (rank, count, port)
-        process = _SERVER.Process(target=_run, args=(theirs, place, work, arguments))
+        process = _SERVER.Process(target=_run, args=(theirs, place, call))
         process.start()
         started.append(process)
         theirs.close()
@@ -52,14 +54,12 @@ def _received(pipe: Connection) -> Any:
     if not pipe.poll(LIMIT_S):
         return TimeoutError("a process has not answered")
     try:
-        return pipe.recv()
+        return pickle.loads(pipe.recv_bytes())
     except EOFError:
         return ChildProcessError("a process ended without an answer")
 
 
-def _run(
-    pipe: Connection, place: tuple[int, int, int], work: Callable[..., Any], arguments: Any
-) -> None:
+def _run(pipe: Connection, place: tuple[int, int, int], call: bytes) -> None:
     rank, count, port = place
     os.environ |= {
         **{"RANK": str(rank), "LOCAL_RANK": str(rank)},
@@ -72,7 +72,9 @@ def _run(
 
     torch.set_num_threads(1)
     try:
+        work, arguments = pickle.loads(call)
         answer = work(training_processes(torch.device("cpu")), *arguments)
     except Exception as error:
         answer = error
-    pipe.send(answer)
+    # Not `send`: PyTorch would share the memory of tensors with a process that ends here.
+    pipe.send_bytes(pickle.dumps(answer))

@@ -265,10 +265,8 @@ class SeveralProcesses(Processes):
     def in_parallel(self, model: nn.Module) -> nn.Module:
         """See `Processes.in_parallel`."""
         # The graph is the same in each step; its unused parameters (auxiliary classifiers) are
-        # found in the first. Buffers are equal already: their statistics are of whole batches.
-        return DistributedDataParallel(
-            model, process_group=self._group, broadcast_buffers=False, static_graph=True
-        )
+        # found in the first.
+        return DistributedDataParallel(model, process_group=self._group, static_graph=True)
 
     def report_failure(self, code: int, say: Callable[[], None]) -> int:
         """See `Processes.report_failure`."""

@@ -100,7 +100,9 @@ def test_the_loss_of_a_process_is_named() -> None:
 def report(processes: Processes) -> tuple[int, list[str]]:
     said: list[str] = []
     time.sleep(0.2 * (processes.rank != 1))
-    return processes.report_failure(10 + processes.rank, lambda: said.append("failed")), said
+    code = processes.report_failure(10 + processes.rank, lambda: said.append("failed"))
+    processes.sum_(torch.ones(1))  # the first process holds the store, and leaves last
+    return code, said
 
 
 def test_one_process_reports_and_all_end_with_its_code() -> None:
