@@ -119,7 +119,7 @@ def main(
     classes: Annotated[int, typer.Option(min=2)] = 7,
     tiles: Annotated[int, typer.Option(min=10, help="Of each class.")] = 60,
     rate: Annotated[float, typer.Option(min=0, max=1)] = 0.3,
-    seeds: Annotated[int, typer.Option(min=1)] = 3,
+    seeds: Annotated[str, typer.Option()] = "0,1,2",
     processes: Annotated[str, typer.Option()] = "1,2,4",
 ) -> None:
     """Run what is not finished, and print one table."""
@@ -131,7 +131,7 @@ def main(
     training = Training(work, tuple(map(str, arguments)), rate)
     counts: Sequence[int] = tuple(map(int, processes.split(",")))
     rows: dict[int, list[dict[str, float]]] = {count: [] for count in counts}
-    for seed in range(seeds):
+    for seed in map(int, seeds.split(",")):
         for count in counts:
             rows[count].append(figures_of(training, lists, seed, count))
             print(f"seed {seed}, {count} processes: {rows[count][-1]}", file=sys.stderr)

@@ -10,7 +10,7 @@ import torch
 
 from rsretrieve._core.launch import Launch
 from rsretrieve._core.threads import PROCESSORS
-from rsretrieve.errors import DeviceUnavailable, InvalidArgument
+from rsretrieve.errors import DeviceUnavailable
 from rsretrieve.network.device_names import check_device_name
 
 
@@ -29,46 +29,31 @@ def choose_device(name: str = "auto") -> torch.device:
 
     Args:
         name: `cpu`, `cuda`, `cuda:N`, or `auto` for the first GPU if there is one, else the CPU.
+            For one of several processes, `cuda` and `auto` mean the GPU of its number on the
+            machine; if it sees a single GPU, that one.
 
     Raises:
-        InvalidArgument: not the name of a device; or the name of one GPU for several processes,
-            see `Launch`. Each of them has its own GPU, by its number on the machine.
+        InvalidArgument: not the name of a device.
         DeviceUnavailable: there is no such GPU.
     """
     check_device_name(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     kind, _, number = name.partition(":")
-    place = Launch.of_environment()
-    if kind == "cuda" and not place.is_alone:
-        return _own_gpu(place, number)
     if kind == "cpu":
         _limit_threads_to_free_cores()
         return torch.device("cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not number and count > 1:
+        number = str(Launch.of_environment().local_rank)
     if int(number or 0) >= count:
         raise DeviceUnavailable(
-            f"there is no device {name}: {count} GPUs are usable",
+            f"there is no device {kind}:{number or 0}: {count} GPUs are usable"
+            if count
+            else f"there is no device {name}: {count} GPUs are usable",
             hint="give --device auto or --device cpu, or check the GPU's driver",
         )
     return torch.device("cuda", int(number or 0))
-
-
-def _own_gpu(place: Launch, number: str) -> torch.device:
-    """The GPU of one of several processes."""
-    if number:
-        raise InvalidArgument(
-            f"--device cuda:{number}: each of {place.processes} processes has its own GPU",
-            hint="give --device cuda; CUDA_VISIBLE_DEVICES chooses the GPUs",
-        )
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if place.local_processes > count:
-        raise DeviceUnavailable(
-            f"{place.local_processes} processes on this machine need a GPU each, and {count} "
-            "GPUs are usable",
-            hint=f"give torchrun --nproc-per-node {count}, or --device cpu",
-        )
-    return torch.device("cuda", place.local_rank)
 
 
 def unused_gpus(device: torch.device, chosen: str) -> str:

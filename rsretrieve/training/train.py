@@ -37,6 +37,7 @@ from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.run.common_identity import (
     common_identity,
     require_batches_for,
+    require_own_gpus,
     require_shares,
 )
 from rsretrieve.training.run.starting_point import StartingPoint, starting_point
@@ -196,6 +197,7 @@ def _check(request: TrainingRequest, processes: Processes) -> None:
         if processes.is_first:
             _refuse_unfinished(request)
         require_batches_for(processes, recipe.batch_size, micro_batches=request.micro_batches)
+    require_own_gpus(processes, request.device)
     names = ("output", "seed", "weights", "bands", "resume", "overwrite")
     arguments = {name: str(getattr(request, name)) for name in names}
     processes.require_same({**recipe.to_json(), **arguments})

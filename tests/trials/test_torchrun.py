@@ -76,7 +76,7 @@ def test_two_processes_write_one_model_and_one_of_them_prints(tiles: Path, tmp_p
     ("arguments", "code", "words"),
     [
         (("train", "missing"), 1, "missing"),
-        (("train", "{tiles}", "--device", "cuda:0"), 2, "--device"),
+        (("train", "{tiles}", *NETWORK, "--batch-size", "1"), 2, "2 tiles"),
         (("train", "{tiles}", *NETWORK, "--batch-size", "auto"), 2, "--batch-size auto"),
         (("index", "{tiles}", "--output", "index"), 2, "several"),
         (("train", "{tiles}", "--epochs", "many"), 2, "--epochs"),

@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from rsretrieve._core import launch
 from rsretrieve._core.launch import Launch
+from rsretrieve._core.text import first_line
 from rsretrieve.errors import InputError, ProcessLost
 
 T = TypeVar("T")
@@ -73,6 +74,10 @@ class Processes:
     def of_reader(self, value: T) -> T:
         """The (picklable) value of the process that reads tiles on this machine."""
         return value
+
+    def values_of_all(self, value: T) -> list[T]:
+        """The (picklable) value of each process, in their order."""
+        return [value]
 
     def require_same(self, facts: Mapping[str, Any] | None) -> None:
         """Check that all processes have the same facts; a process without facts gives None.
@@ -153,7 +158,7 @@ class SeveralProcesses(Processes):
             yield
         except Exception as found:
             error = found
-        errors = self._objects(None if error is None else _picklable(error))
+        errors = self.values_of_all(None if error is None else _picklable(error))
         failed = next((rank for rank, other in enumerate(errors) if other is not None), None)
         if failed is not None:
             raise error if failed == self.rank and error is not None else errors[failed]
@@ -188,12 +193,11 @@ class SeveralProcesses(Processes):
 
     def of_reader(self, value: T) -> T:
         """See `Processes.of_reader`."""
-        values: list[T] = self._objects(value)
-        return values[self.rank - self._place.local_rank]
+        return self.values_of_all(value)[self.rank - self._place.local_rank]
 
     def require_same(self, facts: Mapping[str, Any] | None) -> None:
         """See `Processes.require_same`."""
-        known = [(rank, other) for rank, other in enumerate(self._objects(facts)) if other]
+        known = [(rank, other) for rank, other in enumerate(self.values_of_all(facts)) if other]
         for rank, other in known[1:]:
             names = [name for name, value in known[0][1].items() if other.get(name) != value]
             if names:
@@ -244,7 +248,7 @@ class SeveralProcesses(Processes):
         """The results of a few items, of which every n-th is computed by this process."""
         own = [work(item) for item in items[self.rank :: self.count]]
         kind = (own[0].shape[1:], own[0].dtype, own[0].device.type) if own else None
-        found = self._objects(([len(rows) for rows in own], kind))
+        found = self.values_of_all(([len(rows) for rows in own], kind))
         if not own:  # there are fewer items than processes, and the first one has an item
             own = [_no_rows(*found[0][1])]
         lengths = [lengths for lengths, _ in found]
@@ -280,9 +284,9 @@ class SeveralProcesses(Processes):
                 self._store.set(_CODE, str(code))
         return code
 
-    def _objects(self, value: Any) -> list[Any]:
-        """A picklable value of each process."""
-        values: list[Any] = [None] * self.count
+    def values_of_all(self, value: T) -> list[T]:
+        """See `Processes.values_of_all`."""
+        values: list[Any] = [None] * self.count  # replaced by those of the processes
         dist.all_gather_object(values, value, self._group)
         return values
 
@@ -313,14 +317,21 @@ def _connected(place: Launch, backend: str) -> SeveralProcesses:
     if dist.is_initialized():  # by the caller's own program
         group = dist.new_group(timeout=_PATIENCE, backend=backend)
         return SeveralProcesses(place, group if isinstance(group, ProcessGroup) else None, None)
-    store, _, _ = next(iter(rendezvous("env://", place.rank, place.processes)))
-    dist.init_process_group(
-        backend,
-        timeout=_PATIENCE,
-        world_size=place.processes,
-        rank=place.rank,
-        store=PrefixStore("rsretrieve", store),
-    )
+    try:
+        store, _, _ = next(iter(rendezvous("env://", place.rank, place.processes)))
+        dist.init_process_group(
+            backend,
+            timeout=_PATIENCE,
+            world_size=place.processes,
+            rank=place.rank,
+            store=PrefixStore("rsretrieve", store),
+        )
+    except dist.DistError as error:
+        raise ProcessLost(
+            f"the {place.processes} processes of the training cannot be connected "
+            f"({first_line(error)})",
+            hint="start the same command on all machines; firewalls must let them connect",
+        ) from error
     atexit.register(_leave)
     return SeveralProcesses(place, None, store)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rsretrieve.errors import InvalidArgument, NoUsableTiles
+import torch
+
+from rsretrieve.errors import DeviceUnavailable, InvalidArgument, NoUsableTiles
 from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.recipe import Recipe
@@ -32,6 +34,26 @@ def require_batches_for(processes: Processes, batch_size: int, *, micro_batches:
         raise InvalidArgument(
             f"a batch of {batch_size} tiles cannot be shared by {processes.count} processes",
             hint="start fewer processes, or give a larger --batch-size",
+        )
+
+
+def require_own_gpus(processes: Processes, device: torch.device) -> None:
+    """Check that no two processes use the same GPU, which NCCL cannot.
+
+    Args:
+        processes: those of the training.
+        device: of this process.
+
+    Raises:
+        DeviceUnavailable: two processes use the same GPU.
+    """
+    if processes.count == 1 or device.type != "cuda":
+        return
+    gpus = processes.values_of_all(str(torch.cuda.get_device_properties(device).uuid))
+    if len({*gpus}) < len(gpus):
+        raise DeviceUnavailable(
+            f"{len(gpus)} processes of the training use {len({*gpus})} GPUs, and need one each",
+            hint="start one process for each GPU, without --device cuda:N; or give --device cpu",
         )
 
 

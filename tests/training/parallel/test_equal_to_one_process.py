@@ -110,18 +110,23 @@ TINY = ROBUST.changed(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("network", "batch_size"),
+    [("squeezenet1_1", 8), ("shufflenet_v2_x0_5", TILES)],
+    ids=["four steps without batch norm", "a step with batch norm"],
+)
 @pytest.mark.parametrize("count", [2, 4])
 def test_several_processes_train_what_one_trains_except_for_rounding(
-    count: int, tmp_path: Path
+    count: int, network: str, batch_size: int, tmp_path: Path
 ) -> None:
-    """After one epoch: later, rounding may have decided about a tile."""
-    recipe = replace(TINY, epochs=1, weights_by=ModelSelection.AVERAGE)
+    """In an untrained network of many layers of batch norm, rounding grows tenfold each step."""
+    recipe = replace(TINY, epochs=1, backbone=network, batch_size=batch_size)
     alone = trained(ALONE, recipe, tmp_path)
     found = in_processes(count, trained, recipe, tmp_path)
     assert not any(isinstance(each, Exception) for each in found), found
     for each in found:
         assert each["losses"] == pytest.approx(alone["losses"], rel=1e-4)
-        np.testing.assert_allclose(each["areas"], alone["areas"], atol=0.02)
+        np.testing.assert_allclose(each["areas"], alone["areas"], atol=2e-3)
         for name, tensor in each["model"].items():
             torch.testing.assert_close(tensor, alone["model"][name], rtol=1e-2, atol=1e-3)
             assert torch.equal(tensor, found[0]["model"][name])  # the same bits in all
@@ -146,9 +151,10 @@ def test_a_training_goes_on_and_says_a_change_of_the_number_of_processes(
     before: int, after: int, tmp_path: Path
 ) -> None:
     run = partial(_run, folder=tmp_path)
-    whole = _run(before, TINY, tmp_path)
-    run(before, replace(TINY, epochs=3), stop_after=1)
-    found = run(after, TINY, resume=True)
+    recipe = TINY if before == after else replace(TINY, backbone="squeezenet1_1")
+    whole = _run(before, recipe, tmp_path)
+    run(before, recipe, stop_after=1)
+    found = run(after, recipe, resume=True)
     assert len(found["losses"]) == 3
     if before == after:
         assert found["losses"] == whole["losses"]
@@ -158,7 +164,7 @@ def test_a_training_goes_on_and_says_a_change_of_the_number_of_processes(
         [text] = found["notices"]
         assert f"{before} processes" in text
         assert f"with {after}" in text
-        assert found["losses"] == pytest.approx(whole["losses"], rel=0.05)
+        assert found["losses"] == pytest.approx(whole["losses"], rel=1e-3)
 
 
 def _run(
