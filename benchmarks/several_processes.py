@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import typer
 from grid import options
 
-FIGURES = ("map", "auroc", "average_precision", "f1", "noise_rate", "seconds")
+FIGURES = ("map", "auroc", "average_precision", "seconds")
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,7 @@ def figures_of(training: Training, lists: Path, seed: int, processes: int) -> di
     audited = rsretrieve("audit-labels", tiles, "--labels", noisy, "--model", model, *truth)
     figures = {
         "map": retrieved["map"],
-        **{name: audited["truth"][name] for name in FIGURES[1:4]},
-        "noise_rate": audited["noise_rate"],
+        **{name: audited["truth"][name] for name in FIGURES[1:3]},
         "seconds": trained["seconds"],
     }
     kept.write_text(json.dumps(figures))
