@@ -182,7 +182,7 @@ class TrainingLoop:
         # For layers such as stochastic depth: each process holds other tiles.
         torch.manual_seed(int(seeds[1]) + self._processes.rank)
         order = np.random.default_rng(seeds[2]).permutation(len(self._labels))
-        steps = self.recipe.steps_of_epoch(len(order))
+        steps = self.train.batches(self.recipe.batch_size)
         self.model.train()
         total = torch.zeros((), device=self.settings.device)
         for step, rows in enumerate(np.array_split(order, steps)):

@@ -181,10 +181,6 @@ class Recipe:
         due = (math.ceil(first + turn * step) for turn in turns)
         return frozenset(epoch for epoch in due if 1 <= epoch < self.epochs)
 
-    def steps_of_epoch(self, tiles: int) -> int:
-        """The number of batches of nearly equal size; one of one tile would break batch norm."""
-        return max(1, min(math.ceil(tiles / self.batch_size), tiles // 2))
-
     def learning_rate_at(self, progress: float) -> float:
         """The learning rate when `progress`, a share of the training (0…1), is finished."""
         if self.schedule is Schedule.HALVING:

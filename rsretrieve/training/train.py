@@ -31,15 +31,11 @@ from rsretrieve.training.outcome import (
     require_distinct,
     require_taught,
 )
-from rsretrieve.training.parallel.processes import Processes, training_processes
+from rsretrieve.training.parallel.process_group import training_processes
+from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.parallel.shared_tiles import prepare_shared
 from rsretrieve.training.recipe import Recipe
-from rsretrieve.training.run.common_identity import (
-    common_identity,
-    require_batches_for,
-    require_own_gpus,
-    require_shares,
-)
+from rsretrieve.training.run import common_identity as common
 from rsretrieve.training.run.starting_point import StartingPoint, starting_point
 from rsretrieve.training.save_model import (
     FinishedTraining,
@@ -153,13 +149,13 @@ def _train(
             request.tiles, request.validation, request.recipe, request.bands, request.seed, context
         ),
     )
-    require_shares(processes, len(prepared.train), request.recipe)
+    common.require_shares(processes, prepared.train, request.recipe.batch_size)
     settings = _settings(request, prepared, processes)
     start = starting_point(
         request.weights, prepared, settings, context, fits_head=not request.resume
     )
     training = _loop(start, settings, prepared, context)
-    identity = common_identity(request.recipe, request.weights, prepared, settings)
+    identity = common.common_identity(request.recipe, request.weights, prepared, settings)
     before = _before_training(training)
     with retain_freed_memory() if request.device.type == "cpu" else nullcontext():
         training.run(checkpoint_path(request.output), identity, resume=request.resume)
@@ -189,18 +185,18 @@ def _write(
 
 
 def _check(request: TrainingRequest, processes: Processes) -> None:
-    """Check what can be checked before any tile is read; see `train_model` for the errors."""
     recipe = request.recipe
     with processes.together():
         check_backbone(recipe.backbone)
         check_weights(recipe.backbone, request.weights)
         if processes.is_first:
             _refuse_unfinished(request)
-        require_batches_for(processes, recipe.batch_size, micro_batches=request.micro_batches)
-    require_own_gpus(processes, request.device)
+        common.require_batches_for(
+            processes, recipe.batch_size, micro_batches=request.micro_batches
+        )
+    common.require_own_gpus(processes, request.device)
     names = ("output", "seed", "weights", "bands", "resume", "overwrite")
-    arguments = {name: str(getattr(request, name)) for name in names}
-    processes.require_same({**recipe.to_json(), **arguments})
+    processes.require_same(recipe.to_json() | {name: str(getattr(request, name)) for name in names})
 
 
 def _loop(

@@ -68,7 +68,7 @@ def _run(pipe: Connection, place: tuple[int, int, int], call: bytes) -> None:
     }
     import torch
 
-    from rsretrieve.training.parallel.processes import training_processes
+    from rsretrieve.training.parallel.process_group import training_processes
 
     torch.set_num_threads(1)
     try:

@@ -1,1 +1,1 @@
-"""Train with several processes, one for each GPU. Only `processes.py` uses torch.distributed."""
+"""Train with several processes. Only `process_group.py` uses torch.distributed."""

@@ -12,6 +12,7 @@ from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.run.identity import training_identity
 from rsretrieve.training.step import TrainingSettings
+from rsretrieve.training.validate import Examples
 
 
 def require_batches_for(processes: Processes, batch_size: int, *, micro_batches: bool) -> None:
@@ -57,18 +58,19 @@ def require_own_gpus(processes: Processes, device: torch.device) -> None:
         )
 
 
-def require_shares(processes: Processes, tiles: int, recipe: Recipe) -> None:
+def require_shares(processes: Processes, train: Examples, batch_size: int) -> None:
     """Check that each process has a tile of each batch.
 
     Args:
         processes: those of the training.
-        tiles: the number of training tiles.
-        recipe: sets the size of a batch.
+        train: the training tiles.
+        batch_size: tiles a step, at most.
 
     Raises:
         NoUsableTiles: there are too few tiles.
     """
-    smallest = tiles // recipe.steps_of_epoch(tiles)
+    tiles = len(train)
+    smallest = tiles // train.batches(batch_size)
     if processes.count > smallest:
         raise NoUsableTiles(
             f"{tiles} training tiles make batches of {smallest}, which {processes.count} "

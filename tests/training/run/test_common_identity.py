@@ -5,17 +5,18 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from rsretrieve.errors import DeviceUnavailable, InvalidArgument, NoUsableTiles
 from rsretrieve.training.parallel.processes import ALONE, Processes
-from rsretrieve.training.recipe import ROBUST
 from rsretrieve.training.run.common_identity import (
     require_batches_for,
     require_own_gpus,
     require_shares,
 )
+from rsretrieve.training.validate import Examples
 
 GPU = torch.device("cuda", 0)
 
@@ -40,11 +41,11 @@ def test_batches_that_cannot_be_shared_are_refused() -> None:
 
 
 def test_too_few_tiles_for_all_processes_are_refused() -> None:
-    recipe = ROBUST.changed(batch_size=4)
+    five, eight = (Examples(np.zeros(n), np.zeros(n, np.int64)) for n in (5, 8))
     with pytest.raises(NoUsableTiles, match="5 training tiles make batches of 2"):
-        require_shares(Three(), 5, recipe)
-    require_shares(Three(), 8, recipe)
-    require_shares(ALONE, 5, recipe)
+        require_shares(Three(), five, 4)
+    require_shares(Three(), eight, 4)
+    require_shares(ALONE, five, 4)
 
 
 def test_processes_that_share_a_gpu_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
