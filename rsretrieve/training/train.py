@@ -35,7 +35,7 @@ from rsretrieve.training.parallel.process_group import training_processes
 from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.parallel.shared_tiles import prepare_shared
 from rsretrieve.training.recipe import Recipe
-from rsretrieve.training.run import common_identity as common
+from rsretrieve.training.run import common_identity as shared
 from rsretrieve.training.run.starting_point import StartingPoint, starting_point
 from rsretrieve.training.save_model import (
     FinishedTraining,
@@ -149,13 +149,13 @@ def _train(
             request.tiles, request.validation, request.recipe, request.bands, request.seed, context
         ),
     )
-    common.require_shares(processes, prepared.train, request.recipe.batch_size)
+    shared.require_shares(processes, prepared.train, request.recipe.batch_size)
     settings = _settings(request, prepared, processes)
     start = starting_point(
         request.weights, prepared, settings, context, fits_head=not request.resume
     )
     training = _loop(start, settings, prepared, context)
-    identity = common.common_identity(request.recipe, request.weights, prepared, settings)
+    identity = shared.common_identity(request.recipe, request.weights, prepared, settings)
     before = _before_training(training)
     with retain_freed_memory() if request.device.type == "cpu" else nullcontext():
         training.run(checkpoint_path(request.output), identity, resume=request.resume)
@@ -191,10 +191,10 @@ def _check(request: TrainingRequest, processes: Processes) -> None:
         check_weights(recipe.backbone, request.weights)
         if processes.is_first:
             _refuse_unfinished(request)
-        common.require_batches_for(
+        shared.require_batches_for(
             processes, recipe.batch_size, micro_batches=request.micro_batches
         )
-    common.require_own_gpus(processes, request.device)
+    shared.require_own_gpus(processes, request.device)
     names = ("output", "seed", "weights", "bands", "resume", "overwrite")
     processes.require_same(recipe.to_json() | {name: str(getattr(request, name)) for name in names})
 
