@@ -56,9 +56,9 @@ class SeveralProcesses(Processes):
         except Exception as found:
             error = found
         errors = self.values_of_all(None if error is None else _picklable(error))
-        failed = next((rank for rank, other in enumerate(errors) if other is not None), None)
-        if failed is not None:
-            raise error if failed == self.rank and error is not None else errors[failed]
+        for rank, other in enumerate(errors):
+            if other is not None:  # this process keeps its own error, with its traceback
+                raise error if rank == self.rank and error is not None else other
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -146,8 +146,9 @@ class SeveralProcesses(Processes):
         own = [work(item) for item in items[self.rank :: self.count]]
         kind = (own[0].shape[1:], own[0].dtype, own[0].device.type) if own else None
         found = self.values_of_all(([len(rows) for rows in own], kind))
-        if not own:  # there are fewer items than processes, and the first one has an item
-            own = [_no_rows(*found[0][1])]
+        first = found[0][1]  # the first process always has an item
+        if not own and first is not None:
+            own = [_no_rows(*first)]
         lengths = [lengths for lengths, _ in found]
         everything = self._concatenated(torch.cat(own), [sum(each) for each in lengths])
         parts = iter(torch.split(everything, [length for each in lengths for length in each]))
