@@ -17,6 +17,7 @@
     │   └── WeightsError                   pretrained weights that cannot be loaded or do not fit
     ├── CheckpointError                    an unfinished training that cannot be resumed
     ├── TrainingDiverged  (ArithmeticError)
+    ├── ProcessLost       (RuntimeError)   another process of the same training ended
     ├── IndexStoreError
     │   ├── IndexNotFound (FileNotFoundError)
     │   ├── IndexDamaged                   truncated, edited, or written by a newer version
@@ -125,6 +126,10 @@ class CheckpointError(RsretrieveError):
 
 class TrainingDiverged(RsretrieveError, ArithmeticError):
     """The loss or a weight is not a finite number, or the network learned nothing."""
+
+
+class ProcessLost(RsretrieveError, RuntimeError):
+    """Another process of the same training ended."""
 
 
 class IndexStoreError(RsretrieveError):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -80,3 +84,19 @@ def test_augmentation_runs_where_the_tiles_are():
         out = augmented(tiles, recipe.augmentation, generator, rgb=True)
         assert out.device.type == "cuda"
         assert out.shape == tiles.shape
+
+
+def test_two_gpus_train_one_model(landscape, tmp_path):
+    """NCCL gives each process a GPU of its own."""
+    if torch.cuda.device_count() < 2:
+        pytest.skip("one GPU only")
+    model = tmp_path / "model"
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2)
+    arguments = ("train", landscape, "--output", model, *SMALL, "--batch-size", 16, "--json")
+    command = [sys.executable, *map(str, (*launcher, "-m", "rsretrieve", *arguments))]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert ran.returncode == 0, ran.stderr
+    summary = json.loads(ran.stdout)
+    assert summary["device"].startswith("cuda:0 (")
+    assert summary["device"].endswith("2 processes")
+    assert "note: one of 2 GPUs" not in ran.stderr

@@ -30,7 +30,7 @@ from rsretrieve.enums import LossName, Normalisation, OptimizerName, RecipeName
 from rsretrieve.export.model_card import write_card_and_plot
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.export.run_config import write_config
-from rsretrieve.network.device import choose_device
+from rsretrieve.network.device import choose_device, unused_gpus
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.shipped.given_weights import given_weights
 from rsretrieve.training.recipe import recipe_for
@@ -99,6 +99,9 @@ def train(
 ) -> Model:
     """Train an embedding that tolerates wrong labels, and write its model folder.
 
+    In a program that `torchrun` started, all its processes call this function with the same
+    arguments, and train one model together; each has its own GPU.
+
     Args:
         tiles: tiles with labels; those without one are left out.
         output: the model folder to write.
@@ -157,6 +160,8 @@ def train(
             resume=flag(resume, "resume"),
             micro_batches=options.micro_batches,
         )
+        if text := unused_gpus(request.device, device):
+            call.notice(text)
 
         def add_reports(made: Path) -> None:
             write_card_and_plot(made, str(folder))

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
+from rsretrieve._core.launch import Launch
 from rsretrieve._core.paths import Location
 from rsretrieve.cli.config_file import (
     shown_config,
@@ -19,6 +20,7 @@ from rsretrieve.cli.config_file import (
     words_of_config,
 )
 from rsretrieve.cli.options import SCENES
+from rsretrieve.errors import InvalidArgument
 from rsretrieve.export.run_config import write_config
 
 _CONTEXT: ContextVar[Any] = ContextVar("_CONTEXT")
@@ -105,6 +107,11 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """As the base class; the other functions of this module then know the command."""
         _CONTEXT.set(ctx)
+        if ctx.command.name != "train" and not Launch.of_environment().is_alone:
+            raise InvalidArgument(
+                f"{ctx.command.name} runs in one process, and a launcher started several",
+                hint="start it without torchrun; only train uses several processes",
+            )
         return super().invoke(ctx)
 
 
@@ -139,6 +146,12 @@ def record_config(folder: Path, **resolved: object) -> None:
     context = _CONTEXT.get()
     options = stored_options(context.command.params, context.params, resolved)
     write_config(folder, context.command.name, options)
+
+
+def command_as_typed() -> str:
+    """The command as it was typed, for a shell."""
+    context = _CONTEXT.get()
+    return shlex.join(["rsretrieve", context.command.name, *_words(context, left_out=())])
 
 
 def command_with_labels(labels: str) -> str:

@@ -28,6 +28,7 @@ from rsretrieve.cli.commands.split_command import split
 from rsretrieve.cli.commands.train_command import train
 from rsretrieve.cli.config_file import takes_config
 from rsretrieve.cli.given_command import Command
+from rsretrieve.cli.several_processes import first_process_speaks, report_once
 from rsretrieve.cli.terminal import EXIT_INTERRUPTED, Terminal
 from rsretrieve.errors import InvalidArgument, RsretrieveError, ran_out_of_memory
 
@@ -94,22 +95,41 @@ def main() -> None:
     """Run the program. Every error becomes a message and an exit code."""
     _run_garbage_collector_less_often()
     try:
+        with first_process_speaks():
+            _run()
+    except RsretrieveError as error:  # of the launcher's environment variables
+        Terminal(as_json=False, quiet=False).complain(error.message, error.hint)
+        sys.exit(EXIT_USAGE)
+
+
+def _run() -> None:
+    try:
         with files_on(sys.stdout):
             app()
     except RsretrieveError as error:
-        Terminal(as_json=False, quiet=False).complain(error.message, error.hint)
-        sys.exit(EXIT_USAGE if isinstance(error, InvalidArgument) else EXIT_ERROR)
+        _exit(
+            EXIT_USAGE if isinstance(error, InvalidArgument) else EXIT_ERROR,
+            error.message,
+            error.hint,
+        )
     except OSError as error:
         # From the user's environment: a full disk, a missing permission. Errors of single tiles
         # are `TileError` and do not get here.
         place = f"{error.filename}: " if error.filename else ""
-        Terminal(as_json=False, quiet=False).complain(f"{place}{error.strerror or error}")
-        sys.exit(EXIT_ERROR)
+        _exit(EXIT_ERROR, f"{place}{error.strerror or error}")
     except KeyboardInterrupt:  # before a command began, or after it ended
-        Terminal(as_json=False, quiet=False).complain("interrupted")
-        sys.exit(EXIT_INTERRUPTED)
+        _exit(EXIT_INTERRUPTED, "interrupted")
     except Exception as error:
         _exit_after(error)
+
+
+def _exit(code: int, message: str, hint: str = "") -> NoReturn:
+    """Report an error and exit."""
+
+    def complain() -> None:
+        Terminal(as_json=False, quiet=False).complain(message, hint)
+
+    sys.exit(report_once(code, complain))
 
 
 def _run_garbage_collector_less_often() -> None:
@@ -125,12 +145,10 @@ def _exit_after(error: Exception) -> NoReturn:
     """Report an unexpected error and exit."""
     from rsretrieve.cli.crash_report import EXIT_UNEXPECTED, describe_crash
 
-    terminal = Terminal(as_json=False, quiet=False)
     if ran_out_of_memory(error):
-        terminal.complain(
+        _exit(
+            EXIT_ERROR,
             f"out of memory ({' '.join(str(error).split())[:120] or 'no details'})",
             "use --batch-size auto, a smaller --size or --device cpu, if the command has them",
         )
-        sys.exit(EXIT_ERROR)
-    terminal.complain(*describe_crash(error))
-    sys.exit(EXIT_UNEXPECTED)
+    _exit(EXIT_UNEXPECTED, *describe_crash(error))

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from rsretrieve._core.launch import Launch
 from rsretrieve._core.threads import PROCESSORS
 from rsretrieve.errors import DeviceUnavailable
 from rsretrieve.network.device_names import check_device_name
@@ -28,6 +29,8 @@ def choose_device(name: str = "auto") -> torch.device:
 
     Args:
         name: `cpu`, `cuda`, `cuda:N`, or `auto` for the first GPU if there is one, else the CPU.
+            For one of several processes, `cuda` and `auto` mean the GPU of its number on the
+            machine; if it sees a single GPU, that one.
 
     Raises:
         InvalidArgument: not the name of a device.
@@ -41,12 +44,29 @@ def choose_device(name: str = "auto") -> torch.device:
         _limit_threads_to_free_cores()
         return torch.device("cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not number and count > 1:
+        number = str(Launch.of_environment().local_rank)
     if int(number or 0) >= count:
         raise DeviceUnavailable(
-            f"there is no device {name}: {count} GPUs are usable",
+            f"there is no device {kind}:{number or 0}: {count} GPUs are usable"
+            if count
+            else f"there is no device {name}: {count} GPUs are usable",
             hint="give --device auto or --device cpu, or check the GPU's driver",
         )
     return torch.device("cuda", int(number or 0))
+
+
+def unused_gpus(device: torch.device, chosen: str) -> str:
+    """A notice for a training that uses one of several GPUs; empty if it need not.
+
+    Args:
+        device: of the training.
+        chosen: the device as the user named it.
+    """
+    count = torch.cuda.device_count() if device.type == "cuda" else 0
+    if count < 2 or ":" in chosen or not Launch.of_environment().is_alone:
+        return ""
+    return f"one of {count} GPUs is used; to use all, start torchrun --nproc-per-node {count}"
 
 
 def _limit_threads_to_free_cores() -> None:

@@ -115,13 +115,34 @@ class Embedder:
         Returns:
             (M, D) float32, unit rows.
         """
-        blocks = pixel_blocks(pixels, rows, block_tiles)
-        return np.concatenate([self._block_vectors(block) for block in blocks])
+        blocks = self.map_blocks(self._block_vectors, pixels, rows, block_tiles)
+        return np.concatenate([vectors.cpu().numpy() for vectors in blocks])
 
-    def _block_vectors(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        if self._known is not None:
-            return self._known.completed(pixels, lambda some: self.embed(some).cpu().numpy())
-        return self.embed(pixels).cpu().numpy()
+    def map_blocks(
+        self,
+        work: Callable[[NDArray[Any]], Tensor],
+        pixels: NDArray[Any],
+        rows: NDArray[np.int64] | None = None,
+        block_tiles: int = BLOCK_TILES,
+    ) -> Iterator[Tensor]:
+        """Run a function of this embedder on every block of an array; see `pixel_blocks`.
+
+        Args:
+            work: takes a block (B, C, S, S) and returns a row for each tile, (B, …).
+            pixels: (N, C, S, S); see `vectors`.
+            rows: (M,) the rows to take; by default all.
+            block_tiles: tiles a block.
+
+        Yields:
+            The result of each block, in order.
+        """
+        return (work(block) for block in pixel_blocks(pixels, rows, block_tiles))
+
+    def _block_vectors(self, pixels: NDArray[Any]) -> Tensor:
+        if self._known is None:
+            return self.embed(pixels)
+        found = self._known.completed(pixels, lambda some: self.embed(some).cpu().numpy())
+        return torch.from_numpy(found)
 
     def _network_input(self, pixels: NDArray[Any]) -> Tensor:
         if self._normaliser is None:

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rsretrieve.network.embedder import Embedder, pixel_blocks
+from rsretrieve.data.preprocessing.augment import BatchShare
+from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.training.losses import label_log_probability, rnsl
 from rsretrieve.training.validate import Examples
@@ -48,9 +49,9 @@ def warm_up_head(
         max_tiles: of more tiles a random sample of this size is used.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(examples))[:max_tiles])
-    blocks = pixel_blocks(examples.pixels, chosen)
+    blocks = embedder.map_blocks(embedder.features, examples.pixels, chosen)
     # A clone: tensors made in inference mode cannot take part in a training step.
-    features = torch.cat([embedder.features(block) for block in blocks]).clone()
+    features = torch.cat([*blocks]).clone()
     labels = torch.from_numpy(examples.labels[chosen]).to(features.device)
     generator = torch.Generator(features.device).manual_seed(seed)
     optimizer = _optimizer(model)
@@ -74,7 +75,17 @@ def _optimizer(model: PrototypeModel) -> torch.optim.Optimizer:
     )
 
 
-def dropout(features: Tensor, generator: torch.Generator) -> Tensor:
-    """Dropout that draws from its own generator, which `torch.nn.Dropout` cannot."""
-    uniform = torch.rand(features.shape, generator=generator, device=features.device)
+def dropout(
+    features: Tensor, generator: torch.Generator, share: BatchShare | None = None
+) -> Tensor:
+    """Dropout that draws from its own generator, which `torch.nn.Dropout` cannot.
+
+    Args:
+        features: (B, F).
+        generator: the random numbers, on the features' device.
+        share: which rows of a whole batch they are; by default all.
+    """
+    share = share or BatchShare.whole(len(features))
+    shape = (share.tiles, *features.shape[1:])
+    uniform = torch.rand(shape, generator=generator, device=features.device)[share.rows]
     return features * (uniform >= _DROPOUT) / (1 - _DROPOUT)

@@ -30,9 +30,10 @@ from rsretrieve.training.checkpoint import (
     write_checkpoint,
 )
 from rsretrieve.training.history.area_under_margin import AreaUnderMargin, MeanProbabilities
-from rsretrieve.training.outcome import require_finite
+from rsretrieve.training.outcome import require_equal, require_finite
+from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.recipe import Recipe
-from rsretrieve.training.step import Batch, TrainingSettings, TrainingStep
+from rsretrieve.training.step import Batch, TrainingSettings, TrainingStep, embedder_of
 from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy
 from rsretrieve.training.targets.targets import TargetPolicy, Targets, predict
 from rsretrieve.training.targets.truncation import TruncationPolicy
@@ -70,7 +71,9 @@ class TrainingLoop:
         context: RunContext,
     ) -> None:
         self.settings, self.recipe, self.context = settings, settings.recipe, context
+        self._processes = settings.processes
         self.model = model.to(settings.device)
+        self._processes.copy_of_first([*model.state_dict().values()])
         self.train, self.validation = train, validation
         self.history: list[EpochFinished] = []
         self.best = BestEpoch()
@@ -82,7 +85,7 @@ class TrainingLoop:
         classes = len(model.prototypes.weight)
         self.mean_probabilities = MeanProbabilities(len(self._labels), classes, settings.device)
         self.step = TrainingStep(settings, self.model, len(self._labels), context)
-        self.target_policy = _target_policy(self.recipe)
+        self.target_policy = _target_policy(self.recipe, settings.processes)
         self.passing_fraction: float | None = None
 
     def run(self, checkpoint: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
@@ -99,7 +102,7 @@ class TrainingLoop:
             TrainingDiverged: the loss or a weight is not finite.
         """
         if resume:
-            self._restore(read_checkpoint(checkpoint, identity))
+            self._restore(self._processes.of_first(lambda: read_checkpoint(checkpoint, identity)))
         # On a GPU too the same training gives the same result each time.
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             for epoch in range(len(self.history), self.recipe.epochs):
@@ -108,8 +111,12 @@ class TrainingLoop:
                 )
                 finished = self.run_epoch(epoch)
                 require_finite(self.model, epoch)
+                require_equal(self.model, epoch, self._processes)
                 self.history.append(finished)
-                write_checkpoint(checkpoint, Checkpoint(identity, self._tensors(), self._facts()))
+                state = Checkpoint(identity, self._tensors(), self._facts())
+                with self._processes.together():
+                    if self._processes.is_first:
+                        write_checkpoint(checkpoint, state)
                 self.context.report(finished)
 
     def select_model(self, selection: ModelSelection) -> PrototypeModel:
@@ -172,10 +179,10 @@ class TrainingLoop:
         """
         seeds = np.random.SeedSequence((self.settings.seed, epoch)).generate_state(3)
         generator = torch.Generator(self.settings.device).manual_seed(int(seeds[0]))
-        torch.manual_seed(int(seeds[1]))  # for layers such as stochastic depth
+        # For layers such as stochastic depth: each process holds other tiles.
+        torch.manual_seed(int(seeds[1]) + self._processes.rank)
         order = np.random.default_rng(seeds[2]).permutation(len(self._labels))
-        # Batches of nearly equal size: a batch of a single tile would break batch norm.
-        steps = max(1, min(math.ceil(len(order) / self.recipe.batch_size), len(order) // 2))
+        steps = self.train.batches(self.recipe.batch_size)
         self.model.train()
         total = torch.zeros((), device=self.settings.device)
         for step, rows in enumerate(np.array_split(order, steps)):
@@ -190,7 +197,8 @@ class TrainingLoop:
         """Run one step on some training tiles; returns the mean loss."""
         positions = torch.from_numpy(rows).to(self.settings.device)
         labels, weights = self.targets.labels[positions], self.targets.weights[positions]
-        batch = Batch(self.train.pixels[rows], labels, weights)
+        own = rows[self._processes.part(len(rows))]
+        batch = Batch(self.train.pixels[own], labels, weights)
         result = self.step.run(batch, progress, generator)
         self.area_under_margin.update(positions, result.log_p, self._labels[positions])
         self.mean_probabilities.update(positions, result.log_p)
@@ -203,8 +211,7 @@ class TrainingLoop:
 
     def embedder(self, model: PrototypeModel) -> Embedder:
         """An embedder of a model, in the precision of the training."""
-        settings, network = self.settings, fuse_batchnorm(model.network)
-        return Embedder(network, settings.preprocessing, settings.device, settings.precision)
+        return embedder_of(fuse_batchnorm(model.network), self.settings)
 
     def _validate(self) -> float | None:
         """Validation accuracy of the current model, or of the average if the recipe uses it."""
@@ -213,7 +220,10 @@ class TrainingLoop:
         uses_average = self.recipe.uses_average
         model = self.select_model(ModelSelection.AVERAGE if uses_average else ModelSelection.LAST)
         voters = self.voters() if self.recipe.validation is Validation.NEIGHBOURS else None
-        found = accuracy(self.embedder(model), model.prototypes, self.validation, voters)
+        embedder, validation = self.embedder(model), self.validation
+        found = accuracy(embedder, model.prototypes, validation, voters)
+        # Machines of different kinds may round differently; all must take the same decisions.
+        found = float(self._processes.stacked(torch.tensor(found, dtype=torch.float64))[0])
         number = len(self.history) + 1
         self.best.update(number, found, len(self.validation), model.state_dict())
         return found
@@ -226,6 +236,7 @@ class TrainingLoop:
         progress = finished_epochs / self.recipe.epochs
         updated = self.target_policy.update(predictions, self._labels, self.targets, progress)
         self.targets = updated.with_confirmed(self._labels, self._confirmed)
+        self._processes.copy_of_first([self.targets.labels, self.targets.weights])
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = add_prefix("model", self.model.state_dict())
@@ -246,6 +257,7 @@ class TrainingLoop:
             "history": history,
             "largest_part": largest_part,
             "passing_fraction": self.passing_fraction,
+            "processes": self._processes.count,
         }
 
     def _restore(self, checkpoint: Checkpoint) -> None:
@@ -259,13 +271,19 @@ class TrainingLoop:
         self.best.restore(checkpoint.facts, select_prefix(tensors, "best"))
         self.passing_fraction = checkpoint.facts.get("passing_fraction")
         self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]
+        before, now = checkpoint.facts.get("processes", 1), self._processes.count
+        if before != now:
+            self.context.notice(
+                f"the training ran with {before} processes before, and goes on with {now}; its "
+                "results differ by rounding from those of an unchanged number"
+            )
 
 
-def _target_policy(recipe: Recipe) -> TargetPolicy:
+def _target_policy(recipe: Recipe, processes: Processes) -> TargetPolicy:
     """The published truncation, or the agreement with neighbours if the recipe sets it."""
     if recipe.agreement is None:
         return TruncationPolicy(recipe.k)
-    return NeighborAgreementPolicy(recipe.k, recipe.agreement)
+    return NeighborAgreementPolicy(recipe.k, recipe.agreement, processes)
 
 
 def _finite_loss(loss: float, epoch: int) -> float:

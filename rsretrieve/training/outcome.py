@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rsretrieve.data.profile.spread import least_class_spread, spread_of
 from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network.embedder import Embedder
+from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.targets.targets import Targets
 from rsretrieve.training.validate import Examples
 
@@ -80,6 +81,28 @@ def require_finite(model: nn.Module, epoch: int) -> None:
         raise TrainingDiverged(
             f"the weights are no longer finite numbers after epoch {epoch + 1}",
             hint=_SMALLER_STEPS,
+        )
+
+
+def require_equal(model: nn.Module, epoch: int, processes: Processes) -> None:
+    """Check that all processes of a training have the same model.
+
+    Args:
+        model: of this process, after the epoch.
+        epoch: counted from 0.
+        processes: those of the training.
+
+    Raises:
+        TrainingDiverged: they have not.
+    """
+    if processes.count == 1:
+        return
+    tensors: list[Tensor] = [t for t in model.state_dict().values() if t.is_floating_point()]
+    sums = processes.stacked(torch.stack([tensor.double().sum() for tensor in tensors]))
+    if not bool((sums == sums[0]).all()):
+        raise TrainingDiverged(
+            f"the processes of the training have different weights after epoch {epoch + 1}",
+            hint="use machines with the same GPUs and the same versions of PyTorch",
         )
 
 

@@ -26,6 +26,7 @@ from rsretrieve.training.history.tile_history import TileHistory, write_tile_his
 from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.outcome import SampledEmbeddings
 from rsretrieve.training.run.starting_point import StartingPoint
+from rsretrieve.training.step import TrainingSettings
 
 _PRECISION_TILES = 32
 """Tiles that are embedded to choose the precision."""
@@ -78,10 +79,16 @@ def summarize(
         epochs=len(training.history),
         seconds=seconds,
         tiles_per_second=len(rates) / sum(1 / rate for rate in rates) if rates else 0.0,
-        device=describe_device(training.settings.device),
+        device=_described(training.settings),
         kept_fraction=float(training.kept_mask.mean()),
         relabelled_fraction=float(training.relabelled_mask.mean()),
     )
+
+
+def _described(settings: TrainingSettings) -> str:
+    """The device of a training, and the number of its processes if there are several."""
+    count, device = settings.processes.count, describe_device(settings.device)
+    return device if count == 1 else f"{device}, {count} processes"
 
 
 @dataclass(frozen=True)

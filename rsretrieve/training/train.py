@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,8 +31,11 @@ from rsretrieve.training.outcome import (
     require_distinct,
     require_taught,
 )
+from rsretrieve.training.parallel.process_group import training_processes
+from rsretrieve.training.parallel.processes import Processes
+from rsretrieve.training.parallel.shared_tiles import prepare_shared
 from rsretrieve.training.recipe import Recipe
-from rsretrieve.training.run.identity import training_identity
+from rsretrieve.training.run import common_identity as shared
 from rsretrieve.training.run.starting_point import StartingPoint, starting_point
 from rsretrieve.training.save_model import (
     FinishedTraining,
@@ -84,6 +87,9 @@ def train_model(
 ) -> TrainingSummary:
     """Train a model and write its folder.
 
+    If a launcher such as `torchrun` started several processes, all of them call this function
+    with the same request; they train one model together, and the first one writes it.
+
     Args:
         request: what to train.
         context: takes the tiles that cannot be read, notices and progress.
@@ -95,6 +101,8 @@ def train_model(
 
     Raises:
         InvalidArgument, WeightsError: unknown backbone, or weights that cannot be obtained.
+        InputError: the processes of the training have different arguments or tiles.
+        ProcessLost: another process of the training ended.
         OutputExists, OutputBusy: the output exists, or another process is writing it.
         LabelsError, NoUsableTiles: there are too few labels or tiles.
         CheckpointError: `resume`, and there is nothing to resume.
@@ -103,31 +111,51 @@ def train_model(
 
         After any error the output is as before.
     """
+    processes = training_processes(request.device)
+    # The first process reports for all.
+    own = context if processes.is_first else RunContext(strict=context.strict)
+    with processes.watched(), ExitStack() as stack:
+        with processes.together():
+            if processes.is_first:
+                stack.enter_context(_writing(request))
+        summary = _train(request, own, add_reports, processes)
+        context.failures = processes.of_first(lambda: own.failures)
+        return summary
+
+
+@contextmanager
+def _writing(request: TrainingRequest) -> Iterator[None]:
+    """Lock the output, and remove what interrupted trainings left beside it."""
     refuse_to_overwrite(request.output, overwrite=request.overwrite, marker=DESCRIPTION_FILE)
     with only_writer(request.output):
         _remove_leftovers(request.output)
         try:
-            return _train(request, context, add_reports)
+            yield
         finally:
             _remove_leftovers(request.output)
 
 
 def _train(
-    request: TrainingRequest, context: RunContext, add_reports: Callable[[Path], None]
+    request: TrainingRequest,
+    context: RunContext,
+    add_reports: Callable[[Path], None],
+    processes: Processes,
 ) -> TrainingSummary:
     started = time.perf_counter()
-    check_backbone(request.recipe.backbone)
-    check_weights(request.recipe.backbone, request.weights)
-    _refuse_unfinished(request)
-    prepared = prepare_tiles(
-        request.tiles, request.validation, request.recipe, request.bands, request.seed, context
+    _check(request, processes)
+    prepared = prepare_shared(
+        processes,
+        lambda: prepare_tiles(
+            request.tiles, request.validation, request.recipe, request.bands, request.seed, context
+        ),
     )
-    settings = _settings(request, prepared)
+    shared.require_shares(processes, prepared.train, request.recipe.batch_size)
+    settings = _settings(request, prepared, processes)
     start = starting_point(
         request.weights, prepared, settings, context, fits_head=not request.resume
     )
     training = _loop(start, settings, prepared, context)
-    identity = training_identity(request.recipe, request.weights, prepared, settings)
+    identity = shared.common_identity(request.recipe, request.weights, prepared, settings)
     before = _before_training(training)
     with retain_freed_memory() if request.device.type == "cpu" else nullcontext():
         training.run(checkpoint_path(request.output), identity, resume=request.resume)
@@ -135,6 +163,18 @@ def _train(
     summary = summarize(training, request.output, prepared, time.perf_counter() - started)
     model = start.completed(training.select_model(training.recipe.keep))
     finished = FinishedTraining(training, prepared, start, summary, embeddings, model)
+    with processes.together():
+        if processes.is_first:
+            _write(request, finished, context, add_reports)
+    return summary
+
+
+def _write(
+    request: TrainingRequest,
+    finished: FinishedTraining,
+    context: RunContext,
+    add_reports: Callable[[Path], None],
+) -> None:
     with folder_aside(
         request.output, overwrite=request.overwrite, marker=DESCRIPTION_FILE
     ) as folder:
@@ -142,7 +182,21 @@ def _train(
         add_reports(folder)
         model_folder.seal_folder(folder)
     shutil.rmtree(_unfinished_folder(request.output), ignore_errors=not request.recipe.epochs)
-    return summary
+
+
+def _check(request: TrainingRequest, processes: Processes) -> None:
+    recipe = request.recipe
+    with processes.together():
+        check_backbone(recipe.backbone)
+        check_weights(recipe.backbone, request.weights)
+        if processes.is_first:
+            _refuse_unfinished(request)
+        shared.require_batches_for(
+            processes, recipe.batch_size, micro_batches=request.micro_batches
+        )
+    shared.require_own_gpus(processes, request.device)
+    names = ("output", "seed", "weights", "bands", "resume", "overwrite")
+    processes.require_same(recipe.to_json() | {name: str(getattr(request, name)) for name in names})
 
 
 def _loop(
@@ -201,7 +255,9 @@ def _checked_embeddings(
     return embeddings
 
 
-def _settings(request: TrainingRequest, prepared: PreparedTiles) -> TrainingSettings:
+def _settings(
+    request: TrainingRequest, prepared: PreparedTiles, processes: Processes
+) -> TrainingSettings:
     return TrainingSettings(
         recipe=request.recipe.for_classes(len(prepared.class_names)),
         preprocessing=prepared.preprocessing,
@@ -209,6 +265,7 @@ def _settings(request: TrainingRequest, prepared: PreparedTiles) -> TrainingSett
         device=request.device,
         precision=best_precision(request.device),
         micro_batches=request.micro_batches,
+        processes=processes,
     )
 
 

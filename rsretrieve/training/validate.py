@@ -33,6 +33,14 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def batches(self, most: int) -> int:
+        """The number of batches, of nearly equal sizes; one of one tile would break batch norm.
+
+        Args:
+            most: tiles in a batch, at most.
+        """
+        return max(1, min(math.ceil(len(self) / most), len(self) // 2))
+
 
 @dataclass(frozen=True)
 class Voters:

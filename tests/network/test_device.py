@@ -14,6 +14,7 @@ from rsretrieve.network.device import (
     best_precision,
     choose_device,
     describe_device,
+    unused_gpus,
 )
 
 
@@ -117,3 +118,48 @@ def test_a_torch_that_does_not_tell_computes_in_float32(monkeypatch: pytest.Monk
 def test_matrices_multiply_in_the_precision(precision: Precision, dtype: torch.dtype) -> None:
     with autocast(precision, torch.device("cpu")):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is dtype
+
+
+@pytest.fixture
+def third_of_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process is one of four on two machines."""
+    place = {"RANK": "2", "WORLD_SIZE": "4", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in (place | {"MASTER_ADDR": "node1", "MASTER_PORT": "1"}).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("gpus", "third_of_four")
+def test_each_of_several_processes_has_the_gpu_of_its_number_on_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda:0")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert choose_device("auto") == torch.device("cuda:1")
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.usefixtures("gpus", "third_of_four")
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(DeviceUnavailable, match="cuda:2: 2 GPUs"):
+        choose_device("auto")
+
+
+@pytest.mark.usefixtures("gpus", "third_of_four")
+def test_a_process_that_sees_only_its_own_gpu_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert choose_device("auto") == torch.device("cuda:0")
+
+
+@pytest.mark.usefixtures("gpus")
+def test_a_training_on_one_of_two_gpus_says_so() -> None:
+    gpu = torch.device("cuda", 0)
+    assert "one of 2 GPUs" in unused_gpus(gpu, "auto")
+    assert "--nproc-per-node 2" in unused_gpus(gpu, "cuda")
+    assert unused_gpus(gpu, "cuda:0") == unused_gpus(torch.device("cpu"), "auto") == ""
+
+
+@pytest.mark.usefixtures("gpus", "third_of_four")
+def test_nothing_is_said_where_all_gpus_are_used() -> None:
+    assert unused_gpus(torch.device("cuda", 0), "auto") == ""

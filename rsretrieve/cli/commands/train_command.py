@@ -20,7 +20,7 @@ from rsretrieve.cli.early_checks import (
     find_weights,
     refuse_no_labels,
 )
-from rsretrieve.cli.given_command import record_config
+from rsretrieve.cli.given_command import command_as_typed, record_config
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -170,11 +170,12 @@ def train(
     """Train an embedding on tiles whose labels may be wrong.
 
     Writes a model folder: network, class prototypes, model card, training history. --resume
-    continues an interrupted training.
+    continues an interrupted training. torchrun starts one process for each GPU.
 
     Example:
         rsretrieve train tiles --output models/mine
         rsretrieve train tiles --labels fixed.csv --output models/better
+        torchrun --nproc-per-node 4 -m rsretrieve train tiles --output models/mine
     """
     asked_bands = options.parse_bands(bands)
     in_parts = batch_size == "auto"
@@ -230,7 +231,7 @@ def train(
         from rsretrieve.cli.io.result_tables import training_summary
         from rsretrieve.export.model_card import write_card_and_plot
         from rsretrieve.export.results import training_json
-        from rsretrieve.network.device import choose_device
+        from rsretrieve.network.device import choose_device, unused_gpus
         from rsretrieve.training.train import TrainingRequest, checkpoint_path, train_model
 
         paths.check_tiles(lambda: (tile.path for tile in (*found, *(validation or ()))))
@@ -248,6 +249,8 @@ def train(
             micro_batches=in_parts,
         )
         terminal.notice(*request.tiles.notices)
+        if text := unused_gpus(request.device, device):
+            terminal.notice(f"{text} -m {command_as_typed()}")
         checkpoint = checkpoint_path(output)
         before = None if resume else _state(checkpoint)
         terminal.after_interrupt = lambda: _what_is_kept(checkpoint, before)

@@ -134,7 +134,7 @@ def room_for(
     if size_bytes <= available_bytes() // 2:
         return np.empty(shape, dtype)
     with (
-        _room_named(size_bytes, what),
+        room_named(size_bytes, what),
         tempfile.NamedTemporaryFile(prefix="rsretrieve-pixels-") as file,
     ):
         _reserve(file.fileno(), size_bytes)
@@ -144,7 +144,7 @@ def room_for(
 
 
 @contextmanager
-def _room_named(size_bytes: int, what: str) -> Iterator[None]:
+def room_named(size_bytes: int, what: str) -> Iterator[None]:
     """Make an error of the temporary folder say what needed the room, and how to get more."""
     try:
         yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,8 +16,41 @@ GREY_WEIGHTS = (0.2989, 0.587, 0.114)
 """ITU-R 601-2 luma of red, green and blue."""
 
 
+@dataclass(frozen=True)
+class BatchShare:
+    """Some tiles of a batch, of which other processes hold the others.
+
+    Random numbers are drawn for the whole batch, so that a tile's do not depend on its share.
+
+    Attributes:
+        tiles: the number of tiles of the whole batch.
+        rows: which of them these are.
+    """
+
+    tiles: int
+    rows: slice
+
+    @classmethod
+    def whole(cls, tiles: int) -> BatchShare:
+        """All tiles of a batch."""
+        return cls(tiles, slice(0, tiles))
+
+
+@dataclass(frozen=True)
+class _Numbers:
+    """Draws random numbers for the tiles of a batch."""
+
+    generator: torch.Generator
+    share: BatchShare
+
+
 def augmented(
-    tiles: Tensor, augmentation: Augmentation, generator: torch.Generator, *, rgb: bool
+    tiles: Tensor,
+    augmentation: Augmentation,
+    generator: torch.Generator,
+    *,
+    rgb: bool,
+    share: BatchShare | None = None,
 ) -> Tensor:
     """Augment a batch of tiles.
 
@@ -25,27 +59,30 @@ def augmented(
         augmentation: what to vary, and how much.
         generator: the random numbers, on the tiles' device.
         rgb: the three bands are red, green and blue in 0…1 (results are clamped to that).
+        share: which tiles of a larger batch they are; by default all of them.
 
     Returns:
         (B, C, S, S), same type.
     """
-    tiles = _transformed(tiles, augmentation, generator)
+    numbers = _Numbers(generator, share or BatchShare.whole(len(tiles)))
+    tiles = _transformed(tiles, augmentation, numbers)
     if rgb and augmentation.grayscale > 0:
-        chosen = _uniform(tiles, generator, 0, 1) < augmentation.grayscale
+        chosen = _uniform(tiles, numbers, 0, 1) < augmentation.grayscale
         tiles = torch.where(chosen, grey(tiles), tiles)
-    return _jittered(tiles, augmentation, generator, rgb=rgb)
+    return _jittered(tiles, augmentation, numbers, rgb=rgb)
 
 
-def _uniform(tiles: Tensor, generator: torch.Generator, low: float, high: float) -> Tensor:
+def _uniform(tiles: Tensor, numbers: _Numbers, low: float, high: float) -> Tensor:
     """(B, 1, 1, 1) independent uniform numbers in low…high."""
-    uniform = torch.rand(len(tiles), 1, 1, 1, generator=generator, device=tiles.device)
-    return (low + (high - low) * uniform).to(tiles.dtype)
+    count, generator = numbers.share.tiles, numbers.generator
+    uniform = torch.rand(count, 1, 1, 1, generator=generator, device=tiles.device)
+    return (low + (high - low) * uniform[numbers.share.rows]).to(tiles.dtype)
 
 
-def _transformed(tiles: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    flips = _flips(tiles, augmentation.symmetry, generator)
+def _transformed(tiles: Tensor, augmentation: Augmentation, numbers: _Numbers) -> Tensor:
+    flips = _flips(tiles, augmentation.symmetry, numbers)
     if augmentation.zoom > 0 or augmentation.shift > 0:
-        return _zoomed(tiles, augmentation, flips, generator)
+        return _zoomed(tiles, augmentation, flips, numbers)
     across, down, turned = flips
     if augmentation.symmetry is not Symmetry.NONE:
         tiles = torch.where(across, tiles.flip(3), tiles)
@@ -55,9 +92,7 @@ def _transformed(tiles: Tensor, augmentation: Augmentation, generator: torch.Gen
     return tiles
 
 
-def _flips(
-    tiles: Tensor, symmetry: Symmetry, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
+def _flips(tiles: Tensor, symmetry: Symmetry, numbers: _Numbers) -> tuple[Tensor, Tensor, Tensor]:
     """Which tiles are flipped left to right, which top to bottom, and which then transposed.
 
     Returns:
@@ -66,24 +101,24 @@ def _flips(
     none = torch.zeros(len(tiles), 1, 1, 1, dtype=torch.bool, device=tiles.device)
     if symmetry is Symmetry.NONE:
         return none, none, none
-    across = _uniform(tiles, generator, 0, 1) >= 0.5
+    across = _uniform(tiles, numbers, 0, 1) >= 0.5
     if symmetry is Symmetry.HORIZONTAL:
         return across, none, none
-    down = _uniform(tiles, generator, 0, 1) >= 0.5
-    return across, down, _uniform(tiles, generator, 0, 1) >= 0.5
+    down = _uniform(tiles, numbers, 0, 1) >= 0.5
+    return across, down, _uniform(tiles, numbers, 0, 1) >= 0.5
 
 
 def _zoomed(
     tiles: Tensor,
     augmentation: Augmentation,
     flips: tuple[Tensor, Tensor, Tensor],
-    generator: torch.Generator,
+    numbers: _Numbers,
 ) -> Tensor:
     """Zoom, shift and flip in one resampling: each pass over the tiles costs time."""
     reach = math.log1p(augmentation.zoom)
-    side = _uniform(tiles, generator, -reach, reach).exp()
-    dx = _uniform(tiles, generator, -2 * augmentation.shift, 2 * augmentation.shift)
-    dy = _uniform(tiles, generator, -2 * augmentation.shift, 2 * augmentation.shift)
+    side = _uniform(tiles, numbers, -reach, reach).exp()
+    dx = _uniform(tiles, numbers, -2 * augmentation.shift, 2 * augmentation.shift)
+    dy = _uniform(tiles, numbers, -2 * augmentation.shift, 2 * augmentation.shift)
     length = tiles.shape[-1]
     # Centres of pixels, from −1 at one edge of a tile to 1 at the other.
     centres = (2 * torch.arange(length, dtype=tiles.dtype, device=tiles.device) + 1) / length - 1
@@ -98,9 +133,7 @@ def _zoomed(
     )
 
 
-def _jittered(
-    tiles: Tensor, augmentation: Augmentation, generator: torch.Generator, *, rgb: bool
-) -> Tensor:
+def _jittered(tiles: Tensor, augmentation: Augmentation, numbers: _Numbers, *, rgb: bool) -> Tensor:
     """Colour jitter; the order of its steps is drawn once a batch, the factors for each tile."""
     parts = {
         "brightness": (brightened, augmentation.brightness),
@@ -111,14 +144,14 @@ def _jittered(
     names = [name for name, (_, amount) in parts.items() if amount > 0]
     if rgb and augmentation.hue > 0:
         names.append("hue")
-    order = torch.randperm(len(names), generator=generator, device=tiles.device).tolist()
+    order = torch.randperm(len(names), generator=numbers.generator, device=tiles.device).tolist()
     for name in (names[i] for i in order):
         if name == "hue":
-            angle = _uniform(tiles, generator, -augmentation.hue, augmentation.hue)
+            angle = _uniform(tiles, numbers, -augmentation.hue, augmentation.hue)
             tiles = hue_turned(tiles, angle)
             continue
         change, amount = parts[name]
-        factor = _uniform(tiles, generator, max(0.0, 1 - amount), 1 + amount)
+        factor = _uniform(tiles, numbers, max(0.0, 1 - amount), 1 + amount)
         tiles = change(tiles, factor)
         tiles = tiles.clamp(0, 1) if rgb else tiles
     return tiles

@@ -13,7 +13,7 @@ from torch import nn
 
 from rsretrieve.data.loading.batches import room_for
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.network.embedder import Embedder, pixel_blocks
+from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.unlabelled.principal_components import fit_projection
@@ -112,8 +112,8 @@ def _features(embedder: Embedder, pixels: NDArray[Any], context: RunContext) -> 
     """(N, C, S, S) → (N, F), in memory or in a temporary file."""
     features: NDArray[np.float32] | None = None
     done = 0
-    for block in pixel_blocks(pixels):
-        found = embedder.features(block).cpu().numpy()
+    for rows in embedder.map_blocks(embedder.features, pixels):
+        found = rows.cpu().numpy()
         if features is None:
             shape = (len(pixels), found.shape[1])
             features = room_for(shape, np.dtype(np.float32), "the features of the tiles")

@@ -10,6 +10,7 @@ four quarter turns is closer to that of similar scenes.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,11 @@ def compute_starting_features(
         (N, d) float16 unit rows, d ≤ 128.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(pixels))[:sample_tiles])
-    sample = [_turned_features(embedder, block) for block in pixel_blocks(pixels, chosen)]
+    turned = partial(_turned_features, embedder)
+    sample = [*embedder.map_blocks(turned, pixels, chosen)]
     mean, axes = _principal_axes(torch.cat(sample))
-    if len(chosen) < len(pixels):
-        blocks = (_turned_features(embedder, block) for block in pixel_blocks(pixels))
-    else:  # the sample is all tiles in their order
-        blocks = (block for block in sample)
+    # Otherwise the sample is all tiles in their order.
+    blocks = embedder.map_blocks(turned, pixels) if len(chosen) < len(pixels) else iter(sample)
     projected = torch.cat([normalize((block - mean) @ axes) for block in blocks])
     return np.asarray(projected.cpu().numpy(), np.float16)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from rsretrieve.network.backbones.normalisation_check import (
 )
 from rsretrieve.network.backbones.rgb_statistics import RGB_BANDS, rgb_statistics
 from rsretrieve.network.device import Precision
-from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.metadata import ModelFolder, read_description, report_unchecked
 from rsretrieve.network.model import PrototypeModel
@@ -33,7 +32,7 @@ from rsretrieve.training.history.starting_features import (
 )
 from rsretrieve.training.history.tile_history import read_tile_history
 from rsretrieve.training.initialize import starting_model
-from rsretrieve.training.step import TrainingSettings
+from rsretrieve.training.step import TrainingSettings, embedder_of
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,10 @@ def starting_point(
     """
     recipe, taken = settings.recipe, prepared.preprocessing
     inputs = input_bands(taken, prepared.tiles, weights)
-    model, report = starting_model(
-        recipe, len(taken.bands), prepared.class_names, weights, settings.seed, inputs
+    model, report = settings.processes.readers_first(  # which download the weights
+        lambda: starting_model(
+            recipe, len(taken.bands), prepared.class_names, weights, settings.seed, inputs
+        )
     )
     if report is not None:
         context.notice(str(report))
@@ -154,7 +155,7 @@ def _on_pixels(
         features = _inherited_features(Path(weights), prepared, context)
     elif report is not None:  # features of a network with random weights carry no information
         context.start_stage("computing features before labels are learned")
-        embedder = _embedder(model, settings)
+        embedder = embedder_of(model.network, settings)
         features = compute_starting_features(embedder, prepared.train.pixels, settings.seed)
     return StartingPoint(model, report, features)
 
@@ -168,8 +169,8 @@ def _on_features(
     context: RunContext,
 ) -> StartingPoint:
     """Compute the features of the backbone once; without epochs, finish its head, too."""
-    device, preprocessing = settings.device, prepared.preprocessing
-    embedder = Embedder(fuse_batchnorm(model.network), preprocessing, device, Precision.FLOAT32)
+    exact = replace(settings, precision=Precision.FLOAT32)
+    embedder = embedder_of(fuse_batchnorm(model.network), exact)
     frozen = FrozenBackbone.of(model, embedder, prepared, context)
     features = None
     if Path(weights).is_dir():
@@ -190,22 +191,21 @@ def _finish_head(
     if not has_projection:
         frozen.fit_components()
     if old is None or not has_projection or old.class_names != class_names:
-        frozen.set_prototypes(Embedder(frozen.head.network, None, settings.device))
+        of_features = replace(settings, preprocessing=None)
+        frozen.set_prototypes(embedder_of(frozen.head.network, of_features))
 
 
 def _warm_up(start: StartingPoint, prepared: PreparedTiles, settings: TrainingSettings) -> None:
     recipe, frozen = settings.recipe, start.frozen
     if frozen is None:
-        model, embedder, train = start.model, _embedder(start.model, settings), prepared.train
+        model, train = start.model, prepared.train
+        embedder = embedder_of(model.network, settings)
     else:
         model, train = frozen.head, frozen.train
-        embedder = Embedder(model.network, None, settings.device, Precision.FLOAT32)
+        exact = replace(settings, preprocessing=None, precision=Precision.FLOAT32)
+        embedder = embedder_of(model.network, exact)
     epochs, seed = recipe.head_epochs, settings.seed
     warm_up_head(model, embedder, train, q=recipe.q, epochs=epochs, seed=seed)
-
-
-def _embedder(model: PrototypeModel, settings: TrainingSettings) -> Embedder:
-    return Embedder(model.network, settings.preprocessing, settings.device, settings.precision)
 
 
 def _inherited_features(

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rsretrieve.training.parallel.processes import ALONE, Processes
 from rsretrieve.training.recipe import AgreementSettings
 from rsretrieve.training.targets.targets import Predictions, Targets, taught_classes
 
@@ -59,10 +60,11 @@ class NeighborAgreementPolicy:
     Args:
         k: the truncation, 0 ≤ k < 1.
         settings: the other thresholds of the rule.
+        processes: share the search for neighbours.
     """
 
-    def __init__(self, k: float, settings: AgreementSettings) -> None:
-        self.k, self.settings = k, settings
+    def __init__(self, k: float, settings: AgreementSettings, processes: Processes = ALONE) -> None:
+        self.k, self.settings, self._processes = k, settings, processes
         self._mean: Tensor | None = None  # (N, K) float16, to halve the memory of large sets
 
     def update(
@@ -70,7 +72,9 @@ class NeighborAgreementPolicy:
     ) -> Targets:
         """See `TargetPolicy.update`."""
         probabilities = align_class_frequencies(self._average(predictions.log_p.exp()), given)
-        votes = neighbor_votes(predictions.embeddings, previous, probabilities.shape[1])
+        votes = neighbor_votes(
+            predictions.embeddings, previous, probabilities.shape[1], processes=self._processes
+        )
         relabel = self.settings.relabel if progress >= self.settings.relabel_after else math.inf
         thresholds = Thresholds(self.k, self.settings.share, relabel)
         return agreed_targets(probabilities, votes, given, previous, thresholds)
@@ -139,7 +143,11 @@ def agreed_targets(
 
 
 def neighbor_votes(
-    embeddings: Tensor, targets: Targets, classes: int, block_bytes: int = _BLOCK_BYTES
+    embeddings: Tensor,
+    targets: Targets,
+    classes: int,
+    block_bytes: int = _BLOCK_BYTES,
+    processes: Processes = ALONE,
 ) -> Tensor:
     """Let each tile's nearest other taught tiles vote.
 
@@ -148,6 +156,7 @@ def neighbor_votes(
         targets: which tiles vote, and for which label.
         classes: K.
         block_bytes: memory for the similarities of one block of tiles.
+        processes: each one searches the neighbours of a share of the blocks.
 
     Returns:
         (N, K), rows summing to 1; to 0 where no other tile is taught.
@@ -155,12 +164,18 @@ def neighbor_votes(
     voters = targets.weights.nonzero().squeeze(1)
     gallery, labels = embeddings[voters], targets.labels[voters]
     size = max(1, block_bytes // (4 * max(1, len(voters))))
-    votes = torch.zeros(len(embeddings), classes, device=embeddings.device)
-    for start in range(0, len(embeddings), size):
+
+    def votes_from(start: int) -> Tensor:
         rows = torch.arange(start, min(start + size, len(embeddings)), device=embeddings.device)
         similarities, nearest = _nearest_others(embeddings[rows] @ gallery.T, rows, voters)
         weights = ((similarities - 1) / VOTE_TEMPERATURE).exp()
-        votes[rows] = votes[rows].scatter_add(1, labels[nearest], weights)
+        none = torch.zeros(len(rows), classes, device=embeddings.device)
+        return none.scatter_add(1, labels[nearest], weights)
+
+    votes, done = torch.zeros(len(embeddings), classes, device=embeddings.device), 0
+    for found in processes.map(votes_from, range(0, len(embeddings), size)):
+        votes[done : done + len(found)] = found
+        done += len(found)
     return votes / votes.sum(dim=1, keepdim=True).clamp_min(1e-12)
 
 

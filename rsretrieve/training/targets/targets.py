@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rsretrieve.network.embedder import BLOCK_TILES, Embedder, pixel_blocks
+from rsretrieve.network.embedder import BLOCK_TILES, Embedder
 from rsretrieve.network.prototypes import Prototypes
 
 
@@ -101,9 +101,9 @@ def predict(
     """
     embeddings, log_p = [], []
     with torch.inference_mode():
-        for block in pixel_blocks(pixels, block_tiles=block_tiles):
-            embeddings.append(embedder.embed(block))
-            log_p.append(prototypes(embeddings[-1]))
+        for vectors in embedder.map_blocks(embedder.embed, pixels, block_tiles=block_tiles):
+            embeddings.append(vectors)
+            log_p.append(prototypes(vectors))
     # Clones: tensors made in inference mode cannot take part in a training step.
     return Predictions(torch.cat(embeddings).clone(), torch.cat(log_p).clone())
 

@@ -12,6 +12,7 @@ import torch
 from torchvision.transforms.v2 import functional as reference
 
 from rsretrieve.data.preprocessing.augment import (
+    BatchShare,
     augmented,
     brightened,
     contrasted,
@@ -275,3 +276,15 @@ def test_a_symmetry_may_be_given_by_its_name():
 def test_an_unknown_symmetry_is_refused():
     with pytest.raises(ValueError, match="'vertical' is not a valid Symmetry"):
         Augmentation(symmetry="vertical")
+
+
+@pytest.mark.parametrize("rgb", [True, False])
+def test_a_share_of_a_batch_is_varied_as_in_the_whole_batch(rgb):
+    everything = Augmentation(Symmetry.DIHEDRAL, 0.2, 0.1, 0.4, 0.4, 0.4, 0.2, 0.5)
+    tiles = some_tiles(7)
+    whole = vary(tiles, everything, rgb=rgb)
+    for rows in (slice(0, 3), slice(3, 7)):
+        generator = torch.Generator().manual_seed(0)
+        share = BatchShare(7, rows)
+        part = augmented(tiles[rows], everything, generator, rgb=rgb, share=share)
+        assert torch.equal(part, whole[rows])

@@ -1,0 +1,1 @@
+"""Train with several processes. Only `process_group.py` uses torch.distributed."""
