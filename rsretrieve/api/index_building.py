@@ -13,6 +13,7 @@ from rsretrieve.api.arguments.checks import (
     device_name,
     flag,
     number,
+    one_of,
     path_of,
     plain_text,
     whole,
@@ -23,10 +24,14 @@ from rsretrieve.api.opened_index import Index
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import ModelLike, model_path, paths_among
 from rsretrieve.data.windowing import WindowChoices
+from rsretrieve.enums import Engine
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
+from rsretrieve.index.cluster.cluster_options import ClusterOptions
+from rsretrieve.index.cluster.ray_cluster import check_ray
+from rsretrieve.index.cluster.shard_storage import storage_at
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE
@@ -52,6 +57,11 @@ def build_index(
     seed: int = 0,
     update: bool = False,
     overwrite: bool = False,
+    engine: str = Engine.LOCAL,
+    address: str | None = None,
+    shards: int | None = None,
+    workers: int | None = None,
+    shard_folder: PathLike | None = None,
     device: str = "auto",
     strict: bool = False,
     progress: Progress | None = None,
@@ -81,6 +91,14 @@ def build_index(
             those that are gone. It keeps its kind where neither `index`, `recall`, `memory` nor
             `append_only` asks for another.
         overwrite: replace an index that is there; a folder that is no index never is.
+        engine: `local`, or `ray`: processes of a Ray cluster embed, shard by shard. The next four
+            are for it.
+        address: `HOST:PORT` of the cluster, or `auto`; by default the one in `RAY_ADDRESS`, or
+            processes on this machine. A connection that the program has already is used.
+        shards: the number of shards; by default one for 256 to 65,536 tiles.
+        workers: the number of processes; by default one a GPU, or else one a core.
+        shard_folder: where the shards lie, and stay: a folder that all machines share, or
+            `s3://…`; by default a folder beside `output`, which is removed in the end.
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a loaded model
             stays where it is.
         strict: the first tile that cannot be used ends the work.
@@ -95,6 +113,8 @@ def build_index(
         NoUsableTiles: not one tile can be used.
         ModelMismatch: an update with another model than the index was built with.
         WeightsError: `weights` cannot be obtained, or do not fit.
+        MissingPackage: Ray is not installed.
+        InputError: the cluster or the object store does not answer.
 
     Example:
         >>> import rsretrieve
@@ -107,6 +127,8 @@ def build_index(
     with CallReport(progress, strict=strict) as call:
         folder, goal = path_of(output, "output"), _goal(index, recall, memory, append_only)
         replaces, updates = flag(overwrite, "overwrite"), flag(update, "update")
+        spread = (address, shards, workers, shard_folder)
+        cluster = _cluster(one_of(engine, Engine, "engine"), device_name(device), spread)
         asked = embedding_request(model, weights, backbone, seed, update=updates)
         if isinstance(model, str | os.PathLike):
             model = model_path(model, call)
@@ -130,6 +152,7 @@ def build_index(
                 overwrite=replaces,
                 update=updates,
                 store_model=not updates and (model is None or given_model(used.path).is_shipped),
+                cluster=cluster,
             )
         store = open_index(folder)
     of_user = None if model is None else used
@@ -219,6 +242,33 @@ def build_index_from_embeddings(
         index_embeddings(source, listing, options, call.context, choices, changes)
         store = open_index(folder)
     return Index(store, None, device_name(device), call.failures)
+
+
+def _cluster(engine: Engine, device: str, given: tuple[object, ...]) -> ClusterOptions | None:
+    """The cluster to embed on; None for the local engine."""
+    names = ("address", "shards", "workers", "shard_folder")
+    named = dict(zip(names, given))
+    if engine is Engine.LOCAL:
+        typed = [name for name, value in named.items() if value is not None]
+        if typed:
+            raise InvalidArgument(f"{typed[0]} needs engine='ray'")
+        return None
+    address, folder = named["address"], named["shard_folder"]
+    counts = [None if named[n] is None else whole(named[n], n, 1) for n in ("shards", "workers")]
+    options = ClusterOptions(
+        None if address is None else plain_text(address, "address"),
+        *counts,
+        None
+        if folder is None
+        else os.fspath(path_of(folder, "shard_folder"))
+        if isinstance(folder, os.PathLike)
+        else plain_text(folder, "shard_folder"),
+        device,
+    )
+    if options.shard_folder is not None:
+        storage_at(options.shard_folder)
+    check_ray(options.address)
+    return options
 
 
 def _refuse_folder(tiles: object) -> None:

@@ -24,6 +24,7 @@ from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.export.output_paths import OutputPaths
 
 if TYPE_CHECKING:
+    from rsretrieve.index.cluster.cluster_options import ClusterOptions
     from rsretrieve.index.vectors.choose_kind import IndexGoal
 
 
@@ -41,6 +42,7 @@ class IndexRun:
     request: DefaultRequest
     external: ExternalOptions
     stores_model: bool
+    cluster: ClusterOptions | None = None
 
 
 def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
@@ -76,6 +78,7 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
             overwrite=upkeep.overwrite,
             update=work.update,
             store_model=work.stores_model,
+            cluster=work.cluster,
         )
     terminal.notice(*context.notices)
     terminal.result(indexing_json(summary), indexing_summary(summary))

@@ -46,10 +46,21 @@ def stream_batches(
     batch_size: int,
     context: RunContext,
     progress: Progress = lambda _: None,
+    *,
+    workers: int | None = None,
 ) -> Iterator[Batch]:
-    """Preprocess tiles and yield them in batches, in order; failures go to `context`."""
+    """Preprocess tiles and yield them in batches, in order; failures go to `context`.
+
+    Args:
+        tiles: the tiles.
+        preprocessing: makes their pixels.
+        batch_size: B.
+        context: receives the tiles that cannot be read.
+        progress: see `Progress`.
+        workers: the number of processes that decode; by default one a core.
+    """
     waiting: list[Read[Content]] = []
-    for read in read_preprocessed(tiles, preprocessing):
+    for read in read_preprocessed(tiles, preprocessing, workers):
         if isinstance(read, Failure):
             context.add_failure(read)
             progress(1)

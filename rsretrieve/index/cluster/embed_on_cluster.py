@@ -1,0 +1,231 @@
+"""Embed tiles on a cluster, shard by shard, and bring the shards together."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import rsretrieve
+from rsretrieve.data.failures import Failure
+from rsretrieve.data.loading.cache_folder import LIMIT_VARIABLE
+from rsretrieve.data.profile.tile_features import MOST_TILES, TileFeatures
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import InputError
+from rsretrieve.index.cluster.cluster_options import ClusterOptions
+from rsretrieve.index.cluster.part_embedder import (
+    PROBE,
+    EmbeddingJob,
+    PartEmbedder,
+    ShardReport,
+)
+from rsretrieve.index.cluster.parts import Part, parts_of, run_digest
+from rsretrieve.index.cluster.ray_cluster import Machines, Processes, connected, each_done
+from rsretrieve.index.cluster.shard_file import Shard, read_shard
+from rsretrieve.index.cluster.shard_storage import ShardStorage, storage_at
+from rsretrieve.index.compatibility import fit_warnings
+from rsretrieve.index.reuse import IndexRun, windows_json
+from rsretrieve.index.store.stored_model import copy_model
+from rsretrieve.index.store.tile_table import IndexedTile, TileTable
+
+
+@dataclass(frozen=True)
+class ClusterEmbeddings:
+    """What a cluster embedded.
+
+    Attributes:
+        rows: N tiles.
+        vectors: (N, D) float32, unit rows.
+        skipped: the windows that the user's choices exclude.
+        embedded: how many were embedded now; shards of an earlier run held the others.
+        seconds: how long it took.
+        processor_s: the processor time of all processes.
+        device: what computed.
+    """
+
+    rows: list[IndexedTile]
+    vectors: NDArray[np.float32]
+    skipped: list[IndexedTile]
+    embedded: int
+    seconds: float
+    processor_s: float
+    device: str
+
+
+@dataclass(frozen=True)
+class ShardRun:
+    """The shards of one run.
+
+    Attributes:
+        storage: where they lie.
+        parts: what they are made of, by number.
+        reports: of the parts, by number.
+        dimensions: D.
+    """
+
+    storage: ShardStorage
+    parts: dict[int, Part]
+    reports: dict[int, ShardReport]
+    dimensions: int
+
+    def shards(self) -> Iterator[Shard]:
+        """The shards in the order of the tiles, each checked.
+
+        Raises:
+            InputError: a shard is missing, or is not what was written.
+        """
+        for number in sorted(self.parts):
+            part, report = self.parts[number], self.reports[number]
+            content = self.storage.read(part.shard)
+            where = f"{self.storage.where}/{part.shard}"
+            if content is None or hashlib.sha256(content).hexdigest() != report.sha256:
+                is_here = "is missing" if content is None else "is not what was written"
+                raise InputError(
+                    f"{where} {is_here} ({report.where} wrote it)",
+                    hint="the folder must be one that all machines share, and nobody else may "
+                    "write in it; repeat the command to continue",
+                )
+            try:
+                yield read_shard(content, part.digest, self.dimensions)
+            except ValueError as error:
+                raise InputError(f"{where}: {error}") from error
+
+
+def embed_on_cluster(
+    run: IndexRun, tiles: TileSet, index: Path, options: ClusterOptions
+) -> ClusterEmbeddings:
+    """Embed tiles on a cluster.
+
+    Args:
+        run: the model, and what receives failures, notices and progress.
+        tiles: the tiles to embed.
+        index: the index folder, beside which shards lie by default.
+        options: where, and into how many shards.
+
+    Raises:
+        MissingPackage: Ray is not installed.
+        InputError: the cluster does not answer, or its machines do not share the shards.
+        TileError: a tile cannot be read, and the context is strict.
+    """
+    started = time.perf_counter()
+    run.context.start_stage("embedding tiles", len(tiles))
+    done = _shards_of(run, tiles, index, options)
+    rows: list[IndexedTile] = []
+    skipped: list[IndexedTile] = []
+    vectors = np.empty((len(tiles), done.dimensions), np.float32)
+    features: list[TileFeatures] = []
+    for shard in done.shards():
+        some = shard.vectors
+        vectors[len(rows) : len(rows) + len(some)] = some
+        rows.extend(TileTable(shard.rows))
+        skipped.extend(_report(shard, run))
+        features += [] if shard.features is None else [shard.features]
+    found = vectors[: len(rows)]
+    _warn(run, features, found)
+    reports = done.reports.values()
+    embedded = sum(report.embedded for report in reports)
+    if resumed := len(rows) - embedded:
+        run.context.notice(f"{resumed} tiles were embedded by an interrupted run and are reused")
+    seconds = time.perf_counter() - started
+    spent = sum(report.processor_s for report in reports)
+    machines = len({report.where for report in reports})
+    device = f"{machines} machine{'s' * (machines != 1)} of a Ray cluster"
+    return ClusterEmbeddings(rows, found, skipped, embedded, seconds, spent, device)
+
+
+def _shards_of(run: IndexRun, tiles: TileSet, index: Path, options: ClusterOptions) -> ShardRun:
+    description = run.model.description
+    facts = {
+        "model_fingerprint": description.fingerprint,
+        "windows": windows_json(tiles),
+        "packing": {} if run.packing is None else run.packing.to_json(),
+    }
+    digest = run_digest(facts)
+    parts = {
+        part.number: part for part in parts_of(tiles, options.rows_a_shard(len(tiles)), digest)
+    }
+    storage = storage_at(options.shards_of(index))
+    done = ShardRun(storage, parts, {}, description.dimensions)
+    if not parts:
+        return done
+    probe = json.dumps({"run": digest, "started": time.time_ns(), **facts}).encode()
+    storage.write(PROBE, probe)
+    with connected(options.address, options.workers) as machines:
+        processes = processes_for(machines, options)
+        job = EmbeddingJob(
+            version=rsretrieve.__version__,
+            device="cuda" if processes.gpus else "cpu",
+            decoders=max(1, processes.cores - 1),
+            storage=storage,
+            probe=probe,
+            packing=run.packing,
+            strict=run.context.strict,
+            apart=-(-len(tiles) // MOST_TILES),
+        )
+        make = partial(_embedder, job, _files_of(run.model.folder))
+        for report in _checked(each_done(make, parts.values(), processes)):
+            done.reports[report.part] = report
+            run.context.advance(report.tiles)
+    return done
+
+
+def processes_for(machines: Machines, options: ClusterOptions) -> Processes:
+    """One process a GPU, with its share of the cores; without GPUs, one a core."""
+    gpus = 0 if options.device == "cpu" else machines.gpus
+    if options.device.startswith("cuda") and not gpus:
+        raise InputError(
+            "--device cuda: the Ray cluster has no GPU", hint="leave out --device, or give cpu"
+        )
+    count = options.workers or gpus or machines.cores
+    cores = max(1, machines.cores // gpus) if gpus else 1
+    return Processes(count, cores, 1 if gpus else 0)
+
+
+def _embedder(job: EmbeddingJob, model: dict[str, bytes]) -> Callable[[Part], ShardReport]:
+    os.environ[LIMIT_VARIABLE] = "0"  # each tile is read once: its pixels need not be kept
+    return PartEmbedder(job, model).embed
+
+
+def _checked(reports: Iterable[ShardReport]) -> Iterator[ShardReport]:
+    for report in reports:
+        if report.error is not None:
+            raise report.error
+        yield report
+
+
+def _files_of(model: Path) -> dict[str, bytes]:
+    """The files of a model folder, checked: they travel to the processes."""
+    with tempfile.TemporaryDirectory(prefix="rsretrieve-model-") as folder:
+        copy = Path(folder, "model")
+        copy_model(model, copy)
+        return {path.name: path.read_bytes() for path in copy.iterdir()}
+
+
+def _report(shard: Shard, run: IndexRun) -> list[IndexedTile]:
+    """Report failures and remarks, and return the skipped windows."""
+    skipped = []
+    for row, reason, is_skipped in shard.failed:
+        run.context.add_failure(Failure(row.tile, reason, is_skipped))
+        skipped += [row] * is_skipped
+    for tile_id, notes in shard.notes:
+        run.context.add_notes(tile_id, notes)
+    return skipped
+
+
+def _warn(run: IndexRun, features: list[TileFeatures], vectors: NDArray[np.float32]) -> None:
+    none = np.empty((0, len(run.model.description.preprocessing.bands)))
+    whole = TileFeatures(
+        np.concatenate([none, *(part.means for part in features)]),
+        np.concatenate([none, *(part.deviations for part in features)]),
+    )
+    for text in fit_warnings(run.model.description, whole, vectors):
+        run.context.notice(text)

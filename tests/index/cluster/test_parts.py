@@ -1,0 +1,60 @@
+from dataclasses import replace
+
+import pytest
+
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.errors import InvalidArgument
+from rsretrieve.index.cluster.cluster_options import ClusterOptions
+from rsretrieve.index.cluster.parts import parts_of, run_digest
+
+TILES = TileSet("tiles", tuple(Tile(f"{i}.png", f"/tiles/{i}.png", "forest") for i in range(10)))
+RUN = run_digest({"model_fingerprint": "abc"})
+
+
+def names(tiles=TILES, rows=4, run=RUN):
+    return [part.shard for part in parts_of(tiles, rows, run)]
+
+
+def test_parts_are_all_tiles_in_their_order():
+    parts = list(parts_of(TILES, 4, RUN))
+    assert [part.count for part in parts] == [4, 4, 2]
+    assert [tile for part in parts for tile in part.tiles.load()] == list(TILES)
+
+
+def test_names_say_number_and_content_and_stay():
+    assert names() == names()
+    assert [name[:7] for name in names()] == ["000000-", "000001-", "000002-"]
+
+
+def test_another_model_has_other_shards():
+    assert not {*names()} & {*names(run=run_digest({"model_fingerprint": "abd"}))}
+
+
+def changed(position, **values):
+    some = list(TILES)
+    some[position] = replace(some[position], **values)
+    return replace(TILES, tiles=tuple(some))
+
+
+@pytest.mark.parametrize("values", [{"path": "/others/5.png"}, {"id": "five.png"}])
+def test_another_tile_changes_only_its_own_shard(values):
+    was, now = names(), names(changed(5, **values))
+    assert [a == b for a, b in zip(was, now)] == [True, False, True]
+
+
+def test_another_label_changes_no_shard():
+    assert names(changed(5, label="water")) == names()
+
+
+@pytest.mark.parametrize(
+    ("tiles", "shards", "rows"),
+    [(10, 3, 4), (10, 20, 1), (100, None, 256), (1_000_000, None, 1000), (10**9, None, 65_536)],
+)
+def test_rows_of_a_shard(tiles, shards, rows):
+    assert ClusterOptions(shards=shards).rows_a_shard(tiles) == rows
+
+
+@pytest.mark.parametrize("given", [{"shards": 0}, {"workers": 0}])
+def test_numbers_that_make_no_sense_are_refused(given):
+    with pytest.raises(InvalidArgument, match="0"):
+        ClusterOptions(**given)
