@@ -155,11 +155,13 @@ def _run(
 def _embed(run: IndexRun, tiles: TileSet, folder: Path, cluster: ClusterOptions | None) -> _NewRows:
     if cluster is None:
         return _embed_and_journal(run, tiles)
-    from rsretrieve.index.cluster.embed_on_cluster import embed_on_cluster
+    from rsretrieve.index.cluster.embed_on_cluster import ListedParts, embed_on_cluster
+    from rsretrieve.index.cluster.parts import divided
 
-    found = embed_on_cluster(run, tiles, folder, cluster)
+    parts = ListedParts(len(tiles), divided(tiles, cluster.rows_a_shard(len(tiles))))
+    found = embed_on_cluster(run, parts, folder, cluster)
     return _NewRows(
-        found.rows, found.vectors, found.skipped, found.embedded, found.seconds, found.device
+        list(found.rows), found.vectors, found.skipped, found.embedded, found.seconds, found.device
     )
 
 

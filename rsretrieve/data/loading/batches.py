@@ -144,6 +144,23 @@ def room_for(
     size_bytes = int(np.prod(shape)) * dtype.itemsize
     if size_bytes <= available_bytes() // 2:
         return np.empty(shape, dtype)
+    return mapped_room(shape, dtype, what)
+
+
+def mapped_room(
+    shape: tuple[int, ...], dtype: np.dtype[Any], what: str = "the decoded tiles"
+) -> NDArray[Any]:
+    """An array that is mapped from a temporary file, which ends with the process.
+
+    Args:
+        shape: of the array.
+        dtype: of its values, which are 0.
+        what: what it is for, in an error.
+
+    Raises:
+        OSError: the temporary folder has too little room.
+    """
+    size_bytes = int(np.prod(shape)) * dtype.itemsize
     with (
         _room_named(size_bytes, what),
         tempfile.NamedTemporaryFile(prefix="rsretrieve-pixels-") as file,

@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -28,14 +28,32 @@ from rsretrieve.index.cluster.part_embedder import (
     PartEmbedder,
     ShardReport,
 )
-from rsretrieve.index.cluster.parts import Part, parts_of, run_digest
+from rsretrieve.index.cluster.parts import Part, groups_of, parts_of, run_digest, shard_name
 from rsretrieve.index.cluster.ray_cluster import Machines, Processes, connected, each_done
 from rsretrieve.index.cluster.shard_file import Shard, read_shard
 from rsretrieve.index.cluster.shard_storage import ShardStorage, storage_at
 from rsretrieve.index.compatibility import fit_warnings
+from rsretrieve.index.external.mapped_rows import MappedRows
+from rsretrieve.index.external.stored_vectors import zeros_for
 from rsretrieve.index.reuse import IndexRun, windows_json
 from rsretrieve.index.store.stored_model import copy_model
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable
+
+_TILES_AT_ONCE = 250_000
+"""Tiles that are sent to the cluster at once: each takes about 1 kB here."""
+
+
+@dataclass(frozen=True)
+class ListedParts:
+    """The tiles to embed, part by part.
+
+    Attributes:
+        count: the number of all tiles.
+        sets: the tiles of each part; made while they are needed.
+    """
+
+    count: int
+    sets: Iterable[TileSet]
 
 
 @dataclass(frozen=True)
@@ -52,7 +70,7 @@ class ClusterEmbeddings:
         device: what computed.
     """
 
-    rows: list[IndexedTile]
+    rows: TileTable
     vectors: NDArray[np.float32]
     skipped: list[IndexedTile]
     embedded: int
@@ -61,32 +79,32 @@ class ClusterEmbeddings:
     device: str
 
 
-@dataclass(frozen=True)
-class ShardRun:
+@dataclass
+class _Shards:
     """The shards of one run.
 
     Attributes:
         storage: where they lie.
-        parts: what they are made of, by number.
-        reports: of the parts, by number.
         dimensions: D.
+        digests: of their parts, by number.
+        reports: of their parts, by number.
     """
 
     storage: ShardStorage
-    parts: dict[int, Part]
-    reports: dict[int, ShardReport]
     dimensions: int
+    digests: dict[int, str] = field(default_factory=dict)
+    reports: dict[int, ShardReport] = field(default_factory=dict)
 
-    def shards(self) -> Iterator[Shard]:
+    def read(self) -> Iterator[Shard]:
         """The shards in the order of the tiles, each checked.
 
         Raises:
             InputError: a shard is missing, or is not what was written.
         """
-        for number in sorted(self.parts):
-            part, report = self.parts[number], self.reports[number]
-            content = self.storage.read(part.shard)
-            where = f"{self.storage.where}/{part.shard}"
+        for number, digest in sorted(self.digests.items()):
+            report, name = self.reports[number], shard_name(number, digest)
+            content = self.storage.read(name)
+            where = f"{self.storage.where}/{name}"
             if content is None or hashlib.sha256(content).hexdigest() != report.sha256:
                 is_here = "is missing" if content is None else "is not what was written"
                 raise InputError(
@@ -95,13 +113,13 @@ class ShardRun:
                     "write in it; repeat the command to continue",
                 )
             try:
-                yield read_shard(content, part.digest, self.dimensions)
+                yield read_shard(content, digest, self.dimensions)
             except ValueError as error:
                 raise InputError(f"{where}: {error}") from error
 
 
 def embed_on_cluster(
-    run: IndexRun, tiles: TileSet, index: Path, options: ClusterOptions
+    run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOptions
 ) -> ClusterEmbeddings:
     """Embed tiles on a cluster.
 
@@ -117,46 +135,48 @@ def embed_on_cluster(
         TileError: a tile cannot be read, and the context is strict.
     """
     started = time.perf_counter()
-    run.context.start_stage("embedding tiles", len(tiles))
-    done = _shards_of(run, tiles, index, options)
-    rows: list[IndexedTile] = []
-    skipped: list[IndexedTile] = []
-    vectors = np.empty((len(tiles), done.dimensions), np.float32)
+    run.context.start_stage("embedding tiles", tiles.count)
+    shards = _embedded(run, tiles, index, options)
+    rows, skipped = MappedRows(tiles.count), list[IndexedTile]()
+    vectors, done = zeros_for(tiles.count, shards.dimensions), 0
     features: list[TileFeatures] = []
-    for shard in done.shards():
+    for shard in shards.read():
         some = shard.vectors
-        vectors[len(rows) : len(rows) + len(some)] = some
-        rows.extend(TileTable(shard.rows))
+        vectors[done : done + len(some)] = some
+        done += len(some)
+        rows.append(shard.rows)
         skipped.extend(_report(shard, run))
         features += [] if shard.features is None else [shard.features]
-    found = vectors[: len(rows)]
+    found = vectors[:done]
     _warn(run, features, found)
-    reports = done.reports.values()
+    reports = shards.reports.values()
     embedded = sum(report.embedded for report in reports)
-    if resumed := len(rows) - embedded:
+    if resumed := done - embedded:
         run.context.notice(f"{resumed} tiles were embedded by an interrupted run and are reused")
-    seconds = time.perf_counter() - started
-    spent = sum(report.processor_s for report in reports)
     machines = len({report.where for report in reports})
-    device = f"{machines} machine{'s' * (machines != 1)} of a Ray cluster"
-    return ClusterEmbeddings(rows, found, skipped, embedded, seconds, spent, device)
+    return ClusterEmbeddings(
+        rows.table(),
+        found,
+        skipped,
+        embedded,
+        time.perf_counter() - started,
+        sum(report.processor_s for report in reports),
+        f"{machines} machine{'s' * (machines != 1)} of a Ray cluster",
+    )
 
 
-def _shards_of(run: IndexRun, tiles: TileSet, index: Path, options: ClusterOptions) -> ShardRun:
-    description = run.model.description
+def _embedded(run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOptions) -> _Shards:
+    """Embed all parts, and write their shards."""
+    description, storage = run.model.description, storage_at(options.shards_of(index))
+    shards = _Shards(storage, description.dimensions)
+    if not tiles.count:
+        return shards
     facts = {
         "model_fingerprint": description.fingerprint,
-        "windows": windows_json(tiles),
+        "windows": windows_json(run.tiles),
         "packing": {} if run.packing is None else run.packing.to_json(),
     }
     digest = run_digest(facts)
-    parts = {
-        part.number: part for part in parts_of(tiles, options.rows_a_shard(len(tiles)), digest)
-    }
-    storage = storage_at(options.shards_of(index))
-    done = ShardRun(storage, parts, {}, description.dimensions)
-    if not parts:
-        return done
     probe = json.dumps({"run": digest, "started": time.time_ns(), **facts}).encode()
     storage.write(PROBE, probe)
     with connected(options.address, options.workers) as machines:
@@ -169,13 +189,16 @@ def _shards_of(run: IndexRun, tiles: TileSet, index: Path, options: ClusterOptio
             probe=probe,
             packing=run.packing,
             strict=run.context.strict,
-            apart=-(-len(tiles) // MOST_TILES),
+            apart=-(-tiles.count // MOST_TILES),
         )
         make = partial(_embedder, job, _files_of(run.model.folder))
-        for report in _checked(each_done(make, parts.values(), processes)):
-            done.reports[report.part] = report
-            run.context.advance(report.tiles)
-    return done
+        parts = parts_of(tiles.sets, digest)
+        for group in groups_of(parts, 2 * processes.count, _TILES_AT_ONCE):
+            shards.digests.update({part.number: part.digest for part in group})
+            for report in _checked(each_done(make, group, processes)):
+                shards.reports[report.part] = report
+                run.context.advance(report.tiles)
+    return shards
 
 
 def processes_for(machines: Machines, options: ClusterOptions) -> Processes:

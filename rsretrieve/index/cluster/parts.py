@@ -55,7 +55,12 @@ class Part:
     @property
     def shard(self) -> str:
         """The name of its shard: the same part of the same list has the same name."""
-        return f"{self.number:06}-{self.digest}.parquet"
+        return shard_name(self.number, self.digest)
+
+
+def shard_name(number: int, digest: str) -> str:
+    """The name of the shard of a part; see `Part`."""
+    return f"{number:06}-{digest}.parquet"
 
 
 def run_digest(facts: Mapping[str, Any]) -> str:
@@ -82,14 +87,36 @@ def digest_of_part(run: str, tiles: Iterable[Tile]) -> str:
     return content.hexdigest()[:_DIGITS]
 
 
-def parts_of(tiles: TileSet, rows: int, run: str) -> Iterator[Part]:
-    """The parts of a set of tiles, in its order.
+def divided(tiles: TileSet, rows: int) -> Iterator[TileSet]:
+    """Sets of `rows` tiles, and the rest, in their order."""
+    for start in range(0, len(tiles), rows):
+        yield tiles.select(range(start, min(start + rows, len(tiles))))
+
+
+def parts_of(sets: Iterable[TileSet], run: str) -> Iterator[Part]:
+    """The parts of a run, numbered in their order.
 
     Args:
-        tiles: the tiles.
-        rows: the number of tiles in each part but the last.
+        sets: the tiles of each part.
         run: see `run_digest`.
     """
-    for number, start in enumerate(range(0, len(tiles), rows)):
-        some = tiles.select(range(start, min(start + rows, len(tiles))))
+    for number, some in enumerate(sets):
         yield Part(number, digest_of_part(run, some), len(some), GivenTiles(some))
+
+
+def groups_of(parts: Iterable[Part], least: int, tiles: int) -> Iterator[list[Part]]:
+    """Consecutive parts, so many that only they need to be in memory.
+
+    Args:
+        parts: the parts.
+        least: the least number of parts in a group, but the last.
+        tiles: the number of tiles at which a group with enough parts ends.
+    """
+    group: list[Part] = []
+    for part in parts:
+        group.append(part)
+        if len(group) >= least and sum(one.count for one in group) >= tiles:
+            yield group
+            group = []
+    if group:
+        yield group

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 from numpy.typing import NDArray
 
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import NoUsableTiles
+from rsretrieve.index.external.stored_vectors import zeros_for
 from rsretrieve.index.store.folder import IndexContent
 from rsretrieve.index.store.tile_table import TileTable
 
@@ -57,16 +59,25 @@ def normalised(path: Path, raw: RawEmbeddings, context: RunContext) -> IndexCont
     if not usable.any():
         raise NoUsableTiles(f"{path}: none of {len(vectors)} embeddings can be used")
     if vectors.dtype != np.float32 or not usable.all() or np.abs(norms - 1).max() > _UNIT:
-        kept = np.flatnonzero(usable)
-        unit = np.empty((len(kept), vectors.shape[1]), np.float32)
-        for start in range(0, len(kept), _BLOCK):
-            part = kept[start : start + _BLOCK]
-            unit[start : start + len(part)] = vectors[part] / norms[part, None]
-        vectors = unit
-        rows = TileTable(rows.columns.take(kept)) if len(kept) < len(rows) else rows
+        vectors = _unit_rows(vectors, norms, usable)
+        if not usable.all():
+            rows = TileTable(rows.columns.filter(pyarrow.array(usable)))
     facts = {
         "model": str(raw.provenance.get("model") or ""),
         "model_fingerprint": str(raw.provenance.get("model_fingerprint") or ""),
         "provenance": raw.provenance,
     }
     return IndexContent(rows, vectors, facts)
+
+
+def _unit_rows(
+    vectors: NDArray[Any], norms: NDArray[np.float64], usable: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """The usable vectors, divided by their norms."""
+    unit, done = zeros_for(int(usable.sum()), vectors.shape[1]), 0
+    for start in range(0, len(vectors), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        block = vectors[part][usable[part]] / norms[part][usable[part], None]
+        unit[done : done + len(block)] = block
+        done += len(block)
+    return unit

@@ -86,9 +86,7 @@ def test_a_damaged_shard_is_embedded_again(in_this_process, model, folder, tmp_p
     assert same(tmp_path / "one", tmp_path / "other")
 
 
-def test_a_tile_that_changed_meanwhile_is_embedded_again(
-    in_this_process, model, folder, tmp_path
-):
+def test_a_tile_that_changed_meanwhile_is_embedded_again(in_this_process, model, folder, tmp_path):
     built(model, folder, tmp_path / "one")
     first, second = sorted((folder / "water").glob("0*.tif"))[:2]
     shutil.copyfile(first, second)

@@ -5,20 +5,29 @@ import pytest
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
-from rsretrieve.index.cluster.parts import parts_of, run_digest
+from rsretrieve.index.cluster.parts import divided, groups_of, parts_of, run_digest
 
 TILES = TileSet("tiles", tuple(Tile(f"{i}.png", f"/tiles/{i}.png", "forest") for i in range(10)))
 RUN = run_digest({"model_fingerprint": "abc"})
 
 
 def names(tiles=TILES, rows=4, run=RUN):
-    return [part.shard for part in parts_of(tiles, rows, run)]
+    return [part.shard for part in parts_of(divided(tiles, rows), run)]
 
 
 def test_parts_are_all_tiles_in_their_order():
-    parts = list(parts_of(TILES, 4, RUN))
+    parts = list(parts_of(divided(TILES, 4), RUN))
     assert [part.count for part in parts] == [4, 4, 2]
     assert [tile for part in parts for tile in part.tiles.load()] == list(TILES)
+
+
+@pytest.mark.parametrize(
+    ("least", "tiles", "numbers"),
+    [(1, 1, [[0], [1], [2]]), (2, 1, [[0, 1], [2]]), (1, 5, [[0, 1], [2]]), (9, 1, [[0, 1, 2]])],
+)
+def test_groups_have_enough_parts_and_tiles(least, tiles, numbers):
+    groups = groups_of(parts_of(divided(TILES, 4), RUN), least, tiles)
+    assert [[part.number for part in group] for group in groups] == numbers
 
 
 def test_names_say_number_and_content_and_stay():
