@@ -29,6 +29,7 @@ from rsretrieve.errors import InvalidArgument
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
+from rsretrieve.index.build_from_list import LongList, index_long_list, is_long_list
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
 from rsretrieve.index.cluster.ray_cluster import check_ray
 from rsretrieve.index.cluster.shard_storage import storage_at
@@ -135,25 +136,39 @@ def build_index(
         inputs = paths_among({"tiles": tiles, "model": model, "weights": asked.file})
         paths = OutputPaths(folder={"output": folder}, inputs=inputs)
         paths.check()
-        found = tiles_of(tiles, call)
-        paths.check_tiles(lambda: (tile.path for tile in found))
+        listed = None if cluster is None or updates else _long_list(tiles)
+        found = tiles_of(tiles if listed is None else listed.sample, call)
+        paths.check_tiles(listed.paths if listed else lambda: (tile.path for tile in found))
         if updates:
             call.notice(*unchecked_notices(tile.location for tile in found.tile_set))
         if model is None and updates:
             model = model_folder_of(open_index(folder))
         refuse_to_overwrite(folder, overwrite=replaces or updates, marker=MANIFEST_FILE)
         with used_model(model, found.tile_set, asked, device, call) as used:
-            index_tiles(
-                used.loaded,
-                found.tile_set,
-                folder,
-                call.context,
-                goal=goal,
-                overwrite=replaces,
-                update=updates,
-                store_model=not updates and (model is None or given_model(used.path).is_shipped),
-                cluster=cluster,
-            )
+            stores = not updates and (model is None or given_model(used.path).is_shipped)
+            if listed is not None and cluster is not None:
+                index_long_list(
+                    used.loaded,
+                    listed,
+                    folder,
+                    call.context,
+                    cluster,
+                    goal=goal,
+                    overwrite=replaces,
+                    store_model=stores,
+                )
+            else:
+                index_tiles(
+                    used.loaded,
+                    found.tile_set,
+                    folder,
+                    call.context,
+                    goal=goal,
+                    overwrite=replaces,
+                    update=updates,
+                    store_model=stores,
+                    cluster=cluster,
+                )
         store = open_index(folder)
     of_user = None if model is None else used
     return Index(store, of_user, device_name(device), call.failures)
@@ -269,6 +284,13 @@ def _cluster(engine: Engine, device: str, given: tuple[object, ...]) -> ClusterO
         storage_at(options.shard_folder)
     check_ray(options.address)
     return options
+
+
+def _long_list(tiles: object) -> LongList | None:
+    """The list, if tiles are given as one that is too long to be kept in memory."""
+    if not isinstance(tiles, str | os.PathLike) or not is_long_list([os.fspath(tiles)]):
+        return None
+    return LongList.read(Path(tiles))
 
 
 def _refuse_folder(tiles: object) -> None:

@@ -106,7 +106,7 @@ def _run_with_long_list(work: IndexRun, context: RunContext, terminal: Terminal)
     upkeep, (source,) = work.upkeep, work.tiles or []
     context.start_stage("reading the list")
     listed = LongList.read(Path(source))
-    work.paths.check_tiles(lambda: (tile.path for tile in listed.sample))
+    work.paths.check_tiles(listed.paths)
     with model_for_index(upkeep, listed.sample, work.request, context, update=False) as model:
         summary = index_long_list(
             model,

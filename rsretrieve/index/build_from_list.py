@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -86,6 +87,11 @@ class LongList:
         sets = sets_in_list(path, apart, lambda _: None)
         some = tuple(one[0] for one in islice(sets, _SAMPLED))
         return cls(path, counted.count, TileSet(str(path), some, folders=(str(path.parent),)))
+
+    def paths(self) -> Iterator[str]:
+        """The paths of all tiles, read once more."""
+        for some in sets_in_list(self.path, _SAMPLED, lambda _: None):
+            yield from (tile.path for tile in some)
 
 
 def index_long_list(
