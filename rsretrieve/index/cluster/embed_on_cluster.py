@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rsretrieve
+from rsretrieve._core.atomic_write import sha256_of_file
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.loading.cache_folder import LIMIT_VARIABLE
 from rsretrieve.data.profile.tile_features import MOST_TILES, TileFeatures
@@ -27,6 +28,7 @@ from rsretrieve.index.cluster.part_embedder import (
     EmbeddingJob,
     PartEmbedder,
     ShardReport,
+    model_file,
 )
 from rsretrieve.index.cluster.parts import Part, groups_of, parts_of, run_digest, shard_name
 from rsretrieve.index.cluster.ray_cluster import Machines, Processes, connected, each_done
@@ -190,8 +192,9 @@ def _embedded(run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOp
             packing=run.packing,
             strict=run.context.strict,
             apart=-(-tiles.count // MOST_TILES),
+            model=_written_model(run.model.folder, storage),
         )
-        make = partial(_embedder, job, _files_of(run.model.folder))
+        make = partial(_embedder, job)
         parts = parts_of(tiles.sets, digest)
         for group in groups_of(parts, 2 * processes.count, _TILES_AT_ONCE):
             shards.digests.update({part.number: part.digest for part in group})
@@ -213,9 +216,9 @@ def processes_for(machines: Machines, options: ClusterOptions) -> Processes:
     return Processes(count, cores, 1 if gpus else 0)
 
 
-def _embedder(job: EmbeddingJob, model: dict[str, bytes]) -> Callable[[Part], ShardReport]:
+def _embedder(job: EmbeddingJob) -> Callable[[Part], ShardReport]:
     os.environ[LIMIT_VARIABLE] = "0"  # each tile is read once: its pixels need not be kept
-    return PartEmbedder(job, model).embed
+    return PartEmbedder(job).embed
 
 
 def _checked(reports: Iterable[ShardReport]) -> Iterator[ShardReport]:
@@ -225,12 +228,14 @@ def _checked(reports: Iterable[ShardReport]) -> Iterator[ShardReport]:
         yield report
 
 
-def _files_of(model: Path) -> dict[str, bytes]:
-    """The files of a model folder, checked: they travel to the processes."""
+def _written_model(model: Path, storage: ShardStorage) -> dict[str, str]:
+    """Write the files of a model, checked, beside the shards: their SHA-256 by name."""
     with tempfile.TemporaryDirectory(prefix="rsretrieve-model-") as folder:
         copy = Path(folder, "model")
         copy_model(model, copy)
-        return {path.name: path.read_bytes() for path in copy.iterdir()}
+        for path in copy.iterdir():
+            storage.write(model_file(path.name), path.read_bytes())
+        return {path.name: sha256_of_file(path) for path in copy.iterdir()}
 
 
 def _report(shard: Shard, run: IndexRun) -> list[IndexedTile]:

@@ -46,6 +46,7 @@ class EmbeddingJob:
         packing: see `embed_readable_tiles`.
         strict: the first tile that cannot be used ends the run.
         apart: every so-manieth tile has band statistics.
+        model: the SHA-256 of the files of the model, which lie beside the shards, by name.
     """
 
     version: str
@@ -56,6 +57,7 @@ class EmbeddingJob:
     packing: Packing | None
     strict: bool
     apart: int
+    model: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,10 @@ class PartEmbedder:
 
     Args:
         job: what is the same for all parts.
-        model: the files of the model folder, by name.
     """
 
-    def __init__(self, job: EmbeddingJob, model: Mapping[str, bytes]) -> None:
-        self._job, self._files = job, model
+    def __init__(self, job: EmbeddingJob) -> None:
+        self._job = job
         self._model: Model | None = None
 
     def embed(self, part: Part) -> ShardReport:
@@ -125,12 +126,14 @@ class PartEmbedder:
         files = FileStates(tiles)
         found = storage.read(part.shard)
         before = None if found is None else _readable(found, part, model)
-        kept = {} if before is None else _current_rows(before, tiles, files)
+        records = [] if before is None else before.records()
+        kept = _current_rows(records, tiles, files)
         new = tiles.select([i for i, tile in enumerate(tiles) if tile.id not in kept])
         fresh = self._embedded(new, model, files)
         rows = [kept.get(tile.id) or fresh[tile.id] for tile in tiles]
         embedded = sum(row.vector is not None for row in fresh.values())
-        if before is not None and found is not None and not fresh and rows == before.records():
+        is_same = [one.row for one in rows] == [one.row for one in records]
+        if before is not None and found is not None and not fresh and is_same:
             return before, 0, found
         shard = Shard.of(rows, model.description.dimensions)
         content = shard.to_bytes(part.digest)
@@ -168,10 +171,25 @@ class PartEmbedder:
                     hint="give --shard-folder a folder that all machines share, or s3://…",
                 )
             with tempfile.TemporaryDirectory(prefix="rsretrieve-model-") as folder:
-                for name, content in self._files.items():
-                    (Path(folder) / name).write_bytes(content)
+                for name, sha256 in job.model.items():
+                    (Path(folder) / name).write_bytes(_file_of_model(job, name, sha256))
                 self._model = load_model(Path(folder), choose_device(job.device), RunContext())
         return self._model
+
+
+def _file_of_model(job: EmbeddingJob, name: str, sha256: str) -> bytes:
+    content = job.storage.read(model_file(name))
+    if content is None or hashlib.sha256(content).hexdigest() != sha256:
+        raise InputError(
+            f"{job.storage.where}/{model_file(name)} is not what was written",
+            hint="nobody else may write into the folder of the shards; repeat the command",
+        )
+    return content
+
+
+def model_file(name: str) -> str:
+    """The name of a file of the model beside the shards."""
+    return f"model-{name}"
 
 
 class _NotingContext(RunContext):
@@ -214,11 +232,13 @@ def _readable(content: bytes, part: Part, model: Model) -> Shard | None:
         return None
 
 
-def _current_rows(shard: Shard, tiles: TileSet, files: FileStates) -> dict[str, ShardRow]:
+def _current_rows(
+    records: list[ShardRow], tiles: TileSet, files: FileStates
+) -> dict[str, ShardRow]:
     """The rows whose files have not changed since, with the labels of today."""
     today = {tile.id: tile for tile in tiles}
     kept = {}
-    for record in shard.records():
+    for record in records:
         tile, row = today.get(record.row.id), record.row
         if tile is None or (record.vector is None and not record.is_skipped):
             continue

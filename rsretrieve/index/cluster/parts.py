@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from rsretrieve._core.atomic_write import sha256_of_json
@@ -100,8 +101,18 @@ def parts_of(sets: Iterable[TileSet], run: str) -> Iterator[Part]:
         sets: the tiles of each part.
         run: see `run_digest`.
     """
-    for number, some in enumerate(sets):
+    for number, some in enumerate(map(_absolute, sets)):
         yield Part(number, digest_of_part(run, some), len(some), GivenTiles(some))
+
+
+def _absolute(tiles: TileSet) -> TileSet:
+    """The same tiles under absolute paths: other processes have other working folders."""
+    here = os.getcwd()  # noqa: PTH109  (its text is joined with a million others)
+    return replace(
+        tiles,
+        tiles=tuple(replace(tile, path=tile.location.below(here)) for tile in tiles),
+        folders=tuple(os.path.abspath(folder) for folder in tiles.folders),  # noqa: PTH100
+    )
 
 
 def groups_of(parts: Iterable[Part], least: int, tiles: int) -> Iterator[list[Part]]:

@@ -98,6 +98,7 @@ def connected(address: str | None, workers: int | None = None) -> Iterator[Machi
     """
     check_ray(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports nothing to anybody
+    _quiet_reports()
     import ray
 
     if ray.is_initialized():
@@ -129,7 +130,8 @@ def each_done(
     If a process or a machine ends, Ray does what it was doing somewhere else.
 
     Args:
-        make: called once in each process; its result is called with each item.
+        make: called once in each process; its result is called with each item. It must be small,
+            because a process that Ray starts again gets it again.
         items: what the work is done for.
         processes: the pool.
 
@@ -139,14 +141,13 @@ def each_done(
     import ray
     import ray.data
 
-    _quiet()
+    _quiet_progress()
     rows = [{_COLUMN: pickle.dumps(item)} for item in items]
     if not rows:
         return
-    made = ray.put(make)
     done = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         _Process,
-        fn_constructor_args=(_Kept(made),),
+        fn_constructor_args=(make,),
         batch_size=1,
         batch_format="pyarrow",
         num_cpus=processes.cores,
@@ -165,20 +166,11 @@ def each_done(
         ) from error
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """A reference that Ray passes on as it is."""
-
-    reference: Any
-
-
 class _Process:
     """A process of the pool."""
 
-    def __init__(self, made: _Kept) -> None:
-        import ray
-
-        self._work = ray.get(made.reference)()
+    def __init__(self, make: Callable[[], Callable[[Any], Any]]) -> None:
+        self._work = make()
 
     def __call__(self, batch: pyarrow.Table) -> pyarrow.Table:
         found = [pickle.dumps(self._work(pickle.loads(item))) for item in _items(batch)]
@@ -201,16 +193,20 @@ def _machines() -> Machines:
     return Machines(max(1, int(found.get("CPU", 1))), int(found.get("GPU", 0)))
 
 
-def _quiet() -> None:
-    """Keep Ray Data's progress and reports off standard error: progress is ours."""
+def _quiet_reports() -> None:
+    """Keep Ray's reports off standard error; its errors are raised."""
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _quiet_progress() -> None:
+    """Keep Ray Data's progress off standard error: progress is ours."""
     import ray.data
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     with suppress(AttributeError):
         context.print_on_execution_start = False
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _first_line(error: BaseException) -> str:

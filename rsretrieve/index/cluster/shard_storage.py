@@ -59,7 +59,7 @@ def storage_at(where: str) -> ShardStorage:
             hint="give a folder, or s3://BUCKET/NAME; other stores offer S3's interface at the "
             f"address in {ENDPOINT}",
         )
-    return FolderStorage(Path(where))
+    return FolderStorage(Path(where).absolute())
 
 
 @dataclass(frozen=True)

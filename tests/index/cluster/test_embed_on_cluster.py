@@ -171,3 +171,19 @@ def test_a_process_for_each_gpu_or_core(machines, options, expected):
 def test_a_gpu_that_is_missing_is_said():
     with pytest.raises(InputError, match="no GPU"):
         processes_for(Machines(4, 0), ClusterOptions(device="cuda"))
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_in_an_object_store_that_fails(
+    in_this_process, faulty_store, model, folder, tmp_path
+):
+    built(model, folder, tmp_path / "one")
+    faulty_store.every = 4
+    options = {"shards": 18, "shard_folder": "s3://shards/run"}
+    summary, _ = built(model, folder, tmp_path / "two", **options)
+    assert summary.resumed == 0
+    summary, _ = built(model, folder, tmp_path / "three", **options)
+    assert summary.resumed == 18
+    assert same(tmp_path / "one", tmp_path / "two")
+    assert same(tmp_path / "one", tmp_path / "three")
+    assert {"refused", "late", "cut short on the way back"} <= {*faulty_store.counts}

@@ -51,6 +51,15 @@ def test_another_tile_changes_only_its_own_shard(values):
     assert [a == b for a, b in zip(was, now)] == [True, False, True]
 
 
+def test_relative_paths_are_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tiles = TileSet("t", (Tile("a.png", "t/a.png"), Tile("b", "https://x.org/b")), folders=("t",))
+    (part,) = parts_of([tiles], RUN)
+    found = part.tiles.load()
+    assert [tile.path for tile in found] == [f"{tmp_path}/t/a.png", "https://x.org/b"]
+    assert found.folders == (f"{tmp_path}/t",)
+
+
 def test_another_label_changes_no_shard():
     assert names(changed(5, label="water")) == names()
 

@@ -44,27 +44,8 @@ def test_addresses_that_are_no_place_for_shards(where, said):
     assert "secret" not in refused.value.message + refused.value.hint
 
 
-@pytest.fixture
-def store(monkeypatch):
-    pytest.importorskip("moto.moto_server.werkzeug_app")
-    from pyarrow import fs
-
-    from tests.support.faulty_store import BUCKET, served_store
-
-    monkeypatch.setattr(shard_storage, "_FIRST_DELAY_S", 0.01)
-    with served_store() as (endpoint, faults):
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "testing")
-        system = fs.S3FileSystem(
-            endpoint_override=endpoint, region="us-east-1", allow_bucket_creation=True
-        )
-        system.create_dir(BUCKET)
-        yield faults
-
-
 @pytest.mark.medium
-def test_a_bucket_keeps_files(store):
+def test_a_bucket_keeps_files(faulty_store):
     storage = BucketStorage("s3://shards/run")
     assert storage.read("a") is None
     storage.write("a", CONTENT)
@@ -76,16 +57,16 @@ def test_a_bucket_keeps_files(store):
 
 
 @pytest.mark.slow
-def test_nothing_is_lost_in_a_store_that_fails(store):
+def test_nothing_is_lost_in_a_store_that_fails(faulty_store):
     storage = BucketStorage("s3://shards/run", limit_s=1.0)
-    store.every = 3
+    faulty_store.every = 3
     for number in range(20):
         storage.write(f"shard-{number}", CONTENT + bytes([number]))
     for number in range(20):
         assert storage.read(f"shard-{number}") == CONTENT + bytes([number])
-    assert {"refused", "late"} < {*store.counts}
-    assert store.counts["cut short on the way there"]
-    assert store.counts["cut short on the way back"]
+    assert {"refused", "late"} < {*faulty_store.counts}
+    assert faulty_store.counts["cut short on the way there"]
+    assert faulty_store.counts["cut short on the way back"]
 
 
 @pytest.mark.medium
