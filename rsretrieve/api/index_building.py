@@ -18,6 +18,7 @@ from rsretrieve.api.arguments.checks import (
     plain_text,
     whole,
 )
+from rsretrieve.api.arguments.cluster_argument import ClusterArguments, long_list
 from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_index import Index
@@ -29,10 +30,7 @@ from rsretrieve.errors import InvalidArgument
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
-from rsretrieve.index.build_from_list import LongList, index_long_list, is_long_list
-from rsretrieve.index.cluster.cluster_options import ClusterOptions
-from rsretrieve.index.cluster.ray_cluster import check_ray
-from rsretrieve.index.cluster.shard_storage import storage_at
+from rsretrieve.index.build_from_list import index_long_list
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE
@@ -128,15 +126,15 @@ def build_index(
     with CallReport(progress, strict=strict) as call:
         folder, goal = path_of(output, "output"), _goal(index, recall, memory, append_only)
         replaces, updates = flag(overwrite, "overwrite"), flag(update, "update")
-        spread = (address, shards, workers, shard_folder)
-        cluster = _cluster(one_of(engine, Engine, "engine"), device_name(device), spread)
+        spread = ClusterArguments(address, shards, workers, shard_folder)
+        cluster = spread.options(one_of(engine, Engine, "engine"), device_name(device))
         asked = embedding_request(model, weights, backbone, seed, update=updates)
         if isinstance(model, str | os.PathLike):
             model = model_path(model, call)
         inputs = paths_among({"tiles": tiles, "model": model, "weights": asked.file})
         paths = OutputPaths(folder={"output": folder}, inputs=inputs)
         paths.check()
-        listed = None if cluster is None or updates else _long_list(tiles)
+        listed = None if cluster is None or updates else long_list(tiles)
         found = tiles_of(tiles if listed is None else listed.sample, call)
         paths.check_tiles(listed.paths if listed else lambda: (tile.path for tile in found))
         if updates:
@@ -257,40 +255,6 @@ def build_index_from_embeddings(
         index_embeddings(source, listing, options, call.context, choices, changes)
         store = open_index(folder)
     return Index(store, None, device_name(device), call.failures)
-
-
-def _cluster(engine: Engine, device: str, given: tuple[object, ...]) -> ClusterOptions | None:
-    """The cluster to embed on; None for the local engine."""
-    names = ("address", "shards", "workers", "shard_folder")
-    named = dict(zip(names, given))
-    if engine is Engine.LOCAL:
-        typed = [name for name, value in named.items() if value is not None]
-        if typed:
-            raise InvalidArgument(f"{typed[0]} needs engine='ray'")
-        return None
-    address, folder = named["address"], named["shard_folder"]
-    counts = [None if named[n] is None else whole(named[n], n, 1) for n in ("shards", "workers")]
-    options = ClusterOptions(
-        None if address is None else plain_text(address, "address"),
-        *counts,
-        None
-        if folder is None
-        else os.fspath(path_of(folder, "shard_folder"))
-        if isinstance(folder, os.PathLike)
-        else plain_text(folder, "shard_folder"),
-        device,
-    )
-    if options.shard_folder is not None:
-        storage_at(options.shard_folder)
-    check_ray(options.address)
-    return options
-
-
-def _long_list(tiles: object) -> LongList | None:
-    """The list, if tiles are given as one that is too long to be kept in memory."""
-    if not isinstance(tiles, str | os.PathLike) or not is_long_list([os.fspath(tiles)]):
-        return None
-    return LongList.read(Path(tiles))
 
 
 def _refuse_folder(tiles: object) -> None:

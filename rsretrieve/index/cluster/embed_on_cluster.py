@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import rsretrieve
 from rsretrieve._core.atomic_write import sha256_of_file
+from rsretrieve.data.address_guard import TYPED_HOSTS
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.loading.cache_folder import LIMIT_VARIABLE
 from rsretrieve.data.profile.tile_features import MOST_TILES, TileFeatures
@@ -193,6 +194,7 @@ def _embedded(run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOp
             strict=run.context.strict,
             apart=-(-tiles.count // MOST_TILES),
             model=_written_model(run.model.folder, storage),
+            typed_hosts=frozenset(TYPED_HOSTS),
         )
         make = partial(_embedder, job)
         parts = parts_of(tiles.sets, digest)

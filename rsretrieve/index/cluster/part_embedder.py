@@ -12,6 +12,7 @@ from pathlib import Path
 
 import rsretrieve
 from rsretrieve._core.threads import processor_usage
+from rsretrieve.data.address_guard import TYPED_HOSTS
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.notes import Note
@@ -47,6 +48,7 @@ class EmbeddingJob:
         strict: the first tile that cannot be used ends the run.
         apart: every so-manieth tile has band statistics.
         model: the SHA-256 of the files of the model, which lie beside the shards, by name.
+        typed_hosts: hosts and ports in URLs that the user typed.
     """
 
     version: str
@@ -58,6 +60,7 @@ class EmbeddingJob:
     strict: bool
     apart: int
     model: Mapping[str, str]
+    typed_hosts: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,7 @@ class PartEmbedder:
                     f"{os.uname().nodename} does not see the files in {job.storage.where}",
                     hint="give --shard-folder a folder that all machines share, or s3://…",
                 )
+            TYPED_HOSTS.update(job.typed_hosts)
             with tempfile.TemporaryDirectory(prefix="rsretrieve-model-") as folder:
                 for name, sha256 in job.model.items():
                     (Path(folder) / name).write_bytes(_file_of_model(job, name, sha256))
