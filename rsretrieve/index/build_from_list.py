@@ -135,7 +135,8 @@ def index_long_list(
         if not len(found.rows):
             raise no_usable_tiles(listed.sample, context)
         content = _content(run, found, store_model=store_model)
-        options = IndexBuildOptions(folder, goal, usable_gpu(str(model.device)), None, overwrite)
+        gpu = usable_gpu(str(model.device))
+        options = IndexBuildOptions(folder, goal, gpu, None, overwrite, found.fill)
         result = write_index(content, options, context)
         FolderStorage(own_shard_folder(folder)).clear()
     summary = _summary(found, result, len(context.failures))

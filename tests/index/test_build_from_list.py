@@ -1,15 +1,19 @@
+import shutil
+
 import numpy as np
 import pytest
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.discovery.tile_list import sets_in_list, write_list
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.errors import TableError
+from rsretrieve.errors import InputError, TableError
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.build_from_list import LongList, index_long_list, is_long_list
+from rsretrieve.index.cluster import encode_on_cluster
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
 from rsretrieve.index.external import mapped_rows
 from rsretrieve.index.store.folder import open_index
+from rsretrieve.index.vectors.choose_kind import IndexGoal
 from tests.index.cluster.conftest import in_this_process
 
 __all__ = ["in_this_process"]
@@ -62,3 +66,40 @@ def test_only_one_large_file_is_a_long_list(listing, tmp_path, monkeypatch):
     assert is_long_list([str(listing)])
     assert not is_long_list([str(listing), str(listing)])
     assert not is_long_list([str(tmp_path)])
+
+
+def test_shards_are_encoded_by_the_cluster_and_merged(
+    in_this_process, model, listing, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(encode_on_cluster, "MANY_VECTORS", 1)
+    goal = IndexGoal(key="IVF4,SQ8")
+    index_tiles(model, find_tiles(listing), tmp_path / "one", RunContext(), goal=goal)
+    index_long_list(
+        *(model, LongList.read(listing), tmp_path / "other", RunContext()),
+        ClusterOptions(shards=5, shard_folder=str(tmp_path / "shards")),
+        goal=goal,
+    )
+    assert len(list((tmp_path / "shards").glob("0*.faiss"))) == 5
+    one, other = (open_index(tmp_path / name) for name in ("one", "other"))
+    found = [store.open_vector_index().search(one.vectors[:18], 5) for store in (one, other)]
+    assert np.array_equal(found[0][1], found[1][1])
+    assert np.abs(found[0][0] - found[1][0]).max() < 1e-6
+
+
+def test_an_encoded_shard_that_somebody_changed_ends_the_run(
+    in_this_process, model, listing, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(encode_on_cluster, "MANY_VECTORS", 1)
+
+    def swapping(make, items, _):
+        reports = [make()(item) for item in items]
+        shutil.copyfile(tmp_path / "shards" / "000000.faiss", tmp_path / "shards" / "000001.faiss")
+        return reports
+
+    monkeypatch.setattr(encode_on_cluster, "each_done", swapping)
+    with pytest.raises(InputError, match=r"000001.faiss is not what was written"):
+        index_long_list(
+            *(model, LongList.read(listing), tmp_path / "other", RunContext()),
+            ClusterOptions(shards=3, shard_folder=str(tmp_path / "shards")),
+            goal=IndexGoal(key="IVF4,SQ8"),
+        )

@@ -24,6 +24,7 @@ from rsretrieve.data.profile.tile_features import MOST_TILES, TileFeatures
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
+from rsretrieve.index.cluster.encode_on_cluster import ClusterFill
 from rsretrieve.index.cluster.part_embedder import (
     PROBE,
     EmbeddingJob,
@@ -71,6 +72,7 @@ class ClusterEmbeddings:
         seconds: how long it took.
         processor_s: the processor time of all processes.
         device: what computed.
+        fill: adds the vectors of the shards to a FAISS index, on the cluster.
     """
 
     rows: TileTable
@@ -80,6 +82,7 @@ class ClusterEmbeddings:
     seconds: float
     processor_s: float
     device: str
+    fill: ClusterFill
 
 
 @dataclass
@@ -165,6 +168,7 @@ def embed_on_cluster(
         time.perf_counter() - started,
         sum(report.processor_s for report in reports),
         f"{machines} machine{'s' * (machines != 1)} of a Ray cluster",
+        ClusterFill(shards.storage, shards.digests, options),
     )
 
 

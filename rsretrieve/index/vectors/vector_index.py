@@ -21,6 +21,7 @@ from rsretrieve.index.vectors.faiss_loader import (
     on_gpu,
 )
 from rsretrieve.index.vectors.fit import (
+    Fill,
     build_faiss_index,
     centroid_similarities,
     update_rows,
@@ -243,15 +244,22 @@ class VectorIndex:
             raise ValueError(f"cannot be read ({last_line(error)})") from error
 
     @classmethod
-    def build(cls, vectors: NDArray[np.float32], key: str, gpu: int | None = None) -> VectorIndex:
+    def build(
+        cls,
+        vectors: NDArray[np.float32],
+        key: str,
+        gpu: int | None = None,
+        fill: Fill | None = None,
+    ) -> VectorIndex:
         """Train and fill an index.
 
         Args:
             vectors: (N, D) float32, unit rows.
             key: kind of index in FAISS's notation: `Flat`, `IVF256,Flat`, `HNSW32` …
             gpu: the number of the GPU to build and search on, or None.
+            fill: adds the vectors without a GPU; None: this process does.
 
         Raises:
             InvalidArgument: FAISS does not know the key, or cannot build it from these vectors.
         """
-        return cls(build_faiss_index(vectors, key, gpu), gpu, vectors)
+        return cls(build_faiss_index(vectors, key, gpu, fill), gpu, vectors)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from rsretrieve.index.cluster import embed_on_cluster, shard_storage
+from rsretrieve.index.cluster import embed_on_cluster, encode_on_cluster, shard_storage
 from rsretrieve.index.cluster.ray_cluster import Machines
 from tests.support.indexes import in_float32, model, other_model, tiles
 
@@ -25,8 +25,9 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def each_done(make, items, _):
         return map(make(), items)
 
-    monkeypatch.setattr(embed_on_cluster, "connected", connected)
-    monkeypatch.setattr(embed_on_cluster, "each_done", each_done)
+    for module in (embed_on_cluster, encode_on_cluster):
+        monkeypatch.setattr(module, "connected", connected)
+        monkeypatch.setattr(module, "each_done", each_done)
 
 
 @pytest.fixture
