@@ -46,20 +46,19 @@ def normalised(path: Path, raw: RawEmbeddings, context: RunContext) -> IndexCont
     An array that needs neither stays memory-mapped.
     """
     vectors, rows = raw.vectors, raw.rows
-    norms = np.empty(len(vectors), np.float64)
+    usable, is_unit = np.empty(len(vectors), bool), True
     for start in range(0, len(vectors), _BLOCK):
-        block = np.asarray(vectors[start : start + _BLOCK], np.float64)
-        norms[start : start + len(block)] = np.linalg.norm(block, axis=1)
-    usable = np.isfinite(norms) & (norms > 0)
-    for i in np.flatnonzero(~usable).tolist():
-        reason = (
-            "its embedding is zero or missing" if norms[i] == 0 else "its embedding is not finite"
-        )
-        context.add_failure(Failure(rows[i].tile, reason))
+        norms = _norms(vectors, start)
+        good = usable[start : start + _BLOCK]
+        good[:] = np.isfinite(norms) & (norms > 0)
+        for i in np.flatnonzero(~good).tolist():
+            what = "zero or missing" if norms[i] == 0 else "not finite"
+            context.add_failure(Failure(rows[start + i].tile, f"its embedding is {what}"))
+        is_unit &= bool((np.abs(norms[good] - 1) <= _UNIT).all())
     if not usable.any():
         raise NoUsableTiles(f"{path}: none of {len(vectors)} embeddings can be used")
-    if vectors.dtype != np.float32 or not usable.all() or np.abs(norms - 1).max() > _UNIT:
-        vectors = _unit_rows(vectors, norms, usable)
+    if vectors.dtype != np.float32 or not usable.all() or not is_unit:
+        vectors = _unit_rows(vectors, usable)
         if not usable.all():
             rows = TileTable(rows.columns.filter(pyarrow.array(usable)))
     facts = {
@@ -70,14 +69,18 @@ def normalised(path: Path, raw: RawEmbeddings, context: RunContext) -> IndexCont
     return IndexContent(rows, vectors, facts)
 
 
-def _unit_rows(
-    vectors: NDArray[Any], norms: NDArray[np.float64], usable: NDArray[np.bool_]
-) -> NDArray[np.float32]:
+def _norms(vectors: NDArray[Any], start: int) -> NDArray[np.float64]:
+    """The norms of a block of vectors."""
+    block = np.asarray(vectors[start : start + _BLOCK], np.float64)
+    return np.asarray(np.linalg.norm(block, axis=1))
+
+
+def _unit_rows(vectors: NDArray[Any], usable: NDArray[np.bool_]) -> NDArray[np.float32]:
     """The usable vectors, divided by their norms."""
     unit, done = zeros_for(int(usable.sum()), vectors.shape[1]), 0
     for start in range(0, len(vectors), _BLOCK):
-        part = slice(start, start + _BLOCK)
-        block = vectors[part][usable[part]] / norms[part][usable[part], None]
+        good = usable[start : start + _BLOCK]
+        block = vectors[start : start + _BLOCK][good] / _norms(vectors, start)[good, None]
         unit[done : done + len(block)] = block
         done += len(block)
     return unit

@@ -27,7 +27,7 @@ from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embedding_columns import EmbeddingColumns
 
 _BLOCK = 65_536
-_MOST_IN_MEMORY = 1 << 28  # bytes of vectors
+_MOST_IN_MEMORY = 1 << 26  # bytes of vectors
 
 
 def zeros_for(count: int, dimensions: int) -> NDArray[np.float32]:
