@@ -14,6 +14,7 @@ import argparse
 import os
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.cluster import embed_on_cluster
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
+from rsretrieve.index.reuse import IndexRun
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import load_model
@@ -50,18 +52,17 @@ def spent(
 ) -> tuple[float, float]:
     """Seconds, and processor seconds of all processes that embed, with their decoders."""
     found: list[embed_on_cluster.ClusterEmbeddings] = []
-    usual = embed_on_cluster.embed_on_cluster
 
-    def noting(*given: object) -> embed_on_cluster.ClusterEmbeddings:
-        found.append(usual(*given))  # type: ignore[arg-type]
+    def noting(
+        run: IndexRun, parts: embed_on_cluster.ListedParts, folder: Path, options: ClusterOptions
+    ) -> embed_on_cluster.ClusterEmbeddings:
+        found.append(embed(run, parts, folder, options))
         return found[-1]
 
-    embed_on_cluster.embed_on_cluster = noting
-    try:
+    embed = embed_on_cluster.embed_on_cluster
+    with patch.object(embed_on_cluster, "embed_on_cluster", noting):
         options = ClusterOptions(shards=shards, workers=workers, device="cpu")
         index_tiles(model, tiles, index, RunContext(), overwrite=True, cluster=options)
-    finally:
-        embed_on_cluster.embed_on_cluster = usual
     return found[0].seconds, found[0].processor_s
 
 

@@ -155,8 +155,8 @@ class PartEmbedder:
                 notes = context.notes.get(row.row.id, ())
                 rows[row.row.id] = replace(row, notes=notes)
         for bad in (*context.failures, *(_skipped(tile) for tile in context.skipped)):
-            row = IndexedTile.of(bad.tile, None, files)
-            rows[row.id] = ShardRow(row, None, bad.reason, bad.skipped)
+            unread = IndexedTile.of(bad.tile, None, files)
+            rows[unread.id] = ShardRow(unread, None, bad.reason, bad.skipped)
         return rows
 
     def _loaded(self) -> Model:

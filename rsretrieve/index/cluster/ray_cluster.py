@@ -189,7 +189,7 @@ def _address(address: str | None) -> str:
 def _machines() -> Machines:
     import ray
 
-    found = ray.cluster_resources()
+    found = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return Machines(max(1, int(found.get("CPU", 1))), int(found.get("GPU", 0)))
 
 

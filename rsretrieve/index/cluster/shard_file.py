@@ -144,7 +144,10 @@ class Shard:
         with parquet.ParquetFile(pyarrow.BufferReader(_packed(self.table))) as file:
             table = file.read().combine_chunks()
         told["content"] = _content_digest(table)
-        return _packed(table.replace_schema_metadata({_KEY: json.dumps(told)})).to_pybytes()
+        content: bytes = _packed(
+            table.replace_schema_metadata({_KEY: json.dumps(told)})
+        ).to_pybytes()
+        return content
 
 
 def read_shard(content: bytes, digest: str, dimensions: int) -> Shard:
