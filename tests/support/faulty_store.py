@@ -14,7 +14,7 @@ BUCKET = "shards"
 
 
 class Faults:
-    """Fails some of the requests: every third one in turn is refused, cut short or late.
+    """Fails some of the requests of each method: in turn they are refused, cut short or late.
 
     Attributes:
         late_s: how late.
@@ -25,7 +25,8 @@ class Faults:
     def __init__(self, application: Callable[..., Any], late_s: float) -> None:
         self._application, self.late_s = application, late_s
         self.counts: Counter[str] = Counter()
-        self.every, self._seen, self._lock = 0, 0, threading.Lock()
+        self.every, self._lock = 0, threading.Lock()
+        self._seen: Counter[str] = Counter()
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Any:
         fault = self._next(environ["REQUEST_METHOD"])
@@ -43,14 +44,15 @@ class Faults:
 
     def _next(self, method: str) -> str:
         with self._lock:
-            self._seen += 1
-            if not self.every or self._seen % self.every:
+            self._seen[method] += 1
+            turn, left = divmod(self._seen[method], self.every or self._seen[method] + 1)
+            if left or not turn:
                 return ""
             kinds = {
                 "GET": ("refused", "cut short on the way back", "late"),
                 "PUT": ("refused", "cut short on the way there", "late"),
             }.get(method, ("refused", "late"))
-            fault = kinds[sum(self.counts.values()) % len(kinds)]
+            fault = kinds[turn % len(kinds)]
             self.counts[fault] += 1
             return fault
 

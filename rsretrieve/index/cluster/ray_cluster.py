@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import pickle
 import socket
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import pyarrow
 
@@ -117,9 +120,36 @@ def connected(address: str | None, workers: int | None = None) -> Iterator[Machi
             "the same on all machines",
         ) from error
     try:
-        yield _machines()
+        with redirect_stdout(_OutputOfOthers(sys.stdout, sys.stderr)):
+            yield _machines()
     finally:
         ray.shutdown()
+
+
+class _OutputOfOthers(io.TextIOBase):
+    """Standard output for all threads but Ray's, whose texts go to standard error.
+
+    Ray prints there that a process ended and that its work is repeated
+    (`listen_error_messages` in https://github.com/ray-project/ray, python/ray/_private/worker.py),
+    between the results of the program that uses it.
+    """
+
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        self._out, self._err = out, err
+
+    def write(self, text: str) -> int:
+        """Write to the stream of the current thread."""
+        of_ray = threading.current_thread().name.startswith("ray_")
+        return (self._err if of_ray else self._out).write(text)
+
+    def flush(self) -> None:
+        """Flush both."""
+        self._out.flush()
+        self._err.flush()
+
+    def isatty(self) -> bool:
+        """Whether standard output is a terminal."""
+        return self._out.isatty()
 
 
 def each_done(
