@@ -120,13 +120,14 @@ def connected(address: str | None, workers: int | None = None) -> Iterator[Machi
             "the same on all machines",
         ) from error
     try:
-        with redirect_stdout(_OutputOfOthers(sys.stdout, sys.stderr)):
+        with redirect_stdout(OutputOfOthers(sys.stdout, sys.stderr)):
             yield _machines()
     finally:
-        ray.shutdown()
+        with redirect_stdout(sys.stderr):  # it prints what it has kept back so far
+            ray.shutdown()
 
 
-class _OutputOfOthers(io.TextIOBase):
+class OutputOfOthers(io.TextIOBase):
     """Standard output for all threads but Ray's, whose texts go to standard error.
 
     Ray prints there that a process ended and that its work is repeated

@@ -1,5 +1,8 @@
 import importlib.util
+import io
 import socket
+import threading
+from contextlib import redirect_stdout
 from importlib.machinery import ModuleSpec
 
 import pytest
@@ -60,3 +63,13 @@ def test_only_one_module_knows_of_ray():
     }
     assert users == {"ray_cluster.py"}
     assert importlib.util.find_spec("rsretrieve.index.cluster.ray_cluster") is not None
+
+
+def test_only_what_ray_prints_goes_to_standard_error():
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(ray_cluster.OutputOfOthers(out, err)):
+        print("a result")
+        thread = threading.Thread(target=print, args=("lost",), name="ray_listen_error_messages")
+        thread.start()
+        thread.join()
+    assert (out.getvalue(), err.getvalue()) == ("a result\n", "lost\n")
