@@ -68,7 +68,7 @@ def test_only_one_module_knows_of_ray():
 def test_only_what_ray_prints_goes_to_standard_error():
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(ray_cluster.OutputOfOthers(out, err)):
-        print("a result")
+        print("a result")  # noqa: T201
         thread = threading.Thread(target=print, args=("lost",), name="ray_listen_error_messages")
         thread.start()
         thread.join()
