@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import platform
 import tempfile
 import time
 from collections.abc import Mapping
@@ -106,7 +106,7 @@ class PartEmbedder:
         except RsretrieveError as error:
             return ShardReport(part.number, error=error)
         except OSError as error:
-            return ShardReport(part.number, error=InputError(f"{os.uname().nodename}: {error}"))
+            return ShardReport(part.number, error=InputError(f"{platform.node()}: {error}"))
 
     def _embed(self, part: Part) -> ShardReport:
         started, usage = time.perf_counter(), processor_usage()
@@ -120,7 +120,7 @@ class PartEmbedder:
             embedded,
             time.perf_counter() - started,
             0.0 if usage is None or now is None else now.own_s - usage.own_s,
-            os.uname().nodename,
+            platform.node(),
         )
 
     def _shard_of(self, part: Part, model: Model) -> tuple[Shard, int, bytes]:
@@ -164,13 +164,13 @@ class PartEmbedder:
             job = self._job
             if job.version != rsretrieve.__version__:
                 raise InputError(
-                    f"{os.uname().nodename} has rsretrieve {rsretrieve.__version__}, and this "
+                    f"{platform.node()} has rsretrieve {rsretrieve.__version__}, and this "
                     f"machine has {job.version}",
                     hint="install the same version on all machines of the cluster",
                 )
             if job.storage.read(PROBE) != job.probe:
                 raise InputError(
-                    f"{os.uname().nodename} does not see the files in {job.storage.where}",
+                    f"{platform.node()} does not see the files in {job.storage.where}",
                     hint="give --shard-folder a folder that all machines share, or s3://…",
                 )
             TYPED_HOSTS.update(job.typed_hosts)

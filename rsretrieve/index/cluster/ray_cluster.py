@@ -110,7 +110,7 @@ def connected(address: str | None, workers: int | None = None) -> Iterator[Machi
     where = _address(address)
     here: dict[str, Any] = {"include_dashboard": False} if where == HERE else {}
     if where == HERE and workers is not None:
-        here["num_cpus"] = max(workers, len(os.sched_getaffinity(0)))
+        here["num_cpus"] = max(workers, os.cpu_count() or 1)
     try:
         ray.init(address=where, log_to_driver=False, logging_level=logging.ERROR, **here)
     except Exception as error:

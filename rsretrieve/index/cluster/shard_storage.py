@@ -41,9 +41,6 @@ class ShardStorage(Protocol):
     def write(self, name: str, content: bytes) -> None:
         """Write a file, whole or not at all, and check what was written."""
 
-    def clear(self) -> None:
-        """Remove all files."""
-
 
 def storage_at(where: str) -> ShardStorage:
     """The storage at a folder or an address.
@@ -145,10 +142,6 @@ class BucketStorage:
             InputError: the store does not answer, or refuses.
         """
         self._repeated(f"write {name}", lambda: self._write_once(name, content))
-
-    def clear(self) -> None:
-        """Remove all objects below the address."""
-        self._repeated("remove files", lambda: self._system.delete_dir_contents(self._at("")))
 
     def _read_once(self, name: str) -> bytes | None:
         from pyarrow import fs

@@ -12,7 +12,8 @@ CONTENT = bytes(range(256)) * 400
 
 
 def test_a_folder_keeps_files(tmp_path):
-    storage = storage_at(str(tmp_path / "shards"))
+    storage = FolderStorage(tmp_path / "shards")
+    assert storage_at(str(tmp_path / "shards")) == storage
     assert storage.read("a") is None
     storage.write("a", CONTENT)
     storage.write("a", CONTENT[::-1])
@@ -51,8 +52,6 @@ def test_a_bucket_keeps_files(faulty_store):
     storage.write("a", CONTENT)
     again = pickle.loads(pickle.dumps(storage))
     assert again.read("a") == CONTENT
-    storage.clear()
-    assert storage.read("a") is None
     assert not re.search("testing", repr(storage))
 
 
