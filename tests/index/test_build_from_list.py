@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,7 +38,8 @@ def test_a_long_list_gives_the_index_of_a_short_one(
         model, listed, tmp_path / "other", RunContext(), ClusterOptions(shards=5)
     )
     one, other = open_index(tmp_path / "one"), open_index(tmp_path / "other")
-    assert list(one.rows) == list(other.rows)
+    a, b = ([replace(row, state="") for row in store.rows] for store in (one, other))
+    assert a == b
     assert (np.sum(one.vectors * other.vectors, axis=1) > 0.9999).all()
     assert (summary.tiles, summary.added, summary.failed) == (18, 18, 0)
     left = {"places", "tile_scale", "packing", "windows", "model", "model_fingerprint"}

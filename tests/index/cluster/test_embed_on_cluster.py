@@ -1,5 +1,6 @@
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +45,15 @@ def built(model, folder, index, **options):
     return summary, context
 
 
+def stateless(store):
+    """The rows, without the states of files, which are empty for files changed just now."""
+    return [replace(row, state="") for row in store.rows]
+
+
 def same(one: Path, other: Path) -> bool:
     a, b = open_index(one), open_index(other)
     assert a.rows.column("id") == b.rows.column("id")
-    assert list(a.rows) == list(b.rows)
+    assert stateless(a) == stateless(b)
     return bool((np.sum(a.vectors * b.vectors, axis=1) > 0.9999).all())
 
 
@@ -88,7 +94,7 @@ def test_a_damaged_shard_is_embedded_again(in_this_process, model, folder, tmp_p
 
 def test_a_tile_that_changed_meanwhile_is_embedded_again(in_this_process, model, folder, tmp_path):
     built(model, folder, tmp_path / "one")
-    first, second = sorted((folder / "water").glob("0*.tif"))[:2]
+    first, second = sorted((folder / "water").glob("1*.tif"))[:2]
     shutil.copyfile(first, second)
     summary, _ = built(model, folder, tmp_path / "other")
     assert 18 - summary.resumed == 1
@@ -100,7 +106,7 @@ def test_a_tile_that_changed_meanwhile_is_embedded_again(in_this_process, model,
 
 def test_a_tile_that_can_be_read_now_is_embedded(in_this_process, model, folder, tmp_path):
     built(model, folder, tmp_path / "one")
-    shutil.copyfile(next(folder.glob("water/0*.tif")), folder / "water" / "broken.tif")
+    shutil.copyfile(next(folder.glob("water/1*.tif")), folder / "water" / "broken.tif")
     summary, context = built(model, folder, tmp_path / "other")
     assert (summary.tiles, summary.tiles - summary.resumed, context.failures) == (19, 1, [])
 
@@ -115,7 +121,7 @@ def test_another_model_uses_no_shard_of_the_first(
 
 def test_an_update_embeds_only_what_is_new(in_this_process, model, folder, tmp_path):
     built(model, folder, tmp_path / "index", shard_folder=None)
-    shutil.copyfile(next(folder.glob("water/0*.tif")), folder / "water" / "new.tif")
+    shutil.copyfile(next(folder.glob("water/1*.tif")), folder / "water" / "new.tif")
     summary = index_tiles(
         model,
         find_tiles(folder),
