@@ -79,6 +79,13 @@ class NoiseKind(StrEnum):
     INSTANCE = "instance"
 
 
+class Engine(StrEnum):
+    """What embeds the tiles of an index."""
+
+    LOCAL = "local"
+    RAY = "ray"  # processes of a Ray cluster
+
+
 class Edges(StrEnum):
     """What happens to the windows that extend beyond a scene's right and lower edge."""
 

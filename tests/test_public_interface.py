@@ -52,6 +52,8 @@ SIGNATURES = {
         {"tiles": REQUIRED, "model": REQUIRED, "output": REQUIRED},
         {
             **{**GOAL, **EMBEDDING, "seed": 0},
+            **{"engine": "local", "address": None, "shards": None, "workers": None},
+            **{"shard_folder": None},
             **{"update": False, "overwrite": False, "device": "auto", **REPORTED},
         },
     ),

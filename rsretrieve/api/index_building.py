@@ -13,20 +13,24 @@ from rsretrieve.api.arguments.checks import (
     device_name,
     flag,
     number,
+    one_of,
     path_of,
     plain_text,
     whole,
 )
+from rsretrieve.api.arguments.cluster_argument import ClusterArguments, long_list
 from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_index import Index
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import ModelLike, model_path, paths_among
 from rsretrieve.data.windowing import WindowChoices
+from rsretrieve.enums import Engine
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
+from rsretrieve.index.build_from_list import index_long_list
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE
@@ -52,6 +56,11 @@ def build_index(
     seed: int = 0,
     update: bool = False,
     overwrite: bool = False,
+    engine: str = Engine.LOCAL,
+    address: str | None = None,
+    shards: int | None = None,
+    workers: int | None = None,
+    shard_folder: PathLike | None = None,
     device: str = "auto",
     strict: bool = False,
     progress: Progress | None = None,
@@ -81,6 +90,14 @@ def build_index(
             those that are gone. It keeps its kind where neither `index`, `recall`, `memory` nor
             `append_only` asks for another.
         overwrite: replace an index that is there; a folder that is no index never is.
+        engine: `local`, or `ray`: processes of a Ray cluster embed, shard by shard. The next four
+            are for it.
+        address: `HOST:PORT` of the cluster, or `auto`; by default the one in `RAY_ADDRESS`, or
+            processes on this machine. A connection that the program has already is used.
+        shards: the number of shards; by default one for 256 to 65,536 tiles.
+        workers: the number of processes; by default one a GPU, or else one a core.
+        shard_folder: where the shards lie, and stay: a folder that all machines share, or
+            `s3://…`; by default a folder beside `output`, which is removed in the end.
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a loaded model
             stays where it is.
         strict: the first tile that cannot be used ends the work.
@@ -95,6 +112,8 @@ def build_index(
         NoUsableTiles: not one tile can be used.
         ModelMismatch: an update with another model than the index was built with.
         WeightsError: `weights` cannot be obtained, or do not fit.
+        MissingPackage: Ray is not installed.
+        InputError: the cluster or the object store does not answer.
 
     Example:
         >>> import rsretrieve
@@ -107,30 +126,47 @@ def build_index(
     with CallReport(progress, strict=strict) as call:
         folder, goal = path_of(output, "output"), _goal(index, recall, memory, append_only)
         replaces, updates = flag(overwrite, "overwrite"), flag(update, "update")
+        spread = ClusterArguments(address, shards, workers, shard_folder)
+        cluster = spread.options(one_of(engine, Engine, "engine"), device_name(device))
         asked = embedding_request(model, weights, backbone, seed, update=updates)
         if isinstance(model, str | os.PathLike):
             model = model_path(model, call)
         inputs = paths_among({"tiles": tiles, "model": model, "weights": asked.file})
         paths = OutputPaths(folder={"output": folder}, inputs=inputs)
         paths.check()
-        found = tiles_of(tiles, call)
-        paths.check_tiles(lambda: (tile.path for tile in found))
+        listed = None if cluster is None or updates else long_list(tiles)
+        found = tiles_of(tiles if listed is None else listed.sample, call)
+        paths.check_tiles(listed.paths if listed else lambda: (tile.path for tile in found))
         if updates:
             call.notice(*unchecked_notices(tile.location for tile in found.tile_set))
         if model is None and updates:
             model = model_folder_of(open_index(folder))
         refuse_to_overwrite(folder, overwrite=replaces or updates, marker=MANIFEST_FILE)
         with used_model(model, found.tile_set, asked, device, call) as used:
-            index_tiles(
-                used.loaded,
-                found.tile_set,
-                folder,
-                call.context,
-                goal=goal,
-                overwrite=replaces,
-                update=updates,
-                store_model=not updates and (model is None or given_model(used.path).is_shipped),
-            )
+            stores = not updates and (model is None or given_model(used.path).is_shipped)
+            if listed is not None and cluster is not None:
+                index_long_list(
+                    used.loaded,
+                    listed,
+                    folder,
+                    call.context,
+                    cluster,
+                    goal=goal,
+                    overwrite=replaces,
+                    store_model=stores,
+                )
+            else:
+                index_tiles(
+                    used.loaded,
+                    found.tile_set,
+                    folder,
+                    call.context,
+                    goal=goal,
+                    overwrite=replaces,
+                    update=updates,
+                    store_model=stores,
+                    cluster=cluster,
+                )
         store = open_index(folder)
     of_user = None if model is None else used
     return Index(store, of_user, device_name(device), call.failures)

@@ -24,6 +24,8 @@ from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.export.output_paths import OutputPaths
 
 if TYPE_CHECKING:
+    from rsretrieve.data.run_context import RunContext
+    from rsretrieve.index.cluster.cluster_options import ClusterOptions
     from rsretrieve.index.vectors.choose_kind import IndexGoal
 
 
@@ -41,6 +43,7 @@ class IndexRun:
     request: DefaultRequest
     external: ExternalOptions
     stores_model: bool
+    cluster: ClusterOptions | None = None
 
 
 def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
@@ -61,6 +64,8 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
     if work.tiles is None:
         raise typer.BadParameter("TILES are required")
     context = RunContext(strict=upkeep.strict, listener=terminal.listen)
+    if work.cluster is not None and _streams(work):
+        return _run_with_long_list(work, context, terminal)
     found = find_tiles(work.tiles, work.labels, work.scenes, context)
     work.paths.check_tiles(lambda: (tile.path for tile in found))
     terminal.notice(*found.notices)
@@ -75,6 +80,42 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
             goal=work.goal,
             overwrite=upkeep.overwrite,
             update=work.update,
+            store_model=work.stores_model,
+            cluster=work.cluster,
+        )
+    terminal.notice(*context.notices)
+    terminal.result(indexing_json(summary), indexing_summary(summary))
+    return terminal.failures(context.failures)
+
+
+def _streams(work: IndexRun) -> bool:
+    """Whether the tiles are a long list, of which a new index is made as it is."""
+    from rsretrieve.index.build_from_list import is_long_list
+
+    plain = work.labels is None and work.scenes == SceneChoices() and not work.update
+    return plain and is_long_list(work.tiles or [])
+
+
+def _run_with_long_list(work: IndexRun, context: RunContext, terminal: Terminal) -> int:
+    """Index a list that is too long to be kept in memory."""
+    from rsretrieve.cli.io.result_tables import indexing_summary
+    from rsretrieve.export.results import indexing_json
+    from rsretrieve.index.build_from_list import LongList, index_long_list
+    from rsretrieve.index.cluster.cluster_options import ClusterOptions
+
+    upkeep, (source,) = work.upkeep, work.tiles or []
+    context.start_stage("reading the list")
+    listed = LongList.read(Path(source))
+    work.paths.check_tiles(listed.paths)
+    with model_for_index(upkeep, listed.sample, work.request, context, update=False) as model:
+        summary = index_long_list(
+            model,
+            listed,
+            upkeep.index,
+            context,
+            work.cluster or ClusterOptions(),
+            goal=work.goal,
+            overwrite=upkeep.overwrite,
             store_model=work.stores_model,
         )
     terminal.notice(*context.notices)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +17,11 @@ from rsretrieve.data.geo.window_places import PLACES_VERSION
 from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.index.cluster.cluster_options import ClusterOptions, own_shard_folder
+from rsretrieve.index.cluster.shard_storage import FolderStorage
 from rsretrieve.index.common_packing import packing_of_tiles, packing_of_update
 from rsretrieve.index.compatibility import require_same_model, scale_warnings
-from rsretrieve.index.embed_tiles import Embeddings, embed_readable_tiles, no_usable_tiles
+from rsretrieve.index.embed_tiles import embed_readable_tiles, no_usable_tiles
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.places_again import renew_places
 from rsretrieve.index.reuse import IndexRun, ReusableTiles, find_reusable, windows_json
@@ -42,6 +44,27 @@ from rsretrieve.network.model import Model
 _MEASURED_TILES = 1000
 
 
+@dataclass(frozen=True)
+class _NewRows:
+    """The tiles that this run embedded.
+
+    Attributes:
+        rows: N tiles.
+        vectors: (N, D) float32, unit rows.
+        skipped: the windows that the user's choices exclude.
+        embedded: how many of the rows were embedded now, and not by an interrupted run.
+        seconds: duration of the embedding.
+        device: what computed.
+    """
+
+    rows: list[IndexedTile]
+    vectors: NDArray[np.float32]
+    skipped: list[IndexedTile]
+    embedded: int
+    seconds: float
+    device: str
+
+
 def index_tiles(
     model: Model,
     tiles: TileSet,
@@ -52,6 +75,7 @@ def index_tiles(
     overwrite: bool = False,
     update: bool = False,
     store_model: bool = False,
+    cluster: ClusterOptions | None = None,
 ) -> IndexingSummary:
     """Embed tiles and write an index folder.
 
@@ -71,6 +95,7 @@ def index_tiles(
             tiles that are not among `tiles`.
         store_model: copy the model into the index folder. A model that lies there already stays
             there.
+        cluster: embed on a Ray cluster; None: in this process.
 
     Returns:
         Counts, the kind of index, the measured recall and timings.
@@ -82,6 +107,7 @@ def index_tiles(
         NoUsableTiles: no tile can be used.
         TileError: a tile cannot be read, and the context is strict.
         ModelMismatch: `update` with another model than the index was built with.
+        MissingPackage, InputError: Ray is not installed, or its cluster cannot be used.
     """
     started = time.perf_counter()
     refuse_to_overwrite(folder, overwrite=overwrite or update, marker=MANIFEST_FILE)
@@ -93,8 +119,8 @@ def index_tiles(
         reusable = find_reusable(run, store)
         placed = PLACES_VERSION if store is None else renew_places(run, store, reusable)
         new = tiles.select([i for i, tile in enumerate(tiles) if tile not in reusable])
-        embedded = _embed_and_journal(run, new)
-        if not reusable.rows and not len(embedded.tiles):
+        embedded = _embed(run, new, folder, cluster)
+        if not reusable.rows and not embedded.rows:
             raise no_usable_tiles(tiles, context)
         content, origin = _in_tile_order(run, reusable, embedded)
         content = _with_scale(run, content, placed)
@@ -107,6 +133,7 @@ def index_tiles(
         options = IndexBuildOptions(folder, goal, gpu, previous, overwrite or update)
         result = write_index(content, options, context)
         run.journal.discard()
+        FolderStorage(own_shard_folder(folder)).clear()
     summary = _summarize(run, reusable, embedded, result, len(content.rows))
     return replace(summary, index=str(folder), seconds=time.perf_counter() - started)
 
@@ -125,20 +152,39 @@ def _run(
     return IndexRun(model, tiles, context, journal, FileStates(tiles), packing)
 
 
-def _embed_and_journal(run: IndexRun, tiles: TileSet) -> Embeddings:
+def _embed(run: IndexRun, tiles: TileSet, folder: Path, cluster: ClusterOptions | None) -> _NewRows:
+    if cluster is None:
+        return _embed_and_journal(run, tiles)
+    from rsretrieve.index.cluster.embed_on_cluster import ListedParts, embed_on_cluster
+    from rsretrieve.index.cluster.parts import divided
+
+    parts = ListedParts(len(tiles), divided(tiles, cluster.rows_a_shard(len(tiles))))
+    found = embed_on_cluster(run, parts, folder, cluster)
+    return _NewRows(
+        list(found.rows), found.vectors, found.skipped, found.embedded, found.seconds, found.device
+    )
+
+
+def _embed_and_journal(run: IndexRun, tiles: TileSet) -> _NewRows:
     """Embed tiles, and add each finished batch to the journal."""
+    found: list[IndexedTile] = []
+    before = len(run.context.skipped)
 
     def on_batch(
         done: list[Tile], places: list[Place | None], vectors: NDArray[np.float32]
     ) -> None:
         rows = [IndexedTile.of(tile, place, run.files) for tile, place in zip(done, places)]
         run.journal.append(rows, vectors)
+        found.extend(rows)
 
-    return embed_readable_tiles(run.model, tiles, run.context, on_batch, run.packing)
+    done = embed_readable_tiles(run.model, tiles, run.context, on_batch, run.packing)
+    skipped = [IndexedTile.of(tile, None, run.files) for tile in run.context.skipped[before:]]
+    device = describe_device(run.model.device)
+    return _NewRows(found, done.vectors, skipped, len(found), done.seconds, device)
 
 
 def _in_tile_order(
-    run: IndexRun, reusable: ReusableTiles, embedded: Embeddings
+    run: IndexRun, reusable: ReusableTiles, embedded: _NewRows
 ) -> tuple[IndexContent, NDArray[np.int64]]:
     """All rows in the order of the tiles, so that an update equals a rebuild.
 
@@ -149,8 +195,8 @@ def _in_tile_order(
         or −1.
     """
     rows, vectors = dict(reusable.rows), dict(reusable.vectors)
-    for tile, place, vector in zip(embedded.tiles, embedded.places, embedded.vectors):
-        rows[tile.id], vectors[tile.id] = IndexedTile.of(tile, place, run.files), vector
+    for row, vector in zip(embedded.rows, embedded.vectors):
+        rows[row.id], vectors[row.id] = row, vector
     seen = {tile.id: None for tile in run.tiles if tile.id in rows}
     ids = [*seen, *(tile_id for tile_id in rows if tile_id not in seen)]
     stacked = np.empty((len(ids), run.model.description.dimensions), np.float32)
@@ -163,10 +209,7 @@ def _in_tile_order(
         "windows": windows_json(run.tiles),
         "packing": {} if run.packing is None else run.packing.to_json(),
     }
-    skipped = [
-        reusable.skipped.get(tile.id) or IndexedTile.of(tile, None, run.files)
-        for tile in run.context.skipped
-    ]
+    skipped = [*reusable.skipped.values(), *embedded.skipped]
     return IndexContent([rows[tile_id] for tile_id in ids], stacked, facts, skipped), origin
 
 
@@ -186,9 +229,9 @@ def _with_scale(run: IndexRun, content: IndexContent, places: int) -> IndexConte
 
 
 def _summarize(
-    run: IndexRun, reusable: ReusableTiles, embedded: Embeddings, result: BuildResult, count: int
+    run: IndexRun, reusable: ReusableTiles, embedded: _NewRows, result: BuildResult, count: int
 ) -> IndexingSummary:
-    done = len(embedded.tiles)
+    done = embedded.embedded
     return IndexingSummary(
         index="",
         tiles=count,
@@ -200,8 +243,8 @@ def _summarize(
         recall_at_10=result.recall_at_10,
         seconds=0.0,
         tiles_per_second=done / embedded.seconds if done else 0.0,
-        device=describe_device(run.model.device),
-        resumed=len(reusable.rows) - len(reusable.origin),
+        device=embedded.device,
+        resumed=len(reusable.rows) - len(reusable.origin) + len(embedded.rows) - done,
         predicted_bytes=result.predicted_bytes,
         search=result.search,
     )

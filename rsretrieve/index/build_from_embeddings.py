@@ -82,7 +82,7 @@ def index_embeddings(
         context.start_stage("reading embeddings")
         if update is None:
             content = read_embeddings(source, listing, context, choices)
-            merged = MergedEmbeddings(content, np.full(len(content.rows), -1), 0)
+            merged = MergedEmbeddings(content, np.broadcast_to(np.int64(-1), len(content.rows)), 0)
         else:
             store = open_index(options.folder)
             if update.changes_only:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,23 @@ class Embeddings:
     vectors: NDArray[np.float32]
     quadrants: NDArray[np.float32]
     seconds: float
+
+
+@dataclass(frozen=True)
+class EmbeddedBatch:
+    """A batch of tiles that was read and embedded.
+
+    Attributes:
+        tiles: B tiles.
+        places: the georeference of each, or None.
+        pixels: (B, C, S, S), preprocessed, in the tiles' own type.
+        vectors: (B, D) float32, unit rows.
+    """
+
+    tiles: list[Tile]
+    places: list[Place | None]
+    pixels: NDArray[Any]
+    vectors: NDArray[np.float32]
 
 
 def embed_tiles(
@@ -112,30 +130,58 @@ def embed_readable_tiles(
     """
     started = time.perf_counter()
     context.start_stage("embedding tiles", len(tiles))
-    embedder, preprocessing = model.embedder(), model.description.preprocessing
-    if packing is not None and preprocessing.packing is None:
-        preprocessing = replace(preprocessing, packing=packing)
     kept: list[Tile] = []
     places: list[Place | None] = []
     vectors = np.empty((len(tiles), model.description.dimensions), np.float32)
     quadrants = np.empty((len(tiles), QUADRANTS), np.float32)
-    sample = FeatureSample(len(tiles), len(preprocessing.bands))
-    with retain_freed_memory() if model.device_name == "cpu" else nullcontext():
-        for batch in stream_batches(tiles, preprocessing, BATCH_SIZE, context, context.advance):
-            rows = slice(len(kept), len(kept) + len(batch.tiles))
-            vectors[rows] = embedder.vectors(batch.pixels)
-            _check_finite(model, batch.tiles, vectors[rows])
-            quadrants[rows] = quadrant_means(batch.pixels)
-            sample.add(batch.pixels)
-            on_batch(batch.tiles, batch.places, vectors[rows])
-            kept.extend(batch.tiles)
-            places.extend(batch.places)
+    sample = FeatureSample(len(tiles), len(model.description.preprocessing.bands))
+    for batch in embedded_batches(model, tiles, context, packing):
+        rows = slice(len(kept), len(kept) + len(batch.tiles))
+        vectors[rows] = batch.vectors
+        quadrants[rows] = quadrant_means(batch.pixels)
+        sample.add(batch.pixels)
+        on_batch(batch.tiles, batch.places, vectors[rows])
+        kept.extend(batch.tiles)
+        places.extend(batch.places)
     embedded = TileSet(tiles.source, tuple(kept), folders=tiles.folders)
     seconds = time.perf_counter() - started
     found = vectors[: len(kept)], quadrants[: len(kept)]
     for text in fit_warnings(model.description, sample.features, found[0]):
         context.notice(text)
     return Embeddings(embedded, tuple(places), *found, seconds)
+
+
+def embedded_batches(
+    model: EmbeddingModel,
+    tiles: TileSet,
+    context: RunContext,
+    packing: Packing | None = None,
+    workers: int | None = None,
+) -> Iterator[EmbeddedBatch]:
+    """Read and embed tiles batch by batch, in their order.
+
+    Args:
+        model: the model.
+        tiles: the tiles.
+        context: receives the tiles that cannot be read, and progress.
+        packing: see `embed_readable_tiles`.
+        workers: the number of processes that decode; by default one a core.
+
+    Raises:
+        TileError: a tile cannot be read, and the context is strict.
+        ModelDamaged: an embedding is not finite.
+    """
+    embedder, preprocessing = model.embedder(), model.description.preprocessing
+    if packing is not None and preprocessing.packing is None:
+        preprocessing = replace(preprocessing, packing=packing)
+    batches = stream_batches(
+        tiles, preprocessing, BATCH_SIZE, context, context.advance, workers=workers
+    )
+    with retain_freed_memory() if model.device_name == "cpu" else nullcontext():
+        for batch in batches:
+            vectors = embedder.vectors(batch.pixels)
+            _check_finite(model, batch.tiles, vectors)
+            yield EmbeddedBatch(batch.tiles, batch.places, batch.pixels, vectors)
 
 
 def _check_finite(

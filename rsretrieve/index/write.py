@@ -26,6 +26,7 @@ from rsretrieve.index.vectors.distribution_shift import (
     tile_shift_warning,
 )
 from rsretrieve.index.vectors.faiss_loader import inverted_lists_of
+from rsretrieve.index.vectors.fit import Fill
 from rsretrieve.index.vectors.tune import Sample, draw_sample, recall_per_query, tune
 from rsretrieve.index.vectors.vector_index import VectorIndex
 
@@ -55,6 +56,7 @@ class IndexBuildOptions:
         gpu: the number of the GPU that builds it, or None for the CPU.
         previous: the index to update, or None.
         overwrite: replace an index that exists.
+        fill: adds the vectors to a new index without a GPU; None: this process does.
     """
 
     folder: Path
@@ -62,6 +64,7 @@ class IndexBuildOptions:
     gpu: int | None = None
     previous: PreviousIndex | None = None
     overwrite: bool = False
+    fill: Fill | None = None
 
 
 @dataclass(frozen=True)
@@ -251,7 +254,7 @@ def _build_or_update(
         if inverted_lists_of(index.cpu_index) is None:
             _notice(tile_shift_warning(previous.store.vectors, new, floor), context)
     on_disk = None if plan.fits else options.folder.absolute().parent
-    index = VectorIndex.build(vectors, plan.faiss_key, options.gpu, on_disk)
+    index = VectorIndex.build(vectors, plan.faiss_key, options.gpu, options.fill, on_disk)
     if options.gpu is not None:
         where = "the GPU" if index.runs_on_gpu else "the CPU: the GPU cannot hold or run it"
         context.notice(f"{plan.faiss_key} is searched on {where}")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rsretrieve.cli import options
+from rsretrieve.cli import cluster_arguments, options
 from rsretrieve.cli.commands.index_upkeep_command import (
     Exports,
     Upkeep,
@@ -29,6 +29,7 @@ from rsretrieve.cli.io.default_model import DefaultRequest, weights_file
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
+from rsretrieve.enums import Engine
 from rsretrieve.export.output_paths import OutputPaths
 
 _KEPT = "embedded tiles are kept; to continue, repeat the command"
@@ -178,6 +179,11 @@ def index(
             help="With --export: write a STAC collection that describes the GeoParquet file.",
         ),
     ] = None,
+    engine: cluster_arguments.EngineOption = Engine.LOCAL,
+    address: cluster_arguments.Address = None,
+    shards: cluster_arguments.Shards = None,
+    workers: cluster_arguments.Workers = None,
+    shard_folder: cluster_arguments.ShardFolder = None,
     labels: options.Labels = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -234,6 +240,12 @@ def index(
         paths.check()
         terminal.leave_output_to(paths.on_standard_output)
         check_device(device)
+        cluster = cluster_arguments.cluster_of_options(
+            engine,
+            device,
+            (address, shards, workers, shard_folder),
+            embeds=tiles is not None and from_embeddings is None,
+        )
         upkeep = Upkeep(output, model, device, overwrite=overwrite, strict=strict)
         if verify:
             raise typer.Exit(verify_index(upkeep, terminal))
@@ -246,6 +258,7 @@ def index(
         work = IndexRun(
             *(upkeep, tiles, labels, scenes, goal, update, paths, request, external),
             stores_model=stores_model,
+            cluster=cluster,
         )
         if from_embeddings:
             code = run_with_embeddings(work, from_embeddings, terminal)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from rsretrieve._core.atomic_write import resolved
@@ -24,14 +26,8 @@ def tiles_in_list(source: Path) -> TileSet:
         TableError, LabelsError: the list cannot be read, or contradicts itself.
     """
     tiles: dict[str, Tile] = {}
-    repeated, folder = 0, str(source.parent)
-    labels, decisions, dates = LabelColumn(source), DecisionColumn(source), GivenDates(source)
-    dated = not {*columns_of(source)}.isdisjoint(DATE_COLUMNS)
-    for line, row in read_table(source, ("tile",)):
-        tile = _tile_of_row(source, folder, line, row, labels)
-        confirmed = decisions.read(tile.id, tile.label, row, line)
-        taken = dates.read(row, f"line {line}") if dated else None
-        tile = replace(tile, confirmed=confirmed, taken=taken) if confirmed or taken else tile
+    repeated, rows = 0, _ListRows(source)
+    for line, tile in rows:
         known = tiles.setdefault(tile.id, tile)
         if known is not tile:
             repeated += 1
@@ -42,12 +38,71 @@ def tiles_in_list(source: Path) -> TileSet:
                     f"{source}: line {line} names tile {tile.id!r} again, with another {what}",
                     hint="keep one row for each tile",
                 )
-    notices = (*encoding_notices(source), *labels.notices, *decisions.notices, *dates.notices)
+    notices = rows.notices
     if repeated:
         notices += (f"{source}: {repeated} repeated rows were ignored",)
     labelled = source if "label" in columns_of(source) else None
     found = tuple(tiles.values())
+    folder = str(source.parent)
     return TileSet(str(source), found, notices, folders=(folder,), labels_file=labelled)
+
+
+class _ListRows:
+    """The rows of a list as tiles.
+
+    Args:
+        source: the list.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self._source = source
+        self._labels, self._decisions = LabelColumn(source), DecisionColumn(source)
+        self._dates = GivenDates(source)
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know about the rows so far."""
+        told = (*self._labels.notices, *self._decisions.notices, *self._dates.notices)
+        return (*encoding_notices(self._source), *told)
+
+    def __iter__(self) -> Iterator[tuple[int, Tile]]:
+        folder = str(self._source.parent)
+        dated = not {*columns_of(self._source)}.isdisjoint(DATE_COLUMNS)
+        for line, row in read_table(self._source, ("tile",)):
+            tile = _tile_of_row(self._source, folder, line, row, self._labels)
+            confirmed = self._decisions.read(tile.id, tile.label, row, line)
+            taken = self._dates.read(row, f"line {line}") if dated else None
+            tile = replace(tile, confirmed=confirmed, taken=taken) if confirmed or taken else tile
+            yield line, tile
+
+
+def ids_in_list(source: Path) -> Iterator[str]:
+    """The ids that a list names, row by row.
+
+    Raises:
+        TableError: the list cannot be read.
+    """
+    for _, row in read_table(source, ("tile",)):
+        yield row["tile"]
+
+
+def sets_in_list(source: Path, size: int, notice: Callable[[str], None]) -> Iterator[TileSet]:
+    """The tiles that a list names, in sets of some rows: a long list is never in memory.
+
+    Args:
+        source: the list, which names no tile twice.
+        size: the number of tiles in each set but the last.
+        notice: called in the end with what the user should know about the rows.
+
+    Raises:
+        TableError, LabelsError: the list cannot be read, or contradicts itself.
+    """
+    rows = _ListRows(source)
+    tiles = (tile for _, tile in rows)
+    while some := tuple(islice(tiles, size)):
+        yield TileSet(str(source), some, folders=(str(source.parent),))
+    for text in rows.notices:
+        notice(text)
 
 
 def _tile_of_row(source: Path, folder: str, line: int, row: Row, labels: LabelColumn) -> Tile:

@@ -46,10 +46,21 @@ def stream_batches(
     batch_size: int,
     context: RunContext,
     progress: Progress = lambda _: None,
+    *,
+    workers: int | None = None,
 ) -> Iterator[Batch]:
-    """Preprocess tiles and yield them in batches, in order; failures go to `context`."""
+    """Preprocess tiles and yield them in batches, in order; failures go to `context`.
+
+    Args:
+        tiles: the tiles.
+        preprocessing: makes their pixels.
+        batch_size: B.
+        context: receives the tiles that cannot be read.
+        progress: see `Progress`.
+        workers: the number of processes that decode; by default one a core.
+    """
     waiting: list[Read[Content]] = []
-    for read in read_preprocessed(tiles, preprocessing):
+    for read in read_preprocessed(tiles, preprocessing, workers):
         if isinstance(read, Failure):
             context.add_failure(read)
             progress(1)
@@ -133,6 +144,23 @@ def room_for(
     size_bytes = int(np.prod(shape)) * dtype.itemsize
     if size_bytes <= available_bytes() // 2:
         return np.empty(shape, dtype)
+    return mapped_room(shape, dtype, what)
+
+
+def mapped_room(
+    shape: tuple[int, ...], dtype: np.dtype[Any], what: str = "the decoded tiles"
+) -> NDArray[Any]:
+    """An array that is mapped from a temporary file, which ends with the process.
+
+    Args:
+        shape: of the array.
+        dtype: of its values, which are 0.
+        what: what it is for, in an error.
+
+    Raises:
+        OSError: the temporary folder has too little room.
+    """
+    size_bytes = int(np.prod(shape)) * dtype.itemsize
     with (
         room_named(size_bytes, what),
         tempfile.NamedTemporaryFile(prefix="rsretrieve-pixels-") as file,

@@ -33,30 +33,38 @@ class _Preprocessed:
 
 
 def read_preprocessed(
-    tiles: TileSet, preprocessing: Preprocessing
+    tiles: TileSet, preprocessing: Preprocessing, workers: int | None = None
 ) -> Iterator[Read[Content] | Failure]:
-    """Yield tiles in their order, each as (C, S, S) pixels, place and time, or as a failure."""
+    """Yield tiles in their order, each as (C, S, S) pixels, place and time, or as a failure.
+
+    Args:
+        tiles: the tiles.
+        preprocessing: makes their pixels.
+        workers: the number of processes that decode; by default one a core.
+    """
     cache = open_cache(preprocessing, tiles)
     if cache is None:
-        return _from_files(tiles, preprocessing)
-    return _through(cache, tiles, preprocessing)
+        return _from_files(tiles, preprocessing, workers)
+    return _through(cache, tiles, preprocessing, workers)
 
 
-def _from_files(tiles: TileSet, preprocessing: Preprocessing) -> Iterator[Read[Content] | Failure]:
+def _from_files(
+    tiles: TileSet, preprocessing: Preprocessing, workers: int | None = None
+) -> Iterator[Read[Content] | Failure]:
     made = _Preprocessed(preprocessing)
     return read_in_order(
-        tiles, made, jpeg_px=preprocessing.jpeg_px, expected=preprocessing.expected
+        tiles, made, workers, jpeg_px=preprocessing.jpeg_px, expected=preprocessing.expected
     )
 
 
 def _through(
-    cache: PixelCache, tiles: TileSet, preprocessing: Preprocessing
+    cache: PixelCache, tiles: TileSet, preprocessing: Preprocessing, workers: int | None
 ) -> Iterator[Read[Content] | Failure]:
     keys = [
         key_of(tile) for tile in tiles
     ]  # taken before the tiles are read, so that a later change is noticed
     missing = [i for i, key in enumerate(keys) if key not in cache]
-    fresh = _from_files(tiles.select(missing), preprocessing)
+    fresh = _from_files(tiles.select(missing), preprocessing, workers)
     try:
         for tile, key in zip(tiles, keys):
             if key in cache:

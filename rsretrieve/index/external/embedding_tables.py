@@ -19,6 +19,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, LabelsError, TableError
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embedding_columns import find_columns
+from rsretrieve.index.external.mapped_rows import MappedRows, first_repeated
 from rsretrieve.index.external.places.geometry_columns import PlaceReader
 from rsretrieve.index.external.places.geometry_crs import LON_LAT
 from rsretrieve.index.external.places.place_columns import BatchPlaces
@@ -27,7 +28,6 @@ from rsretrieve.index.external.raw_embeddings import RawEmbeddings
 from rsretrieve.index.external.stored_vectors import VectorReader
 from rsretrieve.index.external.table_rows import RowReader
 from rsretrieve.index.store.tile_schema import SCHEMA
-from rsretrieve.index.store.tile_table import TileTable
 
 CSV_SUFFIX = ".csv"
 METADATA_KEY = b"rsretrieve"  # where the export writes the model of the embeddings
@@ -135,7 +135,7 @@ def _from_open_table(
     emb = json_object(metadata.get(b"emb", b""))
     vectors = VectorReader(path, columns, table.count, choices, emb, may_lack)
     told = {*columns.named, places.geometry, *SCHEMA.names, *DATE_COLUMNS}
-    rows, start = [SCHEMA.empty_table()], 0
+    rows, start = MappedRows(table.count), 0
     for batch in table.batches([name for name in table.schema.names if name in told]):
         vectors.add(batch, start)
         rows.append(reader.read(batch, start))
@@ -144,10 +144,11 @@ def _from_open_table(
         context.notice(notice)
     if columns.id is None:
         context.notice(f"{path} names no ids: its rows are numbered from 0")
-    found = TileTable(pyarrow.concat_tables(rows).combine_chunks())
-    if columns.id is not None and len(found.columns.column("id").unique()) != len(found):
+    found = rows.table()
+    repeated = None if columns.id is None else first_repeated(found.columns.column("id"))
+    if repeated is not None:
         raise TableError(
-            f"{path}: the column {columns.id!r} names a tile twice",
+            f"{path}: the column {columns.id!r} names a tile twice: {repeated!r}",
             hint="name another column of ids with --id-column",
         )
     raw, missing = vectors.result(context)

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
 from numpy.typing import NDArray
 
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import NoUsableTiles
+from rsretrieve.index.external.stored_vectors import zeros_for
 from rsretrieve.index.store.folder import IndexContent
 from rsretrieve.index.store.tile_table import TileTable
 
@@ -44,29 +46,41 @@ def normalised(path: Path, raw: RawEmbeddings, context: RunContext) -> IndexCont
     An array that needs neither stays memory-mapped.
     """
     vectors, rows = raw.vectors, raw.rows
-    norms = np.empty(len(vectors), np.float64)
+    usable, is_unit = np.empty(len(vectors), bool), True
     for start in range(0, len(vectors), _BLOCK):
-        block = np.asarray(vectors[start : start + _BLOCK], np.float64)
-        norms[start : start + len(block)] = np.linalg.norm(block, axis=1)
-    usable = np.isfinite(norms) & (norms > 0)
-    for i in np.flatnonzero(~usable).tolist():
-        reason = (
-            "its embedding is zero or missing" if norms[i] == 0 else "its embedding is not finite"
-        )
-        context.add_failure(Failure(rows[i].tile, reason))
+        norms = _norms(vectors, start)
+        good = usable[start : start + _BLOCK]
+        good[:] = np.isfinite(norms) & (norms > 0)
+        for i in np.flatnonzero(~good).tolist():
+            what = "zero or missing" if norms[i] == 0 else "not finite"
+            context.add_failure(Failure(rows[start + i].tile, f"its embedding is {what}"))
+        is_unit &= bool((np.abs(norms[good] - 1) <= _UNIT).all())
     if not usable.any():
         raise NoUsableTiles(f"{path}: none of {len(vectors)} embeddings can be used")
-    if vectors.dtype != np.float32 or not usable.all() or np.abs(norms - 1).max() > _UNIT:
-        kept = np.flatnonzero(usable)
-        unit = np.empty((len(kept), vectors.shape[1]), np.float32)
-        for start in range(0, len(kept), _BLOCK):
-            part = kept[start : start + _BLOCK]
-            unit[start : start + len(part)] = vectors[part] / norms[part, None]
-        vectors = unit
-        rows = TileTable(rows.columns.take(kept)) if len(kept) < len(rows) else rows
+    if vectors.dtype != np.float32 or not usable.all() or not is_unit:
+        vectors = _unit_rows(vectors, usable)
+        if not usable.all():
+            rows = TileTable(rows.columns.filter(pyarrow.array(usable)))
     facts = {
         "model": str(raw.provenance.get("model") or ""),
         "model_fingerprint": str(raw.provenance.get("model_fingerprint") or ""),
         "provenance": raw.provenance,
     }
     return IndexContent(rows, vectors, facts)
+
+
+def _norms(vectors: NDArray[Any], start: int) -> NDArray[np.float64]:
+    """The norms of a block of vectors."""
+    block = np.asarray(vectors[start : start + _BLOCK], np.float64)
+    return np.asarray(np.linalg.norm(block, axis=1))
+
+
+def _unit_rows(vectors: NDArray[Any], usable: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """The usable vectors, divided by their norms."""
+    unit, done = zeros_for(int(usable.sum()), vectors.shape[1]), 0
+    for start in range(0, len(vectors), _BLOCK):
+        good = usable[start : start + _BLOCK]
+        block = vectors[start : start + _BLOCK][good] / _norms(vectors, start)[good, None]
+        unit[done : done + len(block)] = block
+        done += len(block)
+    return unit

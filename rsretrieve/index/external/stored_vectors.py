@@ -20,12 +20,25 @@ from rsretrieve.data.embedding_rasters.quantization import (
     is_alphaearth_in_floats,
     quantization_of,
 )
+from rsretrieve.data.loading.batches import mapped_room
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import TableError
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embedding_columns import EmbeddingColumns
 
 _BLOCK = 65_536
+_MOST_IN_MEMORY = 1 << 26  # bytes of vectors
+
+
+def zeros_for(count: int, dimensions: int) -> NDArray[np.float32]:
+    """(N, D) float32 zeros; many of them are mapped from a temporary file.
+
+    Raises:
+        OSError: the temporary folder has too little room.
+    """
+    if 4 * count * dimensions <= _MOST_IN_MEMORY:
+        return np.zeros((count, dimensions), np.float32)
+    return mapped_room((count, dimensions), np.dtype(np.float32), "the vectors")
 
 
 @dataclass
@@ -86,7 +99,7 @@ class VectorReader:
             declared if declared != AS_STORED else quantization_of(names, stored.dtype)
         )
         kept = self.choices.cut(self.path, self.dimensions)
-        self._vectors = np.zeros((self.count, kept), np.float32)
+        self._vectors = zeros_for(self.count, kept)
 
     def _lists(self, batch: pyarrow.RecordBatch) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """(V, D) the vectors that there are, and (B,) which rows have one."""

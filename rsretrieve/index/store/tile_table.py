@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import pyarrow
+import pyarrow.compute as pc
 from pyarrow import parquet
 
 from rsretrieve._core.paths import storable
@@ -176,7 +177,8 @@ class TileTable(Sequence[IndexedTile]):
 
 def _is_empty(column: pyarrow.ChunkedArray) -> bool:
     if pyarrow.types.is_string(column.type):
-        return not any(column.unique().to_pylist())
+        # Not `unique`: all of twenty million states are different.
+        return not pc.any(pc.not_equal(column, ""), min_count=0).as_py()
     return bool(column.null_count == len(column))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,16 @@ _LEAST_TRAINED = 65_536
 _COMMON_KEYS = ("Flat", "IVF256,Flat", "IVF1024,SQ8", "IVF4096,PQ64", "HNSW32", "SQ8", "PQ64")
 
 
+Fill = Callable[[Any, NDArray[np.float32]], None]
+"""Adds all vectors, (N, D) float32, to a trained FAISS index, in their order."""
+
+
 def build_faiss_index(
-    vectors: NDArray[np.float32], key: str, gpu: int | None, lists_folder: Path | None = None
+    vectors: NDArray[np.float32],
+    key: str,
+    gpu: int | None,
+    fill: Fill | None = None,
+    lists_folder: Path | None = None,
 ) -> Any:
     """Train and fill an index.
 
@@ -29,6 +38,7 @@ def build_faiss_index(
         vectors: (N, D) float32, unit rows; may be memory-mapped.
         key: kind of index in FAISS's notation.
         gpu: the number of the GPU to train and fill it on if possible, or None.
+        fill: adds the vectors without a GPU; None: this process does.
         lists_folder: a folder on the disk on which the lists of cells are filled, if the kind of
             index allows it; None to fill them in memory.
 
@@ -50,7 +60,7 @@ def build_faiss_index(
             train_cells(index, _training_sample(vectors, index), gpu)
         if lists_folder is not None and can_fill_on_disk(index):
             return filled_on_disk(index, vectors, lists_folder)
-        _fill(index, vectors)
+        (fill or fill_here)(index, vectors)
     except RuntimeError as error:
         raise InvalidArgument(
             f"FAISS cannot build {key!r} over {len(vectors)} vectors ({last_line(error)})",
@@ -104,13 +114,14 @@ def _filled_on_gpu(index: Any, vectors: NDArray[np.float32], gpu: int) -> Any | 
     try:
         if not there.is_trained:
             train_cells(there, _training_sample(vectors, index), None)
-        _fill(there, vectors)
+        fill_here(there, vectors)
         return faiss_module().index_gpu_to_cpu(there)
     except RuntimeError:  # its memory is full: other programs use it, too
         return None
 
 
-def _fill(index: Any, vectors: NDArray[np.float32]) -> None:
+def fill_here(index: Any, vectors: NDArray[np.float32]) -> None:
+    """Add vectors to a trained index, block by block; see `Fill`."""
     for start in range(0, len(vectors), ADD_BLOCK):
         index.add(np.ascontiguousarray(vectors[start : start + ADD_BLOCK], np.float32))
 

@@ -23,11 +23,12 @@ from rsretrieve.index.vectors.faiss_loader import (
     stores_bits,
 )
 from rsretrieve.index.vectors.fit import (
+    Fill,
     build_faiss_index,
     centroid_similarities,
     update_rows,
 )
-from rsretrieve.index.vectors.mapped_rows import read_ahead
+from rsretrieve.index.vectors.read_ahead import read_ahead
 
 RERANKED = 1 << 25  # numbers gathered at once for reranking: 128 MiB
 RERANK = "rerank"
@@ -257,6 +258,7 @@ class VectorIndex:
         vectors: NDArray[np.float32],
         key: str,
         gpu: int | None = None,
+        fill: Fill | None = None,
         lists_folder: Path | None = None,
     ) -> VectorIndex:
         """Train and fill an index.
@@ -265,9 +267,10 @@ class VectorIndex:
             vectors: (N, D) float32, unit rows.
             key: kind of index in FAISS's notation: `Flat`, `IVF256,Flat`, `HNSW32` …
             gpu: the number of the GPU to build and search on, or None.
+            fill: adds the vectors without a GPU; None: this process does.
             lists_folder: see `build_faiss_index`.
 
         Raises:
             InvalidArgument: FAISS does not know the key, or cannot build it from these vectors.
         """
-        return cls(build_faiss_index(vectors, key, gpu, lists_folder), gpu, vectors)
+        return cls(build_faiss_index(vectors, key, gpu, fill, lists_folder), gpu, vectors)

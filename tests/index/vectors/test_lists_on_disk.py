@@ -31,7 +31,7 @@ def test_the_file_is_the_one_that_faiss_writes(tmp_path: Path, key: str, shard_b
 
 def test_an_index_that_was_filled_on_the_disk_is_searched_and_read_again(tmp_path: Path) -> None:
     vectors = unit_rows(900, 16, 0)
-    index = VectorIndex.build(vectors, "IVF8,RaBitQ", None, tmp_path)
+    index = VectorIndex.build(vectors, "IVF8,RaBitQ", lists_folder=tmp_path)
     for name, value in (("nprobe", 8), ("rerank", 16)):
         index.set_parameter(name, value)
     assert index.search(vectors, 1)[1][:, 0].tolist() == list(range(900))
@@ -43,6 +43,6 @@ def test_an_index_that_was_filled_on_the_disk_is_searched_and_read_again(tmp_pat
 @pytest.mark.parametrize("key", ["Flat", "HNSW8", "IVF4,PQ4x4fs", "PCA4,IVF4,Flat"])
 def test_other_kinds_are_filled_in_memory(tmp_path: Path, key: str) -> None:
     vectors = unit_rows(300, 8, 0)
-    index = VectorIndex.build(vectors, key, None, tmp_path)
+    index = VectorIndex.build(vectors, key, lists_folder=tmp_path)
     assert not can_fill_on_disk(index.cpu_index)
     assert len(index) == 300

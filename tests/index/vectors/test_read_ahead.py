@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rsretrieve.index.vectors.mapped_rows import read_ahead
+from rsretrieve.index.vectors.read_ahead import read_ahead
 
 
 class Asked:

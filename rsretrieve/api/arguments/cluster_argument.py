@@ -1,0 +1,56 @@
+"""The arguments of `build_index` for several machines."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rsretrieve.api.arguments.checks import plain_text, text_of, whole
+from rsretrieve.enums import Engine
+from rsretrieve.errors import InvalidArgument
+from rsretrieve.index.build_from_list import LongList, is_long_list
+from rsretrieve.index.cluster.cluster_options import ClusterOptions
+from rsretrieve.index.cluster.ray_cluster import check_ray
+from rsretrieve.index.cluster.shard_storage import storage_at
+
+
+@dataclass(frozen=True)
+class ClusterArguments:
+    """The arguments as they are given; see `build_index`."""
+
+    address: object = None
+    shards: object = None
+    workers: object = None
+    shard_folder: object = None
+
+    def options(self, engine: Engine, device: str) -> ClusterOptions | None:
+        """The cluster to embed on, which is looked for now; None for the local engine.
+
+        Raises:
+            InvalidArgument, MissingPackage, InputError: an argument makes no sense, Ray is not
+                installed, or nothing answers at the address.
+        """
+        if engine is Engine.LOCAL:
+            if given := [name for name, value in vars(self).items() if value is not None]:
+                raise InvalidArgument(f"{given[0]} needs engine='ray'")
+            return None
+        folder = self.shard_folder
+        options = ClusterOptions(
+            None if self.address is None else plain_text(self.address, "address"),
+            None if self.shards is None else whole(self.shards, "shards", 1),
+            None if self.workers is None else whole(self.workers, "workers", 1),
+            None if folder is None else text_of(folder, "shard_folder"),
+            device,
+        )
+        if options.shard_folder is not None:
+            storage_at(options.shard_folder)
+        check_ray(options.address)
+        return options
+
+
+def long_list(tiles: object) -> LongList | None:
+    """The list, if tiles are given as one that is too long to be kept in memory."""
+    if not isinstance(tiles, str | os.PathLike) or not is_long_list([os.fspath(tiles)]):
+        return None
+    return LongList.read(Path(tiles))

@@ -1,0 +1,189 @@
+"""Build an index of a long list of tiles on a cluster. No list of all tiles is kept in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from rsretrieve._core.atomic_write import refuse_to_overwrite
+from rsretrieve._core.locks import only_writer
+from rsretrieve._core.tables import PARQUET_SUFFIXES
+from rsretrieve.data.discovery.tile_list import ids_in_list, sets_in_list
+from rsretrieve.data.file_state import FileStates
+from rsretrieve.data.geo.window_places import PLACES_VERSION
+from rsretrieve.data.profile.measure_scale import measure_scale
+from rsretrieve.data.run_context import RunContext
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import TableError
+from rsretrieve.index.cluster.cluster_options import ClusterOptions, own_shard_folder
+from rsretrieve.index.cluster.embed_on_cluster import (
+    ClusterEmbeddings,
+    ListedParts,
+    embed_on_cluster,
+)
+from rsretrieve.index.cluster.shard_storage import FolderStorage
+from rsretrieve.index.common_packing import packing_of_tiles
+from rsretrieve.index.compatibility import scale_warnings
+from rsretrieve.index.embed_tiles import no_usable_tiles
+from rsretrieve.index.external.mapped_rows import count_ids
+from rsretrieve.index.journal import Journal
+from rsretrieve.index.reuse import IndexRun
+from rsretrieve.index.store.folder import IndexContent
+from rsretrieve.index.store.manifest import MANIFEST_FILE, STORED_MODEL
+from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
+from rsretrieve.index.vectors.faiss_loader import usable_gpu
+from rsretrieve.index.vectors.fit import check_key
+from rsretrieve.index.write import (
+    BuildResult,
+    IndexBuildOptions,
+    IndexingSummary,
+    write_index,
+)
+from rsretrieve.network.model import Model
+
+LONG_LIST_BYTES = 1 << 26
+"""A list of this size has about a million rows, whose tiles take a gigabyte of memory."""
+_SAMPLED, _MEASURED_TILES = 5_000, 1_000
+
+
+def is_long_list(sources: list[str]) -> bool:
+    """Whether tiles are given as one list that is too long to be kept in memory."""
+    path = Path(sources[0])
+    is_list = path.suffix.lower() in (*PARQUET_SUFFIXES, ".csv", ".tsv") and path.is_file()
+    return len(sources) == 1 and is_list and path.stat().st_size >= LONG_LIST_BYTES
+
+
+@dataclass(frozen=True)
+class LongList:
+    """A list that was read once.
+
+    Attributes:
+        path: the list.
+        count: the number of its tiles.
+        sample: some of them, evenly spaced.
+    """
+
+    path: Path
+    count: int
+    sample: TileSet
+
+    @classmethod
+    def read(cls, path: Path) -> LongList:
+        """Count the tiles of a list.
+
+        Raises:
+            TableError: the list cannot be read, or names a tile twice.
+        """
+        counted = count_ids(lambda: ids_in_list(path))
+        if counted.repeated is not None:
+            raise TableError(
+                f"{path} names tile {counted.repeated!r} twice",
+                hint="keep one row for each tile: repeated rows of long lists are not ignored",
+            )
+        apart = -(-max(1, counted.count) // _SAMPLED)
+        sets = sets_in_list(path, apart, lambda _: None)
+        some = tuple(one[0] for one in islice(sets, _SAMPLED))
+        return cls(path, counted.count, TileSet(str(path), some, folders=(str(path.parent),)))
+
+    def paths(self) -> Iterator[str]:
+        """The paths of all tiles, read once more."""
+        for some in sets_in_list(self.path, _SAMPLED, lambda _: None):
+            yield from (tile.path for tile in some)
+
+
+def index_long_list(
+    model: Model,
+    listed: LongList,
+    folder: Path,
+    context: RunContext,
+    cluster: ClusterOptions,
+    *,
+    goal: IndexGoal | None = None,
+    overwrite: bool = False,
+    store_model: bool = False,
+) -> IndexingSummary:
+    """Embed the tiles of a list on a cluster and write a new index folder.
+
+    Args:
+        model: see `index_tiles`.
+        listed: the list.
+        folder: the index folder.
+        context: see `index_tiles`.
+        cluster: where the tiles are embedded.
+        goal: see `index_tiles`.
+        overwrite: replace an existing index.
+        store_model: see `index_tiles`.
+
+    Returns:
+        See `index_tiles`.
+
+    Raises:
+        OutputExists, OutputBusy, InvalidArgument, NoUsableTiles, TileError: see `index_tiles`.
+        MissingPackage, InputError: Ray is not installed, or its cluster cannot be used.
+    """
+    started = time.perf_counter()
+    refuse_to_overwrite(folder, overwrite=overwrite, marker=MANIFEST_FILE)
+    if goal is not None and goal.key != AUTO:
+        check_key(goal.key, model.description.dimensions, listed.count)
+    with only_writer(folder):
+        run = _run(model, listed, folder, context)
+        sets = sets_in_list(listed.path, cluster.rows_a_shard(listed.count), context.notice)
+        found = embed_on_cluster(run, ListedParts(listed.count, sets), folder, cluster)
+        if not len(found.rows):
+            raise no_usable_tiles(listed.sample, context)
+        content = _content(run, found, store_model=store_model)
+        gpu = usable_gpu(str(model.device))
+        options = IndexBuildOptions(folder, goal, gpu, None, overwrite, found.fill)
+        result = write_index(content, options, context)
+        FolderStorage(own_shard_folder(folder)).clear()
+    summary = _summary(found, result, len(context.failures))
+    return replace(summary, index=str(folder), seconds=time.perf_counter() - started)
+
+
+def _run(model: Model, listed: LongList, folder: Path, context: RunContext) -> IndexRun:
+    packing = packing_of_tiles(model, listed.sample, context)
+    description = model.description
+    journal = Journal(folder, description.fingerprint, description.dimensions)
+    return IndexRun(model, listed.sample, context, journal, FileStates([]), packing)
+
+
+def _content(run: IndexRun, found: ClusterEmbeddings, *, store_model: bool) -> IndexContent:
+    apart = -(-len(found.rows) // _MEASURED_TILES)
+    some = [found.rows[i] for i in range(0, len(found.rows), apart)]
+    tiles = replace(run.tiles, tiles=tuple(row.tile for row in some))
+    scale = measure_scale(tiles, [row.place for row in some])
+    for text in scale_warnings(run.model.description, scale):
+        run.context.notice(text)
+    facts = {
+        "model": STORED_MODEL if store_model else str(run.model.folder.resolve()),
+        "model_fingerprint": run.model.description.fingerprint,
+        "windows": {},
+        "packing": {} if run.packing is None else run.packing.to_json(),
+        "tile_scale": scale.to_json(),
+        "places": PLACES_VERSION,
+    }
+    kept = run.model.folder if store_model else None
+    return IndexContent(found.rows, found.vectors, facts, found.skipped, kept)
+
+
+def _summary(found: ClusterEmbeddings, result: BuildResult, failed: int) -> IndexingSummary:
+    count = len(found.rows)
+    return IndexingSummary(
+        index="",
+        tiles=count,
+        added=count,
+        removed=0,
+        unchanged=0,
+        failed=failed,
+        faiss_key=result.faiss_key,
+        recall_at_10=result.recall_at_10,
+        seconds=0.0,
+        tiles_per_second=found.embedded / found.seconds,
+        device=found.device,
+        resumed=count - found.embedded,
+        predicted_bytes=result.predicted_bytes,
+        search=result.search,
+    )

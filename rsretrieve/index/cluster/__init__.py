@@ -1,0 +1,1 @@
+"""Embed tiles on several machines. Only `ray_cluster` knows of Ray."""
