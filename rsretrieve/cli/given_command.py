@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand
 
-from rsretrieve._core.launch import Launch
+from rsretrieve._core.machine.launch import Launch
 from rsretrieve._core.paths import Location
 from rsretrieve.cli.config_file import (
     shown_config,

@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 
-from rsretrieve._core import launch
-from rsretrieve._core.launch import Launch
+from rsretrieve._core.machine import launch
+from rsretrieve._core.machine.launch import Launch
 from rsretrieve.cli.terminal import Terminal
 
 _EXIT_LOST = 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rsretrieve._core.memory import available_bytes
+from rsretrieve._core.machine.memory import available_bytes
 from rsretrieve._core.text import decimal_size
 from rsretrieve.costs.audit_costs import measure_audit, predict_audit
 from rsretrieve.costs.machine_rates import MachineRates, measure_machine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from rsretrieve._core.run_cost import CostMeter
+from rsretrieve._core.machine.run_cost import CostMeter
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from rsretrieve._core.run_cost import processor_seconds
+from rsretrieve._core.machine.run_cost import processor_seconds
 from rsretrieve.costs.predict_index import RUNTIME_BYTES, Prediction
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from rsretrieve._core.run_cost import CostMeter
+from rsretrieve._core.machine.run_cost import CostMeter
 from rsretrieve._core.text import some_of
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.notes import Note, NoteCounts

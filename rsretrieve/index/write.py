@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.memory import available_bytes
+from rsretrieve._core.machine.memory import available_bytes
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.index.store.folder import IndexContent, IndexStore, write_index_folder
 from rsretrieve.index.store.manifest import Manifest

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from rsretrieve._core.launch import Launch
-from rsretrieve._core.threads import PROCESSORS
+from rsretrieve._core.machine.launch import Launch
+from rsretrieve._core.machine.threads import PROCESSORS
 from rsretrieve.errors import DeviceUnavailable
 from rsretrieve.network.device_names import check_device_name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rsretrieve._core import launch
+from rsretrieve._core.machine import launch
 from rsretrieve.cli import several_processes
 from rsretrieve.cli.several_processes import report_once
 from tests.conftest import Run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from rsretrieve._core.run_cost import describe_cost
+from rsretrieve._core.machine.run_cost import describe_cost
 from rsretrieve._core.text import first_few
 from rsretrieve.cli.io.text_tables import facts_table, format_size
 

@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 
-from rsretrieve._core.memory import available_bytes
+from rsretrieve._core.machine.memory import available_bytes
 from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.failures import Failure, first_of
 from rsretrieve.data.reading.raster_reader import require_one_readable

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.memory import available_bytes
+from rsretrieve._core.machine.memory import available_bytes
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.read_through import Content, read_preprocessed

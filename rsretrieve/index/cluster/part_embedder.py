@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import rsretrieve
-from rsretrieve._core.threads import processor_usage
+from rsretrieve._core.machine.threads import processor_usage
 from rsretrieve.data.address_guard import TYPED_HOSTS
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.file_state import FileStates

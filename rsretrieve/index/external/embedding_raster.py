@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow
 from numpy.typing import NDArray
 
-from rsretrieve._core.memory import available_bytes
+from rsretrieve._core.machine.memory import available_bytes
 from rsretrieve.data.access import Readable, policy_for
 from rsretrieve.data.embedding_rasters.band_vectors import (
     BandFacts,

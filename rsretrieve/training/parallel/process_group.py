@@ -16,8 +16,8 @@ from torch.distributed.distributed_c10d import PrefixStore, ProcessGroup, Store
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from rsretrieve._core import launch
-from rsretrieve._core.launch import Launch
+from rsretrieve._core.machine import launch
+from rsretrieve._core.machine.launch import Launch
 from rsretrieve._core.text import first_line
 from rsretrieve.errors import InputError, ProcessLost
 from rsretrieve.training.parallel.processes import ALONE, Processes, lost_process

@@ -48,7 +48,7 @@ def decoded(monkeypatch):
     names = []
     as_before = read_through.read_in_order
 
-    def noted(tiles, make, **choices):
+    def noted(tiles, make, workers=None, **choices):
         names.extend(Path(tile.path).name for tile in tiles)
         return as_before(tiles, make, 1, **choices)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rsretrieve._core.launch import Launch
+from rsretrieve._core.machine.launch import Launch
 from rsretrieve.errors import InvalidArgument
 
 TORCHRUN = {

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rsretrieve._core.threads import processor_usage
+from rsretrieve._core.machine.threads import processor_usage
 
 _POWER_FOLDER = Path("/sys/class/powercap")
 

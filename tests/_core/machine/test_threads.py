@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from rsretrieve._core.threads import (
+from rsretrieve._core.machine.threads import (
     ProcessorUsage,
     ProcessorWatch,
     let_waiting_threads_sleep,
@@ -31,9 +31,9 @@ def test_openblas_is_told_unless_the_user_told_it(monkeypatch, set_before, expec
 
 PROGRAM = f"""
 import os, sys
-import rsretrieve._core.threads
-was = rsretrieve._core.threads.let_waiting_threads_sleep
-rsretrieve._core.threads.let_waiting_threads_sleep = lambda: print("numpy" in sys.modules) or was()
+from rsretrieve._core.machine import threads
+was = threads.let_waiting_threads_sleep
+threads.let_waiting_threads_sleep = lambda: print("numpy" in sys.modules) or was()
 import rsretrieve.cli.main
 print(os.environ["{BLAS}"])
 """

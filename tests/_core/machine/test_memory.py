@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from rsretrieve._core.memory import available_bytes
+from rsretrieve._core.machine.memory import available_bytes
 
 MEMORY = "MemTotal: 9999999 kB\nMemFree: 5 kB\nMemAvailable: 4194304 kB\nCached: 7 kB\n"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rsretrieve._core.run_cost import CostMeter, describe_cost
+from rsretrieve._core.machine.run_cost import CostMeter, describe_cost
 
 NAMES = {"seconds", "processor_seconds", "energy_joules", "energy_counters"}
 

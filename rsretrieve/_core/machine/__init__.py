@@ -1,0 +1,1 @@
+"""The machine and the process: memory, threads, cost of a run, launchers."""
