@@ -9,8 +9,7 @@ from pathlib import Path
 from rsretrieve import __version__
 from rsretrieve._core.atomic_write import write_text
 from rsretrieve._core.paths import storable
-
-CONFIG_FILE = "config.toml"
+from rsretrieve.index.store.manifest import CONFIG_FILE
 
 
 def config_text(

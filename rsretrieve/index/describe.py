@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from rsretrieve.index.store.folder import check_files
 from rsretrieve.index.store.manifest import (
+    CONFIG_FILE,
     MANIFEST_FILE,
     STORED_MODEL,
     STORED_MODEL_FILE,
@@ -88,6 +89,8 @@ def describe_index(folder: Path) -> IndexDescription:
     check_files(folder, {TABLE_FILE: folder / TABLE_FILE}, manifest)
     rows = read_table(folder / TABLE_FILE, manifest.tiles)
     names = {MANIFEST_FILE, *manifest.sha256} - {STORED_MODEL_FILE}
+    if (folder / CONFIG_FILE).is_file():
+        names.add(CONFIG_FILE)
     sizes = [(folder / name).stat().st_size for name in names]
     if manifest.has_stored_model:
         sizes.append(stored_model_bytes(folder / STORED_MODEL))

@@ -11,12 +11,12 @@ from rsretrieve.synthetic.scene import make_landscape, write_scene
 from tests.conftest import CELL_PX, CELLS
 
 QUICK = {
-    "backbone": "squeezenet1_1",
+    "backbone": "resnet18",
     "weights": "none",
     "size": 32,
     "dimensions": 16,
-    "epochs": 2,
-    "learning_rate": 0.01,
+    "epochs": 4,
+    "learning_rate": 0.03,
     "batch_size": 16,
 }
 

@@ -58,7 +58,7 @@ def place(tmp_path, monkeypatch):
         (("audit-labels", "tiles", "--labels", "no.csv", "--embeddings", "e.npy"), 1, "no.csv"),
         (("audit-labels", "tiles", "--embeddings", "e.npy"), 1, "e.npy: no such file"),
         ((*TRAIN, "--val", "novalid"), 1, "novalid: no such folder"),
-        ((*TRAIN, "--epochs", "-1"), 2, "not negative"),
+        ((*TRAIN, "--epochs", "-1"), 2, "from 0 on"),
         ((*TRAIN, "--q", "2"), 2, "q ≤ 1"),
         ((*TRAIN, "--bands", "0,1"), 2, "counted from 1"),
         ((*TRAIN, "--device", "gpu"), 2, "did you mean cuda"),

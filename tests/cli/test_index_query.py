@@ -41,6 +41,7 @@ def test_index_prints_the_contract_s_json_and_writes_its_files(run, landscape, m
     assert ran.json["recall_at_10"] == 1.0
     assert {path.name for path in (tmp_path / "i").iterdir()} == {
         *("manifest.json", "index.faiss", "tiles.parquet", "embeddings.npy"),
+        "config.toml",
     }
 
 

@@ -18,6 +18,7 @@ MANIFEST_FILE = "manifest.json"
 FAISS_FILE = "index.faiss"
 TABLE_FILE = "tiles.parquet"
 VECTORS_FILE = "embeddings.npy"
+CONFIG_FILE = "config.toml"  # the options of the run; an index works without it
 SKIPPED_FILE = "skipped.parquet"  # exists only if windows were skipped
 DATA_FILES = (FAISS_FILE, TABLE_FILE, VECTORS_FILE)
 STORED_MODEL = "model"

@@ -67,7 +67,7 @@ def test_json_has_the_contract_s_keys_and_nothing_else_is_on_standard_output(
 
 
 def test_the_model_folder_holds_what_the_contract_says_and_no_pickle(model):
-    assert {path.name for path in model.iterdir()} == FILES | {"tiles.parquet"}
+    assert {path.name for path in model.iterdir()} == FILES | {"tiles.parquet", "config.toml"}
     content = json.loads((model / "model.json").read_text())
     assert content["schema_version"] == 2
     assert content["architecture"] == {"backbone": "shufflenet_v2_x0_5", "dimensions": 128}
