@@ -51,7 +51,7 @@ class Model:
         >>> import rsretrieve
         >>> model = rsretrieve.load_model("models/mine")
         >>> model
-        <Model 'models/mine': squeezenet1_1, 9 classes, 16 dimensions, on cpu>
+        <Model 'models/mine': resnet18, 9 classes, 16 dimensions, on cpu>
         >>> model.embed("tiles").shape
         (144, 16)
     """

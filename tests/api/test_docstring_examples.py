@@ -68,7 +68,7 @@ def python_blocks(text: str) -> list[str]:
 @pytest.fixture
 def quick(workplace, monkeypatch):
     """A training is short, and the files that the texts name are there."""
-    monkeypatch.setattr(rsretrieve, "train", partial(rsretrieve.train, **{**QUICK, "epochs": 1}))
+    monkeypatch.setattr(rsretrieve, "train", partial(rsretrieve.train, **QUICK))
     (workplace / "example.tif").symlink_to(next((workplace / "tiles").glob("beach/*")))
     np.save(workplace / "vectors.npy", np.eye(6, 4) + 0.1)
     (workplace / "models" / "mine").rename(workplace / "models" / "before")

@@ -160,6 +160,7 @@ def test_issues_are_the_flagged_labels_worst_first(workplace, model):
 
 
 @pytest.mark.medium
+@pytest.mark.filterwarnings("ignore:the noise rate cannot be determined")
 def test_decided_labels_are_no_issues_and_are_what_is_fixed(workplace, model):
     worst = rsretrieve.audit_labels("tiles", model, budget=1).issues["tile"][0]
     Path("decisions.csv").write_text(f"tile,label\n{worst},road\n")
