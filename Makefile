@@ -8,7 +8,7 @@ CONSTRAINTS ?= constraints.txt
 # Temporary environment of one target (8 GB); removed afterwards.
 TRIAL ?= .trial
 
-.PHONY: demo test test-fast test-backbones test-lowest test-newest constraints check mutation format \
+.PHONY: demo test test-fast test-backbones test-exhaustive test-lowest test-newest constraints check mutation format \
 	benchmark benchmark-noise clean
 
 # Every command on a synthetic landscape. All files are written to demo/.
@@ -27,6 +27,10 @@ test-fast: $(VENV)/.installed
 test-backbones: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "exhaustive or slow" \
 		-o junit_family=xunit1 --junitxml=backbones.xml tests/trials/test_every_backbone.py
+
+# What `make test` takes samples of: all backbones, other numbers of processes that train together.
+test-exhaustive: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m exhaustive tests
 
 # All tests but the slow ones with the lowest versions that pyproject.toml allows, and with the newest.
 test-lowest:

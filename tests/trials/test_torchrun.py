@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from rsretrieve.synthetic.scene import make_landscape, write_tiles
 from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.slow
+more = partial(pytest.param, marks=pytest.mark.exhaustive)
 NETWORK = ("--backbone", "shufflenet_v2_x0_5", "--weights", "none", "--size", "16")
 ARGUMENTS = (*NETWORK, "--device", "cpu", "--batch-size", "16", "--dimensions", "16", "--seed", "3")
 LIMIT_S = 240
@@ -76,10 +78,10 @@ def test_two_processes_write_one_model_and_one_of_them_prints(tiles: Path, tmp_p
     ("arguments", "code", "words"),
     [
         (("train", "missing"), 1, "missing"),
-        (("train", "{tiles}", *NETWORK, "--batch-size", "1"), 2, "2 tiles"),
-        (("train", "{tiles}", *NETWORK, "--batch-size", "auto"), 2, "--batch-size auto"),
+        more(("train", "{tiles}", *NETWORK, "--batch-size", "1"), 2, "2 tiles"),
+        more(("train", "{tiles}", *NETWORK, "--batch-size", "auto"), 2, "--batch-size auto"),
         (("index", "{tiles}", "--output", "index"), 2, "several"),
-        (("train", "{tiles}", "--epochs", "many"), 2, "--epochs"),
+        more(("train", "{tiles}", "--epochs", "many"), 2, "--epochs"),
     ],
 )
 def test_an_error_is_printed_once(
@@ -108,7 +110,7 @@ def test_a_second_training_of_the_same_output_is_refused_and_ranks_are_not_a_sec
     assert "exitcode  : 1" in ran.stderr
 
 
-@pytest.mark.parametrize("killed", [0, 1])
+@pytest.mark.parametrize("killed", [0, more(1)])
 def test_a_killed_process_ends_all_and_the_training_goes_on(
     killed: int, tiles: Path, tmp_path: Path
 ) -> None:

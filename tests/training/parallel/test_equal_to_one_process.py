@@ -109,13 +109,16 @@ TINY = ROBUST.changed(
 )
 
 
+more = partial(pytest.param, marks=pytest.mark.exhaustive)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("network", "batch_size"),
     [("squeezenet1_1", 8), ("shufflenet_v2_x0_5", TILES)],
     ids=["four steps without batch norm", "a step with batch norm"],
 )
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [2, more(4)])
 def test_several_processes_train_what_one_trains_except_for_rounding(
     count: int, network: str, batch_size: int, tmp_path: Path
 ) -> None:
@@ -133,7 +136,7 @@ def test_several_processes_train_what_one_trains_except_for_rounding(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("validation", [Validation.PROTOTYPES, Validation.NEIGHBOURS])
+@pytest.mark.parametrize("validation", [more(Validation.PROTOTYPES), Validation.NEIGHBOURS])
 def test_two_trainings_of_two_processes_are_the_same_bits(
     validation: Validation, tmp_path: Path
 ) -> None:
@@ -146,7 +149,7 @@ def test_two_trainings_of_two_processes_are_the_same_bits(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("before", "after"), [(2, 2), (2, 1), (1, 2)])
+@pytest.mark.parametrize(("before", "after"), [(2, 2), (2, 1), more(1, 2)])
 def test_a_training_goes_on_and_says_a_change_of_the_number_of_processes(
     before: int, after: int, tmp_path: Path
 ) -> None:
