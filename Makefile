@@ -8,7 +8,7 @@ CONSTRAINTS ?= constraints.txt
 # Temporary environment of one target (8 GB); removed afterwards.
 TRIAL ?= .trial
 
-.PHONY: demo test test-fast test-backbones test-exhaustive test-lowest test-newest constraints check mutation format \
+.PHONY: demo test coverage test-fast test-backbones test-exhaustive test-lowest test-newest constraints check mutation format \
 	benchmark benchmark-noise clean
 
 # Every command on a synthetic landscape. All files are written to demo/.
@@ -17,6 +17,10 @@ demo: $(VENV)/.installed
 
 # One thread per worker: threads of parallel PyTorch processes would busy-wait for each other.
 test: $(VENV)/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal tests
+
+# The same, and which lines no test runs: takes a third longer.
+coverage: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal --cov --cov-report=term:skip-covered tests
 
 # The tests that take less than 0.4 s each: a minute or so.
