@@ -9,6 +9,7 @@ first process may not have printed its message by then, so the others do not end
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import signal
@@ -16,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 
 from rsretrieve._core.machine import launch
 from rsretrieve._core.machine.launch import Launch
@@ -55,6 +56,25 @@ def first_process_speaks() -> Iterator[None]:
             if launch.report_failure is None:  # the first process has not met the same error
                 sys.stderr.write(said.getvalue())
         raise
+
+
+def end_launched_process(ended: SystemExit) -> None:
+    """End this process now, if a launcher started it; otherwise do nothing.
+
+    Before Python 3.14, a thread of C++ that asks for the interpreter while that ends can abort the
+    process ("terminate called without an active exception"), and the launcher then counts a
+    finished training as failed: https://github.com/python/cpython/issues/87135
+
+    Args:
+        ended: has the exit code.
+    """
+    if Launch.of_environment().is_alone:
+        return
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(ended.code if isinstance(ended.code, int) else int(ended.code is not None))
 
 
 def report_once(code: int, complain: Callable[[], None]) -> int:
