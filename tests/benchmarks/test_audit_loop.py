@@ -13,7 +13,7 @@ from rsretrieve.data.tile import Tile, TileSet
 from tests.support.audits import audit_of, finding
 from tests.support.benchmark_programs import ROOT, made_up_data, run_benchmark
 
-pytestmark = pytest.mark.exhaustive
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
 
 @pytest.fixture(scope="module")

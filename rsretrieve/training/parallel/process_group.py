@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import copy
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -254,7 +255,8 @@ def _no_rows(shape: Sequence[int], dtype: torch.dtype, device: str) -> Tensor:
 def _picklable(error: Exception) -> Exception:
     """The error, or one with its text where it cannot be sent to another process."""
     try:
-        pickle.loads(pickle.dumps(error))
+        copy.deepcopy(error)  # by its own rules for pickling
+        pickle.dumps(error)
     except Exception:  # pickling runs the error's own code
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

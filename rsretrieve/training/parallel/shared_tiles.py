@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.validate import Examples
 
-_ABOUT = "tiles.pickle"
 _TRAIN, _VALIDATION = "train.npy", "validation.npy"
 
 
@@ -40,47 +38,45 @@ def prepare_shared(processes: Processes, prepare: Callable[[], PreparedTiles]) -
     if processes.count == 1:
         return prepare()
     folder: Path | None = None
+    about: PreparedTiles | None = None
     try:
         with processes.together():
             if processes.is_reader:
                 prepared = prepare()
                 folder = Path(tempfile.mkdtemp(prefix="rsretrieve-tiles-"))
-                _write(folder, prepared)
-        where = processes.of_reader(folder)
+                about = _write(folder, prepared)
+        where, said = processes.of_reader((folder, about))
         with processes.together():
-            found = _read(where)  # also the reader's, whose own copy can then be freed
+            found = _read(where, said)  # also the reader's, whose own copy can then be freed
         return replace(found, files=prepared.files) if processes.is_reader else found
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _write(folder: Path, prepared: PreparedTiles) -> None:
-    """Write the pixels as arrays, and everything else beside them, but the states of files."""
+def _write(folder: Path, prepared: PreparedTiles) -> PreparedTiles:
+    """Write the pixels as arrays; returns everything else, but the states of files."""
     train, validation = prepared.train, prepared.validation
     size_bytes = train.pixels.nbytes + (validation.pixels.nbytes if validation else 0)
     with room_named(size_bytes, "the decoded tiles, which the processes share,"):
         np.save(folder / _TRAIN, train.pixels)
         if validation is not None:
             np.save(folder / _VALIDATION, validation.pixels)
-    about = replace(
+    return replace(
         prepared,
         files=FileStates(()),
         train=_without_pixels(train),
         validation=None if validation is None else _without_pixels(validation),
     )
-    # Read by processes of the same user, from a folder that only this user can write into.
-    (folder / _ABOUT).write_bytes(pickle.dumps(about))
 
 
 def _without_pixels(examples: Examples) -> Examples:
     return replace(examples, pixels=np.empty(0))
 
 
-def _read(folder: Path | None) -> PreparedTiles:
-    if folder is None:
+def _read(folder: Path | None, about: PreparedTiles | None) -> PreparedTiles:
+    if folder is None or about is None:
         raise FileNotFoundError("the first process of this machine has not read the tiles")
-    about: PreparedTiles = pickle.loads((folder / _ABOUT).read_bytes())
     train, validation = about.train, about.validation
     if validation is not None:
         validation = replace(validation, pixels=_mapped(folder / _VALIDATION))
