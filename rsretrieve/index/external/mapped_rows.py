@@ -121,7 +121,7 @@ def count_ids(ids: Callable[[], Iterable[str]]) -> CountedIds:
 
 
 def _overlapping(values: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Blocks of which each begins with the last value of the one before."""
+    """Blocks that overlap: each begins with the last value of the one before."""
     for start in range(0, len(values), _AT_ONCE):
         yield values[max(0, start - 1) : start + _AT_ONCE]
 

@@ -118,7 +118,7 @@ class SeveralProcesses(Processes):
         return self._concatenated(rows, [part.stop - part.start for part in parts])
 
     def _concatenated(self, rows: Tensor, counts: Sequence[int]) -> Tensor:
-        """The rows of all processes, of which each has so many."""
+        """The rows of all processes, given how many each one has."""
         padded = rows.new_zeros(max(counts), *rows.shape[1:])
         padded[: len(rows)] = rows
         return torch.cat([part[:count] for part, count in zip(self.stacked(padded), counts)])
@@ -143,7 +143,7 @@ class SeveralProcesses(Processes):
             yield from self._shared(work, some)
 
     def _shared(self, work: Callable[[I], Tensor], items: Sequence[I]) -> Iterator[Tensor]:
-        """The results of a few items, of which every n-th is computed by this process."""
+        """The results of a few items; this process computes every n-th."""
         own = [work(item) for item in items[self.rank :: self.count]]
         kind = (own[0].shape[1:], own[0].dtype, own[0].device.type) if own else None
         found = self.values_of_all(([len(rows) for rows in own], kind))
