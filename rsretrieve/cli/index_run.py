@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.index.cluster.cluster_options import ClusterOptions
     from rsretrieve.index.vectors.choose_kind import IndexGoal
+    from rsretrieve.index.write import IndexingSummary
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,8 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
     check_labels_file(work.labels)
     check_faiss_key(work.upkeep.model, work.goal)
     from rsretrieve._core.paths import unchecked_notices
-    from rsretrieve.cli.io.result_tables import indexing_summary
     from rsretrieve.data.discovery.find_tiles import find_tiles
     from rsretrieve.data.run_context import RunContext
-    from rsretrieve.export.results import indexing_json
     from rsretrieve.index.build import index_tiles
 
     upkeep = work.upkeep
@@ -83,9 +82,7 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
             store_model=work.stores_model,
             cluster=work.cluster,
         )
-    terminal.notice(*context.notices)
-    terminal.result(indexing_json(summary), indexing_summary(summary))
-    return terminal.failures(context.failures)
+    return _report(summary, context, terminal)
 
 
 def _streams(work: IndexRun) -> bool:
@@ -98,8 +95,6 @@ def _streams(work: IndexRun) -> bool:
 
 def _run_with_long_list(work: IndexRun, context: RunContext, terminal: Terminal) -> int:
     """Index a list that is too long to be kept in memory."""
-    from rsretrieve.cli.io.result_tables import indexing_summary
-    from rsretrieve.export.results import indexing_json
     from rsretrieve.index.build_from_list import LongList, index_long_list
     from rsretrieve.index.cluster.cluster_options import ClusterOptions
 
@@ -118,18 +113,14 @@ def _run_with_long_list(work: IndexRun, context: RunContext, terminal: Terminal)
             overwrite=upkeep.overwrite,
             store_model=work.stores_model,
         )
-    terminal.notice(*context.notices)
-    terminal.result(indexing_json(summary), indexing_summary(summary))
-    return terminal.failures(context.failures)
+    return _report(summary, context, terminal)
 
 
 def run_with_embeddings(work: IndexRun, source: Path, terminal: Terminal) -> int:
     """Index embeddings from elsewhere."""
-    from rsretrieve.cli.io.result_tables import indexing_summary
     from rsretrieve.data.discovery.find_tiles import find_tiles
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.errors import InvalidArgument
-    from rsretrieve.export.results import indexing_json
     from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
     from rsretrieve.index.external.choices import EmbeddingChoices
     from rsretrieve.index.write import IndexBuildOptions
@@ -157,6 +148,14 @@ def run_with_embeddings(work: IndexRun, source: Path, terminal: Terminal) -> int
     build = IndexBuildOptions(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)
     update = EmbeddingUpdate(chosen.changes_only) if work.update else None
     summary = index_embeddings(source, listing, build, context, choices, update)
+    return _report(summary, context, terminal)
+
+
+def _report(summary: IndexingSummary, context: RunContext, terminal: Terminal) -> int:
+    """Print notices, result and failures; returns the exit code."""
+    from rsretrieve.cli.io.result_tables import indexing_summary
+    from rsretrieve.export.results import indexing_json
+
     terminal.notice(*context.notices)
     terminal.result(indexing_json(summary), indexing_summary(summary))
     return terminal.failures(context.failures)
