@@ -1,16 +1,16 @@
 """Embeddings without labels beside each other: band statistics, random convolutions, frozen.
 
-    python -m benchmarks.default_embeddings DATA WEIGHTS
+    python -m benchmarks.default_embeddings DATA WEIGHTS [--every 5] [--only AID]
 
 DATA is the folder of real tiles and scenes, WEIGHTS a weights file of MobileNetV2. For each data
 set and embedding the table shows leave-one-out K-NN accuracy (10 neighbours, weighted by inverse
 distance), mAP, and P@10. Windows of the scenes are labelled by spectral rules, the beach and the
-marsh also by hand; windows of no clear class are left out.
+marsh also by hand; windows of no clear class are left out. `--every` is for AID's tiles.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -54,6 +54,8 @@ SENTINEL = "sentinel2_18SVG_20160112_20m.tif"
 LANDSAT = "landsat8_cloudy_20150804_30m.tif"
 CHOICES = SceneChoices(WindowChoices(64, 32))
 NEIGHBOURS = 10
+BLOCK = 1_000
+"""Queries at once."""
 
 BEACH = (
     ((824, 0), (792, 55), (740, 120), (717, 190), (700, 250), (680, 300), (648, 378)),
@@ -84,13 +86,18 @@ class DataSet:
     labels: NDArray[np.str_]
 
 
-def data_sets(data: Path) -> Iterator[DataSet]:
-    """The two sets of pictures and the windows of the two scenes."""
-    for name, folder, step in (("UC Merced", "ucmerced", 1), ("AID, every fifth", "aid128", 5)):
+def data_sets(data: Path, every: int, only: str) -> Iterator[DataSet]:
+    """The two sets of pictures and the windows of the two scenes, or one of these."""
+    aid = "AID" if every == 1 else f"AID, every {every}."
+    for name, folder, step in (("UC Merced", "ucmerced", 1), (aid, "aid128", every)):
+        if not name.startswith(only):
+            continue
         found = find_tiles(data / folder)
         tiles = found.select(range(0, len(found), step))
         yield DataSet(name, tiles, np.array([tile.label for tile in tiles]))
     for name, scene, rule in (("Sentinel-2", SENTINEL, land_cover), ("Landsat-8", LANDSAT, cloud)):
+        if not name.startswith(only):
+            continue
         path = data / "scenes" / scene
         tiles = find_tiles([str(path)], None, CHOICES)
         with rasterio.open(path) as dataset:
@@ -224,35 +231,49 @@ def figures(vectors: Floats, labels: NDArray[np.str_]) -> tuple[float, float, fl
     known = labels != ""
     names, classes = np.unique(labels[known], return_inverse=True)
     unit = vectors[known] / np.linalg.norm(vectors[known], axis=1, keepdims=True)
-    alike = unit @ unit.T
-    np.fill_diagonal(alike, -np.inf)
+    blocks = np.array_split(np.arange(len(unit)), -(-len(unit) // BLOCK))
+    found = [figures_of(block, unit, classes, len(names)) for block in blocks]
+    accuracy, average, precision = (np.concatenate(column).mean() for column in zip(*found))
+    return float(accuracy), float(average), float(precision)
+
+
+def figures_of(
+    queries: NDArray[np.int64], unit: Floats, classes: NDArray[np.int64], count: int
+) -> tuple[Floats, Floats, Floats]:
+    """K-NN right (Q,), average precision (of those with others of their class), P@10 (Q,)."""
+    alike = unit[queries] @ unit.T
+    own = np.arange(len(queries))
+    alike[own, queries] = -np.inf
     order = np.argsort(-alike, axis=1, kind="stable")[:, :-1]
-    relevant = classes[order] == classes[:, None]
-    ranks = np.arange(1, order.shape[1] + 1)
-    precision = relevant.cumsum(axis=1) / ranks
+    relevant = classes[order] == classes[queries, None]
+    precision = relevant.cumsum(axis=1) / np.arange(1, order.shape[1] + 1)
     counts = relevant.sum(axis=1)
     average = (precision * relevant).sum(axis=1)[counts > 0] / counts[counts > 0]
     near = order[:, :NEIGHBOURS]
     distances = np.sqrt(np.maximum(2 - 2 * np.take_along_axis(alike, near, axis=1), 1e-12))
-    votes = np.zeros((len(classes), len(names)))
+    votes = np.zeros((len(queries), count))
     for column in range(NEIGHBOURS):
-        np.add.at(
-            votes, (np.arange(len(classes)), classes[near[:, column]]), 1 / distances[:, column]
-        )
-    accuracy = float((votes.argmax(axis=1) == classes).mean())
-    return accuracy, float(average.mean()), float(relevant[:, :NEIGHBOURS].mean())
+        np.add.at(votes, (own, classes[near[:, column]]), 1 / distances[:, column])
+    right = votes.argmax(axis=1) == classes[queries]
+    return right.astype(np.float32), average, relevant[:, :NEIGHBOURS].mean(axis=1)
 
 
-def main(data: Path, weights: str) -> None:
+def main() -> None:
     """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("weights")
+    parser.add_argument("--every", type=int, default=5)
+    parser.add_argument("--only", default="", help="UC Merced, AID, Sentinel-2 or Landsat-8.")
+    given = parser.parse_args()
     print("| data set | embedding | K-NN | mAP | P@10 | s to fit |")
     print("|---|---|---|---|---|---|")
-    for data_set in data_sets(data):
-        for name, vectors, seconds in embeddings(data_set.tiles, weights):
+    for data_set in data_sets(given.data, given.every, given.only):
+        for name, vectors, seconds in embeddings(data_set.tiles, given.weights):
             accuracy, average, precision = figures(vectors, data_set.labels)
             row = f"{accuracy:.3f} | {average:.3f} | {precision:.3f} | {seconds:.1f}"
             print(f"| {data_set.name} | {name} | {row} |", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main()
