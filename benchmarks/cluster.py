@@ -81,15 +81,16 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=64)
     parser.add_argument("--shards", type=int, default=24)
     parser.add_argument("--workers", default="1,2,4")
+    parser.add_argument("--model", type=Path, help="A model folder; the model that ships.")
     parser.add_argument("--folder", type=Path, required=True)
     given = parser.parse_args()
     os.environ[LIMIT_VARIABLE] = "0"
     write_tiles(given.folder / "tiles", given.tiles, given.side)
     tiles = find_tiles(given.folder / "tiles")
-    shipped = shipped_path("default")
-    if shipped is None:
+    folder = given.model or shipped_path("default")
+    if folder is None:
         raise SystemExit("the model default is not installed")
-    model = load_model(shipped, torch.device("cpu"))
+    model = load_model(folder, torch.device("cpu"))
     started = time.perf_counter()
     index_tiles(model, tiles, given.folder / "local", RunContext(), overwrite=True)
     print(f"local: {time.perf_counter() - started:.0f} s with {os.cpu_count()} cores")
