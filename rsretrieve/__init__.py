@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rsretrieve.api.audit_result import AuditResult
     from rsretrieve.api.hits import Hit, Hits
-    from rsretrieve.api.index_building import build_index, build_index_from_embeddings
+    from rsretrieve.api.indexes.index_building import build_index, build_index_from_embeddings
+    from rsretrieve.api.indexes.index_copying import IndexCopy, copy_index
     from rsretrieve.api.label_audit import audit_labels
     from rsretrieve.api.model_training import train
     from rsretrieve.api.opened_index import Index, open_index
@@ -40,6 +41,7 @@ __all__ = [
     "Hit",
     "Hits",
     "Index",
+    "IndexCopy",
     "Leaks",
     "Model",
     "Noticed",
@@ -52,6 +54,7 @@ __all__ = [
     "audit_labels",
     "build_index",
     "build_index_from_embeddings",
+    "copy_index",
     "evaluate",
     "explain",
     "find_leaks",
@@ -66,7 +69,8 @@ _MODULES = {
     "api.audit_result": ("AuditResult",),
     "api.planning.cost_explanation": ("explain",),
     "api.hits": ("Hit", "Hits"),
-    "api.index_building": ("build_index", "build_index_from_embeddings"),
+    "api.indexes.index_building": ("build_index", "build_index_from_embeddings"),
+    "api.indexes.index_copying": ("IndexCopy", "copy_index"),
     "api.label_audit": ("audit_labels",),
     "api.model_training": ("train",),
     "api.opened_index": ("Index", "open_index"),

@@ -16,7 +16,7 @@ NAMES = {
     *("Tiles", "Model", "Index", "Hit", "Hits", "AuditResult", "Evaluation"),
     *("open_tiles", "train", "load_model", "open_index", "audit_labels", "evaluate"),
     *("build_index", "build_index_from_embeddings", "split", "find_leaks", "TileLists", "Leaks"),
-    *("explain", "Explanation"),
+    *("explain", "Explanation", "copy_index", "IndexCopy"),
     *("RsretrieveError", "RsretrieveWarning", "ShippedModel", "shipped_models"),
     *("StageStarted", "Advanced", "Noticed", "EpochFinished"),
 }
@@ -73,6 +73,10 @@ SIGNATURES = {
             **{"expected_precision": None, "budget": None},
             **{"cross_fit": 5, "fix_precision": 0.95, "seed": 0, "device": "auto", **REPORTED},
         },
+    ),
+    "copy_index": (
+        {"source": REQUIRED, "target": REQUIRED},
+        {"overwrite": False, "progress": None},
     ),
     "explain": (
         {"tiles": None, "model": None},

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from rsretrieve.cli.commands.index_upkeep_command import Upkeep
+from rsretrieve.cli.commands.upkeep.index_upkeep_command import Upkeep
 from rsretrieve.cli.early_checks import (
     check_embeddings,
     check_faiss_key,

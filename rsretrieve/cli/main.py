@@ -14,7 +14,6 @@ import typer
 from rsretrieve import __version__
 from rsretrieve._core.standard_output import files_on
 from rsretrieve.cli.commands.audit_labels_command import audit_labels
-from rsretrieve.cli.commands.cache_command import cache
 from rsretrieve.cli.commands.corrupt_labels_command import corrupt_labels
 from rsretrieve.cli.commands.demo_command import demo
 from rsretrieve.cli.commands.evaluate_command import evaluate
@@ -26,6 +25,8 @@ from rsretrieve.cli.commands.models_command import models
 from rsretrieve.cli.commands.query_command import query
 from rsretrieve.cli.commands.split_command import split
 from rsretrieve.cli.commands.train_command import train
+from rsretrieve.cli.commands.upkeep.cache_command import cache
+from rsretrieve.cli.commands.upkeep.copy_index_command import copy_index
 from rsretrieve.cli.config_file import takes_config
 from rsretrieve.cli.given_command import Command
 from rsretrieve.cli.several_processes import first_process_speaks, report_once
@@ -56,7 +57,17 @@ app = typer.Typer(
 )
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Main commands": (train, index, query, audit_labels, evaluate),
-    "Other commands": (split, corrupt_labels, models, info, explain, export, cache, demo),
+    "Other commands": (
+        split,
+        corrupt_labels,
+        models,
+        info,
+        explain,
+        export,
+        copy_index,
+        cache,
+        demo,
+    ),
 }
 for panel, commands in _PANELS.items():
     for command in commands:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import cluster_arguments, options
-from rsretrieve.cli.commands.index_upkeep_command import (
+from rsretrieve.cli.commands.upkeep.index_upkeep_command import (
     Exports,
     Upkeep,
     export_index,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # heavy modules, which `--help` does not load
-    from rsretrieve.cli.commands.index_upkeep_command import Upkeep
+    from rsretrieve.cli.commands.upkeep.index_upkeep_command import Upkeep
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.data.tile import TileSet
     from rsretrieve.network.model import Model

@@ -1,4 +1,4 @@
-"""Where shards lie: in a folder, or in an object store such as S3."""
+"""Where shards and copies of an index lie: in a folder, or in an object store such as S3."""
 
 from __future__ import annotations
 
@@ -38,6 +38,9 @@ class ShardStorage(Protocol):
     def read(self, name: str) -> bytes | None:
         """The content of a file; None if there is no such file."""
 
+    def size(self, name: str) -> int | None:
+        """The size of a file in bytes; None if there is no such file."""
+
     def write(self, name: str, content: bytes) -> None:
         """Write a file, whole or not at all, and check what was written."""
 
@@ -52,7 +55,7 @@ def storage_at(where: str) -> ShardStorage:
         return BucketStorage(where.rstrip("/"))
     if "://" in where:
         raise InvalidArgument(
-            f"{where.partition('://')[0]}:// is no place for shards",
+            f"files cannot be stored at {where.partition('://')[0]}://",
             hint="give a folder, or s3://BUCKET/NAME; other stores offer S3's interface at the "
             f"address in {ENDPOINT}",
         )
@@ -80,6 +83,11 @@ class FolderStorage:
             return (self.folder / name).read_bytes()
         except FileNotFoundError:
             return None
+
+    def size(self, name: str) -> int | None:
+        """See `ShardStorage`."""
+        path = self.folder / name
+        return path.stat().st_size if path.is_file() else None
 
     def write(self, name: str, content: bytes) -> None:
         """See `ShardStorage`.
@@ -116,7 +124,7 @@ class BucketStorage:
         rest = self.address.removeprefix(BUCKET_START)
         if "@" in rest or "?" in rest:
             raise InvalidArgument(
-                "an address of shards holds no credentials and no options",
+                "the address of a store holds no credentials and no options",
                 hint=f"give s3://BUCKET/NAME; credentials and {ENDPOINT} come from the environment",
             )
         if not all(rest.partition("/")[::2]):
@@ -135,6 +143,14 @@ class BucketStorage:
         """
         return self._repeated(f"read {name}", lambda: self._read_once(name))
 
+    def size(self, name: str) -> int | None:
+        """See `ShardStorage`.
+
+        Raises:
+            InputError: the store does not answer, or refuses.
+        """
+        return self._repeated(f"find {name}", lambda: self._size_once(name))
+
     def write(self, name: str, content: bytes) -> None:
         """See `ShardStorage`. What was written is read again and compared.
 
@@ -143,16 +159,20 @@ class BucketStorage:
         """
         self._repeated(f"write {name}", lambda: self._write_once(name, content))
 
-    def _read_once(self, name: str) -> bytes | None:
+    def _size_once(self, name: str) -> int | None:
         from pyarrow import fs
 
         found = self._system.get_file_info(self._at(name))
-        if found.type == fs.FileType.NotFound:
+        return None if found.type == fs.FileType.NotFound else int(found.size)
+
+    def _read_once(self, name: str) -> bytes | None:
+        size = self._size_once(name)
+        if size is None:
             return None
         with self._system.open_input_file(self._at(name)) as stream:
             content: bytes = stream.read()
-        if len(content) != found.size:
-            raise OSError(errno.EIO, f"{len(content)} of {found.size} bytes came")
+        if len(content) != size:
+            raise OSError(errno.EIO, f"{len(content)} of {size} bytes came")
         return content
 
     def _write_once(self, name: str, content: bytes) -> None:

@@ -9,6 +9,7 @@ from rsretrieve.errors import IndexDamaged, ModelError
 from rsretrieve.network.metadata import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
+    ModelDescription,
     ModelFolder,
     changed_files,
     check_file,
@@ -26,16 +27,20 @@ def copy_model(source: Path, target: Path) -> None:
         ModelDamaged: a file is missing, or is not as the description says.
         OSError: the disk is full.
     """
-    model = ModelFolder.read(source)
-    description = model.description
+    description = ModelFolder.read(source).description
     target.mkdir()
-    for name, sha256 in {**description.files, WEIGHTS_FILE: description.weights_sha256}.items():
+    for name, sha256 in _checksums(description).items():
         check_file(source / name, sha256)
         shutil.copyfile(source / name, target / name)
         check_file(target / name, sha256)
     shutil.copyfile(source / DESCRIPTION_FILE, target / DESCRIPTION_FILE)
     if ModelFolder.read(target).description != description:
         raise IndexDamaged(f"{source / DESCRIPTION_FILE} changed while it was copied")
+
+
+def stored_model_files(folder: Path) -> list[str]:
+    """The names of the files of a model folder: its description, and those that it names."""
+    return [DESCRIPTION_FILE, *_checksums(ModelFolder.read(folder).description)]
 
 
 def stored_model_problems(folder: Path) -> list[str]:
@@ -51,3 +56,8 @@ def stored_model_problems(folder: Path) -> list[str]:
 def stored_model_bytes(folder: Path) -> int:
     """The size of the files of a model folder."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+def _checksums(description: ModelDescription) -> dict[str, str]:
+    """The checksum of every file that a description names, by name."""
+    return {**description.files, WEIGHTS_FILE: description.weights_sha256}

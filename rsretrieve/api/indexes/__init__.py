@@ -1,0 +1,1 @@
+"""Build and copy indexes from Python."""

@@ -1,0 +1,51 @@
+"""Copy an index between a folder and an object store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from rsretrieve.data.run_context import RunContext
+from rsretrieve.errors import InvalidArgument
+from rsretrieve.index.cluster.shard_storage import BUCKET_START, ShardStorage, storage_at
+from rsretrieve.index.remote.fetch_index import fetch_index
+from rsretrieve.index.remote.store_index import IndexCopy, store_index
+
+_FILE_START = "file:///"
+
+
+def copy_index(
+    source: str, target: str, context: RunContext, *, overwrite: bool = False
+) -> IndexCopy:
+    """Copy an index into an object store, or from there into a folder.
+
+    Args:
+        source: an index folder, or the address of a copy: `s3://BUCKET/NAME`, or `file:///PATH` on
+            a disk that several machines share.
+        target: the other of the two.
+        context: gets the progress and the notices.
+        overwrite: replace what `target` holds.
+
+    Returns:
+        What was copied.
+
+    Raises:
+        InvalidArgument: both or none of them is an address.
+        IndexNotFound, IndexDamaged, OutputExists, OutputBusy, InputError: see `store_index` and
+            `fetch_index`.
+    """
+    remote = [path.startswith((BUCKET_START, _FILE_START)) for path in (source, target)]
+    if all(remote) or not any(remote):
+        raise InvalidArgument(
+            f"{source} and {target}: one of them must be a folder and the other an address",
+            hint="copy from a folder to s3://BUCKET/NAME, or from there to a folder",
+        )
+    if remote[0]:
+        return fetch_index(_storage(source), Path(target), context, overwrite=overwrite)
+    return store_index(Path(source), _storage(target), context, overwrite=overwrite)
+
+
+def _storage(address: str) -> ShardStorage:
+    if address.startswith(_FILE_START):
+        return storage_at(unquote(urlsplit(address).path))
+    return storage_at(address)

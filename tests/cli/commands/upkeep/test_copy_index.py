@@ -1,0 +1,47 @@
+"""`rsretrieve copy-index`: what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def index(run, tmp_path: Path) -> Path:
+    np.save(tmp_path / "vectors.npy", np.eye(8, dtype=np.float32))
+    folder = tmp_path / "index"
+    run("index", "--from-embeddings", tmp_path / "vectors.npy", "--output", folder)
+    return folder
+
+
+@pytest.mark.medium
+def test_an_index_is_copied_to_a_store_and_back(run, index, tmp_path):
+    store, back = (tmp_path / "a store").as_uri(), tmp_path / "back"
+    there = run("copy-index", index, store)
+    assert "8 tiles" in there.out
+    found = run("copy-index", store, back, "--json").json
+    assert (found["index"], found["tiles"]) == (str(back), 8)
+    assert found["transferred"] == found["size"] > 0
+    assert run("query", "--tile", "0", "--index", back, "-k", "1").code == 0
+    assert run("index", "--verify", "--output", back).code == 0
+
+
+@pytest.mark.medium
+def test_what_is_there_is_not_replaced(run, index, tmp_path):
+    store, other = (tmp_path / "store").as_uri(), tmp_path / "other"
+    run("copy-index", index, store)
+    other.mkdir()
+    (other / "mine.txt").write_text("kept")
+    for more in ((), ("--overwrite",)):
+        refused = run("copy-index", store, other, *more)
+        assert refused.code == 1
+        assert str(other) in refused.err
+    assert (other / "mine.txt").read_text() == "kept"
+
+
+def test_one_of_the_two_must_be_an_address(run, tmp_path):
+    refused = run("copy-index", tmp_path, tmp_path / "b")
+    assert refused.code
+    assert "one of them" in refused.err
