@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rsretrieve.api.arguments.checks import PathLike, flag, text_of
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_index import Index
+from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.remote import copy_index as copying
 from rsretrieve.index.remote.store_index import IndexCopy
 
@@ -37,18 +40,22 @@ def copy_index(
     Raises:
         InvalidArgument: both or none of them is an address.
         IndexNotFound, IndexDamaged: there is no index, or it is damaged.
-        OutputExists, OutputBusy: `target` may not be written.
+        OutputExists, OutputRefused, OutputBusy: `target` may not be written.
         InputError: the store does not answer, or refuses; or the disk is too small.
 
     Example:
-        >>> import pathlib, rsretrieve
+        >>> import pathlib, numpy, rsretrieve
+        >>> numpy.save("vectors.npy", numpy.eye(4))
+        >>> index = rsretrieve.build_index_from_embeddings("vectors.npy", "index_of_vectors")
         >>> store = (pathlib.Path.cwd() / "store").as_uri()
-        >>> rsretrieve.copy_index("index", store).tiles
-        144
+        >>> rsretrieve.copy_index(index, store).tiles
+        4
         >>> rsretrieve.copy_index(store, "index_elsewhere").index
         'index_elsewhere'
     """
     with CallReport(progress) as call:
         one = str(source.path) if isinstance(source, Index) else text_of(source, "source")
         other, replaces = text_of(target, "target"), flag(overwrite, "overwrite")
+        if not copying.is_address(other):
+            OutputPaths(folder={"target": Path(other)}).check()
         return copying.copy_index(one, other, call.context, overwrite=replaces)

@@ -34,7 +34,7 @@ def copy_index(
         IndexNotFound, IndexDamaged, OutputExists, OutputBusy, InputError: see `store_index` and
             `fetch_index`.
     """
-    remote = [path.startswith((BUCKET_START, _FILE_START)) for path in (source, target)]
+    remote = [is_address(path) for path in (source, target)]
     if all(remote) or not any(remote):
         raise InvalidArgument(
             f"{source} and {target}: one of them must be a folder and the other an address",
@@ -43,6 +43,11 @@ def copy_index(
     if remote[0]:
         return fetch_index(_storage(source), Path(target), context, overwrite=overwrite)
     return store_index(Path(source), _storage(target), context, overwrite=overwrite)
+
+
+def is_address(path: str) -> bool:
+    """Whether a path is an address of a store, not a folder."""
+    return path.startswith((BUCKET_START, _FILE_START))
 
 
 def _storage(address: str) -> ShardStorage:

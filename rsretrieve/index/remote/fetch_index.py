@@ -47,7 +47,7 @@ def fetch_index(
     if content is None:
         raise IndexNotFound(
             f"{storage.where} holds no index ({LISTING} is missing)",
-            hint=f"copy one there: rsretrieve copy-index INDEX {storage.where}",
+            hint=f"copy one there: rsretrieve copy-index INDEX --output {storage.where}",
         )
     listing = Listing.from_bytes(content, storage.where)
     with only_writer(folder):

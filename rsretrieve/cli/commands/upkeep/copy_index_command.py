@@ -15,9 +15,9 @@ def copy_index(
         str,
         typer.Argument(metavar="INDEX|ADDRESS", help="What to copy: an index folder, or a copy."),
     ],
-    target: Annotated[
+    output: Annotated[
         str,
-        typer.Argument(metavar="ADDRESS|DIR", help="Where to: a store, or an index folder."),
+        typer.Option(metavar="ADDRESS|DIR", help="Where to: a store, or an index folder."),
     ],
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -31,18 +31,23 @@ def copy_index(
     interrupted copy continues when the command is repeated.
 
     Example:
-        rsretrieve copy-index index s3://archive/index
-        rsretrieve copy-index s3://archive/index index
+        rsretrieve copy-index index --output s3://archive/index
+        rsretrieve copy-index s3://archive/index --output index
     """
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         from dataclasses import asdict
+        from pathlib import Path
 
         from rsretrieve._core.text import decimal_size
         from rsretrieve.data.run_context import RunContext
+        from rsretrieve.export.output_paths import OutputPaths
         from rsretrieve.index.remote.copy_index import copy_index as copied
+        from rsretrieve.index.remote.copy_index import is_address
 
+        if not is_address(output):
+            OutputPaths(folder={"--output": Path(output)}).check()
         context = RunContext(listener=terminal.listen)
-        found = copied(source, target, context, overwrite=overwrite)
+        found = copied(source, output, context, overwrite=overwrite)
         terminal.result(
             asdict(found),
             f"{found.index}: {found.tiles} tiles, {found.files} files, {decimal_size(found.size)}; "

@@ -19,9 +19,9 @@ def index(run, tmp_path: Path) -> Path:
 @pytest.mark.medium
 def test_an_index_is_copied_to_a_store_and_back(run, index, tmp_path):
     store, back = (tmp_path / "a store").as_uri(), tmp_path / "back"
-    there = run("copy-index", index, store)
+    there = run("copy-index", index, "--output", store)
     assert "8 tiles" in there.out
-    found = run("copy-index", store, back, "--json").json
+    found = run("copy-index", store, "--output", back, "--json").json
     assert (found["index"], found["tiles"]) == (str(back), 8)
     assert found["transferred"] == found["size"] > 0
     assert run("query", "--tile", "0", "--index", back, "-k", "1").code == 0
@@ -31,17 +31,27 @@ def test_an_index_is_copied_to_a_store_and_back(run, index, tmp_path):
 @pytest.mark.medium
 def test_what_is_there_is_not_replaced(run, index, tmp_path):
     store, other = (tmp_path / "store").as_uri(), tmp_path / "other"
-    run("copy-index", index, store)
+    run("copy-index", index, "--output", store)
     other.mkdir()
     (other / "mine.txt").write_text("kept")
     for more in ((), ("--overwrite",)):
-        refused = run("copy-index", store, other, *more)
+        refused = run("copy-index", store, "--output", other, *more)
         assert refused.code == 1
         assert str(other) in refused.err
     assert (other / "mine.txt").read_text() == "kept"
 
 
 def test_one_of_the_two_must_be_an_address(run, tmp_path):
-    refused = run("copy-index", tmp_path, tmp_path / "b")
+    refused = run("copy-index", tmp_path, "--output", tmp_path / "b")
     assert refused.code
     assert "one of them" in refused.err
+
+
+@pytest.mark.medium
+def test_no_copy_is_written_into_an_index(run, index, tmp_path):
+    store = (tmp_path / "store").as_uri()
+    run("copy-index", index, "--output", store)
+    refused = run("copy-index", store, "--output", index / "inside")
+    assert refused.code
+    assert "index" in refused.err
+    assert not (index / "inside").exists()
