@@ -86,21 +86,21 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
 
 
 def _streams(work: IndexRun) -> bool:
-    """Whether the tiles are a long list, of which a new index is made as it is."""
+    """Whether the tiles are long lists, of which a new index is made as it is."""
     from rsretrieve.index.build_from_list import is_long_list
 
     plain = work.labels is None and work.scenes == SceneChoices() and not work.update
-    return plain and is_long_list(work.tiles or [])
+    return plain and is_long_list(work.tiles or ())
 
 
 def _run_with_long_list(work: IndexRun, context: RunContext, terminal: Terminal) -> int:
-    """Index a list that is too long to be kept in memory."""
+    """Index lists that are too long to be kept in memory."""
     from rsretrieve.index.build_from_list import LongList, index_long_list
     from rsretrieve.index.cluster.cluster_options import ClusterOptions
 
-    upkeep, (source,) = work.upkeep, work.tiles or []
+    upkeep = work.upkeep
     context.start_stage("reading the list")
-    listed = LongList.read(Path(source))
+    listed = LongList.read([Path(source) for source in work.tiles or ()])
     work.paths.check_tiles(listed.paths)
     with model_for_index(upkeep, listed.sample, work.request, context, update=False) as model:
         summary = index_long_list(

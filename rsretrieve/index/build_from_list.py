@@ -1,16 +1,17 @@
-"""Build an index of a long list of tiles on a cluster. No list of all tiles is kept in memory."""
+"""Build an index of long lists of tiles on a cluster. No list of all tiles is kept in memory."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite
 from rsretrieve._core.locks import only_writer
 from rsretrieve._core.tables import PARQUET_SUFFIXES
+from rsretrieve._core.text import first_few
 from rsretrieve.data.discovery.tile_list import ids_in_list, sets_in_list
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.geo.window_places import PLACES_VERSION
@@ -49,48 +50,62 @@ LONG_LIST_BYTES = 1 << 26
 _SAMPLED, _MEASURED_TILES = 5_000, 1_000
 
 
-def is_long_list(sources: list[str]) -> bool:
-    """Whether tiles are given as one list that is too long to be kept in memory."""
-    path = Path(sources[0])
-    is_list = path.suffix.lower() in (*PARQUET_SUFFIXES, ".csv", ".tsv") and path.is_file()
-    return len(sources) == 1 and is_list and path.stat().st_size >= LONG_LIST_BYTES
+def is_long_list(sources: Sequence[str]) -> bool:
+    """Whether tiles are given as lists that are too long to be kept in memory."""
+    paths = [Path(source) for source in sources]
+    suffixes = (*PARQUET_SUFFIXES, ".csv", ".tsv")
+    are_lists = all(path.suffix.lower() in suffixes and path.is_file() for path in paths)
+    return are_lists and sum(path.stat().st_size for path in paths) >= LONG_LIST_BYTES
 
 
 @dataclass(frozen=True)
 class LongList:
-    """A list that was read once.
+    """One list, or several that follow each other, as the files of a Parquet dataset.
 
     Attributes:
-        path: the list.
-        count: the number of its tiles.
+        sources: the files.
+        count: the number of tiles.
         sample: some of them, evenly spaced.
     """
 
-    path: Path
+    sources: tuple[Path, ...]
     count: int
     sample: TileSet
 
     @classmethod
-    def read(cls, path: Path) -> LongList:
-        """Count the tiles of a list.
+    def read(cls, sources: Sequence[Path]) -> LongList:
+        """Count the tiles of the lists.
 
         Raises:
-            TableError: the list cannot be read, or names a tile twice.
+            TableError: a list cannot be read, or a tile is named twice.
         """
-        counted = count_ids(lambda: ids_in_list(path))
+        listed = cls(tuple(sources), 0, TileSet("", ()))
+        counted = count_ids(lambda: chain.from_iterable(map(ids_in_list, sources)))
         if counted.repeated is not None:
             raise TableError(
-                f"{path} names tile {counted.repeated!r} twice",
+                f"{listed.name} names tile {counted.repeated!r} twice",
                 hint="keep one row for each tile: repeated rows of long lists are not ignored",
             )
         apart = -(-max(1, counted.count) // _SAMPLED)
-        sets = sets_in_list(path, apart, lambda _: None)
-        some = tuple(one[0] for one in islice(sets, _SAMPLED))
-        return cls(path, counted.count, TileSet(str(path), some, folders=(str(path.parent),)))
+        some = tuple(one[0] for one in islice(listed.sets(apart), _SAMPLED))
+        folders = tuple(dict.fromkeys(str(path.parent) for path in sources))
+        return replace(
+            listed, count=counted.count, sample=TileSet(listed.name, some, folders=folders)
+        )
+
+    @property
+    def name(self) -> str:
+        """The files, for messages."""
+        return first_few(map(str, self.sources), 3)
+
+    def sets(self, size: int, notice: Callable[[str], None] = lambda _: None) -> Iterator[TileSet]:
+        """The tiles in sets of at most `size`, read once more; a set is of one file."""
+        for source in self.sources:
+            yield from sets_in_list(source, size, notice)
 
     def paths(self) -> Iterator[str]:
         """The paths of all tiles, read once more."""
-        for some in sets_in_list(self.path, _SAMPLED, lambda _: None):
+        for some in self.sets(_SAMPLED):
             yield from (tile.path for tile in some)
 
 
@@ -105,11 +120,11 @@ def index_long_list(
     overwrite: bool = False,
     store_model: bool = False,
 ) -> IndexingSummary:
-    """Embed the tiles of a list on a cluster and write a new index folder.
+    """Embed the tiles of long lists on a cluster and write a new index folder.
 
     Args:
         model: see `index_tiles`.
-        listed: the list.
+        listed: the lists.
         folder: the index folder.
         context: see `index_tiles`.
         cluster: where the tiles are embedded.
@@ -130,7 +145,7 @@ def index_long_list(
         check_key(goal.key, model.description.dimensions, listed.count)
     with only_writer(folder):
         run = _run(model, listed, folder, context)
-        sets = sets_in_list(listed.path, cluster.rows_a_shard(listed.count), context.notice)
+        sets = listed.sets(cluster.rows_a_shard(listed.count), context.notice)
         found = embed_on_cluster(run, ListedParts(listed.count, sets), folder, cluster)
         if not len(found.rows):
             raise no_usable_tiles(listed.sample, context)

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pyarrow import csv, parquet
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.discovery.tile_list import sets_in_list, write_list
@@ -32,7 +33,7 @@ def test_a_long_list_gives_the_index_of_a_short_one(
 ):
     monkeypatch.setattr(mapped_rows, "FEW_ROWS", few_rows)
     index_tiles(model, find_tiles(listing), tmp_path / "one", RunContext())
-    listed = LongList.read(listing)
+    listed = LongList.read([listing])
     assert (listed.count, len(listed.sample)) == (18, 18)
     summary = index_long_list(
         model, listed, tmp_path / "other", RunContext(), ClusterOptions(shards=5)
@@ -47,6 +48,30 @@ def test_a_long_list_gives_the_index_of_a_short_one(
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
+def test_the_files_of_a_dataset_follow_each_other(in_this_process, model, tiles, tmp_path):
+    files = [tmp_path / f"part-{number}.parquet" for number in range(3)]
+    for number, file in enumerate(files):
+        some = tiles.select(range(6 * number, 6 * number + 6))
+        write_list(file.with_suffix(".csv"), some, overwrite=False)
+        parquet.write_table(csv.read_csv(file.with_suffix(".csv")), file)
+    index_tiles(model, find_tiles([str(file) for file in files]), tmp_path / "one", RunContext())
+    listed = LongList.read(files)
+    assert (listed.count, len(listed.sample), len([*listed.paths()])) == (18, 18, 18)
+    index_long_list(model, listed, tmp_path / "other", RunContext(), ClusterOptions(shards=4))
+    one, other = open_index(tmp_path / "one"), open_index(tmp_path / "other")
+    assert one.rows.column("id") == other.rows.column("id") == [tile.id for tile in tiles]
+    assert (np.sum(one.vectors * other.vectors, axis=1) > 0.9999).all()
+
+
+def test_a_tile_that_two_files_name_is_refused(tiles, tmp_path):
+    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    for start, file in zip((0, 5), files):
+        write_list(file, tiles.select(range(start, start + 6)), overwrite=False)
+    with pytest.raises(TableError, match="twice") as refused:
+        LongList.read(files)
+    assert tiles[5].id in refused.value.message
+
+
 def test_sets_of_a_list_are_its_tiles_in_order(tiles, listing):
     said = []
     sets = list(sets_in_list(listing, 7, said.append))
@@ -58,15 +83,16 @@ def test_a_tile_that_is_named_twice_is_refused(listing):
     line = listing.read_text().splitlines()[3]
     listing.write_text(listing.read_text() + line + "\n")
     with pytest.raises(TableError, match=r"twice") as refused:
-        LongList.read(listing)
+        LongList.read([listing])
     assert line.partition(",")[0] in refused.value.message
 
 
-def test_only_one_large_file_is_a_long_list(listing, tmp_path, monkeypatch):
+def test_large_files_are_long_lists(listing, tmp_path, monkeypatch):
     assert not is_long_list([str(listing)])
     monkeypatch.setattr("rsretrieve.index.build_from_list.LONG_LIST_BYTES", 10)
     assert is_long_list([str(listing)])
-    assert not is_long_list([str(listing), str(listing)])
+    assert is_long_list([str(listing), str(listing)])
+    assert not is_long_list([str(listing), str(tmp_path)])
     assert not is_long_list([str(tmp_path)])
 
 
@@ -77,7 +103,7 @@ def test_shards_are_encoded_by_the_cluster_and_merged(
     goal = IndexGoal(key="IVF4,SQ8")
     index_tiles(model, find_tiles(listing), tmp_path / "one", RunContext(), goal=goal)
     index_long_list(
-        *(model, LongList.read(listing), tmp_path / "other", RunContext()),
+        *(model, LongList.read([listing]), tmp_path / "other", RunContext()),
         ClusterOptions(shards=5, shard_folder=str(tmp_path / "shards")),
         goal=goal,
     )
@@ -101,7 +127,7 @@ def test_an_encoded_shard_that_somebody_changed_ends_the_run(
     monkeypatch.setattr(encode_on_cluster, "each_done", swapping)
     with pytest.raises(InputError, match=r"000001.faiss is not what was written"):
         index_long_list(
-            *(model, LongList.read(listing), tmp_path / "other", RunContext()),
+            *(model, LongList.read([listing]), tmp_path / "other", RunContext()),
             ClusterOptions(shards=3, shard_folder=str(tmp_path / "shards")),
             goal=IndexGoal(key="IVF4,SQ8"),
         )

@@ -50,7 +50,11 @@ class ClusterArguments:
 
 
 def long_list(tiles: object) -> LongList | None:
-    """The list, if tiles are given as one that is too long to be kept in memory."""
-    if not isinstance(tiles, str | os.PathLike) or not is_long_list([os.fspath(tiles)]):
+    """The lists, if tiles are given as lists that are too long to be kept in memory."""
+    given = [tiles] if isinstance(tiles, str | os.PathLike) else tiles
+    if not isinstance(given, list | tuple):
         return None
-    return LongList.read(Path(tiles))
+    sources = [os.fspath(one) for one in given if isinstance(one, str | os.PathLike)]
+    if len(sources) < len(given) or not is_long_list(sources):
+        return None
+    return LongList.read([Path(source) for source in sources])

@@ -54,6 +54,6 @@ def test_a_long_list_is_read_part_by_part(tmp_path, monkeypatch):
     path = tmp_path / "tiles.csv"
     path.write_text("tile\na.png\nb.png\n")
     assert long_list(path) is None
-    assert long_list([path]) is None
+    assert long_list([path, 3]) is None
     monkeypatch.setattr("rsretrieve.index.build_from_list.LONG_LIST_BYTES", 1)
-    assert long_list(path).count == 2
+    assert long_list(path).count == long_list([str(path)]).count == 2
