@@ -42,12 +42,13 @@ def audit_labels(
     """Estimate for each label the probability that it is wrong, and what it should be.
 
     Args:
-        tiles: tiles with labels; None with a Parquet file of `embeddings`, for all its tiles.
+        tiles: tiles with labels; None with a Parquet file or an index as `embeddings`, for all its
+            tiles.
         model: a loaded model, or its folder; or a list of these, which are averaged, and must
             know the same classes. With neither a model nor embeddings, the tiles
             choose an embedding that needs no training; a notice says which and why.
-        embeddings: instead of a model, embeddings made elsewhere: `.npy` (N, D) whose rows are
-            `tiles`, or Parquet (`tile`, `embedding`, `label`).
+        embeddings: instead of a model, embeddings that exist: `.npy` (N, D) whose rows are
+            `tiles`, Parquet (`tile`, `embedding`, `label`), or an index folder.
         weights: without a model: `imagenet` or a weights file of a network that is not trained.
         backbone: the network of `weights`; by default `mobilenet_v2`.
         decisions: decisions that the page saved, or any labels file; those labels count as

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
@@ -19,9 +20,11 @@ from rsretrieve.data.labels.labels import by_tile_id
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import split_window
-from rsretrieve.errors import InputError, InvalidArgument
+from rsretrieve.errors import InputError, InvalidArgument, ModelError
 from rsretrieve.index.external.embeddings_file import TABLE_SUFFIXES, read_embeddings
+from rsretrieve.index.store.folder import IndexStore, open_index
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable
+from rsretrieve.network.metadata import read_description
 
 _PLACE = ("crs", "bounds", "footprint", "parts")
 
@@ -116,15 +119,18 @@ def read_external_embeddings(
     """Read embeddings and match them to tiles.
 
     Args:
-        path: a `.npy` file whose rows are the tiles in their order, or a Parquet file that
-            names its tiles; see `read_embeddings`.
-        tiles: the tiles; None for all that a Parquet file names, with its labels.
+        path: a `.npy` file whose rows are the tiles in their order, a Parquet file that names
+            its tiles (see `read_embeddings`), or an index folder.
+        tiles: the tiles; None for all that a Parquet file or an index names, with its labels.
         context: receives the tiles whose embedding cannot be used.
 
     Raises:
         TableError, NoUsableTiles: see `read_embeddings`.
+        IndexNotFound, IndexDamaged: see `open_index`.
         InvalidArgument: a `.npy` file, and no tiles.
     """
+    if path.is_dir():
+        return _of_index(open_index(path), tiles, context)
     names_its_tiles = path.suffix.lower() in TABLE_SUFFIXES
     if tiles is None and path.suffix.lower() == ".npy":
         raise InvalidArgument(
@@ -135,13 +141,43 @@ def read_external_embeddings(
     content = read_embeddings(path, None if names_its_tiles else tiles, context)
     unusable = frozenset(failure.tile_id for failure in context.failures[failed_before:])
     table = TileTable.of(content.rows)
-    ids = table.column("id")
     if tiles is None:
         named = tuple(_tile(path.parent, row) for row in content.rows)
         tiles = TileSet(str(path), named, labels_file=path)
+    places = _places(table)
+    return ExternalEmbeddings(
+        str(path), tiles, table.column("id"), content.vectors, unusable, places
+    )
+
+
+def _of_index(store: IndexStore, tiles: TileSet | None, context: RunContext) -> ExternalEmbeddings:
+    """The stored vectors of an index, which stay memory-mapped."""
+    if text := _may_know_labels(store):
+        context.notice(text)
+    if tiles is None:
+        tiles = TileSet(str(store.folder), tuple(row.tile for row in store.rows))
+    ids, places = store.rows.column("id"), _places(store.rows)
+    return ExternalEmbeddings(str(store.folder), tiles, ids, store.vectors, frozenset(), places)
+
+
+def _may_know_labels(store: IndexStore) -> str:
+    """A warning, if the embeddings come from a model that learned classes; empty if not."""
+    folder = store.manifest.model_path(store.folder)
+    if folder is None:
+        return ""
+    with suppress(ModelError):
+        if not read_description(folder).class_names:
+            return ""
+    return (
+        f"{store.folder}: its embeddings come from {folder}, which may have learned these labels: "
+        "wrong labels that it learned are not found. If it was trained on these tiles, give them "
+        "with --model instead of --embeddings"
+    )
+
+
+def _places(table: TileTable) -> Mapping[str, Place]:
     has_places = table.columns.column("crs").null_count < len(table)
-    places = TablePlaces(ids, table) if has_places else {}
-    return ExternalEmbeddings(str(path), tiles, ids, content.vectors, unusable, places)
+    return TablePlaces(table.column("id"), table) if has_places else {}
 
 
 def _tile(folder: Path, row: IndexedTile) -> Tile:

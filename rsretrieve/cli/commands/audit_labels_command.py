@@ -12,6 +12,7 @@ from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import (
     check_device,
     check_embeddings,
+    check_index,
     check_labels_file,
     check_models,
     check_tiles,
@@ -40,7 +41,10 @@ def _check_files(inputs: AuditInputs) -> None:
     check_models(inputs.models)
     check_training(inputs.request.backbone, inputs.request.weights)
     check_labels_file(inputs.labels, inputs.decisions)
-    check_embeddings(inputs.embeddings)
+    if inputs.embeddings is not None and inputs.embeddings.is_dir():
+        check_index(inputs.embeddings)
+    else:
+        check_embeddings(inputs.embeddings)
     check_truth(inputs.truth)
     check_tiles(inputs.against)
 
@@ -76,7 +80,7 @@ def audit_labels(
             metavar="TILES",
             help=f"{options.TILES_HELP}; with --window also a scene. Several may be given. "
             "With --embeddings FILE.npy: row i is tile i (a folder's tiles are sorted by id). "
-            "With --embeddings FILE.parquet, TILES may be left out.",
+            "With --embeddings FILE.parquet or INDEX, TILES may be left out.",
         ),
     ] = None,
     model: Annotated[
@@ -94,9 +98,9 @@ def audit_labels(
     embeddings: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="Instead of --model: embeddings from elsewhere. .npy (N, D), or .parquet with "
-            "the columns tile, embedding and label.",
+            metavar="FILE|INDEX",
+            help="Instead of --model: embeddings that exist. .npy (N, D), .parquet with the "
+            "columns tile, embedding and label, or an index folder.",
         ),
     ] = None,
     labels: options.Labels = None,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
 
+from rsretrieve.audit.evidence import external_embeddings
 from rsretrieve.audit.evidence.external_embeddings import (
     ExternalEmbeddings,
     read_external_embeddings,
@@ -16,7 +18,17 @@ from rsretrieve.audit.evidence.external_embeddings import (
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.errors import InputError, InvalidArgument, TableError
+from rsretrieve.errors import (
+    IndexNotFound,
+    InputError,
+    InvalidArgument,
+    ModelNotFound,
+    TableError,
+)
+from rsretrieve.index.build_from_embeddings import index_embeddings
+from rsretrieve.index.store.manifest import Manifest
+from rsretrieve.index.write import IndexBuildOptions
+from rsretrieve.progress import Event
 from tests.support.vectors import unit_rows
 
 VECTORS = unit_rows(3, 4, 0)
@@ -135,3 +147,56 @@ def test_pixels_are_at_hand_where_the_first_tile_that_can_be_used_is_a_file(tmp_
     assert not given(path, None).has_pixels
     (tmp_path / "b").touch()
     assert given(path, None).has_pixels
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    """An index of embeddings from elsewhere; the second tile has no label."""
+    table = table_at(
+        tmp_path / "e.parquet",
+        id=["a", "b.tif#0,8,32,32", "c"],
+        embedding=VECTORS.tolist(),
+        label=["road", None, "water"],
+        longitude=[11.0, 11.1, 11.2],
+        latitude=[47.0, 47.1, 47.2],
+    )
+    options = IndexBuildOptions(tmp_path / "index", None, None)
+    index_embeddings(table, None, options, RunContext())
+    return tmp_path / "index"
+
+
+def test_an_index_brings_its_tiles_labels_and_places_along(index: Path) -> None:
+    found = given(index, None)
+    assert [(tile.id, tile.label) for tile in found.tiles] == [
+        ("a", "road"),
+        ("b.tif#0,8,32,32", None),
+        ("c", "water"),
+    ]
+    assert found.tiles[1].window is not None
+    assert isinstance(found.vectors, np.memmap)
+    np.testing.assert_allclose(found.vectors, VECTORS, atol=1e-6)
+    assert {*found.places} == {*found.ids}
+    assert given(index, TILES.select([0])).rows_for(TILES.select([0]))[1].tolist() == [2]
+
+
+def test_a_folder_that_is_no_index_is_named(tmp_path: Path) -> None:
+    with pytest.raises(IndexNotFound, match=tmp_path.name):
+        given(tmp_path, None)
+
+
+@pytest.mark.parametrize(
+    ("classes", "warned"), [(("road", "water"), True), ((), False), (None, True)]
+)
+def test_embeddings_that_may_know_the_labels_are_told(
+    index: Path, monkeypatch: pytest.MonkeyPatch, classes: tuple[str, ...] | None, warned: bool
+) -> None:
+    def described(_: Path) -> SimpleNamespace:
+        if classes is None:
+            raise ModelNotFound("no such model")
+        return SimpleNamespace(class_names=classes)
+
+    monkeypatch.setattr(Manifest, "model_path", lambda *_: Path("models/mine"))
+    monkeypatch.setattr(external_embeddings, "read_description", described)
+    said: list[Event] = []
+    read_external_embeddings(index, None, RunContext(listener=said.append))
+    assert any("may have learned these labels" in str(event) for event in said) == warned
