@@ -14,6 +14,7 @@ import typer
 from rsretrieve import __version__
 from rsretrieve._core.standard_output import files_on
 from rsretrieve.cli.commands.audit_labels_command import audit_labels
+from rsretrieve.cli.commands.browse_command import browse
 from rsretrieve.cli.commands.corrupt_labels_command import corrupt_labels
 from rsretrieve.cli.commands.demo_command import demo
 from rsretrieve.cli.commands.evaluate_command import evaluate
@@ -58,6 +59,7 @@ app = typer.Typer(
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Main commands": (train, index, query, audit_labels, evaluate),
     "Other commands": (
+        browse,
         split,
         corrupt_labels,
         models,

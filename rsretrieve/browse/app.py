@@ -1,0 +1,181 @@
+"""The requests that the page sends, and their answers."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from rsretrieve.browse.answers import ANSWERS, AnswersFile
+from rsretrieve.browse.guard import Guard
+from rsretrieve.browse.index_view import MOST_ANSWERS, SIDES_PX, IndexView, Wanted
+from rsretrieve.errors import InvalidArgument, RsretrieveError
+
+T = TypeVar("T")
+
+_PAGE = {
+    "": ("index.html", "text/html; charset=utf-8"),
+    "style.css": ("style.css", "text/css; charset=utf-8"),
+    **{
+        name: (name, "text/javascript; charset=utf-8")
+        for name in ("app.js", "cards.js", "map.js", "requests.js")
+    },
+}
+_PICTURES_AT_ONCE = 2
+
+
+def make_app(
+    view: IndexView, answers: AnswersFile, labels: AnswersFile, token: str, port: int = 0
+) -> Guard:
+    """The app of one index.
+
+    Args:
+        view: the index.
+        answers: where yes and no are kept.
+        labels: where decided labels are kept.
+        token: the secret part of every address.
+        port: its port; 0: any (tests).
+
+    Returns:
+        An ASGI app.
+    """
+    handlers = _Handlers(view, answers, labels)
+    routes = [
+        *(Route(f"/{name}", partial(_page, name)) for name in _PAGE),
+        Route("/facts", handlers.facts),
+        Route("/points", handlers.points),
+        Route("/picture/{row:int}/{side:int}", handlers.picture),
+        Route("/tiles", handlers.tiles, methods=["POST"]),
+        Route("/search", handlers.search, methods=["POST"]),
+        Route("/search-file", handlers.search_file, methods=["POST"]),
+        Route("/answers", handlers.answer, methods=["POST"]),
+        Route("/labels", handlers.decide, methods=["POST"]),
+    ]
+    app = Starlette(routes=routes, exception_handlers={RsretrieveError: _said})
+    app.router.redirect_slashes = False  # a redirection would lack the token
+    return Guard(app, token, port)
+
+
+async def _page(name: str, _: Request) -> Response:
+    file, kind = _PAGE[name]
+    content = files("rsretrieve.browse").joinpath("page", file).read_bytes()
+    return Response(content, media_type=kind, headers={"cache-control": "no-cache"})
+
+
+async def _said(_: Request, error: Exception) -> Response:
+    """An error of rsretrieve becomes a sentence on the page."""
+    hint = getattr(error, "hint", "")
+    return JSONResponse({"error": str(getattr(error, "message", error)), "hint": hint}, 400)
+
+
+class _Handlers:
+    """Answers requests. Work runs in threads, so that a search waits for no picture."""
+
+    def __init__(self, view: IndexView, answers: AnswersFile, labels: AnswersFile) -> None:
+        self._view, self._answers, self._labels = view, answers, labels
+        self._searching, self._drawing = CapacityLimiter(1), CapacityLimiter(_PICTURES_AT_ONCE)
+
+    async def facts(self, _: Request) -> Response:
+        facts = await self._in_thread(self._view.facts)
+        row_of = self._view.row_of
+        answers = {row_of[tile]: value for tile, value in self._answers.values.items()}
+        labels = {row_of[tile]: value for tile, value in self._labels.values.items()}
+        kept = {"answers": answers, "decided": labels}
+        names = {"answers_file": str(self._answers.path), "labels_file": str(self._labels.path)}
+        return JSONResponse({**facts, **kept, **names})
+
+    async def points(self, _: Request) -> Response:
+        points = await self._in_thread(lambda: self._view.points)
+        return Response(points.tobytes(), media_type="application/octet-stream")
+
+    async def picture(self, request: Request) -> Response:
+        row, side = request.path_params["row"], request.path_params["side"]
+        if not 0 <= row < len(self._view.ids) or side not in SIDES_PX:
+            return Response(status_code=404)
+        try:
+            drawn = to_thread.run_sync(self._view.picture, row, side, limiter=self._drawing)
+            content = await drawn
+        except RsretrieveError as error:
+            return Response(error.message, 404, media_type="text/plain")
+        kept = {"cache-control": "private, max-age=3600"}
+        return Response(content, media_type="image/webp", headers=kept)
+
+    async def tiles(self, request: Request) -> Response:
+        content = await _json(request)
+        wanted = Wanted.of_json({"likes": content.get("rows", [])}, len(self._view.ids))
+        return JSONResponse(self._view.tiles(wanted.likes))
+
+    async def search(self, request: Request) -> Response:
+        content = await _json(request)
+        wanted = Wanted.of_json(content, len(self._view.ids))
+        if (point := content.get("point")) is None:
+            return JSONResponse(await self._in_thread(lambda: self._view.search(wanted)))
+        lon, lat = _point(point)
+        found = await self._in_thread(lambda: self._view.search_point(lon, lat, wanted))
+        return JSONResponse(found)
+
+    async def search_file(self, request: Request) -> Response:
+        """The body is the file. It is decoded as any tile is: in a confined process."""
+        given = request.query_params
+        wanted = Wanted.of_json(json.loads(given.get("wanted", "{}")), len(self._view.ids))
+        suffix = Path(given.get("name", "")).suffix.lower()
+        if suffix not in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"):
+            raise InvalidArgument("drop a PNG, JPEG, WebP, BMP or TIFF file")
+        content = await request.body()
+        return JSONResponse(await self._in_thread(lambda: self._found_by(content, suffix, wanted)))
+
+    async def answer(self, request: Request) -> Response:
+        given = await _json(request)
+        if not set(given.values()) <= {*ANSWERS, ""}:
+            raise InvalidArgument("an answer is yes, no, or empty to take it back")
+        return await self._kept(self._answers, given)
+
+    async def decide(self, request: Request) -> Response:
+        return await self._kept(self._labels, await _json(request))
+
+    async def _kept(self, file: AnswersFile, given: Mapping[str, Any]) -> Response:
+        ids = self._view.ids
+        rows = [int(row) if row.isdecimal() else -1 for row in given]
+        texts = [value for value in given.values() if isinstance(value, str) and len(value) <= 200]
+        if len(texts) < len(rows) or not all(0 <= row < len(ids) for row in rows):
+            raise InvalidArgument("rows of the index and texts are expected")
+        await self._in_thread(lambda: file.change(dict(zip([ids[row] for row in rows], texts))))
+        return JSONResponse({"kept": len(file.values), "file": str(file.path)})
+
+    def _found_by(self, content: bytes, suffix: str, wanted: Wanted) -> list[dict[str, Any]]:
+        with tempfile.TemporaryDirectory(prefix="rsretrieve-") as folder:
+            path = Path(folder, f"dropped{suffix}")
+            path.write_bytes(content)
+            return self._view.search_file(str(path), wanted)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        waiting: Awaitable[T] = to_thread.run_sync(work, limiter=self._searching)
+        return await waiting
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    try:
+        content = json.loads(await request.body())
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument("the request is no JSON") from error
+    if not isinstance(content, dict) or len(content) > MOST_ANSWERS:
+        raise InvalidArgument("the request is no JSON object")
+    return content
+
+
+def _point(value: Any) -> tuple[float, float]:
+    try:
+        lon, lat = map(float, value)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument("a place is longitude and latitude in degrees") from error
+    return lon, lat

@@ -1,0 +1,218 @@
+// What the page does: it asks the program, and shows the answers.
+
+import { hitCard, issueCard } from "./cards.js";
+import { PointMap } from "./map.js";
+import { get, numbers, post, postFile } from "./requests.js";
+
+const at = (id) => document.getElementById(id);
+const STEP = 60; // cards that are added at once
+const state = { facts: null, shown: [], visible: 0, reviews: false, answers: {}, decided: {} };
+
+function say(text, isError = false) {
+  at("status").textContent = text;
+  at("status").classList.toggle("error", isError);
+}
+
+// Runs what the user asked for; an error becomes a sentence, and a slow search a notice.
+async function doing(text, work) {
+  say(text);
+  try {
+    await work();
+  } catch (error) {
+    say(error.message, true);
+  }
+}
+
+function wanted() {
+  const label = at("label").value;
+  return { k: Number(at("hits").value) || STEP, labels: label ? [label] : [] };
+}
+
+function rowsAnswered(answer) {
+  return Object.keys(state.answers).filter((row) => state.answers[row] === answer).map(Number);
+}
+
+const does = {
+  enlarged(tile) {
+    at("large-picture").src = `picture/${tile.row}/768`;
+    at("large-picture").alt = tile.tile;
+    at("large-text").textContent = tile.tile;
+    at("large").showModal();
+  },
+  similar: (tile) => searchLike([tile.row], [], `Like ${tile.tile}`),
+  answer(tile, given) {
+    const answer = state.answers[tile.row] === given ? "" : given;
+    return doing("", async () => {
+      await post("answers", { [tile.row]: answer });
+      if (answer) state.answers[tile.row] = answer;
+      else delete state.answers[tile.row];
+      replaceCard(tile.row);
+      showAnswers();
+    });
+  },
+  decide(issue, label) {
+    const decision = state.decided[issue.row] === label ? "" : label;
+    return doing("", async () => {
+      const { kept, file } = await post("labels", { [issue.row]: decision });
+      if (decision) state.decided[issue.row] = decision;
+      else delete state.decided[issue.row];
+      replaceCard(issue.row);
+      say(`${kept} ${kept === 1 ? "label" : "labels"} decided, kept in ${file}`);
+    });
+  },
+};
+
+function cardOf(tile) {
+  const card = state.reviews
+    ? issueCard(tile, state.decided[tile.row], does)
+    : hitCard(tile, state.answers[tile.row], does);
+  card.dataset.row = tile.row;
+  return card;
+}
+
+function replaceCard(row) {
+  const old = at("cards").querySelector(`[data-row="${row}"]`);
+  const tile = state.shown.find((one) => one.row === Number(row));
+  if (!old || !tile) return;
+  const focused = [...old.querySelectorAll("button")].indexOf(document.activeElement);
+  const made = cardOf(tile);
+  old.replaceWith(made);
+  if (focused >= 0) made.querySelectorAll("button")[focused].focus();
+}
+
+function show(tiles, heading, { reviews = false } = {}) {
+  Object.assign(state, { shown: tiles, visible: 0, reviews });
+  at("what").textContent = heading;
+  at("cards").replaceChildren();
+  showMore();
+  map.mark(tiles.slice(0, 200).map((tile) => tile.row));
+}
+
+function showMore() {
+  const next = state.shown.slice(state.visible, state.visible + STEP);
+  at("cards").append(...next.map(cardOf));
+  state.visible += next.length;
+  at("more").hidden = state.visible >= state.shown.length;
+  at("more").textContent = `Show more (${state.shown.length - state.visible} left)`;
+}
+
+function showAnswers() {
+  const [yes, no] = [rowsAnswered("yes").length, rowsAnswered("no").length];
+  const kept = yes + no ? `, kept in ${state.facts.answers_file}` : "";
+  at("answered").textContent = `${yes} yes, ${no} no${kept}`;
+  at("again").disabled = !yes;
+  at("forget").disabled = !(yes + no);
+}
+
+function searchLike(likes, unlikes, heading) {
+  return doing("searching…", async () => {
+    const started = performance.now();
+    const found = await post("search", { ...wanted(), likes, unlikes });
+    show(found, heading);
+    say(`${found.length} tiles in ${Math.round(performance.now() - started)} ms`);
+  });
+}
+
+function searchPlace(text) {
+  const point = text.split(/[\s,;]+/).filter(Boolean).map(Number);
+  if (point.length !== 2 || point.some(Number.isNaN)) {
+    say("A place is longitude and latitude in degrees, such as 11.35, 47.27", true);
+    return null;
+  }
+  return doing("searching…", async () => {
+    const found = await post("search", { ...wanted(), point });
+    show(found, `Like the tile at ${point.join(", ")}`);
+    say(`${found.length} tiles`);
+  });
+}
+
+function searchFile(file) {
+  return doing(`embedding ${file.name}…`, async () => {
+    const found = await postFile(file, wanted());
+    show(found, `Like ${file.name}`);
+    say(`${found.length} tiles`);
+  });
+}
+
+const map = new PointMap(at("map"), {
+  clicked: (row) => searchLike([row], [], "Like the tile that was clicked"),
+  selected: (rows) => doing("", async () => {
+    const some = rows.slice(0, 10000);
+    show(await post("tiles", { rows: some }), `${rows.length} tiles of the selection`);
+    say(rows.length > some.length ? `${some.length} of ${rows.length} tiles are shown` : "");
+  }),
+});
+
+function showMap(name, points, columns) {
+  const column = (wantedName) => {
+    const place = columns.indexOf(wantedName);
+    return Float32Array.from({ length: points.length / columns.length },
+      (_, row) => points[row * columns.length + place]);
+  };
+  const groups = column("label");
+  if (name === "earth") {
+    const latitude = column("latitude");
+    const known = latitude.filter((value) => !Number.isNaN(value));
+    const middle = known.reduce((sum, value) => sum + value, 0) / (known.length || 1);
+    map.show(column("longitude"), latitude, groups, Math.max(0.1, Math.cos((middle * Math.PI) / 180)));
+  } else {
+    map.show(column("x"), column("y"), groups);
+  }
+  at("map-hint").textContent = name === "earth"
+    ? "Each point is the centre of a tile; colours are labels."
+    : "Near points have similar embeddings (two principal components); colours are labels.";
+}
+
+async function start() {
+  const facts = await get("facts");
+  const points = await numbers("points");
+  Object.assign(state, { facts, answers: facts.answers, decided: facts.decided });
+  at("title").textContent = facts.index;
+  document.title = `${facts.index}: rsretrieve`;
+  at("count").textContent = `${facts.tiles.toLocaleString("en")} tiles, ${facts.placed.toLocaleString("en")} with a place`;
+  for (const label of facts.labels) at("label").append(new Option(label, label));
+  at("review").hidden = !facts.issues.length;
+  at("review").textContent = `Review ${facts.issues.length} ${facts.issues.length === 1 ? "label" : "labels"}`;
+  const choices = [...document.querySelectorAll("input[name=map]")];
+  for (const choice of choices) {
+    choice.disabled = choice.value === "earth" && !facts.placed;
+    choice.addEventListener("change", () => showMap(choice.value, points, facts.columns));
+  }
+  showMap("plane", points, facts.columns);
+  showAnswers();
+  say("");
+}
+
+at("search").addEventListener("submit", (event) => {
+  event.preventDefault();
+  searchPlace(at("place").value);
+});
+at("file").addEventListener("change", (event) => {
+  if (event.target.files.length) searchFile(event.target.files[0]);
+});
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    event.preventDefault();
+    document.body.classList.toggle("dropping", kind === "dragover");
+    if (kind === "drop" && event.dataTransfer.files.length) searchFile(event.dataTransfer.files[0]);
+  });
+}
+for (const choice of document.querySelectorAll("input[name=drag]")) {
+  choice.addEventListener("change", () => { map.selects = choice.value === "select"; });
+}
+at("reset").addEventListener("click", () => map.fit(true));
+at("more").addEventListener("click", showMore);
+at("again").addEventListener("click",
+  () => searchLike(rowsAnswered("yes"), rowsAnswered("no"), "Like your answers"));
+at("forget").addEventListener("click", () => doing("", async () => {
+  await post("answers", Object.fromEntries(Object.keys(state.answers).map((row) => [row, ""])));
+  state.answers = {};
+  show(state.shown, at("what").textContent, { reviews: state.reviews });
+  showAnswers();
+}));
+at("review").addEventListener("click", () => {
+  show(state.facts.issues, "Which labels are right?", { reviews: true });
+  say("");
+});
+
+doing("opening the index…", start);

@@ -1,0 +1,63 @@
+"""Serve the app on this machine alone."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+import uvicorn
+
+from rsretrieve.browse.answers import AnswersFile
+from rsretrieve.browse.app import make_app
+from rsretrieve.browse.index_view import IndexView
+from rsretrieve.errors import InvalidArgument
+
+HOST = "127.0.0.1"
+
+
+def serve(
+    view: IndexView,
+    answers: AnswersFile,
+    labels: AnswersFile,
+    port: int,
+    opened: Callable[[str], None],
+) -> None:
+    """Serve until the user presses Ctrl-C.
+
+    Args:
+        view: the index.
+        answers: where yes and no are kept.
+        labels: where decided labels are kept.
+        port: the port; 0: any that is free.
+        opened: called with the address of the page as soon as it is answered.
+
+    Raises:
+        InvalidArgument: the port is taken.
+    """
+    listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+    except OSError as error:
+        listening.close()
+        raise InvalidArgument(
+            f"port {port} cannot be used ({error.strerror})",
+            hint="leave out --port: a free one is chosen",
+        ) from error
+    with listening:
+        listening.listen()
+        port = int(listening.getsockname()[1])
+        token = secrets.token_urlsafe(32)
+        config = uvicorn.Config(
+            make_app(view, answers, labels, token, port),
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            ws="none",
+        )
+        opened(f"http://{HOST}:{port}/{token}/")
+        with suppress(KeyboardInterrupt):  # the usual end
+            uvicorn.Server(config).run(sockets=[listening])
