@@ -45,10 +45,19 @@ CPU = torch.device("cpu")
 def interpolated(
     start: Mapping[str, Tensor], tuned: Mapping[str, Tensor], share: float
 ) -> dict[str, Tensor]:
-    """Tensors between two weights; those that only the start has are as they are."""
+    """Tensors between two weights; those that only the start has are as they are.
+
+    Networks that pool several levels keep timm's network under `network.`.
+    """
+    if not share:
+        return dict(start)
+    by_name = {name.removeprefix("network."): value for name, value in tuned.items()}
+    shared = [name for name in start if name in by_name]
+    if len(shared) < len(start) // 2:
+        raise SystemExit(f"the weights share only {len(shared)} of {len(start)} tensors")
     return {
-        name: value + share * (tuned[name] - value)
-        if name in tuned and value.is_floating_point()
+        name: value + share * (by_name[name] - value)
+        if name in by_name and value.is_floating_point()
         else value
         for name, value in start.items()
     }
