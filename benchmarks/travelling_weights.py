@@ -53,7 +53,7 @@ def interpolated(
         return dict(start)
     by_name = {name.removeprefix("network."): value for name, value in tuned.items()}
     shared = [name for name in start if name in by_name]
-    if len(shared) < len(start) // 2:
+    if 2 * len(shared) < len(start):
         raise SystemExit(f"the weights share only {len(shared)} of {len(start)} tensors")
     return {
         name: value + share * (by_name[name] - value)
