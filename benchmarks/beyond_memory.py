@@ -162,6 +162,8 @@ def main(
         return
     print(f"{count} unit vectors of {dimensions} in {clusters} clusters, deviation {spread}")
     print(f"{faiss.omp_get_max_threads()} threads, FAISS {faiss.__version__}")
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as made:
         where = Path(made)
         write_vectors(where / "vectors.npy", count, dimensions, clusters, spread)
