@@ -10,6 +10,7 @@ from tests.support.benchmark_programs import made_up_data, run_benchmark
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_rounds_and_gains_are_printed(tmp_path: Path) -> None:
     ran = run_benchmark("review_rounds", made_up_data(tmp_path), "--epochs", "2", "--seeds", "1")
     lines = [line.strip("| ").split(" | ") for line in ran.output.splitlines() if "---" not in line]
