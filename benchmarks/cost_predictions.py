@@ -2,7 +2,8 @@
 
 For each number of vectors: measures the machine, predicts, writes unit vectors in clusters, runs
 `rsretrieve index --from-embeddings` in a process of its own, and compares processor seconds,
-seconds by the clock, peak memory and bytes on disk. Processor seconds are those of the manifest.
+seconds by the clock, peak memory (without pages of files) and bytes on disk. Processor seconds are
+those of the manifest.
 
     python benchmarks/cost_predictions.py --counts 100000,1000000
 """
@@ -10,8 +11,6 @@ seconds by the clock, peak memory and bytes on disk. Processor seconds are those
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from speed.peak_memory import watched
 
 from rsretrieve.costs.explanation import CostQuestion, explain_costs
 from rsretrieve.index.store.manifest import read_manifest
@@ -45,17 +45,12 @@ def indexed(source: Path, index: Path, arguments: list[str]) -> dict[str, Any]:
     """Run the program; its seconds, its cost, its peak memory and the size of its folder."""
     command = [sys.executable, "-m", "rsretrieve", "index", "--from-embeddings", str(source)]
     command += ["--output", str(index), "--json", "--quiet", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        out = process.stdout.read() if process.stdout else ""
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(process.returncode)
+    out, peak = watched(command)
     cost = read_manifest(index).cost
     return {
         **json.loads(out),
         "processor_seconds": cost["processor_seconds"],
-        "peak": usage.ru_maxrss * 1024,
+        "peak": peak.own,
         "disk": sum(path.stat().st_size for path in index.iterdir()),
     }
 

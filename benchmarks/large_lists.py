@@ -14,37 +14,17 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow
 from pyarrow import parquet
+from speed.peak_memory import Peak, watched
 
 _GROUP = 100_000
 _CLUSTERS = 1_000
-
-
-@dataclass(frozen=True)
-class Peak:
-    """Bytes of memory.
-
-    Attributes:
-        own: anonymous.
-        mapped: with pages of files.
-    """
-
-    own: int = 0
-    mapped: int = 0
-
-    def with_status(self, text: str) -> Peak:
-        """The peak after another look at `/proc/PID/status`."""
-        now = {line.split(":")[0]: line.split()[1] for line in text.splitlines() if "kB" in line}
-        own, mapped = (1024 * int(now.get(name, 0)) for name in ("RssAnon", "VmHWM"))
-        return Peak(max(self.own, own), max(self.mapped, mapped))
 
 
 def write_list(path: Path, rows: int, dimensions: int) -> None:
@@ -75,17 +55,7 @@ def measured(source: Path, index: Path, key: str) -> tuple[dict[str, object], Pe
     command = [sys.executable, "-m", "rsretrieve", "index", "--from-embeddings", str(source)]
     command += ["--output", str(index), "--index", key, "--json", "--quiet", "--overwrite"]
     started = time.perf_counter()
-    program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    peak = Peak()
-    while program.poll() is None:
-        try:
-            peak = peak.with_status(Path(f"/proc/{program.pid}/status").read_text())
-        except OSError:
-            break
-        time.sleep(0.05)
-    out, _ = program.communicate()
-    if program.returncode:
-        raise SystemExit(program.returncode)
+    out, peak = watched(command)
     return json.loads(out), peak, time.perf_counter() - started
 
 
