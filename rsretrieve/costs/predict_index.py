@@ -14,7 +14,7 @@ _PROBED = 0.01  # share of the cells that a search probes; the data decide, and 
 _RERANKED = 8  # candidates a hit
 _LEAST_TRAINED, _TRAINED_PER_CELL = 65_536, 64  # as in `rsretrieve.index.vectors.fit`
 _FLOOR_SAMPLE = 20_000
-RUNTIME_BYTES = 350_000_000  # Python with NumPy, PyArrow and FAISS
+RUNTIME_BYTES = 150_000_000  # memory of its own: Python with NumPy, PyArrow and FAISS
 _TILE_OBJECT_BYTES = 2_000  # a row of the table while tiles are embedded
 _BLOCK_BYTES = 65_536 * 16  # a number of each dimension of a block of vectors, four times
 
