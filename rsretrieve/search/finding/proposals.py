@@ -25,6 +25,7 @@ class Reason(StrEnum):
     LIKELY = "likely"
     UNCERTAIN = "uncertain"
     RANDOM = "random"
+    AGAIN = "again"  # of an earlier round, without an answer
 
 
 @dataclass(frozen=True)
