@@ -20,6 +20,7 @@ from rsretrieve.cli.commands.demo_command import demo
 from rsretrieve.cli.commands.evaluate_command import evaluate
 from rsretrieve.cli.commands.explain_command import explain
 from rsretrieve.cli.commands.export_command import export
+from rsretrieve.cli.commands.finding.change_command import change
 from rsretrieve.cli.commands.finding.find_command import find
 from rsretrieve.cli.commands.index_command import index
 from rsretrieve.cli.commands.info_command import info
@@ -60,6 +61,7 @@ app = typer.Typer(
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     "Main commands": (train, index, query, find, audit_labels, evaluate),
     "Other commands": (
+        change,
         browse,
         split,
         corrupt_labels,

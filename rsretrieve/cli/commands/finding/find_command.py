@@ -10,7 +10,7 @@ import typer
 
 from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import check_device, check_file, check_index, find_model
-from rsretrieve.cli.io.find_outputs import FindOutputs
+from rsretrieve.cli.io.finding.find_outputs import FindOutputs
 from rsretrieve.cli.io.query_inputs import files_of, require_given_model, search_device
 from rsretrieve.cli.terminal import Terminal
 
@@ -169,8 +169,8 @@ def find(
         for path in answers or ():
             check_file(path)
         from rsretrieve._core.locks import only_writer
-        from rsretrieve.cli.io.ask_answers import ask_in_terminal
-        from rsretrieve.cli.io.find_tables import find_summary, proposal_rows
+        from rsretrieve.cli.io.finding.ask_answers import ask_in_terminal
+        from rsretrieve.cli.io.finding.find_tables import find_summary, proposal_rows
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.data.tile import Trust
         from rsretrieve.export.found.found_tiles import find_json

@@ -11,7 +11,7 @@ from rsretrieve.search.finding.find_session import Answer
 from rsretrieve.search.finding.given_answers import answer_of
 
 if TYPE_CHECKING:
-    from rsretrieve.cli.io.find_outputs import FindOutputs
+    from rsretrieve.cli.io.finding.find_outputs import FindOutputs
     from rsretrieve.index.store.folder import IndexStore
     from rsretrieve.search.finding.find_run import FindRun
     from rsretrieve.search.finding.proposals import Proposal
