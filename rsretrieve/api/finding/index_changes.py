@@ -133,6 +133,14 @@ def change(
         InvalidArgument: an argument is of a wrong type, or one index is compared with itself.
         InputError: no tile has a counterpart, or none has a date.
         ModelMismatch: the indexes have different models.
+
+    Example:
+        >>> import rsretrieve
+        >>> windows = rsretrieve.open_tiles("scene.tif", window=32)
+        >>> early = rsretrieve.build_index(windows, "models/mine", "early")
+        >>> late = rsretrieve.build_index(windows, "models/mine", "late")
+        >>> len(rsretrieve.change(early, late))
+        144
     """
     with CallReport(progress) as call:
         early = open_index(before)

@@ -82,7 +82,9 @@ class Finder(PlacedFiles):
         True
     """
 
-    def __init__(self, index: Index, run: FindRun, min_probability: float, bands: tuple[int, ...]):
+    def __init__(
+        self, index: Index, run: FindRun, min_probability: float, bands: tuple[int, ...]
+    ) -> None:
         self.path = run.path
         self.proposals: tuple[Proposed, ...] = ()
         self._index, self._run, self._bands = index, run, bands

@@ -62,6 +62,7 @@ class KindFinder:
         store: the index.
         session: the state; see `FindSession`.
         targets: the precision and the recall to reach.
+        search: ranks the tiles of the index; None for a new one. Several searches may share it.
 
     Attributes:
         session: the state, which grows.
@@ -72,12 +73,16 @@ class KindFinder:
     """
 
     def __init__(
-        self, store: IndexStore, session: FindSession, targets: Targets | None = None
+        self,
+        store: IndexStore,
+        session: FindSession,
+        targets: Targets | None = None,
+        search: KindSearch | None = None,
     ) -> None:
         require_same_embedding(store, session)
         self.session = session
         self._store, self._targets = store, targets or Targets()
-        self._search = KindSearch(store.vectors)
+        self._search = search or KindSearch(store.vectors)
         self._absent: tuple[str, ...] = ()
         self._rank()
 
@@ -138,6 +143,11 @@ class KindFinder:
             estimate = estimate_kind(self._curve, population, self._targets, self.session.seed)
         probabilities = np.where(sure, 1.0, self._curve.probabilities(ranks))
         return FoundKind(rows, ranks, probabilities, sure, estimate)
+
+    @property
+    def ranked_rows(self) -> NDArray[np.int64]:
+        """(N,) int64, all rows of the index, the likeliest first."""
+        return self._ranking.rows
 
     @property
     def evidence(self) -> int:
