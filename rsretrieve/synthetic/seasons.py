@@ -49,9 +49,9 @@ def changed_landscape(
     count = round(share * cells * cells)
     if count > len(differs):
         raise InvalidArgument(f"only {len(differs)} of {cells * cells} cells can change")
-    changed = np.zeros(cells * cells, bool)
-    changed[rng.choice(differs, count, replace=False)] = True
-    changed = changed.reshape(cells, cells)
+    chosen = np.zeros(cells * cells, bool)
+    chosen[rng.choice(differs, count, replace=False)] = True
+    changed = chosen.reshape(cells, cells)
     mask = changed.repeat(cell_px, axis=0).repeat(cell_px, axis=1)
     pixels = np.where(mask, other.pixels, landscape.pixels)
     classes = np.where(mask, other.class_map, landscape.class_map)

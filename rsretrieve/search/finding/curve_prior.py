@@ -41,10 +41,12 @@ class CurvePrior:
         """The prior for N ranks: every order of magnitude of the threshold is as likely."""
         thresholds = np.linspace(np.log(0.7), np.log(max(size * 0.7, 1.0)), _THRESHOLDS)
         axes = (thresholds, _STEEPNESS, np.array([*_TOP]), np.array([*_SCATTERED]))
-        grid = [axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")]
+        threshold, steepness, top, scattered = (
+            axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")
+        )
         shares = np.multiply.outer(np.array([*_TOP.values()]), np.array([*_SCATTERED.values()]))
         weights = np.broadcast_to(np.log(shares), (*map(len, axes),)).ravel()
-        return cls(size, *grid, np.array(weights))
+        return cls(size, threshold, steepness, top, scattered, np.array(weights))
 
     def probabilities(self, ranks: Floats, kept: NDArray[np.bool_] | None = None) -> Floats:
         """The probability at some ranks (R,), for the kept curves or all: (G, R)."""

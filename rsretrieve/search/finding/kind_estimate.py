@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.search.finding.relevance_curve import Floats, RelevanceCurve
+from rsretrieve.search.finding.curve_prior import Floats
+from rsretrieve.search.finding.relevance_curve import RelevanceCurve
 
 _LOW, _MIDDLE, _HIGH = 0.025, 0.5, 0.975
-_MISFIT = 0.25
-"""Relative standard deviation of a count beside that of the curve: no curve fits exactly."""
+_MISFIT = 0.5
+"""Standard deviation of the logarithm of the odds beside that of the curve, which never fits
+exactly."""
 
 
 @dataclass(frozen=True)

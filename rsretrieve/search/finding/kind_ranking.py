@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.search.composed_query import UNLIKE_WEIGHT
 from rsretrieve.search.exact import BLOCK_ROWS
+from rsretrieve.search.finding.kind_classifier import KindClassifier
 from rsretrieve.search.finding.neighbour_graph import NeighbourGraph
 
 CANDIDATES = 1 << 14
 """Tiles of the graph. In a larger index these are the nearest to the examples by the mean of the
 positives minus half the mean of the negatives; the others follow in this order."""
+_BACKGROUND = 2000
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,9 @@ class KindSearch:
     def rank(self, examples: Sequence[Example]) -> KindRanking:
         """Rank all tiles.
 
-        A tile's score is the mean of what spreads to it from the positives, minus half the mean of
-        what spreads to it from the negatives.
+        Two rankings are combined, by the mean of the logarithms of their ranks. In the first, a
+        tile's score is the mean of what spreads to it from the positives over the graph, minus half
+        the mean of what spreads to it from the negatives. The second is a linear classifier's.
 
         Args:
             examples: with at least one positive.
@@ -72,19 +77,42 @@ class KindSearch:
             The ranking. Equal tiles are in the order of rows.
         """
         wanted = np.array([example.wanted for example in examples])
-        pulls = _pulls(wanted)
-        nearest = _order(self._similarities(examples, pulls))
+        nearest = _order(self._similarities(examples, _pulls(wanted)))
         graph = self._graph_of(np.sort(nearest[: self._most]))
-        spread = graph.spread(examples)
-        scores = spread @ pulls
+        evidence = self._evidence(examples, wanted, graph)
         count = len(graph.rows)
-        first = graph.rows[_order(scores)]
+        first = graph.rows[_order(evidence.scores)]
         rows = first if count == len(self._vectors) else np.concatenate((first, nearest[count:]))
         ranks = np.empty(len(rows), np.int64)
         ranks[rows] = np.arange(1, len(rows) + 1)
-        own = self._own_ranks(examples, wanted, graph, spread, scores)
         beyond = {e.row: int(ranks[e.row]) for e in examples if e.row is not None}
-        return KindRanking(rows, ranks, beyond | own)
+        return KindRanking(rows, ranks, beyond | evidence.own_ranks(graph.rows))
+
+    def _evidence(
+        self, examples: Sequence[Example], wanted: NDArray[np.bool_], graph: _CandidateGraph
+    ) -> _Evidence:
+        """The scores of the candidates, and those of the examples without themselves."""
+        spread = graph.spread(examples)
+        vectors = np.stack([example.vector for example in examples])
+        linear = KindClassifier.fit(vectors, wanted, self._background)
+        places, own = [], []
+        for number, example in enumerate(examples):
+            place = graph.place_of(example.row)
+            others = np.arange(len(examples)) != number
+            if place is not None and (wanted & others).any():
+                places.append(place)
+                pulled = float(spread[place, others] @ _pulls(wanted[others]))
+                own.append((pulled, linear.own_scores[number]))
+        scores = spread @ _pulls(wanted), graph.vectors @ linear.weights
+        pairs = np.array(own, np.float64).reshape(-1, 2)
+        return _Evidence(*scores, np.array(places, np.int64), pairs)
+
+    @cached_property
+    def _background(self) -> NDArray[np.float32]:
+        """Random tiles of the index, always the same."""
+        count = len(self._vectors)
+        chosen = np.random.default_rng(0).choice(count, min(_BACKGROUND, count), replace=False)
+        return np.asarray(self._vectors[np.sort(chosen)])
 
     def _similarities(
         self, examples: Sequence[Example], pulls: NDArray[np.float32]
@@ -101,34 +129,52 @@ class KindSearch:
             self._graph = _CandidateGraph(rows, np.asarray(self._vectors[rows]))
         return self._graph
 
-    @staticmethod
-    def _own_ranks(
-        examples: Sequence[Example],
-        wanted: NDArray[np.bool_],
-        graph: _CandidateGraph,
-        spread: NDArray[np.float32],
-        scores: NDArray[np.float32],
-    ) -> dict[int, int]:
-        """The ranks of examples that are candidates, each by the other examples only."""
-        falling = np.sort(-scores)
-        found = {}
-        for number, example in enumerate(examples):
-            place = graph.place_of(example.row)
-            others = np.arange(len(examples)) != number
-            if place is None or not (wanted & others).any():
-                continue
-            score = spread[place, others] @ _pulls(wanted[others])
-            # Half of the equal ones are before it: on average, the rank that it would have.
-            low, high = (np.searchsorted(falling, -score, side) for side in ("left", "right"))
-            found[int(graph.rows[place])] = int(low + high) // 2 + 1
-        return found
+
+@dataclass(frozen=True)
+class _Evidence:
+    """Two kinds of scores of M candidates, and of E examples among them without themselves.
+
+    Attributes:
+        pulled: (M,) what spreads over the graph.
+        linear: (M,) scores of the classifier.
+        places: (E,) where the examples are.
+        own: (E, 2) both scores of each example.
+    """
+
+    pulled: NDArray[np.float32]
+    linear: NDArray[np.float32]
+    places: NDArray[np.int64]
+    own: NDArray[np.float64]
+
+    @cached_property
+    def scores(self) -> NDArray[np.float64]:
+        """(M,) minus the mean of the logarithms of both ranks."""
+        # Tiles that no example reaches are equal: their order of rows must not rank them.
+        ranks = [_rank_among(scores, scores) for scores in (self.pulled, self.linear)]
+        return np.asarray(-(np.log(ranks[0]) + np.log(ranks[1])) / 2)
+
+    def own_ranks(self, rows: NDArray[np.int64]) -> dict[int, int]:
+        """The rank that each example would have, by its row of the index."""
+        both = [_rank_among(self.pulled, self.own[:, 0]), _rank_among(self.linear, self.own[:, 1])]
+        scores = -(np.log(both[0]) + np.log(both[1])) / 2
+        ranks = _rank_among(self.scores, scores).astype(np.int64)
+        return dict(zip(rows[self.places].tolist(), ranks.tolist()))
+
+
+def _rank_among(scores: NDArray[Any], new: NDArray[Any]) -> NDArray[np.float64]:
+    """(E,) the rank from 1 that scores have, or would have; in the middle of equal ones."""
+    falling = np.sort(-scores.astype(np.float64))
+    low, high = (
+        np.searchsorted(falling, -new.astype(np.float64), side) for side in ("left", "right")
+    )
+    return np.minimum((low + high) // 2 + 1, len(scores)).astype(np.float64)
 
 
 class _CandidateGraph:
     """The graph of the candidates, and what has spread over it from examples."""
 
     def __init__(self, rows: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
-        self.rows = rows
+        self.rows, self.vectors = rows, vectors
         self._graph = NeighbourGraph.of(vectors)
         self._spread: dict[bytes, NDArray[np.float32]] = {}
 
@@ -167,5 +213,5 @@ def _pulls(wanted: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.where(wanted, 1 / positives, -UNLIKE_WEIGHT / negatives).astype(np.float32)
 
 
-def _order(scores: NDArray[np.float32]) -> NDArray[np.int64]:
+def _order(scores: NDArray[Any]) -> NDArray[np.int64]:
     return np.argsort(-scores, kind="stable")

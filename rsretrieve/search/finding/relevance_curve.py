@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.search.finding.curve_prior import CurvePrior, Floats
 
-_ERROR = 0.01
+_ERROR = 0.02
 """ε: how often an answer is wrong."""
 _SINGLE_RANKS, _WIDE_BINS = 30, 170
 _LEAST_WEIGHT = 1e-6
@@ -47,7 +47,7 @@ class RankBins:
     @property
     def middles(self) -> Floats:
         """(E,) the rank in the middle of each bin, on a logarithmic scale."""
-        return np.sqrt((self.edges[:-1] + 1.0) * self.edges[1:])
+        return np.asarray(np.sqrt((self.edges[:-1] + 1.0) * self.edges[1:]))
 
     def numbers(self, ranks: NDArray[np.int64]) -> NDArray[np.int64]:
         """(R,) int64, the bin of each rank."""

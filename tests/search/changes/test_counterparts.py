@@ -24,7 +24,7 @@ def placed(path: str, windows: list[Window]) -> list[IndexedTile]:
 
 
 def plain(*ids: str) -> list[IndexedTile]:
-    return [IndexedTile(name, f"/t/{name}", None, 1, 1, None) for name in ids]
+    return [IndexedTile(name, f"/t/{name.partition('#')[0]}", None, 1, 1, None) for name in ids]
 
 
 def nearest_by_loop(tile: IndexedTile, others: list[IndexedTile]) -> tuple[float, int]:

@@ -150,6 +150,7 @@ def find(
         session=session,
         overwrite=overwrite,
         trusted=trust_sources,
+        asks=ask,
     )
     inputs = {
         "INDEX": index,

@@ -40,7 +40,7 @@ def ask_in_terminal(
     while not run.finder.found(min_probability).is_enough:
         shown = run.finder.propose(count)
         run.save()
-        outputs.write_sheet(store, shown, overwrite=True)
+        outputs.write_sheet(store, shown)
         answers, goes_on = _ask_all(run, store, shown)
         run.answer(answers)
         if not shown or not goes_on:

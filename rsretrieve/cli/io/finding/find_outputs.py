@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FindOutputs:
-    """The files to write; None for those not wanted."""
+    """The files to write; None for those not wanted.
+
+    Attributes:
+        asks: the picture is written again in each round (--ask).
+        trusted: files that the shown tiles refer to are opened, too (--trust-sources).
+    """
 
     output: Path | None
     geojson: Path | None
@@ -35,6 +40,7 @@ class FindOutputs:
     session: Path | None
     overwrite: bool
     trusted: bool
+    asks: bool
 
     @property
     def session_path(self) -> Path:
@@ -68,8 +74,9 @@ class FindOutputs:
         )
 
     def check_session(self, inputs: Mapping[str, str | Path | None]) -> None:
-        """Check that the session is no input and lies in no folder of an index or a model."""
-        OutputPaths({"--session": self.session_path}, inputs=inputs, overwrite=True).check()
+        """Check that the session is no input, no other output and in no index or model folder."""
+        files = {**self._files, "--session": self.session_path}
+        OutputPaths(files, inputs=inputs, overwrite=True).check()
 
     def write(
         self,
@@ -107,15 +114,16 @@ class FindOutputs:
             write_kind_labels(self.labels, store, found, session, name, overwrite=self.overwrite)
         if self.proposals is not None:
             write_proposals(self.proposals, store, shown, overwrite=self.overwrite)
-        self.write_sheet(store, shown, overwrite=self.overwrite)
+        self.write_sheet(store, shown)
 
-    def write_sheet(self, store: IndexStore, shown: Sequence[Proposal], *, overwrite: bool) -> None:
+    def write_sheet(self, store: IndexStore, shown: Sequence[Proposal]) -> None:
         """Write the picture of the tiles to look at, if it is wanted."""
         if self.sheet is None:
             return
         from rsretrieve.export.found.found_tiles import write_proposal_sheet
 
         bands = bands_of(store.manifest.model_path(store.folder))
+        overwrite = self.overwrite or self.asks
         write_proposal_sheet(
             self.sheet, store, shown, bands, overwrite=overwrite, trusted=self.trusted
         )

@@ -233,7 +233,7 @@ REFUSED = [  # options, the exit code, words of the message
     (["--session", "{d}/bad.json", "--like", "0/3.tif"], 1, "no find session"),
     (["--session", "{d}/index/s.json", "--like", "0/3.tif"], 1, "index folder"),
     (["--session", "{d}/a.csv", "--answers", "{d}/a.csv", "--like", "0/3.tif"], 1, "--answers"),
-    (["--session", "{d}/s.json", "--output", "{d}/s.json", "--like", "0/3.tif"], 1, "--session"),
+    (["--session", "{d}/s.json", "--output", "{d}/s.json", "--like", "0/3.tif"], 2, "same file"),
     (["--session", "{d}/s.json", "--answers", "{d}/no.csv", "--like", "0/3.tif"], 1, "no.csv"),
     (["--session", "{d}/s.json", "--answers", "{d}/a.csv", "--like", "0/3.tif"], 1, "perhaps"),
     (["--output", "{d}/index/f.csv", "--like", "0/3.tif"], 1, "index folder"),
