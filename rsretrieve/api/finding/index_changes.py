@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from rsretrieve.api.arguments.checks import PathLike, flag, path_of, whole
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.finding.placed_files import PlacedFiles
@@ -18,7 +20,7 @@ from rsretrieve.export.similarity_rasters import scenes_to_map
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.search.changes import find_changes as changes_of_indexes
 
-Dates = DateLike | tuple[DateLike | None, DateLike | None]
+Dates: TypeAlias = "DateLike | tuple[DateLike | None, DateLike | None]"
 
 
 class Changes(PlacedFiles):

@@ -113,4 +113,4 @@ def test_targets_decide_when_it_is_enough(kinds, tmp_path):
 def test_a_path_is_an_example(kinds, tmp_path):
     np.save(tmp_path / "v.npy", np.load(kinds / "embeddings.npy")[3])
     finder = rsretrieve.find(kinds, tmp_path / "v.npy", session=tmp_path / "s.json")
-    assert finder.propose(1)[0].tile.startswith("0/")
+    assert finder.propose(5)[0].tile.startswith("0/")

@@ -61,7 +61,12 @@ class FindOutputs:
 
     def paths(self, inputs: Mapping[str, str | Path | None]) -> OutputPaths:
         """The output paths, to be checked against the inputs."""
-        files = {
+        read = {**inputs, "--session": self.session_path}
+        return OutputPaths(self._files, inputs=read, overwrite=self.overwrite)
+
+    @property
+    def _files(self) -> dict[str, Path | None]:
+        return {
             "--output": self.output,
             "--geojson": self.geojson,
             "--geoparquet": self.geoparquet,
@@ -69,9 +74,6 @@ class FindOutputs:
             "--proposals": self.proposals,
             "--sheet": self.sheet,
         }
-        return OutputPaths(
-            files, inputs={**inputs, "--session": self.session_path}, overwrite=self.overwrite
-        )
 
     def check_session(self, inputs: Mapping[str, str | Path | None]) -> None:
         """Check that the session is no input, no other output and in no index or model folder."""
