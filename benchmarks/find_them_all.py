@@ -8,6 +8,7 @@ is that of the ranking of the tiles without an answer.
     python benchmarks/find_them_all.py index --starts 4
     python benchmarks/find_them_all.py index --starts 4 --errors 0.02
     python benchmarks/find_them_all.py index --starts 4 --method mean   # the likeliest, by the mean
+    python benchmarks/find_them_all.py --speed 1000000                  # seconds a round
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from rsretrieve.index.store.folder import IndexStore, open_index
 from rsretrieve.search.finding.find_kind import KindFinder
 from rsretrieve.search.finding.find_session import Answer, FindSession, GivenExample
 from rsretrieve.search.finding.kind_estimate import KindEstimate
-from rsretrieve.search.finding.kind_ranking import KindSearch
+from rsretrieve.search.finding.kind_ranking import Example, KindSearch
+from rsretrieve.search.finding.proposals import Proposer
+from rsretrieve.search.finding.relevance_curve import fit_curve
 
 ROUND, RECALL = 10, 0.8
+DIMENSIONS, BLOCK = 128, 1 << 16
 SLACK = 0.005  # of a precision or a recall, which few tiles round
 
 
@@ -74,6 +78,8 @@ class Outcome:
 def main() -> None:
     """Print the figures of every class, and their means."""
     given = arguments()
+    if given.speed:
+        return measure_speed(given.speed)
     store = open_index(given.index)
     started = time.perf_counter()
     outcomes: dict[str, list[Outcome]] = {}
@@ -90,7 +96,8 @@ def main() -> None:
 def arguments() -> argparse.Namespace:
     """What the user typed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("index", type=Path)
+    parser.add_argument("index", type=Path, nargs="?")
+    parser.add_argument("--speed", type=int, metavar="ROWS", help="of made-up vectors, instead")
     parser.add_argument("--starts", type=int, default=4, help="examples a class")
     parser.add_argument("--answers", type=int, default=30)
     parser.add_argument("--errors", type=float, default=0.0, help="share of wrong answers")
@@ -157,6 +164,33 @@ def order_by_mean(vectors: NDArray[np.float32], said: dict[int, bool]) -> list[i
     query = vectors[yes].mean(axis=0) - (0.5 * vectors[no].mean(axis=0) if no else 0)
     order: list[int] = np.argsort(-(vectors @ query), kind="stable").tolist()
     return order
+
+
+def measure_speed(rows: int) -> None:
+    """Print the seconds of each part of three rounds over made-up vectors of 128 dimensions."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((rows // 1000 + 1, DIMENSIONS), dtype=np.float32)
+    vectors = np.repeat(centres, 1000, axis=0)[:rows]
+    for start in range(0, rows, BLOCK):
+        block = vectors[start : start + BLOCK]
+        block += 0.9 * rng.standard_normal(block.shape, dtype=np.float32)
+        block /= np.linalg.norm(block, axis=1, keepdims=True)
+    search, examples = KindSearch(vectors), [Example(True, vectors[0], 0)]
+    said: dict[int, bool] = {}
+    for number in range(4):
+        clock = [time.perf_counter()]
+        ranking = search.rank(examples)
+        clock.append(time.perf_counter())
+        ranks = np.array([ranking.own_ranks[row] for row in said], np.int64)
+        curve = fit_curve(rows, ranks, np.array([*said.values()], bool))
+        clock.append(time.perf_counter())
+        proposals = Proposer(vectors, ranking, curve, {0, *said}).propose(ROUND, rng)
+        clock.append(time.perf_counter())
+        for proposal in proposals:
+            said[proposal.row] = proposal.row < 1000
+            examples.append(Example(said[proposal.row], vectors[proposal.row], proposal.row))
+        rank, fit, propose = np.diff(clock)
+        print(f"round {number}: rank {rank:.2f} s, fit {fit:.2f} s, propose {propose:.2f} s")
 
 
 def figures_of(ranked: NDArray[np.bool_]) -> tuple[float, float]:

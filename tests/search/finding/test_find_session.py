@@ -140,3 +140,17 @@ def test_examples_are_not_added_twice_and_answers_are_replaced():
 def test_tiles_of_the_last_round_wait_for_answers():
     assert SESSION.unanswered == ("c.tif",)
     assert SESSION.with_round(["c.tif", "d.tif"]).proposed == {"b.tif", "c.tif", "d.tif"}
+
+
+@settings(deadline=None, max_examples=200)
+@given(place=st.integers(0, 10_000), byte=st.integers(0, 255))
+def test_a_changed_byte_is_refused_or_read(place, byte, tmp_path_factory):
+    path = tmp_path_factory.mktemp("session") / "s.json"
+    write_session(path, SESSION)
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] = byte
+    path.write_bytes(content)
+    try:
+        assert isinstance(read_session(path), FindSession)
+    except InputError as error:
+        assert "s.json" in error.message
