@@ -76,10 +76,16 @@ class Outcome:
 
 
 def main() -> None:
-    """Print the figures of every class, and their means."""
+    """Print what was asked for."""
     given = arguments()
     if given.speed:
-        return measure_speed(given.speed)
+        measure_speed(given.speed)
+    else:
+        measure_searches(given)
+
+
+def measure_searches(given: argparse.Namespace) -> None:
+    """Print the figures of every class, and their means."""
     store = open_index(given.index)
     started = time.perf_counter()
     outcomes: dict[str, list[Outcome]] = {}
