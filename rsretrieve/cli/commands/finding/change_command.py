@@ -17,11 +17,12 @@ _dates = partial(typer.Option, metavar="DATE[/DATE]", rich_help_panel="Dates")
 
 
 def change(
-    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="Index of the earlier date.")],
-    after: Annotated[
+    index: Annotated[Path, typer.Argument(metavar="INDEX", help="Index of the earlier date.")],
+    later: Annotated[
         Path | None,
         typer.Argument(
-            metavar="AFTER", help="Index of the later date. [default: BEFORE, with dates]"
+            metavar="LATER",
+            help="Index of the later date. \\[default: the same index, with --before and --after]",
         ),
     ] = None,
     *,
@@ -29,13 +30,13 @@ def change(
         str | None,
         _dates(
             "--before",
-            help="Only tiles of BEFORE that were taken in this interval, as in STAC: 2020, "
+            help="Only tiles of INDEX that were taken in this interval, as in STAC: 2020, "
             "2020-06/2020-08, ../2020.",
         ),
     ] = None,
     after_dates: Annotated[
         str | None,
-        _dates("--after", help="Only tiles of AFTER that were taken in this interval."),
+        _dates("--after", help="Only tiles of LATER that were taken in this interval."),
     ] = None,
     k: Annotated[
         int, typer.Option("-k", min=1, help="Number of places to show, those that changed most.")
@@ -92,11 +93,11 @@ def change(
         overwrite=overwrite,
         trusted=trust_sources,
     )
-    paths = outputs.paths({"BEFORE": before, "AFTER": after})
+    paths = outputs.paths({"INDEX": index, "LATER": later})
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
         terminal.leave_output_to(paths.on_standard_output)
-        for folder in (before, after or before):
+        for folder in (index, later or index):
             check_index(folder)
         from rsretrieve.cli.io.finding.change_tables import change_rows, change_summary
         from rsretrieve.data.dates.periods import interval_of
@@ -108,8 +109,8 @@ def change(
             None if text is None else interval_of(text, name)
             for text, name in ((before_dates, "--before"), (after_dates, "--after"))
         ]
-        early = open_index(before)
-        late = early if after is None else open_index(after)
+        early = open_index(index)
+        late = early if later is None else open_index(later)
         for store in (early, late):
             paths.check_tiles(lambda store=store: store.rows.column("path"))
         scenes = outputs.scenes(late)
