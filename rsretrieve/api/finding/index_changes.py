@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TypeAlias
 
 from rsretrieve.api.arguments.checks import PathLike, flag, path_of, whole
@@ -67,7 +68,7 @@ class Changes(PlacedFiles):
             paths = OutputPaths(files, folder, inputs, replaces)
             paths.check()
             for store in self._stores():
-                paths.check_tiles(lambda store=store: store.rows.column("path"))
+                paths.check_tiles(partial(store.rows.column, "path"))
             scenes = scenes_to_map(self.found.after.store, target, overwrite=replaces)
             call.notice(*write_change_maps(target, self.found, scenes, overwrite=replaces))
 

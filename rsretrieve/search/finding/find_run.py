@@ -74,7 +74,8 @@ class FindRun:
             InputError: there is no example of the wanted kind, or an example does not exist.
             LabelsError, TableError: a file of answers cannot be used.
         """
-        session, notices = self._session, []
+        session = self._session
+        notices: list[str] = []
         if likes or unlikes:
             examples = look_up_examples(self._store, likes, unlikes, self._context, self._trust)
             session = session.with_examples(examples)

@@ -167,7 +167,7 @@ def _rank_among(scores: NDArray[Any], new: NDArray[Any]) -> NDArray[np.float64]:
     low, high = (
         np.searchsorted(falling, -new.astype(np.float64), side) for side in ("left", "right")
     )
-    return np.minimum((low + high) // 2 + 1, len(scores)).astype(np.float64)
+    return np.asarray(np.minimum((low + high) // 2 + 1, len(scores)), np.float64)
 
 
 class _CandidateGraph:

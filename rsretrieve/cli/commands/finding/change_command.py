@@ -112,7 +112,7 @@ def change(
         early = open_index(index)
         late = early if later is None else open_index(later)
         for store in (early, late):
-            paths.check_tiles(lambda store=store: store.rows.column("path"))
+            paths.check_tiles(partial(store.rows.column, "path"))
         scenes = outputs.scenes(late)
         found = find_changes(
             Side(early, intervals[0], before_dates or ""),
