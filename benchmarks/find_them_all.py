@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -88,14 +89,13 @@ def measure_searches(given: argparse.Namespace) -> None:
     """Print the figures of every class, and their means."""
     store = open_index(given.index)
     started = time.perf_counter()
-    outcomes: dict[str, list[Outcome]] = {}
+    outcomes: list[list[Outcome]] = []
     search = KindSearch(store.vectors)
-    for task in tasks_of(store, given):
-        run = by_mean if given.method == "mean" else by_find
-        outcomes.setdefault(task.name, []).append(run(store, task, search))
-    for name, found in outcomes.items():
-        print(f"{name:24s} {line_of(found)}", flush=True)
-    print(f"{'mean over classes':24s} {line_of([o for f in outcomes.values() for o in f])}")
+    run = by_mean if given.method == "mean" else by_find
+    for name, tasks in groupby(tasks_of(store, given), lambda task: task.name):
+        outcomes.append([run(store, task, search) for task in tasks])
+        print(f"{name:24s} {line_of(outcomes[-1])}", flush=True)
+    print(f"{'mean over classes':24s} {line_of([o for found in outcomes for o in found])}")
     print(f"{time.perf_counter() - started:.0f} s")
 
 
