@@ -13,30 +13,31 @@ from rsretrieve.cli.early_checks import check_index
 from rsretrieve.cli.io.finding.change_outputs import ChangeOutputs
 from rsretrieve.cli.terminal import Terminal
 
+_TWO = 2
 _dates = partial(typer.Option, metavar="DATE[/DATE]", rich_help_panel="Dates")
 
 
 def change(
-    index: Annotated[Path, typer.Argument(metavar="INDEX", help="Index of the earlier date.")],
-    later: Annotated[
-        Path | None,
+    indexes: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="LATER",
-            help="Index of the later date. \\[default: the same index, with --before and --after]",
+            metavar="INDEX [LATER]",
+            help="Index of the earlier date, and that of the later one. With --before and --after, "
+            "one index that holds both dates.",
         ),
-    ] = None,
+    ],
     *,
     before_dates: Annotated[
         str | None,
         _dates(
             "--before",
-            help="Only tiles of INDEX that were taken in this interval, as in STAC: 2020, "
+            help="Only earlier tiles that were taken in this interval, as in STAC: 2020, "
             "2020-06/2020-08, ../2020.",
         ),
     ] = None,
     after_dates: Annotated[
         str | None,
-        _dates("--after", help="Only tiles of LATER that were taken in this interval."),
+        _dates("--after", help="Only later tiles that were taken in this interval."),
     ] = None,
     k: Annotated[
         int, typer.Option("-k", min=1, help="Number of places to show, those that changed most.")
@@ -84,6 +85,9 @@ def change(
 
     Both indexes must have the same model, and tiles of the same size at the same places.
     """
+    if len(indexes) > _TWO:
+        raise typer.BadParameter(f"two dates are compared, not {len(indexes)} indexes")
+    index, later = indexes[0], indexes[-1]
     outputs = ChangeOutputs(
         output=output,
         geojson=geojson,
@@ -93,11 +97,11 @@ def change(
         overwrite=overwrite,
         trusted=trust_sources,
     )
-    paths = outputs.paths({"INDEX": index, "LATER": later})
+    paths = outputs.paths(options.inputs_of("INDEX", [*map(str, indexes)]))
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
         paths.check()
         terminal.leave_output_to(paths.on_standard_output)
-        for folder in (index, later or index):
+        for folder in indexes:
             check_index(folder)
         from rsretrieve.cli.io.finding.change_tables import change_rows, change_summary
         from rsretrieve.data.dates.periods import interval_of
@@ -110,7 +114,7 @@ def change(
             for text, name in ((before_dates, "--before"), (after_dates, "--after"))
         ]
         early = open_index(index)
-        late = early if later is None else open_index(later)
+        late = early if len(indexes) < _TWO else open_index(later)
         for store in (early, late):
             paths.check_tiles(partial(store.rows.column, "path"))
         scenes = outputs.scenes(late)

@@ -190,6 +190,11 @@ def test_what_cannot_be_compared_is_refused(run, dates, both, which, options, co
     assert (ran.code, words in ran.err) == (code, True), ran.err
 
 
+def test_three_indexes_are_refused(run, dates):
+    ran = run("change", *dates, dates[0])
+    assert (ran.code, "two dates" in ran.err) == (2, True)
+
+
 def test_places_elsewhere_are_refused(run, dates, tmp_path):
     rows = rows_of_scene("/far.tif", grid(COLUMNS, ROWS, 32, 32, start=2000), **UTM)
     far = write(tmp_path / "far", rows, two_vectors()[1])
