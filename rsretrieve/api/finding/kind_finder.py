@@ -171,6 +171,8 @@ class Finder(PlacedFiles):
         with CallReport(None):
             file, replaces = self._output(path, overwrite)
             name, session = plain_text(label, "label"), self._run.finder.session
+            if not name.strip():
+                raise wrong("label", "a text that is not empty", label)
             store = self._index.store
             write_kind_labels(file, store, self._found, session, name, overwrite=replaces)
 

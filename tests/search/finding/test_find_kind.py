@@ -147,6 +147,17 @@ def test_a_session_of_another_model_is_refused(store, changed):
         KindFinder(store, replace(session_of(), **changed))
 
 
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_tiny_indexes_are_searched_to_the_end(tmp_path, size):
+    store = index_of_kinds(tmp_path / "index", (size,))
+    finder = KindFinder(store, session_of(GivenExample("a", True, "0/0.tif")))
+    asked = finder.propose(10)
+    assert len(asked) == size - 1
+    finder.answer(answers_of(store, asked))
+    assert finder.propose(10) == []
+    assert len(finder.found(0.5).rows) == size
+
+
 @pytest.mark.slow
 def test_the_interval_holds_the_truth_in_most_searches(tmp_path):
     """Forty searches over kinds of other sizes and spreads, with answers chosen by the search."""

@@ -159,6 +159,8 @@ def find(
         **files_of([*(like or ()), *(unlike or ())]),
     }
     paths, kept = outputs.paths(inputs), outputs.session_path
+    if not label.strip():
+        raise typer.BadParameter("a label is not empty", param_hint="--label")
     if ask and not propose:
         raise typer.BadParameter("--ask needs tiles to ask about", param_hint="--propose")
     with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:

@@ -224,6 +224,7 @@ def test_the_summary_is_on_standard_error_where_the_output_is_not(run, kinds, tm
 
 
 REFUSED = [  # options, the exit code, words of the message
+    (["--session", "{d}/s.json", "--like", "0/3.tif", "--label", " "], 2, "--label"),
     ([], 2, "--session"),
     (["--output", "-", "--like", "0/3.tif"], 2, "--session"),
     (["--session", "{d}/s.json"], 1, "--like"),
