@@ -8,7 +8,7 @@ is that of the ranking of the tiles without an answer.
     python benchmarks/find_them_all.py index --starts 4
     python benchmarks/find_them_all.py index --starts 4 --errors 0.02
     python benchmarks/find_them_all.py index --starts 4 --method mean   # the likeliest, by the mean
-    python benchmarks/find_them_all.py --speed 1000000                  # seconds a round
+    python benchmarks/find_them_all.py --speed 1000000                  # processor seconds a round
 """
 
 from __future__ import annotations
@@ -174,7 +174,7 @@ def order_by_mean(vectors: NDArray[np.float32], said: dict[int, bool]) -> list[i
 
 
 def measure_speed(rows: int) -> None:
-    """Print the seconds of each part of three rounds over made-up vectors of 128 dimensions."""
+    """Print processor seconds of each part of a round, over made-up vectors of 128 dimensions."""
     rng = np.random.default_rng(0)
     centres = rng.standard_normal((rows // 1000 + 1, DIMENSIONS), dtype=np.float32)
     vectors = np.repeat(centres, 1000, axis=0)[:rows]
@@ -185,14 +185,14 @@ def measure_speed(rows: int) -> None:
     search, examples = KindSearch(vectors), [Example(True, vectors[0], 0)]
     said: dict[int, bool] = {}
     for number in range(4):
-        clock = [time.perf_counter()]
+        clock = [time.process_time()]
         ranking = search.rank(examples)
-        clock.append(time.perf_counter())
+        clock.append(time.process_time())
         ranks = np.array([ranking.own_ranks[row] for row in said], np.int64)
         curve = fit_curve(rows, ranks, np.array([*said.values()], bool))
-        clock.append(time.perf_counter())
+        clock.append(time.process_time())
         proposals = Proposer(vectors, ranking, curve, {0, *said}).propose(ROUND, rng)
-        clock.append(time.perf_counter())
+        clock.append(time.process_time())
         for proposal in proposals:
             said[proposal.row] = proposal.row < 1000
             examples.append(Example(said[proposal.row], vectors[proposal.row], proposal.row))

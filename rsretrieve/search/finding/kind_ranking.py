@@ -15,9 +15,10 @@ from rsretrieve.search.exact import BLOCK_ROWS
 from rsretrieve.search.finding.kind_classifier import KindClassifier
 from rsretrieve.search.finding.neighbour_graph import NeighbourGraph
 
-CANDIDATES = 1 << 14
-"""Tiles of the graph. In a larger index these are the nearest to the examples by the mean of the
-positives minus half the mean of the negatives; the others follow in this order."""
+CANDIDATES = 1 << 13
+"""Tiles of the graph in an index of more than twice as many; else, all are. These are the nearest
+to the examples by the mean of the positives minus half the mean of the negatives; the others follow
+in this order."""
 _BACKGROUND = 2000
 
 
@@ -56,11 +57,12 @@ class KindSearch:
 
     Args:
         vectors: (N, D) float32, unit rows; may be memory-mapped.
-        candidates: the most tiles that the graph holds.
+        candidates: tiles of the graph in an index of more than twice as many.
     """
 
     def __init__(self, vectors: NDArray[np.float32], candidates: int = CANDIDATES) -> None:
-        self._vectors, self._most = vectors, candidates
+        self._vectors = vectors
+        self._most = candidates if len(vectors) > 2 * candidates else len(vectors)
         self._graph: _CandidateGraph | None = None
 
     def rank(self, examples: Sequence[Example]) -> KindRanking:

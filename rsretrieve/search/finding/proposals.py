@@ -74,15 +74,13 @@ class Proposer:
         Returns:
             The proposals, the likeliest first.
         """
-        rows = self.ranking.rows
-        is_open = ~np.isin(rows, np.fromiter(self.decided, np.int64, len(self.decided)))
-        left = np.flatnonzero(is_open)  # places in the ranking
-        likely = left[: round(_LIKELIEST_SHARE * count)]
-        left = left[len(likely) :]
-        chance = self._at_random(left, round(_RANDOM_SHARE * count), rng)
-        left = np.setdiff1d(left, chance)
-        doubtful = self._uncertain(left, count - len(likely) - len(chance), rng)
-        more = np.setdiff1d(left, doubtful)[: count - len(likely) - len(chance) - len(doubtful)]
+        is_open = np.ones(len(self.ranking.rows), bool)  # by place in the ranking
+        is_open[self.ranking.ranks[np.fromiter(self.decided, np.int64)] - 1] = False
+        likely = _taken(is_open, np.flatnonzero(is_open)[: round(_LIKELIEST_SHARE * count)])
+        random = self._at_random(np.flatnonzero(is_open), round(_RANDOM_SHARE * count), rng)
+        chance, left = _taken(is_open, random), count - len(likely) - len(random)
+        doubtful = _taken(is_open, self._uncertain(np.flatnonzero(is_open), left, rng))
+        more = np.flatnonzero(is_open)[: left - len(doubtful)]
         chosen = [
             *((place, Reason.LIKELY) for place in [*likely, *more]),
             *((place, Reason.RANDOM) for place in chance),
@@ -124,3 +122,9 @@ class Proposer:
             chosen.append(int(np.argmin(nearest)))
             nearest = np.maximum(nearest, vectors @ vectors[chosen[-1]])
         return band[chosen]
+
+
+def _taken(is_open: NDArray[np.bool_], places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Some places, which are no longer open."""
+    is_open[places] = False
+    return places
