@@ -8,12 +8,14 @@ change of a place. Each pair is predicted by a map that was fitted without it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Vectors = NDArray[np.float32]
 LEAST_PAIRS = 20
 """With fewer pairs, the overall shift is the mean difference; it cannot be told from changes."""
 _FOLDS = 5
@@ -21,6 +23,8 @@ _ROUNDS = 3
 _TRUSTED = 0.8
 """Share of the pairs that the map is fitted to: those that changed least in the round before."""
 _PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+_MOST_FITTED = 50_000  # pairs that a map is fitted to
+_LEAST_SCALE = 1e-12
 _MAD = 1.4826  # from the median absolute deviation to the standard deviation of a normal
 
 
@@ -53,17 +57,18 @@ def score_changes(
         after: (M, D) float32, unit rows; row i is the place of row i of `before`.
         seed: of the division into parts that are predicted in turn.
     """
-    one, other = before.astype(np.float64), after.astype(np.float64)
-    similarity = (one * other).sum(axis=1)
+    one, other = np.asarray(before, np.float32), np.asarray(after, np.float32)
+    similarity = np.einsum("ij,ij->i", one, other, dtype=np.float64)
     change = _change(one, other, seed) if len(one) else np.empty(0)
     middle = float(np.median(change)) if len(change) else 0.0
     spread = _MAD * float(np.median(np.abs(change - middle))) if len(change) else 0.0
     deviation = (change - middle) / spread if spread > 0 else np.zeros(len(change))
-    shift = float(np.linalg.norm(other.mean(axis=0) - one.mean(axis=0))) if len(one) else 0.0
+    means = [dates.mean(axis=0, dtype=np.float64) for dates in (one, other) if len(one)]
+    shift = float(np.linalg.norm(means[1] - means[0])) if means else 0.0
     return ChangeScores(change, deviation, similarity, shift)
 
 
-def _change(one: Floats, other: Floats, seed: int) -> Floats:
+def _change(one: Vectors, other: Vectors, seed: int) -> Floats:
     """(M,) the mean length of the unexplained parts, forward and backward."""
     change = _mean_shift(one, other)
     if len(one) < LEAST_PAIRS:
@@ -76,20 +81,22 @@ def _change(one: Floats, other: Floats, seed: int) -> Floats:
     return change
 
 
-def _mean_shift(one: Floats, other: Floats) -> Floats:
+def _mean_shift(one: Vectors, other: Vectors) -> Floats:
     """(M,) the length of each difference beside the median difference."""
     difference = other - one
-    return np.asarray(np.linalg.norm(difference - np.median(difference, axis=0), axis=1))
+    beside = difference - np.median(difference, axis=0)
+    return np.asarray(np.linalg.norm(beside, axis=1), np.float64)
 
 
 def _unexplained(
-    one: Floats, other: Floats, trusted: NDArray[np.bool_], folds: NDArray[np.int64]
+    one: Vectors, other: Vectors, trusted: NDArray[np.bool_], folds: NDArray[np.int64]
 ) -> Floats:
     """(M,) the lengths of other − prediction from one, with the best penalty."""
     best, least = np.empty(0), np.inf
     lengths = {penalty: np.empty(len(one)) for penalty in _PENALTIES}
     for fold in range(_FOLDS):
-        fit, held = trusted & (folds != fold), folds == fold
+        fit, held = np.flatnonzero(trusted & (folds != fold)), np.flatnonzero(folds == fold)
+        fit = fit[:: -(-len(fit) // _MOST_FITTED)]
         for penalty, predicted in _predictions(one, other, fit, held):
             lengths[penalty][held] = np.linalg.norm(other[held] - predicted, axis=1)
     for found in lengths.values():
@@ -100,20 +107,20 @@ def _unexplained(
 
 
 def _predictions(
-    one: Floats, other: Floats, fit: NDArray[np.bool_], held: NDArray[np.bool_]
-) -> list[tuple[float, Floats]]:
+    one: Vectors, other: Vectors, fit: NDArray[np.int64], held: NDArray[np.int64]
+) -> Iterator[tuple[float, Floats]]:
     """The predictions of the held rows from a fit to others, for each penalty.
 
     The map is the identity plus what ridge regression adds to it, so that a large penalty leaves
     the mean shift.
     """
-    middle, target = one[fit].mean(axis=0), (other[fit] - one[fit]).mean(axis=0)
-    centred, wanted = one[fit] - middle, other[fit] - one[fit] - target
-    left, values, right = np.linalg.svd(centred, full_matrices=False)
-    projected, inputs = left.T @ wanted, (one[held] - middle) @ right.T
-    base = one[held] + target
-    scale = float((values**2).mean())
-    return [
-        (penalty, base + inputs @ ((values / (values**2 + penalty * scale))[:, None] * projected))
-        for penalty in _PENALTIES
-    ]
+    start, moved = one[fit].astype(np.float64), (other[fit] - one[fit]).astype(np.float64)
+    middle, target = start.mean(axis=0), moved.mean(axis=0)
+    start, moved = start - middle, moved - target
+    values, axes = np.linalg.eigh(start.T @ start)
+    values = np.maximum(values, 0)
+    projected = axes.T @ (start.T @ moved)
+    inputs, base = (one[held] - middle) @ axes, one[held] + target
+    scale = max(float(values.mean()), _LEAST_SCALE)
+    for penalty in _PENALTIES:
+        yield penalty, base + (inputs / (values + penalty * scale)) @ projected
