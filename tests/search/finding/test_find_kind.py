@@ -41,6 +41,7 @@ def after_rounds(store, rounds, finder=None):
     return finder
 
 
+@pytest.mark.medium
 def test_thirty_answers_find_the_kind_and_tell_how_many_there_are(store):
     finder = after_rounds(store, 3)
     found = finder.found(0.5)
@@ -80,6 +81,7 @@ def test_it_says_when_to_stop(store):
     assert not strict.found(0.5).is_enough
 
 
+@pytest.mark.medium
 def test_going_on_later_is_the_same_as_at_once(store):
     once = after_rounds(store, 2)
     part = after_rounds(store, 1)

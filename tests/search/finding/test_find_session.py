@@ -33,6 +33,7 @@ SESSION = FindSession(
 )
 
 
+@pytest.mark.medium
 @settings(deadline=None, max_examples=50)
 @given(
     session=st.builds(
@@ -143,6 +144,7 @@ def test_tiles_of_the_last_round_wait_for_answers():
     assert SESSION.with_round(["c.tif", "d.tif"]).proposed == {"b.tif", "c.tif", "d.tif"}
 
 
+@pytest.mark.medium
 @settings(deadline=None, max_examples=200)
 @given(place=st.integers(0, 10_000), byte=st.integers(0, 255))
 def test_a_changed_byte_is_refused_or_read(place, byte, tmp_path_factory):

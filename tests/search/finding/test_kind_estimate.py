@@ -21,6 +21,7 @@ def estimate_of(ranks, wanted, found_to=100, seed=0):
     return estimate_kind(curve, population, Targets(), seed)
 
 
+@pytest.mark.medium
 @settings(max_examples=20, deadline=None)
 @given(
     answers=st.dictionaries(st.integers(1, SIZE), st.booleans(), min_size=1, max_size=30),
@@ -41,6 +42,7 @@ def test_the_same_seed_gives_the_same_estimate():
     assert one == again
 
 
+@pytest.mark.medium
 def test_more_answers_narrow_the_interval():
     rng = np.random.default_rng(0)
     ranks = rng.permutation(np.arange(1, 400))
