@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rsretrieve.api.audit_result import AuditResult
+    from rsretrieve.api.finding.index_changes import Changes, change
+    from rsretrieve.api.finding.kind_finder import Finder, Proposed, find
     from rsretrieve.api.hits import Hit, Hits
     from rsretrieve.api.indexes.index_building import build_index, build_index_from_embeddings
     from rsretrieve.api.indexes.index_copying import IndexCopy, copy_index
@@ -35,9 +37,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Advanced",
     "AuditResult",
+    "Changes",
     "EpochFinished",
     "Evaluation",
     "Explanation",
+    "Finder",
     "Hit",
     "Hits",
     "Index",
@@ -45,6 +49,7 @@ __all__ = [
     "Leaks",
     "Model",
     "Noticed",
+    "Proposed",
     "RsretrieveError",
     "RsretrieveWarning",
     "ShippedModel",
@@ -54,9 +59,11 @@ __all__ = [
     "audit_labels",
     "build_index",
     "build_index_from_embeddings",
+    "change",
     "copy_index",
     "evaluate",
     "explain",
+    "find",
     "find_leaks",
     "load_model",
     "open_index",
@@ -68,6 +75,8 @@ __all__ = [
 _MODULES = {
     "api.audit_result": ("AuditResult",),
     "api.planning.cost_explanation": ("explain",),
+    "api.finding.index_changes": ("Changes", "change"),
+    "api.finding.kind_finder": ("Finder", "Proposed", "find"),
     "api.hits": ("Hit", "Hits"),
     "api.indexes.index_building": ("build_index", "build_index_from_embeddings"),
     "api.indexes.index_copying": ("IndexCopy", "copy_index"),

@@ -17,6 +17,7 @@ NAMES = {
     *("open_tiles", "train", "load_model", "open_index", "audit_labels", "evaluate"),
     *("build_index", "build_index_from_embeddings", "split", "find_leaks", "TileLists", "Leaks"),
     *("explain", "Explanation", "copy_index", "IndexCopy"),
+    *("find", "Finder", "Proposed", "change", "Changes"),
     *("RsretrieveError", "RsretrieveWarning", "ShippedModel", "shipped_models"),
     *("StageStarted", "Advanced", "Noticed", "EpochFinished"),
 }
@@ -100,6 +101,25 @@ SIGNATURES = {
         },
     ),
     "find_leaks": ({"lists": REQUIRED}, REPORTED),
+    "find": (
+        {"index": REQUIRED, "like": (), "unlike": ()},
+        {
+            **{"session": REQUIRED, "min_probability": 0.5, "target_precision": 0.9},
+            **{"target_recall": 0.8, "seed": None, "device": "auto", "trust_sources": False},
+            "progress": None,
+        },
+    ),
+    "change": (
+        {"before": REQUIRED, "after": None},
+        {"before_dates": None, "after_dates": None, "seed": 0, "progress": None},
+    ),
+    "Finder.propose": ({"self": REQUIRED, "count": 10}, {}),
+    "Finder.answer": ({"self": REQUIRED, "answers": REQUIRED}, {}),
+    "Finder.to_labels": (
+        {"self": REQUIRED, "path": REQUIRED, "label": REQUIRED},
+        {"overwrite": False},
+    ),
+    "Changes.to_geotiff": ({"self": REQUIRED, "path": REQUIRED}, {"overwrite": False}),
     "evaluate": (
         {"index": REQUIRED, "queries": None},
         {"truth": None, "model": None, "expand": False} | {"seed": 0, "device": "auto", **REPORTED},
@@ -143,6 +163,10 @@ MEMBERS = {
     "Index": "class_names embeddings export failures path search similarity_map store "
     "to_dataframe to_geodataframe verify",
     "Explanation": "dollars to_json",
+    "Finder": "answer answers estimate is_enough path proposals propose to_csv to_dataframe "
+    "to_geodataframe to_geojson to_geoparquet to_labels to_proposals to_sheet",
+    "Changes": "alone_after alone_before found shift to_csv to_dataframe to_geodataframe "
+    "to_geojson to_geoparquet to_geotiff to_sheet",
     "Hits": "count expanded index query to_dataframe to_geodataframe to_json to_sheet",
     "AuditResult": "audit failures fixed_labels issues leaks noise_interval noise_rate table "
     "to_csv to_dataframe to_html wrong_labels_left wrong_labels_left_interval",

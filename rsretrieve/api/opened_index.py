@@ -277,6 +277,11 @@ class Index(IndexTables):
 IndexLike = Index | PathLike
 
 
+def opened_model(index: Index) -> ModelOfIndex:
+    """What opens the model of an index."""
+    return index._model
+
+
 def open_index(path: IndexLike, *, model: ModelLike | None = None, device: str = "auto") -> Index:
     """Open an index folder for search.
 

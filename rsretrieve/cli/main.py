@@ -20,6 +20,8 @@ from rsretrieve.cli.commands.demo_command import demo
 from rsretrieve.cli.commands.evaluate_command import evaluate
 from rsretrieve.cli.commands.explain_command import explain
 from rsretrieve.cli.commands.export_command import export
+from rsretrieve.cli.commands.finding.change_command import change
+from rsretrieve.cli.commands.finding.find_command import find
 from rsretrieve.cli.commands.index_command import index
 from rsretrieve.cli.commands.info_command import info
 from rsretrieve.cli.commands.models_command import models
@@ -57,8 +59,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Main commands": (train, index, query, audit_labels, evaluate),
+    "Main commands": (train, index, query, find, audit_labels, evaluate),
     "Other commands": (
+        change,
         browse,
         split,
         corrupt_labels,

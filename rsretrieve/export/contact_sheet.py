@@ -88,6 +88,47 @@ def write_query_sheet(
         sheet.picture.save(aside, format="PNG")
 
 
+@dataclass(frozen=True)
+class ShownTile:
+    """A tile of a sheet without a query: a title, the tile, and its place or None."""
+
+    title: str
+    tile: Tile
+    place: Place | None
+
+
+def write_tiles_sheet(
+    path: Path,
+    shown: Sequence[ShownTile],
+    bands: tuple[int, ...],
+    columns: int,
+    *,
+    overwrite: bool,
+    trusted: bool = False,
+) -> None:
+    """Draw tiles row by row, each with its title, its label or name, and its position.
+
+    Args:
+        path: the PNG file.
+        shown: the tiles.
+        bands: bands shown as red, green and blue, counted from 1.
+        columns: tiles in a row.
+        overwrite: replace an existing file.
+        trusted: also open the files that the tiles' files refer to.
+    """
+    cell, row = THUMBNAIL_PX + _GAP_PX, THUMBNAIL_PX + 3 * _LINE_PX + 2 * _GAP_PX
+    rows = -(-len(shown) // columns)
+    shape = (columns * cell + _GAP_PX, max(rows, 1) * row + _GAP_PX)
+    pictures = _pictures([each.tile for each in shown], bands, trusted)
+    sheet = _Sheet(Image.new("RGB", shape, _BACKGROUND), pictures)
+    for number, each in enumerate(shown):
+        down, across = divmod(number, columns)
+        drawn = _Cell(each.tile, each.title, *_name_of(each.tile), each.place)
+        sheet.draw(drawn, _GAP_PX + across * cell, _GAP_PX + down * row)
+    with written_aside(path, overwrite=overwrite) as aside:
+        sheet.picture.save(aside, format="PNG")
+
+
 def _cells(result: QueryResult) -> Iterator[_Cell]:
     """The query and its hits."""
     shown = result.picture

@@ -79,10 +79,36 @@ def write_hits(
     """
     places = [hit.found.place for result in results for hit in result.hits]
     rows = hit_rows(results)
-    for row, place in zip(rows, places):
-        row.update(geometry=_binary(place), bbox=_named(place))
-    schema = pyarrow.schema([*_HIT, *_PLACE], _metadata(_Extent.of(places), provenance))
-    table = pyarrow.Table.from_pylist(rows, schema=schema)
+    return write_placed_rows(path, (_HIT, rows), places, provenance, overwrite=overwrite)
+
+
+def write_placed_rows(
+    path: Path,
+    content: tuple[list[tuple[str, Any]], list[dict[str, Any]]],
+    places: Sequence[Place | None],
+    provenance: dict[str, Any],
+    *,
+    overwrite: bool,
+) -> int:
+    """Write one row per tile, with its footprint.
+
+    Args:
+        path: the file.
+        content: names and Arrow types of the columns, and the rows.
+        places: of each row.
+        provenance: written to the metadata of the file.
+        overwrite: replace an existing file.
+
+    Returns:
+        Number of rows with a footprint.
+    """
+    fields, rows = content
+    placed = [
+        {**row, "geometry": _binary(place), "bbox": _named(place)}
+        for row, place in zip(rows, places)
+    ]
+    schema = pyarrow.schema([*fields, *_PLACE], _metadata(_Extent.of(places), provenance))
+    table = pyarrow.Table.from_pylist(placed, schema=schema)
     with written_aside(path, overwrite=overwrite) as aside:
         parquet.write_table(table, aside, compression=_COMPRESSION, compression_level=_LEVEL)
     return sum(place is not None for place in places)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import folder_aside, refuse_to_overwrite, written_aside
 from rsretrieve._core.tables import write_csv
@@ -87,11 +89,65 @@ def write_similarity_maps(
     """
     require_one_query(len(results))
     [result] = results
+    tags = {"query": result.query, "expanded": str(result.expanded).lower()}
+    return write_maps(
+        path,
+        store,
+        scenes,
+        lambda scene: similarity_map(store, scene, result.vectors),
+        MapStyle("similarity map", "cosine similarity", "the most similar window", tags),
+        overwrite=overwrite,
+    )
+
+
+@dataclass(frozen=True)
+class MapStyle:
+    """What a map is called.
+
+    Attributes:
+        name: of the map, for notices.
+        band: description of its band.
+        largest: the window whose value a pixel has, where windows lie on no grid.
+        tags: further tags of the file.
+    """
+
+    name: str
+    band: str
+    largest: str
+    tags: Mapping[str, str]
+
+
+def write_maps(
+    path: Path,
+    store: IndexStore,
+    scenes: Sequence[SceneWindows],
+    draw: Callable[[SceneWindows], SimilarityMap],
+    style: MapStyle,
+    *,
+    overwrite: bool,
+) -> list[str]:
+    """Write a map of each scene, as GeoTIFF (one band, float32, nodata NaN).
+
+    Args:
+        path: a GeoTIFF, or a folder; see `is_one_raster`.
+        store: the index.
+        scenes: its scenes; see `scenes_to_map`.
+        draw: returns the map of a scene.
+        style: what the map is called.
+        overwrite: replace an existing output.
+
+    Returns:
+        Notices.
+
+    Raises:
+        InputError: the windows of a scene have no map.
+        OutputExists: the output exists and may not be replaced.
+    """
     irregular, unplaced = [], []
 
     def write_map(scene: SceneWindows, file: Path) -> SimilarityMap:
-        found = similarity_map(store, scene, result.vectors)
-        _write(file, found, result)
+        found = draw(scene)
+        _write(file, found, style)
         irregular.extend([scene.file] * (not found.is_regular))
         unplaced.extend([scene.file] * (found.crs is None))
         return found
@@ -105,10 +161,15 @@ def write_similarity_maps(
             for number, scene in enumerate(scenes, 1):
                 name = f"{number:0{len(str(len(scenes)))}d}_{_safe(scene.name)}.tif"
                 values = write_map(scene, folder / name).values
-                spread = float(np.nanmin(values)), float(np.nanmax(values))
-                rows.append((name, scene.file, len(scene.rows), *spread))
+                rows.append((name, scene.file, len(scene.rows), *_spread(values)))
             write_csv(folder / LIST_FILE, _COLUMNS, rows, overwrite=False)
-    return _notices(store, scenes, irregular, unplaced)
+    return _notices(store, scenes, irregular, unplaced, style)
+
+
+def _spread(values: NDArray[np.float32]) -> tuple[float | str, float | str]:
+    """The lowest and the highest value of a map; empty if it has none."""
+    known = values[~np.isnan(values)]
+    return (float(known.min()), float(known.max())) if len(known) else ("", "")
 
 
 def require_one_query(count: int) -> None:
@@ -128,7 +189,7 @@ def _safe(name: str) -> str:
     return kept or "scene"
 
 
-def _write(path: Path, found: SimilarityMap, result: QueryResult) -> None:
+def _write(path: Path, found: SimilarityMap, style: MapStyle) -> None:
     import rasterio
 
     height, width = found.values.shape
@@ -142,10 +203,8 @@ def _write(path: Path, found: SimilarityMap, result: QueryResult) -> None:
         rasterio.open(path, "w", height=height, width=width, **form, **place) as dataset,
     ):
         dataset.write(found.values, 1)
-        dataset.set_band_description(1, "cosine similarity")
-        dataset.update_tags(
-            query=result.query, expanded=str(result.expanded).lower(), scene=found.scene.file
-        )
+        dataset.set_band_description(1, style.band)
+        dataset.update_tags(**style.tags, scene=found.scene.file)
 
 
 def _notices(
@@ -153,18 +212,19 @@ def _notices(
     scenes: Sequence[SceneWindows],
     irregular: Sequence[str],
     unplaced: Sequence[str],
+    style: MapStyle,
 ) -> list[str]:
     notices = []
     if left := len(store.rows) - sum(len(scene.rows) for scene in scenes):
-        notices.append(f"{left} tiles are no windows of a scene; the similarity map lacks them")
+        notices.append(f"{left} tiles are no windows of a scene; the {style.name} lacks them")
     if irregular:
         notices.append(
             f"the windows of {len(irregular)} scenes ({irregular[0]}) lie on no regular grid: a "
-            "pixel of the similarity map is the most similar window that contains its centre"
+            f"pixel of the {style.name} is {style.largest} that contains its centre"
         )
     if unplaced:
         notices.append(
-            f"{len(unplaced)} scenes ({unplaced[0]}) have no georeference: the similarity map is "
+            f"{len(unplaced)} scenes ({unplaced[0]}) have no georeference: the {style.name} is "
             "in pixels of the scene"
         )
     return notices

@@ -156,6 +156,17 @@ def compose_query(
     return Query(name, (*positives, *negatives), _picture(store, positives[0]))
 
 
+def terms_of(
+    store: IndexStore, examples: Sequence[str], trust: Trust = Trust.NAMED
+) -> list[QueryTerm]:
+    """Look up examples, each as a term of its own; see `compose_query`.
+
+    Raises:
+        InputError: an example is neither a tile of the index nor a file.
+    """
+    return [_term(store, text, LIKE_WEIGHT, 1, trust) for text in examples]
+
+
 def _picture(store: IndexStore, term: QueryTerm) -> Tile | None:
     return term.image if term.row is None else store.rows[term.row].tile
 

@@ -18,7 +18,7 @@ from rsretrieve.index.compatibility import collapse_warnings, require_same_model
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
-from rsretrieve.search.composed_query import Query, query_vectors
+from rsretrieve.search.composed_query import Query, QueryTerm, query_vectors
 from rsretrieve.search.date_filter import date_notices
 from rsretrieve.search.exact import Ranking
 from rsretrieve.search.filters import passing_rows
@@ -159,6 +159,29 @@ def run_queries(
         for text in overlap_notices([q.extents for q in searched], found, request.k):
             context.run_context.notice(text)
     return results
+
+
+def embed_examples(
+    store: IndexStore, terms: Sequence[QueryTerm], context: SearchContext
+) -> list[NDArray[np.float32]]:
+    """The vector (D,) of each example; images are embedded.
+
+    Args:
+        store: the index.
+        terms: the examples.
+        context: the model, the device, and where failures are recorded.
+
+    Raises:
+        ModelMismatch: the model is not the one that the index was built with.
+        NoUsableTiles: an image cannot be read.
+    """
+    query = Query("the examples", tuple(terms), None)
+    facts = facts_of_queries(store, [query])
+    embedded = _embed_images(store, [query], facts, context)
+    if embedded.usable_part(query) is None:
+        raise embedded.no_usable_tiles
+    alone = [replace(query, terms=(term,)) for term in terms]
+    return [query_vectors(each, store.vectors, embedded.vectors)[0] for each in alone]
 
 
 def _asked(

@@ -107,16 +107,34 @@ def similarity_map(
     Raises:
         InputError: the map would be too large, or the places of the windows contradict each other.
     """
+    return map_of_values(store, scene, _similarities(store, scene.rows, vectors))
+
+
+def map_of_values(
+    store: IndexStore, scene: SceneWindows, values_of_windows: NDArray[np.float32]
+) -> SimilarityMap:
+    """Any values of a scene's windows, on the scene's grid.
+
+    Args:
+        store: the index.
+        scene: the scene.
+        values_of_windows: (M,) float32, a value for each window; NaN for none. Where windows
+            overlap a pixel, it has the largest.
+
+    Returns:
+        The map.
+
+    Raises:
+        InputError: the map would be too large, or the places of the windows contradict each other.
+    """
     transform, crs = _georeference(store, scene)
-    similarities = _similarities(store, scene.rows, vectors)
     grid = _regular_grid(store, scene)
     if grid is None:
-        return _painted(scene, similarities, transform, crs)
+        return _painted(scene, values_of_windows, transform, crs)
     across, down = grid
     _require_size(scene, down.count, across.count)
-    values = np.full((down.count, across.count), -np.inf, np.float32)
-    np.maximum.at(values, (down.places, across.places), similarities)
-    values[np.isneginf(values)] = np.nan
+    values = np.full((down.count, across.count), np.nan, np.float32)
+    np.fmax.at(values, (down.places, across.places), values_of_windows)
     # The centre of a pixel is that of its window.
     origin = across.first - across.step / 2, down.first - down.step / 2
     step = across.step, down.step

@@ -130,7 +130,7 @@ class QueryOutputs:
         if self.sheet is not None:
             from rsretrieve.export.contact_sheet import write_query_sheet
 
-            bands = _bands(model)
+            bands = bands_of(model)
             write_query_sheet(
                 self.sheet, results, bands, overwrite=self.overwrite, trusted=self.trusted
             )
@@ -160,7 +160,7 @@ def _notice_missing(
         )
 
 
-def _bands(model: Path | None) -> tuple[int, ...]:
+def bands_of(model: Path | None) -> tuple[int, ...]:
     """The bands that the model uses; empty if there is no model or its folder is gone."""
     from rsretrieve.errors import ModelError
     from rsretrieve.network.metadata import read_description

@@ -1,0 +1,1 @@
+"""Tiles of a kind, and changes, for Python."""

@@ -1,0 +1,1 @@
+"""Commands that find tiles of a kind, and changes."""

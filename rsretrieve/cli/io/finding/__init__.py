@@ -1,0 +1,1 @@
+"""What `find` and `change` read, print and write."""

@@ -1,0 +1,1 @@
+"""Write the tiles of a kind, and changes."""

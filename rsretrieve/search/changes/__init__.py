@@ -1,0 +1,1 @@
+"""Compare two embeddings of the same places."""

@@ -1,0 +1,1 @@
+"""Find every tile of one kind, from examples and a person's answers."""
