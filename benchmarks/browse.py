@@ -80,9 +80,7 @@ def asked(address: str, body: object = None) -> bytes:
 
 def frames(address: str) -> list[float]:
     """Milliseconds of each frame while the map is moved; empty without a browser."""
-    path = next(
-        (found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None
-    )
+    path = shutil.which("chromium") or shutil.which("google-chrome")
     if path is None:
         return []
     from playwright.sync_api import expect, sync_playwright

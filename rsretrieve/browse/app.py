@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,7 @@ from starlette.routing import Route
 from rsretrieve.browse.answers import ANSWERS, AnswersFile
 from rsretrieve.browse.guard import Guard
 from rsretrieve.browse.index_view import MOST_ANSWERS, SIDES_PX, IndexView, Wanted
+from rsretrieve.browse.kind_search import KindSearchFile
 from rsretrieve.errors import InvalidArgument, RsretrieveError
 
 T = TypeVar("T")
@@ -34,22 +36,34 @@ _PAGE = {
 _PICTURES_AT_ONCE = 2
 
 
-def make_app(
-    view: IndexView, answers: AnswersFile, labels: AnswersFile, token: str, port: int = 0
-) -> Guard:
+@dataclass(frozen=True)
+class KeptFiles:
+    """Where what a person says on the page is kept.
+
+    Attributes:
+        answers: yes and no.
+        labels: decided labels.
+        kind: the search for all tiles of a kind.
+    """
+
+    answers: AnswersFile
+    labels: AnswersFile
+    kind: KindSearchFile
+
+
+def make_app(view: IndexView, kept: KeptFiles, token: str, port: int = 0) -> Guard:
     """The app of one index.
 
     Args:
         view: the index.
-        answers: where yes and no are kept.
-        labels: where decided labels are kept.
+        kept: where answers are kept.
         token: the secret part of every address.
         port: its port; 0: any (tests).
 
     Returns:
         An ASGI app.
     """
-    handlers = _Handlers(view, answers, labels)
+    handlers = _Handlers(view, kept)
     routes = [
         *(Route(f"/{name}", partial(_page, name)) for name in _PAGE),
         Route("/facts", handlers.facts),
@@ -60,6 +74,9 @@ def make_app(
         Route("/search-file", handlers.search_file, methods=["POST"]),
         Route("/answers", handlers.answer, methods=["POST"]),
         Route("/labels", handlers.decide, methods=["POST"]),
+        Route("/find", handlers.find, methods=["POST"]),
+        Route("/find-answers", handlers.find_answers, methods=["POST"]),
+        Route("/found", handlers.found),
     ]
     app = Starlette(routes=routes, exception_handlers={RsretrieveError: _said})
     app.router.redirect_slashes = False  # a redirection would lack the token
@@ -81,8 +98,9 @@ async def _said(_: Request, error: Exception) -> Response:
 class _Handlers:
     """Answers requests. Work runs in threads, so that a search waits for no picture."""
 
-    def __init__(self, view: IndexView, answers: AnswersFile, labels: AnswersFile) -> None:
-        self._view, self._answers, self._labels = view, answers, labels
+    def __init__(self, view: IndexView, kept: KeptFiles) -> None:
+        self._view, self._kind = view, kept.kind
+        self._answers, self._labels = kept.answers, kept.labels
         self._searching, self._drawing = CapacityLimiter(1), CapacityLimiter(_PICTURES_AT_ONCE)
 
     async def facts(self, _: Request) -> Response:
@@ -92,7 +110,7 @@ class _Handlers:
         labels = {row_of[tile]: value for tile, value in self._labels.values.items()}
         kept = {"answers": answers, "decided": labels}
         names = {"answers_file": str(self._answers.path), "labels_file": str(self._labels.path)}
-        return JSONResponse({**facts, **kept, **names})
+        return JSONResponse({**facts, **kept, **names, "find_goes_on": self._kind.goes_on})
 
     async def points(self, _: Request) -> Response:
         points = await self._in_thread(lambda: self._view.points)
@@ -136,21 +154,48 @@ class _Handlers:
 
     async def answer(self, request: Request) -> Response:
         given = await _json(request)
-        if not set(given.values()) <= {*ANSWERS, ""}:
+        if not all(value in (*ANSWERS, "") for value in given.values()):
             raise InvalidArgument("an answer is yes, no, or empty to take it back")
         return await self._kept(self._answers, given)
 
     async def decide(self, request: Request) -> Response:
         return await self._kept(self._labels, await _json(request))
 
+    async def find(self, request: Request) -> Response:
+        wanted = Wanted.of_json(await _json(request), len(self._view.ids))
+        likes, unlikes = (
+            [self._view.ids[row] for row in rows] for rows in (wanted.likes, wanted.unlikes)
+        )
+        return await self._state(lambda: self._kind.begin(likes, unlikes))
+
+    async def find_answers(self, request: Request) -> Response:
+        given = self._by_id(await _json(request))
+        return await self._state(lambda: self._kind.answer(given))
+
+    async def found(self, _: Request) -> Response:
+        return JSONResponse(self._with_tiles(await self._in_thread(self._kind.found)))
+
+    async def _state(self, work: Callable[[], dict[str, Any]]) -> Response:
+        state = await self._in_thread(work)
+        return JSONResponse({**state, "proposals": self._with_tiles(state["proposals"])})
+
+    def _with_tiles(self, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        tiles = self._view.tiles([one["row"] for one in found])
+        return [{**tile, **one} for tile, one in zip(tiles, found)]
+
     async def _kept(self, file: AnswersFile, given: Mapping[str, Any]) -> Response:
+        changes = self._by_id(given)
+        await self._in_thread(lambda: file.change(changes))
+        return JSONResponse({"kept": len(file.values), "file": str(file.path)})
+
+    def _by_id(self, given: Mapping[str, Any]) -> dict[str, str]:
+        """Texts by row as texts by tile id."""
         ids = self._view.ids
-        rows = [int(row) if row.isdecimal() else -1 for row in given]
+        rows = [int(row) if row.isdecimal() and len(row) < 16 else -1 for row in given]
         texts = [value for value in given.values() if isinstance(value, str) and len(value) <= 200]
         if len(texts) < len(rows) or not all(0 <= row < len(ids) for row in rows):
             raise InvalidArgument("rows of the index and texts are expected")
-        await self._in_thread(lambda: file.change(dict(zip([ids[row] for row in rows], texts))))
-        return JSONResponse({"kept": len(file.values), "file": str(file.path)})
+        return dict(zip([ids[row] for row in rows], texts))
 
     def _found_by(self, content: bytes, suffix: str, wanted: Wanted) -> list[dict[str, Any]]:
         with tempfile.TemporaryDirectory(prefix="rsretrieve-") as folder:

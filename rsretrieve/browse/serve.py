@@ -9,8 +9,7 @@ from contextlib import suppress
 
 import uvicorn
 
-from rsretrieve.browse.answers import AnswersFile
-from rsretrieve.browse.app import make_app
+from rsretrieve.browse.app import KeptFiles, make_app
 from rsretrieve.browse.index_view import IndexView
 from rsretrieve.errors import InvalidArgument
 
@@ -19,8 +18,7 @@ HOST = "127.0.0.1"
 
 def serve(
     view: IndexView,
-    answers: AnswersFile,
-    labels: AnswersFile,
+    kept: KeptFiles,
     port: int,
     opened: Callable[[str], None],
 ) -> None:
@@ -28,8 +26,7 @@ def serve(
 
     Args:
         view: the index.
-        answers: where yes and no are kept.
-        labels: where decided labels are kept.
+        kept: where answers are kept.
         port: the port; 0: any that is free.
         opened: called with the address of the page as soon as it is answered.
 
@@ -51,7 +48,7 @@ def serve(
         port = int(listening.getsockname()[1])
         token = secrets.token_urlsafe(32)
         config = uvicorn.Config(
-            make_app(view, answers, labels, token, port),
+            make_app(view, kept, token, port),
             log_level="error",
             access_log=False,
             server_header=False,

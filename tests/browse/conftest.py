@@ -11,7 +11,9 @@ from PIL import Image
 from pyarrow import parquet
 
 from rsretrieve.browse.answers import AnswersFile
+from rsretrieve.browse.app import KeptFiles
 from rsretrieve.browse.index_view import IndexView
+from rsretrieve.browse.kind_search import KindSearchFile
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import ModelNotFound
 from rsretrieve.index.build_from_embeddings import index_embeddings
@@ -56,10 +58,9 @@ def view(index_folder: Path) -> IndexView:
 
 
 @pytest.fixture
-def answers(view: IndexView, tmp_path: Path) -> AnswersFile:
-    return AnswersFile(tmp_path / "answers.csv", "answer", view.row_of)
-
-
-@pytest.fixture
-def decided(view: IndexView, tmp_path: Path) -> AnswersFile:
-    return AnswersFile(tmp_path / "labels.csv", "label", view.row_of)
+def kept(view: IndexView, tmp_path: Path) -> KeptFiles:
+    return KeptFiles(
+        AnswersFile(tmp_path / "answers.csv", "answer", view.row_of),
+        AnswersFile(tmp_path / "labels.csv", "label", view.row_of),
+        KindSearchFile(view.store, tmp_path / "kind.session.json"),
+    )

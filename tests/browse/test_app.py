@@ -17,8 +17,8 @@ from tests.browse.requests import asked, posted
 
 
 @pytest.fixture
-def app(view, answers, decided):
-    return make_app(view, answers, decided, TOKEN)
+def app(view, kept):
+    return make_app(view, kept, TOKEN)
 
 
 def test_facts_and_points_describe_every_tile(app, view):
@@ -100,10 +100,10 @@ def raising_gone(*_):
     raise TileError("tile 09.png", "it is gone")
 
 
-def test_answers_are_kept_after_every_one(app, answers, view):
+def test_answers_are_kept_after_every_one(app, kept):
     assert posted(app, f"/{TOKEN}/answers", {"3": "yes", "4": "no"}).json["kept"] == 2
     posted(app, f"/{TOKEN}/answers", {"3": ""})
-    rows = list(csv.DictReader(io.StringIO(answers.path.read_text())))
+    rows = list(csv.DictReader(io.StringIO(kept.answers.path.read_text())))
     assert rows == [{"tile": "tile 04.png", "answer": "no"}]
     assert asked(app, f"/{TOKEN}/facts").json["answers"] == {"4": "no"}
 
@@ -111,14 +111,14 @@ def test_answers_are_kept_after_every_one(app, answers, view):
 @pytest.mark.parametrize(
     "given", [{"3": "maybe"}, {"-1": "yes"}, {"x": "yes"}, {"99": "no"}, {"3": 1}]
 )
-def test_an_answer_that_is_none_is_refused(app, answers, given):
+def test_an_answer_that_is_none_is_refused(app, kept, given):
     assert posted(app, f"/{TOKEN}/answers", given).status == 400
-    assert not answers.path.exists()
+    assert not kept.answers.path.exists()
 
 
-def test_labels_are_decided(app, decided):
+def test_labels_are_decided(app, kept):
     posted(app, f"/{TOKEN}/labels", {"2": "road, wide"})
-    assert decided.path.read_text() == 'tile,label\ntile 02.png,"road, wide"\n'
+    assert kept.labels.path.read_text() == 'tile,label\ntile 02.png,"road, wide"\n'
 
 
 def test_a_dropped_file_is_embedded_and_removed(app, monkeypatch):

@@ -13,8 +13,8 @@ from tests.browse.requests import HOST, asked, posted
 
 
 @pytest.fixture
-def app(view, answers, decided):
-    return make_app(view, answers, decided, TOKEN, 8000)
+def app(view, kept):
+    return make_app(view, kept, TOKEN, 8000)
 
 
 def test_the_page_is_answered_with_strict_headers(app):
@@ -108,9 +108,10 @@ def test_no_other_file_is_served(app, path):
     assert b"import" not in answer.body
 
 
-def test_random_requests_are_refused_or_answered_but_break_nothing(app, answers, decided):
+def test_random_requests_are_refused_or_answered_but_break_nothing(app, kept):
     chance = random.Random(0)
     parts = ["facts", "points", "tiles", "search", "search-file", "answers", "labels", "picture"]
+    parts += ["find", "find-answers", "found"]
     parts += ["..", "0", "192", "-1", "", "%00", "é", TOKEN]
     bodies = [b"", b"{}", b"[]", b"null", b'{"likes":[1]}', b'{"likes":"x"}', b'{"likes":[1e999]}']
     bodies += [b'{"rows":[0,99]}', b'{"0":"yes"}', b'{"-1":"yes"}', b'{"a":"no"}', b'{"0":5}']
@@ -129,6 +130,6 @@ def test_random_requests_are_refused_or_answered_but_break_nothing(app, answers,
         answer = asked(app, f"/{token}/{path}", method=method, body=body)
         assert answer.status in (200, 400, 403, 404, 405, 421), (path, body)
         assert token == TOKEN or answer.status in (403, 405)
-    assert set(answers.values) <= {f"tile {number:02}.png" for number in range(COUNT)}
-    assert set(answers.values.values()) <= {"yes", "no"}
-    assert not list(answers.path.parent.glob(".*"))
+    assert set(kept.answers.values) <= {f"tile {number:02}.png" for number in range(COUNT)}
+    assert set(kept.answers.values.values()) <= {"yes", "no"}
+    assert not list(kept.answers.path.parent.glob(".*"))

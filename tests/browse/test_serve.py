@@ -106,6 +106,26 @@ def test_labels_are_reviewed(page, served):
     assert (served[1] / "index-labels.csv").read_text() == "tile,label\ntile 04.png,class 2\n"
 
 
+def test_all_tiles_of_a_kind_are_found(page, served):
+    click_a_point(page)
+    page.locator(".card").nth(0).get_by_role("button", name="Yes").click()
+    page.get_by_role("button", name="Find all of this kind").click()
+    expect(page.locator("#what")).to_have_text("Are these of the kind?")
+    assert page.locator(".card").count() == 10
+    for number in range(10):
+        page.locator(".card").nth(number).locator("button").nth(1).focus()
+        page.keyboard.press("y" if number % 3 else "n")
+    expect(page.get_by_role("button", name="Next tiles")).to_be_focused()
+    page.get_by_role("button", name="Next tiles").click()
+    expect(page.locator("#estimate")).to_contain_text("95 % interval")
+    assert "--session index.session.json" in page.locator("#find-command").text_content()
+    assert (served[1] / "index.session.json").exists()
+    page.get_by_role("button", name="Show the found tiles").click()
+    expect(page.locator("#what")).to_contain_text("found tiles")
+    assert page.locator(".card.yes").count() == 0
+    assert page.locator(".card").count() >= 6
+
+
 def test_a_picture_is_enlarged_and_a_wrong_place_is_said(page):
     page.get_by_label("Place (longitude").fill("somewhere")
     page.get_by_role("button", name="Search at the place").click()

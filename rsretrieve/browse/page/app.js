@@ -1,12 +1,14 @@
 // What the page does: it asks the program, and shows the answers.
 
-import { hitCard, issueCard } from "./cards.js";
+import { hitCard, issueCard, proposalCard } from "./cards.js";
 import { PointMap } from "./map.js";
 import { get, numbers, post, postFile } from "./requests.js";
 
 const at = (id) => document.getElementById(id);
 const STEP = 60; // cards that are added at once
-const state = { facts: null, shown: [], visible: 0, reviews: false, answers: {}, decided: {} };
+const state = {
+  facts: null, shown: [], visible: 0, kind: "hits", answers: {}, decided: {}, kindAnswers: {},
+};
 
 function say(text, isError = false) {
   at("status").textContent = text;
@@ -50,6 +52,14 @@ const does = {
       showAnswers();
     });
   },
+  answerKind(tile, given) {
+    if (state.kindAnswers[tile.row] === given) delete state.kindAnswers[tile.row];
+    else state.kindAnswers[tile.row] = given;
+    replaceCard(tile.row);
+    const open = state.shown.filter((one) => !state.kindAnswers[one.row]).length;
+    say(open ? `${open} tiles have no answer yet` : "");
+    if (!open) at("next").focus();
+  },
   decide(issue, label) {
     const decision = state.decided[issue.row] === label ? "" : label;
     return doing("", async () => {
@@ -62,10 +72,14 @@ const does = {
   },
 };
 
+const CARDS = {
+  hits: (tile) => hitCard(tile, state.answers[tile.row], does),
+  issues: (tile) => issueCard(tile, state.decided[tile.row], does),
+  proposals: (tile) => proposalCard(tile, state.kindAnswers[tile.row], does),
+};
+
 function cardOf(tile) {
-  const card = state.reviews
-    ? issueCard(tile, state.decided[tile.row], does)
-    : hitCard(tile, state.answers[tile.row], does);
+  const card = CARDS[state.kind](tile);
   card.dataset.row = tile.row;
   return card;
 }
@@ -80,8 +94,9 @@ function replaceCard(row) {
   if (focused >= 0) made.querySelectorAll("button")[focused].focus();
 }
 
-function show(tiles, heading, { reviews = false } = {}) {
-  Object.assign(state, { shown: tiles, visible: 0, reviews });
+function show(tiles, heading, kind = "hits") {
+  Object.assign(state, { shown: tiles, visible: 0, kind });
+  at("finding").hidden = kind !== "proposals";
   at("what").textContent = heading;
   at("cards").replaceChildren();
   showMore();
@@ -101,6 +116,9 @@ function showAnswers() {
   const kept = yes + no ? `, kept in ${state.facts.answers_file}` : "";
   at("answered").textContent = `${yes} yes, ${no} no${kept}`;
   at("again").disabled = !yes;
+  at("find").disabled = !yes && !state.facts.find_goes_on;
+  at("find").textContent = state.facts.find_goes_on && !yes
+    ? "Go on finding all of a kind" : "Find all of this kind";
   at("forget").disabled = !(yes + no);
 }
 
@@ -111,6 +129,30 @@ function searchLike(likes, unlikes, heading) {
     show(found, heading);
     say(`${found.length} tiles in ${Math.round(performance.now() - started)} ms`);
   });
+}
+
+function interval(name, [value, low, high], digits) {
+  return `${name} ${value.toFixed(digits)} (95 % interval ${low.toFixed(digits)} to ${high.toFixed(digits)})`;
+}
+
+// The state of a search for a kind: what is known, and the tiles to look at next.
+function showFinding(found) {
+  const parts = [`${found.found} tiles found, ${found.confirmed} of them confirmed`];
+  if (found.count) {
+    parts.push(interval("in the whole index", found.count, 0));
+    parts.push(interval("precision", found.precision, 2), interval("recall", found.recall, 2));
+    parts.push(found.enough ? "you can stop" : "go on");
+  } else parts.push(`after 10 answers: how many there are (${found.answers} so far)`);
+  state.kindAnswers = {};
+  show(found.proposals, "Are these of the kind?", "proposals");
+  at("estimate").textContent = `${parts.join("; ")}.`;
+  at("find-command").textContent =
+    `rsretrieve find INDEX --session ${found.file} --output found.csv`;
+  say(found.notices.join(" "));
+}
+
+function find(name, content) {
+  return doing("ranking all tiles…", async () => showFinding(await post(name, content)));
 }
 
 function searchPlace(text) {
@@ -204,14 +246,23 @@ at("reset").addEventListener("click", () => map.fit(true));
 at("more").addEventListener("click", showMore);
 at("again").addEventListener("click",
   () => searchLike(rowsAnswered("yes"), rowsAnswered("no"), "Like your answers"));
+at("find").addEventListener("click", () => find("find",
+  { likes: rowsAnswered("yes"), unlikes: rowsAnswered("no") }));
+at("next").addEventListener("click", () => find("find-answers", state.kindAnswers));
+at("found").addEventListener("click", () => doing("", async () => {
+  const found = await get("found");
+  const sentence = at("estimate").textContent;
+  show(found, `${found.length} found tiles, the likeliest first`, "proposals");
+  at("estimate").textContent = sentence;
+}));
 at("forget").addEventListener("click", () => doing("", async () => {
   await post("answers", Object.fromEntries(Object.keys(state.answers).map((row) => [row, ""])));
   state.answers = {};
-  show(state.shown, at("what").textContent, { reviews: state.reviews });
+  show(state.shown, at("what").textContent, state.kind);
   showAnswers();
 }));
 at("review").addEventListener("click", () => {
-  show(state.facts.issues, "Which labels are right?", { reviews: true });
+  show(state.facts.issues, "Which labels are right?", "issues");
   say("");
 });
 

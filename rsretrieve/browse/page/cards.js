@@ -6,11 +6,43 @@ function element(name, content = {}, ...children) {
   return made;
 }
 
+// Pictures are asked for two at a time. A browser sends at most six requests at once, so that a
+// search would wait behind all pictures of the page.
+const AT_ONCE = 2;
+const waiting = [];
+let loading = 0;
+
+function loadNext() {
+  while (loading < AT_ONCE && waiting.length) {
+    const image = waiting.shift();
+    if (!image.isConnected) continue; // its card was replaced
+    loading += 1;
+    image.src = image.dataset.source;
+  }
+}
+
+const seen = new IntersectionObserver((entries) => {
+  for (const { target, isIntersecting } of entries) {
+    if (!isIntersecting) continue;
+    seen.unobserve(target);
+    waiting.push(target);
+  }
+  loadNext();
+}, { rootMargin: "200px" });
+
 function picture(tile, { enlarged }) {
-  const image = element("img", { src: `picture/${tile.row}/192`, alt: tile.tile, loading: "lazy" });
+  const image = element("img", { alt: tile.tile });
+  image.dataset.source = `picture/${tile.row}/192`;
+  const done = () => {
+    loading -= 1;
+    loadNext();
+  };
+  image.addEventListener("load", done);
   image.addEventListener("error", () => {
     image.replaceWith(element("p", { textContent: "This tile cannot be read." }));
+    done();
   });
+  seen.observe(image);
   const button = element("button", { type: "button", className: "picture", title: "Enlarge" }, image);
   button.addEventListener("click", () => enlarged(tile));
   return button;
@@ -39,6 +71,26 @@ export function hitCard(tile, answer, does) {
   card.addEventListener("keydown", (event) => {
     const given = { y: "yes", n: "no" }[event.key];
     if (given) does.answer(tile, given);
+  });
+  return card;
+}
+
+// A proposal of the search for a kind: is it of the kind?
+export function proposalCard(tile, answer, does) {
+  const button = (text, given, title) =>
+    act(text, title, answer === given, () => does.answerKind(tile, given));
+  const probability = tile.confirmed ? "confirmed" : `${Math.round(100 * tile.probability)} % likely`;
+  const card = element("div", { className: `card ${answer || ""}` },
+    picture(tile, does),
+    element("p", { textContent: probability }),
+    element("p", { className: "soft", textContent: tile.tile }),
+    element("div", { className: "acts" },
+      button("Yes", "yes", "It is of the kind (key y)"),
+      button("No", "no", "It is something else (key n)"),
+      button("?", "unsure", "I cannot tell (key u)")));
+  card.addEventListener("keydown", (event) => {
+    const given = { y: "yes", n: "no", u: "unsure" }[event.key];
+    if (given) does.answerKind(tile, given);
   });
   return card;
 }

@@ -43,6 +43,14 @@ def browse(
             "--decisions. \\[default: INDEX-labels.csv in the current folder]",
         ),
     ] = None,
+    session: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.json",
+            help="Where a search for all tiles of a kind is kept, as by rsretrieve find, which can "
+            "go on with it. \\[default: INDEX.session.json in the current folder]",
+        ),
+    ] = None,
     port: Annotated[
         int,
         typer.Option(metavar="N", min=0, max=65535, help="Port of the page; 0: any free one."),
@@ -72,8 +80,10 @@ def browse(
         check_file(audit)
         _require_packages()
         from rsretrieve.browse.answers import AnswersFile
+        from rsretrieve.browse.app import KeptFiles
         from rsretrieve.browse.index_view import IndexView
         from rsretrieve.browse.issues import read_issues
+        from rsretrieve.browse.kind_search import KindSearchFile
         from rsretrieve.browse.serve import serve
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.output_paths import OutputPaths
@@ -83,6 +93,7 @@ def browse(
         files = {
             "--answers": answers or Path(f"{name}-answers.csv"),
             "--decided": decided or Path(f"{name}-labels.csv"),
+            "--session": session or Path(f"{name}.session.json"),
         }
         outputs = OutputPaths(files, inputs={"INDEX": index, "--audit": audit}, overwrite=True)
         outputs.check()
@@ -94,10 +105,14 @@ def browse(
         if absent:
             terminal.notice(f"{audit} has {absent} issues of tiles that the index does not have")
         view = IndexView(store, plain.context, _bands(store, chosen), tuple(issues))
-        serve(
-            view,
+        kept = KeptFiles(
             AnswersFile(files["--answers"], "answer", plain.row_of),
             AnswersFile(files["--decided"], "label", plain.row_of),
+            KindSearchFile(store, files["--session"]),
+        )
+        serve(
+            view,
+            kept,
             port,
             lambda url: _opened(url, terminal, opens=not no_open),
         )

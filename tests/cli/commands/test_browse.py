@@ -27,7 +27,7 @@ def test_a_missing_package_is_named_with_the_way_out(run, index, monkeypatch):
 def test_files_that_are_there_are_not_replaced(run, index, tmp_path):
     mine = tmp_path / "mine.csv"
     mine.write_text("name,age\nx,3\n")
-    for option in ("--answers", "--decided"):
+    for option in ("--answers", "--decided", "--session"):
         refused = run("browse", index, option, mine, "--no-open")
         assert refused.code
         assert "mine.csv" in refused.err
