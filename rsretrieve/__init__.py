@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rsretrieve.api.audit_result import AuditResult
+    from rsretrieve.api.comparing.model_comparison import compare
     from rsretrieve.api.hits import Hit, Hits
     from rsretrieve.api.indexes.index_building import build_index, build_index_from_embeddings
     from rsretrieve.api.indexes.index_copying import IndexCopy, copy_index
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rsretrieve.api.retrieval_evaluation import Evaluation, evaluate
     from rsretrieve.api.tile_lists import Leaks, TileLists, find_leaks, split
     from rsretrieve.api.trained_model import Model, load_model
+    from rsretrieve.comparison.outcome import Comparison
     from rsretrieve.costs.explanation import Explanation
     from rsretrieve.errors import RsretrieveError, RsretrieveWarning
     from rsretrieve.network.shipped.shipped_models import ShippedModel, shipped_models
@@ -35,6 +37,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Advanced",
     "AuditResult",
+    "Comparison",
     "EpochFinished",
     "Evaluation",
     "Explanation",
@@ -55,6 +58,7 @@ __all__ = [
     "build_index",
     "build_index_from_embeddings",
     "copy_index",
+    "compare",
     "evaluate",
     "explain",
     "find_leaks",
@@ -67,6 +71,8 @@ __all__ = [
 ]
 _MODULES = {
     "api.audit_result": ("AuditResult",),
+    "api.comparing.model_comparison": ("compare",),
+    "comparison.outcome": ("Comparison",),
     "api.planning.cost_explanation": ("explain",),
     "api.hits": ("Hit", "Hits"),
     "api.indexes.index_building": ("build_index", "build_index_from_embeddings"),

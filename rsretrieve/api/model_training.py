@@ -139,7 +139,7 @@ def train(
         ('bare_soil', 'beach')
     """
     with CallReport(progress, strict=strict) as call:
-        folder, options = path_of(output, "output"), _RecipeChoices(recipe, recipe_options)
+        folder, options = path_of(output, "output"), RecipeChoices(recipe, recipe_options)
         inputs = {"tiles": tiles, "validation": validation, "weights": options.weights}
         paths = OutputPaths(folder={"output": folder}, inputs=paths_among(inputs))
         paths.check()
@@ -173,7 +173,7 @@ def train(
     return Model(loaded, call.failures)
 
 
-def _for_command_line(given: Mapping[str, object], choices: _RecipeChoices) -> dict[str, object]:
+def _for_command_line(given: Mapping[str, object], choices: RecipeChoices) -> dict[str, object]:
     """The options with which the command trains the same; tiles that are objects are missing."""
     values = {**given, "weights": choices.weights, **choices.recipe.options()}
     values["val"] = values.pop("validation")
@@ -188,7 +188,7 @@ def _for_command_line(given: Mapping[str, object], choices: _RecipeChoices) -> d
     return {name.replace("_", "-"): value for name, value in values.items()}
 
 
-class _RecipeChoices:
+class RecipeChoices:
     """A recipe with the caller's values in place of its own, and what stands beside a recipe.
 
     Raises:
