@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rsretrieve.api.audit_result import AuditResult
     from rsretrieve.api.comparing.model_comparison import compare
+    from rsretrieve.api.comparing.noisy_labels import corrupt_labels
     from rsretrieve.api.hits import Hit, Hits
     from rsretrieve.api.indexes.index_building import build_index, build_index_from_embeddings
     from rsretrieve.api.indexes.index_copying import IndexCopy, copy_index
@@ -59,6 +60,7 @@ __all__ = [
     "build_index_from_embeddings",
     "copy_index",
     "compare",
+    "corrupt_labels",
     "evaluate",
     "explain",
     "find_leaks",
@@ -72,6 +74,7 @@ __all__ = [
 _MODULES = {
     "api.audit_result": ("AuditResult",),
     "api.comparing.model_comparison": ("compare",),
+    "api.comparing.noisy_labels": ("corrupt_labels",),
     "comparison.outcome": ("Comparison",),
     "api.planning.cost_explanation": ("explain",),
     "api.hits": ("Hit", "Hits"),

@@ -73,6 +73,17 @@ class Comparison:
         detected: the difference that should be detected.
         gallery: how many tiles are searched.
         alone: whether the test tiles search each other.
+
+    Example:
+        >>> import rsretrieve
+        >>> lists = rsretrieve.split("tiles", (0.5, 0.1, 0.4))
+        >>> quick = {"size": 32, "backbone": "squeezenet1_1", "weights": "none", "epochs": 0}
+        >>> found = rsretrieve.compare(
+        ...     lists.train, "sizes", test=lists.test, vary={"dimensions": [8, 64]}, seeds=2,
+        ...     **quick,
+        ... )
+        >>> [one.name for one in found.summaries], len(found.queries)
+        (['dimensions=8', 'dimensions=64'], 27)
     """
 
     output: Path

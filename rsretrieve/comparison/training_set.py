@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -235,6 +235,6 @@ def _labelled(tiles: TileSet, labels: Path | None) -> TileSet:
     return tiles if labels is None else override_labels(tiles, labels)
 
 
-def cells_digest(tiles: Sequence[Tile]) -> list[list[str | None]]:
+def cells_digest(tiles: Iterable[Tile]) -> list[list[str | None]]:
     """Ids and labels of tiles, for a digest."""
     return [[t.id, t.label, "confirmed" if t.confirmed else None] for t in tiles]

@@ -53,7 +53,8 @@ def choices_of(request: GridRequest) -> tuple[tuple[TrainingChoice, ...], tuple[
         texts = [text_of_value(value) for value in values]
         if not texts or len(set(texts)) < len(texts):
             raise wrong(f"vary {name}", "different values, at least one", list(values))
-    found, notices = [], []
+    found: list[TrainingChoice] = []
+    notices: list[str] = []
     tile_sets: dict[str, TileSet] = {}
     for combination in itertools.product(*request.vary.values()):
         varied = dict(zip(request.vary, combination))
