@@ -15,7 +15,6 @@ from rsretrieve import __version__
 from rsretrieve._core.standard_output import files_on
 from rsretrieve.cli.commands.audit_labels_command import audit_labels
 from rsretrieve.cli.commands.browse_command import browse
-from rsretrieve.cli.commands.compare_command import compare
 from rsretrieve.cli.commands.comparing.compare_command import compare
 from rsretrieve.cli.commands.corrupt_labels_command import corrupt_labels
 from rsretrieve.cli.commands.demo_command import demo
