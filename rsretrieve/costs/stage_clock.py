@@ -29,7 +29,7 @@ class StageClock:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     epochs: list[float] = field(default_factory=list)
     _stage: str = REST
-    _since: float = field(default_factory=time.perf_counter)
+    _since: float = field(default_factory=lambda: time.perf_counter())
 
     def listen(self, event: Event) -> None:
         """Take an event of the training."""

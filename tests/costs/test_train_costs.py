@@ -28,7 +28,7 @@ RATES = TrainRates(
 
 
 def test_stages_are_told_apart_by_their_names(monkeypatch):
-    now = iter(range(100))
+    now = iter(map(float, range(100)))
     monkeypatch.setattr("rsretrieve.costs.stage_clock.time.perf_counter", lambda: next(now))
     clock = StageClock()
     finished = EpochFinished(1, 2, 0.1, 1.0, 1.0, 0.0, 0.1, None, 0.5, 10.0)
@@ -39,10 +39,7 @@ def test_stages_are_told_apart_by_their_names(monkeypatch):
     ):
         clock.listen(event)
     clock.stop()
-    assert (
-        clock.seconds == {REST: 1 + 1 + 1, READING: 2, HEAD: 1, EPOCHS: 1}
-        or clock.seconds[READING] == 2
-    )
+    assert clock.seconds == {REST: 3, READING: 2, HEAD: 1, EPOCHS: 1}
     assert clock.epochs == [0.5]
 
 
