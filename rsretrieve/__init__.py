@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rsretrieve.api.retrieval_evaluation import Evaluation, evaluate
     from rsretrieve.api.tile_lists import Leaks, TileLists, find_leaks, split
     from rsretrieve.api.trained_model import Model, load_model
-    from rsretrieve.comparison.outcome import Comparison
+    from rsretrieve.comparison.comparison_result import Comparison
     from rsretrieve.costs.explanation import Explanation
     from rsretrieve.errors import RsretrieveError, RsretrieveWarning
     from rsretrieve.network.shipped.shipped_models import ShippedModel, shipped_models
@@ -75,7 +75,7 @@ _MODULES = {
     "api.audit_result": ("AuditResult",),
     "api.comparing.model_comparison": ("compare",),
     "api.comparing.noisy_labels": ("corrupt_labels",),
-    "comparison.outcome": ("Comparison",),
+    "comparison.comparison_result": ("Comparison",),
     "api.planning.cost_explanation": ("explain",),
     "api.hits": ("Hit", "Hits"),
     "api.indexes.index_building": ("build_index", "build_index_from_embeddings"),

@@ -11,7 +11,7 @@ import numpy as np
 from rsretrieve._core.atomic_write import write_text, written_aside
 from rsretrieve._core.tables import write_csv
 from rsretrieve._core.text import printable
-from rsretrieve.comparison.outcome import Comparison, command_of
+from rsretrieve.comparison.comparison_result import Comparison, command_of
 from rsretrieve.comparison.test_set import METRICS
 from rsretrieve.comparison.verdict import metric_name
 from rsretrieve.export.plots import figure_class

@@ -12,7 +12,7 @@ from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
 from rsretrieve._core.locks import only_writer
 from rsretrieve.comparison.choice import Cell, Contrast, TrainingChoice
 from rsretrieve.comparison.comparison_folder import ComparisonFolder
-from rsretrieve.comparison.outcome import CellResult, Comparison
+from rsretrieve.comparison.comparison_result import CellResult, Comparison
 from rsretrieve.comparison.test_set import TestSet, measure, read_values, write_values
 from rsretrieve.comparison.training_set import (
     NoisyLabels,

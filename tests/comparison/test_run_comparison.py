@@ -24,11 +24,12 @@ NOISE = "uniform:0.3"
 
 
 def compare(place: Path, output: Path, **changed):
+    tiles = changed.pop("tiles", place / "tiles")
     options = {
         **{"test": place / "test.csv", "vary": {"loss": ["nsl", "rnsl"]}, "noise": NOISE},
         **{"seeds": 2, "progress": lambda event: None, "device": "cpu", **QUICK, **changed},
     }
-    return rsretrieve.compare(changed.pop("tiles", place / "tiles"), output, **options)
+    return rsretrieve.compare(tiles, output, **options)
 
 
 @pytest.fixture(scope="module")

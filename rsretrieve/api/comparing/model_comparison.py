@@ -23,7 +23,7 @@ from rsretrieve.api.model_training import RecipeOptions
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import paths_among
 from rsretrieve.comparison.choice import contrasts_of
-from rsretrieve.comparison.outcome import Comparison
+from rsretrieve.comparison.comparison_result import Comparison
 from rsretrieve.comparison.report import write_reports
 from rsretrieve.comparison.run_comparison import ComparisonRequest, run_comparison
 from rsretrieve.comparison.test_set import METRICS, prepare_test, with_truth

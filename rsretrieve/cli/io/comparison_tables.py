@@ -9,7 +9,7 @@ from rsretrieve.cli.io.text_tables import plain, plain_table
 if TYPE_CHECKING:  # heavy imports
     from rich.console import RenderableType
 
-    from rsretrieve.comparison.outcome import Comparison
+    from rsretrieve.comparison.comparison_result import Comparison
 
 _SHOWN = ("map", "map_at_r", "precision_at_10", "knn_accuracy")
 

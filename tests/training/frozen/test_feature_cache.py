@@ -48,7 +48,7 @@ def test_another_backbone_has_other_features_and_the_oldest_are_dropped():
     assert compute.tiles == 8
 
 
-def preprocessing(size_px=4):
+def preprocessing(size_px=8):
     return Preprocessing(
         size_px, 1, (1,), "uint8", BandStatistics(*[(float(i),) for i in range(4)])
     )
@@ -65,7 +65,7 @@ def test_the_key_knows_weights_and_preprocessing_but_not_the_head():
     with torch.no_grad():
         other.projection.weight += 1
     assert backbone_key(one, preprocessing()) == backbone_key(other, preprocessing())
-    assert backbone_key(one, preprocessing()) != backbone_key(one, preprocessing(8))
+    assert backbone_key(one, preprocessing()) != backbone_key(one, preprocessing(16))
     with torch.no_grad():
         other.backbone[1].weight += 1
     assert backbone_key(one, preprocessing()) != backbone_key(other, preprocessing())
