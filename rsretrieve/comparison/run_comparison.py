@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
 from rsretrieve._core.locks import only_writer
+from rsretrieve.comparison.cell_contexts import CellContexts
 from rsretrieve.comparison.choice import Cell, Contrast, TrainingChoice
 from rsretrieve.comparison.comparison_folder import ComparisonFolder
 from rsretrieve.comparison.comparison_result import CellResult, Comparison
@@ -35,11 +36,12 @@ from rsretrieve.network.metadata import DESCRIPTION_FILE, WEIGHTS_FILE, read_des
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
-from rsretrieve.progress import EpochFinished, Event, Noticed
 from rsretrieve.training.frozen.feature_cache import FeatureCache
+from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.train import TrainingRequest, checkpoint_path, train_model
 
 FEWEST_SEEDS = 2
+_BANDS = 3  # where the tiles decide: every network takes as many
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def run_comparison(request: ComparisonRequest, context: RunContext) -> Compariso
         folder = ComparisonFolder.opened(request.output)
         request.output.mkdir(parents=True, exist_ok=True)
         training = request.training.listed(request.output)
-        run = _Run(replace(request, training=training), folder, _OncePerText(context))
+        run = _Run(replace(request, training=training), folder, CellContexts(context))
         run.check_finished()
         folder.save()
         request.add_files(request.output)
@@ -122,15 +124,27 @@ def _check(request: ComparisonRequest, context: RunContext) -> None:
         check_backbone(choice.recipe.backbone)
         check_weights(choice.recipe.backbone, choice.weights)
         band_numbers(request.training.tiles, choice.bands)
+    _try_networks(request.choices)
     refuse_test_tiles(request.choices, request.test.queries)
     check_choices(request.training, request.choices, context)
+
+
+def _try_networks(choices: Sequence[TrainingChoice]) -> None:
+    """Build every network once: weights that do not fit and sizes that are too small are found."""
+    tried = set()
+    for choice in choices:
+        recipe, bands = choice.recipe, len(choice.bands) or _BANDS
+        key = recipe.backbone, recipe.size_px, bands, choice.weights
+        if key not in tried:
+            tried.add(key)
+            starting_model(recipe, bands, ("one", "other"), choice.weights, 0)
 
 
 class _Run:
     """The work on the cells of one comparison."""
 
     def __init__(
-        self, request: ComparisonRequest, folder: ComparisonFolder, context: _OncePerText
+        self, request: ComparisonRequest, folder: ComparisonFolder, context: CellContexts
     ) -> None:
         self.request, self.folder, self.context = request, folder, context
         self.cache = FeatureCache()
@@ -264,41 +278,3 @@ class _Run:
             file = path / WEIGHTS_FILE if (path / DESCRIPTION_FILE).is_file() else path
             self._weights[weights] = sha256_of_file(file) if file.is_file() else weights
         return self._weights[weights]
-
-
-class _OncePerText:
-    """Contexts of the cells, which say each notice once, and record each bad tile once."""
-
-    def __init__(self, context: RunContext) -> None:
-        self.context = context
-        self._said: set[str] = set()
-        self._failed = {failure.tile_id for failure in context.failures}
-
-    def of_cell(self) -> RunContext:
-        """The context of one cell."""
-        return RunContext(strict=self.context.strict, listener=self._listen)
-
-    def quiet(self) -> RunContext:
-        """A context that says nothing."""
-        return RunContext()
-
-    def once(self, text: str) -> None:
-        """Say a notice, unless it was said before."""
-        if text not in self._said:
-            self._said.add(text)
-            self.context.notice(text)
-
-    def take_over(self, of_cell: RunContext) -> None:
-        """Take over the bad tiles and the notices of a cell."""
-        for text in of_cell.notices:
-            self.once(text)
-        for failure in of_cell.failures:
-            if failure.tile_id not in self._failed:
-                self._failed.add(failure.tile_id)
-                self.context.failures.append(failure)
-
-    def _listen(self, event: Event) -> None:
-        if isinstance(event, Noticed):
-            self.once(event.text)
-        elif isinstance(event, EpochFinished):
-            self.context.advance(1)
