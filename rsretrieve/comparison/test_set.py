@@ -26,6 +26,9 @@ from rsretrieve.evaluation.retrieval_metrics import (
 )
 from rsretrieve.index.common_packing import packing_of_tiles
 from rsretrieve.index.embed_tiles import Embeddings, embed_tiles
+from rsretrieve.network.device import Precision
+from rsretrieve.network.embedder import Embedder
+from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.model import Model
 from rsretrieve.training.frozen.feature_cache import FeatureCache, VectorsOfFeatures
 
@@ -193,12 +196,13 @@ def read_values(path: Path) -> QueryValues:
 
 
 def _with_features(model: Model, cache: FeatureCache) -> Model:
-    embedder = model.embedder()
+    # In float32, as the features of the training.
+    preprocessing, exact = model.description.preprocessing, Precision.FLOAT32
+    embedder = Embedder(fuse_batchnorm(model.network), preprocessing, model.device, exact)
 
     def features(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
         return np.asarray(embedder.features(pixels).cpu(), np.float32)
 
-    preprocessing = model.description.preprocessing
     return replace(model, known=VectorsOfFeatures(cache, model.network, preprocessing, features))
 
 

@@ -225,7 +225,7 @@ def _parsed_vary(given: Sequence[str]) -> dict[str, list[Any]]:
         else:
             pairs = [parsed_value(name, value, _VARY) for value in several]
             key = pairs[0][0]
-            parsed = [_in_python({key: value})[_RENAMED.get(key, key)] for key, value in pairs]
+            parsed = [_value_in_python(key, value) for _, value in pairs]
         key = _RENAMED.get(key, key)
         if key in found:
             raise typer.BadParameter(f"{name} is varied twice", param_hint=_VARY)
@@ -238,17 +238,20 @@ _RENAMED = {"val": "validation"}
 
 def _in_python(training: Mapping[str, Any]) -> dict[str, Any]:
     """Options of `train` as the Python interface takes them."""
-    found: dict[str, Any] = {}
-    for name, given in training.items():
-        value = given
-        if name == "bands":
-            value = options.parse_bands(given) or None
-        elif name == "batch_size" and given != "auto":
-            value = options.parse_count(given, "--batch-size")
-        elif given is False or given == []:
-            value = None
-        found[_RENAMED.get(name, name)] = value
-    return found
+    return {
+        _RENAMED.get(name, name): None
+        if value is False or value == []
+        else _value_in_python(name, value)
+        for name, value in training.items()
+    }
+
+
+def _value_in_python(name: str, value: Any) -> Any:
+    if name == "bands":
+        return options.parse_bands(value) or None
+    if name == "batch_size" and value != "auto":
+        return options.parse_count(value, "--batch-size")
+    return value
 
 
 def _all(name: str, *given: Mapping[str, Any]) -> list[Any]:
