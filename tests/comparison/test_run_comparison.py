@@ -198,7 +198,7 @@ def test_the_program_says_the_same_as_the_library(run, place, finished, tmp_path
         ({"vary": {"backbone": ["squeezenet1_1", "resnet1"]}}, "resnet1"),
         ({"vary": {"weights": ["none", "missing.pth"]}}, "missing.pth"),
         ({"labels": "missing.csv"}, "missing.csv"),
-        ({"vary": {"size": [32, 9]}, "backbone": "alexnet"}, "cannot take tiles of 9 px"),
+        ({"vary": {"size": [96, 32]}, "backbone": "alexnet"}, "cannot take tiles of 32 px"),
         ({"detect": 0}, "detect must be positive"),
         ({"truth": "missing.csv"}, "missing.csv"),
     ],
