@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rsretrieve.api.audit_result import AuditResult
+    from rsretrieve.api.comparing.model_comparison import compare
+    from rsretrieve.api.comparing.noisy_labels import corrupt_labels
     from rsretrieve.api.finding.index_changes import Changes, change
     from rsretrieve.api.finding.kind_finder import Finder, Proposed, find
     from rsretrieve.api.hits import Hit, Hits
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from rsretrieve.api.retrieval_evaluation import Evaluation, evaluate
     from rsretrieve.api.tile_lists import Leaks, TileLists, find_leaks, split
     from rsretrieve.api.trained_model import Model, load_model
+    from rsretrieve.comparison.comparison_result import Comparison
     from rsretrieve.costs.explanation import Explanation
     from rsretrieve.errors import RsretrieveError, RsretrieveWarning
     from rsretrieve.network.shipped.shipped_models import ShippedModel, shipped_models
@@ -38,6 +41,7 @@ __all__ = [
     "Advanced",
     "AuditResult",
     "Changes",
+    "Comparison",
     "EpochFinished",
     "Evaluation",
     "Explanation",
@@ -60,7 +64,9 @@ __all__ = [
     "build_index",
     "build_index_from_embeddings",
     "change",
+    "compare",
     "copy_index",
+    "corrupt_labels",
     "evaluate",
     "explain",
     "find",
@@ -74,6 +80,9 @@ __all__ = [
 ]
 _MODULES = {
     "api.audit_result": ("AuditResult",),
+    "api.comparing.model_comparison": ("compare",),
+    "api.comparing.noisy_labels": ("corrupt_labels",),
+    "comparison.comparison_result": ("Comparison",),
     "api.planning.cost_explanation": ("explain",),
     "api.finding.index_changes": ("Changes", "change"),
     "api.finding.kind_finder": ("Finder", "Proposed", "find"),

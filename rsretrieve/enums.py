@@ -76,6 +76,7 @@ class NoiseKind(StrEnum):
 
     UNIFORM = "uniform"
     TABLE = "table"
+    LABEL_DEPENDENT = "label-dependent"  # another name of TABLE
     INSTANCE = "instance"
 
 

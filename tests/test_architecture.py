@@ -16,7 +16,8 @@ TESTS = PACKAGE.parent / "tests"
 OTHER_TESTS = {".", "benchmarks", "security", "trials"}
 LAYERS = (
     *("_core", "data", "synthetic", "network", "training"),
-    *("index", "search", "evaluation", "audit", "costs", "export", "browse", "api", "cli"),
+    *("index", "search", "evaluation", "audit", "costs", "export"),
+    *("browse", "comparison", "api", "cli"),
 )
 HEAVY = (
     *("torch", "torchvision", "timm", "faiss", "rasterio", "pyarrow"),

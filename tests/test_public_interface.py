@@ -18,6 +18,7 @@ NAMES = {
     *("build_index", "build_index_from_embeddings", "split", "find_leaks", "TileLists", "Leaks"),
     *("explain", "Explanation", "copy_index", "IndexCopy"),
     *("find", "Finder", "Proposed", "change", "Changes"),
+    *("compare", "Comparison", "corrupt_labels"),
     *("RsretrieveError", "RsretrieveWarning", "ShippedModel", "shipped_models"),
     *("StageStarted", "Advanced", "Noticed", "EpochFinished"),
 }
@@ -44,7 +45,23 @@ SIGNATURES = {
         {"tiles": REQUIRED, "output": REQUIRED},
         {
             **{"recipe": "robust", "validation": None, "overwrite": False, "resume": False},
-            **{"device": "auto", "seed": 0, **REPORTED},
+            **{"device": "auto", "seed": 0, "log_dir": None, **REPORTED},
+        },
+    ),
+    "compare": (
+        {"tiles": REQUIRED, "output": REQUIRED},
+        {
+            **{"test": REQUIRED, "vary": REQUIRED, "seeds": 3, "gallery": None, "truth": None},
+            **{"baseline": None, "metric": "map", "detect": 0.01, "labels": None, "noise": None},
+            **{"recipe": "robust", "validation": None, "seed": 0, "overwrite": False},
+            **{"device": "auto", **REPORTED},
+        },
+    ),
+    "corrupt_labels": (
+        {"tiles": REQUIRED, "rate": REQUIRED},
+        {
+            **{"kind": "uniform", "table": None, "model": None, "exact": False, "seed": 0},
+            **{"device": "auto", **REPORTED},
         },
     ),
     "shipped_models": ({}, {}),

@@ -15,6 +15,7 @@ from rsretrieve.api.arguments.checks import (
     flag,
     number,
     one_of,
+    optional_path,
     path_of,
     plain_text,
     refuse_unknown,
@@ -26,7 +27,9 @@ from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import Model, paths_among
 from rsretrieve.data.profile.band_names import BandChoice, band_numbers
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import LossName, Normalisation, OptimizerName, RecipeName
+from rsretrieve.export.event_log import EventLog
 from rsretrieve.export.model_card import write_card_and_plot
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.export.run_config import write_config
@@ -93,6 +96,7 @@ def train(
     resume: bool = False,
     device: str = "auto",
     seed: int = 0,
+    log_dir: PathLike | None = None,
     strict: bool = False,
     progress: Progress | None = None,
     **recipe_options: Unpack[RecipeOptions],
@@ -111,6 +115,7 @@ def train(
         resume: continue the unfinished training of this output.
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
         seed: the random seed.
+        log_dir: a folder to write TensorBoard events into; needs the extra `tensorboard`.
         strict: the first tile that cannot be used ends the training.
         progress: called with every event; see `rsretrieve.progress`.
         **recipe_options: values that replace the recipe's: `weights`, `backbone`,
@@ -127,6 +132,7 @@ def train(
         LabelsError, NoUsableTiles: there are too few tiles or classes to learn from.
         WeightsError: the weights cannot be had, or do not fit.
         DeviceUnavailable: there is no such device.
+        MissingPackage: `log_dir`, and tensorboard is not installed.
 
     Example:
         Two short epochs from random weights:
@@ -139,7 +145,7 @@ def train(
         ('bare_soil', 'beach')
     """
     with CallReport(progress, strict=strict) as call:
-        folder, options = path_of(output, "output"), _RecipeChoices(recipe, recipe_options)
+        folder, options = path_of(output, "output"), RecipeChoices(recipe, recipe_options)
         inputs = {"tiles": tiles, "validation": validation, "weights": options.weights}
         paths = OutputPaths(folder={"output": folder}, inputs=paths_among(inputs))
         paths.check()
@@ -168,12 +174,17 @@ def train(
             given = {"tiles": tiles, "validation": validation, "recipe": recipe, "seed": seed}
             write_config(made, "train", _for_command_line(given, options) | {"output": folder})
 
-        train_model(request, call.context, add_reports)
+        logs, listener = optional_path(log_dir, "log_dir"), call.context.report
+        with EventLog(logs, folder.name, listener) as log:
+            context = RunContext(strict=call.context.strict, listener=log.listen)
+            train_model(request, context, add_reports)
+        call.context.failures += context.failures
+        call.notice(*context.notices)
         loaded = load_model(folder, request.device, call.context)
     return Model(loaded, call.failures)
 
 
-def _for_command_line(given: Mapping[str, object], choices: _RecipeChoices) -> dict[str, object]:
+def _for_command_line(given: Mapping[str, object], choices: RecipeChoices) -> dict[str, object]:
     """The options with which the command trains the same; tiles that are objects are missing."""
     values = {**given, "weights": choices.weights, **choices.recipe.options()}
     values["val"] = values.pop("validation")
@@ -188,7 +199,7 @@ def _for_command_line(given: Mapping[str, object], choices: _RecipeChoices) -> d
     return {name.replace("_", "-"): value for name, value in values.items()}
 
 
-class _RecipeChoices:
+class RecipeChoices:
     """A recipe with the caller's values in place of its own, and what stands beside a recipe.
 
     Raises:

@@ -28,15 +28,18 @@ _VECTORS = ".npy"
 _RASTERS = (".tif", ".tiff", ".vrt")
 
 
-def check_training(backbone: str | None, weights: str | None) -> None:
-    """Check the names of a backbone and of its weights; None is the recipe's.
+def check_training(
+    backbone: str | None, weights: str | None, bands: Sequence[int | str] = ()
+) -> None:
+    """Check the names of a backbone and of its weights, None being the recipe's, and bands.
 
     Raises:
-        InvalidArgument: there is no such backbone.
+        InvalidArgument: there is no such backbone, or bands are not counted from 1.
         WeightsError: there is no such file.
     """
     from rsretrieve.network.backbone_names import check_backbone_name
 
+    check_bands(bands)
     if backbone is not None:
         check_backbone_name(backbone)
     if weights not in (None, NO_WEIGHTS, "imagenet") and not Path(str(weights)).exists():

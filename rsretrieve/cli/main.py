@@ -15,6 +15,7 @@ from rsretrieve import __version__
 from rsretrieve._core.standard_output import files_on
 from rsretrieve.cli.commands.audit_labels_command import audit_labels
 from rsretrieve.cli.commands.browse_command import browse
+from rsretrieve.cli.commands.comparing.compare_command import compare
 from rsretrieve.cli.commands.corrupt_labels_command import corrupt_labels
 from rsretrieve.cli.commands.demo_command import demo
 from rsretrieve.cli.commands.evaluate_command import evaluate
@@ -59,10 +60,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _PANELS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Main commands": (train, index, query, find, audit_labels, evaluate),
+    "Main commands": (train, index, query, find, audit_labels, evaluate, compare, browse),
     "Other commands": (
         change,
-        browse,
         split,
         corrupt_labels,
         models,

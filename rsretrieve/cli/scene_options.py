@@ -101,3 +101,8 @@ def _windows(window: int | None, given: Mapping[str, Any]) -> WindowChoices | No
         edges=given["edges"] or Edges.DROP,
         max_nodata=DEFAULT_MAX_NODATA if max_nodata is None else max_nodata,
     )
+
+
+def scene_option_names() -> tuple[str, ...]:
+    """The parameters that `takes_scenes` adds."""
+    return tuple(_OPTIONS)

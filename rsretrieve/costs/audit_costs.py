@@ -84,4 +84,5 @@ def predict_audit(
     seconds |= {name: one / rates.cores for name, one in processor.items()}
     used = sum(processor.values()) + (0.0 if tiles is None else tiles.processor_s * count)
     memory = RUNTIME_BYTES + (_TILE_BYTES + 4 * rates.dimensions) * count
-    return Prediction("audit-labels", count, seconds, used, memory, _ROW_BYTES * count)
+    files, disk = 0 if tiles is None else int(tiles.file_bytes * count), _ROW_BYTES * count
+    return Prediction("audit-labels", count, seconds, used, memory, disk, read_bytes=files)

@@ -93,6 +93,7 @@ class Explanation:
             "hours": prediction.total_seconds / 3600,
             "memory_bytes": prediction.memory_bytes,
             "disk_bytes": prediction.disk_bytes,
+            "read_bytes": prediction.read_bytes,
             "dollars": self.dollars(prediction),
         }
 
@@ -179,7 +180,7 @@ def explain_costs(
         if audit is not None:
             found["audit-labels"] = predict_audit(rates, audit, count, tiles)
         if training is not None and tiles is not None:
-            found["train"] = predict_training(training, count, tiles.read_s)
+            found["train"] = predict_training(training, count)
         predictions += [found[name] for name in question.commands if name in found]
     verdict = what_breaks_first(predictions, limits)
     return Explanation(tuple(predictions), rates, tiles, limits, verdict)

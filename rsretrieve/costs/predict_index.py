@@ -31,6 +31,7 @@ class Prediction:
         memory_bytes: peak memory of the process; the system's cache of files does not count.
         disk_bytes: size of what is written.
         faiss_key: kind of the index; empty if there is none.
+        read_bytes: size of the tiles' files; 0 if that is unknown, or none are read.
     """
 
     command: str
@@ -40,6 +41,7 @@ class Prediction:
     memory_bytes: int = 0
     disk_bytes: int = 0
     faiss_key: str = ""
+    read_bytes: int = 0
 
     @property
     def total_seconds(self) -> float:
@@ -85,7 +87,8 @@ def predict_index(
     memory += _BLOCK_BYTES * rates.dimensions + int(rates.row_bytes * count)
     if tiles is not None:
         memory += 2 * vector_bytes + _TILE_OBJECT_BYTES * count
-    return Prediction("index", count, seconds, used, memory, disk, plan.faiss_key)
+    files = 0 if tiles is None else int(tiles.file_bytes * count)
+    return Prediction("index", count, seconds, used, memory, disk, plan.faiss_key, files)
 
 
 def predict_query(rates: MachineRates, plan: IndexPlan, count: int) -> Prediction:

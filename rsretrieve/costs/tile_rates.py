@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 
 from rsretrieve._core.machine.run_cost import CostMeter
+from rsretrieve._core.paths import Location
+from rsretrieve.data.file_state import FileState
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -25,6 +27,7 @@ class TileRates:
         embed_s: seconds a tile, reading included: both run at the same time.
         processor_s: the same in processor time, of the processes that decode, too.
         dimensions: D of the embeddings.
+        file_bytes: of a tile on the disk; 0 if the tiles are not on this machine.
     """
 
     measured: int
@@ -32,6 +35,7 @@ class TileRates:
     embed_s: float
     processor_s: float
     dimensions: int
+    file_bytes: float = 0.0
 
 
 def measure_tiles(model: Model, tiles: TileSet, context: RunContext) -> TileRates:
@@ -65,4 +69,15 @@ def measure_tiles(model: Model, tiles: TileSet, context: RunContext) -> TileRate
         embed_s=embedded.seconds / count,
         processor_s=processor / count,
         dimensions=model.description.dimensions,
+        file_bytes=bytes_a_tile(tiles),
     )
+
+
+def bytes_a_tile(tiles: TileSet) -> float:
+    """The size of the tiles' files, divided by the number of tiles; 0 if one is not local."""
+    total = 0
+    for path in dict.fromkeys(tile.path for tile in tiles):
+        if not Location.parse(path).is_local:
+            return 0.0
+        total += max(0, FileState.of(path).size_bytes)
+    return total / max(1, len(tiles))

@@ -1,103 +1,195 @@
-"""Measure two short trainings, and predict a training on N tiles."""
+"""Measure one short training, and predict a training on N tiles."""
 
 from __future__ import annotations
 
+import resource
+import sys
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from rsretrieve._core.machine.run_cost import processor_seconds
-from rsretrieve.costs.predict_index import RUNTIME_BYTES, Prediction
+from rsretrieve.costs.predict_index import Prediction
+from rsretrieve.costs.stage_clock import EPOCHS, FEATURES, HEAD, READING, REST, StageClock
+from rsretrieve.costs.tile_rates import bytes_a_tile
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.enums import RecipeName
+from rsretrieve.enums import NO_WEIGHTS, RecipeName
+from rsretrieve.network.metadata import read_description
 from rsretrieve.training.recipe import Recipe, recipe_for
+from rsretrieve.training.targets.neighbor_agreement import neighbor_votes
+from rsretrieve.training.targets.targets import Targets
 from rsretrieve.training.train import TrainingRequest, train_model
 
-_MEASURED, _WEIGHTS = 256, "none"  # weights from elsewhere need no other time, but a download
-_FEW_EPOCHS, _MORE_EPOCHS = 1, 3
-_TORCH_BYTES, _MODEL_BYTES = 700_000_000, 20_000_000
+_MEASURED, _EPOCHS = 256, 4
+_FIRST_UPDATE = 0.5  # of these epochs: the first and the last have no update of the weights m_i
+_VOTING, _MODEL_BYTES = 2000, 20_000_000
 _ROW_BYTES = 60  # of the training record of a tile
 
 
 @dataclass(frozen=True)
-class TrainRates:
-    """What a training takes on this machine.
+class TrainingPlan:
+    """How tiles are trained on.
 
     Attributes:
-        measured: number of training tiles.
+        recipe: every hyper-parameter.
+        weights: as `train --weights` takes them.
+        bands: the bands to use, counted from 1; by default all.
+        validation: number of validation tiles that are given; 0 for a tenth of the tiles.
+    """
+
+    recipe: Recipe = field(default_factory=lambda: recipe_for(RecipeName.ROBUST, NO_WEIGHTS))
+    weights: str = NO_WEIGHTS  # weights from elsewhere need no other time, but a download
+    bands: tuple[int, ...] = ()
+    validation: int = 0
+
+
+@dataclass(frozen=True)
+class TrainRates:
+    """What a training takes on this machine, by the clock.
+
+    Attributes:
+        measured: number of tiles that were trained on.
         epochs: E of the recipe.
-        base_s, base_processor_s: reading the tiles and writing the model, by the clock and in
-            processor time.
-        epoch_s, epoch_processor_s: a tile in an epoch.
+        updates: how often the recipe sets the weights m_i.
+        read_s: to read a tile.
+        start_s: to compute the features of a tile before the first epoch and to fit the head to
+            them.
+        epoch_s: a tile in an epoch.
+        update_s: a tile in an update, without the search for neighbours.
+        pair_s: to compare a pair of tiles in the search for neighbours; 0 without one.
+        base_s: what does not depend on the number of tiles: to build and to write the model.
+        processor_share: processor seconds a second.
+        peak_bytes: peak memory of the process with the measured tiles.
         pixel_bytes: of a tile in memory.
+        file_bytes: of a tile on the disk.
+        model_bytes: of the model folder.
+        validation: validation tiles that are given.
     """
 
     measured: int
     epochs: int
-    base_s: float
-    base_processor_s: float
+    updates: int
+    read_s: float
+    start_s: float
     epoch_s: float
-    epoch_processor_s: float
+    update_s: float
+    pair_s: float
+    base_s: float
+    processor_share: float
+    peak_bytes: int
     pixel_bytes: int
+    model_bytes: int
+    file_bytes: float = 0.0
+    validation: int = 0
 
 
-def measure_training(tiles: TileSet, device: torch.device, context: RunContext) -> TrainRates:
-    """Train on some tiles for one epoch and for three.
+def measure_training(
+    tiles: TileSet, device: torch.device, context: RunContext, plan: TrainingPlan | None = None
+) -> TrainRates:
+    """Train on some tiles for a few epochs, and measure every stage.
 
     Args:
         tiles: tiles; those with a label are used, at most 256.
         device: where to train.
-        context: receives progress.
+        context: receives notices.
+        plan: how to train; by default with the default recipe.
 
     Raises:
         LabelsError, NoUsableTiles: too few of them have labels.
+        WeightsError: the weights cannot be had, or do not fit.
     """
+    plan = plan or TrainingPlan()
     labelled = tiles.labelled()
     apart = max(1, len(labelled) // _MEASURED)
     some = labelled.select(list(range(0, len(labelled), apart))[:_MEASURED])
-    recipe = recipe_for(RecipeName.ROBUST, _WEIGHTS)
-    (few, few_used), (more, more_used) = (
-        _training_s(some, replace(recipe, epochs=epochs), device, context)
-        for epochs in (_FEW_EPOCHS, _MORE_EPOCHS)
-    )
-    tile_epochs = len(some) * (_MORE_EPOCHS - _FEW_EPOCHS)
-    epoch, epoch_used = max(0.0, more - few) / tile_epochs, max(0.0, more_used - few_used)
-    return TrainRates(
-        measured=len(some),
-        epochs=recipe.epochs,
-        base_s=max(0.0, few - epoch * len(some)),
-        base_processor_s=max(0.0, few_used - epoch_used / tile_epochs * len(some)),
-        epoch_s=epoch,
-        epoch_processor_s=epoch_used / tile_epochs,
-        pixel_bytes=3 * recipe.size_px**2,
-    )
-
-
-def _training_s(
-    tiles: TileSet, recipe: Recipe, device: torch.device, context: RunContext
-) -> tuple[float, float]:
-    started, used = time.perf_counter(), processor_seconds()
+    full, few = plan.recipe, min(_EPOCHS, plan.recipe.epochs)
+    recipe = replace(full, epochs=few, first_update=_FIRST_UPDATE, update_every=0.0)
+    clock, used, started = StageClock(), processor_seconds(), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="rsretrieve-rates-") as made:
-        request = TrainingRequest(tiles, Path(made, "model"), recipe, device, weights=_WEIGHTS)
-        train_model(request, RunContext(listener=context.report))
-    return time.perf_counter() - started, processor_seconds() - used
+        output = Path(made, "model")
+        request = TrainingRequest(
+            some, output, recipe, device, weights=plan.weights, bands=plan.bands
+        )
+        train_model(request, RunContext(listener=clock.listen))
+        clock.stop()
+        written = sum(path.stat().st_size for path in output.iterdir())
+        taken = read_description(output).preprocessing
+    total, used = time.perf_counter() - started, processor_seconds() - used
+    count, seconds = max(1, len(some)), clock.seconds
+    plain, updating = _epochs(clock.epochs)
+    pair_s = _pair_s(device) if recipe.agreement is not None and full.update_epochs else 0.0
+    return TrainRates(
+        measured=count,
+        epochs=full.epochs,
+        updates=len(full.update_epochs),
+        read_s=seconds[READING] / count,
+        start_s=(seconds[FEATURES] + seconds[HEAD]) / count,
+        epoch_s=plain / count,
+        update_s=max(0.0, updating - plain - pair_s * count**2) / count,
+        pair_s=pair_s,
+        base_s=seconds[REST] + max(0.0, seconds[EPOCHS] - sum(clock.epochs)),
+        processor_share=used / total,
+        peak_bytes=_peak_bytes(),
+        pixel_bytes=len(taken.bands) * taken.size_px**2 * np.dtype(taken.dtype).itemsize,
+        model_bytes=written,
+        file_bytes=bytes_a_tile(labelled),
+        validation=plan.validation,
+    )
 
 
-def predict_training(rates: TrainRates, count: int, read_s: float) -> Prediction:
-    """Predict `rsretrieve train` with the default recipe.
+def predict_training(rates: TrainRates, count: int) -> Prediction:
+    """Predict a training.
 
     Args:
-        rates: of a short training.
-        count: N.
-        read_s: seconds to read a tile.
+        rates: of a short training with the same options.
+        count: N, validation tiles that are split off included.
     """
-    work = count * rates.epochs
-    seconds = {"reading": read_s * count, "epochs": rates.epoch_s * work, "rest": rates.base_s}
-    used = rates.epoch_processor_s * work + rates.base_processor_s
-    memory = RUNTIME_BYTES + _TORCH_BYTES + rates.pixel_bytes * count
-    disk = _MODEL_BYTES + _ROW_BYTES * count
-    return Prediction("train", count, seconds, used, memory, disk)
+    read = count + rates.validation
+    seconds = {
+        "reading": rates.read_s * read,
+        "before the first epoch": rates.start_s * count,
+        "epochs": rates.epoch_s * count * rates.epochs,
+        "updating labels": rates.updates * (rates.update_s * count + rates.pair_s * count**2),
+        "rest": rates.base_s,
+    }
+    used = rates.processor_share * sum(seconds.values())
+    memory = rates.peak_bytes + rates.pixel_bytes * max(0, read - rates.measured)
+    disk = rates.model_bytes + _ROW_BYTES * count
+    files = int(rates.file_bytes * read)
+    return Prediction("train", count, seconds, used, memory, disk, read_bytes=files)
+
+
+def _epochs(seconds: list[float]) -> tuple[float, float]:
+    """Seconds of an epoch without and with an update of the weights m_i.
+
+    The first epoch, in which memory is allocated, counts only if there are no others.
+    """
+    if not seconds:
+        return 0.0, 0.0
+    plain = [seconds[-1], *seconds[:1]] if len(seconds) < _EPOCHS else seconds[-1:]
+    updating = seconds[1:-1] if len(seconds) == _EPOCHS else plain
+    return sum(plain) / len(plain), sum(updating) / len(updating)
+
+
+def _pair_s(device: torch.device) -> float:
+    """Seconds to compare a pair of tiles in the search for neighbours."""
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(_VOTING, 128, generator=generator).to(device)
+    vectors = torch.nn.functional.normalize(vectors)
+    taught = Targets.as_given(torch.zeros(_VOTING, dtype=torch.long, device=device))
+    started = time.perf_counter()
+    neighbor_votes(vectors, taught, 2)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return (time.perf_counter() - started) / _VOTING**2
+
+
+def _peak_bytes() -> int:
+    """Peak memory of this process."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -19,6 +19,8 @@ def corrupt_with_model(
     rate: float,
     seed: int,
     context: RunContext,
+    *,
+    exact: bool = False,
 ) -> dict[str, str]:
     """Corrupt labels by `corrupt_by_instance`, with similarities in a model's embedding.
 
@@ -30,6 +32,7 @@ def corrupt_with_model(
         rate: share of labels to corrupt, 0…1.
         seed: random seed.
         context: receives the tiles that cannot be read, and progress.
+        exact: exactly this share of the tiles that can be read gets a wrong label.
 
     Returns:
         Tile id → label.
@@ -43,7 +46,7 @@ def corrupt_with_model(
     names = embedded.tiles.class_names
     labels = np.array([names.index(str(tile.label)) for tile in embedded.tiles], np.int64)
     similarities = embedded.vectors @ class_means(embedded.vectors, labels, len(names)).T
-    corrupted = corrupt_by_instance(embedded.tiles, rate, similarities, names, seed)
+    corrupted = corrupt_by_instance(embedded.tiles, rate, similarities, names, seed, exact=exact)
     return {tile.id: corrupted.get(tile.id, str(tile.label)) for tile in labelled}
 
 

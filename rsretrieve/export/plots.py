@@ -32,7 +32,7 @@ def plot_training(history: Path, path: Path) -> None:
     """
     rows = [row for _, row in read_table(history, ("epoch", "loss", "kept_fraction"))]
     epochs = [int(row["epoch"]) for row in rows]
-    figure = _figure_class()(figsize=(8, 4.2), layout="constrained")
+    figure = figure_class()(figsize=(8, 4.2), layout="constrained")
     losses = figure.add_subplot()
     losses.plot(epochs, [float(row["loss"]) for row in rows], color="tab:gray", label="loss")
     losses.set_xlabel("epoch")
@@ -69,7 +69,7 @@ def plot_evaluation(path: Path, evaluation: Evaluation, *, overwrite: bool) -> N
     counts = np.array(evaluation.confusion.counts, np.float64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = min(_LARGEST_INCHES, 3 + _CLASS_INCHES * len(counts))
-    figure = _figure_class()(figsize=(1.35 * side, side), layout="constrained")
+    figure = figure_class()(figsize=(1.35 * side, side), layout="constrained")
     matrix, bars = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     image = matrix.imshow(shares, vmin=0, vmax=1, cmap="Blues", aspect="auto")
     figure.colorbar(image, ax=matrix, label="share of the queries of a class", location="left")
@@ -103,7 +103,12 @@ def _plot_known(
         axes.plot(*zip(*known), color=color, label=name)
 
 
-def _figure_class() -> Any:
+def figure_class() -> Any:
+    """Matplotlib's class of figures.
+
+    Raises:
+        MissingPackage: matplotlib is not installed.
+    """
     # Figure instead of pyplot: it needs no window system and has no global state.
     try:
         from matplotlib.figure import Figure

@@ -27,6 +27,7 @@ from rsretrieve.training.checkpoint import (
     select_prefix,
 )
 from rsretrieve.training.ema import MovingAverage
+from rsretrieve.training.frozen.feature_cache import FeatureCache
 from rsretrieve.training.head_warmup import dropout
 from rsretrieve.training.losses import MetricLoss, label_log_probability
 from rsretrieve.training.parallel.processes import ALONE, Processes
@@ -48,6 +49,7 @@ class TrainingSettings:
         micro_batches: if memory runs out, split batches. The gradients of the micro-batches add
             up to those of the batch, except that batch norm uses one micro-batch at a time.
         processes: those that train together; with several, batches are not split.
+        features: of a frozen backbone, known from other trainings.
     """
 
     recipe: Recipe
@@ -57,6 +59,7 @@ class TrainingSettings:
     precision: Precision
     micro_batches: bool = False
     processes: Processes = ALONE
+    features: FeatureCache | None = None
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
 from rsretrieve.network.runtime.malloc import retain_freed_memory
 from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
+from rsretrieve.training.frozen.feature_cache import FeatureCache
 from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.outcome import (
     MANY_STEPS,
@@ -65,6 +66,7 @@ class TrainingRequest:
         overwrite: replace an existing model, or an unfinished training.
         resume: continue the unfinished training of this output.
         micro_batches: if memory runs out, split batches.
+        features: of frozen backbones, known from other trainings of this process.
     """
 
     tiles: TileSet
@@ -78,6 +80,7 @@ class TrainingRequest:
     overwrite: bool = False
     resume: bool = False
     micro_batches: bool = False
+    features: FeatureCache | None = None
 
 
 def train_model(
@@ -266,6 +269,7 @@ def _settings(
         precision=best_precision(request.device),
         micro_batches=request.micro_batches,
         processes=processes,
+        features=request.features if processes.count == 1 else None,
     )
 
 

@@ -17,7 +17,8 @@ from tests.api.conftest import QUICK
 from tests.support.repository import ROOT
 
 FUNCTIONS = [name for name in rsretrieve.__all__ if inspect.isfunction(getattr(rsretrieve, name))]
-CLASSES = ["AuditResult", "Evaluation", "Hits", "Index", "Leaks", "Model", "TileLists", "Tiles"]
+CLASSES = ["AuditResult", "Comparison", "Evaluation", "Hits", "Index", "Leaks", "Model"]
+CLASSES += ["TileLists", "Tiles"]
 FINDER = doctest.DocTestFinder(exclude_empty=True, recurse=True)
 # An example that leaves the choice of the embedding to the package is told of it.
 pytestmark = pytest.mark.filterwarnings("ignore:no model was given")

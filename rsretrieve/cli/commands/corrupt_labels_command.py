@@ -17,6 +17,7 @@ from rsretrieve.cli.early_checks import (
 )
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
+from rsretrieve.data.labels.noise_choice import FROM_MODEL, NoiseChoice
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.enums import NoiseKind
 from rsretrieve.export.output_paths import OutputPaths
@@ -33,21 +34,31 @@ def corrupt_labels(
     kind: Annotated[
         NoiseKind,
         typer.Option(
-            help="uniform: to any other class. table: to the classes of --table. instance: the "
-            "tiles that --model confuses most easily."
+            help="uniform: to any other class. table, or label-dependent: to the classes of "
+            "--table. instance: the tiles that --model confuses most easily."
         ),
     ] = NoiseKind.UNIFORM,
     table: Annotated[
         str | None,
         typer.Option(
             metavar="TABLE",
-            help="Confusions for --kind table: aid, nwpu-resisc45 (both published), or a CSV file: "
-            "from,to,share.",
+            help="Confusions for --kind table: aid, nwpu-resisc45 (both published), a CSV file "
+            "(from,to,share), or from-model: those of --model. Shares of classes that TILES do not "
+            "have are given to the other classes of the same row.",
         ),
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(metavar="DIR|NAME", help="Model for --kind instance.")
+        Path | None,
+        typer.Option(metavar="DIR|NAME", help="Model for --kind instance and --table from-model."),
     ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Change exactly this share of the labels of each class, instead of each label "
+            "with this probability.",
+        ),
+    ] = False,
     labels: options.Labels = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -63,20 +74,16 @@ def corrupt_labels(
 
     Example:
         rsretrieve corrupt-labels tiles --rate 0.3 --output noisy.csv
+        rsretrieve corrupt-labels tiles --rate 0.3 --output noisy.csv --exact
     """
-    if (kind is NoiseKind.TABLE) != (table is not None):
-        raise typer.BadParameter("--kind table needs --table TABLE, and --table needs --kind table")
-    if (kind is NoiseKind.INSTANCE) != (model is not None):
-        raise typer.BadParameter(
-            "--kind instance needs --model DIR, and --model needs --kind instance"
-        )
+    noise = NoiseChoice(kind, rate, table, model, exact)
     model = (named := find_model(model)).folder
     paths = OutputPaths(
         {"--output": output},
         inputs={
             **options.inputs_of("TILES", tiles),
             "--labels": labels,
-            "--table": table,
+            "--table": None if table == FROM_MODEL else table,
             "--model": model,
         },
         overwrite=overwrite,
@@ -91,29 +98,23 @@ def corrupt_labels(
         from rsretrieve._core.tables import write_csv
         from rsretrieve.cli.io.result_tables import corruption_summary
         from rsretrieve.data.discovery.find_tiles import find_tiles
-        from rsretrieve.data.labels.label_noise import (
-            corrupt_by_table,
-            corrupt_uniformly,
-            read_transitions,
-        )
+        from rsretrieve.data.labels.label_noise import read_transitions
         from rsretrieve.data.run_context import RunContext
+        from rsretrieve.evaluation.label_corruption import corrupted_labels
 
         context = RunContext(strict=strict, listener=terminal.listen)
-        transitions = None if table is None else read_transitions(table)
+        if table is not None and table != FROM_MODEL:
+            read_transitions(table)
         found = find_tiles(tiles, labels, scenes, context)
         paths.check_tiles(lambda: (tile.path for tile in found))
         terminal.notice(*found.notices)
-        if transitions is not None:
-            corrupted = corrupt_by_table(found, rate, transitions, seed)
-        elif model is not None:
-            from rsretrieve.evaluation.instance_noise import corrupt_with_model
+        loaded = None
+        if model is not None:
             from rsretrieve.network.device import choose_device
             from rsretrieve.network.model_folder import load_model
 
             loaded = load_model(model, choose_device(device), context)
-            corrupted = corrupt_with_model(loaded, found, rate, seed, context)
-        else:
-            corrupted = corrupt_uniformly(found, rate, seed)
+        corrupted = corrupted_labels(found, noise, seed, context, loaded)
         rows = [(tile.id, corrupted[tile.id], tile.label) for tile in found.labelled()]
         write_csv(output, ("tile", "label", "true_label"), rows, overwrite=overwrite)
         changed = sum(label != true for _, label, true in rows)

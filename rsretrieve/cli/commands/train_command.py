@@ -9,10 +9,8 @@ from typing import Annotated
 import typer
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite
-from rsretrieve._core.paths import Location
 from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import (
-    check_bands,
     check_device,
     check_labels_file,
     check_tiles,
@@ -23,6 +21,7 @@ from rsretrieve.cli.early_checks import (
 from rsretrieve.cli.given_command import command_as_typed, record_config
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
+from rsretrieve.cli.train_run import keeps_epochs, output_or_default
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.enums import LossName, Normalisation, OptimizerName, RecipeName
 from rsretrieve.export.output_paths import OutputPaths
@@ -38,7 +37,11 @@ def train(
     tiles: options.Tiles,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Model folder to write. \\[default: models/NAME]"),
+        typer.Option(
+            metavar="DIR",
+            help="Model folder to write. \\[default: models/NAME; if it exists, "
+            "models/NAME-2 and so on]",
+        ),
     ] = None,
     labels: options.Labels = None,
     val: Annotated[
@@ -159,6 +162,23 @@ def train(
             "\\[default: 0.5]"
         ),
     ] = None,
+    log_dir: Annotated[
+        Path | None,
+        options.file_option(
+            metavar="DIR",
+            help="Write TensorBoard events into a new sub-folder, named after the model. Needs the "
+            "extra tensorboard.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            rich_help_panel=options.RUN,
+            help="Write no model: train on some of the tiles for a few epochs, and predict time, "
+            "memory, and bytes to read.",
+        ),
+    ] = False,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     overwrite: options.Overwrite = False,
@@ -181,7 +201,7 @@ def train(
     in_parts = batch_size == "auto"
     tiles_per_step = None if in_parts else options.parse_count(batch_size, "--batch-size")
     weights = (named := find_weights(weights)).source
-    output = output or Path("models", Path(Location.parse(tiles[0]).name).stem)
+    output, chosen_output = output_or_default(output, tiles[0], resume=resume, anew=overwrite)
     paths = OutputPaths(
         folder={"--output": output},
         inputs={
@@ -194,8 +214,7 @@ def train(
     with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:
         refuse_no_labels(labels)
         paths.check()
-        check_training(backbone, weights)
-        check_bands(asked_bands)
+        check_training(backbone, weights, asked_bands)
         check_device(device)
         from rsretrieve.training.recipe import recipe_for
 
@@ -220,13 +239,14 @@ def train(
         check_labels_file(labels)
         refuse_to_overwrite(output, overwrite=overwrite, marker="model.json")
         from rsretrieve.data.discovery.find_tiles import find_tiles
+        from rsretrieve.data.profile.band_names import band_numbers
         from rsretrieve.data.run_context import RunContext
+        from rsretrieve.export.event_log import EventLog
 
-        context = RunContext(strict=strict, listener=terminal.listen)
+        log = EventLog(log_dir, output.name, terminal.listen)
+        context = RunContext(strict=strict, listener=log.listen)
         found = find_tiles(tiles, labels, scenes, context)
         validation = find_tiles(val, None, scenes, context) if val else None
-        from rsretrieve.data.profile.band_names import band_numbers
-
         chosen_bands = band_numbers(found, asked_bands)
         from rsretrieve.cli.io.result_tables import training_summary
         from rsretrieve.export.model_card import write_card_and_plot
@@ -248,40 +268,24 @@ def train(
             resume=resume,
             micro_batches=in_parts,
         )
-        terminal.notice(*request.tiles.notices)
+        terminal.notice(*request.tiles.notices, *chosen_output)
         if text := unused_gpus(request.device, device):
             terminal.notice(f"{text} -m {command_as_typed()}")
-        checkpoint = checkpoint_path(output)
-        before = None if resume else _state(checkpoint)
-        terminal.after_interrupt = lambda: _what_is_kept(checkpoint, before)
+        if dry_run:
+            from rsretrieve.cli.io.dry_run import predicted
+
+            terminal.result(*predicted(request, context))
+            return
+        terminal.after_interrupt = keeps_epochs(checkpoint_path(output), resume=resume)
+
+        parts: dict[str, object] = {"batch_size": "auto"} if in_parts else {}
 
         def add_reports(folder: Path) -> None:
             write_card_and_plot(folder, str(output))
-            in_numbers = {"batch_size": "auto"} if in_parts else {}
-            record_config(folder, **{**chosen.options(), **in_numbers, "output": output})
+            record_config(folder, **{**chosen.options(), **parts, "output": output})
 
-        summary = train_model(request, context, add_reports)
+        with log:
+            summary = train_model(request, context, add_reports)
         terminal.notice(*context.notices)
         terminal.result(training_json(summary), training_summary(summary))
         raise typer.Exit(terminal.failures(context.failures))
-
-
-def _what_is_kept(checkpoint: Path, before: tuple[int, int] | None) -> str:
-    """Say after Ctrl-C which epochs are kept, by the checkpoint before the run and now."""
-    now = _state(checkpoint)
-    if now is None:
-        return (
-            "no epoch was finished, so nothing is kept; the same command starts from the beginning"
-        )
-    if now == before:
-        return "no epoch was finished; the earlier unfinished training is unchanged"
-    return "finished epochs are kept; to continue, repeat the command with --resume"
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    """Inode and modification time, which change when the file is replaced; None if missing."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_mtime_ns

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def costs_table(explained: Explanation) -> Table:
     """One line for each command and number of tiles."""
-    columns = ("command", "tiles", "index type", "time", "of it", "memory", "disk")
+    columns = ("command", "tiles", "index type", "time", "of it", "memory", "disk", "to read")
     priced = explained.limits.dollars_per_hour is not None
     table = plain_table("predicted costs", *columns, *(("dollars",) if priced else ()))
     for one in explained.predictions:
@@ -28,6 +28,7 @@ def costs_table(explained: Explanation) -> Table:
             f"{name} {in_units(seconds)}",
             format_size(one.memory_bytes),
             format_size(one.disk_bytes) if one.disk_bytes else "–",
+            format_size(one.read_bytes) if one.read_bytes else "–",
             *(() if dollars is None else (f"{dollars:.2f}",)),
         )
         table.add_row(*map(plain, cells))

@@ -20,6 +20,7 @@ from rsretrieve._core.seeded_random import hash_uniform
 from rsretrieve._core.tables import read_table
 from rsretrieve._core.text import some_of
 from rsretrieve.data.labels.class_names import clean_label
+from rsretrieve.data.labels.exact_noise import exactly_by_table, exactly_by_weights
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument, LabelsError
 
@@ -32,7 +33,9 @@ _IS_WRONG, _TARGET_CLASS = "noise: whether", "noise: whither"
 PUBLISHED_TABLES = ("aid", "nwpu-resisc45")
 
 
-def corrupt_uniformly(tiles: TileSet, rate: float, seed: int) -> dict[str, str]:
+def corrupt_uniformly(
+    tiles: TileSet, rate: float, seed: int, *, exact: bool = False
+) -> dict[str, str]:
     """Replace labels with probability `rate` by a class drawn uniformly from the others.
 
     A label stays with probability 1 − η and becomes each of the K − 1 other classes with
@@ -42,6 +45,7 @@ def corrupt_uniformly(tiles: TileSet, rate: float, seed: int) -> dict[str, str]:
         tiles: the tiles; those without a label are left out.
         rate: η, 0…1.
         seed: any integer.
+        exact: exactly this share is wrong; see `exactly_by_table`.
 
     Returns:
         tile id → label, for the tiles that have a label.
@@ -52,11 +56,11 @@ def corrupt_uniformly(tiles: TileSet, rate: float, seed: int) -> dict[str, str]:
     """
     names = _at_least_two_classes(tiles)
     shares = {name: {other: 1.0 for other in names if other != name} for name in names}
-    return corrupt_by_table(tiles, rate, _normalised(shares), seed)
+    return corrupt_by_table(tiles, rate, _normalised(shares), seed, exact=exact)
 
 
 def corrupt_by_table(
-    tiles: TileSet, rate: float, transitions: Transitions, seed: int
+    tiles: TileSet, rate: float, transitions: Transitions, seed: int, *, exact: bool = False
 ) -> dict[str, str]:
     """Replace labels with probability `rate` by classes drawn from a transition table.
 
@@ -65,6 +69,7 @@ def corrupt_by_table(
         rate: η, 0…1.
         transitions: for every class of the tiles, the shares of its wrong labels, which sum to 1.
         seed: any integer.
+        exact: exactly this share is wrong; see `exactly_by_table`.
 
     Returns:
         tile id → label.
@@ -76,6 +81,8 @@ def corrupt_by_table(
     """
     _check_rate(rate)
     _check_covers(transitions, tiles)
+    if exact:
+        return exactly_by_table(tiles, rate, transitions, seed)
     labels = {}
     for tile in tiles.labelled():
         label = str(tile.label)
@@ -93,6 +100,7 @@ def corrupt_by_instance(
     seed: int,
     *,
     softness: float = 0.1,
+    exact: bool = False,
 ) -> dict[str, str]:
     """Replace labels of tiles that resemble another class by that class.
 
@@ -107,6 +115,7 @@ def corrupt_by_instance(
         class_names: the K classes, in the order of the columns.
         seed: any integer.
         softness: τ, the temperature: higher values spread the errors over more tiles.
+        exact: exactly this share is wrong: as many tiles are drawn without replacement.
 
     Returns:
         tile id → label.
@@ -125,11 +134,14 @@ def corrupt_by_instance(
     nearest = others.argmax(axis=1)
     confusability = others[rows, nearest] - own_similarity
     probabilities = capped_to_mean(np.exp((confusability - confusability.max()) / softness), rate)
+    ids = [tile.id for tile in tiles]
+    if exact:
+        wrong = exactly_by_weights(ids, probabilities.tolist(), rate, seed)
+    else:
+        wrong = {i for i, p in zip(ids, probabilities) if hash_uniform(seed, _IS_WRONG, i) < p}
     return {
-        tile.id: str(class_names[nearest[i]])
-        if hash_uniform(seed, _IS_WRONG, tile.id) < probabilities[i]
-        else str(tile.label)
-        for i, tile in enumerate(tiles)
+        tile.id: str(class_names[near]) if tile.id in wrong else str(tile.label)
+        for tile, near in zip(tiles, nearest)
     }
 
 

@@ -25,7 +25,7 @@ class KnownVectors:
 
     def __init__(self, pixels: NDArray[Any], vectors: NDArray[np.float32]) -> None:
         self._vectors = vectors
-        self._rows = {_digest(tile): row for row, tile in enumerate(pixels)}
+        self._rows = {digest_of_tile(tile): row for row, tile in enumerate(pixels)}
 
     def completed(
         self, pixels: NDArray[Any], embed: Callable[[NDArray[Any]], NDArray[np.float32]]
@@ -39,7 +39,7 @@ class KnownVectors:
         Returns:
             (B, D) float32.
         """
-        rows = np.array([self._rows.get(_digest(tile), -1) for tile in pixels], np.int64)
+        rows = np.array([self._rows.get(digest_of_tile(tile), -1) for tile in pixels], np.int64)
         if (rows < 0).all():
             return embed(pixels)
         vectors = self._vectors[rows]
@@ -48,7 +48,8 @@ class KnownVectors:
         return vectors
 
 
-def _digest(tile: NDArray[Any]) -> bytes:
+def digest_of_tile(tile: NDArray[Any]) -> bytes:
+    """A digest of the pixels, the shape and the type of a preprocessed tile."""
     whole = np.ascontiguousarray(tile)
     digest = blake2b(f"{whole.shape} {whole.dtype.str} ".encode(), digest_size=_DIGEST_BYTES)
     digest.update(whole.view(np.uint8).data)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from rsretrieve.data.loading.batches import room_for
+from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.unlabelled.principal_components import fit_projection
 from rsretrieve.training.dataset import PreparedTiles
+from rsretrieve.training.frozen.feature_cache import FeatureCache, backbone_key
 from rsretrieve.training.frozen.standardisation import Standardisation, set_linear
 from rsretrieve.training.validate import Examples
 
@@ -45,7 +48,12 @@ class FrozenBackbone:
 
     @classmethod
     def of(
-        cls, model: PrototypeModel, embedder: Embedder, prepared: PreparedTiles, context: RunContext
+        cls,
+        model: PrototypeModel,
+        embedder: Embedder,
+        prepared: PreparedTiles,
+        context: RunContext,
+        cache: FeatureCache | None = None,
     ) -> FrozenBackbone:
         """Run the backbone once over all tiles.
 
@@ -54,10 +62,14 @@ class FrozenBackbone:
             embedder: of the model's network.
             prepared: the tiles.
             context: receives progress.
+            cache: features that are known from other trainings, which new ones are added to.
         """
         parts = [prepared.train] + ([] if prepared.validation is None else [prepared.validation])
         context.start_stage("computing the backbone's features, once", sum(map(len, parts)))
-        features = [_features(embedder, part.pixels, context) for part in parts]
+        compute: Callable[[NDArray[Any]], Tensor] = embedder.features
+        if cache is not None:
+            compute = _with_cache(cache, model.network, prepared.preprocessing, embedder)
+        features = [_features(embedder, compute, part.pixels, context) for part in parts]
         standard = Standardisation.of(features[0])
         for found in features:
             standard.apply(found)
@@ -108,11 +120,30 @@ def _head_of(model: PrototypeModel, standard: Standardisation) -> PrototypeModel
     return PrototypeModel(network, copy.deepcopy(model.prototypes)).to(whole.weight.device)
 
 
-def _features(embedder: Embedder, pixels: NDArray[Any], context: RunContext) -> NDArray[np.float32]:
+def _with_cache(
+    cache: FeatureCache,
+    network: EmbeddingNetwork,
+    preprocessing: Preprocessing,
+    embedder: Embedder,
+) -> Callable[[NDArray[Any]], Tensor]:
+    key = backbone_key(network, preprocessing)
+
+    def computed(pixels: NDArray[Any]) -> NDArray[np.float32]:
+        return np.asarray(embedder.features(pixels).cpu(), np.float32)
+
+    return lambda block: torch.from_numpy(cache.completed(key, block, computed))
+
+
+def _features(
+    embedder: Embedder,
+    compute: Callable[[NDArray[Any]], Tensor],
+    pixels: NDArray[Any],
+    context: RunContext,
+) -> NDArray[np.float32]:
     """(N, C, S, S) → (N, F), in memory or in a temporary file."""
     features: NDArray[np.float32] | None = None
     done = 0
-    for rows in embedder.map_blocks(embedder.features, pixels):
+    for rows in embedder.map_blocks(compute, pixels):
         found = rows.cpu().numpy()
         if features is None:
             shape = (len(pixels), found.shape[1])

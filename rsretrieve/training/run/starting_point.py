@@ -171,7 +171,7 @@ def _on_features(
     """Compute the features of the backbone once; without epochs, finish its head, too."""
     exact = replace(settings, precision=Precision.FLOAT32)
     embedder = embedder_of(fuse_batchnorm(model.network), exact)
-    frozen = FrozenBackbone.of(model, embedder, prepared, context)
+    frozen = FrozenBackbone.of(model, embedder, prepared, context, settings.features)
     features = None
     if Path(weights).is_dir():
         features = _inherited_features(Path(weights), prepared, context)

@@ -1,0 +1,1 @@
+"""Compare trainings, for Python."""

@@ -1,0 +1,1 @@
+"""Train a grid of choices over several seeds, and say which choice is better."""

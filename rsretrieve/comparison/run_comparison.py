@@ -1,0 +1,280 @@
+"""Train and measure all cells of a comparison that are not finished."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
+from rsretrieve._core.locks import only_writer
+from rsretrieve.comparison.cell_contexts import CellContexts
+from rsretrieve.comparison.choice import Cell, Contrast, TrainingChoice
+from rsretrieve.comparison.comparison_folder import ComparisonFolder
+from rsretrieve.comparison.comparison_result import CellResult, Comparison
+from rsretrieve.comparison.test_set import TestSet, measure, read_values, write_values
+from rsretrieve.comparison.training_set import (
+    NoisyLabels,
+    TrainingSet,
+    cells_digest,
+    check_choices,
+    refuse_test_tiles,
+    tiles_of_cell,
+)
+from rsretrieve.comparison.verdict import DETECTED
+from rsretrieve.data.profile.band_names import band_numbers
+from rsretrieve.data.run_context import RunContext
+from rsretrieve.data.tile import TileSet
+from rsretrieve.errors import CheckpointError, InvalidArgument, TrainingDiverged
+from rsretrieve.export.model_card import write_card_and_plot
+from rsretrieve.export.plots import figure_class
+from rsretrieve.export.run_config import write_config
+from rsretrieve.network.device import choose_device
+from rsretrieve.network.metadata import DESCRIPTION_FILE, WEIGHTS_FILE, read_description
+from rsretrieve.network.model_folder import load_model
+from rsretrieve.network.network import check_backbone
+from rsretrieve.network.pretrained import check_weights
+from rsretrieve.training.frozen.feature_cache import FeatureCache
+from rsretrieve.training.initialize import starting_model
+from rsretrieve.training.train import TrainingRequest, checkpoint_path, train_model
+
+FEWEST_SEEDS = 2
+_BANDS = 3  # where the tiles decide: every network takes as many
+
+
+@dataclass(frozen=True)
+class ComparisonRequest:
+    """What to compare.
+
+    Attributes:
+        training: the training tiles.
+        test: the test tiles, prepared.
+        choices: every combination of the varied values.
+        contrasts: which of them are compared.
+        output: the folder to write; a comparison that is there is continued.
+        seeds: how many seeds, from `first_seed` on.
+        first_seed: the first one.
+        metric: the figure that is compared.
+        detected: the difference that should be detected.
+        device: where to train.
+        overwrite: make finished cells again whose options, tiles or labels have changed.
+        add_files: writes more files into the folder; called at the start.
+    """
+
+    training: TrainingSet
+    test: TestSet
+    choices: tuple[TrainingChoice, ...]
+    contrasts: tuple[Contrast, ...]
+    output: Path
+    seeds: int = 3
+    first_seed: int = 0
+    metric: str = "map"
+    detected: float = DETECTED
+    device: str = "auto"
+    overwrite: bool = False
+    add_files: Callable[[Path], None] = lambda _: None
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """All cells; those of the first seed come first."""
+        seeds = range(self.first_seed, self.first_seed + self.seeds)
+        return tuple(Cell(choice, seed) for seed in seeds for choice in self.choices)
+
+
+def run_comparison(request: ComparisonRequest, context: RunContext) -> Comparison:
+    """Train and measure every cell that is not finished, and compare.
+
+    Args:
+        request: what to compare.
+        context: takes tiles that cannot be read, notices and progress.
+
+    Returns:
+        The figures of all cells, the differences and the verdict.
+
+    Raises:
+        InvalidArgument, LabelsError, WeightsError, …: an option, a labels file or a noise cannot
+            be used; found before the first training.
+        OutputExists: the output is no comparison, or a finished cell was made with other options.
+        OutputBusy: another process is writing it.
+    """
+    _check(request, context)
+    with only_writer(request.output):
+        folder = ComparisonFolder.opened(request.output)
+        request.output.mkdir(parents=True, exist_ok=True)
+        training = request.training.listed(request.output)
+        run = _Run(replace(request, training=training), folder, CellContexts(context))
+        run.check_finished()
+        folder.save()
+        request.add_files(request.output)
+        return run.all_cells()
+
+
+def _check(request: ComparisonRequest, context: RunContext) -> None:
+    if request.seeds < FEWEST_SEEDS:
+        raise InvalidArgument(
+            f"a comparison needs at least {FEWEST_SEEDS} seeds, not {request.seeds}: the figure of "
+            "one training says nothing about how much trainings differ by chance"
+        )
+    choose_device(request.device)
+    figure_class()
+    ComparisonFolder.opened(request.output)
+    for choice in request.choices:
+        check_backbone(choice.recipe.backbone)
+        check_weights(choice.recipe.backbone, choice.weights)
+        band_numbers(request.training.tiles, choice.bands)
+    _try_networks(request.choices)
+    refuse_test_tiles(request.choices, request.test.queries)
+    check_choices(request.training, request.choices, context)
+
+
+def _try_networks(choices: Sequence[TrainingChoice]) -> None:
+    """Build every network once: weights that do not fit and sizes that are too small are found."""
+    tried = set()
+    for choice in choices:
+        recipe, bands = choice.recipe, len(choice.bands) or _BANDS
+        key = recipe.backbone, recipe.size_px, bands, choice.weights
+        if key not in tried:
+            tried.add(key)
+            starting_model(recipe, bands, ("one", "other"), choice.weights, 0)
+
+
+class _Run:
+    """The work on the cells of one comparison."""
+
+    def __init__(
+        self, request: ComparisonRequest, folder: ComparisonFolder, context: CellContexts
+    ) -> None:
+        self.request, self.folder, self.context = request, folder, context
+        self.cache = FeatureCache()
+        self.noisy = NoisyLabels(folder.labels, folder.labels_from, request.overwrite)
+        self._weights: dict[str, str] = {}
+
+    def check_finished(self) -> None:
+        """Refuse finished cells that are of another comparison, unless they may be overwritten."""
+        if self.request.overwrite:
+            return
+        for cell in self.request.cells:
+            if (self.folder.model(cell)).exists() or cell.name in self.folder.measured:
+                digest = self.digest(cell, *self.tiles_of(cell, self.context.quiet()))
+                self.folder.refuse_others(cell, digest, self.request.test.digest)
+
+    def all_cells(self) -> Comparison:
+        """Train and measure what is not finished; the results of all."""
+        results: list[CellResult] = []
+        cells = self.request.cells
+        for number, cell in enumerate(cells, 1):
+            epochs = cell.choice.recipe.epochs or None
+            self.context.context.start_stage(f"[{number}/{len(cells)}] {cell.title}", epochs)
+            try:
+                results.append(self.one_cell(cell))
+            except TrainingDiverged as error:
+                self.context.once(
+                    f"{cell.title} has no figures, because its training failed: {error.message}"
+                )
+        request = self.request
+        return Comparison(
+            request.output,
+            request.choices,
+            tuple(results),
+            request.contrasts,
+            request.metric,
+            request.detected,
+            gallery=len(request.test.gallery or request.test.queries),
+            alone=request.test.gallery is None,
+        )
+
+    def one_cell(self, cell: Cell) -> CellResult:
+        """The figures of a cell, which is trained and measured if it is not finished."""
+        folder, test = self.folder, self.request.test
+        context = self.context.of_cell()
+        tiles, labels = self.tiles_of(cell, context)
+        digest = self.digest(cell, tiles, labels)
+        model, path = folder.model(cell), folder.queries(cell)
+        if not folder.is_trained(cell, digest):
+            folder.begin(cell, digest)
+            self.train(cell, tiles, labels, context)
+            folder.finish(cell, digest)
+        if not folder.is_measured(cell, digest, test.digest):
+            loaded = load_model(model, choose_device(self.request.device), context)
+            frozen = cell.choice.recipe.trains_head_only
+            found = measure(loaded, test, context, self.cache if frozen else None)
+            path.parent.mkdir(exist_ok=True)
+            write_values(path, found)
+            folder.measured[cell.name] = [digest, test.digest]
+            folder.save()
+        self.context.take_over(context)
+        seconds = float(read_description(model).training.get("seconds", 0.0))
+        return CellResult(cell, model, read_values(path), seconds)
+
+    def train(self, cell: Cell, tiles: TileSet, labels: Path | None, context: RunContext) -> None:
+        """Train one cell; an interrupted training is continued."""
+        choice, output = cell.choice, self.folder.model(cell)
+        stale = output.exists()
+        request = TrainingRequest(
+            tiles=tiles,
+            output=output,
+            recipe=choice.recipe,
+            device=choose_device(self.request.device),
+            validation=choice.validation,
+            weights=choice.weights,
+            bands=band_numbers(tiles, choice.bands),
+            seed=cell.seed,
+            overwrite=stale,
+            micro_batches=choice.micro_batches,
+            features=self.cache,
+        )
+        config = choice.config(
+            {
+                "tiles": list(self.request.training.words) or None,
+                "labels": labels,
+                "seed": cell.seed,
+                "device": self.request.device,
+                "output": output,
+            }
+        )
+
+        def add_reports(made: Path) -> None:
+            write_card_and_plot(made, str(output))
+            write_config(made, "train", config)
+
+        self._trained(request, context, add_reports)
+
+    def _trained(
+        self, request: TrainingRequest, context: RunContext, add_reports: Callable[[Path], None]
+    ) -> None:
+        """Train, and continue an interrupted training if it is the same one."""
+        checkpoint = checkpoint_path(request.output)
+        if checkpoint.exists() and not request.overwrite:
+            try:
+                train_model(replace(request, resume=True), context, add_reports)
+                return
+            except CheckpointError:
+                shutil.rmtree(checkpoint.parent)  # of other tiles or options
+        train_model(request, context, add_reports)
+
+    def tiles_of(self, cell: Cell, context: RunContext) -> tuple[TileSet, Path | None]:
+        """See `tiles_of_cell`."""
+        return tiles_of_cell(cell, self.request.training, self.noisy, self.request.device, context)
+
+    def digest(self, cell: Cell, tiles: TileSet, labels: Path | None) -> str:
+        """What tells the training of a cell from others."""
+        choice = cell.choice
+        content: dict[str, Any] = {
+            "recipe": choice.recipe.to_json(),
+            "weights": self._weights_digest(choice.weights),
+            "bands": list(map(str, choice.bands)),
+            "micro_batches": choice.micro_batches,
+            "seed": cell.seed,
+            "tiles": cells_digest(tiles),
+            "validation": None if choice.validation is None else cells_digest(choice.validation),
+        }
+        return sha256_of_json(content)
+
+    def _weights_digest(self, weights: str) -> str:
+        if weights not in self._weights:
+            path = Path(weights)
+            file = path / WEIGHTS_FILE if (path / DESCRIPTION_FILE).is_file() else path
+            self._weights[weights] = sha256_of_file(file) if file.is_file() else weights
+        return self._weights[weights]

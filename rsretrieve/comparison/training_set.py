@@ -1,0 +1,240 @@
+"""The training tiles of each cell: labels of a file, noise, and no test tiles among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
+from rsretrieve._core.tables import write_csv
+from rsretrieve._core.text import some_of
+from rsretrieve.comparison.choice import Cell, TrainingChoice, slug_of
+from rsretrieve.comparison.test_set import image_keys
+from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.discovery.tile_list import write_list
+from rsretrieve.data.file_state import FileState
+from rsretrieve.data.labels.label_noise import PUBLISHED_TABLES
+from rsretrieve.data.labels.labels import override_labels
+from rsretrieve.data.labels.noise_choice import FROM_MODEL, NoiseChoice
+from rsretrieve.data.run_context import RunContext
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.errors import InputError, OutputExists
+from rsretrieve.evaluation.label_corruption import corrupted_labels, transitions_for
+from rsretrieve.network.device import choose_device
+from rsretrieve.network.metadata import WEIGHTS_FILE
+from rsretrieve.network.model_folder import load_model
+
+TRAINING_LIST = "train.csv"
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The training tiles of all cells.
+
+    Attributes:
+        tiles: with the labels that they have without a labels file.
+        words: what names them on the command line; empty if nothing does.
+        excluded: how many were left out because they are test tiles.
+    """
+
+    tiles: TileSet
+    words: tuple[str, ...]
+    excluded: int = 0
+
+    def listed(self, folder: Path) -> TrainingSet:
+        """The same, named by a list in a folder, if test tiles were left out."""
+        if not self.excluded:
+            return self
+        path = folder / TRAINING_LIST
+        write_list(path, self.tiles, overwrite=True)
+        trust = {tile.id: tile.trust for tile in self.tiles}
+        found = find_tiles(path)
+        tiles = tuple(replace(tile, trust=trust[tile.id]) for tile in found)
+        folders = (*self.tiles.folders, *found.folders)
+        # As the command reads them, but the tiles keep the trust of what the user typed.
+        return replace(self, tiles=replace(found, tiles=tiles, folders=folders), words=(str(path),))
+
+
+def without_test_tiles(
+    tiles: TileSet, words: Sequence[str], test: TileSet, context: RunContext
+) -> TrainingSet:
+    """Leave out tiles that are test tiles, by place or by content.
+
+    Args:
+        tiles: the tiles to train on.
+        words: what names them on the command line.
+        test: the test tiles.
+        context: receives a notice.
+
+    Raises:
+        InputError: no tile is left.
+    """
+    positions = _shared(tiles, test)
+    if not positions:
+        return TrainingSet(tiles, tuple(words))
+    if len(positions) == len(tiles):
+        raise InputError(
+            f"all tiles of {tiles.source} are test tiles, too",
+            hint="split them: rsretrieve split TILES --output lists",
+        )
+    context.notice(
+        f"{len(positions)} tiles of TILES are test tiles, or copies of them; no model is trained "
+        "on them"
+    )
+    kept = tiles.select([i for i in range(len(tiles)) if i not in positions])
+    return TrainingSet(kept, tuple(words), len(positions))
+
+
+def refuse_test_tiles(choices: Sequence[TrainingChoice], test: TileSet) -> None:
+    """Refuse validation tiles that are test tiles.
+
+    Raises:
+        InputError: there is one.
+    """
+    for choice in choices:
+        shared = _shared(choice.validation, test) if choice.validation is not None else set()
+        if choice.validation is not None and shared:
+            raise InputError(
+                f"{len(shared)} validation tiles are test tiles "
+                f"({some_of(choice.validation[i].id for i in sorted(shared))})",
+                hint="choose other tiles for --val: they decide which epoch is kept",
+            )
+
+
+def _shared(tiles: TileSet, test: TileSet) -> set[int]:
+    """The positions of tiles that are test tiles or copies of them.
+
+    Only files of the size of a test tile are read.
+    """
+    places = {(tile.location.absolute(), str(tile.window or "")) for tile in test}
+    sizes = {FileState.of(tile.path).size_bytes for tile in test if tile.location.is_local}
+    same_place, to_read = set(), []
+    for i, tile in enumerate(tiles):
+        if (tile.location.absolute(), str(tile.window or "")) in places:
+            same_place.add(i)
+        elif tile.location.is_local and FileState.of(tile.path).size_bytes in sizes:
+            to_read.append(i)
+    if not to_read:
+        return same_place
+    contents = set(image_keys(test))
+    keys = image_keys([tiles[i] for i in to_read])
+    return same_place | {i for i, key in zip(to_read, keys) if key in contents}
+
+
+def check_choices(
+    training: TrainingSet, choices: Sequence[TrainingChoice], context: RunContext
+) -> None:
+    """Find errors of labels files and noise tables before the first training.
+
+    Raises:
+        LabelsError, TableError, ModelError: a file does not fit the tiles, or cannot be read.
+    """
+    for choice in choices:
+        tiles = _labelled(training.tiles, choice.labels)
+        for text in tiles.notices[len(training.tiles.notices) :]:
+            context.notice(text)
+        noise = choice.noise
+        if noise is not None and noise.table not in (None, FROM_MODEL):
+            transitions_for(tiles, str(noise.table), context)
+            corrupted_labels(tiles, noise, 0, RunContext())
+        if noise is not None and noise.model is not None:
+            load_model(noise.model, choose_device("cpu"))
+
+
+@dataclass
+class NoisyLabels:
+    """Labels files with noise, which are written once and then used by all choices.
+
+    Attributes:
+        folder: where they are.
+        made_from: by the name of a file, the digest of what it was made from.
+        overwrite: replace files that were made from something else.
+    """
+
+    folder: Path
+    made_from: dict[str, str]
+    overwrite: bool = False
+
+    def file(self, cell: Cell, tiles: TileSet, device: str, context: RunContext) -> Path:
+        """The labels file of a cell with noise; the same noise and seed give the same file.
+
+        Args:
+            cell: the cell.
+            tiles: the training tiles without noise.
+            device: where a model that the noise names runs.
+            context: receives notices and progress.
+
+        Raises:
+            OutputExists: there is such a file, which was made from other labels.
+        """
+        noise = cell.choice.noise
+        if noise is None:
+            raise ValueError("the cell has no noise")
+        name = f"{noise_slug(noise, cell.choice.labels)}-seed{cell.seed}.csv"
+        path, before = self.folder / name, tiles.labelled()
+        digest = sha256_of_json([noise_text(noise), _content_of(noise), cells_digest(before)])
+        if path.exists() and self.made_from.get(name) == digest:
+            return path
+        if path.exists() and not self.overwrite:
+            raise OutputExists(
+                f"{path} was made from other labels, or by another table or model, than are given "
+                "now",
+                hint="give --overwrite to make it again, or another --output",
+            )
+        labels = _with_noise(before, noise, cell.seed, device, context)
+        rows = [(tile.id, labels[tile.id], tile.label) for tile in before]
+        write_csv(path, ("tile", "label", "true_label"), rows, overwrite=self.overwrite)
+        self.made_from[name] = digest
+        return path
+
+
+def tiles_of_cell(
+    cell: Cell, training: TrainingSet, noisy: NoisyLabels, device: str, context: RunContext
+) -> tuple[TileSet, Path | None]:
+    """The training tiles of a cell, and the labels file that gives them these labels."""
+    tiles = _labelled(training.tiles, cell.choice.labels)
+    if cell.choice.noise is None:
+        return tiles, cell.choice.labels
+    path = noisy.file(cell, tiles, device, context)
+    return override_labels(training.tiles, path), path
+
+
+def _content_of(noise: NoiseChoice) -> str:
+    """A digest of the files that a noise names."""
+    files = [noise.model / WEIGHTS_FILE] if noise.model is not None else []
+    if noise.table not in (None, FROM_MODEL, *PUBLISHED_TABLES):
+        files.append(Path(str(noise.table)))
+    return sha256_of_json([sha256_of_file(file) for file in files])
+
+
+def _with_noise(
+    tiles: TileSet, noise: NoiseChoice, seed: int, device: str, context: RunContext
+) -> dict[str, str]:
+    model = None
+    if noise.model is not None:
+        model = load_model(noise.model, choose_device(device), context)
+    return corrupted_labels(tiles, noise, seed, context, model)
+
+
+def noise_slug(noise: NoiseChoice, labels: Path | None) -> str:
+    """The beginning of the name of a labels file with noise."""
+    values = [("noise", noise_text(noise))]
+    if labels is not None:
+        values.append(("labels", str(labels)))
+    return slug_of(values)
+
+
+def noise_text(noise: NoiseChoice) -> str:
+    """The noise as `NoiseChoice.parse` takes it."""
+    parts = [noise.kind, noise.table, noise.model, f"{noise.rate:g}"]
+    return ":".join(str(part) for part in parts if part is not None)
+
+
+def _labelled(tiles: TileSet, labels: Path | None) -> TileSet:
+    return tiles if labels is None else override_labels(tiles, labels)
+
+
+def cells_digest(tiles: Iterable[Tile]) -> list[list[str | None]]:
+    """Ids and labels of tiles, for a digest."""
+    return [[t.id, t.label, "confirmed" if t.confirmed else None] for t in tiles]
