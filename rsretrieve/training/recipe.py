@@ -47,6 +47,32 @@ class AgreementSettings:
 
 
 @dataclass(frozen=True)
+class PosteriorSettings:
+    """How `PosteriorPolicy` sets targets.
+
+    Attributes:
+        first_update, update_every: shares of the epochs after which targets are set for the first
+            time, and then again; they replace those of the recipe.
+        teach_all_after: finished share of the epochs after which not only the certain half of the
+            tiles of each class is taught.
+        iterations: of the estimate at an update.
+
+    Raises:
+        InvalidArgument: a share is outside 0…1, or there is no iteration.
+    """
+
+    first_update: float
+    update_every: float
+    teach_all_after: float
+    iterations: int
+
+    def __post_init__(self) -> None:
+        shares = (self.first_update, self.update_every, self.teach_all_after)
+        if not all(0 <= share <= 1 for share in shares) or self.iterations < 1:
+            raise InvalidArgument(f"shares must be in 0…1 and iterations 1 or more, not {self}")
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Every hyper-parameter of a training.
 
@@ -73,6 +99,8 @@ class Recipe:
         weights_by: the model that sets the weights m_i.
         agreement: keep and replace labels where the network and a tile's neighbours agree; None
             uses the truncation alone, as published.
+        posterior: if there are features that no label has shaped, estimate the classes of the
+            tiles from them, and teach those; `agreement` is for trainings without such features.
         average_decay: decay of the moving average a step, after the first steps.
         keep: the model that is saved.
         validation: how the classes of validation tiles are predicted.
@@ -118,6 +146,7 @@ class Recipe:
     augmentation: Augmentation
     freeze_backbone: bool = False
     reflectance: bool = False
+    posterior: PosteriorSettings | None = None
 
     def __post_init__(self) -> None:
         positive = ("size_px", "dimensions", "temperature", "learning_rate", "batch_size")
@@ -179,7 +208,19 @@ class Recipe:
         """The epochs after which the weights m_i are set, from 1; empty for losses without them."""
         if self.loss is not LossName.T_RNSL:
             return frozenset()
-        first, step = self.first_update * self.epochs, max(1.0, self.update_every * self.epochs)
+        return self._epochs_from(self.first_update, self.update_every)
+
+    @property
+    def posterior_epochs(self) -> frozenset[int]:
+        """The epochs after which the posterior sets targets anew, from 1."""
+        posterior = self.posterior
+        if self.loss is not LossName.T_RNSL or posterior is None:
+            return frozenset()
+        return self._epochs_from(posterior.first_update, posterior.update_every)
+
+    def _epochs_from(self, share: float, every: float) -> frozenset[int]:
+        """The epochs, but for the last, after a share of all of them and then at intervals."""
+        first, step = share * self.epochs, max(1.0, every * self.epochs)
         turns = range(math.ceil(max(0.0, self.epochs - first) / step))
         due = (math.ceil(first + turn * step) for turn in turns)
         return frozenset(epoch for epoch in due if 1 <= epoch < self.epochs)
@@ -200,10 +241,12 @@ class Recipe:
         return replace(self, **{name: v for name, v in choices.items() if v is not None})
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values. Without `reflectance`, as in the checkpoints of earlier versions."""
+        """As JSON values. Without what earlier versions did not have, as in their checkpoints."""
         found = asdict(self)
         if not self.reflectance:
             del found["reflectance"]
+        if self.posterior is None:
+            del found["posterior"]
         return found
 
 
@@ -248,10 +291,14 @@ PAPER = Recipe(
 
 _AGREEMENT = AgreementSettings(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7)
 
+_POSTERIOR = PosteriorSettings(
+    first_update=0.25, update_every=0.15, teach_all_after=0.65, iterations=4
+)
+
 ROBUST = replace(
     # Small batches and one cycle suit small sets of tiles. A scene from above may be turned and
-    # mirrored. The averaged model, together with each tile's neighbours, decides which labels
-    # are kept and which are replaced. Figures: benchmarks/RESULTS.md.
+    # mirrored. The features before the training, and then the averaged model beside them, tell
+    # which labels are kept and which are replaced. Figures: benchmarks/RESULTS.md.
     PAPER,
     name=RecipeName.ROBUST,
     size_px=128,
@@ -266,6 +313,7 @@ ROBUST = replace(
     update_every=0.0,
     weights_by=ModelSelection.AVERAGE,
     agreement=_AGREEMENT,
+    posterior=_POSTERIOR,
     average_decay=0.99,
     keep=ModelSelection.AVERAGE,
     validation=Validation.PROTOTYPES,

@@ -208,9 +208,13 @@ def _loop(
     """The loop over pixels; with a frozen backbone over its features."""
     frozen = start.frozen
     if frozen is None:
-        return TrainingLoop(settings, start.model, prepared.train, prepared.validation, context)
+        return TrainingLoop(
+            settings, start.model, prepared.train, prepared.validation, context, start.posterior
+        )
     of_features = replace(settings, preprocessing=None, precision=Precision.FLOAT32)
-    return TrainingLoop(of_features, frozen.head, frozen.train, frozen.validation, context)
+    return TrainingLoop(
+        of_features, frozen.head, frozen.train, frozen.validation, context, start.posterior
+    )
 
 
 def _before_training(training: TrainingLoop) -> BeforeTraining:
