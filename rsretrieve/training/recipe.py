@@ -216,7 +216,10 @@ class Recipe:
         posterior = self.posterior
         if self.loss is not LossName.T_RNSL or posterior is None:
             return frozenset()
-        return self._epochs_from(posterior.first_update, posterior.update_every)
+        due = self._epochs_from(posterior.first_update, posterior.update_every)
+        late = [epoch for epoch in due if epoch >= posterior.teach_all_after * self.epochs]
+        # Afterwards no tile is left to tell how far the network can be trusted.
+        return frozenset(epoch for epoch in due if epoch <= min(late, default=self.epochs))
 
     def _epochs_from(self, share: float, every: float) -> frozenset[int]:
         """The epochs, but for the last, after a share of all of them and then at intervals."""

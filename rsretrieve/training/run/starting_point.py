@@ -51,7 +51,8 @@ class StartingPoint:
         starting_features: (N, d) of the training tiles; see `compute_starting_features`.
         frozen: the features of the backbone, if only its head is trained; else None.
         posterior: the classes of the training tiles by their starting features; None without
-            features of all tiles, or if the recipe does not use it.
+            features of all tiles, if these say nothing about the labels, or if the recipe does
+            not use it.
     """
 
     model: PrototypeModel
@@ -193,17 +194,20 @@ def _posterior(
     context.start_stage("estimating the classes from the starting features")
     rows = torch.from_numpy(np.asarray(features, np.float32)).to(settings.device)
     given = torch.from_numpy(train.labels).to(settings.device)
-    confirmed = np.zeros(len(train), bool) if train.confirmed is None else train.confirmed
+    nobody = np.zeros(len(train), bool)
+    confirmed = nobody if train.confirmed is None else train.confirmed
+    vectors = Neighbourhood.of(rows, settings.processes)
     policy = PosteriorPolicy.of(
         recipe.posterior,
-        Neighbourhood.of(rows, settings.processes),
+        vectors,
         given,
         torch.from_numpy(confirmed).to(settings.device),
         len(prepared.class_names),
         settings.seed,
     )
-    settings.processes.copy_of_first([*policy.tensors().values()])
-    return policy
+    informs = torch.tensor(float(policy.estimate.is_informative(vectors)), device=rows.device)
+    settings.processes.copy_of_first([*policy.tensors().values(), informs])
+    return policy if bool(informs) else None
 
 
 def _on_features(

@@ -25,6 +25,7 @@ NEIGHBOURS = 15
 FOLDS = 5
 _VOTE_TEMPERATURE = 0.1
 _NO_VOTE = 0.02
+_LEAST = 1e-12
 _SHRINKAGE = 0.1
 _BLOCK_BYTES = 64 << 20
 
@@ -69,10 +70,14 @@ class Neighbourhood:
         return cls(rows, found[:, count:].long(), weights)
 
     def votes(self, posterior: Tensor) -> Tensor:
-        """(N, K) scores by the votes of the neighbours, who vote by (N, K) probabilities."""
+        """(N, K) scores by the votes of the neighbours, who vote by (N, K) probabilities.
+
+        Neighbours whose probabilities are zeros do not vote.
+        """
         votes = torch.zeros_like(posterior)
         for nearest, weights in zip(self.nearest.T, self.weights.T):
             votes += weights[:, None] * posterior[nearest]
+        votes /= votes.sum(dim=1, keepdim=True).clamp_min(_LEAST)
         return (votes + _NO_VOTE).log()
 
 
@@ -100,14 +105,15 @@ def discriminant_scores(rows: Tensor, folds: Tensor, posterior: Tensor) -> Tenso
     Args:
         rows: (N, D) unit rows.
         folds: (N,) int64, see `assigned_folds`.
-        posterior: (N, K) probabilities of the tiles' classes.
+        posterior: (N, K) probabilities of the tiles' classes; zeros if they must not be used.
 
     Returns:
         (N, K) scores in the dtype of the posterior.
     """
     exact = rows.double()
+    used = exact * posterior.any(dim=1)[:, None]
     parts = [folds == fold for fold in range(FOLDS)]
-    scatters = torch.stack([exact[part].T @ exact[part] for part in parts])
+    scatters = torch.stack([used[part].T @ used[part] for part in parts])
     sizes = torch.stack([posterior[part].double().sum(dim=0) for part in parts])
     sums = torch.stack([posterior[part].double().T @ exact[part] for part in parts])
     scores = torch.empty_like(posterior)

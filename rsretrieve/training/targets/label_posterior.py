@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,6 +41,7 @@ _PRIOR_TILES = 50.0
 _STARTS = (0.3, 0.7)  # as shares of the noise rate of random labels, 1 − 1/K
 _WITH_RATE, _WITH_MATRIX, _UPDATES = 8, 12, 2
 _FEW = 50
+_PARTS, _HELD_OUT, _INFORMS = 3, 4, 3.0
 
 
 @dataclass
@@ -53,6 +54,7 @@ class LabelPosterior:
         folds: (N,) int64, see `assigned_folds`.
         transitions: (K, K) float32 T, row true class, column given label.
         posterior: (N, K) float32 q.
+        by_vectors: (N, K) float32 log P by the vectors of the first fit.
     """
 
     given: Tensor
@@ -60,6 +62,7 @@ class LabelPosterior:
     folds: Tensor
     transitions: Tensor
     posterior: Tensor
+    by_vectors: Tensor
 
     @classmethod
     def fitted(
@@ -77,12 +80,13 @@ class LabelPosterior:
         folds, found = assigned_folds(given, seed), []
         for share in _STARTS:
             noise = uniform_noise(share * (1 - 1 / classes), classes, given.device)
-            fit = cls(given, confirmed, folds, noise, one_hot(given, classes).float())
+            certain = one_hot(given, classes).float()
+            fit = cls(given, confirmed, folds, noise, certain, certain)
             for iteration in range(_WITH_RATE + _WITH_MATRIX):
-                log_p = fit.log_p(vectors)
+                fit.by_vectors = fit.log_p(vectors)
                 for _ in range(_UPDATES):
-                    fit.update(log_p, only_rate=iteration < _WITH_RATE)
-            found.append((fit.log_likelihood(fit.log_p(vectors)), fit))
+                    fit.update(fit.by_vectors, only_rate=iteration < _WITH_RATE)
+            found.append((fit.log_likelihood(fit.by_vectors), fit))
         return max(found, key=lambda pair: pair[0])[1]
 
     @property
@@ -94,13 +98,18 @@ class LabelPosterior:
         """The mean of log Σ_t P_it T_{t,y_i}."""
         return _log_likelihood(log_p, self.likelihood) / max(1, len(self.given))
 
-    def log_p(self, vectors: Neighbourhood) -> Tensor:
-        """(N, K) log P by the classifiers of the vectors, fitted to q."""
+    def log_p(self, vectors: Neighbourhood, known: Tensor | None = None) -> Tensor:
+        """(N, K) log P by the classifiers of the vectors, fitted to q.
+
+        Args:
+            vectors: of the tiles.
+            known: (N,) bool, tiles whose labels the factors are fitted to; by default all.
+        """
         likelihood = self.likelihood
         scores = discriminant_scores(vectors.rows, self.folds, self.posterior)
-        both = calibrated(scores, likelihood)
-        both += calibrated(vectors.votes(self.posterior), likelihood)
-        return calibrated(both, likelihood)
+        both = calibrated(scores, likelihood, known)
+        both += calibrated(vectors.votes(self.posterior), likelihood, known)
+        return calibrated(both, likelihood, known)
 
     def update(self, log_p: Tensor, *, only_rate: bool = False) -> None:
         """Set q from log P and T, then T from q.
@@ -122,24 +131,57 @@ class LabelPosterior:
         counts = counts + _PRIOR_TILES * noise
         self.transitions = noise if only_rate else counts / counts.sum(dim=1, keepdim=True)
 
-    def include(self, log_p: Tensor, vectors: Neighbourhood, untaught: Tensor, rounds: int) -> None:
+    def include(self, log_p: Tensor, untaught: Tensor, rounds: int) -> None:
         """Set q and T anew with the probabilities of a network beside those by the vectors.
 
         A network has learned the labels of the tiles that it was taught. How far it can be
-        trusted is therefore measured on the others, if there are enough.
+        trusted is therefore measured on the others; if there are too few, nothing changes. What
+        the vectors say stays as it was: refitted again and again, classes that are alike would
+        merge.
 
         Args:
             log_p: (N, K) log p_ic of the network.
-            vectors: that no label has shaped.
             untaught: (N,) bool, tiles that the network was not taught.
             rounds: of the estimation.
         """
-        rows = untaught if int(untaught.sum()) >= _FEW else torch.ones_like(untaught)
+        if int(untaught.sum()) < _FEW:
+            return
         for _ in range(rounds):
-            likelihood = self.likelihood
-            factor = best_factor(log_p[rows], likelihood[rows])
+            factor = best_factor(log_p[untaught], self.likelihood[untaught])
             by_network = (log_p * factor).log_softmax(dim=1)
-            self.update(calibrated(self.log_p(vectors) + by_network, likelihood))
+            self.update((self.by_vectors + by_network).log_softmax(dim=1))
+
+    def is_informative(self, vectors: Neighbourhood) -> bool:
+        """Whether the vectors predict labels that were not used, better than frequencies do.
+
+        The labels of a third of the tiles are left out at a time, and q is estimated from the
+        others. Vectors that say nothing about the classes would confirm any fit to all labels.
+        The gain of log likelihood must exceed three standard errors.
+
+        Args:
+            vectors: of the tiles.
+        """
+        gain = torch.zeros(len(self.given), device=self.given.device)
+        shares = torch.bincount(self.given, minlength=len(self.transitions)) / len(self.given)
+        for part in range(_PARTS):
+            left_out = (self.folds + torch.arange(len(self.given), device=gain.device)) % _PARTS
+            rows = left_out == part
+            log_p = self._without_labels_of(rows, vectors)
+            predicted = (log_p.exp() * self.likelihood).sum(dim=1).clamp_min(_LEAST).log()
+            gain[rows] = (predicted - shares[self.given].log())[rows]
+        error = float(gain.std()) / math.sqrt(len(gain))
+        return float(gain.mean()) > _INFORMS * error
+
+    def _without_labels_of(self, rows: Tensor, vectors: Neighbourhood) -> Tensor:
+        """(N, K) log P of an estimate in which the labels of some tiles are unknown."""
+        known = replace(self, posterior=self.likelihood / self.likelihood.sum(dim=1, keepdim=True))
+        known.posterior[rows] = 0
+        for _ in range(_HELD_OUT):
+            log_p = known.log_p(vectors, ~rows)
+            known.update(log_p)
+            known.posterior[rows] = 0
+            known.transitions = self.transitions
+        return known.log_p(vectors, ~rows)
 
     def certain(self) -> Tensor:
         """(N,) bool, see `certain_half`."""
@@ -147,11 +189,16 @@ class LabelPosterior:
 
     def tensors(self) -> dict[str, Tensor]:
         """The state, for a checkpoint."""
-        return {"transitions": self.transitions, "posterior": self.posterior}
+        return {
+            "transitions": self.transitions,
+            "posterior": self.posterior,
+            "by_vectors": self.by_vectors,
+        }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
         """Set the state to one that `tensors` returned."""
         self.transitions, self.posterior = tensors["transitions"], tensors["posterior"]
+        self.by_vectors = tensors["by_vectors"]
 
 
 def _log_likelihood(log_p: Tensor, likelihood: Tensor) -> float:
@@ -182,9 +229,10 @@ def best_factor(scores: Tensor, likelihood: Tensor) -> float:
     return math.exp(best)
 
 
-def calibrated(scores: Tensor, likelihood: Tensor) -> Tensor:
-    """(N, K) scores → (N, K) log P with `best_factor`."""
-    log_p = (scores * best_factor(scores, likelihood)).log_softmax(dim=1)
+def calibrated(scores: Tensor, likelihood: Tensor, known: Tensor | None = None) -> Tensor:
+    """(N, K) scores → (N, K) log P with `best_factor`, that of the known labels if not all are."""
+    rows = slice(None) if known is None else known
+    log_p = (scores * best_factor(scores[rows], likelihood[rows])).log_softmax(dim=1)
     return log_p.clamp_min(math.log(_LEAST))
 
 

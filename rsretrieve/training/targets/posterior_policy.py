@@ -28,15 +28,11 @@ class PosteriorPolicy:
 
     Args:
         settings: when which tiles are taught.
-        vectors: of the training tiles, which no label has shaped.
-        estimate: of their classes; it is changed.
+        estimate: of the classes of the training tiles; it is changed.
     """
 
-    def __init__(
-        self, settings: PosteriorSettings, vectors: Neighbourhood, estimate: LabelPosterior
-    ) -> None:
+    def __init__(self, settings: PosteriorSettings, estimate: LabelPosterior) -> None:
         self.settings, self.estimate = settings, estimate
-        self._vectors = vectors
 
     @classmethod
     def of(
@@ -50,7 +46,7 @@ class PosteriorPolicy:
     ) -> PosteriorPolicy:
         """Estimate the classes from vectors and given labels; see `LabelPosterior.fitted`."""
         estimate = LabelPosterior.fitted(given, confirmed, classes, vectors, seed)
-        return cls(settings, vectors, estimate)
+        return cls(settings, estimate)
 
     def first_targets(self) -> Targets:
         """What is taught before the first update."""
@@ -61,7 +57,7 @@ class PosteriorPolicy:
     ) -> Targets:
         """See `TargetPolicy.update`."""
         untaught = previous.weights == 0
-        self.estimate.include(predictions.log_p, self._vectors, untaught, self.settings.iterations)
+        self.estimate.include(predictions.log_p, untaught, self.settings.iterations)
         if progress < self.settings.teach_all_after:
             return self._targets(self.estimate.certain())
         return self._targets(self.estimate.posterior.amax(dim=1) > _MORE_PROBABLE)
