@@ -2,8 +2,8 @@
 
 Networks are trained to classify photographs of 224 pixels. In a tile of 64 pixels, their last
 layer sees a map of 2 × 2 and hardly the objects that it knows. Enlarged to 128 pixels, tiles of
-the same class are nearer to each other; and so they are with the means and the standard deviations
-of maps of earlier levels, which still have the texture. Figures: benchmarks/RESULTS.md.
+the same class are nearer to each other; and so they are with the means of maps of earlier stages,
+which still have the texture. Figures: benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from rsretrieve.network.network import EmbeddingNetwork
 
 SIDE_PX = 128
 _LEVELS = 3
-_WITH_MAPS = (nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.ReLU6, nn.SiLU, nn.Hardswish)
 _REFUSES = (RuntimeError, ValueError, AssertionError, TypeError)
 
 
 class LevelNetwork(EmbeddingNetwork):
-    """A network whose features are those of its backbone, and statistics of earlier maps.
+    """A network whose features are those of its backbone, and the means of earlier maps.
 
-    Of each of the three smallest sizes of maps above 1 × 1, but for the smallest, the last map
-    that a layer returns is taken.
+    The maps are those that the stages of the backbone return, its layers at the top: the last of
+    each of three sizes above the smallest. Maps within a block are worse.
 
     Args:
         network: the network; its layers are shared.
@@ -73,22 +72,25 @@ class LevelNetwork(EmbeddingNetwork):
         with _recorded_maps(self.backbone) as maps:
             blocks = [super().features(pixels)]
         for side_of_map in sorted(maps)[1 : 1 + _LEVELS]:
-            values = maps[side_of_map].flatten(2).float()
-            blocks += [values.mean(dim=2), values.std(dim=2)]
+            blocks.append(maps[side_of_map].flatten(2).float().mean(dim=2))
         return [normalize(block) for block in blocks]
 
 
 @contextmanager
 def _recorded_maps(backbone: nn.Module) -> Iterator[dict[int, Tensor]]:
-    """The last square map of each side that a layer of a backbone returns while this is open."""
+    """The last square map of each side that a stage of a backbone returns while this is open."""
     maps: dict[int, Tensor] = {}
 
     def record(layer: nn.Module, inputs: Any, output: Any) -> None:
-        if output.dim() == 4 and output.shape[2] == output.shape[3] > 1:
+        if (
+            isinstance(output, Tensor)
+            and output.dim() == 4
+            and output.shape[2] == output.shape[3] > 1
+        ):
             maps[output.shape[2]] = output
 
-    layers = [layer for layer in backbone.modules() if isinstance(layer, _WITH_MAPS)]
-    hooks = [layer.register_forward_hook(record) for layer in layers]
+    stages = getattr(backbone, "features", backbone).children()
+    hooks = [stage.register_forward_hook(record) for stage in stages]
     try:
         yield maps
     finally:

@@ -6,8 +6,7 @@ stores them, reduced to a few dimensions, as independent evidence for a later la
 
 A scene from above stays the same scene when it is turned, but its features change. The sum over
 quarter turns is closer to that of similar scenes: over four, or two of tiles that are enlarged.
-Blocks of features (see `level_network`) are scaled to the same spread, those of earlier levels to
-half of it.
+Blocks of features (see `level_network`) get unit length, those of earlier levels half of it.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from rsretrieve.network.embedder import Embedder, pixel_blocks
 DIMENSIONS = 128
 QUARTER_TURNS = 4
 _SAMPLE_TILES = 10_000
-_SPREAD_OF_LEVELS = 0.5
+_LENGTH_OF_LEVELS = 0.5
 
 
 def compute_starting_features(
@@ -53,11 +52,13 @@ def compute_starting_features(
     chosen = np.sort(np.random.default_rng(seed).permutation(len(pixels))[:sample_tiles])
     turned = partial(_turned_features, embedder, turns)
     sample = [*embedder.map_blocks(turned, pixels, chosen)]
-    mean, axes = _axes_of_blocks(torch.cat(sample), sizes)
+    of_sample = torch.cat(sample)
+    whole = of_sample.mean(dim=0)
+    mean, axes = _principal_axes(_balanced(of_sample, whole, sizes))
     # Otherwise the sample is all tiles in their order.
     blocks = embedder.map_blocks(turned, pixels) if len(chosen) < len(pixels) else iter(sample)
-    projected = torch.cat([normalize((block - mean) @ axes) for block in blocks])
-    return np.asarray(projected.cpu().numpy(), np.float16)
+    projected = [normalize((_balanced(block, whole, sizes) - mean) @ axes) for block in blocks]
+    return np.asarray(torch.cat(projected).cpu().numpy(), np.float16)
 
 
 def project_features(
@@ -91,19 +92,18 @@ def _principal_axes(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, torch.linalg.eigh(covariance)[1][:, -min(DIMENSIONS, len(features) - 1) :]
 
 
-def _axes_of_blocks(features: Tensor, sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """The principal axes of blocks that have the same spread; see `_principal_axes`."""
+def _balanced(features: Tensor, mean: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """Blocks less their mean, as unit rows, those of earlier levels at half the length.
+
+    Args:
+        features: (N, F).
+        mean: (F,) of a sample.
+        sizes: numbers of features of the blocks; fewer than two are left as they are.
+    """
     if len(sizes) < 2:
-        return _principal_axes(features)
-    mean = features.mean(dim=0)
-    spreads = [float(b.norm(dim=1).mean()) for b in (features - mean).split(sizes, dim=1)]
-    shares = [1.0] + [_SPREAD_OF_LEVELS] * (len(sizes) - 1)
-    # A block that is the same for all tiles says nothing.
-    scales = [share / spread if spread > 1e-6 else 0.0 for share, spread in zip(shares, spreads)]
-    scale = torch.cat([torch.full((size,), each) for size, each in zip(sizes, scales)])
-    scale = scale.to(features)
-    _, axes = _principal_axes(features * scale)
-    return mean, axes * scale[:, None]
+        return features
+    first, *others = (features - mean).split(sizes, dim=1)
+    return torch.cat([normalize(first), *(_LENGTH_OF_LEVELS * normalize(o) for o in others)], dim=1)
 
 
 def _turned_features(embedder: Embedder, count: int, pixels: NDArray[Any]) -> Tensor:

@@ -175,7 +175,7 @@ def _features_of(
 ) -> NDArray[Any]:
     pixels = prepared.train.pixels
     bands, size_px = pixels.shape[1], pixels.shape[3]
-    network = LevelNetwork(fuse_batchnorm(model.network), bands, size_px)
+    network = LevelNetwork(model.network, bands, size_px)
     # An enlarged tile takes as long as several; fewer turns make up for it.
     turns = QUARTER_TURNS if network.side_px == size_px else QUARTER_TURNS // 2
     return compute_starting_features(
