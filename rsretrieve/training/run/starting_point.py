@@ -173,14 +173,16 @@ def _on_pixels(
 def _features_of(
     model: PrototypeModel, prepared: PreparedTiles, settings: TrainingSettings
 ) -> NDArray[Any]:
-    pixels = prepared.train.pixels
+    """Features before the training; with a posterior of larger tiles and of earlier stages."""
+    pixels, seed = prepared.train.pixels, settings.seed
+    if settings.recipe.posterior is None:
+        return compute_starting_features(embedder_of(model.network, settings), pixels, seed)
     bands, size_px = pixels.shape[1], pixels.shape[3]
     network = LevelNetwork(model.network, bands, size_px)
     # An enlarged tile takes as long as several; fewer turns make up for it.
     turns = QUARTER_TURNS if network.side_px == size_px else QUARTER_TURNS // 2
-    return compute_starting_features(
-        embedder_of(network, settings), pixels, settings.seed, turns=turns, sizes=network.sizes
-    )
+    embedder = embedder_of(network, settings)
+    return compute_starting_features(embedder, pixels, seed, turns=turns, sizes=network.sizes)
 
 
 def _posterior(
