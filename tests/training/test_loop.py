@@ -23,11 +23,12 @@ from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageSt
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.losses import MetricLoss
-from rsretrieve.training.recipe import ROBUST, PosteriorSettings, Recipe
+from rsretrieve.training.recipe import ROBUST, Recipe
 from rsretrieve.training.step import Batch, StepResult, TrainingSettings
 from rsretrieve.training.targets.label_posterior import LabelPosterior
 from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy
 from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
+from rsretrieve.training.targets.target_settings import PosteriorSettings
 from rsretrieve.training.targets.targets import Predictions, TargetPolicy, Targets
 from rsretrieve.training.targets.truncation import TruncationPolicy
 from rsretrieve.training.validate import Examples

@@ -20,10 +20,10 @@ from rsretrieve.training.recipe import (
     ROBUST_BY_POSTERIOR,
     ROBUST_FROM_NOTHING,
     ROBUST_FROZEN,
-    PosteriorSettings,
     Recipe,
     recipe_for,
 )
+from rsretrieve.training.targets.target_settings import PosteriorSettings
 
 
 def test_the_papers_recipe_is_as_published() -> None:

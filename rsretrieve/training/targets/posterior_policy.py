@@ -15,9 +15,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from rsretrieve.training.recipe import PosteriorSettings
 from rsretrieve.training.targets.classify_by_others import Neighbourhood
 from rsretrieve.training.targets.label_posterior import LabelPosterior
+from rsretrieve.training.targets.target_settings import PosteriorSettings
 from rsretrieve.training.targets.targets import Predictions, Targets, taught_classes
 
 _MORE_PROBABLE = 0.5

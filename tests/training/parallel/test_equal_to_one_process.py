@@ -22,11 +22,12 @@ from rsretrieve.progress import Noticed
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.parallel.processes import ALONE, Processes
-from rsretrieve.training.recipe import ROBUST, AgreementSettings, PosteriorSettings, Recipe
+from rsretrieve.training.recipe import ROBUST, Recipe
 from rsretrieve.training.step import TrainingSettings
 from rsretrieve.training.targets.classify_by_others import Neighbourhood
 from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy, neighbor_votes
 from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
+from rsretrieve.training.targets.target_settings import AgreementSettings, PosteriorSettings
 from rsretrieve.training.targets.targets import Predictions, Targets
 from rsretrieve.training.validate import Examples
 from tests.support.gloo_processes import in_processes

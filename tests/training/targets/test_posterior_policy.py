@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rsretrieve.training.recipe import PosteriorSettings
 from rsretrieve.training.targets.label_posterior import LabelPosterior
 from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
+from rsretrieve.training.targets.target_settings import PosteriorSettings
 from rsretrieve.training.targets.targets import Predictions, Targets
 
 SETTINGS = PosteriorSettings(0.25, 0.15, teach_all_after=0.6, iterations=2)
