@@ -8,7 +8,7 @@ from torch import Tensor
 from rsretrieve.training.targets.label_posterior import LabelPosterior
 from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
 from rsretrieve.training.targets.target_settings import PosteriorSettings
-from rsretrieve.training.targets.targets import Predictions, Targets
+from rsretrieve.training.targets.targets import Predictions
 
 SETTINGS = PosteriorSettings(0.25, 0.15, teach_all_after=0.6, iterations=2)
 
@@ -36,16 +36,21 @@ def test_a_class_that_no_tile_has_is_taught_by_the_given_labels() -> None:
 
 
 def test_later_all_tiles_are_taught_whose_class_is_clear() -> None:
-    torch.manual_seed(0)
-    given = torch.arange(40) % 2
-    policy = policy_of(torch.full((40, 2), 0.5), given)
-    p = torch.where(given[:, None] == torch.arange(2), 0.9, 0.1)
-    predictions = Predictions(torch.zeros(40, 3), p.log())
-    early = policy.update(predictions, given, Targets.as_given(given), 0.3)
+    p = torch.tensor([[0.9, 0.1, 0.0], [0.6, 0.3, 0.1], [0.4, 0.3, 0.3]] * 3)
+    for row in range(9):
+        p[row] = p[row].roll(row // 3)
+    given = torch.arange(9) // 3
+    policy = policy_of(p, given)
+    predictions = Predictions(torch.zeros(9, 4), p.log_softmax(dim=1))
+    early = policy.update(predictions, given, policy.first_targets(), 0.3)
     late = policy.update(predictions, given, early, 0.9)
-    taught = policy.estimate.posterior.amax(dim=1) > 0.5
-    assert torch.equal(late.weights > 0, taught)
-    assert float(early.weights.sum()) <= float(late.weights.sum())
+    assert early.weights.tolist() == [1, 1, 0] * 3
+    assert late.weights.tolist() == [1, 1, 0] * 3
+    p[1::3] = p[2::3]
+    policy = policy_of(p, given)
+    assert policy.first_targets().weights.tolist() == [1, 1, 0] * 3
+    late = policy.update(predictions, given, early, 0.9)
+    assert late.weights.tolist() == [1, 0, 0] * 3
 
 
 def test_a_checkpoint_keeps_the_estimate() -> None:
