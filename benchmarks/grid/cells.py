@@ -21,6 +21,8 @@ class Method(StrEnum):
     PAPER_RNSL = "paper-rnsl"
     PAPER_NSL = "paper-nsl"
     CROSS_ENTROPY = "cross-entropy"
+    EARLY_LEARNING = "early-learning"
+    SMALL_LOSS = "small-loss"
     FROZEN = "frozen"
 
     @property

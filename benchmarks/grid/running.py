@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from grid.baselines import Embedded, confident_learning, cross_entropy, frozen
+from grid.baselines import (
+    Embedded,
+    confident_learning,
+    cross_entropy,
+    early_learning,
+    frozen,
+    small_loss,
+)
 from grid.cells import Cell, Method
 from grid.data import CellTiles, Place, cell_folder, cell_tiles
 from rsretrieve._core.tables import read_table
@@ -136,7 +143,12 @@ def _note_time(started: float) -> Callable[[Path], None]:
 
 
 def _train(cell: Cell, tiles: CellTiles, place: Place) -> _Trained:
-    baselines = {Method.CROSS_ENTROPY: cross_entropy, Method.FROZEN: frozen}
+    baselines = {
+        Method.CROSS_ENTROPY: cross_entropy,
+        Method.EARLY_LEARNING: early_learning,
+        Method.SMALL_LOSS: small_loss,
+        Method.FROZEN: frozen,
+    }
     if cell.method in baselines:
         wall, cpu = time.perf_counter(), time.process_time()
         embedded = baselines[cell.method](cell, tiles, place)
