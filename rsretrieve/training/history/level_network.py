@@ -43,7 +43,8 @@ class LevelNetwork(EmbeddingNetwork):
     def __init__(self, network: EmbeddingNetwork, bands: int, size_px: int) -> None:
         nn.Module.__init__(self)
         self.backbone, self.projection = network.backbone, network.projection
-        self.side_px, self.sizes = max(size_px, SIDE_PX), ()
+        self.side_px = max(size_px, SIDE_PX)
+        self.sizes: tuple[int, ...] = ()
         try:
             self.sizes = self._sizes(bands)
         except _REFUSES:

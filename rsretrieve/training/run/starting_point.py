@@ -257,7 +257,7 @@ def _warm_up(start: StartingPoint, prepared: PreparedTiles, settings: TrainingSe
         exact = replace(settings, preprocessing=None, precision=Precision.FLOAT32)
         embedder = embedder_of(model.network, exact)
     epochs, seed = recipe.head_epochs, settings.seed
-    targets = start.posterior and start.posterior.first_targets()
+    targets = None if start.posterior is None else start.posterior.first_targets()
     warm_up_head(model, embedder, train, q=recipe.q, epochs=epochs, seed=seed, targets=targets)
 
 

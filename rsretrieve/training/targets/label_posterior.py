@@ -77,7 +77,8 @@ class LabelPosterior:
             vectors: of the tiles.
             seed: of the folds.
         """
-        folds, found = assigned_folds(given, seed), []
+        folds = assigned_folds(given, seed)
+        found: list[tuple[float, LabelPosterior]] = []
         for share in _STARTS:
             noise = uniform_noise(share * (1 - 1 / classes), classes, given.device)
             certain = one_hot(given, classes).float()
@@ -122,7 +123,7 @@ class LabelPosterior:
         classes = odds.shape[1]
         certain = one_hot(self.given, classes).float()
         self.posterior = torch.where(self.confirmed[:, None], certain, odds.softmax(dim=1))
-        rows = slice(None) if only_rate else certain_half(log_p)
+        rows: slice | Tensor = slice(None) if only_rate else certain_half(log_p)
         counts = torch.zeros_like(self.transitions)
         counts = counts.index_add(0, self.given[rows], self.posterior[rows]).T
         wrong = float((1 - counts.trace() / counts.sum()).clamp(1e-6, 1 - 1e-6))
@@ -231,7 +232,7 @@ def best_factor(scores: Tensor, likelihood: Tensor) -> float:
 
 def calibrated(scores: Tensor, likelihood: Tensor, known: Tensor | None = None) -> Tensor:
     """(N, K) scores → (N, K) log P with `best_factor`, that of the known labels if not all are."""
-    rows = slice(None) if known is None else known
+    rows: slice | Tensor = slice(None) if known is None else known
     log_p = (scores * best_factor(scores[rows], likelihood[rows])).log_softmax(dim=1)
     return log_p.clamp_min(math.log(_LEAST))
 
