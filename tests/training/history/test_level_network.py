@@ -42,7 +42,7 @@ def test_the_blocks_are_unit_vectors_of_the_last_layer_and_of_earlier_stages() -
         found = network.features(tiles)
         large = interpolate(tiles, size=(128, 128), mode="bicubic", align_corners=False)
         maps = [large]
-        for layer in backbone[:4]:
+        for layer in list(backbone)[:4]:
             maps.append(layer(maps[-1]))
         wanted = [normalize(m.mean(dim=(2, 3))) for m in (maps[4], maps[3], maps[2])]
     torch.testing.assert_close(found, torch.cat(wanted, dim=1))
