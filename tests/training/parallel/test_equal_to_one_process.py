@@ -80,7 +80,7 @@ def estimated(processes: Processes) -> list[Tensor]:
 @pytest.mark.slow
 def test_equal_vectors_give_equal_classes_to_the_bit() -> None:
     alone = estimated(ALONE)
-    assert 0 < alone[1].mean() < 1
+    assert (alone[0] != some_predictions()[1]).any()
     for found in in_processes(2, estimated):
         assert all(torch.equal(one, other) for one, other in zip(found, alone))
 
