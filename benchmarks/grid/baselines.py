@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from grid.cells import Cell
 from grid.data import CellTiles, Place
 from grid.features import FeatureNetwork
+from grid.rival_losses import EarlyLearning, RivalLoop, SmallLoss
 from rsretrieve.data.loading.batches import read_into_store
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import LossName, ModelSelection
@@ -72,6 +73,19 @@ def cross_entropy(cell: Cell, tiles: CellTiles, place: Place) -> Embedded:
     return _features(cell, tiles, place, recipe)
 
 
+def early_learning(cell: Cell, tiles: CellTiles, place: Place) -> Embedded:
+    """The same classifier with early-learning regularisation."""
+    recipe = _recipe(cell).changed(loss=LossName.NSL, weights_by=ModelSelection.AVERAGE)
+    loss = EarlyLearning(len(tiles.train), len(tiles.class_names))
+    return _features(cell, tiles, place, recipe, loss)
+
+
+def small_loss(cell: Cell, tiles: CellTiles, place: Place) -> Embedded:
+    """The same classifier, of each batch only the tiles with the smallest loss; η is known."""
+    recipe = _recipe(cell).changed(loss=LossName.NSL, weights_by=ModelSelection.AVERAGE)
+    return _features(cell, tiles, place, recipe, SmallLoss(cell.rate))
+
+
 def frozen(cell: Cell, tiles: CellTiles, place: Place) -> Embedded:
     """The features of the backbone as it was downloaded."""
     return _features(cell, tiles, place, None)
@@ -81,7 +95,13 @@ def _recipe(cell: Cell) -> Recipe:
     return ROBUST.changed(backbone=cell.backbone, size_px=cell.size_px, epochs=cell.epochs)
 
 
-def _features(cell: Cell, tiles: CellTiles, place: Place, recipe: Recipe | None) -> Embedded:
+def _features(
+    cell: Cell,
+    tiles: CellTiles,
+    place: Place,
+    recipe: Recipe | None,
+    loss: EarlyLearning | SmallLoss | None = None,
+) -> Embedded:
     device, context = choose_device(place.device), RunContext(strict=True)
     prepared = prepare_tiles(
         tiles.train,
@@ -103,7 +123,10 @@ def _features(cell: Cell, tiles: CellTiles, place: Place, recipe: Recipe | None)
         settings = TrainingSettings(
             recipe, prepared.preprocessing, cell.seed, device, best_precision(device)
         )
-        training = TrainingLoop(settings, classifier, prepared.train, None, RunContext())
+        if loss is None:
+            training = TrainingLoop(settings, classifier, prepared.train, None, RunContext())
+        else:
+            training = RivalLoop(settings, classifier, prepared.train, loss)
         with tempfile.TemporaryDirectory() as folder:
             training.run(Path(folder) / "checkpoint", {}, resume=False)
         kept = training.select_model(recipe.keep).network

@@ -16,10 +16,13 @@ class Method(StrEnum):
     """What is compared."""
 
     ROBUST = "robust"
+    ROBUST_BY_POSTERIOR = "robust-by-posterior"
     PAPER_T_RNSL = "paper-t-rnsl"
     PAPER_RNSL = "paper-rnsl"
     PAPER_NSL = "paper-nsl"
     CROSS_ENTROPY = "cross-entropy"
+    EARLY_LEARNING = "early-learning"
+    SMALL_LOSS = "small-loss"
     FROZEN = "frozen"
 
     @property

@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from grid.baselines import Embedded, confident_learning, cross_entropy, frozen
+from grid.baselines import (
+    Embedded,
+    confident_learning,
+    cross_entropy,
+    early_learning,
+    frozen,
+    small_loss,
+)
 from grid.cells import Cell, Method
 from grid.data import CellTiles, Place, cell_folder, cell_tiles
 from rsretrieve._core.tables import read_table
@@ -31,7 +38,7 @@ from rsretrieve.network.device import choose_device, describe_device
 from rsretrieve.network.metadata import DESCRIPTION_FILE
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import HISTORY_FILE, load_model
-from rsretrieve.training.recipe import PAPER, ROBUST, Recipe
+from rsretrieve.training.recipe import PAPER, ROBUST, ROBUST_BY_POSTERIOR, Recipe
 from rsretrieve.training.train import TrainingRequest, train_model
 
 
@@ -118,8 +125,8 @@ def recipe_of(cell: Cell) -> Recipe:
     Validation tells each epoch's K-NN accuracy, whatever the recipe validates by, so that a
     collapse shows. `robust` keeps its average whatever validation says: only its time grows.
     """
-    start = ROBUST if cell.method is Method.ROBUST else PAPER
-    return start.changed(
+    ours = {Method.ROBUST: ROBUST, Method.ROBUST_BY_POSTERIOR: ROBUST_BY_POSTERIOR}
+    return ours.get(cell.method, PAPER).changed(
         validation=Validation.NEIGHBOURS,
         loss=cell.method.paper_loss,
         backbone=cell.backbone,
@@ -136,7 +143,12 @@ def _note_time(started: float) -> Callable[[Path], None]:
 
 
 def _train(cell: Cell, tiles: CellTiles, place: Place) -> _Trained:
-    baselines = {Method.CROSS_ENTROPY: cross_entropy, Method.FROZEN: frozen}
+    baselines = {
+        Method.CROSS_ENTROPY: cross_entropy,
+        Method.EARLY_LEARNING: early_learning,
+        Method.SMALL_LOSS: small_loss,
+        Method.FROZEN: frozen,
+    }
     if cell.method in baselines:
         wall, cpu = time.perf_counter(), time.process_time()
         embedded = baselines[cell.method](cell, tiles, place)

@@ -17,6 +17,7 @@ from rsretrieve.data.preprocessing.augment import BatchShare
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.training.losses import label_log_probability, rnsl
+from rsretrieve.training.targets.targets import Targets
 from rsretrieve.training.validate import Examples
 
 MAX_TILES = 50_000
@@ -36,6 +37,7 @@ def warm_up_head(
     epochs: int,
     seed: int,
     max_tiles: int = MAX_TILES,
+    targets: Targets | None = None,
 ) -> None:
     """Fit the projection and the prototypes to fixed features with RNSL, in place.
 
@@ -47,12 +49,17 @@ def warm_up_head(
         epochs: passes over the features.
         seed: of the sample, the order and the dropout.
         max_tiles: of more tiles a random sample of this size is used.
+        targets: what tiles are taught; by default their given labels.
     """
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(examples))[:max_tiles])
+    taught = np.arange(len(examples))
+    if targets is not None:
+        taught = np.flatnonzero(targets.weights.cpu().numpy())
+    chosen = np.sort(taught[np.random.default_rng(seed).permutation(len(taught))[:max_tiles]])
     blocks = embedder.map_blocks(embedder.features, examples.pixels, chosen)
     # A clone: tensors made in inference mode cannot take part in a training step.
     features = torch.cat([*blocks]).clone()
-    labels = torch.from_numpy(examples.labels[chosen]).to(features.device)
+    given = examples.labels if targets is None else targets.labels.cpu().numpy()
+    labels = torch.from_numpy(given[chosen]).to(features.device)
     generator = torch.Generator(features.device).manual_seed(seed)
     optimizer = _optimizer(model)
     for epoch in range(epochs):

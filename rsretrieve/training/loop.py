@@ -35,6 +35,7 @@ from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.step import Batch, TrainingSettings, TrainingStep, embedder_of
 from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy
+from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
 from rsretrieve.training.targets.targets import TargetPolicy, Targets, predict
 from rsretrieve.training.targets.truncation import TruncationPolicy
 from rsretrieve.training.validate import BestEpoch, Examples, Voters, accuracy
@@ -49,6 +50,7 @@ class TrainingLoop:
         train: the N training tiles.
         validation: the tiles that select the best epoch, or None.
         context: receives the progress of every batch and epoch.
+        posterior: sets the targets, from before the first epoch on; None leaves it to the recipe.
 
     Attributes:
         step: runs single steps.
@@ -69,6 +71,7 @@ class TrainingLoop:
         train: Examples,
         validation: Examples | None,
         context: RunContext,
+        posterior: PosteriorPolicy | None = None,
     ) -> None:
         self.settings, self.recipe, self.context = settings, settings.recipe, context
         self._processes = settings.processes
@@ -85,7 +88,11 @@ class TrainingLoop:
         classes = len(model.prototypes.weight)
         self.mean_probabilities = MeanProbabilities(len(self._labels), classes, settings.device)
         self.step = TrainingStep(settings, self.model, len(self._labels), context)
-        self.target_policy = _target_policy(self.recipe, settings.processes)
+        self.target_policy = posterior or _target_policy(self.recipe, settings.processes)
+        self._update_epochs = self.recipe.update_epochs
+        if posterior is not None:
+            self._update_epochs = self.recipe.posterior_epochs
+            self._set_targets(posterior.first_targets())
         self.passing_fraction: float | None = None
 
     def run(self, checkpoint: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
@@ -157,7 +164,7 @@ class TrainingLoop:
         loss = self._train_batches(epoch)
         trained = time.perf_counter()
         validation_accuracy = self._validate()
-        if epoch + 1 in self.recipe.update_epochs:
+        if epoch + 1 in self._update_epochs:
             self._update_targets(epoch + 1)
         return EpochFinished(
             epoch=epoch + 1,
@@ -235,6 +242,9 @@ class TrainingLoop:
         self.passing_fraction = float((own > self.recipe.k).float().mean())
         progress = finished_epochs / self.recipe.epochs
         updated = self.target_policy.update(predictions, self._labels, self.targets, progress)
+        self._set_targets(updated)
+
+    def _set_targets(self, updated: Targets) -> None:
         self.targets = updated.with_confirmed(self._labels, self._confirmed)
         self._processes.copy_of_first([self.targets.labels, self.targets.weights])
 

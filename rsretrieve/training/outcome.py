@@ -26,6 +26,7 @@ MANY_STEPS = 100
 """Of a training that could learn from random weights."""
 
 _LEAST_TAUGHT, _FEW_TAUGHT = 0.05, 0.3  # shares of the training tiles
+_IMPLAUSIBLE = 0.15  # so many labels fewer are used than are predicted rightly
 
 
 @dataclass(frozen=True)
@@ -200,3 +201,28 @@ def require_taught(taught: float, passing: float | None, k: float, *, could_lear
             hint=hint,
         )
     return f"{left_out}: {hint}" if taught < _FEW_TAUGHT else ""
+
+
+def notice_implausible(taught: float, validated: float | None, k: float) -> str:
+    """Compare the labels that are learned from with those that are predicted.
+
+    Labels of validation tiles that come from the same set go wrong as often as those of training
+    tiles, and no network predicts wrong labels. So at least as many labels are right as are
+    predicted.
+
+    Args:
+        taught: the share of the training tiles that are taught a label at the end, 0…1.
+        validated: the share of validation labels from the same set that are predicted at the end;
+            None if there are none.
+        k: the truncation.
+
+    Returns:
+        A notice if far fewer labels are learned from; else empty.
+    """
+    if validated is None or taught >= validated - _IMPLAUSIBLE:
+        return ""
+    return (
+        f"only {taught:.1%} of the labels are used at the end of the training, but {validated:.1%} "
+        f"of the labels of validation tiles are predicted: right labels are left out; give more "
+        f"--epochs, or a --truncation below {k:g}"
+    )

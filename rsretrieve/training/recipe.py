@@ -18,32 +18,9 @@ from rsretrieve.enums import (
     Validation,
 )
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.training.targets.target_settings import AgreementSettings, PosteriorSettings
 
 _CERTAINTY = 0.975
-
-
-@dataclass(frozen=True)
-class AgreementSettings:
-    """Thresholds of `NeighborAgreementPolicy`, beside the truncation k.
-
-    Attributes:
-        share: a, minimum share of the neighbours' votes for a given label that is kept.
-        relabel: r, minimum probability of a label that replaces the given one.
-        relabel_after: finished share of the epochs after which labels are replaced.
-        memory: share of the old value in the averages of probabilities over updates.
-
-    Raises:
-        InvalidArgument: a value is outside 0…1.
-    """
-
-    share: float
-    relabel: float
-    relabel_after: float
-    memory: float
-
-    def __post_init__(self) -> None:
-        if not all(0 <= value <= 1 for value in asdict(self).values()):
-            raise InvalidArgument(f"shares and probabilities must be in 0…1, not as in {self}")
 
 
 @dataclass(frozen=True)
@@ -73,6 +50,8 @@ class Recipe:
         weights_by: the model that sets the weights m_i.
         agreement: keep and replace labels where the network and a tile's neighbours agree; None
             uses the truncation alone, as published.
+        posterior: if there are features that no label has shaped, estimate the classes of the
+            tiles from them, and teach those; `agreement` is for trainings without such features.
         average_decay: decay of the moving average a step, after the first steps.
         keep: the model that is saved.
         validation: how the classes of validation tiles are predicted.
@@ -118,6 +97,7 @@ class Recipe:
     augmentation: Augmentation
     freeze_backbone: bool = False
     reflectance: bool = False
+    posterior: PosteriorSettings | None = None
 
     def __post_init__(self) -> None:
         positive = ("size_px", "dimensions", "temperature", "learning_rate", "batch_size")
@@ -179,7 +159,22 @@ class Recipe:
         """The epochs after which the weights m_i are set, from 1; empty for losses without them."""
         if self.loss is not LossName.T_RNSL:
             return frozenset()
-        first, step = self.first_update * self.epochs, max(1.0, self.update_every * self.epochs)
+        return self._epochs_from(self.first_update, self.update_every)
+
+    @property
+    def posterior_epochs(self) -> frozenset[int]:
+        """The epochs after which the posterior sets targets anew, from 1."""
+        posterior = self.posterior
+        if self.loss is not LossName.T_RNSL or posterior is None:
+            return frozenset()
+        due = self._epochs_from(posterior.first_update, posterior.update_every)
+        late = [epoch for epoch in due if epoch >= posterior.teach_all_after * self.epochs]
+        # Afterwards no tile is left to tell how far the network can be trusted.
+        return frozenset(epoch for epoch in due if epoch <= min(late, default=self.epochs))
+
+    def _epochs_from(self, share: float, every: float) -> frozenset[int]:
+        """The epochs, but for the last, after a share of all of them and then at intervals."""
+        first, step = share * self.epochs, max(1.0, every * self.epochs)
         turns = range(math.ceil(max(0.0, self.epochs - first) / step))
         due = (math.ceil(first + turn * step) for turn in turns)
         return frozenset(epoch for epoch in due if 1 <= epoch < self.epochs)
@@ -200,10 +195,12 @@ class Recipe:
         return replace(self, **{name: v for name, v in choices.items() if v is not None})
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values. Without `reflectance`, as in the checkpoints of earlier versions."""
+        """As JSON values. Without what earlier versions did not have, as in their checkpoints."""
         found = asdict(self)
         if not self.reflectance:
             del found["reflectance"]
+        if self.posterior is None:
+            del found["posterior"]
         return found
 
 
@@ -270,6 +267,15 @@ ROBUST = replace(
     keep=ModelSelection.AVERAGE,
     validation=Validation.PROTOTYPES,
     augmentation=Augmentation(symmetry=Symmetry.DIHEDRAL, zoom=0.25, shift=0.1),
+)
+
+ROBUST_BY_POSTERIOR = replace(
+    # Targets by the classes that are most probable before the training. With many wrong labels it
+    # is far better; it is no recipe of `train` yet, because not all noises were measured.
+    ROBUST,
+    posterior=PosteriorSettings(
+        first_update=0.25, update_every=0.15, teach_all_after=0.65, iterations=4
+    ),
 )
 
 ROBUST_FROM_NOTHING = replace(

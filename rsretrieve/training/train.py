@@ -15,6 +15,7 @@ from rsretrieve._core.atomic_write import folder_aside, refuse_to_overwrite
 from rsretrieve._core.locks import only_writer
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
+from rsretrieve.enums import LossName
 from rsretrieve.errors import OutputExists, TrainingDiverged
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import Precision, best_precision
@@ -29,6 +30,7 @@ from rsretrieve.training.outcome import (
     MANY_STEPS,
     BeforeTraining,
     SampledEmbeddings,
+    notice_implausible,
     require_distinct,
     require_taught,
 )
@@ -162,7 +164,7 @@ def _train(
     before = _before_training(training)
     with retain_freed_memory() if request.device.type == "cpu" else nullcontext():
         training.run(checkpoint_path(request.output), identity, resume=request.resume)
-    embeddings = _checked_embeddings(training, before, request.output, context)
+    embeddings = _checked_embeddings(training, before, request, context)
     summary = summarize(training, request.output, prepared, time.perf_counter() - started)
     model = start.completed(training.select_model(training.recipe.keep))
     finished = FinishedTraining(training, prepared, start, summary, embeddings, model)
@@ -211,9 +213,13 @@ def _loop(
     """The loop over pixels; with a frozen backbone over its features."""
     frozen = start.frozen
     if frozen is None:
-        return TrainingLoop(settings, start.model, prepared.train, prepared.validation, context)
+        return TrainingLoop(
+            settings, start.model, prepared.train, prepared.validation, context, start.posterior
+        )
     of_features = replace(settings, preprocessing=None, precision=Precision.FLOAT32)
-    return TrainingLoop(of_features, frozen.head, frozen.train, frozen.validation, context)
+    return TrainingLoop(
+        of_features, frozen.head, frozen.train, frozen.validation, context, start.posterior
+    )
 
 
 def _before_training(training: TrainingLoop) -> BeforeTraining:
@@ -224,7 +230,7 @@ def _before_training(training: TrainingLoop) -> BeforeTraining:
 
 
 def _checked_embeddings(
-    training: TrainingLoop, before: BeforeTraining, output: Path, context: RunContext
+    training: TrainingLoop, before: BeforeTraining, request: TrainingRequest, context: RunContext
 ) -> SampledEmbeddings:
     """Embed some training tiles with the finished model, and check that it learned something.
 
@@ -246,16 +252,24 @@ def _checked_embeddings(
                 training.recipe.k,
                 could_learn=before.is_informed or steps >= MANY_STEPS,
             ),
+            notice_implausible(taught, _validated(training, request), training.recipe.k),
         )
     except TrainingDiverged as error:
         raise TrainingDiverged(
             f"{error.message}; no model is written, and the checkpoint is kept in "
-            f"{_unfinished_folder(output)}",
+            f"{_unfinished_folder(request.output)}",
             hint=f"{error.hint}; --overwrite starts again",
         ) from error
     for text in filter(None, notices):
         context.notice(text)
     return embeddings
+
+
+def _validated(training: TrainingLoop, request: TrainingRequest) -> float | None:
+    """The last validation accuracy, on tiles that were split off; their labels go wrong alike."""
+    history = training.history
+    own = request.validation is None and training.recipe.loss is LossName.T_RNSL
+    return history[-1].validation_accuracy if own and history else None
 
 
 def _settings(

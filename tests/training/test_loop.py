@@ -25,7 +25,10 @@ from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.losses import MetricLoss
 from rsretrieve.training.recipe import ROBUST, Recipe
 from rsretrieve.training.step import Batch, StepResult, TrainingSettings
+from rsretrieve.training.targets.label_posterior import LabelPosterior
 from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy
+from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
+from rsretrieve.training.targets.target_settings import PosteriorSettings
 from rsretrieve.training.targets.targets import Predictions, TargetPolicy, Targets
 from rsretrieve.training.targets.truncation import TruncationPolicy
 from rsretrieve.training.validate import Examples
@@ -121,6 +124,57 @@ def test_confirmed_labels_are_never_dropped_nor_replaced(start: Start, tmp_path:
     assert training.targets.weights.tolist() == [1, 0, 0, 1, 0, 0, 0]
     assert training.targets.labels[confirmed].tolist() == [0, 0]
     assert training.kept_mask.tolist() == [1, 0, 0, 1, 0, 0, 0]
+
+
+def with_posterior(training: TrainingLoop, posterior: torch.Tensor) -> TrainingLoop:
+    """The same training, whose targets are set by a posterior of its tiles."""
+    given = torch.tensor(LABELS)
+    state = (torch.eye(3), posterior, posterior.clamp_min(1e-6).log())
+    nobody = torch.zeros(7, dtype=torch.bool)
+    estimate = LabelPosterior(given, nobody, torch.arange(7) % 5, *state)
+    policy = PosteriorPolicy(PosteriorSettings(0.5, 0.1, 0.6, 1), estimate)
+    parts = training.settings, training.model, training.train, None
+    return TrainingLoop(*parts, RunContext(), policy)
+
+
+def test_before_the_first_epoch_tiles_are_taught_their_most_probable_class(start: Start) -> None:
+    posterior = torch.eye(3)[torch.tensor([0, 1, 2, 1, 1, 2, 0])] * 0.98 + 0.0066
+    posterior[6] = torch.tensor([0.4, 0.3, 0.3])
+    training = with_posterior(start(TINY, validate=False), posterior)
+    assert training.targets.labels.tolist() == [0, 1, 2, 1, 1, 2, 0]
+    assert training.targets.weights.tolist() == [1, 1, 1, 1, 1, 1, 0]
+    assert training.relabelled_mask.tolist() == [0, 0, 0, 1, 0, 0, 0]
+
+
+@pytest.mark.medium
+def test_a_training_with_a_posterior_resumes_where_it_stopped(start: Start, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    posterior = torch.rand(7, 3).softmax(dim=1)
+    recipe = replace(TINY.changed(epochs=3), posterior=PosteriorSettings(0.3, 0.1, 0.9, 1))
+    whole = with_posterior(start(recipe, validate=False), posterior.clone())
+    run(whole, tmp_path / "whole")
+    part = with_posterior(start(recipe, validate=False), posterior.clone())
+    stop_after(part, 2, tmp_path / "part")
+    again = with_posterior(start(recipe, validate=False), torch.full((7, 3), 1 / 3))
+    again.run(tmp_path / "part" / "checkpoint.safetensors", {}, resume=True)
+    assert torch.equal(again.targets.labels, whole.targets.labels)
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(tensor, again.model.state_dict()[name]), name
+
+
+def stop_after(training: TrainingLoop, epochs: int, folder: Path) -> None:
+    """Interrupt a training after some epochs."""
+
+    class Stopped(Exception):
+        pass
+
+    def stop(event: Event) -> None:
+        if isinstance(event, EpochFinished) and event.epoch == epochs:
+            raise Stopped
+
+    training.context = RunContext(listener=stop)
+    with pytest.raises(Stopped):
+        run(training, folder)
 
 
 def states_by_epoch(

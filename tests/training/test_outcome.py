@@ -11,6 +11,7 @@ from rsretrieve.errors import TrainingDiverged
 from rsretrieve.training.outcome import (
     BeforeTraining,
     SampledEmbeddings,
+    notice_implausible,
     require_distinct,
     require_finite,
     require_taught,
@@ -110,3 +111,10 @@ def test_few_kept_labels_are_told_and_many_are_not() -> None:
     assert "20.0%" in require_taught(0.2, 0.2, 0.5, could_learn=True)
     assert require_taught(0.39, 0.38, 0.5, could_learn=True) == ""
     assert require_taught(1.0, None, 0.5, could_learn=True) == ""
+
+
+def test_fewer_labels_used_than_are_predicted_are_told() -> None:
+    text = notice_implausible(0.35, 0.8, 0.5)
+    assert all(part in text for part in ("35.0%", "80.0%", "--epochs"))
+    assert notice_implausible(0.7, 0.8, 0.5) == ""
+    assert notice_implausible(0.35, None, 0.5) == ""

@@ -17,11 +17,13 @@ from rsretrieve.errors import InvalidArgument
 from rsretrieve.training.recipe import (
     PAPER,
     ROBUST,
+    ROBUST_BY_POSTERIOR,
     ROBUST_FROM_NOTHING,
     ROBUST_FROZEN,
     Recipe,
     recipe_for,
 )
+from rsretrieve.training.targets.target_settings import PosteriorSettings
 
 
 def test_the_papers_recipe_is_as_published() -> None:
@@ -213,3 +215,25 @@ def test_of_one_class_alone_there_is_a_temperature() -> None:
 def test_reflectance_is_recorded_only_where_it_is_used() -> None:
     assert "reflectance" not in ROBUST.to_json()
     assert ROBUST.changed(reflectance=True).to_json()["reflectance"] is True
+
+
+@pytest.mark.parametrize(("epochs", "due"), [(15, {4, 6, 9, 11}), (40, {10, 16, 22, 28}), (2, {1})])
+def test_a_posterior_sets_targets_until_all_clear_tiles_are_taught(
+    epochs: int, due: set[int]
+) -> None:
+    recipe = ROBUST_BY_POSTERIOR.changed(epochs=epochs)
+    assert recipe.posterior_epochs == due
+    assert not recipe.changed(loss=LossName.NSL).posterior_epochs
+    assert not ROBUST.posterior_epochs
+
+
+def test_only_a_recipe_with_a_posterior_tells_of_it() -> None:
+    assert "posterior" not in ROBUST.to_json()
+    assert ROBUST_BY_POSTERIOR.to_json()["posterior"]["teach_all_after"] == 0.65
+
+
+@pytest.mark.parametrize("change", [{"first_update": 1.5}, {"iterations": 0}])
+def test_settings_of_a_posterior_out_of_range_are_refused(change: dict[str, float]) -> None:
+    asked = {"first_update": 0.2, "update_every": 0.1, "teach_all_after": 0.5, "iterations": 2}
+    with pytest.raises(InvalidArgument):
+        PosteriorSettings(**(asked | change))  # type: ignore[arg-type]

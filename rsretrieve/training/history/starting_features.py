@@ -5,7 +5,8 @@ together and confirm each other. The starting features do not depend on the labe
 stores them, reduced to a few dimensions, as independent evidence for a later label audit.
 
 A scene from above stays the same scene when it is turned, but its features change. The sum over
-four quarter turns is closer to that of similar scenes.
+quarter turns is closer to that of similar scenes: over four, or two of tiles that are enlarged.
+Blocks of features (see `level_network`) get unit length, those of earlier levels half of it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,18 @@ from torch.nn.functional import normalize
 from rsretrieve.network.embedder import Embedder, pixel_blocks
 
 DIMENSIONS = 128
-_QUARTER_TURNS = 4
+QUARTER_TURNS = 4
 _SAMPLE_TILES = 10_000
+_LENGTH_OF_LEVELS = 0.5
 
 
 def compute_starting_features(
-    embedder: Embedder, pixels: NDArray[Any], seed: int, sample_tiles: int = _SAMPLE_TILES
+    embedder: Embedder,
+    pixels: NDArray[Any],
+    seed: int,
+    sample_tiles: int = _SAMPLE_TILES,
+    turns: int = QUARTER_TURNS,
+    sizes: tuple[int, ...] = (),
 ) -> NDArray[np.float16]:
     """Project the backbone's features, summed over quarter turns, on their principal axes.
 
@@ -36,18 +43,22 @@ def compute_starting_features(
         pixels: (N, C, S, S) preprocessed tiles.
         seed: of the sample.
         sample_tiles: the axes are those of a random sample of this size, if there are more tiles.
+        turns: number of quarter turns, from 1 to 4.
+        sizes: numbers of features of the blocks; by default they are one block.
 
     Returns:
         (N, d) float16 unit rows, d ≤ 128.
     """
     chosen = np.sort(np.random.default_rng(seed).permutation(len(pixels))[:sample_tiles])
-    turned = partial(_turned_features, embedder)
+    turned = partial(_turned_features, embedder, turns)
     sample = [*embedder.map_blocks(turned, pixels, chosen)]
-    mean, axes = _principal_axes(torch.cat(sample))
+    of_sample = torch.cat(sample)
+    whole = of_sample.mean(dim=0)
+    mean, axes = _principal_axes(_balanced(of_sample, whole, sizes))
     # Otherwise the sample is all tiles in their order.
     blocks = embedder.map_blocks(turned, pixels) if len(chosen) < len(pixels) else iter(sample)
-    projected = torch.cat([normalize((block - mean) @ axes) for block in blocks])
-    return np.asarray(projected.cpu().numpy(), np.float16)
+    projected = [normalize((_balanced(block, whole, sizes) - mean) @ axes) for block in blocks]
+    return np.asarray(torch.cat(projected).cpu().numpy(), np.float16)
 
 
 def project_features(
@@ -81,8 +92,22 @@ def _principal_axes(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, torch.linalg.eigh(covariance)[1][:, -min(DIMENSIONS, len(features) - 1) :]
 
 
-def _turned_features(embedder: Embedder, pixels: NDArray[Any]) -> Tensor:
+def _balanced(features: Tensor, mean: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """Blocks less their mean, as unit rows, those of earlier levels at half the length.
+
+    Args:
+        features: (N, F).
+        mean: (F,) of a sample.
+        sizes: numbers of features of the blocks; fewer than two are left as they are.
+    """
+    if len(sizes) < 2:
+        return features
+    first, *others = (features - mean).split(sizes, dim=1)
+    return torch.cat([normalize(first), *(_LENGTH_OF_LEVELS * normalize(o) for o in others)], dim=1)
+
+
+def _turned_features(embedder: Embedder, count: int, pixels: NDArray[Any]) -> Tensor:
     """(B, F) float64 unit rows, on the processor to leave a small GPU's memory to training."""
-    turns = (np.rot90(pixels, turn, axes=(2, 3)) for turn in range(_QUARTER_TURNS))
+    turns = (np.rot90(pixels, turn, axes=(2, 3)) for turn in range(count))
     features = [embedder.features(np.ascontiguousarray(turned)).double() for turned in turns]
     return normalize(torch.stack([normalize(each) for each in features]).sum(dim=0)).cpu()

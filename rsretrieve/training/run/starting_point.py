@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from rsretrieve.data.preprocessing.band_statistics import REFLECTANCE_TYPES, as_reflectance
@@ -26,13 +28,17 @@ from rsretrieve.network.pretrained import WeightsReport
 from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.frozen.frozen_backbone import FrozenBackbone
 from rsretrieve.training.head_warmup import warm_up_head
+from rsretrieve.training.history.level_network import LevelNetwork
 from rsretrieve.training.history.starting_features import (
+    QUARTER_TURNS,
     compute_starting_features,
     project_features,
 )
 from rsretrieve.training.history.tile_history import read_tile_history
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.step import TrainingSettings, embedder_of
+from rsretrieve.training.targets.classify_by_others import Neighbourhood
+from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
 
 
 @dataclass(frozen=True)
@@ -44,12 +50,16 @@ class StartingPoint:
         weights: how many weights were loaded; None without pre-trained weights.
         starting_features: (N, d) of the training tiles; see `compute_starting_features`.
         frozen: the features of the backbone, if only its head is trained; else None.
+        posterior: the classes of the training tiles by their starting features; None without
+            features of all tiles, if these say nothing about the labels, or if the recipe does
+            not use it.
     """
 
     model: PrototypeModel
     weights: WeightsReport | None
     starting_features: NDArray[Any] | None
     frozen: FrozenBackbone | None = None
+    posterior: PosteriorPolicy | None = None
 
     def completed(self, trained: PrototypeModel) -> PrototypeModel:
         """The whole model, from what the training loop trained."""
@@ -89,6 +99,7 @@ def starting_point(
         start = _on_features(model, report, weights, prepared, settings, context)
     else:
         start = _on_pixels(model, report, weights, prepared, settings, context)
+    start = replace(start, posterior=_posterior(start, prepared, settings, context))
     if recipe.head_epochs and recipe.epochs and fits_head:
         context.start_stage("fitting projection and prototypes to the starting features")
         _warm_up(start, prepared, settings)
@@ -155,9 +166,50 @@ def _on_pixels(
         features = _inherited_features(Path(weights), prepared, context)
     elif report is not None:  # features of a network with random weights carry no information
         context.start_stage("computing features before labels are learned")
-        embedder = embedder_of(model.network, settings)
-        features = compute_starting_features(embedder, prepared.train.pixels, settings.seed)
+        features = _features_of(model, prepared, settings)
     return StartingPoint(model, report, features)
+
+
+def _features_of(
+    model: PrototypeModel, prepared: PreparedTiles, settings: TrainingSettings
+) -> NDArray[Any]:
+    """Features before the training; with a posterior of larger tiles and of earlier stages."""
+    pixels, seed = prepared.train.pixels, settings.seed
+    if settings.recipe.posterior is None:
+        return compute_starting_features(embedder_of(model.network, settings), pixels, seed)
+    bands, size_px = pixels.shape[1], pixels.shape[3]
+    network = LevelNetwork(model.network, bands, size_px)
+    # An enlarged tile takes as long as several; fewer turns make up for it.
+    turns = QUARTER_TURNS if network.side_px == size_px else QUARTER_TURNS // 2
+    embedder = embedder_of(network, settings)
+    return compute_starting_features(embedder, pixels, seed, turns=turns, sizes=network.sizes)
+
+
+def _posterior(
+    start: StartingPoint, prepared: PreparedTiles, settings: TrainingSettings, context: RunContext
+) -> PosteriorPolicy | None:
+    recipe, features, train = settings.recipe, start.starting_features, prepared.train
+    if recipe.posterior is None or not recipe.posterior_epochs or features is None:
+        return None
+    if not features.any(axis=1).all():  # inherited from a model that saw other tiles, too
+        return None
+    context.start_stage("estimating the classes from the starting features")
+    rows = torch.from_numpy(np.asarray(features, np.float32)).to(settings.device)
+    given = torch.from_numpy(train.labels).to(settings.device)
+    nobody = np.zeros(len(train), bool)
+    confirmed = nobody if train.confirmed is None else train.confirmed
+    vectors = Neighbourhood.of(rows, settings.processes)
+    policy = PosteriorPolicy.of(
+        recipe.posterior,
+        vectors,
+        given,
+        torch.from_numpy(confirmed).to(settings.device),
+        len(prepared.class_names),
+        settings.seed,
+    )
+    informs = torch.tensor(float(policy.estimate.is_informative(vectors)), device=rows.device)
+    settings.processes.copy_of_first([*policy.tensors().values(), informs])
+    return policy if bool(informs) else None
 
 
 def _on_features(
@@ -205,7 +257,8 @@ def _warm_up(start: StartingPoint, prepared: PreparedTiles, settings: TrainingSe
         exact = replace(settings, preprocessing=None, precision=Precision.FLOAT32)
         embedder = embedder_of(model.network, exact)
     epochs, seed = recipe.head_epochs, settings.seed
-    warm_up_head(model, embedder, train, q=recipe.q, epochs=epochs, seed=seed)
+    targets = None if start.posterior is None else start.posterior.first_targets()
+    warm_up_head(model, embedder, train, q=recipe.q, epochs=epochs, seed=seed, targets=targets)
 
 
 def _inherited_features(

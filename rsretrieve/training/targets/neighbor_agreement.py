@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from rsretrieve.training.parallel.processes import ALONE, Processes
-from rsretrieve.training.recipe import AgreementSettings
+from rsretrieve.training.targets.target_settings import AgreementSettings
 from rsretrieve.training.targets.targets import Predictions, Targets, taught_classes
 
 NEIGHBOURS = 10

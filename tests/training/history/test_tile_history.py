@@ -153,6 +153,21 @@ def test_starting_features_of_many_are_in_the_directions_of_some_and_turning_cha
     assert not np.allclose(again[::-1], features, atol=0.05)
 
 
+def test_blocks_of_starting_features_count_by_their_unit_vectors() -> None:
+    pixels = np.random.default_rng(2).random((30, 1, 4, 4), np.float32)
+    found = compute_starting_features(Flat(), pixels, 0, turns=1, sizes=(10, 6))
+    rows = pixels.reshape(30, 16) * np.linspace(0, 1, 16, dtype=np.float32)
+    rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = rows - rows.mean(axis=0)
+    blocks = [rows[:, :10], rows[:, 10:]]
+    first, second = (b / np.linalg.norm(b, axis=1, keepdims=True) for b in blocks)
+    wanted = np.hstack([first, second / 2])
+    wanted = wanted - wanted.mean(axis=0)
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    found = found.astype(np.float32)
+    np.testing.assert_allclose(found @ found.T, wanted @ wanted.T, atol=4e-3)
+
+
 def test_training_tiles_are_stored_with_what_was_noted(tmp_path: Path) -> None:
     weights = np.array([1, 0], np.float32)
     features = np.array([[0.6, 0.8], [1, 0]], np.float16)

@@ -22,9 +22,12 @@ from rsretrieve.progress import Noticed
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.parallel.processes import ALONE, Processes
-from rsretrieve.training.recipe import ROBUST, AgreementSettings, Recipe
+from rsretrieve.training.recipe import ROBUST, Recipe
 from rsretrieve.training.step import TrainingSettings
+from rsretrieve.training.targets.classify_by_others import Neighbourhood
 from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy, neighbor_votes
+from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
+from rsretrieve.training.targets.target_settings import AgreementSettings, PosteriorSettings
 from rsretrieve.training.targets.targets import Predictions, Targets
 from rsretrieve.training.validate import Examples
 from tests.support.gloo_processes import in_processes
@@ -59,6 +62,26 @@ def test_equal_embeddings_are_selected_to_the_bit(count: int) -> None:
     alone = selected(ALONE)
     assert 0 < alone[1].mean() < 1
     for found in in_processes(count, selected):
+        assert all(torch.equal(one, other) for one, other in zip(found, alone))
+
+
+def estimated(processes: Processes) -> list[Tensor]:
+    """The classes by a posterior before the training and after an update."""
+    predictions, given = some_predictions()
+    vectors = Neighbourhood.of(predictions.embeddings, processes, 4 * 301 * 10)
+    nobody = torch.zeros(301, dtype=torch.bool)
+    settings = PosteriorSettings(0.3, 0.1, 0.9, 2)
+    policy = PosteriorPolicy.of(settings, vectors, given, nobody, 4, 0)
+    first = policy.first_targets()
+    targets = policy.update(predictions, given, first, 0.5)
+    return [first.labels, first.weights, targets.labels, targets.weights, vectors.weights]
+
+
+@pytest.mark.slow
+def test_equal_vectors_give_equal_classes_to_the_bit() -> None:
+    alone = estimated(ALONE)
+    assert (alone[0] != some_predictions()[1]).any()
+    for found in in_processes(2, estimated):
         assert all(torch.equal(one, other) for one, other in zip(found, alone))
 
 

@@ -17,7 +17,6 @@ from rsretrieve.errors import InvalidArgument
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
-from rsretrieve.training.recipe import AgreementSettings
 from rsretrieve.training.targets.neighbor_agreement import (
     NeighborAgreementPolicy,
     Thresholds,
@@ -25,6 +24,7 @@ from rsretrieve.training.targets.neighbor_agreement import (
     align_class_frequencies,
     neighbor_votes,
 )
+from rsretrieve.training.targets.target_settings import AgreementSettings
 from rsretrieve.training.targets.targets import Predictions, Targets, predict
 
 ASKED = AgreementSettings(share=0.3, relabel=0.6, relabel_after=0.5, memory=0.7)

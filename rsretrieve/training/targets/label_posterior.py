@@ -1,0 +1,264 @@
+"""Estimate the class of each training tile from all given labels and from vectors of the tiles.
+
+A tile of class t is labelled y with probability T_ty. With P_it the probability of class t by the
+other tiles, the posterior of tile i given its label y_i is
+
+    q_it ∝ P_it · T_{t,y_i}
+
+q, P and T are estimated in turn (Dawid & Skene, Applied Statistics 1979; Bekker & Goldberger,
+ICASSP 2016), as the label audit does after a training. The scores of a classifier become
+probabilities by a softmax with the factor that maximises the likelihood of the given labels,
+Σ_i log Σ_t P_it T_{t,y_i}.
+
+The first fit begins with uniform noise, of which only the rate is estimated: with a free matrix,
+the first iterations may exchange two classes. T is counted on the more certain half of the tiles
+of each class: near the border of two classes, tiles of one look like tiles of the other. The fit
+is repeated from a low and a high rate, and the one under which the labels are most probable is
+taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from rsretrieve.training.targets.classify_by_others import (
+    Neighbourhood,
+    assigned_folds,
+    discriminant_scores,
+)
+
+_LEAST = 1e-12
+_LEAST_FACTOR, _LARGEST_FACTOR, _TRIED, _ROUNDS = 0.02, 200.0, 11, 3
+_SAMPLE = 2_000
+_CERTAIN, _CERTAIN_SHARE = 0.95, 0.5
+_PRIOR_TILES = 50.0
+_STARTS = (0.3, 0.7)  # as shares of the noise rate of random labels, 1 − 1/K
+_WITH_RATE, _WITH_MATRIX, _UPDATES = 8, 12, 2
+_FEW = 50
+_PARTS, _HELD_OUT, _INFORMS = 3, 4, 3.0
+
+
+@dataclass
+class LabelPosterior:
+    """The estimates for N tiles.
+
+    Attributes:
+        given: (N,) int64 given labels y_i.
+        confirmed: (N,) bool, labels that a person decided on: q is certain of them.
+        folds: (N,) int64, see `assigned_folds`.
+        transitions: (K, K) float32 T, row true class, column given label.
+        posterior: (N, K) float32 q.
+        by_vectors: (N, K) float32 log P by the vectors of the first fit.
+    """
+
+    given: Tensor
+    confirmed: Tensor
+    folds: Tensor
+    transitions: Tensor
+    posterior: Tensor
+    by_vectors: Tensor
+
+    @classmethod
+    def fitted(
+        cls, given: Tensor, confirmed: Tensor, classes: int, vectors: Neighbourhood, seed: int
+    ) -> LabelPosterior:
+        """Estimate q and T from vectors that no label has shaped.
+
+        Args:
+            given: (N,) int64 given labels.
+            confirmed: (N,) bool.
+            classes: K.
+            vectors: of the tiles.
+            seed: of the folds.
+        """
+        folds = assigned_folds(given, seed)
+        found: list[tuple[float, LabelPosterior]] = []
+        for share in _STARTS:
+            noise = uniform_noise(share * (1 - 1 / classes), classes, given.device)
+            certain = one_hot(given, classes).float()
+            fit = cls(given, confirmed, folds, noise, certain, certain)
+            for iteration in range(_WITH_RATE + _WITH_MATRIX):
+                fit.by_vectors = fit.log_p(vectors)
+                for _ in range(_UPDATES):
+                    fit.update(fit.by_vectors, only_rate=iteration < _WITH_RATE)
+            found.append((fit.log_likelihood(fit.by_vectors), fit))
+        return max(found, key=lambda pair: pair[0])[1]
+
+    @property
+    def likelihood(self) -> Tensor:
+        """(N, K) T_{t,y_i}, how likely the given label is for a tile of each class."""
+        return self.transitions[:, self.given].T
+
+    def log_likelihood(self, log_p: Tensor) -> float:
+        """The mean of log Σ_t P_it T_{t,y_i}."""
+        return _log_likelihood(log_p, self.likelihood) / max(1, len(self.given))
+
+    def log_p(self, vectors: Neighbourhood, known: Tensor | None = None) -> Tensor:
+        """(N, K) log P by the classifiers of the vectors, fitted to q.
+
+        Args:
+            vectors: of the tiles.
+            known: (N,) bool, tiles whose labels the factors are fitted to; by default all.
+        """
+        likelihood = self.likelihood
+        scores = discriminant_scores(vectors.rows, self.folds, self.posterior)
+        both = calibrated(scores, likelihood, known)
+        both += calibrated(vectors.votes(self.posterior), likelihood, known)
+        return calibrated(both, likelihood, known)
+
+    def update(self, log_p: Tensor, *, only_rate: bool = False) -> None:
+        """Set q from log P and T, then T from q.
+
+        Args:
+            log_p: (N, K).
+            only_rate: the noise is taken for uniform, and its rate is counted on all tiles.
+        """
+        odds = log_p + self.likelihood.clamp_min(_LEAST).log()
+        classes = odds.shape[1]
+        certain = one_hot(self.given, classes).float()
+        self.posterior = torch.where(self.confirmed[:, None], certain, odds.softmax(dim=1))
+        rows: slice | Tensor = slice(None) if only_rate else certain_half(log_p)
+        counts = torch.zeros_like(self.transitions)
+        counts = counts.index_add(0, self.given[rows], self.posterior[rows]).T
+        wrong = float((1 - counts.trace() / counts.sum()).clamp(1e-6, 1 - 1e-6))
+        noise = uniform_noise(wrong, classes, counts.device)
+        # The row of a class with few tiles is uncertain: it is drawn towards uniform noise.
+        counts = counts + _PRIOR_TILES * noise
+        self.transitions = noise if only_rate else counts / counts.sum(dim=1, keepdim=True)
+
+    def include(self, log_p: Tensor, untaught: Tensor, rounds: int) -> None:
+        """Set q and T anew with the probabilities of a network beside those by the vectors.
+
+        A network has learned the labels of the tiles that it was taught. How far it can be
+        trusted is therefore measured on the others; if there are too few, nothing changes. What
+        the vectors say stays as it was: refitted again and again, classes that are alike would
+        merge.
+
+        Args:
+            log_p: (N, K) log p_ic of the network.
+            untaught: (N,) bool, tiles that the network was not taught.
+            rounds: of the estimation.
+        """
+        if int(untaught.sum()) < _FEW:
+            return
+        for _ in range(rounds):
+            factor = best_factor(log_p[untaught], self.likelihood[untaught])
+            by_network = (log_p * factor).log_softmax(dim=1)
+            self.update((self.by_vectors + by_network).log_softmax(dim=1))
+
+    def is_informative(self, vectors: Neighbourhood) -> bool:
+        """Whether the vectors predict labels that were not used, better than frequencies do.
+
+        The labels of a third of the tiles are left out at a time, and q is estimated from the
+        others. Vectors that say nothing about the classes would confirm any fit to all labels.
+        The gain of log likelihood must exceed three standard errors.
+
+        Args:
+            vectors: of the tiles.
+        """
+        gain = torch.zeros(len(self.given), device=self.given.device)
+        shares = torch.bincount(self.given, minlength=len(self.transitions)) / len(self.given)
+        for part in range(_PARTS):
+            left_out = (self.folds + torch.arange(len(self.given), device=gain.device)) % _PARTS
+            rows = left_out == part
+            log_p = self._without_labels_of(rows, vectors)
+            predicted = (log_p.exp() * self.likelihood).sum(dim=1).clamp_min(_LEAST).log()
+            gain[rows] = (predicted - shares[self.given].log())[rows]
+        error = float(gain.std()) / math.sqrt(len(gain))
+        return float(gain.mean()) > _INFORMS * error
+
+    def _without_labels_of(self, rows: Tensor, vectors: Neighbourhood) -> Tensor:
+        """(N, K) log P of an estimate in which the labels of some tiles are unknown."""
+        known = replace(self, posterior=self.likelihood / self.likelihood.sum(dim=1, keepdim=True))
+        known.posterior[rows] = 0
+        for _ in range(_HELD_OUT):
+            log_p = known.log_p(vectors, ~rows)
+            known.update(log_p)
+            known.posterior[rows] = 0
+            known.transitions = self.transitions
+        return known.log_p(vectors, ~rows)
+
+    def certain(self) -> Tensor:
+        """(N,) bool, see `certain_half`."""
+        return certain_half(self.posterior.clamp_min(_LEAST).log())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state, for a checkpoint."""
+        return {
+            "transitions": self.transitions,
+            "posterior": self.posterior,
+            "by_vectors": self.by_vectors,
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Set the state to one that `tensors` returned."""
+        self.transitions, self.posterior = tensors["transitions"], tensors["posterior"]
+        self.by_vectors = tensors["by_vectors"]
+
+
+def _log_likelihood(log_p: Tensor, likelihood: Tensor) -> float:
+    return float((log_p.exp() * likelihood).sum(dim=1).clamp_min(_LEAST).log().sum())
+
+
+def best_factor(scores: Tensor, likelihood: Tensor) -> float:
+    """The factor of scores under which the given labels are most likely.
+
+    Args:
+        scores: (N, K); of more than 2,000 rows every n-th is used.
+        likelihood: (N, K) T_{t,y_i}.
+
+    Returns:
+        A factor in 0.02…200, to about 2 %.
+    """
+    step = max(1, len(scores) // _SAMPLE)
+    some, of_some = scores[::step], likelihood[::step]
+    low, high = math.log(_LEAST_FACTOR), math.log(_LARGEST_FACTOR)
+    best = 0.0
+    for _ in range(_ROUNDS):
+        tried = [low + (high - low) * i / (_TRIED - 1) for i in range(_TRIED)]
+        found = [
+            _log_likelihood((some * math.exp(each)).log_softmax(dim=1), of_some) for each in tried
+        ]
+        at = max(range(_TRIED), key=found.__getitem__)
+        best, low, high = tried[at], tried[max(at - 1, 0)], tried[min(at + 1, _TRIED - 1)]
+    return math.exp(best)
+
+
+def calibrated(scores: Tensor, likelihood: Tensor, known: Tensor | None = None) -> Tensor:
+    """(N, K) scores → (N, K) log P with `best_factor`, that of the known labels if not all are."""
+    rows: slice | Tensor = slice(None) if known is None else known
+    log_p = (scores * best_factor(scores[rows], likelihood[rows])).log_softmax(dim=1)
+    return log_p.clamp_min(math.log(_LEAST))
+
+
+def certain_half(log_p: Tensor) -> Tensor:
+    """Find the tiles with the highest probability: half of each class, and all that are certain.
+
+    Args:
+        log_p: (N, K) log probabilities.
+
+    Returns:
+        (N,) bool. Of the tiles whose most probable class is the same, half, or more if more have
+        a probability of 0.95.
+    """
+    top, predicted = log_p.max(dim=1)
+    order = top.argsort(descending=True, stable=True)
+    order = order[predicted[order].argsort(stable=True)]
+    sizes = torch.bincount(predicted, minlength=log_p.shape[1])
+    starts = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    rank = torch.arange(len(order), device=order.device) - starts
+    chosen = top >= math.log(_CERTAIN)
+    chosen[order] |= rank < (_CERTAIN_SHARE * sizes[predicted[order]]).ceil()
+    return chosen
+
+
+def uniform_noise(rate: float, classes: int, device: torch.device) -> Tensor:
+    """(K, K) T where a label is wrong with probability `rate`, equally for all other classes."""
+    noise = torch.full((classes, classes), rate / (classes - 1), device=device)
+    return noise.fill_diagonal_(1 - rate)

@@ -1,0 +1,123 @@
+"""The classes of tiles are estimated from wrong labels and vectors that no label has shaped."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from rsretrieve.training.targets.classify_by_others import Neighbourhood
+from rsretrieve.training.targets.label_posterior import (
+    LabelPosterior,
+    best_factor,
+    certain_half,
+    uniform_noise,
+)
+
+CPU = torch.device("cpu")
+
+
+def groups(
+    classes: int, tiles: int, rate: float, spread: float, seed: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Unit rows around a direction of each class, true labels, and labels with uniform noise."""
+    chance = np.random.default_rng(seed)
+    true = np.arange(classes * tiles) % classes
+    rows = np.eye(classes, 24)[true] + spread * chance.normal(size=(len(true), 24))
+    moved = (chance.random(len(true)) < rate) * chance.integers(1, classes, len(true))
+    given = torch.from_numpy((true + moved) % classes)
+    unit = torch.nn.functional.normalize(torch.from_numpy(rows).float(), dim=1)
+    return unit, torch.from_numpy(true), given
+
+
+def fitted(rows: Tensor, given: Tensor, classes: int) -> LabelPosterior:
+    nobody = torch.zeros(len(given), dtype=torch.bool)
+    return LabelPosterior.fitted(given, nobody, classes, Neighbourhood.of(rows), 0)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(
+    ("classes", "rate", "least"), [(6, 0.0, 0.99), (6, 0.5, 0.95), (12, 0.7, 0.9), (3, 0.4, 0.93)]
+)
+def test_most_classes_are_found_among_wrong_labels(classes: int, rate: float, least: float) -> None:
+    rows, true, given = groups(classes, 60, rate, 0.2)
+    found = fitted(rows, given, classes)
+    assert float((found.posterior.argmax(dim=1) == true).float().mean()) >= least
+    wrong = 1 - float(found.posterior.gather(1, given[:, None]).mean())
+    assert wrong == pytest.approx(float((given != true).float().mean()), abs=0.05)
+
+
+@pytest.mark.medium
+def test_the_classes_that_wrong_labels_are_of_are_found_in_the_matrix() -> None:
+    rows, true, _ = groups(8, 250, 0, 0.2)  # many: few are drawn towards uniform noise
+    chance = np.random.default_rng(1)
+    wrong, further = chance.random(len(true)) < 0.3, chance.random(len(true)) < 1 / 3
+    given = (true + torch.from_numpy(wrong * (1 + further))) % 8
+    found = fitted(rows, given, 8)
+    assert float((found.posterior.argmax(dim=1) == true).float().mean()) > 0.95
+    for shift, share in ((1, 0.2), (2, 0.1), (3, 0.0)):
+        of_shift = torch.tensor([float(found.transitions[c, (c + shift) % 8]) for c in range(8)])
+        assert float(of_shift.mean()) == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_are_informative_if_vectors_predict_labels_that_the_fit_did_not_use(
+    seed: int,
+) -> None:
+    nothing = torch.randn(200, 8, generator=torch.Generator().manual_seed(seed))
+    given = torch.arange(200) % 4
+    nobody = torch.zeros(200, dtype=torch.bool)
+    vectors = Neighbourhood.of(torch.nn.functional.normalize(nothing, dim=1))
+    assert not LabelPosterior.fitted(given, nobody, 4, vectors, 0).is_informative(vectors)
+    rows, _, given = groups(4, 50, 0.5, 0.2, seed)
+    assert fitted(rows, given, 4).is_informative(Neighbourhood.of(rows))
+
+
+def test_a_confirmed_label_is_certain() -> None:
+    rows, true, given = groups(3, 20, 0, 0.1)
+    confirmed = torch.zeros(len(given), dtype=torch.bool)
+    confirmed[4], given[4] = True, (true[4] + 1) % 3
+    found = LabelPosterior.fitted(given, confirmed, 3, Neighbourhood.of(rows), 0)
+    assert float(found.posterior[4, given[4]]) == 1.0
+
+
+def test_the_factor_is_the_most_likely_one_of_a_fine_search() -> None:
+    chance = np.random.default_rng(0)
+    scores = torch.from_numpy(chance.normal(size=(400, 3)))
+    given = torch.distributions.Categorical(logits=3 * scores).sample()
+    likelihood = uniform_noise(0.2, 3, CPU)[:, given].T.double()
+
+    def log_likelihood(factor: float) -> float:
+        return float(((scores * factor).softmax(1) * likelihood).sum(1).log().sum())
+
+    tried = np.geomspace(0.02, 200, 4001)
+    best = float(tried[np.argmax([log_likelihood(float(each)) for each in tried])])
+    assert best_factor(scores, likelihood) == pytest.approx(best, rel=0.05)
+
+
+def test_the_certain_half_is_half_of_each_class_and_all_that_are_certain() -> None:
+    first = [0.97, 0.96, 0.955, 0.6, 0.55, 0.52]  # of class 0: three are certain
+    second = [0.9, 0.8, 0.7, 0.6]  # of class 1: none is certain, half are two
+    p = torch.tensor([[each, 1 - each] for each in first] + [[1 - each, each] for each in second])
+    assert certain_half(p.log()).tolist() == [True] * 3 + [False] * 3 + [True] * 2 + [False] * 2
+
+
+def test_a_network_counts_as_far_as_it_predicts_tiles_that_it_was_not_taught() -> None:
+    rows, true, given = groups(4, 60, 0.4, 0.6)
+    found = fitted(rows, given, 4)
+    before = float((found.posterior.argmax(dim=1) == true).float().mean())
+    untaught = torch.arange(len(true)) % 2 == 0
+    right = uniform_noise(0.05, 4, CPU)[true].log()
+    memorised = uniform_noise(0.01, 4, CPU)[given].log()
+    chance = torch.full((len(true), 4), math.log(0.25))
+    found.include(torch.where(untaught[:, None], right, memorised), untaught, 3)
+    after = float((found.posterior.argmax(dim=1) == true)[untaught].float().mean())
+    assert after > before
+    again = fitted(rows, given, 4)
+    again.include(torch.where(untaught[:, None], chance, memorised), untaught, 3)
+    kept = (again.posterior.argmax(dim=1) == given)[~untaught & (given != true)]
+    assert float(kept.float().mean()) < 0.6
