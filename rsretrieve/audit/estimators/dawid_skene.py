@@ -29,9 +29,8 @@ the classifier was trained on:
 A *logistic regression* is fitted once to the labels themselves, cross-fitted, and joins the
 independent classifiers for the last updates, if there are no in-sample ones. It predicts labels
 instead of classes, which is the same up to a constant where a wrong label may be of any class.
-Where wrong labels are mostly of certain classes, or where the labels are not more probable with
-it, it is not used. Where classes overlap, labels are ranked by a logistic regression, too; see
-`starts.ranking`.
+Otherwise, or where the labels are not more probable with it, it does not join. For the ranking
+where classes overlap, see `starts.ranking`.
 
 The area under the margin in training says only whether the given label is right. A logistic
 curve turns it into a probability; the curve is fitted to the posterior of all the other
@@ -214,7 +213,6 @@ def _first_fit(
     advance: Callable[[int], None],
 ) -> FirstFit:
     """The fit that explains the labels best; of very many tiles, a sample tells where to start."""
-
     refit = partial(log_p_by_labels, classifiers)
     labels, decisions = given.labels, given.decisions
     if classifiers.sample is None:
@@ -233,13 +231,9 @@ def _odds_by_labels(classifiers: ClassifierSet, first: FirstFit) -> LabelOdds | 
     has_prototypes = any(isinstance(each, Restricted) for each in classifiers.independent)
     if classifiers.logistic is None or has_prototypes:
         return None
-    return odds_by_labels(
-        first.state,
-        partial(log_p_by_labels, classifiers),
-        first.rates,
-        classifiers.independent[0],
-        replace(classifiers.logistic, strength=_RANKING_STRENGTH),
-    )
+    refit, discriminant = partial(log_p_by_labels, classifiers), classifiers.independent[0]
+    logistic = replace(classifiers.logistic, strength=_RANKING_STRENGTH)
+    return odds_by_labels(first.state, refit, first.rates, discriminant, logistic)
 
 
 def _update_with_logistic(
