@@ -57,18 +57,12 @@ def ring(classes: int, per_class: int, seed: int) -> tuple[NDArray[np.float32], 
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), true
 
 
-def reached(
-    rows: NDArray[np.float32],
-    given: NDArray[np.int64],
-    wrong: NDArray[np.bool_],
-    *,
-    logistic: bool,
-) -> float:
+def reached(rows: NDArray[np.float32], given: NDArray[np.int64], wrong: NDArray[np.bool_]) -> float:
     """The average precision of the fit."""
     folds = assign_folds(given, 5)
     classifiers = ClassifierSet(
         [Discriminant(rows, folds), NeighbourVotes.among(UnitRows(rows))],
-        logistic=Logistic(rows, folds) if logistic else None,
+        logistic=Logistic(rows, folds),
     )
     found = fit_dawid_skene(given, int(given.max()) + 1, classifiers)
     ranked = average_precision(-posterior_from_em(found, given).margin, wrong)
@@ -77,10 +71,9 @@ def reached(
 
 
 @pytest.mark.medium
-def test_classes_that_overlap_are_ranked_better() -> None:
-    rows, true = ring(8, 70, seed=0)
+def test_a_fit_that_was_carried_away_from_the_labels_does_not_rank_them_alone() -> None:
+    rows, true = ring(9, 50, seed=1)
     rng = np.random.default_rng(1)
-    wrong = rng.random(len(true)) < 0.45
-    given = np.where(wrong, (true + rng.integers(1, 8, len(true))) % 8, true)
-    without = reached(rows, given, wrong, logistic=False)
-    assert reached(rows, given, wrong, logistic=True) > without + 0.03
+    wrong = rng.random(len(true)) < 0.25
+    given = np.where(wrong, (true + rng.integers(1, 9, len(true))) % 9, true)
+    assert reached(rows, given, wrong) > 0.7  # 0.62 by the fit alone
