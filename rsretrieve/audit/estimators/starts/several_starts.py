@@ -42,7 +42,7 @@ from rsretrieve.audit.estimators.starts.fits import (
     held_out,
     standard_errors,
 )
-from rsretrieve.audit.estimators.starts.groups import by_distinct_groups
+from rsretrieve.audit.estimators.starts.groups import by_distinct_groups, with_groups
 from rsretrieve.audit.estimators.starts.overlap import (
     DISAGREE,
     EXPLAINS_SE,
@@ -122,8 +122,7 @@ def first_fit(
         if predictions[best].better_by(each) <= EXPLAINS_SE
         and (fit.is_distinct or not fits[best].is_distinct)
     ]
-    distinct = [fit for fit in explaining if fit.is_distinct]
-    chosen = _most_likely(distinct or explaining, refit)
+    chosen = _most_likely(with_groups(explaining), refit)
     found = _range_of(explaining, undecided)
     found = replace(found, can_be_told=_agree(explaining, DISAGREE))
     found = range_with_overlap(chosen, refit, found, advance)
