@@ -22,13 +22,9 @@ from grid.features import Rows, features
 from grid.noises import Labels, next_class, uniform
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.classifiers import (
-    Discriminant,
-    Logistic,
-    NeighbourVotes,
-    assign_folds,
-)
+from rsretrieve.audit.estimators.classifiers import Discriminant, NeighbourVotes, assign_folds
 from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMResult, fit_dawid_skene
+from rsretrieve.audit.estimators.logistic_regression import Logistic
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.findings import CLEAR_ODDS
 from rsretrieve.audit.issue_selection import (

@@ -14,10 +14,10 @@ from rsretrieve.audit.estimators.classifiers import (
     Classifier,
     Discriminant,
     FixedScores,
-    Logistic,
     NeighbourVotes,
     assign_folds,
 )
+from rsretrieve.audit.estimators.logistic_regression import Logistic
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class ClassifierSource(Protocol):
     def discriminant(self, vectors: UnitRows) -> Classifier:
         """A discriminant of some unit vectors of the tiles."""
 
-    def logistic(self, vectors: UnitRows) -> Classifier | None:
+    def logistic(self, vectors: UnitRows) -> Logistic | None:
         """A logistic regression on some unit vectors of the tiles; None if it took too long."""
 
     def votes(self, vectors: UnitRows) -> Votes:
@@ -99,7 +99,7 @@ class OfAllClasses:
         """See `ClassifierSource.discriminant`."""
         return Discriminant(vectors[np.arange(len(vectors))], self.folds)
 
-    def logistic(self, vectors: UnitRows) -> Classifier | None:
+    def logistic(self, vectors: UnitRows) -> Logistic | None:
         """See `ClassifierSource.logistic`."""
         if len(vectors) * vectors.dimensions * self.candidates.classes > MOST_PRODUCTS:
             return None
@@ -151,7 +151,7 @@ class OfLikelyClasses:
 
         return StreamedDiscriminant(vectors, self.folds, self.candidates)
 
-    def logistic(self, vectors: UnitRows) -> Classifier | None:
+    def logistic(self, vectors: UnitRows) -> Logistic | None:
         """None: it would take too long."""
         return None
 

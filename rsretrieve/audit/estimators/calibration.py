@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,24 +44,56 @@ class Target:
         return float((self.weights * np.maximum(log_p, LOG_LEAST)).sum())
 
     def slopes(self, scores: Scores, factor: float) -> tuple[float, float]:
+        """First and second derivative of the log likelihood by the factor; see `_Slopes.at`."""
+        return _Slopes.of(scores, self).at(factor)
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """The derivatives of a log likelihood by the factor, for one sample of scores.
+
+    Sums over the columns are several times as fast in rows of an array, and so is float32. The
+    factor needs no more digits.
+
+    Attributes:
+        scores: (C, n) float32, less the highest of each tile.
+        weights: (C, n) float32 of the target.
+        target: what the probabilities should be like.
+    """
+
+    scores: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    target: Target
+
+    @classmethod
+    def of(cls, sample: Scores, target: Target) -> _Slopes:
+        """Make them of (n, C) scores."""
+        shifted = (sample - sample.max(axis=1, keepdims=True)).T
+        scores = np.ascontiguousarray(shifted, np.float32)
+        return cls(scores, np.ascontiguousarray(target.weights.T, np.float32), target)
+
+    def at(self, factor: float) -> tuple[float, float]:
         """First and second derivative of the log likelihood by the factor k.
 
         They are Σ (E_q[s] − E_p[s]) and Σ (Var_q[s] − Var_p[s]), where q is constant and has no
         Var_q unless it depends on p.
         """
-        p = softmax(scores * factor, self.sizes)
-        q = p * self.weights if self.times_p else self.weights
-        q = q / np.maximum(q.sum(axis=1, keepdims=True), LEAST)
-        (mean_p, variance_p), (mean_q, variance_q) = _moments(p, scores), _moments(q, scores)
-        curvature = (variance_q if self.times_p else 0.0) - variance_p
-        return float((mean_q - mean_p).sum()), float(np.sum(curvature))
+        p = self.scores * np.float32(factor)
+        if self.target.sizes is not None:
+            p += self.target.sizes[:, None]
+        np.exp(p, out=p)
+        q = p * self.weights if self.target.times_p else self.weights
+        (mean_p, variance_p), (mean_q, variance_q) = self._moments(p), self._moments(q)
+        curvature = (variance_q if self.target.times_p else 0.0) - variance_p
+        return float((mean_q - mean_p).sum(dtype=np.float64)), float(np.sum(curvature))
 
-
-def _moments(p: Scores, scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n,) mean and variance of the scores of each row."""
-    weighted = p * scores
-    mean = weighted.sum(axis=1)
-    return mean, (weighted * scores).sum(axis=1) - mean**2
+    def _moments(self, p: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """(n,) mean and variance of the scores of each tile, with weights that sum to anything."""
+        total = np.maximum(p.sum(axis=0), LEAST)
+        weighted = p * self.scores
+        mean = weighted.sum(axis=0) / total
+        weighted *= self.scores
+        return mean, weighted.sum(axis=0) / total - mean**2
 
 
 def coarse_factor(sample: Scores, target: Target) -> float:
@@ -85,8 +118,9 @@ def refined_factor(sample: Scores, target: Target, factor: float) -> float:
         target: what the probabilities should be like.
         factor: where to start.
     """
+    slopes = _Slopes.of(sample, target)
     for _ in range(_NEWTON_STEPS):
-        first, second = target.slopes(sample, factor)
+        first, second = slopes.at(factor)
         gradient, curvature = factor * first, factor**2 * second + factor * first
         step = -gradient / curvature if curvature < 0 else np.sign(gradient) * _LONGEST_STEP
         step = float(np.clip(step, -_LONGEST_STEP, _LONGEST_STEP))

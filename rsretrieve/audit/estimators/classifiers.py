@@ -7,20 +7,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.audit.estimators.candidates import Scores, softmax
+from rsretrieve.audit.estimators.candidates import Scores
 from rsretrieve.audit.estimators.neighbors import neighbours_among_all
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 NEIGHBOURS = 15
 _VOTE_TEMPERATURE = 0.1
 NO_VOTE = 0.02
 _SHRINKAGE = 0.1
-_RIDGE, _LOGISTIC_STEPS, _CONSTANT = 3.0, 25, 0.3
 _MOST_IN_FLOAT64 = 4_000_000
 
 
@@ -79,14 +81,14 @@ class Discriminant:
     def class_scores(self, posterior: Scores) -> Scores:
         """See `Classifier.class_scores`."""
         used = self._known & posterior.any(axis=1)
-        scatters = self._scatters if (used == self._known).all() else self._scatters_of(used)
+        scatters = self._scatters_of(used)
         moments = [self._moments(posterior, used, fold) for fold in self._folds]
         scores = np.zeros(posterior.shape, order="F")
         for fold in self._folds:
             scored, rows = self._rows_of_folds[fold]
             others = [f for f in self._folds if f != fold]
             weights, offsets = discriminant(
-                np.sum([scatters[f] for f in others], axis=0),
+                scatters[fold],
                 np.sum([moments[f][0] for f in others], axis=0),
                 np.sum([moments[f][1] for f in others], axis=0),
             )
@@ -102,13 +104,20 @@ class Discriminant:
         return np.asarray(self.rows.any(axis=1))
 
     @cached_property
-    def _scatters(self) -> list[NDArray[np.float64]]:
-        return self._scatters_of(self._known)
+    def _scatters(self) -> dict[bytes, list[NDArray[np.float64]]]:
+        """Those of `_scatters_of`, by the tiles used: all, or all but a part that is held out."""
+        return {}
 
     def _scatters_of(self, used: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
-        """Σ v·vᵀ of the rows of each fold."""
-        folds = [self.rows[used & (self.folds == fold)] for fold in self._folds]
-        return [np.asarray(rows.T @ rows, np.float64) for rows in folds]
+        """Σ v·vᵀ of the rows outside each fold."""
+        key = np.packbits(used).tobytes()
+        if key not in self._scatters:
+            folds = [self.rows[used & (self.folds == fold)] for fold in self._folds]
+            each = [np.asarray(rows.T @ rows, np.float64) for rows in folds]
+            self._scatters[key] = [
+                np.sum([other for other in each if other is not own], axis=0) for own in each
+            ]
+        return self._scatters[key]
 
     @cached_property
     def _rows_of_folds(self) -> list[tuple[NDArray[np.int64], NDArray[Any]]]:
@@ -147,64 +156,17 @@ def discriminant(
     spread = np.trace(covariance) / len(covariance)
     covariance *= 1 - _SHRINKAGE
     covariance[np.diag_indices_from(covariance)] += _SHRINKAGE * spread + 1e-9
-    weights = np.linalg.solve(covariance, means.T).T
+    weights = _solve_positive(covariance, means.T).T
     offsets = np.log((sizes + 1) / (sizes + 1).sum()) - (weights * means).sum(axis=1) / 2
     return weights, offsets
 
 
-@dataclass(frozen=True)
-class Logistic:
-    """Cross-fitted multinomial logistic regression with a ridge penalty.
+def _solve_positive(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> Scores:
+    """Solve a system with a positive definite matrix, by Cholesky's method."""
+    from scipy.linalg.lapack import dposv
 
-    It maximises Σ_i Σ_c q_ic log p_ic − ‖W‖² / 6 over the tiles of the *other* folds by 25
-    accelerated steps (Nesterov 1983) of Böhning's bound of the curvature (1992), which needs one
-    inverse per fold.
-
-    Attributes:
-        rows: (N, D) float32; rows of zeros are unknown and get equal scores.
-        folds: (N,) int64 fold of each tile.
-    """
-
-    rows: NDArray[np.float32]
-    folds: NDArray[np.int64]
-
-    def class_scores(self, posterior: Scores) -> Scores:
-        """See `Classifier.class_scores`."""
-        known = np.asarray(self.rows.any(axis=1))
-        used = known & posterior.any(axis=1)
-        constant = np.full((len(self.rows), 1), _CONSTANT)
-        inputs = np.hstack([self.rows.astype(np.float64), constant])
-        scores = np.zeros(posterior.shape, order="F")
-        for fold in range(int(self.folds.max()) + 1):
-            others = used & (self.folds != fold)
-            weights = logistic_weights(inputs[others], posterior[others])
-            scored = known & (self.folds == fold)
-            scores[scored] = inputs[scored] @ weights
-        return scores
-
-
-def logistic_weights(inputs: NDArray[np.float64], posterior: Scores) -> NDArray[np.float64]:
-    """The weights of a multinomial logistic regression; see `Logistic`.
-
-    Args:
-        inputs: (n, D) float64.
-        posterior: (n, K) probabilities of the classes; rows sum to 1.
-
-    Returns:
-        (D, K) float64.
-    """
-    bound = np.linalg.inv(inputs.T @ inputs / 2 + np.eye(inputs.shape[1]) / _RIDGE)
-    weights = ahead = np.zeros((inputs.shape[1], posterior.shape[1]))
-    momentum = 1.0
-    for _ in range(_LOGISTIC_STEPS):
-        # Sums over columns are several times as fast in this memory order.
-        p = softmax((ahead.T @ inputs.T).T)
-        gradient = inputs.T @ (posterior - p) - ahead / _RIDGE
-        before, weights = weights, ahead + bound @ gradient
-        following = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        ahead = weights + (momentum - 1) / following * (weights - before)
-        momentum = following
-    return weights
+    _, found, failed = dposv(matrix, right)
+    return np.asarray(np.linalg.solve(matrix, right) if failed else found)
 
 
 @dataclass(frozen=True)
@@ -251,14 +213,19 @@ class NeighbourVotes:
         Returns:
             (N, K) float64 share of the votes for every class; rows sum to 1, or 0 without votes.
         """
-        votes, one = np.zeros(posterior.shape), np.empty(posterior.shape)
-        by_rows = np.ascontiguousarray(posterior, np.float64)
-        for rows, weights in zip(self.neighbours.T, self.weights.T):
-            # A neighbour that is missing is row −1 with weight 0.
-            np.take(by_rows, rows, axis=0, out=one, mode="wrap")
-            one *= weights[:, None]
-            votes += one
+        votes = self._matrix @ np.ascontiguousarray(posterior, np.float64)
         return np.asarray(votes / np.maximum(votes.sum(axis=1, keepdims=True), 1e-12))
+
+    @cached_property
+    def _matrix(self) -> csr_array:
+        """(N, N) sparse float64 weights of the neighbours."""
+        from scipy.sparse import csr_array
+
+        count, each = self.neighbours.shape
+        # A neighbour that is missing is row −1 with weight 0.
+        columns, ends = np.maximum(self.neighbours, 0), np.arange(0, count * each + 1, each)
+        weights = self.weights.astype(np.float64)
+        return csr_array((weights.ravel(), columns.ravel(), ends), shape=(count, count))
 
 
 @dataclass(frozen=True)

@@ -29,22 +29,22 @@ the classifier was trained on:
 A *logistic regression* is fitted once to the labels themselves, cross-fitted, and joins the
 independent classifiers for the last updates, if there are no in-sample ones. It predicts labels
 instead of classes, which is the same up to a constant where a wrong label may be of any class.
-Where wrong labels are mostly of certain classes, or where the labels are not more probable with
-it, it is not used.
+Otherwise, or where the labels are not more probable with it, it does not join. For the ranking
+where classes overlap, see `starts.ranking`.
 
 The area under the margin in training says only whether the given label is right. A logistic
 curve turns it into a probability; the curve is fitted to the posterior of all the other
 classifiers. The rest of the probability is shared equally by the other classes.
 
-The fit depends on the start. It is repeated from a low and from a high noise rate; see
-`starts.several_starts`. Of very many tiles, the starts are tried on a sample. The fit of all tiles
-then begins with the confusion matrix of the sample.
+The fit is repeated from a low and from a high noise rate; see `starts.several_starts`. Of very
+many tiles, the starts are tried on a sample, whose confusion matrix starts the fit of all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,17 +57,19 @@ from rsretrieve.audit.estimators.candidates import (
     certain_posterior,
     softmax,
 )
-from rsretrieve.audit.estimators.classifiers import Classifier
+from rsretrieve.audit.estimators.classifiers import Classifier, Restricted
 from rsretrieve.audit.estimators.em_state import EMState
 from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
+from rsretrieve.audit.estimators.logistic_regression import Logistic
 from rsretrieve.audit.estimators.starts.overlap import may_be_of_any_class
+from rsretrieve.audit.estimators.starts.ranking import LabelOdds, odds_by_labels
 from rsretrieve.audit.estimators.starts.several_starts import FirstFit, first_fit
 from rsretrieve.audit.noise_rate import RateRange, with_sampling_error
 
 _ITERATIONS = 4
 _SAME_VECTORS = 0.5**0.5
 _CONTRADICTED = 0.1
-_LOGISTIC_UPDATES = 3
+_LOGISTIC_UPDATES, _RANKING_STRENGTH = 3, 1.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class ClassifierSet:
     areas: NDArray[np.float32] | None = None
     candidates: Candidates | None = None
     sample: SampledClassifiers | None = None
-    logistic: Classifier | None = None
+    logistic: Logistic | None = None
     views: int = 1
 
 
@@ -171,14 +173,16 @@ def fit_dawid_skene(
     """
     candidates = classifiers.candidates or AllClasses(classes)
     first = _first_fit(GivenLabels.of(labels, decisions), candidates, classifiers, advance)
-    state = first.state
+    state, by_labels = first.state, None
     if not classifiers.in_sample and not first.is_distinct:
+        by_labels = _odds_by_labels(classifiers, first)
         _update_with_logistic(classifiers, state, advance)
     independent_posterior, rates = state.posterior, first.rates
     rate = min(rates.part * state.noise_rate_by_transitions, rates.most)
     if not classifiers.in_sample:
         rates = rates.including(rate, state.given.open_count) if rates.is_informative else rates
         log_odds = state.log_odds_with_rate(rate)
+        log_odds = by_labels.ranked(log_odds, state) if by_labels else log_odds
         return _result(log_odds, state, independent_posterior, rates)
     for _ in range(_ITERATIONS):
         # In-sample classifiers are certain of the labels that they memorised.
@@ -209,10 +213,7 @@ def _first_fit(
     advance: Callable[[int], None],
 ) -> FirstFit:
     """The fit that explains the labels best; of very many tiles, a sample tells where to start."""
-
-    def refit(state: EMState) -> Callable[[], Scores]:
-        return log_p_by_labels(classifiers, state)
-
+    refit = partial(log_p_by_labels, classifiers)
     labels, decisions = given.labels, given.decisions
     if classifiers.sample is None:
         return first_fit(labels, candidates, refit, advance, decisions)
@@ -223,6 +224,16 @@ def _first_fit(
     start = found.state.transitions
     state = EMState(labels, start, candidates=candidates, decisions=decisions)
     return found.refined(state, refit, advance)
+
+
+def _odds_by_labels(classifiers: ClassifierSet, first: FirstFit) -> LabelOdds | None:
+    """See `starts.ranking`; prototypes of a model tell more than labels."""
+    has_prototypes = any(isinstance(each, Restricted) for each in classifiers.independent)
+    if classifiers.logistic is None or has_prototypes:
+        return None
+    refit, discriminant = partial(log_p_by_labels, classifiers), classifiers.independent[0]
+    logistic = replace(classifiers.logistic, strength=_RANKING_STRENGTH)
+    return odds_by_labels(first.state, refit, first.rates, discriminant, logistic)
 
 
 def _update_with_logistic(

@@ -28,7 +28,7 @@ from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
 
 _PRIOR_TILES = 50.0
 _SHARE_FOR_TRANSITIONS, LOG_CERTAIN = 0.5, float(np.log(0.95))
-_SAMPLE = 2_000
+_SAMPLE = 10_000  # of 2,000, no tile may contradict an exaggerated factor
 _LARGEST_SHIFT, _BISECTIONS = 3.0, 40
 
 

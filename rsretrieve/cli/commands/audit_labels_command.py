@@ -238,7 +238,8 @@ def audit_labels(
     outside the training set, the model's own estimators replace 1 and 2. With --embeddings,
     without --model, or with a model without starting features, 1 and 2 use the embeddings. Without
     3 to 5, a cross-fitted logistic regression on the labels joins them, if wrong labels may be of
-    any class and the labels are more probable with it.
+    any class and the labels are more probable with it. Where classes overlap, the labels are
+    ranked by the mean of the log odds of the fit and of a classifier of the labels as they are.
 
     Above 10,000,000 tiles × classes, the probabilities of the 15 likely classes of each tile are
     kept, and of the rest together. Above 50,000 tiles, neighbours are searched approximately.

@@ -78,3 +78,14 @@ def test_labels_that_are_held_out_are_not_used() -> None:
     np.testing.assert_array_equal(states[0].posterior, states[1].posterior)
     np.testing.assert_array_equal(states[0].transitions, states[1].transitions)
     assert not states[0].known_posterior[held_out].any()
+
+
+def test_tiles_that_contradict_keep_a_factor_from_being_exaggerated() -> None:
+    labels = np.random.default_rng(3).integers(0, 2, 6_000)
+    scores = np.where(np.eye(2)[labels] > 0, 5.0, 0.0)
+    contradicts = np.arange(6_000) % 3 != 0
+    contradicts &= np.arange(6_000) % 10 == 1
+    scores[contradicts] = scores[contradicts, ::-1]
+    state = EMState(labels, uniform_noise(0.01, 2))
+    log_p = state.calibrate_to_labels(scores, "one")
+    assert np.exp(log_p).max() == pytest.approx(1 - contradicts.mean(), abs=0.02)

@@ -14,6 +14,8 @@ nothing is concluded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -66,6 +68,11 @@ def by_distinct_groups(fit: Fit, refit: Refit) -> Fit:
     for _ in range(UPDATES):
         found.update(log_p, by_all_tiles=True)
     return Fit(found, (found.noise_rate_by_transitions,), is_distinct=True)
+
+
+def with_groups(fits: Sequence[Fit]) -> Sequence[Fit]:
+    """Those of some fits that have distinct groups; all of them if none has."""
+    return [fit for fit in fits if fit.is_distinct] or fits
 
 
 def _differs_at_borders(log_p: Scores, state: EMState) -> bool:

@@ -18,6 +18,7 @@ Labels are also informative if the most probable class of held-out labels is the
 often than by chance, by more than four standard errors: of many wrong labels, this shows more.
 
 Where the best fit has distinct groups of tiles (see `groups`), only fits with such groups count.
+Where another one has them that explains the labels, the estimate is that of this fit.
 Overlap of the classes is judged in `overlap`.
 """
 
@@ -41,7 +42,7 @@ from rsretrieve.audit.estimators.starts.fits import (
     held_out,
     standard_errors,
 )
-from rsretrieve.audit.estimators.starts.groups import by_distinct_groups
+from rsretrieve.audit.estimators.starts.groups import by_distinct_groups, with_groups
 from rsretrieve.audit.estimators.starts.overlap import (
     DISAGREE,
     EXPLAINS_SE,
@@ -121,7 +122,7 @@ def first_fit(
         if predictions[best].better_by(each) <= EXPLAINS_SE
         and (fit.is_distinct or not fits[best].is_distinct)
     ]
-    chosen = _most_likely(explaining, refit)
+    chosen = _most_likely(with_groups(explaining), refit)
     found = _range_of(explaining, undecided)
     found = replace(found, can_be_told=_agree(explaining, DISAGREE))
     found = range_with_overlap(chosen, refit, found, advance)

@@ -7,6 +7,9 @@ import pytest
 
 from rsretrieve.audit.estimators.classifiers import Discriminant, NeighbourVotes, assign_folds
 from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, fit_dawid_skene
+from rsretrieve.audit.estimators.em_state import EMState, uniform_noise
+from rsretrieve.audit.estimators.starts.fits import Fit
+from rsretrieve.audit.estimators.starts.groups import with_groups
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.posterior import posterior_from_em
 
@@ -31,3 +34,10 @@ def test_few_classes_that_do_not_overlap_have_one_noise_rate(
     assert found.rates.can_be_told
     estimate = float(posterior_from_em(found, given).issue_probability.mean())
     assert estimate == pytest.approx(share, abs=0.02)
+
+
+def test_fits_with_distinct_groups_are_preferred() -> None:
+    state = EMState(np.array([0, 1]), uniform_noise(0.2, 2))
+    other, distinct = Fit(state), Fit(state, is_distinct=True)
+    assert [*with_groups([other, distinct])] == [distinct]
+    assert [*with_groups([other])] == [other]

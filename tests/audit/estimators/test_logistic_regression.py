@@ -8,13 +8,9 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from rsretrieve.audit.estimators.candidates import softmax
-from rsretrieve.audit.estimators.classifiers import (
-    Discriminant,
-    Logistic,
-    NeighbourVotes,
-    assign_folds,
-)
+from rsretrieve.audit.estimators.classifiers import Discriminant, NeighbourVotes, assign_folds
 from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMResult, fit_dawid_skene
+from rsretrieve.audit.estimators.logistic_regression import Logistic
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.posterior import posterior_from_em
 from rsretrieve.evaluation.label_error_metrics import average_precision
