@@ -89,6 +89,6 @@ def window() -> Window:
 def place(number: int, cards: int) -> Place:
     """Half of the places lie at 179.9° E and half at 179.9° W."""
     lon = 179.9 if number < cards // 4 else -179.9
-    lat = 10 + 0.001 * number
+    lat = 10 + 0.000001 * number
     corners = ((lon, lat + 0.001), (lon, lat), (lon + 0.001, lat), (lon + 0.001, lat + 0.001))
     return Place("EPSG:4326", (lon, lat, lon + 0.001, lat + 0.001), corners)

@@ -57,7 +57,7 @@ def test_a_card_shows_probabilities_and_the_second_class(session: Session, tmp_p
         *(
             "Accept water 99% A",
             "forest <1% B",
-            "Keep road <1% R",
+            "Keep road 1% R",
             "Other… C",
             "No class X",
             "Skip S",

@@ -2,6 +2,8 @@
 // The keys that decide work here, too, and lead to the next tile.
 
 const Enlarger = {
+  index: 0,  // of the card that is shown; the browser gives the focus back to the one before
+
   get dialog() { return byId("enlarger"); },
 
   open() {
@@ -19,6 +21,7 @@ const Enlarger = {
 
   show() {
     if (!this.dialog.open) return;
+    this.index = View.current;
     const { position } = View, card = CARDS[position];
     byId("enlarger-title").textContent = shown(card.tile);
     byId("enlarger-picture").replaceChildren(

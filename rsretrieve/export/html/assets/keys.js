@@ -94,7 +94,7 @@ function onKey(event) {
   if (event.target.matches("input:not([type=checkbox]), select, textarea")) return;
   // The space bar presses the button, opens the part or ticks the box that has the focus.
   if ((event.key === " " || event.key === "Enter") && event.target.matches("button:not(.zoom), summary, input")) return;
-  if (!opened && Marks.onKey(event)) { event.preventDefault(); return; }
+  if (!opened && !isUndo && Marks.onKey(event)) { event.preventDefault(); return; }
   if (act(event.key, isUndo)) event.preventDefault();
 }
 

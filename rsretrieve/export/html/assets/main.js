@@ -45,7 +45,7 @@ function startCards() {
     const pressed = event.target.closest("[data-action]");
     if (pressed) ACTIONS[pressed.dataset.action](View.position);
   });
-  byId("enlarger").addEventListener("close", () => View.focus(View.current));
+  byId("enlarger").addEventListener("close", () => View.focus(Enlarger.index));
 }
 
 function start() {

@@ -76,7 +76,7 @@ const Marks = {
       for (const position of marked) this.decide(position, CARDS[position]);
     });
     this.of.clear();
-    Bulk.finish(`${name}. Z undoes it.`);
+    Bulk.finish(`${name}. Ctrl+Z undoes it.`);
   },
 
   decide(position, card) {
