@@ -1,9 +1,10 @@
 """How fast a large audit page is: to the first card, and from a key to the next card.
 
-Makes a page with as many cards as asked for, with pictures of the tiles of DATA (repeated until
-there are enough), and opens it in a headless Chromium from disk. Prints its size, when the first
-card is painted, when all is loaded, and how long it takes from a key press to the next painted
-frame: over moves and decisions, in the list and in the grid.
+Makes a page with as many cards as asked for. Its pictures are those of the first hundreds of tiles
+of DATA, repeated, so that it is as large as a page of different tiles. Opens it in a headless
+Chromium from disk. Prints its size, when the first cards are painted, when all is loaded, and how
+long it takes from a key press to the next painted frame: over moves and decisions, in the list and
+in the grid.
 
     python benchmarks/audit_page.py --data DATA/ucmerced --cards 20000
 """
@@ -24,11 +25,13 @@ import rsretrieve
 from rsretrieve.audit.issue_types import IssueType
 from rsretrieve.audit.result import Audit, ClassIssues, Comparison, WrongLabelsLeft
 from rsretrieve.audit.result_table import SCHEMA
+from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.export.html.page import write_audit_page
+from rsretrieve.export.html.page import page_text
 from rsretrieve.export.html.page_request import PageRequest
+from rsretrieve.export.html.thumbnails import Sizes, Thumbnails
 
-COMPARED = 3
+COMPARED, DISTINCT = 3, 300
 WATCH = """
 window.waits = [];
 addEventListener("keydown", (event) => {
@@ -40,6 +43,25 @@ addEventListener("keydown", (event) => {
   });
 }, true);
 """
+
+
+class RepeatedThumbnails(Thumbnails):
+    """Reads the first tiles of a page; the others get copies of their pictures."""
+
+    def read_part(
+        self, use: str, sizes: Sizes, bands: tuple[int, ...], context: RunContext
+    ) -> None:
+        """As that of `Thumbnails`."""
+        first = dict(islice(sizes.items(), DISTINCT))
+        super().read_part(use, first, bands, context)
+        known: dict[int, list[str]] = {}
+        for tile, wanted in first.items():
+            for size in wanted:
+                known.setdefault(size, []).append(self.pictures[self.position(tile, size, use)])
+        for number, (tile, wanted) in enumerate(islice(sizes.items(), DISTINCT, None)):
+            for size in wanted:
+                if self.position(tile, size, use) < 0:
+                    self.add((use, tile.id), size, known[size][number % len(known[size])])
 
 
 def made_up_audit(tiles: TileSet, cards: int) -> Audit:
@@ -136,7 +158,8 @@ def main(
     if not page.exists():
         audit = made_up_audit(rsretrieve.open_tiles(str(data)).tile_set, cards)
         request = PageRequest(audit, str(data), most_cards=cards)
-        write_audit_page(page, request, overwrite=False)
+        text = page_text(request, RepeatedThumbnails(), RunContext())
+        page.write_text(text, encoding="utf-8")
     print(f"{page}: {page.stat().st_size / 1e6:.0f} MB")
     with chromium() as browser:
         found = [opening(browser, page) for _ in range(5)]

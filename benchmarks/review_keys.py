@@ -131,7 +131,7 @@ def figures(
 def make_page(folder: Path, work: Path, weights: str, rate: float, seed: int) -> dict[str, Any]:
     """Audit the tiles with noisy labels, and write the page."""
     tiles = rsretrieve.open_tiles(str(folder))
-    true = {tile.id: tile.label for tile in tiles.tile_set}
+    true = {tile.id: tile.label for tile in tiles.tile_set if tile.label is not None}
     given = noisy_labels(true, rate, seed)
     noisy = work / f"noisy-{rate}-{seed}.csv"
     with noisy.open("w", newline="", encoding="utf-8") as stream:

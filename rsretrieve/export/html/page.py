@@ -49,12 +49,22 @@ def write_audit_page(
         overwrite: replace an existing file.
         context: receives the progress of reading pictures, and a notice if some are left out.
     """
-    thumbnails = Thumbnails()
-    thumbnails.read(wanted_pictures(request), request.bands, context or RunContext())
+    write_text(path, page_text(request, Thumbnails(), context or RunContext()), overwrite=overwrite)
+
+
+def page_text(request: PageRequest, thumbnails: Thumbnails, context: RunContext) -> str:
+    """The page as HTML.
+
+    Args:
+        request: the content of the page.
+        thumbnails: reads and holds the pictures.
+        context: receives the progress of reading pictures, and a notice if some are left out.
+    """
+    thumbnails.read(wanted_pictures(request), request.bands, context)
     script = "\n".join(map(_resource, SCRIPTS))
     style = "\n".join(map(_resource, _STYLES))
     matrix = request.audit.noise_matrix
-    content = Template(_resource("audit.html")).substitute(
+    return Template(_resource("audit.html")).substitute(
         policy=_policy(style, script),
         source=text(request.source),
         summary=summary(request.audit, len(request.shown), request.models),
@@ -66,7 +76,6 @@ def write_audit_page(
         script=script,
         pictures=_chunks(thumbnails.pictures),
     )
-    write_text(path, content, overwrite=overwrite)
 
 
 def _resource(name: str) -> str:

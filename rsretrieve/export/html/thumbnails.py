@@ -49,16 +49,17 @@ class Thumbnails:
         """
         context.start_stage("reading pictures for the page", sum(len(part) for _, part in parts))
         for use, sizes in parts:
-            self._read_part(use, sizes, bands, context)
+            self.read_part(use, sizes, bands, context)
         if self.left_out:
             context.notice(
                 f"{self.left_out} pictures are left out of the page, so that it stays small enough "
                 "to open; give fewer --page-tiles to see all"
             )
 
-    def _read_part(
+    def read_part(
         self, use: str, sizes: Sizes, bands: tuple[int, ...], context: RunContext
     ) -> None:
+        """As `read`, of a single use."""
         if not sizes:
             return
         by_id: dict[str, set[int]] = {}
@@ -89,15 +90,24 @@ class Thumbnails:
                 continue
             small = picture.copy()
             small.thumbnail((size, size), Image.Resampling.LANCZOS)
-            uri = data_uri(small)
-            if len(uri) > self._free:
-                self._free = 0  # no smaller picture follows: the worst labels come first
-                self.left_out += 1
-                self._reasons.setdefault(name, "left out: the page is full")
-                continue
-            self._free -= len(uri)
-            self._position[*name, size] = len(self.pictures)
-            self.pictures.append(uri)
+            self.add(name, size, data_uri(small))
+
+    def add(self, name: tuple[str, str], size_px: int, uri: str) -> None:
+        """Store a picture, unless the limit is reached.
+
+        Args:
+            name: the use of the picture, and the id of the tile.
+            size_px: its size, as requested.
+            uri: the picture.
+        """
+        if len(uri) > self._free:
+            self._free = 0  # no smaller picture follows: the worst labels come first
+            self.left_out += 1
+            self._reasons.setdefault(name, "left out: the page is full")
+            return
+        self._free -= len(uri)
+        self._position[*name, size_px] = len(self.pictures)
+        self.pictures.append(uri)
 
 
 def data_uri(picture: Image.Image) -> str:
