@@ -129,18 +129,19 @@ def figures(
 
 
 def make_page(folder: Path, work: Path, weights: str, rate: float, seed: int) -> dict[str, Any]:
-    """Audit the tiles with noisy labels, and write the page."""
+    """Audit the tiles with noisy labels, and write the page, unless it is there."""
     tiles = rsretrieve.open_tiles(str(folder))
     true = {tile.id: tile.label for tile in tiles.tile_set if tile.label is not None}
     given = noisy_labels(true, rate, seed)
     noisy = work / f"noisy-{rate}-{seed}.csv"
     with noisy.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([("tile", "label"), *given.items()])
-    audit = rsretrieve.audit_labels(
-        rsretrieve.open_tiles(str(folder), labels=str(noisy)), weights=weights
-    )
     path = work / f"audit-{rate}-{seed}.html"
-    audit.to_html(str(path), overwrite=True)
+    if not path.exists():
+        audit = rsretrieve.audit_labels(
+            rsretrieve.open_tiles(str(folder), labels=str(noisy)), weights=weights
+        )
+        audit.to_html(str(path))
     return {"path": path, "given": given, "true": true}
 
 
@@ -151,7 +152,7 @@ def main(
     rate: Annotated[float, typer.Option(min=0, max=1)] = 0.2,
     seeds: Annotated[int, typer.Option(min=1)] = 1,
     error: Annotated[float, typer.Option(min=0, max=1)] = 0.02,
-    work: options.Work = WORK,
+    work: Annotated[Path, typer.Option(help="Keeps pages and labels.")] = WORK,
 ) -> None:
     """Print a line for each way to review."""
     work.mkdir(parents=True, exist_ok=True)
