@@ -32,6 +32,7 @@ const Marks = {
     if (!this.isOn) this.of.clear();
     byId("mark").setAttribute("aria-pressed", this.isOn);
     byId("marking").hidden = !this.isOn;
+    byId("single-acts").hidden = this.isOn;  // their keys mean tiles now
     if (!View.isGrid) return;
     View.drawScreen();
     View.focus(View.current);
@@ -51,7 +52,7 @@ const Marks = {
     const next = choices[choices.indexOf(this.of.get(position)) + 1];
     if (next) this.of.set(position, next);
     else this.of.delete(position);
-    View.setCurrent(index);
+    View.focus(index);
     View.refresh(position);
     Progress.say(`${shown(card.tile)}: ${next ? MARK_TEXTS[next](card) : "no mark"}`);
   },
