@@ -54,6 +54,8 @@ const Filters = {
     for (const box of byId("kinds").querySelectorAll("input")) box.checked = true;
     for (const id of ["given", "suggested", "least", "state", "search"]) byId(id).value = "";
     this.place = null;
+    IssueMap.frames = [];
+    IssueMap.draw();
     this.apply();
   },
 
