@@ -110,11 +110,12 @@ def review_screens(page: TypedPage, believed: Mapping[str, str]) -> None:
 
 
 def marks_for(page: TypedPage, card: Card, label: str) -> int:
-    """How often the key of a cell is pressed for a label; off-topic tiles are left open."""
-    if card.kind == "off_topic" or label == card.suggested:
+    """How often the key of a cell is pressed for a label; unmarked off-topic tiles stay open."""
+    is_off_topic = card.kind == "off_topic"
+    wanted = {card.given: "reject", card.second: "second"}.get(label, "leave")
+    if (label == card.suggested and not is_off_topic) or (is_off_topic and wanted == "leave"):
         return 0
     choices: list[str] = page.page.evaluate(f"Marks.choices(CARDS[{card.position}])")
-    wanted = {card.given: "reject", card.second: "second"}.get(label, "leave")
     return choices.index(wanted) + 1
 
 

@@ -149,3 +149,5 @@ def test_the_probable_suggestions_alone_are_shown_and_accepted(session: Session)
 def test_the_next_undecided_tile_is_found(session: Session) -> None:
     session.press("a", "a", "k", "k", "o")
     assert session.current == "tile 00002.png"
+    session.press("k", "k", "r")  # whoever changes a decision goes on where they were
+    assert session.current == "tile 00002.png"

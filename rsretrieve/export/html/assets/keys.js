@@ -5,10 +5,18 @@ function decide(position, rule, label) {
   View.refresh(position);
   Progress.show();
   Progress.say(`${shown(CARDS[position].tile)}. ${decisionText(position)}. ${byId("status").textContent}`);
-  const next = View.current + 1;
-  // The grid stays on its screen: a bulk act must not meet tiles that were not seen.
-  View.focus(View.isGrid && next % SCREEN === 0 && !Enlarger.dialog.open ? View.current : next);
+  View.focus(afterDecision());
   Enlarger.show();
+}
+
+// Where a decision leads to: in the list, to the next undecided tile; whoever went back to change a
+// decision is where they were before. In the grid, to the next tile of the same screen: a bulk act
+// must not meet tiles that were not seen.
+function afterDecision() {
+  const next = View.current + 1;
+  if (View.isGrid && !Enlarger.dialog.open) return next % SCREEN ? next : View.current;
+  const open = View.positions.findIndex((position, index) => index >= next && !Decisions.of.has(position));
+  return open < 0 ? next : open;
 }
 
 const ACTIONS = {
