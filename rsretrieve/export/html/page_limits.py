@@ -11,7 +11,7 @@ PICTURES_LIMIT_BYTES = 96_000_000
 
 SMALL_PX = 96
 CONTEXT_PX = 384
-LARGE_PX = ((500, 512), (2_000, 256), (CARDS_LIMIT, 128))
+LARGE_PX = ((500, 512), (2_000, 256), (CARDS_LIMIT, 96))
 """Up to which card the picture of a tile has which longer side: the worst are the largest."""
 
 PICTURES_PER_CHUNK = 64
@@ -22,6 +22,6 @@ def large_px(number: int) -> int:
     """The longer side of the picture of a card.
 
     >>> large_px(0), large_px(500), large_px(19_999)
-    (512, 256, 128)
+    (512, 256, 96)
     """
     return next(side for most, side in LARGE_PX if number < most)
