@@ -163,7 +163,7 @@ SIGNATURES = {
     ),
     "AuditResult.to_html": (
         {"self": REQUIRED, "path": REQUIRED},
-        {"overwrite": False, "progress": None},
+        {"tiles": 2000, "overwrite": False, "progress": None},
     ),
     "AuditResult.to_csv": ({"self": REQUIRED, "path": REQUIRED}, {"overwrite": False}),
     "AuditResult.fixed_labels": ({"self": REQUIRED, "path": None}, {"overwrite": False}),

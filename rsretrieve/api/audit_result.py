@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.compute as pc
 
 from rsretrieve.api.arguments.audit_evidence import AuditSubject
-from rsretrieve.api.arguments.checks import PathLike, flag, path_of
+from rsretrieve.api.arguments.checks import PathLike, flag, path_of, whole
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.dataframes import frame, require
 from rsretrieve.api.notebook import table_html
@@ -18,7 +18,10 @@ from rsretrieve.audit.result_table import CSV_COLUMNS
 from rsretrieve.audit.review import labels_of
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.labels.decided_rows import labels_columns, write_labels
-from rsretrieve.export.html.page import PageRequest, write_audit_page
+from rsretrieve.errors import InvalidArgument
+from rsretrieve.export.html.page import write_audit_page
+from rsretrieve.export.html.page_limits import CARDS_LIMIT, MOST_CARDS
+from rsretrieve.export.html.page_request import PageRequest
 from rsretrieve.export.html.review_command import review_settings
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.export.results import write_audit_csv
@@ -123,12 +126,18 @@ class AuditResult:
         return self.table.to_pandas()
 
     def to_html(
-        self, path: PathLike, *, overwrite: bool = False, progress: Progress | None = None
+        self,
+        path: PathLike,
+        *,
+        tiles: int = MOST_CARDS,
+        overwrite: bool = False,
+        progress: Progress | None = None,
     ) -> None:
         """Write the worst labels as one page with pictures, for decisions in a browser.
 
         Args:
             path: the file to write.
+            tiles: largest number of tiles on the page, at most 20,000.
             overwrite: replace a file that is there.
             progress: called with every event; see `rsretrieve.progress`.
 
@@ -142,13 +151,18 @@ class AuditResult:
         """
         with CallReport(progress) as call:
             file, replaces = self._checked(path, overwrite)
-            subject = self._subject
+            subject, most = self._subject, whole(tiles, "tiles", 1)
+            if most > CARDS_LIMIT:
+                raise InvalidArgument(f"tiles: a page holds at most {CARDS_LIMIT}, not {most}")
             request = PageRequest(
                 self.audit,
                 subject.tiles.source,
                 subject.bands,
                 subject.compares_pixels,
-                review=review_settings(subject.tiles, subject.origin, subject.decisions),
+                most,
+                review_settings(
+                    *(subject.tiles, subject.origin, subject.decisions, subject.disagreements)
+                ),
                 models=subject.models,
             )
             write_audit_page(file, request, overwrite=replaces, context=call.context)

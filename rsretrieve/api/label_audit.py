@@ -17,7 +17,7 @@ from rsretrieve.audit.issue_selection import FIX_PRECISION, IssueSelection
 from rsretrieve.audit.label_quality import FOLDS, AssessmentOptions
 from rsretrieve.audit.leaks.find_leaks import find_leaks
 from rsretrieve.data.labels.true_labels import true_labels_of
-from rsretrieve.export.html.page import MOST_CARDS
+from rsretrieve.export.html.page_limits import CARDS_LIMIT
 
 
 def audit_labels(
@@ -27,7 +27,7 @@ def audit_labels(
     embeddings: PathLike | None = None,
     weights: PathLike | None = None,
     backbone: str | None = None,
-    decisions: PathLike | None = None,
+    decisions: PathLike | Sequence[PathLike] | None = None,
     truth: PathLike | None = None,
     against: TilesLike | Mapping[str, TilesLike] | None = None,
     expected_precision: float | None = None,
@@ -52,7 +52,8 @@ def audit_labels(
         weights: without a model: `imagenet` or a weights file of a network that is not trained.
         backbone: the network of `weights`; by default `mobilenet_v2`.
         decisions: decisions that the page saved, or any labels file; those labels count as
-            right, are never issues, and are known examples for the estimate.
+            right, are never issues, and are known examples for the estimate. A list of files of
+            several reviewers is merged; tiles that they give different labels keep their labels.
         truth: a file with the true labels (`tile,label`), to measure the audit:
             `result.audit.figures`.
         against: other tiles, such as a test list, or several by their names; `result.leaks` are
@@ -105,7 +106,7 @@ def audit_labels(
             subject.tiles,
             subject.source,
             true_labels=None if true is None else true.known,
-            comparisons=MOST_CARDS,
+            comparisons=CARDS_LIMIT,
             options=AssessmentOptions(
                 selection, folds, number(fix_precision, "fix_precision"), chance
             ),

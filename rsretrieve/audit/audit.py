@@ -230,11 +230,11 @@ def _comparisons(
     labels, tiles, needs_review = classified.labels, classified.tiles, classified.needs_review
     queries = order[needs_review[order]][:count]
     exemplars = Exemplars.trusted(evidence.vectors, labels, ~needs_review)
-    own = exemplars.nearest(queries, labels[queries])
-    suggested = exemplars.nearest(queries, classified.suggested[queries])
+    classes = (labels, classified.suggested, classified.second)
+    found = [exemplars.nearest(queries, numbers[queries]) for numbers in classes]
     return {
-        tiles[row].id: Comparison(tuple(tiles[i] for i in near), tuple(tiles[i] for i in other))
-        for row, near, other in zip(queries.tolist(), own, suggested)
+        tiles[row].id: Comparison(*(tuple(tiles[i] for i in near) for near in nearest))
+        for row, *nearest in zip(queries.tolist(), *found)
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from rsretrieve.audit.estimators.unit_vectors import UnitRows
 
 PER_CLASS = 3
 _MOST_OF_A_CLASS = 5_000
+_AT_ONCE = 1_000  # queries
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,17 @@ class Exemplars:
             members = self.rows.get(number, np.empty(0, np.int64))
             if not len(members):
                 continue
-            similarities = self.vectors[queries[positions]] @ self.vectors[members].T
-            similarities[queries[positions][:, None] == members[None, :]] = -2  # not itself
-            best = np.argsort(-similarities, axis=1, kind="stable")[:, :PER_CLASS]
-            for position, row, columns in zip(positions.tolist(), similarities, best):
-                found[position] = tuple(int(members[c]) for c in columns if row[c] > -2)
+            for start in range(0, len(positions), _AT_ONCE):
+                block = positions[start : start + _AT_ONCE]
+                for position, near in zip(block.tolist(), self._nearest(queries[block], members)):
+                    found[position] = near
         return found
+
+    def _nearest(
+        self, queries: NDArray[np.int64], members: NDArray[np.int64]
+    ) -> Iterator[tuple[int, ...]]:
+        similarities = self.vectors[queries] @ self.vectors[members].T
+        similarities[queries[:, None] == members[None, :]] = -2  # not itself
+        best = np.argsort(-similarities, axis=1, kind="stable")[:, :PER_CLASS]
+        for row, columns in zip(similarities, best):
+            yield tuple(int(members[c]) for c in columns if row[c] > -2)

@@ -31,6 +31,8 @@ class LabelFindings:
         neighbour_share, area_under_margin, training_weight: (N,) float32, NaN if unknown.
         prototype_score, predicted_probability: (N,) float64.
         witnessed_probability: (N,) float64, NaN if unknown.
+        ranked, ranked_probability: (N, up to 3) int64 class numbers and float64, the most
+            probable classes, descending; None if unknown.
     """
 
     is_label_issue: NDArray[np.bool_]
@@ -47,6 +49,8 @@ class LabelFindings:
     prototype_score: NDArray[np.float64]
     predicted_probability: NDArray[np.float64]
     witnessed_probability: NDArray[np.float64]
+    ranked: NDArray[np.int64] | None = None
+    ranked_probability: NDArray[np.float64] | None = None
 
     @property
     def issue_probability(self) -> NDArray[np.float64]:
@@ -100,6 +104,8 @@ def label_findings(
         prototype_score=scores.label_score,
         predicted_probability=np.exp(log_p),
         witnessed_probability=posterior.independent[rows, place],
+        ranked=posterior.ranked,
+        ranked_probability=np.exp(posterior.log_probability),
     )
 
 

@@ -82,10 +82,12 @@ class Comparison:
     Attributes:
         own: with its given label.
         suggested: with the suggested label.
+        second: with the most probable label besides these two.
     """
 
     own: tuple[Tile, ...]
     suggested: tuple[Tile, ...]
+    second: tuple[Tile, ...] = ()
 
 
 @dataclass(frozen=True)

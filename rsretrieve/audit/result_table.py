@@ -22,6 +22,7 @@ _ROWS_AT_ONCE = 8192
 _LABEL = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
 _ISSUE_TYPE = pyarrow.dictionary(pyarrow.int8(), pyarrow.string())
 _TEXT, _FLAG, _ROW = pyarrow.string(), pyarrow.bool_(), pyarrow.int64()
+NO_CLASS = -1
 _FLOAT, _DOUBLE = pyarrow.float32(), pyarrow.float64()
 
 
@@ -51,6 +52,9 @@ _CSV_FIELDS = (
 )
 _OTHER_FIELDS = (
     _field("suggested_label", _LABEL, "the predicted label, or the label of the near-duplicate"),
+    _field("suggested_probability", _DOUBLE, "probability of the suggested label, or null"),
+    _field("second_label", _LABEL, "most probable class but the given and the suggested, or null"),
+    _field("second_probability", _DOUBLE, "probability of the second label, or null"),
     _field("has_confident_suggestion", _FLAG, "the suggestion can be applied without review"),
     _field("needs_review", _FLAG, "the label is an issue, or the tile has a type of issue"),
     _field("row", _ROW, "position of the tile in `Audit.tiles`"),
@@ -102,6 +106,26 @@ class ClassifiedLabels:
         takes_other &= ~self.findings.is_label_issue[other]
         return np.where(takes_other, self.labels[other], predicted)
 
+    @property
+    def second(self) -> NDArray[np.int64]:
+        """(N,) the most probable class but the given and the suggested; −1 if unknown."""
+        found = np.full(len(self.labels), NO_CLASS, np.int64)
+        if self.findings.ranked is None:
+            return found
+        suggested = self.suggested
+        for column in self.findings.ranked.T[::-1]:
+            found = np.where((column != self.labels) & (column != suggested), column, found)
+        return found
+
+    def probability(self, classes: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(N,) probability of a class for each tile; NaN if it is not among the most probable."""
+        found = np.full(len(classes), np.nan)
+        ranked, known = self.findings.ranked, self.findings.ranked_probability
+        if ranked is not None and known is not None:
+            rows, columns = np.nonzero(ranked == classes[:, None])
+            found[rows] = known[rows, columns]
+        return found
+
     def table(self, order: NDArray[np.int64]) -> pyarrow.Table:
         """The findings as a table of `SCHEMA`.
 
@@ -113,12 +137,16 @@ class ClassifiedLabels:
         """
         ids = [tile.id for tile in self.tiles]
         duplicates = self.near_duplicates[order].tolist()
+        suggested, second = self.suggested, self.second
         columns = {
             "tile": text_array([ids[row] for row in order.tolist()]),
             "given_label": self._names(self.labels[order]),
             "predicted_label": self._names(self.findings.predicted[order]),
             "runner_up_label": self._names(self.findings.runner_up[order]),
-            "suggested_label": self._names(self.suggested[order]),
+            "suggested_label": self._names(suggested[order]),
+            "suggested_probability": _number_array(self.probability(suggested)[order]),
+            "second_label": self._names(second[order]),
+            "second_probability": _number_array(self.probability(second)[order]),
             "kind": _dictionary(self.issue_types[order], ISSUE_TYPES),
             "twin": text_array([None if row == NO_DUPLICATE else ids[row] for row in duplicates]),
             "twin_row": pyarrow.array(duplicates, mask=self.near_duplicates[order] == NO_DUPLICATE),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rsretrieve._core.tables import write_csv
 from rsretrieve._core.text import some_of
 from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import tuples_of
-from rsretrieve.audit.saved_decisions import Decision, DecisionsFile, require_origin
+from rsretrieve.audit.saved_decisions import Decision, DecisionsFile, Disagreement, require_origin
 from rsretrieve.data.labels.class_names import nothing_in_common, spelling_notices
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.labels.labels import by_tile_id
@@ -47,11 +47,13 @@ class ReviewedTiles:
             decided on are confirmed; skipped ones are not.
         changes: the log, one line per decision on one of the tiles, in the order of the tiles.
         decisions: the decisions, as they were read.
+        disagreements: tiles that reviewers gave different labels; they keep their labels.
     """
 
     tiles: TileSet
     changes: tuple[Change, ...]
     decisions: tuple[Decision, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
 
 
 def apply_decisions(
@@ -69,15 +71,18 @@ def apply_decisions(
         LabelsError: no decision concerns one of these tiles; they were made on other labels; or
             no tile has a class of them.
     """
-    source = decided.path
+    source = decided.named
     origin = require_origin(tiles, decided, command)
     named = {decision.tile_id: decision for decision in decided.decisions}
-    by_tile = by_tile_id(named, {tile.id for tile in tiles}, source)
+    ids = {tile.id for tile in tiles}
+    by_tile = by_tile_id(named, ids, source)
+    disputed = by_tile_id({each.tile_id: each for each in decided.disagreements}, ids, source)
     concerned = [tile for tile in tiles if tile.id in by_tile]
-    if not concerned:
+    if not concerned and not disputed.keys() & ids:
         raise LabelsError(
             f"{source} holds no decision on any of the {len(tiles)} tiles of {tiles.source} (it "
-            f"names {some_of(by_tile)}; the tiles are {some_of(tile.id for tile in tiles)})",
+            f"names {some_of((*by_tile, *disputed))}; the tiles are "
+            f"{some_of(tile.id for tile in tiles)})",
             hint="give the tiles, and the folder, that the page was made from",
         )
     changes = tuple(
@@ -89,6 +94,7 @@ def apply_decisions(
         *origin,
         *_notices_of_absent_tiles(concerned, by_tile, source),
         *_notices_of_new_classes(tiles, by_tile.values(), source),
+        *_notices_of_disagreements(disputed, source),
     ]
     if decided.undecided:
         notices.append(
@@ -102,11 +108,20 @@ def apply_decisions(
         if by_tile[tile.id].rule.confirms
     }
     reviewed = relabelled.with_confirmed(confirmed).with_notices(*notices)
-    return ReviewedTiles(reviewed, changes, decided.decisions)
+    found = tuple(replace(each, tile_id=name) for name, each in disputed.items() if name in ids)
+    return ReviewedTiles(reviewed, changes, decided.decisions, found)
+
+
+def _notices_of_disagreements(disputed: Mapping[str, Disagreement], source: str) -> Iterator[str]:
+    if disputed:
+        yield (
+            f"{source} give {len(disputed)} tiles different labels ({some_of(disputed)}); these "
+            "tiles keep their labels and count as not decided on"
+        )
 
 
 def _notices_of_absent_tiles(
-    concerned: Sequence[Tile], by_tile: Mapping[str, Decision], source: Path
+    concerned: Sequence[Tile], by_tile: Mapping[str, Decision], source: str
 ) -> Iterator[str]:
     """Notices of decisions on tiles that are missing, or that have other labels now."""
     if absent := len(by_tile) - len(concerned):
@@ -129,7 +144,7 @@ def _confirmed(tile: Tile, decision: Decision) -> ConfirmedLabel:
 
 
 def _notices_of_new_classes(
-    tiles: TileSet, decisions: Iterable[Decision], source: Path
+    tiles: TileSet, decisions: Iterable[Decision], source: str
 ) -> tuple[str, ...]:
     """The notices of classes that reviewers typed and that no tile had before.
 
@@ -137,6 +152,8 @@ def _notices_of_new_classes(
         LabelsError: all classes that the decisions name are such classes.
     """
     decisions, had = [*decisions], tiles.class_names
+    if not decisions:  # the reviewers disagree on all tiles
+        return ()
     given = {d.given_label for d in decisions if d.given_label is not None}
     decided = {d.label for d in decisions if d.label is not None}
     if nothing_in_common(given | decided, had):

@@ -58,15 +58,37 @@ class LabelsOrigin:
 
 
 @dataclass(frozen=True)
-class DecisionsFile:
-    """A file of decisions.
+class Disagreement:
+    """Decisions of several reviewers that give a tile different labels; none is applied.
 
     Attributes:
-        path: the file.
+        tile_id: id of the tile.
+        files: the file of each decision.
+        decisions: the decisions, in the order of the files.
+    """
+
+    tile_id: str
+    files: tuple[Path, ...]
+    decisions: tuple[Decision, ...]
+
+    @property
+    def opinions(self) -> tuple[tuple[str, str | None], ...]:
+        """Who gave which label; None for no class. A file stands for a reviewer without name."""
+        return tuple((d.by or file.name, d.label) for file, d in zip(self.files, self.decisions))
+
+
+@dataclass(frozen=True)
+class DecisionsFile:
+    """A file of decisions, or several files merged.
+
+    Attributes:
+        path: the file, or the first of several.
         decisions: its decisions, in the order of the file; at most one per tile.
         origin: the labels that they were made on; None if the file does not say.
         is_from_page: the file has the columns that the audit page writes.
         undecided: number of its rows that nobody decided on; they are no decisions.
+        others: the other files, if several were merged.
+        disagreements: the tiles that the files give different labels.
     """
 
     path: Path
@@ -74,6 +96,13 @@ class DecisionsFile:
     origin: LabelsOrigin | None = None
     is_from_page: bool = False
     undecided: int = 0
+    others: tuple[Path, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
+
+    @property
+    def named(self) -> str:
+        """The file, or all files, for messages."""
+        return " and ".join(map(str, (self.path, *self.others)))
 
 
 def read_decisions(path: Path) -> DecisionsFile:
@@ -176,18 +205,18 @@ def require_origin(
         return ()
     if origin == LabelsOrigin():
         return (
-            f"the decisions of {decided.path} were made on the names of folders as labels; tiles "
+            f"the decisions of {decided.named} were made on the names of folders as labels; tiles "
             f"without a decision keep their labels of {now.file}",
         )
     if origin.file == now.file:  # compared as text: a stranger may have written the name
         raise LabelsError(
-            f"{now.file} has changed since the decisions of {decided.path} were made on it",
+            f"{now.file} has changed since the decisions of {decided.named} were made on it",
             hint="restore it, or make a new page; to apply the decisions anyway, remove the "
-            f"columns {' and '.join(ORIGIN_COLUMNS)} from {decided.path}",
+            f"columns {' and '.join(ORIGIN_COLUMNS)} from {decided.named}",
         )
     has = f"the labels are now those of {now.file}" if now.file else "--labels is missing"
     raise LabelsError(
-        f"the decisions of {decided.path} were made on the labels of {origin.file}, and {has}: "
+        f"the decisions of {decided.named} were made on the labels of {origin.file}, and {has}: "
         "all tiles without a decision would get these other labels",
         hint=f"type: {command(origin.file)}",
     )
@@ -198,11 +227,11 @@ def _notices_without_origin(decided: DecisionsFile, tiles: TileSet) -> tuple[str
         return ()
     if tiles.labels_file is None:
         return (
-            f"{decided.path} does not say which labels it was made on; tiles without a decision "
+            f"{decided.named} does not say which labels it was made on; tiles without a decision "
             "keep the names of their folders as labels (if the page was made with --labels FILE, "
             "give the same here)",
         )
     return (
-        f"{decided.path} does not name a labels file; tiles without a decision keep their labels "
+        f"{decided.named} does not name a labels file; tiles without a decision keep their labels "
         f"of {tiles.labels_file}",
     )

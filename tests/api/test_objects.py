@@ -15,7 +15,7 @@ from rsretrieve._core.tables import read_table
 from rsretrieve.audit.result_table import CSV_COLUMNS
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.errors import MissingPackage
+from rsretrieve.errors import InvalidArgument, MissingPackage
 from rsretrieve.export.results import HIT_COLUMNS
 from tests.conftest import run_here
 
@@ -169,6 +169,28 @@ def test_decided_labels_are_no_issues_and_are_what_is_fixed(workplace, model):
     fixed = audit.fixed_labels().set_index("tile")["label"]
     given = {tile.id: tile.label for tile in rsretrieve.open_tiles("tiles")}
     assert fixed.to_dict() == {**given, worst: "road"}
+
+
+def test_decisions_of_two_files_are_merged(workplace):
+    vectors = np.repeat(np.eye(3, 4, dtype=np.float32), 12, axis=0)
+    vectors += np.random.default_rng(0).normal(0, 0.05, vectors.shape).astype(np.float32)
+    np.save("vectors.npy", vectors)
+    rows = "".join(f"t{i},{'abc'[i // 12] if i else 'c'}\n" for i in range(36))
+    Path("list.csv").write_text("tile,label\n" + rows)
+    Path("ada.csv").write_text("tile,label,by\nt0,a,Ada\nt1,b,Ada\n")
+    Path("bob.csv").write_text("tile,label,by\nt0,b,Bob\nt2,b,Bob\n")
+    with pytest.warns(UserWarning, match="1 tiles different labels"):
+        audit = rsretrieve.audit_labels(
+            "list.csv", embeddings="vectors.npy", decisions=["ada.csv", "bob.csv"]
+        )
+    fixed = audit.fixed_labels().set_index("tile")["label"]
+    assert fixed[["t0", "t1", "t2"]].tolist() == ["c", "b", "b"]
+    audit.to_html("audit.html", tiles=1)
+    assert "Ada" in Path("audit.html").read_text(encoding="utf-8")
+    with pytest.raises(InvalidArgument, match="at most 20000"):
+        audit.to_html("b.html", tiles=20_001)
+    with pytest.raises(InvalidArgument, match="the list of files is empty"):
+        rsretrieve.audit_labels("list.csv", embeddings="vectors.npy", decisions=[])
 
 
 def test_embeddings_made_elsewhere_are_indexed_and_audited(workplace):

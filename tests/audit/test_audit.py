@@ -237,7 +237,11 @@ def test_comparisons_are_the_nearest_trusted_tiles_of_both_classes(
     assert list(audit.comparisons) == [a["tile"] for a in rows_of(audit.to_review.slice(0, 3))]
     for audited in rows_of(audit.to_review.slice(0, 3)):
         found = audit.comparisons[audited["tile"]]
-        asked = ((found.own, audited["given_label"]), (found.suggested, audited["suggested_label"]))
+        asked = (
+            (found.own, audited["given_label"]),
+            (found.suggested, audited["suggested_label"]),
+            (found.second, audited["second_label"]),
+        )
         for tiles, label in asked:
             of_class = [t for t in trusted if t.label == label]
             similarities = {t.id: float(vectors[t.id] @ vectors[audited["tile"]]) for t in of_class}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -108,3 +110,32 @@ def test_names_that_are_not_unicode_come_back_as_they_were(classified: Classifie
     names = ["\udcff.tif", None, "é"]
     table = classified.table(np.arange(3)).set_column(0, "tile", text_array(names))
     assert plain_values(table["tile"]) == names
+
+
+def test_the_second_class_is_neither_the_given_nor_the_suggested_one(
+    classified: ClassifiedLabels,
+) -> None:
+    ranked = np.array([[1, 2, 0], [1, 0, 2], [0, 1, 2], [0, 2, 1]])
+    shares = np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.5, 0.3, 0.2], [0.9, 0.06, 0.04]])
+    findings = replace(classified.findings, ranked=ranked, ranked_probability=shares)
+    columns = {
+        name: plain_values(column)
+        for name, column in zip(
+            SCHEMA.names, replace(classified, findings=findings).table(np.arange(4)).columns
+        )
+    }
+    seconds, probabilities, suggested = [], [], []
+    for row, (given, wanted) in enumerate(zip(GIVEN, columns["suggested_label"])):
+        rest = [c for c in ranked[row].tolist() if NAMES[c] not in (NAMES[given], wanted)]
+        seconds.append(NAMES[rest[0]])
+        probabilities.append(shares[row][ranked[row] == rest[0]][0])
+        suggested.append(shares[row][ranked[row] == NAMES.index(wanted)][0])
+    assert columns["second_label"] == seconds == ["sand", "road", "water", "sand"]
+    assert columns["second_probability"] == probabilities
+    assert columns["suggested_probability"] == suggested
+
+
+def test_without_ranks_there_is_no_second_class(classified: ClassifiedLabels) -> None:
+    table = classified.table(np.arange(4))
+    for name in ("second_label", "second_probability", "suggested_probability"):
+        assert table[name].null_count == 4

@@ -11,6 +11,7 @@ from rsretrieve.api.arguments.embedding_request import embedding_request, used_m
 from rsretrieve.api.call_report import CallReport
 from rsretrieve.api.opened_tiles import tiles_of
 from rsretrieve.api.trained_model import model_of, paths_among
+from rsretrieve.audit.decisions.merged_decisions import read_merged_decisions
 from rsretrieve.audit.evidence.evidence import EvidenceSource
 from rsretrieve.audit.evidence.external_embeddings import (
     ExternalEmbeddings,
@@ -19,7 +20,7 @@ from rsretrieve.audit.evidence.external_embeddings import (
 from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
 from rsretrieve.audit.evidence.from_models import evidence_by
 from rsretrieve.audit.review import apply_decisions
-from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, read_decisions
+from rsretrieve.audit.saved_decisions import Decision, Disagreement, LabelsOrigin
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError, InvalidArgument
 
@@ -38,6 +39,7 @@ class AuditSubject:
         decisions: those decisions, as they were read.
         origin: where the labels come from, when they were read.
         models: the model folders that were given.
+        disagreements: tiles that several files of decisions give different labels.
     """
 
     tiles: TileSet
@@ -49,6 +51,7 @@ class AuditSubject:
     decisions: tuple[Decision, ...] = ()
     origin: LabelsOrigin = field(default_factory=LabelsOrigin)
     models: tuple[str, ...] = ()
+    disagreements: tuple[Disagreement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,26 @@ class AuditArguments:
     @property
     def inputs(self) -> dict[str, str | Path | None]:
         """The paths that are read, by their arguments."""
-        given = {name: getattr(self, name) for name in ("tiles", "embeddings", "decisions")}
+        given = {name: getattr(self, name) for name in ("tiles", "embeddings")}
         models = {f"model{' ' * i}": model for i, model in enumerate(self.models)}
-        return paths_among(given | models)
+        decisions = {f"decisions{' ' * i}": path for i, path in enumerate(self.decision_files)}
+        return paths_among(given | models | decisions)
+
+    @property
+    def decision_files(self) -> list[Path]:
+        """The files of decisions that were given: none, one or several.
+
+        Raises:
+            InvalidArgument: an argument is of a wrong type, or the list is empty.
+        """
+        given = self.decisions
+        if given is None:
+            return []
+        if isinstance(given, Sequence) and not isinstance(given, str):
+            if not given:
+                raise InvalidArgument("decisions: the list of files is empty")
+            return [path_of(each, "decisions") for each in given]
+        return [path_of(given, "decisions")]
 
 
 def subject_of(arguments: AuditArguments, call: CallReport) -> AuditSubject:
@@ -119,7 +139,7 @@ def subject_of(arguments: AuditArguments, call: CallReport) -> AuditSubject:
     subject = replace(subject, origin=LabelsOrigin.of(subject.tiles))
     if arguments.decisions is None:
         return subject
-    return _decided(subject, path_of(arguments.decisions, "decisions"), call)
+    return _decided(subject, arguments.decision_files, call)
 
 
 def _of_embeddings(
@@ -129,11 +149,11 @@ def _of_embeddings(
     return AuditSubject(tiles, EmbeddingEvidence(given), inputs, compares_pixels=given.has_pixels)
 
 
-def _decided(subject: AuditSubject, path: Path, call: CallReport) -> AuditSubject:
+def _decided(subject: AuditSubject, paths: Sequence[Path], call: CallReport) -> AuditSubject:
     """The same with decisions on its labels."""
     decided = apply_decisions(
         subject.tiles,
-        read_decisions(path),
+        read_merged_decisions(paths),
         lambda labels: f"open_tiles(..., labels={labels!r})",
     )
     call.notice(*decided.tiles.notices[len(subject.tiles.notices) :])
@@ -142,6 +162,7 @@ def _decided(subject: AuditSubject, path: Path, call: CallReport) -> AuditSubjec
         tiles=decided.tiles,
         is_decided=True,
         decisions=decided.decisions,
+        disagreements=decided.disagreements,
     )
 
 

@@ -26,6 +26,7 @@ from rsretrieve.cli.io.default_model import DefaultRequest
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
+from rsretrieve.export.html.page_limits import CARDS_LIMIT, MOST_CARDS
 
 EXIT_ISSUES = 4
 
@@ -40,7 +41,7 @@ def _check_files(inputs: AuditInputs) -> None:
     check_tiles(inputs.tiles)
     check_models(inputs.models)
     check_training(inputs.request.backbone, inputs.request.weights)
-    check_labels_file(inputs.labels, inputs.decisions)
+    check_labels_file(inputs.labels, *inputs.decisions)
     if inputs.embeddings is not None and inputs.embeddings.is_dir():
         check_index(inputs.embeddings)
     else:
@@ -105,11 +106,13 @@ def audit_labels(
     ] = None,
     labels: options.Labels = None,
     decisions: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             metavar="FILE",
             help="Decisions saved from the page (or any CSV: tile,label). They replace the "
-            "labels. These labels are trusted: they are never issues again. Needs no model.",
+            "labels. These labels are trusted: they are never issues again. Needs no model. If "
+            "given several times, the files of several reviewers are merged; tiles that they give "
+            "different labels are listed and keep their labels.",
         ),
     ] = None,
     truth: options.Truth = None,
@@ -120,6 +123,16 @@ def audit_labels(
         Path | None,
         _file(metavar="FILE.html", help="Web page: the worst labels with pictures, for review."),
     ] = None,
+    page_tiles: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            help=f"Largest number of tiles on the page, at most {CARDS_LIMIT}.",
+            min=1,
+            max=CARDS_LIMIT,
+            rich_help_panel=options.FILES,
+        ),
+    ] = MOST_CARDS,
     fixed_labels: Annotated[
         Path | None,
         _file(
@@ -257,9 +270,10 @@ def audit_labels(
     named = [find_model(folder) for folder in model or ()]
     models = [found.folder for found in named if found.folder is not None]
     exports = (fiftyone, label_studio, geojson, noise_matrix)
-    outputs = AuditOutputs(output, page, fixed_labels, changes, *exports, leaks, overwrite)
+    pages = page, page_tiles
+    outputs = AuditOutputs(output, *pages, fixed_labels, changes, *exports, leaks, overwrite)
     inputs = AuditInputs(
-        *(tiles or None, scenes, labels, models, embeddings, decisions, truth),
+        *(tiles or None, scenes, labels, models, embeddings, decisions or (), truth),
         *(DefaultRequest(weights, backbone, seed), device, against or ()),
     )
     _check_together(inputs, outputs, fix_precision, fail_on_issues=fail_on_issues)
@@ -277,7 +291,6 @@ def audit_labels(
         from rsretrieve.cli.io.render_audit import audit_result, decisions_result
         from rsretrieve.data.labels.true_labels import true_labels_of
         from rsretrieve.data.run_context import RunContext
-        from rsretrieve.export.html.page import MOST_CARDS
 
         assessment = AssessmentOptions(
             IssueSelection(expected_precision, budget),
@@ -301,7 +314,7 @@ def audit_labels(
             found.tiles,
             source.evidence,
             true_labels=true.known if true is not None else None,
-            comparisons=MOST_CARDS if page is not None else 0,
+            comparisons=page_tiles if page is not None else 0,
             options=assessment,
         )
         audit = audit_labels_of(request, context)

@@ -68,7 +68,7 @@ class AuditInputs:
     labels: Path | None
     models: Sequence[Path]
     embeddings: Path | None
-    decisions: Path | None
+    decisions: Sequence[Path]
     truth: Path | None
     request: DefaultRequest
     device: str
@@ -79,7 +79,7 @@ class AuditInputs:
         """Whether labels are audited; otherwise decisions are only applied to labels."""
         asked = (self.embeddings, self.request.weights, self.request.backbone)
         is_asked = bool(self.models) or any(option is not None for option in asked)
-        return self.decisions is None or is_asked
+        return not self.decisions or is_asked
 
     @property
     def paths(self) -> dict[str, str | Path | None]:
@@ -90,7 +90,7 @@ class AuditInputs:
             **inputs_of("--model", [*map(str, self.models)]),
             "--weights": weights_file(self.request.weights),
             "--embeddings": self.embeddings,
-            "--decisions": self.decisions,
+            **inputs_of("--decisions", [*map(str, self.decisions)]),
             "--truth": self.truth,
             **{f"--against {one}": one for one in self.against},
         }
@@ -127,9 +127,10 @@ class AuditInputs:
         Args:
             context: receives scenes that cannot be opened, and unusable embeddings.
         """
+        from rsretrieve.audit.decisions.merged_decisions import read_merged_decisions
         from rsretrieve.audit.evidence.external_embeddings import read_external_embeddings
         from rsretrieve.audit.review import apply_decisions
-        from rsretrieve.audit.saved_decisions import LabelsOrigin, read_decisions
+        from rsretrieve.audit.saved_decisions import LabelsOrigin
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.labels.labels import override_labels
 
@@ -144,9 +145,9 @@ class AuditInputs:
         if tiles is None:
             raise typer.BadParameter("Missing argument 'TILES'.")
         origin = LabelsOrigin.of(tiles)
-        if self.decisions is None:
+        if not self.decisions:
             return AuditTiles(tiles, None, embeddings, origin)
-        decided = read_decisions(self.decisions)
+        decided = read_merged_decisions(self.decisions)
         reviewed = apply_decisions(tiles, decided, command_with_labels)
         return AuditTiles(reviewed.tiles, reviewed, embeddings, origin)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,15 +18,21 @@ if TYPE_CHECKING:  # heavy modules, which `--help` does not load
     from rsretrieve.audit.review import ReviewedTiles
     from rsretrieve.cli.io.audit_inputs import AuditSource, AuditTiles
     from rsretrieve.data.tile import TileSet
-    from rsretrieve.export.html.page import ReviewSettings
+    from rsretrieve.export.html.page_request import ReviewSettings
 
 
 @dataclass(frozen=True)
 class AuditOutputs:
-    """The options of `audit-labels` that name output files; None for those not given."""
+    """The options of `audit-labels` that name output files; None for those not given.
+
+    Attributes:
+        page_tiles: largest number of tiles on the page.
+        overwrite: replace existing files.
+    """
 
     output: Path | None
     page: Path | None
+    page_tiles: int
     fixed_labels: Path | None
     changes: Path | None
     fiftyone: Path | None
@@ -41,13 +47,13 @@ class AuditOutputs:
         """Whether a file is requested that decisions alone can provide."""
         return self.fixed_labels is not None or self.changes is not None
 
-    def check_fix_precision(self, precision: float | None, decisions: Path | None) -> None:
+    def check_fix_precision(self, precision: float | None, decisions: Sequence[Path]) -> None:
         """Refuse a precision of fixed labels where no label is fixed by a suggestion.
 
         Raises:
             typer.BadParameter: no such file is requested, or decisions are applied instead.
         """
-        if precision is not None and (not self.has_labels or decisions is not None):
+        if precision is not None and (not self.has_labels or decisions):
             raise typer.BadParameter(
                 "--fix-precision needs --fixed-labels or --changes, and does not go with "
                 "--decisions"
@@ -68,7 +74,7 @@ class AuditOutputs:
         files = {
             f"--{each.name.replace('_', '-')}": getattr(self, each.name)
             for each in fields(self)
-            if each.name != "overwrite"
+            if each.name not in ("overwrite", "page_tiles")
         }
         return OutputPaths(files, inputs=inputs, overwrite=self.overwrite)
 
@@ -119,7 +125,8 @@ class AuditOutputs:
             Notices for the user.
         """
         from rsretrieve.export.annotation_tools import stack_notice, write_samples_csv
-        from rsretrieve.export.html.page import PageRequest, write_audit_page
+        from rsretrieve.export.html.page import write_audit_page
+        from rsretrieve.export.html.page_request import PageRequest
         from rsretrieve.export.results import write_audit_csv, write_noise_matrix
 
         if self.output is not None:
@@ -132,7 +139,7 @@ class AuditOutputs:
             bands, by_pixels = source.bands, source.compares_pixels
             review = _review_settings(found)
             request = PageRequest(
-                *(audit, found.tiles.source, bands, by_pixels),
+                *(audit, found.tiles.source, bands, by_pixels, self.page_tiles),
                 review=review,
                 models=source.models,
             )
@@ -172,8 +179,10 @@ class AuditOutputs:
 def _review_settings(found: AuditTiles) -> ReviewSettings:
     """How the decisions that are made on the page are applied."""
     from rsretrieve.cli.given_command import command_for_decisions
-    from rsretrieve.export.html.page import ReviewSettings
+    from rsretrieve.export.html.page_request import ReviewSettings
 
-    earlier = found.reviewed.decisions if found.reviewed is not None else ()
     command = command_for_decisions(found.tiles.labels_file)
-    return ReviewSettings(command, found.origin, earlier)
+    if found.reviewed is None:
+        return ReviewSettings(command, found.origin)
+    reviewed = found.reviewed
+    return ReviewSettings(command, found.origin, reviewed.decisions, reviewed.disagreements)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rsretrieve.audit.leaks.find_leaks import FoundLeaks
     from rsretrieve.audit.result import Audit
     from rsretrieve.audit.review import ReviewedTiles
+    from rsretrieve.audit.saved_decisions import Disagreement
     from rsretrieve.cli.io.audit_inputs import AuditSource
 
 WORST_SHOWN = 20
@@ -35,7 +36,8 @@ def audit_result(
     if reviewed is not None:
         content |= _decisions_json(reviewed)
     shown = audit_summary(audit)
-    return content, *shown, *(leak_summary(leaks) if leaks is not None else ())
+    differing = _disagreements(reviewed.disagreements) if reviewed is not None else ()
+    return content, *differing, *shown, *(leak_summary(leaks) if leaks is not None else ())
 
 
 def decisions_result(reviewed: ReviewedTiles) -> tuple[Any, ...]:
@@ -45,12 +47,38 @@ def decisions_result(reviewed: ReviewedTiles) -> tuple[Any, ...]:
         f"decisions on {counts['decisions']} of {len(reviewed.tiles)} labels applied; "
         f"{counts['changed']} labels changed"
     )
-    return {"tiles": len(reviewed.tiles), **counts}, plain(line)
+    differing = _disagreements(reviewed.disagreements)
+    return {"tiles": len(reviewed.tiles), **counts}, *differing, plain(line)
 
 
-def _decisions_json(reviewed: ReviewedTiles) -> dict[str, int]:
+def _decisions_json(reviewed: ReviewedTiles) -> dict[str, Any]:
     changed = sum(change.changes_label for change in reviewed.changes)
-    return {"decisions": len(reviewed.changes), "changed": changed}
+    counts: dict[str, Any] = {"decisions": len(reviewed.changes), "changed": changed}
+    if reviewed.disagreements:
+        counts["disagreements"] = [
+            {
+                "tile": each.tile_id,
+                "decisions": [
+                    {"file": str(file), "by": d.by, "decision": str(d.rule), "label": d.label}
+                    for file, d in zip(each.files, each.decisions)
+                ],
+            }
+            for each in reviewed.disagreements
+        ]
+    return counts
+
+
+def _disagreements(found: Sequence[Disagreement]) -> Iterator[Table]:
+    """The tiles that reviewers gave different labels, as a table; nothing if there are none."""
+    if not found:
+        return
+    shown = found[:WORST_SHOWN]
+    title = f"{len(shown)} of {len(found)} tiles that reviewers gave different labels"
+    table = plain_table(title, "decisions", "tile")
+    for each in shown:
+        opinions = "; ".join(f"{by}: {label or 'no class'}" for by, label in each.opinions)
+        table.add_row(plain(opinions), plain(each.tile_id))
+    yield table
 
 
 def audit_summary(audit: Audit) -> Iterator[RenderableType]:

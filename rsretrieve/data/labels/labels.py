@@ -145,7 +145,7 @@ def read_label_table(path: Path, column: str = "label") -> LabelTable:
     return LabelTable(labels, notices, decisions.confirmed, decided_on)
 
 
-def by_tile_id(labels: Mapping[str, T], ids: Collection[str], source: Path) -> dict[str, T]:
+def by_tile_id(labels: Mapping[str, T], ids: Collection[str], source: Path | str) -> dict[str, T]:
     """Name the rows of a table by the ids of tiles.
 
     A name that is no id counts as the one id that differs from it only in Unicode form, blanks

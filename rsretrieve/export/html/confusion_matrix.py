@@ -12,12 +12,13 @@ from rsretrieve._core.text import printable, shortened
 from rsretrieve.audit.result import NoiseMatrix
 
 MOST_CLASSES = 40
-_CELL_PX, _LABEL_PX, _LETTERS = 18, 130, 20
+_CELL_PX, _LABEL_PX, _LETTERS = 26, 150, 20
+_FAINTEST, _STRONGEST = 0.12, 0.45  # of the fill; the number on it stays readable
 _LEAST_DRAWN = 0.5
 
 
 def matrix_picture(matrix: NoiseMatrix) -> str:
-    """Draw the confusions between classes; large values are dark.
+    """Draw the confusions between classes: a number in each cell, large ones on a darker ground.
 
     Of more than 40 classes, only those with the largest row and column sums are drawn, and a
     paragraph above the picture says so.
@@ -35,12 +36,17 @@ def matrix_picture(matrix: NoiseMatrix) -> str:
     names = [matrix.class_names[c] for c in drawn]
     side = len(names) * _CELL_PX
     width = side + _LABEL_PX + 2
+    middle = _LABEL_PX + side / 2
     confused = int((weight > 0).sum())
     cut = f"Only the {len(drawn)} most confused of {confused:,} classes with confusions are shown."
     parts = [
         *[f"<p>{cut}</p>"] * (confused > len(drawn)),
-        f'<svg viewBox="0 0 {width} {width}" width="{width}" height="{width}" role="img" '
+        f'<svg viewBox="0 0 {width} {width}" width="{width}" height="{width}" role="group" '
         'aria-label="Expected number of tiles by given label and true class">',
+        f'<text class="axis" x="{middle}" y="13" text-anchor="middle">'
+        "true class (estimated)</text>",
+        f'<text class="axis" transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">'
+        "given label</text>",
         f'<rect class="grid" x="{_LABEL_PX}" y="{_LABEL_PX}" width="{side}" height="{side}"/>',
         *(_row_name(name, number) for number, name in enumerate(names)),
         *(_column_name(name, number) for number, name in enumerate(names)),
@@ -72,7 +78,8 @@ def _cells(matrix: NoiseMatrix, values: NDArray[np.float64], drawn: list[int]) -
     low, high = matrix.intervals(given, true)
     tiles = matrix.values.sum(axis=1)[given]
     found = np.stack([values[given, true], low * tiles, high * tiles], axis=1)
-    darkness = 0.15 + 0.85 * found[:, 0] / found[:, 0].max(initial=0)
+    share = found[:, 0] / found[:, 0].max(initial=0)
+    darkness = _FAINTEST + (_STRONGEST - _FAINTEST) * share
     names = matrix.class_names
     return [
         _cell(names[pair[0]], names[pair[1]], figures, dark, at)
@@ -93,11 +100,21 @@ def _cell(
         f"{printable(given)} → {printable(suggested)}: {expected:.4g} ({low:.3g} to {high:.3g})"
     )
     return (
-        f'<rect class="cell" tabindex="0" role="button" x="{x}" y="{y}" width="{size}" '
-        f'height="{size}" fill-opacity="{darkness:.3f}" '
-        f'data-given="{escape(given)}" data-suggested="{escape(suggested)}" '
-        f'aria-label="{text}"><title>{text}</title></rect>'
+        f'<g class="cell" tabindex="0" role="button" data-given="{escape(given)}" '
+        f'data-suggested="{escape(suggested)}" aria-label="{text}"><title>{text}</title>'
+        f'<rect x="{x}" y="{y}" width="{size}" height="{size}" fill-opacity="{darkness:.3f}"/>'
+        f'<text x="{x + size / 2}" y="{y + 0.65 * size:.1f}" text-anchor="middle">'
+        f"{_number(expected)}</text></g>"
     )
+
+
+def _number(tiles: float) -> str:
+    """A number that fits into a cell.
+
+    >>> _number(0.6), _number(412.0), _number(12_345.0)
+    ('1', '412', '12k')
+    """
+    return f"{tiles:.0f}" if tiles < 999.5 else f"{tiles / 1000:.0f}k"
 
 
 def _short(name: str) -> str:

@@ -31,42 +31,74 @@ def score_text(score: float) -> str:
     return f"{score:.3g}" if score >= _LEAST_SHOWN else f"<{_LEAST_SHOWN}"
 
 
-def reason_for(row: Row, duplicate_label: str | None, *, compares_pixels: bool = True) -> str:
+def percent(probability: float) -> str:
+    """A probability in per cent; neither 0 nor 100, because no probability is certain.
+
+    >>> percent(0.876), percent(0.001), percent(0.9999)
+    ('88%', '<1%', '>99%')
+    """
+    rounded = round(100 * probability)
+    return "<1%" if rounded < 1 else ">99%" if rounded > 99 else f"{rounded}%"
+
+
+def reason_for(
+    row: Row,
+    duplicate_label: str | None,
+    *,
+    compares_pixels: bool = True,
+    has_probabilities: bool = True,
+) -> str:
     """Why a tile should be reviewed.
 
     Args:
         row: its row of the findings.
         duplicate_label: label of its near-duplicate, if it has one.
         compares_pixels: the near-duplicate was found by pixels, not by embeddings alone.
+        has_probabilities: the scores are probabilities; otherwise they only rank the labels, and
+            no probability is said.
     """
-    given, near = row["given_label"], row["predicted_label"]
-    own, best = row["own_similarity"], row["predicted_similarity"]
+    given, near, other = row["given_label"], row["predicted_label"], row["runner_up_label"]
+
+    def told(label: str) -> str:
+        probability = probability_of(row, label) if has_probabilities else None
+        return label if probability is None else f"{label} ({percent(probability)})"
+
     match row["kind"]:
         case IssueType.DUPLICATE if duplicate_label is not None:
             what = "pixels" if compares_pixels else "embedding"
             return (
                 f"{row['twin']} has nearly the same {what} and the label {duplicate_label}. "
-                f"The most probable class is {near} (similarity {best:.2f})."
+                f"The most probable class is {told(near)}."
             )
         case IssueType.OFF_TOPIC:
-            return f"Far from every class; {near}, the most probable, has similarity {best:.2f}."
+            return f"Far from every class; the nearest is {near}. It may belong to no class."
+        case IssueType.AMBIGUOUS if other == given:
+            return f"Either {told(near)} or {told(given)}{_votes(row)}."
         case IssueType.AMBIGUOUS:
-            return (
-                f"Either {near} (similarity {best:.2f}) or {row['runner_up_label']} "
-                f"({row['runner_up_similarity']:.2f}); {given} has {own:.2f}{_odds(row)}."
-            )
+            return f"Either {told(near)} or {told(other)}, not {told(given)}{_votes(row)}."
         case IssueType.RARE_CLASS:
             return (
-                f"More similar to {near} ({best:.2f}) than to {given} ({own:.2f}), but one of "
-                f"the two classes has fewer than {SMALLEST_CLASS} tiles, too few for a decision."
+                f"More similar to {near} than to {given}, but one of the two classes has fewer "
+                f"than {SMALLEST_CLASS} tiles, too few for a decision."
             )
         case _:
-            return f"Probably {near} (similarity {best:.2f}), not {given} ({own:.2f}){_odds(row)}."
+            return f"Probably {told(near)}, not {told(given)}{_votes(row)}."
 
 
-def _odds(row: Row) -> str:
-    """The probability that the label is wrong, and the neighbours' votes if they are known."""
-    text = f"; wrong with probability {row['issue_probability']:.2f}"
+def probability_of(row: Row, label: str) -> float | None:
+    """The probability of a class for a tile; None if the audit does not say."""
+    known = {
+        row["second_label"]: row["second_probability"],
+        row["suggested_label"]: row["suggested_probability"],
+        row["predicted_label"]: row["predicted_probability"],
+        row["given_label"]: row["label_score"],
+    }
+    found: float | None = known.get(label)
+    return found
+
+
+def _votes(row: Row) -> str:
+    """The neighbours' votes for the given label, if they are known."""
     if row["neighbour_share"] is None:
-        return text
-    return f"{text}; {row['neighbour_share']:.0%} of the neighbours' votes support the label"
+        return ""
+    return f"; {row['neighbour_share']:.0%} of the neighbours' votes support {row['given_label']}"

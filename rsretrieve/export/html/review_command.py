@@ -5,15 +5,18 @@ from __future__ import annotations
 import shlex
 
 from rsretrieve._core.paths import Location
-from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin
+from rsretrieve.audit.saved_decisions import Decision, Disagreement, LabelsOrigin
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.windowing import DEFAULT_MAX_NODATA, WindowChoices
 from rsretrieve.enums import Edges
-from rsretrieve.export.html.page import ReviewSettings
+from rsretrieve.export.html.page_request import ReviewSettings
 
 
 def review_settings(
-    tiles: TileSet, origin: LabelsOrigin, earlier: tuple[Decision, ...]
+    tiles: TileSet,
+    origin: LabelsOrigin,
+    earlier: tuple[Decision, ...],
+    disagreements: tuple[Disagreement, ...] = (),
 ) -> ReviewSettings:
     """How the decisions on tiles are applied.
 
@@ -21,13 +24,14 @@ def review_settings(
         tiles: the tiles that the page shows.
         origin: where their labels come from.
         earlier: decisions that were applied before.
+        disagreements: tiles that several reviewers gave different labels.
     """
     source = Location.parse(tiles.source).absolute()
     words = ["rsretrieve", "audit-labels", source, *_window_words(tiles.windows)]
     if origin.file not in ("", source):
         words += ["--labels", origin.file]
     words += ["--decisions", "decisions.csv", "--fixed-labels", "decided.csv"]
-    return ReviewSettings(shlex.join(words), origin, earlier)
+    return ReviewSettings(shlex.join(words), origin, earlier, disagreements)
 
 
 def _window_words(windows: WindowChoices | None) -> list[str]:

@@ -1,10 +1,10 @@
-"""The pictures of a page as data URIs; each tile is read once."""
+"""The pictures of a page as data URIs; each tile is read once for each use."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
@@ -13,62 +13,101 @@ from rsretrieve.data.reading.preview import Previewed, reduced
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.export.html.page_limits import PICTURES_LIMIT_BYTES
 
-LARGE_PX, SMALL_PX = 224, 96
+Sizes = Mapping[Tile, set[int]]
 
 
 class Thumbnails:
-    """The pictures of a page, each stored once.
+    """The pictures of a page, each stored once, in at most so many bytes.
+
+    Args:
+        limit_bytes: the size of all data URIs together; further pictures are left out.
 
     Attributes:
         pictures: data URIs; cards refer to them by position.
+        left_out: number of pictures that the limit left out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit_bytes: int = PICTURES_LIMIT_BYTES) -> None:
         self.pictures: list[str] = []
-        self._position: dict[tuple[str, int], int] = {}
-        self._reasons: dict[str, str] = {}
+        self.left_out = 0
+        self._free = limit_bytes
+        self._position: dict[tuple[str, str, int], int] = {}
+        self._reasons: dict[tuple[str, str], str] = {}
 
     def read(
-        self,
-        wanted: Iterable[tuple[Tile, int]],
-        bands: tuple[int, ...],
-        context: RunContext,
+        self, parts: Sequence[tuple[str, Sizes]], bands: tuple[int, ...], context: RunContext
     ) -> None:
         """Read tiles and store a picture of each in every requested size.
 
         Args:
-            wanted: tiles with the size of their picture in px; a tile may occur several times.
+            parts: what to read, one after the other: the use of the pictures, and the tiles with
+                the sizes of their pictures in px. One tile can have several uses.
             bands: bands shown as red, green and blue, counted from 1; empty for the first three.
-            context: receives progress.
+            context: receives progress, and a notice if the limit left pictures out.
         """
-        sizes: dict[Tile, set[int]] = {}
-        for tile, size in wanted:
-            sizes.setdefault(tile, set()).add(size)
-        context.start_stage("reading pictures for the page", len(sizes))
-        by_id = {tile.id: tile for tile in sizes}
-        tiles = TileSet("the page", tuple(reduced(t, 2 * LARGE_PX) for t in by_id.values()))
-        for read in read_in_order(tiles, Previewed(LARGE_PX, bands, enlarged=False)):
+        context.start_stage("reading pictures for the page", sum(len(part) for _, part in parts))
+        for use, sizes in parts:
+            self.read_part(use, sizes, bands, context)
+        if self.left_out:
+            context.notice(
+                f"{self.left_out} pictures are left out of the page, so that it stays small enough "
+                "to open; give fewer --page-tiles to see all"
+            )
+
+    def read_part(
+        self, use: str, sizes: Sizes, bands: tuple[int, ...], context: RunContext
+    ) -> None:
+        """As `read`, of a single use."""
+        if not sizes:
+            return
+        by_id: dict[str, set[int]] = {}
+        for tile, wanted in sizes.items():
+            by_id.setdefault(tile.id, set()).update(wanted)
+        largest = max(size for wanted in by_id.values() for size in wanted)
+        distinct = {tile.id: reduced(tile, 2 * largest) for tile in sizes}
+        tiles = TileSet("the page", tuple(distinct.values()))
+        for read in read_in_order(tiles, Previewed(largest, bands, enlarged=False)):
             if isinstance(read, Read):
-                self._keep(read.tile, Image.fromarray(read.content), sizes[by_id[read.tile.id]])
+                picture = Image.fromarray(read.content)
+                self._keep((use, read.tile.id), picture, by_id[read.tile.id])
             else:
-                self._reasons[read.tile.id] = read.reason
+                self._reasons[use, read.tile.id] = read.reason
             context.advance(1)
 
-    def position(self, tile: Tile, size_px: int) -> int:
-        """Position of a tile's picture in `pictures`; −1 if the tile could not be read."""
-        return self._position.get((tile.id, size_px), -1)
+    def position(self, tile: Tile, size_px: int, use: str = "") -> int:
+        """Position of a tile's picture in `pictures`; −1 if there is none."""
+        return self._position.get((use, tile.id, size_px), -1)
 
     def reason(self, tile: Tile) -> str:
-        """Why a tile could not be read; empty if it could."""
-        return self._reasons.get(tile.id, "")
+        """Why a tile has no picture; empty if it has one."""
+        return self._reasons.get(("", tile.id), "")
 
-    def _keep(self, tile: Tile, picture: Image.Image, sizes: set[int]) -> None:
+    def _keep(self, name: tuple[str, str], picture: Image.Image, sizes: set[int]) -> None:
         for size in sorted(sizes):
+            if (*name, size) in self._position:
+                continue
             small = picture.copy()
             small.thumbnail((size, size), Image.Resampling.LANCZOS)
-            self._position[tile.id, size] = len(self.pictures)
-            self.pictures.append(data_uri(small))
+            self.add(name, size, data_uri(small))
+
+    def add(self, name: tuple[str, str], size_px: int, uri: str) -> None:
+        """Store a picture, unless the limit is reached.
+
+        Args:
+            name: the use of the picture, and the id of the tile.
+            size_px: its size, as requested.
+            uri: the picture.
+        """
+        if len(uri) > self._free:
+            self._free = 0  # no smaller picture follows: the worst labels come first
+            self.left_out += 1
+            self._reasons.setdefault(name, "left out: the page is full")
+            return
+        self._free -= len(uri)
+        self._position[*name, size_px] = len(self.pictures)
+        self.pictures.append(uri)
 
 
 def data_uri(picture: Image.Image) -> str:

@@ -288,6 +288,58 @@ def test_an_audit_after_decisions_leaves_decided_tiles_alone(run, clusters, deci
     assert {name for name in before if before[name] != after[name]} == {"10.jpg", "30.jpg"}
 
 
+def test_decisions_of_two_reviewers_are_merged_and_their_disagreements_listed(
+    run, clusters, decisions
+):
+    other = clusters / "bob.csv"
+    other.write_text(
+        "tile,label,decision,given_label,by\n10.jpg,water,choose,forest,Bob\n"
+        "30.jpg,,remove,water,Bob\n50.jpg,forest,choose,water,Bob\n",
+        encoding="utf-8",
+    )
+    both = ("--decisions", decisions, "--decisions", other)
+    fixed, log = clusters / "fixed.csv", clusters / "log.csv"
+    arguments = (*both, "--fixed-labels", fixed, "--changes", log)
+    ran = run("audit-labels", clusters / "list.csv", *arguments, "--json")
+    assert ran.json["disagreements"] == [
+        {
+            "tile": "10.jpg",
+            "decisions": [
+                {"file": str(decisions), "by": "Ada", "decision": "accept", "label": "field"},
+                {"file": str(other), "by": "Bob", "decision": "choose", "label": "water"},
+            ],
+        }
+    ]
+    before = {row["tile"]: row["label"] for row in rows_of(clusters / "list.csv")}
+    after = {row["tile"]: row["label"] for row in rows_of(fixed)}
+    assert after == {**before, "30.jpg": "", "50.jpg": "forest"}
+    assert {row["tile"]: row["by"] for row in rows_of(log)} == {
+        "20.jpg": "Ada",
+        "30.jpg": "Ada; Bob",
+        "50.jpg": "Bob",
+    }
+    ran = run("audit-labels", clusters / "list.csv", *arguments, "--overwrite")
+    assert "Ada: field; Bob: water" in ran.out
+    assert "different labels ('10.jpg')" in " ".join(ran.err.split())
+
+
+def test_the_next_page_begins_with_the_tiles_in_disagreement(run, clusters, decisions):
+    other = clusters / "bob.csv"
+    other.write_text("tile,label,by\n20.jpg,water,Bob\n", encoding="utf-8")
+    ran = run(
+        *("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy"),
+        *("--decisions", decisions, "--decisions", other, "--page", clusters / "p.html"),
+        *("--page-tiles", "3"),
+    )
+    assert ran.code == 0
+    text = (clusters / "p.html").read_text(encoding="utf-8")
+    data = json.loads(text.split('<script id="data" type="application/json">')[1].split("</")[0])
+    assert data["cards"][0]["tile"] == "20.jpg"
+    assert data["cards"][0]["opinions"] == [["Ada", "forest"], ["Bob", "water"]]
+    assert len(data["cards"]) == 3
+    assert "Only the worst 3 are shown" in text
+
+
 @pytest.mark.medium
 def test_decided_labels_are_known_to_the_next_audit(run, clusters, decisions):
     audit = ("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy", "--json")

@@ -16,13 +16,16 @@ from rsretrieve._core.formulas import neutralised
 from rsretrieve._core.tables import read_table, write_csv
 from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, read_decisions
 from rsretrieve.data.labels.confirmed import Rule
-from rsretrieve.export.html.page import ReviewSettings
+from rsretrieve.export.html.page_request import ReviewSettings
 
-SCRIPT = Path(rsretrieve.export.html.__file__).with_name("assets") / "decisions.js"
+ASSETS = Path(rsretrieve.export.html.__file__).with_name("assets")
+SCRIPT = "\n".join(
+    (ASSETS / name).read_text(encoding="utf-8") for name in ("state.js", "csv.js", "decisions.js")
+)
 PROGRAM = """
 globalThis.document = { getElementById: () => ({ textContent: '{"id": "a", "cards": []}' }) };
 const { quoted, csvRows } = new Function(
-  require("fs").readFileSync(process.argv[1], "utf8") + "; return { quoted, csvRows };")();
+  process.argv[1] + "; return { quoted, csvRows };")();
 const { texts, file } = JSON.parse(require("fs").readFileSync(0, "utf8"));
 const saved = "tile,label\\n" + texts.map((text) => quoted(text) + ",a\\n").join("");
 console.log(JSON.stringify({ saved, read: csvRows(file), again: csvRows(saved) }));
@@ -59,7 +62,7 @@ const text = JSON.stringify(data.page);
 globalThis.document = { getElementById: () => ({ textContent: text, value: "Ada" }) };
 globalThis.localStorage = { getItem: (key) => data.kept[key] ?? null, setItem: () => {} };
 const Decisions = new Function(
-  require("fs").readFileSync(process.argv[1], "utf8") + "; return Decisions;")();
+  process.argv[1] + "; return Decisions;")();
 Decisions.restore();
 Decisions.set(0, "accept", "water");
 if (data.load) Decisions.readCsv(data.load);
@@ -78,7 +81,7 @@ def test_saved_decisions_name_their_labels_and_hold_the_earlier_ones(node, tmp_p
     kept = {"rsretrieve-audit-a-others": json.dumps([["c.png", ["c.png", "x"] + [""] * 6]])}
     load = "tile,label,labels_file,labels_digest\nd.png,y,/old.csv,ff\n"
     content = json.dumps({"page": page, "kept": kept, "load": load})
-    command = [node, "-e", SAVING, str(SCRIPT)]
+    command = [node, "-e", SAVING, SCRIPT]
     ran = subprocess.run(
         command, input=content, capture_output=True, text=True, check=True, encoding="utf-8"
     )
@@ -96,7 +99,7 @@ def test_saved_decisions_name_their_labels_and_hold_the_earlier_ones(node, tmp_p
 
 def in_javascript(node, given, file):
     content = json.dumps({"texts": given, "file": file})
-    command = [node, "-e", PROGRAM, str(SCRIPT)]
+    command = [node, "-e", PROGRAM, SCRIPT]
     ran = subprocess.run(
         command, input=content, capture_output=True, text=True, check=True, encoding="utf-8"
     )

@@ -17,14 +17,26 @@ import pytest
 from PIL import Image
 
 from rsretrieve.audit.issue_types import IssueType
-from rsretrieve.audit.result import Audit, ClassIssues, Comparison, NoiseMatrix
+from rsretrieve.audit.result import (
+    Audit,
+    ClassIssues,
+    Comparison,
+    NoiseMatrix,
+    WrongLabelsLeft,
+)
 from rsretrieve.audit.result_table import Row, rows_of
+from rsretrieve.audit.saved_decisions import Decision, Disagreement
+from rsretrieve.data.geo.place import Place
+from rsretrieve.data.labels.confirmed import Rule
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.window import Window
 from rsretrieve.errors import OutputExists
-from rsretrieve.export.html.page import PageRequest, write_audit_page
+from rsretrieve.export.html.page import write_audit_page
+from rsretrieve.export.html.page_request import PageRequest, ReviewSettings
 from rsretrieve.export.html.reasons import reason_for, score_text
-from rsretrieve.progress import Advanced, Event, StageStarted
+from rsretrieve.export.html.thumbnails import Thumbnails
+from rsretrieve.progress import Advanced, Event, Noticed, StageStarted
 from tests.support.audits import audit_of, finding
 
 BANDS = (3, 2, 1)
@@ -71,6 +83,14 @@ class Page(HTMLParser):
     def data(self) -> Any:
         return json.loads(self.inside["script"][0])
 
+    @property
+    def pictures(self) -> list[str]:
+        return [uri for chunk in self.inside["script"][2:] for uri in json.loads(chunk)]
+
+    def compared(self, number: int) -> list[Any]:
+        """Tile, label and picture of a tile to compare with."""
+        return list(self.data["compared"][number])
+
     def values(self, name: str) -> list[str]:
         return [str(value) for key, value in self.attributes if key == name]
 
@@ -85,6 +105,10 @@ def rows(tiles: TileSet) -> tuple[Row, ...]:
         score=0.0625,
         kind=IssueType.WRONG_LABEL,
         runner_up_label="forest",
+        predicted_probability=0.875,
+        suggested_probability=0.875,
+        second_label="forest",
+        second_probability=0.03,
         **similarities,
     )
     return (
@@ -107,7 +131,7 @@ def audit(tiles: TileSet, rows: tuple[Row, ...]) -> Audit:
         interval=(0.5, 0.75),
         figures=None,
         noise_matrix=NoiseMatrix(("bare_soil", "forest", "water"), np.eye(3)[[2, 2, 1]] * 3),
-        comparisons={tiles[0].id: Comparison((tiles[1],), (tiles[2], tiles[1]))},
+        comparisons={tiles[0].id: Comparison((tiles[1],), (tiles[2], tiles[1]), (tiles[2],))},
     )
 
 
@@ -122,7 +146,7 @@ def with_first(audit: Audit, rows: tuple[Row, ...], **changes: Any) -> Audit:
 
 
 def picture_of(page: Page, position: int) -> Image.Image:
-    kind, _, data = page.data["pictures"][position].partition(",")
+    kind, _, data = page.pictures[position].partition(",")
     assert kind == "data:image/webp;base64"
     return Image.open(io.BytesIO(base64.b64decode(data, validate=True)))
 
@@ -141,23 +165,28 @@ def test_a_card_has_labels_reason_and_pictures(
     page = page_of(audit, tmp_path)
     card = page.data["cards"][0]
     assert (card["given"], card["suggested"], card["score"]) == ("bare_soil", "water", "0.0625")
-    for words in ("water (similarity 0.75)", "bare_soil (-0.25)", "probability 0.94"):
-        assert words in card["why"]
-    assert [small["tile"] for small in card["own"]] == [tiles[1].id]
-    assert [small["tile"] for small in card["others"]] == [tiles[2].id, tiles[1].id]
+    assert card["why"] == "Probably water (88%), not bare_soil (6%)."
+    assert card["probabilities"] == [0.0625, 0.875, 0.03]
+    assert (card["second"], card["wrong"]) == ("forest", 0.9375)
+    own, others, third = (
+        [page.compared(number)[0] for number in card[name]] for name in ("own", "others", "third")
+    )
+    assert (own, others) == ([tiles[1].id], [tiles[2].id, tiles[1].id])
+    assert third == [tiles[2].id]
     assert max(picture_of(page, card["picture"]).size) == 16  # never enlarged
-    assert card["own"][0]["picture"] == card["others"][1]["picture"] >= 0
+    assert card["own"][0] == card["others"][1]
+    assert page.compared(card["own"][0])[2] >= 0
 
 
 def test_large_tiles_are_made_small(audit: Audit, rows: tuple[Row, ...], tmp_path: Path) -> None:
-    Image.fromarray(np.full((300, 600, 3), 99, np.uint8)).save(tmp_path / "large.png")
+    Image.fromarray(np.full((400, 800, 3), 99, np.uint8)).save(tmp_path / "large.png")
     large = Tile("large.png", str(tmp_path / "large.png"), "road")
     audit = with_first(audit, rows, tile=large)
     compared = {large.id: Comparison((), (large,))}
     page = page_of(replace(audit, comparisons=compared), tmp_path)
     card = page.data["cards"][0]
-    assert picture_of(page, card["picture"]).size == (224, 112)
-    assert picture_of(page, card["others"][0]["picture"]).size == (96, 48)
+    assert picture_of(page, card["picture"]).size == (512, 256)
+    assert picture_of(page, page.compared(card["others"][0])[2]).size == (96, 48)
 
 
 def test_the_page_says_how_many_labels_look_wrong(audit: Audit, tmp_path: Path) -> None:
@@ -208,7 +237,7 @@ def test_names_are_text_never_markup(
         noise_matrix=NoiseMatrix((NASTY, "x"), np.ones((2, 2))),
     )
     page = page_of(nasty, tmp_path, NASTY)
-    assert page.tags.count("script") == 2
+    assert page.tags.count("script") == 3
     assert page.data["cards"][0]["tile"] == page.data["cards"][0]["given"] == NASTY
     assert NASTY.replace("\u2028", "\\u2028") in page.text
     assert NASTY in page.values("data-given")
@@ -219,7 +248,7 @@ def test_the_file_s_own_script_never_ends_in_the_data(
 ) -> None:
     page_of(with_first(audit, rows, tile=Tile("</script>", tiles[0].path, "a")), tmp_path)
     html = (tmp_path / "audit.html").read_text(encoding="utf-8")
-    assert html.count("</script>") == 2
+    assert html.count("</script>") == 3
 
 
 def test_a_tile_that_cannot_be_read_is_shown_with_its_reason(
@@ -244,9 +273,9 @@ def test_an_audit_without_issues_is_a_page_still(
     audit: Audit, rows: tuple[Row, ...], tmp_path: Path
 ) -> None:
     page = page_of(replace(audit_of(rows[2]), per_class=audit.per_class), tmp_path)
-    assert page.data["cards"] == page.data["pictures"] == []
+    assert page.data["cards"] == page.pictures == []
     assert "0 of 1 labels flagged" in page.text
-    assert "svg" not in page.tags
+    assert page.values("data-given") == []
 
 
 def test_decisions_on_one_audit_are_not_taken_for_another_s(
@@ -303,11 +332,11 @@ def test_a_page_that_is_there_is_not_overwritten(audit: Audit, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        (IssueType.AMBIGUOUS, "Either water (similarity 0.75) or forest (0.50)"),
-        (IssueType.OFF_TOPIC, "Far from every class; water, the most probable,"),
+        (IssueType.AMBIGUOUS, "Either water (88%) or forest (3%), not bare_soil (6%)"),
+        (IssueType.OFF_TOPIC, "Far from every class; the nearest is water. It may belong to no"),
         (IssueType.RARE_CLASS, "fewer than 5 tiles"),
         (IssueType.DUPLICATE, "nearly the same pixels and the label forest"),
-        (None, "Probably water (similarity 0.75)"),
+        (None, "Probably water (88%), not bare_soil (6%)"),
     ],
 )
 def test_every_kind_has_its_reason(
@@ -332,3 +361,83 @@ def test_scores_too_small_to_say_more_are_not_spelled_out() -> None:
     assert [score_text(score) for score in (0.25, 0.001, 0.0009, 0.0)] == [
         *("0.25", "0.001", "<0.001", "<0.001")
     ]
+
+
+def test_scores_that_are_no_probabilities_are_not_shown_as_such(
+    audit: Audit, tmp_path: Path
+) -> None:
+    uncertain = replace(audit, wrong_left=WrongLabelsLeft(3, None, (0, 3)))
+    data = page_of(uncertain, tmp_path).data
+    assert data["cards"][0]["why"] == "Probably water, not bare_soil."
+    assert data["cards"][0]["probabilities"] == [None, None, None]
+    assert data["left"] == {"undecided": 3, "expected": None, "interval": [0, 3]}
+
+
+def test_the_number_of_wrong_labels_that_are_left_is_on_the_page(
+    audit: Audit, tmp_path: Path
+) -> None:
+    counted = replace(audit, wrong_left=WrongLabelsLeft(3, 1.75, (1, 3)))
+    data = page_of(counted, tmp_path).data
+    assert data["left"] == {"undecided": 3, "expected": 1.75, "interval": [1, 3]}
+    assert data["hasProbabilities"]
+
+
+def test_a_tile_in_disagreement_comes_first_even_if_nothing_is_wrong_with_it(
+    audit: Audit, tiles: TileSet, tmp_path: Path
+) -> None:
+    decisions = (
+        Decision(tiles[2].id, "road", Rule.CHOOSE, "Ada"),
+        Decision(tiles[2].id, None, Rule.REMOVE),
+    )
+    disputed = Disagreement(tiles[2].id, (Path("a.csv"), Path("b.csv")), decisions)
+    request = PageRequest(audit, "tiles", review=ReviewSettings(disagreements=(disputed,)))
+    write_audit_page(tmp_path / "audit.html", request, overwrite=False)
+    cards = Page((tmp_path / "audit.html").read_text(encoding="utf-8")).data["cards"]
+    assert [card["tile"] for card in cards] == [tiles[2].id, tiles[0].id, tiles[1].id]
+    assert cards[0]["opinions"] == [["Ada", "road"], ["b.csv", None]]
+
+
+def test_places_are_on_the_page(audit: Audit, tiles: TileSet, tmp_path: Path) -> None:
+    corners = ((7.0, 51.0), (7.0, 50.0), (8.0, 50.0), (8.0, 51.0))
+    placed = replace(
+        audit, places={tiles[0].id: Place("EPSG:4326", (7.0, 50.0, 8.0, 51.0), corners)}
+    )
+    cards = page_of(placed, tmp_path).data["cards"]
+    assert cards[0]["place"] == [7.5, 50.5]
+    assert "place" not in cards[1]
+
+
+def test_the_scene_around_a_window_is_on_the_page(
+    audit: Audit, rows: tuple[Row, ...], tmp_path: Path
+) -> None:
+    values = np.zeros((64, 64, 3), np.uint8)
+    values[:16, 16:32] = 200
+    Image.fromarray(values).save(tmp_path / "scene.png")
+    window = Tile("s#16,0,16,16", str(tmp_path / "scene.png"), "road", Window(16, 0, 16, 16))
+    page = page_of(with_first(audit, rows, tile=window), tmp_path)
+    context = page.data["cards"][0]["context"]
+    assert context["box"] == [0.3333, 0.0, 0.3333, 0.5]
+    around = np.asarray(picture_of(page, context["picture"]).convert("L"))
+    assert around.shape == (32, 48)
+    assert around[8, 24] > 150
+    assert around[24, 24] < 50
+
+
+def test_pictures_are_left_out_beyond_a_limit_and_said_to_be(tiles: TileSet) -> None:
+    heard: list[Event] = []
+    thumbnails = Thumbnails(limit_bytes=200)
+    sizes = {tile: {16} for tile in tiles}
+    thumbnails.read([("", sizes)], BANDS, RunContext(listener=heard.append))
+    assert sum(map(len, thumbnails.pictures)) <= 200
+    assert thumbnails.left_out == len(tiles) - len(thumbnails.pictures) > 0
+    assert "left out" in thumbnails.reason(tiles[len(tiles) - 1])
+    assert [e.text for e in heard if isinstance(e, Noticed)][0].startswith(
+        f"{thumbnails.left_out} pictures are left out"
+    )
+
+
+def test_the_matrix_names_its_axes_and_its_numbers(audit: Audit, tmp_path: Path) -> None:
+    text = page_of(audit, tmp_path).text
+    for words in ("true class (estimated)", "given label"):
+        assert words in text
+    assert "bare_soil → water: 3 (3 to 3) 3" in text

@@ -1,4 +1,4 @@
-// The cards. They are created when they scroll into view. All text is set as text, never as markup.
+// The cards of the list: labels, reason, probabilities, buttons, tiles to compare with.
 
 const KIND_NAMES = new Map(DATA.kinds.map(({ kind, name }) => [kind, name]));
 const DECISION_TEXTS = {
@@ -9,59 +9,45 @@ const DECISION_TEXTS = {
   skip: () => "Skipped",
 };
 
-// Control characters and directional overrides could make a name look like another one.
-function shown(text) {
-  return text.replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
-
-function element(tag, className, ...children) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...children);
-  return made;
-}
-
-function picture(index, reason, name, className) {
-  if (index < 0) return element("div", `${className} missing`, reason || "no picture");
-  const image = element("img", className);
-  image.src = DATA.pictures[index];
-  image.alt = image.title = shown(name);
-  image.loading = "lazy";
-  image.decoding = "async";
-  return image;
-}
-
 function labelsOf(card) {
   const line = element("p", "labels");
   if (card.suggested === card.given) line.append(element("span", "", shown(card.given)));
   else {
-    line.append(element("span", "given", shown(card.given)), " → ",
+    line.append(element("s", "given", shown(card.given)), " → ",
       element("b", "", shown(card.suggested)));
   }
   return line;
 }
 
-function actionsOf(position) {
-  const card = DATA.cards[position];
-  const actions = [
-    ["accept", "A", card.suggested === card.given ? "Accept" : `Accept ${shown(card.suggested)}`],
-    ["reject", "R", `Keep ${shown(card.given)}`],
-    ["choose", "C", "Other…"],
-    ["skip", "S", "Skip"],
+// The acts on a card: name, key, text, probability. The first is the one that is most likely right.
+function actsOn(card) {
+  const [given, suggested, second] = card.probabilities;
+  const isSame = card.suggested === card.given;
+  const acts = [
+    ["accept", "A", isSame ? "Accept" : `Accept ${shown(card.suggested)}`, suggested],
+    ...card.second ? [["second", "B", shown(card.second), second]] : [],
+    ["reject", "R", `Keep ${shown(card.given)}`, given],
+    ["choose", "C", "Other…", null],
+    ["remove", "X", "No class", null],
+    ["skip", "S", "Skip", null],
   ];
-  return element("div", "actions", ...actions.map(([action, key, text]) => {
-    const button = element("button", "", `${text} `, element("kbd", "", key));
-    button.type = "button";
-    button.dataset.action = action;
-    return button;
+  if (card.kind !== OFF_TOPIC) return acts;
+  return [acts.find(([act]) => act === "remove"), ...acts.filter(([act]) => act !== "remove")];
+}
+
+function actionsOf(position) {
+  return element("div", "actions", ...actsOn(CARDS[position]).map(([act, key, text, probability], number) => {
+    const made = button(text, number ? "" : "likely");
+    if (probability !== null) made.append(" ", element("span", "probability", percent(probability)));
+    made.append(" ", element("kbd", "", key));
+    made.dataset.action = act;
+    return made;
   }));
 }
 
-function strip(title, tiles) {
-  if (!tiles.length) return [];
-  const pictures = tiles.map(({ tile, picture: index }) => picture(index, tile, tile, ""));
-  return [element("h3", "", title), element("div", "strip", ...pictures)];
+function strip(title, numbers) {
+  if (!numbers.length) return [];
+  return [element("div", "", element("h3", "", title), element("div", "strip", ...numbers.map(comparedPicture)))];
 }
 
 function comparisonOf(card) {
@@ -69,73 +55,80 @@ function comparisonOf(card) {
   if (card.suggested !== card.given) {
     made.append(...strip(`Nearest labelled ${shown(card.suggested)}`, card.others));
   }
-  if (card.twin) {
-    made.append(...strip(`Near-duplicate labelled ${shown(card.twin.label)}`, [card.twin]));
+  if (card.second) made.append(...strip(`Nearest labelled ${shown(card.second)}`, card.third));
+  if (card.twin !== null) {
+    const label = DATA.compared[card.twin][1] ?? "";
+    made.append(...strip(`Near-duplicate labelled ${shown(label)}`, [card.twin]));
   }
   return made;
 }
 
-function cardOf(position) {
-  const card = DATA.cards[position];
-  const article = element("article", "");
+function zoomOf(card) {
+  const made = button("", "zoom");
+  made.append(picture(card.picture, card.reason, card.tile, "picture"));
+  made.dataset.action = "enlarge";
+  made.setAttribute("aria-label", `Enlarge ${shown(card.tile)}`);
+  made.tabIndex = -1;  // the key for it is the space bar; every card is one stop less
+  return made;
+}
+
+// An article is a card of the list or a cell of the grid.
+function articleOf(index, className, ...children) {
+  const position = View.positions[index], card = CARDS[position];
+  const article = element("article", className, ...children);
   article.tabIndex = -1;
+  article.dataset.index = index;
   article.dataset.position = position;
-  article.setAttribute("aria-label", `${shown(card.tile)}, labelled ${shown(card.given)}`);
-  article.append(
-    picture(card.picture, card.reason, card.tile, "picture"),
-    element("div", "", labelsOf(card),
-      element("p", "", element("span", "badge", KIND_NAMES.get(card.kind) || "wrong label")),
-      element("p", "why", shown(card.why)),
-      element("p", "tile", `${shown(card.tile)} · score ${card.score}`),
-      actionsOf(position), element("p", "decision")),
-    comparisonOf(card),
-  );
+  article.setAttribute("aria-posinset", index + 1);
+  article.setAttribute("aria-setsize", View.positions.length);
+  article.setAttribute("aria-label", spokenName(card));
+  if (index === View.current) markCurrent(article, true);
   showDecision(article);
   return article;
 }
 
-function showDecision(article) {
-  const decided = Decisions.of.get(Number(article.dataset.position));
-  article.classList.remove(...RULES);
-  if (decided) article.classList.add(decided.decision);
-  article.querySelector(".decision").textContent = decided ? DECISION_TEXTS[decided.decision](decided) : "";
+function spokenName(card) {
+  const suggested = card.suggested === card.given ? "" : `, suggested ${shown(card.suggested)}`;
+  return `${shown(card.tile)}, labelled ${shown(card.given)}${suggested}`;
 }
 
-// The visible cards: their positions in DATA.cards, in order. The first `made` have an element.
-const View = {
-  positions: [],
-  made: 0,
-  current: -1,  // index into positions
-  STEP: 30,
+function cardOf(index) {
+  const card = CARDS[View.positions[index]];
+  return articleOf(index, "card",
+    zoomOf(card),
+    element("div", "told", labelsOf(card),
+      element("p", "", element("span", "badge", KIND_NAMES.get(card.kind) || "wrong label")),
+      element("p", "why", shown(card.why)),
+      element("p", "tile", `${shown(card.tile)} · score ${card.score}`),
+      element("p", "dispute"),
+      actionsOf(View.positions[index]), element("p", "decision")),
+    comparisonOf(card),
+  );
+}
 
-  show(positions) {
-    this.positions = positions;
-    this.made = 0;
-    this.current = -1;
-    document.getElementById("cards").replaceChildren();
-    this.grow();
-  },
+function opinionsText(opinions) {
+  return opinions.map(([who, label]) => `${shown(who)}: ${label ? shown(label) : "no class"}`).join(" · ");
+}
 
-  grow() {
-    const next = this.positions.slice(this.made, this.made + this.STEP);
-    document.getElementById("cards").append(...next.map(cardOf));
-    this.made += next.length;
-  },
+function decisionText(position) {
+  const decided = Decisions.of.get(position);
+  return decided ? DECISION_TEXTS[decided.decision](decided) : "";
+}
 
-  at(index) {
-    while (index >= this.made && this.made < this.positions.length) this.grow();
-    return document.getElementById("cards").children[index];
-  },
+function showDecision(article) {
+  const position = Number(article.dataset.position);
+  const decided = Decisions.of.get(position), opinions = Decisions.disputes.get(position);
+  article.classList.remove(...RULES);
+  if (decided) article.classList.add(decided.decision);
+  article.classList.toggle("disputed", Boolean(opinions));
+  const mark = Marks.of.get(position);
+  article.classList.toggle("marked", Boolean(mark));
+  article.querySelector(".decision").textContent = View.isGrid ? cellText(position) : decisionText(position);
+  const dispute = article.querySelector(".dispute");
+  if (dispute) dispute.textContent = opinions ? `Reviewers disagree. ${opinionsText(opinions)}` : "";
+}
 
-  focus(index) {
-    const article = this.at(Math.max(0, Math.min(index, this.positions.length - 1)));
-    if (!article) return;
-    this.current = Number([...article.parentNode.children].indexOf(article));
-    article.focus({ preventScroll: true });
-    article.scrollIntoView({ block: "nearest" });
-  },
-
-  currentPosition() {
-    return this.current < 0 ? undefined : this.positions[this.current];
-  },
-};
+function markCurrent(article, isCurrent) {
+  article.classList.toggle("current", isCurrent);
+  article.tabIndex = isCurrent ? 0 : -1;
+}

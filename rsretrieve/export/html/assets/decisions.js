@@ -1,56 +1,78 @@
-"use strict";
-// The data of the page, and the decisions: kept in the browser, saved as CSV and loaded again.
+// The decisions: kept in the browser, saved as CSV and loaded again.
 
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const KEY = `rsretrieve-audit-${DATA.id}`;
-const KEY_OF_OTHERS = `${KEY}-others`;
 const COLUMNS = ["tile", "label", "decision", "given_label", "suggested_label", "kind", "by", "at",
   "labels_file", "labels_digest"];
-// The labels that the page was made from: the program refuses to apply the decisions to others.
-const ORIGIN = [DATA.labelsFile || "", DATA.labelsDigest || ""];
-const RULES = ["accept", "reject", "choose", "remove", "skip"];
-const POSITION = new Map(DATA.cards.map((card, position) => [card.tile, position]));
+const WRITE_AFTER_MS = 200;  // 20,000 decisions are too many to write on every key
 
 const Decisions = {
   of: new Map(),  // position of a card -> {decision, label, by, at}
   others: earlier(),  // tile without a card -> its row as loaded; saved with the others
+  disputes: new Map(),  // position -> [[who, label], …]: reviewers differ, and nothing is decided
   kept: true,
-  othersKept: true,
+  timer: 0,
 
   restore() {
+    this.others = earlier();
+    CARDS.forEach(({ opinions }, position) => { if (opinions) this.disputes.set(position, opinions); });
     try {
-      this.others = earlier();
       for (const [tile, row] of JSON.parse(localStorage.getItem(KEY_OF_OTHERS) || "[]")) {
         this.others.set(tile, withOrigin(row));
       }
-      for (const [tile, decision] of Object.entries(JSON.parse(localStorage.getItem(KEY) || "{}"))) {
-        if (POSITION.has(tile)) this.of.set(POSITION.get(tile), decision);
+      for (const [tile, opinions] of JSON.parse(localStorage.getItem(KEY_OF_DISPUTES) || "[]")) {
+        if (POSITION.has(tile)) this.disputes.set(POSITION.get(tile), opinions);
       }
+      for (const [tile, decision] of Object.entries(JSON.parse(localStorage.getItem(KEY) || "{}"))) {
+        if (POSITION.has(tile)) this.put(POSITION.get(tile), decision);
+      }
+      localStorage.setItem(`${KEY}-test`, "");
+      localStorage.removeItem(`${KEY}-test`);
     } catch {
       this.kept = false;  // the browser stores nothing for pages from disk
     }
   },
 
+  // Write soon; `write` also runs when the page is left.
   keep() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.write(), WRITE_AFTER_MS);
+  },
+
+  write() {
+    clearTimeout(this.timer);
     const content = Object.create(null);
-    for (const [position, decision] of this.of) content[DATA.cards[position].tile] = decision;
-    this.kept = stored(KEY, content);
+    for (const [position, decision] of this.of) content[CARDS[position].tile] = decision;
+    const disputes = [...this.disputes].map(([position, opinions]) => [CARDS[position].tile, opinions]);
+    const could = this.kept;
+    this.kept = [[KEY, content], [KEY_OF_OTHERS, [...this.others]], [KEY_OF_DISPUTES, disputes]]
+      .map(([key, value]) => stored(key, value)).every(Boolean);
+    if (could !== this.kept && this.onLost) this.onLost();
+  },
+
+  // A decision ends the disagreement about its tile; a skipped tile stays in disagreement.
+  put(position, decision) {
+    this.of.set(position, decision);
+    if (decision.decision !== "skip") this.disputes.delete(position);
   },
 
   set(position, rule, label) {
     const by = document.getElementById("reviewer").value.trim();
-    this.of.set(position, { decision: rule, label, by, at: new Date().toISOString() });
+    this.put(position, { decision: rule, label, by, at: new Date().toISOString() });
     this.keep();
   },
 
-  undo(position) {
+  remove(position) {
     this.of.delete(position);
     this.keep();
   },
 
+  isDone(position) {
+    const decided = this.of.get(position);
+    return decided !== undefined && decided.decision !== "skip";
+  },
+
   // The labels of all decisions, including new classes.
   get labels() {
-    return [...this.of.values()].map(({ label }) => label).filter((label) => label !== "");
+    return new Set([...this.of.values()].map(({ label }) => label).filter((label) => label !== ""));
   },
 
   get count() {
@@ -61,38 +83,66 @@ const Decisions = {
 
   csv() {
     const rows = [...this.of.keys()].sort((a, b) => a - b).map((position) => {
-      const card = DATA.cards[position];
+      const card = CARDS[position];
       const { decision, label, by, at } = this.of.get(position);
       return withOrigin([card.tile, label, decision, card.given, card.suggested, card.kind, by, at]);
     });
     return [COLUMNS, ...rows, ...this.others.values()].map((row) => row.map(quoted).join(",") + "\n").join("");
   },
 
-  // Returns the number of decisions read, for tiles of this page and others.
-  readCsv(text) {
+  // Returns the numbers of decisions read, for tiles of this page and others, and of those that
+  // differ from decisions of somebody else: these tiles are then undecided.
+  readCsv(text, source = "the file") {
     const [header = [], ...rows] = csvRows(text.replace(/^\ufeff/, ""));
     const at = Object.fromEntries(header.map((name, column) => [name, column]));
     if (at.tile === undefined || at.label === undefined) {
       throw new Error("the file has no columns “tile” and “label”");
     }
-    let taken = 0;
+    const found = { taken: 0, differing: 0, differingOthers: 0 };
     for (const row of rows) {
       if (!row[at.tile]) continue;
-      taken += 1;
+      found.taken += 1;
       const position = POSITION.get(row[at.tile]);
-      if (position === undefined) {
-        this.others.set(row[at.tile], withOrigin(COLUMNS.map((name) => row[at[name]] ?? "")));
-        continue;
-      }
-      const label = row[at.label] ?? "";
-      const rule = RULES.includes(row[at.decision]) ? row[at.decision] : ruleFor(position, label);
-      this.of.set(position, { decision: rule, label, by: row[at.by] || "", at: row[at.at] || "" });
+      const cells = COLUMNS.map((name) => row[at[name]] ?? "");
+      if (position === undefined) found.differingOthers += this.readOther(cells);
+      else found.differing += this.readOne(position, cells, source);
     }
-    this.keep();
-    this.othersKept = stored(KEY_OF_OTHERS, [...this.others]);
-    return taken;
+    this.write();
+    return found;
+  },
+
+  // Returns whether the decision differs from the one that is there.
+  readOne(position, [, label, decision, , , , by, at], source) {
+    const rule = RULES.includes(decision) ? decision : ruleFor(position, label);
+    const theirs = { decision: rule, label, by, at };
+    const mine = this.of.get(position);
+    if (differ(mine, theirs)) {
+      this.of.delete(position);
+      this.disputes.set(position, [[mine.by || "this page", mine.label], [by || source, label]]);
+      return true;
+    }
+    if (!mine || mine.decision === "skip" || rule !== "skip") this.put(position, theirs);
+    return false;
+  },
+
+  readOther(cells) {
+    const as = ([, label, decision, , , , by]) => ({ label, decision, by });
+    const mine = this.others.get(cells[0]);
+    if (mine && differ(as(mine), as(cells))) {
+      this.others.delete(cells[0]);
+      return true;
+    }
+    this.others.set(cells[0], withOrigin(cells));
+    return false;
   },
 };
+
+// Whether two decisions on a tile contradict each other. Whoever decides again changes their mind;
+// nobody knows whether two reviewers without a name are one.
+function differ(mine, theirs) {
+  if (!mine || mine.decision === "skip" || theirs.decision === "skip") return false;
+  return mine.label !== theirs.label && (mine.by !== theirs.by || !mine.by);
+}
 
 // The decisions that the page was made with, on tiles without a card.
 function earlier() {
@@ -110,52 +160,4 @@ function stored(key, content) {
   } catch {
     return false;
   }
-}
-
-function ruleFor(position, label) {
-  const card = DATA.cards[position];
-  if (label === "") return "remove";
-  if (label === card.given) return "reject";
-  return label === card.suggested ? "accept" : "choose";
-}
-
-// Text that a spreadsheet would run as a formula gets a leading apostrophe, which is removed when
-// the file is read. rsretrieve/_core/formulas.py does the same and explains the rules.
-const HIDING = "\\x00-\\x08\\x0b\\x0c\\x0e-\\x20\\x7f-\\xa0\\xad\\u1680\\u180e\\u2000-\\u200f"
-  + "\\u2028-\\u202f\\u205f-\\u2064\\u3000\\ufeff\"";
-const FORMULA = "=+\\-@\\uff1d\\uff0b\\uff0d\\uff20";
-const NUMBER = "[+-]?(?:[0-9]+(?:\\.[0-9]*)?|\\.[0-9]+)(?:[eE][+-]?[0-9]+)?";
-const BEGIN = "(?:^|(?<=[;\\t\\r\\n]))";
-const TO_MARK = new RegExp(
-  `^(?!${NUMBER}$)(?='*[${HIDING}]*[${FORMULA}])|^(?='*[${HIDING}]*[\\t\\r\\n])`
-  + `|(?<=[;\\t\\r\\n])(?='*[${HIDING}]*[${FORMULA}])`, "g");
-const TO_RESTORE = new RegExp(
-  `${BEGIN}'(?='*[${HIDING}]*[${FORMULA}])|^'(?='*[${HIDING}]*[\\t\\r\\n])`, "g");
-
-function quoted(field) {
-  const text = field.replace(TO_MARK, "'");
-  return /^ |[",;\t\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
-function restored(field) {
-  return field.replace(TO_RESTORE, "");
-}
-
-// RFC 4180: fields between commas, lines between line ends, either inside double quotes.
-function csvRows(text) {
-  const rows = [];
-  let row = [], field = "", inQuotes = false;
-  for (let i = 0; i < text.length; i += 1) {
-    const character = text[i];
-    if (inQuotes) {
-      if (character !== '"') field += character;
-      else if (text[i + 1] === '"') { field += '"'; i += 1; }
-      else inQuotes = false;
-    } else if (character === '"') inQuotes = true;
-    else if (character === ",") { row.push(field); field = ""; }
-    else if (character === "\n") { row.push(field); rows.push(row); row = []; field = ""; }
-    else if (character !== "\r") field += character;
-  }
-  if (field !== "" || row.length) { row.push(field); rows.push(row); }
-  return rows.map((cells) => cells.map(restored));
 }

@@ -1,0 +1,1 @@
+"""Decisions of several reviewers on the same tiles."""
