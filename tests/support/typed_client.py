@@ -19,6 +19,7 @@ from rsretrieve import (
     Hit,
     Hits,
     Index,
+    IndexCopy,
     Leaks,
     Model,
     Noticed,
@@ -65,6 +66,7 @@ def search(tiles: Tiles, model: Model) -> Sequence[Hit]:
     assert_type(rsretrieve.build_index(tiles, None, "other", update=True), Index)
     assert_type(rsretrieve.build_index_from_embeddings("e.parquet", "third"), Index)
     assert_type(rsretrieve.open_index("index", model="models/mine"), Index)
+    assert_type(rsretrieve.copy_index(index, "s3://bucket/index"), IndexCopy)
     hits = assert_type(index.search((11.3, 47.2), k=5, labels=["beach"]), Hits)
     hit = assert_type(hits[0], Hit)
     assert_type(hit.similarity, float)
