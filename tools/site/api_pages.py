@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Yields", "Example")
@@ -38,21 +39,28 @@ def _members(kind: type) -> Iterator[tuple[str, Any]]:
             continue
         for name, value in vars(base).items():
             plain = value.__func__ if isinstance(value, classmethod | staticmethod) else value
-            if not name.startswith("_") and getattr(kind, name, None) is not None:
-                documented = inspect.isfunction(plain) or isinstance(plain, property)
-                if documented and inspect.getdoc(plain):
-                    yield name, plain
+            if isinstance(value, cached_property):
+                plain = property(value.func)
+            documented = inspect.isfunction(plain) or isinstance(plain, property)
+            if not name.startswith("_") and documented and inspect.getdoc(plain):
+                yield name, plain
 
 
 def _described(found: Any, title: str) -> Iterator[str]:
     """Signature and docstring."""
-    if not isinstance(found, property):
+    if not isinstance(found, property) and not _is_made_by_functions(found):
         yield f"```python\n{_signature(found, title)}\n```"
     text = inspect.getdoc(found) or ""
     head, *rest = _HEADING.split(text)
     yield _linked(head.strip())
     for heading, body in zip(rest[::2], rest[1::2]):
         yield from _section(heading, body)
+
+
+def _is_made_by_functions(found: Any) -> bool:
+    """Whether a class is one that its users do not build themselves."""
+    documented = inspect.getdoc(found) or ""
+    return inspect.isclass(found) and "Made by " in documented
 
 
 def _signature(found: Any, title: str) -> str:
@@ -68,13 +76,25 @@ def _signature(found: Any, title: str) -> str:
         if parameter.kind is parameter.KEYWORD_ONLY and not star:
             parts.append("*")
         star = star or parameter.kind in (parameter.KEYWORD_ONLY, parameter.VAR_POSITIONAL)
-        parts.append(str(parameter).replace("'", ""))
+        parts.append(_parameter(parameter))
     returned = signature.return_annotation
-    arrow = "" if returned is inspect.Signature.empty else f" -> {str(returned).strip(chr(39))}"
+    shown = returned is not inspect.Signature.empty and not inspect.isclass(found)
+    arrow = f" -> {returned}" if shown else ""
     line = f"{title}({', '.join(parts)}){arrow}"
     if len(line) <= 88:
         return line
     return "\n".join([f"{title}(", *(f"    {part}," for part in parts), f"){arrow}"])
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    text = f"{stars}{parameter.name}"
+    if parameter.annotation is not parameter.empty:
+        text += f": {parameter.annotation}"
+    if parameter.default is parameter.empty:
+        return text
+    default = parameter.default
+    return f"{text} = {str(default)!r}" if isinstance(default, str) else f"{text} = {default!r}"
 
 
 def _section(heading: str, body: str) -> Iterator[str]:
