@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.text import Text
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-COLUMNS = 100
+COLUMNS = 110
 RECORDED = (
     "rsretrieve audit-labels tiles --labels noisy.csv --page audit.html --quiet",
     "rsretrieve index tiles --output index --quiet",
@@ -89,7 +89,10 @@ def write_recording(demo: Path, output: Path) -> None:
             (Path(work) / name).symlink_to((demo / name).absolute())
         for command in RECORDED:
             console.print(Text.assemble(("$ ", "bold green"), command))
-            for line in shortened(program(command.split()[1:], Path(work)).splitlines()):
+            said = program(command.split()[1:], Path(work))
+            # The recording names no folder of the machine that made it.
+            said = said.replace(str(demo.absolute()), "/home/me/demo")
+            for line in shortened(said.splitlines()):
                 console.print(Text.from_ansi(line), overflow="ellipsis", no_wrap=True)
             console.print()
     svg = console.export_svg(title="rsretrieve", code_format=without_downloads())
@@ -106,7 +109,7 @@ def shortened(lines: list[str]) -> list[str]:
 
 
 def program(arguments: list[str], folder: Path) -> str:
-    """Run `rsretrieve ARGUMENTS…` in a terminal of 100 columns; its standard output."""
+    """Run `rsretrieve ARGUMENTS…` in a terminal of 110 columns; its standard output."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
     with subprocess.Popen(
