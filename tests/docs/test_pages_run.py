@@ -83,6 +83,8 @@ def shortened(words: list[str]) -> list[str]:
     asked = {option: value for option, value in SHORT.items() if option not in words}
     if "--freeze-backbone" in words or "0" in words:
         del asked["--learning-rate"]
+        # The weights are random: too few labels would pass the truncation.
+        asked["--loss"] = "rnsl"
     return [*words, *(word for pair in asked.items() for word in pair)]
 
 
