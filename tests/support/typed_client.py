@@ -13,9 +13,12 @@ import rsretrieve
 from rsretrieve import (
     Advanced,
     AuditResult,
+    Changes,
+    Comparison,
     EpochFinished,
     Evaluation,
     Explanation,
+    Finder,
     Hit,
     Hits,
     Index,
@@ -23,6 +26,7 @@ from rsretrieve import (
     Leaks,
     Model,
     Noticed,
+    Proposed,
     RsretrieveError,
     RsretrieveWarning,
     ShippedModel,
@@ -92,6 +96,16 @@ def audit(folder: Path) -> AuditResult:
     assert_type(result.noise_interval, tuple[float, float])
     result.to_html("audit.html", overwrite=True)
     return assert_type(result, AuditResult)
+
+
+def newer(index: Index, tiles: Tiles) -> Sequence[Proposed]:
+    """Searches for all tiles of a kind, changes, comparisons and noise."""
+    finder = assert_type(rsretrieve.find(index, ["beach/a.tif"], session="a.session.json"), Finder)
+    assert_type(rsretrieve.change("before", "after"), Changes)
+    vary = {"loss": ["nsl", "t-rnsl"]}
+    assert_type(rsretrieve.compare(tiles, "grid", test="test.csv", vary=vary), Comparison)
+    assert_type(rsretrieve.corrupt_labels(tiles, 0.3), dict[str, str])
+    return finder.propose()
 
 
 WARNING: type[UserWarning] = RsretrieveWarning
