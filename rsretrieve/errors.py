@@ -40,6 +40,14 @@ class RsretrieveError(Exception):
     Args:
         message: what went wrong, where, and what was expected.
         hint: what the user can do; may be empty.
+
+    Example:
+        >>> import rsretrieve
+        >>> try:
+        ...     rsretrieve.open_tiles("no-such-folder")
+        ... except rsretrieve.RsretrieveError as error:
+        ...     print(error.message)
+        no-such-folder: no such folder or list
     """
 
     def __init__(self, message: str, *, hint: str = "") -> None:
@@ -157,7 +165,16 @@ class MissingPackage(RsretrieveError, ImportError):
 
 
 class RsretrieveWarning(UserWarning):
-    """What the Python interface tells its caller and what stops nothing."""
+    """What the Python interface tells its caller and what stops nothing.
+
+    Example:
+        >>> import warnings, rsretrieve
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", rsretrieve.RsretrieveWarning)
+        ...     audit = rsretrieve.audit_labels("tiles")
+        >>> len(audit)
+        144
+    """
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StageStarted:
-    """A stage begins: its name, and its number of tiles if it is known."""
+    """A stage begins: its name, and its number of tiles if it is known.
+
+    Attributes:
+        name: what is done.
+        total: number of tiles; None if it is not known.
+
+    Example:
+        >>> import rsretrieve
+        >>> rsretrieve.StageStarted("embedding tiles", total=144)
+        StageStarted(name='embedding tiles', total=144)
+    """
 
     name: str
     total: int | None = None
@@ -16,14 +26,37 @@ class StageStarted:
 
 @dataclass(frozen=True)
 class Advanced:
-    """More tiles of the current stage are done."""
+    """More tiles of the current stage are done.
+
+    Attributes:
+        tiles: how many more.
+
+    Example:
+        >>> import rsretrieve
+        >>> done = []
+        >>> def listen(event):
+        ...     if isinstance(event, rsretrieve.Advanced):
+        ...         done.append(event.tiles)
+        >>> model = rsretrieve.load_model("models/mine")
+        >>> model.embed("tiles", progress=listen).shape[0] == sum(done)
+        True
+    """
 
     tiles: int
 
 
 @dataclass(frozen=True)
 class Noticed:
-    """A notice for the user. The work continues."""
+    """A notice for the user. The work continues.
+
+    Attributes:
+        text: one or two sentences.
+
+    Example:
+        >>> import rsretrieve
+        >>> rsretrieve.Noticed("12 tiles have no label").text
+        '12 tiles have no label'
+    """
 
     text: str
 
@@ -44,6 +77,17 @@ class EpochFinished:
             given label; None without validation tiles.
         seconds: duration of the epoch, with validation and the update of the weights m_i.
         tiles_per_second: training tiles per second, without validation and update.
+
+    Example:
+        >>> import rsretrieve
+        >>> losses = []
+        >>> def listen(event):
+        ...     match event:
+        ...         case rsretrieve.EpochFinished(loss=loss):
+        ...             losses.append(loss)
+        >>> listen(rsretrieve.EpochFinished(1, 40, 0.01, 1.2, 1.0, 0.0, 0.1, None, 2.5, 400.0))
+        >>> losses
+        [1.2]
     """
 
     epoch: int

@@ -13,7 +13,7 @@ import pytest
 from tests.support.repository import PACKAGE
 
 TESTS = PACKAGE.parent / "tests"
-OTHER_TESTS = {".", "benchmarks", "security", "trials"}
+OTHER_TESTS = {".", "benchmarks", "docs", "security", "trials"}
 LAYERS = (
     *("_core", "data", "synthetic", "network", "training"),
     *("index", "search", "evaluation", "audit", "costs", "export"),

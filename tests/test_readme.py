@@ -1,4 +1,4 @@
-"""What the README, the guide and CONTRIBUTING show exists, and is accepted by the program."""
+"""What the README and CONTRIBUTING show exists; `tests/docs` runs the commands."""
 
 from __future__ import annotations
 
@@ -7,43 +7,32 @@ import shlex
 from itertools import pairwise
 
 import pytest
-import typer
 
-from rsretrieve.cli.main import app
+from tests.support.doc_blocks import blocks_of
 from tests.support.repository import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
-LINES = [*README.splitlines(), *GUIDE.splitlines()]
-COMMANDS = [line.strip() for line in LINES if re.match(r" {4}rsretrieve [a-z]", line)]
+BLOCKS = blocks_of(ROOT / "README.md")
+COMMANDS = [words for block in BLOCKS for words in block.commands if words[0] == "rsretrieve"]
+PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "models/README.md")
 
 
 def test_the_readme_shows_every_main_command():
-    named = {line.split()[1] for line in COMMANDS}
-    assert {"train", "index", "query", "audit-labels", "evaluate"} <= named
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_a_command_of_the_readme_is_accepted(line):
-    _, name, *arguments = shlex.split(line)
-    command = typer.main.get_command(app).commands[name]
-    # Parses every argument and option, and runs nothing.
-    command.make_context(name, arguments)
+    assert {"train", "index", "query", "audit-labels", "evaluate"} <= {w[1] for w in COMMANDS}
 
 
 def test_no_command_of_the_walk_through_writes_what_an_earlier_one_wrote():
-    shown = [shlex.split(line) for line in COMMANDS if line in README]
     outputs = ("--output", "--page", "--fixed-labels", "--changes", "--sheet", "--geojson")
     written = [
         value
-        for line in shown
+        for line in COMMANDS
         if "--update" not in line
         for option, value in pairwise(line)
         if option in outputs
     ]
     twice = {name for name in written if written.count(name) > 1}
-    assert twice <= {"index"}  # made of tiles, then of scenes
+    assert not twice
 
 
 @pytest.mark.parametrize("target", re.findall(r"^ {4}make (\w+)", README, re.MULTILINE))
@@ -51,15 +40,25 @@ def test_a_make_target_of_the_readme_is_there(target):
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!http)([^)#]+)\)", README))
-def test_a_link_of_the_readme_leads_somewhere(link):
-    assert (ROOT / link).exists()
+LINKS = [
+    (page, link)
+    for page in PAGES
+    for link in re.findall(r"\]\((?!http|#)([^)]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+]
 
 
-@pytest.mark.parametrize("title", re.findall(r"\]\(docs/guide\.md#([^)]+)\)", README))
-def test_a_link_into_the_guide_finds_its_heading(title):
-    headings = re.findall(r"^## (.+)$", GUIDE, re.MULTILINE)
-    assert title in {heading.lower().replace(" ", "-") for heading in headings}
+@pytest.mark.parametrize(("page", "link"), LINKS)
+def test_a_link_leads_somewhere(page, link):
+    name, _, anchor = link.partition("#")
+    path = (ROOT / page).parent / name
+    assert path.exists()
+    if anchor:
+        headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in {anchor_of(heading) for heading in headings}
+
+
+def anchor_of(heading):
+    return re.sub(r"[^\w\s-]", "", heading.lower()).replace(" ", "-")
 
 
 @pytest.mark.parametrize("line", re.findall(r"^ {4}(python benchmarks/.+)$", README, re.MULTILINE))
@@ -72,7 +71,7 @@ def test_a_benchmark_of_the_readme_has_these_options(line):
     assert all(re.search(rf"\b{option}\b", text) for option in options)
 
 
-PLACES = re.findall(r"`((?:rsretrieve|tests|benchmarks|docs)/[\w./]*)`", CONTRIBUTING)
+PLACES = re.findall(r"`((?:rsretrieve|tests|benchmarks|docs|tools)/[\w./]*)`", CONTRIBUTING)
 
 
 @pytest.mark.parametrize("place", sorted(set(PLACES)))

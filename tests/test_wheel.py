@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from zipfile import ZipFile
@@ -53,3 +56,57 @@ def test_the_source_archive_holds_the_shipped_models(tmp_path: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     found = {name for name in names if name.startswith("models/")}
     assert found == {*SHIPPED, "models/README.md"}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the source archive, and the wheel that was built from it."""
+    if not (ROOT / "pyproject.toml").is_file():
+        pytest.skip("the source is not beside these tests")
+    pytest.importorskip("build")
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return folder
+
+
+def run_outside(folder: Path, sources: Path, *arguments: str) -> str:
+    """Run Python in a folder, with the package from another one; its standard output."""
+    environment = {**os.environ, "PYTHONPATH": str(sources)}
+    command = [sys.executable, *arguments]
+    ran = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
+
+
+@pytest.mark.slow
+def test_the_wheel_of_the_source_archive_works_without_the_source(
+    built: Path, landscape: Path, tmp_path: Path
+) -> None:
+    [wheel] = built.glob("*.whl")
+    package = tmp_path / "package"
+    ZipFile(wheel).extractall(package)
+    code = "import rsretrieve; print(rsretrieve.__file__, len(rsretrieve.shipped_models()))"
+    assert run_outside(tmp_path, package, "-c", code).startswith(str(package))
+    program = ("-m", "rsretrieve")
+    run_outside(tmp_path, package, *program, "index", str(landscape), "--output", "index", "-q")
+    answer = run_outside(
+        tmp_path, package, *program, "query", "--tile", "beach/beach_1_7.tif", "--index", "index"
+    )
+    assert "beach/beach_1_7.tif" in answer
+
+
+@pytest.mark.slow
+def test_the_source_archive_tests_itself(built: Path, tmp_path: Path) -> None:
+    [archive] = built.glob("*.tar.gz")
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path, filter="data")
+    [source] = tmp_path.iterdir()
+    for name in ("mkdocs.yml", "CITATION.cff", ".github/ISSUE_TEMPLATE", "docs/index.md"):
+        assert (source / name).exists()
+    tests = ["tests/test_architecture.py", "tests/test_readme.py", "tests/test_errors.py"]
+    passed = run_outside(source, source, "-m", "pytest", "-q", *tests)
+    assert " passed" in passed

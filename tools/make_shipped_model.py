@@ -6,7 +6,8 @@
 
 The weights of convolutions are rounded to float16. A linear metric that reduces the differences
 within classes is fitted to the tiles and their labels, and then the projection. With --measure, the
-model card gets figures of data sets, which take minutes each. docs/guide.md describes the models.
+model card gets figures of data sets, which take minutes each. docs/how-to/without-a-model.md
+describes the models.
 """
 
 from __future__ import annotations

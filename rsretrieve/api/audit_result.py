@@ -121,6 +121,12 @@ class AuditResult:
 
         Raises:
             MissingPackage: pandas is not installed.
+
+        Example:
+            >>> import rsretrieve
+            >>> table = rsretrieve.audit_labels("tiles", "models/mine").to_dataframe()
+            >>> bool(table["label_score"].is_monotonic_increasing)
+            True
         """
         require("pandas")
         return self.table.to_pandas()

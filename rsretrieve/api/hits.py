@@ -42,6 +42,12 @@ class Hit:
         place: where it lies (`crs`, `bounds`, `footprint`, `centre`), or None.
         taken: when it was taken: a pair of `datetime.datetime` in UTC, the same twice for an
             instant; None if its date is unknown.
+
+    Example:
+        >>> import rsretrieve
+        >>> best = rsretrieve.open_index("index").search("beach/beach_1_7.tif")[0]
+        >>> best.rank, best.tile, best.label, round(best.similarity, 3)
+        (1, 'beach/beach_1_7.tif', 'beach', 1.0)
     """
 
     rank: int
@@ -107,6 +113,12 @@ class Hits(Sequence[Hit]):
 
         Raises:
             MissingPackage: pandas is not installed.
+
+        Example:
+            >>> import rsretrieve
+            >>> hits = rsretrieve.open_index("index").search("beach/beach_1_7.tif", k=3)
+            >>> list(hits.to_dataframe()["rank"])
+            [1, 2, 3]
         """
         return frame(self._columns())
 
@@ -115,6 +127,13 @@ class Hits(Sequence[Hit]):
 
         Raises:
             MissingPackage: GeoPandas is not installed.
+
+        Example:
+            >>> import rsretrieve
+            >>> hits = rsretrieve.open_index("index").search("beach/beach_1_7.tif", k=3)
+            >>> places = hits.to_geodataframe()
+            >>> places.crs.to_string(), places.geometry[0].geom_type
+            ('EPSG:4326', 'Polygon')
         """
         return placed_frame(self._columns(), [hit.place for hit in self])
 

@@ -66,7 +66,13 @@ class Evaluation:
     expanded: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """The figures as plain values, by the names of `evaluate --json`, without the failures."""
+        """The figures as plain values, by the names of `evaluate --json`, without the failures.
+
+        Example:
+            >>> import rsretrieve
+            >>> rsretrieve.evaluate("index").to_dict()["queries"]
+            144
+        """
         names = self.__dataclass_fields__.keys() - {"failures", "measured"}
         if not self.expanded:
             names -= {"expanded"}

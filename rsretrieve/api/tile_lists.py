@@ -66,7 +66,14 @@ class TileLists:
         return self._fractions
 
     def as_dict(self) -> dict[str, Tiles]:
-        """The lists by their names `train`, `val` and `test`, as `find_leaks` takes them."""
+        """The lists by their names `train`, `val` and `test`, as `find_leaks` takes them.
+
+        Example:
+            >>> import rsretrieve
+            >>> lists = rsretrieve.split("tiles")
+            >>> [*lists.as_dict()], sum(map(len, lists.as_dict().values()))
+            (['train', 'val', 'test'], 144)
+        """
         return dict(zip(PARTS, (self.train, self.val, self.test)))
 
     def to_csv(self, folder: PathLike, *, overwrite: bool = False) -> None:
@@ -79,6 +86,12 @@ class TileLists:
         Raises:
             OutputExists: a file already exists.
             OutputRefused: it is one of the inputs.
+
+        Example:
+            >>> import rsretrieve
+            >>> rsretrieve.split("tiles").to_csv("new-lists")
+            >>> len(rsretrieve.open_tiles("new-lists/train.csv"))
+            99
         """
         where, replaces = path_of(folder, "folder"), flag(overwrite, "overwrite")
         files = {name: where / f"{name}.csv" for name in PARTS}
@@ -128,6 +141,11 @@ class Leaks:
 
         Raises:
             OutputExists: the file already exists.
+
+        Example:
+            >>> import rsretrieve
+            >>> lists = rsretrieve.split("tiles")
+            >>> rsretrieve.find_leaks(lists.as_dict()).to_csv("leaks.csv")
         """
         file, replaces = path_of(path, "path"), flag(overwrite, "overwrite")
         outputs = OutputPaths({"path": file}, overwrite=replaces)
@@ -141,6 +159,12 @@ class Leaks:
 
         Raises:
             MissingPackage: pandas is not installed.
+
+        Example:
+            >>> import rsretrieve
+            >>> pairs = rsretrieve.find_leaks({"one": "tiles", "copy": "tiles"}).to_dataframe()
+            >>> sorted({*pairs["list"], *pairs["other_list"]})
+            ['copy', 'one']
         """
         leaks = list(self._found)
         return frame({name: [getattr(leak, name) for leak in leaks] for name in LEAK_COLUMNS})

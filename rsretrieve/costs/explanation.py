@@ -55,6 +55,14 @@ class Explanation:
         tile_rates: what was measured with tiles; None if embeddings are given.
         limits: what the machine has.
         verdict: one sentence: what breaks first.
+
+    Example:
+        >>> import rsretrieve
+        >>> found = rsretrieve.explain(at_scale=10**6, dollars_per_hour=1.0)
+        >>> all(found.dollars(one) > 0 for one in found.predictions)
+        True
+        >>> found.to_json()["verdict"] == found.verdict
+        True
     """
 
     predictions: tuple[Prediction, ...]

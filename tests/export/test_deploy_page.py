@@ -1,4 +1,4 @@
-"""The code of docs/deploy.md: what it shows gives what rsretrieve gives."""
+"""The code of docs/scale/deploy.md: what it shows gives what rsretrieve gives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.export.test_onnx_file import RGB, by_hand, model_of
 from tests.support.repository import ROOT
 from tests.support.tiles import noise, save_picture
 
-PAGE = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "scale" / "deploy.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:

@@ -4,4 +4,4 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "rsretrieve"
-GUIDE = ROOT / "docs" / "guide.md"
+DOCS = ROOT / "docs"

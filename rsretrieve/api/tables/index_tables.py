@@ -40,6 +40,12 @@ class IndexTables:
 
         Raises:
             MissingPackage: pandas is not installed.
+
+        Example:
+            >>> import rsretrieve
+            >>> table = rsretrieve.open_index("index").to_dataframe()
+            >>> len(table), list(table.columns)
+            (144, ['tile', 'path', 'label', 'crs', 'lon', 'lat'])
         """
         return frame({**self._columns(), **place_columns(self._places)})
 

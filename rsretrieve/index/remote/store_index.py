@@ -40,6 +40,15 @@ class IndexCopy:
         files: the number of its files.
         size: of all files, in bytes.
         transferred: how many bytes were sent or received; the others were there already.
+
+    Example:
+        >>> import pathlib, numpy, rsretrieve
+        >>> numpy.save("eye.npy", numpy.eye(4))
+        >>> index = rsretrieve.build_index_from_embeddings("eye.npy", "index_of_eye")
+        >>> store = (pathlib.Path.cwd() / "store_of_eye").as_uri()
+        >>> copied = rsretrieve.copy_index(index, store)
+        >>> copied.tiles, copied.transferred == copied.size
+        (4, True)
     """
 
     index: str

@@ -2,7 +2,7 @@
 
 The last layer of a network that was trained to classify photographs has forgotten what its classes
 do not need, such as the texture of fields. Earlier levels have it: with them, tiles of data sets
-that the network never saw are retrieved better (`docs/guide.md` has the figures).
+that the network never saw are retrieved better (`benchmarks/RESULTS.md` has the figures).
 """
 
 from __future__ import annotations

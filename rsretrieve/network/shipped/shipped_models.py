@@ -40,6 +40,12 @@ class ShippedModel:
         licence: of the weights, as an SPDX expression.
         fingerprint: SHA-256 of what decides an embedding.
         figures: how well it retrieves the tiles of data sets.
+
+    Example:
+        >>> import rsretrieve
+        >>> [model] = rsretrieve.shipped_models()
+        >>> model.name, model.bands, model.licence
+        ('default', 3, 'Apache-2.0')
     """
 
     name: str

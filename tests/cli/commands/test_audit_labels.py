@@ -16,7 +16,7 @@ from pyarrow import parquet
 from rsretrieve.audit.classifier_sets import LIKELY, MOST_SCORES
 from rsretrieve.audit.estimators.neighbors import MOST_EXACT
 from rsretrieve.audit.label_quality import FEWEST_PER_CLASS
-from tests.support.repository import GUIDE
+from tests.support.repository import DOCS
 
 CLASSES, PER_CLASS = ("field", "forest", "water"), 30
 
@@ -155,9 +155,9 @@ def test_embeddings_without_labels_are_told_so(run, clusters):
     assert "model" not in ran.err
 
 
-def test_help_and_guide_say_what_depends_on_the_size(run):
+def test_help_and_documentation_say_what_depends_on_the_size(run):
     said = " ".join(run("audit-labels", "--help").out.replace("│", " ").split())
-    written = " ".join(GUIDE.read_text(encoding="utf-8").split())
+    written = " ".join((DOCS / "concepts" / "audit.md").read_text(encoding="utf-8").split())
     for words in (
         f"Above {MOST_SCORES:,} tiles × classes, the probabilities of the {LIKELY} likely",
         f"Above {MOST_EXACT:,} tiles, neighbours are searched approximately",

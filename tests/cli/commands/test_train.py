@@ -21,7 +21,7 @@ from rsretrieve.network.metadata import ModelFolder
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.training.loop import TrainingLoop
 from tests.support.programs import TRAINING
-from tests.support.repository import GUIDE
+from tests.support.repository import DOCS
 from tests.support.tiles import noise, save_picture
 
 KEYS = {
@@ -296,9 +296,9 @@ def test_a_batch_size_that_is_no_number_is_wrong_usage(run, landscape, tmp_path)
     assert "expected a whole number or auto, not 'large'" in ran.err
 
 
-def test_the_guides_block_embeds_a_tile_in_other_programs(model):
-    guide = GUIDE.read_text(encoding="utf-8")
-    [block] = [b for b in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "onnx" in b]
+def test_the_block_of_the_page_embeds_a_tile_in_other_programs(model):
+    page = (DOCS / "scale" / "network.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     size = ModelFolder.read(model).description.preprocessing
     shape = (1, len(size.bands), size.size_px, size.size_px)
     names: dict[str, Any] = {}

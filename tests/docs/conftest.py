@@ -1,0 +1,62 @@
+"""A folder with the files that the documentation names, made once for all pages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import run_here
+from tests.support.programs import TRAINING
+from tests.support.repository import ROOT
+
+sys.path.insert(0, str(ROOT / "tools" / "site"))
+
+
+@pytest.fixture(scope="session")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the examples, a model and an index; not to be changed."""
+    from example_files import write_example_files
+
+    folder = tmp_path_factory.mktemp("examples")
+    write_example_files(folder)
+    _write_weights(folder / "lite0.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        _run("train", "tiles", "--labels", "noisy.csv", "--output", "models/mine", *_QUICK)
+        _run("index", "tiles", "--model", "models/mine", "--output", "index")
+        _run("split", "tiles", "--output", "lists")
+        _run("index", "--export", "embeddings.parquet", "--output", "index")
+    demo = folder / "demo" / "tiles" / "beach"
+    demo.mkdir(parents=True)
+    shutil.copyfile(folder / "example.tif", demo / "beach_0_24.tif")
+    shutil.copytree(folder / "index", folder / "demo" / "index")
+    return folder
+
+
+_QUICK = (*TRAINING, *("--epochs", 6, "--learning-rate", 0.03, "--batch-size", 16, "--quiet"))
+
+
+def _run(*arguments: object) -> None:
+    ran = run_here(*arguments)
+    assert ran.code == 0, ran.err
+
+
+def _write_weights(path: Path) -> None:
+    """Random weights under timm's names: the examples name a file of weights."""
+    import timm
+    from safetensors.torch import save_file
+
+    save_file(timm.create_model("tf_efficientnet_lite0").state_dict(), path)
+
+
+@pytest.fixture
+def folder(examples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder of a page: that of `examples` again, which a page may change."""
+    place = tmp_path / "example"
+    shutil.copytree(examples, place, copy_function=os.link)
+    monkeypatch.chdir(place)
+    return place
