@@ -64,7 +64,7 @@ class LevelNetwork(EmbeddingNetwork):
     def features(self, pixels: Tensor) -> Tensor:
         """Normalised pixels (B, C, S, S) → (B, F) float32, the blocks side by side."""
         most = micro_batch_size(pixels.device, self.side_px) or len(pixels)
-        return torch.cat([torch.cat(self._blocks(some), 1) for some in pixels.split(most)])
+        return torch.cat([torch.cat(self._blocks(some), 1) for some in torch.split(pixels, most)])
 
     def _blocks(self, pixels: Tensor) -> list[Tensor]:
         if pixels.shape[-1] != self.side_px:

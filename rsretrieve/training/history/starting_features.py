@@ -102,7 +102,7 @@ def _balanced(features: Tensor, mean: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """
     if len(sizes) < 2:
         return features
-    first, *others = (features - mean).split(sizes, dim=1)
+    first, *others = torch.split(features - mean, list(sizes), dim=1)
     return torch.cat([normalize(first), *(_LENGTH_OF_LEVELS * normalize(o) for o in others)], dim=1)
 
 
