@@ -30,7 +30,7 @@ A *logistic regression* is fitted once to the labels themselves, cross-fitted, a
 independent classifiers for the last updates, if there are no in-sample ones. It predicts labels
 instead of classes, which is the same up to a constant where a wrong label may be of any class.
 Otherwise, or where the labels are not more probable with it, it does not join. For the ranking
-where classes overlap, see `starts.ranking`.
+where classes overlap, see `starts.label_odds`.
 
 The area under the margin in training says only whether the given label is right. A logistic
 curve turns it into a probability; the curve is fitted to the posterior of all the other
@@ -61,8 +61,8 @@ from rsretrieve.audit.estimators.classifiers import Classifier, Restricted
 from rsretrieve.audit.estimators.em_state import EMState
 from rsretrieve.audit.estimators.given_labels import Decisions, GivenLabels
 from rsretrieve.audit.estimators.logistic_regression import Logistic
+from rsretrieve.audit.estimators.starts.label_odds import LabelOdds, odds_by_labels
 from rsretrieve.audit.estimators.starts.overlap import may_be_of_any_class
-from rsretrieve.audit.estimators.starts.ranking import LabelOdds, odds_by_labels
 from rsretrieve.audit.estimators.starts.several_starts import FirstFit, first_fit
 from rsretrieve.audit.noise_rate import RateRange, with_sampling_error
 
@@ -227,7 +227,7 @@ def _first_fit(
 
 
 def _odds_by_labels(classifiers: ClassifierSet, first: FirstFit) -> LabelOdds | None:
-    """See `starts.ranking`; prototypes of a model tell more than labels."""
+    """See `starts.label_odds`; prototypes of a model tell more than labels."""
     has_prototypes = any(isinstance(each, Restricted) for each in classifiers.independent)
     if classifiers.logistic is None or has_prototypes:
         return None

@@ -13,7 +13,7 @@ from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, fit_dawid_ske
 from rsretrieve.audit.estimators.em_state import EMState, uniform_noise
 from rsretrieve.audit.estimators.given_labels import NOT_CONFIRMED, Decisions
 from rsretrieve.audit.estimators.logistic_regression import Logistic
-from rsretrieve.audit.estimators.starts.ranking import LabelOdds, odds_of_labels
+from rsretrieve.audit.estimators.starts.label_odds import LabelOdds, odds_of_labels
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.audit.posterior import posterior_from_em
 from rsretrieve.evaluation.label_error_metrics import average_precision
