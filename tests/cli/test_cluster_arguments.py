@@ -42,7 +42,7 @@ def test_a_cluster_that_does_not_answer_is_named(run, with_ray, tiles, tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("folder", "said"), [("gs://b/c", "no place"), ("s3://key:word@b/c", "credentials")]
+    ("folder", "said"), [("gs://b/c", "stored"), ("s3://key:word@b/c", "credentials")]
 )
 def test_a_place_that_is_none_for_shards_is_refused(run, with_ray, tiles, tmp_path, folder, said):
     arguments = ("--engine", "ray", "--shard-folder", folder)
