@@ -100,6 +100,7 @@ def test_the_wheel_of_the_source_archive_works_without_the_source(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_source_archive_tests_itself(built: Path, tmp_path: Path) -> None:
     [archive] = built.glob("*.tar.gz")
     with tarfile.open(archive) as opened:

@@ -83,7 +83,7 @@ class Comparison:
         ...     **quick,
         ... )
         >>> [one.name for one in found.summaries], len(found.queries)
-        (['dimensions=8', 'dimensions=64'], 27)
+        (['dimensions=8', 'dimensions=64'], 54)
     """
 
     output: Path

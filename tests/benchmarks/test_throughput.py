@@ -27,6 +27,7 @@ def write_tiles(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_it_measures_training_and_embedding_beside_the_ceiling_and_a_plain_loop(tmp_path):
     write_tiles(tmp_path / "tiles")
     options = ["--network", "shufflenet_v2_x0_5", "--size", "32", "--count", "20"]

@@ -20,6 +20,8 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
+@pytest.mark.filterwarnings("ignore::rsretrieve.errors.RsretrieveWarning")
 def test_every_block_of_the_page_runs(run, landscape, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiles").symlink_to(landscape)

@@ -68,7 +68,15 @@ def tiles_meet(planet: Planet, one: int, other: int) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("k", [1, 10, pytest.param(60, marks=pytest.mark.exhaustive), 700])
+@pytest.mark.parametrize(
+    "k",
+    [
+        1,
+        10,
+        pytest.param(60, marks=pytest.mark.exhaustive),
+        pytest.param(700, marks=pytest.mark.exhaustive),
+    ],
+)
 def test_hits_are_those_of_a_plain_loop(planet: Planet, k: int) -> None:
     rng = np.random.default_rng(k)
     for number in range(4):

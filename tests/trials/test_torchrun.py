@@ -138,6 +138,7 @@ def test_a_killed_process_ends_all_and_the_training_goes_on(
     assert all((model[name] == undisturbed[name]).all() for name in undisturbed)
 
 
+@pytest.mark.exhaustive
 def test_a_training_goes_on_with_another_number_of_processes(tiles: Path, tmp_path: Path) -> None:
     output, errors = tmp_path / "model", tmp_path / "errors.txt"
     arguments = ("train", tiles, "--output", output, *ARGUMENTS, "--epochs", 6)

@@ -278,7 +278,7 @@ def find(
 
     Example:
         >>> import rsretrieve
-        >>> finder = rsretrieve.find("index", "road/road_0_9.tif", session="road.json")
+        >>> finder = rsretrieve.find("index", "beach/beach_1_7.tif", session="road.json")
         >>> len(finder.propose(5))
         5
     """

@@ -132,8 +132,8 @@ def compare(
     The verdict is about new seeds and new queries: its interval counts both.
 
     Example:
-        rsretrieve compare tiles --test test.csv --vary labels=noisy.csv,fixed.csv --output better
-        rsretrieve compare tiles --test test.csv --vary loss=nsl,t-rnsl --output losses
+        rsretrieve compare tiles --test t.csv --vary labels=a.csv,b.csv --output c
+        rsretrieve compare tiles --test t.csv --vary loss=nsl,t-rnsl --output c
     """
     varied = _parsed_vary(vary)
     fixed = {"noise": noise, **_in_python(training)}

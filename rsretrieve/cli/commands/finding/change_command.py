@@ -80,7 +80,7 @@ def change(
     changed everywhere (season, sensor, light) is learned from the pairs and subtracted.
 
     Example:
-        rsretrieve change index-2020 index-2024 --output changes.csv --sheet changes.png
+        rsretrieve change index-2020 index-2024 --output c.csv --sheet c.png
         rsretrieve change index --before 2020 --after 2024 --geotiff changes.tif
 
     Both indexes must have the same model, and tiles of the same size at the same places.

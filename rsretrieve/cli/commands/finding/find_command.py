@@ -131,9 +131,9 @@ def find(
     at, and estimates how many tiles of the kind there are, with a 95 % interval.
 
     Example:
-        rsretrieve find index --like beach/a.tif --session beach.json --proposals 1.csv
-        rsretrieve find index --session beach.json --answers 1.csv --output beaches.csv
-        rsretrieve find index --session beach.json --ask --sheet next.png
+        rsretrieve find index --like beach/a.tif --session s.json --proposals 1.csv
+        rsretrieve find index --session s.json --answers 1.csv --output found.csv
+        rsretrieve find index --session s.json --ask --sheet next.png
 
     Proposals are the likeliest tiles, uncertain tiles, and random ones. The estimates rest on the
     answers on proposed tiles.
