@@ -131,7 +131,7 @@ def find(
     at, and estimates how many tiles of the kind there are, with a 95 % interval.
 
     Example:
-        rsretrieve find index --like beach/a.tif --session s.json --proposals 1.csv
+        rsretrieve find index --like a.tif --session s.json --proposals 1.csv
         rsretrieve find index --session s.json --answers 1.csv --output found.csv
         rsretrieve find index --session s.json --ask --sheet next.png
 
