@@ -16,6 +16,8 @@ import pytest
 from tests.support.audit_pages import write_page
 from tests.support.browser_pages import Session, chromium
 
+pytestmark = pytest.mark.medium
+
 PHONE = {"viewport": {"width": 390, "height": 844}}
 STATES = {
     "cards": "",
@@ -49,7 +51,6 @@ def axe() -> str:
     return Path(path).read_text(encoding="utf-8")
 
 
-@pytest.mark.medium
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_fault(

@@ -11,6 +11,8 @@ import pytest
 from tests.support.audit_pages import write_page
 from tests.support.browser_pages import Session, chromium
 
+pytestmark = pytest.mark.medium
+
 CARDS = 80
 
 

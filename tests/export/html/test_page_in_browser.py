@@ -19,6 +19,8 @@ from rsretrieve.export.html.page_request import PageRequest
 from tests.support.audits import audit_of, finding
 from tests.support.browser_pages import Session, chromium
 
+pytestmark = pytest.mark.medium
+
 CARDS = 120
 NASTY = "<img src=x onerror=alert(1)>, \"q\" 'é'\n.png"
 

@@ -13,6 +13,8 @@ from rsretrieve.data.labels.confirmed import Rule
 from tests.support.audit_pages import COMMAND, write_page
 from tests.support.browser_pages import Session, chromium
 
+pytestmark = pytest.mark.medium
+
 CARDS = 40
 BOB = "tile,label,decision,by\n"
 
