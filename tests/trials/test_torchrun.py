@@ -110,7 +110,8 @@ def test_a_second_training_of_the_same_output_is_refused_and_ranks_are_not_a_sec
     assert "exitcode  : 1" in ran.stderr
 
 
-@pytest.mark.parametrize("killed", [0, more(1)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_ends_all_and_the_training_goes_on(
     killed: int, tiles: Path, tmp_path: Path
 ) -> None:
