@@ -29,7 +29,7 @@ class Counterparts:
     Attributes:
         before, after: (M,) int64, rows of the two indexes.
         alone_before, alone_after: number of tiles without a counterpart.
-        by_name: number of pairs that were matched by name, for want of a georeference.
+        by_name: number of pairs that were matched by name because they have no georeference.
     """
 
     before: Rows
