@@ -16,6 +16,7 @@ def place(model, index, landscape, tmp_path_factory):
     return copied(model, index, landscape, tmp_path_factory.mktemp("flips"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.medium
 def test_no_flipped_bit_changes_an_answer_without_a_word(place):
     rng = np.random.default_rng(0)

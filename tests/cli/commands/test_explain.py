@@ -32,6 +32,7 @@ def test_costs_of_given_embeddings_are_predicted(run):
     assert said["verdict"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_tiles_are_read_and_embedded_for_their_rate(run, landscape, model):
     asked = ("--commands", "index,train,audit-labels", "--at-scale", "1e6", "--json")
