@@ -40,6 +40,17 @@ class Dataset(StrEnum):
     MADE_FEW = "made-few"
     MADE_MANY = "made-many"
     MADE_ALIKE = "made-alike"
+    HARD_2 = "ucmerced-hard-2"
+    HARD_3 = "ucmerced-hard-3"
+    HARD_5 = "ucmerced-hard-5"
+    HARD_8 = "ucmerced-hard-8"
+    UNEQUAL = "ucmerced-unequal"
+
+    @property
+    def hard_classes(self) -> int | None:
+        """How many classes of UC Merced that are easily confused; None for other sets."""
+        start = "ucmerced-hard-"
+        return int(self.removeprefix(start)) if self.startswith(start) else None
 
     @property
     def made_up(self) -> MadeUp | None:

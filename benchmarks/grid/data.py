@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from grid.cells import Cell, Dataset, Method
 from grid.features import features
+from grid.hard_classes import write_few, write_unequal
 from grid.made_up import write_made_up
 from grid.noises import Noise, by_numbers
 from rsretrieve.data.discovery.find_tiles import find_tiles
@@ -160,12 +161,17 @@ def _parts(cell: Cell, place: Place) -> list[TileSet]:
 
 
 def _tiles_folder(cell: Cell, place: Place) -> Path:
-    """Where the tiles lie; those that are made up are written first."""
-    kind = cell.dataset.made_up
-    if kind is None:
+    """Where the tiles lie; those that are made up or chosen are written first."""
+    made_up, few = cell.dataset.made_up, cell.dataset.hard_classes
+    folder, source = place.work / cell.dataset / "tiles", place.data / Dataset.UC_MERCED
+    if made_up is not None:
+        write_made_up(folder, made_up)
+    elif few is not None:
+        write_few(folder, source, few)
+    elif cell.dataset is Dataset.UNEQUAL:
+        write_unequal(folder, source)
+    else:
         return place.data / cell.dataset
-    folder = place.work / cell.dataset / "tiles"
-    write_made_up(folder, kind)
     return folder
 
 

@@ -17,7 +17,7 @@ from grid.running import Figures
 
 FIGURE_COLUMNS = tuple(field.name for field in fields(Figures))
 SHOWN = (
-    *("knn_clean", "knn_given", "map", "map_at_r", "p20", "nmi"),
+    *("knn_clean", "knn_given", "knn_least", "map", "map_at_r", "p20", "nmi"),
     *("audit_auroc", "audit_ap", "cleanlab_auroc", "cleanlab_ap"),
     *("knn_drop", "train_s", "train_cpu_s"),
 )

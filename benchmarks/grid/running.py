@@ -29,6 +29,7 @@ from rsretrieve.enums import Validation
 from rsretrieve.evaluation.label_error_metrics import auroc, average_precision
 from rsretrieve.evaluation.retrieval_metrics import (
     LabelledVectors,
+    measure_queries,
     normalized_mutual_information,
     retrieval_figures,
 )
@@ -50,6 +51,7 @@ class Figures:
         wrong: share of training labels that are wrong, as drawn.
         knn_clean: K-NN accuracy of the test tiles in the training tiles with true labels.
         knn_given: the same with the training labels as given.
+        knn_least: the same as `knn_clean` of the class where it is lowest.
         map, map_at_r, p20, nmi: of the test tiles, in the gallery with true labels.
         audit_auroc, audit_ap: of the training labels, by similarity to prototypes.
         cleanlab_auroc, cleanlab_ap: of the same labels, by cleanlab on the same vectors.
@@ -62,6 +64,7 @@ class Figures:
     wrong: float
     knn_clean: float
     knn_given: float
+    knn_least: float
     map: float
     map_at_r: float
     p20: float
@@ -173,7 +176,9 @@ def _measure(cell: Cell, tiles: CellTiles, trained: _Trained, place: Place) -> F
     embedded = trained.embedded
     given, true, test = tiles.given_classes(), tiles.true_classes(), tiles.test_classes()
     queries, nobody = LabelledVectors(embedded.test, test), np.full(len(test), -1)
-    clean = retrieval_figures(queries, LabelledVectors(embedded.train, true), nobody)
+    by_query = measure_queries(queries, LabelledVectors(embedded.train, true), nobody)
+    clean = by_query.mean()
+    recalls = [by_query.of_label(number).mean().knn_accuracy for number in np.unique(test)]
     as_given = retrieval_figures(queries, LabelledVectors(embedded.train, given), nobody)
     wrong = given != true
     scores = score_labels(
@@ -185,6 +190,7 @@ def _measure(cell: Cell, tiles: CellTiles, trained: _Trained, place: Place) -> F
         wrong=float(wrong.mean()),
         knn_clean=clean.knn_accuracy,
         knn_given=as_given.knn_accuracy,
+        knn_least=min(recalls),
         map=clean.map,
         map_at_r=clean.map_at_r,
         p20=clean.precision_at[20],
