@@ -30,6 +30,7 @@ from rsretrieve.audit.findings import CLEAR_ODDS
 from rsretrieve.audit.issue_selection import (
     FIX_PRECISION,
     IssueSelection,
+    noise_concentration,
     select_fixes,
     select_issues,
 )
@@ -99,7 +100,10 @@ def fixes_of(posterior: LabelPosterior, given: Labels) -> NDArray[np.bool_]:
     clear = posterior.log_probability[:, 0] - posterior.log_probability[:, 1] >= np.log(CLEAR_ODDS)
     candidates = flagged & clear & (posterior.ranked[:, 0] != given)
     candidates &= posterior.rates.can_be_told
-    return select_fixes(np.exp(posterior.log_probability[:, 0]), candidates, FIX_PRECISION)
+    suggested = posterior.ranked[:, 0]
+    concentration = noise_concentration(posterior.expected_counts, given, suggested)
+    probability = np.exp(posterior.log_probability[:, 0])
+    return select_fixes(probability, candidates, FIX_PRECISION, concentration)
 
 
 def drawn_cell(

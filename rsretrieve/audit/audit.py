@@ -21,7 +21,7 @@ from rsretrieve.audit.estimators.neighbors import nearest_neighbours
 from rsretrieve.audit.estimators.prototype_scores import LabelScores, score_labels
 from rsretrieve.audit.evidence.evidence import Evidence, EvidenceSource
 from rsretrieve.audit.exemplars import Exemplars
-from rsretrieve.audit.issue_selection import select_fixes
+from rsretrieve.audit.issue_selection import noise_concentration, select_fixes
 from rsretrieve.audit.issue_types import NO_ISSUE, LabelContext, classify_issues
 from rsretrieve.audit.label_quality import AssessmentOptions, assess_labels
 from rsretrieve.audit.noise_rate import RateRange, share_intervals, with_untold
@@ -80,7 +80,12 @@ def audit_labels(request: AuditRequest, context: RunContext) -> Audit:
     )
     types, clear = classify_issues(scores, findings, label_context)
     clear &= posterior.rates.can_be_told
-    fixed = select_fixes(findings.predicted_probability, clear, request.options.fix_precision)
+    concentration = noise_concentration(
+        posterior.expected_counts, evidence.labels, findings.predicted
+    )
+    fixed = select_fixes(
+        findings.predicted_probability, clear, request.options.fix_precision, concentration
+    )
     classified = ClassifiedLabels(
         tiles=evidence.tiles,
         class_names=evidence.class_names,

@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 from rsretrieve.errors import InvalidArgument
 
 _EVEN_ODDS = 0.5
+_LEAST_COUNT = 1e-9
 _LEAST_PROBABLE = 1 / 3
 FIX_PRECISION = 0.95
 """Share of the fixed labels that is expected to be right, unless the user chooses another."""
-_TOO_CERTAIN_BY = 2.5
+_TOO_CERTAIN_BY = 1.75
+_CONCENTRATION_COUNTS = 1.5
+_LEAST_OF_ALLOWED = 3.0
 """A tile that looks like another class in every way is taken for a wrong label with certainty.
 
-The log odds of a suggestion are therefore divided by this number before labels are fixed. It was
+The log odds of a suggestion are therefore lowered before labels are fixed: by 1.5 times the
+concentration of the noise on this pair of classes, and then divided by 1.75. No suggestion is
+taken whose chance of being wrong is three times as high as the user allows. These numbers were
 measured: see "Fixed labels" in benchmarks/RESULTS.md.
 """
 
@@ -101,25 +106,59 @@ def check_fix_precision(precision: float) -> None:
         )
 
 
+def noise_concentration(
+    expected_counts: NDArray[np.float64],
+    given: NDArray[np.int64],
+    suggested: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """How much likelier a label becomes another one than if the noise were spread over all classes.
+
+    Where two classes are alike, right labels of untypical tiles and wrong labels cannot be told
+    apart: both make the noise between these classes seem high.
+
+    Args:
+        expected_counts: (K, K) float64, expected tiles, row given label, column true class.
+        given: (N,) int64 given labels.
+        suggested: (N,) int64 classes that are suggested instead.
+
+    Returns:
+        (N,) float64, from 0: logarithm of the odds T_{s,g} / T_{g,g} of a tile of the suggested
+        class s to be labelled g, less that of uniform noise of the same rate.
+    """
+    classes, total = len(expected_counts), max(float(expected_counts.sum()), _LEAST_COUNT)
+    shares = expected_counts / np.maximum(expected_counts.sum(axis=0), _LEAST_COUNT)
+    rate = np.clip(1 - float(np.trace(expected_counts)) / total, 1e-3, 0.95)
+    spread = np.log(rate / (max(classes, 2) - 1) / (1 - rate))
+    odds = np.log(np.maximum(shares[given, suggested], 1e-6))
+    odds -= np.log(np.maximum(shares[given, given], 1e-6))
+    return np.maximum(odds - spread, 0.0)
+
+
 def select_fixes(
-    probability: NDArray[np.float64], candidates: NDArray[np.bool_], precision: float
+    probability: NDArray[np.float64],
+    candidates: NDArray[np.bool_],
+    precision: float,
+    concentration: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
     """Choose the suggestions that are applied without review, the most probable first.
 
     As many as are expected to be right to a given share. The expectation does not take the
-    probabilities at their word: their log odds are divided by 2.5.
+    probabilities at their word: their log odds are less the concentration of the noise, and
+    divided; see `noise_concentration`.
 
     Args:
         probability: (N,) float64, probability that the suggestion is right.
         candidates: (N,) bool, the suggestions that may be applied.
         precision: expected share of right suggestions among those chosen, 0…1.
+        concentration: (N,) float64, of the noise between the given and the suggested class.
 
     Returns:
         (N,) bool, the chosen suggestions.
     """
     p = np.clip(probability, 1e-12, 1 - 1e-12)
-    cautious = 1 / (1 + ((1 - p) / p) ** (1 / _TOO_CERTAIN_BY))
-    order = np.flatnonzero(candidates)
+    odds = np.log(p / (1 - p)) - _CONCENTRATION_COUNTS * concentration
+    cautious = 1 / (1 + np.exp(-odds / _TOO_CERTAIN_BY))
+    order = np.flatnonzero(candidates & (cautious >= 1 - _LEAST_OF_ALLOWED * (1 - precision)))
     order = order[np.argsort(-cautious[order], kind="stable")]
     reached = np.cumsum(cautious[order]) >= precision * np.arange(1, len(order) + 1)
     chosen = np.zeros(len(p), bool)

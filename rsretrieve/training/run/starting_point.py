@@ -198,16 +198,16 @@ def _posterior(
     given = torch.from_numpy(train.labels).to(settings.device)
     nobody = np.zeros(len(train), bool)
     confirmed = nobody if train.confirmed is None else train.confirmed
-    vectors = Neighbourhood.of(rows, settings.processes)
+    views = Neighbourhood.views(rows, settings.processes)
     policy = PosteriorPolicy.of(
         recipe.posterior,
-        vectors,
+        views,
         given,
         torch.from_numpy(confirmed).to(settings.device),
         len(prepared.class_names),
         settings.seed,
     )
-    informs = torch.tensor(float(policy.estimate.is_informative(vectors)), device=rows.device)
+    informs = torch.tensor(float(policy.estimate.is_informative(views[-1])), device=rows.device)
     settings.processes.copy_of_first([*policy.tensors().values(), informs])
     return policy if bool(informs) else None
 

@@ -18,10 +18,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from rsretrieve.training.parallel.processes import ALONE, Processes
 
 NEIGHBOURS = 15
+COMPONENTS = (16, 32, 64)
 FOLDS = 5
 _VOTE_TEMPERATURE = 0.1
 _NO_VOTE = 0.02
@@ -68,6 +70,21 @@ class Neighbourhood:
         found = torch.cat([*processes.map(similarities_from, range(0, len(rows), size))])
         weights = (found[:, :count].float() / _VOTE_TEMPERATURE).softmax(dim=1)
         return cls(rows, found[:, count:].long(), weights)
+
+    @classmethod
+    def views(cls, rows: Tensor, processes: Processes = ALONE) -> list[Neighbourhood]:
+        """Search the neighbours by few components of the vectors, by more, and by all.
+
+        Args:
+            rows: (N, D) float32 unit rows, whose last components have the largest variances.
+            processes: see `of`.
+
+        Returns:
+            By the last 16, 32 and 64 components, as far as there are more, and by all.
+        """
+        sizes = [size for size in COMPONENTS if size < rows.shape[1]]
+        few = [cls.of(normalize(rows[:, -size:]), processes) for size in sizes]
+        return [*few, cls.of(rows, processes)]
 
     def votes(self, posterior: Tensor) -> Tensor:
         """(N, K) scores by the votes of the neighbours, who vote by (N, K) probabilities.

@@ -11,16 +11,20 @@ probabilities by a softmax with the factor that maximises the likelihood of the 
 Σ_i log Σ_t P_it T_{t,y_i}.
 
 The first fit begins with uniform noise, of which only the rate is estimated: with a free matrix,
-the first iterations may exchange two classes. T is counted on the more certain half of the tiles
-of each class: near the border of two classes, tiles of one look like tiles of the other. The fit
-is repeated from a low and a high rate, and the one under which the labels are most probable is
-taken.
+the first iterations may exchange two classes. It begins at a high rate: from a low one, wrong
+labels of few classes are easily confirmed. T is counted on the more certain half of the tiles of
+each class: near the border of two classes, tiles of one look like tiles of the other.
+
+With few tiles, a fit with many components of the vectors follows the noise, and one with few
+components does not tell all classes apart. Their likelihoods do not tell which one is better: the
+most probable labels are those of a fit that follows them. The posteriors of several numbers of
+components are therefore averaged, and the last fit starts from their mean.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -38,8 +42,8 @@ _LEAST_FACTOR, _LARGEST_FACTOR, _TRIED, _ROUNDS = 0.02, 200.0, 11, 3
 _SAMPLE = 2_000
 _CERTAIN, _CERTAIN_SHARE = 0.95, 0.5
 _PRIOR_TILES = 50.0
-_STARTS = (0.3, 0.7)  # as shares of the noise rate of random labels, 1 − 1/K
-_WITH_RATE, _WITH_MATRIX, _UPDATES = 8, 12, 2
+_START = 0.7  # as a share of the noise rate of random labels, 1 − 1/K
+_FIRST_ITERATIONS, _LAST_ITERATIONS, _UPDATES = (8, 6), (2, 6), 2  # with a rate, with a matrix
 _FEW = 50
 _PARTS, _HELD_OUT, _INFORMS = 3, 4, 3.0
 
@@ -66,7 +70,12 @@ class LabelPosterior:
 
     @classmethod
     def fitted(
-        cls, given: Tensor, confirmed: Tensor, classes: int, vectors: Neighbourhood, seed: int
+        cls,
+        given: Tensor,
+        confirmed: Tensor,
+        classes: int,
+        views: Sequence[Neighbourhood],
+        seed: int,
     ) -> LabelPosterior:
         """Estimate q and T from vectors that no label has shaped.
 
@@ -74,30 +83,39 @@ class LabelPosterior:
             given: (N,) int64 given labels.
             confirmed: (N,) bool.
             classes: K.
-            vectors: of the tiles.
+            views: the vectors of the tiles by numbers of their components, all of them last.
             seed: of the folds.
         """
-        folds = assigned_folds(given, seed)
-        found: list[tuple[float, LabelPosterior]] = []
-        for share in _STARTS:
-            noise = uniform_noise(share * (1 - 1 / classes), classes, given.device)
-            certain = one_hot(given, classes).float()
-            fit = cls(given, confirmed, folds, noise, certain, certain)
-            for iteration in range(_WITH_RATE + _WITH_MATRIX):
-                fit.by_vectors = fit.log_p(vectors)
-                for _ in range(_UPDATES):
-                    fit.update(fit.by_vectors, only_rate=iteration < _WITH_RATE)
-            found.append((fit.log_likelihood(fit.by_vectors), fit))
-        return max(found, key=lambda pair: pair[0])[1]
+        certain = one_hot(given, classes).float()
+        rate = _START * (1 - 1 / classes)
+        start = cls(
+            given,
+            confirmed,
+            assigned_folds(given, seed),
+            uniform_noise(rate, classes, given.device),
+            certain,
+            certain,
+        )
+        fits = [start._iterated(view, *_FIRST_ITERATIONS) for view in views]
+        mean = torch.stack([fit.posterior for fit in fits]).mean(dim=0)
+        wrong = min(rate, 1 - float(mean.gather(1, given[:, None]).mean()))
+        noise = uniform_noise(max(wrong, _LEAST), classes, given.device)
+        start = replace(start, posterior=mean, transitions=noise)
+        return start._iterated(views[-1], *_LAST_ITERATIONS)
+
+    def _iterated(self, vectors: Neighbourhood, with_rate: int, with_matrix: int) -> LabelPosterior:
+        """The estimate after iterations in which the noise is uniform, and then any."""
+        fit = replace(self)
+        for iteration in range(with_rate + with_matrix):
+            fit.by_vectors = fit.log_p(vectors)
+            for _ in range(_UPDATES):
+                fit.update(fit.by_vectors, only_rate=iteration < with_rate)
+        return fit
 
     @property
     def likelihood(self) -> Tensor:
         """(N, K) T_{t,y_i}, how likely the given label is for a tile of each class."""
         return self.transitions[:, self.given].T
-
-    def log_likelihood(self, log_p: Tensor) -> float:
-        """The mean of log Σ_t P_it T_{t,y_i}."""
-        return _log_likelihood(log_p, self.likelihood) / max(1, len(self.given))
 
     def log_p(self, vectors: Neighbourhood, known: Tensor | None = None) -> Tensor:
         """(N, K) log P by the classifiers of the vectors, fitted to q.

@@ -10,7 +10,7 @@ tile has a class, the tiles with that label are taught it: otherwise it could ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -38,14 +38,14 @@ class PosteriorPolicy:
     def of(
         cls,
         settings: PosteriorSettings,
-        vectors: Neighbourhood,
+        views: Sequence[Neighbourhood],
         given: Tensor,
         confirmed: Tensor,
         classes: int,
         seed: int,
     ) -> PosteriorPolicy:
         """Estimate the classes from vectors and given labels; see `LabelPosterior.fitted`."""
-        estimate = LabelPosterior.fitted(given, confirmed, classes, vectors, seed)
+        estimate = LabelPosterior.fitted(given, confirmed, classes, views, seed)
         return cls(settings, estimate)
 
     def first_targets(self) -> Targets:

@@ -71,7 +71,7 @@ def estimated(processes: Processes) -> list[Tensor]:
     vectors = Neighbourhood.of(predictions.embeddings, processes, 4 * 301 * 10)
     nobody = torch.zeros(301, dtype=torch.bool)
     settings = PosteriorSettings(0.3, 0.1, 0.9, 2)
-    policy = PosteriorPolicy.of(settings, vectors, given, nobody, 4, 0)
+    policy = PosteriorPolicy.of(settings, [vectors], given, nobody, 4, 0)
     first = policy.first_targets()
     targets = policy.update(predictions, given, first, 0.5)
     return [first.labels, first.weights, targets.labels, targets.weights, vectors.weights]

@@ -35,7 +35,7 @@ def groups(
 
 def fitted(rows: Tensor, given: Tensor, classes: int) -> LabelPosterior:
     nobody = torch.zeros(len(given), dtype=torch.bool)
-    return LabelPosterior.fitted(given, nobody, classes, Neighbourhood.of(rows), 0)
+    return LabelPosterior.fitted(given, nobody, classes, Neighbourhood.views(rows), 0)
 
 
 @pytest.mark.medium
@@ -72,7 +72,7 @@ def test_labels_are_informative_if_vectors_predict_labels_that_the_fit_did_not_u
     given = torch.arange(200) % 4
     nobody = torch.zeros(200, dtype=torch.bool)
     vectors = Neighbourhood.of(torch.nn.functional.normalize(nothing, dim=1))
-    assert not LabelPosterior.fitted(given, nobody, 4, vectors, 0).is_informative(vectors)
+    assert not LabelPosterior.fitted(given, nobody, 4, [vectors], 0).is_informative(vectors)
     rows, _, given = groups(4, 50, 0.5, 0.2, seed)
     assert fitted(rows, given, 4).is_informative(Neighbourhood.of(rows))
 
@@ -81,7 +81,7 @@ def test_a_confirmed_label_is_certain() -> None:
     rows, true, given = groups(3, 20, 0, 0.1)
     confirmed = torch.zeros(len(given), dtype=torch.bool)
     confirmed[4], given[4] = True, (true[4] + 1) % 3
-    found = LabelPosterior.fitted(given, confirmed, 3, Neighbourhood.of(rows), 0)
+    found = LabelPosterior.fitted(given, confirmed, 3, Neighbourhood.views(rows), 0)
     assert float(found.posterior[4, given[4]]) == 1.0
 
 
