@@ -16,7 +16,7 @@ class Method(StrEnum):
     """What is compared."""
 
     ROBUST = "robust"
-    ROBUST_BY_POSTERIOR = "robust-by-posterior"
+    ROBUST_BY_AGREEMENT = "robust-by-agreement"
     PAPER_T_RNSL = "paper-t-rnsl"
     PAPER_RNSL = "paper-rnsl"
     PAPER_NSL = "paper-nsl"

@@ -39,7 +39,7 @@ from rsretrieve.network.device import choose_device, describe_device
 from rsretrieve.network.metadata import DESCRIPTION_FILE
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import HISTORY_FILE, load_model
-from rsretrieve.training.recipe import PAPER, ROBUST, ROBUST_BY_POSTERIOR, Recipe
+from rsretrieve.training.recipe import PAPER, ROBUST, ROBUST_BY_AGREEMENT, Recipe
 from rsretrieve.training.train import TrainingRequest, train_model
 
 
@@ -128,7 +128,7 @@ def recipe_of(cell: Cell) -> Recipe:
     Validation tells each epoch's K-NN accuracy, whatever the recipe validates by, so that a
     collapse shows. `robust` keeps its average whatever validation says: only its time grows.
     """
-    ours = {Method.ROBUST: ROBUST, Method.ROBUST_BY_POSTERIOR: ROBUST_BY_POSTERIOR}
+    ours = {Method.ROBUST: ROBUST, Method.ROBUST_BY_AGREEMENT: ROBUST_BY_AGREEMENT}
     return ours.get(cell.method, PAPER).changed(
         validation=Validation.NEIGHBOURS,
         loss=cell.method.paper_loss,

@@ -23,8 +23,11 @@ def write_card_and_plot(folder: Path, name: str) -> None:
         folder: the model folder.
         name: name of the model on the card.
     """
-    plot_training(folder / HISTORY_FILE, folder / PLOT_FILE)
-    write_text(folder / CARD_FILE, model_card(read_description(folder), name), overwrite=True)
+    description = read_description(folder)
+    facts = description.training
+    kept, why = facts.get("kept_epoch", 0), facts.get("kept_because", "")
+    plot_training(folder / HISTORY_FILE, folder / PLOT_FILE, kept, why)
+    write_text(folder / CARD_FILE, model_card(description, name), overwrite=True)
 
 
 def model_card(description: ModelDescription, name: str) -> str:
@@ -77,6 +80,7 @@ def _facts(description: ModelDescription) -> str:
     bands = ",".join(map(str, preprocessing.bands))
     jpeg_px = preprocessing.jpeg_px
     no_graph = training.get("no_graph")  # not recorded by older versions
+    why = training.get("kept_because")  # nor is this
     decoded = "" if jpeg_px is None else f" (JPEG decoded to at least {jpeg_px} px)"
     rows = {
         "Backbone": f"{description.backbone}, {description.dimensions} dimensions"
@@ -87,7 +91,8 @@ def _facts(description: ModelDescription) -> str:
         "Recipe": f"{recipe['name']}, loss {recipe['loss']}, q = {recipe['q']}, "
         f"k = {recipe['k']}, σ = {recipe['temperature']}",
         "Trained on": f"{training['tiles']} tiles, {training['validation_tiles']} to validate, "
-        f"{training['epochs']} epochs (kept: epoch {training['kept_epoch']}), "
+        f"{training['epochs']} epochs (kept: epoch {training['kept_epoch']}"
+        f"{f', {why}' if why else ''}), "
         f"seed {training['seed']}",
         "Labels kept (m = 1)": f"{training['kept_fraction']:.1%}",
         "Tiles trained with another label": f"{training.get('relabelled_fraction', 0):.1%}",

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 _CLASS_INCHES, _LARGEST_INCHES = 0.22, 40
 
 
-def plot_training(history: Path, path: Path) -> None:
+def plot_training(history: Path, path: Path, kept_epoch: int = 0, why: str = "") -> None:
     """Plot the loss, the validation accuracy and the kept fraction of a training by epoch.
 
     Args:
         history: the `history.csv` of the model folder.
         path: the PNG file.
+        kept_epoch: the epoch of the model that is written; 0 marks none.
+        why: why this one, in words.
 
     Raises:
         MissingPackage: matplotlib is not installed.
@@ -47,6 +49,9 @@ def plot_training(history: Path, path: Path) -> None:
         shares, epochs, rows, "validation_accuracy", "validation accuracy, given labels", "tab:blue"
     )
     lines = [*losses.get_lines(), *shares.get_lines()]
+    if kept_epoch:
+        losses.axvline(kept_epoch, color="black", linewidth=1, linestyle=":")
+        losses.set_xlabel(f"epoch (kept: {kept_epoch}{f', {why}' if why else ''})")
     names = [line.get_label() for line in lines]
     figure.legend(lines, names, loc="outside upper center", ncols=4, frameon=False)
     losses.xaxis.get_major_locator().set_params(integer=True)

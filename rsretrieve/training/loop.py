@@ -38,7 +38,7 @@ from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPoli
 from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
 from rsretrieve.training.targets.targets import TargetPolicy, Targets, predict
 from rsretrieve.training.targets.truncation import TruncationPolicy
-from rsretrieve.training.validate import BestEpoch, Examples, Voters, accuracy
+from rsretrieve.training.validate import BestEpoch, Examples, KeptEpoch, Voters, accuracy
 
 
 class TrainingLoop:
@@ -135,6 +135,16 @@ class TrainingLoop:
             best.load_state_dict(self.best.state)
             return best
         return self.model
+
+    @property
+    def kept_epoch(self) -> KeptEpoch:
+        """The epoch of the model that the recipe keeps, and why."""
+        best = self.recipe.keep is ModelSelection.BEST and self.best.number
+        if best:
+            return KeptEpoch(best, "the latest within a standard error of the best validation")
+        if self.recipe.keep is ModelSelection.AVERAGE and self.step.average is not None:
+            return KeptEpoch(len(self.history), "the last, with averaged weights")
+        return KeptEpoch(len(self.history), "the last")
 
     @property
     def kept_mask(self) -> Tensor:

@@ -247,13 +247,15 @@ _AGREEMENT = AgreementSettings(share=0.3, relabel=0.6, relabel_after=0.5, memory
 
 ROBUST = replace(
     # Small batches and one cycle suit small sets of tiles. A scene from above may be turned and
-    # mirrored. The averaged model, together with each tile's neighbours, decides which labels
-    # are kept and which are replaced. Figures: benchmarks/RESULTS.md.
+    # mirrored. Before the first epoch the classes of the tiles are estimated from features that no
+    # label has shaped. Without such features the averaged model, together with each tile's
+    # neighbours, decides which labels are kept and which are replaced. Figures:
+    # benchmarks/RESULTS.md.
     PAPER,
     name=RecipeName.ROBUST,
     size_px=128,
     temperature=None,
-    learning_rate=0.01,
+    learning_rate=0.02,
     schedule=Schedule.ONE_CYCLE,
     warm_up=0.3,
     epochs=40,
@@ -263,25 +265,26 @@ ROBUST = replace(
     update_every=0.0,
     weights_by=ModelSelection.AVERAGE,
     agreement=_AGREEMENT,
+    posterior=PosteriorSettings(
+        first_update=0.25, update_every=0.15, teach_all_after=0.65, iterations=4
+    ),
     average_decay=0.99,
     keep=ModelSelection.AVERAGE,
     validation=Validation.PROTOTYPES,
     augmentation=Augmentation(symmetry=Symmetry.DIHEDRAL, zoom=0.25, shift=0.1),
 )
 
-ROBUST_BY_POSTERIOR = replace(
-    # Targets by the classes that are most probable before the training. With many wrong labels it
-    # is far better; it is no recipe of `train` yet, because not all noises were measured.
+ROBUST_BY_AGREEMENT = replace(
+    # What `robust` was, and is without features that no label has shaped.
     ROBUST,
-    posterior=PosteriorSettings(
-        first_update=0.25, update_every=0.15, teach_all_after=0.65, iterations=4
-    ),
+    learning_rate=0.01,
+    posterior=None,
 )
 
 ROBUST_FROM_NOTHING = replace(
     # Without pre-trained weights larger steps are needed, and it takes longer until the network's
     # and the neighbours' predictions are reliable.
-    ROBUST,
+    ROBUST_BY_AGREEMENT,
     learning_rate=0.03,
     head_epochs=0,
     first_update=0.5,
@@ -292,7 +295,7 @@ ROBUST_FROM_NOTHING = replace(
 ROBUST_FROZEN = replace(
     # Two layers bear larger steps. In each epoch the search for neighbours would take most of the
     # time. Figures: benchmarks/RESULTS.md.
-    ROBUST,
+    ROBUST_BY_AGREEMENT,
     freeze_backbone=True,
     learning_rate=0.05,
     update_every=0.05,

@@ -14,7 +14,6 @@ from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.profile.tile_features import FeatureSample
 from rsretrieve.data.profile.training_profile import TrainingProfile, profile_of
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.enums import ModelSelection
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import Precision, describe_device
 from rsretrieve.network.embedder import choose_embedding_precision, pixel_blocks
@@ -47,6 +46,7 @@ class TrainingSummary:
         kept_fraction: share of the training tiles that are taught their given label (m_i = 1) at
             the end.
         relabelled_fraction: share that is taught another label.
+        kept_epoch, kept_because: the epoch of the model that is written, and why, in words.
     """
 
     model: str
@@ -58,6 +58,8 @@ class TrainingSummary:
     device: str
     kept_fraction: float
     relabelled_fraction: float
+    kept_epoch: int
+    kept_because: str
 
 
 def summarize(
@@ -82,6 +84,8 @@ def summarize(
         device=_described(training.settings),
         kept_fraction=float(training.kept_mask.mean()),
         relabelled_fraction=float(training.relabelled_mask.mean()),
+        kept_epoch=training.kept_epoch.number,
+        kept_because=training.kept_epoch.why,
     )
 
 
@@ -201,13 +205,13 @@ def _training_facts(finished: FinishedTraining) -> dict[str, Any]:
     training, summary = finished.training, finished.summary
     settings, validation = training.settings, finished.prepared.validation
     weights = finished.start.weights
-    best = training.best.number if settings.recipe.keep is ModelSelection.BEST else 0
     return {
         "tiles": summary.tiles,
         "validation_tiles": 0 if validation is None else len(validation.labels),
         "validation_labels": "as given",
         "epochs": summary.epochs,
-        "kept_epoch": best or summary.epochs,
+        "kept_epoch": summary.kept_epoch,
+        "kept_because": summary.kept_because,
         "seconds": round(sum(epoch.seconds for epoch in training.history), 1),
         "tiles_per_second": round(summary.tiles_per_second, 1),
         "kept_fraction": summary.kept_fraction,

@@ -93,6 +93,14 @@ def accuracy(
     return float((predicted == validation.labels).mean())
 
 
+@dataclass(frozen=True)
+class KeptEpoch:
+    """The epoch whose model is written, from 1, or 0 without epochs, and why, in words."""
+
+    number: int
+    why: str
+
+
 class BestEpoch:
     """Keeps the best model of the epochs seen so far.
 

@@ -47,6 +47,21 @@ def test_loss_kept_tiles_and_known_accuracies_are_plotted_by_epoch(
     }
 
 
+def test_the_kept_epoch_is_marked_and_its_reason_is_said(
+    tmp_path: Path, history: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Axes, "axvline", lambda axes, x, **style: said.append(str(x)))
+    labelled: Callable[..., Any] = Axes.set_xlabel
+    monkeypatch.setattr(
+        Axes,
+        "set_xlabel",
+        lambda axes, text, **style: (said.append(text), labelled(axes, text, **style)),
+    )
+    plot_training(history, tmp_path / "training.png", 2, "the best")
+    assert said == ["epoch", "2", "epoch (kept: 2, the best)"]
+
+
 @pytest.mark.parametrize("column", [",", ""])
 def test_without_validation_its_line_is_left_out(
     tmp_path: Path, lines: dict[str, Any], column: str

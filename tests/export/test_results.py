@@ -73,7 +73,9 @@ def as_read_back(content: object) -> object:
 
 
 def test_a_training_as_json() -> None:
-    summary = TrainingSummary("models/one", 9, 120, 40, 12.5, 99.0, "cpu", 0.75, 0.125)
+    summary = TrainingSummary(
+        *("models/one", 9, 120, 40, 12.5, 99.0, "cpu", 0.75, 0.125, 37, "the best")
+    )
     assert as_read_back(training_json(summary)) == {
         "model": "models/one",
         "classes": 9,
@@ -84,6 +86,8 @@ def test_a_training_as_json() -> None:
         "device": "cpu",
         "kept_fraction": 0.75,
         "relabelled_fraction": 0.125,
+        "kept_epoch": 37,
+        "kept_because": "the best",
     }
 
 

@@ -17,7 +17,7 @@ from rsretrieve.errors import InvalidArgument
 from rsretrieve.training.recipe import (
     PAPER,
     ROBUST,
-    ROBUST_BY_POSTERIOR,
+    ROBUST_BY_AGREEMENT,
     ROBUST_FROM_NOTHING,
     ROBUST_FROZEN,
     Recipe,
@@ -126,14 +126,14 @@ def test_the_papers_learning_rate_is_halved_at_the_very_start_of_the_epoch(epoch
 
 def test_one_cycle_rises_to_the_learning_rate_and_falls_to_zero() -> None:
     assert ROBUST.schedule is Schedule.ONE_CYCLE
-    assert ROBUST.learning_rate_at(0) == pytest.approx(0.04 * 0.01)
-    assert ROBUST.learning_rate_at(0.3) == pytest.approx(0.01)
+    assert ROBUST.learning_rate_at(0) == pytest.approx(0.04 * 0.02)
+    assert ROBUST.learning_rate_at(0.3) == pytest.approx(0.02)
     assert ROBUST.learning_rate_at(1) == pytest.approx(0)
 
 
 def test_one_cycle_is_half_way_in_the_middle_of_either_slope() -> None:
-    assert ROBUST.learning_rate_at(0.15) == pytest.approx(0.01 * (0.04 + 1) / 2)
-    assert ROBUST.learning_rate_at(0.65) == pytest.approx(0.01 / 2)
+    assert ROBUST.learning_rate_at(0.15) == pytest.approx(0.02 * (0.04 + 1) / 2)
+    assert ROBUST.learning_rate_at(0.65) == pytest.approx(0.02 / 2)
 
 
 def test_one_cycle_climbs_first_and_then_only_falls() -> None:
@@ -221,15 +221,15 @@ def test_reflectance_is_recorded_only_where_it_is_used() -> None:
 def test_a_posterior_sets_targets_until_all_clear_tiles_are_taught(
     epochs: int, due: set[int]
 ) -> None:
-    recipe = ROBUST_BY_POSTERIOR.changed(epochs=epochs)
+    recipe = ROBUST.changed(epochs=epochs)
     assert recipe.posterior_epochs == due
     assert not recipe.changed(loss=LossName.NSL).posterior_epochs
-    assert not ROBUST.posterior_epochs
+    assert not ROBUST_BY_AGREEMENT.posterior_epochs
 
 
 def test_only_a_recipe_with_a_posterior_tells_of_it() -> None:
-    assert "posterior" not in ROBUST.to_json()
-    assert ROBUST_BY_POSTERIOR.to_json()["posterior"]["teach_all_after"] == 0.65
+    assert "posterior" not in ROBUST_BY_AGREEMENT.to_json()
+    assert ROBUST.to_json()["posterior"]["teach_all_after"] == 0.65
 
 
 @pytest.mark.parametrize("change", [{"first_update": 1.5}, {"iterations": 0}])

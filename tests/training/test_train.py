@@ -232,7 +232,8 @@ def test_the_model_says_what_it_was_trained_on(
 
 @pytest.mark.medium
 @pytest.mark.parametrize(
-    ("keep", "kept_epoch"), [(ModelSelection.BEST, 2), (ModelSelection.AVERAGE, 3)]
+    ("keep", "kept_epoch", "why"),
+    [(ModelSelection.BEST, 2, "validation"), (ModelSelection.AVERAGE, 3, "averaged")],
 )
 def test_the_kept_epoch_is_the_best_or_the_last(
     request_of: Requests,
@@ -240,12 +241,14 @@ def test_the_kept_epoch_is_the_best_or_the_last(
     monkeypatch: pytest.MonkeyPatch,
     keep: ModelSelection,
     kept_epoch: int,
+    why: str,
 ) -> None:
     accuracies = iter([0.2, 1.0, 0.5])
     monkeypatch.setattr("rsretrieve.training.loop.accuracy", lambda *_: next(accuracies))
     train(request_of(recipe=tiny(keep=keep, epochs=3)))
     facts = load_model(output, CPU).description.training
     assert (facts["kept_epoch"], facts["validation_tiles"]) == (kept_epoch, 2)
+    assert why in facts["kept_because"]
 
 
 @pytest.mark.medium

@@ -34,6 +34,7 @@ def training_summary(summary: TrainingSummary) -> Text:
         f"trained {summary.model} on {summary.tiles} tiles of {summary.classes} classes: "
         f"{summary.epochs} epochs in {summary.seconds:.0f} s on {summary.device} "
         f"({summary.tiles_per_second:.0f} tiles/s)\n"
+        f"kept: the model of epoch {summary.kept_epoch} ({summary.kept_because})\n"
         f"given labels at the end of training: {labels}"
     )
 
