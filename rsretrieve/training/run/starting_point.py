@@ -40,6 +40,12 @@ from rsretrieve.training.step import TrainingSettings, embedder_of
 from rsretrieve.training.targets.classify_by_others import Neighbourhood
 from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
 
+_NOT_INFORMED = (
+    "the features of the starting weights do not predict the labels: most labels are random, or "
+    "these weights do not tell the classes apart; labels are left out or replaced only by what is "
+    "learned during the training"
+)
+
 
 @dataclass(frozen=True)
 class StartingPoint:
@@ -209,7 +215,10 @@ def _posterior(
     )
     informs = torch.tensor(float(policy.estimate.is_informative(views[-1])), device=rows.device)
     settings.processes.copy_of_first([*policy.tensors().values(), informs])
-    return policy if bool(informs) else None
+    if bool(informs):
+        return policy
+    context.notice(_NOT_INFORMED)
+    return None
 
 
 def _on_features(
