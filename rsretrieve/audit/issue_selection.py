@@ -131,7 +131,7 @@ def noise_concentration(
     spread = np.log(rate / (max(classes, 2) - 1) / (1 - rate))
     odds = np.log(np.maximum(shares[given, suggested], 1e-6))
     odds -= np.log(np.maximum(shares[given, given], 1e-6))
-    return np.maximum(odds - spread, 0.0)
+    return np.asarray(np.maximum(odds - spread, 0.0))
 
 
 def select_fixes(
