@@ -1,4 +1,4 @@
-"""Answers that are given on the page: yes and no for a search, labels for a review."""
+"""Answers that are given on the page: yes and no for a search."""
 
 from __future__ import annotations
 

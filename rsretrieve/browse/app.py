@@ -18,9 +18,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rsretrieve.browse.answers import ANSWERS, AnswersFile
+from rsretrieve.browse.base_map import BaseMap
 from rsretrieve.browse.guard import Guard
-from rsretrieve.browse.index_view import MOST_ANSWERS, SIDES_PX, IndexView, Wanted
+from rsretrieve.browse.index_view import SIDES_PX, IndexView, Wanted
+from rsretrieve.browse.json_body import json_of
 from rsretrieve.browse.kind_search import KindSearchFile
+from rsretrieve.browse.review.review import Review
+from rsretrieve.browse.review.routes import review_routes
 from rsretrieve.errors import InvalidArgument, RsretrieveError
 
 T = TypeVar("T")
@@ -30,10 +34,11 @@ _PAGE = {
     "style.css": ("style.css", "text/css; charset=utf-8"),
     **{
         name: (name, "text/javascript; charset=utf-8")
-        for name in ("app.js", "cards.js", "map.js", "requests.js")
+        for name in ("app.js", "base_map.js", "cards.js", "map.js", "requests.js")
     },
 }
 _PICTURES_AT_ONCE = 2
+_KEPT = {"cache-control": "private, max-age=3600"}
 
 
 @dataclass(frozen=True)
@@ -42,16 +47,31 @@ class KeptFiles:
 
     Attributes:
         answers: yes and no.
-        labels: decided labels.
         kind: the search for all tiles of a kind.
     """
 
     answers: AnswersFile
-    labels: AnswersFile
     kind: KindSearchFile
 
 
-def make_app(view: IndexView, kept: KeptFiles, token: str, port: int = 0) -> Guard:
+@dataclass(frozen=True)
+class Extras:
+    """What only some users ask for.
+
+    Attributes:
+        review: the review of an audit.
+        base_map: a map below the map of places.
+        map_note: how the map of similarity was made, for the page.
+    """
+
+    review: Review | None = None
+    base_map: BaseMap | None = None
+    map_note: str = "two principal components"
+
+
+def make_app(
+    view: IndexView, kept: KeptFiles, token: str, port: int = 0, extras: Extras | None = None
+) -> Guard:
     """The app of one index.
 
     Args:
@@ -59,11 +79,13 @@ def make_app(view: IndexView, kept: KeptFiles, token: str, port: int = 0) -> Gua
         kept: where answers are kept.
         token: the secret part of every address.
         port: its port; 0: any (tests).
+        extras: what only some users ask for.
 
     Returns:
         An ASGI app.
     """
-    handlers = _Handlers(view, kept)
+    extras = extras or Extras()
+    handlers = _Handlers(view, kept, extras)
     routes = [
         *(Route(f"/{name}", partial(_page, name)) for name in _PAGE),
         Route("/facts", handlers.facts),
@@ -73,14 +95,17 @@ def make_app(view: IndexView, kept: KeptFiles, token: str, port: int = 0) -> Gua
         Route("/search", handlers.search, methods=["POST"]),
         Route("/search-file", handlers.search_file, methods=["POST"]),
         Route("/answers", handlers.answer, methods=["POST"]),
-        Route("/labels", handlers.decide, methods=["POST"]),
         Route("/find", handlers.find, methods=["POST"]),
         Route("/find-answers", handlers.find_answers, methods=["POST"]),
         Route("/found", handlers.found),
+        Route("/around/{row:int}", handlers.around),
+        Route("/base/{zoom:int}/{column:int}/{row:int}", handlers.base_tile),
+        *(review_routes(extras.review) if extras.review is not None else ()),
     ]
     app = Starlette(routes=routes, exception_handlers={RsretrieveError: _said})
     app.router.redirect_slashes = False  # a redirection would lack the token
-    return Guard(app, token, port)
+    images_from = extras.base_map.origin if extras.base_map is not None else ""
+    return Guard(app, token, port, images_from)
 
 
 async def _page(name: str, _: Request) -> Response:
@@ -98,19 +123,25 @@ async def _said(_: Request, error: Exception) -> Response:
 class _Handlers:
     """Answers requests. Work runs in threads, so that a search waits for no picture."""
 
-    def __init__(self, view: IndexView, kept: KeptFiles) -> None:
-        self._view, self._kind = view, kept.kind
-        self._answers, self._labels = kept.answers, kept.labels
+    def __init__(self, view: IndexView, kept: KeptFiles, extras: Extras) -> None:
+        self._view, self._kind, self._answers = view, kept.kind, kept.answers
+        self._extras = extras
         self._searching, self._drawing = CapacityLimiter(1), CapacityLimiter(_PICTURES_AT_ONCE)
 
     async def facts(self, _: Request) -> Response:
         facts = await self._in_thread(self._view.facts)
-        row_of = self._view.row_of
-        answers = {row_of[tile]: value for tile, value in self._answers.values.items()}
-        labels = {row_of[tile]: value for tile, value in self._labels.values.items()}
-        kept = {"answers": answers, "decided": labels}
-        names = {"answers_file": str(self._answers.path), "labels_file": str(self._labels.path)}
-        return JSONResponse({**facts, **kept, **names, "find_goes_on": self._kind.goes_on})
+        row_of, extras = self._view.row_of, self._extras
+        return JSONResponse(
+            {
+                **facts,
+                "answers": {row_of[tile]: said for tile, said in self._answers.values.items()},
+                "answers_file": str(self._answers.path),
+                "find_goes_on": self._kind.goes_on,
+                "to_review": 0 if extras.review is None else extras.review.count,
+                "base_map": None if extras.base_map is None else extras.base_map.facts(),
+                "map_note": extras.map_note,
+            }
+        )
 
     async def points(self, _: Request) -> Response:
         points = await self._in_thread(lambda: self._view.points)
@@ -120,21 +151,38 @@ class _Handlers:
         row, side = request.path_params["row"], request.path_params["side"]
         if not 0 <= row < len(self._view.ids) or side not in SIDES_PX:
             return Response(status_code=404)
+        return await self._drawn(lambda: self._view.picture(row, side))
+
+    async def around(self, request: Request) -> Response:
+        row = request.path_params["row"]
+        if not 0 <= row < len(self._view.ids):
+            return Response(status_code=404)
+        return await self._drawn(lambda: self._view.around(row))
+
+    async def base_tile(self, request: Request) -> Response:
+        base, given = self._extras.base_map, request.path_params
+        if base is None or not base.folder:
+            return Response(status_code=404)
+        found = await to_thread.run_sync(lambda: base.tile(**given))
+        if found is None:  # usual beyond the edge of a map, and no error for the browser
+            return Response(status_code=204)
+        content, kind = found
+        return Response(content, media_type=kind, headers=_KEPT)
+
+    async def _drawn(self, work: Callable[[], bytes]) -> Response:
         try:
-            drawn = to_thread.run_sync(self._view.picture, row, side, limiter=self._drawing)
-            content = await drawn
+            content = await to_thread.run_sync(work, limiter=self._drawing)
         except RsretrieveError as error:
             return Response(error.message, 404, media_type="text/plain")
-        kept = {"cache-control": "private, max-age=3600"}
-        return Response(content, media_type="image/webp", headers=kept)
+        return Response(content, media_type="image/webp", headers=_KEPT)
 
     async def tiles(self, request: Request) -> Response:
-        content = await _json(request)
+        content = await json_of(request)
         wanted = Wanted.of_json({"likes": content.get("rows", [])}, len(self._view.ids))
         return JSONResponse(self._view.tiles(wanted.likes))
 
     async def search(self, request: Request) -> Response:
-        content = await _json(request)
+        content = await json_of(request)
         wanted = Wanted.of_json(content, len(self._view.ids))
         if (point := content.get("point")) is None:
             return JSONResponse(await self._in_thread(lambda: self._view.search(wanted)))
@@ -153,23 +201,20 @@ class _Handlers:
         return JSONResponse(await self._in_thread(lambda: self._found_by(content, suffix, wanted)))
 
     async def answer(self, request: Request) -> Response:
-        given = await _json(request)
+        given = await json_of(request)
         if not all(value in (*ANSWERS, "") for value in given.values()):
             raise InvalidArgument("an answer is yes, no, or empty to take it back")
         return await self._kept(self._answers, given)
 
-    async def decide(self, request: Request) -> Response:
-        return await self._kept(self._labels, await _json(request))
-
     async def find(self, request: Request) -> Response:
-        wanted = Wanted.of_json(await _json(request), len(self._view.ids))
+        wanted = Wanted.of_json(await json_of(request), len(self._view.ids))
         likes, unlikes = (
             [self._view.ids[row] for row in rows] for rows in (wanted.likes, wanted.unlikes)
         )
         return await self._state(lambda: self._kind.begin(likes, unlikes))
 
     async def find_answers(self, request: Request) -> Response:
-        given = self._by_id(await _json(request))
+        given = self._by_id(await json_of(request))
         return await self._state(lambda: self._kind.answer(given))
 
     async def found(self, _: Request) -> Response:
@@ -206,16 +251,6 @@ class _Handlers:
     async def _in_thread(self, work: Callable[[], T]) -> T:
         waiting: Awaitable[T] = to_thread.run_sync(work, limiter=self._searching)
         return await waiting
-
-
-async def _json(request: Request) -> dict[str, Any]:
-    try:
-        content = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
-        raise InvalidArgument("the request is no JSON") from error
-    if not isinstance(content, dict) or len(content) > MOST_ANSWERS:
-        raise InvalidArgument("the request is no JSON object")
-    return content
 
 
 def _point(value: Any) -> tuple[float, float]:

@@ -20,10 +20,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 MOST_BYTES = 64 << 20
 """The largest file that may be dropped on the page."""
 _OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:{}; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 _HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -39,10 +40,14 @@ class Guard:
         app: the app; it sees paths without the token.
         token: the secret part of every path.
         port: the port, which must be in Host; 0: any.
+        images_from: scheme and host of the one server besides this one that the page may get
+            images from; empty for none.
     """
 
-    def __init__(self, app: App, token: str, port: int = 0) -> None:
+    def __init__(self, app: App, token: str, port: int = 0, images_from: str = "") -> None:
         self._app, self._token, self._port = app, token, port
+        policy = _POLICY.format(f" {images_from}" if images_from else "")
+        self._headers = {"content-security-policy": policy, **_HEADERS}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -61,7 +66,7 @@ class Guard:
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                more = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+                more = [(name.encode(), value.encode()) for name, value in self._headers.items()]
                 message = {**message, "headers": [*message.get("headers", ()), *more]}
             await send(message)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.browse.points import COLUMNS, points_of
+from rsretrieve.browse.points import COLUMNS, FlatMap, points_of, principal_plane
 from rsretrieve.data.reading.preview import read_preview
-from rsretrieve.errors import InputError, InvalidArgument
+from rsretrieve.errors import InputError, InvalidArgument, TileError
+from rsretrieve.export.html.scene_context import tile_around
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.search.filters import Filters
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import QueryResult, SearchContext, run_queries
 
 MOST_HITS, MOST_ANSWERS = 500, 10_000
-SIDES_PX = (96, 192, 768)
+SIDES_PX = (96, 192, 384, 768)
 """The sizes of pictures that can be asked for: another number of sizes would fill the cache."""
 _NEGATIVE_WEIGHT = 0.5
 _KEPT_PICTURES = 4_000  # of 3 kB on average
@@ -98,13 +99,13 @@ class IndexView:
         store: the index.
         context: the model for dropped files, and where notices go.
         bands: bands shown as red, green and blue, counted from 1; empty for the first three.
-        issues: what an audit found, as the page shows it; see `read_issues`.
+        flat: makes the map of similarity; see `points_of`.
     """
 
     store: IndexStore
     context: SearchContext
     bands: tuple[int, ...] = ()
-    issues: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    flat: FlatMap = field(default=principal_plane, repr=False)
 
     @cached_property
     def ids(self) -> list[str]:
@@ -127,7 +128,7 @@ class IndexView:
     @cached_property
     def points(self) -> NDArray[np.float32]:
         """(N, 5) float32, see `points_of`."""
-        return points_of(self.store, self.labels[1])
+        return points_of(self.store, self.labels[1], self.flat)
 
     def facts(self) -> dict[str, Any]:
         """What the page shows first."""
@@ -137,7 +138,6 @@ class IndexView:
             "labels": self.labels[0],
             "columns": COLUMNS,
             "placed": int(np.isfinite(self.points[:, 0]).sum()),
-            "issues": list(self.issues),
         }
 
     def search(self, wanted: Wanted) -> list[dict[str, Any]]:
@@ -180,13 +180,26 @@ class IndexView:
         Raises:
             TileError: it cannot be read.
         """
-        return self._pictures(row, side_px)
+        return self._pictures(row, side_px, False)
+
+    def around(self, row: int) -> bytes:
+        """A window with its surroundings, as WebP.
+
+        Raises:
+            TileError: it cannot be read, or is a whole file.
+        """
+        return self._pictures(row, SIDES_PX[-1], True)
 
     @cached_property
-    def _pictures(self) -> Callable[[int, int], bytes]:
+    def _pictures(self) -> Callable[[int, int, bool], bytes]:
         @lru_cache(_KEPT_PICTURES)
-        def made(row: int, side_px: int) -> bytes:
-            picture = read_preview(self.store.rows[row].tile, side_px, self.bands)
+        def made(row: int, side_px: int, is_wider: bool) -> bytes:
+            tile = self.store.rows[row].tile
+            if is_wider:
+                if (around := tile_around(tile)) is None:
+                    raise TileError(tile.id, "it has no surroundings")
+                tile = around[0]
+            picture = read_preview(tile, side_px, self.bands)
             content = io.BytesIO()
             picture.save(content, format="WEBP", quality=80, method=2)
             return content.getvalue()

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.index.store.columns import Footprints
 from rsretrieve.index.store.folder import IndexStore
 
+FlatMap = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Makes (N, 2) points of (N, D) vectors."""
 COLUMNS = ("longitude", "latitude", "x", "y", "label")
 _SAMPLED, _BLOCK = 20_000, 65_536
 
 
-def points_of(store: IndexStore, label_numbers: NDArray[np.int32]) -> NDArray[np.float32]:
+def points_of(
+    store: IndexStore, label_numbers: NDArray[np.int32], flat: FlatMap
+) -> NDArray[np.float32]:
     """The points of all tiles.
 
     Args:
         store: the index.
         label_numbers: (N,) the number of each tile's label, −1 without one.
+        flat: makes the map of similarity.
 
     Returns:
         (N, 5) float32, see `COLUMNS`: centre of the footprint in degrees (NaN without a place), the
-        two largest principal components of the embedding, scaled to −1…1, and the label's number.
+        place on the map of similarity, −1…1, and the label's number.
     """
     points = np.full((len(store.rows), len(COLUMNS)), np.nan, np.float32)
     footprints = Footprints.of(store.rows)
@@ -30,7 +37,7 @@ def points_of(store: IndexStore, label_numbers: NDArray[np.int32]) -> NDArray[np
         middle = (west + east) / 2 + 180.0 * (east < west)
         points[footprints.rows, 0] = (middle + 180.0) % 360.0 - 180.0
         points[footprints.rows, 1] = (south + north) / 2
-    points[:, 2:4] = principal_plane(store.vectors)
+    points[:, 2:4] = flat(store.vectors)
     points[:, 4] = label_numbers
     return points
 
@@ -53,5 +60,10 @@ def principal_plane(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     for start in range(0, len(vectors), _BLOCK):
         block = np.asarray(vectors[start : start + _BLOCK], np.float64)
         flat[start : start + _BLOCK, : axes.shape[1]] = (block - mean) @ axes
+    return scaled(flat)
+
+
+def scaled(flat: NDArray[np.float64]) -> NDArray[np.float32]:
+    """(N, 2) points, each axis scaled to −1…1 around 0."""
     largest = np.abs(flat).max(axis=0)
     return (flat / np.where(largest > 0, largest, 1.0)).astype(np.float32)

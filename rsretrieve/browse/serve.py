@@ -9,24 +9,17 @@ from contextlib import suppress
 
 import uvicorn
 
-from rsretrieve.browse.app import KeptFiles, make_app
-from rsretrieve.browse.index_view import IndexView
+from rsretrieve.browse.guard import Guard
 from rsretrieve.errors import InvalidArgument
 
 HOST = "127.0.0.1"
 
 
-def serve(
-    view: IndexView,
-    kept: KeptFiles,
-    port: int,
-    opened: Callable[[str], None],
-) -> None:
+def serve(make: Callable[[str, int], Guard], port: int, opened: Callable[[str], None]) -> None:
     """Serve until the user presses Ctrl-C.
 
     Args:
-        view: the index.
-        kept: where answers are kept.
+        make: makes the app, of the secret token and the port.
         port: the port; 0: any that is free.
         opened: called with the address of the page as soon as it is answered.
 
@@ -48,7 +41,7 @@ def serve(
         port = int(listening.getsockname()[1])
         token = secrets.token_urlsafe(32)
         config = uvicorn.Config(
-            make_app(view, kept, token, port),
+            make(token, port),
             log_level="error",
             access_log=False,
             server_header=False,

@@ -1,4 +1,4 @@
-"""An index of small pictures with places, and its app."""
+"""An index of small pictures with places, an audit of its labels, and its app."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from rsretrieve.browse.answers import AnswersFile
 from rsretrieve.browse.app import KeptFiles
 from rsretrieve.browse.index_view import IndexView
 from rsretrieve.browse.kind_search import KindSearchFile
+from rsretrieve.browse.review.decided_file import DecidedFile
+from rsretrieve.browse.review.review import Review
+from rsretrieve.browse.review.saved_audit import SavedAudit
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import ModelNotFound
 from rsretrieve.index.build_from_embeddings import index_embeddings
@@ -24,6 +27,35 @@ from tests.support.vectors import unit_rows
 
 COUNT = 30
 TOKEN = "secret-token"
+
+
+AUDIT_HEADER = (
+    "tile,given_label,predicted_label,is_label_issue,kind,runner_up_label,twin,"
+    "issue_probability,neighbour_share,predicted_probability"
+)
+
+
+def audit_text() -> str:
+    """An audit of tiles 01 to 29: nine wrong labels, an off-topic tile, and a near-duplicate.
+
+    The labels of tiles 01 to 09 are wrong, tile 01's most probably; tile 10 is off-topic; tile 11
+    has nearly the same content as tile 12. The last tile is none of the index.
+    """
+    lines = [AUDIT_HEADER]
+    for number in range(1, COUNT):
+        given, other, third = (f"class {(number + step) % 3}" for step in range(3))
+        wrong = 0.99 - number / 100 if number < 10 else 0.05
+        kind = "wrong_label" if number < 10 else {10: "off_topic", 11: "duplicate"}.get(number, "")
+        twin = "tile 12.png" if number == 11 else ""
+        names = (other, True, kind, given if number % 2 else third)
+        if number >= 10:
+            names = (given, False, kind, other)
+        lines.append(
+            f"tile {number:02}.png,{given},{names[0]},{names[1]},{names[2]},{names[3]},{twin},"
+            f"{wrong:.3f},0.5,{wrong - 0.05 if number < 10 else 0.9:.3f}"
+        )
+    lines.append("elsewhere.png,class 1,class 2,True,wrong_label,class 0,,0.9,0.5,0.9")
+    return "\n".join(lines) + "\n"
 
 
 def no_model(_: int) -> object:
@@ -58,9 +90,21 @@ def view(index_folder: Path) -> IndexView:
 
 
 @pytest.fixture
+def audit_file(tmp_path: Path) -> Path:
+    path = tmp_path / "audit.csv"
+    path.write_text(audit_text())
+    return path
+
+
+@pytest.fixture
+def review(view: IndexView, audit_file: Path, tmp_path: Path) -> Review:
+    saved = SavedAudit.read(audit_file, view.store, view.row_of)
+    return Review(view, saved, DecidedFile(tmp_path / "decisions.csv"))
+
+
+@pytest.fixture
 def kept(view: IndexView, tmp_path: Path) -> KeptFiles:
     return KeptFiles(
         AnswersFile(tmp_path / "answers.csv", "answer", view.row_of),
-        AnswersFile(tmp_path / "labels.csv", "label", view.row_of),
         KindSearchFile(view.store, tmp_path / "kind.session.json"),
     )

@@ -115,11 +115,6 @@ def test_an_answer_that_is_none_is_refused(app, kept, given):
     assert not kept.answers.path.exists()
 
 
-def test_labels_are_decided(app, kept):
-    posted(app, f"/{TOKEN}/labels", {"2": "road, wide"})
-    assert kept.labels.path.read_text() == 'tile,label\ntile 02.png,"road, wide"\n'
-
-
 def test_a_dropped_file_is_embedded_and_removed(app, monkeypatch):
     seen = []
 

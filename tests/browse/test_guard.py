@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import random
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from rsretrieve.browse import guard as guarding
-from rsretrieve.browse.app import make_app
+from rsretrieve.browse.app import Extras, KeptFiles, make_app
+from rsretrieve.browse.base_map import BaseMap
+from rsretrieve.browse.review.review import Review
 from tests.browse.conftest import COUNT, TOKEN
 from tests.browse.requests import HOST, asked, posted
 
@@ -97,6 +107,12 @@ def test_a_large_body_is_refused(app, monkeypatch):
         "picture/30/192",
         "picture/99999999999999999999/192",
         "picture/1/191",
+        "around/-1",
+        "around/1/../../facts.py",
+        "base/0/0/0",
+        "base/../../etc/passwd",
+        "review",
+        "page/review.js",
         "style.css/..",
         "\x00",
     ],
@@ -108,28 +124,108 @@ def test_no_other_file_is_served(app, path):
     assert b"import" not in answer.body
 
 
-def test_random_requests_are_refused_or_answered_but_break_nothing(app, kept):
+def test_the_page_may_ask_one_named_host_for_images(view, kept):
+    base = BaseMap.parse("https://tiles.example:8443/{z}/{x}/{y}.png?key=1")
+    app = make_app(view, kept, TOKEN, 8000, Extras(base_map=base))
+    policy = asked(app, f"/{TOKEN}/").headers["content-security-policy"]
+    assert "img-src 'self' data: https://tiles.example:8443;" in policy
+    assert policy.count("tiles.example") == 1
+    assert policy.count("*") == 0
+
+
+@pytest.mark.medium
+def test_random_requests_are_refused_or_answered_but_break_nothing(hostile):
+    send_random_requests(hostile, 1_500)
+
+
+@pytest.mark.exhaustive
+def test_ten_thousand_random_requests_are_refused_or_answered(hostile):
+    send_random_requests(hostile, 10_000)
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """An app with all that it can have, and the folders that it may read."""
+
+    app: Any
+    kept: KeptFiles
+    review: Review
+    folders: tuple[str, ...]
+
+
+@pytest.fixture
+def hostile(view, kept, review, tmp_path):
+    base = tmp_path / "base"
+    (base / "0" / "0").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(base / "0" / "0" / "0.png")
+    app = make_app(view, kept, TOKEN, 8000, Extras(review, BaseMap.parse(str(base))))
+    code = (sys.prefix, sys.base_prefix, str(Path(guarding.__file__).parents[2]))
+    own = (str(view.store.folder.parent), str(tmp_path), os.devnull)
+    return Hostile(app, kept, review, (*code, *own))
+
+
+PARTS = (
+    *("facts", "points", "tiles", "search", "search-file", "answers", "picture", "around", "base"),
+    *("find", "find-answers", "found", "review", "review.js", "compared", "decided", "style.css"),
+    *("..", "...", "0", "1", "192", "384", "-1", "1e9", "", "%00", "%2e%2e", "é", "\x00", "~"),
+    *("etc", "passwd", "....//", "..%2f", "..\\..", "0.png", "9" * 30, "page", TOKEN),
+)
+BODIES = (
+    *(b"", b"{}", b"[]", b"null", b"\xff", b"[" * 5_000, b'{"a":' * 3_000, b"\x00" * 100),
+    *(b'{"likes":[1]}', b'{"likes":"x"}', b'{"likes":[1e999]}', b'{"likes":[1],"k":-1}'),
+    *(b'{"rows":[0,99]}', b'{"0":"yes"}', b'{"-1":"yes"}', b'{"a":"no"}', b'{"0":5}'),
+    *(b'{"point":[1]}', b'{"point":"x"}', b'{"point":[11,47]}', b'{"likes":[1],"bbox":[1]}'),
+    *(b'{"positions":[0]}', b'{"positions":[-1]}', b'{"positions":"x"}', b'{"cards":{"0":null}}'),
+    *(b'{"cards":{"0":["reject","class 1","",""]}}', b'{"cards":{"../x":["accept","","",""]}}'),
+    *(b'{"others":{"../../etc/passwd":["x","choose","","","","",""]}}', b'{"others":[]}'),
+)
+HEADERS: tuple[dict[str, str], ...] = (
+    *({}, {}, {}, {"origin": "http://127.0.0.1:8000"}, {"sec-fetch-site": "same-origin"}),
+    *({"host": "evil.example:8000"}, {"origin": "http://evil.example"}, {"origin": "null"}),
+    *({"sec-fetch-site": "cross-site"}, {"content-length": "x"}, {"host": ""}),
+)
+
+
+def send_random_requests(hostile: Hostile, count: int) -> None:
+    """Send requests of random parts; only what the page may ask for is answered."""
     chance = random.Random(0)
-    parts = ["facts", "points", "tiles", "search", "search-file", "answers", "labels", "picture"]
-    parts += ["find", "find-answers", "found"]
-    parts += ["..", "0", "192", "-1", "", "%00", "é", TOKEN]
-    bodies = [b"", b"{}", b"[]", b"null", b'{"likes":[1]}', b'{"likes":"x"}', b'{"likes":[1e999]}']
-    bodies += [b'{"rows":[0,99]}', b'{"0":"yes"}', b'{"-1":"yes"}', b'{"a":"no"}', b'{"0":5}']
-    bodies += [
-        b'{"point":[1]}',
-        b'{"point":"x"}',
-        b'{"k":-1}',
-        b'{"bbox":[1]}',
-        b"\xff",
-        b"[" * 5000,
-    ]
-    for _ in range(1_500):
-        path = "/".join(chance.choices(parts, k=chance.randint(0, 4)))
-        token = TOKEN if chance.random() < 0.8 else "wrong"
-        method, body = chance.choice(["GET", "POST", "HEAD", "PUT"]), chance.choice(bodies)
-        answer = asked(app, f"/{token}/{path}", method=method, body=body)
-        assert answer.status in (200, 400, 403, 404, 405, 421), (path, body)
-        assert token == TOKEN or answer.status in (403, 405)
-    assert set(kept.answers.values) <= {f"tile {number:02}.png" for number in range(COUNT)}
-    assert set(kept.answers.values.values()) <= {"yes", "no"}
-    assert not list(kept.answers.path.parent.glob(".*"))
+    queries = ("", "name=../../x.png", "name=a.tif&wanted={", "name=a.png&wanted=[]", "%ff=%00")
+    with opened_files() as opened:
+        for _ in range(count):
+            path = "/".join(chance.choices(PARTS, k=chance.randint(0, 4)))
+            token = chance.choice((TOKEN, TOKEN, TOKEN, TOKEN[:-1], "", "wrong", "é"))
+            method = chance.choice(("GET", "GET", "POST", "POST", "HEAD", "PUT"))
+            headers, body = chance.choice(HEADERS), chance.choice(BODIES)
+            query = chance.choice(queries)
+            sent = {"method": method, "headers": headers, "body": body, "query": query}
+            answer = asked(hostile.app, f"/{token}/{path}", **sent)
+            assert answer.status in (200, 204, 400, 403, 404, 405, 413, 421), (path, sent)
+            is_allowed = token == TOKEN and headers in HEADERS[:5]
+            assert is_allowed or answer.status in (403, 405, 413, 421), (path, sent)
+            assert b"root:" not in answer.body
+    outside = {path for path in opened if not path.startswith(hostile.folders)}
+    assert outside == set()
+    assert {*hostile.kept.answers.values} <= {f"tile {number:02}.png" for number in range(COUNT)}
+
+
+OPENED: list[set[str]] = []
+HOOKED: list[bool] = []
+
+
+def note_opened(event: str, arguments: tuple[Any, ...]) -> None:
+    """An audit hook; it stays for the rest of the process, and then does nothing."""
+    if OPENED and event == "open" and isinstance(arguments[0], str | bytes):
+        OPENED[-1].add(str(Path(os.fsdecode(arguments[0])).absolute()))
+
+
+@contextmanager
+def opened_files() -> Iterator[set[str]]:
+    """The paths of all files that this process opens meanwhile."""
+    if not HOOKED:
+        sys.addaudithook(note_opened)
+        HOOKED.append(True)
+    OPENED.append(set())
+    try:
+        yield OPENED[-1]
+    finally:
+        OPENED.clear()

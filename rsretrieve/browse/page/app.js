@@ -1,13 +1,14 @@
 // What the page does: it asks the program, and shows the answers.
 
-import { hitCard, issueCard, proposalCard } from "./cards.js";
+import { BaseMap, mercator } from "./base_map.js";
+import { hitCard, proposalCard } from "./cards.js";
 import { PointMap } from "./map.js";
 import { get, numbers, post, postFile } from "./requests.js";
 
 const at = (id) => document.getElementById(id);
 const STEP = 60; // cards that are added at once
 const state = {
-  facts: null, shown: [], visible: 0, kind: "hits", answers: {}, decided: {}, kindAnswers: {},
+  facts: null, shown: [], visible: 0, kind: "hits", answers: {}, kindAnswers: {},
 };
 
 function say(text, isError = false) {
@@ -60,21 +61,10 @@ const does = {
     say(open ? `${open} tiles have no answer yet` : "");
     if (!open) at("next").focus();
   },
-  decide(issue, label) {
-    const decision = state.decided[issue.row] === label ? "" : label;
-    return doing("", async () => {
-      const { kept, file } = await post("labels", { [issue.row]: decision });
-      if (decision) state.decided[issue.row] = decision;
-      else delete state.decided[issue.row];
-      replaceCard(issue.row);
-      say(`${kept} ${kept === 1 ? "label" : "labels"} decided, kept in ${file}`);
-    });
-  },
 };
 
 const CARDS = {
   hits: (tile) => hitCard(tile, state.answers[tile.row], does),
-  issues: (tile) => issueCard(tile, state.decided[tile.row], does),
   proposals: (tile) => proposalCard(tile, state.kindAnswers[tile.row], does),
 };
 
@@ -192,7 +182,9 @@ function showMap(name, points, columns) {
       (_, row) => points[row * columns.length + place]);
   };
   const groups = column("label");
-  if (name === "earth") {
+  if (name === "earth" && state.base) {
+    map.show(column("longitude"), column("latitude").map(mercator), groups, 1, state.base);
+  } else if (name === "earth") {
     const latitude = column("latitude");
     const known = latitude.filter((value) => !Number.isNaN(value));
     const middle = known.reduce((sum, value) => sum + value, 0) / (known.length || 1);
@@ -200,29 +192,39 @@ function showMap(name, points, columns) {
   } else {
     map.show(column("x"), column("y"), groups);
   }
+  const { base_map: base, map_note: note } = state.facts;
+  const from = base?.origin ? ` The base map comes from ${base.origin}: requests leave this machine.` : "";
   at("map-hint").textContent = name === "earth"
-    ? "Each point is the centre of a tile; colours are labels."
-    : "Near points have similar embeddings (two principal components); colours are labels.";
+    ? `Each point is the centre of a tile; colours are labels.${from}`
+    : `Near points have similar embeddings (${note}); colours are labels.`;
 }
 
 async function start() {
   const facts = await get("facts");
   const points = await numbers("points");
-  Object.assign(state, { facts, answers: facts.answers, decided: facts.decided });
+  const base = facts.base_map && new BaseMap(facts.base_map, () => map.draw());
+  Object.assign(state, { facts, base, answers: facts.answers });
   at("title").textContent = facts.index;
   document.title = `${facts.index}: rsretrieve`;
   at("count").textContent = `${facts.tiles.toLocaleString("en")} tiles, ${facts.placed.toLocaleString("en")} with a place`;
   for (const label of facts.labels) at("label").append(new Option(label, label));
-  at("review").hidden = !facts.issues.length;
-  at("review").textContent = `Review ${facts.issues.length} ${facts.issues.length === 1 ? "label" : "labels"}`;
+  at("review").hidden = !facts.to_review;
+  at("review").textContent = `Review ${facts.to_review.toLocaleString("en")} ${facts.to_review === 1 ? "label" : "labels"}`;
   const choices = [...document.querySelectorAll("input[name=map]")];
   for (const choice of choices) {
     choice.disabled = choice.value === "earth" && !facts.placed;
     choice.addEventListener("change", () => showMap(choice.value, points, facts.columns));
   }
-  showMap("plane", points, facts.columns);
+  const first = base && facts.placed ? "earth" : "plane";
+  choices.find(({ value }) => value === first).checked = true;
+  showMap(first, points, facts.columns);
   showAnswers();
   say("");
+  const [, row] = location.hash.match(/^#like=(\d{1,9})$/) || [];  // from the review
+  if (row && Number(row) < facts.tiles) {
+    const [tile] = await post("tiles", { rows: [Number(row)] });
+    await does.similar(tile);
+  }
 }
 
 at("search").addEventListener("submit", (event) => {
@@ -261,9 +263,4 @@ at("forget").addEventListener("click", () => doing("", async () => {
   show(state.shown, at("what").textContent, state.kind);
   showAnswers();
 }));
-at("review").addEventListener("click", () => {
-  show(state.facts.issues, "Which labels are right?", "issues");
-  say("");
-});
-
 doing("opening the index…", start);

@@ -94,21 +94,3 @@ export function proposalCard(tile, answer, does) {
   });
   return card;
 }
-
-// An issue of the audit: which label is right?
-export function issueCard(issue, decided, does) {
-  const percent = `${Math.round(100 * issue.probability)} % wrong`;
-  const acts = element("div", { className: "acts" },
-    act(`Keep ${issue.label}`, "The label is right", decided === issue.label,
-      () => does.decide(issue, issue.label)),
-    act(`Set ${issue.proposed}`, "The proposed label is right", decided === issue.proposed,
-      () => does.decide(issue, issue.proposed)),
-    act("Similar", `Find tiles like ${issue.tile}`, null, () => does.similar(issue)));
-  const state = decided === undefined ? "" : decided === issue.label ? "no" : "yes";
-  return element("div", { className: `card ${state}` },
-    picture(issue, does),
-    element("p", {}, element("strong", { textContent: `${issue.label} → ${issue.proposed}` })),
-    element("p", { textContent: percent }),
-    element("p", { className: "soft", textContent: issue.tile }),
-    acts);
-}

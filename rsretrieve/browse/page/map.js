@@ -22,8 +22,9 @@ export class PointMap {
     new ResizeObserver(() => this.fit(false)).observe(canvas);
   }
 
-  // Show other coordinates. NaN: the tile is not on this map.
-  show(x, y, groups, stretch = 1) {
+  // Show other coordinates, and a base map below them. NaN: the tile is not on this map.
+  show(x, y, groups, stretch = 1, base = null) {
+    this.base = base;
     this.x = x;
     this.y = y;
     this.stretch = stretch; // one unit of x, in units of y
@@ -96,6 +97,7 @@ export class PointMap {
     const scale = window.devicePixelRatio || 1;
     pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
     if (!this.view) return;
+    this.base?.paint(pen, this.view);
     const side = Math.max(2, Math.min(6, 4000 / Math.sqrt(this.x.length + 1) / 20)) * scale;
     for (const [colour, rows] of this.colours) {
       pen.fillStyle = colour;

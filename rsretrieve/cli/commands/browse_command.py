@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,23 @@ from rsretrieve.cli.early_checks import check_device, check_file, check_index, f
 from rsretrieve.cli.terminal import Terminal
 
 if TYPE_CHECKING:
+    from rsretrieve.browse.index_view import IndexView
+    from rsretrieve.browse.points import FlatMap
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.index.store.folder import IndexStore
     from rsretrieve.search.search import SearchContext
+
+
+class MapKind(StrEnum):
+    """How the map of similarity is made."""
+
+    PCA = "pca"
+    UMAP = "umap"
+
+    @property
+    def note(self) -> str:
+        """For the page."""
+        return "two principal components" if self is MapKind.PCA else "UMAP"
 
 
 def browse(
@@ -24,9 +39,27 @@ def browse(
         Path | None,
         typer.Option(
             metavar="AUDIT.csv",
-            help="What `audit-labels --output` wrote: its issues can be reviewed on the page.",
+            help="What `audit-labels --output` wrote: its tiles can be reviewed on the page, as on "
+            "that of `audit-labels --page`.",
         ),
     ] = None,
+    base_map: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER|URL",
+            help="Map tiles (Web Mercator) below the map of places: a folder of z/x/y.png, or an "
+            "address with {z}, {x} and {y} ({-y}: counted from the south). The page then asks this "
+            "one host for them, which sees what part of the map you look at.",
+        ),
+    ] = None,
+    similarity_map: Annotated[
+        MapKind,
+        typer.Option(
+            "--map",
+            help="Map of similarity: two principal components, or UMAP (extra umap), which keeps "
+            "neighbours together; of 20,000 tiles it takes about a minute, once.",
+        ),
+    ] = MapKind.PCA,
     answers: Annotated[
         Path | None,
         typer.Option(
@@ -39,8 +72,9 @@ def browse(
         Path | None,
         typer.Option(
             metavar="FILE.csv",
-            help="Where labels decided in the review are kept (tile,label), for --labels and "
-            "--decisions. \\[default: INDEX-labels.csv in the current folder]",
+            help="Where decisions of the review are kept, after every one, for audit-labels "
+            "--decisions; a file that is there goes on. \\[default: INDEX-decisions.csv in the "
+            "current folder]",
         ),
     ] = None,
     session: Annotated[
@@ -70,6 +104,7 @@ def browse(
     Example:
         rsretrieve browse index
         rsretrieve browse index --audit audit.csv
+        rsretrieve browse index --base-map map-tiles
 
     Needs the extra browse: pip install 'rsretrieve[browse]'
     """
@@ -78,11 +113,11 @@ def browse(
         check_device(device)
         check_index(index)
         check_file(audit)
-        _require_packages()
+        _require_packages(similarity_map)
+        base = _base_map(base_map, terminal)
         from rsretrieve.browse.answers import AnswersFile
-        from rsretrieve.browse.app import KeptFiles
+        from rsretrieve.browse.app import Extras, KeptFiles, make_app
         from rsretrieve.browse.index_view import IndexView
-        from rsretrieve.browse.issues import read_issues
         from rsretrieve.browse.kind_search import KindSearchFile
         from rsretrieve.browse.serve import serve
         from rsretrieve.data.run_context import RunContext
@@ -92,7 +127,7 @@ def browse(
         name = index.resolve().name
         files = {
             "--answers": answers or Path(f"{name}-answers.csv"),
-            "--decided": decided or Path(f"{name}-labels.csv"),
+            "--decided": decided or Path(f"{name}-decisions.csv"),
             "--session": session or Path(f"{name}.session.json"),
         }
         outputs = OutputPaths(files, inputs={"INDEX": index, "--audit": audit}, overwrite=True)
@@ -100,25 +135,67 @@ def browse(
         store = open_index(index)
         outputs.check_tiles(lambda: store.rows.column("path"))
         context = RunContext(listener=terminal.listen)
-        plain = IndexView(store, _search_context(store, chosen, device, context))
-        issues, absent = ([], 0) if audit is None else read_issues(audit, plain.row_of)
-        if absent:
-            terminal.notice(f"{audit} has {absent} issues of tiles that the index does not have")
-        view = IndexView(store, plain.context, _bands(store, chosen), tuple(issues))
+        search = _search_context(store, chosen, device, context)
+        view = IndexView(
+            store, search, _bands(store, chosen), _flat(similarity_map, store, context)
+        )
         kept = KeptFiles(
-            AnswersFile(files["--answers"], "answer", plain.row_of),
-            AnswersFile(files["--decided"], "label", plain.row_of),
+            AnswersFile(files["--answers"], "answer", view.row_of),
             KindSearchFile(store, files["--session"]),
         )
+        extras = Extras(
+            _review(audit, files["--decided"], view, terminal),
+            base,
+            similarity_map.note,
+        )
         serve(
-            view,
-            kept,
+            lambda token, found: make_app(view, kept, token, found, extras),
             port,
             lambda url: _opened(url, terminal, opens=not no_open),
         )
 
 
-def _require_packages() -> None:
+def _review(audit: Path | None, decided: Path, view: IndexView, terminal: Terminal) -> Any:
+    """The review of an audit; None without one."""
+    if audit is None:
+        return None
+    from rsretrieve.browse.review.decided_file import DecidedFile
+    from rsretrieve.browse.review.review import Review
+    from rsretrieve.browse.review.saved_audit import SavedAudit
+
+    saved = SavedAudit.read(audit, view.store, view.row_of)
+    terminal.notice(*saved.notices)
+    return Review(view, saved, DecidedFile(decided))
+
+
+def _base_map(text: str | None, terminal: Terminal) -> Any:
+    """The base map; None without one."""
+    if text is None:
+        return None
+    from rsretrieve.browse.base_map import BaseMap
+
+    found = BaseMap.parse(text)
+    if found.origin:
+        terminal.notice(
+            f"--base-map: the page asks {found.origin} for map tiles; it sees what part of the map "
+            "you look at, and no tile of the index"
+        )
+    return found
+
+
+def _flat(kind: MapKind, store: IndexStore, context: RunContext) -> FlatMap:
+    """What makes the map of similarity."""
+    from rsretrieve.browse.points import principal_plane
+
+    if kind is MapKind.PCA:
+        return principal_plane
+    from rsretrieve.browse.umap_plane import umap_plane
+
+    found = umap_plane(store, context)  # before the page is served: it may take a minute
+    return lambda _: found
+
+
+def _require_packages(kind: MapKind) -> None:
     """Check that the packages of the extra are there, before anything is read.
 
     Raises:
@@ -128,11 +205,13 @@ def _require_packages() -> None:
 
     from rsretrieve.errors import MissingPackage
 
-    for name in ("starlette", "uvicorn"):
+    needed = [("starlette", "browse", "browse"), ("uvicorn", "browse", "browse")]
+    needed += [("umap", "--map umap", "umap")] * (kind is MapKind.UMAP)
+    for name, what, extra in needed:
         if find_spec(name) is None:
             raise MissingPackage(
-                f"browse needs the package {name}, which is not installed",
-                hint="pip install 'rsretrieve[browse]'",
+                f"{what} needs the package {name}, which is not installed",
+                hint=f"pip install 'rsretrieve[{extra}]'",
             )
 
 

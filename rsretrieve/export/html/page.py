@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -61,21 +63,72 @@ def page_text(request: PageRequest, thumbnails: Thumbnails, context: RunContext)
         context: receives the progress of reading pictures, and a notice if some are left out.
     """
     thumbnails.read(wanted_pictures(request), request.bands, context)
-    script = "\n".join(map(_resource, SCRIPTS))
-    style = "\n".join(map(_resource, _STYLES))
+    script, style = page_script(), page_style()
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{_policy(style, script)}">'
+    parts = PageParts(
+        policy,
+        f"<style>{style}</style>",
+        f"<script>{script}</script>",
+        _chunks(thumbnails.pictures),
+    )
+    told = summary(request.audit, len(request.shown), request.models)
+    return filled_page(request, told, page_data(request, thumbnails), parts)
+
+
+@dataclass(frozen=True)
+class PageParts:
+    """The elements of a page that a file holds itself and a server serves apart.
+
+    Attributes:
+        policy: element with the content security policy; empty if a header says it.
+        style: element with the style, or a link to it.
+        script: element with the script, or with its address.
+        pictures: elements with the pictures.
+    """
+
+    policy: str
+    style: str
+    script: str
+    pictures: str
+
+
+def filled_page(request: PageRequest, told: str, data: Mapping[str, Any], parts: PageParts) -> str:
+    """The page as HTML.
+
+    Args:
+        request: the content of the page.
+        told: HTML of the paragraph above the cards.
+        data: what the scripts show; see `page_data`.
+        parts: the other elements.
+    """
     matrix = request.audit.noise_matrix
     return Template(_resource("audit.html")).substitute(
-        policy=_policy(style, script),
+        policy=parts.policy,
         source=text(request.source),
-        summary=summary(request.audit, len(request.shown), request.models),
+        summary=told,
         command=text(request.review.command),
-        style=style,
+        style=parts.style,
         classes=class_table(request.audit),
         matrix="" if matrix is None or not matrix.values.any() else matrix_picture(matrix),
-        data=_as_script_text(page_data(request, thumbnails)),
-        script=script,
-        pictures=_chunks(thumbnails.pictures),
+        data=_as_script_text(data),
+        script=parts.script,
+        pictures=parts.pictures,
     )
+
+
+def page_script(*further: str) -> str:
+    """The script of the page.
+
+    Args:
+        further: scripts that run before the last part, which starts the page.
+    """
+    *parts, start = map(_resource, SCRIPTS)
+    return "\n".join([*parts, *further, start])
+
+
+def page_style() -> str:
+    """The style of the page."""
+    return "\n".join(map(_resource, _STYLES))
 
 
 def _resource(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow
 
@@ -18,16 +18,33 @@ from rsretrieve.export.html.page_limits import (
     LARGE_PX,
     PICTURES_PER_CHUNK,
     SMALL_PX,
-    large_px,
 )
 from rsretrieve.export.html.page_request import PageRequest
 from rsretrieve.export.html.reasons import TYPE_MEANINGS, TYPE_NAMES, reason_for, score_text
 from rsretrieve.export.html.scene_context import tile_around
-from rsretrieve.export.html.thumbnails import Thumbnails
+from rsretrieve.export.html.thumbnails import CONTEXT
 
-CONTEXT = "context"
 _DIGITS = 4  # of a probability
 _DEGREE_DIGITS = 6
+
+
+class Pictures(Protocol):
+    """Numbers of the pictures of a page, by which its scripts find them; −1 for none."""
+
+    def of_card(self, tile: Tile, number: int) -> int:
+        """The picture on a card, by the position of the card."""
+
+    def enlarged(self, tile: Tile) -> int:
+        """A larger picture of the same tile."""
+
+    def compared(self, tile: Tile) -> int:
+        """The small picture of a tile to compare with."""
+
+    def around(self, tile: Tile, wider: Tile) -> int:
+        """The surroundings of a window."""
+
+    def reason(self, tile: Tile) -> str:
+        """Why a tile has no picture; empty if it has one."""
 
 
 def wanted_pictures(request: PageRequest) -> list[tuple[str, dict[Tile, set[int]]]]:
@@ -54,9 +71,9 @@ def _compared(row: Row, request: PageRequest) -> Iterator[Tile]:
         yield duplicate
 
 
-def page_data(request: PageRequest, thumbnails: Thumbnails) -> dict[str, Any]:
+def page_data(request: PageRequest, pictures: Pictures) -> dict[str, Any]:
     """Everything that the scripts show but the pictures themselves."""
-    audit, builder = request.audit, _Cards(request, thumbnails)
+    audit, builder = request.audit, _Cards(request, pictures)
     cards = [builder.card(number, row) for number, row in enumerate(request.rows)]
     shown_types = [card["kind"] for card in cards]
     return {
@@ -89,15 +106,15 @@ class _Cards:
         compared: tile, label and position of the picture of each tile to compare with.
     """
 
-    def __init__(self, request: PageRequest, thumbnails: Thumbnails) -> None:
+    def __init__(self, request: PageRequest, pictures: Pictures) -> None:
         self.compared: list[tuple[str, str | None, int]] = []
-        self._request, self._thumbnails = request, thumbnails
+        self._request, self._pictures = request, pictures
         self._numbers: dict[Tile, int] = {}
         disputed = request.review.disagreements
         self._opinions = {each.tile_id: each.opinions for each in disputed}
 
     def card(self, number: int, row: Row) -> dict[str, Any]:
-        request, thumbnails = self._request, self._thumbnails
+        request, pictures = self._request, self._pictures
         tile, duplicate = request.tile(row), request.near_duplicate(row)
         compared = request.comparison(row)
         card = {
@@ -115,8 +132,8 @@ class _Cards:
                 compares_pixels=request.compares_pixels,
                 has_probabilities=request.has_probabilities,
             ),
-            "picture": thumbnails.position(tile, large_px(number)),
-            "reason": thumbnails.reason(tile),
+            "picture": pictures.of_card(tile, number),
+            "reason": pictures.reason(tile),
             "own": [*map(self._number, compared.own)],
             "others": [*map(self._number, compared.suggested)],
             "third": [*map(self._number, compared.second)],
@@ -139,10 +156,12 @@ class _Cards:
             extras["place"] = [round(degrees, _DEGREE_DIGITS) for degrees in place.centre]
         around = tile_around(tile)
         if around is not None:
-            position = self._thumbnails.position(around[0], CONTEXT_PX, CONTEXT)
+            position = self._pictures.around(tile, around[0])
             if position >= 0:
                 box = [_rounded(share) for share in around[1]]
                 extras["context"] = {"picture": position, "box": box}
+        if (enlarged := self._pictures.enlarged(tile)) >= 0:
+            extras["full"] = enlarged
         if tile.id in self._opinions:
             extras["opinions"] = self._opinions[tile.id]
         return extras
@@ -150,7 +169,7 @@ class _Cards:
     def _number(self, tile: Tile) -> int:
         if tile not in self._numbers:
             self._numbers[tile] = len(self.compared)
-            position = self._thumbnails.position(tile, SMALL_PX)
+            position = self._pictures.compared(tile)
             self.compared.append((tile.id, tile.label, position))
         return self._numbers[tile]
 

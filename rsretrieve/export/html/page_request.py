@@ -60,7 +60,8 @@ class PageRequest:
         audit: the audit to show.
         source: the tiles, as named by the user.
         bands: bands shown as red, green and blue, counted from 1; empty for the first three.
-        compares_pixels: near-duplicates were found by pixels, not by embeddings alone.
+        compares_pixels: near-duplicates were found by pixels, not by embeddings alone; None if
+            that is not known.
         most_cards: largest number of tiles to show; the worst ones are shown.
         review: how the decisions are applied later.
         models: the model folders, as the user named them; none if there was no model.
@@ -69,7 +70,7 @@ class PageRequest:
     audit: Audit
     source: str
     bands: tuple[int, ...] = ()
-    compares_pixels: bool = True
+    compares_pixels: bool | None = True
     most_cards: int = MOST_CARDS
     review: ReviewSettings = field(default_factory=ReviewSettings)
     models: tuple[str, ...] = ()

@@ -45,7 +45,7 @@ def reason_for(
     row: Row,
     duplicate_label: str | None,
     *,
-    compares_pixels: bool = True,
+    compares_pixels: bool | None = True,
     has_probabilities: bool = True,
 ) -> str:
     """Why a tile should be reviewed.
@@ -53,7 +53,8 @@ def reason_for(
     Args:
         row: its row of the findings.
         duplicate_label: label of its near-duplicate, if it has one.
-        compares_pixels: the near-duplicate was found by pixels, not by embeddings alone.
+        compares_pixels: the near-duplicate was found by pixels, not by embeddings alone; None if
+            that is not known.
         has_probabilities: the scores are probabilities; otherwise they only rank the labels, and
             no probability is said.
     """
@@ -65,7 +66,7 @@ def reason_for(
 
     match row["kind"]:
         case IssueType.DUPLICATE if duplicate_label is not None:
-            what = "pixels" if compares_pixels else "embedding"
+            what = {True: "pixels", False: "embedding", None: "content"}[compares_pixels]
             return (
                 f"{row['twin']} has nearly the same {what} and the label {duplicate_label}. "
                 f"The most probable class is {told(near)}."

@@ -13,8 +13,14 @@ from rsretrieve.data.reading.preview import Previewed, reduced
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.export.html.page_limits import PICTURES_LIMIT_BYTES
+from rsretrieve.export.html.page_limits import (
+    CONTEXT_PX,
+    PICTURES_LIMIT_BYTES,
+    SMALL_PX,
+    large_px,
+)
 
+CONTEXT = "context"
 Sizes = Mapping[Tile, set[int]]
 
 
@@ -79,6 +85,22 @@ class Thumbnails:
     def position(self, tile: Tile, size_px: int, use: str = "") -> int:
         """Position of a tile's picture in `pictures`; −1 if there is none."""
         return self._position.get((use, tile.id, size_px), -1)
+
+    def of_card(self, tile: Tile, number: int) -> int:
+        """Position of the picture on the card of that number; −1 if there is none."""
+        return self.position(tile, large_px(number))
+
+    def enlarged(self, _: Tile) -> int:
+        """−1: the picture of the card is enlarged."""
+        return -1
+
+    def compared(self, tile: Tile) -> int:
+        """Position of the small picture of a tile; −1 if there is none."""
+        return self.position(tile, SMALL_PX)
+
+    def around(self, _: Tile, wider: Tile) -> int:
+        """Position of the picture of a window's surroundings; −1 if there is none."""
+        return self.position(wider, CONTEXT_PX, CONTEXT)
 
     def reason(self, tile: Tile) -> str:
         """Why a tile has no picture; empty if it has one."""

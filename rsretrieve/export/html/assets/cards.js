@@ -19,6 +19,8 @@ function labelsOf(card) {
   return line;
 }
 
+const MORE_ACTS = [];  // on every card; a file has none
+
 // The acts on a card: name, key, text, probability. The first is the one that is most likely right.
 function actsOn(card) {
   const [given, suggested, second] = card.probabilities;
@@ -30,6 +32,7 @@ function actsOn(card) {
     ["choose", "C", "Other…", null],
     ["remove", "X", "No class", null],
     ["skip", "S", "Skip", null],
+    ...MORE_ACTS,
   ];
   if (card.kind !== OFF_TOPIC) return acts;
   return [acts.find(([act]) => act === "remove"), ...acts.filter(([act]) => act !== "remove")];
@@ -50,16 +53,26 @@ function strip(title, numbers) {
   return [element("div", "", element("h3", "", title), element("div", "strip", ...numbers.map(comparedPicture)))];
 }
 
+const Comparisons = {
+  // Show the tiles to compare with. A file holds them all.
+  fill(made, card) {
+    made.replaceChildren(...this.strips(card));
+  },
+
+  strips(card) {
+    const label = card.twin === null ? "" : DATA.compared[card.twin][1] ?? "";
+    return [
+      ...strip(`Nearest labelled ${shown(card.given)}`, card.own),
+      ...card.suggested === card.given ? [] : strip(`Nearest labelled ${shown(card.suggested)}`, card.others),
+      ...card.second ? strip(`Nearest labelled ${shown(card.second)}`, card.third) : [],
+      ...card.twin === null ? [] : strip(`Near-duplicate labelled ${shown(label)}`, [card.twin]),
+    ];
+  },
+};
+
 function comparisonOf(card) {
-  const made = element("div", "compare", ...strip(`Nearest labelled ${shown(card.given)}`, card.own));
-  if (card.suggested !== card.given) {
-    made.append(...strip(`Nearest labelled ${shown(card.suggested)}`, card.others));
-  }
-  if (card.second) made.append(...strip(`Nearest labelled ${shown(card.second)}`, card.third));
-  if (card.twin !== null) {
-    const label = DATA.compared[card.twin][1] ?? "";
-    made.append(...strip(`Near-duplicate labelled ${shown(label)}`, [card.twin]));
-  }
+  const made = element("div", "compare");
+  Comparisons.fill(made, card);
   return made;
 }
 

@@ -9,6 +9,7 @@ const Decisions = {
   others: earlier(),  // tile without a card -> its row as loaded; saved with the others
   disputes: new Map(),  // position -> [[who, label], …]: reviewers differ, and nothing is decided
   kept: true,
+  warning: "This browser cannot keep decisions: save them before you close the page.",
   timer: 0,
 
   restore() {

@@ -25,7 +25,7 @@ const Enlarger = {
     const { position } = View, card = CARDS[position];
     byId("enlarger-title").textContent = shown(card.tile);
     byId("enlarger-picture").replaceChildren(
-      element("figure", "", picture(card.picture, card.reason, card.tile, "full"),
+      element("figure", "", picture(card.full ?? card.picture, card.reason, card.tile, "full"),
         element("figcaption", "", "the tile")),
       ...this.context(card));
     byId("enlarger-told").replaceChildren(labelsOf(card), element("p", "why", shown(card.why)),

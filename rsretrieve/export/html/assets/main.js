@@ -11,7 +11,7 @@ function startReviewer() {
 function startButtons() {
   byId("clear").onclick = () => Filters.clear();
   byId("place").onclick = () => { IssueMap.frames = []; IssueMap.filter(); };
-  byId("save").onclick = byId("save-too").onclick = save;
+  for (const id of ["save", "save-too"]) if (byId(id)) byId(id).onclick = save;
   byId("load").onclick = () => byId("file").click();
   byId("file").onchange = () => { load(byId("file").files[0]); byId("file").value = ""; };
   byId("help").onclick = () => byId("helper").showModal();

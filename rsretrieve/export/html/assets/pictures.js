@@ -6,7 +6,7 @@ const CHUNKS_HELD = 24;
 const Pictures = {
   chunks: new Map(),  // number -> list of data URIs; the one used last stands last
 
-  // The data URI of a picture, or nothing as long as it is not loaded.
+  // The address of a picture, a data URI, or nothing as long as it is not loaded.
   uri(index) {
     const number = Math.floor(index / DATA.picturesPerChunk);
     let chunk = this.chunks.get(number);
@@ -21,6 +21,9 @@ const Pictures = {
     if (this.chunks.size > CHUNKS_HELD) this.chunks.delete(this.chunks.keys().next().value);
     return chunk[index % DATA.picturesPerChunk];
   },
+
+  // Before an image gets its address: nothing to do in a file, which holds its pictures.
+  prepare() {},
 
   // Show the pictures that were not loaded when their cards were made.
   fill() {
@@ -37,6 +40,7 @@ const Pictures = {
 function picture(index, reason, name, className) {
   if (index < 0) return element("div", `${className} missing`, reason || "no picture");
   const image = element("img", className);
+  Pictures.prepare(image, index);
   const uri = Pictures.uri(index);
   if (uri === undefined) image.dataset.waits = index;
   else image.src = uri;

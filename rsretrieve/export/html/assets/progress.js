@@ -6,7 +6,7 @@ const Progress = {
     bar.style.width = `${(100 * count) / Math.max(1, CARDS.length)}%`;
     bar.parentNode.setAttribute("aria-valuemax", CARDS.length);
     bar.parentNode.setAttribute("aria-valuenow", count);
-    const warning = Decisions.kept ? "" : " This browser cannot keep decisions: save them before you close the page.";
+    const warning = Decisions.kept ? "" : ` ${Decisions.warning}`;
     const others = Decisions.others.size ? `, and ${Decisions.others.size} on tiles without a card` : "";
     const differ = Decisions.disputes.size ? `, ${Decisions.disputes.size} in disagreement` : "";
     byId("status").textContent = `${count} of ${CARDS.length} decided${differ}${others}. ${said}${warning}`;
@@ -33,12 +33,13 @@ const Progress = {
       changed += label !== CARDS[position].given;
     }
     const undecided = DATA.left.undecided - decided;
-    const [low, high] = DATA.left.interval.map((end) => Math.round(Math.min(undecided, Math.max(0, end - expected))));
+    const ends = (DATA.left.interval ?? []).map((end) => Math.round(Math.min(undecided, Math.max(0, end - expected))));
+    const interval = ends.length ? `95% interval ${ends.map((end) => end.toLocaleString("en")).join(" to ")}` : DATA.left.about;
     const number = DATA.left.expected === null
       ? "a number that cannot be determined" : Math.round(Math.max(0, DATA.left.expected - expected)).toLocaleString("en");
     const found = decided ? ` You changed ${changed.toLocaleString("en")} of ${counted(decided, "label")}.` : "";
     return `Probably wrong among the ${undecided.toLocaleString("en")} labels that nobody decided on: `
-      + `${number} (95% interval ${low.toLocaleString("en")} to ${high.toLocaleString("en")}).${found}`;
+      + `${number} (${interval}).${found}`;
   },
 
   copyCommand() {

@@ -1,0 +1,177 @@
+// The review inside `rsretrieve browse`: pictures come from the program when they are shown, and
+// decisions go to a file of it at once. All else is the page that `audit-labels --page` writes.
+
+const RETRY_MS = 2000, AT_ONCE = 60;
+
+Object.assign(Pictures, {
+  uri(index) {
+    const addresses = DATA.pictureAddresses;
+    return addresses[index % addresses.length].replace("{row}", Math.floor(index / addresses.length));
+  },
+
+  // What is not near the screen is not asked for. A tile that cannot be read is never accepted unseen.
+  prepare(image, index) {
+    if (!image.classList.contains("full")) image.loading = "lazy";
+    image.onerror = () => {
+      for (const card of CARDS.filter((each) => each.picture === index)) {
+        Object.assign(card, { picture: -1, reason: "This tile cannot be read." });
+      }
+      image.replaceWith(element("div", `${image.className} missing`, "This tile cannot be read."));
+      Bulk.show();
+    };
+  },
+});
+
+// The nearest tiles of each label are searched when a card is shown, those of a screen at once.
+Object.assign(Comparisons, {
+  waiting: new Map(),  // card -> the elements that show its tiles
+
+  fill(made, card) {
+    if (card.isCompared) {
+      made.replaceChildren(...this.strips(card));
+      return;
+    }
+    made.classList.add("waits");
+    if (!this.waiting.size) setTimeout(() => this.ask());
+    if (!this.waiting.has(card)) this.waiting.set(card, []);
+    this.waiting.get(card).push(made);
+  },
+
+  async ask() {
+    const all = [...this.waiting];
+    this.waiting = new Map();
+    for (let start = 0; start < all.length; start += AT_ONCE) {
+      const part = all.slice(start, start + AT_ONCE);
+      const positions = part.map(([{ tile }]) => POSITION.get(tile));
+      let found;
+      try {
+        ({ found } = await sent("compared", { positions }));
+      } catch { return; }  // the next card asks again
+      part.forEach(([card, elements], number) => {
+        for (const strip of ["own", "others", "third"]) {
+          card[strip] = found[number][strip].map((tile) => DATA.compared.push(tile) - 1);
+        }
+        card.isCompared = true;
+        for (const made of elements) {
+          made.classList.remove("waits");
+          this.fill(made, card);
+        }
+      });
+    }
+  },
+});
+
+// The decisions that differ from those that the program has are sent, one request after the other.
+Object.assign(Decisions, {
+  warning: "",
+  isSending: false,
+  atProgram: new Map(),  // position -> decision, as `of`
+  othersAtProgram: new Map(),  // tile -> row, as `others`
+
+  restore() {
+    for (const [position, decision, label, by, at] of DATA.kept) {
+      this.put(position, { decision: decision || ruleFor(position, label), label, by, at });
+    }
+    this.others = earlier();
+    this.atProgram = new Map(this.of);
+    this.othersAtProgram = new Map(this.others);
+    addEventListener("beforeunload", (event) => {
+      if (!this.kept) event.preventDefault();
+    });
+    addEventListener("pagehide", () => {
+      const { cards, others, count } = this.unsent;
+      if (count) sent("decided", { cards, others }).catch(() => {});
+    });
+  },
+
+  // A tile in disagreement keeps its decision in the file until it is decided again.
+  get unsent() {
+    const cards = {}, others = {};
+    for (const position of new Set([...this.of.keys(), ...this.atProgram.keys()])) {
+      const decided = this.of.get(position);
+      if (decided === this.atProgram.get(position) || this.disputes.has(position)) continue;
+      cards[position] = decided ? [decided.decision, decided.label, decided.by, decided.at] : null;
+    }
+    for (const [tile, row] of this.others) {
+      if (row === this.othersAtProgram.get(tile)) continue;
+      const [, label, decision, given, suggested, kind, by, at] = row;
+      if (["undecided", "suggestion"].includes(decision)) continue;  // nobody decided
+      const rule = RULES.includes(decision) ? decision : label ? "choose" : "remove";
+      others[tile] = [label, rule, given, suggested, kind, by, at];
+    }
+    return { cards, others, count: Object.keys(cards).length + Object.keys(others).length };
+  },
+
+  keep() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.write());
+  },
+
+  async write() {
+    const { cards, others, count } = this.unsent;
+    if (!count || this.isSending) return;
+    this.isSending = true;
+    const [sentCards, sentOthers] = [new Map(this.of), new Map(this.others)];
+    try {
+      const { refused } = await sent("decided", { cards, others });
+      for (const tile of refused) {
+        this.others.delete(tile);
+        sentOthers.delete(tile);
+      }
+      if (refused.length) Progress.show(`${counted(refused.length, "loaded decision")} contradict themselves and are not kept.`);
+      for (const position of Object.keys(cards).map(Number)) {
+        if (sentCards.has(position)) this.atProgram.set(position, sentCards.get(position));
+        else this.atProgram.delete(position);
+      }
+      this.othersAtProgram = sentOthers;
+      this.tell(true, "");
+    } catch (error) {
+      this.tell(false, `Not kept: ${error.message}. It is tried again.`);
+      setTimeout(() => this.write(), RETRY_MS);
+    }
+    this.isSending = false;
+    if (this.kept) this.write();  // what was decided meanwhile
+  },
+
+  tell(kept, warning) {
+    const isNew = kept !== this.kept || warning !== this.warning;
+    Object.assign(this, { kept, warning });
+    if (isNew) this.onLost();
+    if (isNew && warning) Progress.say(warning);
+  },
+});
+
+async function sent(name, content) {
+  const body = JSON.stringify(content);
+  // What is small enough is sent even if the page is left meanwhile.
+  const response = await fetch(name, { method: "POST", body, keepalive: body.length < 20000 });
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error || `the program answered ${response.status}`);
+  return answer;
+}
+
+MORE_ACTS.push(["similar", "F", "Similar tiles", null]);
+KEYS.f = "similar";
+ACTIONS.similar = (position) => { location.href = `./#like=${rowOf(position)}`; };
+
+// The row of the index; every picture number says it.
+function rowOf(position) {
+  const { full } = CARDS[position];
+  return Math.floor(full / DATA.pictureAddresses.length);
+}
+
+// What the file says of saving.
+function startServed() {
+  const file = () => element("code", "", shown(DATA.decisionsFile));
+  const back = element("a", "back", "← Index");
+  back.href = "./";
+  byId("save").replaceWith(back);
+  byId("save-step").replaceChildren("Every decision is kept at once in ", file(), ".");
+  byId("helper-kept").replaceChildren("Every decision is kept at once in ", file(), ".");
+  byId("next").append(element("p", "", "TILES are the tiles of the audit; give --labels, too, if the audit had it."));
+  const row = element("tr", "", element("td", "", element("kbd", "", "F")),
+    element("td", "", "find similar tiles in the index"));
+  byId("helper").querySelector("table").append(row);
+}
+
+startServed();
