@@ -23,8 +23,8 @@ from rsretrieve.browse.guard import Guard
 from rsretrieve.browse.index_view import SIDES_PX, IndexView, Wanted
 from rsretrieve.browse.json_body import json_of
 from rsretrieve.browse.kind_search import KindSearchFile
-from rsretrieve.browse.review.review import Review
-from rsretrieve.browse.review.routes import review_routes
+from rsretrieve.browse.review.label_review import Review
+from rsretrieve.browse.review.review_routes import review_routes
 from rsretrieve.errors import InvalidArgument, RsretrieveError
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ _PAGE = {
         for name in ("app.js", "base_map.js", "cards.js", "map.js", "requests.js")
     },
 }
-_PICTURES_AT_ONCE = 2
+_PICTURES_AT_ONCE = 32  # requests that wait; the pictures are made in one thread
 _KEPT = {"cache-control": "private, max-age=3600"}
 
 

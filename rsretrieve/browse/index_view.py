@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.browse.picture_maker import Picture, PictureMaker
 from rsretrieve.browse.points import COLUMNS, FlatMap, points_of, principal_plane
-from rsretrieve.data.reading.preview import read_preview
-from rsretrieve.errors import InputError, InvalidArgument, TileError
-from rsretrieve.export.html.scene_context import tile_around
+from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.search.filters import Filters
 from rsretrieve.search.query import QueryRequest
@@ -23,8 +21,9 @@ from rsretrieve.search.search import QueryResult, SearchContext, run_queries
 MOST_HITS, MOST_ANSWERS = 500, 10_000
 SIDES_PX = (96, 192, 384, 768)
 """The sizes of pictures that can be asked for: another number of sizes would fill the cache."""
+CARD_PX = SIDES_PX[1]
 _NEGATIVE_WEIGHT = 0.5
-_KEPT_PICTURES = 4_000  # of 3 kB on average
+_SHOWN_FIRST = 60
 
 
 @dataclass(frozen=True)
@@ -170,8 +169,9 @@ class IndexView:
         return self._run(QueryRequest(images=(path,), k=wanted.k, filters=wanted.filters))
 
     def tiles(self, rows: Sequence[int]) -> list[dict[str, Any]]:
-        """What the page shows of some tiles."""
+        """What the page shows of some tiles. The pictures of the first ones are made."""
         labels = self.store.rows.column("label")
+        self.pictures.make_ahead(Picture(row, CARD_PX) for row in rows[:_SHOWN_FIRST])
         return [{"row": row, "tile": self.ids[row], "label": labels[row]} for row in rows]
 
     def picture(self, row: int, side_px: int) -> bytes:
@@ -180,7 +180,7 @@ class IndexView:
         Raises:
             TileError: it cannot be read.
         """
-        return self._pictures(row, side_px, False)
+        return self.pictures.get(Picture(row, side_px))
 
     def around(self, row: int) -> bytes:
         """A window with its surroundings, as WebP.
@@ -188,23 +188,12 @@ class IndexView:
         Raises:
             TileError: it cannot be read, or is a whole file.
         """
-        return self._pictures(row, SIDES_PX[-1], True)
+        return self.pictures.get(Picture(row, SIDES_PX[-1], is_wider=True))
 
     @cached_property
-    def _pictures(self) -> Callable[[int, int, bool], bytes]:
-        @lru_cache(_KEPT_PICTURES)
-        def made(row: int, side_px: int, is_wider: bool) -> bytes:
-            tile = self.store.rows[row].tile
-            if is_wider:
-                if (around := tile_around(tile)) is None:
-                    raise TileError(tile.id, "it has no surroundings")
-                tile = around[0]
-            picture = read_preview(tile, side_px, self.bands)
-            content = io.BytesIO()
-            picture.save(content, format="WEBP", quality=80, method=2)
-            return content.getvalue()
-
-        return made
+    def pictures(self) -> PictureMaker:
+        """Makes the pictures of the tiles."""
+        return PictureMaker(self.store.rows, self.bands)
 
     def _run(self, request: QueryRequest) -> list[dict[str, Any]]:
         [result] = run_queries(self.store, request, self.context) or [QueryResult("", None, ())]

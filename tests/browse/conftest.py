@@ -15,7 +15,7 @@ from rsretrieve.browse.app import KeptFiles
 from rsretrieve.browse.index_view import IndexView
 from rsretrieve.browse.kind_search import KindSearchFile
 from rsretrieve.browse.review.decided_file import DecidedFile
-from rsretrieve.browse.review.review import Review
+from rsretrieve.browse.review.label_review import Review
 from rsretrieve.browse.review.saved_audit import SavedAudit
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import ModelNotFound

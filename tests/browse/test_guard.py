@@ -17,7 +17,7 @@ from PIL import Image
 from rsretrieve.browse import guard as guarding
 from rsretrieve.browse.app import Extras, KeptFiles, make_app
 from rsretrieve.browse.base_map import BaseMap
-from rsretrieve.browse.review.review import Review
+from rsretrieve.browse.review.label_review import Review
 from tests.browse.conftest import COUNT, TOKEN
 from tests.browse.requests import HOST, asked, posted
 

@@ -6,9 +6,9 @@ function element(name, content = {}, ...children) {
   return made;
 }
 
-// Pictures are asked for two at a time. A browser sends at most six requests at once, so that a
+// Pictures are asked for four at a time. A browser sends at most six requests at once, so that a
 // search would wait behind all pictures of the page.
-const AT_ONCE = 2;
+const AT_ONCE = 4;
 const waiting = [];
 let loading = 0;
 

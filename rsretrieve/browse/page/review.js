@@ -1,7 +1,7 @@
 // The review inside `rsretrieve browse`: pictures come from the program when they are shown, and
 // decisions go to a file of it at once. All else is the page that `audit-labels --page` writes.
 
-const RETRY_MS = 2000, AT_ONCE = 60;
+const RETRY_MS = 2000, AT_ONCE = 60, MOST_AHEAD = 600;
 
 Object.assign(Pictures, {
   uri(index) {
@@ -9,9 +9,13 @@ Object.assign(Pictures, {
     return addresses[index % addresses.length].replace("{row}", Math.floor(index / addresses.length));
   },
 
+  announced: new Set(),  // the pictures of new cards; the program makes them together
+
   // What is not near the screen is not asked for. A tile that cannot be read is never accepted unseen.
   prepare(image, index) {
     if (!image.classList.contains("full")) image.loading = "lazy";
+    if (!this.announced.size) setTimeout(() => this.announce());
+    this.announced.add(index);
     image.onerror = () => {
       for (const card of CARDS.filter((each) => each.picture === index)) {
         Object.assign(card, { picture: -1, reason: "This tile cannot be read." });
@@ -19,6 +23,12 @@ Object.assign(Pictures, {
       image.replaceWith(element("div", `${image.className} missing`, "This tile cannot be read."));
       Bulk.show();
     };
+  },
+
+  announce() {
+    const pictures = [...this.announced].slice(0, MOST_AHEAD);
+    this.announced = new Set();
+    sent("prepare", { pictures }).catch(() => {});  // they are made when they are asked for
   },
 });
 
@@ -79,13 +89,13 @@ Object.assign(Decisions, {
       if (!this.kept) event.preventDefault();
     });
     addEventListener("pagehide", () => {
-      const { cards, others, count } = this.unsent;
+      const { cards, others, count } = this.unsent();
       if (count) sent("decided", { cards, others }).catch(() => {});
     });
   },
 
   // A tile in disagreement keeps its decision in the file until it is decided again.
-  get unsent() {
+  unsent() {
     const cards = {}, others = {};
     for (const position of new Set([...this.of.keys(), ...this.atProgram.keys()])) {
       const decided = this.of.get(position);
@@ -108,7 +118,7 @@ Object.assign(Decisions, {
   },
 
   async write() {
-    const { cards, others, count } = this.unsent;
+    const { cards, others, count } = this.unsent();
     if (!count || this.isSending) return;
     this.isSending = true;
     const [sentCards, sentOthers] = [new Map(this.of), new Map(this.others)];

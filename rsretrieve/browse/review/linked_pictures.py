@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rsretrieve.browse.picture_maker import Picture
 from rsretrieve.data.tile import Tile
 
-ADDRESSES = ("picture/{row}/384", "picture/{row}/96", "picture/{row}/768", "around/{row}")
+_SIDES_PX, _AROUND_PX = (384, 96, 768), 768
+ADDRESSES = (*(f"picture/{{row}}/{side}" for side in _SIDES_PX), "around/{row}")
 """Of a card, to compare with, enlarged, and of the surroundings. Picture n is address
 n modulo 4 of row n // 4."""
+
+
+def picture_of(number: int) -> Picture:
+    """The picture of a number."""
+    row, use = divmod(number, len(ADDRESSES))
+    if use < len(_SIDES_PX):
+        return Picture(row, _SIDES_PX[use])
+    return Picture(row, _AROUND_PX, is_wider=True)
 
 
 class LinkedPictures:

@@ -160,7 +160,7 @@ def _review(audit: Path | None, decided: Path, view: IndexView, terminal: Termin
     if audit is None:
         return None
     from rsretrieve.browse.review.decided_file import DecidedFile
-    from rsretrieve.browse.review.review import Review
+    from rsretrieve.browse.review.label_review import Review
     from rsretrieve.browse.review.saved_audit import SavedAudit
 
     saved = SavedAudit.read(audit, view.store, view.row_of)

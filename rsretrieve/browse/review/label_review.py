@@ -12,7 +12,7 @@ from typing import Any
 from rsretrieve.audit.result_table import Row
 from rsretrieve.browse.index_view import IndexView
 from rsretrieve.browse.review.decided_file import MADE, DecidedFile, DecidedRow
-from rsretrieve.browse.review.linked_pictures import ADDRESSES, LinkedPictures
+from rsretrieve.browse.review.linked_pictures import ADDRESSES, LinkedPictures, picture_of
 from rsretrieve.browse.review.saved_audit import SavedAudit
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.export.html.page import PageParts, filled_page, page_script, page_style
@@ -21,7 +21,7 @@ from rsretrieve.export.html.page_limits import CARDS_LIMIT
 from rsretrieve.export.html.page_request import PageRequest, ReviewSettings
 from rsretrieve.export.html.page_summary import text
 
-_MOST_COMPARED = 60
+_MOST_COMPARED, _MOST_AHEAD = 60, 600
 _LINKS = PageParts(
     "",
     '<link rel="stylesheet" href="review.css">',
@@ -139,6 +139,22 @@ class Review:
         if not all(type(one) is int and 0 <= one < self.count for one in positions):
             raise InvalidArgument("there is no such card")
         return positions
+
+    def make_ahead(self, numbers: Any) -> None:
+        """Make pictures that the page is about to show.
+
+        Args:
+            numbers: of up to 600 pictures; see `ADDRESSES`.
+
+        Raises:
+            InvalidArgument: there are no such pictures.
+        """
+        most = len(self.view.ids) * len(ADDRESSES)
+        if not isinstance(numbers, list) or len(numbers) > _MOST_AHEAD:
+            raise InvalidArgument(f"numbers of up to {_MOST_AHEAD} pictures are expected")
+        if not all(type(one) is int and 0 <= one < most for one in numbers):
+            raise InvalidArgument("there is no such picture")
+        self.view.pictures.make_ahead(map(picture_of, numbers))
 
     def decide(self, content: Mapping[str, Any]) -> list[str]:
         """Keep decisions that the page sent.

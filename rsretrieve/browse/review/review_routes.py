@@ -11,8 +11,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from rsretrieve.browse.json_body import json_of
-from rsretrieve.browse.review import review as reviewing
-from rsretrieve.browse.review.review import Review
+from rsretrieve.browse.review import label_review as reviewing
+from rsretrieve.browse.review.label_review import Review
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ def review_routes(review: Review) -> list[Route]:
         Route("/review.js", handlers.script),
         Route("/review.css", handlers.style),
         Route("/compared", handlers.compared, methods=["POST"]),
+        Route("/prepare", handlers.prepare, methods=["POST"]),
         Route("/decided", handlers.decided, methods=["POST"]),
     ]
 
@@ -54,6 +55,10 @@ class _Handlers:
         positions = (await json_of(request)).get("positions")
         found = await self._in_thread(lambda: self._review.compared(positions))
         return JSONResponse({"found": found})
+
+    async def prepare(self, request: Request) -> Response:
+        self._review.make_ahead((await json_of(request)).get("pictures"))
+        return Response(status_code=204)
 
     async def decided(self, request: Request) -> Response:
         content = await json_of(request)
