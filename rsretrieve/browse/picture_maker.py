@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import io
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
+from time import sleep
 
 from PIL import Image
 
@@ -26,6 +27,7 @@ from rsretrieve.index.store.tile_table import TileTable
 
 _AT_ONCE = 64
 _MOST_AHEAD = 600
+_GATHERED_S = 0.03  # a browser sends the requests of a page one by one
 _MOST_KEPT = 4_000  # of 3 kB on average
 
 
@@ -88,12 +90,16 @@ class PictureMaker:
             self._thread.submit(self._run)
 
     def _run(self) -> None:
+        sleep(_GATHERED_S)
         while batch := self._next():
+            left = dict.fromkeys(batch)
             try:
-                found = self._read(batch)
+                for picture, content in self._read(batch):
+                    self._finish(picture, content)
+                    left.pop(picture, None)
             except Exception as error:  # nobody may wait for ever
-                found = dict.fromkeys(batch, error)
-            self._finish(found)
+                for picture in left:
+                    self._finish(picture, error)
 
     def _next(self) -> list[Picture]:
         """Pictures of one size: first those that are waited for."""
@@ -107,29 +113,27 @@ class PictureMaker:
             self._is_running = bool(batch)
             return batch
 
-    def _finish(self, found: dict[Picture, bytes | Exception]) -> None:
+    def _finish(self, picture: Picture, content: bytes | Exception) -> None:
         with self._lock:
-            for picture, content in found.items():
-                waiting = self._wanted.pop(picture, None)
-                if isinstance(content, bytes):
-                    self._made[picture] = content
-                    if waiting is not None:
-                        waiting.set_result(content)
-                elif waiting is not None:
-                    waiting.set_exception(content)
-            while len(self._made) > _MOST_KEPT:
-                self._made.popitem(last=False)
+            waiting = self._wanted.pop(picture, None)
+            if isinstance(content, bytes):
+                self._made[picture] = content
+                if len(self._made) > _MOST_KEPT:
+                    self._made.popitem(last=False)
+                if waiting is not None:
+                    waiting.set_result(content)
+            elif waiting is not None:
+                waiting.set_exception(content)
 
-    def _read(self, batch: Sequence[Picture]) -> dict[Picture, bytes | Exception]:
+    def _read(self, batch: Sequence[Picture]) -> Iterator[tuple[Picture, bytes | Exception]]:
         side_px = batch[0].side_px
-        found: dict[Picture, bytes | Exception] = {}
         by_id: dict[str, Picture] = {}
         tiles = []
         for picture in batch:
             tile = self._rows[picture.row].tile
             shown = _wider(tile) if picture.is_wider else tile
             if shown is None:
-                found[picture] = TileError(tile.id, "it has no surroundings")
+                yield picture, TileError(tile.id, "it has no surroundings")
                 continue
             by_id[tile.id] = picture
             tiles.append(reduced(shown, 2 * side_px))
@@ -137,10 +141,9 @@ class PictureMaker:
         for read in read_in_order(TileSet("the page", tuple(tiles)), shape, workers=1):
             picture = by_id[read.tile.id]
             if isinstance(read, Read):
-                found[picture] = _webp(Image.fromarray(read.content))
+                yield picture, _webp(Image.fromarray(read.content))
             else:
-                found[picture] = TileError(read.tile.id, read.reason)
-        return found
+                yield picture, TileError(read.tile.id, read.reason)
 
 
 def _wider(tile: Tile) -> Tile | None:

@@ -2,69 +2,33 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tests.browse.conftest import COUNT
+from tests.support.served_pages import opened_page, served_index
 
 pytestmark = pytest.mark.slow
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 
 
 @pytest.fixture
-def served(index_folder: Path, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+def served(index_folder, tmp_path):
     """The address of the page, and the folder that the program was started in."""
-    audit = tmp_path / "audit.csv"
-    audit.write_text(
-        "tile,given_label,predicted_label,is_label_issue,issue_probability\n"
-        "tile 04.png,class 1,class 2,True,0.9\n"
-    )
-    command = [sys.executable, "-m", "rsretrieve", "browse", str(index_folder), "--no-open"]
-    command += ["--audit", str(audit)]
-    program = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
-    assert program.stdout is not None
-    address = program.stdout.readline().strip()
-    yield address, tmp_path
-    program.send_signal(signal.SIGINT)
-    program.communicate(timeout=30)
-    assert program.returncode == 0
+    with served_index(index_folder, tmp_path) as address:
+        yield address, tmp_path
 
 
 @pytest.fixture
-def page(served: tuple[str, Path]) -> Iterator[Any]:
+def page(served):
     """The page in a headless Chromium; no error and no request elsewhere is allowed."""
-    given = os.environ.get("CHROMIUM")
-    path = given or next((found for name in NAMES if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip("no Chromium on this machine (its path can be given as CHROMIUM)")
-    address, _ = served
-    errors: list[str] = []
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        opened = browser.new_page(viewport={"width": 1200, "height": 800})
-        opened.on("console", lambda said: errors.append(f"{said.type}: {said.text}"))
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.on("request", lambda request: errors.extend(elsewhere(request.url, address)))
-        opened.goto(address)
+    with opened_page(served[0]) as opened:
         expect(opened.locator("#count")).to_contain_text("tiles", timeout=60_000)
         expect(opened.locator("#status")).to_have_text("")
         yield opened
-        browser.close()
-    assert errors == []
-
-
-def elsewhere(url: str, address: str) -> list[str]:
-    return [] if url.startswith((address, "data:", "blob:")) else [url]
 
 
 def click_a_point(page: Any) -> None:
@@ -99,13 +63,6 @@ def test_a_click_finds_similar_tiles_and_answers_refine_the_search(page, served)
     assert kept.read_text() == "tile,answer\n"
 
 
-def test_labels_are_reviewed(page, served):
-    page.get_by_role("button", name="Review 1 label").click()
-    page.get_by_role("button", name="Set class 2").click()
-    expect(page.locator("#status")).to_contain_text("1 label decided")
-    assert (served[1] / "index-labels.csv").read_text() == "tile,label\ntile 04.png,class 2\n"
-
-
 def test_all_tiles_of_a_kind_are_found(page, served):
     click_a_point(page)
     page.locator(".card").nth(0).get_by_role("button", name="Yes").click()
@@ -130,8 +87,9 @@ def test_a_picture_is_enlarged_and_a_wrong_place_is_said(page):
     page.get_by_label("Place (longitude").fill("somewhere")
     page.get_by_role("button", name="Search at the place").click()
     assert "degrees" in page.locator("#status").text_content()
-    page.get_by_role("button", name="Review 1 label").click()
-    page.locator(".card .picture").click()
+    page.get_by_label("Place (longitude").fill("11.05, 47.05")
+    page.get_by_role("button", name="Search at the place").click()
+    page.locator(".card .picture").first.click()
     expect(page.locator("#large-picture")).to_have_js_property("naturalWidth", 768)
     page.keyboard.press("Escape")
     assert not page.locator("#large").is_visible()
@@ -156,3 +114,69 @@ def test_it_works_at_the_width_of_a_phone(page):
     page.set_viewport_size({"width": 380, "height": 700})
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 380
+    page.get_by_label("Place (longitude").fill("11.05, 47.05")
+    page.get_by_role("button", name="Search at the place").click()
+    expect(page.locator(".card").first).to_be_in_viewport()
+
+
+@pytest.fixture
+def map_tiles(tmp_path):
+    """A base map of the whole world, red in the west and blue in the east, at zoom level 1."""
+    for column, colour in enumerate(((255, 0, 0), (0, 0, 255))):
+        (tmp_path / "base/1" / str(column)).mkdir(parents=True)
+        for row in range(2):
+            picture = Image.new("RGB", (256, 256), colour)
+            picture.save(tmp_path / f"base/1/{column}/{row}.png")
+    return tmp_path / "base"
+
+
+COLOUR = """() => {
+  const canvas = document.getElementById("map");
+  const at = [canvas.width - 3, canvas.height - 3, 1, 1];
+  return [...canvas.getContext("2d").getImageData(...at).data].slice(0, 3);
+}"""
+
+
+def test_a_base_map_lies_below_the_places(index_folder, tmp_path, map_tiles):
+    with (
+        served_index(index_folder, tmp_path, "--base-map", str(map_tiles)) as address,
+        opened_page(address) as page,
+    ):
+        expect(page.get_by_role("radio", name="places")).to_be_checked()
+        page.wait_for_function(f"JSON.stringify(({COLOUR})()) === '[0,0,255]'")
+        assert "leave this machine" not in page.locator("#map-hint").text_content()
+        click_a_point(page)
+        page.get_by_role("radio", name="similarity").check()
+        page.wait_for_function(f"JSON.stringify(({COLOUR})()) !== '[0,0,255]'")
+        assert tiles_asked(page) >= 1
+
+
+def tiles_asked(page: Any) -> int:
+    """How many map tiles the page asked for."""
+    names = page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")
+    return sum("/base/" in name for name in names)
+
+
+def test_a_base_map_of_a_server_is_asked_for_at_that_server_alone(
+    index_folder, tmp_path, map_tiles
+):
+    content, asked = (map_tiles / "1/1/0.png").read_bytes(), []
+    template = "https://tiles.example/{z}/{x}/{y}.png"
+    with (
+        served_index(index_folder, tmp_path, "--base-map", template) as address,
+        opened_page(address, "https://tiles.example/", expected="net::ERR") as page,
+    ):
+
+        def answer(route):
+            asked.append(route.request.headers.get("referer"))
+            route.fulfill(body=content, content_type="image/png")
+
+        page.route("https://tiles.example/**", answer)
+        page.reload()
+        expect(page.locator("#map-hint")).to_contain_text("requests leave this machine")
+        expect(page.locator("#map-hint")).to_contain_text("https://tiles.example")
+        page.wait_for_function(
+            "performance.getEntriesByType('resource').some((one) => one.name.includes('example'))"
+        )
+        assert asked
+        assert set(asked) == {None}

@@ -90,6 +90,7 @@ function show(tiles, heading, kind = "hits") {
   at("what").textContent = heading;
   at("cards").replaceChildren();
   showMore();
+  if (matchMedia("(max-width: 56rem)").matches) at("what").scrollIntoView();
   map.mark(tiles.slice(0, 200).map((tile) => tile.row));
 }
 

@@ -162,7 +162,10 @@ async function sent(name, content) {
 
 MORE_ACTS.push(["similar", "F", "Similar tiles", null]);
 KEYS.f = "similar";
-ACTIONS.similar = (position) => { location.href = `./#like=${rowOf(position)}`; };
+ACTIONS.similar = (position) => {
+  history.replaceState(null, "", `#card=${position}`);  // whoever comes back is where they were
+  location.href = `./#like=${rowOf(position)}`;
+};
 
 // The row of the index; every picture number says it.
 function rowOf(position) {
@@ -182,6 +185,15 @@ function startServed() {
   const row = element("tr", "", element("td", "", element("kbd", "", "F")),
     element("td", "", "find similar tiles in the index"));
   byId("helper").querySelector("table").append(row);
+  setTimeout(goOn);
+}
+
+// Begin where the review was left, or with the first tile that nobody decided on.
+function goOn() {
+  const [, left] = location.hash.match(/^#card=(\d{1,6})$/) || [];
+  const index = left ? View.positions.indexOf(Number(left)) : -1;
+  if (index >= 0) View.focus(index);
+  else if (Decisions.of.has(View.position)) toOpen();
 }
 
 startServed();

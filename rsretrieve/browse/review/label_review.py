@@ -102,7 +102,8 @@ class Review:
     def _summary(self) -> str:
         audit, shown = self.saved.audit, self.count
         issues, to_review = len(audit.issues), len(audit.to_review)
-        more = f"; {to_review - issues:,} more tiles to review" if to_review > issues else ""
+        others = to_review - issues
+        more = f"; {others:,} more {'tile' if others == 1 else 'tiles'} to review" if others else ""
         least = f" Only the worst {shown:,} are shown." if shown < to_review else ""
         told = f"{issues:,} of {len(audit.table):,} labels flagged in {self.saved.path.name}{more}."
         absent = " ".join(["", *(f"{notice}." for notice in self.saved.notices)])
