@@ -64,11 +64,14 @@ def no_model(_: int) -> object:
 
 @pytest.fixture(scope="session")
 def index_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """30 tiles of three classes; the last five have no place, and one no label."""
+    """30 tiles of three classes; the last five have no place, and one no label.
+
+    Tile n has the grey level 8 n; the first has 1, because 0 means no data.
+    """
     folder = tmp_path_factory.mktemp("browse")
     names = [f"tile {number:02}.png" for number in range(COUNT)]
     for number, name in enumerate(names):
-        Image.fromarray(np.full((16, 16, 3), 8 * number, np.uint8)).save(folder / name)
+        Image.fromarray(np.full((16, 16, 3), max(1, 8 * number), np.uint8)).save(folder / name)
     places = [number < COUNT - 5 for number in range(COUNT)]
     table = {
         "id": names,

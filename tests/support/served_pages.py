@@ -56,4 +56,5 @@ def opened_page(address: str, *allowed: str, expected: str = "", **choices: Any)
         page.goto(address)
         yield page
         context.close()
-    assert [error for error in errors if not expected or expected not in error] == []
+    complaints = [error for error in errors if not expected or expected not in error]
+    assert not complaints, complaints
