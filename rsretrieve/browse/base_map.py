@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rsretrieve.errors import InvalidArgument
+from rsretrieve.errors import InputError, InvalidArgument
 
 MOST_ZOOM = 24
 _MOST_BYTES = 8 << 20  # of a map tile
@@ -49,7 +49,8 @@ class BaseMap:
             text: a folder; a path with {z}, {x} and {y} or {-y}; or an http(s) address with these.
 
         Raises:
-            InvalidArgument: it is none of these, or the folder has no tiles.
+            InvalidArgument: it is none of these.
+            InputError: the folder does not exist, or has no tiles.
         """
         if "://" in text:
             return cls._of_address(text)
@@ -138,16 +139,16 @@ def _zooms(folder: Path) -> tuple[int, int]:
     """The zoom levels that a folder has.
 
     Raises:
-        InvalidArgument: it has none.
+        InputError: it has none.
     """
     try:
         names = [entry.name for entry in folder.iterdir() if entry.is_dir()]
     except OSError as error:
-        raise InvalidArgument(f"--base-map {folder}: {error.strerror}", hint=_HINT) from error
+        raise InputError(f"--base-map {folder}: {error.strerror}", hint=_HINT) from error
     levels = [int(name) for name in names if name.isdecimal() and len(name) <= 2]
     levels = [level for level in levels if level <= MOST_ZOOM]
     if not levels:
-        raise InvalidArgument(
+        raise InputError(
             f"--base-map: {folder} has no folder of a zoom level (0, 1, 2 …)", hint=_HINT
         )
     return min(levels), max(levels)

@@ -61,7 +61,7 @@ def umap_plane(
         context.notice(
             f"UMAP is fitted to {FITTED:,} of {count:,} tiles; the others are placed among them"
         )
-    found = _computed(store.vectors, context, make or _umap())
+    found = _computed(store.vectors, context, make)
     if path is not None:
         _keep(path, found)
         context.notice(f"the UMAP of this index is kept in {path}; the next start takes it")
@@ -69,16 +69,17 @@ def umap_plane(
 
 
 def _computed(
-    vectors: NDArray[np.float32], context: RunContext, make: Callable[..., Any]
+    vectors: NDArray[np.float32], context: RunContext, make: Callable[..., Any] | None
 ) -> NDArray[np.float32]:
     count = len(vectors)
-    fitted = np.arange(0, count, -(-count // FITTED))
+    fitted = np.unique(np.linspace(0, count - 1, min(count, FITTED)).round().astype(np.int64))
     others = np.setdiff1d(np.arange(count), fitted)
     flat = np.zeros((count, 2))
     context.start_stage("computing the UMAP of the tiles", count)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a fixed seed needs one thread is known
-        reducer = make(n_neighbors=_NEIGHBOURS, random_state=_SEED)
+        # That a fixed seed needs one thread, and that TensorFlow is missing, is known.
+        warnings.simplefilter("ignore")
+        reducer = (make or _umap())(n_neighbors=_NEIGHBOURS, random_state=_SEED)
         flat[fitted] = reducer.fit_transform(np.asarray(vectors[fitted], np.float32))
         context.advance(len(fitted))
         for start in range(0, len(others), _AT_ONCE):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from rsretrieve.browse.app import Extras, make_app
 from rsretrieve.browse.base_map import BaseMap
-from rsretrieve.errors import InvalidArgument
+from rsretrieve.errors import InputError, InvalidArgument
 from tests.browse.conftest import TOKEN
 from tests.browse.requests import asked
 
@@ -144,7 +144,7 @@ def test_what_is_no_base_map_is_refused(text):
 
 
 def test_a_folder_without_tiles_is_refused(tmp_path):
-    with pytest.raises(InvalidArgument, match="zoom level"):
+    with pytest.raises(InputError, match="zoom level"):
         BaseMap.parse(str(tmp_path))
-    with pytest.raises(InvalidArgument):
+    with pytest.raises(InputError):
         BaseMap.parse(str(tmp_path / "none"))

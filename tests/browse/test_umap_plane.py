@@ -66,7 +66,7 @@ def test_of_a_large_index_a_sample_is_fitted_with_a_notice(store, monkeypatch):
     monkeypatch.setattr(planes, "FITTED", 12)
     listened = []
     found = umap_plane(store, RunContext(listener=listened.append), FirstTwo)
-    assert FirstTwo.fitted == 10
+    assert FirstTwo.fitted == 12
     assert np.allclose(np.abs(found).max(axis=0), 1)
     assert "12 of 30 tiles" in notices(listened)[0]
 

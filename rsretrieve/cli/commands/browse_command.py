@@ -57,7 +57,7 @@ def browse(
         typer.Option(
             "--map",
             help="Map of similarity: two principal components, or UMAP (extra umap), which keeps "
-            "neighbours together; of 20,000 tiles it takes about a minute, once.",
+            "neighbours together; of 20,000 tiles it takes minutes, once.",
         ),
     ] = MapKind.PCA,
     answers: Annotated[
@@ -108,6 +108,8 @@ def browse(
 
     Needs the extra browse: pip install 'rsretrieve[browse]'
     """
+    if decided is not None and audit is None:
+        raise typer.BadParameter("--decided needs --audit")
     chosen = (named := find_model(model)).folder
     with Terminal(as_json=False, quiet=quiet, notices=named.notices) as terminal:
         check_device(device)
