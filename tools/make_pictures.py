@@ -3,10 +3,11 @@
     python tools/make_pictures.py --demo demo --output docs/pictures
 
 Needs the folder of `rsretrieve demo`, which is made if it does not exist, and an installed Chromium
-(on the path, or named by CHROMIUM) for the picture of the audit page. Writes
+(on the path, or named by CHROMIUM) for the pictures of pages. Writes
 
 - hits.webp: queries and their hits,
 - audit-page.webp: the audit page as a browser shows it,
+- browse.webp: the app of `rsretrieve browse` after a click on a tile,
 - terminal.svg: a recording of three commands.
 
 The picture of the figures, noise-robustness.webp, is made by `benchmarks/noise_robustness.py`.
@@ -19,6 +20,7 @@ import os
 import pty
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,7 +52,9 @@ def main() -> None:
         program(["demo", "--output", str(given.demo)], Path())
     write_hits(given.demo / "hits.png", given.output / "hits.webp")
     write_recording(given.demo, given.output / "terminal.svg")
-    write_screenshot(given.demo / "audit.html", given.output / "audit-page.webp")
+    page = (given.demo / "audit.html").absolute().as_uri()
+    write_screenshot(page, given.output / "audit-page.webp")
+    write_app(given.demo, given.output / "browse.webp")
 
 
 def write_hits(sheet: Path, output: Path) -> None:
@@ -61,8 +65,24 @@ def write_hits(sheet: Path, output: Path) -> None:
         picture.convert("RGB").save(output, quality=85)
 
 
-def write_screenshot(page: Path, output: Path) -> None:
-    """The audit page in a window of 1,300 × 800 px."""
+def write_app(demo: Path, output: Path) -> None:
+    """The app of `rsretrieve browse`, with hits that are like the tile in the middle of the map."""
+    with tempfile.TemporaryDirectory() as work:
+        options = ["--audit", str((demo / "audit.csv").absolute()), "--no-open", "--quiet"]
+        command = [sys.executable, "-m", "rsretrieve", "browse", str((demo / "index").absolute())]
+        serving = subprocess.Popen(
+            [*command, *options], stdout=subprocess.PIPE, text=True, cwd=work
+        )
+        assert serving.stdout is not None
+        try:
+            write_screenshot(serving.stdout.readline().strip(), output, click="#map")
+        finally:
+            serving.send_signal(signal.SIGINT)
+            serving.wait()
+
+
+def write_screenshot(address: str, output: Path, click: str = "") -> None:
+    """A page in a window of 1,300 × 800 px, after a click on the middle of an element."""
     from PIL import Image
     from playwright.sync_api import sync_playwright
 
@@ -73,8 +93,12 @@ def write_screenshot(page: Path, output: Path) -> None:
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as work:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         shown = browser.new_page(viewport={"width": 1300, "height": 800})
-        shown.goto(page.absolute().as_uri())
+        shown.goto(address)
         shown.wait_for_timeout(1000)
+        if click:
+            shown.click("input[value=earth]")
+            shown.click(click)
+            shown.wait_for_timeout(5000)
         shown.screenshot(path=f"{work}/page.png")
         browser.close()
         with Image.open(f"{work}/page.png") as picture:
