@@ -193,3 +193,28 @@ def test_the_token_is_needed(served):
     other = served.rstrip("/").rpartition("/")[0]
     with opened_page(served, other, expected="403") as page:
         assert page.goto(f"{other}/wrong/review").status == 403
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(served, scheme):
+    path = os.environ.get("AXE")
+    if path is None:
+        pytest.skip("axe-core is not installed (npm install axe-core; its axe.min.js as AXE)")
+    axe = Path(path).read_text(encoding="utf-8")
+    # The page's policy would keep the script of axe out.
+    with opened_page(f"{served}#like=3", bypass_csp=True, color_scheme=scheme) as page:
+        page.locator(".card").first.wait_for()
+        assert faults(page, axe) == []
+        page.goto(f"{served}review")
+        page.locator(".strip").first.wait_for()
+        assert faults(page, axe) == []
+        for keys in ("g", "m", " "):
+            press(page, keys)
+            assert faults(page, axe) == []
+
+
+def faults(page: Any, axe: str) -> list[str]:
+    """The serious faults that axe-core finds."""
+    page.evaluate(axe)
+    found = page.evaluate("() => axe.run()")["violations"]
+    return [one["id"] for one in found if one["impact"] in ("serious", "critical")]
