@@ -13,17 +13,20 @@ from rsretrieve.browse import picture_maker as making
 from rsretrieve.browse.picture_maker import Picture, PictureMaker
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.errors import TileError
-from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable
 
 
 @pytest.fixture
-def batches(monkeypatch):
-    """The numbers of tiles that were read at once."""
+def batches(monkeypatch, tmp_path):
+    """The numbers of this test's tiles that were read at once.
+
+    Apps of other tests may still make pictures in their own threads.
+    """
     found = []
 
     def counted(tiles, *arguments, **choices):
-        found.append(len(tiles))
+        if all(tile.path.startswith(str(tmp_path)) for tile in tiles):
+            found.append(len(tiles))
         return read_in_order(tiles, *arguments, **choices)
 
     monkeypatch.setattr(making, "read_in_order", counted)
@@ -31,8 +34,13 @@ def batches(monkeypatch):
 
 
 @pytest.fixture
-def maker(index_folder):
-    return PictureMaker(open_index(index_folder).rows, ())
+def maker(tmp_path):
+    """Of tiles of the grey levels 1, 8, 16 …; 0 would mean no data."""
+    paths = [tmp_path / f"tile {number:02}.png" for number in range(24)]
+    for number, path in enumerate(paths):
+        Image.fromarray(np.full((16, 16, 3), max(1, 8 * number), np.uint8)).save(path)
+    rows = [IndexedTile(path.name, str(path), None, 0, 0, None) for path in paths]
+    return PictureMaker(TileTable.of(rows), ())
 
 
 def grey(content):
@@ -75,7 +83,7 @@ def test_a_window_is_shown_with_its_surroundings(tmp_path):
 
 
 @pytest.mark.medium
-def test_a_tile_that_cannot_be_read_spoils_no_other(tmp_path, maker):
+def test_a_tile_that_cannot_be_read_spoils_no_other(tmp_path):
     Image.new("RGB", (8, 8), (90, 90, 90)).save(tmp_path / "good.png")
     (tmp_path / "bad.png").write_bytes(b"no picture")
     rows = [
