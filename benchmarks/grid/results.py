@@ -93,8 +93,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     figure = Figure(figsize=(4.6 * len(kinds), 3.6), layout="constrained", dpi=150)
     panels = figure.subplots(1, len(kinds), sharex=True, sharey=True, squeeze=False)[0]
     for panel, kind in zip(panels, kinds):
-        for method in Method:
-            _draw_line(panel, rows, kind, method)
+        for method, epochs in sorted({(Method(r["method"]), int(r["epochs"])) for r in rows}):
+            _draw_line(panel, rows, kind, method, epochs)
         panel.set(title=f"{kind} noise", xlabel="share of wrong training labels", ylim=(0, 1))
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("mAP of test tiles")
@@ -103,13 +103,14 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     figure.savefig(path)
 
 
-def _draw_line(panel: object, rows: Sequence[Row], kind: str, method: Method) -> None:
+def _draw_line(panel: object, rows: Sequence[Row], kind: str, method: Method, epochs: int) -> None:
     values: dict[float, list[float]] = defaultdict(list)
     for row in rows:
         # Without wrong labels the kinds are one.
-        if row["method"] == method and (row["noise"] == kind or float(row["rate"]) == 0):
+        is_here = row["noise"] == kind or float(row["rate"]) == 0
+        if is_here and row["method"] == method and int(row["epochs"]) == epochs:
             values[float(row["rate"])].append(float(row["map"]))
-    if not values:
+    if len(values) < 2:  # a point is no line
         return
     rates = sorted(values)
     means, halves = zip(*(mean_and_interval(values[rate]) for rate in rates))
@@ -121,7 +122,7 @@ def _draw_line(panel: object, rows: Sequence[Row], kind: str, method: Method) ->
         markersize=4,
         capsize=2,
         linewidth=2 if method is Method.ROBUST else 1,
-        label=method,
+        label=f"{method}, {epochs} epochs",
         # One colour a method in every panel, whichever methods a panel has.
         color=f"C{list(Method).index(method)}",
     )
