@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,7 +16,6 @@ from torch import Tensor
 
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import ModelSelection, Validation
-from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.model import PrototypeModel
@@ -30,7 +28,7 @@ from rsretrieve.training.checkpoint import (
     write_checkpoint,
 )
 from rsretrieve.training.history.area_under_margin import AreaUnderMargin, MeanProbabilities
-from rsretrieve.training.outcome import require_equal, require_finite
+from rsretrieve.training.outcome import finite_loss, require_equal, require_finite
 from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.step import Batch, TrainingSettings, TrainingStep, embedder_of
@@ -206,7 +204,7 @@ class TrainingLoop:
             progress = (epoch + step / steps) / self.recipe.epochs
             total += self._train_batch(np.sort(rows), progress, generator) * len(rows)
             self.context.advance(len(rows))
-        return _finite_loss(float(total) / len(order), epoch)
+        return finite_loss(float(total) / len(order), epoch)
 
     def _train_batch(
         self, rows: NDArray[np.int64], progress: float, generator: torch.Generator
@@ -304,13 +302,3 @@ def _target_policy(recipe: Recipe, processes: Processes) -> TargetPolicy:
     if recipe.agreement is None:
         return TruncationPolicy(recipe.k)
     return NeighborAgreementPolicy(recipe.k, recipe.agreement, processes)
-
-
-def _finite_loss(loss: float, epoch: int) -> float:
-    """Return the mean loss of an epoch; raise `TrainingDiverged` if it is not finite."""
-    if not math.isfinite(loss):
-        raise TrainingDiverged(
-            f"the loss is {loss} in epoch {epoch + 1}",
-            hint="give a smaller --learning-rate, or look for tiles with extreme values",
-        )
-    return loss

@@ -25,7 +25,7 @@ import torch
 from rsretrieve.cli import main as app
 from rsretrieve.export import model_card  # noqa: F401
 from rsretrieve.synthetic.scene import make_landscape, write_tiles
-from rsretrieve.training import train
+from rsretrieve.training.run.unfinished_training import checkpoint_path
 from tests.trials.kill_trials import Broken, forked
 
 COMPARED = ("model.safetensors", "tiles.parquet")
@@ -63,8 +63,7 @@ def digests(model: Path) -> dict[str, str]:
 
 def go_on(model: Path) -> list[str]:
     """What is to be given to go on: `--resume` once an epoch is done."""
-    checkpoint = model.with_name(f".{model.name}.unfinished") / train.CHECKPOINT_FILE
-    return ["--resume"] if checkpoint.exists() else []
+    return ["--resume"] if checkpoint_path(model).exists() else []
 
 
 def killed_training(

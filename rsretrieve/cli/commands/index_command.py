@@ -24,8 +24,8 @@ from rsretrieve.cli.index_options import (
     check_arguments,
     goal_of_options,
 )
-from rsretrieve.cli.index_run import IndexRun, run_with_embeddings, run_with_tiles
 from rsretrieve.cli.io.default_model import DefaultRequest, weights_file
+from rsretrieve.cli.runs.index_run import IndexRun, run_with_embeddings, run_with_tiles
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
