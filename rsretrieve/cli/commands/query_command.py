@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ from rsretrieve.cli.io.query_inputs import (
     interval,
     point,
     require_given_model,
-    search_device,
+    search_context,
 )
 from rsretrieve.cli.io.query_outputs import QueryOutputs
 from rsretrieve.cli.terminal import Terminal
@@ -240,7 +240,7 @@ def query(
         from rsretrieve.index.store.folder import open_index
         from rsretrieve.search.filters import DUPLICATE_SIMILARITY, Filters
         from rsretrieve.search.query import QueryRequest
-        from rsretrieve.search.search import SearchContext, model_folder_of, run_queries
+        from rsretrieve.search.search import run_queries
 
         if fold_duplicates and duplicate_similarity is None:
             duplicate_similarity = DUPLICATE_SIMILARITY
@@ -274,16 +274,7 @@ def query(
         scenes = outputs.scenes(store)
         context = RunContext(strict=strict, listener=terminal.listen)
         require_given_model(store, model)
-
-        def open_model(images: int) -> Any:
-            from rsretrieve.network.metadata import ModelFolder
-            from rsretrieve.network.runtime.graph import open_embedding_model
-
-            found = ModelFolder.read(model or model_folder_of(store))
-            return open_embedding_model(found, images, device, context)
-
-        searching = SearchContext(open_model, context, search_device(device))
-        results = run_queries(store, request, searching)
+        results = run_queries(store, request, search_context(store, model, device, context))
         folder = model or store.manifest.model_path(index)
         terminal.notice(*context.notices)
         outputs.write_maps(store, scenes, results, terminal)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import check_device, check_file, check_index, find_model
 from rsretrieve.cli.io.finding.find_outputs import FindOutputs
-from rsretrieve.cli.io.query_inputs import files_of, require_given_model, search_device
+from rsretrieve.cli.io.query_inputs import files_of, require_given_model, search_context
 from rsretrieve.cli.terminal import Terminal
 
 _asked = partial(typer.Option, rich_help_panel="Examples and answers")
@@ -180,25 +180,16 @@ def find(
         from rsretrieve.index.store.folder import open_index
         from rsretrieve.search.finding.find_run import FindRun
         from rsretrieve.search.finding.kind_estimate import Targets
-        from rsretrieve.search.search import SearchContext, model_folder_of
 
         store = open_index(index)
         paths.check_tiles(lambda: store.rows.column("path"))
         require_given_model(store, model)
         context = RunContext(strict=strict, listener=terminal.listen)
-
-        def open_model(images: int) -> Any:
-            from rsretrieve.network.metadata import ModelFolder
-            from rsretrieve.network.runtime.graph import open_embedding_model
-
-            found = ModelFolder.read(model or model_folder_of(store))
-            return open_embedding_model(found, images, device, context)
-
         with only_writer(kept):
             run = FindRun(
                 store,
                 kept,
-                SearchContext(open_model, context, search_device(device)),
+                search_context(store, model, device, context),
                 targets=Targets(target_precision, target_recall),
                 trust=Trust.TRUSTED if trust_sources else Trust.NAMED,
                 seed=seed,
