@@ -23,7 +23,7 @@ from rsretrieve.cli.terminal import Terminal
 
 _asked = partial(typer.Option, rich_help_panel="Other queries than images")
 _filter = partial(typer.Option, rich_help_panel="Filters")
-_output = partial(typer.Option, rich_help_panel="Files to write")
+_output = partial(typer.Option, rich_help_panel=options.FILES)
 
 
 def query(
@@ -53,10 +53,9 @@ def query(
         list[str] | None,
         _asked(
             metavar="EXAMPLE[@W]",
-            help="Positive example: a tile id, an image, or a .npy file with one vector. All "
-            "--like and --unlike form one query: the weighted mean of the positives minus that "
-            "of the negatives, L2-normalised. Default weights: 1 for --like, 0.5 for --unlike. "
-            "Repeatable.",
+            help=f"Positive example: {options.EXAMPLE_HELP}. All --like and --unlike form one "
+            "query: the weighted mean of the positives minus that of the negatives, "
+            "L2-normalised. Default weights: 1 for --like, 0.5 for --unlike. Repeatable.",
         ),
     ] = None,
     unlike: Annotated[
@@ -149,15 +148,15 @@ def query(
     ] = False,
     csv: Annotated[
         Path | None,
-        _output(metavar="FILE", help="CSV of the hits."),
+        options.file_option(help="CSV of the hits."),
     ] = None,
     geojson: Annotated[
         Path | None,
-        _output(metavar="FILE", help="GeoJSON: footprints of the hits."),
+        options.geojson_option("the hits"),
     ] = None,
     geoparquet: Annotated[
         Path | None,
-        _output(metavar="FILE", help="GeoParquet 1.1: footprints of the hits."),
+        options.geoparquet_option("the hits"),
     ] = None,
     gpkg: Annotated[
         Path | None,

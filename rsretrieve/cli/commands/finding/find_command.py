@@ -27,8 +27,7 @@ def find(
         list[str] | None,
         _asked(
             metavar="EXAMPLE",
-            help="A tile of the wanted kind: a tile id, an image, or a .npy file with one vector. "
-            "Repeatable.",
+            help=f"A tile of the wanted kind: {options.EXAMPLE_HELP}. Repeatable.",
         ),
     ] = None,
     unlike: Annotated[
@@ -77,12 +76,10 @@ def find(
         Path | None,
         options.file_option(help="CSV of the tiles that were found, the likeliest first."),
     ] = None,
-    geojson: Annotated[
-        Path | None, options.file_option(help="GeoJSON: footprints of the tiles that were found.")
-    ] = None,
+    geojson: Annotated[Path | None, options.geojson_option("the tiles that were found")] = None,
     geoparquet: Annotated[
         Path | None,
-        options.file_option(help="GeoParquet 1.1: footprints of the tiles that were found."),
+        options.geoparquet_option("the tiles that were found"),
     ] = None,
     labels: Annotated[
         Path | None,
