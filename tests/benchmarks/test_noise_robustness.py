@@ -7,6 +7,8 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -32,7 +34,12 @@ def finished(data: Path) -> Result:
 
 
 def benchmark(data: Path, *arguments: str) -> Result:
-    return run_benchmark("noise_robustness", data, *arguments)
+    """The cells of `--quick`, with smaller tiles and a smaller network."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        cells = import_module("grid.cells").quick_cells()
+    small = [replace(cell, size_px=32, backbone="squeezenet1_1") for cell in cells]
+    return run_benchmark("noise_robustness", data, *arguments, quick_cells=lambda: small)
 
 
 def rows(data: Path) -> list[dict[str, str]]:

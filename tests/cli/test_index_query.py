@@ -193,7 +193,7 @@ def test_another_model_is_refused_with_both_fingerprints(run, index, landscape, 
     other = tmp_path / "other"
     ran = run(
         *("train", landscape, "--output", other, "--weights", "none", "--size", 16),
-        *("--backbone", "shufflenet_v2_x0_5", "--epochs", 1),
+        *("--backbone", "squeezenet1_1", "--epochs", 1),
     )
     assert ran.code == 0, ran.err
     ran = run("query", first, "--index", index, "--model", other)

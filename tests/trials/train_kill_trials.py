@@ -20,6 +20,7 @@ import sys
 import time
 from pathlib import Path
 
+import timm  # noqa: F401  (imported before the forks)
 import torch
 
 from rsretrieve.cli import main as app
@@ -30,7 +31,7 @@ from tests.trials.kill_trials import Broken, forked
 
 COMPARED = ("model.safetensors", "tiles.parquet")
 MOST_KILLS = 4  # of one training
-NETWORK, BANDS, SIZE_PX = "shufflenet_v2_x0_5", 6, 16
+NETWORK, BANDS, SIZE_PX = "timm/test_resnet", 6, 16
 ARGUMENTS = (
     *("--backbone", NETWORK, "--weights", "none", "--size", str(SIZE_PX), "--device", "cpu"),
     *("--epochs", "6", "--batch-size", "16", "--seed", "3", "--dimensions", "16"),

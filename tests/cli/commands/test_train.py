@@ -70,7 +70,7 @@ def test_the_model_folder_holds_what_the_contract_says_and_no_pickle(model):
     assert {path.name for path in model.iterdir()} == FILES | {"tiles.parquet", "config.toml"}
     content = json.loads((model / "model.json").read_text())
     assert content["schema_version"] == 2
-    assert content["architecture"] == {"backbone": "shufflenet_v2_x0_5", "dimensions": 128}
+    assert content["architecture"] == {"backbone": "squeezenet1_1", "dimensions": 128}
     assert content["preprocessing"]["size_px"] == 32
     assert content["preprocessing"]["dtype"] == "uint16"
     assert content["preprocessing"]["bands"] == [1, 2, 3, 4, 5, 6]
@@ -196,7 +196,8 @@ def _refuse(*_, **__):
 def test_an_interrupted_training_says_how_to_go_on_and_goes_on_to_the_same_weights(
     run, landscape, tmp_path
 ):
-    arguments = ["train", str(landscape), *TRAINING, "--epochs", "5", "--seed", "3"]
+    tiles = few(landscape, tmp_path / "tiles", per_class=6)
+    arguments = ["train", str(tiles), *TRAINING, "--epochs", "6", "--seed", "3"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert run(*arguments, "--output", whole).code == 0
     process = subprocess.Popen(
