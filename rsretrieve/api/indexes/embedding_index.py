@@ -13,7 +13,7 @@ from rsretrieve.api.arguments.checks import (
     plain_text,
     whole,
 )
-from rsretrieve.api.arguments.index_arguments import index_goal
+from rsretrieve.api.arguments.index_arguments import index_goal, paths_given, record_index
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_index import Index
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
@@ -111,6 +111,18 @@ def build_index_from_embeddings(
         options = IndexBuildOptions(folder, goal, gpu, overwrite=flag(overwrite, "overwrite"))
         listing = None if found is None else found.tile_set
         index_embeddings(source, listing, options, call.context, choices, changes)
+        if changes is None or not changes.changes_only:
+            given: dict[str, object] = {
+                "tiles": paths_given(tiles),
+                "from_embeddings": source,
+                "id_column": id_column,
+                "vector_column": vector_column,
+                "dims": dimensions,
+                "window": window,
+                "stride": stride,
+                **({} if goal is None else goal.options()),
+            }
+            record_index(folder, given, updated=changes is not None)
         store = open_index(folder)
     return Index(store, None, device_name(device), call.failures)
 

@@ -15,11 +15,11 @@ from rsretrieve.api.arguments.checks import (
 )
 from rsretrieve.api.arguments.cluster_argument import ClusterArguments, long_list
 from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
-from rsretrieve.api.arguments.index_arguments import index_goal
+from rsretrieve.api.arguments.index_arguments import index_goal, paths_given, record_index
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_index import Index
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
-from rsretrieve.api.trained_model import ModelLike, model_path, paths_among
+from rsretrieve.api.trained_model import Model, ModelLike, model_path, paths_among
 from rsretrieve.enums import Engine
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.build import index_tiles
@@ -117,6 +117,7 @@ def build_index(
         replaces, updates = flag(overwrite, "overwrite"), flag(update, "update")
         spread = ClusterArguments(address, shards, workers, shard_folder)
         cluster = spread.options(one_of(engine, Engine, "engine"), device_name(device))
+        asked_model = model
         asked = embedding_request(model, weights, backbone, seed, update=updates)
         if isinstance(model, str | os.PathLike):
             model = model_path(model, call)
@@ -156,6 +157,17 @@ def build_index(
                     store_model=stores,
                     cluster=cluster,
                 )
+        given: dict[str, object] = {
+            "tiles": paths_given(tiles),
+            "model": used.path if isinstance(asked_model, Model) else asked_model,
+            "weights": weights,
+            "backbone": backbone,
+            "seed": seed,
+            **({} if goal is None else goal.options()),
+            "engine": engine,
+            **vars(spread),
+        }
+        record_index(folder, given, updated=updates)
         store = open_index(folder)
     of_user = None if model is None else used
     return Index(store, of_user, device_name(device), call.failures)
