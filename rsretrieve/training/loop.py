@@ -29,13 +29,10 @@ from rsretrieve.training.checkpoint import (
 )
 from rsretrieve.training.history.area_under_margin import AreaUnderMargin, MeanProbabilities
 from rsretrieve.training.outcome import finite_loss, require_equal, require_finite
-from rsretrieve.training.parallel.processes import Processes
-from rsretrieve.training.recipe import Recipe
+from rsretrieve.training.run.target_policy import target_policy
 from rsretrieve.training.step import Batch, TrainingSettings, TrainingStep, embedder_of
-from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy
 from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
-from rsretrieve.training.targets.targets import TargetPolicy, Targets, predict
-from rsretrieve.training.targets.truncation import TruncationPolicy
+from rsretrieve.training.targets.targets import Targets, predict
 from rsretrieve.training.validate import BestEpoch, Examples, KeptEpoch, Voters, accuracy
 
 
@@ -86,7 +83,7 @@ class TrainingLoop:
         classes = len(model.prototypes.weight)
         self.mean_probabilities = MeanProbabilities(len(self._labels), classes, settings.device)
         self.step = TrainingStep(settings, self.model, len(self._labels), context)
-        self.target_policy = posterior or _target_policy(self.recipe, settings.processes)
+        self.target_policy = posterior or target_policy(self.recipe, settings.processes)
         self._update_epochs = self.recipe.update_epochs
         if posterior is not None:
             self._update_epochs = self.recipe.posterior_epochs
@@ -295,10 +292,3 @@ class TrainingLoop:
                 f"the training ran with {before} processes before, and goes on with {now}; its "
                 "results differ by rounding from those of an unchanged number"
             )
-
-
-def _target_policy(recipe: Recipe, processes: Processes) -> TargetPolicy:
-    """The published truncation, or the agreement with neighbours if the recipe sets it."""
-    if recipe.agreement is None:
-        return TruncationPolicy(recipe.k)
-    return NeighborAgreementPolicy(recipe.k, recipe.agreement, processes)
