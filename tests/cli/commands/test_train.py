@@ -70,7 +70,7 @@ def test_the_model_folder_holds_what_the_contract_says_and_no_pickle(model):
     assert {path.name for path in model.iterdir()} == FILES | {"tiles.parquet", "config.toml"}
     content = json.loads((model / "model.json").read_text())
     assert content["schema_version"] == 2
-    assert content["architecture"] == {"backbone": "squeezenet1_1", "dimensions": 128}
+    assert content["architecture"] == {"backbone": "shufflenet_v2_x0_5", "dimensions": 128}
     assert content["preprocessing"]["size_px"] == 32
     assert content["preprocessing"]["dtype"] == "uint16"
     assert content["preprocessing"]["bands"] == [1, 2, 3, 4, 5, 6]

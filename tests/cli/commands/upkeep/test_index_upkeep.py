@@ -243,10 +243,10 @@ def test_info_says_what_a_model_is(run, model):
     ran = run("info", model, "--json")
     assert ran.code == 0
     assert (ran.json["kind"], ran.json["classes"], ran.json["path"]) == ("model", 9, str(model))
-    assert ran.json["architecture"] == {"backbone": "squeezenet1_1", "dimensions": 128}
+    assert ran.json["architecture"] == {"backbone": "shufflenet_v2_x0_5", "dimensions": 128}
     assert len(ran.json["fingerprint"]) == 64
     text = run("info", model).out
-    assert "squeezenet1_1" in text
+    assert "shufflenet_v2_x0_5" in text
     assert "9: bare_soil, beach, " in text
     assert ran.json["fingerprint"] in text
 
