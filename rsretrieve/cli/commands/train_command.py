@@ -133,7 +133,7 @@ def train(
         float | None,
         _training(
             help="Highest learning rate of the schedule. "
-            "\\[default: 0.01; with --weights none: 0.03; with --freeze-backbone: 0.05; "
+            "\\[default: 0.02; with --weights none: 0.03; with --freeze-backbone: 0.05; "
             "paper: 0.1]"
         ),
     ] = None,
