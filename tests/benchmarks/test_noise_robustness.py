@@ -7,8 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -34,12 +32,7 @@ def finished(data: Path) -> Result:
 
 
 def benchmark(data: Path, *arguments: str) -> Result:
-    """The cells of `--quick`, with smaller tiles and a smaller network."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
-        cells = import_module("grid.cells").quick_cells()
-    small = [replace(cell, size_px=32, backbone="squeezenet1_1") for cell in cells]
-    return run_benchmark("noise_robustness", data, *arguments, quick_cells=lambda: small)
+    return run_benchmark("noise_robustness", data, *arguments)
 
 
 def rows(data: Path) -> list[dict[str, str]]:
