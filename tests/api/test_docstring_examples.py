@@ -13,7 +13,7 @@ import pytest
 import rsretrieve
 from rsretrieve.api import call_report
 from rsretrieve.api.tables.index_tables import IndexTables
-from tests.api.conftest import SMALL
+from tests.api.conftest import QUICK
 from tests.support.repository import ROOT
 
 FUNCTIONS = [name for name in rsretrieve.__all__ if inspect.isfunction(getattr(rsretrieve, name))]
@@ -113,7 +113,7 @@ def python_blocks(text: str) -> list[str]:
 @pytest.fixture
 def quick(workplace, monkeypatch):
     """A training is short, and the files that the texts name are there."""
-    monkeypatch.setattr(rsretrieve, "train", partial(rsretrieve.train, **SMALL))
+    monkeypatch.setattr(rsretrieve, "train", partial(rsretrieve.train, **QUICK))
     (workplace / "example.tif").symlink_to(next((workplace / "tiles").glob("beach/*")))
     np.save(workplace / "vectors.npy", np.eye(6, 4) + 0.1)
     (workplace / "models" / "mine").rename(workplace / "models" / "before")
