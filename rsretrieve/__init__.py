@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from rsretrieve.api.audit_result import AuditResult
     from rsretrieve.api.comparing.model_comparison import compare
     from rsretrieve.api.comparing.noisy_labels import corrupt_labels
+    from rsretrieve.api.finding.finder import Finder, Proposed
     from rsretrieve.api.finding.index_changes import Changes, change
-    from rsretrieve.api.finding.kind_finder import Finder, Proposed, find
+    from rsretrieve.api.finding.kind_finder import find
     from rsretrieve.api.hits import Hit, Hits
-    from rsretrieve.api.indexes.index_building import build_index, build_index_from_embeddings
+    from rsretrieve.api.indexes.embedding_index import build_index_from_embeddings
+    from rsretrieve.api.indexes.index_building import build_index
     from rsretrieve.api.indexes.index_copying import IndexCopy, copy_index
+    from rsretrieve.api.indexes.index_opening import open_index
     from rsretrieve.api.label_audit import audit_labels
     from rsretrieve.api.model_training import train
-    from rsretrieve.api.opened_index import Index, open_index
+    from rsretrieve.api.opened_index import Index
     from rsretrieve.api.opened_tiles import Tiles, open_tiles
     from rsretrieve.api.planning.cost_explanation import explain
     from rsretrieve.api.retrieval_evaluation import Evaluation, evaluate
@@ -85,13 +88,16 @@ _MODULES = {
     "comparison.comparison_result": ("Comparison",),
     "api.planning.cost_explanation": ("explain",),
     "api.finding.index_changes": ("Changes", "change"),
-    "api.finding.kind_finder": ("Finder", "Proposed", "find"),
+    "api.finding.finder": ("Finder", "Proposed"),
+    "api.finding.kind_finder": ("find",),
     "api.hits": ("Hit", "Hits"),
-    "api.indexes.index_building": ("build_index", "build_index_from_embeddings"),
+    "api.indexes.embedding_index": ("build_index_from_embeddings",),
+    "api.indexes.index_building": ("build_index",),
     "api.indexes.index_copying": ("IndexCopy", "copy_index"),
     "api.label_audit": ("audit_labels",),
     "api.model_training": ("train",),
-    "api.opened_index": ("Index", "open_index"),
+    "api.indexes.index_opening": ("open_index",),
+    "api.opened_index": ("Index",),
     "api.opened_tiles": ("Tiles", "open_tiles"),
     "api.retrieval_evaluation": ("Evaluation", "evaluate"),
     "api.tile_lists": ("Leaks", "TileLists", "find_leaks", "split"),

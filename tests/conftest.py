@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=3, help="how often the index is killed")
 
 
+ON_ONE_CORE = {"api", "audit", "benchmarks", "cli", "comparison", "docs", "evaluation", "search"}
 TRAINED = {"model", "other_model", "index", "store", "audit", "made"}
 """Fixtures for which a network is trained, which takes seconds in each test process."""
 
@@ -45,6 +46,27 @@ def _cache_of_the_tests_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
     os.environ.pop("RSRETRIEVE_CACHE", None)
     os.environ["RSRETRIEVE_CACHE_SIZE"] = "0"
+
+
+@pytest.fixture(autouse=True)
+def _core_of_the_tests_own(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Where test processes run side by side, tests of whole commands keep to one core each.
+
+    Otherwise every command would start a decoding worker for each core of the machine: each
+    takes half a second, for a hundred small tiles. Tests of `data` and `security` use several.
+    """
+    package = request.path.relative_to(Path(__file__).parent).parts[0]
+    side_by_side = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)) > 1
+    if not side_by_side or package not in ON_ONE_CORE or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -105,10 +127,12 @@ def run() -> Run:
 def landscape(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of 144 georeferenced six-band tiles in nine class sub-folders; not to be changed."""
     from rsretrieve.synthetic.scene import make_landscape, write_tiles
+    from tests.support.made_once import made_once
 
-    folder = tmp_path_factory.mktemp("landscape") / "tiles"
-    write_tiles(make_landscape(CELLS, CELL_PX, seed=1), CELL_PX, folder)
-    return folder
+    def write(folder: Path) -> None:
+        write_tiles(make_landscape(CELLS, CELL_PX, seed=1), CELL_PX, folder / "tiles")
+
+    return made_once(tmp_path_factory, "landscape", write) / "tiles"
 
 
 @pytest.fixture(scope="session")

@@ -45,13 +45,3 @@ def placed_frame(
     shapes = [None if place is None else shape(place_geometry(place)) for place in places]
     geometry = geopandas.GeoSeries(shapes, crs="EPSG:4326")
     return geopandas.GeoDataFrame(frame(columns), geometry=geometry)
-
-
-def place_columns(places: Sequence[Place | None]) -> dict[str, list[Any]]:
-    """The columns `crs`, `lon` and `lat` of some places."""
-    centres = [(None, None) if place is None else place.centre for place in places]
-    return {
-        "crs": [None if place is None else place.crs for place in places],
-        "lon": [lon for lon, _ in centres],
-        "lat": [lat for _, lat in centres],
-    }

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, overload
 
 from rsretrieve.api.arguments.checks import PathLike, flag, path_of
 from rsretrieve.api.call_report import CallReport
-from rsretrieve.api.dataframes import frame, place_columns, placed_frame
+from rsretrieve.api.dataframes import frame, placed_frame
 from rsretrieve.api.notebook import short, table_html
 from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.place import Place
 from rsretrieve.export.contact_sheet import write_query_sheet
+from rsretrieve.export.found.placed_table import place_columns
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.export.results import result_json
 from rsretrieve.search.search import QueryResult

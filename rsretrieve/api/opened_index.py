@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +12,9 @@ from numpy.typing import NDArray
 
 from rsretrieve.api.arguments.checks import (
     PathLike,
-    device_name,
     flag,
     path_of,
     whole,
-    wrong,
 )
 from rsretrieve.api.arguments.query_argument import filters_of, query_fields
 from rsretrieve.api.call_report import CallReport, Progress
@@ -25,16 +22,13 @@ from rsretrieve.api.hits import Hits
 from rsretrieve.api.model_of_index import ModelOfIndex
 from rsretrieve.api.notebook import facts_html, short, some_names
 from rsretrieve.api.tables.index_tables import IndexTables
-from rsretrieve.api.trained_model import Model, ModelLike, model_path
+from rsretrieve.api.trained_model import Model
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.tile import Trust
 from rsretrieve.export.output_paths import OutputPaths, is_one_raster
 from rsretrieve.export.similarity_rasters import scenes_to_map, write_similarity_maps
-from rsretrieve.index.compatibility import require_same_model
 from rsretrieve.index.maintenance.verify import Verification, verify_index
-from rsretrieve.index.store import folder as index_folder
 from rsretrieve.index.store.folder import IndexStore
-from rsretrieve.network.metadata import ModelFolder
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import run_queries
 
@@ -280,39 +274,3 @@ IndexLike = Index | PathLike
 def opened_model(index: Index) -> ModelOfIndex:
     """What opens the model of an index."""
     return index._model
-
-
-def open_index(path: IndexLike, *, model: ModelLike | None = None, device: str = "auto") -> Index:
-    """Open an index folder for search.
-
-    Args:
-        path: the folder that `build_index` wrote.
-        model: the model it was built with, if that was moved.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`; what embeds queries and searches.
-
-    Returns:
-        The index.
-
-    Raises:
-        InvalidArgument: an argument is of a wrong type.
-        IndexNotFound: there is no index.
-        IndexDamaged: a file is missing or was changed, or a newer version wrote it.
-        ModelMismatch: `model` is another one.
-
-    Example:
-        >>> import rsretrieve
-        >>> len(rsretrieve.open_index("index"))
-        144
-    """
-    with CallReport(None) as call:
-        if isinstance(path, Index):
-            return path
-        if not isinstance(path, str | os.PathLike):
-            raise wrong("index", "a path or an open index", path)
-        store, name = index_folder.open_index(path_of(path, "index")), device_name(device)
-        if model is None:
-            return Index(store, None, name)
-        chosen = model if isinstance(model, Model) else model_path(model, call)
-        described = chosen.loaded if isinstance(chosen, Model) else ModelFolder.read(chosen)
-        require_same_model(store.folder, store.manifest, described)
-        return Index(store, chosen, name)

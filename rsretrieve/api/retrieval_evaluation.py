@@ -9,8 +9,9 @@ from typing import Any
 
 from rsretrieve.api.arguments.checks import PathLike, flag, path_of, whole
 from rsretrieve.api.call_report import CallReport, Progress
+from rsretrieve.api.indexes.index_opening import open_index
 from rsretrieve.api.notebook import facts_html
-from rsretrieve.api.opened_index import IndexLike, open_index
+from rsretrieve.api.opened_index import IndexLike
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import ModelLike, model_of
 from rsretrieve.data.failures import Failure

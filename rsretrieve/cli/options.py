@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ _scene_option = partial(typer.Option, rich_help_panel=SCENES)
 _run_option = partial(typer.Option, rich_help_panel=RUN)
 file_option = partial(typer.Option, metavar="FILE", rich_help_panel=FILES)
 
+EXAMPLE_HELP = "a tile id, an image, or a .npy file with one vector"
 TILES_HELP = (
     "A folder of images (class sub-folders are the labels); or a CSV or Parquet list with the "
     "columns tile and optionally path and label"
@@ -195,6 +196,16 @@ Quiet = Annotated[
         help="Show no progress and no notices. Errors and results are still shown.",
     ),
 ]
+
+
+def geojson_option(tiles: str) -> Any:
+    """A GeoJSON file of the footprints of `tiles`, such as "the hits"."""
+    return file_option(help=f"GeoJSON: footprints of {tiles}.")
+
+
+def geoparquet_option(tiles: str) -> Any:
+    """A GeoParquet file of the same footprints."""
+    return file_option(help=f"GeoParquet 1.1: footprints of {tiles}.")
 
 
 def inputs_of(name: str, given: Sequence[str] | None) -> dict[str, str]:

@@ -38,7 +38,8 @@ from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
 from rsretrieve.training.frozen.feature_cache import FeatureCache
 from rsretrieve.training.initialize import starting_model
-from rsretrieve.training.train import TrainingRequest, checkpoint_path, train_model
+from rsretrieve.training.run.unfinished_training import checkpoint_path
+from rsretrieve.training.train import TrainingRequest, train_model
 
 FEWEST_SEEDS = 2
 _BANDS = 3  # where the tiles decide: every network takes as many

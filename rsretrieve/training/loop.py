@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,7 +16,6 @@ from torch import Tensor
 
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import ModelSelection, Validation
-from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.model import PrototypeModel
@@ -30,14 +28,11 @@ from rsretrieve.training.checkpoint import (
     write_checkpoint,
 )
 from rsretrieve.training.history.area_under_margin import AreaUnderMargin, MeanProbabilities
-from rsretrieve.training.outcome import require_equal, require_finite
-from rsretrieve.training.parallel.processes import Processes
-from rsretrieve.training.recipe import Recipe
+from rsretrieve.training.outcome import finite_loss, require_equal, require_finite
+from rsretrieve.training.run.target_policy import target_policy
 from rsretrieve.training.step import Batch, TrainingSettings, TrainingStep, embedder_of
-from rsretrieve.training.targets.neighbor_agreement import NeighborAgreementPolicy
 from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
-from rsretrieve.training.targets.targets import TargetPolicy, Targets, predict
-from rsretrieve.training.targets.truncation import TruncationPolicy
+from rsretrieve.training.targets.targets import Targets, predict
 from rsretrieve.training.validate import BestEpoch, Examples, KeptEpoch, Voters, accuracy
 
 
@@ -88,7 +83,7 @@ class TrainingLoop:
         classes = len(model.prototypes.weight)
         self.mean_probabilities = MeanProbabilities(len(self._labels), classes, settings.device)
         self.step = TrainingStep(settings, self.model, len(self._labels), context)
-        self.target_policy = posterior or _target_policy(self.recipe, settings.processes)
+        self.target_policy = posterior or target_policy(self.recipe, settings.processes)
         self._update_epochs = self.recipe.update_epochs
         if posterior is not None:
             self._update_epochs = self.recipe.posterior_epochs
@@ -206,7 +201,7 @@ class TrainingLoop:
             progress = (epoch + step / steps) / self.recipe.epochs
             total += self._train_batch(np.sort(rows), progress, generator) * len(rows)
             self.context.advance(len(rows))
-        return _finite_loss(float(total) / len(order), epoch)
+        return finite_loss(float(total) / len(order), epoch)
 
     def _train_batch(
         self, rows: NDArray[np.int64], progress: float, generator: torch.Generator
@@ -297,20 +292,3 @@ class TrainingLoop:
                 f"the training ran with {before} processes before, and goes on with {now}; its "
                 "results differ by rounding from those of an unchanged number"
             )
-
-
-def _target_policy(recipe: Recipe, processes: Processes) -> TargetPolicy:
-    """The published truncation, or the agreement with neighbours if the recipe sets it."""
-    if recipe.agreement is None:
-        return TruncationPolicy(recipe.k)
-    return NeighborAgreementPolicy(recipe.k, recipe.agreement, processes)
-
-
-def _finite_loss(loss: float, epoch: int) -> float:
-    """Return the mean loss of an epoch; raise `TrainingDiverged` if it is not finite."""
-    if not math.isfinite(loss):
-        raise TrainingDiverged(
-            f"the loss is {loss} in epoch {epoch + 1}",
-            hint="give a smaller --learning-rate, or look for tiles with extreme values",
-        )
-    return loss

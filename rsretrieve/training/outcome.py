@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +84,21 @@ def require_finite(model: nn.Module, epoch: int) -> None:
             f"the weights are no longer finite numbers after epoch {epoch + 1}",
             hint=_SMALLER_STEPS,
         )
+
+
+def finite_loss(loss: float, epoch: int) -> float:
+    """The mean loss of an epoch, which must be finite.
+
+    Args:
+        loss: the mean loss.
+        epoch: counted from 0.
+
+    Raises:
+        TrainingDiverged: it is not finite.
+    """
+    if not math.isfinite(loss):
+        raise TrainingDiverged(f"the loss is {loss} in epoch {epoch + 1}", hint=_SMALLER_STEPS)
+    return loss
 
 
 def require_equal(model: nn.Module, epoch: int, processes: Processes) -> None:

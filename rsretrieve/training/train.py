@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
-from rsretrieve._core.atomic_write import folder_aside, refuse_to_overwrite
-from rsretrieve._core.locks import only_writer
+from rsretrieve._core.atomic_write import folder_aside
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.enums import LossName
-from rsretrieve.errors import OutputExists, TrainingDiverged
+from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import Precision, best_precision
 from rsretrieve.network.metadata import DESCRIPTION_FILE
@@ -40,6 +39,12 @@ from rsretrieve.training.parallel.shared_tiles import prepare_shared
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.run import common_identity as shared
 from rsretrieve.training.run.starting_point import StartingPoint, starting_point
+from rsretrieve.training.run.unfinished_training import (
+    checkpoint_path,
+    refuse_unfinished,
+    unfinished_folder,
+    writing,
+)
 from rsretrieve.training.save_model import (
     FinishedTraining,
     TrainingSummary,
@@ -48,7 +53,6 @@ from rsretrieve.training.save_model import (
 )
 from rsretrieve.training.step import TrainingSettings
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
 _FEW_TILES = 100  # that are embedded before the training
 
 
@@ -122,22 +126,10 @@ def train_model(
     with processes.watched(), ExitStack() as stack:
         with processes.together():
             if processes.is_first:
-                stack.enter_context(_writing(request))
+                stack.enter_context(writing(request.output, overwrite=request.overwrite))
         summary = _train(request, own, add_reports, processes)
         context.failures = processes.of_first(lambda: own.failures)
         return summary
-
-
-@contextmanager
-def _writing(request: TrainingRequest) -> Iterator[None]:
-    """Lock the output, and remove what interrupted trainings left beside it."""
-    refuse_to_overwrite(request.output, overwrite=request.overwrite, marker=DESCRIPTION_FILE)
-    with only_writer(request.output):
-        _remove_leftovers(request.output)
-        try:
-            yield
-        finally:
-            _remove_leftovers(request.output)
 
 
 def _train(
@@ -186,7 +178,7 @@ def _write(
         write_model(folder, finished, context)
         add_reports(folder)
         model_folder.seal_folder(folder)
-    shutil.rmtree(_unfinished_folder(request.output), ignore_errors=not request.recipe.epochs)
+    shutil.rmtree(unfinished_folder(request.output), ignore_errors=not request.recipe.epochs)
 
 
 def _check(request: TrainingRequest, processes: Processes) -> None:
@@ -195,7 +187,7 @@ def _check(request: TrainingRequest, processes: Processes) -> None:
         check_backbone(recipe.backbone)
         check_weights(recipe.backbone, request.weights)
         if processes.is_first:
-            _refuse_unfinished(request)
+            refuse_unfinished(request.output, resume=request.resume, overwrite=request.overwrite)
         shared.require_batches_for(
             processes, recipe.batch_size, micro_batches=request.micro_batches
         )
@@ -257,7 +249,7 @@ def _checked_embeddings(
     except TrainingDiverged as error:
         raise TrainingDiverged(
             f"{error.message}; no model is written, and the checkpoint is kept in "
-            f"{_unfinished_folder(request.output)}",
+            f"{unfinished_folder(request.output)}",
             hint=f"{error.hint}; --overwrite starts again",
         ) from error
     for text in filter(None, notices):
@@ -285,35 +277,3 @@ def _settings(
         processes=processes,
         features=request.features if processes.count == 1 else None,
     )
-
-
-def _unfinished_folder(output: Path) -> Path:
-    return output.with_name(f".{output.name}.unfinished")
-
-
-def checkpoint_path(output: Path) -> Path:
-    """The checkpoint that a training with this output writes, and resumes from."""
-    return _unfinished_folder(output) / CHECKPOINT_FILE
-
-
-def _remove_leftovers(output: Path) -> None:
-    """Remove everything of an interrupted training except a whole checkpoint."""
-    folder = _unfinished_folder(output)
-    if folder.exists() and not checkpoint_path(output).exists():
-        shutil.rmtree(folder)
-    for half_written in folder.glob(f".{CHECKPOINT_FILE}.*"):
-        half_written.unlink()
-
-
-def _refuse_unfinished(request: TrainingRequest) -> None:
-    """Raise `OutputExists` if an unfinished training would be lost.
-
-    With `overwrite` its checkpoint stays until the first one of the new training replaces it:
-    until an epoch is finished there is nothing better.
-    """
-    folder = _unfinished_folder(request.output)
-    if folder.exists() and not request.resume and not request.overwrite:
-        raise OutputExists(
-            f"{request.output} has an unfinished training ({folder})",
-            hint="give --resume to continue it, or --overwrite to start again",
-        )

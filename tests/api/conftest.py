@@ -9,6 +9,7 @@ import pytest
 import rsretrieve
 from rsretrieve.synthetic.scene import make_landscape, write_scene
 from tests.conftest import CELL_PX, CELLS
+from tests.support.made_once import made_once
 
 QUICK = {
     "backbone": "resnet18",
@@ -20,15 +21,20 @@ QUICK = {
     "batch_size": 16,
 }
 
+SMALL = {**QUICK, "backbone": "squeezenet1_1"}
+"""A training that only must have been one: the graph of this backbone is exported faster."""
+
 
 @pytest.fixture(scope="session")
 def made(landscape: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the interface itself made, once for all tests; not to be changed."""
-    folder = tmp_path_factory.mktemp("made")
-    write_scene(make_landscape(CELLS, CELL_PX, seed=1), folder / "scene.tif")
-    model = rsretrieve.train(str(landscape), folder / "models" / "mine", **QUICK)
-    rsretrieve.build_index(landscape, model, str(folder / "index"))
-    return folder
+
+    def make(folder: Path) -> None:
+        write_scene(make_landscape(CELLS, CELL_PX, seed=1), folder / "scene.tif")
+        model = rsretrieve.train(str(landscape), folder / "models" / "mine", **QUICK)
+        rsretrieve.build_index(landscape, model, str(folder / "index"))
+
+    return made_once(tmp_path_factory, "made", make)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 import rsretrieve
 from rsretrieve.errors import TileError
-from tests.api.conftest import QUICK
+from tests.api.conftest import SMALL
 from tests.conftest import run_here
 
 BAD = "beach/beach_1_7.tif"
@@ -63,7 +63,7 @@ def test_a_strict_call_ends_with_the_tile(name, spoilt):
 def test_events_and_notices_go_to_progress(workplace):
     seen: list[object] = []
     tiles = rsretrieve.open_tiles("tiles")
-    rsretrieve.train(tiles, "models/new", progress=seen.append, **QUICK)
+    rsretrieve.train(tiles, "models/new", progress=seen.append, **SMALL)
     rsretrieve.build_index(tiles, "models/new", "new", progress=seen.append)
     kinds = {type(event) for event in seen}
     assert {rsretrieve.StageStarted, rsretrieve.Advanced, rsretrieve.EpochFinished} <= kinds

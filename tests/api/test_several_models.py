@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pyarrow
 import pytest
 
 import rsretrieve
-from tests.api.conftest import QUICK
+from tests.api.conftest import SMALL
 from tests.conftest import run_here
 
 
@@ -19,7 +21,7 @@ from tests.conftest import run_here
 def other_model(made: Path, landscape: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the same classes with another seed, size and number of dimensions."""
     folder = tmp_path_factory.mktemp("other") / "model"
-    changed = {**QUICK, "size": 40, "dimensions": 8, "epochs": 1}
+    changed = {**SMALL, "size": 40, "dimensions": 8, "epochs": 1}
     rsretrieve.train(str(landscape), folder, seed=5, **changed)
     return folder
 
@@ -64,7 +66,7 @@ def test_models_of_other_classes_are_refused_before_a_tile_is_read(
     Path("some.csv").write_text(
         "tile,path,label\n" + "".join(f"{t},tiles/{t},{t.split('/')[0]}\n" for t in some)
     )
-    rsretrieve.train("some.csv", "models/some", **{**QUICK, "epochs": 1})
+    rsretrieve.train("some.csv", "models/some", **{**SMALL, "epochs": 1})
     with pytest.raises(rsretrieve.RsretrieveError, match="same classes"):
         rsretrieve.audit_labels("tiles", ["models/mine", "models/some"])
     for second, words in (("models/some", "only models/mine knows"), ("models/mine", "twice")):
@@ -76,7 +78,10 @@ def test_models_of_other_classes_are_refused_before_a_tile_is_read(
 
 
 @pytest.mark.medium
-def test_tiles_are_compared_with_other_lists(workplace: Path) -> None:
+def test_tiles_are_compared_with_other_lists(workplace: Path, landscape: Path) -> None:
+    # Links to another folder would be allowed one by one, by new processes in every step.
+    Path("tiles").unlink()
+    shutil.copytree(landscape, "tiles", copy_function=os.link)
     tiles = rsretrieve.open_tiles("tiles")
     ids = [tile.id for tile in tiles]
     for name, chosen in (("train", ids[::2]), ("test", [*ids[1:20:2], ids[0]])):

@@ -16,7 +16,8 @@ from tests.support.benchmark_programs import ROOT, made_up_data, run_benchmark
 pytestmark = pytest.mark.slow
 
 OTHERS = {"cleanlab", "topofilter", "selfclean", "neighbours"}
-MODEL = ["--method", "robust", "--noise", "uniform", "--rate", "0.3", "--epochs", "2"]
+SMALL = ["--size", "32"]
+MODEL = ["--method", "robust", "--noise", "uniform", "--rate", "0.3", "--epochs", "2", *SMALL]
 # Three of the cells stand for all: with a model, without one, and one that needs another's.
 NOISES = (("uniform", 0.0), ("uniform", 0.3), ("instance", 0.2))
 
@@ -39,7 +40,7 @@ def audit(data: Path, *arguments: str) -> Result:
         patch.syspath_prepend(str(ROOT / "benchmarks"))
         noise = import_module("grid.noises").Noise
     noises = [(noise(name), rate) for name, rate in NOISES]
-    return run_benchmark("audit", data, "--epochs", "2", *arguments, NOISES=noises)
+    return run_benchmark("audit", data, "--epochs", "2", *SMALL, *arguments, NOISES=noises)
 
 
 def rows(data: Path) -> list[dict[str, str]]:
@@ -62,7 +63,7 @@ def test_every_auditor_gives_a_row_in_every_cell(data: Path, finished: Result) -
         ("frozen", "instance", "0.2"): alone,
         ("robust", "uniform", "0.3"): on_features | on_model | on_unseen,
     }
-    assert "left out, no model: ucmerced 64 instance 0.2 robust" in finished.stderr
+    assert "left out, no model: ucmerced 32 instance 0.2 robust" in finished.stderr
     assert "5 of 9 cells left out" in finished.stderr
 
 

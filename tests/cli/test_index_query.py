@@ -192,8 +192,8 @@ def test_images_that_cannot_be_read_are_listed_and_the_others_answered(run, inde
 def test_another_model_is_refused_with_both_fingerprints(run, index, landscape, first, tmp_path):
     other = tmp_path / "other"
     ran = run(
-        *("train", landscape, "--output", other, "--weights", "none", "--size", 16),
-        *("--backbone", "shufflenet_v2_x0_5", "--epochs", 1),
+        *("train", landscape, "--output", other, "--weights", "none", "--size", 32),
+        *("--backbone", "squeezenet1_1", "--epochs", 1),
     )
     assert ran.code == 0, ran.err
     ran = run("query", first, "--index", index, "--model", other)

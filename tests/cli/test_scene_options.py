@@ -104,7 +104,7 @@ def test_training_audit_and_evaluation_take_windows_with_labels(
     by_labels = (scene, *BY_CELL, "--labels", labels, "--json")
     audit = run("audit-labels", *by_labels, "--model", model)
     assert (audit.code, audit.json["tiles"]) == (0, 144)
-    tiny = ("--backbone", "shufflenet_v2_x0_5", "--weights", "none", "--size", 32, "--epochs", 1)
+    tiny = ("--backbone", "squeezenet1_1", "--weights", "none", "--size", 32, "--epochs", 1)
     trained = run("train", *by_labels, *tiny, "--output", tmp_path / "model")
     assert trained.code == 0, trained.err
     assert (trained.json["tiles"], trained.json["classes"]) == (126, 9)

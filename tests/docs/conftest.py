@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import run_here
+from tests.support.made_once import made_once
 from tests.support.programs import TRAINING
 from tests.support.repository import ROOT
 
@@ -19,9 +20,12 @@ sys.path.insert(0, str(ROOT / "tools" / "site"))
 @pytest.fixture(scope="session")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the examples, a model and an index; not to be changed."""
+    return made_once(tmp_path_factory, "examples", _write_examples)
+
+
+def _write_examples(folder: Path) -> None:
     from example_files import write_example_files
 
-    folder = tmp_path_factory.mktemp("examples")
     write_example_files(folder)
     _write_weights(folder / "lite0.safetensors")
     with pytest.MonkeyPatch.context() as patch:
@@ -34,7 +38,6 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
     demo.mkdir(parents=True)
     shutil.copyfile(folder / "example.tif", demo / "beach_0_24.tif")
     shutil.copytree(folder / "index", folder / "demo" / "index")
-    return folder
 
 
 _QUICK = (*TRAINING, *("--epochs", 6, "--learning-rate", 0.03, "--batch-size", 16, "--quiet"))

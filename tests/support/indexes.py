@@ -19,6 +19,7 @@ from rsretrieve.network.model_folder import load_model
 from rsretrieve.synthetic.scene import make_landscape, write_tiles
 from rsretrieve.training.recipe import PAPER
 from rsretrieve.training.train import TrainingRequest, train_model
+from tests.support.made_once import made_once
 
 CPU = torch.device("cpu")
 
@@ -37,35 +38,42 @@ def in_float32() -> Iterator[None]:
 @pytest.fixture(scope="package")
 def tiles(tmp_path_factory: pytest.TempPathFactory) -> TileSet:
     """18 georeferenced tiles of nine classes, two of each; not to be changed."""
-    folder = tmp_path_factory.mktemp("landscape") / "tiles"
-    write_tiles(make_landscape(6, 16, seed=0), 16, folder)
-    return find_tiles(folder).select(range(0, 36, 2))
+
+    def write(folder: Path) -> None:
+        write_tiles(make_landscape(6, 16, seed=0), 16, folder / "tiles")
+
+    folder = made_once(tmp_path_factory, "small-landscape", write)
+    return find_tiles(folder / "tiles").select(range(0, 36, 2))
 
 
 @pytest.fixture(scope="package")
 def model(tiles: TileSet, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """A model that was trained for a moment."""
-    return trained(tiles, tmp_path_factory.mktemp("models") / "model", seed=0)
+    return _trained(tiles, tmp_path_factory, seed=0)
 
 
 @pytest.fixture(scope="package")
 def other_model(tiles: TileSet, tmp_path_factory: pytest.TempPathFactory) -> Model:
     """Another one."""
-    return trained(tiles, tmp_path_factory.mktemp("models") / "other", seed=1)
+    return _trained(tiles, tmp_path_factory, seed=1)
 
 
-def trained(tiles: TileSet, folder: Path, seed: int) -> Model:
-    recipe = PAPER.changed(
-        backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=3, learning_rate=0.05
-    )
-    request = TrainingRequest(tiles, folder, recipe, CPU, weights="none", seed=seed)
-    train_model(request, RunContext())
-    return load_model(folder, CPU)
+def _trained(tiles: TileSet, factory: pytest.TempPathFactory, seed: int) -> Model:
+    def train(folder: Path) -> None:
+        recipe = PAPER.changed(
+            backbone="squeezenet1_1", size_px=32, dimensions=8, epochs=3, learning_rate=0.05
+        )
+        request = TrainingRequest(tiles, folder / "model", recipe, CPU, weights="none", seed=seed)
+        train_model(request, RunContext())
+
+    return load_model(made_once(factory, f"small-model-{seed}", train) / "model", CPU)
 
 
 @pytest.fixture(scope="package")
 def store(tiles: TileSet, model: Model, tmp_path_factory: pytest.TempPathFactory) -> IndexStore:
     """An index of the tiles; not to be changed."""
-    folder = tmp_path_factory.mktemp("indexes") / "index"
-    index_tiles(model, tiles, folder, RunContext())
-    return open_index(folder)
+
+    def build(folder: Path) -> None:
+        index_tiles(model, tiles, folder / "index", RunContext())
+
+    return open_index(made_once(tmp_path_factory, "small-index", build) / "index")

@@ -2,9 +2,10 @@
 
     python -m tests.support.recorded_outputs OUTPUT.json
 
-runs the installed program. The tiles and embeddings are made here, without the program, so that
-the same can be recorded with another version. `recorded_outputs.json` was recorded with the version
-before the modules moved to their present folders (0.1.0 of November 2026).
+runs the installed program, each command in a process of its own. The tiles and embeddings are made
+here, without the program, so that the same can be recorded with another version.
+`recorded_outputs.json` was recorded with the version before the modules moved to their present
+folders (0.1.0 of November 2026).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -124,11 +126,17 @@ def _write_csv(path: Path, header: str, rows: Any) -> None:
         csv.writer(stream).writerows([header.split(","), *rows])
 
 
-def record(folder: Path) -> dict[str, Any]:
+Runner = Callable[[list[str], Path], tuple[int, str]]
+"""Runs a command in a folder; its exit code and its standard output."""
+
+
+def record(folder: Path, run: Runner) -> dict[str, Any]:
     """Run all commands in a folder; what each printed, and what they wrote."""
     make_inputs(folder)
     before = {path for path in folder.rglob("*") if path.is_file()}
-    outcomes = {name: _outcome(command, folder) for name, command in COMMANDS.items()}
+    outcomes = {
+        name: _outcome(*run(line.split(), folder), folder) for name, line in COMMANDS.items()
+    }
     written = sorted({path for path in folder.rglob("*") if path.is_file()} - before)
     return {
         "commands": outcomes,
@@ -146,17 +154,22 @@ def record(folder: Path) -> dict[str, Any]:
     }
 
 
-def _outcome(command: str, folder: Path) -> dict[str, Any]:
+def in_a_process(command: list[str], folder: Path) -> tuple[int, str]:
+    """Run the installed program."""
     ran = subprocess.run(
-        [sys.executable, "-m", "rsretrieve", *command.split()],
+        [sys.executable, "-m", "rsretrieve", *command],
         cwd=folder,
         env={**os.environ, **SILENT},
         capture_output=True,
         text=True,
         check=False,
     )
-    printed = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
-    return {"code": ran.returncode, "printed": [_comparable(one, folder) for one in printed]}
+    return ran.returncode, ran.stdout
+
+
+def _outcome(code: int, output: str, folder: Path) -> dict[str, Any]:
+    printed = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    return {"code": code, "printed": [_comparable(one, folder) for one in printed]}
 
 
 def _comparable(content: Any, folder: Path) -> Any:
@@ -184,6 +197,6 @@ def _columns(path: Path) -> list[str]:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
-        found = record(Path(made))
+        found = record(Path(made), in_a_process)
     text = json.dumps(found, sort_keys=True, separators=(",", ":"))
     Path(sys.argv[1]).write_text(text + "\n", "utf-8")

@@ -47,8 +47,9 @@ from rsretrieve.progress import (
     ignore_events,
 )
 from rsretrieve.training.recipe import Recipe, recipe_for
+from rsretrieve.training.run.unfinished_training import CHECKPOINT_FILE
 from rsretrieve.training.save_model import TrainingSummary
-from rsretrieve.training.train import CHECKPOINT_FILE, TrainingRequest, train_model
+from rsretrieve.training.train import TrainingRequest, train_model
 
 CPU = torch.device("cpu")
 FILES = {"model.safetensors", "model.json", "network.onnx", "history.csv", "tiles.parquet"}

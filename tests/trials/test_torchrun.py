@@ -20,8 +20,10 @@ from tests.support.repository import ROOT
 
 pytestmark = pytest.mark.slow
 more = partial(pytest.param, marks=pytest.mark.exhaustive)
-NETWORK = ("--backbone", "shufflenet_v2_x0_5", "--weights", "none", "--size", "16")
+NETWORK = ("--backbone", "squeezenet1_1", "--weights", "none", "--size", "32")
 ARGUMENTS = (*NETWORK, "--device", "cpu", "--batch-size", "16", "--dimensions", "16", "--seed", "3")
+# With batch normalisation, whose state goes on, too.
+NORMALISED = ("--backbone", "shufflenet_v2_x0_5", "--size", "16")
 LIMIT_S = 240
 
 
@@ -115,7 +117,7 @@ def test_a_second_training_of_the_same_output_is_refused_and_ranks_are_not_a_sec
 def test_a_killed_process_ends_all_and_the_training_goes_on(
     killed: int, tiles: Path, tmp_path: Path
 ) -> None:
-    arguments = ("train", tiles, *ARGUMENTS, "--epochs", 6)
+    arguments = ("train", tiles, *ARGUMENTS, *NORMALISED, "--epochs", 6)
     whole = torchrun(2, *arguments, "--output", tmp_path / "whole")
     assert whole.returncode == 0, whole.stderr
     output, errors = tmp_path / "model", tmp_path / "errors.txt"
@@ -142,7 +144,7 @@ def test_a_killed_process_ends_all_and_the_training_goes_on(
 @pytest.mark.exhaustive
 def test_a_training_goes_on_with_another_number_of_processes(tiles: Path, tmp_path: Path) -> None:
     output, errors = tmp_path / "model", tmp_path / "errors.txt"
-    arguments = ("train", tiles, "--output", output, *ARGUMENTS, "--epochs", 6)
+    arguments = ("train", tiles, "--output", output, *ARGUMENTS, *NORMALISED, "--epochs", 6)
     with errors.open("w") as stream:
         started = subprocess.Popen(command(2, *arguments), env=environment(), stderr=stream)
         while not (tmp_path / ".model.unfinished" / "checkpoint.safetensors").exists():

@@ -20,17 +20,18 @@ import sys
 import time
 from pathlib import Path
 
+import timm  # noqa: F401  (imported before the forks)
 import torch
 
 from rsretrieve.cli import main as app
 from rsretrieve.export import model_card  # noqa: F401
 from rsretrieve.synthetic.scene import make_landscape, write_tiles
-from rsretrieve.training import train
+from rsretrieve.training.run.unfinished_training import checkpoint_path
 from tests.trials.kill_trials import Broken, forked
 
 COMPARED = ("model.safetensors", "tiles.parquet")
 MOST_KILLS = 4  # of one training
-NETWORK, BANDS, SIZE_PX = "shufflenet_v2_x0_5", 6, 16
+NETWORK, BANDS, SIZE_PX = "timm/test_resnet", 6, 16
 ARGUMENTS = (
     *("--backbone", NETWORK, "--weights", "none", "--size", str(SIZE_PX), "--device", "cpu"),
     *("--epochs", "6", "--batch-size", "16", "--seed", "3", "--dimensions", "16"),
@@ -63,8 +64,7 @@ def digests(model: Path) -> dict[str, str]:
 
 def go_on(model: Path) -> list[str]:
     """What is to be given to go on: `--resume` once an epoch is done."""
-    checkpoint = model.with_name(f".{model.name}.unfinished") / train.CHECKPOINT_FILE
-    return ["--resume"] if checkpoint.exists() else []
+    return ["--resume"] if checkpoint_path(model).exists() else []
 
 
 def killed_training(

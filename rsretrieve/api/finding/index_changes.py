@@ -8,7 +8,8 @@ from typing import TypeAlias
 from rsretrieve.api.arguments.checks import PathLike, flag, path_of, whole
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.finding.placed_files import PlacedFiles
-from rsretrieve.api.opened_index import DateLike, Index, IndexLike, open_index, opened_model
+from rsretrieve.api.indexes.index_opening import open_index
+from rsretrieve.api.opened_index import DateLike, Index, IndexLike, opened_model
 from rsretrieve.data.dates.periods import interval_of_values
 from rsretrieve.export.found.change_files import (
     change_table,

@@ -1,43 +1,32 @@
-"""Build indexes from Python: from tiles and a model, or from embeddings made elsewhere."""
+"""Build indexes of tiles and a model, from Python."""
 
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite
 from rsretrieve._core.paths import unchecked_notices
 from rsretrieve.api.arguments.checks import (
     PathLike,
-    byte_count,
     device_name,
     flag,
-    number,
     one_of,
     path_of,
-    plain_text,
-    whole,
 )
 from rsretrieve.api.arguments.cluster_argument import ClusterArguments, long_list
 from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
+from rsretrieve.api.arguments.index_arguments import index_goal, paths_given, record_index
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_index import Index
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
-from rsretrieve.api.trained_model import ModelLike, model_path, paths_among
-from rsretrieve.data.windowing import WindowChoices
+from rsretrieve.api.trained_model import Model, ModelLike, model_path, paths_among
 from rsretrieve.enums import Engine
-from rsretrieve.errors import InvalidArgument
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.build import index_tiles
-from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
 from rsretrieve.index.build_from_list import index_long_list
-from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.store.manifest import MANIFEST_FILE
-from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
-from rsretrieve.index.vectors.faiss_loader import usable_gpu
-from rsretrieve.index.write import IndexBuildOptions
-from rsretrieve.network.device import choose_device
+from rsretrieve.index.vectors.choose_kind import AUTO
 from rsretrieve.network.shipped.shipped_models import given_model
 from rsretrieve.search.search import model_folder_of
 
@@ -124,10 +113,11 @@ def build_index(
         144
     """
     with CallReport(progress, strict=strict) as call:
-        folder, goal = path_of(output, "output"), _goal(index, recall, memory, append_only)
+        folder, goal = path_of(output, "output"), index_goal(index, recall, memory, append_only)
         replaces, updates = flag(overwrite, "overwrite"), flag(update, "update")
         spread = ClusterArguments(address, shards, workers, shard_folder)
         cluster = spread.options(one_of(engine, Engine, "engine"), device_name(device))
+        asked_model = model
         asked = embedding_request(model, weights, backbone, seed, update=updates)
         if isinstance(model, str | os.PathLike):
             model = model_path(model, call)
@@ -167,139 +157,17 @@ def build_index(
                     store_model=stores,
                     cluster=cluster,
                 )
+        given: dict[str, object] = {
+            "tiles": paths_given(tiles),
+            "model": used.path if isinstance(asked_model, Model) else asked_model,
+            "weights": weights,
+            "backbone": backbone,
+            "seed": seed,
+            **({} if goal is None else goal.options()),
+            "engine": engine,
+            **vars(spread),
+        }
+        record_index(folder, given, updated=updates)
         store = open_index(folder)
     of_user = None if model is None else used
     return Index(store, of_user, device_name(device), call.failures)
-
-
-def build_index_from_embeddings(
-    embeddings: PathLike,
-    output: PathLike,
-    *,
-    tiles: TilesLike | None = None,
-    index: str = AUTO,
-    recall: float | None = None,
-    memory: int | str | None = None,
-    append_only: bool = False,
-    id_column: str | None = None,
-    vector_column: str | None = None,
-    dimensions: int | None = None,
-    window: int | None = None,
-    stride: int | None = None,
-    update: bool = False,
-    changes_only: bool = False,
-    overwrite: bool = False,
-    device: str = "auto",
-    strict: bool = False,
-    progress: Progress | None = None,
-) -> Index:
-    """Write an index folder of embeddings that were made elsewhere, or update it.
-
-    Args:
-        embeddings: a table, Parquet or CSV (ids; vectors as a column of lists, or a column a
-            dimension; optionally `label`, `path`, and `geometry` or `longitude` and `latitude`);
-            a `.npy` (N, D); or a GeoTIFF with a band a dimension.
-        output: the index folder to write.
-        tiles: a list whose row i is row i of the `.npy`, or open tiles in that order; without
-            them the rows are numbered.
-        index: as in `build_index`, like the next four.
-        recall: the share of the true 10 nearest that a search should find.
-        memory: what the index may take in memory.
-        append_only: nothing will be removed.
-        id_column: the column of ids; by default it is found by its name, and rows are numbered if
-            there is none.
-        vector_column: the column of lists, or what the names of numbered columns begin with; by
-            default they are found by name and type.
-        dimensions: only the first ones are kept, which is right for models that were trained for
-            it (Matryoshka).
-        window: the side of the windows of a raster, in pixels; each is one tile, with the mean
-            vector of its pixels. By default every pixel is a tile.
-        stride: the distance between windows; by default their side.
-        update: bring the index that is there up to date: add, replace and remove tiles by id.
-        changes_only: with `update`, the file names only tiles that changed, and a row without a
-            vector removes its tile; otherwise tiles that the file does not name are removed.
-        overwrite: replace an index that is there.
-        device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        strict: the first row that cannot be used ends the work.
-        progress: called with every event; see `rsretrieve.progress`.
-
-    Returns:
-        The index, open for search by ids, places and vectors.
-
-    Raises:
-        InvalidArgument: an argument is of a wrong type, or makes no sense.
-        OutputExists, OutputRefused, OutputBusy: `output` may not be written.
-        TableError, NoUsableTiles: the embeddings cannot be used.
-
-    Example:
-        >>> import numpy, rsretrieve
-        >>> numpy.save("vectors.npy", numpy.eye(4))
-        >>> index = rsretrieve.build_index_from_embeddings("vectors.npy", "index_of_vectors")
-        >>> index.search([0, 1, 0, 0], k=1)[0].tile
-        '1'
-    """
-    with CallReport(progress, strict=strict) as call:
-        folder, goal = path_of(output, "output"), _goal(index, recall, memory, append_only)
-        source = path_of(embeddings, "embeddings")
-        choices = _choices(id_column, vector_column, dimensions, window, stride)
-        changes = _changes(update, changes_only)
-        inputs = paths_among({"embeddings": embeddings, "tiles": tiles})
-        paths = OutputPaths(folder={"output": folder}, inputs=inputs)
-        paths.check()
-        _refuse_folder(tiles)
-        found = None if tiles is None else tiles_of(tiles, call)
-        paths.check_tiles(lambda: (tile.path for tile in found or ()))
-        gpu = usable_gpu(str(choose_device(device_name(device))))
-        options = IndexBuildOptions(folder, goal, gpu, overwrite=flag(overwrite, "overwrite"))
-        listing = None if found is None else found.tile_set
-        index_embeddings(source, listing, options, call.context, choices, changes)
-        store = open_index(folder)
-    return Index(store, None, device_name(device), call.failures)
-
-
-def _refuse_folder(tiles: object) -> None:
-    """Refuse tiles that have no order of their own."""
-    if isinstance(tiles, str | os.PathLike) and Path(tiles).is_dir():
-        raise InvalidArgument(
-            f"{os.fspath(tiles)} is a folder; its tiles have no order that rows could follow",
-            hint="give a list (CSV or Parquet: tile) whose row i is row i of the .npy",
-        )
-
-
-def _choices(
-    id_column: object, vector_column: object, dimensions: object, window: object, stride: object
-) -> EmbeddingChoices:
-    """How a file of embeddings is read."""
-    if stride is not None and window is None:
-        raise InvalidArgument("stride needs window")
-    return EmbeddingChoices(
-        None if id_column is None else plain_text(id_column, "id_column"),
-        None if vector_column is None else plain_text(vector_column, "vector_column"),
-        None if dimensions is None else whole(dimensions, "dimensions"),
-        None
-        if window is None
-        else WindowChoices(
-            whole(window, "window"),
-            None if stride is None else whole(stride, "stride"),
-        ),
-    )
-
-
-def _changes(update: object, changes_only: object) -> EmbeddingUpdate | None:
-    """How embeddings change an index that is there; None for a new one."""
-    if flag(update, "update"):
-        return EmbeddingUpdate(flag(changes_only, "changes_only"))
-    if flag(changes_only, "changes_only"):
-        raise InvalidArgument("changes_only needs update")
-    return None
-
-
-def _goal(key: object, recall: object, memory: object, append_only: object) -> IndexGoal | None:
-    """What the index is to be; None where nothing is asked, so that an update keeps its kind."""
-    goal = IndexGoal(
-        key=plain_text(key, "index"),
-        recall=IndexGoal.recall if recall is None else number(recall, "recall"),
-        memory_bytes=byte_count(memory, "memory"),
-        append_only=flag(append_only, "append_only"),
-    )
-    return None if goal == IndexGoal() and recall is None else goal

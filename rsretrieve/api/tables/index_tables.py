@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from rsretrieve.api.arguments.checks import PathLike, flag, optional_path, path_of
 from rsretrieve.api.call_report import CallReport
-from rsretrieve.api.dataframes import frame, place_columns, placed_frame
+from rsretrieve.api.dataframes import frame, placed_frame
 from rsretrieve.data.geo.place import Place
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.export.found.placed_table import place_columns
 from rsretrieve.export.geoparquet import write_embeddings
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.export.vector_files import DRIVERS, write_tiles

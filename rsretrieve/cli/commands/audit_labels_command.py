@@ -9,68 +9,18 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
-from rsretrieve.cli.early_checks import (
-    check_device,
-    check_embeddings,
-    check_index,
-    check_labels_file,
-    check_models,
-    check_tiles,
-    check_training,
-    check_truth,
-    find_model,
-)
+from rsretrieve.cli.early_checks import find_model
 from rsretrieve.cli.io.audit_inputs import AuditInputs
 from rsretrieve.cli.io.audit_outputs import AuditOutputs
 from rsretrieve.cli.io.default_model import DefaultRequest
+from rsretrieve.cli.runs.audit_run import AuditRun, run_audit
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.export.html.page_limits import CARDS_LIMIT, MOST_CARDS
 
-EXIT_ISSUES = 4
-
-
 _file = options.file_option
 _choice = partial(typer.Option, rich_help_panel="Scoring and selection")
-
-
-def _check_files(inputs: AuditInputs) -> None:
-    """Check what can be checked before PyTorch loads and tiles are read."""
-    check_device(inputs.device)
-    check_tiles(inputs.tiles)
-    check_models(inputs.models)
-    check_training(inputs.request.backbone, inputs.request.weights)
-    check_labels_file(inputs.labels, *inputs.decisions)
-    if inputs.embeddings is not None and inputs.embeddings.is_dir():
-        check_index(inputs.embeddings)
-    else:
-        check_embeddings(inputs.embeddings)
-    check_truth(inputs.truth)
-    check_tiles(inputs.against)
-
-
-def _check_together(
-    inputs: AuditInputs,
-    outputs: AuditOutputs,
-    fix_precision: float | None,
-    *,
-    fail_on_issues: bool,
-) -> None:
-    """Check that the options go together.
-
-    Raises:
-        typer.BadParameter: they do not.
-    """
-    inputs.check()
-    if outputs.leaks is not None and not inputs.against:
-        raise typer.BadParameter("--leaks needs --against LIST")
-    if not inputs.is_audit and (outputs.has_findings or fail_on_issues or not outputs.has_labels):
-        raise typer.BadParameter(
-            "--decisions without --model or --embeddings needs --fixed-labels or --changes, and "
-            "takes no other output"
-        )
-    outputs.check_fix_precision(fix_precision, inputs.decisions)
 
 
 @takes_scenes
@@ -276,54 +226,22 @@ def audit_labels(
         *(tiles or None, scenes, labels, models, embeddings, decisions or (), truth),
         *(DefaultRequest(weights, backbone, seed), device, against or ()),
     )
-    _check_together(inputs, outputs, fix_precision, fail_on_issues=fail_on_issues)
+    run = AuditRun(
+        inputs,
+        outputs,
+        expected_precision=expected_precision,
+        budget=budget,
+        cross_fit=cross_fit,
+        fix_precision=fix_precision,
+        seed=seed,
+        strict=strict,
+        fail_on_issues=fail_on_issues,
+    )
+    run.check()
     paths = outputs.paths(inputs.paths)
     with Terminal(
         as_json=as_json, quiet=quiet, notices=[text for found in named for text in found.notices]
     ) as terminal:
         paths.check()
         terminal.leave_output_to(paths.on_standard_output)
-        _check_files(inputs)
-        from rsretrieve.audit.audit import AuditRequest
-        from rsretrieve.audit.audit import audit_labels as audit_labels_of
-        from rsretrieve.audit.issue_selection import FIX_PRECISION, IssueSelection
-        from rsretrieve.audit.label_quality import AssessmentOptions
-        from rsretrieve.cli.io.render_audit import audit_result, decisions_result
-        from rsretrieve.data.labels.true_labels import true_labels_of
-        from rsretrieve.data.run_context import RunContext
-
-        assessment = AssessmentOptions(
-            IssueSelection(expected_precision, budget),
-            cross_fit,
-            FIX_PRECISION if fix_precision is None else fix_precision,
-            seed,
-        )
-        context = RunContext(strict=strict, listener=terminal.listen)
-        found = inputs.find(context)
-        paths.check_tiles(lambda: (tile.path for tile in found.tiles))
-        terminal.notice(*found.tiles.notices)
-        if found.reviewed is not None:
-            outputs.write_reviewed(found.reviewed)
-            if not inputs.is_audit:
-                terminal.result(*decisions_result(found.reviewed))
-                raise typer.Exit(terminal.failures(context.failures))
-        true = true_labels_of(found.tiles, truth) if truth is not None else None
-        terminal.notice(*(true.notices if true is not None else ()))
-        source = inputs.load_source(found, context)
-        request = AuditRequest(
-            found.tiles,
-            source.evidence,
-            true_labels=true.known if true is not None else None,
-            comparisons=page_tiles if page is not None else 0,
-            options=assessment,
-        )
-        audit = audit_labels_of(request, context)
-        terminal.notice(*outputs.write(audit, found, source, context))
-        if found.reviewed is None:
-            terminal.notice(*outputs.write_suggested(audit, found.tiles))
-        compared = inputs.against_lists(found.tiles, source, context)
-        found_leaks = outputs.write_leaks(compared, context)
-        terminal.notice(*context.notices)
-        terminal.result(*audit_result(audit, source, found.reviewed, found_leaks))
-        code = terminal.failures(context.failures)
-        raise typer.Exit(EXIT_ISSUES if fail_on_issues and len(audit.issues) else code)
+        raise typer.Exit(run_audit(run, paths, terminal))

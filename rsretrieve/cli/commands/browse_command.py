@@ -10,6 +10,8 @@ import typer
 
 from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import check_device, check_file, check_index, find_model
+from rsretrieve.cli.io.query_inputs import search_context
+from rsretrieve.cli.io.query_outputs import bands_of
 from rsretrieve.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from rsretrieve.browse.points import FlatMap
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.index.store.folder import IndexStore
-    from rsretrieve.search.search import SearchContext
 
 
 class MapKind(StrEnum):
@@ -137,10 +138,9 @@ def browse(
         store = open_index(index)
         outputs.check_tiles(lambda: store.rows.column("path"))
         context = RunContext(listener=terminal.listen)
-        search = _search_context(store, chosen, device, context)
-        view = IndexView(
-            store, search, _bands(store, chosen), _flat(similarity_map, store, context)
-        )
+        search = search_context(store, chosen, device, context)
+        bands = bands_of(chosen or store.manifest.model_path(store.folder))
+        view = IndexView(store, search, bands, _flat(similarity_map, store, context))
         kept = KeptFiles(
             AnswersFile(files["--answers"], "answer", view.row_of),
             KindSearchFile(store, files["--session"]),
@@ -215,36 +215,6 @@ def _require_packages(kind: MapKind) -> None:
                 f"{what} needs the package {name}, which is not installed",
                 hint=f"pip install 'rsretrieve[{extra}]'",
             )
-
-
-def _search_context(
-    store: IndexStore, model: Path | None, device: str, context: RunContext
-) -> SearchContext:
-    """Searches without a model, until a file is dropped on the page."""
-    from rsretrieve.search.search import SearchContext, model_folder_of
-
-    def open_model(images: int) -> Any:
-        from rsretrieve.network.metadata import ModelFolder
-        from rsretrieve.network.runtime.graph import open_embedding_model
-
-        found = ModelFolder.read(model or model_folder_of(store))
-        return open_embedding_model(found, images, device, context)
-
-    return SearchContext(open_model, context, "cpu" if device == "auto" else device)
-
-
-def _bands(store: IndexStore, model: Path | None) -> tuple[int, ...]:
-    """The bands that the model sees; empty (the first three) if that is not known."""
-    from rsretrieve.errors import ModelError
-    from rsretrieve.network.metadata import read_description
-
-    folder = model or store.manifest.model_path(store.folder)
-    if folder is None:
-        return ()
-    try:
-        return read_description(folder).preprocessing.bands
-    except ModelError:
-        return ()
 
 
 def _opened(url: str, terminal: Terminal, *, opens: bool) -> None:

@@ -17,15 +17,14 @@ from rsretrieve.cli.commands.upkeep.index_upkeep_command import (
     verify_index,
 )
 from rsretrieve.cli.early_checks import check_device, find_model
-from rsretrieve.cli.given_command import record_config
 from rsretrieve.cli.index_options import (
     ExternalOptions,
     IndexArguments,
     check_arguments,
     goal_of_options,
 )
-from rsretrieve.cli.index_run import IndexRun, run_with_embeddings, run_with_tiles
 from rsretrieve.cli.io.default_model import DefaultRequest, weights_file
+from rsretrieve.cli.runs.index_run import IndexRun, record_run, run_with_embeddings, run_with_tiles
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -264,7 +263,7 @@ def index(
             code = run_with_embeddings(work, from_embeddings, terminal)
         else:
             code = run_with_tiles(work, terminal)
-        record_config(output)
+        record_run(work)
         if exports.any:
             export_index(upkeep, exports, terminal, shown=False)
         raise typer.Exit(code)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,14 +16,14 @@ from rsretrieve.cli.io.query_inputs import (
     interval,
     point,
     require_given_model,
-    search_device,
+    search_context,
 )
 from rsretrieve.cli.io.query_outputs import QueryOutputs
 from rsretrieve.cli.terminal import Terminal
 
 _asked = partial(typer.Option, rich_help_panel="Other queries than images")
 _filter = partial(typer.Option, rich_help_panel="Filters")
-_output = partial(typer.Option, rich_help_panel="Files to write")
+_output = partial(typer.Option, rich_help_panel=options.FILES)
 
 
 def query(
@@ -53,10 +53,9 @@ def query(
         list[str] | None,
         _asked(
             metavar="EXAMPLE[@W]",
-            help="Positive example: a tile id, an image, or a .npy file with one vector. All "
-            "--like and --unlike form one query: the weighted mean of the positives minus that "
-            "of the negatives, L2-normalised. Default weights: 1 for --like, 0.5 for --unlike. "
-            "Repeatable.",
+            help=f"Positive example: {options.EXAMPLE_HELP}. All --like and --unlike form one "
+            "query: the weighted mean of the positives minus that of the negatives, "
+            "L2-normalised. Default weights: 1 for --like, 0.5 for --unlike. Repeatable.",
         ),
     ] = None,
     unlike: Annotated[
@@ -149,15 +148,15 @@ def query(
     ] = False,
     csv: Annotated[
         Path | None,
-        _output(metavar="FILE", help="CSV of the hits."),
+        options.file_option(help="CSV of the hits."),
     ] = None,
     geojson: Annotated[
         Path | None,
-        _output(metavar="FILE", help="GeoJSON: footprints of the hits."),
+        options.geojson_option("the hits"),
     ] = None,
     geoparquet: Annotated[
         Path | None,
-        _output(metavar="FILE", help="GeoParquet 1.1: footprints of the hits."),
+        options.geoparquet_option("the hits"),
     ] = None,
     gpkg: Annotated[
         Path | None,
@@ -240,7 +239,7 @@ def query(
         from rsretrieve.index.store.folder import open_index
         from rsretrieve.search.filters import DUPLICATE_SIMILARITY, Filters
         from rsretrieve.search.query import QueryRequest
-        from rsretrieve.search.search import SearchContext, model_folder_of, run_queries
+        from rsretrieve.search.search import run_queries
 
         if fold_duplicates and duplicate_similarity is None:
             duplicate_similarity = DUPLICATE_SIMILARITY
@@ -274,16 +273,7 @@ def query(
         scenes = outputs.scenes(store)
         context = RunContext(strict=strict, listener=terminal.listen)
         require_given_model(store, model)
-
-        def open_model(images: int) -> Any:
-            from rsretrieve.network.metadata import ModelFolder
-            from rsretrieve.network.runtime.graph import open_embedding_model
-
-            found = ModelFolder.read(model or model_folder_of(store))
-            return open_embedding_model(found, images, device, context)
-
-        searching = SearchContext(open_model, context, search_device(device))
-        results = run_queries(store, request, searching)
+        results = run_queries(store, request, search_context(store, model, device, context))
         folder = model or store.manifest.model_path(index)
         terminal.notice(*context.notices)
         outputs.write_maps(store, scenes, results, terminal)

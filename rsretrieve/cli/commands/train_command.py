@@ -19,9 +19,9 @@ from rsretrieve.cli.early_checks import (
     refuse_no_labels,
 )
 from rsretrieve.cli.given_command import command_as_typed, record_config
+from rsretrieve.cli.runs.train_run import keeps_epochs, output_or_default
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
-from rsretrieve.cli.train_run import keeps_epochs, output_or_default
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.enums import LossName, Normalisation, OptimizerName, RecipeName
 from rsretrieve.export.output_paths import OutputPaths
@@ -133,7 +133,7 @@ def train(
         float | None,
         _training(
             help="Highest learning rate of the schedule. "
-            "\\[default: 0.01; with --weights none: 0.03; with --freeze-backbone: 0.05; "
+            "\\[default: 0.02; with --weights none: 0.03; with --freeze-backbone: 0.05; "
             "paper: 0.1]"
         ),
     ] = None,
@@ -252,7 +252,7 @@ def train(
         from rsretrieve.export.model_card import write_card_and_plot
         from rsretrieve.export.results import training_json
         from rsretrieve.network.device import choose_device, unused_gpus
-        from rsretrieve.training.train import TrainingRequest, checkpoint_path, train_model
+        from rsretrieve.training.train import TrainingRequest, train_model
 
         paths.check_tiles(lambda: (tile.path for tile in (*found, *(validation or ()))))
         request = TrainingRequest(
@@ -276,7 +276,7 @@ def train(
 
             terminal.result(*predicted(request, context))
             return
-        terminal.after_interrupt = keeps_epochs(checkpoint_path(output), resume=resume)
+        terminal.after_interrupt = keeps_epochs(output, resume=resume)
 
         parts: dict[str, object] = {"batch_size": "auto"} if in_parts else {}
 

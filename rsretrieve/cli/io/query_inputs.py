@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,7 +11,9 @@ from rsretrieve.cli import options
 
 if TYPE_CHECKING:
     from rsretrieve.data.dates.periods import DateInterval
+    from rsretrieve.data.run_context import RunContext
     from rsretrieve.index.store.folder import IndexStore
+    from rsretrieve.search.search import SearchContext
 
 
 def files_of(examples: list[str]) -> dict[str, str]:
@@ -41,6 +43,29 @@ def search_device(name: str) -> str:
     from rsretrieve.network.device import choose_device
 
     return str(choose_device(name))
+
+
+def search_context(
+    store: IndexStore, model: Path | None, device: str, context: RunContext
+) -> SearchContext:
+    """What a search needs beside the index; the model is opened when an image is embedded.
+
+    Args:
+        store: the index.
+        model: `--model`; None for the model that the index names or holds.
+        device: `--device`.
+        context: of the run.
+    """
+    from rsretrieve.search.search import SearchContext, model_folder_of
+
+    def open_model(images: int) -> Any:
+        from rsretrieve.network.metadata import ModelFolder
+        from rsretrieve.network.runtime.graph import open_embedding_model
+
+        found = ModelFolder.read(model or model_folder_of(store))
+        return open_embedding_model(found, images, device, context)
+
+    return SearchContext(open_model, context, search_device(device))
 
 
 def require_given_model(store: IndexStore, model: Path | None) -> None:

@@ -29,13 +29,7 @@ class PlacedTable:
 
     def with_positions(self) -> dict[str, Sequence[Any]]:
         """The columns and `crs`, `lon` and `lat`, None for tiles without a place."""
-        centres = [(None, None) if place is None else place.centre for place in self.places]
-        return {
-            **self.columns,
-            "crs": [None if place is None else place.crs for place in self.places],
-            "lon": [lon for lon, _ in centres],
-            "lat": [lat for _, lat in centres],
-        }
+        return {**self.columns, **place_columns(self.places)}
 
     @property
     def unplaced(self) -> int:
@@ -43,10 +37,45 @@ class PlacedTable:
         return sum(place is None for place in self.places)
 
 
+def place_columns(places: Sequence[Place | None]) -> dict[str, list[Any]]:
+    """The columns `crs`, `lon` and `lat` of some places; None where a place is not known."""
+    centres = [(None, None) if place is None else place.centre for place in places]
+    return {
+        "crs": [None if place is None else place.crs for place in places],
+        "lon": [lon for lon, _ in centres],
+        "lat": [lat for _, lat in centres],
+    }
+
+
 def table_rows(table: PlacedTable) -> list[dict[str, Any]]:
     """The rows of a table, with positions."""
     columns = table.with_positions()
     return [dict(zip(columns, values)) for values in zip(*columns.values())]
+
+
+def write_placed_files(
+    table: PlacedTable,
+    csv: Path | None,
+    geojson: Path | None,
+    geoparquet: Path | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """Write a table to each file that is named.
+
+    Args:
+        table: the table.
+        csv: of `write_placed_csv`, or None.
+        geojson: of `write_placed_geojson`, or None.
+        geoparquet: of `write_placed_geoparquet`, or None.
+        overwrite: replace existing files.
+    """
+    if csv is not None:
+        write_placed_csv(csv, table, overwrite=overwrite)
+    if geojson is not None:
+        write_placed_geojson(geojson, table, overwrite=overwrite)
+    if geoparquet is not None:
+        write_placed_geoparquet(geoparquet, table, overwrite=overwrite)
 
 
 def write_placed_csv(path: Path, table: PlacedTable, *, overwrite: bool) -> None:

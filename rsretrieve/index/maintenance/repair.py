@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rsretrieve._core.atomic_write import write_text
 from rsretrieve._core.locks import only_writer
+from rsretrieve._core.regular_files import read_regular_text
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.windowing import WindowChoices
@@ -31,6 +33,7 @@ from rsretrieve.index.maintenance.verify import (
 from rsretrieve.index.store.checksums import find_wrong_files
 from rsretrieve.index.store.folder import IndexContent, IndexStore, map_stored_vectors
 from rsretrieve.index.store.manifest import (
+    CONFIG_FILE,
     FAISS_FILE,
     MANIFEST_FILE,
     SKIPPED_FILE,
@@ -82,6 +85,7 @@ def repair_index(folder: Path, find_model: FindModel, context: RunContext) -> Re
         IndexDamaged: the index cannot be repaired.
         OutputBusy: another run is writing this index.
     """
+    config = _config_of(folder)
     try:
         with only_writer(folder):
             mended = _repair_files(folder, find_model, context)
@@ -91,6 +95,8 @@ def repair_index(folder: Path, find_model: FindModel, context: RunContext) -> Re
         if isinstance(error, RsretrieveError):
             raise
         raise beyond_repair(folder, str(error)) from error
+    if config is not None and not (folder / CONFIG_FILE).exists():
+        write_text(folder / CONFIG_FILE, config, overwrite=False)
     return Repair(mended, verify_index(folder, find_model, context))
 
 
@@ -258,6 +264,17 @@ def _rebuild(
         model = model or folder / STORED_MODEL
     content = IndexContent(rows, vectors, facts, skipped, model)
     write_index(content, IndexBuildOptions(folder, goal, overwrite=True), context)
+
+
+def _config_of(folder: Path) -> str | None:
+    """The options of the run that made the index; None if they are not there."""
+    path = folder / CONFIG_FILE
+    if path.is_symlink():
+        return None
+    try:
+        return read_regular_text(path)
+    except (OSError, ValueError):
+        return None
 
 
 def _embed_again(folder: Path, find_model: FindModel, context: RunContext) -> tuple[str, ...]:

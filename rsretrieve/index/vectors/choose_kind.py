@@ -46,6 +46,19 @@ class IndexGoal:
         if self.memory_bytes is not None and self.memory_bytes <= 0:
             raise InvalidArgument(f"a memory limit must be positive, not {self.memory_bytes} bytes")
 
+    def options(self) -> dict[str, object]:
+        """The options of the command `index` that ask for it, by their names; None: not given.
+
+        >>> IndexGoal("Flat", memory_bytes=2000).options()
+        {'index': 'Flat', 'recall': 0.95, 'memory': '2000B', 'append_only': None}
+        """
+        return {
+            "index": self.key,
+            "recall": self.recall,
+            "memory": None if self.memory_bytes is None else f"{self.memory_bytes}B",
+            "append_only": self.append_only or None,
+        }
+
 
 @dataclass(frozen=True)
 class IndexPlan:

@@ -196,7 +196,8 @@ def _refuse(*_, **__):
 def test_an_interrupted_training_says_how_to_go_on_and_goes_on_to_the_same_weights(
     run, landscape, tmp_path
 ):
-    arguments = ["train", str(landscape), *TRAINING, "--epochs", "5", "--seed", "3"]
+    tiles = few(landscape, tmp_path / "tiles", per_class=6)
+    arguments = ["train", str(tiles), *TRAINING, "--epochs", "6", "--seed", "3"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert run(*arguments, "--output", whole).code == 0
     process = subprocess.Popen(

@@ -7,14 +7,13 @@ variable AXE to `FOLDER/node_modules/axe-core/axe.min.js`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.audit_pages import write_page
-from tests.support.browser_pages import Session, chromium
+from tests.support.browser_pages import Session
 
 pytestmark = pytest.mark.medium
 
@@ -30,12 +29,6 @@ STATES = {
     "bulk": "act('A')",
     "parts": "for (const part of document.querySelectorAll('details')) part.open = true",
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

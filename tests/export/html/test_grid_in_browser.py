@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.audit_pages import write_page
-from tests.support.browser_pages import Session, chromium
+from tests.support.browser_pages import Session
 
 pytestmark = pytest.mark.medium
 
@@ -17,21 +15,8 @@ CARDS = 80
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(tmp_path_factory.mktemp("grid"), CARDS)
-
-
-@pytest.fixture
-def session(browser: Any, folder: Path) -> Iterator[Session]:
-    opened = Session(browser, folder)
-    yield opened
-    opened.close()
 
 
 def decisions(session: Session, path: Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,12 @@ from rsretrieve.data.tile import Tile
 from rsretrieve.export.html.page import write_audit_page
 from rsretrieve.export.html.page_request import PageRequest
 from tests.support.audits import audit_of, finding
-from tests.support.browser_pages import Session, chromium
+from tests.support.browser_pages import Session
 
 pytestmark = pytest.mark.medium
 
 CARDS = 120
 NASTY = "<img src=x onerror=alert(1)>, \"q\" 'é'\n.png"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +52,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     write_audit_page(folder / "audit.html", PageRequest(audit, NASTY), overwrite=False)
     return folder
-
-
-@pytest.fixture
-def session(browser: Any, folder: Path) -> Iterator[Session]:
-    opened = Session(browser, folder)
-    yield opened
-    opened.close()
 
 
 def test_filter_accept_ten_reload_save_and_apply(

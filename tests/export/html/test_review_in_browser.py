@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 from rsretrieve.audit.saved_decisions import Decision, Disagreement
 from rsretrieve.data.labels.confirmed import Rule
 from tests.support.audit_pages import COMMAND, write_page
-from tests.support.browser_pages import Session, chromium
+from tests.support.browser_pages import Session
 
 pytestmark = pytest.mark.medium
 
@@ -20,21 +19,8 @@ BOB = "tile,label,decision,by\n"
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_page(tmp_path_factory.mktemp("review"), CARDS)
-
-
-@pytest.fixture
-def session(browser: Any, folder: Path) -> Iterator[Session]:
-    opened = Session(browser, folder)
-    yield opened
-    opened.close()
 
 
 def load(session: Session, path: Path, content: str) -> None:

@@ -45,12 +45,8 @@ def change(
     output: Annotated[
         Path | None, options.file_option(help="CSV of all places, those that changed most first.")
     ] = None,
-    geojson: Annotated[
-        Path | None, options.file_option(help="GeoJSON: footprints of all places.")
-    ] = None,
-    geoparquet: Annotated[
-        Path | None, options.file_option(help="GeoParquet 1.1: footprints of all places.")
-    ] = None,
+    geojson: Annotated[Path | None, options.geojson_option("all places")] = None,
+    geoparquet: Annotated[Path | None, options.geoparquet_option("all places")] = None,
     geotiff: Annotated[
         Path | None,
         typer.Option(

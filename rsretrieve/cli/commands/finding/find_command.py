@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import check_device, check_file, check_index, find_model
 from rsretrieve.cli.io.finding.find_outputs import FindOutputs
-from rsretrieve.cli.io.query_inputs import files_of, require_given_model, search_device
+from rsretrieve.cli.io.query_inputs import files_of, require_given_model, search_context
 from rsretrieve.cli.terminal import Terminal
 
 _asked = partial(typer.Option, rich_help_panel="Examples and answers")
@@ -27,8 +27,7 @@ def find(
         list[str] | None,
         _asked(
             metavar="EXAMPLE",
-            help="A tile of the wanted kind: a tile id, an image, or a .npy file with one vector. "
-            "Repeatable.",
+            help=f"A tile of the wanted kind: {options.EXAMPLE_HELP}. Repeatable.",
         ),
     ] = None,
     unlike: Annotated[
@@ -77,12 +76,10 @@ def find(
         Path | None,
         options.file_option(help="CSV of the tiles that were found, the likeliest first."),
     ] = None,
-    geojson: Annotated[
-        Path | None, options.file_option(help="GeoJSON: footprints of the tiles that were found.")
-    ] = None,
+    geojson: Annotated[Path | None, options.geojson_option("the tiles that were found")] = None,
     geoparquet: Annotated[
         Path | None,
-        options.file_option(help="GeoParquet 1.1: footprints of the tiles that were found."),
+        options.geoparquet_option("the tiles that were found"),
     ] = None,
     labels: Annotated[
         Path | None,
@@ -180,25 +177,16 @@ def find(
         from rsretrieve.index.store.folder import open_index
         from rsretrieve.search.finding.find_run import FindRun
         from rsretrieve.search.finding.kind_estimate import Targets
-        from rsretrieve.search.search import SearchContext, model_folder_of
 
         store = open_index(index)
         paths.check_tiles(lambda: store.rows.column("path"))
         require_given_model(store, model)
         context = RunContext(strict=strict, listener=terminal.listen)
-
-        def open_model(images: int) -> Any:
-            from rsretrieve.network.metadata import ModelFolder
-            from rsretrieve.network.runtime.graph import open_embedding_model
-
-            found = ModelFolder.read(model or model_folder_of(store))
-            return open_embedding_model(found, images, device, context)
-
         with only_writer(kept):
             run = FindRun(
                 store,
                 kept,
-                SearchContext(open_model, context, search_device(device)),
+                search_context(store, model, device, context),
                 targets=Targets(target_precision, target_recall),
                 trust=Trust.TRUSTED if trust_sources else Trust.NAMED,
                 seed=seed,

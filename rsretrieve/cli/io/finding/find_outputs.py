@@ -94,19 +94,12 @@ class FindOutputs:
             write_kind_labels,
             write_proposals,
         )
-        from rsretrieve.export.found.placed_table import (
-            write_placed_csv,
-            write_placed_geojson,
-            write_placed_geoparquet,
-        )
+        from rsretrieve.export.found.placed_table import write_placed_files
 
         session, table = run.finder.session, found_table(store, found, run.finder.session)
-        if self.output is not None:
-            write_placed_csv(self.output, table, overwrite=self.overwrite)
-        if self.geojson is not None:
-            write_placed_geojson(self.geojson, table, overwrite=self.overwrite)
-        if self.geoparquet is not None:
-            write_placed_geoparquet(self.geoparquet, table, overwrite=self.overwrite)
+        write_placed_files(
+            table, self.output, self.geojson, self.geoparquet, overwrite=self.overwrite
+        )
         if table.unplaced and (self.geojson or self.geoparquet):
             terminal.notice(
                 f"{table.unplaced} found tiles have no georeference; their geometry is null"

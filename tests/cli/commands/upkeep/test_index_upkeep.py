@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tomllib
 
 import numpy as np
 import pyarrow
@@ -279,3 +280,63 @@ def test_info_of_something_else_is_an_error(run, tmp_path):
     ran = run("info", tmp_path)
     assert (ran.code, ran.out) == (1, "")
     assert "is neither a model folder" in ran.err
+
+
+def options_of(folder):
+    return tomllib.loads((folder / "config.toml").read_text(encoding="utf-8"))["index"]
+
+
+@pytest.mark.medium
+def test_a_repair_keeps_the_options_of_the_run(run, copied):
+    before = options_of(copied)
+    damaged(copied / "embeddings.npy")
+    assert run("index", "--repair", "--output", copied).code == 0
+    assert options_of(copied) == before
+
+
+@pytest.mark.medium
+def test_the_options_of_an_updated_index_make_it_anew(run, landscape, model, tmp_path):
+    tiles, updated = tmp_path / "tiles", tmp_path / "updated"
+    shutil.copytree(landscape / "water", tiles / "water")
+    first = ("index", tiles, "--model", model, "--index", "IVF2,Flat", "--recall", 0.5)
+    assert run(*first, "--output", updated).code == 0
+    shutil.copytree(landscape / "beach", tiles / "beach")
+    assert run("index", tiles, "--output", updated, "--update").code == 0
+    options = options_of(updated)
+    assert (options["index"], options["recall"], options["model"]) == ("IVF2,Flat", 0.5, str(model))
+    assert "update" not in options
+    anew = tmp_path / "anew"
+    assert run("index", "--config", updated / "config.toml", "--output", anew).code == 0
+    one, other = open_index(updated), open_index(anew)
+    assert one.rows.column("id") == other.rows.column("id")
+    assert np.allclose(one.vectors, other.vectors, atol=1e-3)
+    assert one.manifest.goal == other.manifest.goal
+
+
+@pytest.mark.medium
+def test_an_embedding_in_an_updated_index_makes_it_anew(run, landscape, tmp_path):
+    tiles, updated, anew = (tmp_path / name for name in ("tiles", "updated", "anew"))
+    shutil.copytree(landscape / "water", tiles / "water")
+    assert run("index", tiles, "--output", updated).code == 0
+    shutil.copytree(landscape / "beach", tiles / "beach")
+    assert run("index", tiles, "--output", updated, "--update").code == 0
+    options = options_of(updated)
+    assert options["model"] == str(updated / "model")
+    assert run("index", "--config", updated / "config.toml", "--output", anew).code == 0
+    assert np.allclose(open_index(updated).vectors, open_index(anew).vectors, atol=1e-3)
+
+
+def test_an_update_of_embeddings_is_made_anew_and_one_of_changes_has_no_options(run, tmp_path):
+    index, whole, changes = tmp_path / "i", tmp_path / "whole.parquet", tmp_path / "c.parquet"
+    vectors = np.eye(4, dtype=np.float32).tolist()
+    parquet.write_table(pyarrow.table({"id": [*"abcd"], "embedding": vectors}), whole)
+    parquet.write_table(pyarrow.table({"id": ["a"], "embedding": vectors[1:2]}), changes)
+    made = ("index", "--output", index, "--from-embeddings")
+    assert run(*made, whole).code == 0
+    assert run(*made, whole, "--update").code == 0
+    options = options_of(index)
+    assert (options["from-embeddings"], options["index"]) == (str(whole), "auto")
+    assert "update" not in options
+    assert run("index", "--config", index / "config.toml", "--output", tmp_path / "j").code == 0
+    assert run(*made, changes, "--update", "--changes-only").code == 0
+    assert not (index / "config.toml").exists()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rsretrieve._core.paths import Location
+from rsretrieve.training.run.unfinished_training import checkpoint_path, unfinished_folder
 
 
 def output_or_default(
@@ -24,23 +25,24 @@ def output_or_default(
     named = Path("models", Path(Location.parse(tiles).name).stem)
     number, found = 1, named
     while found.exists() and not anew:
-        if resume and found.with_name(f".{found.name}.unfinished").exists():
+        if resume and unfinished_folder(found).exists():
             break
         number += 1
         found = named.with_name(f"{named.name}-{number}")
-    if resume and not found.with_name(f".{found.name}.unfinished").exists():
+    if resume and not unfinished_folder(found).exists():
         found = named
     notices = (f"{named} exists; the model is written to {found}",) if found != named else ()
     return found, notices
 
 
-def keeps_epochs(checkpoint: Path, *, resume: bool) -> Callable[[], str]:
+def keeps_epochs(output: Path, *, resume: bool) -> Callable[[], str]:
     """What to say after Ctrl-C: which epochs are kept.
 
     Args:
-        checkpoint: the file that is written after each epoch.
-        resume: the training continues from it.
+        output: the model folder of the training.
+        resume: the training continues from its checkpoint.
     """
+    checkpoint = checkpoint_path(output)
     before = None if resume else _state(checkpoint)
     return lambda: _what_is_kept(checkpoint, before)
 

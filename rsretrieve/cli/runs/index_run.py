@@ -17,6 +17,7 @@ from rsretrieve.cli.early_checks import (
     check_tiles,
     check_training,
 )
+from rsretrieve.cli.given_command import record_config
 from rsretrieve.cli.index_options import ExternalOptions
 from rsretrieve.cli.io.default_model import DefaultRequest, model_for_index
 from rsretrieve.cli.terminal import Terminal
@@ -149,6 +150,28 @@ def run_with_embeddings(work: IndexRun, source: Path, terminal: Terminal) -> int
     update = EmbeddingUpdate(chosen.changes_only) if work.update else None
     summary = index_embeddings(source, listing, build, context, choices, update)
     return _report(summary, context, terminal)
+
+
+def record_run(work: IndexRun) -> None:
+    """Write `config.toml`: the options that make this index anew.
+
+    An update keeps the model and the goal of the index, so they are written in place of options
+    that were not typed. An index that --changes-only changed has no such file: no file of
+    embeddings names all of its tiles.
+    """
+    folder, model = work.upkeep.index, work.upkeep.model
+    if not work.update:
+        record_config(folder)
+    elif not work.external.changes_only:
+        from rsretrieve.index.store.manifest import read_manifest
+        from rsretrieve.index.write import goal_from_manifest
+
+        manifest = read_manifest(folder)
+        kept = goal_from_manifest(manifest).options()
+        kept["faiss_key"] = kept.pop("index")
+        if model is None:
+            kept["model"] = manifest.model_path(folder)
+        record_config(folder, update=False, **kept)
 
 
 def _report(summary: IndexingSummary, context: RunContext, terminal: Terminal) -> int:

@@ -1,0 +1,71 @@
+"""The folder beside a training's output that keeps its checkpoint until the model is written."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rsretrieve._core.atomic_write import refuse_to_overwrite
+from rsretrieve._core.locks import only_writer
+from rsretrieve.errors import OutputExists
+from rsretrieve.network.metadata import DESCRIPTION_FILE
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+
+
+def unfinished_folder(output: Path) -> Path:
+    """The folder of a training whose model folder is `output`."""
+    return output.with_name(f".{output.name}.unfinished")
+
+
+def checkpoint_path(output: Path) -> Path:
+    """The checkpoint that a training with this output writes, and resumes from."""
+    return unfinished_folder(output) / CHECKPOINT_FILE
+
+
+@contextmanager
+def writing(output: Path, *, overwrite: bool) -> Iterator[None]:
+    """Lock an output, and remove what interrupted trainings left beside it.
+
+    Args:
+        output: the model folder.
+        overwrite: the folder may be there.
+
+    Raises:
+        OutputExists, OutputBusy: it exists, or another process is writing it.
+    """
+    refuse_to_overwrite(output, overwrite=overwrite, marker=DESCRIPTION_FILE)
+    with only_writer(output):
+        _remove_leftovers(output)
+        try:
+            yield
+        finally:
+            _remove_leftovers(output)
+
+
+def refuse_unfinished(output: Path, *, resume: bool, overwrite: bool) -> None:
+    """Check that no unfinished training would be lost.
+
+    With `overwrite` its checkpoint stays until the first one of the new training replaces it:
+    until an epoch is finished there is nothing better.
+
+    Raises:
+        OutputExists: there is one, and neither `resume` nor `overwrite` was given.
+    """
+    folder = unfinished_folder(output)
+    if folder.exists() and not resume and not overwrite:
+        raise OutputExists(
+            f"{output} has an unfinished training ({folder})",
+            hint="give --resume to continue it, or --overwrite to start again",
+        )
+
+
+def _remove_leftovers(output: Path) -> None:
+    """Remove everything of an interrupted training except a whole checkpoint."""
+    folder = unfinished_folder(output)
+    if folder.exists() and not checkpoint_path(output).exists():
+        shutil.rmtree(folder)
+    for half_written in folder.glob(f".{CHECKPOINT_FILE}.*"):
+        half_written.unlink()
