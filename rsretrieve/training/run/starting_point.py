@@ -213,7 +213,7 @@ def _posterior(
         len(prepared.class_names),
         settings.seed,
     )
-    informs = torch.tensor(float(policy.estimate.is_informative(views[-1])), device=rows.device)
+    informs = torch.tensor(float(policy.estimate.is_informative(views)), device=rows.device)
     settings.processes.copy_of_first([*policy.tensors().values(), informs])
     if bool(informs):
         return policy

@@ -72,9 +72,9 @@ def test_labels_are_informative_if_vectors_predict_labels_that_the_fit_did_not_u
     given = torch.arange(200) % 4
     nobody = torch.zeros(200, dtype=torch.bool)
     vectors = Neighbourhood.of(torch.nn.functional.normalize(nothing, dim=1))
-    assert not LabelPosterior.fitted(given, nobody, 4, [vectors], 0).is_informative(vectors)
+    assert not LabelPosterior.fitted(given, nobody, 4, [vectors], 0).is_informative([vectors])
     rows, _, given = groups(4, 50, 0.5, 0.2, seed)
-    assert fitted(rows, given, 4).is_informative(Neighbourhood.of(rows))
+    assert fitted(rows, given, 4).is_informative(Neighbourhood.views(rows))
 
 
 def test_a_confirmed_label_is_certain() -> None:
