@@ -78,7 +78,7 @@ def _commands(output: Path, seed: int, device: str) -> list[list[str]]:
     audit = [
         *["audit-labels", train, "--labels", noisy, *model, "--truth", train],
         *["--output", str(output / "audit.csv"), "--page", str(output / "audit.html")],
-        *["--fixed-labels", str(output / "fixed.csv"), *tail],
+        *["--fixed-labels", str(output / "fixed.csv"), "--fix-precision", "0.9", *tail],
     ]
     return [
         ["split", at["tiles"], "--output", at["lists"], *chance],
