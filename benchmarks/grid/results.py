@@ -93,8 +93,11 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     figure = Figure(figsize=(4.6 * len(kinds), 3.6), layout="constrained", dpi=150)
     panels = figure.subplots(1, len(kinds), sharex=True, sharey=True, squeeze=False)[0]
     for panel, kind in zip(panels, kinds):
-        for method, epochs in sorted({(Method(r["method"]), int(r["epochs"])) for r in rows}):
-            _draw_line(panel, rows, kind, method, epochs)
+        for method in Method:
+            lengths = sorted({int(r["epochs"]) for r in rows if r["method"] == method})
+            for epochs in lengths:
+                dashes = "-" if epochs == lengths[-1] else "--"
+                _draw_line(panel, rows, kind, (method, epochs), dashes)
         panel.set(title=f"{kind} noise", xlabel="share of wrong training labels", ylim=(0, 1))
         panel.grid(alpha=0.3)
     panels[0].set_ylabel("mAP of test tiles")
@@ -121,6 +124,7 @@ def _draw_line(panel: object, rows: Sequence[Row], kind: str, method: Method, ep
         marker="o",
         markersize=4,
         capsize=2,
+        linestyle=dashes,
         linewidth=2 if method is Method.ROBUST else 1,
         label=f"{method}, {epochs} epochs",
         # One colour a method in every panel, whichever methods a panel has.
