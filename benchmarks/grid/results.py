@@ -106,7 +106,10 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     figure.savefig(path)
 
 
-def _draw_line(panel: object, rows: Sequence[Row], kind: str, method: Method, epochs: int) -> None:
+def _draw_line(
+    panel: object, rows: Sequence[Row], kind: str, training: tuple[Method, int], dashes: str
+) -> None:
+    method, epochs = training
     values: dict[float, list[float]] = defaultdict(list)
     for row in rows:
         # Without wrong labels the kinds are one.
