@@ -116,7 +116,7 @@ def _draw_line(
         is_here = row["noise"] == kind or float(row["rate"]) == 0
         if is_here and row["method"] == method and int(row["epochs"]) == epochs:
             values[float(row["rate"])].append(float(row["map"]))
-    if len(values) < 2:  # a point is no line
+    if not values:
         return
     rates = sorted(values)
     means, halves = zip(*(mean_and_interval(values[rate]) for rate in rates))

@@ -21,7 +21,7 @@ from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.reading.preview import Previewed, reduced
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.errors import TileError
+from rsretrieve.errors import InputError, TileError
 from rsretrieve.export.html.scene_context import tile_around
 from rsretrieve.index.store.tile_table import TileTable
 
@@ -60,15 +60,27 @@ class PictureMaker:
         self._wanted: dict[Picture, Future[bytes]] = {}
         self._ahead: dict[Picture, None] = {}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pictures")
-        self._is_running = False
+        self._is_running = self._is_closed = False
+
+    def close(self) -> None:
+        """Make no more pictures: the program would only end when all are made."""
+        with self._lock:
+            self._is_closed = True
+            self._ahead.clear()
+            for waiting in self._wanted.values():
+                waiting.set_exception(InputError("the program ends"))
+            self._wanted.clear()
 
     def get(self, picture: Picture) -> bytes:
         """A picture; waits until it is made.
 
         Raises:
+            InputError: the program ends.
             TileError: the tile cannot be read, or has no surroundings.
         """
         with self._lock:
+            if self._is_closed:
+                raise InputError("the program ends")
             if (content := self._made.get(picture)) is not None:
                 self._made.move_to_end(picture)
                 return content
@@ -79,6 +91,8 @@ class PictureMaker:
     def make_ahead(self, pictures: Iterable[Picture]) -> None:
         """Make pictures that will be asked for; the latest ones come first."""
         with self._lock:
+            if self._is_closed:
+                return
             wanted = dict.fromkeys(each for each in pictures if each not in self._made)
             first = [*{**wanted, **self._ahead}][:_MOST_AHEAD]
             self._ahead = dict.fromkeys(first)

@@ -13,6 +13,7 @@ from rsretrieve.browse.guard import Guard
 from rsretrieve.errors import InvalidArgument
 
 HOST = "127.0.0.1"
+_MOST_SECONDS = 2  # that requests may still take after Ctrl-C
 
 
 def serve(make: Callable[[str, int], Guard], port: int, opened: Callable[[str], None]) -> None:
@@ -47,6 +48,7 @@ def serve(make: Callable[[str, int], Guard], port: int, opened: Callable[[str], 
             server_header=False,
             lifespan="off",
             ws="none",
+            timeout_graceful_shutdown=_MOST_SECONDS,
         )
         opened(f"http://{HOST}:{port}/{token}/")
         with suppress(KeyboardInterrupt):  # the usual end

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from rsretrieve.browse import picture_maker as making
 from rsretrieve.browse.picture_maker import Picture, PictureMaker
 from rsretrieve.data.reading.read_tiles import read_in_order
-from rsretrieve.errors import TileError
+from rsretrieve.errors import InputError, TileError
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable
 
 
@@ -98,6 +99,17 @@ def test_a_tile_that_cannot_be_read_spoils_no_other(tmp_path):
             maker.get(Picture(row, 96))
     with pytest.raises(TileError, match="surroundings"):
         maker.get(Picture(0, 96, is_wider=True))
+
+
+@pytest.mark.medium
+def test_a_program_that_ends_does_not_wait_for_pictures_made_ahead(maker, batches):
+    maker.make_ahead(Picture(row, 96) for row in range(24))
+    maker.close()
+    maker.make_ahead([Picture(5, 96)])
+    sleep(0.2)
+    assert not batches
+    with pytest.raises(InputError, match="ends"):
+        maker.get(Picture(0, 96))
 
 
 def test_nobody_waits_for_ever(maker, monkeypatch):

@@ -30,7 +30,7 @@ def key_of(param) -> str:
 CHOICES = [
     str(choice) for kind in vars(enums).values() if isinstance(kind, EnumType) for choice in kind
 ]
-CANDIDATES = ["-begins with a dash", "some text", 20, 0.25, *CHOICES]
+CANDIDATES = ["-begins with a dash", "some text", 20, 0.25, "umap", *CHOICES]
 
 
 def parsed(command: str, *words: object) -> dict[str, object] | None:

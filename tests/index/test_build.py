@@ -316,7 +316,8 @@ def test_an_update_keeps_the_tiles_that_nobody_can_see_now(
     assert [row.id for row in after.rows][: len(today)] == [tile.id for tile in today]
     old = {row.id: i for i, row in enumerate(before.rows)}
     for i, row in enumerate(after.rows):
-        assert row == before.rows[old[row.id]]
+        # The state of a file that was just written is not known: it may change unnoticed.
+        assert replace(row, state="") == replace(before.rows[old[row.id]], state="")
         assert np.array_equal(after.vectors[i], before.vectors[old[row.id]])
     index(model, find_tiles(root), folder, update=True)
     assert embedded_ids == []

@@ -24,7 +24,10 @@ def served_index(index: Path, folder: Path, *options: str) -> Iterator[str]:
         yield address
     finally:
         program.send_signal(signal.SIGINT)
-        program.communicate(timeout=30)
+        try:
+            program.communicate(timeout=30)
+        finally:
+            program.kill()  # if it did not end: the test fails, and no later one
     assert program.returncode == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -150,11 +151,12 @@ def browse(
             base,
             similarity_map.note,
         )
-        serve(
-            lambda token, found: make_app(view, kept, token, found, extras),
-            port,
-            lambda url: _opened(url, terminal, opens=not no_open),
-        )
+        with closing(view.pictures):
+            serve(
+                lambda token, found: make_app(view, kept, token, found, extras),
+                port,
+                lambda url: _opened(url, terminal, opens=not no_open),
+            )
 
 
 def _review(audit: Path | None, decided: Path, view: IndexView, terminal: Terminal) -> Any:

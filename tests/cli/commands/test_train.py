@@ -34,6 +34,8 @@ KEYS = {
     "device",
     "kept_fraction",
     "relabelled_fraction",
+    "kept_epoch",
+    "kept_because",
 }
 FILES = {
     *("model.safetensors", "model.json", "network.onnx"),
