@@ -16,6 +16,19 @@ HOST = "127.0.0.1"
 _MOST_SECONDS = 2  # that requests may still take after Ctrl-C
 
 
+class _Server(uvicorn.Server):
+    """Says where it serves as soon as it does: from then on it handles Ctrl-C."""
+
+    def __init__(self, config: uvicorn.Config, opened: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._opened = opened
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to serve, and say so."""
+        await super().startup(sockets)
+        self._opened()
+
+
 def serve(make: Callable[[str, int], Guard], port: int, opened: Callable[[str], None]) -> None:
     """Serve until the user presses Ctrl-C.
 
@@ -50,6 +63,6 @@ def serve(make: Callable[[str, int], Guard], port: int, opened: Callable[[str], 
             ws="none",
             timeout_graceful_shutdown=_MOST_SECONDS,
         )
-        opened(f"http://{HOST}:{port}/{token}/")
+        address = f"http://{HOST}:{port}/{token}/"
         with suppress(KeyboardInterrupt):  # the usual end
-            uvicorn.Server(config).run(sockets=[listening])
+            _Server(config, lambda: opened(address)).run(sockets=[listening])

@@ -28,6 +28,7 @@ def served_index(index: Path, folder: Path, *options: str) -> Iterator[str]:
             program.communicate(timeout=30)
         finally:
             program.kill()  # if it did not end: the test fails, and no later one
+            program.communicate()
     assert program.returncode == 0
 
 

@@ -195,12 +195,17 @@ def test_the_token_is_needed(served):
         assert page.goto(f"{other}/wrong/review").status == 403
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(served, scheme):
+@pytest.fixture
+def axe():
+    """The script of axe-core. It is asked for before a program is started."""
     path = os.environ.get("AXE")
     if path is None:
         pytest.skip("axe-core is not installed (npm install axe-core; its axe.min.js as AXE)")
-    axe = Path(path).read_text(encoding="utf-8")
+    return Path(path).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(axe, served, scheme):
     # The page's policy would keep the script of axe out.
     with opened_page(f"{served}#like=3", bypass_csp=True, color_scheme=scheme) as page:
         page.locator(".card").first.wait_for()
