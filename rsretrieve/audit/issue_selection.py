@@ -16,7 +16,7 @@ FIX_PRECISION = 0.95
 """Share of the fixed labels that is expected to be right, unless the user chooses another."""
 _TOO_CERTAIN_BY = 1.75
 _CONCENTRATION_COUNTS = 1.5
-_LEAST_OF_ALLOWED = 3.0
+_TIMES_AS_ALLOWED = 3.0
 """A tile that looks like another class in every way is taken for a wrong label with certainty.
 
 The log odds of a suggestion are therefore lowered before labels are fixed: by 1.5 times the
@@ -158,7 +158,7 @@ def select_fixes(
     p = np.clip(probability, 1e-12, 1 - 1e-12)
     odds = np.log(p / (1 - p)) - _CONCENTRATION_COUNTS * concentration
     cautious = 1 / (1 + np.exp(-odds / _TOO_CERTAIN_BY))
-    order = np.flatnonzero(candidates & (cautious >= 1 - _LEAST_OF_ALLOWED * (1 - precision)))
+    order = np.flatnonzero(candidates & (cautious >= 1 - _TIMES_AS_ALLOWED * (1 - precision)))
     order = order[np.argsort(-cautious[order], kind="stable")]
     reached = np.cumsum(cautious[order]) >= precision * np.arange(1, len(order) + 1)
     chosen = np.zeros(len(p), bool)

@@ -134,6 +134,8 @@ class TrainingLoop:
     @property
     def kept_epoch(self) -> KeptEpoch:
         """The epoch of the model that the recipe keeps, and why."""
+        if not self.history:
+            return KeptEpoch(0, "there was none")
         best = self.recipe.keep is ModelSelection.BEST and self.best.number
         if best:
             return KeptEpoch(best, "the latest within a standard error of the best validation")
