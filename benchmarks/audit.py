@@ -24,7 +24,14 @@ from grid import options
 from grid.audit_results import AuditResults, audit_table, reliability_table
 from grid.auditing import audited, audited_unseen, our_probabilities
 from grid.cells import Cell, Dataset, Method
-from grid.data import Place, cell_folder, cell_tiles, model_that_errs, unseen_tiles
+from grid.data import (
+    Place,
+    cell_folder,
+    cell_tiles,
+    model_that_audits,
+    model_that_errs,
+    unseen_tiles,
+)
 from grid.noises import Noise
 from grid.running import trained_model
 
@@ -78,9 +85,10 @@ def can_run(cell: Cell, place: Place, *, train: bool) -> bool:
     """Whether the models that a cell takes are there, after training them if that is asked for."""
     if cell.method is Method.FROZEN:
         return True
-    needed = [cell, *([model_that_errs(cell)] if cell.noise is Noise.INSTANCE else [])]
+    model = model_that_audits(cell)
+    needed = [model, *([model_that_errs(cell)] if cell.noise is Noise.INSTANCE else [])]
     if train:
-        trained_model(cell, place)
+        trained_model(model, place)
     return all((cell_folder(each, place) / DESCRIPTION_FILE).exists() for each in needed)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from grid.auditors import ON_VECTORS, Auditor, Opinion, area_under_margin
 from grid.cells import Cell, Method
-from grid.data import CellTiles, Place, cell_features, cell_folder
+from grid.data import CellTiles, Place, cell_features, cell_folder, model_that_audits
 from rsretrieve.audit.estimators.prototype_scores import score_labels
 from rsretrieve.audit.evidence.evidence import Evidence
 from rsretrieve.audit.evidence.external_embeddings import ExternalEmbeddings
@@ -107,8 +107,8 @@ def _measure(tiles: CellTiles) -> Callable[[Callable[[], Opinion]], Measure]:
 
 
 def model_evidence(cell: Cell, tiles: CellTiles, place: Place) -> Evidence | None:
-    """By the cell's trained model, if there is one."""
-    folder: Path = cell_folder(cell, place)
+    """By the trained model that audits the cell's labels, if there is one."""
+    folder: Path = cell_folder(model_that_audits(cell), place)
     if not (folder / DESCRIPTION_FILE).exists():
         return None
     model = load_model(folder, choose_device(place.device))

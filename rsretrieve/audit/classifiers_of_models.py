@@ -112,9 +112,12 @@ class _Model:
 
     @property
     def unrestricted(self) -> list[Classifier]:
-        """Those of a model that was trained on very few of the tiles."""
-        prototypes = Restricted(self.prototypes, ~self.evidence.seen)
-        return [self.discriminant, self.votes, prototypes]
+        """Those of a model that was trained on very few of the tiles.
+
+        The embedding brings tiles of a class together, so neighbours repeat what the discriminant
+        says. With their votes the product was too certain, and the noise rate less exact.
+        """
+        return [self.discriminant, Restricted(self.prototypes, ~self.evidence.seen)]
 
     @property
     def in_sample(self) -> list[Classifier]:

@@ -24,7 +24,7 @@ the classifier was trained on:
   of the independent classifiers by more than 0.1, or so far below their estimate, it cannot be
   told.
 - *Out-of-sample* classifiers were trained on labels, but not of these tiles. They are treated
-  like independent ones.
+  like independent ones. Prototypes by which a class would have no tile are not used.
 
 A *logistic regression* is fitted once to the labels themselves, cross-fitted, and joins the
 independent classifiers for the last updates, if there are no in-sample ones. It predicts labels
@@ -96,6 +96,17 @@ class ClassifierSet:
     sample: SampledClassifiers | None = None
     logistic: Logistic | None = None
     views: int = 1
+
+    @property
+    def has_prototypes(self) -> bool:
+        """Whether prototypes of a model are among the independent classifiers."""
+        return any(isinstance(each, Restricted) for each in self.independent)
+
+    @property
+    def without_prototypes(self) -> ClassifierSet:
+        """The same without these."""
+        others = [each for each in self.independent if not isinstance(each, Restricted)]
+        return replace(self, independent=others)
 
 
 @dataclass(frozen=True)
@@ -172,7 +183,11 @@ def fit_dawid_skene(
         The posterior of N tiles.
     """
     candidates = classifiers.candidates or AllClasses(classes)
-    first = _first_fit(GivenLabels.of(labels, decisions), candidates, classifiers, advance)
+    given = GivenLabels.of(labels, decisions)
+    first = _first_fit(given, candidates, classifiers, advance)
+    if first.has_lost_class and classifiers.has_prototypes:
+        classifiers = classifiers.without_prototypes
+        first = _first_fit(given, candidates, classifiers, advance)
     state, by_labels = first.state, None
     if not classifiers.in_sample and not first.is_distinct:
         by_labels = _odds_by_labels(classifiers, first)
@@ -228,8 +243,7 @@ def _first_fit(
 
 def _odds_by_labels(classifiers: ClassifierSet, first: FirstFit) -> LabelOdds | None:
     """See `starts.label_odds`; prototypes of a model tell more than labels."""
-    has_prototypes = any(isinstance(each, Restricted) for each in classifiers.independent)
-    if classifiers.logistic is None or has_prototypes:
+    if classifiers.logistic is None or classifiers.has_prototypes:
         return None
     refit, discriminant = partial(log_p_by_labels, classifiers), classifiers.independent[0]
     logistic = replace(classifiers.logistic, strength=_RANKING_STRENGTH)

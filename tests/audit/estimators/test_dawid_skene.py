@@ -13,6 +13,7 @@ from rsretrieve.audit.estimators.classifiers import (
     Discriminant,
     FixedScores,
     NeighbourVotes,
+    Restricted,
     assign_folds,
 )
 from rsretrieve.audit.estimators.dawid_skene import ClassifierSet, EMState, fit_dawid_skene
@@ -300,3 +301,20 @@ def test_intervals_of_many_shares_are_those_of_each_alone() -> None:
     for ends in (low, high):
         assert not ends[::3].any()
         assert (ends[2::3] == 1).all()
+
+
+def test_prototypes_by_which_a_class_is_lost_are_not_used() -> None:
+    rows, true = clusters(spread=1.2)
+    given = noisy(true, 0.1)
+    # By the model's prototypes every tile of the last class is certainly of the first one.
+    mistaken = 9.0 * np.eye(CLASSES)[np.where(true == CLASSES - 1, 0, true)]
+    prototypes = Restricted(FixedScores(mistaken), np.ones(len(true), bool))
+    discriminant = Discriminant(rows, assign_folds(given, 5))
+    found = fit_dawid_skene(given, CLASSES, ClassifierSet([discriminant, prototypes]))
+    alone = fit_dawid_skene(given, CLASSES, ClassifierSet([discriminant]))
+    np.testing.assert_array_equal(found.posterior, alone.posterior)
+    assert found.rates.low <= float((given != true).mean()) <= found.rates.high
+    # Prototypes that tell all classes are used.
+    right = Restricted(FixedScores(9.0 * np.eye(CLASSES)[true]), np.ones(len(true), bool))
+    joined = fit_dawid_skene(given, CLASSES, ClassifierSet([discriminant, right]))
+    assert not np.array_equal(joined.posterior, alone.posterior)

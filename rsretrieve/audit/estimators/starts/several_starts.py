@@ -54,7 +54,7 @@ from rsretrieve.audit.noise_rate import RateRange, with_sampling_error
 _LOW, _HIGH, _MIDDLE = 0.2, 0.8, 0.5
 """Rates to start from, as shares of the noise rate of random labels, 1 − 1/K."""
 
-_AGREE, _HIGH_RATE, _AGREES_SE = 0.02, 0.5, 4.0
+_AGREE, _HIGH_RATE, _AGREES_SE, _SEVERAL = 0.02, 0.5, 4.0, 5
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,13 @@ class FirstFit:
     state: EMState
     rates: RateRange
     is_distinct: bool = False
+
+    @property
+    def has_lost_class(self) -> bool:
+        """Whether a class with several labels would have no tile."""
+        labels = np.bincount(self.state.labels, minlength=self.state.classes)
+        tiles = self.state.candidates.shares(self.state.posterior) * len(self.state.labels)
+        return bool(((labels >= _SEVERAL) & (tiles < 1)).any())
 
     def refined(self, state: EMState, refit: Refit, advance: Callable[[int], None]) -> FirstFit:
         """The fit of more tiles, from a state with the confusion matrix of this one."""
