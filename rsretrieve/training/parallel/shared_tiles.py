@@ -54,6 +54,37 @@ def prepare_shared(processes: Processes, prepare: Callable[[], PreparedTiles]) -
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def read_shared(
+    processes: Processes, read: Callable[[], NDArray[Any] | None]
+) -> NDArray[Any] | None:
+    """Read an array in one process of each machine; the others map it, as `prepare_shared` does.
+
+    Args:
+        processes: those of the training.
+        read: returns the array, or None.
+
+    Raises:
+        Exception: the error of `read`, in all processes.
+        OSError: the temporary folder has too little room.
+    """
+    if processes.count == 1:
+        return read()
+    folder: Path | None = None
+    try:
+        with processes.together():
+            found = read() if processes.is_reader else None
+            if found is not None:
+                folder = Path(tempfile.mkdtemp(prefix="rsretrieve-tiles-"))
+                with room_named(found.nbytes, "the decoded tiles, which the processes share,"):
+                    np.save(folder / _TRAIN, found)
+        where = processes.of_reader(folder)
+        with processes.together():
+            return None if where is None else _mapped(where / _TRAIN)
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _write(folder: Path, prepared: PreparedTiles) -> PreparedTiles:
     """Write the pixels as arrays; returns everything else, but the states of files."""
     train, validation = prepared.train, prepared.validation

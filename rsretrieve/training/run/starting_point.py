@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rsretrieve.data.loading.batches import read_into_store
 from rsretrieve.data.preprocessing.band_statistics import REFLECTANCE_TYPES, as_reflectance
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
@@ -36,10 +37,12 @@ from rsretrieve.training.history.starting_features import (
 )
 from rsretrieve.training.history.tile_history import read_tile_history
 from rsretrieve.training.initialize import starting_model
+from rsretrieve.training.parallel.shared_tiles import read_shared
 from rsretrieve.training.step import TrainingSettings, embedder_of
 from rsretrieve.training.targets.classify_by_others import Neighbourhood
 from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
 
+_FEATURES = "computing features before labels are learned"
 _NOT_INFORMED = (
     "the features of the starting weights do not predict the labels: most labels are random, or "
     "these weights do not tell the classes apart; labels are left out or replaced only by what is "
@@ -171,24 +174,44 @@ def _on_pixels(
     if Path(weights).is_dir():  # that model was trained on labels, its start was not
         features = _inherited_features(Path(weights), prepared, context)
     elif report is not None:  # features of a network with random weights carry no information
-        context.start_stage("computing features before labels are learned")
-        features = _features_of(model, prepared, settings)
+        features = _features_of(model, prepared, settings, context)
     return StartingPoint(model, report, features)
 
 
 def _features_of(
-    model: PrototypeModel, prepared: PreparedTiles, settings: TrainingSettings
+    model: PrototypeModel, prepared: PreparedTiles, settings: TrainingSettings, context: RunContext
 ) -> NDArray[Any]:
     """Features before the training; with a posterior of larger tiles and of earlier stages."""
-    pixels, seed = prepared.train.pixels, settings.seed
+    pixels, seed, stage = prepared.train.pixels, settings.seed, _FEATURES
     if settings.recipe.posterior is None:
+        context.start_stage(stage)
         return compute_starting_features(embedder_of(model.network, settings), pixels, seed)
     bands, size_px = pixels.shape[1], pixels.shape[3]
     network = LevelNetwork(model.network, bands, size_px)
-    # An enlarged tile takes as long as several; fewer turns make up for it.
-    turns = QUARTER_TURNS if network.side_px == size_px else QUARTER_TURNS // 2
+    turns = QUARTER_TURNS
+    if network.side_px > size_px:
+        # A larger tile takes as long as several; fewer turns make up for it.
+        turns = QUARTER_TURNS // 2
+        larger = _pixels_at(network.side_px, prepared, settings, context)
+        pixels = pixels if larger is None else larger
+    context.start_stage(stage)
     embedder = embedder_of(network, settings)
     return compute_starting_features(embedder, pixels, seed, turns=turns, sizes=network.sizes)
+
+
+def _pixels_at(
+    side_px: int, prepared: PreparedTiles, settings: TrainingSettings, context: RunContext
+) -> NDArray[Any] | None:
+    """(N, C, S, S) the training tiles, read again at another size; None if one cannot be read."""
+    tiles, preprocessing = prepared.tiles, replace(prepared.preprocessing, size_px=side_px)
+
+    def read() -> NDArray[Any] | None:
+        context.start_stage(f"reading training tiles at {side_px} px", len(tiles))
+        # All were readable a moment ago. If a file has changed since, its smaller pixels count.
+        found = read_into_store(tiles, preprocessing, RunContext(), context.advance)
+        return found.pixels if len(found.tiles) == len(tiles) else None
+
+    return read_shared(settings.processes, read)
 
 
 def _posterior(
