@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision.models import squeezenet1_1
 
+from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.run_context import RunContext
+from rsretrieve.data.tile import TileSet
 from rsretrieve.network.device import Precision
 from rsretrieve.progress import Event, Noticed
 from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
@@ -33,17 +36,17 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def prepared(tiles) -> PreparedTiles:
-    """Tiles of four colours, the true class of the tile i being i % 4."""
-    small = prepare_tiles(tiles, None, RECIPE, (), 0, RunContext())
+def prepared(tmp_path: Path) -> PreparedTiles:
+    """Tiles of four colours, one folder for each."""
     chance = np.random.default_rng(0)
-    colours = chance.uniform(40, 210, (CLASSES, 3, 1, 1))
-    true = np.arange(TILES) % CLASSES
-    pixels = colours[true] + chance.normal(0, 15, (TILES, 3, 32, 32))
-    coloured = pixels.clip(0, 255).astype(np.uint8)
-    train = replace(small.train, pixels=coloured, labels=true, confirmed=None)
-    names = tuple("abcd")
-    return replace(small, class_names=names, train=train, validation=None)
+    colours = chance.uniform(40, 210, (CLASSES, 3))
+    for number in range(TILES):
+        pixels = colours[number % CLASSES] + chance.normal(0, 15, (32, 32, 3))
+        path = tmp_path / "abcd"[number % CLASSES] / f"{number:03}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+    none = TileSet("no tiles", ())
+    return prepare_tiles(find_tiles(tmp_path), none, RECIPE, (), 0, RunContext())
 
 
 def started(
@@ -95,6 +98,18 @@ def test_without_an_update_to_come_nothing_is_estimated(
     found, said = started(prepared, weights, recipe)
     assert found.posterior is None
     assert not [text for text in said if "do not predict" in text]
+
+
+def test_larger_tiles_are_read_from_their_files(prepared: PreparedTiles, weights: str) -> None:
+    """Where a file has changed since, the features are those of the smaller pixels of all."""
+    by_files, _ = started(prepared, weights)
+    Path(str(prepared.tiles[0].path)).write_bytes(b"no picture")
+    by_pixels, said = started(prepared, weights)
+    assert by_files.starting_features is not None
+    assert by_pixels.starting_features is not None
+    assert by_pixels.starting_features.shape == by_files.starting_features.shape
+    assert not np.array_equal(by_pixels.starting_features, by_files.starting_features)
+    assert not [text for text in said if "cannot" in text]
 
 
 def test_random_weights_have_no_features(prepared: PreparedTiles) -> None:
