@@ -20,6 +20,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.enums import NO_WEIGHTS, RecipeName
 from rsretrieve.network.metadata import read_description
+from rsretrieve.training.history.level_network import SIDE_PX
 from rsretrieve.training.recipe import Recipe, recipe_for
 from rsretrieve.training.targets.neighbor_agreement import neighbor_votes
 from rsretrieve.training.targets.targets import Targets
@@ -46,6 +47,15 @@ class TrainingPlan:
     weights: str = NO_WEIGHTS  # weights from elsewhere need no other time, but a download
     bands: tuple[int, ...] = ()
     validation: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of a tile in memory: as trained on, and as read for the features before."""
+        recipe = self.recipe
+        has_features = self.weights != NO_WEIGHTS and not Path(self.weights).is_dir()
+        is_larger = recipe.posterior is not None and recipe.size_px < SIDE_PX
+        larger = has_features and is_larger and not recipe.trains_head_only
+        return int(recipe.size_px**2 + (SIDE_PX**2 if larger else 0))
 
 
 @dataclass(frozen=True)
@@ -135,7 +145,7 @@ def measure_training(
         base_s=seconds[REST] + max(0.0, seconds[EPOCHS] - sum(clock.epochs)),
         processor_share=used / total,
         peak_bytes=_peak_bytes(),
-        pixel_bytes=len(taken.bands) * taken.size_px**2 * np.dtype(taken.dtype).itemsize,
+        pixel_bytes=plan.pixels * len(taken.bands) * np.dtype(taken.dtype).itemsize,
         model_bytes=written,
         file_bytes=bytes_a_tile(labelled),
         validation=plan.validation,

@@ -80,3 +80,14 @@ def test_a_short_training_measures_every_stage(landscape, frozen):
     for name in ("read_s", "epoch_s", "base_s", "file_bytes", "pair_s"):
         assert getattr(rates, name) > 0, name
     assert (rates.start_s > 0) is frozen
+
+
+def test_tiles_are_in_memory_twice_where_larger_ones_give_the_features() -> None:
+    small, large = (
+        recipe_for(RecipeName.ROBUST, "w.pth").changed(size_px=size) for size in (64, 128)
+    )
+    assert TrainingPlan(small, "w.pth").pixels == 64**2 + 128**2
+    assert TrainingPlan(small, "none").pixels == 64**2
+    assert TrainingPlan(large, "w.pth").pixels == 128**2
+    published = recipe_for(RecipeName.PAPER, "w.pth").changed(size_px=64)
+    assert TrainingPlan(published, "w.pth").pixels == 64**2

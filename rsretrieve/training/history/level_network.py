@@ -1,9 +1,9 @@
 """Features of a backbone and of its earlier levels, of small tiles after enlarging them.
 
 Networks are trained to classify photographs of 224 pixels. In a tile of 64 pixels, their last
-layer sees a map of 2 × 2 and hardly the objects that it knows. Enlarged to 128 pixels, tiles of
-the same class are nearer to each other; and so they are with the means of maps of earlier stages,
-which still have the texture. Figures: benchmarks/RESULTS.md.
+layer sees a map of 2 × 2 and hardly the objects that it knows. Read at 128 pixels, or enlarged to
+them, tiles of the same class are nearer to each other; and so they are with the means of maps of
+earlier stages, which still have the texture. Figures: benchmarks/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class LevelNetwork(EmbeddingNetwork):
         size_px: S of the tiles.
 
     Attributes:
-        side_px: what tiles are enlarged to; S if they are not, or if the backbone takes no others.
+        side_px: the side of the tiles that the backbone sees; smaller ones are enlarged. S if it is
+            larger, or if the backbone takes no others.
         sizes: numbers of features of the blocks, each of which is a unit vector.
     """
 
