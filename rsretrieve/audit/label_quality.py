@@ -176,19 +176,17 @@ def _uses_classifiers(evidence: Evidence) -> bool:
 
 def _fit_classifiers(evidence: Evidence, folds: int, context: RunContext) -> tuple[EMResult, Votes]:
     """The fitted posterior, and the neighbours' votes in the embedding."""
-    classes, vectors = len(evidence.class_names), evidence.vectors
+    classes = len(evidence.class_names)
     decisions, also = _decisions(evidence), [evidence.labels]
     labels = np.where(decisions.is_original, evidence.original_labels, evidence.labels)
     context.start_stage("searching nearest neighbours", None)
-    if not is_unseen(evidence):
-        classifiers, votes = _classifiers_and_sample(evidence, labels, also, folds)
-        context.start_stage("combining classifiers", None)
-        return fit_dawid_skene(labels, classes, classifiers, context.advance, decisions), votes
-    nearest, _ = nearest_classes(vectors, evidence.prototypes)
-    renaming = Renaming.of(labels, nearest, classes)
-    for sentence in renaming.sentences(evidence.class_names):
-        context.notice(sentence)
-    renamed = renaming.permutation[labels]
+    renamed = labels
+    if evidence.left_out is None:  # otherwise the prototypes are those of these labels
+        nearest, _ = nearest_classes(evidence.vectors, evidence.prototypes)
+        renaming = Renaming.of(labels, nearest, classes)
+        for sentence in renaming.sentences(evidence.class_names):
+            context.notice(sentence)
+        renamed = renaming.permutation[labels]
     classifiers, votes = _classifiers_and_sample(evidence, labels, [*also, renamed], folds)
     context.start_stage("combining classifiers", None)
     result = fit_dawid_skene(renamed, classes, classifiers, context.advance, decisions)

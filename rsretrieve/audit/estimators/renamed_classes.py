@@ -1,7 +1,8 @@
 """Find classes whose labels have other names than the prototypes of a model give them.
 
 If classes were shifted, swapped or renamed, their labels are consistent, so labels and embeddings
-alone cannot tell. The prototypes of a model that was trained on other tiles can.
+alone cannot tell. The prototypes of a model that was trained on other tiles can, or on these tiles
+with their names of before: a training on the labels given now gives the classes these names.
 """
 
 from __future__ import annotations
