@@ -102,7 +102,8 @@ def index_embeddings(
 def _summary(
     merged: MergedEmbeddings, result: BuildResult, options: IndexBuildOptions
 ) -> IndexingSummary:
-    unchanged = int((merged.origin >= 0).sum())
+    previous = options.previous
+    unchanged = 0 if previous is None else int((previous.origin >= 0).sum())
     return IndexingSummary(
         index=str(options.folder),
         tiles=len(merged.origin),

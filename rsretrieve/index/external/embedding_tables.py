@@ -12,7 +12,7 @@ import pyarrow
 from pyarrow import parquet
 
 from rsretrieve._core.sealing import json_object, parsed
-from rsretrieve._core.tables import refuse_bombs
+from rsretrieve._core.tables import open_parquet, refuse_bombs
 from rsretrieve.data.dates.given_dates import DATE_COLUMNS, GivenDates
 from rsretrieve.data.labels.label_column import LabelColumn
 from rsretrieve.data.run_context import RunContext
@@ -65,7 +65,7 @@ def open_table(path: Path) -> Iterator[EmbeddingTable]:
     if path.suffix.lower() == CSV_SUFFIX:
         yield _csv(path)
         return
-    with parquet.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         refuse_bombs(path, file)
         yield EmbeddingTable(
             file.schema_arrow,

@@ -15,9 +15,11 @@ from rsretrieve.errors import TableError
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embedding_raster import RASTER_SUFFIXES, read_raster
 from rsretrieve.index.external.embedding_tables import CSV_SUFFIX, read_table_of_embeddings
+from rsretrieve.index.external.mapped_rows import BLOCK_ROWS, MappedRows, kept_rows
 from rsretrieve.index.external.places.scene_places import with_scene_places
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.external.raw_embeddings import RawEmbeddings, normalised
+from rsretrieve.index.external.stored_vectors import flags_for
 from rsretrieve.index.external.table_rows import date_arrays, numbered_ids, table_of
 from rsretrieve.index.store.folder import IndexContent
 from rsretrieve.index.store.tile_table import TileTable
@@ -94,10 +96,10 @@ def read_changes(
             hint="name the column of ids with --id-column, or give the list of tiles",
         )
     missing = tuple(raw.rows.columns.column("id").take(np.flatnonzero(raw.missing)).to_pylist())
-    kept = np.flatnonzero(~raw.missing)
-    if not len(kept):
+    if raw.missing.all():
         return EmbeddingChanges(None, missing)
-    rest = RawEmbeddings(TileTable(raw.rows.columns.take(kept)), raw.vectors[kept], raw.provenance)
+    kept = ~raw.missing
+    rest = RawEmbeddings(kept_rows(raw.rows, kept), raw.vectors[kept], raw.provenance)
     return EmbeddingChanges(normalised(path, rest, context), missing)
 
 
@@ -150,13 +152,21 @@ def _from_npy(
             hint="expected: an array (N, D), one row per tile",
         )
     if listing is None:
-        rows = table_of({"id": numbered_ids(0, len(raw))}, len(raw))
+        rows = _numbered(len(raw))
     else:
         rows = with_scene_places(path.parent, _listed(path, listing, len(raw)), context)
     raw = raw[:, : choices.cut(path, raw.shape[1])]
-    missing = np.zeros(len(raw), bool)
+    missing = flags_for(len(raw), value=False)
     provenance = {"embeddings": str(path.resolve())}
     return RawEmbeddings(rows, raw, provenance, missing, is_numbered=listing is None)
+
+
+def _numbered(count: int) -> TileTable:
+    rows = MappedRows(count)
+    for start in range(0, count, BLOCK_ROWS):
+        some = min(BLOCK_ROWS, count - start)
+        rows.append(table_of({"id": numbered_ids(start, some)}, some).columns)
+    return rows.table()
 
 
 def _listed(path: Path, listing: TileSet, count: int) -> TileTable:

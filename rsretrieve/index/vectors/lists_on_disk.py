@@ -3,15 +3,16 @@
 FAISS fills lists in memory. Its own lists on disk (`OnDiskInvertedLists`) are a second file, which
 the index names by its path; a file of a stranger could name any other. Here the vectors are encoded
 shard by shard, and the lists of all shards are written into one file of FAISS's ordinary format
-(`ilar` in its `index_write.cpp`), which can be memory-mapped.
+(`ilar` in its `index_write.cpp`), which can be memory-mapped. It is byte by byte the file of an
+index that was filled in memory.
 """
 
 from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -22,11 +23,19 @@ from numpy.typing import NDArray
 from rsretrieve.index.vectors.faiss_checks import read_checked
 from rsretrieve.index.vectors.faiss_loader import faiss_module
 
-SHARD_BYTES = 1 << 28
-_BLOCK = 65_536
+ON_DISK_FROM_BYTES = 1 << 26
+"""Predicted size of an index from which its lists are filled on the disk, which takes as long: in
+memory, lists take up to twice their size while they grow."""
+SHARD_BYTES = 1 << 26
+"""Bytes of the lists of a shard, which lie in memory at once, if `MOST_SHARDS` are enough."""
+MOST_SHARDS = 256
+"""Each of them is an open file."""
 _ID_BYTES = 8
 _EMPTY_LISTS = 32  # bytes of the lists of an empty index: mark, two numbers, layout, no sizes
 _MARK, _FULL = b"ilar", b"full"
+
+Portion = Callable[[Any], None]
+"""Adds the next vectors to a trained FAISS index; it counts them from the number that it holds."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +60,15 @@ def can_fill_on_disk(index: Any) -> bool:
 
 
 def filled_on_disk(
-    index: Any, vectors: NDArray[np.float32], folder: Path, shard_bytes: int = SHARD_BYTES
+    index: Any, portions: Iterable[Portion], vectors: NDArray[np.float32], folder: Path
 ) -> Any:
     """Fill a trained index in a file without a name, which goes with the index.
 
     Args:
         index: a trained, empty index of a kind that `can_fill_on_disk` accepts.
+        portions: add all vectors, in their order.
         vectors: (N, D) float32, unit rows; may be memory-mapped.
         folder: a folder on the disk to use; made if it is missing.
-        shard_bytes: memory for the lists of a shard.
 
     Returns:
         The filled index, memory-mapped.
@@ -70,41 +79,58 @@ def filled_on_disk(
     faiss = faiss_module()
     index = faiss.downcast_index(index)
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as whole:
+    with _named(folder), tempfile.TemporaryFile(dir=folder) as whole:
         with ExitStack() as files:
 
             def new_file() -> IO[bytes]:
                 return files.enter_context(tempfile.TemporaryFile(dir=folder))
 
-            shards = _written_shards(index, vectors, new_file, shard_bytes)
+            row_bytes = index.code_size + _ID_BYTES
+            shard_bytes = max(SHARD_BYTES, len(vectors) * row_bytes // MOST_SHARDS)
+            rows = max(1, shard_bytes // row_bytes)
+            shards = _written_shards(index, portions, rows, new_file)
             _write_whole(whole, index, shards, len(vectors))
         whole.flush()
         path = Path(f"/dev/fd/{whole.fileno()}")
         return read_checked(faiss, path, faiss.IO_FLAG_MMAP_IFC, vectors)
 
 
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Make an error of a file without a name say in which folder it lies."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(folder)) from error
+
+
 def _written_shards(
-    index: Any, vectors: NDArray[np.float32], new_file: Callable[[], IO[bytes]], shard_bytes: int
+    index: Any, portions: Iterable[Portion], rows: int, new_file: Callable[[], IO[bytes]]
 ) -> list[_Shard]:
-    rows = max(1, shard_bytes // (index.code_size + _ID_BYTES))
-    part, shards = faiss_module().clone_index(index), list[_Shard]()
-    for first in range(0, len(vectors), rows):
-        part.reset()
-        for start in range(first, min(first + rows, len(vectors)), _BLOCK):
-            end = min(start + _BLOCK, first + rows, len(vectors))
-            block = np.ascontiguousarray(vectors[start:end], np.float32)
-            part.add_with_ids(block, np.arange(start, end, dtype=np.int64))
-        shards.append(_written_shard(part, new_file()))
+    """The shards, each of the portions that bring it to so many rows."""
+    part, shards, first = faiss_module().clone_index(index), list[_Shard](), 0
+    for add in portions:
+        add(part)
+        if part.ntotal >= rows:
+            shards.append(_written_shard(part, first, new_file()))
+            first += part.ntotal
+            part.reset()
+    if part.ntotal:
+        shards.append(_written_shard(part, first, new_file()))
     return shards
 
 
-def _written_shard(part: Any, stream: IO[bytes]) -> _Shard:
+def _written_shard(part: Any, first: int, stream: IO[bytes]) -> _Shard:
+    """Write the lists of an index whose first vector has this number."""
     faiss, lists = faiss_module(), part.invlists
     sizes = np.array([lists.list_size(cell) for cell in range(part.nlist)], np.int64)
     for cell in np.flatnonzero(sizes).tolist():
         size = int(sizes[cell])
         stream.write(faiss.rev_swig_ptr(lists.get_codes(cell), size * part.code_size).data)
-        stream.write(faiss.rev_swig_ptr(lists.get_ids(cell), size).data)
+        ids = faiss.rev_swig_ptr(lists.get_ids(cell), size)
+        stream.write((np.asarray(ids, "<i8") + first).data)
     stream.seek(0)
     return _Shard(stream, sizes)
 
