@@ -26,6 +26,7 @@ from rsretrieve.export.output_paths import OutputPaths
 
 if TYPE_CHECKING:
     from rsretrieve.data.run_context import RunContext
+    from rsretrieve.index.build_from_list import LongList
     from rsretrieve.index.cluster.cluster_options import ClusterOptions
     from rsretrieve.index.vectors.choose_kind import IndexGoal
     from rsretrieve.index.write import IndexingSummary
@@ -64,8 +65,8 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
     if work.tiles is None:
         raise typer.BadParameter("TILES are required")
     context = RunContext(strict=upkeep.strict, listener=terminal.listen)
-    if work.cluster is not None and _streams(work):
-        return _run_with_long_list(work, context, terminal)
+    if (listed := _long_list(work, context, terminal)) is not None:
+        return _run_with_long_list(work, listed, context, terminal)
     found = find_tiles(work.tiles, work.labels, work.scenes, context)
     work.paths.check_tiles(lambda: (tile.path for tile in found))
     terminal.notice(*found.notices)
@@ -86,22 +87,26 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
     return _report(summary, context, terminal)
 
 
-def _streams(work: IndexRun) -> bool:
-    """Whether the tiles are long lists, of which a new index is made as it is."""
-    from rsretrieve.index.build_from_list import is_long_list
+def _long_list(work: IndexRun, context: RunContext, terminal: Terminal) -> LongList | None:
+    """The tiles, if they are long lists of which a new index is made as it is."""
+    from rsretrieve.index.build_from_list import REPEATED, is_long_list, long_list
 
     plain = work.labels is None and work.scenes == SceneChoices() and not work.update
-    return plain and is_long_list(work.tiles or ())
+    if not plain or not is_long_list(work.tiles or ()):
+        return None
+    context.start_stage("reading the list")
+    listed = long_list(work.tiles or (), refuse_repeated=work.cluster is not None)
+    terminal.notice(*([REPEATED] if listed is None else listed.sample.notices))
+    return listed
 
 
-def _run_with_long_list(work: IndexRun, context: RunContext, terminal: Terminal) -> int:
+def _run_with_long_list(
+    work: IndexRun, listed: LongList, context: RunContext, terminal: Terminal
+) -> int:
     """Index lists that are too long to be kept in memory."""
-    from rsretrieve.index.build_from_list import LongList, index_long_list
-    from rsretrieve.index.cluster.cluster_options import ClusterOptions
+    from rsretrieve.index.build_from_list import index_long_list
 
     upkeep = work.upkeep
-    context.start_stage("reading the list")
-    listed = LongList.read([Path(source) for source in work.tiles or ()])
     work.paths.check_tiles(listed.paths)
     with model_for_index(upkeep, listed.sample, work.request, context, update=False) as model:
         summary = index_long_list(
@@ -109,7 +114,7 @@ def _run_with_long_list(work: IndexRun, context: RunContext, terminal: Terminal)
             listed,
             upkeep.index,
             context,
-            work.cluster or ClusterOptions(),
+            work.cluster,
             goal=work.goal,
             overwrite=upkeep.overwrite,
             store_model=work.stores_model,

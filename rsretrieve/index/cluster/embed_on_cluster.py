@@ -1,4 +1,4 @@
-"""Embed tiles on a cluster, shard by shard, and bring the shards together."""
+"""Embed tiles shard by shard, on a cluster or in this process, and bring the shards together."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from rsretrieve.data.loading.cache_folder import LIMIT_VARIABLE
 from rsretrieve.data.profile.tile_features import MOST_TILES, TileFeatures
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError
-from rsretrieve.index.cluster.cluster_options import ClusterOptions
+from rsretrieve.index.cluster.cluster_options import ClusterOptions, own_shard_folder
 from rsretrieve.index.cluster.encode_on_cluster import ClusterFill
 from rsretrieve.index.cluster.part_embedder import (
     PROBE,
@@ -42,6 +42,7 @@ from rsretrieve.index.external.stored_vectors import zeros_for
 from rsretrieve.index.reuse import IndexRun, windows_json
 from rsretrieve.index.store.stored_model import copy_model
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable
+from rsretrieve.network.device import describe_device
 
 _TILES_AT_ONCE = 250_000
 """Tiles that are sent to the cluster at once: each takes about 1 kB here."""
@@ -62,7 +63,7 @@ class ListedParts:
 
 @dataclass(frozen=True)
 class ClusterEmbeddings:
-    """What a cluster embedded.
+    """What was embedded.
 
     Attributes:
         rows: N tiles.
@@ -72,7 +73,8 @@ class ClusterEmbeddings:
         seconds: how long it took.
         processor_s: the processor time of all processes.
         device: what computed.
-        fill: adds the vectors of the shards to a FAISS index, on the cluster.
+        fill: adds the vectors of the shards to a FAISS index, on the cluster; None: see
+            `IndexBuildOptions`.
     """
 
     rows: TileTable
@@ -82,7 +84,7 @@ class ClusterEmbeddings:
     seconds: float
     processor_s: float
     device: str
-    fill: ClusterFill
+    fill: ClusterFill | None
 
 
 @dataclass
@@ -125,15 +127,15 @@ class _Shards:
 
 
 def embed_on_cluster(
-    run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOptions
+    run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOptions | None
 ) -> ClusterEmbeddings:
-    """Embed tiles on a cluster.
+    """Embed tiles shard by shard.
 
     Args:
         run: the model, and what receives failures, notices and progress.
         tiles: the tiles to embed.
         index: the index folder, beside which shards lie by default.
-        options: where, and into how many shards.
+        options: the cluster; None: this process embeds one part after another.
 
     Raises:
         MissingPackage: Ray is not installed.
@@ -159,7 +161,11 @@ def embed_on_cluster(
     embedded = sum(report.embedded for report in reports)
     if resumed := done - embedded:
         run.context.notice(f"{resumed} tiles were embedded by an interrupted run and are reused")
-    machines = len({report.where for report in reports})
+    device, fill = describe_device(run.model.device), None
+    if options is not None:
+        machines = len({report.where for report in reports})
+        device = f"{machines} machine{'s' * (machines != 1)} of a Ray cluster"
+        fill = ClusterFill(shards.storage, shards.digests, options)
     return ClusterEmbeddings(
         rows.table(),
         found,
@@ -167,47 +173,85 @@ def embed_on_cluster(
         embedded,
         time.perf_counter() - started,
         sum(report.processor_s for report in reports),
-        f"{machines} machine{'s' * (machines != 1)} of a Ray cluster",
-        ClusterFill(shards.storage, shards.digests, options),
+        device,
+        fill,
     )
 
 
-def _embedded(run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOptions) -> _Shards:
+def _embedded(
+    run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOptions | None
+) -> _Shards:
     """Embed all parts, and write their shards."""
-    description, storage = run.model.description, storage_at(options.shards_of(index))
-    shards = _Shards(storage, description.dimensions)
+    where = str(own_shard_folder(index)) if options is None else options.shards_of(index)
+    shards = _Shards(storage_at(where), run.model.description.dimensions)
     if not tiles.count:
         return shards
     facts = {
-        "model_fingerprint": description.fingerprint,
+        "model_fingerprint": run.model.description.fingerprint,
         "windows": windows_json(run.tiles),
         "packing": {} if run.packing is None else run.packing.to_json(),
     }
-    digest = run_digest(facts)
-    probe = json.dumps({"run": digest, "started": time.time_ns(), **facts}).encode()
-    storage.write(PROBE, probe)
+    parts = parts_of(tiles.sets, run_digest(facts))
+    job = EmbeddingJob(
+        version=rsretrieve.__version__,
+        device="cpu",
+        decoders=None,
+        storage=shards.storage,
+        probe=json.dumps({"started": time.time_ns(), **facts}).encode(),
+        packing=run.packing,
+        strict=run.context.strict,
+        apart=-(-tiles.count // MOST_TILES),
+        model={},
+        typed_hosts=frozenset(TYPED_HOSTS),
+    )
+    if options is None:
+        _embed_here(run, job, parts, shards)
+    else:
+        _embed_there(run, job, parts, shards, options)
+    return shards
+
+
+def _embed_here(run: IndexRun, job: EmbeddingJob, parts: Iterable[Part], shards: _Shards) -> None:
+    """Embed one part after another in this process."""
+    done = 0
+
+    def advance(tiles: int) -> None:
+        nonlocal done
+        done += tiles
+        run.context.advance(tiles)
+
+    embedder = PartEmbedder(job, run.model, advance)
+    for part in parts:
+        done = 0
+        shards.digests[part.number] = part.digest
+        for report in _checked([embedder.embed(part)]):
+            shards.reports[report.part] = report
+            run.context.advance(report.tiles - done)  # those of an interrupted run
+
+
+def _embed_there(
+    run: IndexRun,
+    job: EmbeddingJob,
+    parts: Iterable[Part],
+    shards: _Shards,
+    options: ClusterOptions,
+) -> None:
+    """Embed parts in the processes of a cluster."""
+    shards.storage.write(PROBE, job.probe)
     with connected(options.address, options.workers) as machines:
         processes = processes_for(machines, options)
-        job = EmbeddingJob(
-            version=rsretrieve.__version__,
+        job = replace(
+            job,
             device="cuda" if processes.gpus else "cpu",
             decoders=max(1, processes.cores - 1),
-            storage=storage,
-            probe=probe,
-            packing=run.packing,
-            strict=run.context.strict,
-            apart=-(-tiles.count // MOST_TILES),
-            model=_written_model(run.model.folder, storage),
-            typed_hosts=frozenset(TYPED_HOSTS),
+            model=_written_model(run.model.folder, shards.storage),
         )
         make = partial(_embedder, job)
-        parts = parts_of(tiles.sets, digest)
         for group in groups_of(parts, 2 * processes.count, _TILES_AT_ONCE):
             shards.digests.update({part.number: part.digest for part in group})
             for report in _checked(each_done(make, group, processes)):
                 shards.reports[report.part] = report
                 run.context.advance(report.tiles)
-    return shards
 
 
 def processes_for(machines: Machines, options: ClusterOptions) -> Processes:
