@@ -7,16 +7,17 @@ import pytest
 from pyarrow import csv, parquet
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
-from rsretrieve.data.discovery.tile_list import sets_in_list, write_list
+from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile
-from rsretrieve.errors import InputError, TableError, TileError
+from rsretrieve.errors import InputError, TileError
 from rsretrieve.index import build_from_list
 from rsretrieve.index.build import index_tiles
-from rsretrieve.index.build_from_list import index_long_list, is_long_list, long_list
+from rsretrieve.index.build_from_list import index_long_list
 from rsretrieve.index.cluster import encode_on_cluster
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
 from rsretrieve.index.external import mapped_rows
+from rsretrieve.index.long_list import long_list
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.progress import Advanced
@@ -68,39 +69,6 @@ def test_the_files_of_a_dataset_follow_each_other(in_this_process, model, tiles,
     one, other = open_index(tmp_path / "one"), open_index(tmp_path / "other")
     assert one.rows.column("id") == other.rows.column("id") == [tile.id for tile in tiles]
     assert (np.sum(one.vectors * other.vectors, axis=1) > 0.9999).all()
-
-
-def test_a_tile_that_two_files_name_is_refused(tiles, tmp_path):
-    files = [tmp_path / "a.csv", tmp_path / "b.csv"]
-    for start, file in zip((0, 5), files):
-        write_list(file, tiles.select(range(start, start + 6)), overwrite=False)
-    with pytest.raises(TableError, match="twice") as refused:
-        long_list(files, refuse_repeated=True)
-    assert tiles[5].id in refused.value.message
-
-
-def test_sets_of_a_list_are_its_tiles_in_order(tiles, listing):
-    said = []
-    sets = list(sets_in_list(listing, 7, said.append))
-    assert [len(one) for one in sets] == [7, 7, 4]
-    assert [tile for one in sets for tile in one] == list(find_tiles(listing))
-
-
-def test_a_tile_that_is_named_twice_is_refused(listing):
-    line = listing.read_text().splitlines()[3]
-    listing.write_text(listing.read_text() + line + "\n")
-    with pytest.raises(TableError, match=r"twice") as refused:
-        long_list([listing], refuse_repeated=True)
-    assert line.partition(",")[0] in refused.value.message
-
-
-def test_large_files_are_long_lists(listing, tmp_path, monkeypatch):
-    assert not is_long_list([str(listing)])
-    monkeypatch.setattr("rsretrieve.index.build_from_list.LONG_LIST_BYTES", 10)
-    assert is_long_list([str(listing)])
-    assert is_long_list([str(listing), str(listing)])
-    assert not is_long_list([str(listing), str(tmp_path)])
-    assert not is_long_list([str(tmp_path)])
 
 
 def test_shards_are_encoded_by_the_cluster_and_merged(
@@ -161,7 +129,7 @@ def test_no_more_tiles_than_those_of_a_part_are_in_memory(
     model, long_listing, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(build_from_list, "LOCAL_PART_ROWS", 4)
-    monkeypatch.setattr(build_from_list, "SAMPLED_TILES", 4)
+    monkeypatch.setattr("rsretrieve.index.long_list.SAMPLED_TILES", 4)
     before, most = tiles_alive(), []
 
     def count(event):
@@ -239,41 +207,3 @@ def test_tiles_that_cannot_be_read_are_told(model, long_listing, tmp_path, monke
     assert (summary.tiles, summary.failed) == (90, 2)
     assert [bad.tile_id for bad in context.failures] == ["a", "b"]
     assert context.notices == ("classes without a readable tile: 1 ('lost')",)
-
-
-def test_a_long_list_is_surveyed_before_its_tiles_are_read(tmp_path):
-    path = tmp_path / "tiles.csv"
-    rows = ["a,https://one.org/a.tif,Forest", "b,https://two.org/b.tif,forest", "c,c.tif,nan"]
-    path.write_text("tile,path,label\n" + "\n".join(rows) + "\n")
-    listed = long_list([path], refuse_repeated=False)
-    assert listed.class_sizes == {"Forest": 1, "forest": 1}
-    hosts, spelling = (
-        next(text for text in listed.sample.notices if word in text)
-        for word in ("one.org", "Forest")
-    )
-    assert "two.org" in hosts
-    assert "spelling" in spelling
-    assert any("nan" in text for text in listed.sample.notices)
-
-
-@pytest.mark.parametrize("rows", ["a,x.tif\na,x.tif\n", "a,x.tif\na,y.tif\n"])
-def test_a_repeated_tile_makes_a_list_one_that_is_read_whole(tmp_path, rows):
-    path = tmp_path / "tiles.csv"
-    path.write_text(f"tile,path\n{rows}")
-    assert long_list([path], refuse_repeated=False) is None
-
-
-def test_ids_that_differ_in_a_secret_alone_are_the_same(tmp_path):
-    path = tmp_path / "tiles.csv"
-    path.write_text("tile\nhttps://h.org/a.tif?sig=1\nhttps://h.org/a.tif?sig=2\n")
-    assert long_list([path], refuse_repeated=False) is None
-
-
-def test_a_file_that_two_lists_name_makes_them_ones_that_are_read_whole(tmp_path):
-    for name, tile in (("one", "a"), ("two", "b")):
-        (tmp_path / f"{name}.csv").write_text(f"tile,path\n{tile},x.tif\n")
-    files = [tmp_path / "one.csv", tmp_path / "two.csv"]
-    assert long_list(files, refuse_repeated=False) is None
-    assert long_list(files, refuse_repeated=True).count == 2
-    (tmp_path / "two.csv").write_text("tile,path\nb,y.tif\n")
-    assert long_list(files, refuse_repeated=False).count == 2

@@ -9,10 +9,10 @@ from rsretrieve.api.arguments.checks import plain_text, text_of, whole
 from rsretrieve.api.call_report import CallReport
 from rsretrieve.enums import Engine
 from rsretrieve.errors import InvalidArgument
-from rsretrieve.index.build_from_list import REPEATED, LongList, is_long_list, long_list
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
 from rsretrieve.index.cluster.ray_cluster import check_ray
 from rsretrieve.index.cluster.shard_storage import storage_at
+from rsretrieve.index.long_list import REPEATED, LongList, is_long_list, long_list
 
 
 @dataclass(frozen=True)

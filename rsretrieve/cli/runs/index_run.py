@@ -26,8 +26,9 @@ from rsretrieve.export.output_paths import OutputPaths
 
 if TYPE_CHECKING:
     from rsretrieve.data.run_context import RunContext
-    from rsretrieve.index.build_from_list import LongList
     from rsretrieve.index.cluster.cluster_options import ClusterOptions
+    from rsretrieve.index.external.listed_rows import Listing
+    from rsretrieve.index.long_list import LongList
     from rsretrieve.index.vectors.choose_kind import IndexGoal
     from rsretrieve.index.write import IndexingSummary
 
@@ -89,10 +90,10 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
 
 def _long_list(work: IndexRun, context: RunContext, terminal: Terminal) -> LongList | None:
     """The tiles, if they are long lists of which a new index is made as it is."""
-    from rsretrieve.index.build_from_list import REPEATED, is_long_list, long_list
+    from rsretrieve.index.long_list import REPEATED, is_long_list, long_list
 
-    plain = work.labels is None and work.scenes == SceneChoices() and not work.update
-    if not plain or not is_long_list(work.tiles or ()):
+    is_plain = work.labels is None and work.scenes == SceneChoices() and not work.update
+    if not is_plain or not is_long_list(work.tiles or ()):
         return None
     context.start_stage("reading the list")
     listed = long_list(work.tiles or (), refuse_repeated=work.cluster is not None)
@@ -129,6 +130,7 @@ def run_with_embeddings(work: IndexRun, source: Path, terminal: Terminal) -> int
     from rsretrieve.errors import InvalidArgument
     from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
     from rsretrieve.index.external.choices import EmbeddingChoices
+    from rsretrieve.index.long_list import LongList
     from rsretrieve.index.write import IndexBuildOptions
 
     upkeep = work.upkeep
@@ -147,10 +149,14 @@ def run_with_embeddings(work: IndexRun, source: Path, terminal: Terminal) -> int
     check_embeddings(source, rasters=True)
     check_tiles(work.tiles)
     check_labels_file(work.labels)
-    listing = None if work.tiles is None else find_tiles(work.tiles, work.labels)
-    work.paths.check_tiles(lambda: (tile.path for tile in listing or ()))
-    terminal.notice(*(listing.notices if listing else ()))
     context = RunContext(strict=upkeep.strict, listener=terminal.listen)
+    listing: Listing | None = _long_list(work, context, terminal)
+    if isinstance(listing, LongList):
+        work.paths.check_tiles(listing.paths)
+    elif work.tiles is not None:
+        listing = found = find_tiles(work.tiles, work.labels)
+        work.paths.check_tiles(lambda: (tile.path for tile in found))
+        terminal.notice(*found.notices)
     build = IndexBuildOptions(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)
     update = EmbeddingUpdate(chosen.changes_only) if work.update else None
     summary = index_embeddings(source, listing, build, context, choices, update)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -32,10 +31,11 @@ from rsretrieve.index.cluster.part_embedder import (
     ShardReport,
     model_file,
 )
-from rsretrieve.index.cluster.parts import Part, groups_of, parts_of, run_digest, shard_name
+from rsretrieve.index.cluster.parts import Part, groups_of, parts_of, run_digest
 from rsretrieve.index.cluster.ray_cluster import Machines, Processes, connected, each_done
-from rsretrieve.index.cluster.shard_file import Shard, read_shard
+from rsretrieve.index.cluster.shard_file import Shard
 from rsretrieve.index.cluster.shard_storage import ShardStorage, storage_at
+from rsretrieve.index.cluster.shards_of_run import Shards, checked_reports
 from rsretrieve.index.compatibility import fit_warnings
 from rsretrieve.index.external.mapped_rows import MappedRows
 from rsretrieve.index.external.stored_vectors import zeros_for
@@ -85,45 +85,6 @@ class ClusterEmbeddings:
     processor_s: float
     device: str
     fill: ClusterFill | None
-
-
-@dataclass
-class _Shards:
-    """The shards of one run.
-
-    Attributes:
-        storage: where they lie.
-        dimensions: D.
-        digests: of their parts, by number.
-        reports: of their parts, by number.
-    """
-
-    storage: ShardStorage
-    dimensions: int
-    digests: dict[int, str] = field(default_factory=dict)
-    reports: dict[int, ShardReport] = field(default_factory=dict)
-
-    def read(self) -> Iterator[Shard]:
-        """The shards in the order of the tiles, each checked.
-
-        Raises:
-            InputError: a shard is missing, or is not what was written.
-        """
-        for number, digest in sorted(self.digests.items()):
-            report, name = self.reports[number], shard_name(number, digest)
-            content = self.storage.read(name)
-            where = f"{self.storage.where}/{name}"
-            if content is None or hashlib.sha256(content).hexdigest() != report.sha256:
-                is_here = "is missing" if content is None else "is not what was written"
-                raise InputError(
-                    f"{where} {is_here} ({report.where} wrote it)",
-                    hint="the folder must be one that all machines share, and nobody else may "
-                    "write in it; repeat the command to continue",
-                )
-            try:
-                yield read_shard(content, digest, self.dimensions)
-            except ValueError as error:
-                raise InputError(f"{where}: {error}") from error
 
 
 def embed_on_cluster(
@@ -180,10 +141,10 @@ def embed_on_cluster(
 
 def _embedded(
     run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOptions | None
-) -> _Shards:
+) -> Shards:
     """Embed all parts, and write their shards."""
     where = str(own_shard_folder(index)) if options is None else options.shards_of(index)
-    shards = _Shards(storage_at(where), run.model.description.dimensions)
+    shards = Shards(storage_at(where), run.model.description.dimensions)
     if not tiles.count:
         return shards
     facts = {
@@ -211,7 +172,7 @@ def _embedded(
     return shards
 
 
-def _embed_here(run: IndexRun, job: EmbeddingJob, parts: Iterable[Part], shards: _Shards) -> None:
+def _embed_here(run: IndexRun, job: EmbeddingJob, parts: Iterable[Part], shards: Shards) -> None:
     """Embed one part after another in this process."""
     done = 0
 
@@ -224,7 +185,7 @@ def _embed_here(run: IndexRun, job: EmbeddingJob, parts: Iterable[Part], shards:
     for part in parts:
         done = 0
         shards.digests[part.number] = part.digest
-        for report in _checked([embedder.embed(part)]):
+        for report in checked_reports([embedder.embed(part)]):
             shards.reports[report.part] = report
             run.context.advance(report.tiles - done)  # those of an interrupted run
 
@@ -233,7 +194,7 @@ def _embed_there(
     run: IndexRun,
     job: EmbeddingJob,
     parts: Iterable[Part],
-    shards: _Shards,
+    shards: Shards,
     options: ClusterOptions,
 ) -> None:
     """Embed parts in the processes of a cluster."""
@@ -249,7 +210,7 @@ def _embed_there(
         make = partial(_embedder, job)
         for group in groups_of(parts, 2 * processes.count, _TILES_AT_ONCE):
             shards.digests.update({part.number: part.digest for part in group})
-            for report in _checked(each_done(make, group, processes)):
+            for report in checked_reports(each_done(make, group, processes)):
                 shards.reports[report.part] = report
                 run.context.advance(report.tiles)
 
@@ -269,13 +230,6 @@ def processes_for(machines: Machines, options: ClusterOptions) -> Processes:
 def _embedder(job: EmbeddingJob) -> Callable[[Part], ShardReport]:
     os.environ[LIMIT_VARIABLE] = "0"  # each tile is read once: its pixels need not be kept
     return PartEmbedder(job).embed
-
-
-def _checked(reports: Iterable[ShardReport]) -> Iterator[ShardReport]:
-    for report in reports:
-        if report.error is not None:
-            raise report.error
-        yield report
 
 
 def _written_model(model: Path, storage: ShardStorage) -> dict[str, str]:

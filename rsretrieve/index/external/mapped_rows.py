@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,6 +45,7 @@ class MappedRows:
         self._writer: Any = None
         if count > FEW_ROWS:
             self._file = tempfile.NamedTemporaryFile(prefix="rsretrieve-rows-")  # noqa: SIM115
+            weakref.finalize(self, self._file.close)  # if an error ends the reading
             self._writer = pyarrow.ipc.new_file(self._file.name, SCHEMA)
 
     def append(self, table: pyarrow.Table) -> None:

@@ -3,8 +3,8 @@
 FAISS fills lists in memory. Its own lists on disk (`OnDiskInvertedLists`) are a second file, which
 the index names by its path; a file of a stranger could name any other. Here the vectors are encoded
 shard by shard, and the lists of all shards are written into one file of FAISS's ordinary format
-(`ilar` in its `index_write.cpp`), which can be memory-mapped. It is byte by byte the file of an
-index that was filled in memory.
+(`ilar` in its `index_write.cpp`), which can be memory-mapped. An exact index (Flat) is a header and
+the vectors. Either is byte by byte the file of an index that was filled in memory.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ SHARD_BYTES = 1 << 26
 """Bytes of the lists of a shard, which lie in memory at once, if `MOST_SHARDS` are enough."""
 MOST_SHARDS = 256
 """Each of them is an open file."""
-_ID_BYTES = 8
+_ID_BYTES = _NUMBER_BYTES = 8
+_ROWS_AT_ONCE = 65_536
 _EMPTY_LISTS = 32  # bytes of the lists of an empty index: mark, two numbers, layout, no sizes
 _MARK, _FULL = b"ilar", b"full"
 
@@ -52,9 +53,9 @@ class _Shard:
 
 
 def can_fill_on_disk(index: Any) -> bool:
-    """Whether an index is of a kind whose lists can be filled on the disk."""
+    """Whether an index is of a kind whose lists or vectors can be written on the disk."""
     faiss = faiss_module()
-    kinds = ("IndexIVFFlat", "IndexIVFPQ", "IndexIVFScalarQuantizer", "IndexIVFRaBitQ")
+    kinds = ("IndexFlat", "IndexIVFFlat", "IndexIVFPQ", "IndexIVFScalarQuantizer", "IndexIVFRaBitQ")
     known = [getattr(faiss, name) for name in kinds if hasattr(faiss, name)]
     return type(faiss.downcast_index(index)) in known and Path("/dev/fd").is_dir()
 
@@ -80,16 +81,10 @@ def filled_on_disk(
     index = faiss.downcast_index(index)
     folder.mkdir(parents=True, exist_ok=True)
     with _named(folder), tempfile.TemporaryFile(dir=folder) as whole:
-        with ExitStack() as files:
-
-            def new_file() -> IO[bytes]:
-                return files.enter_context(tempfile.TemporaryFile(dir=folder))
-
-            row_bytes = index.code_size + _ID_BYTES
-            shard_bytes = max(SHARD_BYTES, len(vectors) * row_bytes // MOST_SHARDS)
-            rows = max(1, shard_bytes // row_bytes)
-            shards = _written_shards(index, portions, rows, new_file)
-            _write_whole(whole, index, shards, len(vectors))
+        if isinstance(index, faiss.IndexFlat):
+            _write_flat(whole, index, vectors)
+        else:
+            _write_lists(whole, index, portions, len(vectors), folder)
         whole.flush()
         path = Path(f"/dev/fd/{whole.fileno()}")
         return read_checked(faiss, path, faiss.IO_FLAG_MMAP_IFC, vectors)
@@ -104,6 +99,38 @@ def _named(folder: Path) -> Iterator[None]:
         if error.filename is not None:
             raise
         raise OSError(error.errno, error.strerror, str(folder)) from error
+
+
+def _write_flat(whole: IO[bytes], index: Any, vectors: NDArray[np.float32]) -> None:
+    """Write an exact index: what FAISS writes of an empty one, up to the number of values."""
+    whole.write(_empty(index, len(vectors))[:-_NUMBER_BYTES])
+    whole.write(struct.pack("<Q", vectors.size))
+    for start in range(0, len(vectors), _ROWS_AT_ONCE):
+        whole.write(np.ascontiguousarray(vectors[start : start + _ROWS_AT_ONCE], "<f4").data)
+
+
+def _write_lists(
+    whole: IO[bytes], index: Any, portions: Iterable[Portion], count: int, folder: Path
+) -> None:
+    """Write an index with cells, shard by shard."""
+    row_bytes = index.code_size + _ID_BYTES
+    shard_bytes = max(SHARD_BYTES, count * row_bytes // MOST_SHARDS)
+    with ExitStack() as files:
+
+        def new_file() -> IO[bytes]:
+            return files.enter_context(tempfile.TemporaryFile(dir=folder))
+
+        shards = _written_shards(index, portions, max(1, shard_bytes // row_bytes), new_file)
+        _write_whole(whole, index, shards, count)
+
+
+def _empty(index: Any, count: int) -> bytes:
+    """What FAISS writes of an index without vectors that it believes to have so many."""
+    index.ntotal = count
+    try:
+        return bytes(faiss_module().serialize_index(index).tobytes())
+    finally:
+        index.ntotal = 0
 
 
 def _written_shards(
@@ -137,9 +164,7 @@ def _written_shard(part: Any, first: int, stream: IO[bytes]) -> _Shard:
 
 def _write_whole(whole: IO[bytes], index: Any, shards: Sequence[_Shard], count: int) -> None:
     """Write the index: what FAISS writes of an empty one, and the lists of all shards."""
-    index.ntotal = count
-    empty = faiss_module().serialize_index(index).tobytes()
-    index.ntotal = 0
+    empty = _empty(index, count)
     if empty[-_EMPTY_LISTS : 4 - _EMPTY_LISTS] != _MARK:  # never, of the kinds above
         raise ValueError("FAISS writes its lists in another format")
     whole.write(empty[:-_EMPTY_LISTS])

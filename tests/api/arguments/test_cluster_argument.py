@@ -57,7 +57,7 @@ def test_a_long_list_is_read_part_by_part(tmp_path, monkeypatch):
     call = CallReport(lambda _: None)
     assert given_long_list(path, call, refuse_repeated=True) is None
     assert given_long_list([path, 3], call, refuse_repeated=True) is None
-    monkeypatch.setattr("rsretrieve.index.build_from_list.LONG_LIST_BYTES", 1)
+    monkeypatch.setattr("rsretrieve.index.long_list.LONG_LIST_BYTES", 1)
     for given in (path, [str(path)]):
         assert given_long_list(given, call, refuse_repeated=True).count == 2
 
@@ -65,7 +65,7 @@ def test_a_long_list_is_read_part_by_part(tmp_path, monkeypatch):
 def test_a_long_list_that_names_a_tile_twice_is_told(tmp_path, monkeypatch):
     path = tmp_path / "tiles.csv"
     path.write_text("tile\na.png\na.png\n")
-    monkeypatch.setattr("rsretrieve.index.build_from_list.LONG_LIST_BYTES", 1)
+    monkeypatch.setattr("rsretrieve.index.long_list.LONG_LIST_BYTES", 1)
     told = []
     call = CallReport(told.append)
     assert given_long_list(path, call, refuse_repeated=False) is None

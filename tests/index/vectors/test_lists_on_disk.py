@@ -17,7 +17,7 @@ from rsretrieve.index.vectors.lists_on_disk import can_fill_on_disk, filled_on_d
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from tests.support.vectors import unit_rows
 
-KEYS = ["IVF8,Flat", "IVF8,SQ8", "IVF4,PQ4x4", "IVF8,RaBitQ", "IVF8_HNSW4,RaBitQ"]
+KEYS = ["Flat", "IVF8,Flat", "IVF8,SQ8", "IVF4,PQ4x4", "IVF8,RaBitQ", "IVF8_HNSW4,RaBitQ"]
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -80,7 +80,7 @@ def test_an_index_that_was_filled_on_the_disk_is_searched_and_read_again(tmp_pat
     assert np.array_equal(read.search(vectors, 3)[1], index.search(vectors, 3)[1])
 
 
-@pytest.mark.parametrize("key", ["Flat", "HNSW8", "IVF4,PQ4x4fs", "PCA4,IVF4,Flat"])
+@pytest.mark.parametrize("key", ["HNSW8", "SQ8", "IVF4,PQ4x4fs", "PCA4,IVF4,Flat"])
 def test_other_kinds_are_filled_in_memory(tmp_path: Path, key: str) -> None:
     vectors = unit_rows(300, 8, 0)
     index = VectorIndex.build(vectors, key, lists_folder=tmp_path)
