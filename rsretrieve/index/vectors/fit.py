@@ -21,6 +21,8 @@ from rsretrieve.index.vectors.lists_on_disk import (
 )
 
 ADD_BLOCK = 65_536  # vectors added at once
+SAMPLE_IN_MEMORY_BYTES = 1 << 26
+"""Up to this size the vectors that train an index lie in memory."""
 _TRAINED_PER_CELL = 64  # FAISS wants at least 39, and drops what exceeds 256
 _LEAST_TRAINED = 65_536
 _COMMON_KEYS = ("Flat", "IVF256,Flat", "IVF1024,SQ8", "IVF4096,PQ64", "HNSW32", "SQ8", "PQ64")
@@ -161,11 +163,19 @@ def train_cells(index: Any, sample: NDArray[np.float32], gpu: int | None) -> Non
 
 
 def _training_sample(vectors: NDArray[np.float32], index: Any) -> NDArray[np.float32]:
-    """Evenly spaced vectors, as many as the cells need: (S, D) float32."""
+    """Evenly spaced vectors, as many as the cells need: (S, D) float32; many lie on the disk."""
     ivf = inverted_lists_of(index)
     wanted = max(_LEAST_TRAINED, _TRAINED_PER_CELL * (ivf.nlist if ivf is not None else 0))
     rows = np.linspace(0, len(vectors) - 1, min(wanted, len(vectors))).astype(np.int64)
-    return np.ascontiguousarray(vectors[rows], np.float32)
+    if 4 * len(rows) * vectors.shape[1] <= SAMPLE_IN_MEMORY_BYTES:
+        return np.ascontiguousarray(vectors[rows], np.float32)
+    from rsretrieve.data.loading.batches import mapped_room  # a query does not need it
+
+    shape = (len(rows), vectors.shape[1])
+    sample = mapped_room(shape, np.dtype(np.float32), "the vectors that train the index")
+    for start in range(0, len(rows), ADD_BLOCK):
+        sample[start : start + ADD_BLOCK] = vectors[rows[start : start + ADD_BLOCK]]
+    return sample
 
 
 def update_rows(index: Any, origin: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:
