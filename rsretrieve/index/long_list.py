@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
-from rsretrieve._core.tables import PARQUET_SUFFIXES
+from rsretrieve._core.tables import PARQUET_SUFFIXES, open_parquet
+from rsretrieve._core.tables.parquet_file import parquet_errors
 from rsretrieve._core.text import first_few, some_of
 from rsretrieve.data.access import hosts_of
 from rsretrieve.data.discovery.band_files import band_notices
@@ -19,8 +20,8 @@ from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import TableError
 from rsretrieve.index.external.mapped_rows import CountedIds, count_ids
 
-LONG_LIST_BYTES = 1 << 26
-"""A list of this size has about a million rows, whose tiles take a gigabyte of memory."""
+LONG_LIST_BYTES, LONG_LIST_ROWS = 1 << 26, 1_000_000
+"""A CSV of this size has about a million rows, whose tiles take a gigabyte of memory."""
 REPEATED = (
     "tiles are named twice, so all rows of the lists are kept in memory, about 1 kB each; keep one "
     "row for each tile to avoid that"
@@ -35,10 +36,24 @@ def is_long_list(sources: Sequence[str]) -> bool:
     paths = [Path(source) for source in sources]
     suffixes = (*PARQUET_SUFFIXES, ".csv", ".tsv")
     are_lists = all(path.suffix.lower() in suffixes and path.is_file() for path in paths)
-    if not are_lists or sum(path.stat().st_size for path in paths) < LONG_LIST_BYTES:
+    if not are_lists:
+        return False
+    is_large = sum(path.stat().st_size for path in paths) >= LONG_LIST_BYTES
+    if not is_large and sum(map(_rows_of_parquet, paths)) < LONG_LIST_ROWS:
         return False
     named = "".join(os.path.abspath(source) for source in sources)  # noqa: PTH100
     return named.encode(errors="ignore").decode() == named  # else `find_tiles` leaves tiles out
+
+
+def _rows_of_parquet(path: Path) -> int:
+    """The number of rows of a Parquet file: similar names take few bytes there. Else 0."""
+    if path.suffix.lower() not in PARQUET_SUFFIXES:
+        return 0
+    try:
+        with open_parquet(path) as file:
+            return int(file.metadata.num_rows)
+    except parquet_errors():  # `find_tiles` says what is wrong
+        return 0
 
 
 @dataclass(frozen=True)

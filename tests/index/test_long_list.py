@@ -1,4 +1,6 @@
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.discovery.tile_list import sets_in_list, write_list
@@ -89,3 +91,15 @@ def test_a_file_that_two_lists_name_makes_them_ones_that_are_read_whole(tmp_path
     assert long_list(files, refuse_repeated=True).count == 2
     (tmp_path / "two.csv").write_text("tile,path\nb,y.tif\n")
     assert long_list(files, refuse_repeated=False).count == 2
+
+
+def test_a_parquet_file_of_many_rows_is_a_long_list_however_small_it_is(tmp_path, monkeypatch):
+    path, other = tmp_path / "tiles.parquet", tmp_path / "other.parquet"
+    parquet.write_table(pyarrow.table({"tile": ["a"] * 1000}), path)
+    parquet.write_table(pyarrow.table({"tile": ["b"]}), other)
+    assert not is_long_list([str(path)])
+    monkeypatch.setattr("rsretrieve.index.long_list.LONG_LIST_ROWS", 1001)
+    assert not is_long_list([str(path)])
+    assert is_long_list([str(path), str(other)])
+    other.write_bytes(b"no Parquet")
+    assert not is_long_list([str(path), str(other)])
