@@ -5,8 +5,7 @@
 For each length, a Parquet file with ids, labels and unit vectors in clusters is written row group
 by row group, and `rsretrieve index --from-embeddings` runs in a process of its own. Printed are
 the seconds, the peak of its own (anonymous) memory, that of all pages that it maps, of which the
-system takes back those of files when it needs them, and the bytes of the FAISS index, which lies
-in memory until it is written.
+system takes back those of files when it needs them, and the bytes of the FAISS index.
 """
 
 from __future__ import annotations

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 
 from rsretrieve.costs.machine_rates import TRAINING_ITERATIONS, MachineRates
 from rsretrieve.costs.tile_rates import TileRates
+from rsretrieve.index.external.mapped_rows import FEW_ROWS
 from rsretrieve.index.vectors.choose_kind import EXACT_KEY, IndexGoal, IndexPlan, plan_index
+from rsretrieve.index.vectors.fit import SAMPLE_IN_MEMORY_BYTES
+from rsretrieve.index.vectors.lists_on_disk import MOST_SHARDS, ON_DISK_FROM_BYTES, SHARD_BYTES
 from rsretrieve.index.vectors.tune import NEAREST, SAMPLED
 
 _PROBED = 0.01  # share of the cells that a search probes; the data decide, and this is usual
@@ -83,12 +86,26 @@ def predict_index(
     seconds |= {name: one / rates.cores for name, one in processor.items()}
     seconds["writing"] += rates.write_s * disk
     used = sum(processor.values()) + (0.0 if tiles is None else tiles.processor_s * count)
-    memory = RUNTIME_BYTES + index_bytes + trained_on(parts.cells, count) * 4 * rates.dimensions
-    memory += _BLOCK_BYTES * rates.dimensions + int(rates.row_bytes * count)
-    if tiles is not None:
-        memory += 2 * vector_bytes + _TILE_OBJECT_BYTES * count
+    sample_bytes = trained_on(parts.cells, count) * 4 * rates.dimensions
+    memory = RUNTIME_BYTES + _filling_bytes(plan, index_bytes, rates.dimensions)
+    memory += min(sample_bytes, SAMPLE_IN_MEMORY_BYTES) + _BLOCK_BYTES * rates.dimensions
+    if tiles is None:
+        memory += int(rates.row_bytes * min(count, FEW_ROWS))
+    else:
+        memory += 2 * vector_bytes + int((_TILE_OBJECT_BYTES + rates.row_bytes) * count)
     files = 0 if tiles is None else int(tiles.file_bytes * count)
     return Prediction("index", count, seconds, used, memory, disk, plan.faiss_key, files)
+
+
+def _filling_bytes(plan: IndexPlan, index_bytes: int, dimensions: int) -> int:
+    """Memory of an index while it is filled: of a large one, its cells and a shard of its lists."""
+    parts = parts_of(plan.faiss_key)
+    is_mapped = parts.cells or plan.faiss_key == EXACT_KEY
+    if not is_mapped or index_bytes < ON_DISK_FROM_BYTES or parts.code.endswith(("fs", "fsr")):
+        return index_bytes
+    shard_bytes = max(SHARD_BYTES, index_bytes // MOST_SHARDS) if parts.cells else 0
+    # The lists of a shard are vectors that double while they grow.
+    return min(index_bytes, 4 * dimensions * parts.cells + 2 * shard_bytes)
 
 
 def predict_query(rates: MachineRates, plan: IndexPlan, count: int) -> Prediction:

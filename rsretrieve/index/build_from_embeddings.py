@@ -11,9 +11,9 @@ import numpy as np
 from rsretrieve._core.atomic_write import refuse_to_overwrite
 from rsretrieve._core.locks import only_writer
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.data.tile import TileSet
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embeddings_file import read_changes, read_embeddings
+from rsretrieve.index.external.listed_rows import Listing
 from rsretrieve.index.merge_embeddings import (
     MergedEmbeddings,
     merged_with_all,
@@ -44,7 +44,7 @@ class EmbeddingUpdate:
 
 def index_embeddings(
     source: Path,
-    listing: TileSet | None,
+    listing: Listing | None,
     options: IndexBuildOptions,
     context: RunContext,
     choices: EmbeddingChoices | None = None,
@@ -102,7 +102,8 @@ def index_embeddings(
 def _summary(
     merged: MergedEmbeddings, result: BuildResult, options: IndexBuildOptions
 ) -> IndexingSummary:
-    unchanged = int((merged.origin >= 0).sum())
+    previous = options.previous
+    unchanged = 0 if previous is None else int((previous.origin >= 0).sum())
     return IndexingSummary(
         index=str(options.folder),
         tiles=len(merged.origin),

@@ -1,24 +1,17 @@
-"""Build an index of long lists of tiles on a cluster. No list of all tiles is kept in memory."""
+"""Build an index of long lists of tiles. No list of all tiles is kept in memory."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, islice
+from dataclasses import replace
 from pathlib import Path
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite
 from rsretrieve._core.locks import only_writer
-from rsretrieve._core.tables import PARQUET_SUFFIXES
-from rsretrieve._core.text import first_few
-from rsretrieve.data.discovery.tile_list import ids_in_list, sets_in_list
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.geo.window_places import PLACES_VERSION
 from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.data.tile import TileSet
-from rsretrieve.errors import TableError
 from rsretrieve.index.cluster.cluster_options import ClusterOptions, own_shard_folder
 from rsretrieve.index.cluster.embed_on_cluster import (
     ClusterEmbeddings,
@@ -29,8 +22,8 @@ from rsretrieve.index.cluster.shard_storage import FolderStorage
 from rsretrieve.index.common_packing import packing_of_tiles
 from rsretrieve.index.compatibility import scale_warnings
 from rsretrieve.index.embed_tiles import no_usable_tiles
-from rsretrieve.index.external.mapped_rows import count_ids
 from rsretrieve.index.journal import Journal
+from rsretrieve.index.long_list import LongList
 from rsretrieve.index.reuse import IndexRun
 from rsretrieve.index.store.folder import IndexContent
 from rsretrieve.index.store.manifest import MANIFEST_FILE, STORED_MODEL
@@ -45,68 +38,9 @@ from rsretrieve.index.write import (
 )
 from rsretrieve.network.model import Model
 
-LONG_LIST_BYTES = 1 << 26
-"""A list of this size has about a million rows, whose tiles take a gigabyte of memory."""
-_SAMPLED, _MEASURED_TILES = 5_000, 1_000
-
-
-def is_long_list(sources: Sequence[str]) -> bool:
-    """Whether tiles are given as lists that are too long to be kept in memory."""
-    paths = [Path(source) for source in sources]
-    suffixes = (*PARQUET_SUFFIXES, ".csv", ".tsv")
-    are_lists = all(path.suffix.lower() in suffixes and path.is_file() for path in paths)
-    return are_lists and sum(path.stat().st_size for path in paths) >= LONG_LIST_BYTES
-
-
-@dataclass(frozen=True)
-class LongList:
-    """One list, or several that follow each other, as the files of a Parquet dataset.
-
-    Attributes:
-        sources: the files.
-        count: the number of tiles.
-        sample: some of them, evenly spaced.
-    """
-
-    sources: tuple[Path, ...]
-    count: int
-    sample: TileSet
-
-    @classmethod
-    def read(cls, sources: Sequence[Path]) -> LongList:
-        """Count the tiles of the lists.
-
-        Raises:
-            TableError: a list cannot be read, or a tile is named twice.
-        """
-        listed = cls(tuple(sources), 0, TileSet("", ()))
-        counted = count_ids(lambda: chain.from_iterable(map(ids_in_list, sources)))
-        if counted.repeated is not None:
-            raise TableError(
-                f"{listed.name} names tile {counted.repeated!r} twice",
-                hint="keep one row for each tile: repeated rows of long lists are not ignored",
-            )
-        apart = -(-max(1, counted.count) // _SAMPLED)
-        some = tuple(one[0] for one in islice(listed.sets(apart), _SAMPLED))
-        folders = tuple(dict.fromkeys(str(path.parent) for path in sources))
-        return replace(
-            listed, count=counted.count, sample=TileSet(listed.name, some, folders=folders)
-        )
-
-    @property
-    def name(self) -> str:
-        """The files, for messages."""
-        return first_few(map(str, self.sources), 3)
-
-    def sets(self, size: int, notice: Callable[[str], None] = lambda _: None) -> Iterator[TileSet]:
-        """The tiles in sets of at most `size`, read once more; a set is of one file."""
-        for source in self.sources:
-            yield from sets_in_list(source, size, notice)
-
-    def paths(self) -> Iterator[str]:
-        """The paths of all tiles, read once more."""
-        for some in self.sets(_SAMPLED):
-            yield from (tile.path for tile in some)
+LOCAL_PART_ROWS = 16_384
+"""Tiles of a part that this process embeds: if it is interrupted, one part is embedded again."""
+_MEASURED_TILES = 1_000
 
 
 def index_long_list(
@@ -114,20 +48,23 @@ def index_long_list(
     listed: LongList,
     folder: Path,
     context: RunContext,
-    cluster: ClusterOptions,
+    cluster: ClusterOptions | None,
     *,
     goal: IndexGoal | None = None,
     overwrite: bool = False,
     store_model: bool = False,
 ) -> IndexingSummary:
-    """Embed the tiles of long lists on a cluster and write a new index folder.
+    """Embed the tiles of long lists, part by part, and write a new index folder.
+
+    Parts that an interrupted run embedded are reused: tiles whose files have not changed since are
+    not read again.
 
     Args:
         model: see `index_tiles`.
         listed: the lists.
         folder: the index folder.
         context: see `index_tiles`.
-        cluster: where the tiles are embedded.
+        cluster: where the tiles are embedded; None: in this process.
         goal: see `index_tiles`.
         overwrite: replace an existing index.
         store_model: see `index_tiles`.
@@ -145,7 +82,9 @@ def index_long_list(
         check_key(goal.key, model.description.dimensions, listed.count)
     with only_writer(folder):
         run = _run(model, listed, folder, context)
-        sets = listed.sets(cluster.rows_a_shard(listed.count), context.notice)
+        context.class_sizes.update(listed.class_sizes)
+        rows = LOCAL_PART_ROWS if cluster is None else cluster.rows_a_shard(listed.count)
+        sets = listed.sets(rows)
         found = embed_on_cluster(run, ListedParts(listed.count, sets), folder, cluster)
         if not len(found.rows):
             raise no_usable_tiles(listed.sample, context)
@@ -153,6 +92,7 @@ def index_long_list(
         gpu = usable_gpu(str(model.device))
         options = IndexBuildOptions(folder, goal, gpu, None, overwrite, found.fill)
         result = write_index(content, options, context)
+        run.journal.discard()
         FolderStorage(own_shard_folder(folder)).clear()
     summary = _summary(found, result, len(context.failures))
     return replace(summary, index=str(folder), seconds=time.perf_counter() - started)

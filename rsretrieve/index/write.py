@@ -13,6 +13,7 @@ from rsretrieve._core.machine.memory import available_bytes
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.index.store.folder import IndexContent, IndexStore, write_index_folder
 from rsretrieve.index.store.manifest import Manifest
+from rsretrieve.index.vectors import lists_on_disk
 from rsretrieve.index.vectors.choose_kind import (
     AUTO,
     IndexGoal,
@@ -253,12 +254,18 @@ def _build_or_update(
             return VectorIndex(index.cpu_index, options.gpu, vectors), floor
         if inverted_lists_of(index.cpu_index) is None:
             _notice(tile_shift_warning(previous.store.vectors, new, floor), context)
-    on_disk = None if plan.fits else options.folder.absolute().parent
-    index = VectorIndex.build(vectors, plan.faiss_key, options.gpu, options.fill, on_disk)
+    lists_folder = options.folder.absolute().parent if _is_filled_on_disk(plan, options) else None
+    index = VectorIndex.build(vectors, plan.faiss_key, options.gpu, options.fill, lists_folder)
     if options.gpu is not None:
         where = "the GPU" if index.runs_on_gpu else "the CPU: the GPU cannot hold or run it"
         context.notice(f"{plan.faiss_key} is searched on {where}")
     return index, None
+
+
+def _is_filled_on_disk(plan: IndexPlan, options: IndexBuildOptions) -> bool:
+    """Whether lists are filled on the disk: without a GPU, all but small ones."""
+    is_large = (plan.predicted_bytes or 0) >= lists_on_disk.ON_DISK_FROM_BYTES
+    return not plan.fits or (options.gpu is None and is_large)
 
 
 def _notice(text: str | None, context: RunContext) -> None:

@@ -45,6 +45,52 @@ def test_index_prints_the_contract_s_json_and_writes_its_files(run, landscape, m
     }
 
 
+@pytest.fixture
+def long_list(landscape, tmp_path, monkeypatch):
+    """A list of 16 tiles that counts as long."""
+    monkeypatch.setattr("rsretrieve.index.long_list.LONG_LIST_BYTES", 1)
+    tiles = sorted((landscape / "forest").iterdir())
+    path = tmp_path / "tiles.csv"
+    path.write_text("".join(["tile,path\n", *(f"{tile.name},{tile}\n" for tile in tiles)]))
+    return path
+
+
+@pytest.mark.medium
+def test_a_long_list_is_indexed_part_by_part(run, long_list, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("rsretrieve.index.build_from_list.LOCAL_PART_ROWS", 5)
+    whole = {}
+    monkeypatch.setattr(
+        "rsretrieve.data.discovery.find_tiles.find_tiles", lambda *a: whole.update(found=a)
+    )
+    ran = run("index", long_list, "--model", model, "--output", tmp_path / "i", "--json")
+    assert ran.code == 0
+    assert set(ran.json) == INDEX_KEYS
+    assert (ran.json["tiles"], ran.json["added"], ran.json["resumed"]) == (16, 16, 0)
+    assert not whole
+    assert {path.name for path in tmp_path.iterdir()} == {"i", "tiles.csv"}
+
+
+@pytest.mark.medium
+def test_a_long_list_that_repeats_a_row_is_indexed_and_told(run, long_list, model, tmp_path):
+    long_list.write_text(long_list.read_text() + long_list.read_text().splitlines()[-1] + "\n")
+    ran = run("index", long_list, "--model", model, "--output", tmp_path / "i", "--json")
+    assert ran.code == 0
+    assert ran.json["tiles"] == 16
+    assert "named twice" in ran.err
+    assert "1 repeated rows were ignored" in ran.err
+
+
+@pytest.mark.medium
+def test_a_long_list_names_the_rows_of_an_array(run, long_list, tmp_path):
+    np.save(tmp_path / "v.npy", np.eye(16, dtype=np.float32))
+    vectors = ("--from-embeddings", tmp_path / "v.npy", "--output", tmp_path / "i", "--json")
+    ran = run("index", long_list, *vectors)
+    assert (ran.code, ran.json["tiles"]) == (0, 16)
+    name = long_list.read_text().splitlines()[4].partition(",")[0]
+    found = run("query", "--index", tmp_path / "i", "--tile", name, "-k", "1", "--json")
+    assert found.json["queries"][0]["hits"][0]["tile"] == name
+
+
 @pytest.mark.medium
 def test_index_refuses_to_overwrite_and_overwrites_when_told(
     run, landscape, model, index, tmp_path

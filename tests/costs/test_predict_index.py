@@ -9,7 +9,7 @@ from rsretrieve.costs.predict_index import parts_of, predict_index, predict_quer
 from rsretrieve.costs.tile_rates import TileRates
 from rsretrieve.index.vectors.choose_kind import IndexGoal, plan_index
 
-CODES = ("Flat", "SQ8", "PQ64", "PQ32", "PQ16", "RaBitQ")
+CODES = ("Flat", "SQ8", "PQ64", "PQ32", "PQ16", "RaBitQ", "PQ64x4fs")
 RATES = MachineRates(
     dimensions=128,
     cores=1.0,
@@ -47,6 +47,24 @@ def test_tiles_add_the_time_to_embed_them_and_the_memory_to_hold_them() -> None:
     assert embedded.processor_seconds == pytest.approx(given.processor_seconds + 500, abs=0.1)
     assert embedded.memory_bytes > given.memory_bytes + 512 * 100_000
     assert embedded.disk_bytes == given.disk_bytes
+
+
+@pytest.mark.parametrize("key", ["Flat", "IVF4096,SQ8"])
+def test_given_embeddings_take_no_more_memory_if_there_are_more(key: str) -> None:
+    """From the number on at which all that grows lies on the disk."""
+    memories = []
+    for count in (10**6, 10**7, 10**8):
+        plan = plan_index(count, 128, 10**13, IndexGoal(key))
+        memories.append(predict_index(RATES, plan, count, None).memory_bytes)
+    assert max(memories) < 5e8
+    assert memories[2] == memories[1]
+
+
+@pytest.mark.parametrize("key", ["HNSW32", "IVF4096,PQ64x4fs"])
+def test_kinds_that_are_filled_in_memory_take_as_much_as_their_size(key: str) -> None:
+    plan = plan_index(10**7, 128, 10**13, IndexGoal(key))
+    assert plan.predicted_bytes is not None
+    assert predict_index(RATES, plan, 10**7, None).memory_bytes > plan.predicted_bytes
 
 
 @pytest.mark.parametrize("memory", [10**8, 10**9, 10**11, 10**13])

@@ -13,6 +13,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.index import write as module
 from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index
 from rsretrieve.index.store.tile_table import IndexedTile
+from rsretrieve.index.vectors import fit, lists_on_disk
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.index.write import (
@@ -192,3 +193,23 @@ def test_where_a_gpu_is_asked_for_it_is_said_whether_it_searches(
     file(vectors, gpu=0)
     end = "on the GPU" if runs else "on the CPU: the GPU cannot hold or run it"
     assert notes == [f"Flat is searched {end}"]
+
+
+@pytest.mark.parametrize(("key", "on_disk"), [("IVF16,SQ8", True), ("HNSW8", False)])
+def test_the_lists_of_a_large_index_are_filled_on_the_disk(
+    file: File, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, on_disk: bool
+) -> None:
+    filled, fill = list[int](), fit.filled_on_disk
+    monkeypatch.setattr(fit, "filled_on_disk", lambda *a: filled.append(len(a[2])) or fill(*a))
+    vectors = clustered_rows(3000, 16, 20, 0)
+    for limit in (1 << 26, 1000):
+        monkeypatch.setattr(lists_on_disk, "ON_DISK_FROM_BYTES", limit)
+        result = file(vectors, goal=IndexGoal(key))
+        (tmp_path / "index").rename(tmp_path / f"{limit}")
+    assert filled == [3000] * on_disk
+    assert result.faiss_key == key
+    names = sorted(path.name for path in (tmp_path / "1000").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / f"{1 << 26}").iterdir())
+    for name in ("index.faiss", "embeddings.npy", "tiles.parquet"):
+        contents = [(tmp_path / folder / name).read_bytes() for folder in ("1000", f"{1 << 26}")]
+        assert contents[0] == contents[1]

@@ -11,6 +11,7 @@ from rsretrieve._core.tables.csv_file import Row
 from rsretrieve._core.tables.csv_writer import write_csv
 from rsretrieve._core.tables.parquet_file import PARQUET_SUFFIXES
 from rsretrieve._core.tables.parquet_limits import refuse_bombs
+from rsretrieve._core.tables.parquet_stream import open_parquet
 
 __all__ = [
     "PARQUET_SUFFIXES",
@@ -18,6 +19,7 @@ __all__ = [
     "Row",
     "columns_of",
     "encoding_notices",
+    "open_parquet",
     "read_table",
     "refuse_bombs",
     "require_columns",

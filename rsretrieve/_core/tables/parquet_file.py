@@ -10,6 +10,7 @@ from typing import Any
 from rsretrieve._core.tables.csv_file import Row
 from rsretrieve._core.tables.header import require, unreadable
 from rsretrieve._core.tables.parquet_limits import refuse_bombs
+from rsretrieve._core.tables.parquet_stream import open_parquet
 from rsretrieve.errors import TableError
 
 PARQUET_SUFFIXES = (".parquet", ".pq", ".geoparquet", ".gpq")
@@ -169,10 +170,8 @@ def _column_names(file: Any) -> list[str]:
 
 
 def _opened(path: Path) -> Any:
-    from pyarrow import parquet
-
     try:
-        file = parquet.ParquetFile(path)
+        file = open_parquet(path)
         refuse_bombs(path, file)
         return file
     except parquet_errors() as error:

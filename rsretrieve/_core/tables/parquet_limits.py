@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rsretrieve._core.tables.parquet_stream import open_parquet
+
 _FEW_BYTES, _EXPANSION = 1 << 27, 64  # limits of a Parquet file's size in memory
 
 
@@ -42,7 +44,6 @@ def refuse_bombs(path: Path, file: Any, rows: int | None = None) -> None:
 def _decoded_bytes(path: Path, file: Any, name: str) -> int:
     """Size of a text column's values in memory, by its dictionary; 0 for other columns."""
     import pyarrow
-    from pyarrow import parquet
 
     types, kind = pyarrow.types, file.schema_arrow.field(name).type
     kind = kind.value_type if types.is_dictionary(kind) else kind
@@ -50,7 +51,7 @@ def _decoded_bytes(path: Path, file: Any, name: str) -> int:
     if not any(is_text(kind) for is_text in texts):
         return 0
     total = 0
-    with parquet.ParquetFile(path, read_dictionary=[name]) as encoded:
+    with open_parquet(path, read_dictionary=[name]) as encoded:
         for batch in encoded.iter_batches(columns=[name]):
             column = batch.column(0)
             if not types.is_dictionary(column.type):

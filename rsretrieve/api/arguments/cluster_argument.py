@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from rsretrieve.api.arguments.checks import plain_text, text_of, whole
+from rsretrieve.api.call_report import CallReport
 from rsretrieve.enums import Engine
 from rsretrieve.errors import InvalidArgument
-from rsretrieve.index.build_from_list import LongList, is_long_list
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
 from rsretrieve.index.cluster.ray_cluster import check_ray
 from rsretrieve.index.cluster.shard_storage import storage_at
+from rsretrieve.index.long_list import REPEATED, LongList, is_long_list, long_list
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,18 @@ class ClusterArguments:
         return options
 
 
-def long_list(tiles: object) -> LongList | None:
-    """The lists, if tiles are given as lists that are too long to be kept in memory."""
+def given_long_list(tiles: object, call: CallReport, *, refuse_repeated: bool) -> LongList | None:
+    """The lists, if tiles are given as lists that are too long to be kept in memory.
+
+    Raises:
+        TableError: see `long_list`.
+    """
     given = [tiles] if isinstance(tiles, str | os.PathLike) else tiles
     if not isinstance(given, list | tuple):
         return None
     sources = [os.fspath(one) for one in given if isinstance(one, str | os.PathLike)]
     if len(sources) < len(given) or not is_long_list(sources):
         return None
-    return LongList.read([Path(source) for source in sources])
+    listed = long_list(sources, refuse_repeated=refuse_repeated)
+    call.notice(*([REPEATED] if listed is None else listed.sample.notices))
+    return listed

@@ -13,6 +13,7 @@ from rsretrieve.api.arguments.checks import (
     plain_text,
     whole,
 )
+from rsretrieve.api.arguments.cluster_argument import given_long_list
 from rsretrieve.api.arguments.index_arguments import index_goal, paths_given, record_index
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_index import Index
@@ -23,6 +24,8 @@ from rsretrieve.errors import InvalidArgument
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
 from rsretrieve.index.external.choices import EmbeddingChoices
+from rsretrieve.index.external.listed_rows import Listing
+from rsretrieve.index.long_list import LongList
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.vectors.choose_kind import AUTO
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
@@ -105,11 +108,16 @@ def build_index_from_embeddings(
         paths = OutputPaths(folder={"output": folder}, inputs=inputs)
         paths.check()
         _refuse_folder(tiles)
-        found = None if tiles is None else tiles_of(tiles, call)
-        paths.check_tiles(lambda: (tile.path for tile in found or ()))
+        listing: Listing | None = None
+        if changes is None and tiles is not None:
+            listing = given_long_list(tiles, call, refuse_repeated=False)
+        if isinstance(listing, LongList):
+            paths.check_tiles(listing.paths)
+        elif tiles is not None:
+            listing = found = tiles_of(tiles, call).tile_set
+            paths.check_tiles(lambda: (tile.path for tile in found))
         gpu = usable_gpu(str(choose_device(device_name(device))))
         options = IndexBuildOptions(folder, goal, gpu, overwrite=flag(overwrite, "overwrite"))
-        listing = None if found is None else found.tile_set
         index_embeddings(source, listing, options, call.context, choices, changes)
         if changes is None or not changes.changes_only:
             given: dict[str, object] = {

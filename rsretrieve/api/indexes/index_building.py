@@ -13,7 +13,7 @@ from rsretrieve.api.arguments.checks import (
     one_of,
     path_of,
 )
-from rsretrieve.api.arguments.cluster_argument import ClusterArguments, long_list
+from rsretrieve.api.arguments.cluster_argument import ClusterArguments, given_long_list
 from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
 from rsretrieve.api.arguments.index_arguments import index_goal, paths_given, record_index
 from rsretrieve.api.call_report import CallReport, Progress
@@ -124,7 +124,9 @@ def build_index(
         inputs = paths_among({"tiles": tiles, "model": model, "weights": asked.file})
         paths = OutputPaths(folder={"output": folder}, inputs=inputs)
         paths.check()
-        listed = None if cluster is None or updates else long_list(tiles)
+        listed = (
+            None if updates else given_long_list(tiles, call, refuse_repeated=cluster is not None)
+        )
         found = tiles_of(tiles if listed is None else listed.sample, call)
         paths.check_tiles(listed.paths if listed else lambda: (tile.path for tile in found))
         if updates:
@@ -134,7 +136,7 @@ def build_index(
         refuse_to_overwrite(folder, overwrite=replaces or updates, marker=MANIFEST_FILE)
         with used_model(model, found.tile_set, asked, device, call) as used:
             stores = not updates and (model is None or given_model(used.path).is_shipped)
-            if listed is not None and cluster is not None:
+            if listed is not None:
                 index_long_list(
                     used.loaded,
                     listed,

@@ -27,6 +27,8 @@ from rsretrieve.export.output_paths import OutputPaths
 if TYPE_CHECKING:
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.index.cluster.cluster_options import ClusterOptions
+    from rsretrieve.index.external.listed_rows import Listing
+    from rsretrieve.index.long_list import LongList
     from rsretrieve.index.vectors.choose_kind import IndexGoal
     from rsretrieve.index.write import IndexingSummary
 
@@ -64,8 +66,8 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
     if work.tiles is None:
         raise typer.BadParameter("TILES are required")
     context = RunContext(strict=upkeep.strict, listener=terminal.listen)
-    if work.cluster is not None and _streams(work):
-        return _run_with_long_list(work, context, terminal)
+    if (listed := _long_list(work, context, terminal)) is not None:
+        return _run_with_long_list(work, listed, context, terminal)
     found = find_tiles(work.tiles, work.labels, work.scenes, context)
     work.paths.check_tiles(lambda: (tile.path for tile in found))
     terminal.notice(*found.notices)
@@ -86,22 +88,26 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
     return _report(summary, context, terminal)
 
 
-def _streams(work: IndexRun) -> bool:
-    """Whether the tiles are long lists, of which a new index is made as it is."""
-    from rsretrieve.index.build_from_list import is_long_list
+def _long_list(work: IndexRun, context: RunContext, terminal: Terminal) -> LongList | None:
+    """The tiles, if they are long lists of which a new index is made as it is."""
+    from rsretrieve.index.long_list import REPEATED, is_long_list, long_list
 
-    plain = work.labels is None and work.scenes == SceneChoices() and not work.update
-    return plain and is_long_list(work.tiles or ())
+    is_plain = work.labels is None and work.scenes == SceneChoices() and not work.update
+    if not is_plain or not is_long_list(work.tiles or ()):
+        return None
+    context.start_stage("reading the list")
+    listed = long_list(work.tiles or (), refuse_repeated=work.cluster is not None)
+    terminal.notice(*([REPEATED] if listed is None else listed.sample.notices))
+    return listed
 
 
-def _run_with_long_list(work: IndexRun, context: RunContext, terminal: Terminal) -> int:
+def _run_with_long_list(
+    work: IndexRun, listed: LongList, context: RunContext, terminal: Terminal
+) -> int:
     """Index lists that are too long to be kept in memory."""
-    from rsretrieve.index.build_from_list import LongList, index_long_list
-    from rsretrieve.index.cluster.cluster_options import ClusterOptions
+    from rsretrieve.index.build_from_list import index_long_list
 
     upkeep = work.upkeep
-    context.start_stage("reading the list")
-    listed = LongList.read([Path(source) for source in work.tiles or ()])
     work.paths.check_tiles(listed.paths)
     with model_for_index(upkeep, listed.sample, work.request, context, update=False) as model:
         summary = index_long_list(
@@ -109,7 +115,7 @@ def _run_with_long_list(work: IndexRun, context: RunContext, terminal: Terminal)
             listed,
             upkeep.index,
             context,
-            work.cluster or ClusterOptions(),
+            work.cluster,
             goal=work.goal,
             overwrite=upkeep.overwrite,
             store_model=work.stores_model,
@@ -124,6 +130,7 @@ def run_with_embeddings(work: IndexRun, source: Path, terminal: Terminal) -> int
     from rsretrieve.errors import InvalidArgument
     from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
     from rsretrieve.index.external.choices import EmbeddingChoices
+    from rsretrieve.index.long_list import LongList
     from rsretrieve.index.write import IndexBuildOptions
 
     upkeep = work.upkeep
@@ -142,10 +149,14 @@ def run_with_embeddings(work: IndexRun, source: Path, terminal: Terminal) -> int
     check_embeddings(source, rasters=True)
     check_tiles(work.tiles)
     check_labels_file(work.labels)
-    listing = None if work.tiles is None else find_tiles(work.tiles, work.labels)
-    work.paths.check_tiles(lambda: (tile.path for tile in listing or ()))
-    terminal.notice(*(listing.notices if listing else ()))
     context = RunContext(strict=upkeep.strict, listener=terminal.listen)
+    listing: Listing | None = _long_list(work, context, terminal)
+    if isinstance(listing, LongList):
+        work.paths.check_tiles(listing.paths)
+    elif work.tiles is not None:
+        listing = found = find_tiles(work.tiles, work.labels)
+        work.paths.check_tiles(lambda: (tile.path for tile in found))
+        terminal.notice(*found.notices)
     build = IndexBuildOptions(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)
     update = EmbeddingUpdate(chosen.changes_only) if work.update else None
     summary = index_embeddings(source, listing, build, context, choices, update)

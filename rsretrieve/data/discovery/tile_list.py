@@ -77,13 +77,13 @@ class _ListRows:
 
 
 def ids_in_list(source: Path) -> Iterator[str]:
-    """The ids that a list names, row by row.
+    """The ids of the tiles that a list names, row by row.
 
     Raises:
         TableError: the list cannot be read.
     """
     for _, row in read_table(source, ("tile",)):
-        yield row["tile"]
+        yield storable(row["tile"])
 
 
 def sets_in_list(source: Path, size: int, notice: Callable[[str], None]) -> Iterator[TileSet]:

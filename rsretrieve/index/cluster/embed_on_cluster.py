@@ -1,14 +1,13 @@
-"""Embed tiles on a cluster, shard by shard, and bring the shards together."""
+"""Embed tiles shard by shard, on a cluster or in this process, and bring the shards together."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from rsretrieve.data.loading.cache_folder import LIMIT_VARIABLE
 from rsretrieve.data.profile.tile_features import MOST_TILES, TileFeatures
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError
-from rsretrieve.index.cluster.cluster_options import ClusterOptions
+from rsretrieve.index.cluster.cluster_options import ClusterOptions, own_shard_folder
 from rsretrieve.index.cluster.encode_on_cluster import ClusterFill
 from rsretrieve.index.cluster.part_embedder import (
     PROBE,
@@ -32,16 +31,18 @@ from rsretrieve.index.cluster.part_embedder import (
     ShardReport,
     model_file,
 )
-from rsretrieve.index.cluster.parts import Part, groups_of, parts_of, run_digest, shard_name
+from rsretrieve.index.cluster.parts import Part, groups_of, parts_of, run_digest
 from rsretrieve.index.cluster.ray_cluster import Machines, Processes, connected, each_done
-from rsretrieve.index.cluster.shard_file import Shard, read_shard
+from rsretrieve.index.cluster.shard_file import Shard
 from rsretrieve.index.cluster.shard_storage import ShardStorage, storage_at
+from rsretrieve.index.cluster.shards_of_run import Shards, checked_reports
 from rsretrieve.index.compatibility import fit_warnings
 from rsretrieve.index.external.mapped_rows import MappedRows
 from rsretrieve.index.external.stored_vectors import zeros_for
 from rsretrieve.index.reuse import IndexRun, windows_json
 from rsretrieve.index.store.stored_model import copy_model
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable
+from rsretrieve.network.device import describe_device
 
 _TILES_AT_ONCE = 250_000
 """Tiles that are sent to the cluster at once: each takes about 1 kB here."""
@@ -62,7 +63,7 @@ class ListedParts:
 
 @dataclass(frozen=True)
 class ClusterEmbeddings:
-    """What a cluster embedded.
+    """What was embedded.
 
     Attributes:
         rows: N tiles.
@@ -72,7 +73,8 @@ class ClusterEmbeddings:
         seconds: how long it took.
         processor_s: the processor time of all processes.
         device: what computed.
-        fill: adds the vectors of the shards to a FAISS index, on the cluster.
+        fill: adds the vectors of the shards to a FAISS index, on the cluster; None: see
+            `IndexBuildOptions`.
     """
 
     rows: TileTable
@@ -82,58 +84,19 @@ class ClusterEmbeddings:
     seconds: float
     processor_s: float
     device: str
-    fill: ClusterFill
-
-
-@dataclass
-class _Shards:
-    """The shards of one run.
-
-    Attributes:
-        storage: where they lie.
-        dimensions: D.
-        digests: of their parts, by number.
-        reports: of their parts, by number.
-    """
-
-    storage: ShardStorage
-    dimensions: int
-    digests: dict[int, str] = field(default_factory=dict)
-    reports: dict[int, ShardReport] = field(default_factory=dict)
-
-    def read(self) -> Iterator[Shard]:
-        """The shards in the order of the tiles, each checked.
-
-        Raises:
-            InputError: a shard is missing, or is not what was written.
-        """
-        for number, digest in sorted(self.digests.items()):
-            report, name = self.reports[number], shard_name(number, digest)
-            content = self.storage.read(name)
-            where = f"{self.storage.where}/{name}"
-            if content is None or hashlib.sha256(content).hexdigest() != report.sha256:
-                is_here = "is missing" if content is None else "is not what was written"
-                raise InputError(
-                    f"{where} {is_here} ({report.where} wrote it)",
-                    hint="the folder must be one that all machines share, and nobody else may "
-                    "write in it; repeat the command to continue",
-                )
-            try:
-                yield read_shard(content, digest, self.dimensions)
-            except ValueError as error:
-                raise InputError(f"{where}: {error}") from error
+    fill: ClusterFill | None
 
 
 def embed_on_cluster(
-    run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOptions
+    run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOptions | None
 ) -> ClusterEmbeddings:
-    """Embed tiles on a cluster.
+    """Embed tiles shard by shard.
 
     Args:
         run: the model, and what receives failures, notices and progress.
         tiles: the tiles to embed.
         index: the index folder, beside which shards lie by default.
-        options: where, and into how many shards.
+        options: the cluster; None: this process embeds one part after another.
 
     Raises:
         MissingPackage: Ray is not installed.
@@ -159,7 +122,11 @@ def embed_on_cluster(
     embedded = sum(report.embedded for report in reports)
     if resumed := done - embedded:
         run.context.notice(f"{resumed} tiles were embedded by an interrupted run and are reused")
-    machines = len({report.where for report in reports})
+    device, fill = describe_device(run.model.device), None
+    if options is not None:
+        machines = len({report.where for report in reports})
+        device = f"{machines} machine{'s' * (machines != 1)} of a Ray cluster"
+        fill = ClusterFill(shards.storage, shards.digests, options)
     return ClusterEmbeddings(
         rows.table(),
         found,
@@ -167,47 +134,85 @@ def embed_on_cluster(
         embedded,
         time.perf_counter() - started,
         sum(report.processor_s for report in reports),
-        f"{machines} machine{'s' * (machines != 1)} of a Ray cluster",
-        ClusterFill(shards.storage, shards.digests, options),
+        device,
+        fill,
     )
 
 
-def _embedded(run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOptions) -> _Shards:
+def _embedded(
+    run: IndexRun, tiles: ListedParts, index: Path, options: ClusterOptions | None
+) -> Shards:
     """Embed all parts, and write their shards."""
-    description, storage = run.model.description, storage_at(options.shards_of(index))
-    shards = _Shards(storage, description.dimensions)
+    where = str(own_shard_folder(index)) if options is None else options.shards_of(index)
+    shards = Shards(storage_at(where), run.model.description.dimensions)
     if not tiles.count:
         return shards
     facts = {
-        "model_fingerprint": description.fingerprint,
+        "model_fingerprint": run.model.description.fingerprint,
         "windows": windows_json(run.tiles),
         "packing": {} if run.packing is None else run.packing.to_json(),
     }
-    digest = run_digest(facts)
-    probe = json.dumps({"run": digest, "started": time.time_ns(), **facts}).encode()
-    storage.write(PROBE, probe)
+    parts = parts_of(tiles.sets, run_digest(facts))
+    job = EmbeddingJob(
+        version=rsretrieve.__version__,
+        device="cpu",
+        decoders=None,
+        storage=shards.storage,
+        probe=json.dumps({"started": time.time_ns(), **facts}).encode(),
+        packing=run.packing,
+        strict=run.context.strict,
+        apart=-(-tiles.count // MOST_TILES),
+        model={},
+        typed_hosts=frozenset(TYPED_HOSTS),
+    )
+    if options is None:
+        _embed_here(run, job, parts, shards)
+    else:
+        _embed_there(run, job, parts, shards, options)
+    return shards
+
+
+def _embed_here(run: IndexRun, job: EmbeddingJob, parts: Iterable[Part], shards: Shards) -> None:
+    """Embed one part after another in this process."""
+    done = 0
+
+    def advance(tiles: int) -> None:
+        nonlocal done
+        done += tiles
+        run.context.advance(tiles)
+
+    embedder = PartEmbedder(job, run.model, advance)
+    for part in parts:
+        done = 0
+        shards.digests[part.number] = part.digest
+        for report in checked_reports([embedder.embed(part)]):
+            shards.reports[report.part] = report
+            run.context.advance(report.tiles - done)  # those of an interrupted run
+
+
+def _embed_there(
+    run: IndexRun,
+    job: EmbeddingJob,
+    parts: Iterable[Part],
+    shards: Shards,
+    options: ClusterOptions,
+) -> None:
+    """Embed parts in the processes of a cluster."""
+    shards.storage.write(PROBE, job.probe)
     with connected(options.address, options.workers) as machines:
         processes = processes_for(machines, options)
-        job = EmbeddingJob(
-            version=rsretrieve.__version__,
+        job = replace(
+            job,
             device="cuda" if processes.gpus else "cpu",
             decoders=max(1, processes.cores - 1),
-            storage=storage,
-            probe=probe,
-            packing=run.packing,
-            strict=run.context.strict,
-            apart=-(-tiles.count // MOST_TILES),
-            model=_written_model(run.model.folder, storage),
-            typed_hosts=frozenset(TYPED_HOSTS),
+            model=_written_model(run.model.folder, shards.storage),
         )
         make = partial(_embedder, job)
-        parts = parts_of(tiles.sets, digest)
         for group in groups_of(parts, 2 * processes.count, _TILES_AT_ONCE):
             shards.digests.update({part.number: part.digest for part in group})
-            for report in _checked(each_done(make, group, processes)):
+            for report in checked_reports(each_done(make, group, processes)):
                 shards.reports[report.part] = report
                 run.context.advance(report.tiles)
-    return shards
 
 
 def processes_for(machines: Machines, options: ClusterOptions) -> Processes:
@@ -225,13 +230,6 @@ def processes_for(machines: Machines, options: ClusterOptions) -> Processes:
 def _embedder(job: EmbeddingJob) -> Callable[[Part], ShardReport]:
     os.environ[LIMIT_VARIABLE] = "0"  # each tile is read once: its pixels need not be kept
     return PartEmbedder(job).embed
-
-
-def _checked(reports: Iterable[ShardReport]) -> Iterator[ShardReport]:
-    for report in reports:
-        if report.error is not None:
-            raise report.error
-        yield report
 
 
 def _written_model(model: Path, storage: ShardStorage) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,8 @@ from rsretrieve.index.cluster.ray_cluster import Machines, Processes, connected,
 from rsretrieve.index.cluster.shard_file import read_shard
 from rsretrieve.index.cluster.shard_storage import ShardStorage
 from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_of
-from rsretrieve.index.vectors.fit import fill_here
+from rsretrieve.index.vectors.fit import portions_here
+from rsretrieve.index.vectors.lists_on_disk import Portion
 
 MANY_VECTORS = 1_000_000
 """Fewer are encoded here: that takes seconds."""
@@ -69,20 +70,22 @@ class ClusterFill:
     digests: Mapping[int, str]
     options: ClusterOptions
 
-    def __call__(self, index: Any, vectors: NDArray[np.float32]) -> None:
-        """Fill an index.
+    def __call__(self, index: Any, vectors: NDArray[np.float32]) -> Iterator[Portion]:
+        """What fills an index, shard by shard.
 
         Raises:
             InputError: the cluster cannot be used, or a file is not what was written.
         """
         ivf = inverted_lists_of(index)
         if len(vectors) < MANY_VECTORS or ivf is None or "FastScan" in type(ivf).__name__:
-            fill_here(index, vectors)
-            return
+            return portions_here(index, vectors)
+        return self._encoded(index, vectors.shape[1])
+
+    def _encoded(self, index: Any, dimensions: int) -> Iterator[Portion]:
         faiss = faiss_module()
         trained = faiss.serialize_index(index).tobytes()
         self.storage.write(_TRAINED, trained)
-        job = EncodingJob(self.storage, hashlib.sha256(trained).hexdigest(), vectors.shape[1])
+        job = EncodingJob(self.storage, hashlib.sha256(trained).hexdigest(), dimensions)
         done: dict[int, str] = {}
         with connected(self.options.address, self.options.workers) as machines:
             processes = _processes(machines, self.options)
@@ -93,7 +96,11 @@ class ClusterFill:
         for number in sorted(done):
             content = _checked(self.storage, _encoded_name(number), done[number])
             part = faiss.deserialize_index(np.frombuffer(content, np.uint8))
-            faiss.merge_into(index, part, True)
+            yield partial(_merge, part)
+
+
+def _merge(part: Any, index: Any) -> None:
+    faiss_module().merge_into(index, part, True)
 
 
 def _processes(machines: Machines, options: ClusterOptions) -> Processes:

@@ -15,6 +15,7 @@ from rsretrieve._core.machine.threads import processor_usage
 from rsretrieve.data.address_guard import TYPED_HOSTS
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.file_state import FileStates
+from rsretrieve.data.loading.batches import Progress
 from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.profile.tile_features import TileFeatures
@@ -41,7 +42,8 @@ class EmbeddingJob:
     Attributes:
         version: of rsretrieve.
         device: where each process embeds.
-        decoders: the number of processes that decode for each process that embeds.
+        decoders: the number of processes that decode for each process that embeds; None: one a
+            core.
         storage: where the shards lie.
         probe: the content of the file `PROBE` there.
         packing: see `embed_readable_tiles`.
@@ -53,7 +55,7 @@ class EmbeddingJob:
 
     version: str
     device: str
-    decoders: int
+    decoders: int | None
     storage: ShardStorage
     probe: bytes
     packing: Packing | None
@@ -93,11 +95,19 @@ class PartEmbedder:
 
     Args:
         job: what is the same for all parts.
+        model: the model, if this process has it already.
+        advance: called with the number of tiles that were read since the last call.
     """
 
-    def __init__(self, job: EmbeddingJob) -> None:
+    def __init__(
+        self,
+        job: EmbeddingJob,
+        model: Model | None = None,
+        advance: Progress = lambda _: None,
+    ) -> None:
         self._job = job
-        self._model: Model | None = None
+        self._model = model
+        self._advance = advance
 
     def embed(self, part: Part) -> ShardReport:
         """Embed a part and write its shard; what its shard holds already stays."""
@@ -145,7 +155,7 @@ class PartEmbedder:
 
     def _embedded(self, tiles: TileSet, model: Model, files: FileStates) -> dict[str, ShardRow]:
         """A row for each tile, by its id."""
-        context = _NotingContext(strict=self._job.strict)
+        context = _NotingContext(self._advance, strict=self._job.strict)
         rows: dict[str, ShardRow] = {}
         if not len(tiles):
             return rows
@@ -199,9 +209,14 @@ def model_file(name: str) -> str:
 class _NotingContext(RunContext):
     """Keeps the remarks about each tile."""
 
-    def __init__(self, *, strict: bool) -> None:
+    def __init__(self, advance: Progress, *, strict: bool) -> None:
         super().__init__(strict=strict)
+        self._advance = advance
         self.notes: dict[str, tuple[Note, ...]] = {}
+
+    def advance(self, tiles: int) -> None:
+        """See `RunContext`."""
+        self._advance(tiles)
 
     def add_notes(self, tile_id: str, notes: tuple[Note, ...]) -> None:  # type: ignore[override]
         """See `RunContext`."""

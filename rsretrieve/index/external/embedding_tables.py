@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pyarrow
 from pyarrow import parquet
 
 from rsretrieve._core.sealing import json_object, parsed
-from rsretrieve._core.tables import refuse_bombs
+from rsretrieve._core.tables import open_parquet, refuse_bombs
 from rsretrieve.data.dates.given_dates import DATE_COLUMNS, GivenDates
 from rsretrieve.data.labels.label_column import LabelColumn
 from rsretrieve.data.run_context import RunContext
@@ -30,6 +30,7 @@ from rsretrieve.index.external.table_rows import RowReader
 from rsretrieve.index.store.tile_schema import SCHEMA
 
 CSV_SUFFIX = ".csv"
+LONG_CSV_BYTES, CSV_BLOCK_BYTES = 1 << 26, 1 << 20
 METADATA_KEY = b"rsretrieve"  # where the export writes the model of the embeddings
 _NO_EMBEDDINGS = (
     *(OSError, pyarrow.ArrowException, ValueError, TypeError, LookupError),
@@ -65,7 +66,7 @@ def open_table(path: Path) -> Iterator[EmbeddingTable]:
     if path.suffix.lower() == CSV_SUFFIX:
         yield _csv(path)
         return
-    with parquet.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         refuse_bombs(path, file)
         yield EmbeddingTable(
             file.schema_arrow,
@@ -76,13 +77,42 @@ def open_table(path: Path) -> Iterator[EmbeddingTable]:
 
 
 def _csv(path: Path) -> EmbeddingTable:
-    """Read a CSV as pyarrow does: numbers are found by their form, and empty cells are null."""
+    """Read a CSV as pyarrow does: numbers are found by their form, and empty cells are null.
+
+    A long one is read block by block. The types of its first block are those of the whole file if
+    all other values fit them, because pyarrow takes the first of its types that fits all values.
+    """
     from pyarrow import csv
 
+    if path.stat().st_size >= LONG_CSV_BYTES:
+        with suppress(pyarrow.ArrowInvalid):
+            return _long_csv(path)
     table = csv.read_csv(path)
     return EmbeddingTable(
         table.schema, table.num_rows, lambda names: iter(table.select(names).to_batches(_ROWS))
     )
+
+
+def _long_csv(path: Path) -> EmbeddingTable:
+    """A CSV that is read twice, block by block.
+
+    Raises:
+        pyarrow.ArrowInvalid: values do not fit the types of the first block.
+    """
+    from pyarrow import csv
+
+    reading = csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
+    with csv.open_csv(path, reading) as first:
+        schema, count = first.schema, sum(map(len, first))
+
+    def batches(names: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
+        chosen = csv.ConvertOptions(column_types=schema, include_columns=list(names))
+        with csv.open_csv(path, reading, convert_options=chosen) as file:
+            for block in file:
+                for start in range(0, len(block), _ROWS):
+                    yield block.slice(start, _ROWS)
+
+    return EmbeddingTable(schema, count, batches)
 
 
 def _geometry_types(file: parquet.ParquetFile) -> dict[str, str]:

@@ -6,21 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow
 
 from rsretrieve._core.tables import PARQUET_SUFFIXES
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import TableError
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embedding_raster import RASTER_SUFFIXES, read_raster
 from rsretrieve.index.external.embedding_tables import CSV_SUFFIX, read_table_of_embeddings
+from rsretrieve.index.external.listed_rows import Listing, listed_rows, numbered_rows
+from rsretrieve.index.external.mapped_rows import kept_rows
 from rsretrieve.index.external.places.scene_places import with_scene_places
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.external.raw_embeddings import RawEmbeddings, normalised
-from rsretrieve.index.external.table_rows import date_arrays, numbered_ids, table_of
+from rsretrieve.index.external.stored_vectors import flags_for
 from rsretrieve.index.store.folder import IndexContent
-from rsretrieve.index.store.tile_table import TileTable
 
 TABLE_SUFFIXES = (*PARQUET_SUFFIXES, CSV_SUFFIX)
 SUFFIXES = (".npy", *TABLE_SUFFIXES, *RASTER_SUFFIXES)
@@ -41,7 +40,7 @@ class EmbeddingChanges:
 
 def read_embeddings(
     path: Path,
-    listing: TileSet | None,
+    listing: Listing | None,
     context: RunContext,
     choices: EmbeddingChoices = EmbeddingChoices(),
 ) -> IndexContent:
@@ -78,7 +77,7 @@ def read_embeddings(
 
 def read_changes(
     path: Path,
-    listing: TileSet | None,
+    listing: Listing | None,
     context: RunContext,
     choices: EmbeddingChoices = EmbeddingChoices(),
 ) -> EmbeddingChanges:
@@ -94,16 +93,16 @@ def read_changes(
             hint="name the column of ids with --id-column, or give the list of tiles",
         )
     missing = tuple(raw.rows.columns.column("id").take(np.flatnonzero(raw.missing)).to_pylist())
-    kept = np.flatnonzero(~raw.missing)
-    if not len(kept):
+    if raw.missing.all():
         return EmbeddingChanges(None, missing)
-    rest = RawEmbeddings(TileTable(raw.rows.columns.take(kept)), raw.vectors[kept], raw.provenance)
+    kept = ~raw.missing
+    rest = RawEmbeddings(kept_rows(raw.rows, kept), raw.vectors[kept], raw.provenance)
     return EmbeddingChanges(normalised(path, rest, context), missing)
 
 
 def _read(
     path: Path,
-    listing: TileSet | None,
+    listing: Listing | None,
     context: RunContext,
     choices: EmbeddingChoices,
     *,
@@ -136,7 +135,7 @@ def _read(
 
 
 def _from_npy(
-    path: Path, listing: TileSet | None, context: RunContext, choices: EmbeddingChoices
+    path: Path, listing: Listing | None, context: RunContext, choices: EmbeddingChoices
 ) -> RawEmbeddings:
     try:
         raw = mapped_array(path)
@@ -150,27 +149,10 @@ def _from_npy(
             hint="expected: an array (N, D), one row per tile",
         )
     if listing is None:
-        rows = table_of({"id": numbered_ids(0, len(raw))}, len(raw))
+        rows = numbered_rows(len(raw))
     else:
-        rows = with_scene_places(path.parent, _listed(path, listing, len(raw)), context)
+        rows = with_scene_places(path.parent, listed_rows(path, listing, len(raw)), context)
     raw = raw[:, : choices.cut(path, raw.shape[1])]
-    missing = np.zeros(len(raw), bool)
+    missing = flags_for(len(raw), value=False)
     provenance = {"embeddings": str(path.resolve())}
     return RawEmbeddings(rows, raw, provenance, missing, is_numbered=listing is None)
-
-
-def _listed(path: Path, listing: TileSet, count: int) -> TileTable:
-    if len(listing) != count:
-        raise TableError(
-            f"{path} has {count} rows, but {listing.source} has {len(listing)} tiles",
-            hint="row i of the array is the vector of tile i of the list",
-        )
-    read_px = [tile.window and tile.window.read_px for tile in listing]
-    columns = {
-        "id": pyarrow.array([tile.id for tile in listing]),
-        "path": pyarrow.array([tile.location.absolute() for tile in listing]),
-        "label": pyarrow.array([tile.label for tile in listing], pyarrow.string()),
-        "read_px": pyarrow.array(read_px, pyarrow.int32()),
-    }
-    columns |= date_arrays([tile.taken for tile in listing])
-    return table_of(columns, count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,10 @@ from rsretrieve.index.store.tile_table import TileTable
 
 FEW_ROWS = 500_000
 """Up to this number rows are kept in memory: they take 100 to 300 bytes each."""
-_AT_ONCE = 100_000
+BLOCK_ROWS = 100_000
+"""Rows and ids that are held in memory at once."""
+MOST_SUSPECTS = 10_000
+"""Hashes of repeated ids that are looked up at once."""
 
 
 class MappedRows:
@@ -30,15 +34,18 @@ class MappedRows:
 
     Args:
         count: the number of rows that will come. If these are more than `FEW_ROWS`, they are
-            written to a temporary file, which ends with the process.
+            written to a temporary file, which ends with the process, in blocks of `BLOCK_ROWS`:
+            each block that is mapped takes some memory.
     """
 
     def __init__(self, count: int) -> None:
-        self._tables = [SCHEMA.empty_table()]
+        self._tables: list[pyarrow.Table] = []
+        self._waiting = 0
         self._file: Any = None
         self._writer: Any = None
         if count > FEW_ROWS:
             self._file = tempfile.NamedTemporaryFile(prefix="rsretrieve-rows-")  # noqa: SIM115
+            weakref.finalize(self, self._file.close)  # if an error ends the reading
             self._writer = pyarrow.ipc.new_file(self._file.name, SCHEMA)
 
     def append(self, table: pyarrow.Table) -> None:
@@ -47,22 +54,53 @@ class MappedRows:
         Raises:
             OSError: the temporary folder is full.
         """
-        if self._writer is None:
-            self._tables.append(table)
-            return
+        self._tables.append(table)
+        self._waiting += len(table)
+        if self._writer is not None and self._waiting >= BLOCK_ROWS:
+            self._write_block()
+
+    def _write_block(self) -> None:
         with _room_named():
-            self._writer.write_table(table)
+            self._writer.write_table(self._block())
+        self._tables, self._waiting = [], 0
+
+    def _block(self) -> pyarrow.Table:
+        return pyarrow.concat_tables([SCHEMA.empty_table(), *self._tables]).combine_chunks()
 
     def table(self) -> TileTable:
         """All rows; those on disk are memory-mapped."""
         if self._writer is None:
-            return TileTable(pyarrow.concat_tables(self._tables).combine_chunks())
+            return TileTable(self._block())
+        self._write_block()
         with _room_named():
             self._writer.close()
         mapped = pyarrow.memory_map(self._file.name)
         rows = TileTable(pyarrow.ipc.open_file(mapped).read_all())
         self._file.close()  # removes the file; the mapping keeps its content
         return rows
+
+
+def blocks_of(rows: TileTable) -> Iterator[pyarrow.Table]:
+    """The columns of rows, `BLOCK_ROWS` rows at a time."""
+    for start in range(0, len(rows), BLOCK_ROWS):
+        yield rows.columns.slice(start, BLOCK_ROWS)
+
+
+def kept_rows(rows: TileTable, are_kept: NDArray[np.bool_]) -> TileTable:
+    """Some of many rows, in their order.
+
+    Args:
+        rows: N tiles.
+        are_kept: (N,) which of them.
+
+    Raises:
+        OSError: the temporary folder is full.
+    """
+    kept, start = MappedRows(int(are_kept.sum())), 0
+    for block in blocks_of(rows):
+        kept.append(block.filter(pyarrow.array(are_kept[start : start + len(block)])))
+        start += len(block)
+    return kept.table()
 
 
 def first_repeated(ids: pyarrow.ChunkedArray) -> str | None:
@@ -90,7 +128,8 @@ class CountedIds:
 def count_ids(ids: Callable[[], Iterable[str]]) -> CountedIds:
     """Count ids, and find one that occurs twice, without keeping them.
 
-    Of each only 8 bytes are kept, on disk: Python's hash, whose seed nobody knows.
+    Of each only 8 bytes are kept, on disk: Python's hash, whose seed nobody knows. Ids that share
+    a hash are compared themselves.
 
     Args:
         ids: begins to list them; called again to look at those with the same hash.
@@ -101,7 +140,7 @@ def count_ids(ids: Callable[[], Iterable[str]]) -> CountedIds:
     count = 0
     with tempfile.NamedTemporaryFile(prefix="rsretrieve-ids-") as file, _room_named():
         listed = iter(ids())
-        while some := list(islice(listed, _AT_ONCE)):
+        while some := list(islice(listed, BLOCK_ROWS)):
             np.fromiter(map(hash, some), np.int64, len(some)).tofile(file)
             count += len(some)
         file.flush()
@@ -109,21 +148,30 @@ def count_ids(ids: Callable[[], Iterable[str]]) -> CountedIds:
             return CountedIds(0, None)
         hashes = np.memmap(file.name, np.int64, "r+")
         hashes.sort()
-        same = (block[1:][block[1:] == block[:-1]] for block in _overlapping(hashes))
-        suspects = {one for block in same for one in block.tolist()}
-    seen: set[str] = set()
-    for one in ids() if suspects else ():
-        if hash(one) in suspects:
-            if one in seen:
-                return CountedIds(count, one)
-            seen.add(one)
+        suspects = _repeated_values(hashes)
+        while some_hashes := set(islice(suspects, MOST_SUSPECTS)):
+            repeated = _repeated_among(ids(), some_hashes)
+            if repeated is not None:
+                return CountedIds(count, repeated)
     return CountedIds(count, None)
 
 
-def _overlapping(values: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Blocks that overlap: each begins with the last value of the one before."""
-    for start in range(0, len(values), _AT_ONCE):
-        yield values[max(0, start - 1) : start + _AT_ONCE]
+def _repeated_values(rising: NDArray[np.int64]) -> Iterator[int]:
+    """The values of a sorted array that occur more than once."""
+    for start in range(0, len(rising), BLOCK_ROWS):
+        block = rising[max(0, start - 1) : start + BLOCK_ROWS]
+        yield from block[1:][block[1:] == block[:-1]].tolist()
+
+
+def _repeated_among(ids: Iterable[str], hashes: set[int]) -> str | None:
+    """The first id with one of these hashes that was there before, or None."""
+    seen: set[str] = set()
+    for one in ids:
+        if hash(one) in hashes:
+            if one in seen:
+                return one
+            seen.add(one)
+    return None
 
 
 @contextmanager

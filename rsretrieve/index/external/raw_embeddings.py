@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow
 from numpy.typing import NDArray
 
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import NoUsableTiles
-from rsretrieve.index.external.stored_vectors import zeros_for
+from rsretrieve.index.external.mapped_rows import kept_rows
+from rsretrieve.index.external.stored_vectors import flags_for, zeros_for
 from rsretrieve.index.store.folder import IndexContent
 from rsretrieve.index.store.tile_table import TileTable
 
@@ -46,7 +46,7 @@ def normalised(path: Path, raw: RawEmbeddings, context: RunContext) -> IndexCont
     An array that needs neither stays memory-mapped.
     """
     vectors, rows = raw.vectors, raw.rows
-    usable, is_unit = np.empty(len(vectors), bool), True
+    usable, is_unit = flags_for(len(vectors), value=False), True
     for start in range(0, len(vectors), _BLOCK):
         norms = _norms(vectors, start)
         good = usable[start : start + _BLOCK]
@@ -60,7 +60,7 @@ def normalised(path: Path, raw: RawEmbeddings, context: RunContext) -> IndexCont
     if vectors.dtype != np.float32 or not usable.all() or not is_unit:
         vectors = _unit_rows(vectors, usable)
         if not usable.all():
-            rows = TileTable(rows.columns.filter(pyarrow.array(usable)))
+            rows = kept_rows(rows, usable)
     facts = {
         "model": str(raw.provenance.get("model") or ""),
         "model_fingerprint": str(raw.provenance.get("model_fingerprint") or ""),

@@ -27,7 +27,10 @@ from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embedding_columns import EmbeddingColumns
 
 _BLOCK = 65_536
-_MOST_IN_MEMORY = 1 << 26  # bytes of vectors
+MOST_IN_MEMORY_BYTES = 1 << 26
+"""Up to this size vectors are kept in memory."""
+FEW_FLAGS = 1 << 22
+"""Up to this number flags are kept in memory, a byte each."""
 
 
 def zeros_for(count: int, dimensions: int) -> NDArray[np.float32]:
@@ -36,9 +39,22 @@ def zeros_for(count: int, dimensions: int) -> NDArray[np.float32]:
     Raises:
         OSError: the temporary folder has too little room.
     """
-    if 4 * count * dimensions <= _MOST_IN_MEMORY:
+    if 4 * count * dimensions <= MOST_IN_MEMORY_BYTES:
         return np.zeros((count, dimensions), np.float32)
     return mapped_room((count, dimensions), np.dtype(np.float32), "the vectors")
+
+
+def flags_for(count: int, *, value: bool) -> NDArray[np.bool_]:
+    """(N,) the same value for each row; for many rows it is mapped from a temporary file.
+
+    Raises:
+        OSError: the temporary folder has too little room.
+    """
+    if count <= FEW_FLAGS:
+        return np.full(count, value)
+    flags = mapped_room((count,), np.dtype(np.bool_), "a byte a row")
+    flags[:] = value
+    return flags
 
 
 @dataclass
@@ -67,7 +83,7 @@ class VectorReader:
     dimensions: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._missing = np.ones(self.count, bool)
+        self._missing = flags_for(self.count, value=True)
 
     def add(self, batch: pyarrow.RecordBatch, start: int) -> None:
         """Read the vectors of a batch.
@@ -131,7 +147,7 @@ class VectorReader:
             TableError: there is no vector.
         """
         if self._vectors is None and self.may_lack:
-            return np.zeros((self.count, 1), np.float32), self._missing
+            return zeros_for(self.count, 1), self._missing
         if self._vectors is None:
             name = self.columns.vectors[0]
             raise TableError(f"{self.path}: the column {name!r} holds no vector")

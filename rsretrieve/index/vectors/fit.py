@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,22 @@ from numpy.typing import NDArray
 
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_of, last_line, on_gpu
-from rsretrieve.index.vectors.lists_on_disk import can_fill_on_disk, filled_on_disk
+from rsretrieve.index.vectors.lists_on_disk import (
+    Portion,
+    can_fill_on_disk,
+    filled_on_disk,
+)
 
 ADD_BLOCK = 65_536  # vectors added at once
+SAMPLE_IN_MEMORY_BYTES = 1 << 26
+"""Up to this size the vectors that train an index lie in memory."""
 _TRAINED_PER_CELL = 64  # FAISS wants at least 39, and drops what exceeds 256
 _LEAST_TRAINED = 65_536
 _COMMON_KEYS = ("Flat", "IVF256,Flat", "IVF1024,SQ8", "IVF4096,PQ64", "HNSW32", "SQ8", "PQ64")
 
 
-Fill = Callable[[Any, NDArray[np.float32]], None]
-"""Adds all vectors, (N, D) float32, to a trained FAISS index, in their order."""
+Fill = Callable[[Any, NDArray[np.float32]], Iterator[Portion]]
+"""Of a trained FAISS index and all vectors, (N, D) float32: what adds them, in their order."""
 
 
 def build_faiss_index(
@@ -40,7 +47,7 @@ def build_faiss_index(
         gpu: the number of the GPU to train and fill it on if possible, or None.
         fill: adds the vectors without a GPU; None: this process does.
         lists_folder: a folder on the disk on which the lists of cells are filled, if the kind of
-            index allows it; None to fill them in memory.
+            index allows it; None to fill them in memory, or on the GPU.
 
     Returns:
         The FAISS index on the CPU; memory-mapped, if it was filled on the disk.
@@ -58,9 +65,11 @@ def build_faiss_index(
             return there
         if not index.is_trained:
             train_cells(index, _training_sample(vectors, index), gpu)
+        portions = (fill or portions_here)(index, vectors)
         if lists_folder is not None and can_fill_on_disk(index):
-            return filled_on_disk(index, vectors, lists_folder)
-        (fill or fill_here)(index, vectors)
+            return filled_on_disk(index, portions, vectors, lists_folder)
+        for add in portions:
+            add(index)
     except RuntimeError as error:
         raise InvalidArgument(
             f"FAISS cannot build {key!r} over {len(vectors)} vectors ({last_line(error)})",
@@ -114,16 +123,22 @@ def _filled_on_gpu(index: Any, vectors: NDArray[np.float32], gpu: int) -> Any | 
     try:
         if not there.is_trained:
             train_cells(there, _training_sample(vectors, index), None)
-        fill_here(there, vectors)
+        for add in portions_here(there, vectors):
+            add(there)
         return faiss_module().index_gpu_to_cpu(there)
     except RuntimeError:  # its memory is full: other programs use it, too
         return None
 
 
-def fill_here(index: Any, vectors: NDArray[np.float32]) -> None:
-    """Add vectors to a trained index, block by block; see `Fill`."""
+def portions_here(index: Any, vectors: NDArray[np.float32]) -> Iterator[Portion]:
+    """Blocks of vectors, which this process encodes; see `Fill`."""
+    del index
     for start in range(0, len(vectors), ADD_BLOCK):
-        index.add(np.ascontiguousarray(vectors[start : start + ADD_BLOCK], np.float32))
+        yield partial(_add, np.ascontiguousarray(vectors[start : start + ADD_BLOCK], np.float32))
+
+
+def _add(block: NDArray[np.float32], index: Any) -> None:
+    index.add(block)
 
 
 def _silence_warnings(index: Any) -> None:
@@ -148,11 +163,19 @@ def train_cells(index: Any, sample: NDArray[np.float32], gpu: int | None) -> Non
 
 
 def _training_sample(vectors: NDArray[np.float32], index: Any) -> NDArray[np.float32]:
-    """Evenly spaced vectors, as many as the cells need: (S, D) float32."""
+    """Evenly spaced vectors, as many as the cells need: (S, D) float32; many lie on the disk."""
     ivf = inverted_lists_of(index)
     wanted = max(_LEAST_TRAINED, _TRAINED_PER_CELL * (ivf.nlist if ivf is not None else 0))
     rows = np.linspace(0, len(vectors) - 1, min(wanted, len(vectors))).astype(np.int64)
-    return np.ascontiguousarray(vectors[rows], np.float32)
+    if 4 * len(rows) * vectors.shape[1] <= SAMPLE_IN_MEMORY_BYTES:
+        return np.ascontiguousarray(vectors[rows], np.float32)
+    from rsretrieve.data.loading.batches import mapped_room  # a query does not need it
+
+    shape = (len(rows), vectors.shape[1])
+    sample = mapped_room(shape, np.dtype(np.float32), "the vectors that train the index")
+    for start in range(0, len(rows), ADD_BLOCK):
+        sample[start : start + ADD_BLOCK] = vectors[rows[start : start + ADD_BLOCK]]
+    return sample
 
 
 def update_rows(index: Any, origin: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:

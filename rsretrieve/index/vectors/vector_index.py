@@ -267,7 +267,7 @@ class VectorIndex:
             vectors: (N, D) float32, unit rows.
             key: kind of index in FAISS's notation: `Flat`, `IVF256,Flat`, `HNSW32` …
             gpu: the number of the GPU to build and search on, or None.
-            fill: adds the vectors without a GPU; None: this process does.
+            fill: see `build_faiss_index`.
             lists_folder: see `build_faiss_index`.
 
         Raises:

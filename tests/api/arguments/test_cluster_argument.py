@@ -2,9 +2,10 @@ from importlib.machinery import ModuleSpec
 
 import pytest
 
-from rsretrieve.api.arguments.cluster_argument import ClusterArguments, long_list
+from rsretrieve.api.arguments.cluster_argument import ClusterArguments, given_long_list
+from rsretrieve.api.call_report import CallReport
 from rsretrieve.enums import Engine
-from rsretrieve.errors import InvalidArgument, MissingPackage
+from rsretrieve.errors import InvalidArgument, MissingPackage, TableError
 from rsretrieve.index.cluster import ray_cluster
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
 
@@ -53,7 +54,21 @@ def test_without_ray_it_is_said(monkeypatch):
 def test_a_long_list_is_read_part_by_part(tmp_path, monkeypatch):
     path = tmp_path / "tiles.csv"
     path.write_text("tile\na.png\nb.png\n")
-    assert long_list(path) is None
-    assert long_list([path, 3]) is None
-    monkeypatch.setattr("rsretrieve.index.build_from_list.LONG_LIST_BYTES", 1)
-    assert long_list(path).count == long_list([str(path)]).count == 2
+    call = CallReport(lambda _: None)
+    assert given_long_list(path, call, refuse_repeated=True) is None
+    assert given_long_list([path, 3], call, refuse_repeated=True) is None
+    monkeypatch.setattr("rsretrieve.index.long_list.LONG_LIST_BYTES", 1)
+    for given in (path, [str(path)]):
+        assert given_long_list(given, call, refuse_repeated=True).count == 2
+
+
+def test_a_long_list_that_names_a_tile_twice_is_told(tmp_path, monkeypatch):
+    path = tmp_path / "tiles.csv"
+    path.write_text("tile\na.png\na.png\n")
+    monkeypatch.setattr("rsretrieve.index.long_list.LONG_LIST_BYTES", 1)
+    told = []
+    call = CallReport(told.append)
+    assert given_long_list(path, call, refuse_repeated=False) is None
+    assert "twice" in told[0].text
+    with pytest.raises(TableError, match=r"a\.png"):
+        given_long_list(path, call, refuse_repeated=True)

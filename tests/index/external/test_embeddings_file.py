@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import geopandas
 import numpy as np
 import pyarrow
 import pytest
-from pyarrow import parquet
+from pyarrow import csv, parquet
 from shapely.geometry import MultiPoint, Point, Polygon, box
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
@@ -20,6 +21,7 @@ from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InputError, NoUsableTiles, TableError, TileError
 from rsretrieve.export.geoparquet import write_embeddings
 from rsretrieve.index.build_from_embeddings import index_embeddings
+from rsretrieve.index.external import embedding_tables, mapped_rows, stored_vectors
 from rsretrieve.index.external.embeddings_file import read_embeddings
 from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile
@@ -346,3 +348,125 @@ def test_no_signature_or_password_is_stored(tmp_path: Path) -> None:
     assert [row.id for row in rows] == [f"https://example.org/{i}.tif" for i in range(3)]
     assert rows[0].path == "/vsicurl/https://example.org/0.tif?band=1"
     assert not [path for path in (tmp_path / "index").iterdir() if b"secret" in path.read_bytes()]
+
+
+# Many rows
+
+
+@pytest.fixture
+def on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that many rows have on the disk lies there, in small blocks."""
+    monkeypatch.setattr(mapped_rows, "FEW_ROWS", 0)
+    monkeypatch.setattr(mapped_rows, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(stored_vectors, "FEW_FLAGS", 0)
+    monkeypatch.setattr(stored_vectors, "MOST_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(embedding_tables, "LONG_CSV_BYTES", 0)
+    monkeypatch.setattr(embedding_tables, "CSV_BLOCK_BYTES", 256)
+
+
+def table_of_rows(rows: int, seed: int = 0) -> pyarrow.Table:
+    """Vectors that are not unit vectors, some of them zero, with places, labels and ids."""
+    chance = np.random.default_rng(seed)
+    vectors = chance.normal(size=(rows, 3)).astype(np.float32)
+    vectors[[2, 19]] = 0
+    columns = {f"A{i:02}": vectors[:, i] for i in range(3)}
+    labels = [None if i % 5 == 0 else f"class {i % 3}" for i in range(rows)]
+    lons = [None if i % 4 == 0 else i % 900 / 10 for i in range(rows)]
+    return pyarrow.table(
+        {"id": [f"t{i}" for i in range(rows)], "label": labels, "lon": lons, "lat": lons} | columns
+    )
+
+
+def written(path: Path, table: pyarrow.Table) -> Path:
+    """As Parquet in small row groups, or as CSV."""
+    if path.suffix == ".csv":
+        csv.write_csv(table, path)
+    else:
+        parquet.write_table(table, path, row_group_size=9)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_many_rows_are_read_as_few_are(
+    tmp_path: Path, request: pytest.FixtureRequest, suffix: str
+) -> None:
+    path = written(tmp_path / f"v.{suffix}", table_of_rows(60))
+    contexts = RunContext(), RunContext()
+    few = read(path, context=contexts[0])
+    request.getfixturevalue("on_disk")
+    many = read(path, context=contexts[1])
+    assert isinstance(many.vectors, np.memmap)
+    assert np.array_equal(many.vectors, few.vectors)
+    assert many.rows == few.rows
+    assert len(many.rows) == 58
+    assert many.facts == few.facts
+    assert contexts[1].failures == contexts[0].failures
+    assert [bad.tile_id for bad in contexts[1].failures] == ["t2", "t19"]
+
+
+@pytest.mark.parametrize("late", ["3.5", "word", ""])
+def test_a_long_csv_whose_first_rows_mislead_is_read_right(
+    tmp_path: Path, request: pytest.FixtureRequest, late: str
+) -> None:
+    """Ids that look like numbers at first keep their zeros, as in a short file."""
+    lines = [f"{i:04},{i + 1},1\n" for i in range(80)]
+    lines[70] = f"{late},71,1\n"
+    path = tmp_path / "v.csv"
+    path.write_text("".join(["id,emb0,emb1\n", *lines]))
+    few = read(path)
+    request.getfixturevalue("on_disk")
+    many = read(path)
+    assert many.rows == few.rows
+    assert many.rows[1].id == few.rows[1].id
+    assert np.array_equal(many.vectors, few.vectors)
+
+
+@pytest.mark.parametrize("apart", [1, 8, 40])
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_an_id_that_occurs_again_in_another_block_is_refused(
+    tmp_path: Path, on_disk: None, suffix: str, apart: int
+) -> None:
+    table = table_of_rows(60)
+    ids = table.column("id").to_pylist()
+    ids[10 + apart] = ids[10]
+    table = table.set_column(0, "id", pyarrow.array(ids))
+    with pytest.raises(TableError, match="'t10'") as refused:
+        read(written(tmp_path / f"v.{suffix}", table))
+    assert "twice" in refused.value.message
+
+
+@pytest.mark.slow
+def test_reading_four_times_as_many_rows_takes_no_more_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapped_rows, "FEW_ROWS", 1000)
+    monkeypatch.setattr(mapped_rows, "BLOCK_ROWS", 10_000)
+    monkeypatch.setattr(stored_vectors, "FEW_FLAGS", 1000)
+    monkeypatch.setattr(stored_vectors, "MOST_IN_MEMORY_BYTES", 1000)
+    peaks = []
+    for rows in (1_000, 70_000, 280_000):  # the first one imports what is needed; vectors
+        # are normalised in blocks of 65,536
+        path = tmp_path / f"{rows}.parquet"
+        parquet.write_table(table_of_rows(rows), path, row_group_size=5000)
+        peaks.append(peak_of(path))
+    assert peaks[2] < 1.25 * peaks[1]
+
+
+POOLS: list[pyarrow.MemoryPool] = []
+"""They stay until the end: what was allocated in them may live as long."""
+
+
+def peak_of(path: Path) -> int:
+    """The bytes that reading embeddings takes at its peak, of Python, NumPy and Arrow."""
+    before = pyarrow.default_memory_pool()
+    pool = pyarrow.proxy_memory_pool(before)
+    POOLS.append(pool)
+    pyarrow.set_memory_pool(pool)
+    tracemalloc.start()
+    try:
+        content = read(path)
+        assert len(content.rows) == parquet.read_metadata(path).num_rows - 2
+        return tracemalloc.get_traced_memory()[1] + (pool.max_memory() or 0)
+    finally:
+        tracemalloc.stop()
+        pyarrow.set_memory_pool(before)

@@ -17,6 +17,7 @@ from rasterio.transform import from_bounds
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InvalidArgument, TableError
+from rsretrieve.index.external import mapped_rows
 from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embeddings_file import read_embeddings
 from rsretrieve.index.store.folder import IndexContent
@@ -357,7 +358,12 @@ def test_an_array_is_cut(tmp_path: Path) -> None:
     assert content.vectors == pytest.approx(expected, abs=1e-6)
 
 
-def test_windows_get_their_places_from_scenes_beside_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", [1, 2, 100_000])
+def test_windows_get_their_places_from_scenes_beside_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(mapped_rows, "BLOCK_ROWS", block)
+    monkeypatch.setattr(mapped_rows, "FEW_ROWS", block)
     (tmp_path / "s").mkdir()
     scene = raster(tmp_path / "s" / "scene.tif", np.ones((3, 30, 40), np.uint8), "EPSG:32632")
     names = [

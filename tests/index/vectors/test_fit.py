@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rsretrieve.data.loading import batches
+from rsretrieve.data.loading.batches import mapped_room
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.index.vectors import fit
 from rsretrieve.index.vectors.fit import check_key
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from tests.support.vectors import clustered_rows, unit_rows
@@ -91,3 +96,18 @@ def test_a_misspelt_kind_is_told_with_those_near(key: str, hint: str) -> None:
 def test_more_cells_than_tiles_are_told_before_these_are_embedded() -> None:
     with pytest.raises(InvalidArgument, match="there can be 1 to 100"):
         check_key("IVF256,Flat", 16, 100)
+
+
+@pytest.mark.parametrize("key", ["IVF8,Flat", "IVF8,SQ8"])
+def test_an_index_is_the_same_if_its_sample_lies_on_the_disk(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vectors = clustered_rows(800, 16, 8, 0)
+    VectorIndex.build(vectors, key).write(tmp_path / "memory")
+    monkeypatch.setattr(fit, "SAMPLE_IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(fit, "ADD_BLOCK", 300)
+    rooms = list[tuple[int, ...]]()
+    monkeypatch.setattr(batches, "mapped_room", lambda *a: rooms.append(a[0]) or mapped_room(*a))
+    VectorIndex.build(vectors, key).write(tmp_path / "disk")
+    assert rooms == [(800, 16)]
+    assert (tmp_path / "disk").read_bytes() == (tmp_path / "memory").read_bytes()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from rsretrieve._core.paths import Location
 from rsretrieve.data.access import Readable, policy_for
@@ -21,6 +22,7 @@ from rsretrieve.data.window import split_window
 from rsretrieve.data.workers.pool import WorkerSlot, worker_slots
 from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import InvalidArgument, TileError
+from rsretrieve.index.external.mapped_rows import MappedRows, blocks_of
 from rsretrieve.index.external.places.place_columns import PLACE_COLUMNS, table_of_places
 from rsretrieve.index.store.tile_schema import SCHEMA
 from rsretrieve.index.store.tile_table import TileTable
@@ -39,36 +41,48 @@ def with_scene_places(folder: Path, table: TileTable, context: RunContext) -> Ti
         table: the tiles.
         context: receives notices of scenes that are missing or cannot be read.
     """
-    columns = table.columns
+    if not any(len(_lacking(block)) for block in blocks_of(table)):
+        return table
+    placed = MappedRows(len(table))
+    with worker_slots(1) as (slot,):
+        for block in blocks_of(table):
+            placed.append(_with_places(slot, folder, block, context))
+    return placed.table()
+
+
+def _lacking(columns: pyarrow.Table) -> NDArray[np.int64]:
+    """The rows that are windows without a place."""
     lacking = pc.and_(
         pc.invert(columns.column("crs").is_valid()),
         pc.match_substring_regex(columns.column("id"), _WINDOW),
     )
-    rows = np.flatnonzero(lacking.to_numpy())
+    return np.flatnonzero(lacking.to_numpy())
+
+
+def _with_places(
+    slot: WorkerSlot, folder: Path, columns: pyarrow.Table, context: RunContext
+) -> pyarrow.Table:
+    """Some rows with the places of their windows."""
+    rows = _lacking(columns)
     if not len(rows):
-        return table
+        return columns
     ids = columns.column("id").take(pyarrow.array(rows)).to_pylist()
     scenes: dict[str, list[int]] = defaultdict(list)
     for i, tile_id in enumerate(ids):
         scenes[split_window(tile_id)[0]].append(i)
     places: list[Place | None] = [None] * len(ids)
-    found = np.zeros(len(ids), bool)
-    with worker_slots(1) as (slot,):
-        for name, which in scenes.items():
-            path = _beside(folder, name)
-            if path is None:
-                _note(context, [ids[i] for i in which], Note.NO_SCENE)
-                continue
-            found[which] = True
-            for start in range(0, len(which), _AT_ONCE):
-                part = which[start : start + _AT_ONCE]
-                placed = _placed(slot, path, [ids[i] for i in part], context)
-                for i, place in zip(part, placed):
-                    places[i] = place
-    paths = [
-        str(_beside(folder, split_window(ids[i])[0])) if found[i] else "" for i in range(len(ids))
-    ]
-    return _replaced(table, rows.tolist(), places, paths)
+    paths = [""] * len(ids)
+    for name, which in scenes.items():
+        path = _beside(folder, name)
+        if path is None:
+            _note(context, [ids[i] for i in which], Note.NO_SCENE)
+            continue
+        for start in range(0, len(which), _AT_ONCE):
+            part = which[start : start + _AT_ONCE]
+            placed = _placed(slot, path, [ids[i] for i in part], context)
+            for i, place in zip(part, placed):
+                places[i], paths[i] = place, str(path)
+    return _replaced(columns, rows.tolist(), places, paths)
 
 
 def _beside(folder: Path, name: str) -> Path | None:
@@ -105,11 +119,11 @@ def _note(context: RunContext, ids: list[str], note: Note) -> None:
 
 
 def _replaced(
-    table: TileTable, rows: list[int], places: list[Place | None], paths: list[str]
-) -> TileTable:
-    columns, placed = table.columns, table_of_places(places)
-    source = np.arange(len(table))
-    source[rows] = len(table) + np.arange(len(rows))
+    columns: pyarrow.Table, rows: list[int], places: list[Place | None], paths: list[str]
+) -> pyarrow.Table:
+    placed = table_of_places(places)
+    source = np.arange(len(columns))
+    source[rows] = len(columns) + np.arange(len(rows))
     known = columns.column("path").to_pylist()
     for row, path in zip(rows, paths):
         known[row] = known[row] or path
@@ -120,4 +134,4 @@ def _replaced(
     for name, values in new.items():
         at = columns.schema.get_field_index(name)
         columns = columns.set_column(at, SCHEMA.field(name), values)
-    return TileTable(columns)
+    return columns
