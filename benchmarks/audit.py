@@ -33,7 +33,7 @@ from grid.data import (
     unseen_tiles,
 )
 from grid.noises import Noise
-from grid.running import trained_model
+from grid.training import trained_model
 
 from rsretrieve.network.metadata import DESCRIPTION_FILE
 

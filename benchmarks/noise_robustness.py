@@ -9,6 +9,16 @@ is a row of the results and never runs again; an interrupted one goes on where i
     python benchmarks/noise_robustness.py --gpu      AID at 128 px, the published 130 epochs
     python benchmarks/noise_robustness.py --table    what is finished, as a table and a plot
 
+    python benchmarks/noise_robustness.py --compare DIR --noise table --rate 0.3 --seeds 3
+
+With `--compare` the methods that are options of `train` are compared by `rsretrieve compare`, with
+this benchmark's tiles, noise and recipes: one folder with paired differences, a plot and a
+verdict. Models of the grid are trained by the same code, and each is an ordinary model folder.
+
+The grid remains beside it for what a comparison does not have: methods that are no options of
+`train` (cross entropy, early-learning regularisation, small loss, features as they are), a split of
+its own for each seed, and the figures of the audit.
+
 Validation tiles have their true labels, as published. The paper's recipe picks its best
 epoch by them; `robust` and the others never look at them but for the record.
 """
@@ -70,10 +80,23 @@ def main(
     plot: Annotated[
         Path | None, typer.Option(help="Draw mAP against rate, of one data set and size.")
     ] = None,
+    compare: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Compare methods with this noise in this folder; --method does not count.",
+        ),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=2, help="Of --compare.")] = 3,
     device: options.Device = "auto",
 ) -> None:
     """Run what is not finished of a preset, or one cell, and print one table."""
     one = Cell(dataset, size, noise, rate, method, backbone, epochs, seed)
+    if compare is not None:
+        from grid.comparing import compared, report
+
+        print(report(compared(one, Place(data, weights, work, device), compare, seeds)))
+        return
     kept = Results(results)
     cells = chosen_cells((quick, cpu, gpu), one)
     if not table:

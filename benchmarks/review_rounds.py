@@ -24,7 +24,7 @@ from grid.fixing import Gain, Mending, gain_by
 from grid.kept_rows import KeptRows
 from grid.noises import Noise
 from grid.reviewing import Reviewer, review_in_rounds
-from grid.running import trained_model
+from grid.training import trained_model
 
 from rsretrieve.audit.evidence.from_model import ModelEvidence
 

@@ -95,17 +95,17 @@ def cell_tiles(cell: Cell, place: Place, model_of: Callable[[Cell], Model]) -> C
         place: where to read and keep.
         model_of: the trained model of another cell, for instance-dependent noise.
     """
-    train, validation, test = _parts(cell, place)
-    labels = _labels_file(cell, place)
+    train, validation, test = split_lists(cell, place)
+    labels = labels_file(cell, place)
     given = _with_noise(cell, place, train, labels, model_of)
     return CellTiles(given, _true_labels(train), validation, test)
 
 
 def unseen_tiles(cell: Cell, place: Place, model_of: Callable[[Cell], Model]) -> CellTiles:
     """The tiles that no training of the cell uses, validation and test, with labels as wrong."""
-    _, validation, test = _parts(cell, place)
+    _, validation, test = split_lists(cell, place)
     tiles = TileSet("unseen", (*validation, *test))
-    labels = _labels_file(cell, place).with_name("unseen.csv")
+    labels = labels_file(cell, place).with_name("unseen.csv")
     given = _with_noise(cell, place, tiles, labels, model_of)
     return CellTiles(given, _true_labels(tiles), validation, test)
 
@@ -128,7 +128,7 @@ def cell_features(cell: Cell, place: Place) -> NDArray[np.float32]:
     folder = place.work / cell.dataset / f"seed{cell.seed}"
     path = folder / f"features-{cell.backbone}-{cell.size_px}px.npy"
     if not path.exists():
-        train = _parts(cell, place)[0]
+        train = split_lists(cell, place)[0]
         rows = features(train, cell.backbone, place.weights, cell.size_px, cell.seed)
         np.save(path, rows)
     return np.asarray(np.load(path), np.float32)
@@ -137,7 +137,13 @@ def cell_features(cell: Cell, place: Place) -> NDArray[np.float32]:
 def cell_folder(cell: Cell, place: Place) -> Path:
     """Where what comes of a cell is kept."""
     name = f"{cell.method}-{cell.backbone}-{cell.size_px}px-{cell.epochs}"
-    return _labels_file(cell, place).parent / name
+    return labels_file(cell, place).parent / name
+
+
+def table_of(cell: Cell, place: Place) -> str:
+    """Where the confusions of classes stand, as `corrupt-labels --table` takes it."""
+    own = str(place.data / "ucmerced_transitions.csv")
+    return "aid" if cell.dataset is Dataset.AID else own
 
 
 def model_that_errs(cell: Cell) -> Cell:
@@ -158,11 +164,17 @@ def model_that_audits(cell: Cell) -> Cell:
     return replace(cell, noise=Noise.UNIFORM, rate=0.0) if is_shifted else cell
 
 
-def _parts(cell: Cell, place: Place) -> list[TileSet]:
+def list_files(cell: Cell, place: Place) -> list[Path]:
+    """The lists of the training, validation and test tiles of a cell."""
     folder = place.work / cell.dataset / f"seed{cell.seed}"
-    files = [folder / f"{name}.csv" for name in ("train", "val", "test")]
+    return [folder / f"{name}.csv" for name in ("train", "val", "test")]
+
+
+def split_lists(cell: Cell, place: Place) -> list[TileSet]:
+    """The training, validation and test tiles of a cell, with true labels."""
+    files = list_files(cell, place)
     if not all(path.exists() for path in files):
-        folder.mkdir(parents=True, exist_ok=True)
+        files[0].parent.mkdir(parents=True, exist_ok=True)
         found = find_tiles(_tiles_folder(cell, place))
         for path, part in zip(files, split_per_class(found, FRACTIONS, cell.seed)):
             write_list(path, part, overwrite=True)
@@ -184,7 +196,8 @@ def _tiles_folder(cell: Cell, place: Place) -> Path:
     return folder
 
 
-def _labels_file(cell: Cell, place: Place) -> Path:
+def labels_file(cell: Cell, place: Place) -> Path:
+    """The labels of a cell's training tiles, some of them wrong."""
     # Which labels go wrong may hang on the model that errs, and so on what it is trained by.
     by = "features" if cell.method is Method.FROZEN else str(cell.epochs)
     detail = f"-{cell.backbone}-{cell.size_px}px-{by}"
@@ -198,9 +211,8 @@ def _corrupted(
     if cell.noise is Noise.UNIFORM:
         return corrupt_uniformly(train, cell.rate, cell.seed)
     if cell.noise is Noise.TABLE and cell.dataset.made_up is None:
-        own = str(place.data / "ucmerced_transitions.csv")
-        table = "aid" if cell.dataset is Dataset.AID else own
-        return corrupt_by_table(train, cell.rate, read_transitions(table), cell.seed)
+        table = read_transitions(table_of(cell, place))
+        return corrupt_by_table(train, cell.rate, table, cell.seed)
     if cell.noise is Noise.INSTANCE and cell.method is Method.FROZEN:
         return _corrupted_by_features(cell, place, train)
     if cell.noise is Noise.INSTANCE:

@@ -10,7 +10,7 @@ import numpy as np
 from grid.cells import Cell
 from grid.data import CellTiles, Place, cell_folder, cell_tiles
 from grid.reviewing import Reviewer, review_in_rounds
-from grid.running import model_in, trained_model
+from grid.training import model_in, trained_model
 from rsretrieve.audit.audit import AuditRequest, audit_labels
 from rsretrieve.audit.evidence.from_model import ModelEvidence
 from rsretrieve.audit.result import Audit

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,12 +17,12 @@ from grid.baselines import (
     small_loss,
 )
 from grid.cells import Cell, Method
-from grid.data import CellTiles, Place, cell_folder, cell_tiles
+from grid.data import CellTiles, Place, cell_tiles
+from grid.training import CPU_FILE, trained_model
 from rsretrieve._core.tables import read_table
 from rsretrieve.audit.estimators.prototype_scores import score_labels
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.enums import Validation
 from rsretrieve.evaluation.label_error_metrics import auroc, average_precision
 from rsretrieve.evaluation.retrieval_metrics import (
     LabelledVectors,
@@ -36,11 +33,7 @@ from rsretrieve.evaluation.retrieval_metrics import (
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.index.vectors.fit import spherical_kmeans
 from rsretrieve.network.device import choose_device, describe_device
-from rsretrieve.network.metadata import DESCRIPTION_FILE
-from rsretrieve.network.model import Model
-from rsretrieve.network.model_folder import HISTORY_FILE, load_model
-from rsretrieve.training.recipe import PAPER, ROBUST, ROBUST_BY_AGREEMENT, Recipe
-from rsretrieve.training.train import TrainingRequest, train_model
+from rsretrieve.network.model_folder import HISTORY_FILE
 
 
 @dataclass(frozen=True)
@@ -97,54 +90,6 @@ def run_cell(cell: Cell, place: Place) -> Figures:
     return _measure(cell, tiles, trained, place)
 
 
-def trained_model(cell: Cell, place: Place) -> Model:
-    """The model of a cell, trained when it is not there yet."""
-    tiles = cell_tiles(cell, place, lambda other: trained_model(other, place))
-    return model_in(cell_folder(cell, place), cell, tiles, place)
-
-
-def model_in(folder: Path, cell: Cell, tiles: CellTiles, place: Place) -> Model:
-    """The model in a folder, trained by a cell's method on these tiles when it is not there."""
-    if not (folder / DESCRIPTION_FILE).exists():
-        unfinished = folder.with_name(f".{folder.name}.unfinished")
-        request = TrainingRequest(
-            tiles=tiles.train,
-            output=folder,
-            recipe=recipe_of(cell),
-            device=choose_device(place.device),
-            validation=tiles.validation,
-            weights=place.weights,
-            seed=cell.seed,
-            resume=unfinished.exists(),
-        )
-        started = time.process_time()
-        train_model(request, RunContext(strict=True), _note_time(started))
-    return load_model(folder, choose_device(place.device))
-
-
-def recipe_of(cell: Cell) -> Recipe:
-    """The recipe of a cell whose method is one of ours.
-
-    Validation tells each epoch's K-NN accuracy, whatever the recipe validates by, so that a
-    collapse shows. `robust` keeps its average whatever validation says: only its time grows.
-    """
-    ours = {Method.ROBUST: ROBUST, Method.ROBUST_BY_AGREEMENT: ROBUST_BY_AGREEMENT}
-    return ours.get(cell.method, PAPER).changed(
-        validation=Validation.NEIGHBOURS,
-        loss=cell.method.paper_loss,
-        backbone=cell.backbone,
-        size_px=cell.size_px,
-        epochs=cell.epochs,
-    )
-
-
-def _note_time(started: float) -> Callable[[Path], None]:
-    def note(folder: Path) -> None:
-        (folder / "cpu_seconds.txt").write_text(f"{time.process_time() - started:.1f}\n")
-
-    return note
-
-
 def _train(cell: Cell, tiles: CellTiles, place: Place) -> _Trained:
     baselines = {
         Method.CROSS_ENTROPY: cross_entropy,
@@ -168,7 +113,7 @@ def _train(cell: Cell, tiles: CellTiles, place: Place) -> _Trained:
     rows = [row for _, row in read_table(model.folder / HISTORY_FILE, ())]
     accuracies = [float(row["validation_accuracy"]) for row in rows]
     seconds = sum(float(row["seconds"]) for row in rows)
-    cpu = float((model.folder / "cpu_seconds.txt").read_text())
+    cpu = float((model.folder / CPU_FILE).read_text())
     return _Trained(embedded, max(accuracies) - accuracies[-1], seconds, cpu)
 
 
@@ -209,8 +154,3 @@ def _measure(cell: Cell, tiles: CellTiles, trained: _Trained, place: Place) -> F
 
 def _or_nan(figure: float | None) -> float:
     return np.nan if figure is None else figure
-
-
-def forget(cell: Cell, place: Place) -> None:
-    """Drop what is kept of a cell's training, so that it is run anew."""
-    shutil.rmtree(cell_folder(cell, place), ignore_errors=True)

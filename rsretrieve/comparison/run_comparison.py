@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
 from rsretrieve._core.locks import only_writer
 from rsretrieve.comparison.cell_contexts import CellContexts
+from rsretrieve.comparison.cell_training import CellTraining, train_cell
 from rsretrieve.comparison.choice import Cell, Contrast, TrainingChoice
 from rsretrieve.comparison.comparison_folder import ComparisonFolder
 from rsretrieve.comparison.comparison_result import CellResult, Comparison
@@ -27,10 +27,8 @@ from rsretrieve.comparison.verdict import DETECTED
 from rsretrieve.data.profile.band_names import band_numbers
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.errors import CheckpointError, InvalidArgument, TrainingDiverged
-from rsretrieve.export.model_card import write_card_and_plot
+from rsretrieve.errors import InvalidArgument, TrainingDiverged
 from rsretrieve.export.plots import figure_class
-from rsretrieve.export.run_config import write_config
 from rsretrieve.network.device import choose_device
 from rsretrieve.network.metadata import DESCRIPTION_FILE, WEIGHTS_FILE, read_description
 from rsretrieve.network.model_folder import load_model
@@ -38,8 +36,6 @@ from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
 from rsretrieve.training.frozen.feature_cache import FeatureCache
 from rsretrieve.training.initialize import starting_model
-from rsretrieve.training.run.unfinished_training import checkpoint_path
-from rsretrieve.training.train import TrainingRequest, train_model
 
 FEWEST_SEEDS = 2
 _BANDS = 3  # where the tiles decide: every network takes as many
@@ -211,49 +207,9 @@ class _Run:
 
     def train(self, cell: Cell, tiles: TileSet, labels: Path | None, context: RunContext) -> None:
         """Train one cell; an interrupted training is continued."""
-        choice, output = cell.choice, self.folder.model(cell)
-        stale = output.exists()
-        request = TrainingRequest(
-            tiles=tiles,
-            output=output,
-            recipe=choice.recipe,
-            device=choose_device(self.request.device),
-            validation=choice.validation,
-            weights=choice.weights,
-            bands=band_numbers(tiles, choice.bands),
-            seed=cell.seed,
-            overwrite=stale,
-            micro_batches=choice.micro_batches,
-            features=self.cache,
-        )
-        config = choice.config(
-            {
-                "tiles": list(self.request.training.words) or None,
-                "labels": labels,
-                "seed": cell.seed,
-                "device": self.request.device,
-                "output": output,
-            }
-        )
-
-        def add_reports(made: Path) -> None:
-            write_card_and_plot(made, str(output))
-            write_config(made, "train", config)
-
-        self._trained(request, context, add_reports)
-
-    def _trained(
-        self, request: TrainingRequest, context: RunContext, add_reports: Callable[[Path], None]
-    ) -> None:
-        """Train, and continue an interrupted training if it is the same one."""
-        checkpoint = checkpoint_path(request.output)
-        if checkpoint.exists() and not request.overwrite:
-            try:
-                train_model(replace(request, resume=True), context, add_reports)
-                return
-            except CheckpointError:
-                shutil.rmtree(checkpoint.parent)  # of other tiles or options
-        train_model(request, context, add_reports)
+        sources = {"tiles": list(self.request.training.words) or None, "labels": labels}
+        output, device = self.folder.model(cell), self.request.device
+        train_cell(CellTraining(cell, tiles, output, device, sources, self.cache), context)
 
     def tiles_of(self, cell: Cell, context: RunContext) -> tuple[TileSet, Path | None]:
         """See `tiles_of_cell`."""

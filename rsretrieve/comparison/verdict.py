@@ -43,7 +43,7 @@ class Judged:
             )
         return (
             f"no difference can be shown between {self.choice} and {self.baseline} "
-            f"({found.estimate:+.3f} {metric_name(self.metric)}, {_interval(found)}); "
+            f"({_with_sign(found.estimate)} {metric_name(self.metric)}, {_interval(found)}); "
             f"{needed(found, self.detected)}"
         )
 
@@ -81,8 +81,7 @@ def metric_name(metric: str) -> str:
 
 def overall(judged: Sequence[Judged]) -> str:
     """All verdicts, and how several are corrected for."""
-    text = ". ".join(one.sentence for one in judged) + "."
-    text = text[0].upper() + text[1:]
+    text = " ".join(f"{_begun(one.sentence)}." for one in judged)
     if len(judged) < 2:
         return text
     return f"{text} {correction(len(judged))}"
@@ -97,6 +96,11 @@ def correction(count: int) -> str:
     )
 
 
+def _begun(sentence: str) -> str:
+    """With a capital letter, unless the name of a choice comes first."""
+    return f"No{sentence.removeprefix('no')}" if sentence.startswith("no ") else sentence
+
+
 def _interval(found: PairedDifference) -> str:
     low, high = found.low, found.high
     if found.estimate < 0 and found.is_shown:  # a size, as the difference before it
@@ -108,6 +112,10 @@ def _signed(value: float) -> str:
     """Three digits, more where a value that is not zero would look like zero."""
     digits = next((d for d in range(3, 7) if round(abs(value), d) > 0), 3)
     return f"{value:.{digits}f}".replace("-", "−")
+
+
+def _with_sign(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
 
 
 def _two_digits(count: int) -> str:

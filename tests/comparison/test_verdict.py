@@ -62,6 +62,16 @@ def test_several_comparisons_are_corrected_and_say_so():
     assert "Bonferroni" in said
 
 
+def test_every_sentence_begins_as_sentences_do_and_names_stay_as_they_are():
+    none = Judged("loss=nsl", "loss=rnsl", difference(-0.004, -0.02, 0.012))
+    better = Judged("labels=fixed.csv", "labels=noisy.csv", difference(0.1, 0.05, 0.15))
+    said = overall([none, better, none])
+    assert said.startswith("No difference can be shown between loss=nsl and loss=rnsl (−0.004 mAP")
+    assert ". labels=fixed.csv is better" in said
+    assert ". No difference" in said
+    assert ". no difference" not in said
+
+
 @pytest.mark.parametrize(
     ("metric", "name"),
     [("map", "mAP"), ("map_at_r", "mAP@R"), ("precision_at_5", "P@5"), ("recall_at_1", "R@1")],
