@@ -8,11 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from rsretrieve.audit.audit import AuditRequest, audit_labels
+from rsretrieve.audit.duplicates.find import NEIGHBOURS_WITH_PIXELS
 from rsretrieve.audit.estimators.neighbors import MOST_EXACT, PER_CELL
 from rsretrieve.audit.evidence.external_embeddings import ExternalEmbeddings
 from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
 from rsretrieve.costs.machine_rates import MachineRates
-from rsretrieve.costs.predict_index import RUNTIME_BYTES, Prediction
+from rsretrieve.costs.predict_index import (
+    Prediction,
+    processor_of_tiles,
+    runtime_bytes,
+    seconds_of_tiles,
+)
 from rsretrieve.costs.tile_rates import TileRates
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
@@ -20,7 +26,7 @@ from rsretrieve.data.tile import Tile, TileSet
 _FEW, _MANY = 1000, 4000
 _CLASSES, _WRONG = 20, 0.1
 _NEAR_CELLS = 10  # in which the neighbours of a tile are searched, of about `PER_CELL` tiles
-_TILE_BYTES, _ROW_BYTES = 2600, 80  # memory above the embeddings; a row of the CSV file
+_TILE_BYTES, _ROW_BYTES = 2600, 250  # memory above the embeddings; a row of the CSV file
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,22 @@ def predict_audit(
         "finding neighbours": count * compared_with(count) * rates.compare_s,
         "estimating": audit.base_s + audit.tile_s * count,
     }
-    seconds = {} if tiles is None else {"reading and embedding": tiles.embed_s * count}
+    seconds = seconds_of_tiles(tiles, count)
     seconds |= {name: one / rates.cores for name, one in processor.items()}
-    used = sum(processor.values()) + (0.0 if tiles is None else tiles.processor_s * count)
-    memory = RUNTIME_BYTES + (_TILE_BYTES + 4 * rates.dimensions) * count
+    used = sum(processor.values()) + processor_of_tiles(tiles, count)
+    if tiles is not None:
+        compared = compared_by_pixels(tiles.contrary) * count
+        seconds["comparing pixels"] = tiles.read_s * compared
+        used += tiles.read_processor_s * compared
+    memory = runtime_bytes(tiles) + (_TILE_BYTES + 4 * rates.dimensions) * count
     files, disk = 0 if tiles is None else int(tiles.file_bytes * count), _ROW_BYTES * count
     return Prediction("audit-labels", count, seconds, used, memory, disk, read_bytes=files)
+
+
+def compared_by_pixels(contrary: float) -> float:
+    """The share of the tiles that are read again: one of their neighbours has another label.
+
+    Args:
+        contrary: the share of the tiles whose nearest tile has another label.
+    """
+    return 1 - (1 - contrary) ** NEIGHBOURS_WITH_PIXELS

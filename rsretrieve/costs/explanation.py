@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class Explanation:
             "free_disk_bytes": self.limits.disk_bytes,
             "dollars_per_hour": self.limits.dollars_per_hour,
             "rates": vars(self.rates),
-            "tile_rates": None if tiles is None else vars(tiles),
+            "tile_rates": None if tiles is None else asdict(tiles),
         }
 
     def dollars(self, prediction: Prediction) -> float | None:

@@ -29,7 +29,8 @@ class Prediction:
     Attributes:
         command: `index`, `query`, `audit-labels` or `train`.
         tiles: N.
-        seconds: of each step by the clock, by its name, if the machine stays as busy as it is.
+        seconds: of each step by the clock, by its name, if the machine stays as busy as it is;
+            `starting` is the time until the first tile is read.
         processor_seconds: of all steps.
         memory_bytes: peak memory of the process; the system's cache of files does not count.
         disk_bytes: size of what is written.
@@ -82,12 +83,12 @@ def predict_index(
         "measuring recall": _tuning_s(rates, parts, count),
         "writing": rates.digest_s * disk + rates.row_s * count,
     }
-    seconds = {} if tiles is None else {"reading and embedding": tiles.embed_s * count}
+    seconds = seconds_of_tiles(tiles, count)
     seconds |= {name: one / rates.cores for name, one in processor.items()}
     seconds["writing"] += rates.write_s * disk
-    used = sum(processor.values()) + (0.0 if tiles is None else tiles.processor_s * count)
+    used = sum(processor.values()) + processor_of_tiles(tiles, count)
     sample_bytes = trained_on(parts.cells, count) * 4 * rates.dimensions
-    memory = RUNTIME_BYTES + _filling_bytes(plan, index_bytes, rates.dimensions)
+    memory = runtime_bytes(tiles) + _filling_bytes(plan, index_bytes, rates.dimensions)
     memory += min(sample_bytes, SAMPLE_IN_MEMORY_BYTES) + _BLOCK_BYTES * rates.dimensions
     if tiles is None:
         memory += int(rates.row_bytes * min(count, FEW_ROWS))
@@ -106,6 +107,23 @@ def _filling_bytes(plan: IndexPlan, index_bytes: int, dimensions: int) -> int:
     shard_bytes = max(SHARD_BYTES, index_bytes // MOST_SHARDS) if parts.cells else 0
     # The lists of a shard are vectors that double while they grow.
     return min(index_bytes, 4 * dimensions * parts.cells + 2 * shard_bytes)
+
+
+def seconds_of_tiles(tiles: TileRates | None, count: int) -> dict[str, float]:
+    """The steps until N tiles are embedded; none if the embeddings are given."""
+    if tiles is None:
+        return {}
+    return {"starting": tiles.start.seconds, "reading and embedding": tiles.embed_s * count}
+
+
+def processor_of_tiles(tiles: TileRates | None, count: int) -> float:
+    """The processor seconds until N tiles are embedded."""
+    return 0.0 if tiles is None else tiles.start.processor_s + tiles.processor_s * count
+
+
+def runtime_bytes(tiles: TileRates | None) -> int:
+    """Memory for programs: with tiles also for PyTorch, the model and its batches."""
+    return max(RUNTIME_BYTES, tiles.peak_bytes if tiles is not None else 0)
 
 
 def predict_query(rates: MachineRates, plan: IndexPlan, count: int) -> Prediction:

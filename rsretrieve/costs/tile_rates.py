@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
+
+import numpy as np
 
 from rsretrieve._core.machine.run_cost import CostMeter
 from rsretrieve._core.paths import Location
+from rsretrieve.audit.estimators.neighbors import most_similar
+from rsretrieve.costs.start_cost import NO_START, StartCost, peak_bytes
 from rsretrieve.data.file_state import FileState
 from rsretrieve.data.loading.batches import stream_batches
+from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.index.embed_tiles import BATCH_SIZE, embed_readable_tiles
+from rsretrieve.index.common_packing import packing_of_tiles
+from rsretrieve.index.embed_tiles import BATCH_SIZE, Embeddings, embed_readable_tiles
 from rsretrieve.network.model import Model
 
 _MEASURED = 2 * BATCH_SIZE
+_FIRST = 32  # tiles that start the processes that decode
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,10 @@ class TileRates:
         processor_s: the same in processor time, of the processes that decode, too.
         dimensions: D of the embeddings.
         file_bytes: of a tile on the disk; 0 if the tiles are not on this machine.
+        read_processor_s: processor seconds a tile, reading alone.
+        start: until the first tiles are embedded; does not depend on their number.
+        peak_bytes: peak memory of the process with the measured tiles.
+        contrary: share of the tiles whose nearest tile has another label.
     """
 
     measured: int
@@ -36,15 +46,22 @@ class TileRates:
     processor_s: float
     dimensions: int
     file_bytes: float = 0.0
+    read_processor_s: float = 0.0
+    start: StartCost = NO_START
+    peak_bytes: int = 0
+    contrary: float = 0.0
 
 
-def measure_tiles(model: Model, tiles: TileSet, context: RunContext) -> TileRates:
+def measure_tiles(
+    model: Model, tiles: TileSet, context: RunContext, start: StartCost = NO_START
+) -> TileRates:
     """Read and embed some tiles, spread over the set; the first few only warm up.
 
     Args:
         model: the model.
         tiles: the tiles; at most 256 are read, twice.
         context: receives the tiles that cannot be read.
+        start: what was taken until the model was there.
 
     Returns:
         The rates. A set that is on a slow disk is read from the disk by the first pass only.
@@ -52,25 +69,43 @@ def measure_tiles(model: Model, tiles: TileSet, context: RunContext) -> TileRate
     apart = max(1, len(tiles) // _MEASURED)
     some = tiles.select(list(range(0, len(tiles), apart))[:_MEASURED])
     quiet = RunContext(listener=context.report)
-    started = time.perf_counter()
+    warming = CostMeter()
+    packing_of_tiles(model, tiles, RunContext())
+    few = some.select(list(range(min(_FIRST, len(some)))))
+    first = embed_readable_tiles(model, few, quiet)
+    measure_scale(first.tiles, first.places)
+    warmed, reading = StartCost.since(warming), CostMeter()
     preprocessing = model.description.preprocessing
     read = sum(len(batch.tiles) for batch in stream_batches(some, preprocessing, 64, quiet))
-    reading = time.perf_counter() - started
-    embed_readable_tiles(model, some.select(list(range(min(8, len(some))))), quiet)
-    cost = CostMeter()
+    took, cost = StartCost.since(reading), CostMeter()
     embedded = embed_readable_tiles(model, some, quiet)
     processor = cost.to_json()["processor_seconds"]
     for failure in quiet.failures[: len(some) - read]:
         context.add_failure(failure)
     count = max(1, len(embedded.tiles))
+    of_few = StartCost(*(len(few) * one / count for one in (embedded.seconds, processor)))
     return TileRates(
         measured=len(some),
-        read_s=reading / max(1, read),
+        read_s=took.seconds / max(1, read),
         embed_s=embedded.seconds / count,
         processor_s=processor / count,
         dimensions=model.description.dimensions,
         file_bytes=bytes_a_tile(tiles),
+        read_processor_s=took.processor_s / max(1, read),
+        start=start + warmed.without(of_few),
+        peak_bytes=peak_bytes(),
+        contrary=_contrary(embedded),
     )
+
+
+def _contrary(embedded: Embeddings) -> float:
+    """The share of the tiles whose nearest tile has another label; 0 without labels."""
+    labels = np.array([tile.label or "" for tile in embedded.tiles])
+    if len(labels) < 2 or not labels.all():
+        return 0.0
+    nearest = most_similar(embedded.vectors, embedded.vectors, 2).rows
+    own = nearest[:, 0] == np.arange(len(labels))
+    return float(np.mean(labels[np.where(own, nearest[:, 1], nearest[:, 0])] != labels))
 
 
 def bytes_a_tile(tiles: TileSet) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
@@ -15,6 +13,7 @@ import torch
 from rsretrieve._core.machine.run_cost import processor_seconds
 from rsretrieve.costs.predict_index import Prediction
 from rsretrieve.costs.stage_clock import EPOCHS, FEATURES, HEAD, READING, REST, StageClock
+from rsretrieve.costs.start_cost import NO_START, StartCost, peak_bytes
 from rsretrieve.costs.tile_rates import bytes_a_tile
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -79,6 +78,7 @@ class TrainRates:
         file_bytes: of a tile on the disk.
         model_bytes: of the model folder.
         validation: validation tiles that are given.
+        start: until the training begins; does not depend on the number of tiles.
     """
 
     measured: int
@@ -96,10 +96,15 @@ class TrainRates:
     model_bytes: int
     file_bytes: float = 0.0
     validation: int = 0
+    start: StartCost = NO_START
 
 
 def measure_training(
-    tiles: TileSet, device: torch.device, context: RunContext, plan: TrainingPlan | None = None
+    tiles: TileSet,
+    device: torch.device,
+    context: RunContext,
+    plan: TrainingPlan | None = None,
+    start: StartCost = NO_START,
 ) -> TrainRates:
     """Train on some tiles for a few epochs, and measure every stage.
 
@@ -108,6 +113,7 @@ def measure_training(
         device: where to train.
         context: receives notices.
         plan: how to train; by default with the default recipe.
+        start: what was taken until the training can begin.
 
     Raises:
         LabelsError, NoUsableTiles: too few of them have labels.
@@ -144,11 +150,12 @@ def measure_training(
         pair_s=pair_s,
         base_s=seconds[REST] + max(0.0, seconds[EPOCHS] - sum(clock.epochs)),
         processor_share=used / total,
-        peak_bytes=_peak_bytes(),
+        peak_bytes=peak_bytes(),
         pixel_bytes=plan.pixels * len(taken.bands) * np.dtype(taken.dtype).itemsize,
         model_bytes=written,
         file_bytes=bytes_a_tile(labelled),
         validation=plan.validation,
+        start=start,
     )
 
 
@@ -161,13 +168,15 @@ def predict_training(rates: TrainRates, count: int) -> Prediction:
     """
     read = count + rates.validation
     seconds = {
+        "starting": rates.start.seconds,
         "reading": rates.read_s * read,
         "before the first epoch": rates.start_s * count,
         "epochs": rates.epoch_s * count * rates.epochs,
         "updating labels": rates.updates * (rates.update_s * count + rates.pair_s * count**2),
         "rest": rates.base_s,
     }
-    used = rates.processor_share * sum(seconds.values())
+    used = rates.processor_share * (sum(seconds.values()) - rates.start.seconds)
+    used += rates.start.processor_s
     memory = rates.peak_bytes + rates.pixel_bytes * max(0, read - rates.measured)
     disk = rates.model_bytes + _ROW_BYTES * count
     files = int(rates.file_bytes * read)
@@ -197,9 +206,3 @@ def _pair_s(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return (time.perf_counter() - started) / _VOTING**2
-
-
-def _peak_bytes() -> int:
-    """Peak memory of this process."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from rsretrieve.costs.machine_rates import MachineRates
-from rsretrieve.costs.predict_index import parts_of, predict_index, predict_query, trained_on
+from rsretrieve.costs.predict_index import (
+    RUNTIME_BYTES,
+    parts_of,
+    predict_index,
+    predict_query,
+    trained_on,
+)
+from rsretrieve.costs.start_cost import StartCost
 from rsretrieve.costs.tile_rates import TileRates
 from rsretrieve.index.vectors.choose_kind import IndexGoal, plan_index
 
@@ -65,6 +74,17 @@ def test_kinds_that_are_filled_in_memory_take_as_much_as_their_size(key: str) ->
     plan = plan_index(10**7, 128, 10**13, IndexGoal(key))
     assert plan.predicted_bytes is not None
     assert predict_index(RATES, plan, 10**7, None).memory_bytes > plan.predicted_bytes
+
+
+def test_tiles_add_the_start_of_the_command_and_the_memory_of_its_process() -> None:
+    plan = plan_index(1000, 128, 10**9, IndexGoal())
+    rates = TileRates(256, 0.001, 0.004, 0.005, 128, start=StartCost(7.0, 5.0), peak_bytes=10**9)
+    without = replace(rates, start=StartCost(), peak_bytes=0)
+    one, other = (predict_index(RATES, plan, 1000, tiles) for tiles in (rates, without))
+    assert one.seconds["starting"] == 7
+    assert one.total_seconds == pytest.approx(other.total_seconds + 7)
+    assert one.processor_seconds == pytest.approx(other.processor_seconds + 5)
+    assert one.memory_bytes - other.memory_bytes == 10**9 - RUNTIME_BYTES
 
 
 @pytest.mark.parametrize("memory", [10**8, 10**9, 10**11, 10**13])

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rsretrieve.costs.stage_clock import EPOCHS, HEAD, READING, REST, StageClock
+from rsretrieve.costs.start_cost import StartCost
 from rsretrieve.costs.train_costs import (
     TrainingPlan,
     TrainRates,
@@ -47,13 +48,24 @@ def test_a_training_is_the_sum_of_its_stages():
     found = predict_training(RATES, 1000)
     assert found.seconds == pytest.approx(
         {
-            **{"reading": 10, "before the first epoch": 20, "epochs": 1000, "rest": 4},
+            **{"starting": 0, "reading": 10, "before the first epoch": 20, "epochs": 1000},
+            "rest": 4,
             "updating labels": 3 * (50 + 1),
         }
     )
     assert found.processor_seconds == pytest.approx(2 * found.total_seconds)
     assert found.memory_bytes == 10**9 + 900 * 1000
     assert found.read_bytes == 7000
+
+
+def test_the_start_of_the_command_counts_once():
+    one, other = (
+        predict_training(replace(RATES, start=start), 1000)
+        for start in (StartCost(6.0, 5.0), StartCost())
+    )
+    assert one.seconds["starting"] == 6
+    assert one.total_seconds == pytest.approx(other.total_seconds + 6)
+    assert one.processor_seconds == pytest.approx(other.processor_seconds + 5)
 
 
 def test_validation_tiles_of_their_own_are_read_and_kept_in_memory():

@@ -17,7 +17,6 @@ from rsretrieve.data.windowing import SceneChoices
 
 if TYPE_CHECKING:
     from rsretrieve.costs.tile_rates import TileRates
-    from rsretrieve.costs.train_costs import TrainRates
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.data.tile import TileSet
 
@@ -120,18 +119,22 @@ def explain(
         check_model(named.folder)
         from rsretrieve.cli.io.cost_tables import costs_table
         from rsretrieve.costs.explanation import CostQuestion, explain_costs
+        from rsretrieve.costs.start_cost import StartCost
+        from rsretrieve.costs.train_costs import measure_training
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.index.vectors.choose_kind import IndexGoal
+        from rsretrieve.network.device import choose_device
 
         context = RunContext(listener=terminal.listen)
         rates, training, wide = None, None, dimensions or _DIMENSIONS
         if tiles:
             found = find_tiles(tiles, None, scenes, context)
             terminal.notice(*found.notices)
+            start = StartCost.of_process()
             rates = _tile_rates(found, named.folder, device, context)
             if "train" in names:
-                training = _train_rates(found, device, context)
+                training = measure_training(found, choose_device(device), context, start=start)
             counts, wide = counts or (len(found),), rates.dimensions
         else:
             terminal.notice("no TILES: reading and embedding are not part of the prediction")
@@ -148,21 +151,16 @@ def explain(
 
 def _tile_rates(found: TileSet, folder: Path | None, device: str, context: RunContext) -> TileRates:
     """Read and embed some tiles with the model, or with the embedding that `index` would fit."""
+    from rsretrieve.costs.start_cost import StartCost
     from rsretrieve.costs.tile_rates import measure_tiles
     from rsretrieve.network.device import choose_device
     from rsretrieve.network.model_folder import load_model
 
     if folder is not None:
-        return measure_tiles(load_model(folder, choose_device(device), context), found, context)
+        model = load_model(folder, choose_device(device), context)
+        return measure_tiles(model, found, context, StartCost.of_process())
     with default_model(found, DefaultRequest(None, None, 0), device, context) as fitted:
-        return measure_tiles(fitted, found, context)
-
-
-def _train_rates(found: TileSet, device: str, context: RunContext) -> TrainRates:
-    from rsretrieve.costs.train_costs import measure_training
-    from rsretrieve.network.device import choose_device
-
-    return measure_training(found, choose_device(device), context)
+        return measure_tiles(fitted, found, context, StartCost.of_process())
 
 
 def _parsed_commands(text: str) -> tuple[str, ...]:
