@@ -84,6 +84,10 @@ class Comparison:
         ... )
         >>> [one.name for one in found.summaries], len(found.queries)
         (['dimensions=8', 'dimensions=64'], 54)
+        >>> found.to_json()["verdict"] == found.verdict
+        True
+        >>> found.cell_row(found.results[0])["dimensions"]
+        '8'
     """
 
     output: Path

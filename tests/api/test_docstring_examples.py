@@ -18,8 +18,6 @@ from tests.support.repository import ROOT
 
 FUNCTIONS = [name for name in rsretrieve.__all__ if inspect.isfunction(getattr(rsretrieve, name))]
 CLASSES = [name for name in rsretrieve.__all__ if inspect.isclass(getattr(rsretrieve, name))]
-# Their methods are shown by their pages, which run: docs/find-them-all.md, docs/compare.md.
-ON_PAGES = {"Changes", "Comparison", "Finder", "Proposed"}
 FINDER = doctest.DocTestFinder(exclude_empty=True, recurse=True)
 # An example that leaves the choice of the embedding to the package is told of it.
 pytestmark = pytest.mark.filterwarnings("ignore:no model was given")
@@ -38,7 +36,7 @@ EXAMPLES += FINDER.find(
 
 @pytest.mark.parametrize("name", [*FUNCTIONS, *CLASSES])
 def test_everything_public_has_an_example(name):
-    assert name in ON_PAGES or name in {example.name for example in EXAMPLES}
+    assert name in {example.name for example in EXAMPLES}
 
 
 def members_of(name):
@@ -68,11 +66,7 @@ def test_every_member_is_documented(name, member, function, _value):
 
 @pytest.mark.parametrize(
     ("name", "member"),
-    [
-        (name, member)
-        for name, member, plain, value in MEMBERS
-        if value is plain and name not in ON_PAGES
-    ],
+    [(name, member) for name, member, plain, value in MEMBERS if value is plain],
 )
 def test_every_method_is_in_an_example(name, member):
     shown = [

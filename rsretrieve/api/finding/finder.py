@@ -40,6 +40,13 @@ class Proposed:
         probability: that it is of the kind, 0…1.
         reason: `likely`, `uncertain`, `random`, or `again` if it was proposed before.
         place: where it lies, or None.
+
+    Example:
+        >>> import rsretrieve
+        >>> finder = rsretrieve.find("index", "beach/beach_1_7.tif", session="one-beach.json")
+        >>> first = finder.propose(3)[0]
+        >>> first.tile.endswith(".tif"), first.rank >= 1, 0 <= first.probability <= 1
+        (True, True, True)
     """
 
     tile: str
@@ -68,6 +75,18 @@ class Finder(PlacedFiles):
         >>> low, high = finder.estimate.count.low, finder.estimate.count.high
         >>> low <= 16 <= high
         True
+        >>> finder.to_csv("beach.csv")
+        >>> finder.to_geojson("beach.geojson")
+        >>> finder.to_geoparquet("beach.parquet")
+        >>> finder.to_labels("beach-labels.csv", "beach")
+        >>> len(finder.to_dataframe()) == len(finder.to_geodataframe()) == len(finder)
+        True
+
+        The next proposals as a picture, and as a table to fill in:
+
+        >>> proposals = finder.propose(5)
+        >>> finder.to_sheet("next.png")
+        >>> finder.to_proposals("next.csv")
     """
 
     def __init__(

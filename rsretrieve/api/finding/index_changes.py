@@ -37,6 +37,20 @@ class Changes(PlacedFiles):
         alone_before: number of earlier tiles without a counterpart.
         alone_after: number of later tiles without a counterpart.
         found: the same as the library's inner functions take it.
+
+    Example:
+        >>> import rsretrieve
+        >>> windows = rsretrieve.open_tiles("scene.tif", window=32)
+        >>> early = rsretrieve.build_index(windows, "models/mine", "in-spring")
+        >>> late = rsretrieve.build_index(windows, "models/mine", "in-autumn")
+        >>> changes = rsretrieve.change(early, late)
+        >>> len(changes.to_dataframe()) == len(changes.to_geodataframe()) == len(changes) == 144
+        True
+        >>> changes.to_csv("changed.csv")
+        >>> changes.to_geojson("changed.geojson")
+        >>> changes.to_geoparquet("changed.parquet")
+        >>> changes.to_geotiff("changed.tif")
+        >>> changes.to_sheet("changed.png", k=3)
     """
 
     def __init__(self, found: changes_of_indexes.Changes, bands: tuple[int, ...]) -> None:
