@@ -269,3 +269,26 @@ def test_errors_and_events_load_nothing_of_weight():
 
 def test_tiles_are_found_without_pytorch():
     assert "torch" not in loaded_after("from rsretrieve import open_tiles")
+
+
+def public_parts(tree: ast.AST) -> list[ast.AST]:
+    """The module itself, and its classes, functions and methods with public names."""
+    found = [tree] if isinstance(tree, ast.Module) else []
+    for node in ast.iter_child_nodes(tree):
+        named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        overloads = [ast.unparse(one) for one in getattr(node, "decorator_list", ())]
+        if named and not node.name.startswith("_") and "overload" not in overloads:
+            found.append(node)
+            found += public_parts(node) if isinstance(node, ast.ClassDef) else []
+    return found
+
+
+@pytest.mark.parametrize(
+    "package", sorted(path.name for path in PACKAGE.iterdir() if path.is_dir())
+)
+def test_every_public_name_of_the_package_has_a_docstring(package):
+    """Of modules whose name begins with `_`, too, which ruff leaves out."""
+    for path in (PACKAGE / package).rglob("*.py"):
+        parts = public_parts(ast.parse(path.read_text(encoding="utf-8")))
+        bare = [getattr(part, "name", "module") for part in parts if not ast.get_docstring(part)]
+        assert not bare, path

@@ -22,6 +22,20 @@ def test_the_readme_shows_every_main_command():
     assert {"train", "index", "query", "audit-labels", "evaluate"} <= {w[1] for w in COMMANDS}
 
 
+def test_the_readme_shows_the_product_first_and_then_what_a_newcomer_asks():
+    headings = [
+        *("Install", "Three commands", "What it reads", "Python", "How it compares", "Figures"),
+        "Documentation",
+    ]
+    places = [README.index(f"\n## {heading}\n") for heading in headings]
+    assert places == sorted(places)
+    pictures = [README.index(name) for name in ("audit-page.webp", "hits.webp")]
+    sentence = README.index("\nrsretrieve finds")
+    assert max(pictures) < sentence < README.index("badges.svg") < places[0]
+    recording = README.index("terminal.svg")
+    assert places[1] < recording < places[2]
+
+
 def test_no_command_of_the_walk_through_writes_what_an_earlier_one_wrote():
     outputs = ("--output", "--page", "--fixed-labels", "--changes", "--sheet", "--geojson")
     written = [

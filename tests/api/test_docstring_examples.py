@@ -116,15 +116,15 @@ def quick(workplace, monkeypatch):
 
 
 @pytest.mark.medium
-def test_six_lines_of_the_readme_train_index_query_and_audit(quick):
+def test_five_lines_of_the_readme_train_index_query_and_audit(quick):
     section = README.read_text(encoding="utf-8").partition("\n## Python\n")[2].partition("\n## ")[0]
     [block] = python_blocks(section)
     lines = [line for line in block.splitlines() if line and not line.startswith("import ")]
-    assert len(lines) <= 6
+    assert len(lines) <= 5
     names: dict[str, object] = {}
     exec(block, names)
     assert (quick / "models" / "mine" / "model.json").is_file()
-    assert len(names["index"]) == len(names["tiles"]) == 144
+    assert len(names["index"]) == 144
     assert len(names["hits"]) == 10
     assert names["audit"].table.num_rows == 144
     assert (quick / "audit.html").stat().st_size > 10_000
