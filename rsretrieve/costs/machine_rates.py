@@ -140,7 +140,9 @@ def _code_rates(
     cells = 16
     index = faiss.index_factory(vectors.shape[1], f"IVF{cells},{code}", faiss.METRIC_INNER_PRODUCT)
     ivf: Any = inverted_lists_of(index)
-    ivf.cp.min_points_per_centroid = 1
+    for part in (ivf, getattr(index, "pq", None)):  # FAISS warns on standard error of few points
+        if part is not None:
+            part.cp.min_points_per_centroid = 1
     training = _seconds(lambda: index.train(vectors[:_TRAINED]), once=True)
     adding = _seconds(lambda: index.add(vectors), once=True) / len(vectors)
     ivf.nprobe = cells // 2

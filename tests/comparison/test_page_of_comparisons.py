@@ -6,7 +6,9 @@ import re
 import shlex
 
 import pytest
+import typer
 
+from rsretrieve.cli.main import app
 from tests.support.repository import ROOT
 
 PAGE = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
@@ -19,15 +21,23 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
+LINES = [line for block in blocks("bash") for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_command_of_the_page_is_accepted(line):
+    _, name, *arguments = shlex.split(line)
+    typer.main.get_command(app).commands[name].make_context(name, arguments)
+
+
 @pytest.mark.slow
 @pytest.mark.exhaustive
 @pytest.mark.filterwarnings("ignore::rsretrieve.errors.RsretrieveWarning")
 def test_every_block_of_the_page_runs(run, landscape, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiles").symlink_to(landscape)
-    lines = [line for block in blocks("bash") for line in block.splitlines()]
-    assert len(lines) >= 9
-    for line in lines:
+    assert len(LINES) >= 9
+    for line in LINES:
         words = shlex.split(line)
         assert words[0] == "rsretrieve"
         ran = run(*words[1:], *MORE.get(words[1], []))

@@ -7,7 +7,9 @@ import shutil
 import sys
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from tests.conftest import run_here
 from tests.support.made_once import made_once
@@ -34,6 +36,7 @@ def _write_examples(folder: Path) -> None:
         _run("index", "tiles", "--model", "models/mine", "--output", "index")
         _run("split", "tiles", "--output", "lists")
         _run("index", "--export", "embeddings.parquet", "--output", "index")
+    _write_changes(folder)
     demo = folder / "demo" / "tiles" / "beach"
     demo.mkdir(parents=True)
     shutil.copyfile(folder / "example.tif", demo / "beach_0_24.tif")
@@ -46,6 +49,15 @@ _QUICK = (*TRAINING, *("--epochs", 6, "--learning-rate", 0.03, "--batch-size", 1
 def _run(*arguments: object) -> None:
     ran = run_here(*arguments)
     assert ran.code == 0, ran.err
+
+
+def _write_changes(folder: Path) -> None:
+    """Three rows of the exported embeddings; the last one has lost its vector."""
+    rows = parquet.read_table(folder / "embeddings.parquet").slice(0, 3)
+    column = rows.schema.get_field_index("embedding")
+    vectors = pyarrow.array([*rows["embedding"].to_pylist()[:2], None], rows["embedding"].type)
+    changed = rows.set_column(column, rows.schema.field(column), vectors)
+    parquet.write_table(changed, folder / "changes.parquet")
 
 
 def _write_weights(path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from rsretrieve.cli.main import app
+from rsretrieve.training.loop import TrainingLoop
 from tests.conftest import run_here
 from tests.support.doc_blocks import PROGRAM, Block, blocks_of
 from tests.support.programs import TRAINING
@@ -21,7 +22,6 @@ from tests.support.repository import ROOT
 DOCS = ROOT / "docs"
 ELSEWHERE = {
     "reference/python.md",  # tests/api/test_docstring_examples.py
-    "find-them-all.md",  # tests/api/finding/test_finding_page.py
     "compare.md",  # the tests of comparisons
 }
 PAGES = sorted(
@@ -34,7 +34,7 @@ UPKEEP = {"--update", "--verify", "--repair", "--export", "--gpkg"}
 OUTPUTS = {
     *("--output", "--page", "--fixed-labels", "--changes", "--sheet", "--geojson", "--plot"),
     *("--geoparquet", "--gpkg", "--csv", "--onnx", "--leaks", "--fiftyone", "--label-studio"),
-    *("--noise-matrix", "--similarity-map", "--stac", "--export"),
+    *("--noise-matrix", "--similarity-map", "--stac", "--export", "--proposals", "--geotiff"),
 }
 # A training of a page is as short as that of `examples`.
 SHORT = {
@@ -65,8 +65,24 @@ def run_all(block: Block) -> None:
     for words in block.commands:
         if words[0] == PROGRAM:
             remove_outputs(words)
+            if "--resume" in words:
+                interrupt([word for word in words if word != "--resume"])
             ran = run_here(*shortened(words[1:]))
             assert ran.code == block.code, f"{' '.join(words)}\n{ran.err}"
+
+
+def interrupt(words: Sequence[str]) -> None:
+    """Begin a training, and end it as Ctrl-C does after the first epoch."""
+    whole = TrainingLoop.run_epoch
+
+    def until(training: TrainingLoop, number: int) -> Any:
+        if number:
+            raise KeyboardInterrupt
+        return whole(training, number)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrainingLoop, "run_epoch", until)
+        assert run_here(*shortened(list(words[1:]))).code == 130
 
 
 def remove_outputs(words: Sequence[str]) -> None:
@@ -85,6 +101,7 @@ def shortened(words: list[str]) -> list[str]:
     asked = {option: value for option, value in SHORT.items() if option not in words}
     if "--freeze-backbone" in words or "0" in words:
         del asked["--learning-rate"]
+    if {"--freeze-backbone", "--weights", "0"} & {*words}:
         # The weights are random: too few labels would pass the truncation.
         asked["--loss"] = "rnsl"
     return [*words, *(word for pair in asked.items() for word in pair)]
