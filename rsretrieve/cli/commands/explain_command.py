@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rsretrieve.cli import options
-from rsretrieve.cli.early_checks import check_device, check_model, check_tiles, find_model
+from rsretrieve.cli.early_checks import (
+    check_device,
+    check_labels_file,
+    check_model,
+    check_tiles,
+    find_model,
+)
 from rsretrieve.cli.index_options import goal_of_options
 from rsretrieve.cli.io.default_model import DefaultRequest, default_model
 from rsretrieve.cli.scene_options import takes_scenes
@@ -85,6 +91,7 @@ def explain(
             "Nothing is written. \\[default: the working folder]",
         ),
     ] = None,
+    labels: options.Labels = None,
     dollars_per_hour: Annotated[
         float | None,
         typer.Option(metavar="PRICE", min=0, help="Price of this machine; adds dollars."),
@@ -109,12 +116,15 @@ def explain(
         raise typer.BadParameter("the costs of train need TILES", param_hint="--commands")
     if not tiles and (counts is None or model is not None):
         raise typer.BadParameter("give TILES; or --at-scale without --model, for given embeddings")
+    if labels is not None and not tiles:
+        raise typer.BadParameter("--labels needs TILES", param_hint="--labels")
     if tiles and dimensions is not None:
         raise typer.BadParameter("--dimensions goes without TILES: the model decides them")
     goal = goal_of_options(faiss_key, recall, memory, append_only=False)
     named = find_model(model)
     with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:
         check_tiles(tiles)
+        check_labels_file(labels)
         check_device(device)
         check_model(named.folder)
         from rsretrieve.cli.io.cost_tables import costs_table
@@ -129,7 +139,7 @@ def explain(
         context = RunContext(listener=terminal.listen)
         rates, training, wide = None, None, dimensions or _DIMENSIONS
         if tiles:
-            found = find_tiles(tiles, None, scenes, context)
+            found = find_tiles(tiles, labels, scenes, context)
             terminal.notice(*found.notices)
             start = StartCost.of_process()
             rates = _tile_rates(found, named.folder, device, context)
