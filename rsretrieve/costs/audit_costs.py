@@ -90,9 +90,9 @@ def predict_audit(
     seconds |= {name: one / rates.cores for name, one in processor.items()}
     used = sum(processor.values()) + processor_of_tiles(tiles, count)
     if tiles is not None:
-        compared = compared_by_pixels(tiles.contrary) * count
-        seconds["comparing pixels"] = tiles.read_s * compared
-        used += tiles.read_processor_s * compared
+        pixels = tiles.pixels.times(compared_by_pixels(tiles.contrary) * count)
+        seconds["comparing pixels"] = pixels.seconds
+        used += pixels.processor_s
     memory = runtime_bytes(tiles) + (_TILE_BYTES + 4 * rates.dimensions) * count
     files, disk = 0 if tiles is None else int(tiles.file_bytes * count), _ROW_BYTES * count
     return Prediction("audit-labels", count, seconds, used, memory, disk, read_bytes=files)

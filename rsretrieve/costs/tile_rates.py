@@ -8,11 +8,13 @@ import numpy as np
 
 from rsretrieve._core.machine.run_cost import CostMeter
 from rsretrieve._core.paths import Location
+from rsretrieve.audit.duplicates.thumbprint import to_coarse_direction
 from rsretrieve.audit.estimators.neighbors import most_similar
-from rsretrieve.costs.start_cost import NO_START, StartCost, peak_bytes
+from rsretrieve.costs.cost import NO_COST, Cost, peak_bytes
 from rsretrieve.data.file_state import FileState
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.profile.measure_scale import measure_scale
+from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.index.common_packing import packing_of_tiles
@@ -34,7 +36,8 @@ class TileRates:
         processor_s: the same in processor time, of the processes that decode, too.
         dimensions: D of the embeddings.
         file_bytes: of a tile on the disk; 0 if the tiles are not on this machine.
-        read_processor_s: processor seconds a tile, reading alone.
+        pixels: what an audit takes to read a tile again, in full, to compare its pixels; nothing if
+            the tiles have no labels.
         start: until the first tiles are embedded; does not depend on their number.
         peak_bytes: peak memory of the process with the measured tiles.
         contrary: share of the tiles whose nearest tile has another label.
@@ -46,14 +49,14 @@ class TileRates:
     processor_s: float
     dimensions: int
     file_bytes: float = 0.0
-    read_processor_s: float = 0.0
-    start: StartCost = NO_START
+    pixels: Cost = NO_COST
+    start: Cost = NO_COST
     peak_bytes: int = 0
     contrary: float = 0.0
 
 
 def measure_tiles(
-    model: Model, tiles: TileSet, context: RunContext, start: StartCost = NO_START
+    model: Model, tiles: TileSet, context: RunContext, start: Cost = NO_COST
 ) -> TileRates:
     """Read and embed some tiles, spread over the set; the first few only warm up.
 
@@ -72,30 +75,37 @@ def measure_tiles(
     warming = CostMeter()
     packing_of_tiles(model, tiles, RunContext())
     few = some.select(list(range(min(_FIRST, len(some)))))
-    first = embed_readable_tiles(model, few, quiet)
+    first = embed_readable_tiles(model, few, RunContext(listener=context.report))
     measure_scale(first.tiles, first.places)
-    warmed, reading = StartCost.since(warming), CostMeter()
+    warmed, reading = Cost.since(warming), CostMeter()
     preprocessing = model.description.preprocessing
     read = sum(len(batch.tiles) for batch in stream_batches(some, preprocessing, 64, quiet))
-    took, cost = StartCost.since(reading), CostMeter()
+    took, embedding = Cost.since(reading), CostMeter()
     embedded = embed_readable_tiles(model, some, quiet)
-    processor = cost.to_json()["processor_seconds"]
+    processor_s = Cost.since(embedding).processor_s
     for failure in quiet.failures[: len(some) - read]:
         context.add_failure(failure)
-    count = max(1, len(embedded.tiles))
-    of_few = StartCost(*(len(few) * one / count for one in (embedded.seconds, processor)))
+    count, contrary = max(1, len(embedded.tiles)), _contrary(embedded)
+    of_few = Cost(embedded.seconds, processor_s).times(len(few) / count)
     return TileRates(
         measured=len(some),
         read_s=took.seconds / max(1, read),
         embed_s=embedded.seconds / count,
-        processor_s=processor / count,
+        processor_s=processor_s / count,
         dimensions=model.description.dimensions,
         file_bytes=bytes_a_tile(tiles),
-        read_processor_s=took.processor_s / max(1, read),
+        pixels=_reading_pixels(embedded.tiles) if contrary else NO_COST,
         start=start + warmed.without(of_few),
         peak_bytes=peak_bytes(),
-        contrary=_contrary(embedded),
+        contrary=contrary,
     )
+
+
+def _reading_pixels(tiles: TileSet) -> Cost:
+    """What a tile takes."""
+    meter = CostMeter()
+    count = sum(1 for _ in read_in_order(tiles, to_coarse_direction))
+    return Cost.since(meter).times(1 / max(1, count))
 
 
 def _contrary(embedded: Embeddings) -> float:

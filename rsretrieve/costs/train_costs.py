@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from rsretrieve._core.machine.run_cost import processor_seconds
+from rsretrieve.costs.cost import NO_COST, Cost, peak_bytes
 from rsretrieve.costs.predict_index import Prediction
 from rsretrieve.costs.stage_clock import EPOCHS, FEATURES, HEAD, READING, REST, StageClock
-from rsretrieve.costs.start_cost import NO_START, StartCost, peak_bytes
 from rsretrieve.costs.tile_rates import bytes_a_tile
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -96,7 +96,7 @@ class TrainRates:
     model_bytes: int
     file_bytes: float = 0.0
     validation: int = 0
-    start: StartCost = NO_START
+    start: Cost = NO_COST
 
 
 def measure_training(
@@ -104,7 +104,7 @@ def measure_training(
     device: torch.device,
     context: RunContext,
     plan: TrainingPlan | None = None,
-    start: StartCost = NO_START,
+    start: Cost = NO_COST,
 ) -> TrainRates:
     """Train on some tiles for a few epochs, and measure every stage.
 

@@ -7,14 +7,14 @@ from dataclasses import replace
 import pytest
 
 from rsretrieve.costs.audit_costs import AuditRates, compared_by_pixels, predict_audit
-from rsretrieve.costs.start_cost import StartCost
+from rsretrieve.costs.cost import Cost
 from rsretrieve.costs.tile_rates import TileRates
 from tests.costs.test_predict_index import RATES
 
 AUDIT = AuditRates(base_s=0.5, tile_s=0.001)
 TILES = TileRates(
     *(256, 0.002, 0.004, 0.005, 128),
-    **{"read_processor_s": 0.003, "start": StartCost(7.0, 5.0), "peak_bytes": 10**9},
+    **{"pixels": Cost(0.002, 0.003), "start": Cost(7.0, 5.0), "peak_bytes": 10**9},
 )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from rsretrieve.costs.cost import Cost
 from rsretrieve.costs.machine_rates import MachineRates
 from rsretrieve.costs.predict_index import (
     RUNTIME_BYTES,
@@ -14,7 +15,6 @@ from rsretrieve.costs.predict_index import (
     predict_query,
     trained_on,
 )
-from rsretrieve.costs.start_cost import StartCost
 from rsretrieve.costs.tile_rates import TileRates
 from rsretrieve.index.vectors.choose_kind import IndexGoal, plan_index
 
@@ -78,8 +78,8 @@ def test_kinds_that_are_filled_in_memory_take_as_much_as_their_size(key: str) ->
 
 def test_tiles_add_the_start_of_the_command_and_the_memory_of_its_process() -> None:
     plan = plan_index(1000, 128, 10**9, IndexGoal())
-    rates = TileRates(256, 0.001, 0.004, 0.005, 128, start=StartCost(7.0, 5.0), peak_bytes=10**9)
-    without = replace(rates, start=StartCost(), peak_bytes=0)
+    rates = TileRates(256, 0.001, 0.004, 0.005, 128, start=Cost(7.0, 5.0), peak_bytes=10**9)
+    without = replace(rates, start=Cost(), peak_bytes=0)
     one, other = (predict_index(RATES, plan, 1000, tiles) for tiles in (rates, without))
     assert one.seconds["starting"] == 7
     assert one.total_seconds == pytest.approx(other.total_seconds + 7)

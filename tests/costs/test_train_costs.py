@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from rsretrieve.costs.cost import Cost
 from rsretrieve.costs.stage_clock import EPOCHS, HEAD, READING, REST, StageClock
-from rsretrieve.costs.start_cost import StartCost
 from rsretrieve.costs.train_costs import (
     TrainingPlan,
     TrainRates,
@@ -60,8 +60,7 @@ def test_a_training_is_the_sum_of_its_stages():
 
 def test_the_start_of_the_command_counts_once():
     one, other = (
-        predict_training(replace(RATES, start=start), 1000)
-        for start in (StartCost(6.0, 5.0), StartCost())
+        predict_training(replace(RATES, start=start), 1000) for start in (Cost(6.0, 5.0), Cost())
     )
     assert one.seconds["starting"] == 6
     assert one.total_seconds == pytest.approx(other.total_seconds + 6)

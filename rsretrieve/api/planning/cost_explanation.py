@@ -20,8 +20,8 @@ from rsretrieve.api.arguments.embedding_request import embedding_request, used_m
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import ModelLike
+from rsretrieve.costs.cost import Cost
 from rsretrieve.costs.explanation import DEFAULT_COMMANDS, CostQuestion, Explanation, explain_costs
-from rsretrieve.costs.start_cost import StartCost
 from rsretrieve.costs.tile_rates import measure_tiles
 from rsretrieve.costs.train_costs import measure_training
 from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
@@ -97,9 +97,9 @@ def explain(
             return explain_costs(CostQuestion(counts, wide, goal, folder, price, names))
         found = tiles_of(tiles, call).tile_set
         asked = embedding_request(model, None, None, 0)
-        start = StartCost.since(call.context.cost)
+        start = Cost.since(call.context.cost)
         with used_model(model, found, asked, device, call) as used:
-            with_model = StartCost.since(call.context.cost)
+            with_model = Cost.since(call.context.cost)
             rates = measure_tiles(used.loaded, found, call.context, with_model)
         training = None
         if "train" in names:

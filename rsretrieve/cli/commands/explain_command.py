@@ -128,8 +128,8 @@ def explain(
         check_device(device)
         check_model(named.folder)
         from rsretrieve.cli.io.cost_tables import costs_table
+        from rsretrieve.costs.cost import Cost
         from rsretrieve.costs.explanation import CostQuestion, explain_costs
-        from rsretrieve.costs.start_cost import StartCost
         from rsretrieve.costs.train_costs import measure_training
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.run_context import RunContext
@@ -141,7 +141,7 @@ def explain(
         if tiles:
             found = find_tiles(tiles, labels, scenes, context)
             terminal.notice(*found.notices)
-            start = StartCost.of_process()
+            start = Cost.of_process()
             rates = _tile_rates(found, named.folder, device, context)
             if "train" in names:
                 training = measure_training(found, choose_device(device), context, start=start)
@@ -161,16 +161,16 @@ def explain(
 
 def _tile_rates(found: TileSet, folder: Path | None, device: str, context: RunContext) -> TileRates:
     """Read and embed some tiles with the model, or with the embedding that `index` would fit."""
-    from rsretrieve.costs.start_cost import StartCost
+    from rsretrieve.costs.cost import Cost
     from rsretrieve.costs.tile_rates import measure_tiles
     from rsretrieve.network.device import choose_device
     from rsretrieve.network.model_folder import load_model
 
     if folder is not None:
         model = load_model(folder, choose_device(device), context)
-        return measure_tiles(model, found, context, StartCost.of_process())
+        return measure_tiles(model, found, context, Cost.of_process())
     with default_model(found, DefaultRequest(None, None, 0), device, context) as fitted:
-        return measure_tiles(fitted, found, context, StartCost.of_process())
+        return measure_tiles(fitted, found, context, Cost.of_process())
 
 
 def _parsed_commands(text: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ def predicted(request: TrainingRequest, context: RunContext) -> tuple[dict[str, 
     Returns:
         The object that `--json` prints, and a table.
     """
-    from rsretrieve.costs.start_cost import StartCost
+    from rsretrieve.costs.cost import Cost
     from rsretrieve.costs.train_costs import TrainingPlan, measure_training, predict_training
     from rsretrieve.network.device import describe_device
     from rsretrieve.network.network import check_backbone
@@ -39,7 +39,7 @@ def predicted(request: TrainingRequest, context: RunContext) -> tuple[dict[str, 
         request.recipe, request.weights, request.bands, 0 if validation is None else len(validation)
     )
     context.start_stage("measuring a short training")
-    start = StartCost.of_process()
+    start = Cost.of_process()
     rates = measure_training(labelled, request.device, context, plan, start)
     found = predict_training(rates, len(labelled))
     content = {

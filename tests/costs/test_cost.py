@@ -8,15 +8,15 @@ import sys
 import time
 
 from rsretrieve._core.machine.run_cost import CostMeter
-from rsretrieve.costs.start_cost import StartCost, peak_bytes
+from rsretrieve.costs.cost import Cost, peak_bytes
 from tests.support.repository import ROOT
 
 CODE = """
 import json, sys, time
 began = float(sys.argv[1])
 time.sleep(1.5)
-from rsretrieve.costs.start_cost import StartCost
-found, real = StartCost.of_process(), time.time() - began
+from rsretrieve.costs.cost import Cost
+found, real = Cost.of_process(), time.time() - began
 print(json.dumps([found.seconds, found.processor_s, real]))
 """
 
@@ -32,10 +32,11 @@ def test_the_age_of_a_process_is_that_by_the_clock_and_sleep_is_no_processor_tim
 
 def test_a_start_is_what_a_meter_has_counted_and_is_never_negative() -> None:
     meter = CostMeter()
-    assert StartCost.since(meter).seconds < 1
-    added = StartCost(3.0, 2.0) + StartCost(1.0, 1.0)
-    assert added == StartCost(4.0, 3.0)
-    assert added.without(StartCost(1.0, 5.0)) == StartCost(3.0, 0.0)
+    assert Cost.since(meter).seconds < 1
+    added = Cost(3.0, 2.0) + Cost(1.0, 1.0)
+    assert added == Cost(4.0, 3.0)
+    assert added.without(Cost(1.0, 5.0)) == Cost(3.0, 0.0)
+    assert added.times(0.5) == Cost(2.0, 1.5)
 
 
 def test_the_peak_is_at_least_what_an_array_takes() -> None:

@@ -1,4 +1,4 @@
-"""What a command takes before it reads its tiles: Python, PyTorch, the model."""
+"""What a part of a command takes, such as its start: Python, PyTorch, the model."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rsretrieve._core.machine.run_cost import CostMeter, processor_seconds
 
 
 @dataclass(frozen=True)
-class StartCost:
-    """What was taken until the work began.
+class Cost:
+    """Seconds by the clock and of processors.
 
     Attributes:
         seconds: by the clock.
@@ -26,27 +26,31 @@ class StartCost:
     processor_s: float = 0.0
 
     @classmethod
-    def of_process(cls) -> StartCost:
+    def of_process(cls) -> Cost:
         """Since this process began: the start of a command that has done nothing else."""
         used = processor_seconds()
         return cls(_process_age_s() or used, used)
 
     @classmethod
-    def since(cls, meter: CostMeter) -> StartCost:
+    def since(cls, meter: CostMeter) -> Cost:
         """Since a meter was made."""
         cost = meter.to_json()
         return cls(float(cost["seconds"]), float(cost["processor_seconds"]))
 
-    def __add__(self, other: StartCost) -> StartCost:
-        return StartCost(self.seconds + other.seconds, self.processor_s + other.processor_s)
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.seconds + other.seconds, self.processor_s + other.processor_s)
 
-    def without(self, other: StartCost) -> StartCost:
+    def times(self, factor: float) -> Cost:
+        """A multiple of it."""
+        return Cost(factor * self.seconds, factor * self.processor_s)
+
+    def without(self, other: Cost) -> Cost:
         """Less another one; not below 0."""
         seconds, processor_s = self.seconds - other.seconds, self.processor_s - other.processor_s
-        return StartCost(max(0.0, seconds), max(0.0, processor_s))
+        return Cost(max(0.0, seconds), max(0.0, processor_s))
 
 
-NO_START = StartCost()
+NO_COST = Cost()
 
 
 def peak_bytes() -> int:
