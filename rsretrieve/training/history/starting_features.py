@@ -5,7 +5,8 @@ together and confirm each other. The starting features do not depend on the labe
 stores them, reduced to a few dimensions, as independent evidence for a later label audit.
 
 A scene from above stays the same scene when it is turned, but its features change. The sum over
-quarter turns is closer to that of similar scenes: over four, or two of tiles that are read again, larger.
+quarter turns is closer to that of similar scenes: over four, or two of tiles that are read again,
+larger.
 Blocks of features (see `level_network`) get unit length, those of earlier levels half of it.
 """
 
