@@ -128,14 +128,16 @@ def own_code() -> tuple[str, ...]:
 
 
 def _packages(installed: list[str]) -> Iterator[str]:
-    """Packages and modules in other folders of the import path, but never such a folder itself.
+    """Other folders of the import path into which packages were installed, such as by a .pth file.
 
-    It may be the user's, in which a program was started.
+    Of any other folder only packages and modules: it may be the user's, in which a program was
+    started.
     """
     for folder in dict.fromkeys(sys.path):
         if folder in installed or not folder:
             continue
-        if any(Path(folder).is_relative_to(known) for known in installed):
+        is_within = any(Path(folder).is_relative_to(known) for known in installed)
+        if is_within or any(Path(folder).glob("*.dist-info")):
             yield folder
             continue
         with suppress(OSError):
@@ -145,5 +147,5 @@ def _packages(installed: list[str]) -> Iterator[str]:
 def _holds_code(path: str) -> bool:
     """Whether a path is a file of code or a folder with such files; False if it was removed."""
     with suppress(OSError):
-        return path.endswith((".py", ".so")) or any(Path(path).glob("*.py"))
+        return path.endswith((".py", ".so")) or any(map(Path(path).glob, ("*.py", "*.so*")))
     return False
