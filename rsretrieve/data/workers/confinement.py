@@ -147,5 +147,6 @@ def _packages(installed: list[str]) -> Iterator[str]:
 def _holds_code(path: str) -> bool:
     """Whether a path is a file of code or a folder with such files; False if it was removed."""
     with suppress(OSError):
-        return path.endswith((".py", ".so")) or any(map(Path(path).glob, ("*.py", "*.so*")))
+        files = any(any(Path(path).glob(kind)) for kind in ("*.py", "*.so*"))
+        return path.endswith((".py", ".so")) or files
     return False
