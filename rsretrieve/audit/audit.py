@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil, floor
 
 import numpy as np
@@ -26,7 +26,14 @@ from rsretrieve.audit.issue_types import NO_ISSUE, LabelContext, classify_issues
 from rsretrieve.audit.label_quality import AssessmentOptions, assess_labels
 from rsretrieve.audit.noise_rate import RateRange, share_intervals, with_untold
 from rsretrieve.audit.posterior import LabelPosterior
-from rsretrieve.audit.result import Audit, ClassIssues, Comparison, NoiseMatrix, WrongLabelsLeft
+from rsretrieve.audit.result import (
+    Audit,
+    ClassIssues,
+    Comparison,
+    KnownWrong,
+    NoiseMatrix,
+    WrongLabelsLeft,
+)
 from rsretrieve.audit.result_table import ClassifiedLabels
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
@@ -107,14 +114,17 @@ def _summarise(
     order = np.argsort(posterior.margin, kind="stable")
     told = posterior.told
     rate, seed = float(posterior.issue_probability[told].mean()), request.options.seed
+    confirmed, truth = evidence.is_confirmed, request.true_labels
+    figures, known_wrong = _compared(classified, posterior, confirmed, truth)
     return Audit(
         table=classified.table(order),
         tiles=evidence.tiles,
         per_class=_per_class(classified, posterior, rate, seed),
         noise_rate=rate if posterior.rates.can_be_told else None,
         interval=with_untold(_interval(posterior.rates, rate), float((~told).mean())),
-        wrong_left=_wrong_left(posterior, evidence.is_confirmed),
-        figures=_figures(classified, posterior, request.true_labels),
+        wrong_left=_wrong_left(posterior, confirmed),
+        figures=figures,
+        known_wrong=known_wrong,
         noise_matrix=NoiseMatrix(evidence.class_names, posterior.expected_counts, seed),
         comparisons=_comparisons(classified, evidence, order, request.comparisons),
         places=evidence.places,
@@ -243,14 +253,25 @@ def _comparisons(
     }
 
 
-def _figures(
-    classified: ClassifiedLabels, posterior: LabelPosterior, true_labels: Mapping[str, str] | None
-) -> AuditFigures | None:
+def _compared(
+    classified: ClassifiedLabels,
+    posterior: LabelPosterior,
+    confirmed: NDArray[np.bool_],
+    true_labels: Mapping[str, str] | None,
+) -> tuple[AuditFigures | None, KnownWrong | None]:
+    """The comparison with the true labels.
+
+    Labels that a person decided on are not scored, so only the noise rate counts them.
+    """
     if true_labels is None:
-        return None
+        return None, None
     tiles, names, findings = classified.tiles, classified.class_names, classified.findings
     true = [true_labels[tile.id] for tile in tiles]
     wrong = np.array([tile.label != label for tile, label in zip(tiles, true)])
     predicted = [names[number] for number in findings.predicted.tolist()]
     right = np.array([name == label for name, label in zip(predicted, true)])
-    return audit_figures(-posterior.margin, findings.is_label_issue, wrong, right)
+    scored = ~confirmed
+    columns = (-posterior.margin, findings.is_label_issue, wrong, right)
+    figures = audit_figures(*(column[scored] for column in columns))
+    known = KnownWrong(int(wrong.sum()), int(wrong[scored].sum()))
+    return replace(figures, noise_rate=float(wrong.mean())), known

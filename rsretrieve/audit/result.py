@@ -115,6 +115,19 @@ class WrongLabelsLeft:
 
 
 @dataclass(frozen=True)
+class KnownWrong:
+    """How many labels are wrong by the true labels.
+
+    Attributes:
+        total: of all audited labels.
+        undecided: of those that nobody decided on.
+    """
+
+    total: int
+    undecided: int
+
+
+@dataclass(frozen=True)
 class Audit:
     """The result of an audit.
 
@@ -125,7 +138,9 @@ class Audit:
         noise_rate: estimated share of wrong labels; None if it cannot be determined.
         interval: 95 % interval of the noise rate.
         wrong_left: wrong labels among those that nobody decided on; None if nobody counted.
-        figures: comparison with the true labels, if they were given.
+        figures: comparison with the true labels, if they were given. All but the noise rate are
+            those of labels that nobody decided on.
+        known_wrong: numbers of wrong labels by the true labels, if they were given.
         noise_matrix: expected tiles by given label and true class; None if unknown.
         comparisons: tile id → tiles to compare with, for as many tiles as requested.
         places: tile id → where the tile lies, for tiles with a georeference.
@@ -138,6 +153,7 @@ class Audit:
     interval: tuple[float, float]
     wrong_left: WrongLabelsLeft | None = None
     figures: AuditFigures | None = None
+    known_wrong: KnownWrong | None = None
     noise_matrix: NoiseMatrix | None = None
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)

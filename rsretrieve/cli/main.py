@@ -13,6 +13,7 @@ import typer
 
 from rsretrieve import __version__
 from rsretrieve._core.standard_output import files_on
+from rsretrieve.cli.command_group import CommandGroup
 from rsretrieve.cli.commands.audit_labels_command import audit_labels
 from rsretrieve.cli.commands.browse_command import browse
 from rsretrieve.cli.commands.comparing.compare_command import compare
@@ -55,6 +56,7 @@ def _help_text(docstring: str) -> str:
 
 app = typer.Typer(
     name="rsretrieve",
+    cls=CommandGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

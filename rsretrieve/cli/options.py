@@ -159,7 +159,9 @@ Expand = Annotated[
 Truth = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="True labels (CSV or list: tile,label) to compare the result with."
+        metavar="FILE",
+        help="True labels to compare the result with: a CSV or a list with the columns tile and "
+        "true_label, or tile and label if there is no true_label.",
     ),
 ]
 Device = Annotated[

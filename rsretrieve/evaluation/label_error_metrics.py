@@ -47,7 +47,7 @@ def audit_figures(
     precision = _share(hits, int(flagged.sum()))
     recall = _share(hits, int(wrong.sum()))
     return AuditFigures(
-        noise_rate=float(wrong.mean()),
+        noise_rate=float(wrong.sum() / max(len(wrong), 1)),
         auroc=auroc(badness, wrong),
         average_precision=average_precision(badness, wrong),
         precision=precision,

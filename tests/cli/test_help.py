@@ -9,6 +9,7 @@ import shlex
 import pytest
 import typer
 
+from rsretrieve.audit.issue_selection import FIX_PRECISION
 from rsretrieve.cli.main import app
 from rsretrieve.data.windowing import DEFAULT_MAX_NODATA, MAX_WINDOWS
 from rsretrieve.index.vectors.choose_kind import IndexGoal
@@ -29,7 +30,7 @@ EXAMPLES = [
 def default_of(command: str, option: str) -> str:
     """What the help of an option says its default is."""
     (parameter,) = (p for p in PROGRAM.commands[command].params if option in p.opts)
-    return re.search(r"\[default: (.*)\]", parameter.help)[1]
+    return re.search(r"\\\[default: (.*)\]", parameter.help)[1]  # escaped: it is shown
 
 
 @pytest.mark.parametrize(
@@ -75,6 +76,7 @@ def test_the_temperature_of_train_is_that_of_the_recipes():
         ("train", "--max-windows", f"{MAX_WINDOWS:,}"),
         ("index", "--recall", IndexGoal().recall),
         ("query", "--duplicate-similarity", DUPLICATE_SIMILARITY),
+        ("audit-labels", "--fix-precision", FIX_PRECISION),
     ],
 )
 def test_a_default_is_the_real_one(command, option, value):

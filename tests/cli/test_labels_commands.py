@@ -194,7 +194,10 @@ def test_audit_labels_for_people_ends_with_a_sentence(run, landscape, noisy, mod
     assert ran.code == 0
     assert "the worst 20 of" in ran.out
     assert "of 144 labels flagged" in ran.out
-    assert "true labels: noise_rate" in ran.out
+    truth = {row["tile"]: row for row in rows_of(noisy)}
+    wrong = sum(row["label"] != row["true_label"] for row in truth.values())
+    assert f"true labels: {wrong} of 144 are wrong" in ran.out
+    assert "auroc" in ran.out
 
 
 @pytest.mark.medium

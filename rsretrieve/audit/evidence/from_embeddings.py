@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,6 +45,18 @@ class EmbeddingEvidence:
         return replace(found, places=self.embeddings.places, has_pixels=self.embeddings.has_pixels)
 
 
+def _as_one_pass(context: RunContext) -> Callable[[int], None]:
+    """Reports the progress of `PASSES` passes over the tiles as that of one."""
+    done = 0
+
+    def advance(tiles: int) -> None:
+        nonlocal done
+        before, done = done, done + tiles
+        context.advance(done // PASSES - before // PASSES)
+
+    return advance
+
+
 def evidence_of_vectors(
     tiles: TileSet, names: tuple[str, ...], vectors: UnitRows, context: RunContext
 ) -> Evidence:
@@ -56,8 +69,8 @@ def evidence_of_vectors(
         context: receives progress.
     """
     labels = class_numbers(tiles, names)
-    context.start_stage("estimating prototypes", PASSES * len(tiles))
-    found = robust_prototypes(vectors, labels, len(names), context.advance)
+    context.start_stage("estimating prototypes", len(tiles))
+    found = robust_prototypes(vectors, labels, len(names), _as_one_pass(context))
     return Evidence(
         tiles=tiles,
         class_names=names,

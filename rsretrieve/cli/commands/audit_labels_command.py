@@ -156,7 +156,7 @@ def audit_labels(
             metavar="SHARE",
             help="With --fixed-labels: change as many labels as possible while this share of the "
             "changed labels, 0…1, is expected to be right. The others are left for a person. "
-            "[default: 0.95]",
+            "\\[default: 0.95]",
         ),
     ] = None,
     fail_on_issues: Annotated[
@@ -185,31 +185,13 @@ def audit_labels(
         rsretrieve audit-labels tiles --model models/mine --page audit.html
         rsretrieve audit-labels tiles --model models/mine --fixed-labels fixed.csv
 
-    Method: several independent estimators score each label. They are combined into one
-    probability that the label is wrong: issue_probability = 1 − q_y with
-    q_t ∝ T_ty · Π_e P_e(t), where P_e(t) is the probability of class t by estimator e and T_ty
-    the probability that a tile of class t is labelled y. T and q are estimated by expectation
-    maximisation (Dawid and Skene 1979). label_score = 1 − issue_probability. The noise rate is
-    the mean of issue_probability; its interval is a bootstrap over tiles.
-
-    Estimators: (1) a discriminant classifier on the starting features, which train stores before
-    it learns labels, cross-fitted over --cross-fit parts; (2) the votes of the nearest neighbours
-    in the starting features; and, from the trained model, (3) the votes of the nearest neighbours
-    in its embedding, (4) the softmax over its prototypes and (5) the area under the margin during
-    training. A trained network fits wrong labels, too; 3 to 5 are therefore calibrated against 1
-    and 2, which then get the weight √½ each, because they see the same features. For tiles
-    outside the training set, the model's own estimators replace 1 and 2. With --embeddings,
-    without --model, or with a model without starting features, 1 and 2 use the embeddings. Without
-    3 to 5, a cross-fitted logistic regression on the labels joins them, if wrong labels may be of
-    any class and the labels are more probable with it. Where classes overlap, the labels are
-    ranked by the mean of the log odds of the fit and of a classifier of the labels as they are.
+    Several independent estimators score each label. They are combined into one probability that
+    the label is wrong, issue_probability; label_score = 1 − issue_probability, so the lowest score
+    is the worst. Formulas and estimators: docs/concepts/audit.md.
 
     Above 10,000,000 tiles × classes, the probabilities of the 15 likely classes of each tile are
     kept, and of the rest together. Above 50,000 tiles, neighbours are searched approximately.
-
-    Below 10 tiles per class, the prototypes are the only estimator:
-    label_score = 1 / (1 + exp((best other − own) / σ)), where best other and own are cosine
-    similarities to prototypes.
+    Below 10 tiles per class, the prototypes are the only estimator.
 
     By default, the number of issues maximises the expected F1 score.
 

@@ -113,7 +113,11 @@ class AuditInputs:
                 "--weights and --backbone do not go together with --model or --embeddings"
             )
         if not self.is_audit and self.truth is not None:
-            raise typer.BadParameter("--truth needs an audit: give --model or --embeddings")
+            raise typer.BadParameter(
+                "--truth needs an audit, and --decisions alone only applies decisions: first write "
+                "--fixed-labels FILE, then audit with --labels FILE and --truth (no model is "
+                "needed); or give --model, --weights or --embeddings here"
+            )
         if self.tiles is None and self.embeddings is None:
             raise typer.BadParameter("Missing argument 'TILES'.")
         if self.embeddings is not None and self.device not in ("auto", "cpu"):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from rsretrieve.cli.io.text_tables import plain, plain_table
 
 if TYPE_CHECKING:
     from rsretrieve.audit.leaks.find_leaks import FoundLeaks
-    from rsretrieve.audit.result import Audit
+    from rsretrieve.audit.result import Audit, KnownWrong
     from rsretrieve.audit.review import ReviewedTiles
     from rsretrieve.audit.saved_decisions import Disagreement
     from rsretrieve.cli.io.audit_inputs import AuditSource
+    from rsretrieve.evaluation.label_error_metrics import AuditFigures
 
 WORST_SHOWN = 20
 
@@ -87,23 +90,55 @@ def audit_summary(audit: Audit) -> Iterator[RenderableType]:
         yield _worst(audit)
         yield _classes(audit)
     yield plain(_sentence(audit))
-    if audit.figures is not None:
-        names = ("noise_rate", "auroc", "average_precision", "precision", "recall", "f1")
-        values = {name: getattr(audit.figures, name) for name in (*names, "suggestion_accuracy")}
-        shown = (f"{n} {'–' if v is None else format(v, '.4f')}" for n, v in values.items())
-        yield plain("compared with the true labels: " + ", ".join(shown))
+    if audit.figures is not None and audit.known_wrong is not None:
+        yield plain(_comparison(audit, audit.figures, audit.known_wrong))
+
+
+def _comparison(audit: Audit, figures: AuditFigures, wrong: KnownWrong) -> str:
+    """How many labels are really wrong, and how well they were found."""
+    total = len(audit.table)
+    undecided = total if audit.wrong_left is None else audit.wrong_left.undecided
+    said = f"compared with the true labels: {wrong.total} of {total} are wrong"
+    said += f" ({wrong.total / total:.1%})"
+    if undecided < total:
+        said += f", {wrong.undecided} of them among the {undecided} that nobody decided on"
+    if not wrong.undecided:  # then there is nothing to find
+        return said
+    names = ("auroc", "average_precision", "precision", "recall", "f1", "suggestion_accuracy")
+    values = {name.replace("_", " "): getattr(figures, name) for name in names}
+    shown = (f"{n} {'–' if v is None else format(v, '.4f')}" for n, v in values.items())
+    return f"{said}; how well the audit finds these: {', '.join(shown)}"
+
+
+def page_line(page: Path | None) -> Iterator[Text]:
+    """Where the page is; nothing if there is none, or if it goes to standard output."""
+    if page is not None and str(page) != "-":
+        yield plain(f"page: {page} (open it in a browser and decide)")
 
 
 def _sentence(audit: Audit) -> str:
     from rsretrieve.export.html.reasons import TYPE_NAMES
 
     types = [f"{count} {TYPE_NAMES[name]}" for name, count in audit.issue_counts.items() if count]
-    parts = f"; to review: {', '.join(types)}" if types else ""
+    review = len(audit.to_review)
+    parts = f"; {review} to review: {', '.join(types)}" if types else ""
+    if more := review - len(audit.issues):
+        parts += f" ({more} of them with a label that is not flagged: {_other_kinds(audit)})"
     counts = f"{len(audit.issues)} of {len(audit.table)} labels flagged"
     wrong_left, left = audit.wrong_left, ""
     if wrong_left is not None and wrong_left.undecided < len(audit.table):
         left = f"; {wrong_left.summary}"
     return f"{counts}; {audit.noise_summary}{left}{parts}"
+
+
+def _other_kinds(audit: Audit) -> str:
+    """The kinds of issue of the tiles to review whose label is not flagged."""
+    from rsretrieve.audit.result_table import tuples_of
+    from rsretrieve.export.html.reasons import TYPE_NAMES
+
+    rows = tuples_of(audit.to_review, ("kind", "is_label_issue"))
+    kinds = {kind for kind, is_flagged in rows if not is_flagged}
+    return " or ".join(name for kind, name in TYPE_NAMES.items() if kind in kinds)
 
 
 def _worst(audit: Audit) -> Table:

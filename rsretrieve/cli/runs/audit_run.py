@@ -73,7 +73,7 @@ def run_audit(run: AuditRun, paths: OutputPaths, terminal: Terminal) -> int:
     from rsretrieve.audit.audit import AuditRequest, audit_labels
     from rsretrieve.audit.issue_selection import FIX_PRECISION, IssueSelection
     from rsretrieve.audit.label_quality import AssessmentOptions
-    from rsretrieve.cli.io.render_audit import audit_result, decisions_result
+    from rsretrieve.cli.io.render_audit import audit_result, decisions_result, page_line
     from rsretrieve.data.labels.true_labels import true_labels_of
     from rsretrieve.data.run_context import RunContext
 
@@ -109,7 +109,8 @@ def run_audit(run: AuditRun, paths: OutputPaths, terminal: Terminal) -> int:
     compared = inputs.against_lists(found.tiles, source, context)
     found_leaks = outputs.write_leaks(compared, context)
     terminal.notice(*context.notices)
-    terminal.result(*audit_result(audit, source, found.reviewed, found_leaks))
+    result = audit_result(audit, source, found.reviewed, found_leaks)
+    terminal.result(*result, *page_line(outputs.page))
     code = terminal.failures(context.failures)
     return EXIT_ISSUES if run.fail_on_issues and len(audit.issues) else code
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,7 @@ class IndexRun:
 
 def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
     """Index tiles with a model."""
+    started = time.perf_counter()
     check_tiles(work.tiles)
     check_model(work.upkeep.model)
     check_training(work.request.backbone, work.request.weights)
@@ -67,7 +69,8 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
         raise typer.BadParameter("TILES are required")
     context = RunContext(strict=upkeep.strict, listener=terminal.listen)
     if (listed := _long_list(work, context, terminal)) is not None:
-        return _run_with_long_list(work, listed, context, terminal)
+        summary = _with_long_list(work, listed, context)
+        return _report(summary, started, context, terminal)
     found = find_tiles(work.tiles, work.labels, work.scenes, context)
     work.paths.check_tiles(lambda: (tile.path for tile in found))
     terminal.notice(*found.notices)
@@ -85,7 +88,7 @@ def run_with_tiles(work: IndexRun, terminal: Terminal) -> int:
             store_model=work.stores_model,
             cluster=work.cluster,
         )
-    return _report(summary, context, terminal)
+    return _report(summary, started, context, terminal)
 
 
 def _long_list(work: IndexRun, context: RunContext, terminal: Terminal) -> LongList | None:
@@ -101,16 +104,14 @@ def _long_list(work: IndexRun, context: RunContext, terminal: Terminal) -> LongL
     return listed
 
 
-def _run_with_long_list(
-    work: IndexRun, listed: LongList, context: RunContext, terminal: Terminal
-) -> int:
+def _with_long_list(work: IndexRun, listed: LongList, context: RunContext) -> IndexingSummary:
     """Index lists that are too long to be kept in memory."""
     from rsretrieve.index.build_from_list import index_long_list
 
     upkeep = work.upkeep
     work.paths.check_tiles(listed.paths)
     with model_for_index(upkeep, listed.sample, work.request, context, update=False) as model:
-        summary = index_long_list(
+        return index_long_list(
             model,
             listed,
             upkeep.index,
@@ -120,11 +121,11 @@ def _run_with_long_list(
             overwrite=upkeep.overwrite,
             store_model=work.stores_model,
         )
-    return _report(summary, context, terminal)
 
 
 def run_with_embeddings(work: IndexRun, source: Path, terminal: Terminal) -> int:
     """Index embeddings from elsewhere."""
+    started = time.perf_counter()
     from rsretrieve.data.discovery.find_tiles import find_tiles
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.errors import InvalidArgument
@@ -160,7 +161,7 @@ def run_with_embeddings(work: IndexRun, source: Path, terminal: Terminal) -> int
     build = IndexBuildOptions(upkeep.index, work.goal, upkeep.gpu(), overwrite=upkeep.overwrite)
     update = EmbeddingUpdate(chosen.changes_only) if work.update else None
     summary = index_embeddings(source, listing, build, context, choices, update)
-    return _report(summary, context, terminal)
+    return _report(summary, started, context, terminal)
 
 
 def record_run(work: IndexRun) -> None:
@@ -185,11 +186,18 @@ def record_run(work: IndexRun) -> None:
         record_config(folder, update=False, **kept)
 
 
-def _report(summary: IndexingSummary, context: RunContext, terminal: Terminal) -> int:
-    """Print notices, result and failures; returns the exit code."""
+def _report(
+    summary: IndexingSummary, started: float, context: RunContext, terminal: Terminal
+) -> int:
+    """Print notices, result and failures; returns the exit code.
+
+    The seconds are those since `started`: finding tiles, and choosing and fitting the embedding
+    count, too.
+    """
     from rsretrieve.cli.io.result_tables import indexing_summary
     from rsretrieve.export.results import indexing_json
 
+    summary = replace(summary, seconds=time.perf_counter() - started)
     terminal.notice(*context.notices)
     terminal.result(indexing_json(summary), indexing_summary(summary))
     return terminal.failures(context.failures)

@@ -123,8 +123,8 @@ def embedding_for(
     description = model.description
     context.notice(
         f"no model was given: the tiles are embedded by {_what(model, choice)} in "
-        f"{description.dimensions} dimensions, because {choice.reason} (model "
-        f"{description.fingerprint[:12]})"
+        f"{description.dimensions} dimensions (model {description.fingerprint[:12]}), because "
+        f"{choice.reason}{_remark(model, choice)}"
     )
     return model
 
@@ -234,16 +234,18 @@ def _known(fitted: FittedEmbedding, sample: FitSample) -> KnownVectors | None:
     return KnownVectors(sample.pixels, fitted.vectors) if is_same else None
 
 
+def _remark(model: Model, choice: Choice) -> str:
+    """A second sentence, if the shipped model was fitted to the tiles."""
+    if choice.folder is None or model.folder == choice.folder:
+        return ""
+    tiles = model.description.recipe.get("tiles", 0)
+    return f". Its principal components were fitted to {tiles} of these tiles"
+
+
 def _what(model: Model, choice: Choice) -> str:
     """The embedding, in words."""
     if choice.method is Method.SHIPPED:
-        tiles = model.description.recipe.get("tiles", 0)
-        how = (
-            ""
-            if model.folder == choice.folder
-            else f", its principal components fitted to {tiles} of these tiles,"
-        )
-        return f"the model {DEFAULT_MODEL} that rsretrieve comes with{how}"
+        return f"the model {DEFAULT_MODEL} that rsretrieve comes with"
     if choice.method is Method.RANDOM:
         return "random convolutional features and band statistics, fitted to these tiles"
     weights = str(model.description.recipe["weights"]).partition(":")[0]

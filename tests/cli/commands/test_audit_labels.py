@@ -367,6 +367,39 @@ def test_decided_labels_are_known_to_the_next_audit(run, clusters, decisions):
     assert known == {"10.jpg", "20.jpg", "30.jpg", "50.jpg"}
 
 
+@pytest.mark.medium
+def test_figures_against_the_truth_are_those_of_labels_that_nobody_decided_on(run, clusters):
+    audit = ("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy")
+    audit += ("--truth", clusters / "truth.csv")
+    assert "true labels: 9 of 90 are wrong (10.0%);" in run(*audit).out
+    path = clusters / "some.csv"  # two wrong labels are kept by mistake, and one is corrected
+    kept = "10.jpg,forest,reject,forest\n20.jpg,forest,reject,forest\n"
+    path.write_text(f"tile,label,decision,given_label\n{kept}", encoding="utf-8")
+    said = run(*audit, "--decisions", path).out
+    assert "9 of 90 are wrong (10.0%), 7 of them among the 88 that nobody decided on" in said
+    found = run(*audit, "--decisions", path, "--json").json["truth"]
+    assert found["noise_rate"] == pytest.approx(0.1)
+    assert found["auroc"] == found["recall"] == found["f1"] == 1
+    true = {row["tile"]: row["label"] for row in rows_of(clusters / "truth.csv")}
+    rest = [f"{i}0.jpg,{true[f'{i}0.jpg']},choose\n" for i in (0, *range(3, 9))]
+    path.write_text(f"tile,label,decision\n{''.join(rest)}10.jpg,forest,choose\n20.jpg,forest,choose\n")
+    said = run(*audit, "--decisions", path).out
+    assert "2 of 90 are wrong (2.2%), 0 of them among the 81" in said
+    assert "auroc" not in said
+
+
+def test_the_summary_names_the_page_and_tells_flagged_labels_from_others(run, clusters):
+    page = clusters / "p.html"
+    audit = ("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy")
+    ran = run(*audit, "--page", page)
+    assert f"page: {page}" in ran.out
+    assert "9 of 90 labels flagged" in ran.out
+    assert "10 to review: 2 duplicate with two labels, 8 wrong label" in ran.out
+    assert "1 of them with a label that is not flagged: duplicate" in ran.out
+    assert "estimating prototypes (90 tiles)" in ran.err
+    assert "page:" not in run(*audit).out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from rsretrieve.index.build import index_tiles
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.network.unlabelled import choose_embedding
 from tests.conftest import run_here
@@ -154,6 +156,16 @@ def test_options_that_contradict_each_other_are_refused(run, landscape, model, f
     assert ran.code == 1
     assert "already exists" in ran.err
     assert "fitting" not in ran.err
+
+
+def test_the_seconds_of_an_index_are_those_of_the_whole_run(run, landscape, tmp_path, monkeypatch):
+    def in_no_time(*arguments, **options):
+        return replace(index_tiles(*arguments, **options), seconds=0.0)
+
+    monkeypatch.setattr("rsretrieve.index.build.index_tiles", in_no_time)
+    ran = run("index", landscape, "--output", tmp_path / "i", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["seconds"] > 0  # choosing and fitting the embedding take time, too
 
 
 def test_labels_are_audited_without_a_model(run, landscape, noisy, tmp_path):
