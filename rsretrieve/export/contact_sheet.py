@@ -23,6 +23,10 @@ _GAP_PX = 10
 _LINE_PX = 15
 _FRAME_PX = 3
 _TEXT_PX = 12
+_LINES = 4
+_CELL_PX = THUMBNAIL_PX + _GAP_PX
+_ROW_PX = THUMBNAIL_PX + _LINES * _LINE_PX + 2 * _GAP_PX
+_HITS_A_ROW = 6
 _BACKGROUND, _INK, _FAINT = (255, 255, 255), (25, 25, 25), (110, 110, 110)
 _SAME, _OTHER = (24, 128, 56), (190, 60, 30)
 
@@ -34,14 +38,16 @@ class _Cell:
     Attributes:
         tile: the tile; None for a vector.
         title: the first line below it.
-        name: its label, or the name of its file.
-        window: its window as in its id, if the name is that of a scene; else empty.
+        label: its label; empty if it has none.
+        name: the name of its file.
+        window: its window as in its id, if the file is a scene; else empty.
         place: its place, or None.
         differs: its label is not that of the query; None if one of both has no label.
     """
 
     tile: Tile | None
     title: str
+    label: str
     name: str
     window: str
     place: Place | None
@@ -49,7 +55,7 @@ class _Cell:
 
     @property
     def colour(self) -> tuple[int, int, int]:
-        """The colour of the name, and of the frame."""
+        """The colour of the label, and of the frame."""
         if self.differs is None:
             return _INK
         return _OTHER if self.differs else _SAME
@@ -63,10 +69,10 @@ def write_query_sheet(
     overwrite: bool,
     trusted: bool = False,
 ) -> None:
-    """Draw one row per query: the query, then its hits with rank, similarity, label and position.
+    """Draw each query, then its hits with rank, similarity, label, file and position, six in a row.
 
-    Without a label, the name of the file and the window stand there. If the query has a label,
-    the label of a hit is green if it is the same; otherwise it is red, and the hit has a red frame.
+    If the query has a label, the label of a hit is green if it is the same; otherwise it is red,
+    and the hit has a red frame. A line at the end says so.
 
     Args:
         path: the PNG file.
@@ -75,15 +81,23 @@ def write_query_sheet(
         overwrite: replace an existing file.
         trusted: also open the files that the tiles' files refer to.
     """
-    columns = 1 + max(len(result.hits) for result in results)
-    cell, row = THUMBNAIL_PX + _GAP_PX, THUMBNAIL_PX + 3 * _LINE_PX + 2 * _GAP_PX
-    shape = (columns * cell + 2 * _GAP_PX, len(results) * row + _GAP_PX)
+    cells = [tuple(_cells(result)) for result in results]
+    rows = [max(1, -(-len(result.hits) // _HITS_A_ROW)) for result in results]
+    columns = 1 + min(_HITS_A_ROW, max(len(result.hits) for result in results))
+    compares = any(each.differs is not None for row in cells for each in row)
+    height = sum(rows) * _ROW_PX + _GAP_PX + compares * _LINE_PX
+    shape = (columns * _CELL_PX + 2 * _GAP_PX, height)
     tiles = [tile for r in results for tile in (r.picture, *(hit.found.tile for hit in r.hits))]
     sheet = _Sheet(Image.new("RGB", shape, _BACKGROUND), _pictures(tiles, bands, trusted))
-    for number, result in enumerate(results):
-        for column, shown in enumerate(_cells(result)):
-            left = _GAP_PX + column * cell + (_GAP_PX if column else 0)
-            sheet.draw(shown, left, _GAP_PX + number * row)
+    top = _GAP_PX
+    for (query, *hits), height in zip(cells, rows):
+        sheet.draw(query, _GAP_PX, top)
+        for number, hit in enumerate(hits):
+            down, across = divmod(number, _HITS_A_ROW)
+            sheet.draw(hit, (1 + across) * _CELL_PX + 2 * _GAP_PX, top + down * _ROW_PX)
+        top += height * _ROW_PX
+    if compares:
+        sheet.explain_colours(top)
     with written_aside(path, overwrite=overwrite) as aside:
         sheet.picture.save(aside, format="PNG")
 
@@ -116,15 +130,14 @@ def write_tiles_sheet(
         overwrite: replace an existing file.
         trusted: also open the files that the tiles' files refer to.
     """
-    cell, row = THUMBNAIL_PX + _GAP_PX, THUMBNAIL_PX + 3 * _LINE_PX + 2 * _GAP_PX
     rows = -(-len(shown) // columns)
-    shape = (columns * cell + _GAP_PX, max(rows, 1) * row + _GAP_PX)
+    shape = (columns * _CELL_PX + _GAP_PX, max(rows, 1) * _ROW_PX + _GAP_PX)
     pictures = _pictures([each.tile for each in shown], bands, trusted)
     sheet = _Sheet(Image.new("RGB", shape, _BACKGROUND), pictures)
     for number, each in enumerate(shown):
         down, across = divmod(number, columns)
-        drawn = _Cell(each.tile, each.title, *_name_of(each.tile), each.place)
-        sheet.draw(drawn, _GAP_PX + across * cell, _GAP_PX + down * row)
+        drawn = _Cell(each.tile, each.title, *_names_of(each.tile), each.place)
+        sheet.draw(drawn, _GAP_PX + across * _CELL_PX, _GAP_PX + down * _ROW_PX)
     with written_aside(path, overwrite=overwrite) as aside:
         sheet.picture.save(aside, format="PNG")
 
@@ -133,22 +146,20 @@ def _cells(result: QueryResult) -> Iterator[_Cell]:
     """The query and its hits."""
     shown = result.picture
     wanted = shown.label if shown else None
-    name = (Path(result.query).name, "") if shown is None else _name_of(shown)
+    names = ("", Path(result.query).name, "") if shown is None else _names_of(shown)
     title = "query, expanded" if result.expanded else "query"
-    yield _Cell(shown, title, *name, result.place)
+    yield _Cell(shown, title, *names, result.place)
     for hit in result.hits:
         tile, label = hit.found.tile, hit.found.label
         differs = None if wanted is None or label is None else label != wanted
         title = f"{hit.rank}.  {hit.similarity:.3f}"
-        yield _Cell(tile, title, *_name_of(tile), hit.found.place, differs)
+        yield _Cell(tile, title, *_names_of(tile), hit.found.place, differs)
 
 
-def _name_of(tile: Tile) -> tuple[str, str]:
-    """The label of a tile, or the name of its file (of several files, the first) and its window."""
-    if tile.label:
-        return tile.label, ""
+def _names_of(tile: Tile) -> tuple[str, str, str]:
+    """The label of a tile, the name of its file (of several files, the first), and its window."""
     name = Path(Location.parse(tile.path).files[0]).name or tile.id
-    return name, "" if tile.window is None else str(tile.window)
+    return tile.label or "", name, "" if tile.window is None else str(tile.window)
 
 
 def position_text(place: Place | None) -> str:
@@ -196,7 +207,7 @@ class _Sheet:
         self._font = ImageFont.load_default(_TEXT_PX)
 
     def draw(self, cell: _Cell, left: int, top: int) -> None:
-        """Draw a thumbnail, or an outline if there is none, and three lines of text below it."""
+        """Draw a thumbnail, or an outline if there is none, and up to four lines of text below."""
         tile = cell.tile
         shown = None if tile is None else self._tiles.get((tile.id, tile.path))
         if cell.differs:
@@ -210,11 +221,19 @@ class _Sheet:
         length = self._font.getlength
         room = max(THUMBNAIL_PX - length(cell.window), 0)
         name = shortened_in_middle(cell.name, room, length) + cell.window
-        lines = ((cell.title, _FAINT), (name, cell.colour), (position_text(cell.place), _FAINT))
+        names = ((cell.label, cell.colour), (name, _FAINT)) if cell.label else ((name, _INK),)
+        lines = ((cell.title, _FAINT), *names, (position_text(cell.place), _FAINT))
         for number, (text, colour) in enumerate(lines):
             line = shortened_in_middle(text, THUMBNAIL_PX, length)
             below = top + THUMBNAIL_PX + _FRAME_PX + 2 + number * _LINE_PX
             self._draw.text((left, below), line, colour, self._font)
+
+    def explain_colours(self, top: int) -> None:
+        """Draw the line that says what the colours of labels mean."""
+        left = float(_GAP_PX)
+        for text, colour in (("green: the query's label", _SAME), ("red: another label", _OTHER)):
+            self._draw.text((left, top), text, colour, self._font)
+            left += self._font.getlength(text) + 2 * _GAP_PX
 
     def _outline(self, left: int, top: int, text: str) -> None:
         box = (left, top, left + THUMBNAIL_PX - 1, top + THUMBNAIL_PX - 1)

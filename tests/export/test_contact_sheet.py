@@ -18,8 +18,9 @@ from rsretrieve.search.search import QueryResult
 BANDS = (3, 2, 1)
 GREEN, RED, GREY = (24, 128, 56), (190, 60, 30), (110, 110, 110)
 LEFT_OF_COLUMN = (10, 158, 296, 434)  # the query apart from its hits by a gap more
-TOP_OF_ROW = (10, 203)
-ROW_PX = 193
+ROW_PX = 208
+TOP_OF_ROW = (10, 10 + ROW_PX)
+LEGEND_PX = 15
 
 
 def sheet(path: Path, *results: QueryResult) -> Image.Image:
@@ -52,12 +53,53 @@ def unreadable(result: QueryResult, position: int) -> QueryResult:
     return replace(result, hits=tuple(hits))
 
 
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The lines of text that are drawn."""
+    lines: list[str] = []
+    draw = ImageDraw.ImageDraw.text
+
+    def text(self: ImageDraw.ImageDraw, at: object, line: str, *more: object) -> None:
+        lines.append(line)
+        draw(self, at, line, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    return lines
+
+
 @pytest.mark.medium
 def test_a_sheet_has_a_row_a_query_and_a_column_a_hit(tmp_path: Path, result: QueryResult) -> None:
     fewer = replace(result, hits=result.hits[:1])
-    assert sheet(tmp_path / "one.png", result).size == (4 * 138 + 20, ROW_PX + 10)
-    assert sheet(tmp_path / "two.png", fewer, result).size == (4 * 138 + 20, 2 * ROW_PX + 10)
-    assert sheet(tmp_path / "small.png", fewer).size == (2 * 138 + 20, ROW_PX + 10)
+    rest = 10 + LEGEND_PX
+    assert sheet(tmp_path / "one.png", result).size == (4 * 138 + 20, ROW_PX + rest)
+    assert sheet(tmp_path / "two.png", fewer, result).size == (4 * 138 + 20, 2 * ROW_PX + rest)
+    assert sheet(tmp_path / "small.png", fewer).size == (2 * 138 + 20, ROW_PX + rest)
+
+
+@pytest.mark.medium
+def test_more_than_six_hits_take_several_rows(tmp_path: Path, result: QueryResult) -> None:
+    seven = replace(result, hits=tuple(result.hits[i % 3] for i in range(7)))
+    picture = sheet(tmp_path / "seven.png", seven, result)
+    assert picture.size == (7 * 138 + 20, 3 * ROW_PX + 10 + LEGEND_PX)
+    expected = [np.asarray(read_preview(hit.found.tile, 128, BANDS)) for hit in result.hits]
+    assert np.array_equal(np.asarray(thumbnail(picture, 1, row=1)), expected[0])  # the seventh
+    third_row = picture.crop((158, 10 + 2 * ROW_PX, 158 + 128, 10 + 2 * ROW_PX + 128))
+    assert np.array_equal(np.asarray(third_row), expected[0])
+    assert colours(thumbnail(picture, 0, row=1)) == {(255, 255, 255)}
+
+
+def test_a_line_explains_the_colours_and_each_hit_has_its_file(
+    tmp_path: Path, result: QueryResult, drawn: list[str]
+) -> None:
+    sheet(tmp_path / "one.png", result)
+    assert [line for line in drawn if "green" in line]
+    assert [line for line in drawn if "red" in line]
+    for tile in (result.picture, *(hit.found.tile for hit in result.hits)):
+        assert tile is not None
+        assert Path(tile.path).name in drawn
+    drawn.clear()
+    sheet(tmp_path / "two.png", replace(result, picture=Tile("q.tif", result.query)))
+    assert not [line for line in drawn if "green" in line]
 
 
 @pytest.mark.medium
@@ -98,7 +140,7 @@ def test_a_hit_with_another_label_has_a_frame(tmp_path: Path, result: QueryResul
 def test_the_position_of_a_tile_is_shown(tmp_path: Path, result: QueryResult) -> None:
     def position_line(picture: Image.Image, column: int) -> np.ndarray:
         left, top = LEFT_OF_COLUMN[column], TOP_OF_ROW[0]
-        return np.asarray(picture.crop((left, top + 166, left + 138, top + 181)))
+        return np.asarray(picture.crop((left, top + 181, left + 138, top + 196)))
 
     place = result.hits[0].found.place
     placed = sheet(tmp_path / "one.png", replace(result, place=place))
@@ -114,16 +156,8 @@ def test_the_position_of_a_tile_is_shown(tmp_path: Path, result: QueryResult) ->
 
 
 def test_a_window_stays_readable_behind_a_long_name(
-    tmp_path: Path, result: QueryResult, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, result: QueryResult, drawn: list[str]
 ) -> None:
-    drawn: list[str] = []
-    draw = ImageDraw.ImageDraw.text
-
-    def text(self: ImageDraw.ImageDraw, at: object, line: str, *more: object) -> None:
-        drawn.append(line)
-        draw(self, at, line, *more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
     path = "/scenes/sentinel2_18SVG_20160112_20m.tif"
     found = replace(result.hits[0].found, id="s.tif#672,160,64,64", path=path, label=None)
     hits = (replace(result.hits[0], found=found),)

@@ -121,7 +121,7 @@ def _sentence(audit: Audit) -> str:
 
     types = [f"{count} {TYPE_NAMES[name]}" for name, count in audit.issue_counts.items() if count]
     review = len(audit.to_review)
-    parts = f"; {review} to review: {', '.join(types)}" if types else ""
+    parts = f"; {review} tiles to review: {', '.join(types)}" if types else ""
     if more := review - len(audit.issues):
         parts += f" ({more} of them with a label that is not flagged: {_other_kinds(audit)})"
     counts = f"{len(audit.issues)} of {len(audit.table)} labels flagged"

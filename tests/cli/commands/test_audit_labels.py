@@ -382,7 +382,9 @@ def test_figures_against_the_truth_are_those_of_labels_that_nobody_decided_on(ru
     assert found["auroc"] == found["recall"] == found["f1"] == 1
     true = {row["tile"]: row["label"] for row in rows_of(clusters / "truth.csv")}
     rest = [f"{i}0.jpg,{true[f'{i}0.jpg']},choose\n" for i in (0, *range(3, 9))]
-    path.write_text(f"tile,label,decision\n{''.join(rest)}10.jpg,forest,choose\n20.jpg,forest,choose\n")
+    path.write_text(
+        f"tile,label,decision\n{''.join(rest)}10.jpg,forest,choose\n20.jpg,forest,choose\n"
+    )
     said = run(*audit, "--decisions", path).out
     assert "2 of 90 are wrong (2.2%), 0 of them among the 81" in said
     assert "auroc" not in said
@@ -394,7 +396,7 @@ def test_the_summary_names_the_page_and_tells_flagged_labels_from_others(run, cl
     ran = run(*audit, "--page", page)
     assert f"page: {page}" in ran.out
     assert "9 of 90 labels flagged" in ran.out
-    assert "10 to review: 2 duplicate with two labels, 8 wrong label" in ran.out
+    assert "10 tiles to review: 2 duplicate with two labels, 8 wrong label" in ran.out
     assert "1 of them with a label that is not flagged: duplicate" in ran.out
     assert "estimating prototypes (90 tiles)" in ran.err
     assert "page:" not in run(*audit).out
