@@ -271,7 +271,11 @@ def _compared(
     predicted = [names[number] for number in findings.predicted.tolist()]
     right = np.array([name == label for name, label in zip(predicted, true)])
     scored = ~confirmed
-    columns = (-posterior.margin, findings.is_label_issue, wrong, right)
-    figures = audit_figures(*(column[scored] for column in columns))
+    figures = audit_figures(
+        -posterior.margin[scored],
+        findings.is_label_issue[scored],
+        wrong[scored],
+        right[scored],
+    )
     known = KnownWrong(int(wrong.sum()), int(wrong[scored].sum()))
     return replace(figures, noise_rate=float(wrong.mean())), known

@@ -196,7 +196,7 @@ def test_audit_labels_for_people_ends_with_a_sentence(run, landscape, noisy, mod
     assert "of 144 labels flagged" in ran.out
     truth = {row["tile"]: row for row in rows_of(noisy)}
     wrong = sum(row["label"] != row["true_label"] for row in truth.values())
-    assert f"true labels: {wrong} of 144 are wrong" in ran.out
+    assert f"true labels: {wrong} of 144 labels are wrong" in ran.out
     assert "auroc" in ran.out
 
 

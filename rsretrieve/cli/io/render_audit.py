@@ -98,7 +98,7 @@ def _comparison(audit: Audit, figures: AuditFigures, wrong: KnownWrong) -> str:
     """How many labels are really wrong, and how well they were found."""
     total = len(audit.table)
     undecided = total if audit.wrong_left is None else audit.wrong_left.undecided
-    said = f"compared with the true labels: {wrong.total} of {total} are wrong"
+    said = f"compared with the true labels: {wrong.total} of {total} labels are wrong"
     said += f" ({wrong.total / total:.1%})"
     if undecided < total:
         said += f", {wrong.undecided} of them among the {undecided} that nobody decided on"

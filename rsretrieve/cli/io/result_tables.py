@@ -43,7 +43,8 @@ def indexing_summary(summary: IndexingSummary) -> Text:
     """What was indexed, and the type of the index."""
     search = "".join(f", {name} {value}" for name, value in summary.search.items())
     size = f", {format_size(summary.predicted_bytes)}" if summary.predicted_bytes else ""
-    speed = f" ({summary.tiles_per_second:.0f} tiles/s)" if summary.tiles_per_second else ""
+    rate = summary.tiles_per_second
+    speed = f" (embedding: {rate:.0f} tiles/s)" if rate else ""
     return plain(
         f"indexed {summary.tiles} tiles in {summary.index}: {summary.seconds:.1f} s on "
         f"{summary.device}{speed}\n"

@@ -371,12 +371,12 @@ def test_decided_labels_are_known_to_the_next_audit(run, clusters, decisions):
 def test_figures_against_the_truth_are_those_of_labels_that_nobody_decided_on(run, clusters):
     audit = ("audit-labels", clusters / "list.csv", "--embeddings", clusters / "e.npy")
     audit += ("--truth", clusters / "truth.csv")
-    assert "true labels: 9 of 90 are wrong (10.0%);" in run(*audit).out
+    assert "true labels: 9 of 90 labels are wrong (10.0%);" in run(*audit).out
     path = clusters / "some.csv"  # two wrong labels are kept by mistake, and one is corrected
     kept = "10.jpg,forest,reject,forest\n20.jpg,forest,reject,forest\n"
     path.write_text(f"tile,label,decision,given_label\n{kept}", encoding="utf-8")
     said = run(*audit, "--decisions", path).out
-    assert "9 of 90 are wrong (10.0%), 7 of them among the 88 that nobody decided on" in said
+    assert "9 of 90 labels are wrong (10.0%), 7 of them among the 88 that nobody decided on" in said
     found = run(*audit, "--decisions", path, "--json").json["truth"]
     assert found["noise_rate"] == pytest.approx(0.1)
     assert found["auroc"] == found["recall"] == found["f1"] == 1
@@ -386,7 +386,7 @@ def test_figures_against_the_truth_are_those_of_labels_that_nobody_decided_on(ru
         f"tile,label,decision\n{''.join(rest)}10.jpg,forest,choose\n20.jpg,forest,choose\n"
     )
     said = run(*audit, "--decisions", path).out
-    assert "2 of 90 are wrong (2.2%), 0 of them among the 81" in said
+    assert "2 of 90 labels are wrong (2.2%), 0 of them among the 81" in said
     assert "auroc" not in said
 
 
