@@ -97,6 +97,7 @@ def trained(data: Path) -> Path:
     return data / ROBUST
 
 
+@pytest.mark.exhaustive
 def test_a_model_of_the_grid_is_made_alone_by_the_options_in_its_folder(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_model_of_the_grid_is_made_alone_by_the_options_in_its_folder(
         np.testing.assert_allclose(tensor, alone[name], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.exhaustive
 def test_a_model_of_an_earlier_version_of_the_grid_is_taken_as_it_is(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:
@@ -124,6 +126,7 @@ def test_a_model_of_an_earlier_version_of_the_grid_is_taken_as_it_is(
     assert (trained / "model.safetensors").stat().st_mtime_ns == before
 
 
+@pytest.mark.exhaustive
 def test_methods_are_compared_as_compare_does_it_with_the_figures_of_the_grid(
     data: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,7 @@ def test_a_missing_labels_file_is_said_before_anything_is_measured(run, landscap
     assert "missing.csv" in ran.err
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_labels_of_a_file_decide_how_many_tiles_an_audit_reads_again(
     run, landscape, model, tmp_path
 ):
