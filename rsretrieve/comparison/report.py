@@ -131,7 +131,7 @@ def _plot_differences(axes: Any, found: Comparison) -> None:
     axes.invert_yaxis()
     level = f"{100 * known[0].difference.confidence:.4g} %" if known and known[0].difference else ""
     axes.set_xlabel(
-        f"difference in {metric_name(found.metric)}, {level} over seeds and queries; right: better"
+        f"difference in {metric_name(found.metric)}, {level} over seeds\nand queries; right: better"
     )
 
 
