@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rsretrieve._core.text import some_of
 from rsretrieve.data.file_state import FileStates
@@ -102,6 +104,23 @@ def prepare_tiles(
         train=_examples(train, names),
         validation=_validation(validation_tiles, names, preprocessing, context),
     )
+
+
+def read_again(prepared: PreparedTiles, side_px: int, context: RunContext) -> NDArray[Any] | None:
+    """Read the training tiles again at another size.
+
+    Args:
+        prepared: the tiles.
+        side_px: S.
+        context: takes progress.
+
+    Returns:
+        (N, C, S, S) in the tiles' own type; None if a file has changed and cannot be read now.
+    """
+    context.start_stage(f"reading training tiles at {side_px} px", len(prepared.tiles))
+    preprocessing = replace(prepared.preprocessing, size_px=side_px)
+    found = read_into_store(prepared.tiles, preprocessing, RunContext(), context.advance)
+    return found.pixels if len(found.tiles) == len(prepared.tiles) else None
 
 
 def _validation(

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,11 @@ from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.validate import Examples
 
+A = TypeVar("A")
+B = TypeVar("B")
+
 _TRAIN, _VALIDATION = "train.npy", "validation.npy"
+_WHAT = "the decoded tiles, which the processes share,"
 
 
 def prepare_shared(processes: Processes, prepare: Callable[[], PreparedTiles]) -> PreparedTiles:
@@ -37,21 +41,16 @@ def prepare_shared(processes: Processes, prepare: Callable[[], PreparedTiles]) -
     """
     if processes.count == 1:
         return prepare()
-    folder: Path | None = None
-    about: PreparedTiles | None = None
-    try:
-        with processes.together():
-            if processes.is_reader:
-                prepared = prepare()
-                folder = Path(tempfile.mkdtemp(prefix="rsretrieve-tiles-"))
-                about = _write(folder, prepared)
-        where, said = processes.of_reader((folder, about))
-        with processes.together():
-            found = _read(where, said)  # also the reader's, whose own copy can then be freed
-        return replace(found, files=prepared.files) if processes.is_reader else found
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+    files: list[FileStates] = []
+
+    def write(folder: Path) -> PreparedTiles:
+        prepared = prepare()
+        files.append(prepared.files)
+        return _write(folder, prepared)
+
+    # Also the reader maps the files: its own copy can then be freed.
+    found = _through_files(processes, write, _read)
+    return replace(found, files=files[0]) if files else found
 
 
 def read_shared(
@@ -69,30 +68,59 @@ def read_shared(
     """
     if processes.count == 1:
         return read()
+
+    def write(folder: Path) -> bool:
+        found = read()
+        if found is not None:
+            _save(folder / _TRAIN, found)
+        return found is not None
+
+    return _through_files(
+        processes, write, lambda folder, is_there: _mapped(folder / _TRAIN) if is_there else None
+    )
+
+
+def _through_files(
+    processes: Processes, write: Callable[[Path], A], read: Callable[[Path, A], B]
+) -> B:
+    """Let one process of each machine write files, and all of them read these.
+
+    Args:
+        processes: those of the training.
+        write: fills a folder, which is deleted in the end; returns what is to be known about it.
+        read: takes the folder, and what `write` returned.
+
+    Raises:
+        Exception: the error of `write` or `read`, in all processes.
+    """
     folder: Path | None = None
+    wrote: tuple[Path, A] | None = None
     try:
         with processes.together():
-            found = read() if processes.is_reader else None
-            if found is not None:
+            if processes.is_reader:
                 folder = Path(tempfile.mkdtemp(prefix="rsretrieve-tiles-"))
-                with room_named(found.nbytes, "the decoded tiles, which the processes share,"):
-                    np.save(folder / _TRAIN, found)
-        where = processes.of_reader(folder)
+                wrote = folder, write(folder)
+        said = processes.of_reader(wrote)
         with processes.together():
-            return None if where is None else _mapped(where / _TRAIN)
+            if said is None:
+                raise FileNotFoundError("the first process of this machine has not read the tiles")
+            return read(*said)
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def _save(path: Path, pixels: NDArray[Any]) -> None:
+    with room_named(pixels.nbytes, _WHAT):
+        np.save(path, pixels)
+
+
 def _write(folder: Path, prepared: PreparedTiles) -> PreparedTiles:
     """Write the pixels as arrays; returns everything else, but the states of files."""
     train, validation = prepared.train, prepared.validation
-    size_bytes = train.pixels.nbytes + (validation.pixels.nbytes if validation else 0)
-    with room_named(size_bytes, "the decoded tiles, which the processes share,"):
-        np.save(folder / _TRAIN, train.pixels)
-        if validation is not None:
-            np.save(folder / _VALIDATION, validation.pixels)
+    _save(folder / _TRAIN, train.pixels)
+    if validation is not None:
+        _save(folder / _VALIDATION, validation.pixels)
     return replace(
         prepared,
         files=FileStates(()),
@@ -105,9 +133,7 @@ def _without_pixels(examples: Examples) -> Examples:
     return replace(examples, pixels=np.empty(0))
 
 
-def _read(folder: Path | None, about: PreparedTiles | None) -> PreparedTiles:
-    if folder is None or about is None:
-        raise FileNotFoundError("the first process of this machine has not read the tiles")
+def _read(folder: Path, about: PreparedTiles) -> PreparedTiles:
     train, validation = about.train, about.validation
     if validation is not None:
         validation = replace(validation, pixels=_mapped(folder / _VALIDATION))

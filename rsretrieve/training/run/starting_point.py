@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rsretrieve.data.loading.batches import read_into_store
 from rsretrieve.data.preprocessing.band_statistics import REFLECTANCE_TYPES, as_reflectance
 from rsretrieve.data.preprocessing.pixel_fingerprint import quadrant_means
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
@@ -26,7 +26,7 @@ from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.metadata import ModelFolder, read_description, report_unchecked
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.pretrained import WeightsReport
-from rsretrieve.training.dataset import PreparedTiles
+from rsretrieve.training.dataset import PreparedTiles, read_again
 from rsretrieve.training.frozen.frozen_backbone import FrozenBackbone
 from rsretrieve.training.head_warmup import warm_up_head
 from rsretrieve.training.history.level_network import LevelNetwork
@@ -182,9 +182,9 @@ def _features_of(
     model: PrototypeModel, prepared: PreparedTiles, settings: TrainingSettings, context: RunContext
 ) -> NDArray[Any]:
     """Features before the training; with a posterior of larger tiles and of earlier stages."""
-    pixels, seed, stage = prepared.train.pixels, settings.seed, _FEATURES
+    pixels, seed = prepared.train.pixels, settings.seed
     if settings.recipe.posterior is None:
-        context.start_stage(stage)
+        context.start_stage(_FEATURES)
         return compute_starting_features(embedder_of(model.network, settings), pixels, seed)
     bands, size_px = pixels.shape[1], pixels.shape[3]
     network = LevelNetwork(model.network, bands, size_px)
@@ -192,26 +192,12 @@ def _features_of(
     if network.side_px > size_px:
         # A larger tile takes as long as several; fewer turns make up for it.
         turns = QUARTER_TURNS // 2
-        larger = _pixels_at(network.side_px, prepared, settings, context)
+        read = partial(read_again, prepared, network.side_px, context)
+        larger = read_shared(settings.processes, read)
         pixels = pixels if larger is None else larger
-    context.start_stage(stage)
+    context.start_stage(_FEATURES)
     embedder = embedder_of(network, settings)
     return compute_starting_features(embedder, pixels, seed, turns=turns, sizes=network.sizes)
-
-
-def _pixels_at(
-    side_px: int, prepared: PreparedTiles, settings: TrainingSettings, context: RunContext
-) -> NDArray[Any] | None:
-    """(N, C, S, S) the training tiles, read again at another size; None if one cannot be read."""
-    tiles, preprocessing = prepared.tiles, replace(prepared.preprocessing, size_px=side_px)
-
-    def read() -> NDArray[Any] | None:
-        context.start_stage(f"reading training tiles at {side_px} px", len(tiles))
-        # All were readable a moment ago. If a file has changed since, its smaller pixels count.
-        found = read_into_store(tiles, preprocessing, RunContext(), context.advance)
-        return found.pixels if len(found.tiles) == len(tiles) else None
-
-    return read_shared(settings.processes, read)
 
 
 def _posterior(
