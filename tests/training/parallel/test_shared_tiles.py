@@ -15,7 +15,7 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import NoUsableTiles
 from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
 from rsretrieve.training.parallel.processes import Processes
-from rsretrieve.training.parallel.shared_tiles import prepare_shared
+from rsretrieve.training.parallel.shared_tiles import prepare_shared, read_shared
 from rsretrieve.training.recipe import ROBUST
 from tests.support.gloo_processes import in_processes
 
@@ -70,4 +70,27 @@ def fail(processes: Processes, folder: Path) -> None:
 def test_all_processes_get_the_error_of_the_one_that_reads(tmp_path: Path) -> None:
     for error in in_processes(2, fail, tmp_path):
         assert isinstance(error, NoUsableTiles)
+    assert not [*tmp_path.iterdir()]
+
+
+def again(processes: Processes, pixels: np.ndarray | None, folder: Path) -> dict[str, Any]:
+    tempfile.tempdir = str(folder)
+    read: list[int] = []
+
+    def larger() -> np.ndarray | None:
+        read.append(processes.rank)
+        return pixels
+
+    found = read_shared(processes, larger)
+    return {"read": read, "pixels": None if found is None else np.array(found)}
+
+
+def test_larger_tiles_are_read_by_one_process_too(tmp_path: Path) -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2)
+    found = in_processes(2, again, pixels, tmp_path)
+    assert [each["read"] for each in found] == [[0], []]
+    for each in found:
+        np.testing.assert_array_equal(each["pixels"], pixels)
+    without = in_processes(2, again, None, tmp_path)
+    assert [each["pixels"] for each in without] == [None, None]
     assert not [*tmp_path.iterdir()]
