@@ -1,19 +1,19 @@
 """Kinds of index over many vectors: recall, bytes a vector, build seconds, query time, memory.
 
-Unit vectors in clusters are written to a file. Each kind is built from it, tuned to the recall and
-written in a process of its own, and searched from its file, memory-mapped as `rsretrieve query`
-does it, one query at a time. Exact neighbours of 200 queries that no index holds give the recall.
+Unit vectors in clusters are written to a file. Each kind is built from it with its lists on the
+disk, as `rsretrieve index` does it, tuned to the recall and written in a process of its own. It is
+searched from its file, memory-mapped as `rsretrieve query` does it, one query at a time. Exact
+neighbours of queries that no index holds give the recall.
 
     OMP_NUM_THREADS=2 python benchmarks/beyond_memory.py --count 1000000
     OMP_NUM_THREADS=2 python benchmarks/beyond_memory.py --count 10000000 --kinds RaBitQ
+    OMP_NUM_THREADS=2 python benchmarks/beyond_memory.py --count 10000000 --kinds exact --asked 20
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +24,7 @@ import faiss
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from speed.peak_memory import watched
 
 from rsretrieve._core.knn import knn_search
 from rsretrieve.index.vectors.choose_kind import cells_for, lists_key
@@ -32,7 +33,7 @@ from rsretrieve.index.vectors.vector_index import VectorIndex
 
 Vectors = NDArray[np.float32]
 BLOCK = 65_536
-K, ASKED = 10, 200
+K = 10
 KINDS = "exact,Flat,SQ8,PQ64,PQ32,PQ16,PQ64x4fsr,PQ32x4fsr,RaBitQ,RaBitQfs"
 
 
@@ -62,7 +63,7 @@ def build(folder: Path, key: str, recall: float) -> dict[str, Any]:
     """Build one kind of index and describe it; runs in a process of its own."""
     vectors: Vectors = np.load(folder / "vectors.npy", mmap_mode="r")
     started, cpu = time.perf_counter(), time.process_time()
-    index = VectorIndex.build(vectors, key)
+    index = VectorIndex.build(vectors, key, lists_folder=folder)
     built = time.perf_counter() - started
     measured = tune(index, vectors, draw_sample(vectors), recall)
     path = folder / "index.faiss"
@@ -74,7 +75,6 @@ def build(folder: Path, key: str, recall: float) -> dict[str, Any]:
         "seconds": time.perf_counter() - started,
         "cpu": time.process_time() - cpu,
         "tuning": time.perf_counter() - started - built,
-        "peak": anonymous_peak(),
     }
 
 
@@ -96,25 +96,16 @@ def ask(folder: Path, search: dict[str, int]) -> dict[str, Any]:
         "ms": 1e3 * float(np.median(times)),
         "ms95": 1e3 * float(np.quantile(times, 0.95)),
         "opening": opened,
-        "query_peak": anonymous_peak(),
     }
 
 
-def anonymous_peak() -> float:
-    """Peak memory in bytes that is not the cache of a mapped file, as far as the system tells."""
-    with Path("/proc/self/status").open() as lines:
-        facts = dict(line.split(":", 1) for line in lines)
-    mapped = int(facts.get("RssFile", "0 kB").split()[0])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return 1024.0 * max(int(facts["RssAnon"].split()[0]), peak - mapped)
-
-
 def in_process(*arguments: object) -> dict[str, Any]:
-    """The JSON that this program prints when it is called with arguments."""
-    command = [sys.executable, __file__, *map(str, arguments)]
-    ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ)
-    answer: dict[str, Any] = json.loads(ran.stdout)
-    return answer
+    """The JSON that this program prints when called with arguments, and its `peak` in bytes.
+
+    The peak is of memory that the system cannot take back: pages of mapped files do not count.
+    """
+    out, peak = watched([sys.executable, __file__, *map(str, arguments)])
+    return {**json.loads(out), "peak": peak.own}
 
 
 def forget(path: Path) -> None:
@@ -136,7 +127,7 @@ def row(kind: str, built: dict[str, Any], warm: dict[str, Any], cold: dict[str, 
         f"{built['cpu']:.1f}",
         f"{built['tuning']:.1f}",
         f"{built['peak'] / 1e6:.0f}",
-        f"{warm['query_peak'] / 1e6:.0f}",
+        f"{warm['peak'] / 1e6:.0f}",
         f"{warm['ms']:.2f}",
         f"{cold['ms']:.2f}",
         f"{cold['ms95']:.2f}",
@@ -150,7 +141,8 @@ def main(
     clusters: Annotated[int, typer.Option()] = 200,
     spread: Annotated[float, typer.Option(help="Deviation in every dimension.")] = 0.05,
     recall: Annotated[float, typer.Option()] = 0.95,
-    kinds: Annotated[str, typer.Option(help="Codes of the vectors, by FAISS's names.")] = KINDS,
+    kinds: Annotated[str, typer.Option(help="Codes, or whole kinds, by FAISS's names.")] = KINDS,
+    asked: Annotated[int, typer.Option(min=1, help="Queries that are searched for.")] = 200,
     folder: Annotated[Path | None, typer.Option(help="Where the files are made.")] = None,
     part: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
@@ -168,18 +160,19 @@ def main(
         where = Path(made)
         write_vectors(where / "vectors.npy", count, dimensions, clusters, spread)
         vectors: Vectors = np.load(where / "vectors.npy", mmap_mode="r")
-        asked = next(blocks(ASKED, dimensions, clusters, spread, seed=2))[1]
-        np.save(where / "asked.npy", asked)
+        queries = next(blocks(asked, dimensions, clusters, spread, seed=2))[1]
+        np.save(where / "asked.npy", queries)
         started = time.perf_counter()
-        np.save(where / "true.npy", knn_search(asked, vectors, K, gallery_block=16_384).rows)
-        print(f"exact neighbours of {ASKED} queries: {time.perf_counter() - started:.0f} s")
+        np.save(where / "true.npy", knn_search(queries, vectors, K, gallery_block=16_384).rows)
+        print(f"exact neighbours of {asked} queries: {time.perf_counter() - started:.0f} s")
         print(
             "| kind | search | recall@10 | of others | bytes a vector | build s | CPU s | tuning s "
             "| peak MB, building | peak MB, searching | query ms | cold ms | cold ms, 95% |"
         )
         print("|" + "---|" * 13, flush=True)
         for kind in kinds.split(","):
-            key = "Flat" if kind == "exact" else f"{lists_key(cells_for(count))},{kind}"
+            key = kind if "IVF" in kind else f"{lists_key(cells_for(count))},{kind}"
+            key = "Flat" if kind == "exact" else key
             shared = ("--folder", where, "--recall", recall, "--part")
             built = in_process(*shared, f"build:{key}")
             for name in ("vectors.npy", "index.faiss"):
