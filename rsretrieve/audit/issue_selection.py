@@ -71,7 +71,8 @@ def select_issues(
     above one half are flagged.
 
     Args:
-        probability: (N,) float64, probability that the label is wrong.
+        probability: (N,) float64, probability that the label is wrong. There may be none: a
+            person may have decided on every label.
         margin: (N,) float64, falls as the probability rises; it also orders labels whose
             probabilities are rounded to 0 or 1.
         selection: what the user asked for.
@@ -80,6 +81,8 @@ def select_issues(
     Returns:
         (N,) bool, the flagged labels.
     """
+    if not len(probability):
+        return np.zeros(0, bool)
     order = np.argsort(margin, kind="stable")
     worst = probability[order]
     expected, counts = np.cumsum(worst), np.arange(1, len(worst) + 1)

@@ -102,14 +102,15 @@ def assess_labels(
     else:
         classes = len(evidence.class_names)
         context.notice(
-            f"{len(labels)} tiles of {classes} classes are audited by prototypes alone: "
+            f"{len(labels)} tiles of {classes} classes are too few to estimate a noise rate "
+            f"(it takes {FEWEST_PER_CLASS} a class): they are audited by prototypes alone, and "
             "the probabilities are not calibrated"
         )
         known = scores.with_confirmed(confirmed)
-        posterior = posterior_from_prototypes(
-            known, labels, evidence.temperature, classes, options.seed
-        )
-    if not posterior.rates.can_be_told:
+        posterior = posterior_from_prototypes(known, labels, evidence.temperature, classes)
+    if confirmed.all():
+        posterior = replace(posterior, rates=RateRange(0.0, 0.0))
+    elif posterior.is_calibrated and not posterior.rates.can_be_told:
         context.notice(_why_it_cannot_be_told(posterior.rates))
     posterior = posterior.without(_only_of_their_class(evidence, confirmed, context), labels)
     open_labels = posterior.told & ~confirmed
@@ -120,7 +121,8 @@ def assess_labels(
         options.selection,
         is_calibrated=posterior.is_calibrated,
     )
-    if not posterior.rates.can_be_told and options.selection.budget is None:
+    cannot_be_told = posterior.is_calibrated and not posterior.rates.can_be_told
+    if cannot_be_told and options.selection.budget is None:
         flagged[:] = False
     if not _has_independent_classifier(evidence):
         unknown = np.full(posterior.independent.shape, np.nan)
@@ -165,9 +167,11 @@ def _only_of_their_class(
 
 def _has_independent_classifier(evidence: Evidence) -> bool:
     """Whether some scores do not depend on the tile's own label."""
-    if evidence.left_out is not None or any(is_unseen(each) for each in evidence.each):
+    if evidence.left_out is not None:
         return True
-    return _uses_classifiers(evidence) and has_starting_features(evidence)
+    if not _uses_classifiers(evidence):  # the prototypes alone
+        return evidence.trained_on is not None and not evidence.seen.any()
+    return has_starting_features(evidence) or any(is_unseen(each) for each in evidence.each)
 
 
 def _uses_classifiers(evidence: Evidence) -> bool:

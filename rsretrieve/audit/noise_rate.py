@@ -55,21 +55,6 @@ class RateRange:
         return replace(self, low=self.low * share, high=self.high * share)
 
 
-def rate_interval(probability: NDArray[np.float64], seed: int = 0) -> Interval:
-    """The 95 % interval of the share of wrong labels.
-
-    Args:
-        probability: (N,) probability that each label is wrong, 0…1.
-        seed: of the bootstrap.
-
-    Returns:
-        The lower and the upper end.
-    """
-    count = len(probability)
-    low, high = share_intervals(np.array([probability.mean()]), np.array([count]), seed)
-    return float(low[0]), float(high[0])
-
-
 def with_untold(interval: Interval, share: float) -> Interval:
     """The interval of all labels from that of those that something is said about.
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.dawid_skene import EMResult
 from rsretrieve.audit.estimators.prototype_scores import LabelScores
-from rsretrieve.audit.noise_rate import RateRange, rate_interval
+from rsretrieve.audit.noise_rate import RateRange
 
 
 @dataclass(frozen=True)
@@ -102,16 +102,17 @@ def posterior_from_prototypes(
     labels: NDArray[np.int64],
     temperature: float,
     classes: int,
-    seed: int = 0,
 ) -> LabelPosterior:
     """Use the softmax over the two nearest prototypes as probabilities.
+
+    They rank the labels. A noise rate cannot be told from them: nothing says whether the vectors
+    predict the labels at all.
 
     Args:
         scores: of N labels.
         labels: (N,) int64 class numbers of the given labels.
         temperature: σ of the softmax.
         classes: K.
-        seed: of the bootstrap.
     """
     gap = scores.predicted_similarity.astype(np.float64) - scores.runner_up_similarity
     odds = np.stack([gap, -gap], axis=1) / temperature
@@ -120,13 +121,12 @@ def posterior_from_prototypes(
     counts = np.zeros((classes, classes))
     np.add.at(counts, (labels, other), wrong)
     np.add.at(counts, (labels, labels), 1 - wrong)
-    low, high = rate_interval(wrong, seed)
     return LabelPosterior(
         margin=scores.margin / temperature,
         ranked=np.stack([scores.predicted, scores.runner_up], axis=1),
         log_probability=-np.logaddexp(0, -odds),
         independent=1 / (1 + np.exp(np.clip(-odds, -700, 700))),
         expected_counts=counts,
-        rates=RateRange(low, high),
+        rates=RateRange(0.0, 1.0, can_be_told=False),
         is_calibrated=False,
     )

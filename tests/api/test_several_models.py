@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -117,8 +116,7 @@ def test_the_seed_changes_the_folds_and_the_same_seed_nothing(workplace: Path) -
         return found
 
     assert scores(0) == scores(0) != scores(1)
-    intervals = []
     for seed in ("0", "1"):
-        ran = run_here("audit-labels", "tiles", "--model", "models/mine", "--seed", seed, "--json")
-        intervals.append(json.dumps(ran.json["per_class"]))
-    assert intervals[0] != intervals[1]
+        options = ("--model", "models/mine", "--seed", seed, "--output", f"{seed}.csv")
+        run_here("audit-labels", "tiles", *options)
+    assert Path("0.csv").read_text() != Path("1.csv").read_text()

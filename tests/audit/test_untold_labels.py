@@ -32,12 +32,23 @@ def audited(sizes: list[int], wrong: int = 0, context: RunContext | None = None)
     return audit_labels(request, context or RunContext())
 
 
+def test_the_noise_rate_is_the_mean_probability_of_all_and_of_each_class() -> None:
+    audit = audited([30] * 5, wrong=6)
+    wrong = [(row["given_label"], row["issue_probability"]) for row in rows_of(audit.table)]
+    assert audit.noise_rate == pytest.approx(np.mean([p for _, p in wrong]))
+    assert audit.interval[0] <= audit.noise_rate <= audit.interval[1]
+    for entry in audit.per_class:
+        of_class = [p for label, p in wrong if label == entry.label]
+        assert entry.noise_rate == pytest.approx(np.mean(of_class))
+
+
 @pytest.mark.parametrize("sizes", [[1] * 10 + [9] * 10, [1, 30, 30], [1] * 3 + [4] * 8])
 def test_the_only_tile_of_a_class_is_no_issue_and_in_no_rate(sizes: list[int]) -> None:
     events: list[Event] = []
     audit, alone = audited(sizes, context=RunContext(listener=events.append)), sizes.count(1)
     assert not len(audit.issues)
-    assert audit.noise_rate < 0.05
+    assert (audit.noise_rate is None) == (sum(sizes) < 10 * len(sizes))
+    assert (audit.noise_rate or 0.0) < 0.05
     assert audit.interval[0] < 0.01
     assert audit.interval[1] >= alone / sum(sizes)
     assert any(f"only one tile has: {alone};" in e.text for e in events if isinstance(e, Noticed))

@@ -219,12 +219,16 @@ class EMState:
         Args:
             log_p: (N, C) log probabilities by the classifiers.
             by_all_tiles: count T on all tiles.
+
+        T stays as it is if no tile counts for it.
         """
         self.log_odds = self.log_odds_of(log_p)
         self.posterior = softmax(self.log_odds, self._sizes)
         rows = self._is_known & self.given.is_original
         if not by_all_tiles:
             rows = rows & certain_half(log_p, self.candidates)
+        if not rows.any():  # a person decided on all of them, and how they were is not known
+            return
         counts = self.candidates.count(self.labels, self.posterior, rows).T
         # The row of a class with few tiles is uncertain: it is drawn towards uniform noise.
         wrong = min(max(1 - np.trace(counts) / counts.sum(), 1e-6), 1 - 1e-6)

@@ -54,14 +54,34 @@ class Renaming:
         """(K,) the class of each label, where labels exchanged their names; else the label itself.
 
         Some labels exchanged their names if each has a different most frequent class, these
-        classes are the same labels, and most of their tiles look like these classes.
+        classes are the same labels, and most of their tiles look like these classes. A class
+        that no tile is labelled as closes such a circle, if the tiles of one label look like it.
         """
-        found, likely = np.arange(len(self.counts)), self.counts.argmax(axis=1)
+        found, likely = np.arange(len(self.counts)), self._likely()
         for label in range(len(found)):
             cycle = _cycle_of(label, likely)
             if 2 * self.counts[cycle, likely[cycle]].sum() > self.counts[cycle].sum():
                 found[cycle] = likely[cycle]
         return found
+
+    def _likely(self) -> NDArray[np.int64]:
+        """(K,) the most frequent class of each label; of one without tiles, the start of the chain.
+
+        If tiles labelled A look like B, and tiles labelled B like C, which no tile is labelled as,
+        the chain A, B, C starts at A. If it branches, such a label stands for itself.
+        """
+        own, is_absent = np.arange(len(self.counts)), self.counts.sum(axis=1) == 0
+        likely = np.where(is_absent, own, self.counts.argmax(axis=1))
+        before = {
+            label: [other for other in own.tolist() if likely[other] == label != other]
+            for label in own.tolist()
+        }
+        for label in np.flatnonzero(is_absent).tolist():
+            start = label
+            while len(before[start]) == 1:
+                (start,) = before[start]
+            likely[label] = start if not before[start] else label
+        return likely
 
     def sentences(self, names: tuple[str, ...]) -> list[str]:
         """One sentence for every label that most tiles contradict."""

@@ -42,3 +42,24 @@ def test_a_sentence_names_both_classes_and_counts() -> None:
 def test_of_a_class_of_few_tiles_nothing_is_said() -> None:
     labels, nearest = np.array([1, 1, 1, 1]), np.array([0, 0, 0, 0])
     assert not Renaming.of(labels, nearest, 5).sentences(NAMES)
+
+
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_a_label_may_stand_for_a_class_that_no_tile_is_labelled_as(label: int) -> None:
+    """Whatever the order of the classes."""
+    labels, nearest = np.repeat([0, 1, 2], 9), np.repeat([0, 1, 2], 9)
+    nearest[labels == label] = 3
+    found = Renaming.of(labels, nearest, 4).permutation
+    expected = np.arange(4)
+    expected[[label, 3]] = expected[[3, label]]
+    assert found.tolist() == expected.tolist()
+
+
+def test_a_chain_of_names_ends_at_a_class_without_tiles() -> None:
+    labels, nearest = np.repeat([0, 1, 3], 9), np.repeat([1, 3, 2], 9)
+    assert Renaming.of(labels, nearest, 4).permutation.tolist() == [1, 3, 0, 2]
+
+
+def test_two_labels_that_look_like_one_class_without_tiles_keep_their_names() -> None:
+    labels, nearest = np.repeat([0, 1, 2], 9), np.repeat([3, 3, 2], 9)
+    assert Renaming.of(labels, nearest, 4).permutation.tolist() == [0, 1, 2, 3]

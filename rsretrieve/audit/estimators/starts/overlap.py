@@ -159,9 +159,10 @@ def _most_likely_part(means: Sequence[float]) -> float:
 
 
 def _up_to_disagreement(fit: Fit, log_p: Scores, found: RateRange, certain: float) -> RateRange:
-    """The range, up to the share of labels that are not the most probable class."""
+    """The range, up to the share of open labels that are not the most probable class."""
     state, error = fit.state, _ERROR_OF_UNCERTAIN * (1 - certain)
-    others = float((most_probable(log_p, state.candidates) != state.labels).mean())
+    differs = (most_probable(log_p, state.candidates) != state.labels)[state.given.is_open]
+    others = float(differs.mean()) if len(differs) else 0.0
     found = found.including(others, state.given.open_count)
     found = replace(found, low=max(0.0, found.low - error))
     is_near = found.low > 0 or found.high <= _FAR
@@ -176,7 +177,7 @@ def _by_classes_unlike(fit: Fit, log_p: Scores, found: RateRange, *, agree: bool
     state, whole = fit.state, fit.state.noise_rate_by_transitions
     if state.classes < _FEWEST_CLASSES or not may_be_of_any_class(state.transitions):
         return found
-    rate = rate_of_classes_unlike(log_p, state)
+    rate = state.given.rate_of_open(rate_of_classes_unlike(log_p, state))
     if not _LEAST_OF_RATE * whole <= rate <= _MOST_OF_RATE * whole:
         return found
     if rate <= whole:
@@ -186,6 +187,8 @@ def _by_classes_unlike(fit: Fit, log_p: Scores, found: RateRange, *, agree: bool
 
 def rate_of_classes_unlike(log_p: Scores, state: EMState) -> float:
     """The rate of labels that may be wrong by any class, by those of classes that are not alike.
+
+    It is that of the labels as they were before a person decided on any.
 
     Args:
         log_p: (N, C) log probabilities by the classifiers.
@@ -199,7 +202,7 @@ def rate_of_classes_unlike(log_p: Scores, state: EMState) -> float:
     np.fill_diagonal(alike, np.inf)
     half = (classes - 1) // 2
     unlike = np.argpartition(alike, half, axis=1)[:, :half]
-    counts = np.zeros((classes, classes))
-    np.add.at(counts, (groups, state.labels), 1.0)
-    found = np.take_along_axis(counts, unlike, 1).sum() / len(groups)
+    counts, known = np.zeros((classes, classes)), state.given.is_original
+    np.add.at(counts, (groups[known], state.labels[known]), 1.0)
+    found = np.take_along_axis(counts, unlike, 1).sum() / max(1, int(known.sum()))
     return float(found) * (classes - 1) / half
