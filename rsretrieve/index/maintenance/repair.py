@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rsretrieve._core.atomic_write import write_text
 from rsretrieve._core.locks import only_writer
@@ -249,20 +248,11 @@ def _rebuild(
         vectors = map_stored_vectors(source, manifest)
     if vectors is None or len(vectors) != manifest.tiles:
         raise beyond_repair(folder, f"{source.name} does not hold the vectors")
-    facts: dict[str, Any] = {
-        "model": manifest.model,
-        "model_fingerprint": manifest.model_fingerprint,
-        "provenance": manifest.provenance,
-        "windows": manifest.windows,
-        "tile_scale": manifest.tile_scale,
-        "packing": manifest.packing,
-        "places": manifest.places,
-    }
     rows = read_table(folder / TABLE_FILE)
     goal = replace(goal_from_manifest(manifest), key=manifest.faiss_key)
     if manifest.has_stored_model:
         model = model or folder / STORED_MODEL
-    content = IndexContent(rows, vectors, facts, skipped, model)
+    content = IndexContent(rows, vectors, manifest.content_facts, skipped, model)
     write_index(content, IndexBuildOptions(folder, goal, overwrite=True), context)
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,25 @@ def test_a_crash_while_writing_leaves_the_old_index_whole(
             overwrite=True,
         )
     assert len(open_index(folder).rows) == 3
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize(
+    ("model", "held"), [("model", False), ("/models/one", True)], ids=["missing", "not named"]
+)
+def test_an_index_that_nobody_could_read_takes_no_ones_place(
+    folder: Path, model: str, held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copied(_: Path, target: Path) -> None:
+        target.mkdir()
+        (target / "model.json").write_text("{}")
+
+    monkeypatch.setattr(index_store, "copy_model", copied)
+    content = IndexContent(ROWS, VECTORS, {**FACTS, "model": model})
+    content = replace(content, model=folder if held else None)
+    with pytest.raises(ValueError, match="names the model"):
+        write_index_folder(folder, content, VectorIndex.build(VECTORS, "Flat"), overwrite=True)
+    assert open_index(folder).manifest.model == "/models/one"
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
