@@ -184,13 +184,15 @@ def _check_content(
 def _discard_finished_journal(store: IndexStore) -> None:
     """Remove the journal of a run that was killed after it had written the index.
 
-    The journal of an interrupted update, with tiles that the index lacks, is kept.
+    The journal of an interrupted update, with tiles that the index lacks, is kept. So is that of
+    any other run, such as one with another model that is to replace the index.
     """
     manifest = store.manifest
     facts = manifest.model_fingerprint, manifest.dimensions, manifest.windows, manifest.packing
     journal = Journal(store.folder, *facts)
     result = set(store.rows.column("id"))
-    if all(row.id in result for row in journal.read().rows):
+    found = journal.read()
+    if found.length and all(row.id in result for row in found.rows):
         journal.discard()
 
 

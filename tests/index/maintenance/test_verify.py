@@ -359,6 +359,23 @@ def test_the_journal_of_a_run_that_was_killed_when_all_was_written_goes(
     assert journal.folder.exists() is not finished
 
 
+@pytest.mark.parametrize("other", ["model", "windows", "damaged"])
+def test_the_journal_of_another_run_stays(
+    folder: Path, store: IndexStore, model: Model, other: str
+) -> None:
+    fingerprint = "another" if other == "model" else model.description.fingerprint
+    windows = {"window_px": 8} if other == "windows" else None
+    dimensions = model.description.dimensions
+    journal = Journal(folder, fingerprint, dimensions, windows)
+    rows = [replace(store.rows[0], id="not yet in the index"), store.rows[1]]
+    journal.append(rows, np.array(store.vectors[:2]))
+    if other == "damaged":
+        damage(journal.folder / "rows.jsonl", 5)
+    before = {path.name: path.read_bytes() for path in journal.folder.iterdir()}
+    assert repaired(folder, model).mended == ()
+    assert {path.name: path.read_bytes() for path in journal.folder.iterdir()} == before
+
+
 def test_nothing_is_mended_while_another_writes(folder: Path) -> None:
     damage(folder / "index.faiss")
     with only_writer(folder), pytest.raises(OutputBusy):
