@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from rsretrieve._core.atomic_write import sha256_of_file, write_json
+from rsretrieve._core.atomic_write import write_json
 from rsretrieve._core.cache_dir import cache_dir
+from rsretrieve._core.regular_files import sha256_of_regular
 
 NOTED_FROM_BYTES = 256 << 20  # smaller files are read in a moment
 
@@ -24,7 +25,7 @@ NOTED_FROM_BYTES = 256 << 20  # smaller files are read in a moment
 def find_wrong_files(
     paths: Mapping[str, Path], sha256: Mapping[str, str], *, thorough: bool = False
 ) -> list[str]:
-    """The names of files that are missing or do not match their checksum.
+    """The names of files that are missing, are not regular files, or do not match their checksum.
 
     Args:
         paths: the files by name.
@@ -45,7 +46,7 @@ def _is_right(path: Path, sha256: str, thorough: bool) -> bool:
         note = _note_path(path) if before[0] >= NOTED_FROM_BYTES else None
         if note is not None and not thorough and _noted(note) == [*before, sha256]:
             return True
-        if sha256_of_file(path) != sha256:
+        if sha256_of_regular(path) != sha256:
             return False
     except OSError:
         return False

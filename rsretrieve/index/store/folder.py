@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import folder_aside, sha256_of_file
+from rsretrieve._core.regular_files import open_regular
 from rsretrieve.errors import IndexDamaged, IndexStoreError
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.store.checksums import find_wrong_files
@@ -240,11 +240,11 @@ class HeldFiles:
         self.paths = _HeldPaths({name: folder / name for name in names})
         for name in names if Path("/dev/fd").is_dir() else ():
             try:
-                handle = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC)
+                stream = open_regular(folder / name)
             except OSError:
                 continue  # reported by the check
-            self.paths[name] = Path(f"/dev/fd/{handle}")
-            weakref.finalize(self.paths, os.close, handle)
+            self.paths[name] = Path(f"/dev/fd/{stream.fileno()}")
+            weakref.finalize(self.paths, stream.close)
 
 
 def map_stored_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:

@@ -20,6 +20,7 @@ from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, 
 from rsretrieve.index.store.manifest import read_manifest
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
+from tests.support.unreadable import UNREADABLE, put_unreadable
 
 FILES = ("manifest.json", "index.faiss", "tiles.parquet", "embeddings.npy")
 DATA_FILES = FILES[1:]
@@ -179,6 +180,25 @@ def test_a_file_that_is_edited_cut_short_or_missing_is_named(
         f"`rsretrieve index --repair --output {folder}` repairs what can be repaired; or build it "
         "again with --overwrite"
     )
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_no_file_is_refused_and_nobody_waits(folder: Path, name: str, kind: str) -> None:
+    put_unreadable(folder / name, kind)
+    with pytest.raises(IndexDamaged, match=re.escape(str(folder / name))):
+        open_index(folder).open_vector_index()
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_skipped_windows_in_what_is_no_file_are_refused(folder: Path, kind: str) -> None:
+    content = replace(open_index(folder).content(), skipped=ROWS[:1])
+    facts = {**content.facts, "faiss_key": "Flat", "recall_at_10": 1.0}
+    index = VectorIndex.build(VECTORS, "Flat")
+    write_index_folder(folder, replace(content, facts=facts), index, overwrite=True)
+    put_unreadable(folder / "skipped.parquet", kind)
+    with pytest.raises(IndexDamaged, match=r"skipped\.parquet"):
+        _ = open_index(folder).skipped
 
 
 def test_an_index_by_a_newer_version_is_refused(folder: Path) -> None:
