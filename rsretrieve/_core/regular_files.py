@@ -6,6 +6,7 @@ Not for paths that the user typed: these may be pipes on purpose.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 from io import BufferedReader
@@ -30,6 +31,12 @@ def open_regular(path: Path) -> BufferedReader:
         os.close(handle)
         raise
     return os.fdopen(handle, "rb")
+
+
+def sha256_of_regular(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file of a model or index folder; see `open_regular`."""
+    with open_regular(path) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def read_regular_text(path: Path) -> str:

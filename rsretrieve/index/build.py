@@ -88,7 +88,7 @@ def index_tiles(
         folder: the index folder.
         context: receives the tiles that cannot be read, notices and progress.
         goal: the kind of index wanted; None for `IndexGoal()`, or in an update for the goal of
-            the existing index.
+            the existing index. An update with a goal trains the index again.
         overwrite: replace an existing index.
         update: keep the vectors of tiles whose files have not changed (same path, size and
             times and inode, or else same content; sidecars count), embed the others, and remove

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import naming_full_disk, resolved
+from rsretrieve._core.regular_files import open_regular
 from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.place import Place
 from rsretrieve.index.store.tile_table import IndexedTile
@@ -38,17 +39,19 @@ class JournalEntries:
     Attributes:
         rows: N tiles.
         vectors: (N, D) float32; row i is the embedding of tile i.
+        length: bytes of the header and of the N lines; 0 if there is no journal of such a run.
     """
 
     rows: list[IndexedTile]
     vectors: NDArray[np.float32]
+    length: int
 
 
 class Journal:
     """The journal of one index folder.
 
-    A journal of another model, or of other windows, scales or offsets, is discarded when it is
-    read.
+    A journal of another model, or of other windows, scales or offsets, holds nothing for this run,
+    and is discarded when this run starts (`resume`). So is one of anything but regular files.
 
     Args:
         index: the index folder, which need not exist.
@@ -79,22 +82,35 @@ class Journal:
     def read(self) -> JournalEntries:
         """Read the entries of an earlier run by the same model, up to the first damaged one.
 
-        What follows a damaged entry is cut off, so that `append` continues there.
+        Nothing on the disk changes.
+
+        Raises:
+            OSError: a file cannot be read.
         """
         rows: list[IndexedTile] = []
-        vectors = np.empty((0, self._dimensions), np.float32)
-        if self.folder.is_dir():
-            vectors = self._stored_vectors()
-            length = 0
-            for line, row in self._whole_lines(vectors):
-                rows += [] if row is None else [row]
-                length += len(line)
-            if not length:
-                self.discard()
-            else:
-                os.truncate(self.folder / _ROWS_FILE, length)
-                os.truncate(self.folder / _VECTORS_FILE, len(rows) * self._dimensions * 4)
-        return JournalEntries(rows, vectors[: len(rows)])
+        if not self._has_own_files():
+            return JournalEntries(rows, np.empty((0, self._dimensions), np.float32), 0)
+        vectors, length = self._stored_vectors(), 0
+        for line, row in self._whole_lines(vectors):
+            rows += [] if row is None else [row]
+            length += len(line)
+        return JournalEntries(rows, vectors[: len(rows)], length)
+
+    def resume(self) -> JournalEntries:
+        """Read the entries as `read` does, and prepare the journal so that `append` continues it.
+
+        What follows a damaged entry is cut off. A journal of another run is discarded.
+
+        Raises:
+            OSError: a file cannot be read or written.
+        """
+        found = self.read()
+        if found.length:
+            os.truncate(self.folder / _ROWS_FILE, found.length)
+            os.truncate(self.folder / _VECTORS_FILE, found.vectors.nbytes)
+        else:
+            self.discard()
+        return found
 
     def append(self, rows: Sequence[IndexedTile], vectors: NDArray[np.float32]) -> None:
         """Add a batch.
@@ -124,13 +140,14 @@ class Journal:
 
     def discard(self) -> None:
         """Remove the journal."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.is_symlink():
+            self.folder.unlink()
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def _stored_vectors(self) -> NDArray[np.float32]:
-        try:
-            content = (self.folder / _VECTORS_FILE).read_bytes()
-        except FileNotFoundError:
-            content = b""
+        with open_regular(self.folder / _VECTORS_FILE) as stream:
+            content = stream.read()
         whole = len(content) // (4 * self._dimensions)
         flat = np.frombuffer(content, "<f4", whole * self._dimensions)
         return flat.reshape(whole, self._dimensions).astype(np.float32)
@@ -139,19 +156,22 @@ class Journal:
         self, vectors: NDArray[np.float32]
     ) -> Iterator[tuple[bytes, IndexedTile | None]]:
         """The header if it is ours, then every line up to the first damaged one, with its tile."""
-        try:
-            with (self.folder / _ROWS_FILE).open("rb") as stream:
-                header = stream.readline()
-                if header != f"{self._header}\n".encode():
+        with open_regular(self.folder / _ROWS_FILE) as stream:
+            header = stream.readline()
+            if header != f"{self._header}\n".encode():
+                return
+            yield header, None
+            for line, vector in zip(stream, vectors):
+                row = _row(line, vector)
+                if row is None:
                     return
-                yield header, None
-                for line, vector in zip(stream, vectors):
-                    row = _row(line, vector)
-                    if row is None:
-                        return
-                    yield line, row
-        except FileNotFoundError:
-            return
+                yield line, row
+
+    def _has_own_files(self) -> bool:
+        """Whether both files are there. A link could make a later run write elsewhere."""
+        paths = (self.folder / _ROWS_FILE, self.folder / _VECTORS_FILE)
+        is_linked = any(path.is_symlink() for path in (self.folder, *paths))
+        return not is_linked and all(path.is_file() for path in paths)
 
 
 def _line(row: IndexedTile, vector: NDArray[np.float32]) -> bytes:

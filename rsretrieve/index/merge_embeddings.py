@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow
@@ -55,7 +56,9 @@ def merged_with_all(source: Path, content: IndexContent, store: IndexStore) -> M
             "build the index again",
         )
     origin = _unchanged(content.vectors, before, store)
-    return MergedEmbeddings(content, origin, removed)
+    facts = _facts_with_all(content, store)
+    merged = replace(store.content(), rows=rows, vectors=content.vectors, facts=facts)
+    return MergedEmbeddings(merged, origin, removed)
 
 
 def merged_with_changes(
@@ -68,6 +71,8 @@ def merged_with_changes(
         ModelMismatch: the vectors are of another model than those of the index.
         NoUsableTiles: no tile is left.
     """
+    if changes.model_fingerprint:  # a file that only removes tiles need not name a model
+        _require_same_model(source, changes.model_fingerprint, store)
     old = store.rows.columns
     gone = _rows_of(
         pyarrow.chunked_array([pyarrow.array(changes.missing, pyarrow.string())]), store
@@ -96,9 +101,9 @@ def merged_with_changes(
         raise NoUsableTiles(f"{source} removes all tiles of {store.folder}")
     source_row, origin = source_row[kept], origin[kept]
     rows = TileTable(table.take(pyarrow.array(source_row)).combine_chunks())
-    facts = _facts_of(store)
     stacked = _stacked(store.vectors, vectors, source_row)
-    return MergedEmbeddings(IndexContent(rows, stacked, facts), origin, len(removed))
+    merged = replace(store.content(), rows=rows, vectors=stacked)
+    return MergedEmbeddings(merged, origin, len(removed))
 
 
 def _rows_of(ids: pyarrow.ChunkedArray, store: IndexStore) -> NDArray[np.int64]:
@@ -135,10 +140,13 @@ def _stacked(
     return stacked
 
 
-def _facts_of(store: IndexStore) -> dict[str, object]:
+def _facts_with_all(content: IndexContent, store: IndexStore) -> dict[str, Any]:
+    """The facts after an update by a file of all tiles; what it does not know stays."""
     manifest = store.manifest
-    names = ("model", "model_fingerprint", "provenance", "windows")
-    return {name: getattr(manifest, name) for name in names}
+    facts = {**manifest.content_facts, **content.facts, "places": 0}  # the file has its own places
+    if manifest.has_stored_model or not facts["model"]:
+        facts["model"] = manifest.model
+    return facts
 
 
 def _require_same_vectors(source: Path, content: IndexContent, store: IndexStore) -> None:
@@ -149,8 +157,11 @@ def _require_same_vectors(source: Path, content: IndexContent, store: IndexStore
             f"{manifest.dimensions}",
             hint="give --dims if the index was built with it, or --overwrite to build it again",
         )
-    fingerprint = str(content.facts.get("model_fingerprint") or "")
-    if fingerprint != manifest.model_fingerprint:
+    _require_same_model(source, str(content.facts.get("model_fingerprint") or ""), store)
+
+
+def _require_same_model(source: Path, fingerprint: str, store: IndexStore) -> None:
+    if fingerprint != store.manifest.model_fingerprint:
         raise ModelMismatch(
             f"{source} is not of the model of {store.folder}: similarities between vectors of two "
             "models are meaningless",

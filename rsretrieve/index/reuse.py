@@ -81,7 +81,7 @@ def find_reusable(run: IndexRun, store: IndexStore | None) -> ReusableTiles:
         if store is None
         else _reusable_from_index(run, store, today)
     )
-    journalled = run.journal.read()
+    journalled = run.journal.resume()
     for row, vector in zip(journalled.rows, journalled.vectors):
         tile = today.get(row.id)
         if tile is None or row.id in reusable.origin or _lost_date(row, tile):

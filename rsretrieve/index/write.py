@@ -53,7 +53,8 @@ class IndexBuildOptions:
 
     Attributes:
         folder: the index folder.
-        goal: the kind of index wanted; None keeps that of `previous`, or is `IndexGoal()`.
+        goal: the kind of index wanted, which is trained anew also in an update; None keeps that of
+            `previous` with its training, or is `IndexGoal()`.
         gpu: the number of the GPU that builds it, or None for the CPU.
         previous: the index to update, or None.
         overwrite: replace an index that exists.
@@ -144,10 +145,8 @@ def write_index(
     context.start_stage("measuring recall")
     sample = draw_sample(content.vectors)
     kept = None
-    if (previous := options.previous) is not None:
-        manifest = previous.store.manifest
-        if (plan.faiss_key, goal) == (manifest.faiss_key, goal_from_manifest(manifest)):
-            kept = _kept_recall(index, content.vectors, sample, previous)
+    if options.previous is not None and options.goal is None:
+        kept = _kept_recall(index, content.vectors, sample, options.previous)
     recall = tune(index, content.vectors, sample, goal.recall) if kept is None else kept
     if recall < goal.recall and not index.is_exact:
         context.notice(
@@ -246,10 +245,11 @@ def _build_or_update(
     """The filled index; and the previous similarity floor, if the index was not trained again."""
     previous = options.previous
     if previous is not None and plan.faiss_key == previous.store.manifest.faiss_key:
-        index = previous.store.open_vector_index(mapped=False)
+        is_kept = options.goal is None  # a goal that was given trains again
+        index = previous.store.open_vector_index(mapped=not is_kept)
         floor = previous.store.manifest.similarity_floor
         new = vectors[previous.origin < 0]
-        if index.update_rows(previous.origin, vectors):
+        if is_kept and index.update_rows(previous.origin, vectors):
             _notice(cell_shift_warning(index, new, floor), context)
             return VectorIndex(index.cpu_index, options.gpu, vectors), floor
         if inverted_lists_of(index.cpu_index) is None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
-from rsretrieve._core.regular_files import read_regular_text
+from rsretrieve._core.atomic_write import sha256_of_json
+from rsretrieve._core.regular_files import read_regular_text, sha256_of_regular
 from rsretrieve._core.sealing import parsed, unsealed
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.profile.training_profile import TrainingProfile
@@ -225,7 +225,7 @@ def check_file(path: Path, sha256: str) -> None:
         ModelDamaged: the file is missing, or its checksum differs.
     """
     try:
-        found = sha256_of_file(path)
+        found = sha256_of_regular(path)
     except OSError as error:
         raise ModelDamaged(f"{path} cannot be read ({error})") from error
     if found != sha256:
@@ -249,7 +249,7 @@ def changed_files(model: ModelFolder) -> tuple[str, ...]:
 
 def _is_unchanged(path: Path, sha256: str) -> bool:
     try:
-        return sha256_of_file(path) == sha256
+        return sha256_of_regular(path) == sha256
     except OSError:
         return False
 

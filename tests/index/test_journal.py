@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +34,10 @@ def journal(tmp_path: Path) -> Journal:
     return journal
 
 
+def contents(journal: Journal) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in journal.folder.iterdir()}
+
+
 def again(journal: Journal, fingerprint: str = "f" * 64, dimensions: int = 4) -> Journal:
     return Journal(journal.folder.with_name("index"), fingerprint, dimensions)
 
@@ -52,9 +57,54 @@ def test_it_lies_beside_the_index_and_can_be_discarded(journal: Journal, tmp_pat
 
 @pytest.mark.parametrize("other", [("0" * 64, 4), ("f" * 64, 2)])
 def test_that_of_another_model_is_thrown_away(journal: Journal, other: tuple[str, int]) -> None:
-    found = again(journal, *other).read()
-    assert (found.rows, len(found.vectors)) == ([], 0)
+    before = contents(journal)
+    for read in (again(journal, *other).read, again(journal, *other).resume):
+        assert contents(journal) == before  # a read changes nothing
+        found = read()
+        assert (found.rows, found.vectors.shape, found.length) == ([], (0, other[1]), 0)
     assert not journal.folder.exists()
+
+
+def test_a_read_cuts_nothing_off(journal: Journal) -> None:
+    with (journal.folder / "rows.jsonl").open("ab") as stream:
+        stream.write(b"cut sho")
+    before = contents(journal)
+    assert again(journal).read().rows == ROWS
+    assert contents(journal) == before
+    assert again(journal).resume().rows == ROWS
+    assert len(contents(journal)["rows.jsonl"]) == len(before["rows.jsonl"]) - 7
+
+
+@pytest.mark.parametrize("kind", ["pipe", "link", "device", "folder", "missing"])
+@pytest.mark.parametrize("name", ["rows.jsonl", "vectors.bin"])
+def test_one_of_anything_but_files_holds_nothing_and_nothing_is_written_elsewhere(
+    journal: Journal, tmp_path: Path, name: str, kind: str
+) -> None:
+    path, mine = journal.folder / name, tmp_path / "mine"
+    path.rename(mine)
+    before = mine.read_bytes()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind != "missing":
+        path.symlink_to(mine if kind == "link" else "/dev/zero")
+    assert again(journal).read().rows == []
+    assert again(journal).resume().length == 0
+    again(journal).append(ROWS[:1], VECTORS[:1])
+    assert again(journal).read().rows == ROWS[:1]
+    assert mine.read_bytes() == before
+
+
+def test_one_that_is_a_link_to_a_folder_leaves_that_folder(
+    journal: Journal, tmp_path: Path
+) -> None:
+    before = contents(journal)
+    journal.folder.rename(tmp_path / "mine")
+    journal.folder.symlink_to(tmp_path / "mine")
+    assert again(journal).resume().rows == []
+    again(journal).append(ROWS[:1], VECTORS[:1])
+    assert {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()} == before
 
 
 @pytest.mark.medium
@@ -68,7 +118,7 @@ def test_cut_short_anywhere_what_is_whole_is_kept_and_gone_on_from(
         for other, content in whole.items():
             (journal.folder / other).write_bytes(content)
         (journal.folder / name).write_bytes(whole[name][:length])
-        kept = len(again(journal).read().rows)
+        kept = len(again(journal).resume().rows)
         assert kept < 3
         again(journal).append([replace(ROWS[0], id="new")], VECTORS[:1])
         found = again(journal).read()
@@ -119,6 +169,6 @@ def test_where_there_is_no_room_nothing_is_left_but_what_was_noted_before(
                 journal.append(ROWS[noted:], VECTORS[noted:])
         assert error.value.filename == str(journal.folder)
         assert journal.folder.exists() == bool(noted)
-        assert again(journal).read().rows == ROWS[:noted]
+        assert again(journal).resume().rows == ROWS[:noted]
         journal.append(ROWS[noted : noted + 2], VECTORS[noted : noted + 2])
     assert again(journal).read().rows == ROWS

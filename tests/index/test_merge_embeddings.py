@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow
@@ -10,12 +13,19 @@ import pytest
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from rsretrieve.data.pixels.packing import Packing
+from rsretrieve.data.profile.tile_scale import TileScale
 from rsretrieve.data.run_context import RunContext
+from rsretrieve.data.tile import TileSet
+from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InvalidArgument, ModelMismatch, NoUsableTiles, TableError
+from rsretrieve.index.build import index_tiles
 from rsretrieve.index.build_from_embeddings import EmbeddingUpdate, index_embeddings
-from rsretrieve.index.store.folder import open_index
+from rsretrieve.index.store.folder import IndexStore, open_index
+from rsretrieve.index.store.manifest import Manifest
 from rsretrieve.index.vectors.choose_kind import IndexGoal
-from rsretrieve.index.write import IndexBuildOptions, IndexingSummary
+from rsretrieve.index.write import IndexBuildOptions, IndexingSummary, write_index
+from rsretrieve.network.model import Model
 from rsretrieve.progress import Noticed
 from tests.support.vectors import unit_rows
 
@@ -148,3 +158,107 @@ def test_search_parameters_are_kept_after_few_changes(
     summary = run(source, tmp_path / "index", ALL)
     assert summary.search == before.search
     assert summary.recall_at_10 >= 0.95
+
+
+FACTS: dict[str, Any] = {
+    "provenance": {"embeddings": "elsewhere.parquet"},
+    "windows": asdict(WindowChoices(16, 8, max_nodata=0.4)),
+    "tile_scale": TileScale(side_px=(16.0, 16.0)).to_json(),
+    "packing": Packing((1e-4,) * 6, (-0.1,) * 6).to_json(),
+    "places": 7,
+}
+
+
+def with_all_facts(folder: Path, **more: object) -> IndexStore:
+    """An index is written again with a value for each fact, and a skipped window."""
+    store = open_index(folder)
+    skipped = [replace(store.rows[0], id="s#0,0,16,16")]
+    content = store.content()
+    content = replace(content, facts={**content.facts, **FACTS, **more}, skipped=skipped)
+    options = IndexBuildOptions(folder, IndexGoal("Flat"), overwrite=True)
+    write_index(content, options, RunContext())
+    return open_index(folder)
+
+
+def assert_all_facts_are_kept(before: IndexStore, **changed: object) -> None:
+    plain = Manifest("", "", "Flat", "", 1, 1, 1, {}).content_facts
+    facts = before.manifest.content_facts
+    assert not [name for name in facts if facts[name] == plain[name]]  # each has a value
+    after = open_index(before.folder)
+    assert after.manifest.content_facts == {**facts, **changed}
+    assert list(after.skipped) == list(before.skipped)
+    assert len(after.skipped) == 1
+
+
+@pytest.fixture
+def of_tiles(model: Model, tiles: TileSet, tmp_path: Path) -> IndexStore:
+    """An index of tiles that holds its model."""
+    index_tiles(model, tiles, tmp_path / "index", RunContext(), store_model=True)
+    return with_all_facts(tmp_path / "index")
+
+
+def own_metadata(store: IndexStore, **more: object) -> bytes:
+    return json.dumps({"model_fingerprint": store.manifest.model_fingerprint, **more}).encode()
+
+
+def test_an_index_of_tiles_keeps_its_model_and_facts_when_tiles_are_removed(
+    of_tiles: IndexStore, tmp_path: Path
+) -> None:
+    held = {path.name: path.read_bytes() for path in (of_tiles.folder / "model").iterdir()}
+    source = write(tmp_path / "gone.parquet", [of_tiles.rows[0].id], [None])
+    summary = run(source, of_tiles.folder, CHANGES)
+    assert (summary.removed, summary.tiles) == (1, len(of_tiles.rows) - 1)
+    assert_all_facts_are_kept(of_tiles)
+    there = {path.name: path.read_bytes() for path in (of_tiles.folder / "model").iterdir()}
+    assert there == held
+    assert open_index(of_tiles.folder).manifest.has_stored_model
+
+
+@pytest.mark.parametrize("update", [ALL, CHANGES])
+def test_vectors_of_its_model_change_an_index_of_tiles_and_none_of_its_facts(
+    of_tiles: IndexStore, tmp_path: Path, update: EmbeddingUpdate
+) -> None:
+    ids = [row.id for row in of_tiles.rows]
+    vectors = list(unit_rows(len(ids), of_tiles.manifest.dimensions, 0))
+    for named in ({}, {"model": "/elsewhere"}, {"model": "model"}):
+        metadata = own_metadata(of_tiles, **named)
+        run(write(tmp_path / "v.parquet", ids, vectors, metadata), of_tiles.folder, update)
+        told = json.loads(metadata)
+        source = {"embeddings": str((tmp_path / "v.parquet").resolve()), **told}
+        new = {} if update == CHANGES else {"provenance": source, "places": 0}
+        assert_all_facts_are_kept(of_tiles, **new)
+        assert open_index(of_tiles.folder).vectors[0].tolist() == vectors[0].tolist()
+
+
+def test_another_models_file_changes_nothing(of_tiles: IndexStore, tmp_path: Path) -> None:
+    first, width = of_tiles.rows[0].id, of_tiles.manifest.dimensions
+    other = b'{"model_fingerprint": "f"}'
+    new = unit_rows(1, width, 0)[0]
+    for vector, metadata in ((new, b"{}"), (new, other), (None, other)):
+        source = write(tmp_path / "other.parquet", [first], [vector], metadata)
+        with pytest.raises(ModelMismatch):
+            run(source, of_tiles.folder, CHANGES)
+    assert_all_facts_are_kept(of_tiles)
+
+
+def test_an_index_of_embeddings_keeps_its_facts(tmp_path: Path) -> None:
+    ids = list(VECTORS)
+    run(write(tmp_path / "1.parquet", ids, list(VECTORS.values())), tmp_path / "index")
+    before = with_all_facts(tmp_path / "index", model="/m", model_fingerprint="f")
+    run(write(tmp_path / "2.parquet", ids[:2], [None, None]), tmp_path / "index", CHANGES)
+    assert_all_facts_are_kept(before)
+    metadata = b'{"model": "/moved", "model_fingerprint": "f"}'
+    source = write(tmp_path / "3.parquet", ids, list(VECTORS.values()), metadata)
+    run(source, tmp_path / "index", ALL)
+    told = {"embeddings": str(source.resolve()), **json.loads(metadata)}
+    assert_all_facts_are_kept(before, model="/moved", provenance=told, places=0)
+
+
+def test_a_file_that_says_its_model_lies_in_the_index_is_indexed_without_one(
+    tmp_path: Path,
+) -> None:
+    source = write(
+        tmp_path / "1.parquet", list(VECTORS), list(VECTORS.values()), b'{"model": "model"}'
+    )
+    run(source, tmp_path / "index")
+    assert open_index(tmp_path / "index").manifest.model == ""

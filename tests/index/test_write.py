@@ -63,6 +63,13 @@ def centres_of(store: IndexStore) -> np.ndarray:
     return centres
 
 
+def quantizer_of(folder: Path) -> np.ndarray:
+    """The centroids of all cells."""
+    index = open_index(folder).open_vector_index(mapped=False).cpu_index
+    centres: np.ndarray = index.quantizer.reconstruct_n(0, index.nlist)
+    return centres
+
+
 def updated(
     file: File, old: np.ndarray, new: np.ndarray, folder: Path, **choices: Any
 ) -> BuildResult:
@@ -169,6 +176,51 @@ def test_an_update_that_is_asked_for_another_kind_builds_it(file: File, tmp_path
     old, new = clustered_rows(2000, 16, 20, 0), clustered_rows(40, 16, 20, 1)
     file(old, goal=IndexGoal("IVF16,Flat"))
     assert updated(file, old, new, tmp_path / "index", goal=IndexGoal()).faiss_key == "Flat"
+
+
+@pytest.mark.parametrize(
+    ("goal", "trains"),
+    [(None, False), (IndexGoal("IVF16,Flat"), True), (IndexGoal("IVF16,Flat", 0.9), True)],
+)
+def test_an_update_trains_again_only_if_a_goal_is_given(
+    file: File, tmp_path: Path, notes: Notes, goal: IndexGoal | None, trains: bool
+) -> None:
+    old, strange = clustered_rows(2000, 16, 20, 0), -clustered_rows(400, 16, 20, 1)
+    file(old, goal=IndexGoal("IVF16,Flat"))
+    before = open_index(tmp_path / "index")
+    centres = centres_of(before)
+    updated(file, old, strange, tmp_path / "index", goal=goal)
+    after = open_index(tmp_path / "index")
+    assert np.array_equal(centres_of(after), centres) is not trains
+    floors = (after.manifest.similarity_floor, before.manifest.similarity_floor)
+    assert (floors[0] == floors[1]) is not trains
+    assert any("trains the index again" in note for note in notes) is not trains
+    if trains:  # as if it were new, and again the same
+        new = centres_of(after)
+        for previous in (None, PreviousIndex(after, np.arange(2400))):
+            file(np.concatenate([old, strange]), goal=goal, previous=previous)
+            assert np.array_equal(centres_of(open_index(tmp_path / "index")), new)
+
+
+@pytest.mark.parametrize("goal", [IndexGoal(), None])
+def test_what_the_notice_of_strange_tiles_advises_trains_the_index_again(
+    file: File,
+    tmp_path: Path,
+    notes: Notes,
+    monkeypatch: pytest.MonkeyPatch,
+    goal: IndexGoal | None,
+) -> None:
+    monkeypatch.setattr("rsretrieve.index.vectors.choose_kind.EXACT_UP_TO", 1000)
+    old, strange = clustered_rows(2000, 16, 20, 0), -clustered_rows(400, 16, 20, 1)
+    key = file(old).faiss_key
+    assert key.startswith("IVF")
+    centres = quantizer_of(tmp_path / "index")
+    assert updated(file, old, strange, tmp_path / "index").faiss_key == key
+    assert any("--update --index auto" in note for note in notes)
+    whole = np.concatenate([old, strange])
+    previous = PreviousIndex(open_index(tmp_path / "index"), np.arange(2400))
+    assert file(whole, previous=previous, goal=goal).faiss_key == key
+    assert np.array_equal(quantizer_of(tmp_path / "index"), centres) is (goal is None)
 
 
 def test_an_index_that_outgrew_its_kind_stays_and_says_so(

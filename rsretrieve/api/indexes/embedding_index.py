@@ -76,7 +76,9 @@ def build_index_from_embeddings(
         window: the side of the windows of a raster, in pixels; each is one tile, with the mean
             vector of its pixels. By default every pixel is a tile.
         stride: the distance between windows; by default their side.
-        update: bring the index that is there up to date: add, replace and remove tiles by id.
+        update: bring the index that is there up to date: add, replace and remove tiles by id. It
+            keeps its kind and its training, unless `index`, `recall`, `memory` or `append_only` is
+            given with another value than its default.
         changes_only: with `update`, the file names only tiles that changed, and a row without a
             vector removes its tile; otherwise tiles that the file does not name are removed.
         overwrite: replace an index that is there.

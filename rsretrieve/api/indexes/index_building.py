@@ -76,8 +76,8 @@ def build_index(
         backbone: the network of `weights`; by default `mobilenet_v2`.
         seed: the random seed of an embedding that is fitted to the tiles.
         update: bring the index that is there up to date: embed new and changed tiles, and drop
-            those that are gone. It keeps its kind where neither `index`, `recall`, `memory` nor
-            `append_only` asks for another.
+            those that are gone. It keeps its kind and its training, unless `index`, `recall`,
+            `memory` or `append_only` is given with another value than its default.
         overwrite: replace an index that is there; a folder that is no index never is.
         engine: `local`, or `ray`: processes of a Ray cluster embed, shard by shard. The next four
             are for it.

@@ -110,7 +110,8 @@ def index(
             "--index",
             metavar="KEY",
             help="auto (chosen by the number of tiles, --recall and --memory), or a FAISS key "
-            "such as Flat, IVF256,Flat or HNSW32. \\[default: auto; with --update: unchanged]",
+            "such as Flat, IVF256,Flat or HNSW32. With --update, it is trained again. "
+            "\\[default: auto; with --update: unchanged]",
         ),
     ] = None,
     recall: Annotated[

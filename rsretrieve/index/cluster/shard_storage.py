@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from rsretrieve._core.atomic_write import written_aside
+from rsretrieve._core.regular_files import open_regular
 from rsretrieve.errors import InputError, InvalidArgument
 
 T = TypeVar("T")
@@ -80,7 +81,8 @@ class FolderStorage:
     def read(self, name: str) -> bytes | None:
         """See `ShardStorage`."""
         try:
-            return (self.folder / name).read_bytes()
+            with open_regular(self.folder / name) as stream:
+                return stream.read()
         except FileNotFoundError:
             return None
 

@@ -32,10 +32,12 @@ class EmbeddingChanges:
     Attributes:
         content: the tiles with an embedding; None if there are none.
         missing: ids of the rows without a vector.
+        model_fingerprint: of the model that the file names; empty if it names none.
     """
 
     content: IndexContent | None
     missing: tuple[str, ...]
+    model_fingerprint: str
 
 
 def read_embeddings(
@@ -94,10 +96,10 @@ def read_changes(
         )
     missing = tuple(raw.rows.columns.column("id").take(np.flatnonzero(raw.missing)).to_pylist())
     if raw.missing.all():
-        return EmbeddingChanges(None, missing)
+        return EmbeddingChanges(None, missing, raw.model_fingerprint)
     kept = ~raw.missing
     rest = RawEmbeddings(kept_rows(raw.rows, kept), raw.vectors[kept], raw.provenance)
-    return EmbeddingChanges(normalised(path, rest, context), missing)
+    return EmbeddingChanges(normalised(path, rest, context), missing, raw.model_fingerprint)
 
 
 def _read(

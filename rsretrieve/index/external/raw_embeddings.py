@@ -15,6 +15,7 @@ from rsretrieve.errors import NoUsableTiles
 from rsretrieve.index.external.mapped_rows import kept_rows
 from rsretrieve.index.external.stored_vectors import flags_for, zeros_for
 from rsretrieve.index.store.folder import IndexContent
+from rsretrieve.index.store.manifest import STORED_MODEL
 from rsretrieve.index.store.tile_table import TileTable
 
 _BLOCK = 65_536
@@ -39,6 +40,17 @@ class RawEmbeddings:
     missing: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
     is_numbered: bool = False
 
+    @property
+    def model(self) -> str:
+        """The path of the model that the file names; empty if it names none."""
+        named = str(self.provenance.get("model") or "")
+        return "" if named == STORED_MODEL else named  # a file holds no model
+
+    @property
+    def model_fingerprint(self) -> str:
+        """The fingerprint of the model that the file names; empty if it names none."""
+        return str(self.provenance.get("model_fingerprint") or "")
+
 
 def normalised(path: Path, raw: RawEmbeddings, context: RunContext) -> IndexContent:
     """Leave out unusable rows, and L2-normalise the others.
@@ -62,8 +74,8 @@ def normalised(path: Path, raw: RawEmbeddings, context: RunContext) -> IndexCont
         if not usable.all():
             rows = kept_rows(rows, usable)
     facts = {
-        "model": str(raw.provenance.get("model") or ""),
-        "model_fingerprint": str(raw.provenance.get("model_fingerprint") or ""),
+        "model": raw.model,
+        "model_fingerprint": raw.model_fingerprint,
         "provenance": raw.provenance,
     }
     return IndexContent(rows, vectors, facts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from rsretrieve._core.atomic_write import write_text
 from rsretrieve._core.locks import only_writer
@@ -185,13 +184,15 @@ def _check_content(
 def _discard_finished_journal(store: IndexStore) -> None:
     """Remove the journal of a run that was killed after it had written the index.
 
-    The journal of an interrupted update, with tiles that the index lacks, is kept.
+    The journal of an interrupted update, with tiles that the index lacks, is kept. So is that of
+    any other run, such as one with another model that is to replace the index.
     """
     manifest = store.manifest
     facts = manifest.model_fingerprint, manifest.dimensions, manifest.windows, manifest.packing
     journal = Journal(store.folder, *facts)
     result = set(store.rows.column("id"))
-    if all(row.id in result for row in journal.read().rows):
+    found = journal.read()
+    if found.length and all(row.id in result for row in found.rows):
         journal.discard()
 
 
@@ -249,20 +250,11 @@ def _rebuild(
         vectors = map_stored_vectors(source, manifest)
     if vectors is None or len(vectors) != manifest.tiles:
         raise beyond_repair(folder, f"{source.name} does not hold the vectors")
-    facts: dict[str, Any] = {
-        "model": manifest.model,
-        "model_fingerprint": manifest.model_fingerprint,
-        "provenance": manifest.provenance,
-        "windows": manifest.windows,
-        "tile_scale": manifest.tile_scale,
-        "packing": manifest.packing,
-        "places": manifest.places,
-    }
     rows = read_table(folder / TABLE_FILE)
     goal = replace(goal_from_manifest(manifest), key=manifest.faiss_key)
     if manifest.has_stored_model:
         model = model or folder / STORED_MODEL
-    content = IndexContent(rows, vectors, facts, skipped, model)
+    content = IndexContent(rows, vectors, manifest.content_facts, skipped, model)
     write_index(content, IndexBuildOptions(folder, goal, overwrite=True), context)
 
 

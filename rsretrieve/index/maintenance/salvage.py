@@ -8,6 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from rsretrieve._core.regular_files import read_regular_text
 from rsretrieve.data.window import split_window
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import IndexDamaged
@@ -35,7 +36,7 @@ def read_damaged_manifest(folder: Path) -> tuple[Manifest, bool]:
     except IndexDamaged:
         known = {field.name for field in fields(Manifest)}
         try:
-            content = json.loads((folder / MANIFEST_FILE).read_text(encoding="utf-8"))
+            content = json.loads(read_regular_text(folder / MANIFEST_FILE))
             manifest = Manifest(**{key: content[key] for key in content if key in known})
             if names_files(manifest) and not first_invalid_field(manifest):
                 return manifest, False

@@ -92,6 +92,8 @@ class _Receiver:
         """Write a file whose blocks all have their checksums."""
         path = self._folders[0] / file.name
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink() or not path.is_file():  # never through a link or into a pipe
+            path.unlink(missing_ok=True)
         path.touch()
         with path.open("r+b") as stream:
             stream.truncate(file.size)

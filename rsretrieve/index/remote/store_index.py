@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from rsretrieve._core.regular_files import open_regular
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import IndexDamaged, OutputExists
 from rsretrieve.index.cluster.shard_storage import ShardStorage
@@ -123,7 +124,7 @@ def _is_of(earlier: bytes, folder: Path, storage: ShardStorage) -> bool:
     """Whether the copy that is there is one of exactly this index."""
     listing = Listing.from_bytes(earlier, storage.where)
     blocks = {file.name: file.blocks for file in listing.files}
-    with (folder / MANIFEST_FILE).open("rb") as stream:
+    with open_regular(folder / MANIFEST_FILE) as stream:
         return blocks[MANIFEST_FILE] == tuple(map(_sha256, _blocks(stream)))
 
 
@@ -141,7 +142,7 @@ class _Sender:
     def send(self, name: str, path: Path) -> CopiedFile:
         """Send the blocks of a file that the store does not have."""
         size, blocks = 0, []
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             for block in _blocks(stream):
                 digest = _sha256(block)
                 if self._storage.size(block_name(digest)) != len(block):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import folder_aside, sha256_of_file
+from rsretrieve._core.regular_files import open_regular
 from rsretrieve.errors import IndexDamaged, IndexStoreError
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.store.checksums import find_wrong_files
@@ -27,6 +27,7 @@ from rsretrieve.index.store.manifest import (
     TABLE_FILE,
     VECTORS_FILE,
     Manifest,
+    names_files,
     read_manifest,
     write_manifest,
 )
@@ -79,6 +80,16 @@ class IndexStore:
         check_files(self.folder, {SKIPPED_FILE: self._file(SKIPPED_FILE)}, self.manifest)
         return read_table(self._file(SKIPPED_FILE))
 
+    def content(self) -> IndexContent:
+        """All that the folder holds, to be written again, also with other rows and vectors.
+
+        Raises:
+            IndexDamaged: a file was changed since it was written.
+        """
+        model = self.folder / STORED_MODEL if self.manifest.has_stored_model else None
+        facts = self.manifest.content_facts
+        return IndexContent(self.rows, self.vectors, facts, self.skipped, model)
+
     def open_vector_index(self, gpu: int | None = None, *, mapped: bool = True) -> VectorIndex:
         """Open the FAISS index, and verify its checksum.
 
@@ -117,7 +128,7 @@ class IndexContent:
     Attributes:
         rows: N tiles.
         vectors: (N, D) float32, unit rows; row i is the embedding of tile i.
-        facts: entries of the manifest: `model`, `model_fingerprint`, `provenance`, `windows`.
+        facts: entries of the manifest, see `Manifest.content_facts`.
         skipped: windows with too much nodata, which have no vector; an update does not read
             them again.
         model: the model folder to copy into the index folder; None if it stays where it is.
@@ -148,6 +159,8 @@ def write_index_folder(
     Raises:
         OutputExists: the folder exists and `overwrite` is false.
         OSError: the disk is full or the folder is read-only; an existing index is unchanged.
+        ValueError: the facts name a model in the index folder, and the content has none, or the
+            reverse; an existing index is unchanged.
     """
     with folder_aside(folder, overwrite=overwrite, marker=MANIFEST_FILE) as aside:
         vector_index.write(aside / FAISS_FILE)
@@ -166,6 +179,8 @@ def write_index_folder(
             dimensions=content.vectors.shape[1],
             sha256={name: sha256_of_file(aside / name) for name in files},
         )
+        if not names_files(manifest):  # nobody could read the index
+            raise ValueError(f"the manifest names the model {manifest.model!r}, which is not there")
         write_manifest(aside / MANIFEST_FILE, manifest)
 
 
@@ -225,11 +240,11 @@ class HeldFiles:
         self.paths = _HeldPaths({name: folder / name for name in names})
         for name in names if Path("/dev/fd").is_dir() else ():
             try:
-                handle = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC)
+                stream = open_regular(folder / name)
             except OSError:
                 continue  # reported by the check
-            self.paths[name] = Path(f"/dev/fd/{handle}")
-            weakref.finalize(self.paths, os.close, handle)
+            self.paths[name] = Path(f"/dev/fd/{stream.fileno()}")
+            weakref.finalize(self.paths, stream.close)
 
 
 def map_stored_vectors(path: Path, manifest: Manifest) -> NDArray[np.float32]:

@@ -25,6 +25,11 @@ STORED_MODEL = "model"
 """The folder of the model in an index folder, and the value of `Manifest.model` for it."""
 STORED_MODEL_FILE = f"{STORED_MODEL}/model.json"  # has the checksums of the model's other files
 _OPTIONAL_FILES = (SKIPPED_FILE, STORED_MODEL_FILE)
+_OF_ONE_WRITING = frozenset(
+    ("faiss_key", "metric", "tiles", "dimensions", "recall_at_10", "sha256", "schema_version")
+    + ("search", "predicted_bytes", "goal", "similarity_floor", "cost")
+)
+"""Fields that every writing of an index sets anew; see `Manifest.content_facts`."""
 _MOST = 1 << 48  # limit of all counts
 _MOST_SEARCHED, _LONGEST_KEY = 1 << 20, 200
 
@@ -84,6 +89,15 @@ class Manifest:
     def reference(self) -> Packing | None:
         """The scale and offset to which the tiles were converted, if the index keeps them."""
         return Packing.from_json(self.packing) if self.packing else None
+
+    @property
+    def content_facts(self) -> dict[str, Any]:
+        """The fields that describe the tiles and their vectors, which a rewritten index keeps.
+
+        These are all fields that no writing sets anew, so a field that is added later is kept, too.
+        """
+        names = (field.name for field in fields(self) if field.name not in _OF_ONE_WRITING)
+        return {name: getattr(self, name) for name in names}
 
     @property
     def has_stored_model(self) -> bool:

@@ -63,7 +63,8 @@ def cell_shift_warning(
     return (
         f"{share:.0%} of {len(new)} new tiles are farther from the cells of the index than "
         f"{_USUAL:.0%} of the tiles it was trained on; recall falls as their number grows. "
-        "--update --index auto trains the index again, without embedding tiles again"
+        "--update --index auto, or --index with its own kind, trains the index again, without "
+        "embedding tiles again"
     )
 
 

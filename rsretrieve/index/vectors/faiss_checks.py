@@ -32,6 +32,8 @@ _TRIAL = "import sys; sys.path[:] = {path!r}; from {module} import main; main()"
 def read_checked(faiss: Any, path: Path, flags: int, stored: NDArray[np.float32] | None) -> Any:
     """Read an index and check that its parts are consistent.
 
+    The file of a stranger must have passed `refuse_named_files` first.
+
     Args:
         faiss: the module.
         path: the file.
@@ -143,7 +145,10 @@ def _check_bit_codes(index: Any) -> None:
 
 
 def _check_lists(faiss: Any, index: Any) -> None:
+    _require(index.invlists is not None, "no lists")
     lists = faiss.downcast_InvertedLists(index.invlists)
+    # Any other kind may lie elsewhere; none are written without their data.
+    _require(type(lists) is faiss.ArrayInvertedLists, "kind of lists")
     _require(lists.nlist == index.nlist == index.quantizer.ntotal, "number of cells")
     _require(lists.code_size == index.code_size and index.quantizer.d == index.d, "size of a code")
     _require(1 <= index.nprobe <= max(1, index.nlist) and index.is_trained, "number of probes")

@@ -28,6 +28,7 @@ from rsretrieve.index.vectors.fit import (
     centroid_similarities,
     update_rows,
 )
+from rsretrieve.index.vectors.named_files import refuse_named_files
 from rsretrieve.index.vectors.read_ahead import read_ahead
 
 RERANKED = 1 << 25  # numbers gathered at once for reranking: 128 MiB
@@ -243,11 +244,12 @@ class VectorIndex:
             mapped: memory-map the file instead of reading it.
 
         Raises:
-            ValueError: the file cannot be read, or is inconsistent.
+            ValueError: the file cannot be read, names another file, or is inconsistent.
         """
         faiss = faiss_module()
         flags = getattr(faiss, "IO_FLAG_MMAP_IFC", 0) if mapped else 0  # since FAISS 1.11
         try:
+            refuse_named_files(path)
             return cls(read_checked(faiss, path, flags, stored), gpu, stored, parameters)
         except (RuntimeError, OSError) as error:
             raise ValueError(f"cannot be read ({last_line(error)})") from error

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from rsretrieve._core.regular_files import open_regular
 from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.profile.spread import spread_of
 from rsretrieve.data.profile.tile_features import FeatureSample
@@ -93,7 +94,8 @@ def _write_graph(
 ) -> Export:
     if like is not None:
         with suppress(OSError, ValueError):  # other dimensions, or it has no graph
-            graph = graph_with_weights((like / GRAPH_FILE).read_bytes(), folder / WEIGHTS_FILE)
+            with open_regular(like / GRAPH_FILE) as stream:
+                graph = graph_with_weights(stream.read(), folder / WEIGHTS_FILE)
             (folder / GRAPH_FILE).write_bytes(graph)
             return Export(graph)
     return write_graph(folder, fitted.network, sample.preprocessing)

@@ -10,6 +10,7 @@ import pyarrow
 from numpy.typing import NDArray
 from pyarrow import parquet
 
+from rsretrieve._core.regular_files import open_regular
 from rsretrieve._core.tables import refuse_bombs
 from rsretrieve.data.preprocessing.pixel_fingerprint import QUADRANTS
 from rsretrieve.errors import ModelDamaged
@@ -43,7 +44,7 @@ def read_columns(model: ModelFolder, columns: Sequence[str]) -> pyarrow.Table | 
     elif not path.exists():
         return None  # older versions wrote no such file
     try:
-        with parquet.ParquetFile(path) as file:
+        with open_regular(path) as stream, parquet.ParquetFile(stream) as file:
             refuse_bombs(path, file)
             there = [name for name in columns if name in file.schema_arrow.names]
             if columns[0] not in there:

@@ -26,6 +26,7 @@ from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.network.model import Model
 from tests.support.tiles import save_raster
+from tests.support.unreadable import UNREADABLE, put_unreadable
 
 FILES = ("manifest.json", *DATA_FILES)
 
@@ -357,6 +358,41 @@ def test_the_journal_of_a_run_that_was_killed_when_all_was_written_goes(
     journal.append(rows, np.array(store.vectors[: len(rows)]))
     assert repaired(folder, model).mended == ()
     assert journal.folder.exists() is not finished
+
+
+@pytest.mark.parametrize("other", ["model", "windows", "damaged"])
+def test_the_journal_of_another_run_stays(
+    folder: Path, store: IndexStore, model: Model, other: str
+) -> None:
+    fingerprint = "another" if other == "model" else model.description.fingerprint
+    windows = {"window_px": 8} if other == "windows" else None
+    dimensions = model.description.dimensions
+    journal = Journal(folder, fingerprint, dimensions, windows)
+    rows = [replace(store.rows[0], id="not yet in the index"), store.rows[1]]
+    journal.append(rows, np.array(store.vectors[:2]))
+    if other == "damaged":
+        damage(journal.folder / "rows.jsonl", 5)
+    before = {path.name: path.read_bytes() for path in journal.folder.iterdir()}
+    assert repaired(folder, model).mended == ()
+    assert {path.name: path.read_bytes() for path in journal.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_is_no_file_is_told_and_mended_and_nobody_waits(
+    folder: Path, store: IndexStore, kind: str
+) -> None:
+    put_unreadable(folder / "index.faiss", kind)
+    assert "index.faiss" in " ".join(verify_index(folder, without_model).problems)
+    assert repaired(folder).mended == ("index.faiss from embeddings.npy",)
+    assert_as_before(folder, store)
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_a_manifest_that_is_no_file_is_told_and_nobody_waits(folder: Path, kind: str) -> None:
+    put_unreadable(folder / "manifest.json", kind)
+    assert "manifest.json" in " ".join(verify_index(folder, without_model).problems)
+    with pytest.raises(IndexDamaged, match=r"manifest\.json cannot be read"):
+        repaired(folder)
 
 
 def test_nothing_is_mended_while_another_writes(folder: Path) -> None:

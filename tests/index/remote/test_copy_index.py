@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ from rsretrieve.index.remote.copy_index import copy_index
 from rsretrieve.index.remote.listing import LISTING, Listing
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.write import IndexBuildOptions
+from tests.support.unreadable import UNREADABLE, put_unreadable
 
 
 def write_small_index(folder: Path, *, count: int, overwrite: bool = False) -> Path:
@@ -212,6 +215,36 @@ def test_a_disk_that_is_too_small_is_named_before_the_first_block(
     monkeypatch.setattr(Listing, "size", property(lambda _: 1 << 60))
     with pytest.raises(InputError, match="free"):
         copied(store.folder.as_uri(), tmp_path / "back")
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_is_no_file_is_refused_on_either_side_and_nobody_waits(index, store, tmp_path, kind):
+    copied(index, store.folder.as_uri())
+    for name in (
+        LISTING,
+        next(path.name for path in store.folder.iterdir() if path.name != LISTING),
+    ):
+        broken = tmp_path / f"{name[:8]}"
+        shutil.copytree(store.folder, broken)
+        put_unreadable(broken / name, kind)
+        with pytest.raises((IndexDamaged, OSError)):
+            copied(broken.as_uri(), tmp_path / "back")
+    for name in ("manifest.json", "index.faiss", "embeddings.npy", "tiles.parquet"):
+        shutil.copytree(index, tmp_path / f"of-{name}")
+        put_unreadable(tmp_path / f"of-{name}" / name, kind)
+        with pytest.raises(IndexDamaged, match=name):
+            copied(tmp_path / f"of-{name}", (tmp_path / "other").as_uri())
+
+
+def test_a_link_in_an_unfinished_copy_is_not_written_through(index, store, tmp_path):
+    copied(index, store.folder.as_uri())
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / ".back.fetching").mkdir()
+    (tmp_path / ".back.fetching" / "index.faiss").symlink_to(tmp_path / "mine")
+    os.mkfifo(tmp_path / ".back.fetching" / "tiles.parquet")
+    copied(store.folder.as_uri(), tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(index)
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 def test_one_side_is_a_folder_and_the_other_an_address(tmp_path):

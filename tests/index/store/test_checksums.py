@@ -10,6 +10,7 @@ import pytest
 from rsretrieve._core.atomic_write import sha256_of_file
 from rsretrieve.index.store import checksums
 from rsretrieve.index.store.checksums import find_wrong_files
+from tests.support.unreadable import UNREADABLE, put_unreadable
 
 Files = tuple[dict[str, Path], dict[str, str]]
 
@@ -34,7 +35,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(path.name)
         return sha256_of_file(path)
 
-    monkeypatch.setattr(checksums, "sha256_of_file", noting)
+    monkeypatch.setattr(checksums, "sha256_of_regular", noting)
     return names
 
 
@@ -108,6 +109,12 @@ def test_a_note_that_cannot_be_read_or_kept_costs_time_only(
     assert find_wrong_files(*files) == []
     os.environ["XDG_CACHE_HOME"] = str(tmp_path / "one")  # a file, in which nothing can be kept
     assert find_wrong_files(*files) == []
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_is_no_file_is_wrong_and_nobody_waits(files: Files, kind: str) -> None:
+    put_unreadable(files[0]["two"], kind)
+    assert find_wrong_files(*files) == ["two"]
 
 
 def test_who_has_no_home_reads_the_file_each_time(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, 
 from rsretrieve.index.store.manifest import read_manifest
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
+from tests.support.unreadable import UNREADABLE, put_unreadable
 
 FILES = ("manifest.json", "index.faiss", "tiles.parquet", "embeddings.npy")
 DATA_FILES = FILES[1:]
@@ -126,6 +128,25 @@ def test_a_crash_while_writing_leaves_the_old_index_whole(
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
+@pytest.mark.parametrize(
+    ("model", "held"), [("model", False), ("/models/one", True)], ids=["missing", "not named"]
+)
+def test_an_index_that_nobody_could_read_takes_no_ones_place(
+    folder: Path, model: str, held: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copied(_: Path, target: Path) -> None:
+        target.mkdir()
+        (target / "model.json").write_text("{}")
+
+    monkeypatch.setattr(index_store, "copy_model", copied)
+    content = IndexContent(ROWS, VECTORS, {**FACTS, "model": model})
+    content = replace(content, model=folder if held else None)
+    with pytest.raises(ValueError, match="names the model"):
+        write_index_folder(folder, content, VectorIndex.build(VECTORS, "Flat"), overwrite=True)
+    assert open_index(folder).manifest.model == "/models/one"
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
 # Damage
 
 
@@ -159,6 +180,25 @@ def test_a_file_that_is_edited_cut_short_or_missing_is_named(
         f"`rsretrieve index --repair --output {folder}` repairs what can be repaired; or build it "
         "again with --overwrite"
     )
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+@pytest.mark.parametrize("name", FILES)
+def test_what_is_no_file_is_refused_and_nobody_waits(folder: Path, name: str, kind: str) -> None:
+    put_unreadable(folder / name, kind)
+    with pytest.raises(IndexDamaged, match=re.escape(str(folder / name))):
+        open_index(folder).open_vector_index()
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_skipped_windows_in_what_is_no_file_are_refused(folder: Path, kind: str) -> None:
+    content = replace(open_index(folder).content(), skipped=ROWS[:1])
+    facts = {**content.facts, "faiss_key": "Flat", "recall_at_10": 1.0}
+    index = VectorIndex.build(VECTORS, "Flat")
+    write_index_folder(folder, replace(content, facts=facts), index, overwrite=True)
+    put_unreadable(folder / "skipped.parquet", kind)
+    with pytest.raises(IndexDamaged, match=r"skipped\.parquet"):
+        _ = open_index(folder).skipped
 
 
 def test_an_index_by_a_newer_version_is_refused(folder: Path) -> None:

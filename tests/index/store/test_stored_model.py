@@ -12,6 +12,7 @@ from rsretrieve.index.store.stored_model import (
 )
 from rsretrieve.network.metadata import ModelFolder, read_description
 from tests.support.resealed import reseal
+from tests.support.unreadable import UNREADABLE, put_unreadable
 
 
 def test_a_copy_is_whole_and_holds_nothing_else(model, tmp_path):
@@ -40,6 +41,16 @@ def test_a_damaged_model_is_not_copied(model, tmp_path):
     copy_model(model.folder, tmp_path / "copy")
     (tmp_path / "copy" / "tiles.parquet").write_text("other")
     with pytest.raises(ModelDamaged, match=r"tiles\.parquet"):
+        copy_model(tmp_path / "copy", tmp_path / "second")
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+@pytest.mark.parametrize("name", ["model.json", "model.safetensors", "tiles.parquet"])
+def test_what_is_no_file_is_refused_and_nobody_waits(model, tmp_path, name, kind):
+    copy_model(model.folder, tmp_path / "copy")
+    put_unreadable(tmp_path / "copy" / name, kind)
+    assert name in " ".join(stored_model_problems(tmp_path / "copy"))
+    with pytest.raises(ModelDamaged, match=name):
         copy_model(tmp_path / "copy", tmp_path / "second")
 
 

@@ -31,6 +31,7 @@ from rsretrieve.training.history.tile_history import (
     read_tile_history,
     write_tile_history,
 )
+from tests.support.unreadable import UNREADABLE, put_unreadable
 
 STATISTICS = BandStatistics((1.0,), (1.0,), (0.0,), (255.0,))
 DESCRIPTION = ModelDescription(
@@ -291,6 +292,18 @@ def test_a_table_of_an_older_version_that_cannot_be_read_is_refused(tmp_path: Pa
     (tmp_path / "tiles.parquet").write_bytes(b"nonsense")
     with pytest.raises(ModelDamaged, match=r"tiles\.parquet cannot be read"):
         read_tile_history(described(tmp_path), TILES, LOOKS)
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_a_table_of_an_older_version_that_is_no_file_is_refused_and_nobody_waits(
+    tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "model" / "tiles.parquet"
+    path.parent.mkdir()
+    path.touch()
+    put_unreadable(path, kind)
+    with pytest.raises(ModelDamaged, match=r"tiles\.parquet cannot be read"):
+        read_tile_history(described(path.parent), TILES, LOOKS)
 
 
 @pytest.fixture
