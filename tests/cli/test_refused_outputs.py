@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rsretrieve._core.folders.known_folders import INDEX_FOLDER, MODEL_FOLDER
 from rsretrieve.errors import InvalidArgument, OutputExists, OutputRefused
 from rsretrieve.export.output_paths import OutputPaths
+from rsretrieve.index.cluster import ray_cluster
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -204,3 +207,58 @@ def test_tiles_are_not_asked_for_where_nothing_is_there_yet(tmp_path):
 
     OutputPaths({"--csv": tmp_path / "new"}, {"--output": tmp_path / "out"}).check_tiles(asked)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_of_another_program_is_not_replaced_and_files_of_the_user_are_kept(run, own):
+    """Others call a file manifest.json, too; an update and a rebuild write a whole new folder."""
+    planet, mine = own["d"] / "planet", own["d"] / "mine"
+    (planet / "img").mkdir(parents=True)
+    (planet / "manifest.json").write_text("{}")
+    (planet / "img" / "scene.tif").write_text("mine")
+    vectors = ("index", "--from-embeddings", own["d"] / "vectors.npy", "--output")
+    ran = run(*vectors, planet, "--overwrite")
+    assert (ran.code, "did not write" in ran.err) == (1, True)
+    assert content(planet).keys() == {"manifest.json", "img/scene.tif"}
+    assert run(*vectors, mine).code == 0
+    (mine / "notes.txt").write_text("mine")
+    for option in ("--overwrite", "--update"):
+        assert run(*vectors, mine, option).code == 0
+        assert (mine / "notes.txt").read_text() == "mine"
+
+
+def test_every_file_of_a_model_and_an_index_is_known(own):
+    for kind in (MODEL_FOLDER, INDEX_FOLDER):
+        files = content(own["d"] / kind.name).keys()
+        assert files <= kind.writes
+        assert files <= kind.own_files(own["d"] / kind.name)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("new", "would write the same file"),
+        ("new/shards", "which --output replaces"),
+        ("tiles", "TILES"),
+        ("tiles/deep/shards", "TILES"),
+        ("model", "model folder"),
+        ("model/shards", "model folder"),
+        ("index/shards", "index folder"),
+        ("mine", "holds run.json"),
+        ("labels.csv", "--labels"),
+    ],
+)
+def test_shards_lie_in_no_folder_of_something_else(run, own, monkeypatch, place, said):
+    monkeypatch.setattr(ray_cluster, "find_spec", lambda _: ModuleSpec("ray", None))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    (own["d"] / "mine").mkdir()
+    (own["d"] / "mine" / "run.json").write_text('{"mine": 1}')
+    before = content(own["d"])
+    words = (
+        "index {d}/tiles --labels {d}/labels.csv --model {d}/model --output {d}/new --engine ray"
+    )
+    shards = ("--shard-folder", own["d"] / place)
+    ran = run(*(word.format(**own) for word in words.split()), *shards, "--overwrite")
+    assert (ran.code in (1, 2), ran.out) == (True, ""), ran.err
+    assert said in " ".join(ran.err.split())
+    assert "Traceback" not in ran.err
+    assert content(own["d"]) == before

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import folder_aside, sha256_of_file
+from rsretrieve._core.folders.known_folders import INDEX_FOLDER
 from rsretrieve.errors import IndexDamaged, IndexStoreError
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.store.checksums import find_wrong_files
@@ -149,7 +150,7 @@ def write_index_folder(
         OutputExists: the folder exists and `overwrite` is false.
         OSError: the disk is full or the folder is read-only; an existing index is unchanged.
     """
-    with folder_aside(folder, overwrite=overwrite, marker=MANIFEST_FILE) as aside:
+    with folder_aside(folder, overwrite=overwrite, kind=INDEX_FOLDER) as aside:
         vector_index.write(aside / FAISS_FILE)
         write_table(aside / TABLE_FILE, content.rows)
         _write_vectors(aside / VECTORS_FILE, content.vectors)
