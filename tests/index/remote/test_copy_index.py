@@ -29,6 +29,7 @@ from rsretrieve.index.remote.copy_index import copy_index
 from rsretrieve.index.remote.listing import LISTING, Listing
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.write import IndexBuildOptions
+from rsretrieve.progress import Event, Noticed
 
 
 def write_small_index(folder: Path, *, count: int, overwrite: bool = False) -> Path:
@@ -251,10 +252,11 @@ def test_the_options_of_the_run_are_copied_only_from_a_file(index, store, tmp_pa
     ):
         config.unlink() if not config.is_dir() else config.rmdir()
         make()
-        other, context = FolderStorage(tmp_path / "other"), RunContext()
+        events: list[Event] = []
+        other, context = FolderStorage(tmp_path / "other"), RunContext(listener=events.append)
         copy = copy_index(str(index), other.folder.as_uri(), context, overwrite=True)
         assert copy.files == 4
-        assert any("config.toml" in str(notice) for notice in context.notices)
+        assert any("config.toml" in e.text for e in events if isinstance(e, Noticed))
         blocks = [path.read_bytes() for path in other.folder.iterdir()]
         assert b"password" not in b"".join(blocks)
 
