@@ -24,12 +24,13 @@ from torch import nn
 
 from rsretrieve import build_index, evaluate
 from rsretrieve._core.atomic_write import folder_aside, sha256_of_file
+from rsretrieve._core.folders.known_folders import MODEL_FOLDER
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
 from rsretrieve.network.device import choose_device
-from rsretrieve.network.metadata import DESCRIPTION_FILE, ModelDescription, read_description
+from rsretrieve.network.metadata import ModelDescription, read_description
 from rsretrieve.network.model_folder import seal_folder, write_description
 from rsretrieve.network.network import build_network
 from rsretrieve.network.pretrained import load_weights
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Make the model folder that the command line asks for."""
     given = _parser().parse_args(arguments)
     output: Path = given.output
-    with folder_aside(output, overwrite=given.overwrite, marker=DESCRIPTION_FILE) as folder:
+    with folder_aside(output, overwrite=given.overwrite, kind=MODEL_FOLDER) as folder:
         _write(folder, given)
         size = sum(path.stat().st_size for path in folder.iterdir())
         if size > MOST_BYTES:

@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import glob
 import hashlib
 import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rsretrieve._core.folders.folder_kind import FolderKind
+from rsretrieve._core.folders.own_files import (
+    REPLACED,
+    UNFINISHED,
+    described,
+    foreign_entries,
+    settle,
+)
 from rsretrieve._core.standard_output import is_standard_output, written_to_standard_output
 from rsretrieve.errors import OutputExists, RsretrieveError
 
@@ -28,7 +35,7 @@ _AT_FDCWD = -100  # linux/fcntl.h
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def refuse_to_overwrite(path: Path, *, overwrite: bool, marker: str = "") -> None:
+def refuse_to_overwrite(path: Path, *, overwrite: bool, kind: FolderKind | None = None) -> None:
     """Raise `OutputExists` when `path` exists and may not be replaced.
 
     To be called before the work starts, so that nobody waits an hour for a refusal. Pipes,
@@ -37,28 +44,49 @@ def refuse_to_overwrite(path: Path, *, overwrite: bool, marker: str = "") -> Non
     Args:
         path: a file or folder to be written.
         overwrite: the user allows an existing output to be replaced.
-        marker: the name of a file that every folder written by rsretrieve holds. A file, or a
-            folder with other content and without the marker, belongs to the user and is never
-            replaced.
+        kind: of the folder; None for a file. A file, or a folder of another kind with any
+            content, belongs to the user and is never replaced. Nor are files that the user has
+            put in a folder of this kind: see `folder_aside`.
     """
     if is_standard_output(path):
         return
-    if kind := _irreplaceable(path, marker if overwrite else ""):
-        raise OutputExists(f"{path} is {kind}, and is not replaced", hint="give another output")
+    if reason := _irreplaceable(path, kind if overwrite else None):
+        raise OutputExists(f"{path} is {reason}, and is not replaced", hint="give another output")
     if not overwrite and os.path.lexists(path):
         raise OutputExists(
             f"{path} already exists", hint="give --overwrite to replace it, or another output"
         )
+    if overwrite and kind is not None:
+        _refuse_names(path, kind, lambda name: any(_lies_in(own, name) for own in kind.writes))
 
 
-def _irreplaceable(path: Path, marker: str) -> str:
+def _irreplaceable(path: Path, kind: FolderKind | None) -> str:
     """Describe what exists at a path if it must not be replaced; else an empty text."""
     if path.is_dir():
-        ours = not marker or (path / marker).exists() or not any(path.iterdir())
-        return "" if ours else f"a folder that rsretrieve did not write ({marker} is missing in it)"
+        if kind is None or kind.is_own(path) or not any(path.iterdir()):
+            return ""
+        why = f"{kind.marker} is missing in it"
+        if os.path.lexists(path / kind.marker):
+            why = f"its {kind.marker} is another program's, or the {kind.name} files are missing"
+        return f"a folder that rsretrieve did not write ({why})"
     if path.is_file():
-        return "a file, not a folder that rsretrieve wrote" if marker else ""
+        return "a file, not a folder that rsretrieve wrote" if kind else ""
     return "a pipe, a socket or a device" if path.exists() else ""
+
+
+def _refuse_names(path: Path, kind: FolderKind, is_taken: Callable[[str], bool]) -> None:
+    """Raise `OutputExists` if a file of the user in a folder has the name of a new one of ours."""
+    own = kind.own_files(path)
+    taken = [name for name in foreign_entries(path, own) if is_taken(name)] if own else []
+    if taken:
+        raise OutputExists(
+            f"{path} holds {described(taken)}, which rsretrieve did not write and would replace",
+            hint="move it out of the folder, or give another output",
+        )
+
+
+def _lies_in(name: str, folder: str) -> bool:
+    return name == folder or name.startswith(f"{folder}/")
 
 
 @contextmanager
@@ -133,27 +161,30 @@ def write_json(path: Path, content: Any, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def folder_aside(path: Path, *, overwrite: bool, marker: str = "") -> Iterator[Path]:
+def folder_aside(path: Path, *, overwrite: bool, kind: FolderKind) -> Iterator[Path]:
     """Yield a new empty folder; on success one rename moves it to `path`.
 
-    An existing `path` is exchanged with the new folder and then removed. On any error the
-    new folder is removed and `path` stays as it was. If `path` is a symbolic link, its target
-    is replaced and the link stays.
+    An existing `path` is exchanged with the new folder, and our files in it are removed. What the
+    user has put there is moved to the new folder. On any error the new folder is removed and
+    `path` stays as it was. If `path` is a symbolic link, its target is replaced and the link
+    stays.
 
     Args:
         path: the folder to be written.
         overwrite: an existing output may be replaced.
-        marker: see `refuse_to_overwrite`.
+        kind: of the folder; see `refuse_to_overwrite`.
 
     Raises:
-        OutputExists: see `refuse_to_overwrite`.
+        OutputExists: see `refuse_to_overwrite`; or a file of the user has a name of a new file.
         OSError: the folder cannot be written.
     """
-    refuse_to_overwrite(path, overwrite=overwrite, marker=marker)
+    refuse_to_overwrite(path, overwrite=overwrite, kind=kind)
     target = resolved(path) if path.is_symlink() else path
     with naming_output(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.building-"))
+        aside = _new_folder_beside(target, UNFINISHED)
+        new = aside.stat()
+    left: list[str] = []
     try:
         with naming_full_disk(path):
             aside.chmod(0o777 & ~_umask())
@@ -161,25 +192,28 @@ def folder_aside(path: Path, *, overwrite: bool, marker: str = "") -> Iterator[P
             for written in aside.rglob("*"):
                 _flush(written)
             _flush(aside)
-        refuse_to_overwrite(path, overwrite=overwrite, marker=marker)
+        refuse_to_overwrite(path, overwrite=overwrite, kind=kind)
+        _refuse_names(target, kind, lambda name: os.path.lexists(aside / name))
         _move_into_place(aside, target)
     finally:
-        _remove(aside)
+        if not _is(aside, new):  # the folder that was replaced, or nothing
+            left = settle(aside, target, kind) if aside.is_dir() else []
+        else:
+            shutil.rmtree(aside, ignore_errors=True)
     _flush(target.parent)
+    if left:
+        raise OutputExists(
+            f"{path} is written, but {described(left)} could not be moved to it from {aside}",
+            hint="move them yourself",
+        )
 
 
-def remove_leftovers(path: Path) -> None:
-    """Clean up after a writer of the folder `path` that was killed.
+def _new_folder_beside(path: Path, what: str) -> Path:
+    return Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.{what}-"))
 
-    Its unfinished folders are removed. If it was killed between the two renames of
-    `_move_into_place`, the old folder is put back.
-    """
-    old = path.with_name(f".{path.name}.old")
-    if old.exists() and not path.exists():
-        old.rename(path)
-    _remove(old)
-    for unfinished in path.parent.glob(f".{glob.escape(path.name)}.building-*"):
-        _remove(unfinished)
+
+def _is(path: Path, known: os.stat_result) -> bool:
+    return path.exists() and os.path.samestat(path.stat(), known)
 
 
 def resolved(path: Path) -> Path:
@@ -204,24 +238,22 @@ def sha256_of_json(content: Any) -> str:
 
 
 def _move_into_place(aside: Path, path: Path) -> None:
+    """Move a new folder to `path`; a folder that was there lies at `aside` afterwards."""
     if not os.path.lexists(path):
         aside.rename(path)
     elif not exchange_paths(aside, path):
-        # This system cannot exchange two folders: two renames. Between them there is no folder
-        # at `path`; the old one is `.NAME.old` (see `remove_leftovers`).
-        old = path.with_name(f".{path.name}.old")
-        _remove(old)
+        # This system cannot exchange two folders. Between the first two renames there is no
+        # folder at `path`, and a killed process leaves the old one (see `remove_leftovers`).
+        old = _new_folder_beside(path, REPLACED)
+        old.rmdir()
         path.rename(old)
-        aside.rename(path)
-        _remove(old)
-
-
-def _remove(path: Path) -> None:
-    """Remove a folder, a file or a link (not the link's target); nothing if there is none."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+        try:
+            aside.rename(path)
+        except BaseException:
+            if not os.path.lexists(path):
+                old.rename(path)
+            raise
+        old.rename(aside)
 
 
 def exchange_paths(one: Path, other: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,27 +11,30 @@ from typing import TYPE_CHECKING
 from rsretrieve._core.atomic_write import (
     default_file_mode,
     naming_output,
-    remove_leftovers,
     resolved,
 )
-from rsretrieve.errors import OutputBusy
+from rsretrieve._core.folders.folder_kind import FolderKind
+from rsretrieve._core.folders.own_files import remove_leftovers
+from rsretrieve.errors import OutputBusy, OutputExists
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
 
 @contextmanager
-def only_writer(path: Path) -> Iterator[None]:
+def only_writer(path: Path, kind: FolderKind | None = None) -> Iterator[None]:
     """Lock the folder `path` for writing; a second writer is refused at once.
 
     The lock is the operating system's, on the file `.NAME.lock` beside the folder. It ends with
-    the process, however that ends. The unfinished folders of a killed writer are removed first.
+    the process, however that ends. The remains of a killed writer are removed first.
 
     Args:
         path: the folder; it need not exist yet.
+        kind: of the folder, if it is replaced as a whole: see `remove_leftovers`.
 
     Raises:
         OutputBusy: another process holds the lock.
+        OutputExists: the lock file has content: it is another program's.
         OSError: the lock file cannot be made, or the file system has no locks.
     """
     folder = resolved(path)
@@ -39,7 +43,8 @@ def only_writer(path: Path) -> Iterator[None]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = _acquired(lock_file, folder)
     try:
-        remove_leftovers(folder)
+        if kind is not None:
+            remove_leftovers(folder, kind)
         yield
     finally:
         # Removed while the lock is held: afterwards the file may be another writer's. A process
@@ -52,6 +57,11 @@ def only_writer(path: Path) -> Iterator[None]:
 def _acquired(lock_file: Path, folder: Path) -> BaseFileLock:
     from filelock import FileLock, Timeout  # takes longer to import than `--help` should
 
+    if _is_foreign(lock_file):
+        raise OutputExists(
+            f"{lock_file} is not a lock of rsretrieve, which needs this name",
+            hint="move it, or give another output",
+        )
     lock = FileLock(
         lock_file,
         timeout=0,
@@ -68,3 +78,12 @@ def _acquired(lock_file: Path, folder: Path) -> BaseFileLock:
             hint="wait until it ends, or stop it; the old content can be read meanwhile",
         ) from error
     return lock
+
+
+def _is_foreign(lock_file: Path) -> bool:
+    """Whether a file has the name of our lock and is not one: ours are empty files."""
+    try:
+        found = lock_file.lstat()
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISREG(found.st_mode) or found.st_size > 0

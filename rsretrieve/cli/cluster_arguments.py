@@ -72,6 +72,7 @@ def cluster_of_options(
 
     Raises:
         MissingPackage, InvalidArgument, InputError: see `check_ray`.
+        OutputRefused, OutputExists: see `require_own_files`.
     """
     names = ("--address", "--shards", "--workers", "--shard-folder")
     typed = [name for name, value in zip(names, given) if value is not None]
@@ -83,11 +84,12 @@ def cluster_of_options(
         raise typer.BadParameter("--engine ray embeds TILES: give no other source, and no upkeep")
     from rsretrieve.index.cluster.cluster_options import ClusterOptions
     from rsretrieve.index.cluster.ray_cluster import check_ray
+    from rsretrieve.index.cluster.run_files import require_own_files
     from rsretrieve.index.cluster.shard_storage import storage_at
 
     address, shards, workers, folder = given
     options = ClusterOptions(address, shards, workers, folder, device)
     if folder is not None:
-        storage_at(folder)
+        require_own_files(storage_at(folder))
     check_ray(address)
     return options

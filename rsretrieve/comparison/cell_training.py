@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from rsretrieve.export.model_card import write_card_and_plot
 from rsretrieve.export.run_config import write_config
 from rsretrieve.network.device import choose_device
 from rsretrieve.training.frozen.feature_cache import FeatureCache
-from rsretrieve.training.run.unfinished_training import checkpoint_path
+from rsretrieve.training.run.unfinished_training import checkpoint_path, remove_unfinished
 from rsretrieve.training.train import TrainingRequest, train_model
 
 
@@ -97,5 +96,5 @@ def train_cell(
             train_model(replace(request, resume=True), context, add_reports)
             return
         except CheckpointError:
-            shutil.rmtree(checkpoint.parent)  # of other tiles or options
+            remove_unfinished(request.output)  # of other tiles or options
     train_model(request, context, add_reports)

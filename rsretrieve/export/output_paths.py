@@ -9,16 +9,13 @@ from itertools import combinations
 from pathlib import Path
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite, resolved
+from rsretrieve._core.folders.known_folders import INDEX_FOLDER, MODEL_FOLDER
 from rsretrieve._core.paths import Location
 from rsretrieve._core.standard_output import is_standard_output
 from rsretrieve.errors import InvalidArgument, OutputExists, OutputRefused
 
 _HINT = "choose another output path"
 _RASTERS = (".tif", ".tiff")
-_OURS = {  # the file that identifies such a folder, and files of which at least one exists
-    "index": ("manifest.json", ("tiles.parquet", "index.faiss")),
-    "model": ("model.json", ("model.safetensors",)),
-}
 
 
 @dataclass(frozen=True)
@@ -30,12 +27,14 @@ class OutputPaths:
         folder: the output folder, which is replaced as a whole.
         inputs: input files and folders. URLs and other names that are no paths are not checked.
         overwrite: replace existing files.
+        kept: folders that get more files, and stay. Addresses of stores are not checked.
     """
 
     files: Mapping[str, Path | None] = field(default_factory=dict)
     folder: Mapping[str, Path | None] = field(default_factory=dict)
     inputs: Mapping[str, str | Path | None] = field(default_factory=dict)
     overwrite: bool = False
+    kept: Mapping[str, str | Path | None] = field(default_factory=dict)
 
     def check(self) -> None:
         """Check all paths except the tiles, before the work starts.
@@ -54,6 +53,9 @@ class OutputPaths:
         for name, path in self._outputs():
             self._refuse_to_write_into_folders(name, path)
             self._refuse_inputs(name, path)
+        for name, path in _given_local(self.kept):
+            self._refuse_to_write_into_folders(name, path)
+            self._refuse_to_keep(name, path)
         for name, path in self._given_files():
             if path.is_dir() and self.overwrite:
                 raise OutputExists(f"{name} {path} is a folder, not a file", hint=_HINT)
@@ -114,7 +116,7 @@ class OutputPaths:
         return ((name, p) for name, p in _given(self.files) if not is_standard_output(p))
 
     def _refuse_equal_outputs(self) -> None:
-        every = [*_given(self.files), *_given(self.folder)]
+        every = [*_given(self.files), *_given(self.folder), *_given_local(self.kept)]
         for (one, path), (other, path_too) in combinations(every, 2):
             if _same(path, path_too):
                 raise InvalidArgument(f"{other} and {one} would write the same file, {path_too}")
@@ -127,7 +129,7 @@ class OutputPaths:
                     f"{name} {path} lies in the folder {folder}, which {other} replaces",
                     hint=_HINT,
                 )
-        for folder in place.parents:
+        for folder in (*[place] * (name in self.kept), *place.parents):
             if kind := _kind_of(folder):
                 raise OutputRefused(
                     f"{name} {path} lies in the {kind} folder {folder}; only "
@@ -135,11 +137,16 @@ class OutputPaths:
                     hint=_HINT,
                 )
 
+    def _refuse_to_keep(self, name: str, path: Path) -> None:
+        """Refuse a folder for more files that is an input, or lies in one."""
+        for read, source in _given_local(self.inputs):
+            if _exists(source) and resolved(path).is_relative_to(resolved(source)):
+                raise OutputRefused(
+                    f"{name} {path} is or lies in {source}, the input {read}", hint=_HINT
+                )
+
     def _refuse_inputs(self, name: str, path: Path) -> None:
-        for read, where in self.inputs.items():
-            if where is None or not Location.parse(where).is_local:
-                continue
-            source = Path(where)
+        for read, source in _given_local(self.inputs):
             if not _exists(source):
                 continue
             if _same(path, source):
@@ -160,12 +167,15 @@ def _given(paths: Mapping[str, Path | None]) -> Iterator[tuple[str, Path]]:
     return ((name, path) for name, path in paths.items() if path is not None)
 
 
+def _given_local(paths: Mapping[str, str | Path | None]) -> Iterator[tuple[str, Path]]:
+    for name, where in paths.items():
+        if where is not None and Location.parse(where).is_local:
+            yield name, Path(where)
+
+
 def _kind_of(folder: Path) -> str:
     """`index` or `model` for such a folder; empty for any other."""
-    for kind, (description, contents) in _OURS.items():
-        if _exists(folder / description) and any(_exists(folder / name) for name in contents):
-            return kind
-    return ""
+    return next((kind.name for kind in (INDEX_FOLDER, MODEL_FOLDER) if kind.is_own(folder)), "")
 
 
 def _exists(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import folder_aside, refuse_to_overwrite, written_aside
+from rsretrieve._core.folders.folder_kind import NO_FILES, FolderKind, with_sidecars
+from rsretrieve._core.regular_files import read_regular_text
 from rsretrieve._core.tables import write_csv
 from rsretrieve.data.geo import proj_data
 from rsretrieve.errors import InputError, InvalidArgument
@@ -32,6 +35,20 @@ _COLUMNS = ("file", "scene", "windows", "lowest", "highest")
 _LONGEST_NAME = 80
 
 
+def _own_map_files(folder: Path) -> frozenset[str]:
+    """The files that the list of a folder of maps names, and the list."""
+    try:
+        rows = list(csv.reader(read_regular_text(folder / LIST_FILE).splitlines()))
+    except (OSError, ValueError, csv.Error):
+        return NO_FILES
+    if rows[:1] != [list(_COLUMNS)]:
+        return NO_FILES
+    return with_sidecars(row[0] for row in rows[1:] if row) | {LIST_FILE}
+
+
+MAPS_FOLDER = FolderKind("similarity maps", LIST_FILE, _own_map_files, frozenset({LIST_FILE}))
+
+
 def scenes_to_map(store: IndexStore, path: Path, *, overwrite: bool) -> list[SceneWindows]:
     """The scenes of an index, checked before the work starts.
 
@@ -51,8 +68,8 @@ def scenes_to_map(store: IndexStore, path: Path, *, overwrite: bool) -> list[Sce
             hint="give a name that ends in .tif; or a folder, for a map of each scene",
         )
     scenes = scenes_of(store)
-    marker = "" if is_one_raster(path) else LIST_FILE
-    refuse_to_overwrite(path, overwrite=overwrite, marker=marker)
+    kind = None if is_one_raster(path) else MAPS_FOLDER
+    refuse_to_overwrite(path, overwrite=overwrite, kind=kind)
     if is_one_raster(path) and len(scenes) > 1:
         raise InputError(
             f"{store.folder} has windows of {len(scenes)} scenes ({scenes[0].file}, "
@@ -156,7 +173,7 @@ def write_maps(
         with written_aside(path, overwrite=overwrite) as aside:
             write_map(scenes[0], aside)
     else:
-        with folder_aside(path, overwrite=overwrite, marker=LIST_FILE) as folder:
+        with folder_aside(path, overwrite=overwrite, kind=MAPS_FOLDER) as folder:
             rows = []
             for number, scene in enumerate(scenes, 1):
                 name = f"{number:0{len(str(len(scenes)))}d}_{_safe(scene.name)}.tif"

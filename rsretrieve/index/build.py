@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite, resolved
+from rsretrieve._core.folders.known_folders import INDEX_FOLDER
 from rsretrieve._core.locks import only_writer
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.geo.place import Place
@@ -17,8 +18,8 @@ from rsretrieve.data.geo.window_places import PLACES_VERSION
 from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.index.cluster.cluster_options import ClusterOptions, own_shard_folder
-from rsretrieve.index.cluster.shard_storage import FolderStorage
+from rsretrieve.index.cluster.cluster_options import ClusterOptions
+from rsretrieve.index.cluster.run_files import remove_own_shards
 from rsretrieve.index.common_packing import packing_of_tiles, packing_of_update
 from rsretrieve.index.compatibility import require_same_model, scale_warnings
 from rsretrieve.index.embed_tiles import embed_readable_tiles, no_usable_tiles
@@ -26,7 +27,7 @@ from rsretrieve.index.journal import Journal
 from rsretrieve.index.places_again import renew_places
 from rsretrieve.index.reuse import IndexRun, ReusableTiles, find_reusable, windows_json
 from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index
-from rsretrieve.index.store.manifest import MANIFEST_FILE, STORED_MODEL
+from rsretrieve.index.store.manifest import STORED_MODEL
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
@@ -110,10 +111,10 @@ def index_tiles(
         MissingPackage, InputError: Ray is not installed, or its cluster cannot be used.
     """
     started = time.perf_counter()
-    refuse_to_overwrite(folder, overwrite=overwrite or update, marker=MANIFEST_FILE)
+    refuse_to_overwrite(folder, overwrite=overwrite or update, kind=INDEX_FOLDER)
     if goal is not None and goal.key != AUTO:
         check_key(goal.key, model.description.dimensions, len(tiles))
-    with only_writer(folder):
+    with only_writer(folder, INDEX_FOLDER):
         store = open_index(folder) if update else None
         run = _run(model, tiles, folder, store, context)
         reusable = find_reusable(run, store)
@@ -133,7 +134,7 @@ def index_tiles(
         options = IndexBuildOptions(folder, goal, gpu, previous, overwrite or update)
         result = write_index(content, options, context)
         run.journal.discard()
-        FolderStorage(own_shard_folder(folder)).clear()
+        remove_own_shards(folder)
     summary = _summarize(run, reusable, embedded, result, len(content.rows))
     return replace(summary, index=str(folder), seconds=time.perf_counter() - started)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite
+from rsretrieve._core.folders.known_folders import INDEX_FOLDER
 from rsretrieve._core.locks import only_writer
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.index.external.choices import EmbeddingChoices
@@ -20,7 +21,6 @@ from rsretrieve.index.merge_embeddings import (
     merged_with_changes,
 )
 from rsretrieve.index.store.folder import open_index
-from rsretrieve.index.store.manifest import MANIFEST_FILE
 from rsretrieve.index.write import (
     BuildResult,
     IndexBuildOptions,
@@ -77,8 +77,8 @@ def index_embeddings(
     started = time.perf_counter()
     choices = choices or EmbeddingChoices()
     overwrite = options.overwrite or update is not None
-    refuse_to_overwrite(options.folder, overwrite=overwrite, marker=MANIFEST_FILE)
-    with only_writer(options.folder):
+    refuse_to_overwrite(options.folder, overwrite=overwrite, kind=INDEX_FOLDER)
+    with only_writer(options.folder, INDEX_FOLDER):
         context.start_stage("reading embeddings")
         if update is None:
             content = read_embeddings(source, listing, context, choices)

@@ -7,18 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite
+from rsretrieve._core.folders.known_folders import INDEX_FOLDER
 from rsretrieve._core.locks import only_writer
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.geo.window_places import PLACES_VERSION
 from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.index.cluster.cluster_options import ClusterOptions, own_shard_folder
+from rsretrieve.index.cluster.cluster_options import ClusterOptions
 from rsretrieve.index.cluster.embed_on_cluster import (
     ClusterEmbeddings,
     ListedParts,
     embed_on_cluster,
 )
-from rsretrieve.index.cluster.shard_storage import FolderStorage
+from rsretrieve.index.cluster.run_files import remove_own_shards
 from rsretrieve.index.common_packing import packing_of_tiles
 from rsretrieve.index.compatibility import scale_warnings
 from rsretrieve.index.embed_tiles import no_usable_tiles
@@ -26,7 +27,7 @@ from rsretrieve.index.journal import Journal
 from rsretrieve.index.long_list import LongList
 from rsretrieve.index.reuse import IndexRun
 from rsretrieve.index.store.folder import IndexContent
-from rsretrieve.index.store.manifest import MANIFEST_FILE, STORED_MODEL
+from rsretrieve.index.store.manifest import STORED_MODEL
 from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
 from rsretrieve.index.vectors.faiss_loader import usable_gpu
 from rsretrieve.index.vectors.fit import check_key
@@ -77,10 +78,10 @@ def index_long_list(
         MissingPackage, InputError: Ray is not installed, or its cluster cannot be used.
     """
     started = time.perf_counter()
-    refuse_to_overwrite(folder, overwrite=overwrite, marker=MANIFEST_FILE)
+    refuse_to_overwrite(folder, overwrite=overwrite, kind=INDEX_FOLDER)
     if goal is not None and goal.key != AUTO:
         check_key(goal.key, model.description.dimensions, listed.count)
-    with only_writer(folder):
+    with only_writer(folder, INDEX_FOLDER):
         run = _run(model, listed, folder, context)
         context.class_sizes.update(listed.class_sizes)
         rows = LOCAL_PART_ROWS if cluster is None else cluster.rows_a_shard(listed.count)
@@ -93,7 +94,7 @@ def index_long_list(
         options = IndexBuildOptions(folder, goal, gpu, None, overwrite, found.fill)
         result = write_index(content, options, context)
         run.journal.discard()
-        FolderStorage(own_shard_folder(folder)).clear()
+        remove_own_shards(folder)
     summary = _summary(found, result, len(context.failures))
     return replace(summary, index=str(folder), seconds=time.perf_counter() - started)
 

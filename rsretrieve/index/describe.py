@@ -16,6 +16,7 @@ from rsretrieve.index.store.manifest import (
     STORED_MODEL_FILE,
     TABLE_FILE,
     Manifest,
+    has_config,
     read_manifest,
 )
 from rsretrieve.index.store.stored_model import stored_model_bytes
@@ -89,7 +90,7 @@ def describe_index(folder: Path) -> IndexDescription:
     check_files(folder, {TABLE_FILE: folder / TABLE_FILE}, manifest)
     rows = read_table(folder / TABLE_FILE, manifest.tiles)
     names = {MANIFEST_FILE, *manifest.sha256} - {STORED_MODEL_FILE}
-    if (folder / CONFIG_FILE).is_file():
+    if has_config(folder):
         names.add(CONFIG_FILE)
     sizes = [(folder / name).stat().st_size for name in names]
     if manifest.has_stored_model:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import naming_full_disk, resolved
+from rsretrieve._core.folders.own_files import remove_files
 from rsretrieve._core.regular_files import open_regular
 from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.geo.place import Place
@@ -142,8 +142,7 @@ class Journal:
         """Remove the journal."""
         if self.folder.is_symlink():
             self.folder.unlink()
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        remove_files(self.folder, (_ROWS_FILE, _VECTORS_FILE).__contains__)
 
     def _stored_vectors(self) -> NDArray[np.float32]:
         with open_regular(self.folder / _VECTORS_FILE) as stream:

@@ -6,6 +6,7 @@ house has four pixels and a motorway eleven. Textures are continuous over the bo
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import folder_aside, written_aside
+from rsretrieve._core.folders.folder_kind import NO_FILES, FolderKind, with_sidecars
 from rsretrieve.data.geo import proj_data
 from rsretrieve.errors import InvalidArgument, MissingPackage
 from rsretrieve.synthetic.land_covers import PAINTERS, SPECTRA, WARMTH, Cover, Patch
@@ -36,6 +38,21 @@ PIXEL_M = 2.5
 MARKER_FILE = ".landscape"
 """Marks a folder of synthetic tiles, which may be replaced, unlike a user's own."""
 _LEFT_M, _TOP_M = 600_000.0, 5_340_000.0
+
+
+def _own_tiles(folder: Path) -> frozenset[str]:
+    """The tiles in a folder of synthetic tiles, also of an earlier version, and its marker."""
+    if not (folder / MARKER_FILE).is_file():
+        return NO_FILES
+    tiles = [
+        f"{path.parent.name}/{path.name}"
+        for path in folder.glob("*/*.tif")
+        if re.fullmatch(rf"{re.escape(path.parent.name)}_\d+_\d+\.tif", path.name)
+    ]
+    return with_sidecars(tiles) | {MARKER_FILE} if tiles else NO_FILES
+
+
+LANDSCAPE_FOLDER = FolderKind("synthetic tiles", MARKER_FILE, _own_tiles, frozenset({MARKER_FILE}))
 
 
 @dataclass(frozen=True)
@@ -107,7 +124,7 @@ def write_tiles(
     dominant = np.argmax(
         [shares_of_cells(landscape.class_map == k, cell_px) for k in CLASS_INDICES], axis=0
     )
-    with folder_aside(folder, overwrite=overwrite, marker=MARKER_FILE) as aside:
+    with folder_aside(folder, overwrite=overwrite, kind=LANDSCAPE_FOLDER) as aside:
         (aside / MARKER_FILE).touch()
         for (row, col), index in np.ndenumerate(dominant):
             name = CLASS_NAMES[index]

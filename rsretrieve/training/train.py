@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, nullcontext
@@ -12,13 +11,13 @@ from pathlib import Path
 import torch
 
 from rsretrieve._core.atomic_write import folder_aside
+from rsretrieve._core.folders.known_folders import MODEL_FOLDER
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.enums import LossName
 from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import Precision, best_precision
-from rsretrieve.network.metadata import DESCRIPTION_FILE
 from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
 from rsretrieve.network.runtime.malloc import retain_freed_memory
@@ -42,6 +41,7 @@ from rsretrieve.training.run.starting_point import StartingPoint, starting_point
 from rsretrieve.training.run.unfinished_training import (
     checkpoint_path,
     refuse_unfinished,
+    remove_unfinished,
     unfinished_folder,
     writing,
 )
@@ -172,13 +172,11 @@ def _write(
     context: RunContext,
     add_reports: Callable[[Path], None],
 ) -> None:
-    with folder_aside(
-        request.output, overwrite=request.overwrite, marker=DESCRIPTION_FILE
-    ) as folder:
+    with folder_aside(request.output, overwrite=request.overwrite, kind=MODEL_FOLDER) as folder:
         write_model(folder, finished, context)
         add_reports(folder)
         model_folder.seal_folder(folder)
-    shutil.rmtree(unfinished_folder(request.output), ignore_errors=not request.recipe.epochs)
+    remove_unfinished(request.output)
 
 
 def _check(request: TrainingRequest, processes: Processes) -> None:

@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from rsretrieve._core.atomic_write import (
     write_text,
     written_aside,
 )
+from rsretrieve._core.folders.folder_kind import FolderKind
 from rsretrieve.errors import OutputExists
 
 
@@ -39,14 +41,22 @@ def make_folder(path, content="old"):
     return path
 
 
-def replace_folder(path, *, overwrite=True, marker=""):
-    with folder_aside(path, overwrite=overwrite, marker=marker) as aside:
+def own_files(folder):
+    is_own = (folder / "content").is_file()
+    return frozenset({"content", "more/content"}) if is_own else frozenset()
+
+
+KIND = FolderKind("test", "content", own_files, frozenset({"content"}))
+
+
+def replace_folder(path, *, overwrite=True):
+    with folder_aside(path, overwrite=overwrite, kind=KIND) as aside:
         (aside / "content").write_text("new")
 
 
 def write_half(path, error):
     """Begin to replace a file or a folder, and fail."""
-    aside_of = folder_aside if path.is_dir() else written_aside
+    aside_of = partial(folder_aside, kind=KIND) if path.is_dir() else written_aside
     with aside_of(path, overwrite=True) as aside:
         (aside / "content" if aside.is_dir() else aside).write_text("half of the n")
         raise error
@@ -87,7 +97,7 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path, kind):
     assert names(tmp_path) == ["out"]
 
 
-@pytest.mark.parametrize("aside_of", [written_aside, folder_aside])
+@pytest.mark.parametrize("aside_of", [written_aside, partial(folder_aside, kind=KIND)])
 def test_nobody_works_for_an_output_that_is_refused(tmp_path, aside_of):
     worked = []
 
@@ -238,7 +248,7 @@ def test_where_nothing_can_be_made_the_users_path_is_named(tmp_path, monkeypatch
 
 def test_a_new_folder_appears_whole(tmp_path):
     path = tmp_path / "deep" / "folder"
-    with folder_aside(path, overwrite=False) as aside:
+    with folder_aside(path, overwrite=False, kind=KIND) as aside:
         assert names(aside) == []
         (aside / "sub").mkdir()
         (aside / "sub" / "content").write_text("new")
@@ -252,14 +262,6 @@ def test_a_folder_is_replaced_whole(tmp_path, either_way):
     (path / "more").mkdir()
     replace_folder(path)
     assert names(path) == ["content"]
-    assert (path / "content").read_text() == "new"
-    assert names(tmp_path) == ["folder"]
-
-
-def test_a_file_in_a_folders_place_is_replaced(tmp_path, either_way):
-    path = tmp_path / "folder"
-    path.write_text("old")
-    replace_folder(path)
     assert (path / "content").read_text() == "new"
     assert names(tmp_path) == ["folder"]
 
@@ -284,10 +286,11 @@ def test_a_marked_folder_behind_a_link_is_replaced_and_no_other(tmp_path, either
     target = make_folder(tmp_path / "target")
     path = tmp_path / "link"
     path.symlink_to(target)
+    (target / "content").rename(target / "more")
     with pytest.raises(OutputExists, match=r"link is a folder that rsretrieve did not write"):
-        replace_folder(path, marker="model.json")
-    (target / "model.json").touch()
-    replace_folder(path, marker="model.json")
+        replace_folder(path)
+    (target / "more").rename(target / "content")
+    replace_folder(path)
     assert names(target) == ["content"]
     assert (target / "content").read_text() == "new"
     assert names(tmp_path) == ["link", "target"]
@@ -300,7 +303,7 @@ def test_a_users_file_in_a_marked_folders_place_is_kept(tmp_path):
         f"{path} is a file, not a folder that rsretrieve wrote, and is not replaced"
     )
     with pytest.raises(OutputExists, match=f"^{message}$"):
-        replace_folder(path, marker="model.json")
+        replace_folder(path)
     assert path.read_text() == "mine"
     assert names(tmp_path) == ["model"]
 
@@ -316,27 +319,99 @@ def test_an_error_leaves_the_old_folder_and_no_litter(tmp_path, error):
 
 def test_a_folder_that_appears_meanwhile_is_kept(tmp_path):
     path = tmp_path / "folder"
-    with pytest.raises(OutputExists), folder_aside(path, overwrite=False):
+    with pytest.raises(OutputExists), folder_aside(path, overwrite=False, kind=KIND):
         make_folder(path, "theirs")
     assert (path / "content").read_text() == "theirs"
     assert names(tmp_path) == ["folder"]
 
 
-def test_without_an_exchange_the_remains_of_a_crash_are_in_nobodys_way(tmp_path, monkeypatch):
-    monkeypatch.setattr(atomic_write, "exchange_paths", lambda *_: False)
+def test_a_users_folder_of_a_similar_name_is_in_nobodys_way(tmp_path, either_way):
     path = make_folder(tmp_path / "folder")
     make_folder(tmp_path / ".folder.old", "older")
     replace_folder(path)
     assert (path / "content").read_text() == "new"
+    assert names(tmp_path) == [".folder.old", "folder"]
+
+
+def test_what_the_user_put_into_a_folder_is_carried_over(tmp_path, either_way):
+    path = make_folder(tmp_path / "folder")
+    (path / "more" / "deep").mkdir(parents=True)
+    (path / "empty").mkdir()
+    for name in ("notes", "more/content", "more/mine", "more/deep/mine"):
+        (path / name).write_text(name)
+    (path / "link").symlink_to(tmp_path)
+    replace_folder(path)
+    assert names(path) == ["content", "empty", "link", "more", "notes"]
+    assert names(path / "more") == ["deep", "mine"]
+    assert (path / "more" / "deep" / "mine").read_text() == "more/deep/mine"
+    assert (path / "link").readlink() == tmp_path
     assert names(tmp_path) == ["folder"]
+
+
+def test_a_users_file_with_the_name_of_a_new_one_is_refused(tmp_path, either_way):
+    path = make_folder(tmp_path / "folder")
+    (path / "second").write_text("mine")
+
+    def replace_both():
+        with folder_aside(path, overwrite=True, kind=KIND) as aside:
+            (aside / "content").write_text("new")
+            (aside / "second").write_text("new")
+
+    with pytest.raises(OutputExists, match="folder holds second, which rsretrieve did not write"):
+        replace_both()
+    assert [(path / name).read_text() for name in ("content", "second")] == ["old", "mine"]
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_users_file_with_a_fixed_name_of_ours_is_refused_before_the_work(tmp_path):
+    path = make_folder(tmp_path / "folder")
+    (path / "second" / "deep").mkdir(parents=True)
+    kind = replace(KIND, writes=frozenset({"content", "second/file"}))
+    refuse_to_overwrite(path, overwrite=True, kind=KIND)
+    with pytest.raises(OutputExists, match="folder holds second"):
+        refuse_to_overwrite(path, overwrite=True, kind=kind)
+
+
+def test_a_folder_that_cannot_be_moved_into_place_leaves_the_old_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(atomic_write, "exchange_paths", lambda *_: False)
+    path, rename = make_folder(tmp_path / "folder"), Path.rename
+
+    def refused(one, other):
+        if ".building-" in one.name:
+            raise PermissionError(errno.EACCES, "in use")
+        rename(one, other)
+
+    monkeypatch.setattr(Path, "rename", refused)
+    with pytest.raises(PermissionError):
+        replace_folder(path)
+    assert (path / "content").read_text() == "old"
+    assert names(tmp_path) == ["folder"]
+
+
+def test_what_cannot_be_carried_over_stays_and_is_named(tmp_path, monkeypatch):
+    path = make_folder(tmp_path / "folder")
+    (path / "notes").write_text("mine")
+
+    def refused(*_):
+        raise PermissionError(errno.EACCES, "in use")
+
+    monkeypatch.setattr(os, "rename", refused)
+    with pytest.raises(OutputExists, match="is written, but notes could not be moved") as caught:
+        replace_folder(path)
+    assert (path / "content").read_text() == "new"
+    [left] = [folder for folder in tmp_path.iterdir() if folder != path]
+    assert str(left) in caught.value.message
+    assert names(left) == ["notes"]
 
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from rsretrieve._core.atomic_write import folder_aside, written_aside
-kind, path = {"file": written_aside, "folder": folder_aside}[sys.argv[1]], Path(sys.argv[2])
-with kind(path, overwrite=True) as aside:
+from tests._core.test_atomic_write import KIND
+path = Path(sys.argv[2])
+given = {"kind": KIND} if sys.argv[1] == "folder" else {}
+with (folder_aside if given else written_aside)(path, overwrite=True, **given) as aside:
     (aside / "content" if aside.is_dir() else aside).write_text("half of the n")
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rsretrieve._core.folders.known_folders import INDEX_FOLDER, MODEL_FOLDER
 from rsretrieve.errors import InvalidArgument, OutputExists, OutputRefused
 from rsretrieve.export.output_paths import OutputPaths
+from rsretrieve.index.cluster import ray_cluster
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -41,6 +44,7 @@ def own(landscape, model, index, noisy, tmp_path):
     return {"d": tmp_path, "tile": tiles[0], "id": tiles[0].relative_to(tmp_path / "tiles")}
 
 
+INDEX_DATA = ("index.faiss", "tiles.parquet", "embeddings.npy")
 AUDIT = "audit-labels {d}/tiles --model {d}/model --labels {d}/labels.csv"
 NOISE = "corrupt-labels {d}/tiles --rate 0.1 --labels {d}/labels.csv"
 QUERY = "query --tile {id} --index {d}/index"
@@ -204,3 +208,68 @@ def test_tiles_are_not_asked_for_where_nothing_is_there_yet(tmp_path):
 
     OutputPaths({"--csv": tmp_path / "new"}, {"--output": tmp_path / "out"}).check_tiles(asked)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_of_another_program_is_not_replaced_and_files_of_the_user_are_kept(run, tmp_path):
+    """Others call a file manifest.json, too; an update and a rebuild write a whole new folder."""
+    planet, mine = tmp_path / "planet", tmp_path / "mine"
+    np.save(tmp_path / "vectors.npy", np.eye(20, 8, dtype=np.float32) + 0.1)
+    (planet / "img").mkdir(parents=True)
+    (planet / "manifest.json").write_text("{}")
+    (planet / "img" / "scene.tif").write_text("mine")
+    vectors = ("index", "--from-embeddings", tmp_path / "vectors.npy", "--output")
+    ran = run(*vectors, planet, "--overwrite")
+    assert (ran.code, "did not write" in ran.err) == (1, True)
+    assert content(planet).keys() == {"manifest.json", "img/scene.tif"}
+    assert run(*vectors, mine).code == 0
+    (mine / "notes.txt").write_text("mine")
+    for option in ("--overwrite", "--update"):
+        assert run(*vectors, mine, option).code == 0
+        assert (mine / "notes.txt").read_text() == "mine"
+
+
+def test_every_file_of_a_model_and_an_index_is_known(own):
+    for kind in (MODEL_FOLDER, INDEX_FOLDER):
+        files = content(own["d"] / kind.name).keys()
+        assert files <= kind.writes
+        assert files <= kind.own_files(own["d"] / kind.name)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("new", "would write the same file"),
+        ("new/shards", "which --output replaces"),
+        ("tiles", "TILES"),
+        ("tiles/deep/shards", "TILES"),
+        ("model", "model folder"),
+        ("model/shards", "model folder"),
+        ("index/shards", "index folder"),
+        ("mine", "holds run.json"),
+        ("labels.csv", "--labels"),
+    ],
+)
+def test_shards_lie_in_no_folder_of_something_else(run, tmp_path, monkeypatch, place, said):
+    monkeypatch.setattr(ray_cluster, "find_spec", lambda _: ModuleSpec("ray", None))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    files = {
+        "mine/run.json": '{"mine": 1}',
+        "tiles/a.tif": "",
+        "labels.csv": "tile,label\na.tif,b\n",
+        "model/model.json": "",
+        "model/model.safetensors": "",
+        "model/network.onnx": "",
+        "index/manifest.json": "",
+        **dict.fromkeys((f"index/{name}" for name in INDEX_DATA), ""),
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    before = content(tmp_path)
+    words = "index {d}/tiles --labels {d}/labels.csv --output {d}/new --engine ray --overwrite"
+    given = [word.format(d=tmp_path) for word in words.split()]
+    ran = run(*given, "--model", tmp_path / "model", "--shard-folder", tmp_path / place)
+    assert (ran.code in (1, 2), ran.out) == (True, ""), ran.err
+    assert said in " ".join(ran.err.split())
+    assert "Traceback" not in ran.err
+    assert content(tmp_path) == before

@@ -96,12 +96,31 @@ def test_only_a_folder_of_maps_is_replaced(tmp_path: Path, several: IndexStore) 
     write(tmp_path / "maps", several)
     with pytest.raises(OutputExists):
         write(tmp_path / "maps", several)
+    first = next((tmp_path / "maps").glob("1_*.tif"))
+    first.rename(first.with_name("mine.tif"))
+    Path(f"{first}.aux.xml").touch()
     write(tmp_path / "maps", several, overwrite=True)
+    assert {path.name[0] for path in (tmp_path / "maps").glob("*.tif")} == {*"12m"}
+    assert not Path(f"{first}.aux.xml").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("text")
     with pytest.raises(OutputExists, match="did not write"):
         write(tmp_path / "mine", several, overwrite=True)
+    (tmp_path / "mine" / "maps.csv").write_text("file,scene\nthesis.txt,1\n")
+    with pytest.raises(OutputExists, match="did not write"):
+        write(tmp_path / "mine", several, overwrite=True)
     assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_a_map_of_the_users_with_the_name_of_a_new_one_is_kept(
+    tmp_path: Path, several: IndexStore
+) -> None:
+    write(tmp_path / "maps", several)
+    listed = (tmp_path / "maps" / "maps.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "maps" / "maps.csv").write_text("\n".join(listed[:2]), encoding="utf-8")
+    with pytest.raises(OutputExists, match="holds 2_"):
+        write(tmp_path / "maps", several, overwrite=True)
+    assert len(list((tmp_path / "maps").glob("*.tif"))) == 2
 
 
 @pytest.mark.parametrize("name", ["map.png", "map.nc", "map.TIFF.old"])

@@ -50,6 +50,10 @@ def test_what_was_noted_is_read(journal: Journal) -> None:
 
 def test_it_lies_beside_the_index_and_can_be_discarded(journal: Journal, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [".index.embedding"]
+    (journal.folder / "mine").touch()
+    journal.discard()
+    assert [path.name for path in journal.folder.iterdir()] == ["mine"]
+    (journal.folder / "mine").unlink()
     journal.discard()
     assert list(tmp_path.iterdir()) == []
     assert journal.read().rows == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -184,9 +185,27 @@ def test_a_folder_is_replaced_only_when_asked(tmp_path: Path) -> None:
     with pytest.raises(OutputExists, match="already exists"):
         write_tiles(made, 16, tiles)
     assert (tiles / "left.tif").exists()
-    assert write_tiles(made, 16, tiles, overwrite=True) == 4
-    assert len(list(tiles.glob("*/*.tif"))) == 4
-    assert not (tiles / "left.tif").exists()
+    old = next(tiles.glob("*/*.tif"))
+    for name in (f"{old}.aux.xml", old.with_name("mine.tif")):
+        Path(name).touch()
+    assert write_tiles(make_landscape(2, 16, seed=2), 16, tiles, overwrite=True) == 4
+    left = {path.name for path in tiles.rglob("*.*") if not re.search(r"_0|_1", path.name)}
+    assert left == {".landscape", "left.tif", "mine.tif"}
+    assert len(list(tiles.glob("*/*_*.tif"))) == 4
+    assert not list(tiles.rglob("*.xml"))
+
+
+@pytest.mark.parametrize("name", ["forest/1.tif", "forest/water_1_1.tif", "a.tif"])
+def test_a_folder_with_our_marker_and_other_files_is_never_replaced(
+    tmp_path: Path, name: str
+) -> None:
+    mine = tmp_path / name
+    mine.parent.mkdir(exist_ok=True)
+    mine.touch()
+    (tmp_path / ".landscape").touch()
+    with pytest.raises(OutputExists, match="did not write"):
+        write_tiles(make_landscape(2, 16, seed=1), 16, tmp_path, overwrite=True)
+    assert mine.exists()
 
 
 def test_a_folder_of_the_user_s_is_never_replaced(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from pyarrow import parquet
 from safetensors.torch import load_file
 
+from rsretrieve._core.folders.known_folders import MODEL_FOLDER
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.loading.batches import read_into_store
 from rsretrieve.data.preprocessing.band_statistics import IMAGENET
@@ -47,7 +48,7 @@ from rsretrieve.progress import (
     ignore_events,
 )
 from rsretrieve.training.recipe import Recipe, recipe_for
-from rsretrieve.training.run.unfinished_training import CHECKPOINT_FILE
+from rsretrieve.training.run.unfinished_training import CHECKPOINT_FILE, remove_unfinished, writing
 from rsretrieve.training.save_model import TrainingSummary
 from rsretrieve.training.train import TrainingRequest, train_model
 
@@ -364,11 +365,56 @@ def test_a_model_that_is_there_is_not_overwritten(
 def test_a_model_that_is_there_is_overwritten_when_asked_for(
     request_of: Requests, output: Path
 ) -> None:
-    output.mkdir(parents=True)
-    (output / "model.json").touch()
-    (output / "old").touch()
+    write_old_model(output)
+    (output / "mine").touch()
     train(request_of(overwrite=True))
-    assert {path.name for path in output.iterdir()} == FILES
+    assert {path.name for path in output.iterdir()} == FILES | {"mine"}
+    assert (output / "model.json").stat().st_size > 1000
+    assert MODEL_FOLDER.own_files(output) == FILES
+
+
+@pytest.mark.parametrize("name", ["model.json", "history.csv"])
+def test_a_folder_of_another_program_is_never_overwritten(
+    request_of: Requests, output: Path, name: str
+) -> None:
+    """Others have files of these names, too."""
+    write_old_model(output)
+    (output / "model.safetensors").unlink()
+    (output / name).write_text("{}")
+    with pytest.raises(OutputExists, match=r"is a folder that rsretrieve did not write"):
+        train(request_of(overwrite=True))
+    assert (output / name).read_text() == "{}"
+
+
+def test_a_users_file_with_the_name_of_a_file_of_a_model_is_kept(
+    request_of: Requests, output: Path
+) -> None:
+    write_old_model(output)
+    (output / "README.md").touch()
+    with pytest.raises(OutputExists, match=r"holds README\.md, which rsretrieve did not write"):
+        train(request_of(overwrite=True))
+
+
+def write_old_model(folder: Path) -> None:
+    """What tells that a folder holds a model; the model cannot be used."""
+    folder.mkdir(parents=True)
+    keys = ("architecture", "preprocessing", "recipe", "training", "versions")
+    files = {"history.csv": "0" * 64}
+    content: dict[str, object] = {**dict.fromkeys(keys), "files": files}
+    (folder / "model.json").write_text(json.dumps(content))
+    for name in ("model.safetensors", "history.csv"):
+        (folder / name).touch()
+
+
+def test_what_the_user_put_beside_a_checkpoint_is_kept(request_of: Requests, output: Path) -> None:
+    unfinished(output).mkdir(parents=True)
+    for name in ("mine", f".{CHECKPOINT_FILE}.x3.safetensors"):
+        (unfinished(output) / name).touch()
+    with writing(output, overwrite=True):
+        assert [path.name for path in unfinished(output).iterdir()] == ["mine"]
+    (unfinished(output) / CHECKPOINT_FILE).touch()
+    remove_unfinished(output)
+    assert [path.name for path in unfinished(output).iterdir()] == ["mine"]
 
 
 @pytest.mark.medium
@@ -376,8 +422,7 @@ def test_a_model_behind_a_link_is_overwritten_where_it_lies(
     request_of: Requests, output: Path, tmp_path: Path
 ) -> None:
     target = tmp_path / "on a larger disk"
-    target.mkdir()
-    (target / "model.json").touch()
+    write_old_model(target)
     output.parent.mkdir()
     output.symlink_to(target)
     train(request_of(overwrite=True))

@@ -11,6 +11,7 @@ from rsretrieve.enums import Engine
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
 from rsretrieve.index.cluster.ray_cluster import check_ray
+from rsretrieve.index.cluster.run_files import require_own_files
 from rsretrieve.index.cluster.shard_storage import storage_at
 from rsretrieve.index.long_list import REPEATED, LongList, is_long_list, long_list
 
@@ -30,6 +31,7 @@ class ClusterArguments:
         Raises:
             InvalidArgument, MissingPackage, InputError: an argument makes no sense, Ray is not
                 installed, or nothing answers at the address.
+            OutputRefused, OutputExists: see `require_own_files`.
         """
         if engine is Engine.LOCAL:
             if given := [name for name, value in vars(self).items() if value is not None]:
@@ -44,7 +46,7 @@ class ClusterArguments:
             device,
         )
         if options.shard_folder is not None:
-            storage_at(options.shard_folder)
+            require_own_files(storage_at(options.shard_folder))
         check_ray(options.address)
         return options
 

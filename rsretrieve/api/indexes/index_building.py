@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite
+from rsretrieve._core.folders.known_folders import INDEX_FOLDER
 from rsretrieve._core.paths import unchecked_notices
 from rsretrieve.api.arguments.checks import (
     PathLike,
@@ -12,6 +13,7 @@ from rsretrieve.api.arguments.checks import (
     flag,
     one_of,
     path_of,
+    text_of,
 )
 from rsretrieve.api.arguments.cluster_argument import ClusterArguments, given_long_list
 from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
@@ -25,7 +27,6 @@ from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.build_from_list import index_long_list
 from rsretrieve.index.store.folder import open_index
-from rsretrieve.index.store.manifest import MANIFEST_FILE
 from rsretrieve.index.vectors.choose_kind import AUTO
 from rsretrieve.network.shipped.shipped_models import given_model
 from rsretrieve.search.search import model_folder_of
@@ -116,14 +117,17 @@ def build_index(
         folder, goal = path_of(output, "output"), index_goal(index, recall, memory, append_only)
         replaces, updates = flag(overwrite, "overwrite"), flag(update, "update")
         spread = ClusterArguments(address, shards, workers, shard_folder)
-        cluster = spread.options(one_of(engine, Engine, "engine"), device_name(device))
         asked_model = model
         asked = embedding_request(model, weights, backbone, seed, update=updates)
         if isinstance(model, str | os.PathLike):
             model = model_path(model, call)
         inputs = paths_among({"tiles": tiles, "model": model, "weights": asked.file})
-        paths = OutputPaths(folder={"output": folder}, inputs=inputs)
+        kept = (
+            {} if shard_folder is None else {"shard_folder": text_of(shard_folder, "shard_folder")}
+        )
+        paths = OutputPaths(folder={"output": folder}, inputs=inputs, kept=kept)
         paths.check()
+        cluster = spread.options(one_of(engine, Engine, "engine"), device_name(device))
         listed = (
             None if updates else given_long_list(tiles, call, refuse_repeated=cluster is not None)
         )
@@ -133,7 +137,7 @@ def build_index(
             call.notice(*unchecked_notices(tile.location for tile in found.tile_set))
         if model is None and updates:
             model = model_folder_of(open_index(folder))
-        refuse_to_overwrite(folder, overwrite=replaces or updates, marker=MANIFEST_FILE)
+        refuse_to_overwrite(folder, overwrite=replaces or updates, kind=INDEX_FOLDER)
         with used_model(model, found.tile_set, asked, device, call) as used:
             stores = not updates and (model is None or given_model(used.path).is_shipped)
             if listed is not None:

@@ -232,6 +232,7 @@ def index(
             **({"--output": output} if not written else {}),
         },
         overwrite,
+        {"--shard-folder": shard_folder},
     )
     with Terminal(
         as_json=as_json, quiet=quiet, notices=named.notices, after_interrupt=_KEPT

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite
+from rsretrieve._core.folders.known_folders import MODEL_FOLDER
 from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import (
     check_device,
@@ -237,7 +238,7 @@ def train(
         )
         check_tiles(tiles, val)
         check_labels_file(labels)
-        refuse_to_overwrite(output, overwrite=overwrite, marker="model.json")
+        refuse_to_overwrite(output, overwrite=overwrite, kind=MODEL_FOLDER)
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.profile.band_names import band_numbers
         from rsretrieve.data.run_context import RunContext

@@ -66,9 +66,9 @@ def model_for_index(
     """
     if upkeep.model is None and not update:
         from rsretrieve._core.atomic_write import refuse_to_overwrite
-        from rsretrieve.index.store.manifest import MANIFEST_FILE
+        from rsretrieve._core.folders.known_folders import INDEX_FOLDER
 
-        refuse_to_overwrite(upkeep.index, overwrite=upkeep.overwrite, marker=MANIFEST_FILE)
+        refuse_to_overwrite(upkeep.index, overwrite=upkeep.overwrite, kind=INDEX_FOLDER)
         with default_model(tiles, request, upkeep.device, context) as model:
             yield model
         return

@@ -25,14 +25,13 @@ from rsretrieve.errors import InputError
 from rsretrieve.index.cluster.cluster_options import ClusterOptions, own_shard_folder
 from rsretrieve.index.cluster.encode_on_cluster import ClusterFill
 from rsretrieve.index.cluster.part_embedder import (
-    PROBE,
     EmbeddingJob,
     PartEmbedder,
     ShardReport,
-    model_file,
 )
 from rsretrieve.index.cluster.parts import Part, groups_of, parts_of, run_digest
 from rsretrieve.index.cluster.ray_cluster import Machines, Processes, connected, each_done
+from rsretrieve.index.cluster.run_files import PROBE, model_file, require_own_files
 from rsretrieve.index.cluster.shard_file import Shard
 from rsretrieve.index.cluster.shard_storage import ShardStorage, storage_at
 from rsretrieve.index.cluster.shards_of_run import Shards, checked_reports
@@ -101,6 +100,7 @@ def embed_on_cluster(
     Raises:
         MissingPackage: Ray is not installed.
         InputError: the cluster does not answer, or its machines do not share the shards.
+        OutputRefused: files of another program lie where the shards are to be written.
         TileError: a tile cannot be read, and the context is strict.
     """
     started = time.perf_counter()
@@ -147,6 +147,7 @@ def _embedded(
     shards = Shards(storage_at(where), run.model.description.dimensions)
     if not tiles.count:
         return shards
+    require_own_files(shards.storage)
     facts = {
         "model_fingerprint": run.model.description.fingerprint,
         "windows": windows_json(run.tiles),

@@ -15,6 +15,7 @@ from rsretrieve.errors import InputError, RsretrieveError
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
 from rsretrieve.index.cluster.parts import shard_name
 from rsretrieve.index.cluster.ray_cluster import Machines, Processes, connected, each_done
+from rsretrieve.index.cluster.run_files import TRAINED, encoded_name
 from rsretrieve.index.cluster.shard_file import read_shard
 from rsretrieve.index.cluster.shard_storage import ShardStorage
 from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_of
@@ -23,7 +24,6 @@ from rsretrieve.index.vectors.lists_on_disk import Portion
 
 MANY_VECTORS = 1_000_000
 """Fewer are encoded here: that takes seconds."""
-_TRAINED = "trained.faiss"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class ClusterFill:
     def _encoded(self, index: Any, dimensions: int) -> Iterator[Portion]:
         faiss = faiss_module()
         trained = faiss.serialize_index(index).tobytes()
-        self.storage.write(_TRAINED, trained)
+        self.storage.write(TRAINED, trained)
         job = EncodingJob(self.storage, hashlib.sha256(trained).hexdigest(), dimensions)
         done: dict[int, str] = {}
         with connected(self.options.address, self.options.workers) as machines:
@@ -94,7 +94,7 @@ class ClusterFill:
                     raise report.error
                 done[report.number] = report.sha256
         for number in sorted(done):
-            content = _checked(self.storage, _encoded_name(number), done[number])
+            content = _checked(self.storage, encoded_name(number), done[number])
             part = faiss.deserialize_index(np.frombuffer(content, np.uint8))
             yield partial(_merge, part)
 
@@ -117,21 +117,17 @@ def _encode(job: EncodingJob, named: tuple[int, str]) -> Encoded:
     try:
         faiss = faiss_module()
         index = faiss.deserialize_index(
-            np.frombuffer(_checked(job.storage, _TRAINED, job.trained), np.uint8)
+            np.frombuffer(_checked(job.storage, TRAINED, job.trained), np.uint8)
         )
         content = job.storage.read(shard_name(number, digest))
         index.add(read_shard(content or b"", digest, job.dimensions).vectors)
         encoded = faiss.serialize_index(index).tobytes()
-        job.storage.write(_encoded_name(number), encoded)
+        job.storage.write(encoded_name(number), encoded)
         return Encoded(number, hashlib.sha256(encoded).hexdigest())
     except RsretrieveError as error:
         return Encoded(number, error=error)
     except (OSError, ValueError) as error:
         return Encoded(number, error=InputError(f"{shard_name(number, digest)}: {error}"))
-
-
-def _encoded_name(number: int) -> str:
-    return f"{number:06}.faiss"
 
 
 def _checked(storage: ShardStorage, name: str, sha256: str) -> bytes:

@@ -23,6 +23,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InputError, RsretrieveError
 from rsretrieve.index.cluster.parts import Part
+from rsretrieve.index.cluster.run_files import PROBE, model_file
 from rsretrieve.index.cluster.shard_file import Shard, ShardRow, read_shard
 from rsretrieve.index.cluster.shard_storage import ShardStorage
 from rsretrieve.index.embed_tiles import EmbeddedBatch, embedded_batches
@@ -30,9 +31,6 @@ from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.network.device import choose_device
 from rsretrieve.network.model import Model
 from rsretrieve.network.model_folder import load_model
-
-PROBE = "run.json"
-"""A file by which a process of the cluster finds out whether it sees the driver's shards."""
 
 
 @dataclass(frozen=True)
@@ -199,11 +197,6 @@ def _file_of_model(job: EmbeddingJob, name: str, sha256: str) -> bytes:
             hint="nobody else may write into the folder of the shards; repeat the command",
         )
     return content
-
-
-def model_file(name: str) -> str:
-    """The name of a file of the model beside the shards."""
-    return f"model-{name}"
 
 
 class _NotingContext(RunContext):

@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from rsretrieve._core.atomic_write import written_aside
 from rsretrieve._core.regular_files import open_regular
-from rsretrieve.errors import InputError, InvalidArgument
+from rsretrieve.errors import InputError, InvalidArgument, OutputExists
 
 T = TypeVar("T")
 
@@ -41,6 +40,9 @@ class ShardStorage(Protocol):
 
     def size(self, name: str) -> int | None:
         """The size of a file in bytes; None if there is no such file."""
+
+    def names(self) -> list[str]:
+        """The names of all files."""
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, whole or not at all, and check what was written."""
@@ -102,9 +104,17 @@ class FolderStorage:
             if _sha256(aside.read_bytes()) != _sha256(content):
                 raise OSError(errno.EIO, "what was written is not what is read", str(aside))
 
-    def clear(self) -> None:
-        """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def names(self) -> list[str]:
+        """See `ShardStorage`.
+
+        Raises:
+            OutputExists: there is a file in place of the folder.
+        """
+        if not os.path.lexists(self.folder):
+            return []
+        if not self.folder.is_dir():
+            raise OutputExists(f"{self.folder} is a file, not a folder", hint="give another folder")
+        return [path.name for path in self.folder.iterdir()]
 
 
 @dataclass(frozen=True)
@@ -160,6 +170,20 @@ class BucketStorage:
             InputError: the store does not answer, or refuses.
         """
         self._repeated(f"write {name}", lambda: self._write_once(name, content))
+
+    def names(self) -> list[str]:
+        """See `ShardStorage`.
+
+        Raises:
+            InputError: the store does not answer, or refuses.
+        """
+        return self._repeated("list the files", self._names_once)
+
+    def _names_once(self) -> list[str]:
+        from pyarrow import fs
+
+        selector = fs.FileSelector(self._at(""), allow_not_found=True)
+        return [found.base_name for found in self._system.get_file_info(selector)]
 
     def _size_once(self, name: str) -> int | None:
         from pyarrow import fs

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rsretrieve._core.atomic_write import write_text
+from rsretrieve._core.folders.known_folders import INDEX_FOLDER
 from rsretrieve._core.locks import only_writer
 from rsretrieve._core.regular_files import read_regular_text
 from rsretrieve.data.run_context import RunContext
@@ -41,6 +42,7 @@ from rsretrieve.index.store.manifest import (
     TABLE_FILE,
     VECTORS_FILE,
     Manifest,
+    has_config,
     read_manifest,
 )
 from rsretrieve.index.store.stored_model import stored_model_problems
@@ -86,7 +88,7 @@ def repair_index(folder: Path, find_model: FindModel, context: RunContext) -> Re
     """
     config = _config_of(folder)
     try:
-        with only_writer(folder):
+        with only_writer(folder, INDEX_FOLDER):
             mended = _repair_files(folder, find_model, context)
         if mended is None:  # takes the lock itself
             mended = _embed_again(folder, find_model, context)
@@ -260,11 +262,10 @@ def _rebuild(
 
 def _config_of(folder: Path) -> str | None:
     """The options of the run that made the index; None if they are not there."""
-    path = folder / CONFIG_FILE
-    if path.is_symlink():
+    if not has_config(folder):
         return None
     try:
-        return read_regular_text(path)
+        return read_regular_text(folder / CONFIG_FILE)
     except (OSError, ValueError):
         return None
 

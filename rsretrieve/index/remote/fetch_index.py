@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rsretrieve._core.atomic_write import folder_aside, refuse_to_overwrite
+from rsretrieve._core.folders.known_folders import INDEX_FOLDER
+from rsretrieve._core.folders.own_files import remove_own
 from rsretrieve._core.locks import only_writer
 from rsretrieve._core.text import decimal_size
 from rsretrieve.data.run_context import RunContext
@@ -16,7 +18,7 @@ from rsretrieve.index.cluster.shard_storage import ShardStorage
 from rsretrieve.index.remote.listing import BLOCK_BYTES, LISTING, CopiedFile, Listing, block_name
 from rsretrieve.index.remote.store_index import IndexCopy
 from rsretrieve.index.store.folder import open_index
-from rsretrieve.index.store.manifest import MANIFEST_FILE, STORED_MODEL
+from rsretrieve.index.store.manifest import STORED_MODEL
 
 
 def fetch_index(
@@ -42,7 +44,7 @@ def fetch_index(
         OutputExists, OutputBusy: `folder` may not be written.
         InputError: the store does not answer, or the disk is too small.
     """
-    refuse_to_overwrite(folder, overwrite=overwrite, marker=MANIFEST_FILE)
+    refuse_to_overwrite(folder, overwrite=overwrite, kind=INDEX_FOLDER)
     content = storage.read(LISTING)
     if content is None:
         raise IndexNotFound(
@@ -50,7 +52,7 @@ def fetch_index(
             hint=f"copy one there: rsretrieve copy-index INDEX --output {storage.where}",
         )
     listing = Listing.from_bytes(content, storage.where)
-    with only_writer(folder):
+    with only_writer(folder, INDEX_FOLDER):
         partial = folder.absolute().with_name(f".{folder.absolute().name}.fetching")
         _require_space(listing, partial)
         context.start_stage("copying blocks", sum(len(file.blocks) for file in listing.files))
@@ -58,12 +60,12 @@ def fetch_index(
         for file in listing.files:
             receiver.receive(file)
         tiles = len(open_index(partial).rows)
-        with folder_aside(folder, overwrite=overwrite, marker=MANIFEST_FILE) as aside:
+        with folder_aside(folder, overwrite=overwrite, kind=INDEX_FOLDER) as aside:
             if (partial / STORED_MODEL).is_dir():
                 (aside / STORED_MODEL).mkdir()
             for file in listing.files:
                 (partial / file.name).replace(aside / file.name)
-        shutil.rmtree(partial)
+        remove_own(partial, INDEX_FOLDER.writes | {file.name for file in listing.files})
     return IndexCopy(str(folder), tiles, len(listing.files), listing.size, receiver.transferred)
 
 

@@ -128,6 +128,11 @@ def _file_of(name: str, size: int, blocks: list[str]) -> CopiedFile:
     return file
 
 
+def is_listing(text: bytes) -> bool:
+    """Whether a text is a listing, damaged or not, and not another program's `index.json`."""
+    return b'"block_bytes":' in text and b'"schema_version":' in text
+
+
 def block_name(sha256: str) -> str:
     """The name of the object that holds a block."""
     return f"block-{sha256}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import BinaryIO
 
 from rsretrieve._core.regular_files import open_regular
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.errors import IndexDamaged, OutputExists
+from rsretrieve.errors import IndexDamaged, OutputExists, OutputRefused
 from rsretrieve.index.cluster.shard_storage import ShardStorage
 from rsretrieve.index.remote.listing import (
     BLOCK_BYTES,
@@ -18,6 +19,7 @@ from rsretrieve.index.remote.listing import (
     CopiedFile,
     Listing,
     block_name,
+    is_listing,
 )
 from rsretrieve.index.store.folder import check_files, open_index
 from rsretrieve.index.store.manifest import (
@@ -26,6 +28,7 @@ from rsretrieve.index.store.manifest import (
     MANIFEST_FILE,
     STORED_MODEL,
     Manifest,
+    has_config,
     read_manifest,
 )
 from rsretrieve.index.store.stored_model import stored_model_files, stored_model_problems
@@ -80,17 +83,25 @@ def store_index(
         IndexNotFound, IndexDamaged: the folder holds no index, or a damaged one, or it was
             replaced meanwhile.
         OutputExists: the store holds another copy, and `overwrite` is false.
+        OutputRefused: the store holds a file of another program with the name of the listing.
         InputError: the store does not answer, or refuses.
     """
     store = open_index(folder)
     faiss = store.files.get(FAISS_FILE, folder / FAISS_FILE)
     check_files(folder, {FAISS_FILE: faiss}, store.manifest)
     earlier = storage.read(LISTING)
+    if earlier is not None and not is_listing(earlier):
+        raise OutputRefused(
+            f"{storage.where} holds {LISTING}, which rsretrieve did not write and would replace",
+            hint="choose another address",
+        )
     if earlier is not None and not overwrite and not _is_of(earlier, folder, storage):
         raise OutputExists(
             f"{storage.where} holds another index", hint="choose another address, or --overwrite"
         )
     names = _names(folder, store.manifest)
+    if CONFIG_FILE not in names and os.path.lexists(folder / CONFIG_FILE):
+        context.notice(f"{folder / CONFIG_FILE} is a link or no file, and is left out")
     sender = _Sender(storage, context)
     context.start_stage("copying blocks", sum(_block_count(folder / name) for name in names))
     listing = Listing(
@@ -117,7 +128,7 @@ def _names(folder: Path, manifest: Manifest) -> list[str]:
         if problems := stored_model_problems(folder / STORED_MODEL):
             raise IndexDamaged(problems[0])
         names += [f"{STORED_MODEL}/{name}" for name in stored_model_files(folder / STORED_MODEL)]
-    return names + [CONFIG_FILE] * (folder / CONFIG_FILE).is_file()
+    return names + [CONFIG_FILE] * has_config(folder)
 
 
 def _is_of(earlier: bytes, folder: Path, storage: ShardStorage) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import folder_aside, sha256_of_file
+from rsretrieve._core.folders.known_folders import INDEX_FOLDER
 from rsretrieve._core.regular_files import open_regular
 from rsretrieve.errors import IndexDamaged, IndexStoreError
 from rsretrieve.index.external.query_vectors import mapped_array
@@ -162,7 +163,7 @@ def write_index_folder(
         ValueError: the facts name a model in the index folder, and the content has none, or the
             reverse; an existing index is unchanged.
     """
-    with folder_aside(folder, overwrite=overwrite, marker=MANIFEST_FILE) as aside:
+    with folder_aside(folder, overwrite=overwrite, kind=INDEX_FOLDER) as aside:
         vector_index.write(aside / FAISS_FILE)
         write_table(aside / TABLE_FILE, content.rows)
         _write_vectors(aside / VECTORS_FILE, content.vectors)

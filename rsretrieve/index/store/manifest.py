@@ -162,6 +162,15 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
 
 
+def has_config(folder: Path) -> bool:
+    """Whether a folder has a `config.toml` that is a file, not a link.
+
+    No checksum covers it: in a stranger's folder a link may lead to any file of the user.
+    """
+    path = folder / CONFIG_FILE
+    return path.is_file() and not path.is_symlink()
+
+
 def names_files(manifest: Manifest) -> bool:
     """Whether a manifest has the checksums of exactly the files of an index."""
     names = set(manifest.sha256)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from rsretrieve._core.atomic_write import refuse_to_overwrite
+from rsretrieve._core.folders.known_folders import MODEL_FOLDER
+from rsretrieve._core.folders.own_files import remove_files
 from rsretrieve._core.locks import only_writer
 from rsretrieve.errors import OutputExists
-from rsretrieve.network.metadata import DESCRIPTION_FILE
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
@@ -36,8 +36,8 @@ def writing(output: Path, *, overwrite: bool) -> Iterator[None]:
     Raises:
         OutputExists, OutputBusy: it exists, or another process is writing it.
     """
-    refuse_to_overwrite(output, overwrite=overwrite, marker=DESCRIPTION_FILE)
-    with only_writer(output):
+    refuse_to_overwrite(output, overwrite=overwrite, kind=MODEL_FOLDER)
+    with only_writer(output, MODEL_FOLDER):
         _remove_leftovers(output)
         try:
             yield
@@ -62,10 +62,19 @@ def refuse_unfinished(output: Path, *, resume: bool, overwrite: bool) -> None:
         )
 
 
+def remove_unfinished(output: Path) -> None:
+    """Remove the checkpoint of a training, and its folder if nothing else lies there."""
+    remove_files(unfinished_folder(output), _is_of_checkpoint)
+
+
+def _is_of_checkpoint(name: str) -> bool:
+    return name == CHECKPOINT_FILE or name.startswith(f".{CHECKPOINT_FILE}.")
+
+
 def _remove_leftovers(output: Path) -> None:
     """Remove everything of an interrupted training except a whole checkpoint."""
-    folder = unfinished_folder(output)
-    if folder.exists() and not checkpoint_path(output).exists():
-        shutil.rmtree(folder)
-    for half_written in folder.glob(f".{CHECKPOINT_FILE}.*"):
-        half_written.unlink()
+    is_whole = checkpoint_path(output).exists()
+    remove_files(
+        unfinished_folder(output),
+        lambda name: _is_of_checkpoint(name) and not (is_whole and name == CHECKPOINT_FILE),
+    )

@@ -8,7 +8,7 @@ import pytest
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.errors import InputError, TileError
+from rsretrieve.errors import InputError, OutputRefused, TileError
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
 from rsretrieve.index.cluster.embed_on_cluster import processes_for
@@ -72,6 +72,15 @@ def test_a_cluster_builds_the_index_that_this_process_builds(
 def test_shards_beside_the_index_are_removed_in_the_end(in_this_process, model, folder, tmp_path):
     built(model, folder, tmp_path / "index", shard_folder=None)
     assert {path.name for path in tmp_path.iterdir()} == {"tiles", "index"}
+
+
+def test_a_folder_with_files_of_others_gets_no_shards(in_this_process, model, folder, tmp_path):
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "run.json").write_text('{"mine": 1}')
+    with pytest.raises(OutputRefused, match=r"run\.json"):
+        built(model, folder, tmp_path / "index")
+    assert [path.name for path in (tmp_path / "shards").iterdir()] == ["run.json"]
+    assert (tmp_path / "shards" / "run.json").read_text() == '{"mine": 1}'
 
 
 def test_what_is_in_shards_is_not_embedded_again(in_this_process, model, folder, tmp_path):

@@ -6,12 +6,11 @@ import rsretrieve
 from rsretrieve._core.atomic_write import sha256_of_file
 from rsretrieve.errors import InputError
 from rsretrieve.index.cluster.part_embedder import (
-    PROBE,
     EmbeddingJob,
     PartEmbedder,
-    model_file,
 )
 from rsretrieve.index.cluster.parts import parts_of
+from rsretrieve.index.cluster.run_files import PROBE, model_file
 from rsretrieve.index.cluster.shard_file import read_shard
 from rsretrieve.index.cluster.shard_storage import FolderStorage
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rsretrieve.errors import InputError, InvalidArgument
+from rsretrieve.errors import InputError, InvalidArgument, OutputExists
 from rsretrieve.index.cluster import shard_storage
 from rsretrieve.index.cluster.shard_storage import BucketStorage, FolderStorage, storage_at
 
@@ -19,8 +19,10 @@ def test_a_folder_keeps_files(tmp_path):
     storage.write("a", CONTENT[::-1])
     assert storage.read("a") == CONTENT[::-1]
     assert [path.name for path in (tmp_path / "shards").iterdir()] == ["a"]
-    storage.clear()
-    assert not (tmp_path / "shards").exists()
+    assert storage.names() == ["a"]
+    assert FolderStorage(tmp_path / "gone").names() == []
+    with pytest.raises(OutputExists, match="is a file"):
+        FolderStorage(tmp_path / "shards" / "a").names()
 
 
 def test_a_file_that_is_not_read_as_it_was_written_is_not_kept(tmp_path, monkeypatch):
@@ -49,7 +51,10 @@ def test_addresses_that_are_no_place_for_shards(where, said):
 def test_a_bucket_keeps_files(faulty_store):
     storage = BucketStorage("s3://shards/run")
     assert storage.read("a") is None
+    assert storage.names() == []
     storage.write("a", CONTENT)
+    BucketStorage("s3://shards/run/deeper").write("b", CONTENT)
+    assert {"a"} <= {*storage.names()} <= {"a", "deeper"}
     again = pickle.loads(pickle.dumps(storage))
     assert again.read("a") == CONTENT
     assert not re.search("testing", repr(storage))

@@ -19,6 +19,7 @@ from rsretrieve.errors import (
     InputError,
     InvalidArgument,
     OutputExists,
+    OutputRefused,
 )
 from rsretrieve.index.build_from_embeddings import index_embeddings
 from rsretrieve.index.cluster.shard_storage import BucketStorage, FolderStorage
@@ -29,6 +30,7 @@ from rsretrieve.index.remote.copy_index import copy_index
 from rsretrieve.index.remote.listing import LISTING, Listing
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.write import IndexBuildOptions
+from rsretrieve.progress import Event, Noticed
 from tests.support.unreadable import UNREADABLE, put_unreadable
 
 
@@ -267,3 +269,51 @@ def test_nothing_is_lost_in_a_store_that_fails(index, faulty_store, tmp_path):
     assert sent.transferred == fetched.transferred == sent.size
     assert contents(tmp_path / "back") == contents(index)
     assert {"refused", "late", "cut short on the way back"} <= {*faulty_store.counts}
+
+
+def test_the_options_of_the_run_are_copied_only_from_a_file(index, store, tmp_path):
+    """No checksum covers config.toml: a link in a stranger's index leads to any file."""
+    secret, config = tmp_path / "secret", index / "config.toml"
+    secret.write_text("password")
+    config.write_text("[index]")
+    assert copied(index, store.folder.as_uri()).files == 5
+    for make in (
+        lambda: config.symlink_to(secret),
+        config.mkdir,
+        lambda: os.mkfifo(config),
+    ):
+        config.unlink() if not config.is_dir() else config.rmdir()
+        make()
+        events: list[Event] = []
+        other, context = FolderStorage(tmp_path / "other"), RunContext(listener=events.append)
+        copy = copy_index(str(index), other.folder.as_uri(), context, overwrite=True)
+        assert copy.files == 4
+        assert any("config.toml" in e.text for e in events if isinstance(e, Noticed))
+        blocks = [path.read_bytes() for path in other.folder.iterdir()]
+        assert b"password" not in b"".join(blocks)
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_a_file_of_another_program_in_the_store_is_kept(index, store, overwrite):
+    store.write(LISTING, b'{"pages": []}')
+    with pytest.raises(OutputRefused, match=r"holds index\.json, which rsretrieve did not write"):
+        copied(index, store.folder.as_uri(), overwrite=overwrite)
+    assert store.read(LISTING) == b'{"pages": []}'
+    assert store.names() == [LISTING]
+
+
+def test_a_damaged_listing_is_replaced_when_told(index, store):
+    copied(index, store.folder.as_uri())
+    content = store.read(LISTING) or b""
+    store.write(LISTING, content[:-20])
+    copied(index, store.folder.as_uri(), overwrite=True)
+    assert store.read(LISTING) == content
+
+
+def test_what_the_user_put_beside_an_index_that_is_fetched_is_kept(index, store, tmp_path):
+    copied(index, store.folder.as_uri())
+    mine = tmp_path / ".back.fetching" / "mine"
+    mine.parent.mkdir()
+    mine.touch()
+    copied(store.folder.as_uri(), tmp_path / "back")
+    assert list(mine.parent.iterdir()) == [mine]

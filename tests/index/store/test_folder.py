@@ -343,3 +343,44 @@ def test_an_index_can_be_moved(folder: Path, tmp_path: Path) -> None:
     moved = Path(shutil.move(folder, tmp_path / "elsewhere"))
     assert isinstance(open_index(moved), IndexStore)
     assert open_index(moved).open_vector_index().search(VECTORS, 1)[1].tolist() == [[0], [1], [2]]
+
+
+def rewritten(folder: Path) -> None:
+    content = IndexContent(ROWS, VECTORS, FACTS)
+    write_index_folder(folder, content, VectorIndex.build(VECTORS, "Flat"), overwrite=True)
+
+
+def test_what_the_user_put_into_an_index_is_carried_over(folder: Path) -> None:
+    (folder / "notes.txt").write_text("mine")
+    (folder / "maps" / "deep").mkdir(parents=True)
+    (folder / "maps" / "deep" / "a.tif").write_text("mine")
+    (folder / "config.toml").symlink_to(folder / "notes.txt")
+    rewritten(folder)
+    assert {path.name for path in folder.iterdir()} == {*FILES, "notes.txt", "maps"}
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert (folder / "maps" / "deep" / "a.tif").read_text() == "mine"
+    assert len(open_index(folder).rows) == 3
+    assert list(folder.parent.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("name", ["model/model.json", "model/deep/mine", "skipped.parquet/mine"])
+def test_what_the_user_put_in_place_of_a_file_of_an_index_is_refused(
+    folder: Path, name: str
+) -> None:
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_text("mine")
+    with pytest.raises(OutputExists, match="which rsretrieve did not write and would replace"):
+        rewritten(folder)
+    assert (folder / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("data", [(), ("tiles.parquet",), DATA_FILES])
+def test_a_folder_with_a_manifest_of_another_program_is_never_replaced(
+    folder: Path, data: tuple[str, ...]
+) -> None:
+    for name in set(DATA_FILES) - set(data):
+        (folder / name).unlink()
+    (folder / "manifest.json").write_text('{"files": ["scene.tif"]}')
+    with pytest.raises(OutputExists, match=r"its manifest\.json is another program's"):
+        rewritten(folder)
+    assert {path.name for path in folder.iterdir()} == {"manifest.json", *data}

@@ -1,0 +1,1 @@
+"""Folders that are replaced as a whole: which are ours, and which files in them."""
