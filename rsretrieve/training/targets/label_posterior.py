@@ -154,7 +154,7 @@ class LabelPosterior:
 
         Args:
             log_p: (N, K).
-            only_rate: the noise is taken for uniform, and its rate is also counted on uncertain tiles.
+            only_rate: the noise is uniform, and its rate is also counted on uncertain tiles.
         """
         odds = log_p + self.likelihood.clamp_min(LEAST).log()
         classes = odds.shape[1]
