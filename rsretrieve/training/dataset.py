@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 from rsretrieve._core.text import some_of
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.labels.splits import split_per_class
-from rsretrieve.data.loading.batches import PixelStore, read_into_store
+from rsretrieve.data.loading.batches import PixelStore, read_into_store, room_for, stream_batches
 from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
-from rsretrieve.data.preprocessing.preprocessing import Preprocessing
+from rsretrieve.data.preprocessing.preprocessing import Preprocessing, resized
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError, NoUsableTiles
@@ -23,6 +24,7 @@ from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.validate import Examples
 
 VALIDATION_FRACTION = 0.1
+_BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -106,21 +108,46 @@ def prepare_tiles(
     )
 
 
-def read_again(prepared: PreparedTiles, side_px: int, context: RunContext) -> NDArray[Any] | None:
-    """Read the training tiles again at another size.
+@dataclass(frozen=True)
+class TilesReadAgain:
+    """The training tiles at another size.
+
+    Attributes:
+        pixels: (N, C, S, S) in the tiles' own type. Those of tiles that cannot be read again are
+            resized from the pixels of training.
+        unread: id → reason, for these tiles.
+    """
+
+    pixels: NDArray[Any]
+    unread: Mapping[str, str]
+
+
+def read_again(prepared: PreparedTiles, side_px: int, context: RunContext) -> TilesReadAgain:
+    """Read the training tiles again at another size; files may have changed since.
 
     Args:
         prepared: the tiles.
         side_px: S.
         context: takes progress.
 
-    Returns:
-        (N, C, S, S) in the tiles' own type; None if a file has changed and cannot be read now.
+    Raises:
+        TileError: a tile cannot be read again, and `context` is strict.
+        OSError: the temporary folder has too little room.
     """
-    context.start_stage(f"reading training tiles at {side_px} px", len(prepared.tiles))
-    preprocessing = replace(prepared.preprocessing, size_px=side_px)
-    found = read_into_store(prepared.tiles, preprocessing, RunContext(), context.advance)
-    return found.pixels if len(found.tiles) == len(prepared.tiles) else None
+    tiles, known = prepared.tiles, prepared.train.pixels
+    context.start_stage(f"reading training tiles at {side_px} px", len(tiles))
+    wanted = replace(prepared.preprocessing, size_px=side_px)
+    shape = (*known.shape[:2], side_px, side_px)
+    pixels = room_for(shape, np.dtype(wanted.dtype), "the training tiles at another size")
+    rows = {tile.id: row for row, tile in enumerate(tiles)}
+    again = RunContext(strict=context.strict)  # the notes about the tiles are known
+    for batch in stream_batches(tiles, wanted, _BATCH, again, context.advance):
+        for tile, values in zip(batch.tiles, batch.pixels):
+            pixels[rows.pop(tile.id)] = values
+    for row in rows.values():
+        pixels[row] = resized(known[row], side_px)
+    reasons = {failure.tile_id: failure.reason for failure in again.failures}
+    return TilesReadAgain(pixels, {tile: reasons.get(tile, "left out") for tile in rows})
 
 
 def _validation(

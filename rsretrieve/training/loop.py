@@ -56,7 +56,7 @@ class TrainingLoop:
         best: the best epoch so far.
         history: the finished epochs.
         passing_fraction: at the last update of the targets, the share of the training tiles whose
-            given label had a probability above the truncation; None before.
+            given label had a probability above the truncation; None before, and without one.
     """
 
     def __init__(
@@ -245,8 +245,9 @@ class TrainingLoop:
     def _update_targets(self, finished_epochs: int) -> None:
         model = self.select_model(self.recipe.weights_by)
         predictions = predict(self.embedder(model), model.prototypes, self.train.pixels)
-        own = predictions.log_p.gather(1, self._labels[:, None]).exp()
-        self.passing_fraction = float((own > self.recipe.k).float().mean())
+        if (k := self.target_policy.k) is not None:
+            own = predictions.log_p.gather(1, self._labels[:, None]).exp()
+            self.passing_fraction = float((own > k).float().mean())
         progress = finished_epochs / self.recipe.epochs
         updated = self.target_policy.update(predictions, self._labels, self.targets, progress)
         self._set_targets(updated)

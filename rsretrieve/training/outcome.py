@@ -189,14 +189,16 @@ def require_distinct(
     return f"{text}: give more --epochs, or start from --weights" if spread < _LEAST_SPREAD else ""
 
 
-def require_taught(taught: float, passing: float | None, k: float, *, could_learn: bool) -> str:
+def require_taught(
+    taught: float, passing: float | None, k: float | None, *, could_learn: bool
+) -> str:
     """Check that labels were learned from.
 
     Args:
         taught: the share of the training tiles that are taught a label at the end, 0…1.
         passing: the share whose label had a probability above the truncation at the last update;
             None if there was none.
-        k: the truncation.
+        k: the truncation; None if it has no share in what is taught: `passing` does not count then.
         could_learn: there were many steps, or the network told tiles apart before; otherwise no
             probability can be expected to be high.
 
@@ -206,11 +208,13 @@ def require_taught(taught: float, passing: float | None, k: float, *, could_lear
     Raises:
         TrainingDiverged: no label, or nearly none, is taught or passes the truncation.
     """
-    hint = "give a smaller --truncation, more --epochs, or another --learning-rate"
+    lower = "a smaller --truncation, " if k is not None else ""
+    hint = f"give {lower}more --epochs, or another --learning-rate"
     left_out = f"only {taught:.1%} of the labels are used at the end of the training"
     if taught < _LEAST_TAUGHT:
         raise TrainingDiverged(f"{left_out}; the others are left out as wrong", hint=hint)
-    if passing is not None and passing < _LEAST_TAUGHT and could_learn:
+    fails = passing is not None and passing < _LEAST_TAUGHT and could_learn
+    if k is not None and fails:
         raise TrainingDiverged(
             f"{passing:.1%} of the labels have a probability above {k:g} (--truncation): the "
             "network did not learn them",
@@ -219,7 +223,7 @@ def require_taught(taught: float, passing: float | None, k: float, *, could_lear
     return f"{left_out}: {hint}" if taught < _FEW_TAUGHT else ""
 
 
-def notice_implausible(taught: float, validated: float | None, k: float) -> str:
+def notice_implausible(taught: float, validated: float | None, k: float | None) -> str:
     """Compare the labels that are learned from with those that are predicted.
 
     Labels of validation tiles that come from the same set go wrong as often as those of training
@@ -230,15 +234,16 @@ def notice_implausible(taught: float, validated: float | None, k: float) -> str:
         taught: the share of the training tiles that are taught a label at the end, 0…1.
         validated: the share of validation labels from the same set that are predicted at the end;
             None if there are none.
-        k: the truncation.
+        k: the truncation; None if it has no share in what is taught.
 
     Returns:
         A notice if far fewer labels are learned from; else empty.
     """
     if validated is None or taught >= validated - _IMPLAUSIBLE:
         return ""
+    lower = "" if k is None else f", or a --truncation below {k:g}"
     return (
         f"only {taught:.1%} of the labels are used at the end of the training, but {validated:.1%} "
         f"of the labels of validation tiles are predicted: right labels are left out; give more "
-        f"--epochs, or a --truncation below {k:g}"
+        f"--epochs{lower}"
     )

@@ -239,10 +239,10 @@ def _checked_embeddings(
             require_taught(
                 taught,
                 training.passing_fraction,
-                training.recipe.k,
+                training.target_policy.k,
                 could_learn=before.is_informed or steps >= MANY_STEPS,
             ),
-            notice_implausible(taught, _validated(training, request), training.recipe.k),
+            notice_implausible(taught, _validated(training, request), training.target_policy.k),
         )
     except TrainingDiverged as error:
         raise TrainingDiverged(

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from rsretrieve.data.loading import batches
+from rsretrieve.data.preprocessing.preprocessing import resized
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import InvalidArgument, LabelsError, NoUsableTiles, TileError
 from rsretrieve.progress import Event, Noticed
 from rsretrieve.training import dataset
-from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
+from rsretrieve.training.dataset import PreparedTiles, prepare_tiles, read_again
 from rsretrieve.training.recipe import ROBUST
 
 RECIPE = ROBUST.changed(size_px=16)
@@ -242,3 +243,26 @@ def test_a_strict_log_ends_at_the_first_bad_tile(tiles: TileSet) -> None:
         prepare_tiles(
             broken(tiles, 3), None, RECIPE, (), 0, RunContext(strict=True, listener=lambda _: None)
         )
+
+
+def test_tiles_are_read_again_at_another_size(prepare: Prepare, tiles: TileSet) -> None:
+    whole = prepare(tiles)
+    found = read_again(whole, 24, RunContext())
+    assert found.pixels.shape == (len(whole.tiles), 3, 24, 24)
+    assert not found.unread
+    gone = replace(whole, tiles=broken(whole.tiles, 0, 5))
+    partly = read_again(gone, 24, RunContext())
+    assert {*partly.unread} == {whole.tiles[0].id, whole.tiles[5].id}
+    assert all("no such file" in reason for reason in partly.unread.values())
+    for row in range(len(whole.tiles)):
+        small = resized(whole.train.pixels[row], 24)
+        wanted = small if row in (0, 5) else found.pixels[row]
+        assert np.array_equal(partly.pixels[row], wanted)
+
+
+def test_a_strict_log_ends_where_a_tile_cannot_be_read_again(
+    prepare: Prepare, tiles: TileSet
+) -> None:
+    whole = prepare(tiles)
+    with pytest.raises(TileError, match="no such file"):
+        read_again(replace(whole, tiles=broken(whole.tiles, 3)), 24, RunContext(strict=True))

@@ -100,6 +100,8 @@ def test_the_tiles_that_vote_are_named_and_not_copied(start: Start) -> None:
 class DropsAll:
     """Teaches no tile anything, and every tile the next class."""
 
+    k = 0.5
+
     def update(
         self, predictions: object, given: torch.Tensor, previous: Targets, progress: float
     ) -> Targets:
@@ -160,6 +162,17 @@ def test_a_training_with_a_posterior_resumes_where_it_stopped(start: Start, tmp_
     assert torch.equal(again.targets.labels, whole.targets.labels)
     for name, tensor in whole.model.state_dict().items():
         assert torch.equal(tensor, again.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("k", [0.05, 0.98])
+def test_the_truncation_is_compared_only_where_it_sets_targets(start: Start, k: float) -> None:
+    recipe = replace(TINY, k=k, posterior=PosteriorSettings(0.5, 0.1, 0.9, 1), first_update=0.5)
+    by_posterior = with_posterior(start(recipe, validate=False), torch.full((7, 3), 1 / 3))
+    by_posterior.run_epoch(0)
+    assert by_posterior.passing_fraction is None
+    by_agreement = start(recipe, validate=False)
+    by_agreement.run_epoch(0)
+    assert by_agreement.passing_fraction is not None
 
 
 def stop_after(training: TrainingLoop, epochs: int, folder: Path) -> None:
@@ -427,6 +440,8 @@ def test_the_policy_sets_the_targets_by_the_predictions_for_all_tiles(start: Sta
     wanted = Targets(torch.tensor([2] * 7), torch.ones(7))
 
     class Policy:
+        k = None
+
         def update(
             self, predictions: Predictions, given: torch.Tensor, _: Targets, progress: float
         ) -> Targets:

@@ -107,6 +107,16 @@ def test_labels_that_are_all_truncated_are_refused(passing: float) -> None:
     assert require_taught(1.0, passing, 0.5, could_learn=False) == ""
 
 
+def test_probabilities_do_not_count_where_the_truncation_has_no_share() -> None:
+    assert require_taught(0.9, 0.01, None, could_learn=True) == ""
+    assert "--truncation" not in require_taught(0.2, 0.01, None, could_learn=True)
+    with pytest.raises(TrainingDiverged, match="labels are used") as caught:
+        require_taught(0.01, 0.01, None, could_learn=True)
+    assert "--truncation" not in caught.value.hint
+    assert "--truncation" not in notice_implausible(0.35, 0.8, None)
+    assert "--truncation" in notice_implausible(0.35, 0.8, 0.5)
+
+
 def test_few_kept_labels_are_told_and_many_are_not() -> None:
     assert "20.0%" in require_taught(0.2, 0.2, 0.5, could_learn=True)
     assert require_taught(0.39, 0.38, 0.5, could_learn=True) == ""

@@ -24,6 +24,9 @@ from rsretrieve.data.tile import Tile, TileSet
 Progress = Callable[[int], None]
 """Called with the number of tiles processed since the last call."""
 
+DECODED, SMALLER_SIZE = "the decoded tiles", "a smaller --size takes less"
+_MUCH = "more than half of the free memory"
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -119,7 +122,7 @@ def read_into_store(
     """
     side = preprocessing.size_px
     shape = (len(tiles), len(preprocessing.bands), side, side)
-    pixels = room_for(shape, np.dtype(preprocessing.dtype))
+    pixels = room_for(shape, np.dtype(preprocessing.dtype), DECODED, SMALLER_SIZE)
     kept: list[Tile] = []
     for batch in stream_batches(tiles, preprocessing, 64, context, progress):
         pixels[len(kept) : len(kept) + len(batch.tiles)] = batch.pixels
@@ -129,7 +132,7 @@ def read_into_store(
 
 
 def room_for(
-    shape: tuple[int, ...], dtype: np.dtype[Any], what: str = "the decoded tiles"
+    shape: tuple[int, ...], dtype: np.dtype[Any], what: str, hint: str = ""
 ) -> NDArray[Any]:
     """An array in memory; in a temporary file if it takes more than half of the free memory.
 
@@ -137,6 +140,7 @@ def room_for(
         shape: of the array.
         dtype: of its values, which are not set.
         what: what it is for, in an error.
+        hint: what would take less, in an error.
 
     Raises:
         OSError: the temporary folder has too little room.
@@ -144,11 +148,11 @@ def room_for(
     size_bytes = int(np.prod(shape)) * dtype.itemsize
     if size_bytes <= available_bytes() // 2:
         return np.empty(shape, dtype)
-    return mapped_room(shape, dtype, what)
+    return mapped_room(shape, dtype, what, reason=_MUCH, hint=hint)
 
 
 def mapped_room(
-    shape: tuple[int, ...], dtype: np.dtype[Any], what: str = "the decoded tiles"
+    shape: tuple[int, ...], dtype: np.dtype[Any], what: str, *, reason: str = "", hint: str = ""
 ) -> NDArray[Any]:
     """An array that is mapped from a temporary file, which ends with the process.
 
@@ -156,13 +160,15 @@ def mapped_room(
         shape: of the array.
         dtype: of its values, which are 0.
         what: what it is for, in an error.
+        reason: why it is not kept in memory, in an error.
+        hint: what would take less, in an error.
 
     Raises:
         OSError: the temporary folder has too little room.
     """
     size_bytes = int(np.prod(shape)) * dtype.itemsize
     with (
-        room_named(size_bytes, what),
+        room_named(size_bytes, what, reason=reason, hint=hint),
         tempfile.NamedTemporaryFile(prefix="rsretrieve-pixels-") as file,
     ):
         _reserve(file.fileno(), size_bytes)
@@ -172,18 +178,29 @@ def mapped_room(
 
 
 @contextmanager
-def room_named(size_bytes: int, what: str) -> Iterator[None]:
-    """Make an error of the temporary folder say what needed the room, and how to get more."""
+def room_named(size_bytes: int, what: str, *, reason: str = "", hint: str = "") -> Iterator[None]:
+    """Make an error of the temporary folder say what needed the room, and how to get more.
+
+    Args:
+        size_bytes: of the file.
+        what: what it is for, a plural.
+        reason: why it is not kept in memory.
+        hint: what would take less room.
+
+    Raises:
+        OSError: of the block, with this text.
+    """
     try:
         yield
     except OSError as error:
-        reason = (
-            f"{error.strerror or error}: {what} take {size_bytes / 1e9:.3g} GB, more "
-            "than half of the free memory, and are kept in the temporary folder meanwhile (TMPDIR "
-            "names another one; a smaller --size takes less)"
+        size = f"{size_bytes / 1e9:.3g} GB" + (f", {reason}," if reason else "")
+        more = "TMPDIR names another one" + (f"; {hint}" if hint else "")
+        text = (
+            f"{error.strerror or error}: {what} take {size} and are kept in the temporary folder "
+            f"meanwhile ({more})"
         )
         folder = tempfile.tempdir or os.environ.get("TMPDIR") or "the temporary folder"
-        raise OSError(error.errno, reason, folder) from error
+        raise OSError(error.errno, text, folder) from error
 
 
 def _reserve(descriptor: int, size_bytes: int) -> None:

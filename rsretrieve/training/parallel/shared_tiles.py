@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.file_state import FileStates
-from rsretrieve.data.loading.batches import room_named
-from rsretrieve.training.dataset import PreparedTiles
+from rsretrieve.data.loading.batches import DECODED, SMALLER_SIZE, room_named
+from rsretrieve.training.dataset import PreparedTiles, TilesReadAgain
 from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.validate import Examples
 
@@ -22,7 +22,6 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _TRAIN, _VALIDATION = "train.npy", "validation.npy"
-_WHAT = "the decoded tiles, which the processes share,"
 
 
 def prepare_shared(processes: Processes, prepare: Callable[[], PreparedTiles]) -> PreparedTiles:
@@ -53,14 +52,12 @@ def prepare_shared(processes: Processes, prepare: Callable[[], PreparedTiles]) -
     return replace(found, files=files[0]) if files else found
 
 
-def read_shared(
-    processes: Processes, read: Callable[[], NDArray[Any] | None]
-) -> NDArray[Any] | None:
-    """Read an array in one process of each machine; the others map it, as `prepare_shared` does.
+def read_shared(processes: Processes, read: Callable[[], TilesReadAgain]) -> TilesReadAgain:
+    """Read tiles again in one process of each machine; the others map them.
 
     Args:
         processes: those of the training.
-        read: returns the array, or None.
+        read: reads the tiles. Machines may not be able to read the same ones.
 
     Raises:
         Exception: the error of `read`, in all processes.
@@ -69,14 +66,13 @@ def read_shared(
     if processes.count == 1:
         return read()
 
-    def write(folder: Path) -> bool:
+    def write(folder: Path) -> TilesReadAgain:
         found = read()
-        if found is not None:
-            _save(folder / _TRAIN, found)
-        return found is not None
+        _save(folder / _TRAIN, found.pixels, "the training tiles at another size")
+        return replace(found, pixels=np.empty(0))
 
     return _through_files(
-        processes, write, lambda folder, is_there: _mapped(folder / _TRAIN) if is_there else None
+        processes, write, lambda folder, about: replace(about, pixels=_mapped(folder / _TRAIN))
     )
 
 
@@ -110,17 +106,17 @@ def _through_files(
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _save(path: Path, pixels: NDArray[Any]) -> None:
-    with room_named(pixels.nbytes, _WHAT):
+def _save(path: Path, pixels: NDArray[Any], what: str, hint: str = "") -> None:
+    with room_named(pixels.nbytes, f"{what}, which the processes of a machine share,", hint=hint):
         np.save(path, pixels)
 
 
 def _write(folder: Path, prepared: PreparedTiles) -> PreparedTiles:
     """Write the pixels as arrays; returns everything else, but the states of files."""
     train, validation = prepared.train, prepared.validation
-    _save(folder / _TRAIN, train.pixels)
+    _save(folder / _TRAIN, train.pixels, DECODED, SMALLER_SIZE)
     if validation is not None:
-        _save(folder / _VALIDATION, validation.pixels)
+        _save(folder / _VALIDATION, validation.pixels, DECODED, SMALLER_SIZE)
     return replace(
         prepared,
         files=FileStates(()),

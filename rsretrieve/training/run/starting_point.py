@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from rsretrieve.data.preprocessing.band_statistics import REFLECTANCE_TYPES, as_reflectance
@@ -26,7 +23,7 @@ from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.metadata import ModelFolder, read_description, report_unchecked
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.pretrained import WeightsReport
-from rsretrieve.training.dataset import PreparedTiles, read_again
+from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.frozen.frozen_backbone import FrozenBackbone
 from rsretrieve.training.head_warmup import warm_up_head
 from rsretrieve.training.history.level_network import LevelNetwork
@@ -37,17 +34,12 @@ from rsretrieve.training.history.starting_features import (
 )
 from rsretrieve.training.history.tile_history import read_tile_history
 from rsretrieve.training.initialize import starting_model
-from rsretrieve.training.parallel.shared_tiles import read_shared
+from rsretrieve.training.run.larger_tiles import larger_tiles
+from rsretrieve.training.run.posterior_start import estimated_posterior, unused_truncation
 from rsretrieve.training.step import TrainingSettings, embedder_of
-from rsretrieve.training.targets.classify_by_others import Neighbourhood
 from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
 
 _FEATURES = "computing features before labels are learned"
-_NOT_INFORMED = (
-    "the features of the starting weights do not predict the labels: most labels are random, or "
-    "these weights do not tell the classes apart; labels are left out or replaced only by what is "
-    "learned during the training"
-)
 
 
 @dataclass(frozen=True)
@@ -108,7 +100,10 @@ def starting_point(
         start = _on_features(model, report, weights, prepared, settings, context)
     else:
         start = _on_pixels(model, report, weights, prepared, settings, context)
-    start = replace(start, posterior=_posterior(start, prepared, settings, context))
+    posterior = estimated_posterior(start.starting_features, weights, prepared, settings, context)
+    if text := unused_truncation(recipe, has_posterior=posterior is not None):
+        context.notice(text)
+    start = replace(start, posterior=posterior)
     if recipe.head_epochs and recipe.epochs and fits_head:
         context.start_stage("fitting projection and prototypes to the starting features")
         _warm_up(start, prepared, settings)
@@ -190,44 +185,13 @@ def _features_of(
     network = LevelNetwork(model.network, bands, size_px)
     turns = QUARTER_TURNS
     if network.side_px > size_px:
-        # A larger tile takes as long as several; fewer turns make up for it.
-        turns = QUARTER_TURNS // 2
-        read = partial(read_again, prepared, network.side_px, context)
-        larger = read_shared(settings.processes, read)
-        pixels = pixels if larger is None else larger
+        larger = larger_tiles(prepared, network.side_px, settings.processes, context)
+        if larger is not None:
+            # A larger tile takes as long as several; fewer turns make up for it.
+            pixels, turns = larger, QUARTER_TURNS // 2
     context.start_stage(_FEATURES)
     embedder = embedder_of(network, settings)
     return compute_starting_features(embedder, pixels, seed, turns=turns, sizes=network.sizes)
-
-
-def _posterior(
-    start: StartingPoint, prepared: PreparedTiles, settings: TrainingSettings, context: RunContext
-) -> PosteriorPolicy | None:
-    recipe, features, train = settings.recipe, start.starting_features, prepared.train
-    if recipe.posterior is None or not recipe.posterior_epochs or features is None:
-        return None
-    if not features.any(axis=1).all():  # inherited from a model that saw other tiles, too
-        return None
-    context.start_stage("estimating the classes from the starting features")
-    rows = torch.from_numpy(np.asarray(features, np.float32)).to(settings.device)
-    given = torch.from_numpy(train.labels).to(settings.device)
-    nobody = np.zeros(len(train), bool)
-    confirmed = nobody if train.confirmed is None else train.confirmed
-    views = Neighbourhood.views(rows, settings.processes)
-    policy = PosteriorPolicy.of(
-        recipe.posterior,
-        views,
-        given,
-        torch.from_numpy(confirmed).to(settings.device),
-        len(prepared.class_names),
-        settings.seed,
-    )
-    informs = torch.tensor(float(policy.estimate.is_informative(views)), device=rows.device)
-    settings.processes.copy_of_first([*policy.tensors().values(), informs])
-    if bool(informs):
-        return policy
-    context.notice(_NOT_INFORMED)
-    return None
 
 
 def _on_features(

@@ -15,6 +15,9 @@ the first iterations may exchange two classes. It begins at a high rate: from a 
 labels of few classes are easily confirmed. T is counted on the more certain half of the tiles of
 each class: near the border of two classes, tiles of one look like tiles of the other.
 
+q is certain of a label that a person confirmed. For the factors, a person errs in 2 % of the
+decisions. T is counted without them: they do not say how often the other labels are wrong.
+
 With few tiles, a fit with many components of the vectors follows the noise, and one with few
 components does not tell all classes apart. Their likelihoods do not tell which one is better: the
 most probable labels are those of a fit that follows them. The posteriors of several numbers of
@@ -36,12 +39,11 @@ from rsretrieve.training.targets.classify_by_others import (
     assigned_folds,
     discriminant_scores,
 )
+from rsretrieve.training.targets.score_factor import LEAST, best_factor, calibrated
 
-_LEAST = 1e-12
-_LEAST_FACTOR, _LARGEST_FACTOR, _TRIED, _ROUNDS = 0.02, 200.0, 11, 3
-_SAMPLE = 2_000
 _CERTAIN, _CERTAIN_SHARE = 0.95, 0.5
 _PRIOR_TILES = 50.0
+_REVIEWER_ERROR = 0.02  # as in the label audit
 _START = 0.7  # as a share of the noise rate of random labels, 1 − 1/K
 _FIRST_ITERATIONS, _LAST_ITERATIONS, _UPDATES = (8, 6), (2, 6), 2  # with a rate, with a matrix
 _FEW = 50
@@ -98,8 +100,9 @@ class LabelPosterior:
         )
         fits = [start._iterated(view, *_FIRST_ITERATIONS) for view in views]
         mean = torch.stack([fit.posterior for fit in fits]).mean(dim=0)
-        wrong = min(rate, 1 - float(mean.gather(1, given[:, None]).mean()))
-        noise = uniform_noise(max(wrong, _LEAST), classes, given.device)
+        kept = mean.gather(1, given[:, None])[start._counted(None)]
+        wrong = min(rate, 1 - float(kept.mean()))
+        noise = uniform_noise(max(wrong, LEAST), classes, given.device)
         start = replace(start, posterior=mean, transitions=noise)
         return start._iterated(views[-1], *_LAST_ITERATIONS)
 
@@ -115,7 +118,23 @@ class LabelPosterior:
     @property
     def likelihood(self) -> Tensor:
         """(N, K) T_{t,y_i}, how likely the given label is for a tile of each class."""
-        return self.transitions[:, self.given].T
+        likelihood = self.transitions[:, self.given].T
+        if not self.confirmed.any():
+            return likelihood
+        of_person = uniform_noise(_REVIEWER_ERROR, len(self.transitions), likelihood.device)
+        return torch.where(self.confirmed[:, None], of_person[:, self.given].T, likelihood)
+
+    def _counted(self, certain: Tensor | None) -> slice | Tensor:
+        """The tiles that T is counted on: those without confirmed labels, if there are any.
+
+        Args:
+            certain: (N,) bool, those that are preferred; None for all.
+        """
+        rest = ~self.confirmed
+        if rest.all() or not rest.any():
+            return slice(None) if certain is None else certain
+        chosen = rest if certain is None else rest & certain
+        return chosen if chosen.any() else rest
 
     def log_p(self, vectors: Neighbourhood, known: Tensor | None = None) -> Tensor:
         """(N, K) log P by the classifiers of the vectors, fitted to q.
@@ -135,13 +154,13 @@ class LabelPosterior:
 
         Args:
             log_p: (N, K).
-            only_rate: the noise is taken for uniform, and its rate is counted on all tiles.
+            only_rate: the noise is uniform, and its rate is also counted on uncertain tiles.
         """
-        odds = log_p + self.likelihood.clamp_min(_LEAST).log()
+        odds = log_p + self.likelihood.clamp_min(LEAST).log()
         classes = odds.shape[1]
         certain = one_hot(self.given, classes).float()
         self.posterior = torch.where(self.confirmed[:, None], certain, odds.softmax(dim=1))
-        rows: slice | Tensor = slice(None) if only_rate else certain_half(log_p)
+        rows = self._counted(None if only_rate else certain_half(log_p))
         counts = torch.zeros_like(self.transitions)
         counts = counts.index_add(0, self.given[rows], self.posterior[rows]).T
         wrong = float((1 - counts.trace() / counts.sum()).clamp(1e-6, 1 - 1e-6))
@@ -194,7 +213,7 @@ class LabelPosterior:
             for view in (views[0], views[-1]):
                 log_p = self._without_labels_of(rows, view)
                 predicted += (log_p.exp() * self.likelihood).sum(dim=1) / 2
-            gained = predicted.clamp_min(_LEAST).log() - shares[self.given].log()
+            gained = predicted.clamp_min(LEAST).log() - shares[self.given].log()
             gain += float(gained[rows].sum())
         return gain
 
@@ -211,7 +230,7 @@ class LabelPosterior:
 
     def certain(self) -> Tensor:
         """(N,) bool, see `certain_half`."""
-        return certain_half(self.posterior.clamp_min(_LEAST).log())
+        return certain_half(self.posterior.clamp_min(LEAST).log())
 
     def tensors(self) -> dict[str, Tensor]:
         """The state, for a checkpoint."""
@@ -225,41 +244,6 @@ class LabelPosterior:
         """Set the state to one that `tensors` returned."""
         self.transitions, self.posterior = tensors["transitions"], tensors["posterior"]
         self.by_vectors = tensors["by_vectors"]
-
-
-def _log_likelihood(log_p: Tensor, likelihood: Tensor) -> float:
-    return float((log_p.exp() * likelihood).sum(dim=1).clamp_min(_LEAST).log().sum())
-
-
-def best_factor(scores: Tensor, likelihood: Tensor) -> float:
-    """The factor of scores under which the given labels are most likely.
-
-    Args:
-        scores: (N, K); of more than 2,000 rows every n-th is used.
-        likelihood: (N, K) T_{t,y_i}.
-
-    Returns:
-        A factor in 0.02…200, to about 2 %.
-    """
-    step = max(1, len(scores) // _SAMPLE)
-    some, of_some = scores[::step], likelihood[::step]
-    low, high = math.log(_LEAST_FACTOR), math.log(_LARGEST_FACTOR)
-    best = 0.0
-    for _ in range(_ROUNDS):
-        tried = [low + (high - low) * i / (_TRIED - 1) for i in range(_TRIED)]
-        found = [
-            _log_likelihood((some * math.exp(each)).log_softmax(dim=1), of_some) for each in tried
-        ]
-        at = max(range(_TRIED), key=found.__getitem__)
-        best, low, high = tried[at], tried[max(at - 1, 0)], tried[min(at + 1, _TRIED - 1)]
-    return math.exp(best)
-
-
-def calibrated(scores: Tensor, likelihood: Tensor, known: Tensor | None = None) -> Tensor:
-    """(N, K) scores → (N, K) log P with `best_factor`, that of the known labels if not all are."""
-    rows: slice | Tensor = slice(None) if known is None else known
-    log_p = (scores * best_factor(scores[rows], likelihood[rows])).log_softmax(dim=1)
-    return log_p.clamp_min(math.log(_LEAST))
 
 
 def certain_half(log_p: Tensor) -> Tensor:

@@ -29,7 +29,12 @@ class PosteriorPolicy:
     Args:
         settings: when which tiles are taught.
         estimate: of the classes of the training tiles; it is changed.
+
+    Attributes:
+        k: None, see `TargetPolicy.k`.
     """
+
+    k = None
 
     def __init__(self, settings: PosteriorSettings, estimate: LabelPosterior) -> None:
         self.settings, self.estimate = settings, estimate

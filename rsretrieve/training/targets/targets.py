@@ -111,6 +111,11 @@ def predict(
 class TargetPolicy(Protocol):
     """Sets targets anew from the predictions of a model."""
 
+    @property
+    def k(self) -> float | None:
+        """The truncation; None if it has no share in the targets."""
+        ...
+
     def update(
         self,
         predictions: Predictions,

@@ -198,9 +198,22 @@ def test_a_full_disk_is_an_error_before_anything_is_mapped(pictures, tmp_path, m
     with pytest.raises(OSError, match="No space left on device") as caught:
         read_into_store(pictures, preprocessing(), RunContext())
     assert caught.value.filename == str(tmp_path)
-    for word in ("decoded tiles take", "GB", "TMPDIR"):
+    for word in ("decoded tiles take", "GB", "half of the free memory", "TMPDIR", "--size"):
         assert word in caught.value.strerror
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_gives_only_the_reason_and_the_advice_of_what_needed_the_room(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stream, "available_bytes", lambda: 0)
+    monkeypatch.setattr(stream.tempfile, "tempdir", str(tmp_path / "gone"))
+    for make, is_much in ((stream.room_for, True), (stream.mapped_room, False)):
+        with pytest.raises(OSError, match="the vectors take") as caught:
+            make((4, 2), np.dtype(np.float32), "the vectors")
+        assert ("half of the free memory" in caught.value.strerror) is is_much
+        assert "--size" not in caught.value.strerror
+        assert "TMPDIR" in caught.value.strerror
 
 
 def test_a_temporary_folder_that_is_not_there_is_named(pictures, tmp_path, monkeypatch):

@@ -13,10 +13,12 @@ import torch
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import NoUsableTiles
-from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
+from rsretrieve.progress import Event, Noticed
+from rsretrieve.training.dataset import PreparedTiles, TilesReadAgain, prepare_tiles
 from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.parallel.shared_tiles import prepare_shared, read_shared
 from rsretrieve.training.recipe import ROBUST
+from rsretrieve.training.run.larger_tiles import larger_tiles
 from tests.support.gloo_processes import in_processes
 
 pytestmark = pytest.mark.medium
@@ -73,24 +75,46 @@ def test_all_processes_get_the_error_of_the_one_that_reads(tmp_path: Path) -> No
     assert not [*tmp_path.iterdir()]
 
 
-def again(processes: Processes, pixels: np.ndarray | None, folder: Path) -> dict[str, Any]:
+def again(processes: Processes, tiles: TilesReadAgain, folder: Path) -> dict[str, Any]:
     tempfile.tempdir = str(folder)
     read: list[int] = []
 
-    def larger() -> np.ndarray | None:
+    def larger() -> TilesReadAgain:
         read.append(processes.rank)
-        return pixels
+        return tiles
 
     found = read_shared(processes, larger)
-    return {"read": read, "pixels": None if found is None else np.array(found)}
+    return {"read": read, "pixels": np.array(found.pixels), "unread": found.unread}
 
 
 def test_larger_tiles_are_read_by_one_process_too(tmp_path: Path) -> None:
     pixels = np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2)
-    found = in_processes(2, again, pixels, tmp_path)
+    found = in_processes(2, again, TilesReadAgain(pixels, {"a": "gone"}), tmp_path)
     assert [each["read"] for each in found] == [[0], []]
     for each in found:
         np.testing.assert_array_equal(each["pixels"], pixels)
-    without = in_processes(2, again, None, tmp_path)
-    assert [each["pixels"] for each in without] == [None, None]
+        assert each["unread"] == {"a": "gone"}
     assert not [*tmp_path.iterdir()]
+
+
+def without_room(
+    processes: Processes, whole: PreparedTiles, folder: Path
+) -> tuple[object, list[str]]:
+    if processes.is_reader:
+        tempfile.tempdir = str(folder / "gone")
+    said: list[str] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Noticed):
+            said.append(event.text)
+
+    return larger_tiles(whole, 24, processes, RunContext(listener=listen)), said
+
+
+def test_all_processes_do_without_larger_tiles_where_one_has_no_room(
+    tiles: TileSet, tmp_path: Path
+) -> None:
+    whole = prepare_tiles(tiles, None, RECIPE, (), 0, RunContext())
+    for found, said in in_processes(2, without_room, whole, tmp_path):
+        assert found is None
+        assert "no room" in said[0]

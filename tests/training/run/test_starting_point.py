@@ -17,9 +17,12 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.network.device import Precision
 from rsretrieve.progress import Event, Noticed
 from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
+from rsretrieve.training.history.level_network import LevelNetwork
+from rsretrieve.training.history.starting_features import compute_starting_features
+from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.recipe import ROBUST, ROBUST_BY_AGREEMENT, Recipe
 from rsretrieve.training.run.starting_point import StartingPoint, starting_point
-from rsretrieve.training.step import TrainingSettings
+from rsretrieve.training.step import TrainingSettings, embedder_of
 
 pytestmark = pytest.mark.medium
 CLASSES, TILES = 4, 120
@@ -58,11 +61,15 @@ def started(
         if isinstance(event, Noticed):
             said.append(event.text)
 
+    context = RunContext(listener=listen)
+    return starting_point(weights, prepared, settings_of(prepared, recipe), context), said
+
+
+def settings_of(prepared: PreparedTiles, recipe: Recipe) -> TrainingSettings:
     of_classes = recipe.for_classes(len(prepared.class_names))
-    settings = TrainingSettings(
+    return TrainingSettings(
         of_classes, prepared.preprocessing, 0, torch.device("cpu"), Precision.FLOAT32
     )
-    return starting_point(weights, prepared, settings, RunContext(listener=listen)), said
 
 
 def with_labels(prepared: PreparedTiles, labels: np.ndarray) -> PreparedTiles:
@@ -100,16 +107,39 @@ def test_without_an_update_to_come_nothing_is_estimated(
     assert not [text for text in said if "do not predict" in text]
 
 
+def features_of(prepared: PreparedTiles, weights: str) -> tuple[np.ndarray, list[str]]:
+    found, said = started(prepared, weights)
+    assert found.starting_features is not None
+    return found.starting_features, [text for text in said if "read again" in text]
+
+
 def test_larger_tiles_are_read_from_their_files(prepared: PreparedTiles, weights: str) -> None:
-    """Where a file has changed since, the features are those of the smaller pixels of all."""
-    by_files, _ = started(prepared, weights)
-    Path(str(prepared.tiles[0].path)).write_bytes(b"no picture")
-    by_pixels, said = started(prepared, weights)
-    assert by_files.starting_features is not None
-    assert by_pixels.starting_features is not None
-    assert by_pixels.starting_features.shape == by_files.starting_features.shape
-    assert not np.array_equal(by_pixels.starting_features, by_files.starting_features)
-    assert not [text for text in said if "cannot" in text]
+    """Of files that changed since the smaller pixels are taken; where these are many, of all."""
+    by_files, said = features_of(prepared, weights)
+    assert not said
+    blank = replace(prepared, train=replace(prepared.train, pixels=prepared.train.pixels * 0))
+    assert np.array_equal(features_of(blank, weights)[0], by_files)
+    Path(prepared.tiles[0].path).write_bytes(b"no picture")
+    one_enlarged, said = features_of(prepared, weights)
+    assert "1 of 120 tiles" in said[0]
+    assert np.array_equal(one_enlarged, by_files)  # these files have the pixels of training
+    for tile in [*prepared.tiles][:30]:
+        Path(tile.path).write_bytes(b"no picture")
+    all_small, said = features_of(prepared, weights)
+    assert "30 of 120 tiles" in said[0]
+    settings = settings_of(prepared, RECIPE)
+    model, _ = starting_model(settings.recipe, 3, prepared.class_names, weights, 0)
+    network = LevelNetwork(model.network, 3, 32)
+    embedder, pixels = embedder_of(network, settings), prepared.train.pixels
+    of_four = compute_starting_features(embedder, pixels, 0, turns=4, sizes=network.sizes)
+    assert np.array_equal(all_small, of_four)
+
+
+def test_a_truncation_without_effect_is_told(prepared: PreparedTiles, weights: str) -> None:
+    for k, are_told in ((0.9, True), (0.5, False)):
+        found, said = started(prepared, weights, RECIPE.changed(k=k))
+        assert found.posterior is not None
+        assert bool([text for text in said if f"--truncation {k:g}" in text]) is are_told
 
 
 def test_random_weights_have_no_features(prepared: PreparedTiles) -> None:

@@ -12,10 +12,10 @@ from torch import Tensor
 from rsretrieve.training.targets.classify_by_others import Neighbourhood
 from rsretrieve.training.targets.label_posterior import (
     LabelPosterior,
-    best_factor,
     certain_half,
     uniform_noise,
 )
+from rsretrieve.training.targets.score_factor import best_factor
 
 CPU = torch.device("cpu")
 
@@ -83,6 +83,49 @@ def test_a_confirmed_label_is_certain() -> None:
     confirmed[4], given[4] = True, (true[4] + 1) % 3
     found = LabelPosterior.fitted(given, confirmed, 3, Neighbourhood.views(rows), 0)
     assert float(found.posterior[4, given[4]]) == 1.0
+
+
+def decided(given: Tensor, true: Tensor, share: float, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """The labels after a person decided on a share of them, and which ones these are."""
+    confirmed = torch.from_numpy(np.random.default_rng(seed).random(len(given)) < share)
+    return torch.where(confirmed, true, given), confirmed
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(("share", "rate"), [(0.3, 0.5), (0.7, 0.5), (0.95, 0.5), (0.7, 0.2)])
+def test_confirmed_labels_do_not_lower_the_noise_rate_of_the_others(
+    share: float, rate: float
+) -> None:
+    rows, true, given = groups(5, 100, rate, 0.2)
+    now, confirmed = decided(given, true, share)
+    found = LabelPosterior.fitted(now, confirmed, 5, Neighbourhood.views(rows), 0)
+    left = float((now != true)[~confirmed].float().mean())
+    assert 1 - float(found.transitions.diag().mean()) == pytest.approx(left, abs=0.08)
+    wrong = 1 - found.posterior.gather(1, now[:, None])[~confirmed, 0]
+    assert float(wrong.mean()) == pytest.approx(left, abs=0.05)
+
+
+def test_a_confirmed_label_is_more_likely_right_than_another() -> None:
+    rows, true, given = groups(3, 20, 0.5, 0.1)
+    now, confirmed = decided(given, true, 0.5)
+    found = LabelPosterior.fitted(now, confirmed, 3, Neighbourhood.views(rows), 0)
+    own = found.likelihood.gather(1, now[:, None])[:, 0]
+    assert own[confirmed].tolist() == pytest.approx([0.98] * int(confirmed.sum()))
+    assert torch.equal(own[~confirmed], found.transitions.diag()[now[~confirmed]])
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_all_or_nearly_all_labels_may_be_confirmed(left: int) -> None:
+    rows, true, given = groups(3, 20, 0.0, 0.2)
+    confirmed = torch.ones(60, dtype=torch.bool)
+    confirmed[:left] = False
+    found = LabelPosterior.fitted(given, confirmed, 3, Neighbourhood.views(rows), 0)
+    assert torch.equal(found.posterior.argmax(dim=1), true)
+    assert bool(found.transitions.isfinite().all())
+    uncertain = torch.full((60, 3), math.log(1 / 3))
+    uncertain[1:, 0] = 0  # the one label that nobody confirmed is of no certain tile
+    found.update(uncertain)
+    assert bool(found.transitions.isfinite().all())
 
 
 def test_the_factor_is_the_most_likely_one_of_a_fine_search() -> None:
