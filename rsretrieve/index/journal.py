@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -142,6 +143,9 @@ class Journal:
         """Remove the journal."""
         if self.folder.is_symlink():
             self.folder.unlink()
+        for name in (_ROWS_FILE, _VECTORS_FILE):
+            if (self.folder / name).is_dir() and not (self.folder / name).is_symlink():
+                shutil.rmtree(self.folder / name)  # nobody can write a journal there
         remove_files(self.folder, (_ROWS_FILE, _VECTORS_FILE).__contains__)
 
     def _stored_vectors(self) -> NDArray[np.float32]:
