@@ -6,6 +6,7 @@ from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.discovery.tile_list import sets_in_list, write_list
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import TableError
+from rsretrieve.index import long_list as long_list_module
 from rsretrieve.index.long_list import is_long_list, long_list
 
 
