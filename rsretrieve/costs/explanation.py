@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from rsretrieve.costs.audit_costs import measure_audit, predict_audit
 from rsretrieve.costs.machine_rates import MachineRates, measure_machine
 from rsretrieve.costs.predict_index import (
     Prediction,
+    is_known,
     parts_of,
     plan_for,
     predict_index,
@@ -38,11 +40,13 @@ class Limits:
         memory_bytes: memory that can be allocated.
         disk_bytes: free space where the index will be written.
         dollars_per_hour: the price of the machine, or None.
+        temporary_bytes: free space of the temporary folder; None if it is on the same disk.
     """
 
     memory_bytes: int
     disk_bytes: int
     dollars_per_hour: float | None = None
+    temporary_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ class CostQuestion:
         folder: where the index will be written; its disk is looked at.
         dollars_per_hour: the price of the machine, or None.
         commands: what is predicted; see `COMMANDS`.
+        long_from: the number of tiles from which their lists are indexed part by part; None: never.
 
     Raises:
         InvalidArgument: a number is out of range.
@@ -128,6 +133,7 @@ class CostQuestion:
     folder: Path = Path()
     dollars_per_hour: float | None = None
     commands: tuple[str, ...] = DEFAULT_COMMANDS
+    long_from: int | None = None
 
     def __post_init__(self) -> None:
         for count in self.counts:
@@ -145,6 +151,10 @@ class CostQuestion:
             raise InvalidArgument(f"an embedding has 1 to 65536 dimensions, not {self.dimensions}")
         if self.dollars_per_hour is not None and not 0 <= self.dollars_per_hour < float("inf"):
             raise InvalidArgument(f"a price must be at least 0, not {self.dollars_per_hour}")
+
+    def is_long(self, count: int) -> bool:
+        """Whether lists of so many tiles are indexed part by part."""
+        return self.long_from is not None and count >= self.long_from
 
 
 def explain_costs(
@@ -164,16 +174,16 @@ def explain_costs(
         InvalidArgument: the kind of index is one whose size cannot be predicted.
     """
     memory = available_bytes()
-    limits = Limits(memory, _free_bytes(question.folder), question.dollars_per_hour)
+    limits = _limits(memory, question)
     index_memory = question.goal.memory_bytes or memory // 2
     plans = {
         count: plan_for(count, question.dimensions, index_memory, question.goal)
         for count in question.counts
     }
     for plan in plans.values():
-        if plan.predicted_bytes is None:
+        if not is_known(plan):
             raise InvalidArgument(
-                f"the costs of {plan.faiss_key!r} cannot be predicted",
+                f"the costs of an index of type {plan.faiss_key} cannot be predicted",
                 hint="give --index auto, Flat, or IVF cells with Flat, SQ8, PQ or RaBitQ codes",
             )
     codes = {EXACT_KEY, *(parts_of(plan.faiss_key).code for plan in plans.values())}
@@ -182,7 +192,7 @@ def explain_costs(
     predictions: list[Prediction] = []
     for count, plan in plans.items():
         found = {
-            "index": predict_index(rates, plan, count, tiles),
+            "index": predict_index(rates, plan, count, tiles, is_long_list=question.is_long(count)),
             "query": predict_query(rates, plan, count),
         }
         if audit is not None:
@@ -203,23 +213,53 @@ def what_breaks_first(predictions: Sequence[Prediction], limits: Limits) -> str:
                 f"{decimal_size(one.memory_bytes)}, and {decimal_size(limits.memory_bytes)} "
                 "can be allocated."
             )
-        if one.disk_bytes > limits.disk_bytes:
-            return (
-                f"The disk is full first: {one.command} of {one.tiles:,} tiles writes "
-                f"{decimal_size(one.disk_bytes)}, and {decimal_size(limits.disk_bytes)} are "
-                "free."
-            )
+        if full := _full_disk(one, limits):
+            return full
         if one.total_seconds > _LONG_S:
             return (
                 f"Time is too long first: {one.command} of {one.tiles:,} tiles takes "
                 f"{one.total_seconds / 3600:,.0f} hours, more than a week."
             )
-    return "Memory, disk and time suffice for all of these."
+    peak = max((_peak_disk(one, limits) for one in predictions), default=0)
+    most = max((one.disk_bytes for one in predictions), default=0)
+    meanwhile = f" (with {decimal_size(peak)} while an index is written)" if peak > most else ""
+    return f"Memory, disk{meanwhile} and time suffice for all of these."
 
 
-def _free_bytes(folder: Path) -> int:
-    """Free space on the disk of a folder that need not exist yet."""
+def _peak_disk(one: Prediction, limits: Limits) -> int:
+    """Bytes on the disk of the index, at most, while a command runs."""
+    shared = one.temporary_bytes if limits.temporary_bytes is None else 0
+    return one.disk_bytes + one.aside_bytes + shared
+
+
+def _full_disk(one: Prediction, limits: Limits) -> str | None:
+    """The sentence that a disk is too small for a command; None if it is not."""
+    peak, done = _peak_disk(one, limits), f"{one.command} of {one.tiles:,} tiles"
+    if peak > limits.disk_bytes:
+        return (
+            f"The disk is full first: {done} needs {decimal_size(peak)} while it runs, of which "
+            f"{decimal_size(one.disk_bytes)} stay, and {decimal_size(limits.disk_bytes)} are free."
+        )
+    if limits.temporary_bytes is not None and one.temporary_bytes > limits.temporary_bytes:
+        return (
+            f"The temporary folder (TMPDIR) is full first: {done} needs "
+            f"{decimal_size(one.temporary_bytes)} there, and "
+            f"{decimal_size(limits.temporary_bytes)} are free."
+        )
+    return None
+
+
+def _limits(memory: int, question: CostQuestion) -> Limits:
+    place, temporary = _existing(question.folder), Path(tempfile.gettempdir())
+    is_same = place.stat().st_dev == temporary.stat().st_dev
+    elsewhere = None if is_same else shutil.disk_usage(temporary).free
+    free = shutil.disk_usage(place).free
+    return Limits(memory, free, question.dollars_per_hour, elsewhere)
+
+
+def _existing(folder: Path) -> Path:
+    """A folder, or the nearest one above it that exists."""
     place = folder.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent
-    return shutil.disk_usage(place).free
+    return place

@@ -18,6 +18,7 @@ from rsretrieve._core.knn import knn_search
 from rsretrieve.index.external.table_rows import numbered_ids, table_of
 from rsretrieve.index.store.tile_table import write_table
 from rsretrieve.index.vectors.choose_kind import HNSW_LINKS
+from rsretrieve.index.vectors.coarse_graph import FILLING_EFFORT
 from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_of
 from rsretrieve.index.vectors.tune import COMPARED_BLOCK, SAMPLED
 
@@ -40,7 +41,7 @@ class MachineRates:
         cores: how many cores the measurement got: processor time by the clock's.
         compare_s: to compare a vector with a centroid when vectors are assigned to cells.
         train_s: the same while centroids are trained, with all that training takes besides.
-        graph_s: to find the cell of a vector by a graph over 1024 centroids.
+        graph_s: to find the cell of an added vector by a graph over 1024 centroids.
         codebook_s: to train the code of the kind on 65,536 vectors, by the code.
         encode_s: to store a vector in its cell, by the code of the kind (Flat, SQ8, PQ64 …).
         scan_s: to compare a query with a stored code, by the code of the kind.
@@ -88,6 +89,7 @@ def measure_machine(dimensions: int, codes: tuple[str, ...]) -> MachineRates:
     rates = {code: _code_rates(vectors, code, compare) for code in codes}
     graph = faiss.IndexHNSWFlat(dimensions, HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
     graph.add(vectors[:_CELLS])
+    graph.hnsw.efSearch = FILLING_EFFORT
     exact = _seconds(lambda: knn_search(vectors[:SAMPLED], vectors, 10, None, COMPARED_BLOCK))
     cores = (time.process_time() - processor) / (time.perf_counter() - started)
     with tempfile.TemporaryDirectory(prefix="rsretrieve-rates-") as made:

@@ -9,6 +9,7 @@ from rsretrieve.costs.machine_rates import TRAINING_ITERATIONS, MachineRates
 from rsretrieve.costs.tile_rates import TileRates
 from rsretrieve.index.external.mapped_rows import FEW_ROWS
 from rsretrieve.index.vectors.choose_kind import EXACT_KEY, IndexGoal, IndexPlan, plan_index
+from rsretrieve.index.vectors.coarse_graph import FILLING_EFFORT, effort_for
 from rsretrieve.index.vectors.fit import SAMPLE_IN_MEMORY_BYTES
 from rsretrieve.index.vectors.lists_on_disk import MOST_SHARDS, ON_DISK_FROM_BYTES, SHARD_BYTES
 from rsretrieve.index.vectors.tune import NEAREST, SAMPLED
@@ -19,6 +20,12 @@ _LEAST_TRAINED, _TRAINED_PER_CELL = 65_536, 64  # as in `rsretrieve.index.vector
 _FLOOR_SAMPLE = 20_000
 RUNTIME_BYTES = 150_000_000  # memory of its own: Python with NumPy, PyArrow and FAISS
 _TILE_OBJECT_BYTES = 2_000  # a row of the table while tiles are embedded
+_ROW_BYTES = 137
+"""A row of the table of an open index, measured with numbered ids; longer paths take more."""
+_TABLE_BYTES = 300_000_000
+"""Peak of an open table whose rows lie in TMPDIR: blocks of rows, of measured tables."""
+_PART_ROWS = 16_384  # of a long list, as in `rsretrieve.index.build_from_list`
+_ID_BYTES = 8  # of each id of a long list, in TMPDIR
 _BLOCK_BYTES = 65_536 * 16  # a number of each dimension of a block of vectors, four times
 
 
@@ -36,6 +43,8 @@ class Prediction:
         disk_bytes: size of what is written.
         faiss_key: kind of the index; empty if there is none.
         read_bytes: size of the tiles' files; 0 if that is unknown, or none are read.
+        aside_bytes: what lies beside it on the same disk while it is written.
+        temporary_bytes: what lies in the temporary folder meanwhile.
     """
 
     command: str
@@ -46,6 +55,8 @@ class Prediction:
     disk_bytes: int = 0
     faiss_key: str = ""
     read_bytes: int = 0
+    aside_bytes: int = 0
+    temporary_bytes: int = 0
 
     @property
     def total_seconds(self) -> float:
@@ -59,7 +70,12 @@ def plan_for(count: int, dimensions: int, memory_bytes: int, goal: IndexGoal) ->
 
 
 def predict_index(
-    rates: MachineRates, plan: IndexPlan, count: int, tiles: TileRates | None
+    rates: MachineRates,
+    plan: IndexPlan,
+    count: int,
+    tiles: TileRates | None,
+    *,
+    is_long_list: bool = False,
 ) -> Prediction:
     """Predict `rsretrieve index`.
 
@@ -68,6 +84,7 @@ def predict_index(
         plan: the kind of index.
         count: N.
         tiles: how fast tiles are embedded; None if the embeddings are given.
+        is_long_list: whether the tiles are named by a list that is indexed part by part.
 
     Returns:
         Seconds of each step, peak memory and bytes on disk.
@@ -90,23 +107,52 @@ def predict_index(
     sample_bytes = trained_on(parts.cells, count) * 4 * rates.dimensions
     memory = runtime_bytes(tiles) + _filling_bytes(plan, index_bytes, rates.dimensions)
     memory += min(sample_bytes, SAMPLE_IN_MEMORY_BYTES) + _BLOCK_BYTES * rates.dimensions
-    if tiles is None:
-        memory += int(rates.row_bytes * min(count, FEW_ROWS))
-    else:
-        memory += 2 * vector_bytes + int((_TILE_OBJECT_BYTES + rates.row_bytes) * count)
+    is_bounded = tiles is None or is_long_list
+    memory += _rows_bytes(rates, count, tiles, is_bounded=is_bounded)
     files = 0 if tiles is None else int(tiles.file_bytes * count)
-    return Prediction("index", count, seconds, used, memory, disk, plan.faiss_key, files)
+    second = index_bytes if _is_filled_on_disk(plan, index_bytes) else 0
+    rows_bytes = int((rates.row_bytes + _ID_BYTES) * count) if count > FEW_ROWS else 0
+    temporary = vector_bytes + rows_bytes if is_bounded else 0
+    return Prediction(
+        *("index", count, seconds, used, memory, disk, plan.faiss_key, files),
+        aside_bytes=second,
+        temporary_bytes=temporary,
+    )
+
+
+def _rows_bytes(
+    rates: MachineRates, count: int, tiles: TileRates | None, *, is_bounded: bool
+) -> int:
+    """Memory of rows and vectors while an index is made; bounded where they lie on the disk."""
+    if not is_bounded:
+        a_tile = 8 * rates.dimensions + _TILE_OBJECT_BYTES + rates.row_bytes
+        return int(a_tile * count)
+    part = 0 if tiles is None else min(count, _PART_ROWS)
+    a_tile = 8 * rates.dimensions + _TILE_OBJECT_BYTES
+    return int(rates.row_bytes * min(count, FEW_ROWS)) + a_tile * part
+
+
+def is_known(plan: IndexPlan) -> bool:
+    """Whether the costs of a kind can be predicted: of Flat, and of cells with known codes."""
+    known = plan.faiss_key == EXACT_KEY or bool(parts_of(plan.faiss_key).cells)
+    return known and plan.predicted_bytes is not None
 
 
 def _filling_bytes(plan: IndexPlan, index_bytes: int, dimensions: int) -> int:
     """Memory of an index while it is filled: of a large one, its cells and a shard of its lists."""
     parts = parts_of(plan.faiss_key)
-    is_mapped = parts.cells or plan.faiss_key == EXACT_KEY
-    if not is_mapped or index_bytes < ON_DISK_FROM_BYTES or parts.code.endswith(("fs", "fsr")):
+    if not _is_filled_on_disk(plan, index_bytes):
         return index_bytes
     shard_bytes = max(SHARD_BYTES, index_bytes // MOST_SHARDS) if parts.cells else 0
     # The lists of a shard are vectors that double while they grow.
     return min(index_bytes, 4 * dimensions * parts.cells + 2 * shard_bytes)
+
+
+def _is_filled_on_disk(plan: IndexPlan, index_bytes: int) -> bool:
+    parts = parts_of(plan.faiss_key)
+    is_mapped = parts.cells or plan.faiss_key == EXACT_KEY
+    is_large = index_bytes >= ON_DISK_FROM_BYTES
+    return bool(is_mapped) and is_large and not parts.code.endswith(("fs", "fsr"))
 
 
 def seconds_of_tiles(tiles: TileRates | None, count: int) -> dict[str, float]:
@@ -127,9 +173,13 @@ def runtime_bytes(tiles: TileRates | None) -> int:
 
 
 def predict_query(rates: MachineRates, plan: IndexPlan, count: int) -> Prediction:
-    """Predict one search in an open index, without opening it and without the model."""
+    """Predict one search in an open index, without opening it and without the model.
+
+    The memory is that of the index and of the table of its tiles.
+    """
     parts = parts_of(plan.faiss_key)
     memory = RUNTIME_BYTES + (plan.predicted_bytes or 4 * rates.dimensions * count)
+    memory += min(_ROW_BYTES * count, _TABLE_BYTES)
     searching = _search_s(rates, parts, count)
     seconds = {"searching": searching / min(1.0, rates.cores)}  # one query runs on one core
     return Prediction("query", count, seconds, searching, memory, 0, plan.faiss_key)
@@ -169,10 +219,11 @@ def _fitting_s(rates: MachineRates, parts: KeyParts, count: int) -> float:
     return cells + (rates.codebook_s[parts.code] if parts.cells else 0.0)
 
 
-def _cell_s(rates: MachineRates, parts: KeyParts) -> float:
-    """To find the cell of a vector."""
+def _cell_s(rates: MachineRates, parts: KeyParts, probes: int = 0) -> float:
+    """To find the cells of a query; without `probes`, that of a vector that is added."""
     if parts.has_graph:
-        return rates.graph_s * math.log2(parts.cells) / 10
+        visited = effort_for(probes, parts.cells) if probes else FILLING_EFFORT
+        return rates.graph_s * visited / FILLING_EFFORT * math.log2(parts.cells) / 10
     return parts.cells * rates.compare_s
 
 
@@ -183,7 +234,8 @@ def _filling_s(rates: MachineRates, parts: KeyParts, count: int) -> float:
 def _search_s(rates: MachineRates, parts: KeyParts, count: int) -> float:
     if not parts.cells:
         return count * rates.scan_s[EXACT_KEY]
-    return _cell_s(rates, parts) + _PROBED * count * rates.scan_s[parts.code]
+    cells_s = _cell_s(rates, parts, max(1, int(_PROBED * parts.cells)))
+    return cells_s + _PROBED * count * rates.scan_s[parts.code]
 
 
 def _tuning_s(rates: MachineRates, parts: KeyParts, count: int) -> float:

@@ -29,6 +29,7 @@ from rsretrieve.export.geojson import place_geometry
 from rsretrieve.export.results import hit_rows
 from rsretrieve.export.stac_collection import collection_of, write_collection
 from rsretrieve.index.external.embedding_tables import METADATA_KEY
+from rsretrieve.index.store.columns import taken_rows
 from rsretrieve.index.store.date_columns import DATES
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_schema import SCHEMA
@@ -200,7 +201,7 @@ def _extent_of(rows: TileTable) -> tuple[_Extent, int]:
 
 
 def _group(store: IndexStore, part: NDArray[np.int64], schema: pyarrow.Schema) -> pyarrow.Table:
-    rows = TileTable(store.rows.columns.take(pyarrow.array(part)).combine_chunks())
+    rows = taken_rows(store.rows, part)
     places = [row.place for row in rows]
     flat = pyarrow.array(np.asarray(store.vectors[part]).reshape(-1))
     arrays = [rows.columns.column(name) for name in SCHEMA.names if name in schema.names]

@@ -22,6 +22,7 @@ from rsretrieve.index.external.mapped_rows import CountedIds, count_ids
 
 LONG_LIST_BYTES, LONG_LIST_ROWS = 1 << 26, 1_000_000
 """A CSV of this size has about a million rows, whose tiles take a gigabyte of memory."""
+_LIST_SUFFIXES = (*PARQUET_SUFFIXES, ".csv", ".tsv")
 REPEATED = (
     "tiles are named twice, so all rows of the lists are kept in memory, about 1 kB each; keep one "
     "row for each tile to avoid that"
@@ -34,8 +35,7 @@ SAMPLED_TILES = 5_000
 def is_long_list(sources: Sequence[str]) -> bool:
     """Whether tiles are given as lists that are too long to be kept in memory."""
     paths = [Path(source) for source in sources]
-    suffixes = (*PARQUET_SUFFIXES, ".csv", ".tsv")
-    are_lists = all(path.suffix.lower() in suffixes and path.is_file() for path in paths)
+    are_lists = all(path.suffix.lower() in _LIST_SUFFIXES and path.is_file() for path in paths)
     if not are_lists:
         return False
     is_large = sum(path.stat().st_size for path in paths) >= LONG_LIST_BYTES
@@ -43,6 +43,23 @@ def is_long_list(sources: Sequence[str]) -> bool:
         return False
     named = "".join(os.path.abspath(source) for source in sources)  # noqa: PTH100
     return named.encode(errors="ignore").decode() == named  # else `find_tiles` leaves tiles out
+
+
+def long_from(sources: Sequence[str], count: int) -> int | None:
+    """The number of tiles from which lists like these are long; None if these are no lists.
+
+    Args:
+        sources: what names the tiles.
+        count: the number of tiles that they name.
+    """
+    paths = [Path(source) for source in sources]
+    are_parquet = all(path.suffix.lower() in PARQUET_SUFFIXES for path in paths)
+    are_lists = all(path.suffix.lower() in _LIST_SUFFIXES and path.is_file() for path in paths)
+    if not paths or not are_lists or not count:
+        return None
+    size = max(1, sum(path.stat().st_size for path in paths))
+    of_size = -(-LONG_LIST_BYTES * count // size)
+    return min(of_size, LONG_LIST_ROWS) if are_parquet else of_size
 
 
 def _rows_of_parquet(path: Path) -> int:

@@ -15,16 +15,15 @@ from math import cos, radians
 from typing import Any
 
 import numpy as np
-import pyarrow
 from numpy.typing import NDArray
 
 from rsretrieve.data.file_state import content_digest
 from rsretrieve.data.geo.footprints import crosses_antimeridian
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.window import Window
-from rsretrieve.index.store.columns import Footprints, TileWindows
+from rsretrieve.index.store.columns import Footprints, TileWindows, taken_rows
 from rsretrieve.index.store.folder import IndexStore
-from rsretrieve.index.store.tile_table import IndexedTile, TileTable
+from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.search.composed_query import Query
 
 _GAP, _GAP_M = 5e-4, 1e-3  # of a tile's side; and in metres
@@ -121,12 +120,12 @@ class Extents:
     """
 
     def __init__(self, store: IndexStore, rows: NDArray[np.int64]) -> None:
-        table = TileTable(store.rows.columns.select(_COLUMNS).take(pyarrow.array(rows)))
+        table = taken_rows(store.rows, rows, _COLUMNS)
         self._store, self._rows = store, rows
         self._ids = np.array(table.column("id"), object)
         self._contents = np.array([content or "" for content in table.column("content")], object)
         windows = TileWindows.of(table)
-        self._files = np.array(windows.files, object)
+        self._files = np.array(windows.files.to_pylist(), object)
         self._edges, self._is_window = windows.edges, windows.is_window
         footprints = Footprints.of(table)
         self._placed, self._boxes = footprints.rows, footprints.boxes()

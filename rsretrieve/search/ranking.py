@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.window import split_window
-from rsretrieve.index.store.columns import encode_column
+from rsretrieve.index.store.columns import number_texts
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.vectors.choose_kind import EXACT_KEY
 from rsretrieve.search.exact import Ranking, exact_search, rank_rows, similarities_to
@@ -173,11 +173,11 @@ class FilteredSearch:
     @cached_property
     def _scenes(self) -> NDArray[np.int64]:
         """(N,) int64, a number for each file; if no path is known, for the file in the id."""
-        codes, paths = encode_column(self.store.rows, "path")
-        if "" in paths:
+        codes, paths = number_texts(self.store.rows.columns.column("path"))
+        if (unknown := paths.index("").as_py()) >= 0:
             ids = self.store.rows.columns.column("id")
             numbers: dict[str, int] = {}
-            for row in np.flatnonzero(codes == paths.index("")).tolist():
+            for row in np.flatnonzero(codes == unknown).tolist():
                 scene = split_window(ids[row].as_py())[0]
                 codes[row] = numbers.setdefault(scene, len(paths) + len(numbers))
         return codes

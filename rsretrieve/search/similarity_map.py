@@ -14,7 +14,7 @@ from rsretrieve.data.geo.fitted_transform import Transform, corners_of, fitted_t
 from rsretrieve.data.geo.plain_systems import require_plain_system
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InputError
-from rsretrieve.index.store.columns import TileWindows
+from rsretrieve.index.store.columns import TileWindows, number_texts, taken, taken_rows
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.search.exact import similarities_to
 
@@ -79,8 +79,8 @@ def scenes_of(store: IndexStore) -> list[SceneWindows]:
             f"{store.folder} has no windows of a scene: there is no grid for a similarity map",
             hint="index a scene by its windows: rsretrieve index SCENE --window PX",
         )
-    encoded = pyarrow.array(found.files).take(pyarrow.array(windows)).dictionary_encode()
-    codes, names = encoded.indices.to_numpy(), encoded.dictionary.to_pylist()
+    codes, texts = number_texts(taken(found.files, windows))
+    names = texts.to_pylist()
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(len(names) + 1))
     scenes = []
@@ -226,7 +226,7 @@ def _painted(
 
 def _georeference(store: IndexStore, scene: SceneWindows) -> tuple[Transform, str | None]:
     """The transform of a scene, and its reference system; pixels if it has no georeference."""
-    table = store.rows.columns.select(("crs", "bounds")).take(pyarrow.array(scene.rows))
+    table = taken_rows(store.rows, scene.rows, ("crs", "bounds")).columns
     placed = np.flatnonzero(table.column("crs").is_valid().to_numpy())
     if not len(placed):
         return _IN_PIXELS, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,18 @@ def test_a_kind_whose_size_is_unknown_is_refused_before_anything_is_measured() -
 def test_arguments_that_do_not_fit_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidArgument):
         rsretrieve.explain(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", ["HNSW32", "OPQ8,IVF4,PQ8", "SQ8"])
+def test_a_kind_of_unknown_costs_is_named(key: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"type {key} cannot be predicted"):
+        rsretrieve.explain(at_scale=[10**6, 10**7], dimensions=8, index=key)
+
+
+def test_what_lies_on_the_disk_only_meanwhile_counts() -> None:
+    one = replace(prediction(1000, disk=20), aside_bytes=15 * GB, temporary_bytes=20 * GB)
+    assert "55 GB" in what_breaks_first([one], Limits(8 * GB, 50 * GB))
+    assert "55 GB while" in what_breaks_first([one], Limits(8 * GB, 60 * GB))
+    assert "disk is full" in what_breaks_first([one], Limits(8 * GB, 30 * GB, None, 90 * GB))
+    assert "TMPDIR" in what_breaks_first([one], Limits(8 * GB, 40 * GB, None, 10 * GB))
+    assert "suffice" in what_breaks_first([one], Limits(8 * GB, 40 * GB, None, 30 * GB))

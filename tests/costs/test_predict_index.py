@@ -10,6 +10,7 @@ from rsretrieve.costs.cost import Cost
 from rsretrieve.costs.machine_rates import MachineRates
 from rsretrieve.costs.predict_index import (
     RUNTIME_BYTES,
+    is_known,
     parts_of,
     predict_index,
     predict_query,
@@ -119,3 +120,56 @@ def test_cells_are_trained_on_as_many_vectors_as_the_index_takes() -> None:
     assert trained_on(512, 10**5) == 65_536
     assert trained_on(512, 10**4) == 10**4
     assert trained_on(2048, 10**6) == 64 * 2048
+
+
+@pytest.mark.parametrize("key", ["Flat", "IVF2048,SQ8", "IVF32768_HNSW32,RaBitQ", "IVF64,PQ16"])
+def test_kinds_of_known_costs(key: str) -> None:
+    assert is_known(plan_index(10**6, 128, 10**9, IndexGoal(key)))
+
+
+@pytest.mark.parametrize(
+    "key", ["HNSW32", "SQ8", "PQ16", "OPQ16,IVF64,PQ16", "PCA16,Flat", "NSG16"]
+)
+def test_kinds_of_unknown_costs_are_not_those_of_flat(key: str) -> None:
+    assert not is_known(plan_index(10**6, 128, 10**9, IndexGoal(key)))
+
+
+def test_the_tiles_of_a_long_list_take_no_more_memory_if_there_are_more() -> None:
+    tiles = TileRates(256, 0.001, 0.004, 0.005, 128)
+    memories = []
+    for count in (10**7, 10**8):
+        plan = plan_index(count, 128, 10**13, IndexGoal("IVF4096,SQ8"))
+        found = predict_index(RATES, plan, count, tiles, is_long_list=True)
+        memories.append(found.memory_bytes)
+        assert found.temporary_bytes >= (512 + 8) * count  # vectors and hashes of ids
+        kept = predict_index(RATES, plan, count, tiles)
+        assert kept.memory_bytes > 3_000 * count
+        assert kept.temporary_bytes == 0
+    assert memories[0] == memories[1] < 6e8
+
+
+def test_an_index_that_is_filled_on_the_disk_lies_there_twice() -> None:
+    for key, count, twice in (("IVF64,SQ8", 10**7, True), ("IVF64,SQ8", 10**4, False),
+                              ("IVF64,PQ64x4fs", 10**7, False)):  # fmt: skip
+        plan = plan_index(count, 128, 10**13, IndexGoal(key))
+        found = predict_index(RATES, plan, count, None)
+        assert found.aside_bytes == (plan.predicted_bytes if twice else 0)
+
+
+def test_a_search_counts_the_table_of_the_tiles() -> None:
+    def table_bytes(count: int) -> int:
+        plan = plan_index(count, 128, 10**13, IndexGoal("IVF64,SQ8"))
+        found = predict_query(RATES, plan, count).memory_bytes
+        return found - RUNTIME_BYTES - (plan.predicted_bytes or 0)
+
+    assert table_bytes(100_000) == pytest.approx(137 * 100_000)
+    assert table_bytes(10**7) == table_bytes(10**8) == 300_000_000  # rows lie on the disk
+
+
+def test_a_graph_is_searched_as_widely_as_cells_are_probed() -> None:
+    plan = plan_index(10**7, 128, 10**13, IndexGoal("IVF32768_HNSW32,SQ8"))
+    quick = replace(RATES, scan_s=dict.fromkeys(CODES, 0.0))
+    adding = predict_index(quick, plan, 10**7, None).seconds["filling the index"] / 10**7 - 1e-6
+    assert adding == pytest.approx(1e-5 * 1.5)
+    searching = predict_query(quick, plan, 10**7).total_seconds
+    assert searching == pytest.approx(adding * 4 * 327 / 64)

@@ -6,6 +6,7 @@ from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.discovery.tile_list import sets_in_list, write_list
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import TableError
+from rsretrieve.index import long_list as long_list_module
 from rsretrieve.index.long_list import is_long_list, long_list
 
 
@@ -103,3 +104,16 @@ def test_a_parquet_file_of_many_rows_is_a_long_list_however_small_it_is(tmp_path
     assert is_long_list([str(path), str(other)])
     other.write_bytes(b"no Parquet")
     assert not is_long_list([str(path), str(other)])
+
+
+def test_the_number_from_which_lists_are_long_is_known(tmp_path, monkeypatch):
+    monkeypatch.setattr(long_list_module, "LONG_LIST_ROWS", 50)
+    names = [f"{i:03}.png" for i in range(20)]
+    text, table = tmp_path / "a.csv", tmp_path / "a.parquet"
+    text.write_text("\n".join(["tile", *names]))
+    parquet.write_table(pyarrow.table({"tile": names}), table)
+    monkeypatch.setattr(long_list_module, "LONG_LIST_BYTES", 10 * text.stat().st_size)
+    assert long_list_module.long_from([str(text)], 20) == 200
+    assert long_list_module.long_from([str(table)], 20) <= 50
+    assert long_list_module.long_from([str(tmp_path)], 20) is None
+    assert long_list_module.long_from([], 20) is None

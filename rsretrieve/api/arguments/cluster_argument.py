@@ -51,17 +51,23 @@ class ClusterArguments:
         return options
 
 
+def given_files(tiles: object) -> list[str] | None:
+    """The paths, if tiles are given as paths."""
+    given = [tiles] if isinstance(tiles, str | os.PathLike) else tiles
+    if not isinstance(given, list | tuple):
+        return None
+    sources = [os.fspath(one) for one in given if isinstance(one, str | os.PathLike)]
+    return sources if len(sources) == len(given) else None
+
+
 def given_long_list(tiles: object, call: CallReport, *, refuse_repeated: bool) -> LongList | None:
     """The lists, if tiles are given as lists that are too long to be kept in memory.
 
     Raises:
         TableError: see `long_list`.
     """
-    given = [tiles] if isinstance(tiles, str | os.PathLike) else tiles
-    if not isinstance(given, list | tuple):
-        return None
-    sources = [os.fspath(one) for one in given if isinstance(one, str | os.PathLike)]
-    if len(sources) < len(given) or not is_long_list(sources):
+    sources = given_files(tiles)
+    if sources is None or not is_long_list(sources):
         return None
     listed = long_list(sources, refuse_repeated=refuse_repeated)
     call.notice(*([REPEATED] if listed is None else listed.sample.notices))

@@ -16,6 +16,7 @@ from rsretrieve.api.arguments.checks import (
     whole,
     wrong,
 )
+from rsretrieve.api.arguments.cluster_argument import given_files
 from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
@@ -24,6 +25,7 @@ from rsretrieve.costs.cost import Cost
 from rsretrieve.costs.explanation import DEFAULT_COMMANDS, CostQuestion, Explanation, explain_costs
 from rsretrieve.costs.tile_rates import measure_tiles
 from rsretrieve.costs.train_costs import measure_training
+from rsretrieve.index.long_list import long_from
 from rsretrieve.index.vectors.choose_kind import AUTO, IndexGoal
 from rsretrieve.network.device import choose_device
 
@@ -106,7 +108,8 @@ def explain(
             chosen = choose_device(device_name(device))
             training = measure_training(found, chosen, call.context, start=start)
         counts = counts or (len(found),)
-        question = CostQuestion(counts, rates.dimensions, goal, folder, price, names)
+        long = long_from(given_files(tiles) or (), len(found))
+        question = CostQuestion(counts, rates.dimensions, goal, folder, price, names, long)
         return explain_costs(question, rates, training)
 
 

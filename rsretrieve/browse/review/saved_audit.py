@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow
 from numpy.typing import NDArray
 
 from rsretrieve.audit.estimators.unit_vectors import UnitRows
@@ -18,8 +17,8 @@ from rsretrieve.browse.review.audit_columns import AuditColumns
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import TableError
 from rsretrieve.export.html.page_limits import CARDS_LIMIT
+from rsretrieve.index.store.columns import taken_rows
 from rsretrieve.index.store.folder import IndexStore
-from rsretrieve.index.store.tile_table import TileTable
 
 _NO_LABEL = -1
 
@@ -99,8 +98,7 @@ def _audit(columns: AuditColumns, store: IndexStore, row_of: Mapping[str, int]) 
     ids = [*dict.fromkeys([*(columns.tile[row] for row in shown), *(t for t in twins if t)])]
     ids = [tile for tile in ids if tile in row_of]
     given = dict(zip(columns.tile, columns.given))
-    taken = pyarrow.array([row_of[tile] for tile in ids], pyarrow.int64())
-    records = [*TileTable(store.rows.columns.take(taken))]
+    records = [*taken_rows(store.rows, np.array([row_of[tile] for tile in ids], np.int64))]
     tiles = tuple(_labelled(each.tile, given.get(each.id)) for each in records)
     expected = _expected(columns)
     count = len(columns.tile)

@@ -133,11 +133,12 @@ def explain(
         from rsretrieve.costs.train_costs import measure_training
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.run_context import RunContext
+        from rsretrieve.index.long_list import long_from
         from rsretrieve.index.vectors.choose_kind import IndexGoal
         from rsretrieve.network.device import choose_device
 
         context = RunContext(listener=terminal.listen)
-        rates, training, wide = None, None, dimensions or _DIMENSIONS
+        rates, training, wide, long = None, None, dimensions or _DIMENSIONS, None
         if tiles:
             found = find_tiles(tiles, labels, scenes, context)
             terminal.notice(*found.notices)
@@ -145,12 +146,15 @@ def explain(
             rates = _tile_rates(found, named.folder, device, context)
             if "train" in names:
                 training = measure_training(found, choose_device(device), context, start=start)
+            if labels is None and scenes == SceneChoices():
+                long = long_from(tiles, len(found))
             counts, wide = counts or (len(found),), rates.dimensions
         else:
             terminal.notice("no TILES: reading and embedding are not part of the prediction")
         question = CostQuestion(
             *(counts or (), wide, goal or IndexGoal(), output or Path(), dollars_per_hour),
             names,
+            long,
         )
         context.start_stage("measuring this machine")
         explained = explain_costs(question, rates, training)

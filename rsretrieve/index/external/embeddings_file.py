@@ -19,6 +19,7 @@ from rsretrieve.index.external.places.scene_places import with_scene_places
 from rsretrieve.index.external.query_vectors import mapped_array
 from rsretrieve.index.external.raw_embeddings import RawEmbeddings, normalised
 from rsretrieve.index.external.stored_vectors import flags_for
+from rsretrieve.index.store.columns import taken
 from rsretrieve.index.store.folder import IndexContent
 
 TABLE_SUFFIXES = (*PARQUET_SUFFIXES, CSV_SUFFIX)
@@ -94,7 +95,7 @@ def read_changes(
             f"{path}: changes are matched by id, and its rows have no ids",
             hint="name the column of ids with --id-column, or give the list of tiles",
         )
-    missing = tuple(raw.rows.columns.column("id").take(np.flatnonzero(raw.missing)).to_pylist())
+    missing = tuple(taken(raw.rows.columns.column("id"), np.flatnonzero(raw.missing)).to_pylist())
     if raw.missing.all():
         return EmbeddingChanges(None, missing, raw.model_fingerprint)
     kept = ~raw.missing

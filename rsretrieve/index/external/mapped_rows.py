@@ -5,19 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from rsretrieve.index.store.row_blocks import RowBlocks
 from rsretrieve.index.store.tile_schema import SCHEMA
 from rsretrieve.index.store.tile_table import TileTable
 
@@ -34,19 +33,14 @@ class MappedRows:
 
     Args:
         count: the number of rows that will come. If these are more than `FEW_ROWS`, they are
-            written to a temporary file, which ends with the process, in blocks of `BLOCK_ROWS`:
-            each block that is mapped takes some memory.
+            written to temporary files, which end with the process, in blocks of `BLOCK_ROWS`: each
+            block that is mapped takes some memory.
     """
 
     def __init__(self, count: int) -> None:
         self._tables: list[pyarrow.Table] = []
         self._waiting = 0
-        self._file: Any = None
-        self._writer: Any = None
-        if count > FEW_ROWS:
-            self._file = tempfile.NamedTemporaryFile(prefix="rsretrieve-rows-")  # noqa: SIM115
-            weakref.finalize(self, self._file.close)  # if an error ends the reading
-            self._writer = pyarrow.ipc.new_file(self._file.name, SCHEMA)
+        self._blocks = RowBlocks(on_disk=count > FEW_ROWS, may_stay=False)
 
     def append(self, table: pyarrow.Table) -> None:
         """Add rows, a table of `SCHEMA`.
@@ -56,28 +50,19 @@ class MappedRows:
         """
         self._tables.append(table)
         self._waiting += len(table)
-        if self._writer is not None and self._waiting >= BLOCK_ROWS:
-            self._write_block()
+        if self._waiting >= BLOCK_ROWS:
+            self._add_block()
 
-    def _write_block(self) -> None:
+    def _add_block(self) -> None:
         with _room_named():
-            self._writer.write_table(self._block())
+            self._blocks.append(pyarrow.concat_tables([SCHEMA.empty_table(), *self._tables]))
         self._tables, self._waiting = [], 0
-
-    def _block(self) -> pyarrow.Table:
-        return pyarrow.concat_tables([SCHEMA.empty_table(), *self._tables]).combine_chunks()
 
     def table(self) -> TileTable:
         """All rows; those on disk are memory-mapped."""
-        if self._writer is None:
-            return TileTable(self._block())
-        self._write_block()
+        self._add_block()
         with _room_named():
-            self._writer.close()
-        mapped = pyarrow.memory_map(self._file.name)
-        rows = TileTable(pyarrow.ipc.open_file(mapped).read_all())
-        self._file.close()  # removes the file; the mapping keeps its content
-        return rows
+            return TileTable(self._blocks.table())
 
 
 def blocks_of(rows: TileTable) -> Iterator[pyarrow.Table]:

@@ -14,6 +14,7 @@ from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import IndexDamaged
+from rsretrieve.index.external.mapped_rows import first_repeated
 from rsretrieve.index.store.checksums import find_wrong_files
 from rsretrieve.index.store.folder import IndexStore, open_index
 from rsretrieve.index.store.manifest import (
@@ -138,9 +139,9 @@ def content_problems(store: IndexStore) -> list[str]:
 
 
 def _table_problems(store: IndexStore) -> Iterator[str]:
-    ids = store.rows.column("id")
-    if len(set(ids)) != len(ids):
-        yield f"{store.folder}: {len(ids) - len(set(ids))} ids occur more than once in the id table"
+    repeated = first_repeated(store.rows.columns.column("id"))
+    if repeated is not None:
+        yield f"{store.folder}: the id {repeated!r} occurs more than once in the id table"
 
 
 def _vector_problems(store: IndexStore) -> Iterator[str]:

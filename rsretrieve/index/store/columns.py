@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from rsretrieve.data.geo.footprints import Parts
 from rsretrieve.index.store.tile_table import TileTable
 
+_MOST_BYTES = (1 << 31) - 1
+"""Arrow's texts have 32-bit places: an array or a dictionary of them holds no more."""
+_BATCH_ROWS = 1 << 17
 _WINDOW = (
     r"(?s)^(?P<file>.*)#0*(?P<col>\d{1,9}),0*(?P<row>\d{1,9}),"
     r"0*(?P<width>[1-9]\d{0,8}),0*(?P<height>[1-9]\d{0,8})$"
@@ -38,6 +41,27 @@ def find_rows(table: TileTable, column: str, text: str) -> NDArray[np.int64]:
     return np.flatnonzero(equal.to_numpy())  # pyarrow 18's own crashes where there is no row
 
 
+def number_texts(column: pyarrow.ChunkedArray) -> tuple[NDArray[np.int64], pyarrow.Array]:
+    """Number the texts of a column, however long they are together.
+
+    Args:
+        column: N texts.
+
+    Returns:
+        (N,) int64, the number of each text, −1 for an absent one; and the texts by number.
+    """
+    if column.nbytes > _MOST_BYTES:
+        column = column.cast(pyarrow.large_string())
+    encoded = column.dictionary_encode().unify_dictionaries()
+    if not encoded.num_chunks:
+        return np.empty(0, np.int64), pyarrow.array([], column.type)
+    codes = [
+        chunk.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        for chunk in encoded.chunks
+    ]
+    return np.concatenate(codes), encoded.chunk(0).dictionary
+
+
 def encode_column(table: TileTable, column: str) -> tuple[NDArray[np.int64], list[str]]:
     """Encode a column of texts as numbers.
 
@@ -48,10 +72,71 @@ def encode_column(table: TileTable, column: str) -> tuple[NDArray[np.int64], lis
     Returns:
         (N,) int64, the number of each field, −1 for an absent one; and the texts by number.
     """
-    encoded = table.columns.column(column).combine_chunks().dictionary_encode()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    names: list[str] = encoded.dictionary.to_pylist()
-    return codes.astype(np.int64), names
+    codes, texts = number_texts(table.columns.column(column))
+    names: list[str] = texts.to_pylist()
+    return codes, names
+
+
+def taken(column: pyarrow.ChunkedArray, rows: NDArray[np.int64]) -> pyarrow.ChunkedArray:
+    """The values of some rows.
+
+    `ChunkedArray.take` makes one array of the whole column first, which fails beyond 2 GiB.
+
+    Args:
+        column: N values.
+        rows: (R,) int64, in any order.
+
+    Returns:
+        R values.
+    """
+    rows = np.asarray(rows, np.int64)
+    starts = np.cumsum([0, *map(len, column.chunks)])
+    chunk_of = np.searchsorted(starts, rows, "right") - 1
+    order = np.argsort(chunk_of, kind="stable")
+    ends = np.searchsorted(chunk_of[order], np.arange(column.num_chunks), "right")
+    parts = np.split(order, ends[:-1]) if column.num_chunks else []
+    pieces = [
+        chunk.take(pyarrow.array(rows[part] - start))
+        for chunk, start, part in zip(column.chunks, starts, parts)
+        if len(part)
+    ]
+    if (order[:-1] < order[1:]).all():
+        return pyarrow.chunked_array(pieces, column.type)
+    back = np.empty(len(rows), np.int64)
+    back[order] = np.arange(len(rows))
+    return pyarrow.chunked_array([pyarrow.concat_arrays(pieces).take(pyarrow.array(back))])
+
+
+def taken_rows(
+    table: TileTable, rows: NDArray[np.int64], names: Sequence[str] | None = None
+) -> TileTable:
+    """Some rows of a table, and the columns `names` or all; see `taken`."""
+    columns = table.columns if names is None else table.columns.select(names)
+    found = [taken(column, rows) for column in columns.columns]
+    return TileTable(pyarrow.table(found, schema=columns.schema).combine_chunks())
+
+
+def rows_of_ids(table: TileTable, ids: pyarrow.Array) -> NDArray[np.int64]:
+    """The first row of each id, −1 for an id that is not there.
+
+    Args:
+        table: N tiles.
+        ids: T texts.
+
+    Returns:
+        (T,) int64.
+    """
+    wanted = ids.unique()
+    row_of, start = np.full(len(wanted), -1, np.int64), 0
+    for chunk in table.columns.column("id").chunks:
+        found = pc.fill_null(pc.index_in(chunk, value_set=wanted), -1)
+        found = found.to_numpy(zero_copy_only=False)
+        at = np.flatnonzero(found >= 0)[::-1]  # of several, the first is written last
+        at = at[row_of[found[at]] < 0]
+        row_of[found[at]] = start + at
+        start += len(chunk)
+    positions = pc.index_in(ids, value_set=wanted).to_numpy(zero_copy_only=False)
+    return row_of[np.asarray(positions, np.int64)]
 
 
 @dataclass(frozen=True)
@@ -64,25 +149,39 @@ class TileWindows:
         is_window: (N,) bool, whether the id ends in a window.
     """
 
-    files: list[str]
+    files: pyarrow.ChunkedArray
     edges: NDArray[np.int64]
     is_window: NDArray[np.bool_]
 
     @classmethod
     def of(cls, table: TileTable) -> TileWindows:
         """The windows in the ids of a table, as `split_window` reads them."""
-        ids = table.columns.column("id")
-        found = pc.extract_regex(ids, _WINDOW).combine_chunks()
-        is_window = found.is_valid().to_numpy(zero_copy_only=False)
-        numbers = [
-            pc.fill_null(pc.cast(pc.struct_field(found, name), pyarrow.int64()), 0).to_numpy()
-            for name in ("col", "row", "width", "height")
-        ]
-        col, row, width, height = numbers
-        named = pc.coalesce(pc.struct_field(found, "file"), ids.combine_chunks())
-        paths = table.columns.column("path").combine_chunks()
-        files = pc.if_else(pc.equal(paths, ""), named, paths).to_pylist()
-        return cls(files, np.stack([col, row, col + width, row + height], axis=1), is_window)
+        parts = [_windows_of(*batch.columns) for batch in _batches(table, ("id", "path"))]
+        return cls(
+            pyarrow.chunked_array([part[0] for part in parts], pyarrow.string()),
+            np.concatenate([np.empty((0, 4), np.int64), *(part[1] for part in parts)]),
+            np.concatenate([np.empty(0, bool), *(part[2] for part in parts)]),
+        )
+
+
+def _batches(table: TileTable, names: tuple[str, ...]) -> list[pyarrow.RecordBatch]:
+    batches: list[pyarrow.RecordBatch] = table.columns.select(names).to_batches(_BATCH_ROWS)
+    return batches
+
+
+def _windows_of(
+    ids: pyarrow.Array, paths: pyarrow.Array
+) -> tuple[pyarrow.Array, NDArray[np.int64], NDArray[np.bool_]]:
+    found = pc.extract_regex(ids, _WINDOW)
+    numbers = [
+        pc.fill_null(pc.cast(pc.struct_field(found, name), pyarrow.int64()), 0).to_numpy()
+        for name in ("col", "row", "width", "height")
+    ]
+    col, row, width, height = numbers
+    named = pc.coalesce(pc.struct_field(found, "file"), ids)
+    files = pc.if_else(pc.equal(paths, ""), named, paths)
+    edges = np.stack([col, row, col + width, row + height], axis=1)
+    return files, edges, found.is_valid().to_numpy(zero_copy_only=False)
 
 
 @dataclass(frozen=True)
@@ -122,7 +221,7 @@ class Footprints:
         exact = table.columns.column("parts")
         having = np.flatnonzero(exact.is_valid().to_numpy())
         positions = np.searchsorted(placed, having).tolist()
-        parts = dict(zip(positions, exact.take(pyarrow.array(having)).to_pylist()))
+        parts = dict(zip(positions, taken(exact, having).to_pylist()))
         return cls(placed, starts.astype(np.int64), np.concatenate(corners), parts)
 
     def __len__(self) -> int:

@@ -20,10 +20,15 @@ from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import split_window
 from rsretrieve.errors import IndexDamaged
 from rsretrieve.index.store.date_columns import DATES, date_columns, records_of, taken_of
+from rsretrieve.index.store.row_blocks import RowBlocks
 from rsretrieve.index.store.tile_schema import SCHEMA, fitted
 
 _OMITTED = ("sidecars", "state", "parts", "read_px", *DATES)  # where all are empty
 _ROWS_AT_ONCE = 10_000
+BLOCK_ROWS = 1 << 17
+"""Rows that are decoded and checked at once."""
+MOST_IN_MEMORY = 500_000
+"""Up to this number rows are kept in memory."""
 _CHANGED = "changed"  # the state of a file that changed while it was read
 
 
@@ -191,7 +196,10 @@ def write_table(path: Path, rows: Sequence[IndexedTile]) -> None:
 
 
 def read_table(path: Path, rows: int | None = None) -> TileTable:
-    """Read and check an id table.
+    """Read and check an id table, block by block.
+
+    Many rows are written to files in the temporary folder, which end with the process, and are
+    memory-mapped.
 
     Args:
         path: the file.
@@ -205,7 +213,11 @@ def read_table(path: Path, rows: int | None = None) -> TileTable:
         # Not `parquet.read_table`, whose imports take half a second.
         with parquet.ParquetFile(path, memory_map=True) as file:
             refuse_bombs(path, file, rows)
-            return TileTable(fitted(file.read()))
+            blocks = RowBlocks(on_disk=file.metadata.num_rows > MOST_IN_MEMORY, may_stay=True)
+            blocks.append(fitted(file.schema_arrow.empty_table()))  # checks its columns
+            for batch in file.iter_batches(BLOCK_ROWS):
+                blocks.append(fitted(pyarrow.Table.from_batches([batch])))
+            return TileTable(blocks.table())
     except (OSError, pyarrow.ArrowException, TypeError, KeyError, ValueError) as error:
         raise IndexDamaged(f"{path} cannot be read ({error})") from error
 

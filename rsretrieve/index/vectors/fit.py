@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.index.vectors.coarse_graph import visit_for_adding
 from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_of, last_line, on_gpu
 from rsretrieve.index.vectors.lists_on_disk import (
     Portion,
@@ -65,6 +66,7 @@ def build_faiss_index(
             return there
         if not index.is_trained:
             train_cells(index, _training_sample(vectors, index), gpu)
+        visit_for_adding(index)
         portions = (fill or portions_here)(index, vectors)
         if lists_folder is not None and can_fill_on_disk(index):
             return filled_on_disk(index, portions, vectors, lists_folder)
@@ -201,6 +203,7 @@ def update_rows(index: Any, origin: NDArray[np.int64], vectors: NDArray[np.float
     lists.this.disown()  # the index frees them
     ivf.ntotal = index.ntotal = int(stays.sum())
     added = np.flatnonzero(~stays)
+    visit_for_adding(index)
     for start in range(0, len(added), ADD_BLOCK):
         rows = added[start : start + ADD_BLOCK]
         index.add_with_ids(np.ascontiguousarray(vectors[rows], np.float32), rows)
@@ -242,6 +245,7 @@ def centroid_similarities(index: Any, vectors: NDArray[np.float32]) -> NDArray[n
     if isinstance(outer, faiss.IndexPreTransform):
         for number in range(outer.chain.size()):
             vectors = faiss.downcast_VectorTransform(outer.chain.at(number)).apply(vectors)
+    visit_for_adding(index)
     similarities, _ = ivf.quantizer.search(vectors, 1)
     return np.asarray(similarities[:, 0], np.float32)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.errors import IndexDamaged, ran_out_of_memory
+from rsretrieve.index.vectors.coarse_graph import visit_for_search
 from rsretrieve.index.vectors.faiss_checks import read_checked
 from rsretrieve.index.vectors.faiss_loader import (
     MOST_ON_GPU,
@@ -66,6 +67,7 @@ class VectorIndex:
         parameters: dict[str, int] | None = None,
     ) -> None:
         self.cpu_index, self._stored = cpu_index, stored
+        visit_for_search(cpu_index)
         self._gpu_index = None
         if gpu is not None:
             size = cpu_index.ntotal * bytes_a_vector(cpu_index)
@@ -117,7 +119,7 @@ class VectorIndex:
         return None
 
     def set_parameter(self, name: str, value: int) -> None:
-        """Set a search parameter.
+        """Set a search parameter. A graph that finds cells is searched as widely as `nprobe` needs.
 
         Args:
             name: `nprobe`, `efSearch` or `rerank`. With `rerank` r, a search takes r·k candidates
@@ -129,6 +131,7 @@ class VectorIndex:
             return
         faiss = faiss_module()
         faiss.ParameterSpace().set_index_parameter(self.cpu_index, name, value)
+        visit_for_search(self.cpu_index)
         if name == "nprobe" and value > MOST_ON_GPU:
             self._gpu_index = None  # chosen for a CPU, and beyond the limit of a GPU
         if self._gpu_index is not None:
@@ -203,11 +206,17 @@ class VectorIndex:
 
     def centroid_similarities(self, vectors: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """The similarity of vectors to the centroids of their cells; see `fit`."""
-        return centroid_similarities(self.cpu_index, vectors)
+        try:
+            return centroid_similarities(self.cpu_index, vectors)
+        finally:
+            visit_for_search(self.cpu_index)
 
     def update_rows(self, origin: NDArray[np.int64], vectors: NDArray[np.float32]) -> bool:
         """Update the index in place; see `rsretrieve.index.vectors.fit.update_rows`."""
-        return update_rows(self.cpu_index, origin, vectors)
+        try:
+            return update_rows(self.cpu_index, origin, vectors)
+        finally:
+            visit_for_search(self.cpu_index)
 
     def write(self, path: Path) -> None:
         """Write the index to a file.

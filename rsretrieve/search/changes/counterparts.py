@@ -6,12 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from rsretrieve.data.window import window_text
-from rsretrieve.index.store.columns import Footprints, TileWindows
+from rsretrieve.index.store.columns import Footprints, TileWindows, taken, taken_rows
 from rsretrieve.index.store.tile_table import TileTable
 
 _NEAR = 0.25
@@ -134,11 +133,11 @@ def _equal_names(one: list[str], other: list[str]) -> tuple[Rows, Rows]:
 
 
 def _ids(table: TileTable, rows: Rows) -> list[str]:
-    ids: list[str] = table.columns.column("id").take(pyarrow.array(rows)).to_pylist()
+    ids: list[str] = taken(table.columns.column("id"), rows).to_pylist()
     return ids
 
 
 def _one_file(table: TileTable, rows: Rows) -> bool:
     """Whether all rows are windows of one file."""
-    found = TileWindows.of(TileTable(table.columns.take(pyarrow.array(rows)).combine_chunks()))
-    return bool(found.is_window.all()) and len({*found.files}) == 1
+    found = TileWindows.of(taken_rows(table, rows, ("id", "path")))
+    return bool(found.is_window.all()) and len(found.files.unique()) == 1

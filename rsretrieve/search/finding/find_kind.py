@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import pyarrow
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from rsretrieve._core.text import some_of
 from rsretrieve.errors import InputError, ModelMismatch
+from rsretrieve.index.store.columns import rows_of_ids, taken
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.search.finding.find_session import Answer, FindSession
 from rsretrieve.search.finding.kind_estimate import (
@@ -207,16 +206,12 @@ class KindFinder:
     def _rows_of(self, tiles: Iterable[str]) -> NDArray[np.int64]:
         """(T,) int64, the rows of some tiles; −1 for those that are not in the index."""
         wanted = pyarrow.array(map(_storable, tiles), pyarrow.string())
-        found = pc.index_in(wanted, value_set=self._ids)
-        return np.asarray(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
+        return rows_of_ids(self._store.rows, wanted)
 
     def _ids_of(self, rows: Sequence[int]) -> list[str]:
-        ids: list[str] = self._ids.take(pyarrow.array(rows, pyarrow.int64())).to_pylist()
+        column = self._store.rows.columns.column("id")
+        ids: list[str] = taken(column, np.asarray(rows, np.int64)).to_pylist()
         return ids
-
-    @cached_property
-    def _ids(self) -> pyarrow.Array:
-        return self._store.rows.columns.column("id").combine_chunks()
 
 
 _OPEN, _WANTED, _UNWANTED = 0, 1, 2

@@ -166,7 +166,7 @@ def test_a_tile_that_stands_there_twice_is_told(folder: Path) -> None:
         folder, IndexContent(rows, np.array(store.vectors), facts), index, overwrite=True
     )
     problems = verify_index(folder, without_model).problems
-    assert problems == (f"{folder}: 1 ids occur more than once in the id table",)
+    assert problems == (f"{folder}: the id {rows[0].id!r} occurs more than once in the id table",)
 
 
 @pytest.mark.medium

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import numpy as np
 import pyarrow
 import pytest
@@ -9,7 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rsretrieve.data.geo.place import Place
-from rsretrieve.index.store.columns import Footprints, encode_column, find_rows
+from rsretrieve.index.store import columns
+from rsretrieve.index.store.columns import (
+    Footprints,
+    TileWindows,
+    encode_column,
+    find_rows,
+    number_texts,
+    rows_of_ids,
+    taken,
+    taken_rows,
+)
+from rsretrieve.index.store.tile_schema import SCHEMA
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable
 
 texts = st.text(st.sampled_from("abß€/"), max_size=4)
@@ -69,3 +82,64 @@ def test_an_index_without_places_has_no_footprints() -> None:
         assert len(found) == 0
         assert found.boxes().shape == (0, 4)
         assert found.crosses_antimeridian().tolist() == []
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(texts, min_size=1, max_size=12), st.integers(1, 5), st.randoms())
+@pytest.mark.medium
+def test_a_table_of_many_chunks_gives_what_one_of_one_chunk_gives(
+    ids: list[str], size: int, chance: random.Random
+) -> None:
+    whole = table_of([f"{name}#{i % 3},0,5,7" if i % 2 else name for i, name in enumerate(ids)])
+    parts = in_chunks(whole, size)
+    rows = np.array([chance.randrange(len(ids)) for _ in range(9)], np.int64)
+    for some in (rows, np.sort(rows), rows[:0]):
+        expected = [whole[i] for i in some.tolist()]
+        assert taken_rows(parts, some) == expected
+        assert taken(parts.columns.column("id"), some).to_pylist() == [row.id for row in expected]
+    assert encode_column(parts, "label")[1] == encode_column(whole, "label")[1]
+    assert (encode_column(parts, "label")[0] == encode_column(whole, "label")[0]).all()
+    one, other = TileWindows.of(whole), TileWindows.of(parts)
+    assert one.files.to_pylist() == other.files.to_pylist()
+    assert (one.edges == other.edges).all()
+    assert (one.is_window == other.is_window).all()
+    names = whole.column("id")
+    asked = [*names, "absent", names[0]]
+    found = rows_of_ids(parts, pyarrow.array(asked)).tolist()
+    assert found == [names.index(name) if name in names else -1 for name in asked]
+
+
+def test_texts_beyond_the_limit_of_an_array_are_numbered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "_MOST_BYTES", 10)
+    column = pyarrow.chunked_array([["a", "b"], [None, "a"]], pyarrow.string())
+    codes, names = number_texts(column)
+    assert (codes.tolist(), names.to_pylist()) == ([0, 1, -1, 0], ["a", "b"])
+    assert names.type == pyarrow.large_string()
+    codes, names = number_texts(pyarrow.chunked_array([], pyarrow.string()))
+    assert (len(codes), len(names)) == (0, 0)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("differ", [False, True])
+def test_columns_of_more_than_2_gib_are_encoded_and_taken(differ: bool) -> None:
+    """Of one block again and again, or of texts that all differ. Takes up to 15 GB of memory."""
+    count, wide = 100_000, 1_000
+    blocks = [
+        pyarrow.array([f"{number if differ else 0:09}{i:0{wide}}" for i in range(count)])
+        for number in range(23 if differ else 1)
+    ]
+    column = pyarrow.chunked_array(blocks if differ else blocks * 23)
+    nothing = {f.name: pyarrow.nulls(len(column), f.type) for f in SCHEMA}
+    table = TileTable(pyarrow.table({**nothing, "id": column, "path": column}, schema=SCHEMA))
+    rows = np.array([2_299_999, 0, 1_150_000])
+    expected = [column[i].as_py() for i in rows.tolist()]
+    codes, names = number_texts(column)
+    assert [names[codes[i]].as_py() for i in rows.tolist()] == expected
+    assert taken(column, rows).to_pylist() == expected
+    assert taken_rows(table, rows, ("id", "path")).column("path") == expected
+    assert rows_of_ids(table, pyarrow.array(expected[:1])).tolist() == [
+        2_299_999 if differ else 99_999
+    ]
+    found = TileWindows.of(table)
+    assert not found.is_window.any()
+    assert taken(found.files, rows).to_pylist() == expected

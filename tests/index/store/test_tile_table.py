@@ -20,6 +20,7 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
 from rsretrieve.errors import IndexDamaged
+from rsretrieve.index.store import tile_table
 from rsretrieve.index.store.tile_schema import SCHEMA
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable, read_table, write_table
 
@@ -322,3 +323,43 @@ def test_places_beyond_the_globe_of_earlier_versions_are_not_passed_on(tmp_path:
     assert first.place.footprint == ((0.0, 90.0), (0.0, 74.0), (16.0, 74.0), (16.0, 90.0))
     assert second.place is None
     assert third.place == PLACE
+
+
+@pytest.mark.parametrize("most", [0, 10_000])
+@pytest.mark.parametrize("block", [1, 7, 1000])
+def test_a_table_is_the_same_read_block_by_block(
+    most: int, block: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [replace(PLACED if i % 3 else BARE, id=str(i)) for i in range(40)]
+    write_table(tmp_path / "tiles.parquet", rows)
+    monkeypatch.setattr(tile_table, "MOST_IN_MEMORY", most)
+    monkeypatch.setattr(tile_table, "BLOCK_ROWS", block)
+    read = read_table(tmp_path / "tiles.parquet", 40)
+    assert read == rows
+    assert [read[i] for i in (0, 39, -1)] == [rows[i] for i in (0, 39, -1)]
+
+
+@pytest.mark.parametrize("most", [0, 10_000])
+def test_a_value_that_rsretrieve_does_not_write_is_found_in_any_block(
+    most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tile_table, "MOST_IN_MEMORY", most)
+    monkeypatch.setattr(tile_table, "BLOCK_ROWS", 3)
+    table = TileTable.of([replace(BARE, id=str(i)) for i in range(10)]).columns
+    sizes = pyarrow.array([1] * 9 + [-5], pyarrow.int64())
+    at = table.schema.get_field_index("size_bytes")
+    parquet.write_table(table.set_column(at, "size_bytes", sizes), tmp_path / "tiles.parquet")
+    with pytest.raises(IndexDamaged, match="negative size"):
+        read_table(tmp_path / "tiles.parquet")
+
+
+def test_the_memory_of_a_table_does_not_grow_with_its_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tile_table, "MOST_IN_MEMORY", 100)
+    monkeypatch.setattr(tile_table, "BLOCK_ROWS", 500)
+    write_table(tmp_path / "tiles.parquet", [replace(BARE, id=str(i)) for i in range(5_000)])
+    before = pyarrow.total_allocated_bytes()
+    read = read_table(tmp_path / "tiles.parquet")
+    assert pyarrow.total_allocated_bytes() - before < 5_000
+    assert len(read) == 5_000
