@@ -110,8 +110,7 @@ class Finder(PlacedFiles):
         with CallReport(None):
             wanted = whole(count, "count", 1)
             with only_writer(self.path):
-                self._shown = self._run.finder.propose(wanted)
-                self._run.save()
+                self._shown = self._run.propose(wanted)
         self.proposals = tuple(map(self._proposed, self._shown))
         return self.proposals
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-from rsretrieve._core.tables import columns_of, read_table, write_csv
 from rsretrieve.audit.saved_decisions import ORIGIN_COLUMNS, read_decisions
+from rsretrieve.browse.tile_cells import TileCells
 from rsretrieve.data.labels.confirmed import Rule, contradiction
-from rsretrieve.errors import InvalidArgument, LabelsError, OutputExists, TableError
+from rsretrieve.errors import InvalidArgument, LabelsError, TableError
 
 MADE = (Rule.ACCEPT, Rule.REJECT, Rule.CHOOSE, Rule.REMOVE, Rule.SKIP)
 """The decisions that a person makes on the page."""
+_NOT_MADE = (Rule.UNDECIDED, Rule.SUGGESTION)
 _LONGEST = 4_096
 
 
@@ -38,6 +38,11 @@ class DecidedRow:
     kind: str = ""
     by: str = ""
     at: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody decided: the program wrote the row."""
+        return self.decision.strip().lower() in _NOT_MADE
 
     @classmethod
     def checked(cls, cells: Iterable[Any]) -> DecidedRow:
@@ -69,65 +74,45 @@ class DecidedFile:
     """A file of decisions that is written anew after every change.
 
     Args:
-        path: the file. A file of decisions goes on; another is refused.
-
-    Attributes:
-        rows: the decisions by tile.
+        path: the file. A file of decisions goes on, with its other columns; another is refused.
 
     Raises:
         OutputExists: the file is no file of decisions.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self._lock = path, Lock()
-        self.rows: dict[str, DecidedRow] = {}
-        self._origin = ("", "")
-        self._has_origin = False
-        if path.exists():
-            self._read()
-        self._state = _state(path)
+        self.path = path
+        self._cells = TileCells(path, COLUMNS, ("tile", "label", "decision"), "file of decisions")
+        self._origin: dict[str, str] = {}
+        if self._cells.rows:
+            self._check()
+
+    @property
+    def rows(self) -> dict[str, DecidedRow]:
+        """The rows by tile; nobody decided on some of them (`is_open`)."""
+        return {
+            tile: DecidedRow(*(row.get(name, "") for name in COLUMNS))
+            for tile, row in self._cells.rows.items()
+        }
 
     def change(self, changes: Mapping[str, DecidedRow | None]) -> None:
         """Take decisions over; None takes one back. The file is written at once.
 
         Raises:
+            OutputBusy: another process writes the file.
             OutputExists: another program changed the file; nothing is written.
         """
-        with self._lock:
-            if _state(self.path) != self._state:
-                raise OutputExists(
-                    f"{self.path} was changed by another program; nothing is written to it",
-                    hint="end this program and start it again: it then reads the file anew",
-                )
-            changed = {**self.rows, **changes}
-            self.rows = {tile: row for tile, row in changed.items() if row is not None}
-            ends = self._origin if self._has_origin else ()
-            columns = (*COLUMNS, *(ORIGIN_COLUMNS if self._has_origin else ()))
-            rows = [(*astuple(row), *ends) for row in self.rows.values()]
-            write_csv(self.path, columns, rows, overwrite=True)
-            self._state = _state(self.path)
+        self._cells.change(
+            {
+                tile: None if row is None else {**asdict(row), **self._origin}
+                for tile, row in changes.items()
+            }
+        )
 
-    def _read(self) -> None:
+    def _check(self) -> None:
         try:
-            if "decision" not in columns_of(self.path):
-                raise TableError(f"{self.path} has no column decision")
-            for _, row in read_table(self.path, ("tile", "label")):
-                self.rows[row["tile"]] = DecidedRow(*(row.get(name, "") for name in COLUMNS))
-                if all(name in row for name in ORIGIN_COLUMNS):
-                    self._has_origin = True
-                    self._origin = (row[ORIGIN_COLUMNS[0]], row[ORIGIN_COLUMNS[1]])
-            if self.rows:
-                read_decisions(self.path)
+            origin = read_decisions(self.path).origin
         except (TableError, LabelsError) as error:
-            raise OutputExists(
-                f"{self.path} exists and is no file of decisions ({error.message})",
-                hint="choose another file for --decided; audit-labels --decisions reads several",
-            ) from error
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size
+            raise self._cells.refusal(error.message) from error
+        if origin is not None:
+            self._origin = dict(zip(ORIGIN_COLUMNS, (origin.file, origin.digest)))
