@@ -26,7 +26,7 @@ class AnswersFile:
     def __init__(self, path: Path, column: str, tiles: Mapping[str, int]) -> None:
         self.path, self._column = path, column
         columns = ("tile", column)
-        self._cells = TileCells(path, columns, columns, f"file of columns tile and {column}")
+        self._cells = TileCells(path, columns, columns, "file of answers")
         self._check(tiles)
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 from rsretrieve.audit.saved_decisions import ORIGIN_COLUMNS, read_decisions
 from rsretrieve.browse.tile_cells import TileCells
 from rsretrieve.data.labels.confirmed import Rule, contradiction
+from rsretrieve.data.labels.label_column import LabelColumn
 from rsretrieve.errors import InvalidArgument, LabelsError, TableError
 
 MADE = (Rule.ACCEPT, Rule.REJECT, Rule.CHOOSE, Rule.REMOVE, Rule.SKIP)
@@ -40,9 +41,14 @@ class DecidedRow:
     at: str = ""
 
     @property
+    def rule(self) -> str:
+        """The decision as a `Rule`; empty for a label of a labels file."""
+        return self.decision.strip().lower()
+
+    @property
     def is_open(self) -> bool:
         """Whether nobody decided: the program wrote the row."""
-        return self.decision.strip().lower() in _NOT_MADE
+        return self.rule in _NOT_MADE
 
     @classmethod
     def checked(cls, cells: Iterable[Any]) -> DecidedRow:
@@ -59,12 +65,26 @@ class DecidedRow:
             raise InvalidArgument(f"a text is empty or has more than {_LONGEST} letters")
         if row.decision not in MADE:
             raise InvalidArgument(f"{row.decision!r} is no decision; {', '.join(MADE)} are")
-        problem = contradiction(
-            Rule(row.decision), *(text or None for text in (row.label, *texts[3:5]))
-        )
+        problem = contradiction(Rule(row.decision), *_labels_of(row))
         if problem:
             raise InvalidArgument(f"the decision on {row.tile} contradicts itself: {problem}")
         return row
+
+
+def _labels_of(row: DecidedRow) -> list[str | None]:
+    """The label, the given and the suggested label, as `read_decisions` will read them.
+
+    Raises:
+        InvalidArgument: one of them is a list, written as text.
+    """
+    names = ("label", "given_label", "suggested_label")
+    try:
+        return [
+            LabelColumn(Path("the page"), name, "tile").label(getattr(row, name), row.tile)
+            for name in names
+        ]
+    except LabelsError as error:
+        raise InvalidArgument(error.message, hint=error.hint) from error
 
 
 COLUMNS = tuple(each.name for each in fields(DecidedRow))

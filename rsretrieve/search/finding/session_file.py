@@ -32,7 +32,8 @@ class SessionFile:
         self._file = WatchedFile(path)
         self.session: FindSession | None = None
         if path.exists():
-            self.session = self._read()
+            with self._file.reading():
+                self.session = self._read()
 
     def newer(self) -> FindSession | None:
         """The session with what another program added to it; None if the file is unchanged.
@@ -44,9 +45,10 @@ class SessionFile:
         """
         if not self._file.is_changed:
             return None
-        found = self._read() if self.path.exists() else None
-        if found is None or self.session is None or not found.continues(self.session):
-            raise self._refusal()
+        with self._file.reading():  # what is refused stays a change
+            found = self._read() if self.path.exists() else None
+            if found is None or self.session is None or not found.continues(self.session):
+                raise self._refusal()
         self.session = found
         return found
 
@@ -70,7 +72,6 @@ class SessionFile:
         )
 
     def _read(self) -> FindSession:
-        with self._file.reading():
-            found = read_session(self.path)
-            require_same_embedding(self._store, found)
+        found = read_session(self.path)
+        require_same_embedding(self._store, found)
         return found
