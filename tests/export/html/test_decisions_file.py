@@ -160,6 +160,14 @@ def test_decisions_of_an_earlier_audit_fit_the_suggestions_of_this_page(
     assert saved == [("a.png", label, rule), ("b.png", "water", Rule.ACCEPT)]
 
 
+@pytest.mark.parametrize("rule", [Rule.ACCEPT, Rule.REJECT])
+def test_a_suggestion_that_is_the_given_label_keeps_the_rule(node, tmp_path, rule):
+    page = {"id": "a", "cards": [{**CARD, "suggested": "road"}, {**CARD, "tile": "b.png"}]}
+    load = f"{HEADER}a.png,road,{rule.value},road,road\n"
+    read = on_page(node, {"page": page, "kept": {}, "load": load})
+    assert decisions_of(tmp_path / "d.csv", read["csv"])[0] == ("a.png", "road", rule)
+
+
 def test_what_an_older_page_kept_in_the_browser_fits_its_suggestions(node, tmp_path):
     decision = {"decision": "accept", "label": "forest", "by": "", "at": ""}
     other = ["c.png", ["c.png", "x", "undecided", "x", "", "", "", ""]]

@@ -165,8 +165,10 @@ function faultOf([, label, decision, given, suggested]) {
 
 // A decision that was made elsewhere, perhaps on another suggestion, as one on a card of this page.
 function asDecided(position, { decision, label, by, at }) {
-  if (decision === "skip") return { decision, label: CARDS[position].given, by, at };
-  return { decision: ruleFor(position, label), label, by, at };
+  const { given, suggested } = CARDS[position];
+  if (decision === "skip") return { decision, label: given, by, at };
+  const isAccepted = decision === "accept" && label !== "" && label === suggested;  // given, too, maybe
+  return { decision: isAccepted ? "accept" : ruleFor(position, label), label, by, at };
 }
 
 // Whether two decisions on a tile contradict each other. Whoever decides again changes their mind;
