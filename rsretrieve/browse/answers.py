@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
-from threading import Lock
 
-from rsretrieve._core.atomic_write import write_text
-from rsretrieve._core.tables import read_table
-from rsretrieve.errors import OutputExists, TableError
+from rsretrieve.browse.tile_cells import TileCells
 
 ANSWERS = ("yes", "no")
 
@@ -19,7 +14,8 @@ class AnswersFile:
     """A CSV file that is written anew after every change.
 
     Args:
-        path: the file. One that this class wrote goes on; another is refused.
+        path: the file. One with these columns and tiles goes on, with its other columns; another
+            is refused.
         column: what stands beside the tile: `answer` or `label`.
         tiles: the ids that there are.
 
@@ -28,36 +24,35 @@ class AnswersFile:
     """
 
     def __init__(self, path: Path, column: str, tiles: Mapping[str, int]) -> None:
-        self.path, self._column, self._tiles = path, column, tiles
-        self._lock = Lock()
-        self.values: dict[str, str] = self._read() if path.exists() else {}
+        self.path, self._column = path, column
+        columns = ("tile", column)
+        self._cells = TileCells(path, columns, columns, "file of answers")
+        self._check(tiles)
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The answers by tile."""
+        rows = self._cells.rows.items()
+        return {tile: row[self._column] for tile, row in rows if row[self._column]}
 
     def change(self, changes: Mapping[str, str]) -> None:
-        """Take answers over; an empty one takes an answer back. The file is written at once."""
-        with self._lock:
-            values = {**self.values, **changes}
-            self.values = {tile: value for tile, value in values.items() if value}
-            text = io.StringIO()
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(("tile", self._column))
-            writer.writerows(self.values.items())
-            write_text(self.path, text.getvalue(), overwrite=True)
+        """Take answers over; an empty one takes an answer back. The file is written at once.
 
-    def _read(self) -> dict[str, str]:
-        try:
-            rows = {
-                row["tile"]: row[self._column]
-                for _, row in read_table(self.path, ("tile", self._column))
+        Raises:
+            OutputBusy: another process writes the file.
+            OutputExists: another program changed the file; nothing is written.
+        """
+        self._cells.change(
+            {
+                tile: {"tile": tile, self._column: value} if value else None
+                for tile, value in changes.items()
             }
-        except (TableError, KeyError) as error:
-            raise OutputExists(
-                f"{self.path} exists and has no columns tile and {self._column}",
-                hint="choose another file",
-            ) from error
-        unknown = [tile for tile in rows if tile not in self._tiles]
-        if unknown or (self._column == "answer" and not set(rows.values()) <= {*ANSWERS}):
-            raise OutputExists(
-                f"{self.path} exists and is no file of answers about this index",
-                hint="choose another file",
-            )
-        return rows
+        )
+
+    def _check(self, tiles: Mapping[str, int]) -> None:
+        unknown = [tile for tile in self._cells.rows if tile not in tiles]
+        if unknown:
+            raise self._cells.refusal(f"the index has no tile {unknown[0]!r}")
+        others = {*self.values.values()} - {*ANSWERS}
+        if self._column == "answer" and others:
+            raise self._cells.refusal(f"{min(others)!r} is none of the answers yes and no")

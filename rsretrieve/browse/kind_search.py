@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from rsretrieve._core.locks import only_writer
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.store.folder import IndexStore
-from rsretrieve.search.finding.find_kind import KindFinder, require_same_embedding
-from rsretrieve.search.finding.find_session import (
-    Answer,
-    FindSession,
-    GivenExample,
-    read_session,
-    write_session,
-)
+from rsretrieve.search.finding.find_kind import KindFinder
+from rsretrieve.search.finding.find_session import Answer, FindSession, GivenExample
 from rsretrieve.search.finding.kind_ranking import KindSearch
+from rsretrieve.search.finding.session_file import SessionFile
 
 PROPOSED = 10
 _MIN_PROBABILITY = 0.5
@@ -26,6 +23,8 @@ _MOST_SHOWN = 10_000
 
 class KindSearchFile:
     """A search for all tiles of a kind, whose session lies in a file.
+
+    If `rsretrieve find` goes on with the session meanwhile, the search goes on from there.
 
     Args:
         store: the index.
@@ -40,15 +39,12 @@ class KindSearchFile:
         self.path, self._store, self._lock = path, store, Lock()
         self._finder: KindFinder | None = None
         self._search: KindSearch | None = None
-        self._kept: FindSession | None = None
-        if path.exists():
-            self._kept = read_session(path)
-            require_same_embedding(store, self._kept)
+        self._file = SessionFile(path, store)
 
     @property
     def goes_on(self) -> bool:
         """Whether there is a session to go on with."""
-        return self._finder is not None or self._kept is not None
+        return self._session is not None
 
     def begin(self, likes: Sequence[str], unlikes: Sequence[str]) -> dict[str, Any]:
         """Begin, or go on with the session and more examples.
@@ -62,8 +58,10 @@ class KindSearchFile:
 
         Raises:
             InputError: there is no example of the wanted kind.
+            OutputBusy: another process writes the session.
+            OutputExists: the session was removed, or is that of another search.
         """
-        with self._lock:
+        with self._changing():
             manifest = self._store.manifest
             session = self._session or FindSession(
                 str(self._store.folder), manifest.model_fingerprint, manifest.dimensions
@@ -91,8 +89,10 @@ class KindSearchFile:
 
         Raises:
             InvalidArgument: the search has not begun, or an answer is none of the three.
+            OutputBusy: another process writes the session.
+            OutputExists: the session was removed, or is that of another search.
         """
-        with self._lock:
+        with self._changing():
             finder = self._begun()
             try:
                 finder.answer({tile: Answer(answer) for tile, answer in answers.items()})
@@ -116,7 +116,16 @@ class KindSearchFile:
 
     @property
     def _session(self) -> FindSession | None:
-        return self._kept if self._finder is None else self._finder.session
+        return self._file.session if self._finder is None else self._finder.session
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Lock the session, and take over what another program added to it."""
+        with self._lock, only_writer(self.path):
+            newer = self._file.newer()
+            if newer is not None and self._finder is not None:
+                self._finder = KindFinder(self._store, newer, search=self._search)
+            yield
 
     def _begun(self) -> KindFinder:
         if self._finder is None:
@@ -125,7 +134,7 @@ class KindSearchFile:
 
     def _proposed(self, finder: KindFinder) -> dict[str, Any]:
         proposals = finder.propose(PROPOSED)
-        write_session(self.path, finder.session)
+        self._file.write(finder.session)
         found = finder.found(_MIN_PROBABILITY)
         state: dict[str, Any] = {
             "proposals": [

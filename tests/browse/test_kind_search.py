@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+import rsretrieve
+from rsretrieve._core.locks import only_writer
 from rsretrieve.browse.app import make_app
 from rsretrieve.browse.kind_search import PROPOSED, KindSearchFile
 from rsretrieve.errors import InputError, ModelMismatch
@@ -68,6 +70,45 @@ def test_an_answer_that_is_none_changes_nothing(app, kept):
     before = kept.kind.path.read_bytes()
     assert posted(app, f"/{TOKEN}/find-answers", {"5": "perhaps"}).status == 400
     assert kept.kind.path.read_bytes() == before
+
+
+def test_what_find_adds_meanwhile_is_kept(app, kept, view):
+    posted(app, f"/{TOKEN}/find", {"likes": [3]})
+    finder = rsretrieve.find(view.store.folder, session=kept.kind.path)
+    finder.answer({"tile 06.png": True, "tile 07.png": False})
+    state = posted(app, f"/{TOKEN}/find-answers", {"9": "no"})
+    assert state.status == 200
+    session = read_session(kept.kind.path)
+    assert {*session.answers} == {"tile 06.png", "tile 07.png", "tile 09.png"}
+    found = asked(app, f"/{TOKEN}/found").json
+    assert 6 in {one["row"] for one in found if one["confirmed"]}
+    finder.answer({"tile 08.png": False})
+    posted(app, f"/{TOKEN}/find", {"likes": [12]})
+    session = read_session(kept.kind.path)
+    assert {*session.answers} >= {"tile 06.png", "tile 08.png", "tile 09.png"}
+    assert [example.tile for example in session.examples] == ["tile 03.png", "tile 12.png"]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_the_session_of_another_search_is_not_overwritten(app, kept, view, begun):
+    if begun:
+        posted(app, f"/{TOKEN}/find", {"likes": [3]})
+        kept.kind.path.unlink()
+    rsretrieve.find(view.store.folder, "tile 04.png", session=kept.kind.path)
+    content = kept.kind.path.read_bytes()
+    for _ in range(2):
+        refused = posted(app, f"/{TOKEN}/find", {"likes": [3]})
+        assert (refused.status, "another program" in refused.json["error"]) == (400, True)
+    assert kept.kind.path.read_bytes() == content
+
+
+def test_a_session_that_find_writes_is_busy(app, kept):
+    posted(app, f"/{TOKEN}/find", {"likes": [3]})
+    with only_writer(kept.kind.path):
+        refused = posted(app, f"/{TOKEN}/find-answers", {"9": "no"})
+    assert (refused.status, "another rsretrieve" in refused.json["error"]) == (400, True)
+    assert posted(app, f"/{TOKEN}/find-answers", {"9": "no"}).status == 200
+    assert {*read_session(kept.kind.path).answers} == {"tile 09.png"}
 
 
 def test_another_file_or_index_is_refused(app, kept, view, tmp_path):

@@ -64,7 +64,8 @@ class Finder(PlacedFiles):
     `probability`, `answer`, `path`, `label`, `crs`, `lon`, `lat`.
 
     Attributes:
-        path: the session, which keeps examples and answers; it is written after each change.
+        path: the session, which keeps examples and answers; it is written after each change. If
+            another program went on with it, the next change begins with what it added.
         proposals: the tiles to look at, as `propose` gave them last.
 
     Example:
@@ -106,12 +107,13 @@ class Finder(PlacedFiles):
 
         Raises:
             InvalidArgument: an argument is of a wrong type.
+            OutputBusy: another process writes the session.
+            OutputExists: the session was removed, or replaced by that of another search.
         """
         with CallReport(None):
             wanted = whole(count, "count", 1)
             with only_writer(self.path):
-                self._shown = self._run.finder.propose(wanted)
-                self._run.save()
+                self._shown = self._run.propose(wanted)
         self.proposals = tuple(map(self._proposed, self._shown))
         return self.proposals
 
@@ -125,6 +127,8 @@ class Finder(PlacedFiles):
         Raises:
             InvalidArgument: an argument is of a wrong type, or an answer is unknown.
             InputError: a tile is not in the index, or no positive is left.
+            OutputBusy: another process writes the session.
+            OutputExists: the session was removed, or replaced by that of another search.
         """
         with CallReport(None) as call:
             ids = {*self._index.store.rows.column("id")}

@@ -74,15 +74,17 @@ def find(
         )
         least = _share(min_probability, "min_probability")
         trusted = flag(trust_sources, "trust_sources")
-        run = FindRun(
-            opened.store,
-            path,
-            opened_model(opened).search_context(call),
-            targets=targets,
-            trust=Trust.TRUSTED if trusted else Trust.NAMED,
-            seed=None if seed is None else whole(seed, "seed"),
-        )
+        begun_with = None if seed is None else whole(seed, "seed")
+        context = opened_model(opened).search_context(call)
         with only_writer(path):
+            run = FindRun(
+                opened.store,
+                path,
+                context,
+                targets=targets,
+                trust=Trust.TRUSTED if trusted else Trust.NAMED,
+                seed=begun_with,
+            )
             call.notice(*run.begin(_names(like, "like"), _names(unlike, "unlike"), ()))
             call.notice(*run.finder.notices)
             run.save()

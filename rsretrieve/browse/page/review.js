@@ -80,7 +80,7 @@ Object.assign(Decisions, {
 
   restore() {
     for (const [position, decision, label, by, at] of DATA.kept) {
-      this.put(position, { decision: decision || ruleFor(position, label), label, by, at });
+      if (!NOT_MADE.includes(decision)) this.put(position, asDecided(position, { decision, label, by, at }));
     }
     this.others = earlier();
     this.atProgram = new Map(this.of);
@@ -105,7 +105,6 @@ Object.assign(Decisions, {
     for (const [tile, row] of this.others) {
       if (row === this.othersAtProgram.get(tile)) continue;
       const [, label, decision, given, suggested, kind, by, at] = row;
-      if (["undecided", "suggestion"].includes(decision)) continue;  // nobody decided
       const rule = RULES.includes(decision) ? decision : label ? "choose" : "remove";
       others[tile] = [label, rule, given, suggested, kind, by, at];
     }
@@ -124,23 +123,39 @@ Object.assign(Decisions, {
     const [sentCards, sentOthers] = [new Map(this.of), new Map(this.others)];
     try {
       const { refused } = await sent("decided", { cards, others });
-      for (const tile of refused) {
-        this.others.delete(tile);
-        sentOthers.delete(tile);
-      }
-      if (refused.length) Progress.show(`${counted(refused.length, "loaded decision")} contradict themselves and are not kept.`);
+      const notKept = new Set(refused);
       for (const position of Object.keys(cards).map(Number)) {
+        if (notKept.has(CARDS[position].tile)) continue;
         if (sentCards.has(position)) this.atProgram.set(position, sentCards.get(position));
         else this.atProgram.delete(position);
       }
+      for (const tile of refused) this.takeBack(tile, sentCards, sentOthers);
       this.othersAtProgram = sentOthers;
       this.tell(true, "");
+      if (refused.length) this.tellRefused(refused);
     } catch (error) {
       this.tell(false, `Not kept: ${error.message}. It is tried again.`);
       setTimeout(() => this.write(), RETRY_MS);
     }
     this.isSending = false;
     if (this.kept) this.write();  // what was decided meanwhile
+  },
+
+  // A decision that the program refuses becomes again what the program has. What was decided
+  // meanwhile stays, and is sent next.
+  takeBack(tile, sentCards, sentOthers) {
+    const position = POSITION.get(tile);
+    const [here, key, wasSent, had] = position === undefined
+      ? [this.others, tile, sentOthers, this.othersAtProgram]
+      : [this.of, position, sentCards, this.atProgram];
+    if (here.get(key) === wasSent.get(key)) replaced(here, key, had.get(key));
+    replaced(wasSent, key, had.get(key));
+  },
+
+  tellRefused(tiles) {
+    View.refresh();
+    Progress.show(contradicting(tiles, "not kept"));
+    Progress.say(byId("status").textContent);
   },
 
   tell(kept, warning) {
@@ -150,6 +165,11 @@ Object.assign(Decisions, {
     if (isNew && warning) Progress.say(warning);
   },
 });
+
+function replaced(map, key, value) {
+  if (value === undefined) map.delete(key);
+  else map.set(key, value);
+}
 
 async function sent(name, content) {
   const body = JSON.stringify(content);

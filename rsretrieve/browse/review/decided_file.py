@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-from rsretrieve._core.tables import columns_of, read_table, write_csv
 from rsretrieve.audit.saved_decisions import ORIGIN_COLUMNS, read_decisions
+from rsretrieve.browse.tile_cells import TileCells
 from rsretrieve.data.labels.confirmed import Rule, contradiction
-from rsretrieve.errors import InvalidArgument, LabelsError, OutputExists, TableError
+from rsretrieve.data.labels.label_column import LabelColumn
+from rsretrieve.errors import InvalidArgument, LabelsError, TableError
 
 MADE = (Rule.ACCEPT, Rule.REJECT, Rule.CHOOSE, Rule.REMOVE, Rule.SKIP)
 """The decisions that a person makes on the page."""
+_NOT_MADE = (Rule.UNDECIDED, Rule.SUGGESTION)
 _LONGEST = 4_096
 
 
@@ -39,6 +40,16 @@ class DecidedRow:
     by: str = ""
     at: str = ""
 
+    @property
+    def rule(self) -> str:
+        """The decision as a `Rule`; empty for a label of a labels file."""
+        return self.decision.strip().lower()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody decided: the program wrote the row."""
+        return self.rule in _NOT_MADE
+
     @classmethod
     def checked(cls, cells: Iterable[Any]) -> DecidedRow:
         """A row that the page sent.
@@ -54,12 +65,26 @@ class DecidedRow:
             raise InvalidArgument(f"a text is empty or has more than {_LONGEST} letters")
         if row.decision not in MADE:
             raise InvalidArgument(f"{row.decision!r} is no decision; {', '.join(MADE)} are")
-        problem = contradiction(
-            Rule(row.decision), *(text or None for text in (row.label, *texts[3:5]))
-        )
+        problem = contradiction(Rule(row.decision), *_labels_of(row))
         if problem:
             raise InvalidArgument(f"the decision on {row.tile} contradicts itself: {problem}")
         return row
+
+
+def _labels_of(row: DecidedRow) -> list[str | None]:
+    """The label, the given and the suggested label, as `read_decisions` will read them.
+
+    Raises:
+        InvalidArgument: one of them is a list, written as text.
+    """
+    names = ("label", "given_label", "suggested_label")
+    try:
+        return [
+            LabelColumn(Path("the page"), name, "tile").label(getattr(row, name), row.tile)
+            for name in names
+        ]
+    except LabelsError as error:
+        raise InvalidArgument(error.message, hint=error.hint) from error
 
 
 COLUMNS = tuple(each.name for each in fields(DecidedRow))
@@ -69,65 +94,45 @@ class DecidedFile:
     """A file of decisions that is written anew after every change.
 
     Args:
-        path: the file. A file of decisions goes on; another is refused.
-
-    Attributes:
-        rows: the decisions by tile.
+        path: the file. A file of decisions goes on, with its other columns; another is refused.
 
     Raises:
         OutputExists: the file is no file of decisions.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self._lock = path, Lock()
-        self.rows: dict[str, DecidedRow] = {}
-        self._origin = ("", "")
-        self._has_origin = False
-        if path.exists():
-            self._read()
-        self._state = _state(path)
+        self.path = path
+        self._cells = TileCells(path, COLUMNS, ("tile", "label", "decision"), "file of decisions")
+        self._origin: dict[str, str] = {}
+        if self._cells.rows:
+            self._check()
+
+    @property
+    def rows(self) -> dict[str, DecidedRow]:
+        """The rows by tile; nobody decided on some of them (`is_open`)."""
+        return {
+            tile: DecidedRow(*(row.get(name, "") for name in COLUMNS))
+            for tile, row in self._cells.rows.items()
+        }
 
     def change(self, changes: Mapping[str, DecidedRow | None]) -> None:
         """Take decisions over; None takes one back. The file is written at once.
 
         Raises:
+            OutputBusy: another process writes the file.
             OutputExists: another program changed the file; nothing is written.
         """
-        with self._lock:
-            if _state(self.path) != self._state:
-                raise OutputExists(
-                    f"{self.path} was changed by another program; nothing is written to it",
-                    hint="end this program and start it again: it then reads the file anew",
-                )
-            changed = {**self.rows, **changes}
-            self.rows = {tile: row for tile, row in changed.items() if row is not None}
-            ends = self._origin if self._has_origin else ()
-            columns = (*COLUMNS, *(ORIGIN_COLUMNS if self._has_origin else ()))
-            rows = [(*astuple(row), *ends) for row in self.rows.values()]
-            write_csv(self.path, columns, rows, overwrite=True)
-            self._state = _state(self.path)
+        self._cells.change(
+            {
+                tile: None if row is None else {**asdict(row), **self._origin}
+                for tile, row in changes.items()
+            }
+        )
 
-    def _read(self) -> None:
+    def _check(self) -> None:
         try:
-            if "decision" not in columns_of(self.path):
-                raise TableError(f"{self.path} has no column decision")
-            for _, row in read_table(self.path, ("tile", "label")):
-                self.rows[row["tile"]] = DecidedRow(*(row.get(name, "") for name in COLUMNS))
-                if all(name in row for name in ORIGIN_COLUMNS):
-                    self._has_origin = True
-                    self._origin = (row[ORIGIN_COLUMNS[0]], row[ORIGIN_COLUMNS[1]])
-            if self.rows:
-                read_decisions(self.path)
+            origin = read_decisions(self.path).origin
         except (TableError, LabelsError) as error:
-            raise OutputExists(
-                f"{self.path} exists and is no file of decisions ({error.message})",
-                hint="choose another file for --decided; audit-labels --decisions reads several",
-            ) from error
-
-
-def _state(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size
+            raise self._cells.refusal(error.message) from error
+        if origin is not None:
+            self._origin = dict(zip(ORIGIN_COLUMNS, (origin.file, origin.digest)))

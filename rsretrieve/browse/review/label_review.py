@@ -85,14 +85,14 @@ class Review:
 
     def page(self) -> str:
         """The page as HTML, with the decisions that are kept."""
-        rows = self.decided.rows
+        rows = {tile: row for tile, row in self.decided.rows.items() if not row.is_open}
         cards = {self._position[tile]: row for tile, row in rows.items() if tile in self._position}
         others = [row for tile, row in rows.items() if tile not in self._position]
         content = {
             **self._data,
             "decisionsFile": str(self.decided.path.absolute()),
             "kept": [
-                [position, row.decision if row.decision in MADE else "", row.label, row.by, row.at]
+                [position, row.rule if row.rule in MADE else "", row.label, row.by, row.at]
                 for position, row in sorted(cards.items())
             ],
             "earlier": [[*astuple(row), "", ""] for row in others],
@@ -165,29 +165,32 @@ class Review:
                 decision, given label, suggested label, kind, by, at. Null takes a decision back.
 
         Returns:
-            The tiles among `others` whose decisions are none, or contradict themselves; these are
-            not kept.
+            The tiles whose decisions are none, or contradict themselves; these are not kept, all
+            others are.
 
         Raises:
-            InvalidArgument: the decisions on cards are none.
+            InvalidArgument: there is no such card.
+            OutputBusy: another process writes the file.
             OutputExists: another program changed the file.
         """
         cards, others = content.get("cards", {}), content.get("others", {})
         if not isinstance(cards, dict) or not isinstance(others, dict):
             raise InvalidArgument("decisions by card and by tile are expected")
-        changes: dict[str, DecidedRow | None] = {}
+        cells: dict[str, list[Any] | None] = {}
         for key, given in cards.items():
             card = self._request.rows[self._card(key)]
-            changes[card["tile"]] = None if given is None else _of_card(card, given)
-        refused = []
+            cells[card["tile"]] = None if given is None else _of_card(card, given)
         for tile, given in others.items():
+            cells[tile] = None if given is None else [tile, *_list(given)]
+        changes: dict[str, DecidedRow | None] = {}
+        refused = []
+        for tile, row in cells.items():
             try:
-                row = None if given is None else DecidedRow.checked([tile, *_list(given)])
+                changes[tile] = None if row is None else DecidedRow.checked(row)
             except InvalidArgument:
                 refused.append(tile)
-                continue
-            changes[tile] = row
-        self.decided.change(changes)
+        if changes:
+            self.decided.change(changes)
         return refused
 
     def _card(self, key: str) -> int:
@@ -197,10 +200,11 @@ class Review:
         return position
 
 
-def _of_card(row: Row, given: Any) -> DecidedRow:
+def _of_card(row: Row, given: Any) -> list[Any]:
+    """The cells of a decision on a card."""
     rule, label, by, at = given if isinstance(given, list) and len(given) == 4 else [None] * 4
     seen = (row["given_label"], row["suggested_label"], row["kind"] or "wrong_label")
-    return DecidedRow.checked([row["tile"], label, rule, *seen, by, at])
+    return [row["tile"], label, rule, *seen, by, at]
 
 
 def _list(given: Any) -> list[Any]:

@@ -8,21 +8,21 @@ from pathlib import Path
 from rsretrieve.data.tile import Trust
 from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.index.store.folder import IndexStore
-from rsretrieve.search.finding.find_kind import KindFinder, require_same_embedding
-from rsretrieve.search.finding.find_session import (
-    Answer,
-    FindSession,
-    read_session,
-    write_session,
-)
+from rsretrieve.search.finding.find_kind import KindFinder
+from rsretrieve.search.finding.find_session import Answer, FindSession
 from rsretrieve.search.finding.given_answers import read_answers
 from rsretrieve.search.finding.given_examples import look_up_examples
 from rsretrieve.search.finding.kind_estimate import Targets
+from rsretrieve.search.finding.proposals import Proposal
+from rsretrieve.search.finding.session_file import SessionFile
 from rsretrieve.search.search import SearchContext
 
 
 class FindRun:
     """A search whose session lies in a file.
+
+    It is made, and its methods are called, while the file is locked by `only_writer`. If another
+    program went on with the session since, this search goes on from there.
 
     Args:
         store: the index.
@@ -54,6 +54,7 @@ class FindRun:
         seed: int | None = None,
     ) -> None:
         self._store, self.path = store, path
+        self._file = SessionFile(path, store)
         self._context, self._targets, self._trust = context, targets, trust
         self._session = self._opened(seed)
 
@@ -92,26 +93,55 @@ class FindRun:
         self.finder = KindFinder(self._store, session, self._targets)
         return notices
 
+    def propose(self, count: int) -> list[Proposal]:
+        """Propose tiles to look at next, and save the round.
+
+        Args:
+            count: number of tiles.
+
+        Raises:
+            OutputExists: the file was removed, or holds another search.
+        """
+        self._go_on()
+        shown = self.finder.propose(count)
+        self.save()
+        return shown
+
     def answer(self, answers: Mapping[str, Answer]) -> None:
-        """Take answers, by tile id, and save them."""
+        """Take answers, by tile id, save them, and rank all tiles again.
+
+        Raises:
+            OutputExists: the file was removed, or holds another search.
+        """
+        self._go_on()
         self.finder.answer(answers)
         self.save()
 
     def keep(self, answers: Mapping[str, Answer]) -> None:
-        """Write the session with more answers, by which the tiles are not ranked yet."""
-        write_session(self.path, self.finder.session.with_answers(answers))
+        """Save more answers, by which the tiles are not ranked yet.
+
+        Raises:
+            OutputExists: the file was removed, or holds another search.
+        """
+        self._go_on()
+        self._file.write(self.finder.session.with_answers(answers))
 
     def save(self) -> None:
         """Write the session."""
-        write_session(self.path, self.finder.session)
+        self._file.write(self.finder.session)
+
+    def _go_on(self) -> None:
+        """Take over what another program added to the session."""
+        newer = self._file.newer()
+        if newer is not None:
+            self.finder = KindFinder(self._store, newer, self._targets)
 
     def _opened(self, seed: int | None) -> FindSession:
-        if not self.path.exists():
+        session = self._file.session
+        if session is None:
             manifest = self._store.manifest
             fingerprint, dimensions = manifest.model_fingerprint, manifest.dimensions
             return FindSession(str(self._store.folder), fingerprint, dimensions, seed or 0)
-        session = read_session(self.path)
-        require_same_embedding(self._store, session)
         if seed not in (None, session.seed):
             raise InvalidArgument(
                 f"the session {self.path} began with the seed {session.seed}, not {seed}",

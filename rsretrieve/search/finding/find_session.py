@@ -90,6 +90,15 @@ class FindSession:
         """The session after another round of proposals."""
         return replace(self, rounds=(*self.rounds, tuple(tiles)))
 
+    def continues(self, earlier: FindSession) -> bool:
+        """Whether this is an earlier session, or what became of it."""
+        return (
+            self.seed == earlier.seed
+            and self.examples[: len(earlier.examples)] == earlier.examples
+            and self.rounds[: len(earlier.rounds)] == earlier.rounds
+            and self.answers.keys() >= earlier.answers.keys()
+        )
+
 
 def write_session(path: Path, session: FindSession) -> None:
     """Write a session; replaces the file, whose content the session includes."""

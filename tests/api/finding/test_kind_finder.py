@@ -110,6 +110,34 @@ def test_targets_decide_when_it_is_enough(kinds, tmp_path):
     assert rsretrieve.find(kinds, session=tmp_path / "s.json", **easy).is_enough
 
 
+def test_two_searches_in_one_session_lose_no_answer(kinds, tmp_path):
+    one = rsretrieve.find(kinds, "0/3.tif", session=tmp_path / "s.json")
+    one.propose(3)
+    other = rsretrieve.find(kinds, session=tmp_path / "s.json")
+    other.answer({"0/5.tif": True})
+    one.answer({"1/5.tif": False})
+    other.propose(3)
+    one.answer({"1/6.tif": False})
+    again = rsretrieve.find(kinds, session=tmp_path / "s.json")
+    assert again.answers == {"0/5.tif": True, "1/5.tif": False, "1/6.tif": False}
+    assert one.answers == again.answers
+
+
+def test_a_session_that_was_replaced_or_removed_is_not_written(kinds, tmp_path):
+    session = tmp_path / "s.json"
+    finder = rsretrieve.find(kinds, "0/3.tif", session=session)
+    session.unlink()
+    with pytest.raises(OutputExists, match="another program"):
+        finder.propose(3)
+    assert not session.exists()
+    rsretrieve.find(kinds, "1/3.tif", session=session).answer({"1/5.tif": True})
+    content = session.read_bytes()
+    for change in (lambda: finder.propose(3), lambda: finder.answer({"0/5.tif": True})):
+        with pytest.raises(OutputExists, match="another program"):
+            change()
+    assert session.read_bytes() == content
+
+
 def test_a_path_is_an_example(kinds, tmp_path):
     np.save(tmp_path / "v.npy", np.load(kinds / "embeddings.npy")[3])
     finder = rsretrieve.find(kinds, tmp_path / "v.npy", session=tmp_path / "s.json")

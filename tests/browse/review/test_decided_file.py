@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+from pyarrow import parquet, table
 
 from rsretrieve.audit.saved_decisions import read_decisions
 from rsretrieve.browse.review.decided_file import DecidedFile, DecidedRow
@@ -62,6 +63,36 @@ def test_another_file_is_refused_and_stays(tmp_path, text):
     assert path.read_text() == text
 
 
+def test_other_columns_and_the_origin_of_each_row_are_kept(tmp_path):
+    path = tmp_path / "decisions.csv"
+    path.write_text(
+        "tile,note,label,decision,given_label,labels_file,labels_digest\n"
+        "a,ask Bob,road,reject,road,/labels.csv,ab12\n"
+        "c,,sand,undecided,sand,,\n"
+    )
+    file = DecidedFile(path)
+    file.change({"b": REMOVED})
+    file.change({"a": None})
+    file.change({"a": ACCEPTED})
+    lines = path.read_text().splitlines()
+    assert lines[0].startswith("tile,note,label,decision,given_label,labels_file,labels_digest,")
+    assert lines[1] == "c,,sand,undecided,sand,,,,,,"
+    assert lines[2].startswith("b,,,remove,water,/labels.csv,ab12,")
+    assert lines[3].startswith("a,ask Bob,'=road,accept,water,/labels.csv,ab12,")
+    found = read_decisions(path)
+    assert (found.origin.file, found.undecided) == ("/labels.csv", 1)
+    assert [row.is_open for row in DecidedFile(path).rows.values()] == [True, False, False]
+
+
+def test_parquet_is_refused_and_stays(tmp_path):
+    path = tmp_path / "dec.parquet"
+    parquet.write_table(table({"tile": ["a"], "label": ["x"], "decision": ["person"]}), path)
+    content = path.read_bytes()
+    with pytest.raises(OutputExists, match="Parquet"):
+        DecidedFile(path)
+    assert path.read_bytes() == content
+
+
 def test_a_file_that_another_program_changed_is_not_replaced(tmp_path):
     path = tmp_path / "decisions.csv"
     file = DecidedFile(path)
@@ -81,6 +112,8 @@ def test_a_file_that_another_program_changed_is_not_replaced(tmp_path):
         ["a", "road", "person", "", "", "", "", ""],
         ["a", "road", "remove", "", "", "", "", ""],
         ["a", "", "accept", "water", "road", "", "", ""],
+        ["a", "None", "choose", "water", "road", "", "", ""],
+        ["a", "['a', 'b']", "choose", "water", "road", "", "", ""],
         ["a", "sand", "accept", "water", "road", "", "", ""],
         ["", "road", "choose", "", "", "", "", ""],
         ["a", "r" * 5_000, "choose", "", "", "", "", ""],

@@ -81,15 +81,49 @@ def test_decisions_on_other_tiles_are_kept_unless_they_contradict_themselves(rev
 
 
 @pytest.mark.parametrize(
+    "given",
+    [
+        "accept",
+        ["accept", "class 0", "", ""],
+        ["accept", 3, "", ""],
+        ["undecided", "class 1", "", ""],
+        ["choose", "None", "", ""],
+        ["choose", "x" * 5_000, "", ""],
+    ],
+)
+def test_a_card_that_is_refused_is_named_and_the_others_are_kept(review, given):
+    assert review.decide({"cards": {"0": given}}) == ["tile 01.png"]
+    assert not review.decided.path.exists()
+    other = ["reject", "class 2", "", ""]
+    assert review.decide({"cards": {"0": given, "1": other}}) == ["tile 01.png"]
+    kept = read_decisions(review.decided.path)
+    assert [(d.tile_id, d.label) for d in kept.decisions] == [("tile 02.png", "class 2")]
+
+
+def test_rows_that_nobody_decided_on_are_no_decisions_of_the_page(review):
+    review.decided.path.write_text(
+        "tile,label,decision,given_label\n"
+        "tile 01.png,class 1,undecided,class 1\n"
+        "tile 02.png,class 0,Suggestion,class 2\n"
+        "tile 03.png,class 1,Accept,class 0\n"
+        "far.png,road,undecided,road\n"
+        "near.png,road,reject,road\n"
+    )
+    again = Review(review.view, review.saved, DecidedFile(review.decided.path))
+    data = data_of(again.page())
+    assert data["kept"] == [[2, "accept", "class 1", "", ""]]
+    assert [row[0] for row in data["earlier"]] == ["near.png"]
+    again.decide({"cards": {"3": ["skip", "class 1", "", ""]}})
+    assert "tile 02.png,class 0,Suggestion" in review.decided.path.read_text()
+
+
+@pytest.mark.parametrize(
     "content",
     [
         {"cards": []},
         {"cards": {"11": None}},
         {"cards": {"-1": None}},
         {"cards": {"x": None}},
-        {"cards": {"0": "accept"}},
-        {"cards": {"0": ["accept", "class 0", "", ""]}},
-        {"cards": {"0": ["accept", 3, "", ""]}},
         {"others": [1]},
     ],
 )

@@ -64,11 +64,24 @@ globalThis.localStorage = { getItem: (key) => data.kept[key] ?? null, setItem: (
 const Decisions = new Function(
   process.argv[1] + "; return Decisions;")();
 Decisions.restore();
-Decisions.set(0, "accept", "water");
-if (data.load) Decisions.readCsv(data.load);
-console.log(Decisions.csv());
+Decisions.set(data.page.cards.length - 1, "accept", "water");
+const found = data.load ? Decisions.readCsv(data.load) : null;
+console.log(JSON.stringify({ found, csv: Decisions.csv() }));
 """
+
+
+def on_page(node, content):
+    """What a page read from a file, and what it saves; its last card is decided on."""
+    command = [node, "-e", SAVING, SCRIPT]
+    given = json.dumps(content)
+    ran = subprocess.run(
+        command, input=given, capture_output=True, text=True, check=True, encoding="utf-8"
+    )
+    return json.loads(ran.stdout)
+
+
 CARD = {"tile": "a.png", "given": "road", "suggested": "water", "kind": "wrong_label"}
+TWO_CARDS = {"id": "a", "cards": [CARD, {**CARD, "tile": "b.png"}]}
 
 
 @pytest.mark.parametrize(("file", "digest"), [("/my labels.csv", "ab12"), ("", "")])
@@ -80,12 +93,8 @@ def test_saved_decisions_name_their_labels_and_hold_the_earlier_ones(node, tmp_p
     # Rows that an older page kept have fewer cells; rows of a file name other labels.
     kept = {"rsretrieve-audit-a-others": json.dumps([["c.png", ["c.png", "x"] + [""] * 6]])}
     load = "tile,label,labels_file,labels_digest\nd.png,y,/old.csv,ff\n"
-    content = json.dumps({"page": page, "kept": kept, "load": load})
-    command = [node, "-e", SAVING, SCRIPT]
-    ran = subprocess.run(
-        command, input=content, capture_output=True, text=True, check=True, encoding="utf-8"
-    )
-    (tmp_path / "d.csv").write_text(ran.stdout, encoding="utf-8")
+    ran = on_page(node, {"page": page, "kept": kept, "load": load})
+    (tmp_path / "d.csv").write_text(ran["csv"], encoding="utf-8")
     saved = read_decisions(tmp_path / "d.csv")
     assert saved.origin == LabelsOrigin(file, digest)
     assert saved.is_from_page
@@ -94,6 +103,82 @@ def test_saved_decisions_name_their_labels_and_hold_the_earlier_ones(node, tmp_p
         ("b.png", "sand", Rule.PERSON),
         ("c.png", "x", Rule.PERSON),
         ("d.png", "y", Rule.PERSON),
+    ]
+
+
+HEADER = "tile,label,decision,given_label,suggested_label\n"
+LEFT_OUT = [  # cells of a row, and whether it contradicts itself
+    ("road,undecided,road,", False),
+    ("water,suggestion,road,", False),
+    ("road, Undecided ,,", False),
+    ("forest,accept,beach,water", True),
+    ("forest,reject,beach,", True),
+    ("forest,remove,beach,", True),
+    (",accept,beach,water", True),
+    ("None,choose,beach,", True),
+    ("forest,perhaps,beach,", True),
+    ("forest,skip,beach,", True),
+]
+
+
+def decisions_of(path, text):
+    path.write_text(text, encoding="utf-8")
+    return [(d.tile_id, d.label, d.rule) for d in read_decisions(path).decisions]
+
+
+@pytest.mark.parametrize("tile", ["a.png", "elsewhere.png"])
+@pytest.mark.parametrize(("cells", "is_wrong"), LEFT_OUT)
+def test_rows_that_are_no_decision_of_a_person_are_left_out(node, tmp_path, tile, cells, is_wrong):
+    read = on_page(node, {"page": TWO_CARDS, "kept": {}, "load": f"{HEADER}{tile},{cells}\n"})
+    assert read["found"]["taken"] == 0
+    assert (read["found"]["open"], read["found"]["wrong"]) == ((0, [tile]) if is_wrong else (1, []))
+    saved = decisions_of(tmp_path / "d.csv", read["csv"])
+    assert saved == [("b.png", "water", Rule.ACCEPT)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "label", "rule"),
+    [
+        ("forest,accept,beach,forest", "forest", Rule.CHOOSE),
+        ("beach,reject,beach,forest", "beach", Rule.CHOOSE),
+        ("road,accept,beach,road", "road", Rule.REJECT),
+        ("water,choose,beach,road", "water", Rule.ACCEPT),
+        ("beach,skip,beach,forest", "road", Rule.SKIP),
+        (",remove,beach,forest", None, Rule.REMOVE),
+        ("water,,,", "water", Rule.ACCEPT),
+        ("road,Person,,", "road", Rule.REJECT),
+        (" water ,ACCEPT,road,water", "water", Rule.ACCEPT),
+        ("nan,,road,", None, Rule.REMOVE),
+    ],
+)
+def test_decisions_of_an_earlier_audit_fit_the_suggestions_of_this_page(
+    node, tmp_path, cells, label, rule
+):
+    read = on_page(node, {"page": TWO_CARDS, "kept": {}, "load": f"{HEADER}a.png,{cells}\n"})
+    assert read["found"]["taken"] == 1
+    saved = decisions_of(tmp_path / "d.csv", read["csv"])
+    assert saved == [("a.png", label, rule), ("b.png", "water", Rule.ACCEPT)]
+
+
+@pytest.mark.parametrize("rule", [Rule.ACCEPT, Rule.REJECT])
+def test_a_suggestion_that_is_the_given_label_keeps_the_rule(node, tmp_path, rule):
+    page = {"id": "a", "cards": [{**CARD, "suggested": "road"}, {**CARD, "tile": "b.png"}]}
+    load = f"{HEADER}a.png,road,{rule.value},road,road\n"
+    read = on_page(node, {"page": page, "kept": {}, "load": load})
+    assert decisions_of(tmp_path / "d.csv", read["csv"])[0] == ("a.png", "road", rule)
+
+
+def test_what_an_older_page_kept_in_the_browser_fits_its_suggestions(node, tmp_path):
+    decision = {"decision": "accept", "label": "forest", "by": "", "at": ""}
+    other = ["c.png", ["c.png", "x", "undecided", "x", "", "", "", ""]]
+    kept = {
+        "rsretrieve-audit-a": json.dumps({"a.png": decision}),
+        "rsretrieve-audit-a-others": json.dumps([other]),
+    }
+    ran = on_page(node, {"page": TWO_CARDS, "kept": kept})
+    assert decisions_of(tmp_path / "d.csv", ran["csv"]) == [
+        ("a.png", "forest", Rule.CHOOSE),
+        ("b.png", "water", Rule.ACCEPT),
     ]
 
 

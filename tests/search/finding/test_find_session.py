@@ -6,6 +6,7 @@ import json
 import math
 import os
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -155,3 +156,20 @@ def test_a_changed_byte_is_refused_or_read(place, byte, tmp_path_factory):
     path.write_bytes(content)
     with suppress(InputError):  # nothing else is raised
         assert isinstance(read_session(path), FindSession)
+
+
+def test_a_session_continues_what_it_grew_from():
+    earlier = SESSION
+    grown = earlier.with_round(["d.tif"]).with_answers({"b.tif": Answer.NO, "c.tif": Answer.YES})
+    grown = grown.with_examples([GivenExample("z", True, "z.tif")])
+    assert grown.continues(earlier)
+    assert earlier.continues(earlier)
+    assert not earlier.continues(grown)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"seed": 4}, {"examples": ()}, {"rounds": (("x",), ("b.tif", "c.tif"))}, {"answers": {}}],
+)
+def test_a_session_of_another_search_continues_nothing(changed):
+    assert not replace(SESSION, **changed).continues(SESSION)

@@ -38,8 +38,7 @@ def ask_in_terminal(
         min_probability: as in `KindFinder.found`.
     """
     while not run.finder.found(min_probability).is_enough:
-        shown = run.finder.propose(count)
-        run.save()
+        shown = run.propose(count)
         outputs.write_sheet(store, shown)
         answers, goes_on = _ask_all(run, store, shown)
         run.answer(answers)
@@ -50,7 +49,7 @@ def ask_in_terminal(
 def _ask_all(
     run: FindRun, store: IndexStore, shown: Sequence[Proposal]
 ) -> tuple[dict[str, Answer], bool]:
-    """Ask about some tiles. Returns the answers, and whether the person goes on."""
+    """Ask about some tiles, and save each answer. Returns the answers, and whether to go on."""
     answers: dict[str, Answer] = {}
     for number, proposal in enumerate(shown, 1):
         tile = store.rows[proposal.row]
@@ -60,6 +59,7 @@ def _ask_all(
         if answer is None:
             return answers, False
         answers[tile.id] = answer
+        run.keep(answers)
     return answers, True
 
 

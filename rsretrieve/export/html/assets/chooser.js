@@ -21,7 +21,7 @@ const Chooser = {
     const names = new Set([card.suggested, ...card.second ? [card.second] : [], ...DATA.classes, ...Decisions.labels]);
     const lines = [...names].filter((name) => name.toLowerCase().includes(wanted))
       .map((name) => this.line(`label:${name}`, shown(name)));
-    if (typed && !names.has(typed)) lines.push(this.line(`label:${typed}`, `new class: ${shown(typed)}`));
+    if (typed && !names.has(typed) && !NO_LABEL.includes(typed)) lines.push(this.line(`label:${typed}`, `new class: ${shown(typed)}`));
     if (!wanted) lines.push(this.line("none", "no class: remove the label", "plain"));
     byId("chooser-list").replaceChildren(...lines);
   },

@@ -17,13 +17,13 @@ const Decisions = {
     CARDS.forEach(({ opinions }, position) => { if (opinions) this.disputes.set(position, opinions); });
     try {
       for (const [tile, row] of JSON.parse(localStorage.getItem(KEY_OF_OTHERS) || "[]")) {
-        this.others.set(tile, withOrigin(row));
+        if (!faultOf(row)) this.others.set(tile, withOrigin(row));
       }
       for (const [tile, opinions] of JSON.parse(localStorage.getItem(KEY_OF_DISPUTES) || "[]")) {
         if (POSITION.has(tile)) this.disputes.set(POSITION.get(tile), opinions);
       }
       for (const [tile, decision] of Object.entries(JSON.parse(localStorage.getItem(KEY) || "{}"))) {
-        if (POSITION.has(tile)) this.put(POSITION.get(tile), decision);
+        if (POSITION.has(tile)) this.put(POSITION.get(tile), asDecided(POSITION.get(tile), decision));
       }
       localStorage.setItem(`${KEY}-test`, "");
       localStorage.removeItem(`${KEY}-test`);
@@ -92,19 +92,24 @@ const Decisions = {
   },
 
   // Returns the numbers of decisions read, for tiles of this page and others, and of those that
-  // differ from decisions of somebody else: these tiles are then undecided.
+  // differ from decisions of somebody else: these tiles are then undecided. Rows that nobody
+  // decided on (`open`), or that contradict themselves (`wrong`), are left out.
   readCsv(text, source = "the file") {
     const [header = [], ...rows] = csvRows(text.replace(/^\ufeff/, ""));
-    const at = Object.fromEntries(header.map((name, column) => [name, column]));
+    const at = Object.fromEntries(header.map((name, column) => [name.trim().toLowerCase(), column]));
     if (at.tile === undefined || at.label === undefined) {
       throw new Error("the file has no columns “tile” and “label”");
     }
-    const found = { taken: 0, differing: 0, differingOthers: 0 };
+    const found = { taken: 0, differing: 0, differingOthers: 0, open: 0, wrong: [] };
     for (const row of rows) {
       if (!row[at.tile]) continue;
-      found.taken += 1;
       const position = POSITION.get(row[at.tile]);
-      const cells = COLUMNS.map((name) => row[at[name]] ?? "");
+      const cells = cleaned(COLUMNS.map((name) => row[at[name]] ?? ""));
+      const fault = faultOf(cells);
+      if (fault === "open") found.open += 1;
+      if (fault === "wrong") found.wrong.push(row[at.tile]);
+      if (fault) continue;
+      found.taken += 1;
       if (position === undefined) found.differingOthers += this.readOther(cells);
       else found.differing += this.readOne(position, cells, source);
     }
@@ -114,15 +119,14 @@ const Decisions = {
 
   // Returns whether the decision differs from the one that is there.
   readOne(position, [, label, decision, , , , by, at], source) {
-    const rule = RULES.includes(decision) ? decision : ruleFor(position, label);
-    const theirs = { decision: rule, label, by, at };
+    const theirs = asDecided(position, { decision, label, by, at });
     const mine = this.of.get(position);
     if (differ(mine, theirs)) {
       this.of.delete(position);
       this.disputes.set(position, [[mine.by || "this page", mine.label], [by || source, label]]);
       return true;
     }
-    if (!mine || mine.decision === "skip" || rule !== "skip") this.put(position, theirs);
+    if (!mine || mine.decision === "skip" || theirs.decision !== "skip") this.put(position, theirs);
     return false;
   },
 
@@ -138,6 +142,35 @@ const Decisions = {
   },
 };
 
+// The cells of a row as `read_decisions` reads them.
+function cleaned([tile, label, decision, given, suggested, ...rest]) {
+  const [own, before, offered] = [label, given, suggested].map((cell) => {
+    const text = cell.normalize("NFC").trim();
+    return NO_LABEL.includes(text) ? "" : text;
+  });
+  return [tile, own, decision.trim().toLowerCase(), before, offered, ...rest];
+}
+
+// Why a row is no decision: "open" if nobody decided, "wrong" if its cells contradict each other, by
+// which `read_decisions` refuses the whole file. Empty if it is one.
+function faultOf([, label, decision, given, suggested]) {
+  if (NOT_MADE.includes(decision)) return "open";
+  if (decision === "" || decision === "person") return "";
+  if (!RULES.includes(decision)) return "wrong";
+  if (decision === "remove") return label ? "wrong" : "";
+  if (decision === "skip") return label && given && label !== given ? "wrong" : "";
+  const expected = { accept: suggested, reject: given }[decision] || label;
+  return label && label === expected ? "" : "wrong";
+}
+
+// A decision that was made elsewhere, perhaps on another suggestion, as one on a card of this page.
+function asDecided(position, { decision, label, by, at }) {
+  const { given, suggested } = CARDS[position];
+  if (decision === "skip") return { decision, label: given, by, at };
+  const isAccepted = decision === "accept" && label !== "" && label === suggested;  // given, too, maybe
+  return { decision: isAccepted ? "accept" : ruleFor(position, label), label, by, at };
+}
+
 // Whether two decisions on a tile contradict each other. Whoever decides again changes their mind;
 // nobody knows whether two reviewers without a name are one.
 function differ(mine, theirs) {
@@ -147,7 +180,8 @@ function differ(mine, theirs) {
 
 // The decisions that the page was made with, on tiles without a card.
 function earlier() {
-  return new Map((DATA.earlier || []).filter(([tile]) => !POSITION.has(tile)).map((row) => [row[0], row]));
+  return new Map((DATA.earlier || []).filter((row) => !POSITION.has(row[0]) && !faultOf(row))
+    .map((row) => [row[0], row]));
 }
 
 function withOrigin(row) {

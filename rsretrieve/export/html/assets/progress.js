@@ -1,5 +1,7 @@
 // How far the review is: what is decided, what is probably still wrong, and what comes next.
 
+const TILES_NAMED = 3;
+
 const Progress = {
   show(said = "") {
     const { count } = Decisions, bar = byId("bar");
@@ -72,11 +74,23 @@ async function load(file) {
     });
     if (found.differing) byId("state").value = "disputed";
     Filters.apply();
-    Progress.show(`${found.taken} decisions read from ${file.name}.${differingText(found)}`);
+    Progress.show(`${found.taken} decisions read from ${file.name}.${leftOutText(found)}${differingText(found)}`);
   } catch (error) {
     Progress.show(`${file.name} cannot be read: ${error.message}.`);
   }
   Progress.say(byId("status").textContent);
+}
+
+function leftOutText({ open, wrong }) {
+  const undecided = open ? ` Rows that nobody decided on are left out: ${open.toLocaleString("en")}.` : "";
+  return undecided + (wrong.length ? ` ${contradicting(wrong, "left out")}` : "");
+}
+
+// Names tiles whose decisions contradict themselves.
+function contradicting(tiles, done) {
+  const named = tiles.slice(0, TILES_NAMED).map(shown).join(", ");
+  const more = tiles.length - TILES_NAMED;
+  return `Decisions that contradict themselves are ${done}: ${named}${more > 0 ? ` and ${more.toLocaleString("en")} more` : ""}.`;
 }
 
 function differingText({ differing, differingOthers }) {

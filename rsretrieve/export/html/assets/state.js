@@ -10,6 +10,8 @@ const KEY_OF_DISPUTES = `${KEY}-disputes`;
 // The labels that the page was made from: the program refuses to apply the decisions to others.
 const ORIGIN = [DATA.labelsFile || "", DATA.labelsDigest || ""];
 const RULES = ["accept", "reject", "choose", "remove", "skip"];
+const NOT_MADE = ["undecided", "suggestion"];  // nobody decided: the program wrote the row
+const NO_LABEL = ["nan", "NaN", "NAN", "<NA>", "NaT", "None", "null", "NULL"];  // as the program reads
 const OFF_TOPIC = "off_topic";
 
 function ruleFor(position, label) {

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import geopandas
@@ -167,6 +169,27 @@ def test_answers_so_far_are_kept_when_the_input_ends(run, kinds, tmp_path, monke
     base = "find", kinds, "--like", "0/3.tif", "--session", tmp_path / "s.json"
     assert run(*base, "--ask").code == 0
     assert len(json.loads((tmp_path / "s.json").read_text())["answers"]) == 2
+
+
+def test_each_answer_of_a_round_is_kept_at_once(run, kinds, tmp_path):
+    session = tmp_path / "s.json"
+    command = [sys.executable, "-m", "rsretrieve", "find", kinds, "--like", "0/3.tif", "--ask"]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([*command, "--session", session], text=True, **pipes) as asked:
+        for number, answer in enumerate(("y", "n", "?"), 1):
+            while f"{number}/10" not in asked.stderr.readline():
+                pass
+            asked.stdin.write(f"{answer}\n")
+            asked.stdin.flush()
+        while "4/10" not in asked.stderr.readline():
+            pass
+        asked.kill()
+    content = json.loads(session.read_text())
+    assert [*content["answers"].values()] == ["yes", "no", "unsure"]
+    assert {*content["answers"]} < {*content["rounds"][0]}
+    ran = run("find", kinds, "--session", session, "--json")
+    assert ran.json["answers"] == {"yes": 1, "no": 1, "unsure": 1}
+    assert sum(each["reason"] == "again" for each in ran.json["proposals"]) == 7
 
 
 def test_a_vector_is_an_example(run, kinds, tmp_path):

@@ -1,0 +1,68 @@
+"""A file that others change: the change is noticed, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from rsretrieve._core.atomic_write import write_text
+from rsretrieve._core.locks import only_writer
+from rsretrieve.errors import OutputBusy, OutputExists
+from rsretrieve.search.finding.watched_file import WatchedFile
+
+
+def rewritten(path):
+    """The same text in a new file, with the same time."""
+    times = path.stat()
+    write_text(path, path.read_text(), overwrite=True)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+CHANGES = {
+    "longer": lambda path: path.write_text("longer"),
+    "later": lambda path: os.utime(path, ns=(1, 1)),
+    "removed": lambda path: path.unlink(),
+    "rewritten": rewritten,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_every_change_is_noticed(tmp_path, change):
+    path = tmp_path / "file"
+    path.write_text("text")
+    file = WatchedFile(path)
+    assert not file.is_changed
+    CHANGES[change](path)
+    assert file.is_changed
+    left = path.read_text() if path.exists() else None
+    with pytest.raises(OutputExists, match="another program"), file.changing():
+        path.write_text("ours")
+    assert (path.read_text() if path.exists() else None) == left
+
+
+def test_own_changes_are_none(tmp_path):
+    file = WatchedFile(tmp_path / "file")
+    for text in ("one", "two"):
+        with file.changing():
+            write_text(file.path, text, overwrite=True)
+        assert not file.is_changed
+    file.path.write_text("three, of another program")
+    with file.reading():
+        pass
+    assert not file.is_changed
+
+
+def test_a_change_that_could_not_be_read_stays_one(tmp_path):
+    file = WatchedFile(tmp_path / "file")
+    file.path.write_text("no session")
+    with pytest.raises(ValueError, match="no session"), file.reading():
+        raise ValueError("no session")
+    assert file.is_changed
+
+
+def test_a_file_that_another_writer_holds_is_busy(tmp_path):
+    file = WatchedFile(tmp_path / "file")
+    with only_writer(file.path), pytest.raises(OutputBusy), file.changing():
+        file.path.write_text("ours")
+    assert not file.path.exists()
