@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rsretrieve._core.paths import TIME_LIMIT_S
 from rsretrieve.data.access import Readable, policy_for
@@ -134,7 +134,7 @@ class ChunkReader(Generic[T]):
             slot.call(close_rasters, None, TIME_LIMIT_S, slot.policy)
 
 
-def _require_one_a_tile(chunk: Chunk, results: object) -> None:
+def _require_one_a_tile(chunk: Chunk, results: Any) -> None:
     """Raise a `WorkerLost` unless a worker sent one result for every tile: it may send anything."""
     is_whole = isinstance(results, list) and len(results) == sum(map(len, chunk))
     if not is_whole or not all(map(_is_result, results)):
