@@ -11,6 +11,7 @@ class Note(StrEnum):
 
     ALPHA_IS_BAND = "alpha-is-band"
     ALPHA_IGNORED = "alpha-ignored"
+    COLOURS_REORDERED = "colours-reordered"
     INEXACT = "inexact"
     EXTREME = "extreme"
     FILL = "fill"
@@ -50,6 +51,10 @@ _SENTENCES: Mapping[Note, str] = {
     Note.ALPHA_IGNORED: (
         "a band is tagged as alpha but holds many values, and the model has no such band: it is "
         "used neither as a band nor as transparency"
+    ),
+    Note.COLOURS_REORDERED: (
+        "their file declares that its bands are red, green and blue in another order: they are put "
+        "in the order red, green, blue (--bands 3,2,1 counts the bands as the file stores them)"
     ),
     Note.INEXACT: "their values are rounded to float32, which keeps seven digits",
     Note.EXTREME: (

@@ -12,7 +12,10 @@ MIN_SIDE_PX = 8
 MAX_PIXELS = 64 * 1024 * 1024
 """A tile of more pixels is refused before it is decoded: 64 Mpx of RGB take 200 MB."""
 
-_WINDOW_SUFFIX = re.compile(r"#(\d+),(\d+),(\d+),(\d+)$")
+_WINDOW_SUFFIX = re.compile(r"#([0-9]+),([0-9]+),([0-9]+),([0-9]+)$")
+_LIKE_A_WINDOW = re.compile(r"#(?:\s*[+-]?\d+\s*,){3}\s*[+-]?\d+\s*$")  # also other digits
+_MOST_DIGITS = 9  # GDAL counts pixels in 31 bits
+_SHOWN_CHARACTERS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +65,20 @@ def window_text(tile_id: str) -> str:
     ('#64,0,32,32', '')
     """
     found = _WINDOW_SUFFIX.search(tile_id) if "#" in tile_id else None
-    return "" if found is None else "#" + ",".join(str(int(number)) for number in found.groups())
+    # As text: Python converts no number of thousands of digits.
+    return "" if found is None else "#" + ",".join(map(_plain, found.groups()))
+
+
+def _plain(number: str) -> str:
+    """A number without leading zeros."""
+    return number.lstrip("0") or "0"
 
 
 def split_window(tile_id: str) -> tuple[str, Window | None]:
     """Split a tile's id into its path and its window, if it has one.
+
+    Raises:
+        InvalidArgument: the window has no pixel, or a number of more than nine digits.
 
     >>> split_window("scene.tif#64,0,32,32")
     ('scene.tif', Window(col=64, row=0, width=32, height=32))
@@ -76,4 +88,24 @@ def split_window(tile_id: str) -> tuple[str, Window | None]:
     found = _WINDOW_SUFFIX.search(tile_id)
     if found is None:
         return tile_id, None
-    return tile_id[: found.start()], Window(*map(int, found.groups()))
+    numbers = [*map(_plain, found.groups())]
+    if max(map(len, numbers)) > _MOST_DIGITS:
+        raise _invalid(found[0], f"a number has more than {_MOST_DIGITS} digits")
+    return tile_id[: found.start()], Window(*map(int, numbers))
+
+
+def split_given_window(tile_id: str) -> tuple[str, Window | None]:
+    """As `split_window`, for an id that a person wrote: what looks like a window must be one.
+
+    Raises:
+        InvalidArgument: also if a number has a sign, blanks, or digits other than 0 to 9.
+    """
+    found = _LIKE_A_WINDOW.search(tile_id) if "#" in tile_id else None
+    if found is not None and not _WINDOW_SUFFIX.search(tile_id):
+        raise _invalid(found[0], "its four numbers are written with the digits 0 to 9 only")
+    return split_window(tile_id)
+
+
+def _invalid(window: str, why: str) -> InvalidArgument:
+    shown = window if len(window) <= _SHOWN_CHARACTERS else f"{window[:_SHOWN_CHARACTERS]}…"
+    return InvalidArgument(f"invalid window of a scene: {shown}: {why}")

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve._core.text import some_of
-from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.labels.true_labels import true_labels_by_id
-from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError, LabelsError
 from rsretrieve.evaluation.gallery import Gallery, LeftOut, labelled_gallery
+from rsretrieve.evaluation.labelled_queries import AsIndexed, Queries, embedded_queries
 from rsretrieve.evaluation.per_class import ClassFigures, Confusion, figures_per_class
 from rsretrieve.evaluation.retrieval_metrics import (
     LabelledVectors,
@@ -27,7 +26,6 @@ from rsretrieve.evaluation.retrieval_metrics import (
 )
 from rsretrieve.index.common_packing import packing_of_index
 from rsretrieve.index.compatibility import require_same_model
-from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.vectors.fit import spherical_kmeans
 from rsretrieve.network.model import Model
@@ -61,16 +59,6 @@ class Evaluation:
     expanded: bool = False
 
 
-@dataclass(frozen=True)
-class _Queries:
-    """Embedded queries, and for each its own row in the gallery, or −1."""
-
-    vectors: NDArray[np.float32]
-    labels: list[str]
-    own_rows: NDArray[np.int64]
-    unlabelled: int
-
-
 def evaluate_index(
     store: IndexStore,
     seed: int,
@@ -95,6 +83,7 @@ def evaluate_index(
 
     Returns:
         The metrics. A query is never its own hit, wherever its file lies: the content decides.
+        A content that several queries have counts once; with different labels, not at all.
 
     Raises:
         LabelsError: queries or gallery have no labels, or the gallery has one class only.
@@ -123,7 +112,9 @@ def evaluate_index(
         )
     left_out = replace(
         gallery.left_out,
-        queries_without_label=asking.unlabelled,
+        queries_without_label=asking.left_out.queries_without_label,
+        queries_copies=asking.left_out.queries_copies,
+        queries_contradicting=asking.left_out.queries_contradicting,
         queries_without_relevant=figures.without_relevant,
     )
     return Evaluation(
@@ -163,14 +154,14 @@ def _queries(
     model: Model | None,
     gallery: Gallery,
     context: RunContext,
-) -> _Queries:
+) -> Queries:
     if queries is None:
-        return _Queries(gallery.vectors, gallery.labels, np.arange(len(gallery.labels)), 0)
+        return Queries(gallery.vectors, gallery.labels, np.arange(len(gallery.labels)))
     if model is None:
         raise LabelsError("queries need a model to embed them")
     require_same_model(store.folder, store.manifest, model)
     packing = packing_of_index(store, model)
-    return _embedded(queries, _AsIndexed(model, packing), gallery, context)
+    return embedded_queries(queries, AsIndexed(model, packing), gallery, context)
 
 
 def _side(
@@ -197,32 +188,3 @@ def _require_common_class(queries: list[str], gallery: list[str]) -> None:
             f"{some_of(asked, 5)}, and the gallery {some_of(known, 5)}",
             hint="give both sides the same class names, by --labels and --truth",
         )
-
-
-@dataclass(frozen=True)
-class _AsIndexed:
-    """The model of an index, and the scale and offset that the index keeps."""
-
-    model: Model
-    packing: Packing | None
-
-
-def _embedded(
-    queries: TileSet, indexed: _AsIndexed, gallery: Gallery, context: RunContext
-) -> _Queries:
-    labelled = queries.labelled()
-    if not len(labelled):
-        raise LabelsError(
-            f"{queries.source}: no tile has a label",
-            hint="class sub-folders are the labels, or give --labels FILE.csv (tile,label)",
-        )
-    if left_out := len(queries) - len(labelled):
-        context.notice(f"{left_out} queries have no label and are left out")
-    files = FileStates(labelled)
-    embedded = embed_tiles(indexed.model, labelled, context, indexed.packing)
-    return _Queries(
-        vectors=embedded.vectors,
-        labels=[str(tile.label) for tile in embedded.tiles],
-        own_rows=np.array([gallery.row_of(tile, files) for tile in embedded.tiles], np.int64),
-        unlabelled=left_out,
-    )

@@ -32,6 +32,8 @@ class LeftOut:
         gallery_copies: tiles of the index with the content of another tile of the same label.
         gallery_contradicting: tiles of the index with one content and different labels.
         queries_without_label: queries without a label.
+        queries_copies: queries with the content of another query of the same label.
+        queries_contradicting: queries with one content and different labels.
         queries_without_relevant: queries without a tile of their label in the gallery.
     """
 
@@ -39,6 +41,8 @@ class LeftOut:
     gallery_copies: int = 0
     gallery_contradicting: int = 0
     queries_without_label: int = 0
+    queries_copies: int = 0
+    queries_contradicting: int = 0
     queries_without_relevant: int = 0
 
 
@@ -65,12 +69,24 @@ class Gallery:
 
         The content decides. Only where one of them has no known content, the path does.
         """
-        content = files.content(tile.path).file if tile.location.is_local else ""
+        content = _content(tile, files)
         row = self.contents.get((content, _window(tile)), -1) if content else -1
         if row >= 0:
             return row
         row, is_known = self.paths.get((tile.location.absolute(), _window(tile)), (-1, False))
         return -1 if content and is_known else row
+
+
+def image_key(tile: Tile, files: FileStates) -> tuple[str, _Key]:
+    """The same for tiles that show the same image: by content, or by path if that is unknown."""
+    if content := _content(tile, files):
+        return "content", (content, _window(tile))
+    return "path", (tile.location.absolute(), _window(tile))
+
+
+def _content(tile: Tile, files: FileStates) -> str:
+    """The digest of a tile's file; empty if it is not known."""
+    return files.content(tile.path).file if tile.location.is_local else ""
 
 
 def labelled_gallery(

@@ -240,6 +240,15 @@ def test_the_line_on_which_an_open_quote_begins_is_told(tmp_path):
         rows_of(path, "tile")
 
 
+def test_a_long_field_is_read_and_an_endless_one_refused_with_the_limit(tmp_path):
+    outline = f"POLYGON(({'1.23456 2.34567,' * 20_000}))"
+    path = write(tmp_path / "t.csv", f'tile,label,geometry\na,b,"{outline}"\n')
+    assert rows_of(path, "tile") == [(2, {"tile": "a", "label": "b", "geometry": outline})]
+    write(path, f'tile,label\na,"{"x" * 10_000_001}"\n')
+    with pytest.raises(TableError, match=r"line 2.*10000000"):
+        rows_of(path, "tile")
+
+
 def test_a_utf16_file_that_is_cut_is_refused_and_no_crash(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(text_of().encode("utf-16")[:-1])

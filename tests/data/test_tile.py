@@ -12,7 +12,7 @@ from rsretrieve._core.paths import Location
 from rsretrieve._core.seeded_random import hash_uniform
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.data.window import Window, split_window
+from rsretrieve.data.window import Window, split_window, window_text
 from rsretrieve.errors import InvalidArgument
 from tests.support.tiles import labelled_tiles, unhurried
 
@@ -41,6 +41,31 @@ def test_a_window_is_written_as_column_row_width_height():
 )
 def test_an_id_without_a_window_is_all_path(name):
     assert split_window(name) == (name, None)
+
+
+@pytest.mark.parametrize("number", ["9" * 10, "9" * 20, "9" * 5000])
+@pytest.mark.parametrize("place", range(4))
+def test_a_window_of_too_large_numbers_is_refused_in_a_short_sentence(number, place):
+    numbers = ["1"] * 4
+    numbers[place] = number
+    name = f"a.tif#{','.join(numbers)}"
+    with pytest.raises(InvalidArgument, match="invalid window of a scene") as caught:
+        split_window(name)
+    assert len(str(caught.value)) < 200
+    assert window_text(name) == f"#{','.join(numbers)}"
+
+
+def test_leading_zeros_do_not_count():
+    zeros = "0" * 5000
+    name = f"a.tif#{zeros},{zeros}7,{zeros}8,9"
+    assert split_window(name) == ("a.tif", Window(0, 7, 8, 9))
+    assert window_text(name) == "#0,7,8,9"
+    assert split_window("a.tif#999999999,0,8,8")[1] == Window(999_999_999, 0, 8, 8)
+
+
+def test_other_digits_are_no_window():
+    assert split_window("a.tif#٣,0,8,8") == ("a.tif#٣,0,8,8", None)
+    assert window_text("a.tif#٣,0,8,8") == ""
 
 
 @pytest.mark.parametrize("numbers", [(-1, 0, 8, 8), (0, -1, 8, 8), (0, 0, 0, 8), (0, 0, 8, 0)])

@@ -17,6 +17,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import InputError, LabelsError, ModelMismatch
 from rsretrieve.evaluation.evaluate import Evaluation, evaluate_index
@@ -194,6 +195,46 @@ def test_a_tile_that_is_indexed_under_two_ids_counts_once(
     evaluation = evaluate(indexed(model, TileSet("twice", (*few, again)), tmp_path))
     assert evaluation.gallery == 3
     assert (evaluation.figures.queries, evaluation.figures.without_relevant) == (2, 1)
+
+
+def copied(tile: Tile, folder: Path, number: int, label: str | None = None) -> Tile:
+    """A tile with the content of another one."""
+    path = shutil.copy(tile.path, folder / f"copy_{number}.tif")
+    return replace(tile, id=f"copy {number}", path=str(path), label=label or tile.label)
+
+
+@pytest.mark.medium
+def test_copies_of_a_query_count_once_and_with_two_labels_not_at_all(
+    store: IndexStore, model: Model, tiles: TileSet, tmp_path: Path
+) -> None:
+    once = evaluate(store, queries=tiles.select([0, 9, 12]), model=model)
+    copies = [copied(tiles[0], tmp_path, number) for number in range(4)]
+    window = replace(tiles[0], id="part", window=Window(0, 0, 8, 8))
+    contradicting = [tiles[5], copied(tiles[5], tmp_path, 9, "harbor")]
+    queries = TileSet("q", (*copies, *tiles.select([0, 9, 12]), *contradicting))
+    events: list[Event] = []
+    found = evaluate_index(
+        store, 0, RunContext(listener=events.append), queries=queries, model=model
+    )
+    assert_alike(found.figures, once.figures)
+    assert (found.left_out.queries_copies, found.left_out.queries_contradicting) == (4, 2)
+    assert [text.split(maxsplit=1)[0] for text in notices(events)][:2] == ["4", "2"]
+    assert (once.left_out.queries_copies, once.left_out.queries_contradicting) == (0, 0)
+    parts = evaluate(store, queries=TileSet("q", (tiles[0], window)), model=model)
+    assert parts.figures.queries == 2
+    with pytest.raises(LabelsError, match="no query has a label that its copies have"):
+        evaluate(store, queries=TileSet("q", tuple(contradicting)), model=model)
+
+
+@pytest.mark.medium
+def test_queries_that_share_a_path_count_once(
+    store: IndexStore, model: Model, tiles: TileSet, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(Path(tiles[0].path).parent, target_is_directory=True)
+    path = str(tmp_path / "link" / Path(tiles[0].path).name)
+    queries = TileSet("q", (tiles[0], replace(tiles[0], id="b", path=path), tiles[9]))
+    found = evaluate(store, queries=queries, model=model)
+    assert (found.figures.queries, found.left_out.queries_copies) == (2, 1)
 
 
 def test_queries_without_a_label_are_left_out_with_a_notice(

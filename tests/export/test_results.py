@@ -174,6 +174,8 @@ def test_an_evaluation_as_json() -> None:
             "gallery_copies": 0,
             "gallery_contradicting": 0,
             "queries_without_label": 0,
+            "queries_copies": 0,
+            "queries_contradicting": 0,
             "queries_without_relevant": 1,
         },
         "per_class": [

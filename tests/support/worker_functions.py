@@ -77,6 +77,66 @@ def failing(_):
     raise TileError("a.png", "no good")
 
 
+class Invalid:
+    """Its pickle calls a function that a reply may call, with arguments that make no sense."""
+
+    def __init__(self, function, arguments):
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self):
+        return self.function, self.arguments
+
+
+def replying_nonsense(kind):
+    """What a decoder that a hostile file controls may send."""
+    import numpy as np
+
+    from rsretrieve.data.window import Window
+    from rsretrieve.data.workers.shared_memory import _array_from
+
+    calls = {
+        "too few bytes": (_array_from, (b"123", np.dtype("f4"), (5,))),
+        "wrong type": (_array_from, (7, np.dtype("f4"), (5,))),
+        "wrong number of arguments": (_array_from, ()),
+        "invalid record": (Window, (-1, 0, 0, 0)),
+        "endless array": (_array_from, (b"", np.dtype("f4"), (1 << 60, 1 << 60))),
+        "cut short": (Window, (1,)),
+    }
+    return Invalid(*calls[kind])
+
+
+def raising_no_error(_):
+    """Sends, instead of a result, a text that claims to be an error."""
+    from rsretrieve.data.workers import process
+
+    process.send_reply = _Sending((False, "no error"))
+
+
+def sending_no_pair(_):
+    from rsretrieve.data.workers import process
+
+    process.send_reply = _Sending(7)
+
+
+class _Sending:
+    """Sends one reply, whatever the result was."""
+
+    def __init__(self, reply):
+        self.reply = reply
+
+    def __call__(self, connection, _, shared):
+        from rsretrieve.data.workers.shared_memory import send_reply
+
+        send_reply(connection, self.reply, shared)
+
+
+def replying_for_no_tile(tile_id, _):
+    """One tile ends with a reply that holds no result of it."""
+    if tile_id.startswith("05"):
+        raising_no_error(None)
+    return tile_id
+
+
 def losing_a(tile_id, _):
     """Every window of one file kills its worker."""
     return dying_at_once(_) if tile_id.startswith("a.tif") else tile_id

@@ -33,6 +33,10 @@ _OTHER_FILES = (
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')
 
 
+MOST_FIELD_CHARACTERS = 10_000_000
+"""A longer field ends the reading: a quote that is never closed would take all memory."""
+
+
 @dataclass(frozen=True)
 class CsvDialect:
     """How to read a CSV.
@@ -67,6 +71,7 @@ def find_dialect(path: Path, required: Sequence[str] = ()) -> CsvDialect:
         ValueError: it is no text in UTF-8, UTF-16, UTF-32 or Windows-1252.
         csv.Error: its first line is not a line of a CSV.
     """
+    allow_long_fields()
     encoding = find_encoding(path)
     given = _given_separator(path, encoding)
     choices = _SEPARATORS if given is None else (given,)
@@ -96,6 +101,11 @@ def find_encoding(path: Path) -> str:
     if len(start) >= 2 and start.count(0) == len(start) // 2:  # UTF-16 without a mark
         return "utf-16-le" if start[1] == 0 else "utf-16-be"
     return _encoding_without_mark(path)
+
+
+def allow_long_fields() -> None:
+    """Let fields be as long as `MOST_FIELD_CHARACTERS`: outlines in WKT exceed Python's 131,072."""
+    csv.field_size_limit(max(csv.field_size_limit(), MOST_FIELD_CHARACTERS))
 
 
 def lines_of(stream: Iterator[str], separator_line: bool) -> Iterator[str]:

@@ -7,7 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rsretrieve._core.formulas import restored
-from rsretrieve._core.tables.csv_dialect import CsvDialect, find_dialect, lines_of
+from rsretrieve._core.tables.csv_dialect import (
+    CsvDialect,
+    allow_long_fields,
+    find_dialect,
+    lines_of,
+)
 from rsretrieve._core.tables.header import require, unreadable
 from rsretrieve.errors import TableError
 
@@ -47,6 +52,7 @@ def _rows_below_the_header(
     stream: Iterator[str], dialect: CsvDialect
 ) -> Iterator[tuple[int, list[str]]]:
     """The line and the cells of every row that has a value, without the header."""
+    allow_long_fields()
     reader = csv.reader(
         lines_of(stream, dialect.separator_line),
         strict=True,

@@ -210,18 +210,23 @@ def _one(text: str) -> Period:
     text = text.strip().upper()
     if match := _DATE.fullmatch(text):
         year, month, day = match[1] or match[4], match[2] or match[5], match[3] or match[6]
-        return _whole(int(year), month and int(month), day and int(day))
+        return _whole(int(year), *(None if one is None else int(one) for one in (month, day)))
     if not _TIME.fullmatch(text):
         raise ValueError(f"{text[:_LONGEST]!r} is not a date")
     moment = microseconds_of(datetime.fromisoformat(text.replace("UTC", "Z").replace(" Z", "Z")))
     return Period(moment, moment)
 
 
-def _whole(year: int, month: int | str | None, day: int | str | None) -> Period:
-    """A year, a month of it, or a day."""
-    first = date(year, int(month or 1), int(day or 1))
-    last_month = int(month or 12)
-    last = date(year, last_month, int(day or calendar.monthrange(year, last_month)[1]))
+def _whole(year: int, month: int | None = None, day: int | None = None) -> Period:
+    """A year, a month of it, or a day.
+
+    Raises:
+        ValueError: the calendar has no such month or day.
+    """
+    first = date(year, 1 if month is None else month, 1 if day is None else day)
+    last_month = 12 if month is None else month
+    last_day = calendar.monthrange(year, last_month)[1] if day is None else day
+    last = date(year, last_month, last_day)
     start, end = (
         microseconds_of(datetime(one.year, one.month, one.day, tzinfo=UTC)) for one in (first, last)
     )

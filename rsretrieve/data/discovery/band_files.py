@@ -15,6 +15,7 @@ from rsretrieve._core.text import some_of
 from rsretrieve.data.dates.acquisition_time import time_over
 from rsretrieve.data.discovery.class_folders import find_class_folders
 from rsretrieve.data.discovery.left_out import LeftOut
+from rsretrieve.data.discovery.scene_folders import SceneFolder, homes_of
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import TilesNotFound
 
@@ -43,13 +44,13 @@ class BandFile:
 
     Attributes:
         scene: the path that all bands of the scene share, as the id of their tile.
-        home: the folders above the scene's own ones.
+        lies: the folders that it lies in.
         band: the name of the band, in capitals, without leading zeros.
         metres: the resolution that the name states; infinite without one.
     """
 
     scene: str
-    home: tuple[str, ...]
+    lies: SceneFolder
     band: str
     metres: float
 
@@ -80,8 +81,8 @@ def band_file(relative: str) -> BandFile | None:
     """Whether a file is a band of a scene, by its path relative to the folder.
 
     >>> found = band_file("S2.SAFE/GRANULE/L2A/IMG_DATA/R10m/T32_B02_10m.jp2")
-    >>> found.scene, found.band, found.home
-    ('S2.SAFE/GRANULE/L2A/IMG_DATA/T32', 'B2', ())
+    >>> found.scene, found.band, found.lies.is_product
+    ('S2.SAFE/GRANULE/L2A/IMG_DATA/T32', 'B2', True)
     >>> band_file("forest/forest_12.tif")
     """
     stem, dot, suffix = relative.rpartition(".")
@@ -98,7 +99,7 @@ def band_file(relative: str) -> BandFile | None:
         return None
     shared = [folder for folder in folders if not _RESOLUTION_FOLDER.match(folder)]
     scene = "/".join((*shared, prefix) if prefix else shared)
-    return BandFile(scene, _home(shared, prefix), _plain(found["band"]), metres)
+    return BandFile(scene, _lies(shared, prefix), _plain(found["band"]), metres)
 
 
 def _is_numbered(stem: str) -> bool:
@@ -117,14 +118,14 @@ def _plain(band: str) -> str:
     return re.sub(r"^(B|BAND[_-]?)0+(?=\d)", r"\1", band.upper())
 
 
-def _home(folders: Sequence[str], prefix: str) -> tuple[str, ...]:
-    """The folders above a scene: without those of its product, and without its own folder."""
+def _lies(folders: Sequence[str], prefix: str) -> SceneFolder:
+    """The folders that a scene lies in; `prefix` is empty if its folder alone names it."""
     for depth, folder in enumerate(folders):
         if folder.lower().endswith(".safe") or folder.lower() in _INSIDE_A_PRODUCT:
-            return tuple(folders[:depth])
-    if folders and (prefix.startswith(folders[-1]) or folders[-1].startswith(prefix)):
-        return tuple(folders[:-1])
-    return tuple(folders)
+            return SceneFolder(tuple(folders[:depth]), True, False)
+    last = folders[-1] if folders else ""
+    alike = bool(last) and (prefix.startswith(last) or last.startswith(prefix))
+    return SceneFolder(tuple(folders), False, alike)
 
 
 def band_notices(tiles: TileSet) -> tuple[str, ...]:
@@ -153,7 +154,8 @@ def stack_bands(tiles: TileSet, wanted: Sequence[str], left_out: LeftOut) -> Til
     Raises:
         TilesNotFound: no scene has these bands.
     """
-    scenes = _scenes_of(tiles)
+    every = _all_scenes(tiles)
+    scenes = [scene for scene in every if len(scene.bands) > 1]
     if not scenes:
         raise TilesNotFound(
             f"{tiles.source}: no files that are bands of one scene",
@@ -186,10 +188,10 @@ def stack_bands(tiles: TileSet, wanted: Sequence[str], left_out: LeftOut) -> Til
     used = f"{_count(len(stacked), 'scene')} of the bands {', '.join(chosen)}"
     others = len(tiles) - sum(len(scene.bands) for scene in scenes)
     rest = f"; {_count(others, 'other file')} left out" if others else ""
-    stacked = _labelled(tiles, stacked, scenes)
     if takes_all or others:
         notices.append(f"{tiles.source}: {used}{rest}")
-    return replace(tiles.with_notices(*notices), tiles=tuple(stacked))
+    stacked, of_classes = _labelled(tiles, stacked, every)
+    return replace(tiles.with_notices(*notices, *of_classes), tiles=tuple(stacked))
 
 
 def _stacked(scene: _Scene, chosen: Sequence[str], source: str) -> tuple[Tile, str]:
@@ -210,24 +212,47 @@ def _stacked(scene: _Scene, chosen: Sequence[str], source: str) -> tuple[Tile, s
     return Tile(scene_id, path, labels.pop(), trust=first.trust, taken=taken), ""
 
 
-def _labelled(tiles: TileSet, stacked: list[Tile], scenes: Iterable[_Scene]) -> list[Tile]:
-    """Stacked tiles of a folder with the labels of the folders above the scenes' own."""
+def _labelled(
+    tiles: TileSet, stacked: list[Tile], scenes: Iterable[_Scene]
+) -> tuple[list[Tile], tuple[str, ...]]:
+    """Stacked tiles of a folder, with the labels of the folders above the scenes' own; notices."""
     if not tiles.folders or tiles.source not in tiles.folders:
-        return stacked  # of a list, which has labels of its own
-    names = {scene.name.scene: "/".join((*scene.name.home, "scene")) for scene in scenes}
-    classes = find_class_folders(tiles.source, list(names.values()))
-    homes = {scene or Location.parse(tiles.source).name: home for scene, home in names.items()}
-    return [replace(tile, label=classes.label_of(homes[tile.id])) for tile in stacked]
+        return stacked, ()  # of a list, which has labels of its own
+    homes = homes_of({scene.name.scene: scene.name.lies for scene in scenes})
+    names = {
+        scene or Location.parse(tiles.source).name: "/".join((*home, "scene"))
+        for scene, home in homes.of.items()
+    }
+    classes = find_class_folders(tiles.source, [names[tile.id] for tile in stacked])
+    stacked = [replace(tile, label=classes.label_of(names[tile.id])) for tile in stacked]
+    bare = [homes.own[tile.id] for tile in stacked if tile.label is None and tile.id in homes.own]
+    return stacked, (*classes.notices, *_notice_of_own_folders(tiles.source, bare))
 
 
-def _scenes_of(tiles: Iterable[Tile]) -> list[_Scene]:
-    """Scenes of at least two bands, sorted by name."""
+def _notice_of_own_folders(source: str, folders: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The notice that folders are no classes because each holds one scene."""
+    if not folders:
+        return ()
+    return (
+        f"{source}: {_count(len(folders), 'scene')} without a label: the folder of each (such as "
+        f"{'/'.join(folders[0])}) holds this scene alone and is not taken as a class; if it is "
+        "one, give --labels",
+    )
+
+
+def _all_scenes(tiles: Iterable[Tile]) -> list[_Scene]:
+    """Scenes of any number of bands, sorted by name."""
     scenes: dict[str, _Scene] = {}
     for tile in tiles:
         known = None if tile.window else band_file(tile.id)
         if known is not None:
             scenes.setdefault(known.scene, _Scene(known)).add(known, tile)
-    return [scene for _, scene in sorted(scenes.items()) if len(scene.bands) > 1]
+    return [scene for _, scene in sorted(scenes.items())]
+
+
+def _scenes_of(tiles: Iterable[Tile]) -> list[_Scene]:
+    """Scenes of at least two bands, sorted by name."""
+    return [scene for scene in _all_scenes(tiles) if len(scene.bands) > 1]
 
 
 def _in_order(bands: Iterable[str]) -> list[str]:

@@ -61,11 +61,56 @@ def _prefixes(sets: Sequence[TileSet]) -> list[str]:
     """What the ids of each set begin with; empty where none of its ids occurs in another set."""
     seen = Counter(tile.id for found in sets for tile in found)
     clashes = [any(seen[tile.id] > 1 for tile in found) for found in sets]
-    places = [_parts(found.source) for found in sets]
-    length = 1
-    while len({place[-length:] for place in places}) < len(places) and length < 99:
-        length += 1
-    return ["/".join(place[-length:]) if clash else "" for place, clash in zip(places, clashes)]
+    names = [""] * len(sets)
+    if not any(clashes):
+        return names
+    places = _distinct_places([found.source for found in sets])
+    for length in range(1, max(map(len, places)) + 1):
+        ends = [place[-length:] for place in places]
+        names = ["/".join(end) if clash else "" for end, clash in zip(ends, clashes)]
+        if len({*ends}) == len(ends) and _are_unique(sets, names):
+            break
+    return names
+
+
+def _are_unique(sets: Sequence[TileSet], names: Sequence[str]) -> bool:
+    """Whether no tile of a set gets the id of another one."""
+    ids = {
+        f"{name}/{tile.id}" if name else tile.id
+        for found, name in zip(sets, names)
+        for tile in found
+    }
+    return len(ids) == sum(map(len, sets))
+
+
+def _distinct_places(sources: Sequence[str]) -> list[tuple[str, ...]]:
+    """The parts of each source's path, as few as tell all apart: folders, names, or numbers."""
+    places = [_parts(source) for source in sources]
+    for naming in (_stem, _name):
+        shared = Counter(places)
+        if len(shared) == len(places):
+            return places
+        ends = [naming(source) for source in sources]
+        named = [
+            (*place, end) if end and shared[place] > 1 else place
+            for place, end in zip(places, ends)
+        ]
+        places = named if len({*named}) == len(named) or naming is _name else places
+    shared = Counter(places)
+    return [
+        place if shared[place] == 1 else (*place, str(number))
+        for number, place in enumerate(places, 1)
+    ]
+
+
+def _name(source: str) -> str:
+    """The name of a list or a scene; empty for a folder."""
+    location = Location.parse(source)
+    return "" if location.is_local and Path(source).is_dir() else location.name
+
+
+def _stem(source: str) -> str:
+    return Path(_name(source)).stem
 
 
 def _parts(source: str) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from rsretrieve.data.dates.given_dates import DATE_COLUMNS, GivenDates
 from rsretrieve.data.labels.decided_rows import DECISION_COLUMNS, DecisionColumn, decision_cells
 from rsretrieve.data.labels.label_column import LabelColumn
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.data.window import Window, split_window
+from rsretrieve.data.window import Window, split_given_window
 from rsretrieve.errors import InvalidArgument, TableError
 
 
@@ -110,7 +110,7 @@ def _tile_of_row(source: Path, folder: str, line: int, row: Row, labels: LabelCo
     if not tile_id:
         raise TableError(f"{source}: line {line} has an empty tile id")
     try:
-        file_part, window = split_window(tile_id)
+        file_part, window = split_given_window(tile_id)
     except InvalidArgument as error:
         raise TableError(f"{source}: line {line}: {error}") from error
     named = _with_slashes(folder, row.get("path") or file_part)

@@ -40,7 +40,7 @@ class Quantization:
         """(…, D) float32 values; a masked vector is zero.
 
         Args:
-            stored: (…, D) as stored.
+            stored: (…, D) as stored; of more dimensions, the first D.
         """
         values = stored.astype(np.float32)
         if self.is_alphaearth:
@@ -49,7 +49,8 @@ class Quantization:
             values[masked] = 0
         for numbers, change in ((self.scale, np.multiply), (self.offset, np.add)):
             if numbers is not None:
-                values = change(values, np.asarray(numbers, np.float32))
+                of_these = numbers[: values.shape[-1]]
+                values = change(values, np.asarray(of_these, np.float32))
         return values
 
 

@@ -44,7 +44,7 @@ from rsretrieve.data.tile import Tile, TileSet
 FEWEST_TILES = 64
 """For fewer tiles the cache is not used: opening its files would not pay."""
 
-_READER_VERSION = 4  # to be raised when reading or resizing gives other pixels than before
+_READER_VERSION = 5  # to be raised when reading or resizing gives other pixels than before
 FILE_BYTES = 42 << 20  # of pixels in a file, and so in memory until they are written
 SETTLED_NS = 2_000_000_000
 Pixels = NDArray[Any]

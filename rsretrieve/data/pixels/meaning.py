@@ -5,6 +5,8 @@ Every way of reading a file (whole, by windows, as a query) applies this definit
 - A colour table is looked up: three bands, or one if all its colours are grey.
 - Unsigned values of fewer than 8 bits are grey levels, spread over 0…255.
 - WhiteIsZero is inverted; ink (CMYK) becomes red, green and blue.
+- Three bands that the file declares as red, green and blue in another order are put in this order,
+  unless bands are chosen by their numbers.
 - An alpha band is transparency, and no band, if it holds what transparency holds.
 - int8, 32-bit and 64-bit values become float32.
 - NaN, infinite values and values beyond ±1e38 are not valid.
@@ -32,6 +34,7 @@ READ_AS_FLOAT32 = ("int8", "int32", "uint32", "int64", "uint64", "float16", "flo
 EXTREME = 1e38
 _FILLS = (-9999.0, -99999.0, -32768.0, -32767.0, -2147483648.0, 1e20, 9.969209968386869e36)
 _EXACT_INTEGER = 1 << 24  # float32 holds every smaller integer
+_COLOURS = ("red", "green", "blue")
 _INKS = ("cyan", "magenta", "yellow", "black")
 Masks = NDArray[np.bool_] | None
 
@@ -55,7 +58,7 @@ class Meaning:
     """How the values of an open raster become pixels.
 
     Attributes:
-        bands: the bands that are read, counted from 1.
+        bands: the bands that are read, counted from 1, in the order of the pixels' bands.
         masked: GDAL's masks of these bands say where there is no measurement.
         one_mask: all bands have the same mask.
         mask_band: a band of transparency that GDAL does not use as the mask, or 0: GDAL uses the
@@ -151,7 +154,9 @@ def meaning_of(dataset: DatasetReader, expected: Expected) -> Meaning:
     meanings = dataset.colorinterp
     alpha = next((n for n, c in enumerate(meanings, 1) if c == ColorInterp.alpha), None)
     is_band, notes = (False, ()) if alpha is None else _alpha_of(dataset, alpha, expected)
-    bands = tuple(band for band in dataset.indexes if band != alpha or is_band)
+    stored = tuple(band for band in dataset.indexes if band != alpha or is_band)
+    bands = stored if expected.stored_order else _colours_in_order(dataset, stored)
+    notes = notes if bands == stored else (*notes, Note.COLOURS_REORDERED)
     ignored = is_band or Note.ALPHA_IGNORED in notes
     flags = [dataset.mask_flag_enums[band - 1] for band in bands]
     if ignored:
@@ -176,6 +181,13 @@ def meaning_of(dataset: DatasetReader, expected: Expected) -> Meaning:
         packing=None if table is not None else _packing(dataset, bands),
         notes=notes,
     )
+
+
+def _colours_in_order(dataset: DatasetReader, bands: tuple[int, ...]) -> tuple[int, ...]:
+    """Red, green and blue, if the bands are these three in any order; else the bands."""
+    named = {dataset.colorinterp[band - 1].name: band for band in bands}
+    is_rgb = len(bands) == len(_COLOURS) and named.keys() == {*_COLOURS}
+    return tuple(named[colour] for colour in _COLOURS) if is_rgb else bands
 
 
 def _packing(dataset: DatasetReader, bands: tuple[int, ...]) -> Packing | None:

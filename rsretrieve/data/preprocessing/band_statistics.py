@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.seeded_random import hash_uniform
 from rsretrieve.data.failures import Failure
-from rsretrieve.data.pixels.expected import Expected
+from rsretrieve.data.pixels.expected import Expected, counts_stored_bands
 from rsretrieve.data.preprocessing.preprocessing import (
     BandStatistics,
     Preprocessing,
@@ -67,7 +67,10 @@ def measure_preprocessing(
         NoUsableTiles: not one sampled tile can be read.
     """
     check_size(size_px)
-    raws, failures = _sample(tiles, Expected(least_bands=max(bands, default=0)))
+    asked = Expected(
+        least_bands=max(bands, default=0), stored_order=counts_stored_bands(tuple(bands))
+    )
+    raws, failures = _sample(tiles, asked)
     if not raws:
         raise NoUsableTiles(
             f"{tiles.source}: none of {len(failures)} tiles can be read "

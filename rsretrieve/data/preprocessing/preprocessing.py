@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from rsretrieve.data.pixels.expected import Expected
+from rsretrieve.data.pixels.expected import Expected, counts_stored_bands
 from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.window import MIN_SIDE_PX
@@ -53,7 +53,8 @@ class Preprocessing:
     Attributes:
         size_px: the side of the square that tiles are resized to.
         source_bands: the number of bands that a tile must have.
-        bands: the bands used, counted from 1, in the network's order.
+        bands: the bands used, counted from 1, in the network's order. The first ones in order may
+            be red, green and blue that a file stores otherwise; see `data.pixels.meaning`.
         dtype: the pixel type that a tile must have.
         statistics: of the C = len(bands) bands.
         reduced_jpeg: JPEG tiles are decoded at reduced size, no larger than needed.
@@ -84,7 +85,8 @@ class Preprocessing:
     @property
     def expected(self) -> Expected:
         """What these steps expect of the tiles that are read."""
-        return Expected(self.source_bands, packing=self.packing)
+        in_order = counts_stored_bands(self.bands)
+        return Expected(self.source_bands, packing=self.packing, stored_order=in_order)
 
     @property
     def jpeg_px(self) -> int | None:

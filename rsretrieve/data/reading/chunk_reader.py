@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rsretrieve._core.paths import TIME_LIMIT_S
 from rsretrieve.data.access import Readable, policy_for
@@ -84,6 +84,7 @@ class ChunkReader(Generic[T]):
         try:
             limit_s = chunk[0][0].location.time_limit_s
             results = slot.call(self._decoder, chunk, limit_s, policy)
+            _require_one_a_tile(chunk, results)
             self._count_failures(chunk, results)
             return [*map(_read_or_failure, (tile for run in chunk for tile in run), results)]
         except WorkerLost as lost:
@@ -131,6 +132,19 @@ class ChunkReader(Generic[T]):
         """Close what the slot's worker keeps open."""
         if slot.policy is not None:
             slot.call(close_rasters, None, TIME_LIMIT_S, slot.policy)
+
+
+def _require_one_a_tile(chunk: Chunk, results: Any) -> None:
+    """Raise a `WorkerLost` unless a worker sent one result for every tile: it may send anything."""
+    is_whole = isinstance(results, list) and len(results) == sum(map(len, chunk))
+    if not is_whole or not all(map(_is_result, results)):
+        raise WorkerLost("the decoder sent an invalid reply (not one result a tile)")
+
+
+def _is_result(result: object) -> bool:
+    if isinstance(result, ReadFailure):
+        return isinstance(result.reason, str)
+    return isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], tuple)
 
 
 def _read_or_failure(tile: Tile, result: Reply[T] | ReadFailure) -> Read[T] | Failure:

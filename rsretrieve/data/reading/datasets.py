@@ -174,7 +174,7 @@ def _opened_stack(tile: Tile) -> DatasetReader:
             file = replace(tile, path=path, trust=trust)
             opened.append(_opened_file(file))
             _require_usable(file, opened[-1])
-            files.append((opened[-1], meaning_of(opened[-1], ANYTHING)))
+            files.append((opened[-1], meaning_of(opened[-1], Expected(stored_order=True))))
         return cast("DatasetReader", StackedDataset(tile.id, files))
     except BaseException:
         for dataset in opened:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rsretrieve.data.failures import Failure
+from rsretrieve.data.notes import Note
 from rsretrieve.data.reading.raw_tile import RawTile
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
@@ -72,6 +73,8 @@ def reduced(tile: Tile, side_px: int) -> Tile:
 
 
 def _as_rgb(raw: RawTile, bands: tuple[int, ...]) -> NDArray[np.uint8]:
+    if Note.COLOURS_REORDERED in raw.notes and len(bands) >= 3:
+        bands = ()  # numbers count the bands as stored, and these are red, green and blue already
     there = [band - 1 for band in bands if band <= len(raw.values)] or range(len(raw.values))
     chosen = list(there[:3]) if len(there) >= 3 else [there[0]] * 3
     values = raw.values[chosen]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -96,9 +95,8 @@ class CloseTiles:
     def _files(self) -> Rows:
         """(N,) a number for the file of each tile."""
         numbers: dict[str, int] = {}
-        return np.array(
-            [numbers.setdefault(file_of(tile), len(numbers)) for tile in self._tiles], np.int64
-        )
+        files = files_of(self._tiles)
+        return np.array([numbers.setdefault(file, len(numbers)) for file in files], np.int64)
 
     @cached_property
     def _windows(self) -> Rows:
@@ -242,6 +240,13 @@ def _apart(groups: Rows, ones: Rows, others: Rows) -> NDArray[np.bool_]:
     return np.asarray((a != b) & (a >= 0) & (b >= 0))
 
 
-def file_of(tile: Tile) -> str:
-    """The file of a tile, the same text for every way to write its path."""
-    return os.path.abspath(tile.path) if tile.location.is_local else tile.path  # noqa: PTH100
+def files_of(tiles: Sequence[Tile]) -> list[str]:
+    """The file of each tile, the same text for every way to write its path, and through links."""
+    known: dict[str, str] = {}  # a scene may have a million windows
+    for tile in tiles:
+        if tile.path not in known:
+            try:
+                known[tile.path] = tile.location.absolute()
+            except ValueError:  # no path of this system
+                known[tile.path] = tile.path
+    return [known[tile.path] for tile in tiles]

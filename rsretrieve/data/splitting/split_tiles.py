@@ -13,7 +13,7 @@ from rsretrieve.data.labels.splits import check_fractions, split_per_class
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.splitting.allotment import LEFT_OUT, OPEN, Allotment
 from rsretrieve.data.splitting.blocks import BlockCut, kd_blocks, levels_for
-from rsretrieve.data.splitting.close_tiles import CloseTiles, file_of
+from rsretrieve.data.splitting.close_tiles import CloseTiles, files_of
 from rsretrieve.data.splitting.footprint_shapes import plane_positions
 from rsretrieve.data.splitting.header_places import NOWHERE, Located, locate
 from rsretrieve.data.splitting.joined_groups import Rows, grouped_by
@@ -163,7 +163,7 @@ class _Splitting:
         """(N,) the group of each tile, by its lowest row."""
         groups = np.arange(len(self.tiles))
         if self.choices.by_scene:
-            groups = grouped_by(map(file_of, self.tiles), groups)
+            groups = grouped_by(files_of(self.tiles.tiles), groups)
             groups = grouped_by(map(item_of, self.tiles), groups)
             self.report.of_scenes(groups)
         if not self.choices.by_place:
@@ -174,7 +174,8 @@ class _Splitting:
                 f"{self.tiles.source}: no tile has a place, which --by-place needs",
                 hint="--by-scene keeps the tiles of one file together",
             )
-        keys = (file_of(t) if lacks else None for t, lacks in zip(self.tiles, unplaced))
+        files = files_of(self.tiles.tiles)
+        keys = (file if lacks else None for file, lacks in zip(files, unplaced))
         groups = grouped_by(keys, groups)
         self.report.of_unplaced(sum(unplaced), self.choices.buffer_m)
         self.context.start_stage("finding tiles that are close to each other")

@@ -92,12 +92,18 @@ def receive_reply(connection: Connection, shared: mmap.mmap | None) -> Any:
 
     Raises:
         EOFError, OSError: the sender has ended.
-        UnpicklingError: the reply holds something other than the listed records.
+        UnpicklingError: the reply is no pickle, or holds something other than the listed records.
     """
-    parts, content = _Unpickler(io.BytesIO(connection.recv_bytes())).load()
-    memory = memoryview(b"" if shared is None else shared)
-    buffers = [memory[start : start + size] for start, size in parts]
-    return _Unpickler(io.BytesIO(content), buffers=buffers).load()
+    received = connection.recv_bytes()
+    try:
+        parts, content = _Unpickler(io.BytesIO(received)).load()
+        memory = memoryview(b"" if shared is None else shared)
+        buffers = [memory[start : start + size] for start, size in parts]
+        return _Unpickler(io.BytesIO(content), buffers=buffers).load()
+    except pickle.UnpicklingError:
+        raise
+    except Exception as error:  # wrong arguments for a record raise any type of error
+        raise pickle.UnpicklingError(f"{type(error).__name__}: {error}") from error
 
 
 def write_position(shared: mmap.mmap | None, position: int) -> None:

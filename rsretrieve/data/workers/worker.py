@@ -116,7 +116,7 @@ class Worker:
             limit_s: the longest time it may take.
 
         Raises:
-            WorkerLost: the worker ended without a reply.
+            WorkerLost: the worker ended without a reply, or its reply is invalid.
             Exception: what the function raised.
         """
         if self.policy is None:
@@ -126,18 +126,32 @@ class Worker:
             if not self._connection.poll(limit_s):
                 self.kill()
                 raise self._lost(f"not decoded within {limit_s:g} s", took_too_long=True)
-            succeeded, result = receive_reply(self._connection, self._shared)
+            reply = receive_reply(self._connection, self._shared)
         except (EOFError, OSError) as error:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(_END_LIMIT_S)
             code = self._process.returncode
             too_long = code == -_CPU_TIME_SIGNAL
             raise self._lost(_reason_of_end(code), took_too_long=too_long) from error
-        except (pickle.UnpicklingError, AttributeError, ImportError, IndexError) as error:
+        except pickle.UnpicklingError as error:
             raise self._lost(f"the decoder sent an invalid reply ({error})") from error
-        if not succeeded:
-            raise result
-        return cast("R", result)
+        return cast("R", self._result_of(reply))
+
+    def _result_of(self, reply: Any) -> Any:
+        """The result in a reply: a pair of whether the function succeeded, and what it returned.
+
+        Raises:
+            WorkerLost: the reply is no such pair.
+            Exception: what the function raised.
+        """
+        if type(reply) is not tuple or len(reply) != 2 or type(reply[0]) is not bool:
+            raise self._lost("the decoder sent an invalid reply (not a result)")
+        succeeded, result = reply
+        if succeeded:
+            return result
+        if not isinstance(result, Exception):
+            raise self._lost("the decoder sent an invalid reply (not an error)")
+        raise result
 
     def _lost(self, reason: str, *, took_too_long: bool = False) -> WorkerLost:
         return WorkerLost(reason, read_position(self._shared), took_too_long=took_too_long)

@@ -94,6 +94,8 @@ def test_what_is_left_out_is_counted(run, made, tmp_path):
         "gallery_copies": 0,
         "gallery_contradicting": 0,
         "queries_without_label": 0,
+        "queries_copies": 0,
+        "queries_contradicting": 0,
         "queries_without_relevant": 1,
     }
     assert ran.json["queries"] == 59

@@ -156,6 +156,74 @@ def test_labels_are_the_folders_above_the_scenes_own(tmp_path):
     }
 
 
+def labels_of(root, *paths):
+    """The label of each scene and the notices, of scenes of two bands by their common beginning."""
+    for path in paths:
+        for name in ("B02", "B03"):
+            file = root / f"{path}{name}.tif"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(b"II*\0")
+    tiles = find_tiles(root, scenes=stack("B03", "B02"))
+    return {tile.id: tile.label for tile in tiles}, tiles.notices
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("Forest/Forest_0_", "Forest/Forest_1_", "River/River_0_", "River/River_1_"),
+        ("Forest/Forest_0_", "River/River_0_", "River/River_1_"),
+        ("Forest/Forest_0_", "Forest/Forest_1_", "Sea_Lake/SeaLake_0_", "Sea_Lake/SeaLake_1_"),
+        ("Forest/", "River/River_0_", "River/River_1_"),
+        ("Forest/F_", "River/R_", "River/Ri_"),
+        ("Forest/Forest_0_", "River/a/x_", "River/b/x_"),
+        ("Forest/a_", "River/b_", "Sea/Sea_0_"),
+        ("Forest/1/B_", "Forest/2/B_", "River/1/B_"),
+    ],
+)
+def test_a_class_folder_is_no_scenes_own_though_its_name_begins_the_files(tmp_path, paths):
+    labels, notices = labels_of(tmp_path, *paths)
+    assert labels == {path.rstrip("_/"): path.partition("/")[0] for path in paths}
+    assert notices == ()
+
+
+def test_a_scene_without_all_bands_counts_for_its_folder(tmp_path):
+    (tmp_path / "Forest").mkdir()
+    (tmp_path / "Forest" / "Forest_1_B02.tif").write_bytes(b"II*\0")
+    labels, _ = labels_of(tmp_path, "Forest/Forest_0_", "River/River_0_")
+    assert set(labels.values()) == {"Forest", "River"}
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ("Forest/Forest_0_", "River/River_0_"),
+        ("p1/", "p2/"),
+        ("p1/p1_", "p2/p2_", "odd/x_"),
+    ],
+)
+def test_folders_of_one_scene_each_are_decided_alike_and_told(tmp_path, paths):
+    labels, notices = labels_of(tmp_path, *paths)
+    assert set(labels.values()) == {None}
+    assert f"{len(paths)} scenes without a label" in notices[-1]
+    assert "--labels" in notices[-1]
+
+
+def test_a_class_of_many_scenes_in_train_is_one_in_val(tmp_path):
+    train = [f"train/{name}/{name}_{i}_" for name in ("Forest", "River") for i in range(3)]
+    labels, notices = labels_of(tmp_path, *train, "val/Forest/Forest_9_", "val/River/River_9_")
+    assert labels == {name: name.split("/")[1] for name in labels}
+    assert len(notices) == 1
+
+
+def test_parts_of_a_split_above_stacked_scenes_are_told(tmp_path):
+    paths = [
+        f"{part}/{name}/{name}_{i}_" for part in ("train", "val") for name in "ab" for i in "12"
+    ]
+    labels, notices = labels_of(tmp_path, *paths)
+    assert set(labels.values()) == {"a", "b"}
+    assert "parts of a split" in notices[-1]
+
+
 def test_patches_in_folders_of_their_own_have_no_labels(tmp_path):
     """As in BigEarthNet, whose labels stand in a file."""
     for scene in (f"{BIGEARTHNET}_1", f"{BIGEARTHNET}_2"):

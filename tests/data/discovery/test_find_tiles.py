@@ -226,6 +226,20 @@ def test_a_window_without_pixels_in_a_list_is_refused_with_its_line(tmp_path):
         find_tiles(path)
 
 
+@pytest.mark.parametrize(
+    "window",
+    ["9" * 20 + ",0,64,64", "0,0,64," + "9" * 5000, "-1,0,64,64", "0,-1,64,64", "+0,0,64,64"]
+    + ["٣,0,64,64", "0,0,٦٤,64", "0, 0,64,64", "0,0,0,64", "0,0,64,0"],
+)
+def test_a_window_that_is_none_is_refused_with_its_line(tmp_path, window):
+    path = save_table(
+        tmp_path / "list.csv", ["tile", "label"], ("a.png", "x"), (f"b.tif#{window}", "x")
+    )
+    with pytest.raises(TableError, match="line 3: invalid window of a scene: #") as caught:
+        find_tiles(path)
+    assert len(str(caught.value)) < 300 + len(str(path))
+
+
 def test_a_list_of_a_spreadsheet_with_a_byte_order_mark_is_read(tmp_path):
     path = tmp_path / "list.csv"
     path.write_text("tile,label\r\na.png,forest\r\n", encoding="utf-8-sig", newline="")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.discovery.several_sources import joined
+from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import TilesNotFound
 from tests.support.tiles import UTM, noise, save_picture, save_raster, save_table
@@ -42,6 +44,45 @@ def test_different_tiles_with_one_id_are_told_apart_by_their_places(tmp_path):
     ]
     assert tiles.class_names == ("sea",)
     assert "2019/tiles/, 2020/tiles/" in tiles.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "begin"),
+    [
+        (("train.csv", "val.csv"), ("train", "val")),
+        (("all.csv", "all.parquet"), ("all.csv", "all.parquet")),
+        (("a.csv", "a.parquet", "b.csv"), ("a.csv", "a.parquet", "b.csv")),
+    ],
+)
+def test_lists_in_one_folder_are_told_apart_by_their_names(tmp_path, names, begin):
+    for name in names:
+        rows = [(f"{i}", f"{name}/{i}.png", "a") for i in (1, 2)]
+        save_table(tmp_path / name, ["tile", "path", "label"], *rows)
+    tiles = find_tiles([tmp_path / name for name in names])
+    assert [tile.id for tile in tiles] == [f"{name}/{i}" for name in begin for i in (1, 2)]
+    assert f"{begin[0]}/" in tiles.notices[0]
+
+
+def test_a_folder_and_a_list_in_it_are_told_apart(tmp_path):
+    picture(tmp_path / "t" / "1.png")
+    picture(tmp_path / "other" / "1.png", seed=1)
+    listed = save_table(tmp_path / "t" / "list.csv", ["tile", "path"], ("1.png", "../other/1.png"))
+    tiles = find_tiles([tmp_path / "t", listed])
+    assert [tile.id for tile in tiles] == ["t/1.png", "list/1.png"]
+
+
+def test_an_id_with_a_prefix_is_not_that_of_a_third_tile(tmp_path):
+    for path in ("p/a/1.png", "q/b/1.png", "c/a/1.png"):
+        picture(tmp_path / path)
+    tiles = find_tiles([tmp_path / "p" / "a", tmp_path / "q" / "b", tmp_path / "c"])
+    assert [tile.id for tile in tiles] == ["p/a/1.png", "q/b/1.png", "a/1.png"]
+
+
+def test_addresses_of_one_name_are_told_apart_by_numbers():
+    sources = [f"https://example.org/a.tif?band={i}" for i in (1, 2)]
+    sets = [TileSet(one, (Tile("a.tif", one),)) for one in sources]
+    tiles = joined(sets)
+    assert [tile.id for tile in tiles] == ["1/a.tif", "2/a.tif"]
 
 
 def test_a_tile_that_two_places_name_is_taken_once(tmp_path):

@@ -10,8 +10,9 @@ import rasterio
 import shapely
 from pyproj import Geod, Transformer
 
+from rsretrieve._core.paths import stack_path
 from rsretrieve.data.run_context import RunContext
-from rsretrieve.data.splitting.close_tiles import CloseTiles
+from rsretrieve.data.splitting.close_tiles import CloseTiles, files_of, overlapping_windows
 from rsretrieve.data.splitting.header_places import NOWHERE, locate
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
@@ -191,6 +192,38 @@ def test_windows_of_one_file_are_compared_by_their_pixels_without_a_place():
 
 
 @pytest.mark.medium
+def linked(folder, path):
+    """One scene by its path, through a link to its folder, and by a link of its own."""
+    raster_at(folder / path, "EPSG:32632", 500_000, 5_000_000, 10)
+    (folder / "link").symlink_to((folder / path).parent, target_is_directory=True)
+    (folder / "link.tif").symlink_to(folder / path)
+    name = (folder / path).name
+    return [str(folder / path), str(folder / "link" / name), str(folder / "link.tif")]
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_windows_of_one_file_overlap_through_links_and_in_stacks(tmp_path, stacked):
+    paths = linked(tmp_path, "real/s.tif")
+    if stacked:
+        paths = [stack_path([path, path]) for path in paths]
+    lists = [
+        [
+            Tile(f"{i}", path, window=Window(i, i, 8, 8)),
+            Tile(f"far {i}", path, window=Window(90 + 9 * i, 0, 8, 8)),
+        ]
+        for i, path in enumerate(paths)
+    ]
+    assert overlapping_windows(lists) == [1, 1, 1]
+    assert len({*files_of([tile for tiles in lists for tile in tiles])}) == 1
+
+
+def test_a_path_that_no_system_takes_is_a_file_of_its_own():
+    odd = Tile("odd", "a\0b.tif", window=Window(0, 0, 8, 8))
+    other = Tile("other", "ab.tif", window=Window(0, 0, 8, 8))
+    assert len({*files_of([odd, other])}) == 2
+    assert overlapping_windows([[odd], [odd], [other]]) == [1, 1, 0]
+
+
 def test_only_pairs_of_two_groups_are_given_and_some_tiles_are_left_aside(tmp_path):
     paths = [raster_at(tmp_path / f"{i}.tif", "EPSG:32632", 500_000 + i, 0, 10) for i in range(4)]
     tiles = tiles_at(*paths)

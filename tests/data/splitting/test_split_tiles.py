@@ -139,6 +139,13 @@ def test_by_scene_keeps_a_file_and_an_item_together_and_says_what_was_reached(tm
     assert [len(part) for part in items] == [14, 2, 4]
     assert len(set.union(*items)) == 20
     assert said == ""
+    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
+    halves = [
+        Tile(f"{i}", str((tmp_path / "link" if i % 2 else tmp_path) / f"{i // 2}.tif"), "a")
+        for i in range(6)
+    ]
+    found, _ = split(TileSet("links", tuple(halves)), by_scene=True)
+    assert sorted(len(part) for part in found.parts) == [0, 2, 4]
     alone, said = split(TileSet("tiles", tuple(bands[::2])), by_scene=True)
     assert "--by-scene keeps no tiles together" in said
     assert sum(map(len, alone.parts)) == 20
