@@ -65,7 +65,8 @@ class RecipeOptions(TypedDict, total=False):
         temperature: σ; by default set by the number of classes.
         learn_temperature: learn σ, too.
         q: of RNSL and t-RNSL, 0 < q ≤ 1.
-        truncation: of t-RNSL: tiles whose label's probability is at most this are left out.
+        truncation: of t-RNSL: tiles whose label's probability is at most this are left out. It has
+            no effect where `robust` estimates the classes before the first epoch.
     """
 
     weights: PathLike

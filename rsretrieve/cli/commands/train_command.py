@@ -159,8 +159,8 @@ def train(
     truncation: Annotated[
         float | None,
         _training(
-            help="Threshold k of t-rnsl: labels with a probability of at most k are left out. "
-            "\\[default: 0.5]"
+            help="Threshold k of t-rnsl: labels with a probability of at most k are left out. It "
+            "has no effect where robust estimates the classes first. \\[default: 0.5]"
         ),
     ] = None,
     log_dir: Annotated[
