@@ -142,7 +142,7 @@ def given_config() -> Path | None:
     return path
 
 
-def record_config(folder: Path, *, overwrite: bool = True, **resolved: object) -> None:
+def record_config(folder: Path, overwrite: bool = True, /, **resolved: object) -> None:
     """Write the options of this run into the folder that it made, as `config.toml`.
 
     Args:

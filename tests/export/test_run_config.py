@@ -38,7 +38,7 @@ def test_values_come_back_and_secrets_do_not(tmp_path: Path) -> None:
 def test_a_file_that_is_there_is_replaced_only_if_that_is_allowed(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text("# my notes\n", encoding="utf-8")
-    with pytest.raises(OutputExists, match="config.toml"):
+    with pytest.raises(OutputExists, match=r"config\.toml"):
         write_config(tmp_path, "split", {"seed": 1}, overwrite=False)
     assert path.read_text(encoding="utf-8") == "# my notes\n"
     write_config(tmp_path, "split", {"seed": 1}, overwrite=True)

@@ -24,7 +24,10 @@ _TOGETHER = "What stays together"
 def split(
     tiles: options.Tiles,
     output: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for train.csv, val.csv, test.csv and config.toml.")
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder for train.csv, val.csv, test.csv and config.toml."
+        ),
     ],
     fractions: Annotated[
         str, typer.Option(metavar="F,F,F", help="Shares of train, val and test.")
@@ -120,7 +123,7 @@ def split(
         divided = split_tiles(found, choices, context)
         for path, part in zip(files, divided.parts):
             write_list(path, part, overwrite=overwrite)
-        record_config(output, overwrite=overwrite)
+        record_config(output, overwrite)
         lists = dict(zip(PARTS, divided.parts))
         found_leaks = None
         if leaks is not None:
