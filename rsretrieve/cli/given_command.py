@@ -136,16 +136,26 @@ def options_meant(name: str, known: Sequence[str]) -> list[str]:
     return begun or difflib.get_close_matches(f"--{plain}", known, n=2, cutoff=_ENOUGH)
 
 
-def record_config(folder: Path, **resolved: object) -> None:
+def given_config() -> Path | None:
+    """The file of `--config`, which is an input; None if it was not given."""
+    path: Path | None = _CONTEXT.get().params.get("config")
+    return path
+
+
+def record_config(folder: Path, overwrite: bool = True, /, **resolved: object) -> None:
     """Write the options of this run into the folder that it made, as `config.toml`.
 
     Args:
         folder: the folder.
+        overwrite: see `write_config`.
         **resolved: values of parameters in place of those that were typed.
+
+    Raises:
+        OutputExists: there is such a file, and it may not be replaced.
     """
     context = _CONTEXT.get()
     options = stored_options(context.command.params, context.params, resolved)
-    write_config(folder, context.command.name, options)
+    write_config(folder, context.command.name, options, overwrite=overwrite)
 
 
 def command_as_typed() -> str:

@@ -9,11 +9,12 @@ from typing import Any
 
 from rsretrieve._core.atomic_write import write_json
 from rsretrieve.comparison.choice import Cell
+from rsretrieve.comparison.tile_digest import TileDigest
 from rsretrieve.errors import InputError, OutputExists
 from rsretrieve.network.metadata import DESCRIPTION_FILE
 
 STATE_FILE = "comparison.json"
-_SCHEMA = 1
+_SCHEMA = 2  # 1: digests without images
 
 
 @dataclass
@@ -25,16 +26,22 @@ class ComparisonFolder:
         trained: the digest of what each cell was trained on, by its name.
         measured: the digests of the model and the test that each cell was measured with.
         labels_from: what each labels file with noise was made from, by its name.
+        overwrite: cells may be made again; images that were not recorded count as changed.
     """
 
     path: Path
-    trained: dict[str, str] = field(default_factory=dict)
-    measured: dict[str, list[str]] = field(default_factory=dict)
-    labels_from: dict[str, str] = field(default_factory=dict)
+    trained: dict[str, TileDigest] = field(default_factory=dict)
+    measured: dict[str, tuple[TileDigest, TileDigest]] = field(default_factory=dict)
+    labels_from: dict[str, TileDigest] = field(default_factory=dict)
+    overwrite: bool = False
 
     @classmethod
-    def opened(cls, path: Path) -> ComparisonFolder:
+    def opened(cls, path: Path, *, overwrite: bool = False) -> ComparisonFolder:
         """The folder as an earlier run left it, or a new one; nothing is written.
+
+        Args:
+            path: the folder.
+            overwrite: see the attribute.
 
         Raises:
             OutputExists: the path is a file, or a folder with other content.
@@ -42,21 +49,23 @@ class ComparisonFolder:
         """
         state = path / STATE_FILE
         if state.is_file():
-            return cls(path, *_parsed(state))
+            return cls(path, *_parsed(state), overwrite)
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise OutputExists(
                 f"{path} already exists and is no comparison ({STATE_FILE} is missing in it)",
                 hint="give another --output",
             )
-        return cls(path)
+        return cls(path, overwrite=overwrite)
 
     def save(self) -> None:
         """Write the state."""
         content = {
             "schema": _SCHEMA,
-            "trained": self.trained,
-            "measured": self.measured,
-            "labels": self.labels_from,
+            "trained": {name: made.to_json() for name, made in self.trained.items()},
+            "measured": {
+                name: [made.to_json() for made in both] for name, both in self.measured.items()
+            },
+            "labels": {name: made.to_json() for name, made in self.labels_from.items()},
         }
         write_json(self.path / STATE_FILE, content, overwrite=True)
 
@@ -73,12 +82,23 @@ class ComparisonFolder:
         """Where labels files with noise are written."""
         return self.path / "labels"
 
-    def is_trained(self, cell: Cell, digest: str) -> bool:
+    def is_begun(self, cell: Cell) -> bool:
+        """Whether a cell has a model or figures."""
+        return self.model(cell).exists() or cell.name in self.measured
+
+    def lacks_images(self, cell: Cell) -> bool:
+        """Whether a cell with a model or figures was made by a version that recorded no images."""
+        if not self.is_begun(cell):
+            return False
+        made = (self.trained.get(cell.name), *self.measured.get(cell.name, ()))
+        return any(one is not None and not one.images for one in made)
+
+    def is_trained(self, cell: Cell, digest: TileDigest) -> bool:
         """Whether there is a model of a cell that was trained on this."""
         there = (self.model(cell) / DESCRIPTION_FILE).is_file()
-        return there and self.trained.get(cell.name) == digest
+        return there and self._is_same(self.trained.get(cell.name), digest)
 
-    def begin(self, cell: Cell, digest: str) -> None:
+    def begin(self, cell: Cell, digest: TileDigest) -> None:
         """Record that a cell will be trained on this.
 
         A new model counts as soon as it is there; one that is replaced not before `finish`.
@@ -89,24 +109,26 @@ class ComparisonFolder:
             self.trained[cell.name] = digest
         self.save()
 
-    def finish(self, cell: Cell, digest: str) -> None:
+    def finish(self, cell: Cell, digest: TileDigest) -> None:
         """Record that a cell was trained on this."""
         self.trained[cell.name] = digest
         self.save()
 
-    def is_measured(self, cell: Cell, digest: str, test: str) -> bool:
+    def is_measured(self, cell: Cell, digest: TileDigest, test: TileDigest) -> bool:
         """Whether the model of a cell was measured with this test."""
-        return self.queries(cell).is_file() and self.measured.get(cell.name) == [digest, test]
+        model, asked = self.measured.get(cell.name, (None, None))
+        same = self._is_same(model, digest) and self._is_same(asked, test)
+        return same and self.queries(cell).is_file()
 
-    def refuse_others(self, cell: Cell, digest: str, test: str) -> None:
+    def refuse_others(self, cell: Cell, digest: TileDigest, test: TileDigest) -> None:
         """Raise `OutputExists` if a finished cell was trained or measured with something else."""
-        found = self.trained.get(cell.name)
-        there = self.model(cell).exists()
-        measured = self.measured.get(cell.name)
-        if there and found != digest:
-            what = "trained with other tiles, labels or options"
-        elif measured is not None and measured[1] != test:
-            what = "measured with other test tiles or true labels"
+        trained = self.trained.get(cell.name)
+        asked = self.measured[cell.name][1] if cell.name in self.measured else test
+        if self.model(cell).exists() and not self._is_same(trained, digest):
+            changed = _change(trained, digest, "tiles, labels or options")
+            what = f"trained with other {changed}"
+        elif not self._is_same(asked, test):
+            what = f"measured with other {_change(asked, test, 'test tiles or true labels')}"
         else:
             return
         raise OutputExists(
@@ -114,8 +136,18 @@ class ComparisonFolder:
             hint="give --overwrite to make such cells again, or another --output",
         )
 
+    def _is_same(self, made: TileDigest | None, now: TileDigest) -> bool:
+        return made is not None and made.is_unchanged(now, trust_unknown=not self.overwrite)
 
-def _parsed(path: Path) -> tuple[dict[str, str], dict[str, list[str]], dict[str, str]]:
+
+def _change(made: TileDigest | None, now: TileDigest, records: str) -> str:
+    """What differs, in words: the images alone, or the records."""
+    return "images" if made is not None and made.records == now.records else records
+
+
+def _parsed(
+    path: Path,
+) -> tuple[dict[str, TileDigest], dict[str, tuple[TileDigest, TileDigest]], dict[str, TileDigest]]:
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         schema, trained, measured = (content[k] for k in ("schema", "trained", "measured"))
@@ -123,9 +155,12 @@ def _parsed(path: Path) -> tuple[dict[str, str], dict[str, list[str]], dict[str,
         if int(schema) > _SCHEMA:
             raise InputError(f"{path} was written by a newer version of rsretrieve")
         return (
-            {str(name): str(digest) for name, digest in trained.items()},
-            {str(name): [str(d) for d in digests] for name, digests in measured.items()},
-            {str(name): str(digest) for name, digest in labels.items()},
+            {name: TileDigest.from_json(made) for name, made in trained.items()},
+            {
+                name: (TileDigest.from_json(model), TileDigest.from_json(test))
+                for name, (model, test) in measured.items()
+            },
+            {name: TileDigest.from_json(made) for name, made in labels.items()},
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, InputError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from rsretrieve.comparison.choice import Cell, Contrast, TrainingChoice
 from rsretrieve.comparison.comparison_folder import ComparisonFolder
 from rsretrieve.comparison.comparison_result import CellResult, Comparison
 from rsretrieve.comparison.test_set import TestSet, measure, read_values, write_values
+from rsretrieve.comparison.tile_digest import ImageDigests, TileDigest
 from rsretrieve.comparison.training_set import (
     NoisyLabels,
     TrainingSet,
@@ -38,6 +39,7 @@ from rsretrieve.training.frozen.feature_cache import FeatureCache
 from rsretrieve.training.initialize import starting_model
 
 FEWEST_SEEDS = 2
+_FATE = {True: "are made again", False: "count as unchanged (--overwrite makes them again)"}
 _BANDS = 3  # where the tiles decide: every network takes as many
 
 
@@ -98,7 +100,7 @@ def run_comparison(request: ComparisonRequest, context: RunContext) -> Compariso
     """
     _check(request, context)
     with only_writer(request.output):
-        folder = ComparisonFolder.opened(request.output)
+        folder = ComparisonFolder.opened(request.output, overwrite=request.overwrite)
         request.output.mkdir(parents=True, exist_ok=True)
         training = request.training.listed(request.output)
         run = _Run(replace(request, training=training), folder, CellContexts(context))
@@ -144,18 +146,42 @@ class _Run:
         self, request: ComparisonRequest, folder: ComparisonFolder, context: CellContexts
     ) -> None:
         self.request, self.folder, self.context = request, folder, context
-        self.cache = FeatureCache()
-        self.noisy = NoisyLabels(folder.labels, folder.labels_from, request.overwrite)
+        self.cache, self.images = FeatureCache(), ImageDigests()
+        self.noisy = NoisyLabels(
+            folder.labels, folder.labels_from, self.images, overwrite=request.overwrite
+        )
         self._weights: dict[str, str] = {}
 
     def check_finished(self) -> None:
-        """Refuse finished cells that are of another comparison, unless they may be overwritten."""
-        if self.request.overwrite:
+        """Refuse finished cells that are of another comparison, unless they may be overwritten.
+
+        A notice says what cannot be compared.
+        """
+        cells = [cell for cell in self.request.cells if self.folder.is_begun(cell)]
+        for text in self._unknown(cells):
+            self.context.once(text)
+        if self.request.overwrite or not cells:
             return
-        for cell in self.request.cells:
-            if (self.folder.model(cell)).exists() or cell.name in self.folder.measured:
-                digest = self.digest(cell, *self.tiles_of(cell, self.context.quiet()))
-                self.folder.refuse_others(cell, digest, self.request.test.digest)
+        self.context.context.start_stage("comparing tiles with the earlier run")
+        for cell in cells:
+            digest = self.digest(cell, *self.tiles_of(cell, self.context.quiet()))
+            self.folder.refuse_others(cell, digest, self.request.test.digest)
+
+    def _unknown(self, cells: Sequence[Cell]) -> Iterator[str]:
+        """Say for which finished cells it is unknown whether the images have changed."""
+        if count := sum(map(self.folder.lacks_images, cells)):
+            yield (
+                f"{count} finished trainings in {self.folder.path} are of an earlier version, "
+                f"which did not record the images: they {_FATE[self.request.overwrite]}"
+            )
+        test = self.request.test
+        sides = (self.request.training.tiles, test.queries, test.gallery or ())
+        remote = {t.location for side in sides for t in side if not t.location.is_local}
+        if cells and remote:
+            yield (
+                f"files behind a URL: {len(remote)}; they count as unchanged since the earlier run "
+                "(another --output reads them again)"
+            )
 
     def all_cells(self) -> Comparison:
         """Train and measure what is not finished; the results of all."""
@@ -199,7 +225,7 @@ class _Run:
             found = measure(loaded, test, context, self.cache if frozen else None)
             path.parent.mkdir(exist_ok=True)
             write_values(path, found)
-            folder.measured[cell.name] = [digest, test.digest]
+            folder.measured[cell.name] = digest, test.digest
             folder.save()
         self.context.take_over(context)
         seconds = float(read_description(model).training.get("seconds", 0.0))
@@ -215,9 +241,9 @@ class _Run:
         """See `tiles_of_cell`."""
         return tiles_of_cell(cell, self.request.training, self.noisy, self.request.device, context)
 
-    def digest(self, cell: Cell, tiles: TileSet, labels: Path | None) -> str:
+    def digest(self, cell: Cell, tiles: TileSet, labels: Path | None) -> TileDigest:
         """What tells the training of a cell from others."""
-        choice = cell.choice
+        choice, validation = cell.choice, cell.choice.validation
         content: dict[str, Any] = {
             "recipe": choice.recipe.to_json(),
             "weights": self._weights_digest(choice.weights),
@@ -225,9 +251,10 @@ class _Run:
             "micro_batches": choice.micro_batches,
             "seed": cell.seed,
             "tiles": cells_digest(tiles),
-            "validation": None if choice.validation is None else cells_digest(choice.validation),
+            "validation": None if validation is None else cells_digest(validation),
         }
-        return sha256_of_json(content)
+        images = self.images.of((*tiles, *(validation or ())))
+        return TileDigest(sha256_of_json(content), images)
 
     def _weights_digest(self, weights: str) -> str:
         if weights not in self._weights:

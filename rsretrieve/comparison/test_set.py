@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rsretrieve._core.atomic_write import sha256_of_json
 from rsretrieve._core.tables import read_table, write_csv
 from rsretrieve._core.text import some_of
+from rsretrieve.comparison.tile_digest import ImageDigests, TileDigest
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.labels.true_labels import true_labels_of
 from rsretrieve.data.run_context import RunContext
@@ -49,6 +50,7 @@ class TestSet:
         queries: tiles with true labels; each content once.
         gallery: the same of the gallery; None if the queries search each other.
         keys: the content (or the path) and the window of each tile, by id.
+        images: the digest of the images; see `ImageDigests`.
     """
 
     __test__ = False  # no class of tests
@@ -56,12 +58,14 @@ class TestSet:
     queries: TileSet
     gallery: TileSet | None
     keys: dict[tuple[str, bool], _Key]
+    images: str = ""
 
     @property
-    def digest(self) -> str:
-        """What tells this test from others: ids and true labels."""
+    def digest(self) -> TileDigest:
+        """What tells this test from others: ids, true labels and images."""
         sides = (self.queries, self.gallery or ())
-        return sha256_of_json([[[tile.id, tile.label] for tile in side] for side in sides])
+        records = [[[tile.id, tile.label] for tile in side] for side in sides]
+        return TileDigest(sha256_of_json(records), self.images)
 
     def own_rows(self, queries: TileSet, gallery: TileSet) -> NDArray[np.int64]:
         """(Q,) the row of the gallery that shows the same image as a query, or −1."""
@@ -100,7 +104,7 @@ def prepare_test(test: TileSet, gallery: TileSet | None, context: RunContext) ->
         InputError: no query has a tile of its label to be found.
     """
     keys: dict[tuple[str, bool], _Key] = {}
-    sides = []
+    sides, images = [], ImageDigests()
     for name, tiles in (("--test", test), ("--gallery", gallery)):
         if tiles is None:
             continue
@@ -112,12 +116,13 @@ def prepare_test(test: TileSet, gallery: TileSet | None, context: RunContext) ->
             )
         if missing := len(tiles) - len(labelled):
             context.notice(f"{missing} tiles of {name} have no label and are left out")
-        found = {tile.id: key for tile, key in zip(labelled, image_keys(labelled))}
+        found = {tile.id: key for tile, key in zip(labelled, image_keys(labelled, images.files))}
         keys |= {(tile_id, name == "--gallery"): key for tile_id, key in found.items()}
         sides.append(_each_once(labelled, found, name, context))
     queries, others = sides[0], sides[-1]
     _require_relevant(queries, others, alone=gallery is None)
-    return TestSet(queries, None if gallery is None else others, keys)
+    digest = images.of(tile for side in sides for tile in side)
+    return TestSet(queries, None if gallery is None else others, keys, digest)
 
 
 def with_truth(tiles: TileSet, truth: Path | None, context: RunContext) -> TileSet:
@@ -130,10 +135,10 @@ def with_truth(tiles: TileSet, truth: Path | None, context: RunContext) -> TileS
     return tiles.relabelled({tile.id: table.known.get(tile.id) for tile in tiles})
 
 
-def image_keys(tiles: Iterable[Tile]) -> list[_Key]:
+def image_keys(tiles: Iterable[Tile], files: FileStates | None = None) -> list[_Key]:
     """What tells the image of a tile from others: its content, or else its path; and its window."""
     tiles = list(tiles)
-    files = FileStates(tiles)
+    files = files or FileStates(tiles)
     return [
         (
             (files.content(tile.path).file if tile.location.is_local else "")

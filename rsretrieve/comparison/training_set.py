@@ -11,6 +11,7 @@ from rsretrieve._core.tables import write_csv
 from rsretrieve._core.text import some_of
 from rsretrieve.comparison.choice import Cell, TrainingChoice, slug_of
 from rsretrieve.comparison.test_set import image_keys
+from rsretrieve.comparison.tile_digest import ImageDigests, TileDigest
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.file_state import FileState
@@ -149,11 +150,13 @@ class NoisyLabels:
     Attributes:
         folder: where they are.
         made_from: by the name of a file, the digest of what it was made from.
+        images: of the tiles, for noise that a model decides.
         overwrite: replace files that were made from something else.
     """
 
     folder: Path
-    made_from: dict[str, str]
+    made_from: dict[str, TileDigest]
+    images: ImageDigests
     overwrite: bool = False
 
     def file(self, cell: Cell, tiles: TileSet, device: str, context: RunContext) -> Path:
@@ -166,20 +169,24 @@ class NoisyLabels:
             context: receives notices and progress.
 
         Raises:
-            OutputExists: there is such a file, which was made from other labels.
+            OutputExists: there is such a file, which was made from other labels or images.
         """
         noise = cell.choice.noise
         if noise is None:
             raise ValueError("the cell has no noise")
         name = f"{noise_slug(noise, cell.choice.labels)}-seed{cell.seed}.csv"
         path, before = self.folder / name, tiles.labelled()
-        digest = sha256_of_json([noise_text(noise), _content_of(noise), cells_digest(before)])
-        if path.exists() and self.made_from.get(name) == digest:
+        records = sha256_of_json([noise_text(noise), _content_of(noise), cells_digest(before)])
+        digest = TileDigest(records, self.images.of(before) if noise.model is not None else "")
+        made_from = self.made_from.get(name)
+        trust = not self.overwrite
+        is_known = made_from is not None and made_from.is_unchanged(digest, trust_unknown=trust)
+        if path.exists() and is_known:
             return path
         if path.exists() and not self.overwrite:
             raise OutputExists(
-                f"{path} was made from other labels, or by another table or model, than are given "
-                "now",
+                f"{path} was made from other labels or images, or by another table or model, than "
+                "are given now",
                 hint="give --overwrite to make it again, or another --output",
             )
         labels = _with_noise(before, noise, cell.seed, device, context)

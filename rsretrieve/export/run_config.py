@@ -44,19 +44,25 @@ def config_text(
     return tomlkit.dumps(document)
 
 
-def write_config(folder: Path, command: str, options: Mapping[str, object]) -> None:
+def write_config(
+    folder: Path, command: str, options: Mapping[str, object], *, overwrite: bool = True
+) -> None:
     """Write `config.toml` into the folder that a run has made.
 
     Args:
         folder: an existing folder.
         command: the command that repeats the run.
         options: its options, as for `config_text`.
+        overwrite: replace such a file. False for a folder that may hold files of the user.
+
+    Raises:
+        OutputExists: there is such a file, and it may not be replaced.
     """
     head = (
         f"# The options of this run of rsretrieve {__version__}. To repeat it:\n"
         f"# rsretrieve {command} --config {CONFIG_FILE} --output NEW\n"
     )
-    write_text(folder / CONFIG_FILE, head + config_text(command, options), overwrite=True)
+    write_text(folder / CONFIG_FILE, head + config_text(command, options), overwrite=overwrite)
 
 
 def _plain(value: object) -> object:

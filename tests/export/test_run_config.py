@@ -5,7 +5,10 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from rsretrieve.enums import LossName
+from rsretrieve.errors import OutputExists
 from rsretrieve.export.run_config import config_text, write_config
 
 
@@ -30,6 +33,16 @@ def test_values_come_back_and_secrets_do_not(tmp_path: Path) -> None:
             "epochs": 3,
         }
     }
+
+
+def test_a_file_that_is_there_is_replaced_only_if_that_is_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text("# my notes\n", encoding="utf-8")
+    with pytest.raises(OutputExists, match=r"config\.toml"):
+        write_config(tmp_path, "split", {"seed": 1}, overwrite=False)
+    assert path.read_text(encoding="utf-8") == "# my notes\n"
+    write_config(tmp_path, "split", {"seed": 1}, overwrite=True)
+    assert tomllib.loads(path.read_text(encoding="utf-8")) == {"split": {"seed": 1}}
 
 
 def test_options_without_a_value_are_comments() -> None:

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
-from rsretrieve.cli.given_command import record_config
+from rsretrieve.cli.given_command import given_config, record_config
 from rsretrieve.errors import OutputExists
 from rsretrieve.export.output_paths import OutputPaths
+from rsretrieve.index.store.manifest import CONFIG_FILE
 
 CELLS, CELL_PX = 28, 48
 _PURPOSES = (
@@ -45,7 +46,8 @@ def demo(
     """
     from rsretrieve.synthetic.scene import make_landscape, write_tiles
 
-    OutputPaths({"--output": output / "hits.png"}, overwrite=True).check()
+    written = {f"--output ({name})": output / name for name in ("hits.png", CONFIG_FILE)}
+    OutputPaths(written, inputs={"--config": given_config()}, overwrite=True).check()
     if output.exists() and any(output.iterdir()) and not overwrite:
         raise OutputExists(
             f"{output} already exists",

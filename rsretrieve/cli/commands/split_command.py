@@ -9,11 +9,12 @@ import typer
 
 from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import check_labels_file, check_tiles
-from rsretrieve.cli.given_command import record_config
+from rsretrieve.cli.given_command import given_config, record_config
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.export.output_paths import OutputPaths
+from rsretrieve.index.store.manifest import CONFIG_FILE
 
 PARTS = ("train", "val", "test")
 _TOGETHER = "What stays together"
@@ -23,7 +24,10 @@ _TOGETHER = "What stays together"
 def split(
     tiles: options.Tiles,
     output: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder for train.csv, val.csv and test.csv.")
+        Path,
+        typer.Option(
+            metavar="DIR", help="Folder for train.csv, val.csv, test.csv and config.toml."
+        ),
     ],
     fractions: Annotated[
         str, typer.Option(metavar="F,F,F", help="Shares of train, val and test.")
@@ -90,9 +94,14 @@ def split(
     if output == Path("-"):
         raise typer.BadParameter("a folder is written, not a file", param_hint="--output")
     files = [output / f"{part}.csv" for part in PARTS]
+    written = [*files, output / CONFIG_FILE]
     paths = OutputPaths(
-        {**{f"--output ({path.name})": path for path in files}, "--leaks": leaks},
-        inputs={**options.inputs_of("TILES", tiles), "--labels": labels},
+        {**{f"--output ({path.name})": path for path in written}, "--leaks": leaks},
+        inputs={
+            **options.inputs_of("TILES", tiles),
+            "--labels": labels,
+            "--config": given_config(),
+        },
         overwrite=overwrite,
     )
     with Terminal(as_json=as_json, quiet=quiet) as terminal:
@@ -108,13 +117,13 @@ def split(
 
         choices = SplitChoices(shares, seed, by_scene, by_place, buffer_m, PARTS)
         context = RunContext(strict=strict, listener=terminal.listen)
-        found = find_tiles(tiles, labels, scenes)
+        found = find_tiles(tiles, labels, scenes, context)
         paths.check_tiles(lambda: (tile.path for tile in found))
         terminal.notice(*found.notices)
         divided = split_tiles(found, choices, context)
         for path, part in zip(files, divided.parts):
             write_list(path, part, overwrite=overwrite)
-        record_config(output)
+        record_config(output, overwrite)
         lists = dict(zip(PARTS, divided.parts))
         found_leaks = None
         if leaks is not None:

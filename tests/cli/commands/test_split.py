@@ -103,6 +103,64 @@ def test_tiles_without_a_place_are_refused_and_unreadable_ones_are_listed(run, s
     assert sum(ran.json[name] for name in ("train", "val", "test")) == 1
 
 
+OWN = "[train]\nepochs = 7\n# my notes\n"
+
+
+def test_a_config_file_of_the_user_is_never_lost(run, landscape, tmp_path):
+    out = tmp_path / "lists"
+    config = out / "config.toml"
+    out.mkdir()
+    config.write_text(OWN)
+    refused = run("split", landscape, "--output", out)
+    assert refused.code == 1
+    assert "config.toml already exists" in refused.err
+    assert config.read_text() == OWN
+    assert [path.name for path in out.iterdir()] == ["config.toml"]
+    assert run("split", landscape, "--output", out, "--overwrite").code == 0
+    assert "[split]" in config.read_text()
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["file", "link"])
+@pytest.mark.parametrize("command", ["split", "demo"])
+def test_the_file_of_config_is_an_input(run, landscape, tmp_path, command, link):
+    given = tmp_path / ("mine.toml" if link else "config.toml")
+    words = f'tiles = ["{landscape}"]\n' if command == "split" else ""
+    given.write_text(f"# my notes\n[{command}]\n{words}seed = 3\n")
+    before = given.read_text()
+    if link:
+        (tmp_path / "config.toml").symlink_to(given)
+    ran = run(command, "--config", given, "--output", tmp_path, "--overwrite")
+    assert ran.code == 1
+    assert "is also the input --config" in ran.err
+    assert given.read_text() == before
+    assert not (tmp_path / "train.csv").exists()
+    assert not (tmp_path / "tiles").exists()
+
+
+def test_a_run_is_repeated_by_the_config_file_of_another_folder(run, landscape, tmp_path):
+    assert run("split", landscape, "--output", tmp_path / "a", "--seed", 4).code == 0
+    ran = run("split", "--config", tmp_path / "a" / "config.toml", "--output", tmp_path / "b")
+    assert ran.code == 0, ran.err
+    assert rows_of(tmp_path / "a" / "test.csv") == rows_of(tmp_path / "b" / "test.csv")
+
+
+def test_one_bad_scene_ends_a_split_only_with_strict(run, tmp_path):
+    scenes = tmp_path / "scenes"
+    save_raster(scenes / "good.tif", noise((3, 96, 96)))
+    whole = save_raster(scenes / "cut.tif", noise((3, 96, 96))).read_bytes()
+    (scenes / "cut.tif").write_bytes(whole[:100])
+    (scenes / "bad.png").write_bytes(b"no image at all")
+    words = ("split", scenes, "--window", 32)
+    ran = run(*words, "--output", tmp_path / "lists", "--json")
+    assert ran.code == 3
+    assert "bad.png" in ran.err
+    assert "cut.tif" in ran.err
+    assert sum(ran.json[name] for name in ("train", "val", "test")) == 9
+    strict = run(*words, "--output", tmp_path / "strict", "--strict")
+    assert strict.code == 1
+    assert not (tmp_path / "strict").exists()
+
+
 @pytest.mark.medium
 def test_an_audit_reports_what_a_test_list_shares(run, landscape, model, tmp_path):
     copies = tmp_path / "copies"
