@@ -13,14 +13,14 @@ import pytest
 import rsretrieve
 from rsretrieve.api import call_report
 from rsretrieve.api.tables.index_tables import IndexTables
-from tests.api.conftest import QUICK
+from tests.api.conftest import LEARNED, MAY_BE_UNSURE
 from tests.support.repository import ROOT
 
 FUNCTIONS = [name for name in rsretrieve.__all__ if inspect.isfunction(getattr(rsretrieve, name))]
 CLASSES = [name for name in rsretrieve.__all__ if inspect.isclass(getattr(rsretrieve, name))]
 FINDER = doctest.DocTestFinder(exclude_empty=True, recurse=True)
 # An example that leaves the choice of the embedding to the package is told of it.
-pytestmark = pytest.mark.filterwarnings("ignore:no model was given")
+pytestmark = [MAY_BE_UNSURE, pytest.mark.filterwarnings("ignore:no model was given")]
 PAGE, README = ROOT / "docs" / "reference" / "python.md", ROOT / "README.md"
 EXAMPLES = [
     example
@@ -107,7 +107,7 @@ def python_blocks(text: str) -> list[str]:
 @pytest.fixture
 def quick(workplace, monkeypatch):
     """A training is short, and the files that the texts name are there."""
-    monkeypatch.setattr(rsretrieve, "train", partial(rsretrieve.train, **QUICK))
+    monkeypatch.setattr(rsretrieve, "train", partial(rsretrieve.train, **LEARNED))
     (workplace / "example.tif").symlink_to(next((workplace / "tiles").glob("beach/*")))
     np.save(workplace / "vectors.npy", np.eye(6, 4) + 0.1)
     (workplace / "models" / "mine").rename(workplace / "models" / "before")

@@ -15,7 +15,13 @@ from rsretrieve._core.locks import only_writer
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
-from rsretrieve.errors import IndexDamaged, IndexNotFound, ModelMismatch, OutputBusy
+from rsretrieve.errors import (
+    IndexDamaged,
+    IndexNotFound,
+    ModelMismatch,
+    OutputBusy,
+    OutputExists,
+)
 from rsretrieve.index.build import index_tiles
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.maintenance.repair import Repair, repair_index
@@ -383,8 +389,12 @@ def test_what_is_no_file_is_told_and_mended_and_nobody_waits(
 ) -> None:
     put_unreadable(folder / "index.faiss", kind)
     assert "index.faiss" in " ".join(verify_index(folder, without_model).problems)
-    assert repaired(folder).mended == ("index.faiss from embeddings.npy",)
-    assert_as_before(folder, store)
+    if kind == "folder":  # the user made it, and may have put something into it
+        with pytest.raises(OutputExists, match=r"holds index\.faiss"):
+            repaired(folder)
+    else:
+        assert repaired(folder).mended == ("index.faiss from embeddings.npy",)
+        assert_as_before(folder, store)
 
 
 @pytest.mark.parametrize("kind", UNREADABLE)
