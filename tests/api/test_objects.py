@@ -218,6 +218,7 @@ def test_figures_are_those_of_the_command(index):
     assert rsretrieve.evaluate("index", rsretrieve.open_tiles("tiles")[:20]).queries == 20
 
 
+@pytest.mark.filterwarnings("ignore:.*less similar to the tiles of the index")
 def test_an_index_is_brought_up_to_date(workplace, model):
     tiles = rsretrieve.open_tiles("tiles")
     rsretrieve.build_index(tiles[:100], model, "part")
