@@ -19,10 +19,10 @@ from tests.support.tiles import labelled_tiles, unhurried
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 windows = st.builds(
     Window,
-    col=st.integers(0, 10**9),
-    row=st.integers(0, 10**9),
-    width=st.integers(1, 10**9),
-    height=st.integers(1, 10**9),
+    col=st.integers(0, 10**9 - 1),
+    row=st.integers(0, 10**9 - 1),
+    width=st.integers(1, 10**9 - 1),
+    height=st.integers(1, 10**9 - 1),
 )
 
 
