@@ -96,6 +96,9 @@ def remove_outputs(words: Sequence[str]) -> None:
 
 def shortened(words: list[str]) -> list[str]:
     """A command that trains for a moment, if it trains."""
+    if "--fail-on-issues" in words:
+        # Whether the noise rate can be told with so small a model depends on the processor.
+        return [*words, "--budget", "5"]
     if words[0] != "train" or "--print-config" in words:
         return words
     asked = {option: value for option, value in SHORT.items() if option not in words}
