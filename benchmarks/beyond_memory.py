@@ -141,7 +141,7 @@ def main(
     clusters: Annotated[int, typer.Option()] = 200,
     spread: Annotated[float, typer.Option(help="Deviation in every dimension.")] = 0.05,
     recall: Annotated[float, typer.Option()] = 0.95,
-    kinds: Annotated[str, typer.Option(help="Codes, or whole kinds, by FAISS's names.")] = KINDS,
+    kinds: Annotated[str, typer.Option(help="Codes of the vectors, by FAISS's names.")] = KINDS,
     asked: Annotated[int, typer.Option(min=1, help="Queries that are searched for.")] = 200,
     folder: Annotated[Path | None, typer.Option(help="Where the files are made.")] = None,
     part: Annotated[str, typer.Option(hidden=True)] = "",
@@ -171,8 +171,7 @@ def main(
         )
         print("|" + "---|" * 13, flush=True)
         for kind in kinds.split(","):
-            key = kind if "IVF" in kind else f"{lists_key(cells_for(count))},{kind}"
-            key = "Flat" if kind == "exact" else key
+            key = "Flat" if kind == "exact" else f"{lists_key(cells_for(count))},{kind}"
             shared = ("--folder", where, "--recall", recall, "--part")
             built = in_process(*shared, f"build:{key}")
             for name in ("vectors.npy", "index.faiss"):
