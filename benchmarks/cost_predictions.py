@@ -1,9 +1,8 @@
 """How well `rsretrieve explain` predicts what indexing given embeddings really takes.
 
-For each number of vectors: measures the machine, predicts, writes unit vectors in clusters, runs
-`rsretrieve index --from-embeddings` in a process of its own, and compares processor seconds,
-seconds by the clock, peak memory (without pages of files) and bytes on disk. Processor seconds are
-those of the manifest.
+For each number of vectors: writes unit vectors in clusters, runs `rsretrieve explain` and then
+`rsretrieve index --from-embeddings`, and compares processor seconds and seconds by the clock of the
+whole command, peak memory (without pages of files) and bytes on disk.
 
     python benchmarks/cost_predictions.py --counts 100000,1000000
 """
@@ -11,18 +10,17 @@ those of the manifest.
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 from speed.peak_memory import watched
-
-from rsretrieve.costs.explanation import CostQuestion, explain_costs
-from rsretrieve.index.store.manifest import read_manifest
-from rsretrieve.index.vectors.choose_kind import IndexGoal
 
 BLOCK = 65_536
 
@@ -41,17 +39,40 @@ def write_vectors(path: Path, count: int, dimensions: int) -> None:
     stored.flush()
 
 
-def indexed(source: Path, index: Path, arguments: list[str]) -> dict[str, Any]:
-    """Run the program; its seconds, its cost, its peak memory and the size of its folder."""
-    command = [sys.executable, "-m", "rsretrieve", "index", "--from-embeddings", str(source)]
-    command += ["--output", str(index), "--json", "--quiet", *arguments]
-    out, peak = watched(command)
-    cost = read_manifest(index).cost
+def program(*arguments: object) -> list[str]:
+    """The command line of the program."""
+    return [sys.executable, "-m", "rsretrieve", *map(str, arguments), "--json", "--quiet"]
+
+
+def predicted(count: int, dimensions: int, memory: str) -> dict[str, float]:
+    """What `rsretrieve explain` says: a value for each quantity."""
+    asked = ("--at-scale", count, "--dimensions", dimensions, "--memory", memory)
+    said = subprocess.run(
+        program("explain", *asked, "--commands", "index"),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    one = json.loads(said.stdout)["predictions"][0]
     return {
-        **json.loads(out),
-        "processor_seconds": cost["processor_seconds"],
-        "peak": peak.own,
-        "disk": sum(path.stat().st_size for path in index.iterdir()),
+        "processor seconds": one["processor_seconds"],
+        "seconds by the clock": one["seconds"],
+        "peak memory, MB": one["memory_bytes"] / 1e6,
+        "bytes on disk, MB": one["disk_bytes"] / 1e6,
+    }
+
+
+def indexed(source: Path, index: Path, memory: str) -> tuple[str, dict[str, float]]:
+    """The kind of index that the program makes, and what it really takes."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    given = ("--from-embeddings", source, "--output", index, "--memory", memory)
+    out, peak = watched(program("index", *given))
+    seconds, now = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return json.loads(out)["faiss_key"], {
+        "processor seconds": now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime,
+        "seconds by the clock": seconds,
+        "peak memory, MB": peak.own / 1e6,
+        "bytes on disk, MB": sum(path.stat().st_size for path in index.iterdir()) / 1e6,
     }
 
 
@@ -65,21 +86,14 @@ def main(
     print("| vectors | index type | what | predicted | real | predicted / real |")
     print("|---|---|---|---|---|---|")
     for count in map(int, counts.split(",")):
-        goal = IndexGoal(memory_bytes=int(float(memory.removesuffix("GB")) * 1e9))
-        question = CostQuestion((count,), dimensions, goal)
         with tempfile.TemporaryDirectory(dir=folder) as made:
-            source, index = Path(made, "vectors.npy"), Path(made, "index")
+            source = Path(made, "vectors.npy")
             write_vectors(source, count, dimensions)
-            said = explain_costs(question).predictions[0]
-            real = indexed(source, index, ["--memory", memory])
-        for name, predicted, found in (
-            ("processor seconds", said.processor_seconds, real["processor_seconds"]),
-            ("seconds by the clock", said.total_seconds, real["seconds"]),
-            ("peak memory, MB", said.memory_bytes / 1e6, real["peak"] / 1e6),
-            ("bytes on disk, MB", said.disk_bytes / 1e6, real["disk"] / 1e6),
-        ):
-            cells = f"{predicted:.1f} | {found:.1f} | {predicted / found:.2f}"
-            print(f"| {count:,} | {real['faiss_key']} | {name} | {cells} |", flush=True)
+            said = predicted(count, dimensions, memory)
+            key, real = indexed(source, Path(made, "index"), memory)
+        for name, found in real.items():
+            cells = f"{said[name]:.1f} | {found:.1f} | {said[name] / found:.2f}"
+            print(f"| {count:,} | {key} | {name} | {cells} |", flush=True)
 
 
 if __name__ == "__main__":

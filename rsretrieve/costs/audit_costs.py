@@ -12,6 +12,7 @@ from rsretrieve.audit.duplicates.find import NEIGHBOURS_WITH_PIXELS
 from rsretrieve.audit.estimators.neighbors import MOST_EXACT, PER_CELL
 from rsretrieve.audit.evidence.external_embeddings import ExternalEmbeddings
 from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
+from rsretrieve.costs.cost import NO_COST, Cost
 from rsretrieve.costs.machine_rates import MachineRates
 from rsretrieve.costs.predict_index import (
     Prediction,
@@ -72,7 +73,11 @@ def compared_with(count: int) -> float:
 
 
 def predict_audit(
-    rates: MachineRates, audit: AuditRates, count: int, tiles: TileRates | None
+    rates: MachineRates,
+    audit: AuditRates,
+    count: int,
+    tiles: TileRates | None,
+    start: Cost = NO_COST,
 ) -> Prediction:
     """Predict `rsretrieve audit-labels`.
 
@@ -81,14 +86,15 @@ def predict_audit(
         audit: of the audit.
         count: N.
         tiles: how fast tiles are embedded; None if the embeddings are given.
+        start: what the command takes before it reads embeddings that are given.
     """
     processor = {
         "finding neighbours": count * compared_with(count) * rates.compare_s,
         "estimating": audit.base_s + audit.tile_s * count,
     }
-    seconds = seconds_of_tiles(tiles, count)
+    seconds = seconds_of_tiles(tiles, count, start)
     seconds |= {name: one / rates.cores for name, one in processor.items()}
-    used = sum(processor.values()) + processor_of_tiles(tiles, count)
+    used = sum(processor.values()) + processor_of_tiles(tiles, count, start)
     if tiles is not None:
         pixels = tiles.pixels.times(compared_by_pixels(tiles.contrary) * count)
         seconds["comparing pixels"] = pixels.seconds

@@ -12,6 +12,7 @@ from typing import Any
 from rsretrieve._core.machine.memory import available_bytes
 from rsretrieve._core.text import decimal_size
 from rsretrieve.costs.audit_costs import measure_audit, predict_audit
+from rsretrieve.costs.cost import NO_COST, Cost
 from rsretrieve.costs.machine_rates import MachineRates, measure_machine
 from rsretrieve.costs.predict_index import (
     Prediction,
@@ -158,7 +159,10 @@ class CostQuestion:
 
 
 def explain_costs(
-    question: CostQuestion, tiles: TileRates | None = None, training: TrainRates | None = None
+    question: CostQuestion,
+    tiles: TileRates | None = None,
+    training: TrainRates | None = None,
+    start: Cost = NO_COST,
 ) -> Explanation:
     """Measure the machine and predict.
 
@@ -166,6 +170,7 @@ def explain_costs(
         question: for how many tiles.
         tiles: how fast tiles are embedded; None if the embeddings are given.
         training: how fast tiles are trained on; None if `train` is not asked for.
+        start: what a command takes to start, if the embeddings are given.
 
     Returns:
         The predictions, of each command for each number of tiles.
@@ -192,11 +197,15 @@ def explain_costs(
     predictions: list[Prediction] = []
     for count, plan in plans.items():
         found = {
-            "index": predict_index(rates, plan, count, tiles, is_long_list=question.is_long(count)),
+            "index": predict_index(
+                *(rates, plan, count, tiles),
+                is_long_list=question.is_long(count),
+                start=start,
+            ),
             "query": predict_query(rates, plan, count),
         }
         if audit is not None:
-            found["audit-labels"] = predict_audit(rates, audit, count, tiles)
+            found["audit-labels"] = predict_audit(rates, audit, count, tiles, start)
         if training is not None and tiles is not None:
             found["train"] = predict_training(training, count)
         predictions += [found[name] for name in question.commands if name in found]

@@ -19,14 +19,14 @@ from rsretrieve.index.external.table_rows import numbered_ids, table_of
 from rsretrieve.index.store.tile_table import write_table
 from rsretrieve.index.vectors.choose_kind import HNSW_LINKS
 from rsretrieve.index.vectors.coarse_graph import FILLING_EFFORT
-from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_of
+from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_of, new_index
 from rsretrieve.index.vectors.tune import COMPARED_BLOCK, SAMPLED
 
 TRAINING_ITERATIONS = 10  # of the k-means that finds cells; FAISS's own number
 _VECTORS, _CELLS = 32_768, 1024
 _ROWS, _FILE_BYTES = 20_000, 1 << 26
 _ASKED = 200
-_TRAINED, _CODEBOOK_VECTORS = 4096, 65_536
+_TRAINED = 256  # vectors: as many as a product quantizer has centroids
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class MachineRates:
         compare_s: to compare a vector with a centroid when vectors are assigned to cells.
         train_s: the same while centroids are trained, with all that training takes besides.
         graph_s: to find the cell of an added vector by a graph over 1024 centroids.
-        codebook_s: to train the code of the kind on 65,536 vectors, by the code.
+        codebook_s: to train the code of the kind, by the code.
         encode_s: to store a vector in its cell, by the code of the kind (Flat, SQ8, PQ64 …).
         scan_s: to compare a query with a stored code, by the code of the kind.
         exact_s: to compare a vector with the 400 vectors that measure the recall.
@@ -67,6 +67,10 @@ class MachineRates:
     write_s: float
     digest_s: float
 
+    def on_one_core(self, processor_s: float) -> float:
+        """Seconds by the clock of work that one thread does."""
+        return processor_s / min(1.0, self.cores)
+
 
 def measure_machine(dimensions: int, codes: tuple[str, ...]) -> MachineRates:
     """Measure the rates.
@@ -81,7 +85,7 @@ def measure_machine(dimensions: int, codes: tuple[str, ...]) -> MachineRates:
     faiss = faiss_module()
     started, processor = time.perf_counter(), time.process_time()
     vectors = _some_vectors(dimensions)
-    cells = faiss.index_factory(dimensions, f"IVF{_CELLS},Flat", faiss.METRIC_INNER_PRODUCT)
+    cells = new_index(f"IVF{_CELLS},Flat", dimensions)
     cells.cp.min_points_per_centroid = 1
     training = _seconds(lambda: cells.train(vectors[: 16 * _CELLS]), once=True)
     compared = len(vectors) * _CELLS
@@ -138,21 +142,33 @@ def _code_rates(
     vectors: NDArray[np.float32], code: str, compare: float
 ) -> tuple[float, float, float]:
     """Seconds to train a code, to store a vector, and to compare a query with a stored one."""
-    faiss = faiss_module()
     cells = 16
-    index = faiss.index_factory(vectors.shape[1], f"IVF{cells},{code}", faiss.METRIC_INNER_PRODUCT)
+    index = new_index(f"IVF{cells},{code}", vectors.shape[1])
     ivf: Any = inverted_lists_of(index)
     for part in (ivf, getattr(index, "pq", None)):  # FAISS warns on standard error of few points
         if part is not None:
             part.cp.min_points_per_centroid = 1
-    training = _seconds(lambda: index.train(vectors[:_TRAINED]), once=True)
+    index.train(vectors[:_TRAINED])
     adding = _seconds(lambda: index.add(vectors), once=True) / len(vectors)
     ivf.nprobe = cells // 2
     searching = _seconds(lambda: index.search(vectors[:_ASKED], 100)) / _ASKED
     scanned = len(vectors) / 2
-    # Only product quantizers need long: k-means with 256 centroids, over 65,536 vectors at most.
-    codebook = training * _CODEBOOK_VECTORS / _TRAINED if code.startswith("PQ") else 0.0
-    return codebook, max(0.0, adding - cells * compare), searching / scanned
+    return _codebook_s(index), max(0.0, adding - cells * compare), searching / scanned
+
+
+def _codebook_s(index: Any) -> float:
+    """Seconds to train the code of an index; only product quantizers need long.
+
+    Their k-means is run for one part of the vectors, with as many of them as FAISS takes, and
+    counted for each part.
+    """
+    quantizer = getattr(index, "pq", None)
+    if quantizer is None:
+        return 0.0
+    one = faiss_module().ProductQuantizer(quantizer.dsub, 1, quantizer.nbits)
+    count = quantizer.cp.max_points_per_centroid * quantizer.ksub
+    points = np.random.default_rng(0).standard_normal((count, quantizer.dsub), np.float32)
+    return int(quantizer.M) * _seconds(lambda: one.train(points), once=True)
 
 
 def _lengths(vectors: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from rsretrieve.costs.cost import NO_COST, Cost
 from rsretrieve.costs.machine_rates import TRAINING_ITERATIONS, MachineRates
 from rsretrieve.costs.tile_rates import TileRates
 from rsretrieve.index.external.mapped_rows import FEW_ROWS
@@ -37,7 +38,7 @@ class Prediction:
         command: `index`, `query`, `audit-labels` or `train`.
         tiles: N.
         seconds: of each step by the clock, by its name, if the machine stays as busy as it is;
-            `starting` is the time until the first tile is read.
+            `starting` is the time until the first tile or given embedding is read.
         processor_seconds: of all steps.
         memory_bytes: peak memory of the process; the system's cache of files does not count.
         disk_bytes: size of what is written.
@@ -76,6 +77,7 @@ def predict_index(
     tiles: TileRates | None,
     *,
     is_long_list: bool = False,
+    start: Cost = NO_COST,
 ) -> Prediction:
     """Predict `rsretrieve index`.
 
@@ -85,6 +87,7 @@ def predict_index(
         count: N.
         tiles: how fast tiles are embedded; None if the embeddings are given.
         is_long_list: whether the tiles are named by a list that is indexed part by part.
+        start: what the command takes before it reads embeddings that are given.
 
     Returns:
         Seconds of each step, peak memory and bytes on disk.
@@ -93,20 +96,24 @@ def predict_index(
     index_bytes = plan.predicted_bytes or 4 * rates.dimensions * count
     vector_bytes = 4 * rates.dimensions * count
     disk = index_bytes + vector_bytes + int(rates.row_bytes * count)
-    processor = {"reading embeddings": rates.norm_s * count} if tiles is None else {}
-    processor |= {
+    on_one_core = {"reading embeddings": rates.norm_s * count} if tiles is None else {}
+    on_all_cores = {
         "fitting cells": _fitting_s(rates, parts, count),
         "filling the index": _filling_s(rates, parts, count),
         "measuring recall": _tuning_s(rates, parts, count),
-        "writing": rates.digest_s * disk + rates.row_s * count,
     }
-    seconds = seconds_of_tiles(tiles, count)
-    seconds |= {name: one / rates.cores for name, one in processor.items()}
-    seconds["writing"] += rates.write_s * disk
-    used = sum(processor.values()) + processor_of_tiles(tiles, count)
+    writing = rates.digest_s * disk + rates.row_s * count
+    seconds = seconds_of_tiles(tiles, count, start)
+    seconds |= {name: rates.on_one_core(one) for name, one in on_one_core.items()}
+    seconds |= {name: one / rates.cores for name, one in on_all_cores.items()}
+    seconds["writing"] = rates.on_one_core(writing) + rates.write_s * disk
+    used = sum(on_one_core.values()) + sum(on_all_cores.values()) + writing
+    used += processor_of_tiles(tiles, count, start)
     sample_bytes = trained_on(parts.cells, count) * 4 * rates.dimensions
-    memory = runtime_bytes(tiles) + _filling_bytes(plan, index_bytes, rates.dimensions)
-    memory += min(sample_bytes, SAMPLE_IN_MEMORY_BYTES) + _BLOCK_BYTES * rates.dimensions
+    # The sample that trains the index is given up before the index is filled.
+    filling_bytes = _filling_bytes(plan, index_bytes, rates.dimensions)
+    memory = runtime_bytes(tiles) + max(filling_bytes, min(sample_bytes, SAMPLE_IN_MEMORY_BYTES))
+    memory += _BLOCK_BYTES * rates.dimensions
     is_bounded = tiles is None or is_long_list
     memory += _rows_bytes(rates, count, tiles, is_bounded=is_bounded)
     files = 0 if tiles is None else int(tiles.file_bytes * count)
@@ -155,16 +162,18 @@ def _is_filled_on_disk(plan: IndexPlan, index_bytes: int) -> bool:
     return bool(is_mapped) and is_large and not parts.code.endswith(("fs", "fsr"))
 
 
-def seconds_of_tiles(tiles: TileRates | None, count: int) -> dict[str, float]:
-    """The steps until N tiles are embedded; none if the embeddings are given."""
+def seconds_of_tiles(tiles: TileRates | None, count: int, start: Cost) -> dict[str, float]:
+    """The steps until N tiles are embedded; only `start` if the embeddings are given."""
     if tiles is None:
-        return {}
+        return {"starting": start.seconds}
     return {"starting": tiles.start.seconds, "reading and embedding": tiles.embed_s * count}
 
 
-def processor_of_tiles(tiles: TileRates | None, count: int) -> float:
-    """The processor seconds until N tiles are embedded."""
-    return 0.0 if tiles is None else tiles.start.processor_s + tiles.processor_s * count
+def processor_of_tiles(tiles: TileRates | None, count: int, start: Cost) -> float:
+    """The processor seconds of these steps."""
+    if tiles is None:
+        return start.processor_s
+    return tiles.start.processor_s + tiles.processor_s * count
 
 
 def runtime_bytes(tiles: TileRates | None) -> int:
@@ -181,7 +190,7 @@ def predict_query(rates: MachineRates, plan: IndexPlan, count: int) -> Predictio
     memory = RUNTIME_BYTES + (plan.predicted_bytes or 4 * rates.dimensions * count)
     memory += min(_ROW_BYTES * count, _TABLE_BYTES)
     searching = _search_s(rates, parts, count)
-    seconds = {"searching": searching / min(1.0, rates.cores)}  # one query runs on one core
+    seconds = {"searching": rates.on_one_core(searching)}
     return Prediction("query", count, seconds, searching, memory, 0, plan.faiss_key)
 
 

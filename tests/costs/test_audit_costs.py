@@ -44,5 +44,6 @@ def test_tiles_with_a_neighbour_of_another_label_are_read_again() -> None:
 
 def test_embeddings_that_are_given_need_no_tiles() -> None:
     found = predict_audit(RATES, AUDIT, 1000, None)
-    assert set(found.seconds) == {"finding neighbours", "estimating"}
+    assert set(found.seconds) == {"starting", "finding neighbours", "estimating"}
+    assert found.seconds["starting"] == 0
     assert found.read_bytes == 0

@@ -88,6 +88,29 @@ def test_tiles_add_the_start_of_the_command_and_the_memory_of_its_process() -> N
     assert one.memory_bytes - other.memory_bytes == 10**9 - RUNTIME_BYTES
 
 
+def test_given_embeddings_add_the_start_of_the_command() -> None:
+    plan = plan_index(10**6, 128, 10**9, IndexGoal())
+    late, at_once = (
+        predict_index(RATES, plan, 10**6, None, start=start) for start in (Cost(3.0, 2.0), Cost())
+    )
+    assert late.seconds["starting"] == 3
+    assert late.total_seconds == pytest.approx(at_once.total_seconds + 3)
+    assert late.processor_seconds == pytest.approx(at_once.processor_seconds + 2)
+
+
+@pytest.mark.parametrize("cores", [0.5, 8.0])
+def test_more_cores_shorten_what_several_threads_do(cores: float) -> None:
+    """Reading, writing and checksums run in one thread, however many cores there are."""
+    plan = plan_index(10**6, 128, 10**9, IndexGoal())
+    one_core = predict_index(replace(RATES, cores=1.0), plan, 10**6, None)
+    other = predict_index(replace(RATES, cores=cores), plan, 10**6, None)
+    fitting = one_core.seconds["fitting cells"] / other.seconds["fitting cells"]
+    assert fitting == pytest.approx(cores)
+    reading = one_core.seconds["reading embeddings"] / other.seconds["reading embeddings"]
+    assert reading == pytest.approx(min(1.0, cores))
+    assert one_core.processor_seconds == other.processor_seconds
+
+
 @pytest.mark.parametrize("memory", [10**8, 10**9, 10**11, 10**13])
 def test_more_tiles_never_cost_less(memory: int) -> None:
     totals, disks = [], []

@@ -85,8 +85,11 @@ def test_shards_are_encoded_by_the_cluster_and_merged(
     assert len(list((tmp_path / "shards").glob("0*.faiss"))) == 5
     one, other = (open_index(tmp_path / name) for name in ("one", "other"))
     found = [store.open_vector_index().search(one.vectors[:18], 5) for store in (one, other)]
-    assert np.array_equal(found[0][1], found[1][1])
+    # The embeddings differ by rounding, as other tiles are embedded together. So hits that are
+    # less apart than that may change places.
     assert np.abs(found[0][0] - found[1][0]).max() < 1e-6
+    true = np.take_along_axis(one.vectors @ one.vectors.T, found[1][1], axis=1)
+    assert np.abs(found[0][0] - true).max() < 1e-6
 
 
 def test_an_encoded_shard_that_somebody_changed_ends_the_run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
 
 if TYPE_CHECKING:
+    from rsretrieve.costs.cost import Cost
     from rsretrieve.costs.tile_rates import TileRates
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.data.tile import TileSet
@@ -127,6 +129,7 @@ def explain(
         check_labels_file(labels)
         check_device(device)
         check_model(named.folder)
+        start = _start_with_embeddings()
         from rsretrieve.cli.io.cost_tables import costs_table
         from rsretrieve.costs.cost import Cost
         from rsretrieve.costs.explanation import CostQuestion, explain_costs
@@ -157,10 +160,20 @@ def explain(
             long,
         )
         context.start_stage("measuring this machine")
-        explained = explain_costs(question, rates, training)
+        explained = explain_costs(question, rates, training, start)
         terminal.notice(*context.notices)
         terminal.result(explained.to_json(), costs_table(explained))
         raise typer.Exit(terminal.failures(context.failures))
+
+
+def _start_with_embeddings() -> Cost:
+    """What this command took until it has loaded what `index --from-embeddings` needs."""
+    from rsretrieve.costs.cost import Cost
+    from rsretrieve.index.vectors.faiss_loader import faiss_module
+
+    import_module("rsretrieve.index.build_from_embeddings")
+    faiss_module()
+    return Cost.of_process()
 
 
 def _tile_rates(found: TileSet, folder: Path | None, device: str, context: RunContext) -> TileRates:

@@ -96,6 +96,34 @@ def free_bytes(gpu: int) -> int:
     return int(0.9 * torch.cuda.mem_get_info(gpu)[0])
 
 
+def new_index(key: str, dimensions: int) -> Any:
+    """An empty index that is not trained yet, for inner products.
+
+    Product codes are trained without FAISS's polysemous step. It renumbers their centroids so that
+    codes can be compared by their bits, which no search here does, and takes minutes on every core.
+
+    Args:
+        key: kind of index in FAISS's notation.
+        dimensions: D of the vectors.
+
+    Returns:
+        A FAISS index.
+
+    Raises:
+        RuntimeError: FAISS knows no such kind.
+    """
+    faiss = faiss_module()
+    index = faiss.index_factory(dimensions, key, faiss.METRIC_INNER_PRODUCT)
+    parts = [index]
+    while parts:
+        part = faiss.downcast_index(parts.pop())
+        if hasattr(part, "do_polysemous_training"):
+            part.do_polysemous_training = False
+        inner = (getattr(part, name, None) for name in ("index", "base_index", "storage"))
+        parts += [one for one in inner if one is not None]
+    return index
+
+
 def inverted_lists_of(index: Any) -> Any | None:
     """The part of an index that has cells, also behind a vector transform, or None."""
     return faiss_module().try_extract_index_ivf(index)

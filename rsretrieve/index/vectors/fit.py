@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.vectors.coarse_graph import visit_for_adding
-from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_of, last_line, on_gpu
+from rsretrieve.index.vectors.faiss_loader import (
+    faiss_module,
+    inverted_lists_of,
+    last_line,
+    new_index,
+    on_gpu,
+)
 from rsretrieve.index.vectors.lists_on_disk import (
     Portion,
     can_fill_on_disk,
@@ -56,10 +62,9 @@ def build_faiss_index(
     Raises:
         InvalidArgument: FAISS does not know the key, or cannot build it from these vectors.
     """
-    faiss = faiss_module()
     _check_cells(key, len(vectors))
     try:
-        index = faiss.index_factory(vectors.shape[1], key, faiss.METRIC_INNER_PRODUCT)
+        index = new_index(key, vectors.shape[1])
         _silence_warnings(index)
         there = None if gpu is None or lists_folder else _filled_on_gpu(index, vectors, gpu)
         if there is not None:
@@ -106,7 +111,7 @@ def check_key(key: str, dimensions: int, most: int | None = None) -> None:
         _check_cells(key, most)
     small = re.sub(r"IVF\d+", "IVF1", key)  # its cells are allocated
     try:
-        faiss_module().index_factory(dimensions, small, faiss_module().METRIC_INNER_PRODUCT)
+        new_index(small, dimensions)
     except RuntimeError as error:
         near = difflib.get_close_matches(key, _COMMON_KEYS, n=2, cutoff=0.4)
         raise InvalidArgument(
