@@ -83,6 +83,22 @@ def _workers_know_functions_of_tests() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _workers_start_at_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Workers are forked where Linux can, except in tests of the workers themselves."""
+    from rsretrieve.data.workers import pool
+    from tests.support.forked_worker import ForkedWorker
+
+    path = request.path.relative_to(Path(__file__).parent).parts
+    is_of_workers = path[:2] == ("data", "workers") or path[0] in ("security", "trials")
+    if is_of_workers or sys.platform != "linux":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "Worker", ForkedWorker)
+        yield
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a run of the program gave."""

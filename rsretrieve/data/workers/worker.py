@@ -73,28 +73,33 @@ class Worker:
 
     def __init__(self, *preloaded: str) -> None:
         self.policy: Policy | None = None
-        self.environment = _current_environment()
+        self.environment = current_environment()
         self._connection, theirs = Pipe()
         memory = create_shared_file()
-        socket = theirs.fileno()
-        imports = "".join(f"import {module}; " for module in preloaded)
-        program = PROGRAM.format(path=sys.path, descriptor=socket, shared=memory, imports=imports)
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", program],
-                env={**_ONE_THREAD, **_gdal_defaults(), **os.environ, **proj_data.environment()},
-                pass_fds=[socket] if memory is None else [socket, memory],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # a file's content must not reach the terminal
-            )
+            self._process = self._start(preloaded, theirs.fileno(), memory)
         self._shared = map_shared(memory)
         self._ready = False
+
+    def _start(
+        self, preloaded: tuple[str, ...], socket: int, memory: int | None
+    ) -> subprocess.Popen[bytes]:
+        """Start the process, which inherits these two file descriptors."""
+        imports = "".join(f"import {module}; " for module in preloaded)
+        program = PROGRAM.format(path=sys.path, descriptor=socket, shared=memory, imports=imports)
+        return subprocess.Popen(
+            [sys.executable, "-c", program],
+            env=environment_of_workers(),
+            pass_fds=[socket] if memory is None else [socket, memory],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # a file's content must not reach the terminal
+        )
 
     @property
     def is_usable(self) -> bool:
         """Whether it runs, and was started with the settings that are in force now."""
-        return self._process.poll() is None and self.environment == _current_environment()
+        return self._process.poll() is None and self.environment == current_environment()
 
     def confine(self, policy: Policy) -> None:
         """Set what it may do, once, before its first call.
@@ -191,12 +196,17 @@ def _reason_of_end(code: int | None) -> str:
     return f"the decoder ended while reading it (exit code {code})"
 
 
+def environment_of_workers() -> dict[str, str]:
+    """The environment variables that a worker starts with."""
+    return {**_ONE_THREAD, **_gdal_defaults(), **os.environ, **proj_data.environment()}
+
+
 def _gdal_defaults() -> dict[str, str]:
     """GDAL's settings where the user's environment has none."""
     return {"GDAL_CACHEMAX": _BLOCK_CACHE_MB, "GDAL_SKIP": left_out()}
 
 
-def _current_environment() -> Any:
+def current_environment() -> Any:
     """All that a worker inherits at its start and that may change while this program runs."""
     settings = {k: v for k, v in os.environ.items() if k.upper().startswith(_SETTINGS)}
     settings |= {name: os.environ.get(name, "") for name in (VARIABLE, SANDBOX_VARIABLE)}
