@@ -55,7 +55,7 @@ def _core_of_the_tests_own(request: pytest.FixtureRequest) -> Iterator[None]:
     Otherwise every command would start a decoding worker for each core of the machine: each
     takes half a second, for a hundred small tiles. Tests of `data` and `security` use several.
     """
-    package = request.path.relative_to(Path(__file__).parent).parts[0]
+    package = _package_of(request)[0]
     side_by_side = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)) > 1
     if not side_by_side or package not in ON_ONE_CORE or not hasattr(os, "sched_setaffinity"):
         yield
@@ -89,7 +89,7 @@ def _workers_start_at_once(request: pytest.FixtureRequest) -> Iterator[None]:
     from rsretrieve.data.workers import pool
     from tests.support.forked_worker import ForkedWorker
 
-    path = request.path.relative_to(Path(__file__).parent).parts
+    path = _package_of(request)
     is_of_workers = path[:2] == ("data", "workers") or path[0] in ("security", "trials")
     if is_of_workers or sys.platform != "linux":
         yield
@@ -97,6 +97,25 @@ def _workers_start_at_once(request: pytest.FixtureRequest) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool, "Worker", ForkedWorker)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _graphs_are_exported_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The graph of a network is exported once, except in tests of the exporter."""
+    module = sys.modules.get("rsretrieve.network.model_folder")
+    if module is None or _package_of(request)[0] in ("network", "security", "trials"):
+        yield
+        return
+    from tests.support.exported_once import export_once
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "export_graph", export_once)
+        yield
+
+
+def _package_of(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The folders of a test below `tests`, and its file."""
+    return request.path.relative_to(Path(__file__).parent).parts
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import typer
 from rsretrieve.cli.main import app
 from rsretrieve.training.loop import TrainingLoop
 from tests.conftest import run_here
+from tests.docs.conftest import TINY_NETWORK
 from tests.support.doc_blocks import PROGRAM, Block, blocks_of
 from tests.support.programs import TRAINING
 from tests.support.repository import ROOT
@@ -41,6 +42,7 @@ SHORT = {
     **dict(zip(TRAINING[::2], TRAINING[1::2])),
     **{"--epochs": "2", "--learning-rate": "0.03", "--batch-size": "16", "--dimensions": "16"},
 }
+SHOWN_NETWORK = "timm/tf_efficientnet_lite0"
 
 
 def page_of(name: str) -> Path:
@@ -99,6 +101,7 @@ def shortened(words: list[str]) -> list[str]:
     if "--fail-on-issues" in words:
         # Whether the noise rate can be told with so small a model depends on the processor.
         return [*words, "--budget", "5"]
+    words = [word.replace(SHOWN_NETWORK, TINY_NETWORK) for word in words]
     if words[0] != "train" or "--print-config" in words:
         return words
     asked = {option: value for option, value in SHORT.items() if option not in words}

@@ -1,0 +1,32 @@
+"""What other tests take for an exported graph is the exporter's, byte for byte."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from rsretrieve.network import model_folder
+from rsretrieve.network.metadata import WEIGHTS_FILE
+from rsretrieve.network.model import PrototypeModel
+from rsretrieve.network.network import build_network
+from rsretrieve.network.prototypes import Prototypes
+from rsretrieve.network.runtime.graph_export import export_graph
+from tests.network.runtime.test_graph import DIMENSIONS, SIZE_PX, preprocessing_of
+from tests.support.exported_once import export_once
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["squeezenet1_1", "shufflenet_v2_x0_5"])
+def test_the_graph_of_other_weights_is_that_of_the_exporter(name: str, tmp_path: Path) -> None:
+    graphs = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        network = build_network(name, bands=3, size_px=SIZE_PX, dimensions=DIMENSIONS).eval()
+        model = PrototypeModel(network, Prototypes(seed + 2, DIMENSIONS, 0.125))
+        model_folder.write_weights(tmp_path, model)
+        weights = tmp_path / WEIGHTS_FILE
+        graphs.append(export_graph(network, preprocessing_of(3), weights).graph)
+        assert export_once(network, preprocessing_of(3), weights).graph == graphs[-1]
+    assert graphs[0] is not None
