@@ -144,10 +144,10 @@ def bytes_a_vector(index: Any) -> int:
 
 def is_compressed(index: Any) -> bool:
     """Whether an index compresses vectors. RaBitQ does, even where its codes are the longer."""
-    return bytes_a_vector(index) < 4 * index.d or stores_bits(index)
+    return bytes_a_vector(index) < 4 * index.d or _stores_bits(index)
 
 
-def stores_bits(index: Any) -> bool:
+def _stores_bits(index: Any) -> bool:
     """Whether an index stores a bit, or a few, of each dimension (RaBitQ)."""
     ivf = inverted_lists_of(index)
     return ivf is not None and hasattr(faiss_module().downcast_index(ivf), "rabitq")

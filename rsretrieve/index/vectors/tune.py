@@ -13,8 +13,7 @@ from rsretrieve.index.vectors.vector_index import RERANK, SearchParameter, Vecto
 SAMPLED, NEAREST = 400, 10
 COMPARED_BLOCK = 16_384  # vectors compared with the whole sample at once: 26 MB
 _TOLERANCE = 1e-5  # of float32 similarities
-_RERANKS = (2, 4, 8, 16, 32)
-_RERANKS_OF_BITS = (*_RERANKS, 64, 128)
+_RERANKS = (2, 4, 8, 16, 32, 64, 128)
 _PLATEAU_FROM, _PLATEAU_GAIN = 16, 0.002
 """A compressed index whose recall gains less when twice as many cells are probed, from 16 on, lacks
 candidates to rerank, not cells: without this, it would be searched to the last cell."""
@@ -131,9 +130,7 @@ def tune(
 
 def _reranks(index: VectorIndex) -> tuple[int, ...]:
     """Numbers of candidates a hit to try."""
-    if not index.is_lossy:
-        return (1,)
-    return _RERANKS_OF_BITS if index.stores_bits else _RERANKS
+    return _RERANKS if index.is_lossy else (1,)
 
 
 def _set_cheapest(

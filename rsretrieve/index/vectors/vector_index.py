@@ -21,7 +21,6 @@ from rsretrieve.index.vectors.faiss_loader import (
     is_compressed,
     last_line,
     on_gpu,
-    stores_bits,
 )
 from rsretrieve.index.vectors.fit import (
     Fill,
@@ -99,11 +98,6 @@ class VectorIndex:
     def is_lossy(self) -> bool:
         """Whether the index compresses vectors."""
         return is_compressed(self.cpu_index)
-
-    @property
-    def stores_bits(self) -> bool:
-        """Whether the index stores a bit, or a few, of each dimension (RaBitQ)."""
-        return stores_bits(self.cpu_index)
 
     @property
     def search_parameter(self) -> SearchParameter | None:

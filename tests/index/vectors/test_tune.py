@@ -102,16 +102,16 @@ def test_a_lower_target_is_searched_for_less() -> None:
 
 
 def test_a_target_out_of_reach_gets_the_widest_search() -> None:
-    vectors = unit_rows(1000, 16, 0)
+    vectors = unit_rows(20_000, 16, 0)
     index = VectorIndex.build(vectors, "IVF16,PQ1x4")
     recall = tune(index, vectors, draw_sample(vectors), 1.0)
-    assert index.parameters == {"rerank": 32, "nprobe": 16}
+    assert index.parameters == {"rerank": 128, "nprobe": 16}
     assert recall < 1
 
 
 def test_cells_that_bring_nothing_are_not_searched() -> None:
     """What one code for many vectors cannot tell apart, more cells do not find either."""
-    vectors = clustered_rows(12_000, 32, 3, 0)
+    vectors = clustered_rows(48_000, 32, 3, 0)
     index = VectorIndex.build(vectors, "IVF100,PQ1x4")
     asked = []
     search = index.search
@@ -124,7 +124,19 @@ def test_cells_that_bring_nothing_are_not_searched() -> None:
     assert tune(index, vectors, draw_sample(vectors), 0.999) < 0.999
     assert max(asked) < 100
     assert index.parameters["nprobe"] < 100
-    assert index.parameters["rerank"] == 32
+    assert index.parameters["rerank"] == 128
+
+
+@pytest.mark.parametrize("code", ["PQ4x4", "PQ4x4fs", "RaBitQ"])
+def test_coarse_codes_get_more_candidates_if_that_reaches_the_target(code: str) -> None:
+    vectors = unit_rows(8000, 16, 0)
+    index = VectorIndex.build(vectors, f"IVF16,{code}")
+    sample = draw_sample(vectors)
+    assert sample is not None
+    assert tune(index, vectors, sample, 0.95) > 0.94
+    assert index.parameters["rerank"] > 32
+    index.set_parameter("rerank", 32)
+    assert recall_per_query(index, vectors, sample).mean() < 0.93
 
 
 def test_the_halves_of_a_sample_share_nothing() -> None:
