@@ -43,8 +43,8 @@ def test_the_polysemous_step_changes_no_hit() -> None:
     vectors = clustered_rows(2000, 32, 20, seed=0)
     faiss, found = faiss_module(), []
     for index in (
-        new_index("IVF4,PQ8", 32),
-        faiss.index_factory(32, "IVF4,PQ8", faiss.METRIC_INNER_PRODUCT),
+        new_index("IVF4,PQ8x4", 32),
+        faiss.index_factory(32, "IVF4,PQ8x4", faiss.METRIC_INNER_PRODUCT),
     ):
         index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
         index.train(vectors)
