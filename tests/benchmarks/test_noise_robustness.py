@@ -68,6 +68,7 @@ def test_a_finished_cell_never_runs_again(data: Path, finished: Result) -> None:
     assert (data / RESULTS).read_bytes() == before
 
 
+@pytest.mark.exhaustive
 def test_a_cell_is_reproduced_by_the_command_that_it_prints(
     data: Path, finished: Result, tmp_path: Path
 ) -> None:

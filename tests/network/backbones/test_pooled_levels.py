@@ -55,7 +55,10 @@ def test_the_features_are_statistics_of_stages(tmp_path: Path) -> None:
     assert backbone.sizes == (1280, 16, 40, 40)
 
 
-@pytest.mark.parametrize("name", [NAME, "levels-2ms/timm/vit_tiny_patch16_224"])
+@pytest.mark.parametrize(
+    "name",
+    [NAME, pytest.param("levels-2ms/timm/vit_tiny_patch16_224", marks=pytest.mark.exhaustive)],
+)
 def test_a_graph_can_be_written(name: str, tmp_path: Path) -> None:
     network = build_network(name, bands=3, size_px=32, dimensions=4)
     write_weights(tmp_path, PrototypeModel(network, Prototypes(0, 4, 1.0)))

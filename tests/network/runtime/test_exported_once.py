@@ -18,7 +18,9 @@ from tests.support.exported_once import export_once
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["squeezenet1_1", "shufflenet_v2_x0_5"])
+@pytest.mark.parametrize(
+    "name", ["squeezenet1_1", pytest.param("shufflenet_v2_x0_5", marks=pytest.mark.exhaustive)]
+)
 def test_the_graph_of_other_weights_is_that_of_the_exporter(name: str, tmp_path: Path) -> None:
     graphs = []
     for seed in range(2):
