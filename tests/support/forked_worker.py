@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any, NoReturn
 
 from rsretrieve.data.workers.worker import Worker, current_environment, environment_of_workers
@@ -47,7 +48,7 @@ class ForkedProcess:
     """
 
     def __init__(self, status: int) -> None:
-        self._status = status
+        self._status, self._lock = status, Lock()  # one thread may kill what another waits for
         self.pid = self._number()
         self.returncode: int | None = None
 
@@ -62,12 +63,13 @@ class ForkedProcess:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        if self.returncode is None:
-            if not select.select([self._status], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired("a forked worker", timeout or 0.0)
-            self.returncode = self._number()
-            os.close(self._status)
-        return self.returncode
+        with self._lock:
+            if self.returncode is None:
+                if not select.select([self._status], [], [], timeout)[0]:
+                    raise subprocess.TimeoutExpired("a forked worker", timeout or 0.0)
+                self.returncode = self._number()
+                os.close(self._status)
+            return self.returncode
 
     def kill(self) -> None:
         if self.poll() is None:
@@ -84,25 +86,31 @@ class Forks:
 
     def __init__(self) -> None:
         self.settings = current_environment()[0]
+        self._lock = Lock()  # each thread that reads tiles asks for a worker
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
 
     def start(self, preloaded: Sequence[str], descriptors: Sequence[int]) -> ForkedProcess:
         """Fork a worker with these descriptors: its socket and, if there is one, its memory."""
-        if self._socket is None or self._process is None or self._process.poll() is not None:
-            self._open()
-        assert self._socket is not None
         status, theirs = os.pipe()
         order = environment_of_workers(), str(Path.cwd()), list(sys.path), tuple(preloaded)
         try:
-            socket.send_fds(self._socket, [pickle.dumps(order)], [theirs, *descriptors])
+            with self._lock:
+                orders = self._opened()
+                socket.send_fds(orders, [pickle.dumps(order)], [theirs, *descriptors])
         finally:
             os.close(theirs)
         return ForkedProcess(status)
 
-    def _open(self) -> None:
+    def _opened(self) -> socket.socket:
+        """The socket that takes orders; the process is started if it does not run."""
+        if self._socket is None or self._process is None or self._process.poll() is not None:
+            self._socket = self._open()
+        return self._socket
+
+    def _open(self) -> socket.socket:
         self.close()
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _PROGRAM.format(path=sys.path, descriptor=theirs.fileno())],
@@ -112,6 +120,7 @@ class Forks:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
             )
+        return orders
 
     def close(self) -> None:
         """End the process."""
