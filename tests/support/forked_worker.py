@@ -2,7 +2,8 @@
 
 Each worker is confined for the files of one test, so that hundreds are started, each of which
 would import rasterio and NumPy for half a second. The forked process runs the same program from
-its first line on. `tests/data/workers` and `tests/security` use workers as users have them.
+its first line on. `tests/data/workers`, `tests/security` and `tests/trials` use workers as users
+have them.
 """
 
 from __future__ import annotations

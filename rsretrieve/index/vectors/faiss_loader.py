@@ -17,6 +17,8 @@ from typing import Any
 from rsretrieve.errors import MissingPackage
 
 MOST_ON_GPU = 2048  # hits per query, and cells probed
+_PARTS = ("index", "base_index", "refine_index", "storage", "quantizer")
+"""Attributes of FAISS's indexes that hold another index."""
 
 
 def faiss_module() -> Any:
@@ -119,7 +121,7 @@ def new_index(key: str, dimensions: int) -> Any:
         part = faiss.downcast_index(parts.pop())
         if hasattr(part, "do_polysemous_training"):
             part.do_polysemous_training = False
-        inner = (getattr(part, name, None) for name in ("index", "base_index", "storage"))
+        inner = (getattr(part, name, None) for name in _PARTS)
         parts += [one for one in inner if one is not None]
     return index
 

@@ -17,7 +17,8 @@ def parts_with_codes(index: Any) -> list[Any]:
     while parts:
         part = faiss_module().downcast_index(parts.pop())
         found += [part] if hasattr(part, "do_polysemous_training") else []
-        inner = (getattr(part, name, None) for name in ("index", "base_index", "storage"))
+        names = ("index", "base_index", "refine_index", "storage", "quantizer")
+        inner = (getattr(part, name, None) for name in names)
         parts += [one for one in inner if one is not None]
     return found
 
@@ -26,7 +27,8 @@ def parts_with_codes(index: Any) -> list[Any]:
     "key",
     [
         *("PQ8", "IVF4,PQ8", "IVF4_HNSW32,PQ8", "OPQ8,IVF4,PQ8", "PCA16,PQ8", "IDMap,PQ8"),
-        *("IVF4,PQ8,Refine(SQ8)", "HNSW32_PQ8"),
+        *("IVF4,PQ8,Refine(SQ8)", "HNSW32_PQ8", "Flat,Refine(PQ8)", "IVF4,PQ8,Refine(PQ16)"),
+        *("IVF64(PQ8),Flat", "IVF64(IVF4,PQ8),SQ8"),
     ],
 )
 def test_product_codes_are_trained_without_the_polysemous_step(key: str) -> None:
