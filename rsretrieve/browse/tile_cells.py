@@ -61,14 +61,14 @@ class TileCells:
             OutputBusy: another process writes the file.
             OutputExists: another program changed the file; nothing is written.
         """
-        with self._lock, self._file.changing():
+        with self._lock, self._file.changing() as aside:
             known = {**self._known}
             known |= {t: {**known.get(t, {}), **cells} for t, cells in changes.items() if cells}
             removed = {tile for tile, cells in changes.items() if cells is None}
             kept = [tile for tile in {**self.rows, **changes} if tile not in removed]
             rows = {tile: known[tile] for tile in kept}
             cells = ([row.get(name, "") for name in self.columns] for row in rows.values())
-            write_csv(self.path, self.columns, cells, overwrite=True)
+            write_csv(aside, self.columns, cells, overwrite=True)
         self._known, self.rows = known, rows
 
     def _read(self, required: Sequence[str]) -> None:

@@ -60,8 +60,8 @@ class SessionFile:
         """
         if self.session is not None and not session.continues(self.session):
             raise self._refusal()
-        with self._file.writing():
-            write_session(self.path, session)
+        with self._file.writing() as aside:
+            write_session(aside, session)
         self.session = session
 
     def _refusal(self) -> OutputExists:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rsretrieve._core.atomic_write import written_aside
 from rsretrieve._core.locks import only_writer
 from rsretrieve.errors import OutputExists
 
@@ -34,27 +35,37 @@ class WatchedFile:
         self._state = state
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Write the file inside, while it is locked by `only_writer`."""
-        yield
-        self._state = _state(self.path)
+    def writing(self) -> Iterator[Path]:
+        """Yield a path to write the new content to; it then replaces the file.
+
+        To be called while the file is locked by `only_writer`.
+        """
+        with written_aside(self.path, overwrite=True) as aside:
+            yield aside
+            # Before it gets its name: a change by another program a moment later is none of ours.
+            state = _state(aside)
+        self._state = state
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Lock the file, and write it inside.
+    def changing(self) -> Iterator[Path]:
+        """Lock the file, and yield a path to write the new content to; see `writing`.
 
         Raises:
             OutputBusy: another process holds the lock.
-            OutputExists: another program changed the file.
+            OutputExists: another program changed the file, also while it was written.
         """
         with only_writer(self.path):
-            if self.is_changed:
-                raise OutputExists(
-                    f"{self.path} was changed by another program; nothing is written to it",
-                    hint="end this program and start it again: it then reads the file anew",
-                )
-            with self.writing():
-                yield
+            self._refuse_changes()
+            with self.writing() as aside:
+                yield aside
+                self._refuse_changes()
+
+    def _refuse_changes(self) -> None:
+        if self.is_changed:
+            raise OutputExists(
+                f"{self.path} was changed by another program; nothing is written to it",
+                hint="end this program and start it again: it then reads the file anew",
+            )
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

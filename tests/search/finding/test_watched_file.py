@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -36,21 +37,51 @@ def test_every_change_is_noticed(tmp_path, change):
     CHANGES[change](path)
     assert file.is_changed
     left = path.read_text() if path.exists() else None
-    with pytest.raises(OutputExists, match="another program"), file.changing():
-        path.write_text("ours")
+    with pytest.raises(OutputExists, match="another program"), file.changing() as aside:
+        aside.write_text("ours")
     assert (path.read_text() if path.exists() else None) == left
 
 
 def test_own_changes_are_none(tmp_path):
     file = WatchedFile(tmp_path / "file")
     for text in ("one", "two"):
-        with file.changing():
-            write_text(file.path, text, overwrite=True)
+        with file.changing() as aside:
+            write_text(aside, text, overwrite=True)
         assert not file.is_changed
     file.path.write_text("three, of another program")
     with file.reading():
         pass
     assert not file.is_changed
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_while_the_file_is_written_is_noticed(tmp_path, change):
+    path = tmp_path / "file"
+    path.write_text("text")
+    file = WatchedFile(path)
+    with pytest.raises(OutputExists, match="another program"), file.changing() as aside:
+        aside.write_text("ours")
+        CHANGES[change](path)
+    assert not path.exists() or path.read_text() != "ours"
+    assert file.is_changed
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_right_after_the_file_has_its_name_is_noticed(tmp_path, monkeypatch, change):
+    path = tmp_path / "file"
+    path.write_text("text")
+    file, replace = WatchedFile(path), Path.replace
+
+    def replaced_and_changed(aside, target):
+        replace(aside, target)
+        if target == path:
+            monkeypatch.undo()
+            CHANGES[change](path)
+
+    monkeypatch.setattr(Path, "replace", replaced_and_changed)
+    with file.changing() as aside:
+        aside.write_text("ours")
+    assert file.is_changed
 
 
 def test_a_change_that_could_not_be_read_stays_one(tmp_path):
@@ -63,6 +94,6 @@ def test_a_change_that_could_not_be_read_stays_one(tmp_path):
 
 def test_a_file_that_another_writer_holds_is_busy(tmp_path):
     file = WatchedFile(tmp_path / "file")
-    with only_writer(file.path), pytest.raises(OutputBusy), file.changing():
-        file.path.write_text("ours")
+    with only_writer(file.path), pytest.raises(OutputBusy), file.changing() as aside:
+        aside.write_text("ours")
     assert not file.path.exists()
