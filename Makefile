@@ -8,7 +8,7 @@ CONSTRAINTS ?= constraints.txt
 # Temporary environment of one target (8 GB); removed afterwards.
 TRIAL ?= .trial
 
-.PHONY: demo docs test coverage test-fast test-backbones test-exhaustive test-lowest test-newest constraints check mutation format \
+.PHONY: demo docs test coverage test-fast test-backbones test-exhaustive test-lowest test-newest constraints check check-style check-types check-layout mutation format \
 	benchmark benchmark-noise benchmark-change dist clean
 
 # Every command on a synthetic landscape. All files are written to demo/.
@@ -36,7 +36,7 @@ dist: $(VENV)/.installed
 test-fast: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "$(SELECTED)" tests
 
-# Each of torchvision's 80 classification backbones (10 minutes); `make test` takes eight small ones.
+# Each of torchvision's 80 classification backbones (10 minutes); `make test` takes six small ones.
 test-backbones: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "exhaustive or slow" \
 		-o junit_family=xunit1 --junitxml=backbones.xml tests/trials/test_every_backbone.py
@@ -66,12 +66,18 @@ constraints:
 	mv $(TRIAL)/constraints.txt constraints.txt
 	rm -rf $(TRIAL)
 
-check: $(VENV)/.installed
+# `make -j 2 check` runs them side by side.
+check: check-style check-types check-layout docs
+
+check-style: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-types: $(VENV)/.installed
 	$(BIN)/mypy
+
+check-layout: $(VENV)/.installed
 	$(BIN)/python -m pytest -q tests/test_architecture.py
-	$(MAKE) docs
 
 # About 700 mutations of losses, metrics and audit scores, each of which a test must detect.
 # Takes minutes, continues after an interruption, and lists the mutations that no test detected.
@@ -104,7 +110,8 @@ $(VENV)/.installed: pyproject.toml $(CONSTRAINTS)
 	@echo "2 of 3: pip"
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	@echo "3 of 3: the packages; pip shows the size of each, the largest are torch, triton and nvidia-*"
-	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) --editable '.[dev]'
+	$(BIN)/python -m pip install --no-compile --constraint $(CONSTRAINTS) --editable '.[dev]'
+	-$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib  # pip would do it on one core
 	@echo "Installed: $$(du -sh $(VENV) | cut -f1) in $(VENV)"
 	touch $@
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
@@ -48,16 +48,25 @@ def _cache_of_the_tests_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["RSRETRIEVE_CACHE_SIZE"] = "0"
 
 
-@pytest.fixture(autouse=True)
-def _core_of_the_tests_own(request: pytest.FixtureRequest) -> Iterator[None]:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Tests and their fixtures, also those of a session, share what takes long to start."""
+    package = item.path.relative_to(Path(__file__).parent).parts
+    with _core_of_its_own(package), pytest.MonkeyPatch.context() as patch:
+        _start_workers_at_once(package, patch)
+        _export_graphs_once(package, patch)
+        return (yield)
+
+
+@contextmanager
+def _core_of_its_own(package: tuple[str, ...]) -> Iterator[None]:
     """Where test processes run side by side, tests of whole commands keep to one core each.
 
     Otherwise every command would start a decoding worker for each core of the machine: each
     takes half a second, for a hundred small tiles. Tests of `data` and `security` use several.
     """
-    package = _package_of(request)[0]
     side_by_side = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)) > 1
-    if not side_by_side or package not in ON_ONE_CORE or not hasattr(os, "sched_setaffinity"):
+    if not side_by_side or package[0] not in ON_ONE_CORE or not hasattr(os, "sched_setaffinity"):
         yield
         return
     cores = sorted(os.sched_getaffinity(0))
@@ -67,6 +76,28 @@ def _core_of_the_tests_own(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, cores)
+
+
+def _start_workers_at_once(package: tuple[str, ...], patch: pytest.MonkeyPatch) -> None:
+    """Fork workers where Linux can, except in tests of the workers themselves."""
+    if sys.platform == "linux" and not _is_below(package, "data/workers", "security", "trials"):
+        from rsretrieve.data.workers import pool
+        from tests.support.forked_worker import ForkedWorker
+
+        patch.setattr(pool, "Worker", ForkedWorker)
+
+
+def _export_graphs_once(package: tuple[str, ...], patch: pytest.MonkeyPatch) -> None:
+    """Export the graph of a kind of network once, except in tests of the exporter."""
+    module = sys.modules.get("rsretrieve.network.model_folder")
+    if module is not None and not _is_below(package, "network/runtime", "security", "trials"):
+        from tests.support.exported_once import export_once
+
+        patch.setattr(module, "export_graph", export_once)
+
+
+def _is_below(package: tuple[str, ...], *folders: str) -> bool:
+    return any("/".join(package).startswith(f"{folder}/") for folder in folders)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -81,41 +112,6 @@ def _workers_know_functions_of_tests() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pool, "Worker", partial(pool.Worker, "tests.support.worker_functions"))
         yield
-
-
-@pytest.fixture(autouse=True)
-def _workers_start_at_once(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Workers are forked where Linux can, except in tests of the workers themselves."""
-    from rsretrieve.data.workers import pool
-    from tests.support.forked_worker import ForkedWorker
-
-    path = _package_of(request)
-    is_of_workers = path[:2] == ("data", "workers") or path[0] in ("security", "trials")
-    if is_of_workers or sys.platform != "linux":
-        yield
-        return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "Worker", ForkedWorker)
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _graphs_are_exported_once(request: pytest.FixtureRequest) -> Iterator[None]:
-    """The graph of a network is exported once, except in tests of the exporter."""
-    module = sys.modules.get("rsretrieve.network.model_folder")
-    if module is None or _package_of(request)[0] in ("network", "security", "trials"):
-        yield
-        return
-    from tests.support.exported_once import export_once
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "export_graph", export_once)
-        yield
-
-
-def _package_of(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """The folders of a test below `tests`, and its file."""
-    return request.path.relative_to(Path(__file__).parent).parts
 
 
 @dataclass(frozen=True)

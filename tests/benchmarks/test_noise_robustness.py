@@ -8,7 +8,10 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +41,15 @@ def finished(data: Path) -> Result:
 
 
 def benchmark(data: Path, *arguments: str) -> Result:
-    return run_benchmark("noise_robustness", data, *arguments)
+    return run_benchmark("noise_robustness", data, *arguments, quick_cells=small_cells)
+
+
+def small_cells() -> list[Any]:
+    """The cells of `--quick`, of a network that is smaller."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "benchmarks"))
+        cells = import_module("grid.cells").quick_cells()
+    return [replace(cell, backbone="squeezenet1_1") for cell in cells]
 
 
 def rows(data: Path) -> list[dict[str, str]]:

@@ -20,7 +20,7 @@ from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import SearchContext, run_queries
 from tests.support.planet import LABELS, TILES, Planet, make_planet, plain_loop
 
-COMBINATIONS = 500
+COMBINATIONS = 150
 # A hexagon over the Atlantic, and one over the Pacific, cut at the antimeridian.
 ATLANTIC = [[(-40, -30), (20, -60), (60, 0), (30, 60), (-30, 50), (-60, 10), (-40, -30)]]
 PACIFIC = [

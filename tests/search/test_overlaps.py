@@ -79,9 +79,9 @@ def tiles_meet(planet: Planet, one: int, other: int) -> bool:
 )
 def test_hits_are_those_of_a_plain_loop(planet: Planet, k: int) -> None:
     rng = np.random.default_rng(k)
-    for number in range(4):
+    for number in range(2):
         row = int(rng.integers(700))
-        filters = Filters(labels=("forest",) if number % 3 == 0 else (), no_overlap=True)
+        filters = Filters(labels=("forest",) if number == 0 else (), no_overlap=True)
         scores = similarities(planet.store, planet.store.vectors[row])
         kept: list[int] = []
         for other in sorted(range(700), key=lambda i: (-scores[i], i)):

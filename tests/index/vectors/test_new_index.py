@@ -42,11 +42,11 @@ def test_product_codes_are_trained_without_the_polysemous_step(key: str) -> None
 
 
 def test_the_polysemous_step_changes_no_hit() -> None:
-    vectors = clustered_rows(2000, 32, 20, seed=0)
+    vectors = clustered_rows(500, 8, 20, seed=0)
     faiss, found = faiss_module(), []
     for index in (
-        new_index("IVF4,PQ8x4", 32),
-        faiss.index_factory(32, "IVF4,PQ8x4", faiss.METRIC_INNER_PRODUCT),
+        new_index("IVF4,PQ2x4", 8),
+        faiss.index_factory(8, "IVF4,PQ2x4", faiss.METRIC_INNER_PRODUCT),
     ):
         index.cp.min_points_per_centroid = index.pq.cp.min_points_per_centroid = 1
         index.train(vectors)

@@ -59,9 +59,14 @@ def test_a_change_while_the_file_is_written_is_noticed(tmp_path, change):
     path = tmp_path / "file"
     path.write_text("text")
     file = WatchedFile(path)
-    with pytest.raises(OutputExists, match="another program"), file.changing() as aside:
-        aside.write_text("ours")
-        CHANGES[change](path)
+
+    def write() -> None:
+        with file.changing() as aside:
+            aside.write_text("ours")
+            CHANGES[change](path)
+
+    with pytest.raises(OutputExists, match="another program"):
+        write()
     assert not path.exists() or path.read_text() != "ours"
     assert file.is_changed
 
