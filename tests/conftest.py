@@ -82,7 +82,7 @@ def _start_workers_at_once(package: tuple[str, ...], patch: pytest.MonkeyPatch) 
     """Fork workers where Linux can, except in tests of the workers themselves."""
     if sys.platform == "linux" and not _is_below(package, "data/workers", "security", "trials"):
         from rsretrieve.data.workers import pool
-        from tests.support.forked_worker import ForkedWorker
+        from tests.support.processes.forked_worker import ForkedWorker
 
         patch.setattr(pool, "Worker", ForkedWorker)
 
@@ -91,7 +91,7 @@ def _export_graphs_once(package: tuple[str, ...], patch: pytest.MonkeyPatch) -> 
     """Export the graph of a kind of network once, except in tests of the exporter."""
     module = sys.modules.get("rsretrieve.network.model_folder")
     if module is not None and not _is_below(package, "network/runtime", "security", "trials"):
-        from tests.support.exported_once import export_once
+        from tests.support.processes.exported_once import export_once
 
         patch.setattr(module, "export_graph", export_once)
 
@@ -110,7 +110,9 @@ def _workers_know_functions_of_tests() -> Iterator[None]:
     from rsretrieve.data.workers import pool
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "Worker", partial(pool.Worker, "tests.support.worker_functions"))
+        patch.setattr(
+            pool, "Worker", partial(pool.Worker, "tests.support.processes.worker_functions")
+        )
         yield
 
 
@@ -208,7 +210,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setenv("GDAL_HTTP_TIMEOUT", "20")
     folder, log = tmp_path / "served", tmp_path / "served.log"
     folder.mkdir()
-    program = Path(__file__).parent / "support" / "range_server.py"
+    program = Path(__file__).parent / "support" / "processes" / "range_server.py"
     command = [sys.executable, str(program), str(folder), str(log)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None

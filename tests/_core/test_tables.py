@@ -22,7 +22,7 @@ from rsretrieve._core.tables import (
     write_csv,
 )
 from rsretrieve.errors import TableError
-from tests.support.tiles import save_table, unhurried
+from tests.support.tiles.made_tiles import save_table, unhurried
 
 SUFFIXES = ("csv", "parquet", "pq", "PQ")
 fields = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

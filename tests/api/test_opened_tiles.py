@@ -6,7 +6,7 @@ import pytest
 
 import rsretrieve
 from rsretrieve.errors import InvalidArgument, RsretrieveWarning
-from tests.support.tiles import noise, save_raster
+from tests.support.tiles.made_tiles import noise, save_raster
 
 
 def test_several_places_and_stacked_bands(tmp_path):

@@ -18,7 +18,7 @@ from rsretrieve.network.model_folder import load_model
 from rsretrieve.synthetic.scene import make_landscape, write_tiles
 from rsretrieve.training.recipe import PAPER
 from rsretrieve.training.train import TrainingRequest, train_model
-from tests.support.indexes import in_float32
+from tests.support.indexes.made_indexes import in_float32
 
 __all__ = ["in_float32"]
 

@@ -26,7 +26,7 @@ from rsretrieve.errors import InvalidArgument, LabelsError, NoUsableTiles
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.model import Model
 from rsretrieve.progress import Advanced, Event, Noticed, StageStarted
-from tests.support.audits import audit_of, audit_rows, finding
+from tests.support.pages.audits import audit_of, audit_rows, finding
 
 
 def audit_labels(

@@ -25,7 +25,7 @@ from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.labels.labels import override_labels
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import LabelsError, TableError
-from tests.support.audits import audit_of, finding
+from tests.support.pages.audits import audit_of, finding
 
 TILES = TileSet("tiles", tuple(Tile(name, name, "road") for name in ("b", "a", "c", "d", "e")))
 SOURCE = Path("decisions.csv")

@@ -10,8 +10,8 @@ import pytest
 
 from rsretrieve.audit.issue_types import IssueType
 from rsretrieve.data.tile import Tile, TileSet
-from tests.support.audits import audit_of, finding
 from tests.support.benchmark_programs import ROOT, made_up_data, run_benchmark
+from tests.support.pages.audits import audit_of, finding
 
 pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import query_expansion
-from tests.support.planet import make_planet
+from tests.support.indexes.planet import make_planet
 
 
 @pytest.mark.medium

@@ -23,7 +23,7 @@ from rsretrieve.index.build_from_embeddings import index_embeddings
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.write import IndexBuildOptions
 from rsretrieve.search.search import SearchContext
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 COUNT = 30
 TOKEN = "secret-token"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rsretrieve.browse.points import principal_plane
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 
 def test_the_plane_is_that_of_the_two_largest_components():

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.browse.conftest import COUNT
-from tests.support.served_pages import opened_page, served_index
+from tests.support.pages.served_pages import opened_page, served_index
 
 pytestmark = pytest.mark.slow
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.support.tiles import noise, save_picture
+from tests.support.tiles.made_tiles import noise, save_picture
 
 PROGRAM = """
 import sys

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rsretrieve.cli.given_command import option_words, options_meant
-from tests.support.tiles import noise, save_picture
+from tests.support.tiles.made_tiles import noise, save_picture
 
 TRAIN = ("--output", "--learning-rate", "--loss", "--val", "--device", "--epochs", "--help")
 

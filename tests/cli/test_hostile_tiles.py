@@ -11,9 +11,9 @@ import sys
 
 import pytest
 
-from tests.support.hostile_tiles import CONTENTS, OTHERS, make_hostile_tiles
 from tests.support.programs import rsretrieve
 from tests.support.repository import ROOT
+from tests.support.tiles.hostile_tiles import CONTENTS, OTHERS, make_hostile_tiles
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ def test_damaged_tiles_by_the_dozen_are_each_read_or_named(tmp_path):
         "-W",
         "ignore",
         "-m",
-        "tests.support.hostile_tiles",
+        "tests.support.tiles.hostile_tiles",
         tmp_path / "work",
     ]
     ran = subprocess.run(

@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.support.tiles import noise, save_picture
+from tests.support.tiles.made_tiles import noise, save_picture
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import OutputExists
 from rsretrieve.network.metadata import WEIGHTS_FILE
 from rsretrieve.training.recipe import recipe_for
-from tests.support.tiles import save_raster
+from tests.support.tiles.made_tiles import save_raster
 
 WINDOWS = SceneChoices(WindowChoices(32))
 

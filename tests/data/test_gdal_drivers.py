@@ -18,8 +18,8 @@ from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import NoUsableTiles
 from rsretrieve.index.store.tile_table import IndexedTile
-from tests.support.tiles import UTM, noise, save_raster
-from tests.support.worker_functions import the_raw_tile
+from tests.support.processes.worker_functions import the_raw_tile
+from tests.support.tiles.made_tiles import UTM, noise, save_raster
 
 VRT = (
     '<VRTDataset rasterXSize="{side}" rasterYSize="{side}"><VRTRasterBand dataType="Byte" '

@@ -7,7 +7,7 @@ import pytest
 from rsretrieve.data import notes
 from rsretrieve.data.notes import Note, NoteCounts, known_notes
 from rsretrieve.data.run_context import RunContext
-from tests.support.tiles import labelled_tiles
+from tests.support.tiles.made_tiles import labelled_tiles
 
 
 def test_a_note_is_said_once_with_its_count_and_an_example():

@@ -14,7 +14,7 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window, split_window, window_text
 from rsretrieve.errors import InvalidArgument
-from tests.support.tiles import labelled_tiles, unhurried
+from tests.support.tiles.made_tiles import labelled_tiles, unhurried
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 windows = st.builds(

@@ -14,7 +14,7 @@ from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneFacts, WindowChoices, windows_of
 from rsretrieve.enums import Edges
 from rsretrieve.errors import InvalidArgument
-from tests.support.tiles import unhurried
+from tests.support.tiles.made_tiles import unhurried
 
 lengths, sides, strides = st.integers(1, 400), st.integers(8, 80), st.integers(1, 90)
 

@@ -33,7 +33,7 @@ from rsretrieve.index.store.folder import IndexStore, open_index
 from rsretrieve.index.write import IndexBuildOptions
 from rsretrieve.network.model import Model
 from rsretrieve.progress import Event, Noticed, StageStarted
-from tests.support.resealed import forget_digests
+from tests.support.indexes.resealed import forget_digests
 
 
 def evaluate(store: IndexStore, **choices: object) -> Evaluation:

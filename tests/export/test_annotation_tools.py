@@ -22,7 +22,7 @@ from rsretrieve.export.annotation_tools import (
     write_label_studio,
     write_samples_csv,
 )
-from tests.support.audits import audit_of, finding
+from tests.support.pages.audits import audit_of, finding
 
 
 def flagged(tile: Tile) -> Row:

@@ -17,7 +17,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.export.onnx_file import write_onnx
 from tests.export.test_onnx_file import RGB, by_hand, model_of
 from tests.support.repository import ROOT
-from tests.support.tiles import noise, save_picture
+from tests.support.tiles.made_tiles import noise, save_picture
 
 PAGE = (ROOT / "docs" / "scale" / "deploy.md").read_text(encoding="utf-8")
 

@@ -24,7 +24,7 @@ from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, 
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.search.search import Hit, QueryResult
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 COUNT = 40
 

@@ -33,7 +33,7 @@ from rsretrieve.export.results import (
 from rsretrieve.index.build import IndexingSummary
 from rsretrieve.search.search import Hit, QueryResult
 from rsretrieve.training.save_model import TrainingSummary
-from tests.support.audits import audit_of, finding
+from tests.support.pages.audits import audit_of, finding
 
 AUDIT = audit_of(
     finding(

@@ -15,8 +15,8 @@ from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.search.search import QueryResult
 from rsretrieve.search.similarity_map import similarity_map
-from tests.support.scene_indexes import grid, index_of, rows_of_scene
-from tests.support.tiles import UTM
+from tests.support.indexes.scene_indexes import grid, index_of, rows_of_scene
+from tests.support.tiles.made_tiles import UTM
 
 
 def result_of(store: IndexStore) -> QueryResult:

@@ -23,8 +23,8 @@ from rsretrieve.progress import Event, Noticed
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import QueryResult, SearchContext, run_queries
 from rsretrieve.synthetic.scene import make_landscape
-from tests.support.resealed import reseal
-from tests.support.tiles import save_raster
+from tests.support.indexes.resealed import reseal
+from tests.support.tiles.made_tiles import save_raster
 
 _APART = 9  # every ninth tile is a query
 Bands = tuple[float, ...]

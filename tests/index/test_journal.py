@@ -14,7 +14,7 @@ import pytest
 from rsretrieve.data.geo.place import Place
 from rsretrieve.index.journal import Journal
 from rsretrieve.index.store.tile_table import IndexedTile
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 PLACE = Place("EPSG:32632", (1.0, 2.0, 3.5, 4.0), ((9.1, 47.9), (9.1, 47.8), (9.2, 47.8)))
 ROWS = [

@@ -27,7 +27,7 @@ from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.write import IndexBuildOptions, IndexingSummary, write_index
 from rsretrieve.network.model import Model
 from rsretrieve.progress import Noticed
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 ALL, CHANGES = EmbeddingUpdate(), EmbeddingUpdate(changes_only=True)
 

@@ -23,7 +23,7 @@ from rsretrieve.index.write import IndexBuildOptions, IndexingSummary, write_ind
 from rsretrieve.network.model import Model
 from rsretrieve.progress import Event, Noticed
 from rsretrieve.synthetic.scene import make_landscape
-from tests.support.tiles import UTM, save_raster
+from tests.support.tiles.made_tiles import UTM, save_raster
 
 pytestmark = pytest.mark.medium
 

@@ -24,7 +24,7 @@ from rsretrieve.index.write import (
     write_index,
 )
 from rsretrieve.progress import Event, Noticed
-from tests.support.vectors import clustered_rows, unit_rows
+from tests.support.indexes.vectors import clustered_rows, unit_rows
 
 FACTS = {"model": "/m", "model_fingerprint": "f" * 64}
 Notes = list[str]

@@ -25,7 +25,7 @@ from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.progress import EpochFinished
 from rsretrieve.training.recipe import PAPER
-from tests.support.resealed import reseal
+from tests.support.indexes.resealed import reseal
 
 CPU = torch.device("cpu")
 

@@ -34,7 +34,7 @@ from rsretrieve.search.date_filter import date_notices, taken_within
 from rsretrieve.search.filters import Filters, passing_rows
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import SearchContext, run_queries
-from tests.support.tiles import save_table
+from tests.support.tiles.made_tiles import save_table
 
 COUNT, DIMENSIONS = 300, 8
 FIRST = datetime(2018, 1, 1, tzinfo=UTC)

@@ -16,8 +16,8 @@ from rsretrieve.search.expansion import expanded, expanded_queries
 from rsretrieve.search.filters import Filters
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import QueryResult, SearchContext, run_queries
-from tests.support.planet import Planet, make_planet
-from tests.support.vectors import unit_rows
+from tests.support.indexes.planet import Planet, make_planet
+from tests.support.indexes.vectors import unit_rows
 
 K, ALPHA = 10, 3
 

@@ -18,7 +18,7 @@ from rsretrieve.search import ranking
 from rsretrieve.search.filters import Filters, passing_rows
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import SearchContext, run_queries
-from tests.support.planet import LABELS, TILES, Planet, make_planet, plain_loop
+from tests.support.indexes.planet import LABELS, TILES, Planet, make_planet, plain_loop
 
 COMBINATIONS = 150
 # A hexagon over the Atlantic, and one over the Pacific, cut at the antimeridian.

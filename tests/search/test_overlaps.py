@@ -19,9 +19,9 @@ from rsretrieve.search.filters import Filters
 from rsretrieve.search.overlaps import Extents
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import QueryResult, SearchContext, run_queries
-from tests.support.planet import Planet, make_planet, parts, passes
-from tests.support.scene_indexes import grid, index_of, rows_of_scene
-from tests.support.tiles import UTM
+from tests.support.indexes.planet import Planet, make_planet, parts, passes
+from tests.support.indexes.scene_indexes import grid, index_of, rows_of_scene
+from tests.support.tiles.made_tiles import UTM
 
 
 def no_model(_: int) -> object:

@@ -25,7 +25,7 @@ from rsretrieve.search.filters import Filters
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import QueryResult, SearchContext, run_queries
 from rsretrieve.synthetic.scene import make_landscape
-from tests.support.tiles import UTM, save_raster, tiles_at
+from tests.support.tiles.made_tiles import UTM, save_raster, tiles_at
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from rsretrieve.search import ranking, search
 from rsretrieve.search.filters import Filters
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import QueryResult, SearchContext, model_folder_of, run_queries
-from tests.support.resealed import forget_digests
+from tests.support.indexes.resealed import forget_digests
 
 
 def query(

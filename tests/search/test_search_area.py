@@ -11,7 +11,7 @@ import pytest
 
 from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.search.search_area import box_area, read_area
-from tests.support.areas import area_file, polygon
+from tests.support.tiles.areas import area_file, polygon
 
 
 @pytest.mark.parametrize(

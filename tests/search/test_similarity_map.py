@@ -15,9 +15,9 @@ from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.search import similarity_map as similarity_maps
 from rsretrieve.search.similarity_map import SimilarityMap, scenes_of, similarity_map
-from tests.support.scene_indexes import grid, index_of, rows_of_scene
-from tests.support.tiles import UTM
-from tests.support.vectors import unit_rows
+from tests.support.indexes.scene_indexes import grid, index_of, rows_of_scene
+from tests.support.indexes.vectors import unit_rows
+from tests.support.tiles.made_tiles import UTM
 
 TURNED = {
     "crs": "EPSG:32618",

@@ -14,8 +14,8 @@ from rsretrieve.index.store.columns import Footprints
 from rsretrieve.index.store.tile_table import TileTable
 from rsretrieve.search.search_area import box_area, read_area
 from rsretrieve.search.spatial import row_at, rows_intersecting, rows_within
-from tests.support.areas import area_file, parts_of, polygon, ring
-from tests.support.planet import Rectangle, indexed
+from tests.support.indexes.planet import Rectangle, indexed
+from tests.support.tiles.areas import area_file, parts_of, polygon, ring
 
 
 def footprints(*rectangles: Rectangle | None) -> Footprints:

@@ -30,9 +30,9 @@ from rsretrieve.data.windowing import (
 )
 from rsretrieve.data.workers.confinement import enforced
 from rsretrieve.errors import NoUsableTiles, TileError
-from tests.support.spinning import spinning
-from tests.support.tiles import UTM, noise, save_picture, save_raster, tile_at, tiles_at
-from tests.support.worker_functions import made_into_0
+from tests.support.processes.worker_functions import made_into_0
+from tests.support.tiles.made_tiles import UTM, noise, save_picture, save_raster, tile_at, tiles_at
+from tests.support.tiles.spinning import spinning
 
 
 def sparse_scene(path, side=8192, block=512, **stored):

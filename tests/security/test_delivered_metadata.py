@@ -13,7 +13,7 @@ import rasterio
 
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.run_context import RunContext
-from tests.support.tiles import UTM, noise, preprocessing, save_raster, tiles_at
+from tests.support.tiles.made_tiles import UTM, noise, preprocessing, save_raster, tiles_at
 
 IMD = """version = "28.4";
 BEGIN_GROUP = IMAGE_1

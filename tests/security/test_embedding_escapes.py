@@ -14,7 +14,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import TableError
 from rsretrieve.index.external.embeddings_file import read_embeddings
 from tests.security.test_escapes import listening
-from tests.support.attempts import plain
+from tests.support.tiles.attempts import plain
 
 SECRET = 201
 

@@ -27,8 +27,8 @@ from rsretrieve.data.workers.confinement import Policy, enforced
 from rsretrieve.data.workers.pool import WorkerSlot
 from rsretrieve.data.workers.worker import WorkerLost
 from rsretrieve.errors import TileError
-from tests.support.attempts import Home, made_attempts, names, plain
-from tests.support.reading_here import shows_private_pixels
+from tests.support.tiles.attempts import Home, made_attempts, names, plain
+from tests.support.tiles.reading_here import shows_private_pixels
 
 pytestmark = pytest.mark.medium
 

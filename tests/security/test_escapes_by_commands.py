@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from tests.security.test_escapes import listening
-from tests.support.attempts import Home, mrf, plain, vrt
+from tests.support.tiles.attempts import Home, mrf, plain, vrt
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from tests.support.folder_flips import BAD, REFUSED, copied, files_of, trial
-from tests.support.resealed import reseal, unseal
+from tests.support.indexes.folder_flips import BAD, REFUSED, copied, files_of, trial
+from tests.support.indexes.resealed import reseal, unseal
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from rsretrieve.index.vectors.faiss_loader import faiss_module
 from rsretrieve.network.metadata import ModelFolder
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.runtime.graph import load_graph_model
-from tests.support.resealed import reseal, reseal_index, reseal_model
+from tests.support.indexes.resealed import reseal, reseal_index, reseal_model
 
 CPU = torch.device("cpu")
 

@@ -13,7 +13,7 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
 from rsretrieve.data.run_context import RunContext
-from tests.support.tiles import noise, save_picture
+from tests.support.tiles.made_tiles import noise, save_picture
 
 SECRET = (
     "<PAMDataset><SRS>EPSG:32618</SRS>"

@@ -30,8 +30,8 @@ from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.network.runtime.graph import load_graph_model
 from rsretrieve.network.runtime.graph_checks import OPERATORS
 from rsretrieve.network.tensor_io import write_tensors
+from tests.support.indexes.resealed import reseal_model
 from tests.support.repository import PACKAGE
-from tests.support.resealed import reseal_model
 
 fuzzed = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

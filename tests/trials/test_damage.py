@@ -11,7 +11,7 @@ import pytest
 
 from rsretrieve.index.store.checksums import find_wrong_files
 from rsretrieve.index.store.manifest import DATA_FILES, MANIFEST_FILE
-from tests.support.planet import make_planet
+from tests.support.indexes.planet import make_planet
 from tests.support.repository import ROOT
 from tests.trials.damage_trials import Noticed, Unnoticed, trial
 

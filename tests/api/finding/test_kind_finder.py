@@ -10,7 +10,7 @@ import pytest
 
 import rsretrieve
 from rsretrieve.errors import InputError, InvalidArgument, OutputExists, OutputRefused
-from tests.support.kinds import index_of_kinds
+from tests.support.indexes.kinds import index_of_kinds
 
 
 @pytest.fixture(scope="module")

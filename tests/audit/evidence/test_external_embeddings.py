@@ -29,7 +29,7 @@ from rsretrieve.index.build_from_embeddings import index_embeddings
 from rsretrieve.index.store.manifest import Manifest
 from rsretrieve.index.write import IndexBuildOptions
 from rsretrieve.progress import Event
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 VECTORS = unit_rows(3, 4, 0)
 TILES = TileSet("list.csv", tuple(Tile(name, name, "road") for name in "cab"))

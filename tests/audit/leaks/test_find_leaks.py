@@ -15,7 +15,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.splitting.close_tiles import overlapping_windows
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import TileError
-from tests.support.tiles import save_picture, save_raster, tiles_at
+from tests.support.tiles.made_tiles import save_picture, save_raster, tiles_at
 
 SIDE = 96
 

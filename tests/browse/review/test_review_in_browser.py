@@ -12,7 +12,7 @@ import pytest
 
 from rsretrieve.audit.saved_decisions import read_decisions
 from tests.browse.conftest import TOKEN
-from tests.support.served_pages import opened_page, served_index
+from tests.support.pages.served_pages import opened_page, served_index
 
 pytestmark = pytest.mark.slow
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

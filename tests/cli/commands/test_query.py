@@ -18,8 +18,8 @@ from rasterio.warp import transform_bounds
 
 from rsretrieve.index.store.manifest import read_manifest, write_manifest
 from rsretrieve.network.metadata import read_description
+from tests.support.indexes.resealed import reseal
 from tests.support.programs import rsretrieve
-from tests.support.resealed import reseal
 
 RESULT_KEYS = {"index", "model", "queries"}
 HIT_KEYS = {"rank", "tile", "path", "similarity", "label", "crs", "bounds", "lon", "lat"}

@@ -10,8 +10,8 @@ import pytest
 import rasterio
 import shapely
 
-from tests.support.attempts import Home, plain, vrt
-from tests.support.tiles import noise, save_raster
+from tests.support.tiles.attempts import Home, plain, vrt
+from tests.support.tiles.made_tiles import noise, save_raster
 
 
 def rows_of(path):

@@ -22,7 +22,7 @@ from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.training.loop import TrainingLoop
 from tests.support.programs import TRAINING
 from tests.support.repository import DOCS
-from tests.support.tiles import noise, save_picture
+from tests.support.tiles.made_tiles import noise, save_picture
 
 KEYS = {
     "model",

@@ -134,7 +134,7 @@ def test_repairing_other_files_keeps_the_model(run, copied, landscape):
 
 
 def test_a_manifest_must_say_whether_the_model_is_inside(run, copied):
-    from tests.support.resealed import reseal
+    from tests.support.indexes.resealed import reseal
 
     manifest = copied / "manifest.json"
     reseal(manifest, lambda content: content["sha256"].pop("model/model.json"))

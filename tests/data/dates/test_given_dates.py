@@ -18,7 +18,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import TableError
 from rsretrieve.index.external.embeddings_file import read_embeddings
-from tests.support.tiles import noise, save_picture, save_raster, save_table
+from tests.support.tiles.made_tiles import noise, save_picture, save_raster, save_table
 
 NOON = datetime(2020, 6, 30, 12, tzinfo=UTC)
 NAMES = [f"{i}.png" for i in range(3)]

@@ -17,7 +17,7 @@ from rsretrieve.data.loading.batches import stream_batches
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
-from tests.support.tiles import noise, preprocessing, save_raster, tiles_at
+from tests.support.tiles.made_tiles import noise, preprocessing, save_raster, tiles_at
 
 WRITTEN = "2021:05:06 10:11:12"
 

@@ -14,7 +14,7 @@ from rsretrieve.data.reading.raster_reader import read_raster
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import TilesNotFound
-from tests.support.tiles import noise, save_picture, save_raster, save_table
+from tests.support.tiles.made_tiles import noise, save_picture, save_raster, save_table
 
 BIGEARTHNET = "S2A_MSIL2A_20170613T101031_26_57"
 LANDSAT = "LC08_L2SP_192027_20200101_20200823_02_T1"

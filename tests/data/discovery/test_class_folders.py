@@ -8,8 +8,8 @@ from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
-from tests.support.tiles import noise, save_picture
-from tests.support.worker_functions import made_into_0
+from tests.support.processes.worker_functions import made_into_0
+from tests.support.tiles.made_tiles import noise, save_picture
 
 
 def picture(root, path):

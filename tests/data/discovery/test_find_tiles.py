@@ -15,8 +15,8 @@ from rsretrieve.data.tile import Tile, TileSet, Trust
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import InvalidArgument, LabelsError, TableError, TileError, TilesNotFound
-from tests.support.tiles import noise, save_picture, save_raster, save_table
-from tests.support.worker_functions import made_into_0
+from tests.support.processes.worker_functions import made_into_0
+from tests.support.tiles.made_tiles import noise, save_picture, save_raster, save_table
 
 JPEG_START = b"\xff\xd8\xff\xe0"
 

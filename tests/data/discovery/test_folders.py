@@ -11,7 +11,7 @@ from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.windowing import SceneChoices
 from rsretrieve.errors import NoUsableTiles, TileError, TilesNotFound
-from tests.support.tiles import noise, save_picture, save_raster
+from tests.support.tiles.made_tiles import noise, save_picture, save_raster
 
 DENIED = "may not be read (permission denied)"
 

@@ -13,7 +13,7 @@ from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.enums import Edges
 from rsretrieve.errors import InputError, NoUsableTiles, TableError, TileError, TilesNotFound
-from tests.support.tiles import UTM, noise, save_picture, save_raster, save_table
+from tests.support.tiles.made_tiles import UTM, noise, save_picture, save_raster, save_table
 
 
 def by(window_px, **choices):

@@ -9,7 +9,7 @@ from rsretrieve.data.discovery.several_sources import joined
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import TilesNotFound
-from tests.support.tiles import UTM, noise, save_picture, save_raster, save_table
+from tests.support.tiles.made_tiles import UTM, noise, save_picture, save_raster, save_table
 
 
 def picture(path, seed=0):

@@ -9,7 +9,7 @@ import pytest
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import InputError, TilesNotFound
-from tests.support.tiles import UTM, noise, save_raster
+from tests.support.tiles.made_tiles import UTM, noise, save_raster
 
 TIFF = "image/tiff; application=geotiff; profile=cloud-optimized"
 

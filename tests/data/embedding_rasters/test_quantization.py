@@ -19,7 +19,7 @@ from rsretrieve.data.embedding_rasters.quantization import (
     is_alphaearth_in_floats,
     quantization_of,
 )
-from tests.support.tiles import save_raster, tile_at
+from tests.support.tiles.made_tiles import save_raster, tile_at
 
 NAMES = [f"A{i:02d}" for i in range(64)]
 

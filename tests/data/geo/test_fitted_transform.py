@@ -8,7 +8,7 @@ from rasterio import Affine
 
 from rsretrieve.data.geo.fitted_transform import Transform, corners_of, fitted_transform
 from rsretrieve.data.window import Window
-from tests.support.scene_indexes import rows_of_scene
+from tests.support.indexes.scene_indexes import rows_of_scene
 
 NORTH_UP = Affine(20, 0, 435_720, 0, -20, 4_179_460)
 TRANSFORMS = {

@@ -10,7 +10,7 @@ from rsretrieve.data.geo.footprints import Point, crosses_antimeridian, rings_of
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.window import Window
-from tests.support.tiles import noise, save_raster
+from tests.support.tiles.made_tiles import noise, save_raster
 
 GLOBE: list[Point] = [(-180, 90), (-180, -90), (180, -90), (180, 90)]
 ACROSS: list[Point] = [(179, 1), (179, 0), (-179, 0), (-179, 1)]

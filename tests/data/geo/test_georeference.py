@@ -12,7 +12,7 @@ from rsretrieve.data.geo.georeference import pixel_size_m
 from rsretrieve.data.geo.window_places import places_of as placings_of
 from rsretrieve.data.notes import Note
 from rsretrieve.data.window import Window
-from tests.support.tiles import UTM, noise, save_raster
+from tests.support.tiles.made_tiles import UTM, noise, save_raster
 
 
 def size_of(tmp_path, width=16, height=16, **profile):

@@ -13,8 +13,8 @@ from rsretrieve.data.geo.window_places import places_of
 from rsretrieve.data.notes import Note
 from rsretrieve.data.window import Window
 from rsretrieve.export.geojson import place_geometry
-from tests.support.map_points import KINDS, points_of, random_map
-from tests.support.tiles import noise, save_raster
+from tests.support.tiles.made_tiles import noise, save_raster
+from tests.support.tiles.map_points import KINDS, points_of, random_map
 
 
 def placed(crs, transform, *windows, side=64, **profile):

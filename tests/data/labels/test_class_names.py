@@ -8,7 +8,7 @@ import pytest
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.labels.class_names import clean_label, spelling_notices
-from tests.support.tiles import noise, save_picture, save_table
+from tests.support.tiles.made_tiles import noise, save_picture, save_table
 
 DECOMPOSED = unicodedata.normalize("NFD", "Forêt")
 

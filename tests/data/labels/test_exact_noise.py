@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rsretrieve.data.labels.exact_noise import exactly_by_weights, shared_out
 from rsretrieve.data.labels.label_noise import corrupt_by_table, corrupt_uniformly
-from tests.support.tiles import labelled_tiles
+from tests.support.tiles.made_tiles import labelled_tiles
 
 TABLE = {"a": {"b": 0.25, "c": 0.75}, "b": {"a": 1.0}, "c": {"a": 0.5, "b": 0.5}}
 

@@ -6,7 +6,7 @@ import pytest
 
 from rsretrieve.data.labels.fitted_transitions import fitted_transitions
 from rsretrieve.data.labels.label_noise import corrupt_by_table, read_transitions
-from tests.support.tiles import labelled_tiles
+from tests.support.tiles.made_tiles import labelled_tiles
 
 TABLE = {
     "forest": {"meadow": 0.2, "river": 0.8},

@@ -21,7 +21,7 @@ from rsretrieve.data.labels.label_noise import (
     read_transitions,
 )
 from rsretrieve.errors import InvalidArgument, LabelsError, TableError
-from tests.support.tiles import in_order, labelled_tiles, save_table, unhurried
+from tests.support.tiles.made_tiles import in_order, labelled_tiles, save_table, unhurried
 
 THREE = {
     "a": {"b": 0.25, "c": 0.75},

@@ -12,7 +12,7 @@ from rsretrieve.data.labels.decided_rows import write_labels
 from rsretrieve.data.labels.labels import override_labels, read_label_table
 from rsretrieve.data.labels.true_labels import true_labels_by_id, true_labels_of
 from rsretrieve.errors import LabelsError, OutputExists, TableError
-from tests.support.tiles import labelled_tiles, save_table
+from tests.support.tiles.made_tiles import labelled_tiles, save_table
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.labels.splits import split_per_class
 from rsretrieve.errors import InvalidArgument
-from tests.support.tiles import in_order, labelled_tiles, unhurried
+from tests.support.tiles.made_tiles import in_order, labelled_tiles, unhurried
 
 sizes = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 12), min_size=1)
 

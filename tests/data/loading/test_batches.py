@@ -21,7 +21,8 @@ from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import TileError
-from tests.support.tiles import (
+from tests.support.processes.worker_functions import Noted, broken, id_and_shape, made_into_0
+from tests.support.tiles.made_tiles import (
     UTM,
     noise,
     preprocessing,
@@ -29,7 +30,6 @@ from tests.support.tiles import (
     save_raster,
     tiles_at,
 )
-from tests.support.worker_functions import Noted, broken, id_and_shape, made_into_0
 
 
 @pytest.fixture(scope="module")

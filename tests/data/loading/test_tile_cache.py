@@ -19,7 +19,14 @@ from rsretrieve.data.reading.chunk_reader import Read
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InvalidArgument
-from tests.support.tiles import UTM, noise, preprocessing, save_picture, save_raster, tiles_at
+from tests.support.tiles.made_tiles import (
+    UTM,
+    noise,
+    preprocessing,
+    save_picture,
+    save_raster,
+    tiles_at,
+)
 
 COUNT = 12
 

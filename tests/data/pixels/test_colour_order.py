@@ -20,7 +20,7 @@ from rsretrieve.data.reading.preview import preview_of
 from rsretrieve.data.reading.raster_reader import read_raster, read_windows
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
-from tests.support.tiles import noise, save_raster, tile_at, tiles_at
+from tests.support.tiles.made_tiles import noise, save_raster, tile_at, tiles_at
 
 RGB = ("red", "green", "blue")
 PICTURE = noise((3, 40, 32), seed=5)

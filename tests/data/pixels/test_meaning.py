@@ -18,9 +18,9 @@ from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.errors import TileError
-from tests.support.random_rasters import random_raster
-from tests.support.tiles import UTM, noise, save_picture, save_raster, tile_at
-from tests.support.worker_functions import the_raw_tile
+from tests.support.processes.worker_functions import the_raw_tile
+from tests.support.tiles.made_tiles import UTM, noise, save_picture, save_raster, tile_at
+from tests.support.tiles.random_rasters import random_raster
 
 BATCHES, BATCH = 10, 30
 

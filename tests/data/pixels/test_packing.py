@@ -18,7 +18,7 @@ from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.reading.raw_tile import RawTile, in_packing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument
-from tests.support.tiles import UTM, noise, save_raster, tiles_at
+from tests.support.tiles.made_tiles import UTM, noise, save_raster, tiles_at
 
 pytestmark = pytest.mark.medium
 

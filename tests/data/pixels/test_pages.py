@@ -11,7 +11,7 @@ from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.reading.scene_facts import read_facts
 from rsretrieve.data.window import Window
 from rsretrieve.errors import TileError
-from tests.support.tiles import UTM, noise, save_picture, save_raster, tile_at
+from tests.support.tiles.made_tiles import UTM, noise, save_picture, save_raster, tile_at
 
 
 def save_pages(path, count=3, side=32):

@@ -12,7 +12,7 @@ import pytest
 from rsretrieve.data.preprocessing.band_statistics import IMAGENET, measure_preprocessing
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument, NoUsableTiles
-from tests.support.tiles import noise, save_picture, save_raster, tiles_at
+from tests.support.tiles.made_tiles import noise, save_picture, save_raster, tiles_at
 
 
 def rasters(folder, values_of_tiles, **profile):

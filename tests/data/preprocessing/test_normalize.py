@@ -8,7 +8,7 @@ import torch
 
 from rsretrieve.data.preprocessing.normalize import Normaliser
 from rsretrieve.data.preprocessing.preprocessing import BandStatistics, Preprocessing
-from tests.support.tiles import noise, preprocessing
+from tests.support.tiles.made_tiles import noise, preprocessing
 
 CPU = torch.device("cpu")
 STATISTICS = BandStatistics((20.0, 60.0), (5.0, 10.0), (-300.0, 0.0), (100.0, 200.0))

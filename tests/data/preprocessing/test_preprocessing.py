@@ -22,7 +22,7 @@ from rsretrieve.data.preprocessing.preprocessing import (
 )
 from rsretrieve.data.reading.pillow_reader import RawTile
 from rsretrieve.errors import InvalidArgument, TileError
-from tests.support.tiles import noise, preprocessing, unhurried
+from tests.support.tiles.made_tiles import noise, preprocessing, unhurried
 
 
 def raw_of(values, valid=None):

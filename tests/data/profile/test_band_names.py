@@ -9,7 +9,7 @@ import rasterio
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.profile.band_names import band_key, band_numbers, named_bands
 from rsretrieve.errors import InvalidArgument
-from tests.support.tiles import noise, save_picture
+from tests.support.tiles.made_tiles import noise, save_picture
 
 S2 = ("B02", "B03", "B04", "B8A")
 

@@ -9,7 +9,7 @@ from rsretrieve.data.pixels.packing import Packing
 from rsretrieve.data.profile.declared_packing import declared_packings
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
-from tests.support.tiles import noise, save_picture, save_raster, tiles_at
+from tests.support.tiles.made_tiles import noise, save_picture, save_raster, tiles_at
 
 
 def packed(path, scale, offset, bands=2):

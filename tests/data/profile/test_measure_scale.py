@@ -12,7 +12,7 @@ from rsretrieve.data.geo.place import Place
 from rsretrieve.data.profile.measure_scale import ground_side_m, measure_scale
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.window import Window
-from tests.support.tiles import UTM, noise, save_picture, save_raster, tile_at
+from tests.support.tiles.made_tiles import UTM, noise, save_picture, save_raster, tile_at
 
 GEOD = Geod(ellps="WGS84")
 

@@ -7,7 +7,7 @@ import pytest
 
 from rsretrieve.data.profile import tile_features
 from rsretrieve.data.profile.tile_features import FeatureSample, TileFeatures
-from tests.support.tiles import noise
+from tests.support.tiles.made_tiles import noise
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])

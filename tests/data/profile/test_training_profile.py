@@ -11,7 +11,7 @@ import pytest
 from rsretrieve.data.profile.tile_features import TileFeatures
 from rsretrieve.data.profile.tile_scale import TileScale
 from rsretrieve.data.profile.training_profile import TrainingProfile, profile_of
-from tests.support.tiles import noise
+from tests.support.tiles.made_tiles import noise
 
 SCALE = TileScale((64.0, 64.0), (640.0, 700.0), (10.0, 11.0))
 MANY = profile_of(TileFeatures.of(noise((30, 3, 16, 16))), SCALE, 0.9, 0.1)

@@ -20,7 +20,7 @@ from rsretrieve.data.reading.pillow_reader import RawTile, read_raw
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
 from rsretrieve.errors import TileError
-from tests.support.tiles import UTM, noise, save_picture, save_raster, tile_at, unhurried
+from tests.support.tiles.made_tiles import UTM, noise, save_picture, save_raster, tile_at, unhurried
 
 READABLE = ("uint8", "uint16", "int16", "float32")
 

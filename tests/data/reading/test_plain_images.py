@@ -18,8 +18,8 @@ from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.reading.sidecars import sidecars_of
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.window import Window
-from tests.support.tiles import noise, save_picture, save_raster, tile_at, tiles_at
-from tests.support.worker_functions import the_raw_tile
+from tests.support.processes.worker_functions import the_raw_tile
+from tests.support.tiles.made_tiles import noise, save_picture, save_raster, tile_at, tiles_at
 
 
 def smooth(width, height, mode):

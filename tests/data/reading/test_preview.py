@@ -9,7 +9,7 @@ import pytest
 
 from rsretrieve.data.reading.preview import read_preview
 from rsretrieve.errors import TileError
-from tests.support.tiles import noise, save_picture, save_raster, tile_at
+from tests.support.tiles.made_tiles import noise, save_picture, save_raster, tile_at
 
 
 def shown(path, size_px, bands=()):

@@ -25,14 +25,14 @@ from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import TileError
-from tests.support.tiles import (
+from tests.support.processes.worker_functions import made_into_0, the_raw_tile
+from tests.support.tiles.made_tiles import (
     UTM,
     noise,
     save_raster,
     tile_at,
     tiles_at,
 )
-from tests.support.worker_functions import made_into_0, the_raw_tile
 
 TILED = {"tiled": True, "blockxsize": 64, "blockysize": 64, "compress": "deflate"}
 

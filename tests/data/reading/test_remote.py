@@ -18,8 +18,8 @@ from rsretrieve.data.tile import Tile
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import NoUsableTiles
 from tests.data.discovery.test_stac import TIFF, write_item
-from tests.support.tiles import UTM, noise, save_raster
-from tests.support.worker_functions import the_raw_tile
+from tests.support.processes.worker_functions import the_raw_tile
+from tests.support.tiles.made_tiles import UTM, noise, save_raster
 
 SIDE = 1024
 CHOICES = SceneChoices(WindowChoices(64, 64))

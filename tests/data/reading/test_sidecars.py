@@ -13,7 +13,7 @@ from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
 from rsretrieve.errors import TileError
-from tests.support.tiles import UTM, noise, save_picture, save_raster
+from tests.support.tiles.made_tiles import UTM, noise, save_picture, save_raster
 
 WORLD = "10\n0\n0\n-10\n500005\n3999995\n"
 AUX = "<PAMDataset><SRS>EPSG:32618</SRS>{}</PAMDataset>"

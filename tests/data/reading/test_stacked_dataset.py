@@ -20,8 +20,8 @@ from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
 from rsretrieve.data.windowing import WindowChoices, windows_of
 from rsretrieve.errors import TileError
-from tests.support.tiles import noise, save_raster
-from tests.support.worker_functions import the_raw_tile
+from tests.support.processes.worker_functions import the_raw_tile
+from tests.support.tiles.made_tiles import noise, save_raster
 
 ORIGIN = 600_000.0, 5_000_000.0
 

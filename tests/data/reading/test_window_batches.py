@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rsretrieve.data.reading.window_batches import MAX_WINDOWS, runs_of
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
-from tests.support.tiles import unhurried
+from tests.support.tiles.made_tiles import unhurried
 
 
 def window_tile(path, col, row, width=16, height=16):

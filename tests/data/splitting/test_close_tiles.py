@@ -16,7 +16,7 @@ from rsretrieve.data.splitting.close_tiles import CloseTiles, files_of, overlapp
 from rsretrieve.data.splitting.header_places import NOWHERE, locate
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.window import Window
-from tests.support.tiles import noise, save_raster, tiles_at
+from tests.support.tiles.made_tiles import noise, save_raster, tiles_at
 
 GEOD = Geod(ellps="WGS84")
 SIDE = 16

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rsretrieve.data.splitting.joined_groups import grouped_by, joined
-from tests.support.tiles import unhurried
+from tests.support.tiles.made_tiles import unhurried
 
 
 def walked(count, pairs):

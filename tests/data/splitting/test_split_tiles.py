@@ -17,7 +17,7 @@ from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.data.windowing import SceneChoices, WindowChoices
 from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.progress import Noticed
-from tests.support.tiles import noise, save_raster, tiles_at
+from tests.support.tiles.made_tiles import noise, save_raster, tiles_at
 
 SHARES = (0.7, 0.1, 0.2)
 

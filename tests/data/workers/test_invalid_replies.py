@@ -9,8 +9,7 @@ from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.chunk_reader import ChunkReader
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.workers.worker import WorkerLost
-from tests.support.tiles import noise, save_picture, tiles_at
-from tests.support.worker_functions import (
+from tests.support.processes.worker_functions import (
     call_once,
     made_into_0,
     raising_no_error,
@@ -18,6 +17,7 @@ from tests.support.worker_functions import (
     replying_nonsense,
     sending_no_pair,
 )
+from tests.support.tiles.made_tiles import noise, save_picture, tiles_at
 
 
 @pytest.fixture

@@ -32,8 +32,7 @@ from rsretrieve.data.workers.pool import WorkerPool, WorkerSlot
 from rsretrieve.data.workers.shared_memory import receive_reply
 from rsretrieve.data.workers.worker import Worker, WorkerLost
 from rsretrieve.errors import TileError
-from tests.support.tiles import noise, save_picture, save_raster, tile_at, tiles_at
-from tests.support.worker_functions import (
+from tests.support.processes.worker_functions import (
     call_once,
     dying,
     dying_at_once,
@@ -45,6 +44,7 @@ from tests.support.worker_functions import (
     process_number,
     sleeping,
 )
+from tests.support.tiles.made_tiles import noise, save_picture, save_raster, tile_at, tiles_at
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_a_fork_leaves_our_workers_alone():
 def test_workers_end_with_who_asked_however_that_ends(tmp_path):
     program = (
         "import os, signal\n"
-        "from tests.support.worker_functions import call_once, process_number\n"
+        "from tests.support.processes.worker_functions import call_once, process_number\n"
         "print(call_once(process_number, None, 60), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )

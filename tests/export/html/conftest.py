@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.browser_pages import Session, chromium
+from tests.support.pages.browser_pages import Session, chromium
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.audit_pages import write_page
-from tests.support.browser_pages import Session
+from tests.support.pages.audit_pages import write_page
+from tests.support.pages.browser_pages import Session
 
 pytestmark = pytest.mark.medium
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.audit_pages import write_page
-from tests.support.browser_pages import Session
+from tests.support.pages.audit_pages import write_page
+from tests.support.pages.browser_pages import Session
 
 pytestmark = pytest.mark.medium
 

@@ -37,7 +37,7 @@ from rsretrieve.export.html.page_request import PageRequest, ReviewSettings
 from rsretrieve.export.html.reasons import reason_for, score_text
 from rsretrieve.export.html.thumbnails import Thumbnails
 from rsretrieve.progress import Advanced, Event, Noticed, StageStarted
-from tests.support.audits import audit_of, finding
+from tests.support.pages.audits import audit_of, finding
 
 BANDS = (3, 2, 1)
 NASTY = "<script>alert('é & \"x\"')</script><!-- ${x} $y \u2028"

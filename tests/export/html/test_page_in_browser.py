@@ -15,8 +15,8 @@ from rsretrieve.audit.result import ClassIssues, NoiseMatrix
 from rsretrieve.data.tile import Tile
 from rsretrieve.export.html.page import write_audit_page
 from rsretrieve.export.html.page_request import PageRequest
-from tests.support.audits import audit_of, finding
-from tests.support.browser_pages import Session
+from tests.support.pages.audits import audit_of, finding
+from tests.support.pages.browser_pages import Session
 
 pytestmark = pytest.mark.medium
 

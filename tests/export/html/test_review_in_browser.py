@@ -9,8 +9,8 @@ import pytest
 
 from rsretrieve.audit.saved_decisions import Decision, Disagreement
 from rsretrieve.data.labels.confirmed import Rule
-from tests.support.audit_pages import COMMAND, write_page
-from tests.support.browser_pages import Session
+from tests.support.pages.audit_pages import COMMAND, write_page
+from tests.support.pages.browser_pages import Session
 
 pytestmark = pytest.mark.medium
 

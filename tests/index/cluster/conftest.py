@@ -9,7 +9,7 @@ import pytest
 
 from rsretrieve.index.cluster import embed_on_cluster, encode_on_cluster, shard_storage
 from rsretrieve.index.cluster.ray_cluster import Machines
-from tests.support.indexes import in_float32, model, other_model, tiles
+from tests.support.indexes.made_indexes import in_float32, model, other_model, tiles
 
 __all__ = ["faulty_store", "in_float32", "in_this_process", "model", "other_model", "tiles"]
 
@@ -36,7 +36,7 @@ def faulty_store(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     pytest.importorskip("moto.moto_server.werkzeug_app")
     from pyarrow import fs
 
-    from tests.support.faulty_store import BUCKET, served_store
+    from tests.support.processes.faulty_store import BUCKET, served_store
 
     monkeypatch.setattr(shard_storage, "_FIRST_DELAY_S", 0.01)
     with served_store() as (endpoint, faults):

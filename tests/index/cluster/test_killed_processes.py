@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rsretrieve.index.store.folder import open_index
-from tests.support.pictures import ended, kill, processes_named, started, write_pictures
+from tests.support.tiles.pictures import ended, kill, processes_named, started, write_pictures
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ from rsretrieve.index.build import index_tiles
 from rsretrieve.index.cluster.cluster_options import ClusterOptions
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.progress import Advanced
-from tests.support.pictures import write_pictures
+from tests.support.tiles.pictures import write_pictures
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]

@@ -27,7 +27,7 @@ from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, 
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.index.write import IndexBuildOptions
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 
 def read(

@@ -15,7 +15,7 @@ from rsretrieve.index.external import mapped_rows
 from rsretrieve.index.external.embeddings_file import read_embeddings
 from rsretrieve.index.external.listed_rows import listed_rows, numbered_rows
 from rsretrieve.index.long_list import long_list
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 
 @pytest.fixture(autouse=True)

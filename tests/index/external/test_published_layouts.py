@@ -22,7 +22,7 @@ from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embeddings_file import read_embeddings
 from rsretrieve.index.store.folder import IndexContent
 from rsretrieve.progress import Noticed
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 GEO = {
     "version": "1.1.0",

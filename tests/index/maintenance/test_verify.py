@@ -31,8 +31,8 @@ from rsretrieve.index.store.manifest import DATA_FILES, Manifest
 from rsretrieve.index.vectors.choose_kind import IndexGoal
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.network.model import Model
-from tests.support.tiles import save_raster
-from tests.support.unreadable import UNREADABLE, put_unreadable
+from tests.support.tiles.made_tiles import save_raster
+from tests.support.tiles.unreadable import UNREADABLE, put_unreadable
 
 FILES = ("manifest.json", *DATA_FILES)
 

@@ -31,7 +31,7 @@ from rsretrieve.index.remote.listing import LISTING, Listing
 from rsretrieve.index.store.folder import open_index
 from rsretrieve.index.write import IndexBuildOptions
 from rsretrieve.progress import Event, Noticed
-from tests.support.unreadable import UNREADABLE, put_unreadable
+from tests.support.tiles.unreadable import UNREADABLE, put_unreadable
 
 
 def write_small_index(folder: Path, *, count: int, overwrite: bool = False) -> Path:

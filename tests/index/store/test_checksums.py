@@ -10,7 +10,7 @@ import pytest
 from rsretrieve._core.atomic_write import sha256_of_file
 from rsretrieve.index.store import checksums
 from rsretrieve.index.store.checksums import find_wrong_files
-from tests.support.unreadable import UNREADABLE, put_unreadable
+from tests.support.tiles.unreadable import UNREADABLE, put_unreadable
 
 Files = tuple[dict[str, Path], dict[str, str]]
 

@@ -20,7 +20,7 @@ from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, 
 from rsretrieve.index.store.manifest import read_manifest
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from tests.support.unreadable import UNREADABLE, put_unreadable
+from tests.support.tiles.unreadable import UNREADABLE, put_unreadable
 
 FILES = ("manifest.json", "index.faiss", "tiles.parquet", "embeddings.npy")
 DATA_FILES = FILES[1:]

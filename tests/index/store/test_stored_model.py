@@ -11,8 +11,8 @@ from rsretrieve.index.store.stored_model import (
     stored_model_problems,
 )
 from rsretrieve.network.metadata import ModelFolder, read_description
-from tests.support.resealed import reseal
-from tests.support.unreadable import UNREADABLE, put_unreadable
+from tests.support.indexes.resealed import reseal
+from tests.support.tiles.unreadable import UNREADABLE, put_unreadable
 
 
 def test_a_copy_is_whole_and_holds_nothing_else(model, tmp_path):

@@ -16,7 +16,7 @@ from rsretrieve.index.vectors.choose_kind import (
     predicted_bytes,
 )
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 GB = 10**9
 

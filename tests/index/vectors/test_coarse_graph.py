@@ -16,7 +16,7 @@ from rsretrieve.index.vectors.faiss_loader import faiss_module, inverted_lists_o
 from rsretrieve.index.vectors.fit import portions_here
 from rsretrieve.index.vectors.lists_on_disk import Portion
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from tests.support.vectors import clustered_rows, unit_rows
+from tests.support.indexes.vectors import clustered_rows, unit_rows
 
 Vectors = NDArray[np.float32]
 CELLS, DIMENSIONS = 256, 16

@@ -15,7 +15,7 @@ from rsretrieve.errors import InvalidArgument
 from rsretrieve.index.vectors import fit
 from rsretrieve.index.vectors.fit import check_key
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from tests.support.vectors import clustered_rows, unit_rows
+from tests.support.indexes.vectors import clustered_rows, unit_rows
 
 
 @pytest.mark.medium

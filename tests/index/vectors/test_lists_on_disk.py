@@ -15,7 +15,7 @@ from rsretrieve.index.vectors.faiss_loader import faiss_module
 from rsretrieve.index.vectors.fit import portions_here
 from rsretrieve.index.vectors.lists_on_disk import can_fill_on_disk, filled_on_disk
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 KEYS = ["Flat", "IVF8,Flat", "IVF8,SQ8", "IVF4,PQ4x4", "IVF8,RaBitQ", "IVF8_HNSW4,RaBitQ"]
 

@@ -15,7 +15,7 @@ from rsretrieve.index.vectors.faiss_checks import is_sound
 from rsretrieve.index.vectors.faiss_loader import faiss_module
 from rsretrieve.index.vectors.named_files import refuse_named_files
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 VECTORS = unit_rows(400, 8, 0)
 CELLS = 4

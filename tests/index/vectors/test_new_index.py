@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from rsretrieve.index.vectors.faiss_loader import faiss_module, new_index
-from tests.support.vectors import clustered_rows
+from tests.support.indexes.vectors import clustered_rows
 
 
 def parts_with_codes(index: Any) -> list[Any]:

@@ -7,7 +7,7 @@ import pytest
 
 from rsretrieve.index.vectors.tune import Sample, draw_sample, recall_per_query, tune
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from tests.support.vectors import Vectors, clustered_rows, unit_rows
+from tests.support.indexes.vectors import Vectors, clustered_rows, unit_rows
 
 
 def neighbours_by_hand(vectors: Vectors, row: int, count: int) -> list[float]:

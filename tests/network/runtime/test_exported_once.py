@@ -15,7 +15,7 @@ from rsretrieve.network.network import build_network
 from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.network.runtime.graph_export import export_graph
 from tests.network.runtime.test_graph import DIMENSIONS, SIZE_PX, preprocessing_of
-from tests.support.exported_once import export_once
+from tests.support.processes.exported_once import export_once
 
 
 @pytest.mark.slow

@@ -31,7 +31,7 @@ from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.network.runtime.graph import GraphModel, load_graph_model, open_embedding_model
 from rsretrieve.network.runtime.graph_export import export_graph, graph_with_weights
 from rsretrieve.training.recipe import PAPER
-from tests.support.resealed import reseal_model
+from tests.support.indexes.resealed import reseal_model
 
 CPU = torch.device("cpu")
 BACKBONES = {"resnet18": 3, "shufflenet_v2_x0_5": 6, "swin_v2_t": 2}

@@ -30,7 +30,7 @@ from rsretrieve.network.unlabelled.choose_embedding import (
     imagenet_is_cached,
 )
 from rsretrieve.progress import Noticed
-from tests.support.resealed import reseal
+from tests.support.indexes.resealed import reseal
 
 CPU = torch.device("cpu")
 NOTHING = EmbeddingRequest()

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from rsretrieve.search.changes.change_scores import score_changes
-from tests.support.vectors import clustered_rows, unit_rows
+from tests.support.indexes.vectors import clustered_rows, unit_rows
 
 
 def two_dates(rows: int, changed: int, seed: int = 0):

@@ -10,8 +10,8 @@ import pytest
 from rsretrieve.data.window import Window
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable
 from rsretrieve.search.changes.counterparts import match_tiles
-from tests.support.scene_indexes import grid, rows_of_scene
-from tests.support.tiles import UTM
+from tests.support.indexes.scene_indexes import grid, rows_of_scene
+from tests.support.tiles.made_tiles import UTM
 
 
 def match(one: list[IndexedTile], other: list[IndexedTile]):

@@ -12,7 +12,7 @@ from rsretrieve.search.finding.find_kind import KindFinder
 from rsretrieve.search.finding.find_session import Answer, FindSession, GivenExample
 from rsretrieve.search.finding.kind_estimate import Targets
 from rsretrieve.search.finding.proposals import Reason
-from tests.support.kinds import index_of_kinds
+from tests.support.indexes.kinds import index_of_kinds
 
 
 @pytest.fixture(scope="module")

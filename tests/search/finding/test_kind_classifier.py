@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from rsretrieve.search.finding.kind_classifier import KindClassifier
-from tests.support.vectors import clustered_rows
+from tests.support.indexes.vectors import clustered_rows
 
 ROWS = clustered_rows(400, 8, 6, seed=2)
 EXAMPLES, BACKGROUND = ROWS[:12], ROWS[12:]

@@ -8,7 +8,7 @@ import pytest
 from rsretrieve.search.finding.kind_classifier import KindClassifier
 from rsretrieve.search.finding.kind_ranking import Example, KindSearch
 from rsretrieve.search.finding.neighbour_graph import NeighbourGraph
-from tests.support.vectors import clustered_rows
+from tests.support.indexes.vectors import clustered_rows
 
 VECTORS = clustered_rows(80, 8, 4, seed=3)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rsretrieve.search.finding.neighbour_graph import NeighbourGraph
-from tests.support.vectors import clustered_rows, unit_rows
+from tests.support.indexes.vectors import clustered_rows, unit_rows
 
 
 def dense_links(vectors: np.ndarray, k: int) -> np.ndarray:

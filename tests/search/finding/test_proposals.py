@@ -10,7 +10,7 @@ import pytest
 from rsretrieve.search.finding.kind_ranking import Example, KindSearch
 from rsretrieve.search.finding.proposals import Proposer, Reason
 from rsretrieve.search.finding.relevance_curve import fit_curve
-from tests.support.vectors import clustered_rows
+from tests.support.indexes.vectors import clustered_rows
 
 VECTORS = clustered_rows(300, 8, 5, seed=3)
 RANKING = KindSearch(VECTORS).rank([Example(True, VECTORS[0], 0)])

@@ -31,7 +31,7 @@ from rsretrieve.training.history.tile_history import (
     read_tile_history,
     write_tile_history,
 )
-from tests.support.unreadable import UNREADABLE, put_unreadable
+from tests.support.tiles.unreadable import UNREADABLE, put_unreadable
 
 STATISTICS = BandStatistics((1.0,), (1.0,), (0.0,), (255.0,))
 DESCRIPTION = ModelDescription(

@@ -30,7 +30,7 @@ from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
 from rsretrieve.training.targets.target_settings import AgreementSettings, PosteriorSettings
 from rsretrieve.training.targets.targets import Predictions, Targets
 from rsretrieve.training.validate import Examples
-from tests.support.gloo_processes import in_processes
+from tests.support.processes.gloo_processes import in_processes
 
 CPU = torch.device("cpu")
 CLASSES = ("a", "b", "c")

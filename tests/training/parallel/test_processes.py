@@ -12,7 +12,7 @@ import torch
 
 from rsretrieve.errors import InputError, LabelsError, ProcessLost
 from rsretrieve.training.parallel.processes import ALONE, Processes
-from tests.support.gloo_processes import in_processes
+from tests.support.processes.gloo_processes import in_processes
 
 pytestmark = pytest.mark.medium
 ROWS = torch.arange(22.0).reshape(11, 2)

@@ -13,7 +13,7 @@ from rsretrieve.network.embedder import Embedder
 from rsretrieve.network.network import EmbeddingNetwork
 from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.parallel.shared_embedder import SharedEmbedder
-from tests.support.gloo_processes import in_processes
+from tests.support.processes.gloo_processes import in_processes
 
 CPU = torch.device("cpu")
 

@@ -19,7 +19,7 @@ from rsretrieve.training.parallel.processes import Processes
 from rsretrieve.training.parallel.shared_tiles import prepare_shared, read_shared
 from rsretrieve.training.recipe import ROBUST
 from rsretrieve.training.run.larger_tiles import larger_tiles
-from tests.support.gloo_processes import in_processes
+from tests.support.processes.gloo_processes import in_processes
 
 pytestmark = pytest.mark.medium
 RECIPE = ROBUST.changed(size_px=16)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rsretrieve.training.parallel.processes import ALONE, Processes
 from rsretrieve.training.parallel.whole_batch_norm import WholeBatchStatistics
-from tests.support.gloo_processes import in_processes
+from tests.support.processes.gloo_processes import in_processes
 
 TILES = 7
 

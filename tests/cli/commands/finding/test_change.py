@@ -19,9 +19,9 @@ from rsretrieve.data.dates.periods import Period
 from rsretrieve.index.store.folder import IndexContent, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from tests.support.scene_indexes import FACTS, grid, rows_of_scene
-from tests.support.tiles import UTM
-from tests.support.vectors import clustered_rows
+from tests.support.indexes.scene_indexes import FACTS, grid, rows_of_scene
+from tests.support.indexes.vectors import clustered_rows
+from tests.support.tiles.made_tiles import UTM
 
 COLUMNS, ROWS = 12, 10
 CHANGED = (3, 40, 77)

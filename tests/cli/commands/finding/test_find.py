@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from tests.support.kinds import index_of_kinds
+from tests.support.indexes.kinds import index_of_kinds
 
 JSON_KEYS = {
     *("session", "index", "tiles", "examples", "answers", "evidence", "found", "confirmed"),

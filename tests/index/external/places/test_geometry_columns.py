@@ -26,7 +26,7 @@ from rsretrieve.index.store.tile_table import TileTable, read_table, write_table
 from rsretrieve.search.search import Hit, QueryResult
 from rsretrieve.search.search_area import box_area
 from rsretrieve.search.spatial import row_at, rows_intersecting, rows_within
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 
 def table_of(folder: Path, *geometries: BaseGeometry | None, crs: str = "EPSG:4326") -> TileTable:

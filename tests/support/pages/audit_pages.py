@@ -17,7 +17,7 @@ from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
 from rsretrieve.export.html.page import write_audit_page
 from rsretrieve.export.html.page_request import PageRequest, ReviewSettings
-from tests.support.audits import audit_of, finding
+from tests.support.pages.audits import audit_of, finding
 
 COMMAND = "rsretrieve audit-labels 'my tiles' --decisions decisions.csv --fixed-labels decided.csv"
 CLASSES = ("forest", "road", "sand", "water")

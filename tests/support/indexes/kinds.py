@@ -9,8 +9,8 @@ import numpy as np
 from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from tests.support.scene_indexes import FACTS
-from tests.support.vectors import Vectors, unit_rows
+from tests.support.indexes.scene_indexes import FACTS
+from tests.support.indexes.vectors import Vectors, unit_rows
 
 
 def kinds_of_rows(sizes: tuple[int, ...], spread: float, seed: int) -> Vectors:

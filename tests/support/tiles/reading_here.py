@@ -8,7 +8,7 @@ from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window
 from rsretrieve.errors import TileError
-from tests.support.attempts import PRIVATE, SIDE
+from tests.support.tiles.attempts import PRIVATE, SIDE
 
 WINDOWS = (None, Window(0, 0, SIDE, SIDE), Window(0, 0, SIDE, SIDE, SIDE // 4))
 

@@ -1,6 +1,6 @@
 """Damaged tiles by the thousand, made by a seeded mutator, and what reading them costs.
 
-    python -m tests.support.hostile_tiles WORK --count 2000
+    python -m tests.support.tiles.hostile_tiles WORK --count 2000
 
 Prints a line a kind of damage: how many files, how many could be read all the same, how many
 were named as bad, how often a decoder process was lost; and then the time and the largest
@@ -32,7 +32,7 @@ from rsretrieve.data.failures import Failure
 from rsretrieve.data.reading.read_tiles import read_in_order
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.workers import pool
-from tests.support.worker_functions import made_into_0
+from tests.support.processes.worker_functions import made_into_0
 
 Chance = random.Random
 SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "TIFF": ".tif", "GIF": ".gif", "BMP": ".bmp"}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.support.browser_pages import chromium
+from tests.support.pages.browser_pages import chromium
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from rsretrieve.data.window import Window
 from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
-from tests.support.vectors import unit_rows
+from tests.support.indexes.vectors import unit_rows
 
 FACTS = {"model": "", "model_fingerprint": "", "faiss_key": "Flat", "recall_at_10": 1.0}
 

@@ -1,6 +1,6 @@
 """Flip one bit after the other in every file of a model and of an index, and look at what is said.
 
-    python -m tests.support.folder_flips MODEL INDEX TILES WORK --flips 200
+    python -m tests.support.indexes.folder_flips MODEL INDEX TILES WORK --flips 200
 
 TILES is the folder that INDEX is of. Works on copies in WORK. After every flip the commands that
 read the folder must give the answer that they gave before, or say that something is wrong. One

@@ -29,10 +29,10 @@ PRELOADED = (
     "rsretrieve.data.reading.pillow_reader",
     "rsretrieve.data.workers.process",
     "rasterio",
-    "tests.support.worker_functions",
+    "tests.support.processes.worker_functions",
 )
 _PROGRAM = (
-    "import sys; sys.path[:] = {path!r}; import tests.support.forked_worker as forked; "
+    "import sys; sys.path[:] = {path!r}; import tests.support.processes.forked_worker as forked; "
     "forked.serve_forks({descriptor})"
 )
 _BYTES = 4
