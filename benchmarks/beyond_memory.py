@@ -59,6 +59,16 @@ def write_vectors(path: Path, count: int, dimensions: int, clusters: int, spread
     stored.flush()
 
 
+def write_truth(folder: Path, queries: Vectors) -> None:
+    """Write the queries and their exact neighbours.
+
+    The vectors are mapped here only: the system forgets no file that a program has mapped.
+    """
+    vectors: Vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    np.save(folder / "asked.npy", queries)
+    np.save(folder / "true.npy", knn_search(queries, vectors, K, gallery_block=16_384).rows)
+
+
 def build(folder: Path, key: str, recall: float) -> dict[str, Any]:
     """Build one kind of index and describe it; runs in a process of its own."""
     vectors: Vectors = np.load(folder / "vectors.npy", mmap_mode="r")
@@ -159,11 +169,8 @@ def main(
     with tempfile.TemporaryDirectory(dir=folder) as made:
         where = Path(made)
         write_vectors(where / "vectors.npy", count, dimensions, clusters, spread)
-        vectors: Vectors = np.load(where / "vectors.npy", mmap_mode="r")
-        queries = next(blocks(asked, dimensions, clusters, spread, seed=2))[1]
-        np.save(where / "asked.npy", queries)
         started = time.perf_counter()
-        np.save(where / "true.npy", knn_search(queries, vectors, K, gallery_block=16_384).rows)
+        write_truth(where, next(blocks(asked, dimensions, clusters, spread, seed=2))[1])
         print(f"exact neighbours of {asked} queries: {time.perf_counter() - started:.0f} s")
         print(
             "| kind | search | recall@10 | of others | bytes a vector | build s | CPU s | tuning s "
