@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from rsretrieve._core.folders.folder_kind import FolderKind
@@ -28,8 +29,10 @@ from rsretrieve._core.folders.own_files import (
     settle,
 )
 from rsretrieve._core.standard_output import is_standard_output, written_to_standard_output
+from rsretrieve._core.text import is_unicode
 from rsretrieve.errors import OutputExists, RsretrieveError
 
+_UMASK_LOCK = Lock()  # two threads at once would keep the mask of the moment
 _RENAME_EXCHANGE = 2  # linux/fs.h
 _AT_FDCWD = -100  # linux/fcntl.h
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -155,8 +158,13 @@ def write_text(path: Path, text: str, *, overwrite: bool) -> None:
 
 
 def write_json(path: Path, content: Any, *, overwrite: bool) -> None:
-    """Write `content` as indented JSON (no NaN) atomically; see `written_aside`."""
+    """Write `content` as indented JSON (no NaN) atomically; see `written_aside`.
+
+    What is no Unicode, as names of files may be, is written as escapes: the file stays UTF-8.
+    """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    if not is_unicode(text):
+        text = json.dumps(content, indent=2, ensure_ascii=True, allow_nan=False)
     write_text(path, text + "\n", overwrite=overwrite)
 
 
@@ -279,8 +287,10 @@ def _flush(path: Path) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    """The user's umask. The system tells it only where it sets another one for a moment."""
+    with _UMASK_LOCK:
+        mask = os.umask(0o077)
+        os.umask(mask)
     return mask
 
 

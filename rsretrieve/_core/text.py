@@ -98,3 +98,16 @@ def first_few(texts: Iterable[str], count: int, separator: str = ", ") -> str:
     """The first texts, joined, and an ellipsis if there are more."""
     shown = [*islice(texts, count + 1)]
     return separator.join(shown[:count]) + (f"{separator}…" if len(shown) > count else "")
+
+
+def is_unicode(text: str) -> bool:
+    r"""Whether a text can be written as UTF-8; names of files with other bytes cannot.
+
+    >>> is_unicode("Zürich"), is_unicode("Z\udcfcrich")
+    (True, False)
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -92,6 +92,7 @@ def apply_decisions(
     )
     notices = [
         *origin,
+        *decided.notices,
         *_notices_of_absent_tiles(concerned, by_tile, source),
         *_notices_of_new_classes(tiles, by_tile.values(), source),
         *_notices_of_disagreements(disputed, source),

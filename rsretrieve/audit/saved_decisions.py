@@ -14,6 +14,7 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import LabelsError
 
 _NOT_MADE = (Rule.UNDECIDED, Rule.SUGGESTION)
+_LABELS = ("label", "given_label", "suggested_label")
 ORIGIN_COLUMNS = ("labels_file", "labels_digest")
 
 
@@ -89,6 +90,7 @@ class DecisionsFile:
         undecided: number of its rows that nobody decided on; they are no decisions.
         others: the other files, if several were merged.
         disagreements: the tiles that the files give different labels.
+        notices: what the user should know about the rows.
     """
 
     path: Path
@@ -98,6 +100,7 @@ class DecisionsFile:
     undecided: int = 0
     others: tuple[Path, ...] = ()
     disagreements: tuple[Disagreement, ...] = ()
+    notices: tuple[str, ...] = ()
 
     @property
     def named(self) -> str:
@@ -119,6 +122,7 @@ def read_decisions(path: Path) -> DecisionsFile:
             another, or decisions made on different labels.
     """
     decisions: dict[str, Decision] = {}
+    labels = {name: LabelColumn(path, name) for name in _LABELS}
     origin, is_from_page = None, False
     for line, row in read_table(path, ("tile", "label")):
         place = f"{path}: line {line}"
@@ -127,7 +131,7 @@ def read_decisions(path: Path) -> DecisionsFile:
                 f"{place} is a second decision on tile {row['tile']!r}",
                 hint="keep one row per tile",
             )
-        decisions[row["tile"]] = _decision(row, path, line)
+        decisions[row["tile"]] = _decision(row, labels, f"{path}: line {line}", line)
         is_from_page = "given_label" in row
         if (found := _origin(row)) is not None:
             if origin and origin.digest and found.digest not in ("", origin.digest):
@@ -139,15 +143,16 @@ def read_decisions(path: Path) -> DecisionsFile:
     made = tuple(d for d in decisions.values() if d.rule not in _NOT_MADE)
     if not made:
         raise LabelsError(f"{path}: there are no decisions below the header")
-    return DecisionsFile(path, made, origin, is_from_page, len(decisions) - len(made))
-
-
-def _decision(row: Mapping[str, str], path: Path, line: int) -> Decision:
-    label, given, suggested = (
-        LabelColumn(path, name).label(row.get(name), line)
-        for name in ("label", "given_label", "suggested_label")
+    return DecisionsFile(
+        *(path, made, origin, is_from_page, len(decisions) - len(made)),
+        notices=labels["label"].notices,
     )
-    place = f"{path}: line {line}"
+
+
+def _decision(
+    row: Mapping[str, str], labels: Mapping[str, LabelColumn], place: str, line: int
+) -> Decision:
+    label, given, suggested = (labels[name].label(row.get(name), line) for name in _LABELS)
     rule = _rule(place, row.get("decision", ""))
     if problem := contradiction(rule, label, given, suggested):
         raise LabelsError(

@@ -72,9 +72,13 @@ class KindSearchFile:
                 for tile in tiles
             ]
             self._search = self._search or KindSearch(self._store.vectors)
+            notices = (
+                *self._goes_on_with(session, examples),
+                *session.answered_otherwise(examples),
+            )
             session = session.with_examples(examples)
             self._finder = KindFinder(self._store, session, search=self._search)
-            return self._proposed(self._finder)
+            return self._proposed(self._finder, notices)
 
     def answer(self, answers: Mapping[str, str]) -> dict[str, Any]:
         """Take answers, and propose the next tiles.
@@ -114,6 +118,18 @@ class KindSearchFile:
             for row, probability, confirmed in list(zip(*columns))[:_MOST_SHOWN]
         ]
 
+    def _goes_on_with(self, session: FindSession, given: Sequence[GivenExample]) -> list[str]:
+        """The notice that a session has other examples than those that are given."""
+        asked = {example.tile for example in given}
+        others = [example for example in session.examples if example.tile not in asked]
+        if not given or not others:
+            return []
+        return [
+            f"this goes on with the search in {self.path}, which has {len(others)} other examples "
+            f"and {len(session.answers)} answers; to search for another kind, start "
+            "`rsretrieve browse` with another --session"
+        ]
+
     @property
     def _session(self) -> FindSession | None:
         return self._file.session if self._finder is None else self._finder.session
@@ -132,7 +148,7 @@ class KindSearchFile:
             raise InvalidArgument("the search has not begun: answer yes about a tile first")
         return self._finder
 
-    def _proposed(self, finder: KindFinder) -> dict[str, Any]:
+    def _proposed(self, finder: KindFinder, notices: Sequence[str] = ()) -> dict[str, Any]:
         proposals = finder.propose(PROPOSED)
         self._file.write(finder.session)
         found = finder.found(_MIN_PROBABILITY)
@@ -145,7 +161,7 @@ class KindSearchFile:
             "answers": finder.evidence,
             "enough": found.is_enough,
             "file": str(self.path),
-            "notices": finder.notices,
+            "notices": [*notices, *finder.notices],
         }
         if found.estimate is not None:
             for name in ("count", "precision", "recall"):

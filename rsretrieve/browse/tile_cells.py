@@ -73,7 +73,7 @@ class TileCells:
 
     def _read(self, required: Sequence[str]) -> None:
         try:
-            found = columns_of(self.path)
+            found = columns_of(self.path, required)
             if found.count("") > 1:
                 raise TableError("several columns have no name")
             for line, row in read_table(self.path, required):

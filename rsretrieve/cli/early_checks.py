@@ -155,7 +155,7 @@ def check_truth(path: Path | None) -> None:
     from rsretrieve._core.tables import columns_of, require_columns
 
     if path is not None:
-        column = "true_label" if "true_label" in columns_of(path) else "label"
+        column = "true_label" if "true_label" in columns_of(path, ("tile",)) else "label"
         require_columns(path, ("tile", column))
 
 

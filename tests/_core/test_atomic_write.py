@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 
 from rsretrieve._core import atomic_write
 from rsretrieve._core.atomic_write import (
+    default_file_mode,
     folder_aside,
     refuse_to_overwrite,
     sha256_of_file,
@@ -516,3 +518,17 @@ def test_the_fingerprint_of_json_hangs_on_its_content_alone():
     assert sha256_of_json(one) == sha256_of_json(json.loads('{"a": "größe",   "b": [1, 2.5]}'))
     assert sha256_of_json(one) == hashlib.sha256('{"a":"größe","b":[1,2.5]}'.encode()).hexdigest()
     assert sha256_of_json(one) != sha256_of_json({**one, "b": [2.5, 1]})
+
+
+def test_threads_that_write_at_once_leave_the_user_s_umask():
+    switching, mask = sys.getswitchinterval(), os.umask(0o027)
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            modes = [*pool.map(lambda _: default_file_mode(), range(20_000))]
+        left = os.umask(0o027)
+    finally:
+        sys.setswitchinterval(switching)
+        os.umask(mask)
+    assert {*modes} == {0o640}
+    assert left == 0o027

@@ -67,6 +67,14 @@ def test_any_labels_file_is_a_file_of_decisions(tmp_path: Path) -> None:
     assert [*read_decisions(path).decisions] == [Decision("a", "water", Rule.PERSON)]
 
 
+def test_texts_that_count_as_no_label_are_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "labels.csv", "tile,label", "a,nan", "b,None", "c,water")
+    tiles = TileSet(str(tmp_path), tuple(Tile(name, f"/{name}", "water") for name in "abc"))
+    decided = apply_decisions(tiles, read_decisions(path), str)
+    assert [tile.label for tile in decided.tiles] == [None, None, "water"]
+    assert any("2 labels are None, nan" in notice for notice in decided.tiles.notices)
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [

@@ -8,6 +8,7 @@ import pytest
 from pyarrow import parquet, table
 
 from rsretrieve._core.locks import only_writer
+from rsretrieve._core.tables import read_table
 from rsretrieve.browse.answers import AnswersFile
 from rsretrieve.errors import OutputBusy, OutputExists
 from rsretrieve.search.finding.given_answers import read_answers
@@ -52,6 +53,25 @@ def test_ids_are_no_formulas_and_are_read_again(tmp_path, tile):
     assert AnswersFile(path, "answer", {tile: 0}).values == {tile: "yes"}
     assert not path.read_text().splitlines()[1].lstrip('" ').startswith(("=", "@", "-"))
     assert [*read_answers(path, {tile}).answers] == [tile]
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("tile;answer;remark (who, when, why)", "a;yes;Ann, May, clouds"),
+        ('tile,answer,"remark (haze; cloud; snow)"', 'a,yes,"a; b; c"'),
+    ],
+)
+def test_other_columns_are_kept_whatever_separates_them(tmp_path, header, row):
+    path = tmp_path / "mine.csv"
+    path.write_text(f"{header}\n{row}\n")
+    before = [found for _, found in read_table(path, ("tile", "answer"))]
+    file = AnswersFile(path, "answer", TILES)
+    file.change({"b, c": "no"})
+    after = [found for _, found in read_table(path, ("tile", "answer"))]
+    assert after[0] == before[0]
+    assert len(before[0]) == 3
+    assert [row["answer"] for row in after] == ["yes", "no"]
 
 
 def test_other_columns_and_rows_without_an_answer_are_kept(tmp_path):

@@ -48,6 +48,15 @@ def test_a_session_that_is_there_goes_on(app, kept, view):
     assert rows == [one["row"] for one in first["proposals"]]
 
 
+def test_going_on_with_another_search_is_said(app):
+    first = posted(app, f"/{TOKEN}/find", {"likes": [3]}).json
+    again = posted(app, f"/{TOKEN}/find", {"likes": [3], "unlikes": [4]}).json
+    assert first["notices"] == again["notices"] == []
+    [notice] = posted(app, f"/{TOKEN}/find", {"likes": [5]}).json["notices"]
+    assert "2 other examples" in notice
+    assert "--session" in notice
+
+
 @pytest.mark.parametrize(
     ("path", "content"),
     [

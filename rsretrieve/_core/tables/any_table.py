@@ -38,13 +38,18 @@ def read_table(path: Path, required: Sequence[str]) -> Iterator[tuple[int, Row]]
     yield from (parquet_rows if is_parquet(path) else csv_rows)(path, required)
 
 
-def columns_of(path: Path) -> tuple[str, ...]:
+def columns_of(path: Path, required: Sequence[str]) -> tuple[str, ...]:
     """The names of a table's columns, in lower case.
+
+    Args:
+        path: the table.
+        required: columns that `read_table` will ask for. They need not be there, but tell which
+            character separates the columns of a CSV: a name may hold the others.
 
     Raises:
         TableError: no such file, or not a table.
     """
-    return parquet_columns(path) if is_parquet(path) else dialect_of(path).columns
+    return parquet_columns(path) if is_parquet(path) else dialect_of(path, required).columns
 
 
 def require_columns(path: Path, required: Sequence[str]) -> None:
@@ -53,8 +58,7 @@ def require_columns(path: Path, required: Sequence[str]) -> None:
     Raises:
         TableError: no such file, or not a table; a column is missing, or is given twice.
     """
-    found = parquet_columns(path) if is_parquet(path) else dialect_of(path, required).columns
-    require(path, required, found)
+    require(path, required, columns_of(path, required))
 
 
 def encoding_notices(path: Path) -> tuple[str, ...]:

@@ -47,6 +47,7 @@ def read_merged_decisions(paths: Sequence[Path]) -> DecisionsFile:
         sum(file.undecided for file in files),
         others=tuple(file.path for file in files[1:]),
         disagreements=tuple(each for each in merged if isinstance(each, Disagreement)),
+        notices=tuple(notice for file in files for notice in file.notices),
     )
 
 

@@ -77,6 +77,7 @@ Object.assign(Decisions, {
   isSending: false,
   atProgram: new Map(),  // position -> decision, as `of`
   othersAtProgram: new Map(),  // tile -> row, as `others`
+  takenBack: new Set(),  // tiles without a card whose decision was undone
 
   restore() {
     for (const [position, decision, label, by, at] of DATA.kept) {
@@ -108,7 +109,13 @@ Object.assign(Decisions, {
       const rule = RULES.includes(decision) ? decision : label ? "choose" : "remove";
       others[tile] = [label, rule, given, suggested, kind, by, at];
     }
+    for (const tile of this.takenBack) if (!this.others.has(tile)) others[tile] = null;
     return { cards, others, count: Object.keys(cards).length + Object.keys(others).length };
+  },
+
+  replaceOthers(others) {
+    for (const tile of this.others.keys()) if (!others.has(tile)) this.takenBack.add(tile);
+    this.others = others;
   },
 
   keep() {
@@ -129,6 +136,7 @@ Object.assign(Decisions, {
         if (sentCards.has(position)) this.atProgram.set(position, sentCards.get(position));
         else this.atProgram.delete(position);
       }
+      for (const [tile, row] of Object.entries(others)) if (!row) this.takenBack.delete(tile);
       for (const tile of refused) this.takeBack(tile, sentCards, sentOthers);
       this.othersAtProgram = sentOthers;
       this.tell(true, "");

@@ -41,7 +41,7 @@ def tiles_in_list(source: Path) -> TileSet:
     notices = rows.notices
     if repeated:
         notices += (f"{source}: {repeated} repeated rows were ignored",)
-    labelled = source if "label" in columns_of(source) else None
+    labelled = source if "label" in columns_of(source, ("tile",)) else None
     found = tuple(tiles.values())
     folder = str(source.parent)
     return TileSet(str(source), found, notices, folders=(folder,), labels_file=labelled)
@@ -67,7 +67,7 @@ class _ListRows:
 
     def __iter__(self) -> Iterator[tuple[int, Tile]]:
         folder = str(self._source.parent)
-        dated = not {*columns_of(self._source)}.isdisjoint(DATE_COLUMNS)
+        dated = not {*columns_of(self._source, ("tile",))}.isdisjoint(DATE_COLUMNS)
         for line, row in read_table(self._source, ("tile",)):
             tile = _tile_of_row(self._source, folder, line, row, self._labels)
             confirmed = self._decisions.read(tile.id, tile.label, row, line)

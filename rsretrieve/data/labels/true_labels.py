@@ -60,4 +60,4 @@ def true_labels_by_id(
 
 
 def _true_column(path: Path) -> str:
-    return "true_label" if "true_label" in columns_of(path) else "label"
+    return "true_label" if "true_label" in columns_of(path, ("tile",)) else "label"

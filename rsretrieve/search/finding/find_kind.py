@@ -180,7 +180,7 @@ class KindFinder:
         return fit_curve(len(self._store.rows), ranks, wanted), len(rows)
 
     def _examples(self) -> dict[str, Example]:
-        """Examples and answers by name; an answer on an example replaces it."""
+        """Examples and answers by name; the last example counts, and an answer replaces it."""
         vectors = self._store.vectors
         found, absent = {}, []
         asked = {e.tile: e.wanted for e in self.session.examples if e.tile is not None}
@@ -191,10 +191,9 @@ class KindFinder:
                 absent.append(tile)
             else:
                 found[f"tile {tile}"] = Example(wanted, np.asarray(vectors[row]), row)
-        for number, example in enumerate(self.session.examples):
-            if example.vector is not None:
-                vector = np.asarray(example.vector, np.float32)
-                found[f"vector {number}"] = Example(example.wanted, vector)
+        given = {e.vector: e.wanted for e in self.session.examples if e.vector is not None}
+        for number, (vector, wanted) in enumerate(given.items()):
+            found[f"vector {number}"] = Example(wanted, np.asarray(vector, np.float32))
         self._absent = tuple(absent)
         return found
 

@@ -79,6 +79,7 @@ class FindRun:
         notices: list[str] = []
         if likes or unlikes:
             examples = look_up_examples(self._store, likes, unlikes, self._context, self._trust)
+            notices += session.answered_otherwise(examples)
             session = session.with_examples(examples)
         if not any(example.wanted for example in session.examples):
             raise InputError(

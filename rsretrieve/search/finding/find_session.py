@@ -12,6 +12,7 @@ from typing import Any
 from rsretrieve._core.atomic_write import write_json
 from rsretrieve._core.regular_files import read_regular_text
 from rsretrieve._core.sealing import parsed
+from rsretrieve._core.text import some_of
 from rsretrieve.errors import InputError
 
 FORMAT, VERSION = "rsretrieve find session", 1
@@ -42,6 +43,11 @@ class GivenExample:
     wanted: bool
     tile: str | None = None
     vector: tuple[float, ...] | None = None
+
+    @property
+    def what(self) -> object:
+        """What it is an example of: a tile or a vector."""
+        return self.tile if self.tile is not None else self.vector
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,30 @@ class FindSession:
         return tuple(tile for tile in last if tile not in self.answers)
 
     def with_examples(self, examples: Iterable[GivenExample]) -> FindSession:
-        """The session with more examples; those that it has already are not added again."""
-        added = [example for example in examples if example not in self.examples]
+        """The session with more examples; the last one on a tile, image or vector counts.
+
+        What was said last is not added again.
+        """
+        said = {example.what: example.wanted for example in self.examples}
+        added = []
+        for example in examples:
+            if said.get(example.what) != example.wanted:
+                added.append(example)
+                said[example.what] = example.wanted
         return replace(self, examples=(*self.examples, *added))
+
+    def answered_otherwise(self, examples: Iterable[GivenExample]) -> tuple[str, ...]:
+        """A notice that examples have the opposite answer, which counts; none if they have not."""
+        opposite = {True: Answer.NO, False: Answer.YES}
+        tiles = [
+            e.tile for e in examples if e.tile and self.answers.get(e.tile) == opposite[e.wanted]
+        ]
+        if not tiles:
+            return ()
+        return (
+            f"{len(tiles)} examples were answered otherwise in this session, and the answers count "
+            f"({some_of(tiles)}); to change them, give the new answers with --answers",
+        )
 
     def with_answers(self, answers: Mapping[str, Answer]) -> FindSession:
         """The session with more answers; an answer replaces an earlier one on the same tile."""

@@ -167,6 +167,18 @@ def test_the_file_of_a_colleague_is_merged_and_loses_nothing(page, tmp_path):
     assert labels(file, 3)["tile 01.png"] == "class 1"
 
 
+def test_a_file_that_was_loaded_is_undone_in_the_file_of_decisions_too(page, tmp_path):
+    file, theirs = tmp_path / "index-decisions.csv", tmp_path / "bob.csv"
+    theirs.write_text("tile,label,by\nfar.png,road,Bob\ntile 05.png,class 0,Bob\n")
+    page.set_input_files("#file", theirs)
+    assert labels(file, 2) == {"far.png": "road", "tile 05.png": "class 0"}
+    press(page, "z")
+    end = time.monotonic() + 10
+    while rows(file) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert rows(file) == []
+
+
 def test_a_decision_that_cannot_be_kept_is_said(served, tmp_path):
     file = tmp_path / "index-decisions.csv"
     with opened_page(f"{served}review", expected="400") as page:

@@ -16,6 +16,7 @@ from rsretrieve._core.formulas import neutralised
 from rsretrieve._core.tables import read_table, write_csv
 from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, read_decisions
 from rsretrieve.data.labels.confirmed import Rule
+from rsretrieve.errors import TableError
 from rsretrieve.export.html.page_request import ReviewSettings
 
 ASSETS = Path(rsretrieve.export.html.__file__).with_name("assets")
@@ -180,6 +181,54 @@ def test_what_an_older_page_kept_in_the_browser_fits_its_suggestions(node, tmp_p
         ("a.png", "forest", Rule.CHOOSE),
         ("b.png", "water", Rule.ACCEPT),
     ]
+
+
+LOADING = """
+const data = JSON.parse(require("fs").readFileSync(0, "utf8"));
+globalThis.document = { getElementById: () => ({ textContent: JSON.stringify(data.page) }) };
+const { Decisions, decoded } = new Function(
+  process.argv[1] + "; return { Decisions, decoded };")();
+try {
+  const { text, guessed } = decoded(Uint8Array.from(data.bytes));
+  Decisions.readCsv(text);
+  const labels = [...Decisions.of.values()].map(({ label }) => label);
+  console.log(JSON.stringify({ labels, guessed }));
+} catch (error) {
+  console.log(JSON.stringify({ error: error.message }));
+}
+"""
+FILES = {
+    "as it is saved": "tile,label,by\na.png,Zürich,Ann\n".encode(),
+    "with a mark": "\ufefftile,label\na.png,Zürich\n".encode(),
+    "UTF-16": "tile,label\na.png,Zürich\n".encode("utf-16"),
+    "UTF-16, big end first": b"\xfe\xff" + "tile,label\na.png,Zürich\n".encode("utf-16-be"),
+    "Windows-1252": "tile,label\na.png,Zürich\n".encode("cp1252"),
+    "semicolons": b'tile;label;"by, at"\r\na.png;road, paved;Ann\r\n',
+    "tabs": b"tile\tlabel\na.png\troad\n",
+    "cells after the last column": b"tile,label,,\na.png,road,,,,\n\n,,\n",
+    "cut off in a cell": b"tile,label,decision\na.png,road,choose\nb.png,ro",
+    "cut off after the tile": b"tile,label\na.png,road\nb.png",
+    "a quote that is never closed": b'tile,label\na.png,"road\nb.png,water\n',
+    "more cells than columns": b"tile,label\na.png,road,water\n",
+    "two encodings": "tile,label\na.png,Zürich\n".encode() + "b.png,Zürich\n".encode("cp1252"),
+    "no columns": b"a,b\n1,2\n",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_read_or_refused_as_the_program_does_it(node, tmp_path, name):
+    (tmp_path / "d.csv").write_bytes(FILES[name])
+    content = json.dumps({"page": TWO_CARDS, "bytes": [*FILES[name]]})
+    command = [node, "-e", LOADING, SCRIPT]
+    ran = subprocess.run(command, input=content, capture_output=True, text=True, check=True)
+    loaded = json.loads(ran.stdout)
+    try:
+        expected = [each.label for each in read_decisions(tmp_path / "d.csv").decisions]
+    except TableError:
+        assert loaded["error"]
+    else:
+        assert loaded["labels"] == expected
+        assert bool(loaded["guessed"]) == (name == "Windows-1252")
 
 
 def in_javascript(node, given, file):

@@ -59,6 +59,24 @@ def test_vectors_are_kept(tmp_path):
     assert read_session(tmp_path / "s.json") == SESSION
 
 
+def test_names_that_are_no_unicode_are_kept(tmp_path):
+    name = os.fsdecode(b"caf\xe9.npy")
+    session = replace(SESSION, index=name, examples=(GivenExample(name, True, "a.tif"),))
+    write_session(tmp_path / "s.json", session)
+    assert read_session(tmp_path / "s.json") == session
+    (tmp_path / "s.json").read_text(encoding="utf-8")
+
+
+def test_the_last_example_on_a_tile_counts_and_an_answer_against_it_is_told():
+    like, unlike = (GivenExample("a", wanted, "a.tif") for wanted in (True, False))
+    assert SESSION.with_examples([like]) == SESSION
+    changed = SESSION.with_examples([unlike]).with_examples([like])
+    assert [e.wanted for e in changed.examples if e.tile == "a.tif"] == [True, False, True]
+    assert SESSION.answered_otherwise([like, GivenExample("b", True, "b.tif")]) == ()
+    [notice] = SESSION.answered_otherwise([GivenExample("b", False, "b.tif")])
+    assert "b.tif" in notice
+
+
 def damaged(**changed: object) -> str:
     content = {
         "format": "rsretrieve find session",

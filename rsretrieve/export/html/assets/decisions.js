@@ -95,11 +95,8 @@ const Decisions = {
   // differ from decisions of somebody else: these tiles are then undecided. Rows that nobody
   // decided on (`open`), or that contradict themselves (`wrong`), are left out.
   readCsv(text, source = "the file") {
-    const [header = [], ...rows] = csvRows(text.replace(/^\ufeff/, ""));
-    const at = Object.fromEntries(header.map((name, column) => [name.trim().toLowerCase(), column]));
-    if (at.tile === undefined || at.label === undefined) {
-      throw new Error("the file has no columns “tile” and “label”");
-    }
+    const { names, rows } = tableRows(text, ["tile", "label"]);
+    const at = Object.fromEntries(names.map((name, column) => [name, column]));
     const found = { taken: 0, differing: 0, differingOthers: 0, open: 0, wrong: [] };
     for (const row of rows) {
       if (!row[at.tile]) continue;
@@ -128,6 +125,10 @@ const Decisions = {
     }
     if (!mine || mine.decision === "skip" || theirs.decision !== "skip") this.put(position, theirs);
     return false;
+  },
+
+  replaceOthers(others) {
+    this.others = others;
   },
 
   readOther(cells) {

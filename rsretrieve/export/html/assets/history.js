@@ -5,12 +5,13 @@ const MOST_ACTS = 1000;
 const History = {
   acts: [],
 
-  // Do something to some cards, and remember how they were.
-  act(name, positions, does) {
+  // Do something to some cards, and perhaps to tiles without a card, and remember how they were.
+  act(name, positions, does, toOthers = false) {
     const before = positions.map((position) =>
       [position, Decisions.of.get(position), Decisions.disputes.get(position)]);
+    const others = toOthers ? new Map(Decisions.others) : null;
     does();
-    this.acts.push({ name, before });
+    this.acts.push({ name, before, others });
     if (this.acts.length > MOST_ACTS) this.acts.shift();
   },
 
@@ -24,6 +25,7 @@ const History = {
       if (opinions) Decisions.disputes.set(position, opinions);
       else Decisions.disputes.delete(position);
     }
+    if (act.others) Decisions.replaceOthers(act.others);
     Decisions.keep();
     return act;
   },

@@ -67,14 +67,15 @@ function save() {
 async function load(file) {
   if (!file) return;
   try {
-    const text = await file.text();
+    const { text, guessed } = decoded(new Uint8Array(await file.arrayBuffer()));
     let found;
     History.act(`the decisions of ${file.name}`, CARDS.map((_, position) => position), () => {
       found = Decisions.readCsv(text, file.name);
-    });
+    }, true);
     if (found.differing) byId("state").value = "disputed";
     Filters.apply();
-    Progress.show(`${found.taken} decisions read from ${file.name}.${leftOutText(found)}${differingText(found)}`);
+    const encoding = guessed && ` It is not UTF-8 and was read as ${guessed}: check the labels.`;
+    Progress.show(`${found.taken} decisions read from ${file.name}.${encoding}${leftOutText(found)}${differingText(found)}`);
   } catch (error) {
     Progress.show(`${file.name} cannot be read: ${error.message}.`);
   }
