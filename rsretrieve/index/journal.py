@@ -123,10 +123,12 @@ class Journal:
         Raises:
             OSError: the disk is full or the folder is read-only; earlier batches are kept.
         """
-        fresh = not self.folder.is_dir()
+        fresh = not self._has_own_files()  # the folder may have a file of another program
         content = np.ascontiguousarray(vectors, "<f4")
         try:
             with naming_full_disk(self.folder):
+                if fresh:
+                    self.discard()
                 self.folder.mkdir(parents=True, exist_ok=True)
                 with (self.folder / _VECTORS_FILE).open("ab") as stream:
                     stream.write(content.tobytes())

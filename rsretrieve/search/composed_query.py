@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 from rsretrieve.data.tile import Tile, Trust
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.errors import InputError
-from rsretrieve.index.external.query_vectors import is_vector_file, read_vectors
+from rsretrieve.index.external.query_vectors import (
+    is_vector_file,
+    notice_of_whole_numbers,
+    read_vectors,
+)
 from rsretrieve.index.store.columns import find_rows
 from rsretrieve.index.store.folder import IndexStore
 
@@ -29,12 +33,14 @@ class QueryTerm:
         vector: (D,) float32, of unit length.
         image: a tile that is not embedded yet.
         weight: factor of its vector in the query; negative for a negative example.
+        notice: what the user should know about the vector; empty for nothing.
     """
 
     row: int | None = None
     vector: NDArray[np.float32] | None = None
     image: Tile | None = None
     weight: float = 1.0
+    notice: str = ""
 
 
 @dataclass(frozen=True)
@@ -211,4 +217,4 @@ def _example(store: IndexStore, text: str, trust: Trust) -> QueryTerm | None:
             f"{text} holds {len(vectors)} vectors; an example is one vector",
             hint="write one vector of shape (D,) to the file",
         )
-    return QueryTerm(vector=vectors[0])
+    return QueryTerm(vector=vectors[0], notice=notice_of_whole_numbers(Path(text)))

@@ -13,7 +13,11 @@ from rsretrieve.data.file_state import content_digest
 from rsretrieve.data.tile import Tile, Trust
 from rsretrieve.data.window import window_text
 from rsretrieve.errors import InputError, InvalidArgument
-from rsretrieve.index.external.query_vectors import is_vector_file, read_vectors
+from rsretrieve.index.external.query_vectors import (
+    is_vector_file,
+    notice_of_whole_numbers,
+    read_vectors,
+)
 from rsretrieve.index.store.columns import Footprints, find_rows
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.search.composed_query import Query, QueryTerm, compose_query, image_tile
@@ -104,9 +108,10 @@ def _image_queries(store: IndexStore, names: Sequence[str], trust: Trust) -> Ite
 
 def _vector_queries(store: IndexStore, path: Path) -> Iterator[Query]:
     vectors = read_vectors(path, store.manifest.dimensions)
+    notice = notice_of_whole_numbers(path)
     for i, vector in enumerate(vectors):
         name = str(path) if len(vectors) == 1 else f"{path}[{i}]"
-        yield Query(name, (QueryTerm(vector=vector),), None)
+        yield Query(name, (QueryTerm(vector=vector, notice=notice),), None)
 
 
 def _row_query(store: IndexStore, row: int) -> Query:

@@ -252,6 +252,9 @@ class _EmbeddedImages:
 def _embed_images(
     store: IndexStore, queries: Sequence[Query], facts: Facts, context: SearchContext
 ) -> _EmbeddedImages:
+    for text in dict.fromkeys(term.notice for query in queries for term in query.terms):
+        if text:
+            context.run_context.notice(text)
     plain, windows = (
         {i.id: i for query in queries if query.any_term is cut for i in query.images}
         for cut in (False, True)

@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from numpy.typing import NDArray
 
+from rsretrieve.audit.evidence.from_untrained_model import UntrainedEvidence
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import IndexDamaged
@@ -134,6 +135,21 @@ def test_an_update_converts_new_tiles_and_embeds_no_other(
 
 
 @pytest.mark.medium
+@pytest.mark.parametrize("other", OTHERS)
+def test_an_audit_brings_the_tiles_to_one_packing(model: Model, tmp_path: Path, other: str) -> None:
+    """Also by a model that was not trained on their classes."""
+    plain, mixed = (write_packed(tmp_path / name, PLAIN) for name in ("plain", "mixed"))
+    others = write_packed(tmp_path / "others", OTHERS[other])
+    for path in sorted(mixed.rglob("*.tif"))[::3]:
+        path.write_bytes((others / path.relative_to(mixed)).read_bytes())
+    source = UntrainedEvidence(model)
+    vectors = [
+        source.collect(find_tiles(tiles), RunContext()).vectors[np.arange(36)]
+        for tiles in (plain, mixed)
+    ]
+    assert (vectors[0] * vectors[1]).sum(1).min() > 0.9999
+
+
 def test_an_update_of_an_older_index_takes_the_packing_of_its_tiles(
     plain: IndexStore, model: Model, tmp_path: Path
 ) -> None:

@@ -34,6 +34,25 @@ def journal(tmp_path: Path) -> Journal:
     return journal
 
 
+def test_a_file_of_another_program_in_its_folder_costs_no_entry(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "index", "f" * 64, 4)
+    journal.folder.mkdir()
+    (journal.folder / ".DS_Store").write_text("theirs")
+    for rows, vectors in ((ROWS[:2], VECTORS[:2]), (ROWS[2:], VECTORS[2:])):
+        journal.append(rows, vectors)
+    assert again(journal).resume().rows == ROWS
+    assert (journal.folder / ".DS_Store").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("left", ["rows.jsonl", "vectors.f32"])
+def test_one_file_without_the_other_is_begun_anew(journal: Journal, left: str) -> None:
+    for path in journal.folder.iterdir():
+        if path.name != left:
+            path.unlink()
+    journal.append(ROWS[:2], VECTORS[:2])
+    assert again(journal).resume().rows == ROWS[:2]
+
+
 def contents(journal: Journal) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in journal.folder.iterdir()}
 

@@ -13,6 +13,7 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError, InvalidArgument
 from rsretrieve.index.store.folder import IndexStore
 from rsretrieve.network.model import Model
+from rsretrieve.progress import Noticed
 from rsretrieve.search.filters import Filters
 from rsretrieve.search.query import QueryRequest
 from rsretrieve.search.search import QueryResult, SearchContext, run_queries
@@ -98,6 +99,20 @@ def test_vectors_of_a_file_are_queries_whatever_their_length(
     assert [result.query for result in results] == names
     assert [result.picture for result in results] == [None] * len(rows)
     assert [ids(result) for result in results] == [by_loop(store, row) for row in rows]
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "f4"])
+@pytest.mark.parametrize("option", ["images", "likes"])
+def test_a_query_of_whole_numbers_is_told_once(
+    store: IndexStore, tmp_path: Path, dtype: str, option: str
+) -> None:
+    np.save(tmp_path / "v.npy", np.arange(1, 9).astype(dtype))
+    events: list[Any] = []
+    context = SearchContext(no_model, RunContext(listener=events.append))
+    request = QueryRequest(k=3, **{option: (str(tmp_path / "v.npy"),)})
+    run_queries(store, request, context)
+    told = [one for one in events if isinstance(one, Noticed) and "whole numbers" in one.text]
+    assert len(told) == (dtype != "f4")
 
 
 @pytest.mark.parametrize(

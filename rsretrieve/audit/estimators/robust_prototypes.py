@@ -51,6 +51,7 @@ def robust_prototypes(
     labels: NDArray[np.int64],
     classes: int,
     advance: Callable[[int], None] = lambda _: None,
+    order: NDArray[np.int64] | None = None,
 ) -> ClassPrototypes:
     """Estimate a prototype for every class.
 
@@ -59,11 +60,15 @@ def robust_prototypes(
         labels: (N,) int64 class numbers; every class has a tile.
         classes: K ≥ 2.
         advance: called with the number of tiles after each block; in all `PASSES` times N.
+        order: (N,) int64, all rows in the order in which they are sampled where there are many;
+            None for that in which they were given.
 
     Returns:
         The prototypes of the K classes.
     """
-    prototypes, reach = _central_halves(vectors, labels, classes, advance)
+    if order is None:
+        order = np.arange(len(labels))
+    prototypes, reach = _central_halves(vectors, labels, classes, advance, order)
     members = np.zeros(len(labels), bool)
     sums = prototypes.astype(np.float64)
     for _ in range(_ROUNDS):
@@ -75,7 +80,8 @@ def robust_prototypes(
         prototypes = np.where(norms > 0, sums / np.maximum(norms, 1e-12), prototypes)
         prototypes = prototypes.astype(np.float32)
     left_out = LeftOut(np.linalg.norm(sums, axis=1), members)
-    temperature = _fitted_temperature(vectors, labels, prototypes, left_out)
+    sample = order[:: max(1, len(labels) // _SAMPLE)]
+    temperature = _fitted_temperature(vectors, labels, prototypes, left_out, sample)
     return ClassPrototypes(prototypes, temperature, left_out)
 
 
@@ -88,9 +94,10 @@ def _central_halves(
     labels: NDArray[np.int64],
     classes: int,
     advance: Callable[[int], None],
+    order: NDArray[np.int64],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """(K, D) prototypes, and (K,) the similarity below which a tile lies outside each class."""
-    order = np.argsort(labels, kind="stable")
+    order = order[np.argsort(labels[order], kind="stable")]
     ends = np.cumsum(np.bincount(labels, minlength=classes))
     prototypes = np.empty((classes, vectors.dimensions), np.float32)
     reach = np.empty(classes, np.float32)
@@ -148,9 +155,9 @@ def _fitted_temperature(
     labels: NDArray[np.int64],
     prototypes: NDArray[np.float32],
     left_out: LeftOut,
+    sample: NDArray[np.int64],
 ) -> float:
-    """σ that maximises the likelihood of the labels of an even sample of the tiles."""
-    sample = np.arange(0, len(labels), max(1, len(labels) // _SAMPLE))
+    """σ that maximises the likelihood of the labels of a sample of the tiles."""
     similarities = vectors[sample] @ prototypes.T
     at_own = (np.arange(len(sample)), labels[sample])
     of_sample = LeftOut(left_out.sum_norms, left_out.members[sample])

@@ -70,7 +70,9 @@ def evidence_of_vectors(
     """
     labels = class_numbers(tiles, names)
     context.start_stage("estimating prototypes", len(tiles))
-    found = robust_prototypes(vectors, labels, len(names), _as_one_pass(context))
+    # Samples do not depend on the order in which the tiles were given.
+    by_id = np.array(sorted(range(len(tiles)), key=lambda row: tiles[row].id), np.int64)
+    found = robust_prototypes(vectors, labels, len(names), _as_one_pass(context), by_id)
     return Evidence(
         tiles=tiles,
         class_names=names,

@@ -10,6 +10,7 @@ from rsretrieve.audit.evidence.from_embeddings import evidence_of_vectors
 from rsretrieve.data.profile.measure_scale import measure_scale
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
+from rsretrieve.index.common_packing import packing_of_tiles
 from rsretrieve.index.compatibility import scale_warnings
 from rsretrieve.index.embed_tiles import embed_tiles
 from rsretrieve.network.model import Model
@@ -42,7 +43,8 @@ class UntrainedEvidence:
             TileError: a tile cannot be read, and the context is strict.
         """
         at_least_two_classes(tiles)
-        embedded = embed_tiles(self.model, tiles, context)
+        packing = packing_of_tiles(self.model, tiles, context)
+        embedded = embed_tiles(self.model, tiles, context, packing)
         names = at_least_two_classes(embedded.tiles)
         scale = measure_scale(embedded.tiles, embedded.places)
         for text in scale_warnings(self.model.description, scale):

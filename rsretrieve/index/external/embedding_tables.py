@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv as python_csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from rsretrieve.data.labels.label_column import LabelColumn
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, LabelsError, TableError
 from rsretrieve.index.external.choices import EmbeddingChoices
-from rsretrieve.index.external.embedding_columns import find_columns
+from rsretrieve.index.external.embedding_columns import ID_COLUMNS, find_columns
 from rsretrieve.index.external.mapped_rows import MappedRows, first_repeated
 from rsretrieve.index.external.places.geometry_columns import PlaceReader
 from rsretrieve.index.external.places.geometry_crs import LON_LAT
@@ -57,14 +58,18 @@ class EmbeddingTable:
 
 
 @contextmanager
-def open_table(path: Path) -> Iterator[EmbeddingTable]:
+def open_table(path: Path, id_column: str | None = None) -> Iterator[EmbeddingTable]:
     """Open a table of embeddings.
+
+    Args:
+        path: the table.
+        id_column: the column of ids that the user named.
 
     Raises:
         OSError, ValueError, pyarrow.ArrowException: it cannot be read.
     """
     if path.suffix.lower() == CSV_SUFFIX:
-        yield _csv(path)
+        yield _csv(path, _text_columns(path, id_column))
         return
     with open_parquet(path) as file:
         refuse_bombs(path, file)
@@ -76,24 +81,33 @@ def open_table(path: Path) -> Iterator[EmbeddingTable]:
         )
 
 
-def _csv(path: Path) -> EmbeddingTable:
+def _text_columns(path: Path, id_column: str | None) -> dict[str, pyarrow.DataType]:
+    """The columns of a CSV that hold texts, also where all look like numbers, as `0001` does."""
+    texts = {*ID_COLUMNS, "label", "path", (id_column or "").strip().lower()}
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+        names: list[str] = next(python_csv.reader(stream), [])
+    return {name: pyarrow.string() for name in names if name.strip().lower() in texts}
+
+
+def _csv(path: Path, texts: Mapping[str, pyarrow.DataType]) -> EmbeddingTable:
     """Read a CSV as pyarrow does: numbers are found by their form, and empty cells are null.
 
-    A long one is read block by block. The types of its first block are those of the whole file if
-    all other values fit them, because pyarrow takes the first of its types that fits all values.
+    Ids, labels and paths are read as they are written. A long one is read block by block. The
+    types of its first block are those of the whole file if all other values fit them, because
+    pyarrow takes the first of its types that fits all values.
     """
     from pyarrow import csv
 
     if path.stat().st_size >= LONG_CSV_BYTES:
         with suppress(pyarrow.ArrowInvalid):
-            return _long_csv(path)
-    table = csv.read_csv(path)
+            return _long_csv(path, texts)
+    table = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=texts))
     return EmbeddingTable(
         table.schema, table.num_rows, lambda names: iter(table.select(names).to_batches(_ROWS))
     )
 
 
-def _long_csv(path: Path) -> EmbeddingTable:
+def _long_csv(path: Path, texts: Mapping[str, pyarrow.DataType]) -> EmbeddingTable:
     """A CSV that is read twice, block by block.
 
     Raises:
@@ -102,7 +116,8 @@ def _long_csv(path: Path) -> EmbeddingTable:
     from pyarrow import csv
 
     reading = csv.ReadOptions(block_size=CSV_BLOCK_BYTES)
-    with csv.open_csv(path, reading) as first:
+    inferred = csv.ConvertOptions(column_types=texts)
+    with csv.open_csv(path, reading, convert_options=inferred) as first:
         schema, count = first.schema, sum(map(len, first))
 
     def batches(names: Sequence[str]) -> Iterator[pyarrow.RecordBatch]:
@@ -136,7 +151,7 @@ def read_table_of_embeddings(
         TableError, LabelsError, InvalidArgument: as in `read_embeddings`.
     """
     try:
-        with open_table(path) as table:
+        with open_table(path, choices.id_column) as table:
             return _from_open_table(path, table, context, choices, may_lack=may_lack)
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file") from error

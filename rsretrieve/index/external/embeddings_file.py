@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rsretrieve._core.tables import PARQUET_SUFFIXES
+from rsretrieve.data.embedding_rasters.quantization import quantization_of
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import TableError
 from rsretrieve.index.external.choices import EmbeddingChoices
@@ -155,6 +156,8 @@ def _from_npy(
         rows = numbered_rows(len(raw))
     else:
         rows = with_scene_places(path.parent, listed_rows(path, listing, len(raw)), context)
+    if notice := quantization_of((), raw.dtype).notice:
+        context.notice(f"{path}: {notice}")
     raw = raw[:, : choices.cut(path, raw.shape[1])]
     missing = flags_for(len(raw), value=False)
     provenance = {"embeddings": str(path.resolve())}

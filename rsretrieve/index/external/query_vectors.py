@@ -72,3 +72,13 @@ def read_vectors(path: Path, dimensions: int) -> NDArray[np.float32]:
     if not np.isfinite(norms).all() or norms.min() == 0:
         raise InputError(f"{path}: a vector is zero or not finite", hint=f"give {wanted}")
     return np.asarray(vectors / norms, np.float32)
+
+
+def notice_of_whole_numbers(path: Path) -> str:
+    """The notice that a file that was read holds whole numbers; empty if it does not."""
+    if mapped_array(path).dtype.kind not in "iu":
+        return ""
+    return (
+        f"{path} holds whole numbers, which are compared as they are: that is right only if the "
+        "index holds such numbers as they are, too, and not restored ones"
+    )

@@ -32,6 +32,7 @@ SAMPLE_IN_MEMORY_BYTES = 1 << 26
 """Up to this size the vectors that train an index lie in memory."""
 _TRAINED_PER_CELL = 64  # FAISS wants at least 39, and drops what exceeds 256
 _LEAST_TRAINED = 65_536
+_KINDS_IN_LISTS = ("IndexIVFFlat", "IndexIVFPQ", "IndexIVFScalarQuantizer", "IndexIVFRaBitQ")
 _COMMON_KEYS = ("Flat", "IVF256,Flat", "IVF1024,SQ8", "IVF4096,PQ64", "HNSW32", "SQ8", "PQ64")
 
 
@@ -196,9 +197,8 @@ def update_rows(index: Any, origin: NDArray[np.int64], vectors: NDArray[np.float
     Returns:
         False if the kind of index does not allow it; the index is then unchanged.
     """
-    faiss = faiss_module()
     ivf = inverted_lists_of(index)
-    if ivf is None or "FastScan" in type(faiss.downcast_index(ivf)).__name__:
+    if ivf is None or not _lies_in_lists(index):
         return False
     row_now = np.full(ivf.ntotal, -1, np.int64)
     stays = origin >= 0
@@ -213,6 +213,20 @@ def update_rows(index: Any, origin: NDArray[np.int64], vectors: NDArray[np.float
         rows = added[start : start + ADD_BLOCK]
         index.add_with_ids(np.ascontiguousarray(vectors[rows], np.float32), rows)
     return True
+
+
+def _lies_in_lists(index: Any) -> bool:
+    """Whether all that an index stores of its vectors lies in the lists of its cells.
+
+    Kinds that refine their hits store more; FastScan stores the lists of several vectors in one.
+    """
+    faiss = faiss_module()
+    found = faiss.downcast_index(index)
+    while isinstance(found, faiss.IndexPreTransform):
+        found = faiss.downcast_index(found.index)
+    return type(found).__name__ in _KINDS_IN_LISTS or isinstance(
+        found, faiss.IndexIVFAdditiveQuantizer
+    )
 
 
 def _renumbered_lists(ivf: Any, row_now: NDArray[np.int64]) -> Any:
@@ -242,7 +256,6 @@ def centroid_similarities(index: Any, vectors: NDArray[np.float32]) -> NDArray[n
     Returns:
         (M,) float32; None if the index has no cells.
     """
-    faiss = faiss_module()
     ivf = inverted_lists_of(index)
     if ivf is None:
         return None

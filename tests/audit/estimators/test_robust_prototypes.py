@@ -76,6 +76,19 @@ def test_the_length_and_the_order_of_embeddings_do_not_matter() -> None:
     assert other.temperature == one.temperature
 
 
+def test_where_tiles_are_sampled_their_given_order_does_not_matter(monkeypatch) -> None:
+    for name in ("_SAMPLE", "_MOST_OF_A_CLASS"):
+        monkeypatch.setattr(f"rsretrieve.audit.estimators.robust_prototypes.{name}", 7)
+    vectors, true = clusters(1.5)
+    given, count = made_wrong(true, 0.2), len(true)
+    one = robust_prototypes(UnitRows(vectors), given, CLASSES)
+    for order in (np.argsort(given), np.random.default_rng(1).permutation(count)):
+        by_id = np.argsort(order)
+        other = robust_prototypes(UnitRows(vectors[order]), given[order], CLASSES, order=by_id)
+        assert other.vectors == pytest.approx(one.vectors, abs=1e-5)
+        assert other.temperature == one.temperature
+
+
 def test_the_temperature_is_larger_where_classes_overlap_and_not_for_noise() -> None:
     def fitted(spread: float, share: float) -> float:
         vectors, true = clusters(spread)

@@ -15,6 +15,7 @@ from pyarrow import csv, parquet
 from shapely.geometry import MultiPoint, Point, Polygon, box
 
 from rsretrieve.data.discovery.find_tiles import find_tiles
+from rsretrieve.data.embedding_rasters.quantization import PLAIN_NOTICE
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import Tile, TileSet
@@ -22,11 +23,13 @@ from rsretrieve.errors import InputError, NoUsableTiles, TableError, TileError
 from rsretrieve.export.geoparquet import write_embeddings
 from rsretrieve.index.build_from_embeddings import index_embeddings
 from rsretrieve.index.external import embedding_tables, mapped_rows, stored_vectors
+from rsretrieve.index.external.choices import EmbeddingChoices
 from rsretrieve.index.external.embeddings_file import read_embeddings
 from rsretrieve.index.store.folder import IndexContent, IndexStore, open_index, write_index_folder
 from rsretrieve.index.store.tile_table import IndexedTile
 from rsretrieve.index.vectors.vector_index import VectorIndex
 from rsretrieve.index.write import IndexBuildOptions
+from rsretrieve.progress import Noticed
 from tests.support.indexes.vectors import unit_rows
 
 
@@ -419,6 +422,47 @@ def test_a_long_csv_whose_first_rows_mislead_is_read_right(
     assert many.rows == few.rows
     assert many.rows[1].id == few.rows[1].id
     assert np.array_equal(many.vectors, few.vectors)
+
+
+TEXTS = {
+    "zeros before it": ["0001", "0002", "0010"],
+    "times": ["12:00", "12:01", "9:30"],
+    "dates": ["2020-01-01", "2020-01-02", "2020-1-3"],
+    "truths": ["true", "false", "TRUE"],
+    "exponents": ["1e1", "2e1", "3e1"],
+    "long numbers": ["12345678901234567890123", "12345678901234567890124", "1"],
+    "signs": ["+1", "-0", "1.0"],
+}
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("name", TEXTS)
+def test_ids_labels_and_paths_of_a_csv_are_what_is_written(
+    tmp_path: Path, request: pytest.FixtureRequest, name: str, long: bool
+) -> None:
+    """Also if all of them look like numbers, so that changes name the tiles of the first file."""
+    if long:
+        request.getfixturevalue("on_disk")
+    path = tmp_path / "v.csv"
+    lines = [f"{text},{text},x/{text},{i + 1},1\n" for i, text in enumerate(TEXTS[name])]
+    path.write_text("".join(["Chip, LABEL,path,emb0,emb1\n", *lines]), encoding="utf-8-sig")
+    found = read_embeddings(path, None, RunContext(), EmbeddingChoices(id_column="chip"))
+    assert [row.id for row in found.rows] == TEXTS[name]
+    assert [row.label for row in found.rows] == TEXTS[name]
+    assert [row.path for row in found.rows] == [f"x/{text}" for text in TEXTS[name]]
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i2"])
+def test_whole_numbers_of_an_array_are_told_as_those_of_a_table(tmp_path: Path, dtype: str) -> None:
+    vectors = np.arange(1, 13).reshape(3, 4).astype(dtype)
+    parquet.write_table(pyarrow.table({"embedding": [*vectors]}), tmp_path / "v.parquet")
+    told = []
+    for path in (saved(tmp_path / "v.npy", vectors), tmp_path / "v.parquet"):
+        events: list[Any] = []
+        read(path, context=RunContext(listener=events.append))
+        texts = [event.text for event in events if isinstance(event, Noticed)]
+        told += [text.partition(": ")[2] for text in texts if "whole numbers" in text]
+    assert told == [PLAIN_NOTICE] * 2
 
 
 @pytest.mark.parametrize("apart", [1, 8, 40])

@@ -21,7 +21,7 @@ from tests.support.indexes.vectors import clustered_rows, unit_rows
 @pytest.mark.medium
 @settings(deadline=None, max_examples=15)
 @given(
-    st.sampled_from(["IVF8,Flat", "IVF8,SQ8", "IVF8,PQ4x4", "PCA8,IVF8,Flat"]),
+    st.sampled_from(["IVF8,Flat", "IVF8,SQ8", "IVF8,PQ4x4", "PCA8,IVF8,Flat", "IVF8,RaBitQ"]),
     st.integers(0, 300),
     st.integers(0, 60),
     st.integers(0, 1000),
@@ -48,7 +48,17 @@ def test_rows_move_go_and_come(key: str, stay: int, come: int, seed: int) -> Non
         assert np.allclose(similarities[:, 0], 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("key", ["Flat", "HNSW8", "IVF8,PQ4x4fs"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "Flat",
+        "HNSW8",
+        "IVF8,PQ4x4fs",
+        "IVF8,PQ4x4,RFlat",
+        "IVF8,Flat,Refine(SQ8)",
+        "IVF8,FlatDedup",
+    ],
+)
 def test_kinds_that_cannot_be_are_left_as_they_are(key: str) -> None:
     vectors = unit_rows(600, 16, 0)
     index = VectorIndex.build(vectors, key)
