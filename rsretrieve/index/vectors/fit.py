@@ -256,6 +256,7 @@ def centroid_similarities(index: Any, vectors: NDArray[np.float32]) -> NDArray[n
     Returns:
         (M,) float32; None if the index has no cells.
     """
+    faiss = faiss_module()
     ivf = inverted_lists_of(index)
     if ivf is None:
         return None
