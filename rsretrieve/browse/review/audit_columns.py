@@ -71,7 +71,12 @@ class AuditColumns:
         return found._sorted()
 
     def _add(self, row: Mapping[str, str], place: str, *, is_there: bool) -> None:
-        kind, flagged = row.get("kind", ""), row["is_label_issue"].lower() == "true"
+        kind, told = row.get("kind", ""), row["is_label_issue"].strip().lower()
+        if told not in ("true", "false"):
+            raise TableError(
+                f"{place}: is_label_issue is {row['is_label_issue']!r}, not true or false"
+            )
+        flagged = told == "true"
         if kind and kind not in {*IssueType}:
             raise TableError(f"{place}: kind is {kind!r}, not one of {', '.join(IssueType)}")
         wrong = _share(row, "issue_probability", place)

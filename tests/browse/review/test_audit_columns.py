@@ -70,6 +70,9 @@ def test_the_table_is_that_of_an_audit(tmp_path):
         "a,road,water,True,1.5,wrong_label,",
         "a,road,water,True,nan,wrong_label,",
         "a,road,water,True,0.5,no such kind,",
+        "a,road,water,yes,0.5,wrong_label,",
+        "a,road,water,WAHR,0.5,,",
+        "a,road,water,,0.5,,",
     ],
 )
 def test_a_value_that_is_none_is_named_with_its_line(tmp_path, line):
