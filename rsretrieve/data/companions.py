@@ -1,6 +1,7 @@
 """The sidecars of a raster: the files beside it from which GDAL reads more about it.
 
-They hold its georeference, mask, overviews, statistics, nodata value or colours.
+They hold its georeference, mask, overviews, statistics, nodata value or colours; of an Erdas
+Imagine file (`.img`) of more than 4 GB also its pixels (`.ige`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ _AFTER_NAME = (
 )
 _AFTER_STEM = (
     *(".hdr", ".wld", ".prj", ".aux", ".rrd", ".tab", ".points", ".clr", ".stx"),
-    *(".rpb", ".rpc", "_rpc.txt", ".imd", "_metadata.txt"),
+    *(".rpb", ".rpc", "_rpc.txt", ".imd", "_metadata.txt", ".ige", ".rde"),
 )
 _WORLD_END = "w"  # .tfw, .tifw, .jgw, .jpegw and so on
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
+from math import floor
 
 from rsretrieve._core.seeded_random import hash_uniform
 from rsretrieve.data.tile import TileSet
@@ -12,7 +13,12 @@ from rsretrieve.errors import InvalidArgument
 
 
 def split_per_class(
-    tiles: TileSet, fractions: Sequence[float], seed: int, *, confirmed_first: bool = False
+    tiles: TileSet,
+    fractions: Sequence[float],
+    seed: int,
+    *,
+    confirmed_first: bool = False,
+    even: bool = False,
 ) -> list[TileSet]:
     """Split the tiles of each class into parts.
 
@@ -25,6 +31,8 @@ def split_per_class(
         fractions: the share of each part, positive, summing to at most 1.
         seed: any integer; the same seed gives the same parts.
         confirmed_first: tiles whose label a person confirmed go to the first parts.
+        even: classes are rounded up or down by the seed and their label, so that small classes
+            together come near the fractions. Otherwise all classes of one size are cut alike.
 
     Returns:
         One `TileSet` a fraction, each in the order of `tiles`.
@@ -37,11 +45,12 @@ def split_per_class(
     for position, tile in enumerate(tiles):
         classes[tile.label].append(position)
     parts: list[list[int]] = [[] for _ in fractions]
-    for members in classes.values():
+    for label, members in classes.items():
         members.sort(key=lambda i: (hash_uniform(seed, "split", tiles[i].id), tiles[i].id))
         if confirmed_first:
             members.sort(key=lambda i: tiles[i].confirmed is None)
-        for part, positions in zip(parts, _cut(members, fractions)):
+        rounding = hash_uniform(seed, "rounding of a split", label or "") if even else None
+        for part, positions in zip(parts, _cut(members, fractions, rounding)):
             part.extend(positions)
     return [tiles.select(sorted(part)) for part in parts]
 
@@ -58,9 +67,12 @@ def check_fractions(fractions: Sequence[float]) -> None:
         )
 
 
-def _cut(members: list[int], fractions: Sequence[float]) -> list[list[int]]:
+def _cut(members: list[int], fractions: Sequence[float], rounding: float | None) -> list[list[int]]:
+    """Cut a class; `rounding` in 0…1 is the share of a tile that rounds up, None for a half."""
     cuts, reached = [0], 0.0
     for fraction in fractions:
         reached += fraction
-        cuts.append(max(1, round(reached * len(members))))
+        exact = reached * len(members)
+        whole = round(exact) if rounding is None else floor(exact + rounding + 1e-9)
+        cuts.append(max(1, whole))
     return [members[start:stop] for start, stop in pairwise(cuts)]

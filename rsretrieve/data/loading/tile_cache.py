@@ -162,8 +162,10 @@ def key_of(tile: Tile) -> bytes | None:
 
 
 def _beside(path: str) -> list[str]:
+    stem, suffix = os.path.splitext(path)  # noqa: PTH122
+    of_imagine = [stem + end for end in (".ige", ".rde", ".rrd")] if suffix == ".img" else []
     try:
-        return sidecars_of(path)
+        return [*sidecars_of(path), *of_imagine]
     except OSError:  # the folder was removed since
         return []
 

@@ -9,12 +9,14 @@ Every way of reading a file (whole, by windows, as a query) applies this definit
   unless bands are chosen by their numbers.
 - An alpha band is transparency, and no band, if it holds what transparency holds.
 - int8, 32-bit and 64-bit values become float32.
-- NaN, infinite values and values beyond ±1e38 are not valid.
+- NaN, infinite values and values beyond ±1e38 are not valid. Nor is what any of alpha, a mask and
+  nodata values says to be none, if a file declares several of them.
 - The orientation that a file declares is ignored: rows and columns are those that it stores.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,6 +30,7 @@ from rsretrieve.data.pixels.packing import Packing
 
 if TYPE_CHECKING:
     from rasterio import DatasetReader
+    from rasterio.enums import MaskFlags
 
 READ_AS_THEY_ARE = ("uint8", "uint16", "int16", "float32")
 READ_AS_FLOAT32 = ("int8", "int32", "uint32", "int64", "uint64", "float16", "float64")
@@ -60,14 +63,15 @@ class Meaning:
     Attributes:
         bands: the bands that are read, counted from 1, in the order of the pixels' bands.
         masked: GDAL's masks of these bands say where there is no measurement.
-        one_mask: all bands have the same mask.
+        one_mask: GDAL has one mask for all bands.
         mask_band: a band of transparency that GDAL does not use as the mask, or 0: GDAL uses the
-            last of two or four bands only.
+            last of two or four bands only, and only of a file without a mask and nodata.
+        nodata: the nodata value of each band where GDAL uses a mask instead of it, which may be
+            None; empty where GDAL uses these values.
         table: (n, 4) colours and opacity by index; None without a colour table.
         grey_levels: the highest value of grey levels of fewer than 8 bits, or 0.
         white: the value that is black in a WhiteIsZero file, or None.
         inks: the highest value of a CMYK file, or 0.
-        declares_nodata: the file declares a nodata value.
         ignores_alpha: a band is tagged as alpha and is no transparency.
         packing: scale and offset of the bands; None where the file declares none.
         notes: about every tile of the file.
@@ -77,11 +81,11 @@ class Meaning:
     masked: bool
     one_mask: bool = False
     mask_band: int = 0
+    nodata: tuple[float | None, ...] = ()
     table: NDArray[np.uint8] | None = None
     grey_levels: int = 0
     white: int | None = None
     inks: int = 0
-    declares_nodata: bool = False
     ignores_alpha: bool = False
     packing: Packing | None = None
     notes: tuple[Note, ...] = ()
@@ -89,8 +93,28 @@ class Meaning:
     @property
     def is_linear(self) -> bool:
         """Whether averages of stored values mean averages of pixels, and GDAL's masks are ours."""
-        differs = self.grey_levels or self.inks or self.ignores_alpha or self.mask_band
+        differs = self.grey_levels or self.inks or self.ignores_alpha or self.has_more_masks
         return self.table is None and not differs
+
+    @property
+    def has_more_masks(self) -> bool:
+        """Whether the file declares more pixels without a measurement than GDAL's masks do."""
+        return self.mask_band > 0 or bool(self.nodata)
+
+    def is_nodata(self, stored: NDArray[Any]) -> Masks:
+        """Where stored values are the nodata value that GDAL does not use; None: nowhere.
+
+        Args:
+            stored: (len(bands), H, W) as GDAL reads them.
+        """
+        found: Masks = None
+        for band, value in enumerate(self.nodata):
+            if value is None or not _holds(stored.dtype, value):
+                continue
+            if found is None:
+                found = np.zeros(stored.shape, bool)
+            found[band] = stored[band] == stored.dtype.type(value)
+        return found
 
     def pixels(self, stored: NDArray[Any], mask: Masks) -> Decoded:
         """Decode stored values.
@@ -138,7 +162,7 @@ class Meaning:
                 valid = usual if mask is None else usual & mask
         if kind in READ_AS_FLOAT32 and _is_rounded(stored, values, valid):
             notes += (Note.INEXACT,)
-        if kind not in ("uint8", "uint16") and not self.declares_nodata and _has_fill(values):
+        if kind not in ("uint8", "uint16") and _has_fill(values, valid):
             notes += (Note.FILL,)
         return Decoded(values, valid, notes)
 
@@ -161,26 +185,47 @@ def meaning_of(dataset: DatasetReader, expected: Expected) -> Meaning:
     flags = [dataset.mask_flag_enums[band - 1] for band in bands]
     if ignored:
         flags = [[MaskFlags.all_valid] if MaskFlags.alpha in of else of for of in flags]
-    told = any(of != [MaskFlags.all_valid] for of in flags)
-    mask_band = alpha if alpha is not None and not ignored and not told else 0
+    is_used = any(MaskFlags.alpha in of for of in flags)
+    mask_band = alpha if alpha is not None and not ignored and not is_used else 0
     table = _colour_table(dataset, bands)
     bits, is_unsigned = _bits(dataset), np.dtype(_dtype_name(dataset)).kind == "u"
     highest = (1 << bits) - 1 if is_unsigned and table is None else 0
     names = tuple(meanings[band - 1].name for band in bands)
     return Meaning(
         bands,
-        masked=told or mask_band > 0,
+        masked=any(of != [MaskFlags.all_valid] for of in flags),
         one_mask=all(MaskFlags.per_dataset in of for of in flags),
         mask_band=mask_band,
+        nodata=_unused_nodata(dataset, bands, flags),
         table=table,
         grey_levels=highest if bits < 8 else 0,
         white=highest if highest and _is_white_zero(dataset) else None,
         inks=highest if names == _INKS else 0,
-        declares_nodata=any(value is not None for value in dataset.nodatavals),
         ignores_alpha=ignored,
         packing=None if table is not None else _packing(dataset, bands),
         notes=notes,
     )
+
+
+def _unused_nodata(
+    dataset: DatasetReader, bands: tuple[int, ...], flags: Sequence[Sequence[MaskFlags]]
+) -> tuple[float | None, ...]:
+    """The nodata values of the bands if GDAL has a mask, which it uses instead; else empty."""
+    from rasterio.enums import MaskFlags
+
+    of_bands = tuple(dataset.nodatavals[band - 1] for band in bands)
+    others = {MaskFlags.alpha, MaskFlags.nodata}  # one nodata for all bands: a colour of a PNG
+    has_mask = all(MaskFlags.per_dataset in of and others.isdisjoint(of) for of in flags)
+    return of_bands if has_mask and any(value is not None for value in of_bands) else ()
+
+
+def _holds(kind: np.dtype[Any], value: float) -> bool:
+    """Whether a type has a value that may be compared: NaN may not, and is no measurement."""
+    if kind.kind == "f":
+        return not np.isnan(value)
+    if kind.kind not in "iu" or not float(value).is_integer():
+        return False
+    return bool(np.iinfo(kind).min <= value <= np.iinfo(kind).max)
 
 
 def _colours_in_order(dataset: DatasetReader, bands: tuple[int, ...]) -> tuple[int, ...]:
@@ -276,7 +321,10 @@ def _is_rounded(stored: NDArray[Any], values: NDArray[Any], valid: Masks) -> boo
     return bool(differs.any() if valid is None else differs[valid].any())
 
 
-def _has_fill(values: NDArray[Any]) -> bool:
-    """Whether the lowest or the highest value of all is one that often stands for nodata."""
-    lowest, highest = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+def _has_fill(values: NDArray[Any], valid: Masks) -> bool:
+    """Whether the lowest or the highest valid value is one that often stands for nodata."""
+    seen = values if valid is None else values[valid]
+    if not seen.size:
+        return False
+    lowest, highest = np.fmin.reduce(seen, axis=None), np.fmax.reduce(seen, axis=None)
     return any(edge == np.float32(fill) for fill in _FILLS for edge in (lowest, highest))

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from rasterio import DatasetReader
 
 _HEAD_BYTES = 65_536
+_FIRST_PAGE = {"GTiff": "GTIFF_DIR:1", "NITF": "NITF_IM:0", "HEIF": "HEIF:1", "AVIF": "AVIF:1"}
+"""What GDAL calls the first image of a file, by the drivers whose subdatasets are images."""
 
 
 def require_one_image(tile: Tile, dataset: DatasetReader) -> None:
@@ -21,11 +23,12 @@ def require_one_image(tile: Tile, dataset: DatasetReader) -> None:
         inner = f", such as {dataset.subdatasets[0]}" if pages else ""
         raise TileError(tile.id, f"holds no bands itself{inner}")
     name = Path(tile.path).name
-    if dataset.driver == "GTiff" and pages > 1:
+    if dataset.driver in _FIRST_PAGE and pages > 1:
+        first = f"{_FIRST_PAGE[dataset.driver]}:{name}"
         raise TileError(
             tile.id,
             f"holds {pages} pages: write them as bands of one image if they are bands (rio stack), "
-            f"or one page as an image of its own (gdal_translate GTIFF_DIR:1:{name} page.tif)",
+            f"or one page as an image of its own (gdal_translate {first} page.tif)",
         )
     if dataset.driver in ("GIF", "BIGGIF") and dataset.count > 1:
         raise TileError(tile.id, _frames(dataset.count))

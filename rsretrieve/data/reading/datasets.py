@@ -21,6 +21,7 @@ from rsretrieve.data.gdal_drivers import for_files, limit_drivers, settings_for,
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
 from rsretrieve.data.pixels.meaning import Meaning, meaning_of
 from rsretrieve.data.pixels.pages import require_one_image
+from rsretrieve.data.pixels.png_chunks import require_whole_png
 from rsretrieve.data.reading.raw_tile import (
     decoding_trouble,
     require_openable,
@@ -109,6 +110,7 @@ class Raster:
     taken: AcquisitionTime | None = None
     _picture: NDArray[Any] | None = None
     _looked: bool = False
+    _damage: str | None = None
 
     def picture(self) -> NDArray[Any] | None:
         """(C, H, W) all pixels of a JPEG, which GDAL decodes otherwise; else None."""
@@ -122,6 +124,18 @@ class Raster:
                 shape = (dataset.count, dataset.height, dataset.width)
                 self._picture = picture if picture is not None and picture.shape == shape else None
         return self._picture
+
+    def require_whole(self, tile_id: str) -> None:
+        """Raise a `TileError` if it is a damaged PNG, which GDAL reads without an error."""
+        if self._damage is None:
+            self._damage = ""
+            if self.dataset.driver == "PNG" and self.tile.location.is_local:
+                try:
+                    require_whole_png(tile_id, self.tile.path)
+                except TileError as error:
+                    self._damage = error.reason
+        if self._damage:
+            raise TileError(tile_id, self._damage)
 
     def close(self) -> None:
         """Close it."""
@@ -145,6 +159,8 @@ def open_raster(tile: Tile, expected: Expected = ANYTHING) -> Raster:
 
     # Plain images have no georeference, and need none.
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
+    # Alpha and nodata in one file: `Meaning` uses both.
+    warnings.filterwarnings("ignore", category=rasterio.errors.NodataShadowWarning)
     dataset = _opened(tile)
     if not tile.location.stack:
         _require_usable(tile, dataset)

@@ -21,6 +21,7 @@ from PIL import Image, UnidentifiedImageError
 from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.dates.header_dates import time_of_tiff_tag
 from rsretrieve.data.pixels.pages import is_animated
+from rsretrieve.data.pixels.png_chunks import require_whole_png
 from rsretrieve.data.reading.raw_tile import check_tile_size, decoding_trouble, too_many_pixels
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import MAX_PIXELS
@@ -43,6 +44,8 @@ _PLAIN_TAGS = {
 _OTHER_TAGS = frozenset((330, 338, 33550, 33922, 34264, 34735, 42112, 42113, 50844))
 """SubIFDs, ExtraSamples, the georeference (scale, tie points, transformation, keys, RPC), GDAL's
 metadata and nodata."""
+_PLACES = (273, 279, 324, 325)
+"""Where strips and tiles lie, and their sizes."""
 _DATE_TIME = 306
 _CUT_SHORT = "truncated"
 Pixels = NDArray[Any]
@@ -137,6 +140,8 @@ def _decoded(
                 if not any_side:
                     check_tile_size(tile.id, image.width, image.height)
                 allow_values(image.width * image.height * len(image.getbands()))
+                if image.format == "PNG":
+                    require_whole_png(tile.id, tile.path)
                 if jpeg_px is not None:
                     image.draft(None, (jpeg_px, jpeg_px))  # no effect on other formats
                 values = _values(image)
@@ -193,8 +198,14 @@ def _is_plain_tiff(image: Image.Image) -> bool:
     tags: Any = getattr(image, "tag_v2", None)
     if tags is None or image.mode not in ("L", "RGB") or tags.next:
         return False
+    if any(0 in _numbers(tags.get(tag)) for tag in _PLACES):  # a sparse file: GDAL fills it
+        return False
     plain = all(tags[tag] in allowed for tag, allowed in _PLAIN_TAGS.items() if tag in tags)
     return plain and 258 in tags and 262 in tags and not _OTHER_TAGS.intersection(tags)
+
+
+def _numbers(value: Any) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 def _has_mask(stream: BinaryIO) -> bool:

@@ -202,28 +202,36 @@ def _stored(
     if shape is not None:
         part |= {"out_shape": (len(bands), *shape), "resampling": Resampling[resampling]}
     with raster_errors(tile_id):
+        raster.require_whole(tile_id)
         picture = raster.picture()
         if picture is None:
             values = dataset.read(bands, **part)
         else:
             rows = slice(window.row, window.row + window.height)
             values = picture[:, rows, window.col : window.col + window.width]
-        mask = _mask(raster, part) if raster.meaning.masked else None
+        mask = _mask(raster, part, values)
     return values, mask
 
 
-def _mask(raster: Raster, part: dict[str, Any]) -> NDArray[np.bool_] | None:
-    """Where GDAL has a measurement, for every band; None: everywhere."""
-    bands, mask_band = list(raster.meaning.bands), raster.meaning.mask_band
-    if not raster.meaning.one_mask and not mask_band:
-        return none_if_all(raster.dataset.read_masks(bands, **part) > 0)
-    if "out_shape" in part:
-        part = part | {"out_shape": part["out_shape"][1:]}
-    read, band = raster.dataset.read_masks, bands[0]
-    if mask_band:
-        read, band = raster.dataset.read, mask_band
-    one = none_if_all(read(band, **part) > 0)
-    return None if one is None else np.broadcast_to(one, (len(bands), *one.shape))
+def _mask(raster: Raster, part: dict[str, Any], stored: NDArray[Any]) -> NDArray[np.bool_] | None:
+    """Where the file declares a measurement, for every band; None: everywhere.
+
+    GDAL uses the first of a mask, nodata values and alpha; a file may declare several.
+    """
+    meaning, masks = raster.meaning, list[NDArray[np.bool_]]()
+    of_a_band = part | ({"out_shape": part["out_shape"][1:]} if "out_shape" in part else {})
+    if meaning.masked and meaning.one_mask:
+        masks.append(raster.dataset.read_masks(meaning.bands[0], **of_a_band) > 0)
+    elif meaning.masked:
+        masks.append(raster.dataset.read_masks(list(meaning.bands), **part) > 0)
+    if meaning.mask_band:
+        masks.append(raster.dataset.read(meaning.mask_band, **of_a_band) > 0)
+    if (absent := meaning.is_nodata(stored)) is not None:
+        masks.append(~absent)
+    found = [one for one in masks if none_if_all(one) is not None]
+    if not found:
+        return None
+    return np.broadcast_to(np.logical_and.reduce(np.broadcast_arrays(*found)), stored.shape)
 
 
 def _decoded(raster: Raster, stored: NDArray[Any], mask: NDArray[np.bool_] | None) -> Decoded:

@@ -229,7 +229,13 @@ def _require_measurements(tile_id: str, dataset: Any, meaning: Meaning) -> None:
     Raises:
         TileError: naming the file.
     """
-    decoded = meaning.grey_levels or meaning.inks or meaning.mask_band
+    if meaning.has_more_masks:
+        raise TileError(
+            tile_id,
+            f"{_name(dataset)} declares several of nodata, a mask and transparency: index it by "
+            "itself, or leave all but one of them out",
+        )
+    decoded = meaning.grey_levels or meaning.inks
     if meaning.table is None and meaning.white is None and not decoded:
         return
     raise TileError(

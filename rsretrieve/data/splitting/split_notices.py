@@ -61,6 +61,14 @@ class SplitReport:
                 "are too high (--by-place keeps overlapping windows together)"
             )
 
+    def of_empty_lists(self, parts: Sequence[TileSet]) -> None:
+        """Say which lists have no tile."""
+        if empty := [name for name, part in zip(self.names, parts) if not len(part)]:
+            self.context.notice(
+                f"no tile in {', '.join(empty)}: {len(self.tiles)} tiles in "
+                f"{len(self.tiles.class_names)} classes are too few for these fractions"
+            )
+
     def of_cuts(self, left_out: int) -> None:
         """Say how many groups were cut into blocks, and how many tiles that left out."""
         if self.cuts:

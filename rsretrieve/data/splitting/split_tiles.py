@@ -100,8 +100,10 @@ def split_tiles(tiles: TileSet, choices: SplitChoices, context: RunContext) -> S
         TileError: a file cannot be opened, and the context is strict.
     """
     if not (choices.by_scene or choices.by_place):
-        parts = split_per_class(tiles, choices.fractions, choices.seed)
-        SplitReport(tiles, choices.names, context).of_windows(parts)
+        parts = split_per_class(tiles, choices.fractions, choices.seed, even=True)
+        report = SplitReport(tiles, choices.names, context)
+        report.of_windows(parts)
+        report.of_empty_lists(parts)
         return Split(tuple(parts), tiles.select([]), choices.names)
     located: Sequence[Located | None] = [NOWHERE] * len(tiles)
     if choices.by_place:

@@ -86,6 +86,16 @@ def test_parts_are_disjoint_complete_and_in_the_tiles_order(sizes, shares, seed)
 
 
 @unhurried
+@given(sizes, st.floats(0.1, 0.9), st.integers())
+def test_even_rounding_moves_a_cut_by_less_than_a_tile(sizes, fraction, seed):
+    tiles = labelled_tiles(**sizes)
+    first = split_per_class(tiles, [fraction, 1 - fraction], seed, even=True)[0]
+    for label, size in sizes.items():
+        count = sum(tile.label == label for tile in first)
+        assert abs(count - fraction * size) < 1 + 1e-6 or count == 1
+
+
+@unhurried
 @given(sizes, st.floats(0.1, 0.9), st.integers(), st.randoms())
 def test_neither_the_order_of_tiles_nor_other_classes_change_a_part(sizes, fraction, seed, random):
     tiles = labelled_tiles(**sizes)

@@ -44,6 +44,18 @@ def test_an_animation_is_refused(tmp_path, name, window):
     assert "frames" in refused(save_pages(tmp_path / name), window)
 
 
+def test_a_nitf_of_several_images_is_refused(tmp_path):
+    profile = {"width": 32, "height": 32, "count": 1, "dtype": "uint8"}
+    for count in (1, 2):
+        path = tmp_path / f"{count}.ntf"
+        with rasterio.open(path, "w", driver="NITF", NUMI=count, **profile) as dataset:
+            dataset.write(noise((1, 32, 32)))
+    assert read_raw(tile_at(tmp_path / "1.ntf")).values.shape == (1, 32, 32)
+    reason = refused(tmp_path / "2.ntf")
+    assert "2 pages" in reason
+    assert "NITF_IM:0:2.ntf" in reason
+
+
 @pytest.mark.parametrize("name", ["a.tif", "a.gif", "a.png", "a.webp"])
 def test_one_page_or_frame_is_an_image(tmp_path, name):
     assert read_raw(tile_at(save_pages(tmp_path / name, 1))).values.shape[1:] == (32, 32)

@@ -73,6 +73,25 @@ def everyone(found):
 
 
 @pytest.mark.medium
+@pytest.mark.parametrize("per_class", [2, 3, 5, 7])
+def test_small_classes_together_come_near_the_fractions(per_class):
+    """Each is cut at a whole tile; the same rounding for all would leave a list empty."""
+    names = [f"{label:03}/{number}" for label in range(200) for number in range(per_class)]
+    tiles = TileSet("t", tuple(Tile(name, name, name[:3]) for name in names))
+    found, said = split(tiles)
+    wanted = [0.7, 0.1, 0.2] if per_class > 3 else [max(0.7, 1 / per_class), 0.1, 0.2]
+    assert np.allclose(found.fractions, wanted, atol=0.04)
+    assert said == ""
+    assert all(Counter(tile.label for tile in part).most_common(1)[0][1] for part in found.parts)
+
+
+def test_an_empty_list_is_told():
+    tiles = TileSet("t", tuple(Tile(name, name, name) for name in "ab"))
+    found, said = split(tiles)
+    assert [len(part) for part in found.parts] == [2, 0, 0]
+    assert "no tile in val, test" in said
+
+
 def test_a_plain_split_puts_overlapping_windows_into_different_lists(tmp_path):
     found, said = split(windows_in(scene(tmp_path / "a.tif")))
     assert closest_m(found.parts) == -1
