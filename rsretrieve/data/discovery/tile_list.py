@@ -14,8 +14,9 @@ from rsretrieve._core.tables import Row, columns_of, encoding_notices, read_tabl
 from rsretrieve.data.dates.given_dates import DATE_COLUMNS, GivenDates
 from rsretrieve.data.labels.decided_rows import DECISION_COLUMNS, DecisionColumn, decision_cells
 from rsretrieve.data.labels.label_column import LabelColumn
+from rsretrieve.data.labels.labels import plain_name
 from rsretrieve.data.tile import Tile, TileSet
-from rsretrieve.data.window import Window, split_given_window
+from rsretrieve.data.window import Window, split_given_window, window_text
 from rsretrieve.errors import InvalidArgument, TableError
 
 
@@ -28,11 +29,15 @@ def tiles_in_list(source: Path) -> TileSet:
     tiles: dict[str, Tile] = {}
     repeated, rows = 0, _ListRows(source)
     for line, tile in rows:
-        known = tiles.setdefault(tile.id, tile)
+        key = _one_spelling(tile.id)
+        if (first := tiles.get(key)) is not None and not _is_same(first, tile):
+            key = f"{tile.id}\0"  # two files whose names differ by blanks only
+        known = tiles.setdefault(key, tile)
         if known is not tile:
             repeated += 1
-            if known != tile:
-                is_dated = replace(known, taken=tile.taken) == tile
+            again = tile if tile.id == known.id else replace(tile, id=known.id, path=known.path)
+            if known != again:
+                is_dated = replace(known, taken=again.taken) == again
                 what = "date" if is_dated else "path or label"
                 raise TableError(
                     f"{source}: line {line} names tile {tile.id!r} again, with another {what}",
@@ -45,6 +50,18 @@ def tiles_in_list(source: Path) -> TileSet:
     found = tuple(tiles.values())
     folder = str(source.parent)
     return TileSet(str(source), found, notices, folders=(folder,), labels_file=labelled)
+
+
+def _one_spelling(tile_id: str) -> str:
+    """A tile's id as it is compared with others; see `plain_name`."""
+    window = window_text(tile_id)
+    return plain_name(tile_id.rpartition("#")[0] if window else tile_id) + window
+
+
+def _is_same(one: Tile, other: Tile) -> bool:
+    if one.id == other.id:
+        return True
+    return os.path.normpath(one.path) == os.path.normpath(other.path)
 
 
 class _ListRows:

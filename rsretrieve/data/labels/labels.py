@@ -167,11 +167,11 @@ def by_tile_id(labels: Mapping[str, T], ids: Collection[str], source: Path | str
         return dict(labels)
     id_of: dict[str, str | None] = {}
     for tile_id in ids:
-        plain = _plain_name(tile_id)
+        plain = plain_name(tile_id)
         id_of[plain] = None if plain in id_of else tile_id
     found: dict[str, T] = {}
     for name, label in labels.items():
-        tile_id = name if name in ids else id_of.get(_plain_name(name)) or name
+        tile_id = name if name in ids else id_of.get(plain_name(name)) or name
         if found.setdefault(tile_id, label) != label:
             raise LabelsError(
                 f"{source} has two different rows for tile {tile_id!r}, which it spells "
@@ -181,6 +181,7 @@ def by_tile_id(labels: Mapping[str, T], ids: Collection[str], source: Path | str
     return found
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
+    """The one form of a tile's id, however a program spells it: by it, ids are compared."""
     plain = unicodedata.normalize("NFC", name).strip().replace("\\", "/")
     return plain.removeprefix("./")

@@ -288,6 +288,33 @@ def test_repeated_rows_are_folded_with_a_notice(tmp_path):
     assert tiles.notices == (f"{path}: 2 repeated rows were ignored",)
 
 
+SPELLINGS = {
+    "./": ("a.png", "./a.png"),
+    "a backslash": ("f/a.png", "f\\a.png"),
+    "zeros in a window": ("a.png#0,0,8,8", "a.png#00,0,8,8"),
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_list_that_spells_a_tile_in_two_ways_contradicts_itself_or_repeats(tmp_path, name):
+    one, other = SPELLINGS[name]
+    path = tmp_path / "list.csv"
+    path.write_text(f'tile,label\n"{one}",forest\n"{other}",river\n')
+    with pytest.raises(TableError, match="again, with another path or label"):
+        find_tiles(path)
+    path.write_text(f'tile,label\n"{one}",forest\n"{other}",forest\n')
+    found = find_tiles(path)
+    assert [tile.id for tile in found] == [one]
+    assert "1 repeated rows" in " ".join(found.notices)
+
+
+def test_files_whose_names_differ_by_blanks_are_two_tiles(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_text('tile,label\n" a.png",forest\na.png,river\na.png,river\n')
+    found = find_tiles(path)
+    assert [(tile.id, tile.label) for tile in found] == [(" a.png", "forest"), ("a.png", "river")]
+
+
 @pytest.mark.parametrize(
     ("column", "one", "other"), [("label", "forest", "water"), ("path", "x.png", "y.png")]
 )
