@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
+from rsretrieve._core.atomic_write import sha256_of_json
 from rsretrieve._core.locks import only_writer
 from rsretrieve.comparison.cell_contexts import CellContexts
 from rsretrieve.comparison.cell_training import CellTraining, train_cell
@@ -31,12 +31,13 @@ from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument, TrainingDiverged
 from rsretrieve.export.plots import figure_class
 from rsretrieve.network.device import choose_device
-from rsretrieve.network.metadata import DESCRIPTION_FILE, WEIGHTS_FILE, read_description
+from rsretrieve.network.metadata import read_description
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.network import check_backbone
 from rsretrieve.network.pretrained import check_weights
 from rsretrieve.training.frozen.feature_cache import FeatureCache
 from rsretrieve.training.initialize import starting_model
+from rsretrieve.training.run.identity import weights_digest
 
 FEWEST_SEEDS = 2
 _FATE = {True: "are made again", False: "count as unchanged (--overwrite makes them again)"}
@@ -258,7 +259,5 @@ class _Run:
 
     def _weights_digest(self, weights: str) -> str:
         if weights not in self._weights:
-            path = Path(weights)
-            file = path / WEIGHTS_FILE if (path / DESCRIPTION_FILE).is_file() else path
-            self._weights[weights] = sha256_of_file(file) if file.is_file() else weights
+            self._weights[weights] = weights_digest(weights)
         return self._weights[weights]

@@ -104,9 +104,9 @@ def _layout(store: IndexStore) -> dict[str, Any]:
 
 def _model_link(store: IndexStore, file_name: str) -> dict[str, str]:
     manifest = store.manifest
-    if manifest.model:
-        title = f"Model {Path(manifest.model).name}, fingerprint {manifest.model_fingerprint[:12]}"
-        return {"rel": "emb:model", "href": _uri(manifest.model), "title": title}
+    if (folder := manifest.model_path(store.folder)) is not None:
+        title = f"Model {folder.name}, fingerprint {manifest.model_fingerprint[:12]}"
+        return {"rel": "emb:model", "href": _uri(str(folder.absolute())), "title": title}
     return {
         "rel": "emb:model",
         "href": f"./{quote(file_name)}",

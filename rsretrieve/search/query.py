@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.paths import Location
 from rsretrieve.data.file_state import content_digest
 from rsretrieve.data.tile import Tile, Trust
 from rsretrieve.data.window import window_text
@@ -152,29 +154,33 @@ def rows_of_query(store: IndexStore, query: Query) -> set[int]:
         Row numbers, the rows of the examples themselves included.
     """
     own: set[int] = set()
+    # Thousands of windows may have one file.
+    content_of, find = cache(_content_of), cache(partial(find_rows, store.rows))
     for term in query.terms:
         if term.row is not None:
             row = store.rows[term.row]
             own.add(term.row)
-            own |= _rows_of_image(store, row.tile, row.content)
+            own |= _rows_of_image(store, row.tile, row.content, find)
         elif term.image is not None:
-            own |= _rows_of_image(store, term.image, _content_of(term.image))
+            own |= _rows_of_image(store, term.image, content_of(term.image.location), find)
     if query.any_term and query.picture is not None:  # a scene, which may be a tile of the index
-        own |= _rows_of_image(store, query.picture, _content_of(query.picture))
+        own |= _rows_of_image(store, query.picture, content_of(query.picture.location), find)
     return own
 
 
-def _content_of(image: Tile) -> str:
-    return content_digest(image.path) if image.location.is_local else ""
+def _content_of(place: Location) -> str:
+    return content_digest(place.text) if place.is_local else ""
 
 
-def _rows_of_image(store: IndexStore, tile: Tile, content: str) -> set[int]:
+def _rows_of_image(
+    store: IndexStore, tile: Tile, content: str, find: Callable[[str, str], NDArray[np.int64]]
+) -> set[int]:
     """The rows with this content and window; by path where one of both contents is unknown."""
     ids, window = store.rows.columns.column("id"), window_text(tile.id)
     contents = store.rows.columns.column("content")
 
     def rows_with(column: str, text: str) -> list[int]:
-        rows: list[int] = find_rows(store.rows, column, text).tolist() if text else []
+        rows: list[int] = find(column, text).tolist() if text else []
         return [row for row in rows if window_text(ids[row].as_py()) == window]
 
     by_path = rows_with("path", tile.location.absolute() if tile.path else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -98,13 +99,17 @@ def prepare_tiles(
     names = train.tiles.class_names
     _require_two_classes(train.tiles)
     _notice_small_classes(train.tiles, context)
+    examples = _examples(train, names)
+    held_out = _validation(validation_tiles, names, preprocessing, context)
+    if validation is not None and held_out is not None:
+        _notice_shared(examples, held_out, context)
     return PreparedTiles(
         class_names=names,
         preprocessing=preprocessing,
         tiles=train.tiles,
         files=files,
-        train=_examples(train, names),
-        validation=_validation(validation_tiles, names, preprocessing, context),
+        train=examples,
+        validation=held_out,
     )
 
 
@@ -180,6 +185,18 @@ def _examples(store: PixelStore, names: tuple[str, ...]) -> Examples:
     labels = [numbers[str(tile.label)] for tile in store.tiles]
     confirmed = [tile.confirmed is not None for tile in store.tiles]
     return Examples(store.pixels, np.array(labels, np.int64), np.array(confirmed, bool))
+
+
+def _notice_shared(train: Examples, validation: Examples, context: RunContext) -> None:
+    """Say how many validation tiles have the pixels of a training tile."""
+    trained = {blake2b(pixels.tobytes()).digest() for pixels in train.pixels}
+    shared = sum(blake2b(pixels.tobytes()).digest() in trained for pixels in validation.pixels)
+    if shared:
+        context.notice(
+            f"{shared} of {len(validation)} validation tiles are training tiles, or copies of "
+            "them: validation figures are too high, and which epoch is kept may be wrong "
+            "(rsretrieve split makes lists without common tiles)"
+        )
 
 
 def _require_two_classes(tiles: TileSet) -> None:

@@ -168,11 +168,13 @@ def test_given_validation_tiles_are_taken_and_nothing_is_held_back(
 def test_validation_tiles_of_unknown_labels_are_left_out_with_a_notice(
     prepare: Prepare, tiles: TileSet, events: list[Event]
 ) -> None:
-    train, validation = of_class(tiles, "water", "road"), of_class(tiles, "water", "forest")
+    water = [i for i, tile in enumerate(tiles) if tile.label == "water"]
+    train = of_class(tiles.select([i for i in range(len(tiles)) if i != water[0]]), "water", "road")
     foreign = len(of_class(tiles, "forest"))
-    prepared = prepare(train, validation)
+    forest = [i for i, tile in enumerate(tiles) if tile.label == "forest"]
+    prepared = prepare(train, tiles.select(sorted((water[0], *forest))))
     assert prepared.validation is not None
-    assert len(prepared.validation.labels) == len(of_class(tiles, "water"))
+    assert len(prepared.validation.labels) == 1
     assert set(prepared.validation.labels.tolist()) == {prepared.class_names.index("water")}
     assert notices(events) == [
         f"{foreign} validation tiles have no label of a trained class and are left out"
@@ -266,3 +268,18 @@ def test_a_strict_log_ends_where_a_tile_cannot_be_read_again(
     whole = prepare(tiles)
     with pytest.raises(TileError, match="no such file"):
         read_again(replace(whole, tiles=broken(whole.tiles, 3)), 24, RunContext(strict=True))
+
+
+def test_validation_tiles_that_are_training_tiles_or_copies_are_told(
+    tiles: TileSet, prepare: Prepare, events: list[Event], tmp_path: Path
+) -> None:
+    apart = [tiles.select(rows) for rows in (range(0, len(tiles), 2), range(1, len(tiles), 2))]
+    prepare(apart[0], apart[1])
+    assert not any("copies" in text for text in notices(events))
+    copy = replace(tiles[0], id="copy", path=str(tmp_path / Path(tiles[0].path).name))
+    Path(copy.path).write_bytes(Path(tiles[0].path).read_bytes())
+    shared = replace(apart[1], tiles=(*apart[1].tiles, tiles[2], copy))
+    prepare(apart[0], shared)
+    [told] = [text for text in notices(events) if "copies" in text]
+    assert told.startswith(f"2 of {len(shared)} validation tiles")
+    assert "rsretrieve split" in told

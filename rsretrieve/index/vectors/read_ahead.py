@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_MOST_ROWS = 4096  # of more, most pages are needed more than once, and the calls cost more
+MOST_ROWS = 4096  # of more, most pages are needed more than once, and the calls cost more
 
 Advise = Callable[[mmap.mmap, int, int], None]
 """Announces that bytes of a map will be needed: the map, the first byte, how many."""
@@ -32,7 +32,7 @@ def read_ahead(stored: Any, rows: NDArray[np.int64], advise: Advise = _will_need
         advise: announces bytes to the system.
     """
     mapped = getattr(stored, "_mmap", None)
-    if not isinstance(mapped, mmap.mmap) or rows.size > _MOST_ROWS:
+    if not isinstance(mapped, mmap.mmap) or rows.size > MOST_ROWS:
         return
     width = stored.strides[0]
     # The map begins at a page of the file, and the array some bytes after it.

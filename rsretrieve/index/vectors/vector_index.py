@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.machine.memory import available_bytes
 from rsretrieve.errors import IndexDamaged, ran_out_of_memory
 from rsretrieve.index.vectors.coarse_graph import visit_for_search
 from rsretrieve.index.vectors.faiss_checks import read_checked
@@ -29,7 +30,7 @@ from rsretrieve.index.vectors.fit import (
     update_rows,
 )
 from rsretrieve.index.vectors.named_files import refuse_named_files
-from rsretrieve.index.vectors.read_ahead import read_ahead
+from rsretrieve.index.vectors.read_ahead import MOST_ROWS, read_ahead
 
 RERANKED = 1 << 25  # numbers gathered at once for reranking: 128 MiB
 RERANK = "rerank"
@@ -182,7 +183,11 @@ class VectorIndex:
         """(Q, C) float32, similarities by the stored vectors; row −1 has the lowest float."""
         similarities = np.empty(rows.shape, np.float32)
         stored: Any = self._stored
-        block = max(1, RERANKED // max(1, rows.shape[1] * self.dimensions))
+        most = RERANKED // self.dimensions
+        if rows.size > MOST_ROWS and stored.nbytes > available_bytes():
+            # Each row is read from the disk: with megabytes around it, if nobody says which ones.
+            most = MOST_ROWS
+        block = max(1, most // max(1, rows.shape[1]))
         for start in range(0, len(rows), block):
             part = slice(start, start + block)
             read_ahead(stored, rows[part])

@@ -25,6 +25,8 @@ _TRUSTED = 0.8
 _PENALTIES = (0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 _MOST_FITTED = 50_000  # pairs that a map is fitted to
 _LEAST_SCALE = 1e-12
+_LEAST_SPREAD = 1e-6  # less is rounding: vectors have unit length
+_MEAN_DISTANCE = 1.2533  # from the mean distance to the median to the standard deviation
 _MAD = 1.4826  # from the median absolute deviation to the standard deviation of a normal
 
 
@@ -61,11 +63,22 @@ def score_changes(
     similarity = np.einsum("ij,ij->i", one, other, dtype=np.float64)
     change = _change(one, other, seed) if len(one) else np.empty(0)
     middle = float(np.median(change)) if len(change) else 0.0
-    spread = _MAD * float(np.median(np.abs(change - middle))) if len(change) else 0.0
+    spread = _spread(change - middle) if len(change) else 0.0
     deviation = (change - middle) / spread if spread > 0 else np.zeros(len(change))
     means = [dates.mean(axis=0, dtype=np.float64) for dates in (one, other) if len(one)]
     shift = float(np.linalg.norm(means[1] - means[0])) if means else 0.0
     return ChangeScores(change, deviation, similarity, shift)
+
+
+def _spread(beside: Floats) -> float:
+    """The standard deviation of values around their median, by robust estimates.
+
+    Where most values are equal, as those of unchanged files are, by the mean distance (Iglewicz and
+    Hoaglin, How to Detect and Handle Outliers, 1993).
+    """
+    distances = np.abs(beside)
+    spread = _MAD * float(np.median(distances))
+    return spread if spread > _LEAST_SPREAD else _MEAN_DISTANCE * float(distances.mean())
 
 
 def _change(one: Vectors, other: Vectors, seed: int) -> Floats:

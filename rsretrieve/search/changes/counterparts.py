@@ -6,7 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from rsretrieve.data.window import window_text
@@ -16,6 +20,7 @@ from rsretrieve.index.store.tile_table import TileTable
 _NEAR = 0.25
 """Greatest distance of two centres, as a share of the smaller tile's half diagonal."""
 _SAME_SIZE = 1.25  # greatest ratio of two half diagonals
+_SAME_PLACE = 1e-3  # greatest distance, as a share of the half diagonal, of one place's tiles
 _LEAST_RADIUS = 1e-12
 
 Rows = NDArray[np.int64]
@@ -29,6 +34,8 @@ class Counterparts:
         before, after: (M,) int64, rows of the two indexes.
         alone_before, alone_after: number of tiles without a counterpart.
         by_name: number of pairs that were matched by name because they have no georeference.
+        repeated_before, repeated_after: number of tiles of a place that has a later one on its
+            side, which is compared instead.
     """
 
     before: Rows
@@ -36,6 +43,8 @@ class Counterparts:
     alone_before: int
     alone_after: int
     by_name: int
+    repeated_before: int = 0
+    repeated_after: int = 0
 
 
 def match_tiles(
@@ -45,7 +54,8 @@ def match_tiles(
 
     Two tiles are at the same place if each is the nearest to the other, their centres are close
     compared with their size, and their sizes are similar. Without a georeference, tiles have the
-    same name if they have the same id, or are the same window of the only file of each side.
+    same name if they have the same id, or are the same window of the only file of each side. Of
+    several tiles of one side at exactly the same place, the one with the latest date is matched.
 
     Args:
         before: the tiles of an index.
@@ -54,18 +64,21 @@ def match_tiles(
         after_rows: (Q,) int64, rising, the rows of the second to match.
     """
     one, other = _Places.of(before, before_rows), _Places.of(after, after_rows)
-    by_place = _same_place(one, other)
+    latest = _latest(before, one), _latest(after, other)
+    by_place = _same_place(*latest)
     left = [np.setdiff1d(before_rows, one.rows), np.setdiff1d(after_rows, other.rows)]
     by_name = _same_name(before, after, left[0], left[1])
     first = np.concatenate((by_place[0], by_name[0]))
     second = np.concatenate((by_place[1], by_name[1]))
     order = np.argsort(first, kind="stable")
+    repeated = len(one.rows) - len(latest[0].rows), len(other.rows) - len(latest[1].rows)
     return Counterparts(
         first[order],
         second[order],
-        len(before_rows) - len(first),
-        len(after_rows) - len(second),
+        len(before_rows) - len(first) - repeated[0],
+        len(after_rows) - len(second) - repeated[1],
         len(by_name[0]),
+        *repeated,
     )
 
 
@@ -97,6 +110,31 @@ class _Places:
         radii = np.maximum.reduceat(np.linalg.norm(points - centres[owner], axis=1), starts)
         chosen = np.isin(found.rows, rows)
         return cls(found.rows[chosen], centres[chosen], radii[chosen])
+
+    def taken(self, chosen: NDArray[np.int64]) -> _Places:
+        """Some of the tiles."""
+        return _Places(self.rows[chosen], self.centres[chosen], self.radii[chosen])
+
+
+def _latest(table: TileTable, places: _Places) -> _Places:
+    """One tile of each place: that with the latest date, or the last row of those without dates."""
+    count = len(places.rows)
+    if count < 2:
+        return places
+    tree, reach = cKDTree(places.centres), _SAME_PLACE * np.maximum(places.radii, _LEAST_RADIUS)
+    distances, _ = tree.query(places.centres, k=2)
+    several = np.flatnonzero(distances[:, 1] <= reach)
+    if not len(several):
+        return places
+    near = tree.query_ball_point(places.centres[several], reach[several])
+    first, second = np.repeat(several, [len(one) for one in near]), np.concatenate(near).astype(int)
+    linked = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
+    _, group = connected_components(linked, directed=False)
+    starts = taken(table.columns.column("datetime"), places.rows).cast(pyarrow.int64())
+    dates = pc.fill_null(starts, np.iinfo(np.int64).min).to_numpy(zero_copy_only=False)
+    order = np.lexsort((places.rows, dates, group))
+    is_last = np.append(np.diff(group[order]) != 0, True)
+    return places.taken(np.sort(order[is_last]))
 
 
 def _same_place(one: _Places, other: _Places) -> tuple[Rows, Rows]:

@@ -15,6 +15,8 @@ from rsretrieve.search.changes.counterparts import Counterparts, match_tiles
 from rsretrieve.search.date_filter import date_notices, taken_within
 from rsretrieve.search.similarity_map import SceneWindows, SimilarityMap, map_of_values
 
+_FEW_PLACES = 3  # with fewer, half of them or more are the overall shift
+
 
 @dataclass(frozen=True)
 class Side:
@@ -167,9 +169,15 @@ def _model(fingerprint: str) -> str:
 
 def _notices(before: Side, after: Side, found: Counterparts) -> list[str]:
     notices = []
-    for side, alone in ((before, found.alone_before), (after, found.alone_after)):
+    sides = (before, found.alone_before, found.repeated_before)
+    for side, alone, repeated in (sides, (after, found.alone_after, found.repeated_after)):
+        dated = "" if side.taken is None else f" ({side.dates})"
+        if repeated:
+            notices.append(
+                f"{repeated:,} tiles of {side.store.folder}{dated} have a later tile of the same "
+                "place, which is compared instead; a narrower interval of dates chooses another"
+            )
         if alone:
-            dated = "" if side.taken is None else f" ({side.dates})"
             notices.append(
                 f"{alone:,} tiles of {side.store.folder}{dated} have no counterpart and are left "
                 "out"
@@ -184,6 +192,8 @@ def _notices(before: Side, after: Side, found: Counterparts) -> list[str]:
         notices.append(
             f"only {len(found.before)} places: the overall shift is the median difference, which "
             f"is coarse (from {LEAST_PAIRS} places on it is fitted)"
+            + ", and changes cannot be told from it"
+            * (len(found.before) < _FEW_PLACES)
         )
     if not before.store.manifest.model_fingerprint:
         notices.append(

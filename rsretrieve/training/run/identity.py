@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve._core.atomic_write import sha256_of_json
+from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
+from rsretrieve.network.metadata import DESCRIPTION_FILE, TILES_FILE, WEIGHTS_FILE
 from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.step import TrainingSettings
@@ -44,11 +46,32 @@ def training_identity(
         "bands": list(prepared.preprocessing.bands),
         "preprocessing": sha256_of_json(prepared.preprocessing.to_json())[:16],
         "weights": weights,
+        "content of the weights": weights_digest(weights),
         "--batch-size auto": "given" if settings.micro_batches else "not given",
         "seed": settings.seed,
         "device": settings.device.type,
         "precision": str(settings.precision),
     }
+
+
+def weights_digest(weights: str) -> str:
+    """Digest the content of weights.
+
+    Args:
+        weights: a file, a folder with a model, or a name.
+
+    Returns:
+        64 hexadecimal digits, two such numbers for a model with a record of its tiles, which gives
+        starting features; the name itself if it is no path.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    path = Path(weights)
+    files = [path]
+    if (path / DESCRIPTION_FILE).is_file():
+        files = [path / WEIGHTS_FILE, path / TILES_FILE]
+    return " ".join(sha256_of_file(file) for file in files if file.is_file()) or weights
 
 
 def digest_arrays(*arrays: NDArray[Any]) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from rsretrieve.index.vectors.read_ahead import read_ahead
+from rsretrieve.index.vectors.vector_index import VectorIndex
+from tests.support.indexes.vectors import clustered_rows
 
 
 class Asked:
@@ -58,3 +60,28 @@ def test_arrays_in_memory_and_very_many_rows_are_left_alone(stored: Any) -> None
     for array, rows in ((np.zeros((9, 2)), np.arange(9)), (stored, np.zeros(5000, np.int64))):
         read_ahead(array, rows, advise=asked.note)
     assert asked.ranges == []
+
+
+@pytest.mark.parametrize(("available", "expected"), [(0, 5), (1 << 40, 0)])
+def test_many_candidates_are_read_ahead_where_the_vectors_exceed_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, available: int, expected: int
+) -> None:
+    np.save(tmp_path / "v.npy", clustered_rows(600, 16, 8, 0))
+    stored = np.load(tmp_path / "v.npy", mmap_mode="r")
+    index = VectorIndex.build(stored, "IVF8,SQ8")
+    index.set_parameter("nprobe", 8)
+    index.set_parameter("rerank", 8)
+    before = index.search(stored[:25], 10)
+    module = "rsretrieve.index.vectors"
+    monkeypatch.setattr(f"{module}.read_ahead.MOST_ROWS", 400)
+    monkeypatch.setattr(f"{module}.vector_index.MOST_ROWS", 400)
+    monkeypatch.setattr(f"{module}.vector_index.available_bytes", lambda: available)
+    asked: list[int] = []
+
+    def noted(_: object, rows: Any) -> None:
+        asked.append(rows.size)
+
+    monkeypatch.setattr(f"{module}.vector_index.read_ahead", noted)
+    found = index.search(stored[:25], 10)
+    assert [size for size in asked if size <= 400] == [400] * expected
+    assert all(np.array_equal(*pair) for pair in zip(before, found))

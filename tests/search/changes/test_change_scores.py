@@ -59,6 +59,17 @@ def test_nothing_changed_where_both_dates_are_equal():
     assert found.shift == 0
 
 
+@pytest.mark.parametrize("rows", [6, 40, 300])
+def test_few_changes_among_files_that_are_equal_stand_out(rows):
+    before = unit_rows(rows, 16, 0)
+    after = before.copy()
+    after[[1, 4]] = -before[[1, 4]]
+    scores = score_changes(before, after)
+    others = np.delete(scores.deviation, [1, 4])
+    assert scores.deviation[[1, 4]].min() > max(1, others.max())
+    assert np.isfinite(scores.deviation).all()
+
+
 def test_no_pair_has_no_score():
     empty = np.empty((0, 8), np.float32)
     assert len(score_changes(empty, empty).change) == 0

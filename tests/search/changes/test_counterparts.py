@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import cos, hypot, radians
 
 import numpy as np
 import pytest
 
+from rsretrieve.data.dates.acquisition_time import AcquisitionTime
+from rsretrieve.data.dates.periods import Period
 from rsretrieve.data.window import Window
 from rsretrieve.index.store.tile_table import IndexedTile, TileTable
 from rsretrieve.search.changes.counterparts import match_tiles
@@ -55,6 +58,26 @@ def test_places_that_one_side_lacks_are_alone():
     windows = grid(6, 4, 32, 32)
     found = match(placed("/a.tif", windows[:20]), placed("/b.tif", windows[5:]))
     assert (len(found.before), found.alone_before, found.alone_after) == (15, 5, 4)
+
+
+def test_of_several_dates_of_a_place_the_latest_is_compared():
+    windows = grid(4, 3, 32, 16)
+    days = [3, 7, None, 5]
+    rows = [
+        replace(row, taken=None if day is None else AcquisitionTime(Period(day, day)))
+        for number, day in enumerate(days)
+        for row in placed(f"/a{number}.tif", windows)
+    ]
+    order = np.random.default_rng(0).permutation(len(rows))
+    many, one = [rows[i] for i in order], placed("/b.tif", windows)
+    for found, sides in ((match(many, one), "before"), (match(one, many), "after")):
+        assert len(found.before) == len(windows)
+        chosen = getattr(found, sides)
+        assert {many[row].path for row in chosen} == {"/a1.tif"}
+        assert (found.repeated_before, found.repeated_after) == (
+            (36, 0) if sides == "before" else (0, 36)
+        )
+        assert (found.alone_before, found.alone_after) == (0, 0)
 
 
 def test_overlapping_windows_find_their_own_place():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rsretrieve.training.run.identity import digest_arrays
+from rsretrieve.training.run.identity import digest_arrays, weights_digest
 
 
 def test_a_digest_of_tiles_hangs_on_all_that_is_learned_from_and_takes_no_copy(
@@ -34,3 +34,19 @@ def test_a_digest_of_tiles_hangs_on_all_that_is_learned_from_and_takes_no_copy(
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak_bytes < 1 << 20 < large.nbytes
+
+
+def test_the_content_of_weights_counts_not_only_their_name(tmp_path: Path) -> None:
+    file, folder = tmp_path / "w.safetensors", tmp_path / "model"
+    folder.mkdir()
+    found = {weights_digest("imagenet"), weights_digest(str(file))}
+    for content in (b"one", b"two"):
+        file.write_bytes(content)
+        found.add(weights_digest(str(file)))
+    for name in ("model.json", "model.safetensors", "tiles.parquet"):
+        (folder / name).write_bytes(b"x")
+        found.add(weights_digest(str(folder)))
+    (folder / "tiles.parquet").write_bytes(b"other")
+    found.add(weights_digest(str(folder)))
+    assert len(found) == 8
+    assert weights_digest("imagenet") == "imagenet"
