@@ -14,6 +14,9 @@ SAMPLED, NEAREST = 400, 10
 COMPARED_BLOCK = 16_384  # vectors compared with the whole sample at once: 26 MB
 _TOLERANCE = 1e-5  # of float32 similarities
 _RERANKS = (2, 4, 8, 16, 32, 64, 128)
+_RERANKS_OF_MANY = (*_RERANKS, 256, 512)
+_MANY = 10_000_000
+"""From so many vectors on, more candidates are tried: the denser they lie, the closer the codes."""
 _PLATEAU_FROM, _PLATEAU_GAIN = 16, 0.002
 """A compressed index whose recall gains less when twice as many cells are probed, from 16 on, lacks
 candidates to rerank, not cells: without this, it would be searched to the last cell."""
@@ -130,7 +133,9 @@ def tune(
 
 def _reranks(index: VectorIndex) -> tuple[int, ...]:
     """Numbers of candidates a hit to try."""
-    return _RERANKS if index.is_lossy else (1,)
+    if not index.is_lossy:
+        return (1,)
+    return _RERANKS if len(index) < _MANY else _RERANKS_OF_MANY
 
 
 def _set_cheapest(
