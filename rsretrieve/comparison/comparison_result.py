@@ -83,7 +83,7 @@ class Comparison:
         ...     **quick,
         ... )
         >>> [one.name for one in found.summaries], len(found.queries)
-        (['dimensions=8', 'dimensions=64'], 54)
+        (['dimensions=8', 'dimensions=64'], 57)
         >>> found.to_json()["verdict"] == found.verdict
         True
         >>> found.cell_row(found.results[0])["dimensions"]
