@@ -48,7 +48,7 @@ class TileLists:
         >>> import rsretrieve
         >>> lists = rsretrieve.split("tiles")
         >>> len(lists.train), len(lists.val), len(lists.test)
-        (99, 18, 27)
+        (99, 17, 28)
     """
 
     def __init__(self, split: Split, tiles: Tiles) -> None:

@@ -84,7 +84,8 @@ class Changes(PlacedFiles):
             paths.check()
             for store in self._stores():
                 paths.check_tiles(partial(store.rows.column, "path"))
-            scenes = scenes_to_map(self.found.after.store, target, overwrite=replaces)
+            later = self.found.after
+            scenes = scenes_to_map(later.store, target, overwrite=replaces, rows=later.rows)
             call.notice(*write_change_maps(target, self.found, scenes, overwrite=replaces))
 
     def to_sheet(

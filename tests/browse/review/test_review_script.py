@@ -46,7 +46,8 @@ new Function(process.argv[1] + `;
   Decisions.restore();
   const begun = [...Decisions.of];
   Decisions.set(1, "accept", "water");
-  load({ name: "old.csv", text: async () => globalThis.loadedText });
+  const bytes = new TextEncoder().encode(globalThis.loadedText);
+  load({ name: "old.csv", arrayBuffer: async () => bytes });
   setTimeout(() => {
     console.log(JSON.stringify({ begun, sent: sentBodies, said, of: [...Decisions.of],
       others: [...Decisions.others.keys()], kept: Decisions.kept }));
