@@ -49,13 +49,16 @@ def _own_map_files(folder: Path) -> frozenset[str]:
 MAPS_FOLDER = FolderKind("similarity maps", LIST_FILE, _own_map_files, frozenset({LIST_FILE}))
 
 
-def scenes_to_map(store: IndexStore, path: Path, *, overwrite: bool) -> list[SceneWindows]:
+def scenes_to_map(
+    store: IndexStore, path: Path, *, overwrite: bool, rows: NDArray[np.int64] | None = None
+) -> list[SceneWindows]:
     """The scenes of an index, checked before the work starts.
 
     Args:
         store: the index.
         path: a GeoTIFF, or a folder.
         overwrite: replace an existing output.
+        rows: only scenes with one of these rows; None for all.
 
     Raises:
         InvalidArgument: the path has the suffix of another format.
@@ -67,7 +70,9 @@ def scenes_to_map(store: IndexStore, path: Path, *, overwrite: bool) -> list[Sce
             f"{path}: a similarity map is a GeoTIFF, not {path.suffix}",
             hint="give a name that ends in .tif; or a folder, for a map of each scene",
         )
-    scenes = scenes_of(store)
+    scenes = [
+        scene for scene in scenes_of(store) if rows is None or np.isin(scene.rows, rows).any()
+    ]
     kind = None if is_one_raster(path) else MAPS_FOLDER
     refuse_to_overwrite(path, overwrite=overwrite, kind=kind)
     if is_one_raster(path) and len(scenes) > 1:

@@ -113,12 +113,10 @@ def change(
         late = early if len(indexes) < _TWO else open_index(later)
         for store in (early, late):
             paths.check_tiles(partial(store.rows.column, "path"))
-        scenes = outputs.scenes(late)
-        found = find_changes(
-            Side(early, intervals[0], before_dates or ""),
-            Side(late, intervals[1], after_dates or ""),
-            seed,
-        )
+        before = Side(early, intervals[0], before_dates or "")
+        after = Side(late, intervals[1], after_dates or "")
+        scenes = outputs.scenes(after)
+        found = find_changes(before, after, seed)
         terminal.notice(*found.notices)
         outputs.write(found, scenes, k, terminal)
         terminal.result(change_json(found, k), change_summary(found), change_rows(found, k))

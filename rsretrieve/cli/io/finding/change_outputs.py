@@ -12,8 +12,7 @@ from rsretrieve.cli.terminal import Terminal
 from rsretrieve.export.output_paths import OutputPaths, is_one_raster
 
 if TYPE_CHECKING:
-    from rsretrieve.index.store.folder import IndexStore
-    from rsretrieve.search.changes.find_changes import Changes
+    from rsretrieve.search.changes.find_changes import Changes, Side
     from rsretrieve.search.similarity_map import SceneWindows
 
 
@@ -42,13 +41,13 @@ class ChangeOutputs:
             return OutputPaths(files, maps, inputs, self.overwrite)
         return OutputPaths({**files, **maps}, inputs=inputs, overwrite=self.overwrite)
 
-    def scenes(self, store: IndexStore) -> list[SceneWindows]:
-        """The scenes of the later index whose maps are wanted, checked before the work."""
+    def scenes(self, later: Side) -> list[SceneWindows]:
+        """The scenes of the later date whose maps are wanted, checked before the work."""
         if self.geotiff is None:
             return []
         from rsretrieve.export.similarity_rasters import scenes_to_map
 
-        return scenes_to_map(store, self.geotiff, overwrite=self.overwrite)
+        return scenes_to_map(later.store, self.geotiff, overwrite=self.overwrite, rows=later.rows)
 
     def write(
         self, found: Changes, scenes: list[SceneWindows], count: int, terminal: Terminal
