@@ -102,12 +102,15 @@ def predict_index(
         "filling the index": _filling_s(rates, parts, count),
         "measuring recall": _tuning_s(rates, parts, count),
     }
-    writing = rates.digest_s * disk + rates.row_s * count
+    second = index_bytes if _is_filled_on_disk(plan, index_bytes) else 0
+    written = disk + second  # the lists are written twice: in shards, and as a whole
+    digesting = rates.digest_s * disk + rates.row_s * count
     seconds = seconds_of_tiles(tiles, count, start)
     seconds |= {name: rates.on_one_core(one) for name, one in on_one_core.items()}
     seconds |= {name: one / rates.cores for name, one in on_all_cores.items()}
-    seconds["writing"] = rates.on_one_core(writing) + rates.write_s * disk
-    used = sum(on_one_core.values()) + sum(on_all_cores.values()) + writing
+    seconds["writing"] = rates.on_one_core(digesting) + rates.write_s * written
+    used = sum(on_one_core.values()) + sum(on_all_cores.values())
+    used += digesting + rates.write_processor_s * written
     used += processor_of_tiles(tiles, count, start)
     sample_bytes = trained_on(parts.cells, count) * 4 * rates.dimensions
     # The sample that trains the index is given up before the index is filled.
@@ -117,7 +120,6 @@ def predict_index(
     is_bounded = tiles is None or is_long_list
     memory += _rows_bytes(rates, count, tiles, is_bounded=is_bounded)
     files = 0 if tiles is None else int(tiles.file_bytes * count)
-    second = index_bytes if _is_filled_on_disk(plan, index_bytes) else 0
     rows_bytes = int((rates.row_bytes + _ID_BYTES) * count) if count > FEW_ROWS else 0
     temporary = vector_bytes + rows_bytes if is_bounded else 0
     return Prediction(

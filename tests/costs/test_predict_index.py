@@ -41,12 +41,17 @@ RATES = MachineRates(
 def test_the_steps_are_the_rates_times_what_is_done() -> None:
     plan = plan_index(1_000_000, 128, 10**9, IndexGoal())
     assert plan.faiss_key == "IVF2048,Flat"
-    steps = predict_index(RATES, plan, 1_000_000, None).seconds
+    predicted = predict_index(RATES, plan, 1_000_000, None)
+    steps = predicted.seconds
     assert steps["reading embeddings"] == pytest.approx(0.1)
     assert steps["fitting cells"] == pytest.approx(10 * 64 * 2048 * 2048 * 2e-9)
     assert steps["filling the index"] == pytest.approx(1_000_000 * (2048 * 1e-9 + 1e-6))
-    written = plan.predicted_bytes + 512 * 1_000_000 + 10 * 1_000_000
-    assert steps["writing"] == pytest.approx(2e-9 * written + 1.0)
+    kept = plan.predicted_bytes + 512 * 1_000_000 + 10 * 1_000_000
+    written = kept + plan.predicted_bytes  # in shards, and as a whole
+    assert steps["writing"] == pytest.approx(1e-9 * kept + 1e-9 * written + 1.0)
+    rates = replace(RATES, write_processor_s=3e-9)
+    used = predict_index(rates, plan, 1_000_000, None).processor_seconds
+    assert used - predicted.processor_seconds == pytest.approx(3e-9 * written)
 
 
 def test_tiles_add_the_time_to_embed_them_and_the_memory_to_hold_them() -> None:
