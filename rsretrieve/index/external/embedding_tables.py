@@ -84,8 +84,12 @@ def open_table(path: Path, id_column: str | None = None) -> Iterator[EmbeddingTa
 def _text_columns(path: Path, id_column: str | None) -> dict[str, pyarrow.DataType]:
     """The columns of a CSV that hold texts, also where all look like numbers, as `0001` does."""
     texts = {*ID_COLUMNS, "label", "path", (id_column or "").strip().lower()}
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        names: list[str] = next(python_csv.reader(stream), [])
+    names: list[str] = []
+    with (
+        path.open(encoding="utf-8-sig", errors="replace", newline="") as stream,
+        suppress(python_csv.Error),  # pyarrow says what is wrong
+    ):
+        names = next(python_csv.reader(stream), [])
     return {name: pyarrow.string() for name in names if name.strip().lower() in texts}
 
 

@@ -452,6 +452,13 @@ def test_ids_labels_and_paths_of_a_csv_are_what_is_written(
     assert [row.path for row in found.rows] == [f"x/{text}" for text in TEXTS[name]]
 
 
+@pytest.mark.parametrize("content", [b'"id' + b"x" * 200_000, b"\0\0\n1,2\n", b"", b"\xff\xfe\n"])
+def test_a_csv_without_a_sound_header_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "v.csv").write_bytes(content)
+    with pytest.raises(TableError, match=r"v\.csv"):
+        read(tmp_path / "v.csv")
+
+
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i2"])
 def test_whole_numbers_of_an_array_are_told_as_those_of_a_table(tmp_path: Path, dtype: str) -> None:
     vectors = np.arange(1, 13).reshape(3, 4).astype(dtype)
