@@ -131,7 +131,7 @@ def read_decisions(path: Path) -> DecisionsFile:
                 f"{place} is a second decision on tile {row['tile']!r}",
                 hint="keep one row per tile",
             )
-        decisions[row["tile"]] = _decision(row, labels, f"{path}: line {line}", line)
+        decisions[row["tile"]] = _decision(row, labels, place, line)
         is_from_page = "given_label" in row
         if (found := _origin(row)) is not None:
             if origin and origin.digest and found.digest not in ("", origin.digest):

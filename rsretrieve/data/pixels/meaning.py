@@ -222,7 +222,7 @@ def _unused_nodata(
 def _holds(kind: np.dtype[Any], value: float) -> bool:
     """Whether a type has a value that may be compared: NaN may not, and is no measurement."""
     if kind.kind == "f":
-        return not np.isnan(value)
+        return abs(value) <= float(np.finfo(kind).max)
     if kind.kind not in "iu" or not float(value).is_integer():
         return False
     return bool(np.iinfo(kind).min <= value <= np.iinfo(kind).max)

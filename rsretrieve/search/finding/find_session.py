@@ -106,7 +106,7 @@ class FindSession:
             return ()
         return (
             f"{len(tiles)} examples were answered otherwise in this session, and the answers count "
-            f"({some_of(tiles)}); to change them, give the new answers with --answers",
+            f"({some_of(tiles)}); answer again to change them",
         )
 
     def with_answers(self, answers: Mapping[str, Answer]) -> FindSession:

@@ -11,6 +11,7 @@ import rasterio
 
 from rsretrieve._core.paths import stack_path
 from rsretrieve.data.notes import Note
+from rsretrieve.data.pixels.meaning import Meaning
 from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.reading.raster_reader import read_raster
 from rsretrieve.data.tile import Tile
@@ -77,6 +78,29 @@ def test_invalid_pixels_do_not_spread_in_coarser_reads(tmp_path: Path, dtype: st
     found = read_raster(Tile("a", str(path), window=Window(0, 0, SIDE, SIDE, read_px=8)))
     assert found.valid is not None
     assert found.values[found.valid].min() >= 50
+
+
+@pytest.mark.parametrize("nodata", [float("nan"), float("-inf")])
+def test_nodata_that_no_value_has_beside_a_mask_leaves_the_mask(
+    tmp_path: Path, nodata: float
+) -> None:
+    path = tmp_path / "a.tif"
+    profile = {"width": SIDE, "height": SIDE, "count": 1, "dtype": "float32", "nodata": nodata}
+    with rasterio.open(path, "w", **profile) as dataset:
+        dataset.write(np.ones((1, SIDE, SIDE), np.float32))
+        dataset.write_mask(np.eye(SIDE, dtype=np.uint8) * 255)
+    found = read_raw(Tile("a", str(path)))
+    assert found.valid is not None
+    assert (found.valid[0] == np.eye(SIDE, dtype=bool)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int16", "uint8"])
+@pytest.mark.parametrize("nodata", [-1.7976931348623157e308, 1e39, 0.5, float("nan")])
+def test_nodata_beyond_the_type_is_that_of_no_value(dtype: str, nodata: float) -> None:
+    """Other programs write such values; rasterio writes none."""
+    stored = np.array([[[0, 1], [2, 3]]], dtype)
+    found = Meaning((1,), masked=True, one_mask=True, nodata=(nodata,)).is_nodata(stored)
+    assert found is None or not found.any()
 
 
 @pytest.mark.parametrize("nodata", [None, 0, float("nan")])
