@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.notes import Note
 from rsretrieve.data.pixels.expected import Expected
+from rsretrieve.data.pixels.meaning import Decoded
 
 _SAMPLE_SIDE_PX, _SAMPLES_PER_AXIS = 128, 4
 _WHOLE_SAMPLE_PX = 1 << 20
@@ -57,3 +58,21 @@ def sample_squares(width: int, height: int) -> list[tuple[int, int, int, int]]:
         for length in (width, height)
     )
     return [(x, y, min(side, width), min(side, height)) for y in down for x in across]
+
+
+def pixels_with_alpha(stored: NDArray[Any], expected: Expected) -> Decoded:
+    """Decode an image in grey or RGB whose last band is tagged as alpha.
+
+    Args:
+        stored: (C, H, W) of 8 bits, without colour table or nodata.
+        expected: what is known about it.
+    """
+    count, height, width = stored.shape
+    squares = sample_squares(width, height)
+    sample = np.concatenate([stored[-1, y : y + h, x : x + w].ravel() for x, y, w, h in squares])
+    is_band, notes = alpha_use(count, count, expected, sample)
+    if is_band:
+        return Decoded(stored, None, notes)
+    if Note.ALPHA_IGNORED in notes or stored[-1].all():
+        return Decoded(stored[:-1], None, notes)
+    return Decoded(stored[:-1], np.broadcast_to(stored[-1] > 0, stored[:-1].shape), notes)

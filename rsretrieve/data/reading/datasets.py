@@ -18,8 +18,9 @@ from rsretrieve.data.access import is_trusted
 from rsretrieve.data.dates.acquisition_time import AcquisitionTime
 from rsretrieve.data.dates.header_dates import time_in_header
 from rsretrieve.data.gdal_drivers import for_files, limit_drivers, settings_for, why_not
+from rsretrieve.data.pixels.declared import meaning_of
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
-from rsretrieve.data.pixels.meaning import Meaning, meaning_of
+from rsretrieve.data.pixels.meaning import Meaning
 from rsretrieve.data.pixels.pages import require_one_image
 from rsretrieve.data.pixels.png_chunks import require_whole_png
 from rsretrieve.data.reading.raw_tile import (

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from rsretrieve.data.access import is_trusted
 from rsretrieve.data.notes import Note
+from rsretrieve.data.pixels.alpha import pixels_with_alpha
 from rsretrieve.data.pixels.expected import ANYTHING, Expected
-from rsretrieve.data.pixels.meaning import pixels_with_alpha
 from rsretrieve.data.reading.plain_images import PlainImage, read_image, translated
 from rsretrieve.data.reading.raster_reader import read_raster
 from rsretrieve.data.reading.raw_tile import (
