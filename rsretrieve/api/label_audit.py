@@ -65,8 +65,7 @@ def audit_labels(
         cross_fit: the number of folds; each tile is scored by classes fitted to the others.
         fix_precision: `fixed_labels` changes as many labels as are expected to be right then to
             this share, 0…1.
-        seed: of the folds of cross-fitting, of the bootstrap behind the intervals, and of an
-            embedding that is chosen.
+        seed: of the folds of cross-fitting, and of an embedding that is chosen.
         device: `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`; a loaded model
             stays where it is.
         strict: the first tile that cannot be used ends the audit.

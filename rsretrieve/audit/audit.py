@@ -113,19 +113,19 @@ def _summarise(
 ) -> Audit:
     order = np.argsort(posterior.margin, kind="stable")
     told = posterior.told
-    rate, seed = float(posterior.issue_probability[told].mean()), request.options.seed
+    rate = float(posterior.issue_probability[told].mean())
     confirmed, truth = evidence.is_confirmed, request.true_labels
     figures, known_wrong = _compared(classified, posterior, confirmed, truth)
     return Audit(
         table=classified.table(order),
         tiles=evidence.tiles,
-        per_class=_per_class(classified, posterior, rate, seed),
+        per_class=_per_class(classified, posterior, rate),
         noise_rate=rate if posterior.rates.can_be_told else None,
         interval=with_untold(_interval(posterior.rates, rate), float((~told).mean())),
         wrong_left=_wrong_left(posterior, confirmed),
         figures=figures,
         known_wrong=known_wrong,
-        noise_matrix=NoiseMatrix(evidence.class_names, posterior.expected_counts, seed),
+        noise_matrix=NoiseMatrix(evidence.class_names, posterior.expected_counts),
         comparisons=_comparisons(classified, evidence, order, request.comparisons),
         places=evidence.places,
     )
@@ -212,7 +212,7 @@ def _near_duplicates(
 
 
 def _per_class(
-    classified: ClassifiedLabels, posterior: LabelPosterior, rate: float, seed: int
+    classified: ClassifiedLabels, posterior: LabelPosterior, rate: float
 ) -> tuple[ClassIssues, ...]:
     """By given label; a class that nothing is said about has no rate."""
     labels, names = classified.labels, classified.class_names
@@ -221,7 +221,8 @@ def _per_class(
     sizes = np.bincount(labels, minlength=len(names))
     issues = np.bincount(labels[classified.findings.is_label_issue], minlength=len(names))
     rates = np.bincount(labels, weights=probability, minlength=len(names)) / np.maximum(sizes, 1)
-    low, high = share_intervals(rates, np.maximum(sizes, 1), seed)
+    ends = share_intervals(rates, np.maximum(sizes, 1))
+    low, high = posterior.rates.of_parts(ends, rate)
     untold = (np.bincount(labels[~told], minlength=len(names)) > 0) | (
         not posterior.rates.can_be_told
     )

@@ -38,6 +38,7 @@ from rsretrieve.audit.posterior import (
     posterior_from_em,
     posterior_from_prototypes,
 )
+from rsretrieve.audit.unseen_tiles import joined, parts_of, rates_by_prototypes
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.errors import InvalidArgument, LabelsError
 
@@ -55,7 +56,7 @@ class AssessmentOptions:
         selection: how many labels to flag.
         folds: number of folds for cross-fitting, at least 2.
         fix_precision: expected share of right labels among those that are fixed without review.
-        seed: of the folds, and of the bootstrap of intervals.
+        seed: of the folds.
 
     Raises:
         InvalidArgument: fewer than 2 folds, or a precision out of range.
@@ -93,12 +94,7 @@ def assess_labels(
     """
     labels, neighbour_share, confirmed = evidence.labels, None, evidence.is_confirmed
     if _uses_classifiers(evidence):
-        result, votes = _fit_classifiers(evidence, options.folds, context)
-        posterior = posterior_from_em(result, labels)
-        posterior = replace(posterior, rates=_rates_by_prototypes(evidence, posterior))
-        own = result.candidates.columns_of(labels)
-        shares = votes.shares(result.posterior)[np.arange(len(labels)), own]
-        neighbour_share = shares.astype(np.float32)
+        posterior, neighbour_share = _calibrated(evidence, options.folds, context)
     else:
         classes = len(evidence.class_names)
         context.notice(
@@ -128,6 +124,36 @@ def assess_labels(
         unknown = np.full(posterior.independent.shape, np.nan)
         posterior = replace(posterior, independent=unknown)
     return posterior, label_findings(evidence, posterior, flagged, scores, neighbour_share)
+
+
+def _calibrated(
+    evidence: Evidence, folds: int, context: RunContext
+) -> tuple[LabelPosterior, NDArray[np.float32]]:
+    """The posterior of all labels, and the neighbours' shares of each; see `unseen_tiles`."""
+    parts = parts_of(evidence)
+    if len(parts) == 1:
+        return _calibrated_part(evidence, folds, context)
+    found = [_calibrated_part(evidence.taken(rows), folds, context) for rows in parts]
+    shares = np.empty(len(evidence.labels), np.float32)
+    for rows, (_, of_rows) in zip(parts, found):
+        shares[rows] = of_rows
+    return joined([posterior for posterior, _ in found], parts), shares
+
+
+def _calibrated_part(
+    evidence: Evidence, folds: int, context: RunContext
+) -> tuple[LabelPosterior, NDArray[np.float32]]:
+    """The same of tiles that have one noise matrix."""
+    labels = evidence.labels
+    result, votes = _fit_classifiers(evidence, folds, context)
+    posterior = posterior_from_em(result, labels)
+    if is_unseen(evidence):
+        nearest, _ = nearest_classes(evidence.vectors, evidence.prototypes)
+        rates = rates_by_prototypes(posterior, labels, nearest, evidence.class_names, context)
+        posterior = replace(posterior, rates=rates)
+    own = result.candidates.columns_of(labels)
+    shares = votes.shares(result.posterior)[np.arange(len(labels)), own]
+    return posterior, shares.astype(np.float32)
 
 
 def _why_it_cannot_be_told(rates: RateRange) -> str:
@@ -195,28 +221,6 @@ def _fit_classifiers(evidence: Evidence, folds: int, context: RunContext) -> tup
     context.start_stage("combining classifiers", None)
     result = fit_dawid_skene(renamed, classes, classifiers, context.advance, decisions)
     return result.for_labels(labels), votes
-
-
-def _rates_by_prototypes(evidence: Evidence, posterior: LabelPosterior) -> RateRange:
-    """The rates, undetermined where prototypes of a model that saw no label contradict them.
-
-    They do where most tiles of a class lie nearest to the prototype of one other class, and most
-    of these labels count as right: then either the labels of the class are wrong, or the model
-    does not fit the tiles.
-    """
-    rates, wrong = posterior.rates, posterior.issue_probability
-    if not is_unseen(evidence):
-        return rates
-    nearest, _ = nearest_classes(evidence.vectors, evidence.prototypes)
-    for label in range(len(evidence.class_names)):
-        rows = evidence.labels == label
-        found = np.bincount(nearest[rows], minlength=len(evidence.class_names))
-        there = rows & (nearest == (other := int(found.argmax())))
-        is_most = other != label and 2 * there.sum() > rows.sum() >= FEWEST_PER_CLASS
-        if is_most and wrong[there].mean() < 0.5:
-            said = float((nearest != evidence.labels).mean())
-            return replace(rates.including(said, len(wrong)), can_be_told=False)
-    return rates
 
 
 def _decisions(evidence: Evidence) -> Decisions:

@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-_DRAWS = 200
-_SHARES_AT_ONCE = 10_000
-_SEED = 11
 _NORMAL_95 = 1.96
 _MODEL_ERROR = 0.01
 
 Interval = tuple[float, float]
+Ends = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,22 @@ class RateRange:
         low, high = (float(np.clip(end + by, 0, 1)) for end in (self.low, self.high))
         return replace(self, low=low, high=high)
 
+    def of_parts(self, ends: Ends, rate: float) -> Ends:
+        """The intervals of parts of the labels, with the uncertainty of the rate of all labels.
+
+        A rate at the lower end of the range lowers the rate of each part by the same factor. One
+        at the upper end lowers the share of right labels of each part by the same factor. So the
+        mean of the parts' intervals, weighted by their sizes, covers the range.
+
+        Args:
+            ends: (M,) lower and (M,) upper ends of the parts' noise rates.
+            rate: the estimated rate of all labels.
+        """
+        low, high = ends
+        fewer = self.low / rate if rate > self.low else 1.0
+        right = (1 - self.high) / (1 - rate) if rate < self.high else 1.0
+        return low * fewer, 1 - (1 - high) * right
+
     def scaled(self, share: float) -> RateRange:
         """The range for all labels, if it is that of a share of them and the others are right."""
         return replace(self, low=self.low * share, high=self.high * share)
@@ -66,30 +80,26 @@ def with_untold(interval: Interval, share: float) -> Interval:
 
 
 def share_intervals(
-    shares: NDArray[np.float64], counts: NDArray[np.int64], seed: int = 0
+    shares: NDArray[np.float64], counts: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The 95 % intervals of mean probabilities, by the bootstrap (Efron 1979).
+    """The 95 % intervals of mean probabilities, as score intervals (Wilson, JASA 1927).
 
-    The bootstrap draws the tiles with replacement, and then each label as wrong with its own
-    probability. A label drawn this way is wrong with the mean probability p, so n of them sum
-    to a draw from Binomial(n, p); that is what is drawn here. The interval covers the uncertainty
-    about these tiles. It does not cover a bias of the probabilities.
+    Each of n labels is wrong with its own probability, so a label that is drawn by chance is wrong
+    with their mean p. The interval holds every rate π whose n labels would give p within
+    z √(π (1 − π) / n). It holds p, and is not empty where p is 0 or 1. It covers the uncertainty
+    about these tiles. It does not cover a bias of the probabilities (see `RateRange.of_parts`).
 
     Args:
         shares: (M,) mean probabilities, 0…1.
         counts: (M,) number of tiles behind each mean, at least 1.
-        seed: of the bootstrap.
 
     Returns:
         (M,) lower ends and (M,) upper ends.
     """
-    rng = np.random.default_rng(_SEED + seed)
-    ends = np.empty((2, len(shares)))
-    for start in range(0, len(shares), _SHARES_AT_ONCE):
-        rows = slice(start, start + _SHARES_AT_ONCE)
-        drawn = rng.binomial(counts[rows], np.clip(shares[rows], 0, 1), (_DRAWS, len(shares[rows])))
-        ends[:, rows] = np.quantile(drawn / counts[rows], (0.025, 0.975), axis=0)
-    return ends[0], ends[1]
+    mean, per_tile = np.clip(shares, 0, 1), _NORMAL_95**2 / counts
+    middle = (mean + per_tile / 2) / (1 + per_tile)
+    half = np.sqrt(mean * (1 - mean) * per_tile + per_tile**2 / 4) / (1 + per_tile)
+    return np.clip(middle - half, 0, mean), np.clip(middle + half, mean, 1)
 
 
 def with_sampling_error(rates: Sequence[float], tiles: int) -> Interval:

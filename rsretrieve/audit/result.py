@@ -46,12 +46,10 @@ class NoiseMatrix:
     Attributes:
         class_names: names of the K classes.
         values: (K, K) float64 expected tiles, row given label, column true class.
-        seed: of the bootstrap.
     """
 
     class_names: tuple[str, ...]
     values: NDArray[np.float64]
-    seed: int = 0
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -72,7 +70,7 @@ class NoiseMatrix:
             (M,) lower ends and (M,) upper ends.
         """
         tiles = np.maximum(np.rint(self.values.sum(axis=1)), 1).astype(np.int64)
-        return share_intervals(self.shares[given, true], tiles[given], self.seed)
+        return share_intervals(self.shares[given, true], tiles[given])
 
 
 @dataclass(frozen=True)

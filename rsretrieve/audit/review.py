@@ -8,9 +8,14 @@ from pathlib import Path
 
 from rsretrieve._core.tables import write_csv
 from rsretrieve._core.text import some_of
+from rsretrieve.audit.decisions.saved_decisions import (
+    Decision,
+    DecisionsFile,
+    Disagreement,
+    require_origin,
+)
 from rsretrieve.audit.result import Audit
 from rsretrieve.audit.result_table import tuples_of
-from rsretrieve.audit.saved_decisions import Decision, DecisionsFile, Disagreement, require_origin
 from rsretrieve.data.labels.class_names import nothing_in_common, spelling_notices
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.labels.labels import by_tile_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -54,7 +55,10 @@ def evidence(known: float, seed: int = 0) -> tuple[Evidence, NDArray[np.bool_]]:
 
 
 def judged(
-    found: Evidence, budget: int | None = None, confirmed: NDArray[np.bool_] | None = None
+    found: Evidence,
+    budget: int | None = None,
+    confirmed: NDArray[np.bool_] | None = None,
+    said: list[str] | None = None,
 ) -> tuple[LabelPosterior, LabelFindings]:
     scores = score_labels(found.vectors, found.labels, found.prototypes, found.temperature)
     options = AssessmentOptions(IssueSelection(budget=budget))
@@ -63,7 +67,9 @@ def judged(
         decided = [found.tiles[row] for row in rows]
         kept = {tile.id: ConfirmedLabel(Rule.REJECT, tile.label) for tile in decided}
         found = replace(found, tiles=found.tiles.with_confirmed(kept))
-    return assess_labels(found, scores, options, RunContext())
+    notices = [] if said is None else said
+    context = RunContext(listener=lambda event: notices.append(str(event)))
+    return assess_labels(found, scores, options, context)
 
 
 @pytest.mark.parametrize("known", [0.0, 0.01, 0.1, 0.3, 0.5, 0.9, 1.0])
@@ -84,6 +90,24 @@ def unseen(seed: int = 0) -> tuple[Evidence, NDArray[np.bool_]]:
 def with_labels(found: Evidence, labels: NDArray[np.int64]) -> Evidence:
     tiles = tuple(Tile(str(i), str(i), NAMES[label]) for i, label in enumerate(labels))
     return replace(found, tiles=TileSet("here", tiles))
+
+
+@pytest.mark.parametrize("known", [0.3, 0.5, 0.7])
+@pytest.mark.parametrize("clean", ["trained on", "new"])
+@pytest.mark.medium
+def test_right_labels_of_one_part_do_not_hide_wrong_labels_of_the_other(
+    known: float, clean: str
+) -> None:
+    """A delivery is audited together with the tiles that the model was trained on."""
+    found, wrong = evidence(known)
+    true = np.repeat(np.arange(CLASSES), PER_CLASS)
+    is_clean = found.seen if clean == "trained on" else ~found.seen
+    labels, wrong = np.where(is_clean, true, found.labels), wrong & ~is_clean
+    posterior, findings = judged(with_labels(found, labels))
+    assert (findings.is_label_issue & wrong).sum() > 0.9 * wrong.sum()
+    assert (findings.is_label_issue & ~wrong).sum() < 0.1 * wrong.sum()
+    assert posterior.issue_probability.mean() == pytest.approx(wrong.mean(), abs=0.02)
+    assert posterior.rates.low <= wrong.mean() <= posterior.rates.high
 
 
 @pytest.mark.parametrize("known", [0.0, 1.0])
@@ -118,6 +142,38 @@ def test_a_class_that_the_prototypes_contradict_leaves_the_rate_undetermined() -
     assert posterior.rates.high > 1 / CLASSES
     assert not findings.is_label_issue.any()
     assert judged(replace(misfit, trained_on=None))[0].rates.can_be_told
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda true: np.zeros_like(true),  # one label for all
+        lambda true: np.where(true < 4, 0, true),  # three classes that no tile is labelled as
+        lambda true: true // 2,
+    ],
+)
+def test_labels_that_lack_classes_which_the_prototypes_find_are_not_right_for_certain(
+    given: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+) -> None:
+    found, _ = unseen()
+    true = np.repeat(np.arange(CLASSES), PER_CLASS)
+    labels, notices = given(true), list[str]()
+    posterior, _ = judged(with_labels(found, labels), said=notices)
+    wrong = (labels != true).mean()
+    rates = posterior.rates
+    assert not rates.can_be_told
+    assert rates.low <= wrong <= rates.high
+    assert any("lie nearest to the prototype" in notice for notice in notices)
+
+
+def test_a_few_tiles_of_a_class_that_no_label_names_widen_the_range() -> None:
+    found, _ = unseen()
+    true = np.repeat(np.arange(CLASSES), PER_CLASS)
+    kept = np.flatnonzero((true > 0) | (np.arange(len(true)) < 12))
+    labels = np.where(true == 0, 1, true)
+    posterior, _ = judged(with_labels(found, labels).taken(kept))
+    assert posterior.rates.can_be_told
+    assert posterior.rates.low <= 12 / len(kept) <= posterior.rates.high
 
 
 def test_a_few_tiles_of_the_training_do_not_hide_shifted_classes() -> None:

@@ -6,6 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from rsretrieve.audit.decisions.saved_decisions import (
+    Decision,
+    DecisionsFile,
+    LabelsOrigin,
+    read_decisions,
+)
 from rsretrieve.audit.issue_types import IssueType
 from rsretrieve.audit.review import (
     Change,
@@ -14,12 +20,6 @@ from rsretrieve.audit.review import (
     labels_of,
     suggested_changes,
     write_changes,
-)
-from rsretrieve.audit.saved_decisions import (
-    Decision,
-    DecisionsFile,
-    LabelsOrigin,
-    read_decisions,
 )
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule
 from rsretrieve.data.labels.labels import override_labels

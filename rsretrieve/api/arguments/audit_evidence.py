@@ -12,6 +12,7 @@ from rsretrieve.api.call_report import CallReport
 from rsretrieve.api.opened_tiles import tiles_of
 from rsretrieve.api.trained_model import model_of, paths_among
 from rsretrieve.audit.decisions.merged_decisions import read_merged_decisions
+from rsretrieve.audit.decisions.saved_decisions import Decision, Disagreement, LabelsOrigin
 from rsretrieve.audit.evidence.evidence import EvidenceSource
 from rsretrieve.audit.evidence.external_embeddings import (
     ExternalEmbeddings,
@@ -20,7 +21,6 @@ from rsretrieve.audit.evidence.external_embeddings import (
 from rsretrieve.audit.evidence.from_embeddings import EmbeddingEvidence
 from rsretrieve.audit.evidence.from_models import evidence_by
 from rsretrieve.audit.review import apply_decisions
-from rsretrieve.audit.saved_decisions import Decision, Disagreement, LabelsOrigin
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InputError, InvalidArgument
 

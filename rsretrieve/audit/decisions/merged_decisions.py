@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rsretrieve.audit.saved_decisions import (
+from rsretrieve.audit.decisions.saved_decisions import (
     Decision,
     DecisionsFile,
     Disagreement,

@@ -185,14 +185,14 @@ def fit_dawid_skene(
     candidates = classifiers.candidates or AllClasses(classes)
     given = GivenLabels.of(labels, decisions)
     first = _first_fit(given, candidates, classifiers, advance)
-    if first.has_lost_class and classifiers.has_prototypes:
+    if first.lost_share and classifiers.has_prototypes:
         classifiers = classifiers.without_prototypes
         first = _first_fit(given, candidates, classifiers, advance)
     state, by_labels = first.state, None
     if not classifiers.in_sample and not first.is_distinct:
         by_labels = _odds_by_labels(classifiers, first)
         _update_with_logistic(classifiers, state, advance)
-    independent_posterior, rates = state.posterior, first.rates
+    independent_posterior, rates = state.posterior, first.rates_with_lost
     rate = min(rates.part * state.noise_rate_by_transitions, rates.most)
     if not classifiers.in_sample:
         rates = rates.including(rate, state.given.open_count) if rates.is_informative else rates

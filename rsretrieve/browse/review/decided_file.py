@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from rsretrieve.audit.saved_decisions import ORIGIN_COLUMNS, read_decisions
+from rsretrieve.audit.decisions.saved_decisions import ORIGIN_COLUMNS, read_decisions
 from rsretrieve.browse.tile_cells import TileCells
 from rsretrieve.data.labels.confirmed import Rule, contradiction
 from rsretrieve.data.labels.label_column import LabelColumn

@@ -14,10 +14,10 @@ from rsretrieve.cli.io.default_model import DefaultRequest, default_model, weigh
 from rsretrieve.cli.options import inputs_of
 
 if TYPE_CHECKING:  # heavy modules, which `--help` does not load
+    from rsretrieve.audit.decisions.saved_decisions import LabelsOrigin
     from rsretrieve.audit.evidence.evidence import EvidenceSource
     from rsretrieve.audit.evidence.external_embeddings import ExternalEmbeddings
     from rsretrieve.audit.review import ReviewedTiles
-    from rsretrieve.audit.saved_decisions import LabelsOrigin
     from rsretrieve.data.run_context import RunContext
     from rsretrieve.data.tile import TileSet
     from rsretrieve.data.windowing import SceneChoices
@@ -132,9 +132,9 @@ class AuditInputs:
             context: receives scenes that cannot be opened, and unusable embeddings.
         """
         from rsretrieve.audit.decisions.merged_decisions import read_merged_decisions
+        from rsretrieve.audit.decisions.saved_decisions import LabelsOrigin
         from rsretrieve.audit.evidence.external_embeddings import read_external_embeddings
         from rsretrieve.audit.review import apply_decisions
-        from rsretrieve.audit.saved_decisions import LabelsOrigin
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.labels.labels import override_labels
 

@@ -13,10 +13,10 @@ from rich.text import Text
 from rsretrieve.cli.io.text_tables import plain, plain_table
 
 if TYPE_CHECKING:
+    from rsretrieve.audit.decisions.saved_decisions import Disagreement
     from rsretrieve.audit.leaks.find_leaks import FoundLeaks
     from rsretrieve.audit.result import Audit, KnownWrong
     from rsretrieve.audit.review import ReviewedTiles
-    from rsretrieve.audit.saved_decisions import Disagreement
     from rsretrieve.cli.io.audit_inputs import AuditSource
     from rsretrieve.evaluation.label_error_metrics import AuditFigures
 

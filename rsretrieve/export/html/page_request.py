@@ -8,9 +8,9 @@ from functools import cached_property
 import pyarrow
 import pyarrow.compute as pc
 
+from rsretrieve.audit.decisions.saved_decisions import Decision, Disagreement, LabelsOrigin
 from rsretrieve.audit.result import Audit, Comparison
 from rsretrieve.audit.result_table import Row, rows_of, text_array
-from rsretrieve.audit.saved_decisions import Decision, Disagreement, LabelsOrigin
 from rsretrieve.data.labels.confirmed import Rule
 from rsretrieve.data.tile import Tile
 from rsretrieve.export.html.page_limits import MOST_CARDS

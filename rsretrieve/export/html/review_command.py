@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from rsretrieve._core.paths import Location
-from rsretrieve.audit.saved_decisions import Decision, Disagreement, LabelsOrigin
+from rsretrieve.audit.decisions.saved_decisions import Decision, Disagreement, LabelsOrigin
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.windowing import DEFAULT_MAX_NODATA, WindowChoices
 from rsretrieve.enums import Edges

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rsretrieve.audit.decisions.merged_decisions import read_merged_decisions
+from rsretrieve.audit.decisions.saved_decisions import LabelsOrigin
 from rsretrieve.audit.review import apply_decisions, labels_of
-from rsretrieve.audit.saved_decisions import LabelsOrigin
 from rsretrieve.data.labels.confirmed import Rule
 from rsretrieve.data.tile import Tile, TileSet
 from rsretrieve.errors import LabelsError

@@ -292,15 +292,15 @@ def test_an_interval_is_that_of_drawing_tiles_and_labels_anew() -> None:
     assert high[0] == pytest.approx(np.quantile(means, 0.975), abs=0.012)
 
 
-def test_intervals_of_many_shares_are_those_of_each_alone() -> None:
-    shares, counts = np.tile([0.0, 0.1, 1.0], 5_000), np.tile([7, 400, 3], 5_000)
-    low, high = share_intervals(shares, counts)
-    # Of 400 tiles with 0.1 the middle 95 % of the binomial lies in 28…52.
-    assert low[1::3] == pytest.approx(28 / 400, abs=0.02)
-    assert high[1::3] == pytest.approx(52 / 400, abs=0.02)
-    for ends in (low, high):
-        assert not ends[::3].any()
-        assert (ends[2::3] == 1).all()
+def test_intervals_are_score_intervals_and_contain_their_share() -> None:
+    shares = np.array([0.0, 0.1, 1.0, 5.8e-07, 0.9971])
+    low, high = share_intervals(shares, np.array([7, 400, 3, 60, 60]))
+    # scipy.stats.binomtest(0, 7), (40, 400) and (3, 3): proportion_ci(method="wilson")
+    assert low[:3] == pytest.approx([0.0, 0.07430, 0.43850], abs=1e-4)
+    assert high[:3] == pytest.approx([0.35433, 0.13331, 1.0], abs=1e-4)
+    assert (low <= shares).all()
+    assert (shares <= high).all()
+    assert (high - low > 0.01).all()
 
 
 def test_prototypes_by_which_a_class_is_lost_are_not_used() -> None:

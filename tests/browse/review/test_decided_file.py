@@ -7,7 +7,7 @@ import os
 import pytest
 from pyarrow import parquet, table
 
-from rsretrieve.audit.saved_decisions import read_decisions
+from rsretrieve.audit.decisions.saved_decisions import read_decisions
 from rsretrieve.browse.review.decided_file import DecidedFile, DecidedRow
 from rsretrieve.data.labels.confirmed import Rule
 from rsretrieve.errors import InvalidArgument, OutputExists

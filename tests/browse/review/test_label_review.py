@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from rsretrieve.audit.saved_decisions import read_decisions
+from rsretrieve.audit.decisions.saved_decisions import read_decisions
 from rsretrieve.browse.review.decided_file import DecidedFile
 from rsretrieve.browse.review.label_review import Review, script
 from rsretrieve.errors import InvalidArgument

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rsretrieve.audit.saved_decisions import read_decisions
+from rsretrieve.audit.decisions.saved_decisions import read_decisions
 from tests.browse.conftest import TOKEN
 from tests.support.pages.served_pages import opened_page, served_index
 

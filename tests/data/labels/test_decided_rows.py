@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rsretrieve.audit.saved_decisions import read_decisions
+from rsretrieve.audit.decisions.saved_decisions import read_decisions
 from rsretrieve.data.discovery.find_tiles import find_tiles
 from rsretrieve.data.discovery.tile_list import write_list
 from rsretrieve.data.labels.confirmed import ConfirmedLabel, Rule

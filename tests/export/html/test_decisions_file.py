@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import rsretrieve.export.html
 from rsretrieve._core.formulas import neutralised
 from rsretrieve._core.tables import read_table, write_csv
-from rsretrieve.audit.saved_decisions import Decision, LabelsOrigin, read_decisions
+from rsretrieve.audit.decisions.saved_decisions import Decision, LabelsOrigin, read_decisions
 from rsretrieve.data.labels.confirmed import Rule
 from rsretrieve.errors import TableError
 from rsretrieve.export.html.page_request import ReviewSettings

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rsretrieve.audit.decisions.saved_decisions import Decision, Disagreement
 from rsretrieve.audit.issue_types import IssueType
 from rsretrieve.audit.result import (
     Audit,
@@ -25,7 +26,6 @@ from rsretrieve.audit.result import (
     WrongLabelsLeft,
 )
 from rsretrieve.audit.result_table import Row, rows_of
-from rsretrieve.audit.saved_decisions import Decision, Disagreement
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.labels.confirmed import Rule
 from rsretrieve.data.run_context import RunContext

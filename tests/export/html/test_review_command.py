@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rsretrieve.audit.saved_decisions import LabelsOrigin
+from rsretrieve.audit.decisions.saved_decisions import LabelsOrigin
 from rsretrieve.data.tile import TileSet
 from rsretrieve.data.windowing import WindowChoices
 from rsretrieve.enums import Edges

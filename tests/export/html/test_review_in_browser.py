@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rsretrieve.audit.saved_decisions import Decision, Disagreement
+from rsretrieve.audit.decisions.saved_decisions import Decision, Disagreement
 from rsretrieve.data.labels.confirmed import Rule
 from tests.support.pages.audit_pages import COMMAND, write_page
 from tests.support.pages.browser_pages import Session

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from rsretrieve.audit.decisions.saved_decisions import Disagreement
 from rsretrieve.audit.issue_types import IssueType
 from rsretrieve.audit.result import Audit, ClassIssues, NoiseMatrix, WrongLabelsLeft
 from rsretrieve.audit.result_table import Row
-from rsretrieve.audit.saved_decisions import Disagreement
 from rsretrieve.data.geo.place import Place
 from rsretrieve.data.tile import Tile
 from rsretrieve.data.window import Window

@@ -72,11 +72,24 @@ class FirstFit:
     is_distinct: bool = False
 
     @property
-    def has_lost_class(self) -> bool:
-        """Whether a class with several labels would have no tile."""
+    def lost_share(self) -> float:
+        """The share of labels, 0…1, of classes that have several labels and would have no tile."""
         labels = np.bincount(self.state.labels, minlength=self.state.classes)
         tiles = self.state.candidates.shares(self.state.posterior) * len(self.state.labels)
-        return bool(((labels >= _SEVERAL) & (tiles < 1)).any())
+        return float(labels[(labels >= _SEVERAL) & (tiles < 1)].sum() / len(self.state.labels))
+
+    @property
+    def rates_with_lost(self) -> RateRange:
+        """The rates, down to those of a fit in which the labels of lost classes are right.
+
+        Vectors that do not tell classes apart take them for one another. If many labels are of
+        such classes, the rate cannot be determined.
+        """
+        if not (lost := self.lost_share):
+            return self.rates
+        given = self.state.given
+        rates = self.rates.including(max(0.0, self.state.noise_rate - lost), given.open_count)
+        return replace(rates, can_be_told=rates.can_be_told and lost <= DISAGREE)
 
     def refined(self, state: EMState, refit: Refit, advance: Callable[[int], None]) -> FirstFit:
         """The fit of more tiles, from a state with the confusion matrix of this one."""
@@ -139,7 +152,7 @@ def first_fit(
 def _are_informative(labels: NDArray[np.int64], found: HeldOut, classes: int) -> bool:
     """Whether labels are predicted better than by their frequencies."""
     shares = np.bincount(labels, minlength=classes) / len(labels)
-    if standard_errors(found.log_likelihood - np.log(shares)[labels]) >= INFORMS_SE:
+    if standard_errors(found.log_likelihood - np.log(shares[labels])) >= INFORMS_SE:
         return True
     by_chance = shares[found.predicted]
     error = np.sqrt((by_chance * (1 - by_chance)).sum())

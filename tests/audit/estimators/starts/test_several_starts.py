@@ -132,3 +132,18 @@ def test_noise_among_classes_that_overlap_widely_is_in_the_interval(
     rates = fit_dawid_skene(given, classes, classifiers).rates
     assert rates.low <= wrong.mean() <= rates.high
     assert rates.is_informative
+
+
+@pytest.mark.parametrize("ends", [(0.0, 0.148), (0.02, 0.06), (0.05, 0.05)])
+def test_intervals_of_classes_cover_together_what_the_range_of_all_covers(
+    ends: tuple[float, float],
+) -> None:
+    """Overlap that may hide 10 % of wrong labels is not 0 % in each class."""
+    rates, sizes = np.array([0.0, 0.02, 0.13]), np.array([200, 100, 300])
+    rate = float(rates @ sizes / sizes.sum())
+    low, high = RateRange(*ends).of_parts((rates, rates), rate)
+    weights = sizes / sizes.sum()
+    assert low @ weights <= min(ends[0], rate) + 1e-12
+    assert high @ weights >= max(ends[1], rate) - 1e-12
+    assert (low <= rates).all()
+    assert (rates <= high).all()
