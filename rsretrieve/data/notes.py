@@ -58,7 +58,7 @@ _SENTENCES: Mapping[Note, str] = {
     ),
     Note.INEXACT: "their values are rounded to float32, which keeps seven digits",
     Note.EXTREME: (
-        "values that are infinite or beyond ±1e38 are taken as nodata, although the file does not "
+        "values that are infinite or beyond ±1e30 are taken as nodata, although the file does not "
         "declare them"
     ),
     Note.FILL: (

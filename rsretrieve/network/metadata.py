@@ -10,6 +10,7 @@ from typing import Any
 from rsretrieve._core.atomic_write import sha256_of_json
 from rsretrieve._core.regular_files import read_regular_text, sha256_of_regular
 from rsretrieve._core.sealing import parsed, unsealed
+from rsretrieve.data.pixels.extreme import MOST_STATISTIC
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.profile.training_profile import TrainingProfile
 from rsretrieve.data.run_context import RunContext
@@ -24,7 +25,7 @@ TILES_FILE = "tiles.parquet"
 
 _MAX_DIMENSIONS, _MAX_BANDS, _MAX_VALUES = 65_536, 4096, 1 << 28
 """Limits against damaged or hostile files that would allocate more memory than exists."""
-_MAX_SOURCE_BANDS, _MAX_STATISTIC = 65_536, 1e30  # float32 can hold it
+_MAX_SOURCE_BANDS = 65_536
 _PIXEL_TYPES = frozenset(
     f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 64)
 ) | {"float16", "float32", "float64", "bool"}
@@ -146,7 +147,7 @@ def _check_preprocessing(content: Mapping[str, Any]) -> None:
     if content["dtype"] not in _PIXEL_TYPES:
         raise ValueError(f"{content['dtype']!r} is not a pixel type")
     numbers = [abs(float(x)) for column in content["statistics"].values() for x in column]
-    if max(numbers) > _MAX_STATISTIC or min(map(float, content["statistics"]["deviation"])) < 1e-30:
+    if max(numbers) > MOST_STATISTIC or min(map(float, content["statistics"]["deviation"])) < 1e-30:
         raise ValueError("band statistics are out of range")
 
 

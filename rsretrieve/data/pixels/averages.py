@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rsretrieve.data.pixels.meaning import EXTREME
+from rsretrieve.data.pixels.extreme import EXTREME
 
 _SUSPICIOUS = EXTREME / 1e10
 """Of an average: one of up to 1e10 pixels may have been extreme."""

@@ -9,7 +9,7 @@ Every way of reading a file (whole, by windows, as a query) applies this definit
   unless bands are chosen by their numbers.
 - An alpha band is transparency, and no band, if it holds what transparency holds.
 - int8, 32-bit and 64-bit values become float32.
-- NaN, infinite values and values beyond ±1e38 are not valid. Nor is what any of alpha, a mask and
+- NaN, infinite values and values beyond ±1e30 are not valid. Nor is what any of alpha, a mask and
   nodata values says to be none, if a file declares several of them.
 - The orientation that a file declares is ignored: rows and columns are those that it stores.
 """
@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rsretrieve.data.notes import Note
+from rsretrieve.data.pixels.extreme import EXTREME
 from rsretrieve.data.pixels.packing import Packing
 
 READ_AS_THEY_ARE = ("uint8", "uint16", "int16", "float32")
 READ_AS_FLOAT32 = ("int8", "int32", "uint32", "int64", "uint64", "float16", "float64")
-EXTREME = 1e38
-_FILLS = (-9999.0, -99999.0, -32768.0, -32767.0, -2147483648.0, 1e20, 9.969209968386869e36)
+_FILLS = (-9999.0, -99999.0, -32768.0, -32767.0, -2147483648.0, 1e20)
 _EXACT_INTEGER = 1 << 24  # float32 holds every smaller integer
 Masks = NDArray[np.bool_] | None
 

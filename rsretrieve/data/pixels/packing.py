@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.pixels.extreme import EXTREME
 from rsretrieve.errors import InvalidArgument
-
-_MOST = 1e38  # what is beyond it counts as nodata elsewhere
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Packing:
             valid: the same shape, or None where all are; the other values are undefined.
 
         Raises:
-            InvalidArgument: a value is no finite float32.
+            InvalidArgument: a value is beyond ±1e30.
         """
         along = -1, *(1 for _ in values.shape[1:])
         stored = values if valid is None else np.where(valid, values, 0)
@@ -76,8 +75,8 @@ class Packing:
             scales = np.reshape(self.scales, along) / np.reshape(wanted.scales, along)
             shifts = np.subtract(self.offsets, wanted.offsets) / wanted.scales
             converted = stored.astype(np.float64) * scales + shifts.reshape(along)
-        if not (np.abs(converted) < _MOST).all():
-            raise InvalidArgument("the scale or the offset gives values beyond float32")
+        if not (np.abs(converted) < EXTREME).all():
+            raise InvalidArgument("the scale or the offset gives values beyond ±1e30")
         if values.dtype.kind == "f":
             return np.asarray(converted, values.dtype)
         limits = np.iinfo(values.dtype)

@@ -121,7 +121,7 @@ def _sample(tiles: TileSet, expected: Expected) -> tuple[list[RawTile], list[Fai
 
 def _in_packing(raws: Sequence[RawTile], expected: Expected) -> Iterator[RawTile]:
     for raw in raws:
-        with suppress(TileError):  # values beyond float32; training tells which tile has them
+        with suppress(TileError):  # values beyond ±1e30; training tells which tile has them
             yield in_packing("", raw, expected)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve.data.pixels.extreme import MOST_STATISTIC
 from rsretrieve.data.profile.tile_features import TileFeatures
 from rsretrieve.data.profile.tile_scale import TileScale
 
@@ -17,7 +18,6 @@ LEAST_TILES = 20
 
 _MOST_BANDS = 12  # whose covariances are kept
 _RIDGE = 0.05  # of the variances: the covariances of few tiles are inexact
-_LIMIT = 1e30
 
 
 @dataclass(frozen=True)
@@ -78,16 +78,16 @@ class TrainingProfile:
             high,
             deviation,
             _numbers(content["feature_means"], count),
-            tuple(_numbers(row, count) for row in rows),
+            tuple(_numbers(row, count, MOST_STATISTIC**2) for row in rows),
             TileScale.from_json(content["scale"]),
             _spread(content["spread"]),
             _spread(content["class_spread"]),
         )
 
 
-def _numbers(values: Any, count: int) -> tuple[float, ...]:
+def _numbers(values: Any, count: int, limit: float = MOST_STATISTIC) -> tuple[float, ...]:
     numbers = tuple(map(float, values))
-    if len(numbers) != count or not all(abs(number) < _LIMIT for number in numbers):
+    if len(numbers) != count or not all(abs(number) < limit for number in numbers):
         raise ValueError("the profile of the training tiles is damaged")
     return numbers
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from rsretrieve.data.pixels.extreme import MOST_STATISTIC
 from rsretrieve.data.preprocessing.band_statistics import IMAGENET, measure_preprocessing
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import InvalidArgument, NoUsableTiles
@@ -194,3 +195,15 @@ def test_no_tile_that_can_be_read_is_an_error(tmp_path):
     )
     with pytest.raises(NoUsableTiles, match=f"^{message}$"):
         measure_preprocessing(tiles_at(tmp_path / "gone.png"), 8)
+
+
+@pytest.mark.parametrize("value", [9.96921e36, 1e37, 3.4028235e38])
+def test_undeclared_fill_values_do_not_make_statistics_that_no_model_has(tmp_path, value):
+    """The reader of a model refuses statistics beyond these limits."""
+    values = noise((2, 16, 16), "float32")
+    values[0, :4] = value
+    values[1] = np.float32(1e30) * (-1) ** np.arange(16)  # the largest that are measurements
+    measured = measure_preprocessing(rasters(tmp_path, [values]), 8)
+    fill, largest = columns(measured.statistics)
+    assert fill == pytest.approx(slow_statistics(values[0, 4:].ravel()))
+    assert np.abs(largest).max() <= MOST_STATISTIC

@@ -53,3 +53,13 @@ def test_damaged_profiles_are_refused(change: dict) -> None:
 def test_a_profile_of_other_bands_is_refused() -> None:
     with pytest.raises(ValueError, match="damaged"):
         TrainingProfile.from_json(replace(MANY).to_json(), 4)
+
+
+def test_a_profile_of_the_largest_values_that_are_measurements_is_read() -> None:
+    """Variances are as large as the squares of values."""
+    pixels = noise((30, 2, 16, 16)).astype(np.float32)
+    pixels[:15], pixels[15:] = 1e30, -1e30
+    pixels[:, 1, ::8] *= -1
+    profile = profile_of(TileFeatures.of(pixels), SCALE)
+    text = json.dumps(profile.to_json(), allow_nan=False)
+    assert TrainingProfile.from_json(json.loads(text), 2) == profile

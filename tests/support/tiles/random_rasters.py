@@ -123,9 +123,9 @@ def _plain(path: Path, random: Any) -> Case:
     path = path.with_suffix({"GTiff": ".tif", "PNG": ".png", "ENVI": ".raw"}.get(driver, ".jp2"))
     if stored.dtype.kind == "f":
         odd = random.random(stored.shape) < 0.05
-        stored[odd] = random.choice([np.nan, np.inf, -np.inf, -3.4e38, 2e38], int(odd.sum()))
+        stored[odd] = random.choice([np.nan, np.inf, -np.inf, -3.4e38, 2e30], int(odd.sum()))
         with np.errstate(over="ignore", invalid="ignore"):
-            valid &= np.abs(stored.astype(np.float64)) <= 1e38
+            valid &= np.abs(stored.astype(np.float64)) <= 1e30
     _write(path, stored, options)
     if spoil > 0.8 and driver != "ENVI":
         valid &= _add_mask(path, random, stored.shape[1:])
