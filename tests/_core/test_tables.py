@@ -22,6 +22,7 @@ from rsretrieve._core.tables import (
     write_csv,
 )
 from rsretrieve.errors import TableError
+from tests.support.csv_files import CSV_FILES
 from tests.support.tiles.made_tiles import save_table, unhurried
 
 SUFFIXES = ("csv", "parquet", "pq", "PQ")
@@ -77,6 +78,20 @@ def test_quoted_fields_hold_commas_and_line_breaks(tmp_path):
         (3, {"tile": "a, b.png", "label": "two\nlines"}),
         (4, {"tile": "c.png", "label": 'say "x"'}),
     ]
+
+
+@pytest.mark.parametrize("name", CSV_FILES)
+def test_a_file_is_read_as_it_is_meant_or_refused(tmp_path, name):
+    content, labels = CSV_FILES[name]
+    path = tmp_path / "d.csv"
+    path.write_bytes(content)
+    if labels is None:
+        with pytest.raises(TableError):
+            list(read_table(path, ("tile", "label")))
+    else:
+        found = [(row["tile"], row["label"]) for _, row in read_table(path, ("tile", "label"))]
+        expected = dict(zip(("a.png", "b.png"), labels))
+        assert dict(found) == expected
 
 
 @pytest.mark.parametrize("row", ["a.png", "a.png,forest,more"])

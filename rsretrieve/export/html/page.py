@@ -22,8 +22,9 @@ from rsretrieve.export.html.page_summary import class_table, summary, text
 from rsretrieve.export.html.thumbnails import Thumbnails
 
 SCRIPTS = (
-    *("state.js", "csv.js", "decisions.js", "history.js", "elements.js", "pictures.js"),
+    *("state.js", "csv.js", "encoding.js", "decisions.js", "history.js", "elements.js"),
     *(
+        "pictures.js",
         "cards.js",
         "grid.js",
         "marks.js",

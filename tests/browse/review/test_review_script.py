@@ -16,7 +16,10 @@ ASSETS = Path(rsretrieve.export.html.__file__).with_name("assets")
 SCRIPT = "\n".join(
     path.read_text(encoding="utf-8")
     for path in (
-        *(ASSETS / name for name in ("state.js", "csv.js", "decisions.js", "progress.js")),
+        *(
+            ASSETS / name
+            for name in ("state.js", "csv.js", "encoding.js", "decisions.js", "progress.js")
+        ),
         Path(rsretrieve.browse.__file__).with_name("page") / "review.js",
     )
 )

@@ -13,23 +13,26 @@ from hypothesis import strategies as st
 
 import rsretrieve.export.html
 from rsretrieve._core.formulas import neutralised
-from rsretrieve._core.tables import read_table, write_csv
+from rsretrieve._core.tables import encoding_notices, read_table, write_csv
 from rsretrieve.audit.decisions.saved_decisions import Decision, LabelsOrigin, read_decisions
 from rsretrieve.data.labels.confirmed import Rule
 from rsretrieve.errors import TableError
 from rsretrieve.export.html.page_request import ReviewSettings
+from tests.support.csv_files import CSV_FILES
 
 ASSETS = Path(rsretrieve.export.html.__file__).with_name("assets")
 SCRIPT = "\n".join(
-    (ASSETS / name).read_text(encoding="utf-8") for name in ("state.js", "csv.js", "decisions.js")
+    (ASSETS / name).read_text(encoding="utf-8")
+    for name in ("state.js", "csv.js", "encoding.js", "decisions.js")
 )
 PROGRAM = """
 globalThis.document = { getElementById: () => ({ textContent: '{"id": "a", "cards": []}' }) };
-const { quoted, csvRows } = new Function(
-  process.argv[1] + "; return { quoted, csvRows };")();
+const { quoted, tableRows } = new Function(
+  process.argv[1] + "; return { quoted, tableRows };")();
 const { texts, file } = JSON.parse(require("fs").readFileSync(0, "utf8"));
 const saved = "tile,label\\n" + texts.map((text) => quoted(text) + ",a\\n").join("");
-console.log(JSON.stringify({ saved, read: csvRows(file), again: csvRows(saved) }));
+const [read, again] = [file, saved].map((text) => tableRows(text, ["tile"]).rows);
+console.log(JSON.stringify({ saved, read, again }));
 """
 RISKY = ["=1+1", "+a", "-a", "@a", "\ta", "\ra", "\na", " =a", "\xa0=a", "\ufeff=a", "＝a", "＋a"]
 RISKY += [
@@ -197,28 +200,13 @@ try {
   console.log(JSON.stringify({ error: error.message }));
 }
 """
-FILES = {
-    "as it is saved": "tile,label,by\na.png,Zürich,Ann\n".encode(),
-    "with a mark": "\ufefftile,label\na.png,Zürich\n".encode(),
-    "UTF-16": "tile,label\na.png,Zürich\n".encode("utf-16"),
-    "UTF-16, big end first": b"\xfe\xff" + "tile,label\na.png,Zürich\n".encode("utf-16-be"),
-    "Windows-1252": "tile,label\na.png,Zürich\n".encode("cp1252"),
-    "semicolons": b'tile;label;"by, at"\r\na.png;road, paved;Ann\r\n',
-    "tabs": b"tile\tlabel\na.png\troad\n",
-    "cells after the last column": b"tile,label,,\na.png,road,,,,\n\n,,\n",
-    "cut off in a cell": b"tile,label,decision\na.png,road,choose\nb.png,ro",
-    "cut off after the tile": b"tile,label\na.png,road\nb.png",
-    "a quote that is never closed": b'tile,label\na.png,"road\nb.png,water\n',
-    "more cells than columns": b"tile,label\na.png,road,water\n",
-    "two encodings": "tile,label\na.png,Zürich\n".encode() + "b.png,Zürich\n".encode("cp1252"),
-    "no columns": b"a,b\n1,2\n",
-}
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", CSV_FILES)
 def test_a_file_is_read_or_refused_as_the_program_does_it(node, tmp_path, name):
-    (tmp_path / "d.csv").write_bytes(FILES[name])
-    content = json.dumps({"page": TWO_CARDS, "bytes": [*FILES[name]]})
+    content, _ = CSV_FILES[name]
+    (tmp_path / "d.csv").write_bytes(content)
+    content = json.dumps({"page": TWO_CARDS, "bytes": [*content]})
     command = [node, "-e", LOADING, SCRIPT]
     ran = subprocess.run(command, input=content, capture_output=True, text=True, check=True)
     loaded = json.loads(ran.stdout)
@@ -228,7 +216,7 @@ def test_a_file_is_read_or_refused_as_the_program_does_it(node, tmp_path, name):
         assert loaded["error"]
     else:
         assert loaded["labels"] == expected
-        assert bool(loaded["guessed"]) == (name == "Windows-1252")
+        assert bool(loaded["guessed"]) == bool(encoding_notices(tmp_path / "d.csv"))
 
 
 def in_javascript(node, given, file):
@@ -246,8 +234,8 @@ def same_on_both_sides(node, folder, given):
     (folder / "theirs.csv").write_bytes(ran["saved"].encode())
     read = [row["tile"] for _, row in read_table(folder / "theirs.csv", ("tile",))]
     assert read == given
-    assert [row[0] for row in ran["read"][1:]] == given
-    assert [row[0] for row in ran["again"][1:]] == given
+    assert [row[0] for row in ran["read"]] == given
+    assert [row[0] for row in ran["again"]] == given
     return ran["saved"]
 
 

@@ -22,54 +22,95 @@ function restored(field) {
   return field.replace(TO_RESTORE, "");
 }
 
-// RFC 4180: fields between commas, lines between line ends, either inside double quotes.
-function csvRows(text, separator = ",") {
+// The blanks that Python strips; `trim` of JavaScript knows others.
+const BLANK = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*";
+const BLANKS_AROUND = new RegExp(`^${BLANK}|${BLANK}$`, "g");
+const SEPARATOR_LINE = new RegExp(`^"?sep=([^\\n])"?${BLANK}$`);
+const MOST_FIELD_CHARACTERS = 10_000_000;
+
+function stripped(text) {
+  return text.replace(BLANKS_AROUND, "");
+}
+
+// The first rows that have a value, with the lines on which they end. As Python's csv.reader in strict
+// mode, skipping blanks after a separator: a quote is one only where a cell begins.
+function csvRows(text, separator, above = 0, most = Infinity) {
   const rows = [];
-  let row = [], field = "", inQuotes = false;
+  let cells = [], cell = "", line = above, begun = line + 1;
+  let state = "start";  // of a row; "begin" of a cell; in a "plain" or a "quoted" cell; "closed"
+  const fail = (why) => { throw new Error(`the row that begins on line ${begun}: ${why}`); };
+  const keep = () => { cells.push(cell); cell = ""; };
+  const end = () => {
+    line += 1;
+    if (state === "quoted") return;
+    if (state !== "start") keep();
+    if (cells.some(Boolean)) rows.push({ line, cells });
+    [cells, state, begun] = [[], "start", line + 1];
+  };
   for (let i = 0; i < text.length; i += 1) {
     const character = text[i];
-    if (inQuotes) {
-      if (character !== '"') field += character;
-      else if (text[i + 1] === '"') { field += '"'; i += 1; }
-      else inQuotes = false;
-    } else if (character === '"') inQuotes = true;
-    else if (character === separator) { row.push(field); field = ""; }
-    else if (character === "\n") { row.push(field); rows.push(row); row = []; field = ""; }
-    else if (character !== "\r") field += character;
+    const ends = character === "\n" || (character === "\r" && text[i + 1] !== "\n");
+    const isBreak = ends || character === "\r";
+    if (state === "quoted" && character !== '"') cell += character;
+    else if (state === "quoted") state = "closed";
+    else if (isBreak) { /* see below */ }
+    else if (character === separator) { keep(); state = "begin"; }
+    else if (state === "closed" && character === '"') { cell += character; state = "quoted"; }
+    else if (state === "closed") fail(`'${separator}' expected after '"'`);
+    else if (state === "plain") cell += character;
+    else if (character === '"') state = "quoted";
+    else if (character === " ") state = "begin";
+    else { cell += character; state = "plain"; }
+    if (cell.length > MOST_FIELD_CHARACTERS) fail("a field is too long");
+    if (ends) end();
+    if (rows.length === most) return rows;
   }
-  if (inQuotes) throw new Error("a double quote is never closed");
-  if (field !== "" || row.length) { row.push(field); rows.push(row); }
-  return rows.map((cells) => cells.map(restored));
+  if (state === "quoted") fail("a double quote is never closed");
+  end();
+  return rows;
 }
 
 // The header and the rows of a table that must have some columns, separated as spreadsheets do it.
-// What is cut off or damaged is refused as a whole, as the program does it.
+// What is cut off or damaged is refused as a whole. rsretrieve/_core/tables does the same.
 function tableRows(text, required) {
-  const content = text.replace(/^\ufeff/, "");
-  for (const separator of [",", ";", "\t"]) {
-    const [header = [], ...rows] = csvRows(content, separator);
-    const names = header.map((name) => name.trim().toLowerCase());
-    if (!required.every((name) => names.includes(name))) continue;
-    const filled = rows.filter((row) => row.some(Boolean));
-    for (const [number, row] of filled.entries()) {
-      if (row.length < names.length || row.slice(names.length).some(Boolean)) {
-        throw new Error(`row ${number + 1} has ${row.length} fields, and the header has ${names.length}`);
-      }
-    }
-    return { names, rows: filled };
-  }
-  throw new Error(`the file has no columns ${required.map((name) => `“${name}”`).join(" and ")}`);
+  const [first] = text.match(/^[^\r\n]*(?:\r\n|[\r\n])?/);
+  const named = first.slice(0, 20).match(SEPARATOR_LINE);
+  if (named && /[ "\r]/.test(named[1])) throw new Error("its first line names no separator");
+  const content = named ? text.slice(first.length) : text;
+  const tables = (named ? [named[1]] : [",", ";", "\t"]).map((separator) => {
+    const names = headerOf(content, separator);
+    return { separator, names, fits: new Set(required.filter((name) => names.includes(name))).size };
+  });
+  const best = tables.reduce((one, other) => (
+    other.fits > one.fits || (other.fits === one.fits && other.names.length > one.names.length)
+      ? other : one));
+  const [, ...rows] = csvRows(content, best.separator, Number(Boolean(named)));
+  checkNames(best.names, required);
+  return { names: best.names, rows: rows.map((row) => cellsOf(row, best.names.length)) };
 }
 
-// The text of a file, and its encoding if that was only guessed; as the program reads it.
-function decoded(bytes) {
-  const mark = bytes[0] * 256 + bytes[1];
-  const encoding = { 0xfffe: "utf-16le", 0xfeff: "utf-16be" }[mark] || "utf-8";
+// The names in the first row; none where the separator does not fit.
+function headerOf(content, separator) {
   try {
-    return { text: new TextDecoder(encoding, { fatal: true }).decode(bytes), guessed: "" };
+    const [header] = csvRows(content, separator, 0, 1);
+    return (header ? header.cells : []).map((name) => restored(stripped(name)).toLowerCase());
   } catch {
-    const isMixed = /[^\0-\x7f\ufffd]/.test(new TextDecoder(encoding).decode(bytes));
-    if (isMixed) throw new Error("it mixes two encodings; save it as UTF-8");
-    return { text: new TextDecoder("windows-1252").decode(bytes), guessed: "Windows-1252" };
+    return [];
   }
+}
+
+function checkNames(names, required) {
+  if (!required.every((name) => names.includes(name))) {
+    throw new Error(`the file has no columns ${required.map((name) => `“${name}”`).join(" and ")}`);
+  }
+  const double = names.find((name, at) => name && names.indexOf(name) !== at);
+  if (double !== undefined) throw new Error(`the column “${double}” occurs more than once`);
+}
+
+// A spreadsheet adds empty cells after the last column.
+function cellsOf({ line, cells }, length) {
+  if (cells.length < length || cells.slice(length).some(Boolean)) {
+    throw new Error(`line ${line} has ${cells.length} fields, and the header has ${length}`);
+  }
+  return cells.slice(0, length).map(restored);
 }
