@@ -60,9 +60,8 @@ def remove_own(folder: Path, own: Collection[str], last: str = "") -> None:
     with suppress(OSError):
         for name in sorted(names, key=lambda name: name == last):
             (folder / name).unlink()
-    for name in sorted(_parents(own), reverse=True):
-        if not (folder / name).is_symlink():
-            _remove_empty(folder / name)
+    for name in sorted(_folders(folder, own), reverse=True):
+        _remove_empty(folder / name)
     _remove_empty(folder)
 
 
@@ -138,6 +137,21 @@ def _divided(folder: Path, own: Collection[str]) -> Iterator[tuple[str, bool]]:
                 pending.append(name)
             else:
                 yield name, False
+
+
+def _folders(folder: Path, own: Collection[str]) -> Iterator[str]:
+    """The folders of a folder in which our files may lie; links are not followed.
+
+    The names of our files may be a stranger's: one that leads out of the folder finds nothing.
+    """
+    shared, pending = _parents(own), [""]
+    while pending:
+        inner = pending.pop()
+        for entry in os.scandir(folder / inner):
+            name = f"{inner}/{entry.name}" if inner else entry.name
+            if name in shared and entry.is_dir(follow_symlinks=False):
+                pending.append(name)
+                yield name
 
 
 def _is_temporary(inner: str, name: str, own: Collection[str]) -> bool:
