@@ -19,15 +19,14 @@ from numpy.typing import NDArray
 from pyarrow import parquet
 
 from rsretrieve import __version__
-from rsretrieve._core.atomic_write import written_aside
-from rsretrieve._core.standard_output import is_standard_output
+from rsretrieve._core.atomic_write import write_json, written_aside
 from rsretrieve.data.geo.footprints import box_of
 from rsretrieve.data.geo.hilbert import hilbert_distances
 from rsretrieve.data.geo.place import Place
 from rsretrieve.errors import ModelError
 from rsretrieve.export.geojson import place_geometry
 from rsretrieve.export.results import hit_rows
-from rsretrieve.export.stac_collection import collection_of, write_collection
+from rsretrieve.export.stac_collection import collection_of
 from rsretrieve.index.external.embedding_tables import METADATA_KEY
 from rsretrieve.index.store.columns import taken_rows
 from rsretrieve.index.store.date_columns import DATES
@@ -110,8 +109,8 @@ def write_placed_rows(
     ]
     schema = pyarrow.schema([*fields, *_PLACE], _metadata(_Extent.of(places), provenance))
     table = pyarrow.Table.from_pylist(placed, schema=schema)
-    with written_aside(path, overwrite=overwrite) as aside:
-        parquet.write_table(table, aside, compression=_COMPRESSION, compression_level=_LEVEL)
+    with written_aside(path, overwrite=overwrite) as aside, aside.open("wb") as file:
+        parquet.write_table(table, file, compression=_COMPRESSION, compression_level=_LEVEL)
     return sum(place is not None for place in places)
 
 
@@ -135,8 +134,7 @@ def write_embeddings(
     """
     order = spatial_order(store.rows)
     extent, placed = _extent_of(store.rows)
-    name = "embeddings.parquet" if is_standard_output(path) else path.name
-    collection = collection_of(store, name, extent.sides)
+    collection = collection_of(store, path, extent.sides)
     dimensions = store.manifest.dimensions
     vector = pyarrow.list_(pyarrow.float32(), dimensions)
     metadata = _metadata(extent, provenance_of(store))
@@ -144,12 +142,15 @@ def write_embeddings(
     schema = pyarrow.schema([*_told(store.rows), ("embedding", vector), *_PLACE], metadata)
     rows = max(1, min(_GROUP_ROWS, GROUP_BYTES // (4 * dimensions + ROW_BYTES)))
     with written_aside(path, overwrite=overwrite) as aside:
-        with parquet.ParquetWriter(aside, schema, **_settings(schema)) as writer:
+        with (
+            aside.open("wb") as file,  # PyArrow opens no name that is no Unicode
+            parquet.ParquetWriter(file, schema, **_settings(schema)) as writer,
+        ):
             for start in range(0, len(order), rows):
                 part = order[start : start + rows]
                 writer.write_table(_group(store, part, schema), row_group_size=rows)
         if stac is not None:
-            write_collection(stac, collection, overwrite=overwrite)
+            write_json(stac, collection_of(store, path, extent.sides, stac), overwrite=overwrite)
     return placed
 
 

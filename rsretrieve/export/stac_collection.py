@@ -5,15 +5,14 @@ See the STAC specification 1.0.0 and its embedding extension 0.0.1 (prefix `emb`
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from rsretrieve._core.atomic_write import write_text
 from rsretrieve._core.paths import Location
+from rsretrieve._core.standard_output import is_standard_output
 from rsretrieve.data.dates.periods import as_datetime, instant_text
 from rsretrieve.data.window import split_window
 from rsretrieve.index.store.folder import IndexStore
@@ -24,16 +23,17 @@ _WHOLE_EARTH = (-180.0, -90.0, 180.0, 90.0)
 
 
 def collection_of(
-    store: IndexStore, file_name: str, sides: Sequence[float] | None
+    store: IndexStore, path: Path, sides: Sequence[float] | None, stac: Path | None = None
 ) -> dict[str, Any]:
     """The collection that describes the exported embeddings of an index.
 
     Args:
         store: the index.
-        file_name: the name of the exported file, which lies beside the collection.
+        path: the exported file; `-` for standard output.
         sides: west, south, east and north of all tiles; None if no tile has a place.
+        stac: the file of the collection; None if it lies in the exported file, or beside it.
     """
-    manifest = store.manifest
+    manifest, address = store.manifest, _address(path, stac)
     name = Path(os.path.abspath(store.folder)).name  # noqa: PTH100  (links keep their names)
     found: dict[str, Any] = {
         "type": "Collection",
@@ -53,10 +53,10 @@ def collection_of(
         "emb:dimensions": manifest.dimensions,
         "data_type": "float32",
         "emb:fit_for_use": ["retrieval", "similarity_search"],
-        "links": [_model_link(store, file_name), _source_link(store, file_name)],
+        "links": [_model_link(store, address), _source_link(store, address)],
         "assets": {
             "embeddings": {
-                "href": f"./{quote(file_name)}",
+                "href": address,
                 "type": PARQUET_TYPE,
                 "roles": ["data"],
                 "title": "Embeddings and footprints (GeoParquet)",
@@ -66,11 +66,16 @@ def collection_of(
     return {**found, **_layout(store)}
 
 
-def write_collection(path: Path, collection: dict[str, Any], *, overwrite: bool) -> None:
-    """Write a collection as JSON."""
-    write_text(
-        path, json.dumps(collection, indent=2, ensure_ascii=False) + "\n", overwrite=overwrite
-    )
+def _address(path: Path, stac: Path | None) -> str:
+    """The address of the exported file, relative to the folder of the collection."""
+    if is_standard_output(path):
+        return "./embeddings.parquet"
+    if stac is None or is_standard_output(stac):
+        return f"./{quote(os.fsencode(path.name))}"
+    # The real folders: `..` after a link leads to where the link points.
+    folder, here = (os.path.realpath(each.parent) for each in (path, stac))
+    found = Path(os.path.relpath(folder, here), path.name).as_posix()
+    return quote(os.fsencode(found if found.startswith("../") else f"./{found}"))
 
 
 def _first_and_last(store: IndexStore) -> list[str | None]:
@@ -102,19 +107,19 @@ def _layout(store: IndexStore) -> dict[str, Any]:
     return {"emb:chip_layout": layout, **({"gsd": resolution} if resolution else {})}
 
 
-def _model_link(store: IndexStore, file_name: str) -> dict[str, str]:
+def _model_link(store: IndexStore, address: str) -> dict[str, str]:
     manifest = store.manifest
     if (folder := manifest.model_path(store.folder)) is not None:
         title = f"Model {folder.name}, fingerprint {manifest.model_fingerprint[:12]}"
         return {"rel": "emb:model", "href": _uri(str(folder.absolute())), "title": title}
     return {
         "rel": "emb:model",
-        "href": f"./{quote(file_name)}",
+        "href": address,
         "title": "The model is not known: the vectors were read from a file that names none",
     }
 
 
-def _source_link(store: IndexStore, file_name: str) -> dict[str, str]:
+def _source_link(store: IndexStore, address: str) -> dict[str, str]:
     """The folder of all tiles; the file itself if they have no files, or no folder in common."""
     paths = set(store.rows.columns.column("path").unique().to_pylist()) - {"", None}
     local = [path for path in paths if Location.parse(path).is_local and os.path.isabs(path)]  # noqa: PTH117
@@ -123,10 +128,10 @@ def _source_link(store: IndexStore, file_name: str) -> dict[str, str]:
         return {"rel": "emb:source-data", "href": _uri(folder), "title": "Folder of the imagery"}
     return {
         "rel": "emb:source-data",
-        "href": f"./{quote(file_name)}",
+        "href": address,
         "title": "The imagery has no single source: see the column path",
     }
 
 
 def _uri(path: str) -> str:
-    return Path(path).as_uri() if os.path.isabs(path) else quote(path, safe="/:")  # noqa: PTH117
+    return Path(path).as_uri() if os.path.isabs(path) else quote(os.fsencode(path), safe="/:")  # noqa: PTH117

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import geopandas
 import numpy as np
@@ -199,3 +201,39 @@ def test_an_export_is_read_back(exported: Path, store: IndexStore) -> None:
         again, copied = found[row.id]
         assert again == row
         assert np.array_equal(copied, vector)
+
+
+@pytest.mark.parametrize(
+    ("file", "stac", "address"),
+    [
+        ("b/e.parquet", "b/e.json", "./e.parquet"),
+        ("a/e 1.parquet", "b/e.json", "../a/e%201.parquet"),
+        ("e.parquet", "b/c/e.json", "../../e.parquet"),
+        ("b/c/e.parquet", "b/e.json", "./c/e.parquet"),
+        ("b/e.parquet", "link/e.json", "../e.parquet"),
+        ("b/\udcfc.parquet", "b/e.json", "./%FC.parquet"),
+    ],
+)
+def test_the_collection_names_the_file_from_where_it_lies(
+    store: IndexStore, tmp_path: Path, file: str, stac: str, address: str
+) -> None:
+    for name in ("a", "b/c"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "b" / "c")
+    geoparquet.write_embeddings(tmp_path / file, store, overwrite=False, stac=tmp_path / stac)
+    collection = json.loads((tmp_path / stac).read_text(encoding="utf-8"))
+    assert collection["assets"]["embeddings"]["href"] == address
+    assert (tmp_path / stac).parent.joinpath(os.fsdecode(unquote_to_bytes(address))).is_file()
+    with (tmp_path / file).open("rb") as stream:
+        metadata = parquet.read_schema(stream).metadata
+    inside = json.loads(metadata[b"emb"])["assets"]["embeddings"]["href"]
+    assert inside == f"./{address.rpartition('/')[2]}"
+
+
+def test_the_collection_of_an_index_whose_name_is_no_unicode_is_utf8(
+    store: IndexStore, tmp_path: Path
+) -> None:
+    odd = open_index(shutil.copytree(store.folder, tmp_path / "\udcfc"))
+    stac = tmp_path / "e.json"
+    geoparquet.write_embeddings(tmp_path / "e.parquet", odd, overwrite=False, stac=stac)
+    assert json.loads(stac.read_bytes().decode())["id"] == "\udcfc"
