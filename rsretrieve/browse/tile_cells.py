@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 
-from rsretrieve._core.tables import columns_of, read_table, write_csv
+from rsretrieve._core.tables import header_of_csv, read_table, write_csv
 from rsretrieve._core.tables.parquet_file import is_parquet
 from rsretrieve.errors import OutputExists, TableError
 from rsretrieve.search.finding.watched_file import WatchedFile
@@ -35,7 +35,7 @@ class TileCells:
     ) -> None:
         self.path, self._kind = path, kind
         self._lock, self._file = Lock(), WatchedFile(path)
-        self.columns = tuple(columns)
+        self._header = tuple(columns)
         self.rows: dict[str, Cells] = {}
         if is_parquet(path):
             raise self.refusal("it is Parquet, and this file is written as CSV")
@@ -67,13 +67,14 @@ class TileCells:
             removed = {tile for tile, cells in changes.items() if cells is None}
             kept = [tile for tile in {**self.rows, **changes} if tile not in removed]
             rows = {tile: known[tile] for tile in kept}
-            cells = ([row.get(name, "") for name in self.columns] for row in rows.values())
-            write_csv(aside, self.columns, cells, overwrite=True)
+            columns = [name.lower() for name in self._header]
+            cells = ([row.get(name, "") for name in columns] for row in rows.values())
+            write_csv(aside, self._header, cells, overwrite=True)
         self._known, self.rows = known, rows
 
     def _read(self, required: Sequence[str]) -> None:
         try:
-            found = columns_of(self.path, required)
+            found = header_of_csv(self.path, required)
             if found.count("") > 1:
                 raise TableError("several columns have no name")
             for line, row in read_table(self.path, required):
@@ -82,4 +83,5 @@ class TileCells:
                 self.rows[row["tile"]] = row
         except TableError as error:
             raise self.refusal(error.message) from error
-        self.columns = (*found, *(name for name in self.columns if name not in found))
+        there = {name.lower() for name in found}
+        self._header = (*found, *(name for name in self._header if name not in there))

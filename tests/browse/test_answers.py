@@ -74,6 +74,17 @@ def test_other_columns_are_kept_whatever_separates_them(tmp_path, header, row):
     assert [row["answer"] for row in after] == ["yes", "no"]
 
 
+def test_the_header_stays_as_it_is_written(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("Tile, Answer ,Notes,My Column\na,yes,Hello,=x\n")
+    AnswersFile(path, "answer", TILES).change({"b, c": "no"})
+    assert path.read_text().splitlines() == [
+        *("Tile,Answer,Notes,My Column", "a,yes,Hello,'=x", '"b, c",no,,'),
+    ]
+    AnswersFile(path, "answer", TILES).change({"a": "no"})
+    assert path.read_text().startswith("Tile,Answer,Notes,My Column\na,no,Hello")
+
+
 def test_other_columns_and_rows_without_an_answer_are_kept(tmp_path):
     path = tmp_path / "mine.csv"
     path.write_text('note,tile,answer\nlook again,a,yes\n=1+1,"b, c",\n')

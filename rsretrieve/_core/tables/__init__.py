@@ -4,6 +4,7 @@ from rsretrieve._core.tables.any_table import (
     TABLE_SUFFIXES,
     columns_of,
     encoding_notices,
+    header_of_csv,
     read_table,
     require_columns,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "Row",
     "columns_of",
     "encoding_notices",
+    "header_of_csv",
     "open_parquet",
     "read_table",
     "refuse_bombs",

@@ -52,6 +52,11 @@ def columns_of(path: Path, required: Sequence[str]) -> tuple[str, ...]:
     return parquet_columns(path) if is_parquet(path) else dialect_of(path, required).columns
 
 
+def header_of_csv(path: Path, required: Sequence[str]) -> tuple[str, ...]:
+    """As `columns_of` for a CSV, with the names as they are written."""
+    return dialect_of(path, required).header
+
+
 def require_columns(path: Path, required: Sequence[str]) -> None:
     """Check that a table has some columns, each once, without reading its rows.
 

@@ -44,14 +44,19 @@ class CsvDialect:
     Attributes:
         encoding: a name that Python knows.
         separator: the character between two cells.
-        columns: names of the columns in lower case, without blanks around them.
+        header: names of the columns as they are written, without blanks around them.
         separator_line: the first line is `sep=` and the separator, as Excel writes it.
     """
 
     encoding: str
     separator: str
-    columns: tuple[str, ...]
+    header: tuple[str, ...]
     separator_line: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns in lower case."""
+        return _lower(self.header)
 
     @property
     def is_guessed(self) -> bool:
@@ -79,7 +84,7 @@ def find_dialect(path: Path, required: Sequence[str] = ()) -> CsvDialect:
     found = {each: _header(path, encoding, each, with_line=with_line) for each in choices}
     if max(map(len, found.values())) < 2:
         _require_csv(path, encoding, with_line=with_line)
-    best = max(choices, key=lambda s: (len({*required} & {*found[s]}), len(found[s])))
+    best = max(choices, key=lambda s: (len({*required} & {*_lower(found[s])}), len(found[s])))
     return CsvDialect(encoding, best, found[best], with_line)
 
 
@@ -190,4 +195,8 @@ def _header(path: Path, encoding: str, separator: str, *, with_line: bool) -> tu
             cells = next(filter(any, lines), [])
         except csv.Error:
             return ()
-    return tuple(restored(cell.strip()).lower() for cell in cells)
+    return tuple(restored(cell.strip()) for cell in cells)
+
+
+def _lower(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(name.lower() for name in names)
