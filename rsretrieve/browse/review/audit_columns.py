@@ -26,7 +26,8 @@ class AuditColumns:
 
     Attributes:
         tile: ids.
-        given, predicted, runner_up: labels; the last two may be empty.
+        given, predicted, runner_up: labels; the last may be empty, and the predicted one of a tile
+            that needs no review.
         kind: type of issue, or empty.
         twin: id of a near-duplicate with another label, or empty.
         flagged: the label is flagged as wrong.
@@ -82,6 +83,10 @@ class AuditColumns:
         wrong = _share(row, "issue_probability", place)
         if wrong is None:
             raise TableError(f"{place}: issue_probability is empty")
+        needed = ("given_label", *["predicted_label"] * (flagged or bool(kind)))
+        for name in needed:
+            if not row[name]:
+                raise TableError(f"{place}: {name} is empty")
         if not is_there:
             self.absent += 1
             self.absent_issues += flagged or bool(kind)

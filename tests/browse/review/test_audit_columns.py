@@ -73,11 +73,19 @@ def test_the_table_is_that_of_an_audit(tmp_path):
         "a,road,water,yes,0.5,wrong_label,",
         "a,road,water,WAHR,0.5,,",
         "a,road,water,,0.5,,",
+        "a,road,,True,0.5,wrong_label,",
+        "a,road,,False,0.1,duplicate,",
+        "a,,water,True,0.5,wrong_label,",
+        "gone,road,,True,0.5,wrong_label,",
     ],
 )
 def test_a_value_that_is_none_is_named_with_its_line(tmp_path, line):
     with pytest.raises(TableError, match=r"audit\.csv: line 2"):
         read(tmp_path, line)
+
+
+def test_a_tile_that_needs_no_review_may_lack_a_predicted_label(tmp_path):
+    assert read(tmp_path, "a,road,,False,0.1,,").predicted == [""]
 
 
 def test_a_second_row_and_another_table_are_refused(tmp_path):
