@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rsretrieve._core.paths import without_secrets
 from rsretrieve.errors import InputError, InvalidArgument
 
 MOST_ZOOM = 24
@@ -17,9 +18,7 @@ _BEGINNINGS = {
     "image/jpeg": (b"\xff\xd8\xff",),
     "image/webp": (b"RIFF",),
 }
-_HOST = re.compile(
-    r"(?i)(https?://(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(?::\d{1,5})?)/"
-)
+_HOST = re.compile(r"(?i)(https?://[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::\d{1,5})?)/")
 _FILES = re.compile(r"(?:(?P<folder>.*)/)?\{z\}/\{x\}/\{-?y\}(?P<suffix>\.\w+)", re.DOTALL)
 _HINT = "type a folder of tiles z/x/y.png, or an address such as https://HOST/{z}/{x}/{y}.png"
 
@@ -67,6 +66,7 @@ class BaseMap:
 
     @classmethod
     def _of_address(cls, text: str) -> BaseMap:
+        _require_host(text)
         found = _HOST.match(text)
         if found is None or re.search(r"[\s\"'<>\\^`|]", text):
             raise InvalidArgument(f"--base-map {text} is no http or https address", hint=_HINT)
@@ -114,6 +114,30 @@ def _picture(path: Path, folder: Path) -> tuple[bytes, str] | None:
         if content.startswith(beginnings):
             return content, kind
     return None
+
+
+def _require_host(text: str) -> None:
+    """Refuse addresses that browsers understand, but do not load pictures from in this page."""
+    found = re.match(r"(?i)https?://([^/?#]*)", text)
+    server = found[1] if found is not None else ""
+    if "@" in server:
+        raise InvalidArgument(
+            f"--base-map {without_secrets(text)} has a user or a password before the host: "
+            "browsers load no pictures from such addresses",
+            hint="leave it out; servers of map tiles take a key behind a question mark",
+        )
+    if server.startswith("["):
+        raise InvalidArgument(
+            f"--base-map {text}: a page can allow pictures from a name or an IPv4 address, but "
+            "not from an IPv6 address",
+            hint="type a name instead; that of this machine is localhost",
+        )
+    if "_" in server:
+        raise InvalidArgument(
+            f"--base-map {text}: a page cannot allow pictures from a host whose name has an "
+            "underscore",
+            hint="type another name or the IPv4 address of the host",
+        )
 
 
 def _require_places(text: str) -> None:

@@ -117,7 +117,25 @@ def test_an_address_is_taken_as_typed():
     assert base.origin == "https://tiles.example"
     assert base.facts()["tiles"] == "https://Tiles.Example/v1/{z}/{x}/{-y}.png?key=a,b"
     assert base.tile(0, 0, 0) is None
-    assert BaseMap.parse("http://[::1]:80/{z}/{x}/{y}").origin == "http://[::1]:80"
+    assert BaseMap.parse("http://127.0.0.1:80/{z}/{x}/{y}").origin == "http://127.0.0.1:80"
+
+
+@pytest.mark.parametrize(
+    ("server", "reason"),
+    [
+        ("http://[::1]:8999", "IPv6"),
+        ("https://[2001:db8::1]", "IPv6"),
+        ("http://tile_server:8080", "underscore"),
+        ("https://a_b.example", "underscore"),
+        ("https://user:hidden@h.de", "user or a password"),
+        ("https://user@h.de:8080", "user or a password"),
+    ],
+)
+def test_a_host_that_no_browser_allows_for_pictures_is_refused_with_the_reason(server, reason):
+    with pytest.raises(InvalidArgument, match=reason) as refused:
+        BaseMap.parse(f"{server}/{{z}}/{{x}}/{{y}}.png")
+    assert "hidden" not in str(refused.value)
+    assert "no http" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
