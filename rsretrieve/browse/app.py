@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,14 +12,16 @@ from typing import Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from rsretrieve._core.text import printable
 from rsretrieve.browse.answers import ANSWERS, AnswersFile
 from rsretrieve.browse.base_map import BaseMap
+from rsretrieve.browse.dropped_file import DroppedFile
 from rsretrieve.browse.guard import Guard
 from rsretrieve.browse.index_view import SIDES_PX, IndexView, Wanted
-from rsretrieve.browse.json_body import json_of
+from rsretrieve.browse.json_body import JsonAnswer, json_object, json_of
 from rsretrieve.browse.kind_search import KindSearchFile
 from rsretrieve.browse.review.label_review import Review
 from rsretrieve.browse.review.review_routes import review_routes
@@ -117,7 +117,7 @@ async def _page(name: str, _: Request) -> Response:
 async def _said(_: Request, error: Exception) -> Response:
     """An error of rsretrieve becomes a sentence on the page."""
     hint = getattr(error, "hint", "")
-    return JSONResponse({"error": str(getattr(error, "message", error)), "hint": hint}, 400)
+    return JsonAnswer({"error": str(getattr(error, "message", error)), "hint": hint}, 400)
 
 
 class _Handlers:
@@ -131,7 +131,7 @@ class _Handlers:
     async def facts(self, _: Request) -> Response:
         facts = await self._in_thread(self._view.facts)
         row_of, extras = self._view.row_of, self._extras
-        return JSONResponse(
+        return JsonAnswer(
             {
                 **facts,
                 "answers": {row_of[tile]: said for tile, said in self._answers.values.items()},
@@ -173,32 +173,34 @@ class _Handlers:
         try:
             content = await to_thread.run_sync(work, limiter=self._drawing)
         except RsretrieveError as error:
-            return Response(error.message, 404, media_type="text/plain")
+            return Response(printable(error.message), 404, media_type="text/plain")
         return Response(content, media_type="image/webp", headers=_KEPT)
 
     async def tiles(self, request: Request) -> Response:
         content = await json_of(request)
         wanted = Wanted.of_json({"likes": content.get("rows", [])}, len(self._view.ids))
-        return JSONResponse(self._view.tiles(wanted.likes))
+        return JsonAnswer(self._view.tiles(wanted.likes))
 
     async def search(self, request: Request) -> Response:
         content = await json_of(request)
         wanted = Wanted.of_json(content, len(self._view.ids))
         if (point := content.get("point")) is None:
-            return JSONResponse(await self._in_thread(lambda: self._view.search(wanted)))
+            return JsonAnswer(await self._in_thread(lambda: self._view.search(wanted)))
         lon, lat = _point(point)
         found = await self._in_thread(lambda: self._view.search_point(lon, lat, wanted))
-        return JSONResponse(found)
+        return JsonAnswer(found)
 
     async def search_file(self, request: Request) -> Response:
         """The body is the file. It is decoded as any tile is: in a confined process."""
         given = request.query_params
-        wanted = Wanted.of_json(json.loads(given.get("wanted", "{}")), len(self._view.ids))
-        suffix = Path(given.get("name", "")).suffix.lower()
+        wanted = Wanted.of_json(json_object(given.get("wanted", "{}")), len(self._view.ids))
+        name = given.get("name", "")
+        suffix = Path(name).suffix.lower()
         if suffix not in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"):
             raise InvalidArgument("drop a PNG, JPEG, WebP, BMP or TIFF file")
         content = await request.body()
-        return JSONResponse(await self._in_thread(lambda: self._found_by(content, suffix, wanted)))
+        file = DroppedFile(name, suffix, content)
+        return JsonAnswer(await self._in_thread(lambda: self._found_by(file, wanted)))
 
     async def answer(self, request: Request) -> Response:
         given = await json_of(request)
@@ -218,11 +220,11 @@ class _Handlers:
         return await self._state(lambda: self._kind.answer(given))
 
     async def found(self, _: Request) -> Response:
-        return JSONResponse(self._with_tiles(await self._in_thread(self._kind.found)))
+        return JsonAnswer(self._with_tiles(await self._in_thread(self._kind.found)))
 
     async def _state(self, work: Callable[[], dict[str, Any]]) -> Response:
         state = await self._in_thread(work)
-        return JSONResponse({**state, "proposals": self._with_tiles(state["proposals"])})
+        return JsonAnswer({**state, "proposals": self._with_tiles(state["proposals"])})
 
     def _with_tiles(self, found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         tiles = self._view.tiles([one["row"] for one in found])
@@ -231,7 +233,7 @@ class _Handlers:
     async def _kept(self, file: AnswersFile, given: Mapping[str, Any]) -> Response:
         changes = self._by_id(given)
         await self._in_thread(lambda: file.change(changes))
-        return JSONResponse({"kept": len(file.values), "file": str(file.path)})
+        return JsonAnswer({"kept": len(file.values), "file": str(file.path)})
 
     def _by_id(self, given: Mapping[str, Any]) -> dict[str, str]:
         """Texts by row as texts by tile id."""
@@ -242,10 +244,8 @@ class _Handlers:
             raise InvalidArgument("rows of the index and texts are expected")
         return dict(zip([ids[row] for row in rows], texts))
 
-    def _found_by(self, content: bytes, suffix: str, wanted: Wanted) -> list[dict[str, Any]]:
-        with tempfile.TemporaryDirectory(prefix="rsretrieve-") as folder:
-            path = Path(folder, f"dropped{suffix}")
-            path.write_bytes(content)
+    def _found_by(self, file: DroppedFile, wanted: Wanted) -> list[dict[str, Any]]:
+        with file.on_disk() as path:
             return self._view.search_file(str(path), wanted)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
@@ -256,6 +256,6 @@ class _Handlers:
 def _point(value: Any) -> tuple[float, float]:
     try:
         lon, lat = map(float, value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InvalidArgument("a place is longitude and latitude in degrees") from error
     return lon, lat

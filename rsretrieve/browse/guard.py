@@ -20,6 +20,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 MOST_BYTES = 64 << 20
 """The largest file that may be dropped on the page."""
 _OWN_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_USUAL_PORT = "80"  # browsers leave it out
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:{}; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -92,8 +93,11 @@ class Guard:
 
     def _is_own(self, host: str) -> bool:
         """Whether a host is this machine, at the app's port."""
-        name, _, port = host.rpartition(":")
-        return name in _OWN_NAMES and (not self._port or port == str(self._port))
+        own = next((name for name in _OWN_NAMES if f"{host}:".startswith(f"{name}:")), None)
+        if own is None:
+            return False
+        port = host.removeprefix(own).removeprefix(":") or _USUAL_PORT
+        return not self._port or port == str(self._port)
 
 
 def _limited(receive: Receive) -> Receive:

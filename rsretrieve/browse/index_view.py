@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -64,7 +64,7 @@ class Wanted:
                 tuple(map(str, content.get("labels", []))),
                 None if box is None else _box(box),
             )
-        except (AttributeError, TypeError, ValueError) as error:
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
             raise InvalidArgument(f"the request cannot be read ({error})") from error
         if not 1 <= wanted.k <= MOST_HITS:
             raise InvalidArgument(f"k must be from 1 to {MOST_HITS}")
@@ -196,7 +196,9 @@ class IndexView:
         return PictureMaker(self.store.rows, self.bands)
 
     def _run(self, request: QueryRequest) -> list[dict[str, Any]]:
-        [result] = run_queries(self.store, request, self.context) or [QueryResult("", None, ())]
+        # The failures of one search are no reason of the next.
+        context = replace(self.context, run_context=self.context.run_context.fresh())
+        [result] = run_queries(self.store, request, context) or [QueryResult("", None, ())]
         rows = [self.row_of[hit.found.id] for hit in result.hits]
         found = self.tiles(rows)
         return [

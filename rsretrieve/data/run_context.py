@@ -48,6 +48,10 @@ class RunContext:
         self._listener = listener
         self.cost = CostMeter()
 
+    def fresh(self) -> RunContext:
+        """A context for other work, without failures, with the same listener."""
+        return RunContext(strict=self.strict, listener=self._listener)
+
     @property
     def notices(self) -> tuple[str, ...]:
         """Messages for the user besides the failures."""

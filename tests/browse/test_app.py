@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from rsretrieve.browse.app import make_app
+from rsretrieve.browse.answers import AnswersFile
+from rsretrieve.browse.app import KeptFiles, make_app
 from rsretrieve.browse.index_view import IndexView
+from rsretrieve.browse.kind_search import KindSearchFile
+from rsretrieve.data.failures import Failure
+from rsretrieve.data.tile import Tile, TileSet
+from rsretrieve.errors import TileError
+from rsretrieve.index.embed_tiles import no_usable_tiles
+from rsretrieve.index.store.folder import open_index
 from tests.browse.conftest import COUNT, TOKEN
 from tests.browse.requests import asked, posted
 
@@ -64,6 +73,11 @@ def test_a_place_finds_the_tile_there(app):
         {"likes": "3"},
         {"likes": [3], "k": 0},
         {"likes": [3], "k": 10**9},
+        {"likes": [3], "k": float("inf")},
+        {"likes": [3], "k": float("nan")},
+        {"likes": [3], "bbox": [10**400, 0, 1, 1]},
+        {"point": [10**400, 0]},
+        {"point": [float("inf"), 0]},
         {"likes": [3], "bbox": [1, 2]},
         {"likes": [3], "bbox": [0, 50, 1, 40]},
         {"likes": [3], "labels": ["no such label"]},
@@ -94,8 +108,6 @@ def test_a_tile_that_is_gone_is_said(app, monkeypatch, tmp_path):
 
 
 def raising_gone(*_):
-    from rsretrieve.errors import TileError
-
     raise TileError("tile 09.png", "it is gone")
 
 
@@ -132,6 +144,60 @@ def test_a_dropped_file_is_embedded_and_removed(app, monkeypatch):
     assert not Path(path).exists()
     refused = asked(app, f"/{TOKEN}/search-file", method="POST", body=b"x", query="name=a.html")
     assert refused.status == 400
+
+
+@pytest.mark.parametrize("wanted", ["%7B", "%5B%5D", "5", "%7B%22k%22%3A1e999%7D", "[" * 5000])
+def test_a_broken_search_by_a_file_is_refused(app, wanted):
+    query = f"name=a.png&wanted={wanted}"
+    answer = asked(app, f"/{TOKEN}/search-file", method="POST", body=b"x", query=query)
+    assert answer.status == 400
+    assert "request" in answer.json["error"]
+
+
+def test_each_dropped_file_has_its_own_reason_and_its_own_name(app, monkeypatch):
+    """Failures of an earlier file are no reason of a later one; nor is a path of a moment told."""
+    reasons = iter(["it is cut off", "it has one band"])
+
+    def failing(store, request, context):
+        [path] = request.images
+        tile = Tile(Path(path).name, path)
+        context.run_context.add_failure(Failure(tile, next(reasons)))
+        raise no_usable_tiles(TileSet(path, (tile,)), context.run_context)
+
+    monkeypatch.setattr("rsretrieve.browse.index_view.run_queries", failing)
+    for name, reason in (("my dropped.png", "cut off"), (r"x\\1.PNG", "one band")):
+        answer = asked(
+            app,
+            f"/{TOKEN}/search-file",
+            method="POST",
+            body=b"x",
+            query=urlencode({"name": name}),
+        )
+        said = answer.json["error"]
+        assert reason in said
+        assert said.count(name) == 2
+        assert "rsretrieve-" not in said
+
+
+def test_an_index_whose_name_and_tiles_are_no_unicode_is_shown(view, kept, tmp_path, monkeypatch):
+    odd = "\udcfc.png"
+    folder = shutil.copytree(view.store.folder, tmp_path / "idx\udcfc")
+    view = IndexView(open_index(folder), view.context)
+    view.ids[3] = odd
+    answers = AnswersFile(folder.parent / "\udcfc.csv", "answer", view.row_of)
+    kind = KindSearchFile(view.store, folder.parent / "\udcfc.json")
+    app = make_app(view, KeptFiles(answers, kind), TOKEN)
+    assert posted(app, f"/{TOKEN}/answers", {"3": "yes"}).json["file"] == str(answers.path)
+    assert asked(app, f"/{TOKEN}/facts").json["index"] == "idx\udcfc"
+    assert posted(app, f"/{TOKEN}/tiles", {"rows": [3]}).json[0]["tile"] == odd
+    assert posted(app, f"/{TOKEN}/find", {"likes": [0, 4], "unlikes": [1]}).status == 200
+    monkeypatch.setattr(IndexView, "picture", raising_odd)
+    answer = asked(app, f"/{TOKEN}/picture/9/96")
+    assert (answer.status, answer.body) == (404, rb"\udcfc.png: it is gone")
+
+
+def raising_odd(*_):
+    raise TileError("\udcfc.png", "it is gone")
 
 
 def test_without_its_model_a_dropped_file_is_refused_with_the_reason(app):

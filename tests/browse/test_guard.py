@@ -51,6 +51,9 @@ def test_a_missing_or_wrong_token_is_refused(app, path):
         "evil.example",
         "evil.example:8000",
         "127.0.0.1.evil.example:8000",
+        "127.0.0.1",
+        "127.0.0.1:8000:8000",
+        "[::1]8000",
         "127.0.0.1:9",
         "",
         HOST * 2,
@@ -66,10 +69,22 @@ def test_names_of_this_machine_are_answered(app, name):
     assert asked(app, f"/{TOKEN}/facts", headers=headers).status == 200
 
 
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1", "[::1]"])
+@pytest.mark.parametrize("port", ["", ":80"])
+def test_the_usual_port_may_be_left_out(view, kept, name, port):
+    headers = {"host": f"{name}{port}", "origin": f"http://{name}{port}"}
+    app = make_app(view, kept, TOKEN, 80)
+    assert asked(app, f"/{TOKEN}/facts", headers=headers).status == 200
+    app = make_app(view, kept, TOKEN, 8000)
+    assert asked(app, f"/{TOKEN}/facts", headers=headers).status == 421
+
+
 @pytest.mark.parametrize(
     "headers",
     [
         {"origin": "http://evil.example"},
+        {"origin": "http://127.0.0.1"},
+        {"origin": "http://[::1"},
         {"origin": "null"},
         {"origin": "https://127.0.0.1:8000"},
         {"origin": "http://127.0.0.1:9"},

@@ -1,5 +1,7 @@
 // Requests to the program that serves this page. Every address is relative: it holds the token.
 
+const MOST_MIB = 64;  // of a body; the program refuses more
+
 async function answered(response) {
   if (response.ok) return response;
   let said = `the program answered ${response.status}`;
@@ -24,6 +26,9 @@ export async function post(name, content) {
 }
 
 export async function postFile(file, wanted) {
+  if (file.size > MOST_MIB * 2 ** 20) {
+    throw new Error(`${file.name} is larger than ${MOST_MIB} MiB: cut a part out of it, or search it with “rsretrieve query”`);
+  }
   const query = new URLSearchParams({ name: file.name, wanted: JSON.stringify(wanted) });
   return (await answered(await fetch(`search-file?${query}`, { method: "POST", body: file }))).json();
 }

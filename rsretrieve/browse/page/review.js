@@ -97,7 +97,7 @@ Object.assign(Decisions, {
 
   // A tile in disagreement keeps its decision in the file until it is decided again.
   unsent() {
-    const cards = {}, others = {};
+    const cards = {}, others = Object.create(null);  // a tile may be called __proto__
     for (const position of new Set([...this.of.keys(), ...this.atProgram.keys()])) {
       const decided = this.of.get(position);
       if (decided === this.atProgram.get(position) || this.disputes.has(position)) continue;

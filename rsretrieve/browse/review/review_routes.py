@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from rsretrieve.browse.json_body import json_of
+from rsretrieve.browse.json_body import JsonAnswer, json_of
 from rsretrieve.browse.review import label_review as reviewing
 from rsretrieve.browse.review.label_review import Review
 
@@ -54,7 +54,7 @@ class _Handlers:
     async def compared(self, request: Request) -> Response:
         positions = (await json_of(request)).get("positions")
         found = await self._in_thread(lambda: self._review.compared(positions))
-        return JSONResponse({"found": found})
+        return JsonAnswer({"found": found})
 
     async def prepare(self, request: Request) -> Response:
         self._review.make_ahead((await json_of(request)).get("pictures"))
@@ -63,7 +63,7 @@ class _Handlers:
     async def decided(self, request: Request) -> Response:
         content = await json_of(request)
         refused = await self._in_thread(lambda: self._review.decide(content))
-        return JSONResponse({"refused": refused})
+        return JsonAnswer({"refused": refused})
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         waiting: Awaitable[T] = to_thread.run_sync(work, limiter=self._limiter)

@@ -11,6 +11,7 @@ import pytest
 
 import rsretrieve.browse
 import rsretrieve.export.html
+from rsretrieve.browse.guard import MOST_BYTES
 
 ASSETS = Path(rsretrieve.export.html.__file__).with_name("assets")
 SCRIPT = "\n".join(
@@ -138,3 +139,33 @@ def test_a_decision_that_the_program_refuses_is_taken_back_and_named(reviewed):
     assert found["others"] == []
     assert "not kept: a.tif, c.tif, far.tif" in "".join(found["said"])
     assert found["kept"] is True
+
+
+def test_a_tile_that_is_called_as_javascript_calls_a_prototype_is_sent(reviewed):
+    found = reviewed("__proto__,x,choose,y,z,\nconstructor,x,choose,y,z,\n")
+    assert sent(found)[1] == {"__proto__": ["x", "choose"], "constructor": ["x", "choose"]}
+    assert found["kept"] is True
+
+
+SENDING = """
+const { size } = JSON.parse(process.argv[1]);
+let sent = 0;
+globalThis.fetch = async () => { sent += 1; return { ok: true, json: async () => [] }; };
+let said = "";
+try { await postFile({ name: "big.tif", size }, {}); } catch (error) { said = error.message; }
+console.log(JSON.stringify({ sent, said }));
+"""
+
+
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_file_above_the_limit_of_the_program_is_not_sent(beyond):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no Node.js on this machine")
+    script = Path(rsretrieve.browse.__file__).with_name("page") / "requests.js"
+    command = [node, "--input-type=module", "-e", script.read_text(encoding="utf-8") + SENDING]
+    given = json.dumps({"size": MOST_BYTES + beyond})
+    ran = subprocess.run([*command, given], capture_output=True, text=True, check=True)
+    found = json.loads(ran.stdout)
+    assert found["sent"] == 1 - beyond
+    assert ("64 MiB" in found["said"]) == bool(beyond)
