@@ -180,6 +180,9 @@ def describe(described: ModelDescription, opset: int) -> dict[str, Any]:
         "source_bands": preprocessing.source_bands,
         "dtype": preprocessing.dtype,
         "packing": None if preprocessing.packing is None else preprocessing.packing.to_json(),
+        # A JPEG is decoded at 1/2, 1/4 or 1/8 of its size while both sides stay at least this
+        # long, as `Image.draft` of Pillow does it; null: at full size.
+        "jpeg_px": preprocessing.jpeg_px,
         "resize": {
             "method": "bilinear with antialiasing (a triangle filter as wide as the reduction), "
             "as Image.resize of Pillow with BILINEAR",

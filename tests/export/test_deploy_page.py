@@ -6,14 +6,18 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from rsretrieve.data.preprocessing.preprocessing import resized
+from rsretrieve.data.preprocessing.preprocessing import Preprocessing, resized
+from rsretrieve.data.reading.pillow_reader import read_raw
 from rsretrieve.data.run_context import RunContext
+from rsretrieve.data.tile import Tile
 from rsretrieve.export.onnx_file import write_onnx
 from tests.export.test_onnx_file import RGB, by_hand, model_of
 from tests.support.repository import ROOT
@@ -31,7 +35,7 @@ def test_the_python_block_gives_the_embeddings_of_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    model = model_of(RGB)
+    model = model_of(replace(RGB, reduced_jpeg=True))
     write_onnx(model, Path("mine.onnx"), RunContext())
     pictures = [noise((3, 45, 70), seed=1), noise((3, 32, 32), seed=2)]
     for name, values in zip(("one", "two"), pictures):
@@ -43,6 +47,18 @@ def test_the_python_block_gives_the_embeddings_of_the_model(
     expected = by_hand(model, tiles)
     np.testing.assert_allclose(names["embeddings"], expected, atol=2e-5)
     np.testing.assert_allclose(names["similarities"], expected @ expected.T, atol=1e-4)
+    for width, height in ((600, 600), (600, 130), (70, 600), (255, 257)):
+        assert_read_as_a_tile(names["read"], model.description.preprocessing, width, height)
+
+
+def assert_read_as_a_tile(
+    read: Callable[[str], np.ndarray], preprocessing: Preprocessing, width: int, height: int
+) -> None:
+    """The page and the program decode a JPEG at the same reduced size."""
+    values = noise((3, height, width), seed=width)
+    Image.fromarray(values.transpose(1, 2, 0)).save("tile.jpg", quality=90)
+    raw = read_raw(Tile("tile", "tile.jpg"), preprocessing.jpeg_px)
+    np.testing.assert_array_equal(read("tile.jpg"), preprocessing.apply("tile", raw))
 
 
 @pytest.mark.medium

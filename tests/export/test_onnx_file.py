@@ -111,6 +111,9 @@ def test_the_description_names_what_a_program_must_do() -> None:
     assert told["invalid_pixels"]["values"] == [900.0, 1200.0]
     assert told["resize"]["size_px"] == 32
     assert told["resize"]["rounded_to"] == "uint16"
+    assert told["jpeg_px"] is None
+    reduced = Described(replace(RGB, reduced_jpeg=True), "squeezenet1_1")
+    assert describe(reduced, 18)["jpeg_px"] == 64  # type: ignore[arg-type]
     assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
