@@ -7,6 +7,9 @@ from enum import StrEnum
 NO_WEIGHTS = "none"
 """Value of `train --weights` that starts without pre-trained weights."""
 
+IMAGENET_WEIGHTS = "imagenet"
+"""Value of `--weights` for the weights that a backbone is published with."""
+
 NO_LABELS = "none"
 """Value of `train --labels` that asks for a training without labels."""
 

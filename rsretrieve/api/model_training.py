@@ -147,7 +147,7 @@ def train(
     """
     with CallReport(progress, strict=strict) as call:
         folder, options = path_of(output, "output"), RecipeChoices(recipe, recipe_options)
-        inputs = {"tiles": tiles, "validation": validation, "weights": options.weights}
+        inputs = {"tiles": tiles, "validation": validation, "weights": options.weights_path}
         paths = OutputPaths(folder={"output": folder}, inputs=paths_among(inputs))
         paths.check()
         call.notice(*options.notices)
@@ -212,6 +212,7 @@ class RecipeChoices:
         given = {name: value for name, value in options.items() if value is not None}
         named = given_weights(text_of(given.pop("weights", "imagenet"), "weights"))
         self.weights, self.notices = named.source, named.notices
+        self.weights_path = named.path
         bands = given.pop("bands", ())
         if isinstance(bands, str) or not isinstance(bands, Sequence | np.ndarray):
             raise wrong("bands", "band numbers, counted from 1, or names", bands)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rsretrieve._core.paths import Location
-from rsretrieve.enums import NO_LABELS, NO_WEIGHTS
+from rsretrieve.enums import IMAGENET_WEIGHTS, NO_LABELS, NO_WEIGHTS
 from rsretrieve.errors import (
     IndexNotFound,
     InputError,
@@ -42,7 +42,7 @@ def check_training(
     check_bands(bands)
     if backbone is not None:
         check_backbone_name(backbone)
-    if weights not in (None, NO_WEIGHTS, "imagenet") and not Path(str(weights)).exists():
+    if weights not in (None, NO_WEIGHTS, IMAGENET_WEIGHTS) and not Path(str(weights)).exists():
         from rsretrieve.network.shipped.shipped_models import shipped_path
 
         if shipped_path(str(weights)) is not None:

@@ -19,6 +19,7 @@ from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.enums import NO_WEIGHTS, RecipeName
 from rsretrieve.network.metadata import read_description
+from rsretrieve.network.shipped.given_weights import model_folder_of
 from rsretrieve.training.history.level_network import SIDE_PX
 from rsretrieve.training.recipe import Recipe, recipe_for
 from rsretrieve.training.targets.neighbor_agreement import neighbor_votes
@@ -51,7 +52,7 @@ class TrainingPlan:
     def pixels(self) -> int:
         """Pixels of a tile in memory: as trained on, and as read for the features before."""
         recipe = self.recipe
-        has_features = self.weights != NO_WEIGHTS and not Path(self.weights).is_dir()
+        has_features = self.weights != NO_WEIGHTS and model_folder_of(self.weights) is None
         is_larger = recipe.posterior is not None and recipe.size_px < SIDE_PX
         larger = has_features and is_larger and not recipe.trains_head_only
         return int(recipe.size_px**2 + (SIDE_PX**2 if larger else 0))

@@ -13,7 +13,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from rsretrieve.enums import NO_WEIGHTS
+from rsretrieve.enums import IMAGENET_WEIGHTS, NO_WEIGHTS
 from rsretrieve.errors import WeightsError
 from rsretrieve.network.backbones.checkpoint_reading import read_tensors, without_prefix
 from rsretrieve.network.backbones.input_bands import InputBands
@@ -22,6 +22,7 @@ from rsretrieve.network.backbones.pooled_levels import PooledLevels
 from rsretrieve.network.backbones.timm_models import converted, download_weights
 from rsretrieve.network.backbones.timm_names import is_timm
 from rsretrieve.network.network import EmbeddingNetwork, first_convolutions
+from rsretrieve.network.shipped.given_weights import model_folder_of
 
 REQUIRED_FRACTION = 0.9
 
@@ -83,12 +84,12 @@ def check_weights(backbone_name: str, source: str) -> None:
     Raises:
         WeightsError: they cannot be downloaded or read.
     """
-    if source != NO_WEIGHTS and not Path(source).is_dir():
+    if source != NO_WEIGHTS and model_folder_of(source) is None:
         _read(backbone_name, source)
 
 
 def _read(backbone_name: str, source: str) -> Mapping[str, Tensor]:
-    if source != "imagenet":
+    if source != IMAGENET_WEIGHTS:
         return read_tensors(Path(source))
     backbone_name = network_of(backbone_name)
     return download_weights(backbone_name) if is_timm(backbone_name) else _imagenet(backbone_name)

@@ -14,6 +14,7 @@ from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.network import build_network
 from rsretrieve.network.pretrained import WeightsReport, fit_weights, load_weights
 from rsretrieve.network.prototypes import Prototypes
+from rsretrieve.network.shipped.given_weights import model_folder_of
 from rsretrieve.training.recipe import Recipe
 
 
@@ -58,8 +59,8 @@ def starting_model(
     model = PrototypeModel(network, prototypes)
     if weights == NO_WEIGHTS:
         return model, None
-    if Path(weights).is_dir():
-        return model, _copy_model(model, Path(weights), class_names, inputs)
+    if (folder := model_folder_of(weights)) is not None:
+        return model, _copy_model(model, folder, class_names, inputs)
     return model, load_weights(network, recipe.backbone, weights, inputs)
 
 

@@ -821,15 +821,21 @@ def test_without_epochs_the_model_is_its_weights_and_the_means_of_its_classes(
 
 
 @pytest.mark.medium
-def test_without_epochs_a_model_folder_stays_as_it_is(
+def test_without_epochs_a_model_keeps_its_network_and_its_prototypes_follow_the_labels(
     few: TileSet, request_of: Requests, output: Path
 ) -> None:
     train(request_of())
     first = load_model(output, CPU)
     other = output.with_name("other")
-    train(request_of(recipe=tiny(epochs=0), output=other, weights=str(output)))
+    request = request_of(recipe=tiny(epochs=0), weights=str(output), validation=few)
+    train(replace(request, output=other))
     second = load_model(other, CPU)
-    np.testing.assert_allclose(second.prototypes, first.prototypes, atol=1e-6)
+    swapped = other.with_name("swapped")
+    names = {"road": "water", "water": "road"}
+    labelled = few.relabelled({tile.id: names[str(tile.label)] for tile in few})
+    train(replace(request, output=swapped, tiles=labelled, validation=labelled))
+    prototypes = load_model(swapped, CPU).prototypes
+    np.testing.assert_allclose(prototypes, second.prototypes[::-1], atol=1e-6)
     expected = first.network.projection.weight.detach().numpy()
     found = second.network.projection.weight.detach().numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)

@@ -12,13 +12,10 @@ from rsretrieve.api.arguments.checks import device_name, path_of, plain_text, wh
 from rsretrieve.api.call_report import CallReport
 from rsretrieve.api.trained_model import Model, model_of
 from rsretrieve.data.tile import TileSet
+from rsretrieve.enums import IMAGENET_WEIGHTS
 from rsretrieve.errors import InvalidArgument
 from rsretrieve.network.device import choose_device
-from rsretrieve.network.unlabelled.choose_embedding import (
-    IMAGENET_WEIGHTS,
-    EmbeddingRequest,
-    embedding_for,
-)
+from rsretrieve.network.unlabelled.choose_embedding import EmbeddingRequest, embedding_for
 
 
 @dataclass(frozen=True)

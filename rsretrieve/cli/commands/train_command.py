@@ -209,7 +209,7 @@ def train(
             **options.inputs_of("TILES", tiles),
             **options.inputs_of("--val", val),
             "--labels": labels,
-            "--weights": weights,
+            "--weights": named.path,
         },
     )
     with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rsretrieve.enums import IMAGENET_WEIGHTS
+
 if TYPE_CHECKING:  # heavy modules, which `--help` does not load
     from rsretrieve.cli.commands.upkeep.index_upkeep_command import Upkeep
     from rsretrieve.data.run_context import RunContext
@@ -27,7 +29,7 @@ class DefaultRequest:
 
 def weights_file(weights: str | None) -> Path | None:
     """The file that `--weights` names; None for a name."""
-    return None if weights in (None, "imagenet") else Path(str(weights))
+    return None if weights in (None, IMAGENET_WEIGHTS) else Path(str(weights))
 
 
 @contextmanager

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from rsretrieve._core.text import first_few, printable
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.profile.band_names import band_key, named_bands
 from rsretrieve.data.tile import TileSet
 from rsretrieve.network.backbones.weight_bands import bands_of_weights
+from rsretrieve.network.shipped.given_weights import weights_path
 
 _RGB = 3
 _SHOWN = 16
@@ -80,9 +80,10 @@ def input_bands(preprocessing: Preprocessing, tiles: TileSet, weights: str) -> I
         weights: the weights, as the user named them.
     """
     bands, count = preprocessing.bands, preprocessing.source_bands
-    path = Path(weights)
-    trained = bands_of_weights(path) if path.is_file() else ()
-    if not path.is_file() or (count <= _RGB and not trained):
+    path = weights_path(weights)
+    is_file = path is not None and path.is_file()
+    trained = bands_of_weights(path) if path is not None and is_file else ()
+    if not is_file or (count <= _RGB and not trained):
         return InputBands(bands, count)
     found = named_bands(tiles)
     names = tuple(found[band - 1] for band in bands) if len(found) == count else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rsretrieve.enums import IMAGENET_WEIGHTS, NO_WEIGHTS
 from rsretrieve.network.metadata import read_description
 from rsretrieve.network.shipped.shipped_models import given_model
 
@@ -28,8 +29,33 @@ class GivenWeights:
         Raises:
             ModelError: the folder holds no model that can be read.
         """
-        folder = Path(self.source)
-        return read_description(folder).backbone if folder.is_dir() else None
+        folder = model_folder_of(self.source)
+        return None if folder is None else read_description(folder).backbone
+
+    @property
+    def path(self) -> Path | None:
+        """The file or the folder; None for `imagenet` and `none`."""
+        return weights_path(self.source)
+
+
+def weights_path(source: str) -> Path | None:
+    """The path that a value of `train --weights` names.
+
+    `imagenet` and `none` are no paths, whatever lies in the current folder; `./none` is one.
+
+    Args:
+        source: the value.
+
+    Returns:
+        The path, whether it exists or not; None for these two words.
+    """
+    return None if source in (IMAGENET_WEIGHTS, NO_WEIGHTS) else Path(source)
+
+
+def model_folder_of(source: str) -> Path | None:
+    """The folder that a value of `train --weights` names; None for a file, or for no path."""
+    path = weights_path(source)
+    return path if path is not None and path.is_dir() else None
 
 
 def given_weights(given: str) -> GivenWeights:
@@ -37,11 +63,11 @@ def given_weights(given: str) -> GivenWeights:
 
     Args:
         given: a value of `train --weights`: `imagenet`, `none`, a file, a model folder, or the
-            name of a model that rsretrieve comes with. A file or a model folder of the user comes
-            before such a model of the same name.
+            name of a model that rsretrieve comes with, in this order.
     """
-    if Path(given).is_file():
+    path = weights_path(given)
+    if path is None or path.is_file():
         return GivenWeights(given)
-    named = given_model(Path(given))
-    is_other = named.folder is not None and named.folder != Path(given)
+    named = given_model(path)
+    is_other = named.folder is not None and named.folder != path
     return GivenWeights(str(named.folder) if is_other else given, named.notices)

@@ -14,6 +14,7 @@ from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
+from rsretrieve.enums import IMAGENET_WEIGHTS
 from rsretrieve.network.device import Precision
 from rsretrieve.network.metadata import ModelFolder, read_description
 from rsretrieve.network.model import Model
@@ -32,7 +33,6 @@ from rsretrieve.network.unlabelled.known_vectors import KnownVectors
 from rsretrieve.network.unlabelled.sample import FitSample, read_sample
 from rsretrieve.network.unlabelled.write_embedding import write_embedding
 
-IMAGENET_WEIGHTS = "imagenet"
 DEFAULT_BACKBONE = "mobilenet_v2"
 FROZEN_PX, RANDOM_PX = 128, 64
 """Working sizes. Random convolutions find no more at 128 px, in four times the time."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from rsretrieve._core.atomic_write import sha256_of_file, sha256_of_json
 from rsretrieve.network.metadata import DESCRIPTION_FILE, TILES_FILE, WEIGHTS_FILE
+from rsretrieve.network.shipped.given_weights import weights_path
 from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.recipe import Recipe
 from rsretrieve.training.step import TrainingSettings
@@ -67,7 +67,9 @@ def weights_digest(weights: str) -> str:
     Raises:
         OSError: a file cannot be read.
     """
-    path = Path(weights)
+    path = weights_path(weights)
+    if path is None:
+        return weights
     files = [path]
     if (path / DESCRIPTION_FILE).is_file():
         files = [path / WEIGHTS_FILE, path / TILES_FILE]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import LossName
+from rsretrieve.network.shipped.given_weights import model_folder_of
 from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.recipe import Recipe, recipe_for
 from rsretrieve.training.step import TrainingSettings
@@ -52,7 +52,7 @@ def estimated_posterior(
         return None
     known = 0 if features is None else int(features.any(axis=1).sum())
     if features is None or known < len(features):
-        if Path(weights).is_dir():
+        if model_folder_of(weights) is not None:
             context.notice(_not_inherited(weights, known, len(prepared.tiles)))
         return None
     context.start_stage("estimating the classes from the starting features")

@@ -23,6 +23,7 @@ from rsretrieve.network.fuse_batchnorm import fuse_batchnorm
 from rsretrieve.network.metadata import ModelFolder, read_description, report_unchecked
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.pretrained import WeightsReport
+from rsretrieve.network.shipped.given_weights import model_folder_of
 from rsretrieve.training.dataset import PreparedTiles
 from rsretrieve.training.frozen.frozen_backbone import FrozenBackbone
 from rsretrieve.training.head_warmup import warm_up_head
@@ -94,7 +95,7 @@ def starting_point(
     if report is not None:
         context.notice(str(report))
     model.to(settings.device)
-    if report is not None and not Path(weights).is_dir():
+    if report is not None and model_folder_of(weights) is None:
         _check_normalisation(model, prepared, settings, context)
     if recipe.trains_head_only:
         start = _on_features(model, report, weights, prepared, settings, context)
@@ -166,8 +167,9 @@ def _on_pixels(
     context: RunContext,
 ) -> StartingPoint:
     features = None
-    if Path(weights).is_dir():  # that model was trained on labels, its start was not
-        features = _inherited_features(Path(weights), prepared, context)
+    folder = model_folder_of(weights)
+    if folder is not None:  # that model was trained on labels, its start was not
+        features = _inherited_features(folder, prepared, context)
     elif report is not None:  # features of a network with random weights carry no information
         features = _features_of(model, prepared, settings, context)
     return StartingPoint(model, report, features)
@@ -207,26 +209,26 @@ def _on_features(
     embedder = embedder_of(fuse_batchnorm(model.network), exact)
     frozen = FrozenBackbone.of(model, embedder, prepared, context, settings.features)
     features = None
-    if Path(weights).is_dir():
-        features = _inherited_features(Path(weights), prepared, context)
+    folder = model_folder_of(weights)
+    if folder is not None:
+        features = _inherited_features(folder, prepared, context)
     elif report is not None:
         features = project_features(frozen.train.pixels, settings.seed)
     if not settings.recipe.epochs:
-        _finish_head(frozen, Path(weights), prepared.class_names, settings)
+        _finish_head(frozen, weights, settings)
     return StartingPoint(model, report, features, frozen)
 
 
-def _finish_head(
-    frozen: FrozenBackbone, weights: Path, class_names: tuple[str, ...], settings: TrainingSettings
-) -> None:
-    """Set what a model of ours does not bring: principal components, mean embeddings of classes."""
-    old = read_description(weights) if weights.is_dir() else None
-    has_projection = old is not None and old.dimensions == settings.recipe.dimensions
-    if not has_projection:
+def _finish_head(frozen: FrozenBackbone, weights: str, settings: TrainingSettings) -> None:
+    """Fit the projection unless a model brings it, and set the mean embeddings of the classes.
+
+    The prototypes of a model are not kept: the labels may have been corrected since.
+    """
+    folder = model_folder_of(weights)
+    if folder is None or read_description(folder).dimensions != settings.recipe.dimensions:
         frozen.fit_components()
-    if old is None or not has_projection or old.class_names != class_names:
-        of_features = replace(settings, preprocessing=None)
-        frozen.set_prototypes(embedder_of(frozen.head.network, of_features))
+    of_features = replace(settings, preprocessing=None)
+    frozen.set_prototypes(embedder_of(frozen.head.network, of_features))
 
 
 def _warm_up(start: StartingPoint, prepared: PreparedTiles, settings: TrainingSettings) -> None:

@@ -7,7 +7,11 @@ import shutil
 import pytest
 
 from rsretrieve.network.metadata import read_description
-from rsretrieve.network.shipped.given_weights import given_weights
+from rsretrieve.network.shipped.given_weights import (
+    given_weights,
+    model_folder_of,
+    weights_path,
+)
 from rsretrieve.network.shipped.shipped_models import shipped_path
 
 
@@ -20,6 +24,17 @@ def here(tmp_path, monkeypatch):
 def test_other_names_stay_as_they_are(given):
     found = given_weights(given)
     assert (found.source, found.notices, found.backbone) == (given, (), None)
+
+
+@pytest.mark.parametrize("word", ["imagenet", "none"])
+def test_keywords_are_no_paths_whatever_lies_here(tmp_path, word):
+    shutil.copytree(shipped_path("default"), tmp_path / word)
+    found = given_weights(word)
+    assert (found.source, found.backbone, found.path) == (word, None, None)
+    assert weights_path(word) is model_folder_of(word) is None
+    named = given_weights(f"./{word}")
+    assert named.backbone
+    assert model_folder_of(named.source) == tmp_path.relative_to(tmp_path) / word
 
 
 def test_the_name_of_a_model_that_ships_means_its_folder_and_its_backbone():

@@ -6,6 +6,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from rsretrieve.training.run.identity import digest_arrays, weights_digest
 
@@ -49,4 +50,10 @@ def test_the_content_of_weights_counts_not_only_their_name(tmp_path: Path) -> No
     (folder / "tiles.parquet").write_bytes(b"other")
     found.add(weights_digest(str(folder)))
     assert len(found) == 8
+    assert weights_digest("imagenet") == "imagenet"
+
+
+def test_a_keyword_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imagenet").write_bytes(b"one")
     assert weights_digest("imagenet") == "imagenet"
