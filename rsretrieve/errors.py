@@ -105,7 +105,7 @@ class OutputExists(RsretrieveError, FileExistsError):
 
 
 class OutputRefused(RsretrieveError, ValueError):
-    """An output is an input, or lies in an index or model folder. It is never replaced."""
+    """An output is an input, or lies in an index or model folder, or cannot be replaced."""
 
 
 class OutputBusy(RsretrieveError, OSError):

@@ -28,6 +28,7 @@ from rsretrieve._core.folders.own_files import (
     foreign_entries,
     settle,
 )
+from rsretrieve._core.folders.replaceable import irreplaceable, require_renamable
 from rsretrieve._core.standard_output import is_standard_output, written_to_standard_output
 from rsretrieve._core.text import is_unicode
 from rsretrieve.errors import OutputExists, RsretrieveError
@@ -42,7 +43,7 @@ def refuse_to_overwrite(path: Path, *, overwrite: bool, kind: FolderKind | None 
     """Raise `OutputExists` when `path` exists and may not be replaced.
 
     To be called before the work starts, so that nobody waits an hour for a refusal. Pipes,
-    sockets and devices are never replaced.
+    sockets and devices are never replaced. `OutputRefused`: see `require_renamable`.
 
     Args:
         path: a file or folder to be written.
@@ -53,7 +54,8 @@ def refuse_to_overwrite(path: Path, *, overwrite: bool, kind: FolderKind | None 
     """
     if is_standard_output(path):
         return
-    if reason := _irreplaceable(path, kind if overwrite else None):
+    require_renamable(path, is_folder=kind is not None)
+    if reason := irreplaceable(path, kind if overwrite else None):
         raise OutputExists(f"{path} is {reason}, and is not replaced", hint="give another output")
     if not overwrite and os.path.lexists(path):
         raise OutputExists(
@@ -61,20 +63,6 @@ def refuse_to_overwrite(path: Path, *, overwrite: bool, kind: FolderKind | None 
         )
     if overwrite and kind is not None:
         _refuse_names(path, kind, lambda name: any(_lies_in(own, name) for own in kind.writes))
-
-
-def _irreplaceable(path: Path, kind: FolderKind | None) -> str:
-    """Describe what exists at a path if it must not be replaced; else an empty text."""
-    if path.is_dir():
-        if kind is None or kind.is_own(path) or not any(path.iterdir()):
-            return ""
-        why = f"{kind.marker} is missing in it"
-        if os.path.lexists(path / kind.marker):
-            why = f"its {kind.marker} is another program's, or the {kind.name} files are missing"
-        return f"a folder that rsretrieve did not write ({why})"
-    if path.is_file():
-        return "a file, not a folder that rsretrieve wrote" if kind else ""
-    return "a pipe, a socket or a device" if path.exists() else ""
 
 
 def _refuse_names(path: Path, kind: FolderKind, is_taken: Callable[[str], bool]) -> None:
