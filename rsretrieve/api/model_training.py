@@ -148,7 +148,12 @@ def train(
     with CallReport(progress, strict=strict) as call:
         folder, options = path_of(output, "output"), RecipeChoices(recipe, recipe_options)
         inputs = {"tiles": tiles, "validation": validation, "weights": options.weights_path}
-        paths = OutputPaths(folder={"output": folder}, inputs=paths_among(inputs))
+        logs = optional_path(log_dir, "log_dir")
+        paths = OutputPaths(
+            folder={"output": folder},
+            inputs=paths_among(inputs),
+            added={"log_dir": logs and logs / folder.name},
+        )
         paths.check()
         call.notice(*options.notices)
         found = tiles_of(tiles, call)
@@ -175,8 +180,7 @@ def train(
             given = {"tiles": tiles, "validation": validation, "recipe": recipe, "seed": seed}
             write_config(made, "train", _for_command_line(given, options) | {"output": folder})
 
-        logs, listener = optional_path(log_dir, "log_dir"), call.context.report
-        with EventLog(logs, folder.name, listener) as log:
+        with EventLog(logs, folder.name, call.context.report) as log:
             context = RunContext(strict=call.context.strict, listener=log.listen)
             train_model(request, context, add_reports)
         call.context.failures += context.failures

@@ -21,6 +21,7 @@ from rsretrieve.cli.config_file import (
 )
 from rsretrieve.cli.options import SCENES
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.export.output_paths import ALWAYS_READ
 from rsretrieve.export.run_config import write_config
 
 _CONTEXT: ContextVar[Any] = ContextVar("_CONTEXT")
@@ -112,7 +113,12 @@ class Command(TyperCommand):
                 f"{ctx.command.name} runs in one process, and a launcher started several",
                 hint="start it without torchrun; only train uses several processes",
             )
-        return super().invoke(ctx)
+        config = ctx.params.get("config")
+        before = ALWAYS_READ.set({} if config is None else {"--config": Path(config)})
+        try:
+            return super().invoke(ctx)
+        finally:
+            ALWAYS_READ.reset(before)
 
 
 def _suggest(error: Any, options: Sequence[str]) -> None:
@@ -134,12 +140,6 @@ def options_meant(name: str, known: Sequence[str]) -> list[str]:
             return [option]
     begun = [option for option in known if len(plain) > 1 and option.startswith(f"--{plain}")]
     return begun or difflib.get_close_matches(f"--{plain}", known, n=2, cutoff=_ENOUGH)
-
-
-def given_config() -> Path | None:
-    """The file of `--config`, which is an input; None if it was not given."""
-    path: Path | None = _CONTEXT.get().params.get("config")
-    return path
 
 
 def record_config(folder: Path, overwrite: bool = True, /, **resolved: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -17,6 +18,9 @@ from rsretrieve.errors import InvalidArgument, OutputExists, OutputRefused
 _HINT = "choose another output path"
 _RASTERS = (".tif", ".tiff")
 
+ALWAYS_READ: ContextVar[Mapping[str, Path]] = ContextVar("ALWAYS_READ")
+"""Inputs of the whole command, such as the file of `--config`, by the option that names them."""
+
 
 @dataclass(frozen=True)
 class OutputPaths:
@@ -28,6 +32,7 @@ class OutputPaths:
         inputs: input files and folders. URLs and other names that are no paths are not checked.
         overwrite: replace existing files.
         kept: folders that get more files, and stay. Addresses of stores are not checked.
+        added: new folders, which may lie in an input.
     """
 
     files: Mapping[str, Path | None] = field(default_factory=dict)
@@ -35,6 +40,7 @@ class OutputPaths:
     inputs: Mapping[str, str | Path | None] = field(default_factory=dict)
     overwrite: bool = False
     kept: Mapping[str, str | Path | None] = field(default_factory=dict)
+    added: Mapping[str, Path | None] = field(default_factory=dict)
 
     def check(self) -> None:
         """Check all paths except the tiles, before the work starts.
@@ -56,6 +62,9 @@ class OutputPaths:
         for name, path in _given_local(self.kept):
             self._refuse_to_write_into_folders(name, path)
             self._refuse_to_keep(name, path)
+        for name, path in _given(self.added):
+            self._refuse_to_write_into_folders(name, path)
+            _refuse_file_among_parents(name, path)
         for name, path in self._given_files():
             if path.is_dir() and self.overwrite:
                 raise OutputExists(f"{name} {path} is a folder, not a file", hint=_HINT)
@@ -117,6 +126,7 @@ class OutputPaths:
 
     def _refuse_equal_outputs(self) -> None:
         every = [*_given(self.files), *_given(self.folder), *_given_local(self.kept)]
+        every += _given(self.added)
         for (one, path), (other, path_too) in combinations(every, 2):
             if _same(path, path_too):
                 raise InvalidArgument(f"{other} and {one} would write the same file, {path_too}")
@@ -146,7 +156,7 @@ class OutputPaths:
                 )
 
     def _refuse_inputs(self, name: str, path: Path) -> None:
-        for read, source in _given_local(self.inputs):
+        for read, source in _given_local({**ALWAYS_READ.get({}), **self.inputs}):
             if not _exists(source):
                 continue
             if _same(path, source):
@@ -176,6 +186,15 @@ def _given_local(paths: Mapping[str, str | Path | None]) -> Iterator[tuple[str, 
 def _kind_of(folder: Path) -> str:
     """`index` or `model` for such a folder; empty for any other."""
     return next((kind.name for kind in (INDEX_FOLDER, MODEL_FOLDER) if kind.is_own(folder)), "")
+
+
+def _refuse_file_among_parents(name: str, path: Path) -> None:
+    """Refuse a new folder that cannot be made."""
+    there = next(place for place in path.absolute().parents if os.path.lexists(place))
+    if not there.is_dir():
+        raise OutputRefused(f"{name}: {there} is not a folder", hint=_HINT)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputRefused(f"{name}: {there} may not be written to", hint=_HINT)
 
 
 def _exists(path: Path) -> bool:

@@ -37,6 +37,7 @@ def own(landscape, model, index, noisy, tmp_path):
     )
     np.save(tmp_path / "vectors.npy", np.eye(144, 8, dtype=np.float32) + 0.1)
     (tmp_path / "aid.csv").write_text("from,to,share\nriver,pond,1\n")
+    (tmp_path / "mine.toml").write_text("[audit-labels]\n[query]\n")
     (tmp_path / "link.csv").symlink_to("labels.csv")
     (tmp_path / "hard.csv").hardlink_to(tmp_path / "labels.csv")
     tiles = sorted((tmp_path / "tiles").glob("*/*.tif"))
@@ -93,6 +94,15 @@ REFUSED = [  # the command, what its message names
     (f"{TRAIN} --output {{d}}/index/model", ["--output", "index folder"]),
     (f"{TRAIN} --output {{d}}/index", ["did not write"]),
     (f"{TRAIN} --labels {{d}}/labels.csv --output {{d}}", ["--output"]),
+    (f"{TRAIN} --output {{d}}/a --log-dir {{d}}/a/logs", ["--log-dir", "--output"]),
+    (f"{TRAIN} --output {{d}}/a --log-dir {{d}}/model", ["--log-dir", "model folder"]),
+    (f"{TRAIN} --output {{d}}/a --log-dir {{d}}/index/logs", ["--log-dir", "index folder"]),
+    (f"{TRAIN} --output {{d}}/a --log-dir {{d}}/labels.csv", ["--log-dir", "not a folder"]),
+    (f"{TRAIN} --output {{d}}/a --log-dir {{d}}/labels.csv/b", ["--log-dir", "not a folder"]),
+    (f"{TRAIN} --output {{d}}/model --config {{d}}/model/config.toml", ["--output", "--config"]),
+    ("index {d}/tiles --output {d}/index --config {d}/index/config.toml", ["--config"]),
+    (f"{AUDIT} --output {{d}}/mine.toml --config {{d}}/mine.toml", ["--output", "--config"]),
+    (f"{QUERY} --csv {{d}}/mine.toml --config {{d}}/mine.toml", ["--csv", "--config"]),
     ("export {d}/model --onnx {d}/model/m.onnx", ["--onnx", "model folder"]),
     ("export {d}/model --onnx {d}/index/m.onnx", ["--onnx", "index folder"]),
     ("demo --output {d}/index", ["--output", "index folder"]),
@@ -121,6 +131,7 @@ TWICE = [
     f"{QUERY} --csv {{d}}/x --sheet {{d}}/index/../x",
     f"{QUERY} --geoparquet {{d}}/hard.csv --sheet {{d}}/labels.csv --overwrite",
     f"{AUDIT} --output {{d}}/x --fiftyone {{d}}/x",
+    f"{TRAIN} --output {{d}}/runs/a --log-dir {{d}}/runs",
 ]
 
 

@@ -74,6 +74,18 @@ def _text(path: Path) -> str | None:
         return ""
 
 
+def is_own_folder(folder: Path, names: Collection[str]) -> bool:
+    """Whether a folder is an index or a model.
+
+    Args:
+        folder: the folder.
+        names: of what it holds.
+    """
+    return any(
+        kind.marker in names and kind.is_own(folder) for kind in (INDEX_FOLDER, MODEL_FOLDER)
+    )
+
+
 MODEL_FOLDER = FolderKind("model", "model.json", _own_model_files, _MODEL_NAMES)
 INDEX_FOLDER = FolderKind(
     "index",

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rsretrieve.cli import options
-from rsretrieve.cli.given_command import given_config, record_config
+from rsretrieve.cli.given_command import record_config
 from rsretrieve.errors import OutputExists
 from rsretrieve.export.output_paths import OutputPaths
 from rsretrieve.index.store.manifest import CONFIG_FILE
@@ -47,7 +47,7 @@ def demo(
     from rsretrieve.synthetic.scene import make_landscape, write_tiles
 
     written = {f"--output ({name})": output / name for name in ("hits.png", CONFIG_FILE)}
-    OutputPaths(written, inputs={"--config": given_config()}, overwrite=True).check()
+    OutputPaths(written, overwrite=True).check()
     if output.exists() and any(output.iterdir()) and not overwrite:
         raise OutputExists(
             f"{output} already exists",

@@ -223,6 +223,8 @@ def index(
     tiles = tiles or None
     read = {**options.inputs_of("TILES", tiles), "--labels": labels, "--model": model}
     read["--weights"] = weights_file(weights)
+    if update or repair:  # they keep the options that the index was made with
+        read["--config"] = None
     paths = OutputPaths(
         exports.files,
         written,

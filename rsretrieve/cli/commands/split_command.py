@@ -9,7 +9,7 @@ import typer
 
 from rsretrieve.cli import options
 from rsretrieve.cli.early_checks import check_labels_file, check_tiles
-from rsretrieve.cli.given_command import given_config, record_config
+from rsretrieve.cli.given_command import record_config
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -100,7 +100,6 @@ def split(
         inputs={
             **options.inputs_of("TILES", tiles),
             "--labels": labels,
-            "--config": given_config(),
         },
         overwrite=overwrite,
     )

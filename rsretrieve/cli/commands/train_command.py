@@ -211,6 +211,7 @@ def train(
             "--labels": labels,
             "--weights": named.path,
         },
+        added={"--log-dir": log_dir and log_dir / output.name},
     )
     with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:
         refuse_no_labels(labels)

@@ -6,8 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from rsretrieve._core.folders.known_folders import is_own_folder
 from rsretrieve._core.text import some_of
 from rsretrieve.data.discovery.left_out import LeftOut
 from rsretrieve.data.gdal_drivers import (
@@ -51,6 +52,7 @@ class FolderContent:
         root: the folder.
         images: the image files, sorted by path.
         not_images: how many files there are of other formats that GDAL reads, by suffix.
+        own: the index and model folders below the folder, which are not read, relative to it.
         system: the system folders, which are not read, relative to the folder.
         repeated: links to folders that are read under another name already.
         subfolders: the sub-folders that were read, relative to the folder.
@@ -60,6 +62,7 @@ class FolderContent:
     root: Path
     images: list[Path] = field(default_factory=list)
     not_images: Counter[str] = field(default_factory=Counter)
+    own: list[str] = field(default_factory=list)
     system: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     subfolders: list[str] = field(default_factory=list)
@@ -79,6 +82,11 @@ class FolderContent:
                 f"{source}: files left out because a folder is not searched for their formats: "
                 f"{counts}; convert them to GeoTIFF, or give each by its own path, with --window"
             )
+        if self.own:
+            names = some_of(sorted(self.own))
+            notices.append(
+                f"{source}: index and model folders left out: {len(self.own)} ({names})"
+            )
         if self.system:
             names = some_of(sorted(self.system))
             notices.append(f"{source}: system folders left out: {len(self.system)} ({names})")
@@ -89,6 +97,16 @@ class FolderContent:
                 f"{len(self.repeated)} ({names})"
             )
         return tuple(notices)
+
+    def leave_out_parents_of_own(self) -> None:
+        """Remove sub-folders in which there are only index and model folders."""
+        parents = {str(folder) for name in self.own for folder in PurePosixPath(name).parents}
+        if not parents:
+            return
+        others = [path.relative_to(self.root).as_posix() for path in self.images]
+        others += [name for name in self.subfolders if name not in parents]
+        held = {str(folder) for name in others for folder in PurePosixPath(name).parents}
+        self.subfolders = [name for name in self.subfolders if name not in parents - held]
 
     def _read_twice(self) -> list[str]:
         """The links to images that are read under another name, too."""
@@ -110,7 +128,9 @@ class FolderContent:
 
 
 def read_folder(root: Path, left_out: LeftOut) -> FolderContent:
-    """Find all image files under `root`. Links are followed, but no folder is read twice.
+    """Find all image files under `root`, but in indexes and models of ours.
+
+    Links are followed, but no folder is read twice.
 
     Args:
         root: the folder.
@@ -119,6 +139,7 @@ def read_folder(root: Path, left_out: LeftOut) -> FolderContent:
     walk = _Walk(root, left_out)
     walk.read(root)
     walk.content.images.sort(key=Path.as_posix)
+    walk.content.leave_out_parents_of_own()
     return walk.content
 
 
@@ -149,6 +170,9 @@ class _Walk:
                 continue
             self._visited.add(identity)
             entries = self._entries(inner)
+            if inner != self._root and is_own_folder(inner, {e.name for e in entries or ()}):
+                self.content.own.append(self._relative(inner))
+                continue
             if entries is not None and inner != self._root:
                 self.content.subfolders.append(self._relative(inner))
             remaining += reversed(list(self._subfolders_among(entries or ())))

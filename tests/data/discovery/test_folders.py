@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 
 import pytest
@@ -123,6 +124,47 @@ def test_system_folders_are_no_classes(tmp_path, name):
     tiles = find_tiles(tmp_path)
     assert [(tile.id, tile.label) for tile in tiles] == [("sea/x.png", "sea")]
     assert f"system folders left out: 2 ('{min(name, f'sea/{name}')}'" in tiles.notices[0]
+
+
+def a_model(folder):
+    save_picture(folder / "training.png", noise((3, 9, 9)))
+    keys = ("architecture", "preprocessing", "class_names", "recipe", "training", "versions")
+    (folder / "model.json").write_text(json.dumps(dict.fromkeys((*keys, "weights_sha256"), {})))
+    (folder / "model.safetensors").touch()
+
+
+def an_index(folder):
+    a_model(folder / "model")
+    keys = ("model", "model_fingerprint", "faiss_key", "metric", "tiles", "dimensions")
+    (folder / "manifest.json").write_text(json.dumps(dict.fromkeys((*keys, "sha256"), {})))
+    (folder / "index.faiss").touch()
+
+
+@pytest.mark.parametrize("make", [a_model, an_index])
+def test_models_and_indexes_below_a_folder_hold_no_tiles(tmp_path, make):
+    for name in ("sea/1.png", "land/1.png", "mixed/2.png"):
+        save_picture(tmp_path / name, noise((3, 9, 9)))
+    for place in ("models/mine", "models/deep/other", "sea/old", "mixed/m"):
+        make(tmp_path / place)
+    (tmp_path / "empty").mkdir()
+    tiles = find_tiles(tmp_path)
+    assert [tile.id for tile in tiles] == ["land/1.png", "mixed/2.png", "sea/1.png"]
+    assert [text for text in tiles.notices if "index and model folders left out: 4" in text]
+    (empty,) = [text for text in tiles.notices if "without a tile" in text]
+    assert "1 ('empty')" in empty
+
+
+def test_a_folder_with_a_file_of_such_a_name_only_holds_tiles(tmp_path):
+    for name, marker in (("sea", "model.json"), ("land", "manifest.json")):
+        save_picture(tmp_path / name / "1.png", noise((3, 9, 9)))
+        (tmp_path / name / marker).write_text("{}")
+    tiles = find_tiles(tmp_path)
+    assert (len(tiles), tiles.notices) == (2, ())
+
+
+def test_a_model_folder_that_is_named_itself_is_read(tmp_path):
+    a_model(tmp_path)
+    assert [tile.id for tile in find_tiles(tmp_path)] == ["training.png"]
 
 
 def test_a_link_does_not_take_the_name_of_the_folder_it_leads_to(tmp_path):

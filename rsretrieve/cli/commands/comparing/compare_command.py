@@ -144,6 +144,7 @@ def compare(
             **options.inputs_of("--test", test),
             **options.inputs_of("--gallery", gallery),
             "--truth": truth,
+            "--config": None,  # that of the output continues the comparison
             **{f"labels {i}": path for i, path in enumerate(_all("labels", varied, fixed))},
         },
     )
