@@ -36,7 +36,7 @@ def raw(path: Path) -> object:
 
 
 def weights(path: Path) -> object:
-    return check_weights("resnet18", str(path))
+    return check_weights("resnet18", str(path), size_px=64)
 
 
 CASES = {

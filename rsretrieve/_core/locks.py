@@ -15,6 +15,7 @@ from rsretrieve._core.atomic_write import (
 )
 from rsretrieve._core.folders.folder_kind import FolderKind
 from rsretrieve._core.folders.own_files import remove_leftovers
+from rsretrieve._core.machine import launch
 from rsretrieve.errors import OutputBusy, OutputExists
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def only_writer(path: Path, kind: FolderKind | None = None) -> Iterator[None]:
     with naming_output(path):
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = _acquired(lock_file, folder)
+    launch.temporary.add(lock_file)
     try:
         if kind is not None:
             remove_leftovers(folder, kind)
@@ -51,6 +53,7 @@ def only_writer(path: Path, kind: FolderKind | None = None) -> Iterator[None]:
         # that opened the file before cannot lock it any more: filelock refuses a removed file.
         with suppress(PermissionError):  # Windows removes no open file; it stays, unlocked
             lock_file.unlink(missing_ok=True)
+        launch.temporary.discard(lock_file)
         lock.release()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict, Unpack
@@ -23,6 +22,7 @@ from rsretrieve.api.arguments.checks import (
     whole,
     wrong,
 )
+from rsretrieve.api.arguments.index_arguments import paths_given
 from rsretrieve.api.call_report import CallReport, Progress
 from rsretrieve.api.opened_tiles import TilesLike, tiles_of
 from rsretrieve.api.trained_model import Model, paths_among
@@ -178,7 +178,10 @@ def train(
         def add_reports(made: Path) -> None:
             write_card_and_plot(made, str(folder))
             given = {"tiles": tiles, "validation": validation, "recipe": recipe, "seed": seed}
-            write_config(made, "train", _for_command_line(given, options) | {"output": folder})
+            values = _for_command_line(given, options) | {"output": folder}
+            objects = [name for name in ("tiles", "val") if values[name] == _OBJECTS]
+            stored = {name: v for name, v in values.items() if name not in objects}
+            write_config(made, "train", stored, objects=objects)
 
         with EventLog(logs, folder.name, call.context.report) as log:
             context = RunContext(strict=call.context.strict, listener=log.listen)
@@ -189,13 +192,16 @@ def train(
     return Model(loaded, call.failures)
 
 
+_OBJECTS = object()
+
+
 def _for_command_line(given: Mapping[str, object], choices: RecipeChoices) -> dict[str, object]:
-    """The options with which the command trains the same; tiles that are objects are missing."""
+    """The options with which the command trains the same; `_OBJECTS` for tiles that are objects."""
     values = {**given, "weights": choices.weights, **choices.recipe.options()}
     values["val"] = values.pop("validation")
     for name in ("tiles", "val"):
-        if not isinstance(values[name], str | os.PathLike):
-            values[name] = None
+        if values[name] is not None:
+            values[name] = paths_given(values[name]) or _OBJECTS
     if choices.bands:
         values["bands"] = ",".join(map(str, choices.bands))
     if choices.micro_batches:

@@ -171,7 +171,7 @@ Device = Annotated[
         help="auto (a GPU if there is one), cpu, cuda or cuda:N.",
     ),
 ]
-Seed = Annotated[int, _run_option(min=0, help="Random seed.")]
+Seed = Annotated[int, _run_option(min=0, max=1 << 62, help="Random seed.")]
 Overwrite = Annotated[
     bool,
     _run_option("--overwrite", help="Replace existing outputs."),

@@ -128,9 +128,11 @@ class _Ending:
             pass
         if self._code is None:
             time.sleep(_GRACE_S)
-        if self._code is not None or launch.report_failure is None:
-            os._exit(_EXIT_LOST if self._code is None else self._code)
-        os._exit(report_once(_EXIT_LOST, _complain_of_lost_process))
+        code = _EXIT_LOST if self._code is None else self._code
+        if self._code is None and launch.report_failure is not None:
+            code = report_once(_EXIT_LOST, _complain_of_lost_process)
+        launch.remove_temporary()
+        os._exit(code)
 
 
 def _complain_of_lost_process() -> None:

@@ -34,9 +34,8 @@ from rsretrieve.network.device import choose_device
 from rsretrieve.network.metadata import read_description
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.network import check_backbone
-from rsretrieve.network.pretrained import check_weights
 from rsretrieve.training.frozen.feature_cache import FeatureCache
-from rsretrieve.training.initialize import starting_model
+from rsretrieve.training.initialize import check_start
 from rsretrieve.training.run.identity import weights_digest
 
 FEWEST_SEEDS = 2
@@ -122,7 +121,6 @@ def _check(request: ComparisonRequest, context: RunContext) -> None:
     ComparisonFolder.opened(request.output)
     for choice in request.choices:
         check_backbone(choice.recipe.backbone)
-        check_weights(choice.recipe.backbone, choice.weights)
         band_numbers(request.training.tiles, choice.bands)
     _try_networks(request.choices)
     refuse_test_tiles(request.choices, request.test.queries)
@@ -137,7 +135,7 @@ def _try_networks(choices: Sequence[TrainingChoice]) -> None:
         key = recipe.backbone, recipe.size_px, bands, choice.weights
         if key not in tried:
             tried.add(key)
-            starting_model(recipe, bands, ("one", "other"), choice.weights, 0)
+            check_start(recipe, choice.weights, choice.bands)
 
 
 class _Run:

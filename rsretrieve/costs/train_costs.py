@@ -15,12 +15,14 @@ from rsretrieve.costs.cost import NO_COST, Cost, peak_bytes
 from rsretrieve.costs.predict_index import Prediction
 from rsretrieve.costs.stage_clock import EPOCHS, FEATURES, HEAD, READING, REST, StageClock
 from rsretrieve.costs.tile_rates import bytes_a_tile
+from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.enums import NO_WEIGHTS, RecipeName
 from rsretrieve.network.metadata import read_description
 from rsretrieve.network.shipped.given_weights import model_folder_of
 from rsretrieve.training.history.level_network import SIDE_PX
+from rsretrieve.training.parallel.process_group import training_processes
 from rsretrieve.training.recipe import Recipe, recipe_for
 from rsretrieve.training.targets.neighbor_agreement import neighbor_votes
 from rsretrieve.training.targets.targets import Targets
@@ -127,15 +129,15 @@ def measure_training(
     full, few = plan.recipe, min(_EPOCHS, plan.recipe.epochs)
     recipe = replace(full, epochs=few, first_update=_FIRST_UPDATE, update_every=0.0)
     clock, used, started = StageClock(), processor_seconds(), time.perf_counter()
+    processes = training_processes(device)
     with tempfile.TemporaryDirectory(prefix="rsretrieve-rates-") as made:
-        output = Path(made, "model")
+        output = processes.of_first(lambda: Path(made, "model"))
         request = TrainingRequest(
             some, output, recipe, device, weights=plan.weights, bands=plan.bands
         )
         train_model(request, RunContext(listener=clock.listen))
         clock.stop()
-        written = sum(path.stat().st_size for path in output.iterdir())
-        taken = read_description(output).preprocessing
+        written, taken = processes.of_first(lambda: _bytes_and_preprocessing(output))
     total, used = time.perf_counter() - started, processor_seconds() - used
     count, seconds = max(1, len(some)), clock.seconds
     plain, updating = _epochs(clock.epochs)
@@ -158,6 +160,12 @@ def measure_training(
         validation=plan.validation,
         start=start,
     )
+
+
+def _bytes_and_preprocessing(model: Path) -> tuple[int, Preprocessing]:
+    """The size of a model folder, and the preprocessing of its tiles."""
+    written = sum(path.stat().st_size for path in model.iterdir())
+    return written, read_description(model).preprocessing
 
 
 def predict_training(rates: TrainRates, count: int) -> Prediction:

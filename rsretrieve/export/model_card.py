@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ def model_card(description: ModelDescription, name: str) -> str:
         name: name of the model.
     """
     classes = ", ".join(f"`{printable(label)}`" for label in description.class_names)
+    given = [f"--model={name}"] if name.startswith("-") else ["--model", name]
+    words = printable(shlex.join(given))
     return f"""# {printable(name)}
 
 A scene embedding trained by rsretrieve, with a prototype for each of
@@ -63,9 +66,9 @@ tile that is far from the prototype of its label probably has a wrong label.
 
 ## Use
 
-    rsretrieve index TILES --model {name} --output INDEX
+    rsretrieve index TILES {words} --output INDEX
     rsretrieve query IMAGE --index INDEX
-    rsretrieve audit-labels TILES --model {name}
+    rsretrieve audit-labels TILES {words}
 """
 
 

@@ -45,7 +45,12 @@ def config_text(
 
 
 def write_config(
-    folder: Path, command: str, options: Mapping[str, object], *, overwrite: bool = True
+    folder: Path,
+    command: str,
+    options: Mapping[str, object],
+    *,
+    overwrite: bool = True,
+    objects: Sequence[str] = (),
 ) -> None:
     """Write `config.toml` into the folder that a run has made.
 
@@ -54,6 +59,7 @@ def write_config(
         command: the command that repeats the run.
         options: its options, as for `config_text`.
         overwrite: replace such a file. False for a folder that may hold files of the user.
+        objects: options whose values no file can hold; comments name them.
 
     Raises:
         OutputExists: there is such a file, and it may not be replaced.
@@ -62,6 +68,8 @@ def write_config(
         f"# The options of this run of rsretrieve {__version__}. To repeat it:\n"
         f"# rsretrieve {command} --config {CONFIG_FILE} --output NEW\n"
     )
+    for name in objects:
+        head += f"# {name} is missing: it was an object of a Python program. Give it, too.\n"
     write_text(folder / CONFIG_FILE, head + config_text(command, options), overwrite=overwrite)
 
 

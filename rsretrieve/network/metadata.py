@@ -23,7 +23,8 @@ PROGRAM_FILE = "backbone.json"  # in old models; its checksum is compared, it is
 GRAPH_FILE = "network.onnx"
 TILES_FILE = "tiles.parquet"
 
-_MAX_DIMENSIONS, _MAX_BANDS, _MAX_VALUES = 65_536, 4096, 1 << 28
+MAX_DIMENSIONS = 65_536
+_MAX_BANDS, _MAX_VALUES = 4096, 1 << 28
 """Limits against damaged or hostile files that would allocate more memory than exists."""
 _MAX_SOURCE_BANDS = 65_536
 _PIXEL_TYPES = frozenset(
@@ -107,8 +108,8 @@ class ModelDescription:
             KeyError, TypeError, ValueError: not a description.
         """
         dimensions = _count(content["architecture"]["dimensions"])
-        if not 1 <= dimensions <= _MAX_DIMENSIONS:
-            raise ValueError(f"an embedding has 1 to {_MAX_DIMENSIONS} dimensions")
+        if not 1 <= dimensions <= MAX_DIMENSIONS:
+            raise ValueError(f"an embedding has 1 to {MAX_DIMENSIONS} dimensions")
         _check_preprocessing(content["preprocessing"])
         files = {**content.get("files", {})}  # missing in old models
         profile, bands = content.get("trained_on"), len(content["preprocessing"]["bands"])

@@ -99,6 +99,24 @@ def build_network(name: str, *, bands: int, size_px: int, dimensions: int) -> Em
     return network.to(memory_format=torch.channels_last)
 
 
+def outline_network(name: str, *, bands: int, size_px: int) -> EmbeddingNetwork:
+    """Build a network to compare weights with: without values, if PyTorch can, and so at once.
+
+    Args:
+        name: as for `build_network`.
+        bands: C, the bands of a tile.
+        size_px: S, the side of a tile in pixels.
+
+    Raises:
+        InvalidArgument: see `build_network`.
+    """
+    try:
+        with torch.device("meta"):
+            return build_network(name, bands=bands, size_px=size_px, dimensions=1)
+    except Exception:  # some need values to be built; and only these tell why tiles do not fit
+        return build_network(name, bands=bands, size_px=size_px, dimensions=1)
+
+
 def check_backbone(name: str) -> None:
     """Check that torchvision has a classification model of that name, or timm.
 
@@ -200,7 +218,13 @@ def _try_out(network: EmbeddingNetwork, bands: int, size_px: int) -> None:
     """Run the network once in evaluation mode, and a copy in training mode."""
     network.eval()
     with torch.inference_mode():
-        network(torch.zeros(1, bands, size_px, size_px))
+        _vectors(network, torch.zeros(1, bands, size_px, size_px))
         # Some backbones need larger tiles for training (auxiliary classifiers). Training changes
         # running statistics: use a copy.
-        copy.deepcopy(network).train()(torch.zeros(2, bands, size_px, size_px))
+        _vectors(copy.deepcopy(network).train(), torch.zeros(2, bands, size_px, size_px))
+
+
+def _vectors(network: EmbeddingNetwork, pixels: Tensor) -> Tensor:
+    """Not normalised; without autocast, which the meta device lacks."""
+    vectors: Tensor = network.projection(network.features(pixels))
+    return vectors

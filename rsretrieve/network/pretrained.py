@@ -21,10 +21,15 @@ from rsretrieve.network.backbones.level_names import network_of
 from rsretrieve.network.backbones.pooled_levels import PooledLevels
 from rsretrieve.network.backbones.timm_models import converted, download_weights
 from rsretrieve.network.backbones.timm_names import is_timm
-from rsretrieve.network.network import EmbeddingNetwork, first_convolutions
+from rsretrieve.network.network import (
+    EmbeddingNetwork,
+    first_convolutions,
+    outline_network,
+)
 from rsretrieve.network.shipped.given_weights import model_folder_of
 
 REQUIRED_FRACTION = 0.9
+_BANDS = 3
 
 
 @dataclass(frozen=True)
@@ -72,20 +77,34 @@ def load_weights(
     return fit_weights(network, _read(backbone_name, source), source, bands)
 
 
-def check_weights(backbone_name: str, source: str) -> None:
-    """Check that weights can be obtained, before a long training starts.
+def check_weights(
+    backbone_name: str,
+    source: str,
+    *,
+    size_px: int,
+    bands: int = _BANDS,
+    model: nn.Module | None = None,
+) -> None:
+    """Check that a backbone takes tiles, and that weights fit it, before tiles are read.
 
     torchvision keeps downloaded weights and does not download them again.
 
     Args:
         backbone_name: torchvision's name of the backbone.
         source: a value of `train --weights`.
+        size_px: S, the side of a tile in pixels.
+        bands: C, the bands of a tile; weights are adapted to others.
+        model: the backbone of the model, if `source` is a model folder.
 
     Raises:
-        WeightsError: they cannot be downloaded or read.
+        InvalidArgument: the backbone does not take such tiles.
+        WeightsError: the weights cannot be downloaded or read, or do not fit.
     """
-    if source != NO_WEIGHTS and model_folder_of(source) is None:
-        _read(backbone_name, source)
+    network = outline_network(backbone_name, bands=bands, size_px=size_px)
+    if model is not None:
+        _fitting(network, model.state_dict(), source, None)
+    elif source != NO_WEIGHTS and model_folder_of(source) is None:
+        _fitting(network, _read(backbone_name, source), source, None)
 
 
 def _read(backbone_name: str, source: str) -> Mapping[str, Tensor]:
@@ -115,6 +134,15 @@ def fit_weights(
     Raises:
         WeightsError: less than nine tenths of the backbone's tensors fit.
     """
+    fitting, report = _fitting(network, state, source, bands)
+    _with_own_names(network.backbone).load_state_dict(fitting, strict=False)
+    return report
+
+
+def _fitting(
+    network: EmbeddingNetwork, state: Mapping[str, Tensor], source: str, bands: InputBands | None
+) -> tuple[dict[str, Tensor], WeightsReport]:
+    """The tensors of `state` that fit; raises an error if they are too few."""
     backbone = _with_own_names(network.backbone)
     own = backbone.state_dict()
     state, taken = without_prefix(state, set(own))
@@ -129,8 +157,7 @@ def fit_weights(
             hint="give weights of this --backbone, with the names of the tensors that torchvision "
             "(for timm/NAME: timm) uses",
         )
-    backbone.load_state_dict(fitting, strict=False)
-    return report
+    return fitting, report
 
 
 def adapt_bands(weight: Tensor, bands: int) -> Tensor:

@@ -6,8 +6,10 @@ optimizer's buffers, but it writes a pickle and hides the cause when the disk is
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from rsretrieve.errors import CheckpointError
 from rsretrieve.network.tensor_io import write_tensors
 
 SCHEMA_VERSION = 3
+_AGAIN = "start the training again with --overwrite"
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,25 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     Raises:
         OSError: the file cannot be written.
     """
+    identity, facts = json.dumps(checkpoint.identity), json.dumps(checkpoint.facts)
+    plain = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
     metadata = {
         "schema_version": str(SCHEMA_VERSION),
-        "identity": json.dumps(checkpoint.identity),
-        "facts": json.dumps(checkpoint.facts),
+        "identity": identity,
+        "facts": facts,
+        "sha256": _digest(plain, identity, facts),
     }
     with written_aside(path, overwrite=True) as temporary:
-        write_tensors(temporary, checkpoint.tensors, metadata)
+        write_tensors(temporary, plain, metadata)
+
+
+def _digest(tensors: Mapping[str, Tensor], *texts: str) -> str:
+    """The SHA-256 of texts and of contiguous tensors on the CPU, with their names and types."""
+    found = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape"))
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
 
 
 def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
@@ -62,8 +77,8 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
         identity: of the training that is to resume.
 
     Raises:
-        CheckpointError: the file is missing, cannot be read, was written by another version, or
-            belongs to another training.
+        CheckpointError: the file is missing, damaged or cannot be read, was written by another
+            version, or belongs to another training.
     """
     try:
         with safe_open(path, framework="pt") as file:  # `load_file` would not return the metadata
@@ -75,13 +90,36 @@ def read_checkpoint(path: Path, identity: Mapping[str, Any]) -> Checkpoint:
             f"no unfinished training to resume ({path} is missing)",
             hint="start it without --resume",
         ) from error
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error})", hint="start the training again with --overwrite"
-        ) from error
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error})", hint=_AGAIN) from error
     _require_version(path, metadata.get("schema_version"))
+    digest = metadata.get("sha256")  # earlier versions wrote none
+    is_whole = digest in (None, _digest(tensors, metadata["identity"], metadata["facts"]))
+    if not is_whole or not isinstance(found, dict) or not isinstance(facts, dict):
+        raise CheckpointError(f"{path} is damaged", hint=_AGAIN)
     _require_same(found, json.loads(json.dumps(identity)))
     return Checkpoint(found, tensors, facts)
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Run a block that sets the state of a training to that of a checkpoint.
+
+    Args:
+        path: the checkpoint, for messages.
+
+    Raises:
+        CheckpointError: something in it is missing or does not fit.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{path} is damaged: its content is not that of a checkpoint of this training",
+            hint=_AGAIN,
+        ) from error
 
 
 def _require_version(path: Path, version: str | None) -> None:

@@ -97,7 +97,7 @@ def prepare_tiles(
     if not len(train.tiles):
         raise NoUsableTiles(f"{tiles.source}: none of {len(train_tiles)} tiles can be used")
     names = train.tiles.class_names
-    _require_two_classes(train.tiles)
+    _require_two_classes(train.tiles, _unread_classes(train_tiles, train.tiles, context))
     _notice_small_classes(train.tiles, context)
     examples = _examples(train, names)
     held_out = _validation(validation_tiles, names, preprocessing, context)
@@ -199,12 +199,23 @@ def _notice_shared(train: Examples, validation: Examples, context: RunContext) -
         )
 
 
-def _require_two_classes(tiles: TileSet) -> None:
+def _unread_classes(tiles: TileSet, read: TileSet, context: RunContext) -> str:
+    """The classes that have no tile left, with the reason for one of their tiles, in words."""
+    gone = sorted({*tiles.class_names} - {*read.class_names})
+    labels = {tile.id: tile.label for tile in tiles}
+    bad = [failure for failure in context.failures if labels.get(failure.tile_id) in gone]
+    if not bad:
+        return ""
+    return f"; no tile of {some_of(gone)} can be used ({bad[0].tile_id}: {bad[0].reason})"
+
+
+def _require_two_classes(tiles: TileSet, left_out: str = "") -> None:
     names = tiles.class_names
     if len(names) < 2:
         found = f"only {names[0]!r}" if names else "none at all"
         raise LabelsError(
-            f"{tiles.source}: training needs tiles of at least two classes, and there is {found}",
+            f"{tiles.source}: training needs tiles of at least two classes, and there is {found}"
+            f"{left_out}",
             hint="class sub-folders are the labels, or give --labels FILE.csv (tile,label)",
         )
 

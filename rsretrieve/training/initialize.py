@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,35 @@ from rsretrieve.network import model_folder
 from rsretrieve.network.backbones.input_bands import InputBands
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.network.network import build_network
-from rsretrieve.network.pretrained import WeightsReport, fit_weights, load_weights
+from rsretrieve.network.pretrained import (
+    WeightsReport,
+    check_weights,
+    fit_weights,
+    load_weights,
+)
 from rsretrieve.network.prototypes import Prototypes
 from rsretrieve.network.shipped.given_weights import model_folder_of
 from rsretrieve.training.recipe import Recipe
+
+_BANDS = 3  # weights are adapted to any other number
+
+
+def check_start(recipe: Recipe, weights: str, bands: Sequence[object] = ()) -> None:
+    """Check that `starting_model` will succeed, before tiles are read; values take no memory.
+
+    Args:
+        recipe: sets the backbone and its sizes.
+        weights: as for `starting_model`.
+        bands: the chosen ones; all are as many as are read, which is not known yet.
+
+    Raises:
+        InvalidArgument, WeightsError, ModelError: see `starting_model`.
+    """
+    folder, model = model_folder_of(weights), None
+    if folder is not None:
+        model = model_folder.load_model(folder, torch.device("cpu")).network.backbone
+    count = len(bands) or _BANDS
+    check_weights(recipe.backbone, weights, size_px=recipe.size_px, bands=count, model=model)
 
 
 def starting_model(

@@ -24,11 +24,13 @@ from rsretrieve.training.checkpoint import (
     Checkpoint,
     add_prefix,
     read_checkpoint,
+    restoring,
     select_prefix,
     write_checkpoint,
 )
 from rsretrieve.training.history.area_under_margin import AreaUnderMargin, MeanProbabilities
-from rsretrieve.training.outcome import finite_loss, require_equal, require_finite
+from rsretrieve.training.outcome import BeforeTraining, finite_loss, require_equal, require_finite
+from rsretrieve.training.parallel.processes import other_number
 from rsretrieve.training.run.target_policy import target_policy
 from rsretrieve.training.step import Batch, TrainingSettings, TrainingStep, embedder_of
 from rsretrieve.training.targets.posterior_policy import PosteriorPolicy
@@ -57,6 +59,7 @@ class TrainingLoop:
         history: the finished epochs.
         passing_fraction: at the last update of the targets, the share of the training tiles whose
             given label had a probability above the truncation; None before, and without one.
+        before: the model before its first step, also if it was resumed; None until it is set.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class TrainingLoop:
             self._update_epochs = self.recipe.posterior_epochs
             self._set_targets(posterior.first_targets())
         self.passing_fraction: float | None = None
+        self.before: BeforeTraining | None = None
 
     def run(self, checkpoint: Path, identity: Mapping[str, Any], *, resume: bool) -> None:
         """Train up to the recipe's last epoch and write a checkpoint after each.
@@ -104,7 +108,9 @@ class TrainingLoop:
             TrainingDiverged: the loss or a weight is not finite.
         """
         if resume:
-            self._restore(self._processes.of_first(lambda: read_checkpoint(checkpoint, identity)))
+            read = self._processes.of_first(lambda: read_checkpoint(checkpoint, identity))
+            with restoring(checkpoint):
+                self._restore(read)
         # On a GPU too the same training gives the same result each time.
         with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
             for epoch in range(len(self.history), self.recipe.epochs):
@@ -268,12 +274,11 @@ class TrainingLoop:
         return tensors
 
     def _facts(self) -> dict[str, Any]:
-        history = [asdict(finished) for finished in self.history]
-        largest_part = self.step.micro_batcher.max_size
         return {
             **self.best.facts(),
-            "history": history,
-            "largest_part": largest_part,
+            "history": [asdict(finished) for finished in self.history],
+            "before": self.before and asdict(self.before),
+            "largest_part": self.step.micro_batcher.max_size,
             "passing_fraction": self.passing_fraction,
             "processes": self._processes.count,
         }
@@ -289,9 +294,7 @@ class TrainingLoop:
         self.best.restore(checkpoint.facts, select_prefix(tensors, "best"))
         self.passing_fraction = checkpoint.facts.get("passing_fraction")
         self.history = [EpochFinished(**finished) for finished in checkpoint.facts["history"]]
-        before, now = checkpoint.facts.get("processes", 1), self._processes.count
-        if before != now:
-            self.context.notice(
-                f"the training ran with {before} processes before, and goes on with {now}; its "
-                "results differ by rounding from those of an unchanged number"
-            )
+        if before := checkpoint.facts.get("before"):  # earlier versions did not store it
+            self.before = BeforeTraining(**before)
+        if text := other_number(checkpoint.facts.get("processes", 1), self._processes.count):
+            self.context.notice(text)

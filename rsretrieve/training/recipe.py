@@ -18,6 +18,7 @@ from rsretrieve.enums import (
     Validation,
 )
 from rsretrieve.errors import InvalidArgument
+from rsretrieve.network.metadata import MAX_DIMENSIONS
 from rsretrieve.training.targets.target_settings import AgreementSettings, PosteriorSettings
 
 _CERTAINTY = 0.975
@@ -105,6 +106,10 @@ class Recipe:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InvalidArgument(f"{name} must be positive, not {value}")
+        if self.dimensions > MAX_DIMENSIONS:
+            raise InvalidArgument(
+                f"an embedding has at most {MAX_DIMENSIONS:,} dimensions, not {self.dimensions:,}"
+            )
         if not 0 <= self.epochs < math.inf:
             raise InvalidArgument(f"epochs must be a number from 0 on, not {self.epochs}")
         if self.batch_size < 2:

@@ -19,10 +19,10 @@ from rsretrieve.errors import TrainingDiverged
 from rsretrieve.network import model_folder
 from rsretrieve.network.device import Precision, best_precision
 from rsretrieve.network.network import check_backbone
-from rsretrieve.network.pretrained import check_weights
 from rsretrieve.network.runtime.malloc import retain_freed_memory
 from rsretrieve.training.dataset import PreparedTiles, prepare_tiles
 from rsretrieve.training.frozen.feature_cache import FeatureCache
+from rsretrieve.training.initialize import check_start
 from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.outcome import (
     MANY_STEPS,
@@ -153,10 +153,10 @@ def _train(
     )
     training = _loop(start, settings, prepared, context)
     identity = shared.common_identity(request.recipe, request.weights, prepared, settings)
-    before = _before_training(training)
+    training.before = _before_training(training)
     with retain_freed_memory() if request.device.type == "cpu" else nullcontext():
         training.run(checkpoint_path(request.output), identity, resume=request.resume)
-    embeddings = _checked_embeddings(training, before, request, context)
+    embeddings = _checked_embeddings(training, training.before, request, context)
     summary = summarize(training, request.output, prepared, time.perf_counter() - started)
     model = start.completed(training.select_model(training.recipe.keep))
     finished = FinishedTraining(training, prepared, start, summary, embeddings, model)
@@ -183,7 +183,7 @@ def _check(request: TrainingRequest, processes: Processes) -> None:
     recipe = request.recipe
     with processes.together():
         check_backbone(recipe.backbone)
-        check_weights(recipe.backbone, request.weights)
+        check_start(recipe, request.weights, request.bands)
         if processes.is_first:
             refuse_unfinished(request.output, resume=request.resume, overwrite=request.overwrite)
         shared.require_batches_for(

@@ -61,7 +61,8 @@ def test_the_card_links_to_no_page_that_does_not_exist(description: ModelDescrip
 def test_the_card_names_the_model_and_how_to_use_it(description: ModelDescription) -> None:
     card = model_card(description, "land cover")
     assert card.startswith("# land cover\n")
-    assert "    rsretrieve index TILES --model land cover --output INDEX\n" in card
+    assert "    rsretrieve index TILES --model 'land cover' --output INDEX\n" in card
+    assert "    rsretrieve audit-labels TILES --model=-m\n" in model_card(description, "-m")
 
 
 def test_the_card_names_the_classes_and_the_limits(description: ModelDescription) -> None:

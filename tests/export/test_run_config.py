@@ -45,6 +45,13 @@ def test_a_file_that_is_there_is_replaced_only_if_that_is_allowed(tmp_path: Path
     assert tomllib.loads(path.read_text(encoding="utf-8")) == {"split": {"seed": 1}}
 
 
+def test_values_that_no_file_can_hold_are_named(tmp_path: Path) -> None:
+    write_config(tmp_path, "train", {"seed": 1}, objects=["val"])
+    text = (tmp_path / "config.toml").read_text(encoding="utf-8")
+    assert "# val is missing" in text
+    assert tomllib.loads(text) == {"train": {"seed": 1}}
+
+
 def test_options_without_a_value_are_comments() -> None:
     text = config_text("index", {"seed": 0}, {"recall": "0.95", "labels": ""})
     assert text.splitlines() == ["[index]", "seed = 0", "# recall (default: 0.95)", "# labels"]

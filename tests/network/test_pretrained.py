@@ -14,12 +14,14 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from rsretrieve.errors import WeightsError
+from rsretrieve.errors import InvalidArgument, WeightsError
+from rsretrieve.network import pretrained
 from rsretrieve.network.backbones.input_bands import InputBands
-from rsretrieve.network.network import EmbeddingNetwork, build_network
+from rsretrieve.network.network import EmbeddingNetwork, build_network, outline_network
 from rsretrieve.network.pretrained import (
     WeightsReport,
     adapt_bands,
+    check_weights,
     fit_weights,
     load_weights,
 )
@@ -193,6 +195,39 @@ def test_nine_tenths_of_the_tensors_are_enough(
     else:
         with pytest.raises(WeightsError, match=r"^weights here: 44 of 50 tensors matched"):
             fit_weights(fresh(), part, "here")
+
+
+@pytest.mark.parametrize("bands", [1, 3, 6])
+def test_weights_are_checked_without_a_network_of_values(
+    tmp_path: Path, state: dict[str, Tensor], monkeypatch: pytest.MonkeyPatch, bands: int
+) -> None:
+    file = str(tmp_path / "w.safetensors")
+    save_file(state, file)
+    made = []
+
+    def outline(*names: str, **sizes: int) -> EmbeddingNetwork:
+        made.append(outline_network(*names, **sizes))
+        return made[-1]
+
+    monkeypatch.setattr(pretrained, "outline_network", outline)
+    check_weights(NAME, file, size_px=32, bands=bands)
+    with pytest.raises(WeightsError, match="0 of 100 tensors matched"):
+        check_weights("resnet18", file, size_px=32, bands=bands)
+    assert all(p.is_meta for network in made for p in network.parameters())
+    with pytest.raises(InvalidArgument, match="cannot take tiles of 16 px"):
+        check_weights(NAME, "none", size_px=16)
+
+
+def test_a_network_that_needs_values_is_built_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = torchvision.models.get_model
+
+    def valued(name: str, **options: object) -> nn.Module:
+        assert float(torch.ones(1)) == 1  # fails without values
+        return made(name, **options)
+
+    monkeypatch.setattr(torchvision.models, "get_model", valued)
+    network = outline_network(NAME, bands=3, size_px=32)
+    assert not any(p.is_meta for p in network.parameters())
 
 
 def test_a_refusal_leaves_the_network_as_it_was(state: dict[str, Tensor]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -138,6 +140,59 @@ def test_a_file_of_tensors_that_is_no_checkpoint_is_refused(
     save_file({"weights": torch.ones(1)}, path, metadata)
     with pytest.raises(CheckpointError, match=r"cannot be read"):
         read_checkpoint(path, {})
+
+
+def header_of(content: bytes) -> tuple[dict[str, Any], int]:
+    """The header of a file of safetensors, and where the tensors begin."""
+    length = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + length]), 8 + length
+
+
+@pytest.mark.usefixtures("written")
+def test_a_changed_bit_of_a_tensor_is_found(path: Path) -> None:
+    content = path.read_bytes()
+    header, start = header_of(content)
+    for name, about in header.items():
+        if name != "__metadata__":
+            changed = bytearray(content)
+            changed[start + about["data_offsets"][0]] ^= 4
+            path.write_bytes(changed)
+            with pytest.raises(CheckpointError, match="is damaged"):
+                read_checkpoint(path, IDENTITY)
+
+
+@pytest.mark.parametrize("name", ["facts", "identity"])
+@pytest.mark.parametrize("text", ["[]", "3", "null", '{"seed": 1}'])
+def test_changed_metadata_are_found(path: Path, name: str, text: str) -> None:
+    metadata = {"schema_version": str(checkpoints.SCHEMA_VERSION)}
+    whole = Checkpoint({}, {"weights": torch.ones(1)}, {})
+    write_checkpoint(path, whole)
+    header, _ = header_of(path.read_bytes())
+    save_file(dict(whole.tensors), path, {**header["__metadata__"], name: text})
+    with pytest.raises(CheckpointError, match="is damaged"):
+        read_checkpoint(path, {})
+    if "{" not in text:  # also without a digest
+        save_file(
+            dict(whole.tensors), path, {**metadata, "identity": "{}", "facts": "{}", name: text}
+        )
+        with pytest.raises(CheckpointError, match="is damaged"):
+            read_checkpoint(path, {})
+
+
+def test_a_checkpoint_of_the_version_before_has_no_digest(path: Path) -> None:
+    path.parent.mkdir()
+    metadata = {"schema_version": "3", "identity": "{}", "facts": '{"epoch": 2}'}
+    save_file({"weights": torch.ones(1)}, path, metadata)
+    assert read_checkpoint(path, {}).facts == {"epoch": 2}
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3)])
+def test_tensors_of_every_kind_have_a_digest(
+    path: Path, dtype: torch.dtype, shape: tuple[int, ...]
+) -> None:
+    write_checkpoint(path, Checkpoint({}, {"a": torch.ones(shape, dtype=dtype)}, {}))
+    assert read_checkpoint(path, {}).tensors["a"].dtype is dtype
 
 
 @pytest.mark.usefixtures("written")

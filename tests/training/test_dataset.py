@@ -117,6 +117,14 @@ def test_one_class_is_refused(prepare: Prepare, tiles: TileSet) -> None:
     )
 
 
+def test_classes_whose_tiles_cannot_be_read_are_named(prepare: Prepare, tiles: TileSet) -> None:
+    both = of_class(tiles, "water", "road")
+    roads = [row for row, tile in enumerate(both) if tile.label == "road"]
+    message = r"only 'water'; no tile of 'road' can be used \(.*: .+\)$"
+    with pytest.raises(LabelsError, match=message):
+        prepare(broken(both, *roads))
+
+
 def test_tiles_without_any_label_are_refused(prepare: Prepare, tiles: TileSet) -> None:
     with pytest.raises(LabelsError, match=r"and there is none at all$"):
         prepare(tiles.relabelled({tile.id: None for tile in tiles}))

@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.enums import LossName, ModelSelection, OptimizerName, Schedule, Validation
-from rsretrieve.errors import TrainingDiverged
+from rsretrieve.errors import CheckpointError, TrainingDiverged
 from rsretrieve.network.device import Precision
 from rsretrieve.network.model import PrototypeModel
 from rsretrieve.progress import Advanced, EpochFinished, Event, Noticed, StageStarted
+from rsretrieve.training.checkpoint import read_checkpoint, write_checkpoint
 from rsretrieve.training.initialize import starting_model
 from rsretrieve.training.loop import TrainingLoop
 from rsretrieve.training.losses import MetricLoss
+from rsretrieve.training.outcome import BeforeTraining
 from rsretrieve.training.recipe import ROBUST, Recipe
 from rsretrieve.training.step import Batch, StepResult, TrainingSettings
 from rsretrieve.training.targets.label_posterior import LabelPosterior
@@ -149,6 +151,65 @@ def test_before_the_first_epoch_tiles_are_taught_their_most_probable_class(start
 
 
 @pytest.mark.medium
+def test_a_resumed_training_is_compared_with_its_own_beginning(
+    start: Start, tmp_path: Path
+) -> None:
+    path, first, other = tmp_path / "c", BeforeTraining(0.5, 3.0), BeforeTraining(0.1, 9.0)
+    training = start(ONE_EPOCH)
+    training.before = first
+    training.run(path, {}, resume=False)
+    resumed = start(ONE_EPOCH)
+    resumed.before = other
+    resumed.run(path, {}, resume=True)
+    assert resumed.before == first
+    read = read_checkpoint(path, {})
+    facts = {name: value for name, value in read.facts.items() if name != "before"}
+    write_checkpoint(path, replace(read, facts=facts))  # as earlier versions wrote it
+    resumed.before = other
+    resumed.run(path, {}, resume=True)
+    assert resumed.before == other
+
+
+FACTS = [
+    {"history": None},
+    {"history": [{"epoch": 1}]},
+    {"history": 3},
+    {"before": [1]},
+    {"before": {"spread": 1}},
+]
+
+
+@pytest.mark.parametrize("facts", FACTS, ids=str)
+def test_wrong_facts_of_a_checkpoint_are_an_error_of_ours(
+    start: Start, tmp_path: Path, facts: dict[str, object]
+) -> None:
+    path, training = tmp_path / "c", start(ONE_EPOCH)
+    training.run(path, {}, resume=False)
+    whole = read_checkpoint(path, {})
+    write_checkpoint(path, replace(whole, facts={**whole.facts, **facts}))
+    with pytest.raises(CheckpointError, match="damaged"):
+        training.run(path, {}, resume=True)
+    for left_out in ("history", "best_epoch"):
+        fewer = {name: value for name, value in whole.facts.items() if name != left_out}
+        write_checkpoint(path, replace(whole, facts=fewer))
+        with pytest.raises(CheckpointError, match="damaged"):
+            training.run(path, {}, resume=True)
+
+
+@pytest.mark.parametrize("part", ["model", "targets", "margins"])
+def test_missing_or_misshaped_tensors_of_a_checkpoint_are_an_error_of_ours(
+    start: Start, tmp_path: Path, part: str
+) -> None:
+    path, training = tmp_path / "c", start(ONE_EPOCH)
+    training.run(path, {}, resume=False)
+    whole = read_checkpoint(path, {})
+    name = next(name for name in whole.tensors if name.startswith(f"{part}."))
+    fewer = {key: tensor for key, tensor in whole.tensors.items() if key != name}
+    write_checkpoint(path, replace(whole, tensors=fewer))
+    with pytest.raises(CheckpointError, match="damaged"):
+        training.run(path, {}, resume=True)
+
+
 def test_a_training_with_a_posterior_resumes_where_it_stopped(start: Start, tmp_path: Path) -> None:
     torch.manual_seed(0)
     posterior = torch.rand(7, 3).softmax(dim=1)

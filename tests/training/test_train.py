@@ -38,6 +38,7 @@ from rsretrieve.network.metadata import GRAPH_FILE
 from rsretrieve.network.model_folder import load_model
 from rsretrieve.network.network import build_network
 from rsretrieve.network.runtime.graph_export import Export
+from rsretrieve.network.shipped.shipped_models import shipped_path
 from rsretrieve.progress import (
     Advanced,
     EpochFinished,
@@ -53,6 +54,7 @@ from rsretrieve.training.save_model import TrainingSummary
 from rsretrieve.training.train import TrainingRequest, train_model
 
 CPU = torch.device("cpu")
+SHIPPED = shipped_path("default")
 FILES = {"model.safetensors", "model.json", "network.onnx", "history.csv", "tiles.parquet"}
 
 
@@ -447,7 +449,12 @@ def test_a_misspelt_backbone_is_refused_before_any_tile_is_read(request_of: Requ
 
 @pytest.mark.parametrize(
     ("choices", "error"),
-    [({"recipe": tiny(backbone="ResNet50")}, InvalidArgument), ({"weights": "no"}, WeightsError)],
+    [
+        ({"recipe": tiny(backbone="ResNet50")}, InvalidArgument),
+        ({"weights": "no"}, WeightsError),
+        ({"recipe": tiny(size_px=16)}, InvalidArgument),
+        ({"recipe": tiny(backbone="resnet18"), "weights": str(SHIPPED)}, WeightsError),
+    ],
 )
 def test_a_misspelt_choice_costs_no_unfinished_training_and_no_reading_of_tiles(
     request_of: Requests, output: Path, choices: dict[str, object], error: type[Exception]

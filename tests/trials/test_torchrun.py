@@ -76,6 +76,14 @@ def test_two_processes_write_one_model_and_one_of_them_prints(tiles: Path, tmp_p
     )
 
 
+def test_a_dry_run_in_two_processes_predicts(tiles: Path, tmp_path: Path) -> None:
+    output = tmp_path / "model"
+    ran = torchrun(2, "train", tiles, "--output", output, *ARGUMENTS, "--dry-run", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["tiles"] == 64
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

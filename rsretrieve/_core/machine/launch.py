@@ -7,8 +7,11 @@ PyTorch, because also the messages of a command depend on them.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from rsretrieve.errors import InvalidArgument
 
@@ -67,6 +70,20 @@ class Launch:
 
 ReportFailure = Callable[[int, Callable[[], None]], int]
 """Takes an exit code and what reports a failure; reports in one process and returns its code."""
+
+temporary: set[Path] = set()
+"""Files and folders to remove if this process is to end at once; see `remove_temporary`."""
+
+
+def remove_temporary() -> None:
+    """Remove what the blocks of this process would remove, if they came to their end."""
+    for path in list(temporary):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
 
 report_failure: ReportFailure | None = None
 """Set once the processes are connected; None before, and in a single process."""

@@ -20,7 +20,7 @@ from rsretrieve.cli.early_checks import (
     refuse_no_labels,
 )
 from rsretrieve.cli.given_command import command_as_typed, record_config
-from rsretrieve.cli.runs.train_run import keeps_epochs, output_or_default
+from rsretrieve.cli.runs.train_run import keeps_epochs, of_first_process, output_or_default
 from rsretrieve.cli.scene_options import takes_scenes
 from rsretrieve.cli.terminal import Terminal
 from rsretrieve.data.windowing import SceneChoices
@@ -202,16 +202,16 @@ def train(
     in_parts = batch_size == "auto"
     tiles_per_step = None if in_parts else options.parse_count(batch_size, "--batch-size")
     weights = (named := find_weights(weights)).source
-    output, chosen_output = output_or_default(output, tiles[0], resume=resume, anew=overwrite)
+    folder, chosen_output = output_or_default(output, tiles[0], resume=resume, anew=overwrite)
     paths = OutputPaths(
-        folder={"--output": output},
+        folder={"--output": folder},
         inputs={
             **options.inputs_of("TILES", tiles),
             **options.inputs_of("--val", val),
             "--labels": labels,
             "--weights": named.path,
         },
-        added={"--log-dir": log_dir and log_dir / output.name},
+        added={"--log-dir": log_dir and log_dir / folder.name},
     )
     with Terminal(as_json=as_json, quiet=quiet, notices=named.notices) as terminal:
         refuse_no_labels(labels)
@@ -239,13 +239,13 @@ def train(
         )
         check_tiles(tiles, val)
         check_labels_file(labels)
-        refuse_to_overwrite(output, overwrite=overwrite, kind=MODEL_FOLDER)
+        refuse_to_overwrite(folder, overwrite=overwrite, kind=MODEL_FOLDER)
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.data.profile.band_names import band_numbers
         from rsretrieve.data.run_context import RunContext
         from rsretrieve.export.event_log import EventLog
 
-        log = EventLog(log_dir, output.name, terminal.listen)
+        log = EventLog(log_dir, folder.name, terminal.listen)
         context = RunContext(strict=strict, listener=log.listen)
         found = find_tiles(tiles, labels, scenes, context)
         validation = find_tiles(val, None, scenes, context) if val else None
@@ -257,9 +257,10 @@ def train(
         from rsretrieve.training.train import TrainingRequest, train_model
 
         paths.check_tiles(lambda: (tile.path for tile in (*found, *(validation or ()))))
+        folder = output or of_first_process(folder, choose_device(device))
         request = TrainingRequest(
             tiles=found,
-            output=output,
+            output=folder,
             recipe=chosen,
             device=choose_device(device),
             validation=validation,
@@ -278,13 +279,12 @@ def train(
 
             terminal.result(*predicted(request, context))
             return
-        terminal.after_interrupt = keeps_epochs(output, resume=resume)
+        terminal.after_interrupt = keeps_epochs(folder, resume=resume)
 
-        parts: dict[str, object] = {"batch_size": "auto"} if in_parts else {}
-
-        def add_reports(folder: Path) -> None:
-            write_card_and_plot(folder, str(output))
-            record_config(folder, **{**chosen.options(), **parts, "output": output})
+        def add_reports(made: Path) -> None:
+            write_card_and_plot(made, str(folder))
+            parts = {"batch_size": "auto"} if in_parts else {}
+            record_config(made, **{**chosen.options(), **parts, "output": folder})
 
         with log:
             summary = train_model(request, context, add_reports)

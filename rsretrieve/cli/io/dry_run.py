@@ -30,10 +30,10 @@ def predicted(request: TrainingRequest, context: RunContext) -> tuple[dict[str, 
     from rsretrieve.costs.train_costs import TrainingPlan, measure_training, predict_training
     from rsretrieve.network.device import describe_device
     from rsretrieve.network.network import check_backbone
-    from rsretrieve.network.pretrained import check_weights
+    from rsretrieve.training.initialize import check_start
 
     check_backbone(request.recipe.backbone)
-    check_weights(request.recipe.backbone, request.weights)
+    check_start(request.recipe, request.weights, request.bands)
     labelled, validation = request.tiles.labelled(), request.validation
     plan = TrainingPlan(
         request.recipe, request.weights, request.bands, 0 if validation is None else len(validation)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rsretrieve._core.paths import Location
 from rsretrieve.training.run.unfinished_training import checkpoint_path, unfinished_folder
+
+if TYPE_CHECKING:  # heavy
+    import torch
 
 
 def output_or_default(
@@ -33,6 +37,18 @@ def output_or_default(
         found = named
     notices = (f"{named} exists; the model is written to {found}",) if found != named else ()
     return found, notices
+
+
+def of_first_process(output: Path, device: torch.device) -> Path:
+    """The default model folder of the first process: machines may have found different names.
+
+    Args:
+        output: that of this process.
+        device: of the training.
+    """
+    from rsretrieve.training.parallel.process_group import training_processes
+
+    return training_processes(device).of_first(lambda: output)
 
 
 def keeps_epochs(output: Path, *, resume: bool) -> Callable[[], str]:

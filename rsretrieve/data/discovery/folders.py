@@ -84,9 +84,7 @@ class FolderContent:
             )
         if self.own:
             names = some_of(sorted(self.own))
-            notices.append(
-                f"{source}: index and model folders left out: {len(self.own)} ({names})"
-            )
+            notices.append(f"{source}: index and model folders left out: {len(self.own)} ({names})")
         if self.system:
             names = some_of(sorted(self.system))
             notices.append(f"{source}: system folders left out: {len(self.system)} ({names})")

@@ -13,8 +13,8 @@ from rsretrieve.data.preprocessing.band_statistics import measure_preprocessing
 from rsretrieve.data.preprocessing.preprocessing import Preprocessing
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
-from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
 from rsretrieve.enums import IMAGENET_WEIGHTS
+from rsretrieve.network.backbones.rgb_statistics import rgb_statistics
 from rsretrieve.network.device import Precision
 from rsretrieve.network.metadata import ModelFolder, read_description
 from rsretrieve.network.model import Model
@@ -112,7 +112,7 @@ def embedding_for(
     backbone = request.backbone or DEFAULT_BACKBONE
     if request.is_frozen:
         check_backbone(backbone)
-        check_weights(backbone, request.weights or IMAGENET_WEIGHTS)
+        check_weights(backbone, request.weights or IMAGENET_WEIGHTS, size_px=FROZEN_PX)
     context.start_stage("measuring the tiles")
     measured = measure_preprocessing(tiles, FROZEN_PX)
     choice = choose(measured, request)

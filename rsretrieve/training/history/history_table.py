@@ -70,6 +70,8 @@ def _check_types(table: pyarrow.Table) -> None:
         kind, values = entry.type, table.column(entry.name)
         if entry.name in (STARTING_FEATURES, QUADRANT_MEANS):
             fits = types.is_fixed_size_list(kind) and types.is_floating(kind.value_type)
+            if fits and values.null_count:
+                raise ValueError(f"{entry.name} has missing values")
             values = values.combine_chunks().flatten() if fits else values
             if not fits or (entry.name == QUADRANT_MEANS and kind.list_size != QUADRANTS):
                 raise ValueError(f"{entry.name} holds {kind}")

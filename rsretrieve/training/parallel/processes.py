@@ -118,9 +118,19 @@ class Processes:
 ALONE = Processes()
 
 
+def other_number(before: int, now: int) -> str:
+    """A notice if a training goes on with another number of processes; else empty."""
+    if before == now:
+        return ""
+    return (
+        f"the training ran with {before} processes before, and goes on with {now}; its "
+        "results differ by rounding from those of an unchanged number"
+    )
+
+
 def lost_process(count: int) -> ProcessLost:
     """The error of a training of which a process ended."""
     return ProcessLost(
         f"one of the {count} processes of the training ended, and the others stop",
-        hint="finished epochs are kept: to continue, repeat the command with --resume",
+        hint="repeat the command; if an epoch was finished, it is kept, and --resume continues",
     )

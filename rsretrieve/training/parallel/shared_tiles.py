@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from rsretrieve._core.machine import launch
 from rsretrieve.data.file_state import FileStates
 from rsretrieve.data.loading.batches import DECODED, SMALLER_SIZE, room_named
 from rsretrieve.training.dataset import PreparedTiles, TilesReadAgain
@@ -95,6 +96,7 @@ def _through_files(
         with processes.together():
             if processes.is_reader:
                 folder = Path(tempfile.mkdtemp(prefix="rsretrieve-tiles-"))
+                launch.temporary.add(folder)
                 wrote = folder, write(folder)
         said = processes.of_reader(wrote)
         with processes.together():
@@ -104,6 +106,7 @@ def _through_files(
     finally:
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
+            launch.temporary.discard(folder)
 
 
 def _save(path: Path, pixels: NDArray[Any], what: str, hint: str = "") -> None:

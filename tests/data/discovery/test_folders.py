@@ -129,14 +129,14 @@ def test_system_folders_are_no_classes(tmp_path, name):
 def a_model(folder):
     save_picture(folder / "training.png", noise((3, 9, 9)))
     keys = ("architecture", "preprocessing", "class_names", "recipe", "training", "versions")
-    (folder / "model.json").write_text(json.dumps(dict.fromkeys((*keys, "weights_sha256"), {})))
+    (folder / "model.json").write_text(json.dumps({key: {} for key in (*keys, "weights_sha256")}))
     (folder / "model.safetensors").touch()
 
 
 def an_index(folder):
     a_model(folder / "model")
     keys = ("model", "model_fingerprint", "faiss_key", "metric", "tiles", "dimensions")
-    (folder / "manifest.json").write_text(json.dumps(dict.fromkeys((*keys, "sha256"), {})))
+    (folder / "manifest.json").write_text(json.dumps({key: {} for key in (*keys, "sha256")}))
     (folder / "index.faiss").touch()
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -286,6 +287,18 @@ def test_a_table_that_is_not_the_one_that_was_written_is_refused(
         read_tile_history(model, TILES, LOOKS)
     with pytest.raises(ModelDamaged, match=r"tiles\.parquet"):
         class_sizes(model, ("a",))
+
+
+@pytest.mark.parametrize("name", ["first_view", "quadrants"])
+@pytest.mark.parametrize("rows", [[None, None], [None, [0.5] * 4], [[0.5, None, 0.5, 0.5]] * 2])
+def test_missing_lists_and_numbers_are_refused(
+    tmp_path: Path, name: str, rows: list[list[float | None] | None]
+) -> None:
+    lists = pyarrow.array(rows, pyarrow.list_(pyarrow.float32(), 4))
+    table = pyarrow.table({"tile": [tile.id for tile in TILES], "weight": [1.0, 1.0], name: lists})
+    parquet.write_table(table, tmp_path / "tiles.parquet")
+    with pytest.raises(ModelDamaged, match="missing values"):
+        read_tile_history(described(tmp_path), TILES, LOOKS)
 
 
 def test_a_table_of_an_older_version_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from rsretrieve._core.machine import launch
 from rsretrieve.data.run_context import RunContext
 from rsretrieve.data.tile import TileSet
 from rsretrieve.errors import NoUsableTiles
@@ -30,10 +31,12 @@ def prepared(processes: Processes, tiles: TileSet, folder: Path) -> dict[str, An
     read: list[int] = []
 
     def prepare() -> PreparedTiles:
+        assert [path.parent for path in launch.temporary] == [folder]  # if the process is ended
         read.append(processes.rank)
         return prepare_tiles(tiles, None, RECIPE, (), 0, RunContext())
 
     found = prepare_shared(processes, prepare)
+    assert not launch.temporary
     assert found.validation is not None
     torch.from_numpy(found.train.pixels[:2])  # a warning would be an error
     return {
