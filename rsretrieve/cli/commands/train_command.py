@@ -257,10 +257,9 @@ def train(
         from rsretrieve.training.train import TrainingRequest, train_model
 
         paths.check_tiles(lambda: (tile.path for tile in (*found, *(validation or ()))))
-        folder = output or of_first_process(folder, choose_device(device))
         request = TrainingRequest(
             tiles=found,
-            output=folder,
+            output=output or of_first_process(folder, choose_device(device)),
             recipe=chosen,
             device=choose_device(device),
             validation=validation,
@@ -279,12 +278,12 @@ def train(
 
             terminal.result(*predicted(request, context))
             return
-        terminal.after_interrupt = keeps_epochs(folder, resume=resume)
+        terminal.after_interrupt = keeps_epochs(request.output, resume=resume)
 
         def add_reports(made: Path) -> None:
-            write_card_and_plot(made, str(folder))
-            parts = {"batch_size": "auto"} if in_parts else {}
-            record_config(made, **{**chosen.options(), **parts, "output": folder})
+            write_card_and_plot(made, str(request.output))
+            stored = chosen.options() | {"output": request.output}
+            record_config(made, **stored | ({"batch_size": "auto"} if in_parts else {}))
 
         with log:
             summary = train_model(request, context, add_reports)
