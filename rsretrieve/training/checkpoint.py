@@ -65,7 +65,7 @@ def _digest(tensors: Mapping[str, Tensor], *texts: str) -> str:
     found = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogateescape"))
     for name, tensor in sorted(tensors.items()):
         found.update(f"\0{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return found.hexdigest()
 
 
