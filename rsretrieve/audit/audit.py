@@ -125,7 +125,11 @@ def _summarise(
         wrong_left=_wrong_left(posterior, confirmed),
         figures=figures,
         known_wrong=known_wrong,
-        noise_matrix=NoiseMatrix(evidence.class_names, posterior.expected_counts),
+        noise_matrix=NoiseMatrix(
+            evidence.class_names,
+            posterior.expected_counts,
+            posterior.untold_classes(evidence.labels),
+        ),
         comparisons=_comparisons(classified, evidence, order, request.comparisons),
         places=evidence.places,
     )
@@ -223,9 +227,7 @@ def _per_class(
     rates = np.bincount(labels, weights=probability, minlength=len(names)) / np.maximum(sizes, 1)
     ends = share_intervals(rates, np.maximum(sizes, 1))
     low, high = posterior.rates.of_parts(ends, rate)
-    untold = (np.bincount(labels[~told], minlength=len(names)) > 0) | (
-        not posterior.rates.can_be_told
-    )
+    untold = posterior.untold_classes(labels)
     low, high = np.where(untold, 0.0, low), np.where(untold, 1.0, high)
     return tuple(
         ClassIssues(

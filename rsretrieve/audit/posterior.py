@@ -60,6 +60,15 @@ class LabelPosterior:
             return np.ones(len(self.margin), bool)
         return ~self.is_untold
 
+    def untold_classes(self, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(K,) bool, the given labels whose noise rate cannot be determined.
+
+        Args:
+            labels: (N,) int64 class numbers of all labels.
+        """
+        alone = np.bincount(labels[~self.told], minlength=len(self.expected_counts)) > 0
+        return np.asarray(alone | (not self.rates.can_be_told))
+
     @property
     def issue_probability(self) -> NDArray[np.float64]:
         """(N,) probability that the label is wrong."""

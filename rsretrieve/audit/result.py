@@ -46,10 +46,13 @@ class NoiseMatrix:
     Attributes:
         class_names: names of the K classes.
         values: (K, K) float64 expected tiles, row given label, column true class.
+        is_untold: (K,) bool, the given labels whose noise rate cannot be determined: nothing is
+            known about their shares. None if there are none.
     """
 
     class_names: tuple[str, ...]
     values: NDArray[np.float64]
+    is_untold: NDArray[np.bool_] | None = None
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -67,10 +70,12 @@ class NoiseMatrix:
             true: (M,) their columns.
 
         Returns:
-            (M,) lower ends and (M,) upper ends.
+            (M,) lower ends and (M,) upper ends; 0 and 1 where the rate cannot be determined.
         """
         tiles = np.maximum(np.rint(self.values.sum(axis=1)), 1).astype(np.int64)
-        return share_intervals(self.shares[given, true], tiles[given])
+        low, high = share_intervals(self.shares[given, true], tiles[given])
+        untold = False if self.is_untold is None else self.is_untold[given]
+        return np.where(untold, 0.0, low), np.where(untold, 1.0, high)
 
 
 @dataclass(frozen=True)

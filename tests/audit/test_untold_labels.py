@@ -16,13 +16,21 @@ from rsretrieve.errors import LabelsError
 from rsretrieve.progress import Event, Noticed
 
 
-def audited(sizes: list[int], wrong: int = 0, context: RunContext | None = None) -> Audit:
+def audited(
+    sizes: list[int],
+    wrong: int = 0,
+    context: RunContext | None = None,
+    *,
+    are_equal: bool = False,
+) -> Audit:
     """The audit of classes of these sizes, far from one another; some labels are wrong."""
     rng = np.random.default_rng(5)
     centres = np.linalg.qr(rng.normal(size=(64, len(sizes))))[0].T
     classes = np.repeat(np.arange(len(sizes)), sizes)
     vectors = centres[classes] + 0.05 * rng.normal(size=(len(classes), 64))
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    if are_equal:
+        vectors[:] = vectors[0]
     given = classes.copy()
     given[len(given) - wrong :] = classes[len(given) - wrong - sizes[-1]]
     tiles = TileSet("made", tuple(Tile(f"{i}", f"{i}", f"c{c:02d}") for i, c in enumerate(given)))
@@ -69,6 +77,24 @@ def test_the_noise_matrix_says_nothing_against_them() -> None:
     audit = audited([1, 30, 30])
     assert audit.noise_matrix is not None
     assert audit.noise_matrix.values[0].tolist() == [1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("sizes", [[4] * 8, [30] * 5, [1, 30, 30, 1]])
+def test_a_share_is_known_only_where_the_rate_of_its_label_is(sizes: list[int]) -> None:
+    """Few tiles, embeddings that are all equal, and classes of one tile."""
+    audit = audited(sizes, are_equal=sizes == [30] * 5)
+    matrix = audit.noise_matrix
+    assert matrix is not None
+    own = np.arange(len(sizes))
+    low, high = matrix.intervals(own, own)
+    for entry in audit.per_class:
+        number = matrix.class_names.index(entry.label)
+        if entry.noise_rate is None:
+            assert (low[number], high[number]) == (0.0, 1.0)
+        else:
+            assert high[number] - low[number] < 0.2
+    untold = [entry.noise_rate is None for entry in audit.per_class]
+    assert untold == [size < 30 or audit.noise_rate is None for size in sizes]
 
 
 def test_classes_of_one_tile_each_are_refused() -> None:
