@@ -102,8 +102,9 @@ def test_tiles_are_compared_with_other_lists(workplace: Path, landscape: Path) -
     assert named.leaks is not None
     assert {leak.other_list for leak in named.leaks} == {"the test"}
     assert rsretrieve.audit_labels("train.csv", "models/mine", **few).leaks is None
-    with pytest.raises(rsretrieve.RsretrieveError, match="audited tiles"):
-        rsretrieve.audit_labels("train.csv", "models/mine", against="train.csv")
+    for spelling in ("train.csv", "./train.csv", Path("train.csv").absolute()):
+        with pytest.raises(rsretrieve.RsretrieveError, match="audited tiles"):
+            rsretrieve.audit_labels("train.csv", "models/mine", against=spelling)
 
 
 def test_the_seed_changes_the_folds_and_the_same_seed_nothing(workplace: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from rsretrieve._core.paths import Location
 from rsretrieve.api.arguments.checks import path_of, plain_text
 from rsretrieve.api.arguments.embedding_request import embedding_request, used_model
 from rsretrieve.api.call_report import CallReport
@@ -190,6 +191,7 @@ def lists_against(against: object, subject: AuditSubject, call: CallReport) -> d
             "that can be read",
             hint="give the tiles, beside the embeddings",
         )
+    audited = subject.tiles.source
     if isinstance(against, Mapping):
         found = {
             plain_text(name, "the name of a list"): tiles_of(tiles, call).tile_set
@@ -198,6 +200,8 @@ def lists_against(against: object, subject: AuditSubject, call: CallReport) -> d
     else:
         tiles = tiles_of(against, call).tile_set
         found = {tiles.source: tiles}
-    if subject.tiles.source in found:
-        raise InvalidArgument(f"against: {subject.tiles.source} names the audited tiles")
-    return {**found, subject.tiles.source: subject.tiles}
+        if Location.parse(tiles.source).absolute() == Location.parse(audited).absolute():
+            found[audited] = tiles  # another spelling of the same place
+    if audited in found:
+        raise InvalidArgument(f"against: {audited} names the audited tiles")
+    return {**found, audited: subject.tiles}

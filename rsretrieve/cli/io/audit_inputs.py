@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from rsretrieve._core.paths import Location
 from rsretrieve.cli.given_command import command_with_labels
 from rsretrieve.cli.io.default_model import DefaultRequest, default_model, weights_file
 from rsretrieve.cli.options import inputs_of
@@ -103,7 +104,8 @@ class AuditInputs:
         """
         if self.models and self.embeddings is not None:
             raise typer.BadParameter("--model and --embeddings do not go together")
-        if repeated := set(self.against) & set(self.tiles or ()):
+        audited = {Location.parse(one).absolute() for one in self.tiles or ()}
+        if repeated := [one for one in self.against if Location.parse(one).absolute() in audited]:
             raise typer.BadParameter(f"--against {min(repeated)} is one of the audited TILES")
         if not self.is_audit and self.against:
             raise typer.BadParameter("--against needs an audit; --decisions alone is none")
@@ -161,7 +163,7 @@ class AuditInputs:
         """The lists of `--against`, and last the audited tiles; empty without that option.
 
         Raises:
-            InputError: the audited tiles are not files that can be read.
+            InputError: the audited tiles are not files that can be read, or a list has their name.
         """
         from rsretrieve.data.discovery.find_tiles import find_tiles
         from rsretrieve.errors import InputError
@@ -173,6 +175,8 @@ class AuditInputs:
                 hint="give the tiles as TILES, beside --embeddings",
             )
         lists = {one: find_tiles(one, None, self.scenes, context) for one in self.against}
+        if tiles.source in lists:
+            raise InputError(f"--against {tiles.source} names the audited tiles")
         for notice in (text for one in lists.values() for text in one.notices):
             context.notice(notice)
         return {**lists, tiles.source: tiles} if lists else {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 
 import pytest
@@ -183,6 +184,19 @@ def test_an_audit_reports_what_a_test_list_shares(run, landscape, model, tmp_pat
     assert "2 overlap its tiles" in text.out
     wrong = run("audit-labels", landscape, "--model", model, "--leaks", tmp_path / "l.csv")
     assert wrong.code == 2
+
+
+def test_audited_tiles_are_not_compared_with_themselves_however_they_are_spelt(run, tmp_path):
+    folder, link = tmp_path / "tiles", tmp_path / "link"
+    folder.mkdir()
+    link.symlink_to(folder)
+    (tmp_path / "other").mkdir()
+    audited = ("audit-labels", tmp_path / "other", folder, "--model", tmp_path / "model")
+    spellings = (f"{folder}/", f"{tmp_path}/./tiles", f"{tmp_path}/other/../tiles", str(link))
+    for spelling in (str(folder), *spellings, os.path.relpath(folder)):
+        ran = run(*audited, "--against", spelling)
+        assert ran.code == 2
+        assert "audited TILES" in " ".join(ran.err.split())
 
 
 @pytest.mark.medium
