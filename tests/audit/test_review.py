@@ -71,8 +71,17 @@ def test_texts_that_count_as_no_label_are_told(tmp_path: Path) -> None:
     path = written(tmp_path / "labels.csv", "tile,label", "a,nan", "b,None", "c,water")
     tiles = TileSet(str(tmp_path), tuple(Tile(name, f"/{name}", "water") for name in "abc"))
     decided = apply_decisions(tiles, read_decisions(path), str)
-    assert [tile.label for tile in decided.tiles] == [None, None, "water"]
+    assert [tile.label for tile in decided.tiles] == ["water", "water", "water"]
     assert any("2 labels are" in notice for notice in decided.tiles.notices)
+
+
+@pytest.mark.parametrize("row", ["a,,", "a,  ,", "a,nan,", "a,None,", "a,,person", "a,<NA>,"])
+def test_an_empty_cell_removes_no_label(tmp_path: Path, row: str) -> None:
+    path = written(tmp_path / "d.csv", "tile,label,decision", row, "b,road,", "c,,remove")
+    reviewed = apply_decisions(TILES, read_decisions(path), str)
+    assert labels_of(reviewed.tiles)["a"] == "road"
+    assert {tile.id for tile in reviewed.tiles if tile.confirmed is not None} == {"b", "c"}
+    assert any("1 rows of" in notice for notice in reviewed.tiles.notices)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +200,6 @@ def test_cells_that_contradict_one_another_are_refused_by_line(
         "a,road,choose,road,water",
         "a,,remove,road,water",
         "a,water,,road,forest",
-        "a,,,road,forest",
     ],
 )
 def test_cells_that_agree_are_taken(tmp_path: Path, row: str) -> None:

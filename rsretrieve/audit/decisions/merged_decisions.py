@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rsretrieve.audit.decisions.saved_decisions import (
     read_decisions,
 )
 from rsretrieve.data.labels.confirmed import Rule
+from rsretrieve.data.labels.labels import plain_name
 from rsretrieve.errors import LabelsError
 
 
@@ -26,7 +28,8 @@ def read_merged_decisions(paths: Sequence[Path]) -> DecisionsFile:
     Returns:
         The decisions, at most one per tile. A tile that somebody skipped and somebody else
         decided on is decided. If two files give a tile different labels, neither counts: the
-        tile is in `disagreements`.
+        tile is in `disagreements`. Files may spell the id of a tile in different ways, see
+        `plain_name`; the first spelling is kept.
 
     Raises:
         TableError, LabelsError: see `read_decisions`; or the files were made on different labels.
@@ -34,11 +37,7 @@ def read_merged_decisions(paths: Sequence[Path]) -> DecisionsFile:
     files = [read_decisions(path) for path in paths]
     if len(files) == 1:
         return files[0]
-    by_tile: dict[str, list[tuple[Path, Decision]]] = {}
-    for file in files:
-        for decision in file.decisions:
-            by_tile.setdefault(decision.tile_id, []).append((file.path, decision))
-    merged = [_merged(tile_id, made) for tile_id, made in by_tile.items()]
+    merged = [_merged(made[0][1].tile_id, made) for made in _by_tile(files)]
     return DecisionsFile(
         files[0].path,
         tuple(each for each in merged if isinstance(each, Decision)),
@@ -49,6 +48,27 @@ def read_merged_decisions(paths: Sequence[Path]) -> DecisionsFile:
         disagreements=tuple(each for each in merged if isinstance(each, Disagreement)),
         notices=tuple(notice for file in files for notice in file.notices),
     )
+
+
+def _by_tile(files: Sequence[DecisionsFile]) -> Iterator[list[tuple[Path, Decision]]]:
+    """The decisions on each tile, at most one of a file.
+
+    Names of one file that differ only in their spelling are different tiles, or else an error
+    when the decisions are applied: they are not merged here.
+    """
+    spelt = [_plain_names(file) for file in files]
+    repeated = {plain for names in spelt for plain, count in names.items() if count > 1}
+    by_tile: dict[str, list[tuple[Path, Decision]]] = {}
+    for file in files:
+        for decision in file.decisions:
+            plain = plain_name(decision.tile_id)
+            name = decision.tile_id if plain in repeated else plain
+            by_tile.setdefault(name, []).append((file.path, decision))
+    yield from by_tile.values()
+
+
+def _plain_names(file: DecisionsFile) -> Counter[str]:
+    return Counter(plain_name(decision.tile_id) for decision in file.decisions)
 
 
 def _merged(tile_id: str, made: Sequence[tuple[Path, Decision]]) -> Decision | Disagreement:

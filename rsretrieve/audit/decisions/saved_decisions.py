@@ -114,7 +114,7 @@ def read_decisions(path: Path) -> DecisionsFile:
     Args:
         path: a table with the columns `tile` and `label`; the columns `decision` (a `Rule`),
             `by`, `at`, `given_label`, `suggested_label`, `labels_file` and `labels_digest` are
-            optional.
+            optional. A row without a decision and without a label is undecided.
 
     Raises:
         TableError: the file does not exist, or a column is missing.
@@ -159,6 +159,8 @@ def _decision(
             f"{place}: the decision on tile {row['tile']!r} contradicts itself: {problem}",
             hint="correct the label, or empty the cell 'decision' so that the label counts",
         )
+    if rule is Rule.PERSON and label is None:
+        rule = Rule.UNDECIDED  # an empty cell was not filled in; `remove` removes a label
     if rule is Rule.REJECT and given is None:
         given = label  # which the reviewer kept
     return Decision(row["tile"], label, rule, row.get("by", ""), row.get("at", ""), given)

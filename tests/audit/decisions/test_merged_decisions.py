@@ -103,3 +103,27 @@ def test_old_files_and_plain_labels_files_can_be_merged(tmp_path: Path) -> None:
 def test_one_file_is_read_as_it_is(files: tuple[Path, Path]) -> None:
     alone = read_merged_decisions(files[:1])
     assert (len(alone.decisions), alone.others, alone.disagreements) == (5, (), ())
+
+
+@pytest.mark.parametrize("other", ["./d/\u00e9", "d\\\u00e9", " d/\u00e9 ", "d/e\u0301"])
+def test_tiles_are_the_same_in_every_spelling_of_their_ids(tmp_path: Path, other: str) -> None:
+    tiles = TileSet("tiles", (*TILES, Tile("d/\u00e9", "d", "road"), Tile("w", "w", "water")))
+    one = written(tmp_path / "1.csv", "d/\u00e9,water,accept,road,Ada,,", "a,road,reject,road,Ada,,")
+    two = written(tmp_path / "2.csv", f"{other},water,accept,road,Bob,,")
+    differs = written(tmp_path / "3.csv", f"{other},road,reject,road,Eve,,")
+    for files in ([one, two], [two, one]):
+        agreed = apply_decisions(tiles, read_merged_decisions(files), str)
+        assert agreed.disagreements == ()
+        assert labels_of(agreed.tiles)["d/\u00e9"] == "water"
+        assert len(agreed.changes) == 2
+    disputed = apply_decisions(tiles, read_merged_decisions([one, differs]), str)
+    assert [each.tile_id for each in disputed.disagreements] == ["d/\u00e9"]
+    assert labels_of(disputed.tiles)["d/\u00e9"] == "road"
+
+
+def test_tiles_whose_ids_differ_in_spelling_alone_stay_two(tmp_path: Path) -> None:
+    tiles = TileSet("tiles", (Tile("\u00e9", "1", "road"), Tile("e\u0301", "2", "road")))
+    one = written(tmp_path / "1.csv", "\u00e9,road,reject,road,,,", "e\u0301,water,choose,road,,,")
+    two = written(tmp_path / "2.csv", "e\u0301,water,choose,road,,,")
+    found = apply_decisions(tiles, read_merged_decisions([one, two]), str)
+    assert labels_of(found.tiles) == {"\u00e9": "road", "e\u0301": "water"}
